@@ -1,0 +1,3 @@
+//! The process: see [`beamline_registry::cli`].
+
+fn main() {}

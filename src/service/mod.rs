@@ -1,0 +1,1 @@
+//! Use cases. Nothing here knows a driver or a wire format.
