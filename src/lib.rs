@@ -4,9 +4,9 @@
 //! a request; [`service`] holds the use cases; [`adapters`] speak to NATS, Postgres, files and
 //! HTTP; [`config`] turns flags, environment and file into settings; [`app`] joins everything.
 
-pub mod domain;
-pub mod service;
 pub mod adapters;
-pub mod config;
 pub mod app;
 pub mod cli;
+pub mod config;
+pub mod domain;
+pub mod service;

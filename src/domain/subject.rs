@@ -139,10 +139,7 @@ mod tests {
         ] {
             assert_eq!(Subject::parse(text), Err(error), "{text:?}");
         }
-        assert_eq!(
-            Subject::parse(&"a".repeat(256)),
-            Err(SubjectError::TooLong)
-        );
+        assert_eq!(Subject::parse(&"a".repeat(256)), Err(SubjectError::TooLong));
     }
 
     #[test]

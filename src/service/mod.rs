@@ -1,1 +1,11 @@
-//! Use cases. Nothing here knows a driver or a wire format.
+//! Use cases. Nothing here knows a driver, a socket or a wire format; what they need from outside
+//! comes in through the traits of [`source`] and [`observe`].
+
+pub mod error;
+pub mod observe;
+pub mod progress;
+pub mod reload;
+pub mod source;
+pub mod status;
+
+pub mod meter;

@@ -1,0 +1,291 @@
+//! The catalog: a lock-free map from id to entry that readers never see half changed.
+//!
+//! One writer applies changes, upserts first and removals after them, so that an id which exists
+//! before and after is never missing between. A single lookup is one atomic read. A lookup of many
+//! wants one revision: a sequence counter, odd while a change is applied, tells it to read again or
+//! to use what the changing keys held before (a seqlock, as in the Linux kernel, whose readers need
+//! not wait for the writer).
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+
+use super::entry::Entry;
+use super::ids::ExtensionId;
+use super::listing::{Listing, Page, PageRequest};
+use super::quarantine::Quarantine;
+
+/// Where the catalog's data came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActiveSource {
+    /// Nothing has been applied yet.
+    None,
+    /// Files.
+    Fixtures,
+    /// Postgres.
+    Database,
+}
+
+/// What the catalog as a whole is: published after the entries that it describes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Where the data came from.
+    pub source: ActiveSource,
+    /// The database's identity; `None` for fixtures.
+    pub epoch: Option<Box<str>>,
+    /// The last revision applied; 0 for fixtures.
+    pub revision: u64,
+    /// Sum of all records' digests, modulo 2^64.
+    pub digest: u64,
+}
+
+/// Entries that all belong to one revision.
+#[derive(Debug)]
+pub struct Consistent {
+    /// The catalog's revision at that moment.
+    pub revision: u64,
+    /// In the order asked for; `None` where there is no such id.
+    pub entries: Vec<Option<Arc<Entry>>>,
+}
+
+/// What the keys of a running change held before it.
+#[derive(Debug)]
+struct Before {
+    sequence: u64,
+    revision: u64,
+    entries: HashMap<ExtensionId, Option<Arc<Entry>>>,
+}
+
+/// The map and what is known about it as a whole.
+#[derive(Debug)]
+pub struct Catalog {
+    entries: papaya::HashMap<ExtensionId, Arc<Entry>, foldhash::fast::RandomState>,
+    sequence: AtomicU64,
+    before: ArcSwapOption<Before>,
+    head: ArcSwap<Head>,
+    quarantine: ArcSwap<Quarantine>,
+    listing: Mutex<Listing>,
+}
+
+/// A change to apply as one: to a reader of many it is all there or not at all.
+#[derive(Debug)]
+pub struct Change {
+    /// Entries to add or replace.
+    pub upserts: Vec<Arc<Entry>>,
+    /// Ids to remove.
+    pub removals: Vec<ExtensionId>,
+    /// What is set aside from now on.
+    pub quarantine: Quarantine,
+    /// The catalog's source, epoch and revision from now on; the digest is computed here.
+    pub source: ActiveSource,
+    /// See [`Head::epoch`].
+    pub epoch: Option<Box<str>>,
+    /// See [`Head::revision`].
+    pub revision: u64,
+}
+
+/// How many entries a change touched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Ids that were not there before.
+    pub added: usize,
+    /// Ids whose record differs from before.
+    pub updated: usize,
+    /// Ids that are gone.
+    pub removed: usize,
+}
+
+impl Counts {
+    /// Whether nothing was touched.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The one handle that may change a catalog; it cannot be cloned.
+#[derive(Debug)]
+pub struct CatalogWriter(Arc<Catalog>);
+
+impl Catalog {
+    /// An empty catalog and its writer.
+    pub fn new() -> (Arc<Self>, CatalogWriter) {
+        let catalog = Arc::new(Self {
+            entries: papaya::HashMap::with_hasher(foldhash::fast::RandomState::default()),
+            sequence: AtomicU64::new(0),
+            before: ArcSwapOption::empty(),
+            head: ArcSwap::from_pointee(Head {
+                source: ActiveSource::None,
+                epoch: None,
+                revision: 0,
+                digest: 0,
+            }),
+            quarantine: ArcSwap::default(),
+            listing: Mutex::default(),
+        });
+        (Arc::clone(&catalog), CatalogWriter(catalog))
+    }
+
+    /// The entry of `id`: one atomic read, no lock, no wait.
+    pub fn get<Q: Hash + Eq + ?Sized>(&self, id: &Q) -> Option<Arc<Entry>>
+    where
+        ExtensionId: Borrow<Q>,
+    {
+        self.entries.pin().get(id).cloned()
+    }
+
+    /// The entries of all `ids`, all of one revision, whatever is being applied meanwhile.
+    ///
+    /// Reads again only when a whole change began or ended between its first and its last read, so
+    /// it repeats at most once per change: lock-free, and in practice once.
+    pub fn get_many(&self, ids: &[&str]) -> Consistent {
+        loop {
+            if let Some(consistent) = self.try_get_many(ids) {
+                return consistent;
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    fn try_get_many(&self, ids: &[&str]) -> Option<Consistent> {
+        let sequence = self.sequence.load(Ordering::Acquire);
+        let applying = sequence % 2 == 1;
+        let before = if applying {
+            self.before.load_full()
+        } else {
+            None
+        };
+        if applying
+            && before
+                .as_ref()
+                .is_none_or(|before| before.sequence != sequence)
+        {
+            return None;
+        }
+        let revision = before
+            .as_ref()
+            .map_or_else(|| self.revision(), |before| before.revision);
+        let pinned = self.entries.pin();
+        let entries = ids
+            .iter()
+            .map(
+                |id| match before.as_ref().and_then(|before| before.entries.get(*id)) {
+                    Some(old) => old.clone(),
+                    None => pinned.get(*id).cloned(),
+                },
+            )
+            .collect();
+        // With the old values at hand the end of this very change does not matter, the begin of the
+        // next one does; without them nothing may have begun.
+        let last_harmless = if applying { sequence + 1 } else { sequence };
+        let unchanged = self.sequence.load(Ordering::Acquire) <= last_harmless;
+        unchanged.then_some(Consistent { revision, entries })
+    }
+
+    /// A page of entries in the order of type and id, and the revision they all belong to.
+    pub fn list(&self, request: &PageRequest<'_>) -> (Page, u64) {
+        let listing = self.listing();
+        (listing.page(request), self.revision())
+    }
+
+    /// What the catalog as a whole is.
+    pub fn head(&self) -> Arc<Head> {
+        self.head.load_full()
+    }
+
+    /// The last revision of which every entry is visible.
+    pub fn revision(&self) -> u64 {
+        self.head.load().revision
+    }
+
+    /// What is set aside.
+    pub fn quarantine(&self) -> Arc<Quarantine> {
+        self.quarantine.load_full()
+    }
+
+    /// All entries and the enabled ones among them.
+    pub fn sizes(&self) -> (usize, usize) {
+        let listing = self.listing();
+        (listing.count(None, None), listing.count(None, Some(true)))
+    }
+
+    /// Every id, in no order.
+    pub fn ids(&self) -> Vec<ExtensionId> {
+        self.entries.pin().keys().cloned().collect()
+    }
+
+    fn listing(&self) -> MutexGuard<'_, Listing> {
+        self.listing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CatalogWriter {
+    /// The catalog that this handle changes.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.0
+    }
+
+    /// Applies `change`; its revision becomes visible last.
+    pub fn apply(&mut self, change: Change) -> Counts {
+        let catalog = &*self.0;
+        let old_head = catalog.head();
+        let sequence = catalog.sequence.load(Ordering::Acquire) + 1;
+        let mut listing = catalog.listing();
+        let pinned = catalog.entries.pin();
+
+        let touched = change.upserts.iter().map(|entry| &entry.extension().id);
+        let entries: HashMap<_, _> = touched
+            .chain(&change.removals)
+            .map(|id| (id.clone(), pinned.get(id).cloned()))
+            .collect();
+        let mut digest = old_head
+            .digest
+            .wrapping_sub(catalog.quarantine.load().digest());
+        for old in entries.values().flatten() {
+            digest = digest.wrapping_sub(old.extension().digest);
+        }
+        let mut counts = Counts::default();
+        catalog.before.store(Some(Arc::new(Before {
+            sequence,
+            revision: old_head.revision,
+            entries,
+        })));
+
+        catalog.sequence.store(sequence, Ordering::Release);
+        for entry in change.upserts {
+            digest = digest.wrapping_add(entry.extension().digest);
+            match pinned.insert(entry.extension().id.clone(), Arc::clone(&entry)) {
+                Some(old) => {
+                    counts.updated += 1;
+                    listing.remove(old.extension());
+                }
+                None => counts.added += 1,
+            }
+            listing.insert(entry);
+        }
+        for id in &change.removals {
+            if let Some(gone) = pinned.remove(id) {
+                counts.removed += 1;
+                listing.remove(gone.extension());
+            }
+        }
+        digest = digest.wrapping_add(change.quarantine.digest());
+        catalog.quarantine.store(Arc::new(change.quarantine));
+        catalog.head.store(Arc::new(Head {
+            source: change.source,
+            epoch: change.epoch,
+            revision: change.revision,
+            digest,
+        }));
+        catalog.sequence.store(sequence + 1, Ordering::Release);
+        catalog.before.store(None);
+        counts
+    }
+}
+
+#[cfg(test)]
+#[path = "catalog_tests.rs"]
+mod tests;

@@ -1,0 +1,131 @@
+//! One id of the catalog: everything a lookup needs, immutable, under one key.
+
+use bytes::Bytes;
+
+use super::context::Context;
+use super::extension::Extension;
+use super::ids::VersionName;
+use super::routing::{self, Candidate, Resolved};
+
+/// A reply made ready when the record was applied, so that a lookup builds nothing.
+#[derive(Debug, Clone)]
+pub struct PreparedReply {
+    /// The whole reply of a version whose circuit is closed.
+    pub bytes: Bytes,
+}
+
+/// Makes the reply of one version; the wire format is an outer layer's business.
+pub type PrepareReply = dyn Fn(&Resolved<'_>) -> PreparedReply + Send + Sync;
+
+/// An extension with its versions in routing order and a prepared reply for each.
+#[derive(Debug)]
+pub struct Entry {
+    extension: Extension,
+    candidates: Box<[(Candidate, PreparedReply)]>,
+}
+
+/// Why an entry does not serve a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Disabled by people.
+    Disabled,
+    /// Taken out of service by the machine.
+    AutoDisabled,
+    /// No version takes part for this context.
+    NotTargeted,
+    /// The version asked for does not exist or is disabled.
+    VersionNotFound,
+}
+
+/// The version that serves, and the reply that says so.
+#[derive(Debug, Clone, Copy)]
+pub struct Chosen<'a> {
+    /// The version.
+    pub candidate: &'a Candidate,
+    /// Its prepared reply.
+    pub reply: &'a PreparedReply,
+}
+
+impl Entry {
+    /// Puts versions into order and prepares their replies.
+    pub fn new(extension: Extension, prepare: &PrepareReply) -> Self {
+        let candidates = routing::candidates(&extension)
+            .into_iter()
+            .map(|candidate| {
+                let reply = prepare(&candidate.resolve(&extension));
+                (candidate, reply)
+            })
+            .collect();
+        Self {
+            extension,
+            candidates,
+        }
+    }
+
+    /// The stored record.
+    pub fn extension(&self) -> &Extension {
+        &self.extension
+    }
+
+    /// Every version, in the order in which they are tried.
+    pub fn candidates(&self) -> impl Iterator<Item = &Candidate> {
+        self.candidates.iter().map(|(candidate, _)| candidate)
+    }
+
+    /// The reply of the current version, served or not: what listings show.
+    pub fn current(&self) -> Option<&PreparedReply> {
+        self.candidates
+            .iter()
+            .find(|(candidate, _)| candidate.is_current())
+            .map(|(_, reply)| reply)
+    }
+
+    /// Whether the request's context can make a difference.
+    pub fn needs_context(&self) -> bool {
+        !self
+            .candidates
+            .first()
+            .is_some_and(|(candidate, _)| candidate.is_unconditional())
+    }
+
+    /// Whether both people and the machine allow it to serve.
+    pub fn admitted(&self) -> Result<(), Refusal> {
+        match (self.extension.enabled, self.extension.auto_disabled) {
+            (false, _) => Err(Refusal::Disabled),
+            (true, true) => Err(Refusal::AutoDisabled),
+            (true, false) => Ok(()),
+        }
+    }
+
+    /// The version that serves a request with this context.
+    pub fn choose(&self, context: &Context) -> Result<Chosen<'_>, Refusal> {
+        self.admitted()?;
+        self.pick(Refusal::NotTargeted, |candidate| {
+            candidate.takes_part(&self.extension, context)
+        })
+    }
+
+    /// The named version, whatever its rules say, as long as it is enabled.
+    pub fn choose_version(&self, version: &VersionName) -> Result<Chosen<'_>, Refusal> {
+        self.admitted()?;
+        self.pick(Refusal::VersionNotFound, |candidate| {
+            candidate.enabled() && candidate.resolve(&self.extension).version == version
+        })
+    }
+
+    fn pick(
+        &self,
+        refusal: Refusal,
+        wanted: impl Fn(&Candidate) -> bool,
+    ) -> Result<Chosen<'_>, Refusal> {
+        self.candidates
+            .iter()
+            .find(|(candidate, _)| wanted(candidate))
+            .map(|(candidate, reply)| Chosen { candidate, reply })
+            .ok_or(refusal)
+    }
+}
+
+#[cfg(test)]
+#[path = "entry_tests.rs"]
+mod tests;

@@ -1,0 +1,182 @@
+//! An extension as it is stored: its own fields, its versions and its instances.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use thiserror::Error;
+
+use super::ids::{ExtensionId, InstanceId, VersionName};
+use super::json::JsonObject;
+use super::rollout::Rollout;
+use super::rules::Rules;
+use super::subject::Subject;
+
+/// What an extension does to a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ExtensionType {
+    /// Rewrites the reply.
+    Post,
+    /// Rewrites a message before routing.
+    Pre,
+    /// An LLM, RAG, CRM... that answers by itself.
+    Provider,
+    /// Accepts or rejects a message.
+    Validator,
+}
+
+/// The text names no type.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("must be one of pre, validator, post, provider")]
+pub struct UnknownType;
+
+impl ExtensionType {
+    /// All types, in the order of their names, which is the order of listings.
+    pub const ALL: [Self; 4] = [Self::Post, Self::Pre, Self::Provider, Self::Validator];
+
+    /// Parses the name of a type.
+    pub fn parse(text: &str) -> Result<Self, UnknownType> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or(UnknownType)
+    }
+
+    /// The name of the type.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Post => "post",
+            Self::Pre => "pre",
+            Self::Provider => "provider",
+            Self::Validator => "validator",
+        }
+    }
+}
+
+impl fmt::Display for ExtensionType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The stored record of one extension. Rows and files become this only when every field is valid.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Extension {
+    /// The logical id.
+    pub id: ExtensionId,
+    /// What it does (`type` on the wire).
+    pub kind: ExtensionType,
+    /// Where the current version listens.
+    pub subject: Subject,
+    /// How long a caller waits, in milliseconds; at least 1.
+    pub timeout_ms: u32,
+    /// Attempts after the first.
+    pub retry: u32,
+    /// Whether people allow it to serve.
+    pub enabled: bool,
+    /// Whether the machine has taken it out of service.
+    pub auto_disabled: bool,
+    /// The name of the current version.
+    pub version: VersionName,
+    /// Settings handed to the extension with every call.
+    pub config: JsonObject,
+    /// Settings and notes for the registry and for people.
+    pub metadata: JsonObject,
+    /// Who takes over when this one cannot serve, in order of preference.
+    pub fallback: Vec<ExtensionId>,
+    /// Which requests the current version is for; `None` for all.
+    pub routing_rules: Option<Rules>,
+    /// Which share of them it is for; `None` for all.
+    pub rollout: Option<Rollout>,
+    /// Circuit breaker settings that differ from the daemon's.
+    pub circuit_breaker: Option<JsonObject>,
+    /// Rows of `extension_versions`, by name.
+    pub versions: Vec<Version>,
+    /// Rows of `extension_instances`, by name.
+    pub instances: Vec<Instance>,
+    /// The revision of the last change to any of this; 0 for fixtures.
+    pub revision: u64,
+    /// What the source's digest of this record is; equal definitions have equal digests.
+    pub digest: u64,
+    /// Who changed it and when, where the source knows.
+    pub provenance: Provenance,
+}
+
+/// Who made a record and who changed it last.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Provenance {
+    /// When it was created.
+    pub created_at: Option<SystemTime>,
+    /// When it was last changed.
+    pub updated_at: Option<SystemTime>,
+    /// Who created it.
+    pub created_by: Option<Box<str>>,
+    /// Who changed it last.
+    pub updated_by: Option<Box<str>>,
+}
+
+/// Another version of an extension. `None` means the extension's own value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Version {
+    /// The name of the version.
+    pub version: VersionName,
+    /// Where it listens.
+    pub subject: Subject,
+    /// How long a caller waits, in milliseconds.
+    pub timeout_ms: Option<u32>,
+    /// Attempts after the first.
+    pub retry: Option<u32>,
+    /// Settings handed to the extension.
+    pub config: Option<JsonObject>,
+    /// Settings and notes.
+    pub metadata: Option<JsonObject>,
+    /// Which requests it is for; `None` for all.
+    pub routing_rules: Option<Rules>,
+    /// Which share of them it is for; `None` for all.
+    pub rollout: Option<Rollout>,
+    /// The higher goes first among versions that match.
+    pub priority: i32,
+    /// Whether it takes part at all.
+    pub enabled: bool,
+    /// Who made it and when.
+    pub provenance: Provenance,
+}
+
+/// One running copy of a version.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Instance {
+    /// The name of the instance.
+    pub instance_id: InstanceId,
+    /// The version it runs.
+    pub version: VersionName,
+    /// Where it listens.
+    pub subject: Subject,
+    /// Its share of the calls, 0 to 100, relative to its siblings.
+    pub weight: u8,
+    /// Whether people allow it to serve.
+    pub enabled: bool,
+}
+
+impl Instance {
+    /// Whether calls may go to it: enabled, with a share above nothing.
+    pub fn serves(&self) -> bool {
+        self.enabled && self.weight > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_listed_in_the_order_of_their_names() {
+        assert!(
+            ExtensionType::ALL
+                .windows(2)
+                .all(|pair| { pair[0] < pair[1] && pair[0].as_str() < pair[1].as_str() })
+        );
+        for kind in ExtensionType::ALL {
+            assert_eq!(ExtensionType::parse(kind.as_str()), Ok(kind));
+        }
+        assert_eq!(ExtensionType::parse("Pre"), Err(UnknownType));
+    }
+}

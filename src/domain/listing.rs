@@ -1,0 +1,108 @@
+//! The entries in the order of listings, kept beside the map by its writer.
+//!
+//! Listings are rare and long, lookups frequent and short: the order has a lock of its own that no
+//! lookup takes.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::entry::Entry;
+use super::extension::{Extension, ExtensionType};
+use super::ids::ExtensionId;
+
+/// The place of an entry: by type, then by id.
+pub type Position = (ExtensionType, ExtensionId);
+
+/// Which entries, from where, how many.
+#[derive(Debug, Clone, Default)]
+pub struct PageRequest<'a> {
+    /// Only this type.
+    pub kind: Option<ExtensionType>,
+    /// Only those that people enabled, or only those they did not.
+    pub enabled: Option<bool>,
+    /// Only entries after this place.
+    pub after: Option<&'a Position>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl PageRequest<'_> {
+    fn matches(&self, extension: &Extension) -> bool {
+        self.kind.is_none_or(|kind| kind == extension.kind)
+            && self
+                .enabled
+                .is_none_or(|enabled| enabled == extension.enabled)
+    }
+}
+
+/// Some entries in order.
+#[derive(Debug)]
+pub struct Page {
+    /// The entries.
+    pub entries: Vec<Arc<Entry>>,
+    /// How many the filter matches in all.
+    pub total: usize,
+    /// Whether the filter matches more after these.
+    pub more: bool,
+}
+
+/// All entries in order, and how many there are of each kind.
+#[derive(Debug, Default)]
+pub struct Listing {
+    entries: BTreeMap<Position, Arc<Entry>>,
+    counts: BTreeMap<(ExtensionType, bool), usize>,
+}
+
+impl Listing {
+    /// Adds an entry whose place is free.
+    pub fn insert(&mut self, entry: Arc<Entry>) {
+        let extension = entry.extension();
+        *self
+            .counts
+            .entry((extension.kind, extension.enabled))
+            .or_default() += 1;
+        self.entries.insert(position(extension), entry);
+    }
+
+    /// Takes an entry out.
+    pub fn remove(&mut self, extension: &Extension) {
+        if self.entries.remove(&position(extension)).is_some() {
+            *self
+                .counts
+                .entry((extension.kind, extension.enabled))
+                .or_default() -= 1;
+        }
+    }
+
+    /// How many entries there are, by type and by whether people enabled them.
+    pub fn count(&self, kind: Option<ExtensionType>, enabled: Option<bool>) -> usize {
+        self.counts
+            .iter()
+            .filter(|((k, e), _)| {
+                kind.is_none_or(|kind| kind == *k) && enabled.is_none_or(|x| x == *e)
+            })
+            .map(|(_, count)| count)
+            .sum()
+    }
+
+    /// The entries that `request` asks for.
+    pub fn page(&self, request: &PageRequest<'_>) -> Page {
+        let from = request.after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut matching = self
+            .entries
+            .range((from, Bound::Unbounded))
+            .map(|(_, entry)| entry)
+            .filter(|entry| request.matches(entry.extension()));
+        let entries: Vec<_> = matching.by_ref().take(request.limit).cloned().collect();
+        Page {
+            entries,
+            total: self.count(request.kind, request.enabled),
+            more: matching.next().is_some(),
+        }
+    }
+}
+
+fn position(extension: &Extension) -> Position {
+    (extension.kind, extension.id.clone())
+}

@@ -1,0 +1,46 @@
+//! What this deployment allows an extension to be: subjects and limits.
+
+use super::subject::{Subject, SubjectPattern};
+
+/// Limits that rows, files and operators' changes are held against.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Subjects an extension may have.
+    pub allowed_subjects: Vec<SubjectPattern>,
+    /// Beginnings no subject may have: the registry's own tree, reply subjects, `$`.
+    pub forbidden_prefixes: Vec<String>,
+    /// The longest timeout, in milliseconds.
+    pub max_timeout_ms: u32,
+    /// The most retries.
+    pub max_retries: u32,
+}
+
+impl Policy {
+    /// Checks `text`; the error is the rule it breaks.
+    pub fn subject(&self, text: &str) -> Result<Subject, String> {
+        let subject = Subject::parse(text).map_err(|error| error.to_string())?;
+        if self
+            .forbidden_prefixes
+            .iter()
+            .any(|prefix| text.starts_with(prefix.as_str()))
+        {
+            return Err("stands in a reserved part of the subject space".into());
+        }
+        if !self
+            .allowed_subjects
+            .iter()
+            .any(|pattern| pattern.matches(text))
+        {
+            let allowed: Vec<_> = self
+                .allowed_subjects
+                .iter()
+                .map(SubjectPattern::as_str)
+                .collect();
+            return Err(format!(
+                "is not within the allowed subjects ({})",
+                allowed.join(", ")
+            ));
+        }
+        Ok(subject)
+    }
+}

@@ -1,0 +1,248 @@
+//! Which version of an extension serves a request: section 4 of the contract, steps 2 to 5.
+//!
+//! Candidates are put into order once, when a record is applied; a request takes the first that
+//! takes part. That keeps a lookup free of sorting and makes the order visible in `explain`.
+
+use std::cmp::Reverse;
+
+use super::context::Context;
+use super::extension::{Extension, Version};
+use super::ids::VersionName;
+use super::json::JsonObject;
+use super::rollout::Rollout;
+use super::rules::Rules;
+use super::subject::Subject;
+use super::version_order;
+
+/// Where a candidate's own fields are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// The extension itself, with the position of the row that names its version, if there is one.
+    Current { row: Option<usize> },
+    /// A row of `extension_versions`.
+    Row(usize),
+}
+
+/// How a candidate came to be preferred; lower goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    /// It has rules, and they match.
+    Targeting,
+    /// It has no rules but a rollout, and the request is in.
+    Rollout,
+    /// It has neither.
+    Default,
+}
+
+/// One version that may serve, with its place in the order.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    origin: Origin,
+    tier: Tier,
+    enabled: bool,
+}
+
+/// The fields of one version, its own or the extension's.
+#[derive(Debug, Clone, Copy)]
+pub struct Resolved<'a> {
+    /// The extension.
+    pub extension: &'a Extension,
+    /// The version's name.
+    pub version: &'a VersionName,
+    /// Where it listens.
+    pub subject: &'a Subject,
+    /// How long a caller waits, in milliseconds.
+    pub timeout_ms: u32,
+    /// Attempts after the first.
+    pub retry: u32,
+    /// Settings handed to the extension.
+    pub config: &'a JsonObject,
+    /// Settings and notes.
+    pub metadata: &'a JsonObject,
+}
+
+impl<'a> Resolved<'a> {
+    /// The version's instances that may be called.
+    pub fn instances(&self) -> impl Iterator<Item = &'a super::extension::Instance> + use<'a> {
+        let version = self.version;
+        self.extension
+            .instances
+            .iter()
+            .filter(move |instance| instance.serves() && instance.version == *version)
+    }
+}
+
+/// What one candidate says to one context.
+#[derive(Debug)]
+pub struct Verdict<'a> {
+    /// Each rule's key and whether it matched.
+    pub rules: Vec<(&'a str, bool)>,
+    /// Each rollout's bucket (`None`: the context lacks the key) and whether it is in.
+    pub rollouts: Vec<(Option<u64>, bool)>,
+    /// Whether the candidate takes part.
+    pub takes_part: bool,
+}
+
+/// Puts the versions of `extension` into the order in which they are tried.
+pub fn candidates(extension: &Extension) -> Box<[Candidate]> {
+    let rows = &extension.versions;
+    let row = rows.iter().position(|row| row.version == extension.version);
+    let current = Origin::Current { row };
+    let others = (0..rows.len()).filter(|i| Some(*i) != row).map(Origin::Row);
+    let mut all: Vec<Candidate> = std::iter::once(current)
+        .chain(others)
+        .map(|origin| {
+            let enabled = origin.row(extension).is_none_or(|row| row.enabled);
+            Candidate {
+                origin,
+                tier: origin.tier(extension),
+                enabled,
+            }
+        })
+        .collect();
+    // The sort is stable and the current version comes first: it wins every tie.
+    all.sort_by(|a, b| {
+        let rank = |c: &Candidate| {
+            let (priority, keys) = match c.tier {
+                Tier::Targeting => (c.priority(extension), c.keys(extension)),
+                Tier::Rollout => (c.priority(extension), 0),
+                Tier::Default => (0, 0),
+            };
+            (c.tier, Reverse(priority), Reverse(keys))
+        };
+        rank(a).cmp(&rank(b)).then_with(|| {
+            let name = |c: &Candidate| c.resolve(extension).version.clone();
+            version_order::compare(name(b).as_str(), name(a).as_str())
+        })
+    });
+    all.into()
+}
+
+impl Origin {
+    fn row(self, extension: &Extension) -> Option<&Version> {
+        match self {
+            Self::Current { row } => row.and_then(|i| extension.versions.get(i)),
+            Self::Row(i) => extension.versions.get(i),
+        }
+    }
+
+    fn rules(self, extension: &Extension) -> impl Iterator<Item = &Rules> {
+        let own = matches!(self, Self::Current { .. }).then_some(extension.routing_rules.as_ref());
+        own.flatten()
+            .into_iter()
+            .chain(
+                self.row(extension)
+                    .and_then(|row| row.routing_rules.as_ref()),
+            )
+            .filter(|rules| rules.keys() > 0)
+    }
+
+    fn rollouts(self, extension: &Extension) -> impl Iterator<Item = &Rollout> {
+        let own = matches!(self, Self::Current { .. }).then_some(extension.rollout.as_ref());
+        own.flatten()
+            .into_iter()
+            .chain(self.row(extension).and_then(|row| row.rollout.as_ref()))
+    }
+
+    fn tier(self, extension: &Extension) -> Tier {
+        if self.rules(extension).next().is_some() {
+            Tier::Targeting
+        } else if self.rollouts(extension).next().is_some() {
+            Tier::Rollout
+        } else {
+            Tier::Default
+        }
+    }
+}
+
+impl Candidate {
+    /// Why this candidate would be chosen.
+    pub fn tier(&self) -> Tier {
+        self.tier
+    }
+
+    /// Whether people allow it to take part.
+    pub fn enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// Whether it is the extension's current version.
+    pub fn is_current(&self) -> bool {
+        matches!(self.origin, Origin::Current { .. })
+    }
+
+    /// Its priority; the current version's is 0.
+    pub fn priority(&self, extension: &Extension) -> i32 {
+        match self.origin {
+            Origin::Current { .. } => 0,
+            Origin::Row(_) => self.origin.row(extension).map_or(0, |row| row.priority),
+        }
+    }
+
+    /// Whether every request is served by it, whatever its context.
+    pub fn is_unconditional(&self) -> bool {
+        self.enabled && self.tier == Tier::Default
+    }
+
+    fn keys(&self, extension: &Extension) -> usize {
+        self.origin.rules(extension).map(Rules::keys).sum()
+    }
+
+    /// Whether it serves a request with this context.
+    pub fn takes_part(&self, extension: &Extension, context: &Context) -> bool {
+        self.enabled
+            && self
+                .origin
+                .rules(extension)
+                .all(|rules| rules.matches(context))
+            && self.origin.rollouts(extension).all(|rollout| {
+                let bucket = rollout.bucket(extension.id.as_str(), context);
+                bucket.is_some_and(|bucket| rollout.admits(bucket))
+            })
+    }
+
+    /// The same decision as [`Candidate::takes_part`], with its reasons.
+    pub fn verdict<'a>(&self, extension: &'a Extension, context: &Context) -> Verdict<'a> {
+        let rules = self
+            .origin
+            .rules(extension)
+            .flat_map(|rules| rules.verdicts(context).collect::<Vec<_>>())
+            .collect();
+        let rollouts = self
+            .origin
+            .rollouts(extension)
+            .map(|rollout| {
+                let bucket = rollout.bucket(extension.id.as_str(), context);
+                (bucket, bucket.is_some_and(|bucket| rollout.admits(bucket)))
+            })
+            .collect();
+        Verdict {
+            rules,
+            rollouts,
+            takes_part: self.takes_part(extension, context),
+        }
+    }
+
+    /// The fields a caller gets when this candidate serves.
+    pub fn resolve<'a>(&self, extension: &'a Extension) -> Resolved<'a> {
+        let own = match self.origin {
+            Origin::Current { .. } => None,
+            Origin::Row(_) => self.origin.row(extension),
+        };
+        Resolved {
+            extension,
+            version: own.map_or(&extension.version, |row| &row.version),
+            subject: own.map_or(&extension.subject, |row| &row.subject),
+            timeout_ms: own
+                .and_then(|row| row.timeout_ms)
+                .unwrap_or(extension.timeout_ms),
+            retry: own.and_then(|row| row.retry).unwrap_or(extension.retry),
+            config: own
+                .and_then(|row| row.config.as_ref())
+                .unwrap_or(&extension.config),
+            metadata: own
+                .and_then(|row| row.metadata.as_ref())
+                .unwrap_or(&extension.metadata),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What a request can be answered with instead of success: one variant per stable code.
+
+use thiserror::Error;
+
+/// Why an extension is not found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotFoundReason {
+    /// No source knows the id.
+    Unknown,
+    /// Disabled by people.
+    Disabled,
+    /// Taken out of service by the machine.
+    AutoDisabled,
+    /// No version takes part for this context.
+    NotTargeted,
+    /// The source has it, but its record breaks a rule.
+    Quarantined,
+}
+
+impl NotFoundReason {
+    /// The reason as it stands in `details.reason`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Disabled => "disabled",
+            Self::AutoDisabled => "auto_disabled",
+            Self::NotTargeted => "not_targeted",
+            Self::Quarantined => "quarantined",
+        }
+    }
+}
+
+/// An error with a stable code. `Display` is the message for the caller: it may name what the
+/// caller sent, never payloads, secrets or internals.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RegistryError {
+    /// Malformed JSON, an unknown or missing field, a bad value.
+    #[error("{message}")]
+    InvalidRequest {
+        /// The field at fault, where there is one.
+        field: Option<String>,
+        /// The rule it breaks.
+        message: String,
+    },
+    /// A mutating verb where administration is off.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// No such extension, or none that serves this request.
+    #[error("extension `{id}` is not available: {}", reason.as_str())]
+    ExtensionNotFound {
+        /// The id asked for.
+        id: String,
+        /// Why there is none.
+        reason: NotFoundReason,
+    },
+    /// No such version, or a disabled one.
+    #[error("extension `{id}` has no enabled version `{version}`")]
+    VersionNotFound {
+        /// The id asked for.
+        id: String,
+        /// The version asked for.
+        version: String,
+    },
+    /// `min_revision` was not reached in time.
+    #[error("revision {wanted} was not reached in time; this sidecar has {current}")]
+    RevisionTimeout {
+        /// The revision asked for.
+        wanted: u64,
+        /// The revision there is.
+        current: u64,
+    },
+    /// A request or a reply is too large to be sent.
+    #[error("{what} is larger than {limit_bytes} bytes")]
+    PayloadTooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// The limit, in bytes.
+        limit_bytes: usize,
+    },
+    /// A bug. The cause is logged, never told.
+    #[error("internal error")]
+    Internal,
+    /// The database is needed and away; the message says what was tried.
+    #[error("{0}")]
+    DatabaseUnavailable(String),
+    /// A file source could not be read at all.
+    #[error("{0}")]
+    FixturesUnavailable(String),
+    /// Too much at once; nothing was done.
+    #[error("too many requests at once")]
+    Overloaded,
+    /// The daemon is going away; nothing was done.
+    #[error("this sidecar is shutting down")]
+    ShuttingDown,
+}
+
+/// One value of an error's `details`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Detail {
+    /// A text.
+    Text(String),
+    /// A number.
+    Number(u64),
+}
+
+impl RegistryError {
+    /// A fault of one field of a request.
+    pub fn field(field: &str, rule: impl std::fmt::Display) -> Self {
+        Self::InvalidRequest {
+            field: Some(field.to_owned()),
+            message: format!("`{field}` {rule}"),
+        }
+    }
+
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidRequest { .. } => "invalid_request",
+            Self::Forbidden(_) => "forbidden",
+            Self::ExtensionNotFound { .. } => "extension_not_found",
+            Self::VersionNotFound { .. } => "version_not_found",
+            Self::RevisionTimeout { .. } => "revision_timeout",
+            Self::PayloadTooLarge { .. } => "payload_too_large",
+            Self::Internal | Self::FixturesUnavailable(_) => "internal",
+            Self::DatabaseUnavailable(_) => "database_unavailable",
+            Self::Overloaded => "overloaded",
+            Self::ShuttingDown => "shutting_down",
+        }
+    }
+
+    /// The number of the code, as in HTTP.
+    pub const fn number(&self) -> u16 {
+        match self {
+            Self::InvalidRequest { .. } => 400,
+            Self::Forbidden(_) => 403,
+            Self::ExtensionNotFound { .. } | Self::VersionNotFound { .. } => 404,
+            Self::RevisionTimeout { .. } => 412,
+            Self::PayloadTooLarge { .. } => 413,
+            Self::Internal | Self::FixturesUnavailable(_) => 500,
+            Self::DatabaseUnavailable(_) | Self::Overloaded | Self::ShuttingDown => 503,
+        }
+    }
+
+    /// The fixed text of the code: safe in a header, never request data.
+    pub const fn title(&self) -> &'static str {
+        match self {
+            Self::InvalidRequest { .. } => "invalid request",
+            Self::Forbidden(_) => "forbidden",
+            Self::ExtensionNotFound { .. } => "extension not found",
+            Self::VersionNotFound { .. } => "version not found",
+            Self::RevisionTimeout { .. } => "revision not reached in time",
+            Self::PayloadTooLarge { .. } => "payload too large",
+            Self::Internal | Self::FixturesUnavailable(_) => "internal error",
+            Self::DatabaseUnavailable(_) => "database unavailable",
+            Self::Overloaded => "overloaded",
+            Self::ShuttingDown => "shutting down",
+        }
+    }
+
+    /// What a program may want to know, by name.
+    pub fn details(&self) -> Vec<(&'static str, Detail)> {
+        let text = |text: &str| Detail::Text(text.to_owned());
+        match self {
+            Self::InvalidRequest {
+                field: Some(field), ..
+            } => vec![("field", text(field))],
+            Self::ExtensionNotFound { id, reason } => {
+                vec![("id", text(id)), ("reason", text(reason.as_str()))]
+            }
+            Self::VersionNotFound { id, version } => {
+                vec![("id", text(id)), ("version", text(version))]
+            }
+            Self::RevisionTimeout { wanted, current } => vec![
+                ("min_revision", Detail::Number(*wanted)),
+                ("revision", Detail::Number(*current)),
+            ],
+            Self::PayloadTooLarge { limit_bytes, .. } => {
+                vec![("limit_bytes", Detail::Number(*limit_bytes as u64))]
+            }
+            _ => Vec::new(),
+        }
+    }
+}

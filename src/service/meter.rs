@@ -1,0 +1,128 @@
+//! Counters of what happens thousands of times a second: relaxed atomics, read when asked for.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Upper bounds of the histogram's buckets, in nanoseconds: 250 ns to 16 ms, doubling.
+const BOUNDS_NS: [u64; 17] = {
+    let mut bounds = [250; 17];
+    let mut i = 1;
+    while i < bounds.len() {
+        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+        {
+            bounds[i] = bounds[i - 1] * 2;
+        }
+        i += 1;
+    }
+    bounds
+};
+
+/// A histogram of durations without a lock.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    buckets: [AtomicU64; BOUNDS_NS.len()],
+    overflow: AtomicU64,
+    sum_ns: AtomicU64,
+}
+
+/// A histogram's figures at one moment.
+#[derive(Debug)]
+pub struct HistogramFigures {
+    /// Sum of all durations, in seconds.
+    pub sum_seconds: f64,
+    /// How many durations there are.
+    pub count: u64,
+    /// Upper bound in seconds (the last is infinite) and durations in that bucket alone.
+    pub buckets: Vec<(f64, u64)>,
+}
+
+impl Histogram {
+    /// Adds one duration.
+    pub fn record(&self, duration: Duration) {
+        let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let bucket = BOUNDS_NS.iter().position(|bound| ns <= *bound);
+        let counter = bucket
+            .and_then(|i| self.buckets.get(i))
+            .unwrap_or(&self.overflow);
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.sum_ns.fetch_add(ns, Ordering::Relaxed);
+    }
+
+    /// The figures now.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a metric needs no more than 53 bits"
+    )]
+    pub fn figures(&self) -> HistogramFigures {
+        let finite = BOUNDS_NS
+            .iter()
+            .zip(&self.buckets)
+            .map(|(bound, count)| (*bound as f64 / 1e9, count.load(Ordering::Relaxed)));
+        let overflow = (f64::MAX, self.overflow.load(Ordering::Relaxed));
+        let buckets: Vec<_> = finite.chain([overflow]).collect();
+        HistogramFigures {
+            sum_seconds: self.sum_ns.load(Ordering::Relaxed) as f64 / 1e9,
+            count: buckets.iter().map(|(_, count)| count).sum(),
+            buckets,
+        }
+    }
+}
+
+/// What lookups came to.
+#[derive(Debug, Default)]
+pub struct LookupMeter {
+    hits: AtomicU64,
+    misses: AtomicU64,
+    refused: AtomicU64,
+    /// From the receipt of a request to its answer, within the process.
+    pub duration: Histogram,
+}
+
+/// The figures of a [`LookupMeter`] at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LookupFigures {
+    /// Ids that were answered with a record.
+    pub hits: u64,
+    /// Ids that no source knows.
+    pub misses: u64,
+    /// Ids that exist but do not serve this request: disabled, not targeted, quarantined.
+    pub refused: u64,
+}
+
+impl LookupMeter {
+    /// Counts ids answered with a record.
+    pub fn hit(&self) {
+        self.hits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts an id that no source knows.
+    pub fn miss(&self) {
+        self.misses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts an id that exists but does not serve.
+    pub fn refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The figures now.
+    pub fn figures(&self) -> LookupFigures {
+        LookupFigures {
+            hits: self.hits.load(Ordering::Relaxed),
+            misses: self.misses.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl LookupFigures {
+    /// Hits among the ids that a source knows or nobody knows; `None` before the first.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a ratio needs no more than 53 bits"
+    )]
+    pub fn hit_rate(self) -> Option<f64> {
+        let all = self.hits + self.misses;
+        (all > 0).then(|| self.hits as f64 / all as f64)
+    }
+}

@@ -1,0 +1,207 @@
+//! Everything worth telling, in one place: log, metrics and NATS events are readers of it.
+//!
+//! Business code says what happened and nothing about who wants to know. Two things are not
+//! observations because they happen thousands of times a second: lookups and requests are counted
+//! by [`super::meter`], and read when somebody asks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::catalog::{ActiveSource, Counts};
+use crate::service::source::SourceError;
+
+/// Why data was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    /// The daemon starts.
+    Start,
+    /// A notification, or the listener's connection came (back) up.
+    Notification,
+    /// The safety sync's timer, or a retry.
+    Timer,
+    /// A file changed.
+    Files,
+    /// Somebody asked for it.
+    Request,
+}
+
+impl Trigger {
+    /// The trigger's name in logs and events.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Notification => "notification",
+            Self::Timer => "timer",
+            Self::Files => "files",
+            Self::Request => "request",
+        }
+    }
+}
+
+/// How the daemon learns of changes in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListenerState {
+    /// There is no database to listen to.
+    Off,
+    /// Notifications arrive, shown by a heartbeat.
+    Listening,
+    /// They do not; the periodic sync finds changes meanwhile.
+    Polling,
+}
+
+impl ListenerState {
+    /// The state's name in `stats`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Listening => "listening",
+            Self::Polling => "polling",
+        }
+    }
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Observation {
+    /// Data was read; `counts` says what it changed.
+    Loaded {
+        /// Why it was read.
+        trigger: Trigger,
+        /// Where it came from.
+        source: ActiveSource,
+        /// What changed.
+        counts: Counts,
+        /// The catalog's revision now.
+        revision: u64,
+        /// Entries in the catalog now.
+        total: usize,
+        /// Entries that people enabled.
+        enabled: usize,
+        /// Faults set aside now.
+        quarantined: usize,
+        /// From the decision to read until everything was applied.
+        duration: Duration,
+    },
+    /// A read found nothing new.
+    Unchanged {
+        /// From the decision to read until the answer.
+        duration: Duration,
+    },
+    /// A read failed; what was served before is still served.
+    LoadFailed {
+        /// Why it was tried.
+        trigger: Trigger,
+        /// What went wrong.
+        error: SourceError,
+    },
+    /// A fault was found that was not known before.
+    Quarantined {
+        /// Where it stands.
+        origin: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Data comes from another source now.
+    SourceChanged {
+        /// The source before.
+        from: ActiveSource,
+        /// The source now.
+        to: ActiveSource,
+    },
+    /// The digest of the database differs although its revision does not: rows were changed
+    /// behind the triggers' back.
+    DigestDiffers {
+        /// The revision both sides have.
+        revision: u64,
+    },
+    /// The database answers again, or no longer.
+    DatabaseUp(bool),
+    /// The way changes are learnt of is another.
+    Listener {
+        /// The state now.
+        state: ListenerState,
+        /// What happened, in words.
+        cause: String,
+    },
+    /// A connection to NATS came or went.
+    NatsUp {
+        /// Which connection.
+        connection: &'static str,
+        /// Whether it is there.
+        up: bool,
+    },
+    /// The NATS server or the client reported something.
+    NatsNotice {
+        /// Which connection.
+        connection: &'static str,
+        /// What was reported.
+        notice: String,
+    },
+    /// The client had to drop a request: its buffer was full.
+    SlowConsumer {
+        /// Which connection.
+        connection: &'static str,
+    },
+    /// A request cannot be answered; logged once per cause.
+    Dropped {
+        /// Why.
+        reason: DropReason,
+        /// The first token of the reply subject, where that was the cause.
+        reply_prefix: Option<String>,
+    },
+}
+
+/// Why a request got no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DropReason {
+    /// It had no reply subject.
+    NoReply,
+    /// Its reply subject is not one that may be answered.
+    ReplyNotAllowed,
+    /// The answer could not be handed to the connection.
+    PublishFailed,
+}
+
+impl DropReason {
+    /// All reasons.
+    pub const ALL: [Self; 3] = [Self::NoReply, Self::ReplyNotAllowed, Self::PublishFailed];
+
+    /// The reason as a metric label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoReply => "no_reply",
+            Self::ReplyNotAllowed => "reply_not_allowed",
+            Self::PublishFailed => "publish_failed",
+        }
+    }
+}
+
+/// Somebody who wants to know. Must not block and must not fail.
+pub trait Observer: Send + Sync {
+    /// Takes notice of one observation.
+    fn observe(&self, observation: &Observation);
+}
+
+/// All observers of the process.
+#[derive(Clone)]
+pub struct Observers(Arc<[Box<dyn Observer>]>);
+
+impl Observers {
+    /// Joins several observers; each sees every observation, in this order.
+    pub fn new(observers: Vec<Box<dyn Observer>>) -> Self {
+        Self(observers.into())
+    }
+
+    /// Tells everyone.
+    pub fn observe(&self, observation: &Observation) {
+        for observer in &*self.0 {
+            observer.observe(observation);
+        }
+    }
+}
+
+impl std::fmt::Debug for Observers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Observers({})", self.0.len())
+    }
+}

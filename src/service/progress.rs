@@ -1,0 +1,113 @@
+//! Read your own writes: waiting until the catalog has a revision.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+
+use super::error::RegistryError;
+
+/// How long a read with `min_revision` waits unless it says otherwise.
+pub const DEFAULT_WAIT: Duration = Duration::from_millis(1000);
+/// The longest a read may ask to wait.
+pub const MAX_WAIT: Duration = Duration::from_millis(10_000);
+/// How many reads may wait at a time.
+const MAX_WAITERS: usize = 1024;
+
+/// Tells waiting reads which revision has been applied.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    applied: Arc<watch::Sender<u64>>,
+    waiters: Arc<Semaphore>,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            applied: Arc::new(watch::Sender::new(0)),
+            waiters: Arc::new(Semaphore::new(MAX_WAITERS)),
+        }
+    }
+}
+
+impl Progress {
+    /// Announces that every entry of `revision` is visible.
+    pub fn announce(&self, revision: u64) {
+        self.applied.send_replace(revision);
+    }
+
+    /// The revision announced last.
+    pub fn current(&self) -> u64 {
+        *self.applied.borrow()
+    }
+
+    /// Waits at most `wait` until `wanted` has been applied.
+    pub async fn reached(&self, wanted: u64, wait: Duration) -> Result<(), RegistryError> {
+        if self.current() >= wanted {
+            return Ok(());
+        }
+        let Ok(_place) = self.waiters.try_acquire() else {
+            return Err(RegistryError::Overloaded);
+        };
+        let mut applied = self.applied.subscribe();
+        let reached = timeout(wait, applied.wait_for(|revision| *revision >= wanted)).await;
+        match reached {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(RegistryError::ShuttingDown),
+            Err(_) => Err(RegistryError::RevisionTimeout {
+                wanted,
+                current: self.current(),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_until_the_revision_is_there_or_time_is_up() {
+        let progress = Progress::default();
+        assert_eq!(progress.reached(0, DEFAULT_WAIT).await, Ok(()));
+        let timed_out = progress.reached(1, DEFAULT_WAIT).await;
+        assert_eq!(
+            timed_out,
+            Err(RegistryError::RevisionTimeout {
+                wanted: 1,
+                current: 0
+            })
+        );
+
+        let announcer = progress.clone();
+        let (waited, ()) = tokio::join!(progress.reached(2, DEFAULT_WAIT), async {
+            announcer.announce(1);
+            tokio::task::yield_now().await;
+            announcer.announce(2);
+        });
+        assert_eq!(waited, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_number_of_waiters_is_bounded() {
+        let progress = Progress::default();
+        let waiting: Vec<_> = (0..MAX_WAITERS)
+            .map(|_| {
+                let progress = progress.clone();
+                tokio::spawn(async move { progress.reached(1, MAX_WAIT).await })
+            })
+            .collect();
+        while progress.waiters.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(
+            progress.reached(1, MAX_WAIT).await,
+            Err(RegistryError::Overloaded)
+        );
+        progress.announce(1);
+        for waiter in waiting {
+            assert_eq!(waiter.await.unwrap(), Ok(()));
+        }
+    }
+}

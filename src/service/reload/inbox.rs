@@ -1,0 +1,270 @@
+//! How others reach the reloader: hints that collapse, and requests that want an answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::domain::catalog::{ActiveSource, Counts};
+use crate::domain::ids::ExtensionId;
+use crate::service::error::RegistryError;
+use crate::service::observe::Trigger;
+use crate::service::source::SourceError;
+
+/// Requests that may wait for a load; more are answered `overloaded`.
+const MAX_REQUESTS: usize = 64;
+
+/// A sign that there may be something new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hint {
+    /// The database notified, or its listener came (back) up.
+    Database,
+    /// A file changed.
+    Files,
+}
+
+impl Hint {
+    const fn bit(self) -> u8 {
+        match self {
+            Self::Database => 1,
+            Self::Files => 2,
+        }
+    }
+
+    pub(super) const fn trigger(self) -> Trigger {
+        match self {
+            Self::Database => Trigger::Notification,
+            Self::Files => Trigger::Files,
+        }
+    }
+}
+
+/// What a `reload` request is answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReloadReport {
+    /// What changed.
+    pub counts: Counts,
+    /// Entries in the catalog now.
+    pub total: usize,
+    /// How long the load took.
+    pub duration: Duration,
+    /// The catalog's revision now.
+    pub revision: u64,
+    /// Where its data came from.
+    pub source: ActiveSource,
+}
+
+/// What has to be read, whatever the revision says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Want {
+    Everything,
+    One(ExtensionId),
+}
+
+type Answer = oneshot::Sender<Result<ReloadReport, SourceError>>;
+
+#[derive(Debug)]
+pub(super) struct Request {
+    want: Want,
+    answer: Answer,
+}
+
+/// Requests that one load answers.
+#[derive(Debug)]
+pub(super) struct Scope {
+    pub(super) want: Want,
+    answers: Vec<Answer>,
+}
+
+impl Scope {
+    pub(super) fn reply(self, result: &Result<ReloadReport, SourceError>) {
+        for answer in self.answers {
+            // Whoever asked may have gone; the load served the others.
+            let _ = answer.send(result.clone());
+        }
+    }
+}
+
+/// Groups requests: those that want the same share a load.
+pub(super) fn scopes(requests: Vec<Request>) -> Vec<Scope> {
+    let mut scopes: Vec<Scope> = Vec::new();
+    for request in requests {
+        match scopes.iter_mut().find(|scope| scope.want == request.want) {
+            Some(scope) => scope.answers.push(request.answer),
+            None => scopes.push(Scope {
+                want: request.want,
+                answers: vec![request.answer],
+            }),
+        }
+    }
+    scopes
+}
+
+/// Why the reloader wakes up.
+#[derive(Debug)]
+pub(super) enum Wake {
+    Timer(Trigger),
+    Hint(Hint),
+    Requests(Vec<Request>),
+}
+
+#[derive(Debug, Default)]
+struct Dirty {
+    bits: AtomicU8,
+    notify: Notify,
+}
+
+/// The reloader's end.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    dirty: Arc<Dirty>,
+    requests: mpsc::Receiver<Request>,
+}
+
+/// Everyone else's end.
+#[derive(Debug, Clone)]
+pub struct ReloadHandle {
+    dirty: Arc<Dirty>,
+    requests: mpsc::Sender<Request>,
+}
+
+pub(super) fn pair() -> (Inbox, ReloadHandle) {
+    let dirty = Arc::new(Dirty::default());
+    let (sender, requests) = mpsc::channel(MAX_REQUESTS);
+    (
+        Inbox {
+            dirty: Arc::clone(&dirty),
+            requests,
+        },
+        ReloadHandle {
+            dirty,
+            requests: sender,
+        },
+    )
+}
+
+impl Inbox {
+    /// The next reason to load. A hint given during a load is still there after it.
+    pub(super) async fn next(&mut self) -> Wake {
+        loop {
+            if let Some(hint) = self.take_hint() {
+                return Wake::Hint(hint);
+            }
+            tokio::select! {
+                () = self.dirty.notify.notified() => {}
+                Some(first) = self.requests.recv() => return self.with_waiting(first),
+            }
+        }
+    }
+
+    fn take_hint(&self) -> Option<Hint> {
+        let bits = self.dirty.bits.load(Ordering::Acquire);
+        let hint = [Hint::Database, Hint::Files]
+            .into_iter()
+            .find(|hint| bits & hint.bit() != 0)?;
+        self.dirty.bits.fetch_and(!hint.bit(), Ordering::AcqRel);
+        Some(hint)
+    }
+
+    fn with_waiting(&mut self, first: Request) -> Wake {
+        let mut requests = vec![first];
+        while let Ok(request) = self.requests.try_recv() {
+            requests.push(request);
+        }
+        Wake::Requests(requests)
+    }
+}
+
+impl ReloadHandle {
+    /// Says that there may be something new. Never waits; many hints make one load.
+    pub fn hint(&self, hint: Hint) {
+        self.dirty.bits.fetch_or(hint.bit(), Ordering::AcqRel);
+        self.dirty.notify.notify_one();
+    }
+
+    /// Reads and compares everything, or one id, and waits for the outcome.
+    pub async fn reload(&self, id: Option<ExtensionId>) -> Result<ReloadReport, RegistryError> {
+        let want = id.map_or(Want::Everything, Want::One);
+        let (answer, outcome) = oneshot::channel();
+        self.requests
+            .try_send(Request { want, answer })
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => RegistryError::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => RegistryError::ShuttingDown,
+            })?;
+        let result = outcome.await.map_err(|_| RegistryError::ShuttingDown)?;
+        result.map_err(|error| {
+            let message = format!("{error}; the data served before is kept");
+            match error {
+                SourceError::Unreadable(_) => RegistryError::FixturesUnavailable(message),
+                _ => RegistryError::DatabaseUnavailable(message),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn hints_collapse_and_survive_a_load() {
+        let (mut inbox, handle) = pair();
+        for _ in 0..100 {
+            handle.hint(Hint::Database);
+        }
+        assert!(matches!(inbox.next().await, Wake::Hint(Hint::Database)));
+        // Given while the load of the first one runs:
+        handle.hint(Hint::Database);
+        handle.hint(Hint::Files);
+        assert!(matches!(inbox.next().await, Wake::Hint(Hint::Database)));
+        assert!(matches!(inbox.next().await, Wake::Hint(Hint::Files)));
+        assert!(inbox.take_hint().is_none());
+    }
+
+    #[tokio::test]
+    async fn requests_that_want_the_same_share_a_load() {
+        let (mut inbox, handle) = pair();
+        let one = ExtensionId::parse("a").unwrap();
+        let asked = [None, Some(one.clone()), None].map(|id| {
+            let handle = handle.clone();
+            tokio::spawn(async move { handle.reload(id).await })
+        });
+        while handle.requests.capacity() > MAX_REQUESTS - 3 {
+            tokio::task::yield_now().await;
+        }
+        let Wake::Requests(requests) = inbox.next().await else {
+            unreachable!()
+        };
+        let scopes = scopes(requests);
+        assert_eq!(
+            scopes
+                .iter()
+                .map(|s| (s.want.clone(), s.answers.len()))
+                .collect::<Vec<_>>(),
+            [(Want::Everything, 2), (Want::One(one), 1)]
+        );
+        for scope in scopes {
+            scope.reply(&Err(SourceError::Away("gone".into())));
+        }
+        for answer in asked {
+            let error = answer.await.unwrap().unwrap_err();
+            assert_eq!(error.code(), "database_unavailable");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_number_of_waiting_requests_is_bounded() {
+        let (_inbox, handle) = pair();
+        let mut waiting = Vec::new();
+        for _ in 0..MAX_REQUESTS {
+            let handle = handle.clone();
+            waiting.push(tokio::spawn(async move { handle.reload(None).await }));
+        }
+        while handle.requests.capacity() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(handle.reload(None).await, Err(RegistryError::Overloaded));
+    }
+}

@@ -1,0 +1,296 @@
+//! One load: choose the source, read it, apply what it says, tell everyone.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Parts;
+use super::inbox::{ReloadReport, Want as Scope};
+use crate::domain::catalog::{ActiveSource, CatalogWriter, Change, Counts};
+use crate::domain::entry::PrepareReply;
+use crate::domain::reconcile;
+use crate::service::observe::{Observation, Observers, Trigger};
+use crate::service::progress::Progress;
+use crate::service::source::{Database, Fixtures, Known, Read, SourceError, Want};
+use crate::service::status::{SourceMode, Status};
+
+/// Every so many quiet syncs the digests are compared too: rows can change without a revision,
+/// under `pg_restore --disable-triggers` for one.
+const SYNCS_PER_DIGEST: u32 = 10;
+
+/// Reads sources into the catalog; owned by the one task that may.
+pub struct Loader<D, F> {
+    writer: CatalogWriter,
+    prepare: Arc<PrepareReply>,
+    database: Option<D>,
+    fixtures: Option<F>,
+    status: Arc<Status>,
+    progress: Progress,
+    observers: Observers,
+    quiet_syncs: u32,
+}
+
+impl<D, F> fmt::Debug for Loader<D, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loader")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<D: Database, F: Fixtures> Loader<D, F> {
+    pub(super) fn new(parts: Parts<D, F>) -> Self {
+        Self {
+            writer: parts.writer,
+            prepare: parts.prepare,
+            database: parts.database,
+            fixtures: parts.fixtures,
+            status: parts.status,
+            progress: parts.progress,
+            observers: parts.observers,
+            quiet_syncs: 0,
+        }
+    }
+
+    /// Reads the source in force and applies what it says. A failure changes nothing.
+    pub(super) async fn load(
+        &mut self,
+        trigger: Trigger,
+        scope: Option<&Scope>,
+    ) -> Result<ReloadReport, SourceError> {
+        let started = Instant::now();
+        let result = self.load_source(trigger, scope).await;
+        match &result {
+            Ok(change) => self.tell_success(trigger, change, started.elapsed()),
+            Err(error) => {
+                self.observers.observe(&Observation::LoadFailed {
+                    trigger,
+                    error: error.clone(),
+                });
+            }
+        }
+        result.map(|applied| {
+            let head = self.writer.catalog().head();
+            ReloadReport {
+                counts: applied.counts,
+                total: self.writer.catalog().sizes().0,
+                duration: started.elapsed(),
+                revision: head.revision,
+                source: head.source,
+            }
+        })
+    }
+
+    async fn load_source(
+        &mut self,
+        trigger: Trigger,
+        scope: Option<&Scope>,
+    ) -> Result<Applied, SourceError> {
+        match self.status.mode() {
+            SourceMode::Fixtures => self.load_fixtures().await,
+            SourceMode::Database => self.load_database(trigger, scope).await,
+            SourceMode::Auto => match self.load_database(trigger, scope).await {
+                Err(error) if self.may_use_fixtures() => {
+                    let wanted = trigger != Trigger::Timer && trigger != Trigger::Notification;
+                    let empty = self.writer.catalog().head().source == ActiveSource::None;
+                    let files = if wanted || empty {
+                        Some(self.load_fixtures().await?)
+                    } else {
+                        None
+                    };
+                    // The start and a retry go on asking for the database; a person who asked for
+                    // a reload, or changed a file, got what there is.
+                    match files {
+                        Some(applied) if matches!(trigger, Trigger::Files | Trigger::Request) => {
+                            Ok(applied)
+                        }
+                        Some(applied) => {
+                            self.tell_success(trigger, &applied, applied.duration);
+                            Err(error)
+                        }
+                        None => Err(error),
+                    }
+                }
+                other => other,
+            },
+        }
+    }
+
+    /// Fixtures serve only while no database has answered since the start.
+    fn may_use_fixtures(&self) -> bool {
+        self.writer.catalog().head().source != ActiveSource::Database
+    }
+
+    async fn load_fixtures(&mut self) -> Result<Applied, SourceError> {
+        let started = Instant::now();
+        let Some(fixtures) = &self.fixtures else {
+            return Err(SourceError::Unreadable("no folder is configured".into()));
+        };
+        match fixtures.read().await {
+            Ok(everything) => {
+                let change =
+                    reconcile::with_everything(self.writer.catalog(), everything, &*self.prepare);
+                Ok(self.apply(change, started))
+            }
+            Err(error) => {
+                self.status.fixtures_failed();
+                Err(error)
+            }
+        }
+    }
+
+    async fn load_database(
+        &mut self,
+        trigger: Trigger,
+        scope: Option<&Scope>,
+    ) -> Result<Applied, SourceError> {
+        let started = Instant::now();
+        let result = self.read_database(trigger, scope).await;
+        match &result {
+            Ok(_) if self.status.database_answered() => {
+                self.observers.observe(&Observation::DatabaseUp(true));
+            }
+            Err(_) if self.status.database_failed() => {
+                self.observers.observe(&Observation::DatabaseUp(false));
+            }
+            _ => {}
+        }
+        let catalog = Arc::clone(self.writer.catalog());
+        match result? {
+            Read::Unchanged => Ok(self.nothing_new(started)),
+            Read::Delta(delta) => {
+                let change = reconcile::with_delta(&catalog, delta, &*self.prepare);
+                Ok(self.apply(change, started))
+            }
+            Read::Everything(everything) => {
+                let change = reconcile::with_everything(&catalog, everything, &*self.prepare);
+                Ok(self.apply(change, started))
+            }
+        }
+    }
+
+    async fn read_database(
+        &mut self,
+        trigger: Trigger,
+        scope: Option<&Scope>,
+    ) -> Result<Read, SourceError> {
+        let Some(database) = &self.database else {
+            return Err(SourceError::Away("no database is configured".into()));
+        };
+        let mut want = Want::default();
+        match scope {
+            Some(Scope::Everything) => {}
+            Some(Scope::One(id)) => {
+                want.known = self.known();
+                want.also = Some(id.clone());
+            }
+            None => want.known = self.known(),
+        }
+        let read = database.read(&want).await?;
+        let quiet = trigger == Trigger::Timer && matches!(read, Read::Unchanged);
+        self.quiet_syncs = if quiet {
+            self.quiet_syncs + 1
+        } else {
+            self.quiet_syncs
+        };
+        if !quiet || self.quiet_syncs < SYNCS_PER_DIGEST {
+            return Ok(read);
+        }
+        self.quiet_syncs = 0;
+        let (revision, digest) = database.digest().await?;
+        let head = self.writer.catalog().head();
+        if revision != head.revision || digest == head.digest {
+            return Ok(read);
+        }
+        self.observers
+            .observe(&Observation::DigestDiffers { revision });
+        database.read(&Want::default()).await
+    }
+
+    /// What the catalog holds of the database, if its data is the database's.
+    fn known(&self) -> Option<Known> {
+        let head = self.writer.catalog().head();
+        let epoch = head.epoch.clone()?;
+        (head.source == ActiveSource::Database).then(|| Known {
+            epoch,
+            revision: head.revision,
+        })
+    }
+
+    fn nothing_new(&self, started: Instant) -> Applied {
+        let duration = started.elapsed();
+        self.status.applied(false, duration, false);
+        Applied {
+            counts: Counts::default(),
+            news: false,
+            from: None,
+            duration,
+        }
+    }
+
+    fn apply(&mut self, change: Change, started: Instant) -> Applied {
+        let catalog = Arc::clone(self.writer.catalog());
+        let (before, known_faults) = (catalog.head(), catalog.quarantine());
+        let fixtures = change.source == ActiveSource::Fixtures;
+        let counts = self.writer.apply(change);
+        let head = catalog.head();
+        self.progress.announce(head.revision);
+
+        let quarantine = catalog.quarantine();
+        for fault in quarantine
+            .faults()
+            .filter(|fault| !known_faults.knows(fault))
+        {
+            let (origin, reason) = (fault.origin.clone(), fault.reason.clone());
+            self.observers
+                .observe(&Observation::Quarantined { origin, reason });
+        }
+        let news = !counts.is_empty() || before.source != head.source || before.epoch != head.epoch;
+        let duration = started.elapsed();
+        self.status.applied(news, duration, fixtures);
+        let moved = before.source != ActiveSource::None && before.source != head.source;
+        Applied {
+            counts,
+            news,
+            from: moved.then_some(before.source),
+            duration,
+        }
+    }
+
+    fn tell_success(&self, trigger: Trigger, applied: &Applied, duration: Duration) {
+        if !applied.news {
+            self.observers.observe(&Observation::Unchanged { duration });
+            return;
+        }
+        let catalog = self.writer.catalog();
+        let (head, (total, enabled)) = (catalog.head(), catalog.sizes());
+        if let Some(from) = applied.from {
+            self.observers.observe(&Observation::SourceChanged {
+                from,
+                to: head.source,
+            });
+        }
+        self.observers.observe(&Observation::Loaded {
+            trigger,
+            source: head.source,
+            counts: applied.counts,
+            revision: head.revision,
+            total,
+            enabled,
+            quarantined: catalog.quarantine().faults().len(),
+            duration,
+        });
+    }
+}
+
+/// What a load did.
+struct Applied {
+    counts: Counts,
+    /// Whether anybody would care: something changed, or the source did.
+    news: bool,
+    /// The source before, if it changed.
+    from: Option<ActiveSource>,
+    duration: Duration,
+}

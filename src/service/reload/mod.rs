@@ -1,0 +1,124 @@
+//! The one path by which data reaches the catalog.
+//!
+//! Start, notification, timer, file change and request all end in the same load; notifications are
+//! hints that set a flag, and the flag is looked at again after every load, so one that arrives
+//! during a load is never lost. The old data serves while a load runs or fails.
+
+mod inbox;
+mod loader;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::BackoffBuilder;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+pub use inbox::{Hint, ReloadHandle, ReloadReport};
+pub use loader::Loader;
+
+use crate::domain::catalog::CatalogWriter;
+use crate::domain::entry::PrepareReply;
+use crate::service::observe::{Observers, Trigger};
+use crate::service::progress::Progress;
+use crate::service::source::{Database, Fixtures, SourceError};
+use crate::service::status::Status;
+use inbox::{Inbox, Wake};
+
+/// The first pause after a failed load.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+/// The longest pause after failed loads, before jitter.
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
+
+/// The task that owns the catalog's writer.
+#[derive(Debug)]
+pub struct Reloader<D, F> {
+    loader: Loader<D, F>,
+    inbox: Inbox,
+    sync_interval: Duration,
+}
+
+/// What a [`Reloader`] works with.
+pub struct Parts<D, F> {
+    /// The one handle that may change the catalog.
+    pub writer: CatalogWriter,
+    /// Makes the prepared replies.
+    pub prepare: Arc<PrepareReply>,
+    /// The database, unless the mode is fixtures.
+    pub database: Option<D>,
+    /// The files, unless the mode is database.
+    pub fixtures: Option<F>,
+    /// Shared state of the sources.
+    pub status: Arc<Status>,
+    /// Whom to tell about applied revisions.
+    pub progress: Progress,
+    /// Whom to tell about everything else.
+    pub observers: Observers,
+    /// The period of the safety sync.
+    pub sync_interval: Duration,
+}
+
+impl<D: Database, F: Fixtures> Reloader<D, F> {
+    /// A reloader and the handle by which others reach it.
+    pub fn new(parts: Parts<D, F>) -> (Self, ReloadHandle) {
+        let (inbox, handle) = inbox::pair();
+        let sync_interval = parts.sync_interval;
+        (
+            Self {
+                loader: Loader::new(parts),
+                inbox,
+                sync_interval,
+            },
+            handle,
+        )
+    }
+
+    /// Loads until `stop`; a failed load is tried again with growing, jittered pauses.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut wake = Wake::Timer(Trigger::Start);
+        let mut pauses = retry_pauses();
+        loop {
+            let result = self.answer(wake).await;
+            let pause = match &result {
+                Ok(()) => {
+                    pauses = retry_pauses();
+                    self.sync_interval
+                }
+                Err(_) => pauses.next().unwrap_or(LONGEST_RETRY),
+            };
+            let next = Instant::now() + pause;
+            wake = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                wake = self.inbox.next() => wake,
+                () = sleep_until(next) => Wake::Timer(Trigger::Timer),
+            };
+        }
+    }
+
+    /// One load, for everyone who asked for it before it began.
+    async fn answer(&mut self, wake: Wake) -> Result<(), SourceError> {
+        match wake {
+            Wake::Timer(trigger) => self.loader.load(trigger, None).await.map(drop),
+            Wake::Hint(hint) => self.loader.load(hint.trigger(), None).await.map(drop),
+            Wake::Requests(requests) => {
+                let mut outcome = Ok(());
+                for scope in inbox::scopes(requests) {
+                    let result = self.loader.load(Trigger::Request, Some(&scope.want)).await;
+                    outcome = outcome.and(result.as_ref().map(drop).map_err(Clone::clone));
+                    scope.reply(&result);
+                }
+                outcome
+            }
+        }
+    }
+}
+
+fn retry_pauses() -> backon::ExponentialBackoff {
+    backon::ExponentialBuilder::new()
+        .with_min_delay(FIRST_RETRY)
+        .with_max_delay(LONGEST_RETRY)
+        .without_max_times()
+        .with_jitter()
+        .build()
+}

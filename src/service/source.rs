@@ -1,0 +1,73 @@
+//! Ports: where extensions come from.
+
+use std::future::Future;
+
+use thiserror::Error;
+
+use crate::domain::ids::ExtensionId;
+use crate::domain::reconcile::{Delta, Everything};
+
+/// Why a source gave nothing. `Display` is fit for operators; no secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SourceError {
+    /// The database cannot be reached or broke off.
+    #[error("the database is away: {0}")]
+    Away(String),
+    /// The schema is older than this program needs; treated as a database that is away.
+    #[error(
+        "the database schema is behind (has {have}, needs {need}): run `beamline-registry migrate`"
+    )]
+    SchemaBehind {
+        /// The last migration applied.
+        have: u32,
+        /// The last migration this program knows.
+        need: u32,
+    },
+    /// The folder of fixtures cannot be read at all.
+    #[error("fixtures cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// What the catalog holds already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// The database's identity.
+    pub epoch: Box<str>,
+    /// The revision applied last.
+    pub revision: u64,
+}
+
+/// What a read of the database gave.
+#[derive(Debug)]
+pub enum Read {
+    /// Nothing has changed since the revision known; one row was read.
+    Unchanged,
+    /// What has changed since.
+    Delta(Delta),
+    /// All there is, because it was asked for or the database is not the one known.
+    Everything(Everything),
+}
+
+/// What is asked of the database.
+#[derive(Debug, Default)]
+pub struct Want {
+    /// What the catalog holds; `None` asks for everything.
+    pub known: Option<Known>,
+    /// An id to read again even if it has not changed.
+    pub also: Option<ExtensionId>,
+}
+
+/// The database as a source. Every read is of one moment, and bounded in time.
+pub trait Database: Send + Sync + 'static {
+    /// Reads what `want` asks for.
+    fn read(&self, want: &Want) -> impl Future<Output = Result<Read, SourceError>> + Send;
+
+    /// The database's revision and the digest of all its definitions, computed there.
+    fn digest(&self) -> impl Future<Output = Result<(u64, u64), SourceError>> + Send;
+}
+
+/// Files as a source.
+pub trait Fixtures: Send + Sync + 'static {
+    /// Reads every file.
+    fn read(&self) -> impl Future<Output = Result<Everything, SourceError>> + Send;
+}
