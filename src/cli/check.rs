@@ -16,3 +16,31 @@ pub fn table(effective: &Effective) -> String {
     }
     table.trim_fmt()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Entry, Origin};
+
+    #[test]
+    fn one_line_per_variable() {
+        let entry = |name: &str, value: Option<&str>, origin| Entry {
+            name: name.to_owned(),
+            value: value.map(str::to_owned),
+            origin,
+        };
+        let effective = Effective(vec![
+            entry("A", Some("x y"), Origin::Flag("--a".to_owned())),
+            entry("LONG", None, Origin::Default),
+        ]);
+        let lines: Vec<String> = table(&effective).lines().map(str::to_owned).collect();
+        assert_eq!(
+            lines,
+            [
+                " variable  value  from",
+                " A         x y    flag --a",
+                " LONG      -      default",
+            ]
+        );
+    }
+}

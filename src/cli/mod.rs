@@ -101,7 +101,8 @@ impl UsageError {
 /// Understands `args`, the program's name first.
 ///
 /// # Errors
-/// An unknown argument, a request for help, or all faults of the configuration.
+/// An unknown argument or a request for help; else all faults of the configuration. An unknown
+/// argument is told alone: what follows from the rest would be guesswork.
 pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     surroundings: &Surroundings<'_>,

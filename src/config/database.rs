@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use thiserror::Error;
 use tokio_postgres::Config;
 use tokio_postgres::config::TargetSessionAttrs;
 
 use super::parse::{self, Rule};
 use super::postgres_url::{self, PostgresUrl};
 use super::reader::Reader;
+use super::ssl_mode::SslMode;
 use super::variables::{
     DB_ENABLED, DB_HOST, DB_LISTEN_URL, DB_NAME, DB_PASSWORD, DB_POOL_SIZE, DB_PORT,
     DB_SSL_ROOT_CERT, DB_SSLMODE, DB_URL, DB_USER,
@@ -58,48 +60,6 @@ impl Endpoint {
     }
 }
 
-/// How a connection is encrypted and the server checked, as libpq defines it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SslMode {
-    /// Never encrypted.
-    Disable,
-    /// Encrypted if the server can, unchecked.
-    Prefer,
-    /// Encrypted; checked against the root certificate if there is one.
-    Require,
-    /// Encrypted, the certificate's authority checked.
-    VerifyCa,
-    /// Encrypted, authority and host name checked.
-    VerifyFull,
-}
-
-impl SslMode {
-    /// Parses libpq's words.
-    pub(super) fn parse(text: &str) -> Result<Self, Rule> {
-        parse::word(
-            text,
-            &[
-                ("disable", Self::Disable),
-                ("prefer", Self::Prefer),
-                ("require", Self::Require),
-                ("verify-ca", Self::VerifyCa),
-                ("verify-full", Self::VerifyFull),
-            ],
-        )
-    }
-
-    /// The driver knows only whether to encrypt; checking is the connector's.
-    fn for_driver(self) -> tokio_postgres::config::SslMode {
-        match self {
-            Self::Disable => tokio_postgres::config::SslMode::Disable,
-            Self::Prefer => tokio_postgres::config::SslMode::Prefer,
-            Self::Require | Self::VerifyCa | Self::VerifyFull => {
-                tokio_postgres::config::SslMode::Require
-            }
-        }
-    }
-}
-
 /// What stands beside a URL, and fills the gaps in it.
 struct Parts {
     name: String,
@@ -109,9 +69,19 @@ struct Parts {
     ssl_root_cert: Option<PathBuf>,
 }
 
-/// The database, or `None` within when there is none or it is disabled.
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<Option<DatabaseSettings>> {
-    let enabled = reader.optional(&DB_ENABLED, parse::boolean);
+/// Why there is no database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(super) enum NoDatabase {
+    #[error("DB_ENABLED is false")]
+    Disabled,
+    #[error("neither DB_URL nor DB_HOST is set")]
+    NoAddress,
+}
+
+/// The database, or why there is none.
+pub(super) fn read(reader: &mut Reader<'_>) -> Option<Result<DatabaseSettings, NoDatabase>> {
+    let addressed = reader.is_set(&DB_URL) || reader.is_set(&DB_HOST);
+    let enabled = reader.value_or(&DB_ENABLED, parse::boolean, || addressed.to_string());
     let readable = reader.readable();
     let url = |text: &str| {
         let url = postgres_url::parse(text)?;
@@ -121,17 +91,14 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Option<DatabaseSettings>> 
     let pool_url = reader.optional(&DB_URL, url);
     let listen_url = reader.optional(&DB_LISTEN_URL, url);
     let hosts = reader.optional(&DB_HOST, |text| parse::list(text, parse::text));
-    let ports = reader.value(&DB_PORT, |text| {
-        parse::list(text, |port| parse::number::<u16>(port, &(1..=u16::MAX)))
-    });
+    let ports = reader.value(&DB_PORT, |text| parse::list(text, port));
     let parts = parts(reader);
     let pool_size = reader.number(&DB_POOL_SIZE, 1..=1000);
 
-    let addressed = reader.is_set(&DB_URL) || reader.is_set(&DB_HOST);
-    if enabled == Some(Some(true)) && !addressed {
+    if enabled == Some(true) && !addressed {
         reader.fault(
             &DB_ENABLED,
-            "is true, but neither DB_URL nor DB_HOST is set",
+            format!("is true, but {}", NoDatabase::NoAddress),
         );
     }
     if reader.is_set(&DB_LISTEN_URL) && !addressed {
@@ -145,27 +112,42 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Option<DatabaseSettings>> 
         }
     }
     if let Some(Some(url)) = &pool_url {
-        refuse_contradictions(reader, url);
+        settle_with_parts(reader, url);
+    }
+
+    // Said before anything faulty is given up on, so that the source can find its own fault.
+    if !addressed || enabled == Some(false) {
+        let disabled = reader.is_set(&DB_ENABLED) && enabled == Some(false);
+        return Some(Err(match disabled {
+            true => NoDatabase::Disabled,
+            false => NoDatabase::NoAddress,
+        }));
     }
 
     let (pool_url, hosts, ports, parts) = (pool_url?, hosts?, ports?, parts?);
-    let pool = match (pool_url, hosts) {
-        (Some(url), _) => url,
-        (None, Some(hosts)) => from_hosts(reader, hosts, ports)?,
-        (None, None) => return Some(None),
+    let pool = match pool_url {
+        Some(url) => url,
+        None => from_hosts(reader, hosts.unwrap_or_default(), ports)?,
     };
     let pool = endpoint(pool, &parts);
     let listen = match listen_url? {
         Some(url) => endpoint(url, &parts),
         None => pool.clone(),
     };
-    let pool_size = pool_size?;
-    let settings = DatabaseSettings {
+    Some(Ok(DatabaseSettings {
         pool,
         listen,
-        pool_size,
-    };
-    Some(Some(settings).filter(|_| enabled != Some(Some(false))))
+        pool_size: pool_size?,
+    }))
+}
+
+/// A Kubernetes service named `extension-registry-db` injects `EXTENSION_REGISTRY_DB_PORT`, which
+/// is worth a word more than that it is no number.
+fn port(item: &str) -> Result<u16, Rule> {
+    parse::number(item, &(1..=u16::MAX)).map_err(|rule| match item.starts_with("tcp://") {
+        true => format!("{rule}; this looks like a Kubernetes service link: `enableServiceLinks: false` turns them off"),
+        false => rule,
+    })
 }
 
 fn parts(reader: &mut Reader<'_>) -> Option<Parts> {
@@ -185,15 +167,29 @@ fn parts(reader: &mut Reader<'_>) -> Option<Parts> {
 }
 
 /// A name, user or password that is given twice is more likely a mistake than an override. (The
-/// listener's URL may well differ: it fills its own gaps only.)
-fn refuse_contradictions(reader: &mut Reader<'_>, url: &PostgresUrl) {
+/// listener's URL may well differ: it fills its own gaps only.) What the URL alone says is shown as
+/// such, rather than a default that does not hold.
+fn settle_with_parts(reader: &mut Reader<'_>, url: &PostgresUrl) {
     for (part, in_url) in [
         (&DB_NAME, url.config.get_dbname().is_some()),
         (&DB_USER, url.config.get_user().is_some()),
         (&DB_PASSWORD, url.config.get_password().is_some()),
     ] {
         if in_url && reader.is_set(part) {
-            reader.fault(part, "is set, and DB_URL has one too; give one of them");
+            let rule = "is set, and DB_URL has one too; give one of them";
+            reader.fault(part, rule);
+        }
+    }
+    for (part, in_url) in [
+        (&DB_HOST, true),
+        (&DB_PORT, true),
+        (&DB_NAME, url.config.get_dbname().is_some()),
+        (&DB_USER, url.config.get_user().is_some()),
+        (&DB_SSLMODE, url.ssl_mode.is_some()),
+        (&DB_SSL_ROOT_CERT, url.ssl_root_cert.is_some()),
+    ] {
+        if in_url {
+            reader.show(part, "(in DB_URL)");
         }
     }
 }

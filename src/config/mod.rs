@@ -20,6 +20,7 @@ mod parse;
 mod postgres_url;
 mod reader;
 mod source;
+mod ssl_mode;
 mod subjects;
 mod surroundings;
 pub mod variables;
@@ -31,7 +32,7 @@ use std::collections::BTreeMap;
 
 pub use admin::AdminSettings;
 pub use breaker::{BreakerSettings, SlowCalls};
-pub use database::{DatabaseSettings, Endpoint, SslMode};
+pub use database::{DatabaseSettings, Endpoint};
 pub use effective::{Effective, Entry};
 pub use fault::{Fault, Faults, Origin, Warning};
 pub use health::{AutoDisable, HealthRouting, HealthSettings};
@@ -41,6 +42,7 @@ pub use limits::LimitSettings;
 pub use logging::{LogFormat, LogSettings};
 pub use nats::{ClientCertificate, NatsAuth, NatsServers, NatsSettings};
 pub use source::{SourceMode, SourceSettings};
+pub use ssl_mode::SslMode;
 pub use subjects::SubjectSettings;
 pub use surroundings::Surroundings;
 
@@ -87,7 +89,10 @@ impl Settings {
         let layers = Layers::new(flags, surroundings);
         let mut reader = Reader::new(layers, surroundings);
         let database = database::read(&mut reader);
-        let source = source::read(&mut reader, database.as_ref().is_some_and(Option::is_none));
+        let no_database = database
+            .as_ref()
+            .and_then(|found| found.as_ref().err().copied());
+        let source = source::read(&mut reader, no_database);
         let nats = nats::read(&mut reader);
         let subjects = subjects::read(&mut reader);
         let identity = identity::read(&mut reader, &surroundings.host_name);
@@ -100,7 +105,7 @@ impl Settings {
         let settings = || {
             Some(Self {
                 source: source?,
-                database: database?,
+                database: database?.ok(),
                 nats: nats?,
                 subjects: subjects?,
                 identity: identity?,

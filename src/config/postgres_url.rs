@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
 
-use super::database::SslMode;
 use super::parse::Rule;
+use super::ssl_mode::SslMode;
 
 /// A URL taken apart. No `Debug`: `tokio_postgres` hides the password, but not what a user may
 /// have put into `options`.

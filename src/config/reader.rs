@@ -90,9 +90,13 @@ impl<'a> Reader<'a> {
             return self.value(variable, parse);
         }
         let default = default();
-        let value = parse(&default).ok();
-        self.computed.insert(variable.name, default);
-        value
+        self.show(variable, &default);
+        parse(&default).ok()
+    }
+
+    /// Shows `text` as the value of a variable that nobody set.
+    pub(super) fn show(&mut self, variable: &'static Variable, text: &str) {
+        self.computed.insert(variable.name, text.to_owned());
     }
 
     pub(super) fn boolean(&mut self, variable: &Variable) -> Option<bool> {

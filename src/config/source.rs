@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::database::NoDatabase;
 use super::fault::Warning;
 use super::parse;
 use super::reader::Reader;
-use super::variables::{CACHE_TYPE, DB_ENABLED, FIXTURES_DIR, SOURCE, SYNC_INTERVAL_SECONDS};
+use super::variables::{CACHE_TYPE, FIXTURES_DIR, SOURCE, SYNC_INTERVAL_SECONDS};
 
 /// Which source serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +31,11 @@ pub struct SourceSettings {
     pub sync_interval: Duration,
 }
 
-/// `no_database` says that none is configured; false when that is not known for a fault.
-pub(super) fn read(reader: &mut Reader<'_>, no_database: bool) -> Option<SourceSettings> {
+/// `no_database` says why there is none; `None` when there is one, or a fault hides the answer.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    no_database: Option<NoDatabase>,
+) -> Option<SourceSettings> {
     let mode = reader.value(&SOURCE, |text| {
         parse::word(
             text,
@@ -42,15 +46,8 @@ pub(super) fn read(reader: &mut Reader<'_>, no_database: bool) -> Option<SourceS
             ],
         )
     });
-    if mode == Some(SourceMode::Database) && no_database {
-        let disabled = reader.is_set(&DB_ENABLED);
-        reader.fault(
-            &SOURCE,
-            match disabled {
-                true => "is `database`, but DB_ENABLED is false",
-                false => "is `database`, but neither DB_URL nor DB_HOST is set",
-            },
-        );
+    if let (Some(SourceMode::Database), Some(why)) = (mode, no_database) {
+        reader.fault(&SOURCE, format!("is `database`, but {why}"));
     }
     let fixtures_dir = reader.value(&FIXTURES_DIR, parse::text);
     let sync_interval = reader.duration(
