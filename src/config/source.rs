@@ -8,17 +8,7 @@ use super::fault::Warning;
 use super::parse;
 use super::reader::Reader;
 use super::variables::{CACHE_TYPE, FIXTURES_DIR, SOURCE, SYNC_INTERVAL_SECONDS};
-
-/// Which source serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SourceMode {
-    /// The database only; without it nothing is served.
-    Database,
-    /// The fixtures only.
-    Fixtures,
-    /// Fixtures while no database has answered since the start, the database as soon as it does.
-    Auto,
-}
+pub use crate::domain::source::SourceMode;
 
 /// Settings of the source.
 #[derive(Debug, Clone, PartialEq, Eq)]

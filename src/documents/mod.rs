@@ -8,6 +8,7 @@ pub mod event;
 pub mod explain;
 pub mod list;
 pub mod lookup;
+pub mod ping;
 pub mod reload;
 pub mod stats;
 pub mod stored;

@@ -7,28 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::observe::ListenerState;
-
-/// Which source the operator chose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SourceMode {
-    /// Postgres only.
-    Database,
-    /// Files only.
-    Fixtures,
-    /// Postgres, and files until it has answered once.
-    Auto,
-}
-
-impl SourceMode {
-    /// The mode's name in configuration and `stats`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Database => "database",
-            Self::Fixtures => "fixtures",
-            Self::Auto => "auto",
-        }
-    }
-}
+pub use crate::domain::source::SourceMode;
 
 /// The last load that changed something.
 #[derive(Debug, Clone, Copy)]
