@@ -1,0 +1,114 @@
+//! Postgres's programs, and the user they run as.
+//!
+//! Postgres refuses to run as root. As root it runs as `postgres`, or `nobody`; that user must be
+//! able to reach the programs, which are copied when they lie in somebody's private home.
+
+use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::super::process::Process;
+use super::super::servers;
+
+/// Programs that can be run, and as whom.
+pub(crate) struct Installation {
+    programs: PathBuf,
+    user: Option<User>,
+}
+
+#[derive(Clone, Copy)]
+struct User {
+    uid: u32,
+    gid: u32,
+}
+
+impl Installation {
+    /// What this machine has. `folder`, made by the caller, is handed to the user that will run
+    /// the server.
+    pub(crate) fn find(folder: &Path) -> Self {
+        let programs = servers::postgres_programs();
+        let root = folder.metadata().unwrap().uid() == 0;
+        let user = root.then(|| {
+            let user = ["postgres", "nobody"].into_iter().find_map(User::named);
+            user.expect("as root, Postgres needs a user `postgres` or `nobody` to run as")
+        });
+        let mut found = Self { programs, user };
+        if let Some(User { uid, gid }) = user {
+            chown(folder, Some(uid), Some(gid)).unwrap();
+            if !found.starts() {
+                found.programs = copy(&found.programs, &folder.join("installation"));
+                assert!(
+                    found.starts(),
+                    "{:?} cannot be run as user {uid}",
+                    found.programs
+                );
+            }
+        }
+        found
+    }
+
+    /// Makes a cluster in `data`, whose superuser may log in without a password.
+    pub(crate) async fn initdb(&self, data: &Path, superuser: &str) {
+        let mut command = tokio::process::Command::from(self.as_user("initdb"));
+        command.arg("-D").arg(data).args(["-U", superuser]);
+        command.args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]);
+        let output = command.output().await.unwrap();
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "initdb: {log}");
+    }
+
+    /// The command for `program`, which ends at once, and takes `folder` with it, on drop.
+    pub(crate) fn command(&self, program: &str, folder: &Path) -> Command {
+        self.run_by_user(Process::command(
+            &self.programs.join(program),
+            "QUIT",
+            Some(folder),
+        ))
+    }
+
+    fn starts(&self) -> bool {
+        let version = self.as_user("initdb").arg("--version").output();
+        version.is_ok_and(|output| output.status.success())
+    }
+
+    fn as_user(&self, program: &str) -> Command {
+        self.run_by_user(Command::new(self.programs.join(program)))
+    }
+
+    fn run_by_user(&self, mut command: Command) -> Command {
+        if let Some(User { uid, gid }) = self.user {
+            // Not the current folder, which that user may not be allowed to enter.
+            command.uid(uid).gid(gid).current_dir("/");
+        }
+        command
+    }
+}
+
+impl User {
+    fn named(name: &str) -> Option<Self> {
+        let id = |option| {
+            let output = Command::new("id").args([option, name]).output().ok()?;
+            String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+        };
+        Some(Self {
+            uid: id("-u")?,
+            gid: id("-g")?,
+        })
+    }
+}
+
+/// Copies the installation around `programs`, and returns where its programs are now.
+fn copy(programs: &Path, target: &Path) -> PathBuf {
+    let programs = programs.canonicalize().unwrap();
+    let status = Command::new("cp")
+        .arg("-R")
+        .arg(programs.parent().unwrap())
+        .arg(target)
+        .status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "cannot copy {programs:?}"
+    );
+    target.join("bin")
+}
