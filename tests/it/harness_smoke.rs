@@ -301,7 +301,9 @@ async fn a_process_ends_with_its_owner() {
 
     let pid = process.pid().to_string();
     let alive = || {
-        let probe = std::process::Command::new("kill").args(["-0", &pid]).output();
+        let probe = std::process::Command::new("kill")
+            .args(["-0", &pid])
+            .output();
         probe.unwrap().status.success()
     };
     assert!(alive());
