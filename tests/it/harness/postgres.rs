@@ -72,7 +72,9 @@ impl Postgres {
             .tempdir()
             .unwrap();
         let installation = Installation::find(folder.path());
-        installation.initdb(&data(folder.path()), USER).await;
+        installation
+            .initdb(folder.path(), &data(folder.path()), USER)
+            .await;
         let mut attempts = 0;
         loop {
             attempts += 1;

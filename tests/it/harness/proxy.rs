@@ -68,6 +68,10 @@ impl FaultProxy {
             let _aborted = acceptor.await;
         }
         self.kill_connections().await;
+        // A child process that is being forked at this moment holds a copy of the listener until
+        // its exec: the kernel still accepts on our behalf.
+        let refused = async || TcpStream::connect(&self.addr).await.is_err();
+        eventually("the proxy refuses", DEADLINE, refused).await;
     }
 
     /// Keeps connections open, accepts new ones, and forwards nothing: a black hole.

@@ -18,15 +18,20 @@ program=$!
     kill -s "$signal" "$program"
 } >/dev/null 2>&1 &
 guard=$!
-exec 3<&-
+# Some shells report a killed child, and would die of it when nobody reads any more.
+exec 3<&- >/dev/null 2>&1
 
 # Ctrl-C reaches the whole process group; this shell has to outlive the program.
 trap : INT TERM
 while :; do
     wait "$program"
     code=$?
-    kill -0 "$program" 2>/dev/null || break
+    kill -0 "$program" || break
 done
-kill "$guard" 2>/dev/null
-[ -z "$folder" ] || [ ! -e "$folder/orphaned" ] || rm -rf "$folder"
+if [ -n "$folder" ]; then
+    # The owner's death may have ended the program (SIGPIPE) before the guard has noticed it.
+    [ -e "$folder/orphaned" ] || sleep 0.1
+    [ ! -e "$folder/orphaned" ] || rm -rf "$folder"
+fi
+kill "$guard"
 exit "$code"

@@ -10,6 +10,7 @@ use std::process::Command;
 
 use super::super::process::Process;
 use super::super::servers;
+use super::super::wait::DEADLINE;
 
 /// Programs that can be run, and as whom.
 pub(crate) struct Installation {
@@ -48,17 +49,17 @@ impl Installation {
         found
     }
 
-    /// Makes a cluster in `data`, whose superuser may log in without a password.
-    pub(crate) async fn initdb(&self, data: &Path, superuser: &str) {
-        let mut command = tokio::process::Command::from(self.as_user("initdb"));
+    /// Makes a cluster in `data`, within `folder`, whose superuser may log in without a password.
+    pub(crate) async fn initdb(&self, folder: &Path, data: &Path, superuser: &str) {
+        let mut command = self.command("initdb", folder);
         command.arg("-D").arg(data).args(["-U", superuser]);
         command.args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]);
-        let output = command.output().await.unwrap();
-        let log = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "initdb: {log}");
+        let process = Process::spawn("initdb", command).await;
+        let code = process.wait_exit(DEADLINE * 3).await;
+        assert_eq!(code, 0, "initdb: {:#?}", process.log());
     }
 
-    /// The command for `program`, which ends at once, and takes `folder` with it, on drop.
+    /// The command for `program`, which ends at once, and takes `folder` with it, when this run does.
     pub(crate) fn command(&self, program: &str, folder: &Path) -> Command {
         self.run_by_user(Process::command(
             &self.programs.join(program),
