@@ -99,17 +99,34 @@ impl User {
     }
 }
 
-/// Copies the installation around `programs`, and returns where its programs are now.
+/// Copies the installation around `programs` below `target`, and returns where its programs are.
+///
+/// The Python package keeps shared libraries in a folder `*.libs` beside the package, which the
+/// programs expect three levels up: it comes along, at the same distance.
 fn copy(programs: &Path, target: &Path) -> PathBuf {
     let programs = programs.canonicalize().unwrap();
-    let status = Command::new("cp")
-        .arg("-R")
-        .arg(programs.parent().unwrap())
-        .arg(target)
-        .status();
+    let top = programs.ancestors().nth(3).unwrap_or(Path::new("/"));
+    let below = programs.strip_prefix(top).unwrap();
+    let installation = target.join(below.parent().unwrap());
+    std::fs::create_dir_all(installation.parent().unwrap()).unwrap();
+    run("cp", "-R", &[programs.parent().unwrap(), &installation]);
+    for neighbour in top.read_dir().unwrap() {
+        let neighbour = neighbour.unwrap().path();
+        if neighbour
+            .extension()
+            .is_some_and(|extension| extension == "libs")
+        {
+            run("cp", "-R", &[&neighbour, target]);
+        }
+    }
+    run("chmod", "-R", &[Path::new("a+rX"), target]);
+    target.join(below)
+}
+
+fn run(program: &str, option: &str, paths: &[&Path]) {
+    let status = Command::new(program).arg(option).args(paths).status();
     assert!(
         status.is_ok_and(|status| status.success()),
-        "cannot copy {programs:?}"
+        "{program} {option} {paths:?} failed"
     );
-    target.join("bin")
 }
