@@ -3,7 +3,8 @@
 //! Postgres refuses to run as root. As root it runs as `postgres`, or `nobody`; that user must be
 //! able to reach the programs, which are copied when they lie in somebody's private home.
 
-use std::os::unix::fs::{MetadataExt, chown};
+use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,15 +37,14 @@ impl Installation {
         });
         let mut found = Self { programs, user };
         if let Some(User { uid, gid }) = user {
-            chown(folder, Some(uid), Some(gid)).unwrap();
             if !found.starts() {
                 found.programs = copy(&found.programs, &folder.join("installation"));
-                assert!(
-                    found.starts(),
-                    "{:?} cannot be run as user {uid}",
-                    found.programs
-                );
             }
+            // With what is in it: that user's watchdog removes it.
+            let owner = format!("{uid}:{gid}");
+            run("chown", &["-R".as_ref(), owner.as_ref(), folder.as_ref()]);
+            let programs = &found.programs;
+            assert!(found.starts(), "{programs:?} cannot be run as user {uid}");
         }
         found
     }
@@ -109,24 +109,28 @@ fn copy(programs: &Path, target: &Path) -> PathBuf {
     let below = programs.strip_prefix(top).unwrap();
     let installation = target.join(below.parent().unwrap());
     std::fs::create_dir_all(installation.parent().unwrap()).unwrap();
-    run("cp", "-R", &[programs.parent().unwrap(), &installation]);
+    run(
+        "cp",
+        &[
+            "-R".as_ref(),
+            programs.parent().unwrap().as_ref(),
+            installation.as_ref(),
+        ],
+    );
     for neighbour in top.read_dir().unwrap() {
         let neighbour = neighbour.unwrap().path();
         if neighbour
             .extension()
             .is_some_and(|extension| extension == "libs")
         {
-            run("cp", "-R", &[&neighbour, target]);
+            run("cp", &["-R".as_ref(), neighbour.as_ref(), target.as_ref()]);
         }
     }
-    run("chmod", "-R", &[Path::new("a+rX"), target]);
     target.join(below)
 }
 
-fn run(program: &str, option: &str, paths: &[&Path]) {
-    let status = Command::new(program).arg(option).args(paths).status();
-    assert!(
-        status.is_ok_and(|status| status.success()),
-        "{program} {option} {paths:?} failed"
-    );
+fn run(program: &str, arguments: &[&OsStr]) {
+    let status = Command::new(program).args(arguments).status();
+    let done = status.is_ok_and(|status| status.success());
+    assert!(done, "{program} {arguments:?} failed");
 }
