@@ -5,7 +5,7 @@ export PATH := env_var('PATH') + ":" + justfile_directory() + "/.tools/cargo/bin
 
 # What there is to run.
 default:
-    @just --justfile {{ quote(justfile()) }} --list --unsorted
+    @{{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} --list --unsorted
 
 # A private nats-server, the shipped fixtures and a tour; then it serves until Ctrl-C.
 demo *ARGS: tools
@@ -16,10 +16,9 @@ test *ARGS: tools
     cargo test {{ ARGS }}
 
 # Format, clippy, layers, licences and sources.
-lint: check-layers
+lint: check-layers && deny
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
-    @just --justfile {{ quote(justfile()) }} deny
 
 # Formats the code.
 fmt:
