@@ -13,5 +13,8 @@ struct Pong<'a> {
 
 /// Yes, and who.
 pub fn pong(instance_id: &str) -> Bytes {
-    to_bytes(&Pong { ok: true, instance_id })
+    to_bytes(&Pong {
+        ok: true,
+        instance_id,
+    })
 }

@@ -3,10 +3,11 @@
 
 pub mod error;
 pub mod observe;
-pub mod progress;
-pub mod reload;
 pub mod source;
 pub mod status;
-
+pub mod progress;
+pub mod reload;
 pub mod meter;
+pub mod lookup;
+pub mod read;
 pub mod stats;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Auth, AuthError, Client, ConnectOptions, Event};
-use rand::Rng;
+use rand::RngExt;
 use secrecy::ExposeSecret;
 
 use crate::config::{NatsAuth, NatsSettings};
@@ -39,6 +39,7 @@ pub async fn connect(
     status: Arc<Status>,
     observers: Observers,
 ) -> Result<Client, async_nats::ConnectError> {
+    status.nats_link(purpose.name, false);
     let mut options = authenticated(&settings.auth)
         .name(format!("beamline-registry/{instance_id}/{}", purpose.name))
         .subscription_capacity(purpose.subscription_capacity)
@@ -59,7 +60,9 @@ pub async fn connect(
 
 /// Doubles from 50 ms and takes a random half to whole of it: a fleet does not return as one.
 fn pause(attempts: usize) -> Duration {
-    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX).min(6);
+    let doublings = u32::try_from(attempts.saturating_sub(1))
+        .unwrap_or(u32::MAX)
+        .min(6);
     let pause = (Duration::from_millis(50) * 2u32.pow(doublings)).min(LONGEST_PAUSE);
     pause.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
@@ -82,7 +85,9 @@ fn authenticated(auth: &NatsAuth) -> ConnectOptions {
 
 /// Signs the server's nonce with the seed of a credentials file.
 async fn credentials(path: &Path, nonce: &[u8]) -> Result<Auth, String> {
-    let text = tokio::fs::read_to_string(path).await.map_err(|error| error.to_string())?;
+    let text = tokio::fs::read_to_string(path)
+        .await
+        .map_err(|error| error.to_string())?;
     let jwt = section(&text, "NATS USER JWT").ok_or("the file holds no user JWT")?;
     let seed = section(&text, "USER NKEY SEED").ok_or("the file holds no user seed")?;
     let key = nkeys::KeyPair::from_seed(seed).map_err(|error| error.to_string())?;
@@ -96,10 +101,12 @@ async fn credentials(path: &Path, nonce: &[u8]) -> Result<Auth, String> {
 fn section<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let mut lines = text.lines().map(str::trim);
     lines.find(|line| line.starts_with("---") && line.contains(&format!("BEGIN {name}")))?;
-    lines.find(|line| !line.is_empty()).filter(|line| !line.starts_with("---"))
+    lines
+        .find(|line| !line.is_empty())
+        .filter(|line| !line.starts_with("---"))
 }
 
-async fn notice_state(connection: &'static str, up: bool, status: &Status, observers: &Observers) {
+fn notice_state(connection: &'static str, up: bool, status: &Status, observers: &Observers) {
     status.nats_link(connection, up);
     observers.observe(&Observation::NatsUp { connection, up });
 }
@@ -113,9 +120,9 @@ fn notice(
     let (status, observers) = (Arc::clone(status), observers.clone());
     async move {
         match event {
-            Event::Connected => notice_state(connection, true, &status, &observers).await,
+            Event::Connected => notice_state(connection, true, &status, &observers),
             Event::Disconnected | Event::Closed => {
-                notice_state(connection, false, &status, &observers).await;
+                notice_state(connection, false, &status, &observers)
             }
             Event::SlowConsumer(_) => {
                 observers.observe(&Observation::SlowConsumer { connection });
@@ -150,6 +157,9 @@ mod tests {
                     *** IMPORTANT ***\n-----BEGIN USER NKEY SEED-----\nSUAX\n------END USER NKEY SEED------\n";
         assert_eq!(section(text, "NATS USER JWT"), Some("eyJ0.x.y"));
         assert_eq!(section(text, "USER NKEY SEED"), Some("SUAX"));
-        assert_eq!(section("-----BEGIN NATS USER JWT-----\n------END", "NATS USER JWT"), None);
+        assert_eq!(
+            section("-----BEGIN NATS USER JWT-----\n------END", "NATS USER JWT"),
+            None
+        );
     }
 }

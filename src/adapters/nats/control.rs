@@ -70,10 +70,14 @@ impl ControlServer {
 
     async fn accept(&self, route: Route, message: Message) {
         let received = Instant::now();
-        let Some(reply) = self.responder.reply_to(&message) else { return };
+        let Some(reply) = self.responder.reply_to(&message) else {
+            return;
+        };
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             self.overloaded.fetch_add(1, Ordering::Relaxed);
-            self.responder.send(reply, Err(RegistryError::Overloaded)).await;
+            self.responder
+                .send(reply, Err(RegistryError::Overloaded))
+                .await;
             return;
         };
         let (verbs, responder) = (Arc::clone(&self.verbs), self.responder.clone());

@@ -38,12 +38,18 @@ impl Endpoint {
         if let Err(error) = outcome {
             self.errors.fetch_add(1, Ordering::Relaxed);
             let text = format!("{}:{}", error.number(), error.title());
-            *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+            *self
+                .last_error
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(text);
         }
     }
 
     fn figures(&self) -> EndpointFigures {
-        let last_error = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        let last_error = self
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         EndpointFigures {
             requests: self.requests.load(Ordering::Relaxed),
             errors: self.errors.load(Ordering::Relaxed),
@@ -60,7 +66,8 @@ pub struct Endpoints([Endpoint; Verb::ALL.len()]);
 impl Endpoints {
     /// The endpoint of `verb`.
     pub fn of(&self, verb: Verb) -> Option<&Endpoint> {
-        self.0.get(Verb::ALL.iter().position(|known| *known == verb)?)
+        self.0
+            .get(Verb::ALL.iter().position(|known| *known == verb)?)
     }
 
     /// Counts one answered request for `verb`.
@@ -72,6 +79,8 @@ impl Endpoints {
 
     /// The figures of every verb.
     pub fn figures(&self) -> impl Iterator<Item = (Verb, EndpointFigures)> {
-        Verb::ALL.into_iter().zip(self.0.iter().map(Endpoint::figures))
+        Verb::ALL
+            .into_iter()
+            .zip(self.0.iter().map(Endpoint::figures))
     }
 }

@@ -63,7 +63,10 @@ impl Lane {
         observers: Observers,
     ) -> Result<Self, LaneError> {
         let error = |error| LaneError::Thread(purpose.name, error);
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(error)?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(error)?;
         let handle = runtime.handle().clone();
         let stop = CancellationToken::new();
         let stopped = stop.clone();
@@ -81,7 +84,12 @@ impl Lane {
             })
             .map_err(error)?;
         let client = connected.await.map_err(|_| LaneError::Closed)??;
-        Ok(Self { client, runtime: handle, stop, thread: Some(thread) })
+        Ok(Self {
+            client,
+            runtime: handle,
+            stop,
+            thread: Some(thread),
+        })
     }
 
     /// The connection.
@@ -107,7 +115,9 @@ impl Lane {
                 None => client.subscribe(subject).await,
             }
         };
-        let subscriber = timeout(COMMAND_TIMEOUT, subscribing).await.map_err(|_| LaneError::Stuck)?;
+        let subscriber = timeout(COMMAND_TIMEOUT, subscribing)
+            .await
+            .map_err(|_| LaneError::Stuck)?;
         subscriber.map_err(|_| LaneError::Closed)
     }
 

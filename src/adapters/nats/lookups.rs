@@ -46,9 +46,13 @@ impl LookupServer {
     pub async fn run(self, mut intake: Intake) {
         while let Some((route, message)) = intake.next().await {
             let received = Instant::now();
-            let Some(reply) = self.responder.reply_to(&message) else { continue };
+            let Some(reply) = self.responder.reply_to(&message) else {
+                continue;
+            };
             match Lookup::read(route, &message) {
-                Ok(lookup) if self.must_wait(&lookup) => self.defer(message, route, reply, received),
+                Ok(lookup) if self.must_wait(&lookup) => {
+                    self.defer(message, route, reply, received)
+                }
                 Ok(lookup) => {
                     let outcome = self.answer(lookup);
                     self.finish(reply, received, outcome).await;
@@ -78,7 +82,11 @@ impl LookupServer {
 
     async fn answer_later(&self, message: &Message, route: Route) -> Result<Answer, RegistryError> {
         let lookup = Lookup::read(route, message)?;
-        let IdArguments { min_revision, wait_ms, .. } = lookup.arguments;
+        let IdArguments {
+            min_revision,
+            wait_ms,
+            ..
+        } = lookup.arguments;
         wait(&self.progress, min_revision, wait_ms).await?;
         self.answer(lookup)
     }
@@ -100,7 +108,8 @@ impl LookupServer {
         // Read before the record, so that the answer is at least as new as it says.
         let revision = arguments.min_revision.map(|_| self.lookups.revision());
         let body: Bytes =
-            self.lookups.one(arguments.id()?, arguments.version.as_deref(), context)?;
+            self.lookups
+                .one(arguments.id()?, arguments.version.as_deref(), context)?;
         Ok(Answer { body, revision })
     }
 
@@ -117,7 +126,10 @@ impl LookupServer {
             return Err(RegistryError::field("version", "needs one `id`"));
         }
         if ids.is_empty() || ids.len() > MAX_IDS {
-            return Err(RegistryError::field("ids", format!("must have 1 to {MAX_IDS} ids")));
+            return Err(RegistryError::field(
+                "ids",
+                format!("must have 1 to {MAX_IDS} ids"),
+            ));
         }
         let ids: Vec<&str> = ids.iter().map(AsRef::as_ref).collect();
         let many = self.lookups.many(&ids, context);

@@ -7,12 +7,15 @@
 
 pub mod connect;
 pub mod lane;
+pub mod intake;
 pub mod verb;
 pub mod subjects;
 pub mod payload;
 pub mod replies;
 pub mod endpoints;
+pub mod waiting;
 pub mod lookups;
+pub mod verbs;
 pub mod control;
 pub mod discovery;
 pub mod events;

@@ -43,7 +43,10 @@ fn located(error: serde_path_to_error::Error<serde_json::Error>) -> RegistryErro
 }
 
 fn malformed(message: &str) -> RegistryError {
-    RegistryError::InvalidRequest { field: None, message: message.to_owned() }
+    RegistryError::InvalidRequest {
+        field: None,
+        message: message.to_owned(),
+    }
 }
 
 /// The arguments of a verb that is about one extension.
@@ -74,11 +77,17 @@ impl<'a> IdArguments<'a> {
         let mut arguments = match payload.first() {
             None => Self::default(),
             Some(b'{') => object(payload)?,
-            Some(_) => Self { id: Some(bare_id(payload)?.into()), ..Self::default() },
+            Some(_) => Self {
+                id: Some(bare_id(payload)?.into()),
+                ..Self::default()
+            },
         };
         if let Some(subject_id) = subject_id {
             if arguments.id.as_deref().is_some_and(|id| id != subject_id) {
-                return Err(RegistryError::field("id", "differs from the id in the subject"));
+                return Err(RegistryError::field(
+                    "id",
+                    "differs from the id in the subject",
+                ));
             }
             arguments.id = Some(subject_id.into());
         }
@@ -87,13 +96,18 @@ impl<'a> IdArguments<'a> {
 
     /// The id, which must be there.
     pub fn id(&self) -> Result<&str, RegistryError> {
-        self.id.as_deref().ok_or_else(|| RegistryError::field("id", "is missing"))
+        self.id
+            .as_deref()
+            .ok_or_else(|| RegistryError::field("id", "is missing"))
     }
 
     /// The context, without what no rule can compare.
     pub fn take_context(&mut self) -> Context {
         let fields = self.context.take().unwrap_or_default();
-        fields.into_iter().filter_map(|(key, value)| Some((key, Scalar::from_json(&value)?))).collect()
+        fields
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, Scalar::from_json(&value)?)))
+            .collect()
     }
 }
 
@@ -177,7 +191,10 @@ impl ReloadArguments {
         match payload.first() {
             None => Ok(Self::default()),
             Some(b'{') => object(payload),
-            Some(_) => Ok(Self { id: Some(bare_id(payload)?.to_owned()), _actor: None }),
+            Some(_) => Ok(Self {
+                id: Some(bare_id(payload)?.to_owned()),
+                _actor: None,
+            }),
         }
     }
 }

@@ -36,12 +36,18 @@ pub struct Answer {
 impl Answer {
     /// An answer without the catalog's revision.
     pub fn plain(body: Bytes) -> Self {
-        Self { body, revision: None }
+        Self {
+            body,
+            revision: None,
+        }
     }
 
     /// An answer that tells the catalog's revision.
     pub fn at(revision: u64, body: Bytes) -> Self {
-        Self { body, revision: Some(revision) }
+        Self {
+            body,
+            revision: Some(revision),
+        }
     }
 }
 
@@ -57,7 +63,11 @@ pub struct ReplyRules {
 impl ReplyRules {
     /// Answers subjects that begin with one of `prefixes`.
     pub fn new(prefixes: Vec<String>, observers: Observers) -> Self {
-        Self { prefixes, dropped: Default::default(), observers }
+        Self {
+            prefixes,
+            dropped: Default::default(),
+            observers,
+        }
     }
 
     /// Where to answer `message`; `None`, counted, if nowhere.
@@ -67,7 +77,10 @@ impl ReplyRules {
             return None;
         };
         let text = reply.as_str();
-        let known = self.prefixes.iter().any(|prefix| text.starts_with(prefix.as_str()));
+        let known = self
+            .prefixes
+            .iter()
+            .any(|prefix| text.starts_with(prefix.as_str()));
         if known && !text.contains(['*', '>']) {
             return Some(reply.clone());
         }
@@ -79,7 +92,11 @@ impl ReplyRules {
     /// How many requests got no answer, by reason.
     pub fn dropped(&self) -> [(DropReason, u64); DropReason::ALL.len()] {
         DropReason::ALL.map(|reason| {
-            (reason, self.counter(reason).map_or(0, |count| count.load(Ordering::Relaxed)))
+            (
+                reason,
+                self.counter(reason)
+                    .map_or(0, |count| count.load(Ordering::Relaxed)),
+            )
         })
     }
 
@@ -87,7 +104,10 @@ impl ReplyRules {
         if let Some(counter) = self.counter(reason) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
-        self.observers.observe(&Observation::Dropped { reason, reply_prefix });
+        self.observers.observe(&Observation::Dropped {
+            reason,
+            reply_prefix,
+        });
     }
 
     fn counter(&self, reason: DropReason) -> Option<&AtomicU64> {
@@ -107,7 +127,11 @@ pub struct Responder {
 impl Responder {
     /// Answers on `client`.
     pub fn new(client: Client, rules: Arc<ReplyRules>, status: Arc<Status>) -> Self {
-        Self { client, rules, status }
+        Self {
+            client,
+            rules,
+            status,
+        }
     }
 
     /// Where to answer `message`, if anywhere; see [`ReplyRules::reply_to`].
@@ -124,16 +148,23 @@ impl Responder {
     pub async fn send(&self, reply: Subject, outcome: Result<Answer, RegistryError>) {
         match outcome {
             // The most frequent reply by far carries no header: a header costs the server a parse.
-            Ok(Answer { body, revision: None }) if body.len() <= self.max_payload() => {
-                match self.status.annotations() {
-                    None => self.publish(reply, body).await,
-                    Some(_) => self.publish_with(reply, self.annotated(), body).await,
-                }
-            }
+            Ok(Answer {
+                body,
+                revision: None,
+            }) if body.len() <= self.max_payload() => match self.status.annotations() {
+                None => self.publish(reply, body).await,
+                Some(_) => self.publish_with(reply, self.annotated(), body).await,
+            },
             Ok(Answer { body, .. }) if body.len() > self.max_payload() => {
                 let limit_bytes = self.max_payload();
-                self.send_error(reply, &RegistryError::PayloadTooLarge { what: "the reply", limit_bytes })
-                    .await;
+                self.send_error(
+                    reply,
+                    &RegistryError::PayloadTooLarge {
+                        what: "the reply",
+                        limit_bytes,
+                    },
+                )
+                .await;
             }
             Ok(Answer { body, revision }) => {
                 let mut headers = self.annotated();
@@ -150,7 +181,8 @@ impl Responder {
         let mut headers = self.annotated();
         headers.insert(ERROR_CODE, error.number().to_string());
         headers.insert(ERROR, error.title());
-        self.publish_with(reply, headers, documents::error::error(error)).await;
+        self.publish_with(reply, headers, documents::error::error(error))
+            .await;
     }
 
     fn annotated(&self) -> HeaderMap {

@@ -3,6 +3,7 @@
 //! One subscription per verb and form, never `<prefix>.>` in the group: NATS permissions can then
 //! be given per verb, and a request for a verb nobody knows gets "no responders" at once.
 
+use super::intake::Subscription;
 use super::verb::Verb;
 
 /// By which subscription a request came.
@@ -14,17 +15,6 @@ pub struct Route {
     pub has_id: bool,
     /// The position of the actor token, in `<prefix>.as.<actor>.<verb>`.
     actor_token: Option<usize>,
-}
-
-/// A subscription to make.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subscription {
-    /// The subject, with `*` for ids and actors.
-    pub subject: String,
-    /// The queue group, unless every sidecar gets each message.
-    pub queue_group: Option<String>,
-    /// What its messages are.
-    pub route: Route,
 }
 
 /// Where a deployment's subjects begin.
@@ -41,7 +31,11 @@ pub struct Layout {
 impl Route {
     /// The id in `subject`, where this route has one.
     pub fn id<'a>(&self, subject: &'a str) -> Option<&'a str> {
-        if self.has_id { subject.rsplit('.').next() } else { None }
+        if self.has_id {
+            subject.rsplit('.').next()
+        } else {
+            None
+        }
     }
 
     /// The actor in `subject`, where this route has one.
@@ -52,7 +46,7 @@ impl Route {
 
 impl Layout {
     /// Every subscription for `verb`.
-    pub fn subscriptions(&self, verb: Verb) -> Vec<Subscription> {
+    pub fn subscriptions(&self, verb: Verb) -> Vec<Subscription<Route>> {
         let (prefix, local, name) = (&self.prefix, &self.instance_id, verb.name());
         let group = Some(self.queue_group.clone());
         let actor_token = Some(prefix.split('.').count() + 1);
@@ -64,13 +58,27 @@ impl Layout {
         if verb.answers_all() {
             forms.push((format!("{prefix}.all.{name}"), None, None));
         }
-        let ids: &[bool] = if verb.takes_id() { &[false, true] } else { &[false] };
+        let ids: &[bool] = if verb.takes_id() {
+            &[false, true]
+        } else {
+            &[false]
+        };
         let form = |has_id: bool| {
-            forms.iter().map(move |(subject, queue_group, actor_token)| Subscription {
-                subject: if has_id { format!("{subject}.*") } else { subject.clone() },
-                queue_group: queue_group.clone(),
-                route: Route { verb, has_id, actor_token: *actor_token },
-            })
+            forms
+                .iter()
+                .map(move |(subject, queue_group, actor_token)| Subscription {
+                    subject: if has_id {
+                        format!("{subject}.*")
+                    } else {
+                        subject.clone()
+                    },
+                    queue_group: queue_group.clone(),
+                    tag: Route {
+                        verb,
+                        has_id,
+                        actor_token: *actor_token,
+                    },
+                })
         };
         ids.iter().flat_map(|has_id| form(*has_id)).collect()
     }
@@ -102,7 +110,9 @@ mod tests {
     fn every_form_of_a_verb_is_subscribed_once() {
         let subjects = |verb| {
             let all = layout().subscriptions(verb);
-            all.into_iter().map(|s| (s.subject, s.queue_group.is_some())).collect::<Vec<_>>()
+            all.into_iter()
+                .map(|s| (s.subject, s.queue_group.is_some()))
+                .collect::<Vec<_>>()
         };
         assert_eq!(
             subjects(Verb::Lookup),
@@ -116,20 +126,38 @@ mod tests {
             ]
         );
         assert!(subjects(Verb::Ping).contains(&("beamline.registry.all.ping".into(), false)));
-        assert!(!subjects(Verb::List).iter().any(|(subject, _)| subject.contains(".all.")));
+        assert!(
+            !subjects(Verb::List)
+                .iter()
+                .any(|(subject, _)| subject.contains(".all."))
+        );
     }
 
     #[test]
     fn ids_and_actors_are_read_from_their_places() {
         let find = |subject: &str| {
-            layout().subscriptions(Verb::Get).into_iter().find(|s| s.subject == subject).unwrap().route
+            layout()
+                .subscriptions(Verb::Get)
+                .into_iter()
+                .find(|s| s.subject == subject)
+                .unwrap()
+                .tag
         };
         let plain = find("beamline.registry.get.*");
-        assert_eq!(plain.id("beamline.registry.get.pii_guard"), Some("pii_guard"));
+        assert_eq!(
+            plain.id("beamline.registry.get.pii_guard"),
+            Some("pii_guard")
+        );
         assert_eq!(plain.actor("beamline.registry.get.pii_guard"), None);
         let acting = find("beamline.registry.as.*.get.*");
-        assert_eq!(acting.actor("beamline.registry.as.alice.get.x"), Some("alice"));
+        assert_eq!(
+            acting.actor("beamline.registry.as.alice.get.x"),
+            Some("alice")
+        );
         assert_eq!(acting.id("beamline.registry.as.alice.get.x"), Some("x"));
-        assert_eq!(find("beamline.registry.get").id("beamline.registry.get"), None);
+        assert_eq!(
+            find("beamline.registry.get").id("beamline.registry.get"),
+            None
+        );
     }
 }

@@ -68,12 +68,19 @@ impl Verbs {
     }
 
     fn allow_change(&self, route: Route, message: &Message) -> Result<(), RegistryError> {
-        let Administration { enabled, require_actor_subject } = self.administration;
+        let Administration {
+            enabled,
+            require_actor_subject,
+        } = self.administration;
         if !enabled {
-            return Err(RegistryError::Forbidden("administration is disabled on this sidecar"));
+            return Err(RegistryError::Forbidden(
+                "administration is disabled on this sidecar",
+            ));
         }
         if require_actor_subject && route.actor(&message.subject).is_none() {
-            return Err(RegistryError::Forbidden("changes are accepted at as.<actor> only"));
+            return Err(RegistryError::Forbidden(
+                "changes are accepted at as.<actor> only",
+            ));
         }
         Ok(())
     }
@@ -82,7 +89,10 @@ impl Verbs {
         let arguments = IdArguments::read(&message.payload, route.id(&message.subject))?;
         wait(&self.progress, arguments.min_revision, arguments.wait_ms).await?;
         let (entry, revision) = self.reads.get(arguments.id()?)?;
-        Ok(Answer::at(revision, documents::stored::stored(entry.extension())))
+        Ok(Answer::at(
+            revision,
+            documents::stored::stored(entry.extension()),
+        ))
     }
 
     async fn explain(&self, route: Route, message: &Message) -> Result<Answer, RegistryError> {
@@ -90,12 +100,17 @@ impl Verbs {
         wait(&self.progress, arguments.min_revision, arguments.wait_ms).await?;
         let context = arguments.take_context();
         let explanation =
-            self.reads.explain(arguments.id()?, arguments.version.as_deref(), context)?;
-        Ok(Answer::at(explanation.revision, documents::explain::explained(&explanation)))
+            self.reads
+                .explain(arguments.id()?, arguments.version.as_deref(), context)?;
+        Ok(Answer::at(
+            explanation.revision,
+            documents::explain::explained(&explanation),
+        ))
     }
 
     async fn list(&self, message: &Message, max_bytes: usize) -> Result<Answer, RegistryError> {
-        self.page(optional_object(&message.payload)?, max_bytes).await
+        self.page(optional_object(&message.payload)?, max_bytes)
+            .await
     }
 
     /// `list` with a type; a bare type will do.
@@ -122,22 +137,36 @@ impl Verbs {
         max_bytes: usize,
     ) -> Result<Answer, RegistryError> {
         wait(&self.progress, arguments.min_revision, arguments.wait_ms).await?;
-        let kind = arguments.kind.as_deref().map(ExtensionType::parse).transpose();
+        let kind = arguments
+            .kind
+            .as_deref()
+            .map(ExtensionType::parse)
+            .transpose();
         let query = ListQuery {
             kind: kind.map_err(|rule| RegistryError::field("type", rule))?,
             enabled: arguments.enabled.map_or(Some(true), |filter| filter.0),
             limit: arguments.limit,
-            after: arguments.cursor.as_deref().map(documents::list::parse_cursor).transpose()?,
+            after: arguments
+                .cursor
+                .as_deref()
+                .map(documents::list::parse_cursor)
+                .transpose()?,
         };
         let (page, revision) = self.reads.list(&query)?;
-        Ok(Answer::at(revision, documents::list::page(&page, max_bytes)?))
+        Ok(Answer::at(
+            revision,
+            documents::list::page(&page, max_bytes)?,
+        ))
     }
 
     async fn stats(&self, message: &Message) -> Result<Answer, RegistryError> {
         let arguments: ReadArguments = optional_object(&message.payload)?;
         wait(&self.progress, arguments.min_revision, arguments.wait_ms).await?;
         let figures = self.stats.figures();
-        Ok(Answer::at(figures.head.revision, documents::stats::stats(&figures)))
+        Ok(Answer::at(
+            figures.head.revision,
+            documents::stats::stats(&figures),
+        ))
     }
 
     async fn reload(&self, message: &Message) -> Result<Answer, RegistryError> {
@@ -154,6 +183,8 @@ impl Verbs {
 
     fn ping(&self, message: &Message) -> Result<Answer, RegistryError> {
         let _: ReadArguments = optional_object(&message.payload)?;
-        Ok(Answer::plain(documents::ping::pong(self.stats.instance_id())))
+        Ok(Answer::plain(documents::ping::pong(
+            self.stats.instance_id(),
+        )))
     }
 }

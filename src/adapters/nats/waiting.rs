@@ -15,7 +15,9 @@ pub async fn wait(
     min_revision: Option<u64>,
     wait_ms: Option<u64>,
 ) -> Result<(), RegistryError> {
-    let Some(wanted) = min_revision else { return Ok(()) };
+    let Some(wanted) = min_revision else {
+        return Ok(());
+    };
     let wait = wait_ms.map_or(DEFAULT_WAIT, Duration::from_millis);
     if wait > MAX_WAIT {
         let rule = format!("must be at most {}", MAX_WAIT.as_millis());
