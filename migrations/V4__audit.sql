@@ -68,18 +68,20 @@ CREATE FUNCTION registry_definition(row_columns jsonb) RETURNS jsonb
         'digest', 'health_status', 'last_health_check'];
 
 -- The columns of `side` that `other` has differently; all of them when there is no other.
--- Compared as text, as the digest does: 1 and 1.0 are two configurations.
+-- Compared as text, as the digest does: 1 and 1.0 are two configurations. In PL/pgSQL, as all that
+-- runs for each row, because it keeps its plans.
 CREATE FUNCTION registry_difference(side jsonb, other jsonb) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT CASE
-        WHEN side IS NULL OR other IS NULL THEN side
-        ELSE coalesce(
-            (SELECT jsonb_object_agg(key, value) FROM jsonb_each(side)
-             WHERE value::text IS DISTINCT FROM (other -> key)::text),
-            '{}')
-        END;
-END;
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    IF side IS NULL OR other IS NULL THEN
+        RETURN side;
+    END IF;
+    RETURN coalesce(
+        (SELECT jsonb_object_agg(key, value) FROM jsonb_each(side)
+         WHERE value::text IS DISTINCT FROM (other -> key)::text),
+        '{}');
+END
+$$;
 
 -- `base` overlaid with `top`, key by key; versions and instances one level deeper.
 CREATE FUNCTION registry_overlay(base jsonb, top jsonb) RETURNS jsonb
@@ -96,28 +98,31 @@ END;
 
 -- Writes the entries of one statement.
 CREATE FUNCTION registry_audit(at_revision bigint, entries registry_audit_entry[]) RETURNS void
-    LANGUAGE sql SET search_path FROM CURRENT
-BEGIN ATOMIC
-    WITH override AS (
-        SELECT nullif(current_setting('beamline.action', true), '') AS action
-    ),
-    -- A revision belongs to one transaction, so only entries of this one can be found.
-    joined AS (
+    LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    override text := nullif(current_setting('beamline.action', true), '');
+BEGIN
+    IF override IS NOT NULL THEN
+        -- A revision belongs to one transaction, so only entries of this one can be found.
         UPDATE extension_audit_log AS entry
         SET changes = jsonb_build_object(
             'old', registry_overlay(added.before, entry.changes -> 'old'),
             'new', registry_overlay(entry.changes -> 'new', added.after))
-        FROM override, unnest(entries) AS added
+        FROM unnest(entries) AS added
         WHERE entry.extension_id = added.extension_id
-          AND entry.revision = at_revision AND entry.action = override.action
-        RETURNING entry.extension_id
-    )
+          AND entry.revision = at_revision AND entry.action = override;
+    END IF;
+
     INSERT INTO extension_audit_log
         (extension_id, action, changed_by, actor_source, changes, revision)
-    SELECT added.extension_id, coalesce(override.action, added.action), registry_actor(),
+    SELECT added.extension_id, coalesce(override, added.action), registry_actor(),
            registry_actor_source(),
            jsonb_build_object('old', added.before, 'new', added.after), at_revision
-    FROM override, unnest(entries) AS added
-    WHERE NOT EXISTS (SELECT FROM joined WHERE joined.extension_id = added.extension_id)
+    FROM unnest(entries) AS added
+    WHERE override IS NULL OR NOT EXISTS (
+        SELECT FROM extension_audit_log AS entry
+        WHERE entry.extension_id = added.extension_id
+          AND entry.revision = at_revision AND entry.action = override)
     ORDER BY added.extension_id;
-END;
+END
+$$;

@@ -109,7 +109,9 @@ BEGIN
         SELECT extension_id, own_revision FROM unnest(changes) WHERE after IS NULL
         ON CONFLICT (id) DO UPDATE
         SET revision = EXCLUDED.revision, deleted_at = EXCLUDED.deleted_at;
-        PERFORM registry_prune_tombstones();
+        IF FOUND THEN
+            PERFORM registry_prune_tombstones();
+        END IF;
     END IF;
     IF TG_OP IN ('INSERT', 'UPDATE') THEN
         DELETE FROM registry_tombstones t USING unnest(changes) AS c
@@ -124,7 +126,8 @@ BEGIN
 
     -- A version that stops being the current one stops taking traffic, unless rules or a rollout
     -- give it some of its own.
-    IF TG_OP = 'UPDATE' THEN
+    IF EXISTS (SELECT FROM unnest(changes) AS c
+               WHERE c.before ->> 'version' <> c.after ->> 'version') THEN
         UPDATE extension_versions v SET enabled = false
         FROM unnest(changes) AS c
         WHERE v.id = c.extension_id AND v.version = c.before ->> 'version'
