@@ -2,6 +2,8 @@
 //!
 //! - [`triggers`]: every change of a definition takes one revision per transaction, one
 //!   notification and one audit entry; everything else is silent,
+//! - [`audit`]: an entry says who, and what changed; nobody else can write one,
+//! - [`rows`]: digests and tombstones follow the rows, and an INSERT may leave columns out,
 //! - [`commit_order`]: whoever reads the rows above its own revision never misses one,
 //! - [`upgrade`]: a database of the old system becomes the same as a new one and keeps its rows,
 //! - [`starters`]: migrations are applied once, however many start.
@@ -15,9 +17,20 @@ use crate::harness::{DEADLINE, TestDatabase};
 
 mod audit;
 mod commit_order;
+mod rows;
 mod starters;
 mod triggers;
 mod upgrade;
+
+/// Two extensions, `a` with a version and an instance. A batch without BEGIN is one transaction,
+/// so all of it has revision 1.
+const CATALOG: &str = "
+    INSERT INTO extensions (id, type, subject) VALUES ('a', 'pre', 's.a'), ('b', 'post', 's.b');
+    INSERT INTO extension_versions (id, version, subject) VALUES ('a', 'v0', 's.a.v0');
+    INSERT INTO extension_instances (extension_id, instance_id, subject) VALUES ('a', 'i', 's.i');";
+
+/// Too short for anybody else to finish.
+const NO_WAIT: Duration = Duration::from_millis(1);
 
 /// A migrated, empty database and a connection to it.
 async fn migrated() -> (TestDatabase, Client) {
@@ -74,5 +87,3 @@ async fn actions(client: &Client, revision: i64) -> Vec<String> {
 fn insert(id: &str) -> String {
     format!("INSERT INTO extensions (id, type, subject) VALUES ('{id}', 'pre', 's.{id}')")
 }
-
-const NO_WAIT: Duration = Duration::from_millis(1);
