@@ -1,1 +1,4 @@
 //! The postgres adapter.
+
+pub mod migrate;
+pub mod schema;
