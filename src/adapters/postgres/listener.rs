@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::address::{Address, Purpose};
 use super::error::{PostgresError, SetupError};
+use super::limit::within;
 use crate::config::DatabaseSettings;
 use crate::service::observe::{ListenerState, Observation, Observers};
 use crate::service::reload::{Hint, ReloadHandle};
@@ -221,15 +222,6 @@ impl Heard {
     async fn something(&self) {
         self.latest.notified().await;
     }
-}
-
-async fn within<T>(
-    what: &'static str,
-    limit: Duration,
-    work: impl Future<Output = Result<T, tokio_postgres::Error>>,
-) -> Result<T, PostgresError> {
-    let late = |_elapsed| PostgresError::Late { what, limit };
-    Ok(timeout(limit, work).await.map_err(late)??)
 }
 
 fn pauses() -> backon::ExponentialBackoff {

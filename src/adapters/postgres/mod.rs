@@ -7,6 +7,7 @@
 
 mod address;
 mod error;
+mod limit;
 mod listener;
 pub mod migrate;
 mod pool;

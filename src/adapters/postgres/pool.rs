@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use deadpool_postgres::Timeouts;
 use deadpool_postgres::{Manager, ManagerConfig, Object, PoolConfig, RecyclingMethod, Runtime};
-use futures_util::future::BoxFuture;
-use tokio::time::timeout;
 
 use super::address::{Address, Purpose};
 use super::error::{PostgresError, SetupError};
@@ -68,25 +66,21 @@ impl Pool {
         &self.target
     }
 
-    /// Runs `work` on a connection for at most `limit`. Whatever fails or takes too long has its
-    /// connection closed, so that no statement and no transaction is left on one that is used again.
-    ///
-    /// # Errors
-    /// What `work` answers, no connection, or [`PostgresError::Late`].
-    pub(super) async fn run<T>(
-        &self,
-        limit: Duration,
-        work: impl for<'c> FnOnce(&'c Object) -> BoxFuture<'c, Result<T, PostgresError>>,
-    ) -> Result<T, PostgresError> {
-        let connection = self.connections.get().await?;
-        let late = PostgresError::Late {
-            what: "a read",
-            limit,
-        };
-        let result = timeout(limit, work(&connection)).await.unwrap_or(Err(late));
-        if result.is_err() {
-            drop(Object::take(connection));
-        }
-        result
+    /// A connection that answers.
+    pub(super) async fn get(&self) -> Result<Object, PostgresError> {
+        Ok(self.connections.get().await?)
     }
+}
+
+/// Ends the use of a connection: one on which something failed is closed, so that no statement and
+/// no transaction is left on one that is used again. (One whose use was cancelled goes back, and is
+/// given out again only if it answers in time.)
+pub(super) fn put_back<T>(
+    connection: Object,
+    result: Result<T, PostgresError>,
+) -> Result<T, PostgresError> {
+    if result.is_err() {
+        drop(Object::take(connection));
+    }
+    result
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::Object;
-use futures_util::FutureExt;
 
 use super::error::PostgresError;
-use super::pool::Pool;
+use super::limit::within;
+use super::pool::{self, Pool};
 use super::schema::{SchemaState, schema_state};
 use super::snapshot;
 use crate::domain::policy::Policy;
@@ -32,23 +32,32 @@ impl PostgresSource {
 
 impl Database for PostgresSource {
     async fn read(&self, want: &Want) -> Result<Read, SourceError> {
-        let work = |client: &'_ Object| read(client, &self.policy, want).boxed();
-        let read = self.pool.run(READ_LIMIT, work).await;
+        let read = self.try_read(want).await;
         read.map_err(|error| error.into_source_error(self.pool.target()))
     }
 
     async fn digest(&self) -> Result<(u64, u64), SourceError> {
-        let digest = self
-            .pool
-            .run(READ_LIMIT, |client| {
-                async move {
-                    check_schema(client).await?;
-                    snapshot::digest(client).await
-                }
-                .boxed()
-            })
-            .await;
+        let digest = self.try_digest().await;
         digest.map_err(|error| error.into_source_error(self.pool.target()))
+    }
+}
+
+impl PostgresSource {
+    async fn try_read(&self, want: &Want) -> Result<Read, PostgresError> {
+        let connection = self.pool.get().await?;
+        let work = read(&connection, &self.policy, want);
+        let read = within("a read", READ_LIMIT, work).await;
+        pool::put_back(connection, read)
+    }
+
+    async fn try_digest(&self) -> Result<(u64, u64), PostgresError> {
+        let connection = self.pool.get().await?;
+        let work = async {
+            check_schema(&connection).await?;
+            snapshot::digest(&connection).await
+        };
+        let digest = within("the digest", READ_LIMIT, work).await;
+        pool::put_back(connection, digest)
     }
 }
 
