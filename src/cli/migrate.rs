@@ -28,7 +28,7 @@ pub(super) async fn run(settings: &Settings, what: Migrate) -> ExitCode {
         err("no database is configured: set EXTENSION_REGISTRY_DB_URL or EXTENSION_REGISTRY_DB_HOST");
         return ExitCode::from(super::EX_USAGE);
     };
-    let session = Session::open(&database.listen, &settings.identity.instance_id, "migrate").await;
+    let session = Session::open(&database.listen, &settings.identity.instance_id).await;
     let result = match session {
         Ok(mut session) => work(&mut session, what).await,
         Err(error) => Err(error.into()),

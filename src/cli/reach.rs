@@ -49,8 +49,8 @@ async fn nats(settings: &Settings) -> Result<String, String> {
 async fn postgres(settings: &Settings, database: &DatabaseSettings) -> Result<String, String> {
     let instance_id = &settings.identity.instance_id;
     let mut found = Vec::new();
-    for (endpoint, name) in [(&database.pool, "check"), (&database.listen, "check listen")] {
-        let session = Session::open(endpoint, instance_id, name).await.map_err(|e| chain(&e))?;
+    for endpoint in [&database.pool, &database.listen] {
+        let session = Session::open(endpoint, instance_id).await.map_err(|e| chain(&e))?;
         let state = schema_state(session.client()).await.map_err(|error| chain(&error))?;
         if !state.is_usable() {
             return Err(format!("{state}: run `beamline-registry migrate`"));
