@@ -1,8 +1,6 @@
 //! Faulty input: set aside, named, and never served.
 
-use std::collections::{BTreeMap, HashMap};
-
-use super::ids::ExtensionId;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// One row, file or entry that cannot be used.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +24,7 @@ pub struct FaultyExtension {
 }
 
 /// Everything that is set aside at one moment.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Quarantine {
     faults: BTreeMap<String, Fault>,
     unserved: HashMap<String, u64>,
@@ -48,12 +46,11 @@ impl Quarantine {
     }
 
     /// What remains when the named extensions were read again and gave `fresh`.
-    pub fn renewed(&self, read_again: &[ExtensionId], fresh: Vec<Fault>) -> Self {
+    pub fn renewed(&self, read_again: &[String], fresh: Vec<Fault>) -> Self {
+        let read_again: HashSet<_> = read_again.iter().collect();
         let stale = |fault: &Fault| {
-            fault
-                .extension
-                .as_ref()
-                .is_some_and(|extension| read_again.iter().any(|id| id.as_str() == extension.id))
+            let extension = fault.extension.as_ref();
+            extension.is_some_and(|extension| read_again.contains(&extension.id))
         };
         Self::new(
             self.faults
