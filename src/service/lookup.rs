@@ -65,7 +65,11 @@ impl Lookups {
     /// The prepared replies for many ids, all of one revision.
     pub fn many(&self, ids: &[&str], context: &Context) -> Many {
         let consistent = self.catalog.get_many(ids);
-        let mut many = Many { found: Vec::new(), errors: Vec::new(), revision: consistent.revision };
+        let mut many = Many {
+            found: Vec::new(),
+            errors: Vec::new(),
+            revision: consistent.revision,
+        };
         for (id, entry) in ids.iter().zip(consistent.entries) {
             match self.answer(id, entry.as_deref(), None, context.clone()) {
                 Ok(reply) => many.found.push(reply),
@@ -82,7 +86,9 @@ impl Lookups {
         version: Option<&str>,
         context: Context,
     ) -> Result<Bytes, RegistryError> {
-        let Some(entry) = entry else { return Err(self.absent(id)) };
+        let Some(entry) = entry else {
+            return Err(self.absent(id));
+        };
         let chosen = match version {
             Some(version) => choose_version(entry, version)?,
             None => self.choose(entry, context),
@@ -124,7 +130,10 @@ impl Lookups {
             self.meter.miss();
             NotFoundReason::Unknown
         };
-        RegistryError::ExtensionNotFound { id: id.to_owned(), reason }
+        RegistryError::ExtensionNotFound {
+            id: id.to_owned(),
+            reason,
+        }
     }
 }
 
@@ -150,5 +159,8 @@ pub fn refused(id: &str, version: Option<&str>, refusal: Refusal) -> RegistryErr
             };
         }
     };
-    RegistryError::ExtensionNotFound { id: id.to_owned(), reason }
+    RegistryError::ExtensionNotFound {
+        id: id.to_owned(),
+        reason,
+    }
 }

@@ -77,7 +77,10 @@ impl Explanation {
     /// What each candidate, in order, says to the context.
     pub fn verdicts(&self) -> Vec<Verdict<'_>> {
         let extension = self.entry.extension();
-        self.entry.candidates().map(|candidate| candidate.verdict(extension, &self.context)).collect()
+        self.entry
+            .candidates()
+            .map(|candidate| candidate.verdict(extension, &self.context))
+            .collect()
     }
 }
 
@@ -102,20 +105,33 @@ impl Reads {
         }
         ExtensionId::parse(id).map_err(|rule| RegistryError::field("id", rule))?;
         let quarantined = self.catalog.quarantine().holds(id);
-        let reason =
-            if quarantined { NotFoundReason::Quarantined } else { NotFoundReason::Unknown };
-        Err(RegistryError::ExtensionNotFound { id: id.to_owned(), reason })
+        let reason = if quarantined {
+            NotFoundReason::Quarantined
+        } else {
+            NotFoundReason::Unknown
+        };
+        Err(RegistryError::ExtensionNotFound {
+            id: id.to_owned(),
+            reason,
+        })
     }
 
     /// A page of the catalog and the revision it belongs to.
     pub fn list(&self, query: &ListQuery) -> Result<(Page, u64), RegistryError> {
         let limit = query.limit.unwrap_or(DEFAULT_PAGE as u64);
-        let limit = usize::try_from(limit).ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
+        let limit = usize::try_from(limit)
+            .ok()
+            .filter(|limit| (1..=MAX_PAGE).contains(limit));
         let limit = limit.ok_or_else(|| {
             RegistryError::field("limit", format!("must be from 1 to {MAX_PAGE}"))
         })?;
         let after = query.after.as_ref();
-        Ok(self.catalog.list(&PageRequest { kind: query.kind, enabled: query.enabled, after, limit }))
+        Ok(self.catalog.list(&PageRequest {
+            kind: query.kind,
+            enabled: query.enabled,
+            after,
+            limit,
+        }))
     }
 
     /// The choice a lookup would make, and why.
@@ -137,14 +153,28 @@ impl Reads {
         };
         let (chosen, reason) = match chosen {
             Ok(chosen) => {
-                let position = entry.candidates().position(|c| std::ptr::eq(c, chosen.candidate));
-                (position, reason(chosen.candidate.tier()))
+                let position = entry
+                    .candidates()
+                    .position(|c| std::ptr::eq(c, chosen.candidate));
+                let reason = if version.is_some() {
+                    // Asked for by name: neither rules nor a rollout were looked at.
+                    Reason::Default
+                } else {
+                    reason(chosen.candidate.tier())
+                };
+                (position, reason)
             }
             Err(Refusal::NotTargeted) => (None, Reason::NotTargeted),
             Err(Refusal::Disabled | Refusal::AutoDisabled) => (None, Reason::Disabled),
             Err(refusal @ Refusal::VersionNotFound) => return Err(refused(id, version, refusal)),
         };
-        Ok(Explanation { entry, context, chosen, reason, revision })
+        Ok(Explanation {
+            entry,
+            context,
+            chosen,
+            reason,
+            revision,
+        })
     }
 }
 
