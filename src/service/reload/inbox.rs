@@ -148,6 +148,11 @@ impl Inbox {
     /// The next reason to load. A hint given during a load is still there after it.
     pub(super) async fn next(&mut self) -> Wake {
         loop {
+            // Requests first: hints that never pause must not keep one waiting, while the load of
+            // a request reads what the hints meant as well.
+            if let Ok(first) = self.requests.try_recv() {
+                return self.with_waiting(first);
+            }
             if let Some(hint) = self.take_hint() {
                 return Wake::Hint(hint);
             }
