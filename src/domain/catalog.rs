@@ -289,3 +289,7 @@ impl CatalogWriter {
 #[cfg(test)]
 #[path = "catalog_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "catalog_threads_tests.rs"]
+mod threads_tests;

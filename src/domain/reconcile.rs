@@ -104,3 +104,7 @@ fn differing(
         .map(|extension| Arc::new(Entry::new(extension, prepare)))
         .collect()
 }
+
+#[cfg(test)]
+#[path = "reconcile_tests.rs"]
+mod tests;
