@@ -37,6 +37,9 @@ fn valid_instance() -> InstanceDraft<'static> {
     }
 }
 
+/// The field at fault, a part of its rule, and how to spoil a valid draft accordingly.
+type Case<D> = (&'static str, &'static str, fn(&mut D));
+
 /// Exactly one fault, of this field, by this rule.
 #[track_caller]
 fn check<T: fmt::Debug>(checked: Checked<T>, field: &str, rule: &str) {
@@ -48,7 +51,7 @@ fn check<T: fmt::Debug>(checked: Checked<T>, field: &str, rule: &str) {
 
 #[test]
 fn each_field_of_an_extension_names_its_rule() {
-    let table: [(&str, &str, fn(&mut ExtensionDraft<'_>)); 18] = [
+    let table: [Case<ExtensionDraft<'_>>; 18] = [
         ("id", "must match", |d| d.id = "a.b"),
         ("id", "not be `health`", |d| d.id = "health"),
         ("type", "one of pre", |d| d.kind = "PRE"),
@@ -83,7 +86,7 @@ fn each_field_of_an_extension_names_its_rule() {
 
 #[test]
 fn each_field_of_a_version_names_its_rule() {
-    let table: [(&str, &str, fn(&mut VersionDraft<'_>)); 9] = [
+    let table: [Case<VersionDraft<'_>>; 9] = [
         ("version", "must match", |d| d.version = ""),
         ("subject", "allowed", |d| d.subject = "x"),
         ("timeout_ms", "at least 1", |d| d.timeout_ms = Some(-5)),
@@ -103,7 +106,7 @@ fn each_field_of_a_version_names_its_rule() {
 
 #[test]
 fn each_field_of_an_instance_names_its_rule() {
-    let table: [(&str, &str, fn(&mut InstanceDraft<'_>)); 5] = [
+    let table: [Case<InstanceDraft<'_>>; 5] = [
         ("instance_id", "must match", |d| d.instance_id = "-"),
         ("version", "must match", |d| d.version = Some("*")),
         ("subject", "empty token", |d| d.subject = "beamline.ext..x"),

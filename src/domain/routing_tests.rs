@@ -6,7 +6,41 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::entry::Refusal;
-use crate::domain::testing::{context, entry, extension, rollout, rules, version};
+use crate::domain::extension::Instance;
+use crate::domain::testing::{context, entry, extension, instance, rollout, rules, version};
+
+#[test]
+fn a_version_has_its_own_instances_that_serve() {
+    let named = |name: &str, version: &str| Instance {
+        version: VersionName::parse(version).unwrap(),
+        ..instance(name)
+    };
+    let mut extension = extension("x");
+    extension.versions = vec![version("v2")];
+    extension.instances = vec![
+        named("a", "v1"),
+        named("b", "v2"),
+        Instance {
+            weight: 0,
+            ..named("drained", "v2")
+        },
+        Instance {
+            enabled: false,
+            ..named("off", "v2")
+        },
+    ];
+    let served = candidates(&extension)
+        .iter()
+        .map(|candidate| {
+            let resolved = candidate.resolve(&extension);
+            let instances = resolved
+                .instances()
+                .map(|instance| instance.instance_id.as_str());
+            (resolved.version.as_str(), instances.collect::<Vec<_>>())
+        })
+        .collect::<Vec<_>>();
+    assert_eq!(served, [("v2", vec!["b"]), ("v1", vec!["a"])]);
+}
 
 /// Section 4 read aloud: no order prepared, no ranks, each step a filter.
 fn model(extension: &Extension, context: &Context) -> Result<VersionName, Refusal> {

@@ -185,3 +185,7 @@ const fn reason(tier: Tier) -> Reason {
         Tier::Default => Reason::Default,
     }
 }
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;

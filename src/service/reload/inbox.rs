@@ -260,6 +260,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_request_is_not_kept_waiting_by_hints_that_never_pause() {
+        let (mut inbox, handle) = pair();
+        let asking = handle.clone();
+        let asked = tokio::spawn(async move { asking.reload(None).await });
+        while handle.requests.capacity() == MAX_REQUESTS {
+            tokio::task::yield_now().await;
+        }
+        handle.hint(Hint::Database);
+        assert!(matches!(inbox.next().await, Wake::Requests(requests) if requests.len() == 1));
+        assert!(matches!(inbox.next().await, Wake::Hint(Hint::Database)));
+        assert_eq!(asked.await.unwrap(), Err(RegistryError::ShuttingDown));
+    }
+
+    #[tokio::test]
     async fn the_number_of_waiting_requests_is_bounded() {
         let (_inbox, handle) = pair();
         let mut waiting = Vec::new();
