@@ -15,7 +15,7 @@ use crate::domain::testing::{change, entry, extension, fault};
 const STEADY: usize = 24;
 /// Pairs of ids of which even generations have the first and odd ones the second.
 const PAIRS: usize = 8;
-const GENERATIONS: u64 = 3000;
+const GENERATIONS: u64 = 2000;
 const READERS: usize = 3;
 
 fn of_generation(id: &str, generation: u64) -> Arc<Entry> {
@@ -169,25 +169,35 @@ fn a_page_and_the_sizes_belong_to_one_revision() {
     });
 }
 
+/// Many ids become faulty in one change, so that a reader meets the first while the last is still
+/// being taken out.
 #[test]
 fn an_id_that_becomes_faulty_is_at_no_moment_unknown() {
     let (catalog, mut writer) = Catalog::new();
-    let id = ExtensionId::parse("a").unwrap();
-    for revision in 0..500 {
+    let names: Vec<_> = (0..500).map(|number| format!("ext{number}")).collect();
+    let parse = |name: &String| ExtensionId::parse(name).unwrap();
+    for round in 0..20 {
         writer.apply(Change {
-            upserts: vec![of_generation("a", 1)],
-            ..change(revision * 2)
+            upserts: names.iter().map(|name| of_generation(name, 1)).collect(),
+            ..change(round * 2)
         });
+        let faulty = Change {
+            removals: names.iter().map(parse).collect(),
+            quarantine: Quarantine::new(names.iter().map(|name| fault(name, 1))),
+            ..change(round * 2 + 1)
+        };
+        let reading = AtomicBool::new(false);
         thread::scope(|scope| {
             let reader = scope.spawn(|| {
-                while catalog.get("a").is_some() {}
-                catalog.quarantine().holds("a")
+                while catalog.get("ext0").is_some() {
+                    reading.store(true, Ordering::Release);
+                }
+                catalog.quarantine().holds("ext0")
             });
-            writer.apply(Change {
-                removals: vec![id.clone()],
-                quarantine: Quarantine::new([fault("a", 1)]),
-                ..change(revision * 2 + 1)
-            });
+            while !reading.load(Ordering::Acquire) {
+                thread::yield_now();
+            }
+            writer.apply(faulty);
             assert!(reader.join().unwrap());
         });
     }

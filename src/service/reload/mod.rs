@@ -123,3 +123,6 @@ fn retry_pauses() -> backon::ExponentialBackoff {
         .with_jitter()
         .build()
 }
+
+#[cfg(test)]
+mod tests;
