@@ -56,14 +56,19 @@ impl Lookups {
         &self,
         id: &str,
         version: Option<&str>,
-        context: Context,
+        mut context: Context,
     ) -> Result<Bytes, RegistryError> {
         let entry = self.catalog.get(id);
-        self.answer(id, entry.as_deref(), version, context)
+        if entry.as_deref().is_some_and(Entry::needs_context) {
+            self.complete(&mut context);
+        }
+        self.answer(id, entry.as_deref(), version, &context)
     }
 
     /// The prepared replies for many ids, all of one revision.
     pub fn many(&self, ids: &[&str], context: &Context) -> Many {
+        let mut context = context.clone();
+        self.complete(&mut context);
         let consistent = self.catalog.get_many(ids);
         let mut many = Many {
             found: Vec::new(),
@@ -71,7 +76,7 @@ impl Lookups {
             revision: consistent.revision,
         };
         for (id, entry) in ids.iter().zip(consistent.entries) {
-            match self.answer(id, entry.as_deref(), None, context.clone()) {
+            match self.answer(id, entry.as_deref(), None, &context) {
                 Ok(reply) => many.found.push(reply),
                 Err(error) => many.errors.push(((*id).to_owned(), error)),
             }
@@ -84,14 +89,14 @@ impl Lookups {
         id: &str,
         entry: Option<&Entry>,
         version: Option<&str>,
-        context: Context,
+        context: &Context,
     ) -> Result<Bytes, RegistryError> {
         let Some(entry) = entry else {
             return Err(self.absent(id));
         };
         let chosen = match version {
             Some(version) => choose_version(entry, version)?,
-            None => self.choose(entry, context),
+            None => entry.choose(context),
         };
         match chosen {
             Ok(chosen) => {
@@ -103,13 +108,6 @@ impl Lookups {
                 Err(refused(id, version, refusal))
             }
         }
-    }
-
-    fn choose<'a>(&self, entry: &'a Entry, mut context: Context) -> Result<Chosen<'a>, Refusal> {
-        if entry.needs_context() {
-            self.complete(&mut context);
-        }
-        entry.choose(&context)
     }
 
     /// Adds what the deployment knows about every request.
