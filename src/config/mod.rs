@@ -1,1 +1,122 @@
 //! Settings: flags, environment, file and defaults become validated values; all faults at once.
+//!
+//! [`variables`] is the table of everything that can be set. [`layers`] decides which text counts
+//! and remembers who gave it, [`reader`] turns texts into values and collects faults, and one file
+//! per concern says what its values must look like. Nothing outside this module sees a raw text.
+
+mod admin;
+mod breaker;
+mod database;
+mod effective;
+mod fault;
+mod health;
+mod http;
+mod identity;
+mod layers;
+mod limits;
+mod logging;
+mod nats;
+mod parse;
+mod postgres_url;
+mod reader;
+mod source;
+mod ssl_mode;
+mod subjects;
+mod surroundings;
+pub mod variables;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+pub use admin::AdminSettings;
+pub use breaker::{BreakerSettings, SlowCalls};
+pub use database::{DatabaseSettings, Endpoint};
+pub use effective::{Effective, Entry};
+pub use fault::{Fault, Faults, Origin, Warning};
+pub use health::{AutoDisable, HealthRouting, HealthSettings};
+pub use http::HttpSettings;
+pub use identity::IdentitySettings;
+pub use limits::LimitSettings;
+pub use logging::{LogFormat, LogSettings};
+pub use nats::{ClientCertificate, NatsAuth, NatsServers, NatsSettings};
+pub use source::{SourceMode, SourceSettings};
+pub use ssl_mode::SslMode;
+pub use subjects::SubjectSettings;
+pub use surroundings::Surroundings;
+
+use layers::Layers;
+use reader::Reader;
+
+/// Everything the daemon was told, checked. Immutable; shared by reference or part by part.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the extensions come from.
+    pub source: SourceSettings,
+    /// The database; `None` when there is none or it is disabled.
+    pub database: Option<DatabaseSettings>,
+    /// The NATS connection.
+    pub nats: NatsSettings,
+    /// The subjects served, answered and called.
+    pub subjects: SubjectSettings,
+    /// Who this sidecar is.
+    pub identity: IdentitySettings,
+    /// The HTTP server.
+    pub http: HttpSettings,
+    /// Who may change what.
+    pub admin: AdminSettings,
+    /// The circuit breakers, unless an extension brings its own.
+    pub breaker: BreakerSettings,
+    /// What follows from health.
+    pub health: HealthSettings,
+    /// Upper bounds.
+    pub limits: LimitSettings,
+    /// The log.
+    pub logging: LogSettings,
+}
+
+impl Settings {
+    /// Lays `flags` (by key, as [`variables`] names them) over the environment over the TOML file
+    /// over the defaults, and checks everything.
+    ///
+    /// # Errors
+    /// All faults of the configuration, those of single values and those between values.
+    pub fn load(
+        flags: BTreeMap<String, String>,
+        surroundings: &Surroundings<'_>,
+    ) -> Result<(Self, Vec<Warning>, Effective), Faults> {
+        let layers = Layers::new(flags, surroundings);
+        let mut reader = Reader::new(layers, surroundings);
+        let database = database::read(&mut reader);
+        let no_database = database
+            .as_ref()
+            .and_then(|found| found.as_ref().err().copied());
+        let source = source::read(&mut reader, no_database);
+        let nats = nats::read(&mut reader);
+        let subjects = subjects::read(&mut reader);
+        let identity = identity::read(&mut reader, &surroundings.host_name);
+        let http = http::read(&mut reader);
+        let admin = admin::read(&mut reader);
+        let breaker = breaker::read(&mut reader);
+        let health = health::read(&mut reader);
+        let limits = limits::read(&mut reader);
+        let logging = logging::read(&mut reader, surroundings.terminal);
+        let settings = || {
+            Some(Self {
+                source: source?,
+                database: database?.ok(),
+                nats: nats?,
+                subjects: subjects?,
+                identity: identity?,
+                http: http?,
+                admin: admin?,
+                breaker: breaker?,
+                health: health?,
+                limits: limits?,
+                logging: logging?,
+            })
+        };
+        reader.finish(settings())
+    }
+}

@@ -18,17 +18,7 @@ use super::entry::Entry;
 use super::ids::ExtensionId;
 use super::listing::{Listing, Page, PageRequest};
 use super::quarantine::Quarantine;
-
-/// Where the catalog's data came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ActiveSource {
-    /// Nothing has been applied yet.
-    None,
-    /// Files.
-    Fixtures,
-    /// Postgres.
-    Database,
-}
+pub use super::source::ActiveSource;
 
 /// What the catalog as a whole is: published after the entries that it describes.
 #[derive(Debug, Clone, PartialEq, Eq)]

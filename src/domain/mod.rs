@@ -9,6 +9,7 @@ pub mod ids;
 pub mod json;
 pub mod listing;
 pub mod policy;
+pub mod source;
 pub mod quarantine;
 pub mod reconcile;
 pub mod rollout;

@@ -2,12 +2,12 @@
 //! comes in through the traits of [`source`] and [`observe`].
 
 pub mod error;
-pub mod lookup;
 pub mod observe;
-pub mod progress;
-pub mod read;
-pub mod reload;
 pub mod source;
 pub mod status;
-
+pub mod progress;
+pub mod reload;
 pub mod meter;
+pub mod lookup;
+pub mod read;
+pub mod stats;

@@ -18,14 +18,15 @@ const MAX_WAITERS: usize = 1024;
 /// Tells waiting reads which revision has been applied.
 #[derive(Debug, Clone)]
 pub struct Progress {
-    applied: Arc<watch::Sender<u64>>,
+    /// `None` before anything was applied.
+    applied: Arc<watch::Sender<Option<u64>>>,
     waiters: Arc<Semaphore>,
 }
 
 impl Default for Progress {
     fn default() -> Self {
         Self {
-            applied: Arc::new(watch::Sender::new(0)),
+            applied: Arc::new(watch::Sender::new(None)),
             waiters: Arc::new(Semaphore::new(MAX_WAITERS)),
         }
     }
@@ -34,12 +35,18 @@ impl Default for Progress {
 impl Progress {
     /// Announces that every entry of `revision` is visible.
     pub fn announce(&self, revision: u64) {
-        self.applied.send_replace(revision);
+        self.applied.send_replace(Some(revision));
     }
 
-    /// The revision announced last.
+    /// The revision announced last; 0 before the first.
     pub fn current(&self) -> u64 {
-        *self.applied.borrow()
+        self.applied.borrow().unwrap_or(0)
+    }
+
+    /// Waits until something has been applied.
+    pub async fn first_load(&self) {
+        // The sender lives as long as this handle does.
+        let _ = self.applied.subscribe().wait_for(Option::is_some).await;
     }
 
     /// Waits at most `wait` until `wanted` has been applied.
@@ -51,7 +58,7 @@ impl Progress {
             return Err(RegistryError::Overloaded);
         };
         let mut applied = self.applied.subscribe();
-        let reached = timeout(wait, applied.wait_for(|revision| *revision >= wanted)).await;
+        let reached = timeout(wait, applied.wait_for(|revision| revision.unwrap_or(0) >= wanted)).await;
         match reached {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(RegistryError::ShuttingDown),

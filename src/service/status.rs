@@ -1,34 +1,13 @@
 //! What is known about the sources and links, for `stats`, metrics and reply headers.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
 use super::observe::ListenerState;
-
-/// Which source the operator chose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SourceMode {
-    /// Postgres only.
-    Database,
-    /// Files only.
-    Fixtures,
-    /// Postgres, and files until it has answered once.
-    Auto,
-}
-
-impl SourceMode {
-    /// The mode's name in configuration and `stats`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Database => "database",
-            Self::Fixtures => "fixtures",
-            Self::Auto => "auto",
-        }
-    }
-}
+pub use crate::domain::source::SourceMode;
 
 /// The last load that changed something.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +31,7 @@ pub struct Annotations {
 struct Loads {
     count: u64,
     errors: u64,
+    last_error: Option<String>,
     last_reload: Option<LastReload>,
     last_contact: Option<Instant>,
     away_since: Option<Instant>,
@@ -66,7 +46,8 @@ pub struct Status {
     /// Whether replies need annotations at all: almost never.
     remarkable: AtomicBool,
     auto_fixtures: AtomicBool,
-    nats_links_down: AtomicU64,
+    /// Connections to NATS and whether each is there.
+    nats_links: Mutex<Vec<(&'static str, bool)>>,
     loads: Mutex<Loads>,
 }
 
@@ -78,10 +59,11 @@ impl Status {
             sync_interval,
             remarkable: AtomicBool::new(false),
             auto_fixtures: AtomicBool::new(false),
-            nats_links_down: AtomicU64::new(0),
+            nats_links: Mutex::default(),
             loads: Mutex::new(Loads {
                 count: 0,
                 errors: 0,
+                last_error: None,
                 last_reload: None,
                 last_contact: None,
                 away_since: None,
@@ -150,22 +132,25 @@ impl Status {
         std::mem::replace(&mut self.loads().listener, state)
     }
 
-    /// Notes that a connection to NATS came or went.
-    pub fn nats_link(&self, up: bool) {
-        if up {
-            let _ = self
-                .nats_links_down
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
-                    Some(n.saturating_sub(1))
-                });
-        } else {
-            self.nats_links_down.fetch_add(1, Ordering::Relaxed);
+    /// Notes that a connection to NATS is there or not; the first note makes it known.
+    pub fn nats_link(&self, connection: &'static str, up: bool) {
+        let mut links = self
+            .nats_links
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match links.iter_mut().find(|(name, _)| *name == connection) {
+            Some(link) => link.1 = up,
+            None => links.push((connection, up)),
         }
     }
 
     /// Whether every connection to NATS is there.
     pub fn nats_up(&self) -> bool {
-        self.nats_links_down.load(Ordering::Relaxed) == 0
+        let links = self
+            .nats_links
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        !links.is_empty() && links.iter().all(|(_, up)| *up)
     }
 
     /// How changes are learnt of.
@@ -186,6 +171,16 @@ impl Status {
     /// How long ago the database last confirmed the data; `None` before the first time.
     pub fn staleness(&self) -> Option<Duration> {
         self.loads().last_contact.map(|contact| contact.elapsed())
+    }
+
+    /// Notes the outcome of the last load: what was wrong with it, if anything.
+    pub(super) fn set_last_error(&self, error: Option<String>) {
+        self.loads().last_error = error;
+    }
+
+    /// What was wrong with the last load; `None` after one that succeeded.
+    pub fn last_error(&self) -> Option<String> {
+        self.loads().last_error.clone()
     }
 
     /// Loads applied, loads failed, and the last load that changed something.
@@ -279,15 +274,19 @@ mod tests {
     #[test]
     fn nats_is_up_while_every_link_is() {
         let status = Status::new(SourceMode::Fixtures, INTERVAL);
-        status.nats_link(false);
-        status.nats_link(false);
-        status.nats_link(true);
-        assert!(!status.nats_up());
-        status.nats_link(true);
-        status.nats_link(true);
-        assert!(status.nats_up(), "a first connection counts as no return");
-        status.nats_link(false);
-        assert!(!status.nats_up());
+        for (connection, up, all_up) in [
+            ("main", true, true),
+            ("lookup", false, false),
+            ("main", false, false),
+            ("main", false, false),
+            ("main", true, false),
+            ("lookup", true, true),
+            ("lookup", true, true),
+            ("lookup", false, false),
+        ] {
+            status.nats_link(connection, up);
+            assert_eq!(status.nats_up(), all_up, "{connection} {up}");
+        }
     }
 
     #[test]

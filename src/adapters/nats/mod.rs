@@ -1,1 +1,22 @@
-//! The nats adapter.
+//! The NATS adapter: requests in, replies and events out.
+//!
+//! Two connections, each on a thread and runtime of its own ([`lane`]): lookups have one for
+//! themselves, so that neither a long listing nor (later) a thousand invocations stand in their
+//! way. A request is decoded, answered by a use case, and its answer published; nothing here
+//! decides anything about extensions.
+
+pub mod connect;
+pub mod lane;
+pub mod intake;
+pub mod verb;
+pub mod subjects;
+pub mod payload;
+pub mod replies;
+pub mod endpoints;
+pub mod waiting;
+pub mod lookups;
+pub mod verbs;
+pub mod control;
+pub mod discovery;
+pub mod events;
+pub mod server;

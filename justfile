@@ -1,0 +1,46 @@
+# The one entrance: people and CI run these recipes and nothing else. Without `just`: ./justw RECIPE
+
+# What there is to run.
+default:
+    @{{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} --list --unsorted
+
+# A private nats-server, the shipped fixtures and a tour; then it serves until Ctrl-C.
+demo *ARGS: tools
+    @PATH="$PATH:$(dirname "$(scripts/server-path nats)")" cargo run --quiet -- demo {{ ARGS }}
+
+# Every test, against a real nats-server and a real Postgres (BEAMLINE_TEST_SERVERS=native|containers|auto).
+test *ARGS: tools
+    cargo test {{ ARGS }}
+
+# Format, clippy, layers, licences and sources.
+lint: check-layers && deny
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+
+# Formats the code.
+fmt:
+    cargo fmt
+
+# No layer points outward.
+check-layers:
+    scripts/check-layers
+
+# Bans, licences and sources of all dependencies; advisories where their database can be reached.
+deny:
+    scripts/deny
+
+# Line coverage of src/domain and src/service; fails under 80 percent.
+coverage: tools
+    scripts/coverage
+
+# Throughput and latency against what a router would do without the registry; writes target/bench/report.json.
+bench *ARGS: tools
+    cargo bench --bench registry -- {{ ARGS }}
+
+# The tests that take minutes, in a release build.
+soak *ARGS: tools
+    cargo test --release --test it -- --ignored --test-threads=1 {{ ARGS }}
+
+# A nats-server and a Postgres, installed into .tools/ where the machine has none.
+tools:
+    @scripts/tools

@@ -1,0 +1,76 @@
+//! Asking the local daemon how it is: one request, one answer, no client library.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// A daemon that takes longer is not well.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Far more than a probe answers.
+const MAX_ANSWER_BYTES: u64 = 64 * 1024;
+
+/// What the daemon said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: String,
+}
+
+/// Asks for `path` at the address that the daemon listens on.
+///
+/// # Errors
+/// No connection, no answer in time, or an answer that is not HTTP.
+pub async fn ask(listening: SocketAddr, path: &str) -> io::Result<Answer> {
+    timeout(PATIENCE, exchange(reachable(listening), path)).await?
+}
+
+/// A daemon that listens everywhere is asked on the loopback.
+fn reachable(listening: SocketAddr) -> SocketAddr {
+    let ip = match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listening.port())
+}
+
+async fn exchange(addr: SocketAddr, path: &str) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect(addr).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut text = String::new();
+    stream.take(MAX_ANSWER_BYTES).read_to_string(&mut text).await?;
+    parse(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP"))
+}
+
+fn parse(text: &str) -> Option<Answer> {
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let status = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
+    Some(Answer { status, body: body.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_taken_apart() {
+        let ok = parse("HTTP/1.1 503 Service Unavailable\r\na: b\r\n\r\n{}").unwrap();
+        assert_eq!((ok.status, ok.body.as_str()), (503, "{}"));
+        assert_eq!(parse("SSH-2.0\r\n\r\n"), None);
+    }
+
+    #[test]
+    fn everywhere_means_the_loopback() {
+        let reach = |text: &str| reachable(text.parse().unwrap()).to_string();
+        assert_eq!(reach("0.0.0.0:9640"), "127.0.0.1:9640");
+        assert_eq!(reach("[::]:9640"), "[::1]:9640");
+        assert_eq!(reach("127.0.0.2:1"), "127.0.0.2:1");
+    }
+}

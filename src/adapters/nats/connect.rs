@@ -1,0 +1,165 @@
+//! Connecting to NATS: who we are, how long we wait, what we notice.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::{Auth, AuthError, Client, ConnectOptions, Event};
+use rand::RngExt;
+use secrecy::ExposeSecret;
+
+use crate::config::{NatsAuth, NatsSettings};
+use crate::service::observe::{Observation, Observers};
+use crate::service::status::Status;
+
+/// A black-holed server is noticed after two unanswered pings.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// How long one attempt to connect may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest pause between attempts to connect, before jitter.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Purpose {
+    /// Its name in logs and metrics, and in the server's connection list.
+    pub name: &'static str,
+    /// Requests that may wait in one subscription before they are dropped and counted.
+    pub subscription_capacity: usize,
+}
+
+/// Begins to connect, on the current runtime, and goes on in the background until it succeeds.
+///
+/// # Errors
+/// Settings that no server could ever accept, such as an unreadable certificate.
+pub async fn connect(
+    settings: &NatsSettings,
+    instance_id: &str,
+    purpose: Purpose,
+    status: Arc<Status>,
+    observers: Observers,
+) -> Result<Client, async_nats::ConnectError> {
+    status.nats_link(purpose.name, false);
+    let mut options = authenticated(&settings.auth)
+        .name(format!("beamline-registry/{instance_id}/{}", purpose.name))
+        .subscription_capacity(purpose.subscription_capacity)
+        .connection_timeout(CONNECT_TIMEOUT)
+        .ping_interval(PING_INTERVAL)
+        .reconnect_delay_callback(pause)
+        .retry_on_initial_connect()
+        .skip_subject_validation(true)
+        .event_callback(move |event| notice(purpose.name, event, &status, &observers));
+    if let Some(ca) = &settings.tls_ca {
+        options = options.add_root_certificates(ca.clone());
+    }
+    if let Some(client) = &settings.client_certificate {
+        options = options.add_client_certificate(client.cert.clone(), client.key.clone());
+    }
+    options.connect(&settings.servers.0).await
+}
+
+/// Doubles from 50 ms and takes a random half to whole of it: a fleet does not return as one.
+fn pause(attempts: usize) -> Duration {
+    let doublings = u32::try_from(attempts.saturating_sub(1))
+        .unwrap_or(u32::MAX)
+        .min(6);
+    let pause = (Duration::from_millis(50) * 2u32.pow(doublings)).min(LONGEST_PAUSE);
+    pause.mul_f64(rand::rng().random_range(0.5..=1.0))
+}
+
+/// Credentials are read again at every attempt: files are renewed under a running process.
+fn authenticated(auth: &NatsAuth) -> ConnectOptions {
+    match auth.clone() {
+        NatsAuth::None => ConnectOptions::new(),
+        NatsAuth::Creds(path) => ConnectOptions::with_auth_callback(move |nonce| {
+            let path = path.clone();
+            async move { credentials(&path, &nonce).await.map_err(AuthError::new) }
+        }),
+        NatsAuth::Nkey(seed) => ConnectOptions::with_nkey(seed.expose_secret().to_owned()),
+        NatsAuth::User { name, password } => {
+            ConnectOptions::with_user_and_password(name, password.expose_secret().to_owned())
+        }
+        NatsAuth::Token(token) => ConnectOptions::with_token(token.expose_secret().to_owned()),
+    }
+}
+
+/// Signs the server's nonce with the seed of a credentials file.
+async fn credentials(path: &Path, nonce: &[u8]) -> Result<Auth, String> {
+    let text = tokio::fs::read_to_string(path)
+        .await
+        .map_err(|error| error.to_string())?;
+    let jwt = section(&text, "NATS USER JWT").ok_or("the file holds no user JWT")?;
+    let seed = section(&text, "USER NKEY SEED").ok_or("the file holds no user seed")?;
+    let key = nkeys::KeyPair::from_seed(seed).map_err(|error| error.to_string())?;
+    let mut auth = Auth::new();
+    auth.jwt = Some(jwt.to_owned());
+    auth.signature = Some(key.sign(nonce).map_err(|error| error.to_string())?);
+    Ok(auth)
+}
+
+/// The line between `-----BEGIN <name>-----` and the dashes that end it.
+fn section<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = text.lines().map(str::trim);
+    lines.find(|line| line.starts_with("---") && line.contains(&format!("BEGIN {name}")))?;
+    lines
+        .find(|line| !line.is_empty())
+        .filter(|line| !line.starts_with("---"))
+}
+
+fn notice_state(connection: &'static str, up: bool, status: &Status, observers: &Observers) {
+    status.nats_link(connection, up);
+    observers.observe(&Observation::NatsUp { connection, up });
+}
+
+fn notice(
+    connection: &'static str,
+    event: Event,
+    status: &Arc<Status>,
+    observers: &Observers,
+) -> impl Future<Output = ()> + Send + Sync + 'static + use<> {
+    let (status, observers) = (Arc::clone(status), observers.clone());
+    async move {
+        match event {
+            Event::Connected => notice_state(connection, true, &status, &observers),
+            Event::Disconnected | Event::Closed => {
+                notice_state(connection, false, &status, &observers)
+            }
+            Event::SlowConsumer(_) => {
+                observers.observe(&Observation::SlowConsumer { connection });
+            }
+            Event::LameDuckMode
+            | Event::Draining
+            | Event::ServerError(_)
+            | Event::ClientError(_) => {
+                let notice = event.to_string();
+                observers.observe(&Observation::NatsNotice { connection, notice });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_stay_below_the_longest() {
+        for attempts in [0, 1, 2, 10, usize::MAX] {
+            assert!(pause(attempts) <= LONGEST_PAUSE, "{attempts}");
+            assert!(pause(attempts) >= Duration::from_millis(25), "{attempts}");
+        }
+        assert!(pause(10) >= LONGEST_PAUSE / 2);
+    }
+
+    #[test]
+    fn credentials_files_are_taken_apart() {
+        let text = "-----BEGIN NATS USER JWT-----\neyJ0.x.y\n------END NATS USER JWT------\n\n\
+                    *** IMPORTANT ***\n-----BEGIN USER NKEY SEED-----\nSUAX\n------END USER NKEY SEED------\n";
+        assert_eq!(section(text, "NATS USER JWT"), Some("eyJ0.x.y"));
+        assert_eq!(section(text, "USER NKEY SEED"), Some("SUAX"));
+        assert_eq!(
+            section("-----BEGIN NATS USER JWT-----\n------END", "NATS USER JWT"),
+            None
+        );
+    }
+}

@@ -1,0 +1,99 @@
+//! All verbs but `lookup`: each request is a task, their number is bounded.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use async_nats::Message;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::endpoints::Endpoints;
+use super::intake::Intake;
+use super::replies::Responder;
+use super::subjects::Route;
+use super::verbs::Verbs;
+use crate::service::error::RegistryError;
+
+/// Requests answered at a time; one more is answered `overloaded`.
+const MAX_CONCURRENT: usize = 1024;
+
+/// Receives requests and hands each to a task.
+#[derive(Debug)]
+pub struct ControlServer {
+    verbs: Arc<Verbs>,
+    responder: Responder,
+    endpoints: Arc<Endpoints>,
+    workers: Handle,
+    tasks: TaskTracker,
+    permits: Arc<Semaphore>,
+    overloaded: Arc<AtomicU64>,
+    give_up: CancellationToken,
+}
+
+impl ControlServer {
+    /// Answers on `responder`, working on the runtime `workers`; requests still unanswered when
+    /// `give_up` is cancelled are answered `shutting_down`.
+    pub fn new(
+        verbs: Arc<Verbs>,
+        responder: Responder,
+        endpoints: Arc<Endpoints>,
+        workers: Handle,
+        tasks: TaskTracker,
+        give_up: CancellationToken,
+    ) -> Self {
+        Self {
+            verbs,
+            responder,
+            endpoints,
+            workers,
+            tasks,
+            permits: Arc::new(Semaphore::new(MAX_CONCURRENT)),
+            overloaded: Arc::default(),
+            give_up,
+        }
+    }
+
+    /// Counts requests that were turned away.
+    pub fn overloaded(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.overloaded)
+    }
+
+    /// Answers requests until the intake is drained.
+    pub async fn run(self, mut intake: Intake) {
+        while let Some((route, message)) = intake.next().await {
+            self.accept(route, message).await;
+        }
+    }
+
+    async fn accept(&self, route: Route, message: Message) {
+        let received = Instant::now();
+        let Some(reply) = self.responder.reply_to(&message) else {
+            return;
+        };
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            self.overloaded.fetch_add(1, Ordering::Relaxed);
+            self.responder
+                .send(reply, Err(RegistryError::Overloaded))
+                .await;
+            return;
+        };
+        let (verbs, responder) = (Arc::clone(&self.verbs), self.responder.clone());
+        let (endpoints, give_up) = (Arc::clone(&self.endpoints), self.give_up.clone());
+        self.tasks.spawn_on(
+            async move {
+                let max_bytes = responder.max_payload();
+                let outcome = tokio::select! {
+                    outcome = verbs.answer(route, &message, max_bytes) => outcome,
+                    () = give_up.cancelled() => Err(RegistryError::ShuttingDown),
+                };
+                endpoints.record(route.verb, received.elapsed(), &outcome);
+                responder.send(reply, outcome).await;
+                drop(permit);
+            },
+            &self.workers,
+        );
+    }
+}

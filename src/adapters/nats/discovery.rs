@@ -1,0 +1,198 @@
+//! Discovery as ADR-32 says: `nats micro ls`, `info` and `stats` find every sidecar.
+//!
+//! Written by hand because the client's own service module always joins a queue group, takes a lock
+//! per reply and ends its discovery at the first failed publish.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_nats::Message;
+use serde::Serialize;
+
+use super::endpoints::Endpoints;
+use super::intake::Subscribed;
+use super::replies::{Answer, Responder};
+use super::subjects::Layout;
+use super::verb::Verb;
+use crate::documents;
+
+/// The name under which sidecars are found.
+pub const SERVICE_NAME: &str = "beamline-registry";
+const DESCRIPTION: &str =
+    "Extension registry: which service implements extension X for this tenant";
+
+/// What discovery can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// Who is there?
+    Ping,
+    /// What does it do?
+    Info,
+    /// What has it done?
+    Stats,
+}
+
+impl Question {
+    const ALL: [(Self, &'static str); 3] = [
+        (Self::Ping, "PING"),
+        (Self::Info, "INFO"),
+        (Self::Stats, "STATS"),
+    ];
+
+    /// The nine subjects that `instance_id` answers, each with its question.
+    pub fn subjects(instance_id: &str) -> Vec<(String, Self)> {
+        Self::ALL
+            .into_iter()
+            .flat_map(|(question, name)| {
+                [
+                    format!("$SRV.{name}"),
+                    format!("$SRV.{name}.{SERVICE_NAME}"),
+                    format!("$SRV.{name}.{SERVICE_NAME}.{instance_id}"),
+                ]
+                .map(|subject| (subject, question))
+            })
+            .collect()
+    }
+}
+
+#[derive(Serialize)]
+struct Response<'a, T> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    name: &'static str,
+    id: &'a str,
+    version: &'static str,
+    metadata: BTreeMap<&'static str, String>,
+    #[serde(flatten)]
+    more: T,
+}
+
+#[derive(Serialize)]
+struct Nothing {}
+
+#[derive(Serialize)]
+struct Info<'a> {
+    description: &'static str,
+    endpoints: Vec<EndpointInfo<'a>>,
+}
+
+#[derive(Serialize)]
+struct EndpointInfo<'a> {
+    name: &'static str,
+    subject: String,
+    queue_group: &'a str,
+    metadata: BTreeMap<&'static str, String>,
+}
+
+#[derive(Serialize)]
+struct Stats<'a> {
+    started: String,
+    endpoints: Vec<EndpointStats<'a>>,
+}
+
+#[derive(Serialize)]
+struct EndpointStats<'a> {
+    name: &'static str,
+    subject: String,
+    queue_group: &'a str,
+    num_requests: u64,
+    num_errors: u64,
+    last_error: String,
+    processing_time: u64,
+    average_processing_time: u64,
+}
+
+/// Answers discovery.
+#[derive(Debug)]
+pub struct Discovery {
+    /// This sidecar's subjects.
+    pub layout: Layout,
+    /// Figures per verb.
+    pub endpoints: Arc<Endpoints>,
+    /// When this sidecar started.
+    pub started_at: SystemTime,
+    /// Where answers go.
+    pub responder: Responder,
+}
+
+impl Discovery {
+    /// Answers until the intake ends.
+    pub async fn run(self, mut intake: Subscribed<Question>) {
+        while let Some((question, message)) = intake.next().await {
+            self.answer(question, &message).await;
+        }
+    }
+
+    async fn answer(&self, question: Question, message: &Message) {
+        let Some(reply) = self.responder.reply_to(message) else {
+            return;
+        };
+        let body = match question {
+            Question::Ping => self.response("io.nats.micro.v1.ping_response", Nothing {}),
+            Question::Info => self.response("io.nats.micro.v1.info_response", self.info()),
+            Question::Stats => self.response("io.nats.micro.v1.stats_response", self.stats()),
+        };
+        self.responder.send(reply, Ok(Answer::plain(body))).await;
+    }
+
+    fn response(&self, kind: &'static str, more: impl Serialize) -> bytes::Bytes {
+        documents::to_bytes(&Response {
+            kind,
+            name: SERVICE_NAME,
+            id: &self.layout.instance_id,
+            version: env!("CARGO_PKG_VERSION"),
+            metadata: BTreeMap::new(),
+            more,
+        })
+    }
+
+    fn info(&self) -> Info<'_> {
+        let endpoints = Verb::ALL.map(|verb| EndpointInfo {
+            name: verb.name(),
+            subject: self.layout.public(verb),
+            queue_group: &self.layout.queue_group,
+            metadata: BTreeMap::new(),
+        });
+        Info {
+            description: DESCRIPTION,
+            endpoints: endpoints.into(),
+        }
+    }
+
+    fn stats(&self) -> Stats<'_> {
+        let endpoints = self
+            .endpoints
+            .figures()
+            .map(|(verb, figures)| EndpointStats {
+                name: verb.name(),
+                subject: self.layout.public(verb),
+                queue_group: &self.layout.queue_group,
+                num_requests: figures.requests,
+                num_errors: figures.errors,
+                last_error: figures.last_error,
+                processing_time: figures.processing_ns,
+                average_processing_time: figures
+                    .processing_ns
+                    .checked_div(figures.requests)
+                    .unwrap_or(0),
+            });
+        Stats {
+            started: humantime::format_rfc3339_nanos(self.started_at).to_string(),
+            endpoints: endpoints.collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nine_subjects_are_answered() {
+        let subjects = Question::subjects("pod-1");
+        assert_eq!(subjects.len(), 9);
+        assert!(subjects.contains(&("$SRV.PING".into(), Question::Ping)));
+        assert!(subjects.contains(&("$SRV.STATS.beamline-registry.pod-1".into(), Question::Stats)));
+    }
+}

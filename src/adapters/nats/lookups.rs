@@ -1,0 +1,163 @@
+//! The lookup loop: receive, decode, look up, publish.
+//!
+//! It runs on a thread of its own and awaits nothing between receipt and reply. Only a lookup that
+//! asks for a revision not yet applied leaves the loop, into a task that waits for it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_nats::{Message, Subject};
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::endpoints::Endpoints;
+use super::intake::Intake;
+use super::payload::IdArguments;
+use super::replies::{Answer, Responder};
+use super::subjects::Route;
+use super::verb::Verb;
+use super::waiting::{check_actor, wait};
+use crate::documents;
+use crate::domain::context::Context;
+use crate::service::error::RegistryError;
+use crate::service::lookup::{Lookups, MAX_IDS};
+use crate::service::progress::Progress;
+
+/// What the loop works with.
+#[derive(Debug, Clone)]
+pub struct LookupServer {
+    /// The use case.
+    pub lookups: Arc<Lookups>,
+    /// Revisions as they are applied.
+    pub progress: Progress,
+    /// Where answers go.
+    pub responder: Responder,
+    /// Figures for discovery.
+    pub endpoints: Arc<Endpoints>,
+    /// Lookups that wait for a revision.
+    pub waiting: TaskTracker,
+    /// Cancelled when the grace period of a shutdown is over.
+    pub give_up: CancellationToken,
+}
+
+impl LookupServer {
+    /// Answers lookups until the intake is drained.
+    pub async fn run(self, mut intake: Intake) {
+        while let Some((route, message)) = intake.next().await {
+            let received = Instant::now();
+            let Some(reply) = self.responder.reply_to(&message) else {
+                continue;
+            };
+            match Lookup::read(route, &message) {
+                Ok(lookup) if self.must_wait(&lookup) => {
+                    self.defer(message, route, reply, received)
+                }
+                Ok(lookup) => {
+                    let outcome = self.answer(lookup);
+                    self.finish(reply, received, outcome).await;
+                }
+                Err(error) => self.finish(reply, received, Err(error)).await,
+            }
+        }
+    }
+
+    fn must_wait(&self, lookup: &Lookup<'_>) -> bool {
+        let min_revision = lookup.arguments.min_revision;
+        min_revision.is_some_and(|wanted| wanted > self.progress.current())
+    }
+
+    /// Waits for the revision beside the loop. The message is decoded again there: its arguments
+    /// borrow from it, and this path is rare.
+    fn defer(&self, message: Message, route: Route, reply: Subject, received: Instant) {
+        let server = self.clone();
+        self.waiting.spawn(async move {
+            let outcome = tokio::select! {
+                outcome = server.answer_later(&message, route) => outcome,
+                () = server.give_up.cancelled() => Err(RegistryError::ShuttingDown),
+            };
+            server.finish(reply, received, outcome).await;
+        });
+    }
+
+    async fn answer_later(&self, message: &Message, route: Route) -> Result<Answer, RegistryError> {
+        let lookup = Lookup::read(route, message)?;
+        let IdArguments {
+            min_revision,
+            wait_ms,
+            ..
+        } = lookup.arguments;
+        wait(&self.progress, min_revision, wait_ms).await?;
+        self.answer(lookup)
+    }
+
+    fn answer(&self, lookup: Lookup<'_>) -> Result<Answer, RegistryError> {
+        let Lookup { mut arguments } = lookup;
+        let context = arguments.take_context();
+        match &arguments.ids {
+            Some(ids) => self.answer_many(&arguments, ids, &context),
+            None => self.answer_one(&arguments, context),
+        }
+    }
+
+    fn answer_one(
+        &self,
+        arguments: &IdArguments<'_>,
+        context: Context,
+    ) -> Result<Answer, RegistryError> {
+        // Read before the record, so that the answer is at least as new as it says.
+        let revision = arguments.min_revision.map(|_| self.lookups.revision());
+        let body: Bytes =
+            self.lookups
+                .one(arguments.id()?, arguments.version.as_deref(), context)?;
+        Ok(Answer { body, revision })
+    }
+
+    fn answer_many(
+        &self,
+        arguments: &IdArguments<'_>,
+        ids: &[std::borrow::Cow<'_, str>],
+        context: &Context,
+    ) -> Result<Answer, RegistryError> {
+        if arguments.id.is_some() {
+            return Err(RegistryError::field("ids", "cannot stand beside `id`"));
+        }
+        if arguments.version.is_some() {
+            return Err(RegistryError::field("version", "needs one `id`"));
+        }
+        if ids.is_empty() || ids.len() > MAX_IDS {
+            return Err(RegistryError::field(
+                "ids",
+                format!("must have 1 to {MAX_IDS} ids"),
+            ));
+        }
+        let ids: Vec<&str> = ids.iter().map(AsRef::as_ref).collect();
+        let many = self.lookups.many(&ids, context);
+        Ok(Answer::at(many.revision, documents::lookup::many(&many)))
+    }
+
+    async fn finish(
+        &self,
+        reply: Subject,
+        received: Instant,
+        outcome: Result<Answer, RegistryError>,
+    ) {
+        let took: Duration = received.elapsed();
+        self.lookups.meter.duration.record(took);
+        self.endpoints.record(Verb::Lookup, took, &outcome);
+        self.responder.send(reply, outcome).await;
+    }
+}
+
+/// A lookup understood.
+struct Lookup<'a> {
+    arguments: IdArguments<'a>,
+}
+
+impl<'a> Lookup<'a> {
+    fn read(route: Route, message: &'a Message) -> Result<Self, RegistryError> {
+        check_actor(route, &message.subject)?;
+        let arguments = IdArguments::read(&message.payload, route.id(&message.subject))?;
+        Ok(Self { arguments })
+    }
+}

@@ -1,0 +1,217 @@
+//! Replies: which subjects may be answered, and how an answer is put on the wire.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_nats::{Client, HeaderMap, Message, Subject};
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use super::lane::COMMAND_TIMEOUT;
+use crate::documents;
+use crate::service::error::RegistryError;
+use crate::service::observe::{DropReason, Observation, Observers};
+use crate::service::status::Status;
+
+/// The number of the error code.
+const ERROR_CODE: &str = "Nats-Service-Error-Code";
+/// The fixed text of the error code.
+const ERROR: &str = "Nats-Service-Error";
+/// The catalog's revision.
+const REVISION: &str = "Beamline-Revision";
+/// For how long the database has been away, in milliseconds.
+const STALE_MS: &str = "Beamline-Stale-Ms";
+/// That `auto` serves fixtures.
+const SOURCE: &str = "Beamline-Source";
+
+/// A successful answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// The JSON document.
+    pub body: Bytes,
+    /// The catalog's revision, where the verb tells it.
+    pub revision: Option<u64>,
+}
+
+impl Answer {
+    /// An answer without the catalog's revision.
+    pub fn plain(body: Bytes) -> Self {
+        Self {
+            body,
+            revision: None,
+        }
+    }
+
+    /// An answer that tells the catalog's revision.
+    pub fn at(revision: u64, body: Bytes) -> Self {
+        Self {
+            body,
+            revision: Some(revision),
+        }
+    }
+}
+
+/// Decides which requests can be answered. The caller chooses the reply subject: without a list
+/// the daemon would publish wherever it is told, `$JS.API...` included.
+#[derive(Debug)]
+pub struct ReplyRules {
+    prefixes: Vec<String>,
+    dropped: [AtomicU64; DropReason::ALL.len()],
+    observers: Observers,
+}
+
+impl ReplyRules {
+    /// Answers subjects that begin with one of `prefixes`.
+    pub fn new(prefixes: Vec<String>, observers: Observers) -> Self {
+        Self {
+            prefixes,
+            dropped: Default::default(),
+            observers,
+        }
+    }
+
+    /// Where to answer `message`; `None`, counted, if nowhere.
+    pub fn reply_to(&self, message: &Message) -> Option<Subject> {
+        let Some(reply) = &message.reply else {
+            self.drop_request(DropReason::NoReply, None);
+            return None;
+        };
+        let text = reply.as_str();
+        let known = self
+            .prefixes
+            .iter()
+            .any(|prefix| text.starts_with(prefix.as_str()));
+        if known && !text.contains(['*', '>']) {
+            return Some(reply.clone());
+        }
+        let prefix: String = text.chars().take_while(|c| *c != '.').take(32).collect();
+        self.drop_request(DropReason::ReplyNotAllowed, Some(prefix));
+        None
+    }
+
+    /// How many requests got no answer, by reason.
+    pub fn dropped(&self) -> [(DropReason, u64); DropReason::ALL.len()] {
+        DropReason::ALL.map(|reason| {
+            (
+                reason,
+                self.counter(reason)
+                    .map_or(0, |count| count.load(Ordering::Relaxed)),
+            )
+        })
+    }
+
+    fn drop_request(&self, reason: DropReason, reply_prefix: Option<String>) {
+        if let Some(counter) = self.counter(reason) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        self.observers.observe(&Observation::Dropped {
+            reason,
+            reply_prefix,
+        });
+    }
+
+    fn counter(&self, reason: DropReason) -> Option<&AtomicU64> {
+        let position = DropReason::ALL.iter().position(|known| *known == reason)?;
+        self.dropped.get(position)
+    }
+}
+
+/// Publishes answers on one connection.
+#[derive(Debug, Clone)]
+pub struct Responder {
+    client: Client,
+    rules: Arc<ReplyRules>,
+    status: Arc<Status>,
+}
+
+impl Responder {
+    /// Answers on `client`.
+    pub fn new(client: Client, rules: Arc<ReplyRules>, status: Arc<Status>) -> Self {
+        Self {
+            client,
+            rules,
+            status,
+        }
+    }
+
+    /// Where to answer `message`, if anywhere; see [`ReplyRules::reply_to`].
+    pub fn reply_to(&self, message: &Message) -> Option<Subject> {
+        self.rules.reply_to(message)
+    }
+
+    /// The most bytes that an answer may have on this connection.
+    pub fn max_payload(&self) -> usize {
+        self.client.max_payload()
+    }
+
+    /// Publishes the answer or the error; a failure is counted and ends nothing.
+    pub async fn send(&self, reply: Subject, outcome: Result<Answer, RegistryError>) {
+        match outcome {
+            // The most frequent reply by far carries no header: a header costs the server a parse.
+            Ok(Answer {
+                body,
+                revision: None,
+            }) if body.len() <= self.max_payload() => match self.status.annotations() {
+                None => self.publish(reply, body).await,
+                Some(_) => self.publish_with(reply, self.annotated(), body).await,
+            },
+            Ok(Answer { body, .. }) if body.len() > self.max_payload() => {
+                let limit_bytes = self.max_payload();
+                self.send_error(
+                    reply,
+                    &RegistryError::PayloadTooLarge {
+                        what: "the reply",
+                        limit_bytes,
+                    },
+                )
+                .await;
+            }
+            Ok(Answer { body, revision }) => {
+                let mut headers = self.annotated();
+                if let Some(revision) = revision {
+                    headers.insert(REVISION, revision.to_string());
+                }
+                self.publish_with(reply, headers, body).await;
+            }
+            Err(error) => self.send_error(reply, &error).await,
+        }
+    }
+
+    async fn send_error(&self, reply: Subject, error: &RegistryError) {
+        let mut headers = self.annotated();
+        headers.insert(ERROR_CODE, error.number().to_string());
+        headers.insert(ERROR, error.title());
+        self.publish_with(reply, headers, documents::error::error(error))
+            .await;
+    }
+
+    fn annotated(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if let Some(annotations) = self.status.annotations() {
+            if let Some(stale_ms) = annotations.stale_ms {
+                headers.insert(STALE_MS, stale_ms.to_string());
+            }
+            if annotations.fixtures {
+                headers.insert(SOURCE, "fixtures");
+            }
+        }
+        headers
+    }
+
+    async fn publish(&self, reply: Subject, body: Bytes) {
+        let published = timeout(COMMAND_TIMEOUT, self.client.publish(reply, body)).await;
+        self.check(matches!(published, Ok(Ok(()))));
+    }
+
+    async fn publish_with(&self, reply: Subject, headers: HeaderMap, body: Bytes) {
+        let publishing = self.client.publish_with_headers(reply, headers, body);
+        let published = timeout(COMMAND_TIMEOUT, publishing).await;
+        self.check(matches!(published, Ok(Ok(()))));
+    }
+
+    fn check(&self, published: bool) {
+        if !published {
+            self.rules.drop_request(DropReason::PublishFailed, None);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The NATS side as a whole: connect, serve, drain, close.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connect::Purpose;
+use super::control::ControlServer;
+use super::discovery::{Discovery, Question};
+use super::endpoints::Endpoints;
+use super::events::EventQueue;
+use super::intake::{Subscribed, Subscription};
+use super::lane::{Lane, LaneError};
+use super::lookups::LookupServer;
+use super::replies::{ReplyRules, Responder};
+use super::subjects::Layout;
+use super::verb::Verb;
+use super::verbs::Verbs;
+use crate::config::NatsSettings;
+use crate::service::lookup::Lookups;
+use crate::service::observe::Observers;
+use crate::service::progress::Progress;
+use crate::service::status::Status;
+
+/// A lookup takes microseconds: more than this waiting means a burst no buffer should hide, but
+/// what arrives while a drain stands still has to fit.
+const LOOKUPS: Purpose = Purpose {
+    name: "lookup",
+    subscription_capacity: 8192,
+};
+const CONTROL: Purpose = Purpose {
+    name: "control",
+    subscription_capacity: 2048,
+};
+
+/// Everything the NATS side needs from the rest.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "named after what they are")]
+pub struct Parts {
+    pub settings: NatsSettings,
+    pub layout: Layout,
+    pub reply_rules: Arc<ReplyRules>,
+    pub lookups: Arc<Lookups>,
+    pub verbs: Arc<Verbs>,
+    pub progress: Progress,
+    pub status: Arc<Status>,
+    pub observers: Observers,
+}
+
+/// Both connections, before or after requests are served on them.
+#[derive(Debug)]
+pub struct Links {
+    lookup: Lane,
+    control: Lane,
+}
+
+/// A NATS side that serves.
+#[derive(Debug)]
+pub struct Server {
+    links: Links,
+    drain: CancellationToken,
+    give_up: CancellationToken,
+    tasks: TaskTracker,
+    loops: Vec<JoinHandle<()>>,
+    overloaded: Arc<AtomicU64>,
+}
+
+/// Opens both connections; returns before a server has answered.
+pub async fn connect(
+    settings: &NatsSettings,
+    instance_id: &str,
+    status: &Arc<Status>,
+    observers: &Observers,
+) -> Result<Links, LaneError> {
+    let lane = |purpose| {
+        let (settings, instance_id) = (settings.clone(), instance_id.to_owned());
+        Lane::start(
+            settings,
+            instance_id,
+            purpose,
+            Arc::clone(status),
+            observers.clone(),
+        )
+    };
+    let (lookup, control) = tokio::try_join!(lane(LOOKUPS), lane(CONTROL))?;
+    Ok(Links { lookup, control })
+}
+
+impl Links {
+    /// Publishes events on the control connection.
+    pub fn publish_events(&self, events: EventQueue, layout: Layout) -> JoinHandle<()> {
+        self.control
+            .runtime()
+            .spawn(events.publish(self.control.client().clone(), layout))
+    }
+
+    /// Subscribes to everything and returns when the servers have confirmed it.
+    pub async fn serve(self, parts: Parts) -> Result<Server, LaneError> {
+        let (drain, give_up) = (CancellationToken::new(), CancellationToken::new());
+        let (endpoints, tasks) = (Arc::new(Endpoints::default()), TaskTracker::new());
+        let responder = |lane: &Lane| {
+            let (rules, status) = (Arc::clone(&parts.reply_rules), Arc::clone(&parts.status));
+            Responder::new(lane.client().clone(), rules, status)
+        };
+
+        let subscriptions = parts.layout.subscriptions(Verb::Lookup);
+        let intake = Subscribed::new(&self.lookup, subscriptions, drain.clone()).await?;
+        let lookups = LookupServer {
+            lookups: parts.lookups,
+            progress: parts.progress,
+            responder: responder(&self.lookup),
+            endpoints: Arc::clone(&endpoints),
+            waiting: tasks.clone(),
+            give_up: give_up.clone(),
+        };
+        let lookup_loop = self.lookup.runtime().spawn(lookups.run(intake));
+
+        let others = Verb::ALL.into_iter().filter(|verb| *verb != Verb::Lookup);
+        let subscriptions = others.flat_map(|verb| parts.layout.subscriptions(verb));
+        let intake = Subscribed::new(&self.control, subscriptions, drain.clone()).await?;
+        let control = ControlServer::new(
+            parts.verbs.clone(),
+            responder(&self.control),
+            Arc::clone(&endpoints),
+            Handle::current(),
+            tasks.clone(),
+            give_up.clone(),
+        );
+        let overloaded = control.overloaded();
+        let control_loop = self.control.runtime().spawn(control.run(intake));
+
+        let questions = Question::subjects(&parts.layout.instance_id).into_iter();
+        let subscriptions = questions.map(|(subject, tag)| Subscription {
+            subject,
+            queue_group: None,
+            tag,
+        });
+        let intake = Subscribed::new(&self.control, subscriptions, drain.clone()).await?;
+        let discovery = Discovery {
+            layout: parts.layout,
+            endpoints,
+            started_at: parts.verbs.stats.started_at(),
+            responder: responder(&self.control),
+        };
+        let discovery_loop = self.control.runtime().spawn(discovery.run(intake));
+
+        self.lookup.round_trip().await?;
+        self.control.round_trip().await?;
+        let loops = vec![lookup_loop, control_loop, discovery_loop];
+        Ok(Server {
+            links: self,
+            drain,
+            give_up,
+            tasks,
+            loops,
+            overloaded,
+        })
+    }
+
+    /// Closes both connections.
+    pub async fn close(self) {
+        tokio::join!(self.lookup.close(), self.control.close());
+    }
+}
+
+impl Server {
+    /// Requests that were turned away because too many ran at once.
+    pub fn overloaded(&self) -> u64 {
+        self.overloaded.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more requests, finishes what was accepted within `grace`, answers `shutting_down`
+    /// to what remains, and closes. Returns how many requests had to be given up.
+    pub async fn shut_down(self, grace: Duration) -> usize {
+        let deadline = Instant::now() + grace;
+        self.drain.cancel();
+        for serving in self.loops {
+            let _ = timeout_at(deadline, serving).await;
+        }
+        self.tasks.close();
+        let finished = timeout_at(deadline, self.tasks.wait()).await.is_ok();
+        let given_up = if finished { 0 } else { self.tasks.len() };
+        self.give_up.cancel();
+        // Only the replies are missing now, and each has its own time limit.
+        self.tasks.wait().await;
+        self.links.close().await;
+        given_up
+    }
+}

@@ -1,0 +1,163 @@
+//! Which subjects are subscribed, and how a request's subject is read.
+//!
+//! One subscription per verb and form, never `<prefix>.>` in the group: NATS permissions can then
+//! be given per verb, and a request for a verb nobody knows gets "no responders" at once.
+
+use super::intake::Subscription;
+use super::verb::Verb;
+
+/// By which subscription a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// What is asked for.
+    pub verb: Verb,
+    /// Whether the last token is the id.
+    pub has_id: bool,
+    /// The position of the actor token, in `<prefix>.as.<actor>.<verb>`.
+    actor_token: Option<usize>,
+}
+
+/// Where a deployment's subjects begin.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// The prefix of all subjects.
+    pub prefix: String,
+    /// The queue group that the sidecars share.
+    pub queue_group: String,
+    /// This sidecar's token in `local` subjects.
+    pub instance_id: String,
+}
+
+impl Route {
+    /// The id in `subject`, where this route has one.
+    pub fn id<'a>(&self, subject: &'a str) -> Option<&'a str> {
+        if self.has_id {
+            subject.rsplit('.').next()
+        } else {
+            None
+        }
+    }
+
+    /// The actor in `subject`, where this route has one.
+    pub fn actor<'a>(&self, subject: &'a str) -> Option<&'a str> {
+        subject.split('.').nth(self.actor_token?)
+    }
+}
+
+impl Layout {
+    /// Every subscription for `verb`.
+    pub fn subscriptions(&self, verb: Verb) -> Vec<Subscription<Route>> {
+        let (prefix, local, name) = (&self.prefix, &self.instance_id, verb.name());
+        let group = Some(self.queue_group.clone());
+        let actor_token = Some(prefix.split('.').count() + 1);
+        let mut forms = vec![
+            (format!("{prefix}.{name}"), group.clone(), None),
+            (format!("{prefix}.as.*.{name}"), group, actor_token),
+            (format!("{prefix}.local.{local}.{name}"), None, None),
+        ];
+        if verb.answers_all() {
+            forms.push((format!("{prefix}.all.{name}"), None, None));
+        }
+        let ids: &[bool] = if verb.takes_id() {
+            &[false, true]
+        } else {
+            &[false]
+        };
+        let form = |has_id: bool| {
+            forms
+                .iter()
+                .map(move |(subject, queue_group, actor_token)| Subscription {
+                    subject: if has_id {
+                        format!("{subject}.*")
+                    } else {
+                        subject.clone()
+                    },
+                    queue_group: queue_group.clone(),
+                    tag: Route {
+                        verb,
+                        has_id,
+                        actor_token: *actor_token,
+                    },
+                })
+        };
+        ids.iter().flat_map(|has_id| form(*has_id)).collect()
+    }
+
+    /// The subject in the queue group: what discovery shows.
+    pub fn public(&self, verb: Verb) -> String {
+        format!("{}.{}", self.prefix, verb.name())
+    }
+
+    /// The subject of an event without an id.
+    pub fn event(&self, kind: &str) -> String {
+        format!("{}.events.{kind}", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout() -> Layout {
+        Layout {
+            prefix: "beamline.registry".into(),
+            queue_group: "beamline-registry".into(),
+            instance_id: "pod-1".into(),
+        }
+    }
+
+    #[test]
+    fn every_form_of_a_verb_is_subscribed_once() {
+        let subjects = |verb| {
+            let all = layout().subscriptions(verb);
+            all.into_iter()
+                .map(|s| (s.subject, s.queue_group.is_some()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            subjects(Verb::Lookup),
+            [
+                ("beamline.registry.lookup".into(), true),
+                ("beamline.registry.as.*.lookup".into(), true),
+                ("beamline.registry.local.pod-1.lookup".into(), false),
+                ("beamline.registry.lookup.*".into(), true),
+                ("beamline.registry.as.*.lookup.*".into(), true),
+                ("beamline.registry.local.pod-1.lookup.*".into(), false),
+            ]
+        );
+        assert!(subjects(Verb::Ping).contains(&("beamline.registry.all.ping".into(), false)));
+        assert!(
+            !subjects(Verb::List)
+                .iter()
+                .any(|(subject, _)| subject.contains(".all."))
+        );
+    }
+
+    #[test]
+    fn ids_and_actors_are_read_from_their_places() {
+        let find = |subject: &str| {
+            layout()
+                .subscriptions(Verb::Get)
+                .into_iter()
+                .find(|s| s.subject == subject)
+                .unwrap()
+                .tag
+        };
+        let plain = find("beamline.registry.get.*");
+        assert_eq!(
+            plain.id("beamline.registry.get.pii_guard"),
+            Some("pii_guard")
+        );
+        assert_eq!(plain.actor("beamline.registry.get.pii_guard"), None);
+        let acting = find("beamline.registry.as.*.get.*");
+        assert_eq!(
+            acting.actor("beamline.registry.as.alice.get.x"),
+            Some("alice")
+        );
+        assert_eq!(acting.id("beamline.registry.as.alice.get.x"), Some("x"));
+        assert_eq!(
+            find("beamline.registry.get").id("beamline.registry.get"),
+            None
+        );
+    }
+}

@@ -1,0 +1,65 @@
+//! What can be asked for.
+
+/// A verb: the token after the prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// One id or many: who serves this request.
+    Lookup,
+    /// All enabled extensions of a type.
+    LookupByType,
+    /// A page of extensions.
+    List,
+    /// A stored record.
+    Get,
+    /// Why a lookup answers what it answers.
+    Explain,
+    /// This sidecar at a glance.
+    Stats,
+    /// Read the source again.
+    Reload,
+    /// Are you there?
+    Ping,
+}
+
+impl Verb {
+    /// All verbs.
+    pub const ALL: [Self; 8] = [
+        Self::Lookup,
+        Self::LookupByType,
+        Self::List,
+        Self::Get,
+        Self::Explain,
+        Self::Stats,
+        Self::Reload,
+        Self::Ping,
+    ];
+
+    /// The token in subjects.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lookup => "lookup",
+            Self::LookupByType => "lookup_by_type",
+            Self::List => "list",
+            Self::Get => "get",
+            Self::Explain => "explain",
+            Self::Stats => "stats",
+            Self::Reload => "reload",
+            Self::Ping => "ping",
+        }
+    }
+
+    /// Whether the id may stand in the subject, after the verb.
+    pub const fn takes_id(self) -> bool {
+        matches!(self, Self::Lookup | Self::Get | Self::Explain)
+    }
+
+    /// Whether every sidecar answers when all are asked.
+    pub const fn answers_all(self) -> bool {
+        matches!(self, Self::Stats | Self::Reload | Self::Ping)
+    }
+
+    /// Whether it changes something, so that administration must be allowed.
+    pub const fn mutates(self) -> bool {
+        matches!(self, Self::Reload)
+    }
+}

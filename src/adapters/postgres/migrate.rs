@@ -1,0 +1,153 @@
+//! Applies `migrations/`: in order, each in a transaction of its own, once, however many start.
+//!
+//! The SQL is embedded, so the binary alone can migrate. refinery takes no lock; an advisory lock
+//! of the session does, which needs a direct connection: behind a transaction pooler it would
+//! lock somebody else's session.
+
+use std::time::Duration;
+
+use tokio_postgres::{Client, error::SqlState};
+
+use super::schema::{SchemaState, SchemaVersion, schema_state};
+
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+/// Only the file names that refinery knows are migrations; this one is run by [`seed`].
+const SEED: &str = include_str!("../../../migrations/seed/extensions.sql");
+
+/// Key of the advisory lock, `beamline` in ASCII. Advisory locks are per database.
+const LOCK_KEY: i64 = 0x6265_616d_6c69_6e65;
+
+/// A migration that has just been applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Its number.
+    pub version: SchemaVersion,
+    /// Its file name without number and extension.
+    pub name: String,
+}
+
+/// Why a migration did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// Another starter holds the lock.
+    #[error("another migration of this database is running and did not finish within {}", humantime::format_duration(*.0))]
+    Locked(Duration),
+    /// The seed needs the schema first.
+    #[error("{0}: run `beamline-registry migrate`")]
+    Behind(SchemaState),
+    /// A migration failed and was rolled back, those before it stand; or an applied one differs
+    /// from the file of the same number.
+    #[error("the schema could not be migrated")]
+    Migration(#[from] refinery::Error),
+    /// Postgres refused or went away.
+    #[error("the database did not answer as expected")]
+    Database(#[from] tokio_postgres::Error),
+}
+
+/// The version that this binary brings a schema to.
+pub(super) fn newest() -> SchemaVersion {
+    let runner = embedded::migrations::runner();
+    runner
+        .get_migrations()
+        .iter()
+        .map(|migration| migration.version())
+        .max()
+        .unwrap_or(0)
+}
+
+/// Brings the schema up to date and answers what it applied: nothing when it was current, or ahead.
+///
+/// Waits up to `wait` (rounded up to milliseconds) for another starter that is migrating. When the
+/// future is dropped, closing the connection gives the lock back.
+///
+/// # Errors
+/// See [`MigrateError`]; a later call picks up where this one stopped.
+pub async fn migrate(client: &mut Client, wait: Duration) -> Result<Vec<Applied>, MigrateError> {
+    lock(client, wait).await?;
+    let result = apply(client).await;
+    // A failed unlock means a broken connection, whose end releases the lock as well.
+    let unlocked = client
+        .execute("SELECT pg_advisory_unlock($1)", &[&LOCK_KEY])
+        .await;
+    let applied = result?;
+    unlocked?;
+    Ok(applied)
+}
+
+async fn apply(client: &mut Client) -> Result<Vec<Applied>, MigrateError> {
+    // refinery takes migrations that it has no file of for an error.
+    if let SchemaState::Ahead { .. } = schema_state(client).await? {
+        return Ok(Vec::new());
+    }
+    let report = embedded::migrations::runner().run_async(client).await?;
+    let applied = report.applied_migrations().iter();
+    Ok(applied
+        .map(|migration| Applied {
+            version: migration.version(),
+            name: migration.name().to_owned(),
+        })
+        .collect())
+}
+
+/// The limit is set for one transaction only; the advisory lock outlives it with the session.
+async fn lock(client: &mut Client, wait: Duration) -> Result<(), MigrateError> {
+    let transaction = client.transaction().await?;
+    // 0 would mean no limit.
+    let limit = format!(
+        "{}ms",
+        wait.as_micros().div_ceil(1000).clamp(1, i32::MAX as u128)
+    );
+    transaction
+        .execute("SELECT set_config('lock_timeout', $1, true)", &[&limit])
+        .await?;
+    match transaction
+        .execute("SELECT pg_advisory_lock($1)", &[&LOCK_KEY])
+        .await
+    {
+        Ok(_) => Ok(transaction.commit().await?),
+        Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+            Err(MigrateError::Locked(wait))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Adds the six seed extensions and answers how many were missing; existing ones stay as they are.
+///
+/// # Errors
+/// [`MigrateError::Behind`] before [`migrate`].
+pub async fn seed(client: &Client) -> Result<u64, MigrateError> {
+    needs_schema(client).await?;
+    Ok(client.execute(SEED, &[]).await?)
+}
+
+/// Begins a new epoch and answers it: after a restore, so that every sidecar loads everything
+/// instead of trusting revisions of a history that did not happen.
+///
+/// # Errors
+/// [`MigrateError::Behind`] before [`migrate`].
+pub async fn new_epoch(client: &Client) -> Result<String, MigrateError> {
+    needs_schema(client).await?;
+    // last_xid is forgotten because transaction numbers start again in another cluster.
+    let row = client
+        .query_one(
+            "WITH begun AS (
+                 UPDATE registry_revision
+                 SET epoch = gen_random_uuid(), last_xid = NULL, changed_at = now()
+                 RETURNING epoch, revision)
+             SELECT epoch::text, pg_notify('beamline_registry', revision::text)::text FROM begun",
+            &[],
+        )
+        .await?;
+    Ok(row.try_get(0)?)
+}
+
+async fn needs_schema(client: &Client) -> Result<(), MigrateError> {
+    match schema_state(client).await? {
+        state @ SchemaState::Behind { .. } => Err(MigrateError::Behind(state)),
+        SchemaState::Current | SchemaState::Ahead { .. } => Ok(()),
+    }
+}

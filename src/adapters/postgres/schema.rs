@@ -1,0 +1,106 @@
+//! Which schema a database has, and which one this binary was built for.
+//!
+//! Versions are the numbers of the files in `migrations/`. The daemon asks before it loads: a
+//! schema that is behind is treated as a database that is away, one that is ahead is served, since
+//! migrations only add. Its queries are unnamed, as all of the daemon's: a transaction pooler would
+//! lose named ones.
+
+use tokio_postgres::GenericClient;
+
+/// A migration's number.
+pub type SchemaVersion = i32;
+
+/// The database's schema beside the one this binary needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchemaState {
+    /// Migrations are missing; `have` is 0 in a database without any.
+    Behind {
+        /// The last migration applied.
+        have: SchemaVersion,
+        /// The last migration this binary knows.
+        need: SchemaVersion,
+    },
+    /// The schema this binary was built for.
+    Current,
+    /// A newer binary has migrated the database.
+    Ahead {
+        /// The last migration applied.
+        have: SchemaVersion,
+        /// The last migration this binary knows.
+        need: SchemaVersion,
+    },
+}
+
+impl SchemaState {
+    fn of(have: SchemaVersion, need: SchemaVersion) -> Self {
+        match have.cmp(&need) {
+            std::cmp::Ordering::Less => Self::Behind { have, need },
+            std::cmp::Ordering::Equal => Self::Current,
+            std::cmp::Ordering::Greater => Self::Ahead { have, need },
+        }
+    }
+
+    /// Whether this binary can serve from such a database.
+    pub fn is_usable(self) -> bool {
+        !matches!(self, Self::Behind { .. })
+    }
+}
+
+impl std::fmt::Display for SchemaState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Behind { have: 0, need } => {
+                write!(f, "no schema yet, version {need} is needed")
+            }
+            Self::Behind { have, need } => {
+                write!(f, "schema is at version {have}, version {need} is needed")
+            }
+            Self::Current => f.write_str("schema is up to date"),
+            Self::Ahead { have, need } => {
+                write!(
+                    f,
+                    "schema is at version {have}, ahead of this binary's {need}"
+                )
+            }
+        }
+    }
+}
+
+/// Looks the schema up: two small queries, no lock, no write.
+///
+/// # Errors
+/// What Postgres answers; a role that may not read `refinery_schema_history` gets its refusal.
+pub async fn schema_state(
+    client: &impl GenericClient,
+) -> Result<SchemaState, tokio_postgres::Error> {
+    let need = super::migrate::newest();
+    let history = client
+        .query_typed_one(
+            "SELECT to_regclass('refinery_schema_history') IS NOT NULL",
+            &[],
+        )
+        .await?;
+    if !history.try_get::<_, bool>(0)? {
+        return Ok(SchemaState::of(0, need));
+    }
+    let row = client
+        .query_typed_one(
+            "SELECT coalesce(max(version), 0) FROM refinery_schema_history",
+            &[],
+        )
+        .await?;
+    Ok(SchemaState::of(row.try_get(0)?, need))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SchemaState;
+
+    #[test]
+    fn only_a_schema_that_is_behind_cannot_be_served() {
+        assert!(!SchemaState::of(0, 7).is_usable());
+        assert!(!SchemaState::of(6, 7).is_usable());
+        assert!(SchemaState::of(7, 7).is_usable());
+        assert!(SchemaState::of(8, 7).is_usable());
+    }
+}

@@ -1,1 +1,0 @@
-//! Composition root: the one place that names every adapter.

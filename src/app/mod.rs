@@ -1,0 +1,140 @@
+//! Composition root: the one place that names every adapter.
+//!
+//! [`serve`] is the daemon's life: HTTP first, then data, then NATS; on a signal the other way
+//! round. Request subjects are subscribed only after the first data is applied, so that no sidecar
+//! ever answers "unknown" for want of data.
+
+mod essential;
+mod shared;
+pub mod signals;
+
+use std::future::Future;
+use std::net::SocketAddr;
+
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tracing::{error, info, warn};
+
+use crate::adapters::nats::lane::LaneError;
+use crate::adapters::nats::server::{self as nats, Links, Server};
+use crate::adapters::{fixtures, http, postgres};
+use crate::config::Settings;
+use crate::service::readiness::Part;
+use crate::service::reload::ReloadHandle;
+use essential::Essential;
+use shared::Shared;
+
+/// Why the daemon could not start or go on.
+#[derive(Debug, Error)]
+pub enum DaemonError {
+    /// The HTTP address cannot be had.
+    #[error("cannot listen on {0}")]
+    Http(SocketAddr, #[source] std::io::Error),
+    /// The NATS side cannot start.
+    #[error("the NATS side cannot start")]
+    Nats(#[from] LaneError),
+    /// The database settings cannot work, such as an unreadable certificate.
+    #[error("the database cannot be used as configured")]
+    Postgres(#[from] postgres::SetupError),
+    /// A task ended that must not: better no sidecar than half of one.
+    #[error("the {0} task ended unexpectedly")]
+    Died(&'static str),
+}
+
+/// Serves until `stop` completes, then drains. A server that is away is waited for.
+///
+/// # Errors
+/// Only what no waiting can mend.
+pub async fn serve(settings: Settings, stop: impl Future<Output = ()>) -> Result<(), DaemonError> {
+    let mut stop = std::pin::pin!(stop);
+    let (shared, events) = Shared::new(&settings);
+    let mut essential = Essential::new();
+
+    start_http(&settings, &shared, &mut essential).await?;
+    let reload = start_sources(&settings, &shared, &mut essential)?;
+    let instance_id = &settings.identity.instance_id;
+    let links = nats::connect(&settings.nats, instance_id, &shared.status, &shared.observers).await?;
+    let layout = shared::layout(&settings);
+    essential.adopt("events", links.publish_events(events, layout));
+
+    let started = tokio::select! {
+        server = start_serving(links, &settings, &shared, reload) => server.map(Some),
+        name = essential.death() => Err(DaemonError::Died(name)),
+        () = &mut stop => Ok(None),
+    };
+    let ended = match started {
+        Ok(Some(mut server)) => {
+            let ended = tokio::select! {
+                name = essential.death() => Err(DaemonError::Died(name)),
+                name = server.death() => Err(DaemonError::Died(name)),
+                () = &mut stop => Ok(()),
+            };
+            shut_down(server, &settings, &shared).await;
+            ended
+        }
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
+    for name in essential.stop(settings.limits.shutdown_grace).await {
+        warn!(task = name, "still running at the end of the grace period");
+    }
+    info!("stopped");
+    ended
+}
+
+async fn start_http(
+    settings: &Settings,
+    shared: &Shared,
+    essential: &mut Essential,
+) -> Result<(), DaemonError> {
+    let Some(addr) = settings.http.addr else { return Ok(()) };
+    let listener = TcpListener::bind(addr).await.map_err(|e| DaemonError::Http(addr, e))?;
+    essential.spawn("http", http::serve(listener, shared.http_state(), essential.stopped()));
+    Ok(())
+}
+
+/// Starts the one task that fills the catalog, and those that tell it when to look.
+fn start_sources(
+    settings: &Settings,
+    shared: &Shared,
+    essential: &mut Essential,
+) -> Result<ReloadHandle, DaemonError> {
+    let stopped = essential.stopped();
+    let (reloader, reload) = shared.reloader(settings)?;
+    essential.spawn("reload", reloader.run(stopped.clone()));
+    if let Some(listener) = shared.listener(settings, reload.clone())? {
+        essential.spawn("listener", listener.run(stopped.clone()));
+    }
+    if shared::uses_fixtures(settings) {
+        let (folder, reload) = (settings.source.fixtures_dir.clone(), reload.clone());
+        essential.spawn("fixtures watch", async move {
+            fixtures::watch(&folder, &reload, &stopped).await;
+        });
+    }
+    Ok(reload)
+}
+
+/// Waits for the first data, then takes requests.
+async fn start_serving(
+    links: Links,
+    settings: &Settings,
+    shared: &Shared,
+    reload: ReloadHandle,
+) -> Result<Server, DaemonError> {
+    shared.progress.first_load().await;
+    shared.readiness.open(Part::Data);
+    let server = links.serve(shared.nats_parts(settings, reload)).await?;
+    shared.readiness.open(Part::Nats);
+    let (extensions, _) = shared.catalog.sizes();
+    info!(instance_id = %settings.identity.instance_id, extensions, "ready");
+    Ok(server)
+}
+
+async fn shut_down(server: Server, settings: &Settings, shared: &Shared) {
+    info!("draining");
+    shared.readiness.drain();
+    let given_up = server.shut_down(settings.limits.shutdown_grace).await;
+    if given_up > 0 {
+        error!(requests = given_up, "answered shutting_down at the end of the grace period");
+    }
+}

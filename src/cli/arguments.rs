@@ -1,0 +1,116 @@
+//! Commands and flags for clap, the flags made from the table of variables.
+//!
+//! clap sees texts only: what a value must look like is checked together with environment and
+//! file, so that all faults are found at once.
+
+use std::collections::BTreeMap;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::config::variables::{self, CONFIG, Variable};
+
+/// The whole command line.
+pub(super) fn command() -> Command {
+    let switch = |name: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .action(ArgAction::SetTrue)
+            .help(help)
+    };
+    Command::new("beamline-registry")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("The extension registry of a message router, over NATS")
+        .after_help(
+            "Every setting is a flag, an environment variable (EXTENSION_REGISTRY_...) or a key of \
+             the file named by --config, in this order. --help lists them all.",
+        )
+        .subcommand(Command::new("serve").about("Run the daemon (the default)"))
+        .subcommand(
+            Command::new("demo")
+                .about("Try everything with a nats-server of its own")
+                .arg(switch("once", "Exit after the tour")),
+        )
+        .subcommand(
+            Command::new("migrate")
+                .about("Bring the database's schema up to date")
+                .arg(switch("seed", "Add the six seed extensions"))
+                .arg(
+                    switch("check", "Change nothing; exit 1 when the schema is behind")
+                        .conflicts_with_all(["seed", "new-epoch"]),
+                )
+                .arg(switch("new-epoch", "Begin a new epoch, after a restore")),
+        )
+        .subcommand(
+            Command::new("check")
+                .about("Validate the configuration and reach NATS and Postgres; print what holds"),
+        )
+        .subcommand(
+            Command::new("probe")
+                .about("Ask the local daemon how it is")
+                .subcommand_required(true)
+                .subcommand(Command::new("live").about("Exit 0 when it is alive"))
+                .subcommand(Command::new("ready").about("Exit 0 when it serves")),
+        )
+        .args(settings())
+}
+
+/// The settings that `matches` holds, by key.
+pub(super) fn given(matches: &ArgMatches) -> BTreeMap<String, String> {
+    keys()
+        .filter_map(|key| {
+            let text = matches.get_one::<String>(&key)?.clone();
+            Some((key, text))
+        })
+        .collect()
+}
+
+fn keys() -> impl Iterator<Item = String> {
+    variables::keys().chain([CONFIG.to_owned()])
+}
+
+fn settings() -> Vec<Arg> {
+    let mut args = vec![setting(CONFIG.to_owned(), "PATH").help("TOML file with further settings")];
+    for variable in variables::ALL {
+        let arg = setting(variable.name.to_owned(), variable.kind.placeholder());
+        args.push(listed(arg, variable).help(help(variable)));
+        // Named in the help of the variable itself; a line of its own would only be noise.
+        args.extend(
+            variable
+                .file_key()
+                .map(|key| setting(key, "PATH").hide(true)),
+        );
+    }
+    args
+}
+
+fn setting(key: String, placeholder: &'static str) -> Arg {
+    let long = variables::flag(&key).trim_start_matches('-').to_owned();
+    Arg::new(key)
+        .long(long)
+        .value_name(placeholder)
+        .global(true)
+}
+
+/// `-h` stays one screen; `--help` has everything.
+fn listed(arg: Arg, variable: &Variable) -> Arg {
+    arg.help_heading(variable.section).hide_short_help(true)
+}
+
+fn help(variable: &Variable) -> String {
+    let default = variable
+        .default
+        .map(|default| format!(" [default: {default}]"));
+    let file = variable
+        .file_key()
+        .map(|key| format!(" [or {}]", variables::flag(&key)));
+    let (default, file) = (default.unwrap_or_default(), file.unwrap_or_default());
+    format!("{}{default}{file}", variable.doc)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn clap_finds_no_fault_with_the_command_line() {
+        super::command().debug_assert();
+    }
+}

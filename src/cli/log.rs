@@ -1,0 +1,19 @@
+//! The log of a command that has one.
+
+use std::process::ExitCode;
+
+use super::err;
+use crate::adapters::telemetry::log::{self, Format};
+use crate::config::{LogFormat, LogSettings};
+
+/// Sets up the process's log, or says why not and with which code to leave.
+pub(super) fn start_log(settings: &LogSettings) -> Result<(), ExitCode> {
+    let format = match settings.format {
+        LogFormat::Json => Format::Json,
+        LogFormat::Pretty => Format::Pretty,
+    };
+    log::init(&settings.filter, format).map_err(|error| {
+        err(&super::chain(&error));
+        ExitCode::FAILURE
+    })
+}

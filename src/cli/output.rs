@@ -1,0 +1,13 @@
+//! The one place that prints. The log goes elsewhere: see the telemetry adapter.
+
+use std::io::{self, Write};
+
+/// Prints a line to standard output. A reader that went away is not our fault.
+pub fn out(text: &str) {
+    drop(writeln!(io::stdout().lock(), "{text}"));
+}
+
+/// Prints a line to standard error.
+pub fn err(text: &str) {
+    drop(writeln!(io::stderr().lock(), "{text}"));
+}

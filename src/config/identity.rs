@@ -1,0 +1,78 @@
+//! Who this sidecar is, and where.
+
+use rand::distr::{Alphanumeric, SampleString};
+
+use super::parse::{self, Rule};
+use super::reader::Reader;
+use super::variables::{ENVIRONMENT, INSTANCE_ID};
+use crate::domain::subject::is_token;
+
+/// The longest instance id, in characters: it stands in subjects and connection names.
+const MAX_INSTANCE_ID: usize = 128;
+
+/// Length of the random suffix, which tells sidecars on one host apart.
+const SUFFIX: usize = 6;
+
+/// Settings of the sidecar itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentitySettings {
+    /// Its name, one NATS token.
+    pub instance_id: String,
+    /// Default for `environment` in a request's context.
+    pub environment: Option<String>,
+}
+
+pub(super) fn read(reader: &mut Reader<'_>, host_name: &str) -> Option<IdentitySettings> {
+    let instance_id = reader.value_or(&INSTANCE_ID, token, || default_instance_id(host_name));
+    let environment = reader.optional(&ENVIRONMENT, parse::text);
+    Some(IdentitySettings {
+        instance_id: instance_id?,
+        environment: environment?,
+    })
+}
+
+fn token(text: &str) -> Result<String, Rule> {
+    match is_token(text) && text.len() <= MAX_INSTANCE_ID {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "must be one NATS token of at most {MAX_INSTANCE_ID} characters: \
+             no dots, wildcards or white space"
+        )),
+    }
+}
+
+/// The host's name with everything that no token may hold replaced by `-`, and a random suffix.
+fn default_instance_id(host_name: &str) -> String {
+    let host: String = host_name
+        .chars()
+        .map(|c| match c {
+            c if c.is_ascii_alphanumeric() || c == '_' => c,
+            _ => '-',
+        })
+        .take(MAX_INSTANCE_ID - SUFFIX - 1)
+        .collect();
+    let host = if host.is_empty() { "registry" } else { &host };
+    let suffix = Alphanumeric.sample_string(&mut rand::rng(), SUFFIX);
+    format!("{host}-{}", suffix.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_host_name_makes_a_token() {
+        for (host, head) in [
+            ("node-1.example.org", "node-1-example-org-"),
+            ("m\u{fc}ller's mac", "m-ller-s-mac-"),
+            ("", "registry-"),
+        ] {
+            let id = default_instance_id(host);
+            assert!(id.starts_with(head), "{id}");
+            assert_eq!(id.len(), head.len() + SUFFIX);
+            assert_eq!(token(&id), Ok(id.clone()));
+        }
+        assert_ne!(default_instance_id("a"), default_instance_id("a"));
+        assert!(token(&default_instance_id(&"x".repeat(300))).is_ok());
+    }
+}

@@ -1,0 +1,139 @@
+//! The NATS connection: where it goes, who it is, how it is protected.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use async_nats::ServerAddr;
+use secrecy::SecretString;
+
+use super::parse::{self, Rule};
+use super::reader::Reader;
+use super::variables::{
+    NATS_CREDS, NATS_NKEY, NATS_PASSWORD, NATS_TLS_CA, NATS_TLS_CERT, NATS_TLS_KEY, NATS_TOKEN,
+    NATS_URL, NATS_USER, Variable,
+};
+
+/// Settings of the NATS connection.
+#[derive(Debug, Clone)]
+pub struct NatsSettings {
+    /// The servers, at least one.
+    pub servers: NatsServers,
+    /// Who we are to them.
+    pub auth: NatsAuth,
+    /// PEM file of the authorities that servers are checked against, instead of the system's.
+    pub tls_ca: Option<PathBuf>,
+    /// What we show to a server that asks for a certificate.
+    pub client_certificate: Option<ClientCertificate>,
+}
+
+/// Server addresses, whose credentials are kept out of `Debug`.
+#[derive(Clone)]
+pub struct NatsServers(pub Vec<ServerAddr>);
+
+impl fmt::Debug for NatsServers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(
+                self.0
+                    .iter()
+                    .map(|addr| (addr.scheme(), addr.host(), addr.port())),
+            )
+            .finish()
+    }
+}
+
+/// How we authenticate.
+#[derive(Debug, Clone)]
+pub enum NatsAuth {
+    /// By nothing, or by what the server addresses carry.
+    None,
+    /// A credentials file. Read it at every connection: it is renewed under a running process.
+    Creds(PathBuf),
+    /// The seed of a user nkey.
+    Nkey(SecretString),
+    /// User and password.
+    User {
+        /// The user.
+        name: String,
+        /// Its password.
+        password: SecretString,
+    },
+    /// A token.
+    Token(SecretString),
+}
+
+/// PEM files of a client certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate and its chain.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+pub(super) fn read(reader: &mut Reader<'_>) -> Option<NatsSettings> {
+    let servers = reader.value(&NATS_URL, |text| parse::list(text, server));
+    let auth = auth(reader);
+    let tls_ca = reader.readable_file(&NATS_TLS_CA);
+    let cert = reader.readable_file(&NATS_TLS_CERT);
+    let key = reader.readable_file(&NATS_TLS_KEY);
+    require_both(reader, &NATS_TLS_CERT, &NATS_TLS_KEY);
+    let client_certificate = match (cert?, key?) {
+        (Some(cert), Some(key)) => Some(ClientCertificate { cert, key }),
+        _ => None,
+    };
+    Some(NatsSettings {
+        servers: NatsServers(servers?),
+        auth: auth?,
+        tls_ca: tls_ca?,
+        client_certificate,
+    })
+}
+
+/// The message never quotes the address, which may carry a password.
+fn server(item: &str) -> Result<ServerAddr, Rule> {
+    item.parse::<ServerAddr>()
+        .ok()
+        .filter(|addr| matches!(addr.scheme(), "nats" | "tls") && !addr.host().is_empty())
+        .ok_or_else(|| "must be nats:// or tls:// addresses, separated by commas".to_owned())
+}
+
+fn auth(reader: &mut Reader<'_>) -> Option<NatsAuth> {
+    let creds = reader.readable_file(&NATS_CREDS);
+    let nkey = reader.optional(&NATS_NKEY, |text| match text.trim() {
+        seed if seed.starts_with("SU") => Ok(SecretString::from(seed)),
+        _ => Err("must be the seed of a user nkey (SU...)".to_owned()),
+    });
+    let user = reader.optional(&NATS_USER, parse::text);
+    let password = reader.secret(&NATS_PASSWORD);
+    let token = reader.secret(&NATS_TOKEN);
+    require_both(reader, &NATS_USER, &NATS_PASSWORD);
+    let chosen: Vec<&'static Variable> = [&NATS_CREDS, &NATS_NKEY, &NATS_USER, &NATS_TOKEN]
+        .into_iter()
+        .filter(|variable| reader.is_set(variable))
+        .collect();
+    if let [first, others @ ..] = chosen.as_slice() {
+        for other in others {
+            let rule = format!("is set beside {}; give one way to authenticate", first.name);
+            reader.fault(other, rule);
+        }
+    }
+    let (creds, nkey, user) = (creds?, nkey?, user?);
+    let (password, token) = (password?, token?);
+    Some(match (creds, nkey, user.zip(password), token) {
+        (Some(creds), ..) => NatsAuth::Creds(creds),
+        (_, Some(nkey), ..) => NatsAuth::Nkey(nkey),
+        (_, _, Some((name, password)), _) => NatsAuth::User { name, password },
+        (_, _, _, Some(token)) => NatsAuth::Token(token),
+        (None, None, None, None) => NatsAuth::None,
+    })
+}
+
+/// Faults whichever of two variables is set without the other.
+fn require_both(reader: &mut Reader<'_>, one: &Variable, other: &Variable) {
+    for (given, missing) in [(one, other), (other, one)] {
+        if reader.is_set(given) && !reader.is_set(missing) {
+            reader.fault(given, format!("needs {} to be set too", missing.name));
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! libpq's `sslmode`, of which the driver knows only a part.
+
+use super::parse::{self, Rule};
+
+/// How a connection is encrypted and the server checked, as libpq defines it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SslMode {
+    /// Never encrypted.
+    Disable,
+    /// Encrypted if the server can, unchecked.
+    Prefer,
+    /// Encrypted; checked against the root certificate if there is one.
+    Require,
+    /// Encrypted, the certificate's authority checked.
+    VerifyCa,
+    /// Encrypted, authority and host name checked.
+    VerifyFull,
+}
+
+impl SslMode {
+    /// Parses libpq's words.
+    pub(super) fn parse(text: &str) -> Result<Self, Rule> {
+        parse::word(
+            text,
+            &[
+                ("disable", Self::Disable),
+                ("prefer", Self::Prefer),
+                ("require", Self::Require),
+                ("verify-ca", Self::VerifyCa),
+                ("verify-full", Self::VerifyFull),
+            ],
+        )
+    }
+
+    /// The driver knows only whether to encrypt; checking is the connector's.
+    pub(super) fn for_driver(self) -> tokio_postgres::config::SslMode {
+        match self {
+            Self::Disable => tokio_postgres::config::SslMode::Disable,
+            Self::Prefer => tokio_postgres::config::SslMode::Prefer,
+            Self::Require | Self::VerifyCa | Self::VerifyFull => {
+                tokio_postgres::config::SslMode::Require
+            }
+        }
+    }
+}

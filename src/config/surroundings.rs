@@ -1,0 +1,30 @@
+//! What the configuration is read from besides the flags. Passed in, so that tests own it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
+use std::path::Path;
+
+/// Environment, files, host and terminal.
+pub struct Surroundings<'a> {
+    /// The environment variables.
+    pub env: BTreeMap<OsString, OsString>,
+    /// Reads a file as a whole.
+    pub read_file: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    /// The host's name; in Kubernetes the pod's.
+    pub host_name: String,
+    /// Whether the log goes to a terminal.
+    pub terminal: bool,
+}
+
+impl Surroundings<'static> {
+    /// Those of this process.
+    pub fn of_process() -> Self {
+        Self {
+            env: std::env::vars_os().collect(),
+            read_file: &|path| std::fs::read(path),
+            host_name: whoami::hostname().unwrap_or_default(),
+            terminal: io::stderr().is_terminal(),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! From addresses and parts to what the driver is given.
+
+use tokio_postgres::config::TargetSessionAttrs;
+
+use super::*;
+
+#[test]
+fn database_addresses_become_driver_configurations() {
+    let (settings, _, effective) = load_env(&[
+        (
+            "DB_URL",
+            "postgres://a:1,b:2?sslmode=verify-full&sslrootcert=readable",
+        ),
+        (
+            "DB_LISTEN_URL",
+            "postgres://me@c/other?target_session_attrs=any",
+        ),
+        ("DB_PASSWORD_FILE", "readable"),
+    ])
+    .unwrap();
+    let database = settings.database.unwrap();
+    let pool = database.pool.config("beamline-registry/x/pool");
+    assert_eq!(pool.get_ports(), [1, 2]);
+    assert_eq!(
+        (pool.get_user(), pool.get_dbname()),
+        (Some("beamline"), Some("beamline"))
+    );
+    assert_eq!(pool.get_password(), Some(&b"SECRET"[..]));
+    assert_eq!(
+        pool.get_application_name(),
+        Some("beamline-registry/x/pool")
+    );
+    assert_eq!(
+        pool.get_target_session_attrs(),
+        TargetSessionAttrs::ReadWrite
+    );
+    assert!(pool.get_tcp_user_timeout().is_some() && pool.get_connect_timeout().is_some());
+    assert_eq!(database.pool.ssl_mode, SslMode::VerifyFull);
+    assert_eq!(
+        database.pool.ssl_root_cert.as_deref(),
+        Some(Path::new("readable"))
+    );
+    let shown = entry(&effective, "DB_SSLMODE").value.as_deref();
+    assert_eq!(shown, Some("(in DB_URL)"));
+    let listen = database.listen.config("x");
+    assert_eq!(
+        (listen.get_user(), listen.get_dbname()),
+        (Some("me"), Some("other"))
+    );
+    assert_eq!(listen.get_target_session_attrs(), TargetSessionAttrs::Any);
+    assert_eq!(database.listen.ssl_mode, SslMode::Prefer);
+
+    let (settings, ..) = load_env(&[
+        ("DB_URL", "postgres://a?sslmode=verify-full"),
+        ("DB_SSLMODE", "disable"),
+    ])
+    .unwrap();
+    assert_eq!(settings.database.unwrap().pool.ssl_mode, SslMode::Disable);
+
+    let (settings, ..) = load_env(&[("DB_HOST", "a,b"), ("DB_ENABLED", "false")]).unwrap();
+    assert!(settings.database.is_none());
+}

@@ -1,0 +1,281 @@
+//! Every fault, named as its user wrote it.
+
+use std::ffi::OsString;
+
+use super::*;
+
+#[test]
+fn every_fault_names_its_rule() {
+    for (env, rule) in [
+        (&[("SOURCE", "x")][..], "SOURCE must be one of"),
+        (
+            &[("SOURCE", "database")],
+            "SOURCE is `database`, but neither DB_URL",
+        ),
+        (
+            &[
+                ("SOURCE", "database"),
+                ("DB_ENABLED", "false"),
+                ("DB_HOST", "a"),
+            ],
+            "SOURCE is `database`, but DB_ENABLED is false",
+        ),
+        (
+            &[("SOURCE", "database"), ("DB_ENABLED", "false")],
+            "SOURCE is `database`, but DB_ENABLED is false",
+        ),
+        (
+            &[("DB_PORT", "tcp://10.0.0.1:5432")],
+            "this looks like a Kubernetes service link",
+        ),
+        (&[("DB_ENABLED", "true")], "DB_ENABLED is true, but neither"),
+        (
+            &[("DB_ENABLED", "maybe")],
+            "DB_ENABLED must be true or false",
+        ),
+        (&[("DB_URL", "x")], "DB_URL must begin with postgres://"),
+        (
+            &[("DB_URL", "postgres://a"), ("DB_HOST", "b")],
+            "DB_HOST is set beside DB_URL",
+        ),
+        (
+            &[("DB_URL", "postgres://u:p@a"), ("DB_PASSWORD", "q")],
+            "DB_PASSWORD is set, and DB_URL has one too",
+        ),
+        (
+            &[("DB_LISTEN_URL", "postgres://a")],
+            "DB_LISTEN_URL needs DB_URL or DB_HOST",
+        ),
+        (
+            &[("DB_HOST", "a,b,c"), ("DB_PORT", "1,2")],
+            "DB_PORT must be one port, or as many",
+        ),
+        (
+            &[("DB_PORT", "0")],
+            "DB_PORT must be a number between 1 and 65535",
+        ),
+        (&[("DB_SSLMODE", "x")], "DB_SSLMODE must be one of"),
+        (
+            &[("DB_SSL_ROOT_CERT", "gone")],
+            "DB_SSL_ROOT_CERT names gone, which cannot be read",
+        ),
+        (
+            &[("DB_URL", "postgres://a?sslrootcert=gone")],
+            "DB_URL names gone, which cannot be read",
+        ),
+        (
+            &[("DB_PASSWORD_FILE", "gone")],
+            "DB_PASSWORD_FILE names gone, which cannot be read",
+        ),
+        (
+            &[("DB_PASSWORD", "a"), ("DB_PASSWORD_FILE", "readable")],
+            "DB_PASSWORD_FILE is set beside DB_PASSWORD",
+        ),
+        (
+            &[("DB_POOL_SIZE", "0")],
+            "DB_POOL_SIZE must be a number between 1 and 1000",
+        ),
+        (
+            &[("SYNC_INTERVAL_SECONDS", "0")],
+            "SYNC_INTERVAL_SECONDS must be a duration between",
+        ),
+        (
+            &[("CACHE_TYPE", "redis")],
+            "CACHE_TYPE must be one of `ets`, `mnesia`",
+        ),
+        (
+            &[("NATS_URL", "http://a")],
+            "NATS_URL must be nats:// or tls:// addresses",
+        ),
+        (
+            &[("NATS_URL", "nats://a,,nats://b")],
+            "NATS_URL must not have an empty item",
+        ),
+        (&[("NATS_USER", "a")], "NATS_USER needs NATS_PASSWORD"),
+        (&[("NATS_PASSWORD", "a")], "NATS_PASSWORD needs NATS_USER"),
+        (
+            &[("NATS_TLS_CERT", "readable")],
+            "NATS_TLS_CERT needs NATS_TLS_KEY",
+        ),
+        (
+            &[("NATS_TLS_KEY", "readable")],
+            "NATS_TLS_KEY needs NATS_TLS_CERT",
+        ),
+        (
+            &[("NATS_CREDS", "readable"), ("NATS_TOKEN", "t")],
+            "NATS_TOKEN is set beside NATS_CREDS",
+        ),
+        (
+            &[("NATS_NKEY", "hunter2")],
+            "NATS_NKEY must be the seed of a user nkey",
+        ),
+        (
+            &[("SUBJECT_PREFIX", "a.>")],
+            "SUBJECT_PREFIX must be a subject, but has a wildcard",
+        ),
+        (
+            &[("SUBJECT_PREFIX", "$SYS")],
+            "SUBJECT_PREFIX must not begin with `$`",
+        ),
+        (
+            &[("QUEUE_GROUP", "a b")],
+            "QUEUE_GROUP must be a queue group name",
+        ),
+        (
+            &[("INSTANCE_ID", "a.b")],
+            "INSTANCE_ID must be one NATS token",
+        ),
+        (&[("REPLY_PREFIXES", "$JS.")], "REPLY_PREFIXES has `$JS.`"),
+        (
+            &[("REPLY_PREFIXES", "beamline.")],
+            "meets the registry's own subjects",
+        ),
+        (
+            &[("HTTP_ADDR", "localhost")],
+            "HTTP_ADDR must be an IP address and a port",
+        ),
+        (
+            &[("HTTP_TOKENS_FILE", "gone")],
+            "HTTP_TOKENS_FILE names gone",
+        ),
+        (
+            &[("ADMIN_ENABLED", "2")],
+            "ADMIN_ENABLED must be true or false",
+        ),
+        (&[("ALLOWED_SUBJECTS", "a..b")], "`a..b` has an empty token"),
+        (
+            &[("CIRCUIT_BREAKER_ERROR_RATE_THRESHOLD", "1.5")],
+            "CIRCUIT_BREAKER_ERROR_RATE_THRESHOLD must be a number between 0 and 1",
+        ),
+        (
+            &[("CIRCUIT_BREAKER_ERROR_RATE_THRESHOLD", "0")],
+            "must be more than 0",
+        ),
+        (
+            &[("CIRCUIT_BREAKER_TIMEOUT_SECONDS", "20m")],
+            "CIRCUIT_BREAKER_MAX_TIMEOUT_SECONDS must be at least \
+             CIRCUIT_BREAKER_TIMEOUT_SECONDS, 20m",
+        ),
+        (
+            &[("CIRCUIT_BREAKER_SLOW_CALL_MS", "100")],
+            "CIRCUIT_BREAKER_SLOW_CALL_MS needs CIRCUIT_BREAKER_SLOW_CALL_RATE_THRESHOLD",
+        ),
+        (
+            &[("CIRCUIT_BREAKER_SLOW_CALL_RATE_THRESHOLD", "0.1")],
+            "CIRCUIT_BREAKER_SLOW_CALL_RATE_THRESHOLD needs CIRCUIT_BREAKER_SLOW_CALL_MS",
+        ),
+        (
+            &[("AUTO_DISABLE_MAX_PERCENT", "101")],
+            "must be a number between 0 and 100",
+        ),
+        (
+            &[("HEALTH_BASED_ROUTING_MIN_SUCCESS_RATE", "80")],
+            "must be a number between 0 and 1",
+        ),
+        (
+            &[("MAX_TIMEOUT_MS", "0")],
+            "MAX_TIMEOUT_MS must be a duration between 1ms and 1h",
+        ),
+        (
+            &[("MAX_PAYLOAD_BYTES", "1GB")],
+            "MAX_PAYLOAD_BYTES must be a number between",
+        ),
+        (&[("LOG", "=,=")], "LOG must be a tracing filter"),
+        (
+            &[("LOG_FORMAT", "xml")],
+            "LOG_FORMAT must be one of `json`, `pretty`",
+        ),
+        (
+            &[("CONFIG", "gone")],
+            "CONFIG names gone, which cannot be read",
+        ),
+    ] {
+        let faults = load_env(env).unwrap_err();
+        assert_eq!(faults.0.len(), 1, "{env:?}: {faults}");
+        let text = faults.to_string();
+        assert!(text.contains(rule), "{env:?}: {text}");
+        assert!(text.starts_with("EXTENSION_REGISTRY_"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn faults_of_the_file_are_named_by_file_and_key() {
+    for (text, fault) in [
+        (
+            "sync_interval = 5",
+            "c.toml:sync_interval is not a known key; the nearest is sync_interval_seconds",
+        ),
+        (
+            "SOURCE = 'auto'",
+            "c.toml:SOURCE is not a known key; the nearest is source",
+        ),
+        (
+            "source = ['auto']",
+            "c.toml:source must be a text, a number or a boolean",
+        ),
+        (
+            "max_retries = -1",
+            "c.toml:max_retries must be a number between 0 and 100",
+        ),
+        (
+            "[nats]\nurl = 'x'",
+            "c.toml:nats is not a known key; the nearest is nats_url",
+        ),
+        (
+            "x = 1\nnats_token = hunter2",
+            "--config names c.toml, which is not TOML: line 2: ",
+        ),
+    ] {
+        let faults = load(&[("CONFIG", "c.toml")], &[], &[("c.toml", text)]).unwrap_err();
+        let message = faults.to_string();
+        assert!(message.starts_with(fault), "{text}: {message}");
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+}
+
+#[test]
+fn all_faults_are_found_at_once() {
+    let faults = load(
+        &[("CONFIG", "c.toml"), ("MAX_RETRIES", "many")],
+        &[
+            ("EXTENSION_REGISTRY_SOURCE", "database"),
+            ("EXTENSION_REGISTRY_DB_PORT", "x"),
+            ("EXTENSION_REGISTRY_NATS_USER", "u"),
+        ],
+        &[(
+            "c.toml",
+            "unknown = 1\nhttp_addr = 'x'\nsync_interval_seconds = 'soon'",
+        )],
+    )
+    .unwrap_err();
+    let mut keys: Vec<&str> = faults.0.iter().map(|fault| fault.key.as_str()).collect();
+    keys.sort_unstable();
+    let expected = [
+        "DB_PORT",
+        "HTTP_ADDR",
+        "MAX_RETRIES",
+        "NATS_USER",
+        "SOURCE",
+        "SYNC_INTERVAL_SECONDS",
+        "UNKNOWN",
+    ];
+    assert_eq!(keys, expected);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_value_that_is_not_utf8_is_a_fault_and_hides_no_lower_layer() {
+    use std::os::unix::ffi::OsStringExt;
+
+    let bad = OsString::from_vec(vec![b'q', 0xff]);
+    let surroundings = Surroundings {
+        env: [("EXTENSION_REGISTRY_QUEUE_GROUP".into(), bad)].into(),
+        read_file: &|_| Err(io::ErrorKind::NotFound.into()),
+        host_name: String::new(),
+        terminal: false,
+    };
+    let faults = Settings::load(BTreeMap::new(), &surroundings).unwrap_err();
+    let text = faults.to_string();
+    assert_eq!(text, "EXTENSION_REGISTRY_QUEUE_GROUP is not UTF-8");
+}

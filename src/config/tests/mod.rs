@@ -1,0 +1,198 @@
+//! The configuration as a whole: layers, secrets and the files that ship.
+
+mod database;
+mod faults;
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use super::*;
+
+type Loaded = (Settings, Vec<Warning>, Effective);
+
+/// Loads from flags by key, environment names and files, each given as pairs.
+fn load(
+    flags: &[(&str, &str)],
+    env: &[(&str, &str)],
+    files: &[(&str, &str)],
+) -> Result<Loaded, Faults> {
+    let surroundings = Surroundings {
+        env: env
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect(),
+        read_file: &|path| {
+            let file = files.iter().find(|(name, _)| Path::new(name) == path);
+            file.map(|(_, text)| text.as_bytes().to_vec())
+                .ok_or(io::ErrorKind::NotFound.into())
+        },
+        host_name: "pod-1.local".to_owned(),
+        terminal: false,
+    };
+    let flags = flags
+        .iter()
+        .map(|(key, text)| ((*key).to_owned(), (*text).to_owned()));
+    Settings::load(flags.collect(), &surroundings)
+}
+
+/// Loads from an environment whose names are given without prefix.
+fn load_env(env: &[(&str, &str)]) -> Result<Loaded, Faults> {
+    let names: Vec<String> = env
+        .iter()
+        .map(|(key, _)| format!("EXTENSION_REGISTRY_{key}"))
+        .collect();
+    let env: Vec<(&str, &str)> = names
+        .iter()
+        .map(String::as_str)
+        .zip(env.iter().map(|(_, value)| *value))
+        .collect();
+    load(&[], &env, &[("readable", "SECRET\n")])
+}
+
+fn entry<'a>(effective: &'a Effective, key: &str) -> &'a Entry {
+    let name = format!("EXTENSION_REGISTRY_{key}");
+    effective.0.iter().find(|entry| entry.name == name).unwrap()
+}
+
+#[test]
+fn nothing_set_gives_the_defaults_of_the_contract() {
+    let (settings, warnings, effective) = load(&[], &[], &[]).unwrap();
+    assert_eq!(settings.source.mode, SourceMode::Auto);
+    assert_eq!(settings.source.sync_interval, Duration::from_secs(60));
+    assert!(settings.database.is_none());
+    assert_eq!(settings.subjects.prefix.as_str(), "beamline.registry");
+    assert_eq!(
+        settings.subjects.reply_prefixes,
+        ["_INBOX.", "_INBOX_", "_R_.", "_GR_."]
+    );
+    assert!(settings.identity.instance_id.starts_with("pod-1-local-"));
+    assert_eq!(settings.http.addr, Some("127.0.0.1:9640".parse().unwrap()));
+    assert_eq!(settings.breaker.max_timeout, Duration::from_secs(600));
+    assert_eq!(settings.breaker.slow_calls, None);
+    assert_eq!(settings.limits.max_timeout, Duration::from_secs(120));
+    assert_eq!(settings.limits.max_payload_bytes, 1_048_576);
+    assert_eq!(settings.logging.format, LogFormat::Json);
+    assert_eq!(warnings, []);
+    assert_eq!(effective.0.len(), variables::ALL.len());
+    assert!(
+        effective
+            .0
+            .iter()
+            .all(|entry| entry.origin == Origin::Default)
+    );
+    let instance_id = entry(&effective, "INSTANCE_ID").value.clone();
+    assert_eq!(instance_id, Some(settings.identity.instance_id));
+}
+
+#[test]
+fn flags_override_environment_overrides_file_overrides_fallback_overrides_default() {
+    let flag: &[(&str, &str)] = &[("NATS_URL", "nats://flag")];
+    let env = ("EXTENSION_REGISTRY_NATS_URL", "nats://env");
+    let config = ("EXTENSION_REGISTRY_CONFIG", "c.toml");
+    let fallback = ("NATS_URL", "nats://fallback");
+    let files: &[(&str, &str)] = &[("c.toml", "nats_url = 'nats://file'")];
+    for (flags, env, host, origin) in [
+        (flag, vec![env, config, fallback], "flag", "flag --nats-url"),
+        (
+            &[],
+            vec![env, config, fallback],
+            "env",
+            "environment EXTENSION_REGISTRY_NATS_URL",
+        ),
+        (&[], vec![config, fallback], "file", "file c.toml:nats_url"),
+        (&[], vec![fallback], "fallback", "environment NATS_URL"),
+        (&[], vec![], "127.0.0.1", "default"),
+        (
+            &[],
+            vec![("EXTENSION_REGISTRY_NATS_URL", "")],
+            "127.0.0.1",
+            "default",
+        ),
+    ] {
+        let (settings, _, effective) = load(flags, &env, files).unwrap();
+        assert_eq!(settings.nats.servers.0[0].host(), host);
+        assert_eq!(entry(&effective, "NATS_URL").origin.to_string(), origin);
+    }
+}
+
+#[test]
+fn a_secret_may_come_from_a_file_named_in_any_layer() {
+    let files = &[("s", "hunter2\n"), ("c.toml", "nats_token_file = 's'")];
+    for (flags, env) in [
+        (vec![("NATS_TOKEN_FILE", "s")], vec![]),
+        (vec![], vec![("EXTENSION_REGISTRY_NATS_TOKEN_FILE", "s")]),
+        (vec![("CONFIG", "c.toml")], vec![]),
+        // The higher layer's file wins over the lower layer's value.
+        (
+            vec![("NATS_TOKEN_FILE", "s")],
+            vec![("EXTENSION_REGISTRY_NATS_TOKEN", "low")],
+        ),
+    ] {
+        let (settings, _, effective) = load(&flags, &env, files).unwrap();
+        let NatsAuth::Token(token) = &settings.nats.auth else {
+            panic!("{:?}", settings.nats.auth)
+        };
+        assert_eq!(token.expose_secret(), "hunter2");
+        assert_eq!(
+            entry(&effective, "NATS_TOKEN").value.as_deref(),
+            Some("***")
+        );
+    }
+}
+
+#[test]
+fn secrets_show_nowhere() {
+    let (settings, _, effective) = load_env(&[
+        ("DB_URL", "postgres://u:hunter2@db.local/b"),
+        ("DB_LISTEN_URL", "postgres://u:hunter2@db2.local/b"),
+        ("NATS_URL", "nats://u:hunter2@nats.local"),
+        ("NATS_TOKEN", "hunter2"),
+    ])
+    .unwrap();
+    for text in [format!("{settings:?}"), format!("{effective:?}")] {
+        assert!(!text.contains("hunter2"), "{text}");
+        assert!(
+            text.contains("db.local") && text.contains("nats.local"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn unknown_environment_names_and_idle_variables_are_warnings() {
+    let (_, warnings, _) = load_env(&[
+        ("SERVICE_PORT", "tcp://10.0.0.1:80"),
+        ("SYNC_INTERVAL", "5"),
+        ("CACHE_TYPE", "mnesia"),
+    ])
+    .unwrap();
+    let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert!(warnings[0].starts_with("EXTENSION_REGISTRY_SERVICE_PORT is not known"));
+    assert!(warnings[1].ends_with("the nearest name is EXTENSION_REGISTRY_SYNC_INTERVAL_SECONDS"));
+    assert!(warnings[2].starts_with("environment EXTENSION_REGISTRY_CACHE_TYPE has no effect"));
+}
+
+#[test]
+fn the_shipped_files_load() {
+    let dev = include_str!("../../../deploy/config/dev.toml");
+    let (settings, ..) = load(&[("CONFIG", "dev.toml")], &[], &[("dev.toml", dev)]).unwrap();
+    assert_eq!(settings.source.mode, SourceMode::Fixtures);
+
+    let secrets = "/run/secrets/beamline-registry";
+    let names = ["db_password", "db_ca.pem", "nats_ca.pem", "nats.creds"];
+    let paths = names.map(|name| format!("{secrets}/{name}"));
+    let prod = include_str!("../../../deploy/config/prod.toml");
+    let mut files = vec![("prod.toml", prod)];
+    files.extend(paths.iter().map(|path| (path.as_str(), "secret")));
+    let (settings, warnings, _) = load(&[("CONFIG", "prod.toml")], &[], &files).unwrap();
+    assert_eq!(settings.source.mode, SourceMode::Database);
+    assert_eq!(
+        settings.database.unwrap().pool.ssl_mode,
+        SslMode::VerifyFull
+    );
+    assert_eq!(warnings, []);
+}

@@ -1,0 +1,46 @@
+//! The body of an error reply.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::to_bytes;
+use crate::service::error::{Detail, RegistryError};
+
+/// `{"code", "message", "details"}`.
+#[derive(Debug, Serialize)]
+pub struct ErrorBody {
+    code: &'static str,
+    message: String,
+    details: Map<String, Value>,
+}
+
+#[derive(Serialize)]
+struct Envelope {
+    error: ErrorBody,
+}
+
+impl ErrorBody {
+    /// The body for `error`.
+    pub fn of(error: &RegistryError) -> Self {
+        let details = error.details().into_iter().map(|(name, detail)| {
+            let value = match detail {
+                Detail::Text(text) => Value::String(text),
+                Detail::Number(number) => Value::from(number),
+            };
+            (name.to_owned(), value)
+        });
+        Self {
+            code: error.code(),
+            message: error.to_string(),
+            details: details.collect(),
+        }
+    }
+}
+
+/// The whole error reply: `{"error": {...}}`.
+pub fn error(error: &RegistryError) -> Bytes {
+    to_bytes(&Envelope {
+        error: ErrorBody::of(error),
+    })
+}

@@ -1,0 +1,130 @@
+//! Events as CloudEvents 1.0 in JSON.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::{source_name, time, to_bytes};
+use crate::domain::catalog::ActiveSource;
+use crate::service::observe::Observation;
+
+#[derive(Serialize)]
+struct CloudEvent<'a, T> {
+    specversion: &'static str,
+    id: String,
+    source: String,
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    time: String,
+    datacontenttype: &'static str,
+    data: T,
+}
+
+#[derive(Serialize)]
+struct Reloaded {
+    trigger: &'static str,
+    active_source: &'static str,
+    added: usize,
+    updated: usize,
+    removed: usize,
+    total: usize,
+    enabled: usize,
+    quarantined: usize,
+    revision: u64,
+    duration_ms: f64,
+}
+
+#[derive(Serialize)]
+struct SourceChanged {
+    from: &'static str,
+    to: &'static str,
+}
+
+/// An event ready to be published.
+#[derive(Debug)]
+pub struct Event {
+    /// The token after `<prefix>.events.`.
+    pub kind: &'static str,
+    /// The CloudEvent.
+    pub body: Bytes,
+}
+
+/// Makes the events of one sidecar, numbered since its start.
+#[derive(Debug)]
+pub struct Envelopes {
+    instance_id: String,
+    boot: String,
+    next: u64,
+}
+
+impl Envelopes {
+    /// Events of `instance_id`; `boot` sets its ids apart from those before a restart.
+    pub fn new(instance_id: &str, boot: String) -> Self {
+        Self {
+            instance_id: instance_id.to_owned(),
+            boot,
+            next: 1,
+        }
+    }
+
+    /// The event for an observation; `None` for what is not published.
+    pub fn event(&mut self, observation: &Observation) -> Option<Event> {
+        match observation {
+            Observation::Loaded {
+                trigger,
+                source,
+                counts,
+                revision,
+                total,
+                enabled,
+                quarantined,
+                duration,
+            } => Some(self.wrap(
+                "registry_reloaded",
+                Reloaded {
+                    trigger: trigger.as_str(),
+                    active_source: source_name(*source),
+                    added: counts.added,
+                    updated: counts.updated,
+                    removed: counts.removed,
+                    total: *total,
+                    enabled: *enabled,
+                    quarantined: *quarantined,
+                    revision: *revision,
+                    duration_ms: super::stats::milliseconds(*duration),
+                },
+            )),
+            Observation::SourceChanged { from, to } => Some(self.source_changed(*from, *to)),
+            _ => None,
+        }
+    }
+
+    fn source_changed(&mut self, from: ActiveSource, to: ActiveSource) -> Event {
+        self.wrap(
+            "source_changed",
+            SourceChanged {
+                from: source_name(from),
+                to: source_name(to),
+            },
+        )
+    }
+
+    fn wrap(&mut self, kind: &'static str, data: impl Serialize) -> Event {
+        let number = self.next;
+        self.next += 1;
+        let body = to_bytes(&CloudEvent {
+            specversion: "1.0",
+            id: format!("{}-{}-{number}", self.instance_id, self.boot),
+            source: format!("/beamline-registry/{}", self.instance_id),
+            kind: format!("beamline.registry.{kind}"),
+            subject: None,
+            time: time(SystemTime::now()),
+            datacontenttype: "application/json",
+            data,
+        });
+        Event { kind, body }
+    }
+}

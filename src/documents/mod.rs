@@ -1,0 +1,61 @@
+//! The JSON documents of the contract, the same over NATS and HTTP.
+//!
+//! Domain types do not serialize themselves: each document is one wire type here, filled by one
+//! function that names every field.
+
+pub mod error;
+pub mod event;
+pub mod explain;
+pub mod list;
+pub mod lookup;
+pub mod ping;
+pub mod reload;
+pub mod stats;
+pub mod stored;
+
+use std::sync::LazyLock;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::domain::catalog::ActiveSource;
+use crate::domain::json::JsonObject;
+
+static EMPTY_OBJECT: LazyLock<Box<RawValue>> = LazyLock::new(|| {
+    RawValue::from_string("{}".to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned())
+});
+
+/// The JSON text of a document. Serializing plain structs into memory cannot fail; should it ever,
+/// the reply is empty rather than absent.
+pub fn to_bytes(document: &impl Serialize) -> Bytes {
+    serde_json::to_vec(document).map(exact).unwrap_or_default()
+}
+
+/// Gives back what a growing buffer has too much: prepared replies live as long as their record.
+fn exact(buffer: Vec<u8>) -> Bytes {
+    Bytes::from(buffer.into_boxed_slice())
+}
+
+fn raw(object: &JsonObject) -> &RawValue {
+    object.raw().unwrap_or(&EMPTY_OBJECT)
+}
+
+fn time(at: SystemTime) -> String {
+    humantime::format_rfc3339_micros(at).to_string()
+}
+
+/// The name of a source in documents.
+pub fn source_name(source: ActiveSource) -> &'static str {
+    match source {
+        ActiveSource::None => "none",
+        ActiveSource::Fixtures => "fixtures",
+        ActiveSource::Database => "database",
+    }
+}
+
+/// A digest as it is shown: 16 hexadecimal digits.
+pub fn digest(digest: u64) -> String {
+    format!("{digest:016x}")
+}

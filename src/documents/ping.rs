@@ -1,0 +1,20 @@
+//! The answer to `ping`.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::to_bytes;
+
+#[derive(Serialize)]
+struct Pong<'a> {
+    ok: bool,
+    instance_id: &'a str,
+}
+
+/// Yes, and who.
+pub fn pong(instance_id: &str) -> Bytes {
+    to_bytes(&Pong {
+        ok: true,
+        instance_id,
+    })
+}

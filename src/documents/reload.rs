@@ -1,0 +1,31 @@
+//! What a `reload` did.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::{source_name, to_bytes};
+use crate::service::reload::ReloadReport;
+
+#[derive(Serialize)]
+struct Reloaded {
+    added: usize,
+    updated: usize,
+    removed: usize,
+    total: usize,
+    duration_ms: f64,
+    revision: u64,
+    active_source: &'static str,
+}
+
+/// The report as JSON.
+pub fn reloaded(report: &ReloadReport) -> Bytes {
+    to_bytes(&Reloaded {
+        added: report.counts.added,
+        updated: report.counts.updated,
+        removed: report.counts.removed,
+        total: report.total,
+        duration_ms: super::stats::milliseconds(report.duration),
+        revision: report.revision,
+        active_source: source_name(report.source),
+    })
+}

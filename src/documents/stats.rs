@@ -1,0 +1,123 @@
+//! The state of this sidecar at a glance.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::{digest, source_name, time, to_bytes};
+use crate::service::stats::Figures;
+use crate::service::status::millis;
+
+#[derive(Serialize)]
+struct Stats<'a> {
+    source: &'static str,
+    active_source: &'static str,
+    revision: u64,
+    epoch: Option<&'a str>,
+    digest: String,
+    total_extensions: usize,
+    enabled_extensions: usize,
+    quarantined: Vec<FaultBody<'a>>,
+    quarantined_total: usize,
+    load_count: u64,
+    error_count: u64,
+    last_error: Option<&'a str>,
+    last_reload: Option<String>,
+    last_reload_duration_ms: Option<f64>,
+    staleness_ms: Option<u64>,
+    lookups: LookupsBody,
+    invocations: InvocationsBody,
+    listener: StateBody,
+    database: StateBody,
+    nats: StateBody,
+    instance_id: &'a str,
+    version: &'static str,
+    started_at: String,
+    uptime_ms: u64,
+}
+
+#[derive(Serialize)]
+struct FaultBody<'a> {
+    origin: &'a str,
+    reason: &'a str,
+}
+
+#[derive(Serialize)]
+struct LookupsBody {
+    hits: u64,
+    misses: u64,
+    refused: u64,
+    hit_rate: Option<f64>,
+}
+
+/// Filled when this sidecar calls extensions; until then there is nothing to say.
+#[derive(Serialize)]
+struct InvocationsBody {}
+
+#[derive(Serialize)]
+struct StateBody {
+    state: &'static str,
+}
+
+/// More faults than this are only counted: the reply has to fit.
+const MAX_FAULTS: usize = 100;
+
+/// The figures as JSON.
+pub fn stats(figures: &Figures<'_>) -> Bytes {
+    let faults = figures.quarantine.faults();
+    to_bytes(&Stats {
+        source: figures.mode.as_str(),
+        active_source: source_name(figures.head.source),
+        revision: figures.head.revision,
+        epoch: figures.head.epoch.as_deref(),
+        digest: digest(figures.head.digest),
+        total_extensions: figures.total,
+        enabled_extensions: figures.enabled,
+        quarantined_total: faults.len(),
+        quarantined: faults
+            .take(MAX_FAULTS)
+            .map(|fault| FaultBody {
+                origin: &fault.origin,
+                reason: &fault.reason,
+            })
+            .collect(),
+        load_count: figures.loads,
+        error_count: figures.load_errors,
+        last_error: figures.last_error.as_deref(),
+        last_reload: figures.last_reload.map(|reload| time(reload.at)),
+        last_reload_duration_ms: figures
+            .last_reload
+            .map(|reload| milliseconds(reload.duration)),
+        staleness_ms: figures.staleness.map(millis),
+        lookups: LookupsBody {
+            hits: figures.lookups.hits,
+            misses: figures.lookups.misses,
+            refused: figures.lookups.refused,
+            hit_rate: figures.lookups.hit_rate(),
+        },
+        invocations: InvocationsBody {},
+        listener: StateBody {
+            state: figures.listener.as_str(),
+        },
+        database: StateBody {
+            state: match figures.database_up {
+                None => "off",
+                Some(true) => "up",
+                Some(false) => "away",
+            },
+        },
+        nats: StateBody {
+            state: if figures.nats_up { "up" } else { "away" },
+        },
+        instance_id: figures.instance_id,
+        version: env!("CARGO_PKG_VERSION"),
+        started_at: time(figures.started_at),
+        uptime_ms: millis(figures.uptime),
+    })
+}
+
+/// A duration in milliseconds with microseconds behind the point.
+pub(super) fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}

@@ -1,0 +1,105 @@
+//! The state of this sidecar, gathered for `stats`.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::lookup::Lookups;
+use super::meter::LookupFigures;
+use super::observe::ListenerState;
+use super::status::{LastReload, SourceMode, Status};
+use crate::domain::catalog::{Catalog, Head};
+use crate::domain::quarantine::Quarantine;
+
+/// Everything `stats` tells.
+#[derive(Debug)]
+#[expect(
+    missing_docs,
+    reason = "each field is described in section 3.1 of the contract"
+)]
+pub struct Figures<'a> {
+    pub mode: SourceMode,
+    pub head: Arc<Head>,
+    pub quarantine: Arc<Quarantine>,
+    pub total: usize,
+    pub enabled: usize,
+    pub loads: u64,
+    pub load_errors: u64,
+    pub last_error: Option<String>,
+    pub last_reload: Option<LastReload>,
+    pub staleness: Option<Duration>,
+    pub lookups: LookupFigures,
+    pub listener: ListenerState,
+    pub database_up: Option<bool>,
+    pub nats_up: bool,
+    pub instance_id: &'a str,
+    pub started_at: SystemTime,
+    pub uptime: Duration,
+}
+
+/// Gathers [`Figures`].
+#[derive(Debug)]
+pub struct Stats {
+    catalog: Arc<Catalog>,
+    status: Arc<Status>,
+    lookups: Arc<Lookups>,
+    instance_id: String,
+    started_at: SystemTime,
+    started: Instant,
+}
+
+impl Stats {
+    /// Statistics of a sidecar that starts now.
+    pub fn new(
+        catalog: Arc<Catalog>,
+        status: Arc<Status>,
+        lookups: Arc<Lookups>,
+        instance_id: String,
+    ) -> Self {
+        let (started_at, started) = (SystemTime::now(), Instant::now());
+        Self {
+            catalog,
+            status,
+            lookups,
+            instance_id,
+            started_at,
+            started,
+        }
+    }
+
+    /// The name of this sidecar.
+    pub fn instance_id(&self) -> &str {
+        &self.instance_id
+    }
+
+    /// When this sidecar started.
+    pub fn started_at(&self) -> SystemTime {
+        self.started_at
+    }
+
+    /// The figures now.
+    pub fn figures(&self) -> Figures<'_> {
+        let (total, enabled) = self.catalog.sizes();
+        let (loads, load_errors, last_reload) = self.status.load_figures();
+        Figures {
+            mode: self.status.mode(),
+            head: self.catalog.head(),
+            quarantine: self.catalog.quarantine(),
+            total,
+            enabled,
+            loads,
+            load_errors,
+            last_error: self.status.last_error(),
+            last_reload,
+            staleness: self.status.staleness(),
+            lookups: self.lookups.meter.figures(),
+            listener: self.status.listener(),
+            database_up: self.status.database_up(),
+            nats_up: self.status.nats_up(),
+            instance_id: &self.instance_id,
+            started_at: self.started_at,
+            uptime: self.started.elapsed(),
+        }
+    }
+}

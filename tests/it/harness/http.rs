@@ -1,0 +1,51 @@
+//! Just enough HTTP/1.1 to ask the daemon for a page.
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub(crate) struct HttpReply {
+    /// The status code.
+    pub(crate) status: u16,
+    /// The status line and the headers, as sent.
+    pub(crate) head: String,
+    /// The body.
+    pub(crate) body: String,
+}
+
+impl HttpReply {
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body)
+            .unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.body))
+    }
+}
+
+/// `GET path` from `addr`; the server closes the connection after its answer.
+pub(crate) async fn get(addr: &str, path: &str) -> std::io::Result<HttpReply> {
+    request(
+        addr,
+        &format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n"),
+    )
+    .await
+}
+
+/// Sends `text` as it is and reads the answer to its end.
+pub(crate) async fn request(addr: &str, text: &str) -> std::io::Result<HttpReply> {
+    let mut stream = TcpStream::connect(addr).await?;
+    stream.write_all(text.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    let answer = String::from_utf8_lossy(&answer);
+    let parsed = answer.split_once("\r\n\r\n").and_then(|(head, body)| {
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some(HttpReply {
+            status,
+            head: head.to_owned(),
+            body: body.to_owned(),
+        })
+    });
+    parsed.ok_or_else(|| std::io::Error::other(format!("not an HTTP answer: {answer:?}")))
+}
