@@ -203,3 +203,99 @@ impl Status {
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(60);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn replies_tell_of_a_database_away_longer_than_the_sync_interval() {
+        let status = Status::new(SourceMode::Database, INTERVAL);
+        assert_eq!((status.database_up(), status.staleness()), (None, None));
+        assert!(
+            status.database_answered(),
+            "it is news that the database is there"
+        );
+        assert!(!status.database_answered());
+        assert_eq!(status.annotations(), None);
+
+        assert!(status.database_failed(), "it is news that it is away");
+        tokio::time::advance(INTERVAL).await;
+        assert!(
+            !status.database_failed(),
+            "it has been away since the first failure"
+        );
+        assert_eq!(
+            (status.database_up(), status.annotations()),
+            (Some(false), None)
+        );
+        tokio::time::advance(SECOND).await;
+        let told = Annotations {
+            stale_ms: Some(61_000),
+            fixtures: false,
+        };
+        assert_eq!(status.annotations(), Some(told));
+        assert_eq!(status.staleness(), Some(INTERVAL + SECOND));
+
+        assert!(status.database_answered());
+        assert_eq!(
+            (status.database_up(), status.annotations()),
+            (Some(true), None)
+        );
+        assert_eq!(status.staleness(), Some(Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fixtures_are_told_of_only_where_a_database_was_hoped_for() {
+        for (mode, told) in [(SourceMode::Auto, true), (SourceMode::Fixtures, false)] {
+            let status = Status::new(mode, INTERVAL);
+            status.applied(true, SECOND, true);
+            assert_eq!(status.annotations().is_some_and(|told| told.fixtures), told);
+            status.applied(true, SECOND, false);
+            assert_eq!(status.annotations(), None);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_load_that_changed_something_is_the_last_reload() {
+        let status = Status::new(SourceMode::Database, INTERVAL);
+        status.applied(true, SECOND, false);
+        status.applied(false, INTERVAL, false);
+        status.fixtures_failed();
+        status.database_failed();
+        let (loads, errors, last) = status.load_figures();
+        assert_eq!((loads, errors), (2, 2));
+        assert_eq!(last.unwrap().duration, SECOND);
+    }
+
+    #[test]
+    fn nats_is_up_while_every_link_is() {
+        let status = Status::new(SourceMode::Fixtures, INTERVAL);
+        for (connection, up, all_up) in [
+            ("main", true, true),
+            ("lookup", false, false),
+            ("main", false, false),
+            ("main", false, false),
+            ("main", true, false),
+            ("lookup", true, true),
+            ("lookup", true, true),
+            ("lookup", false, false),
+        ] {
+            status.nats_link(connection, up);
+            assert_eq!(status.nats_up(), all_up, "{connection} {up}");
+        }
+    }
+
+    #[test]
+    fn the_listener_tells_its_state_before() {
+        let status = Status::new(SourceMode::Database, INTERVAL);
+        assert_eq!(
+            status.set_listener(ListenerState::Listening),
+            ListenerState::Off
+        );
+        assert_eq!(status.listener(), ListenerState::Listening);
+    }
+}

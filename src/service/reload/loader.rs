@@ -85,6 +85,11 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         })
     }
 
+    /// Whether the last read of the database failed.
+    pub(super) fn database_is_away(&self) -> bool {
+        self.status.database_up() == Some(false)
+    }
+
     async fn load_source(
         &mut self,
         trigger: Trigger,
@@ -249,7 +254,10 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             self.observers
                 .observe(&Observation::Quarantined { origin, reason });
         }
-        let news = !counts.is_empty() || before.source != head.source || before.epoch != head.epoch;
+        let news = !counts.is_empty()
+            || before.source != head.source
+            || before.epoch != head.epoch
+            || known_faults != quarantine;
         let duration = started.elapsed();
         self.status.applied(news, duration, fixtures);
         let moved = before.source != ActiveSource::None && before.source != head.source;
