@@ -248,7 +248,8 @@ impl Check {
     }
 
     fn rollout(&mut self, text: Option<&str>) -> Option<Rollout> {
-        present(text).and_then(|text| self.field("rollout", Rollout::parse(text)))
+        let given = present(text).filter(|text| text.trim() != "{}");
+        given.and_then(|text| self.field("rollout", Rollout::parse(text)))
     }
 
     fn timeout(&mut self, value: Option<i64>, policy: &Policy) -> Option<u32> {
