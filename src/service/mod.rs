@@ -2,8 +2,10 @@
 //! comes in through the traits of [`source`] and [`observe`].
 
 pub mod error;
+pub mod lookup;
 pub mod observe;
 pub mod progress;
+pub mod readiness;
 pub mod reload;
 pub mod source;
 pub mod status;
