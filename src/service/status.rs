@@ -36,6 +36,7 @@ struct Loads {
     last_contact: Option<Instant>,
     away_since: Option<Instant>,
     listener: ListenerState,
+    last_error: Option<String>,
 }
 
 /// Shared state of sources and links. Written rarely, read by every reply as one relaxed load.
@@ -68,6 +69,7 @@ impl Status {
                 last_contact: None,
                 away_since: None,
                 listener: ListenerState::Off,
+                last_error: None,
             }),
         }
     }
@@ -112,10 +114,16 @@ impl Status {
         self.loads().errors += 1;
     }
 
+    /// Notes why a load failed, until one succeeds.
+    pub(super) fn load_failed(&self, error: String) {
+        self.loads().last_error = Some(error);
+    }
+
     /// Notes a load that was applied.
     pub(super) fn applied(&self, changed: bool, duration: Duration, fixtures: bool) {
         let mut loads = self.loads();
         loads.count += 1;
+        loads.last_error = None;
         if changed {
             loads.last_reload = Some(LastReload {
                 at: SystemTime::now(),
@@ -187,6 +195,11 @@ impl Status {
     pub fn load_figures(&self) -> (u64, u64, Option<LastReload>) {
         let loads = self.loads();
         (loads.count, loads.errors, loads.last_reload)
+    }
+
+    /// Why the last load failed; `None` if it did not.
+    pub fn last_error(&self) -> Option<String> {
+        self.loads().last_error.clone()
     }
 
     fn refresh(&self, loads: &Loads) {

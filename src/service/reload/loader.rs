@@ -67,6 +67,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         match &result {
             Ok(change) => self.tell_success(trigger, change, started.elapsed()),
             Err(error) => {
+                self.status.load_failed(error.to_string());
                 self.observers.observe(&Observation::LoadFailed {
                     trigger,
                     error: error.clone(),
