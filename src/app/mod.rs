@@ -54,7 +54,13 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()>) -> Result
     start_http(&settings, &shared, &mut essential).await?;
     let reload = start_sources(&settings, &shared, writer, &mut essential)?;
     let instance_id = &settings.identity.instance_id;
-    let links = nats::connect(&settings.nats, instance_id, &shared.status, &shared.observers).await?;
+    let links = nats::connect(
+        &settings.nats,
+        instance_id,
+        &shared.status,
+        &shared.observers,
+    )
+    .await?;
     let layout = shared::layout(&settings);
     essential.adopt("events", links.publish_events(events, layout));
 
@@ -88,9 +94,16 @@ async fn start_http(
     shared: &Shared,
     essential: &mut Essential,
 ) -> Result<(), DaemonError> {
-    let Some(addr) = settings.http.addr else { return Ok(()) };
-    let listener = TcpListener::bind(addr).await.map_err(|e| DaemonError::Http(addr, e))?;
-    essential.spawn("http", http::serve(listener, shared.http_state(), essential.stopped()));
+    let Some(addr) = settings.http.addr else {
+        return Ok(());
+    };
+    let listener = TcpListener::bind(addr)
+        .await
+        .map_err(|e| DaemonError::Http(addr, e))?;
+    essential.spawn(
+        "http",
+        http::serve(listener, shared.http_state(), essential.stopped()),
+    );
     Ok(())
 }
 
@@ -137,6 +150,9 @@ async fn shut_down(server: Server, settings: &Settings, shared: &Shared) {
     shared.readiness.drain();
     let given_up = server.shut_down(settings.limits.shutdown_grace).await;
     if given_up > 0 {
-        error!(requests = given_up, "answered shutting_down at the end of the grace period");
+        error!(
+            requests = given_up,
+            "answered shutting_down at the end of the grace period"
+        );
     }
 }

@@ -100,7 +100,10 @@ impl Shared {
             None => None,
             Some(database) => {
                 let pool = Pool::new(database, &settings.identity.instance_id)?;
-                Some(PostgresSource::new(Arc::new(pool), Arc::new(policy.clone())))
+                Some(PostgresSource::new(
+                    Arc::new(pool),
+                    Arc::new(policy.clone()),
+                ))
             }
         };
         let folder = settings.source.fixtures_dir.clone();
@@ -122,9 +125,15 @@ impl Shared {
         settings: &Settings,
         reload: ReloadHandle,
     ) -> Result<Option<Listener>, SetupError> {
-        let Some(database) = uses_database(settings) else { return Ok(None) };
+        let Some(database) = uses_database(settings) else {
+            return Ok(None);
+        };
         let (status, observers) = (Arc::clone(&self.status), self.observers.clone());
-        let reports = Reports { reload, status, observers };
+        let reports = Reports {
+            reload,
+            status,
+            observers,
+        };
         Listener::new(database, &settings.identity.instance_id, reports).map(Some)
     }
 
@@ -172,7 +181,10 @@ fn mode(settings: &Settings) -> SourceMode {
 }
 
 fn uses_database(settings: &Settings) -> Option<&crate::config::DatabaseSettings> {
-    settings.database.as_ref().filter(|_| mode(settings) != SourceMode::Fixtures)
+    settings
+        .database
+        .as_ref()
+        .filter(|_| mode(settings) != SourceMode::Fixtures)
 }
 
 /// Whether files may ever be served.

@@ -108,7 +108,10 @@ impl UsageError {
 
 /// Does what was asked for, on a runtime of its own.
 pub fn run(invocation: Invocation) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             err(&format!("cannot start the runtime: {error}"));

@@ -74,7 +74,6 @@ pub struct LookupMeter {
     hits: AtomicU64,
     misses: AtomicU64,
     refused: AtomicU64,
-    overloaded: AtomicU64,
     /// From the receipt of a request to its answer, within the process.
     pub duration: Histogram,
 }
@@ -104,16 +103,6 @@ impl LookupMeter {
     /// Counts an id that exists but does not serve.
     pub fn refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts a request turned away because there was too much to do at once.
-    pub fn overloaded(&self) {
-        self.overloaded.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How many requests were turned away.
-    pub fn overloads(&self) -> u64 {
-        self.overloaded.load(Ordering::Relaxed)
     }
 
     /// The figures now.

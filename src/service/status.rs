@@ -31,7 +31,6 @@ pub struct Annotations {
 struct Loads {
     count: u64,
     errors: u64,
-    last_error: Option<String>,
     last_reload: Option<LastReload>,
     last_contact: Option<Instant>,
     away_since: Option<Instant>,
@@ -64,7 +63,6 @@ impl Status {
             loads: Mutex::new(Loads {
                 count: 0,
                 errors: 0,
-                last_error: None,
                 last_reload: None,
                 last_contact: None,
                 away_since: None,
@@ -179,16 +177,6 @@ impl Status {
     /// How long ago the database last confirmed the data; `None` before the first time.
     pub fn staleness(&self) -> Option<Duration> {
         self.loads().last_contact.map(|contact| contact.elapsed())
-    }
-
-    /// Notes the outcome of the last load: what was wrong with it, if anything.
-    pub(super) fn set_last_error(&self, error: Option<String>) {
-        self.loads().last_error = error;
-    }
-
-    /// What was wrong with the last load; `None` after one that succeeded.
-    pub fn last_error(&self) -> Option<String> {
-        self.loads().last_error.clone()
     }
 
     /// Loads applied, loads failed, and the last load that changed something.

@@ -3,6 +3,7 @@
 //! Bounded in connections, in time per request and in bytes. It starts first and ends last, so that
 //! probes are answered while the rest comes and goes.
 
+pub mod probe;
 mod routes;
 
 use std::net::SocketAddr;

@@ -21,7 +21,11 @@ fn an_id_may_come_in_three_ways() {
         (r#"{"id":"pii_guard","unknown":[1,{}]}"#, Some("pii_guard")),
         (r#" {"id":"pii_guard"} "#, None),
     ] {
-        assert_eq!(read(payload, subject_id), Ok("pii_guard".into()), "{payload:?}");
+        assert_eq!(
+            read(payload, subject_id),
+            Ok("pii_guard".into()),
+            "{payload:?}"
+        );
     }
 }
 
@@ -33,7 +37,11 @@ fn errors_name_the_field() {
         (r#"{"id":7}"#, None, Some("id")),
         (r#"{"id":"a"}"#, Some("b"), Some("id")),
         ("a", Some("b"), Some("id")),
-        (r#"{"id":"a","min_revision":-1}"#, None, Some("min_revision")),
+        (
+            r#"{"id":"a","min_revision":-1}"#,
+            None,
+            Some("min_revision"),
+        ),
         (r#"{"id":"a","context":[]}"#, None, Some("context")),
         (r#"{"ids":["a",2]}"#, None, Some("ids[1]")),
         (r#"{"id":"a""#, None, None),
@@ -50,11 +58,17 @@ fn errors_name_the_field() {
 
 #[test]
 fn the_context_keeps_what_rules_can_compare() {
-    let payload = br#"{"id":"a","context":{"tenant_id":"t","n":1,"b":true,"x":null,"l":[1],"o":{}}}"#;
+    let payload =
+        br#"{"id":"a","context":{"tenant_id":"t","n":1,"b":true,"x":null,"l":[1],"o":{}}}"#;
     let context = IdArguments::read(payload, None).unwrap().take_context();
-    for (key, there) in
-        [("tenant_id", true), ("n", true), ("b", true), ("x", false), ("l", false), ("o", false)]
-    {
+    for (key, there) in [
+        ("tenant_id", true),
+        ("n", true),
+        ("b", true),
+        ("x", false),
+        ("l", false),
+        ("o", false),
+    ] {
         assert_eq!(context.get(key).is_some(), there, "{key}");
     }
 }
@@ -63,16 +77,27 @@ fn the_context_keeps_what_rules_can_compare() {
 fn the_enabled_filter_has_three_values() {
     let filter = |json: &str| optional_object::<ListArguments>(json.as_bytes()).map(|a| a.enabled);
     assert_eq!(filter("").unwrap(), None);
-    assert_eq!(filter(r#"{"enabled":false}"#).unwrap(), Some(EnabledFilter(Some(false))));
-    assert_eq!(filter(r#"{"enabled":"all"}"#).unwrap(), Some(EnabledFilter(None)));
+    assert_eq!(
+        filter(r#"{"enabled":false}"#).unwrap(),
+        Some(EnabledFilter(Some(false)))
+    );
+    assert_eq!(
+        filter(r#"{"enabled":"all"}"#).unwrap(),
+        Some(EnabledFilter(None))
+    );
     let error = filter(r#"{"enabled":"some"}"#).unwrap_err();
-    assert!(matches!(error, RegistryError::InvalidRequest { field: Some(f), .. } if f == "enabled"));
+    assert!(
+        matches!(error, RegistryError::InvalidRequest { field: Some(f), .. } if f == "enabled")
+    );
 }
 
 #[test]
 fn reload_refuses_what_it_does_not_know() {
     assert_eq!(ReloadArguments::read(b"").unwrap().id, None);
-    assert_eq!(ReloadArguments::read(b"pii_guard").unwrap().id.as_deref(), Some("pii_guard"));
+    assert_eq!(
+        ReloadArguments::read(b"pii_guard").unwrap().id.as_deref(),
+        Some("pii_guard")
+    );
     let error = ReloadArguments::read(br#"{"idd":"x"}"#).unwrap_err();
     assert_eq!(error.code(), "invalid_request");
 }

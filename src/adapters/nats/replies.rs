@@ -61,7 +61,10 @@ pub struct ReplyRules {
 impl ReplyRules {
     /// Answers subjects that begin with one of `prefixes`.
     pub fn new(prefixes: Vec<String>, observers: Observers) -> Self {
-        Self { prefixes, observers }
+        Self {
+            prefixes,
+            observers,
+        }
     }
 
     /// Where to answer `message`; `None`, counted, if nowhere.
@@ -84,7 +87,10 @@ impl ReplyRules {
     }
 
     fn drop_request(&self, reason: DropReason, reply_prefix: Option<String>) {
-        self.observers.observe(&Observation::Dropped { reason, reply_prefix });
+        self.observers.observe(&Observation::Dropped {
+            reason,
+            reply_prefix,
+        });
     }
 }
 

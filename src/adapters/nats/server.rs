@@ -131,7 +131,10 @@ impl Links {
             give_up.clone(),
             parts.observers,
         );
-        loops.spawn_on(named("control", control.run(intake)), self.control.runtime());
+        loops.spawn_on(
+            named("control", control.run(intake)),
+            self.control.runtime(),
+        );
 
         let questions = Question::subjects(&parts.layout.instance_id).into_iter();
         let subscriptions = questions.map(|(subject, tag)| Subscription {
@@ -146,7 +149,10 @@ impl Links {
             started_at: parts.verbs.stats.started_at(),
             responder: responder(&self.control),
         };
-        loops.spawn_on(named("discovery", discovery.run(intake)), self.control.runtime());
+        loops.spawn_on(
+            named("discovery", discovery.run(intake)),
+            self.control.runtime(),
+        );
 
         self.lookup.round_trip().await?;
         self.control.round_trip().await?;

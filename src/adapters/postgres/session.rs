@@ -43,8 +43,11 @@ impl Session {
     /// # Errors
     /// See [`SessionError`].
     pub async fn open(endpoint: &Endpoint, instance_id: &str) -> Result<Self, SessionError> {
-        let Address { config, tls, target } =
-            Address::new(endpoint, Purpose::Command, instance_id)?;
+        let Address {
+            config,
+            tls,
+            target,
+        } = Address::new(endpoint, Purpose::Command, instance_id)?;
         let connected = within("connecting", CONNECT, config.connect(tls)).await;
         let (client, connection) =
             connected.map_err(|error| SessionError::Connect { target, error })?;

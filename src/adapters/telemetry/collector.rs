@@ -100,11 +100,6 @@ impl Sources {
 
     fn lookups(&self, page: &mut Page<'_>) -> Result<(), Error> {
         let meter = &self.lookups.meter;
-        page.counter(
-            "extension_registry_overloaded",
-            "Requests turned away because there was too much to do at once",
-            meter.overloads(),
-        )?;
         let figures = meter.figures();
         let results = [
             ("hit", figures.hits),
@@ -147,10 +142,6 @@ impl Page<'_> {
         ConstGauge<T>: EncodeMetric,
     {
         self.metric(name, help, &ConstGauge::new(value))
-    }
-
-    fn counter(&mut self, name: &str, help: &str, value: u64) -> Result<(), Error> {
-        self.metric(name, help, &ConstCounter::new(value))
     }
 
     fn counters(

@@ -10,7 +10,6 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use super::repeats::Repeats;
-use crate::domain::catalog::ActiveSource;
 use crate::service::observe::{ListenerState, Observation, Observer};
 use crate::service::status::millis;
 
@@ -67,6 +66,7 @@ pub struct LogObserver {
     failures: Repeats<String>,
     notices: Repeats<(&'static str, String)>,
     slow: Repeats<&'static str>,
+    overload: Repeats<()>,
     drops: Repeats<(&'static str, Option<String>)>,
 }
 
@@ -86,7 +86,7 @@ impl Observer for LogObserver {
                 self.failures.clear();
                 info!(
                     trigger = trigger.as_str(),
-                    source = name(*source),
+                    source = source.as_str(),
                     added = counts.added,
                     updated = counts.updated,
                     removed = counts.removed,
@@ -112,7 +112,7 @@ impl Observer for LogObserver {
                 warn!(%origin, %reason, "set aside");
             }
             Observation::SourceChanged { from, to } => {
-                info!(from = name(*from), to = name(*to), "source changed");
+                info!(from = from.as_str(), to = to.as_str(), "source changed");
             }
             Observation::DigestDiffers { revision } => {
                 warn!(
@@ -147,6 +147,11 @@ impl Observer for LogObserver {
                     );
                 }
             }
+            Observation::Overloaded => {
+                if let Some(repeated) = self.overload.say((), Instant::now()) {
+                    warn!(repeated, "a request was turned away: too many at once");
+                }
+            }
             Observation::Dropped {
                 reason,
                 reply_prefix,
@@ -161,14 +166,6 @@ impl Observer for LogObserver {
                 }
             }
         }
-    }
-}
-
-fn name(source: ActiveSource) -> &'static str {
-    match source {
-        ActiveSource::None => "none",
-        ActiveSource::Fixtures => "fixtures",
-        ActiveSource::Database => "database",
     }
 }
 

@@ -1,3 +1,4 @@
+use crate::domain::source::ActiveSource;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

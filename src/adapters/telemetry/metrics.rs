@@ -28,6 +28,7 @@ pub struct MetricsObserver {
     sync_duration: Histogram,
     sync_errors: Counter,
     slow_consumer: Counter,
+    overloaded: Counter,
     dropped: Family<Dropped, Counter>,
 }
 
@@ -74,6 +75,7 @@ impl MetricsObserver {
             sync_duration: Histogram::new(exponential_buckets(0.0005, 2.0, 15)),
             sync_errors: Counter::default(),
             slow_consumer: Counter::default(),
+            overloaded: Counter::default(),
             dropped: Family::default(),
         };
         registry.register(
@@ -90,6 +92,11 @@ impl MetricsObserver {
             "extension_registry_slow_consumer",
             "Requests the NATS client dropped because its buffer was full",
             this.slow_consumer.clone(),
+        );
+        registry.register(
+            "extension_registry_overloaded",
+            "Requests turned away because too many ran at once",
+            this.overloaded.clone(),
         );
         registry.register(
             "extension_registry_dropped_requests",
@@ -116,6 +123,9 @@ impl Observer for MetricsObserver {
             }
             Observation::SlowConsumer { .. } => {
                 self.slow_consumer.inc();
+            }
+            Observation::Overloaded => {
+                self.overloaded.inc();
             }
             Observation::Dropped { reason, .. } => self.dropped(*reason),
             Observation::Quarantined { .. }

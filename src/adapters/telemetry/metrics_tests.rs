@@ -59,8 +59,8 @@ fn what_is_unknown_is_absent_and_the_rest_has_the_names_of_the_contract() {
         .unwrap_err();
     lookups.meter.duration.record(Duration::from_nanos(300));
     lookups.meter.duration.record(Duration::from_secs(1));
-    lookups.meter.overloaded();
     let observer = metrics.observer();
+    observer.observe(&Observation::Overloaded);
     observer.observe(&Observation::Unchanged {
         duration: Duration::from_millis(1),
     });

@@ -93,7 +93,10 @@ async fn adapt(settings: &mut Settings, workspace: &Workspace, server: &NatsServ
 async fn free(addr: SocketAddr) -> SocketAddr {
     match TcpListener::bind(addr).await {
         Ok(_) => addr,
-        Err(_) => match TcpListener::bind((addr.ip(), 0)).await.and_then(|l| l.local_addr()) {
+        Err(_) => match TcpListener::bind((addr.ip(), 0))
+            .await
+            .and_then(|l| l.local_addr())
+        {
             Ok(free) => free,
             Err(_) => addr,
         },

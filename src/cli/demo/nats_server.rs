@@ -52,7 +52,10 @@ impl NatsServer {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if let Some(url) = first_url(&file).await {
-                return Ok(Self { url, _process: process });
+                return Ok(Self {
+                    url,
+                    _process: process,
+                });
             }
             sleep(Duration::from_millis(10)).await;
         }

@@ -17,7 +17,9 @@ pub(super) struct Screen {
 
 impl Screen {
     pub(super) fn of_process() -> Self {
-        Self { colours: io::stdout().is_terminal() }
+        Self {
+            colours: io::stdout().is_terminal(),
+        }
     }
 
     /// What comes next and why it is worth a look.
@@ -27,7 +29,11 @@ impl Screen {
 
     /// A request as a person would make it.
     pub(super) fn request(self, subject: &str, payload: &str) {
-        let quoted = if payload.is_empty() { "''".to_owned() } else { quote(payload) };
+        let quoted = if payload.is_empty() {
+            "''".to_owned()
+        } else {
+            quote(payload)
+        };
         out(&self.paint("1", &format!("$ nats req {subject} {quoted}")));
     }
 
@@ -59,11 +65,21 @@ impl Screen {
     }
 
     fn paint(self, style: &str, text: &str) -> String {
-        if self.colours { format!("\u{1b}[{style}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.colours {
+            format!("\u{1b}[{style}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
 fn quote(payload: &str) -> String {
-    let plain = payload.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
-    if plain { payload.to_owned() } else { format!("'{payload}'") }
+    let plain = payload
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+    if plain {
+        payload.to_owned()
+    } else {
+        format!("'{payload}'")
+    }
 }

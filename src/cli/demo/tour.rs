@@ -38,9 +38,15 @@ impl Guide {
 
     /// Asks, prints, goes on. The error says at which stop.
     pub(super) async fn tour(&self) -> Result<(), String> {
-        self.screen.chapter("A private nats-server and the registry are starting.");
-        let client = async_nats::connect(&self.url).await.map_err(|e| e.to_string())?;
-        let visit = Visit { guide: self, client };
+        self.screen
+            .chapter("A private nats-server and the registry are starting.");
+        let client = async_nats::connect(&self.url)
+            .await
+            .map_err(|e| e.to_string())?;
+        let visit = Visit {
+            guide: self,
+            client,
+        };
         visit.wait_until_served().await?;
         visit.lookups().await?;
         visit.operators().await?;
@@ -51,13 +57,18 @@ impl Guide {
     pub(super) fn farewell(&self) {
         self.screen.chapter("Still serving; Ctrl-C ends it.");
         self.screen.note("With the nats command line tool:");
-        self.screen.command(&format!("nats --server {} micro ls", self.url));
-        let request = format!("nats --server {} req {}.lookup pii_guard", self.url, self.prefix);
+        self.screen
+            .command(&format!("nats --server {} micro ls", self.url));
+        let request = format!(
+            "nats --server {} req {}.lookup pii_guard",
+            self.url, self.prefix
+        );
         self.screen.command(&request);
         if let Some(http) = self.http {
             self.screen.command(&format!("curl http://{http}/metrics"));
         }
-        self.screen.note(&format!("Fixtures to edit: {}", self.fixtures.display()));
+        self.screen
+            .note(&format!("Fixtures to edit: {}", self.fixtures.display()));
     }
 }
 
@@ -85,16 +96,26 @@ impl Visit<'_> {
         screen.chapter("A router knows an extension by its id and asks who serves it.");
         self.show("lookup", "normalize_text").await?;
         screen.chapter("A whole policy in one round trip, all of one revision.");
-        self.show("lookup", r#"{"ids":["normalize_text","pii_guard","no_such_extension"]}"#).await?;
+        self.show(
+            "lookup",
+            r#"{"ids":["normalize_text","pii_guard","no_such_extension"]}"#,
+        )
+        .await?;
         screen.chapter("An error has a stable code and says why.");
         self.show("lookup", "no_such_extension").await
     }
 
     async fn operators(&self) -> Result<(), String> {
         let screen = self.guide.screen;
-        screen.chapter("An operator looks around: all providers, and why a lookup answers what it does.");
+        screen.chapter(
+            "An operator looks around: all providers, and why a lookup answers what it does.",
+        );
         self.show("list", r#"{"type":"provider"}"#).await?;
-        self.show("explain", r#"{"id":"pii_guard","context":{"tenant_id":"acme"}}"#).await?;
+        self.show(
+            "explain",
+            r#"{"id":"pii_guard","context":{"tenant_id":"acme"}}"#,
+        )
+        .await?;
         screen.chapter("This sidecar at a glance.");
         self.show("stats", "").await
     }
@@ -103,7 +124,11 @@ impl Visit<'_> {
         let screen = self.guide.screen;
         screen.chapter("A change needs no restart: version v2 for one tenant, saved to the file.");
         let events = format!("{}.events.>", self.guide.prefix);
-        let mut events = self.client.subscribe(events).await.map_err(|e| e.to_string())?;
+        let mut events = self
+            .client
+            .subscribe(events)
+            .await
+            .map_err(|e| e.to_string())?;
         let file = self.guide.fixtures.join("normalize_text.json");
         let edited = with_canary(&fs::read_to_string(&file).map_err(|e| e.to_string())?)?;
         fs::write(&file, edited).map_err(|e| e.to_string())?;
@@ -121,13 +146,19 @@ impl Visit<'_> {
     }
 
     async fn show(&self, verb: &str, payload: &str) -> Result<(), String> {
-        self.guide.screen.request(&format!("{}.{verb}", self.guide.prefix), payload);
+        self.guide
+            .screen
+            .request(&format!("{}.{verb}", self.guide.prefix), payload);
         let reply = self.ask(verb, payload).await?;
         let headers: Vec<_> = reply
             .headers
             .iter()
             .flat_map(|headers| headers.iter())
-            .flat_map(|(name, values)| values.iter().map(move |v| (name.to_string(), v.to_string())))
+            .flat_map(|(name, values)| {
+                values
+                    .iter()
+                    .map(move |v| (name.to_string(), v.to_string()))
+            })
             .collect();
         self.guide.screen.reply(&headers, &reply.payload);
         Ok(())
@@ -135,17 +166,26 @@ impl Visit<'_> {
 
     async fn ask(&self, verb: &str, payload: &str) -> Result<Message, String> {
         let inbox = self.client.new_inbox();
-        let mut replies = self.client.subscribe(inbox.clone()).await.map_err(|e| e.to_string())?;
+        let mut replies = self
+            .client
+            .subscribe(inbox.clone())
+            .await
+            .map_err(|e| e.to_string())?;
         let subject = format!("{}.{verb}", self.guide.prefix);
         let payload = payload.to_owned().into();
-        let sent = self.client.publish_with_reply(subject, inbox, payload).await;
+        let sent = self
+            .client
+            .publish_with_reply(subject, inbox, payload)
+            .await;
         sent.map_err(|e| e.to_string())?;
         self.next(&mut replies).await
     }
 
     async fn next(&self, messages: &mut Subscriber) -> Result<Message, String> {
         let next = timeout(PATIENCE, messages.next()).await;
-        next.ok().flatten().ok_or_else(|| "no answer in time".to_owned())
+        next.ok()
+            .flatten()
+            .ok_or_else(|| "no answer in time".to_owned())
     }
 }
 

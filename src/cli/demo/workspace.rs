@@ -5,15 +5,30 @@ use std::{env, fs, io, process};
 
 /// The fixtures that ship with the daemon, so that the demo needs no checkout.
 const SHIPPED: [(&str, &str); 6] = [
-    ("anthropic_claude.json", include_str!("../../../fixtures/extensions/anthropic_claude.json")),
+    (
+        "anthropic_claude.json",
+        include_str!("../../../fixtures/extensions/anthropic_claude.json"),
+    ),
     (
         "mask_sensitive_data.json",
         include_str!("../../../fixtures/extensions/mask_sensitive_data.json"),
     ),
-    ("mock_provider.json", include_str!("../../../fixtures/extensions/mock_provider.json")),
-    ("normalize_text.json", include_str!("../../../fixtures/extensions/normalize_text.json")),
-    ("openai_gpt4.json", include_str!("../../../fixtures/extensions/openai_gpt4.json")),
-    ("pii_guard.json", include_str!("../../../fixtures/extensions/pii_guard.json")),
+    (
+        "mock_provider.json",
+        include_str!("../../../fixtures/extensions/mock_provider.json"),
+    ),
+    (
+        "normalize_text.json",
+        include_str!("../../../fixtures/extensions/normalize_text.json"),
+    ),
+    (
+        "openai_gpt4.json",
+        include_str!("../../../fixtures/extensions/openai_gpt4.json"),
+    ),
+    (
+        "pii_guard.json",
+        include_str!("../../../fixtures/extensions/pii_guard.json"),
+    ),
 ];
 
 /// A folder of this process, removed when dropped.

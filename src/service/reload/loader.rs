@@ -62,8 +62,6 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
     ) -> Result<ReloadReport, SourceError> {
         let started = Instant::now();
         let result = self.load_source(trigger, scope).await;
-        self.status
-            .set_last_error(result.as_ref().err().map(ToString::to_string));
         match &result {
             Ok(change) => self.tell_success(trigger, change, started.elapsed()),
             Err(error) => {
