@@ -1,8 +1,5 @@
 # The one entrance: people and CI run these recipes and nothing else. Without `just`: ./justw RECIPE
 
-# cargo-deny, tarpaulin: cargo puts what it installs for us there.
-export PATH := env_var('PATH') + ":" + justfile_directory() + "/.tools/cargo/bin"
-
 # What there is to run.
 default:
     @{{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} --list --unsorted
