@@ -1,4 +1,24 @@
-//! The postgres adapter.
+//! Postgres: the source of extensions, and the ear for their changes.
+//!
+//! A [`Pool`] opens connections, a [`PostgresSource`] reads definitions over it, and a [`Listener`]
+//! waits for notifications on a connection of its own. Nothing here waits without a limit, and
+//! nothing relies on a session outliving a transaction except the listener, so that the pool may
+//! stand behind a transaction pooler.
 
+mod address;
+mod error;
+mod limit;
+mod listener;
 pub mod migrate;
+mod pool;
+mod rows;
 pub mod schema;
+mod snapshot;
+mod source;
+mod tls;
+
+pub use address::Purpose;
+pub use error::{PostgresError, SetupError};
+pub use listener::{Listener, Reports};
+pub use pool::Pool;
+pub use source::PostgresSource;

@@ -2,7 +2,8 @@
 //!
 //! Versions are the numbers of the files in `migrations/`. The daemon asks before it loads: a
 //! schema that is behind is treated as a database that is away, one that is ahead is served, since
-//! migrations only add.
+//! migrations only add. Its queries are unnamed, as all of the daemon's: a transaction pooler would
+//! lose named ones.
 
 use tokio_postgres::GenericClient;
 
@@ -74,7 +75,7 @@ pub async fn schema_state(
 ) -> Result<SchemaState, tokio_postgres::Error> {
     let need = super::migrate::newest();
     let history = client
-        .query_one(
+        .query_typed_one(
             "SELECT to_regclass('refinery_schema_history') IS NOT NULL",
             &[],
         )
@@ -83,7 +84,7 @@ pub async fn schema_state(
         return Ok(SchemaState::of(0, need));
     }
     let row = client
-        .query_one(
+        .query_typed_one(
             "SELECT coalesce(max(version), 0) FROM refinery_schema_history",
             &[],
         )

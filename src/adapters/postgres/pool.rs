@@ -1,0 +1,86 @@
+//! Connections for queries: few, checked before each use, and never waited for without a limit.
+
+use std::fmt;
+use std::time::Duration;
+
+use deadpool_postgres::Timeouts;
+use deadpool_postgres::{Manager, ManagerConfig, Object, PoolConfig, RecyclingMethod, Runtime};
+
+use super::address::{Address, Purpose};
+use super::error::{PostgresError, SetupError};
+use crate::config::DatabaseSettings;
+
+/// For a place in the pool.
+const WAIT: Duration = Duration::from_secs(5);
+/// For a new connection: the driver's own limit ends with the socket, before TLS and login.
+const CREATE: Duration = Duration::from_secs(15);
+/// For the empty query that shows that a connection is alive.
+const RECYCLE: Duration = Duration::from_secs(2);
+
+/// A pool of connections to one database.
+pub struct Pool {
+    connections: deadpool_postgres::Pool,
+    target: String,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pool({})", self.target)
+    }
+}
+
+impl Pool {
+    /// A pool that connects when it is first asked.
+    ///
+    /// # Errors
+    /// Certificates that are missing or unusable.
+    pub fn new(settings: &DatabaseSettings, instance_id: &str) -> Result<Self, SetupError> {
+        let address = Address::new(&settings.pool, Purpose::Pool, instance_id)?;
+        let recycling_method = RecyclingMethod::Verified;
+        let manager = Manager::from_config(
+            address.config,
+            address.tls,
+            ManagerConfig { recycling_method },
+        );
+        let config = PoolConfig {
+            timeouts: Timeouts {
+                wait: Some(WAIT),
+                create: Some(CREATE),
+                recycle: Some(RECYCLE),
+            },
+            ..PoolConfig::new(settings.pool_size)
+        };
+        let connections = deadpool_postgres::Pool::builder(manager)
+            .config(config)
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| SetupError::Pool(error.to_string()))?;
+        Ok(Self {
+            connections,
+            target: address.target,
+        })
+    }
+
+    /// Hosts, ports and database.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// A connection that answers.
+    pub(super) async fn get(&self) -> Result<Object, PostgresError> {
+        Ok(self.connections.get().await?)
+    }
+}
+
+/// Ends the use of a connection: one on which something failed is closed, so that no statement and
+/// no transaction is left on one that is used again. (One whose use was cancelled goes back without
+/// this; its transaction was sent whole and ends by itself, or the check before the next use fails.)
+pub(super) fn put_back<T>(
+    connection: Object,
+    result: Result<T, PostgresError>,
+) -> Result<T, PostgresError> {
+    if result.is_err() {
+        drop(Object::take(connection));
+    }
+    result
+}

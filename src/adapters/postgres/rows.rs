@@ -1,0 +1,283 @@
+//! Rows become extensions; what breaks a rule is set aside and named.
+
+use std::collections::HashMap;
+use std::time::SystemTime;
+
+use tokio_postgres::types::FromSql;
+use tokio_postgres::{Error, Row};
+
+use crate::domain::draft::{self, Checked, ExtensionDraft, InstanceDraft, VersionDraft};
+use crate::domain::extension::{Extension, Provenance, Version};
+use crate::domain::ids::ExtensionId;
+use crate::domain::policy::Policy;
+use crate::domain::quarantine::{Fault, FaultyExtension};
+
+/// Columns in the order in which [`Assembly::extension`] takes them.
+pub(super) const EXTENSIONS: &str = "SELECT id, digest, revision, type, subject, timeout_ms, \
+    retry, enabled, auto_disabled, version, config::text, metadata::text, fallback::text, \
+    routing_rules::text, rollout::text, circuit_breaker::text, created_at, updated_at, \
+    created_by, updated_by FROM extensions";
+
+/// Columns in the order in which [`Assembly::version`] takes them.
+pub(super) const VERSIONS: &str = "SELECT id, digest, version, subject, timeout_ms, retry, \
+    config::text, metadata::text, routing_rules::text, rollout::text, priority, enabled, \
+    created_at, created_by FROM extension_versions";
+
+/// Columns in the order in which [`Assembly::instance`] takes them.
+pub(super) const INSTANCES: &str = "SELECT extension_id, digest, instance_id, version, subject, \
+    weight, enabled FROM extension_instances";
+
+/// Joins the rows of the three tables: extensions first, then their parts in any order.
+pub(super) struct Assembly<'p> {
+    policy: &'p Policy,
+    extensions: Vec<Extension>,
+    places: HashMap<ExtensionId, usize>,
+    unserved: HashMap<String, Unserved>,
+    /// Faults of single versions and instances.
+    faults: Vec<Fault>,
+}
+
+/// An extension of which nothing is served.
+struct Unserved {
+    reason: String,
+    digest: u64,
+}
+
+impl<'p> Assembly<'p> {
+    pub(super) fn new(policy: &'p Policy) -> Self {
+        Self {
+            policy,
+            extensions: Vec::new(),
+            places: HashMap::new(),
+            unserved: HashMap::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// Takes a row of [`EXTENSIONS`]. An error means that not even its id can be read.
+    pub(super) fn extension(&mut self, row: &Row) -> Result<(), Error> {
+        let mut columns = Columns::of(row);
+        let id: &str = columns.take()?;
+        let digest = columns.take::<i64>()?.cast_unsigned();
+        match readable(extension(id, digest, columns, self.policy)) {
+            Ok(extension) => {
+                self.places
+                    .insert(extension.id.clone(), self.extensions.len());
+                self.extensions.push(extension);
+            }
+            Err(reason) => {
+                self.unserved
+                    .insert(id.to_owned(), Unserved { reason, digest });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a row of [`VERSIONS`]. A faulty one is left out alone, unless it names the current
+    /// version: without its rules, what is meant for a few would be served to everyone.
+    pub(super) fn version(&mut self, row: &Row) -> Result<(), Error> {
+        let mut columns = Columns::of(row);
+        let id: &str = columns.take()?;
+        let digest = columns.take::<i64>()?.cast_unsigned();
+        let name: &str = columns.take()?;
+        let policy = self.policy;
+        let Some(extension) = self.part_of(id, digest) else {
+            return Ok(());
+        };
+        match readable(version(name, columns, policy)) {
+            Ok(version) => extension.versions.push(version),
+            Err(reason) if extension.version.as_str() == name => {
+                let reason = format!("its current version, {name}: {reason}");
+                self.unserved
+                    .insert(id.to_owned(), Unserved { reason, digest: 0 });
+            }
+            Err(reason) => self.set_aside("extension_versions", id, name, reason),
+        }
+        Ok(())
+    }
+
+    /// Takes a row of [`INSTANCES`]. A faulty one is left out alone.
+    pub(super) fn instance(&mut self, row: &Row) -> Result<(), Error> {
+        let mut columns = Columns::of(row);
+        let id: &str = columns.take()?;
+        let digest = columns.take::<i64>()?.cast_unsigned();
+        let name: &str = columns.take()?;
+        let policy = self.policy;
+        let Some(extension) = self.part_of(id, digest) else {
+            return Ok(());
+        };
+        let draft = instance(name, columns);
+        let checked = draft.map(|draft| draft.check(&extension.version, policy));
+        match readable(checked) {
+            Ok(instance) => extension.instances.push(instance),
+            Err(reason) => self.set_aside("extension_instances", id, name, reason),
+        }
+        Ok(())
+    }
+
+    /// The valid extensions, with their parts in the order of their names, and all faults.
+    pub(super) fn finish(mut self) -> (Vec<Extension>, Vec<Fault>) {
+        for extension in &mut self.extensions {
+            let (versions, instances) = (&mut extension.versions, &mut extension.instances);
+            versions.sort_unstable_by(|a, b| a.version.cmp(&b.version));
+            instances.sort_unstable_by(|a, b| a.instance_id.cmp(&b.instance_id));
+        }
+        if !self.unserved.is_empty() {
+            let unserved = &mut self.unserved;
+            self.extensions.retain(|extension| {
+                let condemned = unserved.get_mut(extension.id.as_str());
+                condemned
+                    .map(|it| it.digest = it.digest.wrapping_add(extension.digest))
+                    .is_none()
+            });
+        }
+        let unserved = self.unserved.into_iter().map(|(id, unserved)| Fault {
+            origin: format!("extensions/{id}"),
+            reason: unserved.reason,
+            extension: Some(FaultyExtension {
+                id,
+                unserved_digest: Some(unserved.digest),
+            }),
+        });
+        self.faults.extend(unserved);
+        (self.extensions, self.faults)
+    }
+
+    /// The extension that a part belongs to, to which its digest counts whatever becomes of the
+    /// part; `None` for an extension that is not served.
+    fn part_of(&mut self, id: &str, digest: u64) -> Option<&mut Extension> {
+        if let Some(place) = self.places.get(id) {
+            let extension = self.extensions.get_mut(*place)?;
+            extension.digest = extension.digest.wrapping_add(digest);
+            return Some(extension);
+        }
+        if let Some(unserved) = self.unserved.get_mut(id) {
+            unserved.digest = unserved.digest.wrapping_add(digest);
+        }
+        None
+    }
+
+    fn set_aside(&mut self, table: &str, id: &str, part: &str, reason: String) {
+        self.faults.push(Fault {
+            origin: format!("{table}/{id}/{part}"),
+            reason,
+            extension: Some(FaultyExtension {
+                id: id.to_owned(),
+                unserved_digest: None,
+            }),
+        });
+    }
+}
+
+fn extension(
+    id: &str,
+    digest: u64,
+    mut columns: Columns<'_>,
+    policy: &Policy,
+) -> Result<Checked<Extension>, Error> {
+    let revision = columns.take::<i64>()?;
+    let draft = ExtensionDraft {
+        id,
+        kind: columns.take()?,
+        subject: columns.take()?,
+        timeout_ms: columns.integer()?,
+        retry: columns.integer()?,
+        enabled: columns.take()?,
+        auto_disabled: columns.take()?,
+        version: columns.take()?,
+        config: columns.take()?,
+        metadata: columns.take()?,
+        fallback: columns.take()?,
+        routing_rules: columns.take()?,
+        rollout: columns.take()?,
+        circuit_breaker: columns.take()?,
+    };
+    let provenance = Provenance {
+        created_at: columns.take()?,
+        updated_at: columns.take()?,
+        created_by: columns.name()?,
+        updated_by: columns.name()?,
+    };
+    Ok(draft.check(policy).map(|extension| Extension {
+        revision: u64::try_from(revision).unwrap_or(0),
+        digest,
+        provenance,
+        ..extension
+    }))
+}
+
+fn version(
+    name: &str,
+    mut columns: Columns<'_>,
+    policy: &Policy,
+) -> Result<Checked<Version>, Error> {
+    let draft = VersionDraft {
+        version: name,
+        subject: columns.take()?,
+        timeout_ms: columns.integer()?,
+        retry: columns.integer()?,
+        config: columns.take()?,
+        metadata: columns.take()?,
+        routing_rules: columns.take()?,
+        rollout: columns.take()?,
+        priority: columns.integer()?,
+        enabled: columns.take()?,
+    };
+    let created_at = columns.take::<Option<SystemTime>>()?;
+    let created_by = columns.name()?;
+    let provenance = Provenance {
+        created_at,
+        updated_at: None,
+        created_by,
+        updated_by: None,
+    };
+    Ok(draft.check(policy).map(|version| Version {
+        provenance,
+        ..version
+    }))
+}
+
+fn instance<'r>(name: &'r str, mut columns: Columns<'r>) -> Result<InstanceDraft<'r>, Error> {
+    Ok(InstanceDraft {
+        instance_id: name,
+        version: columns.take()?,
+        subject: columns.take()?,
+        weight: columns.integer()?,
+        enabled: columns.take()?,
+    })
+}
+
+/// A row that cannot be decoded, or breaks rules, in one line.
+fn readable<T>(row: Result<Checked<T>, Error>) -> Result<T, String> {
+    match row {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(faults)) => Err(draft::describe(&faults)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A row's columns, taken from left to right.
+struct Columns<'r> {
+    row: &'r Row,
+    next: usize,
+}
+
+impl<'r> Columns<'r> {
+    fn of(row: &'r Row) -> Self {
+        Self { row, next: 0 }
+    }
+
+    fn take<T: FromSql<'r>>(&mut self) -> Result<T, Error> {
+        let column = self.next;
+        self.next += 1;
+        self.row.try_get(column)
+    }
+
+    fn integer(&mut self) -> Result<Option<i64>, Error> {
+        Ok(self.take::<Option<i32>>()?.map(i64::from))
+    }
+
+    fn name(&mut self) -> Result<Option<Box<str>>, Error> {
+        Ok(self.take::<Option<&str>>()?.map(Box::from))
+    }
+}

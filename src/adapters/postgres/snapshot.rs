@@ -1,0 +1,214 @@
+//! Reads of one moment: each a transaction that sees one snapshot and changes nothing.
+//!
+//! Each is sent whole, without waiting between its statements: that costs one round trip, and a
+//! transaction whose reader goes away still ends. A transaction pooler may stand between, so limits
+//! are set inside each transaction and every statement is unnamed.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use tokio::sync::Mutex;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Error, Row};
+
+use super::error::PostgresError;
+use super::rows::{Assembly, EXTENSIONS, INSTANCES, VERSIONS};
+use crate::domain::catalog::ActiveSource;
+use crate::domain::ids::ExtensionId;
+use crate::domain::policy::Policy;
+use crate::domain::reconcile::{Delta, Everything};
+use crate::service::source::Known;
+
+/// For the one row with the revision.
+const HEAD_LIMIT: Duration = Duration::from_secs(2);
+/// For each statement that reads definitions.
+const ROWS_LIMIT: Duration = Duration::from_secs(20);
+/// Beyond so many extensions or deletions, reading everything is as fast, and does not hold all
+/// rows in memory twice.
+const MAX_DELTA: usize = 1000;
+
+const HEAD: &str = "SELECT epoch::text, revision, tombstone_floor FROM registry_revision";
+const DIGEST: &str = "SELECT revision, registry_digest() FROM registry_revision";
+const NO_PARAMETERS: [(&(dyn ToSql + Sync), Type); 0] = [];
+/// The ids that changed after `$1`, and `$2`; at most [`MAX_DELTA`] and one.
+const CHANGED: &str = "SELECT id FROM extensions WHERE revision > $1 OR id = $2 LIMIT 1001";
+const DELETED: &str = "SELECT id FROM registry_tombstones WHERE revision > $1 LIMIT 1001";
+
+/// The one row of `registry_revision`.
+#[derive(Debug)]
+pub(super) struct Head {
+    epoch: Box<str>,
+    revision: u64,
+    tombstone_floor: u64,
+}
+
+impl Head {
+    fn of(row: Option<&Row>) -> Result<Self, PostgresError> {
+        let row = row.ok_or(PostgresError::Damaged(
+            "registry_revision has lost its row: INSERT INTO registry_revision DEFAULT VALUES",
+        ))?;
+        Ok(Self {
+            epoch: row.try_get::<_, &str>(0)?.into(),
+            revision: number(row.try_get(1)?)?,
+            tombstone_floor: number(row.try_get(2)?)?,
+        })
+    }
+
+    /// Whether nothing has changed since.
+    pub(super) fn is(&self, known: &Known) -> bool {
+        self.epoch == known.epoch && self.revision == known.revision
+    }
+
+    /// Whether all changes since can still be told.
+    pub(super) fn reaches_back_to(&self, known: &Known) -> bool {
+        self.epoch == known.epoch
+            && (self.tombstone_floor..=self.revision).contains(&known.revision)
+    }
+}
+
+/// Reads the head.
+pub(super) async fn head(client: &Client) -> Result<Head, PostgresError> {
+    let ((), rows, ()) = tokio::try_join!(
+        biased;
+        begin(client, HEAD_LIMIT),
+        client.query_typed(HEAD, &[]),
+        commit(client),
+    )?;
+    Head::of(rows.first())
+}
+
+/// The revision and the digest of all definitions, computed by the database.
+pub(super) async fn digest(client: &Client) -> Result<(u64, u64), PostgresError> {
+    let ((), row, ()) = tokio::try_join!(
+        biased;
+        begin(client, ROWS_LIMIT),
+        client.query_typed_one(DIGEST, &[]),
+        commit(client),
+    )?;
+    let digest = u64::from_str_radix(row.try_get(1)?, 16)
+        .map_err(|_| PostgresError::Damaged("registry_digest() is not a hexadecimal number"))?;
+    Ok((number(row.try_get(0)?)?, digest))
+}
+
+/// What changed after `known`, and the extension `also`; `None` when that cannot be told.
+pub(super) async fn delta(
+    client: &Client,
+    policy: &Policy,
+    known: &Known,
+    also: Option<&ExtensionId>,
+) -> Result<Option<Delta>, PostgresError> {
+    let after = i64::try_from(known.revision).unwrap_or(i64::MAX);
+    let also_text = also.map(ExtensionId::as_str);
+    let after: (&(dyn ToSql + Sync), Type) = (&after, Type::INT8);
+    let changed = [after.clone(), (&also_text, Type::TEXT)];
+    let deleted = [after];
+    let extensions = format!("{EXTENSIONS} WHERE id IN ({CHANGED})");
+    let versions = format!("{VERSIONS} WHERE id IN ({CHANGED})");
+    let instances = format!("{INSTANCES} WHERE extension_id IN ({CHANGED})");
+    let ((), head, extensions, versions, instances, deleted, ()) = tokio::try_join!(
+        biased;
+        begin(client, ROWS_LIMIT),
+        client.query_typed(HEAD, &[]),
+        client.query_typed(&extensions, &changed),
+        client.query_typed(&versions, &changed),
+        client.query_typed(&instances, &changed),
+        client.query_typed(DELETED, &deleted),
+        commit(client),
+    )?;
+    let head = Head::of(head.first())?;
+    if !head.reaches_back_to(known) || extensions.len().max(deleted.len()) > MAX_DELTA {
+        return Ok(None);
+    }
+    let mut touched: Vec<ExtensionId> = also.into_iter().cloned().collect();
+    for row in extensions.iter().chain(&deleted) {
+        // A row whose id breaks the rules cannot be named in a delta.
+        let Ok(id) = ExtensionId::parse(row.try_get(0)?) else {
+            return Ok(None);
+        };
+        touched.push(id);
+    }
+    let mut assembly = Assembly::new(policy);
+    let mut rows = extensions.iter();
+    rows.try_for_each(|row| assembly.extension(row))?;
+    let mut rows = versions.iter();
+    rows.try_for_each(|row| assembly.version(row))?;
+    let mut rows = instances.iter();
+    rows.try_for_each(|row| assembly.instance(row))?;
+    let (extensions, faults) = assembly.finish();
+    Ok(Some(Delta {
+        revision: head.revision,
+        touched,
+        extensions,
+        faults,
+    }))
+}
+
+/// All there is. Rows become records as they arrive, and are not kept.
+pub(super) async fn everything(
+    client: &Client,
+    policy: &Policy,
+) -> Result<Everything, PostgresError> {
+    let assembly = Mutex::new(Assembly::new(policy));
+    let ((), head, (), (), (), ()) = tokio::try_join!(
+        biased;
+        begin(client, ROWS_LIMIT),
+        client.query_typed(HEAD, &[]),
+        extensions(client, &assembly),
+        parts(client, VERSIONS, &assembly, Assembly::version),
+        parts(client, INSTANCES, &assembly, Assembly::instance),
+        commit(client),
+    )?;
+    let head = Head::of(head.first())?;
+    let (extensions, faults) = assembly.into_inner().finish();
+    Ok(Everything {
+        source: ActiveSource::Database,
+        epoch: Some(head.epoch),
+        revision: head.revision,
+        extensions,
+        faults,
+    })
+}
+
+/// Holds the assembly from before the query is sent to its last row: parts come after them.
+async fn extensions(client: &Client, assembly: &Mutex<Assembly<'_>>) -> Result<(), Error> {
+    let mut assembly = assembly.lock().await;
+    let mut rows = pin!(client.query_typed_raw(EXTENSIONS, NO_PARAMETERS).await?);
+    while let Some(row) = rows.try_next().await? {
+        assembly.extension(&row)?;
+    }
+    Ok(())
+}
+
+/// Sends the query at once, and takes its rows when the extensions are there.
+async fn parts<'p>(
+    client: &Client,
+    sql: &str,
+    assembly: &Mutex<Assembly<'p>>,
+    take: fn(&mut Assembly<'p>, &Row) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut rows = pin!(client.query_typed_raw(sql, NO_PARAMETERS).await?);
+    let mut assembly = assembly.lock().await;
+    while let Some(row) = rows.try_next().await? {
+        take(&mut assembly, &row)?;
+    }
+    Ok(())
+}
+
+/// `limit` holds for each statement of the transaction.
+async fn begin(client: &Client, limit: Duration) -> Result<(), Error> {
+    let begin = format!(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {}",
+        limit.as_millis()
+    );
+    client.batch_execute(&begin).await
+}
+
+async fn commit(client: &Client) -> Result<(), Error> {
+    client.batch_execute("COMMIT").await
+}
+
+fn number(value: i64) -> Result<u64, PostgresError> {
+    let negative = PostgresError::Damaged("registry_revision holds a negative number");
+    u64::try_from(value).map_err(|_| negative)
+}
