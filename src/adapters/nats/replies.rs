@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_nats::{Client, HeaderMap, Message, Subject};
+use async_nats::{Client, HeaderMap, Message, PublishErrorKind, Subject};
 use bytes::Bytes;
 use tokio::time::timeout;
 
@@ -124,34 +124,31 @@ impl Responder {
 
     /// Publishes the answer or the error; a failure is counted and ends nothing.
     pub async fn send(&self, reply: Subject, outcome: Result<Answer, RegistryError>) {
-        match outcome {
-            // The most frequent reply by far carries no header: a header costs the server a parse.
-            Ok(Answer {
-                body,
-                revision: None,
-            }) if body.len() <= self.max_payload() => match self.status.annotations() {
-                None => self.publish(reply, body).await,
-                Some(_) => self.publish_with(reply, self.annotated(), body).await,
-            },
-            Ok(Answer { body, .. }) if body.len() > self.max_payload() => {
-                let limit_bytes = self.max_payload();
-                self.send_error(
-                    reply,
-                    &RegistryError::PayloadTooLarge {
-                        what: "the reply",
-                        limit_bytes,
-                    },
-                )
-                .await;
+        let answer = match outcome {
+            Ok(answer) => answer,
+            Err(error) => return self.send_error(reply, &error).await,
+        };
+        let Answer { body, revision } = answer;
+        // The most frequent reply by far carries no header: a header costs the server a parse.
+        let plain = revision.is_none() && self.status.annotations().is_none();
+        let headers = (!plain).then(|| {
+            let mut headers = self.annotated();
+            if let Some(revision) = revision {
+                headers.insert(REVISION, revision.to_string());
             }
-            Ok(Answer { body, revision }) => {
-                let mut headers = self.annotated();
-                if let Some(revision) = revision {
-                    headers.insert(REVISION, revision.to_string());
-                }
-                self.publish_with(reply, headers, body).await;
+            headers
+        });
+        match self.publish(reply.clone(), headers, body).await {
+            Ok(()) => {}
+            // Only the client knows: the server counts the headers too, as they are on the wire.
+            Err(PublishErrorKind::MaxPayloadExceeded) => {
+                let error = RegistryError::PayloadTooLarge {
+                    what: "the reply",
+                    limit_bytes: self.max_payload(),
+                };
+                self.send_error(reply, &error).await;
             }
-            Err(error) => self.send_error(reply, &error).await,
+            Err(_) => self.failed(),
         }
     }
 
@@ -159,8 +156,10 @@ impl Responder {
         let mut headers = self.annotated();
         headers.insert(ERROR_CODE, error.number().to_string());
         headers.insert(ERROR, error.title());
-        self.publish_with(reply, headers, documents::error::error(error))
-            .await;
+        let body = documents::error::error(error);
+        if self.publish(reply, Some(headers), body).await.is_err() {
+            self.failed();
+        }
     }
 
     fn annotated(&self) -> HeaderMap {
@@ -176,20 +175,25 @@ impl Responder {
         headers
     }
 
-    async fn publish(&self, reply: Subject, body: Bytes) {
-        let published = timeout(COMMAND_TIMEOUT, self.client.publish(reply, body)).await;
-        self.check(matches!(published, Ok(Ok(()))));
-    }
-
-    async fn publish_with(&self, reply: Subject, headers: HeaderMap, body: Bytes) {
-        let publishing = self.client.publish_with_headers(reply, headers, body);
-        let published = timeout(COMMAND_TIMEOUT, publishing).await;
-        self.check(matches!(published, Ok(Ok(()))));
-    }
-
-    fn check(&self, published: bool) {
-        if !published {
-            self.rules.drop_request(DropReason::PublishFailed, None);
+    async fn publish(
+        &self,
+        reply: Subject,
+        headers: Option<HeaderMap>,
+        body: Bytes,
+    ) -> Result<(), PublishErrorKind> {
+        let publishing = async {
+            match headers {
+                None => self.client.publish(reply, body).await,
+                Some(headers) => self.client.publish_with_headers(reply, headers, body).await,
+            }
+        };
+        match timeout(COMMAND_TIMEOUT, publishing).await {
+            Ok(published) => published.map_err(|error| error.kind()),
+            Err(_) => Err(PublishErrorKind::Send),
         }
+    }
+
+    fn failed(&self) {
+        self.rules.drop_request(DropReason::PublishFailed, None);
     }
 }
