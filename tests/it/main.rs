@@ -8,7 +8,12 @@
     reason = "a test that cannot go on should stop right there, and say why"
 )]
 
+mod errors;
+mod fuzz;
 mod harness;
 mod harness_smoke;
+mod lookups;
 mod postgres_source;
+mod reads;
 mod schema;
+mod site;

@@ -33,7 +33,7 @@ const CATALOG: &str = "
 const NO_WAIT: Duration = Duration::from_millis(1);
 
 /// A migrated, empty database and a connection to it.
-async fn migrated() -> (TestDatabase, Client) {
+pub(crate) async fn migrated() -> (TestDatabase, Client) {
     let database = TestDatabase::create().await;
     let mut client = database.connect().await;
     migrate(&mut client, DEADLINE).await.unwrap();
