@@ -8,12 +8,16 @@
     reason = "a test that cannot go on should stop right there, and say why"
 )]
 
+mod discovery;
 mod errors;
+mod events;
 mod fuzz;
 mod harness;
 mod harness_smoke;
+mod lifecycle;
 mod lookups;
 mod postgres_source;
 mod reads;
 mod schema;
 mod site;
+mod subjects;

@@ -1,0 +1,139 @@
+//! HTTP first, then data, then NATS: no request is taken before it can be answered rightly.
+
+use serde_json::json;
+
+use crate::harness::daemon::message;
+use crate::harness::{Client, DEADLINE, Daemon, FaultProxy, NatsServer, eventually};
+use crate::schema::migrated;
+use crate::site::{Site, extensions, subject};
+
+#[tokio::test]
+async fn http_answers_before_there_is_data_and_requests_only_after() {
+    let nats = NatsServer::start().await;
+    let client = Client::connect(&nats.url()).await;
+    let (database, sql) = migrated().await;
+    sql.batch_execute(
+        "INSERT INTO extensions (id, type, subject) VALUES ('a', 'pre', 'beamline.ext.a')",
+    )
+    .await
+    .unwrap();
+    let proxy = FaultProxy::start(database.addr()).await;
+    proxy.cut().await;
+    let builder = Daemon::builder()
+        .nats(&nats.url())
+        .setting("SOURCE", "database");
+    let builder = builder.setting("INSTANCE_ID", "pod-1");
+    let daemon = builder
+        .database(&database.url_at(proxy.addr()))
+        .spawn()
+        .await;
+
+    // The first attempt has failed by the time the page can say why.
+    eventually("the page says what is missing", DEADLINE, async || {
+        let page = daemon.get("/readyz").await;
+        let body = page.json();
+        let told = page.status == 503
+            && body["missing"] == json!(["data", "nats"])
+            && body["last_error"].is_string();
+        if told { Ok(()) } else { Err(page) }
+    })
+    .await;
+    for path in ["/livez", "/startupz", "/metrics"] {
+        assert_eq!(daemon.get(path).await.status, 200, "{path}");
+    }
+    eventually("its links to NATS are up", DEADLINE, async || {
+        super::metric(&daemon, "extension_registry_nats_up").await == Some(1.0)
+    })
+    .await;
+    for rest in [
+        "lookup",
+        "local.pod-1.lookup",
+        "as.x.lookup",
+        "ping",
+        "all.ping",
+    ] {
+        let reply = client.request(&subject(rest), "a").await;
+        assert!(
+            reply.is_no_responders(),
+            "{rest} before there is data: {reply:?}"
+        );
+    }
+    assert!(client.request("$SRV.PING", "").await.is_no_responders());
+
+    proxy.heal().await;
+    // Whoever gets through gets the right answer: never "unknown" for want of data.
+    let first = eventually("the first answer", DEADLINE, async || {
+        let reply = client.request(&subject("lookup"), "a").await;
+        (!reply.is_no_responders()).then_some(reply)
+    })
+    .await;
+    assert_eq!(first.ok()["id"], "a");
+    daemon.wait_ready().await;
+    let page = daemon.get("/readyz").await.json();
+    assert_eq!(
+        page,
+        json!({"status": "ready", "missing": [], "last_error": null})
+    );
+}
+
+#[tokio::test]
+async fn nats_may_come_later_than_the_daemon() {
+    let mut site = Site::with(&extensions()).await;
+    site.nats.stop().await;
+    let daemon = site.daemon().spawn().await;
+    eventually("only NATS is missing", DEADLINE, async || {
+        let page = daemon.get("/readyz").await;
+        let told = page.status == 503 && page.json()["missing"] == json!(["nats"]);
+        if told { Ok(()) } else { Err(page) }
+    })
+    .await;
+    assert_eq!(daemon.get("/startupz").await.status, 200);
+    assert_eq!(
+        super::metric(&daemon, "extension_registry_nats_up").await,
+        Some(0.0)
+    );
+    assert_eq!(daemon.exit_code(), None);
+
+    site.nats.start_again().await;
+    daemon.wait_ready().await;
+    let client = Client::connect(&site.nats.url()).await;
+    assert_eq!(
+        client.request(&subject("lookup"), "plain").await.ok()["id"],
+        "plain"
+    );
+    assert_eq!(
+        super::metric(&daemon, "extension_registry_nats_up").await,
+        Some(1.0)
+    );
+}
+
+#[tokio::test]
+async fn ready_means_that_requests_are_answered() {
+    for _ in 0..5 {
+        let (site, daemon) = Site::served().await;
+        for rest in ["lookup", "get", "explain"] {
+            assert_eq!(site.send(rest, "plain").await.ok()["id"], "plain");
+        }
+        site.client.request("$SRV.PING", "").await.ok();
+        let order: Vec<String> = daemon
+            .log()
+            .iter()
+            .filter_map(|line| message(&serde_json::from_str(line).ok()?).map(str::to_owned))
+            .filter(|text| ["http listening", "data loaded", "ready"].contains(&text.as_str()))
+            .collect();
+        assert_eq!(order, ["http listening", "data loaded", "ready"]);
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_ends_the_start() {
+    let (site, first) = Site::served().await;
+    let second = site
+        .daemon()
+        .setting("HTTP_ADDR", first.http_addr().await)
+        .spawn()
+        .await;
+    assert_eq!(second.wait_exit(DEADLINE).await, 1);
+    let log = second.log().join("\n");
+    assert!(log.contains("cannot listen on"), "{log}");
+}
