@@ -10,3 +10,12 @@
 
 mod harness;
 mod harness_smoke;
+mod no_miss;
+mod quarantine;
+mod reload;
+mod rig;
+mod schema;
+mod source_modes;
+mod upgrade;
+mod visibility;
+mod writers;
