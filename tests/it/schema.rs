@@ -19,7 +19,7 @@ mod audit;
 mod commit_order;
 mod rows;
 mod starters;
-mod triggers;
+pub(crate) mod triggers;
 pub(crate) mod upgrade;
 
 /// Two extensions, `a` with a version and an instance. A batch without BEGIN is one transaction,

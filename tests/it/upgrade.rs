@@ -7,10 +7,11 @@
 
 use serde_json::json;
 
-use crate::harness::{Daemon, TestDatabase};
+use crate::harness::{DEADLINE, Daemon, TestDatabase};
 use crate::rig::{Rig, reason};
+use crate::schema::triggers::listen;
 use crate::schema::upgrade::{FIRST, LATER};
-use crate::schema::{run, value};
+use crate::schema::{revision, run, value};
 
 /// Migrations in `migrations/`.
 const MIGRATIONS: usize = 7;
@@ -49,9 +50,13 @@ async fn check_tells_by_its_exit_code_and_changes_nothing() {
     );
     assert_eq!(value(&client, tables).await, "0");
 
+    let mut heard = listen(&database).await;
     let (code, output) = migrate(&database, &[]).await;
     assert_eq!((code, output.lines().count()), (0, MIGRATIONS), "{output}");
     assert!(output.starts_with("applied V1 seed_tables\n"), "{output}");
+    // Whoever waits for the schema is told.
+    let told = tokio::time::timeout(DEADLINE, heard.recv()).await;
+    assert_eq!(told.expect("a notification"), Some(String::new()));
     for arguments in [&["--check"][..], &[]] {
         let (code, output) = migrate(&database, arguments).await;
         assert_eq!((code, output.as_str()), (0, "schema is up to date\n"));
@@ -203,7 +208,7 @@ async fn served(shape: &str, more_rows: &str) -> (Rig, Daemon) {
         "UPDATE extensions SET enabled = true WHERE id = 'mask'",
     )
     .await;
-    let now = crate::schema::revision(&rig.sql).await;
+    let now = revision(&rig.sql).await;
     assert_eq!(rig.lookup_at("mask", now).await.ok()["revision"], now);
     (rig, daemon)
 }
@@ -237,7 +242,7 @@ async fn a_database_of_the_later_shape_is_upgraded_and_served_with_its_versions(
         "UPDATE extension_versions SET enabled = true WHERE version = 'v1'",
     )
     .await;
-    let now = crate::schema::revision(&rig.sql).await;
+    let now = revision(&rig.sql).await;
     let old =
         json!({"id": "normalize_text", "version": "v1", "min_revision": now, "wait_ms": 10_000});
     assert_eq!(rig.ask("lookup", &old).await.ok()["timeout_ms"], 50);
