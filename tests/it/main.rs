@@ -10,5 +10,13 @@
 
 mod harness;
 mod harness_smoke;
+mod no_miss;
 mod postgres_source;
+mod quarantine;
+mod reload;
+mod rig;
 mod schema;
+mod source_modes;
+mod upgrade;
+mod visibility;
+mod writers;
