@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_nats::{Client, HeaderMap, Message, Subject};
+use async_nats::{Client, HeaderMap, Message, PublishErrorKind, Subject};
 use bytes::Bytes;
 
 use super::lane::COMMAND_TIMEOUT;
@@ -22,9 +22,6 @@ const REVISION: &str = "Beamline-Revision";
 const STALE_MS: &str = "Beamline-Stale-Ms";
 /// That `auto` serves fixtures.
 const SOURCE: &str = "Beamline-Source";
-
-/// More than all our headers take; the server's limit counts them.
-const HEADER_ROOM: usize = 256;
 
 /// A successful answer.
 #[derive(Debug)]
@@ -120,49 +117,49 @@ impl Responder {
         self.rules.reply_to(message)
     }
 
-    /// The most bytes that an answer may have on this connection, with room for our headers.
+    /// The most bytes that an answer may have on this connection.
     pub fn max_payload(&self) -> usize {
-        self.client.max_payload().saturating_sub(HEADER_ROOM)
+        self.client.max_payload()
     }
 
     /// Publishes the answer or the error; a failure is counted and ends nothing.
     pub async fn send(&self, reply: Subject, outcome: Result<Answer, RegistryError>) {
-        let outcome = outcome.and_then(|answer| self.sendable(answer));
-        match outcome {
-            // The most frequent reply by far carries no header: one costs the server a parse.
-            Ok(Answer {
-                body,
-                revision: None,
-            }) if self.status.annotations().is_none() => {
-                let published = within(COMMAND_TIMEOUT, self.client.publish(reply, body)).await;
-                self.check(matches!(published, Ok(Ok(()))));
+        let answer = match outcome {
+            Ok(answer) => answer,
+            Err(error) => return self.send_error(reply, &error).await,
+        };
+        let Answer { body, revision } = answer;
+        // The most frequent reply by far carries no header: a header costs the server a parse.
+        let plain = revision.is_none() && self.status.annotations().is_none();
+        let headers = (!plain).then(|| {
+            let mut headers = self.annotated();
+            if let Some(revision) = revision {
+                headers.insert(REVISION, revision.to_string());
             }
-            Ok(Answer { body, revision }) => {
-                let mut headers = self.annotated();
-                if let Some(revision) = revision {
-                    headers.insert(REVISION, revision.to_string());
-                }
-                self.publish(reply, headers, body).await;
+            headers
+        });
+        match self.publish(reply.clone(), headers, body).await {
+            Ok(()) => {}
+            // Only the client knows: the server counts the headers too, as they are on the wire.
+            Err(PublishErrorKind::MaxPayloadExceeded) => {
+                let error = RegistryError::PayloadTooLarge {
+                    what: "the reply",
+                    limit_bytes: self.max_payload(),
+                };
+                self.send_error(reply, &error).await;
             }
-            Err(error) => {
-                let mut headers = self.annotated();
-                headers.insert(ERROR_CODE, error.number().to_string());
-                headers.insert(ERROR, error.title());
-                self.publish(reply, headers, documents::error::error(&error))
-                    .await;
-            }
+            Err(_) => self.failed(),
         }
     }
 
-    fn sendable(&self, answer: Answer) -> Result<Answer, RegistryError> {
-        let limit_bytes = self.max_payload();
-        if answer.body.len() <= limit_bytes {
-            return Ok(answer);
+    async fn send_error(&self, reply: Subject, error: &RegistryError) {
+        let mut headers = self.annotated();
+        headers.insert(ERROR_CODE, error.number().to_string());
+        headers.insert(ERROR, error.title());
+        let body = documents::error::error(error);
+        if self.publish(reply, Some(headers), body).await.is_err() {
+            self.failed();
         }
-        Err(RegistryError::PayloadTooLarge {
-            what: "the reply",
-            limit_bytes,
-        })
     }
 
     fn annotated(&self) -> HeaderMap {
@@ -178,15 +175,25 @@ impl Responder {
         headers
     }
 
-    async fn publish(&self, reply: Subject, headers: HeaderMap, body: Bytes) {
-        let publishing = self.client.publish_with_headers(reply, headers, body);
-        let published = within(COMMAND_TIMEOUT, publishing).await;
-        self.check(matches!(published, Ok(Ok(()))));
+    async fn publish(
+        &self,
+        reply: Subject,
+        headers: Option<HeaderMap>,
+        body: Bytes,
+    ) -> Result<(), PublishErrorKind> {
+        let publishing = async {
+            match headers {
+                None => self.client.publish(reply, body).await,
+                Some(headers) => self.client.publish_with_headers(reply, headers, body).await,
+            }
+        };
+        match within(COMMAND_TIMEOUT, publishing).await {
+            Ok(published) => published.map_err(|error| error.kind()),
+            Err(_) => Err(PublishErrorKind::Send),
+        }
     }
 
-    fn check(&self, published: bool) {
-        if !published {
-            self.rules.drop_request(DropReason::PublishFailed, None);
-        }
+    fn failed(&self) {
+        self.rules.drop_request(DropReason::PublishFailed, None);
     }
 }
