@@ -1,21 +1,27 @@
 //! All subscriptions of one kind as one stream, and an end to it that loses nothing.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
 use async_nats::{Client, Message, Subscriber};
 use futures_util::stream::SelectAll;
 use futures_util::{Stream, StreamExt};
-use tokio::time::timeout;
+use tokio::task::coop::unconstrained;
 use tokio_util::sync::CancellationToken;
 
 use super::lane::{COMMAND_TIMEOUT, Lane, LaneError};
+use super::patience::within;
 use super::subjects::Route;
 
 /// How long the connection stands still after unsubscribing; see [`Subscribed::drain`].
 const HOLD: Duration = Duration::from_millis(25);
+
+/// Waiting for the token takes a lock, so messages go first; so often a busy stream looks at it.
+const TURNS_PER_CHECK: u32 = 64;
 
 /// Requests, each with the route by which it came.
 pub type Intake = Subscribed<Route>;
@@ -38,6 +44,7 @@ pub struct Subscribed<T> {
     streams: SelectAll<Tagged<T>>,
     drain: CancellationToken,
     draining: bool,
+    turn: u32,
 }
 
 #[derive(Debug)]
@@ -79,15 +86,20 @@ impl<T: Copy + Unpin> Subscribed<T> {
             streams,
             drain,
             draining: false,
+            turn: 0,
         })
     }
 
     /// The next message; `None` when the drain is over and everything accepted was handed out.
     pub async fn next(&mut self) -> Option<(T, Message)> {
         if !self.draining {
-            tokio::select! {
-                message = self.streams.next() => return message,
-                () = self.drain.cancelled() => {}
+            self.turn = self.turn.wrapping_add(1);
+            if !self.turn.is_multiple_of(TURNS_PER_CHECK) || !self.drain.is_cancelled() {
+                tokio::select! {
+                    biased;
+                    message = self.streams.next() => return message,
+                    () = self.drain.cancelled() => {}
+                }
             }
             self.draining = true;
             self.drain().await;
@@ -100,22 +112,37 @@ impl<T: Copy + Unpin> Subscribed<T> {
     ///
     /// The client forgets a draining subscription at its connection task's next turn, whether or
     /// not the server has seen the unsubscription by then, and drops what still arrives. So that
-    /// task gets no turn for a moment: this blocks the lane's only thread once the unsubscriptions
-    /// went out. What the server sent meanwhile waits in the socket, and the next turn reads all of
-    /// it before it forgets.
+    /// task must take all unsubscriptions in one turn, and then no other for a moment: they are
+    /// queued without a pause ([`unconstrained`]), and the flush behind them ends in
+    /// [`StandStill`], still within that turn. What the server sent meanwhile waits in the socket,
+    /// and the next turn reads all of it before it forgets.
     async fn drain(&mut self) {
-        for tagged in self.streams.iter_mut() {
-            let _ = timeout(COMMAND_TIMEOUT, tagged.subscriber.drain()).await;
-        }
-        let _ = timeout(COMMAND_TIMEOUT, self.client.flush()).await;
-        stand_still();
+        let unsubscribing = async {
+            for tagged in self.streams.iter_mut() {
+                let _ = within(COMMAND_TIMEOUT, tagged.subscriber.drain()).await;
+            }
+            let mut flush = pin!(self.client.flush());
+            let flush = poll_fn(|cx| {
+                let waker = Waker::from(Arc::new(StandStill(cx.waker().clone())));
+                flush.as_mut().poll(&mut Context::from_waker(&waker))
+            });
+            let _ = within(COMMAND_TIMEOUT, flush).await;
+        };
+        unconstrained(unsubscribing).await;
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "standing still is the point, see `drain`"
-)]
-fn stand_still() {
-    thread::sleep(HOLD);
+/// Holds up whoever wakes it. The connection task does, at the end of the turn in which it has
+/// written everything; no other task could step in between so reliably.
+struct StandStill(Waker);
+
+impl Wake for StandStill {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "standing still is the point, see `Subscribed::drain`"
+    )]
+    fn wake(self: Arc<Self>) {
+        thread::sleep(HOLD);
+        self.0.wake_by_ref();
+    }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_nats::{Client, HeaderMap, Message, PublishErrorKind, Subject};
 use bytes::Bytes;
-use tokio::time::timeout;
 
 use super::lane::COMMAND_TIMEOUT;
+use super::patience::within;
 use crate::documents;
 use crate::service::error::RegistryError;
 use crate::service::observe::{DropReason, Observation, Observers};
@@ -187,7 +187,7 @@ impl Responder {
                 Some(headers) => self.client.publish_with_headers(reply, headers, body).await,
             }
         };
-        match timeout(COMMAND_TIMEOUT, publishing).await {
+        match within(COMMAND_TIMEOUT, publishing).await {
             Ok(published) => published.map_err(|error| error.kind()),
             Err(_) => Err(PublishErrorKind::Send),
         }
