@@ -26,6 +26,10 @@ pub struct Purpose {
     pub name: &'static str,
     /// Requests that may wait in one subscription before they are dropped and counted.
     pub subscription_capacity: usize,
+    /// Tasks that may run before the socket is looked at again; see
+    /// [`Subscribed::drain`](super::intake::Subscribed) for why that must be 1 where other threads
+    /// publish. Looking costs a system call.
+    pub event_interval: u32,
 }
 
 /// Connects once, to see whether it works; says to which server.
@@ -147,10 +151,9 @@ fn notice(
             Event::SlowConsumer(_) => {
                 observers.observe(&Observation::SlowConsumer { connection });
             }
-            Event::LameDuckMode
-            | Event::Draining
-            | Event::ServerError(_)
-            | Event::ClientError(_) => {
+            // Our own doing: the drain says so itself.
+            Event::Draining => {}
+            Event::LameDuckMode | Event::ServerError(_) | Event::ClientError(_) => {
                 let notice = event.to_string();
                 observers.observe(&Observation::NatsNotice { connection, notice });
             }

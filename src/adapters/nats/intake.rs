@@ -11,6 +11,7 @@ use async_nats::{Client, Message, Subscriber};
 use futures_util::stream::SelectAll;
 use futures_util::{Stream, StreamExt};
 use tokio::task::coop::unconstrained;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::lane::{COMMAND_TIMEOUT, Lane, LaneError};
@@ -19,6 +20,9 @@ use super::subjects::Route;
 
 /// How long the connection stands still after unsubscribing; see [`Subscribed::drain`].
 const HOLD: Duration = Duration::from_millis(25);
+
+/// The shortest time that a timer can wait.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// Waiting for the token takes a lock, so messages go first; so often a busy stream looks at it.
 const TURNS_PER_CHECK: u32 = 64;
@@ -111,11 +115,16 @@ impl<T: Copy + Unpin> Subscribed<T> {
     /// way into the buffers.
     ///
     /// The client forgets a draining subscription at its connection task's next turn, whether or
-    /// not the server has seen the unsubscription by then, and drops what still arrives. So that
-    /// task must take all unsubscriptions in one turn, and then no other for a moment: they are
-    /// queued without a pause ([`unconstrained`]), and the flush behind them ends in
-    /// [`StandStill`], still within that turn. What the server sent meanwhile waits in the socket,
-    /// and the next turn reads all of it before it forgets.
+    /// not the server has seen the unsubscription by then, and drops what still arrives. So
+    ///
+    /// 1. that task must take all unsubscriptions in one turn: they are queued without a pause
+    ///    ([`unconstrained`]),
+    /// 2. it must not have its next turn before the server has seen them: the flush behind them
+    ///    ends in [`StandStill`], still within the first turn,
+    /// 3. that next turn must find in the socket what the server sent meanwhile: the runtime has to
+    ///    look at its sockets first. On this thread nothing makes it skip that, as whoever would
+    ///    publish a reply is kept waiting here for a timer, which only fires after a look. Where
+    ///    other threads publish, the runtime looks before every turn (`event_interval`).
     async fn drain(&mut self) {
         let unsubscribing = async {
             for tagged in self.streams.iter_mut() {
@@ -129,6 +138,7 @@ impl<T: Copy + Unpin> Subscribed<T> {
             let _ = within(COMMAND_TIMEOUT, flush).await;
         };
         unconstrained(unsubscribing).await;
+        sleep(LOOK).await;
     }
 }
 

@@ -64,6 +64,7 @@ impl Lane {
     ) -> Result<Self, LaneError> {
         let error = |error| LaneError::Thread(purpose.name, error);
         let runtime = Builder::new_current_thread()
+            .event_interval(purpose.event_interval)
             .enable_all()
             .build()
             .map_err(error)?;

@@ -32,10 +32,12 @@ use crate::service::status::Status;
 const LOOKUPS: Purpose = Purpose {
     name: "lookup",
     subscription_capacity: 8192,
+    event_interval: 61,
 };
 const CONTROL: Purpose = Purpose {
     name: "control",
     subscription_capacity: 2048,
+    event_interval: 1,
 };
 
 /// Everything the NATS side needs from the rest.
