@@ -18,8 +18,9 @@ use super::lane::{COMMAND_TIMEOUT, Lane, LaneError};
 use super::patience::within;
 use super::subjects::Route;
 
-/// How long the connection stands still after unsubscribing; see [`Subscribed::drain`].
-const HOLD: Duration = Duration::from_millis(25);
+/// How long the connection stands still after unsubscribing; see [`Subscribed::drain`]. What a
+/// server sends later than this is lost: ample for a round trip, and for a server that is starved.
+const HOLD: Duration = Duration::from_millis(100);
 
 /// The shortest time that a timer can wait.
 const LOOK: Duration = Duration::from_millis(1);

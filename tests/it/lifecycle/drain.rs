@@ -12,7 +12,7 @@ use crate::site::{Site, extension, subject};
 
 const CONNECTIONS: usize = 3;
 /// Requests in flight per connection.
-const IN_FLIGHT: usize = 24;
+const IN_FLIGHT: usize = 48;
 /// Requests answered under load before the signal.
 const WARM_UP: usize = 500;
 

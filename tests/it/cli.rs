@@ -1,0 +1,328 @@
+//! The command line and the log:
+//!
+//! - all faults of the configuration are listed at once, exit code 64,
+//! - `check` shows what holds and where it comes from, without secrets, and reaches the servers,
+//! - `probe` asks the local daemon, `demo --once` leaves with 0,
+//! - the log is one JSON object per line and holds neither secrets nor payloads.
+
+use serde_json::Value;
+
+use crate::harness::servers::{self, Mode};
+use crate::harness::{DEADLINE, Daemon, NatsServer, TestDatabase, eventually};
+use crate::schema::migrated;
+use crate::site::{Site, extensions};
+
+const SECRET: &str = "hunter2-must-not-be-seen";
+
+#[tokio::test]
+async fn all_faults_are_listed_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("faulty.toml");
+    std::fs::write(&file, "sync_interval_seconds = 'soon'\nno_such_key = 1\n").unwrap();
+    let faulty = Daemon::builder()
+        .arg("--config")
+        .arg(file.display())
+        .arg("--max-retries")
+        .arg("many")
+        .setting("SOURCE", "postgres")
+        .setting("NATS_URL", "http://somewhere")
+        .setting("DB_URL", format!("mysql://u:{SECRET}@host/db"))
+        .setting("HTTP_ADDR", "localhost")
+        .setting("REPLY_PREFIXES", "$JS.");
+    for command in [None, Some("serve"), Some("check"), Some("migrate")] {
+        let builder = command
+            .into_iter()
+            .fold(faulty.clone(), |builder, name| builder.arg(name));
+        let (code, out, errors) = builder.run().await;
+        assert_eq!((code, out.as_str()), (64, ""), "{errors}");
+        let lines: Vec<&str> = errors.lines().collect();
+        assert_eq!(lines.len(), 8, "one line per fault: {errors}");
+        for name in [
+            "faulty.toml:sync_interval_seconds",
+            "faulty.toml:no_such_key",
+            "--max-retries",
+            "EXTENSION_REGISTRY_SOURCE",
+            "EXTENSION_REGISTRY_NATS_URL",
+            "EXTENSION_REGISTRY_DB_URL",
+            "EXTENSION_REGISTRY_HTTP_ADDR",
+            "EXTENSION_REGISTRY_REPLY_PREFIXES",
+        ] {
+            let named = lines.iter().filter(|line| line.contains(name)).count();
+            assert_eq!(named, 1, "{name}: {errors}");
+        }
+        assert!(!errors.contains(SECRET), "{errors}");
+    }
+}
+
+#[tokio::test]
+async fn bad_usage_is_64_and_help_is_not() {
+    for (arguments, code) in [
+        ("--no-such-flag", 64),
+        ("serve --no-such-flag", 64),
+        ("no-such-command", 64),
+        ("probe", 64),
+        ("probe unwell", 64),
+        ("migrate --check --seed", 64),
+        ("--nats-url", 64),
+        ("--help", 0),
+        ("check --help", 0),
+        ("--version", 0),
+    ] {
+        let builder = Daemon::builder();
+        let builder = arguments
+            .split(' ')
+            .fold(builder, |builder, text| builder.arg(text));
+        let (said, out, errors) = builder.run().await;
+        assert_eq!(said, code, "{arguments}: {out}{errors}");
+        assert_eq!(
+            out.is_empty(),
+            code != 0,
+            "help to standard output: {arguments}"
+        );
+        assert_eq!(
+            errors.is_empty(),
+            code == 0,
+            "faults to standard error: {arguments}"
+        );
+    }
+    let (_, out, _) = Daemon::builder().arg("--version").run().await;
+    assert_eq!(
+        out.trim(),
+        concat!("beamline-registry ", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_environment_name_is_a_warning() {
+    let site = Site::with(&extensions()).await;
+    let daemon = site
+        .start(site.daemon().setting("SERVICE_PORT", "tcp://10.0.0.1:80"))
+        .await;
+    let said = daemon
+        .wait_log("the warning", |entry| {
+            let text = entry["message"].as_str()?;
+            text.contains("EXTENSION_REGISTRY_SERVICE_PORT")
+                .then(|| (text.to_owned(), entry["level"].clone()))
+        })
+        .await;
+    assert_eq!(said.1, "WARN", "{said:?}");
+    assert!(said.0.contains("nearest"), "{said:?}");
+}
+
+#[tokio::test]
+async fn check_shows_what_holds_and_whence() {
+    let nats = NatsServer::builder()
+        .config(&format!(
+            "authorization {{ user: router, password: \"{SECRET}\" }}"
+        ))
+        .start()
+        .await;
+    let (database, _sql) = migrated().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (file, secret) = (
+        folder.path().join("some.toml"),
+        folder.path().join("secret"),
+    );
+    std::fs::write(&file, "max_retries = 7\nqueue_group = 'from-file'\n").unwrap();
+    std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
+    let builder = Daemon::builder()
+        .arg("check")
+        .arg("--config")
+        .arg(file.display())
+        .arg("--sync-interval-seconds=1m 30s")
+        .setting("QUEUE_GROUP", "from-environment")
+        .setting("NATS_USER", "router")
+        .setting("NATS_PASSWORD_FILE", secret.display())
+        .fixtures(folder.path())
+        .database(&database.url())
+        .nats(&nats.url());
+    let (code, out, errors) = builder.clone().run().await;
+    assert_eq!(code, 0, "{out}{errors}");
+    for (name, value, origin) in [
+        (
+            "MAX_RETRIES",
+            "7",
+            format!("file {}:max_retries", file.display()),
+        ),
+        (
+            "QUEUE_GROUP",
+            "from-environment",
+            "environment EXTENSION_REGISTRY_QUEUE_GROUP".to_owned(),
+        ),
+        (
+            "SYNC_INTERVAL_SECONDS",
+            "1m 30s",
+            "flag --sync-interval-seconds".to_owned(),
+        ),
+        ("SUBJECT_PREFIX", "beamline.registry", "default".to_owned()),
+    ] {
+        let mut lines = out.lines().map(str::trim);
+        let name = format!("EXTENSION_REGISTRY_{name}");
+        let line = lines.find(|line| line.split_whitespace().next() == Some(&name));
+        let line = line.unwrap_or_else(|| panic!("no {name}: {out}"));
+        assert!(line.contains(value) && line.ends_with(&origin), "{line}");
+    }
+    assert!(
+        !out.contains(SECRET) && !out.contains("postgres:postgres"),
+        "{out}"
+    );
+    assert!(out.contains("NATS: ") && out.contains("Postgres: ") && out.contains("fixtures: "));
+
+    for (fault, broken) in [
+        ("NATS: FAILED", builder.clone().nats("nats://127.0.0.1:1")),
+        (
+            "Postgres: FAILED",
+            builder.clone().database("postgres://u:pw@127.0.0.1:1/x"),
+        ),
+        (
+            "fixtures: FAILED",
+            builder.clone().setting("FIXTURES_DIR", "/no/such/folder"),
+        ),
+    ] {
+        let (code, out, errors) = broken.run().await;
+        assert_eq!(code, 1, "{out}{errors}");
+        assert!(out.contains(fault), "{out}");
+        assert_eq!(
+            out.matches("FAILED").count(),
+            1,
+            "the others are reached: {out}"
+        );
+    }
+    let empty = TestDatabase::create().await;
+    let (code, out, _) = builder.database(&empty.url()).run().await;
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("run `beamline-registry migrate`"), "{out}");
+}
+
+#[tokio::test]
+async fn probes_ask_the_local_daemon() {
+    let mut site = Site::with(&extensions()).await;
+    site.nats.stop().await;
+    let daemon = site.daemon().spawn().await;
+    let addr = daemon.http_addr().await;
+    let probe = |which: &'static str| {
+        let builder = Daemon::builder().arg("probe").arg(which);
+        builder.setting("HTTP_ADDR", &addr).run()
+    };
+    assert_eq!(probe("live").await.0, 0);
+    let (code, _, errors) = probe("ready").await;
+    assert_eq!(code, 1);
+    assert!(errors.contains("nats"), "says what is missing: {errors}");
+    site.nats.start_again().await;
+    daemon.wait_ready().await;
+    assert_eq!(probe("ready").await.0, 0);
+    daemon.sigterm();
+    assert_eq!(daemon.wait_exit(DEADLINE).await, 0);
+    for which in ["live", "ready"] {
+        assert_eq!(probe(which).await.0, 1, "nobody is there");
+    }
+    let off = Daemon::builder()
+        .arg("probe")
+        .arg("live")
+        .setting("HTTP_ADDR", "off");
+    assert_eq!(off.run().await.0, 1);
+}
+
+/// The demo runs a nats-server of its own, so there has to be a program: not with containers.
+#[tokio::test]
+async fn the_demo_leaves_with_success() {
+    if servers::mode() == Mode::Containers {
+        return;
+    }
+    let server = servers::nats_server();
+    let builder = Daemon::builder().env("PATH", server.parent().unwrap().display());
+    let (code, out, errors) = builder.arg("demo").arg("--once").run().await;
+    assert_eq!(code, 0, "{out}{errors}");
+    for word in [
+        "beamline.registry.lookup",
+        "normalize_text",
+        "beamline.ext.pre.normalize_text.v1",
+    ] {
+        assert!(out.contains(word), "{word}: {out}");
+    }
+}
+
+#[tokio::test]
+async fn secrets_may_come_from_files() {
+    let nats = NatsServer::builder()
+        .config(&format!("authorization {{ token: \"{SECRET}\" }}"))
+        .start();
+    let (nats, (database, _sql)) = tokio::join!(nats, migrated());
+    let folder = tempfile::tempdir().unwrap();
+    let secret = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, format!("{text}\n")).unwrap();
+        file.display().to_string()
+    };
+    let daemon = Daemon::builder()
+        .nats(&nats.url())
+        .setting("NATS_TOKEN_FILE", secret("token", SECRET))
+        .setting("DB_URL_FILE", secret("url", &database.url()))
+        .setting("SOURCE", "database")
+        .spawn()
+        .await;
+    daemon.wait_ready().await;
+    let both = Daemon::builder().setting("NATS_TOKEN", SECRET);
+    let (code, _, errors) = both
+        .setting("NATS_TOKEN_FILE", secret("token", SECRET))
+        .run()
+        .await;
+    assert_eq!(code, 64);
+    assert!(
+        errors.contains("NATS_TOKEN_FILE") && !errors.contains(SECRET),
+        "{errors}"
+    );
+}
+
+#[tokio::test]
+async fn the_log_is_json_without_secrets_and_payloads() {
+    let nats = NatsServer::builder()
+        .config(&format!("authorization {{ token: \"{SECRET}\" }}"))
+        .start()
+        .await;
+    let (database, _sql) = migrated().await;
+    let daemon = Daemon::builder()
+        .nats(&nats.url())
+        .setting("NATS_TOKEN", SECRET)
+        .setting("LOG", "debug,beamline_registry=trace")
+        .setting("SOURCE", "database")
+        .database(&database.url())
+        .spawn()
+        .await;
+    daemon.wait_ready().await;
+    let options = async_nats::ConnectOptions::with_token(SECRET.to_owned());
+    let client = options.connect(nats.url()).await.unwrap();
+    let client = crate::harness::Client::over(client).await;
+    let private = "a-tenant-nobody-should-read-of";
+    for verb in ["lookup", "explain", "list", "reload"] {
+        let body = serde_json::json!({"id": "plain", "context": {"tenant_id": private}});
+        client
+            .request_json(&crate::site::subject(verb), &body)
+            .await;
+    }
+    daemon.sigterm();
+    assert_eq!(daemon.wait_exit(DEADLINE).await, 0);
+    let log = daemon.log();
+    for line in log.iter().filter(|line| !line.starts_with("watchdog:")) {
+        let entry: Value =
+            serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+        for field in ["timestamp", "level", "message", "target"] {
+            assert!(entry[field].is_string(), "no {field}: {line}");
+        }
+        for secret in [SECRET, "postgres:postgres", private] {
+            assert!(!line.contains(secret), "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn http_can_be_off() {
+    let site = Site::with(&extensions()).await;
+    let daemon = site.daemon().setting("HTTP_ADDR", "off").spawn().await;
+    eventually("it answers all the same", DEADLINE, async || {
+        !site.send("ping", "").await.is_no_responders()
+    })
+    .await;
+    daemon.sigterm();
+    assert_eq!(daemon.wait_exit(DEADLINE).await, 0);
+}
