@@ -79,6 +79,8 @@ async fn documents_have_the_fields_of_the_adr() {
     let stats = ask(&site, "STATS", "one").await;
     let started = text(&stats, "started");
     assert!(humantime::parse_rfc3339(&started).is_ok(), "{started}");
+    let with_microseconds = "2026-01-01T00:00:00.000000Z".len();
+    assert_eq!(started.len(), with_microseconds, "nats-py reads no more");
     let endpoints: Vec<Value> = ENDPOINTS
         .iter()
         .map(|name| {

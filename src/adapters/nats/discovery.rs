@@ -178,7 +178,8 @@ impl Discovery {
                     .unwrap_or(0),
             });
         Stats {
-            started: humantime::format_rfc3339_nanos(self.started_at).to_string(),
+            // Nanoseconds are more than some clients can read.
+            started: humantime::format_rfc3339_micros(self.started_at).to_string(),
             endpoints: endpoints.collect(),
         }
     }

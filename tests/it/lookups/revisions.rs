@@ -1,0 +1,115 @@
+//! Read your own writes, on any sidecar.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::harness::{Client, Daemon, NatsServer};
+use crate::schema::migrated;
+use crate::site::{Site, subject};
+
+#[tokio::test]
+async fn a_write_is_read_on_any_sidecar() {
+    let nats = NatsServer::start().await;
+    let (database, sql) = migrated().await;
+    let sidecar = |name: &str| {
+        let builder = Daemon::builder()
+            .nats(&nats.url())
+            .database(&database.url());
+        builder
+            .setting("SOURCE", "database")
+            .setting("INSTANCE_ID", name)
+            .spawn()
+    };
+    let daemons = [sidecar("one").await, sidecar("two").await];
+    for daemon in &daemons {
+        daemon.wait_ready().await;
+    }
+    let client = Client::connect(&nats.url()).await;
+    for n in 1..=20 {
+        let write = format!(
+            "INSERT INTO extensions (id, type, subject, timeout_ms)
+             VALUES ('a', 'pre', 'beamline.ext.a', {n})
+             ON CONFLICT (id) DO UPDATE SET timeout_ms = excluded.timeout_ms"
+        );
+        sql.batch_execute(&write).await.unwrap();
+        let revision: i64 = sql
+            .query_one("SELECT revision FROM registry_revision", &[])
+            .await
+            .unwrap()
+            .get(0);
+        let request = json!({"id": "a", "min_revision": revision, "wait_ms": 10_000});
+        let many = json!({"ids": ["a"], "min_revision": revision, "wait_ms": 10_000});
+        for name in ["one", "two"] {
+            let at = |verb: &str| subject(&format!("local.{name}.{verb}"));
+            let reply = client.request_json(&at("lookup"), &request).await;
+            let said: i64 = reply.header("Beamline-Revision").unwrap().parse().unwrap();
+            assert!(said >= revision, "{said} < {revision}");
+            let body = reply.ok();
+            assert_eq!(
+                (&body["timeout_ms"], &body["revision"]),
+                (&json!(n), &json!(revision))
+            );
+            for verb in ["lookup", "get", "explain", "list", "stats"] {
+                let reply = client
+                    .request_json(&at(verb), &many_or(&many, &request, verb))
+                    .await;
+                let said: i64 = reply.header("Beamline-Revision").unwrap().parse().unwrap();
+                assert!(said >= revision, "{verb}: {said} < {revision}");
+                reply.ok();
+            }
+        }
+    }
+    client.assert_one_reply_each().await;
+}
+
+#[tokio::test]
+async fn a_revision_that_does_not_come_is_told_in_time() {
+    let (site, _daemon) = Site::served().await;
+    let start = Instant::now();
+    let ask = |wait_ms: u64| {
+        let site = &site;
+        async move {
+            let request = json!({"id": "plain", "min_revision": 5, "wait_ms": wait_ms});
+            (wait_ms, site.ask("lookup", &request).await, start.elapsed())
+        }
+    };
+    for (wait_ms, reply, took) in join_all([0, 1, 200, 1000].map(ask)).await {
+        assert_eq!(reply.error(), (412, "revision_timeout".to_owned()));
+        assert_eq!(reply.details(), json!({"min_revision": 5, "revision": 0}));
+        assert!(
+            took >= Duration::from_millis(wait_ms),
+            "{wait_ms} ms: after {took:?}"
+        );
+    }
+    let start = Instant::now();
+    let reply = site
+        .send("lookup", r#"{"id":"plain","min_revision":1}"#)
+        .await;
+    assert_eq!(reply.error().0, 412);
+    assert!(
+        start.elapsed() >= Duration::from_secs(1),
+        "the default is a second"
+    );
+
+    for verb in ["lookup", "get", "explain", "list", "stats"] {
+        for min_revision in [0, 5] {
+            let request = json!({"id": "plain", "min_revision": min_revision, "wait_ms": 10_001});
+            let reply = site.ask(verb, &request).await;
+            assert_eq!(
+                reply.error(),
+                (400, "invalid_request".to_owned()),
+                "{verb} {request}"
+            );
+            assert_eq!(reply.details()["field"], "wait_ms");
+        }
+    }
+    site.client.assert_one_reply_each().await;
+}
+
+/// `lookup` takes the request for many ids, the other verbs the one for one.
+fn many_or(many: &Value, one: &Value, verb: &str) -> Value {
+    if verb == "lookup" { many } else { one }.clone()
+}
