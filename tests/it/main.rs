@@ -11,6 +11,7 @@
 mod harness;
 mod harness_smoke;
 mod no_miss;
+mod postgres_source;
 mod quarantine;
 mod reload;
 mod rig;

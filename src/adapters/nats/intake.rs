@@ -8,14 +8,17 @@ use std::time::Duration;
 use async_nats::{Client, Message, Subscriber};
 use futures_util::stream::SelectAll;
 use futures_util::{Stream, StreamExt};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::lane::{COMMAND_TIMEOUT, Lane, LaneError};
+use super::patience::within;
 use super::subjects::Route;
 
 /// How long the connection stands still after unsubscribing; see [`Subscribed::drain`].
 const HOLD: Duration = Duration::from_millis(25);
+
+/// Waiting for the token takes a lock, so messages go first; so often a busy stream looks at it.
+const TURNS_PER_CHECK: u32 = 64;
 
 /// Requests, each with the route by which it came.
 pub type Intake = Subscribed<Route>;
@@ -38,6 +41,7 @@ pub struct Subscribed<T> {
     streams: SelectAll<Tagged<T>>,
     drain: CancellationToken,
     draining: bool,
+    turn: u32,
 }
 
 #[derive(Debug)]
@@ -79,15 +83,20 @@ impl<T: Copy + Unpin> Subscribed<T> {
             streams,
             drain,
             draining: false,
+            turn: 0,
         })
     }
 
     /// The next message; `None` when the drain is over and everything accepted was handed out.
     pub async fn next(&mut self) -> Option<(T, Message)> {
         if !self.draining {
-            tokio::select! {
-                message = self.streams.next() => return message,
-                () = self.drain.cancelled() => {}
+            self.turn = self.turn.wrapping_add(1);
+            if !self.turn.is_multiple_of(TURNS_PER_CHECK) || !self.drain.is_cancelled() {
+                tokio::select! {
+                    biased;
+                    message = self.streams.next() => return message,
+                    () = self.drain.cancelled() => {}
+                }
             }
             self.draining = true;
             self.drain().await;
@@ -105,9 +114,9 @@ impl<T: Copy + Unpin> Subscribed<T> {
     /// it before it forgets.
     async fn drain(&mut self) {
         for tagged in self.streams.iter_mut() {
-            let _ = timeout(COMMAND_TIMEOUT, tagged.subscriber.drain()).await;
+            let _ = within(COMMAND_TIMEOUT, tagged.subscriber.drain()).await;
         }
-        let _ = timeout(COMMAND_TIMEOUT, self.client.flush()).await;
+        let _ = within(COMMAND_TIMEOUT, self.client.flush()).await;
         stand_still();
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_nats::{Client, HeaderMap, Message, Subject};
 use bytes::Bytes;
-use tokio::time::timeout;
 
 use super::lane::COMMAND_TIMEOUT;
+use super::patience::within;
 use crate::documents;
 use crate::service::error::RegistryError;
 use crate::service::observe::{DropReason, Observation, Observers};
@@ -22,6 +22,9 @@ const REVISION: &str = "Beamline-Revision";
 const STALE_MS: &str = "Beamline-Stale-Ms";
 /// That `auto` serves fixtures.
 const SOURCE: &str = "Beamline-Source";
+
+/// More than all our headers take; the server's limit counts them.
+const HEADER_ROOM: usize = 256;
 
 /// A successful answer.
 #[derive(Debug)]
@@ -117,50 +120,49 @@ impl Responder {
         self.rules.reply_to(message)
     }
 
-    /// The most bytes that an answer may have on this connection.
+    /// The most bytes that an answer may have on this connection, with room for our headers.
     pub fn max_payload(&self) -> usize {
-        self.client.max_payload()
+        self.client.max_payload().saturating_sub(HEADER_ROOM)
     }
 
     /// Publishes the answer or the error; a failure is counted and ends nothing.
     pub async fn send(&self, reply: Subject, outcome: Result<Answer, RegistryError>) {
+        let outcome = outcome.and_then(|answer| self.sendable(answer));
         match outcome {
-            // The most frequent reply by far carries no header: a header costs the server a parse.
+            // The most frequent reply by far carries no header: one costs the server a parse.
             Ok(Answer {
                 body,
                 revision: None,
-            }) if body.len() <= self.max_payload() => match self.status.annotations() {
-                None => self.publish(reply, body).await,
-                Some(_) => self.publish_with(reply, self.annotated(), body).await,
-            },
-            Ok(Answer { body, .. }) if body.len() > self.max_payload() => {
-                let limit_bytes = self.max_payload();
-                self.send_error(
-                    reply,
-                    &RegistryError::PayloadTooLarge {
-                        what: "the reply",
-                        limit_bytes,
-                    },
-                )
-                .await;
+            }) if self.status.annotations().is_none() => {
+                let published = within(COMMAND_TIMEOUT, self.client.publish(reply, body)).await;
+                self.check(matches!(published, Ok(Ok(()))));
             }
             Ok(Answer { body, revision }) => {
                 let mut headers = self.annotated();
                 if let Some(revision) = revision {
                     headers.insert(REVISION, revision.to_string());
                 }
-                self.publish_with(reply, headers, body).await;
+                self.publish(reply, headers, body).await;
             }
-            Err(error) => self.send_error(reply, &error).await,
+            Err(error) => {
+                let mut headers = self.annotated();
+                headers.insert(ERROR_CODE, error.number().to_string());
+                headers.insert(ERROR, error.title());
+                self.publish(reply, headers, documents::error::error(&error))
+                    .await;
+            }
         }
     }
 
-    async fn send_error(&self, reply: Subject, error: &RegistryError) {
-        let mut headers = self.annotated();
-        headers.insert(ERROR_CODE, error.number().to_string());
-        headers.insert(ERROR, error.title());
-        self.publish_with(reply, headers, documents::error::error(error))
-            .await;
+    fn sendable(&self, answer: Answer) -> Result<Answer, RegistryError> {
+        let limit_bytes = self.max_payload();
+        if answer.body.len() <= limit_bytes {
+            return Ok(answer);
+        }
+        Err(RegistryError::PayloadTooLarge {
+            what: "the reply",
+            limit_bytes,
+        })
     }
 
     fn annotated(&self) -> HeaderMap {
@@ -176,14 +178,9 @@ impl Responder {
         headers
     }
 
-    async fn publish(&self, reply: Subject, body: Bytes) {
-        let published = timeout(COMMAND_TIMEOUT, self.client.publish(reply, body)).await;
-        self.check(matches!(published, Ok(Ok(()))));
-    }
-
-    async fn publish_with(&self, reply: Subject, headers: HeaderMap, body: Bytes) {
+    async fn publish(&self, reply: Subject, headers: HeaderMap, body: Bytes) {
         let publishing = self.client.publish_with_headers(reply, headers, body);
-        let published = timeout(COMMAND_TIMEOUT, publishing).await;
+        let published = within(COMMAND_TIMEOUT, publishing).await;
         self.check(matches!(published, Ok(Ok(()))));
     }
 
