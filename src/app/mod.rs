@@ -146,8 +146,8 @@ async fn start_serving(
 }
 
 async fn shut_down(server: Server, settings: &Settings, shared: &Shared) {
-    info!("draining");
     shared.readiness.drain();
+    info!("draining");
     let given_up = server.shut_down(settings.limits.shutdown_grace).await;
     if given_up > 0 {
         error!(
