@@ -99,7 +99,7 @@ async fn every_column_arrives_where_it_belongs() {
         (Some(300), Some(4), 6)
     );
     assert_eq!(v9.config.as_ref().unwrap().as_str(), r#"{"c":9}"#);
-    assert_eq!(v9.metadata.as_ref().unwrap().as_str(), r#"{"m": 9}"#);
+    assert_eq!(v9.metadata.as_ref().unwrap().as_str(), r#"{"m":9}"#);
     assert!(v9.routing_rules.is_some() && v9.rollout.is_some() && !v9.enabled);
     assert_eq!(v9.provenance.created_by.as_deref(), Some("bob"));
 
