@@ -27,7 +27,9 @@ pub(crate) struct Echo {
 pub(crate) async fn start(nats: &NatsServer, bytes: usize) -> Process {
     let echo = stage::role("echo", &["echo", &nats.url(), &bytes.to_string()]).await;
     let line = |line: &str| (line == "subscribed").then_some(());
-    echo.wait_line("its subscription", crate::harness::DEADLINE, line).await.unwrap();
+    echo.wait_line("its subscription", crate::harness::DEADLINE, line)
+        .await
+        .unwrap();
     echo
 }
 
@@ -36,14 +38,21 @@ pub(crate) fn main(echo: &Echo) {
     Runtime::new().unwrap().block_on(async {
         let client = async_nats::connect(&echo.url).await.unwrap();
         let body = Bytes::from(vec![b'x'; echo.bytes]);
-        let by_subject = tokio::spawn(answer(client.clone(), format!("{PREFIX}.lookup.*"), body.clone()));
+        let by_subject = tokio::spawn(answer(
+            client.clone(),
+            format!("{PREFIX}.lookup.*"),
+            body.clone(),
+        ));
         answer(client, format!("{PREFIX}.lookup"), body).await;
         by_subject.await.unwrap();
     });
 }
 
 async fn answer(client: async_nats::Client, subject: String, body: Bytes) {
-    let mut requests = client.queue_subscribe(subject, QUEUE_GROUP.to_owned()).await.unwrap();
+    let mut requests = client
+        .queue_subscribe(subject, QUEUE_GROUP.to_owned())
+        .await
+        .unwrap();
     client.flush().await.unwrap();
     println!("subscribed");
     while let Some(request) = requests.next().await {

@@ -13,9 +13,9 @@ use beamline_registry::domain::policy::Policy;
 use beamline_registry::domain::quarantine::Quarantine;
 use beamline_registry::domain::subject::SubjectPattern;
 use beamline_registry::service::lookup::Lookups;
+use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
-use rand::SeedableRng;
 
 use super::options::Options;
 use super::records;
@@ -35,14 +35,21 @@ pub(crate) fn measure(options: &Options, report: &mut Report) {
     let mut get = Vec::new();
     let mut one = Vec::new();
     for _ in 0..options.rounds {
-        get.push(nanoseconds_each(&ids, |id| catalog.get(black_box(id)).is_some()));
+        get.push(nanoseconds_each(&ids, |id| {
+            catalog.get(black_box(id)).is_some()
+        }));
         one.push(nanoseconds_each(&ids, |id| {
             black_box(lookups.one(black_box(id), None, Context::default())).is_ok()
         }));
     }
     let what = format!("catalog get in process, {} ids", records::CATALOG);
     report.line(what, Asked::AtMost(100.0), median(get), "ns");
-    report.line("lookup in process, choice and reply included", Asked::Nothing, median(one), "ns");
+    report.line(
+        "lookup in process, choice and reply included",
+        Asked::Nothing,
+        median(one),
+        "ns",
+    );
 }
 
 fn nanoseconds_each(ids: &[String], read: impl Fn(&str) -> bool) -> f64 {
@@ -65,7 +72,9 @@ fn catalog() -> Arc<Catalog> {
     };
     let (catalog, mut writer) = Catalog::new();
     writer.apply(Change {
-        upserts: (0..records::CATALOG).map(|number| entry(number, &policy)).collect(),
+        upserts: (0..records::CATALOG)
+            .map(|number| entry(number, &policy))
+            .collect(),
         removals: Vec::new(),
         quarantine: Quarantine::default(),
         source: ActiveSource::Fixtures,
@@ -84,5 +93,8 @@ fn entry(number: usize, policy: &Policy) -> Arc<Entry> {
         metadata: Some(&records::metadata(number)),
         ..ExtensionDraft::default()
     };
-    Arc::new(Entry::new(draft.check(policy).unwrap(), &documents::lookup::prepare))
+    Arc::new(Entry::new(
+        draft.check(policy).unwrap(),
+        &documents::lookup::prepare,
+    ))
 }

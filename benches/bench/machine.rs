@@ -11,7 +11,10 @@ use crate::harness::servers;
 /// Describes this machine, and the servers where they run as processes.
 pub(crate) async fn describe(stage: &Stage) -> Value {
     let database = stage.database.connect().await;
-    let row = database.query_one("SHOW server_version", &[]).await.unwrap();
+    let row = database
+        .query_one("SHOW server_version", &[])
+        .await
+        .unwrap();
     json!({
         "cpu": cpu(),
         "cores": std::thread::available_parallelism().map_or(0, usize::from),
@@ -50,7 +53,10 @@ fn proc_value(path: &str, name: &str) -> Option<String> {
 
 /// What a program prints; `None` where it is missing or fails.
 fn output(program: impl AsRef<Path>, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program.as_ref()).args(arguments).output().ok()?;
+    let output = Command::new(program.as_ref())
+        .args(arguments)
+        .output()
+        .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.trim().to_owned())
 }

@@ -33,14 +33,28 @@ pub(crate) async fn measure(stage: &Stage, options: &Options, report: &mut Repor
         duration: options.step,
         extensions: records::CATALOG,
     };
-    load::run(&job).await.assert_right(report, "lookups before memory is read");
-    report.line("resident memory after load", Asked::Nothing, resident_mb(&daemon), "MB");
+    load::run(&job)
+        .await
+        .assert_right(report, "lookups before memory is read");
+    report.line(
+        "resident memory after load",
+        Asked::Nothing,
+        resident_mb(&daemon),
+        "MB",
+    );
 }
 
 /// In millions of bytes, as `ps` knows it on Linux and macOS.
 fn resident_mb(daemon: &Daemon) -> f64 {
     let pid = daemon.pid().to_string();
-    let output = Command::new("ps").args(["-o", "rss=", "-p", &pid]).output().unwrap();
-    let kib: f64 = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+    let output = Command::new("ps")
+        .args(["-o", "rss=", "-p", &pid])
+        .output()
+        .unwrap();
+    let kib: f64 = String::from_utf8(output.stdout)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
     kib * 1024.0 / 1e6
 }

@@ -82,7 +82,8 @@ impl Part {
 impl Options {
     /// What to measure, in order.
     pub(crate) fn parts(&self) -> impl Iterator<Item = Part> {
-        let wanted = |part: &Part| self.only.is_empty() || self.only.iter().any(|o| o == part.name());
+        let wanted =
+            |part: &Part| self.only.is_empty() || self.only.iter().any(|o| o == part.name());
         Part::ALL.into_iter().filter(wanted)
     }
 
@@ -99,7 +100,12 @@ impl Options {
             rounds: rounds.unwrap_or(if quick { 2 } else { 5 }),
             step: Duration::from_secs_f64(seconds.unwrap_or(if quick { 0.5 } else { 3.0 })),
             quick,
-            only: matches.get_many("only").into_iter().flatten().cloned().collect(),
+            only: matches
+                .get_many("only")
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect(),
         }
     }
 }
@@ -124,17 +130,48 @@ fn command() -> Command {
     let parts = PossibleValuesParser::new(Part::ALL.map(Part::name));
     Command::new("bench")
         .about("What the registry costs, measured on this machine")
-        .arg(Arg::new("quick").long("quick").action(ArgAction::SetTrue).help("A run of a minute"))
-        .arg(Arg::new("rounds").long("rounds").value_parser(value_parser!(usize)))
-        .arg(Arg::new("seconds").long("seconds").value_parser(value_parser!(f64)))
-        .arg(Arg::new("only").long("only").value_delimiter(',').value_parser(parts))
+        .arg(
+            Arg::new("quick")
+                .long("quick")
+                .action(ArgAction::SetTrue)
+                .help("A run of a minute"),
+        )
+        .arg(
+            Arg::new("rounds")
+                .long("rounds")
+                .value_parser(value_parser!(usize)),
+        )
+        .arg(
+            Arg::new("seconds")
+                .long("seconds")
+                .value_parser(value_parser!(f64)),
+        )
+        .arg(
+            Arg::new("only")
+                .long("only")
+                .value_delimiter(',')
+                .value_parser(parts),
+        )
         // Cargo adds it.
-        .arg(Arg::new("bench").long("bench").action(ArgAction::SetTrue).hide(true))
+        .arg(
+            Arg::new("bench")
+                .long("bench")
+                .action(ArgAction::SetTrue)
+                .hide(true),
+        )
         .subcommand(
             Command::new("echo")
                 .hide(true)
                 .arg(Arg::new("url").required(true))
-                .arg(Arg::new("bytes").required(true).value_parser(value_parser!(usize))),
+                .arg(
+                    Arg::new("bytes")
+                        .required(true)
+                        .value_parser(value_parser!(usize)),
+                ),
         )
-        .subcommand(Command::new("load").hide(true).arg(Arg::new("job").required(true)))
+        .subcommand(
+            Command::new("load")
+                .hide(true)
+                .arg(Arg::new("job").required(true)),
+        )
 }

@@ -33,7 +33,9 @@ const METADATA: &str = r#"jsonb_build_object(
     'max_payload_size', 262144, 'max_in_flight', 64)"#;
 
 fn filled(template: &str, number: &str, generation: &str) -> String {
-    template.replace("{number}", number).replace("{generation}", generation)
+    template
+        .replace("{number}", number)
+        .replace("{generation}", generation)
 }
 
 /// Inserts the first `count` extensions, generation 0.
@@ -68,7 +70,10 @@ pub(crate) async fn touch(database: &Client, first: usize, count: usize, generat
 /// Lets changes of this session pass without triggers: no revision, no notification. Only a full
 /// reload can find them.
 pub(crate) async fn hide_changes(database: &Client) {
-    database.batch_execute("SET session_replication_role = replica").await.unwrap();
+    database
+        .batch_execute("SET session_replication_role = replica")
+        .await
+        .unwrap();
 }
 
 /// `config` of extension `number`, for a catalog without database.

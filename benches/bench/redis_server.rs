@@ -13,7 +13,9 @@ pub(crate) struct RedisServer {
 impl RedisServer {
     /// Starts it; `None` where there is no `redis-server`.
     pub(crate) async fn start() -> Option<Self> {
-        let installed = std::process::Command::new("redis-server").arg("--version").output();
+        let installed = std::process::Command::new("redis-server")
+            .arg("--version")
+            .output();
         installed.ok()?;
         let port = ports::free_port();
         let mut command = Process::command(Path::new("redis-server"), "KILL", None);
@@ -21,8 +23,14 @@ impl RedisServer {
         command.args(["--save", "", "--appendonly", "no"]);
         let process = Process::spawn("redis-server", command).await;
         let accepts = |line: &str| line.contains("eady to accept connections").then_some(());
-        process.wait_line("its start", DEADLINE, accepts).await.unwrap();
-        Some(Self { _process: process, port })
+        process
+            .wait_line("its start", DEADLINE, accepts)
+            .await
+            .unwrap();
+        Some(Self {
+            _process: process,
+            port,
+        })
     }
 
     /// `redis://127.0.0.1:<port>`.

@@ -77,13 +77,36 @@ async fn change_and_reload(client: &Client, database: &Database, reload: usize) 
 fn tell(report: &mut Report, with: &[Outcome], without: &[Outcome], reloads: usize, updated: u64) {
     let wrong: u64 = with.iter().map(|outcome| outcome.wrong).sum();
     let what = |figure| format!("{reloads} full reloads under {RATE} lookups a second: {figure}");
-    report.line(what("records updated"), Asked::AtLeast((reloads * ROWS) as f64), updated as f64, "");
-    report.line(what("missing or torn"), Asked::AtMost(0.0), wrong as f64, "");
+    report.line(
+        what("records updated"),
+        Asked::AtLeast((reloads * ROWS) as f64),
+        updated as f64,
+        "",
+    );
+    report.line(
+        what("missing or torn"),
+        Asked::AtMost(0.0),
+        wrong as f64,
+        "",
+    );
     let p99 = |outcomes: &[Outcome]| median(outcomes.iter().map(|o| o.p99_us)) / 1e3;
     report.line(what("p99"), Asked::Nothing, p99(with), "ms");
-    report.line(what("p99 without reloads"), Asked::Nothing, p99(without), "ms");
-    let ratios = with.iter().zip(without).map(|(with, without)| with.p99_us / without.p99_us);
-    report.line(what("p99 against without"), Asked::AtMost(1.5), median(ratios), "");
+    report.line(
+        what("p99 without reloads"),
+        Asked::Nothing,
+        p99(without),
+        "ms",
+    );
+    let ratios = with
+        .iter()
+        .zip(without)
+        .map(|(with, without)| with.p99_us / without.p99_us);
+    report.line(
+        what("p99 against without"),
+        Asked::AtMost(1.5),
+        median(ratios),
+        "",
+    );
     for outcome in with.iter().chain(without) {
         outcome.assert_right(report, "lookups under reloads");
     }

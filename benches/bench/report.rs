@@ -58,8 +58,19 @@ impl Report {
     }
 
     /// Adds a figure.
-    pub(crate) fn line(&mut self, what: impl Into<String>, asked: Asked, measured: f64, unit: &'static str) {
-        let line = Line { what: what.into(), asked, measured, unit };
+    pub(crate) fn line(
+        &mut self,
+        what: impl Into<String>,
+        asked: Asked,
+        measured: f64,
+        unit: &'static str,
+    ) {
+        let line = Line {
+            what: what.into(),
+            asked,
+            measured,
+            unit,
+        };
         eprintln!("  {}: {}", line.what, line.shown());
         self.lines.push(line);
     }
@@ -93,7 +104,11 @@ impl Report {
         }
         let path = self.write();
         println!("{}", path.display());
-        if self.wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        if self.wrong.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
     }
 
     fn figures(&self) -> Table {
@@ -104,7 +119,12 @@ impl Report {
                 Some(true) => "yes",
                 Some(false) => "NO",
             };
-            table.add_row([line.what.as_str(), &line.shown_asked(), &line.shown(), verdict]);
+            table.add_row([
+                line.what.as_str(),
+                &line.shown_asked(),
+                &line.shown(),
+                verdict,
+            ]);
         }
         table
     }
@@ -136,7 +156,9 @@ impl Line {
     }
 
     fn shown(&self) -> String {
-        format!("{} {}", number(self.measured), self.unit).trim_end().to_owned()
+        format!("{} {}", number(self.measured), self.unit)
+            .trim_end()
+            .to_owned()
     }
 
     fn shown_asked(&self) -> String {
@@ -166,7 +188,7 @@ impl Line {
 /// An empty table with a header.
 pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::ASCII_MARKDOWN).set_header(header);
+    table.load_style(presets::ASCII_MARKDOWN).set_header(header);
     table
 }
 
@@ -192,8 +214,17 @@ fn thousands(value: f64) -> String {
 }
 
 fn machine_line(machine: &Value) -> String {
-    let shown = machine.as_object().into_iter().flatten().map(|(name, value)| {
-        format!("{name}: {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-    });
+    let shown = machine
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| {
+            format!(
+                "{name}: {}",
+                value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned)
+            )
+        });
     shown.collect::<Vec<_>>().join(", ")
 }

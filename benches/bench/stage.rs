@@ -25,7 +25,11 @@ impl Stage {
         let nats = NatsServer::builder().jetstream().start().await;
         let postgres = Postgres::private().await;
         let database = database(&postgres, extensions).await;
-        Self { nats, database, postgres }
+        Self {
+            nats,
+            database,
+            postgres,
+        }
     }
 
     /// How the daemon is started on this stage.

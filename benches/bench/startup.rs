@@ -16,7 +16,12 @@ pub(crate) async fn measure(stage: &Stage, options: &Options, report: &mut Repor
         times.push(ms(start_to_ready(stage).await));
     }
     let what = format!("start to ready, {} extensions", records::CATALOG);
-    report.line(what, Asked::AtMost(500.0), median(times.iter().copied()), "ms");
+    report.line(
+        what,
+        Asked::AtMost(500.0),
+        median(times.iter().copied()),
+        "ms",
+    );
     report.raw("startup_ms", times.into());
 }
 

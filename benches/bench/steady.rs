@@ -50,7 +50,12 @@ pub(crate) async fn measure(stage: &Stage, options: &Options, report: &mut Repor
     };
 
     let what = |figure| format!("{RATE} lookups a second for {duration:?} under changes: {figure}");
-    report.line(what("answered a second"), Asked::AtLeast(RATE as f64), outcome.per_second, "");
+    report.line(
+        what("answered a second"),
+        Asked::AtLeast(RATE as f64),
+        outcome.per_second,
+        "",
+    );
     report.line(what("misses"), Asked::AtMost(0.0), outcome.wrong as f64, "");
     report.line(what("p99"), Asked::Nothing, outcome.p99_us / 1e3, "ms");
     report.line(what("max"), Asked::Nothing, outcome.max_us / 1e3, "ms");

@@ -16,7 +16,15 @@ const QUIET_SYNCS: u64 = 5;
 
 /// Measures both sizes.
 pub(crate) async fn measure(stage: &Stage, options: &Options, report: &mut Report) {
-    full(stage, &stage.database, records::CATALOG, 100.0, options, report).await;
+    full(
+        stage,
+        &stage.database,
+        records::CATALOG,
+        100.0,
+        options,
+        report,
+    )
+    .await;
     let large = stage::database(&stage.postgres, LARGE).await;
     full(stage, &large, LARGE, 1000.0, options, report).await;
     nothing_changed(stage, report).await;
@@ -48,9 +56,24 @@ async fn full(
     }
     let what = |figure| format!("full sync of {extensions}: {figure}");
     let raw = json!({ "first": first, "nothing_new": same, "all_changed": changed });
-    report.line(what("first load"), Asked::AtMost(limit_ms), median(first), "ms");
-    report.line(what("nothing new"), Asked::AtMost(limit_ms), median(same), "ms");
-    report.line(what("every row changed"), Asked::AtMost(limit_ms), median(changed), "ms");
+    report.line(
+        what("first load"),
+        Asked::AtMost(limit_ms),
+        median(first),
+        "ms",
+    );
+    report.line(
+        what("nothing new"),
+        Asked::AtMost(limit_ms),
+        median(same),
+        "ms",
+    );
+    report.line(
+        what("every row changed"),
+        Asked::AtMost(limit_ms),
+        median(changed),
+        "ms",
+    );
     report.raw(&format!("sync_{extensions}_ms"), raw);
 }
 
@@ -67,7 +90,11 @@ async fn reload(client: &Client, updated: usize) -> f64 {
 /// Rows that Postgres read from the tables of definitions while syncs found nothing new.
 async fn nothing_changed(stage: &Stage, report: &mut Report) {
     let database = stage.database.connect().await;
-    let daemon = stage.daemon().setting("SYNC_INTERVAL_SECONDS", "200ms").spawn().await;
+    let daemon = stage
+        .daemon()
+        .setting("SYNC_INTERVAL_SECONDS", "200ms")
+        .spawn()
+        .await;
     daemon.wait_ready().await;
     let client = stage.client().await;
     let before = (rows_read(&database).await, loads(&client).await);
@@ -79,7 +106,12 @@ async fn nothing_changed(stage: &Stage, report: &mut Report) {
     drop(daemon);
     let rows = rows_read(&database).await - before.0;
     let rows_each = rows as f64 / loads as f64;
-    report.line("rows of definitions read by a sync without news", Asked::AtMost(0.0), rows_each, "");
+    report.line(
+        "rows of definitions read by a sync without news",
+        Asked::AtMost(0.0),
+        rows_each,
+        "",
+    );
 }
 
 async fn loads(client: &Client) -> u64 {
@@ -87,7 +119,8 @@ async fn loads(client: &Client) -> u64 {
 }
 
 async fn rows_read(database: &tokio_postgres::Client) -> i64 {
-    let sum = "SELECT pg_stat_clear_snapshot(), sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint
+    let sum =
+        "SELECT pg_stat_clear_snapshot(), sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint
         FROM pg_stat_user_tables
         WHERE relname IN ('extensions', 'extension_versions', 'extension_instances')";
     database.query_one(sum, &[]).await.unwrap().get(1)

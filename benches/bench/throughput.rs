@@ -96,15 +96,30 @@ fn contestants(
         contestants.push(("Redis GET", Target::Redis { url: redis.url() }));
     }
     let bucket = stores::BUCKET.to_owned();
-    contestants.push(("JetStream KV get", Target::KeyValue { url: stage.nats.url(), bucket }));
-    contestants.push(("Postgres select", Target::Postgres { url: stage.database.url() }));
+    contestants.push((
+        "JetStream KV get",
+        Target::KeyValue {
+            url: stage.nats.url(),
+            bucket,
+        },
+    ));
+    contestants.push((
+        "Postgres select",
+        Target::Postgres {
+            url: stage.database.url(),
+        },
+    ));
     contestants
 }
 
 fn ratios(outcomes: &Outcomes, report: &mut Report) {
     for (registry, echo) in RIVALS {
         for level in LEVELS {
-            let rounds = || outcomes[&(registry, level)].iter().zip(&outcomes[&(echo, level)]);
+            let rounds = || {
+                outcomes[&(registry, level)]
+                    .iter()
+                    .zip(&outcomes[&(echo, level)])
+            };
             let rate = median(rounds().map(|(ours, bare)| ours.per_second / bare.per_second));
             let p99 = median(rounds().map(|(ours, bare)| ours.p99_us / bare.p99_us));
             let what = format!("{registry}, {level} in flight, against the echo");

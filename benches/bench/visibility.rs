@@ -34,7 +34,12 @@ pub(crate) async fn measure(stage: &Stage, options: &Options, report: &mut Repor
     }
     let what = |figure| format!("commit to visible, {changes} changes: {figure}");
     report.line(what("p50"), Asked::Nothing, percentile(&times, 0.5), "ms");
-    report.line(what("p99"), Asked::AtMost(10.0), percentile(&times, 0.99), "ms");
+    report.line(
+        what("p99"),
+        Asked::AtMost(10.0),
+        percentile(&times, 0.99),
+        "ms",
+    );
     report.line(what("max"), Asked::Nothing, percentile(&times, 1.0), "ms");
     report.raw("visibility_ms", json!(times));
 }

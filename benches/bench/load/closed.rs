@@ -20,7 +20,9 @@ struct Slot {
 
 /// Runs `job` with `in_flight` requests at a time.
 pub(super) async fn run(job: &Job, in_flight: usize) -> Outcome {
-    let Target::Nats { url, form, .. } = &job.target else { panic!("not over NATS") };
+    let Target::Nats { url, form, .. } = &job.target else {
+        panic!("not over NATS")
+    };
     let requests = Requests::new(&job.target, job.extensions);
     let mut random = requests::random();
     let (sender, mut inbox) = inbox::connect(url).await;
@@ -33,7 +35,9 @@ pub(super) async fn run(job: &Job, in_flight: usize) -> Outcome {
             request: random.random_range(0..requests.len()),
             sent: Instant::now(),
         };
-        sender.send(requests.get(slot.request), slot.reply_to.clone()).await;
+        sender
+            .send(requests.get(slot.request), slot.reply_to.clone())
+            .await;
         slots.push(slot);
     }
 
@@ -54,7 +58,9 @@ pub(super) async fn run(job: &Job, in_flight: usize) -> Outcome {
         }
         slot.request = random.random_range(0..requests.len());
         slot.sent = Instant::now();
-        sender.send(requests.get(slot.request), slot.reply_to.clone()).await;
+        sender
+            .send(requests.get(slot.request), slot.reply_to.clone())
+            .await;
     }
     tally.wrong(open as u64, || "no answer".to_owned());
     tally.outcome()

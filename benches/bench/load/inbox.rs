@@ -28,7 +28,9 @@ impl Sender {
 
     /// Sends a request.
     pub(super) async fn send(&self, request: &Request, reply_to: Subject) {
-        let Request { subject, payload, .. } = request;
+        let Request {
+            subject, payload, ..
+        } = request;
         self.client
             .publish_with_reply(subject.clone(), reply_to, payload.clone())
             .await

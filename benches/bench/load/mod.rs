@@ -43,7 +43,12 @@ pub(crate) struct Job {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Target {
     /// Requests under a subject prefix.
-    Nats { url: String, prefix: String, form: Form, check: Check },
+    Nats {
+        url: String,
+        prefix: String,
+        form: Form,
+        check: Check,
+    },
     /// `get` from a JetStream bucket.
     KeyValue { url: String, bucket: String },
     /// `GET`, pipelined on one connection.
@@ -110,19 +115,28 @@ impl Running {
     /// Returns when its clock runs: connected, and about to send.
     pub(crate) async fn sending(&self) {
         let line = |line: &str| (line == "sending").then_some(());
-        self.process.wait_line("its first request", DEADLINE, line).await.unwrap();
+        self.process
+            .wait_line("its first request", DEADLINE, line)
+            .await
+            .unwrap();
     }
 
     /// What it counted, at its end.
     pub(crate) async fn finish(self) -> Outcome {
         let outcome = |line: &str| serde_json::from_str(line).ok();
-        self.process.wait_line("an outcome", self.deadline, outcome).await.unwrap()
+        self.process
+            .wait_line("an outcome", self.deadline, outcome)
+            .await
+            .unwrap()
     }
 }
 
 /// The generator itself.
 pub(crate) fn main(job: &Job) {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let outcome = runtime.block_on(async {
         match (&job.target, job.pace) {
             (Target::Nats { .. }, Pace::InFlight(in_flight)) => closed::run(job, in_flight).await,

@@ -40,7 +40,9 @@ impl Schedule {
 
 /// Runs `job` at `rate` requests a second; whole thousands.
 pub(super) async fn run(job: &Job, rate: u64) -> Outcome {
-    let Target::Nats { url, .. } = &job.target else { panic!("not over NATS") };
+    let Target::Nats { url, .. } = &job.target else {
+        panic!("not over NATS")
+    };
     let requests = Arc::new(Requests::new(&job.target, job.extensions));
     let (sender, mut inbox) = inbox::connect(url).await;
     let mut tally = Tally::start(job, 1);
@@ -66,7 +68,11 @@ pub(super) async fn run(job: &Job, rate: u64) -> Outcome {
         };
         let number = inbox::number(&message);
         let request = Schedule::request(number, requests.len());
-        tally.answered(schedule.due(number), Instant::now(), requests.verdict(request, &message));
+        tally.answered(
+            schedule.due(number),
+            Instant::now(),
+            requests.verdict(request, &message),
+        );
         answered += 1;
     }
     tally.wrong(schedule.total - answered, || "no answer".to_owned());
@@ -77,7 +83,9 @@ pub(super) async fn run(job: &Job, rate: u64) -> Outcome {
 #[expect(clippy::disallowed_methods, reason = "a thread that does nothing else")]
 fn send(schedule: &Schedule, sender: &Sender, requests: &Requests, runtime: &Handle) {
     for number in 0..schedule.total {
-        let pause = schedule.due(number).saturating_duration_since(Instant::now());
+        let pause = schedule
+            .due(number)
+            .saturating_duration_since(Instant::now());
         if !pause.is_zero() {
             thread::sleep(pause);
         }

@@ -34,12 +34,21 @@ pub(super) fn random() -> SmallRng {
 impl Requests {
     /// Requests about the first `extensions` extensions.
     pub(super) fn new(target: &Target, extensions: usize) -> Self {
-        let Target::Nats { prefix, form, check, .. } = target else {
+        let Target::Nats {
+            prefix,
+            form,
+            check,
+            ..
+        } = target
+        else {
             panic!("{target:?} takes no such requests");
         };
         let mut random = random();
         let request = |number| request(prefix, *form, number, extensions, &mut random);
-        Self { requests: (0..extensions).map(request).collect(), check: *check }
+        Self {
+            requests: (0..extensions).map(request).collect(),
+            check: *check,
+        }
     }
 
     /// How many there are.
@@ -61,7 +70,11 @@ impl Requests {
                 Check::Record => self.get(number).answered_by(body),
                 Check::Whole => self.get(number).answered_by(body) && is_whole(body),
             };
-        if right { Ok(()) } else { Err(complaint(&self.get(number).records, message)) }
+        if right {
+            Ok(())
+        } else {
+            Err(complaint(&self.get(number).records, message))
+        }
     }
 }
 
@@ -73,22 +86,34 @@ impl Request {
             [record] => body.starts_with(record.as_bytes()),
             records => {
                 let mut rest = body;
-                records.iter().all(|record| match memmem::find(rest, record.as_bytes()) {
-                    Some(at) => {
-                        rest = &rest[at + record.len()..];
-                        true
-                    }
-                    None => false,
-                })
+                records
+                    .iter()
+                    .all(|record| match memmem::find(rest, record.as_bytes()) {
+                        Some(at) => {
+                            rest = &rest[at + record.len()..];
+                            true
+                        }
+                        None => false,
+                    })
             }
         }
     }
 }
 
-fn request(prefix: &str, form: Form, number: usize, extensions: usize, random: &mut SmallRng) -> Request {
+fn request(
+    prefix: &str,
+    form: Form,
+    number: usize,
+    extensions: usize,
+    random: &mut SmallRng,
+) -> Request {
     let id = records::id(number);
     let (subject, body, ids) = match form {
-        Form::Json => (format!("{prefix}.lookup"), format!(r#"{{"id":"{id}"}}"#), vec![id]),
+        Form::Json => (
+            format!("{prefix}.lookup"),
+            format!(r#"{{"id":"{id}"}}"#),
+            vec![id],
+        ),
         Form::Subject => (format!("{prefix}.lookup.{id}"), String::new(), vec![id]),
         Form::Many => {
             let others = (1..MANY).map(|_| records::id(random.random_range(0..extensions)));
@@ -98,7 +123,11 @@ fn request(prefix: &str, form: Form, number: usize, extensions: usize, random: &
         }
     };
     let records = ids.iter().map(|id| format!(r#"{{"id":"{id}","#)).collect();
-    Request { subject: subject.into(), payload: body.into(), records }
+    Request {
+        subject: subject.into(),
+        payload: body.into(),
+        records,
+    }
 }
 
 #[derive(Deserialize)]
@@ -113,12 +142,15 @@ struct Generation {
 }
 
 fn is_whole(body: &[u8]) -> bool {
-    serde_json::from_slice(body)
-        .is_ok_and(|Generations { config, metadata }| config == metadata)
+    serde_json::from_slice(body).is_ok_and(|Generations { config, metadata }| config == metadata)
 }
 
 fn complaint(records: &[String], message: &Message) -> String {
     let body = String::from_utf8_lossy(&message.payload);
     let body: String = body.chars().take(300).collect();
-    format!("{:?} was answered with status {:?}, {body}", records.first(), message.status)
+    format!(
+        "{:?} was answered with status {:?}, {body}",
+        records.first(),
+        message.status
+    )
 }

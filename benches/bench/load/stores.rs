@@ -23,7 +23,10 @@ pub(super) async fn run(job: &Job, in_flight: usize) -> Outcome {
     match &job.target {
         Target::KeyValue { url, bucket } => {
             let client = async_nats::connect(url).await.unwrap();
-            let bucket = async_nats::jetstream::new(client).get_key_value(bucket).await.unwrap();
+            let bucket = async_nats::jetstream::new(client)
+                .get_key_value(bucket)
+                .await
+                .unwrap();
             let get = async |_, id: &str| Ok(bucket.get(id).await.map_err(text)?.is_some());
             work(job, in_flight, get).await
         }

@@ -34,7 +34,10 @@ impl Outcome {
     pub(crate) fn assert_right(&self, report: &mut Report, what: &str) {
         if self.wrong > 0 {
             let first = self.first_wrong.as_deref().unwrap_or_default();
-            report.wrong(format!("{what}: {} wrong or missing, the first: {first}", self.wrong));
+            report.wrong(format!(
+                "{what}: {} wrong or missing, the first: {first}",
+                self.wrong
+            ));
         }
     }
 }

@@ -25,18 +25,25 @@ pub(super) struct Stored {
 pub(super) async fn fill(stage: &Stage, redis: Option<&RedisServer>) -> Stored {
     let client = stage.client().await;
     let ask = async |id: String| {
-        let reply = client.request(&format!("{PREFIX}.lookup"), id.clone()).await;
+        let reply = client
+            .request(&format!("{PREFIX}.lookup"), id.clone())
+            .await;
         assert_eq!(reply.ok()["id"], *id, "the registry serves {id}");
         (id, reply.payload)
     };
-    let records: Vec<(String, Bytes)> =
-        stream::iter(records::ids(records::CATALOG)).map(ask).buffer_unordered(AT_ONCE).collect().await;
+    let records: Vec<(String, Bytes)> = stream::iter(records::ids(records::CATALOG))
+        .map(ask)
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
     fill_key_value(&stage.nats.url(), &records).await;
     if let Some(redis) = redis {
         fill_redis(&redis.url(), &records).await;
     }
     let bytes: usize = records.iter().map(|(_, record)| record.len()).sum();
-    Stored { reply_bytes: bytes / records.len() }
+    Stored {
+        reply_bytes: bytes / records.len(),
+    }
 }
 
 async fn fill_key_value(url: &str, records: &[(String, Bytes)]) {
