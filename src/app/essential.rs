@@ -17,7 +17,11 @@ pub(super) struct Essential {
 
 impl Essential {
     pub(super) fn new() -> Self {
-        Self { tasks: JoinSet::new(), alive: Vec::new(), stop: CancellationToken::new() }
+        Self {
+            tasks: JoinSet::new(),
+            alive: Vec::new(),
+            stop: CancellationToken::new(),
+        }
     }
 
     /// A token that is cancelled when the tasks should end.

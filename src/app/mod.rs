@@ -19,10 +19,11 @@ use crate::adapters::nats::lane::LaneError;
 use crate::adapters::nats::server::{self as nats, Links, Server};
 use crate::adapters::{fixtures, http, postgres};
 use crate::config::Settings;
+use crate::domain::catalog::CatalogWriter;
 use crate::service::readiness::Part;
 use crate::service::reload::ReloadHandle;
 use essential::Essential;
-use shared::Shared;
+use shared::{Loose, Shared};
 
 /// Why the daemon could not start or go on.
 #[derive(Debug, Error)]
@@ -47,13 +48,19 @@ pub enum DaemonError {
 /// Only what no waiting can mend.
 pub async fn serve(settings: Settings, stop: impl Future<Output = ()>) -> Result<(), DaemonError> {
     let mut stop = std::pin::pin!(stop);
-    let (shared, events) = Shared::new(&settings);
+    let (shared, Loose { writer, events }) = Shared::new(&settings);
     let mut essential = Essential::new();
 
     start_http(&settings, &shared, &mut essential).await?;
-    let reload = start_sources(&settings, &shared, &mut essential)?;
+    let reload = start_sources(&settings, &shared, writer, &mut essential)?;
     let instance_id = &settings.identity.instance_id;
-    let links = nats::connect(&settings.nats, instance_id, &shared.status, &shared.observers).await?;
+    let links = nats::connect(
+        &settings.nats,
+        instance_id,
+        &shared.status,
+        &shared.observers,
+    )
+    .await?;
     let layout = shared::layout(&settings);
     essential.adopt("events", links.publish_events(events, layout));
 
@@ -87,9 +94,16 @@ async fn start_http(
     shared: &Shared,
     essential: &mut Essential,
 ) -> Result<(), DaemonError> {
-    let Some(addr) = settings.http.addr else { return Ok(()) };
-    let listener = TcpListener::bind(addr).await.map_err(|e| DaemonError::Http(addr, e))?;
-    essential.spawn("http", http::serve(listener, shared.http_state(), essential.stopped()));
+    let Some(addr) = settings.http.addr else {
+        return Ok(());
+    };
+    let listener = TcpListener::bind(addr)
+        .await
+        .map_err(|e| DaemonError::Http(addr, e))?;
+    essential.spawn(
+        "http",
+        http::serve(listener, shared.http_state(), essential.stopped()),
+    );
     Ok(())
 }
 
@@ -97,10 +111,11 @@ async fn start_http(
 fn start_sources(
     settings: &Settings,
     shared: &Shared,
+    writer: CatalogWriter,
     essential: &mut Essential,
 ) -> Result<ReloadHandle, DaemonError> {
     let stopped = essential.stopped();
-    let (reloader, reload) = shared.reloader(settings)?;
+    let (reloader, reload) = shared.reloader(settings, writer)?;
     essential.spawn("reload", reloader.run(stopped.clone()));
     if let Some(listener) = shared.listener(settings, reload.clone())? {
         essential.spawn("listener", listener.run(stopped.clone()));
@@ -135,6 +150,9 @@ async fn shut_down(server: Server, settings: &Settings, shared: &Shared) {
     shared.readiness.drain();
     let given_up = server.shut_down(settings.limits.shutdown_grace).await;
     if given_up > 0 {
-        error!(requests = given_up, "answered shutting_down at the end of the grace period");
+        error!(
+            requests = given_up,
+            "answered shutting_down at the end of the grace period"
+        );
     }
 }

@@ -1,8 +1,6 @@
 //! What the parts of the daemon share, and how each part is made from it.
 
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicU64;
 
 use rand::distr::{Alphanumeric, SampleString};
 
@@ -15,7 +13,7 @@ use crate::adapters::nats::subjects::Layout;
 use crate::adapters::nats::verbs::{Administration, Verbs};
 use crate::adapters::postgres::{Listener, Pool, PostgresSource, Reports, SetupError};
 use crate::adapters::telemetry::log::LogObserver;
-use crate::adapters::telemetry::metrics::Metrics;
+use crate::adapters::telemetry::metrics::{Metrics, Sources};
 use crate::config::Settings;
 use crate::documents;
 use crate::documents::event::Envelopes;
@@ -29,7 +27,7 @@ use crate::service::read::Reads;
 use crate::service::readiness::Readiness;
 use crate::service::reload::{Parts, ReloadHandle, Reloader};
 use crate::service::stats::Stats;
-use crate::service::status::Status;
+use crate::service::status::{Status, millis};
 
 /// Length of the random text that sets a boot's event ids apart from the last boot's.
 const BOOT_ID: usize = 8;
@@ -43,14 +41,18 @@ pub(super) struct Shared {
     pub(super) readiness: Arc<Readiness>,
     lookups: Arc<Lookups>,
     stats: Arc<Stats>,
-    reply_rules: Arc<ReplyRules>,
-    overloaded: Arc<AtomicU64>,
     metrics: Arc<Metrics>,
 }
 
+/// What has one owner only, and is waiting for it.
+pub(super) struct Loose {
+    pub(super) writer: CatalogWriter,
+    pub(super) events: EventQueue,
+}
+
 impl Shared {
-    /// Everything that exists before anything runs; the events wait for a connection.
-    pub(super) fn new(settings: &Settings) -> (Self, CatalogWriter, EventQueue) {
+    /// Everything that exists before anything runs.
+    pub(super) fn new(settings: &Settings) -> (Self, Loose) {
         let (catalog, writer) = Catalog::new();
         let status = Arc::new(Status::new(mode(settings), settings.source.sync_interval));
         let environment = settings.identity.environment.clone();
@@ -58,6 +60,115 @@ impl Shared {
         let instance_id = settings.identity.instance_id.clone();
         let boot = Alphanumeric.sample_string(&mut rand::rng(), BOOT_ID);
         let (event_observer, events) = events::channel(Envelopes::new(&instance_id, boot));
+        let metrics = Arc::new(Metrics::new(Sources {
+            catalog: Arc::clone(&catalog),
+            status: Arc::clone(&status),
+            lookups: Arc::clone(&lookups),
+        }));
+        let observers = Observers::new(vec![
+            Box::new(LogObserver::default()),
+            Box::new(metrics.observer()),
+            Box::new(event_observer),
+        ]);
+        let stats = Stats::new(
+            Arc::clone(&catalog),
+            Arc::clone(&status),
+            Arc::clone(&lookups),
+            instance_id,
+        );
+        let shared = Self {
+            catalog,
+            status,
+            progress: Progress::default(),
+            observers,
+            readiness: Arc::default(),
+            lookups,
+            stats: Arc::new(stats),
+            metrics,
+        };
+        (shared, Loose { writer, events })
+    }
+
+    /// The owner of the catalog's writer, and the way to reach it.
+    pub(super) fn reloader(
+        &self,
+        settings: &Settings,
+        writer: CatalogWriter,
+    ) -> Result<(Reloader<PostgresSource, FixturesSource>, ReloadHandle), SetupError> {
+        let policy = policy(settings);
+        let database = match uses_database(settings) {
+            None => None,
+            Some(database) => {
+                let pool = Pool::new(database, &settings.identity.instance_id)?;
+                Some(PostgresSource::new(
+                    Arc::new(pool),
+                    Arc::new(policy.clone()),
+                ))
+            }
+        };
+        let folder = settings.source.fixtures_dir.clone();
+        Ok(Reloader::new(Parts {
+            writer,
+            prepare: Arc::new(documents::lookup::prepare),
+            database,
+            fixtures: uses_fixtures(settings).then(|| FixturesSource::new(folder, policy)),
+            status: Arc::clone(&self.status),
+            progress: self.progress.clone(),
+            observers: self.observers.clone(),
+            sync_interval: settings.source.sync_interval,
+        }))
+    }
+
+    /// The ear for changes in the database, where there is one.
+    pub(super) fn listener(
+        &self,
+        settings: &Settings,
+        reload: ReloadHandle,
+    ) -> Result<Option<Listener>, SetupError> {
+        let Some(database) = uses_database(settings) else {
+            return Ok(None);
+        };
+        let (status, observers) = (Arc::clone(&self.status), self.observers.clone());
+        let reports = Reports {
+            reload,
+            status,
+            observers,
+        };
+        Listener::new(database, &settings.identity.instance_id, reports).map(Some)
+    }
+
+    /// What the HTTP server shows.
+    pub(super) fn http_state(&self) -> http::State {
+        let metrics = Arc::clone(&self.metrics);
+        http::State {
+            readiness: Arc::clone(&self.readiness),
+            status: Arc::clone(&self.status),
+            render_metrics: Arc::new(move || metrics.render()),
+        }
+    }
+
+    /// What the NATS side needs to serve.
+    pub(super) fn nats_parts(&self, settings: &Settings, reload: ReloadHandle) -> nats::Parts {
+        let reads = Reads::new(Arc::clone(&self.catalog), Arc::clone(&self.lookups));
+        let prefixes = settings.subjects.reply_prefixes.clone();
+        nats::Parts {
+            layout: layout(settings),
+            reply_rules: Arc::new(ReplyRules::new(prefixes, self.observers.clone())),
+            lookups: Arc::clone(&self.lookups),
+            verbs: Arc::new(Verbs {
+                reads,
+                stats: Arc::clone(&self.stats),
+                reload,
+                progress: self.progress.clone(),
+                administration: Administration {
+                    enabled: settings.admin.enabled,
+                    require_actor_subject: settings.admin.require_actor_subject,
+                },
+            }),
+            progress: self.progress.clone(),
+            status: Arc::clone(&self.status),
+            observers: self.observers.clone(),
+        }
     }
 }
 
@@ -66,5 +177,38 @@ fn mode(settings: &Settings) -> SourceMode {
     match settings.source.mode {
         SourceMode::Auto if settings.database.is_none() => SourceMode::Fixtures,
         mode => mode,
+    }
+}
+
+fn uses_database(settings: &Settings) -> Option<&crate::config::DatabaseSettings> {
+    settings
+        .database
+        .as_ref()
+        .filter(|_| mode(settings) != SourceMode::Fixtures)
+}
+
+/// Whether files may ever be served.
+pub(super) fn uses_fixtures(settings: &Settings) -> bool {
+    mode(settings) != SourceMode::Database
+}
+
+/// Where this deployment's subjects begin.
+pub(super) fn layout(settings: &Settings) -> Layout {
+    Layout {
+        prefix: settings.subjects.prefix.as_str().to_owned(),
+        queue_group: settings.subjects.queue_group.clone(),
+        instance_id: settings.identity.instance_id.clone(),
+    }
+}
+
+/// What this deployment allows an extension to be.
+fn policy(settings: &Settings) -> Policy {
+    let own = format!("{}.", settings.subjects.prefix);
+    let replies = settings.subjects.reply_prefixes.iter().cloned();
+    Policy {
+        allowed_subjects: settings.subjects.allowed.clone(),
+        forbidden_prefixes: replies.chain([own, "$".to_owned()]).collect(),
+        max_timeout_ms: u32::try_from(millis(settings.limits.max_timeout)).unwrap_or(u32::MAX),
+        max_retries: settings.limits.max_retries,
     }
 }

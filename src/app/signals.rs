@@ -18,7 +18,10 @@ impl Signals {
     /// What the operating system says.
     pub fn catch() -> io::Result<Self> {
         let terminate = signal(SignalKind::terminate())?;
-        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     /// Waits for the next of them.

@@ -25,10 +25,12 @@ enum Failure {
 /// Migrates, or only says whether that is needed.
 pub(super) async fn run(settings: &Settings, what: Migrate) -> ExitCode {
     let Some(database) = &settings.database else {
-        err("no database is configured: set EXTENSION_REGISTRY_DB_URL or EXTENSION_REGISTRY_DB_HOST");
+        err(
+            "no database is configured: set EXTENSION_REGISTRY_DB_URL or EXTENSION_REGISTRY_DB_HOST",
+        );
         return ExitCode::from(super::EX_USAGE);
     };
-    let session = Session::open(&database.listen, &settings.identity.instance_id, "migrate").await;
+    let session = Session::open(&database.listen, &settings.identity.instance_id).await;
     let result = match session {
         Ok(mut session) => work(&mut session, what).await,
         Err(error) => Err(error.into()),
@@ -46,20 +48,33 @@ async fn work(session: &mut Session, what: Migrate) -> Result<ExitCode, Failure>
     if what.check {
         let state = schema_state(session.client()).await?;
         out(&state.to_string());
-        return Ok(if state.is_usable() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        return Ok(if state.is_usable() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        });
     }
     let applied = migrate::migrate(session.client_mut(), LOCK_WAIT).await?;
     for migration in &applied {
-        out(&format!("applied V{} {}", migration.version, migration.name));
+        out(&format!(
+            "applied V{} {}",
+            migration.version, migration.name
+        ));
     }
     if applied.is_empty() {
         out(&schema_state(session.client()).await?.to_string());
     }
     if what.seed {
-        out(&format!("added {} seed extensions", migrate::seed(session.client()).await?));
+        out(&format!(
+            "added {} seed extensions",
+            migrate::seed(session.client()).await?
+        ));
     }
     if what.new_epoch {
-        out(&format!("new epoch {}", migrate::new_epoch(session.client()).await?));
+        out(&format!(
+            "new epoch {}",
+            migrate::new_epoch(session.client()).await?
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,9 +2,17 @@
 
 mod arguments;
 mod check;
+mod demo;
+mod log;
+mod migrate;
 mod output;
+mod probe;
+mod reach;
+mod serve;
 
+use std::error::Error;
 use std::ffi::OsString;
+use std::process::ExitCode;
 
 use clap::ArgMatches;
 use thiserror::Error;
@@ -96,6 +104,43 @@ impl UsageError {
             Self::Configuration(faults) => err(&faults.to_string()),
         }
     }
+}
+
+/// Does what was asked for, on a runtime of its own.
+pub fn run(invocation: Invocation) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            err(&format!("cannot start the runtime: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(async {
+        match invocation.command {
+            Command::Serve => serve::run(invocation).await,
+            Command::Demo { once } => demo::run(invocation.settings, once).await,
+            Command::Migrate(what) => migrate::run(&invocation.settings, what).await,
+            Command::Check => reach::run(&invocation).await,
+            Command::Probe(which) => probe::run(&invocation.settings, which).await,
+        }
+    });
+    // Whatever blocks a thread now is not worth waiting for.
+    runtime.shutdown_background();
+    code
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 /// Understands `args`, the program's name first.

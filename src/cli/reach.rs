@@ -29,7 +29,11 @@ pub(super) async fn run(invocation: &Invocation) -> ExitCode {
     if settings.source.mode != SourceMode::Database {
         all &= report("fixtures", fixtures(settings).await);
     }
-    if all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if all {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn report(what: &str, outcome: Result<String, String>) -> bool {
@@ -43,15 +47,21 @@ fn report(what: &str, outcome: Result<String, String>) -> bool {
 async fn nats(settings: &Settings) -> Result<String, String> {
     let connecting = connect::try_once(&settings.nats, &settings.identity.instance_id);
     let connected = timeout(PATIENCE, connecting).await;
-    connected.map_err(|_| "no answer".to_owned())?.map_err(|error| chain(&error))
+    connected
+        .map_err(|_| "no answer".to_owned())?
+        .map_err(|error| chain(&error))
 }
 
 async fn postgres(settings: &Settings, database: &DatabaseSettings) -> Result<String, String> {
     let instance_id = &settings.identity.instance_id;
     let mut found = Vec::new();
-    for (endpoint, name) in [(&database.pool, "check"), (&database.listen, "check listen")] {
-        let session = Session::open(endpoint, instance_id, name).await.map_err(|e| chain(&e))?;
-        let state = schema_state(session.client()).await.map_err(|error| chain(&error))?;
+    for endpoint in [&database.pool, &database.listen] {
+        let session = Session::open(endpoint, instance_id)
+            .await
+            .map_err(|e| chain(&e))?;
+        let state = schema_state(session.client())
+            .await
+            .map_err(|error| chain(&error))?;
         if !state.is_usable() {
             return Err(format!("{state}: run `beamline-registry migrate`"));
         }

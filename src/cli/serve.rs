@@ -12,7 +12,9 @@ use crate::app::signals::Signals;
 
 /// Serves until a signal; a second one ends the process at once.
 pub(super) async fn run(invocation: Invocation) -> ExitCode {
-    let Invocation { settings, warnings, .. } = invocation;
+    let Invocation {
+        settings, warnings, ..
+    } = invocation;
     if let Err(code) = start_log(&settings.logging) {
         return code;
     }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::{source_name, time, to_bytes};
+use super::{time, to_bytes};
 use crate::domain::catalog::ActiveSource;
 use crate::service::observe::Observation;
 
@@ -86,7 +86,7 @@ impl Envelopes {
                 "registry_reloaded",
                 Reloaded {
                     trigger: trigger.as_str(),
-                    active_source: source_name(*source),
+                    active_source: source.as_str(),
                     added: counts.added,
                     updated: counts.updated,
                     removed: counts.removed,
@@ -106,8 +106,8 @@ impl Envelopes {
         self.wrap(
             "source_changed",
             SourceChanged {
-                from: source_name(from),
-                to: source_name(to),
+                from: from.as_str(),
+                to: to.as_str(),
             },
         )
     }

@@ -20,7 +20,6 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::domain::catalog::ActiveSource;
 use crate::domain::json::JsonObject;
 
 static EMPTY_OBJECT: LazyLock<Box<RawValue>> = LazyLock::new(|| {
@@ -44,15 +43,6 @@ fn raw(object: &JsonObject) -> &RawValue {
 
 fn time(at: SystemTime) -> String {
     humantime::format_rfc3339_micros(at).to_string()
-}
-
-/// The name of a source in documents.
-pub fn source_name(source: ActiveSource) -> &'static str {
-    match source {
-        ActiveSource::None => "none",
-        ActiveSource::Fixtures => "fixtures",
-        ActiveSource::Database => "database",
-    }
 }
 
 /// A digest as it is shown: 16 hexadecimal digits.

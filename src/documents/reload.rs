@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::{source_name, to_bytes};
+use super::to_bytes;
 use crate::service::reload::ReloadReport;
 
 #[derive(Serialize)]
@@ -26,6 +26,6 @@ pub fn reloaded(report: &ReloadReport) -> Bytes {
         total: report.total,
         duration_ms: super::stats::milliseconds(report.duration),
         revision: report.revision,
-        active_source: source_name(report.source),
+        active_source: report.source.as_str(),
     })
 }

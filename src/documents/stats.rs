@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::{digest, source_name, time, to_bytes};
+use super::{digest, time, to_bytes};
 use crate::service::stats::Figures;
 use crate::service::status::millis;
 
@@ -68,7 +68,7 @@ pub fn stats(figures: &Figures<'_>) -> Bytes {
     let faults = figures.quarantine.faults();
     to_bytes(&Stats {
         source: figures.mode.as_str(),
-        active_source: source_name(figures.head.source),
+        active_source: figures.head.source.as_str(),
         revision: figures.head.revision,
         epoch: figures.head.epoch.as_deref(),
         digest: digest(figures.head.digest),

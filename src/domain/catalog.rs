@@ -234,9 +234,6 @@ impl CatalogWriter {
         let mut digest = old_head
             .digest
             .wrapping_sub(catalog.quarantine.load().digest());
-        for old in entries.values().flatten() {
-            digest = digest.wrapping_sub(old.extension().digest);
-        }
         let mut counts = Counts::default();
         catalog.before.store(Some(Arc::new(Before {
             sequence,
@@ -250,20 +247,23 @@ impl CatalogWriter {
             match pinned.insert(entry.extension().id.clone(), Arc::clone(&entry)) {
                 Some(old) => {
                     counts.updated += 1;
+                    digest = digest.wrapping_sub(old.extension().digest);
                     listing.remove(old.extension());
                 }
                 None => counts.added += 1,
             }
             listing.insert(entry);
         }
+        // Before the removals: an id that becomes faulty is at no moment unknown.
+        digest = digest.wrapping_add(change.quarantine.digest());
+        catalog.quarantine.store(Arc::new(change.quarantine));
         for id in &change.removals {
             if let Some(gone) = pinned.remove(id) {
                 counts.removed += 1;
+                digest = digest.wrapping_sub(gone.extension().digest);
                 listing.remove(gone.extension());
             }
         }
-        digest = digest.wrapping_add(change.quarantine.digest());
-        catalog.quarantine.store(Arc::new(change.quarantine));
         catalog.head.store(Arc::new(Head {
             source: change.source,
             epoch: change.epoch,
@@ -279,3 +279,7 @@ impl CatalogWriter {
 #[cfg(test)]
 #[path = "catalog_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "catalog_threads_tests.rs"]
+mod threads_tests;

@@ -156,7 +156,7 @@ impl ExtensionDraft<'_> {
 
 impl VersionDraft<'_> {
     /// Checks every field. Without `enabled`, a version with rules or a rollout takes part, one
-    /// without does not: it would take over all traffic.
+    /// without (or with `{}`, which matches everything) does not: it would take over all traffic.
     pub fn check(&self, policy: &Policy) -> Checked<Version> {
         let mut check = Check::default();
         let version = check.field("version", VersionName::parse(self.version));
@@ -174,7 +174,8 @@ impl VersionDraft<'_> {
         let (Some(version), Some(subject), Some(priority)) = (version, subject, priority) else {
             return Err(check.faults);
         };
-        let conditional = routing_rules.is_some() || rollout.is_some();
+        let targeted = routing_rules.as_ref().is_some_and(|rules| rules.keys() > 0);
+        let conditional = targeted || rollout.is_some();
         check.done(Version {
             version,
             subject,
@@ -247,7 +248,8 @@ impl Check {
     }
 
     fn rollout(&mut self, text: Option<&str>) -> Option<Rollout> {
-        present(text).and_then(|text| self.field("rollout", Rollout::parse(text)))
+        let given = present(text).filter(|text| text.trim() != "{}");
+        given.and_then(|text| self.field("rollout", Rollout::parse(text)))
     }
 
     fn timeout(&mut self, value: Option<i64>, policy: &Policy) -> Option<u32> {

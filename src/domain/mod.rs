@@ -17,3 +17,6 @@ pub mod routing;
 pub mod rules;
 pub mod subject;
 pub mod version_order;
+
+#[cfg(test)]
+pub(crate) mod testing;

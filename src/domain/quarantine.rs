@@ -1,8 +1,6 @@
 //! Faulty input: set aside, named, and never served.
 
-use std::collections::{BTreeMap, HashMap};
-
-use super::ids::ExtensionId;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// One row, file or entry that cannot be used.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +24,7 @@ pub struct FaultyExtension {
 }
 
 /// Everything that is set aside at one moment.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Quarantine {
     faults: BTreeMap<String, Fault>,
     unserved: HashMap<String, u64>,
@@ -48,12 +46,11 @@ impl Quarantine {
     }
 
     /// What remains when the named extensions were read again and gave `fresh`.
-    pub fn renewed(&self, read_again: &[ExtensionId], fresh: Vec<Fault>) -> Self {
+    pub fn renewed(&self, read_again: &[String], fresh: Vec<Fault>) -> Self {
+        let read_again: HashSet<_> = read_again.iter().collect();
         let stale = |fault: &Fault| {
-            fault
-                .extension
-                .as_ref()
-                .is_some_and(|extension| read_again.iter().any(|id| id.as_str() == extension.id))
+            let extension = fault.extension.as_ref();
+            extension.is_some_and(|extension| read_again.contains(&extension.id))
         };
         Self::new(
             self.faults
@@ -84,5 +81,83 @@ impl Quarantine {
         self.unserved
             .values()
             .fold(0, |sum, digest| sum.wrapping_add(*digest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::fault;
+    use super::*;
+
+    fn origins(quarantine: &Quarantine) -> Vec<&str> {
+        quarantine
+            .faults()
+            .map(|fault| fault.origin.as_str())
+            .collect()
+    }
+
+    /// A fault of one version of a served extension.
+    fn partial(id: &str) -> Fault {
+        Fault {
+            origin: format!("extension_versions/{id}/v2"),
+            reason: "`subject` is empty".into(),
+            extension: Some(FaultyExtension {
+                id: id.into(),
+                unserved_digest: None,
+            }),
+        }
+    }
+
+    /// A file that is no JSON: it belongs to no extension.
+    fn file() -> Fault {
+        Fault {
+            origin: "fixtures/a.json".into(),
+            reason: "is not JSON".into(),
+            extension: None,
+        }
+    }
+
+    #[test]
+    fn only_what_is_not_served_at_all_is_held_and_counted_in_the_digest() {
+        let quarantine = Quarantine::new([fault("a", 3), fault("b", 4), partial("c"), file()]);
+        assert_eq!(quarantine.faults().len(), 4);
+        assert_eq!(quarantine.digest(), 7);
+        let held = ["a", "b", "c", "fixtures/a.json"].map(|id| quarantine.holds(id));
+        assert_eq!(held, [true, true, false, false]);
+        assert_eq!(
+            Quarantine::new([fault("a", u64::MAX), fault("b", 2)]).digest(),
+            1
+        );
+    }
+
+    #[test]
+    fn an_extension_with_several_faults_counts_once() {
+        let second = Fault {
+            origin: "extension_versions/a/v2".into(),
+            ..fault("a", 3)
+        };
+        let quarantine = Quarantine::new([fault("a", 3), second]);
+        assert_eq!((quarantine.faults().len(), quarantine.digest()), (2, 3));
+    }
+
+    #[test]
+    fn renewal_replaces_exactly_what_was_read_again() {
+        let old = Quarantine::new([
+            fault("a", 1),
+            fault("b", 2),
+            fault("no good", 4),
+            partial("c"),
+            file(),
+        ]);
+        let read_again = ["a", "b", "no good"].map(str::to_owned);
+        let renewed = old.renewed(&read_again, vec![fault("b", 8)]);
+        assert_eq!(
+            origins(&renewed),
+            ["extension_versions/c/v2", "extensions/b", "fixtures/a.json"]
+        );
+        assert_eq!(renewed.digest(), 8);
+        assert!(!renewed.holds("a") && !renewed.holds("no good") && renewed.holds("b"));
+        assert!(old.knows(&fault("b", 2)) && !old.knows(&fault("b", 8)));
+        assert_eq!(old.renewed(&[], Vec::new()), old);
     }
 }

@@ -32,8 +32,9 @@ pub struct Everything {
 pub struct Delta {
     /// The database's revision.
     pub revision: u64,
-    /// Every id that was read again, whatever became of it.
-    pub touched: Vec<ExtensionId>,
+    /// Every id that was read again, whatever became of it. As found: a faulty row's id may break
+    /// the rules for ids, and has to be forgotten like any other when the row goes.
+    pub touched: Vec<String>,
     /// The valid records among them; touched ids without one are gone or faulty.
     pub extensions: Vec<Extension>,
     /// What is not valid among them.
@@ -77,7 +78,8 @@ pub fn with_delta(catalog: &Catalog, delta: Delta, prepare: &PrepareReply) -> Ch
         quarantine: catalog.quarantine().renewed(&delta.touched, delta.faults),
         removals: delta
             .touched
-            .into_iter()
+            .iter()
+            .filter_map(|id| ExtensionId::parse(id).ok())
             .filter(|id| !present.contains(id))
             .collect(),
         upserts: differing(catalog, delta.extensions, prepare),
@@ -102,3 +104,7 @@ fn differing(
         .map(|extension| Arc::new(Entry::new(extension, prepare)))
         .collect()
 }
+
+#[cfg(test)]
+#[path = "reconcile_tests.rs"]
+mod tests;

@@ -246,3 +246,7 @@ impl Candidate {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "routing_tests.rs"]
+mod tests;

@@ -32,3 +32,14 @@ pub enum ActiveSource {
     /// Postgres.
     Database,
 }
+
+impl ActiveSource {
+    /// The source's name in documents, events and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Fixtures => "fixtures",
+            Self::Database => "database",
+        }
+    }
+}

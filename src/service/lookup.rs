@@ -56,14 +56,19 @@ impl Lookups {
         &self,
         id: &str,
         version: Option<&str>,
-        context: Context,
+        mut context: Context,
     ) -> Result<Bytes, RegistryError> {
         let entry = self.catalog.get(id);
-        self.answer(id, entry.as_deref(), version, context)
+        if entry.as_deref().is_some_and(Entry::needs_context) {
+            self.complete(&mut context);
+        }
+        self.answer(id, entry.as_deref(), version, &context)
     }
 
     /// The prepared replies for many ids, all of one revision.
     pub fn many(&self, ids: &[&str], context: &Context) -> Many {
+        let mut context = context.clone();
+        self.complete(&mut context);
         let consistent = self.catalog.get_many(ids);
         let mut many = Many {
             found: Vec::new(),
@@ -71,7 +76,7 @@ impl Lookups {
             revision: consistent.revision,
         };
         for (id, entry) in ids.iter().zip(consistent.entries) {
-            match self.answer(id, entry.as_deref(), None, context.clone()) {
+            match self.answer(id, entry.as_deref(), None, &context) {
                 Ok(reply) => many.found.push(reply),
                 Err(error) => many.errors.push(((*id).to_owned(), error)),
             }
@@ -84,14 +89,14 @@ impl Lookups {
         id: &str,
         entry: Option<&Entry>,
         version: Option<&str>,
-        context: Context,
+        context: &Context,
     ) -> Result<Bytes, RegistryError> {
         let Some(entry) = entry else {
             return Err(self.absent(id));
         };
         let chosen = match version {
             Some(version) => choose_version(entry, version)?,
-            None => self.choose(entry, context),
+            None => entry.choose(context),
         };
         match chosen {
             Ok(chosen) => {
@@ -103,13 +108,6 @@ impl Lookups {
                 Err(refused(id, version, refusal))
             }
         }
-    }
-
-    fn choose<'a>(&self, entry: &'a Entry, mut context: Context) -> Result<Chosen<'a>, Refusal> {
-        if entry.needs_context() {
-            self.complete(&mut context);
-        }
-        entry.choose(&context)
     }
 
     /// Adds what the deployment knows about every request.
@@ -162,5 +160,130 @@ pub fn refused(id: &str, version: Option<&str>, refusal: Refusal) -> RegistryErr
     RegistryError::ExtensionNotFound {
         id: id.to_owned(),
         reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::catalog::Change;
+    use crate::domain::extension::{Extension, Version};
+    use crate::domain::quarantine::Quarantine;
+    use crate::domain::testing::{change, context, entry, extension, fault, rules, version};
+    use crate::service::meter::LookupFigures;
+
+    /// `plain`, `off`, `auto_off`, a canary for production, one for acme alone, a faulty one.
+    fn lookups(environment: Option<&str>) -> Lookups {
+        let (catalog, mut writer) = Catalog::new();
+        let canary = Version {
+            routing_rules: rules(r#"{"environment":"prod"}"#),
+            ..version("v2")
+        };
+        let upserts = vec![
+            entry(extension("plain")),
+            entry(Extension {
+                enabled: false,
+                ..extension("off")
+            }),
+            entry(Extension {
+                auto_disabled: true,
+                ..extension("auto_off")
+            }),
+            entry(Extension {
+                versions: vec![canary],
+                ..extension("canary")
+            }),
+            entry(Extension {
+                routing_rules: rules(r#"{"tenant_id":"acme"}"#),
+                ..extension("acme_only")
+            }),
+        ];
+        let quarantine = Quarantine::new([fault("faulty", 1)]);
+        writer.apply(Change {
+            upserts,
+            quarantine,
+            ..change(3)
+        });
+        Lookups::new(catalog, environment.map(str::to_owned))
+    }
+
+    /// The version that serves, or the error's code and what its details say.
+    fn outcome(result: Result<Bytes, RegistryError>) -> String {
+        match result {
+            Ok(reply) => String::from_utf8(reply.to_vec()).unwrap(),
+            Err(RegistryError::ExtensionNotFound { reason, .. }) => reason.as_str().into(),
+            Err(error) => error.code().into(),
+        }
+    }
+
+    #[test]
+    fn one_id_is_served_or_the_reason_given() {
+        let lookups = lookups(None);
+        for (id, version, given, expected) in [
+            ("plain", None, "{}", "v1"),
+            ("plain", Some("v1"), "{}", "v1"),
+            ("plain", Some("v2"), "{}", "version_not_found"),
+            ("plain", Some("no version"), "{}", "invalid_request"),
+            ("off", None, "{}", "disabled"),
+            ("off", Some("v1"), "{}", "disabled"),
+            ("auto_off", None, "{}", "auto_disabled"),
+            ("canary", None, r#"{"environment":"prod"}"#, "v2"),
+            ("canary", None, "{}", "v1"),
+            ("canary", Some("v2"), "{}", "v2"),
+            ("acme_only", None, r#"{"tenant_id":"acme"}"#, "v1"),
+            ("acme_only", None, "{}", "not_targeted"),
+            ("faulty", None, "{}", "quarantined"),
+            ("nobody", None, "{}", "unknown"),
+            ("no id", None, "{}", "invalid_request"),
+        ] {
+            let result = lookups.one(id, version, context(given));
+            assert_eq!(outcome(result), expected, "{id} {version:?} {given}");
+        }
+        let counted = LookupFigures {
+            hits: 6,
+            misses: 1,
+            refused: 6,
+        };
+        assert_eq!(lookups.meter.figures(), counted);
+    }
+
+    #[test]
+    fn the_deployments_environment_stands_in_for_a_missing_one() {
+        let lookups = lookups(Some("prod"));
+        for (given, expected) in [
+            ("{}", "v2"),
+            (r#"{"environment":null}"#, "v2"),
+            (r#"{"environment":"dev"}"#, "v1"),
+        ] {
+            assert_eq!(
+                outcome(lookups.one("canary", None, context(given))),
+                expected
+            );
+            let many = lookups.many(&["canary"], &context(given));
+            assert_eq!(many.found, [expected.as_bytes()], "{given}");
+        }
+    }
+
+    #[test]
+    fn many_ids_are_answered_in_order_each_for_itself() {
+        let lookups = lookups(None);
+        let ids = ["canary", "off", "no id", "plain", "nobody", "plain"];
+        let many = lookups.many(&ids, &context(r#"{"environment":"prod"}"#));
+        assert_eq!(many.found, [&b"v2"[..], b"v1", b"v1"]);
+        let errors: Vec<_> = many
+            .errors
+            .into_iter()
+            .map(|(id, error)| (id, outcome(Err(error))))
+            .collect();
+        let expected = [
+            ("off", "disabled"),
+            ("no id", "invalid_request"),
+            ("nobody", "unknown"),
+        ];
+        assert_eq!(
+            errors,
+            expected.map(|(id, outcome)| (id.to_owned(), outcome.to_owned()))
+        );
+        assert_eq!((many.revision, lookups.revision()), (3, 3));
     }
 }

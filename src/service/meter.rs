@@ -126,3 +126,54 @@ impl LookupFigures {
         (all > 0).then(|| self.hits as f64 / all as f64)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_counts_in_the_first_bucket_that_holds_it() {
+        let histogram = Histogram::default();
+        for ns in [0, 250, 251, 500, 16_384_000, 16_384_001] {
+            histogram.record(Duration::from_nanos(ns));
+        }
+        let figures = histogram.figures();
+        let filled: Vec<_> = figures
+            .buckets
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        assert_eq!(
+            filled,
+            [&(250e-9, 2), &(500e-9, 2), &(0.016_384, 1), &(f64::MAX, 1)]
+        );
+        assert_eq!(figures.count, 6);
+        assert!((figures.sum_seconds - 0.032_769_002).abs() < 1e-12);
+        assert!(figures.buckets.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+
+    #[test]
+    fn refusals_are_neither_hits_nor_misses() {
+        let meter = LookupMeter::default();
+        assert_eq!(
+            meter.figures().hit_rate(),
+            None,
+            "no figure before the first lookup"
+        );
+        meter.refused();
+        assert_eq!(meter.figures().hit_rate(), None);
+        for _ in 0..3 {
+            meter.hit();
+        }
+        meter.miss();
+        assert_eq!(
+            meter.figures(),
+            LookupFigures {
+                hits: 3,
+                misses: 1,
+                refused: 1
+            }
+        );
+        assert_eq!(meter.figures().hit_rate(), Some(0.75));
+    }
+}

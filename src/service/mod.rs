@@ -6,6 +6,7 @@ pub mod observe;
 pub mod source;
 pub mod status;
 pub mod progress;
+pub mod readiness;
 pub mod reload;
 pub mod meter;
 pub mod lookup;

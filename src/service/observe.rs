@@ -142,6 +142,8 @@ pub enum Observation {
         /// Which connection.
         connection: &'static str,
     },
+    /// A request was turned away because too many ran at once.
+    Overloaded,
     /// A request cannot be answered; logged once per cause.
     Dropped {
         /// Why.

@@ -58,7 +58,11 @@ impl Progress {
             return Err(RegistryError::Overloaded);
         };
         let mut applied = self.applied.subscribe();
-        let reached = timeout(wait, applied.wait_for(|revision| revision.unwrap_or(0) >= wanted)).await;
+        let reached = timeout(
+            wait,
+            applied.wait_for(|revision| revision.unwrap_or(0) >= wanted),
+        )
+        .await;
         match reached {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(RegistryError::ShuttingDown),

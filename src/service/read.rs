@@ -156,7 +156,13 @@ impl Reads {
                 let position = entry
                     .candidates()
                     .position(|c| std::ptr::eq(c, chosen.candidate));
-                (position, reason(chosen.candidate.tier()))
+                let reason = if version.is_some() {
+                    // Asked for by name: neither rules nor a rollout were looked at.
+                    Reason::Default
+                } else {
+                    reason(chosen.candidate.tier())
+                };
+                (position, reason)
             }
             Err(Refusal::NotTargeted) => (None, Reason::NotTargeted),
             Err(Refusal::Disabled | Refusal::AutoDisabled) => (None, Reason::Disabled),
@@ -179,3 +185,7 @@ const fn reason(tier: Tier) -> Reason {
         Tier::Default => Reason::Default,
     }
 }
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;

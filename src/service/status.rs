@@ -31,11 +31,11 @@ pub struct Annotations {
 struct Loads {
     count: u64,
     errors: u64,
-    last_error: Option<String>,
     last_reload: Option<LastReload>,
     last_contact: Option<Instant>,
     away_since: Option<Instant>,
     listener: ListenerState,
+    last_error: Option<String>,
 }
 
 /// Shared state of sources and links. Written rarely, read by every reply as one relaxed load.
@@ -63,11 +63,11 @@ impl Status {
             loads: Mutex::new(Loads {
                 count: 0,
                 errors: 0,
-                last_error: None,
                 last_reload: None,
                 last_contact: None,
                 away_since: None,
                 listener: ListenerState::Off,
+                last_error: None,
             }),
         }
     }
@@ -112,10 +112,16 @@ impl Status {
         self.loads().errors += 1;
     }
 
+    /// Notes why a load failed, until one succeeds.
+    pub(super) fn load_failed(&self, error: String) {
+        self.loads().last_error = Some(error);
+    }
+
     /// Notes a load that was applied.
     pub(super) fn applied(&self, changed: bool, duration: Duration, fixtures: bool) {
         let mut loads = self.loads();
         loads.count += 1;
+        loads.last_error = None;
         if changed {
             loads.last_reload = Some(LastReload {
                 at: SystemTime::now(),
@@ -173,20 +179,15 @@ impl Status {
         self.loads().last_contact.map(|contact| contact.elapsed())
     }
 
-    /// Notes the outcome of the last load: what was wrong with it, if anything.
-    pub(super) fn set_last_error(&self, error: Option<String>) {
-        self.loads().last_error = error;
-    }
-
-    /// What was wrong with the last load; `None` after one that succeeded.
-    pub fn last_error(&self) -> Option<String> {
-        self.loads().last_error.clone()
-    }
-
     /// Loads applied, loads failed, and the last load that changed something.
     pub fn load_figures(&self) -> (u64, u64, Option<LastReload>) {
         let loads = self.loads();
         (loads.count, loads.errors, loads.last_reload)
+    }
+
+    /// Why the last load failed; `None` if it did not.
+    pub fn last_error(&self) -> Option<String> {
+        self.loads().last_error.clone()
     }
 
     fn refresh(&self, loads: &Loads) {
@@ -202,4 +203,100 @@ impl Status {
 /// A duration in whole milliseconds.
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(60);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn replies_tell_of_a_database_away_longer_than_the_sync_interval() {
+        let status = Status::new(SourceMode::Database, INTERVAL);
+        assert_eq!((status.database_up(), status.staleness()), (None, None));
+        assert!(
+            status.database_answered(),
+            "it is news that the database is there"
+        );
+        assert!(!status.database_answered());
+        assert_eq!(status.annotations(), None);
+
+        assert!(status.database_failed(), "it is news that it is away");
+        tokio::time::advance(INTERVAL).await;
+        assert!(
+            !status.database_failed(),
+            "it has been away since the first failure"
+        );
+        assert_eq!(
+            (status.database_up(), status.annotations()),
+            (Some(false), None)
+        );
+        tokio::time::advance(SECOND).await;
+        let told = Annotations {
+            stale_ms: Some(61_000),
+            fixtures: false,
+        };
+        assert_eq!(status.annotations(), Some(told));
+        assert_eq!(status.staleness(), Some(INTERVAL + SECOND));
+
+        assert!(status.database_answered());
+        assert_eq!(
+            (status.database_up(), status.annotations()),
+            (Some(true), None)
+        );
+        assert_eq!(status.staleness(), Some(Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fixtures_are_told_of_only_where_a_database_was_hoped_for() {
+        for (mode, told) in [(SourceMode::Auto, true), (SourceMode::Fixtures, false)] {
+            let status = Status::new(mode, INTERVAL);
+            status.applied(true, SECOND, true);
+            assert_eq!(status.annotations().is_some_and(|told| told.fixtures), told);
+            status.applied(true, SECOND, false);
+            assert_eq!(status.annotations(), None);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_load_that_changed_something_is_the_last_reload() {
+        let status = Status::new(SourceMode::Database, INTERVAL);
+        status.applied(true, SECOND, false);
+        status.applied(false, INTERVAL, false);
+        status.fixtures_failed();
+        status.database_failed();
+        let (loads, errors, last) = status.load_figures();
+        assert_eq!((loads, errors), (2, 2));
+        assert_eq!(last.unwrap().duration, SECOND);
+    }
+
+    #[test]
+    fn nats_is_up_while_every_link_is() {
+        let status = Status::new(SourceMode::Fixtures, INTERVAL);
+        for (connection, up, all_up) in [
+            ("main", true, true),
+            ("lookup", false, false),
+            ("main", false, false),
+            ("main", false, false),
+            ("main", true, false),
+            ("lookup", true, true),
+            ("lookup", true, true),
+            ("lookup", false, false),
+        ] {
+            status.nats_link(connection, up);
+            assert_eq!(status.nats_up(), all_up, "{connection} {up}");
+        }
+    }
+
+    #[test]
+    fn the_listener_tells_its_state_before() {
+        let status = Status::new(SourceMode::Database, INTERVAL);
+        assert_eq!(
+            status.set_listener(ListenerState::Listening),
+            ListenerState::Off
+        );
+        assert_eq!(status.listener(), ListenerState::Listening);
+    }
 }

@@ -1,1 +1,104 @@
-//! The http adapter.
+//! The HTTP server: probes and metrics.
+//!
+//! Bounded in connections, in time per request and in bytes. It starts first and ends last, so that
+//! probes are answered while the rest comes and goes.
+
+pub mod probe;
+mod routes;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::service::readiness::Readiness;
+use crate::service::status::Status;
+
+/// Connections at a time; more wait in the system's backlog.
+const MAX_CONNECTIONS: usize = 64;
+/// How long a client may take for a request's head, or stay idle between two requests.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long requests that run at the shutdown may go on.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// The pause after a failed accept, most likely for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+
+/// What the routes answer from.
+#[derive(Clone)]
+pub struct State {
+    /// Whether requests should come.
+    pub readiness: Arc<Readiness>,
+    /// Why the last load failed.
+    pub status: Arc<Status>,
+    /// Makes the page of metrics, as OpenMetrics text.
+    pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+/// Serves on `listener` until `cancel`, then lets running requests finish for a short while.
+pub async fn serve(mut listener: TcpListener, state: State, cancel: CancellationToken) {
+    let addr = listener.local_addr().ok();
+    let addr = addr.map(|addr: SocketAddr| addr.to_string());
+    info!(addr, "http listening");
+    let router = routes::router(state);
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => break,
+            Some(_) = connections.join_next() => {}
+            stream = accept(&mut listener), if connections.len() < MAX_CONNECTIONS => {
+                connections.spawn(answer(stream, router.clone(), &graceful));
+            }
+        }
+    }
+    drop(listener);
+    if timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
+        warn!(
+            connections = connections.len(),
+            "http connections were cut off"
+        );
+    }
+    connections.shutdown().await;
+}
+
+async fn accept(listener: &mut TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => {
+                warn!(%error, "http connection not accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn answer(
+    stream: TcpStream,
+    router: Router,
+    graceful: &GracefulShutdown,
+) -> impl Future<Output = ()> + use<> {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let connection = graceful.watch(connection);
+    async move {
+        if let Err(error) = connection.await {
+            debug!(%error, "http connection ended");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -45,14 +45,25 @@ async fn exchange(addr: SocketAddr, path: &str) -> io::Result<Answer> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut text = String::new();
-    stream.take(MAX_ANSWER_BYTES).read_to_string(&mut text).await?;
+    stream
+        .take(MAX_ANSWER_BYTES)
+        .read_to_string(&mut text)
+        .await?;
     parse(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP"))
 }
 
 fn parse(text: &str) -> Option<Answer> {
     let (head, body) = text.split_once("\r\n\r\n")?;
-    let status = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
-    Some(Answer { status, body: body.to_owned() })
+    let status = head
+        .strip_prefix("HTTP/1.")?
+        .split(' ')
+        .nth(1)?
+        .parse()
+        .ok()?;
+    Some(Answer {
+        status,
+        body: body.to_owned(),
+    })
 }
 
 #[cfg(test)]

@@ -28,6 +28,20 @@ pub struct Purpose {
     pub subscription_capacity: usize,
 }
 
+/// Connects once, to see whether it works; says to which server.
+///
+/// # Errors
+/// No server answers, or none takes us.
+pub async fn try_once(
+    settings: &NatsSettings,
+    instance_id: &str,
+) -> Result<String, async_nats::ConnectError> {
+    let options = options(settings).name(format!("beamline-registry/{instance_id}/check"));
+    let client = options.connect(&settings.servers.0).await?;
+    let server = client.server_info();
+    Ok(format!("{} version {}", server.server_name, server.version))
+}
+
 /// Begins to connect, on the current runtime, and goes on in the background until it succeeds.
 ///
 /// # Errors
@@ -40,22 +54,28 @@ pub async fn connect(
     observers: Observers,
 ) -> Result<Client, async_nats::ConnectError> {
     status.nats_link(purpose.name, false);
-    let mut options = authenticated(&settings.auth)
+    options(settings)
         .name(format!("beamline-registry/{instance_id}/{}", purpose.name))
         .subscription_capacity(purpose.subscription_capacity)
-        .connection_timeout(CONNECT_TIMEOUT)
         .ping_interval(PING_INTERVAL)
         .reconnect_delay_callback(pause)
         .retry_on_initial_connect()
         .skip_subject_validation(true)
-        .event_callback(move |event| notice(purpose.name, event, &status, &observers));
+        .event_callback(move |event| notice(purpose.name, event, &status, &observers))
+        .connect(&settings.servers.0)
+        .await
+}
+
+/// Who we are and how the link is protected.
+fn options(settings: &NatsSettings) -> ConnectOptions {
+    let mut options = authenticated(&settings.auth).connection_timeout(CONNECT_TIMEOUT);
     if let Some(ca) = &settings.tls_ca {
         options = options.add_root_certificates(ca.clone());
     }
     if let Some(client) = &settings.client_certificate {
         options = options.add_client_certificate(client.cert.clone(), client.key.clone());
     }
-    options.connect(&settings.servers.0).await
+    options
 }
 
 /// Doubles from 50 ms and takes a random half to whole of it: a fleet does not return as one.

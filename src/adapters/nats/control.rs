@@ -1,7 +1,6 @@
 //! All verbs but `lookup`: each request is a task, their number is bounded.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use async_nats::Message;
@@ -16,6 +15,7 @@ use super::replies::Responder;
 use super::subjects::Route;
 use super::verbs::Verbs;
 use crate::service::error::RegistryError;
+use crate::service::observe::{Observation, Observers};
 
 /// Requests answered at a time; one more is answered `overloaded`.
 const MAX_CONCURRENT: usize = 1024;
@@ -29,7 +29,7 @@ pub struct ControlServer {
     workers: Handle,
     tasks: TaskTracker,
     permits: Arc<Semaphore>,
-    overloaded: Arc<AtomicU64>,
+    observers: Observers,
     give_up: CancellationToken,
 }
 
@@ -43,6 +43,7 @@ impl ControlServer {
         workers: Handle,
         tasks: TaskTracker,
         give_up: CancellationToken,
+        observers: Observers,
     ) -> Self {
         Self {
             verbs,
@@ -51,14 +52,9 @@ impl ControlServer {
             workers,
             tasks,
             permits: Arc::new(Semaphore::new(MAX_CONCURRENT)),
-            overloaded: Arc::default(),
+            observers,
             give_up,
         }
-    }
-
-    /// Counts requests that were turned away.
-    pub fn overloaded(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.overloaded)
     }
 
     /// Answers requests until the intake is drained.
@@ -74,7 +70,7 @@ impl ControlServer {
             return;
         };
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
-            self.overloaded.fetch_add(1, Ordering::Relaxed);
+            self.observers.observe(&Observation::Overloaded);
             self.responder
                 .send(reply, Err(RegistryError::Overloaded))
                 .await;

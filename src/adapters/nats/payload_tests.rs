@@ -1,1 +1,103 @@
+use super::*;
 
+fn read(payload: &str, subject_id: Option<&str>) -> Result<String, (Option<String>, String)> {
+    let outcome = IdArguments::read(payload.as_bytes(), subject_id)
+        .and_then(|arguments| arguments.id().map(str::to_owned));
+    outcome.map_err(|error| match error {
+        RegistryError::InvalidRequest { field, message } => (field, message),
+        other => panic!("{other:?}"),
+    })
+}
+
+#[test]
+fn an_id_may_come_in_three_ways() {
+    for (payload, subject_id) in [
+        (r#"{"id":"pii_guard"}"#, None),
+        ("pii_guard", None),
+        ("  pii_guard\n", None),
+        ("", Some("pii_guard")),
+        ("{}", Some("pii_guard")),
+        ("pii_guard", Some("pii_guard")),
+        (r#"{"id":"pii_guard","unknown":[1,{}]}"#, Some("pii_guard")),
+        (r#" {"id":"pii_guard"} "#, None),
+    ] {
+        assert_eq!(
+            read(payload, subject_id),
+            Ok("pii_guard".into()),
+            "{payload:?}"
+        );
+    }
+}
+
+#[test]
+fn errors_name_the_field() {
+    for (payload, subject_id, field) in [
+        ("", None, Some("id")),
+        ("{}", None, Some("id")),
+        (r#"{"id":7}"#, None, Some("id")),
+        (r#"{"id":"a"}"#, Some("b"), Some("id")),
+        ("a", Some("b"), Some("id")),
+        (
+            r#"{"id":"a","min_revision":-1}"#,
+            None,
+            Some("min_revision"),
+        ),
+        (r#"{"id":"a","context":[]}"#, None, Some("context")),
+        (r#"{"ids":["a",2]}"#, None, Some("ids[1]")),
+        (r#"{"id":"a""#, None, None),
+        (r#"{"id":"a"} x"#, None, None),
+    ] {
+        let (named, message) = read(payload, subject_id).unwrap_err();
+        assert_eq!(named.as_deref(), field, "{payload}: {message}");
+        assert!(!message.is_empty());
+    }
+    let deep = format!(r#"{{"context":{}1{}}}"#, "[".repeat(500), "]".repeat(500));
+    assert!(read(&deep, None).is_err());
+    assert!(IdArguments::read(b"\xff\xfe", None).is_err());
+}
+
+#[test]
+fn the_context_keeps_what_rules_can_compare() {
+    let payload =
+        br#"{"id":"a","context":{"tenant_id":"t","n":1,"b":true,"x":null,"l":[1],"o":{}}}"#;
+    let context = IdArguments::read(payload, None).unwrap().take_context();
+    for (key, there) in [
+        ("tenant_id", true),
+        ("n", true),
+        ("b", true),
+        ("x", false),
+        ("l", false),
+        ("o", false),
+    ] {
+        assert_eq!(context.get(key).is_some(), there, "{key}");
+    }
+}
+
+#[test]
+fn the_enabled_filter_has_three_values() {
+    let filter = |json: &str| optional_object::<ListArguments>(json.as_bytes()).map(|a| a.enabled);
+    assert_eq!(filter("").unwrap(), None);
+    assert_eq!(
+        filter(r#"{"enabled":false}"#).unwrap(),
+        Some(EnabledFilter(Some(false)))
+    );
+    assert_eq!(
+        filter(r#"{"enabled":"all"}"#).unwrap(),
+        Some(EnabledFilter(None))
+    );
+    let error = filter(r#"{"enabled":"some"}"#).unwrap_err();
+    assert!(
+        matches!(error, RegistryError::InvalidRequest { field: Some(f), .. } if f == "enabled")
+    );
+}
+
+#[test]
+fn reload_refuses_what_it_does_not_know() {
+    assert_eq!(ReloadArguments::read(b"").unwrap().id, None);
+    assert_eq!(
+        ReloadArguments::read(b"pii_guard").unwrap().id.as_deref(),
+        Some("pii_guard")
+    );
+    let error = ReloadArguments::read(br#"{"idd":"x"}"#).unwrap_err();
+    assert_eq!(error.code(), "invalid_request");
+}

@@ -1,7 +1,6 @@
 //! Replies: which subjects may be answered, and how an answer is put on the wire.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_nats::{Client, HeaderMap, Message, Subject};
 use bytes::Bytes;
@@ -56,7 +55,6 @@ impl Answer {
 #[derive(Debug)]
 pub struct ReplyRules {
     prefixes: Vec<String>,
-    dropped: [AtomicU64; DropReason::ALL.len()],
     observers: Observers,
 }
 
@@ -65,7 +63,6 @@ impl ReplyRules {
     pub fn new(prefixes: Vec<String>, observers: Observers) -> Self {
         Self {
             prefixes,
-            dropped: Default::default(),
             observers,
         }
     }
@@ -89,30 +86,11 @@ impl ReplyRules {
         None
     }
 
-    /// How many requests got no answer, by reason.
-    pub fn dropped(&self) -> [(DropReason, u64); DropReason::ALL.len()] {
-        DropReason::ALL.map(|reason| {
-            (
-                reason,
-                self.counter(reason)
-                    .map_or(0, |count| count.load(Ordering::Relaxed)),
-            )
-        })
-    }
-
     fn drop_request(&self, reason: DropReason, reply_prefix: Option<String>) {
-        if let Some(counter) = self.counter(reason) {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
         self.observers.observe(&Observation::Dropped {
             reason,
             reply_prefix,
         });
-    }
-
-    fn counter(&self, reason: DropReason) -> Option<&AtomicU64> {
-        let position = DropReason::ALL.iter().position(|known| *known == reason)?;
-        self.dropped.get(position)
     }
 }
 

@@ -1,11 +1,10 @@
 //! The NATS side as a whole: connect, serve, drain, close.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -43,7 +42,6 @@ const CONTROL: Purpose = Purpose {
 #[derive(Debug)]
 #[expect(missing_docs, reason = "named after what they are")]
 pub struct Parts {
-    pub settings: NatsSettings,
     pub layout: Layout,
     pub reply_rules: Arc<ReplyRules>,
     pub lookups: Arc<Lookups>,
@@ -67,8 +65,7 @@ pub struct Server {
     drain: CancellationToken,
     give_up: CancellationToken,
     tasks: TaskTracker,
-    loops: Vec<JoinHandle<()>>,
-    overloaded: Arc<AtomicU64>,
+    loops: JoinSet<&'static str>,
 }
 
 /// Opens both connections; returns before a server has answered.
@@ -104,6 +101,7 @@ impl Links {
     pub async fn serve(self, parts: Parts) -> Result<Server, LaneError> {
         let (drain, give_up) = (CancellationToken::new(), CancellationToken::new());
         let (endpoints, tasks) = (Arc::new(Endpoints::default()), TaskTracker::new());
+        let mut loops = JoinSet::new();
         let responder = |lane: &Lane| {
             let (rules, status) = (Arc::clone(&parts.reply_rules), Arc::clone(&parts.status));
             Responder::new(lane.client().clone(), rules, status)
@@ -119,7 +117,7 @@ impl Links {
             waiting: tasks.clone(),
             give_up: give_up.clone(),
         };
-        let lookup_loop = self.lookup.runtime().spawn(lookups.run(intake));
+        loops.spawn_on(named("lookups", lookups.run(intake)), self.lookup.runtime());
 
         let others = Verb::ALL.into_iter().filter(|verb| *verb != Verb::Lookup);
         let subscriptions = others.flat_map(|verb| parts.layout.subscriptions(verb));
@@ -131,9 +129,12 @@ impl Links {
             Handle::current(),
             tasks.clone(),
             give_up.clone(),
+            parts.observers,
         );
-        let overloaded = control.overloaded();
-        let control_loop = self.control.runtime().spawn(control.run(intake));
+        loops.spawn_on(
+            named("control", control.run(intake)),
+            self.control.runtime(),
+        );
 
         let questions = Question::subjects(&parts.layout.instance_id).into_iter();
         let subscriptions = questions.map(|(subject, tag)| Subscription {
@@ -148,18 +149,19 @@ impl Links {
             started_at: parts.verbs.stats.started_at(),
             responder: responder(&self.control),
         };
-        let discovery_loop = self.control.runtime().spawn(discovery.run(intake));
+        loops.spawn_on(
+            named("discovery", discovery.run(intake)),
+            self.control.runtime(),
+        );
 
         self.lookup.round_trip().await?;
         self.control.round_trip().await?;
-        let loops = vec![lookup_loop, control_loop, discovery_loop];
         Ok(Server {
             links: self,
             drain,
             give_up,
             tasks,
             loops,
-            overloaded,
         })
     }
 
@@ -169,20 +171,26 @@ impl Links {
     }
 }
 
+async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {
+    task.await;
+    name
+}
+
 impl Server {
-    /// Requests that were turned away because too many ran at once.
-    pub fn overloaded(&self) -> u64 {
-        self.overloaded.load(Ordering::Relaxed)
+    /// Waits until one of the loops ends, which none does before the drain.
+    pub async fn death(&mut self) -> &'static str {
+        match self.loops.join_next().await {
+            Some(Ok(name)) => name,
+            _ => "NATS",
+        }
     }
 
     /// Takes no more requests, finishes what was accepted within `grace`, answers `shutting_down`
     /// to what remains, and closes. Returns how many requests had to be given up.
-    pub async fn shut_down(self, grace: Duration) -> usize {
+    pub async fn shut_down(mut self, grace: Duration) -> usize {
         let deadline = Instant::now() + grace;
         self.drain.cancel();
-        for serving in self.loops {
-            let _ = timeout_at(deadline, serving).await;
-        }
+        while let Ok(Some(_)) = timeout_at(deadline, self.loops.join_next()).await {}
         self.tasks.close();
         let finished = timeout_at(deadline, self.tasks.wait()).await.is_ok();
         let given_up = if finished { 0 } else { self.tasks.len() };

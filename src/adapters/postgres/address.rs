@@ -18,6 +18,8 @@ pub enum Purpose {
     Listen,
     /// Queries.
     Pool,
+    /// A command that is not the daemon.
+    Command,
 }
 
 impl Purpose {
@@ -25,6 +27,7 @@ impl Purpose {
         match self {
             Self::Listen => "listen",
             Self::Pool => "pool",
+            Self::Command => "command",
         }
     }
 

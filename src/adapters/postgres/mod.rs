@@ -13,6 +13,7 @@ pub mod migrate;
 mod pool;
 mod rows;
 pub mod schema;
+pub mod session;
 mod snapshot;
 mod source;
 mod tls;

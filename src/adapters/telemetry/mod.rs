@@ -1,1 +1,7 @@
-//! The telemetry adapter.
+//! The log and the metrics: two readers of what the process observes.
+
+pub mod log;
+pub mod metrics;
+
+mod collector;
+mod repeats;

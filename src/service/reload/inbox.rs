@@ -148,6 +148,11 @@ impl Inbox {
     /// The next reason to load. A hint given during a load is still there after it.
     pub(super) async fn next(&mut self) -> Wake {
         loop {
+            // Requests first: hints that never pause must not keep one waiting, while the load of
+            // a request reads what the hints meant as well.
+            if let Ok(first) = self.requests.try_recv() {
+                return self.with_waiting(first);
+            }
             if let Some(hint) = self.take_hint() {
                 return Wake::Hint(hint);
             }
@@ -252,6 +257,20 @@ mod tests {
             let error = answer.await.unwrap().unwrap_err();
             assert_eq!(error.code(), "database_unavailable");
         }
+    }
+
+    #[tokio::test]
+    async fn a_request_is_not_kept_waiting_by_hints_that_never_pause() {
+        let (mut inbox, handle) = pair();
+        let asking = handle.clone();
+        let asked = tokio::spawn(async move { asking.reload(None).await });
+        while handle.requests.capacity() == MAX_REQUESTS {
+            tokio::task::yield_now().await;
+        }
+        handle.hint(Hint::Database);
+        assert!(matches!(inbox.next().await, Wake::Requests(requests) if requests.len() == 1));
+        assert!(matches!(inbox.next().await, Wake::Hint(Hint::Database)));
+        assert_eq!(asked.await.unwrap(), Err(RegistryError::ShuttingDown));
     }
 
     #[tokio::test]

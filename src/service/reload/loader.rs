@@ -16,7 +16,7 @@ use crate::service::progress::Progress;
 use crate::service::source::{Database, Fixtures, Known, Read, SourceError, Want};
 use crate::service::status::{SourceMode, Status};
 
-/// Every so many quiet syncs the digests are compared too: rows can change without a revision,
+/// Every so many syncs the digests are compared too: rows can change without a revision,
 /// under `pg_restore --disable-triggers` for one.
 const SYNCS_PER_DIGEST: u32 = 10;
 
@@ -29,7 +29,7 @@ pub struct Loader<D, F> {
     status: Arc<Status>,
     progress: Progress,
     observers: Observers,
-    quiet_syncs: u32,
+    syncs: u32,
 }
 
 impl<D, F> fmt::Debug for Loader<D, F> {
@@ -50,7 +50,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             status: parts.status,
             progress: parts.progress,
             observers: parts.observers,
-            quiet_syncs: 0,
+            syncs: 0,
         }
     }
 
@@ -62,11 +62,10 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
     ) -> Result<ReloadReport, SourceError> {
         let started = Instant::now();
         let result = self.load_source(trigger, scope).await;
-        self.status
-            .set_last_error(result.as_ref().err().map(ToString::to_string));
         match &result {
             Ok(change) => self.tell_success(trigger, change, started.elapsed()),
             Err(error) => {
+                self.status.load_failed(error.to_string());
                 self.observers.observe(&Observation::LoadFailed {
                     trigger,
                     error: error.clone(),
@@ -85,6 +84,11 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         })
     }
 
+    /// Whether the last read of the database failed.
+    pub(super) fn database_is_away(&self) -> bool {
+        self.status.database_up() == Some(false)
+    }
+
     async fn load_source(
         &mut self,
         trigger: Trigger,
@@ -93,30 +97,34 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         match self.status.mode() {
             SourceMode::Fixtures => self.load_fixtures().await,
             SourceMode::Database => self.load_database(trigger, scope).await,
-            SourceMode::Auto => match self.load_database(trigger, scope).await {
-                Err(error) if self.may_use_fixtures() => {
-                    let wanted = trigger != Trigger::Timer && trigger != Trigger::Notification;
-                    let empty = self.writer.catalog().head().source == ActiveSource::None;
-                    let files = if wanted || empty {
-                        Some(self.load_fixtures().await?)
-                    } else {
-                        None
-                    };
-                    // The start and a retry go on asking for the database; a person who asked for
-                    // a reload, or changed a file, got what there is.
-                    match files {
-                        Some(applied) if matches!(trigger, Trigger::Files | Trigger::Request) => {
-                            Ok(applied)
-                        }
-                        Some(applied) => {
-                            self.tell_success(trigger, &applied, applied.duration);
-                            Err(error)
-                        }
-                        None => Err(error),
-                    }
-                }
-                other => other,
-            },
+            SourceMode::Auto => self.load_auto(trigger, scope).await,
+        }
+    }
+
+    /// The database first, files while none has answered since the start.
+    async fn load_auto(
+        &mut self,
+        trigger: Trigger,
+        scope: Option<&Scope>,
+    ) -> Result<Applied, SourceError> {
+        let serving = self.writer.catalog().head().source;
+        if trigger == Trigger::Files && serving != ActiveSource::Database {
+            // An edit is served at once; a database that comes back is found by the retries.
+            return self.load_fixtures().await;
+        }
+        let error = match self.load_database(trigger, scope).await {
+            Err(error) if self.may_use_fixtures() => error,
+            other => return other,
+        };
+        match trigger {
+            // Whoever asks for a reload gets what there is.
+            Trigger::Request => self.load_fixtures().await,
+            _ if serving == ActiveSource::None => {
+                let applied = self.load_fixtures().await?;
+                self.tell_success(trigger, &applied, applied.duration);
+                Err(error)
+            }
+            _ => Err(error),
         }
     }
 
@@ -191,16 +199,13 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             None => want.known = self.known(),
         }
         let read = database.read(&want).await?;
-        let quiet = trigger == Trigger::Timer && matches!(read, Read::Unchanged);
-        self.quiet_syncs = if quiet {
-            self.quiet_syncs + 1
-        } else {
-            self.quiet_syncs
-        };
-        if !quiet || self.quiet_syncs < SYNCS_PER_DIGEST {
+        if trigger == Trigger::Timer {
+            self.syncs += 1;
+        }
+        if self.syncs < SYNCS_PER_DIGEST || !matches!(read, Read::Unchanged) {
             return Ok(read);
         }
-        self.quiet_syncs = 0;
+        self.syncs = 0;
         let (revision, digest) = database.digest().await?;
         let head = self.writer.catalog().head();
         if revision != head.revision || digest == head.digest {
@@ -249,7 +254,10 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             self.observers
                 .observe(&Observation::Quarantined { origin, reason });
         }
-        let news = !counts.is_empty() || before.source != head.source || before.epoch != head.epoch;
+        let news = !counts.is_empty()
+            || before.source != head.source
+            || before.epoch != head.epoch
+            || known_faults != quarantine;
         let duration = started.elapsed();
         self.status.applied(news, duration, fixtures);
         let moved = before.source != ActiveSource::None && before.source != head.source;

@@ -79,12 +79,13 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
         let mut pauses = retry_pauses();
         loop {
             let result = self.answer(wake).await;
-            let pause = match &result {
-                Ok(()) => {
-                    pauses = retry_pauses();
-                    self.sync_interval
-                }
-                Err(_) => pauses.next().unwrap_or(LONGEST_RETRY),
+            // Files that were read while the database is away satisfy whoever asked; the database
+            // is asked again as soon as after any other failure.
+            let pause = if result.is_ok() && !self.loader.database_is_away() {
+                pauses = retry_pauses();
+                self.sync_interval
+            } else {
+                pauses.next().unwrap_or(LONGEST_RETRY)
             };
             let next = Instant::now() + pause;
             wake = tokio::select! {
@@ -122,3 +123,6 @@ fn retry_pauses() -> backon::ExponentialBackoff {
         .with_jitter()
         .build()
 }
+
+#[cfg(test)]
+mod tests;

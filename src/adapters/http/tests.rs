@@ -1,0 +1,171 @@
+//! Over real sockets.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::service::readiness::Part;
+use crate::service::status::SourceMode;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+struct Server {
+    addr: SocketAddr,
+    readiness: Arc<Readiness>,
+    cancel: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let readiness = Arc::new(Readiness::default());
+        let state = State {
+            readiness: Arc::clone(&readiness),
+            status: Arc::new(Status::new(SourceMode::Fixtures, DEADLINE)),
+            render_metrics: Arc::new(|| "# EOF\n".to_owned()),
+        };
+        let cancel = CancellationToken::new();
+        let task = tokio::spawn(serve(listener, state, cancel.clone()));
+        Self {
+            addr,
+            readiness,
+            cancel,
+            task,
+        }
+    }
+
+    /// Sends `head` and gives the whole answer: head and body.
+    async fn send(&self, head: &str) -> (String, String) {
+        let mut stream = TcpStream::connect(self.addr).await.unwrap();
+        let request = format!("{head}\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        read(&mut stream).await
+    }
+
+    async fn get(&self, path: &str) -> (String, Value) {
+        let (head, body) = self.send(&format!("GET {path} HTTP/1.1")).await;
+        let status = head.split_whitespace().nth(1).unwrap().to_owned();
+        (status, serde_json::from_str(&body).unwrap())
+    }
+
+    async fn end(self) {
+        self.cancel.cancel();
+        timeout(DEADLINE, self.task).await.unwrap().unwrap();
+    }
+}
+
+async fn read(stream: &mut TcpStream) -> (String, String) {
+    let mut answer = String::new();
+    timeout(DEADLINE, stream.read_to_string(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
+}
+
+#[tokio::test]
+async fn probes_follow_the_latch() {
+    let server = Server::start().await;
+    assert_eq!(server.get("/livez").await.0, "200");
+    assert_eq!(server.get("/startupz").await.0, "200");
+    let (status, body) = server.get("/readyz").await;
+    assert_eq!(
+        (status.as_str(), &body["status"]),
+        ("503", &"starting".into())
+    );
+    assert_eq!(body["missing"], serde_json::json!(["data", "nats"]));
+
+    server.readiness.open(Part::Data);
+    assert_eq!(
+        server.get("/readyz").await.1["missing"],
+        serde_json::json!(["nats"])
+    );
+    server.readiness.open(Part::Nats);
+    assert_eq!(server.get("/readyz").await.0, "200");
+
+    server.readiness.drain();
+    let (status, body) = server.get("/readyz").await;
+    assert_eq!(
+        (status.as_str(), &body["status"]),
+        ("503", &"draining".into())
+    );
+    assert_eq!(server.get("/livez").await.0, "200");
+    server.end().await;
+}
+
+#[tokio::test]
+async fn metrics_are_openmetrics_and_what_does_not_exist_says_so() {
+    let server = Server::start().await;
+    let (head, body) = server.send("GET /metrics HTTP/1.1").await;
+    assert!(
+        head.contains("content-type: application/openmetrics-text"),
+        "{head}"
+    );
+    assert_eq!(body, "# EOF\n");
+
+    let (status, body) = server.get("/nothing").await;
+    assert_eq!(
+        (status.as_str(), &body["error"]["code"]),
+        ("404", &"not_found".into())
+    );
+    let (head, _) = server.send("POST /livez HTTP/1.1").await;
+    assert!(head.starts_with("HTTP/1.1 405"), "{head}");
+    let (head, _) = server
+        .send("GET /livez HTTP/1.1\r\ncontent-length: 1048577")
+        .await;
+    assert!(head.starts_with("HTTP/1.1 413"), "{head}");
+    server.end().await;
+}
+
+#[tokio::test]
+async fn connections_are_bounded_and_idle_ones_do_not_hold_up_the_shutdown() {
+    let server = Server::start().await;
+    let mut idle = Vec::new();
+    for _ in 0..MAX_CONNECTIONS {
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
+        stream
+            .write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let mut first = [0; 12];
+        timeout(DEADLINE, stream.read_exact(&mut first))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+        idle.push(stream);
+    }
+    // The next one waits for a place.
+    let mut waiting = TcpStream::connect(server.addr).await.unwrap();
+    let request = b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    waiting.write_all(request).await.unwrap();
+    let answer = timeout(Duration::from_millis(100), waiting.readable()).await;
+    assert!(answer.is_err(), "answered beyond the limit");
+    idle.pop();
+    assert!(read(&mut waiting).await.0.starts_with("HTTP/1.1 200"));
+    server.end().await;
+}
+
+/// Time is paused: it moves on only when there is nothing else to do.
+#[tokio::test(start_paused = true)]
+async fn silent_connections_are_closed() {
+    let server = Server::start().await;
+    for sent in [
+        "",
+        "GET /livez HTTP/1.1\r\n",
+        "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n",
+    ] {
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let ended = timeout(DEADLINE, stream.read_to_end(&mut answer)).await;
+        assert!(ended.is_ok(), "still open after {sent:?}");
+    }
+    server.end().await;
+}

@@ -1,0 +1,187 @@
+//! What the catalog, the status and the meters know, read when somebody scrapes.
+//!
+//! A gauge that is not known is absent, not 0: no size before the first data, nothing about a
+//! database that is not used.
+
+use std::fmt::Error;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+use crate::domain::catalog::{ActiveSource, Catalog};
+use crate::service::lookup::Lookups;
+use crate::service::meter::HistogramFigures;
+use crate::service::observe::ListenerState;
+use crate::service::status::Status;
+
+/// Whom the metrics ask.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// Sizes, revision and quarantine.
+    pub catalog: Arc<Catalog>,
+    /// Database, listener and NATS.
+    pub status: Arc<Status>,
+    /// Lookups.
+    pub lookups: Arc<Lookups>,
+}
+
+impl Collector for Sources {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let mut page = Page(encoder);
+        self.catalog(&mut page)?;
+        self.links(&mut page)?;
+        self.lookups(&mut page)
+    }
+}
+
+impl Sources {
+    fn catalog(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let head = self.catalog.head();
+        if head.source == ActiveSource::None {
+            return Ok(());
+        }
+        let (total, enabled) = self.catalog.sizes();
+        let quarantined = self.catalog.quarantine().faults().len();
+        page.gauge(
+            "extension_registry_size",
+            "Extensions in the catalog",
+            total as u64,
+        )?;
+        page.gauge(
+            "extension_registry_enabled_count",
+            "Extensions that people enabled",
+            enabled as u64,
+        )?;
+        page.gauge(
+            "extension_registry_quarantined",
+            "Rows, files and entries set aside as faulty",
+            quarantined as u64,
+        )?;
+        page.gauge(
+            "extension_registry_revision",
+            "Last revision applied; 0 for fixtures",
+            head.revision,
+        )
+    }
+
+    fn links(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        if let Some(staleness) = self.status.staleness() {
+            page.gauge(
+                "extension_registry_staleness_seconds",
+                "Time since the database last confirmed the data",
+                staleness.as_secs_f64(),
+            )?;
+        }
+        if let Some(up) = self.status.database_up() {
+            page.gauge(
+                "extension_registry_database_up",
+                "Whether the last read of the database succeeded",
+                u64::from(up),
+            )?;
+        }
+        let listener = self.status.listener();
+        if listener != ListenerState::Off {
+            page.gauge(
+                "extension_registry_listener_up",
+                "Whether notifications of changes arrive",
+                u64::from(listener == ListenerState::Listening),
+            )?;
+        }
+        page.gauge(
+            "extension_registry_nats_up",
+            "Whether every connection to NATS is there",
+            u64::from(self.status.nats_up()),
+        )
+    }
+
+    fn lookups(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let meter = &self.lookups.meter;
+        let figures = meter.figures();
+        let results = [
+            ("hit", figures.hits),
+            ("miss", figures.misses),
+            ("refused", figures.refused),
+        ];
+        if results.iter().any(|(_, count)| *count > 0) {
+            page.counters(
+                "extension_registry_lookups",
+                "Ids looked up, by what came of it",
+                "result",
+                &results,
+            )?;
+        }
+        let duration = meter.duration.figures();
+        if duration.count == 0 {
+            return Ok(());
+        }
+        page.histogram(
+            "extension_registry_lookup_duration_seconds",
+            "From the receipt of a lookup to its answer, within the process",
+            &duration,
+        )
+    }
+}
+
+/// The page that a scrape gets.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn metric(&mut self, name: &str, help: &str, metric: &impl EncodeMetric) -> Result<(), Error> {
+        let encoder = self
+            .0
+            .encode_descriptor(name, help, None, metric.metric_type())?;
+        metric.encode(encoder)
+    }
+
+    fn gauge<T>(&mut self, name: &str, help: &str, value: T) -> Result<(), Error>
+    where
+        ConstGauge<T>: EncodeMetric,
+    {
+        self.metric(name, help, &ConstGauge::new(value))
+    }
+
+    fn counters(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: &[(&str, u64)],
+    ) -> Result<(), Error> {
+        let mut encoder = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (value, count) in values {
+            let labels = [(label, *value)];
+            ConstCounter::new(*count).encode(encoder.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        figures: &HistogramFigures,
+    ) -> Result<(), Error> {
+        let mut encoder: MetricEncoder<'_> =
+            self.0
+                .encode_descriptor(name, help, None, MetricType::Histogram)?;
+        let buckets: Vec<_> = figures
+            .buckets
+            .iter()
+            .map(|(bound, count)| {
+                let bound = if *bound == f64::MAX {
+                    f64::INFINITY
+                } else {
+                    *bound
+                };
+                (bound, *count)
+            })
+            .collect();
+        encoder.encode_histogram::<NoLabelSet>(figures.sum_seconds, figures.count, &buckets, None)
+    }
+}

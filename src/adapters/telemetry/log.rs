@@ -1,0 +1,182 @@
+//! The log: one line per observation, JSON for collectors or text for people, to stderr.
+
+use std::io::{IsTerminal, stderr};
+use std::time::Instant;
+
+use tracing::{Dispatch, debug, info, warn};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+use super::repeats::Repeats;
+use crate::service::observe::{ListenerState, Observation, Observer};
+use crate::service::status::millis;
+
+/// How a line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One flat JSON object per line: `timestamp`, `level`, `target`, `message` and fields.
+    Json,
+    /// For people at a terminal.
+    Pretty,
+}
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The filter is not one.
+    #[error("the log filter is invalid")]
+    Filter(#[from] ParseError),
+    /// Somebody has set up a log before.
+    #[error("the log is set up already")]
+    Taken(#[from] TryInitError),
+}
+
+/// Sets up the log of the whole process; `filter` as in `info,beamline_registry=debug`.
+pub fn init(filter: &str, format: Format) -> Result<(), LogError> {
+    dispatch(filter, format, stderr().is_terminal(), stderr)?.try_init()?;
+    Ok(())
+}
+
+fn dispatch<W>(filter: &str, format: Format, ansi: bool, writer: W) -> Result<Dispatch, LogError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(filter)?)
+        .with_ansi(ansi)
+        .with_writer(writer);
+    Ok(match format {
+        Format::Json => Dispatch::new(
+            builder
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .with_span_list(false)
+                .finish(),
+        ),
+        Format::Pretty => Dispatch::new(builder.finish()),
+    })
+}
+
+/// Writes observations to the log; what goes on and on is said seldom.
+#[derive(Debug, Default)]
+pub struct LogObserver {
+    failures: Repeats<String>,
+    notices: Repeats<(&'static str, String)>,
+    slow: Repeats<&'static str>,
+    overload: Repeats<()>,
+    drops: Repeats<(&'static str, Option<String>)>,
+}
+
+impl Observer for LogObserver {
+    fn observe(&self, observation: &Observation) {
+        match observation {
+            Observation::Loaded {
+                trigger,
+                source,
+                counts,
+                revision,
+                total,
+                enabled,
+                quarantined,
+                duration,
+            } => {
+                self.failures.clear();
+                info!(
+                    trigger = trigger.as_str(),
+                    source = source.as_str(),
+                    added = counts.added,
+                    updated = counts.updated,
+                    removed = counts.removed,
+                    revision,
+                    total,
+                    enabled,
+                    quarantined,
+                    duration_ms = millis(*duration),
+                    "data loaded"
+                );
+            }
+            Observation::Unchanged { duration } => {
+                self.failures.clear();
+                debug!(duration_ms = millis(*duration), "nothing new");
+            }
+            Observation::LoadFailed { trigger, error } => {
+                if let Some(repeated) = self.failures.say(error.to_string(), Instant::now()) {
+                    let trigger = trigger.as_str();
+                    warn!(trigger, repeated, %error, "load failed; the data is kept");
+                }
+            }
+            Observation::Quarantined { origin, reason } => {
+                warn!(%origin, %reason, "set aside");
+            }
+            Observation::SourceChanged { from, to } => {
+                info!(from = from.as_str(), to = to.as_str(), "source changed");
+            }
+            Observation::DigestDiffers { revision } => {
+                warn!(
+                    revision,
+                    "rows were changed without a revision; reading everything"
+                );
+            }
+            Observation::DatabaseUp(true) => info!("database answers"),
+            Observation::DatabaseUp(false) => warn!("database is away"),
+            Observation::Listener { state, cause } => listener(*state, cause),
+            Observation::NatsUp {
+                connection,
+                up: true,
+            } => info!(connection, "nats connected"),
+            Observation::NatsUp {
+                connection,
+                up: false,
+            } => {
+                warn!(connection, "nats disconnected");
+            }
+            Observation::NatsNotice { connection, notice } => {
+                let key = (*connection, notice.clone());
+                if let Some(repeated) = self.notices.say(key, Instant::now()) {
+                    warn!(connection, repeated, %notice, "nats notice");
+                }
+            }
+            Observation::SlowConsumer { connection } => {
+                if let Some(repeated) = self.slow.say(connection, Instant::now()) {
+                    warn!(
+                        connection,
+                        repeated, "a request was dropped: the buffer is full"
+                    );
+                }
+            }
+            Observation::Overloaded => {
+                if let Some(repeated) = self.overload.say((), Instant::now()) {
+                    warn!(repeated, "a request was turned away: too many at once");
+                }
+            }
+            Observation::Dropped {
+                reason,
+                reply_prefix,
+            } => {
+                let key = (reason.as_str(), reply_prefix.clone());
+                if self.drops.first(key, Instant::now()) {
+                    let (reason, reply_prefix) = (reason.as_str(), reply_prefix.as_deref());
+                    warn!(
+                        reason,
+                        reply_prefix, "requests cannot be answered; said once"
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn listener(state: ListenerState, cause: &str) {
+    let name = state.as_str();
+    match state {
+        ListenerState::Polling => warn!(state = name, cause, "no notifications; polling"),
+        ListenerState::Listening | ListenerState::Off => info!(state = name, cause, "listener"),
+    }
+}
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

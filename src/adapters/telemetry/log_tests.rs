@@ -1,0 +1,127 @@
+use crate::domain::source::ActiveSource;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::*;
+use crate::domain::catalog::Counts;
+use crate::service::observe::{DropReason, Trigger};
+use crate::service::source::SourceError;
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The lines that `observations` leave in the JSON log.
+fn logged(filter: &str, observations: &[Observation]) -> Vec<Value> {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let dispatch = dispatch(filter, Format::Json, false, move || writer.clone()).unwrap();
+    let observer = LogObserver::default();
+    tracing::dispatcher::with_default(&dispatch, || {
+        for observation in observations {
+            observer.observe(observation);
+        }
+    });
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn lines_are_flat() {
+    let lines = logged(
+        "info",
+        &[
+            Observation::Unchanged {
+                duration: Duration::ZERO,
+            },
+            Observation::Loaded {
+                trigger: Trigger::Files,
+                source: ActiveSource::Fixtures,
+                counts: Counts {
+                    added: 3,
+                    ..Counts::default()
+                },
+                revision: 0,
+                total: 3,
+                enabled: 2,
+                quarantined: 1,
+                duration: Duration::from_millis(12),
+            },
+        ],
+    );
+    let [line] = &lines[..] else {
+        panic!("{lines:?}")
+    };
+    assert_eq!(line["message"], "data loaded");
+    assert_eq!(line["level"], "INFO");
+    assert_eq!(line["source"], "fixtures");
+    assert_eq!(
+        (&line["added"], &line["duration_ms"]),
+        (&3.into(), &12.into())
+    );
+    assert!(line["timestamp"].is_string() && line["target"].is_string());
+}
+
+#[test]
+fn a_failure_is_said_once_and_again_after_a_success() {
+    let failed = || Observation::LoadFailed {
+        trigger: Trigger::Timer,
+        error: SourceError::Away("refused".into()),
+    };
+    let lines = logged(
+        "info",
+        &[
+            failed(),
+            failed(),
+            failed(),
+            Observation::Unchanged {
+                duration: Duration::ZERO,
+            },
+            failed(),
+        ],
+    );
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0]["error"], "the database is away: refused");
+    assert_eq!(lines[0]["level"], "WARN");
+}
+
+#[test]
+fn a_drop_is_said_once_per_cause() {
+    let dropped = |reply_prefix: Option<&str>| Observation::Dropped {
+        reason: DropReason::ReplyNotAllowed,
+        reply_prefix: reply_prefix.map(str::to_owned),
+    };
+    let lines = logged(
+        "info",
+        &[
+            dropped(Some("$JS")),
+            dropped(Some("$JS")),
+            dropped(Some("x")),
+            dropped(None),
+        ],
+    );
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[0]["reply_prefix"], "$JS");
+    assert!(lines[2].get("reply_prefix").is_none());
+}
+
+#[test]
+fn a_bad_filter_is_an_error() {
+    assert!(matches!(
+        init("a=b=c", Format::Json),
+        Err(LogError::Filter(_))
+    ));
+}

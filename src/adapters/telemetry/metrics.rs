@@ -1,0 +1,144 @@
+//! The metrics, in the OpenMetrics text format.
+//!
+//! Rare events are counted as they are observed; everything else is read from where it lives when
+//! somebody scrapes ([`Sources`]). Counters get their `_total`, and `build` its `_info`, from the
+//! encoder. A labelled series begins with its first count.
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+use tracing::error;
+
+pub use super::collector::Sources;
+use crate::service::observe::{DropReason, Observation, Observer};
+
+/// Everything that can be scraped.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    observer: MetricsObserver,
+}
+
+/// Counts observations.
+#[derive(Debug, Clone)]
+pub struct MetricsObserver {
+    sync_duration: Histogram,
+    sync_errors: Counter,
+    slow_consumer: Counter,
+    overloaded: Counter,
+    dropped: Family<Dropped, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Dropped {
+    reason: &'static str,
+}
+
+impl Metrics {
+    /// The metrics of one process.
+    pub fn new(sources: Sources) -> Self {
+        let mut registry = Registry::default();
+        let observer = MetricsObserver::new(&mut registry);
+        registry.register_collector(Box::new(sources));
+        let build = Info::new([
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("os", std::env::consts::OS),
+            ("arch", std::env::consts::ARCH),
+        ]);
+        registry.register("build", "What is running", build);
+        Self { registry, observer }
+    }
+
+    /// The observer that counts for these metrics.
+    pub fn observer(&self) -> MetricsObserver {
+        self.observer.clone()
+    }
+
+    /// All metrics as OpenMetrics text.
+    pub fn render(&self) -> String {
+        let mut page = String::new();
+        if text::encode(&mut page, &self.registry).is_err() {
+            // Writing to a string fails only when a metric says so, which is a bug.
+            error!("metrics cannot be encoded");
+        }
+        page
+    }
+}
+
+impl MetricsObserver {
+    fn new(registry: &mut Registry) -> Self {
+        // 0.5 ms to 8 s: one row of a database near by, up to 100,000 from one far away.
+        let this = Self {
+            sync_duration: Histogram::new(exponential_buckets(0.0005, 2.0, 15)),
+            sync_errors: Counter::default(),
+            slow_consumer: Counter::default(),
+            overloaded: Counter::default(),
+            dropped: Family::default(),
+        };
+        registry.register(
+            "extension_registry_sync_duration_seconds",
+            "How long reading and applying data took",
+            this.sync_duration.clone(),
+        );
+        registry.register(
+            "extension_registry_sync_errors",
+            "Loads that failed",
+            this.sync_errors.clone(),
+        );
+        registry.register(
+            "extension_registry_slow_consumer",
+            "Requests the NATS client dropped because its buffer was full",
+            this.slow_consumer.clone(),
+        );
+        registry.register(
+            "extension_registry_overloaded",
+            "Requests turned away because too many ran at once",
+            this.overloaded.clone(),
+        );
+        registry.register(
+            "extension_registry_dropped_requests",
+            "Requests that could not be answered",
+            this.dropped.clone(),
+        );
+        this
+    }
+
+    fn dropped(&self, reason: DropReason) {
+        let reason = reason.as_str();
+        self.dropped.get_or_create(&Dropped { reason }).inc();
+    }
+}
+
+impl Observer for MetricsObserver {
+    fn observe(&self, observation: &Observation) {
+        match observation {
+            Observation::Loaded { duration, .. } | Observation::Unchanged { duration } => {
+                self.sync_duration.observe(duration.as_secs_f64());
+            }
+            Observation::LoadFailed { .. } => {
+                self.sync_errors.inc();
+            }
+            Observation::SlowConsumer { .. } => {
+                self.slow_consumer.inc();
+            }
+            Observation::Overloaded => {
+                self.overloaded.inc();
+            }
+            Observation::Dropped { reason, .. } => self.dropped(*reason),
+            Observation::Quarantined { .. }
+            | Observation::SourceChanged { .. }
+            | Observation::DigestDiffers { .. }
+            | Observation::DatabaseUp(_)
+            | Observation::Listener { .. }
+            | Observation::NatsUp { .. }
+            | Observation::NatsNotice { .. } => {}
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "metrics_tests.rs"]
+mod tests;

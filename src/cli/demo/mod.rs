@@ -1,0 +1,104 @@
+//! `demo`: the whole thing in one command, with nothing to set up.
+//!
+//! A private nats-server, a copy of the shipped fixtures and the daemon itself, in a folder that is
+//! gone afterwards; then a tour that prints every request and its reply.
+
+mod nats_server;
+mod screen;
+mod tour;
+mod workspace;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use async_nats::ServerAddr;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{chain, err};
+use crate::app;
+use crate::app::signals::Signals;
+use crate::config::{LogFormat, NatsAuth, NatsServers, Settings};
+use crate::domain::source::SourceMode;
+use nats_server::NatsServer;
+use workspace::Workspace;
+
+/// Why the demo ended early.
+#[derive(Debug, Error)]
+enum DemoError {
+    #[error("cannot prepare a folder for the demo")]
+    Folder(#[from] std::io::Error),
+    #[error("cannot start nats-server")]
+    NatsServer(#[from] nats_server::StartError),
+    #[error("the daemon could not start")]
+    Daemon(#[from] app::DaemonError),
+    #[error("the tour went wrong: {0}")]
+    Tour(String),
+}
+
+/// Runs the tour, then serves until a signal, unless `once`.
+pub(super) async fn run(settings: Settings, once: bool) -> ExitCode {
+    match play(settings, once).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            err(&chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn play(mut settings: Settings, once: bool) -> Result<(), DemoError> {
+    let mut signals = Signals::catch()?;
+    let workspace = Workspace::create()?;
+    let server = NatsServer::start(workspace.folder()).await?;
+    adapt(&mut settings, &workspace, &server).await;
+    // The tour is what there is to read; the log joins in only when something is wrong.
+    settings.logging.filter = "warn".to_owned();
+    settings.logging.format = LogFormat::Pretty;
+    let _ = super::log::start_log(&settings.logging);
+
+    let stop = CancellationToken::new();
+    let guide = tour::Guide::new(&settings, server.url(), workspace.fixtures());
+    let serving = app::serve(settings, stop.clone().cancelled_owned());
+    let touring = async {
+        let toured = guide.tour().await;
+        if toured.is_ok() && !once {
+            guide.farewell();
+            signals.next().await;
+        }
+        stop.cancel();
+        toured
+    };
+    let (served, toured) = tokio::join!(serving, touring);
+    toured.map_err(DemoError::Tour)?;
+    Ok(served?)
+}
+
+/// Points the daemon at the private server and the copied fixtures, and nowhere else.
+async fn adapt(settings: &mut Settings, workspace: &Workspace, server: &NatsServer) {
+    settings.source.mode = SourceMode::Fixtures;
+    settings.source.fixtures_dir = workspace.fixtures().to_owned();
+    settings.database = None;
+    settings.nats.servers = NatsServers(server.url().parse::<ServerAddr>().into_iter().collect());
+    settings.nats.auth = NatsAuth::None;
+    settings.nats.tls_ca = None;
+    settings.nats.client_certificate = None;
+    if let Some(addr) = settings.http.addr {
+        settings.http.addr = Some(free(addr).await);
+    }
+}
+
+/// The usual address, or another port where somebody has it.
+async fn free(addr: SocketAddr) -> SocketAddr {
+    match TcpListener::bind(addr).await {
+        Ok(_) => addr,
+        Err(_) => match TcpListener::bind((addr.ip(), 0))
+            .await
+            .and_then(|l| l.local_addr())
+        {
+            Ok(free) => free,
+            Err(_) => addr,
+        },
+    }
+}

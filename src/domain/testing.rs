@@ -1,0 +1,120 @@
+//! Records for tests, in one line each: valid, plain, with public fields to change.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::catalog::{ActiveSource, Change};
+use super::context::{Context, Scalar};
+use super::draft::{ExtensionDraft, InstanceDraft, VersionDraft};
+use super::entry::{Entry, PreparedReply};
+use super::extension::{Extension, Instance, Version};
+use super::policy::Policy;
+use super::quarantine::{Fault, FaultyExtension, Quarantine};
+use super::rollout::Rollout;
+use super::routing::Resolved;
+use super::rules::Rules;
+use super::subject::SubjectPattern;
+
+/// The policy of a daemon with default settings.
+pub(crate) fn policy() -> Policy {
+    Policy {
+        allowed_subjects: ["beamline.ext.>", "beamline.provider.>"]
+            .map(|pattern| SubjectPattern::parse(pattern).unwrap())
+            .into(),
+        forbidden_prefixes: ["$", "_INBOX.", "beamline.registry."]
+            .map(str::to_owned)
+            .into(),
+        max_timeout_ms: 120_000,
+        max_retries: 10,
+    }
+}
+
+/// An enabled extension of type `pre` at version `v1`, without rules.
+pub(crate) fn extension(id: &str) -> Extension {
+    let draft = ExtensionDraft {
+        id,
+        kind: "pre",
+        subject: "beamline.ext.current",
+        ..ExtensionDraft::default()
+    };
+    draft.check(&policy()).unwrap()
+}
+
+/// An enabled version without rules.
+pub(crate) fn version(name: &str) -> Version {
+    let draft = VersionDraft {
+        version: name,
+        subject: "beamline.ext.version",
+        enabled: Some(true),
+        ..VersionDraft::default()
+    };
+    draft.check(&policy()).unwrap()
+}
+
+/// An enabled instance of `v1`.
+pub(crate) fn instance(name: &str) -> Instance {
+    let draft = InstanceDraft {
+        instance_id: name,
+        subject: "beamline.ext.instance",
+        ..InstanceDraft::default()
+    };
+    draft.check(&extension("any").version, &policy()).unwrap()
+}
+
+/// Parsed routing rules.
+pub(crate) fn rules(json: &str) -> Option<Rules> {
+    Some(Rules::parse(json).unwrap())
+}
+
+/// A rollout by `tenant_id`.
+pub(crate) fn rollout(percent: u32) -> Option<Rollout> {
+    let json = format!(r#"{{"by":"tenant_id","percent":{percent}}}"#);
+    Some(Rollout::parse(&json).unwrap())
+}
+
+/// The context that a request with this JSON object has.
+pub(crate) fn context(json: &str) -> Context {
+    let fields: serde_json::Map<String, Value> = serde_json::from_str(json).unwrap();
+    fields
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, Scalar::from_json(&value)?)))
+        .collect()
+}
+
+/// A reply that consists of the name of the version.
+pub(crate) fn prepare(resolved: &Resolved<'_>) -> PreparedReply {
+    PreparedReply {
+        bytes: Bytes::copy_from_slice(resolved.version.as_str().as_bytes()),
+    }
+}
+
+/// An entry with replies made by [`prepare`].
+pub(crate) fn entry(extension: Extension) -> Arc<Entry> {
+    Arc::new(Entry::new(extension, &prepare))
+}
+
+/// A change of a database to `revision` that does nothing else yet.
+pub(crate) fn change(revision: u64) -> Change {
+    Change {
+        upserts: Vec::new(),
+        removals: Vec::new(),
+        quarantine: Quarantine::default(),
+        source: ActiveSource::Database,
+        epoch: Some("epoch".into()),
+        revision,
+    }
+}
+
+/// The fault of an extension's own row; all its rows have `digest` and are not served.
+pub(crate) fn fault(id: &str, digest: u64) -> Fault {
+    Fault {
+        origin: format!("extensions/{id}"),
+        reason: "`subject` is empty".into(),
+        extension: Some(FaultyExtension {
+            id: id.into(),
+            unserved_digest: Some(digest),
+        }),
+    }
+}

@@ -1,0 +1,253 @@
+//! Which source serves when: the auto mode's way from files to the database and no way back.
+//!
+//! The sources are stand-ins for the ports; what real files and a real Postgres do is shown by the
+//! integration tests. Time is paused: whatever waits, waits for nothing real.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::domain::catalog::{ActiveSource, Catalog};
+use crate::domain::ids::ExtensionId;
+use crate::domain::reconcile::{Delta, Everything};
+use crate::domain::testing::{extension, prepare};
+use crate::service::observe::{Observation, Observer};
+use crate::service::source::{Read, Want};
+use crate::service::status::SourceMode;
+
+const SYNC_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A database with one extension per revision, which may be away.
+#[derive(Debug, Default)]
+struct Switch {
+    up: AtomicBool,
+    revision: AtomicU64,
+    reads: AtomicU64,
+}
+
+impl Database for Arc<Switch> {
+    async fn read(&self, want: &Want) -> Result<Read, SourceError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        if !self.up.load(Ordering::Relaxed) {
+            return Err(SourceError::Away("switched off".into()));
+        }
+        let revision = self.revision.load(Ordering::Relaxed);
+        let known = want.known.as_ref().map_or(0, |known| known.revision);
+        let names = (known + 1..=revision).map(|revision| format!("db{revision}"));
+        let extensions = names.clone().map(|name| extension(&name)).collect();
+        Ok(match &want.known {
+            Some(known) if known.revision == revision => Read::Unchanged,
+            Some(_) => Read::Delta(Delta {
+                revision,
+                touched: names.collect(),
+                extensions,
+                faults: Vec::new(),
+            }),
+            None => Read::Everything(Everything {
+                source: ActiveSource::Database,
+                epoch: Some("epoch".into()),
+                revision,
+                extensions,
+                faults: Vec::new(),
+            }),
+        })
+    }
+
+    async fn digest(&self) -> Result<(u64, u64), SourceError> {
+        Ok((self.revision.load(Ordering::Relaxed), 0))
+    }
+}
+
+struct OneFile;
+
+impl Fixtures for OneFile {
+    async fn read(&self) -> Result<Everything, SourceError> {
+        Ok(Everything {
+            source: ActiveSource::Fixtures,
+            epoch: None,
+            revision: 0,
+            extensions: vec![extension("file")],
+            faults: Vec::new(),
+        })
+    }
+}
+
+/// Keeps the changes of source.
+#[derive(Clone, Default)]
+struct Moves(Arc<Mutex<Vec<(ActiveSource, ActiveSource)>>>);
+
+impl Observer for Moves {
+    fn observe(&self, observation: &Observation) {
+        if let Observation::SourceChanged { from, to } = observation {
+            self.0.lock().unwrap().push((*from, *to));
+        }
+    }
+}
+
+struct Running {
+    catalog: Arc<Catalog>,
+    database: Arc<Switch>,
+    status: Arc<Status>,
+    moves: Moves,
+    handle: ReloadHandle,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+fn start(mode: SourceMode, up: bool) -> Running {
+    let (catalog, writer) = Catalog::new();
+    let database = Arc::new(Switch::default());
+    database.up.store(up, Ordering::Relaxed);
+    database.revision.store(1, Ordering::Relaxed);
+    let status = Arc::new(Status::new(mode, SYNC_INTERVAL));
+    let moves = Moves::default();
+    let (reloader, handle) = Reloader::new(Parts {
+        writer,
+        prepare: Arc::new(prepare),
+        database: Some(Arc::clone(&database)),
+        fixtures: Some(OneFile),
+        status: Arc::clone(&status),
+        progress: Progress::default(),
+        observers: Observers::new(vec![Box::new(moves.clone())]),
+        sync_interval: SYNC_INTERVAL,
+    });
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(reloader.run(stop.clone()));
+    Running {
+        catalog,
+        database,
+        status,
+        moves,
+        handle,
+        stop,
+        task,
+    }
+}
+
+impl Running {
+    /// Advances time until `condition`, at most by `limit`.
+    async fn within(&self, limit: Duration, condition: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + limit;
+        while !condition(self) {
+            assert!(
+                Instant::now() < deadline,
+                "not within {limit:?}: {:?}",
+                self.catalog.head()
+            );
+            tokio::time::advance(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn serves(&self, source: ActiveSource, id: &str) -> bool {
+        self.catalog.head().source == source && self.catalog.get(id).is_some()
+    }
+
+    fn reads(&self) -> u64 {
+        self.database.reads.load(Ordering::Relaxed)
+    }
+
+    async fn stopped(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn auto_goes_from_files_to_the_database_and_never_back() {
+    let run = start(SourceMode::Auto, false);
+    run.within(Duration::from_secs(1), |run| {
+        run.serves(ActiveSource::Fixtures, "file")
+    })
+    .await;
+    run.database.up.store(true, Ordering::Relaxed);
+    run.within(Duration::from_secs(11), |run| {
+        run.serves(ActiveSource::Database, "db1")
+    })
+    .await;
+    assert!(run.catalog.get("file").is_none());
+
+    run.database.up.store(false, Ordering::Relaxed);
+    assert_eq!(
+        run.handle.reload(None).await.unwrap_err().code(),
+        "database_unavailable"
+    );
+    let error = run.status.last_error().unwrap();
+    assert_eq!(error, "the database is away: switched off");
+    run.handle.hint(Hint::Files);
+    let reads = run.reads();
+    run.within(Duration::from_secs(60), |run| run.reads() > reads + 3)
+        .await;
+    assert!(run.serves(ActiveSource::Database, "db1"));
+    let (from, to) = (ActiveSource::Fixtures, ActiveSource::Database);
+    assert_eq!(*run.moves.0.lock().unwrap(), [(from, to)]);
+    run.stopped().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_that_change_do_not_slow_down_the_way_to_the_database() {
+    let run = start(SourceMode::Auto, false);
+    run.within(Duration::from_secs(1), |run| {
+        run.serves(ActiveSource::Fixtures, "file")
+    })
+    .await;
+    assert_eq!(run.status.database_up(), Some(false));
+    let report = run.handle.reload(None).await.unwrap();
+    assert_eq!((report.source, report.total), (ActiveSource::Fixtures, 1));
+    let reads = run.reads();
+    run.handle.hint(Hint::Files);
+    run.within(Duration::from_secs(1), |run| run.reads() > reads)
+        .await;
+    run.database.up.store(true, Ordering::Relaxed);
+    // The longest pause, doubled by jitter; a sync interval is far longer.
+    run.within(LONGEST_RETRY * 2, |run| {
+        run.serves(ActiveSource::Database, "db1")
+    })
+    .await;
+    run.stopped().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_timer_finds_what_no_notification_told_of() {
+    let run = start(SourceMode::Database, true);
+    run.within(Duration::from_secs(1), |run| {
+        run.serves(ActiveSource::Database, "db1")
+    })
+    .await;
+    run.database.revision.store(2, Ordering::Relaxed);
+    run.within(SYNC_INTERVAL * 2, |run| {
+        run.serves(ActiveSource::Database, "db2")
+    })
+    .await;
+    run.database.revision.store(3, Ordering::Relaxed);
+    run.handle.hint(Hint::Database);
+    run.within(Duration::from_secs(1), |run| {
+        run.serves(ActiveSource::Database, "db3")
+    })
+    .await;
+    let one = ExtensionId::parse("db3").unwrap();
+    let report = run.handle.reload(Some(one)).await.unwrap();
+    assert!(report.counts.is_empty());
+    assert_eq!((report.total, report.revision), (3, 3));
+    let handle = run.handle.clone();
+    run.stopped().await;
+    assert_eq!(
+        handle.reload(None).await.unwrap_err().code(),
+        "shutting_down"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_database_mode_serves_nothing_until_the_database_answers() {
+    let run = start(SourceMode::Database, false);
+    run.within(Duration::from_secs(60), |run| run.reads() > 3)
+        .await;
+    assert_eq!(run.catalog.head().source, ActiveSource::None);
+    run.database.up.store(true, Ordering::Relaxed);
+    run.within(LONGEST_RETRY * 2, |run| {
+        run.serves(ActiveSource::Database, "db1")
+    })
+    .await;
+    run.stopped().await;
+}
