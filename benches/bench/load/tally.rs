@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::{Job, PATIENCE};
 use crate::bench::report::Report;
 
+/// Longer latencies count as this, in nanoseconds.
+const LONGEST_NS: u64 = 60_000_000_000;
+
 /// What a job came to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Outcome {
@@ -58,7 +61,7 @@ impl Tally {
         println!("sending");
         let counted_from = Instant::now() + job.warm_up;
         Self {
-            latencies: Histogram::new(3).unwrap(),
+            latencies: Histogram::new_with_max(LONGEST_NS, 3).unwrap(),
             ids_per_answer,
             counted_from,
             end: counted_from + job.duration,
