@@ -285,7 +285,10 @@ fn valid_fields_come_through_unchanged() {
         ..VALID
     };
     let extension = draft.check(&policy()).unwrap();
-    assert_eq!(extension.config.as_str(), config);
+    assert_eq!(
+        extension.config.as_str(),
+        r#"{"n":1.10,"deep":{"a":[1,null]}}"#
+    );
     let fallback: Vec<_> = extension.fallback.iter().map(ExtensionId::as_str).collect();
     assert_eq!(fallback, ["b", "a"], "in order of preference");
     assert!(extension.auto_disabled && !extension.enabled);

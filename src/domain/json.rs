@@ -1,10 +1,11 @@
 //! Free-form JSON objects (`config`, `metadata`), kept as the text they came in.
 //!
-//! Text keeps numbers exact (`jsonb` holds more digits than a float), costs one allocation where a
+//! Only white space between tokens is left out. Text keeps numbers exact (`jsonb` holds more digits than a float), costs one allocation where a
 //! tree costs one per node, and goes into a reply without being built again.
 
 use std::fmt;
 
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
@@ -20,14 +21,14 @@ pub struct JsonObject(Option<Box<RawValue>>);
 impl JsonObject {
     /// Parses `text`, which must be one valid JSON object.
     pub fn parse(text: &str) -> Result<Self, NotAnObject> {
-        let text = text.trim_matches([' ', '\n', '\r', '\t']);
-        if text == "{}" {
+        let compact = without_white_space(text);
+        if compact == "{}" {
             return Ok(Self(None));
         }
-        if !text.starts_with('{') {
+        if !compact.starts_with('{') || serde_json::from_str::<IgnoredAny>(text).is_err() {
             return Err(NotAnObject);
         }
-        RawValue::from_string(text.to_owned())
+        RawValue::from_string(compact)
             .map(|raw| Self(Some(raw)))
             .map_err(|_| NotAnObject)
     }
@@ -55,16 +56,51 @@ impl fmt::Display for JsonObject {
     }
 }
 
+/// Leaves out the white space between tokens; what stands in strings is kept.
+fn without_white_space(text: &str) -> String {
+    let (mut in_string, mut escaped) = (false, false);
+    let significant = |c: &char| {
+        if in_string {
+            in_string = escaped || *c != '"';
+            escaped = !escaped && *c == '\\';
+            return true;
+        }
+        in_string = *c == '"';
+        !matches!(c, ' ' | '\n' | '\r' | '\t')
+    };
+    text.chars().filter(significant).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn only_objects_parse_and_their_text_is_kept() {
-        let exact = r#"{"n": 12345678901234567890.10}"#;
-        assert_eq!(JsonObject::parse(exact).unwrap().as_str(), exact);
+        for (text, kept) in [
+            (
+                r#"{"n": 12345678901234567890.10}"#,
+                r#"{"n":12345678901234567890.10}"#,
+            ),
+            ("{\n\t\"a b\" : [ 1, 2 ]\r}", r#"{"a b":[1,2]}"#),
+            (
+                r#"{"q": "a \" : b", "e": "\\" }"#,
+                r#"{"q":"a \" : b","e":"\\"}"#,
+            ),
+        ] {
+            assert_eq!(JsonObject::parse(text).unwrap().as_str(), kept);
+        }
         assert_eq!(JsonObject::parse(" {} ").unwrap(), JsonObject::default());
-        for bad in ["", "[]", "1", "null", "{", r#"{"a":}"#, "{} {}"] {
+        for bad in [
+            "",
+            "[]",
+            "1",
+            "null",
+            "{",
+            r#"{"a":}"#,
+            "{} {}",
+            r#"{"a":1 2}"#,
+        ] {
             assert_eq!(JsonObject::parse(bad), Err(NotAnObject), "{bad}");
         }
     }

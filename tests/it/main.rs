@@ -10,3 +10,5 @@
 
 mod harness;
 mod harness_smoke;
+mod postgres_source;
+mod schema;

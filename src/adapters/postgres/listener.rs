@@ -10,9 +10,11 @@
 //! sidecars share that channel: whichever asks first proves the connections of all, which keeps the
 //! database's load the same however many there are (the report suppression of IGMP).
 
+use std::convert::Infallible;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backon::BackoffBuilder;
@@ -123,7 +125,7 @@ impl Listener {
     }
 
     async fn keep_listening(&self) {
-        let mut pauses = pauses();
+        let mut pauses = fresh_pauses();
         loop {
             let heard = Heard::default();
             let Err(lost) = self.listen(&heard).await;
@@ -131,14 +133,14 @@ impl Listener {
             if heard.anything() {
                 // What was missed on the dead connection is found even if no new one can be had.
                 self.reports.reload.hint(Hint::Database);
-                pauses = self::pauses();
+                pauses = fresh_pauses();
             }
             sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
         }
     }
 
     /// One connection, from beginning to end.
-    async fn listen(&self, heard: &Heard) -> Result<std::convert::Infallible, Lost> {
+    async fn listen(&self, heard: &Heard) -> Result<Infallible, Lost> {
         let connect = self.address.config.connect(self.address.tls.clone());
         let (client, connection) = within("connecting", CONNECT, connect).await?;
         tokio::select! {
@@ -152,7 +154,7 @@ impl Listener {
         &self,
         mut connection: Connection<S, T>,
         heard: &Heard,
-    ) -> Result<std::convert::Infallible, Lost>
+    ) -> Result<Infallible, Lost>
     where
         S: AsyncRead + AsyncWrite + Unpin,
         T: AsyncRead + AsyncWrite + Unpin,
@@ -169,11 +171,7 @@ impl Listener {
     }
 
     /// Subscribes, and makes sure that silence means that nothing happens.
-    async fn keep_proving(
-        &self,
-        client: &Client,
-        heard: &Heard,
-    ) -> Result<std::convert::Infallible, Lost> {
+    async fn keep_proving(&self, client: &Client, heard: &Heard) -> Result<Infallible, Lost> {
         let listen = format!("LISTEN {CHANGES}; LISTEN {HEARTBEATS}");
         within("LISTEN", ANSWER, client.batch_execute(&listen)).await?;
         // Listen first, load then: a change between the two is notified.
@@ -205,17 +203,17 @@ impl Listener {
 #[derive(Default)]
 struct Heard {
     latest: Notify,
-    ever: std::sync::atomic::AtomicBool,
+    ever: AtomicBool,
 }
 
 impl Heard {
     fn note(&self) {
-        self.ever.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.ever.store(true, Ordering::Relaxed);
         self.latest.notify_one();
     }
 
     fn anything(&self) -> bool {
-        self.ever.load(std::sync::atomic::Ordering::Relaxed)
+        self.ever.load(Ordering::Relaxed)
     }
 
     /// Waits for the next sign; one that came since the last wait counts.
@@ -224,7 +222,7 @@ impl Heard {
     }
 }
 
-fn pauses() -> backon::ExponentialBackoff {
+fn fresh_pauses() -> backon::ExponentialBackoff {
     backon::ExponentialBuilder::new()
         .with_min_delay(FIRST_PAUSE)
         .with_max_delay(LONGEST_PAUSE)

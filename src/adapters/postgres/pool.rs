@@ -73,8 +73,8 @@ impl Pool {
 }
 
 /// Ends the use of a connection: one on which something failed is closed, so that no statement and
-/// no transaction is left on one that is used again. (One whose use was cancelled goes back, and is
-/// given out again only if it answers in time.)
+/// no transaction is left on one that is used again. (One whose use was cancelled goes back without
+/// this; its transaction was sent whole and ends by itself, or the check before the next use fails.)
 pub(super) fn put_back<T>(
     connection: Object,
     result: Result<T, PostgresError>,

@@ -1,13 +1,14 @@
 //! Reads of one moment: each a transaction that sees one snapshot and changes nothing.
 //!
-//! A transaction pooler may stand between, so limits are set inside each transaction and every
-//! statement is unnamed. Short transactions are sent whole, without waiting between statements, and
-//! cost one round trip.
+//! Each is sent whole, without waiting between its statements: that costs one round trip, and a
+//! transaction whose reader goes away still ends. A transaction pooler may stand between, so limits
+//! are set inside each transaction and every statement is unnamed.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
+use tokio::sync::Mutex;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row};
 
@@ -29,7 +30,8 @@ const MAX_DELTA: usize = 1000;
 
 const HEAD: &str = "SELECT epoch::text, revision, tombstone_floor FROM registry_revision";
 const DIGEST: &str = "SELECT revision, registry_digest() FROM registry_revision";
-/// The ids that changed after `$1`, and `$2`; one more than a delta may have.
+const NO_PARAMETERS: [(&(dyn ToSql + Sync), Type); 0] = [];
+/// The ids that changed after `$1`, and `$2`; at most [`MAX_DELTA`] and one.
 const CHANGED: &str = "SELECT id FROM extensions WHERE revision > $1 OR id = $2 LIMIT 1001";
 const DELETED: &str = "SELECT id FROM registry_tombstones WHERE revision > $1 LIMIT 1001";
 
@@ -118,20 +120,18 @@ pub(super) async fn delta(
     if !head.reaches_back_to(known) || extensions.len().max(deleted.len()) > MAX_DELTA {
         return Ok(None);
     }
-    let mut touched: Vec<String> = also.iter().map(ToString::to_string).collect();
+    // As found: a deleted row may have had an id that breaks the rules.
+    let mut touched: Vec<String> = also.map(ToString::to_string).into_iter().collect();
     for row in extensions.iter().chain(&deleted) {
         touched.push(row.try_get(0)?);
     }
     let mut assembly = Assembly::new(policy);
-    for row in &extensions {
-        assembly.extension(row)?;
-    }
-    for row in &versions {
-        assembly.version(row)?;
-    }
-    for row in &instances {
-        assembly.instance(row)?;
-    }
+    let mut rows = extensions.iter();
+    rows.try_for_each(|row| assembly.extension(row))?;
+    let mut rows = versions.iter();
+    rows.try_for_each(|row| assembly.version(row))?;
+    let mut rows = instances.iter();
+    rows.try_for_each(|row| assembly.instance(row))?;
     let (extensions, faults) = assembly.finish();
     Ok(Some(Delta {
         revision: head.revision,
@@ -146,14 +146,18 @@ pub(super) async fn everything(
     client: &Client,
     policy: &Policy,
 ) -> Result<Everything, PostgresError> {
-    begin(client, ROWS_LIMIT).await?;
-    let head = Head::of(client.query_typed(HEAD, &[]).await?.first())?;
-    let mut assembly = Assembly::new(policy);
-    each(client, EXTENSIONS, |row| assembly.extension(row)).await?;
-    each(client, VERSIONS, |row| assembly.version(row)).await?;
-    each(client, INSTANCES, |row| assembly.instance(row)).await?;
-    commit(client).await?;
-    let (extensions, faults) = assembly.finish();
+    let assembly = Mutex::new(Assembly::new(policy));
+    let ((), head, (), (), (), ()) = tokio::try_join!(
+        biased;
+        begin(client, ROWS_LIMIT),
+        client.query_typed(HEAD, &[]),
+        extensions(client, &assembly),
+        parts(client, VERSIONS, &assembly, Assembly::version),
+        parts(client, INSTANCES, &assembly, Assembly::instance),
+        commit(client),
+    )?;
+    let head = Head::of(head.first())?;
+    let (extensions, faults) = assembly.into_inner().finish();
     Ok(Everything {
         source: ActiveSource::Database,
         epoch: Some(head.epoch),
@@ -163,15 +167,27 @@ pub(super) async fn everything(
     })
 }
 
-async fn each(
+/// Holds the assembly from before the query is sent to its last row: parts come after them.
+async fn extensions(client: &Client, assembly: &Mutex<Assembly<'_>>) -> Result<(), Error> {
+    let mut assembly = assembly.lock().await;
+    let mut rows = pin!(client.query_typed_raw(EXTENSIONS, NO_PARAMETERS).await?);
+    while let Some(row) = rows.try_next().await? {
+        assembly.extension(&row)?;
+    }
+    Ok(())
+}
+
+/// Sends the query at once, and takes its rows when the extensions are there.
+async fn parts<'p>(
     client: &Client,
     sql: &str,
-    mut take: impl FnMut(&Row) -> Result<(), Error>,
+    assembly: &Mutex<Assembly<'p>>,
+    take: fn(&mut Assembly<'p>, &Row) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let none: [(&(dyn ToSql + Sync), Type); 0] = [];
-    let mut rows = pin!(client.query_typed_raw(sql, none).await?);
+    let mut rows = pin!(client.query_typed_raw(sql, NO_PARAMETERS).await?);
+    let mut assembly = assembly.lock().await;
     while let Some(row) = rows.try_next().await? {
-        take(&row)?;
+        take(&mut assembly, &row)?;
     }
     Ok(())
 }

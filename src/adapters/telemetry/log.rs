@@ -43,8 +43,11 @@ fn dispatch<W>(filter: &str, format: Format, ansi: bool, writer: W) -> Result<Di
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
+    // The client tells of each connection what our own lines tell in our terms; whoever wants its
+    // view names it in the filter.
+    let filter = EnvFilter::try_new(format!("async_nats=warn,{filter}"))?;
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(filter)?)
+        .with_env_filter(filter)
         .with_ansi(ansi)
         .with_writer(writer);
     Ok(match format {

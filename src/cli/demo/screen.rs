@@ -2,12 +2,10 @@
 
 use std::io::{self, IsTerminal};
 
-use serde_json::Value;
-
 use crate::cli::out;
 
 /// Longer documents are cut: a tour is no dump.
-const MAX_LINES: usize = 40;
+const MAX_CHARS: usize = 1200;
 
 /// A screen that knows whether it has colours.
 #[derive(Debug, Clone, Copy)]
@@ -47,15 +45,14 @@ impl Screen {
         for (name, value) in headers {
             out(&self.paint("33", &format!("  {name}: {value}")));
         }
-        let pretty = serde_json::from_slice::<Value>(payload)
-            .and_then(|value| serde_json::to_string_pretty(&value))
-            .unwrap_or_else(|_| String::from_utf8_lossy(payload).into_owned());
-        let lines = pretty.lines().count();
-        for line in pretty.lines().take(MAX_LINES) {
-            out(&format!("  {line}"));
-        }
-        if lines > MAX_LINES {
-            out(&self.paint("2", &format!("  ... {} more lines", lines - MAX_LINES)));
+        let text = String::from_utf8_lossy(payload);
+        match text.char_indices().nth(MAX_CHARS) {
+            None => out(&format!("  {text}")),
+            Some((end, _)) => {
+                let (shown, hidden) = text.split_at(end);
+                let more = format!("... {} more bytes", hidden.len());
+                out(&format!("  {shown}{}", self.paint("2", &more)));
+            }
         }
     }
 

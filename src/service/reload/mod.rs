@@ -77,22 +77,26 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut wake = Wake::Timer(Trigger::Start);
         let mut pauses = retry_pauses();
+        let mut next_sync = Instant::now();
         loop {
+            if matches!(wake, Wake::Timer(_)) {
+                next_sync = Instant::now() + self.sync_interval;
+            }
             let result = self.answer(wake).await;
             // Files that were read while the database is away satisfy whoever asked; the database
             // is asked again as soon as after any other failure.
-            let pause = if result.is_ok() && !self.loader.database_is_away() {
+            let next = if result.is_ok() && !self.loader.database_is_away() {
                 pauses = retry_pauses();
-                self.sync_interval
+                next_sync
             } else {
-                pauses.next().unwrap_or(LONGEST_RETRY)
+                Instant::now() + pauses.next().unwrap_or(LONGEST_RETRY)
             };
-            let next = Instant::now() + pause;
+            // The timer goes before the inbox: hints that never pause must not put it off for ever.
             wake = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                wake = self.inbox.next() => wake,
                 () = sleep_until(next) => Wake::Timer(Trigger::Timer),
+                wake = self.inbox.next() => wake,
             };
         }
     }
