@@ -1,21 +1,25 @@
 //! All subscriptions of one kind as one stream, and an end to it that loses nothing.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
 use async_nats::{Client, Message, Subscriber};
-use futures_util::stream::SelectAll;
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::lane::{COMMAND_TIMEOUT, Lane, LaneError};
 use super::subjects::Route;
 
 /// How long the connection stands still after unsubscribing; see [`Subscribed::drain`].
 const HOLD: Duration = Duration::from_millis(25);
+
+/// Messages that one subscription may deliver before the next has its turn.
+const TURN: u32 = 64;
 
 /// Requests, each with the route by which it came.
 pub type Intake = Subscribed<Route>;
@@ -32,11 +36,17 @@ pub struct Subscription<T> {
 }
 
 /// Messages of many subscriptions, each with its subscription's tag.
+///
+/// A general-purpose merge of streams costs an allocation per message, and a `select!` beside it a
+/// future; here a message costs one poll of the subscription that is in its turn.
 #[derive(Debug)]
 pub struct Subscribed<T> {
     client: Client,
-    streams: SelectAll<Tagged<T>>,
-    drain: CancellationToken,
+    /// The first is in its turn.
+    subscriptions: VecDeque<Tagged<T>>,
+    /// Messages that it has delivered in this turn.
+    turn: u32,
+    drain: Pin<Box<WaitForCancellationFutureOwned>>,
     draining: bool,
 }
 
@@ -46,17 +56,6 @@ struct Tagged<T> {
     subscriber: Subscriber,
 }
 
-impl<T: Copy + Unpin> Stream for Tagged<T> {
-    type Item = (T, Message);
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let tag = self.tag;
-        self.subscriber
-            .poll_next_unpin(cx)
-            .map(|message| Some((tag, message?)))
-    }
-}
-
 impl<T: Copy + Unpin> Subscribed<T> {
     /// Subscribes on `lane`; `drain` will end it. Must be read on the lane's own runtime.
     pub async fn new(
@@ -64,7 +63,7 @@ impl<T: Copy + Unpin> Subscribed<T> {
         subscriptions: impl IntoIterator<Item = Subscription<T>>,
         drain: CancellationToken,
     ) -> Result<Self, LaneError> {
-        let mut streams = SelectAll::new();
+        let mut tagged = VecDeque::new();
         for Subscription {
             subject,
             queue_group,
@@ -72,12 +71,13 @@ impl<T: Copy + Unpin> Subscribed<T> {
         } in subscriptions
         {
             let subscriber = lane.subscribe(subject, queue_group.as_deref()).await?;
-            streams.push(Tagged { tag, subscriber });
+            tagged.push_back(Tagged { tag, subscriber });
         }
         Ok(Self {
             client: lane.client().clone(),
-            streams,
-            drain,
+            subscriptions: tagged,
+            turn: 0,
+            drain: Box::pin(drain.cancelled_owned()),
             draining: false,
         })
     }
@@ -85,14 +85,56 @@ impl<T: Copy + Unpin> Subscribed<T> {
     /// The next message; `None` when the drain is over and everything accepted was handed out.
     pub async fn next(&mut self) -> Option<(T, Message)> {
         if !self.draining {
-            tokio::select! {
-                message = self.streams.next() => return message,
-                () = self.drain.cancelled() => {}
+            let message = poll_fn(|cx| self.poll_until_drain(cx)).await;
+            if message.is_some() {
+                return message;
             }
             self.draining = true;
             self.drain().await;
         }
-        self.streams.next().await
+        poll_fn(|cx| self.poll_message(cx)).await
+    }
+
+    /// Ready with nothing when it is time to drain, or nothing is left to read.
+    fn poll_until_drain(&mut self, cx: &mut Context<'_>) -> Poll<Option<(T, Message)>> {
+        // Under load there is always a message, so the order is looked for at each turn, too.
+        if self.turn == 0 && self.drain.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        match self.poll_message(cx) {
+            Poll::Ready(message) => Poll::Ready(message),
+            Poll::Pending => self.drain.as_mut().poll(cx).map(|()| None),
+        }
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<(T, Message)>> {
+        let mut ended = true;
+        for (position, tagged) in self.subscriptions.iter_mut().enumerate() {
+            match tagged.subscriber.poll_next_unpin(cx) {
+                Poll::Ready(Some(message)) => {
+                    let tag = tagged.tag;
+                    self.count_delivery(position);
+                    return Poll::Ready(Some((tag, message)));
+                }
+                Poll::Ready(None) => {}
+                Poll::Pending => ended = false,
+            }
+        }
+        if ended {
+            Poll::Ready(None)
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Whoever delivered stays or comes first, until its turn is over.
+    fn count_delivery(&mut self, position: usize) {
+        self.turn = if position == 0 { self.turn + 1 } else { 1 };
+        self.subscriptions.rotate_left(position);
+        if self.turn == TURN {
+            self.turn = 0;
+            self.subscriptions.rotate_left(1);
+        }
     }
 
     /// Asks the server to send nothing more and returns when what it had sent by then is on its
@@ -104,7 +146,7 @@ impl<T: Copy + Unpin> Subscribed<T> {
     /// went out. What the server sent meanwhile waits in the socket, and the next turn reads all of
     /// it before it forgets.
     async fn drain(&mut self) {
-        for tagged in self.streams.iter_mut() {
+        for tagged in &mut self.subscriptions {
             let _ = timeout(COMMAND_TIMEOUT, tagged.subscriber.drain()).await;
         }
         let _ = timeout(COMMAND_TIMEOUT, self.client.flush()).await;

@@ -1,9 +1,11 @@
 //! Replies: which subjects may be answered, and how an answer is put on the wire.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use async_nats::{Client, HeaderMap, Message, Subject};
 use bytes::Bytes;
+use futures_util::future::poll_immediate;
 use tokio::time::timeout;
 
 use super::lane::COMMAND_TIMEOUT;
@@ -78,7 +80,7 @@ impl ReplyRules {
             .prefixes
             .iter()
             .any(|prefix| text.starts_with(prefix.as_str()));
-        if known && !text.contains(['*', '>']) {
+        if known && !text.bytes().any(|b| b == b'*' || b == b'>') {
             return Some(reply.clone());
         }
         let prefix: String = text.chars().take_while(|c| *c != '.').take(32).collect();
@@ -177,19 +179,27 @@ impl Responder {
     }
 
     async fn publish(&self, reply: Subject, body: Bytes) {
-        let published = timeout(COMMAND_TIMEOUT, self.client.publish(reply, body)).await;
-        self.check(matches!(published, Ok(Ok(()))));
+        self.check(in_time(self.client.publish(reply, body)).await);
     }
 
     async fn publish_with(&self, reply: Subject, headers: HeaderMap, body: Bytes) {
         let publishing = self.client.publish_with_headers(reply, headers, body);
-        let published = timeout(COMMAND_TIMEOUT, publishing).await;
-        self.check(matches!(published, Ok(Ok(()))));
+        self.check(in_time(publishing).await);
     }
 
     fn check(&self, published: bool) {
         if !published {
             self.rules.drop_request(DropReason::PublishFailed, None);
         }
+    }
+}
+
+/// Whether a publish succeeds before the timeout. There is nearly always room for it at once, and
+/// then no timer is set up.
+async fn in_time<E>(publishing: impl Future<Output = Result<(), E>>) -> bool {
+    let mut publishing = pin!(publishing);
+    match poll_immediate(publishing.as_mut()).await {
+        Some(published) => published.is_ok(),
+        None => matches!(timeout(COMMAND_TIMEOUT, publishing).await, Ok(Ok(()))),
     }
 }
