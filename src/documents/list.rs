@@ -9,8 +9,9 @@ use crate::domain::ids::ExtensionId;
 use crate::domain::listing::{Page, Position};
 use crate::service::error::RegistryError;
 
-/// Room for everything around the records: names, total, cursor.
-const ENVELOPE_BYTES: usize = 256;
+/// Room for everything around the records: names, total, cursor, and the reply's headers, which
+/// count as well.
+const ENVELOPE_BYTES: usize = 512;
 
 /// The page as JSON, shortened to fit `max_bytes`; the cursor then leads to what was left out.
 pub fn page(page: &Page, max_bytes: usize) -> Result<Bytes, RegistryError> {

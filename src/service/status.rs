@@ -112,7 +112,7 @@ impl Status {
         self.loads().errors += 1;
     }
 
-    /// Notes why a load failed, until one succeeds.
+    /// Notes why a load failed, until one succeeds: with a database that is away, one of it.
     pub(super) fn load_failed(&self, error: String) {
         self.loads().last_error = Some(error);
     }
@@ -121,7 +121,10 @@ impl Status {
     pub(super) fn applied(&self, changed: bool, duration: Duration, fixtures: bool) {
         let mut loads = self.loads();
         loads.count += 1;
-        loads.last_error = None;
+        // Files that are served instead do not mend a database that is away.
+        if !(fixtures && loads.away_since.is_some()) {
+            loads.last_error = None;
+        }
         if changed {
             loads.last_reload = Some(LastReload {
                 at: SystemTime::now(),
@@ -270,6 +273,18 @@ mod tests {
         let (loads, errors, last) = status.load_figures();
         assert_eq!((loads, errors), (2, 2));
         assert_eq!(last.unwrap().duration, SECOND);
+    }
+
+    #[test]
+    fn files_served_instead_do_not_hide_why_the_database_is_away() {
+        let status = Status::new(SourceMode::Auto, INTERVAL);
+        status.database_failed();
+        status.load_failed("the database is away".into());
+        status.applied(true, SECOND, true);
+        assert_eq!(status.last_error().as_deref(), Some("the database is away"));
+        status.database_answered();
+        status.applied(true, SECOND, false);
+        assert_eq!(status.last_error(), None);
     }
 
     #[test]

@@ -8,7 +8,20 @@
     reason = "a test that cannot go on should stop right there, and say why"
 )]
 
+mod errors;
+mod fuzz;
 mod harness;
 mod harness_smoke;
+mod lookups;
+mod no_miss;
 mod postgres_source;
+mod quarantine;
+mod reads;
+mod reload;
+mod rig;
 mod schema;
+mod site;
+mod source_modes;
+mod upgrade;
+mod visibility;
+mod writers;

@@ -19,8 +19,8 @@ mod audit;
 mod commit_order;
 mod rows;
 mod starters;
-mod triggers;
-mod upgrade;
+pub(crate) mod triggers;
+pub(crate) mod upgrade;
 
 /// Two extensions, `a` with a version and an instance. A batch without BEGIN is one transaction,
 /// so all of it has revision 1.
@@ -33,7 +33,7 @@ const CATALOG: &str = "
 const NO_WAIT: Duration = Duration::from_millis(1);
 
 /// A migrated, empty database and a connection to it.
-async fn migrated() -> (TestDatabase, Client) {
+pub(crate) async fn migrated() -> (TestDatabase, Client) {
     let database = TestDatabase::create().await;
     let mut client = database.connect().await;
     migrate(&mut client, DEADLINE).await.unwrap();
@@ -41,7 +41,7 @@ async fn migrated() -> (TestDatabase, Client) {
 }
 
 /// Runs statements that must succeed.
-async fn run(client: &Client, sql: &str) {
+pub(crate) async fn run(client: &Client, sql: &str) {
     let result = tokio::time::timeout(DEADLINE, client.batch_execute(sql)).await;
     result
         .unwrap_or_else(|_| panic!("no end of: {sql}"))
@@ -49,7 +49,7 @@ async fn run(client: &Client, sql: &str) {
 }
 
 /// The one value of a query, as text.
-async fn value(client: &Client, sql: &str) -> String {
+pub(crate) async fn value(client: &Client, sql: &str) -> String {
     let row = client
         .query_one(&format!("SELECT ({sql})::text"), &[])
         .await;
@@ -58,7 +58,7 @@ async fn value(client: &Client, sql: &str) -> String {
 }
 
 /// The revision of the catalog.
-async fn revision(client: &Client) -> i64 {
+pub(crate) async fn revision(client: &Client) -> i64 {
     value(client, "SELECT revision FROM registry_revision")
         .await
         .parse()

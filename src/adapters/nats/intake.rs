@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use async_nats::{Client, Message, Subscriber};
 use futures_util::StreamExt;
-use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::lane::{COMMAND_TIMEOUT, Lane, LaneError};
+use super::patience::within;
 use super::subjects::Route;
 
 /// How long the connection stands still after unsubscribing; see [`Subscribed::drain`].
@@ -147,9 +147,9 @@ impl<T: Copy + Unpin> Subscribed<T> {
     /// it before it forgets.
     async fn drain(&mut self) {
         for tagged in &mut self.subscriptions {
-            let _ = timeout(COMMAND_TIMEOUT, tagged.subscriber.drain()).await;
+            let _ = within(COMMAND_TIMEOUT, tagged.subscriber.drain()).await;
         }
-        let _ = timeout(COMMAND_TIMEOUT, self.client.flush()).await;
+        let _ = within(COMMAND_TIMEOUT, self.client.flush()).await;
         stand_still();
     }
 }

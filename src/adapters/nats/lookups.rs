@@ -17,7 +17,7 @@ use super::payload::IdArguments;
 use super::replies::{Answer, Responder};
 use super::subjects::Route;
 use super::verb::Verb;
-use super::waiting::{check_actor, wait};
+use super::waiting::{check_actor, patience, wait};
 use crate::documents;
 use crate::domain::context::Context;
 use crate::service::error::RegistryError;
@@ -158,6 +158,7 @@ impl<'a> Lookup<'a> {
     fn read(route: Route, message: &'a Message) -> Result<Self, RegistryError> {
         check_actor(route, &message.subject)?;
         let arguments = IdArguments::read(&message.payload, route.id(&message.subject))?;
+        patience(arguments.wait_ms)?;
         Ok(Self { arguments })
     }
 }

@@ -6,6 +6,7 @@
 //! decides anything about extensions.
 
 pub mod connect;
+pub mod patience;
 pub mod lane;
 pub mod intake;
 pub mod verb;

@@ -10,6 +10,8 @@ use crate::service::error::RegistryError;
 
 /// Deeper JSON than anyone means; serde_json itself stops at 128.
 const NOT_AN_OBJECT: &str = "the payload must be a JSON object";
+/// The most characters of a parser's message or a field's name that go into an error.
+const MAX_QUOTED: usize = 200;
 
 /// Parses a JSON object; the error names the field at fault.
 pub fn object<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, RegistryError> {
@@ -39,13 +41,24 @@ fn located(error: serde_path_to_error::Error<serde_json::Error>) -> RegistryErro
     }
     let text = inner.to_string();
     let rule = text.split(" at line ").next().unwrap_or_default();
-    RegistryError::field(&path, format_args!("is wrong: {rule}"))
+    RegistryError::field(
+        &shortened(&path),
+        format_args!("is wrong: {}", shortened(rule)),
+    )
 }
 
 fn malformed(message: &str) -> RegistryError {
     RegistryError::InvalidRequest {
         field: None,
-        message: message.to_owned(),
+        message: shortened(message),
+    }
+}
+
+/// The parser quotes what it did not expect, however long that is.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTED) {
+        None => text.to_owned(),
+        Some((end, _)) => text.get(..end).unwrap_or_default().to_owned() + "...",
     }
 }
 

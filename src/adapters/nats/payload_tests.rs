@@ -57,6 +57,21 @@ fn errors_name_the_field() {
 }
 
 #[test]
+fn errors_quote_little_of_what_was_sent() {
+    let long = "\u{e4}".repeat(100_000);
+    for payload in [
+        format!(r#"{{"id":"a","min_revision":"{long}"}}"#),
+        format!(r#"{{"id":"a","min_revision":{}}}"#, "1".repeat(100_000)),
+    ] {
+        let (field, message) = read(&payload, None).unwrap_err();
+        assert!(message.len() < 1000, "{field:?}: {} bytes", message.len());
+    }
+    let unknown = format!(r#"{{"{long}":1}}"#);
+    let error = ReloadArguments::read(unknown.as_bytes()).unwrap_err();
+    assert!(error.to_string().len() < 1000, "{error}");
+}
+
+#[test]
 fn the_context_keeps_what_rules_can_compare() {
     let payload =
         br#"{"id":"a","context":{"tenant_id":"t","n":1,"b":true,"x":null,"l":[1],"o":{}}}"#;

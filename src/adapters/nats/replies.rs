@@ -1,14 +1,12 @@
 //! Replies: which subjects may be answered, and how an answer is put on the wire.
 
-use std::pin::pin;
 use std::sync::Arc;
 
-use async_nats::{Client, HeaderMap, Message, Subject};
+use async_nats::{Client, HeaderMap, Message, PublishErrorKind, Subject};
 use bytes::Bytes;
-use futures_util::future::poll_immediate;
-use tokio::time::timeout;
 
 use super::lane::COMMAND_TIMEOUT;
+use super::patience::within;
 use crate::documents;
 use crate::service::error::RegistryError;
 use crate::service::observe::{DropReason, Observation, Observers};
@@ -80,7 +78,7 @@ impl ReplyRules {
             .prefixes
             .iter()
             .any(|prefix| text.starts_with(prefix.as_str()));
-        if known && !text.bytes().any(|b| b == b'*' || b == b'>') {
+        if known && !text.bytes().any(|b| matches!(b, b'*' | b'>')) {
             return Some(reply.clone());
         }
         let prefix: String = text.chars().take_while(|c| *c != '.').take(32).collect();
@@ -126,34 +124,31 @@ impl Responder {
 
     /// Publishes the answer or the error; a failure is counted and ends nothing.
     pub async fn send(&self, reply: Subject, outcome: Result<Answer, RegistryError>) {
-        match outcome {
-            // The most frequent reply by far carries no header: a header costs the server a parse.
-            Ok(Answer {
-                body,
-                revision: None,
-            }) if body.len() <= self.max_payload() => match self.status.annotations() {
-                None => self.publish(reply, body).await,
-                Some(_) => self.publish_with(reply, self.annotated(), body).await,
-            },
-            Ok(Answer { body, .. }) if body.len() > self.max_payload() => {
-                let limit_bytes = self.max_payload();
-                self.send_error(
-                    reply,
-                    &RegistryError::PayloadTooLarge {
-                        what: "the reply",
-                        limit_bytes,
-                    },
-                )
-                .await;
+        let answer = match outcome {
+            Ok(answer) => answer,
+            Err(error) => return self.send_error(reply, &error).await,
+        };
+        let Answer { body, revision } = answer;
+        // The most frequent reply by far carries no header: a header costs the server a parse.
+        let plain = revision.is_none() && self.status.annotations().is_none();
+        let headers = (!plain).then(|| {
+            let mut headers = self.annotated();
+            if let Some(revision) = revision {
+                headers.insert(REVISION, revision.to_string());
             }
-            Ok(Answer { body, revision }) => {
-                let mut headers = self.annotated();
-                if let Some(revision) = revision {
-                    headers.insert(REVISION, revision.to_string());
-                }
-                self.publish_with(reply, headers, body).await;
+            headers
+        });
+        match self.publish(reply.clone(), headers, body).await {
+            Ok(()) => {}
+            // Only the client knows: the server counts the headers too, as they are on the wire.
+            Err(PublishErrorKind::MaxPayloadExceeded) => {
+                let error = RegistryError::PayloadTooLarge {
+                    what: "the reply",
+                    limit_bytes: self.max_payload(),
+                };
+                self.send_error(reply, &error).await;
             }
-            Err(error) => self.send_error(reply, &error).await,
+            Err(_) => self.failed(),
         }
     }
 
@@ -161,8 +156,10 @@ impl Responder {
         let mut headers = self.annotated();
         headers.insert(ERROR_CODE, error.number().to_string());
         headers.insert(ERROR, error.title());
-        self.publish_with(reply, headers, documents::error::error(error))
-            .await;
+        let body = documents::error::error(error);
+        if self.publish(reply, Some(headers), body).await.is_err() {
+            self.failed();
+        }
     }
 
     fn annotated(&self) -> HeaderMap {
@@ -178,28 +175,25 @@ impl Responder {
         headers
     }
 
-    async fn publish(&self, reply: Subject, body: Bytes) {
-        self.check(in_time(self.client.publish(reply, body)).await);
-    }
-
-    async fn publish_with(&self, reply: Subject, headers: HeaderMap, body: Bytes) {
-        let publishing = self.client.publish_with_headers(reply, headers, body);
-        self.check(in_time(publishing).await);
-    }
-
-    fn check(&self, published: bool) {
-        if !published {
-            self.rules.drop_request(DropReason::PublishFailed, None);
+    async fn publish(
+        &self,
+        reply: Subject,
+        headers: Option<HeaderMap>,
+        body: Bytes,
+    ) -> Result<(), PublishErrorKind> {
+        let publishing = async {
+            match headers {
+                None => self.client.publish(reply, body).await,
+                Some(headers) => self.client.publish_with_headers(reply, headers, body).await,
+            }
+        };
+        match within(COMMAND_TIMEOUT, publishing).await {
+            Ok(published) => published.map_err(|error| error.kind()),
+            Err(_) => Err(PublishErrorKind::Send),
         }
     }
-}
 
-/// Whether a publish succeeds before the timeout. There is nearly always room for it at once, and
-/// then no timer is set up.
-async fn in_time<E>(publishing: impl Future<Output = Result<(), E>>) -> bool {
-    let mut publishing = pin!(publishing);
-    match poll_immediate(publishing.as_mut()).await {
-        Some(published) => published.is_ok(),
-        None => matches!(timeout(COMMAND_TIMEOUT, publishing).await, Ok(Ok(()))),
+    fn failed(&self) {
+        self.rules.drop_request(DropReason::PublishFailed, None);
     }
 }

@@ -83,8 +83,13 @@ async fn apply(client: &mut Client) -> Result<Vec<Applied>, MigrateError> {
         return Ok(Vec::new());
     }
     let report = embedded::migrations::runner().run_async(client).await?;
-    let applied = report.applied_migrations().iter();
+    let applied = report.applied_migrations();
+    if !applied.is_empty() {
+        // Daemons that wait for this schema look at once, not at their next attempt.
+        client.batch_execute("NOTIFY beamline_registry").await?;
+    }
     Ok(applied
+        .iter()
         .map(|migration| Applied {
             version: migration.version(),
             name: migration.name().to_owned(),

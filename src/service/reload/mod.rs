@@ -75,28 +75,33 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
 
     /// Loads until `stop`; a failed load is tried again with growing, jittered pauses.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut wake = Wake::Timer(Trigger::Start);
         let mut pauses = retry_pauses();
-        let mut next_sync = Instant::now();
+        let mut next = Instant::now();
+        let mut failing = false;
+        let mut wake = Wake::Timer(Trigger::Start);
         loop {
-            if matches!(wake, Wake::Timer(_)) {
-                next_sync = Instant::now() + self.sync_interval;
-            }
+            let by_timer = matches!(wake, Wake::Timer(_));
             let result = self.answer(wake).await;
             // Files that were read while the database is away satisfy whoever asked; the database
             // is asked again as soon as after any other failure.
-            let next = if result.is_ok() && !self.loader.database_is_away() {
-                pauses = retry_pauses();
-                next_sync
-            } else {
-                Instant::now() + pauses.next().unwrap_or(LONGEST_RETRY)
-            };
-            // The timer goes before the inbox: hints that never pause must not put it off for ever.
+            let failed = result.is_err() || self.loader.database_is_away();
+            // Hints and requests, however often they come, put off neither the sync, which finds
+            // what nobody is told of, nor the next attempt.
+            if by_timer || failed != failing {
+                let pause = if failed {
+                    pauses.next().unwrap_or(LONGEST_RETRY)
+                } else {
+                    pauses = retry_pauses();
+                    self.sync_interval
+                };
+                next = Instant::now() + pause;
+                failing = failed;
+            }
             wake = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                () = sleep_until(next) => Wake::Timer(Trigger::Timer),
                 wake = self.inbox.next() => wake,
+                () = sleep_until(next) => Wake::Timer(Trigger::Timer),
             };
         }
     }

@@ -25,6 +25,7 @@ struct Switch {
     up: AtomicBool,
     revision: AtomicU64,
     reads: AtomicU64,
+    digests: AtomicU64,
 }
 
 impl Database for Arc<Switch> {
@@ -56,6 +57,7 @@ impl Database for Arc<Switch> {
     }
 
     async fn digest(&self) -> Result<(u64, u64), SourceError> {
+        self.digests.fetch_add(1, Ordering::Relaxed);
         Ok((self.revision.load(Ordering::Relaxed), 0))
     }
 }
@@ -236,6 +238,34 @@ async fn the_timer_finds_what_no_notification_told_of() {
         handle.reload(None).await.unwrap_err().code(),
         "shutting_down"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn hints_that_never_pause_put_off_neither_the_sync_nor_the_next_attempt() {
+    let run = start(SourceMode::Auto, true);
+    run.within(Duration::from_secs(1), |run| {
+        run.serves(ActiveSource::Database, "db1")
+    })
+    .await;
+    run.within(SYNC_INTERVAL * 12, |run| {
+        run.handle.hint(Hint::Database);
+        run.database.digests.load(Ordering::Relaxed) > 0
+    })
+    .await;
+    run.stopped().await;
+
+    let run = start(SourceMode::Auto, false);
+    run.within(Duration::from_secs(1), |run| {
+        run.serves(ActiveSource::Fixtures, "file")
+    })
+    .await;
+    run.database.up.store(true, Ordering::Relaxed);
+    run.within(LONGEST_RETRY * 2, |run| {
+        run.handle.hint(Hint::Files);
+        run.serves(ActiveSource::Database, "db1")
+    })
+    .await;
+    run.stopped().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -225,7 +225,8 @@ async fn one_notification_per_transaction_that_changed_something() {
     assert_eq!(payloads, ["1", "2", "end"]);
 }
 
-async fn listen(database: &TestDatabase) -> mpsc::Receiver<String> {
+/// The payloads of all notifications of changes from now on.
+pub(crate) async fn listen(database: &TestDatabase) -> mpsc::Receiver<String> {
     let (client, mut connection) = tokio_postgres::connect(&database.url(), NoTls)
         .await
         .unwrap();

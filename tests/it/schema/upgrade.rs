@@ -7,9 +7,9 @@ use super::{migrated, revision, run, value};
 use crate::harness::{DEADLINE, TestDatabase};
 
 /// The SQL of the seeds' first phase, without its own seed rows.
-const FIRST: &str = include_str!("upgrade/first.sql");
+pub(crate) const FIRST: &str = include_str!("upgrade/first.sql");
 /// As its later documents describe it: versions, actors, circuits.
-const LATER: &str = include_str!("upgrade/later.sql");
+pub(crate) const LATER: &str = include_str!("upgrade/later.sql");
 
 const ROWS: &str = "
     INSERT INTO extensions (id, type, subject, config, metadata, created_at) VALUES
