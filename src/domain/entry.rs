@@ -88,6 +88,13 @@ impl Entry {
             .is_some_and(|(candidate, _)| candidate.is_unconditional())
     }
 
+    /// The reply to every request that names no version, where neither the context nor anything else
+    /// in the request can make a difference.
+    pub fn unconditional(&self) -> Option<&PreparedReply> {
+        let (first, reply) = self.candidates.first()?;
+        (self.admitted().is_ok() && first.is_unconditional()).then_some(reply)
+    }
+
     /// Whether both people and the machine allow it to serve.
     pub fn admitted(&self) -> Result<(), Refusal> {
         match (self.extension.enabled, self.extension.auto_disabled) {

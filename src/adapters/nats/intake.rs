@@ -1,5 +1,6 @@
 //! All subscriptions of one kind as one stream, and an end to it that loses nothing.
 
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -8,11 +9,10 @@ use std::thread;
 use std::time::Duration;
 
 use async_nats::{Client, Message, Subscriber};
-use futures_util::stream::SelectAll;
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 use tokio::task::coop::unconstrained;
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::lane::{COMMAND_TIMEOUT, Lane, LaneError};
 use super::patience::within;
@@ -25,8 +25,8 @@ const HOLD: Duration = Duration::from_millis(100);
 /// The shortest time that a timer can wait.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// Waiting for the token takes a lock, so messages go first; so often a busy stream looks at it.
-const TURNS_PER_CHECK: u32 = 64;
+/// Messages that one subscription may deliver before the next has its turn.
+const TURN: u32 = 64;
 
 /// Requests, each with the route by which it came.
 pub type Intake = Subscribed<Route>;
@@ -43,30 +43,24 @@ pub struct Subscription<T> {
 }
 
 /// Messages of many subscriptions, each with its subscription's tag.
+///
+/// A general-purpose merge of streams costs an allocation per message, and a `select!` beside it a
+/// future; here a message costs one poll of the subscription that is in its turn.
 #[derive(Debug)]
 pub struct Subscribed<T> {
     client: Client,
-    streams: SelectAll<Tagged<T>>,
-    drain: CancellationToken,
-    draining: bool,
+    /// The first is in its turn.
+    subscriptions: VecDeque<Tagged<T>>,
+    /// Messages that it has delivered in this turn.
     turn: u32,
+    drain: Pin<Box<WaitForCancellationFutureOwned>>,
+    draining: bool,
 }
 
 #[derive(Debug)]
 struct Tagged<T> {
     tag: T,
     subscriber: Subscriber,
-}
-
-impl<T: Copy + Unpin> Stream for Tagged<T> {
-    type Item = (T, Message);
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let tag = self.tag;
-        self.subscriber
-            .poll_next_unpin(cx)
-            .map(|message| Some((tag, message?)))
-    }
 }
 
 impl<T: Copy + Unpin> Subscribed<T> {
@@ -76,7 +70,7 @@ impl<T: Copy + Unpin> Subscribed<T> {
         subscriptions: impl IntoIterator<Item = Subscription<T>>,
         drain: CancellationToken,
     ) -> Result<Self, LaneError> {
-        let mut streams = SelectAll::new();
+        let mut tagged = VecDeque::new();
         for Subscription {
             subject,
             queue_group,
@@ -84,32 +78,70 @@ impl<T: Copy + Unpin> Subscribed<T> {
         } in subscriptions
         {
             let subscriber = lane.subscribe(subject, queue_group.as_deref()).await?;
-            streams.push(Tagged { tag, subscriber });
+            tagged.push_back(Tagged { tag, subscriber });
         }
         Ok(Self {
             client: lane.client().clone(),
-            streams,
-            drain,
-            draining: false,
+            subscriptions: tagged,
             turn: 0,
+            drain: Box::pin(drain.cancelled_owned()),
+            draining: false,
         })
     }
 
     /// The next message; `None` when the drain is over and everything accepted was handed out.
     pub async fn next(&mut self) -> Option<(T, Message)> {
         if !self.draining {
-            self.turn = self.turn.wrapping_add(1);
-            if !self.turn.is_multiple_of(TURNS_PER_CHECK) || !self.drain.is_cancelled() {
-                tokio::select! {
-                    biased;
-                    message = self.streams.next() => return message,
-                    () = self.drain.cancelled() => {}
-                }
+            let message = poll_fn(|cx| self.poll_until_drain(cx)).await;
+            if message.is_some() {
+                return message;
             }
             self.draining = true;
             self.drain().await;
         }
-        self.streams.next().await
+        poll_fn(|cx| self.poll_message(cx)).await
+    }
+
+    /// Ready with nothing when it is time to drain, or nothing is left to read.
+    fn poll_until_drain(&mut self, cx: &mut Context<'_>) -> Poll<Option<(T, Message)>> {
+        // Under load there is always a message, so the order is looked for at each turn, too.
+        if self.turn == 0 && self.drain.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        match self.poll_message(cx) {
+            Poll::Ready(message) => Poll::Ready(message),
+            Poll::Pending => self.drain.as_mut().poll(cx).map(|()| None),
+        }
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<(T, Message)>> {
+        let mut ended = true;
+        for (position, tagged) in self.subscriptions.iter_mut().enumerate() {
+            match tagged.subscriber.poll_next_unpin(cx) {
+                Poll::Ready(Some(message)) => {
+                    let tag = tagged.tag;
+                    self.count_delivery(position);
+                    return Poll::Ready(Some((tag, message)));
+                }
+                Poll::Ready(None) => {}
+                Poll::Pending => ended = false,
+            }
+        }
+        if ended {
+            Poll::Ready(None)
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Whoever delivered stays or comes first, until its turn is over.
+    fn count_delivery(&mut self, position: usize) {
+        self.turn = if position == 0 { self.turn + 1 } else { 1 };
+        self.subscriptions.rotate_left(position);
+        if self.turn == TURN {
+            self.turn = 0;
+            self.subscriptions.rotate_left(1);
+        }
     }
 
     /// Asks the server to send nothing more and returns when what it had sent by then is on its
@@ -128,7 +160,7 @@ impl<T: Copy + Unpin> Subscribed<T> {
     ///    other threads publish, the runtime looks before every turn (`event_interval`).
     async fn drain(&mut self) {
         let unsubscribing = async {
-            for tagged in self.streams.iter_mut() {
+            for tagged in &mut self.subscriptions {
                 let _ = within(COMMAND_TIMEOUT, tagged.subscriber.drain()).await;
             }
             let mut flush = pin!(self.client.flush());

@@ -78,7 +78,7 @@ impl ReplyRules {
             .prefixes
             .iter()
             .any(|prefix| text.starts_with(prefix.as_str()));
-        if known && !text.contains(['*', '>']) {
+        if known && !text.bytes().any(|b| matches!(b, b'*' | b'>')) {
             return Some(reply.clone());
         }
         let prefix: String = text.chars().take_while(|c| *c != '.').take(32).collect();

@@ -1,0 +1,100 @@
+//! Reads of the catalog itself, without NATS: what a lookup costs at least.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+
+use beamline_registry::documents;
+use beamline_registry::domain::catalog::{ActiveSource, Catalog, Change};
+use beamline_registry::domain::context::Context;
+use beamline_registry::domain::draft::ExtensionDraft;
+use beamline_registry::domain::entry::Entry;
+use beamline_registry::domain::policy::Policy;
+use beamline_registry::domain::quarantine::Quarantine;
+use beamline_registry::domain::subject::SubjectPattern;
+use beamline_registry::service::lookup::Lookups;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use rand::seq::SliceRandom;
+
+use super::options::Options;
+use super::records;
+use super::report::{Asked, Report};
+use super::samples::median;
+
+/// Reads in one round: every id a hundred times.
+const PASSES: usize = 100;
+
+/// Reads every id in random order, again and again.
+pub(crate) fn measure(options: &Options, report: &mut Report) {
+    let catalog = catalog();
+    let lookups = Lookups::new(Arc::clone(&catalog), None);
+    let mut ids = records::ids(records::CATALOG);
+    ids.shuffle(&mut SmallRng::seed_from_u64(1));
+
+    let mut get = Vec::new();
+    let mut one = Vec::new();
+    for _ in 0..options.rounds {
+        get.push(nanoseconds_each(&ids, |id| {
+            catalog.get(black_box(id)).is_some()
+        }));
+        one.push(nanoseconds_each(&ids, |id| {
+            black_box(lookups.one(black_box(id), None, Context::default())).is_ok()
+        }));
+    }
+    let what = format!("catalog get in process, {} ids", records::CATALOG);
+    report.line(what, Asked::AtMost(100.0), median(get), "ns");
+    report.line(
+        "lookup in process, choice and reply included",
+        Asked::Nothing,
+        median(one),
+        "ns",
+    );
+}
+
+fn nanoseconds_each(ids: &[String], read: impl Fn(&str) -> bool) -> f64 {
+    let begun = Instant::now();
+    let mut found = 0;
+    for _ in 0..PASSES {
+        found += ids.iter().filter(|id| read(id)).count();
+    }
+    let elapsed = begun.elapsed();
+    assert_eq!(found, ids.len() * PASSES, "every id is found");
+    elapsed.as_nanos() as f64 / found as f64
+}
+
+fn catalog() -> Arc<Catalog> {
+    let policy = Policy {
+        allowed_subjects: vec![SubjectPattern::parse("beamline.ext.>").unwrap()],
+        forbidden_prefixes: Vec::new(),
+        max_timeout_ms: 120_000,
+        max_retries: 10,
+    };
+    let (catalog, mut writer) = Catalog::new();
+    writer.apply(Change {
+        upserts: (0..records::CATALOG)
+            .map(|number| entry(number, &policy))
+            .collect(),
+        removals: Vec::new(),
+        quarantine: Quarantine::default(),
+        source: ActiveSource::Fixtures,
+        epoch: None,
+        revision: 0,
+    });
+    catalog
+}
+
+fn entry(number: usize, policy: &Policy) -> Arc<Entry> {
+    let draft = ExtensionDraft {
+        id: &records::id(number),
+        kind: "pre",
+        subject: &format!("beamline.ext.bench.extension_{number}.v1"),
+        config: Some(&records::config(number)),
+        metadata: Some(&records::metadata(number)),
+        ..ExtensionDraft::default()
+    };
+    Arc::new(Entry::new(
+        draft.check(policy).unwrap(),
+        &documents::lookup::prepare,
+    ))
+}
