@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use beamline_registry::cli;
 use beamline_registry::config::Surroundings;
 
-/// glibc gives little back after a large load, and musl's allocator is slow under threads.
+/// musl's own allocator is several times slower under threads. Elsewhere the system's serves: after
+/// a load it gives back what mimalloc keeps, some 30 MB with 10,000 extensions.
+#[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
