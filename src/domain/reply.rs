@@ -1,0 +1,192 @@
+//! What an extension's reply body says at its top level.
+//!
+//! One pass, and nothing is built: fields other than `error` and `status` are skipped, but read to
+//! the end, for a body that breaks off is not JSON.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// What a reply body says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body {
+    /// Nothing, or only white space.
+    Empty,
+    /// Not JSON.
+    Undecodable,
+    /// An object with an `error` that is neither null nor false, or with `"status":"error"`.
+    Error,
+    /// Any other JSON.
+    Fine,
+}
+
+/// Reads a reply body.
+pub fn inspect(body: &[u8]) -> Body {
+    if body.trim_ascii().is_empty() {
+        return Body::Empty;
+    }
+    // JSON is UTF-8 (RFC 8259), and serde_json does not look into strings that it skips.
+    let parsed = std::str::from_utf8(body)
+        .ok()
+        .and_then(|text| serde_json::from_str(text).ok());
+    match parsed {
+        None => Body::Undecodable,
+        Some(TopLevel { says_error: true }) => Body::Error,
+        Some(TopLevel { says_error: false }) => Body::Fine,
+    }
+}
+
+struct TopLevel {
+    says_error: bool,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum Field {
+    Error,
+    Status,
+    #[serde(other)]
+    Other,
+}
+
+impl<'de> Deserialize<'de> for TopLevel {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TopLevelVisitor)
+    }
+}
+
+struct TopLevelVisitor;
+
+const FINE: TopLevel = TopLevel { says_error: false };
+
+impl<'de> Visitor<'de> for TopLevelVisitor {
+    type Value = TopLevel;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON")
+    }
+
+    /// Of a field that comes twice the last counts, as for most readers.
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TopLevel, A::Error> {
+        let (mut error, mut status) = (false, false);
+        while let Some(field) = map.next_key()? {
+            match field {
+                Field::Error => error = is_error(map.next_value::<&RawValue>()?),
+                Field::Status => status = is_status_error(map.next_value::<&RawValue>()?),
+                Field::Other => _ = map.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(TopLevel {
+            says_error: error || status,
+        })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<TopLevel, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(FINE)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<TopLevel, E> {
+        Ok(FINE)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<TopLevel, E> {
+        Ok(FINE)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<TopLevel, E> {
+        Ok(FINE)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<TopLevel, E> {
+        Ok(FINE)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<TopLevel, E> {
+        Ok(FINE)
+    }
+
+    fn visit_unit<E>(self) -> Result<TopLevel, E> {
+        Ok(FINE)
+    }
+}
+
+fn is_error(value: &RawValue) -> bool {
+    !matches!(value.get(), "null" | "false")
+}
+
+/// Compared as text first: an escaped spelling is possible, but nobody writes one.
+fn is_status_error(value: &RawValue) -> bool {
+    let text = value.get();
+    text == r#""error""#
+        || text.contains('\\') && serde_json::from_str::<String>(text).is_ok_and(|s| s == "error")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn bodies() {
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        let deep_field = format!(r#"{{"a":{deep},"error":{deep}}}"#);
+        for (body, expected) in [
+            ("", Body::Empty),
+            (" \n", Body::Empty),
+            ("nope", Body::Undecodable),
+            (r#"{"a":1"#, Body::Undecodable),
+            (r#"{"a":1}}"#, Body::Undecodable),
+            (r#"{"error":1} x"#, Body::Undecodable),
+            (r#"{"a":nope,"error":1}"#, Body::Undecodable),
+            ("{}", Body::Fine),
+            ("[]", Body::Fine),
+            (r#"[{"error":1}]"#, Body::Fine),
+            ("null", Body::Fine),
+            ("-1", Body::Fine),
+            ("18446744073709551616", Body::Fine),
+            ("1.5e300", Body::Fine),
+            (r#""error""#, Body::Fine),
+            (" true ", Body::Fine),
+            (r#"{"payload":{"error":true},"status":"ok"}"#, Body::Fine),
+            (r#"{"status":"reject","reason":"pii"}"#, Body::Fine),
+            (r#"{"error":null}"#, Body::Fine),
+            (r#"{"error":false}"#, Body::Fine),
+            (r#"{"error": false }"#, Body::Fine),
+            (r#"{"error":true}"#, Body::Error),
+            (r#"{"error":0}"#, Body::Error),
+            (r#"{"error":""}"#, Body::Error),
+            (r#"{"error":{}}"#, Body::Error),
+            (r#"{"error":{"code":"x"},"payload":1}"#, Body::Error),
+            (r#"{"\u0065rror":1}"#, Body::Error),
+            (r#"{"status":"error"}"#, Body::Error),
+            (r#"{"status":"\u0065rror"}"#, Body::Error),
+            (r#"{"status":"ERROR"}"#, Body::Fine),
+            (r#"{"status":["error"]}"#, Body::Fine),
+            (r#"{"status":"error","error":null}"#, Body::Error),
+            (r#"{"error":1,"error":null}"#, Body::Fine),
+            (&deep_field, Body::Error),
+        ] {
+            let shown = body.get(..60).unwrap_or(body);
+            assert_eq!(inspect(body.as_bytes()), expected, "{shown}");
+        }
+        assert_eq!(inspect(b"{\"a\":\"\xff\"}"), Body::Undecodable);
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            inspect(&body);
+        }
+
+        /// What a full parse calls JSON is JSON here too, and the other way round.
+        #[test]
+        fn agrees_with_a_full_parse(body in r#"[\[\]{}:,"a-e0-9.\\ ntfu-]{0,24}"#) {
+            let full = serde_json::from_str::<serde_json::Value>(&body).is_ok();
+            let here = matches!(inspect(body.as_bytes()), Body::Fine | Body::Error);
+            prop_assert_eq!(full, here);
+        }
+    }
+}
