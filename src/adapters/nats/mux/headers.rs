@@ -9,6 +9,9 @@ use crate::service::caller::{CallError, Headers};
 pub(super) fn to_wire(headers: &Headers) -> Result<HeaderMap, CallError> {
     let mut map = HeaderMap::new();
     for (name, value) in headers.iter() {
+        if name.is_empty() {
+            return Err(CallError::InvalidHeader);
+        }
         // Parsed, not converted: the library's conversions panic on what they do not like.
         let name: HeaderName = name.parse().map_err(|_| CallError::InvalidHeader)?;
         let value: HeaderValue = value.parse().map_err(|_| CallError::InvalidHeader)?;
