@@ -4,7 +4,7 @@
 //! - [`link`]: a link that is down is an error at once, not a timeout; it heals by itself,
 //! - [`limits`]: what is too large, too many or not permitted is refused, and named,
 //! - [`soak`]: a million timeouts cost no memory (ignored; run in release),
-//! - [`speed`]: a round trip costs no more than the client library's own (ignored; likewise).
+//! - [`speed`]: a round trip costs about what the client library's own costs (ignored; likewise).
 
 use std::sync::Arc;
 use std::time::Duration;
