@@ -18,6 +18,7 @@ mod harness_smoke;
 mod lifecycle;
 mod lookups;
 mod no_miss;
+mod mux;
 mod postgres_source;
 mod quarantine;
 mod reads;
