@@ -4,6 +4,7 @@
 pub mod error;
 pub mod observe;
 pub mod source;
+pub mod health_store;
 pub mod status;
 pub mod progress;
 pub mod readiness;

@@ -10,5 +10,6 @@
 
 mod harness;
 mod harness_smoke;
+mod health_store;
 mod postgres_source;
 mod schema;
