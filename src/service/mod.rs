@@ -1,5 +1,5 @@
 //! Use cases. Nothing here knows a driver, a socket or a wire format; what they need from outside
-//! comes in through the traits of [`source`] and [`observe`].
+//! comes in through the traits of [`source`], [`health_store`] and [`observe`].
 
 pub mod error;
 pub mod observe;

@@ -123,8 +123,12 @@ async fn run_one(seed: u64, store: &Lossy, client: &Client) {
 
 /// No sum exceeds the truth, or lacks more than it may.
 async fn check(seed: u64, truth: &Truth, client: &Client, may_lack: impl Fn(usize) -> u64) {
+    let sql = "SELECT extension_id, success_count FROM extension_health";
+    let rows = client.query(sql, &[]).await.unwrap();
+    let sums: HashMap<String, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     for extension in 1..=EXTENSIONS {
-        let (sum, _) = sums(client, &id(extension)).await;
+        let sum = sums.get(id(extension).as_str()).copied().unwrap_or(0);
+        let sum = sum.cast_unsigned();
         let calls = truth.calls.get(&extension).copied().unwrap_or(0);
         assert!(
             sum <= calls && calls - sum <= may_lack(extension),
@@ -140,7 +144,7 @@ async fn sums_never_exceed_the_truth_and_lack_only_what_died() {
         store: store(&database, "chaos"),
         next: AtomicU8::new(DELIVERS),
     };
-    for seed in 0..60 {
+    for seed in 0..40 {
         run_one(seed, &lossy, &client).await;
         run(
             &client,

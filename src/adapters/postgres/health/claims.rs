@@ -34,9 +34,10 @@ const CLAIM: &str = "
           AND a.action <> 'circuit_override')
     SELECT claimed.up_to, e.revision, e.total, e.extension_id, e.action,
         CASE WHEN e.action NOT IN ('created', 'deleted') THEN ARRAY(
-            SELECT jsonb_object_keys(CASE WHEN jsonb_typeof(side) = 'object' THEN side ELSE '{}' END)
+            SELECT DISTINCT jsonb_object_keys(
+                CASE WHEN jsonb_typeof(side) = 'object' THEN side ELSE '{}' END)
             FROM unnest(ARRAY[e.changes -> 'old', e.changes -> 'new']) AS side
-            UNION ORDER BY 1) END,
+            ORDER BY 1) END,
         (e.changes -> 'reason')::text
     FROM claimed LEFT JOIN entries e ON e.place <= 100
     ORDER BY e.revision, e.place";
