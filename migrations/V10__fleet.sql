@@ -6,8 +6,7 @@ SELECT set_config('search_path', format('%I, pg_temp', current_schema()), true);
 -- A reset is kept for a while too, so that every sidecar sees it. Whoever reads the rows applies
 -- one whose `change` it has not applied to that circuit.
 CREATE TABLE circuit_overrides (
-    extension_id varchar(255) NOT NULL
-        REFERENCES extensions (id) ON UPDATE CASCADE ON DELETE CASCADE,
+    extension_id text NOT NULL,
     version text NOT NULL,
     action text NOT NULL CHECK (action IN ('open', 'close', 'reset')),
     change uuid NOT NULL,
@@ -28,6 +27,30 @@ COMMENT ON COLUMN extension_audit_log.revision IS
     'Null in entries older than revisions, and of circuit_override';
 COMMENT ON COLUMN extension_audit_log.changes IS
     '{"old": ..., "new": ...}: the columns that changed, all of them when created or deleted; of automatic changes also "reason"';
+
+-- By trigger rather than by foreign key, as in V8.
+CREATE FUNCTION circuit_overrides_follow() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        UPDATE circuit_overrides SET extension_id = NEW.id WHERE extension_id = OLD.id;
+    ELSIF TG_OP = 'DELETE' THEN
+        DELETE FROM circuit_overrides WHERE extension_id = OLD.id;
+    ELSE
+        DELETE FROM circuit_overrides;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER d_overrides_go AFTER DELETE ON extensions
+    FOR EACH ROW EXECUTE FUNCTION circuit_overrides_follow();
+CREATE TRIGGER d_overrides_move AFTER UPDATE OF id ON extensions
+    FOR EACH ROW WHEN (OLD.id <> NEW.id) EXECUTE FUNCTION circuit_overrides_follow();
+CREATE TRIGGER d_overrides_go_all AFTER TRUNCATE ON extensions
+    FOR EACH STATEMENT EXECUTE FUNCTION circuit_overrides_follow();
+
+REVOKE EXECUTE ON FUNCTION circuit_overrides_follow() FROM PUBLIC;
 
 CREATE TABLE probe_lease (
     singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),

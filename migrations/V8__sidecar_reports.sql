@@ -55,10 +55,11 @@ CREATE INDEX idx_health_not_closed ON extension_health (extension_id)
 
 CREATE INDEX idx_extensions_auto_disabled ON extensions (id) WHERE auto_disabled;
 
+-- Follows extension_health by trigger rather than by foreign key: TRUNCATE ... CASCADE would demand
+-- rights on this table of everybody who may truncate extensions.
 CREATE TABLE extension_health_reports (
     boot uuid NOT NULL REFERENCES sidecar_boots (boot) ON DELETE CASCADE,
-    extension_id varchar(255) NOT NULL
-        REFERENCES extension_health (extension_id) ON UPDATE CASCADE ON DELETE CASCADE,
+    extension_id text NOT NULL,
     success_count bigint NOT NULL DEFAULT 0,
     failure_count bigint NOT NULL DEFAULT 0,
     latency_count bigint NOT NULL DEFAULT 0,
@@ -72,6 +73,31 @@ CREATE INDEX idx_health_reports_extension ON extension_health_reports (extension
 
 COMMENT ON TABLE extension_health_reports IS
     'The part of extension_health that a boot which is not folded has flushed';
+
+CREATE FUNCTION health_reports_follow() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        UPDATE extension_health_reports SET extension_id = NEW.extension_id
+        WHERE extension_id = OLD.extension_id;
+    ELSIF TG_OP = 'DELETE' THEN
+        DELETE FROM extension_health_reports WHERE extension_id = OLD.extension_id;
+    ELSE
+        DELETE FROM extension_health_reports;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER reports_go AFTER DELETE ON extension_health
+    FOR EACH ROW EXECUTE FUNCTION health_reports_follow();
+CREATE TRIGGER reports_move AFTER UPDATE OF extension_id ON extension_health
+    FOR EACH ROW WHEN (OLD.extension_id <> NEW.extension_id)
+    EXECUTE FUNCTION health_reports_follow();
+CREATE TRIGGER reports_go_all AFTER TRUNCATE ON extension_health
+    FOR EACH STATEMENT EXECUTE FUNCTION health_reports_follow();
+
+REVOKE EXECUTE ON FUNCTION health_reports_follow() FROM PUBLIC;
 
 -- Without a foreign key to extensions: a report of one that has just gone is harmless, and must
 -- not wait for whoever deletes it. The next flush of the boot takes it away.

@@ -138,6 +138,11 @@ async fn deleted_extensions_take_their_health_along_and_stop_nothing() {
     ledger.flush(&store, INTERVAL, &totals, &[]).await.unwrap();
     assert_eq!(sums(&client, &id(1)).await, (3, 0));
     assert_eq!(sums(&client, &id(9)).await, (6, 0));
+    let ids = "SELECT string_agg(extension_id, ' ' ORDER BY extension_id)
+        FROM extension_health_reports";
+    assert_eq!(value(&client, ids).await, "e1 e2 e9");
+    run(&client, "TRUNCATE extensions CASCADE").await;
+    assert_eq!(value(&client, ids).await, "");
 }
 
 #[tokio::test]

@@ -9,9 +9,10 @@ use super::transaction::{milliseconds, moment};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::health_store::{NewOverride, Override, OverrideAction, Overrides, StoreError};
 
-/// A reset stays for ten minutes: longer than any sidecar goes without looking.
+/// A reset stays for ten minutes: longer than any sidecar goes without looking. The lock keeps the
+/// extension from going before its override can go with it.
 const SET: &str = "
-    WITH known AS (SELECT id FROM extensions WHERE id = $1),
+    WITH known AS (SELECT id FROM extensions WHERE id = $1 FOR KEY SHARE),
     before AS (
         SELECT jsonb_build_object('version', version, 'action', action, 'until', until,
             'reason', reason) AS document
