@@ -1,10 +1,11 @@
 //! Use cases. Nothing here knows a driver, a socket or a wire format; what they need from outside
-//! comes in through the traits of [`source`], [`caller`] and [`observe`].
+//! comes in through the traits of [`source`], [`caller`], [`health_store`] and [`observe`].
 
 pub mod error;
 pub mod observe;
 pub mod source;
 pub mod caller;
+pub mod health_store;
 pub mod status;
 pub mod progress;
 pub mod readiness;

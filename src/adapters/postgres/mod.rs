@@ -1,12 +1,14 @@
-//! Postgres: the source of extensions, and the ear for their changes.
+//! Postgres: the source of extensions, the ear for their changes, and the fleet's memory.
 //!
-//! A [`Pool`] opens connections, a [`PostgresSource`] reads definitions over it, and a [`Listener`]
-//! waits for notifications on a connection of its own. Nothing here waits without a limit, and
+//! A [`Pool`] opens connections, a [`PostgresSource`] reads definitions over it, a
+//! [`PostgresHealth`] keeps what the fleet shares besides, and a [`Listener`] waits for
+//! notifications on a connection of its own. Nothing here waits without a limit, and
 //! nothing relies on a session outliving a transaction except the listener, so that the pool may
 //! stand behind a transaction pooler.
 
 mod address;
 mod error;
+mod health;
 mod limit;
 mod listener;
 pub mod migrate;
@@ -20,6 +22,7 @@ mod tls;
 
 pub use address::Purpose;
 pub use error::{PostgresError, SetupError};
+pub use health::PostgresHealth;
 pub use listener::{Listener, Reports};
 pub use pool::Pool;
 pub use source::PostgresSource;

@@ -1,0 +1,203 @@
+-- One flush of a sidecar, as a function: it is decided on the spot whether it still counts, no lock
+-- is held across the network, and a sidecar that dies leaves nothing half done.
+--
+-- A flush waits for nobody's row. Two flushes, or a flush and a DELETE with its cascade, would
+-- otherwise lock the same rows in different orders; and an idle psql transaction would silence the
+-- whole fleet. A row that somebody has locked is held back instead, and comes with a later flush.
+
+SELECT set_config('search_path', format('%I, pg_temp', current_schema()), true);
+
+-- Adds figures to the sums and to the boot's part of them; answers the ids held back. Ids that do
+-- not exist are left out for good. Ages are milliseconds before now, null for never.
+CREATE FUNCTION health_add(of_boot uuid, ids text[], successes bigint[], failures bigint[],
+        latency_counts bigint[], latency_totals_us bigint[], success_ages bigint[],
+        failure_ages bigint[], failure_thresholds integer[], half_open_maxima integer[])
+    RETURNS text[]
+    LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    locked text[];
+BEGIN
+    -- In the order of ids: another flush may be adding the same rows.
+    INSERT INTO extension_health (extension_id)
+    SELECT e.id FROM extensions e
+    WHERE e.id = ANY (ids)
+      AND NOT EXISTS (SELECT FROM extension_health h WHERE h.extension_id = e.id)
+    ORDER BY e.id FOR KEY SHARE SKIP LOCKED
+    ON CONFLICT DO NOTHING;
+
+    locked := ARRAY(SELECT extension_id FROM extension_health WHERE extension_id = ANY (ids)
+                    FOR NO KEY UPDATE SKIP LOCKED);
+
+    UPDATE extension_health h
+    SET success_count = coalesce(h.success_count, 0) + f.successes,
+        failure_count = coalesce(h.failure_count, 0) + f.failures,
+        latency_count = h.latency_count + f.latency_count,
+        latency_total_us = h.latency_total_us + f.latency_total_us,
+        avg_latency_ms = CASE
+            WHEN h.latency_count + f.latency_count = 0 THEN h.avg_latency_ms
+            ELSE (h.latency_total_us + f.latency_total_us)::float
+                / (h.latency_count + f.latency_count) / 1000 END,
+        last_success = greatest(h.last_success, now() - f.success_age * interval '1 ms'),
+        last_failure = greatest(h.last_failure, now() - f.failure_age * interval '1 ms'),
+        circuit_breaker_failure_threshold = f.failure_threshold,
+        half_open_max_requests = f.half_open_maximum,
+        updated_at = now()
+    FROM unnest(ids, successes, failures, latency_counts, latency_totals_us, success_ages,
+            failure_ages, failure_thresholds, half_open_maxima)
+        AS f (id, successes, failures, latency_count, latency_total_us, success_age, failure_age,
+            failure_threshold, half_open_maximum)
+    WHERE h.extension_id = f.id AND h.extension_id = ANY (locked);
+
+    INSERT INTO extension_health_reports AS r (boot, extension_id, success_count, failure_count,
+        latency_count, latency_total_us, last_success, last_failure)
+    SELECT of_boot, f.id, f.successes, f.failures, f.latency_count, f.latency_total_us,
+        now() - f.success_age * interval '1 ms', now() - f.failure_age * interval '1 ms'
+    FROM unnest(ids, successes, failures, latency_counts, latency_totals_us, success_ages,
+            failure_ages)
+        AS f (id, successes, failures, latency_count, latency_total_us, success_age, failure_age)
+    WHERE f.id = ANY (locked)
+    ON CONFLICT (boot, extension_id) DO UPDATE
+    SET success_count = r.success_count + EXCLUDED.success_count,
+        failure_count = r.failure_count + EXCLUDED.failure_count,
+        latency_count = r.latency_count + EXCLUDED.latency_count,
+        latency_total_us = r.latency_total_us + EXCLUDED.latency_total_us,
+        last_success = greatest(r.last_success, EXCLUDED.last_success),
+        last_failure = greatest(r.last_failure, EXCLUDED.last_failure);
+
+    RETURN ARRAY(SELECT id FROM extensions WHERE id = ANY (ids)
+                 EXCEPT SELECT unnest(locked));
+END
+$$;
+
+-- Replaces the circuits that a boot holds. Times are milliseconds before and after now; a row is
+-- rewritten only for a change that is more than the jitter of their conversion.
+CREATE FUNCTION health_hold(of_boot uuid, ids text[], versions text[], states text[],
+        ages bigint[], waits bigint[], trials integer[])
+    RETURNS void
+    LANGUAGE sql SET search_path FROM CURRENT
+BEGIN ATOMIC
+    DELETE FROM extension_circuit_reports c
+    WHERE c.boot = of_boot
+      AND NOT EXISTS (SELECT FROM unnest(ids, versions) AS g (id, version)
+                      WHERE g.id = c.extension_id AND g.version = c.version);
+
+    INSERT INTO extension_circuit_reports AS c (boot, extension_id, version, state, opened_at,
+        retry_at, half_open_requests)
+    SELECT of_boot, g.id, g.version, g.state, now() - g.age * interval '1 ms',
+        now() + g.wait * interval '1 ms', g.trials
+    FROM unnest(ids, versions, states, ages, waits, trials)
+        AS g (id, version, state, age, wait, trials)
+    ON CONFLICT (boot, extension_id, version) DO UPDATE
+    SET state = EXCLUDED.state, opened_at = EXCLUDED.opened_at, retry_at = EXCLUDED.retry_at,
+        half_open_requests = EXCLUDED.half_open_requests
+    WHERE c.state <> EXCLUDED.state OR c.half_open_requests <> EXCLUDED.half_open_requests
+       OR EXCLUDED.retry_at NOT BETWEEN c.retry_at - interval '1 s' AND c.retry_at + interval '1 s'
+       OR EXCLUDED.opened_at
+          NOT BETWEEN c.opened_at - interval '1 s' AND c.opened_at + interval '1 s';
+END;
+
+-- Brings circuit_breaker_state and auto_disabled of extension_health up to date, also where a
+-- sidecar went silent. What is locked is left to the next flush, whoever's it is.
+CREATE FUNCTION health_settle_states() RETURNS void
+    LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    ids text[];
+BEGIN
+    ids := ARRAY(
+        SELECT extension_id FROM extension_circuit_reports
+        UNION SELECT extension_id FROM extension_health
+              WHERE circuit_breaker_state <> 'closed' OR auto_disabled
+        UNION SELECT id FROM extensions WHERE auto_disabled);
+    IF cardinality(ids) = 0 THEN
+        RETURN;
+    END IF;
+    ids := ARRAY(
+        SELECT h.extension_id FROM extension_health h JOIN extension_circuit_states s
+            ON s.extension_id = h.extension_id
+        WHERE h.extension_id = ANY (ids) AND s.extension_id = ANY (ids)
+          AND (h.circuit_breaker_state, h.circuit_breaker_opened_at, h.half_open_request_count,
+               h.auto_disabled)
+              IS DISTINCT FROM (s.state, s.opened_at, s.half_open_requests, s.auto_disabled));
+    ids := ARRAY(SELECT extension_id FROM extension_health WHERE extension_id = ANY (ids)
+                 FOR NO KEY UPDATE SKIP LOCKED);
+    -- Read again now that they are locked: another flush may have settled them meanwhile.
+    UPDATE extension_health h
+    SET circuit_breaker_state = s.state, circuit_breaker_opened_at = s.opened_at,
+        half_open_request_count = s.half_open_requests, auto_disabled = s.auto_disabled,
+        updated_at = now()
+    FROM extension_circuit_states s
+    WHERE s.extension_id = h.extension_id
+      AND h.extension_id = ANY (ids) AND s.extension_id = ANY (ids);
+END
+$$;
+
+-- The flush itself. Figures count only under a number that the boot has not had; circuits are
+-- replaced by any but an overtaken one. Fenced: the boot was folded, nothing is written, and
+-- `last_sequence` says what had been; null when even the fence is gone.
+CREATE FUNCTION health_flush(of_boot uuid, of_sequence bigint, every interval,
+        ids text[], successes bigint[], failures bigint[], latency_counts bigint[],
+        latency_totals_us bigint[], success_ages bigint[], failure_ages bigint[],
+        failure_thresholds integer[], half_open_maxima integer[],
+        circuit_ids text[], circuit_versions text[], circuit_states text[],
+        circuit_ages bigint[], circuit_waits bigint[], circuit_trials integer[],
+        OUT fenced boolean, OUT last_sequence bigint, OUT left_out text[])
+    LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    own sidecar_boots;
+BEGIN
+    SELECT * INTO own FROM sidecar_boots WHERE boot = of_boot FOR NO KEY UPDATE;
+    fenced := own.boot IS NULL OR own.folded_at IS NOT NULL;
+    last_sequence := own.sequence;
+    left_out := own.held_back;
+    IF fenced OR own.sequence > of_sequence THEN
+        RETURN;
+    END IF;
+
+    IF own.sequence < of_sequence THEN
+        left_out := health_add(of_boot, ids, successes, failures, latency_counts,
+            latency_totals_us, success_ages, failure_ages, failure_thresholds, half_open_maxima);
+        last_sequence := of_sequence;
+    END IF;
+    PERFORM health_hold(of_boot, circuit_ids, circuit_versions, circuit_states, circuit_ages,
+        circuit_waits, circuit_trials);
+    UPDATE sidecar_boots
+    SET sequence = last_sequence, held_back = left_out, flushed_at = now(), flush_interval = every
+    WHERE boot = of_boot;
+    PERFORM health_settle_states();
+END
+$$;
+
+-- Folds boots that have been silent for 10 minutes, or 3 intervals where that is longer, and
+-- answers how many. Any sidecar may call it at any time. What is locked waits for the next call.
+CREATE FUNCTION health_fold() RETURNS bigint
+    LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    folded bigint;
+BEGIN
+    UPDATE sidecar_boots SET folded_at = now()
+    WHERE boot IN (
+        SELECT boot FROM sidecar_boots
+        WHERE folded_at IS NULL
+          AND flushed_at < now() - greatest(interval '10 minutes', 3 * flush_interval)
+        LIMIT 100 FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS folded = ROW_COUNT;
+
+    DELETE FROM extension_health_reports WHERE (boot, extension_id) IN (
+        SELECT r.boot, r.extension_id
+        FROM extension_health_reports r JOIN sidecar_boots b USING (boot)
+        WHERE b.folded_at IS NOT NULL
+        LIMIT 10000 FOR UPDATE OF r SKIP LOCKED);
+    DELETE FROM extension_circuit_reports WHERE (boot, extension_id, version) IN (
+        SELECT c.boot, c.extension_id, c.version
+        FROM extension_circuit_reports c JOIN sidecar_boots b USING (boot)
+        WHERE b.folded_at IS NOT NULL
+        LIMIT 10000 FOR UPDATE OF c SKIP LOCKED);
+    DELETE FROM sidecar_boots WHERE boot IN (
+        SELECT boot FROM sidecar_boots b
+        WHERE folded_at < now() - interval '7 days'
+          AND NOT EXISTS (SELECT FROM extension_health_reports r WHERE r.boot = b.boot)
+          AND NOT EXISTS (SELECT FROM extension_circuit_reports c WHERE c.boot = b.boot)
+        LIMIT 1000 FOR UPDATE SKIP LOCKED);
+    RETURN folded;
+END
+$$;

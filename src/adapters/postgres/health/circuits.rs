@@ -1,0 +1,111 @@
+//! Circuits forced by operators: written with their audit entry, told to every sidecar.
+
+use tokio_postgres::types::Type;
+use tokio_postgres::{Error, Row};
+
+use super::PostgresHealth;
+use super::figures::read;
+use super::transaction::{milliseconds, moment};
+use crate::domain::ids::{ExtensionId, VersionName};
+use crate::service::health_store::{NewOverride, Override, OverrideAction, Overrides, StoreError};
+
+/// A reset stays for ten minutes: longer than any sidecar goes without looking. The lock keeps the
+/// extension from going before its override can go with it.
+const SET: &str = "
+    WITH known AS (SELECT id FROM extensions WHERE id = $1 FOR KEY SHARE),
+    before AS (
+        SELECT jsonb_build_object('version', version, 'action', action, 'until', until,
+            'reason', reason) AS document
+        FROM circuit_overrides
+        WHERE extension_id = $1 AND version = $2 AND action <> 'reset'
+          AND (until IS NULL OR until > now())),
+    written AS (
+        INSERT INTO circuit_overrides AS o
+            (extension_id, version, action, change, until, reason, set_by, actor_source)
+        SELECT id, $2, $3, $4::uuid,
+            now() + CASE $3 WHEN 'reset' THEN interval '10 minutes'
+                            ELSE $5 * interval '1 ms' END,
+            $6, $7, $8
+        FROM known
+        ON CONFLICT (extension_id, version) DO UPDATE
+        SET action = EXCLUDED.action, change = EXCLUDED.change, until = EXCLUDED.until,
+            reason = EXCLUDED.reason, set_by = EXCLUDED.set_by,
+            actor_source = EXCLUDED.actor_source, set_at = now()
+        WHERE o.change <> EXCLUDED.change
+        RETURNING o.*),
+    entry AS (
+        INSERT INTO extension_audit_log (extension_id, action, changed_by, actor_source, changes)
+        SELECT extension_id, 'circuit_override', set_by, actor_source,
+            jsonb_build_object('old', (SELECT document FROM before),
+                'new', jsonb_build_object('version', version, 'action', action,
+                    'until', CASE WHEN action <> 'reset' THEN until END, 'reason', reason))
+        FROM written)
+    SELECT pg_notify('beamline_registry', 'override')::text FROM known";
+
+/// All in force, in the order in which [`in_force`] takes the columns.
+pub(super) const OVERRIDES: &str = "SELECT extension_id, version, action, change::text, \
+        (extract(epoch FROM until - now()) * 1000)::bigint, reason, set_by \
+    FROM circuit_overrides WHERE until IS NULL OR until > now()";
+
+impl Overrides for PostgresHealth {
+    async fn set_override(&self, new: NewOverride<'_>) -> Result<bool, StoreError> {
+        let change = format!("{:032x}", new.change);
+        let ttl = new.ttl.map(milliseconds);
+        let rows = self
+            .transact(
+                "an override",
+                SET,
+                &[
+                    (&new.extension.as_str(), Type::TEXT),
+                    (&new.version.as_str(), Type::TEXT),
+                    (&name(new.action), Type::TEXT),
+                    (&change, Type::TEXT),
+                    (&ttl, Type::INT8),
+                    (&new.reason, Type::TEXT),
+                    (&new.actor, Type::TEXT),
+                    (&new.actor_source, Type::TEXT),
+                ],
+            )
+            .await?;
+        Ok(!rows.is_empty())
+    }
+
+    async fn overrides(&self) -> Result<Vec<Override>, StoreError> {
+        let rows = self.transact("reading overrides", OVERRIDES, &[]).await?;
+        read(&rows, in_force).map_err(|error| self.unreadable(error))
+    }
+}
+
+const fn name(action: OverrideAction) -> &'static str {
+    match action {
+        OverrideAction::Open => "open",
+        OverrideAction::Close => "close",
+        OverrideAction::Reset => "reset",
+    }
+}
+
+/// A row of [`OVERRIDES`]; one that a newer binary wrote and this one does not know is left out.
+pub(super) fn in_force(row: &Row) -> Result<Option<Override>, Error> {
+    let action = match row.try_get(2)? {
+        "open" => OverrideAction::Open,
+        "close" => OverrideAction::Close,
+        "reset" => OverrideAction::Reset,
+        _ => return Ok(None),
+    };
+    let (extension, version) = (
+        ExtensionId::parse(row.try_get(0)?),
+        VersionName::parse(row.try_get(1)?),
+    );
+    let (Ok(extension), Ok(version)) = (extension, version) else {
+        return Ok(None);
+    };
+    Ok(Some(Override {
+        extension,
+        version,
+        action,
+        change: row.try_get(3)?,
+        until: row.try_get::<_, Option<i64>>(4)?.map(moment),
+        reason: row.try_get(5)?,
+        set_by: row.try_get(6)?,
+    }))
+}

@@ -1,0 +1,33 @@
+//! What the fleet shares besides definitions: health, overrides, automatic switching, claims.
+//!
+//! What must be decided under a lock is a function of the schema (`migrations/V9`, `V10`), so each
+//! call is one transaction, sent whole: no lock is held across the network, and a sidecar that
+//! dies in the middle leaves nothing behind.
+
+mod circuits;
+mod claims;
+mod figures;
+mod reports;
+mod switch;
+mod transaction;
+
+use std::sync::Arc;
+
+use super::pool::Pool;
+
+/// The ports of [`crate::service::health_store`] over a pool.
+#[derive(Debug)]
+pub struct PostgresHealth {
+    pool: Arc<Pool>,
+    instance_id: Box<str>,
+}
+
+impl PostgresHealth {
+    /// The store as the sidecar `instance_id` uses it.
+    pub fn new(pool: Arc<Pool>, instance_id: &str) -> Self {
+        Self {
+            pool,
+            instance_id: instance_id.into(),
+        }
+    }
+}

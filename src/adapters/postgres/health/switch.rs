@@ -1,0 +1,101 @@
+//! Automatic switching for the whole fleet, and the lease of the one that probes.
+
+use std::time::Duration;
+
+use tokio_postgres::types::Type;
+
+use super::PostgresHealth;
+use super::transaction::{Parameter, count, milliseconds};
+use crate::domain::ids::ExtensionId;
+use crate::service::health_store::{AutoDisabled, AutoEnabled, AutoSwitch, StoreError};
+
+const DISABLE: &str =
+    "SELECT outcome, at_revision FROM registry_auto_disable($1, $2::jsonb, $3, $4)";
+const ENABLE: &str = "SELECT outcome, at_revision FROM registry_auto_enable($1, $2::jsonb, $3)";
+
+/// The clock rather than the transaction's time: the row may have been waited for.
+const TAKE: &str = "INSERT INTO probe_lease AS l (holder, until) \
+    VALUES ($1, clock_timestamp() + $2 * interval '1 ms') \
+    ON CONFLICT (singleton) DO UPDATE \
+    SET holder = $1, until = clock_timestamp() + $2 * interval '1 ms' \
+    WHERE l.until < clock_timestamp() OR l.holder = $1 \
+    RETURNING true";
+const RELEASE: &str = "DELETE FROM probe_lease WHERE holder = $1";
+
+impl AutoSwitch for PostgresHealth {
+    async fn auto_disable(
+        &self,
+        extension: &ExtensionId,
+        reason: &str,
+        max_percent: u8,
+    ) -> Result<AutoDisabled, StoreError> {
+        let max_percent = i32::from(max_percent);
+        let parameters: [Parameter<'_>; 4] = [
+            (&extension.as_str(), Type::TEXT),
+            (&reason, Type::TEXT),
+            (&max_percent, Type::INT4),
+            (&&*self.instance_id, Type::TEXT),
+        ];
+        let (outcome, revision) = self.switch("auto-disabling", DISABLE, &parameters).await?;
+        match &*outcome {
+            "disabled" => Ok(AutoDisabled::Disabled(revision)),
+            "cap_reached" => Ok(AutoDisabled::CapReached),
+            "seen_alive" => Ok(AutoDisabled::SeenAlive),
+            "already_disabled" => Ok(AutoDisabled::AlreadyDisabled),
+            "gone" => Ok(AutoDisabled::Gone),
+            _ => Err(self.damaged("an unknown outcome of registry_auto_disable")),
+        }
+    }
+
+    async fn auto_enable(
+        &self,
+        extension: &ExtensionId,
+        reason: &str,
+    ) -> Result<AutoEnabled, StoreError> {
+        let parameters: [Parameter<'_>; 3] = [
+            (&extension.as_str(), Type::TEXT),
+            (&reason, Type::TEXT),
+            (&&*self.instance_id, Type::TEXT),
+        ];
+        let (outcome, revision) = self.switch("auto-enabling", ENABLE, &parameters).await?;
+        match &*outcome {
+            "enabled" => Ok(AutoEnabled::Enabled(revision)),
+            "not_disabled" => Ok(AutoEnabled::NotDisabled),
+            "gone" => Ok(AutoEnabled::Gone),
+            _ => Err(self.damaged("an unknown outcome of registry_auto_enable")),
+        }
+    }
+
+    async fn take_probe_lease(&self, ttl: Duration) -> Result<bool, StoreError> {
+        let ttl = milliseconds(ttl);
+        let parameters: [Parameter<'_>; 2] =
+            [(&&*self.instance_id, Type::TEXT), (&ttl, Type::INT8)];
+        let rows = self.transact("the probe lease", TAKE, &parameters).await?;
+        Ok(!rows.is_empty())
+    }
+
+    async fn release_probe_lease(&self) -> Result<(), StoreError> {
+        let parameters: [Parameter<'_>; 1] = [(&&*self.instance_id, Type::TEXT)];
+        self.transact("the probe lease", RELEASE, &parameters)
+            .await?;
+        Ok(())
+    }
+}
+
+impl PostgresHealth {
+    /// The outcome, and its revision where it has one.
+    async fn switch(
+        &self,
+        what: &'static str,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<(Box<str>, u64), StoreError> {
+        let rows = self.transact(what, sql, parameters).await?;
+        let row = rows.first().ok_or_else(|| self.damaged("no outcome"))?;
+        let answer = || {
+            let revision: Option<i64> = row.try_get(1)?;
+            Ok((row.try_get(0)?, count(revision.unwrap_or(0))))
+        };
+        answer().map_err(|error| self.unreadable(error))
+    }
+}

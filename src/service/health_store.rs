@@ -1,0 +1,361 @@
+//! Ports: what the fleet shares through the database besides definitions.
+//!
+//! [`HealthReports`] adds what each sidecar counts to the fleet's sums, exactly once, through a
+//! [`Ledger`](ledger::Ledger). [`Overrides`], [`AutoSwitch`] and [`Claims`] are the decisions that
+//! hold for all: forced circuits, automatic disabling, who probes, who publishes.
+//!
+//! Times are this machine's own: a store carries them as ages, so clocks need not agree.
+
+pub mod ledger;
+
+use std::future::Future;
+use std::time::{Duration, SystemTime};
+
+use thiserror::Error;
+
+use crate::domain::ids::{ExtensionId, VersionName};
+
+/// Why the store did not do what was asked. `Display` is fit for operators; no secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum StoreError {
+    /// Nothing was written: there is no connection, or the database refused.
+    #[error("the database is away: {0}")]
+    Away(String),
+    /// Nothing was written: somebody else's lock was in the way for too long.
+    #[error("the database is locked: {0}")]
+    Locked(String),
+    /// The connection broke before the answer: it may have been written, and may be repeated.
+    #[error("the database did not answer: {0}")]
+    Unknown(String),
+}
+
+/// A run of a sidecar as the store knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Boot(pub Box<str>);
+
+/// Counts of calls. Neutral ones are in none of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Calls that succeeded.
+    pub successes: u64,
+    /// Calls that failed.
+    pub failures: u64,
+    /// Calls with a known latency.
+    pub latency_count: u64,
+    /// The sum of their latencies, microseconds.
+    pub latency_total_us: u64,
+}
+
+/// What is known of one extension's calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Figures {
+    /// Whose they are.
+    pub extension: ExtensionId,
+    /// How many.
+    pub tally: Tally,
+    /// The latest success.
+    pub last_success: Option<SystemTime>,
+    /// The latest failure.
+    pub last_failure: Option<SystemTime>,
+}
+
+/// What a flush says of one extension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The calls: in [`Flush`] those since the last flush, for the ledger all since the start.
+    pub figures: Figures,
+    /// Consecutive failures that open its circuit.
+    pub failure_threshold: u32,
+    /// Trial calls at a time while it is half open.
+    pub half_open_max_requests: u32,
+}
+
+/// A circuit that is not closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// No calls pass.
+    Open,
+    /// Trial calls pass.
+    HalfOpen,
+}
+
+/// A circuit that a sidecar holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldCircuit {
+    /// Whose it is.
+    pub extension: ExtensionId,
+    /// Of which version.
+    pub version: VersionName,
+    /// Open or half open.
+    pub state: Held,
+    /// When it opened.
+    pub opened_at: SystemTime,
+    /// From when on a trial is due.
+    pub retry_at: SystemTime,
+    /// Trial calls under way.
+    pub half_open_requests: u32,
+}
+
+/// One flush; a heartbeat when there is nothing to say.
+#[derive(Debug, Clone, Copy)]
+pub struct Flush<'a> {
+    /// Whose flush it is.
+    pub boot: &'a Boot,
+    /// One more than that of the last flush written under the boot, from 1 on.
+    pub sequence: u64,
+    /// Time between flushes: after three without one, the sidecar's circuits no longer count.
+    pub interval: Duration,
+    /// What was counted since; at most [`MAX_REPORTS`], each extension once.
+    pub reports: &'a [Report],
+    /// All circuits held now; those beyond [`MAX_CIRCUITS`] are left out.
+    pub circuits: &'a [HeldCircuit],
+}
+
+/// Most reports in one flush.
+pub const MAX_REPORTS: usize = 1000;
+
+/// Most circuits in one flush.
+pub const MAX_CIRCUITS: usize = 10_000;
+
+/// The last flush that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Its number.
+    pub sequence: u64,
+    /// The extensions it left out because somebody had them locked; they count in a later one.
+    pub held_back: Vec<ExtensionId>,
+}
+
+/// What became of a flush.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Flushed {
+    /// It is written, now or by an earlier attempt.
+    Written(Written),
+    /// The boot had been silent for so long that it was folded. This was its last flush; `None`
+    /// when nobody knows any more, after 7 days.
+    Fenced(Option<Written>),
+}
+
+/// What a sidecar takes over when it starts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// The fleet's figures.
+    pub figures: Vec<Figures>,
+    /// Circuits held by at least half of the sidecars that flushed within 3 intervals, at the time
+    /// of the earliest trial of any; all as [`Held::Open`].
+    pub circuits: Vec<HeldCircuit>,
+    /// What operators have forced.
+    pub overrides: Vec<Override>,
+}
+
+/// Health of the fleet. Every call is bounded in time.
+pub trait HealthReports: Send + Sync + 'static {
+    /// Begins a boot. Of one whose answer was lost nothing remains in the figures.
+    fn register(&self, interval: Duration)
+    -> impl Future<Output = Result<Boot, StoreError>> + Send;
+
+    /// Writes a flush. Repeating it adds nothing.
+    fn flush(&self, flush: Flush<'_>) -> impl Future<Output = Result<Flushed, StoreError>> + Send;
+
+    /// The figures of all extensions less those of `boot`; with `changed_within`, only those
+    /// flushed by anyone in that time.
+    fn others(
+        &self,
+        boot: &Boot,
+        changed_within: Option<Duration>,
+    ) -> impl Future<Output = Result<Vec<Figures>, StoreError>> + Send;
+
+    /// What to start with, as of one moment, less what is of `boot`.
+    fn restore(&self, boot: &Boot) -> impl Future<Output = Result<Restored, StoreError>> + Send;
+
+    /// Folds boots that are long silent, and forgets what has expired; answers how many were
+    /// folded. To be called about once a minute, by any number of sidecars.
+    fn tidy(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
+}
+
+/// What an operator wants of a circuit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OverrideAction {
+    /// Held open.
+    Open,
+    /// Held closed.
+    Close,
+    /// Overrides end, and the circuit begins anew: once, when it is first seen.
+    Reset,
+}
+
+/// An override in force, or a reset of the last ten minutes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Override {
+    /// Of which extension.
+    pub extension: ExtensionId,
+    /// Of which version.
+    pub version: VersionName,
+    /// What is wanted.
+    pub action: OverrideAction,
+    /// A name no other change has, for whoever must apply each once.
+    pub change: Box<str>,
+    /// When it ends by itself.
+    pub until: Option<SystemTime>,
+    /// Why, in the operator's words.
+    pub reason: Option<Box<str>>,
+    /// Who wanted it.
+    pub set_by: Box<str>,
+}
+
+/// An override to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct NewOverride<'a> {
+    /// Of which extension.
+    pub extension: &'a ExtensionId,
+    /// Of which version.
+    pub version: &'a VersionName,
+    /// What is wanted.
+    pub action: OverrideAction,
+    /// A fresh random number; repeated with a repeated attempt, which then does nothing.
+    pub change: u128,
+    /// How long it holds; `None` until the next one. A reset has no length.
+    pub ttl: Option<Duration>,
+    /// Why, in the operator's words.
+    pub reason: Option<&'a str>,
+    /// Who wants it: the audit's `changed_by`.
+    pub actor: &'a str,
+    /// How we know: the audit's `actor_source`.
+    pub actor_source: &'a str,
+}
+
+/// Circuits forced by operators.
+pub trait Overrides: Send + Sync + 'static {
+    /// Writes one, audits it and notifies every sidecar; `false` when there is no such extension.
+    /// It takes no revision.
+    fn set_override(
+        &self,
+        new: NewOverride<'_>,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// All that are in force.
+    fn overrides(&self) -> impl Future<Output = Result<Vec<Override>, StoreError>> + Send;
+}
+
+/// What became of an attempt to disable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AutoDisabled {
+    /// Done, in this revision.
+    Disabled(u64),
+    /// As many as may be are auto-disabled.
+    CapReached,
+    /// Another sidecar saw it succeed within the last minute.
+    SeenAlive,
+    /// It is not in service, by the machine or by people.
+    AlreadyDisabled,
+    /// There is no such extension.
+    Gone,
+}
+
+/// What became of an attempt to enable again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AutoEnabled {
+    /// Done, in this revision.
+    Enabled(u64),
+    /// It was not auto-disabled.
+    NotDisabled,
+    /// There is no such extension.
+    Gone,
+}
+
+/// Switching extensions for the whole fleet. Repeating a call is harmless.
+pub trait AutoSwitch: Send + Sync + 'static {
+    /// Takes an extension out of service, if at most `max_percent` of the enabled ones, but at
+    /// least one, are then auto-disabled. `reason` is a JSON document for audit and event.
+    fn auto_disable(
+        &self,
+        extension: &ExtensionId,
+        reason: &str,
+        max_percent: u8,
+    ) -> impl Future<Output = Result<AutoDisabled, StoreError>> + Send;
+
+    /// Takes it back into service.
+    fn auto_enable(
+        &self,
+        extension: &ExtensionId,
+        reason: &str,
+    ) -> impl Future<Output = Result<AutoEnabled, StoreError>> + Send;
+
+    /// Takes or renews the right to probe, for `ttl` from before the call; `false` while another
+    /// sidecar has it.
+    fn take_probe_lease(
+        &self,
+        ttl: Duration,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Gives the right to probe back, if it is held.
+    fn release_probe_lease(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// What a change event tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// The extension is new.
+    Created,
+    /// Its definition, a version or an instance changed.
+    Updated,
+    /// It is gone.
+    Deleted,
+    /// People switched it on.
+    Enabled,
+    /// People switched it off.
+    Disabled,
+    /// The machine switched it off.
+    AutoDisabled,
+    /// The machine switched it on again.
+    AutoEnabled,
+}
+
+/// One change of one extension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Whose; as found, which may break the rules of ids.
+    pub extension: Box<str>,
+    /// What.
+    pub kind: ChangeKind,
+    /// The names of the fields that changed; none for a creation or a deletion.
+    pub fields: Vec<Box<str>>,
+    /// Of an automatic change the reason, a JSON document.
+    pub reason: Option<Box<str>>,
+}
+
+/// All changes of one revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevisionChanges {
+    /// The revision.
+    pub revision: u64,
+    /// How many changes it has.
+    pub total: u64,
+    /// The first of them, at most [`MAX_CHANGES`].
+    pub changes: Vec<Change>,
+}
+
+/// Most changes told of one revision.
+pub const MAX_CHANGES: usize = 100;
+
+/// Revisions whose events are now ours to publish, and nobody else's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// The last one claimed; lower than asked for when there are many: ask again.
+    pub up_to: u64,
+    /// Those that still have audit entries, in order.
+    pub revisions: Vec<RevisionChanges>,
+}
+
+/// Events that are published once per fleet.
+pub trait Claims: Send + Sync + 'static {
+    /// Claims what nobody has claimed up to `revision`, and reads its changes; `None` when there is
+    /// nothing, or the database is of another epoch.
+    ///
+    /// At most once: events of a sidecar that dies between this answer and publishing are lost.
+    fn claim(
+        &self,
+        epoch: &str,
+        revision: u64,
+    ) -> impl Future<Output = Result<Option<Claimed>, StoreError>> + Send;
+}

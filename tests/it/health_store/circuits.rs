@@ -1,0 +1,195 @@
+//! Circuits of the fleet, and what operators force.
+
+use beamline_registry::service::health_store::{NewOverride, Override, OverrideAction, Overrides};
+
+use super::*;
+
+async fn state(client: &Client, extension: usize) -> String {
+    let sql = format!(
+        "SELECT concat_ws(' ', circuit_breaker_state, circuit_breaker_opened_at IS NOT NULL,
+         half_open_request_count) FROM extension_health WHERE extension_id = 'e{extension}'"
+    );
+    value(client, &sql).await
+}
+
+#[tokio::test]
+async fn the_state_is_open_while_any_live_sidecar_has_it_open() {
+    let (database, client) = fleet(1).await;
+    let (a, b) = (store(&database, "a"), store(&database, "b"));
+    let failed = [report(id(1), 0, 5)];
+    let boot_a = a.register(INTERVAL).await.unwrap();
+    flush(&a, &boot_a, 1, &failed, &[open(id(1))]).await;
+    assert_eq!(state(&client, 1).await, "open t 0");
+    let boot_b = holds(&b, &[]).await;
+    assert_eq!(state(&client, 1).await, "open t 0");
+
+    let half_open = HeldCircuit {
+        state: Held::HalfOpen,
+        half_open_requests: 2,
+        ..open(id(1))
+    };
+    flush(&a, &boot_a, 2, &[], &[half_open]).await;
+    assert_eq!(state(&client, 1).await, "half_open t 2");
+    flush(&a, &boot_a, 3, &[], &[]).await;
+    assert_eq!(state(&client, 1).await, "closed f 0");
+
+    // Of another version than the current one it says nothing.
+    let of_v2 = HeldCircuit {
+        version: VersionName::parse("v2").unwrap(),
+        ..open(id(1))
+    };
+    flush(&a, &boot_a, 4, &[], &[of_v2]).await;
+    assert_eq!(state(&client, 1).await, "closed f 0");
+
+    // Silent for three intervals, it is not asked any more: the next flush of anyone settles it.
+    flush(&a, &boot_a, 5, &[], &[open(id(1))]).await;
+    assert_eq!(state(&client, 1).await, "open t 0");
+    silence(&client, "16 s", "instance_id = 'a'").await;
+    flush(&b, &boot_b, 2, &[], &[]).await;
+    assert_eq!(state(&client, 1).await, "closed f 0");
+}
+
+#[tokio::test]
+async fn a_start_restores_what_half_of_the_fleet_holds() {
+    let (database, client) = fleet(3).await;
+    let held: [&[HeldCircuit]; 4] = [
+        &[open(id(1)), open(id(2))],
+        &[open(id(1))],
+        &[],
+        // Dead for long: neither holds nor counts.
+        &[open(id(3))],
+    ];
+    for (n, circuits) in held.iter().enumerate() {
+        holds(&store(&database, &format!("s{n}")), circuits).await;
+    }
+    silence(&client, "16 s", "instance_id = 's3'").await;
+
+    let new = store(&database, "new");
+    let boot = new.register(INTERVAL).await.unwrap();
+    let restored = new.restore(&boot).await.unwrap();
+    let ids: Vec<_> = restored.circuits.iter().map(|it| &it.extension).collect();
+    assert_eq!(ids, [&id(1)], "2 of 3 hold e1, 1 of 3 holds e2");
+    let circuit = &restored.circuits[0];
+    let off = |time: SystemTime, want: SystemTime| {
+        time.duration_since(want)
+            .unwrap_or_else(|early| early.duration())
+    };
+    let now = SystemTime::now();
+    assert!(off(circuit.opened_at, now - Duration::from_secs(10)) < DEADLINE);
+    assert!(circuit.opened_at < now && circuit.retry_at > now);
+    assert!(off(circuit.retry_at, now + Duration::from_secs(50)) < DEADLINE);
+
+    silence(&client, "1 hour", "true").await;
+    let nobody = new.restore(&boot).await.unwrap();
+    assert_eq!(nobody.circuits, [], "of nobody, nothing is half");
+}
+
+fn forced(action: OverrideAction, change: u128) -> NewOverride<'static> {
+    static E1: std::sync::OnceLock<(ExtensionId, VersionName)> = std::sync::OnceLock::new();
+    let (extension, version) = E1.get_or_init(|| (id(1), v1()));
+    NewOverride {
+        extension,
+        version,
+        action,
+        change,
+        ttl: Some(Duration::from_secs(60)),
+        reason: Some("maintenance"),
+        actor: "alice",
+        actor_source: "subject",
+    }
+}
+
+async fn listed(store: &PostgresHealth) -> Vec<OverrideAction> {
+    let overrides: Vec<Override> = store.overrides().await.unwrap();
+    overrides.iter().map(|it| it.action).collect()
+}
+
+#[tokio::test]
+async fn overrides_are_audited_notified_and_expire() {
+    let (database, client) = fleet(1).await;
+    let (url, mut heard) = (database.url(), Vec::new());
+    let (listener, mut connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(16);
+    tokio::spawn(async move {
+        while let Some(Ok(message)) =
+            std::future::poll_fn(|context| connection.poll_message(context)).await
+        {
+            if let tokio_postgres::AsyncMessage::Notification(it) = message {
+                sender.send(it.payload().to_owned()).await.unwrap();
+            }
+        }
+    });
+    run(&listener, "LISTEN beamline_registry").await;
+
+    let store = store(&database, "s1");
+    for change in [1, 1, 2] {
+        assert!(
+            store
+                .set_override(forced(OverrideAction::Open, change))
+                .await
+                .unwrap()
+        );
+    }
+    heard.push(
+        tokio::time::timeout(DEADLINE, receiver.recv())
+            .await
+            .unwrap()
+            .unwrap(),
+    );
+    assert_eq!(heard, ["override"]);
+    let entries = "SELECT string_agg(concat_ws(' ', changed_by, actor_source, revision,
+            changes -> 'old' ->> 'action', changes -> 'new' ->> 'action',
+            changes -> 'new' ->> 'reason'), ', ' ORDER BY id)
+        FROM extension_audit_log WHERE action = 'circuit_override'";
+    assert_eq!(
+        value(&client, entries).await,
+        "alice subject open maintenance, alice subject open open maintenance",
+        "the repeated change has no second entry, and none has a revision"
+    );
+    assert_eq!(
+        value(&client, "SELECT revision FROM registry_revision").await,
+        "1"
+    );
+
+    let boot = store.register(INTERVAL).await.unwrap();
+    let restored = store.restore(&boot).await.unwrap().overrides;
+    assert_eq!(restored.len(), 1);
+    assert_eq!(restored[0].set_by.as_ref(), "alice");
+    assert!(restored[0].until.unwrap() > SystemTime::now());
+
+    run(
+        &client,
+        "UPDATE circuit_overrides SET until = now() - interval '1 s'",
+    )
+    .await;
+    assert_eq!(listed(&store).await, []);
+    store.tidy().await.unwrap();
+    assert_eq!(
+        value(&client, "SELECT count(*) FROM circuit_overrides").await,
+        "0"
+    );
+
+    assert!(
+        store
+            .set_override(forced(OverrideAction::Close, 3))
+            .await
+            .unwrap()
+    );
+    assert!(
+        store
+            .set_override(forced(OverrideAction::Reset, 4))
+            .await
+            .unwrap()
+    );
+    assert_eq!(listed(&store).await, [OverrideAction::Reset]);
+    run(&client, "DELETE FROM extensions").await;
+    assert_eq!(listed(&store).await, []);
+    assert!(
+        !store
+            .set_override(forced(OverrideAction::Open, 5))
+            .await
+            .unwrap()
+    );
+}

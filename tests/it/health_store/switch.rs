@@ -1,0 +1,174 @@
+//! Decisions of one sidecar that hold for all.
+
+use beamline_registry::service::health_store::{AutoDisabled, AutoEnabled, AutoSwitch, StoreError};
+
+use super::*;
+
+const REASON: &str = r#"{"failures": 5}"#;
+
+#[tokio::test]
+async fn twenty_sidecars_at_once_never_exceed_the_cap() {
+    let (database, client) = fleet(20).await;
+    // 19 enabled by people; 30 percent of them are 5.7.
+    run(
+        &client,
+        "UPDATE extensions SET enabled = false WHERE id = 'e20'",
+    )
+    .await;
+    let attempts: Vec<_> = (1..=20)
+        .map(|n| {
+            let store = store(&database, &format!("s{n}"));
+            tokio::spawn(async move { store.auto_disable(&id(n), REASON, 30).await.unwrap() })
+        })
+        .collect();
+    let mut outcomes = Vec::new();
+    for attempt in attempts {
+        outcomes.push(attempt.await.unwrap());
+    }
+    let count = |wanted: fn(&AutoDisabled) -> bool| outcomes.iter().filter(|it| wanted(it)).count();
+    assert_eq!(count(|it| matches!(it, AutoDisabled::Disabled(_))), 5);
+    assert_eq!(count(|it| *it == AutoDisabled::CapReached), 14);
+    assert_eq!(outcomes[19], AutoDisabled::AlreadyDisabled);
+    let disabled = "SELECT count(*) FROM extensions WHERE auto_disabled";
+    assert_eq!(value(&client, disabled).await, "5");
+    assert_eq!(
+        value(&client, "SELECT revision FROM registry_revision").await,
+        "7"
+    );
+}
+
+#[tokio::test]
+async fn one_may_always_be_disabled_and_enabled_again() {
+    let (database, client) = fleet(3).await;
+    let store = store(&database, "s1");
+    assert_eq!(
+        store.auto_disable(&id(1), REASON, 0).await,
+        Ok(AutoDisabled::Disabled(2))
+    );
+    assert_eq!(
+        store.auto_disable(&id(1), REASON, 0).await,
+        Ok(AutoDisabled::AlreadyDisabled)
+    );
+    assert_eq!(
+        store.auto_disable(&id(2), REASON, 0).await,
+        Ok(AutoDisabled::CapReached)
+    );
+    assert_eq!(
+        store.auto_disable(&id(9), REASON, 100).await,
+        Ok(AutoDisabled::Gone)
+    );
+    assert_eq!(
+        store.auto_enable(&id(1), "{}").await,
+        Ok(AutoEnabled::Enabled(3))
+    );
+    assert_eq!(
+        store.auto_enable(&id(1), "{}").await,
+        Ok(AutoEnabled::NotDisabled)
+    );
+    assert_eq!(store.auto_enable(&id(9), "{}").await, Ok(AutoEnabled::Gone));
+    let entry = "SELECT string_agg(concat_ws(' ', action, changed_by, actor_source, changes), '; '
+        ORDER BY id) FROM extension_audit_log WHERE revision > 1";
+    assert_eq!(
+        value(&client, entry).await,
+        r#"auto_disabled sidecar:s1 database {"new": {"auto_disabled": true}, "old": {"auto_disabled": false}, "reason": {"failures": 5}}; "#
+            .to_owned()
+            + r#"auto_enabled sidecar:s1 database {"new": {"auto_disabled": false}, "old": {"auto_disabled": true}, "reason": {}}"#
+    );
+}
+
+#[tokio::test]
+async fn what_another_sidecar_saw_alive_stays() {
+    let (database, client) = fleet(4).await;
+    let (ours, theirs) = (store(&database, "s1"), store(&database, "s2"));
+    for store in [&ours, &theirs] {
+        let boot = store.register(INTERVAL).await.unwrap();
+        flush(store, &boot, 1, &[report(id(1), 1, 0)], &[]).await;
+    }
+    assert_eq!(
+        ours.auto_disable(&id(1), REASON, 100).await,
+        Ok(AutoDisabled::SeenAlive)
+    );
+    run(
+        &client,
+        "UPDATE extension_health_reports r SET last_success = now() - interval '61 s'
+         FROM sidecar_boots b WHERE b.boot = r.boot AND instance_id = 's2'",
+    )
+    .await;
+    // What we saw ourselves does not hold us back.
+    let disabled = ours.auto_disable(&id(1), REASON, 100).await;
+    assert_eq!(disabled, Ok(AutoDisabled::Disabled(2)));
+}
+
+#[tokio::test]
+async fn health_mirrors_auto_disabled() {
+    let (database, client) = fleet(2).await;
+    let store = store(&database, "s1");
+    let boot = store.register(INTERVAL).await.unwrap();
+    flush(&store, &boot, 1, &[report(id(1), 1, 0)], &[]).await;
+    let mirrored = "SELECT auto_disabled FROM extension_health";
+    for (sequence, off) in [(2, "true"), (3, "false")] {
+        run(
+            &client,
+            &format!("UPDATE extensions SET auto_disabled = {off}"),
+        )
+        .await;
+        flush(&store, &boot, sequence, &[], &[]).await;
+        assert_eq!(value(&client, mirrored).await, off);
+    }
+}
+
+#[tokio::test]
+async fn a_lock_of_somebody_else_ends_in_time_and_changes_nothing() {
+    let (database, client) = fleet(1).await;
+    let store = store(&database, "s1");
+    run(&client, "BEGIN; UPDATE extensions SET retry = 9").await;
+    let result = store.auto_disable(&id(1), REASON, 100).await;
+    assert!(matches!(result, Err(StoreError::Locked(_))), "{result:?}");
+    run(&client, "ROLLBACK").await;
+    assert_eq!(
+        store.auto_disable(&id(1), REASON, 100).await,
+        Ok(AutoDisabled::Disabled(2))
+    );
+}
+
+#[tokio::test]
+async fn one_sidecar_has_the_lease() {
+    let (database, client) = fleet(0).await;
+    let ttl = Duration::from_secs(30);
+    let attempts: Vec<_> = (0..8)
+        .map(|n| {
+            let store = store(&database, &format!("s{n}"));
+            tokio::spawn(async move {
+                let taken = store.take_probe_lease(ttl).await.unwrap();
+                (taken, store)
+            })
+        })
+        .collect();
+    let (mut holders, mut rest) = (Vec::new(), Vec::new());
+    for attempt in attempts {
+        let (taken, store) = attempt.await.unwrap();
+        if taken {
+            holders.push(store)
+        } else {
+            rest.push(store)
+        }
+    }
+    let ([holder], [next, third, ..]) = (&holders[..], &rest[..]) else {
+        panic!("{holders:?} {rest:?}");
+    };
+    assert!(holder.take_probe_lease(ttl).await.unwrap(), "renewed");
+    assert!(!next.take_probe_lease(ttl).await.unwrap());
+    next.release_probe_lease().await.unwrap();
+    assert!(
+        !next.take_probe_lease(ttl).await.unwrap(),
+        "only the holder releases"
+    );
+    holder.release_probe_lease().await.unwrap();
+    assert!(next.take_probe_lease(ttl).await.unwrap());
+    run(
+        &client,
+        "UPDATE probe_lease SET until = now() - interval '1 ms'",
+    )
+    .await;
+    assert!(third.take_probe_lease(ttl).await.unwrap(), "expired");
+}
