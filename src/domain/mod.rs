@@ -1,32 +1,35 @@
-//! The registry's own terms. Nothing here does I/O, awaits, reads a clock or knows a wire format.
+//! The registry's own terms. Nothing here does I/O, awaits, reads a clock or speaks to a driver.
+//!
+//! JSON stands here only where it is the subject itself: settings of an extension, rules, and what
+//! goes to and comes from one.
 
-pub mod breaker;
-pub mod balancer;
-pub mod catalog;
-pub mod context;
-pub mod draft;
-pub mod ejection;
-pub mod entry;
-pub mod envelope;
-pub mod extension;
-pub mod health;
 pub mod ids;
+pub mod subject;
 pub mod json;
-pub mod latency;
-pub mod listing;
-pub mod outcome;
+pub mod extension;
 pub mod policy;
+pub mod draft;
+pub mod context;
+pub mod rules;
+pub mod rollout;
+pub mod version_order;
+pub mod routing;
+pub mod entry;
 pub mod source;
 pub mod quarantine;
+pub mod listing;
+pub mod catalog;
 pub mod reconcile;
-pub mod reply;
+pub mod breaker;
+pub mod balancer;
+pub mod ejection;
 pub mod retry;
-pub mod rollout;
-pub mod routing;
-pub mod rules;
-pub mod subject;
+pub mod latency;
+pub mod health;
+pub mod envelope;
 pub mod traceparent;
-pub mod version_order;
+pub mod reply;
+pub mod outcome;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -34,6 +34,7 @@ mod speed;
 const CALLS: Purpose = Purpose {
     name: "calls",
     subscription_capacity: 65_536,
+    event_interval: 1,
 };
 
 /// A mux with its connection.
