@@ -181,6 +181,9 @@ async fn served(shape: &str, more_rows: &str) -> (Rig, Daemon) {
         "its own normalize_text stays: {output}"
     );
     daemon.wait_ready().await;
+    // The seeds are a transaction of their own, after the schema.
+    let now = revision(&rig.sql).await;
+    rig.lookup_at("pii_guard", now).await.ok();
 
     let record = rig.lookup("normalize_text").await.ok();
     assert_eq!(
@@ -198,7 +201,6 @@ async fn served(shape: &str, more_rows: &str) -> (Rig, Daemon) {
     );
     assert_eq!(reason(&rig.lookup("mask").await), "disabled");
     assert_eq!(reason(&rig.lookup("odd").await), "quarantined");
-    rig.lookup("pii_guard").await.ok();
     let kept = "SELECT (SELECT count(*) FROM extension_audit_log WHERE changed_by = 'kim') || ' '
         || (SELECT success_count FROM extension_health WHERE extension_id = 'mask')";
     assert_eq!(value(&rig.sql, kept).await, "1 4");

@@ -68,49 +68,42 @@ fn common(mut record: Value) -> Value {
 /// Compares the catalog with the tables. A writer that was waiting may commit meanwhile: a
 /// comparison counts when both are of the same revision.
 async fn compare(rig: &Rig, ids: &[String]) {
-    eventually(
-        "the catalog and the tables are of one revision",
-        DEADLINE,
-        async || {
-            let (now, records) = tables(rig).await;
-            for id in ids {
-                let looked_up = rig.lookup_at(id, now).await;
-                let stored = rig
-                    .ask("get", &json!({"id": id, "min_revision": now}))
-                    .await;
-                if tables(rig).await.0 != now {
-                    return false;
-                }
-                let Some(record) = records.get(id) else {
-                    assert_eq!(reason(&looked_up), "unknown", "{id} at {now}");
-                    assert_eq!(reason(&stored), "unknown", "{id} at {now}");
-                    continue;
-                };
-                assert_eq!(
-                    looked_up.ok()["revision"],
-                    record["revision"],
-                    "{id} at {now}"
-                );
-                assert_eq!(
-                    looked_up.ok()["timeout_ms"],
-                    record["timeout_ms"],
-                    "{id} at {now}"
-                );
-                assert_eq!(common(stored.ok()), *record, "{id} at {now}");
-                assert_eq!(
-                    stored.header("Beamline-Revision"),
-                    Some(now.to_string().as_str())
-                );
+    let what = "the catalog and the tables are of one revision";
+    eventually(what, DEADLINE, async || {
+        let (now, records) = tables(rig).await;
+        let mut replies = Vec::new();
+        for id in ids {
+            let looked_up = rig.lookup_at(id, now).await;
+            let stored = rig.ask("get", &json!({ "id": id })).await;
+            replies.push((id, looked_up, stored));
+        }
+        let stats = rig.stats().await;
+        if tables(rig).await.0 != now {
+            return false;
+        }
+        for (id, looked_up, stored) in replies {
+            let place = format!("{id} at {now}");
+            let Some(record) = records.get(id) else {
+                assert_eq!(reason(&looked_up), "unknown", "{place}");
+                assert_eq!(reason(&stored), "unknown", "{place}");
+                continue;
+            };
+            for field in ["revision", "timeout_ms"] {
+                assert_eq!(looked_up.ok()[field], record[field], "{place}");
             }
-            let stats = rig.stats().await;
+            assert_eq!(common(stored.ok()), *record, "{place}");
             assert_eq!(
-                stats["total_extensions"],
-                records.len(),
-                "at {now}: {stats}"
+                stored.header("Beamline-Revision"),
+                Some(now.to_string().as_str())
             );
-            true
-        },
-    )
+        }
+        assert_eq!(
+            stats["total_extensions"],
+            records.len(),
+            "at {now}: {stats}"
+        );
+        true
+    })
     .await;
 }
 

@@ -97,11 +97,13 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
                 next = Instant::now() + pause;
                 failing = failed;
             }
+            // The timer before the inbox, which may never be empty. It cannot keep the inbox
+            // waiting: its next turn is a pause after the end of this one.
             wake = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                wake = self.inbox.next() => wake,
                 () = sleep_until(next) => Wake::Timer(Trigger::Timer),
+                wake = self.inbox.next() => wake,
             };
         }
     }

@@ -60,8 +60,8 @@ async fn every_column_arrives_where_it_belongs() {
     assert_eq!((full.timeout_ms, full.retry), (250, 3));
     assert!(!full.enabled && full.auto_disabled);
     assert_eq!(full.version.as_str(), "v7");
-    assert_eq!(full.config.as_str(), r#"{"c": 12345678901234567890.10}"#);
-    assert_eq!(full.metadata.as_str(), r#"{"m": 1}"#);
+    assert_eq!(full.config.as_str(), r#"{"c":12345678901234567890.10}"#);
+    assert_eq!(full.metadata.as_str(), r#"{"m":1}"#);
     assert_eq!(
         full.fallback
             .iter()
@@ -71,12 +71,12 @@ async fn every_column_arrives_where_it_belongs() {
     );
     assert_eq!(
         full.routing_rules.as_ref().unwrap().source().as_str(),
-        r#"{"tenant_id": "x"}"#
+        r#"{"tenant_id":"x"}"#
     );
     assert!(full.rollout.is_some());
     assert_eq!(
         full.circuit_breaker.as_ref().unwrap().as_str(),
-        r#"{"failure_threshold": 9}"#
+        r#"{"failure_threshold":9}"#
     );
     // The revision is that of the last change of any part.
     assert_eq!(full.revision, everything.revision);
@@ -98,7 +98,7 @@ async fn every_column_arrives_where_it_belongs() {
         (v9.timeout_ms, v9.retry, v9.priority),
         (Some(300), Some(4), 6)
     );
-    assert_eq!(v9.config.as_ref().unwrap().as_str(), r#"{"c": 9}"#);
+    assert_eq!(v9.config.as_ref().unwrap().as_str(), r#"{"c":9}"#);
     assert_eq!(v9.metadata.as_ref().unwrap().as_str(), r#"{"m": 9}"#);
     assert!(v9.routing_rules.is_some() && v9.rollout.is_some() && !v9.enabled);
     assert_eq!(v9.provenance.created_by.as_deref(), Some("bob"));
