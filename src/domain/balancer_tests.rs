@@ -1,0 +1,221 @@
+//! Proportions, changes of the set, retries and ejections.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::super::testing::instance;
+use super::*;
+
+const SETTINGS: EjectionSettings = EjectionSettings {
+    failure_threshold: 1,
+    open_time: Duration::from_secs(60),
+    max_open_time: Duration::from_secs(600),
+};
+
+fn instances(weights: &[(&str, u8)]) -> Vec<Instance> {
+    weights
+        .iter()
+        .map(|(name, weight)| Instance {
+            weight: *weight,
+            ..instance(name)
+        })
+        .collect()
+}
+
+fn id(name: &str) -> InstanceId {
+    InstanceId::parse(name).unwrap()
+}
+
+fn picks(balancer: &mut Balancer, set: &[Instance], calls: usize, now: Instant) -> String {
+    (0..calls)
+        .filter_map(|_| balancer.pick(set.iter(), &[], now))
+        .map(|instance| instance.instance_id.as_str().to_owned())
+        .collect()
+}
+
+fn count(picked: &str, name: char) -> usize {
+    picked.chars().filter(|picked| *picked == name).count()
+}
+
+#[test]
+fn proportions_are_exact() {
+    for (weights, expected) in [
+        (
+            &[("a", 70), ("b", 20), ("c", 10)][..],
+            &[7000, 2000, 1000][..],
+        ),
+        (&[("a", 50), ("b", 50)], &[5000, 5000]),
+        (&[("a", 99), ("b", 1)], &[9900, 100]),
+        (&[("a", 1)], &[10_000]),
+        (&[("a", 0), ("b", 3)], &[0, 10_000]),
+    ] {
+        let set = instances(weights);
+        let picked = picks(&mut Balancer::default(), &set, 10_000, Instant::now());
+        for ((name, _), expected) in weights.iter().zip(expected) {
+            let got = count(&picked, name.chars().next().unwrap());
+            assert!(got.abs_diff(*expected) <= 1, "{weights:?} {name} {got}");
+        }
+    }
+}
+
+#[test]
+fn three_equal_instances_take_turns() {
+    let set = instances(&[("a", 100), ("b", 100), ("c", 100)]);
+    let picked = picks(&mut Balancer::default(), &set, 9_999, Instant::now());
+    assert_eq!(picked, "abc".repeat(3_333));
+}
+
+#[test]
+fn the_order_is_nginxs() {
+    let set = instances(&[("a", 5), ("b", 1), ("c", 1)]);
+    let picked = picks(&mut Balancer::default(), &set, 14, Instant::now());
+    assert_eq!(picked, "aabacaaaabacaa");
+}
+
+#[test]
+fn without_an_instance_that_serves_there_is_no_pick() {
+    let mut disabled = instances(&[("a", 0), ("b", 1)]);
+    disabled[1].enabled = false;
+    for set in [&[][..], &disabled] {
+        let picked = Balancer::default().pick(set.iter(), &[], Instant::now());
+        assert_eq!(picked, None);
+    }
+}
+
+#[test]
+fn a_retry_goes_to_another_instance_until_all_were_tried() {
+    let set = instances(&[("a", 100), ("b", 1), ("c", 1)]);
+    let mut balancer = Balancer::default();
+    let now = Instant::now();
+    let mut tried = Vec::new();
+    for _ in 0..3 {
+        let next = balancer.pick(set.iter(), &tried, now).unwrap();
+        assert!(!tried.contains(&next.instance_id));
+        tried.push(next.instance_id.clone());
+    }
+    assert!(balancer.pick(set.iter(), &tried, now).is_some());
+}
+
+#[test]
+fn an_ejected_instance_is_left_out_and_comes_back_without_a_burst() {
+    let set = instances(&[("a", 1), ("b", 1), ("c", 1)]);
+    let mut balancer = Balancer::default();
+    let now = Instant::now();
+    picks(&mut balancer, &set, 1, now);
+    assert!(balancer.failed(&id("b"), now, now, &SETTINGS));
+    assert_eq!(balancer.ejected(now).count(), 1);
+    let picked = picks(&mut balancer, &set, 100, now);
+    assert_eq!((count(&picked, 'a'), count(&picked, 'b')), (50, 0));
+    // Even a retry prefers a healthy instance that was tried to an ejected one that was not.
+    let tried = [id("a"), id("c")];
+    let retry = balancer.pick(set.iter(), &tried, now).unwrap();
+    assert_ne!(retry.instance_id, id("b"));
+
+    let later = now + SETTINGS.open_time;
+    assert_eq!(balancer.ejected(later).count(), 0);
+    let picked = picks(&mut balancer, &set, 300, later);
+    assert!(count(&picked, 'b').abs_diff(100) <= 1);
+    assert!(!picked.contains("bb"));
+}
+
+#[test]
+fn when_all_are_ejected_all_are_used_and_a_success_ends_it() {
+    let set = instances(&[("a", 2), ("b", 1)]);
+    let mut balancer = Balancer::default();
+    let now = Instant::now();
+    picks(&mut balancer, &set, 3, now);
+    for name in ["a", "b"] {
+        assert!(balancer.failed(&id(name), now, now, &SETTINGS));
+    }
+    let picked = picks(&mut balancer, &set, 300, now);
+    assert_eq!((count(&picked, 'a'), count(&picked, 'b')), (200, 100));
+    balancer.succeeded(&id("b"), now);
+    assert_eq!(picks(&mut balancer, &set, 10, now), "b".repeat(10));
+}
+
+#[test]
+fn results_of_an_instance_that_is_gone_are_ignored() {
+    let now = Instant::now();
+    let mut balancer = Balancer::default();
+    assert!(!balancer.failed(&id("gone"), now, now, &SETTINGS));
+    balancer.succeeded(&id("gone"), now);
+}
+
+#[test]
+fn who_stays_keeps_its_ejection_and_a_newcomer_gets_no_burst() {
+    let now = Instant::now();
+    let mut balancer = Balancer::default();
+    picks(&mut balancer, &instances(&[("a", 1), ("b", 1)]), 1, now);
+    assert!(balancer.failed(&id("a"), now, now, &SETTINGS));
+    let changed = instances(&[("c", 1), ("b", 1), ("a", 1)]);
+    let picked = picks(&mut balancer, &changed, 100, now);
+    assert_eq!(count(&picked, 'a'), 0);
+    assert!(count(&picked, 'c').abs_diff(50) <= 1 && !picked.contains("cc"));
+}
+
+/// A step of a random history: a new weight for one of five instances (0 takes it out), then calls.
+fn histories() -> impl Strategy<Value = Vec<(usize, u8, usize)>> {
+    prop::collection::vec((0..5usize, 0..=100u8, 0..12usize), 1..60)
+}
+
+proptest! {
+    /// Whoever comes and goes, credits sum up to nothing (but for rounding) and none is more than a
+    /// few calls: nobody can get a burst or a drought out of changes.
+    #[test]
+    fn no_history_builds_up_a_debt(history in histories()) {
+        let names = ["a", "b", "c", "d", "e"];
+        let mut weights = [50u8; 5];
+        let mut balancer = Balancer::default();
+        for (at, weight, calls) in history {
+            weights[at] = weight;
+            let set = instances(&std::array::from_fn::<_, 5, _>(|i| (names[i], weights[i])));
+            picks(&mut balancer, &set, calls, Instant::now());
+            let credits = || balancer.peers.iter().map(|peer| peer.credit);
+            prop_assert!(credits().sum::<i64>().abs() < 5);
+            prop_assert!(credits().all(|credit| credit.abs() < 3 * CALL));
+        }
+    }
+
+    /// With a constant set of instances no number of weight changes moves a share by three calls.
+    #[test]
+    fn weights_change_without_bias(
+        history in prop::collection::vec((0..4usize, 1..=100u8, 0..5usize), 1..120)
+    ) {
+        let names = ["a", "b", "c", "d"];
+        let mut weights = [25u8; 4];
+        let mut balancer = Balancer::default();
+        let mut owed = [0.0f64; 4];
+        for (at, weight, calls) in history {
+            weights[at] = weight;
+            let set = instances(&std::array::from_fn::<_, 4, _>(|i| (names[i], weights[i])));
+            let total: u32 = weights.iter().copied().map(u32::from).sum();
+            for _ in 0..calls {
+                let picked = balancer.pick(set.iter(), &[], Instant::now()).unwrap();
+                for i in 0..4 {
+                    owed[i] += f64::from(weights[i]) / f64::from(total);
+                    owed[i] -= f64::from(u8::from(picked.instance_id.as_str() == names[i]));
+                }
+            }
+            prop_assert!(owed.iter().all(|owed| owed.abs() < 3.0), "{owed:?}");
+        }
+    }
+
+    /// Leaving instances out never lets a credit run away, and nobody who is left out is picked.
+    #[test]
+    fn credits_stay_bounded(
+        history in prop::collection::vec((prop::bits::u8::masked(0b1111), 1..=100u8), 1..120)
+    ) {
+        let names = ["a", "b", "c", "d"];
+        let mut balancer = Balancer::default();
+        for (mask, weight) in history {
+            let set = instances(&[("a", weight), ("b", 20), ("c", 10), ("d", 1)]);
+            let tried: Vec<_> = (0..4).filter(|i| mask & (1 << i) != 0).map(|i| id(names[i])).collect();
+            let picked = balancer.pick(set.iter(), &tried, Instant::now()).unwrap();
+            prop_assert!(tried.len() == 4 || !tried.contains(&picked.instance_id));
+            for peer in &balancer.peers {
+                prop_assert!(peer.credit.abs() <= 4 * CALL, "{} {}", peer.id, peer.credit);
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! How one extension is doing: what this sidecar counted since it started, and the fleet's sums.
+//!
+//! Everything here is recorded with a few relaxed atomic additions. Counts only grow, so they can be
+//! flushed as absolute values of this boot: a flush that is repeated adds nothing. Whoever reads
+//! while others record may see a call's count before its latency; the next reading has both.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::latency::{LatencyHistogram, microseconds};
+
+/// The health of one extension as this sidecar sees it. Made at the first call: about 2 to 4 kB,
+/// nearly all of it the histogram.
+#[derive(Debug)]
+pub struct ExtensionHealth {
+    successes: AtomicU64,
+    failures: AtomicU64,
+    neutrals: AtomicU64,
+    caller_faults: AtomicU64,
+    /// Microseconds since the Unix epoch; 0 for never.
+    last_success_us: AtomicU64,
+    last_failure_us: AtomicU64,
+    latency_sum_us: AtomicU64,
+    latency_count: AtomicU64,
+    latency: LatencyHistogram,
+}
+
+impl ExtensionHealth {
+    /// Health before the first call.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            successes: AtomicU64::default(),
+            failures: AtomicU64::default(),
+            neutrals: AtomicU64::default(),
+            caller_faults: AtomicU64::default(),
+            last_success_us: AtomicU64::default(),
+            last_failure_us: AtomicU64::default(),
+            latency_sum_us: AtomicU64::default(),
+            latency_count: AtomicU64::default(),
+            latency: LatencyHistogram::new(now),
+        }
+    }
+
+    /// Counts a success at `now`, by the wall clock `wall`; `latency` where it is known.
+    pub fn succeeded(&self, latency: Option<Duration>, now: Instant, wall: SystemTime) {
+        self.successes.fetch_add(1, Ordering::Relaxed);
+        self.last_success_us
+            .fetch_max(epoch_us(wall), Ordering::Relaxed);
+        self.took(latency, now);
+    }
+
+    /// Counts a failure at `now`, by the wall clock `wall`; `latency` where one was measured, which
+    /// is not the case when nobody was there to answer.
+    pub fn failed(&self, latency: Option<Duration>, now: Instant, wall: SystemTime) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.last_failure_us
+            .fetch_max(epoch_us(wall), Ordering::Relaxed);
+        self.took(latency, now);
+    }
+
+    /// Counts an attempt that says nothing about the extension.
+    pub fn neutral(&self) {
+        self.neutrals.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts an attempt that the caller spoiled.
+    pub fn caller_fault(&self) {
+        self.caller_faults.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Latencies of the last one to two minutes.
+    pub fn latency(&self) -> &LatencyHistogram {
+        &self.latency
+    }
+
+    /// Attempts of this boot that say nothing about the extension, the caller's faults excluded.
+    pub fn neutrals(&self) -> u64 {
+        self.neutrals.load(Ordering::Relaxed)
+    }
+
+    /// Attempts of this boot that the caller spoiled.
+    pub fn caller_faults(&self) -> u64 {
+        self.caller_faults.load(Ordering::Relaxed)
+    }
+
+    /// The sums of this boot.
+    pub fn sums(&self) -> HealthSums {
+        HealthSums {
+            counts: Counts {
+                successes: self.successes.load(Ordering::Relaxed),
+                failures: self.failures.load(Ordering::Relaxed),
+            },
+            latency_sum_us: self.latency_sum_us.load(Ordering::Relaxed),
+            latency_count: self.latency_count.load(Ordering::Relaxed),
+            last_success: wall(self.last_success_us.load(Ordering::Relaxed)),
+            last_failure: wall(self.last_failure_us.load(Ordering::Relaxed)),
+        }
+    }
+
+    fn took(&self, latency: Option<Duration>, now: Instant) {
+        if let Some(latency) = latency {
+            self.latency_sum_us
+                .fetch_add(microseconds(latency), Ordering::Relaxed);
+            self.latency_count.fetch_add(1, Ordering::Relaxed);
+            self.latency.record(latency, now);
+        }
+    }
+}
+
+/// Successes and failures, of a boot, a fleet or a rolling window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Attempts that succeeded.
+    pub successes: u64,
+    /// Attempts that failed.
+    pub failures: u64,
+}
+
+impl Counts {
+    /// Successes and failures together.
+    pub const fn total(self) -> u64 {
+        self.successes.saturating_add(self.failures)
+    }
+
+    /// The share of successes, 0 to 1; `None` before the first call, which is not 0.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a ratio needs no more than 53 bits"
+    )]
+    pub fn success_rate(self) -> Option<f64> {
+        let total = self.total();
+        (total > 0).then(|| self.successes as f64 / total as f64)
+    }
+
+    /// The success rate times 100.
+    pub fn health_score(self) -> Option<f64> {
+        self.success_rate().map(|rate| rate * 100.0)
+    }
+}
+
+/// Sums that can be added up: of this boot, of the others as flushed, or of the fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HealthSums {
+    /// Successes and failures.
+    pub counts: Counts,
+    /// Sum of all measured latencies, in microseconds.
+    pub latency_sum_us: u64,
+    /// How many latencies were measured.
+    pub latency_count: u64,
+    /// When the last success was.
+    pub last_success: Option<SystemTime>,
+    /// When the last failure was.
+    pub last_failure: Option<SystemTime>,
+}
+
+impl HealthSums {
+    /// The fleet's figures: this boot's own, live, and `flushed`, the sums that other sidecars and
+    /// earlier boots have flushed. What this boot itself flushed must not be among them.
+    #[must_use]
+    pub fn with(self, flushed: &Self) -> Self {
+        let (own, other) = (self.counts, flushed.counts);
+        Self {
+            counts: Counts {
+                successes: own.successes.saturating_add(other.successes),
+                failures: own.failures.saturating_add(other.failures),
+            },
+            latency_sum_us: self.latency_sum_us.saturating_add(flushed.latency_sum_us),
+            latency_count: self.latency_count.saturating_add(flushed.latency_count),
+            last_success: self.last_success.max(flushed.last_success),
+            last_failure: self.last_failure.max(flushed.last_failure),
+        }
+    }
+
+    /// The mean of all latencies ever measured; `None` without any.
+    pub fn avg_latency(&self) -> Option<Duration> {
+        let mean_us = self.latency_sum_us.checked_div(self.latency_count)?;
+        Some(Duration::from_micros(mean_us))
+    }
+}
+
+/// Which way the success rate crossed the minimum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crossing {
+    /// It fell below the minimum.
+    Degraded,
+    /// It is at the minimum or above again.
+    Recovered,
+}
+
+/// Tells each crossing of the minimum success rate exactly once; starts on the healthy side.
+#[derive(Debug, Default)]
+pub struct HealthGate {
+    degraded: AtomicBool,
+}
+
+impl HealthGate {
+    /// Looks at the rolling `window` after a call. With fewer than `minimum_requests` in it
+    /// nothing is known, and the last verdict stands.
+    pub fn observe(
+        &self,
+        window: Counts,
+        min_rate: f64,
+        minimum_requests: u32,
+    ) -> Option<Crossing> {
+        if window.total() < u64::from(minimum_requests) {
+            return None;
+        }
+        let degraded = window.success_rate()? < min_rate;
+        // The swap picks the one caller that tells; who finds its own verdict there stays silent.
+        let before = self.degraded.swap(degraded, Ordering::Relaxed);
+        match (before, degraded) {
+            (false, true) => Some(Crossing::Degraded),
+            (true, false) => Some(Crossing::Recovered),
+            _ => None,
+        }
+    }
+
+    /// Whether the last verdict was below the minimum.
+    pub fn is_degraded(&self) -> bool {
+        self.degraded.load(Ordering::Relaxed)
+    }
+}
+
+/// 0 stands for never, so the epoch itself and all before it read as never.
+fn epoch_us(wall: SystemTime) -> u64 {
+    wall.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, microseconds)
+}
+
+fn wall(epoch_us: u64) -> Option<SystemTime> {
+    (epoch_us > 0)
+        .then(|| SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(epoch_us)))
+        .flatten()
+}
+
+#[cfg(test)]
+#[path = "health_tests.rs"]
+mod tests;

@@ -1,0 +1,173 @@
+//! Counting, adding up, and crossing the minimum.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn at(second: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(second)
+}
+
+const fn counts(successes: u64, failures: u64) -> Counts {
+    Counts {
+        successes,
+        failures,
+    }
+}
+
+#[test]
+fn nothing_is_known_before_the_first_call() {
+    let health = ExtensionHealth::new(Instant::now());
+    let sums = health.sums();
+    assert_eq!(sums, HealthSums::default());
+    assert_eq!(sums.counts.success_rate(), None);
+    assert_eq!(sums.counts.health_score(), None);
+    assert_eq!(sums.avg_latency(), None);
+}
+
+#[test]
+fn rates_and_scores() {
+    for (counts, rate) in [
+        (counts(0, 3), 0.0),
+        (counts(3, 1), 0.75),
+        (counts(7, 0), 1.0),
+    ] {
+        assert_eq!(counts.success_rate(), Some(rate));
+        assert_eq!(counts.health_score(), Some(rate * 100.0));
+    }
+}
+
+#[test]
+fn successes_and_failures_count_with_their_times_and_latencies() {
+    let now = Instant::now();
+    let health = ExtensionHealth::new(now);
+    health.succeeded(Some(Duration::from_millis(10)), now, at(100));
+    health.succeeded(None, now, at(99));
+    health.failed(Some(Duration::from_millis(30)), now, at(50));
+    let sums = health.sums();
+    assert_eq!(sums.counts, counts(2, 1));
+    assert_eq!(sums.avg_latency(), Some(Duration::from_millis(20)));
+    assert_eq!(
+        sums.last_success,
+        Some(at(100)),
+        "a late report is not newer"
+    );
+    assert_eq!(sums.last_failure, Some(at(50)));
+    assert_eq!(health.latency().snapshot(now).count(), 2);
+}
+
+#[test]
+fn the_callers_faults_and_neutral_attempts_move_nothing_else() {
+    let health = ExtensionHealth::new(Instant::now());
+    for _ in 0..10_000 {
+        health.caller_fault();
+        health.neutral();
+    }
+    assert_eq!(health.sums(), HealthSums::default());
+    assert_eq!(
+        (health.neutrals(), health.caller_faults()),
+        (10_000, 10_000)
+    );
+}
+
+#[test]
+fn the_fleets_figures_are_own_ones_and_the_others() {
+    let own = HealthSums {
+        counts: counts(1, 2),
+        latency_sum_us: 3_000,
+        latency_count: 3,
+        last_success: Some(at(7)),
+        last_failure: None,
+    };
+    let flushed = HealthSums {
+        counts: counts(10, 20),
+        latency_sum_us: 9_000,
+        latency_count: 1,
+        last_success: Some(at(5)),
+        last_failure: Some(at(6)),
+    };
+    let fleet = own.with(&flushed);
+    assert_eq!(fleet, flushed.with(&own));
+    assert_eq!(fleet.counts, counts(11, 22));
+    assert_eq!(fleet.avg_latency(), Some(Duration::from_millis(3)));
+    assert_eq!(fleet.last_success, Some(at(7)));
+    assert_eq!(fleet.last_failure, Some(at(6)));
+    assert_eq!(own.with(&HealthSums::default()), own);
+}
+
+#[test]
+fn each_crossing_is_told_once() {
+    let gate = HealthGate::default();
+    for (window, told, degraded) in [
+        (counts(0, 19), None, false),
+        (counts(16, 4), None, false),
+        (counts(15, 5), Some(Crossing::Degraded), true),
+        (counts(0, 20), None, true),
+        (counts(19, 0), None, true),
+        (counts(16, 4), Some(Crossing::Recovered), false),
+        (counts(0, 0), None, false),
+        (counts(0, 20), Some(Crossing::Degraded), true),
+    ] {
+        assert_eq!(gate.observe(window, 0.8, 20), told, "{window:?}");
+        assert_eq!(gate.is_degraded(), degraded, "{window:?}");
+    }
+}
+
+#[test]
+fn many_observers_of_one_crossing_tell_it_once() {
+    let gate = HealthGate::default();
+    let told = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..1_000 {
+                    let crossing = gate.observe(counts(0, 20), 0.8, 20);
+                    told.fetch_add(u64::from(crossing.is_some()), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert_eq!(told.into_inner(), 1);
+}
+
+#[test]
+fn no_call_is_lost_between_threads() {
+    let now = Instant::now();
+    let health = ExtensionHealth::new(now);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for n in 1..=10_000 {
+                    health.succeeded(Some(Duration::from_micros(1)), now, at(n));
+                    health.failed(Some(Duration::from_micros(3)), now, at(n));
+                }
+            });
+        }
+    });
+    let sums = health.sums();
+    assert_eq!(sums.counts, counts(40_000, 40_000));
+    assert_eq!((sums.latency_sum_us, sums.latency_count), (160_000, 80_000));
+    assert_eq!(sums.last_failure, Some(at(10_000)));
+}
+
+proptest! {
+    /// Crossings alternate, and the last one says where the last window that counted was.
+    #[test]
+    fn crossings_alternate(
+        windows in prop::collection::vec((0..40u64, 0..40u64), 0..100)
+    ) {
+        let gate = HealthGate::default();
+        let mut degraded = false;
+        for (successes, failures) in windows {
+            let window = counts(successes, failures);
+            match gate.observe(window, 0.8, 20) {
+                Some(Crossing::Degraded) => prop_assert!(!std::mem::replace(&mut degraded, true)),
+                Some(Crossing::Recovered) => prop_assert!(std::mem::replace(&mut degraded, false)),
+                None => {}
+            }
+            if window.total() >= 20 {
+                prop_assert_eq!(degraded, successes * 5 < window.total() * 4);
+            }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! What one attempt says about the extension, and what its caller gets: contract, section 3.2.
+//!
+//! Only failures count against an extension. What the caller did wrong, or what went wrong on this
+//! side, is neutral: five oversized requests of one tenant must not cut an extension off for all.
+
+use std::time::Duration;
+
+use super::reply;
+
+/// A deadline that left an attempt less than this says nothing about the extension.
+pub const SHORTEST_FAIR_TIME: Duration = Duration::from_millis(100);
+/// Without history, an attempt with less than one part in so many of its timeout is not fair.
+const FAIR_PART_OF_TIMEOUT: u32 = 5;
+
+/// How one attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended<'a> {
+    /// A reply came.
+    Reply {
+        /// The value of header `Nats-Service-Error-Code`.
+        error_code: Option<&'a str>,
+        /// The body.
+        body: &'a [u8],
+    },
+    /// No reply came within the extension's timeout.
+    Timeout,
+    /// NATS said that nobody is subscribed.
+    NoResponders,
+    /// The caller's deadline passed first.
+    DeadlinePassed(Patience),
+    /// Too large to be sent, by the extension's limits or the server's.
+    TooLarge,
+    /// Too many calls at once; nothing was sent.
+    Overloaded,
+    /// NATS does not let this sidecar publish to the extension's subject.
+    PermissionViolation,
+    /// This sidecar's own NATS link is or went down.
+    Disconnected,
+}
+
+/// What a caller's deadline left to an attempt, and what the extension may claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Time from the start of the attempt to the deadline.
+    pub allowed: Duration,
+    /// The extension's rolling p99; `None` without history.
+    pub p99: Option<Duration>,
+    /// The extension's timeout.
+    pub timeout: Duration,
+}
+
+impl Patience {
+    /// Whether the extension had the time it usually needs, so that its silence is its own fault.
+    pub fn was_fair(self) -> bool {
+        let fair = self.p99.map_or(self.timeout / FAIR_PART_OF_TIMEOUT, |p99| {
+            p99.max(SHORTEST_FAIR_TIME)
+        });
+        self.allowed >= fair
+    }
+}
+
+/// What an attempt says about the extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It works. A validator's rejection is a success too.
+    Success,
+    /// It does not; circuit and health count it.
+    Failure(Failure),
+    /// Nothing; circuit and health do not move.
+    Neutral(Neutral),
+}
+
+/// How an extension failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// It did not answer in time, though it had a fair time to.
+    Timeout,
+    /// Nobody was subscribed.
+    NoResponders,
+    /// Its reply had no body and no error code.
+    EmptyReply,
+    /// Its reply was not JSON and had no error code.
+    UndecodableReply,
+    /// It replied an error.
+    ErrorReply {
+        /// The code, at least 500; `None` where the body alone said so, or the code was no number.
+        code: Option<u32>,
+    },
+}
+
+/// Why an attempt says nothing about the extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Neutral {
+    /// The request was wrong: too large here, or 4xx by the extension. Counted apart.
+    CallerFault,
+    /// Too many calls at once.
+    Overloaded,
+    /// Our own permissions.
+    PermissionViolation,
+    /// Our own link.
+    Disconnected,
+    /// The caller's deadline was too short to tell.
+    ShortDeadline,
+}
+
+/// What the caller gets when the attempt is the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The reply, byte for byte.
+    Reply,
+    /// The extension's own error, byte for byte, with its `Nats-Service-Error*` headers and
+    /// `Beamline-Extension-Error: 1`.
+    ErrorReply {
+        /// Whether the reply brought no usable code, so that 502 has to be put in its place.
+        lacks_code: bool,
+    },
+    /// 502 `extension_error`.
+    ExtensionError,
+    /// 503 `extension_unavailable`, reason `no_responders`.
+    NoResponders,
+    /// 504 `extension_timeout`.
+    ExtensionTimeout,
+    /// 504 `deadline_exceeded`.
+    DeadlineExceeded,
+    /// 413 `payload_too_large`.
+    PayloadTooLarge,
+    /// 503 `overloaded`.
+    Overloaded,
+    /// 403 `forbidden`: the subject is not allowed to this sidecar.
+    Forbidden,
+    /// 503: the link is down, and an answer may never arrive.
+    LinkDown,
+}
+
+impl Ended<'_> {
+    /// Classifies the attempt.
+    pub fn classify(&self) -> (Outcome, Answer) {
+        use Outcome::{Failure as Failed, Neutral as Indifferent};
+        match *self {
+            Self::Reply { error_code, body } => classify_reply(error_code, body),
+            Self::Timeout => (Failed(Failure::Timeout), Answer::ExtensionTimeout),
+            Self::NoResponders => (Failed(Failure::NoResponders), Answer::NoResponders),
+            Self::DeadlinePassed(patience) if patience.was_fair() => {
+                (Failed(Failure::Timeout), Answer::DeadlineExceeded)
+            }
+            Self::DeadlinePassed(_) => (
+                Indifferent(Neutral::ShortDeadline),
+                Answer::DeadlineExceeded,
+            ),
+            Self::TooLarge => (Indifferent(Neutral::CallerFault), Answer::PayloadTooLarge),
+            Self::Overloaded => (Indifferent(Neutral::Overloaded), Answer::Overloaded),
+            Self::PermissionViolation => {
+                (Indifferent(Neutral::PermissionViolation), Answer::Forbidden)
+            }
+            Self::Disconnected => (Indifferent(Neutral::Disconnected), Answer::LinkDown),
+        }
+    }
+}
+
+impl Failure {
+    /// Whether the time the attempt took belongs into the extension's latency. That nobody is there
+    /// is known at once, and would make a dead extension look fast.
+    pub fn has_latency(self) -> bool {
+        self != Self::NoResponders
+    }
+
+    /// The name of the failure in events, logs and health.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::NoResponders => "no_responders",
+            Self::EmptyReply => "empty_reply",
+            Self::UndecodableReply => "undecodable_reply",
+            Self::ErrorReply { .. } => "error_reply",
+        }
+    }
+}
+
+/// A reply with an error code is an error whatever its body, which is often empty. Codes below 400
+/// are no error by any convention: such a reply is judged by whether it can be read at all.
+fn classify_reply(error_code: Option<&str>, body: &[u8]) -> (Outcome, Answer) {
+    let error_reply = |code: Option<u32>| {
+        let lacks_code = code.is_none();
+        let failure = Outcome::Failure(Failure::ErrorReply { code });
+        (failure, Answer::ErrorReply { lacks_code })
+    };
+    if let Some(text) = error_code {
+        match text.trim().parse::<u32>() {
+            Ok(code @ 500..) => return error_reply(Some(code)),
+            Ok(400..500) => {
+                let answer = Answer::ErrorReply { lacks_code: false };
+                return (Outcome::Neutral(Neutral::CallerFault), answer);
+            }
+            Ok(..400) => {}
+            Err(_) => return error_reply(None),
+        }
+    }
+    let failed = |failure| (Outcome::Failure(failure), Answer::ExtensionError);
+    match reply::inspect(body) {
+        reply::Body::Empty => failed(Failure::EmptyReply),
+        reply::Body::Undecodable => failed(Failure::UndecodableReply),
+        reply::Body::Error if error_code.is_none() => error_reply(None),
+        reply::Body::Error | reply::Body::Fine => (Outcome::Success, Answer::Reply),
+    }
+}
+
+#[cfg(test)]
+#[path = "outcome_tests.rs"]
+mod tests;

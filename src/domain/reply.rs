@@ -1,0 +1,168 @@
+//! What an extension's reply body says at its top level.
+//!
+//! One pass, and nothing is built: fields other than `error` and `status` are skipped, but read to
+//! the end, for a body that breaks off is not JSON.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// What a reply body says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body {
+    /// Nothing, or only white space.
+    Empty,
+    /// Not JSON.
+    Undecodable,
+    /// An object with an `error` that is neither null nor false, or with `"status":"error"`.
+    Error,
+    /// Any other JSON.
+    Fine,
+}
+
+/// Reads a reply body.
+pub fn inspect(body: &[u8]) -> Body {
+    let body = body.trim_ascii();
+    if body.is_empty() {
+        return Body::Empty;
+    }
+    // JSON is UTF-8 (RFC 8259), and serde_json does not look into strings that it skips.
+    let says_error = std::str::from_utf8(body).map(|text| {
+        if text.starts_with('{') {
+            serde_json::from_str(text).map(|Object { says_error }| says_error)
+        } else {
+            serde_json::from_str::<IgnoredAny>(text).map(|_| false)
+        }
+    });
+    match says_error {
+        Ok(Ok(true)) => Body::Error,
+        Ok(Ok(false)) => Body::Fine,
+        Ok(Err(_)) | Err(_) => Body::Undecodable,
+    }
+}
+
+struct Object {
+    says_error: bool,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum Field {
+    Error,
+    Status,
+    #[serde(other)]
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Object;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    /// Of a field that comes twice the last counts, as for most readers.
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+        let (mut error, mut status) = (false, false);
+        while let Some(field) = map.next_key()? {
+            match field {
+                Field::Error => error = is_error(map.next_value::<&RawValue>()?),
+                Field::Status => status = is_status_error(map.next_value::<&RawValue>()?),
+                Field::Other => _ = map.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(Object {
+            says_error: error || status,
+        })
+    }
+}
+
+fn is_error(value: &RawValue) -> bool {
+    !matches!(value.get(), "null" | "false")
+}
+
+/// Compared as text first: an escaped spelling is possible, but nobody writes one.
+fn is_status_error(value: &RawValue) -> bool {
+    let text = value.get();
+    text == r#""error""#
+        || text.contains('\\') && serde_json::from_str::<String>(text).is_ok_and(|s| s == "error")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn bodies() {
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        let deep_field = format!(r#"{{"a":{deep},"error":{deep}}}"#);
+        for (body, expected) in [
+            ("", Body::Empty),
+            (" \n", Body::Empty),
+            ("nope", Body::Undecodable),
+            (r#"{"a":1"#, Body::Undecodable),
+            (r#"{"a":1}}"#, Body::Undecodable),
+            (r#"{"error":1} x"#, Body::Undecodable),
+            (r#"{"a":nope,"error":1}"#, Body::Undecodable),
+            ("{}", Body::Fine),
+            ("[]", Body::Fine),
+            (r#"[{"error":1}]"#, Body::Fine),
+            ("null", Body::Fine),
+            ("-1", Body::Fine),
+            ("18446744073709551616", Body::Fine),
+            ("1.5e300", Body::Fine),
+            ("1e999", Body::Fine),
+            (r#"{"a":1e999}"#, Body::Fine),
+            (r#""error""#, Body::Fine),
+            (" true ", Body::Fine),
+            (r#"{"payload":{"error":true},"status":"ok"}"#, Body::Fine),
+            (r#"{"status":"reject","reason":"pii"}"#, Body::Fine),
+            (r#"{"error":null}"#, Body::Fine),
+            (r#"{"error":false}"#, Body::Fine),
+            (r#"{"error": false }"#, Body::Fine),
+            (r#"{"error":true}"#, Body::Error),
+            (r#"{"error":0}"#, Body::Error),
+            (r#"{"error":""}"#, Body::Error),
+            (r#"{"error":{}}"#, Body::Error),
+            (r#"{"error":{"code":"x"},"payload":1}"#, Body::Error),
+            (r#"{"\u0065rror":1}"#, Body::Error),
+            (r#"{"status":"error"}"#, Body::Error),
+            (r#"{"status":"\u0065rror"}"#, Body::Error),
+            (r#"{"status":"ERROR"}"#, Body::Fine),
+            (r#"{"status":["error"]}"#, Body::Fine),
+            (r#"{"status":"error","error":null}"#, Body::Error),
+            (r#"{"error":1,"error":null}"#, Body::Fine),
+            (&deep_field, Body::Error),
+        ] {
+            let shown = body.get(..60).unwrap_or(body);
+            assert_eq!(inspect(body.as_bytes()), expected, "{shown}");
+        }
+        assert_eq!(inspect(b"{\"a\":\"\xff\"}"), Body::Undecodable);
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            inspect(&body);
+        }
+
+        /// What is JSON to serde_json is JSON here too, and the other way round.
+        #[test]
+        fn agrees_with_a_full_parse(body in r#"[\[\]{}:,"a-e0-9. -]{0,24}"#) {
+            let full = serde_json::from_str::<&RawValue>(&body).is_ok();
+            let here = matches!(inspect(body.as_bytes()), Body::Fine | Body::Error);
+            prop_assert_eq!(full, here);
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Where a call stands in a distributed trace: W3C Trace Context, level 2.
+//!
+//! The registry takes part in a trace without recording spans of its own: each attempt gets a span
+//! id, so that what an extension reports hangs below the right attempt of the right caller.
+
+use std::fmt::{self, Write};
+
+/// Bits of the flags that are passed on: sampled and random-trace-id. All others must be zero.
+const KNOWN_FLAGS: u8 = 0b11;
+const RANDOM_TRACE_ID: u8 = 0b10;
+
+/// A valid `traceparent`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceParent {
+    trace_id: [u8; 16],
+    parent_id: [u8; 8],
+    flags: u8,
+}
+
+/// Random bytes for a new trace and a new span.
+#[derive(Debug, Clone, Copy)]
+pub struct TraceSeed {
+    /// The id of the trace, if one has to begin.
+    pub trace_id: [u8; 16],
+    /// The id of the span.
+    pub span_id: [u8; 8],
+}
+
+/// The headers that go on to the extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceHeaders<'a> {
+    /// `traceparent`, as its `Display` text.
+    pub traceparent: TraceParent,
+    /// `tracestate`: the caller's, and only beside its valid `traceparent`.
+    pub tracestate: Option<&'a str>,
+}
+
+impl<'a> TraceHeaders<'a> {
+    /// The headers of an attempt: a child of the caller's, or a new trace when the caller's
+    /// `traceparent` is absent or invalid.
+    pub fn of_attempt(
+        traceparent: Option<&str>,
+        tracestate: Option<&'a str>,
+        seed: TraceSeed,
+    ) -> Self {
+        match traceparent.and_then(TraceParent::parse) {
+            Some(caller) => Self {
+                traceparent: caller.child(seed.span_id),
+                tracestate: tracestate.filter(|state| !state.is_empty()),
+            },
+            None => Self {
+                traceparent: TraceParent::begin(seed),
+                tracestate: None,
+            },
+        }
+    }
+}
+
+impl TraceParent {
+    /// Reads a header; `None` when the standard says that the trace has to start anew. Versions
+    /// above 00 may have more fields, which are not passed on.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (version, rest) = text.split_once('-')?;
+        let [version] = lower_hex(version)?;
+        let (trace_id, rest) = rest.split_once('-')?;
+        let (parent_id, rest) = rest.split_once('-')?;
+        let flags = match (version, rest.split_once('-')) {
+            (0xff, _) | (0, Some(_)) => return None,
+            (_, Some((flags, _))) => flags,
+            (_, None) => rest,
+        };
+        let [flags] = lower_hex(flags)?;
+        let parent = Self {
+            trace_id: lower_hex(trace_id)?,
+            parent_id: lower_hex(parent_id)?,
+            flags: flags & KNOWN_FLAGS,
+        };
+        let valid = parent.trace_id != [0; 16] && parent.parent_id != [0; 8];
+        valid.then_some(parent)
+    }
+
+    /// A trace that begins here. It is not marked as sampled, for nothing of it was recorded.
+    fn begin(seed: TraceSeed) -> Self {
+        Self {
+            trace_id: non_zero(seed.trace_id),
+            parent_id: non_zero(seed.span_id),
+            flags: RANDOM_TRACE_ID,
+        }
+    }
+
+    /// The same trace, one span further.
+    fn child(self, span_id: [u8; 8]) -> Self {
+        Self {
+            parent_id: non_zero(span_id),
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for TraceParent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("00-")?;
+        write_hex(f, &self.trace_id)?;
+        f.write_char('-')?;
+        write_hex(f, &self.parent_id)?;
+        write!(f, "-{:02x}", self.flags)
+    }
+}
+
+/// An id of zeros means none; random bytes are that once in 2^64.
+fn non_zero<const N: usize>(mut id: [u8; N]) -> [u8; N] {
+    if id == [0; N]
+        && let Some(last) = id.last_mut()
+    {
+        *last = 1;
+    }
+    id
+}
+
+/// Exactly `N` bytes in lower-case hexadecimal; the standard knows no upper case.
+fn lower_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let mut bytes = [0; N];
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.len() != N || !rest.is_empty() {
+        return None;
+    }
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = digit(*high)? << 4 | digit(*low)?;
+    }
+    Some(bytes)
+}
+
+fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const SEED: TraceSeed = TraceSeed {
+        trace_id: [0xab; 16],
+        span_id: [0xcd; 8],
+    };
+    const CHILD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-cdcdcdcdcdcdcdcd-01";
+    const NEW: &str = "00-abababababababababababababababab-cdcdcdcdcdcdcdcd-02";
+
+    #[test]
+    fn a_child_or_a_new_trace() {
+        let future = "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        for (caller, expected) in [
+            (CALLER.to_owned(), CHILD),
+            (future.to_owned(), CHILD),
+            (format!("{future}-what-the-future-will-be-like"), CHILD),
+            (CALLER.replace("-01", "-fd"), CHILD),
+            (format!("{future}.x"), NEW),
+            (format!("{CALLER}-"), NEW),
+            (format!("{CALLER}-x"), NEW),
+            (format!(" {CALLER}"), NEW),
+            (CALLER.replacen("00", "ff", 1), NEW),
+            (CALLER.replacen("00", "0", 1), NEW),
+            (CALLER.to_uppercase(), NEW),
+            (CALLER.replace('f', "g"), NEW),
+            (CALLER.replace("00f067aa0ba902b7", "0000000000000000"), NEW),
+            (
+                CALLER.replace("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32)),
+                NEW,
+            ),
+            (CALLER.replace("-01", ""), NEW),
+            (CALLER.replace("-01", "-1"), NEW),
+            (CALLER.replace("4bf9", "4b\u{e4}"), NEW),
+            (String::new(), NEW),
+        ] {
+            let headers = TraceHeaders::of_attempt(Some(&caller), None, SEED);
+            assert_eq!(headers.traceparent.to_string(), expected, "{caller}");
+        }
+        let absent = TraceHeaders::of_attempt(None, None, SEED);
+        assert_eq!(absent.traceparent.to_string(), NEW);
+    }
+
+    #[test]
+    fn tracestate_goes_on_only_beside_a_valid_traceparent() {
+        for (caller, state, expected) in [
+            (Some(CALLER), Some("a=1,b=2"), Some("a=1,b=2")),
+            (Some(CALLER), Some(""), None),
+            (Some(CALLER), None, None),
+            (Some("broken"), Some("a=1"), None),
+            (None, Some("a=1"), None),
+        ] {
+            let headers = TraceHeaders::of_attempt(caller, state, SEED);
+            assert_eq!(headers.tracestate, expected, "{caller:?} {state:?}");
+        }
+    }
+
+    #[test]
+    fn ids_are_never_zero() {
+        let zeros = TraceSeed {
+            trace_id: [0; 16],
+            span_id: [0; 8],
+        };
+        let headers = TraceHeaders::of_attempt(None, None, zeros);
+        let text = headers.traceparent.to_string();
+        assert_eq!(TraceParent::parse(&text), Some(headers.traceparent));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_sent_is_valid(
+            caller in "[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.{0,5})?",
+            trace_id: [u8; 16],
+            span_id: [u8; 8],
+        ) {
+            let seed = TraceSeed { trace_id, span_id };
+            let sent = TraceHeaders::of_attempt(Some(&caller), None, seed).traceparent;
+            prop_assert_eq!(TraceParent::parse(&sent.to_string()), Some(sent));
+            prop_assert_eq!(sent.to_string().len(), 55);
+        }
+
+        #[test]
+        fn any_text_is_read_without_a_panic(text in ".{0,60}") {
+            TraceParent::parse(&text);
+        }
+    }
+}
