@@ -1,9 +1,10 @@
 //! Use cases. Nothing here knows a driver, a socket or a wire format; what they need from outside
-//! comes in through the traits of [`source`] and [`observe`].
+//! comes in through the traits of [`source`], [`caller`] and [`observe`].
 
 pub mod error;
 pub mod observe;
 pub mod source;
+pub mod caller;
 pub mod status;
 pub mod progress;
 pub mod readiness;

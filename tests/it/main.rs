@@ -13,6 +13,7 @@ mod fuzz;
 mod harness;
 mod harness_smoke;
 mod lookups;
+mod mux;
 mod no_miss;
 mod postgres_source;
 mod quarantine;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_nats::{Auth, AuthError, Client, ConnectOptions, Event};
 use rand::RngExt;
 use secrecy::ExposeSecret;
+use tokio::sync::broadcast;
 
 use crate::config::{NatsAuth, NatsSettings};
 use crate::service::observe::{Observation, Observers};
@@ -43,6 +44,7 @@ pub async fn try_once(
 }
 
 /// Begins to connect, on the current runtime, and goes on in the background until it succeeds.
+/// What happens to the connection is sent to `events`.
 ///
 /// # Errors
 /// Settings that no server could ever accept, such as an unreadable certificate.
@@ -52,6 +54,7 @@ pub async fn connect(
     purpose: Purpose,
     status: Arc<Status>,
     observers: Observers,
+    events: broadcast::Sender<Event>,
 ) -> Result<Client, async_nats::ConnectError> {
     status.nats_link(purpose.name, false);
     options(settings)
@@ -61,7 +64,11 @@ pub async fn connect(
         .reconnect_delay_callback(pause)
         .retry_on_initial_connect()
         .skip_subject_validation(true)
-        .event_callback(move |event| notice(purpose.name, event, &status, &observers))
+        .event_callback(move |event| {
+            // An error means that nobody listens.
+            let _ = events.send(event.clone());
+            notice(purpose.name, event, &status, &observers)
+        })
         .connect(&settings.servers.0)
         .await
 }

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use async_nats::{Client, Subscriber};
+use async_nats::{Client, Event, Subscriber};
 use futures_util::StreamExt;
 use thiserror::Error;
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
+use tokio::sync::{broadcast, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +26,8 @@ use crate::service::status::Status;
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one attempt of a round trip may take before the next.
 const ROUND_TRIP_TIMEOUT: Duration = Duration::from_secs(2);
+/// Events kept for a listener that is late; the library itself keeps 128.
+const EVENTS_KEPT: usize = 128;
 
 /// Why a lane could not start or a command was not taken.
 #[derive(Debug, Error)]
@@ -49,6 +51,7 @@ pub enum LaneError {
 pub struct Lane {
     client: Client,
     runtime: Handle,
+    events: broadcast::Sender<Event>,
     stop: CancellationToken,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -71,12 +74,15 @@ impl Lane {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let (ready, connected) = oneshot::channel();
+        let (events, _) = broadcast::channel(EVENTS_KEPT);
+        let told = events.clone();
         let thread = thread::Builder::new()
             .name(format!("nats-{}", purpose.name))
             .spawn(move || {
                 runtime.block_on(async move {
-                    let client =
-                        connect::connect(&settings, &instance_id, purpose, status, observers).await;
+                    let connecting =
+                        connect::connect(&settings, &instance_id, purpose, status, observers, told);
+                    let client = connecting.await;
                     if ready.send(client).is_ok() {
                         stopped.cancelled().await;
                     }
@@ -87,6 +93,7 @@ impl Lane {
         Ok(Self {
             client,
             runtime: handle,
+            events,
             stop,
             thread: Some(thread),
         })
@@ -100,6 +107,11 @@ impl Lane {
     /// The runtime that the connection runs on; tasks spawned there share its thread.
     pub fn runtime(&self) -> &Handle {
         &self.runtime
+    }
+
+    /// What happens to the connection from now on.
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
     }
 
     /// Subscribes, in a queue group or not.

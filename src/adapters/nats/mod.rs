@@ -20,4 +20,5 @@ pub mod verbs;
 pub mod control;
 pub mod discovery;
 pub mod events;
+pub mod mux;
 pub mod server;

@@ -23,12 +23,9 @@ pub struct Invocation<'a> {
     pub config: Option<&'a RawValue>,
     /// Settings for a fallback, by its id: the request's own do not travel there.
     pub fallback_config: HashMap<&'a str, &'a RawValue>,
-    /// What the request says about itself, for rules and rollouts.
+    /// What the request says about itself: rules and rollouts read it, `trace_id` and `tenant_id`
+    /// travel on.
     pub context: Context,
-    /// `trace_id` of the context, as it came.
-    pub trace_id: Option<&'a RawValue>,
-    /// `tenant_id` of the context, as it came.
-    pub tenant_id: Option<&'a RawValue>,
     /// How long the caller wants to wait for one attempt; below the extension's own it is a
     /// deadline, above it is cut to it.
     pub timeout: Option<Duration>,

@@ -94,8 +94,6 @@ impl<'a> Arguments<'a> {
             config: object("config", body.config)?,
             fallback_config,
             context: self.context(),
-            trace_id: self.context_value("trace_id"),
-            tenant_id: self.context_value("tenant_id"),
             timeout: body.timeout_ms.map(Duration::from_millis),
             deadline: self.deadline()?,
             traceparent: self.header("traceparent"),
@@ -114,10 +112,6 @@ impl<'a> Arguments<'a> {
                 Some((key.to_string(), Scalar::from_json(&value)?))
             })
             .collect()
-    }
-
-    fn context_value(&self, key: &str) -> Option<&RawValue> {
-        self.body.context.as_ref()?.get(key).copied()
     }
 
     /// The nearer of the deadlines in body and header.

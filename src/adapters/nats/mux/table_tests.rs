@@ -1,0 +1,173 @@
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::task::Wake;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::service::caller::Headers;
+
+fn subject(text: &str) -> Subject {
+    Subject::parse(text).unwrap()
+}
+
+fn reply(payload: impl Into<Bytes>) -> Reply {
+    Reply {
+        headers: Headers::new(),
+        payload: payload.into(),
+    }
+}
+
+/// Counts how often it was woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn poll(table: &Table, token: Token) -> Poll<Result<Reply, CallError>> {
+    table.poll_next(token, &mut Context::from_waker(Waker::noop()))
+}
+
+const WAITS: Poll<Result<Reply, CallError>> = Poll::Pending;
+
+fn gives(payload: &'static str) -> Poll<Result<Reply, CallError>> {
+    Poll::Ready(Ok(reply(payload)))
+}
+
+fn fails(error: CallError) -> Poll<Result<Reply, CallError>> {
+    Poll::Ready(Err(error))
+}
+
+#[test]
+fn replies_come_in_order_and_wake_their_reader() {
+    let table = Table::new(2);
+    let token = table.begin(&subject("a")).unwrap();
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    assert_eq!(
+        table.poll_next(token, &mut Context::from_waker(&waker)),
+        WAITS
+    );
+    table.deliver(token, reply("1"));
+    table.deliver(token, reply("2"));
+    table.end(token, CallError::Disconnected);
+    table.end(token, CallError::Overloaded);
+    table.deliver(token, reply("after the end"));
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+    assert_eq!(poll(&table, token), gives("1"));
+    assert_eq!(poll(&table, token), gives("2"));
+    assert_eq!(poll(&table, token), fails(CallError::Disconnected));
+}
+
+#[test]
+fn a_late_reply_does_not_reach_the_next_call_of_its_slot() {
+    let table = Table::new(1);
+    let first = table.begin(&subject("a")).unwrap();
+    table.release(first);
+    let second = table.begin(&subject("a")).unwrap();
+    assert_eq!(first.slot, second.slot);
+
+    table.deliver(first, reply("late"));
+    table.end(first, CallError::NoResponders);
+    table.release(first);
+    assert_eq!(poll(&table, second), WAITS);
+    assert_eq!(poll(&table, first), fails(CallError::Closed));
+    for (slot, generation) in [(0, 99), (7, 0), (u32::MAX, 0)] {
+        table.deliver(Token { slot, generation }, reply("foreign"));
+    }
+    assert_eq!(poll(&table, second), WAITS);
+    assert_eq!(table.pending(), 1);
+}
+
+#[test]
+fn a_full_table_refuses_and_a_release_makes_room() {
+    let table = Table::new(2);
+    let first = table.begin(&subject("a")).unwrap();
+    let _second = table.begin(&subject("b")).unwrap();
+    assert_eq!(table.begin(&subject("c")), Err(CallError::Overloaded));
+    table.release(first);
+    assert!(table.begin(&subject("c")).is_ok());
+}
+
+#[test]
+fn a_stream_nobody_reads_ends_with_an_error_and_gives_its_memory_back() {
+    let table = Table::new(1);
+    let token = table.begin(&subject("a")).unwrap();
+    let chunk = Bytes::from(vec![0; 1 << 20]);
+    for _ in 0..16 {
+        table.deliver(token, reply(chunk.clone()));
+    }
+    assert!(table.queued_bytes.load(Ordering::Relaxed) <= MAX_CALL_BYTES);
+    let mut read = 0;
+    while poll(&table, token) == Poll::Ready(Ok(reply(chunk.clone()))) {
+        read += 1;
+    }
+    assert_eq!(read, 7, "as many as fit with their overhead");
+    assert_eq!(poll(&table, token), fails(CallError::Overloaded));
+    assert_eq!(table.queued_bytes.load(Ordering::Relaxed), 0);
+
+    table.release(token);
+    let token = table.begin(&subject("a")).unwrap();
+    table.deliver(token, reply(vec![0; 2 * MAX_CALL_BYTES]));
+    assert!(
+        matches!(poll(&table, token), Poll::Ready(Ok(_))),
+        "one reply may have any size"
+    );
+    table.deliver(token, reply("unread"));
+    table.release(token);
+    assert_eq!(table.queued_bytes.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn all_streams_together_are_bounded() {
+    let table = Table::new(32);
+    let chunk = Bytes::from(vec![0; 1 << 20]);
+    let tokens: Vec<_> = (0..32)
+        .map(|_| table.begin(&subject("a")).unwrap())
+        .collect();
+    for _ in 0..6 {
+        for token in &tokens {
+            table.deliver(*token, reply(chunk.clone()));
+        }
+    }
+    assert!(table.queued_bytes.load(Ordering::Relaxed) <= MAX_TOTAL_BYTES);
+    for token in tokens {
+        table.release(token);
+    }
+    assert_eq!(table.queued_bytes.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn ends_reach_the_calls_they_are_meant_for() {
+    let table = Table::new(3);
+    let (a, b) = (
+        table.begin(&subject("a")).unwrap(),
+        table.begin(&subject("b")).unwrap(),
+    );
+    table.end_where(CallError::PermissionDenied, |known| known.as_str() == "a");
+    assert_eq!(poll(&table, a), fails(CallError::PermissionDenied));
+    assert_eq!(poll(&table, b), WAITS);
+    table.end_all(CallError::Disconnected);
+    assert_eq!(poll(&table, b), fails(CallError::Disconnected));
+}
+
+#[test]
+fn a_refusal_holds_until_it_is_lifted_and_a_close_for_good() {
+    let table = Table::new(3);
+    let pending = table.begin(&subject("a")).unwrap();
+    table.refuse(CallError::PermissionDenied);
+    assert_eq!(poll(&table, pending), fails(CallError::PermissionDenied));
+    assert_eq!(table.begin(&subject("a")), Err(CallError::PermissionDenied));
+    table.accept();
+    assert!(table.begin(&subject("a")).is_ok());
+
+    table.refuse(CallError::Closed);
+    table.refuse(CallError::PermissionDenied);
+    table.accept();
+    assert_eq!(table.begin(&subject("a")), Err(CallError::Closed));
+    assert_eq!(table.pending(), 2, "refused calls keep no slot");
+}

@@ -1,0 +1,128 @@
+//! Port: calling an extension, and reading what it answers.
+
+use std::borrow::Cow;
+use std::future::Future;
+
+use bytes::Bytes;
+use thiserror::Error;
+use tokio::time::Instant;
+
+use crate::domain::subject::Subject;
+
+/// Calls extensions.
+pub trait Caller: Send + Sync + 'static {
+    /// A call under way.
+    type Call: Call;
+
+    /// Sends a request; returns when it is handed over, at the latest at `deadline`.
+    ///
+    /// Nothing is sent while the link is down, nor after `deadline`.
+    fn call(
+        &self,
+        subject: &Subject,
+        headers: Headers,
+        payload: Bytes,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Self::Call, CallError>> + Send;
+
+    /// Whether a call could be sent now.
+    fn is_connected(&self) -> bool;
+}
+
+/// A call under way; dropping it forgets it, and replies that still come are ignored.
+pub trait Call: Send + 'static {
+    /// The next reply, waiting until `deadline` at most; replies come complete and in order.
+    ///
+    /// A timeout ends nothing: later replies can still be waited for. Any other error is final.
+    /// May be cancelled without losing a reply.
+    fn next(&mut self, deadline: Instant) -> impl Future<Output = Result<Reply, CallError>> + Send;
+}
+
+/// Why a call was not sent, or got no reply. `Display` is fit for logs; no request data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum CallError {
+    /// No reply before the deadline.
+    #[error("no reply in time")]
+    Timeout,
+    /// Nobody is subscribed to the subject.
+    #[error("nobody is subscribed")]
+    NoResponders,
+    /// Our own link is down, or broke while the call waited. It may have been carried out.
+    #[error("our link to NATS is down")]
+    Disconnected,
+    /// The server does not let us publish to the subject, or not subscribe to the replies.
+    #[error("the NATS server does not permit it")]
+    PermissionDenied,
+    /// Headers and payload exceed what the server accepts.
+    #[error("larger than the NATS server accepts")]
+    TooLarge,
+    /// A header name or value that cannot be sent.
+    #[error("a header cannot be sent")]
+    InvalidHeader,
+    /// Too many calls, a connection that took no request in time, or replies that came faster than
+    /// they were read, so that some are lost.
+    #[error("too much at a time")]
+    Overloaded,
+    /// The connection is closed for good.
+    #[error("the connection is closed")]
+    Closed,
+}
+
+/// One message that answers a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// Its headers.
+    pub headers: Headers,
+    /// Its body, byte for byte.
+    pub payload: Bytes,
+}
+
+/// Headers of a message. A name may occur more than once and keeps the order of its values; names
+/// are compared as they are, upper and lower case.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers(Vec<(Cow<'static, str>, String)>);
+
+impl Headers {
+    /// No headers.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Adds a header after those there are.
+    pub fn push(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) {
+        self.0.push((name.into(), value.into()));
+    }
+
+    /// The first value of `name`.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let mut pairs = self.iter();
+        pairs.find_map(|(known, value)| (known == name).then_some(value))
+    }
+
+    /// All headers, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, value.as_str()))
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_keep_order_and_repetitions() {
+        let mut headers = Headers::new();
+        assert!(headers.is_empty());
+        for (name, value) in [("b", "1"), ("a", "2"), ("b", "3")] {
+            headers.push(name, value);
+        }
+        let pairs: Vec<_> = headers.iter().collect();
+        assert_eq!(pairs, [("b", "1"), ("a", "2"), ("b", "3")]);
+        assert_eq!((headers.get("b"), headers.get("B")), (Some("1"), None));
+    }
+}

@@ -1,0 +1,148 @@
+//! What the request mux promises to those who call extensions through it:
+//!
+//! - [`replies`]: every reply of a call, complete, in order, and to that call only,
+//! - [`link`]: a link that is down is an error at once, not a timeout; it heals by itself,
+//! - [`limits`]: what is too large, too many or not permitted is refused, and named,
+//! - [`soak`]: a million timeouts cost no memory (ignored; run in release),
+//! - [`speed`]: a round trip costs no more than the client library's own (ignored; likewise).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::{Message, Subscriber};
+use beamline_registry::adapters::nats::connect::Purpose;
+use beamline_registry::adapters::nats::lane::Lane;
+use beamline_registry::adapters::nats::mux::{Mux, MuxCall};
+use beamline_registry::config::{NatsAuth, NatsServers, NatsSettings, SourceMode};
+use beamline_registry::domain::subject::Subject;
+use beamline_registry::service::caller::{Call, CallError, Caller, Headers, Reply};
+use beamline_registry::service::observe::Observers;
+use beamline_registry::service::status::Status;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+use crate::harness::{DEADLINE, NatsServer};
+
+mod limits;
+mod link;
+mod replies;
+mod soak;
+mod speed;
+
+const CALLS: Purpose = Purpose {
+    name: "calls",
+    subscription_capacity: 65_536,
+};
+
+/// A mux with its connection.
+struct Calling {
+    mux: Arc<Mux>,
+    lane: Lane,
+}
+
+impl Calling {
+    async fn start(url: &str, max_pending: u32) -> Self {
+        Self::with(url, NatsAuth::None, CALLS, max_pending).await
+    }
+
+    async fn with(url: &str, auth: NatsAuth, purpose: Purpose, max_pending: u32) -> Self {
+        let settings = NatsSettings {
+            servers: NatsServers(vec![url.parse().unwrap()]),
+            auth,
+            tls_ca: None,
+            client_certificate: None,
+        };
+        let status = Arc::new(Status::new(SourceMode::Fixtures, DEADLINE));
+        let observers = Observers::new(Vec::new());
+        let starting = Lane::start(settings, "test-1".to_owned(), purpose, status, observers);
+        let lane = starting.await.unwrap();
+        let mux = Arc::new(Mux::start(&lane, max_pending).await.unwrap());
+        Self { mux, lane }
+    }
+
+    /// As [`start`](Self::start), with the link up and the subscription at the server.
+    async fn ready(url: &str, max_pending: u32) -> Self {
+        let calling = Self::start(url, max_pending).await;
+        calling.round_trip().await;
+        calling
+    }
+
+    async fn round_trip(&self) {
+        let trip = timeout(DEADLINE, self.lane.round_trip());
+        trip.await.expect("a round trip").unwrap();
+    }
+
+    async fn call(&self, subject: &str, payload: impl Into<Bytes>) -> Result<MuxCall, CallError> {
+        let (subject, deadline) = (Subject::parse(subject).unwrap(), Instant::now() + DEADLINE);
+        let call = self
+            .mux
+            .call(&subject, Headers::new(), payload.into(), deadline);
+        call.await
+    }
+
+    /// One call, one reply.
+    async fn ask(&self, subject: &str, payload: impl Into<Bytes>) -> Result<Reply, CallError> {
+        next(&mut self.call(subject, payload).await?).await
+    }
+}
+
+async fn next(call: &mut MuxCall) -> Result<Reply, CallError> {
+    call.next(Instant::now() + DEADLINE).await
+}
+
+/// An extension: a subscription on a connection of its own.
+struct Extension {
+    client: async_nats::Client,
+    requests: Subscriber,
+}
+
+impl Extension {
+    async fn at(server: &NatsServer, subject: &'static str) -> Self {
+        Self::over(async_nats::connect(server.url()).await.unwrap(), subject).await
+    }
+
+    async fn over(client: async_nats::Client, subject: &'static str) -> Self {
+        let requests = client.subscribe(subject).await.unwrap();
+        let extension = Self { client, requests };
+        extension.sent().await;
+        extension
+    }
+
+    /// The next request.
+    async fn request(&mut self) -> Message {
+        let request = timeout(DEADLINE, self.requests.next());
+        request.await.expect("a request").unwrap()
+    }
+
+    async fn reply(&self, request: &Message, payload: impl Into<Bytes>) {
+        let to = request.reply.clone().unwrap();
+        self.client.publish(to, payload.into()).await.unwrap();
+    }
+
+    /// Returns when the server has seen everything sent before.
+    async fn sent(&self) {
+        let inbox = self.client.new_inbox();
+        let mut echo = self.client.subscribe(inbox.clone()).await.unwrap();
+        self.client.publish(inbox, Bytes::new()).await.unwrap();
+        timeout(DEADLINE, echo.next()).await.expect("an echo");
+    }
+
+    /// Answers every request with its own payload until the handle is aborted.
+    fn echo(mut self) -> JoinHandle<()> {
+        tokio::spawn(async move {
+            while let Some(request) = self.requests.next().await {
+                let (to, payload) = (request.reply.unwrap(), request.payload);
+                self.client.publish(to, payload).await.unwrap();
+            }
+        })
+    }
+}
+
+/// Fails when `future` takes longer than an error that is known at once may take.
+async fn at_once<T>(future: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(2), future)
+        .await
+        .expect("an answer at once")
+}

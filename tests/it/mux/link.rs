@@ -1,0 +1,123 @@
+use std::time::Duration;
+
+use beamline_registry::domain::subject::Subject;
+use beamline_registry::service::caller::{Call, CallError, Caller, Headers};
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{Calling, Extension, at_once, next};
+use crate::harness::{DEADLINE, FaultProxy, NatsServer, eventually};
+
+const SUBJECT: &str = "beamline.ext.pre.x";
+
+#[tokio::test]
+async fn a_cut_link_fails_calls_at_once_and_a_healed_one_works_again() {
+    let server = NatsServer::start().await;
+    let proxy = FaultProxy::start(&server.addr()).await;
+    let mut extension = Extension::at(&server, SUBJECT).await;
+    let calling = Calling::ready(&format!("nats://{}", proxy.addr()), 64).await;
+    for round in 0..3 {
+        let mut pending = calling.call(SUBJECT, "before").await.unwrap();
+        assert_eq!(extension.request().await.payload, "before");
+        proxy.cut().await;
+        let ended = at_once(next(&mut pending)).await;
+        assert_eq!(ended, Err(CallError::Disconnected), "round {round}");
+        assert!(!calling.mux.is_connected());
+        let refused = at_once(calling.ask(SUBJECT, "while down")).await;
+        assert_eq!(refused, Err(CallError::Disconnected));
+        drop(pending);
+        assert_eq!(calling.mux.pending(), 0);
+
+        proxy.heal().await;
+        eventually("the link is up", DEADLINE, async || {
+            calling.mux.is_connected()
+        })
+        .await;
+        let mut call = calling.call(SUBJECT, "after").await.unwrap();
+        let request = extension.request().await;
+        assert_eq!(request.payload, "after", "nothing was queued while down");
+        extension.reply(&request, "healed").await;
+        assert_eq!(next(&mut call).await.unwrap().payload, "healed");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_sent_before_the_first_connection() {
+    let mut server = NatsServer::start().await;
+    server.stop().await;
+    let calling = Calling::start(&server.url(), 4).await;
+    let asked = at_once(calling.ask(SUBJECT, "")).await;
+    assert_eq!(asked, Err(CallError::Disconnected));
+
+    server.start_again().await;
+    let _echo = Extension::at(&server, SUBJECT).await.echo();
+    eventually("the link is up", DEADLINE, async || {
+        calling.mux.is_connected()
+    })
+    .await;
+    assert_eq!(
+        calling.ask(SUBJECT, "first").await.unwrap().payload,
+        "first"
+    );
+}
+
+#[tokio::test]
+async fn a_link_that_takes_nothing_holds_nobody_past_the_deadline() {
+    let server = NatsServer::start().await;
+    let proxy = FaultProxy::start(&server.addr()).await;
+    let _silent = Extension::at(&server, SUBJECT).await;
+    let calling = Calling::ready(&format!("nats://{}", proxy.addr()), 4096).await;
+    proxy.stall();
+
+    let payload = Bytes::from(vec![0; 64 * 1024]);
+    let start = Instant::now();
+    let deadline = start + Duration::from_millis(500);
+    let calls: Vec<_> = (0..4096)
+        .map(|_| {
+            let (mux, payload) = (calling.mux.clone(), payload.clone());
+            tokio::spawn(async move {
+                let subject = Subject::parse(SUBJECT).unwrap();
+                let mut call = mux
+                    .call(&subject, Headers::new(), payload, deadline)
+                    .await?;
+                call.next(deadline).await
+            })
+        })
+        .collect();
+    let mut overloaded = 0;
+    for call in calls {
+        match call.await.unwrap().unwrap_err() {
+            CallError::Timeout => {}
+            error => {
+                assert_eq!(error, CallError::Overloaded);
+                overloaded += 1;
+            }
+        }
+    }
+    assert!(overloaded > 0, "the library's queue was full");
+    assert!(start.elapsed() < DEADLINE / 4, "{:?}", start.elapsed());
+    assert_eq!(calling.mux.pending(), 0);
+}
+
+#[tokio::test]
+async fn a_closed_connection_ends_calls_for_good() {
+    let server = NatsServer::start().await;
+    let mut extension = Extension::at(&server, SUBJECT).await;
+    for politely in [true, false] {
+        let Calling { mux, lane } = Calling::ready(&server.url(), 4).await;
+        let subject = Subject::parse(SUBJECT).unwrap();
+        let deadline = Instant::now() + DEADLINE;
+        let call = mux.call(&subject, Headers::new(), Bytes::new(), deadline);
+        let mut call = call.await.unwrap();
+        extension.request().await;
+        if politely {
+            lane.close().await;
+        } else {
+            drop(lane);
+        }
+        assert_eq!(at_once(next(&mut call)).await, Err(CallError::Closed));
+        let call = mux.call(&subject, Headers::new(), Bytes::new(), deadline);
+        let refused = at_once(call).await;
+        assert_eq!(refused.err(), Some(CallError::Closed));
+    }
+}
