@@ -41,6 +41,10 @@ bench *ARGS: tools
 soak *ARGS: tools
     cargo test --release --test it -- --ignored --test-threads=1 {{ ARGS }}
 
+# The circuit breaker against its model, 100,000 random sequences instead of 1,000.
+exhaustive *ARGS:
+    BEAMLINE_EXHAUSTIVE=1 cargo test --release --lib breaker {{ ARGS }}
+
 # A nats-server and a Postgres, installed into .tools/ where the machine has none.
 tools:
     @scripts/tools

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::breaker::Overrides;
 use super::extension::{Extension, ExtensionType, Instance, Provenance, Version};
 use super::ids::{ExtensionId, InstanceId, VersionName};
 use super::json::JsonObject;
@@ -124,7 +125,7 @@ impl ExtensionDraft<'_> {
         let fallback = check.field("fallback", fallback(present(self.fallback)));
         let routing_rules = check.rules(self.routing_rules);
         let rollout = check.rollout(self.rollout);
-        let circuit_breaker = check.object("circuit_breaker", self.circuit_breaker);
+        let circuit_breaker = check.circuit_breaker(self.circuit_breaker);
         let (Some(id), Some(kind), Some(subject), Some(version), Some(fallback)) =
             (id, kind, subject, version, fallback)
         else {
@@ -250,6 +251,16 @@ impl Check {
     fn rollout(&mut self, text: Option<&str>) -> Option<Rollout> {
         let given = present(text).filter(|text| text.trim() != "{}");
         given.and_then(|text| self.field("rollout", Rollout::parse(text)))
+    }
+
+    /// The object is kept as it was written; each of its keys at fault is a fault of the field.
+    fn circuit_breaker(&mut self, text: Option<&str>) -> Option<JsonObject> {
+        let field = "circuit_breaker";
+        let object = self.object(field, text)?;
+        for fault in Overrides::parse(&object).err().unwrap_or_default() {
+            self.field(field, Err::<(), _>(fault));
+        }
+        Some(object)
     }
 
     fn timeout(&mut self, value: Option<i64>, policy: &Policy) -> Option<u32> {

@@ -51,7 +51,7 @@ fn check<T: fmt::Debug>(checked: Checked<T>, field: &str, rule: &str) {
 
 #[test]
 fn each_field_of_an_extension_names_its_rule() {
-    let table: [Case<ExtensionDraft<'_>>; 18] = [
+    let table: [Case<ExtensionDraft<'_>>; 20] = [
         ("id", "must match", |d| d.id = "a.b"),
         ("id", "not be `health`", |d| d.id = "health"),
         ("type", "one of pre", |d| d.kind = "PRE"),
@@ -75,6 +75,12 @@ fn each_field_of_an_extension_names_its_rule() {
         ("rollout", "`by`", |d| d.rollout = Some(r#"{"percent":1}"#)),
         ("circuit_breaker", "object", |d| {
             d.circuit_breaker = Some("{")
+        }),
+        ("circuit_breaker", "`failure_threshold` must", |d| {
+            d.circuit_breaker = Some(r#"{"failure_threshold":0}"#)
+        }),
+        ("circuit_breaker", "`threshold` is not", |d| {
+            d.circuit_breaker = Some(r#"{"threshold":5,"enabled":true}"#)
         }),
     ];
     for (field, rule, spoil) in table {

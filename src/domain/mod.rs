@@ -1,6 +1,7 @@
 //! The registry's own terms. Nothing here does I/O, awaits, reads a clock or knows a wire format.
 
 pub mod balancer;
+pub mod breaker;
 pub mod catalog;
 pub mod context;
 pub mod draft;

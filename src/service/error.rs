@@ -30,6 +30,31 @@ impl NotFoundReason {
     }
 }
 
+/// Why an extension cannot be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unavailable {
+    /// Its circuit is open, or half-open with all trials out.
+    CircuitOpen {
+        /// When asking again may help, in milliseconds.
+        retry_after_ms: u64,
+    },
+    /// Nobody is subscribed to its subject.
+    NoResponders,
+    /// This sidecar's own link to NATS is down.
+    LinkDown,
+}
+
+impl Unavailable {
+    /// The reason as it stands in `details.reason`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CircuitOpen { .. } => "circuit_open",
+            Self::NoResponders => "no_responders",
+            Self::LinkDown => "link_down",
+        }
+    }
+}
+
 /// An error with a stable code. `Display` is the message for the caller: it may name what the
 /// caller sent, never payloads, secrets or internals.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -86,6 +111,32 @@ pub enum RegistryError {
     /// A file source could not be read at all.
     #[error("{0}")]
     FixturesUnavailable(String),
+    /// The extension's answer was empty or not JSON.
+    #[error("extension `{id}` answered nothing that can be read")]
+    ExtensionError {
+        /// The extension.
+        id: String,
+    },
+    /// The extension cannot be called now.
+    #[error("extension `{id}` cannot be called: {}", why.as_str())]
+    ExtensionUnavailable {
+        /// The extension.
+        id: String,
+        /// Why.
+        why: Unavailable,
+    },
+    /// The extension did not answer in time, after the retries.
+    #[error("extension `{id}` did not answer in time")]
+    ExtensionTimeout {
+        /// The extension.
+        id: String,
+    },
+    /// The caller's deadline passed first.
+    #[error("the deadline passed before extension `{id}` answered")]
+    DeadlineExceeded {
+        /// The extension.
+        id: String,
+    },
     /// Too much at once; nothing was done.
     #[error("too many requests at once")]
     Overloaded,
@@ -123,6 +174,10 @@ impl RegistryError {
             Self::PayloadTooLarge { .. } => "payload_too_large",
             Self::Internal | Self::FixturesUnavailable(_) => "internal",
             Self::DatabaseUnavailable(_) => "database_unavailable",
+            Self::ExtensionError { .. } => "extension_error",
+            Self::ExtensionUnavailable { .. } => "extension_unavailable",
+            Self::ExtensionTimeout { .. } => "extension_timeout",
+            Self::DeadlineExceeded { .. } => "deadline_exceeded",
             Self::Overloaded => "overloaded",
             Self::ShuttingDown => "shutting_down",
         }
@@ -137,7 +192,12 @@ impl RegistryError {
             Self::RevisionTimeout { .. } => 412,
             Self::PayloadTooLarge { .. } => 413,
             Self::Internal | Self::FixturesUnavailable(_) => 500,
-            Self::DatabaseUnavailable(_) | Self::Overloaded | Self::ShuttingDown => 503,
+            Self::ExtensionError { .. } => 502,
+            Self::DatabaseUnavailable(_)
+            | Self::ExtensionUnavailable { .. }
+            | Self::Overloaded
+            | Self::ShuttingDown => 503,
+            Self::ExtensionTimeout { .. } | Self::DeadlineExceeded { .. } => 504,
         }
     }
 
@@ -152,6 +212,10 @@ impl RegistryError {
             Self::PayloadTooLarge { .. } => "payload too large",
             Self::Internal | Self::FixturesUnavailable(_) => "internal error",
             Self::DatabaseUnavailable(_) => "database unavailable",
+            Self::ExtensionError { .. } => "extension error",
+            Self::ExtensionUnavailable { .. } => "extension unavailable",
+            Self::ExtensionTimeout { .. } => "extension timeout",
+            Self::DeadlineExceeded { .. } => "deadline exceeded",
             Self::Overloaded => "overloaded",
             Self::ShuttingDown => "shutting down",
         }
@@ -177,6 +241,16 @@ impl RegistryError {
             Self::PayloadTooLarge { limit_bytes, .. } => {
                 vec![("limit_bytes", Detail::Number(*limit_bytes as u64))]
             }
+            Self::ExtensionUnavailable { id, why } => {
+                let mut details = vec![("id", text(id)), ("reason", text(why.as_str()))];
+                if let Unavailable::CircuitOpen { retry_after_ms } = why {
+                    details.push(("retry_after_ms", Detail::Number(*retry_after_ms)));
+                }
+                details
+            }
+            Self::ExtensionError { id }
+            | Self::ExtensionTimeout { id }
+            | Self::DeadlineExceeded { id } => vec![("id", text(id))],
             _ => Vec::new(),
         }
     }

@@ -10,6 +10,7 @@ pub mod progress;
 pub mod readiness;
 pub mod reload;
 pub mod meter;
+pub mod circuits;
 pub mod lookup;
 pub mod read;
 pub mod stats;

@@ -1,0 +1,37 @@
+//! The circuit breaker: a state machine that stops calls to what keeps failing, and tries again.
+//!
+//! It reads no clock and waits for nothing: every call brings the time as a [`Tick`]. Reading
+//! order: [`settings`] says when it opens, [`outcome`] what it is told, `tally` and `window` what it
+//! remembers, `state` and `serials` where it stands, [`machine`] the
+//! rules of calls and `control` those of orders.
+//!
+//! Three things that wedge or mislead breakers elsewhere cannot happen here. Results of attempts
+//! begun before the circuit last changed are dropped: each [`Permit`] carries a serial number, and
+//! a change outdates all smaller ones. A trial whose outcome is lost keeps its permit for
+//! [`Settings::trial_limit`] at most. Counters begin anew whenever the circuit closes.
+
+mod control;
+pub mod machine;
+pub mod outcome;
+pub mod overrides;
+mod serials;
+pub mod settings;
+mod state;
+mod tally;
+pub mod tick;
+pub mod transition;
+pub mod view;
+mod window;
+
+pub use machine::{Admission, Breaker, Refused};
+pub use outcome::{FailureKind, Outcome};
+pub use overrides::Overrides;
+pub use serials::Permit;
+pub use settings::{Settings, SlowCalls};
+pub use state::CircuitState;
+pub use tick::Tick;
+pub use transition::{LastFailure, Reason, Transition};
+pub use view::View;
+
+#[cfg(test)]
+mod tests;

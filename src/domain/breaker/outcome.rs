@@ -1,0 +1,40 @@
+//! What an attempt came to, as far as a circuit is concerned.
+
+/// The outcome of one attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The extension answered.
+    Success,
+    /// The extension is at fault.
+    Failure(FailureKind),
+    /// Says nothing about the extension: the caller's fault, overload, our own link.
+    Neutral,
+}
+
+/// How an extension failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// No reply within the timeout.
+    Timeout,
+    /// Nobody subscribed.
+    NoResponders,
+    /// An empty or undecodable reply.
+    BadReply,
+    /// An error of its own: a code of 500 or above, or a body that says so.
+    Error,
+    /// A router that calls the extension directly reported it.
+    Reported,
+}
+
+impl FailureKind {
+    /// The kind as it stands in events and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::NoResponders => "no_responders",
+            Self::BadReply => "bad_reply",
+            Self::Error => "error",
+            Self::Reported => "reported",
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Settings that an extension brings itself: the JSON object `circuit_breaker` of its record.
+//!
+//! Keys are the daemon's variables in lower case without their prefix. Times are numbers in the
+//! unit that ends the key's name, or texts such as `"1m 30s"`. `null` means the daemon's value.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use super::settings::{Settings, SlowCalls};
+use crate::domain::json::JsonObject;
+
+/// A key and the rule it breaks.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{key}` {rule}")]
+pub struct KeyFault {
+    /// The key as it was written.
+    pub key: String,
+    /// The rule, readable after the key.
+    pub rule: String,
+}
+
+/// What an extension sets; the daemon's values stand for the rest.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Overrides {
+    enabled: Option<bool>,
+    failure_threshold: Option<u32>,
+    error_rate_threshold: Option<f64>,
+    window: Option<Duration>,
+    minimum_requests: Option<u32>,
+    /// `Some(None)` switches off what the daemon may have on.
+    slow_calls: Option<Option<SlowCalls>>,
+    open_time: Option<Duration>,
+    max_open_time: Option<Duration>,
+    half_open_max_requests: Option<u32>,
+}
+
+/// Counts that mean something; the daemon's own variables have the same limits.
+const COUNTS: RangeInclusive<u32> = 1..=1_000_000;
+const TRIALS: RangeInclusive<u32> = 1..=10_000;
+const WINDOWS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
+const LATENCIES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
+const OPEN_TIMES: RangeInclusive<Duration> =
+    Duration::from_millis(10)..=Duration::from_secs(86_400);
+/// Unknown keys named at once; a bound on what one record can make us say.
+const MAX_UNKNOWN: usize = 8;
+
+impl Overrides {
+    /// Reads `object`; the error names every key at fault.
+    pub fn parse(object: &JsonObject) -> Result<Self, Vec<KeyFault>> {
+        let mut reader = Reader {
+            fields: serde_json::from_str(object.as_str()).unwrap_or_default(),
+            faults: Vec::new(),
+        };
+        let overrides = Self {
+            enabled: reader.read("enabled", boolean),
+            failure_threshold: reader.read("failure_threshold", |v| count(v, &COUNTS)),
+            error_rate_threshold: reader.read("error_rate_threshold", rate),
+            window: reader.read("window_seconds", |v| seconds(v, &WINDOWS)),
+            minimum_requests: reader.read("minimum_requests", |v| count(v, &COUNTS)),
+            slow_calls: reader.slow_calls(),
+            open_time: reader.read("timeout_seconds", |v| seconds(v, &OPEN_TIMES)),
+            max_open_time: reader.read("max_timeout_seconds", |v| seconds(v, &OPEN_TIMES)),
+            half_open_max_requests: reader.read("half_open_max_requests", |v| count(v, &TRIALS)),
+        };
+        if let (Some(first), Some(longest)) = (overrides.open_time, overrides.max_open_time)
+            && longest < first
+        {
+            reader.fault("max_timeout_seconds", "must be at least `timeout_seconds`");
+        }
+        reader.refuse_the_rest();
+        if reader.faults.is_empty() {
+            Ok(overrides)
+        } else {
+            Err(reader.faults)
+        }
+    }
+
+    /// The daemon's settings with these in their place. Where only one of the two open times is
+    /// set, the other one gives way to it.
+    pub fn apply(&self, daemon: &Settings) -> Settings {
+        let open_time = self.open_time.unwrap_or(daemon.open_time);
+        let max_open_time = match self.max_open_time {
+            Some(longest) => longest,
+            None => daemon.max_open_time.max(open_time),
+        };
+        Settings {
+            enabled: self.enabled.unwrap_or(daemon.enabled),
+            failure_threshold: self.failure_threshold.unwrap_or(daemon.failure_threshold),
+            error_rate_threshold: self
+                .error_rate_threshold
+                .unwrap_or(daemon.error_rate_threshold),
+            window: self.window.unwrap_or(daemon.window),
+            minimum_requests: self.minimum_requests.unwrap_or(daemon.minimum_requests),
+            slow_calls: self.slow_calls.unwrap_or(daemon.slow_calls),
+            open_time: open_time.min(max_open_time),
+            max_open_time,
+            half_open_max_requests: self
+                .half_open_max_requests
+                .unwrap_or(daemon.half_open_max_requests),
+            trial_limit: daemon.trial_limit,
+        }
+    }
+}
+
+/// Takes keys one by one and gathers faults.
+struct Reader {
+    fields: Map<String, Value>,
+    faults: Vec<KeyFault>,
+}
+
+impl Reader {
+    fn fault(&mut self, key: &str, rule: impl Into<String>) {
+        self.faults.push(KeyFault {
+            key: key.to_owned(),
+            rule: rule.into(),
+        });
+    }
+
+    fn read<T>(&mut self, key: &str, parse: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
+        let value = self.fields.remove(key).filter(|value| !value.is_null())?;
+        parse(&value).map_err(|rule| self.fault(key, rule)).ok()
+    }
+
+    /// Both or neither: one alone would silently do nothing where the daemon has slow calls off.
+    fn slow_calls(&mut self) -> Option<Option<SlowCalls>> {
+        const LATENCY: &str = "slow_call_ms";
+        const RATE: &str = "slow_call_rate_threshold";
+        let faults_before = self.faults.len();
+        let latency = self.read(LATENCY, |v| unless_off(v, |v| milliseconds(v, &LATENCIES)));
+        let rate_threshold = self.read(RATE, |v| unless_off(v, rate));
+        if self.faults.len() > faults_before {
+            return None;
+        }
+        match (latency, rate_threshold) {
+            (Some(Some(latency)), Some(Some(rate_threshold))) => Some(Some(SlowCalls {
+                latency,
+                rate_threshold,
+            })),
+            (Some(Some(_)), _) => {
+                self.fault(LATENCY, "needs `slow_call_rate_threshold` to be set too");
+                None
+            }
+            (_, Some(Some(_))) => {
+                self.fault(RATE, "needs `slow_call_ms` to be set too");
+                None
+            }
+            (None, None) => None,
+            _ => Some(None),
+        }
+    }
+
+    fn refuse_the_rest(&mut self) {
+        let unknown = std::mem::take(&mut self.fields);
+        for key in unknown.keys().take(MAX_UNKNOWN) {
+            self.fault(key, "is not a setting of the circuit breaker");
+        }
+    }
+}
+
+fn boolean(value: &Value) -> Result<bool, String> {
+    value
+        .as_bool()
+        .ok_or_else(|| "must be true or false".to_owned())
+}
+
+fn count(value: &Value, range: &RangeInclusive<u32>) -> Result<u32, String> {
+    let count = value.as_u64().and_then(|n| u32::try_from(n).ok());
+    count
+        .filter(|count| range.contains(count))
+        .ok_or_else(|| between("a whole number", range.start(), range.end()))
+}
+
+/// Zero would open at every call.
+fn rate(value: &Value) -> Result<f64, String> {
+    let rate = value.as_f64().filter(|rate| *rate > 0.0 && *rate <= 1.0);
+    rate.ok_or_else(|| "must be a number over 0 and up to 1".to_owned())
+}
+
+fn seconds(value: &Value, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
+    time(value, 1.0, range)
+}
+
+fn milliseconds(value: &Value, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
+    time(value, 1e-3, range)
+}
+
+/// A number of units of `unit` seconds, or humantime.
+fn time(value: &Value, unit: f64, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
+    let time = match value {
+        Value::String(text) => humantime::parse_duration(text).ok(),
+        value => value
+            .as_f64()
+            .and_then(|number| Duration::try_from_secs_f64(number * unit).ok()),
+    };
+    time.filter(|time| range.contains(time)).ok_or_else(|| {
+        let [from, to] = [range.start(), range.end()].map(|t| humantime::format_duration(*t));
+        between("a time", from, to)
+    })
+}
+
+fn unless_off<T>(
+    value: &Value,
+    parse: impl FnOnce(&Value) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    if value.as_str() == Some("off") {
+        return Ok(None);
+    }
+    parse(value)
+        .map(Some)
+        .map_err(|rule| format!("{rule}, or \"off\""))
+}
+
+fn between(what: &str, from: impl Display, to: impl Display) -> String {
+    format!("must be {what} from {from} to {to}")
+}

@@ -1,0 +1,112 @@
+//! Calls, failures and slow calls of the last while, in constant space.
+//!
+//! The window is cut into [`BUCKETS`] aligned to the clock's origin, so it covers between eleven
+//! and twelve twelfths of its length.
+
+use std::time::Duration;
+
+use super::tick::Tick;
+
+/// Buckets per window: how finely old calls drop out.
+pub(super) const BUCKETS: u64 = 12;
+
+/// What was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Counts {
+    pub(super) calls: u32,
+    pub(super) failures: u32,
+    pub(super) slow: u32,
+}
+
+impl Counts {
+    fn add(&mut self, other: Self) {
+        self.calls = self.calls.saturating_add(other.calls);
+        self.failures = self.failures.saturating_add(other.failures);
+        self.slow = self.slow.saturating_add(other.slow);
+    }
+
+    /// Failures per call; `None` before the first call.
+    pub(super) fn error_rate(self) -> Option<f64> {
+        self.rate(self.failures)
+    }
+
+    /// Calls that did not fail per call; `None` before the first call.
+    pub(super) fn success_rate(self) -> Option<f64> {
+        self.rate(self.calls.saturating_sub(self.failures))
+    }
+
+    /// Slow calls per call; `None` before the first call.
+    pub(super) fn slow_rate(self) -> Option<f64> {
+        self.rate(self.slow)
+    }
+
+    /// A quotient, because 3 of 10 then is exactly the 0.3 that somebody wrote as a threshold.
+    fn rate(self, part: u32) -> Option<f64> {
+        (self.calls > 0).then(|| f64::from(part) / f64::from(self.calls))
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Bucket {
+    /// Which stretch of time it counts, in bucket lengths since the origin.
+    number: u64,
+    counts: Counts,
+}
+
+/// A rolling window.
+#[derive(Debug, Clone)]
+pub(super) struct Window {
+    length: Duration,
+    ring: [Bucket; BUCKETS as usize],
+}
+
+impl Window {
+    /// An empty window of `length`.
+    pub(super) fn new(length: Duration) -> Self {
+        Self {
+            length,
+            ring: Default::default(),
+        }
+    }
+
+    pub(super) fn length(&self) -> Duration {
+        self.length
+    }
+
+    /// Counts one call at `now`.
+    pub(super) fn count(&mut self, now: Tick, failed: bool, slow: bool) {
+        let number = self.number(now);
+        let slot = usize::try_from(number % BUCKETS).unwrap_or_default();
+        let Some(bucket) = self.ring.get_mut(slot) else {
+            return;
+        };
+        if bucket.number != number {
+            *bucket = Bucket {
+                number,
+                counts: Counts::default(),
+            };
+        }
+        bucket.counts.add(Counts {
+            calls: 1,
+            failures: u32::from(failed),
+            slow: u32::from(slow),
+        });
+    }
+
+    /// What the window holds at `now`.
+    pub(super) fn counts(&self, now: Tick) -> Counts {
+        let current = self.number(now);
+        let mut sum = Counts::default();
+        for bucket in &self.ring {
+            if current.saturating_sub(bucket.number) < BUCKETS {
+                sum.add(bucket.counts);
+            }
+        }
+        sum
+    }
+
+    fn number(&self, now: Tick) -> u64 {
+        let width = (self.length.as_nanos() / u128::from(BUCKETS)).max(1);
+        u64::try_from(now.elapsed().as_nanos() / width).unwrap_or(u64::MAX)
+    }
+}

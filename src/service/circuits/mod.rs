@@ -1,0 +1,183 @@
+//! The circuits of this sidecar, one per (extension, version).
+//!
+//! They live apart from the catalog and survive its reloads. What changes a circuit answers the
+//! transition, and whoever asked tells it to the observers; nothing is logged or published here.
+
+mod circuit;
+
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use foldhash::fast::RandomState;
+use papaya::Equivalent;
+
+use crate::domain::breaker::{Settings, Tick, Transition, View};
+use crate::domain::ids::{ExtensionId, VersionName};
+
+pub use circuit::{CallPermit, Circuit, Lock};
+
+/// All circuits. Finding one takes no lock; there are as many as versions that were called.
+#[derive(Debug, Default)]
+pub struct Circuits {
+    map: papaya::HashMap<Key, Arc<Circuit>, RandomState>,
+    /// Whether our own link is down. Locked while circuits are made, frozen or configured, so that
+    /// none is made with what has just become outdated.
+    frozen: Mutex<bool>,
+}
+
+/// A circuit that changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// The extension.
+    pub id: ExtensionId,
+    /// Its version.
+    pub version: VersionName,
+    /// What changed.
+    pub transition: Transition,
+}
+
+/// A circuit in a listing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed {
+    /// The extension.
+    pub id: ExtensionId,
+    /// Its version.
+    pub version: VersionName,
+    /// How it stands.
+    pub view: View,
+}
+
+impl Circuits {
+    /// The circuit, if there has been a call yet.
+    pub fn get(&self, id: &str, version: &str) -> Option<Arc<Circuit>> {
+        self.map.pin().get(&KeyRef { id, version }).cloned()
+    }
+
+    /// The circuit, made with `settings` where there is none. Only for what the catalog has, and
+    /// read from it when asked, not before.
+    pub fn get_or_create(
+        &self,
+        id: &ExtensionId,
+        version: &VersionName,
+        settings: impl FnOnce() -> Settings,
+    ) -> Arc<Circuit> {
+        if let Some(circuit) = self.get(id.as_str(), version.as_str()) {
+            return circuit;
+        }
+        let frozen = self.lock();
+        let make = || {
+            let circuit = Circuit::new(settings());
+            circuit.freeze(*frozen);
+            Arc::new(circuit)
+        };
+        let key = Key {
+            id: id.clone(),
+            version: version.clone(),
+        };
+        Arc::clone(self.map.pin().get_or_insert_with(key, make))
+    }
+
+    /// Follows the catalog: circuits without settings are gone, the others get theirs.
+    pub fn retain(
+        &self,
+        now: Tick,
+        settings: impl Fn(&ExtensionId, &VersionName) -> Option<Settings>,
+    ) -> Vec<Moved> {
+        let _none_is_made = self.lock();
+        let map = self.map.pin();
+        let mut moved = Vec::new();
+        for (key, circuit) in &map {
+            match settings(&key.id, &key.version) {
+                None => {
+                    map.remove(key);
+                }
+                Some(settings) => {
+                    let transition = circuit.configure(now, settings);
+                    moved.extend(transition.map(|transition| key.moved(transition)));
+                }
+            }
+        }
+        moved
+    }
+
+    /// Resets all circuits of an extension.
+    pub fn reset(&self, now: Tick, id: &ExtensionId) -> Vec<Moved> {
+        let map = self.map.pin();
+        let own = map.iter().filter(|(key, _)| key.id == *id);
+        own.filter_map(|(key, circuit)| Some(key.moved(circuit.reset(now)?)))
+            .collect()
+    }
+
+    /// Freezes or thaws all circuits, and those to come, as our own link goes and returns.
+    pub fn freeze(&self, frozen: bool) {
+        let mut state = self.lock();
+        *state = frozen;
+        for circuit in self.map.pin().values() {
+            circuit.freeze(frozen);
+        }
+    }
+
+    /// All circuits, by id and version.
+    pub fn snapshot(&self, now: Tick) -> Vec<Listed> {
+        let map = self.map.pin();
+        let mut listed: Vec<_> = map
+            .iter()
+            .map(|(key, circuit)| Listed {
+                id: key.id.clone(),
+                version: key.version.clone(),
+                view: circuit.view(now),
+            })
+            .collect();
+        listed.sort_unstable_by(|a, b| (&a.id, &a.version).cmp(&(&b.id, &b.version)));
+        listed
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.frozen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Key {
+    id: ExtensionId,
+    version: VersionName,
+}
+
+impl Key {
+    fn moved(&self, transition: Transition) -> Moved {
+        Moved {
+            id: self.id.clone(),
+            version: self.version.clone(),
+            transition,
+        }
+    }
+
+    fn as_ref(&self) -> KeyRef<'_> {
+        KeyRef {
+            id: self.id.as_str(),
+            version: self.version.as_str(),
+        }
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_ref().hash(state);
+    }
+}
+
+/// A key as it is looked up, without a clone of either name.
+#[derive(Hash)]
+struct KeyRef<'a> {
+    id: &'a str,
+    version: &'a str,
+}
+
+impl Equivalent<Key> for KeyRef<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        self.id == key.id.as_str() && self.version == key.version.as_str()
+    }
+}
+
+#[cfg(test)]
+mod tests;
