@@ -7,7 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::breaker::Transition;
 use crate::domain::catalog::{ActiveSource, Counts};
+use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::source::SourceError;
 
 /// Why data was read.
@@ -141,6 +143,15 @@ pub enum Observation {
     SlowConsumer {
         /// Which connection.
         connection: &'static str,
+    },
+    /// A circuit went from one state to another.
+    Circuit {
+        /// The extension.
+        id: ExtensionId,
+        /// Its version.
+        version: VersionName,
+        /// What changed, and why.
+        transition: Transition,
     },
     /// A request was turned away because too many ran at once.
     Overloaded,

@@ -43,6 +43,10 @@ pub enum Reason {
     NotTargeted,
     /// People or the machine disabled it.
     Disabled,
+    /// Another extension stands in for it.
+    Fallback,
+    /// Its circuit is open, and nothing stands in for it.
+    CircuitOpen,
 }
 
 impl Reason {
@@ -54,6 +58,8 @@ impl Reason {
             Self::Default => "default",
             Self::NotTargeted => "not_targeted",
             Self::Disabled => "disabled",
+            Self::Fallback => "fallback",
+            Self::CircuitOpen => "circuit_open",
         }
     }
 }

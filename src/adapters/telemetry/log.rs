@@ -150,6 +150,17 @@ impl Observer for LogObserver {
                     );
                 }
             }
+            Observation::Circuit {
+                id,
+                version,
+                transition,
+            } => {
+                let (from, to) = (transition.from.as_str(), transition.to.as_str());
+                let reason = transition.reason.as_str();
+                let last = transition.last_failure.map(|failure| failure.kind.as_str());
+                let failures = transition.failures;
+                warn!(%id, %version, from, to, reason, failures, last_failure = last, "circuit");
+            }
             Observation::Overloaded => {
                 if let Some(repeated) = self.overload.say((), Instant::now()) {
                     warn!(repeated, "a request was turned away: too many at once");

@@ -130,6 +130,7 @@ impl Observer for MetricsObserver {
             Observation::Dropped { reason, .. } => self.dropped(*reason),
             Observation::Quarantined { .. }
             | Observation::SourceChanged { .. }
+            | Observation::Circuit { .. }
             | Observation::DigestDiffers { .. }
             | Observation::DatabaseUp(_)
             | Observation::Listener { .. }
