@@ -79,7 +79,7 @@ fn the_body_of_pre_validator_and_post() {
             full.unwrap(),
             "{\"trace_id\":\"a\\\"b\",\"tenant_id\":7,\
              \"payload\":{ \"n\" : 12345678901234567890.10,\n\"z\":1,\"a\":\"\\u00e4\" },\
-             \"metadata\":{ \"m\":1 },\"config\":{\"max\":  1e400}}"
+             \"metadata\":{ \"m\":1 },\"config\":{\"max\":1e400}}"
         );
     }
 }
@@ -149,7 +149,7 @@ fn config_is_overlaid_by_top_level_key() {
     for (config, request_config, expected) in [
         ("{}", "", "{}"),
         ("{}", r#"{ "z":1,"a":2 }"#, r#"{ "z":1,"a":2 }"#),
-        (r#"{ "z":1,"a":2 }"#, "null", r#"{ "z":1,"a":2 }"#),
+        (r#"{ "z":1,"a":2 }"#, "null", r#"{"z":1,"a":2}"#),
         (r#"{"a":1.50}"#, "{}", r#"{"a":1.50}"#),
         (
             r#"{"a":1.50,"b":{"x":1}}"#,
