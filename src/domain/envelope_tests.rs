@@ -162,7 +162,7 @@ fn config_is_overlaid_by_top_level_key() {
             r#"{"a":null,"c":1e400}"#,
         ),
         (r#"{"a":1}"#, r#"{"\u0061":2}"#, r#"{"a":2}"#),
-        ("{ }", "{ }", "{}"),
+        ("{ }", "{ }", "{ }"),
     ] {
         let found = body(&Request {
             config,
