@@ -14,7 +14,7 @@ use crate::schema::upgrade::{FIRST, LATER};
 use crate::schema::{revision, run, value};
 
 /// Migrations in `migrations/`.
-const MIGRATIONS: usize = 7;
+const MIGRATIONS: usize = 10;
 
 /// Rows as the old system had them; the audit entry and the health row have to survive as well.
 const OLD_ROWS: &str = r#"
@@ -44,10 +44,8 @@ async fn check_tells_by_its_exit_code_and_changes_nothing() {
     let client = database.connect().await;
     let tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'";
     let (code, output) = migrate(&database, &["--check"]).await;
-    assert_eq!(
-        (code, output.as_str()),
-        (1, "no schema yet, version 7 is needed\n")
-    );
+    let missing = format!("no schema yet, version {MIGRATIONS} is needed\n");
+    assert_eq!((code, output), (1, missing));
     assert_eq!(value(&client, tables).await, "0");
 
     let mut heard = listen(&database).await;
@@ -62,29 +60,23 @@ async fn check_tells_by_its_exit_code_and_changes_nothing() {
         assert_eq!((code, output.as_str()), (0, "schema is up to date\n"));
     }
 
-    run(
-        &client,
-        "DELETE FROM refinery_schema_history WHERE version = 7",
-    )
-    .await;
+    let forget = format!("DELETE FROM refinery_schema_history WHERE version = {MIGRATIONS}");
+    run(&client, &forget).await;
     let (code, output) = migrate(&database, &["--check"]).await;
-    assert_eq!(
-        (code, output.as_str()),
-        (1, "schema is at version 6, version 7 is needed\n")
-    );
-    run(
-        &client,
+    let (before, after) = (MIGRATIONS - 1, MIGRATIONS + 1);
+    let behind = format!("schema is at version {before}, version {MIGRATIONS} is needed\n");
+    assert_eq!((code, output), (1, behind));
+    let ahead = format!(
         "INSERT INTO refinery_schema_history
-             SELECT v, 'x', max(applied_on), '0' FROM refinery_schema_history, generate_series(7, 8) v
-             GROUP BY v",
-    )
-    .await;
+             SELECT v, 'x', max(applied_on), '0'
+             FROM refinery_schema_history, generate_series({MIGRATIONS}, {after}) v
+             GROUP BY v"
+    );
+    run(&client, &ahead).await;
+    let ahead = format!("schema is at version {after}, ahead of this binary's {MIGRATIONS}\n");
     for arguments in [&["--check"][..], &[]] {
         let (code, output) = migrate(&database, arguments).await;
-        assert_eq!(
-            (code, output.as_str()),
-            (0, "schema is at version 8, ahead of this binary's 7\n")
-        );
+        assert_eq!((code, output.as_str()), (0, ahead.as_str()));
     }
 }
 
