@@ -12,7 +12,9 @@ use beamline_registry::domain::entry::Entry;
 use beamline_registry::domain::policy::Policy;
 use beamline_registry::domain::quarantine::Quarantine;
 use beamline_registry::domain::subject::SubjectPattern;
+use beamline_registry::service::clock::Clock;
 use beamline_registry::service::lookup::Lookups;
+use beamline_registry::service::selection::{HealthRouting, Selector};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
@@ -28,7 +30,7 @@ const PASSES: usize = 100;
 /// Reads every id in random order, again and again.
 pub(crate) fn measure(options: &Options, report: &mut Report) {
     let catalog = catalog();
-    let lookups = Lookups::new(Arc::clone(&catalog), None);
+    let lookups = Lookups::new(selector(&catalog));
     let mut ids = records::ids(records::CATALOG);
     ids.shuffle(&mut SmallRng::seed_from_u64(1));
 
@@ -96,5 +98,21 @@ fn entry(number: usize, policy: &Policy) -> Arc<Entry> {
     Arc::new(Entry::new(
         draft.check(policy).unwrap(),
         &documents::lookup::prepare,
+    ))
+}
+
+/// Chooses as the daemon does while no extension fails.
+fn selector(catalog: &Arc<Catalog>) -> Arc<Selector> {
+    let routing = HealthRouting {
+        enabled: true,
+        min_success_rate: 0.8,
+    };
+    let (circuits, clock) = (Arc::default(), Clock::default());
+    Arc::new(Selector::new(
+        Arc::clone(catalog),
+        None,
+        circuits,
+        routing,
+        clock,
     ))
 }

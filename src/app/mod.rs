@@ -5,6 +5,7 @@
 //! ever answers "unknown" for want of data.
 
 mod essential;
+mod invocations;
 mod shared;
 pub mod signals;
 

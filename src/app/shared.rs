@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rand::distr::{Alphanumeric, SampleString};
 
+use super::invocations;
 use crate::adapters::fixtures::FixturesSource;
 use crate::adapters::http;
 use crate::adapters::nats::events::{self, EventQueue};
@@ -20,12 +21,16 @@ use crate::documents::event::Envelopes;
 use crate::domain::catalog::{Catalog, CatalogWriter};
 use crate::domain::policy::Policy;
 use crate::domain::source::SourceMode;
+use crate::service::circuits::Circuits;
+use crate::service::clock::Clock;
+use crate::service::invoke::{Follower, Runtimes, Tools};
 use crate::service::lookup::Lookups;
 use crate::service::observe::Observers;
 use crate::service::progress::Progress;
 use crate::service::read::Reads;
 use crate::service::readiness::Readiness;
 use crate::service::reload::{Parts, ReloadHandle, Reloader};
+use crate::service::selection::Selector;
 use crate::service::stats::Stats;
 use crate::service::status::{Status, millis};
 
@@ -42,6 +47,7 @@ pub(super) struct Shared {
     lookups: Arc<Lookups>,
     stats: Arc<Stats>,
     metrics: Arc<Metrics>,
+    tools: Tools,
 }
 
 /// What has one owner only, and is waiting for it.
@@ -56,7 +62,16 @@ impl Shared {
         let (catalog, writer) = Catalog::new();
         let status = Arc::new(Status::new(mode(settings), settings.source.sync_interval));
         let environment = settings.identity.environment.clone();
-        let lookups = Arc::new(Lookups::new(Arc::clone(&catalog), environment));
+        let circuits = Arc::new(Circuits::default());
+        let clock = Clock::default();
+        let selector = Arc::new(Selector::new(
+            Arc::clone(&catalog),
+            environment,
+            Arc::clone(&circuits),
+            invocations::health_routing(settings),
+            clock,
+        ));
+        let lookups = Arc::new(Lookups::new(Arc::clone(&selector)));
         let instance_id = settings.identity.instance_id.clone();
         let boot = Alphanumeric.sample_string(&mut rand::rng(), BOOT_ID);
         let (event_observer, events) = events::channel(Envelopes::new(&instance_id, boot));
@@ -76,6 +91,13 @@ impl Shared {
             Arc::clone(&lookups),
             instance_id,
         );
+        let tools = Tools {
+            selector,
+            runtimes: Arc::new(Runtimes::new(invocations::defaults(settings))),
+            circuits,
+            clock,
+            observers: observers.clone(),
+        };
         let shared = Self {
             catalog,
             status,
@@ -85,6 +107,7 @@ impl Shared {
             lookups,
             stats: Arc::new(stats),
             metrics,
+            tools,
         };
         (shared, Loose { writer, events })
     }
@@ -107,6 +130,7 @@ impl Shared {
             }
         };
         let folder = settings.source.fixtures_dir.clone();
+        let follower = Follower::new(self.tools.clone());
         Ok(Reloader::new(Parts {
             writer,
             prepare: Arc::new(documents::lookup::prepare),
@@ -115,6 +139,7 @@ impl Shared {
             status: Arc::clone(&self.status),
             progress: self.progress.clone(),
             observers: self.observers.clone(),
+            applied: Box::new(move || follower.follow()),
             sync_interval: settings.source.sync_interval,
         }))
     }
@@ -149,14 +174,14 @@ impl Shared {
 
     /// What the NATS side needs to serve.
     pub(super) fn nats_parts(&self, settings: &Settings, reload: ReloadHandle) -> nats::Parts {
-        let reads = Reads::new(Arc::clone(&self.catalog), Arc::clone(&self.lookups));
+        let reads = Arc::new(Reads::new(Arc::clone(&self.tools.selector)));
         let prefixes = settings.subjects.reply_prefixes.clone();
         nats::Parts {
             layout: layout(settings),
             reply_rules: Arc::new(ReplyRules::new(prefixes, self.observers.clone())),
             lookups: Arc::clone(&self.lookups),
             verbs: Arc::new(Verbs {
-                reads,
+                reads: Arc::clone(&reads),
                 stats: Arc::clone(&self.stats),
                 reload,
                 progress: self.progress.clone(),
@@ -165,6 +190,9 @@ impl Shared {
                     require_actor_subject: settings.admin.require_actor_subject,
                 },
             }),
+            tools: self.tools.clone(),
+            reads,
+            max_in_flight: settings.limits.max_in_flight,
             progress: self.progress.clone(),
             status: Arc::clone(&self.status),
             observers: self.observers.clone(),

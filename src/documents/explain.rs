@@ -4,14 +4,18 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::to_bytes;
+use crate::domain::breaker::CircuitState;
 use crate::service::read::Explanation;
+use crate::service::selection::Target;
 
 #[derive(Serialize)]
-struct Explained<'a> {
+pub(super) struct Explained<'a> {
     id: &'a str,
     #[serde(rename = "type")]
     kind: &'static str,
     reason: &'static str,
+    /// The extension that serves: another one where `reason` is `fallback`.
+    served_by: Option<&'a str>,
     version: Option<&'a str>,
     subject: Option<&'a str>,
     enabled: bool,
@@ -59,54 +63,68 @@ struct InstanceBody<'a> {
 
 /// The choice and every candidate's verdict, in the order in which they are tried.
 pub fn explained(explanation: &Explanation) -> Bytes {
-    let entry = &explanation.entry;
-    let extension = entry.extension();
-    let chosen = explanation.chosen.and_then(|i| entry.candidates().nth(i));
-    let resolved = chosen.map(|candidate| candidate.resolve(extension));
-    let candidates = entry.candidates().zip(explanation.verdicts()).enumerate();
-    to_bytes(&Explained {
-        id: extension.id.as_str(),
-        kind: extension.kind.as_str(),
-        reason: explanation.reason.as_str(),
-        version: resolved.map(|resolved| resolved.version.as_str()),
-        subject: resolved.map(|resolved| resolved.subject.as_str()),
-        enabled: extension.enabled,
-        auto_disabled: extension.auto_disabled,
-        current_version: extension.version.as_str(),
-        candidates: candidates
-            .map(|(i, (candidate, verdict))| {
-                let resolved = candidate.resolve(extension);
-                let rules = verdict.rules.into_iter();
-                let rollouts = verdict.rollouts.into_iter();
-                CandidateBody {
-                    version: resolved.version.as_str(),
-                    subject: resolved.subject.as_str(),
-                    enabled: candidate.enabled(),
-                    current: candidate.is_current(),
-                    priority: candidate.priority(extension),
-                    rules: rules
-                        .map(|(key, matched)| RuleBody { key, matched })
-                        .collect(),
-                    rollouts: rollouts
-                        .map(|(bucket, admitted)| RolloutBody { bucket, admitted })
-                        .collect(),
-                    takes_part: verdict.takes_part,
-                    chosen: explanation.chosen == Some(i),
-                    circuit_breaker_state: "closed",
-                }
-            })
-            .collect(),
-        instances: resolved
-            .iter()
-            .flat_map(|resolved| resolved.instances())
-            .map(|instance| InstanceBody {
-                instance_id: instance.instance_id.as_str(),
-                subject: instance.subject.as_str(),
-                weight: instance.weight,
-            })
-            .collect(),
-        fallback: extension.fallback.iter().map(|id| id.as_str()).collect(),
-        circuit_breaker_state: "closed",
-        revision: explanation.revision,
-    })
+    to_bytes(&Explained::of(explanation))
+}
+
+impl<'a> Explained<'a> {
+    pub(super) fn of(explanation: &'a Explanation) -> Self {
+        let entry = &explanation.entry;
+        let extension = entry.extension();
+        let resolved = explanation.target.as_ref().map(Target::resolved);
+        let own = resolved.filter(|resolved| resolved.extension.id == extension.id);
+        let states = &explanation.circuits;
+        let candidates = entry.candidates().zip(explanation.verdicts()).zip(states);
+        let current = entry
+            .candidates()
+            .zip(states)
+            .find(|(candidate, _)| candidate.is_current());
+        Self {
+            id: extension.id.as_str(),
+            kind: extension.kind.as_str(),
+            reason: explanation.reason.as_str(),
+            served_by: resolved.map(|resolved| resolved.extension.id.as_str()),
+            version: resolved.map(|resolved| resolved.version.as_str()),
+            subject: resolved.map(|resolved| resolved.subject.as_str()),
+            enabled: extension.enabled,
+            auto_disabled: extension.auto_disabled,
+            current_version: extension.version.as_str(),
+            candidates: candidates
+                .map(|((candidate, verdict), state)| {
+                    let resolved = candidate.resolve(extension);
+                    let rules = verdict.rules.into_iter();
+                    let rollouts = verdict.rollouts.into_iter();
+                    CandidateBody {
+                        version: resolved.version.as_str(),
+                        subject: resolved.subject.as_str(),
+                        enabled: candidate.enabled(),
+                        current: candidate.is_current(),
+                        priority: candidate.priority(extension),
+                        rules: rules
+                            .map(|(key, matched)| RuleBody { key, matched })
+                            .collect(),
+                        rollouts: rollouts
+                            .map(|(bucket, admitted)| RolloutBody { bucket, admitted })
+                            .collect(),
+                        takes_part: verdict.takes_part,
+                        chosen: own.is_some_and(|own| own.version == resolved.version),
+                        circuit_breaker_state: state.as_str(),
+                    }
+                })
+                .collect(),
+            instances: resolved
+                .iter()
+                .flat_map(|resolved| resolved.instances())
+                .map(|instance| InstanceBody {
+                    instance_id: instance.instance_id.as_str(),
+                    subject: instance.subject.as_str(),
+                    weight: instance.weight,
+                })
+                .collect(),
+            fallback: extension.fallback.iter().map(|id| id.as_str()).collect(),
+            circuit_breaker_state: current
+                .map_or(CircuitState::Closed, |(_, state)| *state)
+                .as_str(),
+            revision: explanation.revision,
+        }
+    }
 }

@@ -4,6 +4,8 @@ use bytes::Bytes;
 
 use super::lookup::join;
 use super::to_bytes;
+use crate::domain::breaker::CircuitState;
+use crate::domain::entry::Entry;
 use crate::domain::extension::{Extension, ExtensionType};
 use crate::domain::ids::ExtensionId;
 use crate::domain::listing::{Page, Position};
@@ -14,20 +16,27 @@ use crate::service::error::RegistryError;
 const ENVELOPE_BYTES: usize = 512;
 
 /// The page as JSON, shortened to fit `max_bytes`; the cursor then leads to what was left out.
-pub fn page(page: &Page, max_bytes: usize) -> Result<Bytes, RegistryError> {
+///
+/// `state` tells the state of an extension's circuit.
+pub fn page(
+    page: &Page,
+    max_bytes: usize,
+    state: impl Fn(&Entry) -> CircuitState,
+) -> Result<Bytes, RegistryError> {
     let room = max_bytes.saturating_sub(ENVELOPE_BYTES);
     let mut records = Vec::with_capacity(page.entries.len());
     let (mut used, mut last, mut more) = (0, None, page.more);
     for entry in &page.entries {
-        let Some(reply) = entry.current() else {
+        let Some(current) = entry.current() else {
             continue;
         };
-        used += reply.bytes.len() + 1;
+        let record = current.reply.in_state(state(entry));
+        used += record.len() + 1;
         if used > room {
             more = true;
             break;
         }
-        records.push(reply.bytes.clone());
+        records.push(record);
         last = Some(entry.extension());
     }
     if records.is_empty() && !page.entries.is_empty() {

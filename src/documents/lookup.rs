@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::error::ErrorBody;
 use super::{raw, to_bytes};
+use crate::domain::breaker::CircuitState;
 use crate::domain::entry::PreparedReply;
 use crate::domain::extension::Instance;
 use crate::domain::routing::Resolved;
@@ -39,23 +40,28 @@ struct InstanceBody<'a> {
 /// Makes the reply of one version ready, once, when its record is applied.
 pub fn prepare(resolved: &Resolved<'_>) -> PreparedReply {
     let extension = resolved.extension;
-    PreparedReply {
-        bytes: to_bytes(&Record {
-            id: extension.id.as_str(),
-            kind: extension.kind.as_str(),
-            subject: resolved.subject.as_str(),
-            timeout_ms: resolved.timeout_ms,
-            retry: resolved.retry,
-            enabled: extension.enabled,
-            version: resolved.version.as_str(),
-            config: raw(resolved.config),
-            metadata: raw(resolved.metadata),
-            fallback: extension.fallback.iter().map(|id| id.as_str()).collect(),
-            instances: resolved.instances().map(instance).collect(),
-            circuit_breaker_state: "closed",
-            revision: extension.revision,
-        }),
-    }
+    let state = CircuitState::Closed.as_str();
+    let bytes = to_bytes(&Record {
+        id: extension.id.as_str(),
+        kind: extension.kind.as_str(),
+        subject: resolved.subject.as_str(),
+        timeout_ms: resolved.timeout_ms,
+        retry: resolved.retry,
+        enabled: extension.enabled,
+        version: resolved.version.as_str(),
+        config: raw(resolved.config),
+        metadata: raw(resolved.metadata),
+        fallback: extension.fallback.iter().map(|id| id.as_str()).collect(),
+        instances: resolved.instances().map(instance).collect(),
+        circuit_breaker_state: state,
+        revision: extension.revision,
+    });
+    // Nothing but digits comes after it, so its last occurrence is the field's value.
+    let state_at = bytes
+        .windows(state.len())
+        .rposition(|word| word == state.as_bytes())
+        .unwrap_or(bytes.len());
+    PreparedReply { bytes, state_at }
 }
 
 fn instance(instance: &Instance) -> InstanceBody<'_> {

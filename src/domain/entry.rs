@@ -2,16 +2,35 @@
 
 use bytes::Bytes;
 
+use super::breaker::CircuitState;
 use super::context::Context;
 use super::extension::Extension;
 use super::ids::VersionName;
 use super::routing::{self, Candidate, Resolved};
+
+/// The state of a circuit in a prepared reply.
+const CLOSED: &str = CircuitState::Closed.as_str();
 
 /// A reply made ready when the record was applied, so that a lookup builds nothing.
 #[derive(Debug, Clone)]
 pub struct PreparedReply {
     /// The whole reply of a version whose circuit is closed.
     pub bytes: Bytes,
+    /// Where in it the name of the circuit's state begins.
+    pub state_at: usize,
+}
+
+impl PreparedReply {
+    /// The reply of a version whose circuit is in `state`: without a copy where that is closed.
+    pub fn in_state(&self, state: CircuitState) -> Bytes {
+        let (start, end) = (self.state_at, self.state_at + CLOSED.len());
+        match (self.bytes.get(..start), self.bytes.get(end..)) {
+            (Some(before), Some(after)) if state != CircuitState::Closed => {
+                [before, state.as_str().as_bytes(), after].concat().into()
+            }
+            _ => self.bytes.clone(),
+        }
+    }
 }
 
 /// Makes the reply of one version; the wire format is an outer layer's business.
@@ -72,12 +91,12 @@ impl Entry {
         self.candidates.iter().map(|(candidate, _)| candidate)
     }
 
-    /// The reply of the current version, served or not: what listings show.
-    pub fn current(&self) -> Option<&PreparedReply> {
+    /// The current version, whether or not it serves.
+    pub fn current(&self) -> Option<Chosen<'_>> {
         self.candidates
             .iter()
             .find(|(candidate, _)| candidate.is_current())
-            .map(|(_, reply)| reply)
+            .map(|(candidate, reply)| Chosen { candidate, reply })
     }
 
     /// Whether the request's context can make a difference.

@@ -232,7 +232,7 @@ fn a_version_asked_for_by_name_needs_only_to_be_enabled() {
             .map(|chosen| &chosen.reply.bytes[..]);
         assert_eq!(chosen, expected.map(str::as_bytes), "{name}");
     }
-    assert_eq!(&entry.current().unwrap().bytes[..], b"v1");
+    assert_eq!(&entry.current().unwrap().reply.bytes[..], b"v1");
 }
 
 #[test]

@@ -194,18 +194,10 @@ pub struct HealthGate {
 }
 
 impl HealthGate {
-    /// Looks at the rolling `window` after a call. With fewer than `minimum_requests` in it
-    /// nothing is known, and the last verdict stands.
-    pub fn observe(
-        &self,
-        window: Counts,
-        min_rate: f64,
-        minimum_requests: u32,
-    ) -> Option<Crossing> {
-        if window.total() < u64::from(minimum_requests) {
-            return None;
-        }
-        let degraded = window.success_rate()? < min_rate;
+    /// Looks at the rolling success rate after a call; without one, for want of calls, nothing is
+    /// known, and the last verdict stands.
+    pub fn observe(&self, success_rate: Option<f64>, min_rate: f64) -> Option<Crossing> {
+        let degraded = success_rate? < min_rate;
         // The swap picks the one caller that tells; who finds its own verdict there stays silent.
         let before = self.degraded.swap(degraded, Ordering::Relaxed);
         match (before, degraded) {

@@ -108,9 +108,14 @@ fn each_crossing_is_told_once() {
         (counts(0, 0), None, false),
         (counts(0, 20), Some(Crossing::Degraded), true),
     ] {
-        assert_eq!(gate.observe(window, 0.8, 20), told, "{window:?}");
+        assert_eq!(gate.observe(rate(window), 0.8), told, "{window:?}");
         assert_eq!(gate.is_degraded(), degraded, "{window:?}");
     }
+}
+
+/// The rate over a window of at least 20 calls.
+fn rate(window: Counts) -> Option<f64> {
+    window.success_rate().filter(|_| window.total() >= 20)
 }
 
 #[test]
@@ -121,7 +126,7 @@ fn many_observers_of_one_crossing_tell_it_once() {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..1_000 {
-                    let crossing = gate.observe(counts(0, 20), 0.8, 20);
+                    let crossing = gate.observe(Some(0.0), 0.8);
                     told.fetch_add(u64::from(crossing.is_some()), Ordering::Relaxed);
                 }
             });
@@ -160,7 +165,7 @@ proptest! {
         let mut degraded = false;
         for (successes, failures) in windows {
             let window = counts(successes, failures);
-            match gate.observe(window, 0.8, 20) {
+            match gate.observe(rate(window), 0.8) {
                 Some(Crossing::Degraded) => prop_assert!(!std::mem::replace(&mut degraded, true)),
                 Some(Crossing::Recovered) => prop_assert!(std::mem::replace(&mut degraded, false)),
                 None => {}

@@ -63,7 +63,9 @@ pub struct Resolved<'a> {
 
 impl<'a> Resolved<'a> {
     /// The version's instances that may be called.
-    pub fn instances(&self) -> impl Iterator<Item = &'a super::extension::Instance> + use<'a> {
+    pub fn instances(
+        &self,
+    ) -> impl Iterator<Item = &'a super::extension::Instance> + Clone + use<'a> {
         let version = self.version;
         self.extension
             .instances

@@ -85,9 +85,9 @@ pub(crate) fn context(json: &str) -> Context {
 
 /// A reply that consists of the name of the version.
 pub(crate) fn prepare(resolved: &Resolved<'_>) -> PreparedReply {
-    PreparedReply {
-        bytes: Bytes::copy_from_slice(resolved.version.as_str().as_bytes()),
-    }
+    let bytes = Bytes::copy_from_slice(resolved.version.as_str().as_bytes());
+    let state_at = bytes.len();
+    PreparedReply { bytes, state_at }
 }
 
 /// An entry with replies made by [`prepare`].

@@ -27,6 +27,9 @@ pub trait Caller: Send + Sync + 'static {
 
     /// Whether a call could be sent now.
     fn is_connected(&self) -> bool;
+
+    /// The most bytes that headers and payload of a call may have together.
+    fn max_payload(&self) -> usize;
 }
 
 /// A call under way; dropping it forgets it, and replies that still come are ignored.

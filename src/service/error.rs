@@ -30,6 +30,31 @@ impl NotFoundReason {
     }
 }
 
+/// Why an extension could not be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unavailable {
+    /// Its circuit lets no call pass.
+    CircuitOpen {
+        /// Until the next trial, in milliseconds.
+        retry_after_ms: u64,
+    },
+    /// Nobody is subscribed to its subject.
+    NoResponders,
+    /// This sidecar's own link is down; the call may have been carried out.
+    LinkDown,
+}
+
+impl Unavailable {
+    /// The reason as it stands in `details.reason`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CircuitOpen { .. } => "circuit_open",
+            Self::NoResponders => "no_responders",
+            Self::LinkDown => "link_down",
+        }
+    }
+}
+
 /// An error with a stable code. `Display` is the message for the caller: it may name what the
 /// caller sent, never payloads, secrets or internals.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -80,6 +105,32 @@ pub enum RegistryError {
     /// A bug. The cause is logged, never told.
     #[error("internal error")]
     Internal,
+    /// The extension's answer was empty or not JSON.
+    #[error("extension `{id}` answered neither a document nor an error")]
+    ExtensionError {
+        /// The extension that was called.
+        id: String,
+    },
+    /// The extension was not called, or nobody was there to answer.
+    #[error("extension `{id}` is unavailable: {}", why.as_str())]
+    ExtensionUnavailable {
+        /// The extension that was to be called.
+        id: String,
+        /// Why.
+        why: Unavailable,
+    },
+    /// The extension did not answer within its timeout, after the retries.
+    #[error("extension `{id}` did not answer in time")]
+    ExtensionTimeout {
+        /// The extension that was called.
+        id: String,
+    },
+    /// The caller's deadline passed before the extension answered.
+    #[error("the deadline passed before extension `{id}` answered")]
+    DeadlineExceeded {
+        /// The extension that was called.
+        id: String,
+    },
     /// The database is needed and away; the message says what was tried.
     #[error("{0}")]
     DatabaseUnavailable(String),
@@ -122,6 +173,10 @@ impl RegistryError {
             Self::RevisionTimeout { .. } => "revision_timeout",
             Self::PayloadTooLarge { .. } => "payload_too_large",
             Self::Internal | Self::FixturesUnavailable(_) => "internal",
+            Self::ExtensionError { .. } => "extension_error",
+            Self::ExtensionUnavailable { .. } => "extension_unavailable",
+            Self::ExtensionTimeout { .. } => "extension_timeout",
+            Self::DeadlineExceeded { .. } => "deadline_exceeded",
             Self::DatabaseUnavailable(_) => "database_unavailable",
             Self::Overloaded => "overloaded",
             Self::ShuttingDown => "shutting_down",
@@ -137,7 +192,12 @@ impl RegistryError {
             Self::RevisionTimeout { .. } => 412,
             Self::PayloadTooLarge { .. } => 413,
             Self::Internal | Self::FixturesUnavailable(_) => 500,
-            Self::DatabaseUnavailable(_) | Self::Overloaded | Self::ShuttingDown => 503,
+            Self::ExtensionError { .. } => 502,
+            Self::DatabaseUnavailable(_)
+            | Self::ExtensionUnavailable { .. }
+            | Self::Overloaded
+            | Self::ShuttingDown => 503,
+            Self::ExtensionTimeout { .. } | Self::DeadlineExceeded { .. } => 504,
         }
     }
 
@@ -151,6 +211,10 @@ impl RegistryError {
             Self::RevisionTimeout { .. } => "revision not reached in time",
             Self::PayloadTooLarge { .. } => "payload too large",
             Self::Internal | Self::FixturesUnavailable(_) => "internal error",
+            Self::ExtensionError { .. } => "extension error",
+            Self::ExtensionUnavailable { .. } => "extension unavailable",
+            Self::ExtensionTimeout { .. } => "extension timeout",
+            Self::DeadlineExceeded { .. } => "deadline exceeded",
             Self::DatabaseUnavailable(_) => "database unavailable",
             Self::Overloaded => "overloaded",
             Self::ShuttingDown => "shutting down",
@@ -176,6 +240,16 @@ impl RegistryError {
             ],
             Self::PayloadTooLarge { limit_bytes, .. } => {
                 vec![("limit_bytes", Detail::Number(*limit_bytes as u64))]
+            }
+            Self::ExtensionError { id }
+            | Self::ExtensionTimeout { id }
+            | Self::DeadlineExceeded { id } => vec![("id", text(id))],
+            Self::ExtensionUnavailable { id, why } => {
+                let mut details = vec![("id", text(id)), ("reason", text(why.as_str()))];
+                if let Unavailable::CircuitOpen { retry_after_ms } = why {
+                    details.push(("retry_after_ms", Detail::Number(*retry_after_ms)));
+                }
+                details
             }
             _ => Vec::new(),
         }

@@ -1,17 +1,20 @@
 //! Lookups: which version of an extension serves this request, answered from memory.
 //!
-//! Synchronous on purpose: between receipt and reply nothing is awaited, locked or built.
+//! Synchronous on purpose: between receipt and reply nothing is awaited, locked or built, as long
+//! as every circuit is quiet.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::error::{NotFoundReason, RegistryError};
 use super::meter::LookupMeter;
-use crate::domain::catalog::Catalog;
+use super::selection::{Selector, Target, Wanted};
+use crate::domain::catalog::Consistent;
 use crate::domain::context::Context;
-use crate::domain::entry::{Chosen, Entry, Refusal};
-use crate::domain::ids::{ExtensionId, VersionName};
+use crate::domain::entry::{Entry, Refusal};
+use crate::domain::ids::VersionName;
 
 /// The most ids that one request may ask for.
 pub const MAX_IDS: usize = 100;
@@ -19,8 +22,7 @@ pub const MAX_IDS: usize = 100;
 /// Answers lookups.
 #[derive(Debug)]
 pub struct Lookups {
-    catalog: Arc<Catalog>,
-    environment: Option<Box<str>>,
+    selector: Arc<Selector>,
     /// What lookups came to.
     pub meter: LookupMeter,
 }
@@ -28,7 +30,7 @@ pub struct Lookups {
 /// The answer to a lookup of many ids, all of one revision.
 #[derive(Debug)]
 pub struct Many {
-    /// Prepared replies of the ids that are served, in the order asked for.
+    /// Replies for the ids that are served, in the order asked for.
     pub found: Vec<Bytes>,
     /// The other ids and why they are not.
     pub errors: Vec<(String, RegistryError)>,
@@ -37,52 +39,65 @@ pub struct Many {
 }
 
 impl Lookups {
-    /// Lookups in `catalog`; `environment` stands in where a context says nothing about it.
-    pub fn new(catalog: Arc<Catalog>, environment: Option<String>) -> Self {
+    /// Lookups that choose as `selector` does.
+    pub fn new(selector: Arc<Selector>) -> Self {
         Self {
-            catalog,
-            environment: environment.map(String::into_boxed_str),
+            selector,
             meter: LookupMeter::default(),
         }
     }
 
     /// The catalog's revision. Read before a lookup, it is never ahead of what the lookup sees.
     pub fn revision(&self) -> u64 {
-        self.catalog.revision()
+        self.selector.catalog().revision()
     }
 
-    /// The prepared reply for one id.
+    /// The reply for one id.
     pub fn one(
         &self,
         id: &str,
         version: Option<&str>,
         mut context: Context,
     ) -> Result<Bytes, RegistryError> {
+        let catalog = self.selector.catalog();
         if version.is_none()
-            && let Some(reply) = self.catalog.unconditional(id)
+            && self.selector.all_quiet()
+            && let Some(reply) = catalog.unconditional(id)
         {
             self.meter.hit();
             return Ok(reply);
         }
-        let entry = self.catalog.get(id);
+        let entry = catalog.get(id);
         if entry.as_deref().is_some_and(Entry::needs_context) {
-            self.complete(&mut context);
+            self.selector.complete(&mut context);
         }
-        self.answer(id, entry.as_deref(), version, &context)
+        self.answer(id, entry.as_ref(), version, &context, |id| catalog.get(id))
     }
 
-    /// The prepared replies for many ids, all of one revision.
+    /// The replies for many ids, all of one revision.
     pub fn many(&self, ids: &[&str], context: &Context) -> Many {
         let mut context = context.clone();
-        self.complete(&mut context);
-        let consistent = self.catalog.get_many(ids);
+        self.selector.complete(&mut context);
+        let catalog = self.selector.catalog();
+        let mut asked = Cow::Borrowed(ids);
+        let mut consistent = catalog.get_many(&asked);
+        let standby = self.standbys(&consistent);
+        if !standby.is_empty() {
+            // Who stands in has to be of the same revision, too.
+            asked.to_mut().extend(standby.iter().map(String::as_str));
+            consistent = catalog.get_many(&asked);
+        }
+        let find = |id: &str| {
+            let mut entries = asked.iter().zip(&consistent.entries);
+            entries.find_map(|(known, entry)| entry.clone().filter(|_| *known == id))
+        };
         let mut many = Many {
             found: Vec::new(),
             errors: Vec::new(),
             revision: consistent.revision,
         };
-        for (id, entry) in ids.iter().zip(consistent.entries) {
-            match self.answer(id, entry.as_deref(), None, &context) {
+        for (id, entry) in ids.iter().zip(&consistent.entries) {
+            match self.answer(id, entry.as_ref(), None, &context, find) {
                 Ok(reply) => many.found.push(reply),
                 Err(error) => many.errors.push(((*id).to_owned(), error)),
             }
@@ -90,24 +105,42 @@ impl Lookups {
         many
     }
 
+    /// Whom the entries name as fallbacks, if any of them may be needed.
+    fn standbys(&self, consistent: &Consistent) -> Vec<String> {
+        let quiet = self.selector.all_quiet();
+        let entries = consistent.entries.iter().flatten();
+        entries
+            .map(|entry| entry.extension())
+            .filter(|extension| !quiet || extension.auto_disabled)
+            .flat_map(|extension| &extension.fallback)
+            .map(|id| id.as_str().to_owned())
+            .collect()
+    }
+
     fn answer(
         &self,
         id: &str,
-        entry: Option<&Entry>,
+        entry: Option<&Arc<Entry>>,
         version: Option<&str>,
         context: &Context,
+        find: impl Fn(&str) -> Option<Arc<Entry>>,
     ) -> Result<Bytes, RegistryError> {
         let Some(entry) = entry else {
             return Err(self.absent(id));
         };
-        let chosen = match version {
-            Some(version) => choose_version(entry, version)?,
-            None => entry.choose(context),
+        let named = version.map(VersionName::parse).transpose();
+        let wanted = Wanted {
+            version: named
+                .as_ref()
+                .map_err(|rule| RegistryError::field("version", rule))?
+                .as_ref(),
+            context,
+            real: true,
         };
-        match chosen {
-            Ok(chosen) => {
+        match self.selector.select(entry, wanted, find) {
+            Ok(target) => {
                 self.meter.hit();
-                Ok(chosen.reply.bytes.clone())
+                Ok(self.reply(&target))
             }
             Err(refusal) => {
                 self.meter.refused();
@@ -116,38 +149,28 @@ impl Lookups {
         }
     }
 
-    /// Adds what the deployment knows about every request.
-    pub fn complete(&self, context: &mut Context) {
-        if let Some(environment) = &self.environment {
-            context.set_default("environment", environment);
+    /// The prepared reply, with the state that the circuit has.
+    fn reply(&self, target: &Target) -> Bytes {
+        if self.selector.all_quiet() {
+            return target.reply().bytes.clone();
         }
+        let resolved = target.resolved();
+        let state = self
+            .selector
+            .state(&resolved.extension.id, resolved.version);
+        target.reply().in_state(state)
     }
 
     fn absent(&self, id: &str) -> RegistryError {
-        if let Err(rule) = ExtensionId::parse(id) {
-            return RegistryError::field("id", rule);
+        let error = self.selector.absent(id);
+        if let RegistryError::ExtensionNotFound { reason, .. } = &error {
+            match reason {
+                NotFoundReason::Unknown => self.meter.miss(),
+                _ => self.meter.refused(),
+            }
         }
-        let reason = if self.catalog.quarantine().holds(id) {
-            self.meter.refused();
-            NotFoundReason::Quarantined
-        } else {
-            self.meter.miss();
-            NotFoundReason::Unknown
-        };
-        RegistryError::ExtensionNotFound {
-            id: id.to_owned(),
-            reason,
-        }
+        error
     }
-}
-
-/// The outer error is a malformed name, the inner one a version that does not serve.
-fn choose_version<'a>(
-    entry: &'a Entry,
-    version: &str,
-) -> Result<Result<Chosen<'a>, Refusal>, RegistryError> {
-    let name = VersionName::parse(version).map_err(|rule| RegistryError::field("version", rule))?;
-    Ok(entry.choose_version(&name))
 }
 
 /// The error for a request that an existing extension does not serve.
@@ -172,11 +195,12 @@ pub fn refused(id: &str, version: Option<&str>, refusal: Refusal) -> RegistryErr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::catalog::Change;
+    use crate::domain::catalog::{Catalog, Change};
     use crate::domain::extension::{Extension, Version};
     use crate::domain::quarantine::Quarantine;
     use crate::domain::testing::{change, context, entry, extension, fault, rules, version};
     use crate::service::meter::LookupFigures;
+    use crate::service::testing::selector;
 
     /// `plain`, `off`, `auto_off`, a canary for production, one for acme alone, a faulty one.
     fn lookups(environment: Option<&str>) -> Lookups {
@@ -210,7 +234,8 @@ mod tests {
             quarantine,
             ..change(3)
         });
-        Lookups::new(catalog, environment.map(str::to_owned))
+        let environment = environment.map(str::to_owned);
+        Lookups::new(Arc::new(selector(catalog, environment)))
     }
 
     /// The version that serves, or the error's code and what its details say.

@@ -11,7 +11,13 @@ pub mod progress;
 pub mod readiness;
 pub mod reload;
 pub mod meter;
+pub mod clock;
 pub mod circuits;
+pub mod selection;
 pub mod lookup;
 pub mod read;
+pub mod invoke;
 pub mod stats;
+
+#[cfg(test)]
+pub(crate) mod testing;

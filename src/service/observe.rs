@@ -7,7 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::breaker::Transition;
 use crate::domain::catalog::{ActiveSource, Counts};
+use crate::domain::health::Crossing;
+use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::source::SourceError;
 
 /// Why data was read.
@@ -141,6 +144,28 @@ pub enum Observation {
     SlowConsumer {
         /// Which connection.
         connection: &'static str,
+    },
+    /// A circuit went from one state to another.
+    Circuit {
+        /// The extension.
+        id: ExtensionId,
+        /// Its version.
+        version: VersionName,
+        /// Whether that is the current version, whose circuit is the extension's.
+        current: bool,
+        /// What changed, and why.
+        transition: Transition,
+    },
+    /// The rolling success rate of an extension crossed the minimum.
+    Health {
+        /// The extension.
+        id: ExtensionId,
+        /// Which way.
+        crossing: Crossing,
+        /// The rate now, 0 to 1.
+        success_rate: f64,
+        /// The minimum.
+        min_success_rate: f64,
     },
     /// A request was turned away because too many ran at once.
     Overloaded,

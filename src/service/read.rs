@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use super::error::{NotFoundReason, RegistryError};
-use super::lookup::{Lookups, refused};
-use crate::domain::catalog::Catalog;
+use super::error::RegistryError;
+use super::lookup::refused;
+use super::selection::{Reason, Selector, Target, Wanted};
+use crate::domain::breaker::CircuitState;
 use crate::domain::context::Context;
 use crate::domain::entry::{Entry, Refusal};
 use crate::domain::extension::ExtensionType;
-use crate::domain::ids::{ExtensionId, VersionName};
+use crate::domain::ids::VersionName;
 use crate::domain::listing::{Page, PageRequest, Position};
-use crate::domain::routing::{Tier, Verdict};
+use crate::domain::routing::Verdict;
 
 /// How many entries a page has unless the request says otherwise.
 pub const DEFAULT_PAGE: usize = 100;
@@ -30,45 +31,19 @@ pub struct ListQuery {
     pub after: Option<Position>,
 }
 
-/// Why a request is served by the version it is served by, or by none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// Rules matched.
-    TargetingMatch,
-    /// A rollout's bucket is in.
-    Rollout,
-    /// Neither rules nor a rollout were needed.
-    Default,
-    /// No version takes part.
-    NotTargeted,
-    /// People or the machine disabled it.
-    Disabled,
-}
-
-impl Reason {
-    /// The reason as it stands in the document.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::TargetingMatch => "targeting_match",
-            Self::Rollout => "rollout",
-            Self::Default => "default",
-            Self::NotTargeted => "not_targeted",
-            Self::Disabled => "disabled",
-        }
-    }
-}
-
 /// The choice that a lookup would make, with everything that led to it.
 #[derive(Debug)]
 pub struct Explanation {
-    /// The extension.
+    /// The extension that was asked for.
     pub entry: Arc<Entry>,
     /// The context, completed by the deployment's defaults.
     pub context: Context,
-    /// Which of the entry's candidates serves.
-    pub chosen: Option<usize>,
+    /// What serves: a version of it, or of one that stands in for it.
+    pub target: Option<Target>,
     /// Why.
     pub reason: Reason,
+    /// The states of the circuits of the entry's candidates, in their order.
+    pub circuits: Vec<CircuitState>,
     /// The catalog's revision.
     pub revision: u64,
 }
@@ -87,33 +62,25 @@ impl Explanation {
 /// Answers reads.
 #[derive(Debug)]
 pub struct Reads {
-    catalog: Arc<Catalog>,
-    lookups: Arc<Lookups>,
+    selector: Arc<Selector>,
 }
 
 impl Reads {
-    /// Reads of `catalog`, choosing versions as `lookups` does.
-    pub fn new(catalog: Arc<Catalog>, lookups: Arc<Lookups>) -> Self {
-        Self { catalog, lookups }
+    /// Reads that choose as `selector` does.
+    pub fn new(selector: Arc<Selector>) -> Self {
+        Self { selector }
     }
 
     /// The stored record of `id`, enabled or not, and the catalog's revision.
     pub fn get(&self, id: &str) -> Result<(Arc<Entry>, u64), RegistryError> {
-        let revision = self.catalog.revision();
-        if let Some(entry) = self.catalog.get(id) {
-            return Ok((entry, revision));
-        }
-        ExtensionId::parse(id).map_err(|rule| RegistryError::field("id", rule))?;
-        let quarantined = self.catalog.quarantine().holds(id);
-        let reason = if quarantined {
-            NotFoundReason::Quarantined
-        } else {
-            NotFoundReason::Unknown
-        };
-        Err(RegistryError::ExtensionNotFound {
-            id: id.to_owned(),
-            reason,
-        })
+        let revision = self.selector.catalog().revision();
+        Ok((self.selector.entry(id)?, revision))
+    }
+
+    /// The state of an extension's circuit, which is that of its current version.
+    pub fn state(&self, entry: &Entry) -> CircuitState {
+        let extension = entry.extension();
+        self.selector.state(&extension.id, &extension.version)
     }
 
     /// A page of the catalog and the revision it belongs to.
@@ -126,7 +93,7 @@ impl Reads {
             RegistryError::field("limit", format!("must be from 1 to {MAX_PAGE}"))
         })?;
         let after = query.after.as_ref();
-        Ok(self.catalog.list(&PageRequest {
+        Ok(self.selector.catalog().list(&PageRequest {
             kind: query.kind,
             enabled: query.enabled,
             after,
@@ -142,47 +109,38 @@ impl Reads {
         mut context: Context,
     ) -> Result<Explanation, RegistryError> {
         let (entry, revision) = self.get(id)?;
-        self.lookups.complete(&mut context);
-        let chosen = match version {
-            None => entry.choose(&context),
-            Some(version) => {
-                let name = VersionName::parse(version)
-                    .map_err(|rule| RegistryError::field("version", rule))?;
-                entry.choose_version(&name)
-            }
+        self.selector.complete(&mut context);
+        let named = version.map(VersionName::parse).transpose();
+        let named = named.map_err(|rule| RegistryError::field("version", rule))?;
+        let wanted = Wanted {
+            version: named.as_ref(),
+            context: &context,
+            real: false,
         };
-        let (chosen, reason) = match chosen {
-            Ok(chosen) => {
-                let position = entry
-                    .candidates()
-                    .position(|c| std::ptr::eq(c, chosen.candidate));
-                let reason = if version.is_some() {
-                    // Asked for by name: neither rules nor a rollout were looked at.
-                    Reason::Default
-                } else {
-                    reason(chosen.candidate.tier())
-                };
-                (position, reason)
+        let catalog = self.selector.catalog();
+        let selected = self.selector.select(&entry, wanted, |id| catalog.get(id));
+        let (target, reason) = match selected {
+            Ok(target) => {
+                let reason = target.reason;
+                (Some(target), reason)
             }
             Err(Refusal::NotTargeted) => (None, Reason::NotTargeted),
             Err(Refusal::Disabled | Refusal::AutoDisabled) => (None, Reason::Disabled),
             Err(refusal @ Refusal::VersionNotFound) => return Err(refused(id, version, refusal)),
         };
+        let extension = entry.extension();
+        let circuits = entry.candidates().map(|candidate| {
+            let version = candidate.resolve(extension).version;
+            self.selector.state(&extension.id, version)
+        });
         Ok(Explanation {
+            circuits: circuits.collect(),
             entry,
             context,
-            chosen,
+            target,
             reason,
             revision,
         })
-    }
-}
-
-const fn reason(tier: Tier) -> Reason {
-    match tier {
-        Tier::Targeting => Reason::TargetingMatch,
-        Tier::Rollout => Reason::Rollout,
-        Tier::Default => Reason::Default,
     }
 }
 

@@ -1,10 +1,14 @@
 //! Stored records, pages and explanations.
 
 use super::*;
+use crate::domain::catalog::Catalog;
 use crate::domain::catalog::Change;
 use crate::domain::extension::{Extension, Version};
 use crate::domain::quarantine::Quarantine;
 use crate::domain::testing::{change, context, entry, extension, fault, rollout, rules, version};
+use crate::service::error::NotFoundReason;
+use crate::service::lookup::Lookups;
+use crate::service::testing::selector;
 
 fn reads() -> Reads {
     let (catalog, mut writer) = Catalog::new();
@@ -36,8 +40,7 @@ fn reads() -> Reads {
         quarantine,
         ..change(8)
     });
-    let lookups = Lookups::new(Arc::clone(&catalog), Some("dev".into()));
-    Reads::new(catalog, Arc::new(lookups))
+    Reads::new(Arc::new(selector(catalog, Some("dev".into()))))
 }
 
 #[test]
@@ -117,10 +120,10 @@ fn an_explanation_makes_the_choice_of_a_lookup_and_says_why() {
         ("off", Some("v1"), "{}", None, "disabled"),
     ] {
         let explanation = reads.explain(id, version, context(given)).unwrap();
-        let extension = explanation.entry.extension();
-        let position = explanation.chosen;
-        let name = position.and_then(|at| explanation.entry.candidates().nth(at));
-        let name = name.map(|candidate| candidate.resolve(extension).version.as_str());
+        let name = explanation
+            .target
+            .as_ref()
+            .map(|target| target.resolved().version.as_str());
         assert_eq!(
             (name, explanation.reason.as_str()),
             (chosen, reason),
@@ -128,7 +131,7 @@ fn an_explanation_makes_the_choice_of_a_lookup_and_says_why() {
         );
         assert_eq!(explanation.revision, 8);
 
-        let looked_up = reads.lookups.one(id, version, context(given));
+        let looked_up = Lookups::new(Arc::clone(&reads.selector)).one(id, version, context(given));
         assert_eq!(looked_up.ok().as_deref(), chosen.map(str::as_bytes));
     }
 }

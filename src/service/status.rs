@@ -9,6 +9,9 @@ use tokio::time::Instant;
 use super::observe::ListenerState;
 pub use crate::domain::source::SourceMode;
 
+/// The name of the connection that extensions are called on.
+pub const INVOCATIONS: &str = "invoke";
+
 /// The last load that changed something.
 #[derive(Debug, Clone, Copy)]
 pub struct LastReload {

@@ -18,6 +18,7 @@ pub mod waiting;
 pub mod lookups;
 pub mod verbs;
 pub mod control;
+pub mod invoke;
 pub mod discovery;
 pub mod events;
 pub mod mux;

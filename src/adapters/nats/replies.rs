@@ -138,6 +138,24 @@ impl Responder {
             }
             headers
         });
+        self.publish_or_explain(reply, headers, body).await;
+    }
+
+    /// Publishes an answer with headers of its own, or the error.
+    pub async fn send_with(
+        &self,
+        reply: Subject,
+        outcome: Result<(HeaderMap, Bytes), RegistryError>,
+    ) {
+        let (mut headers, body) = match outcome {
+            Ok(answer) => answer,
+            Err(error) => return self.send_error(reply, &error).await,
+        };
+        self.annotate(&mut headers);
+        self.publish_or_explain(reply, Some(headers), body).await;
+    }
+
+    async fn publish_or_explain(&self, reply: Subject, headers: Option<HeaderMap>, body: Bytes) {
         match self.publish(reply.clone(), headers, body).await {
             Ok(()) => {}
             // Only the client knows: the server counts the headers too, as they are on the wire.
@@ -164,6 +182,11 @@ impl Responder {
 
     fn annotated(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
+        self.annotate(&mut headers);
+        headers
+    }
+
+    fn annotate(&self, headers: &mut HeaderMap) {
         if let Some(annotations) = self.status.annotations() {
             if let Some(stale_ms) = annotations.stale_ms {
                 headers.insert(STALE_MS, stale_ms.to_string());
@@ -172,7 +195,6 @@ impl Responder {
                 headers.insert(SOURCE, "fixtures");
             }
         }
-        headers
     }
 
     async fn publish(

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -15,17 +16,21 @@ use super::discovery::{Discovery, Question};
 use super::endpoints::Endpoints;
 use super::events::EventQueue;
 use super::intake::{Subscribed, Subscription};
+use super::invoke::InvokeServer;
 use super::lane::{Lane, LaneError};
 use super::lookups::LookupServer;
+use super::mux::Mux;
 use super::replies::{ReplyRules, Responder};
 use super::subjects::Layout;
 use super::verb::Verb;
 use super::verbs::Verbs;
 use crate::config::NatsSettings;
+use crate::service::invoke::{Invoker, Tools};
 use crate::service::lookup::Lookups;
 use crate::service::observe::Observers;
 use crate::service::progress::Progress;
-use crate::service::status::Status;
+use crate::service::read::Reads;
+use crate::service::status::{INVOCATIONS, Status};
 
 /// A lookup takes microseconds: more than this waiting means a burst no buffer should hide, but
 /// what arrives while a drain stands still has to fit.
@@ -40,6 +45,14 @@ const CONTROL: Purpose = Purpose {
     event_interval: 1,
 };
 
+/// The mux receives all replies on one subscription: it has to hold what a server can send between
+/// two turns of the thread, many small chunks at worst.
+const INVOKE: Purpose = Purpose {
+    name: INVOCATIONS,
+    subscription_capacity: 65_536,
+    event_interval: 1,
+};
+
 /// Everything the NATS side needs from the rest.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "named after what they are")]
@@ -48,16 +61,20 @@ pub struct Parts {
     pub reply_rules: Arc<ReplyRules>,
     pub lookups: Arc<Lookups>,
     pub verbs: Arc<Verbs>,
+    pub tools: Tools,
+    pub reads: Arc<Reads>,
+    pub max_in_flight: usize,
     pub progress: Progress,
     pub status: Arc<Status>,
     pub observers: Observers,
 }
 
-/// Both connections, before or after requests are served on them.
+/// All connections, before or after requests are served on them.
 #[derive(Debug)]
 pub struct Links {
     lookup: Lane,
     control: Lane,
+    invoke: Lane,
 }
 
 /// A NATS side that serves.
@@ -70,7 +87,7 @@ pub struct Server {
     loops: JoinSet<&'static str>,
 }
 
-/// Opens both connections; returns before a server has answered.
+/// Opens all connections; returns before a server has answered.
 pub async fn connect(
     settings: &NatsSettings,
     instance_id: &str,
@@ -87,8 +104,12 @@ pub async fn connect(
             observers.clone(),
         )
     };
-    let (lookup, control) = tokio::try_join!(lane(LOOKUPS), lane(CONTROL))?;
-    Ok(Links { lookup, control })
+    let (lookup, control, invoke) = tokio::try_join!(lane(LOOKUPS), lane(CONTROL), lane(INVOKE))?;
+    Ok(Links {
+        lookup,
+        control,
+        invoke,
+    })
 }
 
 impl Links {
@@ -121,7 +142,26 @@ impl Links {
         };
         loops.spawn_on(named("lookups", lookups.run(intake)), self.lookup.runtime());
 
-        let others = Verb::ALL.into_iter().filter(|verb| *verb != Verb::Lookup);
+        let subscriptions = parts.layout.subscriptions(Verb::Invoke);
+        let intake = Subscribed::new(&self.invoke, subscriptions, drain.clone()).await?;
+        let pending = u32::try_from(parts.max_in_flight).unwrap_or(u32::MAX);
+        let mux = Mux::start(&self.invoke, pending).await?;
+        let invocations = InvokeServer {
+            invoker: Invoker::new(parts.tools, mux),
+            reads: parts.reads,
+            responder: responder(&self.invoke),
+            endpoints: Arc::clone(&endpoints),
+            tasks: tasks.clone(),
+            places: Arc::new(Semaphore::new(parts.max_in_flight)),
+            observers: parts.observers.clone(),
+            give_up: give_up.clone(),
+        };
+        loops.spawn_on(
+            named("invocations", invocations.run(intake)),
+            self.invoke.runtime(),
+        );
+
+        let others = Verb::ALL.into_iter().filter(|verb| !verb.has_own_loop());
         let subscriptions = others.flat_map(|verb| parts.layout.subscriptions(verb));
         let intake = Subscribed::new(&self.control, subscriptions, drain.clone()).await?;
         let control = ControlServer::new(
@@ -158,6 +198,7 @@ impl Links {
 
         self.lookup.round_trip().await?;
         self.control.round_trip().await?;
+        self.invoke.round_trip().await?;
         Ok(Server {
             links: self,
             drain,
@@ -167,9 +208,13 @@ impl Links {
         })
     }
 
-    /// Closes both connections.
+    /// Closes all connections.
     pub async fn close(self) {
-        tokio::join!(self.lookup.close(), self.control.close());
+        tokio::join!(
+            self.lookup.close(),
+            self.control.close(),
+            self.invoke.close()
+        );
     }
 }
 

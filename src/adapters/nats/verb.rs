@@ -19,11 +19,13 @@ pub enum Verb {
     Reload,
     /// Are you there?
     Ping,
+    /// Call an extension.
+    Invoke,
 }
 
 impl Verb {
     /// All verbs.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Lookup,
         Self::LookupByType,
         Self::List,
@@ -32,6 +34,7 @@ impl Verb {
         Self::Stats,
         Self::Reload,
         Self::Ping,
+        Self::Invoke,
     ];
 
     /// The token in subjects.
@@ -45,17 +48,26 @@ impl Verb {
             Self::Stats => "stats",
             Self::Reload => "reload",
             Self::Ping => "ping",
+            Self::Invoke => "invoke",
         }
     }
 
     /// Whether the id may stand in the subject, after the verb.
     pub const fn takes_id(self) -> bool {
-        matches!(self, Self::Lookup | Self::Get | Self::Explain)
+        matches!(
+            self,
+            Self::Lookup | Self::Get | Self::Explain | Self::Invoke
+        )
     }
 
     /// Whether every sidecar answers when all are asked.
     pub const fn answers_all(self) -> bool {
         matches!(self, Self::Stats | Self::Reload | Self::Ping)
+    }
+
+    /// Whether it is too frequent, or too long, to share a loop with others.
+    pub const fn has_own_loop(self) -> bool {
+        matches!(self, Self::Lookup | Self::Invoke)
     }
 
     /// Whether it changes something, so that administration must be allowed.

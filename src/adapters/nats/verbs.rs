@@ -31,7 +31,7 @@ pub struct Administration {
 #[derive(Debug)]
 pub struct Verbs {
     /// Records, listings, explanations.
-    pub reads: Reads,
+    pub reads: Arc<Reads>,
     /// This sidecar's figures.
     pub stats: Arc<Stats>,
     /// The reload path.
@@ -62,8 +62,8 @@ impl Verbs {
             Verb::Stats => self.stats(message).await,
             Verb::Reload => self.reload(message).await,
             Verb::Ping => self.ping(message),
-            // Lookups have a loop of their own; no subscription leads here.
-            Verb::Lookup => Err(RegistryError::Internal),
+            // These have loops of their own; no subscription leads here.
+            Verb::Lookup | Verb::Invoke => Err(RegistryError::Internal),
         }
     }
 
@@ -155,7 +155,7 @@ impl Verbs {
         let (page, revision) = self.reads.list(&query)?;
         Ok(Answer::at(
             revision,
-            documents::list::page(&page, max_bytes)?,
+            documents::list::page(&page, max_bytes, |entry| self.reads.state(entry))?,
         ))
     }
 

@@ -10,6 +10,9 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use super::repeats::Repeats;
+use crate::domain::breaker::{CircuitState, Transition};
+use crate::domain::health::Crossing;
+use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::observe::{ListenerState, Observation, Observer};
 use crate::service::status::millis;
 
@@ -150,6 +153,25 @@ impl Observer for LogObserver {
                     );
                 }
             }
+            Observation::Circuit {
+                id,
+                version,
+                transition,
+                ..
+            } => circuit(id, version, transition),
+            Observation::Health {
+                id,
+                crossing,
+                success_rate,
+                min_success_rate,
+            } => match crossing {
+                Crossing::Degraded => {
+                    warn!(extension_id = %id, success_rate, min_success_rate, "health degraded");
+                }
+                Crossing::Recovered => {
+                    info!(extension_id = %id, success_rate, min_success_rate, "health recovered");
+                }
+            },
             Observation::Overloaded => {
                 if let Some(repeated) = self.overload.say((), Instant::now()) {
                     warn!(repeated, "a request was turned away: too many at once");
@@ -169,6 +191,18 @@ impl Observer for LogObserver {
                 }
             }
         }
+    }
+}
+
+/// A circuit that opens is news for whoever is on call, one that closes is good news.
+fn circuit(id: &ExtensionId, version: &VersionName, transition: &Transition) {
+    let (from, to) = (transition.from.as_str(), transition.to.as_str());
+    let (reason, failures) = (transition.reason.as_str(), transition.failures);
+    let last_failure = transition.last_failure.map(|last| last.kind.as_str());
+    if transition.to == CircuitState::Open {
+        warn!(extension_id = %id, %version, from, to, reason, failures, last_failure, "circuit opened");
+    } else {
+        info!(extension_id = %id, %version, from, to, reason, failures, last_failure, "circuit moved");
     }
 }
 

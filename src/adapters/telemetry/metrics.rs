@@ -130,6 +130,8 @@ impl Observer for MetricsObserver {
             Observation::Dropped { reason, .. } => self.dropped(*reason),
             Observation::Quarantined { .. }
             | Observation::SourceChanged { .. }
+            | Observation::Circuit { .. }
+            | Observation::Health { .. }
             | Observation::DigestDiffers { .. }
             | Observation::DatabaseUp(_)
             | Observation::Listener { .. }

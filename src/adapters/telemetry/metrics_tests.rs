@@ -23,7 +23,10 @@ fn names(page: &str) -> Vec<&str> {
 fn what_is_unknown_is_absent_and_the_rest_has_the_names_of_the_contract() {
     let (catalog, mut writer) = Catalog::new();
     let status = Arc::new(Status::new(SourceMode::Auto, Duration::from_secs(60)));
-    let lookups = Arc::new(Lookups::new(Arc::clone(&catalog), None));
+    let lookups = Arc::new(Lookups::new(Arc::new(crate::service::testing::selector(
+        Arc::clone(&catalog),
+        None,
+    ))));
     let metrics = Metrics::new(Sources {
         catalog,
         status: Arc::clone(&status),

@@ -1,10 +1,11 @@
 //! A breaker shared by threads, whose permits come back by themselves.
 
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::domain::breaker::{
-    Admission, Breaker, Outcome, Permit, Settings, Tick, Transition, View,
+    Admission, Breaker, CircuitState, Outcome, Permit, Settings, Tick, Transition, View,
 };
 
 /// A mutex around a breaker. Tests put one here that tries every order of threads.
@@ -30,14 +31,32 @@ impl Lock for Mutex<Breaker> {
 #[derive(Debug)]
 pub struct Circuit<L: Lock = Mutex<Breaker>> {
     breaker: L,
+    /// Raised by whatever may make it differ from a closed circuit that never saw a failure.
+    unquiet: Arc<AtomicBool>,
+    /// Calls that met it while it ailed.
+    turns: AtomicU32,
 }
 
 impl<L: Lock> Circuit<L> {
     /// A closed circuit.
     pub fn new(settings: Settings) -> Self {
+        Self::raising(settings, Arc::default())
+    }
+
+    /// A closed circuit that raises `unquiet` when there is anything to know about it.
+    pub(super) fn raising(settings: Settings, unquiet: Arc<AtomicBool>) -> Self {
         Self {
             breaker: L::around(Breaker::new(settings)),
+            unquiet,
+            turns: AtomicU32::new(0),
         }
+    }
+
+    /// Whether it is the turn of one call in `share` to go where the others are led around.
+    pub fn takes_turn(&self, share: u32) -> bool {
+        self.turns
+            .fetch_add(1, Ordering::Relaxed)
+            .is_multiple_of(share)
     }
 
     /// [`Breaker::admit`], with a permit that gives itself back.
@@ -64,12 +83,16 @@ impl<L: Lock> Circuit<L> {
 
     /// [`Breaker::force_open`].
     pub fn force_open(&self, now: Tick, until: Tick) -> Option<Transition> {
-        self.breaker.with(|breaker| breaker.force_open(now, until))
+        let transition = self.breaker.with(|breaker| breaker.force_open(now, until));
+        self.raise();
+        transition
     }
 
     /// [`Breaker::force_close`].
     pub fn force_close(&self, now: Tick, until: Tick) -> Option<Transition> {
-        self.breaker.with(|breaker| breaker.force_close(now, until))
+        let transition = self.breaker.with(|breaker| breaker.force_close(now, until));
+        self.raise();
+        transition
     }
 
     /// [`Breaker::reset`].
@@ -79,14 +102,29 @@ impl<L: Lock> Circuit<L> {
 
     /// [`Breaker::restore_open`].
     pub fn restore_open(&self, now: Tick, remaining: Duration) -> Option<Transition> {
-        self.breaker
-            .with(|breaker| breaker.restore_open(now, remaining))
+        let restored = self
+            .breaker
+            .with(|breaker| breaker.restore_open(now, remaining));
+        self.raise();
+        restored
     }
 
     /// [`Breaker::configure`].
     pub fn configure(&self, now: Tick, settings: Settings) -> Option<Transition> {
         self.breaker
             .with(|breaker| breaker.configure(now, settings))
+    }
+
+    /// Whether nothing sets it apart from a circuit that never saw a failure.
+    pub(super) fn is_quiet(&self, now: Tick) -> bool {
+        let view = self.view(now);
+        view.state == CircuitState::Closed
+            && view.forced_until.is_none()
+            && view.error_rate.is_none_or(|rate| rate == 0.0)
+    }
+
+    fn raise(&self) {
+        self.unquiet.store(true, Ordering::Release);
     }
 
     /// Only for all circuits at once: [`super::Circuits::freeze`].
@@ -105,11 +143,21 @@ pub struct CallPermit<L: Lock = Mutex<Breaker>> {
 }
 
 impl<L: Lock> CallPermit<L> {
+    /// The circuit that gave it.
+    pub fn circuit(&self) -> &Arc<Circuit<L>> {
+        &self.circuit
+    }
+
     /// Takes the outcome of the attempt, and the time that it took.
     pub fn record(mut self, now: Tick, outcome: Outcome, latency: Duration) -> Option<Transition> {
         let permit = self.permit.take()?;
-        let breaker = &self.circuit.breaker;
-        breaker.with(|breaker| breaker.record(now, permit, outcome, latency))
+        let circuit = &self.circuit;
+        if matches!(outcome, Outcome::Failure(_)) {
+            circuit.raise();
+        }
+        circuit
+            .breaker
+            .with(|breaker| breaker.record(now, permit, outcome, latency))
     }
 }
 

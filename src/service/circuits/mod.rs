@@ -6,6 +6,7 @@
 mod circuit;
 
 use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
@@ -23,6 +24,8 @@ pub struct Circuits {
     /// Whether our own link is down. Locked while circuits are made, frozen or configured, so that
     /// none is made with what has just become outdated.
     frozen: Mutex<bool>,
+    /// Whether any circuit may be worth a look; lowered by [`Circuits::calm`].
+    unquiet: Arc<AtomicBool>,
 }
 
 /// A circuit that changed.
@@ -66,7 +69,7 @@ impl Circuits {
         }
         let frozen = self.lock();
         let make = || {
-            let circuit = Circuit::new(settings());
+            let circuit = Circuit::raising(settings(), Arc::clone(&self.unquiet));
             circuit.freeze(*frozen);
             Arc::new(circuit)
         };
@@ -114,6 +117,27 @@ impl Circuits {
         *state = frozen;
         for circuit in self.map.pin().values() {
             circuit.freeze(frozen);
+        }
+    }
+
+    /// Whether all circuits are closed and have seen no failure lately, so that none needs a look:
+    /// one relaxed read, for whoever asks a hundred thousand times a second.
+    pub fn all_quiet(&self) -> bool {
+        !self.unquiet.load(Ordering::Relaxed)
+    }
+
+    /// Finds out whether all circuits are quiet again. Failures leave their windows without a call,
+    /// so this is to be called every now and then.
+    pub fn calm(&self, now: Tick) {
+        // Lowered first: a circuit that fails meanwhile raises it again.
+        self.unquiet.store(false, Ordering::Release);
+        if self
+            .map
+            .pin()
+            .values()
+            .any(|circuit| !circuit.is_quiet(now))
+        {
+            self.unquiet.store(true, Ordering::Release);
         }
     }
 

@@ -29,6 +29,7 @@ pub struct Loader<D, F> {
     status: Arc<Status>,
     progress: Progress,
     observers: Observers,
+    applied: Box<dyn Fn() + Send + Sync>,
     syncs: u32,
 }
 
@@ -50,6 +51,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             status: parts.status,
             progress: parts.progress,
             observers: parts.observers,
+            applied: parts.applied,
             syncs: 0,
         }
     }
@@ -244,6 +246,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         let counts = self.writer.apply(change);
         let head = catalog.head();
         self.progress.announce(head.revision);
+        (self.applied)();
 
         let quarantine = catalog.quarantine();
         for fault in quarantine

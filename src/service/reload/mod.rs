@@ -54,6 +54,8 @@ pub struct Parts<D, F> {
     pub progress: Progress,
     /// Whom to tell about everything else.
     pub observers: Observers,
+    /// Called after each change of the catalog, by the task that made it.
+    pub applied: Box<dyn Fn() + Send + Sync>,
     /// The period of the safety sync.
     pub sync_interval: Duration,
 }

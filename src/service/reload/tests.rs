@@ -113,6 +113,7 @@ fn start(mode: SourceMode, up: bool) -> Running {
         status: Arc::clone(&status),
         progress: Progress::default(),
         observers: Observers::new(vec![Box::new(moves.clone())]),
+        applied: Box::new(|| {}),
         sync_interval: SYNC_INTERVAL,
     });
     let stop = CancellationToken::new();

@@ -15,6 +15,7 @@ use super::{migrated, read_everything, read_since, run};
 fn prepare(_: &Resolved<'_>) -> PreparedReply {
     PreparedReply {
         bytes: bytes::Bytes::new(),
+        state_at: 0,
     }
 }
 

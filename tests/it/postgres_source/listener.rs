@@ -62,12 +62,14 @@ impl Following {
             writer,
             prepare: Arc::new(|_: &_| PreparedReply {
                 bytes: bytes::Bytes::new(),
+                state_at: 0,
             }),
             database: Some(source(pool_url)),
             fixtures: None::<NoFixtures>,
             status: Arc::clone(&status),
             progress: Progress::default(),
             observers: observers.clone(),
+            applied: Box::new(|| {}),
             sync_interval,
         });
         let reports = Reports {

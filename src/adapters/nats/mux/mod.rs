@@ -132,6 +132,10 @@ impl Caller for Mux {
     fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
     }
+
+    fn max_payload(&self) -> usize {
+        self.client.max_payload()
+    }
 }
 
 /// Hands out replies until the subscription ends.

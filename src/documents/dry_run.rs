@@ -1,0 +1,51 @@
+//! What a call would do: the choice explained, and the exact request.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::explain::Explained;
+use super::to_bytes;
+use crate::service::caller::Headers;
+use crate::service::invoke::Plan;
+use crate::service::read::Explanation;
+
+#[derive(Serialize)]
+struct Rehearsed<'a> {
+    #[serde(flatten)]
+    explained: Explained<'a>,
+    dry_run: bool,
+    request: RequestBody<'a>,
+}
+
+#[derive(Serialize)]
+struct RequestBody<'a> {
+    subject: &'a str,
+    headers: Map<String, Value>,
+    /// The document as it would be sent, byte for byte.
+    body: Option<&'a RawValue>,
+    timeout_ms: u128,
+}
+
+/// The explanation with the request beside it.
+pub fn rehearsed(
+    explanation: &Explanation,
+    plan: &Plan,
+    subject: &str,
+    headers: &Headers,
+) -> Bytes {
+    let headers = headers.iter();
+    to_bytes(&Rehearsed {
+        explained: Explained::of(explanation),
+        dry_run: true,
+        request: RequestBody {
+            subject,
+            headers: headers
+                .map(|(name, value)| (name.to_owned(), Value::from(value)))
+                .collect(),
+            body: serde_json::from_slice(&plan.body).ok(),
+            timeout_ms: plan.timeout.as_millis(),
+        },
+    })
+}

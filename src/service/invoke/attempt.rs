@@ -1,0 +1,270 @@
+//! Attempts: admitted, sent, judged, recorded; repeated where that may help.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, sleep};
+
+use super::answer::{Answered, ERROR_CODE, ErrorHeaders, Trail};
+use super::meter::Status;
+use super::plan::Plan;
+use super::record::{Pending, Recorder};
+use super::runtime::Place;
+use super::stream::{STREAM, Streaming};
+use super::{Invoked, Invoker};
+use crate::domain::ids::InstanceId;
+use crate::domain::outcome::{Answer, Ended, Failure, Outcome, Patience};
+use crate::domain::retry::{backoff, retryable};
+use crate::service::caller::{Call, CallError, Caller, Reply};
+use crate::service::error::{RegistryError, Unavailable};
+use crate::service::status::millis;
+
+/// The attempts of one call.
+pub(super) struct Attempts<'a, C> {
+    invoker: &'a Invoker<C>,
+    plan: Arc<Plan>,
+    recorder: Recorder,
+    place: Option<Place>,
+    tried: Vec<InstanceId>,
+    number: u32,
+}
+
+/// What the router gets if an attempt is the last one.
+type Last = Result<Answered, RegistryError>;
+
+/// How one attempt ended.
+enum Step<S> {
+    /// With an answer, or the beginning of one, that no other attempt would better.
+    Done(Invoked<S>),
+    /// With nothing, or an error of the extension's.
+    Ended(Outcome, Last),
+}
+
+impl<'a, C: Caller> Attempts<'a, C> {
+    pub(super) fn new(
+        invoker: &'a Invoker<C>,
+        plan: Arc<Plan>,
+        recorder: Recorder,
+        place: Place,
+    ) -> Self {
+        Self {
+            invoker,
+            plan,
+            recorder,
+            place: Some(place),
+            tried: Vec::new(),
+            number: 0,
+        }
+    }
+
+    /// Tries until an answer, an error that stays, or the end of retries, budget or time.
+    pub(super) async fn run(mut self) -> Result<Invoked<C::Call>, RegistryError> {
+        let mut admitted = self.admit().inspect_err(|_| self.meter(Status::Rejected));
+        loop {
+            let pending = admitted?;
+            self.number += 1;
+            let (outcome, last) = match self.attempt(pending).await {
+                Step::Done(invoked) => return Ok(invoked),
+                Step::Ended(outcome, last) => (outcome, last),
+            };
+            if self.pause_before_retry(outcome).await {
+                admitted = self.admit();
+                if admitted.is_ok() {
+                    self.recorder.runtime.meter.retried();
+                    continue;
+                }
+                // What the extension did tells more than that its circuit has opened since.
+            }
+            self.meter(Status::of(outcome));
+            return last.map(Invoked::Answer);
+        }
+    }
+
+    fn meter(&self, status: Status) {
+        let took = self.plan.received.elapsed();
+        self.recorder.runtime.meter.record(status, took);
+    }
+
+    /// Leave of the circuit for one attempt, and the instance whose turn it is.
+    fn admit(&self) -> Result<Pending, RegistryError> {
+        let resolved = self.plan.target.resolved();
+        let settings = || self.plan.setup.limits.breaker.clone();
+        let tools = &self.invoker.tools;
+        let circuit =
+            tools
+                .circuits
+                .get_or_create(&resolved.extension.id, resolved.version, settings);
+        let begun = std::time::Instant::now();
+        let admission = circuit.admit(tools.clock.at(begun));
+        self.recorder.tell(self.plan.about(), admission.transition);
+        let permit = admission.permit.map_err(|refused| {
+            let retry_after_ms = millis(refused.retry_after);
+            self.unavailable(Unavailable::CircuitOpen { retry_after_ms })
+        })?;
+        let balancer = self.plan.setup.balancer(resolved.version);
+        let instance = balancer.and_then(|mut balancer| {
+            let picked = balancer.pick(resolved.instances(), &self.tried, begun);
+            picked.map(|instance| instance.instance_id.clone())
+        });
+        Ok(Pending {
+            permit,
+            instance,
+            begun,
+        })
+    }
+
+    async fn attempt(&mut self, pending: Pending) -> Step<C::Call> {
+        let begun = Instant::from_std(pending.begun);
+        let (ends, by_caller) = self.plan.attempt_ends(begun);
+        self.tried.extend(pending.instance.clone());
+        let (call, reply) = match self.exchange(&pending, begun, ends).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let ended = self.ended(error, by_caller, begun, ends);
+                return self.judge(pending, &ended, None);
+            }
+        };
+        if self.plan.stream && reply.headers.get(STREAM).is_some() {
+            let trail = self.trail(&pending);
+            let (plan, recorder) = (Arc::clone(&self.plan), self.recorder.clone());
+            let place = self.place.take();
+            let streaming = Streaming::new((call, reply), pending, trail, plan, recorder, place);
+            return Step::Done(Invoked::Stream(streaming));
+        }
+        let error_code = reply.headers.get(ERROR_CODE);
+        let body = &reply.payload;
+        self.judge(pending, &Ended::Reply { error_code, body }, Some(&reply))
+    }
+
+    /// Sends the request and waits for the first reply.
+    async fn exchange(
+        &self,
+        pending: &Pending,
+        begun: Instant,
+        ends: Instant,
+    ) -> Result<(C::Call, Reply), CallError> {
+        let subject = self.plan.subject(pending.instance.as_ref());
+        let headers = self.plan.headers(self.number, begun, ends);
+        let body = self.plan.body.clone();
+        let caller = &self.invoker.caller;
+        let mut call = caller.call(subject, headers, body, ends).await?;
+        let reply = call.next(ends).await?;
+        Ok((call, reply))
+    }
+
+    fn ended(
+        &self,
+        error: CallError,
+        by_caller: bool,
+        begun: Instant,
+        ends: Instant,
+    ) -> Ended<'static> {
+        match error {
+            CallError::Timeout if by_caller => {
+                let health = &self.recorder.runtime.health;
+                let latencies = health.latency().snapshot(std::time::Instant::now());
+                Ended::DeadlinePassed(Patience {
+                    allowed: ends.saturating_duration_since(begun),
+                    p99: latencies.percentile(0.99),
+                    timeout: self.plan.timeout,
+                })
+            }
+            CallError::Timeout => Ended::Timeout,
+            CallError::NoResponders => Ended::NoResponders,
+            CallError::PermissionDenied => Ended::PermissionViolation,
+            CallError::TooLarge | CallError::InvalidHeader => Ended::TooLarge,
+            CallError::Overloaded => Ended::Overloaded,
+            CallError::Disconnected | CallError::Closed => Ended::Disconnected,
+        }
+    }
+
+    /// Records what the attempt says about the extension and finds what the router gets.
+    fn judge(&self, pending: Pending, ended: &Ended<'_>, reply: Option<&Reply>) -> Step<C::Call> {
+        let (outcome, answer) = ended.classify();
+        let trail = self.trail(&pending);
+        self.recorder.record(&self.plan, pending, outcome);
+        match self.answer(answer, reply, trail) {
+            Ok(answered) if answered.error.is_none() => {
+                self.meter(Status::of(outcome));
+                Step::Done(Invoked::Answer(answered))
+            }
+            last => Step::Ended(outcome, last),
+        }
+    }
+
+    fn answer(&self, answer: Answer, reply: Option<&Reply>, trail: Trail) -> Last {
+        let id = trail.id.to_string();
+        Err(match answer {
+            Answer::Reply | Answer::ErrorReply { .. } => {
+                let error = match answer {
+                    Answer::ErrorReply { lacks_code } => Some(ErrorHeaders::of(reply, lacks_code)),
+                    _ => None,
+                };
+                let body = reply.map(|reply| reply.payload.clone()).unwrap_or_default();
+                return Ok(Answered { body, error, trail });
+            }
+            Answer::ExtensionError => RegistryError::ExtensionError { id },
+            Answer::NoResponders => self.unavailable(Unavailable::NoResponders),
+            Answer::LinkDown => self.unavailable(Unavailable::LinkDown),
+            Answer::ExtensionTimeout => RegistryError::ExtensionTimeout { id },
+            Answer::DeadlineExceeded => RegistryError::DeadlineExceeded { id },
+            Answer::PayloadTooLarge => RegistryError::PayloadTooLarge {
+                what: "the request to the extension",
+                limit_bytes: self.invoker.caller.max_payload(),
+            },
+            Answer::Overloaded => RegistryError::Overloaded,
+            Answer::Forbidden => {
+                RegistryError::Forbidden("this sidecar may not publish to the extension's subject")
+            }
+        })
+    }
+
+    /// Waits before the next attempt; false when there is none.
+    async fn pause_before_retry(&self, outcome: Outcome) -> bool {
+        let Outcome::Failure(failure) = outcome else {
+            return false;
+        };
+        if self.number > self.plan.target.resolved().retry || !retryable(failure) {
+            return false;
+        }
+        let now = Instant::now();
+        let deadline = self.plan.deadline;
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
+        let Some(pause) = backoff(self.number, rand::random(), left) else {
+            return false;
+        };
+        if !self.recorder.runtime.budget().take(now.into_std()) {
+            return false;
+        }
+        sleep(pause).await;
+        true
+    }
+
+    fn trail(&self, pending: &Pending) -> Trail {
+        let resolved = self.plan.target.resolved();
+        Trail {
+            id: resolved.extension.id.clone(),
+            version: resolved.version.clone(),
+            instance: pending.instance.clone(),
+            attempts: self.number,
+            latency: pending.begun.elapsed(),
+            fallback_from: self.plan.target.fallback_from.clone(),
+        }
+    }
+
+    fn unavailable(&self, why: Unavailable) -> RegistryError {
+        let id = self.plan.target.resolved().extension.id.to_string();
+        RegistryError::ExtensionUnavailable { id, why }
+    }
+}
+
+impl Status {
+    /// What a call came to whose last attempt came to `outcome`.
+    pub(super) fn of(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Success => Self::Success,
+            Outcome::Failure(Failure::Timeout) => Self::Timeout,
+            Outcome::Failure(_) => Self::Failure,
+            Outcome::Neutral(_) => Self::Neutral,
+        }
+    }
+}

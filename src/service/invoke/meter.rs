@@ -1,0 +1,138 @@
+//! What callers of one extension got, for metrics.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Upper bounds of the duration histogram, in milliseconds: 1 ms to 65 s, doubling.
+const BOUNDS_MS: [u64; 17] = [
+    1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536,
+];
+
+/// What an invocation came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// The extension answered.
+    Success,
+    /// It failed.
+    Failure,
+    /// It did not answer in time.
+    Timeout,
+    /// Nothing can be said about the extension.
+    Neutral,
+    /// Its circuit let nothing pass.
+    Rejected,
+    /// Too many calls at once.
+    Overloaded,
+}
+
+impl Status {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Success,
+        Self::Failure,
+        Self::Timeout,
+        Self::Neutral,
+        Self::Rejected,
+        Self::Overloaded,
+    ];
+
+    /// The status as a metric label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Timeout => "timeout",
+            Self::Neutral => "neutral",
+            Self::Rejected => "rejected",
+            Self::Overloaded => "overloaded",
+        }
+    }
+}
+
+/// Counters of one extension.
+#[derive(Debug, Default)]
+pub struct InvocationMeter {
+    statuses: [AtomicU64; Status::ALL.len()],
+    retries: AtomicU64,
+    buckets: [AtomicU64; BOUNDS_MS.len()],
+    overflow: AtomicU64,
+    sum_us: AtomicU64,
+}
+
+impl InvocationMeter {
+    /// Counts an invocation and the time that it took as a whole.
+    pub fn record(&self, status: Status, took: Duration) {
+        let position = Status::ALL.iter().position(|known| *known == status);
+        if let Some(counter) = position.and_then(|i| self.statuses.get(i)) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        let bucket = BOUNDS_MS
+            .iter()
+            .position(|bound| took <= Duration::from_millis(*bound));
+        let bucket = bucket
+            .and_then(|i| self.buckets.get(i))
+            .unwrap_or(&self.overflow);
+        bucket.fetch_add(1, Ordering::Relaxed);
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.sum_us.fetch_add(us, Ordering::Relaxed);
+    }
+
+    /// Counts a retry.
+    pub fn retried(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Invocations by status; only those that have happened.
+    pub fn statuses(&self) -> impl Iterator<Item = (Status, u64)> {
+        let counts = self
+            .statuses
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed));
+        Status::ALL
+            .into_iter()
+            .zip(counts)
+            .filter(|(_, count)| *count > 0)
+    }
+
+    /// Retries.
+    pub fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
+    }
+
+    /// Sum in seconds, and each bucket's upper bound in seconds with the count in it alone.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a metric needs no more than 53 bits"
+    )]
+    pub fn durations(&self) -> (f64, Vec<(f64, u64)>) {
+        let finite = BOUNDS_MS
+            .iter()
+            .zip(&self.buckets)
+            .map(|(bound, count)| (*bound as f64 / 1e3, count.load(Ordering::Relaxed)));
+        let overflow = (f64::MAX, self.overflow.load(Ordering::Relaxed));
+        let sum = self.sum_us.load(Ordering::Relaxed) as f64 / 1e6;
+        (sum, finite.chain([overflow]).collect())
+    }
+}
+
+/// Invocations of all extensions together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// By status, in the order of [`Status::ALL`].
+    pub statuses: [u64; Status::ALL.len()],
+    /// Attempts after the first.
+    pub retries: u64,
+    /// Calls under way.
+    pub in_flight: usize,
+}
+
+impl Summary {
+    /// Adds what one extension's callers got.
+    pub(super) fn add(&mut self, meter: &InvocationMeter, in_flight: usize) {
+        for (sum, count) in self.statuses.iter_mut().zip(&meter.statuses) {
+            *sum += count.load(Ordering::Relaxed);
+        }
+        self.retries += meter.retries();
+        self.in_flight += in_flight;
+    }
+}

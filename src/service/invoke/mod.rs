@@ -1,0 +1,149 @@
+//! Calling an extension on behalf of a router.
+//!
+//! One straight line: choose the target, check sizes, take a place, then attempts: admitted by the
+//! circuit, sent to an instance, judged, recorded. What an attempt came to is decided in
+//! [`crate::domain::outcome`]; what follows from it for circuit, health and instance is recorded in
+//! one place (`record`).
+
+mod answer;
+mod attempt;
+mod follow;
+mod limits;
+mod meter;
+mod plan;
+mod record;
+mod report;
+mod request;
+mod runtime;
+mod stream;
+
+use std::sync::Arc;
+
+pub use answer::{Answered, ErrorHeaders, Trail};
+pub use follow::Follower;
+pub use limits::{Defaults, Limits};
+pub use meter::{InvocationMeter, Status, Summary};
+pub use plan::Plan;
+pub use report::{Reported, Verdict};
+pub use request::Invocation;
+pub use runtime::{Runtime, Runtimes, Setup};
+pub use stream::{END, Piece, STREAM, Streaming};
+
+use crate::domain::ids::VersionName;
+use crate::service::caller::{Caller, Headers};
+use crate::service::circuits::Circuits;
+use crate::service::clock::Clock;
+use crate::service::error::RegistryError;
+use crate::service::lookup::refused;
+use crate::service::observe::Observers;
+use crate::service::selection::{Selector, Wanted};
+use record::Recorder;
+
+/// What calls need besides a way to make them; shared with whoever shows or switches circuits.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    /// Chooses whom to call.
+    pub selector: Arc<Selector>,
+    /// The running sides of the extensions.
+    pub runtimes: Arc<Runtimes>,
+    /// Their circuits.
+    pub circuits: Arc<Circuits>,
+    /// The clock of the circuits.
+    pub clock: Clock,
+    /// Whom to tell.
+    pub observers: Observers,
+}
+
+/// Calls extensions.
+#[derive(Debug)]
+pub struct Invoker<C> {
+    tools: Tools,
+    caller: C,
+}
+
+/// What a call came to.
+#[derive(Debug)]
+pub enum Invoked<S> {
+    /// One message.
+    Answer(Answered),
+    /// Many, one after the other.
+    Stream(Streaming<S>),
+}
+
+impl<C: Caller> Invoker<C> {
+    /// Calls through `caller`.
+    pub fn new(tools: Tools, caller: C) -> Self {
+        Self { tools, caller }
+    }
+
+    /// What would be sent, to whom and with which headers. Nothing is sent or counted.
+    ///
+    /// # Errors
+    /// Those of a call that are known before it is made.
+    pub fn rehearse(
+        &self,
+        invocation: &mut Invocation<'_>,
+    ) -> Result<(Plan, String, Headers), RegistryError> {
+        let plan = self.plan(invocation, false)?;
+        let now = tokio::time::Instant::now();
+        let (ends, _) = plan.attempt_ends(now);
+        let subject = plan.next_subject(now.into_std());
+        let headers = plan.headers(1, now, ends);
+        Ok((plan, subject, headers))
+    }
+
+    /// Calls the extension and returns its answer, or the beginning of it.
+    ///
+    /// # Errors
+    /// Why there is no answer of the extension to pass on.
+    pub async fn invoke(
+        &self,
+        invocation: &mut Invocation<'_>,
+    ) -> Result<Invoked<C::Call>, RegistryError> {
+        let plan = Arc::new(self.plan(invocation, true)?);
+        let runtime = self.tools.runtimes.of(plan.target.entry());
+        let Some(place) = runtime.enter(plan.setup.limits.max_in_flight) else {
+            let took = invocation.received.elapsed();
+            runtime.meter.record(Status::Overloaded, took);
+            return Err(RegistryError::Overloaded);
+        };
+        runtime.budget().call(std::time::Instant::now());
+        let recorder = self.tools.recorder(runtime);
+        attempt::Attempts::new(self, plan, recorder, place)
+            .run()
+            .await
+    }
+
+    fn plan(&self, invocation: &mut Invocation<'_>, real: bool) -> Result<Plan, RegistryError> {
+        let selector = &self.tools.selector;
+        let entry = selector.entry(invocation.id)?;
+        selector.complete(&mut invocation.context);
+        let named = invocation.version.map(VersionName::parse).transpose();
+        let wanted = Wanted {
+            version: named
+                .as_ref()
+                .map_err(|rule| RegistryError::field("version", rule))?
+                .as_ref(),
+            context: &invocation.context,
+            real,
+        };
+        let catalog = selector.catalog();
+        let target = selector
+            .select(&entry, wanted, |id| catalog.get(id))
+            .map_err(|refusal| refused(invocation.id, invocation.version, refusal))?;
+        let runtimes = &self.tools.runtimes;
+        let setup = runtimes.setup(target.entry());
+        Plan::new(invocation, target, setup)
+    }
+}
+
+impl Tools {
+    fn recorder(&self, runtime: Arc<Runtime>) -> Recorder {
+        Recorder {
+            clock: self.clock,
+            observers: self.observers.clone(),
+            min_success_rate: self.runtimes.defaults().min_success_rate,
+            runtime,
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Everything about a call that is known before the first attempt.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::record::About;
+use super::request::Invocation;
+use super::runtime::Setup;
+use crate::domain::envelope::Envelope;
+use crate::domain::ids::{InstanceId, VersionName};
+use crate::domain::subject::Subject;
+use crate::domain::traceparent::{TraceHeaders, TraceSeed};
+use crate::service::caller::Headers;
+use crate::service::error::RegistryError;
+use crate::service::selection::Target;
+
+/// A call that only has to be made.
+#[derive(Debug)]
+pub struct Plan {
+    /// Who is called.
+    pub target: Target,
+    /// What its record says about calls.
+    pub setup: Arc<Setup>,
+    /// The body of every attempt.
+    pub body: Bytes,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// When the caller no longer wants the answer.
+    pub deadline: Option<Instant>,
+    /// When the request was received.
+    pub received: Instant,
+    /// Whether the answer may come in pieces.
+    pub stream: bool,
+    traceparent: Option<String>,
+    tracestate: Option<String>,
+}
+
+impl Plan {
+    pub(super) fn new(
+        invocation: &Invocation<'_>,
+        target: Target,
+        setup: Arc<Setup>,
+    ) -> Result<Self, RegistryError> {
+        let limits = &setup.limits;
+        check_size(
+            "the payload",
+            invocation.payload.get(),
+            limits.max_payload_bytes,
+        )?;
+        if let Some(metadata) = invocation.metadata {
+            check_size("the metadata", metadata.get(), limits.max_metadata_bytes)?;
+        }
+        let resolved = target.resolved();
+        let extension = resolved.extension;
+        // The request's own config is meant for the extension it asked for.
+        let request_config = match &target.fallback_from {
+            None => invocation.config,
+            Some(_) => invocation
+                .fallback_config
+                .get(extension.id.as_str())
+                .copied(),
+        };
+        let envelope = Envelope {
+            kind: extension.kind,
+            id: &extension.id,
+            context: &invocation.context,
+            payload: invocation.payload,
+            metadata: invocation.metadata,
+            config: resolved.config,
+            request_config,
+        };
+        let body = envelope
+            .body()
+            .map_err(|e| RegistryError::field(&e.field, e.rule))?;
+        let timeout = Duration::from_millis(resolved.timeout_ms.into());
+        // A shorter patience than the extension's own is a deadline; a longer one means its own.
+        let impatient = invocation.timeout.filter(|patience| *patience < timeout);
+        let impatient = impatient.map(|patience| invocation.received + patience);
+        Ok(Self {
+            body: body.into(),
+            timeout,
+            deadline: [invocation.deadline, impatient].into_iter().flatten().min(),
+            received: invocation.received,
+            stream: invocation.stream,
+            traceparent: invocation.traceparent.map(str::to_owned),
+            tracestate: invocation.tracestate.map(str::to_owned),
+            target,
+            setup,
+        })
+    }
+
+    /// The version that is called.
+    pub fn version(&self) -> &VersionName {
+        self.target.resolved().version
+    }
+
+    /// What its outcomes are about.
+    pub(super) fn about(&self) -> About<'_> {
+        let resolved = self.target.resolved();
+        About {
+            id: &resolved.extension.id,
+            version: resolved.version,
+            current: self.target.is_current(),
+        }
+    }
+
+    /// Where an attempt at `instance` is sent; without one, to the version's own subject.
+    pub(super) fn subject(&self, instance: Option<&InstanceId>) -> &Subject {
+        let resolved = self.target.resolved();
+        let mut instances = resolved.instances();
+        let instance = instance.and_then(|id| instances.find(|known| known.instance_id == *id));
+        instance.map_or(resolved.subject, |instance| &instance.subject)
+    }
+
+    /// Where the next call would go; nobody's turn is taken.
+    pub(super) fn next_subject(&self, now: std::time::Instant) -> String {
+        let resolved = self.target.resolved();
+        let turns = self.setup.balancer(resolved.version);
+        let mut turns = turns.map(|turns| turns.clone()).unwrap_or_default();
+        let next = turns.pick(resolved.instances(), &[], now);
+        next.map_or(resolved.subject, |instance| &instance.subject)
+            .to_string()
+    }
+
+    /// When an attempt that begins at `begun` ends, and whether that is the caller's deadline.
+    pub(super) fn attempt_ends(&self, begun: Instant) -> (Instant, bool) {
+        let own = begun + self.timeout;
+        match self.deadline {
+            Some(deadline) if deadline < own => (deadline, true),
+            _ => (own, false),
+        }
+    }
+
+    /// The headers of attempt number `attempt`, from 1, that may take until `ends`.
+    pub fn headers(&self, attempt: u32, begun: Instant, ends: Instant) -> Headers {
+        let resolved = self.target.resolved();
+        let seed = TraceSeed {
+            trace_id: rand::random(),
+            span_id: rand::random(),
+        };
+        let trace = TraceHeaders::of_attempt(
+            self.traceparent.as_deref(),
+            self.tracestate.as_deref(),
+            seed,
+        );
+        let mut headers = Headers::new();
+        headers.push("traceparent", trace.traceparent.to_string());
+        if let Some(tracestate) = trace.tracestate {
+            headers.push("tracestate", tracestate);
+        }
+        let left = ends.saturating_duration_since(begun).as_millis();
+        headers.push("Beamline-Deadline-Ms", left.to_string());
+        headers.push("Beamline-Extension-Id", resolved.extension.id.as_str());
+        headers.push("Beamline-Version", resolved.version.as_str());
+        headers.push("Beamline-Attempt", attempt.to_string());
+        if self.stream {
+            headers.push("Beamline-Accept", "stream");
+        }
+        headers
+    }
+}
+
+fn check_size(what: &'static str, text: &str, limit_bytes: usize) -> Result<(), RegistryError> {
+    if text.len() > limit_bytes {
+        return Err(RegistryError::PayloadTooLarge { what, limit_bytes });
+    }
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! What follows from the outcome of an attempt: for the circuit, the health, the instance.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::plan::Plan;
+use super::runtime::Runtime;
+use crate::domain::breaker::{self, FailureKind, Transition};
+use crate::domain::ejection::EjectionSettings;
+use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
+use crate::domain::outcome::{Failure, Neutral, Outcome};
+use crate::service::circuits::{CallPermit, Circuit};
+use crate::service::clock::Clock;
+use crate::service::observe::{Observation, Observers};
+
+/// An attempt whose outcome is still to come; dropped without one, nothing moves.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) permit: CallPermit,
+    pub(super) instance: Option<InstanceId>,
+    pub(super) begun: Instant,
+}
+
+/// The version that an outcome is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct About<'a> {
+    pub(super) id: &'a ExtensionId,
+    pub(super) version: &'a VersionName,
+    /// Whether it is the current one: its circuit and its success rate are the extension's.
+    pub(super) current: bool,
+}
+
+/// Whom outcomes are told.
+#[derive(Debug, Clone)]
+pub(super) struct Recorder {
+    pub(super) clock: Clock,
+    pub(super) observers: Observers,
+    pub(super) runtime: Arc<Runtime>,
+    /// The success rate under which an extension is degraded, 0 to 1.
+    pub(super) min_success_rate: f64,
+}
+
+impl Recorder {
+    /// Records the outcome of an attempt that ends now.
+    pub(super) fn record(&self, plan: &Plan, pending: Pending, outcome: Outcome) {
+        let now = Instant::now();
+        let latency = now.saturating_duration_since(pending.begun);
+        self.count(outcome, Some(latency), now);
+        if let Some(instance) = &pending.instance {
+            self.turn(plan, instance, pending.begun, now, outcome);
+        }
+        self.settle(plan.about(), pending.permit, now, verdict(outcome), latency);
+    }
+
+    /// Gives a circuit its outcome, and tells what changes with it.
+    pub(super) fn settle(
+        &self,
+        about: About<'_>,
+        permit: CallPermit,
+        now: Instant,
+        outcome: breaker::Outcome,
+        latency: Duration,
+    ) {
+        let circuit = Arc::clone(permit.circuit());
+        let transition = permit.record(self.clock.at(now), outcome, latency);
+        self.tell(about, transition);
+        let failed = matches!(outcome, breaker::Outcome::Failure(_));
+        // Only a failure lowers the rate, and only a degraded extension has something to recover.
+        if about.current && (failed || self.runtime.gate.is_degraded()) {
+            self.watch_rate(about, &circuit, now);
+        }
+    }
+
+    /// Tells of a circuit that changed.
+    pub(super) fn tell(&self, about: About<'_>, transition: Option<Transition>) {
+        if let Some(transition) = transition {
+            self.observers.observe(&Observation::Circuit {
+                id: about.id.clone(),
+                version: about.version.clone(),
+                current: about.current,
+                transition,
+            });
+        }
+    }
+
+    /// Counts an outcome in the extension's health; without a latency where none was measured.
+    pub(super) fn count(&self, outcome: Outcome, latency: Option<Duration>, now: Instant) {
+        let (health, wall) = (&self.runtime.health, SystemTime::now());
+        match outcome {
+            Outcome::Success => health.succeeded(latency, now, wall),
+            Outcome::Failure(failure) => {
+                health.failed(latency.filter(|_| failure.has_latency()), now, wall);
+            }
+            Outcome::Neutral(Neutral::CallerFault) => health.caller_fault(),
+            Outcome::Neutral(_) => health.neutral(),
+        }
+    }
+
+    fn watch_rate(&self, about: About<'_>, circuit: &Circuit, now: Instant) {
+        let rate = circuit.view(self.clock.at(now)).success_rate;
+        let crossing = self.runtime.gate.observe(rate, self.min_success_rate);
+        if let (Some(crossing), Some(success_rate)) = (crossing, rate) {
+            self.observers.observe(&Observation::Health {
+                id: about.id.clone(),
+                crossing,
+                success_rate,
+                min_success_rate: self.min_success_rate,
+            });
+        }
+    }
+
+    fn turn(
+        &self,
+        plan: &Plan,
+        instance: &InstanceId,
+        begun: Instant,
+        now: Instant,
+        outcome: Outcome,
+    ) {
+        let Some(mut balancer) = plan.setup.balancer(plan.version()) else {
+            return;
+        };
+        let breaker = &plan.setup.limits.breaker;
+        match outcome {
+            Outcome::Success => balancer.succeeded(instance, begun),
+            Outcome::Failure(_) => {
+                let settings = EjectionSettings {
+                    failure_threshold: breaker.failure_threshold,
+                    open_time: breaker.open_time,
+                    max_open_time: breaker.max_open_time,
+                };
+                balancer.failed(instance, begun, now, &settings);
+            }
+            Outcome::Neutral(_) => {}
+        }
+    }
+}
+
+/// The outcome as a circuit sees it.
+fn verdict(outcome: Outcome) -> breaker::Outcome {
+    let kind = match outcome {
+        Outcome::Success => return breaker::Outcome::Success,
+        Outcome::Neutral(_) => return breaker::Outcome::Neutral,
+        Outcome::Failure(Failure::Timeout) => FailureKind::Timeout,
+        Outcome::Failure(Failure::NoResponders) => FailureKind::NoResponders,
+        Outcome::Failure(Failure::EmptyReply | Failure::UndecodableReply) => FailureKind::BadReply,
+        Outcome::Failure(Failure::ErrorReply { .. }) => FailureKind::Error,
+    };
+    breaker::Outcome::Failure(kind)
+}

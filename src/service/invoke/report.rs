@@ -1,0 +1,83 @@
+//! What routers say of extensions that they call directly.
+
+use std::time::{Duration, Instant};
+
+use super::Tools;
+use super::record::About;
+use crate::domain::breaker::{self, FailureKind};
+use crate::domain::ids::VersionName;
+use crate::domain::outcome::{Failure, Outcome};
+use crate::service::error::RegistryError;
+
+/// What a router saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The extension answered.
+    Success,
+    /// It did not, or not well.
+    Failure,
+}
+
+/// A call that a router made itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Reported<'a> {
+    /// The extension.
+    pub id: &'a str,
+    /// The version; without one, the current.
+    pub version: Option<&'a str>,
+    /// What the router saw.
+    pub verdict: Verdict,
+    /// How long it took.
+    pub latency: Option<Duration>,
+}
+
+impl Tools {
+    /// Enters a result into the circuit and the health of the extension.
+    ///
+    /// A circuit that would have refused the call takes no notice of it: it is open, and a result
+    /// of a call made before it opened says nothing about now.
+    ///
+    /// # Errors
+    /// No such extension or version.
+    pub fn report(&self, reported: Reported<'_>) -> Result<(), RegistryError> {
+        let entry = self.selector.entry(reported.id)?;
+        let extension = entry.extension();
+        let named = reported.version.map(VersionName::parse).transpose();
+        let named = named.map_err(|rule| RegistryError::field("version", rule))?;
+        let version = named.as_ref().unwrap_or(&extension.version);
+        let mut candidates = entry.candidates();
+        let known = candidates.find(|candidate| candidate.resolve(extension).version == version);
+        let Some(candidate) = known else {
+            return Err(RegistryError::VersionNotFound {
+                id: reported.id.to_owned(),
+                version: version.to_string(),
+            });
+        };
+        let about = About {
+            id: &extension.id,
+            version,
+            current: candidate.is_current(),
+        };
+        let recorder = self.recorder(self.runtimes.of(&entry));
+        let now = Instant::now();
+        let (outcome, verdict) = match reported.verdict {
+            Verdict::Success => (breaker::Outcome::Success, Outcome::Success),
+            Verdict::Failure => (
+                breaker::Outcome::Failure(FailureKind::Reported),
+                Outcome::Failure(Failure::ErrorReply { code: None }),
+            ),
+        };
+        recorder.count(verdict, reported.latency, now);
+        let setup = self.runtimes.setup(&entry);
+        let circuit = self
+            .circuits
+            .get_or_create(about.id, version, || setup.limits.breaker.clone());
+        let admission = circuit.admit(self.clock.at(now));
+        recorder.tell(about, admission.transition);
+        if let Ok(permit) = admission.permit {
+            let latency = reported.latency.unwrap_or_default();
+            recorder.settle(about, permit, now, outcome, latency);
+        }
+        Ok(())
+    }
+}

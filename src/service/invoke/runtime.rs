@@ -1,0 +1,192 @@
+//! What one extension needs while it is called: health, budget, places, turns of its instances.
+//!
+//! It lives apart from the catalog and survives reloads. What follows from the record (limits,
+//! breaker settings) is derived once per record and kept until another one is applied.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+
+use super::limits::{Defaults, Limits};
+use super::meter::{InvocationMeter, Summary};
+use crate::domain::balancer::Balancer;
+use crate::domain::entry::Entry;
+use crate::domain::health::{ExtensionHealth, HealthGate};
+use crate::domain::ids::{ExtensionId, VersionName};
+use crate::domain::retry::RetryBudget;
+
+/// The running side of one extension.
+#[derive(Debug)]
+pub struct Runtime {
+    /// What calls came to.
+    pub health: ExtensionHealth,
+    /// What callers got.
+    pub meter: InvocationMeter,
+    budget: Mutex<RetryBudget>,
+    /// Whether it counts as degraded.
+    pub gate: HealthGate,
+    in_flight: AtomicUsize,
+    setup: ArcSwap<Setup>,
+}
+
+/// What follows from the record that is in force.
+#[derive(Debug)]
+pub struct Setup {
+    entry: Arc<Entry>,
+    /// Sizes, places and breaker settings.
+    pub limits: Limits,
+    balancers: Vec<(VersionName, Arc<Mutex<Balancer>>)>,
+}
+
+/// A place among the calls of one extension, given back when dropped.
+#[derive(Debug)]
+pub struct Place(Arc<Runtime>);
+
+impl Runtime {
+    /// The running side of an extension that has not been called yet.
+    pub fn new(entry: &Arc<Entry>, defaults: &Defaults, now: Instant) -> Self {
+        Self {
+            health: ExtensionHealth::new(now),
+            meter: InvocationMeter::default(),
+            budget: Mutex::new(RetryBudget::new(now)),
+            gate: HealthGate::default(),
+            in_flight: AtomicUsize::new(0),
+            setup: ArcSwap::from_pointee(Setup::new(entry, defaults, &[])),
+        }
+    }
+
+    /// What follows from `entry`, derived anew when it is another one than before.
+    pub fn setup(&self, entry: &Arc<Entry>, defaults: &Defaults) -> Arc<Setup> {
+        let setup = self.setup.load_full();
+        if Arc::ptr_eq(&setup.entry, entry) {
+            return setup;
+        }
+        let renewed = Arc::new(Setup::new(entry, defaults, &setup.balancers));
+        self.setup.store(Arc::clone(&renewed));
+        renewed
+    }
+
+    /// Takes a place; none when `limit` of them are taken.
+    pub fn enter(self: &Arc<Self>, limit: usize) -> Option<Place> {
+        if self.in_flight.fetch_add(1, Ordering::AcqRel) >= limit {
+            self.in_flight.fetch_sub(1, Ordering::AcqRel);
+            return None;
+        }
+        Some(Place(Arc::clone(self)))
+    }
+
+    /// Calls under way.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// The budget of retries.
+    pub fn budget(&self) -> MutexGuard<'_, RetryBudget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Setup {
+    fn new(
+        entry: &Arc<Entry>,
+        defaults: &Defaults,
+        before: &[(VersionName, Arc<Mutex<Balancer>>)],
+    ) -> Self {
+        let extension = entry.extension();
+        let balancers = entry.candidates().map(|candidate| {
+            let version = candidate.resolve(extension).version.clone();
+            let kept = before.iter().find(|(name, _)| *name == version);
+            let balancer = kept
+                .map(|(_, balancer)| Arc::clone(balancer))
+                .unwrap_or_default();
+            (version, balancer)
+        });
+        Self {
+            entry: Arc::clone(entry),
+            limits: Limits::of(extension, defaults),
+            balancers: balancers.collect(),
+        }
+    }
+
+    /// The turns of a version's instances.
+    pub fn balancer(&self, version: &VersionName) -> Option<MutexGuard<'_, Balancer>> {
+        let (_, balancer) = self.balancers.iter().find(|(name, _)| name == version)?;
+        Some(balancer.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The running sides of all extensions that were called.
+#[derive(Debug)]
+pub struct Runtimes {
+    map: papaya::HashMap<ExtensionId, Arc<Runtime>, foldhash::fast::RandomState>,
+    defaults: Defaults,
+}
+
+impl Runtimes {
+    /// None yet.
+    pub fn new(defaults: Defaults) -> Self {
+        Self {
+            map: papaya::HashMap::with_hasher(foldhash::fast::RandomState::default()),
+            defaults,
+        }
+    }
+
+    /// What applies where an extension says nothing.
+    pub fn defaults(&self) -> &Defaults {
+        &self.defaults
+    }
+
+    /// The running side of an extension, made at its first call.
+    pub fn of(&self, entry: &Arc<Entry>) -> Arc<Runtime> {
+        let id = &entry.extension().id;
+        let pinned = self.map.pin();
+        if let Some(runtime) = pinned.get(id) {
+            return Arc::clone(runtime);
+        }
+        let make = || Arc::new(Runtime::new(entry, &self.defaults, Instant::now()));
+        Arc::clone(pinned.get_or_insert_with(id.clone(), make))
+    }
+
+    /// What follows from the record of `entry` for its calls.
+    pub fn setup(&self, entry: &Arc<Entry>) -> Arc<Setup> {
+        self.of(entry).setup(entry, &self.defaults)
+    }
+
+    /// The running side of an extension, if it was called.
+    pub fn get(&self, id: &str) -> Option<Arc<Runtime>> {
+        self.map.pin().get(id).cloned()
+    }
+
+    /// Forgets extensions that `exists` denies.
+    pub fn retain(&self, exists: impl Fn(&ExtensionId) -> bool) {
+        self.map.pin().retain(|id, _| exists(id));
+    }
+
+    /// What all callers got.
+    pub fn summary(&self) -> Summary {
+        let mut summary = Summary::default();
+        for runtime in self.map.pin().values() {
+            summary.add(&runtime.meter, runtime.in_flight());
+        }
+        summary
+    }
+
+    /// All running sides, by id.
+    pub fn all(&self) -> Vec<(ExtensionId, Arc<Runtime>)> {
+        let pinned = self.map.pin();
+        let mut all: Vec<_> = pinned
+            .iter()
+            .map(|(id, runtime)| (id.clone(), Arc::clone(runtime)))
+            .collect();
+        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+        all
+    }
+}

@@ -1,0 +1,136 @@
+//! Answers in pieces: relayed as they come, judged at the end.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::answer::{ERROR_CODE, Trail};
+use super::meter::Status;
+use super::plan::Plan;
+use super::record::{Pending, Recorder};
+use super::runtime::Place;
+use crate::domain::outcome::{Ended, Failure, Neutral, Outcome};
+use crate::service::caller::{Call, CallError, Reply};
+use crate::service::error::{RegistryError, Unavailable};
+
+/// Set by an extension on every message of an answer in pieces.
+pub const STREAM: &str = "Beamline-Stream";
+/// Its value on the last, empty message.
+pub const END: &str = "end";
+
+/// A stream of which the first message is here. Dropped before its end, as when the daemon gives
+/// the call up, it says nothing about the extension.
+#[derive(Debug)]
+pub struct Streaming<S> {
+    call: S,
+    first: Option<Reply>,
+    pending: Option<Pending>,
+    plan: Arc<Plan>,
+    recorder: Recorder,
+    /// Who answers.
+    pub trail: Trail,
+    _place: Option<Place>,
+}
+
+/// One message for the router.
+#[derive(Debug)]
+pub enum Piece {
+    /// A chunk, byte for byte.
+    Chunk(Bytes),
+    /// The stream is complete.
+    End,
+    /// It broke off.
+    Broken(RegistryError),
+}
+
+impl<S: Call> Streaming<S> {
+    pub(super) fn new(
+        (call, first): (S, Reply),
+        pending: Pending,
+        trail: Trail,
+        plan: Arc<Plan>,
+        recorder: Recorder,
+        place: Option<Place>,
+    ) -> Self {
+        let (first, pending) = (Some(first), Some(pending));
+        Self {
+            call,
+            first,
+            pending,
+            plan,
+            recorder,
+            trail,
+            _place: place,
+        }
+    }
+
+    /// The next message; after anything but a chunk there is none.
+    pub async fn next(&mut self) -> Piece {
+        let (ends, by_caller) = self.plan.attempt_ends(Instant::now());
+        let reply = match self.first.take() {
+            Some(reply) => Ok(reply),
+            None => self.call.next(ends).await,
+        };
+        match reply {
+            Ok(reply) => self.piece(&reply),
+            Err(error) => self.broken(error, by_caller),
+        }
+    }
+
+    fn piece(&mut self, reply: &Reply) -> Piece {
+        if let Some(code) = reply.headers.get(ERROR_CODE) {
+            let ended = Ended::Reply {
+                error_code: Some(code),
+                body: &reply.payload,
+            };
+            self.finish(ended.classify().0);
+            return Piece::Broken(RegistryError::ExtensionError {
+                id: self.trail.id.to_string(),
+            });
+        }
+        if reply.headers.get(STREAM) == Some(END) {
+            self.finish(Outcome::Success);
+            return Piece::End;
+        }
+        Piece::Chunk(reply.payload.clone())
+    }
+
+    /// A gap as long as the timeout is the extension's failure, unless the caller's deadline came
+    /// first: its first chunk was in time.
+    fn broken(&mut self, error: CallError, by_caller: bool) -> Piece {
+        let id = self.trail.id.to_string();
+        let (outcome, error) = match error {
+            CallError::Timeout if by_caller => (
+                Outcome::Neutral(Neutral::ShortDeadline),
+                RegistryError::DeadlineExceeded { id },
+            ),
+            CallError::Timeout => (
+                Outcome::Failure(Failure::Timeout),
+                RegistryError::ExtensionTimeout { id },
+            ),
+            CallError::Overloaded => (
+                Outcome::Neutral(Neutral::Overloaded),
+                RegistryError::Overloaded,
+            ),
+            _ => {
+                let why = Unavailable::LinkDown;
+                let error = RegistryError::ExtensionUnavailable { id, why };
+                (Outcome::Neutral(Neutral::Disconnected), error)
+            }
+        };
+        self.finish(outcome);
+        Piece::Broken(error)
+    }
+
+    fn finish(&mut self, outcome: Outcome) {
+        if let Some(pending) = self.pending.take() {
+            let took = self.plan.received.elapsed();
+            self.recorder
+                .runtime
+                .meter
+                .record(Status::of(outcome), took);
+            self.recorder.record(&self.plan, pending, outcome);
+        }
+    }
+}

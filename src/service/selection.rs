@@ -1,0 +1,323 @@
+//! Which extension and version serve a request, health considered: section 4, steps 1 to 6.
+//!
+//! Steps 2 to 5 are the entry's own ([`crate::domain::routing`]); this adds what only a running
+//! process knows: circuits and success rates. It decides once, at admission, and what it decides is
+//! not followed further: a fallback's fallback is never asked.
+
+use std::sync::Arc;
+
+use super::circuits::{Circuit, Circuits};
+use super::clock::Clock;
+use super::error::{NotFoundReason, RegistryError};
+use crate::domain::breaker::{CircuitState, Tick};
+use crate::domain::catalog::Catalog;
+use crate::domain::context::Context;
+use crate::domain::entry::{Chosen, Entry, PreparedReply, Refusal};
+use crate::domain::ids::{ExtensionId, VersionName};
+use crate::domain::routing::{Candidate, Resolved, Tier};
+
+/// One call in so many tries a version that the others are led around.
+const TRIAL_SHARE: u32 = 20;
+
+/// Whether and when health leads calls elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub struct HealthRouting {
+    /// Whether it does at all.
+    pub enabled: bool,
+    /// The success rate under which a version gives way, 0 to 1.
+    pub min_success_rate: f64,
+}
+
+/// Why a request is served by what it is served by, or by nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Rules matched.
+    TargetingMatch,
+    /// A rollout's bucket is in.
+    Rollout,
+    /// Neither rules nor a rollout were needed.
+    Default,
+    /// No version takes part.
+    NotTargeted,
+    /// People or the machine disabled it.
+    Disabled,
+    /// What the rules chose ails, and the current version or another extension stands in.
+    Fallback,
+    /// The circuit is open, and nothing stands in.
+    CircuitOpen,
+}
+
+impl Reason {
+    /// The reason as it stands in the document.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TargetingMatch => "targeting_match",
+            Self::Rollout => "rollout",
+            Self::Default => "default",
+            Self::NotTargeted => "not_targeted",
+            Self::Disabled => "disabled",
+            Self::Fallback => "fallback",
+            Self::CircuitOpen => "circuit_open",
+        }
+    }
+}
+
+/// A version of an extension that will serve a request.
+#[derive(Debug, Clone)]
+pub struct Target {
+    entry: Arc<Entry>,
+    candidate: Candidate,
+    reply: PreparedReply,
+    /// The extension that was asked for, where this one stands in for it.
+    pub fallback_from: Option<ExtensionId>,
+    /// Why this one.
+    pub reason: Reason,
+}
+
+impl Target {
+    fn new(entry: &Arc<Entry>, chosen: Chosen<'_>, reason: Reason) -> Self {
+        Self {
+            entry: Arc::clone(entry),
+            candidate: chosen.candidate.clone(),
+            reply: chosen.reply.clone(),
+            fallback_from: None,
+            reason,
+        }
+    }
+
+    /// The extension.
+    pub fn entry(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+
+    /// The fields of the version.
+    pub fn resolved(&self) -> Resolved<'_> {
+        self.candidate.resolve(self.entry.extension())
+    }
+
+    /// Whether it is the extension's current version, whose circuit is the extension's.
+    pub fn is_current(&self) -> bool {
+        self.candidate.is_current()
+    }
+
+    /// The prepared reply to a lookup.
+    pub fn reply(&self) -> &PreparedReply {
+        &self.reply
+    }
+}
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// A version to use whatever rules and health say.
+    pub version: Option<&'a VersionName>,
+    /// What rules and rollouts read, completed by the deployment's defaults.
+    pub context: &'a Context,
+    /// Whether this is a real request, one in so many of which tries what the others are led
+    /// around; an explanation is not.
+    pub real: bool,
+}
+
+/// Chooses targets.
+#[derive(Debug)]
+pub struct Selector {
+    catalog: Arc<Catalog>,
+    environment: Option<Box<str>>,
+    circuits: Arc<Circuits>,
+    routing: HealthRouting,
+    clock: Clock,
+}
+
+impl Selector {
+    /// Chooses from `catalog` by what `circuits` say; `environment` stands in where a context says
+    /// nothing about it.
+    pub fn new(
+        catalog: Arc<Catalog>,
+        environment: Option<String>,
+        circuits: Arc<Circuits>,
+        routing: HealthRouting,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            catalog,
+            environment: environment.map(String::into_boxed_str),
+            circuits,
+            routing,
+            clock,
+        }
+    }
+
+    /// The catalog it chooses from.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// Whether health makes no difference at the moment, to any request.
+    pub fn all_quiet(&self) -> bool {
+        self.circuits.all_quiet()
+    }
+
+    /// Adds what the deployment knows about every request.
+    pub fn complete(&self, context: &mut Context) {
+        if let Some(environment) = &self.environment {
+            context.set_default("environment", environment);
+        }
+    }
+
+    /// The entry of `id`.
+    ///
+    /// # Errors
+    /// A malformed id, an unknown or a quarantined one.
+    pub fn entry(&self, id: &str) -> Result<Arc<Entry>, RegistryError> {
+        self.catalog.get(id).ok_or_else(|| self.absent(id))
+    }
+
+    /// Why there is no entry for `id`.
+    pub fn absent(&self, id: &str) -> RegistryError {
+        if let Err(rule) = ExtensionId::parse(id) {
+            return RegistryError::field("id", rule);
+        }
+        let reason = if self.catalog.quarantine().holds(id) {
+            NotFoundReason::Quarantined
+        } else {
+            NotFoundReason::Unknown
+        };
+        let id = id.to_owned();
+        RegistryError::ExtensionNotFound { id, reason }
+    }
+
+    /// What serves a request for `entry`; fallbacks are looked up with `find`.
+    ///
+    /// # Errors
+    /// Why the entry does not serve. An open circuit is no error: a call finds out when it is
+    /// admitted.
+    pub fn select(
+        &self,
+        entry: &Arc<Entry>,
+        wanted: Wanted<'_>,
+        find: impl Fn(&str) -> Option<Arc<Entry>>,
+    ) -> Result<Target, Refusal> {
+        let named = wanted.version.is_some();
+        let chosen = match wanted.version {
+            Some(version) => entry.choose_version(version),
+            None => entry.choose(wanted.context),
+        };
+        let led = self.routing.enabled && !named;
+        let chosen = match chosen {
+            Ok(chosen) => chosen,
+            Err(Refusal::AutoDisabled) if led && serves_but_for_the_machine(entry, wanted) => {
+                let standby = self.fallback(entry, wanted.context, find);
+                return standby.ok_or(Refusal::AutoDisabled);
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        let reason = reason(chosen.candidate, named);
+        let target = Target::new(entry, chosen, reason);
+        if self.circuits.all_quiet() {
+            return Ok(target);
+        }
+        let now = self.clock.tick();
+        let target = if led {
+            self.led_around(target, wanted, now)
+        } else {
+            target
+        };
+        if !self.refuses(&target, now) {
+            return Ok(target);
+        }
+        let standby = led.then(|| self.fallback(entry, wanted.context, find));
+        Ok(standby.flatten().unwrap_or(Target {
+            reason: Reason::CircuitOpen,
+            ..target
+        }))
+    }
+
+    /// The state of a version's circuit; closed before its first call.
+    pub fn state(&self, id: &ExtensionId, version: &VersionName) -> CircuitState {
+        let circuit = self.circuits.get(id.as_str(), version.as_str());
+        circuit.map_or(CircuitState::Closed, |circuit| {
+            circuit.view(self.clock.tick()).state
+        })
+    }
+
+    /// An ailing version gives way to the current one, where that takes part.
+    fn led_around(&self, target: Target, wanted: Wanted<'_>, now: Tick) -> Target {
+        if target.candidate.is_current() || !self.ails(&target, wanted.real, now) {
+            return target;
+        }
+        let extension = target.entry.extension();
+        let current = target.entry.current().filter(|current| {
+            let candidate = current.candidate;
+            candidate.takes_part(extension, wanted.context)
+        });
+        match current {
+            Some(current) => Target::new(&target.entry, current, Reason::Fallback),
+            None => target,
+        }
+    }
+
+    fn ails(&self, target: &Target, real: bool, now: Tick) -> bool {
+        let Some(circuit) = self.circuit(target) else {
+            return false;
+        };
+        if circuit.refuses(now) {
+            return true;
+        }
+        let rate = circuit.view(now).success_rate;
+        // One call in so many goes on: without it, nobody would notice a recovery.
+        rate.is_some_and(|rate| rate < self.routing.min_success_rate)
+            && !(real && circuit.takes_turn(TRIAL_SHARE))
+    }
+
+    /// The first fallback that is enabled, of the same type, and not open.
+    fn fallback(
+        &self,
+        entry: &Entry,
+        context: &Context,
+        find: impl Fn(&str) -> Option<Arc<Entry>>,
+    ) -> Option<Target> {
+        let extension = entry.extension();
+        let now = self.clock.tick();
+        extension.fallback.iter().find_map(|id| {
+            let standby = find(id.as_str())?;
+            if standby.extension().kind != extension.kind {
+                return None;
+            }
+            let chosen = standby.choose(context).ok()?;
+            let target = Target {
+                fallback_from: Some(extension.id.clone()),
+                ..Target::new(&standby, chosen, Reason::Fallback)
+            };
+            (!self.refuses(&target, now)).then_some(target)
+        })
+    }
+
+    fn refuses(&self, target: &Target, now: Tick) -> bool {
+        self.circuit(target)
+            .is_some_and(|circuit| circuit.refuses(now))
+    }
+
+    fn circuit(&self, target: &Target) -> Option<Arc<Circuit>> {
+        let resolved = target.resolved();
+        let id = resolved.extension.id.as_str();
+        self.circuits.get(id, resolved.version.as_str())
+    }
+}
+
+/// Whether a version would serve, had the machine not taken the extension out of service.
+fn serves_but_for_the_machine(entry: &Entry, wanted: Wanted<'_>) -> bool {
+    let extension = entry.extension();
+    entry
+        .candidates()
+        .any(|candidate| candidate.takes_part(extension, wanted.context))
+}
+
+/// A version that is named is chosen whatever its rules say.
+fn reason(candidate: &Candidate, named: bool) -> Reason {
+    match candidate.tier() {
+        _ if named => Reason::Default,
+        Tier::Targeting => Reason::TargetingMatch,
+        Tier::Rollout => Reason::Rollout,
+        Tier::Default => Reason::Default,
+    }
+}
