@@ -5,6 +5,7 @@
 //! ever answers "unknown" for want of data.
 
 mod essential;
+mod fleet;
 mod invocations;
 mod shared;
 pub mod signals;
@@ -49,19 +50,22 @@ pub enum DaemonError {
 /// Only what no waiting can mend.
 pub async fn serve(settings: Settings, stop: impl Future<Output = ()>) -> Result<(), DaemonError> {
     let mut stop = std::pin::pin!(stop);
-    let (shared, Loose { writer, events }) = Shared::new(&settings);
+    let (shared, Loose { writer, events }) = Shared::new(&settings)?;
     let mut essential = Essential::new();
 
     start_http(&settings, &shared, &mut essential).await?;
     let reload = start_sources(&settings, &shared, writer, &mut essential)?;
     let instance_id = &settings.identity.instance_id;
+    let max_in_flight = settings.limits.max_in_flight;
     let links = nats::connect(
         &settings.nats,
         instance_id,
+        max_in_flight,
         &shared.status,
         &shared.observers,
     )
     .await?;
+    fleet::start(&settings, &shared, links.caller(), &mut essential);
     let layout = shared::layout(&settings);
     essential.adopt("events", links.publish_events(events, layout));
 
@@ -116,7 +120,7 @@ fn start_sources(
     essential: &mut Essential,
 ) -> Result<ReloadHandle, DaemonError> {
     let stopped = essential.stopped();
-    let (reloader, reload) = shared.reloader(settings, writer)?;
+    let (reloader, reload) = shared.reloader(settings, writer);
     essential.spawn("reload", reloader.run(stopped.clone()));
     if let Some(listener) = shared.listener(settings, reload.clone())? {
         essential.spawn("listener", listener.run(stopped.clone()));

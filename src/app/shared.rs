@@ -12,7 +12,9 @@ use crate::adapters::nats::replies::ReplyRules;
 use crate::adapters::nats::server as nats;
 use crate::adapters::nats::subjects::Layout;
 use crate::adapters::nats::verbs::{Administration, Verbs};
-use crate::adapters::postgres::{Listener, Pool, PostgresSource, Reports, SetupError};
+use crate::adapters::postgres::{
+    Listener, Pool, PostgresHealth, PostgresSource, Reports, SetupError,
+};
 use crate::adapters::telemetry::log::LogObserver;
 use crate::adapters::telemetry::metrics::{Metrics, Sources};
 use crate::config::Settings;
@@ -23,6 +25,7 @@ use crate::domain::policy::Policy;
 use crate::domain::source::SourceMode;
 use crate::service::circuits::Circuits;
 use crate::service::clock::Clock;
+use crate::service::fleet::FleetFigures;
 use crate::service::invoke::{Follower, Runtimes, Tools};
 use crate::service::lookup::Lookups;
 use crate::service::observe::Observers;
@@ -47,7 +50,10 @@ pub(super) struct Shared {
     lookups: Arc<Lookups>,
     stats: Arc<Stats>,
     metrics: Arc<Metrics>,
-    tools: Tools,
+    pub(super) tools: Tools,
+    /// What the other sidecars counted, as last read from the database.
+    pub(super) fleet: Arc<FleetFigures>,
+    pool: Option<Arc<Pool>>,
 }
 
 /// What has one owner only, and is waiting for it.
@@ -58,8 +64,14 @@ pub(super) struct Loose {
 
 impl Shared {
     /// Everything that exists before anything runs.
-    pub(super) fn new(settings: &Settings) -> (Self, Loose) {
+    ///
+    /// # Errors
+    /// Database settings that cannot work, such as an unreadable certificate.
+    pub(super) fn new(settings: &Settings) -> Result<(Self, Loose), SetupError> {
         let (catalog, writer) = Catalog::new();
+        let instance_id = settings.identity.instance_id.clone();
+        let pool = uses_database(settings).map(|database| Pool::new(database, &instance_id));
+        let pool = pool.transpose()?.map(Arc::new);
         let status = Arc::new(Status::new(mode(settings), settings.source.sync_interval));
         let environment = settings.identity.environment.clone();
         let circuits = Arc::new(Circuits::default());
@@ -72,7 +84,6 @@ impl Shared {
             clock,
         ));
         let lookups = Arc::new(Lookups::new(Arc::clone(&selector)));
-        let instance_id = settings.identity.instance_id.clone();
         let boot = Alphanumeric.sample_string(&mut rand::rng(), BOOT_ID);
         let (event_observer, events) = events::channel(Envelopes::new(&instance_id, boot));
         let metrics = Arc::new(Metrics::new(Sources {
@@ -108,8 +119,10 @@ impl Shared {
             stats: Arc::new(stats),
             metrics,
             tools,
+            fleet: Arc::default(),
+            pool,
         };
-        (shared, Loose { writer, events })
+        Ok((shared, Loose { writer, events }))
     }
 
     /// The owner of the catalog's writer, and the way to reach it.
@@ -117,21 +130,13 @@ impl Shared {
         &self,
         settings: &Settings,
         writer: CatalogWriter,
-    ) -> Result<(Reloader<PostgresSource, FixturesSource>, ReloadHandle), SetupError> {
+    ) -> (Reloader<PostgresSource, FixturesSource>, ReloadHandle) {
         let policy = policy(settings);
-        let database = match uses_database(settings) {
-            None => None,
-            Some(database) => {
-                let pool = Pool::new(database, &settings.identity.instance_id)?;
-                Some(PostgresSource::new(
-                    Arc::new(pool),
-                    Arc::new(policy.clone()),
-                ))
-            }
-        };
+        let pool = self.pool.clone();
+        let database = pool.map(|pool| PostgresSource::new(pool, Arc::new(policy.clone())));
         let folder = settings.source.fixtures_dir.clone();
         let follower = Follower::new(self.tools.clone());
-        Ok(Reloader::new(Parts {
+        Reloader::new(Parts {
             writer,
             prepare: Arc::new(documents::lookup::prepare),
             database,
@@ -141,7 +146,14 @@ impl Shared {
             observers: self.observers.clone(),
             applied: Box::new(move || follower.follow()),
             sync_interval: settings.source.sync_interval,
-        }))
+        })
+    }
+
+    /// What the fleet shares through the database, where there is one.
+    pub(super) fn store(&self, settings: &Settings) -> Option<Arc<PostgresHealth>> {
+        let pool = self.pool.clone()?;
+        let instance_id = &settings.identity.instance_id;
+        Some(Arc::new(PostgresHealth::new(pool, instance_id)))
     }
 
     /// The ear for changes in the database, where there is one.

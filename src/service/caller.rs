@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::future::Future;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -30,6 +31,28 @@ pub trait Caller: Send + Sync + 'static {
 
     /// The most bytes that headers and payload of a call may have together.
     fn max_payload(&self) -> usize;
+}
+
+impl<C: Caller> Caller for Arc<C> {
+    type Call = C::Call;
+
+    fn call(
+        &self,
+        subject: &Subject,
+        headers: Headers,
+        payload: Bytes,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Self::Call, CallError>> + Send {
+        C::call(self, subject, headers, payload, deadline)
+    }
+
+    fn is_connected(&self) -> bool {
+        C::is_connected(self)
+    }
+
+    fn max_payload(&self) -> usize {
+        C::max_payload(self)
+    }
 }
 
 /// A call under way; dropping it forgets it, and replies that still come are ignored.

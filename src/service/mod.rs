@@ -17,6 +17,7 @@ pub mod selection;
 pub mod lookup;
 pub mod read;
 pub mod invoke;
+pub mod fleet;
 pub mod stats;
 
 #[cfg(test)]

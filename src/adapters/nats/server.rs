@@ -75,6 +75,7 @@ pub struct Links {
     lookup: Lane,
     control: Lane,
     invoke: Lane,
+    mux: Arc<Mux>,
 }
 
 /// A NATS side that serves.
@@ -87,10 +88,14 @@ pub struct Server {
     loops: JoinSet<&'static str>,
 }
 
+/// Calls of our own that need a place beside those of routers.
+const PROBES: u32 = 16;
+
 /// Opens all connections; returns before a server has answered.
 pub async fn connect(
     settings: &NatsSettings,
     instance_id: &str,
+    max_in_flight: usize,
     status: &Arc<Status>,
     observers: &Observers,
 ) -> Result<Links, LaneError> {
@@ -105,14 +110,22 @@ pub async fn connect(
         )
     };
     let (lookup, control, invoke) = tokio::try_join!(lane(LOOKUPS), lane(CONTROL), lane(INVOKE))?;
+    let pending = u32::try_from(max_in_flight).unwrap_or(u32::MAX);
+    let mux = Mux::start(&invoke, pending.saturating_add(PROBES)).await?;
     Ok(Links {
         lookup,
         control,
         invoke,
+        mux: Arc::new(mux),
     })
 }
 
 impl Links {
+    /// What calls extensions.
+    pub fn caller(&self) -> Arc<Mux> {
+        Arc::clone(&self.mux)
+    }
+
     /// Publishes events on the control connection.
     pub fn publish_events(&self, events: EventQueue, layout: Layout) -> JoinHandle<()> {
         self.control
@@ -144,10 +157,8 @@ impl Links {
 
         let subscriptions = parts.layout.subscriptions(Verb::Invoke);
         let intake = Subscribed::new(&self.invoke, subscriptions, drain.clone()).await?;
-        let pending = u32::try_from(parts.max_in_flight).unwrap_or(u32::MAX);
-        let mux = Mux::start(&self.invoke, pending).await?;
         let invocations = InvokeServer {
-            invoker: Invoker::new(parts.tools, mux),
+            invoker: Invoker::new(parts.tools, Arc::clone(&self.mux)),
             reads: parts.reads,
             responder: responder(&self.invoke),
             endpoints: Arc::clone(&endpoints),

@@ -34,7 +34,7 @@ use crate::service::read::Reads;
 #[derive(Debug)]
 pub struct InvokeServer {
     /// The use case.
-    pub invoker: Invoker<Mux>,
+    pub invoker: Invoker<Arc<Mux>>,
     /// Explains what a call would do.
     pub reads: Arc<Reads>,
     /// Where answers go.
@@ -128,7 +128,7 @@ impl InvokeServer {
         &self,
         reply: Subject,
         received: Instant,
-        mut stream: Box<Streaming<<Mux as Caller>::Call>>,
+        mut stream: Box<Streaming<<Arc<Mux> as Caller>::Call>>,
     ) {
         let mut trail = Some(stream.trail.clone());
         for sequence in 1u64.. {
@@ -178,5 +178,5 @@ struct Request {
 /// What there is to answer with.
 enum Answer {
     Whole(HeaderMap, Bytes),
-    Stream(Box<Streaming<<Mux as Caller>::Call>>),
+    Stream(Box<Streaming<<Arc<Mux> as Caller>::Call>>),
 }
