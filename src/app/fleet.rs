@@ -6,6 +6,7 @@ use super::essential::Essential;
 use super::shared::Shared;
 use crate::adapters::nats::mux::Mux;
 use crate::config::Settings;
+use crate::service::health::tell_summaries;
 
 /// Starts the tasks.
 pub(super) fn start(
@@ -14,5 +15,15 @@ pub(super) fn start(
     caller: Arc<Mux>,
     essential: &mut Essential,
 ) {
-    let _ = (settings, shared, caller, essential);
+    essential.spawn(
+        "health summary",
+        tell_summaries(
+            Arc::clone(&shared.health),
+            shared.progress.clone(),
+            settings.health.summary_interval,
+            shared.observers.clone(),
+            essential.stopped(),
+        ),
+    );
+    let _ = caller;
 }

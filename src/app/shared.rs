@@ -8,6 +8,7 @@ use super::invocations;
 use crate::adapters::fixtures::FixturesSource;
 use crate::adapters::http;
 use crate::adapters::nats::events::{self, EventQueue};
+use crate::adapters::nats::health::HealthVerbs;
 use crate::adapters::nats::replies::ReplyRules;
 use crate::adapters::nats::server as nats;
 use crate::adapters::nats::subjects::Layout;
@@ -16,7 +17,7 @@ use crate::adapters::postgres::{
     Listener, Pool, PostgresHealth, PostgresSource, Reports, SetupError,
 };
 use crate::adapters::telemetry::log::LogObserver;
-use crate::adapters::telemetry::metrics::{Metrics, Sources};
+use crate::adapters::telemetry::metrics::{ExtensionSources, Metrics, Sources};
 use crate::config::Settings;
 use crate::documents;
 use crate::documents::event::Envelopes;
@@ -26,6 +27,7 @@ use crate::domain::source::SourceMode;
 use crate::service::circuits::Circuits;
 use crate::service::clock::Clock;
 use crate::service::fleet::FleetFigures;
+use crate::service::health::Health;
 use crate::service::invoke::{Follower, Runtimes, Tools};
 use crate::service::lookup::Lookups;
 use crate::service::observe::Observers;
@@ -53,6 +55,8 @@ pub(super) struct Shared {
     pub(super) tools: Tools,
     /// What the other sidecars counted, as last read from the database.
     pub(super) fleet: Arc<FleetFigures>,
+    /// How extensions are doing, by this sidecar and the fleet.
+    pub(super) health: Arc<Health>,
     pool: Option<Arc<Pool>>,
 }
 
@@ -75,6 +79,7 @@ impl Shared {
         let status = Arc::new(Status::new(mode(settings), settings.source.sync_interval));
         let environment = settings.identity.environment.clone();
         let circuits = Arc::new(Circuits::default());
+        let runtimes = Arc::new(Runtimes::new(invocations::defaults(settings)));
         let clock = Clock::default();
         let selector = Arc::new(Selector::new(
             Arc::clone(&catalog),
@@ -86,11 +91,18 @@ impl Shared {
         let lookups = Arc::new(Lookups::new(Arc::clone(&selector)));
         let boot = Alphanumeric.sample_string(&mut rand::rng(), BOOT_ID);
         let (event_observer, events) = events::channel(Envelopes::new(&instance_id, boot));
-        let metrics = Arc::new(Metrics::new(Sources {
+        let sources = Sources {
             catalog: Arc::clone(&catalog),
             status: Arc::clone(&status),
             lookups: Arc::clone(&lookups),
-        }));
+        };
+        let extensions = ExtensionSources {
+            catalog: Arc::clone(&catalog),
+            runtimes: Arc::clone(&runtimes),
+            circuits: Arc::clone(&circuits),
+            clock,
+        };
+        let metrics = Arc::new(Metrics::new(sources, extensions));
         let observers = Observers::new(vec![
             Box::new(LogObserver::default()),
             Box::new(metrics.observer()),
@@ -100,16 +112,19 @@ impl Shared {
             Arc::clone(&catalog),
             Arc::clone(&status),
             Arc::clone(&lookups),
+            Arc::clone(&runtimes),
             instance_id,
         );
         let tools = Tools {
             selector,
-            runtimes: Arc::new(Runtimes::new(invocations::defaults(settings))),
+            runtimes,
             circuits,
             clock,
             observers: observers.clone(),
         };
+        let fleet = Arc::<FleetFigures>::default();
         let shared = Self {
+            health: Arc::new(Health::new(tools.clone(), Arc::clone(&fleet))),
             catalog,
             status,
             progress: Progress::default(),
@@ -119,7 +134,7 @@ impl Shared {
             stats: Arc::new(stats),
             metrics,
             tools,
-            fleet: Arc::default(),
+            fleet,
             pool,
         };
         Ok((shared, Loose { writer, events }))
@@ -194,6 +209,11 @@ impl Shared {
             lookups: Arc::clone(&self.lookups),
             verbs: Arc::new(Verbs {
                 reads: Arc::clone(&reads),
+                health: HealthVerbs {
+                    health: Arc::clone(&self.health),
+                    tools: self.tools.clone(),
+                    progress: self.progress.clone(),
+                },
                 stats: Arc::clone(&self.stats),
                 reload,
                 progress: self.progress.clone(),

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::health::SummaryBody;
 use super::{time, to_bytes};
 use crate::domain::catalog::ActiveSource;
 use crate::service::observe::Observation;
@@ -97,6 +98,9 @@ impl Envelopes {
                     duration_ms: super::stats::milliseconds(*duration),
                 },
             )),
+            Observation::HealthSummary(summary) => {
+                Some(self.wrap("health_summary", SummaryBody::of(summary)))
+            }
             Observation::SourceChanged { from, to } => Some(self.source_changed(*from, *to)),
             _ => None,
         }

@@ -11,6 +11,7 @@ use crate::domain::breaker::Transition;
 use crate::domain::catalog::{ActiveSource, Counts};
 use crate::domain::health::Crossing;
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::service::health::Summary;
 use crate::service::source::SourceError;
 
 /// Why data was read.
@@ -167,6 +168,8 @@ pub enum Observation {
         /// The minimum.
         min_success_rate: f64,
     },
+    /// How all extensions are doing, told every so often.
+    HealthSummary(Summary),
     /// A request was turned away because too many ran at once.
     Overloaded,
     /// A request cannot be answered; logged once per cause.

@@ -16,6 +16,7 @@ pub mod replies;
 pub mod endpoints;
 pub mod waiting;
 pub mod lookups;
+pub mod health;
 pub mod verbs;
 pub mod control;
 pub mod invoke;

@@ -21,11 +21,17 @@ pub enum Verb {
     Ping,
     /// Call an extension.
     Invoke,
+    /// A router tells what a call of its own came to.
+    Report,
+    /// How one extension, or all of them, are doing.
+    Health,
+    /// The circuits of this sidecar.
+    Circuits,
 }
 
 impl Verb {
     /// All verbs.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Lookup,
         Self::LookupByType,
         Self::List,
@@ -35,6 +41,9 @@ impl Verb {
         Self::Reload,
         Self::Ping,
         Self::Invoke,
+        Self::Report,
+        Self::Health,
+        Self::Circuits,
     ];
 
     /// The token in subjects.
@@ -49,6 +58,9 @@ impl Verb {
             Self::Reload => "reload",
             Self::Ping => "ping",
             Self::Invoke => "invoke",
+            Self::Report => "report",
+            Self::Health => "health",
+            Self::Circuits => "circuits",
         }
     }
 
@@ -56,13 +68,16 @@ impl Verb {
     pub const fn takes_id(self) -> bool {
         matches!(
             self,
-            Self::Lookup | Self::Get | Self::Explain | Self::Invoke
+            Self::Lookup | Self::Get | Self::Explain | Self::Invoke | Self::Health
         )
     }
 
     /// Whether every sidecar answers when all are asked.
     pub const fn answers_all(self) -> bool {
-        matches!(self, Self::Stats | Self::Reload | Self::Ping)
+        matches!(
+            self,
+            Self::Stats | Self::Reload | Self::Ping | Self::Health | Self::Circuits
+        )
     }
 
     /// Whether it is too frequent, or too long, to share a loop with others.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_nats::Message;
 
+use super::health::HealthVerbs;
 use super::payload::{IdArguments, ListArguments, ReadArguments, ReloadArguments, optional_object};
 use super::replies::Answer;
 use super::subjects::Route;
@@ -32,6 +33,8 @@ pub struct Administration {
 pub struct Verbs {
     /// Records, listings, explanations.
     pub reads: Arc<Reads>,
+    /// How extensions are doing.
+    pub health: HealthVerbs,
     /// This sidecar's figures.
     pub stats: Arc<Stats>,
     /// The reload path.
@@ -62,6 +65,9 @@ impl Verbs {
             Verb::Stats => self.stats(message).await,
             Verb::Reload => self.reload(message).await,
             Verb::Ping => self.ping(message),
+            Verb::Health => self.health.health(route, message, max_bytes).await,
+            Verb::Circuits => self.health.circuits(message, max_bytes).await,
+            Verb::Report => self.health.report(message),
             // These have loops of their own; no subscription leads here.
             Verb::Lookup | Verb::Invoke => Err(RegistryError::Internal),
         }

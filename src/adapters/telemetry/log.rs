@@ -13,6 +13,7 @@ use super::repeats::Repeats;
 use crate::domain::breaker::{CircuitState, Transition};
 use crate::domain::health::Crossing;
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::service::health::Summary;
 use crate::service::observe::{ListenerState, Observation, Observer};
 use crate::service::status::millis;
 
@@ -172,6 +173,16 @@ impl Observer for LogObserver {
                     info!(extension_id = %id, success_rate, min_success_rate, "health recovered");
                 }
             },
+            Observation::HealthSummary(summary) => {
+                let Summary {
+                    total,
+                    healthy,
+                    unhealthy,
+                    half_open,
+                    ..
+                } = summary;
+                debug!(total, healthy, unhealthy, half_open, "health summary");
+            }
             Observation::Overloaded => {
                 if let Some(repeated) = self.overload.say((), Instant::now()) {
                     warn!(repeated, "a request was turned away: too many at once");

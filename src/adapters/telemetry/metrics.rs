@@ -1,8 +1,8 @@
 //! The metrics, in the OpenMetrics text format.
 //!
 //! Rare events are counted as they are observed; everything else is read from where it lives when
-//! somebody scrapes ([`Sources`]). Counters get their `_total`, and `build` its `_info`, from the
-//! encoder. A labelled series begins with its first count.
+//! somebody scrapes ([`Sources`], [`ExtensionSources`]). Counters get their `_total`, and `build` its
+//! `_info`, from the encoder. A labelled series begins with its first count.
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 use tracing::error;
 
 pub use super::collector::Sources;
+pub use super::extensions::ExtensionSources;
 use crate::service::observe::{DropReason, Observation, Observer};
 
 /// Everything that can be scraped.
@@ -39,10 +40,11 @@ struct Dropped {
 
 impl Metrics {
     /// The metrics of one process.
-    pub fn new(sources: Sources) -> Self {
+    pub fn new(sources: Sources, extensions: ExtensionSources) -> Self {
         let mut registry = Registry::default();
         let observer = MetricsObserver::new(&mut registry);
         registry.register_collector(Box::new(sources));
+        registry.register_collector(Box::new(extensions));
         let build = Info::new([
             ("version", env!("CARGO_PKG_VERSION")),
             ("os", std::env::consts::OS),
@@ -132,6 +134,7 @@ impl Observer for MetricsObserver {
             | Observation::SourceChanged { .. }
             | Observation::Circuit { .. }
             | Observation::Health { .. }
+            | Observation::HealthSummary(_)
             | Observation::DigestDiffers { .. }
             | Observation::DatabaseUp(_)
             | Observation::Listener { .. }

@@ -15,7 +15,7 @@ use papaya::Equivalent;
 use crate::domain::breaker::{Settings, Tick, Transition, View};
 use crate::domain::ids::{ExtensionId, VersionName};
 
-pub use circuit::{CallPermit, Circuit, Lock};
+pub use circuit::{CallPermit, Circuit, Lock, Totals};
 
 /// All circuits. Finding one takes no lock; there are as many as versions that were called.
 #[derive(Debug, Default)]
