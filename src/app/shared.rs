@@ -23,9 +23,10 @@ use crate::documents::event::Envelopes;
 use crate::domain::catalog::{Catalog, CatalogWriter};
 use crate::domain::policy::Policy;
 use crate::domain::source::SourceMode;
+use crate::service::circuit_control::CircuitControl;
 use crate::service::circuits::Circuits;
 use crate::service::clock::Clock;
-use crate::service::fleet::FleetFigures;
+use crate::service::fleet::{self, FleetFigures, OverrideHandle, OverrideQueue, Signal};
 use crate::service::invoke::{Follower, Runtimes, Tools};
 use crate::service::lookup::Lookups;
 use crate::service::observe::Observers;
@@ -53,6 +54,9 @@ pub(super) struct Shared {
     pub(super) tools: Tools,
     /// What the other sidecars counted, as last read from the database.
     pub(super) fleet: Arc<FleetFigures>,
+    /// Is given when the catalog or an override changed.
+    pub(super) changed: Signal,
+    overrides: OverrideHandle,
     pool: Option<Arc<Pool>>,
 }
 
@@ -60,6 +64,7 @@ pub(super) struct Shared {
 pub(super) struct Loose {
     pub(super) writer: CatalogWriter,
     pub(super) events: EventQueue,
+    pub(super) overrides: OverrideQueue,
 }
 
 impl Shared {
@@ -109,6 +114,7 @@ impl Shared {
             clock,
             observers: observers.clone(),
         };
+        let (overrides, queue) = fleet::orders();
         let shared = Self {
             catalog,
             status,
@@ -120,9 +126,16 @@ impl Shared {
             metrics,
             tools,
             fleet: Arc::default(),
+            changed: Signal::default(),
+            overrides,
             pool,
         };
-        Ok((shared, Loose { writer, events }))
+        let loose = Loose {
+            writer,
+            events,
+            overrides: queue,
+        };
+        Ok((shared, loose))
     }
 
     /// The owner of the catalog's writer, and the way to reach it.
@@ -135,7 +148,7 @@ impl Shared {
         let pool = self.pool.clone();
         let database = pool.map(|pool| PostgresSource::new(pool, Arc::new(policy.clone())));
         let folder = settings.source.fixtures_dir.clone();
-        let follower = Follower::new(self.tools.clone());
+        let (follower, changed) = (Follower::new(self.tools.clone()), self.changed.clone());
         Reloader::new(Parts {
             writer,
             prepare: Arc::new(documents::lookup::prepare),
@@ -144,7 +157,10 @@ impl Shared {
             status: Arc::clone(&self.status),
             progress: self.progress.clone(),
             observers: self.observers.clone(),
-            applied: Box::new(move || follower.follow()),
+            applied: Box::new(move || {
+                follower.follow();
+                changed.give();
+            }),
             sync_interval: settings.source.sync_interval,
         })
     }
@@ -168,6 +184,7 @@ impl Shared {
         let (status, observers) = (Arc::clone(&self.status), self.observers.clone());
         let reports = Reports {
             reload,
+            overrides: self.changed.clone(),
             status,
             observers,
         };
@@ -188,6 +205,7 @@ impl Shared {
     pub(super) fn nats_parts(&self, settings: &Settings, reload: ReloadHandle) -> nats::Parts {
         let reads = Arc::new(Reads::new(Arc::clone(&self.tools.selector)));
         let prefixes = settings.subjects.reply_prefixes.clone();
+        let fleet = uses_database(settings).map(|_| &self.overrides);
         nats::Parts {
             layout: layout(settings),
             reply_rules: Arc::new(ReplyRules::new(prefixes, self.observers.clone())),
@@ -195,6 +213,8 @@ impl Shared {
             verbs: Arc::new(Verbs {
                 reads: Arc::clone(&reads),
                 stats: Arc::clone(&self.stats),
+                circuits: CircuitControl::new(self.tools.clone(), fleet.cloned()),
+                clock: self.tools.clock,
                 reload,
                 progress: self.progress.clone(),
                 administration: Administration {

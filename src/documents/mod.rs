@@ -3,6 +3,7 @@
 //! Domain types do not serialize themselves: each document is one wire type here, filled by one
 //! function that names every field.
 
+pub mod circuit;
 pub mod dry_run;
 pub mod error;
 pub mod event;

@@ -11,6 +11,7 @@ use crate::domain::breaker::Transition;
 use crate::domain::catalog::{ActiveSource, Counts};
 use crate::domain::health::Crossing;
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::service::health_store::StoreError;
 use crate::service::source::SourceError;
 
 /// Why data was read.
@@ -166,6 +167,11 @@ pub enum Observation {
         success_rate: f64,
         /// The minimum.
         min_success_rate: f64,
+    },
+    /// Health could not be exchanged with the database; the next exchange makes up for it.
+    FlushFailed {
+        /// What went wrong.
+        error: StoreError,
     },
     /// A request was turned away because too many ran at once.
     Overloaded,

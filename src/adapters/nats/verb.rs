@@ -21,11 +21,13 @@ pub enum Verb {
     Ping,
     /// Call an extension.
     Invoke,
+    /// Force a circuit, or let it go.
+    Circuit,
 }
 
 impl Verb {
     /// All verbs.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Lookup,
         Self::LookupByType,
         Self::List,
@@ -35,6 +37,7 @@ impl Verb {
         Self::Reload,
         Self::Ping,
         Self::Invoke,
+        Self::Circuit,
     ];
 
     /// The token in subjects.
@@ -49,6 +52,7 @@ impl Verb {
             Self::Reload => "reload",
             Self::Ping => "ping",
             Self::Invoke => "invoke",
+            Self::Circuit => "circuit",
         }
     }
 
@@ -72,6 +76,6 @@ impl Verb {
 
     /// Whether it changes something, so that administration must be allowed.
     pub const fn mutates(self) -> bool {
-        matches!(self, Self::Reload)
+        matches!(self, Self::Reload | Self::Circuit)
     }
 }

@@ -72,6 +72,7 @@ pub struct LogObserver {
     failures: Repeats<String>,
     notices: Repeats<(&'static str, String)>,
     slow: Repeats<&'static str>,
+    flushes: Repeats<()>,
     overload: Repeats<()>,
     drops: Repeats<(&'static str, Option<String>)>,
 }
@@ -172,6 +173,11 @@ impl Observer for LogObserver {
                     info!(extension_id = %id, success_rate, min_success_rate, "health recovered");
                 }
             },
+            Observation::FlushFailed { error } => {
+                if let Some(repeated) = self.flushes.say((), Instant::now()) {
+                    warn!(repeated, %error, "health not exchanged; it is kept for the next time");
+                }
+            }
             Observation::Overloaded => {
                 if let Some(repeated) = self.overload.say((), Instant::now()) {
                     warn!(repeated, "a request was turned away: too many at once");
