@@ -30,7 +30,9 @@ const TIDY: Duration = Duration::from_secs(60);
 const TIDIES_PER_FULL_READ: u32 = 10;
 /// A flush is dated by its beginning and read after its commit, which may be so much later.
 const COMMIT_DELAY: Duration = Duration::from_secs(30);
-/// Between attempts to end, and the shortest time between attempts to begin.
+/// Attempts in one turn at what somebody else had locked, mostly another sidecar's flush.
+const MORE_FLUSHES: u32 = 3;
+/// Between flushes that follow each other, and the shortest time between attempts to begin.
 const RETRY: Duration = Duration::from_millis(200);
 /// The longest time between attempts to begin, before jitter.
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
@@ -111,7 +113,12 @@ impl<S: HealthReports> Keeper<S> {
     }
 
     async fn turn(&mut self) -> Result<(), StoreError> {
-        self.flush().await?;
+        for _ in 0..MORE_FLUSHES {
+            if self.flush().await? == Progress::Complete {
+                break;
+            }
+            sleep(jittered(RETRY.min(self.interval))).await;
+        }
         self.read_others().await?;
         if self.tidied.elapsed() >= TIDY {
             self.store.tidy().await?;
