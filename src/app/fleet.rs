@@ -7,14 +7,16 @@ use super::shared::Shared;
 use crate::adapters::nats::mux::Mux;
 use crate::config::Settings;
 use crate::service::health::tell_summaries;
+use crate::service::fleet::{Keeper, OverrideKeeper, OverrideQueue, Restored, keep_calm};
 
-/// Starts the tasks.
+/// Starts the tasks. The answer tells when the circuits are as the fleet left them.
 pub(super) fn start(
     settings: &Settings,
     shared: &Shared,
     caller: Arc<Mux>,
+    overrides: OverrideQueue,
     essential: &mut Essential,
-) {
+) -> Restored {
     essential.spawn(
         "health summary",
         tell_summaries(
@@ -26,4 +28,32 @@ pub(super) fn start(
         ),
     );
     let _ = caller;
+    let stopped = essential.stopped();
+    let interval = settings.health.flush_interval;
+    let calm = keep_calm(shared.tools.clone(), interval, stopped.clone());
+    essential.spawn("calm", calm);
+    let Some(store) = shared.store(settings) else {
+        return Restored::missing(0);
+    };
+    let restored = Restored::missing(2);
+    let keeper = Keeper::new(
+        Arc::clone(&store),
+        shared.tools.clone(),
+        Arc::clone(&shared.fleet),
+        interval,
+    );
+    let signs = shared.changed.signs();
+    essential.spawn(
+        "health",
+        keeper.run(signs, restored.clone(), stopped.clone()),
+    );
+    let keeper = OverrideKeeper::new(
+        store,
+        shared.tools.clone(),
+        overrides,
+        settings.source.sync_interval,
+    );
+    let signs = shared.changed.signs();
+    essential.spawn("overrides", keeper.run(signs, restored.clone(), stopped));
+    restored
 }

@@ -24,9 +24,10 @@ use crate::documents::event::Envelopes;
 use crate::domain::catalog::{Catalog, CatalogWriter};
 use crate::domain::policy::Policy;
 use crate::domain::source::SourceMode;
+use crate::service::circuit_control::CircuitControl;
 use crate::service::circuits::Circuits;
 use crate::service::clock::Clock;
-use crate::service::fleet::FleetFigures;
+use crate::service::fleet::{self, FleetFigures, OverrideHandle, OverrideQueue, Signal};
 use crate::service::health::Health;
 use crate::service::invoke::{Follower, Runtimes, Tools};
 use crate::service::lookup::Lookups;
@@ -57,6 +58,9 @@ pub(super) struct Shared {
     pub(super) fleet: Arc<FleetFigures>,
     /// How extensions are doing, by this sidecar and the fleet.
     pub(super) health: Arc<Health>,
+    /// Is given when the catalog or an override changed.
+    pub(super) changed: Signal,
+    overrides: OverrideHandle,
     pool: Option<Arc<Pool>>,
 }
 
@@ -64,6 +68,7 @@ pub(super) struct Shared {
 pub(super) struct Loose {
     pub(super) writer: CatalogWriter,
     pub(super) events: EventQueue,
+    pub(super) overrides: OverrideQueue,
 }
 
 impl Shared {
@@ -123,6 +128,7 @@ impl Shared {
             observers: observers.clone(),
         };
         let fleet = Arc::<FleetFigures>::default();
+        let (overrides, queue) = fleet::orders();
         let shared = Self {
             health: Arc::new(Health::new(tools.clone(), Arc::clone(&fleet))),
             catalog,
@@ -135,9 +141,16 @@ impl Shared {
             metrics,
             tools,
             fleet,
+            changed: Signal::default(),
+            overrides,
             pool,
         };
-        Ok((shared, Loose { writer, events }))
+        let loose = Loose {
+            writer,
+            events,
+            overrides: queue,
+        };
+        Ok((shared, loose))
     }
 
     /// The owner of the catalog's writer, and the way to reach it.
@@ -150,7 +163,7 @@ impl Shared {
         let pool = self.pool.clone();
         let database = pool.map(|pool| PostgresSource::new(pool, Arc::new(policy.clone())));
         let folder = settings.source.fixtures_dir.clone();
-        let follower = Follower::new(self.tools.clone());
+        let (follower, changed) = (Follower::new(self.tools.clone()), self.changed.clone());
         Reloader::new(Parts {
             writer,
             prepare: Arc::new(documents::lookup::prepare),
@@ -159,7 +172,10 @@ impl Shared {
             status: Arc::clone(&self.status),
             progress: self.progress.clone(),
             observers: self.observers.clone(),
-            applied: Box::new(move || follower.follow()),
+            applied: Box::new(move || {
+                follower.follow();
+                changed.give();
+            }),
             sync_interval: settings.source.sync_interval,
         })
     }
@@ -183,6 +199,7 @@ impl Shared {
         let (status, observers) = (Arc::clone(&self.status), self.observers.clone());
         let reports = Reports {
             reload,
+            overrides: self.changed.clone(),
             status,
             observers,
         };
@@ -203,6 +220,7 @@ impl Shared {
     pub(super) fn nats_parts(&self, settings: &Settings, reload: ReloadHandle) -> nats::Parts {
         let reads = Arc::new(Reads::new(Arc::clone(&self.tools.selector)));
         let prefixes = settings.subjects.reply_prefixes.clone();
+        let fleet = uses_database(settings).map(|_| &self.overrides);
         nats::Parts {
             layout: layout(settings),
             reply_rules: Arc::new(ReplyRules::new(prefixes, self.observers.clone())),
@@ -215,6 +233,8 @@ impl Shared {
                     progress: self.progress.clone(),
                 },
                 stats: Arc::clone(&self.stats),
+                circuits: CircuitControl::new(self.tools.clone(), fleet.cloned()),
+                clock: self.tools.clock,
                 reload,
                 progress: self.progress.clone(),
                 administration: Administration {

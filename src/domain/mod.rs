@@ -4,6 +4,7 @@
 //! goes to and comes from one.
 
 pub mod ids;
+pub mod actor;
 pub mod subject;
 pub mod json;
 pub mod extension;

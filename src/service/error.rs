@@ -134,6 +134,12 @@ pub enum RegistryError {
     /// The database is needed and away; the message says what was tried.
     #[error("{0}")]
     DatabaseUnavailable(String),
+    /// Somebody else's lock in the database was in the way for too long; nothing was done.
+    #[error("{0}")]
+    DatabaseLocked(String),
+    /// The database broke off before it said whether it did what was asked.
+    #[error("{0}")]
+    OutcomeUnknown(String),
     /// A file source could not be read at all.
     #[error("{0}")]
     FixturesUnavailable(String),
@@ -177,7 +183,9 @@ impl RegistryError {
             Self::ExtensionUnavailable { .. } => "extension_unavailable",
             Self::ExtensionTimeout { .. } => "extension_timeout",
             Self::DeadlineExceeded { .. } => "deadline_exceeded",
-            Self::DatabaseUnavailable(_) => "database_unavailable",
+            Self::DatabaseUnavailable(_) | Self::DatabaseLocked(_) | Self::OutcomeUnknown(_) => {
+                "database_unavailable"
+            }
             Self::Overloaded => "overloaded",
             Self::ShuttingDown => "shutting_down",
         }
@@ -194,6 +202,8 @@ impl RegistryError {
             Self::Internal | Self::FixturesUnavailable(_) => 500,
             Self::ExtensionError { .. } => 502,
             Self::DatabaseUnavailable(_)
+            | Self::DatabaseLocked(_)
+            | Self::OutcomeUnknown(_)
             | Self::ExtensionUnavailable { .. }
             | Self::Overloaded
             | Self::ShuttingDown => 503,
@@ -215,7 +225,9 @@ impl RegistryError {
             Self::ExtensionUnavailable { .. } => "extension unavailable",
             Self::ExtensionTimeout { .. } => "extension timeout",
             Self::DeadlineExceeded { .. } => "deadline exceeded",
-            Self::DatabaseUnavailable(_) => "database unavailable",
+            Self::DatabaseUnavailable(_) | Self::DatabaseLocked(_) | Self::OutcomeUnknown(_) => {
+                "database unavailable"
+            }
             Self::Overloaded => "overloaded",
             Self::ShuttingDown => "shutting down",
         }
@@ -251,6 +263,8 @@ impl RegistryError {
                 }
                 details
             }
+            Self::DatabaseLocked(_) => vec![("reason", text("locked"))],
+            Self::OutcomeUnknown(_) => vec![("outcome", text("unknown"))],
             _ => Vec::new(),
         }
     }
@@ -331,6 +345,18 @@ mod tests {
                 "database_unavailable",
                 503,
                 vec![],
+            ),
+            (
+                E::DatabaseLocked("?".into()),
+                "database_unavailable",
+                503,
+                vec![("reason", text("locked"))],
+            ),
+            (
+                E::OutcomeUnknown("?".into()),
+                "database_unavailable",
+                503,
+                vec![("outcome", text("unknown"))],
             ),
             (E::Overloaded, "overloaded", 503, vec![]),
             (E::ShuttingDown, "shutting_down", 503, vec![]),

@@ -19,6 +19,7 @@ pub mod read;
 pub mod invoke;
 pub mod fleet;
 pub mod health;
+pub mod circuit_control;
 pub mod stats;
 
 #[cfg(test)]

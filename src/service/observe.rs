@@ -12,6 +12,7 @@ use crate::domain::catalog::{ActiveSource, Counts};
 use crate::domain::health::Crossing;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::health::Summary;
+use crate::service::health_store::StoreError;
 use crate::service::source::SourceError;
 
 /// Why data was read.
@@ -170,6 +171,11 @@ pub enum Observation {
     },
     /// How all extensions are doing, told every so often.
     HealthSummary(Summary),
+    /// Health could not be exchanged with the database; the next exchange makes up for it.
+    FlushFailed {
+        /// What went wrong.
+        error: StoreError,
+    },
     /// A request was turned away because too many ran at once.
     Overloaded,
     /// A request cannot be answered; logged once per cause.

@@ -19,6 +19,7 @@ mod lifecycle;
 mod lookups;
 mod no_miss;
 mod mux;
+mod fleet;
 mod health_store;
 mod postgres_source;
 mod quarantine;

@@ -219,6 +219,34 @@ impl ReloadArguments {
     }
 }
 
+/// The arguments of `circuit`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CircuitArguments {
+    /// The extension.
+    pub id: Option<String>,
+    /// The version; without one, the current.
+    pub version: Option<String>,
+    /// What to do.
+    pub action: Option<CircuitAction>,
+    /// For how long, in seconds; without it until the next order.
+    pub ttl_seconds: Option<u64>,
+    /// Why.
+    pub reason: Option<String>,
+    /// Who asks, where neither the subject nor a header says so.
+    pub actor: Option<String>,
+}
+
+/// What can be done to a circuit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "named after what they do")]
+pub enum CircuitAction {
+    Open,
+    Close,
+    Reset,
+}
+
 #[cfg(test)]
 #[path = "payload_tests.rs"]
 mod tests;

@@ -27,11 +27,13 @@ pub enum Verb {
     Health,
     /// The circuits of this sidecar.
     Circuits,
+    /// Force a circuit, or let it go.
+    Circuit,
 }
 
 impl Verb {
     /// All verbs.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Lookup,
         Self::LookupByType,
         Self::List,
@@ -44,6 +46,7 @@ impl Verb {
         Self::Report,
         Self::Health,
         Self::Circuits,
+        Self::Circuit,
     ];
 
     /// The token in subjects.
@@ -61,6 +64,7 @@ impl Verb {
             Self::Report => "report",
             Self::Health => "health",
             Self::Circuits => "circuits",
+            Self::Circuit => "circuit",
         }
     }
 
@@ -87,6 +91,6 @@ impl Verb {
 
     /// Whether it changes something, so that administration must be allowed.
     pub const fn mutates(self) -> bool {
-        matches!(self, Self::Reload)
+        matches!(self, Self::Reload | Self::Circuit)
     }
 }

@@ -5,14 +5,18 @@ use std::sync::Arc;
 use async_nats::Message;
 
 use super::health::HealthVerbs;
+use super::actor::check_actor;
+use super::circuit::force;
 use super::payload::{IdArguments, ListArguments, ReadArguments, ReloadArguments, optional_object};
 use super::replies::Answer;
 use super::subjects::Route;
 use super::verb::Verb;
-use super::waiting::{check_actor, wait};
+use super::waiting::wait;
 use crate::documents;
 use crate::domain::extension::ExtensionType;
 use crate::domain::ids::ExtensionId;
+use crate::service::circuit_control::CircuitControl;
+use crate::service::clock::Clock;
 use crate::service::error::RegistryError;
 use crate::service::progress::Progress;
 use crate::service::read::{ListQuery, Reads};
@@ -37,6 +41,10 @@ pub struct Verbs {
     pub health: HealthVerbs,
     /// This sidecar's figures.
     pub stats: Arc<Stats>,
+    /// Circuits as operators want them.
+    pub circuits: CircuitControl,
+    /// The clock of the circuits.
+    pub clock: Clock,
     /// The reload path.
     pub reload: ReloadHandle,
     /// Revisions as they are applied.
@@ -68,6 +76,7 @@ impl Verbs {
             Verb::Health => self.health.health(route, message, max_bytes).await,
             Verb::Circuits => self.health.circuits(message, max_bytes).await,
             Verb::Report => self.health.report(message),
+            Verb::Circuit => self.circuit(route, message).await,
             // These have loops of their own; no subscription leads here.
             Verb::Lookup | Verb::Invoke => Err(RegistryError::Internal),
         }
@@ -185,6 +194,12 @@ impl Verbs {
             self.reads.get(id.as_str())?;
         }
         Ok(Answer::plain(documents::reload::reloaded(&report)))
+    }
+
+    async fn circuit(&self, route: Route, message: &Message) -> Result<Answer, RegistryError> {
+        let listed = force(&self.circuits, route, message).await?;
+        let document = documents::circuit::circuit(&listed, self.clock);
+        Ok(Answer::plain(document))
     }
 
     fn ping(&self, message: &Message) -> Result<Answer, RegistryError> {

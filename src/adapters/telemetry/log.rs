@@ -73,6 +73,7 @@ pub struct LogObserver {
     failures: Repeats<String>,
     notices: Repeats<(&'static str, String)>,
     slow: Repeats<&'static str>,
+    flushes: Repeats<()>,
     overload: Repeats<()>,
     drops: Repeats<(&'static str, Option<String>)>,
 }
@@ -182,6 +183,11 @@ impl Observer for LogObserver {
                     ..
                 } = summary;
                 debug!(total, healthy, unhealthy, half_open, "health summary");
+            }
+            Observation::FlushFailed { error } => {
+                if let Some(repeated) = self.flushes.say((), Instant::now()) {
+                    warn!(repeated, %error, "health not exchanged; it is kept for the next time");
+                }
             }
             Observation::Overloaded => {
                 if let Some(repeated) = self.overload.say((), Instant::now()) {

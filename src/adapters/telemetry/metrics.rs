@@ -29,6 +29,7 @@ pub struct MetricsObserver {
     sync_duration: Histogram,
     sync_errors: Counter,
     slow_consumer: Counter,
+    flush_errors: Counter,
     overloaded: Counter,
     dropped: Family<Dropped, Counter>,
 }
@@ -77,6 +78,7 @@ impl MetricsObserver {
             sync_duration: Histogram::new(exponential_buckets(0.0005, 2.0, 15)),
             sync_errors: Counter::default(),
             slow_consumer: Counter::default(),
+            flush_errors: Counter::default(),
             overloaded: Counter::default(),
             dropped: Family::default(),
         };
@@ -94,6 +96,11 @@ impl MetricsObserver {
             "extension_registry_slow_consumer",
             "Requests the NATS client dropped because its buffer was full",
             this.slow_consumer.clone(),
+        );
+        registry.register(
+            "extension_registry_flush_errors",
+            "Exchanges of health with the database that failed",
+            this.flush_errors.clone(),
         );
         registry.register(
             "extension_registry_overloaded",
@@ -125,6 +132,9 @@ impl Observer for MetricsObserver {
             }
             Observation::SlowConsumer { .. } => {
                 self.slow_consumer.inc();
+            }
+            Observation::FlushFailed { .. } => {
+                self.flush_errors.inc();
             }
             Observation::Overloaded => {
                 self.overloaded.inc();
