@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::automatic;
 use super::essential::Essential;
 use super::shared::Shared;
 use crate::adapters::nats::mux::Mux;
@@ -14,5 +15,5 @@ pub(super) fn start(
     caller: Arc<Mux>,
     essential: &mut Essential,
 ) {
-    let _ = (settings, shared, caller, essential);
+    automatic::start(settings, shared, &caller, essential);
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rand::distr::{Alphanumeric, SampleString};
 
+use super::automatic::Automatic;
 use super::invocations;
 use crate::adapters::fixtures::FixturesSource;
 use crate::adapters::http;
@@ -53,6 +54,8 @@ pub(super) struct Shared {
     pub(super) tools: Tools,
     /// What the other sidecars counted, as last read from the database.
     pub(super) fleet: Arc<FleetFigures>,
+    /// What the machine does by itself.
+    pub(super) automatic: Automatic,
     pool: Option<Arc<Pool>>,
 }
 
@@ -85,17 +88,20 @@ impl Shared {
         ));
         let lookups = Arc::new(Lookups::new(Arc::clone(&selector)));
         let boot = Alphanumeric.sample_string(&mut rand::rng(), BOOT_ID);
-        let (event_observer, events) = events::channel(Envelopes::new(&instance_id, boot));
+        let envelopes = Envelopes::new(&instance_id, boot, clock);
+        let (event_observer, events) = events::channel(envelopes);
         let metrics = Arc::new(Metrics::new(Sources {
             catalog: Arc::clone(&catalog),
             status: Arc::clone(&status),
             lookups: Arc::clone(&lookups),
         }));
-        let observers = Observers::new(vec![
-            Box::new(LogObserver::default()),
-            Box::new(metrics.observer()),
-            Box::new(event_observer),
-        ]);
+        let changes = event_observer.changes(&instance_id);
+        let automatic = Automatic::new(settings, &circuits, changes);
+        let mut observers = automatic.observers();
+        observers.push(Box::new(LogObserver::default()));
+        observers.push(Box::new(metrics.observer()));
+        observers.push(Box::new(event_observer));
+        let observers = Observers::new(observers);
         let stats = Stats::new(
             Arc::clone(&catalog),
             Arc::clone(&status),
@@ -120,6 +126,7 @@ impl Shared {
             metrics,
             tools,
             fleet: Arc::default(),
+            automatic,
             pool,
         };
         Ok((shared, Loose { writer, events }))

@@ -13,6 +13,7 @@ pub mod ping;
 pub mod reload;
 pub mod stats;
 pub mod stored;
+pub mod switch;
 
 use std::sync::LazyLock;
 use std::time::SystemTime;

@@ -73,6 +73,8 @@ pub struct LogObserver {
     notices: Repeats<(&'static str, String)>,
     slow: Repeats<&'static str>,
     overload: Repeats<()>,
+    store: Repeats<(&'static str, String)>,
+    alive: Repeats<ExtensionId>,
     drops: Repeats<(&'static str, Option<String>)>,
 }
 
@@ -172,6 +174,31 @@ impl Observer for LogObserver {
                     info!(extension_id = %id, success_rate, min_success_rate, "health recovered");
                 }
             },
+            Observation::AutoSwitched {
+                id,
+                disabled: true,
+                revision,
+            } => warn!(extension_id = %id, revision, "disabled automatically"),
+            Observation::AutoSwitched {
+                id,
+                disabled: false,
+                revision,
+            } => info!(extension_id = %id, revision, "enabled automatically"),
+            Observation::KeptInService { id, why } => {
+                info!(extension_id = %id, why, "not disabled automatically");
+            }
+            Observation::ProbeAnswered { id } => {
+                if self.alive.say(id.clone(), Instant::now()).is_some() {
+                    info!(extension_id = %id, "alive; it is for people to enable it");
+                }
+            }
+            Observation::StoreFailed { what, error } => {
+                let error = error.to_string();
+                let key = (*what, error.clone());
+                if let Some(repeated) = self.store.say(key, Instant::now()) {
+                    warn!(what, repeated, %error, "the database failed; it is tried again");
+                }
+            }
             Observation::Overloaded => {
                 if let Some(repeated) = self.overload.say((), Instant::now()) {
                     warn!(repeated, "a request was turned away: too many at once");

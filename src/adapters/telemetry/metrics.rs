@@ -29,6 +29,7 @@ pub struct MetricsObserver {
     sync_errors: Counter,
     slow_consumer: Counter,
     overloaded: Counter,
+    auto_disabled: Counter,
     dropped: Family<Dropped, Counter>,
 }
 
@@ -76,6 +77,7 @@ impl MetricsObserver {
             sync_errors: Counter::default(),
             slow_consumer: Counter::default(),
             overloaded: Counter::default(),
+            auto_disabled: Counter::default(),
             dropped: Family::default(),
         };
         registry.register(
@@ -97,6 +99,11 @@ impl MetricsObserver {
             "extension_registry_overloaded",
             "Requests turned away because too many ran at once",
             this.overloaded.clone(),
+        );
+        registry.register(
+            "extension_health_auto_disabled",
+            "Extensions that this sidecar took out of service",
+            this.auto_disabled.clone(),
         );
         registry.register(
             "extension_registry_dropped_requests",
@@ -128,7 +135,14 @@ impl Observer for MetricsObserver {
                 self.overloaded.inc();
             }
             Observation::Dropped { reason, .. } => self.dropped(*reason),
-            Observation::Quarantined { .. }
+            Observation::AutoSwitched { disabled: true, .. } => {
+                self.auto_disabled.inc();
+            }
+            Observation::AutoSwitched { .. }
+            | Observation::KeptInService { .. }
+            | Observation::ProbeAnswered { .. }
+            | Observation::StoreFailed { .. }
+            | Observation::Quarantined { .. }
             | Observation::SourceChanged { .. }
             | Observation::Circuit { .. }
             | Observation::Health { .. }
