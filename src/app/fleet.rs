@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use super::automatic;
 use super::essential::Essential;
 use super::shared::Shared;
 use crate::adapters::nats::mux::Mux;
 use crate::config::Settings;
-use crate::service::health::tell_summaries;
 use crate::service::fleet::{Keeper, OverrideKeeper, OverrideQueue, Restored, keep_calm};
+use crate::service::health::tell_summaries;
 
 /// Starts the tasks. The answer tells when the circuits are as the fleet left them.
 pub(super) fn start(
@@ -27,7 +28,7 @@ pub(super) fn start(
             essential.stopped(),
         ),
     );
-    let _ = caller;
+    automatic::start(settings, shared, &caller, essential);
     let stopped = essential.stopped();
     let interval = settings.health.flush_interval;
     let calm = keep_calm(shared.tools.clone(), interval, stopped.clone());

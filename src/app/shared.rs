@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rand::distr::{Alphanumeric, SampleString};
 
+use super::automatic::Automatic;
 use super::invocations;
 use crate::adapters::fixtures::FixturesSource;
 use crate::adapters::http;
@@ -61,6 +62,8 @@ pub(super) struct Shared {
     /// Is given when the catalog or an override changed.
     pub(super) changed: Signal,
     overrides: OverrideHandle,
+    /// What the machine does by itself.
+    pub(super) automatic: Automatic,
     pool: Option<Arc<Pool>>,
 }
 
@@ -95,7 +98,8 @@ impl Shared {
         ));
         let lookups = Arc::new(Lookups::new(Arc::clone(&selector)));
         let boot = Alphanumeric.sample_string(&mut rand::rng(), BOOT_ID);
-        let (event_observer, events) = events::channel(Envelopes::new(&instance_id, boot));
+        let envelopes = Envelopes::new(&instance_id, boot, clock);
+        let (event_observer, events) = events::channel(envelopes);
         let sources = Sources {
             catalog: Arc::clone(&catalog),
             status: Arc::clone(&status),
@@ -108,11 +112,13 @@ impl Shared {
             clock,
         };
         let metrics = Arc::new(Metrics::new(sources, extensions));
-        let observers = Observers::new(vec![
-            Box::new(LogObserver::default()),
-            Box::new(metrics.observer()),
-            Box::new(event_observer),
-        ]);
+        let changes = event_observer.changes(&instance_id);
+        let automatic = Automatic::new(settings, &circuits, changes);
+        let mut observers = automatic.observers();
+        observers.push(Box::new(LogObserver::default()));
+        observers.push(Box::new(metrics.observer()));
+        observers.push(Box::new(event_observer));
+        let observers = Observers::new(observers);
         let stats = Stats::new(
             Arc::clone(&catalog),
             Arc::clone(&status),
@@ -143,6 +149,7 @@ impl Shared {
             fleet,
             changed: Signal::default(),
             overrides,
+            automatic,
             pool,
         };
         let loose = Loose {

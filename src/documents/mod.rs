@@ -18,6 +18,7 @@ pub mod reload;
 pub mod report;
 pub mod stats;
 pub mod stored;
+pub mod switch;
 
 use std::sync::LazyLock;
 use std::time::SystemTime;

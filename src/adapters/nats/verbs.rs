@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_nats::Message;
 
-use super::health::HealthVerbs;
 use super::actor::check_actor;
 use super::circuit::force;
+use super::health::HealthVerbs;
 use super::payload::{IdArguments, ListArguments, ReadArguments, ReloadArguments, optional_object};
 use super::replies::Answer;
 use super::subjects::Route;

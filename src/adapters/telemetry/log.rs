@@ -75,6 +75,8 @@ pub struct LogObserver {
     slow: Repeats<&'static str>,
     flushes: Repeats<()>,
     overload: Repeats<()>,
+    store: Repeats<(&'static str, String)>,
+    alive: Repeats<ExtensionId>,
     drops: Repeats<(&'static str, Option<String>)>,
 }
 
@@ -187,6 +189,31 @@ impl Observer for LogObserver {
             Observation::FlushFailed { error } => {
                 if let Some(repeated) = self.flushes.say((), Instant::now()) {
                     warn!(repeated, %error, "health not exchanged; it is kept for the next time");
+                }
+            }
+            Observation::AutoSwitched {
+                id,
+                disabled: true,
+                revision,
+            } => warn!(extension_id = %id, revision, "disabled automatically"),
+            Observation::AutoSwitched {
+                id,
+                disabled: false,
+                revision,
+            } => info!(extension_id = %id, revision, "enabled automatically"),
+            Observation::KeptInService { id, why } => {
+                info!(extension_id = %id, why, "not disabled automatically");
+            }
+            Observation::ProbeAnswered { id } => {
+                if self.alive.say(id.clone(), Instant::now()).is_some() {
+                    info!(extension_id = %id, "alive; it is for people to enable it");
+                }
+            }
+            Observation::StoreFailed { what, error } => {
+                let error = error.to_string();
+                let key = (*what, error.clone());
+                if let Some(repeated) = self.store.say(key, Instant::now()) {
+                    warn!(what, repeated, %error, "the database failed; it is tried again");
                 }
             }
             Observation::Overloaded => {

@@ -31,6 +31,7 @@ pub struct MetricsObserver {
     slow_consumer: Counter,
     flush_errors: Counter,
     overloaded: Counter,
+    auto_disabled: Counter,
     dropped: Family<Dropped, Counter>,
 }
 
@@ -80,6 +81,7 @@ impl MetricsObserver {
             slow_consumer: Counter::default(),
             flush_errors: Counter::default(),
             overloaded: Counter::default(),
+            auto_disabled: Counter::default(),
             dropped: Family::default(),
         };
         registry.register(
@@ -106,6 +108,11 @@ impl MetricsObserver {
             "extension_registry_overloaded",
             "Requests turned away because too many ran at once",
             this.overloaded.clone(),
+        );
+        registry.register(
+            "extension_health_auto_disabled",
+            "Extensions that this sidecar took out of service",
+            this.auto_disabled.clone(),
         );
         registry.register(
             "extension_registry_dropped_requests",
@@ -140,7 +147,14 @@ impl Observer for MetricsObserver {
                 self.overloaded.inc();
             }
             Observation::Dropped { reason, .. } => self.dropped(*reason),
-            Observation::Quarantined { .. }
+            Observation::AutoSwitched { disabled: true, .. } => {
+                self.auto_disabled.inc();
+            }
+            Observation::AutoSwitched { .. }
+            | Observation::KeptInService { .. }
+            | Observation::ProbeAnswered { .. }
+            | Observation::StoreFailed { .. }
+            | Observation::Quarantined { .. }
             | Observation::SourceChanged { .. }
             | Observation::Circuit { .. }
             | Observation::Health { .. }

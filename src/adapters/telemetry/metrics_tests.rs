@@ -50,6 +50,7 @@ fn what_is_unknown_is_absent_and_the_rest_has_the_names_of_the_contract() {
             "extension_registry_sync_errors_total",
             "extension_registry_slow_consumer_total",
             "extension_registry_overloaded_total",
+            "extension_health_auto_disabled_total",
             "build_info",
             "extension_registry_nats_up",
         ]

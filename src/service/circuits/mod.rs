@@ -156,6 +156,11 @@ impl Circuits {
         listed
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_frozen(&self) -> bool {
+        *self.lock()
+    }
+
     fn lock(&self) -> MutexGuard<'_, bool> {
         self.frozen.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -19,7 +19,7 @@ mod stream;
 
 use std::sync::Arc;
 
-pub use answer::{Answered, ErrorHeaders, Trail};
+pub use answer::{Answered, ERROR_CODE, ErrorHeaders, Trail};
 pub use follow::Follower;
 pub use limits::{Defaults, Limits};
 pub use meter::{InvocationMeter, Status, Summary};
