@@ -1,0 +1,81 @@
+//! The tour: what a router asks, what an operator asks, a change that needs no restart, calls, and
+//! what happens when an extension breaks.
+
+mod breakdown;
+mod calls;
+mod records;
+mod visit;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::extensions::Extensions;
+use super::screen::Screen;
+use crate::config::Settings;
+use visit::Visit;
+
+/// For the daemon to come up, for each reply, for a circuit to close.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Leads through the tour.
+#[derive(Debug)]
+pub(super) struct Guide {
+    screen: Screen,
+    url: String,
+    prefix: String,
+    http: Option<SocketAddr>,
+    fixtures: PathBuf,
+}
+
+impl Guide {
+    pub(super) fn new(settings: &Settings, url: &str, fixtures: &Path) -> Self {
+        Self {
+            screen: Screen::of_process(),
+            url: url.to_owned(),
+            prefix: settings.subjects.prefix.as_str().to_owned(),
+            http: settings.http.addr,
+            fixtures: fixtures.to_owned(),
+        }
+    }
+
+    /// Asks, prints, goes on. The error says at which stop.
+    pub(super) async fn tour(&self, extensions: &Extensions) -> Result<Visit, String> {
+        self.screen.chapter(
+            "A private nats-server, five sample extensions and the registry are starting.",
+        );
+        let mut visit = Visit::begin(self.screen, &self.url, &self.prefix).await?;
+        visit.wait_until_served().await?;
+        records::lookups(&mut visit).await?;
+        records::operators(&mut visit).await?;
+        records::change(&mut visit, &self.fixtures).await?;
+        calls::answers(&mut visit).await?;
+        calls::stream(&mut visit).await?;
+        calls::rehearsal(&mut visit).await?;
+        breakdown::circuit(&mut visit, extensions).await?;
+        breakdown::fallback(&mut visit, extensions).await?;
+        records::glance(&mut visit).await?;
+        Ok(visit)
+    }
+
+    /// What to try next.
+    pub(super) fn farewell(&self) {
+        self.screen
+            .chapter("Still serving, and printing events as they pass; Ctrl-C ends it.");
+        self.screen.note("With the nats command line tool:");
+        let nats = format!("nats --server {}", self.url);
+        self.screen.command(&format!("{nats} micro ls"));
+        let lookup = format!("{nats} req {}.lookup pii_guard", self.prefix);
+        self.screen.command(&lookup);
+        let invoke = format!(
+            r#"{nats} req {}.invoke.pii_guard '{{"payload":{{"text":"Hello"}}}}'"#,
+            self.prefix
+        );
+        self.screen.command(&invoke);
+        if let Some(http) = self.http {
+            self.screen.command(&format!("curl http://{http}/metrics"));
+        }
+        self.screen
+            .note(&format!("Fixtures to edit: {}", self.fixtures.display()));
+    }
+}
