@@ -7,8 +7,10 @@ use crate::cli::out;
 
 /// Longer documents are cut: a tour is no dump.
 const MAX_CHARS: usize = 1200;
-/// Documents that are no longer than this stand on one line, others have a line for each member.
+/// Documents no longer than this stand on one line, others have a line for each member.
 const MAX_WIDTH: usize = 100;
+/// Members no longer than this stand on one line, others have a line for each of theirs.
+const MAX_MEMBER_WIDTH: usize = 160;
 
 /// A screen that knows whether it has colours.
 #[derive(Debug, Clone, Copy)]
@@ -29,17 +31,20 @@ impl Screen {
     }
 
     /// A request as a person would make it.
-    pub(super) fn request(self, subject: &str, headers: &[(&str, &str)], payload: &str) {
+    pub(super) fn request(self, subject: &str, payload: &str) {
+        self.command(&format!("nats req {subject} {}", quote(payload)));
+    }
+
+    /// The same with headers, for all replies there are.
+    pub(super) fn request_stream(self, subject: &str, headers: &[(&str, &str)], payload: &str) {
         let headers: String = headers
             .iter()
             .map(|(name, value)| format!("-H {name}:{value} "))
             .collect();
-        let quoted = if payload.is_empty() {
-            "''".to_owned()
-        } else {
-            quote(payload)
-        };
-        self.command(&format!("nats req {headers}{subject} {quoted}"));
+        let payload = quote(payload);
+        self.command(&format!(
+            "nats req --replies=0 {headers}{subject} {payload}"
+        ));
     }
 
     /// A command as a person would type it.
@@ -71,14 +76,8 @@ impl Screen {
             None => (&*text, ""),
             Some((end, _)) => text.split_at(end),
         };
-        let lines = if text.len() > MAX_WIDTH {
-            members(shown)
-        } else {
-            vec![shown]
-        };
-        for (number, line) in lines.into_iter().enumerate() {
-            let indent = if number == 0 { "  " } else { "   " };
-            out(&format!("{indent}{line}"));
+        for line in lines(shown) {
+            out(&format!("  {line}"));
         }
         if !hidden.is_empty() {
             self.note(&format!("   ... {} more bytes", hidden.len()));
@@ -100,9 +99,10 @@ impl Screen {
 }
 
 fn quote(payload: &str) -> String {
-    let plain = payload
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+    let plain = !payload.is_empty()
+        && payload
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
     if plain {
         payload.to_owned()
     } else {
@@ -110,8 +110,29 @@ fn quote(payload: &str) -> String {
     }
 }
 
-/// The text of a JSON document, cut after each member. Every byte of it is kept: documents are
+/// The text of a JSON document, cut where lines get long. Every byte of it is kept: documents are
 /// shown as they came.
+fn lines(text: &str) -> Vec<String> {
+    if text.len() <= MAX_WIDTH {
+        return vec![text.to_owned()];
+    }
+    let mut lines = Vec::new();
+    for (number, member) in members(text).into_iter().enumerate() {
+        let indent = if number == 0 { "" } else { " " };
+        let parts = if member.len() > MAX_MEMBER_WIDTH && number > 0 {
+            members(member)
+        } else {
+            vec![member]
+        };
+        for (number, part) in parts.into_iter().enumerate() {
+            let deeper = if number == 0 { "" } else { "  " };
+            lines.push(format!("{indent}{deeper}{part}"));
+        }
+    }
+    lines
+}
+
+/// The parts of a text, each ending after a comma that is not within anything deeper.
 fn members(text: &str) -> Vec<&str> {
     let (mut depth, mut quoted, mut escaped, mut from) = (0_u32, false, false, 0);
     let mut members = Vec::new();
@@ -141,14 +162,25 @@ mod tests {
     #[test]
     fn members_are_cut_at_the_top_only() {
         let text = r#"{"a":[1,{"b":2,"c":3}],"d":"x,\"y,\\","e":null}"#;
-        assert_eq!(
-            members(text),
-            [
-                r#"{"a":[1,{"b":2,"c":3}],"#,
-                r#""d":"x,\"y,\\","#,
-                r#""e":null}"#
-            ]
-        );
+        let cut = [
+            r#"{"a":[1,{"b":2,"c":3}],"#,
+            r#""d":"x,\"y,\\","#,
+            r#""e":null}"#,
+        ];
+        assert_eq!(members(text), cut);
         assert_eq!(members("no JSON at all"), ["no JSON at all"]);
+    }
+
+    #[test]
+    fn long_documents_have_a_line_for_each_member() {
+        assert_eq!(lines(r#"{"a":1,"b":2}"#), [r#"{"a":1,"b":2}"#]);
+        let (long, longer) = ("x".repeat(MAX_WIDTH), "y".repeat(MAX_MEMBER_WIDTH));
+        let text = format!(r#"{{"a":"{long}","b":[{{"c":"{longer}"}},{{"d":1}}]}}"#);
+        let cut = [
+            format!(r#"{{"a":"{long}","#),
+            format!(r#" "b":[{{"c":"{longer}"}},"#),
+            r#"   {"d":1}]}"#.to_owned(),
+        ];
+        assert_eq!(lines(&text), cut);
     }
 }

@@ -35,22 +35,39 @@ impl Pattern {
 
     /// Where it stands in `text`, in order.
     pub(super) fn find(self, text: &str) -> Vec<Range<usize>> {
-        let (part, trimmed, looks_right): (fn(char) -> bool, &[char], fn(&str) -> bool) = match self
-        {
-            Self::Email => (is_address, &['.', '-', '+'], is_email),
-            Self::CreditCard => (is_number, &[' ', '-', '+'], |number| {
-                (13..=19).contains(&digits(number))
-            }),
-            Self::Ssn => (is_number, &[' ', '-', '+'], is_ssn),
-            Self::Phone => (is_number, &[' ', '-'], |number| {
-                (7..=12).contains(&digits(number)) && !is_ssn(number)
-            }),
-        };
-        runs(text, part)
-            .map(|run| trim(text, run, trimmed))
-            .filter(|run| text.get(run.clone()).is_some_and(looks_right))
+        let shape = self.shape();
+        runs(text, shape.part)
+            .map(|run| trim(text, run, shape.trimmed))
+            .filter(|run| text.get(run.clone()).is_some_and(shape.looks_right))
             .collect()
     }
+
+    fn shape(self) -> Shape {
+        let numeric = |looks_right| Shape {
+            part: |c| c.is_ascii_digit() || " -+".contains(c),
+            trimmed: &[' ', '-'],
+            looks_right,
+        };
+        match self {
+            Self::Email => Shape {
+                part: |c| c.is_alphanumeric() || ".-_+@".contains(c),
+                trimmed: &['.', '-', '+'],
+                looks_right: is_email,
+            },
+            Self::CreditCard => numeric(|text| (13..=19).contains(&digits(text))),
+            Self::Ssn => numeric(is_ssn),
+            Self::Phone => numeric(|text| (7..=12).contains(&digits(text)) && !is_ssn(text)),
+        }
+    }
+}
+
+/// How a kind of data is written.
+struct Shape {
+    /// The characters it consists of.
+    part: fn(char) -> bool,
+    /// Those of them that it neither begins nor ends with.
+    trimmed: &'static [char],
+    looks_right: fn(&str) -> bool,
 }
 
 /// The longest parts of `text` that consist of `part`.
@@ -71,20 +88,11 @@ fn trim(text: &str, run: Range<usize>, trimmed: &[char]) -> Range<usize> {
     start..start + rest.trim_end_matches(trimmed).len()
 }
 
-fn is_address(c: char) -> bool {
-    c.is_alphanumeric() || ".-_+@".contains(c)
-}
-
-fn is_number(c: char) -> bool {
-    c.is_ascii_digit() || " -+".contains(c)
-}
-
 fn is_email(text: &str) -> bool {
     let parts = text.split_once('@');
     parts.is_some_and(|(user, host)| {
-        !user.is_empty()
-            && !host.contains('@')
-            && host.split('.').filter(|l| !l.is_empty()).count() > 1
+        let labels = host.split('.').filter(|label| !label.is_empty());
+        !user.is_empty() && !host.contains('@') && labels.count() > 1
     })
 }
 

@@ -28,7 +28,8 @@ pub(super) async fn circuit(visit: &mut Visit, extensions: &Extensions) -> Resul
         )
         .await?;
     screen.note(&format!(
-        "After {asked} calls more there were five failures in a row."
+        "After {} more such calls, five attempts in a row have failed.",
+        asked - 1
     ));
     visit.hear_of_it().await;
     screen.chapter("Its circuit is open: calls fail at once and say when to come back.");

@@ -62,7 +62,7 @@ impl Visit {
 
     /// Shows a request and the reply that it got.
     pub(super) fn tell(&self, verb: &str, payload: &str, reply: &Message, took: Duration) {
-        self.screen.request(&self.subject(verb), &[], payload);
+        self.screen.request(&self.subject(verb), payload);
         self.screen.reply(&headers(reply), &reply.payload, took);
     }
 
@@ -93,7 +93,7 @@ impl Visit {
     /// Asks for an answer in pieces and shows each as it comes; the last one is empty, or an error.
     pub(super) async fn show_stream(&mut self, verb: &str, payload: &str) -> Result<(), String> {
         self.screen
-            .request(&self.subject(verb), &STREAMING, payload);
+            .request_stream(&self.subject(verb), &STREAMING, payload);
         let asked = Instant::now();
         let mut headers_sent = HeaderMap::new();
         for (name, value) in STREAMING {
