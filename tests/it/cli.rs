@@ -257,6 +257,7 @@ const LANDMARKS: &[&str] = &[
     r#""total":4"#,
     r#""reason":"default""#,
     "A change needs no restart",
+    "event on beamline.registry.events.registry_reloaded",
     "Tenant acme gets v2",
     r#""version":"v2""#,
     r#""version":"v1""#,

@@ -74,10 +74,11 @@ async fn play(mut settings: Settings, once: bool) -> Result<(), DemoError> {
         .map_err(DemoError::Extensions)?;
     let stop = CancellationToken::new();
     let guide = tour::Guide::new(&settings, server.url(), workspace.fixtures());
+    let visit = guide.arrive().await.map_err(DemoError::Tour)?;
     let serving = app::serve(settings, stop.clone().cancelled_owned());
     let touring = async {
         let toured = tokio::select! {
-            toured = lead(&guide, &extensions, once) => toured,
+            toured = lead(&guide, visit, &extensions, once) => toured,
             () = signals.next() => Ok(()),
         };
         stop.cancel();
@@ -89,8 +90,13 @@ async fn play(mut settings: Settings, once: bool) -> Result<(), DemoError> {
 }
 
 /// The tour; then, unless `once`, the events for as long as there are any.
-async fn lead(guide: &tour::Guide, extensions: &Extensions, once: bool) -> Result<(), String> {
-    let visit = guide.tour(extensions).await?;
+async fn lead(
+    guide: &tour::Guide,
+    mut visit: tour::Visit,
+    extensions: &Extensions,
+    once: bool,
+) -> Result<(), String> {
+    guide.tour(&mut visit, extensions).await?;
     if !once {
         guide.farewell();
         visit.listen().await;

@@ -117,23 +117,24 @@ fn lines(text: &str) -> Vec<String> {
         return vec![text.to_owned()];
     }
     let mut lines = Vec::new();
-    for (number, member) in members(text).into_iter().enumerate() {
-        let indent = if number == 0 { "" } else { " " };
-        let parts = if member.len() > MAX_MEMBER_WIDTH && number > 0 {
-            members(member)
+    for (number, member) in members(text, 1).into_iter().enumerate() {
+        // The first one stands behind the brace that opens the document.
+        let (indent, depth) = if number == 0 { ("", 2) } else { (" ", 1) };
+        let parts = if member.len() > MAX_MEMBER_WIDTH {
+            members(member, depth)
         } else {
             vec![member]
         };
         for (number, part) in parts.into_iter().enumerate() {
-            let deeper = if number == 0 { "" } else { "  " };
-            lines.push(format!("{indent}{deeper}{part}"));
+            let deeper = if number == 0 { indent } else { "   " };
+            lines.push(format!("{deeper}{part}"));
         }
     }
     lines
 }
 
-/// The parts of a text, each ending after a comma that is not within anything deeper.
-fn members(text: &str) -> Vec<&str> {
+/// The parts of a text, each ending after a comma that has so many brackets open.
+fn members(text: &str, brackets: u32) -> Vec<&str> {
     let (mut depth, mut quoted, mut escaped, mut from) = (0_u32, false, false, 0);
     let mut members = Vec::new();
     for (at, c) in text.char_indices() {
@@ -144,7 +145,7 @@ fn members(text: &str) -> Vec<&str> {
             _ if quoted => {}
             '{' | '[' => depth += 1,
             '}' | ']' => depth = depth.saturating_sub(1),
-            ',' if depth == 1 => {
+            ',' if depth == brackets => {
                 members.extend(text.get(from..=at));
                 from = at + 1;
             }
@@ -167,19 +168,21 @@ mod tests {
             r#""d":"x,\"y,\\","#,
             r#""e":null}"#,
         ];
-        assert_eq!(members(text), cut);
-        assert_eq!(members("no JSON at all"), ["no JSON at all"]);
+        assert_eq!(members(text, 1), cut);
+        assert_eq!(members("no JSON at all", 1), ["no JSON at all"]);
     }
 
     #[test]
     fn long_documents_have_a_line_for_each_member() {
         assert_eq!(lines(r#"{"a":1,"b":2}"#), [r#"{"a":1,"b":2}"#]);
         let (long, longer) = ("x".repeat(MAX_WIDTH), "y".repeat(MAX_MEMBER_WIDTH));
-        let text = format!(r#"{{"a":"{long}","b":[{{"c":"{longer}"}},{{"d":1}}]}}"#);
+        let text = format!(r#"{{"a":[{{"b":"{longer}"}},2],"c":"{long}","d":["{longer}",1]}}"#);
         let cut = [
-            format!(r#"{{"a":"{long}","#),
-            format!(r#" "b":[{{"c":"{longer}"}},"#),
-            r#"   {"d":1}]}"#.to_owned(),
+            format!(r#"{{"a":[{{"b":"{longer}"}},"#),
+            "   2],".to_owned(),
+            format!(r#" "c":"{long}","#),
+            format!(r#" "d":["{longer}","#),
+            "   1]}".to_owned(),
         ];
         assert_eq!(lines(&text), cut);
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::extensions::Extensions;
 use super::screen::Screen;
 use crate::config::Settings;
-use visit::Visit;
+pub(super) use visit::Visit;
 
 /// For the daemon to come up, for each reply, for a circuit to close.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -39,23 +39,30 @@ impl Guide {
         }
     }
 
+    /// Connects a visitor, before anything happens that could be missed.
+    pub(super) async fn arrive(&self) -> Result<Visit, String> {
+        Visit::begin(self.screen, &self.url, &self.prefix).await
+    }
+
     /// Asks, prints, goes on. The error says at which stop.
-    pub(super) async fn tour(&self, extensions: &Extensions) -> Result<Visit, String> {
+    pub(super) async fn tour(
+        &self,
+        visit: &mut Visit,
+        extensions: &Extensions,
+    ) -> Result<(), String> {
         self.screen.chapter(
             "A private nats-server, five sample extensions and the registry are starting.",
         );
-        let mut visit = Visit::begin(self.screen, &self.url, &self.prefix).await?;
         visit.wait_until_served().await?;
-        records::lookups(&mut visit).await?;
-        records::operators(&mut visit).await?;
-        records::change(&mut visit, &self.fixtures).await?;
-        calls::answers(&mut visit).await?;
-        calls::stream(&mut visit).await?;
-        calls::rehearsal(&mut visit).await?;
-        breakdown::circuit(&mut visit, extensions).await?;
-        breakdown::fallback(&mut visit, extensions).await?;
-        records::glance(&mut visit).await?;
-        Ok(visit)
+        records::lookups(visit).await?;
+        records::operators(visit).await?;
+        records::change(visit, &self.fixtures).await?;
+        calls::answers(visit).await?;
+        calls::stream(visit).await?;
+        calls::rehearsal(visit).await?;
+        breakdown::circuit(visit, extensions).await?;
+        breakdown::fallback(visit, extensions).await?;
+        records::glance(visit).await
     }
 
     /// What to try next.

@@ -41,7 +41,7 @@ pub(super) async fn change(visit: &mut Visit, fixtures: &Path) -> Result<(), Str
     visit
         .until("the change was not served", "lookup", &acme, is_v2)
         .await?;
-    visit.hear_of_it().await;
+    visit.hear_that("registry_reloaded").await?;
     screen.chapter("Tenant acme gets v2, everybody else keeps v1.");
     visit.show("lookup", &acme).await?;
     visit.show("lookup", &lookup_of("globex")).await

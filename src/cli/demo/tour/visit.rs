@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_nats::{Client, HeaderMap, HeaderValue, Message, StatusCode, Subscriber};
+use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
@@ -13,7 +14,7 @@ use crate::cli::demo::screen::Screen;
 /// Between two looks at something that has not happened yet.
 const PAUSE: Duration = Duration::from_millis(25);
 /// For an event that what was just seen should have caused; it travels by itself.
-const EVENT_PATIENCE: Duration = Duration::from_millis(500);
+const EVENT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What takes an answer in pieces.
 pub(super) const STREAMING: [(&str, &str); 1] = [("Beamline-Accept", "stream")];
@@ -28,12 +29,18 @@ pub(in crate::cli::demo) struct Visit {
 }
 
 impl Visit {
+    /// Connects, and hears every event from now on.
     pub(super) async fn begin(screen: Screen, url: &str, prefix: &str) -> Result<Self, String> {
         let client = async_nats::connect(url).await.map_err(text)?;
         let events = client
             .subscribe(format!("{prefix}.events.>"))
             .await
             .map_err(text)?;
+        // A message to oneself: when it is back, the server knows of the subscription before it.
+        let inbox = client.new_inbox();
+        let mut echo = client.subscribe(inbox.clone()).await.map_err(text)?;
+        client.publish(inbox, Bytes::new()).await.map_err(text)?;
+        next(&mut echo).await?;
         Ok(Self {
             screen,
             prefix: prefix.to_owned(),
@@ -47,8 +54,7 @@ impl Visit {
         let served = |reply: &Message| reply.status != Some(StatusCode::NO_RESPONDERS);
         self.until("the registry did not come up", "ping", "", served)
             .await?;
-        self.hear(EVENT_PATIENCE).await;
-        Ok(())
+        self.hear_that("registry_reloaded").await
     }
 
     /// Asks once, and shows request and reply.
@@ -56,7 +62,7 @@ impl Visit {
         let asked = Instant::now();
         let reply = self.ask(verb, payload).await?;
         self.tell(verb, payload, &reply, asked.elapsed());
-        self.hear(Duration::ZERO).await;
+        self.hear();
         Ok(())
     }
 
@@ -110,19 +116,31 @@ impl Visit {
         }
     }
 
-    /// Shows the events that have come; waits for the first of them for as long as `patience`.
-    pub(super) async fn hear(&mut self, patience: Duration) {
-        if let Ok(Some(event)) = timeout(patience, self.events.next()).await {
+    /// Shows the events of what has just been seen to happen.
+    pub(super) async fn hear_of_it(&mut self) {
+        if let Ok(Some(event)) = timeout(EVENT_PATIENCE, self.events.next()).await {
             self.screen.event(&event.subject, &event.payload);
         }
+        self.hear();
+    }
+
+    /// Shows the events that have come meanwhile.
+    fn hear(&mut self) {
         while let Some(Some(event)) = self.events.next().now_or_never() {
             self.screen.event(&event.subject, &event.payload);
         }
     }
 
-    /// Shows the events of what has just been seen to happen.
-    pub(super) async fn hear_of_it(&mut self) {
-        self.hear(EVENT_PATIENCE).await;
+    /// Shows events up to one of this kind, which has to come.
+    pub(super) async fn hear_that(&mut self, kind: &str) -> Result<(), String> {
+        let wanted = format!("{}.events.{kind}", self.prefix);
+        loop {
+            let event = next(&mut self.events).await?;
+            self.screen.event(&event.subject, &event.payload);
+            if *event.subject == *wanted {
+                return Ok(());
+            }
+        }
     }
 
     /// Shows events until the connection ends.
