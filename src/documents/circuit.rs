@@ -17,7 +17,15 @@ struct Circuit<'a> {
     error_rate: Option<f64>,
     opened_at: Option<String>,
     retry_at: Option<String>,
-    forced: bool,
+    forced: Forced,
+}
+
+/// When an override ends says more than that there is one; either way it is not `false`.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Forced {
+    Flag(bool),
+    Until(String),
 }
 
 /// The circuit as JSON; its times are those of `clock`. One that is forced open without an end has
@@ -34,6 +42,10 @@ pub fn circuit(listed: &Listed, clock: Clock) -> Bytes {
         error_rate: view.error_rate,
         opened_at: view.opened_at.map(wall),
         retry_at: retry_at.map(wall),
-        forced: view.forced_until.is_some(),
+        forced: match view.forced_until {
+            None => Forced::Flag(false),
+            Some(Tick::NEVER) => Forced::Flag(true),
+            Some(until) => Forced::Until(wall(until)),
+        },
     })
 }

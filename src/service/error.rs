@@ -134,11 +134,14 @@ pub enum RegistryError {
     /// The database is needed and away; the message says what was tried.
     #[error("{0}")]
     DatabaseUnavailable(String),
-    /// Somebody else's lock in the database was in the way for too long; nothing was done.
-    #[error("{0}")]
-    DatabaseLocked(String),
-    /// The database broke off before it said whether it did what was asked.
-    #[error("{0}")]
+    /// Nothing was written: somebody else holds the lock.
+    #[error("the database is locked by another transaction")]
+    DatabaseLocked {
+        /// Who, where the database tells.
+        blocked_by: Option<String>,
+    },
+    /// Nobody could find out whether the change was committed.
+    #[error("{0}; whether the change was committed could not be found out")]
     OutcomeUnknown(String),
     /// A file source could not be read at all.
     #[error("{0}")]
@@ -183,9 +186,9 @@ impl RegistryError {
             Self::ExtensionUnavailable { .. } => "extension_unavailable",
             Self::ExtensionTimeout { .. } => "extension_timeout",
             Self::DeadlineExceeded { .. } => "deadline_exceeded",
-            Self::DatabaseUnavailable(_) | Self::DatabaseLocked(_) | Self::OutcomeUnknown(_) => {
-                "database_unavailable"
-            }
+            Self::DatabaseUnavailable(_)
+            | Self::DatabaseLocked { .. }
+            | Self::OutcomeUnknown(_) => "database_unavailable",
             Self::Overloaded => "overloaded",
             Self::ShuttingDown => "shutting_down",
         }
@@ -202,7 +205,7 @@ impl RegistryError {
             Self::Internal | Self::FixturesUnavailable(_) => 500,
             Self::ExtensionError { .. } => 502,
             Self::DatabaseUnavailable(_)
-            | Self::DatabaseLocked(_)
+            | Self::DatabaseLocked { .. }
             | Self::OutcomeUnknown(_)
             | Self::ExtensionUnavailable { .. }
             | Self::Overloaded
@@ -225,9 +228,9 @@ impl RegistryError {
             Self::ExtensionUnavailable { .. } => "extension unavailable",
             Self::ExtensionTimeout { .. } => "extension timeout",
             Self::DeadlineExceeded { .. } => "deadline exceeded",
-            Self::DatabaseUnavailable(_) | Self::DatabaseLocked(_) | Self::OutcomeUnknown(_) => {
-                "database unavailable"
-            }
+            Self::DatabaseUnavailable(_)
+            | Self::DatabaseLocked { .. }
+            | Self::OutcomeUnknown(_) => "database unavailable",
             Self::Overloaded => "overloaded",
             Self::ShuttingDown => "shutting down",
         }
@@ -263,7 +266,11 @@ impl RegistryError {
                 }
                 details
             }
-            Self::DatabaseLocked(_) => vec![("reason", text("locked"))],
+            Self::DatabaseLocked { blocked_by } => {
+                let blocked_by = blocked_by.as_ref().map(|who| ("blocked_by", text(who)));
+                let reason = ("reason", text("locked"));
+                [reason].into_iter().chain(blocked_by).collect()
+            }
             Self::OutcomeUnknown(_) => vec![("outcome", text("unknown"))],
             _ => Vec::new(),
         }
@@ -347,10 +354,12 @@ mod tests {
                 vec![],
             ),
             (
-                E::DatabaseLocked("?".into()),
+                E::DatabaseLocked {
+                    blocked_by: Some("psql".into()),
+                },
                 "database_unavailable",
                 503,
-                vec![("reason", text("locked"))],
+                vec![("reason", text("locked")), ("blocked_by", text("psql"))],
             ),
             (
                 E::OutcomeUnknown("?".into()),

@@ -36,6 +36,10 @@ impl Load {
                 let body = json!({"id": "e", "payload": {}}).to_string();
                 while !stop.is_cancelled() {
                     let reply = fleet.rig.client.request(&subject, body.clone()).await;
+                    if reply.is_no_responders() {
+                        // Killed. Of one that should live, the accounts will tell.
+                        return;
+                    }
                     reply.ok();
                     replies.fetch_add(1, Ordering::SeqCst);
                 }
