@@ -171,6 +171,39 @@ async fn a_trial_that_fails_opens_for_longer() {
     }
 }
 
+/// resilience4j #903, #935 and #1389: a trial that says nothing must not keep its place.
+#[tokio::test]
+async fn trials_without_a_verdict_leave_room_for_the_next() {
+    let fields = breaker(json!({
+        "failure_threshold": 1, "timeout_seconds": 0.05, "half_open_max_requests": 1,
+    }));
+    let (site, _daemon, extension) = one(fields, Behaviour::error(500)).await;
+    site.call("x", json!({})).await;
+    extension.behave(Behaviour::error(422));
+    eventually("a trial", DEADLINE, async || {
+        site.call("x", json!({})).await;
+        extension.count() > 1
+    })
+    .await;
+    for fields in [
+        json!({}),
+        json!({"deadline_ms": 0}),
+        json!({"metadata": {"m": "m".repeat(70_000)}}),
+    ] {
+        for _ in 0..3 {
+            let reply = site.call("x", fields.clone()).await;
+            assert!(!refused(&reply), "{reply:?}");
+        }
+    }
+    extension.behave(Behaviour::silent());
+    let reply = site.call("x", json!({"deadline_ms": 20})).await;
+    assert_eq!(reply.error(), (504, "deadline_exceeded".to_owned()));
+    assert_eq!(site.circuit("x").await, "half_open");
+    extension.behave(Behaviour::Echo);
+    site.call("x", json!({})).await.ok();
+    assert_eq!(site.circuit("x").await, "closed");
+}
+
 /// A call that began before the circuit opened tells its caller what it came to, and the circuit
 /// nothing.
 #[tokio::test]

@@ -71,7 +71,7 @@ async fn an_extensions_limit_is_its_own_and_neutral() {
         assert_eq!(site.circuit(id).await, "closed");
         held.push((extension, calls));
     }
-    for (extension, mut calls) in held {
+    for (extension, calls) in &mut held {
         extension.behave(Behaviour::Echo);
         while let Some(reply) = calls.join_next().await {
             reply.unwrap().ok();

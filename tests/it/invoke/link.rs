@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::record;
-use crate::harness::{Answer, Behaviour, DEADLINE, FaultProxy, eventually};
+use crate::harness::{Answer, Behaviour, DEADLINE, FaultProxy, NatsServer, eventually};
 use crate::site::{Site, subject};
 
 /// The daemon's own link breaks, not the extension's: whoever waits gets one answer or none, nobody
@@ -39,6 +39,13 @@ async fn a_lost_link_is_nobodys_fault_and_leaves_nothing_behind() {
             reply.is_some_and(|reply| reply.header("Beamline-Extension-Id").is_some())
         })
         .await;
+        // The other connections come back in their own time.
+        for verb in ["lookup", "explain"] {
+            eventually(verb, DEADLINE, async || {
+                !site.send(verb, "x").await.is_no_responders()
+            })
+            .await;
+        }
         assert_eq!(site.circuit("x").await, "closed", "round {round}");
         // All places are free.
         for _ in 0..8 {
@@ -67,4 +74,33 @@ async fn a_server_that_restarts_is_waited_for() {
     })
     .await;
     assert!(extension.count() >= 2);
+}
+
+/// What the server denies to this sidecar, it denies to the sidecar, not to the extension.
+#[tokio::test]
+async fn a_subject_denied_to_us_is_nobodys_fault() {
+    let config = r#"
+        no_auth_user: anyone
+        authorization { users: [
+            { user: anyone, password: secret }
+            { user: sidecar, password: secret, permissions: { publish: { deny: ["*.ext.x.>"] } } }
+        ] }
+    "#;
+    let nats = NatsServer::builder().config(config).start().await;
+    let fixtures = json!([record("x", json!({"retry": 3})), record("y", json!({}))]);
+    let site = Site::on(nats, &fixtures).await;
+    let daemon = site.daemon().setting("NATS_USER", "sidecar");
+    let _daemon = site.start(daemon.setting("NATS_PASSWORD", "secret")).await;
+    let x = site.play("x", Behaviour::Echo).await;
+    let y = site.play("y", Behaviour::Held(Answer::new("{}"))).await;
+    let (held, ()) = tokio::join!(site.call("y", json!({})), async {
+        y.wait_count(1).await;
+        for _ in 0..3 {
+            let denied = site.call("x", json!({})).await;
+            assert_eq!(denied.error(), (403, "forbidden".to_owned()));
+        }
+        y.behave(Behaviour::Echo);
+    });
+    held.ok();
+    assert_eq!((x.count(), site.circuit("x").await.as_str()), (0, "closed"));
 }

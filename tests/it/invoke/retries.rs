@@ -111,23 +111,24 @@ async fn a_retry_finds_another_instance_first() {
     let url = site.nats.url();
     let bad = Extension::at(&url, "beamline.ext.x.bad", Behaviour::error(500)).await;
     let good = Extension::at(&url, "beamline.ext.x.good", Behaviour::Echo).await;
+    // So few that the budget of the first second allows all retries.
     let mut attempts = [0; 4];
-    for _ in 0..30 {
+    for _ in 0..6 {
         let reply = site.call("x", json!({})).await;
         reply.ok();
         assert_eq!(reply.header("Beamline-Instance"), Some("good"));
         let number: usize = reply.header("Beamline-Attempts").unwrap().parse().unwrap();
         attempts[number] += 1;
     }
-    assert_eq!(good.count(), 30);
+    assert_eq!(good.count(), 6);
     assert!(
-        bad.count() <= 30,
+        bad.count() <= 6,
         "never the same instance twice: {}",
         bad.count()
     );
-    assert!(attempts[1] >= 8, "the good one has its turn: {attempts:?}");
+    assert!(attempts[1] >= 1, "the good one has its turn: {attempts:?}");
     assert!(
-        attempts[2] + attempts[3] >= 15,
+        attempts[2] + attempts[3] >= 3,
         "and so have the others: {attempts:?}"
     );
 }

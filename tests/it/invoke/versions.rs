@@ -232,7 +232,7 @@ async fn an_auto_disabled_extension_is_served_by_its_fallback_or_not_at_all() {
     }
     run(
         &rig.sql,
-        "UPDATE extensions SET fallback = '{y}' WHERE id = 'x'",
+        "UPDATE extensions SET fallback = '[\"y\"]' WHERE id = 'x'",
     )
     .await;
     run(
