@@ -4,7 +4,6 @@
 //! function that names every field.
 
 pub mod circuits;
-pub mod circuit;
 pub mod dry_run;
 pub mod error;
 pub mod event;
