@@ -30,6 +30,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub use self::call::MuxCall;
 use self::table::Table;
 use self::token::Token;
+use super::gate::Gate;
 use super::lane::{Lane, LaneError};
 use crate::domain::subject::Subject;
 use crate::service::caller::{CallError, Caller, Headers, Reply};
@@ -38,6 +39,7 @@ use crate::service::caller::{CallError, Caller, Headers, Reply};
 #[derive(Debug)]
 pub struct Mux {
     client: Client,
+    gate: Arc<Gate>,
     /// All reply subjects begin with this, and end with a token.
     inbox_prefix: String,
     table: Arc<Table>,
@@ -60,6 +62,7 @@ impl Mux {
         let receiving = receive(replies, inbox_prefix.len(), Closing(Arc::clone(&table)));
         Ok(Self {
             client: lane.client().clone(),
+            gate: Arc::clone(lane.gate()),
             inbox_prefix,
             table,
             _tasks: [
@@ -83,12 +86,13 @@ impl Mux {
         headers: Headers,
         payload: Bytes,
     ) -> Result<(), CallError> {
+        self.gate.pass().await;
         let client = &self.client;
         let subject = async_nats::Subject::from(subject.as_str());
         let published = if headers.is_empty() {
             client.publish_with_reply(subject, reply, payload).await
         } else {
-            let headers = headers::to_wire(&headers)?;
+            let headers = headers::to_wire(headers)?;
             let publishing =
                 client.publish_with_reply_and_headers(subject, reply, headers, payload);
             publishing.await
