@@ -24,6 +24,9 @@ mod disable;
 mod outage;
 mod probes;
 
+/// No error's number: no answer at all.
+const SILENT: u16 = u16::MAX;
+
 /// An extension played by the test, on a connection of its own.
 struct Player {
     code: Arc<AtomicU16>,
@@ -46,6 +49,7 @@ impl Player {
                 seen.lock().unwrap().push(request);
                 let mut headers = HeaderMap::new();
                 match answers.load(Ordering::Relaxed) {
+                    SILENT => continue,
                     0 => headers.insert("Player", "well"),
                     code => headers.insert("Nats-Service-Error-Code", code.to_string()),
                 }
@@ -63,6 +67,11 @@ impl Player {
     /// Answers with an error of this number from now on.
     fn fail(&self, code: u16) {
         self.code.store(code, Ordering::Relaxed);
+    }
+
+    /// Answers nothing from now on.
+    fn fall_silent(&self) {
+        self.fail(SILENT);
     }
 
     fn recover(&self) {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::*;
+use crate::harness::FaultProxy;
 
 /// A NATS outage of `length` under calls. The extension needs a while longer than the sidecar to be
 /// there again, as extensions do.
@@ -22,7 +25,9 @@ async fn survives(length: Duration) {
     let patience = Duration::from_millis(500);
     let call = async || {
         let body = json!({"id": "a", "payload": {}}).to_string();
-        rig.client.try_request(subject, body, patience).await
+        let reply = rig.client.try_request(subject, body, patience).await;
+        // The server's own word that the sidecar is not there yet.
+        reply.filter(|reply| !reply.is_no_responders())
     };
     let mut unanswered = 0;
     eventually(
@@ -65,4 +70,35 @@ async fn an_outage_of_nats_opens_and_disables_nothing() {
 #[ignore = "a minute: an outage of half a minute"]
 async fn an_outage_of_nats_for_30_seconds_opens_and_disables_nothing() {
     survives(Duration::from_secs(30)).await;
+}
+
+#[tokio::test]
+async fn calls_that_a_dead_network_swallows_open_and_disable_nothing() {
+    let rig = Rig::start().await;
+    add(&rig, &["a"], &[]).await;
+    run(&rig.sql, "UPDATE extensions SET timeout_ms = 3000").await;
+    let proxy = FaultProxy::start(&rig.nats.addr()).await;
+    let builder = disabling(&rig, "pod-1").setting("NATS_URL", format!("nats://{}", proxy.addr()));
+    let daemon = ready(builder).await;
+    let player = Player::start(&rig.nats.url(), "a").await;
+    player.fall_silent();
+    // The connection stays open and says nothing for longer than the calls may take.
+    let swallow = async {
+        eventually("all calls are under way", DEADLINE, async || {
+            player.received.lock().unwrap().len() == 10
+        })
+        .await;
+        proxy.stall();
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        proxy.heal().await;
+    };
+    let calls = join_all((0..10).map(|_| invoke(&rig, "pod-1", "a")));
+    let (replies, ()) = tokio::join!(calls, swallow);
+    for reply in replies {
+        assert_eq!(reply.error(), (503, "extension_unavailable".to_owned()));
+    }
+    assert_eq!(logged(&daemon, "circuit opened", "a"), 0);
+    assert_eq!(automatic(&rig, "a").await, "");
+    player.recover();
+    invoke(&rig, "pod-1", "a").await.ok();
 }
