@@ -97,6 +97,15 @@ async fn an_empty_stream_is_an_end_and_tells_who_answered() {
 }
 
 #[tokio::test]
+async fn what_comes_with_the_end_is_not_lost() {
+    let last = Answer::new("2").header("Beamline-Stream", "end");
+    let (site, _daemon, _x) = one(json!({}), Behaviour::stream(2, last)).await;
+    let mut stream = Stream::of(&site, json!({})).await;
+    stream.chunks(3).await;
+    stream.end(4).await;
+}
+
+#[tokio::test]
 async fn a_stalled_stream_ends_with_an_error_and_counts_at_the_end() {
     let (site, _daemon, x) = one(
         json!({"timeout_ms": 300, "retry": 3}),
