@@ -90,7 +90,7 @@ async fn an_extensions_limit_is_its_own_and_neutral() {
 #[tokio::test]
 async fn no_end_of_a_call_keeps_its_place() {
     let fields = json!({
-        "metadata": {"max_in_flight": 1}, "timeout_ms": 60, "circuit_breaker": {"enabled": false},
+        "metadata": {"max_in_flight": 1}, "timeout_ms": 300, "circuit_breaker": {"enabled": false},
     });
     let site = Site::with(&json!([record("x", fields)])).await;
     let _daemon = site.start(site.daemon().setting("MAX_IN_FLIGHT", 1)).await;
