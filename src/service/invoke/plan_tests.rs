@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use super::*;
 use crate::domain::breaker::Settings;
 use crate::domain::catalog::{Catalog, Change};
+use crate::domain::entry::Entry;
 use crate::domain::extension::Extension;
 use crate::domain::ids::ExtensionId;
 use crate::domain::json::JsonObject;
@@ -37,21 +38,12 @@ fn invocation(payload: &str) -> Invocation<'_> {
     }
 }
 
-/// The plan of a call of `x`, beside which there is `y`.
-fn plan(x: Extension, invocation: &Invocation<'_>) -> Result<Plan, RegistryError> {
-    let (catalog, mut writer) = Catalog::new();
-    let y = Extension {
-        config: JsonObject::parse(r#"{"y":1}"#).unwrap(),
-        ..extension("y")
-    };
-    writer.apply(Change {
-        upserts: [x, y].map(entry).into(),
-        ..change(1)
-    });
-    let defaults = Defaults {
+/// Small limits.
+fn defaults() -> Defaults {
+    Defaults {
         max_payload_bytes: 20,
         max_metadata_bytes: 10,
-        max_in_flight: 1,
+        max_in_flight: 2,
         breaker: Settings {
             enabled: true,
             failure_threshold: 1,
@@ -65,7 +57,20 @@ fn plan(x: Extension, invocation: &Invocation<'_>) -> Result<Plan, RegistryError
             trial_limit: SECOND,
         },
         min_success_rate: 0.8,
+    }
+}
+
+/// The plan of a call of `x`, beside which there is `y`.
+fn plan(x: Extension, invocation: &Invocation<'_>) -> Result<Plan, RegistryError> {
+    let (catalog, mut writer) = Catalog::new();
+    let y = Extension {
+        config: JsonObject::parse(r#"{"y":1}"#).unwrap(),
+        ..extension("y")
     };
+    writer.apply(Change {
+        upserts: [x, y].map(entry).into(),
+        ..change(1)
+    });
     let selector = selector(catalog, None);
     let wanted = Wanted {
         version: None,
@@ -76,7 +81,9 @@ fn plan(x: Extension, invocation: &Invocation<'_>) -> Result<Plan, RegistryError
     let asked = catalog.get("x").unwrap();
     let target = selector.select(&asked, wanted, |id| catalog.get(id));
     let target = target.unwrap();
-    let setup = Runtimes::new(defaults).glance(target.entry());
+    let runtimes = Runtimes::new(defaults());
+    let setup = runtimes.glance(target.entry());
+    assert!(runtimes.all().is_empty(), "nothing is kept for a glance");
     Plan::new(invocation, target, setup)
 }
 
@@ -185,4 +192,44 @@ fn to_ask_where_the_next_call_goes_takes_nobodys_turn() {
     assert_eq!(plan.next_subject(now), plan.next_subject(now));
     let nobody = plan.subject(None).as_str();
     assert_eq!(nobody, "beamline.ext.current", "the version's own");
+}
+
+#[test]
+fn places_are_bounded_and_come_back() {
+    let (runtimes, entry) = (Runtimes::new(defaults()), entry(patient()));
+    let runtime = runtimes.of(&entry);
+    let limit = runtimes.setup(&entry).limits.max_in_flight;
+    let places = [(); 2].map(|()| runtime.enter(limit));
+    assert!(places.iter().all(Option::is_some));
+    assert!(runtime.enter(limit).is_none());
+    assert_eq!(runtime.in_flight(), 2, "who was turned away holds nothing");
+    drop(places);
+    assert_eq!(runtime.in_flight(), 0);
+    assert!(runtime.enter(limit).is_some());
+}
+
+#[test]
+fn a_new_record_brings_new_limits_and_keeps_whose_turn_it_is() {
+    let record = |metadata: &str| {
+        entry(Extension {
+            instances: vec![instance("a"), instance("b")],
+            metadata: JsonObject::parse(metadata).unwrap(),
+            ..patient()
+        })
+    };
+    let (runtimes, now) = (Runtimes::new(defaults()), std::time::Instant::now());
+    let turn = |entry: &Arc<Entry>| {
+        let setup = runtimes.setup(entry);
+        let instances = entry.extension().instances.iter();
+        let mut balancer = setup.balancer(&entry.extension().version).unwrap();
+        let picked = balancer.pick(instances, &[], now);
+        (
+            setup.limits.max_in_flight,
+            picked.unwrap().instance_id.to_string(),
+        )
+    };
+    let (before, after) = (record("{}"), record(r#"{"max_in_flight":9}"#));
+    assert_eq!(turn(&before), (2, "a".to_owned()));
+    assert_eq!(turn(&after), (9, "b".to_owned()));
+    assert_eq!(turn(&after), (9, "a".to_owned()));
 }

@@ -14,7 +14,7 @@ fn patient() -> Value {
 #[tokio::test]
 async fn what_may_help_is_tried_again_and_each_attempt_has_its_number() {
     let (site, _daemon, extension) = one(
-        json!({"timeout_ms": 100, "retry": 2, "circuit_breaker": patient()}),
+        json!({"timeout_ms": 400, "retry": 2, "circuit_breaker": patient()}),
         Behaviour::silent(),
     )
     .await;
@@ -198,12 +198,12 @@ async fn retries_keep_to_their_budget() {
 #[tokio::test]
 async fn a_slow_answer_of_an_earlier_attempt_is_not_taken_for_another() {
     let (site, _daemon, extension) = one(
-        json!({"timeout_ms": 150, "retry": 1, "circuit_breaker": patient()}),
+        json!({"timeout_ms": 400, "retry": 1, "circuit_breaker": patient()}),
         Behaviour::each(|number, _| {
             let body = format!("{number}");
             if number == 0 {
                 Behaviour::Slow(
-                    Duration::from_millis(170),
+                    Duration::from_millis(450),
                     crate::harness::Answer::new(body),
                 )
             } else {
