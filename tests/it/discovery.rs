@@ -21,6 +21,8 @@ const ENDPOINTS: &[&str] = &[
     "stats",
     "reload",
     "ping",
+    "invoke",
+    "circuit",
 ];
 
 #[tokio::test]
