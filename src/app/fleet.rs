@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::automatic;
 use super::essential::Essential;
 use super::shared::Shared;
 use crate::adapters::nats::mux::Mux;
 use crate::config::Settings;
 use crate::service::fleet::{Keeper, OverrideKeeper, OverrideQueue, Restored, keep_calm};
+use crate::service::health::tell_summaries;
 
 /// Starts the tasks. The answer tells when the circuits are as the fleet left them.
 pub(super) fn start(
@@ -16,7 +18,17 @@ pub(super) fn start(
     overrides: OverrideQueue,
     essential: &mut Essential,
 ) -> Restored {
-    let _ = caller;
+    essential.spawn(
+        "health summary",
+        tell_summaries(
+            Arc::clone(&shared.health),
+            shared.progress.clone(),
+            settings.health.summary_interval,
+            shared.observers.clone(),
+            essential.stopped(),
+        ),
+    );
+    automatic::start(settings, shared, &caller, essential);
     let stopped = essential.stopped();
     let interval = settings.health.flush_interval;
     let calm = keep_calm(shared.tools.clone(), interval, stopped.clone());

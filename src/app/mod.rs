@@ -4,6 +4,7 @@
 //! round. Request subjects are subscribed only after the first data is applied, so that no sidecar
 //! ever answers "unknown" for want of data.
 
+mod automatic;
 mod essential;
 mod fleet;
 mod invocations;

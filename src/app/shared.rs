@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use rand::distr::{Alphanumeric, SampleString};
 
+use super::automatic::Automatic;
 use super::invocations;
 use crate::adapters::fixtures::FixturesSource;
 use crate::adapters::http;
 use crate::adapters::nats::events::{self, EventQueue};
+use crate::adapters::nats::health::HealthVerbs;
 use crate::adapters::nats::replies::ReplyRules;
 use crate::adapters::nats::server as nats;
 use crate::adapters::nats::subjects::Layout;
@@ -16,7 +18,7 @@ use crate::adapters::postgres::{
     Listener, Pool, PostgresHealth, PostgresSource, Reports, SetupError,
 };
 use crate::adapters::telemetry::log::LogObserver;
-use crate::adapters::telemetry::metrics::{Metrics, Sources};
+use crate::adapters::telemetry::metrics::{ExtensionSources, Metrics, Sources};
 use crate::config::Settings;
 use crate::documents;
 use crate::documents::event::Envelopes;
@@ -27,6 +29,7 @@ use crate::service::circuit_control::CircuitControl;
 use crate::service::circuits::Circuits;
 use crate::service::clock::Clock;
 use crate::service::fleet::{self, FleetFigures, OverrideHandle, OverrideQueue, Signal};
+use crate::service::health::Health;
 use crate::service::invoke::{Follower, Runtimes, Tools};
 use crate::service::lookup::Lookups;
 use crate::service::observe::Observers;
@@ -54,9 +57,13 @@ pub(super) struct Shared {
     pub(super) tools: Tools,
     /// What the other sidecars counted, as last read from the database.
     pub(super) fleet: Arc<FleetFigures>,
+    /// How extensions are doing, by this sidecar and the fleet.
+    pub(super) health: Arc<Health>,
     /// Is given when the catalog or an override changed.
     pub(super) changed: Signal,
     overrides: OverrideHandle,
+    /// What the machine does by itself.
+    pub(super) automatic: Automatic,
     pool: Option<Arc<Pool>>,
 }
 
@@ -80,6 +87,7 @@ impl Shared {
         let status = Arc::new(Status::new(mode(settings), settings.source.sync_interval));
         let environment = settings.identity.environment.clone();
         let circuits = Arc::new(Circuits::default());
+        let runtimes = Arc::new(Runtimes::new(invocations::defaults(settings)));
         let clock = Clock::default();
         let selector = Arc::new(Selector::new(
             Arc::clone(&catalog),
@@ -90,32 +98,45 @@ impl Shared {
         ));
         let lookups = Arc::new(Lookups::new(Arc::clone(&selector)));
         let boot = Alphanumeric.sample_string(&mut rand::rng(), BOOT_ID);
-        let (event_observer, events) = events::channel(Envelopes::new(&instance_id, boot));
-        let metrics = Arc::new(Metrics::new(Sources {
+        let envelopes = Envelopes::new(&instance_id, boot, clock);
+        let (event_observer, events) = events::channel(envelopes);
+        let sources = Sources {
             catalog: Arc::clone(&catalog),
             status: Arc::clone(&status),
             lookups: Arc::clone(&lookups),
-        }));
-        let observers = Observers::new(vec![
-            Box::new(LogObserver::default()),
-            Box::new(metrics.observer()),
-            Box::new(event_observer),
-        ]);
+        };
+        let extensions = ExtensionSources {
+            catalog: Arc::clone(&catalog),
+            runtimes: Arc::clone(&runtimes),
+            circuits: Arc::clone(&circuits),
+            clock,
+        };
+        let metrics = Arc::new(Metrics::new(sources, extensions));
+        let changes = event_observer.changes(&instance_id);
+        let automatic = Automatic::new(settings, &circuits, changes);
+        let mut observers = automatic.observers();
+        observers.push(Box::new(LogObserver::default()));
+        observers.push(Box::new(metrics.observer()));
+        observers.push(Box::new(event_observer));
+        let observers = Observers::new(observers);
         let stats = Stats::new(
             Arc::clone(&catalog),
             Arc::clone(&status),
             Arc::clone(&lookups),
+            Arc::clone(&runtimes),
             instance_id,
         );
         let tools = Tools {
             selector,
-            runtimes: Arc::new(Runtimes::new(invocations::defaults(settings))),
+            runtimes,
             circuits,
             clock,
             observers: observers.clone(),
         };
+        let fleet = Arc::<FleetFigures>::default();
         let (overrides, queue) = fleet::orders();
         let shared = Self {
+            health: Arc::new(Health::new(tools.clone(), Arc::clone(&fleet))),
             catalog,
             status,
             progress: Progress::default(),
@@ -125,9 +146,10 @@ impl Shared {
             stats: Arc::new(stats),
             metrics,
             tools,
-            fleet: Arc::default(),
+            fleet,
             changed: Signal::default(),
             overrides,
+            automatic,
             pool,
         };
         let loose = Loose {
@@ -212,9 +234,13 @@ impl Shared {
             lookups: Arc::clone(&self.lookups),
             verbs: Arc::new(Verbs {
                 reads: Arc::clone(&reads),
+                health: HealthVerbs {
+                    health: Arc::clone(&self.health),
+                    tools: self.tools.clone(),
+                    progress: self.progress.clone(),
+                },
                 stats: Arc::clone(&self.stats),
                 circuits: CircuitControl::new(self.tools.clone(), fleet.cloned()),
-                clock: self.tools.clock,
                 reload,
                 progress: self.progress.clone(),
                 administration: Administration {

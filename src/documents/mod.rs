@@ -3,17 +3,21 @@
 //! Domain types do not serialize themselves: each document is one wire type here, filled by one
 //! function that names every field.
 
-pub mod circuit;
+pub mod circuits;
 pub mod dry_run;
 pub mod error;
 pub mod event;
 pub mod explain;
+pub mod health;
 pub mod list;
 pub mod lookup;
+mod page;
 pub mod ping;
 pub mod reload;
+pub mod report;
 pub mod stats;
 pub mod stored;
+pub mod switch;
 
 use std::sync::LazyLock;
 use std::time::SystemTime;

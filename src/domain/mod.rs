@@ -31,6 +31,7 @@ pub mod envelope;
 pub mod traceparent;
 pub mod reply;
 pub mod outcome;
+pub mod probe;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -18,6 +18,7 @@ pub mod lookup;
 pub mod read;
 pub mod invoke;
 pub mod fleet;
+pub mod health;
 pub mod circuit_control;
 pub mod stats;
 

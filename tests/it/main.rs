@@ -8,13 +8,17 @@
     reason = "a test that cannot go on should stop right there, and say why"
 )]
 
+mod auto;
+mod change_events;
 mod cli;
 mod discovery;
 mod errors;
 mod events;
+mod events_seen;
 mod fuzz;
 mod harness;
 mod harness_smoke;
+mod invoke;
 mod lifecycle;
 mod lookups;
 mod no_miss;

@@ -17,6 +17,7 @@ pub mod endpoints;
 pub mod waiting;
 pub mod actor;
 pub mod lookups;
+pub mod health;
 pub mod circuit;
 pub mod verbs;
 pub mod control;

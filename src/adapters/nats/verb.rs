@@ -21,13 +21,19 @@ pub enum Verb {
     Ping,
     /// Call an extension.
     Invoke,
+    /// A router tells what a call of its own came to.
+    Report,
+    /// How one extension, or all of them, are doing.
+    Health,
+    /// The circuits of this sidecar.
+    Circuits,
     /// Force a circuit, or let it go.
     Circuit,
 }
 
 impl Verb {
     /// All verbs.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Lookup,
         Self::LookupByType,
         Self::List,
@@ -37,6 +43,9 @@ impl Verb {
         Self::Reload,
         Self::Ping,
         Self::Invoke,
+        Self::Report,
+        Self::Health,
+        Self::Circuits,
         Self::Circuit,
     ];
 
@@ -52,6 +61,9 @@ impl Verb {
             Self::Reload => "reload",
             Self::Ping => "ping",
             Self::Invoke => "invoke",
+            Self::Report => "report",
+            Self::Health => "health",
+            Self::Circuits => "circuits",
             Self::Circuit => "circuit",
         }
     }
@@ -60,13 +72,16 @@ impl Verb {
     pub const fn takes_id(self) -> bool {
         matches!(
             self,
-            Self::Lookup | Self::Get | Self::Explain | Self::Invoke
+            Self::Lookup | Self::Get | Self::Explain | Self::Invoke | Self::Health
         )
     }
 
     /// Whether every sidecar answers when all are asked.
     pub const fn answers_all(self) -> bool {
-        matches!(self, Self::Stats | Self::Reload | Self::Ping)
+        matches!(
+            self,
+            Self::Stats | Self::Reload | Self::Ping | Self::Health | Self::Circuits
+        )
     }
 
     /// Whether it is too frequent, or too long, to share a loop with others.

@@ -6,6 +6,7 @@ use async_nats::Message;
 
 use super::actor::check_actor;
 use super::circuit::force;
+use super::health::HealthVerbs;
 use super::payload::{IdArguments, ListArguments, ReadArguments, ReloadArguments, optional_object};
 use super::replies::Answer;
 use super::subjects::Route;
@@ -15,7 +16,6 @@ use crate::documents;
 use crate::domain::extension::ExtensionType;
 use crate::domain::ids::ExtensionId;
 use crate::service::circuit_control::CircuitControl;
-use crate::service::clock::Clock;
 use crate::service::error::RegistryError;
 use crate::service::progress::Progress;
 use crate::service::read::{ListQuery, Reads};
@@ -36,12 +36,12 @@ pub struct Administration {
 pub struct Verbs {
     /// Records, listings, explanations.
     pub reads: Arc<Reads>,
+    /// How extensions are doing.
+    pub health: HealthVerbs,
     /// This sidecar's figures.
     pub stats: Arc<Stats>,
     /// Circuits as operators want them.
     pub circuits: CircuitControl,
-    /// The clock of the circuits.
-    pub clock: Clock,
     /// The reload path.
     pub reload: ReloadHandle,
     /// Revisions as they are applied.
@@ -70,6 +70,9 @@ impl Verbs {
             Verb::Stats => self.stats(message).await,
             Verb::Reload => self.reload(message).await,
             Verb::Ping => self.ping(message),
+            Verb::Health => self.health.health(route, message, max_bytes).await,
+            Verb::Circuits => self.health.circuits(message, max_bytes).await,
+            Verb::Report => self.health.report(message),
             Verb::Circuit => self.circuit(route, message).await,
             // These have loops of their own; no subscription leads here.
             Verb::Lookup | Verb::Invoke => Err(RegistryError::Internal),
@@ -192,8 +195,8 @@ impl Verbs {
 
     async fn circuit(&self, route: Route, message: &Message) -> Result<Answer, RegistryError> {
         let listed = force(&self.circuits, route, message).await?;
-        let document = documents::circuit::circuit(&listed, self.clock);
-        Ok(Answer::plain(document))
+        let row = self.health.health.circuit(listed);
+        Ok(Answer::plain(documents::circuits::circuit(&row)))
     }
 
     fn ping(&self, message: &Message) -> Result<Answer, RegistryError> {

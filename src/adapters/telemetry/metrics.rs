@@ -1,8 +1,8 @@
 //! The metrics, in the OpenMetrics text format.
 //!
 //! Rare events are counted as they are observed; everything else is read from where it lives when
-//! somebody scrapes ([`Sources`]). Counters get their `_total`, and `build` its `_info`, from the
-//! encoder. A labelled series begins with its first count.
+//! somebody scrapes ([`Sources`], [`ExtensionSources`]). Counters get their `_total`, and `build` its
+//! `_info`, from the encoder. A labelled series begins with its first count.
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 use tracing::error;
 
 pub use super::collector::Sources;
+pub use super::extensions::ExtensionSources;
 use crate::service::observe::{DropReason, Observation, Observer};
 
 /// Everything that can be scraped.
@@ -30,6 +31,7 @@ pub struct MetricsObserver {
     slow_consumer: Counter,
     flush_errors: Counter,
     overloaded: Counter,
+    auto_disabled: Counter,
     dropped: Family<Dropped, Counter>,
 }
 
@@ -40,10 +42,11 @@ struct Dropped {
 
 impl Metrics {
     /// The metrics of one process.
-    pub fn new(sources: Sources) -> Self {
+    pub fn new(sources: Sources, extensions: ExtensionSources) -> Self {
         let mut registry = Registry::default();
         let observer = MetricsObserver::new(&mut registry);
         registry.register_collector(Box::new(sources));
+        registry.register_collector(Box::new(extensions));
         let build = Info::new([
             ("version", env!("CARGO_PKG_VERSION")),
             ("os", std::env::consts::OS),
@@ -78,6 +81,7 @@ impl MetricsObserver {
             slow_consumer: Counter::default(),
             flush_errors: Counter::default(),
             overloaded: Counter::default(),
+            auto_disabled: Counter::default(),
             dropped: Family::default(),
         };
         registry.register(
@@ -104,6 +108,11 @@ impl MetricsObserver {
             "extension_registry_overloaded",
             "Requests turned away because too many ran at once",
             this.overloaded.clone(),
+        );
+        registry.register(
+            "extension_health_auto_disabled",
+            "Extensions that this sidecar took out of service",
+            this.auto_disabled.clone(),
         );
         registry.register(
             "extension_registry_dropped_requests",
@@ -138,10 +147,18 @@ impl Observer for MetricsObserver {
                 self.overloaded.inc();
             }
             Observation::Dropped { reason, .. } => self.dropped(*reason),
-            Observation::Quarantined { .. }
+            Observation::AutoSwitched { disabled: true, .. } => {
+                self.auto_disabled.inc();
+            }
+            Observation::AutoSwitched { .. }
+            | Observation::KeptInService { .. }
+            | Observation::ProbeAnswered { .. }
+            | Observation::StoreFailed { .. }
+            | Observation::Quarantined { .. }
             | Observation::SourceChanged { .. }
             | Observation::Circuit { .. }
             | Observation::Health { .. }
+            | Observation::HealthSummary(_)
             | Observation::DigestDiffers { .. }
             | Observation::DatabaseUp(_)
             | Observation::Listener { .. }

@@ -3,6 +3,7 @@
 //! [`Keeper`] exchanges health with the store, [`OverrideKeeper`] keeps circuits as operators want
 //! them. Neither is on the way of a call, and both do without the store for as long as it is away.
 
+pub mod changes;
 mod figures;
 mod held;
 mod keeper;
@@ -11,6 +12,11 @@ mod restored;
 mod signal;
 mod spot;
 mod totals;
+pub mod link;
+pub mod openings;
+pub mod probe;
+mod retry;
+pub mod switch;
 
 pub use figures::FleetFigures;
 pub use keeper::Keeper;

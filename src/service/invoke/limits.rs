@@ -1,6 +1,7 @@
 //! How large, how many, how patient: the daemon's limits and what an extension's record says.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::domain::breaker::{Overrides, Settings};
 use crate::domain::extension::Extension;
@@ -33,31 +34,120 @@ pub struct Limits {
     pub breaker: Settings,
 }
 
-/// The fields of `metadata` that mean something to the registry.
+/// The fields of `metadata` that mean something to the registry, each unread: one that makes no
+/// sense must not take the others with it.
 #[derive(Debug, Default, Deserialize)]
-struct Known {
-    max_payload_size: Option<usize>,
-    max_metadata_size: Option<usize>,
-    max_in_flight: Option<usize>,
+struct Known<'a> {
+    #[serde(borrow)]
+    max_payload_size: Option<&'a RawValue>,
+    #[serde(borrow)]
+    max_metadata_size: Option<&'a RawValue>,
+    #[serde(borrow)]
+    max_in_flight: Option<&'a RawValue>,
 }
 
 impl Limits {
     /// The limits of `extension`. What its metadata says in a form nobody can read is not there;
     /// its breaker settings were checked when it was applied.
     pub fn of(extension: &Extension, defaults: &Defaults) -> Self {
-        let known: Known = serde_json::from_str(extension.metadata.as_str()).unwrap_or_default();
+        let known: Known<'_> =
+            serde_json::from_str(extension.metadata.as_str()).unwrap_or_default();
+        let figure = |field: Option<&RawValue>, default: usize| {
+            let figure = field.and_then(|text| serde_json::from_str(text.get()).ok());
+            figure.unwrap_or(default)
+        };
         let overrides = extension.circuit_breaker.as_ref();
         let overrides = overrides.and_then(|object| Overrides::parse(object).ok());
         Self {
-            max_payload_bytes: known.max_payload_size.unwrap_or(defaults.max_payload_bytes),
-            max_metadata_bytes: known
-                .max_metadata_size
-                .unwrap_or(defaults.max_metadata_bytes),
-            max_in_flight: known.max_in_flight.unwrap_or(defaults.max_in_flight),
+            max_payload_bytes: figure(known.max_payload_size, defaults.max_payload_bytes),
+            max_metadata_bytes: figure(known.max_metadata_size, defaults.max_metadata_bytes),
+            max_in_flight: figure(known.max_in_flight, defaults.max_in_flight),
             breaker: match overrides {
                 None => defaults.breaker.clone(),
                 Some(overrides) => overrides.apply(&defaults.breaker),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::json::JsonObject;
+    use crate::domain::testing::extension;
+
+    fn defaults() -> Defaults {
+        Defaults {
+            max_payload_bytes: 1000,
+            max_metadata_bytes: 100,
+            max_in_flight: 10,
+            breaker: Settings {
+                enabled: true,
+                failure_threshold: 5,
+                error_rate_threshold: 0.5,
+                window: Duration::from_secs(60),
+                minimum_requests: 20,
+                slow_calls: None,
+                open_time: Duration::from_secs(60),
+                max_open_time: Duration::from_secs(600),
+                half_open_max_requests: 3,
+                trial_limit: Duration::from_secs(130),
+            },
+            min_success_rate: 0.8,
+        }
+    }
+
+    #[test]
+    fn metadata_sets_limits_and_what_makes_no_sense_there_is_not_there() {
+        for (metadata, expected) in [
+            ("{}", (1000, 100, 10)),
+            (
+                r#"{"max_payload_size":2000,"max_metadata_size":0,"max_in_flight":1}"#,
+                (2000, 0, 1),
+            ),
+            (
+                r#"{"max_payload_size":null,"max_in_flight":7}"#,
+                (1000, 100, 7),
+            ),
+            (
+                r#"{"max_payload_size":"2 MB","max_in_flight":7}"#,
+                (1000, 100, 7),
+            ),
+            (
+                r#"{"max_payload_size":-1,"max_metadata_size":1.5}"#,
+                (1000, 100, 10),
+            ),
+            (r#"{"owner":{"max_in_flight":1}}"#, (1000, 100, 10)),
+        ] {
+            let extension = Extension {
+                metadata: JsonObject::parse(metadata).unwrap(),
+                ..extension("x")
+            };
+            let limits = Limits::of(&extension, &defaults());
+            let found = (
+                limits.max_payload_bytes,
+                limits.max_metadata_bytes,
+                limits.max_in_flight,
+            );
+            assert_eq!(found, expected, "{metadata}");
+            assert_eq!(limits.breaker, defaults().breaker);
+        }
+    }
+
+    #[test]
+    fn breaker_settings_lie_over_the_daemons() {
+        let own = r#"{"failure_threshold":2,"timeout_seconds":0.5}"#;
+        let extension = Extension {
+            circuit_breaker: Some(JsonObject::parse(own).unwrap()),
+            ..extension("x")
+        };
+        let expected = Settings {
+            failure_threshold: 2,
+            open_time: Duration::from_millis(500),
+            ..defaults().breaker
+        };
+        assert_eq!(Limits::of(&extension, &defaults()).breaker, expected);
     }
 }
