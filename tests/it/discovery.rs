@@ -22,6 +22,9 @@ const ENDPOINTS: &[&str] = &[
     "reload",
     "ping",
     "invoke",
+    "report",
+    "health",
+    "circuits",
     "circuit",
 ];
 
