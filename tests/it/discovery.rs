@@ -21,6 +21,10 @@ const ENDPOINTS: &[&str] = &[
     "stats",
     "reload",
     "ping",
+    "invoke",
+    "report",
+    "health",
+    "circuits",
 ];
 
 #[tokio::test]

@@ -22,9 +22,12 @@ const VERBS: &[&str] = &[
     "reload",
     "explain",
     "ping",
+    "report",
+    "health",
+    "circuits",
 ];
-const WITH_ID: &[&str] = &["lookup", "get", "explain"];
-const OF_ALL: &[&str] = &["ping", "stats", "reload"];
+const WITH_ID: &[&str] = &["lookup", "get", "explain", "health"];
+const OF_ALL: &[&str] = &["ping", "stats", "reload", "health", "circuits"];
 /// Names that mean something somewhere, and some that do not.
 const FIELDS: &[&str] = &[
     "id",
@@ -37,6 +40,9 @@ const FIELDS: &[&str] = &[
     "cursor",
     "actor",
     "wait_ms",
+    "outcome",
+    "latency_ms",
+    "state",
     "tenant_id",
     "environment",
     "user_id",
@@ -58,6 +64,10 @@ const TEXTS: &[&str] = &[
     "validator",
     "all",
     "pre:plain",
+    "plain:v1",
+    "success",
+    "failure",
+    "open",
     "acme",
     "staging",
     "",
@@ -125,6 +135,8 @@ async fn almost_valid_requests_get_one_reply() {
         r#"{"ids":["plain","routed"],"context":{"tenant_id":"acme","n":1.5e3,"b":true}}"#,
         r#"{"type":"pre","enabled":"all","limit":10,"cursor":"pre:plain"}"#,
         r#"{"id":"plain","min_revision":1,"wait_ms":1}"#,
+        r#"{"id":"plain","outcome":"success","latency_ms":1.5}"#,
+        r#"{"state":"closed","limit":10,"cursor":"pre:plain"}"#,
     ];
     let requests: Vec<_> = (0..REQUESTS)
         .map(|_| {

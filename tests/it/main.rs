@@ -15,6 +15,7 @@ mod events;
 mod fuzz;
 mod harness;
 mod harness_smoke;
+mod health;
 mod lifecycle;
 mod lookups;
 mod no_miss;
