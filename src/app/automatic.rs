@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::essential::Essential;
@@ -26,6 +27,8 @@ pub(super) struct Automatic {
     /// Openings to decide on, where anything is disabled automatically.
     openings: Option<Arc<Openings>>,
     changes: ChangePublisher,
+    /// Cancelled when the drain begins: what is claimed after that could not be told any more.
+    pub(super) claims: CancellationToken,
 }
 
 impl Automatic {
@@ -39,6 +42,7 @@ impl Automatic {
             link: Arc::new(Link::new(Arc::clone(circuits), SETTLING)),
             openings: disables.then(Arc::default),
             changes,
+            claims: CancellationToken::new(),
         }
     }
 
@@ -111,7 +115,10 @@ fn start_fleet_wide(
             max_percent: auto.max_percent,
             write_cause: switch::disabled,
         });
-    let (telling, probing) = (teller.run(stopped()), prober.run(stopped()));
+    let (telling, probing) = (
+        teller.run(shared.automatic.claims.clone()),
+        prober.run(stopped()),
+    );
     let disabling = disabler.map(|disabler| disabler.run(stopped()));
     essential.spawn("change events", telling);
     essential.spawn("probes", probing);

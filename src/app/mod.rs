@@ -34,6 +34,10 @@ use shared::{Loose, Shared};
 /// How long a start waits for overrides and open circuits once it has data.
 const RESTORE_PATIENCE: Duration = Duration::from_secs(2);
 
+/// What the daemon takes for itself at the end, the last health flush above all, even where requests
+/// get no grace.
+const LEAST_GRACE: Duration = Duration::from_secs(1);
+
 /// Why the daemon could not start or go on.
 #[derive(Debug, Error)]
 pub enum DaemonError {
@@ -105,7 +109,9 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()>) -> Result
         Ok(None) => Ok(()),
         Err(error) => Err(error),
     };
-    for name in essential.stop(settings.limits.shutdown_grace).await {
+    shared.automatic.claims.cancel();
+    let grace = settings.limits.shutdown_grace.max(LEAST_GRACE);
+    for name in essential.stop(grace).await {
         warn!(task = name, "still running at the end of the grace period");
     }
     info!("stopped");
@@ -176,6 +182,7 @@ async fn start_serving(
 
 async fn shut_down(server: Server, settings: &Settings, shared: &Shared) {
     shared.readiness.drain();
+    shared.automatic.claims.cancel();
     info!("draining");
     let given_up = server.shut_down(settings.limits.shutdown_grace).await;
     if given_up > 0 {

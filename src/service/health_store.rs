@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
 
+use crate::domain::health::{Counts, HealthSums};
 use crate::domain::ids::{ExtensionId, VersionName};
 
 /// Why the store did not do what was asked. `Display` is fit for operators; no secrets.
@@ -57,6 +58,22 @@ pub struct Figures {
     pub last_success: Option<SystemTime>,
     /// The latest failure.
     pub last_failure: Option<SystemTime>,
+}
+
+impl From<&Figures> for HealthSums {
+    fn from(figures: &Figures) -> Self {
+        let tally = figures.tally;
+        Self {
+            counts: Counts {
+                successes: tally.successes,
+                failures: tally.failures,
+            },
+            latency_sum_us: tally.latency_total_us,
+            latency_count: tally.latency_count,
+            last_success: figures.last_success,
+            last_failure: figures.last_failure,
+        }
+    }
 }
 
 /// What a flush says of one extension.

@@ -75,10 +75,10 @@ impl ControlServer {
         };
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             self.observers.observe(&Observation::Overloaded);
-            self.responder
-                .send(reply, Err(RegistryError::Overloaded))
-                .await;
-            return;
+            let outcome = Err(RegistryError::Overloaded);
+            self.endpoints
+                .record(route.verb, received.elapsed(), &outcome);
+            return self.responder.send(reply, outcome).await;
         };
         let (verbs, responder) = (Arc::clone(&self.verbs), self.responder.clone());
         let (endpoints, give_up) = (Arc::clone(&self.endpoints), self.give_up.clone());

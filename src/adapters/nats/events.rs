@@ -2,9 +2,7 @@
 
 use async_nats::Client;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 
-use super::lane::COMMAND_TIMEOUT;
 use super::subjects::Layout;
 use crate::documents::event::{Envelopes, Event, change_events};
 use crate::service::fleet::changes::ChangeEvents;
@@ -81,8 +79,11 @@ impl EventQueue {
     pub async fn publish(mut self, client: Client, layout: Layout) {
         while let Some(event) = self.0.recv().await {
             let subject = layout.event(event.kind, event.subject.as_deref());
-            let publishing = client.publish(subject, event.body);
-            let _ = timeout(COMMAND_TIMEOUT, publishing).await;
+            // Without a limit: changes were claimed, and nobody else tells of them. While the link
+            // is down the queue fills, and what is merely news is lost there.
+            if client.publish(subject, event.body).await.is_err() {
+                return;
+            }
         }
     }
 }

@@ -164,9 +164,12 @@ impl<T: Copy + Unpin> Subscribed<T> {
     ///    (`event_interval`).
     async fn drain(&mut self) {
         let unsubscribing = async {
-            for tagged in &mut self.subscriptions {
-                let _ = within(COMMAND_TIMEOUT, tagged.subscriber.drain()).await;
-            }
+            let draining = async {
+                for tagged in &mut self.subscriptions {
+                    let _ = tagged.subscriber.drain().await;
+                }
+            };
+            let _ = within(COMMAND_TIMEOUT, draining).await;
             let mut flush = pin!(self.client.flush());
             let flush = poll_fn(|cx| {
                 let waker = Waker::from(Arc::new(StandStill(cx.waker().clone())));

@@ -162,7 +162,7 @@ impl Responder {
     /// Publishes one message of many.
     ///
     /// # Errors
-    /// It is too large, and was not sent. Any other failure is counted and ends nothing.
+    /// It was not sent: those after it are of no use.
     pub async fn send_piece(
         &self,
         reply: Subject,
@@ -174,7 +174,7 @@ impl Responder {
             Err(PublishErrorKind::MaxPayloadExceeded) => Err(self.too_large()),
             Err(_) => {
                 self.failed();
-                Ok(())
+                Err(RegistryError::Internal)
             }
             Ok(()) => Ok(()),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,7 +17,7 @@ use super::endpoints::Endpoints;
 use super::events::EventQueue;
 use super::intake::{Subscribed, Subscription};
 use super::invoke::InvokeServer;
-use super::lane::{Lane, LaneError};
+use super::lane::{COMMAND_TIMEOUT, Lane, LaneError};
 use super::lookups::LookupServer;
 use super::mux::Mux;
 use super::replies::{ReplyRules, Responder};
@@ -87,6 +87,9 @@ pub struct Server {
     tasks: TaskTracker,
     loops: JoinSet<&'static str>,
 }
+
+/// What the loops need at least to unsubscribe and to hand out what had arrived.
+const DRAIN: Duration = Duration::from_secs(1);
 
 /// Calls of our own that need a place beside those of routers.
 const PROBES: u32 = 16;
@@ -248,13 +251,15 @@ impl Server {
     pub async fn shut_down(mut self, grace: Duration) -> usize {
         let deadline = Instant::now() + grace;
         self.drain.cancel();
-        while let Ok(Some(_)) = timeout_at(deadline, self.loops.join_next()).await {}
+        // However short the grace: what the server has sent by now must at least be answered.
+        let drained = deadline.max(Instant::now() + DRAIN);
+        while let Ok(Some(_)) = timeout_at(drained, self.loops.join_next()).await {}
         self.tasks.close();
         let finished = timeout_at(deadline, self.tasks.wait()).await.is_ok();
         let given_up = if finished { 0 } else { self.tasks.len() };
         self.give_up.cancel();
-        // Only the replies are missing now, and each has its own time limit.
-        self.tasks.wait().await;
+        // Only the replies are missing now. A connection that takes none must not keep us.
+        let _ = timeout(2 * COMMAND_TIMEOUT, self.tasks.wait()).await;
         self.links.close().await;
         given_up
     }

@@ -53,7 +53,7 @@ struct Calls {
 }
 
 impl Calls {
-    /// None where a runtime was made without a call, as for a dry run.
+    /// None where a runtime was made without a call, as for a circuit that was forced, or a probe.
     fn of(runtime: Arc<Runtime>) -> Option<Self> {
         let (sum, buckets) = runtime.meter.durations();
         let calls = Self {

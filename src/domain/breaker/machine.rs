@@ -188,6 +188,12 @@ impl Breaker {
         self.held_until.is_some_and(|until| now >= until)
     }
 
+    /// Ends an override that has run out, as the next call would.
+    pub fn expire(&mut self, now: Tick) -> Option<Transition> {
+        let now = self.advance(now);
+        self.end_override(now)
+    }
+
     fn end_override(&mut self, now: Tick) -> Option<Transition> {
         if self.override_over(now) {
             self.start_anew(now, Reason::OverrideEnded)

@@ -1,9 +1,10 @@
 //! A breaker shared by threads, whose permits come back by themselves.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::quiet::Quiet;
 use crate::domain::breaker::{
     Admission, Breaker, CircuitState, Outcome, Permit, Reason, Settings, Tick, Transition, View,
 };
@@ -32,7 +33,7 @@ impl Lock for Mutex<Breaker> {
 pub struct Circuit<L: Lock = Mutex<Breaker>> {
     breaker: L,
     /// Raised by whatever may make it differ from a closed circuit that never saw a failure.
-    unquiet: Arc<AtomicBool>,
+    quiet: Arc<Quiet>,
     /// Calls that met it while it ailed.
     turns: AtomicU32,
     failures: AtomicU64,
@@ -54,11 +55,11 @@ impl<L: Lock> Circuit<L> {
         Self::raising(settings, Arc::default())
     }
 
-    /// A closed circuit that raises `unquiet` when there is anything to know about it.
-    pub(super) fn raising(settings: Settings, unquiet: Arc<AtomicBool>) -> Self {
+    /// A closed circuit that raises `quiet` when there is anything to know about it.
+    pub(super) fn raising(settings: Settings, quiet: Arc<Quiet>) -> Self {
         Self {
             breaker: L::around(Breaker::new(settings)),
-            unquiet,
+            quiet,
             turns: AtomicU32::new(0),
             failures: AtomicU64::new(0),
             recoveries: AtomicU64::new(0),
@@ -105,14 +106,14 @@ impl<L: Lock> Circuit<L> {
     /// [`Breaker::force_open`].
     pub fn force_open(&self, now: Tick, until: Tick) -> Option<Transition> {
         let transition = self.breaker.with(|breaker| breaker.force_open(now, until));
-        self.raise();
+        self.quiet.raise();
         transition
     }
 
     /// [`Breaker::force_close`].
     pub fn force_close(&self, now: Tick, until: Tick) -> Option<Transition> {
         let transition = self.breaker.with(|breaker| breaker.force_close(now, until));
-        self.raise();
+        self.quiet.raise();
         transition
     }
 
@@ -126,7 +127,7 @@ impl<L: Lock> Circuit<L> {
         let restored = self
             .breaker
             .with(|breaker| breaker.restore_open(now, remaining));
-        self.raise();
+        self.quiet.raise();
         restored
     }
 
@@ -144,8 +145,9 @@ impl<L: Lock> Circuit<L> {
             && view.error_rate.is_none_or(|rate| rate == 0.0)
     }
 
-    fn raise(&self) {
-        self.unquiet.store(true, Ordering::Release);
+    /// Ends an override that has run out: without calls nobody else would.
+    pub(super) fn expire(&self, now: Tick) -> Option<Transition> {
+        self.breaker.with(|breaker| breaker.expire(now))
     }
 
     /// Only for all circuits at once: [`super::Circuits::freeze`].
@@ -173,13 +175,17 @@ impl<L: Lock> CallPermit<L> {
     pub fn record(mut self, now: Tick, outcome: Outcome, latency: Duration) -> Option<Transition> {
         let permit = self.permit.take()?;
         let circuit = &self.circuit;
-        if matches!(outcome, Outcome::Failure(_)) {
-            circuit.raise();
+        let failed = matches!(outcome, Outcome::Failure(_));
+        if failed {
             circuit.failures.fetch_add(1, Ordering::Relaxed);
         }
         let transition = circuit
             .breaker
             .with(|breaker| breaker.record(now, permit, outcome, latency));
+        // Slow successes open a circuit, too.
+        if failed || transition.is_some() {
+            circuit.quiet.raise();
+        }
         if transition.is_some_and(|moved| moved.reason == Reason::TrialSucceeded) {
             circuit.recoveries.fetch_add(1, Ordering::Relaxed);
         }

@@ -4,14 +4,15 @@
 //! transition, and whoever asked tells it to the observers; nothing is logged or published here.
 
 mod circuit;
+mod quiet;
 
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
 use papaya::Equivalent;
 
+use self::quiet::Quiet;
 use crate::domain::breaker::{Settings, Tick, Transition, View};
 use crate::domain::ids::{ExtensionId, VersionName};
 
@@ -24,8 +25,8 @@ pub struct Circuits {
     /// Whether our own link is down. Locked while circuits are made, frozen or configured, so that
     /// none is made with what has just become outdated.
     frozen: Mutex<bool>,
-    /// Whether any circuit may be worth a look; lowered by [`Circuits::calm`].
-    unquiet: Arc<AtomicBool>,
+    /// Whether none needs a look; lowered by [`Circuits::calm`].
+    quiet: Arc<Quiet>,
 }
 
 /// A circuit that changed.
@@ -69,7 +70,7 @@ impl Circuits {
         }
         let frozen = self.lock();
         let make = || {
-            let circuit = Circuit::raising(settings(), Arc::clone(&self.unquiet));
+            let circuit = Circuit::raising(settings(), Arc::clone(&self.quiet));
             circuit.freeze(*frozen);
             Arc::new(circuit)
         };
@@ -120,25 +121,23 @@ impl Circuits {
         }
     }
 
-    /// Whether all circuits are closed and have seen no failure lately, so that none needs a look:
-    /// one relaxed read, for whoever asks a hundred thousand times a second.
+    /// Whether all circuits are closed and have seen no failure lately, so that none needs a look.
     pub fn all_quiet(&self) -> bool {
-        !self.unquiet.load(Ordering::Relaxed)
+        self.quiet.is_quiet()
     }
 
-    /// Finds out whether all circuits are quiet again. Failures leave their windows without a call,
-    /// so this is to be called every now and then.
-    pub fn calm(&self, now: Tick) {
-        // Lowered first: a circuit that fails meanwhile raises it again.
-        self.unquiet.store(false, Ordering::Release);
-        if self
-            .map
-            .pin()
-            .values()
-            .any(|circuit| !circuit.is_quiet(now))
-        {
-            self.unquiet.store(true, Ordering::Release);
-        }
+    /// What time alone does: overrides run out, and failures leave their windows. To be called
+    /// every now and then.
+    pub fn calm(&self, now: Tick) -> Vec<Moved> {
+        let map = self.map.pin();
+        let expired = map.iter().filter_map(|(key, circuit)| {
+            let transition = circuit.expire(now)?;
+            Some(key.moved(transition))
+        });
+        let moved = expired.collect();
+        self.quiet
+            .look(|| map.values().all(|circuit| circuit.is_quiet(now)));
+        moved
     }
 
     /// All circuits, by id and version.

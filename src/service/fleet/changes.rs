@@ -41,25 +41,22 @@ pub struct ChangeTeller<S, E> {
 }
 
 impl<S: Claims, E: ChangeEvents> ChangeTeller<S, E> {
-    /// Claims and tells until `stop`.
+    /// Claims and tells until `stop`, which is heeded between turns only: what is claimed is told.
     pub async fn run(self, stop: CancellationToken) {
         let mut applied = self.progress.follow();
         applied.mark_changed();
-        let work = async {
-            while applied.changed().await.is_ok() {
-                self.catch_up().await;
-            }
-        };
-        stop.run_until_cancelled(work).await;
+        while let Some(Ok(())) = stop.run_until_cancelled(applied.changed()).await {
+            self.catch_up(&stop).await;
+        }
     }
 
     /// Claims until everything that was applied has somebody who tells it.
-    async fn catch_up(&self) {
+    async fn catch_up(&self, stop: &CancellationToken) {
         let mut pauses = retry::pauses();
-        loop {
+        while !stop.is_cancelled() {
             // Who cannot publish leaves the claim to those who can.
             if !self.status.nats_up() {
-                sleep(LINK_PAUSE).await;
+                stop.run_until_cancelled(sleep(LINK_PAUSE)).await;
                 continue;
             }
             let head = self.catalog.head();
@@ -82,7 +79,8 @@ impl<S: Claims, E: ChangeEvents> ChangeTeller<S, E> {
                         what: "claiming events",
                         error,
                     });
-                    sleep(pauses.next().unwrap_or(LINK_PAUSE)).await;
+                    let pause = pauses.next().unwrap_or(LINK_PAUSE);
+                    stop.run_until_cancelled(sleep(pause)).await;
                 }
             }
         }

@@ -36,7 +36,9 @@ pub async fn keep_calm(tools: Tools, interval: Duration, stop: CancellationToken
     let looking = async {
         loop {
             tokio::time::sleep(jittered(interval)).await;
-            tools.circuits.calm(tools.clock.tick());
+            for moved in tools.circuits.calm(tools.clock.tick()) {
+                tools.tell(moved);
+            }
         }
     };
     stop.run_until_cancelled(looking).await;

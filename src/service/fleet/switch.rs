@@ -15,7 +15,7 @@ use super::link::Link;
 use super::openings::{Opening, Openings};
 use super::retry;
 use crate::domain::breaker::CircuitState;
-use crate::domain::health::{Counts, HealthSums};
+use crate::domain::health::HealthSums;
 use crate::service::health_store::{AutoDisabled, AutoSwitch, StoreError};
 use crate::service::invoke::Tools;
 use crate::service::observe::Observation;
@@ -128,16 +128,7 @@ impl<S: AutoSwitch> AutoDisabler<S> {
         let Some(others) = self.others.of(&opening.id) else {
             return own;
         };
-        own.with(&HealthSums {
-            counts: Counts {
-                successes: others.tally.successes,
-                failures: others.tally.failures,
-            },
-            latency_sum_us: others.tally.latency_total_us,
-            latency_count: others.tally.latency_count,
-            last_success: others.last_success,
-            last_failure: others.last_failure,
-        })
+        own.with(&HealthSums::from(&others))
     }
 
     fn tell(&self, opening: &Opening, outcome: AutoDisabled) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::domain::breaker::{CircuitState, View};
 use crate::domain::entry::Entry;
-use crate::domain::health::{Counts, HealthSums};
+use crate::domain::health::HealthSums;
 use crate::service::clock::Clock;
 use crate::service::health_store::Figures;
 use crate::service::invoke::Runtime;
@@ -68,7 +68,7 @@ impl Standing {
     ) -> Self {
         let own = runtime.map(|runtime| runtime.health.sums());
         let own = own.unwrap_or_default();
-        let sums = flushed.map_or(own, |figures| own.with(&sums_of(&figures)));
+        let sums = flushed.map_or(own, |figures| own.with(&HealthSums::from(&figures)));
         // An idle extension costs no look at a histogram.
         let latencies = runtime.map(|runtime| runtime.health.latency().snapshot(now));
         let percentile = |q| latencies.as_ref()?.percentile(q);
@@ -98,20 +98,5 @@ impl Standing {
             sums,
             entry,
         }
-    }
-}
-
-/// What was flushed, in the terms of health.
-fn sums_of(figures: &Figures) -> HealthSums {
-    let tally = figures.tally;
-    HealthSums {
-        counts: Counts {
-            successes: tally.successes,
-            failures: tally.failures,
-        },
-        latency_sum_us: tally.latency_total_us,
-        latency_count: tally.latency_count,
-        last_success: figures.last_success,
-        last_failure: figures.last_failure,
     }
 }

@@ -9,12 +9,13 @@ use super::meter::Status;
 use super::plan::Plan;
 use super::record::{Pending, Recorder};
 use super::runtime::Place;
-use super::stream::{STREAM, Streaming};
+use super::stream::{CHUNK, END, STREAM, Streaming};
 use super::{Invoked, Invoker};
 use crate::domain::ids::InstanceId;
 use crate::domain::outcome::{Answer, Ended, Failure, Outcome, Patience};
 use crate::domain::retry::{backoff, retryable};
 use crate::service::caller::{Call, CallError, Caller, Reply};
+use crate::service::circuits::Circuit;
 use crate::service::error::{RegistryError, Unavailable};
 use crate::service::status::millis;
 
@@ -24,6 +25,9 @@ pub(super) struct Attempts<'a, C> {
     plan: Arc<Plan>,
     recorder: Recorder,
     place: Option<Place>,
+    /// That of the version, from the first attempt on: by the time of a retry the catalog may have
+    /// forgotten it.
+    circuit: Option<Arc<Circuit>>,
     tried: Vec<InstanceId>,
     number: u32,
 }
@@ -51,6 +55,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
             plan,
             recorder,
             place: Some(place),
+            circuit: None,
             tried: Vec::new(),
             number: 0,
         }
@@ -85,14 +90,18 @@ impl<'a, C: Caller> Attempts<'a, C> {
     }
 
     /// Leave of the circuit for one attempt, and the instance whose turn it is.
-    fn admit(&self) -> Result<Pending, RegistryError> {
-        let resolved = self.plan.target.resolved();
-        let settings = || self.plan.setup.limits.breaker.clone();
+    fn admit(&mut self) -> Result<Pending, RegistryError> {
         let tools = &self.invoker.tools;
-        let circuit =
-            tools
-                .circuits
-                .get_or_create(&resolved.extension.id, resolved.version, settings);
+        let circuit = match &self.circuit {
+            Some(known) => Arc::clone(known),
+            None => {
+                let resolved = self.plan.target.resolved();
+                let (id, version) = (&resolved.extension.id, resolved.version);
+                let settings = || self.plan.setup.limits.breaker.clone();
+                tools.circuits.get_or_create(id, version, settings)
+            }
+        };
+        self.circuit = Some(Arc::clone(&circuit));
         let begun = std::time::Instant::now();
         let admission = circuit.admit(tools.clock.at(begun));
         self.recorder.tell(self.plan.about(), admission.transition);
@@ -100,6 +109,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
             let retry_after_ms = millis(refused.retry_after);
             self.unavailable(Unavailable::CircuitOpen { retry_after_ms })
         })?;
+        let resolved = self.plan.target.resolved();
         let balancer = self.plan.setup.balancer(resolved.version);
         let instance = balancer.and_then(|mut balancer| {
             let picked = balancer.pick(resolved.instances(), &self.tried, begun);
@@ -125,7 +135,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
         };
         let error_code = reply.headers.get(ERROR_CODE);
         // An error is no chunk: until the first one, there is still time for another attempt.
-        if self.plan.stream && error_code.is_none() && reply.headers.get(STREAM).is_some() {
+        if self.plan.stream && error_code.is_none() && is_stream(&reply) {
             let trail = self.trail(&pending);
             let (plan, recorder) = (Arc::clone(&self.plan), self.recorder.clone());
             let place = self.place.take();
@@ -256,6 +266,10 @@ impl<'a, C: Caller> Attempts<'a, C> {
         let id = self.plan.target.resolved().extension.id.to_string();
         RegistryError::ExtensionUnavailable { id, why }
     }
+}
+
+fn is_stream(reply: &Reply) -> bool {
+    matches!(reply.headers.get(STREAM), Some(CHUNK | END))
 }
 
 impl Status {

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::Tools;
 use crate::domain::ids::ExtensionId;
+use crate::service::circuits::Moved;
 use crate::service::observe::Observation;
 
 /// Adapts what runs to what is configured; to be called after every change of the catalog.
@@ -33,7 +34,7 @@ impl Follower {
             runtimes,
             circuits,
             clock,
-            observers,
+            ..
         } = &self.tools;
         let catalog = selector.catalog();
         runtimes.retain(|id| catalog.get(id.as_str()).is_some());
@@ -52,14 +53,7 @@ impl Follower {
             moved.extend(circuits.reset(clock.tick(), &id));
         }
         for moved in moved {
-            let entry = catalog.get(moved.id.as_str());
-            let current = entry.is_some_and(|entry| entry.extension().version == moved.version);
-            observers.observe(&Observation::Circuit {
-                id: moved.id,
-                version: moved.version,
-                current,
-                transition: moved.transition,
-            });
+            self.tools.tell(moved);
         }
     }
 
@@ -72,5 +66,19 @@ impl Follower {
         let back = last.difference(&out).cloned().collect();
         *last = out;
         back
+    }
+}
+
+impl Tools {
+    /// Tells of a circuit that changed.
+    pub fn tell(&self, moved: Moved) {
+        let entry = self.selector.catalog().get(moved.id.as_str());
+        let current = entry.is_some_and(|entry| entry.extension().version == moved.version);
+        self.observers.observe(&Observation::Circuit {
+            id: moved.id,
+            version: moved.version,
+            current,
+            transition: moved.transition,
+        });
     }
 }

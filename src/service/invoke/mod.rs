@@ -27,7 +27,7 @@ pub use plan::Plan;
 pub use report::{Reported, Verdict};
 pub use request::Invocation;
 pub use runtime::{Runtime, Runtimes, Setup};
-pub use stream::{END, Piece, STREAM, Streaming};
+pub use stream::{CHUNK, END, Piece, STREAM, Streaming};
 
 use crate::domain::ids::VersionName;
 use crate::service::caller::{Caller, Headers};

@@ -34,6 +34,8 @@ pub struct Plan {
     pub received: Instant,
     /// Whether the answer may come in pieces.
     pub stream: bool,
+    /// Of the trace that begins here, where the caller has none: all attempts are of one trace.
+    trace_id: [u8; 16],
     traceparent: Option<String>,
     tracestate: Option<String>,
 }
@@ -85,6 +87,7 @@ impl Plan {
             deadline: [invocation.deadline, impatient].into_iter().flatten().min(),
             received: invocation.received,
             stream: invocation.stream,
+            trace_id: rand::random(),
             traceparent: invocation.traceparent.map(str::to_owned),
             tracestate: invocation.tracestate.map(str::to_owned),
             target,
@@ -138,7 +141,7 @@ impl Plan {
     pub fn headers(&self, attempt: u32, begun: Instant, ends: Instant) -> Headers {
         let resolved = self.target.resolved();
         let seed = TraceSeed {
-            trace_id: rand::random(),
+            trace_id: self.trace_id,
             span_id: rand::random(),
         };
         let trace = TraceHeaders::of_attempt(

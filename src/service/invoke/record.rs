@@ -43,13 +43,26 @@ pub(super) struct Recorder {
 impl Recorder {
     /// Records the outcome of an attempt that ends now.
     pub(super) fn record(&self, plan: &Plan, pending: Pending, outcome: Outcome) {
+        let latency = pending.begun.elapsed();
+        self.record_after(plan, pending, outcome, latency);
+    }
+
+    /// The same for one that answered `latency` after its begin, however long it went on then.
+    pub(super) fn record_after(
+        &self,
+        plan: &Plan,
+        pending: Pending,
+        outcome: Outcome,
+        latency: Duration,
+    ) {
         let now = Instant::now();
-        let latency = now.saturating_duration_since(pending.begun);
         // What a caller did not wait for is not the time that the extension needs: counted as such
         // it would grow with every hurried call, and a dead extension would never be found out.
         let cut_short = outcome == Outcome::Failure(Failure::Timeout) && latency < plan.timeout;
         self.count(outcome, (!cut_short).then_some(latency), now);
-        if let Some(instance) = &pending.instance {
+        // While circuits look away, extensions find their way back, and so do their instances.
+        let frozen = pending.permit.circuit().view(self.clock.at(now)).frozen;
+        if let Some(instance) = pending.instance.as_ref().filter(|_| !frozen) {
             self.turn(plan, instance, pending.begun, now, outcome);
         }
         self.settle(plan.about(), pending.permit, now, verdict(outcome), latency);

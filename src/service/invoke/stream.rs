@@ -18,6 +18,8 @@ use crate::service::error::{RegistryError, Unavailable};
 pub const STREAM: &str = "Beamline-Stream";
 /// Its value on the last, empty message.
 pub const END: &str = "end";
+/// Its value on every other one.
+pub const CHUNK: &str = "chunk";
 
 /// A stream of which the first message is here. Dropped before its end, as when the daemon gives
 /// the call up, it says nothing about the extension.
@@ -148,7 +150,10 @@ impl<S: Call> Streaming<S> {
                 .runtime
                 .meter
                 .record(Status::of(outcome), took);
-            self.recorder.record(&self.plan, pending, outcome);
+            // To the first chunk: how long a stream goes on says nothing about how fast it is.
+            let latency = self.trail.latency;
+            self.recorder
+                .record_after(&self.plan, pending, outcome, latency);
         }
     }
 }

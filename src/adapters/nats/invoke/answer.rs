@@ -3,7 +3,7 @@
 use async_nats::HeaderMap;
 use async_nats::header::{HeaderName, HeaderValue};
 
-use crate::service::invoke::{Answered, END, STREAM, Trail};
+use crate::service::invoke::{Answered, CHUNK, END, STREAM, Trail};
 
 const EXTENSION_ID: HeaderName = HeaderName::from_static("Beamline-Extension-Id");
 const VERSION: HeaderName = HeaderName::from_static("Beamline-Version");
@@ -15,7 +15,6 @@ const FALLBACK_FROM: HeaderName = HeaderName::from_static("Beamline-Fallback-Fro
 const EXTENSION_ERROR: HeaderName = HeaderName::from_static("Beamline-Extension-Error");
 /// The number of a message within a stream, from 1.
 const SEQUENCE: HeaderName = HeaderName::from_static("Beamline-Seq");
-const CHUNK: &str = "chunk";
 const ERROR_CODE: HeaderName = HeaderName::from_static("Nats-Service-Error-Code");
 const ERROR: HeaderName = HeaderName::from_static("Nats-Service-Error");
 

@@ -59,17 +59,8 @@ impl<'a> Arguments<'a> {
         received: Instant,
     ) -> Result<Self, RegistryError> {
         let mut body: Body<'a> = payload::object(message.payload.trim_ascii())?;
-        let id = match (route.id(&message.subject), body.id.take()) {
-            (Some(subject), Some(id)) if id != subject => {
-                return Err(RegistryError::field(
-                    "id",
-                    "differs from the id in the subject",
-                ));
-            }
-            (Some(subject), _) => subject.into(),
-            (None, Some(id)) => id,
-            (None, None) => return Err(RegistryError::field("id", "is missing")),
-        };
+        let id = payload::agreed_id(body.id.take(), route.id(&message.subject))?
+            .ok_or_else(|| RegistryError::field("id", "is missing"))?;
         Ok(Self {
             body,
             id,

@@ -63,7 +63,7 @@ impl Mux {
         let inbox = format!("{inbox_prefix}*");
         let watching = link::watch(lane.events(), Arc::clone(&table), inbox.clone());
         let replies = lane.subscribe(inbox, None).await?;
-        let pulse = Arc::new(Pulse::new(lane.client().clone(), &inbox_prefix));
+        let pulse = Arc::new(Pulse::new(lane, &inbox_prefix));
         pulse.begin().await;
         let closing = Closing(Arc::clone(&table));
         let receiving = receive(replies, inbox_prefix.len(), closing, Arc::clone(&pulse));

@@ -4,6 +4,7 @@
 //! not answer until the library notices, up to three pings later. So before the silence is held
 //! against an extension, a message to ourselves has to come back.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -11,6 +12,9 @@ use async_nats::Client;
 use bytes::Bytes;
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, timeout};
+
+use super::super::gate::Gate;
+use super::super::lane::Lane;
 
 /// How long the message may take. A link, or a process, that is slower than this explains silence.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -23,6 +27,7 @@ const NAME: &str = "pulse";
 #[derive(Debug)]
 pub(super) struct Pulse {
     client: Client,
+    gate: Arc<Gate>,
     subject: String,
     returned: watch::Sender<()>,
     /// Whether one has ever come back. Where permissions forbid it none does, which says nothing.
@@ -38,9 +43,10 @@ struct Verdict {
 
 impl Pulse {
     /// Over the connection and the inbox that calls use.
-    pub(super) fn new(client: Client, inbox_prefix: &str) -> Self {
+    pub(super) fn new(lane: &Lane, inbox_prefix: &str) -> Self {
         Self {
-            client,
+            client: lane.client().clone(),
+            gate: Arc::clone(lane.gate()),
             subject: format!("{inbox_prefix}{NAME}"),
             returned: watch::Sender::new(()),
             proven: AtomicBool::new(false),
@@ -86,6 +92,7 @@ impl Pulse {
     }
 
     async fn publish(&self) {
+        self.gate.pass().await;
         let subject = self.subject.clone();
         // Not published, it cannot return, and whoever waits for it gives up in time.
         let _ = self.client.publish(subject, Bytes::new()).await;
