@@ -30,6 +30,9 @@ const TIDY: Duration = Duration::from_secs(60);
 const TIDIES_PER_FULL_READ: u32 = 10;
 /// A flush is dated by its beginning and read after its commit, which may be so much later.
 const COMMIT_DELAY: Duration = Duration::from_secs(30);
+/// The share of the interval after which a flush begins: it has to be written, not begun, when the
+/// interval is over, for that is what a killed sidecar may cost.
+const BEGINS_AT: f64 = 0.75;
 /// Attempts in one turn at what somebody else had locked, mostly another sidecar's flush.
 const MORE_FLUSHES: u32 = 3;
 /// Between such attempts: a flush holds its locks for milliseconds.
@@ -107,10 +110,11 @@ impl<S: HealthReports> Keeper<S> {
 
     async fn keep(&mut self) {
         let mut next = Instant::now();
+        let pause = self.interval.mul_f64(BEGINS_AT);
         loop {
             // From beginning to beginning: what a kill can cost does not grow with the time that a
             // turn takes.
-            next = Instant::now().max(next + jittered(self.interval));
+            next = Instant::now().max(next + jittered(pause));
             sleep_until(next).await;
             if let Err(error) = self.turn().await {
                 self.tell(error);
