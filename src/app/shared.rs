@@ -13,7 +13,7 @@ use crate::adapters::nats::server as nats;
 use crate::adapters::nats::subjects::Layout;
 use crate::adapters::nats::verbs::{Administration, Verbs};
 use crate::adapters::postgres::{
-    Listener, Pool, PostgresHealth, PostgresSource, Reports, SetupError,
+    Listener, Pool, PostgresDefinitions, PostgresHealth, PostgresSource, Reports, SetupError,
 };
 use crate::adapters::telemetry::log::LogObserver;
 use crate::adapters::telemetry::metrics::{Metrics, Sources};
@@ -23,6 +23,7 @@ use crate::documents::event::Envelopes;
 use crate::domain::catalog::{Catalog, CatalogWriter};
 use crate::domain::policy::Policy;
 use crate::domain::source::SourceMode;
+use crate::service;
 use crate::service::circuits::Circuits;
 use crate::service::clock::Clock;
 use crate::service::fleet::FleetFigures;
@@ -188,6 +189,14 @@ impl Shared {
     pub(super) fn nats_parts(&self, settings: &Settings, reload: ReloadHandle) -> nats::Parts {
         let reads = Arc::new(Reads::new(Arc::clone(&self.tools.selector)));
         let prefixes = settings.subjects.reply_prefixes.clone();
+        let pool = self.pool.clone();
+        let writes = service::administration::Administration {
+            definitions: pool.map(|pool| Arc::new(PostgresDefinitions::new(pool))),
+            policy: policy(settings),
+            tools: self.tools.clone(),
+            reload: reload.clone(),
+            progress: self.progress.clone(),
+        };
         nats::Parts {
             layout: layout(settings),
             reply_rules: Arc::new(ReplyRules::new(prefixes, self.observers.clone())),
@@ -197,6 +206,7 @@ impl Shared {
                 stats: Arc::clone(&self.stats),
                 reload,
                 progress: self.progress.clone(),
+                writes: Arc::new(writes),
                 administration: Administration {
                     enabled: settings.admin.enabled,
                     require_actor_subject: settings.admin.require_actor_subject,

@@ -3,12 +3,14 @@
 //! JSON stands here only where it is the subject itself: settings of an extension, rules, and what
 //! goes to and comes from one.
 
+pub mod actor;
 pub mod ids;
 pub mod subject;
 pub mod json;
 pub mod extension;
 pub mod policy;
 pub mod draft;
+pub mod edit;
 pub mod context;
 pub mod rules;
 pub mod rollout;

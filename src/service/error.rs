@@ -67,6 +67,9 @@ pub enum RegistryError {
         /// The rule it breaks.
         message: String,
     },
+    /// Several fields, or one whose value can be told.
+    #[error("{}", describe(.0))]
+    BadFields(Vec<BadField>),
     /// A mutating verb where administration is off.
     #[error("{0}")]
     Forbidden(&'static str),
@@ -86,6 +89,35 @@ pub enum RegistryError {
         /// The version asked for.
         version: String,
     },
+    /// No such instance.
+    #[error("extension `{id}` has no instance `{instance_id}`")]
+    InstanceNotFound {
+        /// The id asked for.
+        id: String,
+        /// The instance asked for.
+        instance_id: String,
+    },
+    /// An id or a subject that is taken.
+    #[error("extension `{id}`: the {field} is taken")]
+    AlreadyExists {
+        /// The id asked for.
+        id: String,
+        /// Which of them: `id` or `subject`.
+        field: &'static str,
+    },
+    /// The record is not what the change was meant for.
+    #[error("extension `{id}`: {why}")]
+    Conflict {
+        /// The id asked for.
+        id: String,
+        /// Why.
+        why: String,
+        /// The revision of the record, where that is why.
+        revision: Option<u64>,
+    },
+    /// A write where no database is configured.
+    #[error("this sidecar serves files: edit those, or configure a database")]
+    ReadOnly,
     /// `min_revision` was not reached in time.
     #[error("revision {wanted} was not reached in time; this sidecar has {current}")]
     RevisionTimeout {
@@ -134,6 +166,15 @@ pub enum RegistryError {
     /// The database is needed and away; the message says what was tried.
     #[error("{0}")]
     DatabaseUnavailable(String),
+    /// Nothing was written: somebody else holds the lock.
+    #[error("the database is locked by another transaction")]
+    DatabaseLocked {
+        /// Who, where the database tells.
+        blocked_by: Option<String>,
+    },
+    /// Nobody could find out whether the change was committed.
+    #[error("{0}; whether the change was committed could not be found out")]
+    OutcomeUnknown(String),
     /// A file source could not be read at all.
     #[error("{0}")]
     FixturesUnavailable(String),
@@ -145,6 +186,23 @@ pub enum RegistryError {
     ShuttingDown,
 }
 
+/// A field of a request, its value and the rule it breaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadField {
+    /// The field.
+    pub field: Box<str>,
+    /// Its value as JSON text; absent where there was none.
+    pub value: Option<Box<str>>,
+    /// The rule, readable after the field's name.
+    pub rule: Box<str>,
+}
+
+fn describe(faults: &[BadField]) -> String {
+    let faults = faults.iter();
+    let lines = faults.map(|fault| format!("`{}` {}", fault.field, fault.rule));
+    lines.collect::<Vec<_>>().join("; ")
+}
+
 /// One value of an error's `details`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Detail {
@@ -152,6 +210,8 @@ pub enum Detail {
     Text(String),
     /// A number.
     Number(u64),
+    /// Fields at fault.
+    Fields(Vec<BadField>),
 }
 
 impl RegistryError {
@@ -166,7 +226,12 @@ impl RegistryError {
     /// The stable code.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::InvalidRequest { .. } => "invalid_request",
+            Self::InvalidRequest { .. } | Self::BadFields(_) => "invalid_request",
+            Self::InstanceNotFound { .. } => "instance_not_found",
+            Self::AlreadyExists { .. } => "already_exists",
+            Self::Conflict { .. } => "conflict",
+            Self::ReadOnly => "read_only",
+            Self::DatabaseLocked { .. } | Self::OutcomeUnknown(_) => "database_unavailable",
             Self::Forbidden(_) => "forbidden",
             Self::ExtensionNotFound { .. } => "extension_not_found",
             Self::VersionNotFound { .. } => "version_not_found",
@@ -186,7 +251,10 @@ impl RegistryError {
     /// The number of the code, as in HTTP.
     pub const fn number(&self) -> u16 {
         match self {
-            Self::InvalidRequest { .. } => 400,
+            Self::InvalidRequest { .. } | Self::BadFields(_) => 400,
+            Self::InstanceNotFound { .. } => 404,
+            Self::AlreadyExists { .. } | Self::Conflict { .. } | Self::ReadOnly => 409,
+            Self::DatabaseLocked { .. } | Self::OutcomeUnknown(_) => 503,
             Self::Forbidden(_) => 403,
             Self::ExtensionNotFound { .. } | Self::VersionNotFound { .. } => 404,
             Self::RevisionTimeout { .. } => 412,
@@ -204,7 +272,12 @@ impl RegistryError {
     /// The fixed text of the code: safe in a header, never request data.
     pub const fn title(&self) -> &'static str {
         match self {
-            Self::InvalidRequest { .. } => "invalid request",
+            Self::InvalidRequest { .. } | Self::BadFields(_) => "invalid request",
+            Self::InstanceNotFound { .. } => "instance not found",
+            Self::AlreadyExists { .. } => "already exists",
+            Self::Conflict { .. } => "conflict",
+            Self::ReadOnly => "read only",
+            Self::DatabaseLocked { .. } | Self::OutcomeUnknown(_) => "database unavailable",
             Self::Forbidden(_) => "forbidden",
             Self::ExtensionNotFound { .. } => "extension not found",
             Self::VersionNotFound { .. } => "version not found",
@@ -228,6 +301,26 @@ impl RegistryError {
             Self::InvalidRequest {
                 field: Some(field), ..
             } => vec![("field", text(field))],
+            Self::BadFields(faults) => {
+                let first = faults.first();
+                let first = first.map(|fault| ("field", text(&fault.field)));
+                let all = ("faults", Detail::Fields(faults.clone()));
+                first.into_iter().chain([all]).collect()
+            }
+            Self::InstanceNotFound { id, instance_id } => {
+                vec![("id", text(id)), ("instance_id", text(instance_id))]
+            }
+            Self::AlreadyExists { id, field } => vec![("id", text(id)), ("field", text(field))],
+            Self::Conflict { id, revision, .. } => {
+                let revision = revision.map(|revision| ("revision", Detail::Number(revision)));
+                [("id", text(id))].into_iter().chain(revision).collect()
+            }
+            Self::DatabaseLocked { blocked_by } => {
+                let blocked_by = blocked_by.as_ref().map(|who| ("blocked_by", text(who)));
+                let reason = ("reason", text("locked"));
+                [reason].into_iter().chain(blocked_by).collect()
+            }
+            Self::OutcomeUnknown(_) => vec![("outcome", text("unknown"))],
             Self::ExtensionNotFound { id, reason } => {
                 vec![("id", text(id)), ("reason", text(reason.as_str()))]
             }

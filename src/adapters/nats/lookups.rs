@@ -11,13 +11,14 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::actor::check_actor;
 use super::endpoints::Endpoints;
 use super::intake::Intake;
 use super::payload::IdArguments;
 use super::replies::{Answer, Responder};
 use super::subjects::Route;
 use super::verb::Verb;
-use super::waiting::{check_actor, patience, wait};
+use super::waiting::{patience, wait};
 use crate::documents;
 use crate::domain::context::Context;
 use crate::service::error::RegistryError;

@@ -1,5 +1,7 @@
 //! What can be asked for.
 
+use crate::documents::change::WriteVerb;
+
 /// A verb: the token after the prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
@@ -21,11 +23,33 @@ pub enum Verb {
     Ping,
     /// Call an extension.
     Invoke,
+    /// Make an extension.
+    Create,
+    /// Change some of its fields.
+    Update,
+    /// Remove it.
+    Delete,
+    /// Let it serve.
+    Enable,
+    /// Take it out of service.
+    Disable,
+    /// Add or replace a version.
+    PutVersion,
+    /// Remove a version.
+    DeleteVersion,
+    /// Make a version the current one.
+    Promote,
+    /// Add or replace an instance.
+    PutInstance,
+    /// Remove an instance.
+    DeleteInstance,
+    /// Who changed what.
+    Audit,
 }
 
 impl Verb {
     /// All verbs.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 20] = [
         Self::Lookup,
         Self::LookupByType,
         Self::List,
@@ -35,6 +59,17 @@ impl Verb {
         Self::Reload,
         Self::Ping,
         Self::Invoke,
+        Self::Create,
+        Self::Update,
+        Self::Delete,
+        Self::Enable,
+        Self::Disable,
+        Self::PutVersion,
+        Self::DeleteVersion,
+        Self::Promote,
+        Self::PutInstance,
+        Self::DeleteInstance,
+        Self::Audit,
     ];
 
     /// The token in subjects.
@@ -49,6 +84,17 @@ impl Verb {
             Self::Reload => "reload",
             Self::Ping => "ping",
             Self::Invoke => "invoke",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Enable => "enable",
+            Self::Disable => "disable",
+            Self::PutVersion => "put_version",
+            Self::DeleteVersion => "delete_version",
+            Self::Promote => "promote",
+            Self::PutInstance => "put_instance",
+            Self::DeleteInstance => "delete_instance",
+            Self::Audit => "audit",
         }
     }
 
@@ -56,7 +102,13 @@ impl Verb {
     pub const fn takes_id(self) -> bool {
         matches!(
             self,
-            Self::Lookup | Self::Get | Self::Explain | Self::Invoke
+            Self::Lookup
+                | Self::Get
+                | Self::Explain
+                | Self::Invoke
+                | Self::Enable
+                | Self::Disable
+                | Self::Delete
         )
     }
 
@@ -72,6 +124,23 @@ impl Verb {
 
     /// Whether it changes something, so that administration must be allowed.
     pub const fn mutates(self) -> bool {
-        matches!(self, Self::Reload)
+        matches!(self, Self::Reload) || self.writes().is_some()
+    }
+
+    /// The change that it asks for, if it is one of a definition.
+    pub const fn writes(self) -> Option<WriteVerb> {
+        Some(match self {
+            Self::Create => WriteVerb::Create,
+            Self::Update => WriteVerb::Update,
+            Self::Delete => WriteVerb::Delete,
+            Self::Enable => WriteVerb::Enable,
+            Self::Disable => WriteVerb::Disable,
+            Self::PutVersion => WriteVerb::PutVersion,
+            Self::DeleteVersion => WriteVerb::DeleteVersion,
+            Self::Promote => WriteVerb::Promote,
+            Self::PutInstance => WriteVerb::PutInstance,
+            Self::DeleteInstance => WriteVerb::DeleteInstance,
+            _ => return None,
+        })
     }
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use async_nats::Message;
 
+use super::actor::check_actor;
 use super::payload::{IdArguments, ListArguments, ReadArguments, ReloadArguments, optional_object};
 use super::replies::Answer;
 use super::subjects::Route;
 use super::verb::Verb;
-use super::waiting::{check_actor, wait};
+use super::waiting::wait;
+use super::writes::{self, Writes};
 use crate::documents;
 use crate::domain::extension::ExtensionType;
 use crate::domain::ids::ExtensionId;
@@ -38,6 +40,8 @@ pub struct Verbs {
     pub reload: ReloadHandle,
     /// Revisions as they are applied.
     pub progress: Progress,
+    /// Changes of definitions.
+    pub writes: Writes,
     /// Who may change things.
     pub administration: Administration,
 }
@@ -54,6 +58,9 @@ impl Verbs {
         if route.verb.mutates() {
             self.allow_change(route, message)?;
         }
+        if let Some(write) = route.verb.writes() {
+            return writes::change(&self.writes, write, route, message).await;
+        }
         match route.verb {
             Verb::Get => self.get(route, message).await,
             Verb::Explain => self.explain(route, message).await,
@@ -62,8 +69,9 @@ impl Verbs {
             Verb::Stats => self.stats(message).await,
             Verb::Reload => self.reload(message).await,
             Verb::Ping => self.ping(message),
-            // These have loops of their own; no subscription leads here.
-            Verb::Lookup | Verb::Invoke => Err(RegistryError::Internal),
+            Verb::Audit => writes::audit(&self.writes, message, max_bytes).await,
+            // Lookups and calls have loops of their own, changes were answered above.
+            _ => Err(RegistryError::Internal),
         }
     }
 

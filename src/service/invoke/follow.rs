@@ -1,6 +1,7 @@
 //! Circuits and running sides follow the catalog.
 
 use super::Tools;
+use crate::service::circuits::Moved;
 use crate::service::observe::Observation;
 
 /// Adapts what runs to what is configured; to be called after every change of the catalog.
@@ -20,7 +21,7 @@ impl Follower {
             runtimes,
             circuits,
             clock,
-            observers,
+            ..
         } = &self.0;
         let catalog = selector.catalog();
         runtimes.retain(|id| catalog.get(id.as_str()).is_some());
@@ -32,14 +33,21 @@ impl Follower {
             Some(runtimes.setup(&entry).limits.breaker.clone())
         });
         for moved in moved {
-            let entry = catalog.get(moved.id.as_str());
-            let current = entry.is_some_and(|entry| entry.extension().version == moved.version);
-            observers.observe(&Observation::Circuit {
-                id: moved.id,
-                version: moved.version,
-                current,
-                transition: moved.transition,
-            });
+            self.0.tell(moved);
         }
+    }
+}
+
+impl Tools {
+    /// Tells of a circuit that changed.
+    pub fn tell(&self, moved: Moved) {
+        let entry = self.selector.catalog().get(moved.id.as_str());
+        let current = entry.is_some_and(|entry| entry.extension().version == moved.version);
+        self.observers.observe(&Observation::Circuit {
+            id: moved.id,
+            version: moved.version,
+            current,
+            transition: moved.transition,
+        });
     }
 }

@@ -16,13 +16,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::arguments::Arguments;
+use super::actor::check_actor;
 use super::endpoints::Endpoints;
 use super::intake::Intake;
 use super::mux::Mux;
 use super::replies::Responder;
 use super::subjects::Route;
 use super::verb::Verb;
-use super::waiting::check_actor;
 use crate::documents;
 use crate::service::caller::Caller;
 use crate::service::error::RegistryError;

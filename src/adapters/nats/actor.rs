@@ -1,0 +1,42 @@
+//! Who asks for a change: what NATS permissions vouch for comes before what the request says.
+
+use async_nats::Message;
+
+use super::subjects::Route;
+use crate::domain::actor::{Actor, ActorSource};
+use crate::service::error::RegistryError;
+
+/// The header that names the actor where the subject does not.
+const ACTOR: &str = "Beamline-Actor";
+
+/// Who sent `message`: the token in `as.<actor>`, else the header, else `field`, else nobody known.
+///
+/// # Errors
+/// A name that could not be audited.
+pub fn actor(route: Route, message: &Message, field: Option<&str>) -> Result<Actor, RegistryError> {
+    let headers = message.headers.as_ref();
+    let header = headers.and_then(|headers| headers.get(ACTOR));
+    let named = [
+        (route.actor(&message.subject), ActorSource::Subject),
+        (header.map(|value| value.as_str()), ActorSource::Header),
+        (field, ActorSource::Field),
+    ];
+    let mut named = named
+        .into_iter()
+        .filter_map(|(name, source)| Some((name?, source)));
+    named.next().map_or_else(
+        || Ok(Actor::anonymous()),
+        |(name, source)| Actor::parse(name, source).map_err(not_an_actor),
+    )
+}
+
+/// Refuses an `as.<actor>` subject whose actor could not be audited.
+pub fn check_actor(route: Route, subject: &str) -> Result<(), RegistryError> {
+    let actor = route.actor(subject);
+    let parsed = actor.map(|name| Actor::parse(name, ActorSource::Subject));
+    parsed.transpose().map(drop).map_err(not_an_actor)
+}
+
+fn not_an_actor(rule: impl std::fmt::Display) -> RegistryError {
+    RegistryError::field("actor", rule)
+}

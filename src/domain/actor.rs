@@ -1,0 +1,69 @@
+//! Who changes things, and how we know.
+
+use super::ids::NameError;
+
+/// The rule for actors: one token of a NATS subject, fit for an audit entry.
+const RULE: &str = "[A-Za-z0-9_@=+-]{1,128}";
+
+/// How we know who it is; the first is the one that NATS permissions can vouch for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActorSource {
+    /// The token in `as.<actor>`.
+    Subject,
+    /// A header.
+    Header,
+    /// A field of the request.
+    Field,
+    /// Nobody said.
+    None,
+}
+
+impl ActorSource {
+    /// The source as it stands in the audit.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Subject => "subject",
+            Self::Header => "header",
+            Self::Field => "field",
+            Self::None => "none",
+        }
+    }
+}
+
+/// Who wants a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    name: Box<str>,
+    source: ActorSource,
+}
+
+impl Actor {
+    /// The actor `name`; the error names the rule.
+    pub fn parse(name: &str, source: ActorSource) -> Result<Self, NameError> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_@=+-".contains(&b);
+        if (1..=128).contains(&name.len()) && name.bytes().all(allowed) {
+            let name = name.into();
+            Ok(Self { name, source })
+        } else {
+            Err(NameError { rule: RULE })
+        }
+    }
+
+    /// Somebody who did not say who they are.
+    pub fn anonymous() -> Self {
+        Self {
+            name: "anonymous".into(),
+            source: ActorSource::None,
+        }
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How we know.
+    pub fn source(&self) -> ActorSource {
+        self.source
+    }
+}
