@@ -45,7 +45,7 @@ pub(crate) async fn measure(stage: &Stage, options: &Options, report: &mut Repor
 }
 
 /// In millions of bytes, as `ps` knows it on Linux and macOS.
-fn resident_mb(daemon: &Daemon) -> f64 {
+pub(crate) fn resident_mb(daemon: &Daemon) -> f64 {
     let pid = daemon.pid().to_string();
     let output = Command::new("ps")
         .args(["-o", "rss=", "-p", &pid])

@@ -2,16 +2,21 @@
 //!
 //! - [`options`]: what to run, how long, and the roles
 //! - [`stage`]: servers, database and daemon; [`records`]: the extensions in it
-//! - [`echo`]: the bare responder; [`load`]: requests from a process of their own
+//! - [`echo`]: the bare responder; [`extensions`]: what is invoked
+//! - [`load`]: requests from a process of their own; [`contest`]: rounds of them
 //! - one file per thing measured: [`startup`], [`memory`], [`throughput`], [`in_process`],
-//!   [`visibility`], [`steady`], [`reloads`], [`sync`]
+//!   [`visibility`], [`steady`], [`reloads`], [`sync`], [`invoke`], [`isolation`], [`timeouts`]
 //! - [`report`]: what was asked beside what was measured; [`machine`]: where
 //!
 //! Only a wrong answer fails a run. A slow one is reported: figures of a busy machine prove
 //! nothing, ratios taken side by side do.
 
+pub(crate) mod contest;
 pub(crate) mod echo;
+pub(crate) mod extensions;
 pub(crate) mod in_process;
+pub(crate) mod invoke;
+pub(crate) mod isolation;
 pub(crate) mod load;
 pub(crate) mod machine;
 pub(crate) mod memory;
@@ -26,6 +31,7 @@ pub(crate) mod startup;
 pub(crate) mod steady;
 pub(crate) mod sync;
 pub(crate) mod throughput;
+pub(crate) mod timeouts;
 pub(crate) mod visibility;
 
 use std::process::ExitCode;
@@ -39,6 +45,7 @@ use tokio::runtime;
 pub(crate) fn main() -> ExitCode {
     match options::role() {
         Role::Echo(echo) => echo::main(&echo),
+        Role::Extensions(url) => extensions::main(&url),
         Role::Load(job) => load::main(&job),
         Role::Conduct(options) => {
             let runtime = runtime::Runtime::new().unwrap();
@@ -62,6 +69,9 @@ async fn conduct(options: &Options) -> ExitCode {
             Part::Steady => steady::measure(&stage, options, &mut report).await,
             Part::Reloads => reloads::measure(&stage, options, &mut report).await,
             Part::Sync => sync::measure(&stage, options, &mut report).await,
+            Part::Invoke => invoke::measure(&stage, options, &mut report).await,
+            Part::Isolation => isolation::measure(&stage, options, &mut report).await,
+            Part::Timeouts => timeouts::measure(&stage, options, &mut report).await,
         }
     }
     report.finish()

@@ -15,6 +15,8 @@ pub(crate) enum Role {
     Conduct(Options),
     /// The bare responder.
     Echo(Echo),
+    /// The sample extensions; the server's URL.
+    Extensions(String),
     /// The generator of load.
     Load(Box<Job>),
 }
@@ -50,10 +52,16 @@ pub(crate) enum Part {
     Reloads,
     /// Reading everything from Postgres.
     Sync,
+    /// Invocations side by side with direct calls.
+    Invoke,
+    /// Calls and lookups beside calls of an extension that never answers.
+    Isolation,
+    /// Memory after invocations that time out.
+    Timeouts,
 }
 
 impl Part {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 11] = [
         Self::Startup,
         Self::Memory,
         Self::Throughput,
@@ -62,6 +70,9 @@ impl Part {
         Self::Steady,
         Self::Reloads,
         Self::Sync,
+        Self::Invoke,
+        Self::Isolation,
+        Self::Timeouts,
     ];
 
     /// Its name on the command line.
@@ -75,6 +86,9 @@ impl Part {
             Self::Steady => "steady",
             Self::Reloads => "reloads",
             Self::Sync => "sync",
+            Self::Invoke => "invoke",
+            Self::Isolation => "isolation",
+            Self::Timeouts => "timeouts",
         }
     }
 }
@@ -118,6 +132,9 @@ pub(crate) fn role() -> Role {
             url: echo.get_one::<String>("url").unwrap().clone(),
             bytes: *echo.get_one("bytes").unwrap(),
         }),
+        Some(("extensions", extensions)) => {
+            Role::Extensions(extensions.get_one::<String>("url").unwrap().clone())
+        }
         Some(("load", load)) => {
             let job = load.get_one::<String>("job").unwrap();
             Role::Load(serde_json::from_str(job).unwrap())
@@ -168,6 +185,11 @@ fn command() -> Command {
                         .required(true)
                         .value_parser(value_parser!(usize)),
                 ),
+        )
+        .subcommand(
+            Command::new("extensions")
+                .hide(true)
+                .arg(Arg::new("url").required(true)),
         )
         .subcommand(
             Command::new("load")

@@ -4,6 +4,7 @@
 //! round. Request subjects are subscribed only after the first data is applied, so that no sidecar
 //! ever answers "unknown" for want of data.
 
+mod automatic;
 mod essential;
 mod fleet;
 mod invocations;
@@ -12,20 +13,26 @@ pub mod signals;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use crate::adapters::nats::lane::LaneError;
 use crate::adapters::nats::server::{self as nats, Links, Server};
 use crate::adapters::{fixtures, http, postgres};
 use crate::config::Settings;
-use crate::domain::catalog::CatalogWriter;
+use crate::domain::catalog::{ActiveSource, CatalogWriter};
+use crate::service::fleet::Restored;
 use crate::service::readiness::Part;
 use crate::service::reload::ReloadHandle;
 use essential::Essential;
 use shared::{Loose, Shared};
+
+/// How long a start waits for overrides and open circuits once it has data.
+const RESTORE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why the daemon could not start or go on.
 #[derive(Debug, Error)]
@@ -50,7 +57,12 @@ pub enum DaemonError {
 /// Only what no waiting can mend.
 pub async fn serve(settings: Settings, stop: impl Future<Output = ()>) -> Result<(), DaemonError> {
     let mut stop = std::pin::pin!(stop);
-    let (shared, Loose { writer, events }) = Shared::new(&settings)?;
+    let (shared, loose) = Shared::new(&settings)?;
+    let Loose {
+        writer,
+        events,
+        overrides,
+    } = loose;
     let mut essential = Essential::new();
 
     start_http(&settings, &shared, &mut essential).await?;
@@ -65,12 +77,18 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()>) -> Result
         &shared.observers,
     )
     .await?;
-    fleet::start(&settings, &shared, links.caller(), &mut essential);
+    let restored = fleet::start(
+        &settings,
+        &shared,
+        links.caller(),
+        overrides,
+        &mut essential,
+    );
     let layout = shared::layout(&settings);
     essential.adopt("events", links.publish_events(events, layout));
 
     let started = tokio::select! {
-        server = start_serving(links, &settings, &shared, reload) => server.map(Some),
+        server = start_serving(links, &settings, &shared, reload, restored) => server.map(Some),
         name = essential.death() => Err(DaemonError::Died(name)),
         () = &mut stop => Ok(None),
     };
@@ -140,8 +158,14 @@ async fn start_serving(
     settings: &Settings,
     shared: &Shared,
     reload: ReloadHandle,
+    restored: Restored,
 ) -> Result<Server, DaemonError> {
     shared.progress.first_load().await;
+    if shared.catalog.head().source == ActiveSource::Database {
+        // What operators forced should hold from the first request on. A store that is slow to say
+        // must not keep a sidecar from serving.
+        let _late = timeout(RESTORE_PATIENCE, restored.all()).await;
+    }
     shared.readiness.open(Part::Data);
     let server = links.serve(shared.nats_parts(settings, reload)).await?;
     shared.readiness.open(Part::Nats);

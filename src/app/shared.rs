@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use rand::distr::{Alphanumeric, SampleString};
 
+use super::automatic::Automatic;
 use super::invocations;
 use crate::adapters::fixtures::FixturesSource;
 use crate::adapters::http;
 use crate::adapters::nats::events::{self, EventQueue};
+use crate::adapters::nats::health::HealthVerbs;
 use crate::adapters::nats::replies::ReplyRules;
 use crate::adapters::nats::server as nats;
 use crate::adapters::nats::subjects::Layout;
@@ -16,17 +18,19 @@ use crate::adapters::postgres::{
     Listener, Pool, PostgresDefinitions, PostgresHealth, PostgresSource, Reports, SetupError,
 };
 use crate::adapters::telemetry::log::LogObserver;
-use crate::adapters::telemetry::metrics::{Metrics, Sources};
+use crate::adapters::telemetry::metrics::{ExtensionSources, Metrics, Sources};
 use crate::config::Settings;
 use crate::documents;
 use crate::documents::event::Envelopes;
 use crate::domain::catalog::{Catalog, CatalogWriter};
 use crate::domain::policy::Policy;
 use crate::domain::source::SourceMode;
-use crate::service;
+use crate::service::administration;
+use crate::service::circuit_control::CircuitControl;
 use crate::service::circuits::Circuits;
 use crate::service::clock::Clock;
-use crate::service::fleet::FleetFigures;
+use crate::service::fleet::{self, FleetFigures, OverrideHandle, OverrideQueue, Signal};
+use crate::service::health::Health;
 use crate::service::invoke::{Follower, Runtimes, Tools};
 use crate::service::lookup::Lookups;
 use crate::service::observe::Observers;
@@ -54,6 +58,13 @@ pub(super) struct Shared {
     pub(super) tools: Tools,
     /// What the other sidecars counted, as last read from the database.
     pub(super) fleet: Arc<FleetFigures>,
+    /// How extensions are doing, by this sidecar and the fleet.
+    pub(super) health: Arc<Health>,
+    /// Is given when the catalog or an override changed.
+    pub(super) changed: Signal,
+    overrides: OverrideHandle,
+    /// What the machine does by itself.
+    pub(super) automatic: Automatic,
     pool: Option<Arc<Pool>>,
 }
 
@@ -61,6 +72,7 @@ pub(super) struct Shared {
 pub(super) struct Loose {
     pub(super) writer: CatalogWriter,
     pub(super) events: EventQueue,
+    pub(super) overrides: OverrideQueue,
 }
 
 impl Shared {
@@ -76,6 +88,7 @@ impl Shared {
         let status = Arc::new(Status::new(mode(settings), settings.source.sync_interval));
         let environment = settings.identity.environment.clone();
         let circuits = Arc::new(Circuits::default());
+        let runtimes = Arc::new(Runtimes::new(invocations::defaults(settings)));
         let clock = Clock::default();
         let selector = Arc::new(Selector::new(
             Arc::clone(&catalog),
@@ -86,31 +99,45 @@ impl Shared {
         ));
         let lookups = Arc::new(Lookups::new(Arc::clone(&selector)));
         let boot = Alphanumeric.sample_string(&mut rand::rng(), BOOT_ID);
-        let (event_observer, events) = events::channel(Envelopes::new(&instance_id, boot));
-        let metrics = Arc::new(Metrics::new(Sources {
+        let envelopes = Envelopes::new(&instance_id, boot, clock);
+        let (event_observer, events) = events::channel(envelopes);
+        let sources = Sources {
             catalog: Arc::clone(&catalog),
             status: Arc::clone(&status),
             lookups: Arc::clone(&lookups),
-        }));
-        let observers = Observers::new(vec![
-            Box::new(LogObserver::default()),
-            Box::new(metrics.observer()),
-            Box::new(event_observer),
-        ]);
+        };
+        let extensions = ExtensionSources {
+            catalog: Arc::clone(&catalog),
+            runtimes: Arc::clone(&runtimes),
+            circuits: Arc::clone(&circuits),
+            clock,
+        };
+        let metrics = Arc::new(Metrics::new(sources, extensions));
+        let changes = event_observer.changes(&instance_id);
+        let automatic = Automatic::new(settings, &circuits, changes);
+        let mut observers = automatic.observers();
+        observers.push(Box::new(LogObserver::default()));
+        observers.push(Box::new(metrics.observer()));
+        observers.push(Box::new(event_observer));
+        let observers = Observers::new(observers);
         let stats = Stats::new(
             Arc::clone(&catalog),
             Arc::clone(&status),
             Arc::clone(&lookups),
+            Arc::clone(&runtimes),
             instance_id,
         );
         let tools = Tools {
             selector,
-            runtimes: Arc::new(Runtimes::new(invocations::defaults(settings))),
+            runtimes,
             circuits,
             clock,
             observers: observers.clone(),
         };
+        let fleet = Arc::<FleetFigures>::default();
+        let (overrides, queue) = fleet::orders();
         let shared = Self {
+            health: Arc::new(Health::new(tools.clone(), Arc::clone(&fleet))),
             catalog,
             status,
             progress: Progress::default(),
@@ -120,10 +147,18 @@ impl Shared {
             stats: Arc::new(stats),
             metrics,
             tools,
-            fleet: Arc::default(),
+            fleet,
+            changed: Signal::default(),
+            overrides,
+            automatic,
             pool,
         };
-        Ok((shared, Loose { writer, events }))
+        let loose = Loose {
+            writer,
+            events,
+            overrides: queue,
+        };
+        Ok((shared, loose))
     }
 
     /// The owner of the catalog's writer, and the way to reach it.
@@ -136,7 +171,7 @@ impl Shared {
         let pool = self.pool.clone();
         let database = pool.map(|pool| PostgresSource::new(pool, Arc::new(policy.clone())));
         let folder = settings.source.fixtures_dir.clone();
-        let follower = Follower::new(self.tools.clone());
+        let (follower, changed) = (Follower::new(self.tools.clone()), self.changed.clone());
         Reloader::new(Parts {
             writer,
             prepare: Arc::new(documents::lookup::prepare),
@@ -145,7 +180,10 @@ impl Shared {
             status: Arc::clone(&self.status),
             progress: self.progress.clone(),
             observers: self.observers.clone(),
-            applied: Box::new(move || follower.follow()),
+            applied: Box::new(move || {
+                follower.follow();
+                changed.give();
+            }),
             sync_interval: settings.source.sync_interval,
         })
     }
@@ -169,6 +207,7 @@ impl Shared {
         let (status, observers) = (Arc::clone(&self.status), self.observers.clone());
         let reports = Reports {
             reload,
+            overrides: self.changed.clone(),
             status,
             observers,
         };
@@ -190,20 +229,28 @@ impl Shared {
         let reads = Arc::new(Reads::new(Arc::clone(&self.tools.selector)));
         let prefixes = settings.subjects.reply_prefixes.clone();
         let pool = self.pool.clone();
-        let writes = service::administration::Administration {
+        let writes = administration::Administration {
             definitions: pool.map(|pool| Arc::new(PostgresDefinitions::new(pool))),
             policy: policy(settings),
             tools: self.tools.clone(),
             reload: reload.clone(),
             progress: self.progress.clone(),
         };
+        let fleet = uses_database(settings).map(|_| &self.overrides);
         nats::Parts {
             layout: layout(settings),
             reply_rules: Arc::new(ReplyRules::new(prefixes, self.observers.clone())),
             lookups: Arc::clone(&self.lookups),
             verbs: Arc::new(Verbs {
                 reads: Arc::clone(&reads),
+                health: HealthVerbs {
+                    health: Arc::clone(&self.health),
+                    tools: self.tools.clone(),
+                    progress: self.progress.clone(),
+                },
                 stats: Arc::clone(&self.stats),
+                circuits: CircuitControl::new(self.tools.clone(), fleet.cloned()),
+                clock: self.tools.clock,
                 reload,
                 progress: self.progress.clone(),
                 writes: Arc::new(writes),

@@ -1,13 +1,21 @@
 //! Events as CloudEvents 1.0 in JSON.
 
+mod change;
+mod circuit;
+mod health;
+
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::health::SummaryBody;
 use super::{time, to_bytes};
 use crate::domain::catalog::ActiveSource;
+use crate::service::clock::Clock;
 use crate::service::observe::Observation;
+
+pub use change::change_events;
 
 #[derive(Serialize)]
 struct CloudEvent<'a, T> {
@@ -48,6 +56,8 @@ struct SourceChanged {
 pub struct Event {
     /// The token after `<prefix>.events.`.
     pub kind: &'static str,
+    /// The token after that: the extension it is about, if it is about one.
+    pub subject: Option<Box<str>>,
     /// The CloudEvent.
     pub body: Bytes,
 }
@@ -57,15 +67,18 @@ pub struct Event {
 pub struct Envelopes {
     instance_id: String,
     boot: String,
+    clock: Clock,
     next: u64,
 }
 
 impl Envelopes {
-    /// Events of `instance_id`; `boot` sets its ids apart from those before a restart.
-    pub fn new(instance_id: &str, boot: String) -> Self {
+    /// Events of `instance_id`; `boot` sets its ids apart from those before a restart. Moments of
+    /// circuits are read by `clock`.
+    pub fn new(instance_id: &str, boot: String, clock: Clock) -> Self {
         Self {
             instance_id: instance_id.to_owned(),
             boot,
+            clock,
             next: 1,
         }
     }
@@ -97,7 +110,28 @@ impl Envelopes {
                     duration_ms: super::stats::milliseconds(*duration),
                 },
             )),
+            Observation::HealthSummary(summary) => {
+                Some(self.wrap("health_summary", SummaryBody::of(summary)))
+            }
             Observation::SourceChanged { from, to } => Some(self.source_changed(*from, *to)),
+            Observation::Circuit {
+                id,
+                version,
+                current,
+                transition,
+            } => {
+                let data = circuit::Moved::new(id, version, *current, transition, self.clock);
+                Some(self.about(id.as_str(), circuit::kind(transition), data))
+            }
+            Observation::Health {
+                id,
+                crossing,
+                success_rate,
+                min_success_rate,
+            } => {
+                let data = health::Crossed::new(id, *success_rate, *min_success_rate);
+                Some(self.about(id.as_str(), health::kind(*crossing), data))
+            }
             _ => None,
         }
     }
@@ -113,18 +147,42 @@ impl Envelopes {
     }
 
     fn wrap(&mut self, kind: &'static str, data: impl Serialize) -> Event {
+        let id = self.next_id();
+        event(&self.instance_id, id, kind, None, data)
+    }
+
+    fn about(&mut self, subject: &str, kind: &'static str, data: impl Serialize) -> Event {
+        let id = self.next_id();
+        event(&self.instance_id, id, kind, Some(subject), data)
+    }
+
+    fn next_id(&mut self) -> String {
         let number = self.next;
         self.next += 1;
-        let body = to_bytes(&CloudEvent {
-            specversion: "1.0",
-            id: format!("{}-{}-{number}", self.instance_id, self.boot),
-            source: format!("/beamline-registry/{}", self.instance_id),
-            kind: format!("beamline.registry.{kind}"),
-            subject: None,
-            time: time(SystemTime::now()),
-            datacontenttype: "application/json",
-            data,
-        });
-        Event { kind, body }
+        format!("{}-{}-{number}", self.instance_id, self.boot)
+    }
+}
+
+fn event(
+    instance_id: &str,
+    id: String,
+    kind: &'static str,
+    subject: Option<&str>,
+    data: impl Serialize,
+) -> Event {
+    let body = to_bytes(&CloudEvent {
+        specversion: "1.0",
+        id,
+        source: format!("/beamline-registry/{instance_id}"),
+        kind: format!("beamline.registry.{kind}"),
+        subject,
+        time: time(SystemTime::now()),
+        datacontenttype: "application/json",
+        data,
+    });
+    Event {
+        kind,
+        subject: subject.map(Box::from),
+        body,
     }
 }

@@ -2,18 +2,13 @@
 
 use bytes::Bytes;
 
-use super::lookup::join;
-use super::to_bytes;
+use super::{page, to_bytes};
 use crate::domain::breaker::CircuitState;
 use crate::domain::entry::Entry;
 use crate::domain::extension::{Extension, ExtensionType};
 use crate::domain::ids::ExtensionId;
 use crate::domain::listing::{Page, Position};
 use crate::service::error::RegistryError;
-
-/// Room for everything around the records: names, total, cursor, and the reply's headers, which
-/// count as well.
-const ENVELOPE_BYTES: usize = 512;
 
 /// The page as JSON, shortened to fit `max_bytes`; the cursor then leads to what was left out.
 ///
@@ -23,40 +18,21 @@ pub fn page(
     max_bytes: usize,
     state: impl Fn(&Entry) -> CircuitState,
 ) -> Result<Bytes, RegistryError> {
-    let room = max_bytes.saturating_sub(ENVELOPE_BYTES);
-    let mut records = Vec::with_capacity(page.entries.len());
-    let (mut used, mut last, mut more) = (0, None, page.more);
-    for entry in &page.entries {
-        let Some(current) = entry.current() else {
-            continue;
-        };
-        let record = current.reply.in_state(state(entry));
-        used += record.len() + 1;
-        if used > room {
-            more = true;
-            break;
-        }
-        records.push(record);
-        last = Some(entry.extension());
-    }
-    if records.is_empty() && !page.entries.is_empty() {
-        return Err(RegistryError::PayloadTooLarge {
-            what: "a record",
-            limit_bytes: max_bytes,
-        });
-    }
-    let next = last.filter(|_| more).map(cursor);
-    let mut body = Vec::with_capacity(used.min(room) + ENVELOPE_BYTES);
-    body.extend_from_slice(br#"{"extensions":"#);
-    join(&mut body, &records);
-    body.extend_from_slice(format!(r#","total":{},"next":"#, page.total).as_bytes());
-    body.extend_from_slice(&to_bytes(&next));
-    body.push(b'}');
-    Ok(body.into())
+    let fitting = page::Page {
+        name: "extensions",
+        items: &page.entries,
+        more: page.more,
+        beside: &[("total", to_bytes(&page.total))],
+    };
+    fitting.fit(
+        max_bytes,
+        |entry| Some(entry.current()?.reply.in_state(state(entry))),
+        |entry| cursor(entry.extension()),
+    )
 }
 
 /// The place after which the next page begins, as text: `<type>:<id>`.
-fn cursor(extension: &Extension) -> String {
+pub(super) fn cursor(extension: &Extension) -> String {
     format!("{}:{}", extension.kind, extension.id)
 }
 

@@ -6,16 +6,22 @@
 pub mod audit;
 pub mod change;
 pub mod deleted;
+pub mod circuits;
+pub mod circuit;
 pub mod dry_run;
 pub mod error;
 pub mod event;
 pub mod explain;
+pub mod health;
 pub mod list;
 pub mod lookup;
+mod page;
 pub mod ping;
 pub mod reload;
+pub mod report;
 pub mod stats;
 pub mod stored;
+pub mod switch;
 
 use std::sync::LazyLock;
 use std::time::SystemTime;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::{digest, time, to_bytes};
+use crate::service::invoke::{Status, Summary};
 use crate::service::stats::Figures;
 use crate::service::status::millis;
 
@@ -51,9 +52,17 @@ struct LookupsBody {
     hit_rate: Option<f64>,
 }
 
-/// Filled when this sidecar calls extensions; until then there is nothing to say.
 #[derive(Serialize)]
-struct InvocationsBody {}
+struct InvocationsBody {
+    success: u64,
+    failure: u64,
+    timeout: u64,
+    neutral: u64,
+    rejected: u64,
+    overloaded: u64,
+    retries: u64,
+    in_flight: usize,
+}
 
 #[derive(Serialize)]
 struct StateBody {
@@ -96,7 +105,7 @@ pub fn stats(figures: &Figures<'_>) -> Bytes {
             refused: figures.lookups.refused,
             hit_rate: figures.lookups.hit_rate(),
         },
-        invocations: InvocationsBody {},
+        invocations: invocations(&figures.invocations),
         listener: StateBody {
             state: figures.listener.as_str(),
         },
@@ -115,6 +124,19 @@ pub fn stats(figures: &Figures<'_>) -> Bytes {
         started_at: time(figures.started_at),
         uptime_ms: millis(figures.uptime),
     })
+}
+
+fn invocations(summary: &Summary) -> InvocationsBody {
+    InvocationsBody {
+        success: summary.of(Status::Success),
+        failure: summary.of(Status::Failure),
+        timeout: summary.of(Status::Timeout),
+        neutral: summary.of(Status::Neutral),
+        rejected: summary.of(Status::Rejected),
+        overloaded: summary.of(Status::Overloaded),
+        retries: summary.retries,
+        in_flight: summary.in_flight,
+    }
 }
 
 /// A duration in milliseconds with microseconds behind the point.

@@ -1,4 +1,4 @@
-//! Names: what may stand for an extension, a version, an instance and an actor.
+//! Names: what may stand for an extension, a version and an instance.
 //!
 //! They appear as tokens of NATS subjects, as keys and as metric labels, so each is a short run of
 //! harmless ASCII. A parsed name needs no further check anywhere.

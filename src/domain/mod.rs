@@ -3,8 +3,8 @@
 //! JSON stands here only where it is the subject itself: settings of an extension, rules, and what
 //! goes to and comes from one.
 
-pub mod actor;
 pub mod ids;
+pub mod actor;
 pub mod subject;
 pub mod json;
 pub mod extension;
@@ -32,6 +32,7 @@ pub mod envelope;
 pub mod traceparent;
 pub mod reply;
 pub mod outcome;
+pub mod probe;
 
 #[cfg(test)]
 pub(crate) mod testing;

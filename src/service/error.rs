@@ -166,14 +166,16 @@ pub enum RegistryError {
     /// The database is needed and away; the message says what was tried.
     #[error("{0}")]
     DatabaseUnavailable(String),
-    /// Nothing was written: somebody else holds the lock.
-    #[error("the database is locked by another transaction")]
+    /// Somebody else's lock in the database was in the way for too long; nothing was done.
+    #[error("{what}")]
     DatabaseLocked {
-        /// Who, where the database tells.
+        /// What was tried.
+        what: String,
+        /// Who holds the lock, where the database tells.
         blocked_by: Option<String>,
     },
-    /// Nobody could find out whether the change was committed.
-    #[error("{0}; whether the change was committed could not be found out")]
+    /// The database broke off before it said whether it did what was asked.
+    #[error("{0}")]
     OutcomeUnknown(String),
     /// A file source could not be read at all.
     #[error("{0}")]
@@ -231,7 +233,6 @@ impl RegistryError {
             Self::AlreadyExists { .. } => "already_exists",
             Self::Conflict { .. } => "conflict",
             Self::ReadOnly => "read_only",
-            Self::DatabaseLocked { .. } | Self::OutcomeUnknown(_) => "database_unavailable",
             Self::Forbidden(_) => "forbidden",
             Self::ExtensionNotFound { .. } => "extension_not_found",
             Self::VersionNotFound { .. } => "version_not_found",
@@ -242,7 +243,9 @@ impl RegistryError {
             Self::ExtensionUnavailable { .. } => "extension_unavailable",
             Self::ExtensionTimeout { .. } => "extension_timeout",
             Self::DeadlineExceeded { .. } => "deadline_exceeded",
-            Self::DatabaseUnavailable(_) => "database_unavailable",
+            Self::DatabaseUnavailable(_)
+            | Self::DatabaseLocked { .. }
+            | Self::OutcomeUnknown(_) => "database_unavailable",
             Self::Overloaded => "overloaded",
             Self::ShuttingDown => "shutting_down",
         }
@@ -254,7 +257,6 @@ impl RegistryError {
             Self::InvalidRequest { .. } | Self::BadFields(_) => 400,
             Self::InstanceNotFound { .. } => 404,
             Self::AlreadyExists { .. } | Self::Conflict { .. } | Self::ReadOnly => 409,
-            Self::DatabaseLocked { .. } | Self::OutcomeUnknown(_) => 503,
             Self::Forbidden(_) => 403,
             Self::ExtensionNotFound { .. } | Self::VersionNotFound { .. } => 404,
             Self::RevisionTimeout { .. } => 412,
@@ -262,6 +264,8 @@ impl RegistryError {
             Self::Internal | Self::FixturesUnavailable(_) => 500,
             Self::ExtensionError { .. } => 502,
             Self::DatabaseUnavailable(_)
+            | Self::DatabaseLocked { .. }
+            | Self::OutcomeUnknown(_)
             | Self::ExtensionUnavailable { .. }
             | Self::Overloaded
             | Self::ShuttingDown => 503,
@@ -277,7 +281,6 @@ impl RegistryError {
             Self::AlreadyExists { .. } => "already exists",
             Self::Conflict { .. } => "conflict",
             Self::ReadOnly => "read only",
-            Self::DatabaseLocked { .. } | Self::OutcomeUnknown(_) => "database unavailable",
             Self::Forbidden(_) => "forbidden",
             Self::ExtensionNotFound { .. } => "extension not found",
             Self::VersionNotFound { .. } => "version not found",
@@ -288,7 +291,9 @@ impl RegistryError {
             Self::ExtensionUnavailable { .. } => "extension unavailable",
             Self::ExtensionTimeout { .. } => "extension timeout",
             Self::DeadlineExceeded { .. } => "deadline exceeded",
-            Self::DatabaseUnavailable(_) => "database unavailable",
+            Self::DatabaseUnavailable(_)
+            | Self::DatabaseLocked { .. }
+            | Self::OutcomeUnknown(_) => "database unavailable",
             Self::Overloaded => "overloaded",
             Self::ShuttingDown => "shutting down",
         }
@@ -315,7 +320,7 @@ impl RegistryError {
                 let revision = revision.map(|revision| ("revision", Detail::Number(revision)));
                 [("id", text(id))].into_iter().chain(revision).collect()
             }
-            Self::DatabaseLocked { blocked_by } => {
+            Self::DatabaseLocked { blocked_by, .. } => {
                 let blocked_by = blocked_by.as_ref().map(|who| ("blocked_by", text(who)));
                 let reason = ("reason", text("locked"));
                 [reason].into_iter().chain(blocked_by).collect()
@@ -424,6 +429,21 @@ mod tests {
                 "database_unavailable",
                 503,
                 vec![],
+            ),
+            (
+                E::DatabaseLocked {
+                    what: "?".into(),
+                    blocked_by: None,
+                },
+                "database_unavailable",
+                503,
+                vec![("reason", text("locked"))],
+            ),
+            (
+                E::OutcomeUnknown("?".into()),
+                "database_unavailable",
+                503,
+                vec![("outcome", text("unknown"))],
             ),
             (E::Overloaded, "overloaded", 503, vec![]),
             (E::ShuttingDown, "shutting_down", 503, vec![]),

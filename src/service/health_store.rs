@@ -193,8 +193,8 @@ pub struct Override {
     pub version: VersionName,
     /// What is wanted.
     pub action: OverrideAction,
-    /// A name no other change has, for whoever must apply each once.
-    pub change: Box<str>,
+    /// The number of [`NewOverride::change`], for whoever must apply each once.
+    pub change: u128,
     /// When it ends by itself.
     pub until: Option<SystemTime>,
     /// Why, in the operator's words.

@@ -20,6 +20,8 @@ pub mod invoke;
 pub mod fleet;
 pub mod definitions;
 pub mod administration;
+pub mod health;
+pub mod circuit_control;
 pub mod stats;
 
 #[cfg(test)]

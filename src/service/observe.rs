@@ -11,6 +11,8 @@ use crate::domain::breaker::Transition;
 use crate::domain::catalog::{ActiveSource, Counts};
 use crate::domain::health::Crossing;
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::service::health::Summary;
+use crate::service::health_store::StoreError;
 use crate::service::source::SourceError;
 
 /// Why data was read.
@@ -167,6 +169,41 @@ pub enum Observation {
         /// The minimum.
         min_success_rate: f64,
     },
+    /// How all extensions are doing, told every so often.
+    HealthSummary(Summary),
+    /// Health could not be exchanged with the database; the next exchange makes up for it.
+    FlushFailed {
+        /// What went wrong.
+        error: StoreError,
+    },
+    /// This sidecar took an extension out of service for the whole fleet, or back into it.
+    AutoSwitched {
+        /// The extension.
+        id: ExtensionId,
+        /// Whether it is out of service now.
+        disabled: bool,
+        /// The revision that says so.
+        revision: u64,
+    },
+    /// A circuit opened, but its extension stays in service.
+    KeptInService {
+        /// The extension.
+        id: ExtensionId,
+        /// Why, in words.
+        why: &'static str,
+    },
+    /// An extension that is out of service answered a probe, and waits for people.
+    ProbeAnswered {
+        /// The extension.
+        id: ExtensionId,
+    },
+    /// The database did not do what the fleet was to agree on; it is tried again.
+    StoreFailed {
+        /// What was tried.
+        what: &'static str,
+        /// What went wrong.
+        error: StoreError,
+    },
     /// A request was turned away because too many ran at once.
     Overloaded,
     /// A request cannot be answered; logged once per cause.
@@ -207,6 +244,12 @@ impl DropReason {
 pub trait Observer: Send + Sync {
     /// Takes notice of one observation.
     fn observe(&self, observation: &Observation);
+}
+
+impl<O: Observer> Observer for Arc<O> {
+    fn observe(&self, observation: &Observation) {
+        O::observe(self, observation);
+    }
 }
 
 /// All observers of the process.

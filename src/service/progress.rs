@@ -43,6 +43,11 @@ impl Progress {
         self.applied.borrow().unwrap_or(0)
     }
 
+    /// Follows the revisions announced; `None` before the first.
+    pub fn follow(&self) -> watch::Receiver<Option<u64>> {
+        self.applied.subscribe()
+    }
+
     /// Waits until something has been applied.
     pub async fn first_load(&self) {
         // The sender lives as long as this handle does.

@@ -85,13 +85,7 @@ impl Reads {
 
     /// A page of the catalog and the revision it belongs to.
     pub fn list(&self, query: &ListQuery) -> Result<(Page, u64), RegistryError> {
-        let limit = query.limit.unwrap_or(DEFAULT_PAGE as u64);
-        let limit = usize::try_from(limit)
-            .ok()
-            .filter(|limit| (1..=MAX_PAGE).contains(limit));
-        let limit = limit.ok_or_else(|| {
-            RegistryError::field("limit", format!("must be from 1 to {MAX_PAGE}"))
-        })?;
+        let limit = page_limit(query.limit)?;
         let after = query.after.as_ref();
         Ok(self.selector.catalog().list(&PageRequest {
             kind: query.kind,
@@ -142,6 +136,16 @@ impl Reads {
             revision,
         })
     }
+}
+
+/// How many entries a page has, as a request asks for it.
+///
+/// # Errors
+/// The limit is 0 or over [`MAX_PAGE`].
+pub fn page_limit(asked: Option<u64>) -> Result<usize, RegistryError> {
+    let limit = usize::try_from(asked.unwrap_or(DEFAULT_PAGE as u64)).ok();
+    let limit = limit.filter(|limit| (1..=MAX_PAGE).contains(limit));
+    limit.ok_or_else(|| RegistryError::field("limit", format!("must be from 1 to {MAX_PAGE}")))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::invoke::{Runtimes, Summary};
 use super::lookup::Lookups;
 use super::meter::LookupFigures;
 use super::observe::ListenerState;
@@ -30,6 +31,7 @@ pub struct Figures<'a> {
     pub last_reload: Option<LastReload>,
     pub staleness: Option<Duration>,
     pub lookups: LookupFigures,
+    pub invocations: Summary,
     pub listener: ListenerState,
     pub database_up: Option<bool>,
     pub nats_up: bool,
@@ -44,6 +46,7 @@ pub struct Stats {
     catalog: Arc<Catalog>,
     status: Arc<Status>,
     lookups: Arc<Lookups>,
+    runtimes: Arc<Runtimes>,
     instance_id: String,
     started_at: SystemTime,
     started: Instant,
@@ -55,6 +58,7 @@ impl Stats {
         catalog: Arc<Catalog>,
         status: Arc<Status>,
         lookups: Arc<Lookups>,
+        runtimes: Arc<Runtimes>,
         instance_id: String,
     ) -> Self {
         let (started_at, started) = (SystemTime::now(), Instant::now());
@@ -62,6 +66,7 @@ impl Stats {
             catalog,
             status,
             lookups,
+            runtimes,
             instance_id,
             started_at,
             started,
@@ -94,6 +99,7 @@ impl Stats {
             last_reload,
             staleness: self.status.staleness(),
             lookups: self.lookups.meter.figures(),
+            invocations: self.runtimes.summary(),
             listener: self.status.listener(),
             database_up: self.status.database_up(),
             nats_up: self.status.nats_up(),

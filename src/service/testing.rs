@@ -1,10 +1,14 @@
 //! What tests of this layer share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::circuits::Circuits;
 use super::clock::Clock;
+use super::invoke::{Defaults, Runtimes, Tools};
+use super::observe::Observers;
 use super::selection::{HealthRouting, Selector};
+use crate::domain::breaker::Settings;
 use crate::domain::catalog::Catalog;
 
 /// A selector whose circuits are all closed.
@@ -15,4 +19,46 @@ pub(crate) fn selector(catalog: Arc<Catalog>, environment: Option<String>) -> Se
     };
     let circuits = Arc::new(Circuits::default());
     Selector::new(catalog, environment, circuits, routing, Clock::default())
+}
+
+/// What calls need, around `catalog`; nobody observes. A circuit opens at the second failure in a
+/// row, for 10 ms; a success rate counts from the second call on.
+pub(crate) fn tools(catalog: Arc<Catalog>) -> Tools {
+    let breaker = Settings {
+        enabled: true,
+        failure_threshold: 2,
+        error_rate_threshold: 1.0,
+        window: Duration::from_secs(60),
+        minimum_requests: 2,
+        slow_calls: None,
+        open_time: Duration::from_millis(10),
+        max_open_time: Duration::from_millis(10),
+        half_open_max_requests: 3,
+        trial_limit: Duration::from_secs(60),
+    };
+    let routing = HealthRouting {
+        enabled: true,
+        min_success_rate: 0.8,
+    };
+    let (circuits, clock) = (Arc::<Circuits>::default(), Clock::default());
+    let defaults = Defaults {
+        max_payload_bytes: 1000,
+        max_metadata_bytes: 1000,
+        max_in_flight: 10,
+        breaker,
+        min_success_rate: routing.min_success_rate,
+    };
+    Tools {
+        selector: Arc::new(Selector::new(
+            catalog,
+            None,
+            Arc::clone(&circuits),
+            routing,
+            clock,
+        )),
+        runtimes: Arc::new(Runtimes::new(defaults)),
+        circuits,
+        clock,
+        observers: Observers::new(Vec::new()),
+    }
 }

@@ -233,14 +233,81 @@ async fn the_demo_leaves_with_success() {
     let builder = Daemon::builder().env("PATH", server.parent().unwrap().display());
     let (code, out, errors) = builder.arg("demo").arg("--once").run().await;
     assert_eq!(code, 0, "{out}{errors}");
-    for word in [
-        "beamline.registry.lookup",
-        "normalize_text",
-        "beamline.ext.pre.normalize_text.v1",
-    ] {
-        assert!(out.contains(word), "{word}: {out}");
+    let mut rest = out.as_str();
+    for landmark in LANDMARKS {
+        let found = rest.split_once(landmark);
+        rest = found
+            .unwrap_or_else(|| panic!("no {landmark} in its place: {out}{errors}"))
+            .1;
     }
 }
+
+/// What the tour shows, in this order: each chapter with what only its success can print.
+const LANDMARKS: &[&str] = &[
+    "A private nats-server, five sample extensions and the registry are starting.",
+    "event on beamline.registry.events.registry_reloaded",
+    "asks who serves it",
+    "beamline.registry.lookup normalize_text",
+    r#""subject":"beamline.ext.pre.normalize_text.v1""#,
+    "A whole policy in one round trip",
+    r#""errors":[{"id":"no_such_extension""#,
+    "An error has a stable code",
+    "Nats-Service-Error-Code: 404",
+    "An operator looks around",
+    r#""total":4"#,
+    r#""reason":"default""#,
+    "A change needs no restart",
+    "event on beamline.registry.events.registry_reloaded",
+    "Tenant acme gets v2",
+    r#""version":"v2""#,
+    r#""version":"v1""#,
+    "The registry calls an extension for a router",
+    "Beamline-Extension-Id: normalize_text",
+    "Beamline-Version: v1",
+    r#""text":"hello there""#,
+    "Tenant acme is answered by v2",
+    "Beamline-Version: v2",
+    r#""text":"Hello THERE""#,
+    "A validator accepts or rejects",
+    r#"{"status":"ok"}"#,
+    r#""status":"reject""#,
+    "A post extension rewrites a reply",
+    "Write to *** or call ***.",
+    "A provider answers by itself",
+    "You said: What is NATS?",
+    "An answer in pieces",
+    "-H Beamline-Accept:stream",
+    "Beamline-Seq: 1",
+    "Beamline-Stream: chunk",
+    "Beamline-Seq: 2",
+    "Beamline-Stream: chunk",
+    "Beamline-Stream: end",
+    "What would be sent?",
+    r#""dry_run":true"#,
+    r#""body":{"trace_id":"t-1","tenant_id":"acme""#,
+    "pii_guard breaks",
+    "Nats-Service-Error-Code: 504",
+    "extension_timeout",
+    "Its circuit is open: calls fail at once",
+    "Nats-Service-Error-Code: 503",
+    r#""reason":"circuit_open","retry_after_ms":"#,
+    "Everybody who looks it up can see it",
+    r#""circuit_breaker_state":"open""#,
+    "pii_guard is repaired",
+    r#"{"status":"ok"}"#,
+    "the circuit is closed",
+    r#""circuit_breaker_state":"closed""#,
+    "story_teller breaks in another way",
+    "Beamline-Extension-Error: 1",
+    "mock_provider stands in",
+    "Beamline-Fallback-From: story_teller",
+    "You said: Why?",
+    "story_teller is repaired",
+    "Beamline-Extension-Id: story_teller",
+    "Once upon a time",
+    "This sidecar at a glance",
+    r#""total_extensions":7"#,
+];
 
 #[tokio::test]
 async fn secrets_may_come_from_files() {

@@ -15,7 +15,7 @@ use crate::harness::Reply;
 
 /// The whole shape of an error: both headers, and a body with three fields.
 #[track_caller]
-fn assert_error(reply: &Reply, number: u16, code: &str, text: &str, details: &Value) {
+pub(crate) fn assert_error(reply: &Reply, number: u16, code: &str, text: &str, details: &Value) {
     assert_eq!(reply.error(), (number, code.to_owned()), "{reply:?}");
     assert_eq!(reply.header("Nats-Service-Error"), Some(text));
     assert_eq!(&reply.details(), details, "{reply:?}");

@@ -6,10 +6,10 @@ use async_nats::Subject;
 use futures_util::StreamExt;
 use rand::RngExt;
 
+use super::Job;
 use super::inbox;
 use super::requests::{self, Requests};
 use super::tally::{Outcome, Tally};
-use super::{Form, Job, MANY, Target};
 
 /// One request in flight; its number on the wire is its place.
 struct Slot {
@@ -19,14 +19,15 @@ struct Slot {
 }
 
 /// Runs `job` with `in_flight` requests at a time.
-pub(super) async fn run(job: &Job, in_flight: usize) -> Outcome {
-    let Target::Nats { url, form, .. } = &job.target else {
-        panic!("not over NATS")
-    };
+pub(super) async fn run(
+    job: &Job,
+    (url, ids_per_answer): (&str, usize),
+    in_flight: usize,
+) -> Outcome {
     let requests = Requests::new(&job.target, job.extensions);
     let mut random = requests::random();
     let (sender, mut inbox) = inbox::connect(url).await;
-    let mut tally = Tally::start(job, if matches!(form, Form::Many) { MANY } else { 1 });
+    let mut tally = Tally::start(job, ids_per_answer);
 
     let mut slots: Vec<Slot> = Vec::with_capacity(in_flight);
     for place in 0..in_flight {

@@ -28,13 +28,18 @@ impl Sender {
 
     /// Sends a request.
     pub(super) async fn send(&self, request: &Request, reply_to: Subject) {
-        let Request {
-            subject, payload, ..
-        } = request;
-        self.client
-            .publish_with_reply(subject.clone(), reply_to, payload.clone())
-            .await
-            .unwrap();
+        let (subject, payload) = (request.subject.clone(), request.payload.clone());
+        let client = &self.client;
+        let sent = match &request.headers {
+            None => client.publish_with_reply(subject, reply_to, payload).await,
+            Some(headers) => {
+                let headers = headers.clone();
+                client
+                    .publish_with_reply_and_headers(subject, reply_to, headers, payload)
+                    .await
+            }
+        };
+        sent.unwrap();
     }
 }
 

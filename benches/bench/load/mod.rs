@@ -49,6 +49,14 @@ pub(crate) enum Target {
         form: Form,
         check: Check,
     },
+    /// One request, the same every time.
+    Same {
+        url: String,
+        subject: String,
+        headers: Vec<(String, String)>,
+        body: String,
+        check: Check,
+    },
     /// `get` from a JetStream bucket.
     KeyValue { url: String, bucket: String },
     /// `GET`, pipelined on one connection.
@@ -68,6 +76,19 @@ pub(crate) enum Form {
     Many,
 }
 
+impl Target {
+    /// The server that is asked, and how many ids are in an answer; `None` for other stores.
+    fn nats(&self) -> Option<(&str, usize)> {
+        match self {
+            Self::Nats { url, form, .. } => {
+                Some((url, if matches!(form, Form::Many) { MANY } else { 1 }))
+            }
+            Self::Same { url, .. } => Some((url, 1)),
+            Self::KeyValue { .. } | Self::Redis { .. } | Self::Postgres { .. } => None,
+        }
+    }
+}
+
 /// Ids in a lookup of many.
 pub(crate) const MANY: usize = 8;
 
@@ -80,6 +101,10 @@ pub(crate) enum Check {
     Whole,
     /// It has this length.
     Length(usize),
+    /// It is what the sample extension answers, and no error.
+    Answer,
+    /// It is an error with this number.
+    Error(u16),
 }
 
 /// How fast to ask.
@@ -138,11 +163,11 @@ pub(crate) fn main(job: &Job) {
         .build()
         .unwrap();
     let outcome = runtime.block_on(async {
-        match (&job.target, job.pace) {
-            (Target::Nats { .. }, Pace::InFlight(in_flight)) => closed::run(job, in_flight).await,
-            (Target::Nats { .. }, Pace::PerSecond(rate)) => open::run(job, rate).await,
-            (_, Pace::InFlight(in_flight)) => stores::run(job, in_flight).await,
-            (_, Pace::PerSecond(_)) => panic!("stores are only asked with requests in flight"),
+        match (job.target.nats(), job.pace) {
+            (Some(nats), Pace::InFlight(in_flight)) => closed::run(job, nats, in_flight).await,
+            (Some((url, _)), Pace::PerSecond(rate)) => open::run(job, url, rate).await,
+            (None, Pace::InFlight(in_flight)) => stores::run(job, in_flight).await,
+            (None, Pace::PerSecond(_)) => panic!("stores are only asked with requests in flight"),
         }
     });
     println!("{}", serde_json::to_string(&outcome).unwrap());

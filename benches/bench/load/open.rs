@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use tokio::runtime::Handle;
 
+use super::Job;
 use super::inbox::{self, Sender};
 use super::requests::Requests;
 use super::tally::{Outcome, Tally};
-use super::{Job, Target};
 
 const TICK: Duration = Duration::from_millis(1);
 
@@ -39,10 +39,7 @@ impl Schedule {
 }
 
 /// Runs `job` at `rate` requests a second; whole thousands.
-pub(super) async fn run(job: &Job, rate: u64) -> Outcome {
-    let Target::Nats { url, .. } = &job.target else {
-        panic!("not over NATS")
-    };
+pub(super) async fn run(job: &Job, url: &str, rate: u64) -> Outcome {
     let requests = Arc::new(Requests::new(&job.target, job.extensions));
     let (sender, mut inbox) = inbox::connect(url).await;
     let mut tally = Tally::start(job, 1);

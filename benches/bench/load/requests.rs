@@ -1,6 +1,6 @@
 //! Requests, made before the clock runs, and what a right answer to each looks like.
 
-use async_nats::{Message, Subject};
+use async_nats::{HeaderMap, Message, Subject};
 use bytes::Bytes;
 use memchr::memmem;
 use rand::rngs::SmallRng;
@@ -8,12 +8,14 @@ use rand::{RngExt, SeedableRng};
 use serde::Deserialize;
 
 use super::{Check, Form, MANY, Target};
-use crate::bench::records;
+use crate::bench::{extensions, records};
 
 /// One request, ready to be sent.
 pub(super) struct Request {
     /// Where to.
     pub(super) subject: Subject,
+    /// The headers, if it has any.
+    pub(super) headers: Option<HeaderMap>,
     /// The body.
     pub(super) payload: Bytes,
     /// How the record of each id begins in the answer.
@@ -32,22 +34,33 @@ pub(super) fn random() -> SmallRng {
 }
 
 impl Requests {
-    /// Requests about the first `extensions` extensions.
+    /// Requests about the first `extensions` extensions, or the one that is always the same.
     pub(super) fn new(target: &Target, extensions: usize) -> Self {
-        let Target::Nats {
-            prefix,
-            form,
-            check,
-            ..
-        } = target
-        else {
-            panic!("{target:?} takes no such requests");
-        };
-        let mut random = random();
-        let request = |number| request(prefix, *form, number, extensions, &mut random);
-        Self {
-            requests: (0..extensions).map(request).collect(),
-            check: *check,
+        match target {
+            Target::Nats {
+                prefix,
+                form,
+                check,
+                ..
+            } => {
+                let mut random = random();
+                let request = |number| request(prefix, *form, number, extensions, &mut random);
+                Self {
+                    requests: (0..extensions).map(request).collect(),
+                    check: *check,
+                }
+            }
+            Target::Same {
+                subject,
+                headers,
+                body,
+                check,
+                ..
+            } => Self {
+                requests: vec![Request::same(subject, headers, body)],
+                check: *check,
+            },
+            _ => panic!("{target:?} takes no such requests"),
         }
     }
 
@@ -69,16 +82,31 @@ impl Requests {
                 Check::Length(bytes) => body.len() == bytes,
                 Check::Record => self.get(number).answered_by(body),
                 Check::Whole => self.get(number).answered_by(body) && is_whole(body),
+                Check::Answer => body == extensions::ANSWER.as_bytes() && error(message).is_none(),
+                Check::Error(number) => error(message) == Some(number),
             };
         if right {
             Ok(())
         } else {
-            Err(complaint(&self.get(number).records, message))
+            Err(complaint(self.get(number), message))
         }
     }
 }
 
 impl Request {
+    fn same(subject: &str, headers: &[(String, String)], body: &str) -> Self {
+        let headers = headers.iter();
+        let headers: HeaderMap = headers
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect();
+        Self {
+            subject: subject.to_owned().into(),
+            headers: Some(headers).filter(|headers| !headers.is_empty()),
+            payload: body.to_owned().into(),
+            records: Vec::new(),
+        }
+    }
+
     /// Whether all records are there, in order. Deep within a record no such beginning can stand:
     /// it would need an object that starts with an id.
     fn answered_by(&self, body: &[u8]) -> bool {
@@ -125,6 +153,7 @@ fn request(
     let records = ids.iter().map(|id| format!(r#"{{"id":"{id}","#)).collect();
     Request {
         subject: subject.into(),
+        headers: None,
         payload: body.into(),
         records,
     }
@@ -145,12 +174,23 @@ fn is_whole(body: &[u8]) -> bool {
     serde_json::from_slice(body).is_ok_and(|Generations { config, metadata }| config == metadata)
 }
 
-fn complaint(records: &[String], message: &Message) -> String {
+/// The number of an error that a reply says it is.
+fn error(message: &Message) -> Option<u16> {
+    let headers = message.headers.as_ref()?;
+    headers
+        .get("Nats-Service-Error-Code")?
+        .as_str()
+        .parse()
+        .ok()
+}
+
+fn complaint(request: &Request, message: &Message) -> String {
     let body = String::from_utf8_lossy(&message.payload);
     let body: String = body.chars().take(300).collect();
     format!(
-        "{:?} was answered with status {:?}, {body}",
-        records.first(),
+        "{} {:?} was answered with status {:?}, {body}",
+        request.subject,
+        request.records.first(),
         message.status
     )
 }

@@ -48,7 +48,7 @@ pub(super) async fn run(job: &Job, in_flight: usize) -> Outcome {
             };
             work(job, in_flight, get).await
         }
-        Target::Nats { .. } => panic!("the registry is asked in another way"),
+        Target::Nats { .. } | Target::Same { .. } => panic!("the registry is asked in another way"),
     }
 }
 

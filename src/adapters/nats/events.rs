@@ -6,7 +6,9 @@ use tokio::time::timeout;
 
 use super::lane::COMMAND_TIMEOUT;
 use super::subjects::Layout;
-use crate::documents::event::{Envelopes, Event};
+use crate::documents::event::{Envelopes, Event, change_events};
+use crate::service::fleet::changes::ChangeEvents;
+use crate::service::health_store::RevisionChanges;
 use crate::service::observe::{Observation, Observer};
 
 /// Events that may wait for the connection; more are lost, the log has them all the same.
@@ -16,6 +18,13 @@ const CAPACITY: usize = 256;
 #[derive(Debug)]
 pub struct EventObserver {
     envelopes: std::sync::Mutex<Envelopes>,
+    queue: mpsc::Sender<Event>,
+}
+
+/// Turns the fleet's changes into events.
+#[derive(Debug, Clone)]
+pub struct ChangePublisher {
+    instance_id: String,
     queue: mpsc::Sender<Event>,
 }
 
@@ -35,6 +44,25 @@ pub fn channel(envelopes: Envelopes) -> (EventObserver, EventQueue) {
     )
 }
 
+impl EventObserver {
+    /// Publishes the fleet's changes, as the sidecar `instance_id`, over the same queue.
+    pub fn changes(&self, instance_id: &str) -> ChangePublisher {
+        ChangePublisher {
+            instance_id: instance_id.to_owned(),
+            queue: self.queue.clone(),
+        }
+    }
+}
+
+impl ChangeEvents for ChangePublisher {
+    async fn tell(&self, epoch: &str, changes: &RevisionChanges) {
+        for event in change_events(&self.instance_id, epoch, changes) {
+            // Nobody else will tell of it: it waits for room. An error means that the daemon ends.
+            let _ = self.queue.send(event).await;
+        }
+    }
+}
+
 impl Observer for EventObserver {
     fn observe(&self, observation: &Observation) {
         let mut envelopes = self
@@ -52,7 +80,8 @@ impl EventQueue {
     /// Publishes events until every observer is gone or the task is aborted.
     pub async fn publish(mut self, client: Client, layout: Layout) {
         while let Some(event) = self.0.recv().await {
-            let publishing = client.publish(layout.event(event.kind), event.body);
+            let subject = layout.event(event.kind, event.subject.as_deref());
+            let publishing = client.publish(subject, event.body);
             let _ = timeout(COMMAND_TIMEOUT, publishing).await;
         }
     }

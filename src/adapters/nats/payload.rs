@@ -95,15 +95,7 @@ impl<'a> IdArguments<'a> {
                 ..Self::default()
             },
         };
-        if let Some(subject_id) = subject_id {
-            if arguments.id.as_deref().is_some_and(|id| id != subject_id) {
-                return Err(RegistryError::field(
-                    "id",
-                    "differs from the id in the subject",
-                ));
-            }
-            arguments.id = Some(subject_id.into());
-        }
+        arguments.id = agreed_id(arguments.id, subject_id)?;
         Ok(arguments)
     }
 
@@ -124,7 +116,22 @@ impl<'a> IdArguments<'a> {
     }
 }
 
-fn bare_id(payload: &[u8]) -> Result<&str, RegistryError> {
+/// The id of the payload or of the subject; one in both must agree.
+pub fn agreed_id<'a>(
+    id: Option<Cow<'a, str>>,
+    subject_id: Option<&'a str>,
+) -> Result<Option<Cow<'a, str>>, RegistryError> {
+    match (id, subject_id) {
+        (Some(id), Some(subject_id)) if id != subject_id => {
+            let rule = "differs from the id in the subject";
+            Err(RegistryError::field("id", rule))
+        }
+        (id, subject_id) => Ok(subject_id.map(Cow::from).or(id)),
+    }
+}
+
+/// A payload that is nothing but an id.
+pub fn bare_id(payload: &[u8]) -> Result<&str, RegistryError> {
     std::str::from_utf8(payload).map_err(|_| malformed("the payload is not UTF-8"))
 }
 
@@ -210,6 +217,34 @@ impl ReloadArguments {
             }),
         }
     }
+}
+
+/// The arguments of `circuit`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CircuitArguments {
+    /// The extension.
+    pub id: Option<String>,
+    /// The version; without one, the current.
+    pub version: Option<String>,
+    /// What to do.
+    pub action: Option<CircuitAction>,
+    /// For how long, in seconds; without it until the next order.
+    pub ttl_seconds: Option<u64>,
+    /// Why.
+    pub reason: Option<String>,
+    /// Who asks, where neither the subject nor a header says so.
+    pub actor: Option<String>,
+}
+
+/// What can be done to a circuit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "named after what they do")]
+pub enum CircuitAction {
+    Open,
+    Close,
+    Reset,
 }
 
 #[cfg(test)]

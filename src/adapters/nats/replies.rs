@@ -155,18 +155,42 @@ impl Responder {
         self.publish_or_explain(reply, Some(headers), body).await;
     }
 
+    /// Publishes one message of many.
+    ///
+    /// # Errors
+    /// It is too large, and was not sent. Any other failure is counted and ends nothing.
+    pub async fn send_piece(
+        &self,
+        reply: Subject,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<(), RegistryError> {
+        self.annotate(&mut headers);
+        match self.publish(reply, Some(headers), body).await {
+            Err(PublishErrorKind::MaxPayloadExceeded) => Err(self.too_large()),
+            Err(_) => {
+                self.failed();
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
     async fn publish_or_explain(&self, reply: Subject, headers: Option<HeaderMap>, body: Bytes) {
         match self.publish(reply.clone(), headers, body).await {
             Ok(()) => {}
             // Only the client knows: the server counts the headers too, as they are on the wire.
             Err(PublishErrorKind::MaxPayloadExceeded) => {
-                let error = RegistryError::PayloadTooLarge {
-                    what: "the reply",
-                    limit_bytes: self.max_payload(),
-                };
-                self.send_error(reply, &error).await;
+                self.send_error(reply, &self.too_large()).await;
             }
             Err(_) => self.failed(),
+        }
+    }
+
+    fn too_large(&self) -> RegistryError {
+        RegistryError::PayloadTooLarge {
+            what: "the reply",
+            limit_bytes: self.max_payload(),
         }
     }
 

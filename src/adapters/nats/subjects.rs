@@ -88,9 +88,13 @@ impl Layout {
         format!("{}.{}", self.prefix, verb.name())
     }
 
-    /// The subject of an event without an id.
-    pub fn event(&self, kind: &str) -> String {
-        format!("{}.events.{kind}", self.prefix)
+    /// The subject of an event; `id` where it is about an extension.
+    pub fn event(&self, kind: &str, id: Option<&str>) -> String {
+        let prefix = &self.prefix;
+        match id {
+            None => format!("{prefix}.events.{kind}"),
+            Some(id) => format!("{prefix}.events.{kind}.{id}"),
+        }
     }
 }
 

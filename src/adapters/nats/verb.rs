@@ -45,11 +45,19 @@ pub enum Verb {
     DeleteInstance,
     /// Who changed what.
     Audit,
+    /// A router tells what a call of its own came to.
+    Report,
+    /// How one extension, or all of them, are doing.
+    Health,
+    /// The circuits of this sidecar.
+    Circuits,
+    /// Force a circuit, or let it go.
+    Circuit,
 }
 
 impl Verb {
     /// All verbs.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 24] = [
         Self::Lookup,
         Self::LookupByType,
         Self::List,
@@ -70,6 +78,10 @@ impl Verb {
         Self::PutInstance,
         Self::DeleteInstance,
         Self::Audit,
+        Self::Report,
+        Self::Health,
+        Self::Circuits,
+        Self::Circuit,
     ];
 
     /// The token in subjects.
@@ -95,6 +107,10 @@ impl Verb {
             Self::PutInstance => "put_instance",
             Self::DeleteInstance => "delete_instance",
             Self::Audit => "audit",
+            Self::Report => "report",
+            Self::Health => "health",
+            Self::Circuits => "circuits",
+            Self::Circuit => "circuit",
         }
     }
 
@@ -109,12 +125,16 @@ impl Verb {
                 | Self::Enable
                 | Self::Disable
                 | Self::Delete
+                | Self::Health
         )
     }
 
     /// Whether every sidecar answers when all are asked.
     pub const fn answers_all(self) -> bool {
-        matches!(self, Self::Stats | Self::Reload | Self::Ping)
+        matches!(
+            self,
+            Self::Stats | Self::Reload | Self::Ping | Self::Health | Self::Circuits
+        )
     }
 
     /// Whether it is too frequent, or too long, to share a loop with others.
@@ -124,7 +144,7 @@ impl Verb {
 
     /// Whether it changes something, so that administration must be allowed.
     pub const fn mutates(self) -> bool {
-        matches!(self, Self::Reload) || self.writes().is_some()
+        matches!(self, Self::Reload | Self::Circuit) || self.writes().is_some()
     }
 
     /// The change that it asks for, if it is one of a definition.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use async_nats::Message;
 
 use super::actor::check_actor;
+use super::circuit::force;
+use super::health::HealthVerbs;
 use super::payload::{IdArguments, ListArguments, ReadArguments, ReloadArguments, optional_object};
 use super::replies::Answer;
 use super::subjects::Route;
@@ -14,6 +16,8 @@ use super::writes::{self, Writes};
 use crate::documents;
 use crate::domain::extension::ExtensionType;
 use crate::domain::ids::ExtensionId;
+use crate::service::circuit_control::CircuitControl;
+use crate::service::clock::Clock;
 use crate::service::error::RegistryError;
 use crate::service::progress::Progress;
 use crate::service::read::{ListQuery, Reads};
@@ -34,8 +38,14 @@ pub struct Administration {
 pub struct Verbs {
     /// Records, listings, explanations.
     pub reads: Arc<Reads>,
+    /// How extensions are doing.
+    pub health: HealthVerbs,
     /// This sidecar's figures.
     pub stats: Arc<Stats>,
+    /// Circuits as operators want them.
+    pub circuits: CircuitControl,
+    /// The clock of the circuits.
+    pub clock: Clock,
     /// The reload path.
     pub reload: ReloadHandle,
     /// Revisions as they are applied.
@@ -70,6 +80,10 @@ impl Verbs {
             Verb::Reload => self.reload(message).await,
             Verb::Ping => self.ping(message),
             Verb::Audit => writes::audit(&self.writes, message, max_bytes).await,
+            Verb::Health => self.health.health(route, message, max_bytes).await,
+            Verb::Circuits => self.health.circuits(message, max_bytes).await,
+            Verb::Report => self.health.report(message),
+            Verb::Circuit => self.circuit(route, message).await,
             // Lookups and calls have loops of their own, changes were answered above.
             _ => Err(RegistryError::Internal),
         }
@@ -187,6 +201,12 @@ impl Verbs {
             self.reads.get(id.as_str())?;
         }
         Ok(Answer::plain(documents::reload::reloaded(&report)))
+    }
+
+    async fn circuit(&self, route: Route, message: &Message) -> Result<Answer, RegistryError> {
+        let listed = force(&self.circuits, route, message).await?;
+        let document = documents::circuit::circuit(&listed, self.clock);
+        Ok(Answer::plain(document))
     }
 
     fn ping(&self, message: &Message) -> Result<Answer, RegistryError> {

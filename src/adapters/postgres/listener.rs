@@ -28,6 +28,7 @@ use super::address::{Address, Purpose};
 use super::error::{PostgresError, SetupError};
 use super::limit::within;
 use crate::config::DatabaseSettings;
+use crate::service::fleet::Signal;
 use crate::service::observe::{ListenerState, Observation, Observers};
 use crate::service::reload::{Hint, ReloadHandle};
 use crate::service::status::Status;
@@ -54,10 +55,19 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub struct Reports {
     /// Is told that there may be something new.
     pub reload: ReloadHandle,
+    /// Likewise: overrides of circuits are notified on the same channel.
+    pub overrides: Signal,
     /// Keeps the listener's state.
     pub status: Arc<Status>,
     /// Are told when the state changes.
     pub observers: Observers,
+}
+
+impl Reports {
+    fn hint(&self) {
+        self.reload.hint(Hint::Database);
+        self.overrides.give();
+    }
 }
 
 /// Listens until it is stopped.
@@ -132,7 +142,7 @@ impl Listener {
             self.tell(ListenerState::Polling, || lost.to_string());
             if heard.anything() {
                 // What was missed on the dead connection is found even if no new one can be had.
-                self.reports.reload.hint(Hint::Database);
+                self.reports.hint();
                 pauses = fresh_pauses();
             }
             sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
@@ -163,7 +173,7 @@ impl Listener {
             if let AsyncMessage::Notification(notification) = message? {
                 heard.note();
                 if notification.channel() == CHANGES {
-                    self.reports.reload.hint(Hint::Database);
+                    self.reports.hint();
                 }
             }
         }
@@ -175,7 +185,7 @@ impl Listener {
         let listen = format!("LISTEN {CHANGES}; LISTEN {HEARTBEATS}");
         within("LISTEN", ANSWER, client.batch_execute(&listen)).await?;
         // Listen first, load then: a change between the two is notified.
-        self.reports.reload.hint(Hint::Database);
+        self.reports.hint();
         let notify = format!("NOTIFY {HEARTBEATS}");
         loop {
             within("NOTIFY", ANSWER, client.batch_execute(&notify)).await?;

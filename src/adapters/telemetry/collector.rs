@@ -7,14 +7,11 @@ use std::fmt::Error;
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::encoding::DescriptorEncoder;
 
+use super::page::{ConstHistogram, Page};
 use crate::domain::catalog::{ActiveSource, Catalog};
 use crate::service::lookup::Lookups;
-use crate::service::meter::HistogramFigures;
 use crate::service::observe::ListenerState;
 use crate::service::status::Status;
 
@@ -110,8 +107,7 @@ impl Sources {
             page.counters(
                 "extension_registry_lookups",
                 "Ids looked up, by what came of it",
-                "result",
-                &results,
+                results.map(|(result, count)| ([("result", result)], count)),
             )?;
         }
         let duration = meter.duration.figures();
@@ -121,67 +117,7 @@ impl Sources {
         page.histogram(
             "extension_registry_lookup_duration_seconds",
             "From the receipt of a lookup to its answer, within the process",
-            &duration,
+            &ConstHistogram::of_seconds(duration.sum_seconds, duration.buckets),
         )
-    }
-}
-
-/// The page that a scrape gets.
-struct Page<'a>(DescriptorEncoder<'a>);
-
-impl Page<'_> {
-    fn metric(&mut self, name: &str, help: &str, metric: &impl EncodeMetric) -> Result<(), Error> {
-        let encoder = self
-            .0
-            .encode_descriptor(name, help, None, metric.metric_type())?;
-        metric.encode(encoder)
-    }
-
-    fn gauge<T>(&mut self, name: &str, help: &str, value: T) -> Result<(), Error>
-    where
-        ConstGauge<T>: EncodeMetric,
-    {
-        self.metric(name, help, &ConstGauge::new(value))
-    }
-
-    fn counters(
-        &mut self,
-        name: &str,
-        help: &str,
-        label: &str,
-        values: &[(&str, u64)],
-    ) -> Result<(), Error> {
-        let mut encoder = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (value, count) in values {
-            let labels = [(label, *value)];
-            ConstCounter::new(*count).encode(encoder.encode_family(&labels)?)?;
-        }
-        Ok(())
-    }
-
-    fn histogram(
-        &mut self,
-        name: &str,
-        help: &str,
-        figures: &HistogramFigures,
-    ) -> Result<(), Error> {
-        let mut encoder: MetricEncoder<'_> =
-            self.0
-                .encode_descriptor(name, help, None, MetricType::Histogram)?;
-        let buckets: Vec<_> = figures
-            .buckets
-            .iter()
-            .map(|(bound, count)| {
-                let bound = if *bound == f64::MAX {
-                    f64::INFINITY
-                } else {
-                    *bound
-                };
-                (bound, *count)
-            })
-            .collect();
-        encoder.encode_histogram::<NoLabelSet>(figures.sum_seconds, figures.count, &buckets, None)
     }
 }

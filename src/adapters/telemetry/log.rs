@@ -13,6 +13,7 @@ use super::repeats::Repeats;
 use crate::domain::breaker::{CircuitState, Transition};
 use crate::domain::health::Crossing;
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::service::health::Summary;
 use crate::service::observe::{ListenerState, Observation, Observer};
 use crate::service::status::millis;
 
@@ -72,7 +73,10 @@ pub struct LogObserver {
     failures: Repeats<String>,
     notices: Repeats<(&'static str, String)>,
     slow: Repeats<&'static str>,
+    flushes: Repeats<()>,
     overload: Repeats<()>,
+    store: Repeats<(&'static str, String)>,
+    alive: Repeats<ExtensionId>,
     drops: Repeats<(&'static str, Option<String>)>,
 }
 
@@ -172,6 +176,46 @@ impl Observer for LogObserver {
                     info!(extension_id = %id, success_rate, min_success_rate, "health recovered");
                 }
             },
+            Observation::HealthSummary(summary) => {
+                let Summary {
+                    total,
+                    healthy,
+                    unhealthy,
+                    half_open,
+                    ..
+                } = summary;
+                debug!(total, healthy, unhealthy, half_open, "health summary");
+            }
+            Observation::FlushFailed { error } => {
+                if let Some(repeated) = self.flushes.say((), Instant::now()) {
+                    warn!(repeated, %error, "health not exchanged; it is kept for the next time");
+                }
+            }
+            Observation::AutoSwitched {
+                id,
+                disabled: true,
+                revision,
+            } => warn!(extension_id = %id, revision, "disabled automatically"),
+            Observation::AutoSwitched {
+                id,
+                disabled: false,
+                revision,
+            } => info!(extension_id = %id, revision, "enabled automatically"),
+            Observation::KeptInService { id, why } => {
+                info!(extension_id = %id, why, "not disabled automatically");
+            }
+            Observation::ProbeAnswered { id } => {
+                if self.alive.say(id.clone(), Instant::now()).is_some() {
+                    info!(extension_id = %id, "alive; it is for people to enable it");
+                }
+            }
+            Observation::StoreFailed { what, error } => {
+                let error = error.to_string();
+                let key = (*what, error.clone());
+                if let Some(repeated) = self.store.say(key, Instant::now()) {
+                    warn!(what, repeated, %error, "the database failed; it is tried again");
+                }
+            }
             Observation::Overloaded => {
                 if let Some(repeated) = self.overload.say((), Instant::now()) {
                     warn!(repeated, "a request was turned away: too many at once");

@@ -1,8 +1,8 @@
 //! The metrics, in the OpenMetrics text format.
 //!
 //! Rare events are counted as they are observed; everything else is read from where it lives when
-//! somebody scrapes ([`Sources`]). Counters get their `_total`, and `build` its `_info`, from the
-//! encoder. A labelled series begins with its first count.
+//! somebody scrapes ([`Sources`], [`ExtensionSources`]). Counters get their `_total`, and `build` its
+//! `_info`, from the encoder. A labelled series begins with its first count.
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 use tracing::error;
 
 pub use super::collector::Sources;
+pub use super::extensions::ExtensionSources;
 use crate::service::observe::{DropReason, Observation, Observer};
 
 /// Everything that can be scraped.
@@ -28,7 +29,9 @@ pub struct MetricsObserver {
     sync_duration: Histogram,
     sync_errors: Counter,
     slow_consumer: Counter,
+    flush_errors: Counter,
     overloaded: Counter,
+    auto_disabled: Counter,
     dropped: Family<Dropped, Counter>,
 }
 
@@ -39,10 +42,11 @@ struct Dropped {
 
 impl Metrics {
     /// The metrics of one process.
-    pub fn new(sources: Sources) -> Self {
+    pub fn new(sources: Sources, extensions: ExtensionSources) -> Self {
         let mut registry = Registry::default();
         let observer = MetricsObserver::new(&mut registry);
         registry.register_collector(Box::new(sources));
+        registry.register_collector(Box::new(extensions));
         let build = Info::new([
             ("version", env!("CARGO_PKG_VERSION")),
             ("os", std::env::consts::OS),
@@ -75,7 +79,9 @@ impl MetricsObserver {
             sync_duration: Histogram::new(exponential_buckets(0.0005, 2.0, 15)),
             sync_errors: Counter::default(),
             slow_consumer: Counter::default(),
+            flush_errors: Counter::default(),
             overloaded: Counter::default(),
+            auto_disabled: Counter::default(),
             dropped: Family::default(),
         };
         registry.register(
@@ -94,9 +100,19 @@ impl MetricsObserver {
             this.slow_consumer.clone(),
         );
         registry.register(
+            "extension_registry_flush_errors",
+            "Exchanges of health with the database that failed",
+            this.flush_errors.clone(),
+        );
+        registry.register(
             "extension_registry_overloaded",
             "Requests turned away because too many ran at once",
             this.overloaded.clone(),
+        );
+        registry.register(
+            "extension_health_auto_disabled",
+            "Extensions that this sidecar took out of service",
+            this.auto_disabled.clone(),
         );
         registry.register(
             "extension_registry_dropped_requests",
@@ -124,14 +140,25 @@ impl Observer for MetricsObserver {
             Observation::SlowConsumer { .. } => {
                 self.slow_consumer.inc();
             }
+            Observation::FlushFailed { .. } => {
+                self.flush_errors.inc();
+            }
             Observation::Overloaded => {
                 self.overloaded.inc();
             }
             Observation::Dropped { reason, .. } => self.dropped(*reason),
-            Observation::Quarantined { .. }
+            Observation::AutoSwitched { disabled: true, .. } => {
+                self.auto_disabled.inc();
+            }
+            Observation::AutoSwitched { .. }
+            | Observation::KeptInService { .. }
+            | Observation::ProbeAnswered { .. }
+            | Observation::StoreFailed { .. }
+            | Observation::Quarantined { .. }
             | Observation::SourceChanged { .. }
             | Observation::Circuit { .. }
             | Observation::Health { .. }
+            | Observation::HealthSummary(_)
             | Observation::DigestDiffers { .. }
             | Observation::DatabaseUp(_)
             | Observation::Listener { .. }

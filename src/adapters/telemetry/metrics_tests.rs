@@ -27,11 +27,19 @@ fn what_is_unknown_is_absent_and_the_rest_has_the_names_of_the_contract() {
         Arc::clone(&catalog),
         None,
     ))));
-    let metrics = Metrics::new(Sources {
+    let tools = crate::service::testing::tools(Arc::clone(&catalog));
+    let extensions = ExtensionSources {
+        catalog: Arc::clone(&catalog),
+        runtimes: tools.runtimes,
+        circuits: tools.circuits,
+        clock: tools.clock,
+    };
+    let sources = Sources {
         catalog,
         status: Arc::clone(&status),
         lookups: Arc::clone(&lookups),
-    });
+    };
+    let metrics = Metrics::new(sources, extensions);
     let before = metrics.render();
     assert_eq!(
         names(&before),
@@ -42,6 +50,7 @@ fn what_is_unknown_is_absent_and_the_rest_has_the_names_of_the_contract() {
             "extension_registry_sync_errors_total",
             "extension_registry_slow_consumer_total",
             "extension_registry_overloaded_total",
+            "extension_health_auto_disabled_total",
             "build_info",
             "extension_registry_nats_up",
         ]

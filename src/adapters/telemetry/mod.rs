@@ -4,4 +4,6 @@ pub mod log;
 pub mod metrics;
 
 mod collector;
+mod extensions;
+mod page;
 mod repeats;

@@ -1,8 +1,9 @@
 //! `demo`: the whole thing in one command, with nothing to set up.
 //!
-//! A private nats-server, a copy of the shipped fixtures and the daemon itself, in a folder that is
-//! gone afterwards; then a tour that prints every request and its reply.
+//! A private nats-server, a copy of the shipped fixtures, sample extensions and the daemon itself, in
+//! a folder that is gone afterwards; then a tour that prints every request and its reply.
 
+mod extensions;
 mod nats_server;
 mod screen;
 mod tour;
@@ -10,6 +11,7 @@ mod workspace;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use async_nats::ServerAddr;
 use thiserror::Error;
@@ -21,8 +23,15 @@ use crate::app;
 use crate::app::signals::Signals;
 use crate::config::{LogFormat, NatsAuth, NatsServers, Settings};
 use crate::domain::source::SourceMode;
+use extensions::Extensions;
 use nats_server::NatsServer;
 use workspace::Workspace;
+
+/// How long a circuit stays open: nobody wants to watch for the usual minute.
+const OPEN_TIME: Duration = Duration::from_secs(2);
+
+/// Failures in a row that open one; the tour counts them aloud.
+const FAILURE_THRESHOLD: u32 = 5;
 
 /// Why the demo ended early.
 #[derive(Debug, Error)]
@@ -31,6 +40,8 @@ enum DemoError {
     Folder(#[from] std::io::Error),
     #[error("cannot start nats-server")]
     NatsServer(#[from] nats_server::StartError),
+    #[error("the sample extensions cannot connect")]
+    Extensions(#[source] async_nats::Error),
     #[error("the daemon could not start")]
     Daemon(#[from] app::DaemonError),
     #[error("the tour went wrong: {0}")]
@@ -58,15 +69,18 @@ async fn play(mut settings: Settings, once: bool) -> Result<(), DemoError> {
     settings.logging.format = LogFormat::Pretty;
     let _ = super::log::start_log(&settings.logging);
 
+    let extensions = Extensions::start(server.url())
+        .await
+        .map_err(DemoError::Extensions)?;
     let stop = CancellationToken::new();
     let guide = tour::Guide::new(&settings, server.url(), workspace.fixtures());
+    let visit = guide.arrive().await.map_err(DemoError::Tour)?;
     let serving = app::serve(settings, stop.clone().cancelled_owned());
     let touring = async {
-        let toured = guide.tour().await;
-        if toured.is_ok() && !once {
-            guide.farewell();
-            signals.next().await;
-        }
+        let toured = tokio::select! {
+            toured = lead(&guide, visit, &extensions, once) => toured,
+            () = signals.next() => Ok(()),
+        };
         stop.cancel();
         toured
     };
@@ -75,7 +89,23 @@ async fn play(mut settings: Settings, once: bool) -> Result<(), DemoError> {
     Ok(served?)
 }
 
-/// Points the daemon at the private server and the copied fixtures, and nowhere else.
+/// The tour; then, unless `once`, the events for as long as there are any.
+async fn lead(
+    guide: &tour::Guide,
+    mut visit: tour::Visit,
+    extensions: &Extensions,
+    once: bool,
+) -> Result<(), String> {
+    guide.tour(&mut visit, extensions).await?;
+    if !once {
+        guide.farewell();
+        visit.listen().await;
+    }
+    Ok(())
+}
+
+/// Points the daemon at the private server and the copied fixtures, and nowhere else; circuits do
+/// what the tour shows.
 async fn adapt(settings: &mut Settings, workspace: &Workspace, server: &NatsServer) {
     settings.source.mode = SourceMode::Fixtures;
     settings.source.fixtures_dir = workspace.fixtures().to_owned();
@@ -84,6 +114,10 @@ async fn adapt(settings: &mut Settings, workspace: &Workspace, server: &NatsServ
     settings.nats.auth = NatsAuth::None;
     settings.nats.tls_ca = None;
     settings.nats.client_certificate = None;
+    settings.breaker.enabled = true;
+    settings.breaker.failure_threshold = FAILURE_THRESHOLD;
+    settings.breaker.timeout = OPEN_TIME;
+    settings.breaker.max_timeout = settings.breaker.max_timeout.max(OPEN_TIME);
     if let Some(addr) = settings.http.addr {
         settings.http.addr = Some(free(addr).await);
     }

@@ -31,6 +31,12 @@ const SHIPPED: [(&str, &str); 6] = [
     ),
 ];
 
+/// An extension that answers in pieces; only the demo has one.
+const OWN: (&str, &str) = (
+    "story_teller.json",
+    include_str!("fixtures/story_teller.json"),
+);
+
 /// A folder of this process, removed when dropped.
 #[derive(Debug)]
 pub(super) struct Workspace {
@@ -39,12 +45,12 @@ pub(super) struct Workspace {
 }
 
 impl Workspace {
-    /// Makes the folder and copies the fixtures.
+    /// Makes the folder and copies the fixtures, the shipped ones and the demo's own.
     pub(super) fn create() -> io::Result<Self> {
         let folder = env::temp_dir().join(format!("beamline-demo-{}", process::id()));
         let fixtures = folder.join("extensions");
         fs::create_dir_all(&fixtures)?;
-        for (name, text) in SHIPPED {
+        for (name, text) in SHIPPED.into_iter().chain([OWN]) {
             fs::write(fixtures.join(name), text)?;
         }
         Ok(Self { folder, fixtures })

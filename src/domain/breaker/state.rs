@@ -14,6 +14,14 @@ pub enum CircuitState {
 }
 
 impl CircuitState {
+    /// All states.
+    pub const ALL: [Self; 3] = [Self::Closed, Self::Open, Self::HalfOpen];
+
+    /// Reads the name of a state.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+
     /// The state as it stands in replies and events.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,11 +1,11 @@
 //! A breaker shared by threads, whose permits come back by themselves.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::domain::breaker::{
-    Admission, Breaker, CircuitState, Outcome, Permit, Settings, Tick, Transition, View,
+    Admission, Breaker, CircuitState, Outcome, Permit, Reason, Settings, Tick, Transition, View,
 };
 
 /// A mutex around a breaker. Tests put one here that tries every order of threads.
@@ -35,6 +35,17 @@ pub struct Circuit<L: Lock = Mutex<Breaker>> {
     unquiet: Arc<AtomicBool>,
     /// Calls that met it while it ailed.
     turns: AtomicU32,
+    failures: AtomicU64,
+    recoveries: AtomicU64,
+}
+
+/// What a circuit has seen in all its life, across its states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Totals {
+    /// Attempts that failed, late ones included.
+    pub failures: u64,
+    /// Times that a trial call closed it.
+    pub recoveries: u64,
 }
 
 impl<L: Lock> Circuit<L> {
@@ -49,6 +60,8 @@ impl<L: Lock> Circuit<L> {
             breaker: L::around(Breaker::new(settings)),
             unquiet,
             turns: AtomicU32::new(0),
+            failures: AtomicU64::new(0),
+            recoveries: AtomicU64::new(0),
         }
     }
 
@@ -79,6 +92,14 @@ impl<L: Lock> Circuit<L> {
     /// [`Breaker::view`].
     pub fn view(&self, now: Tick) -> View {
         self.breaker.with(|breaker| breaker.view(now))
+    }
+
+    /// What it has seen so far.
+    pub fn totals(&self) -> Totals {
+        Totals {
+            failures: self.failures.load(Ordering::Relaxed),
+            recoveries: self.recoveries.load(Ordering::Relaxed),
+        }
     }
 
     /// [`Breaker::force_open`].
@@ -154,10 +175,15 @@ impl<L: Lock> CallPermit<L> {
         let circuit = &self.circuit;
         if matches!(outcome, Outcome::Failure(_)) {
             circuit.raise();
+            circuit.failures.fetch_add(1, Ordering::Relaxed);
         }
-        circuit
+        let transition = circuit
             .breaker
-            .with(|breaker| breaker.record(now, permit, outcome, latency))
+            .with(|breaker| breaker.record(now, permit, outcome, latency));
+        if transition.is_some_and(|moved| moved.reason == Reason::TrialSucceeded) {
+            circuit.recoveries.fetch_add(1, Ordering::Relaxed);
+        }
+        transition
     }
 }
 

@@ -15,7 +15,7 @@ use papaya::Equivalent;
 use crate::domain::breaker::{Settings, Tick, Transition, View};
 use crate::domain::ids::{ExtensionId, VersionName};
 
-pub use circuit::{CallPermit, Circuit, Lock};
+pub use circuit::{CallPermit, Circuit, Lock, Totals};
 
 /// All circuits. Finding one takes no lock; there are as many as versions that were called.
 #[derive(Debug, Default)]
@@ -154,6 +154,11 @@ impl Circuits {
             .collect();
         listed.sort_unstable_by(|a, b| (&a.id, &a.version).cmp(&(&b.id, &b.version)));
         listed
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_frozen(&self) -> bool {
+        *self.lock()
     }
 
     fn lock(&self) -> MutexGuard<'_, bool> {

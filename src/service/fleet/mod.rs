@@ -1,5 +1,48 @@
 //! This sidecar as one of many: what the others counted, and what holds for all.
+//!
+//! [`Keeper`] exchanges health with the store, [`OverrideKeeper`] keeps circuits as operators want
+//! them. Neither is on the way of a call, and both do without the store for as long as it is away.
 
+pub mod changes;
 mod figures;
+mod held;
+mod keeper;
+mod overrides;
+mod restored;
+mod signal;
+mod spot;
+mod totals;
+pub mod link;
+pub mod openings;
+pub mod probe;
+mod retry;
+pub mod switch;
 
 pub use figures::FleetFigures;
+pub use keeper::Keeper;
+pub use overrides::{Order, OverrideHandle, OverrideKeeper, OverrideQueue, Wanted, orders};
+pub use restored::Restored;
+pub use signal::{Signal, Signs};
+pub use spot::Spot;
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::invoke::Tools;
+
+/// Looks every now and then whether all circuits are quiet again, until `stop`.
+pub async fn keep_calm(tools: Tools, interval: Duration, stop: CancellationToken) {
+    let looking = async {
+        loop {
+            tokio::time::sleep(jittered(interval)).await;
+            tools.circuits.calm(tools.clock.tick());
+        }
+    };
+    stop.run_until_cancelled(looking).await;
+}
+
+/// Up to a tenth shorter or longer, so that sidecars that started together drift apart.
+fn jittered(interval: Duration) -> Duration {
+    interval.mul_f64(rand::random_range(0.9..1.1))
+}

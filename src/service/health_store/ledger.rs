@@ -84,13 +84,17 @@ impl Ledger {
                 Flushed::Fenced(written) => self.fence(written),
             }
         }
-        let missing = |report| self.missing(report) != Tally::default();
-        let complete = self.pending.is_none() && !totals.iter().any(missing);
-        Ok(if complete {
-            Progress::Complete
-        } else {
+        Ok(if self.owes(totals) {
             Progress::Partial
+        } else {
+            Progress::Complete
         })
+    }
+
+    /// Whether there is anything that the store lacks, or may lack.
+    pub fn owes(&self, totals: &[Report]) -> bool {
+        let missing = |report| self.missing(report) != Tally::default();
+        self.pending.is_some() || totals.iter().any(missing)
     }
 
     /// The boot under which flushes count, begun if there is none.

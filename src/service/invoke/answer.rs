@@ -8,7 +8,7 @@ use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
 use crate::service::caller::Reply;
 
 /// The number of an error's code, in a reply.
-pub(super) const ERROR_CODE: &str = "Nats-Service-Error-Code";
+pub const ERROR_CODE: &str = "Nats-Service-Error-Code";
 /// The text of an error, in a reply.
 const ERROR_TEXT: &str = "Nats-Service-Error";
 /// The code of an extension's error that named none.

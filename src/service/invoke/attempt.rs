@@ -123,14 +123,15 @@ impl<'a, C: Caller> Attempts<'a, C> {
                 return self.judge(pending, &ended, None);
             }
         };
-        if self.plan.stream && reply.headers.get(STREAM).is_some() {
+        let error_code = reply.headers.get(ERROR_CODE);
+        // An error is no chunk: until the first one, there is still time for another attempt.
+        if self.plan.stream && error_code.is_none() && reply.headers.get(STREAM).is_some() {
             let trail = self.trail(&pending);
             let (plan, recorder) = (Arc::clone(&self.plan), self.recorder.clone());
             let place = self.place.take();
             let streaming = Streaming::new((call, reply), pending, trail, plan, recorder, place);
             return Step::Done(Invoked::Stream(streaming));
         }
-        let error_code = reply.headers.get(ERROR_CODE);
         let body = &reply.payload;
         self.judge(pending, &Ended::Reply { error_code, body }, Some(&reply))
     }

@@ -1,20 +1,33 @@
 //! Circuits and running sides follow the catalog.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
 use super::Tools;
+use crate::domain::ids::ExtensionId;
 use crate::service::circuits::Moved;
 use crate::service::observe::Observation;
 
 /// Adapts what runs to what is configured; to be called after every change of the catalog.
 #[derive(Debug)]
-pub struct Follower(Tools);
+pub struct Follower {
+    tools: Tools,
+    /// Extensions with a circuit that were out of service at the last change.
+    out_of_service: Mutex<HashSet<ExtensionId>>,
+}
 
 impl Follower {
     /// Follows the catalog that `tools` choose from.
     pub fn new(tools: Tools) -> Self {
-        Self(tools)
+        Self {
+            tools,
+            out_of_service: Mutex::default(),
+        }
     }
 
-    /// Forgets what is gone, and gives the rest its new settings.
+    /// Forgets what is gone, and gives the rest its new settings. What is back in service, by
+    /// people or by the machine, begins with circuits that are closed.
     pub fn follow(&self) {
         let Tools {
             selector,
@@ -22,19 +35,37 @@ impl Follower {
             circuits,
             clock,
             ..
-        } = &self.0;
+        } = &self.tools;
         let catalog = selector.catalog();
         runtimes.retain(|id| catalog.get(id.as_str()).is_some());
-        let moved = circuits.retain(clock.tick(), |id, version| {
+        let out = RefCell::new(HashSet::new());
+        let mut moved = circuits.retain(clock.tick(), |id, version| {
             let entry = catalog.get(id.as_str())?;
+            if entry.admitted().is_err() {
+                out.borrow_mut().insert(id.clone());
+            }
             let extension = entry.extension();
             let mut candidates = entry.candidates();
             candidates.find(|candidate| candidate.resolve(extension).version == version)?;
             Some(runtimes.setup(&entry).limits.breaker.clone())
         });
-        for moved in moved {
-            self.0.tell(moved);
+        for id in self.back_in_service(out.into_inner()) {
+            moved.extend(circuits.reset(clock.tick(), &id));
         }
+        for moved in moved {
+            self.tools.tell(moved);
+        }
+    }
+
+    /// Who was out of service at the last change and is not any more.
+    fn back_in_service(&self, out: HashSet<ExtensionId>) -> Vec<ExtensionId> {
+        let mut last = self
+            .out_of_service
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let back = last.difference(&out).cloned().collect();
+        *last = out;
+        back
     }
 }
 

@@ -119,7 +119,7 @@ impl InvocationMeter {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
     /// By status, in the order of [`Status::ALL`].
-    pub statuses: [u64; Status::ALL.len()],
+    statuses: [u64; Status::ALL.len()],
     /// Attempts after the first.
     pub retries: u64,
     /// Calls under way.
@@ -127,6 +127,13 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// How many came to `status`.
+    pub fn of(&self, status: Status) -> u64 {
+        let position = Status::ALL.iter().position(|known| *known == status);
+        let count = position.and_then(|i| self.statuses.get(i));
+        count.copied().unwrap_or_default()
+    }
+
     /// Adds what one extension's callers got.
     pub(super) fn add(&mut self, meter: &InvocationMeter, in_flight: usize) {
         for (sum, count) in self.statuses.iter_mut().zip(&meter.statuses) {

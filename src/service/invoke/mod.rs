@@ -19,7 +19,7 @@ mod stream;
 
 use std::sync::Arc;
 
-pub use answer::{Answered, ErrorHeaders, Trail};
+pub use answer::{Answered, ERROR_CODE, ErrorHeaders, Trail};
 pub use follow::Follower;
 pub use limits::{Defaults, Limits};
 pub use meter::{InvocationMeter, Status, Summary};
@@ -36,7 +36,7 @@ use crate::service::clock::Clock;
 use crate::service::error::RegistryError;
 use crate::service::lookup::refused;
 use crate::service::observe::Observers;
-use crate::service::selection::{Selector, Wanted};
+use crate::service::selection::{Selector, Target, Wanted};
 use record::Recorder;
 
 /// What calls need besides a way to make them; shared with whoever shows or switches circuits.
@@ -84,7 +84,9 @@ impl<C: Caller> Invoker<C> {
         &self,
         invocation: &mut Invocation<'_>,
     ) -> Result<(Plan, String, Headers), RegistryError> {
-        let plan = self.plan(invocation, false)?;
+        let target = self.choose(invocation, false)?;
+        let setup = self.tools.runtimes.glance(target.entry());
+        let plan = Plan::new(invocation, target, setup)?;
         let now = tokio::time::Instant::now();
         let (ends, _) = plan.attempt_ends(now);
         let subject = plan.next_subject(now.into_std());
@@ -100,8 +102,16 @@ impl<C: Caller> Invoker<C> {
         &self,
         invocation: &mut Invocation<'_>,
     ) -> Result<Invoked<C::Call>, RegistryError> {
-        let plan = Arc::new(self.plan(invocation, true)?);
-        let runtime = self.tools.runtimes.of(plan.target.entry());
+        let target = self.choose(invocation, true)?;
+        let runtime = self.tools.runtimes.of(target.entry());
+        let setup = self.tools.runtimes.setup(target.entry());
+        let plan = Plan::new(invocation, target, setup).inspect_err(|_| {
+            // The caller's own fault, counted apart.
+            runtime.health.caller_fault();
+            let took = invocation.received.elapsed();
+            runtime.meter.record(Status::Neutral, took);
+        })?;
+        let plan = Arc::new(plan);
         let Some(place) = runtime.enter(plan.setup.limits.max_in_flight) else {
             let took = invocation.received.elapsed();
             runtime.meter.record(Status::Overloaded, took);
@@ -114,7 +124,7 @@ impl<C: Caller> Invoker<C> {
             .await
     }
 
-    fn plan(&self, invocation: &mut Invocation<'_>, real: bool) -> Result<Plan, RegistryError> {
+    fn choose(&self, invocation: &mut Invocation<'_>, real: bool) -> Result<Target, RegistryError> {
         let selector = &self.tools.selector;
         let entry = selector.entry(invocation.id)?;
         selector.complete(&mut invocation.context);
@@ -128,12 +138,9 @@ impl<C: Caller> Invoker<C> {
             real,
         };
         let catalog = selector.catalog();
-        let target = selector
+        selector
             .select(&entry, wanted, |id| catalog.get(id))
-            .map_err(|refusal| refused(invocation.id, invocation.version, refusal))?;
-        let runtimes = &self.tools.runtimes;
-        let setup = runtimes.setup(target.entry());
-        Plan::new(invocation, target, setup)
+            .map_err(|refusal| refused(invocation.id, invocation.version, refusal))
     }
 }
 

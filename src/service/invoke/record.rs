@@ -45,7 +45,10 @@ impl Recorder {
     pub(super) fn record(&self, plan: &Plan, pending: Pending, outcome: Outcome) {
         let now = Instant::now();
         let latency = now.saturating_duration_since(pending.begun);
-        self.count(outcome, Some(latency), now);
+        // What a caller did not wait for is not the time that the extension needs: counted as such
+        // it would grow with every hurried call, and a dead extension would never be found out.
+        let cut_short = outcome == Outcome::Failure(Failure::Timeout) && latency < plan.timeout;
+        self.count(outcome, (!cut_short).then_some(latency), now);
         if let Some(instance) = &pending.instance {
             self.turn(plan, instance, pending.begun, now, outcome);
         }

@@ -160,6 +160,15 @@ impl Runtimes {
         self.of(entry).setup(entry, &self.defaults)
     }
 
+    /// The same for who only asks what a call would be: nothing is kept of an extension that was
+    /// not called yet.
+    pub fn glance(&self, entry: &Arc<Entry>) -> Arc<Setup> {
+        match self.get(entry.extension().id.as_str()) {
+            Some(runtime) => runtime.setup(entry, &self.defaults),
+            None => Arc::new(Setup::new(entry, &self.defaults, &[])),
+        }
+    }
+
     /// The running side of an extension, if it was called.
     pub fn get(&self, id: &str) -> Option<Arc<Runtime>> {
         self.map.pin().get(id).cloned()

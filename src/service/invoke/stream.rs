@@ -5,12 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::answer::{ERROR_CODE, Trail};
+use super::answer::{Answered, ERROR_CODE, ErrorHeaders, Trail};
 use super::meter::Status;
 use super::plan::Plan;
 use super::record::{Pending, Recorder};
 use super::runtime::Place;
-use crate::domain::outcome::{Ended, Failure, Neutral, Outcome};
+use crate::domain::outcome::{Answer, Ended, Failure, Neutral, Outcome};
 use crate::service::caller::{Call, CallError, Reply};
 use crate::service::error::{RegistryError, Unavailable};
 
@@ -40,6 +40,8 @@ pub enum Piece {
     Chunk(Bytes),
     /// The stream is complete.
     End,
+    /// The extension ended it with an error of its own.
+    Error(Answered),
     /// It broke off.
     Broken(RegistryError),
 }
@@ -78,16 +80,25 @@ impl<S: Call> Streaming<S> {
         }
     }
 
+    /// Gives it up for a reason that is not the extension's.
+    pub fn give_up(&mut self) {
+        self.finish(Outcome::Neutral(Neutral::CallerFault));
+    }
+
     fn piece(&mut self, reply: &Reply) -> Piece {
         if let Some(code) = reply.headers.get(ERROR_CODE) {
             let ended = Ended::Reply {
                 error_code: Some(code),
                 body: &reply.payload,
             };
-            self.finish(ended.classify().0);
-            return Piece::Broken(RegistryError::ExtensionError {
-                id: self.trail.id.to_string(),
-            });
+            if let (outcome, Answer::ErrorReply { lacks_code }) = ended.classify() {
+                self.finish(outcome);
+                return Piece::Error(Answered {
+                    body: reply.payload.clone(),
+                    error: Some(ErrorHeaders::of(Some(reply), lacks_code)),
+                    trail: self.trail.clone(),
+                });
+            }
         }
         if reply.headers.get(STREAM) == Some(END) {
             self.finish(Outcome::Success);

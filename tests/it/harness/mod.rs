@@ -19,6 +19,7 @@
 //!
 //! - Servers: [`NatsServer`] and [`Postgres::private`] belong to one test and can be stopped,
 //!   killed and started again on the same port. [`servers`] says where they come from.
+//! - [`Extension`] plays an extension, [`flood`] a busy router.
 //! - Faults: put a [`FaultProxy`] between two parties to cut, stall or delay their link.
 //! - Waiting: [`eventually`] polls a condition until a deadline; a test never just sleeps.
 //! - [`Process`] and [`Daemon`] keep every line that was logged, and wait for lines.
@@ -35,6 +36,8 @@ pub(crate) mod client;
 pub(crate) mod container;
 pub(crate) mod daemon;
 pub(crate) mod database;
+pub(crate) mod extension;
+pub(crate) mod flood;
 pub(crate) mod http;
 pub(crate) mod nats;
 pub(crate) mod ports;
@@ -47,6 +50,8 @@ pub(crate) mod wait;
 pub(crate) use client::{Client, Reply};
 pub(crate) use daemon::Daemon;
 pub(crate) use database::TestDatabase;
+pub(crate) use extension::{Answer, Behaviour, Extension};
+pub(crate) use flood::flood;
 pub(crate) use nats::NatsServer;
 pub(crate) use postgres::Postgres;
 pub(crate) use process::Process;

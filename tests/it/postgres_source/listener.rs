@@ -8,6 +8,7 @@ use beamline_registry::adapters::postgres::{Listener, Reports};
 use beamline_registry::domain::catalog::Catalog;
 use beamline_registry::domain::entry::PreparedReply;
 use beamline_registry::domain::reconcile::Everything;
+use beamline_registry::service::fleet::Signal;
 use beamline_registry::service::observe::{ListenerState, Observation, Observer, Observers};
 use beamline_registry::service::progress::Progress;
 use beamline_registry::service::reload::{Parts, Reloader};
@@ -74,6 +75,7 @@ impl Following {
         });
         let reports = Reports {
             reload,
+            overrides: Signal::default(),
             status,
             observers,
         };

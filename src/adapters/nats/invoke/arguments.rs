@@ -93,8 +93,8 @@ impl<'a> Arguments<'a> {
         let fallback_config: HashMap<&str, &RawValue> = fallback_config
             .map(|(id, config)| (id.as_ref(), *config))
             .collect();
-        for config in fallback_config.values() {
-            object("fallback_config", Some(config))?;
+        for (id, config) in &fallback_config {
+            object(&format!("fallback_config.{id}"), Some(config))?;
         }
         Ok(Invocation {
             id: &self.id,
@@ -106,8 +106,8 @@ impl<'a> Arguments<'a> {
             context: self.context(),
             timeout: body.timeout_ms.map(Duration::from_millis),
             deadline: self.deadline()?,
-            traceparent: self.header("traceparent"),
-            tracestate: self.header("tracestate"),
+            traceparent: self.header_in_any_case("traceparent"),
+            tracestate: self.header_in_any_case("tracestate"),
             stream: self.header(ACCEPT) == Some("stream"),
             received: self.received,
         })
@@ -136,6 +136,16 @@ impl<'a> Arguments<'a> {
 
     fn header(&self, name: &str) -> Option<&str> {
         self.headers?.get(name).map(async_nats::HeaderValue::as_str)
+    }
+
+    /// The standard of these headers ignores case, and propagators made for HTTP write it their way.
+    fn header_in_any_case(&self, name: &str) -> Option<&str> {
+        self.header(name).or_else(|| {
+            let mut headers = self.headers?.iter();
+            let same = |known: &str| known.eq_ignore_ascii_case(name);
+            let (_, values) = headers.find(|(known, _)| same((*known).as_ref()))?;
+            values.first().map(async_nats::HeaderValue::as_str)
+        })
     }
 }
 

@@ -139,15 +139,22 @@ impl InvokeServer {
             match piece {
                 Piece::Chunk(body) => {
                     let headers = answer::chunk_headers(trail.take().as_ref(), sequence);
-                    self.responder
-                        .send_with(reply.clone(), Ok((headers, body)))
-                        .await;
+                    let sent = self.responder.send_piece(reply.clone(), headers, body);
+                    if let Err(error) = sent.await {
+                        // A chunk is missing: what comes after it is of no use.
+                        stream.give_up();
+                        return self.finish(reply, received, Err(error)).await;
+                    }
                 }
                 Piece::End => {
                     let headers = answer::end_headers(trail.take().as_ref(), sequence);
                     return self
                         .finish(reply, received, Ok((headers, Bytes::new())))
                         .await;
+                }
+                Piece::Error(answered) => {
+                    let answer = (answer::headers(&answered), answered.body);
+                    return self.finish(reply, received, Ok(answer)).await;
                 }
                 Piece::Broken(error) => return self.finish(reply, received, Err(error)).await,
             }

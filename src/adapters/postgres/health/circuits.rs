@@ -96,14 +96,17 @@ pub(super) fn in_force(row: &Row) -> Result<Option<Override>, Error> {
         ExtensionId::parse(row.try_get(0)?),
         VersionName::parse(row.try_get(1)?),
     );
-    let (Ok(extension), Ok(version)) = (extension, version) else {
+    // A uuid in text is 32 hexadecimal digits and some hyphens.
+    let change = row.try_get::<_, &str>(3)?.replace('-', "");
+    let change = u128::from_str_radix(&change, 16);
+    let (Ok(extension), Ok(version), Ok(change)) = (extension, version, change) else {
         return Ok(None);
     };
     Ok(Some(Override {
         extension,
         version,
         action,
-        change: row.try_get(3)?,
+        change,
         until: row.try_get::<_, Option<i64>>(4)?.map(moment),
         reason: row.try_get(5)?,
         set_by: row.try_get(6)?,

@@ -1,0 +1,82 @@
+//! The verb `circuit`: what an operator wants of a circuit, checked field by field.
+
+use std::time::Duration;
+
+use async_nats::Message;
+
+use super::actor::actor;
+use super::payload::{CircuitAction, CircuitArguments, object};
+use super::subjects::Route;
+use crate::domain::ids::VersionName;
+use crate::service::circuit_control::{CircuitControl, CircuitOrder};
+use crate::service::circuits::Listed;
+use crate::service::error::RegistryError;
+use crate::service::health_store::OverrideAction;
+
+/// Longer is not a stopgap any more: disable the extension instead.
+const MAX_TTL_SECONDS: u64 = 30 * 86_400;
+/// A reason goes into the audit.
+const MAX_REASON_CHARS: usize = 500;
+
+/// Reads an order and has it carried out.
+pub async fn force(
+    control: &CircuitControl,
+    route: Route,
+    message: &Message,
+) -> Result<Listed, RegistryError> {
+    let arguments: CircuitArguments = object(message.payload.trim_ascii())?;
+    let id = arguments.id.as_deref().ok_or_else(|| missing("id"))?;
+    let version = arguments.version.as_deref().map(VersionName::parse);
+    let version = version
+        .transpose()
+        .map_err(|rule| RegistryError::field("version", rule))?;
+    let action = action(arguments.action.ok_or_else(|| missing("action"))?);
+    let order = CircuitOrder {
+        id,
+        version: version.as_ref(),
+        action,
+        ttl: ttl(action, arguments.ttl_seconds)?,
+        reason: arguments.reason.map(reason).transpose()?,
+        actor: actor(route, message, arguments.actor.as_deref())?,
+    };
+    control.carry_out(order).await
+}
+
+fn missing(field: &str) -> RegistryError {
+    RegistryError::field(field, "is missing")
+}
+
+const fn action(action: CircuitAction) -> OverrideAction {
+    match action {
+        CircuitAction::Open => OverrideAction::Open,
+        CircuitAction::Close => OverrideAction::Close,
+        CircuitAction::Reset => OverrideAction::Reset,
+    }
+}
+
+fn ttl(action: OverrideAction, seconds: Option<u64>) -> Result<Option<Duration>, RegistryError> {
+    let fault = |rule: String| Err(RegistryError::field("ttl_seconds", rule));
+    match seconds {
+        None => Ok(None),
+        Some(_) if action == OverrideAction::Reset => {
+            fault("means nothing to a reset, which happens once".to_owned())
+        }
+        Some(seconds) if (1..=MAX_TTL_SECONDS).contains(&seconds) => {
+            Ok(Some(Duration::from_secs(seconds)))
+        }
+        Some(_) => fault(format!("must be between 1 and {MAX_TTL_SECONDS}")),
+    }
+}
+
+/// Control characters, line breaks included, have no place in a reason: zero bytes would not even
+/// be stored.
+fn reason(reason: String) -> Result<String, RegistryError> {
+    let fault = |rule: String| Err(RegistryError::field("reason", rule));
+    if reason.chars().count() > MAX_REASON_CHARS {
+        fault(format!("must have at most {MAX_REASON_CHARS} characters"))
+    } else if reason.chars().any(char::is_control) {
+        fault("must be one line of plain text".to_owned())
+    } else {
+        Ok(reason)
+    }
+}

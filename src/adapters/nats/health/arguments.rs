@@ -1,0 +1,191 @@
+//! From payloads to what the use cases are asked for.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::adapters::nats::payload::{agreed_id, bare_id, object};
+use crate::documents::{circuits, list};
+use crate::domain::breaker::CircuitState;
+use crate::service::error::RegistryError;
+use crate::service::health::{CircuitQuery, HealthQuery};
+use crate::service::invoke::{Reported, Verdict};
+
+/// A day: no call takes longer, and one wrong figure must not spoil an average for good.
+const MAX_LATENCY_MS: f64 = 86_400_000.0;
+
+/// The arguments of `health`.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct HealthArguments<'a> {
+    /// Only this extension.
+    #[serde(borrow)]
+    pub(super) id: Option<Cow<'a, str>>,
+    state: Option<String>,
+    limit: Option<u64>,
+    cursor: Option<String>,
+    pub(super) min_revision: Option<u64>,
+    pub(super) wait_ms: Option<u64>,
+}
+
+impl<'a> HealthArguments<'a> {
+    /// Reads a payload and the id in the subject, if there is one: an object, a bare id, or nothing.
+    pub(super) fn read(
+        payload: &'a [u8],
+        subject_id: Option<&'a str>,
+    ) -> Result<Self, RegistryError> {
+        let payload = payload.trim_ascii();
+        let mut arguments = match payload.first() {
+            None => Self::default(),
+            Some(b'{') => object(payload)?,
+            Some(_) => Self {
+                id: Some(bare_id(payload)?.into()),
+                ..Self::default()
+            },
+        };
+        arguments.id = agreed_id(arguments.id, subject_id)?;
+        Ok(arguments)
+    }
+
+    /// The listing that is asked for.
+    pub(super) fn query(&self) -> Result<HealthQuery, RegistryError> {
+        let state = self.state.as_deref().map(|text| {
+            let rule = "must be closed, open or half_open";
+            CircuitState::parse(text).ok_or_else(|| RegistryError::field("state", rule))
+        });
+        let after = self.cursor.as_deref().map(list::parse_cursor);
+        Ok(HealthQuery {
+            state: state.transpose()?,
+            limit: self.limit,
+            after: after.transpose()?,
+        })
+    }
+}
+
+/// The arguments of `circuits`.
+#[derive(Debug, Deserialize)]
+pub(super) struct CircuitsArguments {
+    limit: Option<u64>,
+    cursor: Option<String>,
+    pub(super) min_revision: Option<u64>,
+    pub(super) wait_ms: Option<u64>,
+}
+
+impl CircuitsArguments {
+    /// The listing that is asked for.
+    pub(super) fn query(&self) -> Result<CircuitQuery, RegistryError> {
+        let after = self.cursor.as_deref().map(circuits::parse_cursor);
+        Ok(CircuitQuery {
+            limit: self.limit,
+            after: after.transpose()?,
+        })
+    }
+}
+
+/// The arguments of `report`.
+#[derive(Debug, Deserialize)]
+pub(super) struct ReportArguments<'a> {
+    #[serde(borrow)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    version: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    outcome: Option<Cow<'a, str>>,
+    latency_ms: Option<f64>,
+}
+
+impl ReportArguments<'_> {
+    /// The call that is reported.
+    pub(super) fn reported(&self) -> Result<Reported<'_>, RegistryError> {
+        let missing = |field| RegistryError::field(field, "is missing");
+        let verdict = match self.outcome.as_deref() {
+            Some("success") => Verdict::Success,
+            Some("failure") => Verdict::Failure,
+            Some(_) => {
+                let rule = "must be success or failure";
+                return Err(RegistryError::field("outcome", rule));
+            }
+            None => return Err(missing("outcome")),
+        };
+        Ok(Reported {
+            id: self.id.as_deref().ok_or_else(|| missing("id"))?,
+            version: self.version.as_deref(),
+            verdict,
+            latency: self.latency_ms.map(latency).transpose()?,
+        })
+    }
+}
+
+fn latency(ms: f64) -> Result<Duration, RegistryError> {
+    if !(0.0..=MAX_LATENCY_MS).contains(&ms) {
+        let rule = format!("must be from 0 to {MAX_LATENCY_MS} milliseconds");
+        return Err(RegistryError::field("latency_ms", rule));
+    }
+    Ok(Duration::from_secs_f64(ms / 1e3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(payload: &str) -> Result<(String, Verdict, Option<Duration>), RegistryError> {
+        let arguments: ReportArguments<'_> = object(payload.as_bytes())?;
+        let reported = arguments.reported()?;
+        Ok((reported.id.to_owned(), reported.verdict, reported.latency))
+    }
+
+    #[test]
+    fn a_report_is_read_and_what_is_wrong_with_it_is_named() {
+        let ok = report(r#"{"id":"a","outcome":"failure","latency_ms":1.5,"more":1}"#).unwrap();
+        let latency = Some(Duration::from_micros(1500));
+        assert_eq!(ok, ("a".to_owned(), Verdict::Failure, latency));
+        let ok = report(r#"{"id":"a","outcome":"success"}"#).unwrap();
+        assert_eq!(ok, ("a".to_owned(), Verdict::Success, None));
+        for (payload, field) in [
+            (r#"{"outcome":"success"}"#, "id"),
+            (r#"{"id":"a"}"#, "outcome"),
+            (r#"{"id":"a","outcome":"timeout"}"#, "outcome"),
+            (r#"{"id":"a","outcome":true}"#, "outcome"),
+            (
+                r#"{"id":"a","outcome":"success","latency_ms":-1}"#,
+                "latency_ms",
+            ),
+            (
+                r#"{"id":"a","outcome":"success","latency_ms":"1"}"#,
+                "latency_ms",
+            ),
+            (
+                r#"{"id":"a","outcome":"success","latency_ms":1e9}"#,
+                "latency_ms",
+            ),
+        ] {
+            let error = report(payload).unwrap_err();
+            assert!(
+                matches!(&error, RegistryError::InvalidRequest { field: Some(named), .. } if named == field),
+                "{payload}: {error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn health_takes_an_id_wherever_it_stands_or_none() {
+        for (payload, subject_id, id) in [
+            ("", None, None),
+            ("{}", None, None),
+            ("a", None, Some("a")),
+            (" a ", None, Some("a")),
+            (r#"{"id":"a"}"#, None, Some("a")),
+            ("", Some("a"), Some("a")),
+            (r#"{"id":"a"}"#, Some("a"), Some("a")),
+        ] {
+            let arguments = HealthArguments::read(payload.as_bytes(), subject_id).unwrap();
+            assert_eq!(arguments.id.as_deref(), id, "{payload:?} {subject_id:?}");
+        }
+        HealthArguments::read(b"b", Some("a")).unwrap_err();
+        let arguments = HealthArguments::read(br#"{"state":"half_open"}"#, None).unwrap();
+        let state = arguments.query().unwrap().state;
+        assert_eq!(state, Some(CircuitState::HalfOpen));
+        let arguments = HealthArguments::read(br#"{"state":"ajar"}"#, None).unwrap();
+        arguments.query().unwrap_err();
+    }
+}

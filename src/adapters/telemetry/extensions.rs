@@ -1,0 +1,225 @@
+//! What this sidecar knows of each extension, read when somebody scrapes.
+//!
+//! The catalog says for whom there are series: they go with their extension, and no request can make
+//! one. They begin with the first call; a success rate without calls is absent, not 0. Rates and
+//! averages are this sidecar's own, since its start: Prometheus adds sidecars up by itself.
+//!
+//! `extension_circuit_breaker_failures_total` counts, as in the original, every failed attempt, not
+//! every opening, and `..._recoveries_total` the times that a trial call closed a circuit; one that
+//! an operator closed has not recovered.
+
+use std::fmt::Error;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+
+use super::page::{ConstHistogram, Page};
+use crate::domain::breaker::CircuitState;
+use crate::domain::catalog::Catalog;
+use crate::domain::entry::Entry;
+use crate::domain::health::HealthSums;
+use crate::domain::listing::PageRequest;
+use crate::service::circuits::{Circuits, Totals};
+use crate::service::clock::Clock;
+use crate::service::invoke::{Runtime, Runtimes};
+
+/// Whom the metrics of extensions ask.
+#[derive(Debug, Clone)]
+pub struct ExtensionSources {
+    /// The extensions there are.
+    pub catalog: Arc<Catalog>,
+    /// What their calls came to.
+    pub runtimes: Arc<Runtimes>,
+    /// Their circuits.
+    pub circuits: Arc<Circuits>,
+    /// The clock of the circuits.
+    pub clock: Clock,
+}
+
+type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
+
+/// An extension that was called, or that the machine took out of service.
+struct Extension {
+    entry: Arc<Entry>,
+    calls: Option<Calls>,
+}
+
+/// What calls came to.
+struct Calls {
+    runtime: Arc<Runtime>,
+    sums: HealthSums,
+    durations: ConstHistogram,
+}
+
+impl Calls {
+    /// None where a runtime was made without a call, as for a dry run.
+    fn of(runtime: Arc<Runtime>) -> Option<Self> {
+        let (sum, buckets) = runtime.meter.durations();
+        let calls = Self {
+            sums: runtime.health.sums(),
+            durations: ConstHistogram::of_seconds(sum, buckets),
+            runtime,
+        };
+        let any = calls.sums.counts.total() > 0
+            || calls.durations.count() > 0
+            || calls.runtime.in_flight() > 0;
+        any.then_some(calls)
+    }
+}
+
+/// A circuit of an extension.
+struct Circuit<'a> {
+    labels: Labels<'a, 2>,
+    state: CircuitState,
+    totals: Totals,
+}
+
+impl Collector for ExtensionSources {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let mut page = Page(encoder);
+        let extensions = self.extensions();
+        self.circuits(&extensions, &mut page)?;
+        health(&extensions, &mut page)?;
+        invocations(&extensions, &mut page)
+    }
+}
+
+impl ExtensionSources {
+    fn extensions(&self) -> Vec<Extension> {
+        let (all, _) = self.catalog.list(&PageRequest {
+            limit: usize::MAX,
+            ..PageRequest::default()
+        });
+        let all = all.entries.into_iter().map(|entry| {
+            let runtime = self.runtimes.get(entry.extension().id.as_str());
+            let calls = runtime.and_then(Calls::of);
+            Extension { entry, calls }
+        });
+        all.filter(|known| known.calls.is_some() || known.entry.extension().auto_disabled)
+            .collect()
+    }
+
+    fn circuits(&self, extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Error> {
+        let now = self.clock.tick();
+        let mut circuits = Vec::new();
+        for Extension { entry, .. } in extensions {
+            let extension = entry.extension();
+            for candidate in entry.candidates() {
+                let (id, version) = (
+                    extension.id.as_str(),
+                    candidate.resolve(extension).version.as_str(),
+                );
+                if let Some(circuit) = self.circuits.get(id, version) {
+                    circuits.push(Circuit {
+                        labels: [("extension_id", id), ("version", version)],
+                        state: circuit.view(now).state,
+                        totals: circuit.totals(),
+                    });
+                }
+            }
+        }
+        page.gauges(
+            "extension_circuit_breaker_state",
+            "State of the circuit: 0 closed, 1 open, 2 half-open",
+            circuits.iter().map(|c| (c.labels, number(c.state))),
+        )?;
+        page.counters(
+            "extension_circuit_breaker_failures",
+            "Attempts that failed",
+            circuits.iter().map(|c| (c.labels, c.totals.failures)),
+        )?;
+        page.counters(
+            "extension_circuit_breaker_recoveries",
+            "Times that a trial call closed the circuit",
+            circuits.iter().map(|c| (c.labels, c.totals.recoveries)),
+        )
+    }
+}
+
+impl Extension {
+    fn labels(&self) -> Labels<'_, 1> {
+        [("extension_id", self.entry.extension().id.as_str())]
+    }
+}
+
+/// Those that were called, with their labels.
+fn called(extensions: &[Extension]) -> impl Iterator<Item = (Labels<'_, 1>, &Calls)> {
+    let called = extensions.iter();
+    called.filter_map(|known| Some((known.labels(), known.calls.as_ref()?)))
+}
+
+fn health(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Error> {
+    let rates = called(extensions)
+        .filter_map(|(labels, calls)| Some((labels, calls.sums.counts.success_rate()?)));
+    page.gauges(
+        "extension_health_success_rate",
+        "Share of successes among this sidecar's calls, 0 to 1",
+        rates,
+    )?;
+    let latencies_ms = called(extensions).filter_map(|(labels, calls)| {
+        let latency = calls.sums.avg_latency()?;
+        Some((labels, latency.as_secs_f64() * 1e3))
+    });
+    page.gauges(
+        "extension_health_avg_latency_ms",
+        "Mean latency of this sidecar's calls, in milliseconds",
+        latencies_ms,
+    )?;
+    let auto_disabled = extensions.iter().map(|known| {
+        let auto_disabled = known.entry.extension().auto_disabled;
+        (known.labels(), u64::from(auto_disabled))
+    });
+    page.gauges(
+        "extension_auto_disabled",
+        "Whether the machine has taken the extension out of service",
+        auto_disabled,
+    )
+}
+
+fn invocations(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Error> {
+    let statuses = called(extensions).flat_map(|([id], calls)| {
+        let statuses = calls.runtime.meter.statuses();
+        statuses.map(move |(status, count)| ([id, ("status", status.as_str())], count))
+    });
+    page.counters(
+        "extension_invocations",
+        "Invocations, by what they came to",
+        statuses,
+    )?;
+    // Calls that routers make themselves and report are no invocations.
+    let invoked = || called(extensions).filter(|(_, calls)| calls.durations.count() > 0);
+    page.counters(
+        "extension_invocation_retries",
+        "Attempts after the first",
+        invoked().map(|(labels, calls)| (labels, calls.runtime.meter.retries())),
+    )?;
+    page.histograms(
+        "extension_invocation_duration_seconds",
+        "From the receipt of an invocation to its answer",
+        invoked().map(|(labels, calls)| (labels, &calls.durations)),
+    )?;
+    if called(extensions).next().is_none() {
+        return Ok(());
+    }
+    let in_flight: usize = called(extensions)
+        .map(|(_, calls)| calls.runtime.in_flight())
+        .sum();
+    page.gauge(
+        "extension_invocations_in_flight",
+        "Invocations under way",
+        in_flight as u64,
+    )
+}
+
+const fn number(state: CircuitState) -> u64 {
+    match state {
+        CircuitState::Closed => 0,
+        CircuitState::Open => 1,
+        CircuitState::HalfOpen => 2,
+    }
+}
+
+#[cfg(test)]
+#[path = "extensions_tests.rs"]
+mod tests;

@@ -1,0 +1,187 @@
+//! Series of extensions begin with the first call and end with the extension.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::text;
+use prometheus_client::registry::Registry;
+
+use super::*;
+use crate::domain::catalog::{CatalogWriter, Change};
+use crate::domain::extension::{Extension as Record, Version};
+use crate::domain::ids::ExtensionId;
+use crate::domain::testing::{change, entry, extension, version};
+use crate::service::invoke::{Reported, Status, Tools, Verdict};
+use crate::service::testing::tools;
+
+/// `a` with a second version, `b`, and `off`, which the machine took out of service.
+fn sources() -> (Tools, CatalogWriter, Registry) {
+    let (catalog, mut writer) = Catalog::new();
+    let a = Record {
+        versions: vec![Version {
+            enabled: true,
+            ..version("v2")
+        }],
+        ..extension("a")
+    };
+    let off = Record {
+        auto_disabled: true,
+        ..extension("off")
+    };
+    writer.apply(Change {
+        upserts: vec![entry(a), entry(extension("b")), entry(off)],
+        ..change(1)
+    });
+    let tools = tools(Arc::clone(&catalog));
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(ExtensionSources {
+        catalog,
+        runtimes: Arc::clone(&tools.runtimes),
+        circuits: Arc::clone(&tools.circuits),
+        clock: tools.clock,
+    }));
+    (tools, writer, registry)
+}
+
+fn report(tools: &Tools, id: &str, version: Option<&str>, verdict: Verdict) {
+    let latency = Some(Duration::from_millis(4));
+    let reported = Reported {
+        id,
+        version,
+        verdict,
+        latency,
+    };
+    tools.report(reported).unwrap();
+}
+
+/// All lines but the descriptions.
+fn series(registry: &Registry) -> Vec<String> {
+    let mut page = String::new();
+    text::encode(&mut page, registry).unwrap();
+    let lines = page.lines().filter(|line| !line.starts_with('#'));
+    lines.map(str::to_owned).collect()
+}
+
+#[track_caller]
+fn assert_has(series: &[String], expected: &[&str]) {
+    for line in expected {
+        assert!(
+            series.iter().any(|l| l == line),
+            "{line} not in {series:#?}"
+        );
+    }
+}
+
+#[test]
+fn there_is_no_series_before_the_first_call() {
+    let (tools, _writer, registry) = sources();
+    let disabled = ["extension_auto_disabled{extension_id=\"off\"} 1"];
+    assert_eq!(series(&registry), disabled);
+    let catalog = tools.selector.catalog();
+    tools.runtimes.of(&catalog.get("b").unwrap());
+    assert_eq!(
+        series(&registry),
+        disabled,
+        "what a dry run makes is no call"
+    );
+}
+
+#[test]
+fn reported_calls_show_in_health_and_circuits_by_version() {
+    let (tools, _writer, registry) = sources();
+    report(&tools, "a", None, Verdict::Success);
+    for _ in 0..2 {
+        report(&tools, "a", Some("v2"), Verdict::Failure);
+    }
+    let series = series(&registry);
+    assert_has(
+        &series,
+        &[
+            "extension_circuit_breaker_state{extension_id=\"a\",version=\"v1\"} 0",
+            "extension_circuit_breaker_state{extension_id=\"a\",version=\"v2\"} 1",
+            "extension_circuit_breaker_failures_total{extension_id=\"a\",version=\"v1\"} 0",
+            "extension_circuit_breaker_failures_total{extension_id=\"a\",version=\"v2\"} 2",
+            "extension_circuit_breaker_recoveries_total{extension_id=\"a\",version=\"v2\"} 0",
+            "extension_health_avg_latency_ms{extension_id=\"a\"} 4.0",
+            "extension_auto_disabled{extension_id=\"a\"} 0",
+            "extension_auto_disabled{extension_id=\"off\"} 1",
+            "extension_invocations_in_flight 0",
+        ],
+    );
+    let rate = "extension_health_success_rate{extension_id=\"a\"} 0.333";
+    assert!(
+        series.iter().any(|line| line.starts_with(rate)),
+        "{series:#?}"
+    );
+    let invoked = |line: &String| line.contains("extension_invocation") && line.contains('"');
+    assert!(
+        !series.iter().any(invoked),
+        "nothing was invoked: {series:#?}"
+    );
+    assert!(!series.iter().any(|line| line.contains("\"b\"")));
+}
+
+#[test]
+fn a_trial_that_closes_a_circuit_is_a_recovery() {
+    let (tools, _writer, registry) = sources();
+    for _ in 0..2 {
+        report(&tools, "b", None, Verdict::Failure);
+    }
+    let circuit = tools.circuits.get("b", "v1").unwrap();
+    let due = circuit.view(tools.clock.tick()).retry_at.unwrap();
+    let outcome = crate::domain::breaker::Outcome::Success;
+    let permit = circuit.admit(due).permit.unwrap();
+    let _ = permit.record(due, outcome, Duration::ZERO);
+    let tick = due;
+    circuit.force_open(tick, tick.plus(Duration::from_secs(60)));
+    circuit.reset(tick);
+    assert_has(
+        &series(&registry),
+        &[
+            "extension_circuit_breaker_state{extension_id=\"b\",version=\"v1\"} 0",
+            "extension_circuit_breaker_failures_total{extension_id=\"b\",version=\"v1\"} 2",
+            "extension_circuit_breaker_recoveries_total{extension_id=\"b\",version=\"v1\"} 1",
+        ],
+    );
+}
+
+#[test]
+fn invocations_show_by_status_until_the_extension_is_gone() {
+    let (tools, mut writer, registry) = sources();
+    let b = tools.selector.catalog().get("b").unwrap();
+    let runtime = tools.runtimes.of(&b);
+    let _place = runtime.enter(10).unwrap();
+    assert_has(&series(&registry), &["extension_invocations_in_flight 1"]);
+    runtime
+        .meter
+        .record(Status::Neutral, Duration::from_millis(3));
+    runtime
+        .meter
+        .record(Status::Timeout, Duration::from_secs(100));
+    runtime.meter.retried();
+    let before = series(&registry);
+    let bucket = |le: &str, count: u32| {
+        let name = "extension_invocation_duration_seconds_bucket";
+        format!("{name}{{le=\"{le}\",extension_id=\"b\"}} {count}")
+    };
+    assert_has(
+        &before,
+        &[
+            "extension_invocations_total{extension_id=\"b\",status=\"neutral\"} 1",
+            "extension_invocations_total{extension_id=\"b\",status=\"timeout\"} 1",
+            "extension_invocation_retries_total{extension_id=\"b\"} 1",
+            "extension_invocation_duration_seconds_count{extension_id=\"b\"} 2",
+            "extension_invocation_duration_seconds_sum{extension_id=\"b\"} 100.003",
+            &bucket("0.004", 1),
+            &bucket("65.536", 1),
+            &bucket("+Inf", 2),
+        ],
+    );
+    for absent in ["success_rate", "avg_latency", "status=\"success\""] {
+        assert!(!before.iter().any(|line| line.contains(absent)), "{absent}");
+    }
+    writer.apply(Change {
+        removals: vec![ExtensionId::parse("b").unwrap()],
+        ..change(2)
+    });
+    assert!(!series(&registry).iter().any(|line| line.contains("\"b\"")));
+}

@@ -1,0 +1,120 @@
+//! What the machine does by itself: freezing circuits, disabling and enabling, telling of changes.
+
+use std::sync::Arc;
+
+use tracing::warn;
+
+use super::essential::Essential;
+use super::shared::Shared;
+use crate::adapters::nats::events::ChangePublisher;
+use crate::adapters::nats::mux::Mux;
+use crate::adapters::postgres::PostgresHealth;
+use crate::config::Settings;
+use crate::documents::switch;
+use crate::service::caller::Caller;
+use crate::service::circuits::Circuits;
+use crate::service::fleet::changes::ChangeTeller;
+use crate::service::fleet::link::{Link, SETTLING};
+use crate::service::fleet::openings::Openings;
+use crate::service::fleet::probe::Prober;
+use crate::service::fleet::switch::AutoDisabler;
+use crate::service::observe::Observer;
+
+/// What the tasks here share with the observers.
+pub(super) struct Automatic {
+    pub(super) link: Arc<Link>,
+    /// Openings to decide on, where anything is disabled automatically.
+    openings: Option<Arc<Openings>>,
+    changes: ChangePublisher,
+}
+
+impl Automatic {
+    pub(super) fn new(
+        settings: &Settings,
+        circuits: &Arc<Circuits>,
+        changes: ChangePublisher,
+    ) -> Self {
+        let disables = settings.health.auto_disable.on_circuit_open;
+        Self {
+            link: Arc::new(Link::new(Arc::clone(circuits), SETTLING)),
+            openings: disables.then(Arc::default),
+            changes,
+        }
+    }
+
+    /// Those who must see what happens before anybody else does.
+    pub(super) fn observers(&self) -> Vec<Box<dyn Observer>> {
+        let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(Arc::clone(&self.link))];
+        if let Some(openings) = &self.openings {
+            observers.push(Box::new(Arc::clone(openings)));
+        }
+        observers
+    }
+}
+
+/// Starts the tasks.
+pub(super) fn start(
+    settings: &Settings,
+    shared: &Shared,
+    caller: &Arc<Mux>,
+    essential: &mut Essential,
+) {
+    let stopped = essential.stopped();
+    let (link, mux) = (Arc::clone(&shared.automatic.link), Arc::clone(caller));
+    essential.spawn("link guard", async move {
+        link.run(stopped, || mux.is_connected()).await;
+    });
+    match shared.store(settings) {
+        Some(store) => start_fleet_wide(settings, shared, caller, &store, essential),
+        None if shared.automatic.openings.is_some() => {
+            warn!("without a database no extension is disabled automatically");
+        }
+        None => {}
+    }
+}
+
+fn start_fleet_wide(
+    settings: &Settings,
+    shared: &Shared,
+    caller: &Arc<Mux>,
+    store: &Arc<PostgresHealth>,
+    essential: &mut Essential,
+) {
+    let stopped = || essential.stopped();
+    let auto = &settings.health.auto_disable;
+    let teller = ChangeTeller {
+        store: Arc::clone(store),
+        events: shared.automatic.changes.clone(),
+        catalog: Arc::clone(&shared.catalog),
+        progress: shared.progress.clone(),
+        status: Arc::clone(&shared.status),
+        observers: shared.observers.clone(),
+    };
+    let prober = Prober {
+        store: Arc::clone(store),
+        caller: Arc::clone(caller),
+        tools: shared.tools.clone(),
+        applied: shared.progress.follow(),
+        enable: auto.enable_on_circuit_close,
+        write_cause: switch::enabled,
+    };
+    let disabler = shared
+        .automatic
+        .openings
+        .clone()
+        .map(|openings| AutoDisabler {
+            store: Arc::clone(store),
+            openings,
+            link: Arc::clone(&shared.automatic.link),
+            tools: shared.tools.clone(),
+            max_percent: auto.max_percent,
+            write_cause: switch::disabled,
+        });
+    let (telling, probing) = (teller.run(stopped()), prober.run(stopped()));
+    let disabling = disabler.map(|disabler| disabler.run(stopped()));
+    essential.spawn("change events", telling);
+    essential.spawn("probes", probing);
+    if let Some(disabling) = disabling {
+        essential.spawn("auto-disable", disabling);
+    }
+}

@@ -1,0 +1,83 @@
+//! The circuits of a sidecar, and the cursor that leads to the next page of them.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::page::Page;
+use super::{time, to_bytes};
+use crate::domain::ids::{ExtensionId, VersionName};
+use crate::service::error::RegistryError;
+use crate::service::health::{CircuitPage, CircuitPlace, CircuitRow, Forced};
+
+#[derive(Serialize)]
+struct CircuitBody<'a> {
+    id: &'a str,
+    version: &'a str,
+    state: &'static str,
+    consecutive_failures: u32,
+    error_rate: Option<f64>,
+    opened_at: Option<String>,
+    retry_at: Option<String>,
+    forced: ForcedBody,
+}
+
+/// When an override ends says more than that there is one; either way it is not `false`.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ForcedBody {
+    Flag(bool),
+    Until(String),
+}
+
+impl ForcedBody {
+    fn of(forced: Forced) -> Self {
+        match forced {
+            Forced::No => Self::Flag(false),
+            Forced::Until(at) => Self::Until(time(at)),
+            Forced::WithoutEnd => Self::Flag(true),
+        }
+    }
+}
+
+/// A page of circuits, shortened to fit `max_bytes`.
+///
+/// # Errors
+/// Not even one circuit fits.
+pub fn page(page: &CircuitPage, max_bytes: usize) -> Result<Bytes, RegistryError> {
+    let fitting = Page {
+        name: "circuits",
+        items: &page.circuits,
+        more: page.more,
+        beside: &[],
+    };
+    fitting.fit(max_bytes, |row| Some(circuit(row)), cursor)
+}
+
+fn circuit(row: &CircuitRow) -> Bytes {
+    to_bytes(&CircuitBody {
+        id: row.id.as_str(),
+        version: row.version.as_str(),
+        state: row.state.as_str(),
+        consecutive_failures: row.consecutive_failures,
+        error_rate: row.error_rate,
+        opened_at: row.opened_at.map(time),
+        retry_at: row.retry_at.map(time),
+        forced: ForcedBody::of(row.forced),
+    })
+}
+
+/// The place after which the next page begins, as text: `<id>:<version>`.
+fn cursor(row: &CircuitRow) -> String {
+    format!("{}:{}", row.id, row.version)
+}
+
+/// Reads a cursor that [`page`] has given out.
+///
+/// # Errors
+/// It is none.
+pub fn parse_cursor(text: &str) -> Result<CircuitPlace, RegistryError> {
+    let bad = || RegistryError::field("cursor", "must be the `next` of an earlier page");
+    let (id, version) = text.split_once(':').ok_or_else(bad)?;
+    let id = ExtensionId::parse(id).map_err(|_| bad())?;
+    Ok((id, VersionName::parse(version).map_err(|_| bad())?))
+}

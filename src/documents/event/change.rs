@@ -1,0 +1,114 @@
+//! Changes of extensions, told once per fleet: names of fields, never values.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{Event, event};
+use crate::domain::ids::ExtensionId;
+use crate::service::health_store::{Change, ChangeKind, RevisionChanges};
+
+#[derive(Serialize)]
+struct Changed<'a> {
+    id: &'a str,
+    revision: u64,
+    /// The names of the fields that changed; none where all of the extension is new or gone.
+    changed: &'a [Box<str>],
+    /// Of an automatic change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a RawValue>,
+}
+
+/// The events of one revision, published by `instance_id` for the fleet: the n-th is
+/// `<epoch>-<revision>-<n>`, whoever publishes it. An id that breaks the rules of ids has no event,
+/// as it has no place in a subject; such a row is quarantined.
+pub fn change_events(instance_id: &str, epoch: &str, changes: &RevisionChanges) -> Vec<Event> {
+    let revision = changes.revision;
+    let numbered = (1..).zip(&changes.changes);
+    let published = numbered.filter(|(_, change)| ExtensionId::parse(&change.extension).is_ok());
+    published
+        .map(|(number, change)| {
+            let id = format!("{epoch}-{revision}-{number}");
+            let subject = Some(&*change.extension);
+            let data = Changed::new(change, revision);
+            event(instance_id, id, kind(change.kind), subject, data)
+        })
+        .collect()
+}
+
+impl<'a> Changed<'a> {
+    fn new(change: &'a Change, revision: u64) -> Self {
+        let reason = change.reason.as_deref();
+        Self {
+            id: &change.extension,
+            revision,
+            changed: &change.fields,
+            reason: reason.and_then(|text| serde_json::from_str(text).ok()),
+        }
+    }
+}
+
+const fn kind(kind: ChangeKind) -> &'static str {
+    match kind {
+        ChangeKind::Created => "extension_created",
+        ChangeKind::Updated => "extension_updated",
+        ChangeKind::Deleted => "extension_deleted",
+        ChangeKind::Enabled => "extension_enabled",
+        ChangeKind::Disabled => "extension_disabled",
+        ChangeKind::AutoDisabled => "auto_disabled",
+        ChangeKind::AutoEnabled => "auto_enabled",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn change(extension: &str, kind: ChangeKind, fields: &[&str], reason: Option<&str>) -> Change {
+        Change {
+            extension: extension.into(),
+            kind,
+            fields: fields.iter().map(|field| Box::from(*field)).collect(),
+            reason: reason.map(Box::from),
+        }
+    }
+
+    #[test]
+    fn events_have_the_same_id_whoever_publishes_them() {
+        let changes = RevisionChanges {
+            revision: 7,
+            total: 3,
+            changes: vec![
+                change("a", ChangeKind::Created, &[], None),
+                change("no id *", ChangeKind::Deleted, &[], None),
+                change(
+                    "b",
+                    ChangeKind::AutoDisabled,
+                    &["auto_disabled"],
+                    Some(r#"{"n": 5}"#),
+                ),
+            ],
+        };
+        let told: Vec<_> = change_events("pod-1", "e0", &changes)
+            .into_iter()
+            .map(|event| {
+                let body: Value = serde_json::from_slice(&event.body).unwrap();
+                assert_eq!(event.subject.as_deref(), body["subject"].as_str());
+                let id = body["id"].as_str().unwrap().to_owned();
+                (event.kind, id, body["data"].clone())
+            })
+            .collect();
+        let created = json!({"id": "a", "revision": 7, "changed": []});
+        let disabled = json!({
+            "id": "b", "revision": 7, "changed": ["auto_disabled"], "reason": {"n": 5}
+        });
+        assert_eq!(
+            told,
+            [
+                ("extension_created", "e0-7-1".to_owned(), created),
+                ("auto_disabled", "e0-7-3".to_owned(), disabled),
+            ]
+        );
+    }
+}

@@ -1,0 +1,63 @@
+//! A circuit that went from one state to another.
+
+use serde::Serialize;
+
+use super::super::time;
+use crate::domain::breaker::{CircuitState, Transition};
+use crate::domain::ids::{ExtensionId, VersionName};
+use crate::service::clock::Clock;
+
+/// `data` of `circuit_opened`, `circuit_half_opened` and `circuit_closed`.
+#[derive(Serialize)]
+pub(super) struct Moved<'a> {
+    id: &'a str,
+    version: &'a str,
+    /// Whether the version is the current one, whose circuit is the extension's.
+    current: bool,
+    from: &'static str,
+    to: &'static str,
+    reason: &'static str,
+    /// Since the circuit had last closed.
+    failure_count: u64,
+    last_failure: Option<String>,
+    last_error: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opened_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_at: Option<String>,
+}
+
+impl<'a> Moved<'a> {
+    pub(super) fn new(
+        id: &'a ExtensionId,
+        version: &'a VersionName,
+        current: bool,
+        transition: &Transition,
+        clock: Clock,
+    ) -> Self {
+        let opened = transition.to == CircuitState::Open;
+        let last = transition.last_failure;
+        Self {
+            id: id.as_str(),
+            version: version.as_str(),
+            current,
+            from: transition.from.as_str(),
+            to: transition.to.as_str(),
+            reason: transition.reason.as_str(),
+            failure_count: transition.failures,
+            last_failure: last.map(|last| time(clock.wall(last.at))),
+            last_error: last.map(|last| last.kind.as_str()),
+            opened_at: opened.then(|| time(clock.wall(transition.at))),
+            retry_at: transition.retry_at.map(|at| time(clock.wall(at))),
+        }
+    }
+}
+
+/// The kind of event that tells of a transition.
+pub(super) const fn kind(transition: &Transition) -> &'static str {
+    match transition.to {
+        CircuitState::Open => "circuit_opened",
+        CircuitState::HalfOpen => "circuit_half_opened",
+        CircuitState::Closed => "circuit_closed",
+    }
+}

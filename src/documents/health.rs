@@ -1,0 +1,113 @@
+//! How extensions are doing: one of them, a page of them, and all together.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::list::cursor;
+use super::page::Page;
+use super::stats::milliseconds;
+use super::{time, to_bytes};
+use crate::service::error::RegistryError;
+use crate::service::health::{HealthPage, Standing, Summary};
+
+/// The status before the first call, when there is no success rate.
+const NO_DATA: &str = "no_data";
+
+#[derive(Serialize)]
+struct Record<'a> {
+    id: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    health: HealthBody,
+}
+
+#[derive(Serialize)]
+struct HealthBody {
+    status: &'static str,
+    success_count: u64,
+    failure_count: u64,
+    success_rate: Option<f64>,
+    health_score: Option<f64>,
+    avg_latency_ms: Option<f64>,
+    p50_latency_ms: Option<f64>,
+    p95_latency_ms: Option<f64>,
+    p99_latency_ms: Option<f64>,
+    last_success: Option<String>,
+    last_failure: Option<String>,
+    circuit_breaker_state: &'static str,
+    circuit_breaker_opened_at: Option<String>,
+}
+
+/// All extensions together, in listings and in events.
+#[derive(Debug, Serialize)]
+pub(super) struct SummaryBody {
+    total: usize,
+    enabled: usize,
+    healthy: usize,
+    unhealthy: usize,
+    half_open: usize,
+    avg_success_rate: Option<f64>,
+    avg_latency_ms: Option<f64>,
+    avg_p95_latency_ms: Option<f64>,
+}
+
+impl SummaryBody {
+    pub(super) fn of(summary: &Summary) -> Self {
+        Self {
+            total: summary.total,
+            enabled: summary.enabled,
+            healthy: summary.healthy,
+            unhealthy: summary.unhealthy,
+            half_open: summary.half_open,
+            avg_success_rate: summary.avg_success_rate,
+            avg_latency_ms: summary.avg_latency.map(milliseconds),
+            avg_p95_latency_ms: summary.avg_p95_latency.map(milliseconds),
+        }
+    }
+}
+
+/// How one extension is doing.
+pub fn health(standing: &Standing) -> Bytes {
+    let extension = standing.entry.extension();
+    let Standing { sums, .. } = standing;
+    to_bytes(&Record {
+        id: extension.id.as_str(),
+        kind: extension.kind.as_str(),
+        health: HealthBody {
+            status: match standing.success_rate {
+                None => NO_DATA,
+                Some(_) => standing.condition.as_str(),
+            },
+            success_count: sums.counts.successes,
+            failure_count: sums.counts.failures,
+            success_rate: standing.success_rate,
+            health_score: standing.success_rate.map(|rate| rate * 100.0),
+            avg_latency_ms: sums.avg_latency().map(milliseconds),
+            p50_latency_ms: standing.p50.map(milliseconds),
+            p95_latency_ms: standing.p95.map(milliseconds),
+            p99_latency_ms: standing.p99.map(milliseconds),
+            last_success: sums.last_success.map(time),
+            last_failure: sums.last_failure.map(time),
+            circuit_breaker_state: standing.circuit.as_str(),
+            circuit_breaker_opened_at: standing.opened_at.map(time),
+        },
+    })
+}
+
+/// A page of extensions with the summary of all, shortened to fit `max_bytes`.
+///
+/// # Errors
+/// Not even one extension fits.
+pub fn page(page: &HealthPage, max_bytes: usize) -> Result<Bytes, RegistryError> {
+    let fitting = Page {
+        name: "extensions",
+        items: &page.standings,
+        more: page.more,
+        beside: &[("summary", to_bytes(&SummaryBody::of(&page.summary)))],
+    };
+    fitting.fit(
+        max_bytes,
+        |standing| Some(health(standing)),
+        |standing| cursor(standing.entry.extension()),
+    )
+}

@@ -1,0 +1,74 @@
+//! Why the machine switched an extension: for its audit entry and its event.
+
+use serde::Serialize;
+
+use super::stats::milliseconds;
+use super::time;
+use crate::service::fleet::probe::EnableCause;
+use crate::service::fleet::switch::DisableCause;
+
+#[derive(Serialize)]
+struct Disabled<'a> {
+    reason: &'static str,
+    version: &'a str,
+    /// Why the circuit opened.
+    circuit: &'static str,
+    opened_at: String,
+    failure_count: u64,
+    last_failure: Option<String>,
+    last_error: Option<&'static str>,
+    health: Health,
+}
+
+/// Of the sidecar that switched, since its start.
+#[derive(Serialize)]
+struct Health {
+    success_count: u64,
+    failure_count: u64,
+    success_rate: Option<f64>,
+    avg_latency_ms: Option<f64>,
+    last_success: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Enabled<'a> {
+    reason: &'static str,
+    version: &'a str,
+    latency_ms: f64,
+}
+
+/// The reason of an automatic disabling.
+pub fn disabled(cause: &DisableCause<'_>) -> String {
+    let transition = &cause.opening.transition;
+    let (sums, counts) = (&cause.sums, cause.sums.counts);
+    text(&Disabled {
+        reason: "circuit_opened",
+        version: cause.opening.version.as_str(),
+        circuit: transition.reason.as_str(),
+        opened_at: time(cause.opened_at),
+        failure_count: transition.failures,
+        last_failure: cause.last_failure.map(time),
+        last_error: transition.last_failure.map(|last| last.kind.as_str()),
+        health: Health {
+            success_count: counts.successes,
+            failure_count: counts.failures,
+            success_rate: counts.success_rate(),
+            avg_latency_ms: sums.avg_latency().map(milliseconds),
+            last_success: sums.last_success.map(time),
+        },
+    })
+}
+
+/// The reason of an automatic enabling.
+pub fn enabled(cause: &EnableCause<'_>) -> String {
+    text(&Enabled {
+        reason: "probe_answered",
+        version: cause.version.as_str(),
+        latency_ms: milliseconds(cause.latency),
+    })
+}
+
+/// Serializing plain structs into memory cannot fail; should it ever, there is no reason.
+fn text(document: &impl Serialize) -> String {
+    serde_json::to_string(document).unwrap_or_else(|_| "{}".to_owned())
+}

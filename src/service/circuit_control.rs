@@ -1,0 +1,87 @@
+//! Circuits as operators want them: the verb `circuit`.
+
+use std::time::Duration;
+
+use super::error::RegistryError;
+use super::fleet::{OverrideHandle, Spot, Wanted};
+use super::health_store::{OverrideAction, StoreError};
+use super::invoke::Tools;
+use crate::domain::actor::Actor;
+use crate::domain::breaker::Tick;
+use crate::domain::ids::VersionName;
+use crate::service::circuits::Listed;
+
+/// What is asked for.
+#[derive(Debug)]
+pub struct CircuitOrder<'a> {
+    /// The extension.
+    pub id: &'a str,
+    /// The version; without one, the current.
+    pub version: Option<&'a VersionName>,
+    /// What to do.
+    pub action: OverrideAction,
+    /// For how long; `None` until the next order. A reset has no length.
+    pub ttl: Option<Duration>,
+    /// Why, in the operator's words.
+    pub reason: Option<String>,
+    /// Who asks.
+    pub actor: Actor,
+}
+
+/// Carries out orders.
+#[derive(Debug)]
+pub struct CircuitControl {
+    tools: Tools,
+    /// The way to the fleet; without a database, orders hold for this sidecar only.
+    fleet: Option<OverrideHandle>,
+}
+
+impl CircuitControl {
+    /// Controls the circuits of `tools`, by `fleet` those of all sidecars.
+    pub fn new(tools: Tools, fleet: Option<OverrideHandle>) -> Self {
+        Self { tools, fleet }
+    }
+
+    /// Carries out an order and returns the circuit as it stands then.
+    ///
+    /// # Errors
+    /// No such extension or version, or a database that is needed and away.
+    pub async fn carry_out(&self, order: CircuitOrder<'_>) -> Result<Listed, RegistryError> {
+        let entry = self.tools.selector.entry(order.id)?;
+        let version = order.version.unwrap_or(&entry.extension().version).clone();
+        let spot = Spot::of(&self.tools, entry, &version);
+        let spot = spot.ok_or_else(|| RegistryError::VersionNotFound {
+            id: order.id.to_owned(),
+            version: version.to_string(),
+        })?;
+        let Some(fleet) = &self.fleet else {
+            let now = self.tools.clock.tick();
+            let until = order.ttl.map_or(Tick::NEVER, |ttl| now.plus(ttl));
+            spot.tell(order.action.apply(&spot.circuit(), now, until));
+            return Ok(spot.listed());
+        };
+        let wanted = Wanted {
+            spot: spot.clone(),
+            action: order.action,
+            ttl: order.ttl,
+            reason: order.reason,
+            actor: order.actor,
+        };
+        fleet.order(wanted).await?;
+        Ok(spot.listed())
+    }
+}
+
+impl From<StoreError> for RegistryError {
+    fn from(error: StoreError) -> Self {
+        let message = error.to_string();
+        match error {
+            StoreError::Away(_) => Self::DatabaseUnavailable(message),
+            StoreError::Locked(_) => Self::DatabaseLocked {
+                what: message,
+                blocked_by: None,
+            },
+            StoreError::Unknown(_) => Self::OutcomeUnknown(message),
+        }
+    }
+}

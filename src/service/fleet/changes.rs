@@ -1,0 +1,98 @@
+//! Events about changes, published once per fleet: by the sidecar that claims their revision.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::retry;
+use crate::domain::catalog::{ActiveSource, Catalog};
+use crate::service::health_store::{Claims, MAX_CHANGES, RevisionChanges};
+use crate::service::observe::{Observation, Observers};
+use crate::service::progress::Progress;
+use crate::service::status::Status;
+
+/// How often a link that is down is looked at.
+const LINK_PAUSE: Duration = Duration::from_secs(1);
+
+/// Port: where events about changes go.
+pub trait ChangeEvents: Send + Sync + 'static {
+    /// Takes the changes of a revision; waits for room rather than losing any.
+    fn tell(&self, epoch: &str, changes: &RevisionChanges) -> impl Future<Output = ()> + Send;
+}
+
+/// Claims revisions as they are applied.
+#[derive(Debug)]
+pub struct ChangeTeller<S, E> {
+    /// Knows whose events are told.
+    pub store: Arc<S>,
+    /// Takes the events.
+    pub events: E,
+    /// The catalog whose revisions are told of.
+    pub catalog: Arc<Catalog>,
+    /// Its revisions as they are applied.
+    pub progress: Progress,
+    /// Whether events can be published at all.
+    pub status: Arc<Status>,
+    /// Whom to tell of failures.
+    pub observers: Observers,
+}
+
+impl<S: Claims, E: ChangeEvents> ChangeTeller<S, E> {
+    /// Claims and tells until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut applied = self.progress.follow();
+        applied.mark_changed();
+        let work = async {
+            while applied.changed().await.is_ok() {
+                self.catch_up().await;
+            }
+        };
+        stop.run_until_cancelled(work).await;
+    }
+
+    /// Claims until everything that was applied has somebody who tells it.
+    async fn catch_up(&self) {
+        let mut pauses = retry::pauses();
+        loop {
+            // Who cannot publish leaves the claim to those who can.
+            if !self.status.nats_up() {
+                sleep(LINK_PAUSE).await;
+                continue;
+            }
+            let head = self.catalog.head();
+            let Some(epoch) = head.epoch.as_deref() else {
+                return;
+            };
+            if head.source != ActiveSource::Database {
+                return;
+            }
+            match self.store.claim(epoch, head.revision).await {
+                Ok(None) => return,
+                Ok(Some(claimed)) => {
+                    pauses = retry::pauses();
+                    for changes in &claimed.revisions {
+                        self.tell(epoch, changes).await;
+                    }
+                }
+                Err(error) => {
+                    self.observers.observe(&Observation::StoreFailed {
+                        what: "claiming events",
+                        error,
+                    });
+                    sleep(pauses.next().unwrap_or(LINK_PAUSE)).await;
+                }
+            }
+        }
+    }
+
+    /// A revision with more changes is only told of as a whole: each sidecar says
+    /// `registry_reloaded`, with counts, when it has applied it.
+    async fn tell(&self, epoch: &str, changes: &RevisionChanges) {
+        if usize::try_from(changes.total).is_ok_and(|total| total <= MAX_CHANGES) {
+            self.events.tell(epoch, changes).await;
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The exchange of health with the store.
+//!
+//! It begins with the first data that comes from the database: figures and open circuits of the
+//! fleet are taken over once. From then on every interval tells the store what was counted since
+//! and which circuits are held, and reads what the others told. A turn that fails loses nothing:
+//! the next one makes up for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::figures::FleetFigures;
+use super::held;
+use super::jittered;
+use super::restored::Restored;
+use super::signal::Signs;
+use super::totals::Counted;
+use crate::domain::catalog::ActiveSource;
+use crate::service::health_store::ledger::{Ledger, Progress};
+use crate::service::health_store::{Boot, Figures, HealthReports, StoreError};
+use crate::service::invoke::Tools;
+use crate::service::observe::Observation;
+
+/// Time between calls of [`HealthReports::tidy`].
+const TIDY: Duration = Duration::from_secs(60);
+/// So many tidyings after each other, everything is read again: rows that somebody changed by hand
+/// do not say when.
+const TIDIES_PER_FULL_READ: u32 = 10;
+/// A flush is dated by its beginning and read after its commit, which may be so much later.
+const COMMIT_DELAY: Duration = Duration::from_secs(30);
+/// Attempts in one turn at what somebody else had locked, mostly another sidecar's flush.
+const MORE_FLUSHES: u32 = 3;
+/// Between flushes that follow each other, and the shortest time between attempts to begin.
+const RETRY: Duration = Duration::from_millis(200);
+/// The longest time between attempts to begin, before jitter.
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
+
+/// Keeps this sidecar's health in step with the store.
+#[derive(Debug)]
+pub struct Keeper<S> {
+    store: Arc<S>,
+    tools: Tools,
+    fleet: Arc<FleetFigures>,
+    interval: Duration,
+    ledger: Ledger,
+    counted: Counted,
+    /// Under which boot, and when, the figures of the others were last read.
+    read: Option<(Boot, Instant)>,
+    tidied: Instant,
+    tidies: u32,
+}
+
+impl<S: HealthReports> Keeper<S> {
+    /// A keeper that flushes every `interval`.
+    pub fn new(store: Arc<S>, tools: Tools, fleet: Arc<FleetFigures>, interval: Duration) -> Self {
+        Self {
+            store,
+            tools,
+            fleet,
+            interval,
+            ledger: Ledger::default(),
+            counted: Counted::default(),
+            read: None,
+            tidied: Instant::now(),
+            tidies: 0,
+        }
+    }
+
+    /// Exchanges health until `stop`; then flushes what is left, for as long as it is let live.
+    /// `signs` tell that the catalog changed.
+    pub async fn run(mut self, mut signs: Signs, restored: Restored, stop: CancellationToken) {
+        let begun = stop.run_until_cancelled(self.begin(&mut signs)).await;
+        if begun.is_none() {
+            return;
+        }
+        restored.one();
+        stop.run_until_cancelled(self.keep()).await;
+        self.finish().await;
+    }
+
+    /// Takes over what the fleet knows, once the catalog holds what the database has.
+    async fn begin(&mut self, signs: &mut Signs) {
+        while self.tools.selector.catalog().head().source != ActiveSource::Database {
+            signs.next().await;
+        }
+        while let Err(error) = self.restore().await {
+            self.tell(error);
+            sleep(jittered(self.interval.clamp(RETRY, LONGEST_RETRY))).await;
+        }
+    }
+
+    async fn restore(&mut self) -> Result<(), StoreError> {
+        let begun = Instant::now();
+        let boot = self.ledger.boot(&*self.store, self.interval).await?;
+        let restored = self.store.restore(&boot).await?;
+        self.fleet.replace(restored.figures);
+        for circuit in &restored.circuits {
+            held::restore(&self.tools, circuit);
+        }
+        self.read = Some((boot, begun));
+        Ok(())
+    }
+
+    async fn keep(&mut self) {
+        loop {
+            sleep(jittered(self.interval)).await;
+            if let Err(error) = self.turn().await {
+                self.tell(error);
+            }
+        }
+    }
+
+    async fn turn(&mut self) -> Result<(), StoreError> {
+        for _ in 0..MORE_FLUSHES {
+            if self.flush().await? == Progress::Complete {
+                break;
+            }
+            sleep(jittered(RETRY.min(self.interval))).await;
+        }
+        self.read_others().await?;
+        if self.tidied.elapsed() >= TIDY {
+            self.store.tidy().await?;
+            self.tidied = Instant::now();
+            self.tidies = self.tidies.wrapping_add(1);
+            if self.tidies.is_multiple_of(TIDIES_PER_FULL_READ) {
+                self.read = None;
+            }
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<Progress, StoreError> {
+        let totals = self.counted.totals(&self.tools, &mut self.ledger);
+        let circuits = held::held(&self.tools);
+        let store = &*self.store;
+        self.ledger
+            .flush(store, self.interval, &totals, &circuits)
+            .await
+    }
+
+    /// Reads everything under a boot that is new, else what has changed since the last time.
+    async fn read_others(&mut self) -> Result<(), StoreError> {
+        let begun = Instant::now();
+        let boot = self.ledger.boot(&*self.store, self.interval).await?;
+        let last = self.read.as_ref().filter(|(under, _)| *under == boot);
+        let within = last.map(|(_, at)| at.elapsed().saturating_add(COMMIT_DELAY));
+        let figures = self.store.others(&boot, within).await?;
+        let others = figures.into_iter().map(|figures| self.less_folded(figures));
+        if within.is_some() {
+            let catalog = self.tools.selector.catalog();
+            self.fleet.merge(others, |id| catalog.get(id).is_some());
+        } else {
+            self.fleet.replace(others);
+        }
+        self.read = Some((boot, begun));
+        Ok(())
+    }
+
+    fn less_folded(&self, figures: Figures) -> Figures {
+        let folded = self.ledger.folded(&figures.extension);
+        Figures {
+            tally: figures.tally.less(folded),
+            ..figures
+        }
+    }
+
+    /// Flushes until the store has everything, or owes nothing to a store that is away.
+    async fn finish(&mut self) {
+        loop {
+            match self.flush().await {
+                Ok(Progress::Complete) => return,
+                Ok(Progress::Partial) => {}
+                Err(error) => {
+                    self.tell(error);
+                    let totals = self.counted.totals(&self.tools, &mut self.ledger);
+                    if !self.ledger.owes(&totals) {
+                        return;
+                    }
+                }
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    fn tell(&self, error: StoreError) {
+        let observation = Observation::FlushFailed { error };
+        self.tools.observers.observe(&observation);
+    }
+}

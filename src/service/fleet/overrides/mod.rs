@@ -1,0 +1,146 @@
+//! Circuits as operators want them: written to the store in order, and read from it again whenever
+//! something may have changed.
+//!
+//! One task does both, so what it reads after a write holds that write.
+
+mod applied;
+mod queue;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use applied::Applied;
+pub use queue::{Order, OverrideHandle, OverrideQueue, Wanted, orders};
+
+use super::jittered;
+use super::restored::Restored;
+use super::signal::Signs;
+use crate::domain::catalog::ActiveSource;
+use crate::service::error::{NotFoundReason, RegistryError};
+use crate::service::health_store::{NewOverride, Override, Overrides, StoreError};
+use crate::service::invoke::Tools;
+
+/// Between attempts to read what could not be read.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Keeps the circuits as the store's overrides want them.
+#[derive(Debug)]
+pub struct OverrideKeeper<S> {
+    store: Arc<S>,
+    tools: Tools,
+    applied: Applied,
+    queue: OverrideQueue,
+    /// The period in which overrides are read even if nobody says that they changed.
+    sync_interval: Duration,
+}
+
+impl<S: Overrides> OverrideKeeper<S> {
+    /// A keeper that carries out what comes by `queue`.
+    pub fn new(store: Arc<S>, tools: Tools, queue: OverrideQueue, sync_interval: Duration) -> Self {
+        Self {
+            store,
+            tools,
+            applied: Applied::default(),
+            queue,
+            sync_interval,
+        }
+    }
+
+    /// Follows the store until `stop`. `signs` tell that the catalog or an override changed.
+    pub async fn run(mut self, mut signs: Signs, restored: Restored, stop: CancellationToken) {
+        let mut restored = Some(restored);
+        loop {
+            let read = self.look().await;
+            if matches!(read, Ok(true))
+                && let Some(restored) = restored.take()
+            {
+                restored.one();
+            }
+            let pause = match read {
+                Ok(_) => self.sync_interval,
+                Err(_) => RETRY,
+            };
+            let next = Instant::now() + jittered(pause);
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                order = self.queue.next() => self.carry_out(order).await,
+                () = signs.next() => {}
+                () = sleep_until(next) => {}
+            }
+        }
+    }
+
+    /// Brings the circuits in line with the store; not before its data is what we serve, `false`
+    /// until then. That the database is away is told by whoever loads data from it.
+    async fn look(&mut self) -> Result<bool, StoreError> {
+        if self.tools.selector.catalog().head().source != ActiveSource::Database {
+            return Ok(false);
+        }
+        let overrides = self.store.overrides().await?;
+        self.applied.follow(&self.tools, &overrides);
+        Ok(true)
+    }
+
+    async fn carry_out(&mut self, order: Order) {
+        let Order { wanted, answer } = order;
+        if answer.is_closed() {
+            return;
+        }
+        let change = rand::random();
+        let written = match self.write(&wanted, change).await {
+            // Nobody knows whether it was written; repeated, it is written once.
+            Err(StoreError::Unknown(_)) => self.write(&wanted, change).await,
+            written => written,
+        };
+        let outcome = match written {
+            Ok(true) => {
+                // Read rather than assumed: another sidecar's may have come after it. Where that
+                // fails, what is written holds here at least.
+                if !matches!(self.look().await, Ok(true)) {
+                    self.applied.one(&self.tools, &in_force(&wanted, change));
+                }
+                Ok(())
+            }
+            Ok(false) => Err(RegistryError::ExtensionNotFound {
+                id: wanted.spot.id().to_string(),
+                reason: NotFoundReason::Unknown,
+            }),
+            Err(error) => Err(error.into()),
+        };
+        // Whoever asked may have gone meanwhile; what is written holds all the same.
+        let _ = answer.send(outcome);
+    }
+
+    async fn write(&self, wanted: &Wanted, change: u128) -> Result<bool, StoreError> {
+        let new = NewOverride {
+            extension: wanted.spot.id(),
+            version: wanted.spot.version(),
+            action: wanted.action,
+            change,
+            ttl: wanted.ttl,
+            reason: wanted.reason.as_deref(),
+            actor: wanted.actor.name(),
+            actor_source: wanted.actor.source().as_str(),
+        };
+        self.store.set_override(new).await
+    }
+}
+
+/// What was just written, as it will be read.
+fn in_force(wanted: &Wanted, change: u128) -> Override {
+    Override {
+        extension: wanted.spot.id().clone(),
+        version: wanted.spot.version().clone(),
+        action: wanted.action,
+        change,
+        until: wanted
+            .ttl
+            .and_then(|ttl| SystemTime::now().checked_add(ttl)),
+        reason: None,
+        set_by: wanted.actor.name().into(),
+    }
+}

@@ -1,0 +1,77 @@
+//! How others reach the keeper of overrides.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::super::spot::Spot;
+use crate::domain::actor::Actor;
+use crate::service::error::RegistryError;
+use crate::service::health_store::OverrideAction;
+
+/// Orders that may wait for their turn; more are answered `overloaded`.
+const MAX_ORDERS: usize = 64;
+
+/// What an operator wants of a circuit.
+#[derive(Debug)]
+pub struct Wanted {
+    /// Which circuit.
+    pub spot: Spot,
+    /// What.
+    pub action: OverrideAction,
+    /// For how long; `None` until the next one. A reset has no length.
+    pub ttl: Option<Duration>,
+    /// Why, in the operator's words.
+    pub reason: Option<String>,
+    /// Who.
+    pub actor: Actor,
+}
+
+/// What is wanted, and where to say what became of it.
+#[derive(Debug)]
+pub struct Order {
+    pub(super) wanted: Wanted,
+    pub(super) answer: oneshot::Sender<Result<(), RegistryError>>,
+}
+
+/// Gives orders.
+#[derive(Debug, Clone)]
+pub struct OverrideHandle(mpsc::Sender<Order>);
+
+/// Takes orders.
+#[derive(Debug)]
+pub struct OverrideQueue(mpsc::Receiver<Order>);
+
+/// Both ends of a queue of orders.
+pub fn orders() -> (OverrideHandle, OverrideQueue) {
+    let (sender, receiver) = mpsc::channel(MAX_ORDERS);
+    (OverrideHandle(sender), OverrideQueue(receiver))
+}
+
+impl OverrideHandle {
+    /// Has an override written and applied here.
+    ///
+    /// # Errors
+    /// The store is away, or there are too many orders; nothing was done, unless the error says
+    /// that nobody knows.
+    pub async fn order(&self, wanted: Wanted) -> Result<(), RegistryError> {
+        let (answer, answered) = oneshot::channel();
+        self.0
+            .try_send(Order { wanted, answer })
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => RegistryError::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => RegistryError::ShuttingDown,
+            })?;
+        answered.await.unwrap_or(Err(RegistryError::ShuttingDown))
+    }
+}
+
+impl OverrideQueue {
+    /// The next order; waits for ever once nobody is left who could give one.
+    pub(super) async fn next(&mut self) -> Order {
+        match self.0.recv().await {
+            Some(order) => order,
+            None => std::future::pending().await,
+        }
+    }
+}

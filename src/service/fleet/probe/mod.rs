@@ -1,0 +1,179 @@
+//! Asking extensions that are out of service whether they are alive, and taking them back.
+//!
+//! One sidecar of the fleet does, the one that holds the lease; the others ask for the lease at the
+//! times at which they would probe, so a holder that dies is followed within a lease and a round.
+
+mod lease;
+mod schedule;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::entry::{Entry, Refusal};
+use crate::domain::ids::{ExtensionId, VersionName};
+use crate::domain::probe;
+use crate::domain::routing::Resolved;
+use crate::domain::subject::Subject;
+use crate::service::caller::{Call, Caller, Headers};
+use crate::service::health_store::{AutoEnabled, AutoSwitch};
+use crate::service::invoke::{ERROR_CODE, Tools};
+use crate::service::observe::Observation;
+use lease::Lease;
+use schedule::Schedule;
+
+/// Probes under way at a time: the mux has places for them beside the calls of routers.
+const AT_A_TIME: usize = 4;
+/// How often the catalog is looked at for extensions that went out of service or came back.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Why an extension is taken back into service: for its audit entry and its event.
+#[derive(Debug)]
+pub struct EnableCause<'a> {
+    /// The version that answered.
+    pub version: &'a VersionName,
+    /// How long it took.
+    pub latency: Duration,
+}
+
+/// Writes an [`EnableCause`] as a JSON document.
+pub type WriteEnableCause = fn(&EnableCause<'_>) -> String;
+
+/// Probes extensions that the machine took out of service.
+#[derive(Debug)]
+pub struct Prober<S, C> {
+    /// Knows who probes, and enables for the fleet.
+    pub store: Arc<S>,
+    /// Sends the probes.
+    pub caller: C,
+    /// The catalog, and whom to tell.
+    pub tools: Tools,
+    /// Revisions of the catalog as they are applied.
+    pub applied: watch::Receiver<Option<u64>>,
+    /// Whether one that is alive is enabled again, or only told of.
+    pub enable: bool,
+    /// The document of a cause.
+    pub write_cause: WriteEnableCause,
+}
+
+impl<S: AutoSwitch, C: Caller> Prober<S, C> {
+    /// Probes until `stop`, then gives the lease back.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut lease = Lease::new(Arc::clone(&self.store));
+        stop.run_until_cancelled(self.probe_all(&mut lease)).await;
+        lease.release().await;
+    }
+
+    async fn probe_all(&self, lease: &mut Lease<S>) {
+        let (mut schedule, mut applied) = (Schedule::default(), self.applied.clone());
+        let mut running = FuturesUnordered::new();
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        applied.mark_changed();
+        loop {
+            let room = running.len() < AT_A_TIME;
+            tokio::select! {
+                _ = look.tick() => if applied.has_changed().unwrap_or(false) {
+                    applied.mark_unchanged();
+                    schedule.follow(self.out_of_service(), Instant::now());
+                },
+                Some(()) = running.next(), if !running.is_empty() => {}
+                id = schedule.due(), if room => match lease.hold().await {
+                    Ok(true) => running.push(self.visit(id)),
+                    Ok(false) => {}
+                    Err(error) => self.tools.observers.observe(&Observation::StoreFailed {
+                        what: "taking the probe lease",
+                        error,
+                    }),
+                },
+            }
+        }
+    }
+
+    /// Who is to be probed, and how often.
+    fn out_of_service(&self) -> impl Iterator<Item = (ExtensionId, Duration)> {
+        let Tools {
+            selector, runtimes, ..
+        } = &self.tools;
+        let catalog = selector.catalog();
+        catalog.ids().into_iter().filter_map(move |id| {
+            let entry = catalog.get(&id)?;
+            let out = entry.admitted() == Err(Refusal::AutoDisabled);
+            out.then(|| (id, runtimes.setup(&entry).limits.breaker.open_time))
+        })
+    }
+
+    /// Probes one extension and does what follows.
+    async fn visit(&self, id: ExtensionId) {
+        let entry = self.tools.selector.catalog().get(&id);
+        let out = |entry: &Arc<Entry>| entry.admitted() == Err(Refusal::AutoDisabled);
+        let Some(entry) = entry.filter(out) else {
+            return;
+        };
+        let Some(current) = entry.current() else {
+            return;
+        };
+        let resolved = current.candidate.resolve(entry.extension());
+        let begun = Instant::now();
+        if self.probe(&resolved, begun).await != Some(true) {
+            return;
+        }
+        let observers = &self.tools.observers;
+        if !self.enable {
+            observers.observe(&Observation::ProbeAnswered { id });
+            return;
+        }
+        let cause = (self.write_cause)(&EnableCause {
+            version: resolved.version,
+            latency: begun.elapsed(),
+        });
+        match self.store.auto_enable(&id, &cause).await {
+            Ok(AutoEnabled::Enabled(revision)) => observers.observe(&Observation::AutoSwitched {
+                id,
+                disabled: false,
+                revision,
+            }),
+            Ok(AutoEnabled::NotDisabled | AutoEnabled::Gone) => {}
+            // The next probe tries again.
+            Err(error) => observers.observe(&Observation::StoreFailed {
+                what: "auto-enabling",
+                error,
+            }),
+        }
+    }
+
+    /// Whether the version answers; `None` when it must not be asked, or nobody knows.
+    async fn probe(&self, resolved: &Resolved<'_>, begun: Instant) -> Option<bool> {
+        let body = Bytes::from(probe::body(resolved)?);
+        let timeout = Duration::from_millis(resolved.timeout_ms.into());
+        let ends = begun + timeout;
+        let headers = headers(resolved, timeout);
+        let call = self.caller.call(destination(resolved), headers, body, ends);
+        let reply = call.await.ok()?.next(ends).await.ok()?;
+        let error_code = reply.headers.get(ERROR_CODE);
+        Some(probe::is_alive(error_code, &reply.payload))
+    }
+}
+
+/// Where calls would go: any of the instances, else the version's own subject.
+fn destination<'a>(resolved: &Resolved<'a>) -> &'a Subject {
+    let instances: Vec<_> = resolved.instances().collect();
+    let pick = rand::random_range(0..instances.len().max(1));
+    let instance = instances.get(pick);
+    instance.map_or(resolved.subject, |instance| &instance.subject)
+}
+
+fn headers(resolved: &Resolved<'_>, timeout: Duration) -> Headers {
+    let mut headers = Headers::new();
+    headers.push("Beamline-Probe", "1");
+    headers.push("Beamline-Extension-Id", resolved.extension.id.as_str());
+    headers.push("Beamline-Version", resolved.version.as_str());
+    headers.push("Beamline-Deadline-Ms", timeout.as_millis().to_string());
+    headers
+}

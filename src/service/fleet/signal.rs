@@ -1,0 +1,41 @@
+//! A sign that something may be new.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+/// Gives signs; several before anybody looks count as one, and none is lost.
+#[derive(Debug, Clone)]
+pub struct Signal(Arc<watch::Sender<()>>);
+
+/// Waits for signs.
+#[derive(Debug)]
+pub struct Signs(watch::Receiver<()>);
+
+impl Default for Signal {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(())))
+    }
+}
+
+impl Signal {
+    /// Tells everyone who waits, now or later.
+    pub fn give(&self) {
+        self.0.send_replace(());
+    }
+
+    /// Somebody who will see every sign from now on.
+    pub fn signs(&self) -> Signs {
+        Signs(self.0.subscribe())
+    }
+}
+
+impl Signs {
+    /// Waits for a sign; one that came since the last wait counts.
+    pub async fn next(&mut self) {
+        if self.0.changed().await.is_err() {
+            // Nobody is left who could give one.
+            std::future::pending::<()>().await;
+        }
+    }
+}

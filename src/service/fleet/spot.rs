@@ -1,0 +1,84 @@
+//! A circuit's place: a version that the catalog has.
+
+use std::sync::Arc;
+
+use crate::domain::breaker::Transition;
+use crate::domain::entry::Entry;
+use crate::domain::ids::{ExtensionId, VersionName};
+use crate::service::circuits::{Circuit, Listed};
+use crate::service::invoke::Tools;
+use crate::service::observe::Observation;
+
+/// A version of an extension, and the way to its circuit.
+#[derive(Debug, Clone)]
+pub struct Spot {
+    tools: Tools,
+    entry: Arc<Entry>,
+    version: VersionName,
+}
+
+impl Spot {
+    /// The spot of a version; `None` where the catalog has no such version.
+    pub fn find(tools: &Tools, id: &str, version: &VersionName) -> Option<Self> {
+        let entry = tools.selector.catalog().get(id)?;
+        Self::of(tools, entry, version)
+    }
+
+    /// The spot of a version of `entry`; `None` where it has no such version.
+    pub fn of(tools: &Tools, entry: Arc<Entry>, version: &VersionName) -> Option<Self> {
+        let extension = entry.extension();
+        let known = entry
+            .candidates()
+            .any(|candidate| candidate.resolve(extension).version == version);
+        known.then(|| Self {
+            tools: tools.clone(),
+            entry,
+            version: version.clone(),
+        })
+    }
+
+    /// The extension.
+    pub fn id(&self) -> &ExtensionId {
+        &self.entry.extension().id
+    }
+
+    /// The version.
+    pub fn version(&self) -> &VersionName {
+        &self.version
+    }
+
+    /// The circuit, if there is one yet.
+    pub fn existing(&self) -> Option<Arc<Circuit>> {
+        let circuits = &self.tools.circuits;
+        circuits.get(self.id().as_str(), self.version.as_str())
+    }
+
+    /// The circuit, made if there is none.
+    pub fn circuit(&self) -> Arc<Circuit> {
+        let setup = self.tools.runtimes.setup(&self.entry);
+        let settings = || setup.limits.breaker.clone();
+        let circuits = &self.tools.circuits;
+        circuits.get_or_create(self.id(), &self.version, settings)
+    }
+
+    /// How the circuit stands.
+    pub fn listed(&self) -> Listed {
+        Listed {
+            id: self.id().clone(),
+            version: self.version.clone(),
+            view: self.circuit().view(self.tools.clock.tick()),
+        }
+    }
+
+    /// Tells of a change of the circuit.
+    pub fn tell(&self, transition: Option<Transition>) {
+        if let Some(transition) = transition {
+            self.tools.observers.observe(&Observation::Circuit {
+                id: self.id().clone(),
+                version: self.version.clone(),
+                current: self.entry.extension().version == self.version,
+                transition,
+            });
+        }
+    }
+}

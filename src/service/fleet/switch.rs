@@ -1,0 +1,142 @@
+//! Extensions whose circuit opened are taken out of service for the whole fleet.
+//!
+//! One pod's bad network must not disable an extension for everybody: nothing is decided while our
+//! own link is not steady, the database refuses what another sidecar has just seen alive, and it
+//! holds the cap. What it refuses is reconsidered when the circuit opens the next time.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::link::Link;
+use super::openings::{Opening, Openings};
+use super::retry;
+use crate::domain::breaker::CircuitState;
+use crate::domain::health::HealthSums;
+use crate::service::health_store::{AutoDisabled, AutoSwitch, StoreError};
+use crate::service::invoke::Tools;
+use crate::service::observe::Observation;
+
+/// Why an extension is taken out of service: for its audit entry and its event.
+#[derive(Debug)]
+pub struct DisableCause<'a> {
+    /// The opening that led to it.
+    pub opening: &'a Opening,
+    /// When the circuit opened.
+    pub opened_at: SystemTime,
+    /// When its last failure was counted.
+    pub last_failure: Option<SystemTime>,
+    /// What this sidecar has counted since its start.
+    pub sums: HealthSums,
+}
+
+/// Writes a [`DisableCause`] as a JSON document.
+pub type WriteDisableCause = fn(&DisableCause<'_>) -> String;
+
+/// Takes extensions out of service.
+#[derive(Debug)]
+pub struct AutoDisabler<S> {
+    /// Decides for the fleet.
+    pub store: Arc<S>,
+    /// What there is to decide.
+    pub openings: Arc<Openings>,
+    /// Whether anything may be decided now.
+    pub link: Arc<Link>,
+    /// The circuits, and whom to tell.
+    pub tools: Tools,
+    /// Share of the enabled extensions that may be out of service at a time, percent.
+    pub max_percent: u8,
+    /// The document of a cause.
+    pub write_cause: WriteDisableCause,
+}
+
+impl<S: AutoSwitch> AutoDisabler<S> {
+    /// Decides on every opening, one after the other, until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let work = async {
+            loop {
+                self.decide(&self.openings.next().await).await;
+            }
+        };
+        stop.run_until_cancelled(work).await;
+    }
+
+    /// Tries while the circuit stays open: a database that is away is away for all openings, so
+    /// those that wait behind this one lose nothing.
+    async fn decide(&self, opening: &Opening) {
+        for pause in retry::pauses() {
+            if !self.is_open(opening) {
+                return;
+            }
+            if self.link.is_steady() {
+                match self.disable(opening).await {
+                    Ok(outcome) => return self.tell(opening, outcome),
+                    Err(error) => self.tools.observers.observe(&Observation::StoreFailed {
+                        what: "auto-disabling",
+                        error,
+                    }),
+                }
+            }
+            sleep(pause).await;
+        }
+    }
+
+    /// Whether the reason still holds: the version serves, and its circuit is open by itself.
+    fn is_open(&self, opening: &Opening) -> bool {
+        let Tools {
+            selector,
+            circuits,
+            clock,
+            ..
+        } = &self.tools;
+        let Some(entry) = selector.catalog().get(&opening.id) else {
+            return false;
+        };
+        if entry.admitted().is_err() || entry.extension().version != opening.version {
+            return false;
+        }
+        let circuit = circuits.get(opening.id.as_str(), opening.version.as_str());
+        circuit.is_some_and(|circuit| {
+            let view = circuit.view(clock.tick());
+            view.state == CircuitState::Open && view.forced_until.is_none()
+        })
+    }
+
+    async fn disable(&self, opening: &Opening) -> Result<AutoDisabled, StoreError> {
+        let Tools {
+            runtimes, clock, ..
+        } = &self.tools;
+        let runtime = runtimes.get(opening.id.as_str());
+        let last_failure = opening.transition.last_failure;
+        let cause = (self.write_cause)(&DisableCause {
+            opening,
+            opened_at: clock.wall(opening.transition.at),
+            last_failure: last_failure.map(|last| clock.wall(last.at)),
+            sums: runtime.map(|it| it.health.sums()).unwrap_or_default(),
+        });
+        let switch = self
+            .store
+            .auto_disable(&opening.id, &cause, self.max_percent);
+        switch.await
+    }
+
+    fn tell(&self, opening: &Opening, outcome: AutoDisabled) {
+        let id = opening.id.clone();
+        let why = match outcome {
+            AutoDisabled::Disabled(revision) => {
+                return self.tools.observers.observe(&Observation::AutoSwitched {
+                    id,
+                    disabled: true,
+                    revision,
+                });
+            }
+            AutoDisabled::CapReached => "as many extensions as may be are disabled",
+            AutoDisabled::SeenAlive => "another sidecar saw it succeed within the last minute",
+            AutoDisabled::AlreadyDisabled | AutoDisabled::Gone => return,
+        };
+        let kept = Observation::KeptInService { id, why };
+        self.tools.observers.observe(&kept);
+    }
+}

@@ -1,0 +1,62 @@
+//! What this sidecar has counted since its start, as the ledger takes it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::domain::health::HealthSums;
+use crate::domain::ids::ExtensionId;
+use crate::service::health_store::ledger::Ledger;
+use crate::service::health_store::{Figures, Report, Tally};
+use crate::service::invoke::{Runtime, Tools};
+
+/// Whose counters were read last: those of an extension that leaves the catalog are dropped, and
+/// begin at zero if it comes back.
+#[derive(Debug, Default)]
+pub(super) struct Counted(HashMap<ExtensionId, Arc<Runtime>>);
+
+impl Counted {
+    /// The totals of all extensions called; closes the accounts of those whose counters are gone.
+    pub(super) fn totals(&mut self, tools: &Tools, ledger: &mut Ledger) -> Vec<Report> {
+        let running: HashMap<_, _> = tools.runtimes.all().into_iter().collect();
+        for (id, before) in &self.0 {
+            if !running.get(id).is_some_and(|now| Arc::ptr_eq(before, now)) {
+                ledger.forget(id);
+            }
+        }
+        let catalog = tools.selector.catalog();
+        let reports = running.iter().filter_map(|(id, runtime)| {
+            let entry = catalog.get(id)?;
+            let setup = runtime.setup(&entry, tools.runtimes.defaults());
+            let breaker = &setup.limits.breaker;
+            Some(Report {
+                figures: figures(id.clone(), runtime.health.sums()),
+                failure_threshold: breaker.failure_threshold,
+                half_open_max_requests: breaker.half_open_max_requests,
+            })
+        });
+        let reports = reports.collect();
+        self.0 = running;
+        reports
+    }
+}
+
+fn figures(extension: ExtensionId, sums: HealthSums) -> Figures {
+    let HealthSums {
+        counts,
+        latency_sum_us,
+        latency_count,
+        last_success,
+        last_failure,
+    } = sums;
+    Figures {
+        extension,
+        tally: Tally {
+            successes: counts.successes,
+            failures: counts.failures,
+            latency_count,
+            latency_total_us: latency_sum_us,
+        },
+        last_success,
+        last_failure,
+    }
+}

@@ -1,0 +1,106 @@
+//! The circuits of this sidecar, page by page.
+
+use std::time::{Duration, SystemTime};
+
+use super::Health;
+use crate::domain::breaker::{CircuitState, Tick};
+use crate::domain::ids::{ExtensionId, VersionName};
+use crate::service::clock::Clock;
+use crate::service::error::RegistryError;
+use crate::service::read::page_limit;
+
+/// What is further ahead than this has no end; nor could every calendar show it.
+const FORESEEABLE: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// The place of a circuit in listings: by id, then by version.
+pub type CircuitPlace = (ExtensionId, VersionName);
+
+/// What a listing asks for.
+#[derive(Debug, Clone)]
+pub struct CircuitQuery {
+    /// At most so many; `None` for the usual length of a page.
+    pub limit: Option<u64>,
+    /// Only circuits after this place.
+    pub after: Option<CircuitPlace>,
+}
+
+/// Some circuits in order.
+#[derive(Debug)]
+pub struct CircuitPage {
+    /// The circuits.
+    pub circuits: Vec<CircuitRow>,
+    /// Whether there are more after these.
+    pub more: bool,
+}
+
+/// A circuit, by the wall clock. There is one for every version that was called or forced.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CircuitRow {
+    /// The extension.
+    pub id: ExtensionId,
+    /// Its version.
+    pub version: VersionName,
+    /// How it stands.
+    pub state: CircuitState,
+    /// Failures since the last success.
+    pub consecutive_failures: u32,
+    /// Failures per call over the rolling window; `None` without calls.
+    pub error_rate: Option<f64>,
+    /// When it opened, unless it is closed.
+    pub opened_at: Option<SystemTime>,
+    /// From when on a call may try; only of an open one, and not of one held without an end.
+    pub retry_at: Option<SystemTime>,
+    /// Whether an operator holds it.
+    pub forced: Forced,
+}
+
+/// Whether an operator holds a circuit in its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forced {
+    /// No.
+    No,
+    /// Until then.
+    Until(SystemTime),
+    /// Until somebody says otherwise.
+    WithoutEnd,
+}
+
+impl Health {
+    /// A page of the circuits.
+    ///
+    /// # Errors
+    /// A limit out of bounds.
+    pub fn circuits(&self, query: &CircuitQuery) -> Result<CircuitPage, RegistryError> {
+        let limit = page_limit(query.limit)?;
+        let clock = &self.tools.clock;
+        let mut listed = self.tools.circuits.snapshot(clock.tick());
+        if let Some((id, version)) = &query.after {
+            listed.retain(|circuit| (&circuit.id, &circuit.version) > (id, version));
+        }
+        let more = listed.len() > limit;
+        listed.truncate(limit);
+        let circuits = listed.into_iter().map(|circuit| {
+            let view = circuit.view;
+            CircuitRow {
+                id: circuit.id,
+                version: circuit.version,
+                state: view.state,
+                consecutive_failures: view.consecutive_failures,
+                error_rate: view.error_rate,
+                opened_at: view.opened_at.map(|tick| clock.wall(tick)),
+                retry_at: view.retry_at.and_then(|tick| foreseeable(clock, tick)),
+                forced: view.forced_until.map_or(Forced::No, |until| {
+                    foreseeable(clock, until).map_or(Forced::WithoutEnd, Forced::Until)
+                }),
+            }
+        });
+        Ok(CircuitPage {
+            circuits: circuits.collect(),
+            more,
+        })
+    }
+}
+
+fn foreseeable(clock: &Clock, tick: Tick) -> Option<SystemTime> {
+    (tick.since(clock.tick()) < FORESEEABLE).then(|| clock.wall(tick))
+}

@@ -1,0 +1,144 @@
+//! How extensions are doing, as this sidecar tells it.
+//!
+//! **The fleet's** are counts, average latency, last success and last failure: this sidecar's own,
+//! live, and with them what the others flushed. **This sidecar's own** are percentiles, of the last
+//! one to two minutes, the circuit, and the success rate, of all its calls since it started. Where
+//! it has made none, the fleet's rate stands in: nobody is to read "no data" beside a thousand
+//! successes. Before the first call anywhere there is no rate, which is not 0.
+//!
+//! An extension's circuit is that of its current version.
+
+mod circuits;
+mod standing;
+mod summary;
+mod teller;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+pub use circuits::{CircuitPage, CircuitPlace, CircuitQuery, CircuitRow, Forced};
+pub use standing::{Condition, Standing};
+pub use summary::Summary;
+pub use teller::tell_summaries;
+
+use super::error::RegistryError;
+use super::fleet::FleetFigures;
+use super::invoke::Tools;
+use super::read::page_limit;
+use crate::domain::breaker::CircuitState;
+use crate::domain::entry::Entry;
+use crate::domain::listing::{PageRequest, Position};
+
+/// Tells how extensions are doing.
+#[derive(Debug)]
+pub struct Health {
+    tools: Tools,
+    fleet: Arc<FleetFigures>,
+}
+
+/// What a listing asks for.
+#[derive(Debug, Clone)]
+pub struct HealthQuery {
+    /// Only extensions whose circuit is in this state.
+    pub state: Option<CircuitState>,
+    /// At most so many; `None` for the usual length of a page.
+    pub limit: Option<u64>,
+    /// Only extensions after this place.
+    pub after: Option<Position>,
+}
+
+/// Some extensions in the order of `list`, and how all are doing.
+#[derive(Debug)]
+pub struct HealthPage {
+    /// The extensions.
+    pub standings: Vec<Standing>,
+    /// Whether there are more after these.
+    pub more: bool,
+    /// All extensions together, whatever the page shows.
+    pub summary: Summary,
+}
+
+impl Health {
+    /// Tells what the runtimes and circuits of `tools` know, and `fleet` of the other sidecars.
+    pub fn new(tools: Tools, fleet: Arc<FleetFigures>) -> Self {
+        Self { tools, fleet }
+    }
+
+    /// How one extension is doing, enabled or not.
+    ///
+    /// # Errors
+    /// No such extension.
+    pub fn of(&self, id: &str) -> Result<Standing, RegistryError> {
+        let entry = self.tools.selector.entry(id)?;
+        Ok(self.standing(entry, Instant::now()))
+    }
+
+    /// A page of extensions.
+    ///
+    /// # Errors
+    /// A limit out of bounds.
+    pub fn list(&self, query: &HealthQuery) -> Result<HealthPage, RegistryError> {
+        let limit = page_limit(query.limit)?;
+        let after = query.after.as_ref();
+        let mut page = HealthPage {
+            standings: Vec::new(),
+            more: false,
+            summary: Summary::default(),
+        };
+        let mut sums = summary::Sums::default();
+        for standing in self.all() {
+            sums.add(&standing);
+            let extension = standing.entry.extension();
+            let comes_after =
+                after.is_none_or(|(kind, id)| (extension.kind, &extension.id) > (*kind, id));
+            let wanted = query.state.is_none_or(|state| state == standing.circuit);
+            if !comes_after || !wanted {
+                continue;
+            }
+            if page.standings.len() < limit {
+                page.standings.push(standing);
+            } else {
+                page.more = true;
+            }
+        }
+        page.summary = sums.summary();
+        Ok(page)
+    }
+
+    /// All extensions together.
+    pub fn summary(&self) -> Summary {
+        let mut sums = summary::Sums::default();
+        for standing in self.all() {
+            sums.add(&standing);
+        }
+        sums.summary()
+    }
+
+    fn all(&self) -> impl Iterator<Item = Standing> {
+        let (everything, _) = self.tools.selector.catalog().list(&PageRequest {
+            limit: usize::MAX,
+            ..PageRequest::default()
+        });
+        let now = Instant::now();
+        let entries = everything.entries.into_iter();
+        entries.map(move |entry| self.standing(entry, now))
+    }
+
+    fn standing(&self, entry: Arc<Entry>, now: Instant) -> Standing {
+        let Tools {
+            runtimes,
+            circuits,
+            clock,
+            ..
+        } = &self.tools;
+        let extension = entry.extension();
+        let runtime = runtimes.get(extension.id.as_str());
+        let circuit = circuits.get(extension.id.as_str(), extension.version.as_str());
+        let view = circuit.map(|circuit| circuit.view(clock.at(now)));
+        let flushed = self.fleet.of(&extension.id);
+        Standing::new(entry, runtime.as_deref(), view, flushed, clock, now)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,257 @@
+//! What is joined from where, and what a page and its summary show.
+
+use std::time::{Duration, SystemTime};
+
+use super::*;
+use crate::domain::breaker::Tick;
+use crate::domain::catalog::{Catalog, Change};
+use crate::domain::extension::{Extension, ExtensionType};
+use crate::domain::ids::ExtensionId;
+use crate::domain::testing::{change, entry, extension};
+use crate::service::health_store::{Figures, Tally};
+use crate::service::invoke::{Reported, Verdict};
+use crate::service::testing::tools;
+
+struct Setting {
+    health: Health,
+    tools: Tools,
+    fleet: Arc<FleetFigures>,
+}
+
+/// Extensions by id; `off` is disabled, `dead` auto-disabled.
+fn setting(ids: &[&str]) -> Setting {
+    let (catalog, mut writer) = Catalog::new();
+    let upserts = ids.iter().map(|id| {
+        entry(Extension {
+            enabled: *id != "off",
+            auto_disabled: *id == "dead",
+            ..extension(id)
+        })
+    });
+    writer.apply(Change {
+        upserts: upserts.collect(),
+        ..change(1)
+    });
+    let (tools, fleet) = (tools(catalog), Arc::<FleetFigures>::default());
+    Setting {
+        health: Health::new(tools.clone(), Arc::clone(&fleet)),
+        tools,
+        fleet,
+    }
+}
+
+impl Setting {
+    fn report(&self, id: &str, verdict: Verdict, latency_ms: u64) {
+        let reported = Reported {
+            id,
+            version: None,
+            verdict,
+            latency: Some(Duration::from_millis(latency_ms)),
+        };
+        self.tools.report(reported).unwrap();
+    }
+}
+
+fn flushed(id: &str, successes: u64, failures: u64, at: SystemTime) -> Figures {
+    Figures {
+        extension: ExtensionId::parse(id).unwrap(),
+        tally: Tally {
+            successes,
+            failures,
+            latency_count: successes + failures,
+            latency_total_us: (successes + failures) * 20_000,
+        },
+        last_success: Some(at),
+        last_failure: None,
+    }
+}
+
+fn everything() -> HealthQuery {
+    HealthQuery {
+        state: None,
+        limit: None,
+        after: None,
+    }
+}
+
+fn ids(page: &HealthPage) -> Vec<&str> {
+    let ids = page.standings.iter();
+    ids.map(|standing| standing.entry.extension().id.as_str())
+        .collect()
+}
+
+#[test]
+fn before_the_first_call_there_is_no_figure_and_nothing_is_wrong() {
+    let setting = setting(&["a", "off"]);
+    let standing = setting.health.of("a").unwrap();
+    assert_eq!(standing.sums, Default::default());
+    assert_eq!((standing.success_rate, standing.p50), (None, None));
+    assert_eq!(standing.condition, Condition::Healthy);
+    assert_eq!(standing.circuit, CircuitState::Closed);
+    let expected = Summary {
+        total: 2,
+        enabled: 1,
+        healthy: 2,
+        ..Summary::default()
+    };
+    assert_eq!(setting.health.summary(), expected);
+    let unknown = setting.health.of("b").unwrap_err();
+    assert_eq!(unknown.code(), "extension_not_found");
+}
+
+#[test]
+fn counts_are_the_fleets_and_the_rate_is_ours_once_we_have_one() {
+    let setting = setting(&["a"]);
+    let later = SystemTime::now() + Duration::from_secs(3600);
+    setting.fleet.replace([flushed("a", 3, 1, later)]);
+    let standing = setting.health.of("a").unwrap();
+    assert_eq!(standing.success_rate, Some(0.75), "the fleet's stands in");
+    assert_eq!(standing.p99, None, "percentiles are never another's");
+
+    setting.report("a", Verdict::Success, 40);
+    setting.report("a", Verdict::Failure, 60);
+    let standing = setting.health.of("a").unwrap();
+    let counts = standing.sums.counts;
+    assert_eq!((counts.successes, counts.failures), (4, 2));
+    assert_eq!(standing.success_rate, Some(0.5));
+    let average = (4 * 20 + 40 + 60) / 6;
+    assert_eq!(
+        standing
+            .sums
+            .avg_latency()
+            .map(|latency| latency.as_millis()),
+        Some(average)
+    );
+    assert_eq!(standing.sums.last_success, Some(later));
+    assert!(standing.sums.last_failure.is_some_and(|at| at < later));
+    let near = |latency: Option<Duration>, ms: f64| {
+        let measured = latency.unwrap().as_secs_f64() * 1e3;
+        (measured / ms - 1.0).abs() < 0.04
+    };
+    assert!(near(standing.p50, 40.0) && near(standing.p95, 60.0) && near(standing.p99, 60.0));
+}
+
+#[test]
+fn each_extension_is_in_one_condition() {
+    let setting = setting(&["broken", "dead", "degraded", "good", "idle", "trying"]);
+    setting.report("good", Verdict::Success, 10);
+    for id in ["broken", "trying"] {
+        setting.report(id, Verdict::Failure, 10);
+        setting.report(id, Verdict::Failure, 30);
+    }
+    // Too many of its calls fail, but never two in a row.
+    for verdict in [Verdict::Success, Verdict::Failure, Verdict::Success] {
+        setting.report("degraded", verdict, 10);
+    }
+    let circuit = setting.tools.circuits.get("trying", "v1").unwrap();
+    let due = circuit.view(setting.tools.clock.tick()).retry_at.unwrap();
+    let _trial = circuit.admit(due).permit.unwrap();
+
+    let summary = setting.health.summary();
+    let told = (summary.healthy, summary.unhealthy, summary.half_open);
+    assert_eq!((summary.total, told), (6, (2, 3, 1)));
+    let rates = [1.0, 0.0, 0.0, 2.0 / 3.0];
+    let average = rates.iter().sum::<f64>() / 4.0;
+    assert!((summary.avg_success_rate.unwrap() - average).abs() < 1e-9);
+    let latency = Some(Duration::from_millis((10 + 20 + 20 + 10) / 4));
+    assert_eq!(summary.avg_latency, latency);
+    assert!(summary.avg_p95_latency.is_some());
+
+    for (state, expected) in [
+        (CircuitState::Open, vec!["broken"]),
+        (CircuitState::HalfOpen, vec!["trying"]),
+        (
+            CircuitState::Closed,
+            vec!["dead", "degraded", "good", "idle"],
+        ),
+    ] {
+        let query = HealthQuery {
+            state: Some(state),
+            ..everything()
+        };
+        let page = setting.health.list(&query).unwrap();
+        assert_eq!((ids(&page), page.more), (expected, false), "{state:?}");
+        assert_eq!(page.summary, summary, "of all, whatever is shown");
+    }
+    let opened = setting.health.of("broken").unwrap().opened_at;
+    assert!(opened.unwrap() <= SystemTime::now());
+}
+
+#[test]
+fn pages_follow_each_other() {
+    let setting = setting(&["a", "b", "c"]);
+    let after = Some((ExtensionType::Pre, ExtensionId::parse("a").unwrap()));
+    for (limit, after, expected, more) in [
+        (2, None, vec!["a", "b"], true),
+        (3, None, vec!["a", "b", "c"], false),
+        (1, after.clone(), vec!["b"], true),
+        (2, after, vec!["b", "c"], false),
+    ] {
+        let query = HealthQuery {
+            limit: Some(limit),
+            after,
+            ..everything()
+        };
+        let page = setting.health.list(&query).unwrap();
+        assert_eq!((ids(&page), page.more), (expected, more));
+        assert_eq!(page.summary.total, 3);
+    }
+    for limit in [0, 1001] {
+        let query = HealthQuery {
+            limit: Some(limit),
+            ..everything()
+        };
+        setting.health.list(&query).unwrap_err();
+    }
+}
+
+#[test]
+fn circuits_are_paged_and_tell_who_holds_them_until_when() {
+    let setting = setting(&["a", "b", "c"]);
+    for id in ["a", "b", "c"] {
+        setting.report(id, Verdict::Success, 1);
+    }
+    let (clock, circuits) = (setting.tools.clock, &setting.tools.circuits);
+    let now = clock.tick();
+    let minute = Duration::from_secs(60);
+    circuits
+        .get("b", "v1")
+        .unwrap()
+        .force_open(now, now.plus(minute));
+    circuits
+        .get("c", "v1")
+        .unwrap()
+        .force_open(now, Tick::NEVER);
+
+    let query = CircuitQuery {
+        limit: Some(2),
+        after: None,
+    };
+    let page = setting.health.circuits(&query).unwrap();
+    assert!(page.more);
+    let [a, b] = &page.circuits[..] else {
+        panic!("{page:?}");
+    };
+    assert_eq!((a.state, a.forced), (CircuitState::Closed, Forced::No));
+    assert_eq!(
+        (a.error_rate, a.opened_at, a.retry_at),
+        (Some(0.0), None, None)
+    );
+    let Forced::Until(end) = b.forced else {
+        panic!("{b:?}");
+    };
+    let left = end.duration_since(SystemTime::now()).unwrap();
+    assert!(left > minute / 2 && left <= minute);
+
+    let query = CircuitQuery {
+        limit: None,
+        after: Some((b.id.clone(), b.version.clone())),
+    };
+    let page = setting.health.circuits(&query).unwrap();
+    assert!(!page.more);
+    let [c] = &page.circuits[..] else {
+        panic!("{page:?}");
+    };
+    assert_eq!((c.forced, c.retry_at), (Forced::WithoutEnd, None));
+    assert!(c.opened_at.is_some());
+}

@@ -1,0 +1,101 @@
+//! What `invoke` promises, asked for by a router and seen from the extension:
+//!
+//! - [`requests`]: what the extension receives, byte for byte; a dry run tells it and sends nothing,
+//! - [`refusals`]: what is wrong or too large is refused by name, and is nobody's fault but its own,
+//! - [`answers`]: what the router receives, byte for byte, errors included,
+//! - [`retries`] and [`deadlines`]: what is tried again, how often, and for how long,
+//! - [`circuit`]: who is protected from what, and how it ends,
+//! - [`instances`] and [`versions`]: who gets the call, and who stands in,
+//! - [`limits`]: how many at a time,
+//! - [`streams`]: answers in pieces,
+//! - [`drain`] and [`link`]: calls in flight when the daemon or its link goes,
+//! - [`load`]: a dead extension under load,
+//! - [`soak`]: a million timeouts cost no memory (ignored; run in release).
+
+use serde_json::{Value, json};
+
+use crate::harness::{Behaviour, Daemon, Extension, Reply};
+use crate::site::Site;
+
+mod answers;
+mod circuit;
+mod deadlines;
+mod drain;
+mod instances;
+mod limits;
+mod link;
+mod load;
+mod refusals;
+mod requests;
+mod retries;
+mod soak;
+mod streams;
+mod versions;
+
+/// The record of an extension that is patient, never retries and, at the first failure, opens its
+/// circuit for long; `fields` over that.
+fn record(id: &str, fields: Value) -> Value {
+    let mut record = json!({
+        "id": id, "type": "pre", "subject": at(id), "timeout_ms": 10_000, "retry": 0,
+        "circuit_breaker": {"failure_threshold": 1, "timeout_seconds": 600},
+    });
+    let Value::Object(fields) = fields else {
+        panic!("not an object: {fields}")
+    };
+    record.as_object_mut().unwrap().extend(fields);
+    record
+}
+
+/// The subject of [`record`].
+fn at(id: &str) -> String {
+    format!("beamline.ext.{id}.v1")
+}
+
+/// A daemon that serves one extension `x`, and that extension.
+async fn one(fields: Value, behaviour: Behaviour) -> (Site, Daemon, Extension) {
+    let (site, daemon) = Site::serving(&json!([record("x", fields)])).await;
+    let extension = site.play("x", behaviour).await;
+    (site, daemon, extension)
+}
+
+impl Site {
+    /// Plays the extension that [`record`] makes.
+    async fn play(&self, id: &str, behaviour: Behaviour) -> Extension {
+        Extension::at(&self.nats.url(), &at(id), behaviour).await
+    }
+
+    /// Calls `id` with an empty payload; `fields` beside that.
+    async fn call(&self, id: &str, fields: Value) -> Reply {
+        let mut body = json!({"id": id, "payload": {}});
+        let Value::Object(fields) = fields else {
+            panic!("not an object: {fields}")
+        };
+        body.as_object_mut().unwrap().extend(fields);
+        self.ask("invoke", &body).await
+    }
+
+    /// The state of the circuit of `id`, which `lookup` and `explain` must agree on while nobody
+    /// stands in for it.
+    async fn circuit(&self, id: &str) -> String {
+        let [looked_up, explained] =
+            ["lookup", "explain"].map(|verb| self.send(verb, id.to_owned()));
+        let field = "circuit_breaker_state";
+        let looked_up = looked_up.await.ok()[field].clone();
+        assert_eq!(looked_up, explained.await.ok()[field]);
+        looked_up.as_str().unwrap().to_owned()
+    }
+}
+
+/// `details.reason` of an error with this number and code.
+#[track_caller]
+fn reason(reply: &Reply, number: u16, code: &str) -> String {
+    assert_eq!(reply.error(), (number, code.to_owned()), "{reply:?}");
+    let reason = reply.details()["reason"].clone();
+    reason.as_str().unwrap_or_default().to_owned()
+}
+
+/// Whether the circuit refused the call.
+fn refused(reply: &Reply) -> bool {
+    reply.header("Nats-Service-Error-Code") == Some("503")
+        && reply.json()["error"]["details"]["reason"] == "circuit_open"
+}

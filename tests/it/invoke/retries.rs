@@ -1,0 +1,218 @@
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{at, one, reason, record};
+use crate::harness::{Behaviour, Extension};
+use crate::site::Site;
+
+/// Fails as often as it likes.
+fn patient() -> Value {
+    json!({"enabled": false})
+}
+
+#[tokio::test]
+async fn what_may_help_is_tried_again_and_each_attempt_has_its_number() {
+    let (site, _daemon, extension) = one(
+        json!({"timeout_ms": 100, "retry": 2, "circuit_breaker": patient()}),
+        Behaviour::silent(),
+    )
+    .await;
+    let attempts = |extension: &Extension| -> Vec<_> {
+        let received = extension.received().into_iter();
+        received
+            .map(|r| r.header("Beamline-Attempt").unwrap().to_owned())
+            .collect()
+    };
+    let reply = site.call("x", json!({})).await;
+    assert_eq!(reply.error(), (504, "extension_timeout".to_owned()));
+    assert_eq!(attempts(&extension), ["1", "2", "3"]);
+
+    for code in [500, 503, 599] {
+        let before = extension.count();
+        extension.behave(Behaviour::error(code));
+        let reply = site.call("x", json!({})).await;
+        assert_eq!(
+            reply.header("Nats-Service-Error-Code"),
+            Some(code.to_string().as_str())
+        );
+        assert_eq!(reply.header("Beamline-Attempts"), Some("3"));
+        assert_eq!(extension.count() - before, 3);
+    }
+    let before = extension.count();
+    extension.behave(Behaviour::each(move |number, _| {
+        if number - before < 2 {
+            Behaviour::error(500)
+        } else {
+            Behaviour::Echo
+        }
+    }));
+    let reply = site.call("x", json!({})).await;
+    reply.ok();
+    assert_eq!(reply.header("Beamline-Attempts"), Some("3"));
+    let traces: Vec<_> = extension.received().split_off(before);
+    let traces = traces
+        .iter()
+        .map(|r| r.header("traceparent").unwrap().to_owned());
+    let mut spans: Vec<_> = traces.collect();
+    spans.dedup();
+    assert_eq!(spans.len(), 3, "a span each");
+    site.client.assert_one_reply_each().await;
+}
+
+#[tokio::test]
+async fn what_would_come_again_is_not_tried_again() {
+    let (site, _daemon, extension) = one(
+        json!({"retry": 5, "circuit_breaker": patient()}),
+        Behaviour::silent(),
+    )
+    .await;
+    for behaviour in [
+        Behaviour::error(400),
+        Behaviour::error(499),
+        Behaviour::reply(""),
+        Behaviour::reply("no json"),
+        Behaviour::reply(r#"{"error":1}"#),
+    ] {
+        let before = extension.count();
+        extension.behave(behaviour);
+        let reply = site.call("x", json!({})).await;
+        assert!(reply.header("Nats-Service-Error-Code").is_some());
+        assert_eq!(extension.count() - before, 1, "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_there_is_said_with_its_reason_and_counts() {
+    let record = record(
+        "x",
+        json!({"retry": 1, "circuit_breaker": {"failure_threshold": 2}}),
+    );
+    let (site, _daemon) = Site::serving(&json!([record])).await;
+    let reply = site.call("x", json!({})).await;
+    assert_eq!(
+        reason(&reply, 503, "extension_unavailable"),
+        "no_responders"
+    );
+    assert_eq!(reply.details()["id"], "x");
+    assert_eq!(site.circuit("x").await, "open", "both attempts count");
+}
+
+/// The rolling restart of an extension: its subject is empty for a moment.
+#[tokio::test]
+async fn a_retry_finds_another_instance_first() {
+    let instances = json!([
+        {"instance_id": "bad", "subject": "beamline.ext.x.bad"},
+        {"instance_id": "good", "subject": "beamline.ext.x.good"},
+        {"instance_id": "gone", "subject": "beamline.ext.x.gone"},
+    ]);
+    let fields = json!({"instances": instances, "retry": 2, "circuit_breaker": {"enabled": false, "failure_threshold": 1000}});
+    let (site, _daemon) = Site::serving(&json!([record("x", fields)])).await;
+    let url = site.nats.url();
+    let bad = Extension::at(&url, "beamline.ext.x.bad", Behaviour::error(500)).await;
+    let good = Extension::at(&url, "beamline.ext.x.good", Behaviour::Echo).await;
+    let mut attempts = [0; 4];
+    for _ in 0..30 {
+        let reply = site.call("x", json!({})).await;
+        reply.ok();
+        assert_eq!(reply.header("Beamline-Instance"), Some("good"));
+        let number: usize = reply.header("Beamline-Attempts").unwrap().parse().unwrap();
+        attempts[number] += 1;
+    }
+    assert_eq!(good.count(), 30);
+    assert!(
+        bad.count() <= 30,
+        "never the same instance twice: {}",
+        bad.count()
+    );
+    assert!(attempts[1] >= 8, "the good one has its turn: {attempts:?}");
+    assert!(
+        attempts[2] + attempts[3] >= 15,
+        "and so have the others: {attempts:?}"
+    );
+}
+
+#[tokio::test]
+async fn retries_end_with_the_deadline() {
+    let (site, _daemon, extension) = one(
+        json!({"retry": 10, "circuit_breaker": patient()}),
+        Behaviour::error(500),
+    )
+    .await;
+    let reply = site.call("x", json!({"deadline_ms": 400})).await;
+    let code = reply.header("Nats-Service-Error-Code");
+    assert!(matches!(code, Some("500" | "504")), "{reply:?}");
+    let left: Vec<u64> = extension
+        .received()
+        .iter()
+        .map(|r| r.header("Beamline-Deadline-Ms").unwrap().parse().unwrap())
+        .collect();
+    assert!(
+        left.is_sorted_by(|a, b| a >= b),
+        "what is left shrinks: {left:?}"
+    );
+    assert!(left.iter().all(|ms| *ms <= 400), "{left:?}");
+    assert!(left.len() < 11, "the waits grow beyond it: {left:?}");
+}
+
+#[tokio::test]
+async fn an_open_circuit_ends_retries_and_the_last_word_is_the_extensions() {
+    let breaker = json!({"failure_threshold": 2, "timeout_seconds": 600});
+    let fields = json!({"retry": 5, "circuit_breaker": breaker});
+    let (site, _daemon, extension) = one(fields, Behaviour::error(500)).await;
+    let reply = site.call("x", json!({})).await;
+    assert_eq!(reply.header("Nats-Service-Error-Code"), Some("500"));
+    assert_eq!(reply.header("Beamline-Attempts"), Some("2"));
+    assert_eq!(extension.count(), 2);
+}
+
+/// 20 % of the calls of the last ten seconds, at least ten in a second.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn retries_keep_to_their_budget() {
+    let fields = json!({"retry": 5, "circuit_breaker": patient()});
+    let (site, _daemon, extension) = one(fields, Behaviour::error(500)).await;
+    let (calls, start) = (500, Instant::now());
+    crate::harness::flood(
+        &site.nats.url(),
+        "beamline.registry.invoke",
+        (calls, 50),
+        |_| {
+            (
+                async_nats::HeaderMap::new(),
+                r#"{"id":"x","payload":1}"#.into(),
+            )
+        },
+        |_, reply| assert_eq!(reply.header("Nats-Service-Error-Code"), Some("500")),
+    )
+    .await;
+    let seconds = usize::try_from(start.elapsed().as_secs()).unwrap() + 2;
+    let retries = extension.count() - calls;
+    assert!(retries >= 10, "{retries}");
+    assert!(
+        retries <= calls / 5 + 10 * seconds,
+        "{retries} in {seconds} s"
+    );
+}
+
+#[tokio::test]
+async fn a_slow_answer_of_an_earlier_attempt_is_not_taken_for_another() {
+    let (site, _daemon, extension) = one(
+        json!({"timeout_ms": 150, "retry": 1, "circuit_breaker": patient()}),
+        Behaviour::each(|number, _| {
+            let body = format!("{number}");
+            if number == 0 {
+                Behaviour::Slow(
+                    Duration::from_millis(170),
+                    crate::harness::Answer::new(body),
+                )
+            } else {
+                Behaviour::reply(body)
+            }
+        }),
+    )
+    .await;
+    let reply = site.call("x", json!({})).await;
+    assert_eq!((&reply.payload[..], extension.count()), (&b"1"[..], 2));
+    assert_eq!(extension.last().subject, at("x"));
+    site.client.assert_one_reply_each().await;
+}
