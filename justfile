@@ -4,7 +4,7 @@
 default:
     @{{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} --list --unsorted
 
-# A private nats-server, the shipped fixtures and a tour; then it serves until Ctrl-C.
+# A private nats-server, the shipped fixtures, sample extensions and a tour; then it serves until Ctrl-C.
 demo *ARGS: tools
     @PATH="$PATH:$(dirname "$(scripts/server-path nats)")" cargo run --quiet -- demo {{ ARGS }}
 

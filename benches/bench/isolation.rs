@@ -86,7 +86,13 @@ async fn run(
     };
     let others = match others {
         Some(target) => {
-            let load = load::start(&job(target, CALLS)).await;
+            // First to begin and last to end, so that the others are never without it.
+            let duration = duration + WARM_UP;
+            let job = Job {
+                duration,
+                ..job(target, CALLS)
+            };
+            let load = load::start(&job).await;
             load.sending().await;
             Some(load)
         }

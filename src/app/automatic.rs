@@ -107,6 +107,7 @@ fn start_fleet_wide(
             openings,
             link: Arc::clone(&shared.automatic.link),
             tools: shared.tools.clone(),
+            others: Arc::clone(&shared.fleet),
             max_percent: auto.max_percent,
             write_cause: switch::disabled,
         });

@@ -250,7 +250,6 @@ impl Shared {
                 },
                 stats: Arc::clone(&self.stats),
                 circuits: CircuitControl::new(self.tools.clone(), fleet.cloned()),
-                clock: self.tools.clock,
                 reload,
                 progress: self.progress.clone(),
                 writes: Arc::new(writes),

@@ -27,7 +27,7 @@ pub(super) fn command() -> Command {
         .subcommand(Command::new("serve").about("Run the daemon (the default)"))
         .subcommand(
             Command::new("demo")
-                .about("Try everything with a nats-server of its own")
+                .about("Try everything: a nats-server of its own, sample extensions, a tour")
                 .arg(switch("once", "Exit after the tour")),
         )
         .subcommand(

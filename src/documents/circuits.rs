@@ -53,7 +53,8 @@ pub fn page(page: &CircuitPage, max_bytes: usize) -> Result<Bytes, RegistryError
     fitting.fit(max_bytes, |row| Some(circuit(row)), cursor)
 }
 
-fn circuit(row: &CircuitRow) -> Bytes {
+/// One circuit.
+pub fn circuit(row: &CircuitRow) -> Bytes {
     to_bytes(&CircuitBody {
         id: row.id.as_str(),
         version: row.version.as_str(),

@@ -7,7 +7,6 @@ pub mod audit;
 pub mod change;
 pub mod deleted;
 pub mod circuits;
-pub mod circuit;
 pub mod dry_run;
 pub mod error;
 pub mod event;

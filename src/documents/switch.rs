@@ -20,7 +20,7 @@ struct Disabled<'a> {
     health: Health,
 }
 
-/// Of the sidecar that switched, since its start.
+/// Of the whole fleet, as the sidecar that switched knew it.
 #[derive(Serialize)]
 struct Health {
     success_count: u64,

@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn a_probe_is_what_the_metadata_say_or_an_empty_request_but_never_that_to_a_provider() {
         let empty = r#"{"trace_id":null,"tenant_id":null,"payload":{},"metadata":{},"config":{"strict":true}}"#;
-        let own = r#"{"ping": 1.0}"#;
+        let own = r#"{"ping":1.0}"#;
         for (kind, metadata, expected) in [
             (ExtensionType::Pre, "{}", Some(empty)),
             (ExtensionType::Pre, r#"{"probe":null}"#, Some(empty)),

@@ -135,8 +135,14 @@ fn lower_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
+/// Digit by digit: every attempt writes one of these, and the formatting machinery is slow.
 fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
+    for byte in bytes {
+        f.write_char(digit(byte >> 4))?;
+        f.write_char(digit(byte & 0xf))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

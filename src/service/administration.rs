@@ -227,10 +227,7 @@ fn explain(error: WriteError, write: &Write, values: &Values) -> RegistryError {
 /// The error of a database that did nothing, or nobody knows what.
 fn away(error: WriteError) -> RegistryError {
     match error {
-        WriteError::Locked { blocked_by } => RegistryError::DatabaseLocked {
-            what: "another transaction holds the lock on definitions".to_owned(),
-            blocked_by,
-        },
+        WriteError::Locked { blocked_by } => RegistryError::DatabaseLocked { blocked_by },
         WriteError::Unknown(what) => RegistryError::OutcomeUnknown(what),
         WriteError::Away(what) | WriteError::BadValue(what) => {
             RegistryError::DatabaseUnavailable(what)

@@ -77,10 +77,7 @@ impl From<StoreError> for RegistryError {
         let message = error.to_string();
         match error {
             StoreError::Away(_) => Self::DatabaseUnavailable(message),
-            StoreError::Locked(_) => Self::DatabaseLocked {
-                what: message,
-                blocked_by: None,
-            },
+            StoreError::Locked(_) => Self::DatabaseLocked { blocked_by: None },
             StoreError::Unknown(_) => Self::OutcomeUnknown(message),
         }
     }

@@ -166,16 +166,14 @@ pub enum RegistryError {
     /// The database is needed and away; the message says what was tried.
     #[error("{0}")]
     DatabaseUnavailable(String),
-    /// Somebody else's lock in the database was in the way for too long; nothing was done.
-    #[error("{what}")]
+    /// Nothing was written: somebody else holds the lock.
+    #[error("the database is locked by another transaction")]
     DatabaseLocked {
-        /// What was tried.
-        what: String,
-        /// Who holds the lock, where the database tells.
+        /// Who, where the database tells.
         blocked_by: Option<String>,
     },
-    /// The database broke off before it said whether it did what was asked.
-    #[error("{0}")]
+    /// Nobody could find out whether the change was committed.
+    #[error("{0}; whether the change was committed could not be found out")]
     OutcomeUnknown(String),
     /// A file source could not be read at all.
     #[error("{0}")]
@@ -320,12 +318,6 @@ impl RegistryError {
                 let revision = revision.map(|revision| ("revision", Detail::Number(revision)));
                 [("id", text(id))].into_iter().chain(revision).collect()
             }
-            Self::DatabaseLocked { blocked_by, .. } => {
-                let blocked_by = blocked_by.as_ref().map(|who| ("blocked_by", text(who)));
-                let reason = ("reason", text("locked"));
-                [reason].into_iter().chain(blocked_by).collect()
-            }
-            Self::OutcomeUnknown(_) => vec![("outcome", text("unknown"))],
             Self::ExtensionNotFound { id, reason } => {
                 vec![("id", text(id)), ("reason", text(reason.as_str()))]
             }
@@ -349,6 +341,12 @@ impl RegistryError {
                 }
                 details
             }
+            Self::DatabaseLocked { blocked_by } => {
+                let blocked_by = blocked_by.as_ref().map(|who| ("blocked_by", text(who)));
+                let reason = ("reason", text("locked"));
+                [reason].into_iter().chain(blocked_by).collect()
+            }
+            Self::OutcomeUnknown(_) => vec![("outcome", text("unknown"))],
             _ => Vec::new(),
         }
     }
@@ -432,12 +430,11 @@ mod tests {
             ),
             (
                 E::DatabaseLocked {
-                    what: "?".into(),
-                    blocked_by: None,
+                    blocked_by: Some("psql".into()),
                 },
                 "database_unavailable",
                 503,
-                vec![("reason", text("locked"))],
+                vec![("reason", text("locked")), ("blocked_by", text("psql"))],
             ),
             (
                 E::OutcomeUnknown("?".into()),

@@ -321,3 +321,7 @@ fn reason(candidate: &Candidate, named: bool) -> Reason {
         Tier::Default => Reason::Default,
     }
 }
+
+#[cfg(test)]
+#[path = "selection_tests.rs"]
+mod tests;

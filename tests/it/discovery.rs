@@ -21,6 +21,11 @@ const ENDPOINTS: &[&str] = &[
     "stats",
     "reload",
     "ping",
+    "invoke",
+    "report",
+    "health",
+    "circuits",
+    "circuit",
 ];
 
 #[tokio::test]

@@ -23,6 +23,7 @@ use crate::rig::{Rig, insert};
 
 mod chaos;
 mod circuits;
+mod figures;
 mod overrides;
 mod statements;
 mod sums;

@@ -22,8 +22,9 @@ const VERBS: &[&str] = &[
     "reload",
     "explain",
     "ping",
+    "invoke",
 ];
-const WITH_ID: &[&str] = &["lookup", "get", "explain"];
+const WITH_ID: &[&str] = &["lookup", "get", "explain", "invoke"];
 const OF_ALL: &[&str] = &["ping", "stats", "reload"];
 /// Names that mean something somewhere, and some that do not.
 const FIELDS: &[&str] = &[
@@ -40,6 +41,14 @@ const FIELDS: &[&str] = &[
     "tenant_id",
     "environment",
     "user_id",
+    "payload",
+    "metadata",
+    "config",
+    "fallback_config",
+    "timeout_ms",
+    "deadline_ms",
+    "dry_run",
+    "trace_id",
     "",
     "\u{0}",
     "x",
@@ -125,6 +134,7 @@ async fn almost_valid_requests_get_one_reply() {
         r#"{"ids":["plain","routed"],"context":{"tenant_id":"acme","n":1.5e3,"b":true}}"#,
         r#"{"type":"pre","enabled":"all","limit":10,"cursor":"pre:plain"}"#,
         r#"{"id":"plain","min_revision":1,"wait_ms":1}"#,
+        r#"{"id":"plain","payload":{"a":[1]},"metadata":{},"config":{"b":2},"timeout_ms":1}"#,
     ];
     let requests: Vec<_> = (0..REQUESTS)
         .map(|_| {

@@ -45,7 +45,7 @@ async fn fleet(extensions: usize) -> (TestDatabase, Client) {
 }
 
 /// The store as a sidecar of this name uses it.
-fn store(database: &TestDatabase, instance_id: &str) -> PostgresHealth {
+pub(crate) fn store(database: &TestDatabase, instance_id: &str) -> PostgresHealth {
     let name = "EXTENSION_REGISTRY_DB_URL";
     let surroundings = Surroundings {
         env: BTreeMap::from([(name.into(), database.url().into())]),
@@ -75,7 +75,7 @@ fn v1() -> VersionName {
 }
 
 /// So many successes and failures, 2 ms each.
-fn report(extension: ExtensionId, successes: u64, failures: u64) -> Report {
+pub(crate) fn report(extension: ExtensionId, successes: u64, failures: u64) -> Report {
     let now = SystemTime::now();
     let calls = successes + failures;
     Report {

@@ -5,7 +5,7 @@
 //! - [`answers`]: what the router receives, byte for byte, errors included,
 //! - [`retries`] and [`deadlines`]: what is tried again, how often, and for how long,
 //! - [`circuit`]: who is protected from what, and how it ends,
-//! - [`instances`] and [`versions`]: who gets the call, and who stands in,
+//! - [`instances`], [`versions`] and [`fallbacks`]: who gets the call, and who stands in,
 //! - [`limits`]: how many at a time,
 //! - [`streams`]: answers in pieces,
 //! - [`drain`] and [`link`]: calls in flight when the daemon or its link goes,
@@ -21,6 +21,7 @@ mod answers;
 mod circuit;
 mod deadlines;
 mod drain;
+mod fallbacks;
 mod instances;
 mod limits;
 mod link;

@@ -9,10 +9,13 @@
 )]
 
 mod admin;
+mod auto;
+mod change_events;
 mod cli;
 mod discovery;
 mod errors;
 mod events;
+mod events_seen;
 mod fuzz;
 mod harness;
 mod harness_smoke;

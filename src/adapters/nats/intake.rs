@@ -14,6 +14,7 @@ use tokio::task::coop::unconstrained;
 use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use super::gate::Gate;
 use super::lane::{COMMAND_TIMEOUT, Lane, LaneError};
 use super::patience::within;
 use super::subjects::Route;
@@ -49,6 +50,7 @@ pub struct Subscription<T> {
 #[derive(Debug)]
 pub struct Subscribed<T> {
     client: Client,
+    gate: Arc<Gate>,
     /// The first is in its turn.
     subscriptions: VecDeque<Tagged<T>>,
     /// Messages that it has delivered in this turn.
@@ -82,6 +84,7 @@ impl<T: Copy + Unpin> Subscribed<T> {
         }
         Ok(Self {
             client: lane.client().clone(),
+            gate: Arc::clone(lane.gate()),
             subscriptions: tagged,
             turn: 0,
             drain: Box::pin(drain.cancelled_owned()),
@@ -156,8 +159,9 @@ impl<T: Copy + Unpin> Subscribed<T> {
     ///    ends in [`StandStill`], still within the first turn,
     /// 3. that next turn must find in the socket what the server sent meanwhile: the runtime has to
     ///    look at its sockets first. On this thread nothing makes it skip that, as whoever would
-    ///    publish a reply is kept waiting here for a timer, which only fires after a look. Where
-    ///    other threads publish, the runtime looks before every turn (`event_interval`).
+    ///    publish is kept waiting: this loop for a timer, which only fires after a look, other tasks
+    ///    at the [`Gate`]. Where other threads publish, the runtime looks before every turn
+    ///    (`event_interval`).
     async fn drain(&mut self) {
         let unsubscribing = async {
             for tagged in &mut self.subscriptions {
@@ -170,8 +174,10 @@ impl<T: Copy + Unpin> Subscribed<T> {
             });
             let _ = within(COMMAND_TIMEOUT, flush).await;
         };
+        self.gate.close();
         unconstrained(unsubscribing).await;
         sleep(LOOK).await;
+        self.gate.open();
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::connect::{self, Purpose};
+use super::gate::Gate;
 use crate::config::NatsSettings;
 use crate::service::observe::Observers;
 use crate::service::status::Status;
@@ -52,6 +53,7 @@ pub struct Lane {
     client: Client,
     runtime: Handle,
     events: broadcast::Sender<Event>,
+    gate: Arc<Gate>,
     stop: CancellationToken,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -95,6 +97,7 @@ impl Lane {
             client,
             runtime: handle,
             events,
+            gate: Arc::default(),
             stop,
             thread: Some(thread),
         })
@@ -108,6 +111,11 @@ impl Lane {
     /// The runtime that the connection runs on; tasks spawned there share its thread.
     pub fn runtime(&self) -> &Handle {
         &self.runtime
+    }
+
+    /// What tasks on the connection's thread pass before they publish.
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
     }
 
     /// What happens to the connection from now on.

@@ -7,6 +7,7 @@
 
 pub mod connect;
 pub mod patience;
+pub mod gate;
 pub mod lane;
 pub mod intake;
 pub mod verb;

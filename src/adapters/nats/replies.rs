@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_nats::{Client, HeaderMap, Message, PublishErrorKind, Subject};
 use bytes::Bytes;
 
-use super::lane::COMMAND_TIMEOUT;
+use super::gate::Gate;
+use super::lane::{COMMAND_TIMEOUT, Lane};
 use super::patience::within;
 use crate::documents;
 use crate::service::error::RegistryError;
@@ -98,15 +99,17 @@ impl ReplyRules {
 #[derive(Debug, Clone)]
 pub struct Responder {
     client: Client,
+    gate: Arc<Gate>,
     rules: Arc<ReplyRules>,
     status: Arc<Status>,
 }
 
 impl Responder {
-    /// Answers on `client`.
-    pub fn new(client: Client, rules: Arc<ReplyRules>, status: Arc<Status>) -> Self {
+    /// Answers on the connection of `lane`.
+    pub fn new(lane: &Lane, rules: Arc<ReplyRules>, status: Arc<Status>) -> Self {
         Self {
-            client,
+            client: lane.client().clone(),
+            gate: Arc::clone(lane.gate()),
             rules,
             status,
         }
@@ -126,7 +129,8 @@ impl Responder {
     pub async fn send(&self, reply: Subject, outcome: Result<Answer, RegistryError>) {
         let answer = match outcome {
             Ok(answer) => answer,
-            Err(error) => return self.send_error(reply, &error).await,
+            // Boxed, as below: every reply under way would have to hold room for it.
+            Err(error) => return Box::pin(self.send_error(reply, &error)).await,
         };
         let Answer { body, revision } = answer;
         // The most frequent reply by far carries no header: a header costs the server a parse.
@@ -149,7 +153,7 @@ impl Responder {
     ) {
         let (mut headers, body) = match outcome {
             Ok(answer) => answer,
-            Err(error) => return self.send_error(reply, &error).await,
+            Err(error) => return Box::pin(self.send_error(reply, &error)).await,
         };
         self.annotate(&mut headers);
         self.publish_or_explain(reply, Some(headers), body).await;
@@ -227,6 +231,7 @@ impl Responder {
         headers: Option<HeaderMap>,
         body: Bytes,
     ) -> Result<(), PublishErrorKind> {
+        self.gate.pass().await;
         let publishing = async {
             match headers {
                 None => self.client.publish(reply, body).await,

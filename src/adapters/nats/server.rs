@@ -50,7 +50,7 @@ const CONTROL: Purpose = Purpose {
 const INVOKE: Purpose = Purpose {
     name: INVOCATIONS,
     subscription_capacity: 65_536,
-    event_interval: 1,
+    event_interval: 61,
 };
 
 /// Everything the NATS side needs from the rest.
@@ -140,7 +140,7 @@ impl Links {
         let mut loops = JoinSet::new();
         let responder = |lane: &Lane| {
             let (rules, status) = (Arc::clone(&parts.reply_rules), Arc::clone(&parts.status));
-            Responder::new(lane.client().clone(), rules, status)
+            Responder::new(lane, rules, status)
         };
 
         let subscriptions = parts.layout.subscriptions(Verb::Lookup);

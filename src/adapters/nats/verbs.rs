@@ -17,7 +17,6 @@ use crate::documents;
 use crate::domain::extension::ExtensionType;
 use crate::domain::ids::ExtensionId;
 use crate::service::circuit_control::CircuitControl;
-use crate::service::clock::Clock;
 use crate::service::error::RegistryError;
 use crate::service::progress::Progress;
 use crate::service::read::{ListQuery, Reads};
@@ -44,8 +43,6 @@ pub struct Verbs {
     pub stats: Arc<Stats>,
     /// Circuits as operators want them.
     pub circuits: CircuitControl,
-    /// The clock of the circuits.
-    pub clock: Clock,
     /// The reload path.
     pub reload: ReloadHandle,
     /// Revisions as they are applied.
@@ -205,8 +202,8 @@ impl Verbs {
 
     async fn circuit(&self, route: Route, message: &Message) -> Result<Answer, RegistryError> {
         let listed = force(&self.circuits, route, message).await?;
-        let document = documents::circuit::circuit(&listed, self.clock);
-        Ok(Answer::plain(document))
+        let row = self.health.health.circuit(listed);
+        Ok(Answer::plain(documents::circuits::circuit(&row)))
     }
 
     fn ping(&self, message: &Message) -> Result<Answer, RegistryError> {

@@ -5,6 +5,7 @@ use super::*;
 use crate::domain::catalog::{ActiveSource, Catalog, Change};
 use crate::domain::context::Context;
 use crate::domain::quarantine::Quarantine;
+use crate::service::health_store::StoreError;
 use crate::service::lookup::Lookups;
 use crate::service::observe::{ListenerState, Trigger};
 use crate::service::source::SourceError;
@@ -49,6 +50,7 @@ fn what_is_unknown_is_absent_and_the_rest_has_the_names_of_the_contract() {
             "extension_registry_sync_duration_seconds_bucket",
             "extension_registry_sync_errors_total",
             "extension_registry_slow_consumer_total",
+            "extension_registry_flush_errors_total",
             "extension_registry_overloaded_total",
             "extension_health_auto_disabled_total",
             "build_info",
@@ -83,6 +85,9 @@ fn what_is_unknown_is_absent_and_the_rest_has_the_names_of_the_contract() {
     observer.observe(&Observation::SlowConsumer {
         connection: "lookup",
     });
+    observer.observe(&Observation::FlushFailed {
+        error: StoreError::Away("x".into()),
+    });
     observer.observe(&Observation::Dropped {
         reason: DropReason::NoReply,
         reply_prefix: None,
@@ -98,6 +103,7 @@ fn what_is_unknown_is_absent_and_the_rest_has_the_names_of_the_contract() {
         "extension_registry_sync_duration_seconds_count 1",
         "extension_registry_sync_errors_total 1",
         "extension_registry_slow_consumer_total 1",
+        "extension_registry_flush_errors_total 1",
         "extension_registry_overloaded_total 1",
         "extension_registry_dropped_requests_total{reason=\"no_reply\"} 1",
         "extension_registry_lookups_total{result=\"hit\"} 0",

@@ -56,3 +56,70 @@ pub(super) fn restore(tools: &Tools, held: &HeldCircuit) {
     let circuit = spot.circuit();
     spot.tell(circuit.restore_open(tools.clock.tick(), remaining.unwrap_or_default()));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::catalog::{Catalog, Change};
+    use crate::domain::ids::{ExtensionId, VersionName};
+    use crate::domain::testing::{change, entry, extension};
+    use crate::service::testing;
+
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
+    fn version(name: &str) -> VersionName {
+        VersionName::parse(name).unwrap()
+    }
+
+    /// Tools that serve `e` at `v1`.
+    fn tools() -> Tools {
+        let (catalog, mut writer) = Catalog::new();
+        writer.apply(Change {
+            upserts: vec![entry(extension("e"))],
+            ..change(1)
+        });
+        testing::tools(catalog)
+    }
+
+    /// Open for as long as the settings of [`testing::tools`] allow.
+    fn held_open(of: &str) -> HeldCircuit {
+        let now = SystemTime::now();
+        HeldCircuit {
+            extension: ExtensionId::parse("e").unwrap(),
+            version: version(of),
+            state: Held::Open,
+            opened_at: now,
+            retry_at: now + YEAR,
+            half_open_requests: 0,
+        }
+    }
+
+    #[test]
+    fn a_circuit_is_taken_over_unless_there_is_one_or_no_such_version() {
+        let tools = tools();
+        restore(&tools, &held_open("v2"));
+        assert!(tools.circuits.snapshot(tools.clock.tick()).is_empty());
+        restore(&tools, &held_open("v1"));
+        let state = |tools: &Tools| tools.circuits.snapshot(Tick::default())[0].view.state;
+        assert_eq!(state(&tools), CircuitState::Open);
+
+        let called = self::tools();
+        Spot::find(&called, "e", &version("v1")).unwrap().circuit();
+        restore(&called, &held_open("v1"));
+        assert_eq!(state(&called), CircuitState::Closed);
+    }
+
+    #[test]
+    fn a_circuit_forced_open_without_an_end_is_not_due_soon() {
+        let tools = tools();
+        let circuit = Spot::find(&tools, "e", &version("v1")).unwrap().circuit();
+        assert_eq!(held(&tools), [], "closed");
+        let now = tools.clock.tick();
+        circuit.force_open(now, Tick::NEVER);
+        let far = held(&tools)[0].retry_at;
+        assert!(far > SystemTime::now() + YEAR, "{far:?}");
+        circuit.force_open(now, now.plus(Duration::from_secs(60)));
+        let near = held(&tools)[0].retry_at;
+        assert!(near < SystemTime::now() + YEAR, "{near:?}");
+    }
+}

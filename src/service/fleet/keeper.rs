@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::figures::FleetFigures;
@@ -32,7 +32,9 @@ const TIDIES_PER_FULL_READ: u32 = 10;
 const COMMIT_DELAY: Duration = Duration::from_secs(30);
 /// Attempts in one turn at what somebody else had locked, mostly another sidecar's flush.
 const MORE_FLUSHES: u32 = 3;
-/// Between flushes that follow each other, and the shortest time between attempts to begin.
+/// Between such attempts: a flush holds its locks for milliseconds.
+const LOCKED: Duration = Duration::from_millis(50);
+/// Between flushes at the end, and the shortest time between attempts to begin.
 const RETRY: Duration = Duration::from_millis(200);
 /// The longest time between attempts to begin, before jitter.
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
@@ -104,8 +106,12 @@ impl<S: HealthReports> Keeper<S> {
     }
 
     async fn keep(&mut self) {
+        let mut next = Instant::now();
         loop {
-            sleep(jittered(self.interval)).await;
+            // From beginning to beginning: what a kill can cost does not grow with the time that a
+            // turn takes.
+            next = Instant::now().max(next + jittered(self.interval));
+            sleep_until(next).await;
             if let Err(error) = self.turn().await {
                 self.tell(error);
             }
@@ -117,7 +123,7 @@ impl<S: HealthReports> Keeper<S> {
             if self.flush().await? == Progress::Complete {
                 break;
             }
-            sleep(jittered(RETRY.min(self.interval))).await;
+            sleep(jittered(LOCKED)).await;
         }
         self.read_others().await?;
         if self.tidied.elapsed() >= TIDY {

@@ -117,7 +117,7 @@ mod tests {
             CircuitState::Open,
             Reason::TrialFailed,
         );
-        let mut next = || {
+        let next = || {
             let opening = openings.next().now_or_never()?;
             Some((opening.id.to_string(), opening.transition.reason))
         };

@@ -10,11 +10,12 @@ use std::time::SystemTime;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::FleetFigures;
 use super::link::Link;
 use super::openings::{Opening, Openings};
 use super::retry;
 use crate::domain::breaker::CircuitState;
-use crate::domain::health::HealthSums;
+use crate::domain::health::{Counts, HealthSums};
 use crate::service::health_store::{AutoDisabled, AutoSwitch, StoreError};
 use crate::service::invoke::Tools;
 use crate::service::observe::Observation;
@@ -28,7 +29,7 @@ pub struct DisableCause<'a> {
     pub opened_at: SystemTime,
     /// When its last failure was counted.
     pub last_failure: Option<SystemTime>,
-    /// What this sidecar has counted since its start.
+    /// What the fleet has counted.
     pub sums: HealthSums,
 }
 
@@ -46,6 +47,8 @@ pub struct AutoDisabler<S> {
     pub link: Arc<Link>,
     /// The circuits, and whom to tell.
     pub tools: Tools,
+    /// What the other sidecars counted.
+    pub others: Arc<FleetFigures>,
     /// Share of the enabled extensions that may be out of service at a time, percent.
     pub max_percent: u8,
     /// The document of a cause.
@@ -105,21 +108,36 @@ impl<S: AutoSwitch> AutoDisabler<S> {
     }
 
     async fn disable(&self, opening: &Opening) -> Result<AutoDisabled, StoreError> {
-        let Tools {
-            runtimes, clock, ..
-        } = &self.tools;
-        let runtime = runtimes.get(opening.id.as_str());
+        let clock = self.tools.clock;
         let last_failure = opening.transition.last_failure;
         let cause = (self.write_cause)(&DisableCause {
             opening,
             opened_at: clock.wall(opening.transition.at),
             last_failure: last_failure.map(|last| clock.wall(last.at)),
-            sums: runtime.map(|it| it.health.sums()).unwrap_or_default(),
+            sums: self.sums(opening),
         });
         let switch = self
             .store
             .auto_disable(&opening.id, &cause, self.max_percent);
         switch.await
+    }
+
+    fn sums(&self, opening: &Opening) -> HealthSums {
+        let runtime = self.tools.runtimes.get(opening.id.as_str());
+        let own = runtime.map(|it| it.health.sums()).unwrap_or_default();
+        let Some(others) = self.others.of(&opening.id) else {
+            return own;
+        };
+        own.with(&HealthSums {
+            counts: Counts {
+                successes: others.tally.successes,
+                failures: others.tally.failures,
+            },
+            latency_sum_us: others.tally.latency_total_us,
+            latency_count: others.tally.latency_count,
+            last_success: others.last_success,
+            last_failure: others.last_failure,
+        })
     }
 
     fn tell(&self, opening: &Opening, outcome: AutoDisabled) {

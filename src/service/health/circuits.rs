@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::Health;
 use crate::domain::breaker::{CircuitState, Tick};
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::service::circuits::Listed;
 use crate::service::clock::Clock;
 use crate::service::error::RegistryError;
 use crate::service::read::page_limit;
@@ -79,25 +80,34 @@ impl Health {
         }
         let more = listed.len() > limit;
         listed.truncate(limit);
-        let circuits = listed.into_iter().map(|circuit| {
-            let view = circuit.view;
-            CircuitRow {
-                id: circuit.id,
-                version: circuit.version,
-                state: view.state,
-                consecutive_failures: view.consecutive_failures,
-                error_rate: view.error_rate,
-                opened_at: view.opened_at.map(|tick| clock.wall(tick)),
-                retry_at: view.retry_at.and_then(|tick| foreseeable(clock, tick)),
-                forced: view.forced_until.map_or(Forced::No, |until| {
-                    foreseeable(clock, until).map_or(Forced::WithoutEnd, Forced::Until)
-                }),
-            }
-        });
+        let circuits = listed.into_iter();
         Ok(CircuitPage {
-            circuits: circuits.collect(),
+            circuits: circuits.map(|it| CircuitRow::of(it, clock)).collect(),
             more,
         })
+    }
+
+    /// A circuit by the wall clock.
+    pub fn circuit(&self, listed: Listed) -> CircuitRow {
+        CircuitRow::of(listed, &self.tools.clock)
+    }
+}
+
+impl CircuitRow {
+    fn of(circuit: Listed, clock: &Clock) -> Self {
+        let view = circuit.view;
+        Self {
+            id: circuit.id,
+            version: circuit.version,
+            state: view.state,
+            consecutive_failures: view.consecutive_failures,
+            error_rate: view.error_rate,
+            opened_at: view.opened_at.map(|tick| clock.wall(tick)),
+            retry_at: view.retry_at.and_then(|tick| foreseeable(clock, tick)),
+            forced: view.forced_until.map_or(Forced::No, |until| {
+                foreseeable(clock, until).map_or(Forced::WithoutEnd, Forced::Until)
+            }),
+        }
     }
 }
 

@@ -69,3 +69,85 @@ impl Limits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::json::JsonObject;
+    use crate::domain::testing::extension;
+
+    fn defaults() -> Defaults {
+        Defaults {
+            max_payload_bytes: 1000,
+            max_metadata_bytes: 100,
+            max_in_flight: 10,
+            breaker: Settings {
+                enabled: true,
+                failure_threshold: 5,
+                error_rate_threshold: 0.5,
+                window: Duration::from_secs(60),
+                minimum_requests: 20,
+                slow_calls: None,
+                open_time: Duration::from_secs(60),
+                max_open_time: Duration::from_secs(600),
+                half_open_max_requests: 3,
+                trial_limit: Duration::from_secs(130),
+            },
+            min_success_rate: 0.8,
+        }
+    }
+
+    #[test]
+    fn metadata_sets_limits_and_what_makes_no_sense_there_is_not_there() {
+        for (metadata, expected) in [
+            ("{}", (1000, 100, 10)),
+            (
+                r#"{"max_payload_size":2000,"max_metadata_size":0,"max_in_flight":1}"#,
+                (2000, 0, 1),
+            ),
+            (
+                r#"{"max_payload_size":null,"max_in_flight":7}"#,
+                (1000, 100, 7),
+            ),
+            (
+                r#"{"max_payload_size":"2 MB","max_in_flight":7}"#,
+                (1000, 100, 7),
+            ),
+            (
+                r#"{"max_payload_size":-1,"max_metadata_size":1.5}"#,
+                (1000, 100, 10),
+            ),
+            (r#"{"owner":{"max_in_flight":1}}"#, (1000, 100, 10)),
+        ] {
+            let extension = Extension {
+                metadata: JsonObject::parse(metadata).unwrap(),
+                ..extension("x")
+            };
+            let limits = Limits::of(&extension, &defaults());
+            let found = (
+                limits.max_payload_bytes,
+                limits.max_metadata_bytes,
+                limits.max_in_flight,
+            );
+            assert_eq!(found, expected, "{metadata}");
+            assert_eq!(limits.breaker, defaults().breaker);
+        }
+    }
+
+    #[test]
+    fn breaker_settings_lie_over_the_daemons() {
+        let own = r#"{"failure_threshold":2,"timeout_seconds":0.5}"#;
+        let extension = Extension {
+            circuit_breaker: Some(JsonObject::parse(own).unwrap()),
+            ..extension("x")
+        };
+        let expected = Settings {
+            failure_threshold: 2,
+            open_time: Duration::from_millis(500),
+            ..defaults().breaker
+        };
+        assert_eq!(Limits::of(&extension, &defaults()).breaker, expected);
+    }
+}

@@ -143,3 +143,63 @@ impl Summary {
         self.in_flight += in_flight;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_call_has_one_status_and_one_bucket_whose_bound_it_does_not_exceed() {
+        let meter = InvocationMeter::default();
+        assert_eq!(
+            meter.statuses().count(),
+            0,
+            "no series before the first call"
+        );
+        let micros = Duration::from_micros;
+        for (status, took) in [
+            (Status::Success, micros(0)),
+            (Status::Success, micros(1000)),
+            (Status::Failure, micros(1001)),
+            (Status::Timeout, micros(65_536_000)),
+            (Status::Overloaded, micros(65_536_001)),
+        ] {
+            meter.record(status, took);
+        }
+        meter.retried();
+        let statuses: Vec<_> = meter.statuses().map(|(s, n)| (s.as_str(), n)).collect();
+        let expected = [
+            ("success", 2),
+            ("failure", 1),
+            ("timeout", 1),
+            ("overloaded", 1),
+        ];
+        assert_eq!(statuses, expected);
+        let (sum, buckets) = meter.durations();
+        assert!((sum - 131.074_002).abs() < 1e-6, "{sum}");
+        let filled: Vec<_> = buckets
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        assert_eq!(filled, [(0.001, 2), (0.002, 1), (65.536, 1), (f64::MAX, 1)]);
+    }
+
+    #[test]
+    fn a_summary_adds_up() {
+        let (a, b) = (InvocationMeter::default(), InvocationMeter::default());
+        a.record(Status::Success, Duration::ZERO);
+        for meter in [&a, &b] {
+            meter.record(Status::Rejected, Duration::ZERO);
+            meter.retried();
+        }
+        let mut summary = Summary::default();
+        summary.add(&a, 2);
+        summary.add(&b, 3);
+        let expected = Summary {
+            statuses: [1, 0, 0, 0, 2, 0],
+            retries: 2,
+            in_flight: 5,
+        };
+        assert_eq!(summary, expected);
+    }
+}

@@ -35,7 +35,7 @@ use crate::service::circuits::Circuits;
 use crate::service::clock::Clock;
 use crate::service::error::RegistryError;
 use crate::service::lookup::refused;
-use crate::service::observe::Observers;
+use crate::service::observe::{Observation, Observers};
 use crate::service::selection::{Selector, Target, Wanted};
 use record::Recorder;
 
@@ -115,6 +115,7 @@ impl<C: Caller> Invoker<C> {
         let Some(place) = runtime.enter(plan.setup.limits.max_in_flight) else {
             let took = invocation.received.elapsed();
             runtime.meter.record(Status::Overloaded, took);
+            self.tools.observers.observe(&Observation::Overloaded);
             return Err(RegistryError::Overloaded);
         };
         runtime.budget().call(std::time::Instant::now());

@@ -169,3 +169,7 @@ fn check_size(what: &'static str, text: &str, limit_bytes: usize) -> Result<(), 
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -24,7 +24,8 @@ pub const END: &str = "end";
 #[derive(Debug)]
 pub struct Streaming<S> {
     call: S,
-    first: Option<Reply>,
+    /// A message that is here already.
+    ahead: Option<Reply>,
     pending: Option<Pending>,
     plan: Arc<Plan>,
     recorder: Recorder,
@@ -55,11 +56,10 @@ impl<S: Call> Streaming<S> {
         recorder: Recorder,
         place: Option<Place>,
     ) -> Self {
-        let (first, pending) = (Some(first), Some(pending));
         Self {
             call,
-            first,
-            pending,
+            ahead: Some(first),
+            pending: Some(pending),
             plan,
             recorder,
             trail,
@@ -70,7 +70,7 @@ impl<S: Call> Streaming<S> {
     /// The next message; after anything but a chunk there is none.
     pub async fn next(&mut self) -> Piece {
         let (ends, by_caller) = self.plan.attempt_ends(Instant::now());
-        let reply = match self.first.take() {
+        let reply = match self.ahead.take() {
             Some(reply) => Ok(reply),
             None => self.call.next(ends).await,
         };
@@ -101,8 +101,15 @@ impl<S: Call> Streaming<S> {
             }
         }
         if reply.headers.get(STREAM) == Some(END) {
-            self.finish(Outcome::Success);
-            return Piece::End;
+            if reply.payload.is_empty() {
+                self.finish(Outcome::Success);
+                return Piece::End;
+            }
+            // The end is empty for routers: what an extension says with it goes before it.
+            self.ahead = Some(Reply {
+                headers: reply.headers.clone(),
+                payload: Bytes::new(),
+            });
         }
         Piece::Chunk(reply.payload.clone())
     }

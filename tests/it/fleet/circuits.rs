@@ -24,7 +24,7 @@ async fn a_circuit_that_opens_is_seen_in_the_database_while_it_is_open() {
     let times = "SELECT concat_ws(' ', now() - opened_at < '1 min',
             retry_at - opened_at BETWEEN '590 s' AND '610 s')
         FROM extension_circuit_reports";
-    assert_eq!(fleet.value(times).await, "true true");
+    assert_eq!(fleet.value(times).await, "t t");
 
     let reset = json!({"id": "e", "action": "reset"});
     fleet.order("a", &reset).await;

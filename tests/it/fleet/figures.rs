@@ -1,1 +1,212 @@
+//! What a sidecar knows of the others: keepers in this process, on a real database.
 
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime};
+
+use beamline_registry::adapters::postgres::{Pool, PostgresHealth};
+use beamline_registry::config::{Settings, Surroundings};
+use beamline_registry::domain::breaker;
+use beamline_registry::domain::catalog::{ActiveSource, Catalog, Change};
+use beamline_registry::domain::draft::ExtensionDraft;
+use beamline_registry::domain::entry::{Entry, PreparedReply};
+use beamline_registry::domain::ids::ExtensionId;
+use beamline_registry::domain::policy::Policy;
+use beamline_registry::domain::quarantine::Quarantine;
+use beamline_registry::domain::routing::Resolved;
+use beamline_registry::domain::subject::SubjectPattern;
+use beamline_registry::service::circuits::Circuits;
+use beamline_registry::service::clock::Clock;
+use beamline_registry::service::fleet::{FleetFigures, Keeper, Restored, Signal};
+use beamline_registry::service::invoke::{Defaults, Runtimes, Tools};
+use beamline_registry::service::observe::Observers;
+use beamline_registry::service::selection::{HealthRouting, Selector};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::harness::TestDatabase;
+
+/// Serves `e` alone.
+fn tools() -> Tools {
+    let policy = Policy {
+        allowed_subjects: vec![SubjectPattern::parse("beamline.ext.>").unwrap()],
+        forbidden_prefixes: Vec::new(),
+        max_timeout_ms: 1000,
+        max_retries: 0,
+    };
+    let draft = ExtensionDraft {
+        id: "e",
+        kind: "pre",
+        subject: "beamline.ext.e",
+        timeout_ms: Some(1000),
+        retry: Some(0),
+        ..ExtensionDraft::default()
+    };
+    let prepare = |_: &Resolved<'_>| PreparedReply {
+        bytes: bytes::Bytes::new(),
+        state_at: 0,
+    };
+    let (catalog, mut writer) = Catalog::new();
+    writer.apply(Change {
+        upserts: vec![Arc::new(Entry::new(
+            draft.check(&policy).unwrap(),
+            &prepare,
+        ))],
+        removals: Vec::new(),
+        quarantine: Quarantine::default(),
+        source: ActiveSource::Database,
+        epoch: Some("epoch".into()),
+        revision: 1,
+    });
+    let (circuits, clock) = (Arc::<Circuits>::default(), Clock::default());
+    let routing = HealthRouting {
+        enabled: false,
+        min_success_rate: 0.8,
+    };
+    let selector = Selector::new(catalog, None, Arc::clone(&circuits), routing, clock);
+    let long = Duration::from_secs(60);
+    let breaker = breaker::Settings {
+        enabled: true,
+        failure_threshold: 5,
+        error_rate_threshold: 1.0,
+        window: long,
+        minimum_requests: 20,
+        slow_calls: None,
+        open_time: long,
+        max_open_time: long,
+        half_open_max_requests: 3,
+        trial_limit: long,
+    };
+    Tools {
+        selector: Arc::new(selector),
+        runtimes: Arc::new(Runtimes::new(Defaults {
+            max_payload_bytes: 1000,
+            max_metadata_bytes: 1000,
+            max_in_flight: 1,
+            breaker,
+            min_success_rate: 0.8,
+        })),
+        circuits,
+        clock,
+        observers: Observers::new(Vec::new()),
+    }
+}
+
+fn store(database: &TestDatabase, name: &str) -> PostgresHealth {
+    let surroundings = Surroundings {
+        env: BTreeMap::from([("EXTENSION_REGISTRY_DB_URL".into(), database.url().into())]),
+        read_file: &|path| std::fs::read(path),
+        host_name: "test".to_owned(),
+        terminal: false,
+    };
+    let (settings, _, _) = Settings::load(BTreeMap::new(), &surroundings).unwrap();
+    let pool = Pool::new(&settings.database.unwrap(), name).unwrap();
+    PostgresHealth::new(Arc::new(pool), name)
+}
+
+struct Sidecar {
+    tools: Tools,
+    figures: Arc<FleetFigures>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Sidecar {
+    /// A sidecar that has taken over what the database says.
+    async fn start(fleet: &Fleet, name: &str) -> Self {
+        let (tools, figures) = (tools(), Arc::<FleetFigures>::default());
+        let store = Arc::new(store(&fleet.rig.database, name));
+        let interval = Duration::from_millis(50);
+        let keeper = Keeper::new(store, tools.clone(), Arc::clone(&figures), interval);
+        let (stop, restored) = (CancellationToken::new(), Restored::missing(1));
+        let running = keeper.run(Signal::default().signs(), restored.clone(), stop.clone());
+        let task = tokio::spawn(running);
+        tokio::time::timeout(DEADLINE, restored.all())
+            .await
+            .unwrap();
+        Self {
+            tools,
+            figures,
+            stop,
+            task,
+        }
+    }
+
+    fn succeed(&self, times: usize) {
+        let entry = self.tools.selector.catalog().get("e").unwrap();
+        let runtime = self.tools.runtimes.of(&entry);
+        for _ in 0..times {
+            let took = Some(Duration::from_millis(2));
+            runtime
+                .health
+                .succeeded(took, Instant::now(), SystemTime::now());
+        }
+    }
+
+    /// Successes of the others.
+    fn others(&self) -> u64 {
+        let figures = self.figures.of(&ExtensionId::parse("e").unwrap());
+        figures.map_or(0, |figures| figures.tally.successes)
+    }
+
+    async fn wait_others(&self, wanted: u64) {
+        eventually("what the others counted", DEADLINE, async || {
+            let others = self.others();
+            if others == wanted {
+                Ok(())
+            } else {
+                Err(others)
+            }
+        })
+        .await;
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn each_knows_what_the_others_counted_and_a_start_knows_it_all() {
+    let fleet = Fleet::with(&["e"]).await;
+    let a = Sidecar::start(&fleet, "a").await;
+    let b = Sidecar::start(&fleet, "b").await;
+    a.succeed(5);
+    b.succeed(3);
+    a.wait_others(3).await;
+    b.wait_others(5).await;
+    a.succeed(2);
+    a.stop().await;
+    b.wait_others(7).await;
+    let c = Sidecar::start(&fleet, "c").await;
+    b.succeed(1);
+    c.wait_others(11).await;
+    b.stop().await;
+    c.stop().await;
+    assert_eq!(fleet.sums("e").await, (11, 0));
+}
+
+#[tokio::test]
+async fn a_sidecar_that_was_folded_does_not_take_its_own_counts_for_others() {
+    let fleet = Fleet::with(&["e"]).await;
+    let a = Sidecar::start(&fleet, "a").await;
+    let b = Sidecar::start(&fleet, "b").await;
+    a.succeed(5);
+    b.succeed(3);
+    a.wait_others(3).await;
+    fleet.wait_sums("e", (8, 0)).await;
+    // Silent for eleven minutes, as a laptop that slept, and folded in the same moment.
+    let folded = "BEGIN;
+        UPDATE sidecar_boots SET flushed_at = now() - interval '11 min' WHERE instance_id = 'a';
+        SELECT health_fold(); COMMIT";
+    fleet.rig.sql.batch_execute(folded).await.unwrap();
+    let boots = "SELECT count(*) FROM sidecar_boots WHERE instance_id = 'a'";
+    fleet.wait_value(boots, "2").await;
+    a.succeed(2);
+    b.succeed(1);
+    b.wait_others(7).await;
+    a.wait_others(4).await;
+    fleet.wait_sums("e", (11, 0)).await;
+    a.stop().await;
+    b.stop().await;
+}

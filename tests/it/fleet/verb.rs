@@ -18,9 +18,10 @@ async fn without_a_database_it_holds_for_the_sidecar_that_answers() {
         .await
         .ok();
     assert_eq!(
-        (&reply["version"], &reply["state"], &reply["forced"]),
-        (&json!("v3"), &json!("open"), &json!(true))
+        (&reply["version"], &reply["state"]),
+        (&json!("v3"), &json!("open"))
     );
+    assert_eq!(reply["forced"], reply["retry_at"], "until when");
     let fields: Vec<_> = reply.as_object().unwrap().keys().collect();
     assert_eq!(
         fields,
@@ -131,7 +132,7 @@ async fn what_is_wrong_is_named() {
     assert_eq!(state["circuit_breaker_state"], "closed", "nothing was done");
     for seconds in [1, 2_592_000] {
         let body = json!({"id": "plain", "action": "close", "ttl_seconds": seconds});
-        assert_eq!(site.ask("circuit", &body).await.ok()["forced"], true);
+        assert!(site.ask("circuit", &body).await.ok()["forced"].is_string());
     }
 }
 

@@ -60,7 +60,11 @@ async fn headers_tell_who_answered_and_nothing_of_what_it_sent() {
 
 #[tokio::test]
 async fn an_extensions_own_error_is_passed_on() {
-    let (site, _daemon, extension) = one(json!({"circuit_breaker": null}), Behaviour::Echo).await;
+    let (site, _daemon, extension) = one(
+        json!({"circuit_breaker": {"enabled": false}}),
+        Behaviour::Echo,
+    )
+    .await;
     let plain = |body: &'static str| Answer::new(body);
     let with = |code, text| {
         let answer = plain(r#"{"odd" : 1 }"#).header("Nats-Service-Error-Code", code);

@@ -5,6 +5,7 @@ use tokio::task::JoinSet;
 
 use super::record;
 use crate::harness::{Answer, Behaviour, Client, Reply};
+use crate::rig::metric;
 use crate::site::{Site, subject};
 
 /// `count` calls of `id` at once.
@@ -59,7 +60,7 @@ async fn an_extensions_limit_is_its_own_and_neutral() {
     ]);
     let site = Site::with(&fixtures).await;
     let daemon = site.daemon().setting("MAX_IN_FLIGHT_PER_EXTENSION", 3);
-    let _daemon = site.start(daemon).await;
+    let daemon = site.start(daemon).await;
     let client = Arc::new(Client::connect(&site.nats.url()).await);
     let mut held = Vec::new();
     for (id, limit) in [("x", 2), ("y", 3)] {
@@ -71,7 +72,9 @@ async fn an_extensions_limit_is_its_own_and_neutral() {
         assert_eq!(site.circuit(id).await, "closed");
         held.push((extension, calls));
     }
-    for (extension, mut calls) in held {
+    let counted = metric(&daemon, "extension_registry_overloaded_total").await;
+    assert_eq!(counted, Some(35.0), "18 and 17");
+    for (extension, calls) in &mut held {
         extension.behave(Behaviour::Echo);
         while let Some(reply) = calls.join_next().await {
             reply.unwrap().ok();
@@ -87,7 +90,7 @@ async fn an_extensions_limit_is_its_own_and_neutral() {
 #[tokio::test]
 async fn no_end_of_a_call_keeps_its_place() {
     let fields = json!({
-        "metadata": {"max_in_flight": 1}, "timeout_ms": 60, "circuit_breaker": {"enabled": false},
+        "metadata": {"max_in_flight": 1}, "timeout_ms": 300, "circuit_breaker": {"enabled": false},
     });
     let site = Site::with(&json!([record("x", fields)])).await;
     let _daemon = site.start(site.daemon().setting("MAX_IN_FLIGHT", 1)).await;

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::record;
-use crate::harness::{Answer, Behaviour, DEADLINE, FaultProxy, eventually};
+use crate::harness::{Answer, Behaviour, DEADLINE, FaultProxy, NatsServer, Reply, eventually};
 use crate::site::{Site, subject};
 
 /// The daemon's own link breaks, not the extension's: whoever waits gets one answer or none, nobody
@@ -39,6 +39,13 @@ async fn a_lost_link_is_nobodys_fault_and_leaves_nothing_behind() {
             reply.is_some_and(|reply| reply.header("Beamline-Extension-Id").is_some())
         })
         .await;
+        // The other connections come back in their own time.
+        for verb in ["lookup", "explain"] {
+            eventually(verb, DEADLINE, async || {
+                !site.send(verb, "x").await.is_no_responders()
+            })
+            .await;
+        }
         assert_eq!(site.circuit("x").await, "closed", "round {round}");
         // All places are free.
         for _ in 0..8 {
@@ -50,7 +57,9 @@ async fn a_lost_link_is_nobodys_fault_and_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_server_that_restarts_is_waited_for() {
-    let mut site = Site::with(&json!([record("x", json!({}))])).await;
+    // The extension may be back later than the sidecar, and nobody there counts.
+    let fields = json!({"circuit_breaker": {"enabled": false}});
+    let mut site = Site::with(&json!([record("x", fields)])).await;
     let _daemon = site.start(site.daemon()).await;
     let extension = site.play("x", Behaviour::Echo).await;
     site.call("x", json!({})).await.ok();
@@ -63,8 +72,40 @@ async fn a_server_that_restarts_is_waited_for() {
     let patience = Duration::from_millis(500);
     eventually("it answers again", DEADLINE, async || {
         let reply = site.client.try_request(&invoke, body, patience).await;
-        reply.is_some_and(|reply| reply.header("Beamline-Extension-Id").is_some())
+        let answered = |reply: &Reply| reply.header("Beamline-Extension-Id").is_some();
+        match reply {
+            Some(reply) if answered(&reply) => Ok(()),
+            other => Err((other, extension.count())),
+        }
     })
     .await;
-    assert!(extension.count() >= 2);
+}
+
+/// What the server denies to this sidecar, it denies to the sidecar, not to the extension.
+#[tokio::test]
+async fn a_subject_denied_to_us_is_nobodys_fault() {
+    let config = r#"
+        no_auth_user: anyone
+        authorization { users: [
+            { user: anyone, password: secret }
+            { user: sidecar, password: secret, permissions: { publish: { deny: ["*.ext.x.>"] } } }
+        ] }
+    "#;
+    let nats = NatsServer::builder().config(config).start().await;
+    let fixtures = json!([record("x", json!({"retry": 3})), record("y", json!({}))]);
+    let site = Site::on(nats, &fixtures).await;
+    let daemon = site.daemon().setting("NATS_USER", "sidecar");
+    let _daemon = site.start(daemon.setting("NATS_PASSWORD", "secret")).await;
+    let x = site.play("x", Behaviour::Echo).await;
+    let y = site.play("y", Behaviour::Held(Answer::new("{}"))).await;
+    let (held, ()) = tokio::join!(site.call("y", json!({})), async {
+        y.wait_count(1).await;
+        for _ in 0..3 {
+            let denied = site.call("x", json!({})).await;
+            assert_eq!(denied.error(), (403, "forbidden".to_owned()));
+        }
+        y.behave(Behaviour::Echo);
+    });
+    held.ok();
+    assert_eq!((x.count(), site.circuit("x").await.as_str()), (0, "closed"));
 }

@@ -174,13 +174,15 @@ async fn sizes_are_the_daemons_unless_the_extension_says_otherwise() {
 async fn what_the_server_does_not_carry_is_too_large_both_ways() {
     let nats = NatsServer::builder().max_payload(4096).start().await;
     let fixtures = json!([
-        record("large", json!({"config": {"text": "c".repeat(4096)}})),
+        record("large", json!({"config": {"text": "c".repeat(2500)}})),
         record("x", json!({})),
     ]);
     let site = Site::on(nats, &fixtures).await;
     let _daemon = site.start(site.daemon()).await;
     let large = site.play("large", Behaviour::Echo).await;
-    let reply = site.call("large", json!({})).await;
+    let reply = site
+        .call("large", json!({"payload": "p".repeat(2500)}))
+        .await;
     assert_eq!(reply.error(), (413, "payload_too_large".to_owned()));
     assert_eq!(
         (large.count(), site.circuit("large").await.as_str()),

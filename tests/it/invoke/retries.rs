@@ -14,7 +14,7 @@ fn patient() -> Value {
 #[tokio::test]
 async fn what_may_help_is_tried_again_and_each_attempt_has_its_number() {
     let (site, _daemon, extension) = one(
-        json!({"timeout_ms": 100, "retry": 2, "circuit_breaker": patient()}),
+        json!({"timeout_ms": 400, "retry": 2, "circuit_breaker": patient()}),
         Behaviour::silent(),
     )
     .await;
@@ -111,23 +111,24 @@ async fn a_retry_finds_another_instance_first() {
     let url = site.nats.url();
     let bad = Extension::at(&url, "beamline.ext.x.bad", Behaviour::error(500)).await;
     let good = Extension::at(&url, "beamline.ext.x.good", Behaviour::Echo).await;
+    // So few that the budget of the first second allows all retries.
     let mut attempts = [0; 4];
-    for _ in 0..30 {
+    for _ in 0..6 {
         let reply = site.call("x", json!({})).await;
         reply.ok();
         assert_eq!(reply.header("Beamline-Instance"), Some("good"));
         let number: usize = reply.header("Beamline-Attempts").unwrap().parse().unwrap();
         attempts[number] += 1;
     }
-    assert_eq!(good.count(), 30);
+    assert_eq!(good.count(), 6);
     assert!(
-        bad.count() <= 30,
+        bad.count() <= 6,
         "never the same instance twice: {}",
         bad.count()
     );
-    assert!(attempts[1] >= 8, "the good one has its turn: {attempts:?}");
+    assert!(attempts[1] >= 1, "the good one has its turn: {attempts:?}");
     assert!(
-        attempts[2] + attempts[3] >= 15,
+        attempts[2] + attempts[3] >= 3,
         "and so have the others: {attempts:?}"
     );
 }
@@ -197,12 +198,12 @@ async fn retries_keep_to_their_budget() {
 #[tokio::test]
 async fn a_slow_answer_of_an_earlier_attempt_is_not_taken_for_another() {
     let (site, _daemon, extension) = one(
-        json!({"timeout_ms": 150, "retry": 1, "circuit_breaker": patient()}),
+        json!({"timeout_ms": 400, "retry": 1, "circuit_breaker": patient()}),
         Behaviour::each(|number, _| {
             let body = format!("{number}");
             if number == 0 {
                 Behaviour::Slow(
-                    Duration::from_millis(170),
+                    Duration::from_millis(450),
                     crate::harness::Answer::new(body),
                 )
             } else {

@@ -1,23 +1,23 @@
 //! The headers around an extension's answer.
 
 use async_nats::HeaderMap;
-use async_nats::header::HeaderValue;
+use async_nats::header::{HeaderName, HeaderValue};
 
 use crate::service::invoke::{Answered, END, STREAM, Trail};
 
-const EXTENSION_ID: &str = "Beamline-Extension-Id";
-const VERSION: &str = "Beamline-Version";
-const INSTANCE: &str = "Beamline-Instance";
-const ATTEMPTS: &str = "Beamline-Attempts";
-const LATENCY_US: &str = "Beamline-Latency-Us";
-const FALLBACK_FROM: &str = "Beamline-Fallback-From";
+const EXTENSION_ID: HeaderName = HeaderName::from_static("Beamline-Extension-Id");
+const VERSION: HeaderName = HeaderName::from_static("Beamline-Version");
+const INSTANCE: HeaderName = HeaderName::from_static("Beamline-Instance");
+const ATTEMPTS: HeaderName = HeaderName::from_static("Beamline-Attempts");
+const LATENCY_US: HeaderName = HeaderName::from_static("Beamline-Latency-Us");
+const FALLBACK_FROM: HeaderName = HeaderName::from_static("Beamline-Fallback-From");
 /// Set on an error that is the extension's own.
-const EXTENSION_ERROR: &str = "Beamline-Extension-Error";
+const EXTENSION_ERROR: HeaderName = HeaderName::from_static("Beamline-Extension-Error");
 /// The number of a message within a stream, from 1.
-const SEQUENCE: &str = "Beamline-Seq";
+const SEQUENCE: HeaderName = HeaderName::from_static("Beamline-Seq");
 const CHUNK: &str = "chunk";
-const ERROR_CODE: &str = "Nats-Service-Error-Code";
-const ERROR: &str = "Nats-Service-Error";
+const ERROR_CODE: HeaderName = HeaderName::from_static("Nats-Service-Error-Code");
+const ERROR: HeaderName = HeaderName::from_static("Nats-Service-Error");
 
 /// The headers of an answer in one piece.
 pub(super) fn headers(answered: &Answered) -> HeaderMap {
@@ -43,7 +43,7 @@ pub(super) fn end_headers(first: Option<&Trail>, sequence: u64) -> HeaderMap {
 
 fn stream(first: Option<&Trail>, kind: &'static str, sequence: u64) -> HeaderMap {
     let mut headers = first.map(trail).unwrap_or_default();
-    headers.insert(STREAM, kind);
+    headers.insert(HeaderName::from_static(STREAM), kind);
     headers.insert(SEQUENCE, sequence.to_string());
     headers
 }
@@ -63,7 +63,7 @@ fn trail(trail: &Trail) -> HeaderMap {
     headers
 }
 
-fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     // Parsed, not converted: the library's conversions panic on line breaks.
     if let Ok(value) = value.parse::<HeaderValue>() {
         headers.insert(name, value);

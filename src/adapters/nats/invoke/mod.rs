@@ -97,7 +97,8 @@ impl InvokeServer {
         let outcome = match invoked {
             Ok(Answer::Whole(headers, body)) => Ok((headers, body)),
             Ok(Answer::Stream(stream)) => {
-                return self.relay(reply.clone(), received, stream).await;
+                // Boxed: a stream is rare, and every call's task would have to hold room for it.
+                return Box::pin(self.relay(reply.clone(), received, stream)).await;
             }
             Err(error) => Err(error),
         };

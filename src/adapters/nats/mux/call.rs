@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 
+use super::pulse::Pulse;
 use super::table::Table;
 use super::token::Token;
 use crate::domain::subject::Subject;
@@ -14,14 +15,20 @@ use crate::service::caller::{Call, CallError, Reply};
 #[derive(Debug)]
 pub struct MuxCall {
     table: Arc<Table>,
+    pulse: Arc<Pulse>,
     token: Token,
 }
 
 impl MuxCall {
-    pub(super) fn begin(table: &Arc<Table>, subject: &Subject) -> Result<Self, CallError> {
+    pub(super) fn begin(
+        table: &Arc<Table>,
+        pulse: &Arc<Pulse>,
+        subject: &Subject,
+    ) -> Result<Self, CallError> {
         let token = table.begin(subject)?;
         Ok(Self {
             table: Arc::clone(table),
+            pulse: Arc::clone(pulse),
             token,
         })
     }
@@ -39,9 +46,11 @@ impl MuxCall {
 impl Call for MuxCall {
     async fn next(&mut self, deadline: Instant) -> Result<Reply, CallError> {
         let reply = poll_fn(|cx| self.table.poll_next(self.token, cx));
-        timeout_at(deadline, reply)
-            .await
-            .unwrap_or(Err(CallError::Timeout))
+        match timeout_at(deadline, reply).await {
+            Ok(reply) => reply,
+            Err(_) if self.pulse.is_alive().await => Err(CallError::Timeout),
+            Err(_) => Err(CallError::Disconnected),
+        }
     }
 }
 

@@ -4,7 +4,8 @@
 //! the first reply. Here a call has a slot in a [`table`] of fixed size; the last token of its
 //! reply subject names the slot and its generation. One task on the connection's own thread takes
 //! the replies off the subscription; another ends calls when the [`link`] breaks. The library
-//! subscribes again after a reconnect, before it sends any request.
+//! subscribes again after a reconnect, before it sends any request. A call that runs out of time
+//! does so by the extension's fault only if the link shows a [`pulse`].
 //!
 //! One gap is left, the library's: a request handed over just before the link is lost, or while
 //! the server reads nothing, can still be sent after the reconnect. Its caller has been told
@@ -13,6 +14,7 @@
 mod token;
 mod table;
 mod headers;
+mod pulse;
 mod call;
 mod link;
 
@@ -28,8 +30,10 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 pub use self::call::MuxCall;
+use self::pulse::Pulse;
 use self::table::Table;
 use self::token::Token;
+use super::gate::Gate;
 use super::lane::{Lane, LaneError};
 use crate::domain::subject::Subject;
 use crate::service::caller::{CallError, Caller, Headers, Reply};
@@ -38,9 +42,11 @@ use crate::service::caller::{CallError, Caller, Headers, Reply};
 #[derive(Debug)]
 pub struct Mux {
     client: Client,
+    gate: Arc<Gate>,
     /// All reply subjects begin with this, and end with a token.
     inbox_prefix: String,
     table: Arc<Table>,
+    pulse: Arc<Pulse>,
     _tasks: [AbortOnDropHandle<()>; 2],
 }
 
@@ -57,11 +63,16 @@ impl Mux {
         let inbox = format!("{inbox_prefix}*");
         let watching = link::watch(lane.events(), Arc::clone(&table), inbox.clone());
         let replies = lane.subscribe(inbox, None).await?;
-        let receiving = receive(replies, inbox_prefix.len(), Closing(Arc::clone(&table)));
+        let pulse = Arc::new(Pulse::new(lane.client().clone(), &inbox_prefix));
+        pulse.begin().await;
+        let closing = Closing(Arc::clone(&table));
+        let receiving = receive(replies, inbox_prefix.len(), closing, Arc::clone(&pulse));
         Ok(Self {
             client: lane.client().clone(),
+            gate: Arc::clone(lane.gate()),
             inbox_prefix,
             table,
+            pulse,
             _tasks: [
                 AbortOnDropHandle::new(lane.runtime().spawn(watching)),
                 // All that has arrived is handed out before the connection reads on, however much:
@@ -83,12 +94,13 @@ impl Mux {
         headers: Headers,
         payload: Bytes,
     ) -> Result<(), CallError> {
+        self.gate.pass().await;
         let client = &self.client;
         let subject = async_nats::Subject::from(subject.as_str());
         let published = if headers.is_empty() {
             client.publish_with_reply(subject, reply, payload).await
         } else {
-            let headers = headers::to_wire(&headers)?;
+            let headers = headers::to_wire(headers)?;
             let publishing =
                 client.publish_with_reply_and_headers(subject, reply, headers, payload);
             publishing.await
@@ -113,7 +125,7 @@ impl Caller for Mux {
         if deadline <= Instant::now() {
             return Err(CallError::Timeout);
         }
-        let call = MuxCall::begin(&self.table, subject)?;
+        let call = MuxCall::begin(&self.table, &self.pulse, subject)?;
         // Asked last: a link that breaks later finds this call and ends it.
         if !self.is_connected() {
             return Err(CallError::Disconnected);
@@ -139,11 +151,19 @@ impl Caller for Mux {
 }
 
 /// Hands out replies until the subscription ends.
-async fn receive(mut replies: Subscriber, prefix_bytes: usize, closing: Closing) {
+async fn receive(
+    mut replies: Subscriber,
+    prefix_bytes: usize,
+    closing: Closing,
+    pulse: Arc<Pulse>,
+) {
     let table = &closing.0;
     while let Some(message) = replies.next().await {
-        let token = message.subject.get(prefix_bytes..).and_then(Token::parse);
-        let Some(token) = token else { continue };
+        let last = message.subject.get(prefix_bytes..).unwrap_or_default();
+        let Some(token) = Token::parse(last) else {
+            pulse.arrived(last);
+            continue;
+        };
         if message.status == Some(StatusCode::NO_RESPONDERS) {
             table.end(token, CallError::NoResponders);
         } else {

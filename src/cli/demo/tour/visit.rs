@@ -49,11 +49,17 @@ impl Visit {
         })
     }
 
-    /// Asks until somebody answers: before that the server says that there is no responder.
+    /// Asks until somebody answers: before that the server says that there is no responder. Each of
+    /// the daemon's connections is asked, as they do not subscribe at the same moment.
     pub(super) async fn wait_until_served(&mut self) -> Result<(), String> {
-        let served = |reply: &Message| reply.status != Some(StatusCode::NO_RESPONDERS);
-        self.until("the registry did not come up", "ping", "", served)
-            .await?;
+        for (verb, payload) in [
+            ("ping", ""),
+            ("lookup", "normalize_text"),
+            ("invoke.normalize_text", r#"{"payload":"","dry_run":true}"#),
+        ] {
+            self.until("the registry did not come up", verb, payload, is_served)
+                .await?;
+        }
         self.hear_that("registry_reloaded").await
     }
 
@@ -61,6 +67,9 @@ impl Visit {
     pub(super) async fn show(&mut self, verb: &str, payload: &str) -> Result<(), String> {
         let asked = Instant::now();
         let reply = self.ask(verb, payload).await?;
+        if !is_served(&reply) {
+            return Err(format!("nobody serves {}", self.subject(verb)));
+        }
         self.tell(verb, payload, &reply, asked.elapsed());
         self.hear();
         Ok(())
@@ -174,6 +183,11 @@ impl Visit {
     fn subject(&self, verb: &str) -> String {
         format!("{}.{verb}", self.prefix)
     }
+}
+
+/// Whether it was not the server that answered, for want of anybody else.
+fn is_served(reply: &Message) -> bool {
+    reply.status != Some(StatusCode::NO_RESPONDERS)
 }
 
 /// A header of a reply.

@@ -112,3 +112,143 @@ fn lift(tools: &Tools, id: &ExtensionId, version: &VersionName) {
         spot.tell(circuit.reset(now));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::domain::breaker::CircuitState::{self, Closed, Open};
+    use crate::domain::catalog::{Catalog, CatalogWriter, Change};
+    use crate::domain::testing::{change, entry, extension};
+    use crate::service::testing::tools;
+
+    struct Sidecar {
+        tools: Tools,
+        applied: Applied,
+        writer: CatalogWriter,
+    }
+
+    impl Sidecar {
+        /// That serves `e`, and found these overrides at its start.
+        fn started(overrides: &[Override]) -> Self {
+            let (catalog, mut writer) = Catalog::new();
+            writer.apply(Change {
+                upserts: vec![entry(extension("e"))],
+                ..change(1)
+            });
+            let mut sidecar = Self {
+                tools: tools(catalog),
+                applied: Applied::default(),
+                writer,
+            };
+            sidecar.follow(overrides);
+            sidecar
+        }
+
+        fn follow(&mut self, overrides: &[Override]) {
+            self.applied.follow(&self.tools, overrides);
+        }
+
+        fn circuit(&self) -> std::sync::Arc<Circuit> {
+            let version = VersionName::parse("v1").unwrap();
+            Spot::find(&self.tools, "e", &version).unwrap().circuit()
+        }
+
+        /// The state, and whether it is forced.
+        fn stands(&self) -> (CircuitState, bool) {
+            let view = self.circuit().view(self.tools.clock.tick());
+            (view.state, view.forced_until.is_some())
+        }
+    }
+
+    fn wanted(action: OverrideAction, change: u128, until: Option<Duration>) -> Override {
+        Override {
+            extension: ExtensionId::parse("e").unwrap(),
+            version: VersionName::parse("v1").unwrap(),
+            action,
+            change,
+            until: until.map(|ttl| SystemTime::now() + ttl),
+            reason: None,
+            set_by: "test".into(),
+        }
+    }
+
+    const HOUR: Option<Duration> = Some(Duration::from_secs(3600));
+
+    #[test]
+    fn each_change_is_applied_once_and_ends_when_it_vanishes() {
+        let open = wanted(OverrideAction::Open, 1, None);
+        let mut sidecar = Sidecar::started(&[]);
+        sidecar.follow(std::slice::from_ref(&open));
+        assert_eq!(sidecar.stands(), (Open, true));
+        sidecar.follow(&[open]);
+        assert_eq!(sidecar.stands(), (Open, true));
+        sidecar.follow(&[wanted(OverrideAction::Close, 2, HOUR)]);
+        assert_eq!(sidecar.stands(), (Closed, true));
+        sidecar.follow(&[]);
+        assert_eq!(sidecar.stands(), (Closed, false));
+    }
+
+    #[test]
+    fn a_reset_is_heeded_once_and_not_when_it_is_older_than_the_start() {
+        let reset = wanted(OverrideAction::Reset, 1, HOUR);
+        let mut sidecar = Sidecar::started(std::slice::from_ref(&reset));
+        let force = |sidecar: &Sidecar| {
+            let circuit = sidecar.circuit();
+            circuit.force_open(sidecar.tools.clock.tick(), Tick::NEVER);
+        };
+        force(&sidecar);
+        sidecar.follow(&[reset]);
+        assert_eq!(sidecar.stands(), (Open, true));
+        let newer = [wanted(OverrideAction::Reset, 2, HOUR)];
+        sidecar.follow(&newer);
+        assert_eq!(sidecar.stands(), (Closed, false));
+        force(&sidecar);
+        sidecar.follow(&newer);
+        assert_eq!(sidecar.stands(), (Open, true));
+    }
+
+    #[test]
+    fn what_a_circuit_does_after_an_override_ran_out_is_its_own() {
+        let mut sidecar =
+            Sidecar::started(&[wanted(OverrideAction::Open, 1, Some(Duration::ZERO))]);
+        assert_eq!(sidecar.stands(), (Closed, false));
+        let now = sidecar.tools.clock.tick();
+        sidecar.circuit().reset(now);
+        let restored = sidecar.circuit().restore_open(now, Duration::from_secs(1));
+        assert!(restored.is_some());
+        sidecar.follow(&[]);
+        assert_eq!(sidecar.stands(), (Open, false));
+    }
+
+    #[test]
+    fn a_circuit_that_is_made_anew_is_under_the_override_again() {
+        let open = [wanted(OverrideAction::Open, 1, HOUR)];
+        let mut sidecar = Sidecar::started(&open);
+        let tools = sidecar.tools.clone();
+        let drop_circuits = || tools.circuits.retain(tools.clock.tick(), |_, _| None);
+        drop_circuits();
+        assert_eq!(sidecar.stands(), (Closed, false));
+        sidecar.follow(&open);
+        assert_eq!(sidecar.stands(), (Open, true));
+
+        drop_circuits();
+        let e = ExtensionId::parse("e").unwrap();
+        sidecar.writer.apply(Change {
+            removals: vec![e],
+            ..change(2)
+        });
+        sidecar.follow(&open);
+        assert!(
+            tools.circuits.get("e", "v1").is_none(),
+            "nothing for nobody"
+        );
+        sidecar.writer.apply(Change {
+            upserts: vec![entry(extension("e"))],
+            ..change(3)
+        });
+        sidecar.follow(&open);
+        assert_eq!(sidecar.stands(), (Open, true));
+    }
+}

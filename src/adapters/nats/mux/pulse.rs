@@ -1,0 +1,93 @@
+//! Whether the link is alive, asked when a call got no answer in time.
+//!
+//! A server that is stopped, or a network that swallows everything, looks like extensions that do
+//! not answer until the library notices, up to three pings later. So before the silence is held
+//! against an extension, a message to ourselves has to come back.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_nats::Client;
+use bytes::Bytes;
+use tokio::sync::{Mutex, watch};
+use tokio::time::{Instant, timeout};
+
+/// How long the message may take. A link, or a process, that is slower than this explains silence.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// How long a verdict holds, so that calls which end at a time share one message.
+const FRESH: Duration = Duration::from_millis(20);
+/// The last token of the message's subject; no call has it.
+const NAME: &str = "pulse";
+
+/// Asks the link for a sign of life.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    client: Client,
+    subject: String,
+    returned: watch::Sender<()>,
+    /// Whether one has ever come back. Where permissions forbid it none does, which says nothing.
+    proven: AtomicBool,
+    last: Mutex<Option<Verdict>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Verdict {
+    at: Instant,
+    alive: bool,
+}
+
+impl Pulse {
+    /// Over the connection and the inbox that calls use.
+    pub(super) fn new(client: Client, inbox_prefix: &str) -> Self {
+        Self {
+            client,
+            subject: format!("{inbox_prefix}{NAME}"),
+            returned: watch::Sender::new(()),
+            proven: AtomicBool::new(false),
+            last: Mutex::new(None),
+        }
+    }
+
+    /// Sends the first one, when there is a connection, so that later ones are proof.
+    pub(super) async fn begin(&self) {
+        let _ = timeout(PATIENCE, self.publish()).await;
+    }
+
+    /// Takes notice of a message to the inbox that answers no call.
+    pub(super) fn arrived(&self, last_token: &str) {
+        if last_token == NAME {
+            self.proven.store(true, Ordering::Relaxed);
+            self.returned.send_replace(());
+        }
+    }
+
+    /// Whether the link is alive now, as far as can be known.
+    pub(super) async fn is_alive(&self) -> bool {
+        let asked = Instant::now();
+        let mut last = self.last.lock().await;
+        if let Some(verdict) = *last
+            && verdict.at + FRESH >= asked
+        {
+            return verdict.alive;
+        }
+        let returned = timeout(PATIENCE, self.round_trip()).await.is_ok();
+        let alive = returned || !self.proven.load(Ordering::Relaxed);
+        *last = Some(Verdict {
+            at: Instant::now(),
+            alive,
+        });
+        alive
+    }
+
+    async fn round_trip(&self) {
+        let mut returned = self.returned.subscribe();
+        self.publish().await;
+        let _ = returned.changed().await;
+    }
+
+    async fn publish(&self) {
+        let subject = self.subject.clone();
+        // Not published, it cannot return, and whoever waits for it gives up in time.
+        let _ = self.client.publish(subject, Bytes::new()).await;
+    }
+}

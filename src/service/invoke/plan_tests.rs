@@ -1,0 +1,235 @@
+use std::collections::HashMap;
+
+use serde_json::value::RawValue;
+
+use super::*;
+use crate::domain::breaker::Settings;
+use crate::domain::catalog::{Catalog, Change};
+use crate::domain::entry::Entry;
+use crate::domain::extension::Extension;
+use crate::domain::ids::ExtensionId;
+use crate::domain::json::JsonObject;
+use crate::domain::testing::{change, context, entry, extension, instance};
+use crate::service::invoke::{Defaults, Runtimes};
+use crate::service::selection::Wanted;
+use crate::service::testing::selector;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn raw(json: &str) -> &RawValue {
+    serde_json::from_str(json).unwrap()
+}
+
+fn invocation(payload: &str) -> Invocation<'_> {
+    Invocation {
+        id: "x",
+        version: None,
+        payload: raw(payload),
+        metadata: None,
+        config: None,
+        fallback_config: HashMap::new(),
+        context: context("{}"),
+        timeout: None,
+        deadline: None,
+        traceparent: None,
+        tracestate: None,
+        stream: false,
+        received: Instant::now(),
+    }
+}
+
+/// Small limits.
+fn defaults() -> Defaults {
+    Defaults {
+        max_payload_bytes: 20,
+        max_metadata_bytes: 10,
+        max_in_flight: 2,
+        breaker: Settings {
+            enabled: true,
+            failure_threshold: 1,
+            error_rate_threshold: 1.0,
+            window: SECOND,
+            minimum_requests: 1,
+            slow_calls: None,
+            open_time: SECOND,
+            max_open_time: SECOND,
+            half_open_max_requests: 1,
+            trial_limit: SECOND,
+        },
+        min_success_rate: 0.8,
+    }
+}
+
+/// The plan of a call of `x`, beside which there is `y`.
+fn plan(x: Extension, invocation: &Invocation<'_>) -> Result<Plan, RegistryError> {
+    let (catalog, mut writer) = Catalog::new();
+    let y = Extension {
+        config: JsonObject::parse(r#"{"y":1}"#).unwrap(),
+        ..extension("y")
+    };
+    writer.apply(Change {
+        upserts: [x, y].map(entry).into(),
+        ..change(1)
+    });
+    let selector = selector(catalog, None);
+    let wanted = Wanted {
+        version: None,
+        context: &invocation.context,
+        real: true,
+    };
+    let catalog = selector.catalog();
+    let asked = catalog.get("x").unwrap();
+    let target = selector.select(&asked, wanted, |id| catalog.get(id));
+    let target = target.unwrap();
+    let runtimes = Runtimes::new(defaults());
+    let setup = runtimes.glance(target.entry());
+    assert!(runtimes.all().is_empty(), "nothing is kept for a glance");
+    Plan::new(invocation, target, setup)
+}
+
+fn patient() -> Extension {
+    Extension {
+        timeout_ms: 1000,
+        ..extension("x")
+    }
+}
+
+#[test]
+fn an_attempt_ends_at_its_timeout_or_at_the_nearest_deadline() {
+    let millis = Duration::from_millis;
+    for (timeout, deadline, ends, by_caller) in [
+        (None, None, 1000, false),
+        (Some(5000), None, 1000, false),
+        (Some(1000), None, 1000, false),
+        (Some(300), None, 300, true),
+        (None, Some(300), 300, true),
+        (None, Some(1000), 1000, false),
+        (Some(400), Some(300), 300, true),
+        (Some(300), Some(400), 300, true),
+        (Some(5000), Some(7000), 1000, false),
+        (Some(0), None, 0, true),
+    ] {
+        let mut invocation = invocation("1");
+        let received = invocation.received;
+        invocation.timeout = timeout.map(millis);
+        invocation.deadline = deadline.map(|ms| received + millis(ms));
+        let plan = plan(patient(), &invocation).unwrap();
+        let expected = (received + millis(ends), by_caller);
+        let case = format!("{timeout:?} {deadline:?}");
+        assert_eq!(plan.attempt_ends(received), expected, "{case}");
+        assert_eq!(plan.timeout, SECOND, "{case}");
+    }
+}
+
+#[test]
+fn a_later_attempt_has_its_whole_timeout_and_what_is_left_of_the_deadline() {
+    let mut invocation = invocation("1");
+    let received = invocation.received;
+    invocation.deadline = Some(received + SECOND * 3);
+    let plan = plan(patient(), &invocation).unwrap();
+    let begun = received + SECOND;
+    assert_eq!(plan.attempt_ends(begun), (begun + SECOND, false));
+    let begun = received + Duration::from_millis(2500);
+    assert_eq!(plan.attempt_ends(begun), (received + SECOND * 3, true));
+    let headers = plan.headers(3, begun, received + SECOND * 3);
+    assert_eq!(headers.get("Beamline-Deadline-Ms"), Some("500"));
+    assert_eq!(headers.get("Beamline-Attempt"), Some("3"));
+}
+
+#[test]
+fn sizes_are_counted_as_they_came() {
+    let twenty = format!("\"{}\"", "p".repeat(18));
+    let too_large = |payload: &str, metadata: Option<&str>| {
+        let mut invocation = invocation(payload);
+        invocation.metadata = metadata.map(raw);
+        match plan(patient(), &invocation) {
+            Ok(_) => None,
+            Err(RegistryError::PayloadTooLarge { what, limit_bytes }) => Some((what, limit_bytes)),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(too_large(&twenty, Some(r#"{"a": 123}"#)), None);
+    let payload = format!("[{twenty}]");
+    assert_eq!(too_large(&payload, None), Some(("the payload", 20)));
+    let metadata = too_large("1", Some(r#"{"a": 1234}"#));
+    assert_eq!(metadata, Some(("the metadata", 10)));
+}
+
+#[test]
+fn a_requests_config_does_not_travel_to_a_fallback() {
+    let x = Extension {
+        auto_disabled: true,
+        fallback: vec![ExtensionId::parse("y").unwrap()],
+        ..patient()
+    };
+    let mut invocation = invocation("1");
+    invocation.config = Some(raw(r#"{"travels":true}"#));
+    let body = |plan: Plan| String::from_utf8(plan.body.to_vec()).unwrap();
+    let own = body(plan(patient(), &invocation).unwrap());
+    assert!(own.ends_with(r#""config":{"travels":true}}"#), "{own}");
+    let standby = plan(x.clone(), &invocation).unwrap();
+    assert_eq!(
+        standby
+            .headers(1, invocation.received, invocation.received)
+            .get("Beamline-Extension-Id"),
+        Some("y")
+    );
+    let standby = body(standby);
+    assert!(standby.ends_with(r#""config":{"y":1}}"#), "{standby}");
+    invocation.fallback_config = [("y", raw(r#"{"z":2}"#)), ("x", raw("{}"))].into();
+    let given = body(plan(x, &invocation).unwrap());
+    assert!(given.ends_with(r#""config":{"y":1,"z":2}}"#), "{given}");
+}
+
+#[test]
+fn to_ask_where_the_next_call_goes_takes_nobodys_turn() {
+    let x = Extension {
+        instances: vec![instance("a"), instance("b")],
+        ..patient()
+    };
+    let plan = plan(x, &invocation("1")).unwrap();
+    let now = std::time::Instant::now();
+    assert_eq!(plan.next_subject(now), plan.next_subject(now));
+    let nobody = plan.subject(None).as_str();
+    assert_eq!(nobody, "beamline.ext.current", "the version's own");
+}
+
+#[test]
+fn places_are_bounded_and_come_back() {
+    let (runtimes, entry) = (Runtimes::new(defaults()), entry(patient()));
+    let runtime = runtimes.of(&entry);
+    let limit = runtimes.setup(&entry).limits.max_in_flight;
+    let places = [(); 2].map(|()| runtime.enter(limit));
+    assert!(places.iter().all(Option::is_some));
+    assert!(runtime.enter(limit).is_none());
+    assert_eq!(runtime.in_flight(), 2, "who was turned away holds nothing");
+    drop(places);
+    assert_eq!(runtime.in_flight(), 0);
+    assert!(runtime.enter(limit).is_some());
+}
+
+#[test]
+fn a_new_record_brings_new_limits_and_keeps_whose_turn_it_is() {
+    let record = |metadata: &str| {
+        entry(Extension {
+            instances: vec![instance("a"), instance("b")],
+            metadata: JsonObject::parse(metadata).unwrap(),
+            ..patient()
+        })
+    };
+    let (runtimes, now) = (Runtimes::new(defaults()), std::time::Instant::now());
+    let turn = |entry: &Arc<Entry>| {
+        let setup = runtimes.setup(entry);
+        let instances = entry.extension().instances.iter();
+        let mut balancer = setup.balancer(&entry.extension().version).unwrap();
+        let picked = balancer.pick(instances, &[], now);
+        (
+            setup.limits.max_in_flight,
+            picked.unwrap().instance_id.to_string(),
+        )
+    };
+    let (before, after) = (record("{}"), record(r#"{"max_in_flight":9}"#));
+    assert_eq!(turn(&before), (2, "a".to_owned()));
+    assert_eq!(turn(&after), (9, "b".to_owned()));
+    assert_eq!(turn(&after), (9, "a".to_owned()));
+}

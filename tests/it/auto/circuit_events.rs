@@ -1,0 +1,89 @@
+//! A circuit that opens, is tried and closes; a success rate that crosses the minimum.
+
+use super::*;
+use crate::events_seen::{EventsSeen, assert_about};
+
+const CIRCUIT: [&str; 3] = ["circuit_opened", "circuit_half_opened", "circuit_closed"];
+
+#[tokio::test]
+async fn a_circuit_is_told_as_it_opens_is_tried_and_closes() {
+    let rig = Rig::start().await;
+    add(&rig, &["a"], &[]).await;
+    let events = EventsSeen::start(&rig.nats).await;
+    let _daemon = ready(sidecar(&rig, "pod-1")).await;
+    let player = Player::start(&rig.nats.url(), "a").await;
+
+    player.fail(500);
+    for _ in 0..3 {
+        assert_eq!(error_code(&invoke(&rig, "pod-1", "a").await), Some("500"));
+    }
+    player.recover();
+    eventually("calls pass again", DEADLINE, async || {
+        error_code(&invoke(&rig, "pod-1", "a").await).is_none()
+    })
+    .await;
+
+    let told = events.wait("a", &CIRCUIT, 3).await;
+    let kinds: Vec<_> = told.iter().map(|(kind, _)| kind.as_str()).collect();
+    assert_eq!(kinds, CIRCUIT);
+    for (kind, event) in &told {
+        assert_about(event, kind, "a");
+        let data = &event["data"];
+        assert_eq!(
+            (&data["version"], &data["current"]),
+            (&"v1".into(), &true.into())
+        );
+    }
+    let [opened, half_opened, closed] = [0, 1, 2].map(|n| told[n].1["data"].clone());
+    let moves = [&opened, &half_opened, &closed].map(|data| {
+        let texts = ["from", "to", "reason"].map(|name| data[name].as_str().unwrap());
+        texts.join(" ")
+    });
+    assert_eq!(
+        moves,
+        [
+            "closed open consecutive_failures",
+            "open half_open open_time_over",
+            "half_open closed trial_succeeded",
+        ]
+    );
+    assert_eq!(
+        (&opened["failure_count"], &opened["last_error"]),
+        (&3.into(), &"error".into())
+    );
+    let at = |name: &str| humantime::parse_rfc3339(opened[name].as_str().unwrap()).unwrap();
+    assert!(at("last_failure") <= at("retry_at"));
+    let open_for = at("retry_at").duration_since(at("opened_at")).unwrap();
+    let planned = std::time::Duration::from_millis(300);
+    assert!(open_for.abs_diff(planned).as_millis() <= 1, "{opened}");
+    assert!(closed["retry_at"].is_null());
+}
+
+#[tokio::test]
+async fn a_success_rate_that_crosses_the_minimum_is_told_both_ways() {
+    let rig = Rig::start().await;
+    add(&rig, &["a"], &[]).await;
+    let events = EventsSeen::start(&rig.nats).await;
+    let builder = sidecar(&rig, "pod-1")
+        .setting("CIRCUIT_BREAKER_FAILURE_THRESHOLD", 1000)
+        .setting("CIRCUIT_BREAKER_ERROR_RATE_THRESHOLD", 1)
+        .setting("CIRCUIT_BREAKER_MINIMUM_REQUESTS", 4)
+        .setting("CIRCUIT_BREAKER_WINDOW_SECONDS", 600);
+    let _daemon = ready(builder).await;
+    let player = Player::start(&rig.nats.url(), "a").await;
+    // After the fourth call, half of them have failed; after the tenth, two of ten.
+    for call in 1..=10 {
+        player.fail(if call == 3 || call == 4 { 500 } else { 0 });
+        invoke(&rig, "pod-1", "a").await;
+    }
+    let told = events
+        .wait("a", &["health_degraded", "health_recovered"], 2)
+        .await;
+    let kinds: Vec<_> = told.iter().map(|(kind, _)| kind.as_str()).collect();
+    assert_eq!(kinds, ["health_degraded", "health_recovered"]);
+    for ((kind, event), rate) in told.iter().zip([0.5, 0.8]) {
+        assert_about(event, kind, "a");
+        let data = json!({"id": "a", "success_rate": rate, "min_success_rate": 0.8});
+        assert_eq!(event["data"], data);
+    }
+}
