@@ -23,9 +23,12 @@ const VERBS: &[&str] = &[
     "explain",
     "ping",
     "invoke",
+    "report",
+    "health",
+    "circuits",
 ];
-const WITH_ID: &[&str] = &["lookup", "get", "explain", "invoke"];
-const OF_ALL: &[&str] = &["ping", "stats", "reload"];
+const WITH_ID: &[&str] = &["lookup", "get", "explain", "invoke", "health"];
+const OF_ALL: &[&str] = &["ping", "stats", "reload", "health", "circuits"];
 /// Names that mean something somewhere, and some that do not.
 const FIELDS: &[&str] = &[
     "id",
@@ -38,6 +41,9 @@ const FIELDS: &[&str] = &[
     "cursor",
     "actor",
     "wait_ms",
+    "outcome",
+    "latency_ms",
+    "state",
     "tenant_id",
     "environment",
     "user_id",
@@ -67,6 +73,10 @@ const TEXTS: &[&str] = &[
     "validator",
     "all",
     "pre:plain",
+    "plain:v1",
+    "success",
+    "failure",
+    "open",
     "acme",
     "staging",
     "",
@@ -135,6 +145,8 @@ async fn almost_valid_requests_get_one_reply() {
         r#"{"type":"pre","enabled":"all","limit":10,"cursor":"pre:plain"}"#,
         r#"{"id":"plain","min_revision":1,"wait_ms":1}"#,
         r#"{"id":"plain","payload":{"a":[1]},"metadata":{},"config":{"b":2},"timeout_ms":1}"#,
+        r#"{"id":"plain","outcome":"success","latency_ms":1.5}"#,
+        r#"{"state":"closed","limit":10,"cursor":"pre:plain"}"#,
     ];
     let requests: Vec<_> = (0..REQUESTS)
         .map(|_| {

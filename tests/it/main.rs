@@ -20,6 +20,7 @@ mod fuzz;
 mod harness;
 mod harness_smoke;
 mod invoke;
+mod health;
 mod lifecycle;
 mod lookups;
 mod no_miss;
