@@ -10,7 +10,7 @@ use crate::harness::FaultProxy;
 use crate::rig::Rig;
 
 /// What a request may take before it is taken to be unanswered.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 #[tokio::test]
 async fn a_lock_held_by_someone_is_named() {
