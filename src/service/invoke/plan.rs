@@ -146,7 +146,7 @@ impl Plan {
             self.tracestate.as_deref(),
             seed,
         );
-        let mut headers = Headers::new();
+        let mut headers = Headers::with_capacity(7);
         headers.push("traceparent", trace.traceparent.to_string());
         if let Some(tracestate) = trace.tracestate {
             headers.push("tracestate", tracestate);

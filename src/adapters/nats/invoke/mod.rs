@@ -1,21 +1,26 @@
-//! The invocation loop: each call is a task on the connection's own thread, their number is bounded.
+//! The invocation loop: calls are made by tasks on the connection's own thread, a bounded number at a
+//! time.
 //!
 //! It has a connection of its own, so that lookups are as fast beside a thousand calls as beside
 //! none.
 
 mod answer;
 mod arguments;
+mod workers;
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use async_nats::{HeaderMap, Message, Subject};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use self::arguments::Arguments;
+use self::workers::{Seat, Workers};
 use super::actor::check_actor;
 use super::endpoints::Endpoints;
 use super::intake::Intake;
@@ -51,58 +56,89 @@ pub struct InvokeServer {
     pub give_up: CancellationToken,
 }
 
+/// The server and the tasks that work for it.
+#[derive(Debug)]
+struct Office {
+    server: InvokeServer,
+    workers: Workers<Job>,
+}
+
+/// A request with what it holds until it is answered.
+#[derive(Debug)]
+struct Job {
+    request: Request,
+    _place: OwnedSemaphorePermit,
+    /// The drain waits for calls, not for tasks that wait for one.
+    _counted: TaskTrackerToken,
+}
+
 impl InvokeServer {
     /// Makes calls until the intake is drained. Must run on the connection's own runtime.
     pub async fn run(self, mut intake: Intake) {
-        let server = Arc::new(self);
+        let office = Arc::new(Office {
+            server: self,
+            workers: Workers::new(),
+        });
         while let Some((route, message)) = intake.next().await {
-            server.accept(route, message).await;
+            office.accept(route, message).await;
         }
+        office.workers.close();
     }
+}
 
+impl Office {
     async fn accept(self: &Arc<Self>, route: Route, message: Message) {
-        let received = Instant::now();
-        let Some(reply) = self.responder.reply_to(&message) else {
+        let (server, received) = (&self.server, Instant::now());
+        let Some(reply) = server.responder.reply_to(&message) else {
             return;
         };
-        match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(place) => {
-                let server = Arc::clone(self);
-                let request = Request {
-                    route,
-                    message,
-                    reply,
-                    received,
-                };
-                self.tasks.spawn(server.answer(request, place));
-            }
-            Err(_) => {
-                self.observers.observe(&Observation::Overloaded);
-                self.finish(reply, received, Err(RegistryError::Overloaded))
-                    .await;
-            }
+        let Ok(place) = Arc::clone(&server.places).try_acquire_owned() else {
+            server.observers.observe(&Observation::Overloaded);
+            let overloaded = Err(RegistryError::Overloaded);
+            return server.finish(reply, received, overloaded).await;
+        };
+        let job = Job {
+            request: Request {
+                route,
+                message,
+                reply,
+                received,
+            },
+            _place: place,
+            _counted: server.tasks.token(),
+        };
+        if let Some(seat) = self.workers.hand_over(job) {
+            tokio::spawn(Arc::clone(self).work(seat));
         }
     }
 
-    async fn answer(self: Arc<Self>, request: Request, _place: OwnedSemaphorePermit) {
-        let Request {
-            ref reply,
-            received,
-            ..
-        } = request;
+    async fn work(self: Arc<Self>, seat: Arc<Seat<Job>>) {
+        // For all calls of this task: to begin and end this wait for each takes a lock each time.
+        let mut give_up = pin!(self.server.give_up.cancelled());
+        let mut first = true;
+        while let Some(job) = self.workers.next(&seat, first).await {
+            first = false;
+            self.server.answer(&job.request, give_up.as_mut()).await;
+        }
+    }
+}
+
+impl InvokeServer {
+    async fn answer(&self, request: &Request, mut give_up: GiveUp<'_, '_>) {
+        let (reply, received) = (request.reply.clone(), request.received);
         let invoked = tokio::select! {
-            invoked = self.invoke(&request) => invoked,
-            () = self.give_up.cancelled() => Err(RegistryError::ShuttingDown),
+            invoked = self.invoke(request) => invoked,
+            () = &mut give_up => Err(RegistryError::ShuttingDown),
         };
         let outcome = match invoked {
             Ok(Answer::Whole(headers, body)) => Ok((headers, body)),
             Ok(Answer::Stream(stream)) => {
                 // Boxed: a stream is rare, and every call's task would have to hold room for it.
-                return Box::pin(self.relay(reply.clone(), received, stream)).await;
+                return Box::pin(self.relay(reply, received, stream, give_up)).await;
             }
             Err(error) => Err(error),
         };
-        self.finish(reply.clone(), received, outcome).await;
+        self.finish(reply, received, outcome).await;
     }
 
     async fn invoke(&self, request: &Request) -> Result<Answer, RegistryError> {
@@ -130,12 +166,13 @@ impl InvokeServer {
         reply: Subject,
         received: Instant,
         mut stream: Box<Streaming<<Arc<Mux> as Caller>::Call>>,
+        mut give_up: GiveUp<'_, '_>,
     ) {
         let mut trail = Some(stream.trail.clone());
         for sequence in 1u64.. {
             let piece = tokio::select! {
                 piece = stream.next() => piece,
-                () = self.give_up.cancelled() => Piece::Broken(RegistryError::ShuttingDown),
+                () = &mut give_up => Piece::Broken(RegistryError::ShuttingDown),
             };
             match piece {
                 Piece::Chunk(body) => {
@@ -173,6 +210,9 @@ impl InvokeServer {
         self.responder.send_with(reply, outcome).await;
     }
 }
+
+/// Done when the grace period of a shutdown is over.
+type GiveUp<'a, 't> = Pin<&'a mut WaitForCancellationFuture<'t>>;
 
 /// A request to be answered.
 #[derive(Debug)]
