@@ -25,8 +25,8 @@ struct EntryBody<'a> {
     revision: Option<u64>,
 }
 
-/// Room for the names around an entry's own texts.
-const ENTRY_BYTES: usize = 320;
+/// Room for the names, numbers and short texts of an entry.
+const ENTRY_BYTES: usize = 400;
 /// Room for everything around the entries, headers included.
 const ENVELOPE_BYTES: usize = 512;
 
@@ -34,11 +34,7 @@ const ENVELOPE_BYTES: usize = 512;
 pub fn audit(entries: &[AuditEntry], more: bool, max_bytes: usize) -> Bytes {
     let mut room = max_bytes.saturating_sub(ENVELOPE_BYTES);
     let fits = entries.iter().take_while(|entry| {
-        let changes = entry
-            .changes
-            .as_ref()
-            .map_or(0, |changes| changes.get().len());
-        let fits = room.checked_sub(changes + ENTRY_BYTES);
+        let fits = room.checked_sub(bytes(entry));
         room = fits.unwrap_or(0);
         fits.is_some()
     });
@@ -56,6 +52,14 @@ pub fn audit(entries: &[AuditEntry], more: bool, max_bytes: usize) -> Bytes {
         entries: shown,
         next,
     })
+}
+
+/// At most so many bytes in a reply. A name by plain SQL may need escapes.
+fn bytes(entry: &AuditEntry) -> usize {
+    let changes = entry.changes.as_ref();
+    let changes = changes.map_or(0, |changes| changes.get().len());
+    let by = entry.changed_by.as_ref().map_or(0, |name| name.len());
+    changes + entry.extension_id.len() + 2 * by + ENTRY_BYTES
 }
 
 fn body(entry: &AuditEntry) -> EntryBody<'_> {

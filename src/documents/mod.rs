@@ -5,8 +5,8 @@
 
 pub mod audit;
 pub mod change;
-pub mod deleted;
 pub mod circuits;
+pub mod committed;
 pub mod dry_run;
 pub mod error;
 pub mod event;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::definitions::{AuditEntry, AuditQuery, Definitions, Write, WriteError, Written};
-use super::error::{BadField, NotFoundReason, RegistryError};
+use super::error::{BadField, MAX_FAULTS, NotFoundReason, RegistryError, shortened};
 use super::invoke::Tools;
 use super::progress::Progress;
 use super::reload::{Hint, ReloadHandle};
@@ -53,45 +53,51 @@ impl Values {
 pub enum Changed {
     /// The record is now this one, at this revision of the catalog.
     Record(Arc<Entry>, u64),
-    /// It is gone, since this revision.
-    Gone(u64),
+    /// It is committed in this revision, and there is no record to show: it is gone, in quarantine
+    /// for another reason, or not served here yet.
+    Committed(u64),
 }
 
 /// A change or a page under way; boxed, as administration is not in a hurry.
-pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, RegistryError>> + Send + 'a>>;
+pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, RegistryError>> + Send>>;
 
 /// Administration, whatever stores the definitions.
 pub trait Changes: Send + Sync + std::fmt::Debug {
-    /// Commits a change, and answers when this sidecar serves it.
+    /// Commits a change, and answers when this sidecar serves it. Whoever stops waiting for that
+    /// does not stop the change: half of one must not be left on a connection.
     ///
     /// # Errors
     /// Nothing was changed, unless the error says that nobody knows.
-    fn change(&self, request: ChangeRequest, actor: Actor) -> Pending<'_, Changed>;
+    fn change(self: Arc<Self>, request: ChangeRequest, actor: Actor) -> Pending<Changed>;
 
     /// A page of the audit, newest first, and whether there is more.
     ///
     /// # Errors
     /// A limit out of bounds, or a database that is away.
     fn audit(
-        &self,
+        self: Arc<Self>,
         extension: Option<ExtensionId>,
         limit: Option<u64>,
         before: Option<u64>,
-    ) -> Pending<'_, (Vec<AuditEntry>, bool)>;
+    ) -> Pending<(Vec<AuditEntry>, bool)>;
 }
 
 impl<D: Definitions + std::fmt::Debug> Changes for Administration<D> {
-    fn change(&self, request: ChangeRequest, actor: Actor) -> Pending<'_, Changed> {
-        Box::pin(self.carry_out(request, actor))
+    fn change(self: Arc<Self>, request: ChangeRequest, actor: Actor) -> Pending<Changed> {
+        Box::pin(async move {
+            let change = async move { self.carry_out(request, actor).await };
+            let carried_out = tokio::spawn(change).await;
+            carried_out.unwrap_or(Err(RegistryError::Internal))
+        })
     }
 
     fn audit(
-        &self,
+        self: Arc<Self>,
         extension: Option<ExtensionId>,
         limit: Option<u64>,
         before: Option<u64>,
-    ) -> Pending<'_, (Vec<AuditEntry>, bool)> {
-        Box::pin(self.read_audit(extension, limit, before))
+    ) -> Pending<(Vec<AuditEntry>, bool)> {
+        Box::pin(async move { self.read_audit(extension, limit, before).await })
     }
 }
 
@@ -122,7 +128,7 @@ impl<D: Definitions> Administration<D> {
             if_revision,
             values,
         } = request;
-        let (deletes, enables) = (command == Command::Delete, command == Command::Enable);
+        let enables = command == Command::Enable;
         let write = Write {
             id,
             command,
@@ -131,22 +137,27 @@ impl<D: Definitions> Administration<D> {
         };
         let written = self.definitions()?.write(&write, &self.policy).await;
         let written = written.map_err(|error| explain(error, &write, &values))?;
-        if let Written::At(revision) = written {
+        let (Written::At(revision) | Written::Nothing(revision)) = written;
+        if self.progress.current() < revision {
             self.reload.hint(Hint::Database);
             // Committed is committed: a sidecar that is slow to see it must not deny it.
             let _ = self.progress.reached(revision, SERVED_WITHIN).await;
-            if deletes {
-                return Ok(Changed::Gone(revision));
-            }
         }
         if enables {
             self.reset_circuits(&write.id);
         }
-        let revision = self.tools.selector.catalog().revision();
-        Ok(Changed::Record(
-            self.tools.selector.entry(write.id.as_str())?,
-            revision,
-        ))
+        Ok(self.changed(&write.id, revision))
+    }
+
+    /// The record, where this sidecar has it as it is since `revision`.
+    fn changed(&self, id: &ExtensionId, revision: u64) -> Changed {
+        let catalog = self.tools.selector.catalog();
+        let at = catalog.revision();
+        let entry = catalog.get(id.as_str());
+        match entry.filter(|entry| entry.extension().revision >= revision) {
+            Some(entry) => Changed::Record(entry, at),
+            None => Changed::Committed(revision),
+        }
     }
 
     async fn read_audit(
@@ -210,6 +221,10 @@ fn explain(error: WriteError, write: &Write, values: &Values) -> RegistryError {
                 why: "the current version cannot be deleted; promote another one first".into(),
                 revision: None,
             },
+            EditError::TooLarge(limit_bytes) => RegistryError::PayloadTooLarge {
+                what: "the record",
+                limit_bytes,
+            },
             EditError::Invalid(faults) => bad_fields(faults, values),
         },
         WriteError::SubjectTaken => RegistryError::AlreadyExists {
@@ -218,7 +233,7 @@ fn explain(error: WriteError, write: &Write, values: &Values) -> RegistryError {
         },
         WriteError::BadValue(rule) => RegistryError::InvalidRequest {
             field: None,
-            message: rule,
+            message: shortened(&rule),
         },
         other => away(other),
     }
@@ -236,12 +251,12 @@ fn away(error: WriteError) -> RegistryError {
     }
 }
 
-/// Every fault with the value at fault.
+/// Every fault with the value at fault; rules that quote what they refuse are cut.
 fn bad_fields(faults: Vec<FieldFault>, values: &Values) -> RegistryError {
-    let faults = faults.into_iter().map(|fault| BadField {
+    let faults = faults.into_iter().take(MAX_FAULTS).map(|fault| BadField {
         value: values.of(fault.field),
         field: fault.field.into(),
-        rule: fault.rule.into(),
+        rule: shortened(&fault.rule).into(),
     });
     RegistryError::BadFields(faults.collect())
 }

@@ -28,8 +28,8 @@ pub struct Write {
 pub enum Written {
     /// It is committed, in this revision.
     At(u64),
-    /// There was nothing to change.
-    Nothing,
+    /// There was nothing to change: the record has been like this since this revision.
+    Nothing(u64),
 }
 
 /// Why a write was not made.
@@ -48,7 +48,7 @@ pub enum WriteError {
         /// Who, where the database tells.
         blocked_by: Option<String>,
     },
-    /// The connection broke during COMMIT, and nobody could say what became of it.
+    /// COMMIT got no answer, and nobody could say what became of it.
     Unknown(String),
 }
 

@@ -29,12 +29,13 @@ pub(super) async fn change(
     let (request, field) = documents::change::read(verb, body, route.id(&message.subject))?;
     let actor = actor(route, message, field.as_deref())?;
     let id = request.id.clone();
-    Ok(match writes.change(request, actor).await? {
+    Ok(match Arc::clone(writes).change(request, actor).await? {
         Changed::Record(entry, revision) => {
             Answer::at(revision, documents::stored::stored(entry.extension()))
         }
-        Changed::Gone(revision) => {
-            Answer::at(revision, documents::deleted::deleted(id.as_str(), revision))
+        Changed::Committed(revision) => {
+            let body = documents::committed::committed(id.as_str(), revision);
+            Answer::at(revision, body)
         }
     })
 }
@@ -71,7 +72,8 @@ pub(super) async fn audit(
     let arguments: AuditArguments = payload::optional_object(&message.payload)?;
     let id = arguments.id.as_deref().map(ExtensionId::parse).transpose();
     let id = id.map_err(|rule| RegistryError::field("id", rule))?;
-    let (entries, more) = writes.audit(id, arguments.limit, arguments.before).await?;
+    let page = Arc::clone(writes).audit(id, arguments.limit, arguments.before);
+    let (entries, more) = page.await?;
     Ok(Answer::plain(documents::audit::audit(
         &entries, more, max_bytes,
     )))

@@ -4,10 +4,8 @@ use serde::de::DeserializeOwned;
 
 use super::Body;
 use crate::service::administration::Values;
-use crate::service::error::{BadField, RegistryError};
+use crate::service::error::{BadField, MAX_FAULTS, RegistryError, shortened};
 
-/// The most faults that are told; a body can have any number of unknown fields.
-const MAX_FAULTS: usize = 50;
 /// The most characters of a field's name that are told back.
 const MAX_NAME: usize = 100;
 
@@ -135,7 +133,7 @@ impl Given {
         self.faults.push(BadField {
             field: field.into(),
             value: self.body.get(field).map(|raw| raw.get().into()),
-            rule: rule.into(),
+            rule: shortened(rule).into(),
         });
     }
 }

@@ -48,6 +48,9 @@ pub fn read(
         );
         given.refuse("version", "changes by `promote`");
     }
+    if verb == WriteVerb::Create {
+        given.refuse("if_revision", "is for a record that exists");
+    }
     let id = given.name("id", ExtensionId::parse_new);
     let actor = given.text("actor");
     let if_revision = given.unsigned("if_revision");

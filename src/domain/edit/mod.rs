@@ -4,11 +4,14 @@
 //! it out, or the rule that the command breaks. Whoever stores definitions reads the record, carries
 //! out the steps and commits, all under one lock; nothing is decided there.
 
+mod columns;
 mod command;
 mod plan;
 mod promote;
+mod size;
 mod stored;
 
+pub use columns::ExtensionColumns;
 pub use command::{Command, ExtensionPatch, Patch};
 pub use plan::{EditError, Plan, Step, plan};
 pub use stored::{ExtensionFields, InstanceFields, StoredRecord, VersionFields};

@@ -2,9 +2,10 @@
 
 use thiserror::Error;
 
-use super::command::Command;
-use super::promote;
+use super::columns::ExtensionColumns;
+use super::command::{Command, ExtensionPatch};
 use super::stored::{ExtensionFields, InstanceFields, StoredRecord, VersionFields};
+use super::{promote, size};
 use crate::domain::draft::FieldFault;
 use crate::domain::extension::{Extension, Instance, Version};
 use crate::domain::ids::{InstanceId, VersionName};
@@ -34,6 +35,9 @@ pub enum EditError {
     /// The current version cannot be removed; another one has to be promoted first.
     #[error("it is the current version")]
     CurrentVersion,
+    /// The record would hold more than this many bytes.
+    #[error("the record would be larger than {0} bytes")]
+    TooLarge(usize),
     /// Fields that break rules.
     #[error("{}", crate::domain::draft::describe(.0))]
     Invalid(Vec<FieldFault>),
@@ -44,12 +48,24 @@ pub enum EditError {
 pub enum Step {
     /// Add it.
     Insert(Box<Extension>),
-    /// Give all its own fields these values.
-    Update(Box<Extension>),
+    /// Write some of its own columns.
+    Update(Box<ExtensionColumns>),
+    /// Write these two, and touch no other: a switch must work on any record.
+    Switch {
+        /// Whether people allow it to serve.
+        enabled: bool,
+        /// Whether the machine has taken it out of service.
+        auto_disabled: bool,
+    },
     /// Remove it with all its parts.
     Delete,
     /// Add or replace a version.
     PutVersion(Box<Version>),
+    /// Write what is current into a row of its version, disabled, every field of its own; rules,
+    /// rollout and priority that the row has stay.
+    KeepCurrent,
+    /// Disable a version, whatever else its row holds. As it is stored, as it may break rules.
+    DisableVersion(String),
     /// Remove a version.
     DeleteVersion(VersionName),
     /// Add or replace an instance.
@@ -91,7 +107,7 @@ pub fn plan(
     if let Command::Create(fields) = command {
         return match stored {
             Some(_) => Err(EditError::AlreadyExists),
-            None => Ok(Step::Insert(Box::new(checked(fields, policy)?)).into()),
+            None => create(fields, policy),
         };
     }
     let stored = stored.ok_or(EditError::NotFound)?;
@@ -101,10 +117,10 @@ pub fn plan(
     let own = &stored.extension;
     match command {
         Command::Create(_) => Err(EditError::AlreadyExists),
-        Command::Update(patch) => update(&patch.over(own), policy),
+        Command::Update(patch) => update(stored, patch, policy),
         Command::Delete => Ok(Step::Delete.into()),
-        Command::Enable => switch(own, true, policy),
-        Command::Disable => switch(own, false, policy),
+        Command::Enable => enable(own, policy),
+        Command::Disable => Ok(disable(own)),
         Command::PutVersion(fields) => put_version(stored, fields, policy),
         Command::DeleteVersion(version) => delete_version(stored, version),
         Command::Promote(version) => promote::plan(stored, version, policy),
@@ -113,31 +129,82 @@ pub fn plan(
     }
 }
 
-fn update(fields: &ExtensionFields, policy: &Policy) -> Result<Plan, EditError> {
-    Ok(Step::Update(Box::new(checked(fields, policy)?)).into())
-}
-
-/// Enabling is a person's word over the machine's: it takes back what the machine has done.
-fn switch(own: &ExtensionFields, enabled: bool, policy: &Policy) -> Result<Plan, EditError> {
-    let fields = ExtensionFields {
-        enabled: Some(enabled),
-        auto_disabled: own.auto_disabled && !enabled,
-        ..own.clone()
+fn create(fields: &ExtensionFields, policy: &Policy) -> Result<Plan, EditError> {
+    let mut more = beyond(fields.timeout_ms, fields.retry, policy);
+    more.append(&mut size::faults(fields));
+    let made = faultless(fields.draft().check(policy), more)?;
+    let after = StoredRecord {
+        extension: fields.clone(),
+        ..StoredRecord::default()
     };
-    update(&fields, policy)
+    size::bounded(None, &after)?;
+    Ok(Step::Insert(Box::new(made)).into())
 }
 
+/// The result must be faultless; limits bind only what is named, as a row's values beyond them are
+/// cut when it is served.
+fn update(
+    stored: &StoredRecord,
+    patch: &ExtensionPatch,
+    policy: &Policy,
+) -> Result<Plan, EditError> {
+    let named = patch.over(&ExtensionFields::default());
+    let mut more = beyond(named.timeout_ms, named.retry, policy);
+    more.append(&mut size::faults(&named));
+    let fields = patch.over(&stored.extension);
+    let result = faultless(fields.draft().check(policy), more)?;
+    let after = StoredRecord {
+        extension: fields,
+        ..stored.clone()
+    };
+    size::bounded(Some(stored), &after)?;
+    Ok(Step::Update(Box::new(ExtensionColumns::of(patch, &result))).into())
+}
+
+/// Enabling is a person's word over the machine's: it takes back what the machine has done, and is
+/// named as a person's deed.
+fn enable(own: &ExtensionFields, policy: &Policy) -> Result<Plan, EditError> {
+    own.draft().check(policy).map_err(EditError::Invalid)?;
+    let (enabled, auto_disabled) = (true, false);
+    Ok(Plan {
+        action: Some("enabled"),
+        steps: vec![Step::Switch {
+            enabled,
+            auto_disabled,
+        }],
+    })
+}
+
+/// Never refused: whatever is wrong with the record is one more reason to switch it off.
+fn disable(own: &ExtensionFields) -> Plan {
+    let step = Step::Switch {
+        enabled: false,
+        auto_disabled: own.auto_disabled,
+    };
+    step.into()
+}
+
+/// A row that names the current version is enabled unless it says otherwise: it would switch the
+/// current version off.
 fn put_version(
     stored: &StoredRecord,
     fields: &VersionFields,
     policy: &Policy,
 ) -> Result<Plan, EditError> {
-    let version = checked_version(fields, policy)?;
-    let known = stored
-        .versions
-        .iter()
-        .any(|row| row.version == fields.version);
+    let current = stored.extension.version.as_deref() == Some(fields.version.as_str());
+    let fields = VersionFields {
+        enabled: fields.enabled.or(current.then_some(true)),
+        ..fields.clone()
+    };
+    let mut more = beyond(fields.timeout_ms, fields.retry, policy);
+    more.append(&mut size::version_faults(&fields));
+    let version = faultless(fields.draft().check(policy), more)?;
+    let mut after = stored.clone();
+    after.versions.retain(|row| row.version != fields.version);
+    let known = after.versions.len() < stored.versions.len();
     bounded("version", known, stored.versions.len())?;
+    after.versions.push(fields);
+    size::bounded(Some(stored), &after)?;
     Ok(Step::PutVersion(Box::new(version)).into())
 }
 
@@ -200,30 +267,17 @@ impl StoredRecord {
     }
 }
 
-/// The fields as a record; values beyond the limits, which a row may have, are refused.
-pub(super) fn checked(fields: &ExtensionFields, policy: &Policy) -> Result<Extension, EditError> {
-    let over = beyond(fields.timeout_ms, fields.retry, policy);
-    faultless(fields.draft().check(policy), over)
-}
-
-/// The same for a version.
-pub(super) fn checked_version(
-    fields: &VersionFields,
-    policy: &Policy,
-) -> Result<Version, EditError> {
-    let over = beyond(fields.timeout_ms, fields.retry, policy);
-    faultless(fields.draft().check(policy), over)
-}
-
+/// What was checked, unless there are `more` faults; a field has one.
 fn faultless<T>(
     checked: Result<T, Vec<FieldFault>>,
-    mut beyond: Vec<FieldFault>,
+    mut more: Vec<FieldFault>,
 ) -> Result<T, EditError> {
     match checked {
-        Ok(value) if beyond.is_empty() => Ok(value),
-        Ok(_) => Err(EditError::Invalid(beyond)),
+        Ok(value) if more.is_empty() => Ok(value),
+        Ok(_) => Err(EditError::Invalid(more)),
         Err(mut faults) => {
-            faults.append(&mut beyond);
+            more.retain(|other| faults.iter().all(|fault| fault.field != other.field));
+            faults.append(&mut more);
             Err(EditError::Invalid(faults))
         }
     }

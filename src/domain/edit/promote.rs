@@ -5,7 +5,9 @@
 //! it again is the rollback. Rules and rollout of the extension itself stay: they say who gets the
 //! extension at all. Those of the promoted row said who was to try it, and are done with.
 
-use super::plan::{EditError, Plan, Step, checked, checked_version};
+use super::columns::ExtensionColumns;
+use super::plan::{EditError, Plan, Step};
+use super::size;
 use super::stored::{ExtensionFields, StoredRecord, VersionFields};
 use crate::domain::ids::VersionName;
 use crate::domain::policy::Policy;
@@ -31,22 +33,31 @@ pub(super) fn plan(
     let promoted = promoted.ok_or_else(|| EditError::VersionNotFound(version.clone()))?;
     let current = stored.current()?;
 
-    let fields = promote(&stored.extension, promoted);
+    let extension = promote(&stored.extension, promoted);
+    extension
+        .draft()
+        .check(policy)
+        .map_err(EditError::Invalid)?;
+    let known = [version.as_str(), current.as_str()];
+    let others = rows
+        .iter()
+        .filter(|row| !known.contains(&row.version.as_str()));
+    let mut after = StoredRecord {
+        extension,
+        versions: others.clone().cloned().collect(),
+        ..stored.clone()
+    };
+    after.versions.push(kept(&stored.extension, &current));
+    size::bounded(Some(stored), &after)?;
+
     // Before the version is another: instances without one were meant for what was current.
     steps.push(Step::FillInstances(current.clone()));
-    steps.push(Step::Update(Box::new(checked(&fields, policy)?)));
+    steps.push(Step::KeepCurrent);
+    steps.push(Step::Update(Box::new(ExtensionColumns::promoted(promoted))));
     steps.push(Step::DeleteVersion(version.clone()));
-    let kept = kept(&stored.extension, &current);
-    steps.push(Step::PutVersion(Box::new(checked_version(&kept, policy)?)));
-    for row in rows {
-        let other = row.version != version.as_str() && row.version != current.as_str();
-        if other && row.enabled == Some(true) && !conditional(row) {
-            let disabled = VersionFields {
-                enabled: Some(false),
-                ..row.clone()
-            };
-            let disabled = checked_version(&disabled, policy)?;
-            steps.push(Step::PutVersion(Box::new(disabled)));
+    for row in others {
+        if row.enabled == Some(true) && !conditional(row) {
+            steps.push(Step::DisableVersion(row.version.clone()));
         }
     }
     Ok(Plan {
@@ -68,17 +79,13 @@ fn promote(own: &ExtensionFields, version: &VersionFields) -> ExtensionFields {
     }
 }
 
-/// What was current, as a version among others.
+/// What is kept of the current version, for the size of the result.
 fn kept(own: &ExtensionFields, current: &VersionName) -> VersionFields {
-    let empty = || Some("{}".to_owned());
     VersionFields {
         version: current.to_string(),
         subject: own.subject.clone(),
-        timeout_ms: own.timeout_ms,
-        retry: own.retry,
-        config: own.config.clone().or_else(empty),
-        metadata: own.metadata.clone().or_else(empty),
-        enabled: Some(false),
+        config: own.config.clone(),
+        metadata: own.metadata.clone(),
         ..VersionFields::default()
     }
 }

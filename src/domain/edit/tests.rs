@@ -55,13 +55,20 @@ fn version(name: &str) -> VersionName {
     VersionName::parse(name).unwrap()
 }
 
-/// The one extension that a plan writes.
-fn written(plan: &Plan) -> &crate::domain::extension::Extension {
+/// The columns that a plan writes.
+fn written(plan: &Plan) -> &ExtensionColumns {
     let mut written = plan.steps.iter().filter_map(|step| match step {
-        Step::Insert(extension) | Step::Update(extension) => Some(extension),
+        Step::Update(columns) => Some(columns),
         _ => None,
     });
     written.next().unwrap()
+}
+
+fn faults(planned: Result<Plan, EditError>) -> Vec<&'static str> {
+    match planned {
+        Err(EditError::Invalid(faults)) => faults.iter().map(|fault| fault.field).collect(),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -74,7 +81,9 @@ fn an_extension_is_created_once_with_defaults() {
     };
     let create = Command::Create(Box::new(fields));
     let made = plan(None, &create, None, &policy()).unwrap();
-    let extension = written(&made);
+    let [Step::Insert(extension)] = &made.steps[..] else {
+        panic!("{made:?}");
+    };
     assert_eq!(
         (extension.timeout_ms, extension.enabled),
         (1000, true),
@@ -127,9 +136,12 @@ fn an_update_changes_what_it_names_and_null_is_the_default() {
         ..ExtensionPatch::default()
     };
     let planned = planned(&stored(vec![]), &Command::Update(Box::new(patch))).unwrap();
-    let extension = written(&planned);
-    assert_eq!((extension.timeout_ms, extension.retry), (100, 3));
-    assert_eq!(extension.config.as_str(), "{}");
+    let expected = ExtensionColumns {
+        retry: Some(3),
+        config: Some("{}".into()),
+        ..ExtensionColumns::default()
+    };
+    assert_eq!(written(&planned), &expected, "and no other column");
     assert_eq!(planned.action, None, "the triggers name it");
 }
 
@@ -141,23 +153,81 @@ fn limits_are_checked_where_rows_would_be_cut() {
         subject: Some(None),
         ..ExtensionPatch::default()
     };
-    let Err(EditError::Invalid(faults)) =
-        planned(&stored(vec![]), &Command::Update(Box::new(patch)))
-    else {
-        panic!("it breaks three rules");
-    };
-    let fields: Vec<_> = faults.iter().map(|fault| fault.field).collect();
+    let update = Command::Update(Box::new(patch));
+    let fields = faults(planned(&stored(vec![]), &update));
     assert_eq!(fields, ["subject", "timeout_ms", "retry"]);
+}
+
+#[test]
+fn values_beyond_the_limits_bind_only_who_names_them() {
+    let mut record = stored(vec![]);
+    record.extension.timeout_ms = Some(5000);
+    let patch = ExtensionPatch {
+        retry: Some(Some(2)),
+        ..ExtensionPatch::default()
+    };
+    let update = planned(&record, &Command::Update(Box::new(patch))).unwrap();
+    assert_eq!(written(&update).timeout_ms, None, "stays as it is");
+    assert!(planned(&record, &Command::Enable).is_ok());
 }
 
 #[test]
 fn people_take_back_what_the_machine_did() {
     let mut record = stored(vec![]);
     record.extension.auto_disabled = true;
-    let enabled = planned(&record, &Command::Enable).unwrap();
-    assert!(written(&enabled).enabled && !written(&enabled).auto_disabled);
-    let disabled = planned(&record, &Command::Disable).unwrap();
-    assert!(!written(&disabled).enabled && written(&disabled).auto_disabled);
+    for (command, action, enabled, auto_disabled) in [
+        (Command::Enable, Some("enabled"), true, false),
+        (Command::Disable, None, false, true),
+    ] {
+        let steps = vec![Step::Switch {
+            enabled,
+            auto_disabled,
+        }];
+        assert_eq!(planned(&record, &command), Ok(Plan { action, steps }));
+    }
+}
+
+#[test]
+fn what_is_broken_can_be_switched_off_but_not_on() {
+    let mut record = stored(vec![]);
+    record.extension.subject = "elsewhere".into();
+    record.extension.timeout_ms = Some(-1);
+    assert!(planned(&record, &Command::Disable).is_ok());
+    let enabled = planned(&record, &Command::Enable);
+    assert_eq!(faults(enabled), ["subject", "timeout_ms"]);
+}
+
+#[test]
+fn numbers_and_sizes_that_would_explode_are_refused() {
+    let with = |config: String| {
+        let fields = VersionFields {
+            config: Some(config),
+            ..row("v2")
+        };
+        planned(&stored(vec![]), &Command::PutVersion(Box::new(fields)))
+    };
+    assert_eq!(faults(with(r#"{"a":1e131071}"#.into())), ["config"]);
+    let large = format!("{{\"a\":[1{}]}}", ",1e999".repeat(1000));
+    assert!(matches!(with(large), Err(EditError::TooLarge(_))));
+}
+
+#[test]
+fn a_row_of_the_current_version_is_enabled_unless_it_says_otherwise() {
+    for (name, enabled, expected) in [
+        ("v1", None, true),
+        ("v1", Some(false), false),
+        ("v2", None, false),
+    ] {
+        let fields = VersionFields {
+            enabled,
+            ..row(name)
+        };
+        let planned = planned(&stored(vec![]), &Command::PutVersion(Box::new(fields))).unwrap();
+        let [Step::PutVersion(version)] = &planned.steps[..] else {
+            panic!("{planned:?}");
+        };
+        assert_eq!(version.enabled, expected, "{name} {enabled:?}");
+    }
 }
 
 #[test]
@@ -174,33 +244,22 @@ fn a_promotion_swaps_the_versions_and_switches_the_others_off() {
     let record = stored(vec![v2, row("v3"), canary]);
     let planned = planned(&record, &Command::Promote(version("v2"))).unwrap();
     assert_eq!(planned.action, Some("promoted"));
-    let extension = written(&planned);
-    assert_eq!(extension.version, version("v2"));
-    assert_eq!(extension.subject.as_str(), "ext.x.v2");
-    assert_eq!(
-        (extension.timeout_ms, extension.retry),
-        (200, 1),
-        "null is the extension's own"
-    );
-    assert_eq!(
-        extension.routing_rules, None,
-        "its own rules, not the canary's"
-    );
-
-    let put: Vec<_> = planned
-        .steps
-        .iter()
-        .filter_map(|step| match step {
-            Step::PutVersion(version) => Some((version.version.as_str(), version.enabled)),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(
-        put,
-        [("v1", false), ("v3", false)],
-        "v4 has a rollout and stays"
-    );
-    assert!(planned.steps.contains(&Step::DeleteVersion(version("v2"))));
+    let columns = ExtensionColumns {
+        subject: Some("ext.x.v2".into()),
+        version: Some("v2".into()),
+        timeout_ms: Some(200),
+        ..ExtensionColumns::default()
+    };
+    let steps = vec![
+        Step::FillInstances(version("v1")),
+        Step::KeepCurrent,
+        // Null is the extension's own, and so are the rules: the row's said who was to try it.
+        Step::Update(Box::new(columns)),
+        Step::DeleteVersion(version("v2")),
+        // v4 has a rollout and stays.
+        Step::DisableVersion("v3".into()),
+    ];
+    assert_eq!(planned.steps, steps);
 }
 
 #[test]
@@ -209,16 +268,19 @@ fn the_way_back_restores_what_was_written_out() {
         subject: "ext.x.old".into(),
         timeout_ms: Some(50),
         config: Some("{}".into()),
+        metadata: Some("null".into()),
         enabled: Some(false),
         ..row("v0")
     };
     let planned = planned(&stored(vec![kept]), &Command::Promote(version("v0"))).unwrap();
-    let extension = written(&planned);
-    assert_eq!(
-        (extension.subject.as_str(), extension.timeout_ms),
-        ("ext.x.old", 50)
-    );
-    assert_eq!(extension.config.as_str(), "{}", "an empty one is no null");
+    let columns = ExtensionColumns {
+        subject: Some("ext.x.old".into()),
+        version: Some("v0".into()),
+        timeout_ms: Some(50),
+        config: Some("{}".into()),
+        ..ExtensionColumns::default()
+    };
+    assert_eq!(written(&planned), &columns, "an empty one is no null");
 }
 
 #[test]

@@ -16,10 +16,20 @@ use crate::service::definitions::{AuditEntry, AuditQuery, WriteError};
 /// For a page.
 const LIMIT: Duration = Duration::from_secs(10);
 
-const PAGE: &str = "SELECT id, extension_id, action, changed_by, actor_source, changes::text, \
-    timestamp, revision FROM extension_audit_log \
-    WHERE ($1::text IS NULL OR extension_id = $1) AND ($2::bigint IS NULL OR id < $2) \
-    ORDER BY id DESC LIMIT $3";
+/// The most bytes of changes in a page: more than one message holds.
+const MAX_BYTES: i64 = 4 << 20;
+
+/// The first entry comes in any case, without its changes if those alone are too large; `entries`
+/// tells how many there would be.
+const PAGE: &str = "WITH asked AS (SELECT *, \
+        sum(coalesce(octet_length(changes::text), 0)) OVER (ORDER BY id DESC) AS bytes, \
+        row_number() OVER (ORDER BY id DESC) AS place, count(*) OVER () AS entries \
+    FROM (SELECT * FROM extension_audit_log \
+        WHERE ($1::text IS NULL OR extension_id = $1) AND ($2::bigint IS NULL OR id < $2) \
+        ORDER BY id DESC LIMIT $3) AS page) \
+    SELECT id, extension_id, action, changed_by, actor_source, \
+        CASE WHEN bytes <= $4 THEN changes::text END, timestamp, revision, entries \
+    FROM asked WHERE bytes <= $4 OR place = 1 ORDER BY id DESC";
 
 impl PostgresDefinitions {
     pub(super) async fn read_audit(
@@ -33,10 +43,11 @@ impl PostgresDefinitions {
         let before = query.before.map(|id| i64::try_from(id).unwrap_or(i64::MAX));
         // One more than asked for tells whether there is more.
         let limit = i64::try_from(query.limit + 1).unwrap_or(i64::MAX);
-        let parameters: [Parameter<'_>; 3] = [
+        let parameters: [Parameter<'_>; 4] = [
             (&extension, Type::TEXT),
             (&before, Type::INT8),
             (&limit, Type::INT8),
+            (&MAX_BYTES, Type::INT8),
         ];
         let rows = within(
             "the audit",
@@ -45,11 +56,19 @@ impl PostgresDefinitions {
         )
         .await;
         let rows = pool::put_back(connection, rows).map_err(away)?;
-        let more = rows.len() > query.limit;
-        let entries = rows.iter().take(query.limit).map(entry);
-        let entries = entries.collect::<Result<_, _>>();
-        Ok((entries.map_err(|error| away(error.into()))?, more))
+        page(&rows, query.limit).map_err(|error| away(error.into()))
     }
+}
+
+fn page(rows: &[Row], limit: usize) -> Result<(Vec<AuditEntry>, bool), Error> {
+    let entries = rows.iter().take(limit).map(entry);
+    let entries = entries.collect::<Result<Vec<_>, _>>()?;
+    let there_are: i64 = match rows.first() {
+        Some(row) => row.try_get(8)?,
+        None => 0,
+    };
+    let more = usize::try_from(there_are).is_ok_and(|count| count > entries.len());
+    Ok((entries, more))
 }
 
 fn entry(row: &Row) -> Result<AuditEntry, Error> {

@@ -3,7 +3,7 @@
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error};
 
-use crate::domain::edit::Step;
+use crate::domain::edit::{ExtensionColumns, Step};
 use crate::domain::extension::{Extension, Instance, Version};
 
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -13,11 +13,17 @@ const INSERT: &str = "INSERT INTO extensions (id, type, subject, timeout_ms, ret
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb, $10::text::jsonb, \
     $11::text::jsonb, $12::text::jsonb, $13::text::jsonb, $14::text::jsonb)";
 
-const UPDATE: &str = "UPDATE extensions SET type = $2, subject = $3, timeout_ms = $4, \
-    retry = $5, enabled = $6, auto_disabled = $7, version = $8, config = $9::text::jsonb, \
-    metadata = $10::text::jsonb, fallback = $11::text::jsonb, \
-    routing_rules = $12::text::jsonb, rollout = $13::text::jsonb, \
-    circuit_breaker = $14::text::jsonb WHERE id = $1";
+/// Only what changes is written: a value that the daemon would write another way stays as it is.
+const UPDATE: &str = "UPDATE extensions SET subject = coalesce($2, subject), \
+    version = coalesce($3, version), timeout_ms = coalesce($4, timeout_ms), \
+    retry = coalesce($5, retry), enabled = coalesce($6, enabled), \
+    config = coalesce($7::text::jsonb, config), metadata = coalesce($8::text::jsonb, metadata), \
+    fallback = CASE WHEN $9 THEN $10::text::jsonb ELSE fallback END, \
+    routing_rules = CASE WHEN $11 THEN $12::text::jsonb ELSE routing_rules END, \
+    rollout = CASE WHEN $13 THEN $14::text::jsonb ELSE rollout END, \
+    circuit_breaker = CASE WHEN $15 THEN $16::text::jsonb ELSE circuit_breaker END WHERE id = $1";
+
+const SWITCH: &str = "UPDATE extensions SET enabled = $2, auto_disabled = $3 WHERE id = $1";
 
 const DELETE: &str = "DELETE FROM extensions WHERE id = $1";
 
@@ -29,6 +35,18 @@ const PUT_VERSION: &str = "INSERT INTO extension_versions (id, version, subject,
     timeout_ms = excluded.timeout_ms, retry = excluded.retry, config = excluded.config, \
     metadata = excluded.metadata, routing_rules = excluded.routing_rules, \
     rollout = excluded.rollout, priority = excluded.priority, enabled = excluded.enabled";
+
+/// Rules, rollout and priority of a row that names the current version are its own, and stay.
+const KEEP_CURRENT: &str = "INSERT INTO extension_versions \
+    (id, version, subject, timeout_ms, retry, config, metadata, enabled) \
+    SELECT id, version, subject, timeout_ms, retry, coalesce(config, '{}'), \
+    coalesce(metadata, '{}'), false FROM extensions WHERE id = $1 \
+    ON CONFLICT (id, version) DO UPDATE SET subject = excluded.subject, \
+    timeout_ms = excluded.timeout_ms, retry = excluded.retry, config = excluded.config, \
+    metadata = excluded.metadata, enabled = false";
+
+const DISABLE_VERSION: &str =
+    "UPDATE extension_versions SET enabled = false WHERE id = $1 AND version = $2";
 
 const DELETE_VERSION: &str = "DELETE FROM extension_versions WHERE id = $1 AND version = $2";
 
@@ -45,32 +63,34 @@ const FILL_INSTANCES: &str =
 
 /// Carries out one step for the extension `id`.
 pub(super) async fn carry_out(client: &Client, id: &str, step: &Step) -> Result<(), Error> {
-    let of = |name: &dyn AsRef<str>| name.as_ref().to_owned();
     match step {
-        Step::Insert(extension) => write_extension(client, INSERT, extension).await,
-        Step::Update(extension) => write_extension(client, UPDATE, extension).await,
+        Step::Insert(extension) => insert(client, extension).await,
+        Step::Update(columns) => update(client, id, columns).await,
+        Step::Switch {
+            enabled,
+            auto_disabled,
+        } => {
+            let parameters: [Parameter<'_>; 3] = [
+                (&id, Type::TEXT),
+                (enabled, Type::BOOL),
+                (auto_disabled, Type::BOOL),
+            ];
+            run(client, SWITCH, &parameters).await
+        }
         Step::Delete => run(client, DELETE, &[(&id, Type::TEXT)]).await,
         Step::PutVersion(version) => put_version(client, id, version).await,
-        Step::DeleteVersion(version) => {
-            let version = of(&version.as_str());
-            let parameters: [Parameter<'_>; 2] = [(&id, Type::TEXT), (&version, Type::TEXT)];
-            run(client, DELETE_VERSION, &parameters).await
-        }
+        Step::KeepCurrent => run(client, KEEP_CURRENT, &[(&id, Type::TEXT)]).await,
+        Step::DisableVersion(version) => named(client, DISABLE_VERSION, id, version).await,
+        Step::DeleteVersion(version) => named(client, DELETE_VERSION, id, version.as_str()).await,
         Step::PutInstance(instance) => put_instance(client, id, instance).await,
         Step::DeleteInstance(instance) => {
-            let instance = of(&instance.as_str());
-            let parameters: [Parameter<'_>; 2] = [(&id, Type::TEXT), (&instance, Type::TEXT)];
-            run(client, DELETE_INSTANCE, &parameters).await
+            named(client, DELETE_INSTANCE, id, instance.as_str()).await
         }
-        Step::FillInstances(version) => {
-            let version = of(&version.as_str());
-            let parameters: [Parameter<'_>; 2] = [(&id, Type::TEXT), (&version, Type::TEXT)];
-            run(client, FILL_INSTANCES, &parameters).await
-        }
+        Step::FillInstances(version) => named(client, FILL_INSTANCES, id, version.as_str()).await,
     }
 }
 
-async fn write_extension(client: &Client, sql: &str, it: &Extension) -> Result<(), Error> {
+async fn insert(client: &Client, it: &Extension) -> Result<(), Error> {
     let (timeout_ms, retry) = (integer(it.timeout_ms), integer(it.retry));
     let fallback = (!it.fallback.is_empty()).then(|| {
         let ids: Vec<_> = it.fallback.iter().map(|id| id.as_str()).collect();
@@ -95,7 +115,35 @@ async fn write_extension(client: &Client, sql: &str, it: &Extension) -> Result<(
         (&rollout, Type::TEXT),
         (&circuit_breaker, Type::TEXT),
     ];
-    run(client, sql, &parameters).await
+    run(client, INSERT, &parameters).await
+}
+
+async fn update(client: &Client, id: &str, it: &ExtensionColumns) -> Result<(), Error> {
+    let parameters: [Parameter<'_>; 16] = [
+        (&id, Type::TEXT),
+        (&it.subject, Type::TEXT),
+        (&it.version, Type::TEXT),
+        (&it.timeout_ms, Type::INT4),
+        (&it.retry, Type::INT4),
+        (&it.enabled, Type::BOOL),
+        (&it.config, Type::TEXT),
+        (&it.metadata, Type::TEXT),
+        (&it.fallback.is_some(), Type::BOOL),
+        (&it.fallback.as_ref().and_then(Option::as_ref), Type::TEXT),
+        (&it.routing_rules.is_some(), Type::BOOL),
+        (
+            &it.routing_rules.as_ref().and_then(Option::as_ref),
+            Type::TEXT,
+        ),
+        (&it.rollout.is_some(), Type::BOOL),
+        (&it.rollout.as_ref().and_then(Option::as_ref), Type::TEXT),
+        (&it.circuit_breaker.is_some(), Type::BOOL),
+        (
+            &it.circuit_breaker.as_ref().and_then(Option::as_ref),
+            Type::TEXT,
+        ),
+    ];
+    run(client, UPDATE, &parameters).await
 }
 
 async fn put_version(client: &Client, id: &str, it: &Version) -> Result<(), Error> {
@@ -131,6 +179,11 @@ async fn put_instance(client: &Client, id: &str, it: &Instance) -> Result<(), Er
         (&it.enabled, Type::BOOL),
     ];
     run(client, PUT_INSTANCE, &parameters).await
+}
+
+/// A statement about one part of an extension.
+async fn named(client: &Client, sql: &str, id: &str, part: &str) -> Result<(), Error> {
+    run(client, sql, &[(&id, Type::TEXT), (&part, Type::TEXT)]).await
 }
 
 async fn run(client: &Client, sql: &str, parameters: &[Parameter<'_>]) -> Result<(), Error> {
