@@ -4,11 +4,15 @@
 //! - [`rules`]: what is refused, and that nothing changes then,
 //! - [`promotion`]: a rollout as operators do it, and the way back,
 //! - [`writers`]: many writers, no lost update,
-//! - [`outages`]: no database, a locked one, one that dies in the middle.
+//! - [`switches`]: enable and disable, and answers, whatever state a record is in,
+//! - [`commits`]: a COMMIT that fails, or whose answer is lost,
+//! - [`outages`]: no database, a locked one; a daemon that is killed.
 
+mod commits;
 mod outages;
 mod promotion;
 mod rules;
+mod switches;
 mod verbs;
 mod writers;
 

@@ -50,7 +50,9 @@ async fn what_breaks_a_rule_changes_nothing() {
     let before = everything(&rig).await;
     let taken = json!({"id": "z", "type": "pre", "subject": "beamline.ext.x"});
     let missing = json!({"id": "nobody"});
-    let long = "x".repeat(1_000_000);
+    let long = "x".repeat(600_000);
+    let mut long_key = json!({"id": "x", "circuit_breaker": {}});
+    long_key["circuit_breaker"][&long] = json!(1);
     for (verb, body, number, code) in [
         ("create", plain("x"), 409, "already_exists"),
         ("create", taken, 409, "already_exists"),
@@ -93,6 +95,25 @@ async fn what_breaks_a_rule_changes_nothing() {
         (
             "create",
             json!({"id": "x'; DROP TABLE extensions; --", "type": "pre", "subject": "beamline.ext.w"}),
+            400,
+            "invalid_request",
+        ),
+        ("update", long_key, 400, "invalid_request"),
+        (
+            "update",
+            json!({"id": "x", "config": {"a": long}}),
+            413,
+            "payload_too_large",
+        ),
+        (
+            "put_version",
+            json!({"id": "x", "version": "v2", "subject": "beamline.ext.v2", "metadata": {"a": long}}),
+            413,
+            "payload_too_large",
+        ),
+        (
+            "create",
+            json!({"id": "w", "type": "pre", "subject": "beamline.ext.w", "if_revision": 1}),
             400,
             "invalid_request",
         ),
@@ -183,11 +204,20 @@ async fn what_breaks_a_rule_changes_nothing() {
         let shown: String = body.to_string().chars().take(100).collect();
         assert_eq!(reply.error(), (number, code.to_owned()), "{verb} {shown}");
     }
-    for malformed in ["", "null", "[]", "{", "{\"id\":\"\u{0}\"}", "\u{ff}"] {
-        let reply = rig
-            .client
-            .request("beamline.registry.create", malformed.to_owned())
-            .await;
+    let exploding = br#"{"id":"x","config":{"a":1e131071}}"#;
+    for (verb, malformed) in [
+        ("create", &b""[..]),
+        ("create", b"null"),
+        ("create", b"[]"),
+        ("create", b"{"),
+        ("create", b"{\"id\":\"\0\"}"),
+        ("create", b"\xff"),
+        ("create", b"{\"id\":\"\xff\"}"),
+        ("disable", b"\xff"),
+        ("update", exploding),
+    ] {
+        let subject = format!("beamline.registry.{verb}");
+        let reply = rig.client.request(&subject, malformed.to_vec()).await;
         assert_eq!(reply.error().0, 400, "{malformed:?}");
     }
     assert_eq!(everything(&rig).await, before);
