@@ -66,7 +66,7 @@ impl Verbs {
             self.allow_change(route, message)?;
         }
         if let Some(write) = route.verb.writes() {
-            return writes::change(&self.writes, write, route, message).await;
+            return writes::change(&self.writes, write, route, message, max_bytes).await;
         }
         match route.verb {
             Verb::Get => self.get(route, message).await,

@@ -18,26 +18,33 @@ use crate::service::error::RegistryError;
 /// The use case; what stores definitions is hidden behind it, as this adapter knows no other.
 pub type Writes = Arc<dyn Changes>;
 
-/// Carries out the change that `message` asks for.
+/// Room for the headers of a reply.
+const HEADER_BYTES: usize = 512;
+
+/// Carries out the change that `message` asks for; `max_bytes` is the largest reply that can be
+/// sent.
 pub(super) async fn change(
     writes: &Writes,
     verb: WriteVerb,
     route: Route,
     message: &Message,
+    max_bytes: usize,
 ) -> Result<Answer, RegistryError> {
     let body = body(verb, &message.payload)?;
     let (request, field) = documents::change::read(verb, body, route.id(&message.subject))?;
     let actor = actor(route, message, field.as_deref())?;
     let id = request.id.clone();
-    Ok(match Arc::clone(writes).change(request, actor).await? {
+    let (record, revision) = match Arc::clone(writes).change(request, actor).await? {
         Changed::Record(entry, revision) => {
-            Answer::at(revision, documents::stored::stored(entry.extension()))
+            let record = documents::stored::stored(entry.extension());
+            // What is committed is not to be answered as a reply that is too large.
+            let fits = record.len() + HEADER_BYTES <= max_bytes;
+            (fits.then_some(record), revision)
         }
-        Changed::Committed(revision) => {
-            let body = documents::committed::committed(id.as_str(), revision);
-            Answer::at(revision, body)
-        }
-    })
+        Changed::Committed(revision) => (None, revision),
+    };
+    let body = record.unwrap_or_else(|| documents::committed::committed(id.as_str(), revision));
+    Ok(Answer::at(revision, body))
 }
 
 /// The fields; a verb that needs only an id takes it bare, or nothing where the subject has it.
