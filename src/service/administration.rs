@@ -260,3 +260,7 @@ fn bad_fields(faults: Vec<FieldFault>, values: &Values) -> RegistryError {
     });
     RegistryError::BadFields(faults.collect())
 }
+
+#[cfg(test)]
+#[path = "administration_tests.rs"]
+mod tests;

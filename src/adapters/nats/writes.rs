@@ -34,16 +34,18 @@ pub(super) async fn change(
     let (request, field) = documents::change::read(verb, body, route.id(&message.subject))?;
     let actor = actor(route, message, field.as_deref())?;
     let id = request.id.clone();
-    let (record, revision) = match Arc::clone(writes).change(request, actor).await? {
-        Changed::Record(entry, revision) => {
+    let revision = match Arc::clone(writes).change(request, actor).await? {
+        Changed::Committed(revision) => revision,
+        Changed::Record(entry, at) => {
             let record = documents::stored::stored(entry.extension());
-            // What is committed is not to be answered as a reply that is too large.
-            let fits = record.len() + HEADER_BYTES <= max_bytes;
-            (fits.then_some(record), revision)
+            if record.len() + HEADER_BYTES <= max_bytes {
+                return Ok(Answer::at(at, record));
+            }
+            // What is committed must not be answered as a reply that is too large.
+            entry.extension().revision
         }
-        Changed::Committed(revision) => (None, revision),
     };
-    let body = record.unwrap_or_else(|| documents::committed::committed(id.as_str(), revision));
+    let body = documents::committed::committed(id.as_str(), revision);
     Ok(Answer::at(revision, body))
 }
 

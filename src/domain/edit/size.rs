@@ -103,7 +103,9 @@ fn weigh(text: &str) -> Result<usize, &'static str> {
                 let (mut digits, mut exponent) = (0, 0usize);
                 while let Some(digit) = rest.next_if(u8::is_ascii_digit) {
                     digits += 1;
-                    exponent = exponent.saturating_mul(10) + usize::from(digit - b'0');
+                    exponent = exponent
+                        .saturating_mul(10)
+                        .saturating_add(usize::from(digit - b'0'));
                 }
                 if digits > MAX_EXPONENT_DIGITS {
                     return Err("has a number with an exponent of more than 3 digits");
