@@ -1,6 +1,7 @@
 //! Administration over NATS, against a real database:
 //!
 //! - [`verbs`]: every verb, its reply, its audit entry, and that the next lookup has it,
+//! - [`audit`]: who changed what, and how that is known,
 //! - [`rules`]: what is refused, and that nothing changes then,
 //! - [`promotion`]: a rollout as operators do it, and the way back,
 //! - [`writers`]: many writers, no lost update,
@@ -8,6 +9,7 @@
 //! - [`commits`]: a COMMIT that fails, or whose answer is lost,
 //! - [`outages`]: no database, a locked one; a daemon that is killed.
 
+mod audit;
 mod commits;
 mod outages;
 mod promotion;

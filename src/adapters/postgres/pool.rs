@@ -85,9 +85,13 @@ impl Pool {
 }
 
 /// A connection that is closed when it is dropped, because half a transaction may be on it: its
-/// next user would commit that. Whoever has ended the transaction gives it back to the pool with
-/// [`ScopeGuard::into_inner`].
+/// next user would commit that. See [`ended`].
 pub(super) type Whole = ScopeGuard<Object, fn(Object)>;
+
+/// Gives back a connection whose transaction has ended.
+pub(super) fn ended(connection: Whole) {
+    drop(ScopeGuard::into_inner(connection));
+}
 
 /// Ends the use of a connection: one on which something failed is closed, so that no statement and
 /// no transaction is left on one that is used again. (One whose use was cancelled goes back without

@@ -1,6 +1,5 @@
 //! Every verb: the record it answers, the entry it leaves, the lookup that follows.
 
-use async_nats::HeaderMap;
 use serde_json::{Value, json};
 
 use super::{actions, plain, started};
@@ -112,70 +111,4 @@ async fn versions_and_instances_come_and_go() {
         "version_deleted",
     ];
     assert_eq!(actions(&rig, "x").await, expected);
-}
-
-#[tokio::test]
-async fn the_audit_says_who_and_how_that_is_known_and_is_paged() {
-    let (rig, _daemon) = started().await;
-    let mut with_actor = plain("field");
-    with_actor["actor"] = json!("carol");
-    rig.ask("create", &plain("nobody")).await.ok();
-    rig.ask("create", &with_actor).await.ok();
-    let mut headers = HeaderMap::new();
-    headers.insert("Beamline-Actor", "bob");
-    let subject = "beamline.registry.create";
-    let body = plain("header").to_string();
-    let client = &rig.client;
-    client
-        .request_with_headers(subject, headers.clone(), body)
-        .await
-        .ok();
-    let subject = "beamline.registry.as.alice.create";
-    let body = plain("subject").to_string();
-    client
-        .request_with_headers(subject, headers, body)
-        .await
-        .ok();
-    rig.sql
-        .batch_execute(&crate::rig::insert("sql"))
-        .await
-        .unwrap();
-
-    let mut seen = Vec::new();
-    let mut before = Value::Null;
-    loop {
-        let page = json!({"limit": 2, "before": before});
-        let page = rig.ask("audit", &page).await.ok();
-        for entry in page["entries"].as_array().unwrap() {
-            seen.push((
-                entry["extension_id"].as_str().unwrap().to_owned(),
-                entry["changed_by"].as_str().unwrap().to_owned(),
-                entry["actor_source"].as_str().unwrap().to_owned(),
-            ));
-        }
-        before = page["next"].clone();
-        if before.is_null() {
-            break;
-        }
-    }
-    let session_user = rig.sql.query_one("SELECT session_user::text", &[]).await;
-    let session_user: String = session_user.unwrap().get(0);
-    let expected = [
-        ("sql", session_user.as_str(), "database"),
-        ("subject", "alice", "subject"),
-        ("header", "bob", "header"),
-        ("field", "carol", "field"),
-        ("nobody", "anonymous", "none"),
-    ];
-    assert_eq!(
-        seen,
-        expected.map(|(id, who, how)| (id.to_owned(), who.to_owned(), how.to_owned()))
-    );
-    for bad in [
-        json!({"limit": 0}),
-        json!({"limit": 1001}),
-        json!({"id": "no id"}),
-    ] {
-        assert_eq!(rig.ask("audit", &bad).await.error().0, 400, "{bad}");
-    }
 }

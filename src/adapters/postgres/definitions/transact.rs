@@ -12,10 +12,10 @@ use super::steps::{self, Parameter};
 use super::{PostgresDefinitions, read};
 use crate::adapters::postgres::error::PostgresError;
 use crate::adapters::postgres::limit::within;
+use crate::adapters::postgres::pool;
 use crate::domain::edit::{EditError, plan};
 use crate::domain::policy::Policy;
 use crate::service::definitions::{Write, Written};
-use scopeguard::ScopeGuard;
 
 /// For everything before COMMIT.
 const PREPARE_LIMIT: Duration = Duration::from_secs(10);
@@ -76,13 +76,13 @@ impl PostgresDefinitions {
             Ok(prepared) => prepared,
             Err(refused) => {
                 // The transaction is ended, so the connection can be used again.
-                drop(ScopeGuard::into_inner(connection));
+                pool::ended(connection);
                 return Err(Ended::Refused(refused));
             }
         };
         match timeout(COMMIT_LIMIT, connection.batch_execute("COMMIT")).await {
             Ok(Ok(())) => {
-                drop(ScopeGuard::into_inner(connection));
+                pool::ended(connection);
                 Ok(written)
             }
             Ok(Err(error)) if rolled_back(&error) => Err(Ended::Failed(error.into())),
