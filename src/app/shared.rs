@@ -15,7 +15,7 @@ use crate::adapters::nats::server as nats;
 use crate::adapters::nats::subjects::Layout;
 use crate::adapters::nats::verbs::{Administration, Verbs};
 use crate::adapters::postgres::{
-    Listener, Pool, PostgresHealth, PostgresSource, Reports, SetupError,
+    Listener, Pool, PostgresDefinitions, PostgresHealth, PostgresSource, Reports, SetupError,
 };
 use crate::adapters::telemetry::log::LogObserver;
 use crate::adapters::telemetry::metrics::{ExtensionSources, Metrics, Sources};
@@ -25,6 +25,7 @@ use crate::documents::event::Envelopes;
 use crate::domain::catalog::{Catalog, CatalogWriter};
 use crate::domain::policy::Policy;
 use crate::domain::source::SourceMode;
+use crate::service::administration;
 use crate::service::circuit_control::CircuitControl;
 use crate::service::circuits::Circuits;
 use crate::service::clock::Clock;
@@ -227,6 +228,14 @@ impl Shared {
     pub(super) fn nats_parts(&self, settings: &Settings, reload: ReloadHandle) -> nats::Parts {
         let reads = Arc::new(Reads::new(Arc::clone(&self.tools.selector)));
         let prefixes = settings.subjects.reply_prefixes.clone();
+        let pool = self.pool.clone();
+        let writes = administration::Administration {
+            definitions: pool.map(|pool| Arc::new(PostgresDefinitions::new(pool))),
+            policy: policy(settings),
+            tools: self.tools.clone(),
+            reload: reload.clone(),
+            progress: self.progress.clone(),
+        };
         let fleet = uses_database(settings).map(|_| &self.overrides);
         nats::Parts {
             layout: layout(settings),
@@ -243,6 +252,7 @@ impl Shared {
                 circuits: CircuitControl::new(self.tools.clone(), fleet.cloned()),
                 reload,
                 progress: self.progress.clone(),
+                writes: Arc::new(writes),
                 administration: Administration {
                     enabled: settings.admin.enabled,
                     require_actor_subject: settings.admin.require_actor_subject,

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::to_bytes;
-use crate::service::error::{Detail, RegistryError};
+use crate::service::error::{BadField, Detail, RegistryError};
 
 /// `{"code", "message", "details"}`.
 #[derive(Debug, Serialize)]
@@ -27,6 +27,7 @@ impl ErrorBody {
             let value = match detail {
                 Detail::Text(text) => Value::String(text),
                 Detail::Number(number) => Value::from(number),
+                Detail::Fields(faults) => faults.iter().map(fault).collect(),
             };
             (name.to_owned(), value)
         });
@@ -43,4 +44,17 @@ pub fn error(error: &RegistryError) -> Bytes {
     to_bytes(&Envelope {
         error: ErrorBody::of(error),
     })
+}
+
+/// The most characters of a value that are told back.
+const MAX_VALUE: usize = 200;
+
+fn fault(fault: &BadField) -> Value {
+    let value = fault.value.as_ref().map(|text| {
+        let whole = serde_json::from_str(text)
+            .ok()
+            .filter(|_| text.len() <= MAX_VALUE);
+        whole.unwrap_or_else(|| Value::String(text.chars().take(MAX_VALUE).collect()))
+    });
+    json!({ "field": fault.field, "value": value, "rule": fault.rule })
 }

@@ -3,7 +3,10 @@
 //! Domain types do not serialize themselves: each document is one wire type here, filled by one
 //! function that names every field.
 
+pub mod audit;
+pub mod change;
 pub mod circuits;
+pub mod committed;
 pub mod dry_run;
 pub mod error;
 pub mod event;

@@ -67,6 +67,9 @@ pub enum RegistryError {
         /// The rule it breaks.
         message: String,
     },
+    /// Several fields, or one whose value can be told.
+    #[error("{}", describe(.0))]
+    BadFields(Vec<BadField>),
     /// A mutating verb where administration is off.
     #[error("{0}")]
     Forbidden(&'static str),
@@ -86,6 +89,35 @@ pub enum RegistryError {
         /// The version asked for.
         version: String,
     },
+    /// No such instance.
+    #[error("extension `{id}` has no instance `{instance_id}`")]
+    InstanceNotFound {
+        /// The id asked for.
+        id: String,
+        /// The instance asked for.
+        instance_id: String,
+    },
+    /// An id or a subject that is taken.
+    #[error("extension `{id}`: the {field} is taken")]
+    AlreadyExists {
+        /// The id asked for.
+        id: String,
+        /// Which of them: `id` or `subject`.
+        field: &'static str,
+    },
+    /// The record is not what the change was meant for.
+    #[error("extension `{id}`: {why}")]
+    Conflict {
+        /// The id asked for.
+        id: String,
+        /// Why.
+        why: String,
+        /// The revision of the record, where that is why.
+        revision: Option<u64>,
+    },
+    /// A write where no database is configured.
+    #[error("this sidecar serves files: edit those, or configure a database")]
+    ReadOnly,
     /// `min_revision` was not reached in time.
     #[error("revision {wanted} was not reached in time; this sidecar has {current}")]
     RevisionTimeout {
@@ -154,6 +186,37 @@ pub enum RegistryError {
     ShuttingDown,
 }
 
+/// A field of a request, its value and the rule it breaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadField {
+    /// The field.
+    pub field: Box<str>,
+    /// Its value as JSON text; absent where there was none.
+    pub value: Option<Box<str>>,
+    /// The rule, readable after the field's name.
+    pub rule: Box<str>,
+}
+
+/// The most faults that are told; a body can have any number of unknown fields.
+pub const MAX_FAULTS: usize = 50;
+
+/// The most characters of a rule or a parser's message that are told back.
+const MAX_QUOTED: usize = 200;
+
+/// `text`, cut where it is long: rules and parsers quote what they refuse, however long that is.
+pub fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTED) {
+        None => text.to_owned(),
+        Some((end, _)) => text.get(..end).unwrap_or_default().to_owned() + "...",
+    }
+}
+
+fn describe(faults: &[BadField]) -> String {
+    let faults = faults.iter();
+    let lines = faults.map(|fault| format!("`{}` {}", fault.field, fault.rule));
+    lines.collect::<Vec<_>>().join("; ")
+}
+
 /// One value of an error's `details`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Detail {
@@ -161,6 +224,8 @@ pub enum Detail {
     Text(String),
     /// A number.
     Number(u64),
+    /// Fields at fault.
+    Fields(Vec<BadField>),
 }
 
 impl RegistryError {
@@ -175,7 +240,11 @@ impl RegistryError {
     /// The stable code.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::InvalidRequest { .. } => "invalid_request",
+            Self::InvalidRequest { .. } | Self::BadFields(_) => "invalid_request",
+            Self::InstanceNotFound { .. } => "instance_not_found",
+            Self::AlreadyExists { .. } => "already_exists",
+            Self::Conflict { .. } => "conflict",
+            Self::ReadOnly => "read_only",
             Self::Forbidden(_) => "forbidden",
             Self::ExtensionNotFound { .. } => "extension_not_found",
             Self::VersionNotFound { .. } => "version_not_found",
@@ -197,7 +266,9 @@ impl RegistryError {
     /// The number of the code, as in HTTP.
     pub const fn number(&self) -> u16 {
         match self {
-            Self::InvalidRequest { .. } => 400,
+            Self::InvalidRequest { .. } | Self::BadFields(_) => 400,
+            Self::InstanceNotFound { .. } => 404,
+            Self::AlreadyExists { .. } | Self::Conflict { .. } | Self::ReadOnly => 409,
             Self::Forbidden(_) => 403,
             Self::ExtensionNotFound { .. } | Self::VersionNotFound { .. } => 404,
             Self::RevisionTimeout { .. } => 412,
@@ -217,7 +288,11 @@ impl RegistryError {
     /// The fixed text of the code: safe in a header, never request data.
     pub const fn title(&self) -> &'static str {
         match self {
-            Self::InvalidRequest { .. } => "invalid request",
+            Self::InvalidRequest { .. } | Self::BadFields(_) => "invalid request",
+            Self::InstanceNotFound { .. } => "instance not found",
+            Self::AlreadyExists { .. } => "already exists",
+            Self::Conflict { .. } => "conflict",
+            Self::ReadOnly => "read only",
             Self::Forbidden(_) => "forbidden",
             Self::ExtensionNotFound { .. } => "extension not found",
             Self::VersionNotFound { .. } => "version not found",
@@ -243,6 +318,20 @@ impl RegistryError {
             Self::InvalidRequest {
                 field: Some(field), ..
             } => vec![("field", text(field))],
+            Self::BadFields(faults) => {
+                let first = faults.first();
+                let first = first.map(|fault| ("field", text(&fault.field)));
+                let all = ("faults", Detail::Fields(faults.clone()));
+                first.into_iter().chain([all]).collect()
+            }
+            Self::InstanceNotFound { id, instance_id } => {
+                vec![("id", text(id)), ("instance_id", text(instance_id))]
+            }
+            Self::AlreadyExists { id, field } => vec![("id", text(id)), ("field", text(field))],
+            Self::Conflict { id, revision, .. } => {
+                let revision = revision.map(|revision| ("revision", Detail::Number(revision)));
+                [("id", text(id))].into_iter().chain(revision).collect()
+            }
             Self::ExtensionNotFound { id, reason } => {
                 vec![("id", text(id)), ("reason", text(reason.as_str()))]
             }

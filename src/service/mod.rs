@@ -18,6 +18,8 @@ pub mod lookup;
 pub mod read;
 pub mod invoke;
 pub mod fleet;
+pub mod definitions;
+pub mod administration;
 pub mod health;
 pub mod circuit_control;
 pub mod stats;

@@ -26,8 +26,21 @@ const VERBS: &[&str] = &[
     "report",
     "health",
     "circuits",
+    "create",
+    "update",
+    "delete",
+    "enable",
+    "disable",
+    "put_version",
+    "delete_version",
+    "promote",
+    "put_instance",
+    "delete_instance",
+    "audit",
 ];
-const WITH_ID: &[&str] = &["lookup", "get", "explain", "invoke", "health"];
+const WITH_ID: &[&str] = &[
+    "lookup", "get", "explain", "invoke", "health", "enable", "disable", "delete",
+];
 const OF_ALL: &[&str] = &["ping", "stats", "reload", "health", "circuits"];
 /// Names that mean something somewhere, and some that do not.
 const FIELDS: &[&str] = &[

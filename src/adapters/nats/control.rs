@@ -87,7 +87,7 @@ impl ControlServer {
                 let max_bytes = responder.max_payload();
                 let outcome = tokio::select! {
                     outcome = verbs.answer(route, &message, max_bytes) => outcome,
-                    () = give_up.cancelled() => Err(RegistryError::ShuttingDown),
+                    () = give_up.cancelled() => Err(given_up(route.verb)),
                 };
                 endpoints.record(route.verb, received.elapsed(), &outcome);
                 responder.send(reply, outcome).await;
@@ -115,4 +115,12 @@ impl ControlServer {
             self.responder.send(reply, outcome).await;
         }
     }
+}
+
+/// A change goes on when nobody waits for it any more, as long as this process does.
+fn given_up(verb: Verb) -> RegistryError {
+    if verb.writes().is_some() {
+        return RegistryError::OutcomeUnknown("this sidecar is shutting down".into());
+    }
+    RegistryError::ShuttingDown
 }

@@ -21,6 +21,7 @@ pub mod lookups;
 pub mod health;
 pub mod circuit;
 pub mod verbs;
+pub mod writes;
 pub mod control;
 pub mod invoke;
 pub mod discovery;

@@ -6,12 +6,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::domain::context::{Context, Scalar};
-use crate::service::error::RegistryError;
+use crate::service::error::{RegistryError, shortened};
 
 /// Deeper JSON than anyone means; serde_json itself stops at 128.
 const NOT_AN_OBJECT: &str = "the payload must be a JSON object";
-/// The most characters of a parser's message or a field's name that go into an error.
-const MAX_QUOTED: usize = 200;
 
 /// Parses a JSON object; the error names the field at fault.
 pub fn object<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, RegistryError> {
@@ -51,14 +49,6 @@ fn malformed(message: &str) -> RegistryError {
     RegistryError::InvalidRequest {
         field: None,
         message: shortened(message),
-    }
-}
-
-/// The parser quotes what it did not expect, however long that is.
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(MAX_QUOTED) {
-        None => text.to_owned(),
-        Some((end, _)) => text.get(..end).unwrap_or_default().to_owned() + "...",
     }
 }
 

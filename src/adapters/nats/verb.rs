@@ -1,5 +1,7 @@
 //! What can be asked for.
 
+use crate::documents::change::WriteVerb;
+
 /// A verb: the token after the prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
@@ -21,6 +23,28 @@ pub enum Verb {
     Ping,
     /// Call an extension.
     Invoke,
+    /// Make an extension.
+    Create,
+    /// Change some of its fields.
+    Update,
+    /// Remove it.
+    Delete,
+    /// Let it serve.
+    Enable,
+    /// Take it out of service.
+    Disable,
+    /// Add or replace a version.
+    PutVersion,
+    /// Remove a version.
+    DeleteVersion,
+    /// Make a version the current one.
+    Promote,
+    /// Add or replace an instance.
+    PutInstance,
+    /// Remove an instance.
+    DeleteInstance,
+    /// Who changed what.
+    Audit,
     /// A router tells what a call of its own came to.
     Report,
     /// How one extension, or all of them, are doing.
@@ -33,7 +57,7 @@ pub enum Verb {
 
 impl Verb {
     /// All verbs.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 24] = [
         Self::Lookup,
         Self::LookupByType,
         Self::List,
@@ -43,6 +67,17 @@ impl Verb {
         Self::Reload,
         Self::Ping,
         Self::Invoke,
+        Self::Create,
+        Self::Update,
+        Self::Delete,
+        Self::Enable,
+        Self::Disable,
+        Self::PutVersion,
+        Self::DeleteVersion,
+        Self::Promote,
+        Self::PutInstance,
+        Self::DeleteInstance,
+        Self::Audit,
         Self::Report,
         Self::Health,
         Self::Circuits,
@@ -61,6 +96,17 @@ impl Verb {
             Self::Reload => "reload",
             Self::Ping => "ping",
             Self::Invoke => "invoke",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Enable => "enable",
+            Self::Disable => "disable",
+            Self::PutVersion => "put_version",
+            Self::DeleteVersion => "delete_version",
+            Self::Promote => "promote",
+            Self::PutInstance => "put_instance",
+            Self::DeleteInstance => "delete_instance",
+            Self::Audit => "audit",
             Self::Report => "report",
             Self::Health => "health",
             Self::Circuits => "circuits",
@@ -72,7 +118,14 @@ impl Verb {
     pub const fn takes_id(self) -> bool {
         matches!(
             self,
-            Self::Lookup | Self::Get | Self::Explain | Self::Invoke | Self::Health
+            Self::Lookup
+                | Self::Get
+                | Self::Explain
+                | Self::Invoke
+                | Self::Enable
+                | Self::Disable
+                | Self::Delete
+                | Self::Health
         )
     }
 
@@ -91,6 +144,23 @@ impl Verb {
 
     /// Whether it changes something, so that administration must be allowed.
     pub const fn mutates(self) -> bool {
-        matches!(self, Self::Reload | Self::Circuit)
+        matches!(self, Self::Reload | Self::Circuit) || self.writes().is_some()
+    }
+
+    /// The change that it asks for, if it is one of a definition.
+    pub const fn writes(self) -> Option<WriteVerb> {
+        Some(match self {
+            Self::Create => WriteVerb::Create,
+            Self::Update => WriteVerb::Update,
+            Self::Delete => WriteVerb::Delete,
+            Self::Enable => WriteVerb::Enable,
+            Self::Disable => WriteVerb::Disable,
+            Self::PutVersion => WriteVerb::PutVersion,
+            Self::DeleteVersion => WriteVerb::DeleteVersion,
+            Self::Promote => WriteVerb::Promote,
+            Self::PutInstance => WriteVerb::PutInstance,
+            Self::DeleteInstance => WriteVerb::DeleteInstance,
+            _ => return None,
+        })
     }
 }

@@ -12,6 +12,7 @@ use super::replies::Answer;
 use super::subjects::Route;
 use super::verb::Verb;
 use super::waiting::wait;
+use super::writes::{self, Writes};
 use crate::documents;
 use crate::domain::extension::ExtensionType;
 use crate::domain::ids::ExtensionId;
@@ -46,6 +47,8 @@ pub struct Verbs {
     pub reload: ReloadHandle,
     /// Revisions as they are applied.
     pub progress: Progress,
+    /// Changes of definitions.
+    pub writes: Writes,
     /// Who may change things.
     pub administration: Administration,
 }
@@ -62,6 +65,9 @@ impl Verbs {
         if route.verb.mutates() {
             self.allow_change(route, message)?;
         }
+        if let Some(write) = route.verb.writes() {
+            return writes::change(&self.writes, write, route, message, max_bytes).await;
+        }
         match route.verb {
             Verb::Get => self.get(route, message).await,
             Verb::Explain => self.explain(route, message).await,
@@ -70,12 +76,13 @@ impl Verbs {
             Verb::Stats => self.stats(message).await,
             Verb::Reload => self.reload(message).await,
             Verb::Ping => self.ping(message),
+            Verb::Audit => writes::audit(&self.writes, message, max_bytes).await,
             Verb::Health => self.health.health(route, message, max_bytes).await,
             Verb::Circuits => self.health.circuits(message, max_bytes).await,
             Verb::Report => self.health.report(message),
             Verb::Circuit => self.circuit(route, message).await,
-            // These have loops of their own; no subscription leads here.
-            Verb::Lookup | Verb::Invoke => Err(RegistryError::Internal),
+            // Lookups and calls have loops of their own, changes were answered above.
+            _ => Err(RegistryError::Internal),
         }
     }
 

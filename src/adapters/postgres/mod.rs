@@ -7,6 +7,7 @@
 //! stand behind a transaction pooler.
 
 mod address;
+mod definitions;
 mod error;
 mod health;
 mod limit;
@@ -21,6 +22,7 @@ mod source;
 mod tls;
 
 pub use address::Purpose;
+pub use definitions::PostgresDefinitions;
 pub use error::{PostgresError, SetupError};
 pub use health::PostgresHealth;
 pub use listener::{Listener, Reports};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use deadpool_postgres::Timeouts;
 use deadpool_postgres::{Manager, ManagerConfig, Object, PoolConfig, RecyclingMethod, Runtime};
+use scopeguard::{ScopeGuard, guard};
 
 use super::address::{Address, Purpose};
 use super::error::{PostgresError, SetupError};
@@ -66,10 +67,30 @@ impl Pool {
         &self.target
     }
 
+    /// The most connections it has.
+    pub(super) fn max_size(&self) -> usize {
+        self.connections.status().max_size
+    }
+
     /// A connection that answers.
     pub(super) async fn get(&self) -> Result<Object, PostgresError> {
         Ok(self.connections.get().await?)
     }
+
+    /// A connection for a transaction of several round trips.
+    pub(super) async fn get_whole(&self) -> Result<Whole, PostgresError> {
+        let close: fn(Object) = |connection| drop(Object::take(connection));
+        Ok(guard(self.get().await?, close))
+    }
+}
+
+/// A connection that is closed when it is dropped, because half a transaction may be on it: its
+/// next user would commit that. See [`ended`].
+pub(super) type Whole = ScopeGuard<Object, fn(Object)>;
+
+/// Gives back a connection whose transaction has ended.
+pub(super) fn ended(connection: Whole) {
+    drop(ScopeGuard::into_inner(connection));
 }
 
 /// Ends the use of a connection: one on which something failed is closed, so that no statement and

@@ -144,6 +144,12 @@ pub(super) fn pair() -> (Inbox, ReloadHandle) {
     )
 }
 
+/// A handle whose hints nobody takes.
+#[cfg(test)]
+pub(crate) fn nobodys_handle() -> ReloadHandle {
+    pair().1
+}
+
 impl Inbox {
     /// The next reason to load. A hint given during a load is still there after it.
     pub(super) async fn next(&mut self) -> Wake {

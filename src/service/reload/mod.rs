@@ -14,6 +14,8 @@ use backon::BackoffBuilder;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+#[cfg(test)]
+pub(crate) use inbox::nobodys_handle;
 pub use inbox::{Hint, ReloadHandle, ReloadReport};
 pub use loader::Loader;
 

@@ -1,0 +1,87 @@
+//! Reading the audit.
+
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Error, Row};
+
+use super::PostgresDefinitions;
+use super::steps::Parameter;
+use crate::adapters::postgres::error::PostgresError;
+use crate::adapters::postgres::limit::within;
+use crate::adapters::postgres::pool;
+use crate::service::definitions::{AuditEntry, AuditQuery, WriteError};
+
+/// For a page.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// The most bytes of changes in a page: more than one message holds.
+const MAX_BYTES: i64 = 4 << 20;
+
+/// The first entry comes in any case, without its changes if those alone are too large; `entries`
+/// tells how many there would be.
+const PAGE: &str = "WITH asked AS (SELECT *, \
+        sum(coalesce(octet_length(changes::text), 0)) OVER (ORDER BY id DESC) AS bytes, \
+        row_number() OVER (ORDER BY id DESC) AS place, count(*) OVER () AS entries \
+    FROM (SELECT * FROM extension_audit_log \
+        WHERE ($1::text IS NULL OR extension_id = $1) AND ($2::bigint IS NULL OR id < $2) \
+        ORDER BY id DESC LIMIT $3) AS page) \
+    SELECT id, extension_id, action, changed_by, actor_source, \
+        CASE WHEN bytes <= $4 THEN changes::text END, timestamp, revision, entries \
+    FROM asked WHERE bytes <= $4 OR place = 1 ORDER BY id DESC";
+
+impl PostgresDefinitions {
+    pub(super) async fn read_audit(
+        &self,
+        query: &AuditQuery,
+    ) -> Result<(Vec<AuditEntry>, bool), WriteError> {
+        let away =
+            |error: PostgresError| WriteError::Away(format!("{}: {error}", self.pool.target()));
+        let connection = self.pool.get().await.map_err(away)?;
+        let extension = query.extension.as_ref().map(|id| id.as_str());
+        let before = query.before.map(|id| i64::try_from(id).unwrap_or(i64::MAX));
+        // One more than asked for tells whether there is more.
+        let limit = i64::try_from(query.limit + 1).unwrap_or(i64::MAX);
+        let parameters: [Parameter<'_>; 4] = [
+            (&extension, Type::TEXT),
+            (&before, Type::INT8),
+            (&limit, Type::INT8),
+            (&MAX_BYTES, Type::INT8),
+        ];
+        let rows = within(
+            "the audit",
+            LIMIT,
+            connection.query_typed(PAGE, &parameters),
+        )
+        .await;
+        let rows = pool::put_back(connection, rows).map_err(away)?;
+        page(&rows, query.limit).map_err(|error| away(error.into()))
+    }
+}
+
+fn page(rows: &[Row], limit: usize) -> Result<(Vec<AuditEntry>, bool), Error> {
+    let entries = rows.iter().take(limit).map(entry);
+    let entries = entries.collect::<Result<Vec<_>, _>>()?;
+    let there_are: i64 = match rows.first() {
+        Some(row) => row.try_get(8)?,
+        None => 0,
+    };
+    let more = usize::try_from(there_are).is_ok_and(|count| count > entries.len());
+    Ok((entries, more))
+}
+
+fn entry(row: &Row) -> Result<AuditEntry, Error> {
+    let changes: Option<String> = row.try_get(5)?;
+    let (id, revision): (i64, Option<i64>) = (row.try_get(0)?, row.try_get(7)?);
+    Ok(AuditEntry {
+        id: id.unsigned_abs(),
+        extension_id: row.try_get(1)?,
+        action: row.try_get(2)?,
+        changed_by: row.try_get(3)?,
+        actor_source: row.try_get(4)?,
+        changes: changes.and_then(|text| RawValue::from_string(text).ok()),
+        timestamp: row.try_get(6)?,
+        revision: revision.map(i64::unsigned_abs),
+    })
+}

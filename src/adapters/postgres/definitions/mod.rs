@@ -1,0 +1,35 @@
+//! Writing definitions: one transaction per change, with statically written SQL only.
+//!
+//! The transaction takes the lock on the revision before it reads anything, so what it decides by
+//! is what it changes, and no two writers wait for each other. Lock and read are one round trip;
+//! each step and the commit are one more.
+
+mod audit;
+mod fate;
+mod read;
+mod steps;
+mod transact;
+mod write;
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::pool::Pool;
+
+/// The port of [`crate::service::definitions`] over a pool.
+#[derive(Debug)]
+pub struct PostgresDefinitions {
+    pool: Arc<Pool>,
+    /// Half of the pool at most is for writers: what loads, listens and flushes needs the rest
+    /// while they wait for a lock.
+    writers: Semaphore,
+}
+
+impl PostgresDefinitions {
+    /// Definitions in the database that `pool` leads to.
+    pub fn new(pool: Arc<Pool>) -> Self {
+        let writers = Semaphore::new((pool.max_size() / 2).max(1));
+        Self { pool, writers }
+    }
+}

@@ -1,0 +1,266 @@
+//! Changes by operators: written to the database, then served before they are answered.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::definitions::{AuditEntry, AuditQuery, Definitions, Write, WriteError, Written};
+use super::error::{BadField, MAX_FAULTS, NotFoundReason, RegistryError, shortened};
+use super::invoke::Tools;
+use super::progress::Progress;
+use super::reload::{Hint, ReloadHandle};
+use crate::domain::actor::Actor;
+use crate::domain::draft::FieldFault;
+use crate::domain::edit::{Command, EditError};
+use crate::domain::entry::Entry;
+use crate::domain::ids::ExtensionId;
+use crate::domain::policy::Policy;
+
+/// How long a committed change may take to be served here before the answer is given regardless.
+const SERVED_WITHIN: Duration = Duration::from_secs(5);
+/// Entries of an audit page unless the request says otherwise.
+const DEFAULT_ENTRIES: u64 = 100;
+/// The most entries of an audit page.
+const MAX_ENTRIES: u64 = 1000;
+
+/// A change that somebody asked for.
+#[derive(Debug)]
+pub struct ChangeRequest {
+    /// The extension.
+    pub id: ExtensionId,
+    /// What is to be done.
+    pub command: Command,
+    /// The revision that its record must have.
+    pub if_revision: Option<u64>,
+    /// Values as they were given, for errors that name them.
+    pub values: Values,
+}
+
+/// The values of a request by field, each as the JSON text it came in.
+#[derive(Debug, Default)]
+pub struct Values(pub Vec<(Box<str>, Box<str>)>);
+
+impl Values {
+    fn of(&self, field: &str) -> Option<Box<str>> {
+        let mut fields = self.0.iter();
+        fields.find_map(|(name, value)| (**name == *field).then(|| value.clone()))
+    }
+}
+
+/// What a change came to.
+#[derive(Debug)]
+pub enum Changed {
+    /// The record is now this one, at this revision of the catalog.
+    Record(Arc<Entry>, u64),
+    /// It is committed in this revision, and there is no record to show: it is gone, in quarantine
+    /// for another reason, or not served here yet.
+    Committed(u64),
+}
+
+/// A change or a page under way; boxed, as administration is not in a hurry.
+pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, RegistryError>> + Send>>;
+
+/// Administration, whatever stores the definitions.
+pub trait Changes: Send + Sync + std::fmt::Debug {
+    /// Commits a change, and answers when this sidecar serves it. Whoever stops waiting for that
+    /// does not stop the change: half of one must not be left on a connection.
+    ///
+    /// # Errors
+    /// Nothing was changed, unless the error says that nobody knows.
+    fn change(self: Arc<Self>, request: ChangeRequest, actor: Actor) -> Pending<Changed>;
+
+    /// A page of the audit, newest first, and whether there is more.
+    ///
+    /// # Errors
+    /// A limit out of bounds, or a database that is away.
+    fn audit(
+        self: Arc<Self>,
+        extension: Option<ExtensionId>,
+        limit: Option<u64>,
+        before: Option<u64>,
+    ) -> Pending<(Vec<AuditEntry>, bool)>;
+}
+
+impl<D: Definitions + std::fmt::Debug> Changes for Administration<D> {
+    fn change(self: Arc<Self>, request: ChangeRequest, actor: Actor) -> Pending<Changed> {
+        Box::pin(async move {
+            let change = async move { self.carry_out(request, actor).await };
+            let carried_out = tokio::spawn(change).await;
+            carried_out.unwrap_or(Err(RegistryError::Internal))
+        })
+    }
+
+    fn audit(
+        self: Arc<Self>,
+        extension: Option<ExtensionId>,
+        limit: Option<u64>,
+        before: Option<u64>,
+    ) -> Pending<(Vec<AuditEntry>, bool)> {
+        Box::pin(async move { self.read_audit(extension, limit, before).await })
+    }
+}
+
+/// Carries out changes.
+#[derive(Debug)]
+pub struct Administration<D> {
+    /// Where definitions are stored; without one there is nothing to change.
+    pub definitions: Option<Arc<D>>,
+    /// What an extension may be.
+    pub policy: Policy,
+    /// The circuits that follow a change, and the catalog that has it.
+    pub tools: Tools,
+    /// Is told that there is something new.
+    pub reload: ReloadHandle,
+    /// Tells when it is served.
+    pub progress: Progress,
+}
+
+impl<D: Definitions> Administration<D> {
+    async fn carry_out(
+        &self,
+        request: ChangeRequest,
+        actor: Actor,
+    ) -> Result<Changed, RegistryError> {
+        let ChangeRequest {
+            id,
+            command,
+            if_revision,
+            values,
+        } = request;
+        let enables = command == Command::Enable;
+        let write = Write {
+            id,
+            command,
+            if_revision,
+            actor,
+        };
+        let written = self.definitions()?.write(&write, &self.policy).await;
+        let written = written.map_err(|error| explain(error, &write, &values))?;
+        let (Written::At(revision) | Written::Nothing(revision)) = written;
+        if self.progress.current() < revision {
+            self.reload.hint(Hint::Database);
+            // Committed is committed: a sidecar that is slow to see it must not deny it.
+            let _ = self.progress.reached(revision, SERVED_WITHIN).await;
+        }
+        if enables {
+            self.reset_circuits(&write.id);
+        }
+        Ok(self.changed(&write.id, revision))
+    }
+
+    /// The record, where this sidecar has it as it is since `revision`.
+    fn changed(&self, id: &ExtensionId, revision: u64) -> Changed {
+        let catalog = self.tools.selector.catalog();
+        let at = catalog.revision();
+        let entry = catalog.get(id.as_str());
+        match entry.filter(|entry| entry.extension().revision >= revision) {
+            Some(entry) => Changed::Record(entry, at),
+            None => Changed::Committed(revision),
+        }
+    }
+
+    async fn read_audit(
+        &self,
+        extension: Option<ExtensionId>,
+        limit: Option<u64>,
+        before: Option<u64>,
+    ) -> Result<(Vec<AuditEntry>, bool), RegistryError> {
+        let limit = limit.unwrap_or(DEFAULT_ENTRIES);
+        if !(1..=MAX_ENTRIES).contains(&limit) {
+            let rule = format!("must be from 1 to {MAX_ENTRIES}");
+            return Err(RegistryError::field("limit", rule));
+        }
+        let query = AuditQuery {
+            extension,
+            before,
+            limit: usize::try_from(limit).unwrap_or_default(),
+        };
+        let entries = self.definitions()?.audit(&query).await;
+        entries.map_err(away)
+    }
+
+    fn definitions(&self) -> Result<&Arc<D>, RegistryError> {
+        self.definitions.as_ref().ok_or(RegistryError::ReadOnly)
+    }
+
+    /// Who enables an extension has repaired it.
+    fn reset_circuits(&self, id: &ExtensionId) {
+        let tools = &self.tools;
+        for moved in tools.circuits.reset(tools.clock.tick(), id) {
+            tools.tell(moved);
+        }
+    }
+}
+
+/// The error of a write for whoever asked for it.
+fn explain(error: WriteError, write: &Write, values: &Values) -> RegistryError {
+    let id = write.id.to_string();
+    match error {
+        WriteError::Refused(refused) => match refused {
+            EditError::NotFound => RegistryError::ExtensionNotFound {
+                id,
+                reason: NotFoundReason::Unknown,
+            },
+            EditError::VersionNotFound(version) => RegistryError::VersionNotFound {
+                id,
+                version: version.to_string(),
+            },
+            EditError::InstanceNotFound(instance) => RegistryError::InstanceNotFound {
+                id,
+                instance_id: instance.to_string(),
+            },
+            EditError::AlreadyExists => RegistryError::AlreadyExists { id, field: "id" },
+            EditError::Conflict(revision) => RegistryError::Conflict {
+                id,
+                why: format!("its record is at revision {revision}"),
+                revision: Some(revision),
+            },
+            EditError::CurrentVersion => RegistryError::Conflict {
+                id,
+                why: "the current version cannot be deleted; promote another one first".into(),
+                revision: None,
+            },
+            EditError::TooLarge(limit_bytes) => RegistryError::PayloadTooLarge {
+                what: "the record",
+                limit_bytes,
+            },
+            EditError::Invalid(faults) => bad_fields(faults, values),
+        },
+        WriteError::SubjectTaken => RegistryError::AlreadyExists {
+            id,
+            field: "subject",
+        },
+        WriteError::BadValue(rule) => RegistryError::InvalidRequest {
+            field: None,
+            message: shortened(&rule),
+        },
+        other => away(other),
+    }
+}
+
+/// The error of a database that did nothing, or nobody knows what.
+fn away(error: WriteError) -> RegistryError {
+    match error {
+        WriteError::Locked { blocked_by } => RegistryError::DatabaseLocked { blocked_by },
+        WriteError::Unknown(what) => RegistryError::OutcomeUnknown(what),
+        WriteError::Away(what) | WriteError::BadValue(what) => {
+            RegistryError::DatabaseUnavailable(what)
+        }
+        WriteError::Refused(_) | WriteError::SubjectTaken => RegistryError::Internal,
+    }
+}
+
+/// Every fault with the value at fault; rules that quote what they refuse are cut.
+fn bad_fields(faults: Vec<FieldFault>, values: &Values) -> RegistryError {
+    let faults = faults.into_iter().take(MAX_FAULTS).map(|fault| BadField {
+        value: values.of(fault.field),
+        field: fault.field.into(),
+        rule: shortened(&fault.rule).into(),
+    });
+    RegistryError::BadFields(faults.collect())
+}
+
+#[cfg(test)]
+#[path = "administration_tests.rs"]
+mod tests;

@@ -1,0 +1,107 @@
+//! Port: writing definitions, and reading who wrote them.
+
+use std::future::Future;
+use std::time::SystemTime;
+
+use serde_json::value::RawValue;
+
+use crate::domain::actor::Actor;
+use crate::domain::edit::{Command, EditError};
+use crate::domain::ids::ExtensionId;
+use crate::domain::policy::Policy;
+
+/// One change of one extension.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// The extension.
+    pub id: ExtensionId,
+    /// What is to be done.
+    pub command: Command,
+    /// The revision that its record must have.
+    pub if_revision: Option<u64>,
+    /// Who wants it.
+    pub actor: Actor,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It is committed, in this revision.
+    At(u64),
+    /// There was nothing to change: the record has been like this since this revision.
+    Nothing(u64),
+}
+
+/// Why a write was not made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WriteError {
+    /// The command breaks a rule.
+    Refused(EditError),
+    /// Another extension has the subject.
+    SubjectTaken,
+    /// The database refuses a value, such as a text with NUL.
+    BadValue(String),
+    /// Nothing was written: the database is away or refuses.
+    Away(String),
+    /// Nothing was written: somebody else holds the lock, for longer than anyone should.
+    Locked {
+        /// Who, where the database tells.
+        blocked_by: Option<String>,
+    },
+    /// COMMIT got no answer, and nobody could say what became of it.
+    Unknown(String),
+}
+
+/// An entry of the audit.
+#[derive(Debug)]
+pub struct AuditEntry {
+    /// Its number.
+    pub id: u64,
+    /// Whose change it is; the extension may be gone.
+    pub extension_id: Box<str>,
+    /// What was done.
+    pub action: Box<str>,
+    /// By whom.
+    pub changed_by: Option<Box<str>>,
+    /// How that is known.
+    pub actor_source: Box<str>,
+    /// `{"old": ..., "new": ...}`.
+    pub changes: Option<Box<RawValue>>,
+    /// When.
+    pub timestamp: SystemTime,
+    /// In which revision.
+    pub revision: Option<u64>,
+}
+
+/// Which entries to read, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditQuery {
+    /// Only of this extension.
+    pub extension: Option<ExtensionId>,
+    /// Only entries before this one.
+    pub before: Option<u64>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// Stores definitions.
+pub trait Definitions: Send + Sync + 'static {
+    /// Carries a write out, with its audit entry and its revision, in one transaction.
+    ///
+    /// # Errors
+    /// Nothing was written, unless the error says that nobody knows.
+    fn write(
+        &self,
+        write: &Write,
+        policy: &Policy,
+    ) -> impl Future<Output = Result<Written, WriteError>> + Send;
+
+    /// Reads entries, and whether there are more.
+    ///
+    /// # Errors
+    /// Why the database gave none.
+    fn audit(
+        &self,
+        query: &AuditQuery,
+    ) -> impl Future<Output = Result<(Vec<AuditEntry>, bool), WriteError>> + Send;
+}
