@@ -131,6 +131,7 @@ impl ExtensionDraft<'_> {
         else {
             return Err(check.faults);
         };
+        let cuts = std::mem::take(&mut check.cuts);
         check.done(Extension {
             id,
             kind,
@@ -151,6 +152,7 @@ impl ExtensionDraft<'_> {
             revision: 0,
             digest: 0,
             provenance: Provenance::default(),
+            cuts,
         })
     }
 }
@@ -177,6 +179,7 @@ impl VersionDraft<'_> {
         };
         let targeted = routing_rules.as_ref().is_some_and(|rules| rules.keys() > 0);
         let conditional = targeted || rollout.is_some();
+        let cuts = std::mem::take(&mut check.cuts);
         check.done(Version {
             version,
             subject,
@@ -189,6 +192,7 @@ impl VersionDraft<'_> {
             rollout,
             priority,
             provenance: Provenance::default(),
+            cuts,
         })
     }
 }
@@ -226,6 +230,8 @@ impl InstanceDraft<'_> {
 #[derive(Default)]
 struct Check {
     faults: Vec<FieldFault>,
+    /// Values that were cut to a limit.
+    cuts: Vec<Box<str>>,
 }
 
 impl Check {
@@ -264,15 +270,21 @@ impl Check {
     }
 
     fn timeout(&mut self, value: Option<i64>, policy: &Policy) -> Option<u32> {
-        let parsed = at_least(1, value?).map(|value| value.min(policy.max_timeout_ms));
-        self.field("timeout_ms", parsed)
+        let parsed = self.field("timeout_ms", at_least(1, value?))?;
+        Some(self.cut("timeout_ms", parsed, policy.max_timeout_ms))
     }
 
     fn retry(&mut self, value: Option<i64>, policy: &Policy) -> Option<u32> {
-        self.field(
-            "retry",
-            at_least(0, value?).map(|value| value.min(policy.max_retries)),
-        )
+        let parsed = self.field("retry", at_least(0, value?))?;
+        Some(self.cut("retry", parsed, policy.max_retries))
+    }
+
+    fn cut(&mut self, field: &str, value: u32, limit: u32) -> u32 {
+        if value > limit {
+            self.cuts
+                .push(format!("`{field}` {value} is cut to {limit}").into());
+        }
+        value.min(limit)
     }
 
     fn done<T>(self, value: T) -> Checked<T> {

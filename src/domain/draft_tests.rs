@@ -300,3 +300,37 @@ fn valid_fields_come_through_unchanged() {
     assert!(extension.auto_disabled && !extension.enabled);
     assert_eq!(extension.subject, Subject::parse("beamline.ext.x").unwrap());
 }
+
+#[test]
+fn what_is_beyond_the_limits_is_cut_and_said() {
+    let draft = ExtensionDraft {
+        id: "x",
+        kind: "pre",
+        subject: "beamline.ext.x",
+        timeout_ms: Some(i64::MAX),
+        retry: Some(11),
+        ..ExtensionDraft::default()
+    };
+    let extension = draft.check(&policy()).unwrap();
+    assert_eq!((extension.timeout_ms, extension.retry), (120_000, 10));
+    let cuts: Vec<_> = extension.all_cuts().collect();
+    let expected = [
+        "`timeout_ms` 4294967295 is cut to 120000",
+        "`retry` 11 is cut to 10",
+    ];
+    assert_eq!(cuts, expected);
+    let version = VersionDraft {
+        version: "v2",
+        subject: "beamline.ext.x.v2",
+        retry: Some(12),
+        ..VersionDraft::default()
+    };
+    let versions = vec![version.check(&policy()).unwrap()];
+    let cuts = crate::domain::extension::Extension {
+        versions,
+        cuts: vec![],
+        ..extension
+    };
+    let cuts: Vec<_> = cuts.all_cuts().collect();
+    assert_eq!(cuts, ["version v2: `retry` 12 is cut to 10"]);
+}

@@ -99,6 +99,20 @@ pub struct Extension {
     pub digest: u64,
     /// Who changed it and when, where the source knows.
     pub provenance: Provenance,
+    /// What was cut to this deployment's limits, in words; nearly always nothing.
+    pub cuts: Vec<Box<str>>,
+}
+
+impl Extension {
+    /// What was cut of it and of its versions.
+    pub fn all_cuts(&self) -> impl Iterator<Item = String> {
+        let own = self.cuts.iter().map(ToString::to_string);
+        let versions = self.versions.iter().flat_map(|version| {
+            let cuts = version.cuts.iter();
+            cuts.map(|cut| format!("version {}: {cut}", version.version))
+        });
+        own.chain(versions)
+    }
 }
 
 /// Who made a record and who changed it last.
@@ -139,6 +153,8 @@ pub struct Version {
     pub enabled: bool,
     /// Who made it and when.
     pub provenance: Provenance,
+    /// See [`Extension::cuts`].
+    pub cuts: Vec<Box<str>>,
 }
 
 /// One running copy of a version.

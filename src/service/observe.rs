@@ -106,6 +106,13 @@ pub enum Observation {
         /// What is wrong.
         reason: String,
     },
+    /// A value of a record beyond this deployment's limits was cut to them.
+    Cut {
+        /// The extension.
+        id: ExtensionId,
+        /// What was cut, in words.
+        what: String,
+    },
     /// Data comes from another source now.
     SourceChanged {
         /// The source before.

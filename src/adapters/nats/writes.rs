@@ -78,7 +78,14 @@ pub(super) async fn audit(
     message: &Message,
     max_bytes: usize,
 ) -> Result<Answer, RegistryError> {
-    let arguments: AuditArguments = payload::optional_object(&message.payload)?;
+    let bytes = message.payload.trim_ascii();
+    let arguments = match bytes.first() {
+        None | Some(b'{') => payload::optional_object(bytes)?,
+        Some(_) => AuditArguments {
+            id: Some(payload::bare_id(bytes)?.to_owned()),
+            ..AuditArguments::default()
+        },
+    };
     let id = arguments.id.as_deref().map(ExtensionId::parse).transpose();
     let id = id.map_err(|rule| RegistryError::field("id", rule))?;
     let page = Arc::clone(writes).audit(id, arguments.limit, arguments.before);

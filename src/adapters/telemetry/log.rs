@@ -121,6 +121,9 @@ impl Observer for LogObserver {
             Observation::Quarantined { origin, reason } => {
                 warn!(%origin, %reason, "set aside");
             }
+            Observation::Cut { id, what } => {
+                warn!(extension_id = %id, %what, "beyond the limits of this deployment");
+            }
             Observation::SourceChanged { from, to } => {
                 info!(from = from.as_str(), to = to.as_str(), "source changed");
             }

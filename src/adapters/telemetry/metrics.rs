@@ -156,6 +156,7 @@ impl Observer for MetricsObserver {
             | Observation::StoreFailed { .. }
             | Observation::Quarantined { .. }
             | Observation::SourceChanged { .. }
+            | Observation::Cut { .. }
             | Observation::Circuit { .. }
             | Observation::Health { .. }
             | Observation::HealthSummary(_)

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::Parts;
 use super::inbox::{ReloadReport, Want as Scope};
 use crate::domain::catalog::{ActiveSource, CatalogWriter, Change, Counts};
-use crate::domain::entry::PrepareReply;
+use crate::domain::entry::{Entry, PrepareReply};
 use crate::domain::reconcile;
 use crate::service::observe::{Observation, Observers, Trigger};
 use crate::service::progress::Progress;
@@ -243,11 +243,19 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         let catalog = Arc::clone(self.writer.catalog());
         let (before, known_faults) = (catalog.head(), catalog.quarantine());
         let fixtures = change.source == ActiveSource::Fixtures;
+        let cuts: Vec<_> = change
+            .upserts
+            .iter()
+            .flat_map(|entry| cuts(entry))
+            .collect();
         let counts = self.writer.apply(change);
         let head = catalog.head();
         self.progress.announce(head.revision);
         (self.applied)();
 
+        for cut in &cuts {
+            self.observers.observe(cut);
+        }
         let quarantine = catalog.quarantine();
         for fault in quarantine
             .faults()
@@ -296,6 +304,16 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             duration,
         });
     }
+}
+
+/// What the limits cut of an entry.
+fn cuts(entry: &Entry) -> impl Iterator<Item = Observation> {
+    let extension = entry.extension();
+    let id = &extension.id;
+    extension.all_cuts().map(|what| Observation::Cut {
+        id: id.clone(),
+        what,
+    })
 }
 
 /// What a load did.

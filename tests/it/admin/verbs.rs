@@ -51,6 +51,16 @@ async fn an_extension_lives_and_is_served_by_the_time_of_each_reply() {
         ["created", "updated", "disabled", "enabled", "deleted"],
         "a deleted extension keeps its history"
     );
+    let bare = rig
+        .client
+        .request("beamline.registry.audit", "x")
+        .await
+        .ok();
+    assert_eq!(
+        bare["entries"].as_array().unwrap().len(),
+        5,
+        "a bare id will do"
+    );
     rig.client.assert_one_reply_each().await;
 }
 
