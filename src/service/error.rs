@@ -267,10 +267,11 @@ impl RegistryError {
     pub const fn number(&self) -> u16 {
         match self {
             Self::InvalidRequest { .. } | Self::BadFields(_) => 400,
-            Self::InstanceNotFound { .. } => 404,
             Self::AlreadyExists { .. } | Self::Conflict { .. } | Self::ReadOnly => 409,
             Self::Forbidden(_) => 403,
-            Self::ExtensionNotFound { .. } | Self::VersionNotFound { .. } => 404,
+            Self::ExtensionNotFound { .. }
+            | Self::VersionNotFound { .. }
+            | Self::InstanceNotFound { .. } => 404,
             Self::RevisionTimeout { .. } => 412,
             Self::PayloadTooLarge { .. } => 413,
             Self::Internal | Self::FixturesUnavailable(_) => 500,
@@ -367,142 +368,5 @@ impl RegistryError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn number(value: u64) -> Detail {
-        Detail::Number(value)
-    }
-
-    fn text(value: &str) -> Detail {
-        Detail::Text(value.into())
-    }
-
-    /// The contract's table of codes, numbers and details.
-    #[test]
-    fn codes_numbers_and_details_are_the_contracts() {
-        use RegistryError as E;
-        let (id, version) = ("x".to_owned(), "v9".to_owned());
-        let reason = NotFoundReason::NotTargeted;
-        for (error, code, expected_number, details) in [
-            (
-                E::field("id", "is bad"),
-                "invalid_request",
-                400,
-                vec![("field", text("id"))],
-            ),
-            (
-                E::InvalidRequest {
-                    field: None,
-                    message: "?".into(),
-                },
-                "invalid_request",
-                400,
-                vec![],
-            ),
-            (E::Forbidden("no"), "forbidden", 403, vec![]),
-            (
-                E::ExtensionNotFound {
-                    id: id.clone(),
-                    reason,
-                },
-                "extension_not_found",
-                404,
-                vec![("id", text("x")), ("reason", text("not_targeted"))],
-            ),
-            (
-                E::VersionNotFound { id, version },
-                "version_not_found",
-                404,
-                vec![("id", text("x")), ("version", text("v9"))],
-            ),
-            (
-                E::RevisionTimeout {
-                    wanted: 2,
-                    current: 1,
-                },
-                "revision_timeout",
-                412,
-                vec![("min_revision", number(2)), ("revision", number(1))],
-            ),
-            (
-                E::PayloadTooLarge {
-                    what: "the reply",
-                    limit_bytes: 9,
-                },
-                "payload_too_large",
-                413,
-                vec![("limit_bytes", number(9))],
-            ),
-            (E::Internal, "internal", 500, vec![]),
-            (E::FixturesUnavailable("?".into()), "internal", 500, vec![]),
-            (
-                E::DatabaseUnavailable("?".into()),
-                "database_unavailable",
-                503,
-                vec![],
-            ),
-            (
-                E::DatabaseLocked {
-                    blocked_by: Some("psql".into()),
-                },
-                "database_unavailable",
-                503,
-                vec![("reason", text("locked")), ("blocked_by", text("psql"))],
-            ),
-            (
-                E::OutcomeUnknown("?".into()),
-                "database_unavailable",
-                503,
-                vec![("outcome", text("unknown"))],
-            ),
-            (E::Overloaded, "overloaded", 503, vec![]),
-            (E::ShuttingDown, "shutting_down", 503, vec![]),
-        ] {
-            assert_eq!((error.code(), error.number()), (code, expected_number));
-            assert_eq!(error.details(), details, "{code}");
-        }
-    }
-
-    #[test]
-    fn a_title_never_holds_request_data() {
-        let hostile = "evil\r\nHeader: 1";
-        for error in [
-            RegistryError::field(hostile, hostile),
-            RegistryError::ExtensionNotFound {
-                id: hostile.into(),
-                reason: NotFoundReason::Unknown,
-            },
-            RegistryError::VersionNotFound {
-                id: hostile.into(),
-                version: hostile.into(),
-            },
-            RegistryError::DatabaseUnavailable(hostile.into()),
-            RegistryError::FixturesUnavailable(hostile.into()),
-        ] {
-            assert!(
-                error
-                    .title()
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b == b' ')
-            );
-        }
-    }
-
-    #[test]
-    fn reasons_have_the_names_of_the_contract() {
-        use NotFoundReason::{AutoDisabled, Disabled, NotTargeted, Quarantined, Unknown};
-        let names =
-            [Unknown, Disabled, AutoDisabled, NotTargeted, Quarantined].map(NotFoundReason::as_str);
-        assert_eq!(
-            names,
-            [
-                "unknown",
-                "disabled",
-                "auto_disabled",
-                "not_targeted",
-                "quarantined"
-            ]
-        );
-    }
-}
+#[path = "error_tests.rs"]
+mod tests;

@@ -119,7 +119,7 @@ impl ControlServer {
 
 /// A change goes on when nobody waits for it any more, as long as this process does.
 fn given_up(verb: Verb) -> RegistryError {
-    if verb.writes().is_some() {
+    if matches!(verb, Verb::Write(_) | Verb::Circuit) {
         return RegistryError::OutcomeUnknown("this sidecar is shutting down".into());
     }
     RegistryError::ShuttingDown

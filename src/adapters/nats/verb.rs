@@ -23,26 +23,8 @@ pub enum Verb {
     Ping,
     /// Call an extension.
     Invoke,
-    /// Make an extension.
-    Create,
-    /// Change some of its fields.
-    Update,
-    /// Remove it.
-    Delete,
-    /// Let it serve.
-    Enable,
-    /// Take it out of service.
-    Disable,
-    /// Add or replace a version.
-    PutVersion,
-    /// Remove a version.
-    DeleteVersion,
-    /// Make a version the current one.
-    Promote,
-    /// Add or replace an instance.
-    PutInstance,
-    /// Remove an instance.
-    DeleteInstance,
+    /// Change a definition.
+    Write(WriteVerb),
     /// Who changed what.
     Audit,
     /// A router tells what a call of its own came to.
@@ -67,16 +49,16 @@ impl Verb {
         Self::Reload,
         Self::Ping,
         Self::Invoke,
-        Self::Create,
-        Self::Update,
-        Self::Delete,
-        Self::Enable,
-        Self::Disable,
-        Self::PutVersion,
-        Self::DeleteVersion,
-        Self::Promote,
-        Self::PutInstance,
-        Self::DeleteInstance,
+        Self::Write(WriteVerb::Create),
+        Self::Write(WriteVerb::Update),
+        Self::Write(WriteVerb::Delete),
+        Self::Write(WriteVerb::Enable),
+        Self::Write(WriteVerb::Disable),
+        Self::Write(WriteVerb::PutVersion),
+        Self::Write(WriteVerb::DeleteVersion),
+        Self::Write(WriteVerb::Promote),
+        Self::Write(WriteVerb::PutInstance),
+        Self::Write(WriteVerb::DeleteInstance),
         Self::Audit,
         Self::Report,
         Self::Health,
@@ -96,16 +78,7 @@ impl Verb {
             Self::Reload => "reload",
             Self::Ping => "ping",
             Self::Invoke => "invoke",
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Delete => "delete",
-            Self::Enable => "enable",
-            Self::Disable => "disable",
-            Self::PutVersion => "put_version",
-            Self::DeleteVersion => "delete_version",
-            Self::Promote => "promote",
-            Self::PutInstance => "put_instance",
-            Self::DeleteInstance => "delete_instance",
+            Self::Write(write) => write.name(),
             Self::Audit => "audit",
             Self::Report => "report",
             Self::Health => "health",
@@ -118,15 +91,8 @@ impl Verb {
     pub const fn takes_id(self) -> bool {
         matches!(
             self,
-            Self::Lookup
-                | Self::Get
-                | Self::Explain
-                | Self::Invoke
-                | Self::Enable
-                | Self::Disable
-                | Self::Delete
-                | Self::Health
-        )
+            Self::Lookup | Self::Get | Self::Explain | Self::Invoke | Self::Health
+        ) || matches!(self, Self::Write(write) if write.needs_only_an_id())
     }
 
     /// Whether every sidecar answers when all are asked.
@@ -144,23 +110,6 @@ impl Verb {
 
     /// Whether it changes something, so that administration must be allowed.
     pub const fn mutates(self) -> bool {
-        matches!(self, Self::Reload | Self::Circuit) || self.writes().is_some()
-    }
-
-    /// The change that it asks for, if it is one of a definition.
-    pub const fn writes(self) -> Option<WriteVerb> {
-        Some(match self {
-            Self::Create => WriteVerb::Create,
-            Self::Update => WriteVerb::Update,
-            Self::Delete => WriteVerb::Delete,
-            Self::Enable => WriteVerb::Enable,
-            Self::Disable => WriteVerb::Disable,
-            Self::PutVersion => WriteVerb::PutVersion,
-            Self::DeleteVersion => WriteVerb::DeleteVersion,
-            Self::Promote => WriteVerb::Promote,
-            Self::PutInstance => WriteVerb::PutInstance,
-            Self::DeleteInstance => WriteVerb::DeleteInstance,
-            _ => return None,
-        })
+        matches!(self, Self::Reload | Self::Circuit | Self::Write(_))
     }
 }

@@ -65,9 +65,6 @@ impl Verbs {
         if route.verb.mutates() {
             self.allow_change(route, message)?;
         }
-        if let Some(write) = route.verb.writes() {
-            return writes::change(&self.writes, write, route, message, max_bytes).await;
-        }
         match route.verb {
             Verb::Get => self.get(route, message).await,
             Verb::Explain => self.explain(route, message).await,
@@ -81,8 +78,11 @@ impl Verbs {
             Verb::Circuits => self.health.circuits(message, max_bytes).await,
             Verb::Report => self.health.report(message),
             Verb::Circuit => self.circuit(route, message).await,
-            // Lookups and calls have loops of their own, changes were answered above.
-            _ => Err(RegistryError::Internal),
+            Verb::Write(write) => {
+                writes::change(&self.writes, write, route, message, max_bytes).await
+            }
+            // These have loops of their own; no subscription leads here.
+            Verb::Lookup | Verb::Invoke => Err(RegistryError::Internal),
         }
     }
 

@@ -7,6 +7,7 @@
 //! stand behind a transaction pooler.
 
 mod address;
+mod columns;
 mod definitions;
 mod error;
 mod health;

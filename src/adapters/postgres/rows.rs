@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::time::SystemTime;
 
-use tokio_postgres::types::FromSql;
 use tokio_postgres::{Error, Row};
 
+use super::columns::Columns;
 use crate::domain::draft::{self, Checked, ExtensionDraft, InstanceDraft, VersionDraft};
 use crate::domain::extension::{Extension, Provenance, Version};
 use crate::domain::ids::ExtensionId;
@@ -253,31 +253,5 @@ fn readable<T>(row: Result<Checked<T>, Error>) -> Result<T, String> {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(faults)) => Err(draft::describe(&faults)),
         Err(error) => Err(error.to_string()),
-    }
-}
-
-/// A row's columns, taken from left to right.
-struct Columns<'r> {
-    row: &'r Row,
-    next: usize,
-}
-
-impl<'r> Columns<'r> {
-    fn of(row: &'r Row) -> Self {
-        Self { row, next: 0 }
-    }
-
-    fn take<T: FromSql<'r>>(&mut self) -> Result<T, Error> {
-        let column = self.next;
-        self.next += 1;
-        self.row.try_get(column)
-    }
-
-    fn integer(&mut self) -> Result<Option<i64>, Error> {
-        Ok(self.take::<Option<i32>>()?.map(i64::from))
-    }
-
-    fn name(&mut self) -> Result<Option<Box<str>>, Error> {
-        Ok(self.take::<Option<&str>>()?.map(Box::from))
     }
 }

@@ -23,6 +23,22 @@ pub enum WriteVerb {
 const COMMON: &[&str] = &["id", "actor", "if_revision"];
 
 impl WriteVerb {
+    /// Its name in requests.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Enable => "enable",
+            Self::Disable => "disable",
+            Self::PutVersion => "put_version",
+            Self::DeleteVersion => "delete_version",
+            Self::Promote => "promote",
+            Self::PutInstance => "put_instance",
+            Self::DeleteInstance => "delete_instance",
+        }
+    }
+
     /// The fields that it may have besides the common ones.
     const fn own_fields(self) -> &'static [&'static str] {
         match self {

@@ -1,8 +1,9 @@
 //! The record as it is stored, read under the lock.
 
-use tokio_postgres::types::{FromSql, Type};
+use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row};
 
+use crate::adapters::postgres::columns::Columns;
 use crate::domain::edit::{ExtensionFields, InstanceFields, StoredRecord, VersionFields};
 
 const EXTENSION: &str = "SELECT id, type, subject, timeout_ms, retry, enabled, auto_disabled, \
@@ -38,7 +39,7 @@ pub(super) async fn record(client: &Client, id: &str) -> Result<Option<StoredRec
 }
 
 fn extension(row: &Row) -> Result<ExtensionFields, Error> {
-    let mut columns = Columns { row, next: 0 };
+    let mut columns = Columns::of(row);
     Ok(ExtensionFields {
         id: columns.take()?,
         kind: columns.take()?,
@@ -58,7 +59,7 @@ fn extension(row: &Row) -> Result<ExtensionFields, Error> {
 }
 
 fn version(row: &Row) -> Result<VersionFields, Error> {
-    let mut columns = Columns { row, next: 0 };
+    let mut columns = Columns::of(row);
     Ok(VersionFields {
         version: columns.take()?,
         subject: columns.take()?,
@@ -74,7 +75,7 @@ fn version(row: &Row) -> Result<VersionFields, Error> {
 }
 
 fn instance(row: &Row) -> Result<InstanceFields, Error> {
-    let mut columns = Columns { row, next: 0 };
+    let mut columns = Columns::of(row);
     Ok(InstanceFields {
         instance_id: columns.take()?,
         version: columns.take()?,
@@ -82,22 +83,4 @@ fn instance(row: &Row) -> Result<InstanceFields, Error> {
         weight: columns.integer()?,
         enabled: columns.take()?,
     })
-}
-
-/// A row's columns, taken from left to right.
-struct Columns<'r> {
-    row: &'r Row,
-    next: usize,
-}
-
-impl<'r> Columns<'r> {
-    fn take<T: FromSql<'r>>(&mut self) -> Result<T, Error> {
-        let column = self.next;
-        self.next += 1;
-        self.row.try_get(column)
-    }
-
-    fn integer(&mut self) -> Result<Option<i64>, Error> {
-        Ok(self.take::<Option<i32>>()?.map(i64::from))
-    }
 }

@@ -1,0 +1,30 @@
+//! Reading a row.
+
+use tokio_postgres::types::FromSql;
+use tokio_postgres::{Error, Row};
+
+/// A row's columns, taken from left to right.
+pub(super) struct Columns<'r> {
+    row: &'r Row,
+    next: usize,
+}
+
+impl<'r> Columns<'r> {
+    pub(super) fn of(row: &'r Row) -> Self {
+        Self { row, next: 0 }
+    }
+
+    pub(super) fn take<T: FromSql<'r>>(&mut self) -> Result<T, Error> {
+        let column = self.next;
+        self.next += 1;
+        self.row.try_get(column)
+    }
+
+    pub(super) fn integer(&mut self) -> Result<Option<i64>, Error> {
+        Ok(self.take::<Option<i32>>()?.map(i64::from))
+    }
+
+    pub(super) fn name(&mut self) -> Result<Option<Box<str>>, Error> {
+        Ok(self.take::<Option<&str>>()?.map(Box::from))
+    }
+}
