@@ -1,6 +1,6 @@
 //! The one gate into the domain: unchecked fields become an [`Extension`] or a list of faults.
 //!
-//! Rows, files and (later) operators' requests all pass here, so that none can bring in what
+//! Rows, files and operators' requests all pass here, so that none can bring in what
 //! another would refuse.
 
 use std::fmt;

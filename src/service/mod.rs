@@ -1,5 +1,6 @@
 //! Use cases. Nothing here knows a driver, a socket or a wire format; what they need from outside
-//! comes in through the traits of [`source`], [`caller`], [`health_store`] and [`observe`].
+//! comes in through the traits of [`source`], [`caller`], [`health_store`], [`definitions`] and
+//! [`observe`].
 
 pub mod error;
 pub mod observe;

@@ -1,8 +1,8 @@
 //! The NATS adapter: requests in, replies and events out.
 //!
-//! Two connections, each on a thread and runtime of its own ([`lane`]): lookups have one for
-//! themselves, so that neither a long listing nor (later) a thousand invocations stand in their
-//! way. A request is decoded, answered by a use case, and its answer published; nothing here
+//! Three connections, each on a thread and runtime of its own ([`lane`]): lookups and calls have one
+//! each, so that neither a long listing nor a thousand calls stand in the way of a lookup. A request
+//! is decoded, answered by a use case, and its answer published; nothing here
 //! decides anything about extensions.
 
 pub mod connect;
