@@ -25,6 +25,10 @@ fmt:
 check-layers:
     scripts/check-layers
 
+# Kubernetes manifests: rendered, held against the schemas of a current Kubernetes and our own rules.
+manifests *ARGS:
+    scripts/manifests {{ ARGS }}
+
 # Bans, licences and sources of all dependencies; advisories where their database can be reached.
 deny:
     scripts/deny
