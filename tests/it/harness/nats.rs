@@ -239,28 +239,25 @@ impl NatsServer {
         }
     }
 
-    /// Gives the running server another configuration, and files, in place of what the builder
-    /// said; whoever is no longer allowed is disconnected.
-    pub(crate) async fn reload(&mut self, builder: Builder) {
+    /// Gives the server another configuration, and files, for its next start or reload.
+    pub(crate) fn configure(&mut self, builder: Builder) {
         self.builder = builder;
         match &self.runner {
-            Runner::Native { process, folder } => {
-                self.builder.write_native(folder.path(), self.port);
-                let process = process.as_ref().expect("it runs");
-                let reloads = reloads(process);
-                process.signal("HUP");
-                eventually("nats-server has reloaded", DEADLINE, async || {
-                    self::reloads(process) > reloads
-                })
-                .await;
-            }
+            Runner::Native { folder, .. } => self.builder.write_native(folder.path(), self.port),
             Runner::Container(container) => {
                 for (name, text) in &self.builder.files {
                     container.write(&format!("/{name}"), text);
                 }
                 container.write(CONFIG_IN_CONTAINER, &self.builder.text_in_container());
-                container.signal("HUP");
             }
+        }
+    }
+
+    /// Makes it read its configuration again; whoever is no longer allowed is disconnected.
+    pub(crate) fn reload(&self) {
+        match &self.runner {
+            Runner::Native { process, .. } => process.as_ref().expect("it runs").signal("HUP"),
+            Runner::Container(container) => container.signal("HUP"),
         }
     }
 
@@ -289,13 +286,6 @@ async fn run(folder: &Path, environment: &Environment) -> Result<Process, String
         })
         .await?;
     Ok(process)
-}
-
-fn reloads(process: &Process) -> usize {
-    let log = process.log();
-    log.iter()
-        .filter(|line| line.contains("Reloaded server configuration"))
-        .count()
 }
 
 fn config_file(folder: &Path) -> PathBuf {
