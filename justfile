@@ -25,7 +25,7 @@ fmt:
 check-layers:
     scripts/check-layers
 
-# Kubernetes manifests: rendered, held against the schemas of a current Kubernetes and our own rules.
+# deploy/: manifests rendered, held against the schemas of a current Kubernetes and our own rules.
 manifests *ARGS:
     scripts/manifests {{ ARGS }}
 
@@ -48,6 +48,18 @@ bench *ARGS: tools
 # The tests that take minutes, in a release build.
 soak *ARGS: tools
     cargo test --release --test it -- --ignored --test-threads=1 {{ ARGS }}
+
+# The container image, beamline-registry:<version>. Needs a Docker engine.
+image *ARGS:
+    scripts/image {{ ARGS }}
+
+# The image as Kubernetes would run it: its size and rights, stopped under load; and deploy/compose.yaml.
+image-test *ARGS: image
+    scripts/image-test {{ ARGS }}
+
+# What the binary is made of, as CycloneDX: target/sbom/beamline-registry.cdx.json.
+sbom:
+    scripts/sbom
 
 # The circuit breaker against its model, 100,000 random sequences instead of 1,000.
 exhaustive *ARGS:

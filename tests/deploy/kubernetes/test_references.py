@@ -33,13 +33,13 @@ def references(pod_spec):
             yield "Secret", volume["secret"]["secretName"]
 
 
-def port_names(pod_spec):
-    return {
-        port["name"]
-        for container in rendering.containers(pod_spec)
-        for port in container.get("ports", [])
-        if "name" in port
-    }
+def ports(pod_spec):
+    """The ports of a pod, by name and by number."""
+    found = set()
+    for container in rendering.containers(pod_spec):
+        for port in container.get("ports", []):
+            found |= {port["containerPort"], port["name"]}
+    return found
 
 
 def selects(selector, labels):
@@ -132,7 +132,7 @@ class References(unittest.TestCase):
             documents = rendering.rendered(folder)
             pods = [template for _, template in rendering.pod_templates(documents)]
             for document in documents:
-                selector, ports = self.selector_and_ports(document)
+                selector, used = self.selector_and_ports(document)
                 if selector is None:
                     continue
                 found += 1
@@ -140,26 +140,23 @@ class References(unittest.TestCase):
                 with self.subTest(folder=folder, kind=document["kind"]):
                     self.assertTrue(chosen)
                     for pod in chosen:
-                        self.assertLessEqual(ports, port_names(pod["spec"]))
+                        self.assertLessEqual(used, ports(pod["spec"]))
         self.assertGreaterEqual(found, 8)
 
     @staticmethod
     def selector_and_ports(document):
+        """Which pods a document is about, and the ports of theirs that it names."""
         spec = document.get("spec", {})
-        ports = set()
         match document["kind"]:
             case "PodMonitor":
-                ports = {endpoint["port"] for endpoint in spec["podMetricsEndpoints"]}
+                endpoints = spec["podMetricsEndpoints"]
+                return spec["selector"], {endpoint["port"] for endpoint in endpoints}
             case "NetworkPolicy":
                 rules = spec.get("ingress", [])
-                named = [port["port"] for rule in rules for port in rule["ports"]]
-                ports = {port for port in named if isinstance(port, str)}
-                return spec["podSelector"], ports
+                return spec["podSelector"], {port["port"] for rule in rules for port in rule["ports"]}
             case "PodDisruptionBudget" | "Deployment":
-                pass
-            case _:
-                return None, ports
-        return spec["selector"], ports
+                return spec["selector"], set()
+        return None, set()
 
 
 if __name__ == "__main__":
