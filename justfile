@@ -25,7 +25,7 @@ fmt:
 check-layers:
     scripts/check-layers
 
-# deploy/: manifests rendered, held against the schemas of a current Kubernetes and our own rules.
+# deploy/: manifests rendered, held against the schemas of Kubernetes and our own rules.
 manifests *ARGS:
     scripts/manifests {{ ARGS }}
 
