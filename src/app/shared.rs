@@ -39,6 +39,7 @@ use crate::service::read::Reads;
 use crate::service::readiness::Readiness;
 use crate::service::reload::{Parts, ReloadHandle, Reloader};
 use crate::service::selection::Selector;
+use crate::service::spans::Spans;
 use crate::service::stats::Stats;
 use crate::service::status::{Status, millis};
 
@@ -80,7 +81,7 @@ impl Shared {
     ///
     /// # Errors
     /// Database settings that cannot work, such as an unreadable certificate.
-    pub(super) fn new(settings: &Settings) -> Result<(Self, Loose), SetupError> {
+    pub(super) fn new(settings: &Settings, spans: Spans) -> Result<(Self, Loose), SetupError> {
         let (catalog, writer) = Catalog::new();
         let instance_id = settings.identity.instance_id.clone();
         let pool = uses_database(settings).map(|database| Pool::new(database, &instance_id));
@@ -133,6 +134,7 @@ impl Shared {
             circuits,
             clock,
             observers: observers.clone(),
+            spans,
         };
         let fleet = Arc::<FleetFigures>::default();
         let (overrides, queue) = fleet::orders();

@@ -23,6 +23,7 @@ mod source;
 mod ssl_mode;
 mod subjects;
 mod surroundings;
+mod tracing;
 pub mod variables;
 
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub use source::{SourceMode, SourceSettings};
 pub use ssl_mode::SslMode;
 pub use subjects::SubjectSettings;
 pub use surroundings::Surroundings;
+pub use tracing::TracingSettings;
 
 use layers::Layers;
 use reader::Reader;
@@ -74,6 +76,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// The log.
     pub logging: LogSettings,
+    /// Spans.
+    pub tracing: TracingSettings,
 }
 
 impl Settings {
@@ -102,6 +106,7 @@ impl Settings {
         let health = health::read(&mut reader);
         let limits = limits::read(&mut reader);
         let logging = logging::read(&mut reader, surroundings.terminal);
+        let tracing = tracing::read(&mut reader);
         let settings = || {
             Some(Self {
                 source: source?,
@@ -115,6 +120,7 @@ impl Settings {
                 health: health?,
                 limits: limits?,
                 logging: logging?,
+                tracing: tracing?,
             })
         };
         reader.finish(settings())

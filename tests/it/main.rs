@@ -35,6 +35,8 @@ mod rig;
 mod schema;
 mod site;
 mod source_modes;
+#[cfg(feature = "otlp")]
+mod spans;
 mod subjects;
 mod upgrade;
 mod visibility;
