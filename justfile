@@ -34,6 +34,10 @@ check-layers:
 deny:
     scripts/deny
 
+# Alerting rules: well formed, and each fires in its tests when it should, and not otherwise.
+alerts:
+    scripts/alerts
+
 # Line coverage of src/domain and src/service; fails under 80 percent.
 coverage: tools
     scripts/coverage

@@ -12,6 +12,7 @@ mod admin;
 mod auto;
 mod change_events;
 mod cli;
+mod dashboards;
 mod discovery;
 mod errors;
 mod events;
