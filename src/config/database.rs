@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use thiserror::Error;
 use tokio_postgres::Config;
 use tokio_postgres::config::TargetSessionAttrs;
@@ -11,6 +11,7 @@ use tokio_postgres::config::TargetSessionAttrs;
 use super::parse::{self, Rule};
 use super::postgres_url::{self, PostgresUrl};
 use super::reader::Reader;
+use super::secret::{self, Secret, UnreadableSecret};
 use super::ssl_mode::SslMode;
 use super::variables::{
     DB_ENABLED, DB_HOST, DB_LISTEN_URL, DB_NAME, DB_PASSWORD, DB_POOL_SIZE, DB_PORT,
@@ -44,19 +45,54 @@ pub struct DatabaseSettings {
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     config: Config,
+    login: Login,
     /// How the connection is encrypted and the server checked.
     pub ssl_mode: SslMode,
     /// PEM file of the authorities it is checked against, instead of the system's.
     pub ssl_root_cert: Option<PathBuf>,
 }
 
+/// Where the password is renewed.
+#[derive(Debug, Clone)]
+enum Login {
+    /// There is none, or it cannot change.
+    Fixed,
+    /// In a file of its own.
+    Password(Secret),
+    /// In the file with the whole URL.
+    Url(PathBuf),
+}
+
 impl Endpoint {
     /// The driver's configuration of a connection that shows as `application_name` in
-    /// `pg_stat_activity`. TLS is the connector's: see `ssl_mode` and `ssl_root_cert`.
+    /// `pg_stat_activity`, with the password as it was at the start. TLS is the connector's: see
+    /// `ssl_mode` and `ssl_root_cert`.
     pub fn config(&self, application_name: &str) -> Config {
         let mut config = self.config.clone();
         config.application_name(application_name);
         config
+    }
+
+    /// Puts the user and the password that are valid now into `config`; of a URL nothing else,
+    /// for where the database is does not change under a running process.
+    ///
+    /// # Errors
+    /// The file cannot be read; `config` is as it was.
+    pub fn renew_login(&self, config: &mut Config) -> Result<(), UnreadableSecret> {
+        match &self.login {
+            Login::Fixed => {}
+            Login::Password(password) => {
+                config.password(password.current()?.expose_secret());
+            }
+            Login::Url(file) => {
+                // One that is no URL any more leaves what there was, which the server will judge.
+                if let Ok(url) = postgres_url::parse(secret::read(file)?.expose_secret()) {
+                    url.config.get_user().map(|user| config.user(user));
+                    url.config.get_password().map(|word| config.password(word));
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -64,7 +100,7 @@ impl Endpoint {
 struct Parts {
     name: String,
     user: String,
-    password: Option<SecretString>,
+    password: Option<Secret>,
     ssl_mode: Option<SslMode>,
     ssl_root_cert: Option<PathBuf>,
 }
@@ -129,9 +165,10 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Result<DatabaseSettings, N
         Some(url) => url,
         None => from_hosts(reader, hosts.unwrap_or_default(), ports)?,
     };
-    let pool = endpoint(pool, &parts);
+    let file = |variable| reader.secret_file(variable);
+    let pool = endpoint(pool, &parts, file(&DB_URL));
     let listen = match listen_url? {
-        Some(url) => endpoint(url, &parts),
+        Some(url) => endpoint(url, &parts, file(&DB_LISTEN_URL)),
         None => pool.clone(),
     };
     Some(Ok(DatabaseSettings {
@@ -217,8 +254,8 @@ fn from_hosts(reader: &mut Reader<'_>, hosts: Vec<String>, ports: Vec<u16>) -> O
     })
 }
 
-/// Fills the gaps that `url` leaves with `parts` and the defaults above.
-fn endpoint(url: PostgresUrl, parts: &Parts) -> Endpoint {
+/// Fills the gaps that `url` leaves with `parts` and the defaults above; `file` is where it stands.
+fn endpoint(url: PostgresUrl, parts: &Parts, file: Option<PathBuf>) -> Endpoint {
     let PostgresUrl {
         mut config,
         ssl_mode,
@@ -232,9 +269,14 @@ fn endpoint(url: PostgresUrl, parts: &Parts) -> Endpoint {
     if config.get_user().is_none() {
         config.user(&parts.user);
     }
-    if let (None, Some(password)) = (config.get_password(), &parts.password) {
-        config.password(password.expose_secret());
-    }
+    let login = match (config.get_password(), &parts.password, file) {
+        (None, Some(password), _) => {
+            config.password(password.first().expose_secret());
+            Login::Password(password.clone())
+        }
+        (Some(_), _, Some(file)) => Login::Url(file),
+        _ => Login::Fixed,
+    };
     if unset("target_session_attrs") {
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }
@@ -257,6 +299,7 @@ fn endpoint(url: PostgresUrl, parts: &Parts) -> Endpoint {
     config.ssl_mode(ssl_mode.for_driver());
     Endpoint {
         config,
+        login,
         ssl_mode,
         ssl_root_cert: parts.ssl_root_cert.clone().or(ssl_root_cert),
     }

@@ -164,6 +164,7 @@ variables! {
         NATS_TLS_CA: Path, "PEM file of the authorities that the server's certificate is checked against";
         NATS_TLS_CERT: Path, "PEM file of the client certificate, together with NATS_TLS_KEY";
         NATS_TLS_KEY: Path, "PEM file of the client certificate's key";
+        NATS_INBOX_PREFIX: Text = "_INBOX", "beginning of the subjects on which this user receives replies";
         SUBJECT_PREFIX: Text = "beamline.registry", "subject that all requests stand under";
         QUEUE_GROUP: Text = "beamline-registry", "queue group that the sidecars share";
         INSTANCE_ID: Text, "name of this sidecar, one subject token; by default host name and a random suffix";

@@ -8,6 +8,7 @@
     reason = "a test that cannot go on should stop right there, and say why"
 )]
 
+mod access;
 mod admin;
 mod auto;
 mod change_events;

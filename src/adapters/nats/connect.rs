@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Auth, AuthError, Client, ConnectOptions, Event};
+use nkeys::KeyPair;
 use rand::RngExt;
 use secrecy::ExposeSecret;
 use tokio::sync::broadcast;
 
-use crate::config::{NatsAuth, NatsSettings};
+use crate::config::{NatsAuth, NatsSettings, Secret};
 use crate::service::observe::{Observation, Observers};
 use crate::service::status::Status;
 
@@ -79,7 +80,9 @@ pub async fn connect(
 
 /// Who we are and how the link is protected.
 fn options(settings: &NatsSettings) -> ConnectOptions {
-    let mut options = authenticated(&settings.auth).connection_timeout(CONNECT_TIMEOUT);
+    let mut options = authenticated(&settings.auth)
+        .connection_timeout(CONNECT_TIMEOUT)
+        .custom_inbox_prefix(&settings.inbox_prefix);
     if let Some(ca) = &settings.tls_ca {
         options = options.add_root_certificates(ca.clone());
     }
@@ -98,34 +101,62 @@ fn pause(attempts: usize) -> Duration {
     pause.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
-/// Credentials are read again at every attempt: files are renewed under a running process.
+/// Secrets are read again at every attempt: files are renewed under a running process. So are the
+/// files of certificates, which the library does.
 fn authenticated(auth: &NatsAuth) -> ConnectOptions {
-    match auth.clone() {
-        NatsAuth::None => ConnectOptions::new(),
-        NatsAuth::Creds(path) => ConnectOptions::with_auth_callback(move |nonce| {
-            let path = path.clone();
-            async move { credentials(&path, &nonce).await.map_err(AuthError::new) }
-        }),
-        NatsAuth::Nkey(seed) => ConnectOptions::with_nkey(seed.expose_secret().to_owned()),
-        NatsAuth::User { name, password } => {
-            ConnectOptions::with_user_and_password(name, password.expose_secret().to_owned())
-        }
-        NatsAuth::Token(token) => ConnectOptions::with_token(token.expose_secret().to_owned()),
+    if let NatsAuth::None = auth {
+        return ConnectOptions::new();
     }
+    let auth = auth.clone();
+    ConnectOptions::with_auth_callback(move |nonce| {
+        let auth = auth.clone();
+        async move { login(&auth, &nonce).await.map_err(AuthError::new) }
+    })
+}
+
+/// What to show a server that sent `nonce`.
+async fn login(auth: &NatsAuth, nonce: &[u8]) -> Result<Auth, String> {
+    let now = |secret: &Secret| match secret.current() {
+        Ok(text) => Ok(text.expose_secret().to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    let mut login = Auth::new();
+    match auth {
+        NatsAuth::None => {}
+        NatsAuth::Creds(path) => return credentials(path, nonce).await,
+        NatsAuth::Nkey(seed) => {
+            let key = key(now(seed)?.trim())?;
+            login.nkey = Some(key.public_key());
+            login.signature = Some(signed(&key, nonce)?);
+        }
+        NatsAuth::User { name, password } => {
+            login.username = Some(name.clone());
+            login.password = Some(now(password)?);
+        }
+        NatsAuth::Token(token) => login.token = Some(now(token)?),
+    }
+    Ok(login)
 }
 
 /// Signs the server's nonce with the seed of a credentials file.
 async fn credentials(path: &Path, nonce: &[u8]) -> Result<Auth, String> {
     let text = tokio::fs::read_to_string(path)
         .await
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
     let jwt = section(&text, "NATS USER JWT").ok_or("the file holds no user JWT")?;
     let seed = section(&text, "USER NKEY SEED").ok_or("the file holds no user seed")?;
-    let key = nkeys::KeyPair::from_seed(seed).map_err(|error| error.to_string())?;
     let mut auth = Auth::new();
     auth.jwt = Some(jwt.to_owned());
-    auth.signature = Some(key.sign(nonce).map_err(|error| error.to_string())?);
+    auth.signature = Some(signed(&key(seed)?, nonce)?);
     Ok(auth)
+}
+
+fn key(seed: &str) -> Result<KeyPair, String> {
+    KeyPair::from_seed(seed).map_err(|error| format!("the seed is no nkey: {error}"))
+}
+
+fn signed(key: &KeyPair, nonce: &[u8]) -> Result<Vec<u8>, String> {
+    key.sign(nonce).map_err(|error| error.to_string())
 }
 
 /// The line between `-----BEGIN <name>-----` and the dashes that end it.

@@ -32,6 +32,7 @@
     reason = "each binary uses a part of the harness"
 )]
 
+pub(crate) mod certificates;
 pub(crate) mod client;
 pub(crate) mod container;
 pub(crate) mod daemon;
