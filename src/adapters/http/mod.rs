@@ -1,9 +1,15 @@
-//! The HTTP server: probes and metrics.
+//! The HTTP server: probes, metrics and administration.
 //!
 //! Bounded in connections, in time per request and in bytes. It starts first and ends last, so that
 //! probes are answered while the rest comes and goes.
 
+mod access;
+mod admin;
+mod answer;
+mod openapi;
 pub mod probe;
+mod probes;
+mod query;
 mod routes;
 
 use std::net::SocketAddr;
@@ -21,6 +27,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::documents::desk::Desk;
 use crate::service::readiness::Readiness;
 use crate::service::status::Status;
 
@@ -40,6 +47,8 @@ pub struct State {
     pub readiness: Arc<Readiness>,
     /// Why the last load failed.
     pub status: Arc<Status>,
+    /// What administration is answered from.
+    pub desk: Arc<Desk>,
     /// Makes the page of metrics, as OpenMetrics text.
     pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
