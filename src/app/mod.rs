@@ -134,7 +134,7 @@ async fn start_http(
     let listener = TcpListener::bind(addr)
         .await
         .map_err(|e| DaemonError::Http(addr, e))?;
-    let state = shared.http_state(Arc::clone(desk));
+    let state = shared.http_state(settings, Arc::clone(desk));
     essential.spawn("http", http::serve(listener, state, essential.stopped()));
     Ok(())
 }

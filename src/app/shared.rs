@@ -238,12 +238,17 @@ impl Shared {
     }
 
     /// What the HTTP server answers from.
-    pub(super) fn http_state(&self, desk: Arc<Desk>) -> http::State {
+    pub(super) fn http_state(&self, settings: &Settings, desk: Arc<Desk>) -> http::State {
         let metrics = Arc::clone(&self.metrics);
         http::State {
             readiness: Arc::clone(&self.readiness),
             status: Arc::clone(&self.status),
             render_metrics: Arc::new(move || metrics.render()),
+            access: Arc::new(http::Access {
+                tokens: settings.http.tokens.clone().map(http::Tokens::new),
+                admin_enabled: settings.admin.enabled,
+                require_name: settings.admin.require_actor_subject,
+            }),
             desk,
         }
     }

@@ -29,6 +29,11 @@ impl Server {
         let state = State {
             readiness: Arc::clone(&readiness),
             status: Arc::new(Status::new(SourceMode::Fixtures, DEADLINE)),
+            access: Arc::new(Access {
+                tokens: None,
+                admin_enabled: true,
+                require_name: false,
+            }),
             desk: desk(Progress::default()),
             render_metrics: Arc::new(|| "# EOF\n".to_owned()),
         };
