@@ -12,7 +12,7 @@ use crate::adapters::http::query::Query;
 use crate::documents::change::{self, WriteVerb};
 use crate::documents::desk::Answer;
 use crate::documents::request::optional_object;
-use crate::service::error::{BadField, MAX_FAULTS, RegistryError};
+use crate::service::error::RegistryError;
 
 /// Fields of the body that a query may have instead.
 const IN_QUERY: [&str; 2] = ["if_revision", "actor"];
@@ -76,19 +76,7 @@ impl Change {
 
 /// Lays the parameters of a URL over the fields; whatever nobody takes is a fault.
 fn lay_query(fields: &mut change::Body, query: &Query) -> Result<(), RegistryError> {
-    let unknown = query
-        .0
-        .iter()
-        .filter(|(name, _)| !IN_QUERY.contains(&name.as_str()));
-    let unknown = unknown.take(MAX_FAULTS).map(|(name, _)| BadField {
-        field: name.chars().take(100).collect::<String>().into(),
-        value: None,
-        rule: "is unknown in the query of a change".into(),
-    });
-    let unknown: Vec<_> = unknown.collect();
-    if !unknown.is_empty() {
-        return Err(RegistryError::BadFields(unknown));
-    }
+    query.only(&IN_QUERY)?;
     for name in IN_QUERY {
         if let Some(text) = query.text(name)? {
             let number = text.parse::<u64>().ok().filter(|_| name == "if_revision");
