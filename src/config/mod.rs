@@ -49,8 +49,8 @@ pub use source::{SourceMode, SourceSettings};
 pub use ssl_mode::SslMode;
 pub use subjects::SubjectSettings;
 pub use surroundings::Surroundings;
-pub use tracing::TracingSettings;
 pub use tokens::{Grant, MAX_BYTES as MAX_TOKENS_BYTES, Role, TokenTable};
+pub use tracing::TracingSettings;
 
 use layers::Layers;
 use reader::Reader;
