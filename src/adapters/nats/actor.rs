@@ -7,7 +7,7 @@ use crate::domain::actor::{Actor, ActorSource};
 use crate::service::error::RegistryError;
 
 /// The header that names the actor where the subject does not.
-const ACTOR: &str = "Beamline-Actor";
+pub const ACTOR: &str = "Beamline-Actor";
 
 /// Who sent `message`: the token in `as.<actor>`, else the header, else `field`, else nobody known.
 ///

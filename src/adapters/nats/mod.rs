@@ -17,6 +17,7 @@ pub mod replies;
 pub mod endpoints;
 pub mod waiting;
 pub mod actor;
+pub mod ask;
 pub mod lookups;
 pub mod health;
 pub mod circuit;
