@@ -184,9 +184,10 @@ fn command(matches: &ArgMatches, surroundings: &Surroundings<'_>) -> Command {
             Some("live") => Probe::Live,
             _ => Probe::Ready,
         }),
-        Some((name, matches)) => people::asked(name, matches, &surroundings.env)
-            .map_or(Command::Serve, |asked| Command::People(Box::new(asked))),
-        None => Command::Serve,
+        Some(("serve", _)) | None => Command::Serve,
+        Some((name, matches)) => {
+            Command::People(Box::new(people::asked(name, matches, &surroundings.env)))
+        }
     }
 }
 

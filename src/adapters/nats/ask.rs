@@ -73,9 +73,12 @@ pub enum AskError {
 pub struct Link {
     /// Whether it stands.
     pub up: bool,
-    /// The last complaint of the server, such as a permission that is missing.
-    pub refusal: Option<String>,
+    /// The first complaints of the server, such as permissions that are missing.
+    pub refusals: Vec<String>,
 }
+
+/// Complaints kept; a command that causes more has been told already.
+const MAX_REFUSALS: usize = 16;
 
 /// A connection to ask over.
 #[derive(Debug)]
@@ -88,6 +91,8 @@ pub struct Asker {
 #[derive(Debug)]
 pub struct Replies {
     inbox: Subscriber,
+    /// Where replies come to, and what was asked: complaints of the server name either.
+    subjects: Vec<String>,
     link: watch::Receiver<Link>,
 }
 
@@ -163,7 +168,8 @@ impl Asker {
     ) -> Result<Replies, AskError> {
         let inbox = self.client.new_inbox();
         let sending = async {
-            let replies = self.subscribe(inbox.clone()).await?;
+            let mut replies = self.subscribe(inbox.clone()).await?;
+            replies.subjects.push(subject.clone());
             let client = &self.client;
             let sent = if headers.is_empty() {
                 client.publish_with_reply(subject, inbox, body).await
@@ -184,9 +190,10 @@ impl Asker {
     /// # Errors
     /// The connection is closed.
     pub async fn subscribe(&self, subject: String) -> Result<Replies, AskError> {
-        let inbox = self.client.subscribe(subject).await;
+        let inbox = self.client.subscribe(subject.clone()).await;
         Ok(Replies {
             inbox: inbox.map_err(|_| AskError::Closed)?,
+            subjects: vec![subject],
             link: self.link.clone(),
         })
     }
@@ -216,18 +223,31 @@ impl Replies {
                     body: message.payload,
                 })
             }
-            refusal = refusal(&mut self.link) => Err(AskError::Refused(refusal)),
+            refusal = refusal(&mut self.link, &self.subjects) => Err(AskError::Refused(refusal)),
             () = sleep(patience) => Err(AskError::Silent(patience)),
         }
     }
 }
 
-/// Waits until the server complains.
-async fn refusal(link: &mut watch::Receiver<Link>) -> String {
-    let refused = link.wait_for(|link| link.refusal.is_some()).await;
-    match refused.ok().and_then(|link| link.refusal.clone()) {
-        Some(refusal) => refusal,
-        None => std::future::pending().await,
+/// Waits until the server complains of one of `subjects`.
+async fn refusal(link: &mut watch::Receiver<Link>, subjects: &[String]) -> String {
+    let names = |refusal: &&String| {
+        let mut quoted = subjects.iter().map(|subject| format!("\"{subject}\""));
+        quoted.any(|subject| refusal.contains(&subject))
+    };
+    loop {
+        let found = link
+            .borrow_and_update()
+            .refusals
+            .iter()
+            .find(names)
+            .cloned();
+        if let Some(refusal) = found {
+            return refusal;
+        }
+        if link.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 
@@ -236,7 +256,9 @@ fn notice(link: &watch::Sender<Link>, event: &Event) {
         match event {
             Event::Connected => link.up = true,
             Event::Disconnected | Event::Closed => link.up = false,
-            Event::ServerError(error) => link.refusal = Some(error.to_string()),
+            Event::ServerError(error) if link.refusals.len() < MAX_REFUSALS => {
+                link.refusals.push(error.to_string());
+            }
             _ => return false,
         }
         true

@@ -6,6 +6,7 @@ use clap::{Arg, ArgAction, Command};
 
 use super::commands::{self, Entry};
 use super::field::{Field, duration};
+use super::{completion, invoke, watch};
 use crate::domain::actor::{Actor, ActorSource};
 use crate::domain::subject::is_token;
 
@@ -14,7 +15,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// All commands of people.
 pub(in crate::cli) fn commands() -> Vec<Command> {
-    commands::ALL.iter().map(command).collect()
+    let own = [watch::command(), invoke::command(), completion::command()];
+    commands::all().map(command).chain(own).collect()
 }
 
 fn command(entry: &Entry) -> Command {
@@ -33,13 +35,21 @@ fn command(entry: &Entry) -> Command {
     command
 }
 
-/// What every command takes.
-pub(super) fn manner() -> [Arg; 5] {
+/// What every command takes that asks.
+fn manner() -> Vec<Arg> {
+    let json = switch(
+        "json",
+        "Print the documents as they are answered, one per line",
+    );
+    let mut manner = vec![json];
+    manner.extend(whom());
+    manner.extend(connection());
+    manner
+}
+
+/// Who is asked, and as whom.
+pub(super) fn whom() -> [Arg; 2] {
     [
-        switch(
-            "json",
-            "Print the documents as they are answered, one per line",
-        ),
         Arg::new("as")
             .long("as")
             .value_name("NAME")
@@ -51,6 +61,12 @@ pub(super) fn manner() -> [Arg; 5] {
             .value_parser(instance)
             .conflicts_with("as")
             .help("Ask the sidecar of this instance id"),
+    ]
+}
+
+/// How patiently, and where replies go.
+pub(super) fn connection() -> [Arg; 2] {
+    [
         Arg::new("wait")
             .long("wait")
             .value_name("DURATION")

@@ -93,6 +93,19 @@ impl Refused {
     }
 }
 
+/// Some of many ids may have failed: each is told, and the command as a whole has failed.
+pub(super) fn of_parts(document: &Value) -> Result<(), Failure> {
+    let errors = document.get("errors").and_then(Value::as_array);
+    let errors = errors.map_or(&[][..], Vec::as_slice);
+    for error in errors {
+        err(&format!("error: {}", sentence(error)));
+    }
+    match errors {
+        [] => Ok(()),
+        _ => Err(Failure::Told),
+    }
+}
+
 /// `{"code", "message", "details"}` in words.
 pub(super) fn sentence(error: &Value) -> String {
     let details = error.get("details").and_then(Value::as_object);

@@ -33,6 +33,8 @@ pub(super) enum Place {
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Text,
+    /// One id, or many: then they have a list of their own in the request.
+    Ids,
     /// One of these words.
     Word(&'static [&'static str]),
     /// `true` or `false`, or the word `all`.
@@ -106,6 +108,7 @@ impl Field {
         };
         match self.kind {
             Kind::Text => arg,
+            Kind::Ids => arg.value_name("id").num_args(1..=100),
             Kind::Word(words) => arg.value_parser(PossibleValuesParser::new(words)),
             Kind::TruthOrAll => {
                 let words = PossibleValuesParser::new(["true", "false", "all"]);
@@ -113,9 +116,13 @@ impl Field {
             }
             Kind::Number => arg.value_name("N").value_parser(number),
             Kind::Millis | Kind::Seconds => arg.value_name("DURATION").value_parser(duration),
-            Kind::Pairs | Kind::Fields => arg
+            Kind::Pairs => arg
                 .value_name("KEY=VALUE")
                 .action(ArgAction::Append)
+                .value_parser(Pair::parse),
+            Kind::Fields => arg
+                .value_name("KEY=VALUE")
+                .num_args(0..)
                 .value_parser(Pair::parse),
             Kind::Whole | Kind::Json => arg.value_name("JSON|@FILE|-"),
             Kind::Switch => arg.action(ArgAction::SetTrue),
@@ -131,6 +138,7 @@ impl Field {
         let text = || matches.get_one::<String>(name);
         let value = match self.kind {
             Kind::Text | Kind::Word(_) => text().map(|text| json::string(text)),
+            Kind::Ids => return Ok(ids(matches, name)),
             Kind::TruthOrAll => text().map(|text| json::lenient(text)),
             Kind::Number => matches
                 .get_one::<u64>(name)
@@ -174,6 +182,16 @@ fn duration_in(
     let duration = matches.get_one::<Duration>(name)?;
     let count = u64::try_from(unit(duration)).unwrap_or(u64::MAX);
     Some(json::value(&Value::from(count)))
+}
+
+fn ids(matches: &ArgMatches, name: &str) -> Vec<Given> {
+    let ids = matches.get_many::<String>(name).into_iter().flatten();
+    let given = match ids.collect::<Vec<_>>().as_slice() {
+        [] => None,
+        [id] => Some(("id".to_owned(), json::string(id))),
+        ids => Some((name.to_owned(), json::value(&ids))),
+    };
+    given.into_iter().collect()
 }
 
 fn pairs(matches: &ArgMatches, name: &str) -> Vec<Given> {

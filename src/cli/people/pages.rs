@@ -1,10 +1,12 @@
 //! Answers that come in pages, followed to their end.
 
+use std::time::Instant;
+
 use clap::ArgMatches;
 use serde_json::Value;
 
 use super::commands::{Entry, Pages};
-use super::failure::Failure;
+use super::failure::{self, Failure};
 use super::field::Given;
 use super::json;
 use super::screen::Screen;
@@ -13,6 +15,9 @@ use crate::adapters::nats::ask::{Reply, To};
 
 /// The most items that a registry puts on a page.
 const PAGE: usize = 1000;
+
+/// The field that views find beside those of an answer: how long it took, in milliseconds.
+pub(super) const ELAPSED_MS: &str = "elapsed_ms";
 
 /// Asks `to` for every page that `matches` wants, and gives each to `page` as it comes.
 ///
@@ -27,7 +32,7 @@ pub(super) async fn each(
     mut page: impl FnMut(Reply, Value) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let Some(pages) = entry.pages else {
-        let reply = session.ask_at(to, entry.verb, &json::object(given)).await?;
+        let reply = session.ask(to, entry.verb, &json::object(given)).await?;
         let document = document(&reply)?;
         return page(reply, document);
     };
@@ -39,7 +44,7 @@ pub(super) async fn each(
     while left > 0 {
         let mut body = given.clone();
         body.push(("limit".to_owned(), json::value(&left.min(PAGE))));
-        let reply = session.ask_at(to, entry.verb, &json::object(body)).await?;
+        let reply = session.ask(to, entry.verb, &json::object(body)).await?;
         let document = document(&reply)?;
         let items = document.get(pages.list).and_then(Value::as_array);
         left = left.saturating_sub(items.map_or(0, Vec::len));
@@ -69,6 +74,7 @@ pub(super) async fn all(
     matches: &ArgMatches,
     given: Vec<Given>,
 ) -> Result<Value, Failure> {
+    let started = Instant::now();
     let mut items = Vec::new();
     let mut last = Value::Null;
     let gather = |_, mut document: Value| {
@@ -82,6 +88,10 @@ pub(super) async fn all(
     if let Some(list) = entry.pages.and_then(|pages| last.get_mut(pages.list)) {
         *list = Value::Array(items);
     }
+    if let Some(fields) = last.as_object_mut() {
+        let elapsed = started.elapsed().as_secs_f64() * 1e3;
+        fields.insert(ELAPSED_MS.to_owned(), Value::from(elapsed));
+    }
     Ok(last)
 }
 
@@ -93,8 +103,14 @@ pub(super) async fn raw(
     given: Vec<Given>,
     screen: &Screen,
 ) -> Result<(), Failure> {
-    let print = |reply: Reply, _| Ok(screen.bytes(&reply.body, true)?);
-    each(session, session.to(), entry, matches, given, print).await
+    let mut outcome = Ok(());
+    let print = |reply: Reply, document| {
+        screen.bytes(&reply.body, true)?;
+        outcome = failure::of_parts(&document);
+        Ok(())
+    };
+    each(session, session.to(), entry, matches, given, print).await?;
+    outcome
 }
 
 fn taken(pages: Pages, document: &mut Value) -> Vec<Value> {

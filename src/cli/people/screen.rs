@@ -6,11 +6,11 @@ use std::io::{self, IsTerminal, Write};
 
 /// What standard output is fit for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Screen {
+pub(super) struct Screen {
     /// Whether somebody looks at it.
-    pub terminal: bool,
+    pub(super) terminal: bool,
     /// Whether words may have colours.
-    pub colours: bool,
+    pub(super) colours: bool,
 }
 
 impl Screen {

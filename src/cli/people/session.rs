@@ -7,6 +7,7 @@ use bytes::Bytes;
 use clap::ArgMatches;
 use serde_json::value::RawValue;
 
+use super::arguments::PATIENCE;
 use super::failure::{Failure, Refused};
 use crate::adapters::nats::actor::ACTOR;
 use crate::adapters::nats::ask::{AskError, Asker, Replies, Reply, To, servers};
@@ -30,9 +31,11 @@ impl<'a> Session<'a> {
         settings: &'a Settings,
         matches: &'a ArgMatches,
     ) -> Result<Self, Failure> {
-        let text = |name| matches.get_one::<String>(name).map(String::as_str);
+        // Not every command has every argument.
+        let text = |name| matches.try_get_one::<String>(name).ok().flatten();
+        let text = |name| text(name).map(String::as_str);
         let patience = matches.get_one::<Duration>("wait").copied();
-        let patience = patience.unwrap_or(super::arguments::PATIENCE);
+        let patience = patience.unwrap_or(PATIENCE);
         let name = user().map_or_else(
             || "beamline-registry/cli".to_owned(),
             |user| format!("beamline-registry/cli/{user}"),
@@ -52,12 +55,7 @@ impl<'a> Session<'a> {
     }
 
     /// The answer to a request.
-    pub(super) async fn ask(&self, verb: Verb, body: &RawValue) -> Result<Reply, Failure> {
-        self.ask_at(self.to, verb, body).await
-    }
-
-    /// The answer of somebody else than arguments say.
-    pub(super) async fn ask_at(
+    pub(super) async fn ask(
         &self,
         to: To<'_>,
         verb: Verb,

@@ -62,6 +62,12 @@ pub(in crate::cli::people) fn view(record: &Value, screen: &Screen) -> String {
     parts.join("\n\n")
 }
 
+/// What a change has come to, in one sentence.
+pub(in crate::cli::people) fn committed(what: &str, answer: &Value) -> String {
+    let field = |name: &str| text::plain(answer.get(name));
+    format!("{}: {what}, revision {}", field("id"), field("revision"))
+}
+
 fn enabled(record: &Value) -> Cell {
     let is = |name: &str| record.get(name).and_then(Value::as_bool) == Some(true);
     match (is("enabled"), is("auto_disabled")) {
