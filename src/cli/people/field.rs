@@ -150,8 +150,14 @@ impl Field {
                 (!pairs.is_empty()).then(|| json::object(pairs))
             }
             Kind::Fields => return Ok(pairs(matches, name)),
-            Kind::Whole => return text().map_or_else(|| Ok(Vec::new()), |text| whole(text)),
-            Kind::Json => text().map(|text| json::read(text)).transpose()?,
+            Kind::Whole => {
+                let given = text().map_or_else(|| Ok(Vec::new()), |text| whole(text));
+                return given.map_err(|fault| self.named(&fault));
+            }
+            Kind::Json => {
+                let value = text().map(|text| json::read(text)).transpose();
+                value.map_err(|fault| self.named(&fault))?
+            }
             Kind::Switch => matches
                 .get_flag(name)
                 .then(|| json::value(&Value::Bool(true))),
@@ -160,6 +166,15 @@ impl Field {
             .map(|value| (name.to_owned(), value))
             .into_iter()
             .collect())
+    }
+}
+
+impl Field {
+    fn named(&self, fault: &str) -> String {
+        match self.place {
+            Place::Flag(flag) => format!("--{flag}: {fault}"),
+            Place::Must | Place::May => format!("{}: {fault}", self.name),
+        }
     }
 }
 

@@ -7,7 +7,9 @@ use async_nats::HeaderMap;
 use clap::ArgMatches;
 use futures_util::StreamExt;
 use futures_util::stream;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::commands::{Entry, Fleet};
 use super::failure::Failure;
@@ -37,39 +39,60 @@ pub(super) async fn run(
     screen: &Screen,
 ) -> Result<(), Failure> {
     let instances = instances(session).await?;
+    let json = super::is_set(matches, "json");
     let asking = instances.iter().map(|instance| {
         let given = given.clone();
         async move {
             let to = To::Local(instance);
-            let answer = pages::all(session, to, entry, matches, given).await;
-            (instance, answer)
+            let answer = match json {
+                true => pages::texts(session, to, entry, matches, given)
+                    .await
+                    .map(Answer::Texts),
+                false => pages::all(session, to, entry, matches, given)
+                    .await
+                    .map(Answer::Document),
+            };
+            (instance.as_str(), answer)
         }
     });
     let answers: Vec<_> = stream::iter(asking).buffered(AT_ONCE).collect().await;
     let mut outcome = Ok(());
-    let mut answered = Vec::new();
-    for (instance, answer) in answers {
+    let mut documents = Vec::new();
+    for (instance_id, answer) in answers {
         match answer {
-            Ok(document) => answered.push((instance, document)),
+            Ok(Answer::Document(document)) => documents.push((instance_id, document)),
+            Ok(Answer::Texts(texts)) => {
+                for answer in &texts {
+                    let line = Line {
+                        instance_id,
+                        answer,
+                    };
+                    screen.line(json::value(&line).get())?;
+                }
+            }
             Err(failure) => {
-                err(&format!("{}:", text::clean(instance)));
-                failure.tell(false);
+                err(&format!("{}:", text::clean(instance_id)));
+                failure.tell(json);
                 outcome = Err(Failure::Told);
             }
         }
     }
-    if super::is_set(matches, "json") {
-        for (instance, mut document) in answered {
-            if let Some(fields) = document.as_object_mut() {
-                fields.remove(pages::ELAPSED_MS);
-            }
-            let line = json!({ "instance_id": instance, "answer": document });
-            screen.line(&line.to_string())?;
-        }
-    } else {
-        screen.line(&drawn(fleet, &answered, screen))?;
+    if !json {
+        screen.line(&drawn(fleet, &documents, screen))?;
     }
     outcome
+}
+
+/// What one sidecar answers: for people as one document, for scripts as it came.
+enum Answer {
+    Document(Value),
+    Texts(Vec<Box<RawValue>>),
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    instance_id: &'a str,
+    answer: &'a RawValue,
 }
 
 /// The sidecars that answer, in order.
@@ -100,9 +123,13 @@ async fn instances(session: &Session<'_>) -> Result<Vec<String>, Failure> {
     Ok(instances)
 }
 
-fn drawn(fleet: Fleet, answered: &[(&String, Value)], screen: &Screen) -> String {
-    let Some((_, first)) = answered.first() else {
-        return "no answers".to_owned();
+fn drawn(fleet: Fleet, answered: &[(&str, Value)], screen: &Screen) -> String {
+    let rows = |(_, document): &(&str, Value)| (fleet.rows)(document).len();
+    let Some((_, first)) = answered
+        .first()
+        .filter(|_| answered.iter().map(rows).sum::<usize>() > 0)
+    else {
+        return format!("nothing to show from {} sidecars", answered.len());
     };
     let columns = (fleet.columns)(first);
     let header: Vec<_> = ["instance"]

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use clap::ArgMatches;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::commands::{Entry, Pages};
 use super::failure::{self, Failure};
@@ -93,6 +94,23 @@ pub(super) async fn all(
         fields.insert(ELAPSED_MS.to_owned(), Value::from(elapsed));
     }
     Ok(last)
+}
+
+/// The text of each page, as it was answered.
+pub(super) async fn texts(
+    session: &Session<'_>,
+    to: To<'_>,
+    entry: &Entry,
+    matches: &ArgMatches,
+    given: Vec<Given>,
+) -> Result<Vec<Box<RawValue>>, Failure> {
+    let mut texts = Vec::new();
+    let gather = |reply: Reply, _| {
+        texts.extend(serde_json::from_slice::<Box<RawValue>>(&reply.body));
+        Ok(())
+    };
+    each(session, to, entry, matches, given, gather).await?;
+    Ok(texts)
 }
 
 /// Prints each page as it was answered, one per line.

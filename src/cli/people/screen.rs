@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal, Write};
 
+use clap::builder::styling::AnsiColor;
+
+use super::table::Tone;
+
 /// What standard output is fit for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Screen {
@@ -23,6 +27,23 @@ impl Screen {
         Self {
             terminal,
             colours: terminal && !plain && !dumb,
+        }
+    }
+
+    /// `text` in the colour of `tone`, where words may have colours.
+    pub(super) fn painted(&self, text: &str, tone: Tone) -> String {
+        let style = match tone {
+            Tone::Good => AnsiColor::Green,
+            Tone::Doubtful => AnsiColor::Yellow,
+            Tone::Bad => AnsiColor::Red,
+            Tone::Plain => return text.to_owned(),
+        };
+        match self.colours {
+            true => {
+                let style = style.on_default();
+                format!("{style}{text}{style:#}")
+            }
+            false => text.to_owned(),
         }
     }
 

@@ -98,12 +98,13 @@ fn show(filter: &Filter, event: &Reply, json: bool, screen: &Screen) -> Result<(
         err(&format!("no event: {}", text::clean(&event.subject)));
         return Ok(());
     };
-    Ok(match json {
+    match json {
         // One per line, whoever has published it.
         true if event.body.contains(&b'\n') => screen.line(&document.to_string())?,
         true => screen.bytes(&event.body, true)?,
-        false => screen.line(&event::line(kind, &document))?,
-    })
+        false => screen.line(&event::line(kind, &document, screen))?,
+    }
+    Ok(())
 }
 
 /// Which events are shown. It is applied here: permissions for all events are one line.

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::cli::people::screen::Screen;
+use crate::cli::people::table::Tone;
 use crate::cli::people::text;
 
 /// What can be told of.
@@ -24,18 +26,27 @@ pub(in crate::cli::people) const KINDS: [&str; 15] = [
 ];
 
 /// Time, kind, id, what an operator needs to know, and which sidecar tells it.
-pub(in crate::cli::people) fn line(kind: &str, event: &Value) -> String {
+pub(in crate::cli::people) fn line(kind: &str, event: &Value, screen: &Screen) -> String {
     let id = text::plain(event.get("subject"));
     let data = event.get("data").unwrap_or(&Value::Null);
     let from = text::string(event, "/source");
     let from = from.strip_prefix("/beamline-registry/").unwrap_or(from);
     format!(
-        "{}  {:<19}  {id}  {}  [{}]",
+        "{}  {}  {id}  {}  [{}]",
         text::time(event.get("time")),
-        text::clean(kind),
+        screen.painted(&format!("{:<19}", text::clean(kind)), tone(kind)),
         told(kind, data),
         text::clean(from),
     )
+}
+
+fn tone(kind: &str) -> Tone {
+    match kind {
+        "circuit_opened" | "health_degraded" | "auto_disabled" => Tone::Bad,
+        "circuit_half_opened" | "extension_disabled" => Tone::Doubtful,
+        "circuit_closed" | "health_recovered" | "auto_enabled" => Tone::Good,
+        _ => Tone::Plain,
+    }
 }
 
 fn told(kind: &str, data: &Value) -> String {
@@ -124,16 +135,12 @@ mod tests {
 
     use super::*;
 
-    fn shown(kind: &str, data: &Value) -> String {
-        told(kind, data)
-    }
-
     #[test]
     fn a_line_says_when_what_whom_and_who_tells() {
         let event = json!({"time": "2026-11-21T15:18:04.286098Z", "subject": "a\u{1b}",
             "source": "/beamline-registry/pod-1", "data": {"revision": 7, "changed": ["retry"]}});
         assert_eq!(
-            line("extension_updated", &event),
+            line("extension_updated", &event, &Screen::default()),
             "2026-11-21T15:18:04.286Z  extension_updated    a\\u{1b}  revision 7: retry  [pod-1]"
         );
     }
@@ -144,30 +151,30 @@ mod tests {
             "reason": "consecutive_failures", "failure_count": 5, "last_error": "timeout",
             "retry_at": "2026-11-21T15:19:04.435881Z"});
         assert_eq!(
-            shown("circuit_opened", &opened),
+            told("circuit_opened", &opened),
             "v1 closed -> open (consecutive_failures), 5 failures, last timeout, \
              next trial 2026-11-21T15:19:04.435Z"
         );
         let degraded = json!({"success_rate": 0.5, "min_success_rate": 0.8});
         assert_eq!(
-            shown("health_degraded", &degraded),
+            told("health_degraded", &degraded),
             "success rate 50.0 %, minimum 80.0 %"
         );
         let disabled = json!({"revision": 8, "reason": {"reason": "circuit_opened",
             "version": "v1", "failure_count": 5, "last_error": "timeout",
             "health": {"success_rate": 0.25}}});
         assert_eq!(
-            shown("auto_disabled", &disabled),
+            told("auto_disabled", &disabled),
             "revision 8: circuit_opened of v1, 5 failures, last timeout, success rate 25.0 %"
         );
         let created = json!({"revision": 7, "changed": []});
-        assert_eq!(shown("extension_created", &created), "revision 7");
+        assert_eq!(told("extension_created", &created), "revision 7");
         let changed = json!({"from": "fixtures", "to": "database"});
         assert_eq!(
-            shown("source_changed", &changed),
+            told("source_changed", &changed),
             "from fixtures to database"
         );
         // A kind of a later version is told as it is.
-        assert_eq!(shown("unheard_of", &json!({"a": 1})), r#"{"a":1}"#);
+        assert_eq!(told("unheard_of", &json!({"a": 1})), r#"{"a":1}"#);
     }
 }
