@@ -29,6 +29,7 @@ mod no_miss;
 mod mux;
 mod fleet;
 mod health_store;
+mod people;
 mod postgres_source;
 mod quarantine;
 mod reads;

@@ -16,6 +16,7 @@ pub mod payload;
 pub mod replies;
 pub mod endpoints;
 pub mod actor;
+pub mod ask;
 pub mod lookups;
 pub mod health;
 pub mod circuit;
