@@ -53,10 +53,13 @@ pub(super) async fn run(
         .asker
         .subscribe(format!("{}>", filter.prefix))
         .await?;
-    greet(&session).await;
+    let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
+    tokio::select! {
+        _ = &mut interrupt => return Ok(()),
+        () = greet(&session) => {}
+    }
     let mut link = session.asker.link();
     link.mark_unchanged();
-    let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
             _ = &mut interrupt => return Ok(()),

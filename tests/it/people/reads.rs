@@ -50,10 +50,8 @@ async fn every_read_is_a_table() {
         "noted"
     );
     let health = said(&url, "health plain").await;
-    assert_eq!(
-        row(&health, "plain")[3..],
-        ["0.0", "5.00", "5.00", "5.00", "1", "1", "closed"]
-    );
+    let cells = row(&health, "plain");
+    assert_eq!((cells[3], &cells[7..]), ("0.0", &["1", "1", "closed"][..]));
     let health = said(&url, "health").await;
     assert!(health.contains("4 extensions, 3 enabled:"), "{health}");
     assert_eq!(said(&url, "circuits").await.lines().count(), 2);
@@ -61,7 +59,7 @@ async fn every_read_is_a_table() {
     let stats = said(&url, "stats").await;
     assert_eq!(row(&stats, "source")[1..], ["fixtures", "(fixtures)"]);
     assert!(
-        stats.contains("elsewhere"),
+        stats.contains("is not within the allowed subjects"),
         "what is in quarantine: {stats}"
     );
     assert!(said(&url, "ping").await.contains(" answers in "));

@@ -200,6 +200,6 @@ quarantined  reason
 row faulty   subject not allowed"
         );
         let row = table::of((FLEET.columns)(&stats), [&stats], &Screen::default());
-        assert!(row.contains("  10     up "), "{row}");
+        assert!(row.contains("       11     10  up  "), "{row}");
     }
 }
