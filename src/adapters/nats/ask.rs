@@ -122,28 +122,23 @@ pub fn servers(settings: &NatsSettings) -> String {
 }
 
 impl Asker {
-    /// Connects within `patience`; `name` is shown in the server's list of connections. Inboxes
-    /// begin with `inbox_prefix`, where permissions ask for one.
+    /// Connects within `patience`; `name` is shown in the server's list of connections.
     ///
     /// # Errors
     /// [`AskError::Unreachable`].
     pub async fn connect(
         settings: &NatsSettings,
         name: &str,
-        inbox_prefix: Option<&str>,
         patience: Duration,
     ) -> Result<Self, AskError> {
         let (sender, link) = watch::channel(Link::default());
-        let mut options = options(settings)
+        let options = options(settings)
             .name(name)
             .reconnect_delay_callback(pause)
             .event_callback(move |event| {
                 notice(&sender, &event);
                 async {}
             });
-        if let Some(prefix) = inbox_prefix {
-            options = options.custom_inbox_prefix(prefix);
-        }
         let unreachable = |why| AskError::Unreachable {
             servers: servers(settings),
             why,

@@ -43,7 +43,7 @@ fn manner() -> Vec<Arg> {
     );
     let mut manner = vec![json];
     manner.extend(whom());
-    manner.extend(connection());
+    manner.push(patience());
     manner
 }
 
@@ -64,21 +64,13 @@ pub(super) fn whom() -> [Arg; 2] {
     ]
 }
 
-/// How patiently, and where replies go.
-pub(super) fn connection() -> [Arg; 2] {
-    [
-        Arg::new("wait")
-            .long("wait")
-            .value_name("DURATION")
-            .value_parser(duration)
-            .help("How long to wait for an answer [default: 5s]"),
-        Arg::new("inbox-prefix")
-            .long("inbox-prefix")
-            .value_name("SUBJECT")
-            .value_parser(inbox_prefix)
-            .hide_short_help(true)
-            .help("Where replies go, for users who may not subscribe to _INBOX.>"),
-    ]
+/// How patiently.
+pub(super) fn patience() -> Arg {
+    Arg::new("wait")
+        .long("wait")
+        .value_name("DURATION")
+        .value_parser(duration)
+        .help("How long to wait for an answer [default: 5s]")
 }
 
 pub(super) fn switch(name: &'static str, help: &'static str) -> Arg {
@@ -108,10 +100,4 @@ fn actor(text: &str) -> Result<String, String> {
 fn instance(text: &str) -> Result<String, String> {
     let rule = || "must be one token of a NATS subject".to_owned();
     is_token(text).then(|| text.to_owned()).ok_or_else(rule)
-}
-
-fn inbox_prefix(text: &str) -> Result<String, String> {
-    let rule = || "must be a NATS subject without wildcards".to_owned();
-    let valid = text.split('.').all(is_token);
-    valid.then(|| text.to_owned()).ok_or_else(rule)
 }

@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::arguments::{connection, switch, whom};
+use super::arguments::{patience, switch, whom};
 use super::commands::{CONTEXT, ID, VERSION};
 use super::failure::{ERROR_CODE, Failure, Refused};
 use super::field::{Field, Kind};
@@ -80,7 +80,7 @@ pub(super) fn command() -> Command {
             "Print errors and dry runs as the documents that they are",
         ))
         .args(whom())
-        .args(connection())
+        .arg(patience())
         .mut_arg("wait", |wait| {
             wait.help("How long to wait for an answer, and for each piece of one [default: 1m]")
         })

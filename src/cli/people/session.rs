@@ -1,4 +1,4 @@
-//! A connection, and how its requests are sent: to whom, as whom, with how much patience.
+//! A patience, and how its requests are sent: to whom, as whom, with how much patience.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ impl<'a> Session<'a> {
             || "beamline-registry/cli".to_owned(),
             |user| format!("beamline-registry/cli/{user}"),
         );
-        let asker = Asker::connect(&settings.nats, &name, text("inbox-prefix"), patience).await?;
+        let asker = Asker::connect(&settings.nats, &name, patience).await?;
         Ok(Self {
             asker,
             prefix: settings.subjects.prefix.as_str(),

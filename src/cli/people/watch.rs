@@ -6,7 +6,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::Value;
 
-use super::arguments::{connection, switch};
+use super::arguments::{patience, switch};
 use super::failure::Failure;
 use super::json;
 use super::screen::Screen;
@@ -38,7 +38,7 @@ pub(super) fn command() -> Command {
             "json",
             "Print the events as they come, one per line",
         ))
-        .args(connection())
+        .arg(patience())
 }
 
 /// Prints a line per event; ends well with Ctrl-C, or when nobody reads any more.

@@ -66,7 +66,7 @@ async fn a_missing_permission_is_told_at_once() {
     let url = nats.url();
     let as_reader =
         |line: &str| format!("{line} --nats-user reader --nats-password s3cret --wait 20s");
-    for line in ["list", "watch", "ping --inbox-prefix _INBOX_mine"] {
+    for line in ["list", "watch", "ping --nats-inbox-prefix _INBOX_mine"] {
         let ran = run(&url, &as_reader(line)).await;
         assert_eq!(ran.code, UNAVAILABLE, "{line}: {}", ran.err);
         assert!(
