@@ -12,10 +12,15 @@ demo *ARGS: tools
 test *ARGS: tools
     cargo test {{ ARGS }}
 
+# The tests of spans, in a build with feature `otlp` (docs/tracing.md).
+test-spans *ARGS: tools
+    cargo test --features otlp --test it spans:: {{ ARGS }}
+
 # Format, clippy, layers, licences and sources.
 lint: check-layers && deny
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
+    cargo clippy --all-targets --features otlp -- -D warnings
 
 # Formats the code.
 fmt:

@@ -14,8 +14,7 @@ REVOKE EXECUTE ON FUNCTION registry_auto_disable(text, jsonb, integer, text),
 -- sidecar. Everybody else is audited as the session user.
 CREATE FUNCTION registry_speaks_for_others() RETURNS boolean
     LANGUAGE sql STABLE
-    RETURN has_table_privilege(session_user, 'sidecar_boots'::regclass, 'UPDATE')
-        OR has_any_column_privilege(session_user, 'sidecar_boots'::regclass, 'INSERT');
+    RETURN has_any_column_privilege(session_user, 'sidecar_boots'::regclass, 'INSERT');
 
 CREATE OR REPLACE FUNCTION registry_actor() RETURNS text
     LANGUAGE sql STABLE

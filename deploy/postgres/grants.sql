@@ -24,7 +24,7 @@ $$;
 GRANT DELETE,
     INSERT (id, type, subject, timeout_ms, retry, enabled, version, config, metadata, fallback,
         routing_rules, rollout, circuit_breaker, auto_disabled),
-    UPDATE (subject, timeout_ms, retry, enabled, version, config, metadata, fallback,
+    UPDATE (type, subject, timeout_ms, retry, enabled, version, config, metadata, fallback,
         routing_rules, rollout, circuit_breaker, auto_disabled)
     ON extensions TO beamline_registry, beamline_operator;
 GRANT DELETE,

@@ -10,9 +10,11 @@ mod fleet;
 mod invocations;
 mod shared;
 pub mod signals;
+mod spans;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -24,7 +26,8 @@ use crate::adapters::nats::lane::LaneError;
 use crate::adapters::nats::server::{self as nats, Links, Server};
 use crate::adapters::{fixtures, http, postgres};
 use crate::config::Settings;
-use crate::domain::catalog::{ActiveSource, CatalogWriter};
+use crate::documents::desk::Desk;
+use crate::domain::catalog::ActiveSource;
 use crate::service::fleet::Restored;
 use crate::service::readiness::Part;
 use crate::service::reload::ReloadHandle;
@@ -50,6 +53,9 @@ pub enum DaemonError {
     /// The database settings cannot work, such as an unreadable certificate.
     #[error("the database cannot be used as configured")]
     Postgres(#[from] postgres::SetupError),
+    /// The exporter of spans cannot be had.
+    #[error("spans cannot be sent as configured: {0}")]
+    Spans(String),
     /// A task ended that must not: better no sidecar than half of one.
     #[error("the {0} task ended unexpectedly")]
     Died(&'static str),
@@ -61,16 +67,19 @@ pub enum DaemonError {
 /// Only what no waiting can mend.
 pub async fn serve(settings: Settings, stop: impl Future<Output = ()>) -> Result<(), DaemonError> {
     let mut stop = std::pin::pin!(stop);
-    let (shared, loose) = Shared::new(&settings)?;
+    let mut essential = Essential::new();
+    let spans = spans::start(&settings, &mut essential)?;
+    let (shared, loose) = Shared::new(&settings, spans)?;
     let Loose {
         writer,
         events,
         overrides,
     } = loose;
-    let mut essential = Essential::new();
 
-    start_http(&settings, &shared, &mut essential).await?;
-    let reload = start_sources(&settings, &shared, writer, &mut essential)?;
+    let (reloader, reload) = shared.reloader(&settings, writer);
+    let desk = shared.desk(&settings, reload.clone());
+    start_http(&settings, &shared, &desk, &mut essential).await?;
+    start_sources(&settings, &shared, reloader, &reload, &mut essential)?;
     let instance_id = &settings.identity.instance_id;
     let max_in_flight = settings.limits.max_in_flight;
     let links = nats::connect(
@@ -92,7 +101,7 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()>) -> Result
     essential.adopt("events", links.publish_events(events, layout));
 
     let started = tokio::select! {
-        server = start_serving(links, &settings, &shared, reload, restored) => server.map(Some),
+        server = start_serving(links, &settings, &shared, desk, restored) => server.map(Some),
         name = essential.death() => Err(DaemonError::Died(name)),
         () = &mut stop => Ok(None),
     };
@@ -121,6 +130,7 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()>) -> Result
 async fn start_http(
     settings: &Settings,
     shared: &Shared,
+    desk: &Arc<Desk>,
     essential: &mut Essential,
 ) -> Result<(), DaemonError> {
     let Some(addr) = settings.http.addr else {
@@ -129,10 +139,8 @@ async fn start_http(
     let listener = TcpListener::bind(addr)
         .await
         .map_err(|e| DaemonError::Http(addr, e))?;
-    essential.spawn(
-        "http",
-        http::serve(listener, shared.http_state(), essential.stopped()),
-    );
+    let state = shared.http_state(settings, Arc::clone(desk));
+    essential.spawn("http", http::serve(listener, state, essential.stopped()));
     Ok(())
 }
 
@@ -140,11 +148,11 @@ async fn start_http(
 fn start_sources(
     settings: &Settings,
     shared: &Shared,
-    writer: CatalogWriter,
+    reloader: shared::SourceReloader,
+    reload: &ReloadHandle,
     essential: &mut Essential,
-) -> Result<ReloadHandle, DaemonError> {
+) -> Result<(), DaemonError> {
     let stopped = essential.stopped();
-    let (reloader, reload) = shared.reloader(settings, writer);
     essential.spawn("reload", reloader.run(stopped.clone()));
     if let Some(listener) = shared.listener(settings, reload.clone())? {
         essential.spawn("listener", listener.run(stopped.clone()));
@@ -155,7 +163,7 @@ fn start_sources(
             fixtures::watch(&folder, &reload, &stopped).await;
         });
     }
-    Ok(reload)
+    Ok(())
 }
 
 /// Waits for the first data, then takes requests.
@@ -163,7 +171,7 @@ async fn start_serving(
     links: Links,
     settings: &Settings,
     shared: &Shared,
-    reload: ReloadHandle,
+    desk: Arc<Desk>,
     restored: Restored,
 ) -> Result<Server, DaemonError> {
     shared.progress.first_load().await;
@@ -173,7 +181,7 @@ async fn start_serving(
         let _late = timeout(RESTORE_PATIENCE, restored.all()).await;
     }
     shared.readiness.open(Part::Data);
-    let server = links.serve(shared.nats_parts(settings, reload)).await?;
+    let server = links.serve(shared.nats_parts(settings, desk)).await?;
     shared.readiness.open(Part::Nats);
     let (extensions, _) = shared.catalog.sizes();
     info!(instance_id = %settings.identity.instance_id, extensions, "ready");

@@ -9,7 +9,6 @@ use super::invocations;
 use crate::adapters::fixtures::FixturesSource;
 use crate::adapters::http;
 use crate::adapters::nats::events::{self, EventQueue};
-use crate::adapters::nats::health::HealthVerbs;
 use crate::adapters::nats::replies::ReplyRules;
 use crate::adapters::nats::server as nats;
 use crate::adapters::nats::subjects::Layout;
@@ -21,6 +20,7 @@ use crate::adapters::telemetry::log::LogObserver;
 use crate::adapters::telemetry::metrics::{ExtensionSources, Metrics, Sources};
 use crate::config::Settings;
 use crate::documents;
+use crate::documents::desk::Desk;
 use crate::documents::event::Envelopes;
 use crate::domain::catalog::{Catalog, CatalogWriter};
 use crate::domain::policy::Policy;
@@ -39,11 +39,15 @@ use crate::service::read::Reads;
 use crate::service::readiness::Readiness;
 use crate::service::reload::{Parts, ReloadHandle, Reloader};
 use crate::service::selection::Selector;
+use crate::service::spans::Spans;
 use crate::service::stats::Stats;
 use crate::service::status::{Status, millis};
 
 /// Length of the random text that sets a boot's event ids apart from the last boot's.
 const BOOT_ID: usize = 8;
+
+/// The owner of the catalog's writer.
+pub(super) type SourceReloader = Reloader<PostgresSource, FixturesSource>;
 
 /// The daemon's shared state.
 pub(super) struct Shared {
@@ -80,7 +84,7 @@ impl Shared {
     ///
     /// # Errors
     /// Database settings that cannot work, such as an unreadable certificate.
-    pub(super) fn new(settings: &Settings) -> Result<(Self, Loose), SetupError> {
+    pub(super) fn new(settings: &Settings, spans: Spans) -> Result<(Self, Loose), SetupError> {
         let (catalog, writer) = Catalog::new();
         let instance_id = settings.identity.instance_id.clone();
         let pool = uses_database(settings).map(|database| Pool::new(database, &instance_id));
@@ -133,6 +137,7 @@ impl Shared {
             circuits,
             clock,
             observers: observers.clone(),
+            spans,
         };
         let fleet = Arc::<FleetFigures>::default();
         let (overrides, queue) = fleet::orders();
@@ -166,7 +171,7 @@ impl Shared {
         &self,
         settings: &Settings,
         writer: CatalogWriter,
-    ) -> (Reloader<PostgresSource, FixturesSource>, ReloadHandle) {
+    ) -> (SourceReloader, ReloadHandle) {
         let policy = policy(settings);
         let pool = self.pool.clone();
         let database = pool.map(|pool| PostgresSource::new(pool, Arc::new(policy.clone())));
@@ -214,45 +219,55 @@ impl Shared {
         Listener::new(database, &settings.identity.instance_id, reports).map(Some)
     }
 
-    /// What the HTTP server shows.
-    pub(super) fn http_state(&self) -> http::State {
-        let metrics = Arc::clone(&self.metrics);
-        http::State {
-            readiness: Arc::clone(&self.readiness),
-            status: Arc::clone(&self.status),
-            render_metrics: Arc::new(move || metrics.render()),
-        }
-    }
-
-    /// What the NATS side needs to serve.
-    pub(super) fn nats_parts(&self, settings: &Settings, reload: ReloadHandle) -> nats::Parts {
-        let reads = Arc::new(Reads::new(Arc::clone(&self.tools.selector)));
-        let prefixes = settings.subjects.reply_prefixes.clone();
+    /// What answers requests of operators, whichever way they come.
+    pub(super) fn desk(&self, settings: &Settings, reload: ReloadHandle) -> Arc<Desk> {
         let pool = self.pool.clone();
-        let writes = administration::Administration {
+        let changes = administration::Administration {
             definitions: pool.map(|pool| Arc::new(PostgresDefinitions::new(pool))),
             policy: policy(settings),
             tools: self.tools.clone(),
             reload: reload.clone(),
             progress: self.progress.clone(),
         };
+        Arc::new(Desk {
+            reads: Reads::new(Arc::clone(&self.tools.selector)),
+            health: Arc::clone(&self.health),
+            stats: Arc::clone(&self.stats),
+            changes: Arc::new(changes),
+            reload,
+            progress: self.progress.clone(),
+        })
+    }
+
+    /// What the HTTP server answers from.
+    pub(super) fn http_state(&self, settings: &Settings, desk: Arc<Desk>) -> http::State {
+        let metrics = Arc::clone(&self.metrics);
+        http::State {
+            readiness: Arc::clone(&self.readiness),
+            status: Arc::clone(&self.status),
+            render_metrics: Arc::new(move || metrics.render()),
+            access: Arc::new(http::Access {
+                tokens: settings.http.tokens.clone().map(http::Tokens::new),
+                admin_enabled: settings.admin.enabled,
+                require_name: settings.admin.require_actor_subject,
+            }),
+            desk,
+        }
+    }
+
+    /// What the NATS side needs to serve.
+    pub(super) fn nats_parts(&self, settings: &Settings, desk: Arc<Desk>) -> nats::Parts {
+        let reads = Arc::new(Reads::new(Arc::clone(&self.tools.selector)));
+        let prefixes = settings.subjects.reply_prefixes.clone();
         let fleet = uses_database(settings).map(|_| &self.overrides);
         nats::Parts {
             layout: layout(settings),
             reply_rules: Arc::new(ReplyRules::new(prefixes, self.observers.clone())),
             lookups: Arc::clone(&self.lookups),
             verbs: Arc::new(Verbs {
-                reads: Arc::clone(&reads),
-                health: HealthVerbs {
-                    health: Arc::clone(&self.health),
-                    tools: self.tools.clone(),
-                    progress: self.progress.clone(),
-                },
-                stats: Arc::clone(&self.stats),
+                desk,
+                tools: self.tools.clone(),
                 circuits: CircuitControl::new(self.tools.clone(), fleet.cloned()),
-                reload,
-                progress: self.progress.clone(),
-                writes: Arc::new(writes),
                 administration: Administration {
                     enabled: settings.admin.enabled,
                     require_actor_subject: settings.admin.require_actor_subject,

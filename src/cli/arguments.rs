@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use super::people;
 use crate::config::variables::{self, CONFIG, Variable};
 
 /// The whole command line.
@@ -51,6 +52,7 @@ pub(super) fn command() -> Command {
                 .subcommand(Command::new("live").about("Exit 0 when it is alive"))
                 .subcommand(Command::new("ready").about("Exit 0 when it serves")),
         )
+        .subcommands(people::commands())
         .args(settings())
 }
 

@@ -6,6 +6,7 @@ mod demo;
 mod log;
 mod migrate;
 mod output;
+mod people;
 mod probe;
 mod reach;
 mod serve;
@@ -24,9 +25,11 @@ use crate::config::{Effective, Faults, Settings, Surroundings, Warning};
 
 /// Bad usage or configuration, as sysexits.h names it.
 pub const EX_USAGE: u8 = 64;
+/// Nobody answers, as sysexits.h names it.
+pub const EX_UNAVAILABLE: u8 = 69;
 
 /// What to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// The daemon.
     Serve,
@@ -41,6 +44,8 @@ pub enum Command {
     Check,
     /// Ask the local daemon how it is.
     Probe(Probe),
+    /// Ask a registry, and show the answer.
+    People(Box<people::Asked>),
 }
 
 /// What a migration does besides migrating.
@@ -125,6 +130,7 @@ pub fn run(invocation: Invocation) -> ExitCode {
             Command::Migrate(what) => migrate::run(&invocation.settings, what).await,
             Command::Check => reach::run(&invocation).await,
             Command::Probe(which) => probe::run(&invocation.settings, which).await,
+            Command::People(asked) => people::run(&invocation.settings, &asked).await,
         }
     });
     // Whatever blocks a thread now is not worth waiting for.
@@ -153,7 +159,7 @@ pub fn parse(
     surroundings: &Surroundings<'_>,
 ) -> Result<Invocation, UsageError> {
     let matches = arguments::command().try_get_matches_from(args)?;
-    let command = command(&matches);
+    let command = command(&matches, surroundings);
     let (settings, warnings, effective) = Settings::load(arguments::given(&matches), surroundings)?;
     Ok(Invocation {
         command,
@@ -163,7 +169,7 @@ pub fn parse(
     })
 }
 
-fn command(matches: &ArgMatches) -> Command {
+fn command(matches: &ArgMatches, surroundings: &Surroundings<'_>) -> Command {
     match matches.subcommand() {
         Some(("demo", demo)) => Command::Demo {
             once: demo.get_flag("once"),
@@ -178,7 +184,10 @@ fn command(matches: &ArgMatches) -> Command {
             Some("live") => Probe::Live,
             _ => Probe::Ready,
         }),
-        _ => Command::Serve,
+        Some(("serve", _)) | None => Command::Serve,
+        Some((name, matches)) => {
+            Command::People(Box::new(people::asked(name, matches, &surroundings.env)))
+        }
     }
 }
 

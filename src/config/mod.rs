@@ -24,6 +24,8 @@ mod source;
 mod ssl_mode;
 mod subjects;
 mod surroundings;
+mod tokens;
+mod tracing;
 pub mod variables;
 
 #[cfg(test)]
@@ -37,7 +39,7 @@ pub use database::{DatabaseSettings, Endpoint};
 pub use effective::{Effective, Entry};
 pub use fault::{Fault, Faults, Origin, Warning};
 pub use health::{AutoDisable, HealthRouting, HealthSettings};
-pub use http::HttpSettings;
+pub use http::{HttpSettings, TokensFile};
 pub use identity::IdentitySettings;
 pub use limits::LimitSettings;
 pub use logging::{LogFormat, LogSettings};
@@ -47,6 +49,8 @@ pub use source::{SourceMode, SourceSettings};
 pub use ssl_mode::SslMode;
 pub use subjects::SubjectSettings;
 pub use surroundings::Surroundings;
+pub use tokens::{Grant, MAX_BYTES as MAX_TOKENS_BYTES, Role, TokenTable};
+pub use tracing::TracingSettings;
 
 use layers::Layers;
 use reader::Reader;
@@ -76,6 +80,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// The log.
     pub logging: LogSettings,
+    /// Spans.
+    pub tracing: TracingSettings,
 }
 
 impl Settings {
@@ -104,6 +110,7 @@ impl Settings {
         let health = health::read(&mut reader);
         let limits = limits::read(&mut reader);
         let logging = logging::read(&mut reader, surroundings.terminal);
+        let tracing = tracing::read(&mut reader);
         let settings = || {
             Some(Self {
                 source: source?,
@@ -117,6 +124,7 @@ impl Settings {
                 health: health?,
                 limits: limits?,
                 logging: logging?,
+                tracing: tracing?,
             })
         };
         reader.finish(settings())

@@ -207,6 +207,10 @@ variables! {
         MAX_IN_FLIGHT_PER_EXTENSION: Number = "256", "concurrent invocations of one extension";
         SHUTDOWN_GRACE_SECONDS: Duration = "5", "time to finish what is in flight after SIGTERM";
     }
+    "Tracing" {
+        OTLP_ENDPOINT: Text, "http:// address of an OpenTelemetry collector that takes OTLP over HTTP; only in a binary built with feature `otlp`";
+        OTLP_SAMPLE_RATIO: Fraction = "0.01", "share of the requests without `traceparent` that begin a recorded trace";
+    }
     "Logging" {
         LOG: Text = "info", else "RUST_LOG", "filter, as `tracing` reads it";
         LOG_FORMAT: Text, "`json` or `pretty`; by default `json` when not a terminal";

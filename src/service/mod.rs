@@ -5,6 +5,7 @@
 pub mod error;
 pub mod observe;
 pub mod source;
+pub mod spans;
 pub mod caller;
 pub mod health_store;
 pub mod status;

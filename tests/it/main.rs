@@ -29,6 +29,7 @@ mod no_miss;
 mod mux;
 mod fleet;
 mod health_store;
+mod people;
 mod postgres_source;
 mod quarantine;
 mod reads;
@@ -37,6 +38,8 @@ mod rig;
 mod schema;
 mod site;
 mod source_modes;
+#[cfg(feature = "otlp")]
+mod spans;
 mod subjects;
 mod upgrade;
 mod visibility;

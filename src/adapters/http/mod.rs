@@ -1,9 +1,16 @@
-//! The HTTP server: probes and metrics.
+//! The HTTP server: probes, metrics and administration.
 //!
 //! Bounded in connections, in time per request and in bytes. It starts first and ends last, so that
 //! probes are answered while the rest comes and goes.
 
+mod access;
+mod admin;
+mod answer;
+mod body;
+mod openapi;
 pub mod probe;
+mod probes;
+mod query;
 mod routes;
 
 use std::net::SocketAddr;
@@ -21,6 +28,8 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+pub use self::access::{Access, Tokens};
+use crate::documents::desk::Desk;
 use crate::service::readiness::Readiness;
 use crate::service::status::Status;
 
@@ -28,6 +37,10 @@ use crate::service::status::Status;
 const MAX_CONNECTIONS: usize = 64;
 /// How long a client may take for a request's head, or stay idle between two requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most bytes of a request's head, its URL included; more are answered 431 or 414.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// The most headers of a request; more are answered 431.
+const MAX_HEADERS: usize = 64;
 /// How long requests that run at the shutdown may go on.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// The pause after a failed accept, most likely for want of file descriptors.
@@ -40,6 +53,10 @@ pub struct State {
     pub readiness: Arc<Readiness>,
     /// Why the last load failed.
     pub status: Arc<Status>,
+    /// Who may do what.
+    pub access: Arc<Access>,
+    /// What administration is answered from.
+    pub desk: Arc<Desk>,
     /// Makes the page of metrics, as OpenMetrics text.
     pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
@@ -91,6 +108,8 @@ fn answer(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let connection = graceful.watch(connection);
     async move {

@@ -79,7 +79,7 @@ pub async fn connect(
 }
 
 /// Who we are and how the link is protected.
-fn options(settings: &NatsSettings) -> ConnectOptions {
+pub(super) fn options(settings: &NatsSettings) -> ConnectOptions {
     let mut options = authenticated(&settings.auth)
         .connection_timeout(CONNECT_TIMEOUT)
         .custom_inbox_prefix(&settings.inbox_prefix);
@@ -93,7 +93,7 @@ fn options(settings: &NatsSettings) -> ConnectOptions {
 }
 
 /// Doubles from 50 ms and takes a random half to whole of it: a fleet does not return as one.
-fn pause(attempts: usize) -> Duration {
+pub(super) fn pause(attempts: usize) -> Duration {
     let doublings = u32::try_from(attempts.saturating_sub(1))
         .unwrap_or(u32::MAX)
         .min(6);

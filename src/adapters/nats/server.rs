@@ -153,6 +153,7 @@ impl Links {
             progress: parts.progress,
             responder: responder(&self.lookup),
             endpoints: Arc::clone(&endpoints),
+            spans: parts.tools.spans.clone(),
             waiting: tasks.clone(),
             give_up: give_up.clone(),
         };
@@ -202,7 +203,7 @@ impl Links {
         let discovery = Discovery {
             layout: parts.layout,
             endpoints,
-            started_at: parts.verbs.stats.started_at(),
+            started_at: parts.verbs.desk.stats.started_at(),
             responder: responder(&self.control),
         };
         loops.spawn_on(

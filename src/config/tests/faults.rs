@@ -110,6 +110,14 @@ fn every_fault_names_its_rule() {
             "NATS_NKEY must be the seed of a user nkey",
         ),
         (
+            &[("NATS_INBOX_PREFIX", "_INBOX.*")],
+            "NATS_INBOX_PREFIX must be a subject, but has a wildcard",
+        ),
+        (
+            &[("NATS_INBOX_PREFIX", "$JS.API")],
+            "NATS_INBOX_PREFIX must not begin with `$`",
+        ),
+        (
             &[("SUBJECT_PREFIX", "a.>")],
             "SUBJECT_PREFIX must be a subject, but has a wildcard",
         ),
@@ -137,6 +145,10 @@ fn every_fault_names_its_rule() {
         (
             &[("HTTP_TOKENS_FILE", "gone")],
             "HTTP_TOKENS_FILE names gone",
+        ),
+        (
+            &[("HTTP_TOKENS_FILE", "readable")],
+            "HTTP_TOKENS_FILE names readable, where line 1 must have a token, a role",
         ),
         (
             &[("ADMIN_ENABLED", "2")],

@@ -4,7 +4,9 @@ use beamline_registry::adapters::nats::verb::Verb;
 use serde_json::{Value, json};
 
 use super::guarded::{self, User};
-use crate::harness::{Behaviour, Client, DEADLINE, Daemon, Extension, NatsServer, eventually};
+use crate::harness::{
+    Answer, Behaviour, Client, DEADLINE, Daemon, Extension, NatsServer, eventually,
+};
 use crate::rig::shipped_fixtures;
 
 const READER: &[&str] = &[
@@ -30,32 +32,46 @@ const ROLES: [(&str, Option<&[&[&str]]>); 4] = [
 ];
 
 const EXTENSION: &str = "normalize_text";
+const SUBJECT: &str = "beamline.ext.pre.normalize_text.v1";
 
-/// A daemon that serves the shipped fixtures, and one of their extensions.
-async fn stage() -> (NatsServer, Daemon, Extension) {
-    let server = guarded::server().await;
-    let daemon = guarded::daemon(&server)
-        .fixtures(&shipped_fixtures())
-        .setting("SOURCE", "fixtures")
-        .setting("INSTANCE_ID", "one")
-        .setting("REQUIRE_ACTOR_SUBJECT", true)
-        .spawn()
-        .await;
-    let user = User::login(&server, EXTENSION).await.nats;
-    let (subject, group) = ("beamline.ext.pre.normalize_text.v1", EXTENSION.to_owned());
-    let requests = user.queue_subscribe(subject, group).await.unwrap();
-    let extension = Extension::over(user, requests, Behaviour::Echo);
-    daemon.wait_ready().await;
-    let router = User::login(&server, "router").await.client().await;
-    eventually("the extension answers", DEADLINE, async || {
-        let invoke = json!({"id": EXTENSION, "payload": {}});
-        let reply = router
-            .request_json("beamline.registry.invoke", &invoke)
+/// A daemon that serves the shipped fixtures, and one of their extensions, which answers.
+struct Stage {
+    extension: Extension,
+    /// Whom the extension logged in as.
+    played: User,
+    server: NatsServer,
+    _daemon: Daemon,
+}
+
+impl Stage {
+    async fn start() -> Self {
+        let server = guarded::server().await;
+        let daemon = guarded::daemon(&server)
+            .fixtures(&shipped_fixtures())
+            .setting("SOURCE", "fixtures")
+            .setting("INSTANCE_ID", "one")
+            .setting("REQUIRE_ACTOR_SUBJECT", true)
+            .spawn()
             .await;
-        reply.header("Nats-Service-Error-Code").is_none()
-    })
-    .await;
-    (server, daemon, extension)
+        let played = User::login(&server, EXTENSION).await;
+        let requests = played.nats.queue_subscribe(SUBJECT, EXTENSION.to_owned());
+        let requests = requests.await.unwrap();
+        let extension = Extension::over(played.nats.clone(), requests, Behaviour::Echo);
+        daemon.wait_ready().await;
+        let router = User::login(&server, "router").await.client().await;
+        eventually("the extension answers", DEADLINE, async || {
+            let invoke = "beamline.registry.invoke";
+            let reply = router.request_json(invoke, &body("invoke")).await;
+            reply.header("Nats-Service-Error-Code").is_none()
+        })
+        .await;
+        Self {
+            extension,
+            played,
+            server,
+            _daemon: daemon,
+        }
+    }
 }
 
 /// A request that is complete, so that only the role decides.
@@ -120,15 +136,25 @@ fn attempts(user: &str, role: Option<&[&[&str]]>, verb: Verb) -> Vec<Attempt> {
 
 #[tokio::test]
 async fn each_role_may_send_its_verbs_and_the_server_refuses_the_rest() {
-    let (server, _daemon, _extension) = stage().await;
+    let stage = Stage::start().await;
     for (name, role) in ROLES {
-        let user = User::login(&server, name).await;
+        let user = User::login(&stage.server, name).await;
         let client = user.client().await;
         for verb in Verb::ALL {
             for attempt in attempts(name, role, verb) {
                 check(&user, &client, verb, &attempt).await;
             }
         }
+        let discovery = Attempt {
+            subject: "$SRV.PING.beamline-registry".to_owned(),
+            allowed: ["oscar", "alice"].contains(&name),
+        };
+        check(&user, &client, Verb::Ping, &discovery).await;
+
+        let before = user.refusals();
+        let _events = user.nats.subscribe("beamline.registry.events.>").await;
+        client.request("beamline.registry.ping", "").await.ok();
+        assert_eq!(user.refusals(), before, "{name} may hear events");
     }
 }
 
@@ -153,9 +179,9 @@ async fn check(user: &User, client: &Client, verb: Verb, attempt: &Attempt) {
 
 #[tokio::test]
 async fn nobody_reads_along_or_speaks_for_others() {
-    let (server, _daemon, _extension) = stage().await;
+    let stage = Stage::start().await;
     for (name, _) in ROLES {
-        let user = User::login(&server, name).await;
+        let user = User::login(&stage.server, name).await;
         for subject in [
             ">",
             "_INBOX.>",
@@ -184,15 +210,15 @@ async fn nobody_reads_along_or_speaks_for_others() {
             eventually(&what, DEADLINE, async || user.may_not_publish(subject)).await;
         }
     }
-    let anonymous = async_nats::connect(server.url()).await;
+    let anonymous = async_nats::connect(stage.server.url()).await;
     assert!(anonymous.is_err(), "a stranger gets in");
 }
 
 #[tokio::test]
 async fn an_extension_may_answer_and_nothing_else() {
-    let (server, _daemon, extension) = stage().await;
-    assert!(extension.count() > 0);
-    let user = User::login(&server, EXTENSION).await;
+    let stage = Stage::start().await;
+    let user = &stage.played;
+    assert_eq!(user.refusals(), Vec::<String>::new());
     for subject in [
         "_INBOX.router.x",
         "beamline.registry.lookup",
@@ -203,13 +229,20 @@ async fn an_extension_may_answer_and_nothing_else() {
         let what = format!("may not send {subject}");
         eventually(&what, DEADLINE, async || user.may_not_publish(subject)).await;
     }
-    for subject in [
-        "beamline.ext.pre.normalize_text.v1",
-        "beamline.provider.mock.v1",
-        "_INBOX.>",
-    ] {
+    for subject in [SUBJECT, "beamline.provider.mock.v1", "_INBOX.>"] {
         let _kept = user.nats.subscribe(subject).await.unwrap();
         let what = format!("may not hear {subject}");
         eventually(&what, DEADLINE, async || user.may_not_subscribe(subject)).await;
     }
+
+    let before = user.refusals().len();
+    let twice = [Answer::new("{}"), Answer::new("{}")];
+    stage.extension.behave(Behaviour::Answers(twice.into()));
+    let router = User::login(&stage.server, "router").await.client().await;
+    let invoke = "beamline.registry.invoke";
+    router.request_json(invoke, &body("invoke")).await.ok();
+    eventually("may not answer twice", DEADLINE, async || {
+        user.refusals().len() > before
+    })
+    .await;
 }
