@@ -36,6 +36,7 @@ mod schema;
 mod site;
 mod source_modes;
 mod subjects;
+mod transfer;
 mod upgrade;
 mod visibility;
 mod writers;
