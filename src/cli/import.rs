@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{chain, err, import_report, out};
+use super::import_report::{self, Done};
+use super::{chain, err, out};
 use crate::adapters::fixtures::FixturesSource;
 use crate::adapters::postgres::{Pool, PostgresStore};
 use crate::app;
@@ -61,12 +62,17 @@ pub(super) async fn run(settings: &Settings, what: &Import) -> ExitCode {
         Ok(imported) => imported,
         Err(error) => return failure(&error.to_string()),
     };
+    let done = match outcome {
+        Outcome::Refused(_) => Done::Refused,
+        Outcome::Imported(_) if what.dry_run => Done::Tried,
+        Outcome::Imported(_) => Done::Written,
+    };
     if !matches!(outcome, Outcome::Refused(Refusal::Faults(_))) {
-        out(&import_report::tables(&report, what));
+        out(&import_report::tables(&report, done));
     }
     match outcome {
         Outcome::Imported(revision) => {
-            out(&import_report::success(&report, revision, what.dry_run));
+            out(&import_report::success(&report, revision, done));
             ExitCode::SUCCESS
         }
         Outcome::Refused(refusal) => failure(&import_report::refusal(&refusal)),

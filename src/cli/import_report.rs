@@ -2,7 +2,6 @@
 
 use comfy_table::{Table, presets};
 
-use super::import::Import;
 use crate::service::transfer::{Refusal, Report, Tally};
 
 /// The longest value shown, in characters.
@@ -10,22 +9,27 @@ const MAX_VALUE: usize = 48;
 /// More differences than anyone reads in a terminal.
 const MAX_DIFFERENCES: usize = 200;
 
+/// What became of what was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Done {
+    /// Nothing.
+    Refused,
+    /// All but the commit.
+    Tried,
+    /// All.
+    Written,
+}
+
 /// A line per action, and a line per difference.
-pub(super) fn tables(report: &Report, what: &Import) -> String {
-    let verb = |done: &'static str, planned: &'static str| match what.dry_run {
-        true => planned,
-        false => done,
-    };
-    let different = match what.overwrite {
-        true => verb("replaced", "to be replaced"),
-        false => "different",
+pub(super) fn tables(report: &Report, done: Done) -> String {
+    let (absent, different) = match done {
+        Done::Refused => ("absent", "different"),
+        Done::Tried => ("to be created", "to be replaced"),
+        Done::Written => ("created", "replaced"),
     };
     let mut table = plain(&["", "extensions", "versions", "instances"]);
     for (action, tally) in [
-        (
-            absent(report, what, verb("created", "to be created")),
-            report.absent,
-        ),
+        (absent, report.absent),
         ("identical", report.identical),
         (different, report.different),
     ] {
@@ -38,14 +42,6 @@ pub(super) fn tables(report: &Report, what: &Import) -> String {
         text += &differences(report);
     }
     text
-}
-
-/// Where differences stop an import, what is absent stays absent.
-fn absent(report: &Report, what: &Import, otherwise: &'static str) -> &'static str {
-    match report.differences.is_empty() || what.overwrite {
-        true => otherwise,
-        false => "absent",
-    }
 }
 
 fn row(action: &str, tally: Tally) -> [String; 4] {
@@ -98,14 +94,14 @@ fn shortened(value: Option<&str>) -> String {
 }
 
 /// What was done.
-pub(super) fn success(report: &Report, revision: Option<u64>, dry_run: bool) -> String {
+pub(super) fn success(report: &Report, revision: Option<u64>, done: Done) -> String {
     let written = report.absent.extensions + report.different.extensions;
     let untouched = match report.others {
         0 => String::new(),
         others => format!("; {others} others in the database stay as they are"),
     };
     match revision {
-        _ if dry_run => format!(
+        _ if done == Done::Tried => format!(
             "dry run: {written} extensions were written, verified and rolled back{untouched}"
         ),
         Some(revision) => {
@@ -141,14 +137,6 @@ mod tests {
     use crate::domain::definition::Difference;
     use crate::domain::ids::ExtensionId;
 
-    fn import(dry_run: bool, overwrite: bool) -> Import {
-        Import {
-            folder: "fixtures".into(),
-            dry_run,
-            overwrite,
-        }
-    }
-
     fn tally(extensions: usize) -> Tally {
         Tally {
             extensions,
@@ -175,7 +163,7 @@ mod tests {
             differences: vec![(ExtensionId::parse("pii_guard").unwrap(), found)],
             others: 4,
         };
-        let text = tables(&report, &import(false, false));
+        let text = tables(&report, Done::Refused);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(
             lines,
@@ -191,11 +179,10 @@ mod tests {
                 &format!(" pii_guard  config  a b{}\u{2026}  -", "x".repeat(45)),
             ]
         );
-        let names = |dry_run, overwrite| {
-            let text = tables(&report, &import(dry_run, overwrite));
-            text.contains(" to be created") && text.contains(" to be replaced")
-        };
-        assert!(names(true, true) && !names(false, true) && !names(true, false));
+        let tried = tables(&report, Done::Tried);
+        assert!(tried.contains(" to be created") && tried.contains(" to be replaced"));
+        let written = tables(&report, Done::Written);
+        assert!(written.contains("\n created ") && written.contains("\n replaced "));
     }
 
     #[test]
@@ -210,7 +197,7 @@ mod tests {
             differences: vec![(id, vec![one; MAX_DIFFERENCES + 7])],
             ..Report::default()
         };
-        let text = tables(&report, &import(false, false));
+        let text = tables(&report, Done::Refused);
         assert!(text.ends_with("\n... and 7 more differences"), "{text}");
     }
 }

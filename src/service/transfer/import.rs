@@ -239,16 +239,19 @@ async fn moving<'a>(
         .chain(replaced)
         .map(|it| (it.subject.as_str(), &it.id))
         .collect();
+    let movers: HashMap<&str, &ExtensionId> =
+        replaced.iter().map(|it| (it.id.as_str(), &it.id)).collect();
     let subjects: Vec<_> = wanted.keys().copied().collect();
     let (mut moving, mut taken) = (Vec::new(), Vec::new());
     for (subject, holder) in transaction.holders(&subjects).await? {
         let Some(heir) = wanted.get(subject.as_str()) else {
             continue;
         };
-        let stays = heir.as_str() == holder;
-        match replaced.iter().find(|it| it.id.as_str() == holder) {
-            _ if stays => {}
-            Some(mover) => moving.push(&mover.id),
+        if heir.as_str() == holder {
+            continue;
+        }
+        match movers.get(holder.as_str()) {
+            Some(mover) => moving.push(*mover),
             None => taken.push(format!("{heir}: `subject` {subject} is taken by {holder}")),
         }
     }

@@ -42,7 +42,7 @@ async fn absent_ones_are_created_and_identical_ones_skipped() {
             "extensions versions instances",
             "created 3 1 1",
             "identical 0 0 0",
-            "different 0 0 0"
+            "replaced 0 0 0"
         ]
     );
     assert!(out.contains("verified 3 extensions in revision 1"), "{out}");
