@@ -109,7 +109,7 @@ async fn different_ones_stop_it_unless_they_are_to_be_overwritten() {
     for line in [
         "routed type pre provider",
         "routed retry 7 1",
-        "routed versions/v3 subject beamline.ext.routed.v3, priority 0, enabled false -",
+        "routed versions/v3 subject beamline.ext.routed.v3, priority 0, enab\u{2026} -",
         "routed instances/blue/weight 99 30",
     ] {
         let lines: Vec<_> = out

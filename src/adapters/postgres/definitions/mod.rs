@@ -15,7 +15,6 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 pub(super) use transact::rolled_back;
-pub(super) use write::is_about_a_value;
 
 use super::pool::Pool;
 

@@ -118,6 +118,6 @@ impl PostgresDefinitions {
 }
 
 /// A value out of range, or beyond what a row or an index can hold.
-pub(in crate::adapters::postgres) fn is_about_a_value(code: &SqlState) -> bool {
+fn is_about_a_value(code: &SqlState) -> bool {
     code.code().starts_with("22") || code.code().starts_with("54")
 }

@@ -11,7 +11,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row};
 
 use super::rows;
-use crate::adapters::postgres::definitions::{is_about_a_value, rolled_back};
+use crate::adapters::postgres::definitions::rolled_back;
 use crate::adapters::postgres::error::PostgresError;
 use crate::adapters::postgres::limit::within;
 use crate::adapters::postgres::pool::{self, Pool, Whole};
@@ -185,9 +185,15 @@ async fn explained(pool: &Pool, error: &PostgresError) -> StoreError {
         Some((_, code)) if *code == SqlState::LOCK_NOT_AVAILABLE => StoreError::Locked {
             blocked_by: pool.blocker().await,
         },
-        Some((refusal, code)) if is_about_a_value(code) || code.code().starts_with("23") => {
+        Some((refusal, code)) if is_about_the_import(code) => {
             StoreError::Refused(format!("{} ({})", refusal.message(), code.code()))
         }
         _ => StoreError::Away(format!("{}: {error}", pool.target())),
     }
+}
+
+/// A value, a constraint, a right, a limit, or a trigger of somebody's: trying again will not help.
+fn is_about_the_import(code: &SqlState) -> bool {
+    let class = code.code().get(..2).unwrap_or_default();
+    ["0A", "22", "23", "42", "54", "P0"].contains(&class)
 }
