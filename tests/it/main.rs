@@ -41,6 +41,7 @@ mod source_modes;
 #[cfg(feature = "otlp")]
 mod spans;
 mod subjects;
+mod transfer;
 mod upgrade;
 mod visibility;
 mod writers;
