@@ -29,6 +29,10 @@ check-layers:
 deny:
     scripts/deny
 
+# Writes what docs/ and tests/golden/ take from the code: real replies, the tables of variables.
+docs: tools
+    BEAMLINE_DOCS=write cargo test --test it -- docs:: golden::
+
 # Line coverage of src/domain and src/service; fails under 80 percent.
 coverage: tools
     scripts/coverage
