@@ -9,10 +9,10 @@
 mod command;
 mod configuration;
 mod coverage;
-mod layout;
+pub(crate) mod layout;
 mod page;
 mod stage;
-pub(crate) mod volatile;
+mod volatile;
 
 use std::path::{Path, PathBuf};
 

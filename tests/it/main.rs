@@ -18,6 +18,7 @@ mod errors;
 mod events;
 mod events_seen;
 mod fuzz;
+mod golden;
 mod harness;
 mod harness_smoke;
 mod invoke;

@@ -3,8 +3,6 @@
 //! Two rules: a text that is a time is [`MARK`], and so is the value of a field or header of
 //! [`NAMES`], unless it is null. Null stays, because it says that there is no such value yet.
 
-use serde_json::Value;
-
 /// Stands for a value that cannot be foretold.
 pub(crate) const MARK: &str = "…";
 
@@ -45,21 +43,4 @@ pub(crate) fn is_time(text: &str) -> bool {
         _ => c.is_ascii_digit() || matches!(c, '.' | 'Z'),
     });
     shape && text.len() >= 20 && text.ends_with('Z')
-}
-
-/// `value` with the mark wherever the rule says so.
-pub(crate) fn marked(value: Value) -> Value {
-    match value {
-        Value::Object(fields) => fields
-            .into_iter()
-            .map(|(name, value)| {
-                let marks = is_volatile(&name) && !value.is_null();
-                let value = if marks { MARK.into() } else { marked(value) };
-                (name, value)
-            })
-            .collect(),
-        Value::String(text) if is_time(&text) => MARK.into(),
-        Value::Array(items) => items.into_iter().map(marked).collect(),
-        other => other,
-    }
 }
