@@ -9,7 +9,7 @@ demo *ARGS: tools
     @PATH="$PATH:$(dirname "$(scripts/server-path nats)")" cargo run --quiet -- demo {{ ARGS }}
 
 # Every test, against a real nats-server and a real Postgres (BEAMLINE_TEST_SERVERS=native|containers|auto).
-test *ARGS: tools
+test *ARGS: tools erlang
     cargo test {{ ARGS }}
 
 # Format, clippy, layers, licences and sources.
@@ -48,6 +48,10 @@ soak *ARGS: tools
 # The circuit breaker against its model, 100,000 random sequences instead of 1,000.
 exhaustive *ARGS:
     BEAMLINE_EXHAUSTIVE=1 cargo test --release --lib breaker {{ ARGS }}
+
+# An Erlang for the router example's tests, where it can be had.
+erlang:
+    @scripts/erlang
 
 # A nats-server and a Postgres, installed into .tools/ where the machine has none.
 tools:

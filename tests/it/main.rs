@@ -14,6 +14,7 @@ mod change_events;
 mod cli;
 mod discovery;
 mod docs;
+mod erlang;
 mod errors;
 mod events;
 mod events_seen;
