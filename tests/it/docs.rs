@@ -2,6 +2,7 @@
 //!
 //! - [`page`]: a page's `console` blocks are run as they stand, in their order, and its replies
 //!   compared with the real ones,
+//! - [`coverage`], [`names`]: every verb has an example, and what pages name exists,
 //! - [`configuration`]: the tables of variables are those of the code.
 //!
 //! `just docs` writes the pages instead of comparing them, so nobody edits a reply by hand.
@@ -10,6 +11,7 @@ mod command;
 mod configuration;
 mod coverage;
 pub(crate) mod layout;
+mod names;
 mod page;
 mod stage;
 mod volatile;

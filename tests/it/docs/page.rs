@@ -17,6 +17,11 @@ async fn the_replies_of_the_rollout_are_real() {
     check("docs/rollout.md").await;
 }
 
+#[tokio::test]
+async fn the_replies_of_the_troubleshooting_guide_are_real() {
+    check("docs/troubleshooting.md").await;
+}
+
 /// A stale page differs every time. One that was run while the machine stood still, so that an
 /// extension of the seeds missed its 100 ms, is right when it is run again.
 const ATTEMPTS: usize = 3;

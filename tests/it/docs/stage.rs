@@ -4,6 +4,7 @@
 //! |---|---|
 //! | none | a migrated database with the seeds, and somebody playing the seeds' extensions |
 //! | `files` | `SOURCE=fixtures`, the shipped ones |
+//! | `faulty` | the same with those of the golden files, some of which cannot be served |
 //! | `closed` | the same with `ADMIN_ENABLED=false` |
 //! | `named` | the same as without a word, with `REQUIRE_ACTOR_SUBJECT=true` |
 //! | `away` | `SOURCE=auto` and a database that does not answer |
@@ -11,6 +12,7 @@
 use std::time::Duration;
 
 use super::command::Request;
+use super::file;
 use super::layout::laid_out;
 use super::volatile::{MARK, is_volatile};
 use crate::harness::{
@@ -51,6 +53,9 @@ impl Stage {
             ("named", Some(database)) => builder
                 .database(&database.url())
                 .setting("REQUIRE_ACTOR_SUBJECT", true),
+            ("faulty", _) => builder
+                .fixtures(&file("tests/golden/fixtures"))
+                .setting("SOURCE", "fixtures"),
             ("files", _) => builder.setting("SOURCE", "fixtures"),
             ("closed", _) => builder
                 .setting("SOURCE", "fixtures")
