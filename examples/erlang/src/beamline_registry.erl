@@ -38,15 +38,18 @@ start_link(Options) ->
 %% The record that serves `Id` in this context.
 -spec lookup(binary(), context()) -> {ok, map(), via()} | {error, failure()}.
 lookup(Id, Context) ->
-    case ask(lookup_request(Id, Context), [], ?LOOKUP_MS) of
+    case ask(read, lookup_request(Id, Context), [], ?LOOKUP_MS) of
         {ok, Record, Via} ->
             keep({Id, Context}, Record),
             {ok, Record, Via};
+        {error, Refusal = #{number := 404}} ->
+            %% The registry has said that it is not there: the old record is wrong now.
+            forget({Id, Context}),
+            {error, Refusal};
         {error, Reason} ->
             case is_away(Reason) of
                 true -> cached({Id, Context}, Reason);
-                %% The registry has said that it is not there: the old record is wrong now.
-                false -> forget({Id, Context}), {error, Reason}
+                false -> {error, Reason}
             end
     end.
 
@@ -57,8 +60,9 @@ lookup(Id, Context) ->
 invoke(Id, Payload, Context) ->
     TimeoutMs = patience({Id, Context}),
     Headers = [{<<"Beamline-Deadline-Ms">>, integer_to_binary(TimeoutMs)}],
-    case ask(invoke_request(Id, Payload, Context), Headers, TimeoutMs + ?MARGIN_MS) of
+    case ask(call, invoke_request(Id, Payload, Context), Headers, TimeoutMs + ?MARGIN_MS) of
         {error, no_responders} -> direct(Id, Payload, Context);
+        {error, #{code := <<"shutting_down">>}} -> direct(Id, Payload, Context);
         Answer -> Answer
     end.
 
@@ -96,44 +100,44 @@ refusal(Code, Number, Details) ->
 
 %% Asking: the own pod, the group, and both again after a pause, as long as nobody was there.
 
-ask({Verb, Arguments}, Headers, TimeoutMs) ->
+ask(Kind, {Verb, Arguments}, Headers, TimeoutMs) ->
     Payload = beamline_json:encode(Arguments),
     #{prefix := Prefix, instance_id := InstanceId} = persistent_term:get(?MODULE),
     Local = [{local, <<Prefix/binary, ".local.", InstanceId/binary, $., Verb/binary>>}
              || InstanceId =/= undefined],
     Subjects = Local ++ [{group, <<Prefix/binary, $., Verb/binary>>}],
     Send = fun(Subject) -> beamline_nats:request(Subject, Headers, Payload, TimeoutMs) end,
-    rounds(Subjects, Send, ?PAUSES_MS).
+    rounds(Kind, Subjects, Send, ?PAUSES_MS).
 
-rounds(Subjects, Send, Pauses) ->
-    case {round(Subjects, Send, no_responders), Pauses} of
+rounds(Kind, Subjects, Send, Pauses) ->
+    case {round(Kind, Subjects, Send), Pauses} of
         {{error, no_responders}, [Pause | Rest]} ->
             timer:sleep(Pause),
-            rounds(Subjects, Send, Rest);
+            rounds(Kind, Subjects, Send, Rest);
         {Answer, _} ->
             Answer
     end.
 
-round([], _, Reason) ->
-    {error, Reason};
-round([{Via, Subject} | Rest], Send, _) ->
-    case Send(Subject) of
-        {ok, Reply} ->
-            case decode(Reply) of
-                {ok, Document} -> {ok, Document, Via};
-                {error, Refusal} ->
-                    case is_away(Refusal) of
-                        %% Nothing was done: the next one may be asked.
-                        true -> round(Rest, Send, Refusal);
-                        false -> {error, Refusal}
-                    end
-            end;
-        {error, no_responders} -> round(Rest, Send, no_responders);
-        %% A timeout says nothing about whether it was done: nobody else is asked.
-        {error, Reason} -> {error, Reason}
+round(Kind, [{Via, Subject} | Rest], Send) ->
+    case answer(Send(Subject)) of
+        {ok, Document} ->
+            {ok, Document, Via};
+        {error, Reason} ->
+            case Rest =/= [] andalso is_for_another(Kind, Reason) of
+                true -> round(Kind, Rest, Send);
+                false -> {error, Reason}
+            end
     end.
 
-%% Whether the answer is about the registry rather than about the extension.
+answer({ok, Reply}) -> decode(Reply);
+answer({error, Reason}) -> {error, Reason}.
+
+%% Whether another sidecar may be asked the same. A timeout says nothing about whether a call was
+%% carried out; a read may be repeated whatever became of it.
+is_for_another(call, timeout) -> false;
+is_for_another(_, Reason) -> is_away(Reason).
+
+%% Whether this is about the registry rather than about the extension.
 is_away(#{code := Code}) -> lists:member(Code, [<<"overloaded">>, <<"shutting_down">>]);
 is_away(Reason) -> is_atom(Reason).
 
@@ -142,12 +146,8 @@ direct(Id, Payload, Context) ->
     case cached({Id, Context}, no_responders) of
         {ok, Record = #{<<"subject">> := Subject, <<"timeout_ms">> := TimeoutMs}, cached} ->
             Body = beamline_json:encode(envelope(Record, Payload, Context)),
-            case beamline_nats:request(Subject, [], Body, TimeoutMs) of
-                {ok, Reply} ->
-                    case decode(Reply) of
-                        {ok, Document} -> {ok, Document, direct};
-                        {error, Refusal} -> {error, Refusal}
-                    end;
+            case answer(beamline_nats:request(Subject, [], Body, TimeoutMs)) of
+                {ok, Document} -> {ok, Document, direct};
                 {error, Reason} -> {error, Reason}
             end;
         {error, Reason} ->
