@@ -5,9 +5,12 @@
 -module(beamline_json).
 
 -export([decode/1, encode/1]).
--export_type([json/0]).
+-export_type([json/0, encodable/0]).
 
 -type json() :: null | boolean() | number() | binary() | [json()] | #{binary() => json()}.
+
+%% What can be written: beside JSON itself, atoms as keys and strings.
+-type encodable() :: atom() | number() | binary() | [encodable()] | #{atom() | binary() => encodable()}.
 
 -define(MAX_DEPTH, 128).
 -define(is_space(C), (C =:= $\s orelse C =:= $\t orelse C =:= $\n orelse C =:= $\r)).
@@ -23,8 +26,8 @@ decode(Text) ->
         error:_ -> {error, invalid_json}
     end.
 
-%% Keys and strings are binaries that hold UTF-8; atoms other than true, false and null are strings.
--spec encode(json() | atom()) -> binary().
+%% Fails on a binary that is not UTF-8.
+-spec encode(encodable()) -> binary().
 encode(Value) ->
     iolist_to_binary(text(Value)).
 
