@@ -9,7 +9,7 @@ demo *ARGS: tools
     @PATH="$PATH:$(dirname "$(scripts/server-path nats)")" cargo run --quiet -- demo {{ ARGS }}
 
 # Every test, against a real nats-server and a real Postgres (BEAMLINE_TEST_SERVERS=native|containers|auto).
-test *ARGS: tools
+test *ARGS: tools erlang
     cargo test {{ ARGS }}
 
 # The tests of spans, in a build with feature `otlp` (docs/tracing.md).
@@ -42,6 +42,10 @@ deny:
 alerts:
     scripts/alerts
 
+# Writes what docs/ and tests/golden/ take from the code: real replies, the tables of variables.
+docs: tools
+    BEAMLINE_DOCS=write cargo test --test it -- docs:: golden::
+
 # Line coverage of src/domain and src/service; fails under 80 percent.
 coverage: tools
     scripts/coverage
@@ -69,6 +73,10 @@ sbom:
 # The circuit breaker against its model, 100,000 random sequences instead of 1,000.
 exhaustive *ARGS:
     BEAMLINE_EXHAUSTIVE=1 cargo test --release --lib breaker {{ ARGS }}
+
+# An Erlang for the router example's tests, where it can be had.
+erlang:
+    @scripts/erlang
 
 # A nats-server and a Postgres, installed into .tools/ where the machine has none.
 tools:

@@ -32,6 +32,7 @@ use crate::service::fleet::Restored;
 use crate::service::readiness::Part;
 use crate::service::reload::ReloadHandle;
 use essential::Essential;
+pub(crate) use shared::policy;
 use shared::{Loose, Shared};
 
 /// How long a start waits for overrides and open circuits once it has data.

@@ -313,7 +313,7 @@ pub(super) fn layout(settings: &Settings) -> Layout {
 }
 
 /// What this deployment allows an extension to be.
-fn policy(settings: &Settings) -> Policy {
+pub(crate) fn policy(settings: &Settings) -> Policy {
     let own = format!("{}.", settings.subjects.prefix);
     let replies = settings.subjects.reply_prefixes.iter().cloned();
     Policy {

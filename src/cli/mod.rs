@@ -3,6 +3,9 @@
 mod arguments;
 mod check;
 mod demo;
+mod export;
+mod import;
+mod import_report;
 mod log;
 mod migrate;
 mod output;
@@ -19,6 +22,8 @@ use clap::ArgMatches;
 use thiserror::Error;
 
 pub use check::table;
+pub use export::Export;
+pub use import::Import;
 pub use output::{err, out};
 
 use crate::config::{Effective, Faults, Settings, Surroundings, Warning};
@@ -40,6 +45,10 @@ pub enum Command {
     },
     /// Apply the migrations.
     Migrate(Migrate),
+    /// Fixtures to the database.
+    Import(Import),
+    /// The database to fixtures.
+    Export(Export),
     /// Validate configuration and reachability.
     Check,
     /// Ask the local daemon how it is.
@@ -124,10 +133,12 @@ pub fn run(invocation: Invocation) -> ExitCode {
         }
     };
     let code = runtime.block_on(async {
-        match invocation.command {
+        match invocation.command.clone() {
             Command::Serve => serve::run(invocation).await,
             Command::Demo { once } => demo::run(invocation.settings, once).await,
             Command::Migrate(what) => migrate::run(&invocation.settings, what).await,
+            Command::Import(what) => import::run(&invocation.settings, &what).await,
+            Command::Export(what) => export::run(&invocation.settings, &what).await,
             Command::Check => reach::run(&invocation).await,
             Command::Probe(which) => probe::run(&invocation.settings, which).await,
             Command::People(asked) => people::run(&invocation.settings, &asked).await,
@@ -136,6 +147,12 @@ pub fn run(invocation: Invocation) -> ExitCode {
     // Whatever blocks a thread now is not worth waiting for.
     runtime.shutdown_background();
     code
+}
+
+/// Says that a command needs a database, and with which code to leave.
+fn no_database() -> ExitCode {
+    err("no database is configured: set EXTENSION_REGISTRY_DB_URL or EXTENSION_REGISTRY_DB_HOST");
+    ExitCode::from(EX_USAGE)
 }
 
 /// An error and its causes in one line.
@@ -178,6 +195,15 @@ fn command(matches: &ArgMatches, surroundings: &Surroundings<'_>) -> Command {
             seed: migrate.get_flag("seed"),
             check: migrate.get_flag("check"),
             new_epoch: migrate.get_flag("new-epoch"),
+        }),
+        Some(("import", import)) => Command::Import(Import {
+            folder: arguments::folder(import),
+            dry_run: import.get_flag("dry-run"),
+            overwrite: import.get_flag("overwrite"),
+        }),
+        Some(("export", export)) => Command::Export(Export {
+            folder: arguments::folder(export),
+            force: export.get_flag("force"),
         }),
         Some(("check", _)) => Command::Check,
         Some(("probe", probe)) => Command::Probe(match probe.subcommand_name() {
@@ -227,6 +253,21 @@ mod tests {
                     new_epoch: true,
                 }),
             ),
+            (
+                "import dir --overwrite",
+                Command::Import(Import {
+                    folder: "dir".into(),
+                    dry_run: false,
+                    overwrite: true,
+                }),
+            ),
+            (
+                "export --force dir",
+                Command::Export(Export {
+                    folder: "dir".into(),
+                    force: true,
+                }),
+            ),
             ("check", Command::Check),
             ("probe live", Command::Probe(Probe::Live)),
             ("probe ready", Command::Probe(Probe::Ready)),
@@ -256,6 +297,8 @@ mod tests {
             "probe",
             "probe bogus",
             "migrate --check --seed",
+            "import",
+            "export a b",
             "--queue-group",
             "--source nowhere",
             "--config missing.toml",

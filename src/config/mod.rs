@@ -8,6 +8,7 @@ mod admin;
 mod breaker;
 mod database;
 mod effective;
+mod endpoint;
 mod fault;
 mod health;
 mod http;
@@ -35,8 +36,9 @@ use std::collections::BTreeMap;
 
 pub use admin::AdminSettings;
 pub use breaker::{BreakerSettings, SlowCalls};
-pub use database::{DatabaseSettings, Endpoint};
+pub use database::DatabaseSettings;
 pub use effective::{Effective, Entry};
+pub use endpoint::Endpoint;
 pub use fault::{Fault, Faults, Origin, Warning};
 pub use health::{AutoDisable, HealthRouting, HealthSettings};
 pub use http::{HttpSettings, TokensFile};

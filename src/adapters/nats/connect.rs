@@ -1,16 +1,14 @@
 //! Connecting to NATS: who we are, how long we wait, what we notice.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Auth, AuthError, Client, ConnectOptions, Event};
-use nkeys::KeyPair;
+use async_nats::{Client, ConnectOptions, Event};
 use rand::RngExt;
-use secrecy::ExposeSecret;
 use tokio::sync::broadcast;
 
-use crate::config::{NatsAuth, NatsSettings, Secret};
+use super::login::authenticated;
+use crate::config::NatsSettings;
 use crate::service::observe::{Observation, Observers};
 use crate::service::status::Status;
 
@@ -101,73 +99,6 @@ pub(super) fn pause(attempts: usize) -> Duration {
     pause.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
-/// Secrets are read again at every attempt: files are renewed under a running process. So are the
-/// files of certificates, which the library does.
-fn authenticated(auth: &NatsAuth) -> ConnectOptions {
-    if let NatsAuth::None = auth {
-        return ConnectOptions::new();
-    }
-    let auth = auth.clone();
-    ConnectOptions::with_auth_callback(move |nonce| {
-        let auth = auth.clone();
-        async move { login(&auth, &nonce).await.map_err(AuthError::new) }
-    })
-}
-
-/// What to show a server that sent `nonce`.
-async fn login(auth: &NatsAuth, nonce: &[u8]) -> Result<Auth, String> {
-    let now = |secret: &Secret| match secret.current() {
-        Ok(text) => Ok(text.expose_secret().to_owned()),
-        Err(error) => Err(error.to_string()),
-    };
-    let mut login = Auth::new();
-    match auth {
-        NatsAuth::None => {}
-        NatsAuth::Creds(path) => return credentials(path, nonce).await,
-        NatsAuth::Nkey(seed) => {
-            let key = key(now(seed)?.trim())?;
-            login.nkey = Some(key.public_key());
-            login.signature = Some(signed(&key, nonce)?);
-        }
-        NatsAuth::User { name, password } => {
-            login.username = Some(name.clone());
-            login.password = Some(now(password)?);
-        }
-        NatsAuth::Token(token) => login.token = Some(now(token)?),
-    }
-    Ok(login)
-}
-
-/// Signs the server's nonce with the seed of a credentials file.
-async fn credentials(path: &Path, nonce: &[u8]) -> Result<Auth, String> {
-    let text = tokio::fs::read_to_string(path)
-        .await
-        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    let jwt = section(&text, "NATS USER JWT").ok_or("the file holds no user JWT")?;
-    let seed = section(&text, "USER NKEY SEED").ok_or("the file holds no user seed")?;
-    let mut auth = Auth::new();
-    auth.jwt = Some(jwt.to_owned());
-    auth.signature = Some(signed(&key(seed)?, nonce)?);
-    Ok(auth)
-}
-
-fn key(seed: &str) -> Result<KeyPair, String> {
-    KeyPair::from_seed(seed).map_err(|error| format!("the seed is no nkey: {error}"))
-}
-
-fn signed(key: &KeyPair, nonce: &[u8]) -> Result<Vec<u8>, String> {
-    key.sign(nonce).map_err(|error| error.to_string())
-}
-
-/// The line between `-----BEGIN <name>-----` and the dashes that end it.
-fn section<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let mut lines = text.lines().map(str::trim);
-    lines.find(|line| line.starts_with("---") && line.contains(&format!("BEGIN {name}")))?;
-    lines
-        .find(|line| !line.is_empty())
-        .filter(|line| !line.starts_with("---"))
-}
-
 fn notice_state(connection: &'static str, up: bool, status: &Status, observers: &Observers) {
     status.nats_link(connection, up);
     observers.observe(&Observation::NatsUp { connection, up });
@@ -210,17 +141,5 @@ mod tests {
             assert!(pause(attempts) >= Duration::from_millis(25), "{attempts}");
         }
         assert!(pause(10) >= LONGEST_PAUSE / 2);
-    }
-
-    #[test]
-    fn credentials_files_are_taken_apart() {
-        let text = "-----BEGIN NATS USER JWT-----\neyJ0.x.y\n------END NATS USER JWT------\n\n\
-                    *** IMPORTANT ***\n-----BEGIN USER NKEY SEED-----\nSUAX\n------END USER NKEY SEED------\n";
-        assert_eq!(section(text, "NATS USER JWT"), Some("eyJ0.x.y"));
-        assert_eq!(section(text, "USER NKEY SEED"), Some("SUAX"));
-        assert_eq!(
-            section("-----BEGIN NATS USER JWT-----\n------END", "NATS USER JWT"),
-            None
-        );
     }
 }

@@ -5,6 +5,7 @@
 //! is decoded, answered by a use case, and its answer published; nothing here
 //! decides anything about extensions.
 
+mod login;
 pub mod connect;
 pub mod patience;
 pub mod gate;
