@@ -7,12 +7,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::config::{TokenTable, TokensFile};
 use crate::documents::desk::testing::desk;
 use crate::service::progress::Progress;
 use crate::service::readiness::Part;
 use crate::service::status::SourceMode;
 
 const DEADLINE: Duration = Duration::from_secs(20);
+const TOKEN: &str = "admin-token-00000";
 
 struct Server {
     addr: SocketAddr,
@@ -25,16 +27,20 @@ impl Server {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let readiness = Arc::new(Readiness::default());
+        let (readiness, progress) = (Arc::<Readiness>::default(), Progress::default());
+        progress.announce(1);
         let state = State {
             readiness: Arc::clone(&readiness),
             status: Arc::new(Status::new(SourceMode::Fixtures, DEADLINE)),
             access: Arc::new(Access {
-                tokens: None,
+                tokens: Some(Tokens::new(TokensFile {
+                    path: "/nowhere".into(),
+                    table: TokenTable::parse(&format!("{TOKEN} admin")).unwrap(),
+                })),
                 admin_enabled: true,
                 require_name: false,
             }),
-            desk: desk(Progress::default()),
+            desk: desk(progress),
             render_metrics: Arc::new(|| "# EOF\n".to_owned()),
         };
         let cancel = CancellationToken::new();
@@ -175,5 +181,20 @@ async fn silent_connections_are_closed() {
         let ended = timeout(DEADLINE, stream.read_to_end(&mut answer)).await;
         assert!(ended.is_ok(), "still open after {sent:?}");
     }
+    server.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let server = Server::start().await;
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    let head = format!(
+        "POST /admin/reload HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n\
+        content-type: application/json\r\ncontent-length: 10\r\n\r\n{{\"id"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (head, body) = read(&mut stream).await;
+    assert!(head.starts_with("HTTP/1.1 408"), "{head}");
+    assert!(body.contains("request_timeout"), "{body}");
     server.end().await;
 }

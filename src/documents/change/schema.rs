@@ -40,6 +40,11 @@ pub fn reload_schema() -> Object {
     object.build()
 }
 
+/// One field, where it stands in a path, a query or a header: there it has no null.
+pub fn schema_of(field: &str) -> Schema {
+    property(field, true)
+}
+
 fn closed() -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(Type::Object)
