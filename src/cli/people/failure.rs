@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use super::text;
+use super::{document, text};
 use crate::adapters::nats::ask::{AskError, Reply};
 use crate::cli::{EX_UNAVAILABLE, EX_USAGE, err};
 
@@ -81,7 +81,7 @@ impl Refused {
 
     /// Message, code and details; faults one per line below.
     pub(super) fn sentence(&self) -> String {
-        let body: Option<Value> = serde_json::from_slice(&self.body).ok();
+        let body = document::parsed(&self.body).ok();
         match body.as_ref().and_then(|body| body.get("error")) {
             Some(error) if error.is_object() => sentence(error),
             // Not a registry's own: what an extension answers has any shape.
@@ -93,10 +93,12 @@ impl Refused {
     }
 }
 
-/// Some of many ids may have failed: each is told, and the command as a whole has failed.
-pub(super) fn of_parts(document: &Value) -> Result<(), Failure> {
-    let errors = document.get("errors").and_then(Value::as_array);
-    let errors = errors.map_or(&[][..], Vec::as_slice);
+/// Some of many ids may have failed: each of `errors` is told, and the command as a whole has
+/// failed.
+pub(super) fn of_parts(errors: Option<&Value>) -> Result<(), Failure> {
+    let errors = errors
+        .and_then(Value::as_array)
+        .map_or(&[][..], Vec::as_slice);
     for error in errors {
         err(&format!("error: {}", sentence(error)));
     }

@@ -12,10 +12,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::commands::{Entry, Fleet};
+use super::document;
 use super::failure::Failure;
 use super::field::Given;
 use super::json;
-use super::pages;
+use super::pages::Answer;
 use super::screen::Screen;
 use super::session::Session;
 use super::table::{self, Cell};
@@ -44,14 +45,7 @@ pub(super) async fn run(
         let given = given.clone();
         async move {
             let to = To::Local(instance);
-            let answer = match json {
-                true => pages::texts(session, to, entry, matches, given)
-                    .await
-                    .map(Answer::Texts),
-                false => pages::all(session, to, entry, matches, given)
-                    .await
-                    .map(Answer::Document),
-            };
+            let answer = Answer::of(session, to, entry, matches, given).await;
             (instance.as_str(), answer)
         }
     });
@@ -60,9 +54,9 @@ pub(super) async fn run(
     let mut documents = Vec::new();
     for (instance_id, answer) in answers {
         match answer {
-            Ok(Answer::Document(document)) => documents.push((instance_id, document)),
-            Ok(Answer::Texts(texts)) => {
-                for answer in &texts {
+            Ok(answer) if !json => documents.push((instance_id, answer.document(entry))),
+            Ok(answer) => {
+                for answer in answer.texts() {
                     let line = Line {
                         instance_id,
                         answer,
@@ -83,12 +77,6 @@ pub(super) async fn run(
     outcome
 }
 
-/// What one sidecar answers: for people as one document, for scripts as it came.
-enum Answer {
-    Document(Value),
-    Texts(Vec<Box<RawValue>>),
-}
-
 #[derive(Serialize)]
 struct Line<'a> {
     instance_id: &'a str,
@@ -107,7 +95,7 @@ async fn instances(session: &Session<'_>) -> Result<Vec<String>, Failure> {
         let reply = session.next(To::All, &mut replies, patience).await;
         match reply {
             Ok(reply) => {
-                let document: Option<Value> = serde_json::from_slice(&reply.body).ok();
+                let document = document::parsed(&reply.body).ok();
                 let name = document
                     .as_ref()
                     .map(|pong| text::string(pong, "/instance_id"));

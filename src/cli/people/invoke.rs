@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::arguments::{patience, switch, whom};
@@ -14,7 +13,7 @@ use super::field::{Field, Kind};
 use super::json;
 use super::screen::Screen;
 use super::session::Session;
-use super::{given, is_set, text, view};
+use super::{document, given, is_set, text, view};
 use crate::adapters::nats::ask::Reply;
 use crate::adapters::nats::verb::Verb;
 use crate::cli::err;
@@ -160,7 +159,7 @@ fn print(reply: &Reply, screen: &Screen) -> Result<(), Failure> {
 
 /// The choice explained, and the request below it.
 fn rehearsed(reply: &Reply, screen: &Screen) -> Result<(), Failure> {
-    let document: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let document = document::parsed(&reply.body)?;
     screen.line(&view::explain::view(&document, screen))?;
     Ok(screen.line(&view::explain::request(&document))?)
 }

@@ -7,6 +7,7 @@
 mod arguments;
 mod commands;
 mod completion;
+mod document;
 mod failure;
 mod field;
 mod fleet;
@@ -30,6 +31,7 @@ pub(super) use self::arguments::commands;
 use self::commands::Entry;
 use self::failure::Failure;
 use self::field::{Field, Given, Place};
+use self::pages::Answer;
 use self::screen::Screen;
 use self::session::Session;
 use crate::config::Settings;
@@ -88,9 +90,10 @@ async fn ask(
     if is_set(matches, "json") {
         return pages::raw(&session, entry, matches, given, screen).await;
     }
-    let document = pages::all(&session, session.to(), entry, matches, given).await?;
+    let answer = Answer::of(&session, session.to(), entry, matches, given).await?;
+    let document = answer.document(entry);
     screen.line(&(entry.view)(&document, screen))?;
-    failure::of_parts(&document)
+    failure::of_parts(document.get("errors"))
 }
 
 /// Whether a switch is set that not every command has.

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use serde_json::Value;
 
 use super::arguments::{patience, switch};
 use super::failure::Failure;
@@ -12,7 +11,7 @@ use super::json;
 use super::screen::Screen;
 use super::session::Session;
 use super::view::event::{self, KINDS};
-use super::{is_set, text};
+use super::{document, is_set, text};
 use crate::adapters::nats::ask::{AskError, Link, Reply, To};
 use crate::adapters::nats::verb::Verb;
 use crate::cli::err;
@@ -97,15 +96,14 @@ fn show(filter: &Filter, event: &Reply, json: bool, screen: &Screen) -> Result<(
     let Some(kind) = filter.kind(&event.subject) else {
         return Ok(());
     };
-    let Ok(document) = serde_json::from_slice::<Value>(&event.body) else {
+    let Ok(document) = document::raw(&event.body) else {
         err(&format!("no event: {}", text::clean(&event.subject)));
         return Ok(());
     };
     match json {
-        // One per line, whoever has published it.
-        true if event.body.contains(&b'\n') => screen.line(&document.to_string())?,
-        true => screen.bytes(&event.body, true)?,
-        false => screen.line(&event::line(kind, &document, screen))?,
+        // One per line, whoever has published it: in JSON, an end of line is but a space.
+        true => screen.line(&document.get().replace(['\n', '\r'], " "))?,
+        false => screen.line(&event::line(kind, &document::value(&document), screen))?,
     }
     Ok(())
 }

@@ -143,3 +143,32 @@ async fn nothing_in_a_record_reaches_the_terminal_as_a_command() {
     assert!(!record.contains('\u{9b}'), "{record}");
     assert!(record.contains(r"\u{9b}2Jb"), "{record}");
 }
+
+#[tokio::test]
+async fn a_number_beyond_every_float_hides_nothing() {
+    let (_rig, _daemon, url) = started().await;
+    for id in ["a", "b"] {
+        let body = r#"{"type":"pre","subject":"beamline.ext.a","config":{"big":1e400,"n":1.50}}"#;
+        assert_eq!(
+            with_input(&url, &format!("create {id} --body -"), body)
+                .await
+                .code,
+            0
+        );
+    }
+    let digits = "0".repeat(400);
+    for line in ["get a", "lookup a", "lookup a b", "list", "audit"] {
+        let table = said(&url, line).await;
+        assert!(table.contains("a "), "{line}: {table}");
+        let raw = said(&url, &format!("{line} --json")).await;
+        assert!(raw.contains(&digits) || line == "list", "{line}: {raw}");
+    }
+    let record = said(&url, "get a").await;
+    assert!(
+        record.contains(&digits) && record.contains("1.50"),
+        "{record}"
+    );
+    let told = said(&url, "invoke a --dry-run").await;
+    assert!(told.starts_with("a: v1 serves at beamline.ext.a"), "{told}");
+    assert!(told.contains(&digits), "{told}");
+}
