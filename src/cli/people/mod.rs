@@ -101,21 +101,24 @@ fn is_set(matches: &ArgMatches, name: &str) -> bool {
     matches!(matches.try_get_one::<bool>(name), Ok(Some(true)))
 }
 
-/// The fields of the request, the last one of a name counting.
+/// The fields of the request. The last one of a name counts, except for what the command itself
+/// names: what a change is about is not one of the things that it changes.
 fn given(fields: &[Field], matches: &ArgMatches) -> Result<Vec<Given>, Failure> {
+    let is_named = |name: &str| {
+        let mut named = fields.iter();
+        named.any(|field| matches!(field.place, Place::Must) && field.name == name)
+    };
     let mut given: Vec<Given> = Vec::new();
     for field in fields {
         let fresh = field.given(matches).map_err(Failure::Usage)?;
-        let differs = |(name, value): &Given| {
-            let other = given.iter().find(|(known, _)| known == name);
-            other.is_some_and(|(_, known)| known.get() != value.get())
-        };
-        // What the change is about is not one of the things that it changes.
-        if matches!(field.place, Place::Must) && fresh.iter().any(differs) {
-            let fault = format!("`{}` differs from the one in --body", field.name);
-            return Err(Failure::Usage(fault));
+        for (name, value) in fresh {
+            let differs = |(known, other): &Given| *known == name && other.get() != value.get();
+            if is_named(&name) && given.iter().any(differs) {
+                let fault = format!("`{name}` differs from the one that the command names");
+                return Err(Failure::Usage(fault));
+            }
+            given.push((name, value));
         }
-        given.extend(fresh);
     }
     Ok(given)
 }

@@ -91,6 +91,16 @@ async fn a_request_comes_from_a_file_or_standard_input_too() {
     let other = run(&url, &line("b")).await;
     assert_eq!(other.code, 64);
     assert!(other.err.contains("`id` differs"), "{}", other.err);
+    for line in [
+        "update b id=a retry=5",
+        "put-version a v2 version=v3 subject=beamline.ext.a",
+        "put-instance a blue instance_id=green subject=beamline.ext.a",
+    ] {
+        let other = run(&url, line).await;
+        assert_eq!(other.code, 64, "{line}");
+        assert!(other.err.contains("` differs"), "{line}: {}", other.err);
+    }
+    assert_eq!(run(&url, "update a id=a retry=5").await.code, 0, "the same");
     for (line, input) in [
         ("create b --body {", ""),
         ("create b --body [1]", ""),
