@@ -57,7 +57,7 @@ async fn the_router_routes_on_while_sidecars_and_servers_come_and_go() {
     let _players = played::seeds(&nats.url()).await;
     let one = sidecar(&nats, "pod-1").await;
     let two = sidecar(&nats, "pod-2").await;
-    let router = router(ebin.path(), &nats).await;
+    let router = router(ebin.path(), &nats.url()).await;
 
     wait_routed(&router, "lookup=local call=local version=v1 text=hello").await;
     one.sigkill();
@@ -84,6 +84,21 @@ async fn the_router_routes_on_while_sidecars_and_servers_come_and_go() {
     wait_routed(&router, "lookup=cached call=direct").await;
 }
 
+/// Something that accepts connections and never greets: a proxy whose server is gone, a server that
+/// stands still.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_says_nothing_is_tried_again() {
+    let Some(ebin) = built() else { return };
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("nats://{}", silent.local_addr().unwrap());
+    let _router = router(ebin.path(), &url).await;
+    let accept = || tokio::time::timeout(DEADLINE, silent.accept());
+    let (mut first, _) = accept().await.expect("a connection").unwrap();
+    accept().await.expect("another connection").unwrap();
+    let read = tokio::io::AsyncReadExt::read(&mut first, &mut [0]).await;
+    assert!(matches!(read, Ok(0) | Err(_)), "it hung up: {read:?}");
+}
+
 async fn sidecar(nats: &NatsServer, instance_id: &str) -> Daemon {
     let daemon = Daemon::builder()
         .nats(&nats.url())
@@ -97,11 +112,11 @@ async fn sidecar(nats: &NatsServer, instance_id: &str) -> Daemon {
     daemon
 }
 
-async fn router(ebin: &Path, nats: &NatsServer) -> Process {
+async fn router(ebin: &Path, url: &str) -> Process {
     let mut command = Process::command(&example("run"), "KILL", None);
     command
         .env("EBIN", ebin)
-        .env("NATS_URL", nats.url())
+        .env("NATS_URL", url)
         .env("INSTANCE_ID", "pod-1");
     Process::spawn("the router", command).await
 }

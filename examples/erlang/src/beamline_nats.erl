@@ -12,6 +12,8 @@
 -define(CONNECT_MS, 1000).
 -define(FIRST_PAUSE_MS, 20).
 -define(LONGEST_PAUSE_MS, 2000).
+%% From the first byte on, a server may take so long to greet and to accept us.
+-define(HANDSHAKE_MS, 3000).
 %% A server that does not answer a PING within one of these is gone.
 -define(PING_MS, 5000).
 %% More requests at once are refused.
@@ -108,19 +110,24 @@ handle_info({timeout, _, {request, ReplyTo}}, State) ->
     {noreply, answer(ReplyTo, {error, timeout}, State)};
 handle_info({timeout, _, connect}, State) ->
     {noreply, connect(State)};
+handle_info({timeout, _, {handshake, Socket}}, State = #state{socket = Socket, up = false}) ->
+    {noreply, disconnect(no_handshake, State)};
 handle_info(ping, State = #state{up = false}) ->
     {noreply, State};
 handle_info(ping, State = #state{unanswered_pings = Unanswered}) when Unanswered > 0 ->
     {noreply, disconnect(no_pong, State)};
 handle_info(ping, State) ->
     {noreply, send(<<"PING\r\n">>, State#state{unanswered_pings = 1})};
+%% Also the timer of a handshake that was completed.
 handle_info(_OfAnEarlierSocket, State) ->
     {noreply, State}.
 
 connect(State = #state{host = Host, port = Port}) ->
     Options = [binary, {active, once}, {nodelay, true}, {send_timeout, 2000}],
     case gen_tcp:connect(Host, Port, Options, ?CONNECT_MS) of
-        {ok, Socket} -> State#state{socket = Socket, buffer = <<>>, unanswered_pings = 0};
+        {ok, Socket} ->
+            erlang:start_timer(?HANDSHAKE_MS, self(), {handshake, Socket}),
+            State#state{socket = Socket, buffer = <<>>, unanswered_pings = 0};
         {error, Reason} -> disconnect(Reason, State)
     end.
 
