@@ -31,7 +31,10 @@ pub(crate) async fn seeds(url: &str) -> Vec<Extension> {
         // Answers what is not JSON.
         ("beamline.ext.post.mask_pii.v1", Behaviour::reply("oops")),
         // Answers an error of its own.
-        ("beamline.ext.post.translate.v1", refusing()),
+        (
+            "beamline.ext.post.translate.v1",
+            Behaviour::each(|_, request| refused(&request.json())),
+        ),
     ];
     let mut players = Vec::new();
     for (subject, behaviour) in cast {
@@ -60,8 +63,15 @@ fn guarded(text: &str) -> Value {
     }
 }
 
-fn refusing() -> Behaviour {
-    Answer::new(r#"{"error":"no such language"}"#)
+/// An error of its own; for `busy` in the words of the registry, which it must not be taken for.
+fn refused(request: &Value) -> Behaviour {
+    let body = match request["payload"]["text"].as_str() {
+        Some("busy") => {
+            r#"{"error":{"code":"overloaded","message":"too many texts","details":{}}}"#
+        }
+        _ => r#"{"error":"no such language"}"#,
+    };
+    Answer::new(body)
         .header("Nats-Service-Error-Code", "422")
         .header("Nats-Service-Error", "unprocessable")
         .into()

@@ -27,6 +27,8 @@
 -define(INVOKE_MS, 30000).
 %% What a reply may take on its way, beside the extension's own time.
 -define(MARGIN_MS, 500).
+%% The header of an error that is the extension's and not the registry's.
+-define(EXTENSION_ERROR, <<"Beamline-Extension-Error">>).
 %% Pauses between rounds over both subjects, while a sidecar restarts.
 -define(PAUSES_MS, [10, 30]).
 
@@ -86,17 +88,24 @@ invoke_request(Id, Payload, Context) ->
 %% A reply's document, or what the registry or the extension refused it with.
 -spec decode(beamline_nats_wire:message()) -> {ok, beamline_json:json()} | {error, refusal()}.
 decode(#{headers := Headers, payload := Body}) ->
+    Foreign = lists:keymember(?EXTENSION_ERROR, 1, Headers),
     case {lists:keyfind(<<"Nats-Service-Error-Code">>, 1, Headers), beamline_json:decode(Body)} of
         {false, {ok, Document}} -> {ok, Document};
-        {false, {error, invalid_json}} -> {error, refusal(<<"invalid_json">>, 502, #{})};
+        {false, {error, invalid_json}} -> {error, refusal(<<"invalid_json">>, <<"502">>, #{})};
+        %% An extension's own error may have any body, one like the registry's too: whatever it
+        %% says, the call was carried out.
+        {{_, Number}, _} when Foreign -> {error, refusal(<<"extension">>, Number, #{})};
         {{_, Number}, {ok, #{<<"error">> := #{<<"code">> := Code} = Error}}} ->
-            {error, refusal(Code, binary_to_integer(Number), maps:get(<<"details">>, Error, #{}))};
-        %% An extension's own error has a body of its own.
-        {{_, Number}, _} -> {error, refusal(<<"extension">>, binary_to_integer(Number), #{})}
+            {error, refusal(Code, Number, maps:get(<<"details">>, Error, #{}))};
+        {{_, Number}, _} -> {error, refusal(<<"unknown">>, Number, #{})}
     end.
 
 refusal(Code, Number, Details) ->
-    #{code => Code, number => Number, details => Details}.
+    #{code => Code, number => number(Number), details => Details}.
+
+%% What an extension has written there may be no number.
+number(Text) ->
+    try binary_to_integer(Text) catch error:badarg -> 500 end.
 
 %% Asking: the own pod, the group, and both again after a pause, as long as nobody was there.
 
@@ -146,13 +155,19 @@ direct(Id, Payload, Context) ->
     case cached({Id, Context}, no_responders) of
         {ok, Record = #{<<"subject">> := Subject, <<"timeout_ms">> := TimeoutMs}, cached} ->
             Body = beamline_json:encode(envelope(Record, Payload, Context)),
-            case answer(beamline_nats:request(Subject, [], Body, TimeoutMs)) of
+            case direct_answer(beamline_nats:request(Subject, [], Body, TimeoutMs)) of
                 {ok, Document} -> {ok, Document, direct};
                 {error, Reason} -> {error, Reason}
             end;
         {error, Reason} ->
             {error, Reason}
     end.
+
+%% Nobody but the extension answers here.
+direct_answer({ok, Reply = #{headers := Headers}}) ->
+    decode(Reply#{headers := [{?EXTENSION_ERROR, <<"1">>} | Headers]});
+direct_answer({error, Reason}) ->
+    {error, Reason}.
 
 %% What the registry would have sent.
 envelope(Record, Payload, Context) ->

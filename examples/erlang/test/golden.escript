@@ -7,6 +7,7 @@
 main([Ebin, Folder | Url]) ->
     true = code:add_patha(Ebin),
     numbers(),
+    odd_errors(),
     connect(Url),
     Files = filelib:wildcard(filename:join(Folder, "*.json")),
     true = length(Files) > 20,
@@ -30,6 +31,16 @@ numbers() ->
             <<"\"\\ud83d\"">>, <<"1 2">>, <<"\"a\nb\"">>, binary:copy(<<"[">>, 100000)
         ]
     ].
+
+%% Errors that are nobody's, or whose code is no number.
+odd_errors() ->
+    Decoded = fun(Extra, Code, Body) ->
+        Headers = [{<<"Nats-Service-Error-Code">>, Code} | Extra],
+        beamline_registry:decode(#{headers => Headers, payload => Body})
+    end,
+    Own = [{<<"Beamline-Extension-Error">>, <<"1">>}],
+    {error, #{code := <<"extension">>, number := 500}} = Decoded(Own, <<"busy">>, <<"oops">>),
+    {error, #{code := <<"unknown">>, number := 503}} = Decoded([], <<"503">>, <<"oops">>).
 
 check(File, Url) ->
     {ok, Text} = file:read_file(File),
@@ -63,11 +74,11 @@ decoded(Name, Headers, Body) ->
         {error, {ok, Body}} -> ok;
         {{ok, Number}, {error, #{number := Decoded, code := Code}}} ->
             {Name, Number} = {Name, integer_to_binary(Decoded)},
-            {Name, Code} = {Name, code(Body)}
+            {Name, Code} = {Name, code(Headers, Body)}
     end.
 
-code(#{<<"error">> := #{<<"code">> := Code}}) -> Code;
-code(_) -> <<"extension">>.
+code(#{<<"Beamline-Extension-Error">> := _}, _) -> <<"extension">>;
+code(_, #{<<"error">> := #{<<"code">> := Code}}) -> Code.
 
 connect([]) -> ok;
 connect([Url]) ->
