@@ -25,6 +25,8 @@ pub(super) enum Failure {
     Unanswered(String),
     /// Nobody reads what we print any more.
     Unread,
+    /// What we print cannot be written, for this reason.
+    Unwritten(String),
 }
 
 /// An error as a registry answers it.
@@ -42,6 +44,7 @@ impl Failure {
             Self::Refused(refused) if json => err(&String::from_utf8_lossy(&refused.body)),
             Self::Refused(refused) => err(&format!("error: {}", refused.sentence())),
             Self::Unanswered(why) => err(&format!("error: {why}")),
+            Self::Unwritten(why) => err(&format!("error: cannot write the answer: {why}")),
             Self::Told | Self::Unread => {}
         }
     }
@@ -50,7 +53,7 @@ impl Failure {
     pub(super) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Usage(_) => ExitCode::from(EX_USAGE),
-            Self::Refused(_) | Self::Told => ExitCode::FAILURE,
+            Self::Refused(_) | Self::Told | Self::Unwritten(_) => ExitCode::FAILURE,
             Self::Unanswered(_) => ExitCode::from(EX_UNAVAILABLE),
             // As `head` means it.
             Self::Unread => ExitCode::SUCCESS,
@@ -59,8 +62,11 @@ impl Failure {
 }
 
 impl From<io::Error> for Failure {
-    fn from(_: io::Error) -> Self {
-        Self::Unread
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Unread,
+            _ => Self::Unwritten(error.to_string()),
+        }
     }
 }
 

@@ -50,7 +50,7 @@ impl Screen {
     /// Prints a line.
     ///
     /// # Errors
-    /// Nobody reads any more: there is nothing left to do.
+    /// Nobody reads any more, or it cannot be written, such as to a full disk.
     pub(super) fn line(&self, text: &str) -> io::Result<()> {
         self.bytes(text.as_bytes(), true)
     }
@@ -58,7 +58,7 @@ impl Screen {
     /// Prints bytes as they are, and an end of line where `end` says so.
     ///
     /// # Errors
-    /// Nobody reads any more.
+    /// As for a line.
     pub(super) fn bytes(&self, bytes: &[u8], end: bool) -> io::Result<()> {
         let mut out = io::stdout().lock();
         out.write_all(bytes)?;
