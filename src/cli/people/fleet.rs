@@ -1,7 +1,8 @@
 //! Asking every sidecar: first who is there, then each by its own name, so that every answer has
 //! one, and long ones their pages.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
 use clap::ArgMatches;
@@ -21,12 +22,15 @@ use super::screen::Screen;
 use super::session::Session;
 use super::table::{self, Cell};
 use super::text;
-use crate::adapters::nats::ask::To;
+use crate::adapters::nats::ask::{AskError, Reply, To};
 use crate::adapters::nats::verb::Verb;
 use crate::cli::err;
+use crate::domain::subject::is_token;
 
 /// After the last sidecar has answered, how long for another one.
 const QUIET: Duration = Duration::from_millis(500);
+/// Sidecars asked in all; a fleet has some dozens.
+const MAX_INSTANCES: usize = 1024;
 /// Sidecars asked at a time.
 const AT_ONCE: usize = 32;
 
@@ -83,32 +87,45 @@ struct Line<'a> {
     answer: &'a RawValue,
 }
 
-/// The sidecars that answer, in order.
-async fn instances(session: &Session<'_>) -> Result<Vec<String>, Failure> {
+/// The sidecars that answer, in order: those that do within the session's patience, and no more
+/// than [`MAX_INSTANCES`], since whoever may reply can do so under any name, for ever.
+async fn instances(session: &Session<'_>) -> Result<BTreeSet<String>, Failure> {
     let nothing = json::object([]);
     let mut replies = session
         .send(To::All, Verb::Ping, &nothing, HeaderMap::new())
         .await?;
-    let mut instances = Vec::new();
+    let deadline = Instant::now() + session.patience;
+    let mut instances = BTreeSet::new();
     let mut patience = session.patience;
-    loop {
-        let reply = session.next(To::All, &mut replies, patience).await;
-        match reply {
-            Ok(reply) => {
-                let document = document::parsed(&reply.body).ok();
-                let name = document
-                    .as_ref()
-                    .map(|pong| text::string(pong, "/instance_id"));
-                instances.extend(name.filter(|name| !name.is_empty()).map(str::to_owned));
-                patience = QUIET.min(session.patience);
-            }
+    while !patience.is_zero() {
+        match session.next(To::All, &mut replies, patience).await {
+            Ok(reply) => instances.extend(name(&reply)),
             Err(failure) if instances.is_empty() => return Err(failure),
             Err(_) => break,
         }
+        if instances.len() == MAX_INSTANCES {
+            err(&format!(
+                "only the first {MAX_INSTANCES} sidecars that answered are asked"
+            ));
+            break;
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        patience = match instances.is_empty() {
+            true => left,
+            false => QUIET.min(left),
+        };
     }
-    instances.sort_unstable();
-    instances.dedup();
-    Ok(instances)
+    match instances.is_empty() {
+        true => Err(session.explain(To::All, AskError::Silent(session.patience))),
+        false => Ok(instances),
+    }
+}
+
+/// Whose pong this is; none of a name that cannot be part of a subject.
+fn name(pong: &Reply) -> Option<String> {
+    let document = document::parsed(&pong.body).ok()?;
+    let name = text::string(&document, "/instance_id");
+    is_token(name).then(|| name.to_owned())
 }
 
 fn drawn(fleet: Fleet, answered: &[(&str, Value)], screen: &Screen) -> String {

@@ -1,4 +1,4 @@
-//! A patience, and how its requests are sent: to whom, as whom, with how much patience.
+//! A connection, and how requests are sent over it: to whom, as whom, with how much patience.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::arguments::PATIENCE;
 use super::failure::{Failure, Refused};
+use super::text;
 use crate::adapters::nats::ask::{AskError, Asker, Replies, Reply, To, servers};
 use crate::adapters::nats::verb::Verb;
 use crate::config::Settings;
@@ -105,10 +106,12 @@ impl<'a> Session<'a> {
         self.to
     }
 
-    fn explain(&self, to: To<'_>, error: AskError) -> Failure {
+    /// Why a request that was sent `to` somebody has no answer.
+    pub(super) fn explain(&self, to: To<'_>, error: AskError) -> Failure {
         let place = format!("under `{}` at {}", self.prefix, self.servers);
         match (error, to) {
             (AskError::NoResponders, To::Local(name)) => {
+                let name = text::clean(name);
                 Failure::Unanswered(format!("no sidecar `{name}` answers {place}"))
             }
             (AskError::NoResponders, _) => {

@@ -46,5 +46,8 @@ fn an_answer_that_cannot_be_written_is_a_failure() {
     assert_eq!(completion("/dev/null"), (Some(0), String::new()));
     let (code, said) = completion("/dev/full");
     assert_eq!(code, Some(1));
-    assert!(said.starts_with("error: cannot write the answer: "), "{said}");
+    assert!(
+        said.starts_with("error: cannot write the answer: "),
+        "{said}"
+    );
 }

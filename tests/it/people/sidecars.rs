@@ -1,4 +1,8 @@
-use serde_json::Value;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use serde_json::{Value, json};
 
 use super::{row, run, said};
 use crate::site::{Site, extensions};
@@ -53,4 +57,38 @@ async fn one_is_asked_by_name_and_all_have_a_row_each() {
         "{}",
         ran.err
     );
+}
+
+#[tokio::test]
+async fn whoever_answers_for_ever_is_not_heard_for_ever() {
+    let site = Site::with(&extensions()).await;
+    let _east = site.start(site.named("east")).await;
+    let url = site.nats.url();
+    let client = site.client.nats().clone();
+    let mut pings = client
+        .subscribe("beamline.registry.all.ping")
+        .await
+        .unwrap();
+    let answers = AtomicU32::new(0);
+    let mut beat = tokio::time::interval(Duration::from_millis(20));
+    let chatter = async {
+        let ping = pings.next().await.unwrap();
+        let reply = ping.reply.unwrap();
+        loop {
+            beat.tick().await;
+            answers.fetch_add(1, Ordering::Relaxed);
+            for name in ["\u{1b}[2J", "a.b", "*", ""] {
+                let pong = json!({"instance_id": name}).to_string();
+                client.publish(reply.clone(), pong.into()).await.unwrap();
+            }
+            client.flush().await.unwrap();
+        }
+    };
+    let table = tokio::select! {
+        table = said(&url, "ping --all --wait 3s") => table,
+        () = chatter => unreachable!(),
+    };
+    assert_eq!(table.lines().count(), 2, "{table}");
+    assert!(row(&table, "east").len() >= 2, "{table}");
+    assert!(answers.into_inner() > 1, "it went on");
 }
