@@ -75,6 +75,8 @@ pub struct Link {
     pub up: bool,
     /// The first complaints of the server, such as permissions that are missing.
     pub refusals: Vec<String>,
+    /// Messages that came faster than they were read, and were dropped; at least so many.
+    pub dropped: u64,
 }
 
 /// Complaints kept; a command that causes more has been told already.
@@ -131,7 +133,11 @@ impl Asker {
         name: &str,
         patience: Duration,
     ) -> Result<Self, AskError> {
-        let (sender, link) = watch::channel(Link::default());
+        // Nobody sees it before the connection stands.
+        let (sender, link) = watch::channel(Link {
+            up: true,
+            ..Link::default()
+        });
         let options = options(settings)
             .name(name)
             .reconnect_delay_callback(pause)
@@ -249,11 +255,12 @@ async fn refusal(link: &mut watch::Receiver<Link>, subjects: &[String]) -> Strin
 fn notice(link: &watch::Sender<Link>, event: &Event) {
     link.send_if_modified(|link| {
         match event {
-            Event::Connected => link.up = true,
-            Event::Disconnected | Event::Closed => link.up = false,
+            Event::Connected => return !std::mem::replace(&mut link.up, true),
+            Event::Disconnected | Event::Closed => return std::mem::replace(&mut link.up, false),
             Event::ServerError(error) if link.refusals.len() < MAX_REFUSALS => {
                 link.refusals.push(error.to_string());
             }
+            Event::SlowConsumer(_) => link.dropped = link.dropped.saturating_add(1),
             _ => return false,
         }
         true
@@ -263,6 +270,23 @@ fn notice(link: &watch::Sender<Link>, event: &Event) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_changes_only_with_news() {
+        let (sender, mut link) = watch::channel(Link::default());
+        let mut changes = |event| {
+            notice(&sender, &event);
+            let changed = link.has_changed().unwrap();
+            (changed, link.borrow_and_update().clone())
+        };
+        assert!(changes(Event::Connected).0);
+        assert!(!changes(Event::Connected).0);
+        let (changed, link) = changes(Event::SlowConsumer(7));
+        assert!(changed && link.up);
+        assert_eq!(link.dropped, 1);
+        assert!(!changes(Event::LameDuckMode).0);
+        assert!(!changes(Event::Disconnected).1.up);
+    }
 
     #[test]
     fn subjects_say_who_is_asked() {

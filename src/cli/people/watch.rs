@@ -58,11 +58,20 @@ pub(super) async fn run(
         () = greet(&session) => {}
     }
     let mut link = session.asker.link();
-    link.mark_unchanged();
+    let mut known = Link {
+        up: true,
+        ..Link::default()
+    };
     loop {
         tokio::select! {
             _ = &mut interrupt => return Ok(()),
-            Ok(()) = link.changed() => notice(&link.borrow_and_update()),
+            Ok(()) = link.changed() => {
+                let now = link.borrow_and_update().clone();
+                for line in news(&known, &now) {
+                    err(&line);
+                }
+                known = now;
+            }
             event = events.next(FOR_EVER) => match event {
                 Ok(event) => show(&filter, &event, is_set(matches, "json"), screen)?,
                 Err(AskError::Silent(_)) => {}
@@ -85,11 +94,22 @@ async fn greet(session: &Session<'_>) {
     }
 }
 
-fn notice(link: &Link) {
-    match link.up {
-        true => err("connected again"),
-        false => err("the connection is lost; trying again"),
+/// What whoever watches has to know of a change. Complaints of the server are not among it: those
+/// about our subject end the watch.
+fn news(before: &Link, now: &Link) -> Vec<String> {
+    let mut news = Vec::new();
+    match (before.up, now.up) {
+        (false, true) => news.push("connected again".to_owned()),
+        (true, false) => news.push("the connection is lost; trying again".to_owned()),
+        _ => {}
     }
+    if now.dropped > before.dropped {
+        let dropped = now.dropped - before.dropped;
+        news.push(format!(
+            "events were lost, at least {dropped}: they come faster than they are read"
+        ));
+    }
+    news
 }
 
 fn show(filter: &Filter, event: &Reply, json: bool, screen: &Screen) -> Result<(), Failure> {
@@ -143,6 +163,38 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_news_is_told() {
+        let link = |up, dropped| Link {
+            up,
+            dropped,
+            refusals: Vec::new(),
+        };
+        for (before, now, told) in [
+            (link(true, 0), link(true, 0), &[][..]),
+            (link(true, 0), link(false, 0), &["the connection is lost"]),
+            (link(false, 1), link(true, 1), &["connected again"]),
+            (
+                link(true, 1),
+                link(true, 4),
+                &["events were lost, at least 3"],
+            ),
+        ] {
+            let news = news(&before, &now);
+            assert_eq!(news.len(), told.len(), "{news:?}");
+            assert!(
+                news.iter()
+                    .zip(told)
+                    .all(|(line, start)| line.starts_with(start))
+            );
+        }
+        let complaint = Link {
+            refusals: vec!["a complaint".to_owned()],
+            ..link(true, 0)
+        };
+        assert_eq!(news(&link(true, 0), &complaint), [""; 0]);
+    }
 
     #[test]
     fn filters_choose_by_kind_and_id() {
