@@ -1,5 +1,7 @@
 //! A connection, and how requests are sent over it: to whom, as whom, with how much patience.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_nats::{HeaderMap, HeaderValue};
@@ -12,8 +14,9 @@ use super::failure::{Failure, Refused};
 use super::text;
 use crate::adapters::nats::ask::{AskError, Asker, Replies, Reply, To, servers};
 use crate::adapters::nats::verb::Verb;
+use crate::cli::err;
 use crate::config::Settings;
-use crate::documents::headers::ACTOR;
+use crate::documents::headers::{ACTOR, SOURCE, STALE_MS};
 use crate::domain::actor::{Actor, ActorSource};
 
 /// A connection and the manner of asking over it.
@@ -24,6 +27,8 @@ pub(super) struct Session<'a> {
     pub(super) patience: Duration,
     /// Who is asked, unless all are.
     to: To<'a>,
+    /// Whose data was already said to come from elsewhere.
+    told: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Session<'a> {
@@ -52,6 +57,7 @@ impl<'a> Session<'a> {
                 (None, Some(instance)) => To::Local(instance),
                 (None, None) => To::Any,
             },
+            told: RefCell::default(),
         })
     }
 
@@ -98,7 +104,26 @@ impl<'a> Session<'a> {
         patience: Duration,
     ) -> Result<Reply, Failure> {
         let reply = replies.next(patience).await;
-        reply.map_err(|error| self.explain(to, error))
+        let reply = reply.map_err(|error| self.explain(to, error))?;
+        self.tell_origin(to, &reply);
+        Ok(reply)
+    }
+
+    /// Says where the data comes from, unless from a database that answers: once for each sidecar
+    /// that is asked by name, and once for all others.
+    fn tell_origin(&self, to: To<'_>, reply: &Reply) {
+        let place = match to {
+            // Each is asked by its name afterwards.
+            To::All => return,
+            To::Local(name) => format!("sidecar `{}`: ", text::clean(name)),
+            To::Any | To::As(_) => String::new(),
+        };
+        if let Some(origin) = origin(reply) {
+            let line = format!("note: {place}{origin}");
+            if self.told.borrow_mut().insert(place) {
+                err(&line);
+            }
+        }
     }
 
     /// Who is asked.
@@ -124,6 +149,17 @@ impl<'a> Session<'a> {
             (error, _) => error.into(),
         }
     }
+}
+
+/// What the headers of `reply` say of its data.
+fn origin(reply: &Reply) -> Option<String> {
+    if let Some(source) = reply.header(SOURCE) {
+        let source = text::clean(source);
+        return Some(format!("from {source}, as no database has answered yet"));
+    }
+    let stale = reply.header(STALE_MS)?;
+    let stale = text::clean(stale);
+    Some(format!("as of {stale} ms ago, as the database is away"))
 }
 
 /// The user's name at the operating system, where it can be audited.

@@ -1,7 +1,8 @@
 use serde_json::{Value, json};
 
 use super::{row, run, said};
-use crate::site::{Site, extension};
+use crate::harness::Daemon;
+use crate::site::{Site, extension, extensions};
 
 #[tokio::test]
 async fn every_read_is_a_table() {
@@ -135,4 +136,24 @@ async fn pages_are_followed_to_their_end_or_limit() {
     }
     let some = said(&url, "list --limit 1001").await;
     assert!(some.ends_with("\n\n1001 of 1003\n"), "{some}");
+}
+
+#[tokio::test]
+async fn data_that_stands_in_for_the_database_is_told() {
+    let site = Site::with(&extensions()).await;
+    let daemon = Daemon::builder()
+        .nats(&site.nats.url())
+        .fixtures(site.fixtures())
+        .database("postgres://nobody@127.0.0.1:1/none")
+        .setting("INSTANCE_ID", "east");
+    let _daemon = site.start(daemon).await;
+    let url = site.nats.url();
+    let origin = "from fixtures, as no database has answered yet\n";
+    for line in ["list", "get plain", "invoke plain --dry-run"] {
+        let ran = run(&url, line).await;
+        assert_eq!(ran.err, format!("note: {origin}"), "{line}");
+        assert_eq!(ran.code, 0, "{line}");
+    }
+    let ran = run(&url, "stats --all --json").await;
+    assert_eq!(ran.err, format!("note: sidecar `east`: {origin}"));
 }
