@@ -1,8 +1,8 @@
 //! The router example in Erlang, against real servers: its codec and client understand the golden
 //! exchanges, and it routes on whatever happens to its sidecars.
 //!
-//! Where there is no Erlang these tests say so and pass; `just test` installs it where it can
-//! (`scripts/erlang`).
+//! Where there is no Erlang these tests say so and pass, but with `BEAMLINE_ERLANG=required`, which
+//! `.ci/run` sets, they fail; `just test` installs it where it can (`scripts/erlang`).
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,6 +18,7 @@ use crate::played;
 /// The compiled example in a folder of its own; none without a compiler.
 fn built() -> Option<TempDir> {
     if Command::new("erlc").arg("-help").output().is_err() {
+        assert!(!is_required(), "no Erlang here, and it is required");
         eprintln!("no Erlang here: its example is not tested (see scripts/erlang)");
         return None;
     }
@@ -26,6 +27,16 @@ fn built() -> Option<TempDir> {
     let built = built.unwrap();
     assert!(built.status.success(), "{built:?}");
     Some(ebin)
+}
+
+/// Whether its absence is a fault: `BEAMLINE_ERLANG=required`, what `.ci/run` sets.
+fn is_required() -> bool {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a setting of the tests, not of the daemon"
+    )]
+    let mode = std::env::var("BEAMLINE_ERLANG");
+    mode.is_ok_and(|mode| mode == "required")
 }
 
 fn example(path: &str) -> PathBuf {
