@@ -40,9 +40,11 @@ pub(super) enum Kind {
     /// `true` or `false`, or the word `all`.
     TruthOrAll,
     Number,
-    /// A duration; the request has it in milliseconds.
+    /// A duration; the request has it in whole milliseconds.
     Millis,
-    /// A duration; the request has it in seconds.
+    /// A duration; the request has it in milliseconds, with a fraction where there is one.
+    FineMillis,
+    /// A duration; the request has it in whole seconds.
     Seconds,
     /// `KEY=VALUE` any number of times, as an object.
     Pairs,
@@ -115,7 +117,9 @@ impl Field {
                 arg.value_parser(words).default_value("all")
             }
             Kind::Number => arg.value_name("N").value_parser(number),
-            Kind::Millis | Kind::Seconds => arg.value_name("DURATION").value_parser(duration),
+            Kind::Millis => arg.value_name("DURATION").value_parser(whole_millis),
+            Kind::FineMillis => arg.value_name("DURATION").value_parser(duration),
+            Kind::Seconds => arg.value_name("DURATION").value_parser(whole_seconds),
             Kind::Pairs => arg
                 .value_name("KEY=VALUE")
                 .action(ArgAction::Append)
@@ -143,8 +147,12 @@ impl Field {
             Kind::Number => matches
                 .get_one::<u64>(name)
                 .map(|number| json::value(&Value::from(*number))),
-            Kind::Millis => duration_in(matches, name, |duration| duration.as_millis()),
-            Kind::Seconds => duration_in(matches, name, |duration| duration.as_secs().into()),
+            Kind::Millis => span(matches, name)
+                .map(|span| json::value(&u64::try_from(span.as_millis()).unwrap_or(u64::MAX))),
+            Kind::FineMillis => {
+                span(matches, name).map(|span| json::value(&(span.as_secs_f64() * 1e3)))
+            }
+            Kind::Seconds => span(matches, name).map(|span| json::value(&span.as_secs())),
             Kind::Pairs => {
                 let pairs = pairs(matches, name);
                 (!pairs.is_empty()).then(|| json::object(pairs))
@@ -178,10 +186,33 @@ impl Field {
     }
 }
 
+/// Nobody waits, or orders, for longer; moments that far ahead can be reckoned with.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
 /// A duration as people write it; a bare number is refused, as nobody knows its unit.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text);
-    duration.map_err(|_| "must be a duration such as 250ms, 2s or 1m".to_owned())
+    let duration = duration.map_err(|_| "must be a duration such as 250ms, 2s or 1m".to_owned())?;
+    match duration > LONGEST {
+        true => Err("must be at most 365 days".to_owned()),
+        false => Ok(duration),
+    }
+}
+
+fn whole_millis(text: &str) -> Result<Duration, String> {
+    let duration = duration(text)?;
+    match duration.subsec_nanos() % 1_000_000 {
+        0 => Ok(duration),
+        _ => Err("must be a whole number of milliseconds".to_owned()),
+    }
+}
+
+fn whole_seconds(text: &str) -> Result<Duration, String> {
+    let duration = duration(text)?;
+    match duration.subsec_nanos() {
+        0 => Ok(duration),
+        _ => Err("must be a whole number of seconds".to_owned()),
+    }
 }
 
 fn number(text: &str) -> Result<u64, String> {
@@ -189,14 +220,8 @@ fn number(text: &str) -> Result<u64, String> {
         .map_err(|_| "must be a whole number from 0".to_owned())
 }
 
-fn duration_in(
-    matches: &ArgMatches,
-    name: &str,
-    unit: impl Fn(&Duration) -> u128,
-) -> Option<Box<RawValue>> {
-    let duration = matches.get_one::<Duration>(name)?;
-    let count = u64::try_from(unit(duration)).unwrap_or(u64::MAX);
-    Some(json::value(&Value::from(count)))
+fn span(matches: &ArgMatches, name: &str) -> Option<Duration> {
+    matches.get_one::<Duration>(name).copied()
 }
 
 fn ids(matches: &ArgMatches, name: &str) -> Vec<Given> {
@@ -220,4 +245,45 @@ fn whole(text: &str) -> Result<Vec<Given>, String> {
     let document = json::read(text)?;
     let fields = json::fields(&document).ok_or("the request must be a JSON object")?;
     Ok(fields.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(kind: Kind, text: &str) -> Result<String, String> {
+        let field = Field::flag("for", "for_so_long", kind, "");
+        let command = clap::Command::new("c").arg(field.arg());
+        let matches = command.try_get_matches_from(["c", "--for", text]);
+        let matches = matches.map_err(|error| error.to_string())?;
+        let given = field.given(&matches)?;
+        Ok(given[0].1.get().to_owned())
+    }
+
+    #[test]
+    fn durations_are_sent_in_full_or_refused() {
+        for (kind, text, sent) in [
+            (Kind::Millis, "2s", "2000"),
+            (Kind::Millis, "250ms", "250"),
+            (Kind::Seconds, "10m", "600"),
+            (Kind::FineMillis, "500us", "0.5"),
+            (Kind::FineMillis, "12ms", "12.0"),
+        ] {
+            assert_eq!(given(kind, text).unwrap(), sent, "{text}");
+        }
+        for (kind, text, rule) in [
+            (Kind::Millis, "500us", "a whole number of milliseconds"),
+            (Kind::Seconds, "500ms", "a whole number of seconds"),
+            (Kind::Seconds, "366d", "at most 365 days"),
+            (Kind::FineMillis, "5", "such as 250ms"),
+            (
+                Kind::Millis,
+                "18446744073709551615s 600ms",
+                "at most 365 days",
+            ),
+        ] {
+            let error = given(kind, text).unwrap_err();
+            assert!(error.contains(rule), "{text}: {error}");
+        }
+    }
 }

@@ -21,7 +21,7 @@ pub(super) fn clean(text: &str) -> String {
 }
 
 const fn turns_writing(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Any value: a string as it is, everything else as JSON.
@@ -94,6 +94,7 @@ mod tests {
         assert_eq!(clean("plain, naïve 表"), "plain, naïve 表");
         assert_eq!(clean("a\x1b[31mb\nc\0"), "a\\u{1b}[31mb\\nc\\u{0}");
         assert_eq!(clean("\u{9b}2J\u{7f}\u{202e}"), "\\u{9b}2J\\u{7f}\\u{202e}");
+        assert_eq!(clean("\u{61c}"), "\\u{61c}");
         assert_eq!(plain(Some(&json!({"k": "\u{9b}"}))), r#"{"k":"\u{9b}"}"#);
     }
 

@@ -101,6 +101,9 @@ async fn what_is_typed_wrong_is_bad_usage() {
         "invoke a --payload {",
         "invoke a --stream --dry-run",
         "ping --wait soon",
+        "invoke a --wait 18446744073709551615s600ms",
+        "invoke a --timeout 500us",
+        "circuit a open --ttl 500ms",
     ] {
         let ran = run("nats://127.0.0.1:1", line).await;
         assert_eq!(

@@ -155,7 +155,12 @@ pub(super) const ALL: &[Entry] = &[
                 Kind::Text,
                 "The version [default: the current]",
             ),
-            Field::flag("latency", "latency_ms", Kind::Millis, "How long it took"),
+            Field::flag(
+                "latency",
+                "latency_ms",
+                Kind::FineMillis,
+                "How long it took",
+            ),
         ],
         pages: None,
         view: |_, _| "noted".to_owned(),
