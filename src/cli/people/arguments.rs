@@ -101,3 +101,66 @@ fn instance(text: &str) -> Result<String, String> {
     let rule = || "must be one token of a NATS subject".to_owned();
     is_token(text).then(|| text.to_owned()).ok_or_else(rule)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::cli::arguments;
+
+    const PAGE: &str = include_str!("../../../docs/cli.md");
+
+    /// What the page shows as typed: lines of a shell, and what stands between backticks.
+    fn typed() -> Vec<&'static str> {
+        let mut typed = Vec::new();
+        for line in PAGE.lines().filter(|line| !line.starts_with("```")) {
+            match line.strip_prefix("$ ") {
+                Some(command) => typed.push(command),
+                None => typed.extend(line.split('`').skip(1).step_by(2)),
+            }
+        }
+        let program = |text: &'static str| text.strip_prefix("beamline-registry ").unwrap_or(text);
+        typed.into_iter().map(program).collect()
+    }
+
+    fn flags(text: &str) -> impl Iterator<Item = &str> {
+        let words = text.split(|c: char| !(c.is_ascii_lowercase() || c == '-'));
+        words.filter_map(|word| word.strip_prefix("--"))
+    }
+
+    #[test]
+    fn the_page_names_every_command_and_no_flag_that_there_is_not() {
+        let mut program = arguments::command();
+        program.build();
+        let known = |command: &Command| -> BTreeSet<String> {
+            let flags = command.get_arguments().filter_map(Arg::get_long);
+            flags.map(str::to_owned).collect()
+        };
+        let anywhere: BTreeSet<String> = program.get_subcommands().flat_map(known).collect();
+        let (mut named, mut checked) = (BTreeSet::new(), 0);
+        for text in typed() {
+            let name = text.split(' ').next().unwrap();
+            let known = match program.find_subcommand(name) {
+                Some(command) => known(command),
+                None => anywhere.clone(),
+            };
+            named.insert(name);
+            for flag in flags(text) {
+                assert!(known.contains(flag), "no --{flag}: {text}");
+                checked += 1;
+            }
+        }
+        for command in commands() {
+            assert!(named.contains(command.get_name()), "{}", command.get_name());
+        }
+        assert!(checked > 30, "only {checked} flags were found");
+        let shown = PAGE
+            .lines()
+            .filter_map(|line| line.strip_prefix("$ beamline-registry "));
+        for line in shown {
+            let name = line.split(' ').next().unwrap();
+            assert!(program.find_subcommand(name).is_some(), "{line}");
+        }
+    }
+}

@@ -8,12 +8,21 @@ use super::file;
 
 const PAGES: &[&str] = &[
     "docs/administration.md",
+    "docs/cli.md",
+    "docs/configuration.md",
     "docs/health.md",
+    "docs/http.md",
     "docs/invoking.md",
+    "docs/metrics.md",
     "docs/nats-api.md",
     "docs/rollout.md",
+    "docs/runbooks.md",
     "docs/troubleshooting.md",
 ];
+
+/// Variables that are not settings of the table: the path of the file of settings, and what all
+/// programs heed.
+const OTHERS: &[&str] = &["EXTENSION_REGISTRY_CONFIG", "NO_COLOR", "RUST_LOG"];
 
 /// Where metrics and log lines are made.
 const TELEMETRY: &[&str] = &[
@@ -69,5 +78,6 @@ fn is_metric(span: &str) -> bool {
 fn setting(span: &str) -> Option<&str> {
     let name = span.split('=').next()?;
     let shaped = name.contains('_') && name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
-    (shaped && !name.ends_with('_')).then_some(name)
+    let whole = !name.starts_with('_') && !name.ends_with('_');
+    (shaped && whole && !OTHERS.contains(&name)).then_some(name)
 }
