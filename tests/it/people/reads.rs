@@ -149,7 +149,7 @@ async fn data_that_stands_in_for_the_database_is_told() {
     let _daemon = site.start(daemon).await;
     let url = site.nats.url();
     let origin = "from fixtures, as no database has answered yet\n";
-    for line in ["list", "get plain", "invoke plain --dry-run"] {
+    for line in ["list", "lookup plain", "invoke plain --dry-run"] {
         let ran = run(&url, line).await;
         assert_eq!(ran.err, format!("note: {origin}"), "{line}");
         assert_eq!(ran.code, 0, "{line}");
