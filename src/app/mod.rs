@@ -13,6 +13,7 @@ pub mod signals;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -26,6 +27,7 @@ use crate::adapters::{fixtures, http, postgres};
 use crate::config::Settings;
 use crate::domain::catalog::{ActiveSource, CatalogWriter};
 use crate::service::fleet::Restored;
+use crate::service::live::Notes;
 use crate::service::readiness::Part;
 use crate::service::reload::ReloadHandle;
 use essential::Essential;
@@ -66,10 +68,11 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()>) -> Result
         writer,
         events,
         overrides,
+        notes,
     } = loose;
     let mut essential = Essential::new();
 
-    start_http(&settings, &shared, &mut essential).await?;
+    start_http(&settings, &shared, notes, &mut essential).await?;
     let reload = start_sources(&settings, &shared, writer, &mut essential)?;
     let instance_id = &settings.identity.instance_id;
     let max_in_flight = settings.limits.max_in_flight;
@@ -121,6 +124,7 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()>) -> Result
 async fn start_http(
     settings: &Settings,
     shared: &Shared,
+    notes: Notes,
     essential: &mut Essential,
 ) -> Result<(), DaemonError> {
     let Some(addr) = settings.http.addr else {
@@ -129,10 +133,10 @@ async fn start_http(
     let listener = TcpListener::bind(addr)
         .await
         .map_err(|e| DaemonError::Http(addr, e))?;
-    essential.spawn(
-        "http",
-        http::serve(listener, shared.http_state(), essential.stopped()),
-    );
+    let feed = shared.feed(essential.stopped());
+    essential.spawn("feed", Arc::clone(&feed).run(notes));
+    let state = shared.http_state(feed);
+    essential.spawn("http", http::serve(listener, state, essential.stopped()));
     Ok(())
 }
 

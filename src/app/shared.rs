@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use rand::distr::{Alphanumeric, SampleString};
+use tokio_util::sync::CancellationToken;
 
 use super::automatic::Automatic;
 use super::invocations;
 use crate::adapters::fixtures::FixturesSource;
 use crate::adapters::http;
+use crate::adapters::http::live::Feed;
 use crate::adapters::nats::events::{self, EventQueue};
 use crate::adapters::nats::health::HealthVerbs;
 use crate::adapters::nats::replies::ReplyRules;
@@ -32,6 +34,7 @@ use crate::service::clock::Clock;
 use crate::service::fleet::{self, FleetFigures, OverrideHandle, OverrideQueue, Signal};
 use crate::service::health::Health;
 use crate::service::invoke::{Follower, Runtimes, Tools};
+use crate::service::live::{self, Live, Notes};
 use crate::service::lookup::Lookups;
 use crate::service::observe::Observers;
 use crate::service::progress::Progress;
@@ -73,6 +76,7 @@ pub(super) struct Loose {
     pub(super) writer: CatalogWriter,
     pub(super) events: EventQueue,
     pub(super) overrides: OverrideQueue,
+    pub(super) notes: Notes,
 }
 
 impl Shared {
@@ -119,6 +123,8 @@ impl Shared {
         observers.push(Box::new(LogObserver::default()));
         observers.push(Box::new(metrics.observer()));
         observers.push(Box::new(event_observer));
+        let (note_observer, notes) = live::notes();
+        observers.push(Box::new(note_observer));
         let observers = Observers::new(observers);
         let stats = Stats::new(
             Arc::clone(&catalog),
@@ -157,6 +163,7 @@ impl Shared {
             writer,
             events,
             overrides: queue,
+            notes,
         };
         Ok((shared, loose))
     }
@@ -214,12 +221,19 @@ impl Shared {
         Listener::new(database, &settings.identity.instance_id, reports).map(Some)
     }
 
+    /// What the status page is told, until `stop`.
+    pub(super) fn feed(&self, stop: CancellationToken) -> Arc<Feed> {
+        let live = Live::new(Arc::clone(&self.health), Arc::clone(&self.tools.runtimes));
+        Arc::new(Feed::new(live, Arc::clone(&self.stats), stop))
+    }
+
     /// What the HTTP server shows.
-    pub(super) fn http_state(&self) -> http::State {
+    pub(super) fn http_state(&self, feed: Arc<Feed>) -> http::State {
         let metrics = Arc::clone(&self.metrics);
         http::State {
             readiness: Arc::clone(&self.readiness),
             status: Arc::clone(&self.status),
+            feed,
             render_metrics: Arc::new(move || metrics.render()),
         }
     }

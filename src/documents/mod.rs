@@ -13,6 +13,7 @@ pub mod event;
 pub mod explain;
 pub mod health;
 pub mod list;
+pub mod live;
 pub mod lookup;
 mod page;
 pub mod ping;

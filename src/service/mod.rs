@@ -24,6 +24,7 @@ pub mod administration;
 pub mod health;
 pub mod circuit_control;
 pub mod stats;
+pub mod live;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -1,8 +1,10 @@
-//! The HTTP server: probes and metrics.
+//! The HTTP server: probes, metrics and the status page.
 //!
 //! Bounded in connections, in time per request and in bytes. It starts first and ends last, so that
 //! probes are answered while the rest comes and goes.
 
+pub mod live;
+mod page;
 pub mod probe;
 mod routes;
 
@@ -40,6 +42,8 @@ pub struct State {
     pub readiness: Arc<Readiness>,
     /// Why the last load failed.
     pub status: Arc<Status>,
+    /// What the status page is told.
+    pub feed: Arc<live::Feed>,
     /// Makes the page of metrics, as OpenMetrics text.
     pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }

@@ -12,7 +12,7 @@ use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::State;
+use super::{State, live, page};
 
 /// How long a request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,6 +23,9 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 
 pub(super) fn router(state: State) -> Router {
     Router::new()
+        .route("/", get(page::index))
+        .route("/page/{file}", get(page::asset))
+        .route("/live", get(watch))
         .route("/livez", get(alive))
         .route("/startupz", get(alive))
         .route("/readyz", get(ready))
@@ -56,6 +59,14 @@ async fn ready(Extract(state): Extract<State>) -> Response {
         status,
         &json!({"status": word, "missing": readiness.missing(), "last_error": last_error}),
     )
+}
+
+/// The status page's stream.
+async fn watch(Extract(state): Extract<State>) -> Response {
+    live::watch(&state.feed).unwrap_or_else(|error| {
+        let message = error.to_string();
+        super::routes::error(StatusCode::SERVICE_UNAVAILABLE, error.code(), &message)
+    })
 }
 
 async fn metrics(Extract(state): Extract<State>) -> Response {

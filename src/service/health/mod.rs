@@ -114,7 +114,8 @@ impl Health {
         sums.summary()
     }
 
-    fn all(&self) -> impl Iterator<Item = Standing> {
+    /// How every extension is doing, in the order of `list`.
+    pub fn all(&self) -> impl Iterator<Item = Standing> {
         let (everything, _) = self.tools.selector.catalog().list(&PageRequest {
             limit: usize::MAX,
             ..PageRequest::default()

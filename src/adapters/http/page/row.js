@@ -40,7 +40,7 @@ export class Row {
     this.figures = figures;
     this.state = stateOf(figures);
     this.text = `${figures.id} ${figures.type} ${figures.version}`.toLowerCase();
-    if (history) this.points = history;
+    if (history) this.points = [...Array(POINTS - history.length).fill(null), ...history];
     this.#sum();
     if (this.#cells) this.draw();
     return before;
