@@ -25,7 +25,8 @@ use crate::adapters::nats::lane::LaneError;
 use crate::adapters::nats::server::{self as nats, Links, Server};
 use crate::adapters::{fixtures, http, postgres};
 use crate::config::Settings;
-use crate::domain::catalog::{ActiveSource, CatalogWriter};
+use crate::documents::desk::Desk;
+use crate::domain::catalog::ActiveSource;
 use crate::service::fleet::Restored;
 use crate::service::live::Notes;
 use crate::service::readiness::Part;
@@ -72,8 +73,10 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()>) -> Result
     } = loose;
     let mut essential = Essential::new();
 
-    start_http(&settings, &shared, notes, &mut essential).await?;
-    let reload = start_sources(&settings, &shared, writer, &mut essential)?;
+    let (reloader, reload) = shared.reloader(&settings, writer);
+    let desk = shared.desk(&settings, reload.clone());
+    start_http(&settings, &shared, &desk, notes, &mut essential).await?;
+    start_sources(&settings, &shared, reloader, &reload, &mut essential)?;
     let instance_id = &settings.identity.instance_id;
     let max_in_flight = settings.limits.max_in_flight;
     let links = nats::connect(
@@ -95,7 +98,7 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()>) -> Result
     essential.adopt("events", links.publish_events(events, layout));
 
     let started = tokio::select! {
-        server = start_serving(links, &settings, &shared, reload, restored) => server.map(Some),
+        server = start_serving(links, &settings, &shared, desk, restored) => server.map(Some),
         name = essential.death() => Err(DaemonError::Died(name)),
         () = &mut stop => Ok(None),
     };
@@ -124,6 +127,7 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()>) -> Result
 async fn start_http(
     settings: &Settings,
     shared: &Shared,
+    desk: &Arc<Desk>,
     notes: Notes,
     essential: &mut Essential,
 ) -> Result<(), DaemonError> {
@@ -135,7 +139,7 @@ async fn start_http(
         .map_err(|e| DaemonError::Http(addr, e))?;
     let feed = shared.feed(essential.stopped());
     essential.spawn("feed", Arc::clone(&feed).run(notes));
-    let state = shared.http_state(feed);
+    let state = shared.http_state(Arc::clone(desk), feed);
     essential.spawn("http", http::serve(listener, state, essential.stopped()));
     Ok(())
 }
@@ -144,11 +148,11 @@ async fn start_http(
 fn start_sources(
     settings: &Settings,
     shared: &Shared,
-    writer: CatalogWriter,
+    reloader: shared::SourceReloader,
+    reload: &ReloadHandle,
     essential: &mut Essential,
-) -> Result<ReloadHandle, DaemonError> {
+) -> Result<(), DaemonError> {
     let stopped = essential.stopped();
-    let (reloader, reload) = shared.reloader(settings, writer);
     essential.spawn("reload", reloader.run(stopped.clone()));
     if let Some(listener) = shared.listener(settings, reload.clone())? {
         essential.spawn("listener", listener.run(stopped.clone()));
@@ -159,7 +163,7 @@ fn start_sources(
             fixtures::watch(&folder, &reload, &stopped).await;
         });
     }
-    Ok(reload)
+    Ok(())
 }
 
 /// Waits for the first data, then takes requests.
@@ -167,7 +171,7 @@ async fn start_serving(
     links: Links,
     settings: &Settings,
     shared: &Shared,
-    reload: ReloadHandle,
+    desk: Arc<Desk>,
     restored: Restored,
 ) -> Result<Server, DaemonError> {
     shared.progress.first_load().await;
@@ -177,7 +181,7 @@ async fn start_serving(
         let _late = timeout(RESTORE_PATIENCE, restored.all()).await;
     }
     shared.readiness.open(Part::Data);
-    let server = links.serve(shared.nats_parts(settings, reload)).await?;
+    let server = links.serve(shared.nats_parts(settings, desk)).await?;
     shared.readiness.open(Part::Nats);
     let (extensions, _) = shared.catalog.sizes();
     info!(instance_id = %settings.identity.instance_id, extensions, "ready");

@@ -11,7 +11,6 @@ use crate::adapters::fixtures::FixturesSource;
 use crate::adapters::http;
 use crate::adapters::http::live::Feed;
 use crate::adapters::nats::events::{self, EventQueue};
-use crate::adapters::nats::health::HealthVerbs;
 use crate::adapters::nats::replies::ReplyRules;
 use crate::adapters::nats::server as nats;
 use crate::adapters::nats::subjects::Layout;
@@ -23,6 +22,7 @@ use crate::adapters::telemetry::log::LogObserver;
 use crate::adapters::telemetry::metrics::{ExtensionSources, Metrics, Sources};
 use crate::config::Settings;
 use crate::documents;
+use crate::documents::desk::Desk;
 use crate::documents::event::Envelopes;
 use crate::domain::catalog::{Catalog, CatalogWriter};
 use crate::domain::policy::Policy;
@@ -47,6 +47,9 @@ use crate::service::status::{Status, millis};
 
 /// Length of the random text that sets a boot's event ids apart from the last boot's.
 const BOOT_ID: usize = 8;
+
+/// The owner of the catalog's writer.
+pub(super) type SourceReloader = Reloader<PostgresSource, FixturesSource>;
 
 /// The daemon's shared state.
 pub(super) struct Shared {
@@ -173,7 +176,7 @@ impl Shared {
         &self,
         settings: &Settings,
         writer: CatalogWriter,
-    ) -> (Reloader<PostgresSource, FixturesSource>, ReloadHandle) {
+    ) -> (SourceReloader, ReloadHandle) {
         let policy = policy(settings);
         let pool = self.pool.clone();
         let database = pool.map(|pool| PostgresSource::new(pool, Arc::new(policy.clone())));
@@ -221,52 +224,57 @@ impl Shared {
         Listener::new(database, &settings.identity.instance_id, reports).map(Some)
     }
 
-    /// What the status page is told, until `stop`.
-    pub(super) fn feed(&self, stop: CancellationToken) -> Arc<Feed> {
-        let live = Live::new(Arc::clone(&self.health), Arc::clone(&self.tools.runtimes));
-        Arc::new(Feed::new(live, Arc::clone(&self.stats), stop))
-    }
-
-    /// What the HTTP server shows.
-    pub(super) fn http_state(&self, feed: Arc<Feed>) -> http::State {
-        let metrics = Arc::clone(&self.metrics);
-        http::State {
-            readiness: Arc::clone(&self.readiness),
-            status: Arc::clone(&self.status),
-            feed,
-            render_metrics: Arc::new(move || metrics.render()),
-        }
-    }
-
-    /// What the NATS side needs to serve.
-    pub(super) fn nats_parts(&self, settings: &Settings, reload: ReloadHandle) -> nats::Parts {
-        let reads = Arc::new(Reads::new(Arc::clone(&self.tools.selector)));
-        let prefixes = settings.subjects.reply_prefixes.clone();
+    /// What answers requests of operators, whichever way they come.
+    pub(super) fn desk(&self, settings: &Settings, reload: ReloadHandle) -> Arc<Desk> {
         let pool = self.pool.clone();
-        let writes = administration::Administration {
+        let changes = administration::Administration {
             definitions: pool.map(|pool| Arc::new(PostgresDefinitions::new(pool))),
             policy: policy(settings),
             tools: self.tools.clone(),
             reload: reload.clone(),
             progress: self.progress.clone(),
         };
+        Arc::new(Desk {
+            reads: Reads::new(Arc::clone(&self.tools.selector)),
+            health: Arc::clone(&self.health),
+            stats: Arc::clone(&self.stats),
+            changes: Arc::new(changes),
+            reload,
+            progress: self.progress.clone(),
+        })
+    }
+
+    /// What the status page is told, until `stop`.
+    pub(super) fn feed(&self, stop: CancellationToken) -> Arc<Feed> {
+        let live = Live::new(Arc::clone(&self.health), Arc::clone(&self.tools.runtimes));
+        Arc::new(Feed::new(live, Arc::clone(&self.stats), stop))
+    }
+
+    /// What the HTTP server answers from.
+    pub(super) fn http_state(&self, desk: Arc<Desk>, feed: Arc<Feed>) -> http::State {
+        let metrics = Arc::clone(&self.metrics);
+        http::State {
+            readiness: Arc::clone(&self.readiness),
+            status: Arc::clone(&self.status),
+            render_metrics: Arc::new(move || metrics.render()),
+            desk,
+            feed,
+        }
+    }
+
+    /// What the NATS side needs to serve.
+    pub(super) fn nats_parts(&self, settings: &Settings, desk: Arc<Desk>) -> nats::Parts {
+        let reads = Arc::new(Reads::new(Arc::clone(&self.tools.selector)));
+        let prefixes = settings.subjects.reply_prefixes.clone();
         let fleet = uses_database(settings).map(|_| &self.overrides);
         nats::Parts {
             layout: layout(settings),
             reply_rules: Arc::new(ReplyRules::new(prefixes, self.observers.clone())),
             lookups: Arc::clone(&self.lookups),
             verbs: Arc::new(Verbs {
-                reads: Arc::clone(&reads),
-                health: HealthVerbs {
-                    health: Arc::clone(&self.health),
-                    tools: self.tools.clone(),
-                    progress: self.progress.clone(),
-                },
-                stats: Arc::clone(&self.stats),
+                desk,
+                tools: self.tools.clone(),
                 circuits: CircuitControl::new(self.tools.clone(), fleet.cloned()),
-                reload,
-                progress: self.progress.clone(),
-                writes: Arc::new(writes),
                 administration: Administration {
                     enabled: settings.admin.enabled,
                     require_actor_subject: settings.admin.require_actor_subject,

@@ -46,6 +46,17 @@ pub fn error(error: &RegistryError) -> Bytes {
     })
 }
 
+/// An error without details that only one way of asking has.
+pub fn plain(code: &'static str, message: &str) -> Bytes {
+    to_bytes(&Envelope {
+        error: ErrorBody {
+            code,
+            message: message.to_owned(),
+            details: Map::new(),
+        },
+    })
+}
+
 /// The most characters of a value that are told back.
 const MAX_VALUE: usize = 200;
 

@@ -115,7 +115,9 @@ fn row_body(row: &Row) -> RowBody<'_> {
 
 fn history(points: &[Point]) -> Vec<Option<PointBody>> {
     let points = points.iter();
-    points.map(|it| (!it.is_empty()).then(|| point(it))).collect()
+    points
+        .map(|it| (!it.is_empty()).then(|| point(it)))
+        .collect()
 }
 
 fn point(point: &Point) -> PointBody {

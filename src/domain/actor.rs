@@ -5,11 +5,14 @@ use super::ids::NameError;
 /// The rule for actors: one token of a NATS subject, fit for an audit entry.
 const RULE: &str = "[A-Za-z0-9_@=+-]{1,128}";
 
-/// How we know who it is; the first is the one that NATS permissions can vouch for.
+/// How we know who it is. The first two are vouched for, by NATS permissions and by the file of
+/// tokens; the others are what the request says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActorSource {
     /// The token in `as.<actor>`.
     Subject,
+    /// The token of an HTTP request, which its file binds to the name.
+    Token,
     /// A header.
     Header,
     /// A field of the request.
@@ -23,6 +26,7 @@ impl ActorSource {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Subject => "subject",
+            Self::Token => "token",
             Self::Header => "header",
             Self::Field => "field",
             Self::None => "none",
@@ -47,6 +51,21 @@ impl Actor {
         } else {
             Err(NameError { rule: RULE })
         }
+    }
+
+    /// The first who is named, the most trustworthy first; nobody known where none is.
+    ///
+    /// # Errors
+    /// The first name is none.
+    pub fn first_of<'a>(
+        named: impl IntoIterator<Item = (ActorSource, Option<&'a str>)>,
+    ) -> Result<Self, NameError> {
+        let mut named = named.into_iter();
+        let first = named.find_map(|(source, name)| Some((source, name?)));
+        first.map_or_else(
+            || Ok(Self::anonymous()),
+            |(source, name)| Self::parse(name, source),
+        )
     }
 
     /// Somebody who did not say who they are.

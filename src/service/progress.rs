@@ -54,6 +54,27 @@ impl Progress {
         let _ = self.applied.subscribe().wait_for(Option::is_some).await;
     }
 
+    /// Whether anything has been applied.
+    pub fn has_begun(&self) -> bool {
+        self.applied.borrow().is_some()
+    }
+
+    /// Waits for `min_revision`, if a request names one, as long as it says.
+    ///
+    /// # Errors
+    /// It did not come in time, would have to be waited for too long, or by too many.
+    pub async fn wait(
+        &self,
+        min_revision: Option<u64>,
+        wait_ms: Option<u64>,
+    ) -> Result<(), RegistryError> {
+        let patience = patience(wait_ms)?;
+        match min_revision {
+            Some(wanted) => self.reached(wanted, patience).await,
+            None => Ok(()),
+        }
+    }
+
     /// Waits at most `wait` until `wanted` has been applied.
     pub async fn reached(&self, wanted: u64, wait: Duration) -> Result<(), RegistryError> {
         if self.current() >= wanted {
@@ -77,6 +98,20 @@ impl Progress {
             }),
         }
     }
+}
+
+/// How long a request is willing to wait, as it says in milliseconds. Too long is refused even where
+/// nothing has to be waited for: whether a request is valid must not depend on the moment.
+///
+/// # Errors
+/// Longer than [`MAX_WAIT`].
+pub fn patience(wait_ms: Option<u64>) -> Result<Duration, RegistryError> {
+    let wait = wait_ms.map_or(DEFAULT_WAIT, Duration::from_millis);
+    if wait > MAX_WAIT {
+        let rule = format!("must be at most {}", MAX_WAIT.as_millis());
+        return Err(RegistryError::field("wait_ms", rule));
+    }
+    Ok(wait)
 }
 
 #[cfg(test)]

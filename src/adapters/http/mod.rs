@@ -1,11 +1,17 @@
-//! The HTTP server: probes, metrics and the status page.
+//! The HTTP server: probes, metrics, administration and the status page.
 //!
 //! Bounded in connections, in time per request and in bytes. It starts first and ends last, so that
 //! probes are answered while the rest comes and goes.
 
+mod access;
+mod admin;
+mod answer;
 pub mod live;
+mod openapi;
 mod page;
 pub mod probe;
+mod probes;
+mod query;
 mod routes;
 
 use std::net::SocketAddr;
@@ -23,6 +29,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::documents::desk::Desk;
 use crate::service::readiness::Readiness;
 use crate::service::status::Status;
 
@@ -42,6 +49,8 @@ pub struct State {
     pub readiness: Arc<Readiness>,
     /// Why the last load failed.
     pub status: Arc<Status>,
+    /// What administration is answered from.
+    pub desk: Arc<Desk>,
     /// What the status page is told.
     pub feed: Arc<live::Feed>,
     /// Makes the page of metrics, as OpenMetrics text.

@@ -10,6 +10,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
+use super::answer::HttpError;
+
 /// The page may load its own files and ask its own server, and nothing else; nor may another page
 /// show it in a frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -51,18 +53,20 @@ static TAG: LazyLock<String> = LazyLock::new(|| {
 
 /// The page itself.
 pub(super) async fn index(headers: HeaderMap) -> Response {
-    file(&headers, HTML, INDEX)
+    answer(&headers, HTML, INDEX)
 }
 
-/// A file of the page; none by that name.
-pub(super) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
-    match FILES.iter().find(|(known, ..)| *known == name) {
-        Some((_, kind, content)) => file(&headers, kind, content),
-        None => StatusCode::NOT_FOUND.into_response(),
-    }
+/// A file of the page.
+pub(super) async fn file(
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, HttpError> {
+    let file = FILES.iter().find(|(known, ..)| *known == name);
+    let (_, kind, content) = file.ok_or(HttpError::NoSuchPath)?;
+    Ok(answer(&headers, kind, content))
 }
 
-fn file(headers: &HeaderMap, kind: &'static str, content: &'static str) -> Response {
+fn answer(headers: &HeaderMap, kind: &'static str, content: &'static str) -> Response {
     let known = headers.get(header::IF_NONE_MATCH);
     let known = known.is_some_and(|tag| tag.as_bytes() == TAG.as_bytes());
     let mut response = if known {
@@ -77,7 +81,6 @@ fn file(headers: &HeaderMap, kind: &'static str, content: &'static str) -> Respo
     for (name, value) in [
         (header::CACHE_CONTROL, "no-cache"),
         (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

@@ -1,104 +1,105 @@
-//! Paths and their answers.
+//! Paths, and what holds for all of them.
 
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::HttpBody;
 use axum::extract::{Request, State as Extract};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde_json::{Value, json};
 use tokio::time::timeout;
+use utoipa::openapi::OpenApi;
 
-use super::{State, live, page};
+use super::State;
+use super::access::Need::{Nothing, Reader, Viewer};
+use super::access::guard;
+use super::admin::reads;
+use super::answer::{HttpError, insert};
+use super::openapi::{self, Routes};
+use super::{live, page, probes};
+use crate::documents::headers::{SOURCE, STALE_MS};
+use crate::service::error::RegistryError;
 
-/// How long a request may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a request may take. The slowest is a change whose COMMIT got no answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest body of a request, in bytes.
-const MAX_BODY_BYTES: u64 = 1024 * 1024;
-const JSON: &str = "application/json";
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(super) const MAX_BODY_BYTES: usize = 1024 * 1024;
 
+/// Everything that is served.
 pub(super) fn router(state: State) -> Router {
-    Router::new()
-        .route("/", get(page::index))
-        .route("/page/{file}", get(page::asset))
-        .route("/live", get(watch))
-        .route("/livez", get(alive))
-        .route("/startupz", get(alive))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .fallback(|| async { error(StatusCode::NOT_FOUND, "not_found", "no such path") })
-        .method_not_allowed_fallback(|| async {
-            error(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "this path does not take this method",
-            )
-        })
-        .layer(middleware::from_fn(limits))
+    let (router, _) = routes(state.clone());
+    router
+        .merge(status_page(state.clone()))
+        .fallback(|| async { HttpError::NoSuchPath })
+        .method_not_allowed_fallback(|| async { HttpError::NoSuchMethod })
+        .layer(middleware::from_fn_with_state(state.clone(), limits))
         .with_state(state)
 }
 
-/// That it answers is the answer: neither NATS nor Postgres matters here.
-async fn alive() -> Response {
-    json(StatusCode::OK, &json!({"status": "ok"}))
+/// The page for people and its stream, which are no interface for programs.
+fn status_page(state: State) -> Router<State> {
+    let watch = get(live::watch);
+    let guard = middleware::from_fn_with_state((state, Viewer), guard);
+    Router::new()
+        .route("/", get(page::index))
+        .route("/page/{file}", get(page::file))
+        .route("/live", watch.route_layer(guard))
 }
 
-/// Whether requests should come; if not, what is missing.
-async fn ready(Extract(state): Extract<State>) -> Response {
-    let (readiness, last_error) = (&state.readiness, state.status.last_error());
-    let (status, word) = match (readiness.is_ready(), readiness.is_draining()) {
-        (true, _) => (StatusCode::OK, "ready"),
-        (false, true) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
-        (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
-    };
-    json(
-        status,
-        &json!({"status": word, "missing": readiness.missing(), "last_error": last_error}),
-    )
-}
-
-/// The status page's stream.
-async fn watch(Extract(state): Extract<State>) -> Response {
-    live::watch(&state.feed).unwrap_or_else(|error| {
-        let message = error.to_string();
-        super::routes::error(StatusCode::SERVICE_UNAVAILABLE, error.code(), &message)
-    })
-}
-
-async fn metrics(Extract(state): Extract<State>) -> Response {
-    (
-        [(header::CONTENT_TYPE, OPENMETRICS)],
-        (state.render_metrics)(),
-    )
-        .into_response()
+/// The routes, and the document that describes them.
+fn routes(state: State) -> (Router<State>, OpenApi) {
+    Routes::new(state)
+        .add(Nothing, probes::__path_livez, probes::livez)
+        .add(Nothing, probes::__path_startupz, probes::startupz)
+        .add(Nothing, probes::__path_readyz, probes::readyz)
+        .add(Nothing, probes::__path_metrics, probes::metrics)
+        .add(Nothing, openapi::__path_openapi, openapi::openapi)
+        .add(Reader, reads::__path_list, reads::list)
+        .add(Reader, reads::__path_health, reads::health)
+        .add(Reader, reads::__path_get, reads::get)
+        .add(Reader, reads::__path_health_of, reads::health_of)
+        .add(Reader, reads::__path_circuits, reads::circuits)
+        .add(Reader, reads::__path_stats, reads::stats)
+        .add(Reader, reads::__path_audit, reads::audit)
+        .finish()
 }
 
 /// Holds every request to its limits in bytes and time. A body of unknown length is held to the
-/// limit by whoever reads it; no route here does.
-async fn limits(request: Request, next: Next) -> Response {
-    if request.body().size_hint().lower() > MAX_BODY_BYTES {
-        let message = "the body is larger than 1 MiB";
-        return error(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", message);
+/// limit by whoever reads it.
+async fn limits(Extract(state): Extract<State>, request: Request, next: Next) -> Response {
+    let mut response = if request.body().size_hint().lower() > MAX_BODY_BYTES as u64 {
+        too_large().into_response()
+    } else {
+        let answer = timeout(REQUEST_TIMEOUT, next.run(request)).await;
+        answer.unwrap_or_else(|_| HttpError::SlowAnswer.into_response())
+    };
+    annotate(&state, &mut response);
+    response
+}
+
+/// The body is over the limit.
+pub(super) fn too_large() -> HttpError {
+    HttpError::Registry(RegistryError::PayloadTooLarge {
+        what: "the body",
+        limit_bytes: MAX_BODY_BYTES,
+    })
+}
+
+/// What every response says: how old the data is, and that browsers must take it for what it is.
+fn annotate(state: &State, response: &mut Response) {
+    let headers = response.headers_mut();
+    if let Some(annotations) = state.status.annotations() {
+        if let Some(stale_ms) = annotations.stale_ms {
+            insert(headers, STALE_MS, &stale_ms.to_string());
+        }
+        if annotations.fixtures {
+            insert(headers, SOURCE, "fixtures");
+        }
     }
-    timeout(REQUEST_TIMEOUT, next.run(request))
-        .await
-        .unwrap_or_else(|_| {
-            let message = "the answer took too long";
-            error(StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded", message)
-        })
-}
-
-fn error(status: StatusCode, code: &str, message: &str) -> Response {
-    json(
-        status,
-        &json!({"error": {"code": code, "message": message}}),
-    )
-}
-
-fn json(status: StatusCode, body: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, JSON)], body.to_string()).into_response()
+    let nosniff = HeaderValue::from_static("nosniff");
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    let no_store = HeaderValue::from_static("no-store");
+    headers.entry(header::CACHE_CONTROL).or_insert(no_store);
 }

@@ -7,6 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::documents::desk::testing::desk;
+use crate::service::progress::Progress;
 use crate::service::readiness::Part;
 use crate::service::status::SourceMode;
 
@@ -27,6 +29,7 @@ impl Server {
         let state = State {
             readiness: Arc::clone(&readiness),
             status: Arc::new(Status::new(SourceMode::Fixtures, DEADLINE)),
+            desk: desk(Progress::default()),
             render_metrics: Arc::new(|| "# EOF\n".to_owned()),
         };
         let cancel = CancellationToken::new();

@@ -3,11 +3,9 @@
 use async_nats::Message;
 
 use super::subjects::Route;
+use crate::documents::headers::ACTOR;
 use crate::domain::actor::{Actor, ActorSource};
 use crate::service::error::RegistryError;
-
-/// The header that names the actor where the subject does not.
-const ACTOR: &str = "Beamline-Actor";
 
 /// Who sent `message`: the token in `as.<actor>`, else the header, else `field`, else nobody known.
 ///
@@ -17,17 +15,11 @@ pub fn actor(route: Route, message: &Message, field: Option<&str>) -> Result<Act
     let headers = message.headers.as_ref();
     let header = headers.and_then(|headers| headers.get(ACTOR));
     let named = [
-        (route.actor(&message.subject), ActorSource::Subject),
-        (header.map(|value| value.as_str()), ActorSource::Header),
-        (field, ActorSource::Field),
+        (ActorSource::Subject, route.actor(&message.subject)),
+        (ActorSource::Header, header.map(|value| value.as_str())),
+        (ActorSource::Field, field),
     ];
-    let mut named = named
-        .into_iter()
-        .filter_map(|(name, source)| Some((name?, source)));
-    named.next().map_or_else(
-        || Ok(Actor::anonymous()),
-        |(name, source)| Actor::parse(name, source).map_err(not_an_actor),
-    )
+    Actor::first_of(named).map_err(not_an_actor)
 }
 
 /// Refuses an `as.<actor>` subject whose actor could not be audited.

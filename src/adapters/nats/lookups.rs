@@ -18,12 +18,11 @@ use super::payload::IdArguments;
 use super::replies::{Answer, Responder};
 use super::subjects::Route;
 use super::verb::Verb;
-use super::waiting::{patience, wait};
 use crate::documents;
 use crate::domain::context::Context;
 use crate::service::error::RegistryError;
 use crate::service::lookup::{Lookups, MAX_IDS};
-use crate::service::progress::Progress;
+use crate::service::progress::{Progress, patience};
 
 /// What the loop works with.
 #[derive(Debug, Clone)]
@@ -88,7 +87,7 @@ impl LookupServer {
             wait_ms,
             ..
         } = lookup.arguments;
-        wait(&self.progress, min_revision, wait_ms).await?;
+        self.progress.wait(min_revision, wait_ms).await?;
         self.answer(lookup)
     }
 
@@ -111,7 +110,10 @@ impl LookupServer {
         let body: Bytes =
             self.lookups
                 .one(arguments.id()?, arguments.version.as_deref(), context)?;
-        Ok(Answer { body, revision })
+        Ok(Answer {
+            revision,
+            ..Answer::plain(body)
+        })
     }
 
     fn answer_many(

@@ -15,7 +15,6 @@ pub mod subjects;
 pub mod payload;
 pub mod replies;
 pub mod endpoints;
-pub mod waiting;
 pub mod actor;
 pub mod lookups;
 pub mod health;

@@ -1,56 +1,14 @@
-//! Payloads: from bytes to arguments, or to an error that names the field.
+//! Payloads of requests over NATS: an object, a bare id, or nothing where the subject says it all.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::documents::request::{Freshness, malformed};
+pub use crate::documents::request::{object, optional_object};
 use crate::domain::context::{Context, Scalar};
-use crate::service::error::{RegistryError, shortened};
-
-/// Deeper JSON than anyone means; serde_json itself stops at 128.
-const NOT_AN_OBJECT: &str = "the payload must be a JSON object";
-
-/// Parses a JSON object; the error names the field at fault.
-pub fn object<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, RegistryError> {
-    if payload.first() != Some(&b'{') {
-        return Err(malformed(NOT_AN_OBJECT));
-    }
-    serde_json::from_slice(payload).or_else(|_| {
-        // Only a request that fails pays for finding out where.
-        let mut json = serde_json::Deserializer::from_slice(payload);
-        let located: T = serde_path_to_error::deserialize(&mut json).map_err(located)?;
-        json.end().map_err(|error| malformed(&error.to_string()))?;
-        Ok(located)
-    })
-}
-
-/// Parses a JSON object where an empty payload means an empty one.
-pub fn optional_object<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, RegistryError> {
-    let payload = payload.trim_ascii();
-    object(if payload.is_empty() { b"{}" } else { payload })
-}
-
-fn located(error: serde_path_to_error::Error<serde_json::Error>) -> RegistryError {
-    let path = error.path().to_string();
-    let inner = error.into_inner();
-    if inner.is_syntax() || inner.is_eof() || path == "." {
-        return malformed(&inner.to_string());
-    }
-    let text = inner.to_string();
-    let rule = text.split(" at line ").next().unwrap_or_default();
-    RegistryError::field(
-        &shortened(&path),
-        format_args!("is wrong: {}", shortened(rule)),
-    )
-}
-
-fn malformed(message: &str) -> RegistryError {
-    RegistryError::InvalidRequest {
-        field: None,
-        message: shortened(message),
-    }
-}
+use crate::service::error::RegistryError;
 
 /// The arguments of a verb that is about one extension.
 #[derive(Debug, Default, Deserialize)]
@@ -96,6 +54,14 @@ impl<'a> IdArguments<'a> {
             .ok_or_else(|| RegistryError::field("id", "is missing"))
     }
 
+    /// How new the answer must be.
+    pub fn freshness(&self) -> Freshness {
+        Freshness {
+            min_revision: self.min_revision,
+            wait_ms: self.wait_ms,
+        }
+    }
+
     /// The context, without what no rule can compare.
     pub fn take_context(&mut self) -> Context {
         let fields = self.context.take().unwrap_or_default();
@@ -123,90 +89,6 @@ pub fn agreed_id<'a>(
 /// A payload that is nothing but an id.
 pub fn bare_id(payload: &[u8]) -> Result<&str, RegistryError> {
     std::str::from_utf8(payload).map_err(|_| malformed("the payload is not UTF-8"))
-}
-
-/// The arguments of `list` and `lookup_by_type`.
-#[derive(Debug, Deserialize)]
-pub struct ListArguments {
-    /// Only this type.
-    #[serde(rename = "type")]
-    pub kind: Option<String>,
-    /// Which of them.
-    pub enabled: Option<EnabledFilter>,
-    /// At most so many.
-    pub limit: Option<u64>,
-    /// The `next` of an earlier page.
-    pub cursor: Option<String>,
-    /// The revision the answer must have seen.
-    pub min_revision: Option<u64>,
-    /// How long to wait for it, in milliseconds.
-    pub wait_ms: Option<u64>,
-}
-
-impl ListArguments {
-    /// All enabled extensions of the type that `payload` names.
-    pub fn of_type(payload: &[u8]) -> Self {
-        Self {
-            kind: Some(String::from_utf8_lossy(payload).into_owned()),
-            enabled: None,
-            limit: None,
-            cursor: None,
-            min_revision: None,
-            wait_ms: None,
-        }
-    }
-}
-
-/// `true`, `false` or `"all"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Value")]
-pub struct EnabledFilter(pub Option<bool>);
-
-impl TryFrom<Value> for EnabledFilter {
-    type Error = &'static str;
-
-    fn try_from(value: Value) -> Result<Self, Self::Error> {
-        match value {
-            Value::Bool(enabled) => Ok(Self(Some(enabled))),
-            Value::String(text) if text == "all" => Ok(Self(None)),
-            _ => Err("must be true, false or \"all\""),
-        }
-    }
-}
-
-/// The arguments of a read without any of its own.
-#[derive(Debug, Deserialize)]
-pub struct ReadArguments {
-    /// The revision the answer must have seen.
-    pub min_revision: Option<u64>,
-    /// How long to wait for it, in milliseconds.
-    pub wait_ms: Option<u64>,
-}
-
-/// The arguments of `reload`, which is no read: it refuses what it does not know.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReloadArguments {
-    /// Only this id.
-    pub id: Option<String>,
-    /// Who asks, where the subject does not say.
-    #[serde(rename = "actor")]
-    _actor: Option<String>,
-}
-
-impl ReloadArguments {
-    /// Reads a payload: an object, a bare id, or nothing for everything.
-    pub fn read(payload: &[u8]) -> Result<Self, RegistryError> {
-        let payload = payload.trim_ascii();
-        match payload.first() {
-            None => Ok(Self::default()),
-            Some(b'{') => object(payload),
-            Some(_) => Ok(Self {
-                id: Some(bare_id(payload)?.to_owned()),
-                _actor: None,
-            }),
-        }
-    }
 }
 
 /// The arguments of `circuit`.

@@ -1,4 +1,6 @@
 use super::*;
+use crate::adapters::nats::writes::reload_arguments;
+use crate::documents::request::{EnabledFilter, ListArguments};
 
 fn read(payload: &str, subject_id: Option<&str>) -> Result<String, (Option<String>, String)> {
     let outcome = IdArguments::read(payload.as_bytes(), subject_id)
@@ -67,7 +69,7 @@ fn errors_quote_little_of_what_was_sent() {
         assert!(message.len() < 1000, "{field:?}: {} bytes", message.len());
     }
     let unknown = format!(r#"{{"{long}":1}}"#);
-    let error = ReloadArguments::read(unknown.as_bytes()).unwrap_err();
+    let error = reload_arguments(unknown.as_bytes()).unwrap_err();
     assert!(error.to_string().len() < 1000, "{error}");
 }
 
@@ -108,11 +110,11 @@ fn the_enabled_filter_has_three_values() {
 
 #[test]
 fn reload_refuses_what_it_does_not_know() {
-    assert_eq!(ReloadArguments::read(b"").unwrap().id, None);
+    assert_eq!(reload_arguments(b"").unwrap().id, None);
     assert_eq!(
-        ReloadArguments::read(b"pii_guard").unwrap().id.as_deref(),
+        reload_arguments(b"pii_guard").unwrap().id.as_deref(),
         Some("pii_guard")
     );
-    let error = ReloadArguments::read(br#"{"idd":"x"}"#).unwrap_err();
+    let error = reload_arguments(br#"{"idd":"x"}"#).unwrap_err();
     assert_eq!(error.code(), "invalid_request");
 }

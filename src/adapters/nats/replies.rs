@@ -9,6 +9,8 @@ use super::gate::Gate;
 use super::lane::{COMMAND_TIMEOUT, Lane};
 use super::patience::within;
 use crate::documents;
+pub use crate::documents::desk::Answer;
+use crate::documents::headers::{REVISION, SOURCE, STALE_MS};
 use crate::service::error::RegistryError;
 use crate::service::observe::{DropReason, Observation, Observers};
 use crate::service::status::Status;
@@ -17,39 +19,6 @@ use crate::service::status::Status;
 const ERROR_CODE: &str = "Nats-Service-Error-Code";
 /// The fixed text of the error code.
 const ERROR: &str = "Nats-Service-Error";
-/// The catalog's revision.
-const REVISION: &str = "Beamline-Revision";
-/// For how long the database has been away, in milliseconds.
-const STALE_MS: &str = "Beamline-Stale-Ms";
-/// That `auto` serves fixtures.
-const SOURCE: &str = "Beamline-Source";
-
-/// A successful answer.
-#[derive(Debug)]
-pub struct Answer {
-    /// The JSON document.
-    pub body: Bytes,
-    /// The catalog's revision, where the verb tells it.
-    pub revision: Option<u64>,
-}
-
-impl Answer {
-    /// An answer without the catalog's revision.
-    pub fn plain(body: Bytes) -> Self {
-        Self {
-            body,
-            revision: None,
-        }
-    }
-
-    /// An answer that tells the catalog's revision.
-    pub fn at(revision: u64, body: Bytes) -> Self {
-        Self {
-            body,
-            revision: Some(revision),
-        }
-    }
-}
 
 /// Decides which requests can be answered. The caller chooses the reply subject: without a list
 /// the daemon would publish wherever it is told, `$JS.API...` included.
@@ -132,7 +101,7 @@ impl Responder {
             // Boxed, as below: every reply under way would have to hold room for it.
             Err(error) => return Box::pin(self.send_error(reply, &error)).await,
         };
-        let Answer { body, revision } = answer;
+        let Answer { body, revision, .. } = answer;
         // The most frequent reply by far carries no header: a header costs the server a parse.
         let plain = revision.is_none() && self.status.annotations().is_none();
         let headers = (!plain).then(|| {

@@ -202,7 +202,7 @@ impl Links {
         let discovery = Discovery {
             layout: parts.layout,
             endpoints,
-            started_at: parts.verbs.stats.started_at(),
+            started_at: parts.verbs.desk.stats.started_at(),
             responder: responder(&self.control),
         };
         loops.spawn_on(

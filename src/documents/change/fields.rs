@@ -36,7 +36,9 @@ impl Given {
         let Some(id) = id else { return };
         match self.text("id") {
             None => self.body.extend(super::of_id(id)),
-            Some(own) if own != id => self.fault("id", "differs from the id in the subject"),
+            Some(own) if own != id => {
+                self.fault("id", "differs from the id in the subject or path")
+            }
             Some(_) => {}
         }
     }

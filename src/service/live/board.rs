@@ -139,7 +139,11 @@ mod tests {
         let mut board = Board::default();
         let told = board.replace([row("a", 1), row("b", 1)].into_iter());
         assert_eq!((told.rows.len(), told.gone.len()), (2, 0));
-        assert!(board.replace([row("a", 1), row("b", 1)].into_iter()).is_empty());
+        assert!(
+            board
+                .replace([row("a", 1), row("b", 1)].into_iter())
+                .is_empty()
+        );
 
         let told = board.replace([row("b", 2), row("c", 1)].into_iter());
         assert_eq!(told.rows, [row("b", 2), row("c", 1)]);

@@ -155,7 +155,10 @@ mod tests {
     }
 
     fn counts(points: &[Point]) -> Vec<(u32, u32)> {
-        points.iter().map(|it| (it.successes, it.failures)).collect()
+        points
+            .iter()
+            .map(|it| (it.successes, it.failures))
+            .collect()
     }
 
     #[test]

@@ -143,9 +143,8 @@ fn registry(observation: &Observation) -> Option<(Tone, String)> {
             counts, revision, ..
         } => {
             let (added, updated, removed) = (counts.added, counts.updated, counts.removed);
-            let text = format!(
-                "revision {revision}: {added} added, {updated} updated, {removed} removed"
-            );
+            let text =
+                format!("revision {revision}: {added} added, {updated} updated, {removed} removed");
             (Tone::Plain, text)
         }
         Observation::LoadFailed { error, .. } => {

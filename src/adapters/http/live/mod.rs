@@ -9,16 +9,19 @@ mod feed;
 mod watcher;
 
 use axum::body::Body;
+use axum::extract::State as Extract;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 pub use feed::Feed;
 
+use super::State;
+use super::answer::HttpError;
 use crate::service::error::RegistryError;
 
 /// Opens the stream, unless as many watch already as may.
-pub(super) fn watch(feed: &std::sync::Arc<Feed>) -> Result<Response, RegistryError> {
-    let watcher = feed.admit().ok_or(RegistryError::Overloaded)?;
+pub(super) async fn watch(Extract(state): Extract<State>) -> Result<Response, HttpError> {
+    let watcher = state.feed.admit().ok_or(RegistryError::Overloaded)?;
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
@@ -28,4 +31,3 @@ pub(super) fn watch(feed: &std::sync::Arc<Feed>) -> Result<Response, RegistryErr
     let body = Body::from_stream(watcher.messages());
     Ok((headers, body).into_response())
 }
-

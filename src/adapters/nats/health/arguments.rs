@@ -5,81 +5,31 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::adapters::nats::payload::{agreed_id, bare_id, object};
-use crate::documents::{circuits, list};
-use crate::domain::breaker::CircuitState;
+use crate::adapters::nats::payload::{agreed_id, bare_id, optional_object};
+use crate::documents::request::HealthArguments;
 use crate::service::error::RegistryError;
-use crate::service::health::{CircuitQuery, HealthQuery};
 use crate::service::invoke::{Reported, Verdict};
 
 /// A day: no call takes longer, and one wrong figure must not spoil an average for good.
 const MAX_LATENCY_MS: f64 = 86_400_000.0;
 
-/// The arguments of `health`.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct HealthArguments<'a> {
-    /// Only this extension.
-    #[serde(borrow)]
-    pub(super) id: Option<Cow<'a, str>>,
-    state: Option<String>,
-    limit: Option<u64>,
-    cursor: Option<String>,
-    pub(super) min_revision: Option<u64>,
-    pub(super) wait_ms: Option<u64>,
-}
-
-impl<'a> HealthArguments<'a> {
-    /// Reads a payload and the id in the subject, if there is one: an object, a bare id, or nothing.
-    pub(super) fn read(
-        payload: &'a [u8],
-        subject_id: Option<&'a str>,
-    ) -> Result<Self, RegistryError> {
-        let payload = payload.trim_ascii();
-        let mut arguments = match payload.first() {
-            None => Self::default(),
-            Some(b'{') => object(payload)?,
-            Some(_) => Self {
-                id: Some(bare_id(payload)?.into()),
-                ..Self::default()
-            },
-        };
-        arguments.id = agreed_id(arguments.id, subject_id)?;
-        Ok(arguments)
-    }
-
-    /// The listing that is asked for.
-    pub(super) fn query(&self) -> Result<HealthQuery, RegistryError> {
-        let state = self.state.as_deref().map(|text| {
-            let rule = "must be closed, open or half_open";
-            CircuitState::parse(text).ok_or_else(|| RegistryError::field("state", rule))
-        });
-        let after = self.cursor.as_deref().map(list::parse_cursor);
-        Ok(HealthQuery {
-            state: state.transpose()?,
-            limit: self.limit,
-            after: after.transpose()?,
-        })
-    }
-}
-
-/// The arguments of `circuits`.
-#[derive(Debug, Deserialize)]
-pub(super) struct CircuitsArguments {
-    limit: Option<u64>,
-    cursor: Option<String>,
-    pub(super) min_revision: Option<u64>,
-    pub(super) wait_ms: Option<u64>,
-}
-
-impl CircuitsArguments {
-    /// The listing that is asked for.
-    pub(super) fn query(&self) -> Result<CircuitQuery, RegistryError> {
-        let after = self.cursor.as_deref().map(circuits::parse_cursor);
-        Ok(CircuitQuery {
-            limit: self.limit,
-            after: after.transpose()?,
-        })
-    }
+/// The arguments of `health`, from a payload and the id in the subject, if there is one: an object,
+/// a bare id, or nothing.
+pub(in crate::adapters::nats) fn health_arguments(
+    payload: &[u8],
+    subject_id: Option<&str>,
+) -> Result<HealthArguments, RegistryError> {
+    let payload = payload.trim_ascii();
+    let mut arguments: HealthArguments = match payload.first() {
+        None | Some(b'{') => optional_object(payload)?,
+        Some(_) => HealthArguments {
+            id: Some(bare_id(payload)?.to_owned()),
+            ..HealthArguments::default()
+        },
+    };
+    let id = agreed_id(arguments.id.take().map(Cow::from), subject_id)?;
+    arguments.id = id.map(Cow::into_owned);
+    Ok(arguments)
 }
 
 /// The arguments of `report`.
@@ -127,6 +77,8 @@ fn latency(ms: f64) -> Result<Duration, RegistryError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::nats::payload::object;
+    use crate::domain::breaker::CircuitState;
 
     fn report(payload: &str) -> Result<(String, Verdict, Option<Duration>), RegistryError> {
         let arguments: ReportArguments<'_> = object(payload.as_bytes())?;
@@ -178,14 +130,14 @@ mod tests {
             ("", Some("a"), Some("a")),
             (r#"{"id":"a"}"#, Some("a"), Some("a")),
         ] {
-            let arguments = HealthArguments::read(payload.as_bytes(), subject_id).unwrap();
+            let arguments = health_arguments(payload.as_bytes(), subject_id).unwrap();
             assert_eq!(arguments.id.as_deref(), id, "{payload:?} {subject_id:?}");
         }
-        HealthArguments::read(b"b", Some("a")).unwrap_err();
-        let arguments = HealthArguments::read(br#"{"state":"half_open"}"#, None).unwrap();
+        health_arguments(b"b", Some("a")).unwrap_err();
+        let arguments = health_arguments(br#"{"state":"half_open"}"#, None).unwrap();
         let state = arguments.query().unwrap().state;
         assert_eq!(state, Some(CircuitState::HalfOpen));
-        let arguments = HealthArguments::read(br#"{"state":"ajar"}"#, None).unwrap();
+        let arguments = health_arguments(br#"{"state":"ajar"}"#, None).unwrap();
         arguments.query().unwrap_err();
     }
 }

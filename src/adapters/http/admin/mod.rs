@@ -1,0 +1,3 @@
+//! Administration: reads and writes under `/admin`.
+
+pub(super) mod reads;

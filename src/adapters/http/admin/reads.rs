@@ -1,0 +1,99 @@
+//! Reads: all but the audit from memory.
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State as Extract};
+
+use crate::adapters::http::State;
+use crate::adapters::http::answer::HttpError;
+use crate::adapters::http::query::Query;
+use crate::documents::desk::Answer;
+use crate::documents::request::HealthArguments;
+use crate::service::error::RegistryError;
+
+/// The largest answer that is a page: what NATS allows in a message unless its server is told
+/// otherwise, so that pages are the same on both ways.
+pub(super) const MAX_BYTES: usize = 1024 * 1024;
+
+type Outcome = Result<Answer, HttpError>;
+
+/// A page of extensions, by type and id
+#[utoipa::path(get, path = "/admin/extensions", tag = "reads",
+    responses((status = 200, description = "A page")))]
+pub(in crate::adapters::http) async fn list(
+    Extract(state): Extract<State>,
+    query: Query,
+) -> Outcome {
+    Ok(state.desk.list(&query.list()?, MAX_BYTES).await?)
+}
+
+/// How extensions are doing: a page of them, and all together
+#[utoipa::path(get, path = "/admin/extensions/health", tag = "reads",
+    responses((status = 200, description = "A page")))]
+pub(in crate::adapters::http) async fn health(
+    Extract(state): Extract<State>,
+    query: Query,
+) -> Outcome {
+    Ok(state.desk.health(&query.health()?, MAX_BYTES).await?)
+}
+
+/// The stored record of an extension, enabled or not
+#[utoipa::path(get, path = "/admin/extensions/{id}", tag = "reads",
+    responses((status = 200, description = "The record")))]
+pub(in crate::adapters::http) async fn get(
+    Extract(state): Extract<State>,
+    path: Result<Path<String>, PathRejection>,
+    query: Query,
+) -> Outcome {
+    Ok(state.desk.get(&id(path)?, query.freshness()?).await?)
+}
+
+/// How one extension is doing
+#[utoipa::path(get, path = "/admin/extensions/{id}/health", tag = "reads",
+    responses((status = 200, description = "Its health")))]
+pub(in crate::adapters::http) async fn health_of(
+    Extract(state): Extract<State>,
+    path: Result<Path<String>, PathRejection>,
+    query: Query,
+) -> Outcome {
+    let arguments = HealthArguments {
+        id: Some(id(path)?),
+        ..query.health()?
+    };
+    Ok(state.desk.health(&arguments, MAX_BYTES).await?)
+}
+
+/// The circuits of this sidecar
+#[utoipa::path(get, path = "/admin/circuits", tag = "reads",
+    responses((status = 200, description = "A page")))]
+pub(in crate::adapters::http) async fn circuits(
+    Extract(state): Extract<State>,
+    query: Query,
+) -> Outcome {
+    Ok(state.desk.circuits(&query.circuits()?, MAX_BYTES).await?)
+}
+
+/// This sidecar at a glance
+#[utoipa::path(get, path = "/admin/stats", tag = "reads",
+    responses((status = 200, description = "Its figures")))]
+pub(in crate::adapters::http) async fn stats(
+    Extract(state): Extract<State>,
+    query: Query,
+) -> Outcome {
+    Ok(state.desk.stats(query.freshness()?).await?)
+}
+
+/// Who changed what, newest first
+#[utoipa::path(get, path = "/admin/audit", tag = "reads",
+    responses((status = 200, description = "A page")))]
+pub(in crate::adapters::http) async fn audit(
+    Extract(state): Extract<State>,
+    query: Query,
+) -> Outcome {
+    Ok(state.desk.audit(&query.audit()?, MAX_BYTES).await?)
+}
+
+/// The id in the path.
+pub(super) fn id(path: Result<Path<String>, PathRejection>) -> Result<String, RegistryError> {
+    let id = path.map(|Path(id)| id);
+    id.map_err(|_| RegistryError::field("id", "is not UTF-8"))
+}

@@ -1,0 +1,89 @@
+//! Routes and their description, made together: neither can have a path that the other lacks.
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{MethodFilter, MethodRouter};
+use axum::{Extension, middleware};
+use bytes::Bytes;
+use utoipa::openapi::path::HttpMethod;
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Paths};
+
+use super::State;
+use super::access::{Need, guard};
+use super::answer;
+
+/// The document, as JSON.
+#[derive(Debug, Clone)]
+pub(super) struct Document(Bytes);
+
+/// A router in the making, and what will be told of it.
+pub(super) struct Routes {
+    state: State,
+    router: Router<State>,
+    paths: Paths,
+}
+
+impl Routes {
+    /// No routes.
+    pub(super) fn new(state: State) -> Self {
+        Self {
+            state,
+            router: Router::new(),
+            paths: Paths::new(),
+        }
+    }
+
+    /// Adds the route that `description` describes, for whoever has what it needs.
+    pub(super) fn add<P, H, T>(mut self, need: Need, _description: P, handler: H) -> Self
+    where
+        P: utoipa::Path,
+        H: Handler<T, State>,
+        T: 'static,
+    {
+        let (path, methods) = (P::path(), P::methods());
+        let mut route = MethodRouter::new();
+        for method in &methods {
+            route = route.on(filter(method), handler.clone());
+        }
+        if need != Need::Nothing {
+            let state = (self.state.clone(), need);
+            route = route.route_layer(middleware::from_fn_with_state(state, guard));
+        }
+        self.router = self.router.route(&path, route);
+        self.paths.add_path_operation(path, methods, P::operation());
+        self
+    }
+
+    /// The router, and the document with which it answers for itself.
+    pub(super) fn finish(self) -> (Router<State>, OpenApi) {
+        let info = InfoBuilder::new()
+            .title("beamline-registry")
+            .version(env!("CARGO_PKG_VERSION"))
+            .build();
+        let document = OpenApiBuilder::new().info(info).paths(self.paths).build();
+        let text = Document(crate::documents::to_bytes(&document));
+        (self.router.layer(Extension(text)), document)
+    }
+}
+
+fn filter(method: &HttpMethod) -> MethodFilter {
+    match method {
+        HttpMethod::Get => MethodFilter::GET,
+        HttpMethod::Put => MethodFilter::PUT,
+        HttpMethod::Post => MethodFilter::POST,
+        HttpMethod::Delete => MethodFilter::DELETE,
+        HttpMethod::Options => MethodFilter::OPTIONS,
+        HttpMethod::Head => MethodFilter::HEAD,
+        HttpMethod::Patch => MethodFilter::PATCH,
+        HttpMethod::Trace => MethodFilter::TRACE,
+    }
+}
+
+/// This document
+#[utoipa::path(get, path = "/openapi.json", tag = "probes",
+    responses((status = 200, description = "OpenAPI 3.1")))]
+pub(super) async fn openapi(Extension(Document(text)): Extension<Document>) -> Response {
+    answer::json(StatusCode::OK, text)
+}

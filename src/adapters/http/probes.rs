@@ -1,0 +1,62 @@
+//! Probes and metrics: what Kubernetes and Prometheus ask, without a token.
+
+use axum::extract::State as Extract;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::State;
+use super::answer;
+use crate::documents::probe::{Alive, Ready};
+use crate::documents::to_bytes;
+
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Whether the process lives
+///
+/// That it answers is the answer: neither NATS nor Postgres matters here.
+#[utoipa::path(get, path = "/livez", tag = "probes",
+    responses((status = 200, description = "It does", body = Alive)))]
+pub(super) async fn livez() -> Response {
+    alive()
+}
+
+/// Whether the process has started: its configuration is read and HTTP is up
+#[utoipa::path(get, path = "/startupz", tag = "probes",
+    responses((status = 200, description = "It has", body = Alive)))]
+pub(super) async fn startupz() -> Response {
+    alive()
+}
+
+fn alive() -> Response {
+    let alive = &Alive { status: "ok" };
+    answer::json(StatusCode::OK, to_bytes(alive))
+}
+
+/// Whether requests should come; if not, what is missing
+#[utoipa::path(get, path = "/readyz", tag = "probes", responses(
+    (status = 200, description = "They should", body = Ready),
+    (status = 503, description = "Not yet, or not any more", body = Ready),
+))]
+pub(super) async fn readyz(Extract(state): Extract<State>) -> Response {
+    let (readiness, last_error) = (&state.readiness, state.status.last_error());
+    let (status, word) = match (readiness.is_ready(), readiness.is_draining()) {
+        (true, _) => (StatusCode::OK, "ready"),
+        (false, true) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
+    };
+    let ready = Ready {
+        status: word,
+        missing: readiness.missing(),
+        last_error,
+    };
+    answer::json(status, to_bytes(&ready))
+}
+
+/// Metrics for Prometheus
+#[utoipa::path(get, path = "/metrics", tag = "probes", responses(
+    (status = 200, description = "All series", body = String, content_type = "application/openmetrics-text"),
+))]
+pub(super) async fn metrics(Extract(state): Extract<State>) -> Response {
+    let page = (state.render_metrics)();
+    ([(header::CONTENT_TYPE, OPENMETRICS)], page).into_response()
+}

@@ -1,0 +1,145 @@
+//! Administration's desk: arguments in, document out, whichever way a request came.
+//!
+//! An adapter decodes what is its own (a subject, a path, a header), and hands the rest over here.
+
+#[cfg(test)]
+pub(crate) mod testing;
+mod writes;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::request::{CircuitsArguments, Freshness, HealthArguments, ListArguments};
+use super::{circuits, health, list, stats, stored};
+use crate::service::administration::Changes;
+use crate::service::error::RegistryError;
+use crate::service::health::Health;
+use crate::service::progress::Progress;
+use crate::service::read::Reads;
+use crate::service::reload::ReloadHandle;
+use crate::service::stats::Stats;
+
+/// A successful answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// The JSON document.
+    pub body: Bytes,
+    /// The catalog's revision, where the request's kind tells it.
+    pub revision: Option<u64>,
+    /// The revision of the record that the document is.
+    pub record: Option<u64>,
+}
+
+impl Answer {
+    /// An answer without the catalog's revision.
+    pub fn plain(body: Bytes) -> Self {
+        Self {
+            body,
+            revision: None,
+            record: None,
+        }
+    }
+
+    /// An answer that tells the catalog's revision.
+    pub fn at(revision: u64, body: Bytes) -> Self {
+        Self {
+            revision: Some(revision),
+            ..Self::plain(body)
+        }
+    }
+
+    /// The same, being the record as it is since `record`.
+    pub fn of_record(self, record: u64) -> Self {
+        Self {
+            record: Some(record),
+            ..self
+        }
+    }
+}
+
+/// The use cases behind the desk.
+#[derive(Debug)]
+pub struct Desk {
+    /// Records and listings.
+    pub reads: Reads,
+    /// How extensions are doing.
+    pub health: Arc<Health>,
+    /// This sidecar's figures.
+    pub stats: Arc<Stats>,
+    /// Changes of definitions.
+    pub changes: Arc<dyn Changes>,
+    /// The reload path.
+    pub reload: ReloadHandle,
+    /// Revisions as they are applied.
+    pub progress: Progress,
+}
+
+/// Reads. Where they take `max_bytes`, that is the largest answer that can be sent.
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "those of sections 3.1 and 3.3 of the contract"
+)]
+impl Desk {
+    /// Waits until the catalog is as new as asked for.
+    pub async fn fresh(&self, freshness: Freshness) -> Result<(), RegistryError> {
+        let Freshness {
+            min_revision,
+            wait_ms,
+        } = freshness;
+        self.progress.wait(min_revision, wait_ms).await
+    }
+
+    /// The stored record of `id`.
+    pub async fn get(&self, id: &str, freshness: Freshness) -> Result<Answer, RegistryError> {
+        self.fresh(freshness).await?;
+        let (entry, revision) = self.reads.get(id)?;
+        let extension = entry.extension();
+        let answer = Answer::at(revision, stored::stored(extension));
+        Ok(answer.of_record(extension.revision))
+    }
+
+    /// A page of the catalog.
+    pub async fn list(
+        &self,
+        arguments: &ListArguments,
+        max_bytes: usize,
+    ) -> Result<Answer, RegistryError> {
+        self.fresh(arguments.freshness()).await?;
+        let (page, revision) = self.reads.list(&arguments.query()?)?;
+        let body = list::page(&page, max_bytes, |entry| self.reads.state(entry))?;
+        Ok(Answer::at(revision, body))
+    }
+
+    /// How one extension is doing, where `arguments` name one, else a page of all.
+    pub async fn health(
+        &self,
+        arguments: &HealthArguments,
+        max_bytes: usize,
+    ) -> Result<Answer, RegistryError> {
+        self.fresh(arguments.freshness()).await?;
+        let body = match &arguments.id {
+            Some(id) => health::health(&self.health.of(id)?),
+            None => health::page(&self.health.list(&arguments.query()?)?, max_bytes)?,
+        };
+        Ok(Answer::plain(body))
+    }
+
+    /// A page of this sidecar's circuits.
+    pub async fn circuits(
+        &self,
+        arguments: &CircuitsArguments,
+        max_bytes: usize,
+    ) -> Result<Answer, RegistryError> {
+        self.fresh(arguments.freshness()).await?;
+        let page = self.health.circuits(&arguments.query()?)?;
+        Ok(Answer::plain(circuits::page(&page, max_bytes)?))
+    }
+
+    /// This sidecar at a glance.
+    pub async fn stats(&self, freshness: Freshness) -> Result<Answer, RegistryError> {
+        self.fresh(freshness).await?;
+        let figures = self.stats.figures();
+        Ok(Answer::at(figures.head.revision, stats::stats(&figures)))
+    }
+}

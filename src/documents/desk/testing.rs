@@ -1,0 +1,69 @@
+//! A desk without data, for tests of what stands around it.
+
+use std::sync::Arc;
+
+use super::Desk;
+use crate::domain::catalog::Catalog;
+use crate::domain::policy::Policy;
+use crate::domain::source::SourceMode;
+use crate::service::administration::Administration;
+use crate::service::definitions::{
+    AuditEntry, AuditQuery, Definitions, Write, WriteError, Written,
+};
+use crate::service::health::Health;
+use crate::service::lookup::Lookups;
+use crate::service::progress::Progress;
+use crate::service::read::Reads;
+use crate::service::reload::nobodys_handle;
+use crate::service::stats::Stats;
+use crate::service::status::Status;
+use crate::service::testing::tools;
+
+/// No database at all.
+#[derive(Debug)]
+enum Nowhere {}
+
+impl Definitions for Nowhere {
+    async fn write(&self, _: &Write, _: &Policy) -> Result<Written, WriteError> {
+        match *self {}
+    }
+
+    async fn audit(&self, _: &AuditQuery) -> Result<(Vec<AuditEntry>, bool), WriteError> {
+        match *self {}
+    }
+}
+
+/// The desk; once `progress` announces a revision, it answers from an empty catalog.
+pub(crate) fn desk(progress: Progress) -> Arc<Desk> {
+    let (catalog, _) = Catalog::new();
+    let tools = tools(Arc::clone(&catalog));
+    let reload = nobodys_handle();
+    let changes = Administration::<Nowhere> {
+        definitions: None,
+        policy: Policy {
+            allowed_subjects: Vec::new(),
+            forbidden_prefixes: Vec::new(),
+            max_timeout_ms: 1000,
+            max_retries: 3,
+        },
+        tools: tools.clone(),
+        reload: reload.clone(),
+        progress: progress.clone(),
+    };
+    let status = Arc::new(Status::new(SourceMode::Fixtures, std::time::Duration::MAX));
+    let stats = Stats::new(
+        catalog,
+        status,
+        Arc::new(Lookups::new(Arc::clone(&tools.selector))),
+        Arc::clone(&tools.runtimes),
+        "test".to_owned(),
+    );
+    Arc::new(Desk {
+        reads: Reads::new(Arc::clone(&tools.selector)),
+        health: Arc::new(Health::new(tools, Arc::default())),
+        stats: Arc::new(stats),
+        changes: Arc::new(changes),
+        reload,
+        progress,
+    })
+}

@@ -1,0 +1,72 @@
+//! Changes, and who made them.
+
+use std::sync::Arc;
+
+use super::{Answer, Desk};
+use crate::documents::change::{self, Body, WriteVerb};
+use crate::documents::request::{AuditArguments, ReloadArguments, id};
+use crate::documents::{audit, committed, reload, stored};
+use crate::domain::actor::Actor;
+use crate::service::administration::Changed;
+use crate::service::error::RegistryError;
+
+/// Room for the headers of a reply.
+const HEADER_BYTES: usize = 512;
+
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "those of section 3.4 of the contract"
+)]
+impl Desk {
+    /// Carries out the change that `body` asks for, and answers the record. The id may stand
+    /// elsewhere; `actor` says who asks, given whom the body names.
+    pub async fn change(
+        &self,
+        verb: WriteVerb,
+        body: Body,
+        id_elsewhere: Option<&str>,
+        actor: impl FnOnce(Option<&str>) -> Result<Actor, RegistryError>,
+        max_bytes: usize,
+    ) -> Result<Answer, RegistryError> {
+        let (request, field) = change::read(verb, body, id_elsewhere)?;
+        let actor = actor(field.as_deref())?;
+        let id = request.id.clone();
+        let revision = match Arc::clone(&self.changes).change(request, actor).await? {
+            Changed::Committed(revision) => revision,
+            Changed::Record(entry, at) => {
+                let record = entry.extension().revision;
+                let body = stored::stored(entry.extension());
+                if body.len() + HEADER_BYTES <= max_bytes {
+                    return Ok(Answer::at(at, body).of_record(record));
+                }
+                // What is committed must not be answered as a reply that is too large.
+                record
+            }
+        };
+        let body = committed::committed(id.as_str(), revision);
+        Ok(Answer::at(revision, body))
+    }
+
+    /// A page of the audit.
+    pub async fn audit(
+        &self,
+        arguments: &AuditArguments,
+        max_bytes: usize,
+    ) -> Result<Answer, RegistryError> {
+        let id = id(arguments.id.as_deref())?;
+        let page = Arc::clone(&self.changes).audit(id, arguments.limit, arguments.before);
+        let (entries, more) = page.await?;
+        Ok(Answer::plain(audit::audit(&entries, more, max_bytes)))
+    }
+
+    /// Reads the source again, or one extension of it.
+    pub async fn reload(&self, arguments: &ReloadArguments) -> Result<Answer, RegistryError> {
+        let id = id(arguments.id.as_deref())?;
+        let report = self.reload.reload(id.clone()).await?;
+        if let Some(id) = id {
+            // An id that nobody knows is an error of whoever asked to read it again.
+            self.reads.get(id.as_str())?;
+        }
+        Ok(Answer::plain(reload::reloaded(&report)))
+    }
+}

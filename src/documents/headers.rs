@@ -1,0 +1,10 @@
+//! Names of headers that replies have over NATS and HTTP.
+
+/// The catalog's revision.
+pub const REVISION: &str = "Beamline-Revision";
+/// For how long the database has been away, in milliseconds.
+pub const STALE_MS: &str = "Beamline-Stale-Ms";
+/// That `auto` serves fixtures.
+pub const SOURCE: &str = "Beamline-Source";
+/// Who asks for a change, where nothing more trustworthy says so.
+pub const ACTOR: &str = "Beamline-Actor";
