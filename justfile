@@ -12,6 +12,10 @@ demo *ARGS: tools
 test *ARGS: tools
     cargo test {{ ARGS }}
 
+# The status page in a headless Chromium, which is installed where root may; else skipped outside CI.
+browser-test *ARGS: tools
+    @scripts/browser || [ $? = 3 ] && ! command -v chromedriver >/dev/null || cargo test --test it status_page:: -- --ignored --nocapture --test-threads=1 {{ ARGS }}
+
 # Format, clippy, layers, licences and sources.
 lint: check-layers && deny
     cargo fmt --check

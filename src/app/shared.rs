@@ -246,7 +246,7 @@ impl Shared {
 
     /// What the status page is told, until `stop`.
     pub(super) fn feed(&self, stop: CancellationToken) -> Arc<Feed> {
-        let live = Live::new(Arc::clone(&self.health), Arc::clone(&self.tools.runtimes));
+        let live = Live::new(Arc::clone(&self.health));
         Arc::new(Feed::new(live, Arc::clone(&self.stats), stop))
     }
 

@@ -35,6 +35,7 @@ mod rig;
 mod schema;
 mod site;
 mod source_modes;
+mod status_page;
 mod subjects;
 mod upgrade;
 mod visibility;

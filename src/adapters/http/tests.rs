@@ -6,8 +6,10 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
+use super::live::Feed;
 use super::*;
 use crate::documents::desk::testing::desk;
+use crate::service::live::Live;
 use crate::service::progress::Progress;
 use crate::service::readiness::Part;
 use crate::service::status::SourceMode;
@@ -26,13 +28,15 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let readiness = Arc::new(Readiness::default());
+        let (desk, cancel) = (desk(Progress::default()), CancellationToken::new());
+        let live = Live::new(Arc::clone(&desk.health));
         let state = State {
             readiness: Arc::clone(&readiness),
             status: Arc::new(Status::new(SourceMode::Fixtures, DEADLINE)),
-            desk: desk(Progress::default()),
+            feed: Arc::new(Feed::new(live, Arc::clone(&desk.stats), cancel.clone())),
+            desk,
             render_metrics: Arc::new(|| "# EOF\n".to_owned()),
         };
-        let cancel = CancellationToken::new();
         let task = tokio::spawn(serve(listener, state, cancel.clone()));
         Self {
             addr,

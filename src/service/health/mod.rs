@@ -23,7 +23,7 @@ pub use teller::tell_summaries;
 
 use super::error::RegistryError;
 use super::fleet::FleetFigures;
-use super::invoke::Tools;
+use super::invoke::{Runtimes, Tools};
 use super::read::page_limit;
 use crate::domain::breaker::CircuitState;
 use crate::domain::entry::Entry;
@@ -112,6 +112,11 @@ impl Health {
             sums.add(&standing);
         }
         sums.summary()
+    }
+
+    /// What this sidecar's own calls came to.
+    pub fn runtimes(&self) -> &Runtimes {
+        &self.tools.runtimes
     }
 
     /// How every extension is doing, in the order of `list`.

@@ -20,7 +20,6 @@ pub use note::{Note, NoteObserver, Notes, Tone, notes};
 use self::board::Board;
 use self::history::History;
 use super::health::Health;
-use super::invoke::Runtimes;
 use crate::domain::ids::ExtensionId;
 
 /// Notes that are kept for who comes later.
@@ -30,7 +29,6 @@ const KEPT_NOTES: usize = 50;
 #[derive(Debug)]
 pub struct Live {
     health: Arc<Health>,
-    runtimes: Arc<Runtimes>,
     board: Board,
     history: History,
     notes: VecDeque<Note>,
@@ -46,11 +44,10 @@ pub struct Snapshot {
 }
 
 impl Live {
-    /// Watches what `health` tells and `runtimes` count.
-    pub fn new(health: Arc<Health>, runtimes: Arc<Runtimes>) -> Self {
+    /// Watches what `health` tells.
+    pub fn new(health: Arc<Health>) -> Self {
         Self {
             health,
-            runtimes,
             board: Board::default(),
             history: History::default(),
             notes: VecDeque::with_capacity(KEPT_NOTES),
@@ -71,7 +68,7 @@ impl Live {
 
     /// Ends an interval of the history; its points, of extensions that were called in it.
     pub fn sample(&mut self, now: Instant) -> Vec<(ExtensionId, Point)> {
-        let runtimes = self.runtimes.all();
+        let runtimes = self.health.runtimes().all();
         let health = runtimes.iter().map(|(id, runtime)| (id, &runtime.health));
         self.history.sample(health, now)
     }

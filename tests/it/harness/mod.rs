@@ -32,6 +32,7 @@
     reason = "each binary uses a part of the harness"
 )]
 
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod container;
 pub(crate) mod daemon;
@@ -47,6 +48,7 @@ pub(crate) mod proxy;
 pub(crate) mod servers;
 pub(crate) mod wait;
 
+pub(crate) use browser::Browser;
 pub(crate) use client::{Client, Reply};
 pub(crate) use daemon::Daemon;
 pub(crate) use database::TestDatabase;

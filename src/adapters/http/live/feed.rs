@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{Notify, Semaphore, broadcast};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -14,11 +14,11 @@ use crate::service::live::{Changes, INTERVAL, Live, Note, Notes};
 use crate::service::stats::Stats;
 
 /// Watchers at a time. Each holds one of the server's connections.
-const MAX_WATCHERS: usize = 16;
+pub(super) const MAX_WATCHERS: usize = 16;
 /// How often rows and figures are brought up to date while somebody watches.
 const REFRESH: Duration = Duration::from_secs(1);
 /// Messages that a slow watcher may be behind.
-const BACKLOG: usize = 64;
+pub(super) const BACKLOG: usize = 64;
 
 /// What every watcher is told.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub struct Feed {
     stats: Arc<Stats>,
     messages: broadcast::Sender<Bytes>,
     places: Arc<Semaphore>,
+    /// Somebody came.
+    arrival: Notify,
     /// Ends all streams.
     stop: CancellationToken,
 }
@@ -39,6 +41,7 @@ impl Feed {
             stats,
             messages: broadcast::Sender::new(BACKLOG),
             places: Arc::new(Semaphore::new(MAX_WATCHERS)),
+            arrival: Notify::new(),
             stop,
         }
     }
@@ -55,6 +58,8 @@ impl Feed {
                 Some(note) = notes.recv() => self.note(note),
                 _ = samples.tick() => self.sample(),
                 _ = refreshes.tick(), if self.is_watched() => self.refresh(),
+                // Looks again whether it is watched.
+                () = self.arrival.notified() => {}
             }
         }
     }
@@ -73,6 +78,7 @@ impl Feed {
         let snapshot = live.snapshot();
         let receiver = self.messages.subscribe();
         drop(live);
+        self.arrival.notify_one();
         (Opening::new(self.figures(), snapshot), receiver)
     }
 
@@ -117,7 +123,7 @@ impl Feed {
         }
     }
 
-    fn tell(&self, kind: &str, data: &Bytes) {
+    pub(super) fn tell(&self, kind: &str, data: &Bytes) {
         let _nobody = self.messages.send(message(kind, data));
     }
 

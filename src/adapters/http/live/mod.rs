@@ -31,3 +31,6 @@ pub(super) async fn watch(Extract(state): Extract<State>) -> Result<Response, Ht
     let body = Body::from_stream(watcher.messages());
     Ok((headers, body).into_response())
 }
+
+#[cfg(test)]
+mod tests;

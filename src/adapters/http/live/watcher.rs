@@ -55,7 +55,8 @@ impl Watcher {
         })
     }
 
-    async fn next(&mut self) -> Option<Bytes> {
+    /// The next message; none at the end.
+    pub(super) async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(message) = self.opening.next() {
                 return Some(message);

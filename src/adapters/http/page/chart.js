@@ -81,24 +81,24 @@ export class Spark {
 
 /** Two charts with scales, for the details: calls, and latencies. */
 export function large(points, latency, count) {
-  const [width, height] = [440, 70];
+  const [width, height] = [330, 64];
   const calls = most(points, (point) => point[0] + point[1]);
   const slowest = most(points, (point) => point[3]);
-  const chart = (top, parts, label) => {
-    const svg = shape("svg", { viewBox: `0 0 ${width} ${height + 12}`, class: "large", role: "img", "aria-label": label });
+  const chart = (title, parts, label) => {
+    const svg = shape("svg", { viewBox: `0 -18 ${width} ${height + 20}`, class: "large", role: "img", "aria-label": label });
     svg.append(shape("path", { class: "grid", d: `M0 .5H${width}M0 ${height / 2}H${width}M0 ${height}H${width}` }));
     for (const [part, path] of parts) svg.append(shape("path", { class: part, d: path }));
-    const scale = shape("text", { x: 2, y: 10 });
-    scale.textContent = top;
-    svg.append(scale);
+    const text = shape("text", { x: 0, y: -6 });
+    text.textContent = title;
+    svg.append(text);
     return svg;
   };
   const { fine, failed } = paths(points, width, height);
   const failures = points.reduce((sum, point) => sum + (point?.[1] ?? 0), 0);
   return [
-    chart(`${count(calls)} calls in 5 s`, [["fine", fine], ["failed", failed]],
+    chart(`Calls: at most ${count(calls)} in 5 s`, [["fine", fine], ["failed", failed]],
       `Calls: at most ${count(calls)} in 5 seconds; ${count(failures)} failed in 5 minutes`),
-    chart(latency(slowest || null), [
+    chart(`p50 and p99: at most ${latency(slowest || null)}`, [
       ["p50", line(points, width, height, (p) => p[2], slowest || 1)],
       ["p99", line(points, width, height, (p) => p[3], slowest || 1)],
     ], `Latency: p99 at most ${latency(slowest || null)} in the last 5 minutes`),

@@ -14,9 +14,10 @@ export class Details {
   #figures;
   #version;
 
-  /** `find(id)` gives the row of an extension. */
-  constructor(find) {
+  /** `find(id)` gives the row of an extension, `hasAudit()` says whether there is an audit. */
+  constructor(find, hasAudit) {
     this.find = find;
+    this.hasAudit = hasAudit;
     this.#dialog.addEventListener("close", () => {
       this.#row = undefined;
       if (location.hash.startsWith("#/")) history.replaceState(null, "", location.pathname + location.search);
@@ -80,7 +81,7 @@ export class Details {
       const [[found, record], [, { circuits = [] }], [answered, audit]] = await Promise.all([
         get(`admin/extensions/${id}`),
         get(`admin/circuits?limit=1000`),
-        get(`admin/audit?id=${id}&limit=${AUDITED}`),
+        this.hasAudit() ? get(`admin/audit?id=${id}&limit=${AUDITED}`) : [false, { error: { message: "this sidecar serves files" } }],
       ]);
       if (this.#row !== row) return; // Another one was opened meanwhile.
       if (!found) throw new Error(record.error.message);

@@ -10,12 +10,12 @@ function facts(stats, per) {
   const stale = stats.staleness_ms;
   const waiting = source === "auto" && active === "fixtures";
   const list = [
-    ["Extensions", `${count(stats.enabled_extensions)} of ${count(stats.total_extensions)} enabled`, "plain"],
+    ["Enabled", `${count(stats.enabled_extensions)} of ${count(stats.total_extensions)}`, "plain"],
     ["Source", `${active}${source === "auto" ? " (auto)" : ""}`, waiting ? "warn" : active === "none" ? "bad" : "plain"],
     ["Revision", count(stats.revision), "plain"],
     ["NATS", stats.nats.state, stats.nats.state === "up" ? "good" : "bad"],
   ];
-  if (stats.database.state !== "off" || source !== "fixtures") {
+  if (hasDatabase(stats)) {
     list.push(
       ["Database", stats.database.state, { up: "good", away: "bad" }[stats.database.state] ?? "idle"],
       ["Listener", stats.listener.state, { listening: "good", polling: "warn" }[stats.listener.state] ?? "idle"],
@@ -24,11 +24,13 @@ function facts(stats, per) {
   }
   return [
     ...list,
-    ["Lookups", `${per("lookups", stats.lookups.hits + stats.lookups.misses)}/s`, "plain"],
-    ["Calls", `${per("calls", calls(stats.invocations))}/s`, "plain"],
+    ["Lookups", per("lookups", stats.lookups.hits + stats.lookups.misses), "plain"],
+    ["Calls", per("calls", calls(stats.invocations)), "plain"],
     ["Up for", span(Date.now() - Date.parse(stats.started_at)), "plain"],
   ];
 }
+
+const hasDatabase = ({ source, database }) => source !== "fixtures" || database.state !== "off";
 
 const calls = ({ success, failure, timeout, neutral, rejected, overloaded }) =>
   success + failure + timeout + neutral + rejected + overloaded;
@@ -36,21 +38,27 @@ const calls = ({ success, failure, timeout, neutral, rejected, overloaded }) =>
 export class Facts {
   #list = document.getElementById("facts");
   #faults = document.getElementById("faults");
+  #error = document.getElementById("error");
   #tiles = new Map();
   #before = {};
   #boot;
   #faultsShown = "";
 
+  /** Whether there is a database, and so an audit. */
+  hasDatabase = false;
+
   show(stats) {
+    this.hasDatabase = hasDatabase(stats);
     if (this.#boot !== stats.started_at) this.#before = {};
     this.#boot = stats.started_at;
     const at = stats.uptime_ms;
     const per = (name, now) => {
-      const before = this.#before[name];
-      const seconds = before && (at - before.at) / 1000;
-      const figure = seconds > 0 ? (now - before.now) / seconds : before?.figure;
-      this.#before[name] = { now, at, figure };
-      return count(figure ?? 0);
+      const before = this.#before[name] ?? { now, at, text: "–" };
+      const seconds = (at - before.at) / 1000;
+      // Over less than a second a rate would be noise.
+      const text = seconds < 0.9 ? before.text : `${count((now - before.now) / seconds)}/s`;
+      this.#before[name] = seconds < 0.9 ? before : { now, at, text };
+      return text;
     };
     for (const [name, text, tone] of facts(stats, per)) {
       let tile = this.#tiles.get(name);
@@ -65,11 +73,13 @@ export class Facts {
     const version = `${stats.instance_id} · ${stats.version}`;
     write(document.getElementById("instance"), version);
     document.title = `${stats.instance_id} – beamline-registry`;
+    this.#error.hidden = !stats.last_error;
+    write(this.#error, `The last load failed, and the data before it is served: ${stats.last_error}`);
     this.#showFaults(stats);
   }
 
   #showFaults({ quarantined, quarantined_total: total }) {
-    const key = JSON.stringify(quarantined);
+    const key = JSON.stringify([quarantined, total]);
     if (this.#faultsShown === key) return;
     this.#faultsShown = key;
     this.#faults.hidden = total === 0;

@@ -82,7 +82,8 @@ export class Feed {
       alive();
       const answer = await ask("live", abort.signal);
       if (answer.status === 401 || answer.status === 403) return "token";
-      if (!answer.ok) return answer.status === 503 ? "too many watch already" : `it answered ${answer.status}`;
+      if (answer.status === 503) return "too many watch it already";
+      if (!answer.ok) return `it answered ${answer.status}`;
       const text = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       let rest = "";
       for (;;) {

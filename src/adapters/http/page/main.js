@@ -10,7 +10,7 @@ import { Table } from "./table.js";
 const facts = new Facts();
 const events = new Events();
 const table = new Table((id) => details.open(id));
-const details = new Details((id) => table.rows.get(id));
+const details = new Details((id) => table.rows.get(id), () => facts.hasDatabase);
 let complete = false;
 
 /** Changes of the record that are news, told from one state of a row to the next. */
