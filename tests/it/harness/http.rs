@@ -32,12 +32,13 @@ pub(crate) async fn get(addr: &str, path: &str) -> std::io::Result<HttpReply> {
     .await
 }
 
-/// Sends `text` as it is and reads the answer to its end.
+/// Sends `text` as it is and reads the answer to its end: that of the connection, or of a body whose
+/// length is told, since not everybody who says `Connection: close` closes it.
 pub(crate) async fn request(addr: &str, text: &str) -> std::io::Result<HttpReply> {
     let mut stream = TcpStream::connect(addr).await?;
     stream.write_all(text.as_bytes()).await?;
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await?;
+    while !is_complete(&answer) && stream.read_buf(&mut answer).await? > 0 {}
     let answer = String::from_utf8_lossy(&answer);
     let parsed = answer.split_once("\r\n\r\n").and_then(|(head, body)| {
         let status = head.split(' ').nth(1)?.parse().ok()?;
@@ -48,4 +49,18 @@ pub(crate) async fn request(addr: &str, text: &str) -> std::io::Result<HttpReply
         })
     });
     parsed.ok_or_else(|| std::io::Error::other(format!("not an HTTP answer: {answer:?}")))
+}
+
+/// Whether an answer is as long as its head says.
+fn is_complete(answer: &[u8]) -> bool {
+    let Some(head) = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
+        return false;
+    };
+    let (head, body) = answer.split_at(head + 4);
+    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| {
+        let length = line.strip_prefix("content-length:")?;
+        length.trim().parse::<usize>().ok()
+    });
+    length.is_some_and(|length| body.len() >= length)
 }

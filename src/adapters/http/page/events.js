@@ -9,7 +9,7 @@ export class Events {
   #list = document.querySelector("#events ol");
   #none = document.querySelector("#events .notice");
   #alert = document.getElementById("alert");
-  #announced = 0;
+  #announced = -Infinity;
   #boot;
 
   /** A snapshot tells again what it knows; what a registry told before it was restarted stays. */
