@@ -41,6 +41,10 @@ coverage: tools
 bench *ARGS: tools
     cargo bench --bench registry -- {{ ARGS }}
 
+# The daemon against its own OpenAPI document, by a property-based tester.
+api-test: tools
+    cargo test --test it -- --ignored http_admin::tester
+
 # The tests that take minutes, in a release build.
 soak *ARGS: tools
     cargo test --release --test it -- --ignored --test-threads=1 {{ ARGS }}

@@ -139,7 +139,7 @@ async fn start_http(
         .map_err(|e| DaemonError::Http(addr, e))?;
     let feed = shared.feed(essential.stopped());
     essential.spawn("feed", Arc::clone(&feed).run(notes));
-    let state = shared.http_state(Arc::clone(desk), feed);
+    let state = shared.http_state(settings, Arc::clone(desk), feed);
     essential.spawn("http", http::serve(listener, state, essential.stopped()));
     Ok(())
 }

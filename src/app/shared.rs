@@ -251,12 +251,22 @@ impl Shared {
     }
 
     /// What the HTTP server answers from.
-    pub(super) fn http_state(&self, desk: Arc<Desk>, feed: Arc<Feed>) -> http::State {
+    pub(super) fn http_state(
+        &self,
+        settings: &Settings,
+        desk: Arc<Desk>,
+        feed: Arc<Feed>,
+    ) -> http::State {
         let metrics = Arc::clone(&self.metrics);
         http::State {
             readiness: Arc::clone(&self.readiness),
             status: Arc::clone(&self.status),
             render_metrics: Arc::new(move || metrics.render()),
+            access: Arc::new(http::Access {
+                tokens: settings.http.tokens.clone().map(http::Tokens::new),
+                admin_enabled: settings.admin.enabled,
+                require_name: settings.admin.require_actor_subject,
+            }),
             desk,
             feed,
         }

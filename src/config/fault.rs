@@ -80,6 +80,13 @@ pub enum Warning {
         /// The known name most like it.
         nearest: String,
     },
+    /// Tokens that can be guessed.
+    ShortTokens {
+        /// The file they stand in.
+        path: PathBuf,
+        /// Their lines.
+        lines: Vec<usize>,
+    },
     /// A variable that is accepted and does nothing.
     NoEffect {
         /// Who set it.
@@ -105,6 +112,14 @@ impl fmt::Display for Warning {
                 write!(
                     f,
                     "{name} is not known and ignored; the nearest name is {nearest}"
+                )
+            }
+            Self::ShortTokens { path, lines } => {
+                let lines: Vec<_> = lines.iter().map(usize::to_string).collect();
+                let (path, lines) = (path.display(), lines.join(", "));
+                write!(
+                    f,
+                    "{path} has tokens under 16 characters, which can be guessed: lines {lines}"
                 )
             }
             Self::NoEffect { origin, reason } => write!(f, "{origin} has no effect: {reason}"),

@@ -23,6 +23,7 @@ mod source;
 mod ssl_mode;
 mod subjects;
 mod surroundings;
+mod tokens;
 pub mod variables;
 
 #[cfg(test)]
@@ -36,7 +37,7 @@ pub use database::{DatabaseSettings, Endpoint};
 pub use effective::{Effective, Entry};
 pub use fault::{Fault, Faults, Origin, Warning};
 pub use health::{AutoDisable, HealthRouting, HealthSettings};
-pub use http::HttpSettings;
+pub use http::{HttpSettings, TokensFile};
 pub use identity::IdentitySettings;
 pub use limits::LimitSettings;
 pub use logging::{LogFormat, LogSettings};
@@ -45,6 +46,7 @@ pub use source::{SourceMode, SourceSettings};
 pub use ssl_mode::SslMode;
 pub use subjects::SubjectSettings;
 pub use surroundings::Surroundings;
+pub use tokens::{Grant, MAX_BYTES as MAX_TOKENS_BYTES, Role, TokenTable};
 
 use layers::Layers;
 use reader::Reader;

@@ -132,6 +132,27 @@ impl<'a> Reader<'a> {
         self.optional(variable, |text| readable(Path::new(text)))
     }
 
+    /// A file that can be read now, and its text.
+    pub(super) fn text_of_file(
+        &mut self,
+        variable: &Variable,
+    ) -> Option<Option<(PathBuf, String)>> {
+        let surroundings = self.surroundings;
+        let path = self.readable_file(variable)?;
+        let Some(path) = path else { return Some(None) };
+        let bytes = (surroundings.read_file)(&path).ok()?;
+        match String::from_utf8(bytes) {
+            Ok(text) => Some(Some((path, text))),
+            Err(_) => {
+                self.fault(
+                    variable,
+                    format!("names {}, which is not UTF-8", path.display()),
+                );
+                None
+            }
+        }
+    }
+
     /// The check behind [`Self::readable_file`], for paths that stand inside other values.
     pub(super) fn readable(&self) -> impl Fn(&Path) -> Result<PathBuf, Rule> + use<'a> {
         let surroundings = self.surroundings;

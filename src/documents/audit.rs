@@ -3,24 +3,29 @@
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::{time, to_bytes};
 use crate::service::definitions::AuditEntry;
 
-#[derive(Serialize)]
-struct Audit<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditPage)]
+pub(super) struct Audit<'a> {
     entries: Vec<EntryBody<'a>>,
     next: Option<u64>,
 }
 
-#[derive(Serialize)]
-struct EntryBody<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
+pub(super) struct EntryBody<'a> {
     id: u64,
     extension_id: &'a str,
     action: &'a str,
     changed_by: Option<&'a str>,
     actor_source: &'a str,
+    #[schema(value_type = Option<Object>)]
     changes: Option<&'a RawValue>,
+    #[schema(format = DateTime)]
     timestamp: String,
     revision: Option<u64>,
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::page::Page;
 use super::{time, to_bytes};
@@ -9,22 +10,26 @@ use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::error::RegistryError;
 use crate::service::health::{CircuitPage, CircuitPlace, CircuitRow, Forced};
 
-#[derive(Serialize)]
-struct CircuitBody<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Circuit)]
+pub(super) struct CircuitBody<'a> {
     id: &'a str,
     version: &'a str,
     state: &'static str,
     consecutive_failures: u32,
     error_rate: Option<f64>,
+    #[schema(format = DateTime)]
     opened_at: Option<String>,
+    #[schema(format = DateTime)]
     retry_at: Option<String>,
     forced: ForcedBody,
 }
 
 /// When an override ends says more than that there is one; either way it is not `false`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Forced)]
 #[serde(untagged)]
-enum ForcedBody {
+pub(super) enum ForcedBody {
     Flag(bool),
     Until(String),
 }

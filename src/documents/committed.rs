@@ -2,11 +2,13 @@
 
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::to_bytes;
 
-#[derive(Serialize)]
-struct Committed<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Committed)]
+pub(super) struct Committed<'a> {
     id: &'a str,
     revision: u64,
 }

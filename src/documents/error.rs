@@ -3,20 +3,24 @@
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use super::to_bytes;
 use crate::service::error::{BadField, Detail, RegistryError};
 
 /// `{"code", "message", "details"}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ErrorDetails)]
 pub struct ErrorBody {
     code: &'static str,
     message: String,
+    #[schema(value_type = Object)]
     details: Map<String, Value>,
 }
 
-#[derive(Serialize)]
-struct Envelope {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(super) struct Envelope {
     error: ErrorBody,
 }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::list::cursor;
 use super::page::Page;
@@ -13,16 +14,18 @@ use crate::service::health::{HealthPage, Standing, Summary};
 /// The status before the first call, when there is no success rate.
 const NO_DATA: &str = "no_data";
 
-#[derive(Serialize)]
-struct Record<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ExtensionHealth)]
+pub(super) struct Record<'a> {
     id: &'a str,
     #[serde(rename = "type")]
     kind: &'static str,
     health: HealthBody,
 }
 
-#[derive(Serialize)]
-struct HealthBody {
+#[derive(Serialize, ToSchema)]
+#[schema(as = HealthFigures)]
+pub(super) struct HealthBody {
     status: &'static str,
     success_count: u64,
     failure_count: u64,
@@ -32,14 +35,18 @@ struct HealthBody {
     p50_latency_ms: Option<f64>,
     p95_latency_ms: Option<f64>,
     p99_latency_ms: Option<f64>,
+    #[schema(format = DateTime)]
     last_success: Option<String>,
+    #[schema(format = DateTime)]
     last_failure: Option<String>,
     circuit_breaker_state: &'static str,
+    #[schema(format = DateTime)]
     circuit_breaker_opened_at: Option<String>,
 }
 
 /// All extensions together, in listings and in events.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HealthSummary)]
 pub(super) struct SummaryBody {
     total: usize,
     enabled: usize,

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::error::ErrorBody;
 use super::{raw, to_bytes};
@@ -12,8 +13,9 @@ use crate::domain::extension::Instance;
 use crate::domain::routing::Resolved;
 use crate::service::lookup::Many;
 
-#[derive(Serialize)]
-struct Record<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ServedExtension)]
+pub(super) struct Record<'a> {
     id: &'a str,
     #[serde(rename = "type")]
     kind: &'static str,
@@ -22,7 +24,9 @@ struct Record<'a> {
     retry: u32,
     enabled: bool,
     version: &'a str,
+    #[schema(value_type = Object)]
     config: &'a RawValue,
+    #[schema(value_type = Object)]
     metadata: &'a RawValue,
     fallback: Vec<&'a str>,
     instances: Vec<InstanceBody<'a>>,
@@ -30,8 +34,9 @@ struct Record<'a> {
     revision: u64,
 }
 
-#[derive(Serialize)]
-struct InstanceBody<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ServedInstance)]
+pub(super) struct InstanceBody<'a> {
     instance_id: &'a str,
     subject: &'a str,
     weight: u8,

@@ -23,6 +23,7 @@ pub mod probe;
 pub mod reload;
 pub mod report;
 pub mod request;
+pub mod schemas;
 pub mod stats;
 pub mod stored;
 pub mod switch;

@@ -2,12 +2,14 @@
 
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::to_bytes;
 use crate::service::reload::ReloadReport;
 
-#[derive(Serialize)]
-struct Reloaded {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Reloaded)]
+pub(super) struct Reloaded {
     added: usize,
     updated: usize,
     removed: usize,

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{digest, time, to_bytes};
 use crate::service::invoke::{Status, Summary};
 use crate::service::stats::Figures;
 use crate::service::status::millis;
 
-#[derive(Serialize)]
-struct Stats<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Stats)]
+pub(super) struct Stats<'a> {
     source: &'static str,
     active_source: &'static str,
     revision: u64,
@@ -24,6 +26,7 @@ struct Stats<'a> {
     load_count: u64,
     error_count: u64,
     last_error: Option<&'a str>,
+    #[schema(format = DateTime)]
     last_reload: Option<String>,
     last_reload_duration_ms: Option<f64>,
     staleness_ms: Option<u64>,
@@ -34,26 +37,30 @@ struct Stats<'a> {
     nats: StateBody,
     instance_id: &'a str,
     version: &'static str,
+    #[schema(format = DateTime)]
     started_at: String,
     uptime_ms: u64,
 }
 
-#[derive(Serialize)]
-struct FaultBody<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Fault)]
+pub(super) struct FaultBody<'a> {
     origin: &'a str,
     reason: &'a str,
 }
 
-#[derive(Serialize)]
-struct LookupsBody {
+#[derive(Serialize, ToSchema)]
+#[schema(as = LookupCounts)]
+pub(super) struct LookupsBody {
     hits: u64,
     misses: u64,
     refused: u64,
     hit_rate: Option<f64>,
 }
 
-#[derive(Serialize)]
-struct InvocationsBody {
+#[derive(Serialize, ToSchema)]
+#[schema(as = InvocationCounts)]
+pub(super) struct InvocationsBody {
     success: u64,
     failure: u64,
     timeout: u64,
@@ -64,8 +71,9 @@ struct InvocationsBody {
     in_flight: usize,
 }
 
-#[derive(Serialize)]
-struct StateBody {
+#[derive(Serialize, ToSchema)]
+#[schema(as = LinkState)]
+pub(super) struct StateBody {
     state: &'static str,
 }
 

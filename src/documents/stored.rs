@@ -3,12 +3,14 @@
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::{raw, time, to_bytes};
 use crate::domain::extension::{Extension, Instance, Version};
 
-#[derive(Serialize)]
-struct Stored<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Extension)]
+pub(super) struct Stored<'a> {
     id: &'a str,
     #[serde(rename = "type")]
     kind: &'static str,
@@ -18,39 +20,53 @@ struct Stored<'a> {
     enabled: bool,
     auto_disabled: bool,
     version: &'a str,
+    #[schema(value_type = Object)]
     config: &'a RawValue,
+    #[schema(value_type = Object)]
     metadata: &'a RawValue,
     fallback: Vec<&'a str>,
+    #[schema(value_type = Option<Object>)]
     routing_rules: Option<&'a RawValue>,
+    #[schema(value_type = Option<Object>)]
     rollout: Option<&'a RawValue>,
+    #[schema(value_type = Option<Object>)]
     circuit_breaker: Option<&'a RawValue>,
     versions: Vec<StoredVersion<'a>>,
     instances: Vec<StoredInstance<'a>>,
     revision: u64,
+    #[schema(format = DateTime)]
     created_at: Option<String>,
+    #[schema(format = DateTime)]
     updated_at: Option<String>,
     created_by: Option<&'a str>,
     updated_by: Option<&'a str>,
 }
 
-#[derive(Serialize)]
-struct StoredVersion<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ExtensionVersion)]
+pub(super) struct StoredVersion<'a> {
     version: &'a str,
     subject: &'a str,
     timeout_ms: Option<u32>,
     retry: Option<u32>,
+    #[schema(value_type = Option<Object>)]
     config: Option<&'a RawValue>,
+    #[schema(value_type = Option<Object>)]
     metadata: Option<&'a RawValue>,
+    #[schema(value_type = Option<Object>)]
     routing_rules: Option<&'a RawValue>,
+    #[schema(value_type = Option<Object>)]
     rollout: Option<&'a RawValue>,
     priority: i32,
     enabled: bool,
+    #[schema(format = DateTime)]
     created_at: Option<String>,
     created_by: Option<&'a str>,
 }
 
-#[derive(Serialize)]
-struct StoredInstance<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ExtensionInstance)]
+pub(super) struct StoredInstance<'a> {
     instance_id: &'a str,
     version: &'a str,
     subject: &'a str,

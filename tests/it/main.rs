@@ -21,6 +21,7 @@ mod harness;
 mod harness_smoke;
 mod invoke;
 mod health;
+mod http_admin;
 mod lifecycle;
 mod lookups;
 mod no_miss;

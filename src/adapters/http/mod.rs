@@ -6,6 +6,7 @@
 mod access;
 mod admin;
 mod answer;
+mod body;
 pub mod live;
 mod openapi;
 mod page;
@@ -29,6 +30,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+pub use self::access::{Access, Tokens};
 use crate::documents::desk::Desk;
 use crate::service::readiness::Readiness;
 use crate::service::status::Status;
@@ -37,6 +39,10 @@ use crate::service::status::Status;
 const MAX_CONNECTIONS: usize = 64;
 /// How long a client may take for a request's head, or stay idle between two requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most bytes of a request's head, its URL included; more are answered 431 or 414.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// The most headers of a request; more are answered 431.
+const MAX_HEADERS: usize = 64;
 /// How long requests that run at the shutdown may go on.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// The pause after a failed accept, most likely for want of file descriptors.
@@ -49,6 +55,8 @@ pub struct State {
     pub readiness: Arc<Readiness>,
     /// Why the last load failed.
     pub status: Arc<Status>,
+    /// Who may do what.
+    pub access: Arc<Access>,
     /// What administration is answered from.
     pub desk: Arc<Desk>,
     /// What the status page is told.
@@ -104,6 +112,8 @@ fn answer(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let connection = graceful.watch(connection);
     async move {

@@ -7,7 +7,10 @@ use super::answer::HttpError;
 use crate::documents::request::{
     AuditArguments, CircuitsArguments, EnabledFilter, Freshness, HealthArguments, ListArguments,
 };
-use crate::service::error::RegistryError;
+use crate::service::error::{BadField, MAX_FAULTS, RegistryError};
+
+/// The most characters of a name that are told back.
+const MAX_NAME: usize = 100;
 
 /// The parameters of a read; those that nobody takes are ignored.
 pub(super) struct Query(pub(super) Vec<(String, String)>);
@@ -43,6 +46,23 @@ impl Query {
         let rule = "must be a whole number from 0";
         let number = number.transpose();
         number.map_err(|_| RegistryError::field(name, rule))
+    }
+
+    /// Refuses whatever is not in `known`, as changes do.
+    pub(super) fn only(&self, known: &[&str]) -> Result<(), RegistryError> {
+        let names = self.0.iter().map(|(name, _)| name);
+        let unknown = names.filter(|name| !known.contains(&name.as_str()));
+        let unknown = unknown.take(MAX_FAULTS).map(|name| BadField {
+            field: name.chars().take(MAX_NAME).collect::<String>().into(),
+            value: None,
+            rule: "is unknown in the query of a change".into(),
+        });
+        let unknown: Vec<_> = unknown.collect();
+        if unknown.is_empty() {
+            Ok(())
+        } else {
+            Err(RegistryError::BadFields(unknown))
+        }
     }
 
     /// How new an answer must be.

@@ -13,12 +13,13 @@ use tokio::time::timeout;
 use utoipa::openapi::OpenApi;
 
 use super::State;
-use super::access::Need::{Nothing, Reader, Viewer};
+use super::access::Need::{Nothing, Reader, Viewer, Write};
 use super::access::guard;
-use super::admin::reads;
+use super::admin::{reads, writes};
 use super::answer::{HttpError, insert};
 use super::openapi::{self, Routes};
 use super::{live, page, probes};
+use crate::config::Role;
 use crate::documents::headers::{SOURCE, STALE_MS};
 use crate::service::error::RegistryError;
 
@@ -63,6 +64,16 @@ fn routes(state: State) -> (Router<State>, OpenApi) {
         .add(Reader, reads::__path_circuits, reads::circuits)
         .add(Reader, reads::__path_stats, reads::stats)
         .add(Reader, reads::__path_audit, reads::audit)
+        .add(Write(Role::Admin), writes::__path_create, writes::create)
+        .add(Write(Role::Admin), writes::__path_update, writes::update)
+        .add(Write(Role::Admin), writes::__path_delete, writes::delete)
+        .add(Write(Role::Operator), writes::__path_enable, writes::enable)
+        .add(
+            Write(Role::Operator),
+            writes::__path_disable,
+            writes::disable,
+        )
+        .add(Write(Role::Operator), writes::__path_reload, writes::reload)
         .finish()
 }
 

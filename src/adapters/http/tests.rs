@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::live::Feed;
 use super::*;
+use crate::config::{TokenTable, TokensFile};
 use crate::documents::desk::testing::desk;
 use crate::service::live::Live;
 use crate::service::progress::Progress;
@@ -15,6 +16,7 @@ use crate::service::readiness::Part;
 use crate::service::status::SourceMode;
 
 const DEADLINE: Duration = Duration::from_secs(20);
+const TOKEN: &str = "admin-token-00000";
 
 struct Server {
     addr: SocketAddr,
@@ -27,12 +29,21 @@ impl Server {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let readiness = Arc::new(Readiness::default());
-        let (desk, cancel) = (desk(Progress::default()), CancellationToken::new());
+        let (readiness, progress) = (Arc::<Readiness>::default(), Progress::default());
+        progress.announce(1);
+        let (desk, cancel) = (desk(progress), CancellationToken::new());
         let live = Live::new(Arc::clone(&desk.health));
         let state = State {
             readiness: Arc::clone(&readiness),
             status: Arc::new(Status::new(SourceMode::Fixtures, DEADLINE)),
+            access: Arc::new(Access {
+                tokens: Some(Tokens::new(TokensFile {
+                    path: "/nowhere".into(),
+                    table: TokenTable::parse(&format!("{TOKEN} admin")).unwrap(),
+                })),
+                admin_enabled: true,
+                require_name: false,
+            }),
             feed: Arc::new(Feed::new(live, Arc::clone(&desk.stats), cancel.clone())),
             desk,
             render_metrics: Arc::new(|| "# EOF\n".to_owned()),
@@ -174,5 +185,20 @@ async fn silent_connections_are_closed() {
         let ended = timeout(DEADLINE, stream.read_to_end(&mut answer)).await;
         assert!(ended.is_ok(), "still open after {sent:?}");
     }
+    server.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let server = Server::start().await;
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    let head = format!(
+        "POST /admin/reload HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n\
+        content-type: application/json\r\ncontent-length: 10\r\n\r\n{{\"id"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (head, body) = read(&mut stream).await;
+    assert!(head.starts_with("HTTP/1.1 408"), "{head}");
+    assert!(body.contains("request_timeout"), "{body}");
     server.end().await;
 }

@@ -139,6 +139,10 @@ fn every_fault_names_its_rule() {
             "HTTP_TOKENS_FILE names gone",
         ),
         (
+            &[("HTTP_TOKENS_FILE", "readable")],
+            "HTTP_TOKENS_FILE names readable, where line 1 must have a token, a role",
+        ),
+        (
             &[("ADMIN_ENABLED", "2")],
             "ADMIN_ENABLED must be true or false",
         ),

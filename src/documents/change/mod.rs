@@ -4,6 +4,7 @@
 //! time against a production database is tired of it.
 
 mod fields;
+mod schema;
 mod verb;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use self::fields::Given;
+pub use self::schema::{reload_schema, schema};
 pub use self::verb::WriteVerb;
 use crate::domain::edit::{
     Command, ExtensionFields, ExtensionPatch, InstanceFields, VersionFields,

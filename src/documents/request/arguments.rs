@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use utoipa::IntoParams;
 
 use crate::documents::{circuits, list};
 use crate::domain::breaker::CircuitState;
@@ -12,29 +13,36 @@ use crate::service::health::{CircuitQuery, HealthQuery};
 use crate::service::read::ListQuery;
 
 /// How new an answer must be. All that a read without other arguments has.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Freshness {
     /// The revision the answer must have seen.
     pub min_revision: Option<u64>,
     /// How long to wait for it, in milliseconds.
+    #[param(maximum = 10000)]
     pub wait_ms: Option<u64>,
 }
 
 /// The arguments of `list`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ListArguments {
     /// Only extensions of this type.
     #[serde(rename = "type")]
+    #[param(pattern = "^(pre|validator|post|provider)$")]
     pub kind: Option<String>,
     /// Whether people enabled them; without it, only those that they did.
+    #[param(value_type = Option<String>, pattern = "^(true|false|all)$")]
     pub enabled: Option<EnabledFilter>,
     /// At most so many.
+    #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u64>,
     /// The `next` of an earlier page.
     pub cursor: Option<String>,
     /// The revision the answer must have seen.
     pub min_revision: Option<u64>,
     /// How long to wait for it, in milliseconds.
+    #[param(maximum = 10000)]
     pub wait_ms: Option<u64>,
 }
 
@@ -89,23 +97,37 @@ impl TryFrom<Value> for EnabledFilter {
 }
 
 /// The arguments of `health`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct HealthArguments {
     /// Only this extension.
+    #[param(ignore)]
     pub id: Option<String>,
     /// Only extensions whose circuit is in this state.
+    #[param(pattern = "^(closed|open|half_open)$")]
     pub state: Option<String>,
     /// At most so many.
+    #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u64>,
     /// The `next` of an earlier page.
     pub cursor: Option<String>,
     /// The revision the answer must have seen.
     pub min_revision: Option<u64>,
     /// How long to wait for it, in milliseconds.
+    #[param(maximum = 10000)]
     pub wait_ms: Option<u64>,
 }
 
 impl HealthArguments {
+    /// Those of nothing but how new the answer must be.
+    pub fn fresh(freshness: Freshness) -> Self {
+        Self {
+            min_revision: freshness.min_revision,
+            wait_ms: freshness.wait_ms,
+            ..Self::default()
+        }
+    }
+
     /// How new the answer must be.
     pub fn freshness(&self) -> Freshness {
         Freshness {
@@ -133,15 +155,18 @@ impl HealthArguments {
 }
 
 /// The arguments of `circuits`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct CircuitsArguments {
     /// At most so many.
+    #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u64>,
     /// The `next` of an earlier page.
     pub cursor: Option<String>,
     /// The revision the answer must have seen.
     pub min_revision: Option<u64>,
     /// How long to wait for it, in milliseconds.
+    #[param(maximum = 10000)]
     pub wait_ms: Option<u64>,
 }
 
@@ -168,11 +193,13 @@ impl CircuitsArguments {
 }
 
 /// The arguments of `audit`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct AuditArguments {
     /// Only entries of this extension.
     pub id: Option<String>,
     /// At most so many.
+    #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u64>,
     /// Only entries before this one: the `next` of an earlier page.
     pub before: Option<u64>,

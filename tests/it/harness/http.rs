@@ -16,6 +16,12 @@ pub(crate) struct HttpReply {
 }
 
 impl HttpReply {
+    /// The first value of a header, by its name in small letters.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find_map(|(known, value)| known.eq_ignore_ascii_case(name).then_some(value))
+    }
+
     /// The body as JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body)
@@ -35,10 +41,22 @@ pub(crate) async fn get(addr: &str, path: &str) -> std::io::Result<HttpReply> {
 /// Sends `text` as it is and reads the answer to its end: that of the connection, or of a body whose
 /// length is told, since not everybody who says `Connection: close` closes it.
 pub(crate) async fn request(addr: &str, text: &str) -> std::io::Result<HttpReply> {
+    exchange(addr, text.as_bytes()).await
+}
+
+/// The same with bytes. A server may answer before it has read them all, and close.
+pub(crate) async fn exchange(addr: &str, bytes: &[u8]) -> std::io::Result<HttpReply> {
     let mut stream = TcpStream::connect(addr).await?;
-    stream.write_all(text.as_bytes()).await?;
+    let (mut reader, mut writer) = stream.split();
     let mut answer = Vec::new();
-    while !is_complete(&answer) && stream.read_buf(&mut answer).await? > 0 {}
+    let read = async {
+        while !is_complete(&answer) && reader.read_buf(&mut answer).await? > 0 {}
+        Ok::<_, std::io::Error>(())
+    };
+    let (_cut_off, read) = tokio::join!(writer.write_all(bytes), read);
+    if answer.is_empty() {
+        read?;
+    }
     let answer = String::from_utf8_lossy(&answer);
     let parsed = answer.split_once("\r\n\r\n").and_then(|(head, body)| {
         let status = head.split(' ').nth(1)?.parse().ok()?;

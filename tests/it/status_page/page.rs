@@ -240,3 +240,43 @@ async fn it_stays_live_over_a_restart_of_the_daemon() {
     let events = "return document.querySelector('#events ol').textContent.includes('restarted')";
     assert_eq!(browser.run(events).await, true);
 }
+
+#[tokio::test]
+#[ignore = "needs Chromium: just browser-test"]
+async fn with_tokens_it_asks_for_one_and_keeps_it_for_this_tab() {
+    const TOKEN: &str = "a-token-for-somebody-who-only-reads";
+    let site = Site::with(&super::fixtures()).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("{TOKEN} reader\n")).unwrap();
+    let daemon = site
+        .daemon()
+        .setting("HTTP_TOKENS_FILE", file.path().display());
+    let daemon = site.start(daemon).await;
+    let browser = Browser::start(1280, 800).await;
+    let url = format!("http://{}/", daemon.http_addr().await);
+    browser.open(&url).await;
+    let asked = "return document.querySelector('#token[open]') && \
+                 document.activeElement.id === 'secret'";
+    browser.wait("it asks for a token", asked).await;
+    assert_eq!(browser.run(SHOWN).await, json!([]), "nothing without one");
+    browser.press("another-token-that-nobody-knows").await;
+    browser.press(key::ENTER).await;
+    let refused = "return document.getElementById('refused').textContent.includes('refused')";
+    browser.wait("it is refused", refused).await;
+    browser.picture("token").await;
+    browser.press(TOKEN).await;
+    browser.press(key::ENTER).await;
+    live(&browser).await;
+    browser
+        .run("document.querySelector('[data-id=guard]').click()")
+        .await;
+    browser
+        .wait(
+            "the details",
+            "return document.querySelector('.record table')",
+        )
+        .await;
+    // After a reload it is still there.
+    browser.open(&url).await;
+    live(&browser).await;
+}

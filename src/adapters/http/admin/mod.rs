@@ -1,3 +1,5 @@
 //! Administration: reads and writes under `/admin`.
 
+mod change;
 pub(super) mod reads;
+pub(super) mod writes;

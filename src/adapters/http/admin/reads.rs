@@ -7,7 +7,9 @@ use crate::adapters::http::State;
 use crate::adapters::http::answer::HttpError;
 use crate::adapters::http::query::Query;
 use crate::documents::desk::Answer;
-use crate::documents::request::HealthArguments;
+use crate::documents::request::{
+    AuditArguments, CircuitsArguments, Freshness, HealthArguments, ListArguments,
+};
 use crate::service::error::RegistryError;
 
 /// The largest answer that is a page: what NATS allows in a message unless its server is told
@@ -17,8 +19,8 @@ pub(super) const MAX_BYTES: usize = 1024 * 1024;
 type Outcome = Result<Answer, HttpError>;
 
 /// A page of extensions, by type and id
-#[utoipa::path(get, path = "/admin/extensions", tag = "reads",
-    responses((status = 200, description = "A page")))]
+#[utoipa::path(get, path = "/admin/extensions", tag = "reads", params(ListArguments),
+    responses((status = 200, description = "A page", body = ref("#/components/schemas/ExtensionPage"))))]
 pub(in crate::adapters::http) async fn list(
     Extract(state): Extract<State>,
     query: Query,
@@ -27,8 +29,8 @@ pub(in crate::adapters::http) async fn list(
 }
 
 /// How extensions are doing: a page of them, and all together
-#[utoipa::path(get, path = "/admin/extensions/health", tag = "reads",
-    responses((status = 200, description = "A page")))]
+#[utoipa::path(get, path = "/admin/extensions/health", tag = "reads", params(HealthArguments),
+    responses((status = 200, description = "A page", body = ref("#/components/schemas/HealthPage"))))]
 pub(in crate::adapters::http) async fn health(
     Extract(state): Extract<State>,
     query: Query,
@@ -37,8 +39,8 @@ pub(in crate::adapters::http) async fn health(
 }
 
 /// The stored record of an extension, enabled or not
-#[utoipa::path(get, path = "/admin/extensions/{id}", tag = "reads",
-    responses((status = 200, description = "The record")))]
+#[utoipa::path(get, path = "/admin/extensions/{id}", tag = "reads", params(Freshness),
+    responses((status = 200, description = "The record", body = ref("#/components/schemas/Extension"))))]
 pub(in crate::adapters::http) async fn get(
     Extract(state): Extract<State>,
     path: Result<Path<String>, PathRejection>,
@@ -48,8 +50,8 @@ pub(in crate::adapters::http) async fn get(
 }
 
 /// How one extension is doing
-#[utoipa::path(get, path = "/admin/extensions/{id}/health", tag = "reads",
-    responses((status = 200, description = "Its health")))]
+#[utoipa::path(get, path = "/admin/extensions/{id}/health", tag = "reads", params(Freshness),
+    responses((status = 200, description = "Its health", body = ref("#/components/schemas/ExtensionHealth"))))]
 pub(in crate::adapters::http) async fn health_of(
     Extract(state): Extract<State>,
     path: Result<Path<String>, PathRejection>,
@@ -57,14 +59,14 @@ pub(in crate::adapters::http) async fn health_of(
 ) -> Outcome {
     let arguments = HealthArguments {
         id: Some(id(path)?),
-        ..query.health()?
+        ..HealthArguments::fresh(query.freshness()?)
     };
     Ok(state.desk.health(&arguments, MAX_BYTES).await?)
 }
 
 /// The circuits of this sidecar
-#[utoipa::path(get, path = "/admin/circuits", tag = "reads",
-    responses((status = 200, description = "A page")))]
+#[utoipa::path(get, path = "/admin/circuits", tag = "reads", params(CircuitsArguments),
+    responses((status = 200, description = "A page", body = ref("#/components/schemas/CircuitPage"))))]
 pub(in crate::adapters::http) async fn circuits(
     Extract(state): Extract<State>,
     query: Query,
@@ -73,8 +75,8 @@ pub(in crate::adapters::http) async fn circuits(
 }
 
 /// This sidecar at a glance
-#[utoipa::path(get, path = "/admin/stats", tag = "reads",
-    responses((status = 200, description = "Its figures")))]
+#[utoipa::path(get, path = "/admin/stats", tag = "reads", params(Freshness),
+    responses((status = 200, description = "Its figures", body = ref("#/components/schemas/Stats"))))]
 pub(in crate::adapters::http) async fn stats(
     Extract(state): Extract<State>,
     query: Query,
@@ -83,8 +85,8 @@ pub(in crate::adapters::http) async fn stats(
 }
 
 /// Who changed what, newest first
-#[utoipa::path(get, path = "/admin/audit", tag = "reads",
-    responses((status = 200, description = "A page")))]
+#[utoipa::path(get, path = "/admin/audit", tag = "reads", params(AuditArguments),
+    responses((status = 200, description = "A page", body = ref("#/components/schemas/AuditPage"))))]
 pub(in crate::adapters::http) async fn audit(
     Extract(state): Extract<State>,
     query: Query,

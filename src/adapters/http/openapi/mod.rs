@@ -1,5 +1,7 @@
 //! Routes and their description, made together: neither can have a path that the other lacks.
 
+mod common;
+
 use axum::Router;
 use axum::handler::Handler;
 use axum::http::StatusCode;
@@ -8,11 +10,19 @@ use axum::routing::{MethodFilter, MethodRouter};
 use axum::{Extension, middleware};
 use bytes::Bytes;
 use utoipa::openapi::path::HttpMethod;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Paths};
 
+use self::common::{BEARER, complete};
 use super::State;
 use super::access::{Need, guard};
 use super::answer;
+use crate::documents::schemas::components;
+
+const ABOUT: &str = "The extension registry of a message router: reads, and changes by operators. \
+    Answers have `Beamline-Revision` where they are of one revision of the catalog, `ETag` where they \
+    are one record, `Beamline-Stale-Ms` while the database has been away for longer than the sync \
+    interval, and `Beamline-Source: fixtures` while files stand in for it.";
 
 /// The document, as JSON.
 #[derive(Debug, Clone)]
@@ -52,7 +62,9 @@ impl Routes {
             route = route.route_layer(middleware::from_fn_with_state(state, guard));
         }
         self.router = self.router.route(&path, route);
-        self.paths.add_path_operation(path, methods, P::operation());
+        let mut operation = P::operation();
+        complete(&mut operation, need, &path);
+        self.paths.add_path_operation(path, methods, operation);
         self
     }
 
@@ -61,8 +73,16 @@ impl Routes {
         let info = InfoBuilder::new()
             .title("beamline-registry")
             .version(env!("CARGO_PKG_VERSION"))
+            .description(Some(ABOUT))
             .build();
-        let document = OpenApiBuilder::new().info(info).paths(self.paths).build();
+        let mut components = components();
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
+        let document = OpenApiBuilder::new()
+            .info(info)
+            .paths(self.paths)
+            .components(Some(components))
+            .build();
         let text = Document(crate::documents::to_bytes(&document));
         (self.router.layer(Extension(text)), document)
     }
@@ -83,7 +103,7 @@ fn filter(method: &HttpMethod) -> MethodFilter {
 
 /// This document
 #[utoipa::path(get, path = "/openapi.json", tag = "probes",
-    responses((status = 200, description = "OpenAPI 3.1")))]
+    responses((status = 200, description = "OpenAPI 3.1", body = utoipa::openapi::Object)))]
 pub(super) async fn openapi(Extension(Document(text)): Extension<Document>) -> Response {
     answer::json(StatusCode::OK, text)
 }

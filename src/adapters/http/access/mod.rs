@@ -1,0 +1,142 @@
+//! Who may do what: tokens, roles, and the name that a change is audited under.
+//!
+//! A browser cannot be made to change anything: it sends no bearer token unless its page has one,
+//! and asks before it sends a header or a body of this kind, to which nothing here says yes.
+
+mod tokens;
+
+use axum::extract::{Request, State as Extract};
+use axum::http::{HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+pub use self::tokens::Tokens;
+use super::State;
+use super::answer::HttpError;
+use crate::config::Role;
+use crate::documents::headers::ACTOR;
+use crate::domain::actor::{Actor, ActorSource};
+use crate::service::error::RegistryError;
+
+/// What a route needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Nothing.
+    Nothing,
+    /// Data, and leave to read it.
+    Reader,
+    /// Leave to read what there is, be it no data yet.
+    Viewer,
+    /// Data, and leave to change something.
+    Write(Role),
+}
+
+/// Who may change and see what.
+#[derive(Debug)]
+pub struct Access {
+    /// Without tokens everybody reads and nobody writes.
+    pub tokens: Option<Tokens>,
+    /// Whether anything may be changed.
+    pub admin_enabled: bool,
+    /// Whether changes need a token that is bound to a name.
+    pub require_name: bool,
+}
+
+/// Whoever has leave to change something.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    /// Whom the token is bound to.
+    bound: Option<Actor>,
+    /// Whom the header names.
+    header: Option<String>,
+}
+
+impl Caller {
+    /// Who asks: the name of the token, else the header's, else the one of `field`.
+    pub(super) fn actor(&self, field: Option<&str>) -> Result<Actor, RegistryError> {
+        let named = [
+            (ActorSource::Token, self.bound.as_ref().map(Actor::name)),
+            (ActorSource::Header, self.header.as_deref()),
+            (ActorSource::Field, field),
+        ];
+        Actor::first_of(named).map_err(|rule| RegistryError::field("actor", rule))
+    }
+}
+
+impl Access {
+    /// Whether a request with these headers has what it needs.
+    async fn admit(&self, need: Need, headers: &HeaderMap) -> Result<Caller, HttpError> {
+        let forbidden = |why| HttpError::Registry(RegistryError::Forbidden(why));
+        let role = match (&self.tokens, need) {
+            (None, Need::Write(_)) => {
+                let why = "changes over HTTP need a file of tokens on this sidecar";
+                return Err(forbidden(why));
+            }
+            (None, _) | (_, Need::Nothing) => return Ok(Caller::nobody()),
+            (Some(_), Need::Reader | Need::Viewer) => Role::Reader,
+            (Some(_), Need::Write(role)) => role,
+        };
+        let token = bearer(headers).ok_or(HttpError::Unauthorized)?;
+        let Some(tokens) = &self.tokens else {
+            return Err(HttpError::Unauthorized);
+        };
+        let table = tokens.table().await;
+        let grant = table.find(token).ok_or(HttpError::Unauthorized)?;
+        let changes = matches!(need, Need::Write(_));
+        if changes && !self.admin_enabled {
+            return Err(forbidden("administration is disabled on this sidecar"));
+        }
+        if grant.role < role {
+            return Err(forbidden(match role {
+                Role::Admin => "this needs a token with the role admin",
+                Role::Operator | Role::Reader => "this needs a token with the role operator",
+            }));
+        }
+        if changes && self.require_name && grant.actor.is_none() {
+            let why = "changes are accepted only with a token that is bound to a name";
+            return Err(forbidden(why));
+        }
+        let header = headers.get(ACTOR);
+        Ok(Caller {
+            bound: grant.actor.clone(),
+            header: header.map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned()),
+        })
+    }
+}
+
+impl Caller {
+    fn nobody() -> Self {
+        Self {
+            bound: None,
+            header: None,
+        }
+    }
+}
+
+/// The token of a request that has one and no other.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (value, more) = (values.next()?, values.next());
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    let known = more.is_none() && scheme.eq_ignore_ascii_case("bearer");
+    known.then_some(token.trim())
+}
+
+/// Lets a request pass that has what its route needs.
+pub(super) async fn guard(
+    Extract((state, need)): Extract<(State, Need)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match state.access.admit(need, request.headers()).await {
+        Err(error) => return error.into_response(),
+        Ok(caller) => request.extensions_mut().insert(caller),
+    };
+    if matches!(need, Need::Write(_)) && state.readiness.is_draining() {
+        return HttpError::Registry(RegistryError::ShuttingDown).into_response();
+    }
+    if need != Need::Viewer && !state.desk.progress.has_begun() {
+        return HttpError::Starting.into_response();
+    }
+    next.run(request).await
+}

@@ -1,0 +1,190 @@
+//! A change as HTTP asks for it: a path, a body, and what may stand in headers and query as well.
+
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::http::{HeaderMap, header};
+use serde_json::value::RawValue;
+
+use crate::adapters::http::State;
+use crate::adapters::http::access::Caller;
+use crate::adapters::http::answer::HttpError;
+use crate::adapters::http::body::Body;
+use crate::adapters::http::query::Query;
+use crate::documents::change::{self, WriteVerb};
+use crate::documents::desk::Answer;
+use crate::documents::request::optional_object;
+use crate::service::error::RegistryError;
+
+/// Fields of the body that a query may have instead.
+const IN_QUERY: [&str; 2] = ["if_revision", "actor"];
+
+/// Everything that a change is made of.
+pub(in crate::adapters::http) struct Change {
+    state: State,
+    caller: Caller,
+    id: Option<String>,
+    fields: change::Body,
+}
+
+impl FromRequest<State> for Change {
+    type Rejection = HttpError;
+
+    async fn from_request(request: Request, state: &State) -> Result<Self, HttpError> {
+        let (mut parts, body) = request.into_parts();
+        // The guard has put it there.
+        let caller = parts.extensions.remove().ok_or(RegistryError::Internal)?;
+        let path = RawPathParams::from_request_parts(&mut parts, state).await;
+        let path = path.map_err(|_| RegistryError::field("id", "is not UTF-8"))?;
+        let mut path = path.iter().filter(|(name, _)| *name == "id");
+        let id = path.next().map(|(_, id)| id.to_owned());
+        let query = Query::from_request_parts(&mut parts, state).await?;
+        let headers = parts.headers.clone();
+        let body = Body::from_request(Request::from_parts(parts, body), state).await?;
+        let mut fields = optional_object(&body.0)?;
+        lay_query(&mut fields, &query)?;
+        lay_condition(&mut fields, &headers)?;
+        Ok(Self {
+            state: state.clone(),
+            caller,
+            id,
+            fields,
+        })
+    }
+}
+
+impl Change {
+    /// The id that is to be created, where it is one.
+    pub(super) fn new_id(&self) -> Option<String> {
+        serde_json::from_str(self.fields.get("id")?.get()).ok()
+    }
+
+    /// Commits it; the record, or what is left to tell.
+    pub(super) async fn carry_out(self, verb: WriteVerb) -> Result<Answer, HttpError> {
+        let Self {
+            state,
+            caller,
+            id,
+            fields,
+        } = self;
+        let actor = |field: Option<&str>| caller.actor(field);
+        // Nothing bounds a reply but the record's own limit.
+        let answer = state
+            .desk
+            .change(verb, fields, id.as_deref(), actor, usize::MAX);
+        Ok(answer.await?)
+    }
+}
+
+/// Lays the parameters of a URL over the fields; whatever nobody takes is a fault.
+fn lay_query(fields: &mut change::Body, query: &Query) -> Result<(), RegistryError> {
+    query.only(&IN_QUERY)?;
+    for name in IN_QUERY {
+        if let Some(text) = query.text(name)? {
+            let number = text.parse::<u64>().ok().filter(|_| name == "if_revision");
+            let json = match number {
+                Some(number) => number.into(),
+                None => serde_json::Value::from(text),
+            };
+            lay(fields, name, json, "query")?;
+        }
+    }
+    Ok(())
+}
+
+/// Lays `If-Match` over the fields: the revision that `ETag` has, or `*` for any.
+fn lay_condition(fields: &mut change::Body, headers: &HeaderMap) -> Result<(), RegistryError> {
+    let fault = || RegistryError::field("If-Match", "must be an `ETag` of the record, or *");
+    let mut values = headers.get_all(header::IF_MATCH).iter();
+    let Some(value) = values.next() else {
+        return Ok(());
+    };
+    let text = value.to_str().map_err(|_| fault())?.trim();
+    if values.next().is_some() {
+        return Err(fault());
+    }
+    if text == "*" {
+        return Ok(());
+    }
+    let quoted = text
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    let revision: u64 = quoted.unwrap_or(text).parse().map_err(|_| fault())?;
+    lay(fields, "if_revision", revision.into(), "If-Match")
+}
+
+/// Lays one value over the fields; one that differs must not be there.
+fn lay(
+    fields: &mut change::Body,
+    name: &str,
+    value: serde_json::Value,
+    place: &str,
+) -> Result<(), RegistryError> {
+    let json = RawValue::from_string(value.to_string());
+    let json = json.map_err(|_| RegistryError::Internal)?;
+    match fields.get(name) {
+        Some(own) if own.get() != json.get() => {
+            let rule = format!("differs from the one in {place}");
+            Err(RegistryError::field(name, rule))
+        }
+        _ => {
+            fields.insert(name.to_owned(), json);
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn laid(body: &str, query: &[(&str, &str)], if_match: &[&str]) -> Result<String, String> {
+        let told = |error: RegistryError| error.to_string();
+        let mut fields: change::Body = optional_object(body.as_bytes()).map_err(told)?;
+        let pairs = query.iter();
+        let pairs = pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        lay_query(&mut fields, &Query(pairs.collect())).map_err(told)?;
+        let mut headers = HeaderMap::new();
+        for value in if_match {
+            headers.append(header::IF_MATCH, value.parse().unwrap());
+        }
+        lay_condition(&mut fields, &headers).map_err(told)?;
+        Ok(serde_json::to_string(&fields).unwrap())
+    }
+
+    #[test]
+    fn a_condition_may_stand_in_three_places() {
+        let seven = r#"{"if_revision":7}"#;
+        for (body, query, if_match) in [
+            (seven, &[][..], &[][..]),
+            ("", &[("if_revision", "7")], &[]),
+            ("", &[], &["\"7\""]),
+            ("{}", &[], &["7"]),
+            (seven, &[("if_revision", "7")], &["\"7\""]),
+            (seven, &[], &["*"]),
+        ] {
+            assert_eq!(laid(body, query, if_match).as_deref(), Ok(seven));
+        }
+        let actor = laid("", &[("actor", "12")], &[]);
+        assert_eq!(actor.as_deref(), Ok(r#"{"actor":"12"}"#));
+        for (body, query, if_match, told) in [
+            (seven, &[][..], &["\"8\""][..], "differs"),
+            (seven, &[("if_revision", "8")], &[], "differs"),
+            (
+                "",
+                &[("if_revision", "7"), ("if_revision", "7")],
+                &[],
+                "twice",
+            ),
+            ("", &[("revision", "7")], &[], "unknown"),
+            ("", &[], &["\"7\"", "\"7\""], "If-Match"),
+            ("", &[], &["W/\"7\""], "If-Match"),
+            ("", &[], &["\"7\", \"8\""], "If-Match"),
+            ("", &[], &[""], "If-Match"),
+        ] {
+            let error = laid(body, query, if_match).unwrap_err();
+            assert!(
+                error.contains(told),
+                "{body} {query:?} {if_match:?}: {error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Changes, and the reload.
+
+use axum::extract::State as Extract;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::change::Change;
+use crate::adapters::http::State;
+use crate::adapters::http::answer::{HttpError, insert};
+use crate::adapters::http::body::Body;
+use crate::adapters::http::query::Query;
+use crate::documents::change::WriteVerb;
+use crate::documents::desk::Answer;
+use crate::documents::request::optional_object;
+
+type Outcome = Result<Answer, HttpError>;
+
+/// Create an extension
+#[utoipa::path(post, path = "/admin/extensions", tag = "writes",
+    request_body(content = ref("#/components/schemas/NewExtension"), content_type = "application/json"),
+    responses((status = 201, description = "The record", body = ref("#/components/schemas/Extension"))))]
+pub(in crate::adapters::http) async fn create(change: Change) -> Result<Response, HttpError> {
+    let id = change.new_id();
+    let answer = change.carry_out(WriteVerb::Create).await?;
+    let mut response = (StatusCode::CREATED, answer).into_response();
+    if let Some(id) = id {
+        let path = format!("/admin/extensions/{id}");
+        insert(response.headers_mut(), header::LOCATION.as_str(), &path);
+    }
+    Ok(response)
+}
+
+/// Change the fields that the body names
+///
+/// Objects and lists are replaced whole; null means the default.
+#[utoipa::path(patch, path = "/admin/extensions/{id}", tag = "writes",
+    request_body(content = ref("#/components/schemas/ExtensionChange"), content_type = "application/json"),
+    responses((status = 200, description = "The record", body = ref("#/components/schemas/Extension"))))]
+pub(in crate::adapters::http) async fn update(change: Change) -> Outcome {
+    change.carry_out(WriteVerb::Update).await
+}
+
+/// Delete an extension with its versions and instances
+#[utoipa::path(delete, path = "/admin/extensions/{id}", tag = "writes",
+    request_body(content = ref("#/components/schemas/Condition"), content_type = "application/json"),
+    responses((status = 200, description = "The revision in which it went", body = ref("#/components/schemas/Committed"))))]
+pub(in crate::adapters::http) async fn delete(change: Change) -> Outcome {
+    change.carry_out(WriteVerb::Delete).await
+}
+
+/// Let an extension serve, also where the machine had taken it out of service
+#[utoipa::path(post, path = "/admin/extensions/{id}/enable", tag = "writes",
+    request_body(content = ref("#/components/schemas/Condition"), content_type = "application/json"),
+    responses((status = 200, description = "The record", body = ref("#/components/schemas/Extension"))))]
+pub(in crate::adapters::http) async fn enable(change: Change) -> Outcome {
+    change.carry_out(WriteVerb::Enable).await
+}
+
+/// Take an extension out of service
+#[utoipa::path(post, path = "/admin/extensions/{id}/disable", tag = "writes",
+    request_body(content = ref("#/components/schemas/Condition"), content_type = "application/json"),
+    responses((status = 200, description = "The record", body = ref("#/components/schemas/Extension"))))]
+pub(in crate::adapters::http) async fn disable(change: Change) -> Outcome {
+    change.carry_out(WriteVerb::Disable).await
+}
+
+/// Read and compare everything, or one extension
+#[utoipa::path(post, path = "/admin/reload", tag = "writes",
+    request_body(content = ref("#/components/schemas/ReloadRequest"), content_type = "application/json"),
+    responses((status = 200, description = "What changed", body = ref("#/components/schemas/Reloaded"))))]
+pub(in crate::adapters::http) async fn reload(
+    Extract(state): Extract<State>,
+    query: Query,
+    body: Body,
+) -> Outcome {
+    query.only(&[])?;
+    Ok(state.desk.reload(&optional_object(&body.0)?).await?)
+}

@@ -1,0 +1,141 @@
+//! What operations have in common: the token they need, the errors they answer, what stands in
+//! paths and headers.
+
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::security::SecurityRequirement;
+use utoipa::openapi::{Content, Ref, RefOr, Required, ResponseBuilder};
+
+use crate::adapters::http::access::Need;
+use crate::config::Role;
+use crate::documents::headers::ACTOR;
+
+/// The name of the one way to show who one is.
+pub(super) const BEARER: &str = "token";
+
+/// Errors of every operation that needs data, by status.
+const ALWAYS: &[(&str, &str)] = &[
+    (
+        "400",
+        "`invalid_request`: a parameter, a header or the body is wrong; `details.field` names it, of a body `details.faults` all fields",
+    ),
+    (
+        "401",
+        "`unauthorized`: there is a file of tokens, and the request has none of them",
+    ),
+    (
+        "403",
+        "`forbidden`: the token's role does not suffice; of changes also: there is no file of tokens, administration is disabled, or the token is bound to no name",
+    ),
+    (
+        "404",
+        "`extension_not_found`: `details.reason` says why. `not_found`: no such path",
+    ),
+    (
+        "413",
+        "`payload_too_large`: the body, or a record, is over its limit",
+    ),
+    ("500", "`internal`: a bug"),
+    (
+        "503",
+        "`starting`: there is no data yet. `database_unavailable`: it is needed and away; `details.reason` is `locked` behind somebody's lock; `details.outcome` is `unknown` where nobody could find out what became of a change. `overloaded`, `shutting_down`: try elsewhere",
+    ),
+    (
+        "504",
+        "`deadline_exceeded`: the answer took too long; a change may still be carried out",
+    ),
+];
+const OF_READS: &[(&str, &str)] = &[
+    ("409", "`read_only`: there is no audit without a database"),
+    (
+        "412",
+        "`revision_timeout`: `min_revision` was not reached in time",
+    ),
+];
+const OF_CHANGES: &[(&str, &str)] = &[
+    ("408", "`request_timeout`: the body took too long"),
+    (
+        "409",
+        "`conflict`: the record is not at the revision that was expected, which `details.revision` has; or the change contradicts it. `already_exists`: the id or the subject is taken. `read_only`: there is no database",
+    ),
+    (
+        "415",
+        "`unsupported_media_type`: a body needs `Content-Type: application/json`",
+    ),
+];
+
+/// Completes what is said of an operation by what it needs.
+pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
+    let own = match need {
+        Need::Nothing => return,
+        Need::Reader | Need::Viewer => OF_READS,
+        Need::Write(_) => OF_CHANGES,
+    };
+    for (status, meaning) in ALWAYS.iter().chain(own) {
+        let content = Content::new(Some(Ref::from_schema_name("Error")));
+        let response = ResponseBuilder::new().description(*meaning);
+        let response = response.content("application/json", content).build();
+        let responses = &mut operation.responses.responses;
+        responses
+            .entry((*status).to_owned())
+            .or_insert(RefOr::T(response));
+    }
+    let (role, needed) = match need {
+        Need::Write(Role::Admin) => ("admin", true),
+        Need::Write(_) => ("operator", true),
+        _ => ("reader", false),
+    };
+    let token = SecurityRequirement::new(BEARER, [] as [&str; 0]);
+    let open = SecurityRequirement::default();
+    let requirements = [token].into_iter().chain((!needed).then_some(open));
+    operation.security = Some(requirements.collect());
+    let role = format!(
+        "Needs a token with the role {role} or a higher one, {}.",
+        match needed {
+            true => "and is forbidden without a file of tokens",
+            false => "if there is a file of tokens",
+        }
+    );
+    let description = operation.description.take();
+    let description = description.into_iter().chain([role]);
+    operation.description = Some(description.collect::<Vec<_>>().join("\n\n"));
+    let parameters = operation.parameters.get_or_insert_default();
+    if path.contains("{id}") {
+        let id = parameter(
+            "id",
+            ParameterIn::Path,
+            Type::String,
+            "The id of the extension",
+        );
+        parameters.push(RefOr::T(id));
+    }
+    if matches!(need, Need::Write(_)) {
+        let actor = "Who asks, unless the token is bound to a name";
+        let actor = parameter(ACTOR, ParameterIn::Header, Type::String, actor);
+        parameters.push(RefOr::T(actor));
+    }
+    if matches!(need, Need::Write(_)) && path.contains("{id}") {
+        let revision = "The revision that the record must have, as `ETag` has it";
+        let (header, query) = (ParameterIn::Header, ParameterIn::Query);
+        for parameter in [
+            parameter("If-Match", header, Type::String, revision),
+            parameter("if_revision", query, Type::Integer, "The same"),
+        ] {
+            parameters.push(RefOr::T(parameter));
+        }
+    }
+}
+
+fn parameter(name: &str, place: ParameterIn, kind: Type, meaning: &str) -> Parameter {
+    let required = match place {
+        ParameterIn::Path => Required::True,
+        _ => Required::False,
+    };
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(required)
+        .description(Some(meaning))
+        .schema(Some(ObjectBuilder::new().schema_type(kind)))
+        .build()
+}

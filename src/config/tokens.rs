@@ -1,0 +1,177 @@
+//! The file of HTTP tokens: a token, its role and perhaps the name it is bound to, line by line.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::domain::actor::{Actor, ActorSource};
+
+/// A larger file is none of tokens.
+pub const MAX_BYTES: u64 = 1024 * 1024;
+/// Shorter tokens can be guessed.
+const SHORT: usize = 16;
+/// Faults named at a time: a file of something else would have as many as lines.
+const MAX_FAULTS: usize = 50;
+
+/// What a token allows; each role may do what those before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// To read.
+    Reader,
+    /// To enable, disable and reload.
+    Operator,
+    /// Everything.
+    Admin,
+}
+
+impl Role {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "reader" => Some(Self::Reader),
+            "operator" => Some(Self::Operator),
+            "admin" => Some(Self::Admin),
+            _ => None,
+        }
+    }
+}
+
+/// What is known of a token. The token itself is not kept.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Grant {
+    digest: [u8; 32],
+    /// What it allows.
+    pub role: Role,
+    /// Whom it is bound to.
+    pub actor: Option<Actor>,
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let actor = self.actor.as_ref().map(Actor::name);
+        write!(f, "{:?} token of {actor:?}", self.role)
+    }
+}
+
+/// All tokens.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenTable {
+    grants: Vec<Grant>,
+    /// The lines whose tokens can be guessed.
+    pub short: Vec<usize>,
+}
+
+impl TokenTable {
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// All faults, each with its line; none repeats anything of the file.
+    pub fn parse(text: &str) -> Result<Self, Vec<String>> {
+        let (mut table, mut faults) = (Self::default(), Vec::new());
+        for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+            let words = line.split_whitespace();
+            let words: Vec<_> = words.take_while(|word| !word.starts_with('#')).collect();
+            if words.is_empty() {
+                continue;
+            }
+            let number = index + 1;
+            match table.grant(&words) {
+                Ok(()) if words.first().is_some_and(|token| token.len() < SHORT) => {
+                    table.short.push(number);
+                }
+                Ok(()) => {}
+                Err(rule) => faults.push(format!("line {number} {rule}")),
+            }
+        }
+        if table.grants.is_empty() && faults.is_empty() {
+            faults.push("there is no token in it".to_owned());
+        }
+        faults.truncate(MAX_FAULTS);
+        if faults.is_empty() {
+            Ok(table)
+        } else {
+            Err(faults)
+        }
+    }
+
+    fn grant(&mut self, words: &[&str]) -> Result<(), &'static str> {
+        let (token, role, name) = match *words {
+            [token, role] => (token, role, None),
+            [token, role, name] => (token, role, Some(name)),
+            _ => return Err("must have a token, a role and perhaps a name"),
+        };
+        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("has a token that a header cannot carry");
+        }
+        let role =
+            Role::parse(role).ok_or("must name reader, operator or admin after the token")?;
+        let actor = name.map(|name| Actor::parse(name, ActorSource::Token));
+        let actor = actor.transpose();
+        let actor = actor.map_err(|_| "binds the token to what is no actor's name")?;
+        if self.find(token).is_some() {
+            return Err("repeats a token");
+        }
+        self.grants.push(Grant {
+            digest: digest(token),
+            role,
+            actor,
+        });
+        Ok(())
+    }
+
+    /// What `token` allows. How long it takes tells nothing of the tokens there are: digests are
+    /// compared, each with every one.
+    pub fn find(&self, token: &str) -> Option<&Grant> {
+        let digest = digest(token);
+        let mut found = None;
+        for grant in &self.grants {
+            if bool::from(grant.digest.ct_eq(&digest)) {
+                found = Some(grant);
+            }
+        }
+        found
+    }
+}
+
+fn digest(token: &str) -> [u8; 32] {
+    Sha256::digest(token).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_token_a_role_and_perhaps_a_name() {
+        let text = "\u{feff}# who\nreading-token-0001 reader\r\n\n  op operator alice # hers\n\
+            all-powerful-0001\tadmin\n#old admin\n";
+        let table = TokenTable::parse(text).unwrap();
+        let role = |token| table.find(token).map(|grant| grant.role);
+        assert_eq!(role("reading-token-0001"), Some(Role::Reader));
+        assert_eq!(role("all-powerful-0001"), Some(Role::Admin));
+        let alice = table.find("op").unwrap();
+        assert_eq!(alice.role, Role::Operator);
+        assert_eq!(alice.actor.as_ref().unwrap().name(), "alice");
+        for unknown in ["", "#old", "reading-token-000", "reader", "OP"] {
+            assert_eq!(role(unknown), None, "{unknown}");
+        }
+        assert_eq!(table.short, [4]);
+        let shown = format!("{table:?}");
+        assert!(!shown.contains("reading-token"), "{shown}");
+    }
+
+    #[test]
+    fn every_fault_is_named_and_no_token() {
+        let text = "secret1\nsecret2 king\nsecret3 admin a.b\nsecret4 reader x y\ns\u{e9}cret5 reader\n\
+            secret6 reader\nsecret6 admin\n";
+        let faults = TokenTable::parse(text).unwrap_err();
+        let lines = faults.iter().map(|fault| fault.split(' ').nth(1).unwrap());
+        assert_eq!(lines.collect::<Vec<_>>(), ["1", "2", "3", "4", "5", "7"]);
+        assert!(!faults.concat().contains("cret"), "{faults:?}");
+        assert_eq!(TokenTable::parse("# none\n").unwrap_err().len(), 1);
+        assert_eq!(
+            TokenTable::parse(&"x\n".repeat(1000)).unwrap_err().len(),
+            MAX_FAULTS
+        );
+    }
+}

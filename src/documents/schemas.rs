@@ -1,0 +1,83 @@
+//! What the documents look like, for whoever reads OpenAPI: made from the types that they are
+//! written with.
+
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::{Components, RefOr};
+use utoipa::{OpenApi, ToSchema};
+
+use super::change::{self, WriteVerb};
+use super::{audit, circuits, committed, error, health, lookup, probe, reload, stats, stored};
+
+/// A page of extensions.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "pages are joined of texts; this says of which")]
+struct ExtensionPage<'a> {
+    extensions: Vec<lookup::Record<'a>>,
+    /// How many the filter matches in all.
+    total: u64,
+    /// The `cursor` of the next page, if there is one.
+    next: Option<String>,
+}
+
+/// A page of extensions and how they are doing.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "pages are joined of texts; this says of which")]
+struct HealthPage<'a> {
+    extensions: Vec<health::Record<'a>>,
+    summary: health::SummaryBody,
+    /// The `cursor` of the next page, if there is one.
+    next: Option<String>,
+}
+
+/// A page of circuits.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "pages are joined of texts; this says of which")]
+struct CircuitPage<'a> {
+    circuits: Vec<circuits::CircuitBody<'a>>,
+    /// The `cursor` of the next page, if there is one.
+    next: Option<String>,
+}
+
+#[derive(OpenApi)]
+#[openapi(components(schemas(
+    ExtensionPage,
+    HealthPage,
+    CircuitPage,
+    audit::Audit,
+    committed::Committed,
+    error::Envelope,
+    probe::Alive,
+    probe::Ready,
+    reload::Reloaded,
+    stats::Stats,
+    stored::Stored
+)))]
+struct Documents;
+
+/// All schemas by name: those of answers, and what the bodies of changes may have.
+pub fn components() -> Components {
+    let mut components = Documents::openapi().components.unwrap_or_default();
+    for schema in components.schemas.values_mut() {
+        require_everything(schema);
+    }
+    for (name, verb) in [
+        ("NewExtension", WriteVerb::Create),
+        ("ExtensionChange", WriteVerb::Update),
+        ("Condition", WriteVerb::Delete),
+    ] {
+        let schema = change::schema(verb).into();
+        components.schemas.insert(name.to_owned(), schema);
+    }
+    let reload = change::reload_schema().into();
+    components
+        .schemas
+        .insert("ReloadRequest".to_owned(), reload);
+    components
+}
+
+/// No document leaves a field out: what is not known is null.
+fn require_everything(schema: &mut RefOr<Schema>) {
+    if let RefOr::T(Schema::Object(object)) = schema {
+        object.required = object.properties.keys().cloned().collect();
+    }
+}
