@@ -96,9 +96,9 @@ export function large(points, latency, count) {
   const { fine, failed } = paths(points, width, height);
   const failures = points.reduce((sum, point) => sum + (point?.[1] ?? 0), 0);
   return [
-    chart(`Calls: at most ${count(calls)} in 5 s`, [["fine", fine], ["failed", failed]],
+    chart(calls ? `Calls: at most ${count(calls)} in 5 s` : "No calls in 5 minutes", [["fine", fine], ["failed", failed]],
       `Calls: at most ${count(calls)} in 5 seconds; ${count(failures)} failed in 5 minutes`),
-    chart(`p50 and p99: at most ${latency(slowest || null)}`, [
+    chart(slowest ? `p50 and p99: at most ${latency(slowest)}` : "No latency", [
       ["p50", line(points, width, height, (p) => p[2], slowest || 1)],
       ["p99", line(points, width, height, (p) => p[3], slowest || 1)],
     ], `Latency: p99 at most ${latency(slowest || null)} in the last 5 minutes`),
