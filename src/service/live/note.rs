@@ -199,3 +199,73 @@ impl Observer for NoteObserver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::catalog::{ActiveSource, Counts};
+    use crate::service::observe::Trigger;
+
+    fn id() -> ExtensionId {
+        ExtensionId::parse("guard").unwrap()
+    }
+
+    #[track_caller]
+    fn check(observation: &Observation, told: Option<(Tone, &str)>) {
+        let note = Note::of(observation);
+        let note = note.as_ref().map(|note| (note.tone, note.text.as_str()));
+        assert_eq!(note, told, "{observation:?}");
+    }
+
+    #[test]
+    fn what_matters_is_told_and_what_happens_often_is_not() {
+        let crossed = Observation::Health {
+            id: id(),
+            crossing: Crossing::Degraded,
+            success_rate: 0.615,
+            min_success_rate: 0.8,
+        };
+        check(
+            &crossed,
+            Some((Tone::Warn, "success rate 61.5 % is below 80 %")),
+        );
+        let loaded = Observation::Loaded {
+            trigger: Trigger::Notification,
+            source: ActiveSource::Database,
+            counts: Counts {
+                added: 0,
+                updated: 2,
+                removed: 1,
+            },
+            revision: 7,
+            total: 5,
+            enabled: 4,
+            quarantined: 0,
+            duration: std::time::Duration::ZERO,
+        };
+        let told = "revision 7: 0 added, 2 updated, 1 removed";
+        check(&loaded, Some((Tone::Plain, told)));
+        let link = Observation::NatsUp {
+            connection: "lookup",
+            up: false,
+        };
+        check(&link, Some((Tone::Bad, "NATS disconnected (lookup)")));
+        check(&Observation::Overloaded, None);
+        let connection = "lookup";
+        check(&Observation::SlowConsumer { connection }, None);
+    }
+
+    #[tokio::test]
+    async fn notes_that_nobody_takes_are_bounded() {
+        let (observer, mut notes) = notes();
+        for _ in 0..=CAPACITY {
+            observer.observe(&Observation::DatabaseUp(false));
+        }
+        drop(observer);
+        let mut kept = 0;
+        while notes.recv().await.is_some() {
+            kept += 1;
+        }
+        assert_eq!(kept, CAPACITY);
+    }
+}
