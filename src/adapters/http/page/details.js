@@ -38,6 +38,7 @@ export class Details {
     const row = this.find(location.hash.replace(/^#\//, ""));
     if (!row || row === this.#row) return;
     this.#row = row;
+    this.#version = undefined;
     this.#charts = element("div", { class: "charts" });
     this.#figures = element("dl", { class: "figures" });
     const close = element("button", { type: "button", class: "close", "aria-label": "Close" }, "✕");

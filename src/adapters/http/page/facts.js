@@ -2,8 +2,6 @@
 
 import { count, element, span, write } from "./format.js";
 
-const STALE_MS = 120_000; // Twice the usual sync interval.
-
 /** Name, text and tone of each fact; `per` gives what happened per second. */
 function facts(stats, per) {
   const { source, active_source: active } = stats;
@@ -19,7 +17,7 @@ function facts(stats, per) {
     list.push(
       ["Database", stats.database.state, { up: "good", away: "bad" }[stats.database.state] ?? "idle"],
       ["Listener", stats.listener.state, { listening: "good", polling: "warn" }[stats.listener.state] ?? "idle"],
-      ["Confirmed", stale == null ? "never" : stale < 1000 ? "just now" : `${span(stale)} ago`, stale == null || stale > STALE_MS ? "warn" : "plain"],
+      ["Confirmed", stale == null ? "never" : stale < 1000 ? "just now" : `${span(stale)} ago`, stats.database.state === "away" ? "warn" : "plain"],
     );
   }
   return [
