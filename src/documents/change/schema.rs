@@ -40,6 +40,11 @@ pub fn reload_schema() -> Object {
     object.build()
 }
 
+/// An id, as it stands in paths too.
+pub fn id_schema() -> Schema {
+    property("id", true)
+}
+
 fn closed() -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(Type::Object)

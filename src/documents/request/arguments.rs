@@ -197,6 +197,7 @@ impl CircuitsArguments {
 #[into_params(parameter_in = Query)]
 pub struct AuditArguments {
     /// Only entries of this extension.
+    #[param(pattern = "^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$", example = "mask_pii")]
     pub id: Option<String>,
     /// At most so many.
     #[param(minimum = 1, maximum = 1000)]

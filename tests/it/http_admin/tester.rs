@@ -77,10 +77,8 @@ async fn the_daemon_keeps_to_its_document() {
         "--phases",
         "examples,coverage,fuzzing",
         "--max-examples",
-        "30",
+        "20",
         "--generation-deterministic",
-        "--generation-database",
-        "none",
         "--continue-on-failure",
         "--no-color",
     ])

@@ -26,14 +26,14 @@ async fn an_extension_lives_its_life() {
     let looked_up = api.rig.lookup("x").await.ok();
     assert_eq!(looked_up["subject"], "beamline.ext.x");
 
-    let patch = json!({"timeout_ms": 77, "config": {"a": 1.50}});
+    let patch = json!({"timeout_ms": 77, "config": {"a": 1.5}});
     let updated = api.ask("PATCH /admin/extensions/x", &patch).await;
     assert_eq!(
         (updated.status, &updated.json()["timeout_ms"]),
         (200, &json!(77))
     );
     assert!(
-        updated.body.contains(r#""config":{"a":1.50}"#),
+        updated.body.contains(r#""config":{"a":1.5}"#),
         "{updated:?}"
     );
     let disabled = api

@@ -8,6 +8,7 @@ use utoipa::openapi::{Content, Ref, RefOr, Required, ResponseBuilder};
 
 use crate::adapters::http::access::Need;
 use crate::config::Role;
+use crate::documents::change;
 use crate::documents::headers::ACTOR;
 
 /// The name of the one way to show who one is.
@@ -101,12 +102,8 @@ pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
     operation.description = Some(description.collect::<Vec<_>>().join("\n\n"));
     let parameters = operation.parameters.get_or_insert_default();
     if path.contains("{id}") {
-        let id = parameter(
-            "id",
-            ParameterIn::Path,
-            Type::String,
-            "The id of the extension",
-        );
+        let mut id = parameter("id", ParameterIn::Path, Type::String, "The extension");
+        id.schema = Some(change::id_schema().into());
         parameters.push(RefOr::T(id));
     }
     if matches!(need, Need::Write(_)) {
