@@ -243,7 +243,7 @@ mod tests {
             quarantined: 0,
             duration: std::time::Duration::ZERO,
         };
-        let told = "revision 7: 0 added, 2 updated, 1 removed";
+        let told = "revision 7: 2 updated, 1 removed";
         check(&loaded, Some((Tone::Plain, told)));
         let link = Observation::NatsUp {
             connection: "lookup",
