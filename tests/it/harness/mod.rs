@@ -19,7 +19,7 @@
 //!
 //! - Servers: [`NatsServer`] and [`Postgres::private`] belong to one test and can be stopped,
 //!   killed and started again on the same port. [`servers`] says where they come from.
-//! - [`Extension`] plays an extension, [`flood`] a busy router.
+//! - [`Extension`] plays an extension, [`flood`] a busy router, [`Browser`] somebody who looks.
 //! - Faults: put a [`FaultProxy`] between two parties to cut, stall or delay their link.
 //! - Waiting: [`eventually`] polls a condition until a deadline; a test never just sleeps.
 //! - [`Process`] and [`Daemon`] keep every line that was logged, and wait for lines.

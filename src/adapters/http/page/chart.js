@@ -65,7 +65,7 @@ export class Spark {
 
   constructor() {
     const [width, height] = [Spark.#width, Spark.#height];
-    this.node = shape("svg", { viewBox: `0 0 ${width} ${height}`, class: "spark", "aria-hidden": "true" });
+    this.node = shape("svg", { viewBox: `0 0 ${width} ${height}`, class: "spark", preserveAspectRatio: "none", "aria-hidden": "true" });
     this.parts = {};
     for (const part of ["fine", "failed", "p99"]) {
       this.parts[part] = this.node.appendChild(shape("path", { class: part }));
