@@ -9,17 +9,22 @@ demo *ARGS: tools
     @PATH="$PATH:$(dirname "$(scripts/server-path nats)")" cargo run --quiet -- demo {{ ARGS }}
 
 # Every test, against a real nats-server and a real Postgres (BEAMLINE_TEST_SERVERS=native|containers|auto).
-test *ARGS: tools
+test *ARGS: tools erlang
     cargo test {{ ARGS }}
 
 # The status page in a headless Chromium, which is installed where root may; else skipped outside CI.
 browser-test *ARGS: tools
     scripts/browser cargo test --test it status_page:: -- --ignored --nocapture --test-threads=1 {{ ARGS }}
 
+# The tests of spans, in a build with feature `otlp` (docs/tracing.md).
+test-spans *ARGS: tools
+    cargo test --features otlp --test it spans:: {{ ARGS }}
+
 # Format, clippy, layers, licences and sources.
 lint: check-layers && deny
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
+    cargo clippy --all-targets --features otlp -- -D warnings
 
 # Formats the code.
 fmt:
@@ -32,6 +37,14 @@ check-layers:
 # Bans, licences and sources of all dependencies; advisories where their database can be reached.
 deny:
     scripts/deny
+
+# Alerting rules: well formed, and each fires in its tests when it should, and not otherwise.
+alerts:
+    scripts/alerts
+
+# Writes what docs/ and tests/golden/ take from the code: real replies, the tables of variables.
+docs: tools
+    BEAMLINE_DOCS=write cargo test --test it -- docs:: golden::
 
 # Line coverage of src/domain and src/service; fails under 80 percent.
 coverage: tools
@@ -52,6 +65,10 @@ soak *ARGS: tools
 # The circuit breaker against its model, 100,000 random sequences instead of 1,000.
 exhaustive *ARGS:
     BEAMLINE_EXHAUSTIVE=1 cargo test --release --lib breaker {{ ARGS }}
+
+# An Erlang for the router example's tests, where it can be had.
+erlang:
+    @scripts/erlang
 
 # A nats-server and a Postgres, installed into .tools/ where the machine has none.
 tools:

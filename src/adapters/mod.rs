@@ -3,5 +3,7 @@
 pub mod fixtures;
 pub mod http;
 pub mod nats;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod postgres;
 pub mod telemetry;

@@ -10,6 +10,7 @@ mod fleet;
 mod invocations;
 mod shared;
 pub mod signals;
+mod spans;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -32,6 +33,7 @@ use crate::service::live::Notes;
 use crate::service::readiness::Part;
 use crate::service::reload::ReloadHandle;
 use essential::Essential;
+pub(crate) use shared::policy;
 use shared::{Loose, Shared};
 
 /// How long a start waits for overrides and open circuits once it has data.
@@ -53,6 +55,9 @@ pub enum DaemonError {
     /// The database settings cannot work, such as an unreadable certificate.
     #[error("the database cannot be used as configured")]
     Postgres(#[from] postgres::SetupError),
+    /// The exporter of spans cannot be had.
+    #[error("spans cannot be sent as configured: {0}")]
+    Spans(String),
     /// A task ended that must not: better no sidecar than half of one.
     #[error("the {0} task ended unexpectedly")]
     Died(&'static str),
@@ -64,14 +69,15 @@ pub enum DaemonError {
 /// Only what no waiting can mend.
 pub async fn serve(settings: Settings, stop: impl Future<Output = ()>) -> Result<(), DaemonError> {
     let mut stop = std::pin::pin!(stop);
-    let (shared, loose) = Shared::new(&settings)?;
+    let mut essential = Essential::new();
+    let spans = spans::start(&settings, &mut essential)?;
+    let (shared, loose) = Shared::new(&settings, spans)?;
     let Loose {
         writer,
         events,
         overrides,
         notes,
     } = loose;
-    let mut essential = Essential::new();
 
     let (reloader, reload) = shared.reloader(&settings, writer);
     let desk = shared.desk(&settings, reload.clone());

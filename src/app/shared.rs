@@ -42,6 +42,7 @@ use crate::service::read::Reads;
 use crate::service::readiness::Readiness;
 use crate::service::reload::{Parts, ReloadHandle, Reloader};
 use crate::service::selection::Selector;
+use crate::service::spans::Spans;
 use crate::service::stats::Stats;
 use crate::service::status::{Status, millis};
 
@@ -87,7 +88,7 @@ impl Shared {
     ///
     /// # Errors
     /// Database settings that cannot work, such as an unreadable certificate.
-    pub(super) fn new(settings: &Settings) -> Result<(Self, Loose), SetupError> {
+    pub(super) fn new(settings: &Settings, spans: Spans) -> Result<(Self, Loose), SetupError> {
         let (catalog, writer) = Catalog::new();
         let instance_id = settings.identity.instance_id.clone();
         let pool = uses_database(settings).map(|database| Pool::new(database, &instance_id));
@@ -142,6 +143,7 @@ impl Shared {
             circuits,
             clock,
             observers: observers.clone(),
+            spans,
         };
         let fleet = Arc::<FleetFigures>::default();
         let (overrides, queue) = fleet::orders();
@@ -330,7 +332,7 @@ pub(super) fn layout(settings: &Settings) -> Layout {
 }
 
 /// What this deployment allows an extension to be.
-fn policy(settings: &Settings) -> Policy {
+pub(crate) fn policy(settings: &Settings) -> Policy {
     let own = format!("{}.", settings.subjects.prefix);
     let replies = settings.subjects.reply_prefixes.iter().cloned();
     Policy {

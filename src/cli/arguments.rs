@@ -4,9 +4,11 @@
 //! file, so that all faults are found at once.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use super::people;
 use crate::config::variables::{self, CONFIG, Variable};
 
 /// The whole command line.
@@ -41,6 +43,22 @@ pub(super) fn command() -> Command {
                 .arg(switch("new-epoch", "Begin a new epoch, after a restore")),
         )
         .subcommand(
+            Command::new("import")
+                .about("Write fixtures into the database, all or nothing")
+                .arg(folder_argument("Folder with fixtures"))
+                .arg(switch("dry-run", "Do everything but commit"))
+                .arg(switch("overwrite", "Replace extensions that differ")),
+        )
+        .subcommand(
+            Command::new("export")
+                .about("Write the database's definitions as fixtures")
+                .arg(folder_argument("Folder for fixtures, empty or new"))
+                .arg(switch(
+                    "force",
+                    "Replace what an earlier export wrote there",
+                )),
+        )
+        .subcommand(
             Command::new("check")
                 .about("Validate the configuration and reach NATS and Postgres; print what holds"),
         )
@@ -51,7 +69,22 @@ pub(super) fn command() -> Command {
                 .subcommand(Command::new("live").about("Exit 0 when it is alive"))
                 .subcommand(Command::new("ready").about("Exit 0 when it serves")),
         )
+        .subcommands(people::commands())
         .args(settings())
+}
+
+fn folder_argument(help: &'static str) -> Arg {
+    Arg::new("folder")
+        .value_name("DIR")
+        .value_parser(value_parser!(PathBuf))
+        .required(true)
+        .help(help)
+}
+
+/// The folder that a command was given.
+pub(super) fn folder(matches: &ArgMatches) -> PathBuf {
+    let given = matches.get_one::<PathBuf>("folder");
+    given.cloned().unwrap_or_default()
 }
 
 /// The settings that `matches` holds, by key.

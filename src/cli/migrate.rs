@@ -25,10 +25,7 @@ enum Failure {
 /// Migrates, or only says whether that is needed.
 pub(super) async fn run(settings: &Settings, what: Migrate) -> ExitCode {
     let Some(database) = &settings.database else {
-        err(
-            "no database is configured: set EXTENSION_REGISTRY_DB_URL or EXTENSION_REGISTRY_DB_HOST",
-        );
-        return ExitCode::from(super::EX_USAGE);
+        return super::no_database();
     };
     let session = Session::open(&database.listen, &settings.identity.instance_id).await;
     let result = match session {

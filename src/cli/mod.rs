@@ -3,9 +3,13 @@
 mod arguments;
 mod check;
 mod demo;
+mod export;
+mod import;
+mod import_report;
 mod log;
 mod migrate;
 mod output;
+mod people;
 mod probe;
 mod reach;
 mod serve;
@@ -18,15 +22,19 @@ use clap::ArgMatches;
 use thiserror::Error;
 
 pub use check::table;
+pub use export::Export;
+pub use import::Import;
 pub use output::{err, out};
 
 use crate::config::{Effective, Faults, Settings, Surroundings, Warning};
 
 /// Bad usage or configuration, as sysexits.h names it.
 pub const EX_USAGE: u8 = 64;
+/// Nobody answers, as sysexits.h names it.
+pub const EX_UNAVAILABLE: u8 = 69;
 
 /// What to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// The daemon.
     Serve,
@@ -37,10 +45,16 @@ pub enum Command {
     },
     /// Apply the migrations.
     Migrate(Migrate),
+    /// Fixtures to the database.
+    Import(Import),
+    /// The database to fixtures.
+    Export(Export),
     /// Validate configuration and reachability.
     Check,
     /// Ask the local daemon how it is.
     Probe(Probe),
+    /// Ask a registry, and show the answer.
+    People(Box<people::Asked>),
 }
 
 /// What a migration does besides migrating.
@@ -119,17 +133,26 @@ pub fn run(invocation: Invocation) -> ExitCode {
         }
     };
     let code = runtime.block_on(async {
-        match invocation.command {
+        match invocation.command.clone() {
             Command::Serve => serve::run(invocation).await,
             Command::Demo { once } => demo::run(invocation.settings, once).await,
             Command::Migrate(what) => migrate::run(&invocation.settings, what).await,
+            Command::Import(what) => import::run(&invocation.settings, &what).await,
+            Command::Export(what) => export::run(&invocation.settings, &what).await,
             Command::Check => reach::run(&invocation).await,
             Command::Probe(which) => probe::run(&invocation.settings, which).await,
+            Command::People(asked) => people::run(&invocation.settings, &asked).await,
         }
     });
     // Whatever blocks a thread now is not worth waiting for.
     runtime.shutdown_background();
     code
+}
+
+/// Says that a command needs a database, and with which code to leave.
+fn no_database() -> ExitCode {
+    err("no database is configured: set EXTENSION_REGISTRY_DB_URL or EXTENSION_REGISTRY_DB_HOST");
+    ExitCode::from(EX_USAGE)
 }
 
 /// An error and its causes in one line.
@@ -153,7 +176,7 @@ pub fn parse(
     surroundings: &Surroundings<'_>,
 ) -> Result<Invocation, UsageError> {
     let matches = arguments::command().try_get_matches_from(args)?;
-    let command = command(&matches);
+    let command = command(&matches, surroundings);
     let (settings, warnings, effective) = Settings::load(arguments::given(&matches), surroundings)?;
     Ok(Invocation {
         command,
@@ -163,7 +186,7 @@ pub fn parse(
     })
 }
 
-fn command(matches: &ArgMatches) -> Command {
+fn command(matches: &ArgMatches, surroundings: &Surroundings<'_>) -> Command {
     match matches.subcommand() {
         Some(("demo", demo)) => Command::Demo {
             once: demo.get_flag("once"),
@@ -173,12 +196,24 @@ fn command(matches: &ArgMatches) -> Command {
             check: migrate.get_flag("check"),
             new_epoch: migrate.get_flag("new-epoch"),
         }),
+        Some(("import", import)) => Command::Import(Import {
+            folder: arguments::folder(import),
+            dry_run: import.get_flag("dry-run"),
+            overwrite: import.get_flag("overwrite"),
+        }),
+        Some(("export", export)) => Command::Export(Export {
+            folder: arguments::folder(export),
+            force: export.get_flag("force"),
+        }),
         Some(("check", _)) => Command::Check,
         Some(("probe", probe)) => Command::Probe(match probe.subcommand_name() {
             Some("live") => Probe::Live,
             _ => Probe::Ready,
         }),
-        _ => Command::Serve,
+        Some(("serve", _)) | None => Command::Serve,
+        Some((name, matches)) => {
+            Command::People(Box::new(people::asked(name, matches, &surroundings.env)))
+        }
     }
 }
 
@@ -218,6 +253,21 @@ mod tests {
                     new_epoch: true,
                 }),
             ),
+            (
+                "import dir --overwrite",
+                Command::Import(Import {
+                    folder: "dir".into(),
+                    dry_run: false,
+                    overwrite: true,
+                }),
+            ),
+            (
+                "export --force dir",
+                Command::Export(Export {
+                    folder: "dir".into(),
+                    force: true,
+                }),
+            ),
             ("check", Command::Check),
             ("probe live", Command::Probe(Probe::Live)),
             ("probe ready", Command::Probe(Probe::Ready)),
@@ -247,6 +297,8 @@ mod tests {
             "probe",
             "probe bogus",
             "migrate --check --seed",
+            "import",
+            "export a b",
             "--queue-group",
             "--source nowhere",
             "--config missing.toml",

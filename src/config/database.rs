@@ -1,13 +1,9 @@
-//! The database: where it is, who we are to it, and how soon a dead connection is noticed.
+//! The database: whether there is one, where it is, and who we are to it.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
-use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use tokio_postgres::Config;
-use tokio_postgres::config::TargetSessionAttrs;
 
+use super::endpoint::{Endpoint, Parts, endpoint};
 use super::parse::{self, Rule};
 use super::postgres_url::{self, PostgresUrl};
 use super::reader::Reader;
@@ -16,18 +12,6 @@ use super::variables::{
     DB_ENABLED, DB_HOST, DB_LISTEN_URL, DB_NAME, DB_PASSWORD, DB_POOL_SIZE, DB_PORT,
     DB_SSL_ROOT_CERT, DB_SSLMODE, DB_URL, DB_USER,
 };
-
-/// Bounds one connection attempt, per host. A URL's `connect_timeout` wins.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A silent connection is probed after this; the system's own default is two hours. A URL's
-/// `keepalives_idle`, `keepalives_interval` and `keepalives_retries` win.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-const KEEPALIVE_RETRIES: u32 = 3;
-
-/// Sent data must be acknowledged within this (Linux only). A URL's `tcp_user_timeout` wins.
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Settings of the database.
 #[derive(Debug, Clone)]
@@ -38,35 +22,6 @@ pub struct DatabaseSettings {
     pub listen: Endpoint,
     /// Connections in the pool, at least one.
     pub pool_size: usize,
-}
-
-/// One address of the database, with all that is needed to connect to it.
-#[derive(Debug, Clone)]
-pub struct Endpoint {
-    config: Config,
-    /// How the connection is encrypted and the server checked.
-    pub ssl_mode: SslMode,
-    /// PEM file of the authorities it is checked against, instead of the system's.
-    pub ssl_root_cert: Option<PathBuf>,
-}
-
-impl Endpoint {
-    /// The driver's configuration of a connection that shows as `application_name` in
-    /// `pg_stat_activity`. TLS is the connector's: see `ssl_mode` and `ssl_root_cert`.
-    pub fn config(&self, application_name: &str) -> Config {
-        let mut config = self.config.clone();
-        config.application_name(application_name);
-        config
-    }
-}
-
-/// What stands beside a URL, and fills the gaps in it.
-struct Parts {
-    name: String,
-    user: String,
-    password: Option<SecretString>,
-    ssl_mode: Option<SslMode>,
-    ssl_root_cert: Option<PathBuf>,
 }
 
 /// Why there is no database.
@@ -129,9 +84,10 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Result<DatabaseSettings, N
         Some(url) => url,
         None => from_hosts(reader, hosts.unwrap_or_default(), ports)?,
     };
-    let pool = endpoint(pool, &parts);
+    let file = |variable| reader.secret_file(variable);
+    let pool = endpoint(pool, &parts, file(&DB_URL));
     let listen = match listen_url? {
-        Some(url) => endpoint(url, &parts),
+        Some(url) => endpoint(url, &parts, file(&DB_LISTEN_URL)),
         None => pool.clone(),
     };
     Some(Ok(DatabaseSettings {
@@ -215,49 +171,4 @@ fn from_hosts(reader: &mut Reader<'_>, hosts: Vec<String>, ports: Vec<u16>) -> O
         ssl_root_cert: None,
         parameters: Default::default(),
     })
-}
-
-/// Fills the gaps that `url` leaves with `parts` and the defaults above.
-fn endpoint(url: PostgresUrl, parts: &Parts) -> Endpoint {
-    let PostgresUrl {
-        mut config,
-        ssl_mode,
-        ssl_root_cert,
-        parameters,
-    } = url;
-    let unset = |parameter: &str| !parameters.contains(parameter);
-    if config.get_dbname().is_none() {
-        config.dbname(&parts.name);
-    }
-    if config.get_user().is_none() {
-        config.user(&parts.user);
-    }
-    if let (None, Some(password)) = (config.get_password(), &parts.password) {
-        config.password(password.expose_secret());
-    }
-    if unset("target_session_attrs") {
-        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-    }
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(CONNECT_TIMEOUT);
-    }
-    if unset("keepalives_idle") {
-        config.keepalives_idle(KEEPALIVE_IDLE);
-    }
-    if unset("keepalives_interval") {
-        config.keepalives_interval(KEEPALIVE_INTERVAL);
-    }
-    if unset("keepalives_retries") {
-        config.keepalives_retries(KEEPALIVE_RETRIES);
-    }
-    if config.get_tcp_user_timeout().is_none() {
-        config.tcp_user_timeout(TCP_USER_TIMEOUT);
-    }
-    let ssl_mode = parts.ssl_mode.or(ssl_mode).unwrap_or(SslMode::Prefer);
-    config.ssl_mode(ssl_mode.for_driver());
-    Endpoint {
-        config,
-        ssl_mode,
-        ssl_root_cert: parts.ssl_root_cert.clone().or(ssl_root_cert),
-    }
 }

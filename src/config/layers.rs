@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::Surroundings;
 use super::fault::{Fault, Origin, Warning};
+use super::secret;
 use super::variables::{self, CONFIG, Kind, PREFIX, Variable};
 
 /// A text that somebody gave. No `Debug`: it may be a secret.
@@ -17,6 +18,18 @@ pub(super) struct Given {
     /// given: a lower layer must not take its place, nor a second fault say it is missing.
     pub(super) text: Option<String>,
     pub(super) origin: Origin,
+    /// Where the text stands, when a `_FILE` key named its file.
+    pub(super) file: Option<PathBuf>,
+}
+
+impl Given {
+    fn direct(text: Option<String>, origin: Origin) -> Self {
+        Self {
+            text,
+            origin,
+            file: None,
+        }
+    }
 }
 
 /// One layer, by key.
@@ -41,8 +54,7 @@ impl Layers {
             .into_iter()
             .map(|(key, text)| {
                 let origin = Origin::Flag(variables::flag(&key));
-                let text = Some(text);
-                (key, Given { text, origin })
+                (key, Given::direct(Some(text), origin))
             })
             .collect();
         let (environment, fallbacks) = this.environment(&surroundings.env);
@@ -84,7 +96,7 @@ impl Layers {
             if text.is_none() {
                 self.fault(key, &origin, "is not UTF-8");
             }
-            layer.insert(key.to_owned(), Given { text, origin });
+            layer.insert(key.to_owned(), Given::direct(text, origin));
         }
         (prefixed, fallbacks)
     }
@@ -117,7 +129,7 @@ impl Layers {
                     if text.is_none() {
                         self.fault(&key, &origin, "must be a text, a number or a boolean");
                     }
-                    layer.insert(key, Given { text, origin });
+                    layer.insert(key, Given::direct(text, origin));
                 }
                 _ => {
                     let nearest = variables::nearest(&key).to_ascii_lowercase();
@@ -159,14 +171,14 @@ impl Layers {
     /// The value in the file that `named`, given under `key`, names.
     fn read_secret(&mut self, key: &str, named: &Given, surroundings: &Surroundings<'_>) -> Given {
         let origin = named.origin.clone();
-        let text = named.text.as_ref().and_then(|path| {
-            read_text(Path::new(path), surroundings)
+        let file = named.text.as_ref().map(PathBuf::from);
+        let text = file.as_ref().and_then(|path| {
+            read_text(path, surroundings)
                 .map_err(|message| self.fault(key, &origin, &message))
                 .ok()
         });
-        // Editors and `echo` end a file with a newline that is no part of a secret.
-        let text = text.map(|text| text.trim_end_matches(['\r', '\n']).to_owned());
-        Given { text, origin }
+        let text = text.map(|text| secret::trimmed(&text).to_owned());
+        Given { text, origin, file }
     }
 
     fn fault(&mut self, key: &str, origin: &Origin, message: &str) {

@@ -8,6 +8,7 @@ mod admin;
 mod breaker;
 mod database;
 mod effective;
+mod endpoint;
 mod fault;
 mod health;
 mod http;
@@ -19,11 +20,13 @@ mod nats;
 mod parse;
 mod postgres_url;
 mod reader;
+mod secret;
 mod source;
 mod ssl_mode;
 mod subjects;
 mod surroundings;
 mod tokens;
+mod tracing;
 pub mod variables;
 
 #[cfg(test)]
@@ -33,8 +36,9 @@ use std::collections::BTreeMap;
 
 pub use admin::AdminSettings;
 pub use breaker::{BreakerSettings, SlowCalls};
-pub use database::{DatabaseSettings, Endpoint};
+pub use database::DatabaseSettings;
 pub use effective::{Effective, Entry};
+pub use endpoint::Endpoint;
 pub use fault::{Fault, Faults, Origin, Warning};
 pub use health::{AutoDisable, HealthRouting, HealthSettings};
 pub use http::{HttpSettings, TokensFile};
@@ -42,11 +46,13 @@ pub use identity::IdentitySettings;
 pub use limits::LimitSettings;
 pub use logging::{LogFormat, LogSettings};
 pub use nats::{ClientCertificate, NatsAuth, NatsServers, NatsSettings};
+pub use secret::{Secret, UnreadableSecret};
 pub use source::{SourceMode, SourceSettings};
 pub use ssl_mode::SslMode;
 pub use subjects::SubjectSettings;
 pub use surroundings::Surroundings;
 pub use tokens::{Grant, MAX_BYTES as MAX_TOKENS_BYTES, Role, TokenTable};
+pub use tracing::TracingSettings;
 
 use layers::Layers;
 use reader::Reader;
@@ -76,6 +82,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// The log.
     pub logging: LogSettings,
+    /// Spans.
+    pub tracing: TracingSettings,
 }
 
 impl Settings {
@@ -104,6 +112,7 @@ impl Settings {
         let health = health::read(&mut reader);
         let limits = limits::read(&mut reader);
         let logging = logging::read(&mut reader, surroundings.terminal);
+        let tracing = tracing::read(&mut reader);
         let settings = || {
             Some(Self {
                 source: source?,
@@ -117,6 +126,7 @@ impl Settings {
                 health: health?,
                 limits: limits?,
                 logging: logging?,
+                tracing: tracing?,
             })
         };
         reader.finish(settings())

@@ -8,10 +8,12 @@ use secrecy::SecretString;
 
 use super::parse::{self, Rule};
 use super::reader::Reader;
+use super::secret::Secret;
 use super::variables::{
-    NATS_CREDS, NATS_NKEY, NATS_PASSWORD, NATS_TLS_CA, NATS_TLS_CERT, NATS_TLS_KEY, NATS_TOKEN,
-    NATS_URL, NATS_USER, Variable,
+    NATS_CREDS, NATS_INBOX_PREFIX, NATS_NKEY, NATS_PASSWORD, NATS_TLS_CA, NATS_TLS_CERT,
+    NATS_TLS_KEY, NATS_TOKEN, NATS_URL, NATS_USER, Variable,
 };
+use crate::domain::subject::Subject;
 
 /// Settings of the NATS connection.
 #[derive(Debug, Clone)]
@@ -24,6 +26,9 @@ pub struct NatsSettings {
     pub tls_ca: Option<PathBuf>,
     /// What we show to a server that asks for a certificate.
     pub client_certificate: Option<ClientCertificate>,
+    /// What our own reply subjects begin with. Where it is this user's alone, nobody else can be
+    /// allowed to read what extensions answer us.
+    pub inbox_prefix: Subject,
 }
 
 /// Server addresses, whose credentials are kept out of `Debug`.
@@ -50,16 +55,16 @@ pub enum NatsAuth {
     /// A credentials file. Read it at every connection: it is renewed under a running process.
     Creds(PathBuf),
     /// The seed of a user nkey.
-    Nkey(SecretString),
+    Nkey(Secret),
     /// User and password.
     User {
         /// The user.
         name: String,
         /// Its password.
-        password: SecretString,
+        password: Secret,
     },
     /// A token.
-    Token(SecretString),
+    Token(Secret),
 }
 
 /// PEM files of a client certificate.
@@ -82,12 +87,24 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<NatsSettings> {
         (Some(cert), Some(key)) => Some(ClientCertificate { cert, key }),
         _ => None,
     };
+    let inbox_prefix = reader.value(&NATS_INBOX_PREFIX, inbox_prefix);
     Some(NatsSettings {
         servers: NatsServers(servers?),
         auth: auth?,
         tls_ca: tls_ca?,
         client_certificate,
+        inbox_prefix: inbox_prefix?,
     })
+}
+
+fn inbox_prefix(text: &str) -> Result<Subject, Rule> {
+    match Subject::parse(text.trim()) {
+        Ok(subject) if subject.as_str().starts_with('$') => {
+            Err("must not begin with `$`, which is the server's".to_owned())
+        }
+        Ok(subject) => Ok(subject),
+        Err(error) => Err(format!("must be a subject, but {error}")),
+    }
 }
 
 /// The message never quotes the address, which may carry a password.
@@ -100,10 +117,12 @@ fn server(item: &str) -> Result<ServerAddr, Rule> {
 
 fn auth(reader: &mut Reader<'_>) -> Option<NatsAuth> {
     let creds = reader.readable_file(&NATS_CREDS);
-    let nkey = reader.optional(&NATS_NKEY, |text| match text.trim() {
+    let seed = reader.optional(&NATS_NKEY, |text| match text.trim() {
         seed if seed.starts_with("SU") => Ok(SecretString::from(seed)),
         _ => Err("must be the seed of a user nkey (SU...)".to_owned()),
     });
+    let file = reader.secret_file(&NATS_NKEY);
+    let nkey = seed.map(|seed| seed.map(|seed| Secret::new(seed, file)));
     let user = reader.optional(&NATS_USER, parse::text);
     let password = reader.secret(&NATS_PASSWORD);
     let token = reader.secret(&NATS_TOKEN);

@@ -15,6 +15,7 @@ use super::effective::Effective;
 use super::fault::{Fault, Faults, Origin, Warning};
 use super::layers::Layers;
 use super::parse::{self, Rule};
+use super::secret::Secret;
 use super::variables::{CONFIG, Variable};
 
 /// Reads the layers.
@@ -118,11 +119,17 @@ impl<'a> Reader<'a> {
         self.value(variable, |text| parse::duration(text, variable, &range))
     }
 
-    pub(super) fn secret(&mut self, variable: &Variable) -> Option<Option<SecretString>> {
-        self.optional(variable, |text| match text {
+    pub(super) fn secret(&mut self, variable: &Variable) -> Option<Option<Secret>> {
+        let text = self.optional(variable, |text| match text {
             "" => Err("must not be empty".to_owned()),
             text => Ok(SecretString::from(text)),
-        })
+        })?;
+        Some(text.map(|text| Secret::new(text, self.secret_file(variable))))
+    }
+
+    /// The file that the value of `variable` stands in, if a `_FILE` key named one.
+    pub(super) fn secret_file(&self, variable: &Variable) -> Option<PathBuf> {
+        self.layers.given.get(variable.name)?.file.clone()
     }
 
     /// A file that can be read now. Only its path is kept: its owner reads it again at every

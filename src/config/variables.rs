@@ -164,6 +164,7 @@ variables! {
         NATS_TLS_CA: Path, "PEM file of the authorities that the server's certificate is checked against";
         NATS_TLS_CERT: Path, "PEM file of the client certificate, together with NATS_TLS_KEY";
         NATS_TLS_KEY: Path, "PEM file of the client certificate's key";
+        NATS_INBOX_PREFIX: Text = "_INBOX", "beginning of the subjects on which this user receives replies";
         SUBJECT_PREFIX: Text = "beamline.registry", "subject that all requests stand under";
         QUEUE_GROUP: Text = "beamline-registry", "queue group that the sidecars share";
         INSTANCE_ID: Text, "name of this sidecar, one subject token; by default host name and a random suffix";
@@ -205,6 +206,10 @@ variables! {
         MAX_IN_FLIGHT: Number = "4096", "concurrent invocations";
         MAX_IN_FLIGHT_PER_EXTENSION: Number = "256", "concurrent invocations of one extension";
         SHUTDOWN_GRACE_SECONDS: Duration = "5", "time to finish what is in flight after SIGTERM";
+    }
+    "Tracing" {
+        OTLP_ENDPOINT: Text, "http:// address of an OpenTelemetry collector that takes OTLP over HTTP; only in a binary built with feature `otlp`";
+        OTLP_SAMPLE_RATIO: Fraction = "0.01", "share of the requests without `traceparent` that begin a recorded trace";
     }
     "Logging" {
         LOG: Text = "info", else "RUST_LOG", "filter, as `tracing` reads it";

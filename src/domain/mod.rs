@@ -10,6 +10,7 @@ pub mod json;
 pub mod extension;
 pub mod policy;
 pub mod draft;
+pub mod definition;
 pub mod edit;
 pub mod context;
 pub mod rules;

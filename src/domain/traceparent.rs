@@ -1,19 +1,23 @@
 //! Where a call stands in a distributed trace: W3C Trace Context, level 2.
 //!
-//! The registry takes part in a trace without recording spans of its own: each attempt gets a span
-//! id, so that what an extension reports hangs below the right attempt of the right caller.
+//! Each attempt gets a span id, recorded or not, so that what an extension reports hangs below the
+//! right attempt of the right caller.
 
 use std::fmt::{self, Write};
 
 /// Bits of the flags that are passed on: sampled and random-trace-id. All others must be zero.
 const KNOWN_FLAGS: u8 = 0b11;
+const SAMPLED: u8 = 0b01;
 const RANDOM_TRACE_ID: u8 = 0b10;
+
+/// The id of a span, not zero where it is one.
+pub type SpanId = [u8; 8];
 
 /// A valid `traceparent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceParent {
     trace_id: [u8; 16],
-    parent_id: [u8; 8],
+    parent_id: SpanId,
     flags: u8,
 }
 
@@ -23,7 +27,7 @@ pub struct TraceSeed {
     /// The id of the trace, if one has to begin.
     pub trace_id: [u8; 16],
     /// The id of the span.
-    pub span_id: [u8; 8],
+    pub span_id: SpanId,
 }
 
 /// The headers that go on to the extension.
@@ -79,8 +83,8 @@ impl TraceParent {
         valid.then_some(parent)
     }
 
-    /// A trace that begins here. It is not marked as sampled, for nothing of it was recorded.
-    fn begin(seed: TraceSeed) -> Self {
+    /// A trace that begins here. It is not marked as sampled: most often nothing of it is recorded.
+    pub fn begin(seed: TraceSeed) -> Self {
         Self {
             trace_id: non_zero(seed.trace_id),
             parent_id: non_zero(seed.span_id),
@@ -89,11 +93,39 @@ impl TraceParent {
     }
 
     /// The same trace, one span further.
-    fn child(self, span_id: [u8; 8]) -> Self {
+    pub fn child(self, span_id: SpanId) -> Self {
         Self {
             parent_id: non_zero(span_id),
             ..self
         }
+    }
+
+    /// The same, for everyone who takes part to record.
+    pub fn sampled(self) -> Self {
+        Self {
+            flags: self.flags | SAMPLED,
+            ..self
+        }
+    }
+
+    /// Whether whoever sent it records the trace.
+    pub fn is_sampled(self) -> bool {
+        self.flags & SAMPLED != 0
+    }
+
+    /// The id of the trace.
+    pub fn trace_id(self) -> [u8; 16] {
+        self.trace_id
+    }
+
+    /// The id of the span that sends it.
+    pub fn span_id(self) -> SpanId {
+        self.parent_id
+    }
+
+    /// The flags that are passed on.
+    pub fn flags(self) -> u8 {
+        self.flags
     }
 }
 

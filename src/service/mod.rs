@@ -5,6 +5,7 @@
 pub mod error;
 pub mod observe;
 pub mod source;
+pub mod spans;
 pub mod caller;
 pub mod health_store;
 pub mod status;
@@ -25,6 +26,7 @@ pub mod health;
 pub mod circuit_control;
 pub mod stats;
 pub mod live;
+pub mod transfer;
 
 #[cfg(test)]
 pub(crate) mod testing;

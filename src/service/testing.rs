@@ -60,5 +60,6 @@ pub(crate) fn tools(catalog: Arc<Catalog>) -> Tools {
         circuits,
         clock,
         observers: Observers::new(Vec::new()),
+        spans: Default::default(),
     }
 }

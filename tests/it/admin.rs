@@ -7,10 +7,14 @@
 //! - [`writers`]: many writers, no lost update,
 //! - [`switches`]: enable and disable, and answers, whatever state a record is in,
 //! - [`commits`]: a COMMIT that fails, or whose answer is lost,
-//! - [`outages`]: no database, a locked one; a daemon that is killed.
+//! - [`outages`]: no database, a locked one,
+//! - [`kills`]: a daemon that is killed under writes,
+//! - [`hostile`]: what nobody means well.
 
 mod audit;
 mod commits;
+mod hostile;
+mod kills;
 mod outages;
 mod promotion;
 mod rules;

@@ -8,15 +8,20 @@
     reason = "a test that cannot go on should stop right there, and say why"
 )]
 
+mod access;
 mod admin;
 mod auto;
 mod change_events;
 mod cli;
+mod dashboards;
 mod discovery;
+mod docs;
+mod erlang;
 mod errors;
 mod events;
 mod events_seen;
 mod fuzz;
+mod golden;
 mod harness;
 mod harness_smoke;
 mod invoke;
@@ -25,9 +30,11 @@ mod http_admin;
 mod lifecycle;
 mod lookups;
 mod no_miss;
+mod played;
 mod mux;
 mod fleet;
 mod health_store;
+mod people;
 mod postgres_source;
 mod quarantine;
 mod reads;
@@ -37,7 +44,10 @@ mod schema;
 mod site;
 mod source_modes;
 mod status_page;
+#[cfg(feature = "otlp")]
+mod spans;
 mod subjects;
+mod transfer;
 mod upgrade;
 mod visibility;
 mod writers;

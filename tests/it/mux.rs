@@ -54,6 +54,7 @@ impl Calling {
             auth,
             tls_ca: None,
             client_certificate: None,
+            inbox_prefix: Subject::parse("_INBOX").unwrap(),
         };
         let status = Arc::new(Status::new(SourceMode::Fixtures, DEADLINE));
         let observers = Observers::new(Vec::new());

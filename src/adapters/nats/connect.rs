@@ -1,15 +1,14 @@
 //! Connecting to NATS: who we are, how long we wait, what we notice.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Auth, AuthError, Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectOptions, Event};
 use rand::RngExt;
-use secrecy::ExposeSecret;
 use tokio::sync::broadcast;
 
-use crate::config::{NatsAuth, NatsSettings};
+use super::login::authenticated;
+use crate::config::NatsSettings;
 use crate::service::observe::{Observation, Observers};
 use crate::service::status::Status;
 
@@ -78,8 +77,10 @@ pub async fn connect(
 }
 
 /// Who we are and how the link is protected.
-fn options(settings: &NatsSettings) -> ConnectOptions {
-    let mut options = authenticated(&settings.auth).connection_timeout(CONNECT_TIMEOUT);
+pub(super) fn options(settings: &NatsSettings) -> ConnectOptions {
+    let mut options = authenticated(&settings.auth)
+        .connection_timeout(CONNECT_TIMEOUT)
+        .custom_inbox_prefix(&settings.inbox_prefix);
     if let Some(ca) = &settings.tls_ca {
         options = options.add_root_certificates(ca.clone());
     }
@@ -90,51 +91,12 @@ fn options(settings: &NatsSettings) -> ConnectOptions {
 }
 
 /// Doubles from 50 ms and takes a random half to whole of it: a fleet does not return as one.
-fn pause(attempts: usize) -> Duration {
+pub(super) fn pause(attempts: usize) -> Duration {
     let doublings = u32::try_from(attempts.saturating_sub(1))
         .unwrap_or(u32::MAX)
         .min(6);
     let pause = (Duration::from_millis(50) * 2u32.pow(doublings)).min(LONGEST_PAUSE);
     pause.mul_f64(rand::rng().random_range(0.5..=1.0))
-}
-
-/// Credentials are read again at every attempt: files are renewed under a running process.
-fn authenticated(auth: &NatsAuth) -> ConnectOptions {
-    match auth.clone() {
-        NatsAuth::None => ConnectOptions::new(),
-        NatsAuth::Creds(path) => ConnectOptions::with_auth_callback(move |nonce| {
-            let path = path.clone();
-            async move { credentials(&path, &nonce).await.map_err(AuthError::new) }
-        }),
-        NatsAuth::Nkey(seed) => ConnectOptions::with_nkey(seed.expose_secret().to_owned()),
-        NatsAuth::User { name, password } => {
-            ConnectOptions::with_user_and_password(name, password.expose_secret().to_owned())
-        }
-        NatsAuth::Token(token) => ConnectOptions::with_token(token.expose_secret().to_owned()),
-    }
-}
-
-/// Signs the server's nonce with the seed of a credentials file.
-async fn credentials(path: &Path, nonce: &[u8]) -> Result<Auth, String> {
-    let text = tokio::fs::read_to_string(path)
-        .await
-        .map_err(|error| error.to_string())?;
-    let jwt = section(&text, "NATS USER JWT").ok_or("the file holds no user JWT")?;
-    let seed = section(&text, "USER NKEY SEED").ok_or("the file holds no user seed")?;
-    let key = nkeys::KeyPair::from_seed(seed).map_err(|error| error.to_string())?;
-    let mut auth = Auth::new();
-    auth.jwt = Some(jwt.to_owned());
-    auth.signature = Some(key.sign(nonce).map_err(|error| error.to_string())?);
-    Ok(auth)
-}
-
-/// The line between `-----BEGIN <name>-----` and the dashes that end it.
-fn section<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let mut lines = text.lines().map(str::trim);
-    lines.find(|line| line.starts_with("---") && line.contains(&format!("BEGIN {name}")))?;
-    lines
-        .find(|line| !line.is_empty())
-        .filter(|line| !line.starts_with("---"))
 }
 
 fn notice_state(connection: &'static str, up: bool, status: &Status, observers: &Observers) {
@@ -179,17 +141,5 @@ mod tests {
             assert!(pause(attempts) >= Duration::from_millis(25), "{attempts}");
         }
         assert!(pause(10) >= LONGEST_PAUSE / 2);
-    }
-
-    #[test]
-    fn credentials_files_are_taken_apart() {
-        let text = "-----BEGIN NATS USER JWT-----\neyJ0.x.y\n------END NATS USER JWT------\n\n\
-                    *** IMPORTANT ***\n-----BEGIN USER NKEY SEED-----\nSUAX\n------END USER NKEY SEED------\n";
-        assert_eq!(section(text, "NATS USER JWT"), Some("eyJ0.x.y"));
-        assert_eq!(section(text, "USER NKEY SEED"), Some("SUAX"));
-        assert_eq!(
-            section("-----BEGIN NATS USER JWT-----\n------END", "NATS USER JWT"),
-            None
-        );
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_nats::{Message, Subject};
+use async_nats::{HeaderValue, Message, Subject};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -20,9 +20,11 @@ use super::subjects::Route;
 use super::verb::Verb;
 use crate::documents;
 use crate::domain::context::Context;
+use crate::domain::ids::ExtensionId;
 use crate::service::error::RegistryError;
 use crate::service::lookup::{Lookups, MAX_IDS};
 use crate::service::progress::{Progress, patience};
+use crate::service::spans::{OpenSpan, Spans, Work};
 
 /// What the loop works with.
 #[derive(Debug, Clone)]
@@ -35,6 +37,8 @@ pub struct LookupServer {
     pub responder: Responder,
     /// Figures for discovery.
     pub endpoints: Arc<Endpoints>,
+    /// Which lookups are recorded in traces.
+    pub spans: Spans,
     /// Lookups that wait for a revision.
     pub waiting: TaskTracker,
     /// Cancelled when the grace period of a shutdown is over.
@@ -49,17 +53,29 @@ impl LookupServer {
             let Some(reply) = self.responder.reply_to(&message) else {
                 continue;
             };
+            let mut span = self.begin(&message, received);
             match Lookup::read(route, &message) {
                 Ok(lookup) if self.must_wait(&lookup) => {
-                    self.defer(message, route, reply, received)
+                    self.defer(message, route, reply, received, span)
                 }
                 Ok(lookup) => {
+                    lookup.describe(span.as_mut());
                     let outcome = self.answer(lookup);
-                    self.finish(reply, received, outcome).await;
+                    self.finish(reply, received, outcome, span).await;
                 }
-                Err(error) => self.finish(reply, received, Err(error)).await,
+                Err(error) => self.finish(reply, received, Err(error), span).await,
             }
         }
+    }
+
+    fn begin(&self, message: &Message, received: Instant) -> Option<OpenSpan> {
+        if !self.spans.are_recorded() {
+            return None;
+        }
+        let headers = message.headers.as_ref();
+        let traceparent = headers.and_then(|headers| headers.get("traceparent"));
+        let traceparent = traceparent.map(HeaderValue::as_str);
+        self.spans.begin(Work::Lookup, traceparent, received)
     }
 
     fn must_wait(&self, lookup: &Lookup<'_>) -> bool {
@@ -69,14 +85,21 @@ impl LookupServer {
 
     /// Waits for the revision beside the loop. The message is decoded again there: its arguments
     /// borrow from it, and this path is rare.
-    fn defer(&self, message: Message, route: Route, reply: Subject, received: Instant) {
+    fn defer(
+        &self,
+        message: Message,
+        route: Route,
+        reply: Subject,
+        received: Instant,
+        span: Option<OpenSpan>,
+    ) {
         let server = self.clone();
         self.waiting.spawn(async move {
             let outcome = tokio::select! {
                 outcome = server.answer_later(&message, route) => outcome,
                 () = server.give_up.cancelled() => Err(RegistryError::ShuttingDown),
             };
-            server.finish(reply, received, outcome).await;
+            server.finish(reply, received, outcome, span).await;
         });
     }
 
@@ -144,7 +167,11 @@ impl LookupServer {
         reply: Subject,
         received: Instant,
         outcome: Result<Answer, RegistryError>,
+        span: Option<OpenSpan>,
     ) {
+        if let (Some(span), Err(error)) = (&span, &outcome) {
+            span.fail(error.code());
+        }
         let took: Duration = received.elapsed();
         self.lookups.meter.duration.record(took);
         self.endpoints.record(Verb::Lookup, took, &outcome);
@@ -163,5 +190,21 @@ impl<'a> Lookup<'a> {
         let arguments = IdArguments::read(&message.payload, route.id(&message.subject))?;
         patience(arguments.wait_ms)?;
         Ok(Self { arguments })
+    }
+
+    /// Notes what it asks for: ids as such, anything else is the request's own.
+    fn describe(&self, span: Option<&mut OpenSpan>) {
+        let Some(span) = span else {
+            return;
+        };
+        match (&self.arguments.ids, self.arguments.id()) {
+            (Some(ids), _) => span.note("beamline.extension.count", ids.len()),
+            (None, Ok(id)) => {
+                if let Ok(id) = ExtensionId::parse(id) {
+                    span.note("beamline.extension.id", id);
+                }
+            }
+            (None, Err(_)) => {}
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! is decoded, answered by a use case, and its answer published; nothing here
 //! decides anything about extensions.
 
+mod login;
 pub mod connect;
 pub mod patience;
 pub mod gate;
@@ -16,6 +17,7 @@ pub mod payload;
 pub mod replies;
 pub mod endpoints;
 pub mod actor;
+pub mod ask;
 pub mod lookups;
 pub mod health;
 pub mod circuit;

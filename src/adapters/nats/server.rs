@@ -153,6 +153,7 @@ impl Links {
             progress: parts.progress,
             responder: responder(&self.lookup),
             endpoints: Arc::clone(&endpoints),
+            spans: parts.tools.spans.clone(),
             waiting: tasks.clone(),
             give_up: give_up.clone(),
         };

@@ -3,6 +3,7 @@
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 use tokio_postgres_rustls::MakeRustlsConnect;
+use tracing::warn;
 
 use super::error::SetupError;
 use super::tls;
@@ -45,8 +46,9 @@ impl Purpose {
 
 /// All that the driver needs to connect.
 pub(super) struct Address {
-    pub(super) config: Config,
-    pub(super) tls: MakeRustlsConnect,
+    endpoint: Endpoint,
+    config: Config,
+    tls: MakeRustlsConnect,
     /// Hosts, ports and database, for messages.
     pub(super) target: String,
 }
@@ -58,14 +60,33 @@ impl Address {
         instance_id: &str,
     ) -> Result<Self, SetupError> {
         let config = endpoint.config(&purpose.application_name(instance_id));
-        let tls = tls::connector(endpoint.ssl_mode, endpoint.ssl_root_cert.as_deref())?;
+        let tls = connector(endpoint)?;
         let target = target(&config);
         Ok(Self {
+            endpoint: endpoint.clone(),
             config,
             tls,
             target,
         })
     }
+
+    /// For one attempt to connect: passwords and certificates are renewed under a running process,
+    /// so their files are read again. What cannot be read now is used as it was at the start.
+    pub(super) fn renewed(&self) -> (Config, MakeRustlsConnect) {
+        let mut config = self.config.clone();
+        if let Err(error) = self.endpoint.renew_login(&mut config) {
+            warn!(database = self.target, %error, "the password is not renewed");
+        }
+        let tls = connector(&self.endpoint).unwrap_or_else(|error| {
+            warn!(database = self.target, %error, "the certificates are not renewed");
+            self.tls.clone()
+        });
+        (config, tls)
+    }
+}
+
+fn connector(endpoint: &Endpoint) -> Result<MakeRustlsConnect, SetupError> {
+    tls::connector(endpoint.ssl_mode, endpoint.ssl_root_cert.as_deref())
 }
 
 /// `host:port,host:port/database`.

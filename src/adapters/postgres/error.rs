@@ -1,9 +1,11 @@
 //! What can go wrong with Postgres, in words for operators and without secrets.
 
 use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use deadpool_postgres::PoolError;
+use rustls::CertificateError;
 use thiserror::Error;
 
 use crate::service::source::SourceError;
@@ -78,7 +80,18 @@ fn describe(error: &tokio_postgres::Error) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         text = format!("{text}: {error}");
+        if is_unknown_issuer(error) {
+            text.push_str(", no known authority has signed it (DB_SSL_ROOT_CERT)");
+        }
         cause = error.source();
     }
     text
+}
+
+/// The one refusal of a certificate that does not explain itself.
+fn is_unknown_issuer(error: &(dyn Error + 'static)) -> bool {
+    let inner = error.downcast_ref().and_then(io::Error::get_ref);
+    let refusal = inner.and_then(|inner| inner.downcast_ref());
+    let unknown = CertificateError::UnknownIssuer;
+    refusal == Some(&rustls::Error::InvalidCertificate(unknown))
 }

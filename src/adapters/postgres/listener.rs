@@ -151,8 +151,8 @@ impl Listener {
 
     /// One connection, from beginning to end.
     async fn listen(&self, heard: &Heard) -> Result<Infallible, Lost> {
-        let connect = self.address.config.connect(self.address.tls.clone());
-        let (client, connection) = within("connecting", CONNECT, connect).await?;
+        let (config, tls) = self.address.renewed();
+        let (client, connection) = within("connecting", CONNECT, config.connect(tls)).await?;
         tokio::select! {
             lost = self.receive(connection, heard) => lost,
             lost = self.keep_proving(&client, heard) => lost,

@@ -1,11 +1,16 @@
 //! Connections for queries: few, checked before each use, and never waited for without a limit.
 
 use std::fmt;
+use std::pin::Pin;
 use std::time::Duration;
 
 use deadpool_postgres::Timeouts;
-use deadpool_postgres::{Manager, ManagerConfig, Object, PoolConfig, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    Connect, Manager, ManagerConfig, Object, PoolConfig, RecyclingMethod, Runtime,
+};
 use scopeguard::{ScopeGuard, guard};
+use tokio::task::JoinHandle;
+use tokio_postgres::Client;
 
 use super::address::{Address, Purpose};
 use super::error::{PostgresError, SetupError};
@@ -30,6 +35,26 @@ impl fmt::Debug for Pool {
     }
 }
 
+/// Connects with the login and the certificates of the moment, see [`Address::renewed`]. The
+/// configuration that the pool was made with stays unused: it cannot change.
+struct Renewing(Address);
+
+type Connecting<'a> = Pin<
+    Box<dyn Future<Output = Result<(Client, JoinHandle<()>), tokio_postgres::Error>> + Send + 'a>,
+>;
+
+impl Connect for Renewing {
+    fn connect(&self, _unused: &tokio_postgres::Config) -> Connecting<'_> {
+        Box::pin(async {
+            let (config, tls) = self.0.renewed();
+            let (client, connection) = config.connect(tls).await?;
+            // The client reports what goes wrong to whoever waits for an answer.
+            let driver = tokio::spawn(async move { drop(connection.await) });
+            Ok((client, driver))
+        })
+    }
+}
+
 impl Pool {
     /// A pool that connects when it is first asked.
     ///
@@ -38,9 +63,10 @@ impl Pool {
     pub fn new(settings: &DatabaseSettings, instance_id: &str) -> Result<Self, SetupError> {
         let address = Address::new(&settings.pool, Purpose::Pool, instance_id)?;
         let recycling_method = RecyclingMethod::Verified;
-        let manager = Manager::from_config(
-            address.config,
-            address.tls,
+        let target = address.target.clone();
+        let manager = Manager::from_connect(
+            tokio_postgres::Config::new(),
+            Renewing(address),
             ManagerConfig { recycling_method },
         );
         let config = PoolConfig {
@@ -58,7 +84,7 @@ impl Pool {
             .map_err(|error| SetupError::Pool(error.to_string()))?;
         Ok(Self {
             connections,
-            target: address.target,
+            target,
         })
     }
 

@@ -43,14 +43,13 @@ impl Session {
     /// # Errors
     /// See [`SessionError`].
     pub async fn open(endpoint: &Endpoint, instance_id: &str) -> Result<Self, SessionError> {
-        let Address {
-            config,
-            tls,
-            target,
-        } = Address::new(endpoint, Purpose::Command, instance_id)?;
+        let address = Address::new(endpoint, Purpose::Command, instance_id)?;
+        let (config, tls) = address.renewed();
         let connected = within("connecting", CONNECT, config.connect(tls)).await;
-        let (client, connection) =
-            connected.map_err(|error| SessionError::Connect { target, error })?;
+        let (client, connection) = connected.map_err(|error| SessionError::Connect {
+            target: address.target,
+            error,
+        })?;
         // The client reports what goes wrong to whoever waits for an answer.
         let driver = tokio::spawn(async move { drop(connection.await) });
         Ok(Self { client, driver })

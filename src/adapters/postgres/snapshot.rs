@@ -15,8 +15,10 @@ use tokio_postgres::{Client, Error, Row};
 use super::error::PostgresError;
 use super::rows::{Assembly, EXTENSIONS, INSTANCES, VERSIONS};
 use crate::domain::catalog::ActiveSource;
+use crate::domain::extension::Extension;
 use crate::domain::ids::ExtensionId;
 use crate::domain::policy::Policy;
+use crate::domain::quarantine::Fault;
 use crate::domain::reconcile::{Delta, Everything};
 use crate::service::source::Known;
 
@@ -146,18 +148,14 @@ pub(super) async fn everything(
     client: &Client,
     policy: &Policy,
 ) -> Result<Everything, PostgresError> {
-    let assembly = Mutex::new(Assembly::new(policy));
-    let ((), head, (), (), (), ()) = tokio::try_join!(
+    let ((), head, (extensions, faults), ()) = tokio::try_join!(
         biased;
         begin(client, ROWS_LIMIT),
         client.query_typed(HEAD, &[]),
-        extensions(client, &assembly),
-        parts(client, VERSIONS, &assembly, Assembly::version),
-        parts(client, INSTANCES, &assembly, Assembly::instance),
+        records(client, policy),
         commit(client),
     )?;
     let head = Head::of(head.first())?;
-    let (extensions, faults) = assembly.into_inner().finish();
     Ok(Everything {
         source: ActiveSource::Database,
         epoch: Some(head.epoch),
@@ -165,6 +163,21 @@ pub(super) async fn everything(
         extensions,
         faults,
     })
+}
+
+/// All records, as the transaction on `client` sees them, and all faults.
+pub(super) async fn records(
+    client: &Client,
+    policy: &Policy,
+) -> Result<(Vec<Extension>, Vec<Fault>), Error> {
+    let assembly = Mutex::new(Assembly::new(policy));
+    tokio::try_join!(
+        biased;
+        extensions(client, &assembly),
+        parts(client, VERSIONS, &assembly, Assembly::version),
+        parts(client, INSTANCES, &assembly, Assembly::instance),
+    )?;
+    Ok(assembly.into_inner().finish())
 }
 
 /// Holds the assembly from before the query is sent to its last row: parts come after them.

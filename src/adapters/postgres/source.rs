@@ -82,7 +82,7 @@ async fn read(client: &Object, policy: &Policy, want: &Want) -> Result<Read, Pos
 
 /// Once per connection, at its first use: the pool closes connections that fail, so a schema that
 /// is changed under a running daemon is looked at again as soon as that hurts.
-async fn check_schema(client: &Object) -> Result<(), PostgresError> {
+pub(super) async fn check_schema(client: &Object) -> Result<(), PostgresError> {
     if Object::metrics(client).recycle_count > 0 {
         return Ok(());
     }

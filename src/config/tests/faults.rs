@@ -110,6 +110,14 @@ fn every_fault_names_its_rule() {
             "NATS_NKEY must be the seed of a user nkey",
         ),
         (
+            &[("NATS_INBOX_PREFIX", "_INBOX.*")],
+            "NATS_INBOX_PREFIX must be a subject, but has a wildcard",
+        ),
+        (
+            &[("NATS_INBOX_PREFIX", "$JS.API")],
+            "NATS_INBOX_PREFIX must not begin with `$`",
+        ),
+        (
             &[("SUBJECT_PREFIX", "a.>")],
             "SUBJECT_PREFIX must be a subject, but has a wildcard",
         ),

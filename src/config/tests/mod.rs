@@ -135,7 +135,7 @@ fn a_secret_may_come_from_a_file_named_in_any_layer() {
         let NatsAuth::Token(token) = &settings.nats.auth else {
             panic!("{:?}", settings.nats.auth)
         };
-        assert_eq!(token.expose_secret(), "hunter2");
+        assert_eq!(token.first().expose_secret(), "hunter2");
         assert_eq!(
             entry(&effective, "NATS_TOKEN").value.as_deref(),
             Some("***")

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use self::fields::Given;
-pub use self::schema::{id_schema, reload_schema, schema};
+pub use self::schema::{reload_schema, schema, schema_of};
 pub use self::verb::WriteVerb;
 use crate::domain::edit::{
     Command, ExtensionFields, ExtensionPatch, InstanceFields, VersionFields,

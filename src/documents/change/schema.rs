@@ -40,9 +40,9 @@ pub fn reload_schema() -> Object {
     object.build()
 }
 
-/// An id, as it stands in paths too.
-pub fn id_schema() -> Schema {
-    property("id", true)
+/// One field, where it stands in a path, a query or a header: there it has no null.
+pub fn schema_of(field: &str) -> Schema {
+    property(field, true)
 }
 
 fn closed() -> ObjectBuilder {

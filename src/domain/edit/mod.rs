@@ -10,11 +10,13 @@ mod plan;
 mod promote;
 mod size;
 mod stored;
+mod whole;
 
 pub use columns::ExtensionColumns;
 pub use command::{Command, ExtensionPatch, Patch};
 pub use plan::{EditError, Plan, Step, plan};
 pub use stored::{ExtensionFields, InstanceFields, StoredRecord, VersionFields};
+pub use whole::record_faults;
 
 #[cfg(test)]
 mod tests;

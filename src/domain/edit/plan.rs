@@ -12,7 +12,7 @@ use crate::domain::ids::{InstanceId, VersionName};
 use crate::domain::policy::Policy;
 
 /// More versions or instances than anyone runs; a bound on what one record can cost.
-const MAX_PARTS: usize = 100;
+pub(super) const MAX_PARTS: usize = 100;
 
 /// Why a command is not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -8,13 +8,13 @@ use super::stored::{ExtensionFields, StoredRecord, VersionFields};
 use crate::domain::draft::FieldFault;
 
 /// The most bytes of one record: half of what a nats-server takes by default.
-const MAX_RECORD_BYTES: usize = 512 * 1024;
+pub(super) const MAX_RECORD_BYTES: usize = 512 * 1024;
 /// Deeper JSON than anyone means; parsers stop at 128.
 const MAX_DEPTH: usize = 100;
 /// The longest exponent of a number, in digits: 1e999 is a thousand digits, 1e99999 a megabyte.
 const MAX_EXPONENT_DIGITS: usize = 3;
 /// Room for names and numbers around the texts of an extension or of one of its parts.
-const PART_BYTES: usize = 400;
+pub(super) const PART_BYTES: usize = 400;
 
 /// Refuses a record that would be too large; one that shrinks may still be, as it is on the mend.
 pub(super) fn bounded(
@@ -83,7 +83,7 @@ fn record_bytes(record: &StoredRecord) -> usize {
 }
 
 /// The bytes of valid JSON as it will be written back, or the rule that it breaks.
-fn weigh(text: &str) -> Result<usize, &'static str> {
+pub(super) fn weigh(text: &str) -> Result<usize, &'static str> {
     let (mut bytes, mut depth) = (text.len(), 0usize);
     let mut rest = text.bytes().peekable();
     while let Some(byte) = rest.next() {

@@ -87,6 +87,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
     fn meter(&self, status: Status) {
         let took = self.plan.received.elapsed();
         self.recorder.runtime.meter.record(status, took);
+        self.plan.trace_end(status);
     }
 
     /// Leave of the circuit for one attempt, and the instance whose turn it is.
@@ -119,6 +120,8 @@ impl<'a, C: Caller> Attempts<'a, C> {
             permit,
             instance,
             begun,
+            number: self.number + 1,
+            span_id: rand::random(),
         })
     }
 
@@ -154,7 +157,9 @@ impl<'a, C: Caller> Attempts<'a, C> {
         ends: Instant,
     ) -> Result<(C::Call, Reply), CallError> {
         let subject = self.plan.subject(pending.instance.as_ref());
-        let headers = self.plan.headers(self.number, begun, ends);
+        let headers = self
+            .plan
+            .headers(pending.number, begun, ends, pending.span_id);
         let body = self.plan.body.clone();
         let caller = &self.invoker.caller;
         let mut call = caller.call(subject, headers, body, ends).await?;

@@ -29,7 +29,7 @@ pub use request::Invocation;
 pub use runtime::{Runtime, Runtimes, Setup};
 pub use stream::{CHUNK, END, Piece, STREAM, Streaming};
 
-use crate::domain::ids::VersionName;
+use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::caller::{Caller, Headers};
 use crate::service::circuits::Circuits;
 use crate::service::clock::Clock;
@@ -37,6 +37,7 @@ use crate::service::error::RegistryError;
 use crate::service::lookup::refused;
 use crate::service::observe::{Observation, Observers};
 use crate::service::selection::{Selector, Target, Wanted};
+use crate::service::spans::{OpenSpan, Spans, Work};
 use record::Recorder;
 
 /// What calls need besides a way to make them; shared with whoever shows or switches circuits.
@@ -52,6 +53,8 @@ pub struct Tools {
     pub clock: Clock,
     /// Whom to tell.
     pub observers: Observers,
+    /// Which calls are recorded in traces.
+    pub spans: Spans,
 }
 
 /// Calls extensions.
@@ -90,7 +93,7 @@ impl<C: Caller> Invoker<C> {
         let now = tokio::time::Instant::now();
         let (ends, _) = plan.attempt_ends(now);
         let subject = plan.next_subject(now.into_std());
-        let headers = plan.headers(1, now, ends);
+        let headers = plan.headers(1, now, ends, rand::random());
         Ok((plan, subject, headers))
     }
 
@@ -102,6 +105,26 @@ impl<C: Caller> Invoker<C> {
         &self,
         invocation: &mut Invocation<'_>,
     ) -> Result<Invoked<C::Call>, RegistryError> {
+        let received = invocation.received.into_std();
+        let spans = &self.tools.spans;
+        let mut span = spans.begin(Work::Invoke, invocation.traceparent, received);
+        // Whatever else stands there is nobody's id, and as long as a request may be.
+        if let (Some(span), Ok(id)) = (&mut span, ExtensionId::parse(invocation.id)) {
+            span.note("beamline.extension.id", id);
+        }
+        let called = self.call(invocation, &mut span).await;
+        if let (Err(error), Some(span)) = (&called, &span) {
+            span.fail(error.code());
+        }
+        called
+    }
+
+    /// The call; `span` is taken by its plan as soon as there is one.
+    async fn call(
+        &self,
+        invocation: &mut Invocation<'_>,
+        span: &mut Option<OpenSpan>,
+    ) -> Result<Invoked<C::Call>, RegistryError> {
         let target = self.choose(invocation, true)?;
         let runtime = self.tools.runtimes.of(target.entry());
         let setup = self.tools.runtimes.setup(target.entry());
@@ -111,7 +134,6 @@ impl<C: Caller> Invoker<C> {
             let took = invocation.received.elapsed();
             runtime.meter.record(Status::Neutral, took);
         })?;
-        let plan = Arc::new(plan);
         let Some(place) = runtime.enter(plan.setup.limits.max_in_flight) else {
             let took = invocation.received.elapsed();
             runtime.meter.record(Status::Overloaded, took);
@@ -119,6 +141,7 @@ impl<C: Caller> Invoker<C> {
             return Err(RegistryError::Overloaded);
         };
         runtime.budget().call(std::time::Instant::now());
+        let plan = Arc::new(plan.traced(span.take()));
         let recorder = self.tools.recorder(runtime);
         attempt::Attempts::new(self, plan, recorder, place)
             .run()

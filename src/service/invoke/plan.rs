@@ -6,16 +6,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::record::About;
+use super::meter::Status;
+use super::record::{About, Pending};
 use super::request::Invocation;
 use super::runtime::Setup;
 use crate::domain::envelope::Envelope;
 use crate::domain::ids::{InstanceId, VersionName};
 use crate::domain::subject::Subject;
-use crate::domain::traceparent::{TraceHeaders, TraceSeed};
+use crate::domain::traceparent::{SpanId, TraceHeaders, TraceSeed};
 use crate::service::caller::Headers;
 use crate::service::error::RegistryError;
 use crate::service::selection::Target;
+use crate::service::spans::{OpenSpan, Work};
 
 /// A call that only has to be made.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub struct Plan {
     trace_id: [u8; 16],
     traceparent: Option<String>,
     tracestate: Option<String>,
+    /// The span of the call, where it is recorded; over when the last who needs the plan is done.
+    span: Option<OpenSpan>,
 }
 
 impl Plan {
@@ -92,7 +96,42 @@ impl Plan {
             tracestate: invocation.tracestate.map(str::to_owned),
             target,
             setup,
+            span: None,
         })
+    }
+
+    /// Records the call as `span`.
+    pub(super) fn traced(mut self, span: Option<OpenSpan>) -> Self {
+        self.span = span.map(|mut span| {
+            span.note("beamline.version", self.version());
+            if self.target.fallback_from.is_some() {
+                span.note("beamline.fallback", &self.target.resolved().extension.id);
+            }
+            span
+        });
+        self
+    }
+
+    /// Notes what the call came to.
+    pub(super) fn trace_end(&self, status: Status) {
+        if let Some(span) = &self.span
+            && status != Status::Success
+        {
+            span.fail(status.as_str());
+        }
+    }
+
+    /// Records an attempt that ends now.
+    pub(super) fn trace_attempt(&self, attempt: &Pending, status: Status) {
+        let Some(span) = &self.span else {
+            return;
+        };
+        let mut attributes = vec![("beamline.attempt", attempt.number.to_string())];
+        let instance = attempt.instance.as_ref();
+        attributes.extend(instance.map(|id| ("beamline.instance", id.to_string())));
+        let error = (status != Status::Success).then_some(status.as_str());
+        let (id, begun) = (attempt.span_id, attempt.begun);
+        span.finished_child(Work::Attempt, id, begun, attributes, error);
     }
 
     /// The version that is called.
@@ -137,18 +176,22 @@ impl Plan {
         }
     }
 
-    /// The headers of attempt number `attempt`, from 1, that may take until `ends`.
-    pub fn headers(&self, attempt: u32, begun: Instant, ends: Instant) -> Headers {
+    /// The headers of attempt number `attempt`, from 1, that may take until `ends` and is the span
+    /// `span_id`.
+    pub fn headers(&self, attempt: u32, begun: Instant, ends: Instant, span_id: SpanId) -> Headers {
         let resolved = self.target.resolved();
         let seed = TraceSeed {
             trace_id: self.trace_id,
-            span_id: rand::random(),
+            span_id,
         };
-        let trace = TraceHeaders::of_attempt(
+        let mut trace = TraceHeaders::of_attempt(
             self.traceparent.as_deref(),
             self.tracestate.as_deref(),
             seed,
         );
+        if let Some(span) = &self.span {
+            trace.traceparent = span.child(span_id);
+        }
         let mut headers = Headers::with_capacity(7);
         headers.push("traceparent", trace.traceparent.to_string());
         if let Some(tracestate) = trace.tracestate {

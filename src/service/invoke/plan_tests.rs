@@ -131,7 +131,7 @@ fn a_later_attempt_has_its_whole_timeout_and_what_is_left_of_the_deadline() {
     assert_eq!(plan.attempt_ends(begun), (begun + SECOND, false));
     let begun = received + Duration::from_millis(2500);
     assert_eq!(plan.attempt_ends(begun), (received + SECOND * 3, true));
-    let headers = plan.headers(3, begun, received + SECOND * 3);
+    let headers = plan.headers(3, begun, received + SECOND * 3, [3; 8]);
     assert_eq!(headers.get("Beamline-Deadline-Ms"), Some("500"));
     assert_eq!(headers.get("Beamline-Attempt"), Some("3"));
 }
@@ -170,7 +170,7 @@ fn a_requests_config_does_not_travel_to_a_fallback() {
     let standby = plan(x.clone(), &invocation).unwrap();
     assert_eq!(
         standby
-            .headers(1, invocation.received, invocation.received)
+            .headers(1, invocation.received, invocation.received, [1; 8])
             .get("Beamline-Extension-Id"),
         Some("y")
     );

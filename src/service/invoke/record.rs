@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::meter::Status;
 use super::plan::Plan;
 use super::runtime::Runtime;
 use crate::domain::breaker::{self, FailureKind, Transition};
 use crate::domain::ejection::EjectionSettings;
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
 use crate::domain::outcome::{Failure, Neutral, Outcome};
+use crate::domain::traceparent::SpanId;
 use crate::service::circuits::{CallPermit, Circuit};
 use crate::service::clock::Clock;
 use crate::service::observe::{Observation, Observers};
@@ -19,6 +21,10 @@ pub(super) struct Pending {
     pub(super) permit: CallPermit,
     pub(super) instance: Option<InstanceId>,
     pub(super) begun: Instant,
+    /// Which attempt of its call it is, from 1.
+    pub(super) number: u32,
+    /// Its span, as the extension was told it.
+    pub(super) span_id: SpanId,
 }
 
 /// The version that an outcome is about.
@@ -60,6 +66,7 @@ impl Recorder {
         // it would grow with every hurried call, and a dead extension would never be found out.
         let cut_short = outcome == Outcome::Failure(Failure::Timeout) && latency < plan.timeout;
         self.count(outcome, (!cut_short).then_some(latency), now);
+        plan.trace_attempt(&pending, Status::of(outcome));
         // While circuits look away, extensions find their way back, and so do their instances.
         let frozen = pending.permit.circuit().view(self.clock.at(now)).frozen;
         if let Some(instance) = pending.instance.as_ref().filter(|_| !frozen) {

@@ -145,11 +145,9 @@ impl<S: Call> Streaming<S> {
 
     fn finish(&mut self, outcome: Outcome) {
         if let Some(pending) = self.pending.take() {
-            let took = self.plan.received.elapsed();
-            self.recorder
-                .runtime
-                .meter
-                .record(Status::of(outcome), took);
+            let (took, status) = (self.plan.received.elapsed(), Status::of(outcome));
+            self.recorder.runtime.meter.record(status, took);
+            self.plan.trace_end(status);
             // To the first chunk: how long a stream goes on says nothing about how fast it is.
             let latency = self.trail.latency;
             self.recorder

@@ -1,6 +1,4 @@
-//! Databases that are away or locked, and daemons that are killed.
-
-use std::time::Duration;
+//! Databases that are away or locked.
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -8,9 +6,6 @@ use serde_json::json;
 use super::{plain, ready, started};
 use crate::harness::{DEADLINE, FaultProxy, eventually};
 use crate::rig::Rig;
-
-/// What a request may take before it is taken to be unanswered.
-const PATIENCE: Duration = Duration::from_secs(3);
 
 #[tokio::test]
 async fn a_lock_held_by_someone_is_named() {
@@ -88,62 +83,6 @@ async fn writers_that_wait_are_in_nobodys_way() {
         );
     }
     rig.sql.batch_execute("ROLLBACK").await.unwrap();
-}
-
-/// The daemon is killed under writes: what it acknowledged is there, once.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_killed_daemon_has_every_acknowledged_change_exactly_once() {
-    let rig = Rig::start().await;
-    let mut acknowledged = Vec::new();
-    let mut number = 0u64;
-    for round in 0..4u32 {
-        let daemon = ready(rig.daemon()).await;
-        let client = &rig.client;
-        let writes = async {
-            let mut written = Vec::new();
-            loop {
-                number += 1;
-                let mut body = plain(&format!("e{number}"));
-                body["actor"] = json!(format!("w{number}"));
-                let body = body.to_string();
-                let subject = "beamline.registry.create";
-                let reply = client.try_request(subject, body, PATIENCE).await;
-                match reply.filter(|reply| !reply.is_no_responders()) {
-                    Some(reply) if reply.header("Nats-Service-Error-Code").is_none() => {
-                        written.push(number);
-                    }
-                    _ => return written,
-                }
-            }
-        };
-        let kill = async {
-            let enough = 5 + u64::from(round) * 13;
-            eventually("writes", DEADLINE, async || {
-                let row = rig
-                    .sql
-                    .query_one("SELECT revision FROM registry_revision", &[])
-                    .await;
-                let revision: i64 = row.unwrap().get(0);
-                if revision.unsigned_abs() >= enough * u64::from(round + 1) {
-                    Ok(())
-                } else {
-                    Err(revision)
-                }
-            })
-            .await;
-            daemon.sigkill();
-        };
-        let (written, ()) = tokio::join!(writes, kill);
-        acknowledged.extend(written);
-    }
-    assert!(!acknowledged.is_empty());
-    for number in acknowledged {
-        assert_eq!(entries(&rig, &format!("w{number}")).await, 1, "{number}");
-    }
-    let torn = "SELECT count(*) FROM extensions e WHERE (SELECT count(*) FROM extension_audit_log a \
-                WHERE a.extension_id = e.id) <> 1";
-    let torn: i64 = rig.sql.query_one(torn, &[]).await.unwrap().get(0);
-    assert_eq!(torn, 0, "no row without its entry");
 }
 
 /// How many entries of the audit an actor has.

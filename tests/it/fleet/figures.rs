@@ -20,6 +20,7 @@ use beamline_registry::service::fleet::{FleetFigures, Keeper, Restored, Signal};
 use beamline_registry::service::invoke::{Defaults, Runtimes, Tools};
 use beamline_registry::service::observe::Observers;
 use beamline_registry::service::selection::{HealthRouting, Selector};
+use beamline_registry::service::spans::Spans;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -88,6 +89,7 @@ fn tools() -> Tools {
         circuits,
         clock,
         observers: Observers::new(Vec::new()),
+        spans: Spans::default(),
     }
 }
 

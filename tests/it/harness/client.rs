@@ -129,7 +129,19 @@ impl Client {
         payload: impl Into<Bytes>,
         quiet: Duration,
     ) -> Vec<Reply> {
-        let id = self.send(subject, HeaderMap::new(), payload.into()).await;
+        self.request_all_with_headers(subject, HeaderMap::new(), payload, quiet)
+            .await
+    }
+
+    /// The same with headers.
+    pub(crate) async fn request_all_with_headers(
+        &self,
+        subject: &str,
+        headers: HeaderMap,
+        payload: impl Into<Bytes>,
+        quiet: Duration,
+    ) -> Vec<Reply> {
+        let id = self.send(subject, headers, payload.into()).await;
         let mut replies = Vec::new();
         let mut patience = DEADLINE;
         while let Ok(more) =

@@ -66,10 +66,28 @@ impl Container {
             .unwrap();
     }
 
+    /// Replaces a file in it.
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let target = format!("{}:{path}", self.container.id());
+        docker(&["cp", &file.path().display().to_string(), &target]);
+    }
+
+    /// Sends a signal to its program.
+    pub(crate) fn signal(&self, signal: &str) {
+        docker(&["kill", "--signal", signal, self.container.id()]);
+    }
+
     /// Starts it again, on the same host port and with its files.
     pub(crate) async fn start_again(&self) {
         self.container.start().await.unwrap();
     }
+}
+
+fn docker(arguments: &[&str]) {
+    let output = Command::new("docker").args(arguments).output().unwrap();
+    assert!(output.status.success(), "docker {arguments:?}: {output:?}");
 }
 
 fn is_port_taken(error: &str) -> bool {

@@ -1,5 +1,6 @@
 //! The real binary, as a process.
 
+use std::io::{Seek, Write};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub(crate) struct Daemon {
 pub(crate) struct Builder {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    input: Vec<u8>,
 }
 
 impl Builder {
@@ -61,6 +63,12 @@ impl Builder {
         self
     }
 
+    /// What it finds on standard input, for those that are run to their end.
+    pub(crate) fn input(mut self, input: &str) -> Self {
+        self.input = input.into();
+        self
+    }
+
     /// Starts it. It may not listen yet, nor ever.
     pub(crate) async fn spawn(self) -> Daemon {
         let mut command = Process::command(Path::new(BINARY), "KILL", None);
@@ -74,8 +82,11 @@ impl Builder {
     pub(crate) async fn run(self) -> (i32, String, String) {
         let mut command = Command::new(BINARY);
         self.prepare(&mut command);
+        let mut input = tempfile::tempfile().unwrap();
+        input.write_all(&self.input).unwrap();
+        input.rewind().unwrap();
         let mut command = tokio::process::Command::from(command);
-        let run = command.kill_on_drop(true).output();
+        let run = command.stdin(input).kill_on_drop(true).output();
         let output = tokio::time::timeout(DEADLINE * 3, run)
             .await
             .expect("an end")
@@ -151,6 +162,12 @@ impl Daemon {
                 pick(&serde_json::from_str(line).ok()?)
             })
             .await;
+        found.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The first thing that `pick` finds in a line, past or to come. Panics at the deadline.
+    pub(crate) async fn wait_line<T>(&self, what: &str, pick: impl FnMut(&str) -> Option<T>) -> T {
+        let found = self.process.wait_line(what, DEADLINE, pick).await;
         found.unwrap_or_else(|error| panic!("{error}"))
     }
 

@@ -19,7 +19,10 @@ impl TestDatabase {
         let name = format!("test_{:016x}", rand::random::<u64>());
         let admin = server.connect("postgres").await.unwrap();
         admin
-            .batch_execute(&format!("CREATE DATABASE {name}"))
+            // Whatever locale the server was installed under: texts are UTF-8, as in production.
+            .batch_execute(&format!(
+                "CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'"
+            ))
             .await
             .unwrap();
         Self {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_nats::{HeaderMap, Message};
+use async_nats::{HeaderMap, Message, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use serde_json::Value;
@@ -65,7 +65,18 @@ impl Extension {
     /// Listens at `subject`, known to the server on return.
     pub(crate) async fn at(url: &str, subject: &str, behaviour: Behaviour) -> Self {
         let client = async_nats::connect(url).await.unwrap();
-        let mut requests = client.subscribe(subject.to_owned()).await.unwrap();
+        let requests = client.subscribe(subject.to_owned()).await.unwrap();
+        let extension = Self::over(client, requests, behaviour);
+        extension.settled().await;
+        extension
+    }
+
+    /// On a connection and a subscription of the test's own, which the server may not know yet.
+    pub(crate) fn over(
+        client: async_nats::Client,
+        mut requests: Subscriber,
+        behaviour: Behaviour,
+    ) -> Self {
         let stage = Arc::new(Stage {
             behaviour: watch::Sender::new(behaviour),
             kept: Mutex::default(),
@@ -77,13 +88,11 @@ impl Extension {
                 player.play(message, &replies).await;
             }
         });
-        let extension = Self {
+        Self {
             client,
             stage,
             playing,
-        };
-        extension.settled().await;
-        extension
+        }
     }
 
     /// Behaves otherwise from now on; what it held, it lets go.

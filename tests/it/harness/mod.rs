@@ -33,6 +33,7 @@
 )]
 
 pub(crate) mod browser;
+pub(crate) mod certificates;
 pub(crate) mod client;
 pub(crate) mod container;
 pub(crate) mod daemon;

@@ -18,9 +18,13 @@ const IMAGE: (&str, &str) = ("nats", "2.12-alpine");
 const PORT_IN_CONTAINER: u16 = 4222;
 const CONFIG_IN_CONTAINER: &str = "/beamline.conf";
 
+/// Stands in a configuration for the folder of [`Builder::file`].
+pub(crate) const FILES: &str = "@FILES@";
+
 /// A nats-server on a port of its own, with its state in a temporary folder; gone on drop.
 pub(crate) struct NatsServer {
     port: u16,
+    builder: Builder,
     runner: Runner,
 }
 
@@ -33,12 +37,16 @@ enum Runner {
     Container(Container),
 }
 
+type Environment = Vec<(String, String)>;
+
 /// What to start; see [`NatsServer::builder`].
 #[derive(Default, Clone)]
 pub(crate) struct Builder {
     jetstream: bool,
     max_payload: Option<usize>,
     config: String,
+    files: Vec<(String, String)>,
+    environment: Environment,
 }
 
 impl Builder {
@@ -61,6 +69,18 @@ impl Builder {
         self
     }
 
+    /// A file for the configuration to name, as `@FILES@/<name>`.
+    pub(crate) fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
+    /// A variable of its environment.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Starts it, and returns when it accepts clients.
     pub(crate) async fn start(self) -> NatsServer {
         match servers::mode() {
@@ -78,16 +98,13 @@ impl Builder {
         loop {
             attempts += 1;
             let port = ports::free_port();
-            let config = self.file(
-                &format!("127.0.0.1:{port}"),
-                &folder.path().join("jetstream"),
-            );
-            std::fs::write(config_file(folder.path()), config).unwrap();
-            match run(folder.path()).await {
+            self.write_native(folder.path(), port);
+            match run(folder.path(), &self.environment).await {
                 Ok(process) => {
                     let process = Some(process);
                     return NatsServer {
                         port,
+                        builder: self,
                         runner: Runner::Native { process, folder },
                     };
                 }
@@ -97,26 +114,45 @@ impl Builder {
         }
     }
 
+    fn write_native(&self, folder: &Path, port: u16) {
+        for (name, text) in &self.files {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+        let listen = format!("127.0.0.1:{port}");
+        let config = self.text(&listen, &folder.join("jetstream"), folder);
+        std::fs::write(config_file(folder), config).unwrap();
+    }
+
+    fn text_in_container(&self) -> String {
+        let listen = format!("0.0.0.0:{PORT_IN_CONTAINER}");
+        self.text(&listen, Path::new("/tmp/jetstream"), Path::new(""))
+    }
+
     async fn start_container(self) -> NatsServer {
-        let config = self.file(
-            &format!("0.0.0.0:{PORT_IN_CONTAINER}"),
-            Path::new("/tmp/jetstream"),
-        );
+        let config = self.text_in_container();
         let (container, port) = Container::start(IMAGE, PORT_IN_CONTAINER, |request| {
-            request
+            let mut request = request
                 .with_copy_to(CONFIG_IN_CONTAINER, config.clone().into_bytes())
-                .with_cmd(["-c", CONFIG_IN_CONTAINER])
+                .with_cmd(["-c", CONFIG_IN_CONTAINER]);
+            for (name, text) in &self.files {
+                request = request.with_copy_to(format!("/{name}"), text.clone().into_bytes());
+            }
+            for (name, value) in &self.environment {
+                request = request.with_env_var(name, value);
+            }
+            request
         })
         .await;
         let server = NatsServer {
             port,
+            builder: self,
             runner: Runner::Container(container),
         };
         server.wait_greeting().await;
         server
     }
 
-    fn file(&self, listen: &str, storage: &Path) -> String {
+    fn text(&self, listen: &str, storage: &Path, files: &Path) -> String {
         let mut file = format!("listen: \"{listen}\"\n");
         if let Some(bytes) = self.max_payload {
             file.push_str(&format!("max_payload: {bytes}\n"));
@@ -127,7 +163,7 @@ impl Builder {
                 storage.display()
             ));
         }
-        file + &self.config
+        file + &self.config.replace(FILES, &files.display().to_string())
     }
 }
 
@@ -188,10 +224,10 @@ impl NatsServer {
     pub(crate) async fn start_again(&mut self) {
         match &mut self.runner {
             Runner::Native { process, folder } => {
-                let folder = folder.path();
+                let (folder, environment) = (folder.path(), &self.builder.environment);
                 *process = Some(
                     eventually("nats-server runs again", DEADLINE, async || {
-                        run(folder).await
+                        run(folder, environment).await
                     })
                     .await,
                 );
@@ -200,6 +236,28 @@ impl NatsServer {
                 container.start_again().await;
                 self.wait_greeting().await;
             }
+        }
+    }
+
+    /// Gives the server another configuration, and files, for its next start or reload.
+    pub(crate) fn configure(&mut self, builder: Builder) {
+        self.builder = builder;
+        match &self.runner {
+            Runner::Native { folder, .. } => self.builder.write_native(folder.path(), self.port),
+            Runner::Container(container) => {
+                for (name, text) in &self.builder.files {
+                    container.write(&format!("/{name}"), text);
+                }
+                container.write(CONFIG_IN_CONTAINER, &self.builder.text_in_container());
+            }
+        }
+    }
+
+    /// Makes it read its configuration again; whoever is no longer allowed is disconnected.
+    pub(crate) fn reload(&self) {
+        match &self.runner {
+            Runner::Native { process, .. } => process.as_ref().expect("it runs").signal("HUP"),
+            Runner::Container(container) => container.signal("HUP"),
         }
     }
 
@@ -217,9 +275,10 @@ impl NatsServer {
     }
 }
 
-async fn run(folder: &Path) -> Result<Process, String> {
+async fn run(folder: &Path, environment: &Environment) -> Result<Process, String> {
     let mut command = Process::command(&servers::nats_server(), "KILL", Some(folder));
     command.arg("-c").arg(config_file(folder));
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     let process = Process::spawn("nats-server", command).await;
     process
         .wait_line("its start", DEADLINE, |line| {

@@ -1,7 +1,7 @@
 //! The document against the daemon: schemathesis makes requests of it, valid and invalid ones, and
 //! sees whether the answers are as described. `just api-test`; the tools come by `scripts/pip-tool`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::process::Command;
@@ -29,8 +29,10 @@ async fn tools() -> PathBuf {
 }
 
 /// Runs a Python module of the tools to its end.
-async fn run(arguments: &[&str]) -> (bool, String) {
+async fn run(folder: &Path, arguments: &[&str]) -> (bool, String) {
     let mut command = Command::new("python3");
+    // It leaves files where it runs.
+    command.current_dir(folder);
     command
         .env("PYTHONPATH", tools().await)
         .arg("-m")
@@ -55,9 +57,10 @@ async fn the_daemon_keeps_to_its_document() {
         api.ask("POST /admin/extensions", &plain(id)).await;
     }
     let document = api.daemon.get("/openapi.json").await;
-    let file = api.folder.path().join("openapi.json");
+    let folder = api.folder.path();
+    let file = folder.join("openapi.json");
     std::fs::write(&file, &document.body).unwrap();
-    let (valid, told) = run(&["openapi_spec_validator", file.to_str().unwrap()]).await;
+    let (valid, told) = run(folder, &["openapi_spec_validator", file.to_str().unwrap()]).await;
     assert!(valid, "{told}");
 
     let (url, token) = (
@@ -66,22 +69,25 @@ async fn the_daemon_keeps_to_its_document() {
     );
     let checks = "not_a_server_error,status_code_conformance,content_type_conformance,\
         response_headers_conformance,response_schema_conformance";
-    let (passed, told) = run(&[
-        "schemathesis.cli",
-        "run",
-        &url,
-        "--header",
-        &token,
-        "--checks",
-        checks,
-        "--phases",
-        "examples,coverage,fuzzing",
-        "--max-examples",
-        "20",
-        "--generation-deterministic",
-        "--continue-on-failure",
-        "--no-color",
-    ])
+    let (passed, told) = run(
+        folder,
+        &[
+            "schemathesis.cli",
+            "run",
+            &url,
+            "--header",
+            &token,
+            "--checks",
+            checks,
+            "--phases",
+            "examples,coverage,fuzzing",
+            "--max-examples",
+            "20",
+            "--generation-deterministic",
+            "--continue-on-failure",
+            "--no-color",
+        ],
+    )
     .await;
     assert!(passed, "{told}");
     println!("{told}");

@@ -2,6 +2,7 @@ use beamline_registry::config::NatsAuth;
 use beamline_registry::domain::subject::Subject;
 use beamline_registry::service::caller::{CallError, Caller, Headers};
 use bytes::Bytes;
+use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::{CALLS, Calling, Extension, at_once, next};
@@ -12,7 +13,7 @@ const SUBJECT: &str = "beamline.ext.pre.x";
 fn user(name: &str) -> NatsAuth {
     NatsAuth::User {
         name: name.to_owned(),
-        password: "secret".into(),
+        password: SecretString::from("secret").into(),
     }
 }
 

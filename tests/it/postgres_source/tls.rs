@@ -1,48 +1,41 @@
-//! Every `sslmode`, against a server with a certificate for `localhost` and one without TLS.
-
-use std::path::{Path, PathBuf};
+//! Every `sslmode`, against servers with a certificate for `localhost`, an expired one, and none.
 
 use beamline_registry::adapters::postgres::migrate::migrate;
 use beamline_registry::service::source::{Database, Want};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 use tokio_postgres::Client;
 
-use super::{migrated, run, source};
-use crate::harness::{DEADLINE, Postgres, TestDatabase, eventually};
+use super::{migrated, read_everything, run, source};
+use crate::harness::certificates::{Authority, Certificate};
+use crate::harness::daemon::{Builder, field, message};
+use crate::harness::{DEADLINE, Daemon, NatsServer, Postgres, TestDatabase, eventually};
 
 /// Authorities: the one that signed the server's certificate, and a stranger.
 struct Authorities {
-    _folder: TempDir,
-    ours: PathBuf,
-    other: PathBuf,
+    folder: TempDir,
+    issuer: Authority,
 }
 
-fn authority(file: &Path) -> CertifiedIssuer<'static, KeyPair> {
-    let mut params = CertificateParams::new([]).unwrap();
-    let name = file.display().to_string();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    std::fs::write(file, authority.pem()).unwrap();
-    authority
+impl Authorities {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let issuer = Authority::new("ours");
+        std::fs::write(folder.path().join("ours.pem"), issuer.pem()).unwrap();
+        let other = Authority::new("other").pem();
+        std::fs::write(folder.path().join("other.pem"), other).unwrap();
+        Self { folder, issuer }
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
 }
 
 /// Turns TLS on. The files are written by the server itself, whose user must own them.
-async fn enable_tls(client: &Client) -> Authorities {
-    let folder = tempfile::tempdir().unwrap();
-    let (ours, other) = (
-        folder.path().join("ours.pem"),
-        folder.path().join("other.pem"),
-    );
-    let issuer = authority(&ours);
-    authority(&other);
-    let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
-    let certificate = params.signed_by(&key, &issuer).unwrap();
+async fn enable_tls(client: &Client, certificate: &Certificate) {
     for (name, pem) in [
-        ("server.key", key.serialize_pem()),
-        ("server.crt", certificate.pem()),
+        ("server.key", &certificate.key),
+        ("server.crt", &certificate.pem),
     ] {
         // COPY would escape line ends within a value: one row for each line.
         let sql = format!(
@@ -59,11 +52,6 @@ async fn enable_tls(client: &Client) -> Authorities {
         row.get::<_, &str>(0) == "on"
     })
     .await;
-    Authorities {
-        _folder: folder,
-        ours,
-        other,
-    }
 }
 
 /// Reads with `parameters` in the URL; whether the connection was encrypted, or why there was none.
@@ -91,8 +79,9 @@ async fn every_mode_checks_what_it_says() {
     let database = TestDatabase::create_on(&server).await;
     let mut client = database.connect().await;
     migrate(&mut client, DEADLINE).await.unwrap();
-    let authorities = enable_tls(&client).await;
-    let (ours, other) = (authorities.ours.display(), authorities.other.display());
+    let authorities = Authorities::new();
+    enable_tls(&client, &authorities.issuer.server(&["localhost"])).await;
+    let (ours, other) = (authorities.file("ours.pem"), authorities.file("other.pem"));
     let by_address = database.url();
     let by_name = by_address.replace("127.0.0.1", "localhost");
 
@@ -154,4 +143,96 @@ async fn a_server_without_tls_is_refused_unless_it_may_be() {
     );
     let refused = attempt(&database.url(), &client, "sslmode=require").await;
     assert!(refused.unwrap_err().contains("server does not support TLS"));
+}
+
+#[tokio::test]
+async fn an_authority_is_renewed_in_its_file() {
+    let server = Postgres::private().await;
+    let database = TestDatabase::create_on(&server).await;
+    let mut client = database.connect().await;
+    migrate(&mut client, DEADLINE).await.unwrap();
+    let (authorities, later) = (Authorities::new(), Authority::new("later"));
+    enable_tls(&client, &authorities.issuer.server(&["127.0.0.1"])).await;
+    let root = authorities.file("ours.pem");
+    let url = format!("sslmode=verify-full&sslrootcert={root}");
+    let source = source(&database.url().replace("sslmode=disable", &url));
+    read_everything(&source).await;
+
+    enable_tls(&client, &later.server(&["127.0.0.1"])).await;
+    let refused = "signed it";
+    eventually(
+        "the server's new certificate is refused",
+        DEADLINE,
+        async || {
+            let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE application_name LIKE 'beamline-registry/%'";
+            run(&client, end).await;
+            let read = source.read(&Want::default()).await;
+            read.is_err_and(|error| error.to_string().contains(refused))
+        },
+    )
+    .await;
+    std::fs::write(root, later.pem()).unwrap();
+    read_everything(&source).await;
+}
+
+/// Server certificates that `verify-full` must refuse, and what the operator reads.
+#[tokio::test]
+async fn a_certificate_that_is_refused_is_explained_by_check_and_in_the_log() {
+    let (server, nats) = tokio::join!(Postgres::private(), NatsServer::start());
+    let database = TestDatabase::create_on(&server).await;
+    let mut client = database.connect().await;
+    migrate(&mut client, DEADLINE).await.unwrap();
+    let authorities = Authorities::new();
+    let root = authorities.file("ours.pem");
+    let url = |host| database.url().replace("127.0.0.1", host);
+    let daemon = |url: String, root: &str| {
+        Daemon::builder()
+            .nats(&nats.url())
+            .database(&url.replace("sslmode=disable", "sslmode=verify-full"))
+            .setting("DB_SSL_ROOT_CERT", root)
+            .setting("SOURCE", "database")
+            .setting("SYNC_INTERVAL_SECONDS", 1)
+    };
+
+    enable_tls(&client, &authorities.issuer.server(&["localhost"])).await;
+    let good = daemon(url("localhost"), &root);
+    let (code, output, _) = good.clone().arg("check").run().await;
+    assert_eq!(code, 0, "{output}");
+    good.spawn().await.wait_ready().await;
+
+    let other = authorities.file("other.pem");
+    explained(
+        daemon(url("127.0.0.1"), &root),
+        "not valid for name \"127.0.0.1\"",
+    )
+    .await;
+    let unknown = "no known authority has signed it (DB_SSL_ROOT_CERT)";
+    explained(daemon(url("localhost"), &other), unknown).await;
+    enable_tls(&client, &authorities.issuer.expired(&["localhost"])).await;
+    eventually(
+        "the server shows its new certificate",
+        DEADLINE,
+        async || {
+            let (_, output, _) = daemon(url("localhost"), &root).arg("check").run().await;
+            output.contains("certificate expired")
+        },
+    )
+    .await;
+    explained(daemon(url("localhost"), &root), "certificate expired").await;
+}
+
+async fn explained(builder: Builder, reason: &str) {
+    let (code, output, _) = builder.clone().arg("check").run().await;
+    let line = output.lines().find(|line| line.starts_with("Postgres: "));
+    let line = line.unwrap_or_else(|| panic!("{output}"));
+    assert!(line.starts_with("Postgres: FAILED: "), "{line}");
+    assert!(code == 1 && line.contains(reason), "{line}");
+    let daemon = builder.spawn().await;
+    daemon
+        .wait_log(reason, |entry| {
+            let load = message(entry)?.starts_with("load failed");
+            (load && field(entry, "error")?.as_str()?.contains(reason)).then_some(())
+        })
+        .await;
 }

@@ -2,13 +2,13 @@
 //! paths and headers.
 
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Content, Ref, RefOr, Required, ResponseBuilder};
 
 use crate::adapters::http::access::Need;
 use crate::config::Role;
-use crate::documents::change;
+use crate::documents::change::schema_of;
 use crate::documents::headers::ACTOR;
 
 /// The name of the one way to show who one is.
@@ -101,29 +101,27 @@ pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
     let description = description.into_iter().chain([role]);
     operation.description = Some(description.collect::<Vec<_>>().join("\n\n"));
     let parameters = operation.parameters.get_or_insert_default();
+    let mut add = |name, place, schema: Schema, meaning| {
+        parameters.push(RefOr::T(parameter(name, place, schema, meaning)));
+    };
     if path.contains("{id}") {
-        let mut id = parameter("id", ParameterIn::Path, Type::String, "The extension");
-        id.schema = Some(change::id_schema().into());
-        parameters.push(RefOr::T(id));
+        add("id", ParameterIn::Path, schema_of("id"), "The extension");
     }
     if matches!(need, Need::Write(_)) {
-        let actor = "Who asks, unless the token is bound to a name";
-        let actor = parameter(ACTOR, ParameterIn::Header, Type::String, actor);
-        parameters.push(RefOr::T(actor));
+        let meaning = "Who asks, unless the token is bound to a name";
+        add(ACTOR, ParameterIn::Header, schema_of("actor"), meaning);
     }
     if matches!(need, Need::Write(_)) && path.contains("{id}") {
-        let revision = "The revision that the record must have, as `ETag` has it";
-        let (header, query) = (ParameterIn::Header, ParameterIn::Query);
-        for parameter in [
-            parameter("If-Match", header, Type::String, revision),
-            parameter("if_revision", query, Type::Integer, "The same"),
-        ] {
-            parameters.push(RefOr::T(parameter));
-        }
+        let tag = ObjectBuilder::new().schema_type(Type::String);
+        let tag = tag.pattern(Some(r#"^(\*|"?[0-9]{1,18}"?)$"#)).into();
+        let meaning = "The revision that the record must have, as `ETag` has it";
+        add("If-Match", ParameterIn::Header, tag, meaning);
+        let revision = schema_of("if_revision");
+        add("if_revision", ParameterIn::Query, revision, "The same");
     }
 }
 
-fn parameter(name: &str, place: ParameterIn, kind: Type, meaning: &str) -> Parameter {
+fn parameter(name: &str, place: ParameterIn, schema: Schema, meaning: &str) -> Parameter {
     let required = match place {
         ParameterIn::Path => Required::True,
         _ => Required::False,
@@ -133,6 +131,6 @@ fn parameter(name: &str, place: ParameterIn, kind: Type, meaning: &str) -> Param
         .parameter_in(place)
         .required(required)
         .description(Some(meaning))
-        .schema(Some(ObjectBuilder::new().schema_type(kind)))
+        .schema(Some(schema))
         .build()
 }

@@ -5,7 +5,6 @@
 //! each step and the commit are one more.
 
 mod audit;
-mod fate;
 mod read;
 mod steps;
 mod transact;
@@ -14,6 +13,8 @@ mod write;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
+
+pub(super) use transact::rolled_back;
 
 use super::pool::Pool;
 

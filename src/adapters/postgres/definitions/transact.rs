@@ -136,7 +136,7 @@ async fn prepare(
 /// Whether an answer to COMMIT means that nothing is committed: a constraint or a conflict that
 /// Postgres checks then. Other answers may come from a pooler, or from a server that stops after
 /// it has committed.
-fn rolled_back(error: &Error) -> bool {
+pub(in crate::adapters::postgres) fn rolled_back(error: &Error) -> bool {
     error.code().is_some_and(|code| {
         let class = code.code();
         (class.starts_with("40") || class.starts_with("23"))

@@ -49,7 +49,7 @@ impl PostgresDefinitions {
         match timeout(TURN_LIMIT, self.writers.acquire()).await {
             Ok(Ok(turn)) => Ok(turn),
             _ => Err(WriteError::Locked {
-                blocked_by: self.blocker().await,
+                blocked_by: self.pool.blocker().await,
             }),
         }
     }
@@ -65,7 +65,7 @@ impl PostgresDefinitions {
 
     async fn settle(&self, xid: &str, written: Written) -> Result<Written, Failure> {
         let target = self.pool.target();
-        match self.fate(xid).await {
+        match self.pool.fate(xid).await {
             Some(true) => Ok(written),
             Some(false) => Err(Failure::Final(WriteError::Away(format!(
                 "{target}: COMMIT failed; nothing was changed"
@@ -105,7 +105,7 @@ impl PostgresDefinitions {
             Some("extensions_pkey") => WriteError::Refused(EditError::AlreadyExists),
             Some(name) if name.contains("subject") => WriteError::SubjectTaken,
             _ if *code == SqlState::LOCK_NOT_AVAILABLE => WriteError::Locked {
-                blocked_by: self.blocker().await,
+                blocked_by: self.pool.blocker().await,
             },
             _ if is_about_a_value(code) => WriteError::BadValue(format!(
                 "the database cannot store a value: {}",

@@ -5,9 +5,8 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::types::Type;
 
-use super::PostgresDefinitions;
-use crate::adapters::postgres::error::PostgresError;
-use crate::adapters::postgres::pool;
+use super::error::PostgresError;
+use super::pool::{self, Pool};
 
 /// How long the database is asked about a lost commit.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -29,7 +28,7 @@ const BLOCKER: &str = "SELECT format('pid %s, %s, %s', a.pid, \
       AND NOT EXISTS (SELECT FROM pg_locks w WHERE w.pid = l.pid AND NOT w.granted) \
     ORDER BY a.xact_start LIMIT 1";
 
-impl PostgresDefinitions {
+impl Pool {
     /// Whether the transaction was committed; `None` when nobody can say in time.
     pub(super) async fn fate(&self, xid: &str) -> Option<bool> {
         let asking = async {
@@ -52,7 +51,7 @@ impl PostgresDefinitions {
 
     async fn ask(&self, sql: &str, parameter: Option<&str>) -> Option<String> {
         let asking = async {
-            let connection = self.pool.get().await.ok()?;
+            let connection = self.get().await.ok()?;
             let text = [(&parameter as _, Type::TEXT)];
             let parameters = text.get(..usize::from(parameter.is_some()))?;
             let rows = connection.query_typed(sql, parameters).await;

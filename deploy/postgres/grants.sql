@@ -1,0 +1,64 @@
+-- What each role of roles.sql may do. Run after `beamline-registry migrate`, at the first time and
+-- after each upgrade, by beamline_owner or a superuser; again at any time, since it takes back first
+-- what it does not give:
+--
+--   psql -d beamline -U beamline_owner -f deploy/postgres/grants.sql
+--
+-- The triggers run as the owner of the schema (SECURITY DEFINER), so whoever changes a definition
+-- needs no rights on the revision, the tombstones or the audit, and cannot get round them.
+
+BEGIN;
+
+DO $$
+DECLARE
+    roles constant text := 'beamline_registry, beamline_operator, beamline_readonly';
+BEGIN
+    EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM %s', current_schema(), roles);
+    EXECUTE format('REVOKE ALL ON ALL SEQUENCES IN SCHEMA %I FROM %s', current_schema(), roles);
+    EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO %s', current_schema(), roles);
+END
+$$;
+
+-- Definitions: all three tables, by column. What is left out (revision, created_at, created_by,
+-- updated_at, updated_by) is the triggers', and says the truth.
+GRANT DELETE,
+    INSERT (id, type, subject, timeout_ms, retry, enabled, version, config, metadata, fallback,
+        routing_rules, rollout, circuit_breaker, auto_disabled),
+    UPDATE (type, subject, timeout_ms, retry, enabled, version, config, metadata, fallback,
+        routing_rules, rollout, circuit_breaker, auto_disabled)
+    ON extensions TO beamline_registry, beamline_operator;
+GRANT DELETE,
+    INSERT (id, version, subject, timeout_ms, retry, config, metadata, routing_rules, rollout,
+        priority, enabled),
+    UPDATE (subject, timeout_ms, retry, config, metadata, routing_rules, rollout, priority, enabled)
+    ON extension_versions TO beamline_registry, beamline_operator;
+GRANT DELETE,
+    INSERT (extension_id, instance_id, version, subject, weight, enabled),
+    UPDATE (version, subject, weight, enabled)
+    ON extension_instances TO beamline_registry, beamline_operator;
+
+-- Health, by the functions health_flush and health_fold, which run with the rights of their caller.
+GRANT INSERT (extension_id),
+    UPDATE (success_count, failure_count, latency_count, latency_total_us, avg_latency_ms,
+        last_success, last_failure, circuit_breaker_failure_threshold, half_open_max_requests,
+        circuit_breaker_state, circuit_breaker_opened_at, half_open_request_count, auto_disabled,
+        updated_at)
+    ON extension_health TO beamline_registry;
+GRANT DELETE,
+    INSERT (instance_id, flush_interval),
+    UPDATE (sequence, held_back, flushed_at, flush_interval, folded_at)
+    ON sidecar_boots TO beamline_registry;
+GRANT INSERT, UPDATE, DELETE ON extension_health_reports, extension_circuit_reports
+    TO beamline_registry;
+
+-- What the fleet agrees on. Overrides are audited by the daemon, which writes their entries and can
+-- neither change nor delete any.
+GRANT INSERT, UPDATE, DELETE ON circuit_overrides, probe_lease TO beamline_registry;
+GRANT UPDATE (epoch, revision) ON event_claims TO beamline_registry;
+GRANT INSERT (extension_id, action, changed_by, actor_source, changes) ON extension_audit_log
+    TO beamline_registry;
+GRANT USAGE ON SEQUENCE extension_audit_log_id_seq TO beamline_registry;
+GRANT EXECUTE ON FUNCTION registry_auto_disable(text, jsonb, integer, text),
+    registry_auto_enable(text, jsonb, text) TO beamline_registry;
+
+COMMIT;

@@ -1,0 +1,81 @@
+-- The roles of a registry's database. Run once, by a superuser (or whoever may create roles and
+-- owns the database), in the registry's database; again at any time:
+--
+--   psql -d beamline -f deploy/postgres/roles.sql
+--   EXTENSION_REGISTRY_DB_USER=beamline_owner ... beamline-registry migrate
+--   psql -d beamline -f deploy/postgres/grants.sql
+--
+-- No password is set here, since it would stand in files and logs. In psql, which hashes before it
+-- sends:  \password beamline_registry  and so on.
+--
+-- The schema is the first of the search_path, as for `migrate`. Everything is plain SQL.
+
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['beamline_owner', 'beamline_registry', 'beamline_operator',
+        'beamline_readonly']
+    LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
+            EXECUTE format('CREATE ROLE %I LOGIN', name);
+        END IF;
+        EXECUTE format('ALTER ROLE %I NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION', name);
+    END LOOP;
+END
+$$;
+
+COMMENT ON ROLE beamline_owner IS 'Owns the schema; for `beamline-registry migrate` only';
+COMMENT ON ROLE beamline_registry IS 'The daemon';
+COMMENT ON ROLE beamline_operator IS 'People who change definitions with plain SQL';
+COMMENT ON ROLE beamline_readonly IS 'Dashboards';
+
+-- Nobody gets in, or makes anything here, by being nobody in particular.
+DO $$
+BEGIN
+    EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO beamline_owner, beamline_registry,
+        beamline_operator, beamline_readonly', current_database());
+    EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', current_schema());
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO beamline_registry, beamline_operator,
+        beamline_readonly', current_schema());
+    EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO beamline_owner', current_schema());
+    -- What later migrations add can be read at once; to be written it is named in grants.sql.
+    EXECUTE format('ALTER DEFAULT PRIVILEGES FOR ROLE beamline_owner IN SCHEMA %I
+        GRANT SELECT ON TABLES TO beamline_registry, beamline_operator, beamline_readonly',
+        current_schema());
+END
+$$;
+
+-- A database that somebody else has migrated, or that the old system made, changes hands: what the
+-- owner does not own it cannot migrate.
+DO $$
+DECLARE
+    thing record;
+BEGIN
+    FOR thing IN
+        SELECT 'TABLE' AS kind, format('%I.%I', nspname, relname) AS name
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE nspname = current_schema() AND relkind IN ('r', 'v')
+          AND relname IN ('extensions', 'extension_versions', 'extension_instances',
+              'extension_health', 'extension_audit_log', 'registry_revision',
+              'registry_tombstones', 'sidecar_boots', 'extension_health_reports',
+              'extension_circuit_reports', 'circuit_overrides', 'probe_lease', 'event_claims',
+              'live_sidecars', 'extension_circuit_states', 'refinery_schema_history')
+        UNION ALL
+        SELECT 'FUNCTION', p.oid::regprocedure::text
+        FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE nspname = current_schema() AND proowner <> 'beamline_owner'::regrole
+          AND (starts_with(proname, 'registry_') OR starts_with(proname, 'health_')
+              OR proname IN ('extensions_stamp', 'extensions_record', 'circuit_overrides_follow',
+                  'extension_versions_fill', 'extension_versions_record',
+                  'extension_instances_fill', 'extension_instances_record'))
+        UNION ALL
+        SELECT 'TYPE', t.oid::regtype::text
+        FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+        WHERE nspname = current_schema() AND typname IN ('registry_change', 'registry_audit_entry')
+    LOOP
+        EXECUTE format('ALTER %s %s OWNER TO beamline_owner', thing.kind, thing.name);
+    END LOOP;
+END
+$$;

@@ -1,0 +1,111 @@
+%% The NATS protocol as bytes: what the server says, and what is said to it. Nothing here does I/O.
+-module(beamline_nats_wire).
+
+-export([parse/1, connect/1, subscribe/2, publish/4]).
+-export_type([operation/0, headers/0, message/0]).
+
+-type headers() :: [{binary(), binary()}].
+-type message() :: #{
+    subject := binary(),
+    reply_to := binary() | undefined,
+    %% Of the server itself: 503 says that nobody is subscribed.
+    status := undefined | pos_integer(),
+    headers := headers(),
+    payload := binary()
+}.
+-type operation() :: {info, map()} | ping | pong | ok | {error, binary()} | {message, message()}.
+
+%% The longest control line that is waited for, in bytes; the server's own limit is 4096, but for
+%% INFO.
+-define(MAX_LINE, 65536).
+
+%% The next operation of `Buffer`, or `more` while it is not all there. Fails on anything else.
+-spec parse(binary()) -> {operation(), binary()} | more.
+parse(Buffer) ->
+    case binary:split(Buffer, <<"\r\n">>) of
+        [Line, Rest] -> operation(Line, Rest);
+        [Part] when byte_size(Part) =< ?MAX_LINE -> more
+    end.
+
+operation(<<"INFO ", Json/binary>>, Rest) ->
+    {ok, Info} = beamline_json:decode(Json),
+    {{info, Info}, Rest};
+operation(<<"PING">>, Rest) -> {ping, Rest};
+operation(<<"PONG">>, Rest) -> {pong, Rest};
+operation(<<"+OK">>, Rest) -> {ok, Rest};
+operation(<<"-ERR ", Reason/binary>>, Rest) -> {{error, Reason}, Rest};
+operation(<<"MSG ", Arguments/binary>>, Rest) ->
+    {Subject, ReplyTo, [Size]} = arguments(Arguments, 1),
+    message(Subject, ReplyTo, 0, Size, Rest);
+operation(<<"HMSG ", Arguments/binary>>, Rest) ->
+    {Subject, ReplyTo, [HeaderSize, Size]} = arguments(Arguments, 2),
+    message(Subject, ReplyTo, HeaderSize, Size, Rest).
+
+%% `<subject> <sid> [reply-to] <sizes>`.
+arguments(Arguments, Sizes) ->
+    [Subject, _Sid | Rest] = binary:split(Arguments, <<" ">>, [global, trim_all]),
+    case length(Rest) - Sizes of
+        0 -> {Subject, undefined, [binary_to_integer(Size) || Size <- Rest]};
+        1 -> {Subject, hd(Rest), [binary_to_integer(Size) || Size <- tl(Rest)]}
+    end.
+
+message(Subject, ReplyTo, HeaderSize, Size, Rest) ->
+    PayloadSize = Size - HeaderSize,
+    case Rest of
+        <<Head:HeaderSize/binary, Payload:PayloadSize/binary, "\r\n", Rest2/binary>> ->
+            {Status, Headers} = head(Head),
+            Message = #{
+                subject => Subject,
+                reply_to => ReplyTo,
+                status => Status,
+                headers => Headers,
+                payload => Payload
+            },
+            {{message, Message}, Rest2};
+        _ when byte_size(Rest) < Size + 2 ->
+            more
+    end.
+
+head(<<>>) ->
+    {undefined, []};
+head(<<"NATS/1.0", Head/binary>>) ->
+    [First | Lines] = binary:split(Head, <<"\r\n">>, [global]),
+    Status =
+        case string:trim(First) of
+            <<>> -> undefined;
+            <<Number:3/binary, _/binary>> -> binary_to_integer(Number)
+        end,
+    {Status, [header(Line) || Line <- Lines, Line =/= <<>>]}.
+
+header(Line) ->
+    [Name, Value] = binary:split(Line, <<":">>),
+    {Name, string:trim(Value)}.
+
+%% With `no_responders`, a request to nobody is answered at once.
+-spec connect(map()) -> iodata().
+connect(Options) ->
+    Base = #{
+        verbose => false,
+        pedantic => false,
+        headers => true,
+        no_responders => true,
+        lang => erlang,
+        version => <<"0.1.0">>
+    },
+    [<<"CONNECT ">>, beamline_json:encode(maps:merge(Base, Options)), <<"\r\n">>].
+
+-spec subscribe(binary(), pos_integer()) -> iodata().
+subscribe(Subject, Sid) ->
+    [<<"SUB ">>, Subject, $\s, integer_to_binary(Sid), <<"\r\n">>].
+
+%% A message with a reply subject, or without one (`<<>>`).
+-spec publish(binary(), binary(), headers(), binary()) -> iodata().
+publish(Subject, ReplyTo, [], Payload) ->
+    Size = integer_to_binary(byte_size(Payload)),
+    [<<"PUB ">>, Subject, $\s, ReplyTo, $\s, Size, <<"\r\n">>, Payload, <<"\r\n">>];
+publish(Subject, ReplyTo, Headers, Payload) ->
+    Lines = [[Name, <<": ">>, Value, <<"\r\n">>] || {Name, Value} <- Headers],
+    Head = iolist_to_binary([<<"NATS/1.0\r\n">>, Lines, <<"\r\n">>]),
+    HeadSize = integer_to_binary(byte_size(Head)),
+    Size = integer_to_binary(byte_size(Head) + byte_size(Payload)),
+    [<<"HPUB ">>, Subject, $\s, ReplyTo, $\s, HeadSize, $\s, Size, <<"\r\n">>, Head, Payload, <<"\r\n">>].

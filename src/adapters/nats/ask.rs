@@ -1,0 +1,278 @@
+//! Asking registries from outside: one connection for the length of a command.
+//!
+//! Each request has an inbox of its own, so that a single reply, a stream of them and those of a
+//! whole fleet are read in the same way. Every wait has a limit; a request that the server refuses
+//! to pass on is told as such, instead of looking like one that nobody answers.
+
+use std::time::Duration;
+
+use async_nats::{Client, Event, HeaderMap, HeaderValue, StatusCode, Subscriber};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::connect::{options, pause};
+use super::verb::Verb;
+use crate::config::NatsSettings;
+
+/// Who is asked, and as whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum To<'a> {
+    /// Any sidecar.
+    Any,
+    /// Any sidecar, by the actor's own subject.
+    As(&'a str),
+    /// The sidecar of this name.
+    Local(&'a str),
+    /// Every sidecar.
+    All,
+}
+
+impl To<'_> {
+    /// The subject of `verb` under `prefix`.
+    pub fn subject(self, prefix: &str, verb: Verb) -> String {
+        let verb = verb.name();
+        match self {
+            Self::Any => format!("{prefix}.{verb}"),
+            Self::As(actor) => format!("{prefix}.as.{actor}.{verb}"),
+            Self::Local(instance) => format!("{prefix}.local.{instance}.{verb}"),
+            Self::All => format!("{prefix}.all.{verb}"),
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub enum AskError {
+    /// No server takes us.
+    #[error("cannot connect to NATS at {servers}: {why}")]
+    Unreachable {
+        /// The servers, without credentials.
+        servers: String,
+        /// What the last one said.
+        why: String,
+    },
+    /// The server knows of nobody who listens.
+    #[error("nobody listens")]
+    NoResponders,
+    /// Nothing came in time.
+    #[error("no answer within {}", humantime::format_duration(*.0))]
+    Silent(Duration),
+    /// The server does not let us.
+    #[error("the NATS server refuses: {0}")]
+    Refused(String),
+    /// The connection is gone for good.
+    #[error("the connection to NATS was closed")]
+    Closed,
+}
+
+/// What is known of the connection.
+#[derive(Debug, Clone, Default)]
+pub struct Link {
+    /// Whether it stands.
+    pub up: bool,
+    /// The first complaints of the server, such as permissions that are missing.
+    pub refusals: Vec<String>,
+}
+
+/// Complaints kept; a command that causes more has been told already.
+const MAX_REFUSALS: usize = 16;
+
+/// A connection to ask over.
+#[derive(Debug)]
+pub struct Asker {
+    client: Client,
+    link: watch::Receiver<Link>,
+}
+
+/// The replies to one request, or the messages of one subscription.
+#[derive(Debug)]
+pub struct Replies {
+    inbox: Subscriber,
+    /// Where replies come to, and what was asked: complaints of the server name either.
+    subjects: Vec<String>,
+    link: watch::Receiver<Link>,
+}
+
+/// One message.
+#[derive(Debug)]
+pub struct Reply {
+    /// The subject it came to: the inbox, or that of an event.
+    pub subject: String,
+    /// Its headers, in no order.
+    pub headers: HeaderMap,
+    /// Its body, byte for byte.
+    pub body: Bytes,
+}
+
+impl Reply {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(HeaderValue::as_str)
+    }
+}
+
+/// The servers of `settings`, without credentials.
+pub fn servers(settings: &NatsSettings) -> String {
+    let servers = settings.servers.0.iter();
+    let servers = servers.map(|at| format!("{}://{}:{}", at.scheme(), at.host(), at.port()));
+    servers.collect::<Vec<_>>().join(", ")
+}
+
+impl Asker {
+    /// Connects within `patience`; `name` is shown in the server's list of connections.
+    ///
+    /// # Errors
+    /// [`AskError::Unreachable`].
+    pub async fn connect(
+        settings: &NatsSettings,
+        name: &str,
+        patience: Duration,
+    ) -> Result<Self, AskError> {
+        let (sender, link) = watch::channel(Link::default());
+        let options = options(settings)
+            .name(name)
+            .reconnect_delay_callback(pause)
+            .event_callback(move |event| {
+                notice(&sender, &event);
+                async {}
+            });
+        let unreachable = |why| AskError::Unreachable {
+            servers: servers(settings),
+            why,
+        };
+        match timeout(patience, options.connect(&settings.servers.0)).await {
+            Ok(Ok(client)) => Ok(Self { client, link }),
+            Ok(Err(error)) => Err(unreachable(error.to_string())),
+            Err(_) => Err(unreachable("no answer".to_owned())),
+        }
+    }
+
+    /// Sends a request, and returns when it is on its way.
+    ///
+    /// # Errors
+    /// The connection is closed, or not even takes the request within `patience`.
+    pub async fn ask(
+        &self,
+        subject: String,
+        headers: HeaderMap,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<Replies, AskError> {
+        let inbox = self.client.new_inbox();
+        let sending = async {
+            let mut replies = self.subscribe(inbox.clone()).await?;
+            replies.subjects.push(subject.clone());
+            let client = &self.client;
+            let sent = if headers.is_empty() {
+                client.publish_with_reply(subject, inbox, body).await
+            } else {
+                let sent = client.publish_with_reply_and_headers(subject, inbox, headers, body);
+                sent.await
+            };
+            // What is too large for the server is refused by the client itself.
+            sent.map_err(|error| AskError::Refused(error.to_string()))?;
+            Ok(replies)
+        };
+        let sent = timeout(patience, sending).await;
+        sent.unwrap_or(Err(AskError::Silent(patience)))
+    }
+
+    /// Listens to `subject`, also after a reconnect.
+    ///
+    /// # Errors
+    /// The connection is closed.
+    pub async fn subscribe(&self, subject: String) -> Result<Replies, AskError> {
+        let inbox = self.client.subscribe(subject.clone()).await;
+        Ok(Replies {
+            inbox: inbox.map_err(|_| AskError::Closed)?,
+            subjects: vec![subject],
+            link: self.link.clone(),
+        })
+    }
+
+    /// What happens to the connection.
+    pub fn link(&self) -> watch::Receiver<Link> {
+        self.link.clone()
+    }
+}
+
+impl Replies {
+    /// The next message.
+    ///
+    /// # Errors
+    /// None came within `patience`, none can come, or the server refuses.
+    pub async fn next(&mut self, patience: Duration) -> Result<Reply, AskError> {
+        tokio::select! {
+            biased;
+            message = self.inbox.next() => {
+                let message = message.ok_or(AskError::Closed)?;
+                if message.status == Some(StatusCode::NO_RESPONDERS) {
+                    return Err(AskError::NoResponders);
+                }
+                Ok(Reply {
+                    subject: message.subject.to_string(),
+                    headers: message.headers.unwrap_or_default(),
+                    body: message.payload,
+                })
+            }
+            refusal = refusal(&mut self.link, &self.subjects) => Err(AskError::Refused(refusal)),
+            () = sleep(patience) => Err(AskError::Silent(patience)),
+        }
+    }
+}
+
+/// Waits until the server complains of one of `subjects`.
+async fn refusal(link: &mut watch::Receiver<Link>, subjects: &[String]) -> String {
+    let names = |refusal: &&String| {
+        let mut quoted = subjects.iter().map(|subject| format!("\"{subject}\""));
+        quoted.any(|subject| refusal.contains(&subject))
+    };
+    loop {
+        let found = link
+            .borrow_and_update()
+            .refusals
+            .iter()
+            .find(names)
+            .cloned();
+        if let Some(refusal) = found {
+            return refusal;
+        }
+        if link.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+fn notice(link: &watch::Sender<Link>, event: &Event) {
+    link.send_if_modified(|link| {
+        match event {
+            Event::Connected => link.up = true,
+            Event::Disconnected | Event::Closed => link.up = false,
+            Event::ServerError(error) if link.refusals.len() < MAX_REFUSALS => {
+                link.refusals.push(error.to_string());
+            }
+            _ => return false,
+        }
+        true
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_say_who_is_asked() {
+        for (to, subject) in [
+            (To::Any, "p.q.get"),
+            (To::As("alice"), "p.q.as.alice.get"),
+            (To::Local("pod-1"), "p.q.local.pod-1.get"),
+            (To::All, "p.q.all.get"),
+        ] {
+            assert_eq!(to.subject("p.q", Verb::Get), subject);
+        }
+    }
+}

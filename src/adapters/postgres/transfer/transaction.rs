@@ -1,0 +1,199 @@
+//! The transaction of an import. Until COMMIT is sent, whatever fails has changed nothing: the
+//! connection is closed then, and the database rolls back.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Error, Row};
+
+use super::rows;
+use crate::adapters::postgres::definitions::rolled_back;
+use crate::adapters::postgres::error::PostgresError;
+use crate::adapters::postgres::limit::within;
+use crate::adapters::postgres::pool::{self, Pool, Whole};
+use crate::adapters::postgres::{snapshot, source};
+use crate::domain::extension::Extension;
+use crate::domain::ids::ExtensionId;
+use crate::domain::policy::Policy;
+use crate::service::transfer::{StoreError, Stored, Transaction};
+
+/// For one step, a little more than the database's own limit for a statement.
+const STEP_LIMIT: Duration = Duration::from_secs(70);
+/// For COMMIT, before the database is asked what became of it.
+const COMMIT_LIMIT: Duration = Duration::from_secs(20);
+
+/// A lock is waited for longer than a daemon's writers do, and no longer than an operator likes.
+const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '5s'; \
+    SET LOCAL idle_in_transaction_session_timeout = '60s'";
+
+/// As in a daemon's change; the account of the database vouches for whoever imports.
+const NAME_ACTOR: &str = "SELECT set_config('beamline.actor', $1, true), \
+    set_config('beamline.actor_source', 'database', true), pg_current_xact_id()::text";
+
+/// The triggers of a statement that changes nothing take the lock on the revision.
+const LOCK: &str = "UPDATE extensions SET enabled = enabled WHERE false";
+
+const AS_WRITTEN: &str = "SELECT json::jsonb::text FROM unnest($1::text[]) WITH ORDINALITY \
+    AS given (json, place) ORDER BY place";
+
+const HOLDERS: &str = "SELECT subject, id FROM extensions WHERE subject = ANY ($1)";
+
+const OWN_REVISION: &str =
+    "SELECT revision FROM registry_revision WHERE last_xid = pg_current_xact_id()";
+
+/// See [`Transaction`].
+#[derive(Debug)]
+pub struct PostgresTransaction {
+    connection: Whole,
+    pool: Arc<Pool>,
+    policy: Arc<Policy>,
+    xid: String,
+}
+
+impl PostgresTransaction {
+    pub(super) async fn begin(
+        pool: Arc<Pool>,
+        policy: Arc<Policy>,
+        changed_by: &str,
+    ) -> Result<Self, StoreError> {
+        let beginning = async {
+            let connection = pool.get_whole().await?;
+            source::check_schema(&connection).await?;
+            let actor: [(&(dyn ToSql + Sync), Type); 1] = [(&changed_by, Type::TEXT)];
+            let ((), named) = tokio::try_join!(
+                biased;
+                connection.batch_execute(BEGIN),
+                connection.query_typed_one(NAME_ACTOR, &actor),
+            )?;
+            let xid = named.try_get(2)?;
+            Ok::<_, PostgresError>((connection, xid))
+        };
+        let begun = within("beginning", STEP_LIMIT, beginning).await;
+        let (connection, xid) = match begun {
+            Ok(begun) => begun,
+            Err(error) => return Err(explained(&pool, &error).await),
+        };
+        Ok(Self {
+            connection,
+            pool,
+            policy,
+            xid,
+        })
+    }
+
+    /// One step of the transaction.
+    async fn step<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
+        match within("a step of the import", STEP_LIMIT, work).await {
+            Ok(value) => Ok(value),
+            Err(error) => Err(explained(&self.pool, &error).await),
+        }
+    }
+
+    async fn list(&self, sql: &str, texts: &[&str]) -> Result<Vec<Row>, StoreError> {
+        let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(&texts, Type::TEXT_ARRAY)];
+        self.step(self.connection.query_typed(sql, &parameters))
+            .await
+    }
+
+    /// What became of a COMMIT without an answer.
+    async fn settle(&self) -> Result<(), StoreError> {
+        let target = self.pool.target();
+        match self.pool.fate(&self.xid).await {
+            Some(true) => Ok(()),
+            Some(false) => Err(StoreError::Away(format!("{target}: COMMIT failed"))),
+            None => Err(StoreError::Unknown(format!(
+                "{target}: COMMIT got no answer"
+            ))),
+        }
+    }
+}
+
+impl Transaction for PostgresTransaction {
+    async fn as_written(&self, texts: &[&str]) -> Result<Vec<String>, StoreError> {
+        let rows = self.list(AS_WRITTEN, texts).await?;
+        self.step(async { rows.iter().map(|row| row.try_get(0)).collect() })
+            .await
+    }
+
+    async fn lock(&self) -> Result<(), StoreError> {
+        self.step(self.connection.batch_execute(LOCK)).await
+    }
+
+    async fn stored(&self) -> Result<Stored, StoreError> {
+        let reading = snapshot::records(&self.connection, &self.policy);
+        let (extensions, faults) = self.step(reading).await?;
+        Ok(Stored { extensions, faults })
+    }
+
+    async fn holders(&self, subjects: &[&str]) -> Result<Vec<(String, String)>, StoreError> {
+        let rows = self.list(HOLDERS, subjects).await?;
+        let pair = |row: &Row| Ok((row.try_get(0)?, row.try_get(1)?));
+        self.step(async { rows.iter().map(pair).collect() }).await
+    }
+
+    async fn vacate(&self, ids: &[&ExtensionId]) -> Result<(), StoreError> {
+        self.step(rows::vacate(&self.connection, ids)).await
+    }
+
+    async fn create(&self, extensions: &[&Extension]) -> Result<(), StoreError> {
+        self.step(rows::create(&self.connection, extensions)).await
+    }
+
+    async fn replace(&self, extensions: &[&Extension]) -> Result<(), StoreError> {
+        self.step(rows::replace(&self.connection, extensions)).await
+    }
+
+    async fn commit(self) -> Result<Option<u64>, StoreError> {
+        let own = self.connection.query_typed(OWN_REVISION, &[]);
+        let own = self.step(own).await?;
+        let revision = self.step(async {
+            let row = own.first().map(|row| row.try_get::<_, i64>(0));
+            row.transpose()
+        });
+        let revision = revision.await?.map(i64::unsigned_abs);
+        match timeout(COMMIT_LIMIT, self.connection.batch_execute("COMMIT")).await {
+            Ok(Ok(())) => pool::ended(self.connection),
+            Ok(Err(error)) if rolled_back(&error) => {
+                return Err(explained(&self.pool, &error.into()).await);
+            }
+            _ => self.settle().await?,
+        }
+        Ok(revision)
+    }
+
+    async fn roll_back(self) {
+        let rolling_back = self.connection.batch_execute("ROLLBACK");
+        // A connection that is closed instead has the same effect.
+        if let Ok(Ok(())) = timeout(COMMIT_LIMIT, rolling_back).await {
+            pool::ended(self.connection);
+        }
+    }
+}
+
+/// What an error means to whoever imports.
+async fn explained(pool: &Pool, error: &PostgresError) -> StoreError {
+    let refusal = match error {
+        PostgresError::SchemaBehind { .. } => return StoreError::SchemaBehind(error.to_string()),
+        PostgresError::Driver(driver) => driver.as_db_error(),
+        _ => None,
+    };
+    match refusal.map(|refusal| (refusal, refusal.code())) {
+        Some((_, code)) if *code == SqlState::LOCK_NOT_AVAILABLE => StoreError::Locked {
+            blocked_by: pool.blocker().await,
+        },
+        Some((refusal, code)) if is_about_the_import(code) => {
+            StoreError::Refused(format!("{} ({})", refusal.message(), code.code()))
+        }
+        _ => StoreError::Away(format!("{}: {error}", pool.target())),
+    }
+}
+
+/// A value, a constraint, a right, a limit, or a trigger of somebody's: trying again will not help.
+fn is_about_the_import(code: &SqlState) -> bool {
+    let class = code.code().get(..2).unwrap_or_default();
+    ["0A", "22", "23", "42", "54", "P0"].contains(&class)
+}

@@ -1,0 +1,38 @@
+//! `reload`.
+
+use serde_json::Value;
+
+use crate::cli::people::commands::Fleet;
+use crate::cli::people::screen::Screen;
+use crate::cli::people::table::Cell;
+use crate::cli::people::text;
+
+pub(in crate::cli::people) const FLEET: Fleet = Fleet {
+    rows: |document| vec![document],
+    columns: |_| {
+        &[
+            ("added", |row| Cell::count(row, "/added")),
+            ("updated", |row| Cell::count(row, "/updated")),
+            ("removed", |row| Cell::count(row, "/removed")),
+            ("total", |row| Cell::count(row, "/total")),
+            ("revision", |row| Cell::count(row, "/revision")),
+            ("source", |row| Cell::at(row, "/active_source")),
+            ("ms", |row| Cell::ms(row, "/duration_ms")),
+        ]
+    },
+};
+
+/// What it did, in one sentence.
+pub(in crate::cli::people) fn view(document: &Value, _: &Screen) -> String {
+    let field = |name: &str| text::plain(document.get(name));
+    format!(
+        "{} added, {} updated, {} removed; {} extensions at revision {}, from {} in {} ms",
+        field("added"),
+        field("updated"),
+        field("removed"),
+        field("total"),
+        field("revision"),
+        field("active_source"),
+        text::milliseconds(document.get("duration_ms")),
+    )
+}

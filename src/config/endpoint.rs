@@ -1,0 +1,140 @@
+//! One address of the database: what a URL says, what fills the gaps in it, and how soon a dead
+//! connection is noticed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use tokio_postgres::Config;
+use tokio_postgres::config::TargetSessionAttrs;
+
+use super::postgres_url::{self, PostgresUrl};
+use super::secret::{self, Secret, UnreadableSecret};
+use super::ssl_mode::SslMode;
+
+/// Bounds one connection attempt, per host. A URL's `connect_timeout` wins.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A silent connection is probed after this; the system's own default is two hours. A URL's
+/// `keepalives_idle`, `keepalives_interval` and `keepalives_retries` win.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_RETRIES: u32 = 3;
+
+/// Sent data must be acknowledged within this (Linux only). A URL's `tcp_user_timeout` wins.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// One address of the database, with all that is needed to connect to it.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    config: Config,
+    login: Login,
+    /// How the connection is encrypted and the server checked.
+    pub ssl_mode: SslMode,
+    /// PEM file of the authorities it is checked against, instead of the system's.
+    pub ssl_root_cert: Option<PathBuf>,
+}
+
+/// Where the password is renewed.
+#[derive(Debug, Clone)]
+enum Login {
+    /// There is none, or it cannot change.
+    Fixed,
+    /// In a file of its own.
+    Password(Secret),
+    /// In the file with the whole URL.
+    Url(PathBuf),
+}
+
+impl Endpoint {
+    /// The driver's configuration of a connection that shows as `application_name` in
+    /// `pg_stat_activity`, with the password as it was at the start. TLS is the connector's: see
+    /// `ssl_mode` and `ssl_root_cert`.
+    pub fn config(&self, application_name: &str) -> Config {
+        let mut config = self.config.clone();
+        config.application_name(application_name);
+        config
+    }
+
+    /// Puts the user and the password that are valid now into `config`; of a URL nothing else,
+    /// for where the database is does not change under a running process.
+    ///
+    /// # Errors
+    /// The file cannot be read; `config` is as it was.
+    pub fn renew_login(&self, config: &mut Config) -> Result<(), UnreadableSecret> {
+        match &self.login {
+            Login::Fixed => {}
+            Login::Password(password) => {
+                config.password(password.current()?.expose_secret());
+            }
+            Login::Url(file) => {
+                // One that is no URL any more leaves what there was, which the server will judge.
+                if let Ok(url) = postgres_url::parse(secret::read(file)?.expose_secret()) {
+                    url.config.get_user().map(|user| config.user(user));
+                    url.config.get_password().map(|word| config.password(word));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What stands beside a URL, and fills the gaps in it.
+pub(super) struct Parts {
+    pub(super) name: String,
+    pub(super) user: String,
+    pub(super) password: Option<Secret>,
+    pub(super) ssl_mode: Option<SslMode>,
+    pub(super) ssl_root_cert: Option<PathBuf>,
+}
+
+/// Fills the gaps that `url` leaves with `parts` and the defaults above; `file` is where it stands.
+pub(super) fn endpoint(url: PostgresUrl, parts: &Parts, file: Option<PathBuf>) -> Endpoint {
+    let PostgresUrl {
+        mut config,
+        ssl_mode,
+        ssl_root_cert,
+        parameters,
+    } = url;
+    let unset = |parameter: &str| !parameters.contains(parameter);
+    if config.get_dbname().is_none() {
+        config.dbname(&parts.name);
+    }
+    if config.get_user().is_none() {
+        config.user(&parts.user);
+    }
+    let login = match (config.get_password(), &parts.password, file) {
+        (None, Some(password), _) => {
+            config.password(password.first().expose_secret());
+            Login::Password(password.clone())
+        }
+        (Some(_), _, Some(file)) => Login::Url(file),
+        _ => Login::Fixed,
+    };
+    if unset("target_session_attrs") {
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    }
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT_TIMEOUT);
+    }
+    if unset("keepalives_idle") {
+        config.keepalives_idle(KEEPALIVE_IDLE);
+    }
+    if unset("keepalives_interval") {
+        config.keepalives_interval(KEEPALIVE_INTERVAL);
+    }
+    if unset("keepalives_retries") {
+        config.keepalives_retries(KEEPALIVE_RETRIES);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(TCP_USER_TIMEOUT);
+    }
+    let ssl_mode = parts.ssl_mode.or(ssl_mode).unwrap_or(SslMode::Prefer);
+    config.ssl_mode(ssl_mode.for_driver());
+    Endpoint {
+        config,
+        login,
+        ssl_mode,
+        ssl_root_cert: parts.ssl_root_cert.clone().or(ssl_root_cert),
+    }
+}

@@ -1,0 +1,103 @@
+//! A secret that is renewed under a running process.
+//!
+//! One given by a `_FILE` key remembers its file, and whoever connects reads that again: a password
+//! is changed by writing the file, without a restart.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use secrecy::SecretString;
+use thiserror::Error;
+
+/// A text that is never shown, and where it stands.
+#[derive(Debug, Clone)]
+pub struct Secret {
+    text: SecretString,
+    file: Option<PathBuf>,
+}
+
+/// A file that held a secret at the start and does not now.
+#[derive(Debug, Error)]
+#[error("{} cannot be read: {error}", .file.display())]
+pub struct UnreadableSecret {
+    file: PathBuf,
+    error: io::Error,
+}
+
+impl Secret {
+    pub(super) fn new(text: SecretString, file: Option<PathBuf>) -> Self {
+        Self { text, file }
+    }
+
+    /// The text that was there at the start.
+    pub fn first(&self) -> &SecretString {
+        &self.text
+    }
+
+    /// The text that is there now. Reads a small file where there is one, so it is for whoever is
+    /// about to connect and not for the path of a request.
+    ///
+    /// # Errors
+    /// The file cannot be read or is empty: it may be there again at the next attempt.
+    pub fn current(&self) -> Result<SecretString, UnreadableSecret> {
+        match &self.file {
+            None => Ok(self.text.clone()),
+            Some(file) => read(file),
+        }
+    }
+}
+
+/// The secret that stands in `file` now.
+pub(super) fn read(file: &Path) -> Result<SecretString, UnreadableSecret> {
+    let text = fs::read_to_string(file).and_then(|text| match trimmed(&text) {
+        "" => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is empty")),
+        text => Ok(SecretString::from(text)),
+    });
+    text.map_err(|error| UnreadableSecret {
+        file: file.to_owned(),
+        error,
+    })
+}
+
+impl From<SecretString> for Secret {
+    /// A secret that nobody renews.
+    fn from(text: SecretString) -> Self {
+        Self::new(text, None)
+    }
+}
+
+/// Without its line end: editors and `echo` end a file with one that is no part of the secret.
+pub(super) fn trimmed(text: &str) -> &str {
+    text.trim_end_matches(['\r', '\n'])
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_from_a_file_is_read_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        let secret = Secret::new("first".into(), Some(file.clone()));
+        fs::write(&file, "second\r\n").unwrap();
+        assert_eq!(secret.current().unwrap().expose_secret(), "second");
+        assert_eq!(secret.first().expose_secret(), "first");
+        for unusable in ["\n", ""] {
+            fs::write(&file, unusable).unwrap();
+            assert!(secret.current().is_err());
+        }
+        fs::remove_file(&file).unwrap();
+        let error = secret.current().unwrap_err().to_string();
+        assert!(error.contains("password cannot be read"), "{error}");
+    }
+
+    #[test]
+    fn one_without_a_file_stays_and_is_never_shown() {
+        let secret = Secret::from(SecretString::from("hunter2"));
+        assert_eq!(secret.current().unwrap().expose_secret(), "hunter2");
+        assert!(!format!("{secret:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,184 @@
+//! Spans: what a request and its attempts look like in a distributed trace.
+//!
+//! A span is handed on when it is over, in one piece; nothing here knows who collects them. Without
+//! a collector a request pays one look at an empty `Option`.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime};
+
+use rand::RngExt;
+
+use crate::domain::traceparent::{SpanId, TraceParent, TraceSeed};
+
+/// The work that a span is about; names have few values, details stand in the attributes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// A lookup, received to replied.
+    Lookup,
+    /// An invocation, received to its end, all attempts included.
+    Invoke,
+    /// One request to an extension.
+    Attempt,
+}
+
+/// A span that is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// What was done.
+    pub work: Work,
+    /// Its trace and its own id.
+    pub context: TraceParent,
+    /// The span it was done for: the router's, or ours for an attempt.
+    pub parent: Option<SpanId>,
+    /// When it began.
+    pub begun: SystemTime,
+    /// How long it took.
+    pub took: Duration,
+    /// What else is known: ids, versions, numbers. Never payloads, nor who asked.
+    pub attributes: Vec<Attribute>,
+    /// What it came to, if that is an error: a code of the contract or a call's status.
+    pub error: Option<&'static str>,
+}
+
+/// A name and a value.
+pub type Attribute = (&'static str, String);
+
+/// Port: takes spans that are over. It must not wait.
+pub trait SpanSink: Send + Sync + std::fmt::Debug {
+    /// Takes one, or drops it and counts that.
+    fn take(&self, span: Span);
+}
+
+/// Decides which requests are recorded, and begins their spans.
+#[derive(Debug, Clone, Default)]
+pub struct Spans(Option<Arc<Recording>>);
+
+#[derive(Debug)]
+struct Recording {
+    sink: Arc<dyn SpanSink>,
+    /// The share of requests without a trace that begin one, 0 to 1.
+    ratio: f64,
+}
+
+impl Spans {
+    /// Records requests whose caller records its trace, and of those without one the share `ratio`,
+    /// 0 to 1.
+    pub fn to(sink: Arc<dyn SpanSink>, ratio: f64) -> Self {
+        Self(Some(Arc::new(Recording { sink, ratio })))
+    }
+
+    /// Whether anything is recorded, so that nobody has to read a header in vain.
+    pub fn are_recorded(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Begins the span of a request, where it is to be recorded. A caller's decision is followed, so
+    /// that traces are whole or not there at all.
+    pub fn begin(
+        &self,
+        work: Work,
+        traceparent: Option<&str>,
+        received: Instant,
+    ) -> Option<OpenSpan> {
+        let recording = self.0.as_ref()?;
+        let seed = TraceSeed {
+            trace_id: rand::random(),
+            span_id: rand::random(),
+        };
+        let (context, parent) = match traceparent.and_then(TraceParent::parse) {
+            Some(caller) if caller.is_sampled() => {
+                (caller.child(seed.span_id), Some(caller.span_id()))
+            }
+            Some(_) => return None,
+            None if rand::rng().random::<f64>() < recording.ratio => {
+                (TraceParent::begin(seed).sampled(), None)
+            }
+            None => return None,
+        };
+        Some(OpenSpan {
+            sink: Arc::clone(&recording.sink),
+            work,
+            context,
+            parent,
+            begun: received,
+            attributes: Vec::new(),
+            error: OnceLock::new(),
+        })
+    }
+}
+
+/// A span that goes on. It is over, and handed on, when it is dropped.
+#[derive(Debug)]
+pub struct OpenSpan {
+    sink: Arc<dyn SpanSink>,
+    work: Work,
+    context: TraceParent,
+    parent: Option<SpanId>,
+    begun: Instant,
+    attributes: Vec<Attribute>,
+    error: OnceLock<&'static str>,
+}
+
+impl OpenSpan {
+    /// Adds what is known by now.
+    pub fn note(&mut self, name: &'static str, value: impl ToString) {
+        self.attributes.push((name, value.to_string()));
+    }
+
+    /// Marks it as failed; the first reason stays.
+    pub fn fail(&self, error: &'static str) {
+        // Told twice is no news: the first is the cause.
+        let _ = self.error.set(error);
+    }
+
+    /// What a span below this one, with this id, sends on as its `traceparent`.
+    pub fn child(&self, id: SpanId) -> TraceParent {
+        self.context.child(id)
+    }
+
+    /// A span below this one that began at `begun` and ends now.
+    pub fn finished_child(
+        &self,
+        work: Work,
+        id: SpanId,
+        begun: Instant,
+        attributes: Vec<Attribute>,
+        error: Option<&'static str>,
+    ) {
+        let took = begun.elapsed();
+        self.sink.take(Span {
+            work,
+            context: self.child(id),
+            parent: Some(self.context.span_id()),
+            begun: ago(took),
+            took,
+            attributes,
+            error,
+        });
+    }
+}
+
+impl Drop for OpenSpan {
+    fn drop(&mut self) {
+        let took = self.begun.elapsed();
+        self.sink.take(Span {
+            work: self.work,
+            context: self.context,
+            parent: self.parent,
+            begun: ago(took),
+            took,
+            attributes: std::mem::take(&mut self.attributes),
+            error: self.error.get().copied(),
+        });
+    }
+}
+
+/// The wall clock's time so long ago; spans are measured by the clock that does not jump.
+fn ago(took: Duration) -> SystemTime {
+    let now = SystemTime::now();
+    now.checked_sub(took).unwrap_or(now)
+}
+
+#[cfg(test)]
+#[path = "spans_tests.rs"]
+mod tests;

@@ -1,0 +1,86 @@
+//! What files want beside what the database holds.
+
+use std::collections::HashMap;
+
+use super::ports::Stored;
+use crate::domain::definition::{Difference, differences, same};
+use crate::domain::extension::Extension;
+use crate::domain::ids::ExtensionId;
+use crate::domain::quarantine::Fault;
+
+/// An extension that is there in another shape.
+#[derive(Debug)]
+pub struct Changed<'a> {
+    /// As files want it.
+    pub wanted: &'a Extension,
+    /// Where it differs: the database first.
+    pub differences: Vec<Difference>,
+}
+
+/// What is wanted, sorted by what is there.
+#[derive(Debug, Default)]
+pub struct Comparison<'a> {
+    /// Not there.
+    pub absent: Vec<&'a Extension>,
+    /// There, and the same.
+    pub identical: Vec<&'a Extension>,
+    /// There, and different.
+    pub different: Vec<Changed<'a>>,
+    /// How many there are that nobody asked about.
+    pub others: usize,
+}
+
+impl<'a> Comparison<'a> {
+    /// Compares `wanted` with what is `stored`.
+    pub fn new(wanted: &'a [Extension], stored: &Stored) -> Self {
+        let valid: HashMap<&ExtensionId, &Extension> =
+            stored.extensions.iter().map(|it| (&it.id, it)).collect();
+        let faulty = by_extension(&stored.faults);
+        let mut comparison = Self::default();
+        for wanted in wanted {
+            let faults = faulty.get(wanted.id.as_str()).map(Vec::as_slice);
+            let faults = faults.unwrap_or_default();
+            match valid.get(&wanted.id) {
+                None if faults.is_empty() => comparison.absent.push(wanted),
+                Some(stored) if faults.is_empty() && same(stored, wanted) => {
+                    comparison.identical.push(wanted);
+                }
+                stored => {
+                    let mut found: Vec<_> = faults.iter().map(|it| in_quarantine(it)).collect();
+                    found.extend(stored.into_iter().flat_map(|it| differences(it, wanted)));
+                    comparison.different.push(Changed {
+                        wanted,
+                        differences: found,
+                    });
+                }
+            }
+        }
+        let known = comparison.identical.len() + comparison.different.len();
+        let unserved = faulty.keys().filter(|id| !valid_id(&valid, id)).count();
+        comparison.others = (valid.len() + unserved).saturating_sub(known);
+        comparison
+    }
+}
+
+fn valid_id(valid: &HashMap<&ExtensionId, &Extension>, id: &str) -> bool {
+    ExtensionId::parse(id).is_ok_and(|id| valid.contains_key(&id))
+}
+
+fn by_extension(faults: &[Fault]) -> HashMap<&str, Vec<&Fault>> {
+    let mut by_id: HashMap<&str, Vec<&Fault>> = HashMap::new();
+    for fault in faults {
+        if let Some(extension) = &fault.extension {
+            by_id.entry(&extension.id).or_default().push(fault);
+        }
+    }
+    by_id
+}
+
+/// What is broken is different from whatever is wanted.
+fn in_quarantine(fault: &Fault) -> Difference {
+    Difference {
+        field: fault.origin.clone(),
+        first: Some(format!("in quarantine: {}", fault.reason)),
+        second: None,
+    }
+}

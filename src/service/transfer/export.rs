@@ -1,0 +1,41 @@
+//! The database to files.
+
+use thiserror::Error;
+
+use super::ports::{Folder, FolderError};
+use crate::domain::quarantine::Fault;
+use crate::service::source::{Database, Read, SourceError, Want};
+
+/// Why nothing was exported.
+#[derive(Debug, Error)]
+pub enum ExportError {
+    /// The database gave nothing.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// Files could not be written.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// Rows that no file can say; an export without them would lose them.
+    #[error("{} rows are in quarantine", .0.len())]
+    Quarantined(Vec<Fault>),
+}
+
+/// Writes all definitions of `database` to `folder`, and answers how many extensions there are.
+///
+/// # Errors
+/// See [`ExportError`]; nothing was written then.
+pub async fn export(database: &impl Database, folder: &impl Folder) -> Result<usize, ExportError> {
+    // Nothing is known, so everything is read.
+    let (mut extensions, faults) = match database.read(&Want::default()).await? {
+        Read::Everything(it) => (it.extensions, it.faults),
+        Read::Delta(it) => (it.extensions, it.faults),
+        Read::Unchanged => (Vec::new(), Vec::new()),
+    };
+    if !faults.is_empty() {
+        return Err(ExportError::Quarantined(faults));
+    }
+    extensions.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    let count = extensions.len();
+    folder.write(extensions).await?;
+    Ok(count)
+}

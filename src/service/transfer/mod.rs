@@ -1,0 +1,18 @@
+//! Definitions between files and the database: all of them or none.
+//!
+//! [`import`] makes the database hold what files say, [`export`] makes files say what the database
+//! holds. Both go through ports: [`Store`] for the database's side of an import, [`Folder`] for
+//! files that are written.
+
+mod compare;
+mod export;
+mod import;
+mod ports;
+
+pub use compare::{Changed, Comparison};
+pub use export::{ExportError, export};
+pub use import::{Import, Outcome, Refusal, Report, Tally, import};
+pub use ports::{Folder, FolderError, Store, StoreError, Stored, Transaction};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! Ports: a database that takes definitions, a folder that holds them.
+
+use std::future::Future;
+
+use thiserror::Error;
+
+use crate::domain::extension::Extension;
+use crate::domain::ids::ExtensionId;
+use crate::domain::quarantine::Fault;
+
+/// Why the database did not do what an import wanted. `Display` is fit for operators; except for
+/// [`StoreError::Unknown`], nothing was written.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum StoreError {
+    /// It cannot be reached, or broke off.
+    #[error("the database is away: {0}; nothing was written")]
+    Away(String),
+    /// Migrations are missing.
+    #[error("{0}: run `beamline-registry migrate`; nothing was written")]
+    SchemaBehind(String),
+    /// Somebody else holds the lock on the revision.
+    #[error("the database is locked{}; nothing was written", blocked(.blocked_by.as_deref()))]
+    Locked {
+        /// Who, where the database tells.
+        blocked_by: Option<String>,
+    },
+    /// It refuses what it was given.
+    #[error("the database refuses: {0}; nothing was written")]
+    Refused(String),
+    /// COMMIT got no answer, and nobody could say what became of it.
+    #[error(
+        "{0}: it is not known whether the import was written; all of it was, or nothing: \
+         import again with --dry-run to see which"
+    )]
+    Unknown(String),
+}
+
+fn blocked(by: Option<&str>) -> String {
+    by.map(|by| format!(", blocked by {by}"))
+        .unwrap_or_default()
+}
+
+/// What the database holds at one moment.
+#[derive(Debug, Default)]
+pub struct Stored {
+    /// The valid records, with their parts in the order of their names.
+    pub extensions: Vec<Extension>,
+    /// What is not valid.
+    pub faults: Vec<Fault>,
+}
+
+/// A database that takes definitions.
+pub trait Store {
+    /// Its transactions.
+    type Transaction: Transaction;
+
+    /// Begins a transaction of `changed_by`, which waits for other writers of definitions and keeps
+    /// them waiting from [`Transaction::lock`] on.
+    fn begin(
+        &self,
+        changed_by: &str,
+    ) -> impl Future<Output = Result<Self::Transaction, StoreError>>;
+}
+
+/// A transaction. Dropped without [`Transaction::commit`], it changes nothing.
+pub trait Transaction: Sized {
+    /// JSON texts as the database writes them: two that mean the same to it come out the same.
+    fn as_written(&self, texts: &[&str]) -> impl Future<Output = Result<Vec<String>, StoreError>>;
+
+    /// Keeps everybody else from changing definitions.
+    fn lock(&self) -> impl Future<Output = Result<(), StoreError>>;
+
+    /// Everything there is, this transaction's changes included.
+    fn stored(&self) -> impl Future<Output = Result<Stored, StoreError>>;
+
+    /// Who has these subjects: subject and id, which may break the rules of ids.
+    fn holders(
+        &self,
+        subjects: &[&str],
+    ) -> impl Future<Output = Result<Vec<(String, String)>, StoreError>>;
+
+    /// Takes their subjects from extensions that are about to get others, all at once.
+    fn vacate(&self, ids: &[&ExtensionId]) -> impl Future<Output = Result<(), StoreError>>;
+
+    /// Adds extensions with their parts.
+    fn create(&self, extensions: &[&Extension]) -> impl Future<Output = Result<(), StoreError>>;
+
+    /// Replaces extensions with their parts.
+    fn replace(&self, extensions: &[&Extension]) -> impl Future<Output = Result<(), StoreError>>;
+
+    /// Commits, and answers the revision that the changes took, if there were any.
+    fn commit(self) -> impl Future<Output = Result<Option<u64>, StoreError>>;
+
+    /// Ends without a change.
+    fn roll_back(self) -> impl Future<Output = ()>;
+}
+
+/// Why no files were written.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct FolderError(pub String);
+
+/// A folder for files with definitions.
+pub trait Folder {
+    /// Writes one file per extension, and takes away what an earlier export wrote.
+    fn write(&self, extensions: Vec<Extension>) -> impl Future<Output = Result<(), FolderError>>;
+}

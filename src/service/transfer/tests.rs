@@ -1,0 +1,49 @@
+//! What is wanted beside what is there.
+
+use super::*;
+use crate::domain::quarantine::{Fault, FaultyExtension};
+use crate::domain::testing::{extension, fault};
+
+#[test]
+fn each_extension_is_absent_identical_or_different() {
+    let mut retried = extension("different");
+    retried.retry = 9;
+    let part = Fault {
+        origin: "extension_versions/partly/v2".into(),
+        reason: "`subject` is empty".into(),
+        extension: Some(FaultyExtension {
+            id: "partly".into(),
+            unserved_digest: None,
+        }),
+    };
+    let stored = Stored {
+        extensions: vec![
+            extension("identical"),
+            retried,
+            extension("partly"),
+            extension("other"),
+        ],
+        faults: vec![fault("broken", 1), fault("no good", 2), part],
+    };
+    let wanted = ["absent", "broken", "different", "identical", "partly"].map(extension);
+    let comparison = Comparison::new(&wanted, &stored);
+    let ids = |all: &[&crate::domain::extension::Extension]| -> Vec<String> {
+        all.iter().map(|it| it.id.to_string()).collect()
+    };
+    assert_eq!(ids(&comparison.absent), ["absent"]);
+    assert_eq!(ids(&comparison.identical), ["identical"]);
+    let different: Vec<_> = comparison
+        .different
+        .iter()
+        .map(|it| format!("{} {}", it.wanted.id, it.differences[0].field))
+        .collect();
+    assert_eq!(
+        different,
+        [
+            "broken extensions/broken",
+            "different retry",
+            "partly extension_versions/partly/v2"
+        ]
+    );
+    assert_eq!(comparison.others, 2, "`other` and `no good`");
+}

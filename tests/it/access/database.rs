@@ -1,0 +1,154 @@
+//! What each Postgres role may run, and what it is refused.
+
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+use super::ruled::Ruled;
+use crate::schema::{run, value};
+
+/// What nobody but the owner may do.
+const OWNERS: &[&str] = &[
+    "CREATE TABLE t (x int)",
+    "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "CREATE SCHEMA s",
+    "ALTER TABLE extensions ADD COLUMN x int",
+    "ALTER TABLE extensions DISABLE TRIGGER a_lock",
+    "DROP TABLE extensions",
+    "TRUNCATE extensions",
+    "TRUNCATE extension_audit_log",
+    "DELETE FROM extension_audit_log",
+    "UPDATE extension_audit_log SET changed_by = 'nobody'",
+    "UPDATE extension_audit_log SET changes = NULL",
+    "INSERT INTO extension_audit_log (id, extension_id, action) VALUES (1, 'x', 'created')",
+    "INSERT INTO extension_audit_log (extension_id, action, timestamp) VALUES ('x', 'created', now())",
+    "INSERT INTO extension_audit_log (extension_id, action, revision) VALUES ('x', 'created', 1)",
+    "UPDATE registry_revision SET revision = 0",
+    "UPDATE registry_revision SET epoch = gen_random_uuid()",
+    "DELETE FROM registry_revision",
+    "INSERT INTO registry_tombstones (id, revision) VALUES ('x', 1)",
+    "DELETE FROM registry_tombstones",
+    "SELECT registry_take_revision()",
+    "SELECT registry_own_revision()",
+    "SELECT registry_prune_tombstones()",
+    "SELECT registry_auto_switch('normalize_text', true, 'x', '{}')",
+    "UPDATE extensions SET revision = 1",
+    "UPDATE extensions SET updated_by = 'nobody'",
+    "UPDATE extensions SET created_at = now()",
+    "INSERT INTO extensions (id, type, subject, created_by) VALUES ('x', 'pre', 's', 'nobody')",
+    "DELETE FROM extension_health",
+    "DELETE FROM event_claims",
+    "INSERT INTO refinery_schema_history (version) VALUES (99)",
+    "DELETE FROM refinery_schema_history",
+    "SET session_replication_role = replica",
+    "SET ROLE beamline_owner",
+    "CREATE ROLE other",
+    "SELECT pg_read_file('/etc/passwd')",
+    "COPY extensions TO PROGRAM 'cat'",
+];
+
+/// What only the daemon may do.
+const DAEMONS: &[&str] = &[
+    "INSERT INTO extension_audit_log (extension_id, action, changed_by, actor_source, changes)
+     VALUES ('x', 'circuit_override', 'alice', 'subject', '{}')",
+    "INSERT INTO sidecar_boots (instance_id, flush_interval) VALUES ('x', '5 s')",
+    "INSERT INTO extension_health (extension_id) VALUES ('normalize_text')",
+    "UPDATE extension_health SET success_count = 0",
+    "INSERT INTO circuit_overrides (extension_id, version, action, change, set_by, actor_source)
+     VALUES ('x', 'v1', 'open', gen_random_uuid(), 'x', 'none')",
+    "DELETE FROM circuit_overrides",
+    "INSERT INTO probe_lease (holder, until) VALUES ('x', now())",
+    "UPDATE event_claims SET revision = 0",
+    "SELECT registry_auto_disable('normalize_text', '{}', 50, 'x')",
+    "SELECT registry_auto_enable('normalize_text', '{}', 'x')",
+    "SELECT health_fold()",
+];
+
+/// What changes definitions.
+const DEFINITIONS: &[&str] = &[
+    "INSERT INTO extensions (id, type, subject) VALUES ('new', 'pre', 'beamline.ext.new')",
+    "UPDATE extensions SET timeout_ms = timeout_ms + 1, enabled = false, config = '{\"a\": 1}'",
+    "UPDATE extensions SET auto_disabled = false",
+    "INSERT INTO extension_versions (id, version, subject)
+     VALUES ('normalize_text', 'v2', 'beamline.ext.v2')",
+    "UPDATE extension_versions SET priority = 7, enabled = true",
+    "DELETE FROM extension_versions",
+    "INSERT INTO extension_instances (extension_id, instance_id, subject)
+     VALUES ('normalize_text', 'a', 'beamline.ext.a')",
+    "UPDATE extension_instances SET weight = 50",
+    "DELETE FROM extension_instances",
+    "DELETE FROM extensions",
+];
+
+/// What everybody may read.
+const READS: &[&str] = &[
+    "SELECT * FROM extensions",
+    "SELECT * FROM extension_versions",
+    "SELECT * FROM extension_instances",
+    "SELECT * FROM extension_health",
+    "SELECT * FROM extension_audit_log",
+    "SELECT * FROM registry_revision",
+    "SELECT * FROM live_sidecars",
+    "SELECT * FROM extension_circuit_states",
+    "SELECT * FROM circuit_overrides",
+    "SELECT registry_digest()",
+    "SELECT * FROM refinery_schema_history",
+];
+
+/// Tries statements, and takes back what they did.
+async fn check(client: &Client, role: &str, statements: &[&str], allowed: bool) {
+    for sql in statements {
+        run(client, "BEGIN").await;
+        let result = client.batch_execute(sql).await;
+        run(client, "ROLLBACK").await;
+        match result {
+            Ok(()) => assert!(allowed, "{role} may: {sql}"),
+            Err(error) => {
+                let refused = error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE);
+                assert!(!allowed && refused, "{role}: {sql}: {error:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_role_may_run_its_statements_and_is_refused_the_rest() {
+    let ruled = Ruled::start().await;
+    ruled.again().await;
+    let owner = ruled.login("beamline_owner").await;
+    run(&owner, "CREATE TABLE later (x int)").await;
+    for (role, daemon, definitions) in [
+        ("beamline_registry", true, true),
+        ("beamline_operator", false, true),
+        ("beamline_readonly", false, false),
+    ] {
+        let client = ruled.login(role).await;
+        check(&client, role, READS, true).await;
+        check(&client, role, DEFINITIONS, definitions).await;
+        check(&client, role, DAEMONS, daemon).await;
+        check(&client, role, OWNERS, false).await;
+        // What a later migration adds can be read before it is named in the grants.
+        check(&client, role, &["SELECT * FROM later"], true).await;
+        check(&client, role, &["INSERT INTO later VALUES (1)"], false).await;
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_somebody_else_migrated_changes_hands() {
+    let ruled = Ruled::start().await;
+    let superuser = ruled.database.connect().await;
+    run(
+        &superuser,
+        "REASSIGN OWNED BY beamline_owner TO postgres; REVOKE ALL ON SCHEMA public FROM postgres",
+    )
+    .await;
+    ruled.again().await;
+    let strangers = "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE nspname = 'public' AND relowner <> 'beamline_owner'::regrole
+          AND relkind IN ('r', 'v', 'S', 'i')";
+    assert_eq!(value(&superuser, strangers).await, "0");
+    let functions = "SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
+        WHERE nspname = 'public' AND proowner <> 'beamline_owner'::regrole";
+    assert_eq!(value(&superuser, functions).await, "0");
+    let registry = ruled.login("beamline_registry").await;
+    check(&registry, "beamline_registry", DEFINITIONS, true).await;
+}

@@ -1,0 +1,248 @@
+//! Every verb, in every form, by every role: answered, or refused by the server.
+
+use beamline_registry::adapters::nats::verb::Verb;
+use serde_json::{Value, json};
+
+use super::guarded::{self, User};
+use crate::harness::{
+    Answer, Behaviour, Client, DEADLINE, Daemon, Extension, NatsServer, eventually,
+};
+use crate::rig::shipped_fixtures;
+
+const READER: &[&str] = &[
+    "lookup",
+    "lookup_by_type",
+    "list",
+    "get",
+    "health",
+    "circuits",
+    "stats",
+    "explain",
+    "ping",
+];
+const INVOKER: &[&str] = &["invoke", "report"];
+const OPERATOR: &[&str] = &["enable", "disable", "reload", "circuit", "promote"];
+
+/// The users that ship, with their roles' verbs; `None` is all there are.
+const ROLES: [(&str, Option<&[&[&str]]>); 4] = [
+    ("dashboard", Some(&[READER])),
+    ("router", Some(&[READER, INVOKER])),
+    ("oscar", Some(&[READER, INVOKER, OPERATOR])),
+    ("alice", None),
+];
+
+const EXTENSION: &str = "normalize_text";
+const SUBJECT: &str = "beamline.ext.pre.normalize_text.v1";
+
+/// A daemon that serves the shipped fixtures, and one of their extensions, which answers.
+struct Stage {
+    extension: Extension,
+    /// Whom the extension logged in as.
+    played: User,
+    server: NatsServer,
+    _daemon: Daemon,
+}
+
+impl Stage {
+    async fn start() -> Self {
+        let server = guarded::server().await;
+        let daemon = guarded::daemon(&server)
+            .fixtures(&shipped_fixtures())
+            .setting("SOURCE", "fixtures")
+            .setting("INSTANCE_ID", "one")
+            .setting("REQUIRE_ACTOR_SUBJECT", true)
+            .spawn()
+            .await;
+        let played = User::login(&server, EXTENSION).await;
+        let requests = played.nats.queue_subscribe(SUBJECT, EXTENSION.to_owned());
+        let requests = requests.await.unwrap();
+        let extension = Extension::over(played.nats.clone(), requests, Behaviour::Echo);
+        daemon.wait_ready().await;
+        let router = User::login(&server, "router").await.client().await;
+        eventually("the extension answers", DEADLINE, async || {
+            let invoke = "beamline.registry.invoke";
+            let reply = router.request_json(invoke, &body("invoke")).await;
+            reply.header("Nats-Service-Error-Code").is_none()
+        })
+        .await;
+        Self {
+            extension,
+            played,
+            server,
+            _daemon: daemon,
+        }
+    }
+}
+
+/// A request that is complete, so that only the role decides.
+fn body(verb: &str) -> Value {
+    match verb {
+        "lookup_by_type" => json!({"type": "pre"}),
+        "list" | "stats" | "ping" | "reload" | "circuits" | "audit" => json!({}),
+        "invoke" => json!({"id": EXTENSION, "payload": {}}),
+        "report" => json!({"id": EXTENSION, "outcome": "success"}),
+        "circuit" => json!({"id": EXTENSION, "action": "close"}),
+        "create" => json!({"id": "new", "type": "pre", "subject": "beamline.ext.new"}),
+        "update" => json!({"id": EXTENSION, "retry": 1}),
+        "put_version" => {
+            json!({"id": EXTENSION, "version": "v2", "subject": "beamline.ext.new"})
+        }
+        "promote" | "delete_version" => json!({"id": EXTENSION, "version": "v2"}),
+        "put_instance" => {
+            json!({"id": EXTENSION, "instance_id": "a", "subject": "beamline.ext.new"})
+        }
+        "delete_instance" => json!({"id": EXTENSION, "instance_id": "a"}),
+        _ => json!({"id": EXTENSION}),
+    }
+}
+
+/// Files cannot be written, and keep no audit: a write that got this far is answered 409.
+fn expected_code(verb: Verb) -> Option<&'static str> {
+    matches!(verb, Verb::Write(_) | Verb::Audit).then_some("409")
+}
+
+/// One way to send a verb, and whether the role allows it.
+struct Attempt {
+    subject: String,
+    allowed: bool,
+}
+
+fn attempts(user: &str, role: Option<&[&[&str]]>, verb: Verb) -> Vec<Attempt> {
+    let name = verb.name();
+    let has = role.is_none_or(|verbs| verbs.iter().any(|verbs| verbs.contains(&name)));
+    let reads = has && !verb.mutates();
+    let changes = has && (verb.mutates() || role.is_none());
+    let forms = [
+        (name.to_owned(), reads),
+        (format!("local.one.{name}"), reads),
+        (format!("all.{name}"), reads && verb.answers_all()),
+        (
+            format!("as.{user}.{name}"),
+            changes && !["dashboard", "router"].contains(&user),
+        ),
+        (format!("as.somebody_else.{name}"), false),
+    ];
+    let mut attempts = Vec::new();
+    for (form, allowed) in forms {
+        let subject = format!("beamline.registry.{form}");
+        if verb.takes_id() {
+            let subject = format!("{subject}.{EXTENSION}");
+            attempts.push(Attempt { subject, allowed });
+        }
+        attempts.push(Attempt { subject, allowed });
+    }
+    attempts
+}
+
+#[tokio::test]
+async fn each_role_may_send_its_verbs_and_the_server_refuses_the_rest() {
+    let stage = Stage::start().await;
+    for (name, role) in ROLES {
+        let user = User::login(&stage.server, name).await;
+        let client = user.client().await;
+        for verb in Verb::ALL {
+            for attempt in attempts(name, role, verb) {
+                check(&user, &client, verb, &attempt).await;
+            }
+        }
+        let discovery = Attempt {
+            subject: "$SRV.PING.beamline-registry".to_owned(),
+            allowed: ["oscar", "alice"].contains(&name),
+        };
+        check(&user, &client, Verb::Ping, &discovery).await;
+
+        let before = user.refusals();
+        let _events = user.nats.subscribe("beamline.registry.events.>").await;
+        client.request("beamline.registry.ping", "").await.ok();
+        assert_eq!(user.refusals(), before, "{name} may hear events");
+    }
+}
+
+async fn check(user: &User, client: &Client, verb: Verb, attempt: &Attempt) {
+    let Attempt { subject, allowed } = attempt;
+    if *allowed {
+        let reply = client.request_json(subject, &body(verb.name())).await;
+        assert!(!reply.is_no_responders(), "{subject}");
+        let code = reply.header("Nats-Service-Error-Code");
+        assert_eq!(code, expected_code(verb), "{subject}: {reply:?}");
+        assert!(!user.may_not_publish(subject), "{subject}");
+    } else {
+        let (subject, body) = (subject.clone(), body(verb.name()).to_string());
+        let publishing = user.nats.publish(subject.clone(), body.into());
+        publishing.await.unwrap();
+        eventually(&format!("refusal of {subject}"), DEADLINE, async || {
+            user.may_not_publish(&subject)
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn nobody_reads_along_or_speaks_for_others() {
+    let stage = Stage::start().await;
+    for (name, _) in ROLES {
+        let user = User::login(&stage.server, name).await;
+        for subject in [
+            ">",
+            "_INBOX.>",
+            "_INBOX.registry.>",
+            "beamline.>",
+            "beamline.registry.lookup",
+            "beamline.registry.as.*.create",
+            "beamline.ext.pre.normalize_text.v1",
+            "$SYS.>",
+            "$SRV.PING",
+        ] {
+            let _kept = user.nats.subscribe(subject).await.unwrap();
+            let what = format!("{name} may not hear {subject}");
+            eventually(&what, DEADLINE, async || user.may_not_subscribe(subject)).await;
+        }
+        for subject in [
+            "_INBOX.registry.x",
+            "beamline.registry.events.circuit_opened.x",
+            "beamline.registry.create.x",
+            "beamline.ext.pre.normalize_text.v1",
+            "$JS.API.STREAM.DELETE.x",
+            "$SYS.REQ.SERVER.PING",
+        ] {
+            user.nats.publish(subject, "{}".into()).await.unwrap();
+            let what = format!("{name} may not send {subject}");
+            eventually(&what, DEADLINE, async || user.may_not_publish(subject)).await;
+        }
+    }
+    let anonymous = async_nats::connect(stage.server.url()).await;
+    assert!(anonymous.is_err(), "a stranger gets in");
+}
+
+#[tokio::test]
+async fn an_extension_may_answer_and_nothing_else() {
+    let stage = Stage::start().await;
+    let user = &stage.played;
+    assert_eq!(user.refusals(), Vec::<String>::new());
+    for subject in [
+        "_INBOX.router.x",
+        "beamline.registry.lookup",
+        "beamline.provider.mock.v1",
+        "$JS.API.INFO",
+    ] {
+        user.nats.publish(subject, "".into()).await.unwrap();
+        let what = format!("may not send {subject}");
+        eventually(&what, DEADLINE, async || user.may_not_publish(subject)).await;
+    }
+    for subject in [SUBJECT, "beamline.provider.mock.v1", "_INBOX.>"] {
+        let _kept = user.nats.subscribe(subject).await.unwrap();
+        let what = format!("may not hear {subject}");
+        eventually(&what, DEADLINE, async || user.may_not_subscribe(subject)).await;
+    }
+
+    let before = user.refusals().len();
+    let twice = [Answer::new("{}"), Answer::new("{}")];
+    stage.extension.behave(Behaviour::Answers(twice.into()));
+    let router = User::login(&stage.server, "router").await.client().await;
+    let invoke = "beamline.registry.invoke";
+    router.request_json(invoke, &body("invoke")).await.ok();
+    eventually("may not answer twice", DEADLINE, async || {
+        user.refusals().len() > before
+    })
+    .await;
+}

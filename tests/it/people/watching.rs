@@ -1,0 +1,73 @@
+use serde_json::Value;
+
+use super::{command, said};
+use crate::harness::{DEADLINE, Daemon};
+use crate::rig::Rig;
+
+/// Follows the events; returns when the server knows of it.
+async fn watching(url: &str, line: &str) -> Daemon {
+    let watch = command(url, line).spawn().await;
+    wait_line(&watch, |line| {
+        line.starts_with("watching `beamline.registry.events.>`")
+    })
+    .await;
+    watch
+}
+
+async fn wait_line(watch: &Daemon, wanted: impl Fn(&str) -> bool) -> String {
+    let found = |line: &str| wanted(line).then(|| line.to_owned());
+    watch.wait_line("a line", found).await
+}
+
+#[tokio::test]
+async fn events_are_shown_as_they_happen_until_interrupted() {
+    let rig = Rig::start().await;
+    let daemon = rig.daemon().spawn().await;
+    daemon.wait_ready().await;
+    let url = rig.nats.url();
+    let all = watching(&url, "watch").await;
+    let openings = watching(&url, "watch --kind circuit_opened --id a --json").await;
+
+    said(&url, "create a type=pre subject=beamline.ext.a").await;
+    said(&url, "circuit a open").await;
+    let created = wait_line(&all, |line| line.contains("extension_created")).await;
+    let words: Vec<&str> = created.split_whitespace().collect();
+    assert_eq!(
+        words[1..5],
+        ["extension_created", "a", "revision", "1"],
+        "{created}"
+    );
+    assert!(words[0].ends_with('Z'), "{created}");
+    let opened = wait_line(&all, |line| line.contains("circuit_opened")).await;
+    assert!(opened.contains("a  v1 closed -> open (forced)"), "{opened}");
+    let event = wait_line(&openings, |line| line.starts_with('{')).await;
+    let event: Value = serde_json::from_str(&event).unwrap();
+    assert_eq!(event["type"], "beamline.registry.circuit_opened");
+
+    for watch in [&all, &openings] {
+        watch.signal("INT");
+        assert_eq!(watch.wait_exit(DEADLINE).await, 0);
+    }
+    let shown = openings
+        .log()
+        .iter()
+        .filter(|line| line.starts_with('{'))
+        .count();
+    assert_eq!(shown, 1, "nothing else: {:?}", openings.log());
+}
+
+#[tokio::test]
+async fn a_watch_outlives_the_server() {
+    let mut nats = crate::harness::NatsServer::start().await;
+    let watch = command(&nats.url(), "watch").spawn().await;
+    wait_line(&watch, |line| {
+        line.contains("no registry answers there now")
+    })
+    .await;
+    nats.stop().await;
+    wait_line(&watch, |line| line.contains("is lost")).await;
+    nats.start_again().await;
+    wait_line(&watch, |line| line == "connected again").await;
+    watch.signal("INT");
+    assert_eq!(watch.wait_exit(DEADLINE).await, 0);
+}

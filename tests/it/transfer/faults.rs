@@ -1,0 +1,127 @@
+//! What stands in the way of an import: told in full, and nothing is written.
+
+use serde_json::json;
+
+use super::{Place, failed, folder, import, write};
+use crate::harness::{Daemon, TestDatabase};
+use crate::site::extension;
+
+const COUNT: &str = "SELECT count(*) FROM extensions";
+
+#[tokio::test]
+async fn every_fault_of_the_files_is_named() {
+    let place = Place::new().await;
+    let folder = folder(&json!([
+        extension("pre", "good"),
+        extension("pre", "good"),
+        {"id": "bad", "type": "pre", "subject": "elsewhere.x", "timeout_ms": 0},
+        {"id": "slow", "type": "pre", "subject": "beamline.ext.slow", "timeout_ms": 999_999},
+        {"id": "twin", "type": "pre", "subject": "beamline.ext.good.v1"},
+        {"id": "zero", "type": "pre", "subject": "beamline.ext.zero", "config": {"a": "\u{0}"}},
+        {"id": "part", "type": "pre", "subject": "beamline.ext.part",
+         "instances": [{"instance_id": "i", "subject": "beamline.ext.i", "weight": 101}]}
+    ]));
+    std::fs::write(folder.path().join("broken.json"), "{").unwrap();
+    let errors = failed(place.import(folder.path(), &["--overwrite"]).await);
+    for part in [
+        "all.json#2: `id` `good` is taken by all.json#1",
+        "all.json#3: ",
+        "`timeout_ms` must be at least 1",
+        "slow: `timeout_ms` 999999 must be at most 120000",
+        "twin: `subject` beamline.ext.good.v1 is that of good",
+        "zero: `config` holds the character \\u0000",
+        "all.json#7/instances/1: ",
+        "broken.json: is not JSON",
+        "the files have 7 faults; nothing was written",
+    ] {
+        assert!(errors.contains(part), "{part}: {errors}");
+    }
+    assert_eq!(place.value(COUNT).await, "0");
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_told_by_its_exit_code() {
+    let place = Place::new().await;
+    let missing = folder(&json!([])).path().join("missing");
+    let errors = failed(place.import(&missing, &[]).await);
+    assert!(errors.starts_with("fixtures cannot be read: "), "{errors}");
+
+    let with_one = folder(&extension("pre", "x"));
+    let unmigrated = TestDatabase::create().await;
+    let errors = failed(import(&unmigrated, with_one.path(), &[]).await);
+    assert!(errors.contains("beamline-registry migrate"), "{errors}");
+
+    let builder = Daemon::builder().setting("DB_URL", "postgres://u@127.0.0.1:1/x");
+    let away = builder.arg("import").arg(with_one.path().display());
+    let errors = failed(away.run().await);
+    assert!(errors.contains("the database is away"), "{errors}");
+
+    for command in ["import", "export"] {
+        let nowhere = Daemon::builder()
+            .arg(command)
+            .arg(with_one.path().display());
+        let (code, _, errors) = nowhere.run().await;
+        assert_eq!(code, 64, "{errors}");
+        assert!(errors.contains("EXTENSION_REGISTRY_DB_URL"), "{errors}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_holds_the_lock_is_named() {
+    let place = Place::new().await;
+    let folder = folder(&extension("pre", "x"));
+    let hold = "BEGIN; UPDATE extensions SET enabled = enabled WHERE false";
+    place.sql.batch_execute(hold).await.unwrap();
+    let pid = place.value("SELECT pg_backend_pid()").await;
+    let errors = failed(place.import(folder.path(), &[]).await);
+    let blocked = format!("the database is locked, blocked by pid {pid}, ");
+    assert!(errors.starts_with(&blocked), "{errors}");
+    place.sql.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(place.value(COUNT).await, "0");
+}
+
+/// Another one's mistake in the middle of many leaves nothing of the rest.
+#[tokio::test]
+async fn a_refusal_of_the_database_leaves_nothing() {
+    let place = Place::new().await;
+    let many: Vec<_> = (0..50)
+        .map(|n| extension("pre", &format!("e{n}")))
+        .collect();
+    let folder = folder(&json!(many));
+    let rule = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+                    $$BEGIN RAISE check_violation USING MESSAGE = 'no parts today'; END$$;
+                CREATE TRIGGER refuse BEFORE INSERT ON extension_instances
+                    FOR EACH ROW EXECUTE FUNCTION refuse()";
+    place.sql.batch_execute(rule).await.unwrap();
+    let mut with_part = many.clone();
+    with_part[49]["instances"] = json!([{"instance_id": "i", "subject": "beamline.ext.i"}]);
+    write(folder.path(), &json!(with_part));
+    let errors = failed(place.import(folder.path(), &[]).await);
+    assert!(
+        errors.contains("the database refuses: no parts today"),
+        "{errors}"
+    );
+    assert_eq!(place.value(COUNT).await, "0");
+    assert_eq!(
+        place.value("SELECT revision FROM registry_revision").await,
+        "0"
+    );
+}
+
+/// A trigger of somebody else's changes what is written: the import finds out before it commits.
+#[tokio::test]
+async fn what_the_database_alters_is_not_committed() {
+    let place = Place::new().await;
+    let folder = folder(&extension("pre", "x"));
+    let rule = "CREATE FUNCTION alter_it() RETURNS trigger LANGUAGE plpgsql AS
+                    $$BEGIN NEW.retry := 9; RETURN NEW; END$$;
+                CREATE TRIGGER alter_it BEFORE INSERT ON extensions
+                    FOR EACH ROW EXECUTE FUNCTION alter_it()";
+    place.sql.batch_execute(rule).await.unwrap();
+    let errors = failed(place.import(folder.path(), &[]).await);
+    assert!(
+        errors.contains("verification failed: x: retry differ"),
+        "{errors}"
+    );
+    assert_eq!(place.value(COUNT).await, "0");
+}
