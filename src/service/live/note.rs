@@ -142,9 +142,16 @@ fn registry(observation: &Observation) -> Option<(Tone, String)> {
         Observation::Loaded {
             counts, revision, ..
         } => {
-            let (added, updated, removed) = (counts.added, counts.updated, counts.removed);
-            let text =
-                format!("revision {revision}: {added} added, {updated} updated, {removed} removed");
+            let words = [
+                (counts.added, "added"),
+                (counts.updated, "updated"),
+                (counts.removed, "removed"),
+            ];
+            let words = words.into_iter().filter(|(count, _)| *count > 0);
+            let words: Vec<_> = words
+                .map(|(count, word)| format!("{count} {word}"))
+                .collect();
+            let text = format!("revision {revision}: {}", words.join(", "));
             (Tone::Plain, text)
         }
         Observation::LoadFailed { error, .. } => {

@@ -72,7 +72,7 @@ export class Facts {
     write(document.getElementById("instance"), version);
     document.title = `${stats.instance_id} – beamline-registry`;
     this.#error.hidden = !stats.last_error;
-    write(this.#error, `The last load failed, and the data before it is served: ${stats.last_error}`);
+    write(this.#error, `The last load failed: ${stats.last_error}`);
     this.#showFaults(stats);
   }
 
