@@ -34,6 +34,10 @@ fmt:
 check-layers:
     scripts/check-layers
 
+# deploy/: manifests rendered, held against the schemas of Kubernetes and our own rules.
+manifests *ARGS:
+    scripts/manifests {{ ARGS }}
+
 # Bans, licences and sources of all dependencies; advisories where their database can be reached.
 deny:
     scripts/deny
@@ -61,6 +65,18 @@ api-test: tools
 # The tests that take minutes, in a release build.
 soak *ARGS: tools
     cargo test --release --test it -- --ignored --test-threads=1 --skip status_page:: {{ ARGS }}
+
+# The container image, beamline-registry:<version>. Needs a Docker engine.
+image *ARGS:
+    scripts/image {{ ARGS }}
+
+# The image as Kubernetes would run it: its size and rights, stopped under load; and deploy/compose.yaml.
+image-test *ARGS: image
+    scripts/image-test {{ ARGS }}
+
+# What the binary is made of, as CycloneDX: target/sbom/beamline-registry.cdx.json.
+sbom:
+    scripts/sbom
 
 # The circuit breaker against its model, 100,000 random sequences instead of 1,000.
 exhaustive *ARGS:

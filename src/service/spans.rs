@@ -101,8 +101,9 @@ impl Spans {
             context,
             parent,
             begun: received,
+            begun_at: ago(received.elapsed()),
             attributes: Vec::new(),
-            error: OnceLock::new(),
+            end: OnceLock::new(),
         })
     }
 }
@@ -115,9 +116,16 @@ pub struct OpenSpan {
     context: TraceParent,
     parent: Option<SpanId>,
     begun: Instant,
+    /// The same by the wall clock, read once: what lies below begins by it too, however the wall
+    /// clock moves.
+    begun_at: SystemTime,
     attributes: Vec<Attribute>,
-    error: OnceLock<&'static str>,
+    /// What it came to: an error, or none.
+    end: OnceLock<Option<&'static str>>,
 }
+
+/// The error of work that was given up, as at the end of the grace period.
+const CANCELLED: &str = "cancelled";
 
 impl OpenSpan {
     /// Adds what is known by now.
@@ -125,10 +133,10 @@ impl OpenSpan {
         self.attributes.push((name, value.to_string()));
     }
 
-    /// Marks it as failed; the first reason stays.
-    pub fn fail(&self, error: &'static str) {
+    /// Tells what it came to: an error, or none. Dropped without that, it was cancelled.
+    pub fn end(&self, error: Option<&'static str>) {
         // Told twice is no news: the first is the cause.
-        let _ = self.error.set(error);
+        let _ = self.end.set(error);
     }
 
     /// What a span below this one, with this id, sends on as its `traceparent`.
@@ -145,13 +153,13 @@ impl OpenSpan {
         attributes: Vec<Attribute>,
         error: Option<&'static str>,
     ) {
-        let took = begun.elapsed();
+        let after = begun.saturating_duration_since(self.begun);
         self.sink.take(Span {
             work,
             context: self.child(id),
             parent: Some(self.context.span_id()),
-            begun: ago(took),
-            took,
+            begun: self.begun_at.checked_add(after).unwrap_or(self.begun_at),
+            took: begun.elapsed(),
             attributes,
             error,
         });
@@ -160,20 +168,19 @@ impl OpenSpan {
 
 impl Drop for OpenSpan {
     fn drop(&mut self) {
-        let took = self.begun.elapsed();
         self.sink.take(Span {
             work: self.work,
             context: self.context,
             parent: self.parent,
-            begun: ago(took),
-            took,
+            begun: self.begun_at,
+            took: self.begun.elapsed(),
             attributes: std::mem::take(&mut self.attributes),
-            error: self.error.get().copied(),
+            error: self.end.get().copied().unwrap_or(Some(CANCELLED)),
         });
     }
 }
 
-/// The wall clock's time so long ago; spans are measured by the clock that does not jump.
+/// The wall clock's time so long ago.
 fn ago(took: Duration) -> SystemTime {
     let now = SystemTime::now();
     now.checked_sub(took).unwrap_or(now)

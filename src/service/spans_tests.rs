@@ -50,6 +50,11 @@ fn without_a_collector_nothing_begins() {
 }
 
 #[test]
+fn what_is_given_up_is_told_so() {
+    assert_eq!(kept(1.0, &[None])[0].error, Some("cancelled"));
+}
+
+#[test]
 fn attempts_hang_below_their_call_and_the_first_error_stays() {
     let sink = Arc::new(Kept::default());
     let spans = Spans::to(Arc::clone(&sink) as Arc<dyn SpanSink>, 0.0);
@@ -61,8 +66,8 @@ fn attempts_hang_below_their_call_and_the_first_error_stays() {
     let sent = call.child(attempt);
     assert!(sent.is_sampled());
     call.finished_child(Work::Attempt, attempt, Instant::now(), Vec::new(), None);
-    call.fail("timeout");
-    call.fail("later");
+    call.end(Some("timeout"));
+    call.end(None);
     drop(call);
 
     let recorded = sink.0.lock().unwrap();

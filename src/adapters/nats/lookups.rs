@@ -169,8 +169,8 @@ impl LookupServer {
         outcome: Result<Answer, RegistryError>,
         span: Option<OpenSpan>,
     ) {
-        if let (Some(span), Err(error)) = (&span, &outcome) {
-            span.fail(error.code());
+        if let Some(span) = &span {
+            span.end(outcome.as_ref().err().map(RegistryError::code));
         }
         let took: Duration = received.elapsed();
         self.lookups.meter.duration.record(took);

@@ -27,7 +27,7 @@ const GATHER: Duration = Duration::from_secs(1);
 /// How long a collector may take for a batch.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What is left at the end may take so long.
-const LAST_BATCH: Duration = Duration::from_millis(500);
+const LAST_BATCHES: Duration = Duration::from_millis(500);
 
 /// The entrance: never waits.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub struct Exporter {
     collector: SpanExporter,
     /// Whether the last batch was taken, so that only changes are logged.
     taken: bool,
+    /// Whether spans were dropped before it; likewise.
+    dropping: bool,
 }
 
 /// An entrance and the exporter behind it, for the sidecar `instance_id`.
@@ -68,6 +70,7 @@ pub fn channel(endpoint: &str, instance_id: &str) -> Result<(Queue, Exporter), E
         dropped,
         collector,
         taken: true,
+        dropping: false,
     };
     Ok((queue, exporter))
 }
@@ -96,12 +99,18 @@ impl Exporter {
             let batch = self.gather(&stop).await;
             self.send(batch).await;
         }
-        let mut rest = Vec::new();
-        while let Ok(span) = self.spans.try_recv() {
-            rest.push(span);
+        // The process is about to end: a collector that is slow now misses what is left.
+        let _ = timeout(LAST_BATCHES, self.send_rest()).await;
+    }
+
+    async fn send_rest(&mut self) {
+        while !self.spans.is_empty() {
+            let mut batch = Vec::new();
+            while let (true, Ok(span)) = (batch.len() < BATCH, self.spans.try_recv()) {
+                batch.push(span);
+            }
+            self.send(batch).await;
         }
-        // The process is about to end: a collector that is slow now gets nothing.
-        let _ = timeout(LAST_BATCH, self.send(rest)).await;
     }
 
     /// A full batch, or what came within the time to gather, or before `stop`.
@@ -136,12 +145,14 @@ impl Exporter {
             .export(batch.into_iter().map(convert::span).collect());
         let sent = timeout(EXPORT_TIMEOUT, sent).await;
         let dropped = self.dropped.swap(0, Ordering::Relaxed);
-        if dropped > 0 {
+        let dropping = dropped > 0;
+        if dropping && !std::mem::replace(&mut self.dropping, dropping) {
             warn!(
                 spans = dropped,
-                "spans were dropped: the collector is too slow"
+                "spans were dropped: the collector does not keep up; said once until none are"
             );
         }
+        self.dropping = dropping;
         let error = match sent {
             Ok(Ok(())) if self.taken => return,
             Ok(Ok(())) => {

@@ -114,7 +114,7 @@ impl<C: Caller> Invoker<C> {
         }
         let called = self.call(invocation, &mut span).await;
         if let (Err(error), Some(span)) = (&called, &span) {
-            span.fail(error.code());
+            span.end(Some(error.code()));
         }
         called
     }

@@ -114,10 +114,8 @@ impl Plan {
 
     /// Notes what the call came to.
     pub(super) fn trace_end(&self, status: Status) {
-        if let Some(span) = &self.span
-            && status != Status::Success
-        {
-            span.fail(status.as_str());
+        if let Some(span) = &self.span {
+            span.end(error(status));
         }
     }
 
@@ -129,9 +127,8 @@ impl Plan {
         let mut attributes = vec![("beamline.attempt", attempt.number.to_string())];
         let instance = attempt.instance.as_ref();
         attributes.extend(instance.map(|id| ("beamline.instance", id.to_string())));
-        let error = (status != Status::Success).then_some(status.as_str());
         let (id, begun) = (attempt.span_id, attempt.begun);
-        span.finished_child(Work::Attempt, id, begun, attributes, error);
+        span.finished_child(Work::Attempt, id, begun, attributes, error(status));
     }
 
     /// The version that is called.
@@ -207,6 +204,11 @@ impl Plan {
         }
         headers
     }
+}
+
+/// What a span says of a call or attempt that came to `status`.
+fn error(status: Status) -> Option<&'static str> {
+    (status != Status::Success).then_some(status.as_str())
 }
 
 fn check_size(what: &'static str, text: &str, limit_bytes: usize) -> Result<(), RegistryError> {
