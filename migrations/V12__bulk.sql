@@ -1,9 +1,9 @@
--- Adding many extensions with their parts wrote each row of extensions again for every statement of
--- parts, although this transaction had stamped it already. Now a row is written only where that
--- changes it: an import of 10,000 spends half its time, and leaves no dead rows behind.
+-- Adding 10,000 extensions with their parts in one transaction: without work that changes nothing.
 
 SELECT set_config('search_path', format('%I, pg_temp', current_schema()), true);
 
+-- As in V7, but leaves rows of extensions alone that this transaction has stamped already: each
+-- statement of parts wrote all of them again.
 CREATE OR REPLACE FUNCTION registry_record_parts(kind text, changes registry_change[]) RETURNS void
     LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
@@ -30,3 +30,19 @@ BEGIN
         FROM unnest(changes) GROUP BY extension_id));
 END
 $$;
+
+-- What needs no look at other columns or rows is a default: a trigger costs several times as much.
+-- Defaults run as whoever inserts.
+GRANT EXECUTE ON FUNCTION registry_actor(), registry_speaks_for_others() TO PUBLIC;
+ALTER TABLE extension_versions ALTER COLUMN created_by SET DEFAULT registry_actor();
+ALTER TABLE extension_instances ALTER COLUMN created_by SET DEFAULT registry_actor();
+
+DROP TRIGGER b_fill ON extension_versions;
+CREATE TRIGGER b_fill BEFORE INSERT ON extension_versions FOR EACH ROW
+    WHEN (NEW.created_at IS NULL OR NEW.created_by IS NULL OR NEW.enabled IS NULL)
+    EXECUTE FUNCTION extension_versions_fill();
+
+DROP TRIGGER b_fill ON extension_instances;
+CREATE TRIGGER b_fill BEFORE INSERT ON extension_instances FOR EACH ROW
+    WHEN (NEW.created_at IS NULL OR NEW.created_by IS NULL OR NEW.version IS NULL)
+    EXECUTE FUNCTION extension_instances_fill();
