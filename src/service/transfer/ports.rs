@@ -24,6 +24,9 @@ pub enum StoreError {
         /// Who, where the database tells.
         blocked_by: Option<String>,
     },
+    /// Another transaction came between.
+    #[error("another transaction was in the way: {0}; nothing was written: try again")]
+    Conflict(String),
     /// It refuses what it was given.
     #[error("the database refuses: {0}; nothing was written")]
     Refused(String),

@@ -27,7 +27,8 @@ const STEP_LIMIT: Duration = Duration::from_secs(70);
 const COMMIT_LIMIT: Duration = Duration::from_secs(20);
 
 /// A lock is waited for longer than a daemon's writers do, and no longer than an operator likes.
-const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '5s'; \
+/// Whatever the database's default is, what is read after the lock must be as of then.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '5s'; \
     SET LOCAL idle_in_transaction_session_timeout = '60s'";
 
 /// As in a daemon's change; the account of the database vouches for whoever imports.
@@ -181,19 +182,60 @@ async fn explained(pool: &Pool, error: &PostgresError) -> StoreError {
         PostgresError::Driver(driver) => driver.as_db_error(),
         _ => None,
     };
-    match refusal.map(|refusal| (refusal, refusal.code())) {
-        Some((_, code)) if *code == SqlState::LOCK_NOT_AVAILABLE => StoreError::Locked {
+    match refusal.map(|refusal| Meaning::of(refusal.code())) {
+        Some(Meaning::Locked) => StoreError::Locked {
             blocked_by: pool.blocker().await,
         },
-        Some((refusal, code)) if is_about_the_import(code) => {
-            StoreError::Refused(format!("{} ({})", refusal.message(), code.code()))
-        }
-        _ => StoreError::Away(format!("{}: {error}", pool.target())),
+        Some(Meaning::Conflict) => StoreError::Conflict(error.to_string()),
+        Some(Meaning::Refused) => StoreError::Refused(error.to_string()),
+        Some(Meaning::Away) | None => StoreError::Away(format!("{}: {error}", pool.target())),
     }
 }
 
-/// A value, a constraint, a right, a limit, or a trigger of somebody's: trying again will not help.
-fn is_about_the_import(code: &SqlState) -> bool {
-    let class = code.code().get(..2).unwrap_or_default();
-    ["0A", "22", "23", "42", "54", "P0"].contains(&class)
+/// What the database means by its code for an error.
+#[derive(Debug, PartialEq, Eq)]
+enum Meaning {
+    /// Somebody keeps a lock for too long.
+    Locked,
+    /// Another transaction came between.
+    Conflict,
+    /// The database ends the connection, or takes none.
+    Away,
+    /// It is there, and does not do it.
+    Refused,
+}
+
+impl Meaning {
+    fn of(code: &SqlState) -> Self {
+        match code.code() {
+            _ if *code == SqlState::LOCK_NOT_AVAILABLE => Self::Locked,
+            code if code.starts_with("40") => Self::Conflict,
+            code if code.starts_with("08") || code.starts_with("57P0") => Self::Away,
+            _ => Self::Refused,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_database_that_is_away_is_called_so() {
+        for (code, meaning) in [
+            ("55P03", Meaning::Locked),
+            ("40001", Meaning::Conflict),
+            ("40P01", Meaning::Conflict),
+            ("08006", Meaning::Away),
+            ("57P01", Meaning::Away),
+            ("57P03", Meaning::Away),
+            ("57014", Meaning::Refused),
+            ("53100", Meaning::Refused),
+            ("25006", Meaning::Refused),
+            ("23514", Meaning::Refused),
+            ("XX000", Meaning::Refused),
+        ] {
+            assert_eq!(Meaning::of(&SqlState::from_code(code)), meaning, "{code}");
+        }
+    }
 }
