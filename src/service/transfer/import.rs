@@ -111,7 +111,7 @@ pub async fn import<S: Store>(
         let refused = Outcome::Refused(Refusal::Faults(vec![reason]));
         return Ok((Report::default(), refused));
     }
-    transaction.lock().await?;
+    let transaction = transaction.lock().await?;
     let before = transaction.stored().await?;
     let comparison = Comparison::new(&wanted, &before);
     let report = report(&comparison);

@@ -67,20 +67,6 @@ async fn what_cannot_work_is_told_by_its_exit_code() {
     }
 }
 
-#[tokio::test]
-async fn whoever_holds_the_lock_is_named() {
-    let place = Place::new().await;
-    let folder = folder(&extension("pre", "x"));
-    let hold = "BEGIN; UPDATE extensions SET enabled = enabled WHERE false";
-    place.sql.batch_execute(hold).await.unwrap();
-    let pid = place.value("SELECT pg_backend_pid()").await;
-    let errors = failed(place.import(folder.path(), &[]).await);
-    let blocked = format!("the database is locked, blocked by pid {pid}, ");
-    assert!(errors.starts_with(&blocked), "{errors}");
-    place.sql.batch_execute("ROLLBACK").await.unwrap();
-    assert_eq!(place.value(COUNT).await, "0");
-}
-
 /// Another one's mistake in the middle of many leaves nothing of the rest.
 #[tokio::test]
 async fn a_refusal_of_the_database_leaves_nothing() {
@@ -139,12 +125,12 @@ async fn the_import_reads_what_was_committed_before_its_lock() {
     let place = Place::new().await;
     let folder = folder(&extension("pre", "x"));
     let name = place.database.name();
-    let isolation = format!(
-        "ALTER DATABASE \"{name}\" SET default_transaction_isolation = 'repeatable read';
-         BEGIN; {}",
-        insert("mine")
-    );
+    let isolation =
+        format!("ALTER DATABASE \"{name}\" SET default_transaction_isolation = 'repeatable read'");
     place.sql.batch_execute(&isolation).await.unwrap();
+    let other = place.database.connect().await;
+    let writing = format!("BEGIN; {}", insert("mine"));
+    other.batch_execute(&writing).await.unwrap();
     let (said, ()) = tokio::join!(place.import(folder.path(), &[]), async {
         let waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity
             WHERE datname = current_database() AND wait_event_type = 'Lock')::text";
@@ -152,7 +138,7 @@ async fn the_import_reads_what_was_committed_before_its_lock() {
             place.value(waiting).await == "true"
         })
         .await;
-        place.sql.batch_execute("COMMIT").await.unwrap();
+        other.batch_execute("COMMIT").await.unwrap();
     });
     let out = ok(said);
     assert!(out.contains("1 others in the database stay"), "{out}");

@@ -74,10 +74,7 @@ impl PostgresTransaction {
             Ok::<_, PostgresError>((connection, xid))
         };
         let begun = within("beginning", STEP_LIMIT, beginning).await;
-        let (connection, xid) = match begun {
-            Ok(begun) => begun,
-            Err(error) => return Err(explained(&pool, &error).await),
-        };
+        let (connection, xid) = begun.map_err(|error| explained(&pool, &error))?;
         Ok(Self {
             connection,
             pool,
@@ -88,28 +85,14 @@ impl PostgresTransaction {
 
     /// One step of the transaction.
     async fn step<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
-        match within("a step of the import", STEP_LIMIT, work).await {
-            Ok(value) => Ok(value),
-            Err(error) => Err(explained(&self.pool, &error).await),
-        }
+        let done = within("a step of the import", STEP_LIMIT, work).await;
+        done.map_err(|error| explained(&self.pool, &error))
     }
 
     async fn list(&self, sql: &str, texts: &[&str]) -> Result<Vec<Row>, StoreError> {
         let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(&texts, Type::TEXT_ARRAY)];
         self.step(self.connection.query_typed(sql, &parameters))
             .await
-    }
-
-    /// What became of a COMMIT without an answer.
-    async fn settle(&self) -> Result<(), StoreError> {
-        let target = self.pool.target();
-        match self.pool.fate(&self.xid).await {
-            Some(true) => Ok(()),
-            Some(false) => Err(StoreError::Away(format!("{target}: COMMIT failed"))),
-            None => Err(StoreError::Unknown(format!(
-                "{target}: COMMIT got no answer"
-            ))),
-        }
     }
 }
 
@@ -120,8 +103,20 @@ impl Transaction for PostgresTransaction {
             .await
     }
 
-    async fn lock(&self) -> Result<(), StoreError> {
-        self.step(self.connection.batch_execute(LOCK)).await
+    async fn lock(self) -> Result<Self, StoreError> {
+        match self.step(self.connection.batch_execute(LOCK)).await {
+            Ok(()) => Ok(self),
+            Err(StoreError::Locked { .. }) => {
+                let Self {
+                    connection, pool, ..
+                } = self;
+                // Asked with a connection of its own, and the pool may have a single place.
+                drop(connection);
+                let blocked_by = pool.blocker().await;
+                Err(StoreError::Locked { blocked_by })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn stored(&self) -> Result<Stored, StoreError> {
@@ -156,14 +151,23 @@ impl Transaction for PostgresTransaction {
             row.transpose()
         });
         let revision = revision.await?.map(i64::unsigned_abs);
-        match timeout(COMMIT_LIMIT, self.connection.batch_execute("COMMIT")).await {
-            Ok(Ok(())) => pool::ended(self.connection),
-            Ok(Err(error)) if rolled_back(&error) => {
-                return Err(explained(&self.pool, &error.into()).await);
+        let Self {
+            connection,
+            pool,
+            xid,
+            ..
+        } = self;
+        let error = match timeout(COMMIT_LIMIT, connection.batch_execute("COMMIT")).await {
+            Ok(Ok(())) => {
+                pool::ended(connection);
+                return Ok(revision);
             }
-            _ => self.settle().await?,
-        }
-        Ok(revision)
+            Ok(Err(error)) => Some(error),
+            Err(_elapsed) => None,
+        };
+        // Asked with a connection of its own, and the pool may have a single place.
+        drop(connection);
+        settle(&pool, &xid, error).await.map(|()| revision)
     }
 
     async fn roll_back(self) {
@@ -175,17 +179,32 @@ impl Transaction for PostgresTransaction {
     }
 }
 
-/// What an error means to whoever imports.
-async fn explained(pool: &Pool, error: &PostgresError) -> StoreError {
+/// What became of a COMMIT that failed with `error`, or got no answer.
+async fn settle(pool: &Pool, xid: &str, error: Option<Error>) -> Result<(), StoreError> {
+    let fate = match &error {
+        Some(error) if rolled_back(error) => Some(false),
+        _ => pool.fate(xid).await,
+    };
+    let target = pool.target();
+    match (fate, error) {
+        (Some(true), _) => Ok(()),
+        (Some(false), Some(error)) => Err(explained(pool, &error.into())),
+        (Some(false), None) => Err(StoreError::Away(format!("{target}: COMMIT failed"))),
+        (None, _) => Err(StoreError::Unknown(format!(
+            "{target}: COMMIT got no answer"
+        ))),
+    }
+}
+
+/// What an error means to whoever imports; who holds a lock is not looked up.
+fn explained(pool: &Pool, error: &PostgresError) -> StoreError {
     let refusal = match error {
         PostgresError::SchemaBehind { .. } => return StoreError::SchemaBehind(error.to_string()),
         PostgresError::Driver(driver) => driver.as_db_error(),
         _ => None,
     };
     match refusal.map(|refusal| Meaning::of(refusal.code())) {
-        Some(Meaning::Locked) => StoreError::Locked {
-            blocked_by: pool.blocker().await,
-        },
+        Some(Meaning::Locked) => StoreError::Locked { blocked_by: None },
         Some(Meaning::Conflict) => StoreError::Conflict(error.to_string()),
         Some(Meaning::Refused) => StoreError::Refused(error.to_string()),
         Some(Meaning::Away) | None => StoreError::Away(format!("{}: {error}", pool.target())),
