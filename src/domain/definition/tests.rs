@@ -87,5 +87,9 @@ fn every_json_field_can_be_rewritten() {
         field.rewrite(r#"{"z":0}"#).unwrap();
     }
     assert!(fields.iter().all(|field| field.text() == r#"{"z":0}"#));
-    assert!(fields[1].rewrite(r#"{"z":null}"#).is_err());
+    let refused = fields[1].rewrite(r#"{"z":null}"#).unwrap_err();
+    assert!(refused.starts_with("a: `routing_rules` "), "{refused}");
+    assert!(!refused.contains("null"), "{refused}");
+    let refused = fields[2].rewrite("[]").unwrap_err();
+    assert_eq!(refused, "a: `versions/v2/config` must be a JSON object");
 }

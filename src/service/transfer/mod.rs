@@ -4,10 +4,13 @@
 //! holds. Both go through ports: [`Store`] for the database's side of an import, [`Folder`] for
 //! files that are written.
 
+mod alike;
 mod compare;
 mod export;
 mod import;
+mod portions;
 mod ports;
+mod verify;
 
 pub use compare::{Changed, Comparison};
 pub use export::{ExportError, export};
