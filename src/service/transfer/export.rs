@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use super::ports::{Folder, FolderError};
 use crate::domain::quarantine::Fault;
+use crate::domain::reconcile::Everything;
 use crate::service::source::{Database, Read, SourceError, Want};
 
 /// Why nothing was exported.
@@ -15,6 +16,9 @@ pub enum ExportError {
     /// Files could not be written.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// The database gave changes only, though everything was asked for.
+    #[error("the database gave a part of the definitions only")]
+    Partial,
     /// Rows that no file can say; an export without them would lose them.
     #[error("{} rows are in quarantine", .0.len())]
     Quarantined(Vec<Fault>),
@@ -25,11 +29,14 @@ pub enum ExportError {
 /// # Errors
 /// See [`ExportError`]; nothing was written then.
 pub async fn export(database: &impl Database, folder: &impl Folder) -> Result<usize, ExportError> {
-    // Nothing is known, so everything is read.
-    let (mut extensions, faults) = match database.read(&Want::default()).await? {
-        Read::Everything(it) => (it.extensions, it.faults),
-        Read::Delta(it) => (it.extensions, it.faults),
-        Read::Unchanged => (Vec::new(), Vec::new()),
+    // Nothing is known, so everything is asked for; a part would lose the rest.
+    let Read::Everything(Everything {
+        mut extensions,
+        faults,
+        ..
+    }) = database.read(&Want::default()).await?
+    else {
+        return Err(ExportError::Partial);
     };
     if !faults.is_empty() {
         return Err(ExportError::Quarantined(faults));
