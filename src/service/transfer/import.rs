@@ -21,8 +21,24 @@ pub struct Import<'a> {
     pub overwrite: bool,
     /// Whether everything is done but the commit.
     pub dry_run: bool,
-    /// Is told how many extensions were written, as it goes on.
-    pub progress: &'a dyn Fn(usize),
+    /// Is told each step as it begins, and how far the writing is.
+    pub progress: &'a dyn Fn(Step),
+}
+
+/// What an import is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Reads what the database holds, and compares.
+    Comparing,
+    /// Writes what is absent or different.
+    Writing {
+        /// So many extensions were written.
+        written: usize,
+        /// So many are to be written.
+        all: usize,
+    },
+    /// Reads everything back.
+    Verifying,
 }
 
 /// How many of what.
@@ -102,6 +118,7 @@ pub async fn import<S: Store>(
     let mut wanted = files.extensions;
     wanted.sort_unstable_by(|a, b| a.id.cmp(&b.id));
 
+    (how.progress)(Step::Comparing);
     let transaction = store.begin(how.changed_by).await?;
     if let Err(reason) = write_alike(&transaction, &mut wanted).await? {
         transaction.roll_back().await;
@@ -114,7 +131,11 @@ pub async fn import<S: Store>(
     let report = report(&comparison);
     let refusal = match refusal(&transaction, &comparison, how).await? {
         Some(refusal) => Some(refusal),
-        None => verify(&wanted, &before, &transaction.stored().await?).map(Refusal::NotAsWritten),
+        None => {
+            (how.progress)(Step::Verifying);
+            let after = transaction.stored().await?;
+            verify(&wanted, &before, &after).map(Refusal::NotAsWritten)
+        }
     };
     let outcome = match refusal {
         Some(refusal) => {
@@ -185,13 +206,20 @@ async fn refusal(
         transaction.vacate(&moving).await?;
     }
     let bytes_of = |it: &&Extension| json_bytes(it);
+    let all = replaced.len() + comparison.absent.len();
+    let mut written = 0;
+    let mut progress = |more: usize| {
+        written += more;
+        (how.progress)(Step::Writing { written, all });
+    };
+    progress(0);
     for some in portions(&replaced, MAX_ITEMS, bytes_of) {
         transaction.replace(some).await?;
-        (how.progress)(some.len());
+        progress(some.len());
     }
     for some in portions(&comparison.absent, MAX_ITEMS, bytes_of) {
         transaction.create(some).await?;
-        (how.progress)(some.len());
+        progress(some.len());
     }
     Ok(None)
 }

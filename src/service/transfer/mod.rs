@@ -14,7 +14,7 @@ mod verify;
 
 pub use compare::{Changed, Comparison};
 pub use export::{ExportError, export};
-pub use import::{Import, Outcome, Refusal, Report, Tally, import};
+pub use import::{Import, Outcome, Refusal, Report, Step, Tally, import};
 pub use ports::{Folder, FolderError, Store, StoreError, Stored, Transaction};
 
 #[cfg(test)]
