@@ -15,7 +15,7 @@ mod verify;
 pub use compare::{Changed, Comparison};
 pub use export::{ExportError, export};
 pub use import::{Import, Outcome, Refusal, Report, Step, Tally, import};
-pub use ports::{Folder, FolderError, Store, StoreError, Stored, Transaction};
+pub use ports::{Folder, FolderError, Store, StoreError, Stored, Transaction, WriteError, Written};
 
 #[cfg(test)]
 mod tests;
