@@ -21,6 +21,7 @@ mod errors;
 mod events;
 mod events_seen;
 mod fuzz;
+mod gate;
 mod golden;
 mod harness;
 mod harness_smoke;
