@@ -63,3 +63,14 @@ BEGIN
     ORDER BY added.extension_id;
 END
 $$;
+
+-- The one entry that a daemon writes by itself, so that it needs no right to write others.
+CREATE FUNCTION registry_audit_override(of_id text, actor text, source text, before jsonb,
+        after jsonb) RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT
+BEGIN ATOMIC
+    INSERT INTO extension_audit_log (extension_id, action, changed_by, actor_source, changes)
+    VALUES (of_id, 'circuit_override', actor, source,
+        jsonb_build_object('old', before, 'new', after));
+END;
+REVOKE EXECUTE ON FUNCTION registry_audit_override(text, text, text, jsonb, jsonb) FROM PUBLIC;
