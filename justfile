@@ -12,6 +12,10 @@ demo *ARGS: tools
 test *ARGS: tools erlang
     cargo test {{ ARGS }}
 
+# The status page in a headless Chromium, which is installed where root may; else skipped outside CI.
+browser-test *ARGS: tools
+    scripts/browser cargo test --test it status_page:: -- --ignored --nocapture --test-threads=1 {{ ARGS }}
+
 # The tests of spans, in a build with feature `otlp` (docs/tracing.md).
 test-spans *ARGS: tools
     cargo test --features otlp --test it spans:: {{ ARGS }}
@@ -60,7 +64,7 @@ api-test: tools
 
 # The tests that take minutes, in a release build.
 soak *ARGS: tools
-    cargo test --release --test it -- --ignored --test-threads=1 {{ ARGS }}
+    cargo test --release --test it -- --ignored --test-threads=1 --skip status_page:: {{ ARGS }}
 
 # The container image, beamline-registry:<version>. Needs a Docker engine.
 image *ARGS:

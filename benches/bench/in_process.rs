@@ -15,6 +15,7 @@ use beamline_registry::domain::subject::SubjectPattern;
 use beamline_registry::service::clock::Clock;
 use beamline_registry::service::lookup::Lookups;
 use beamline_registry::service::selection::{HealthRouting, Selector};
+use beamline_registry::service::spans::{Spans, Work};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
@@ -36,12 +37,21 @@ pub(crate) fn measure(options: &Options, report: &mut Report) {
 
     let mut get = Vec::new();
     let mut one = Vec::new();
+    let (spans, mut untraced) = (Spans::default(), Vec::new());
     for _ in 0..options.rounds {
         get.push(nanoseconds_each(&ids, |id| {
             catalog.get(black_box(id)).is_some()
         }));
         one.push(nanoseconds_each(&ids, |id| {
             black_box(lookups.one(black_box(id), None, Context::default())).is_ok()
+        }));
+        // All that a lookup and a call do for traces where no collector is named.
+        untraced.push(nanoseconds_each(&ids, |id| {
+            let spans = black_box(&spans);
+            !spans.are_recorded()
+                && spans
+                    .begin(Work::Lookup, Some(id), Instant::now())
+                    .is_none()
         }));
     }
     let what = format!("catalog get in process, {} ids", records::CATALOG);
@@ -50,6 +60,12 @@ pub(crate) fn measure(options: &Options, report: &mut Report) {
         "lookup in process, choice and reply included",
         Asked::Nothing,
         median(one),
+        "ns",
+    );
+    report.line(
+        "traces without a collector, per request, a reading of the clock included",
+        Asked::Nothing,
+        median(untraced),
         "ns",
     );
 }

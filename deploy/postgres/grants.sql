@@ -1,11 +1,13 @@
 -- What each role of roles.sql may do. Run after `beamline-registry migrate`, at the first time and
--- after each upgrade, by beamline_owner or a superuser; again at any time, since it takes back first
--- what it does not give:
+-- after each upgrade, by beamline_owner, whoever ran roles.sql, or a superuser; again at any time,
+-- since it takes back first what it does not give:
 --
 --   psql -d beamline -U beamline_owner -f deploy/postgres/grants.sql
 --
 -- The triggers run as the owner of the schema (SECURITY DEFINER), so whoever changes a definition
--- needs no rights on the revision, the tombstones or the audit, and cannot get round them.
+-- needs no rights on the revision, the tombstones or the audit, and cannot get round them. INSERT on
+-- sidecar_boots makes an account a daemon's: only such a one may name in a transaction who changes
+-- something, and as what it is audited (beamline.actor, .actor_source, .action).
 
 BEGIN;
 
@@ -51,14 +53,12 @@ GRANT DELETE,
 GRANT INSERT, UPDATE, DELETE ON extension_health_reports, extension_circuit_reports
     TO beamline_registry;
 
--- What the fleet agrees on. Overrides are audited by the daemon, which writes their entries and can
--- neither change nor delete any.
+-- What the fleet agrees on. Overrides are audited by the daemon, through a function that writes
+-- their entries and no others.
 GRANT INSERT, UPDATE, DELETE ON circuit_overrides, probe_lease TO beamline_registry;
 GRANT UPDATE (epoch, revision) ON event_claims TO beamline_registry;
-GRANT INSERT (extension_id, action, changed_by, actor_source, changes) ON extension_audit_log
-    TO beamline_registry;
-GRANT USAGE ON SEQUENCE extension_audit_log_id_seq TO beamline_registry;
 GRANT EXECUTE ON FUNCTION registry_auto_disable(text, jsonb, integer, text),
-    registry_auto_enable(text, jsonb, text) TO beamline_registry;
+    registry_auto_enable(text, jsonb, text),
+    registry_audit_override(text, text, text, jsonb, jsonb) TO beamline_registry;
 
 COMMIT;

@@ -1,5 +1,4 @@
--- The roles of a registry's database. Run once, by a superuser (or whoever may create roles and
--- owns the database), in the registry's database; again at any time:
+-- The roles of a registry's database. Run once, in the registry's database; again at any time:
 --
 --   psql -d beamline -f deploy/postgres/roles.sql
 --   EXTENSION_REGISTRY_DB_USER=beamline_owner ... beamline-registry migrate
@@ -7,6 +6,14 @@
 --
 -- No password is set here, since it would stand in files and logs. In psql, which hashes before it
 -- sends:  \password beamline_registry  and so on.
+--
+-- By a superuser, or, where there is none, by a role that may create roles (CREATEROLE) and owns the
+-- database; of one that is in use, its tables too, directly or as a member of who does. Such a role
+-- becomes a member of beamline_owner, to hand things over to it and to run grants.sql. Roles of
+-- these names that others have made need ADMIN OPTION on them.
+--
+-- Afterwards nobody connects to this database but owners, superusers and these four roles, their
+-- members included: GRANT CONNECT ON DATABASE ... TO whoever else should. See docs/access.md.
 --
 -- The schema is the first of the search_path, as for `migrate`. Everything is plain SQL.
 
@@ -20,8 +27,17 @@ BEGIN
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
             EXECUTE format('CREATE ROLE %I LOGIN', name);
         END IF;
-        EXECUTE format('ALTER ROLE %I NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION', name);
+        -- To say NOSUPERUSER takes a superuser, so it is said only where there is something to lose.
+        IF EXISTS (SELECT FROM pg_roles WHERE rolname = name AND (rolsuper OR rolcreatedb
+            OR rolcreaterole OR rolreplication OR rolbypassrls))
+        THEN
+            EXECUTE format('ALTER ROLE %I NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION
+                NOBYPASSRLS', name);
+        END IF;
     END LOOP;
+    IF NOT pg_has_role('beamline_owner', 'USAGE') THEN
+        EXECUTE format('GRANT beamline_owner TO %I', current_user);
+    END IF;
 END
 $$;
 

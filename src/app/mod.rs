@@ -29,6 +29,7 @@ use crate::config::Settings;
 use crate::documents::desk::Desk;
 use crate::domain::catalog::ActiveSource;
 use crate::service::fleet::Restored;
+use crate::service::live::Notes;
 use crate::service::readiness::Part;
 use crate::service::reload::ReloadHandle;
 use essential::Essential;
@@ -75,11 +76,12 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()>) -> Result
         writer,
         events,
         overrides,
+        notes,
     } = loose;
 
     let (reloader, reload) = shared.reloader(&settings, writer);
     let desk = shared.desk(&settings, reload.clone());
-    start_http(&settings, &shared, &desk, &mut essential).await?;
+    start_http(&settings, &shared, &desk, notes, &mut essential).await?;
     start_sources(&settings, &shared, reloader, &reload, &mut essential)?;
     let instance_id = &settings.identity.instance_id;
     let max_in_flight = settings.limits.max_in_flight;
@@ -132,6 +134,7 @@ async fn start_http(
     settings: &Settings,
     shared: &Shared,
     desk: &Arc<Desk>,
+    notes: Notes,
     essential: &mut Essential,
 ) -> Result<(), DaemonError> {
     let Some(addr) = settings.http.addr else {
@@ -140,7 +143,9 @@ async fn start_http(
     let listener = TcpListener::bind(addr)
         .await
         .map_err(|e| DaemonError::Http(addr, e))?;
-    let state = shared.http_state(settings, Arc::clone(desk));
+    let feed = shared.feed(essential.stopped());
+    essential.spawn("feed", Arc::clone(&feed).run(notes));
+    let state = shared.http_state(settings, Arc::clone(desk), feed);
     essential.spawn("http", http::serve(listener, state, essential.stopped()));
     Ok(())
 }

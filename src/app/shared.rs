@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use rand::distr::{Alphanumeric, SampleString};
+use tokio_util::sync::CancellationToken;
 
 use super::automatic::Automatic;
 use super::invocations;
 use crate::adapters::fixtures::FixturesSource;
 use crate::adapters::http;
+use crate::adapters::http::live::Feed;
 use crate::adapters::nats::events::{self, EventQueue};
 use crate::adapters::nats::replies::ReplyRules;
 use crate::adapters::nats::server as nats;
@@ -32,6 +34,7 @@ use crate::service::clock::Clock;
 use crate::service::fleet::{self, FleetFigures, OverrideHandle, OverrideQueue, Signal};
 use crate::service::health::Health;
 use crate::service::invoke::{Follower, Runtimes, Tools};
+use crate::service::live::{self, Live, Notes};
 use crate::service::lookup::Lookups;
 use crate::service::observe::Observers;
 use crate::service::progress::Progress;
@@ -77,6 +80,7 @@ pub(super) struct Loose {
     pub(super) writer: CatalogWriter,
     pub(super) events: EventQueue,
     pub(super) overrides: OverrideQueue,
+    pub(super) notes: Notes,
 }
 
 impl Shared {
@@ -123,6 +127,8 @@ impl Shared {
         observers.push(Box::new(LogObserver::default()));
         observers.push(Box::new(metrics.observer()));
         observers.push(Box::new(event_observer));
+        let (note_observer, notes) = live::notes();
+        observers.push(Box::new(note_observer));
         let observers = Observers::new(observers);
         let stats = Stats::new(
             Arc::clone(&catalog),
@@ -162,6 +168,7 @@ impl Shared {
             writer,
             events,
             overrides: queue,
+            notes,
         };
         Ok((shared, loose))
     }
@@ -239,8 +246,19 @@ impl Shared {
         })
     }
 
+    /// What the status page is told, until `stop`.
+    pub(super) fn feed(&self, stop: CancellationToken) -> Arc<Feed> {
+        let live = Live::new(Arc::clone(&self.health));
+        Arc::new(Feed::new(live, Arc::clone(&self.stats), stop))
+    }
+
     /// What the HTTP server answers from.
-    pub(super) fn http_state(&self, settings: &Settings, desk: Arc<Desk>) -> http::State {
+    pub(super) fn http_state(
+        &self,
+        settings: &Settings,
+        desk: Arc<Desk>,
+        feed: Arc<Feed>,
+    ) -> http::State {
         let metrics = Arc::clone(&self.metrics);
         http::State {
             readiness: Arc::clone(&self.readiness),
@@ -252,6 +270,7 @@ impl Shared {
                 require_name: settings.admin.require_actor_subject,
             }),
             desk,
+            feed,
         }
     }
 

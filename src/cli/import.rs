@@ -1,12 +1,10 @@
 //! `import`: fixtures to the database, all or nothing.
 
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use indicatif::{ProgressBar, ProgressStyle};
-
+use super::import_progress::Progress;
 use super::import_report::{self, Done};
 use super::{chain, err, out};
 use crate::adapters::fixtures::FixturesSource;
@@ -17,8 +15,6 @@ use crate::domain::policy::Policy;
 use crate::service::source::Fixtures;
 use crate::service::transfer::{self, Outcome, Refusal};
 
-/// From so many extensions on, progress is shown.
-const MANY: usize = 1000;
 /// The longest name of a user in the audit, as long as an actor's.
 const MAX_USER: usize = 128;
 
@@ -39,25 +35,28 @@ pub(super) async fn run(settings: &Settings, what: &Import) -> ExitCode {
         return super::no_database();
     };
     let policy = app::policy(settings);
-    let files = FixturesSource::new(what.folder.clone(), policy.clone());
-    let files = match files.read().await {
-        Ok(files) => files,
-        Err(error) => return failure(&error.to_string()),
-    };
     let pool = match Pool::new(database, &settings.identity.instance_id) {
         Ok(pool) => Arc::new(pool),
         Err(error) => return failure(&chain(&error)),
     };
+    let files = FixturesSource::new(what.folder.clone(), policy.clone());
     let store = PostgresStore::new(pool, Arc::new(without_limits(policy)));
-    let bar = progress_bar(files.extensions.len());
+    let progress = Progress::new();
+    let files = match files.read().await {
+        Ok(files) => files,
+        Err(error) => {
+            drop(progress);
+            return failure(&error.to_string());
+        }
+    };
     let how = transfer::Import {
         changed_by: &format!("import:{}", user()),
         overwrite: what.overwrite,
         dry_run: what.dry_run,
-        progress: &|written| bar.inc(written as u64),
+        progress: &|step| progress.show(step),
     };
     let imported = transfer::import(&store, files, &how).await;
-    bar.finish_and_clear();
+    drop(progress);
     let (report, outcome) = match imported {
         Ok(imported) => imported,
         Err(error) => return failure(&error.to_string()),
@@ -99,16 +98,4 @@ fn user() -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_@=+-".contains(c);
     let spelled = name.chars().map(|c| if allowed(c) { c } else { '-' });
     spelled.take(MAX_USER).collect()
-}
-
-/// On standard error, and only where somebody sees it.
-fn progress_bar(extensions: usize) -> ProgressBar {
-    if extensions <= MANY || !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(extensions as u64);
-    match ProgressStyle::with_template("{bar:40} {pos}/{len} extensions, {elapsed}") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }

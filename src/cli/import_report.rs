@@ -6,8 +6,15 @@ use crate::service::transfer::{Refusal, Report, Tally};
 
 /// The longest value shown, in characters.
 const MAX_VALUE: usize = 48;
-/// More differences than anyone reads in a terminal.
-const MAX_DIFFERENCES: usize = 200;
+/// The longest name of a field; the names of members of JSON know no limit.
+const MAX_FIELD: usize = 120;
+/// Of a value, what is shown before the first character that differs.
+const CONTEXT: usize = 12;
+/// The most differences shown of one extension.
+const MAX_OF_ONE: usize = 20;
+/// The most shown of all, more than anyone reads in a terminal; extensions after that are named,
+/// each in one line.
+const MAX_SHOWN: usize = 200;
 
 /// What became of what was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,25 +60,41 @@ fn row(action: &str, tally: Tally) -> [String; 4] {
     ]
 }
 
+/// Every extension that differs is named, however many there are.
 fn differences(report: &Report) -> String {
     let mut table = plain(&["id", "field", "in the database", "in the files"]);
-    let all = report.differences.iter();
-    let all = all.flat_map(|(id, differences)| differences.iter().map(move |it| (id, it)));
-    let count = all.clone().count();
-    for (id, difference) in all.take(MAX_DIFFERENCES) {
-        table.add_row([
-            id.as_str(),
-            &difference.field,
-            &shortened(difference.first.as_deref()),
-            &shortened(difference.second.as_deref()),
-        ]);
+    let mut left = MAX_SHOWN;
+    for (id, differences) in &report.differences {
+        let (shown, more) = differences.split_at(differences.len().min(left.min(MAX_OF_ONE)));
+        left -= shown.len();
+        for difference in shown {
+            let (first, second) = (difference.first.as_deref(), difference.second.as_deref());
+            let start = common_start(first, second).saturating_sub(CONTEXT);
+            table.add_row([
+                id.as_str(),
+                &printable(&difference.field, 0, MAX_FIELD),
+                &first.map_or("-".to_owned(), |it| printable(it, start, MAX_VALUE)),
+                &second.map_or("-".to_owned(), |it| printable(it, start, MAX_VALUE)),
+            ]);
+        }
+        if !more.is_empty() {
+            let what = if shown.is_empty() { "" } else { "more " };
+            let count = more.len();
+            table.add_row([id.as_str(), &format!("{count} {what}differences"), "", ""]);
+        }
     }
-    let mut text = table.trim_fmt();
-    let more = count.saturating_sub(MAX_DIFFERENCES);
-    if more > 0 {
-        text += &format!("\n... and {more} more differences");
+    table.trim_fmt()
+}
+
+/// How many characters two values have in common at their start; 0 when both can be shown whole.
+fn common_start(first: Option<&str>, second: Option<&str>) -> usize {
+    let (first, second) = (first.unwrap_or_default(), second.unwrap_or_default());
+    let long = |it: &str| it.chars().nth(MAX_VALUE).is_some();
+    if !long(first) && !long(second) {
+        return 0;
     }
-    text
+    let pairs = first.chars().zip(second.chars());
+    pairs.take_while(|(a, b)| a == b).count()
 }
 
 fn plain(header: &[&str]) -> Table {
@@ -80,15 +103,19 @@ fn plain(header: &[&str]) -> Table {
     table
 }
 
-/// One line, not too long; control characters would garble the table.
-fn shortened(value: Option<&str>) -> String {
-    let Some(value) = value else {
-        return "-".to_owned();
-    };
-    let printable = |c: char| if c.is_control() { ' ' } else { c };
-    let mut text: String = value.chars().map(printable).take(MAX_VALUE).collect();
-    if value.chars().nth(MAX_VALUE).is_some() {
-        text.push('\u{2026}');
+/// At most `max` characters of a text from its character `start` on, in one line: control characters
+/// would garble the table.
+fn printable(value: &str, start: usize, max: usize) -> String {
+    const CUT: char = '\u{2026}';
+    let mut rest = value.chars().skip(start);
+    let mut text = String::new();
+    if start > 0 {
+        text.push(CUT);
+    }
+    let shown = rest.by_ref().take(max);
+    text.extend(shown.map(|c| if c.is_control() { ' ' } else { c }));
+    if rest.next().is_some() {
+        text.push(CUT);
     }
     text
 }
@@ -185,19 +212,69 @@ mod tests {
         assert!(written.contains("\n created ") && written.contains("\n replaced "));
     }
 
+    fn named(report: &Report) -> Vec<String> {
+        let text = tables(report, Done::Refused);
+        let lines = text.lines().skip_while(|line| !line.starts_with(" id "));
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        lines.skip(1).map(words).collect()
+    }
+
     #[test]
-    fn more_differences_than_anyone_reads_are_counted() {
+    fn long_values_are_shown_where_they_differ() {
+        let common = "c".repeat(60);
+        let found = |first: String, second: &str| {
+            let one = Difference {
+                field: "config.list".to_owned(),
+                first: Some(first),
+                second: Some(second.to_owned()),
+            };
+            let id = ExtensionId::parse("a").unwrap();
+            let report = Report {
+                differences: vec![(id, vec![one])],
+                ..Report::default()
+            };
+            named(&report).remove(0)
+        };
+        let (first, second) = (format!("{common}1{common}"), format!("{common}2"));
+        let (before, after) = ("c".repeat(CONTEXT), "c".repeat(MAX_VALUE - CONTEXT - 1));
+        assert_eq!(
+            found(first, &second),
+            format!("a config.list \u{2026}{before}1{after}\u{2026} \u{2026}{before}2")
+        );
+        // Where one ends, too.
+        assert_eq!(
+            found(common.clone(), &second),
+            format!("a config.list \u{2026}{before} \u{2026}{before}2")
+        );
+    }
+
+    #[test]
+    fn every_extension_that_differs_is_named() {
         let one = Difference {
             field: "retry".to_owned(),
             first: None,
             second: None,
         };
-        let id = ExtensionId::parse("a").unwrap();
+        let count = 2 * MAX_SHOWN;
         let report = Report {
-            differences: vec![(id, vec![one; MAX_DIFFERENCES + 7])],
+            differences: (0..count)
+                .map(|n| {
+                    let id = ExtensionId::parse(&format!("e{n}")).unwrap();
+                    (id, vec![one.clone(); MAX_OF_ONE + 7])
+                })
+                .collect(),
             ..Report::default()
         };
-        let text = tables(&report, Done::Refused);
-        assert!(text.ends_with("\n... and 7 more differences"), "{text}");
+        let lines = named(&report);
+        let whole = MAX_SHOWN / MAX_OF_ONE;
+        assert_eq!(lines.len(), MAX_SHOWN + count);
+        assert_eq!(lines[MAX_OF_ONE - 1], "e0 retry - -");
+        assert_eq!(lines[MAX_OF_ONE], "e0 7 more differences");
+        let last = lines.last().unwrap();
+        assert_eq!(last, &format!("e{} 27 differences", count - 1));
+        let named_only = lines
+            .iter()
+            .filter(|line| line.ends_with(" 27 differences"));
+        assert_eq!(named_only.count(), count - whole);
     }
 }

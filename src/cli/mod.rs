@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod export;
 mod import;
+mod import_progress;
 mod import_report;
 mod log;
 mod migrate;

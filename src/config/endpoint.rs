@@ -60,7 +60,7 @@ impl Endpoint {
     /// for where the database is does not change under a running process.
     ///
     /// # Errors
-    /// The file cannot be read; `config` is as it was.
+    /// The file cannot be read, or there is no URL with a password in it; `config` is as it was.
     pub fn renew_login(&self, config: &mut Config) -> Result<(), UnreadableSecret> {
         match &self.login {
             Login::Fixed => {}
@@ -68,11 +68,15 @@ impl Endpoint {
                 config.password(password.current()?.expose_secret());
             }
             Login::Url(file) => {
-                // One that is no URL any more leaves what there was, which the server will judge.
-                if let Ok(url) = postgres_url::parse(secret::read(file)?.expose_secret()) {
-                    url.config.get_user().map(|user| config.user(user));
-                    url.config.get_password().map(|word| config.password(word));
-                }
+                // The rule that it breaks may name a parameter, which in a torn text is anything.
+                let url = postgres_url::parse(secret::read(file)?.expose_secret()).ok();
+                let password = url.as_ref().and_then(|url| url.config.get_password());
+                let (Some(url), Some(password)) = (&url, password) else {
+                    let rule = "it is no Postgres URL with a password";
+                    return Err(UnreadableSecret::unlike(file, rule));
+                };
+                url.config.get_user().map(|user| config.user(user));
+                config.password(password);
             }
         }
         Ok(())
@@ -136,5 +140,52 @@ pub(super) fn endpoint(url: PostgresUrl, parts: &Parts, file: Option<PathBuf>) -
         login,
         ssl_mode,
         ssl_root_cert: parts.ssl_root_cert.clone().or(ssl_root_cert),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_renewed_from_a_url_and_from_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("url");
+        let parts = Parts {
+            name: "beamline".to_owned(),
+            user: "beamline".to_owned(),
+            password: None,
+            ssl_mode: None,
+            ssl_root_cert: None,
+        };
+        let url = postgres_url::parse("postgres://ann:first@a/db")
+            .ok()
+            .unwrap();
+        let endpoint = endpoint(url, &parts, Some(file.clone()));
+        let renewed = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            let mut config = endpoint.config("test");
+            let outcome = endpoint.renew_login(&mut config);
+            let login = (config.get_user(), config.get_password());
+            let login = format!("{} {:?}", login.0.unwrap(), login.1.map(str::from_utf8));
+            (login, outcome.map_err(|error| error.to_string()))
+        };
+        assert_eq!(
+            renewed("postgres://bob:second@elsewhere/db\n"),
+            ("bob Some(Ok(\"second\"))".to_owned(), Ok(()))
+        );
+        for useless in [
+            "second",
+            "postgres://bob:second?a/db",
+            "postgres://bob:1?second=1",
+            "postgres://bob@a/db",
+            "",
+        ] {
+            let (login, outcome) = renewed(useless);
+            assert_eq!(login, "ann Some(Ok(\"first\"))", "{useless}");
+            let error = outcome.unwrap_err();
+            assert!(error.contains("url cannot be read: it is "), "{error}");
+            assert!(!error.contains("second"), "{error}");
+        }
     }
 }

@@ -24,6 +24,16 @@ pub struct UnreadableSecret {
     error: io::Error,
 }
 
+impl UnreadableSecret {
+    /// What is in `file` is not what it should be, which `rule` says without a word of it.
+    pub(super) fn unlike(file: &Path, rule: &'static str) -> Self {
+        Self {
+            file: file.to_owned(),
+            error: io::Error::new(io::ErrorKind::InvalidData, rule),
+        }
+    }
+}
+
 impl Secret {
     pub(super) fn new(text: SecretString, file: Option<PathBuf>) -> Self {
         Self { text, file }

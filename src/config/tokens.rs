@@ -9,6 +9,8 @@ use crate::domain::actor::{Actor, ActorSource};
 
 /// A larger file is none of tokens.
 pub const MAX_BYTES: u64 = 1024 * 1024;
+/// A request's token is compared with each, and in the file each with those before it.
+const MAX_TOKENS: usize = 1000;
 /// Shorter tokens can be guessed.
 const SHORT: usize = 16;
 /// Faults named at a time: a file of something else would have as many as lines.
@@ -75,6 +77,12 @@ impl TokenTable {
                 continue;
             }
             let number = index + 1;
+            if table.grants.len() == MAX_TOKENS {
+                faults.push(format!(
+                    "line {number} has one token more than {MAX_TOKENS}"
+                ));
+                break;
+            }
             match table.grant(&words) {
                 Ok(()) if words.first().is_some_and(|token| token.len() < SHORT) => {
                     table.short.push(number);
@@ -158,6 +166,14 @@ mod tests {
         assert_eq!(table.short, [4]);
         let shown = format!("{table:?}");
         assert!(!shown.contains("reading-token"), "{shown}");
+    }
+
+    #[test]
+    fn there_are_not_too_many() {
+        let most: String = (0..MAX_TOKENS).map(|n| format!("t{n} reader\n")).collect();
+        assert_eq!(TokenTable::parse(&most).unwrap().grants.len(), MAX_TOKENS);
+        let faults = TokenTable::parse(&format!("{most}\none admin\none king\n")).unwrap_err();
+        assert_eq!(faults, ["line 1002 has one token more than 1000"]);
     }
 
     #[test]

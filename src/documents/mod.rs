@@ -15,6 +15,7 @@ pub mod explain;
 pub mod headers;
 pub mod health;
 pub mod list;
+pub mod live;
 pub mod lookup;
 mod page;
 pub mod ping;

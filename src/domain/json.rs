@@ -3,6 +3,7 @@
 //! Only white space between tokens is left out. Text keeps numbers exact (`jsonb` holds more digits than a float), costs one allocation where a
 //! tree costs one per node, and goes into a reply without being built again.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::IgnoredAny;
@@ -36,6 +37,12 @@ impl JsonObject {
     /// The object as JSON text.
     pub fn as_str(&self) -> &str {
         self.0.as_deref().map_or("{}", RawValue::get)
+    }
+
+    /// The values by their names; of a name given twice, the last one.
+    pub fn members(&self) -> BTreeMap<String, &RawValue> {
+        // The text was parsed as an object already.
+        serde_json::from_str(self.as_str()).unwrap_or_default()
     }
 
     /// The object for a serializer to copy; `None` for the empty one.

@@ -25,6 +25,7 @@ pub mod administration;
 pub mod health;
 pub mod circuit_control;
 pub mod stats;
+pub mod live;
 pub mod transfer;
 
 #[cfg(test)]

@@ -3,14 +3,20 @@
 //! - [`roles`]: each NATS role may send exactly its verbs, and nobody speaks for somebody else,
 //! - [`registry`]: the registry does its whole job as its own NATS user, and nothing else,
 //! - [`database`]: it does so as its own Postgres role, and every role is refused the rest,
+//! - [`set_up`]: the files set up a new database or take over an old one, without a superuser too,
+//! - [`audited`]: no role can make the audit say what is not so,
+//! - [`lists`]: the lists of the NATS file that have to agree do,
 //! - [`nats_logins`], [`database_logins`]: each way to log in works, and what is renewed in a file is
 //!   used without a restart; no secret is logged.
 
+mod audited;
 mod database;
 mod database_logins;
 mod guarded;
 mod jwt;
+mod lists;
 mod nats_logins;
 mod registry;
 mod roles;
 mod ruled;
+mod set_up;

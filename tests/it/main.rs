@@ -21,6 +21,7 @@ mod errors;
 mod events;
 mod events_seen;
 mod fuzz;
+mod gate;
 mod golden;
 mod harness;
 mod harness_smoke;
@@ -43,6 +44,7 @@ mod rig;
 mod schema;
 mod site;
 mod source_modes;
+mod status_page;
 #[cfg(feature = "otlp")]
 mod spans;
 mod subjects;

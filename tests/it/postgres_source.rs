@@ -40,7 +40,8 @@ async fn migrated() -> (TestDatabase, Client, PostgresSource) {
     (database, client, source)
 }
 
-fn settings(url: &str) -> DatabaseSettings {
+/// The settings of a database, with everything else by default.
+pub(crate) fn settings(url: &str) -> DatabaseSettings {
     let name = "EXTENSION_REGISTRY_DB_URL";
     let surroundings = Surroundings {
         env: BTreeMap::from([(name.into(), url.into())]),
@@ -57,7 +58,8 @@ fn source(url: &str) -> PostgresSource {
     PostgresSource::new(Arc::new(pool), Arc::new(policy()))
 }
 
-fn policy() -> Policy {
+/// What a deployment allows by default.
+pub(crate) fn policy() -> Policy {
     Policy {
         allowed_subjects: vec![SubjectPattern::parse("beamline.ext.>").unwrap()],
         forbidden_prefixes: vec!["beamline.registry".to_owned()],

@@ -2,15 +2,19 @@
 //!
 //! - [`imports`]: what is created, skipped, refused and replaced, and what is printed of it,
 //! - [`faults`]: files and databases that stand in the way: nothing is written then,
+//! - [`commits`]: a COMMIT whose answer is lost is looked up,
 //! - [`exports`]: which files are written, and which folders are refused,
+//! - [`progress`]: which steps are told, and how far the writing is,
 //! - [`round_trip`]: nothing is lost or changed on the way there and back,
 //! - [`live`]: daemons see an import as one revision; a killed import leaves all or nothing,
 //! - [`speed`]: how long 10,000 extensions take.
 
+mod commits;
 mod exports;
 mod faults;
 mod imports;
 mod live;
+mod progress;
 mod round_trip;
 mod speed;
 

@@ -14,7 +14,7 @@ use crate::schema::upgrade::{FIRST, LATER};
 use crate::schema::{revision, run, value};
 
 /// Migrations in `migrations/`.
-const MIGRATIONS: usize = 11;
+const MIGRATIONS: usize = 12;
 
 /// Rows as the old system had them; the audit entry and the health row have to survive as well.
 const OLD_ROWS: &str = r#"

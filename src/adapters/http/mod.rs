@@ -1,4 +1,4 @@
-//! The HTTP server: probes, metrics and administration.
+//! The HTTP server: probes, metrics, administration and the status page.
 //!
 //! Bounded in connections, in time per request and in bytes. It starts first and ends last, so that
 //! probes are answered while the rest comes and goes.
@@ -7,7 +7,9 @@ mod access;
 mod admin;
 mod answer;
 mod body;
+pub mod live;
 mod openapi;
+mod page;
 pub mod probe;
 mod probes;
 mod query;
@@ -57,6 +59,8 @@ pub struct State {
     pub access: Arc<Access>,
     /// What administration is answered from.
     pub desk: Arc<Desk>,
+    /// What the status page is told.
+    pub feed: Arc<live::Feed>,
     /// Makes the page of metrics, as OpenMetrics text.
     pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }

@@ -8,15 +8,17 @@ use axum::extract::{Request, State as Extract};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use tokio::time::timeout;
 use utoipa::openapi::OpenApi;
 
 use super::State;
-use super::access::Need::{Nothing, Reader, Write};
+use super::access::Need::{Nothing, Reader, Viewer, Write};
+use super::access::guard;
 use super::admin::{reads, writes};
 use super::answer::{HttpError, insert};
 use super::openapi::{self, Routes};
-use super::probes;
+use super::{live, page, probes};
 use crate::config::Role;
 use crate::documents::headers::{SOURCE, STALE_MS};
 use crate::service::error::RegistryError;
@@ -30,10 +32,21 @@ pub(super) const MAX_BODY_BYTES: usize = 1024 * 1024;
 pub(super) fn router(state: State) -> Router {
     let (router, _) = routes(state.clone());
     router
+        .merge(status_page(state.clone()))
         .fallback(|| async { HttpError::NoSuchPath })
         .method_not_allowed_fallback(|| async { HttpError::NoSuchMethod })
         .layer(middleware::from_fn_with_state(state.clone(), limits))
         .with_state(state)
+}
+
+/// The page for people and its stream, which are no interface for programs.
+fn status_page(state: State) -> Router<State> {
+    let watch = get(live::watch);
+    let guard = middleware::from_fn_with_state((state, Viewer), guard);
+    Router::new()
+        .route("/", get(page::index))
+        .route("/page/{file}", get(page::file))
+        .route("/live", watch.route_layer(guard))
 }
 
 /// The routes, and the document that describes them.

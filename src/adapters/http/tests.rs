@@ -6,9 +6,11 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
+use super::live::Feed;
 use super::*;
 use crate::config::{TokenTable, TokensFile};
 use crate::documents::desk::testing::desk;
+use crate::service::live::Live;
 use crate::service::progress::Progress;
 use crate::service::readiness::Part;
 use crate::service::status::SourceMode;
@@ -29,6 +31,8 @@ impl Server {
         let addr = listener.local_addr().unwrap();
         let (readiness, progress) = (Arc::<Readiness>::default(), Progress::default());
         progress.announce(1);
+        let (desk, cancel) = (desk(progress), CancellationToken::new());
+        let live = Live::new(Arc::clone(&desk.health));
         let state = State {
             readiness: Arc::clone(&readiness),
             status: Arc::new(Status::new(SourceMode::Fixtures, DEADLINE)),
@@ -40,10 +44,10 @@ impl Server {
                 admin_enabled: true,
                 require_name: false,
             }),
-            desk: desk(progress),
+            feed: Arc::new(Feed::new(live, Arc::clone(&desk.stats), cancel.clone())),
+            desk,
             render_metrics: Arc::new(|| "# EOF\n".to_owned()),
         };
-        let cancel = CancellationToken::new();
         let task = tokio::spawn(serve(listener, state, cancel.clone()));
         Self {
             addr,

@@ -183,16 +183,16 @@ fn the_shipped_files_load() {
     assert_eq!(settings.source.mode, SourceMode::Fixtures);
 
     let secrets = "/run/secrets/beamline-registry";
-    let names = ["db_password", "db_ca.pem", "nats_ca.pem", "nats.creds"];
+    let names = ["db_password", "db_ca.pem", "nats_ca.pem", "nats_password"];
     let paths = names.map(|name| format!("{secrets}/{name}"));
     let prod = include_str!("../../../deploy/config/prod.toml");
     let mut files = vec![("prod.toml", prod)];
     files.extend(paths.iter().map(|path| (path.as_str(), "secret")));
     let (settings, warnings, _) = load(&[("CONFIG", "prod.toml")], &[], &files).unwrap();
     assert_eq!(settings.source.mode, SourceMode::Database);
-    assert_eq!(
-        settings.database.unwrap().pool.ssl_mode,
-        SslMode::VerifyFull
-    );
+    let database = settings.database.unwrap().pool;
+    assert_eq!(database.ssl_mode, SslMode::VerifyFull);
+    let user = database.config("test").get_user().map(str::to_owned);
+    assert_eq!(user.as_deref(), Some("beamline_registry"));
     assert_eq!(warnings, []);
 }

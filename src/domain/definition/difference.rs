@@ -1,14 +1,16 @@
 //! Where two definitions differ, field by field.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{Field, Value, instance, own, version};
 use crate::domain::extension::{Extension, Instance, Version};
+use crate::domain::json::JsonObject;
 
 /// A field that two definitions have differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// `timeout_ms`, `versions/v2`, `versions/v2/config`, `instances/blue/weight`...
+    /// `timeout_ms`, `config.mode`, `versions/v2`, `versions/v2/config`, `instances/blue/weight`...
     pub field: String,
     /// What it is in the first; `None` when it is not set there.
     pub first: Option<String>,
@@ -52,12 +54,42 @@ pub fn differences(first: &Extension, second: &Extension) -> Vec<Difference> {
 }
 
 fn compare(prefix: &str, first: &[Field<'_>], second: &[Field<'_>], found: &mut Vec<Difference>) {
-    let differing = first.iter().zip(second).filter(|(a, b)| a != b);
-    found.extend(differing.map(|((name, first), (_, second))| Difference {
-        field: format!("{prefix}{name}"),
-        first: shown(*first),
-        second: shown(*second),
-    }));
+    for ((name, first), (_, second)) in first.iter().zip(second).filter(|(a, b)| a != b) {
+        let field = format!("{prefix}{name}");
+        match (first, second) {
+            (Value::Json(first), Value::Json(second)) => members(&field, first, second, found),
+            (first, second) => found.push(Difference {
+                field,
+                first: shown(*first),
+                second: shown(*second),
+            }),
+        }
+    }
+}
+
+/// The members in which two objects differ; the objects, if it is only how they are written.
+fn members(field: &str, first: &JsonObject, second: &JsonObject, found: &mut Vec<Difference>) {
+    let (old, new) = (first.members(), second.members());
+    let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+    let before = found.len();
+    for name in names {
+        let text = |raw: &&_| serde_json::value::RawValue::get(raw).to_owned();
+        let (first, second) = (old.get(name).map(text), new.get(name).map(text));
+        if first != second {
+            found.push(Difference {
+                field: format!("{field}.{name}"),
+                first,
+                second,
+            });
+        }
+    }
+    if found.len() == before {
+        found.push(Difference {
+            field: field.to_owned(),
+            first: Some(first.to_string()),
+            second: Some(second.to_string()),
+        });
+    }
 }
 
 /// What is known of one kind of parts.

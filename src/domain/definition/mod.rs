@@ -1,8 +1,9 @@
 //! The definition of an extension as a list of fields: what files say, what is compared and what is
 //! shown to people. Not in it: what the machine decides (`auto_disabled`), revisions and times.
 //!
-//! The lists here are the only ones; each takes its record apart by every field, so that a new
-//! field cannot be forgotten.
+//! Whoever goes through fields by name takes the lists here. Statements that write rows need typed
+//! columns, and have lists of their own. Each list takes its record apart by every field, so that a
+//! new field cannot be forgotten in any of them.
 
 mod difference;
 mod json;

@@ -48,6 +48,32 @@ fn differences_are_named_by_their_path() {
 }
 
 #[test]
+fn objects_differ_by_their_members() {
+    let differing = |old: &str, new: &str| -> Vec<String> {
+        let (mut first, mut second) = (extension("a"), extension("a"));
+        first.config = JsonObject::parse(old).unwrap();
+        second.config = JsonObject::parse(new).unwrap();
+        let found = differences(&first, &second).into_iter();
+        let shown = found.map(|it| format!("{}: {:?} -> {:?}", it.field, it.first, it.second));
+        shown.collect()
+    };
+    assert_eq!(
+        differing(
+            r#"{"gone":[1],"same":{"x":1.0},"threshold":1}"#,
+            r#"{"new":null,"same":{"x":1.0},"threshold":2}"#
+        ),
+        [
+            r#"config.gone: Some("[1]") -> None"#,
+            r#"config.new: None -> Some("null")"#,
+            r#"config.threshold: Some("1") -> Some("2")"#,
+        ]
+    );
+    let order = differing(r#"{"a":1,"b":2}"#, r#"{"b":2,"a":1}"#);
+    assert_eq!(order.len(), 1);
+    assert!(order[0].starts_with("config: "), "{order:?}");
+}
+
+#[test]
 fn every_json_field_can_be_rewritten() {
     let mut extension = extension("a");
     extension.config = JsonObject::parse(r#"{"a":1}"#).unwrap();
@@ -61,5 +87,9 @@ fn every_json_field_can_be_rewritten() {
         field.rewrite(r#"{"z":0}"#).unwrap();
     }
     assert!(fields.iter().all(|field| field.text() == r#"{"z":0}"#));
-    assert!(fields[1].rewrite(r#"{"z":null}"#).is_err());
+    let refused = fields[1].rewrite(r#"{"z":null}"#).unwrap_err();
+    assert!(refused.starts_with("a: `routing_rules` "), "{refused}");
+    assert!(!refused.contains("null"), "{refused}");
+    let refused = fields[2].rewrite("[]").unwrap_err();
+    assert_eq!(refused, "a: `versions/v2/config` must be a JSON object");
 }

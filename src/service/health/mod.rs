@@ -23,7 +23,7 @@ pub use teller::tell_summaries;
 
 use super::error::RegistryError;
 use super::fleet::FleetFigures;
-use super::invoke::Tools;
+use super::invoke::{Runtimes, Tools};
 use super::read::page_limit;
 use crate::domain::breaker::CircuitState;
 use crate::domain::entry::Entry;
@@ -114,7 +114,13 @@ impl Health {
         sums.summary()
     }
 
-    fn all(&self) -> impl Iterator<Item = Standing> {
+    /// What this sidecar's own calls came to.
+    pub fn runtimes(&self) -> &Runtimes {
+        &self.tools.runtimes
+    }
+
+    /// How every extension is doing, in the order of `list`.
+    pub fn all(&self) -> impl Iterator<Item = Standing> {
         let (everything, _) = self.tools.selector.catalog().list(&PageRequest {
             limit: usize::MAX,
             ..PageRequest::default()

@@ -2,11 +2,12 @@
 
 use thiserror::Error;
 
-use super::ports::{Folder, FolderError};
+use super::ports::{Folder, WriteError, Written};
 use crate::domain::quarantine::Fault;
+use crate::domain::reconcile::Everything;
 use crate::service::source::{Database, Read, SourceError, Want};
 
-/// Why nothing was exported.
+/// Why nothing was exported; or a part, see [`WriteError::Partly`].
 #[derive(Debug, Error)]
 pub enum ExportError {
     /// The database gave nothing.
@@ -14,28 +15,38 @@ pub enum ExportError {
     Source(#[from] SourceError),
     /// Files could not be written.
     #[error(transparent)]
-    Folder(#[from] FolderError),
+    Folder(#[from] WriteError),
+    /// The database gave changes only, though everything was asked for.
+    #[error("the database gave a part of the definitions only")]
+    Partial,
     /// Rows that no file can say; an export without them would lose them.
     #[error("{} rows are in quarantine", .0.len())]
     Quarantined(Vec<Fault>),
 }
 
-/// Writes all definitions of `database` to `folder`, and answers how many extensions there are.
+/// Writes all definitions of `database` to `folder`, and answers how many extensions there
+/// are and what became of the files.
 ///
 /// # Errors
-/// See [`ExportError`]; nothing was written then.
-pub async fn export(database: &impl Database, folder: &impl Folder) -> Result<usize, ExportError> {
-    // Nothing is known, so everything is read.
-    let (mut extensions, faults) = match database.read(&Want::default()).await? {
-        Read::Everything(it) => (it.extensions, it.faults),
-        Read::Delta(it) => (it.extensions, it.faults),
-        Read::Unchanged => (Vec::new(), Vec::new()),
+/// See [`ExportError`].
+pub async fn export(
+    database: &impl Database,
+    folder: &impl Folder,
+) -> Result<(usize, Written), ExportError> {
+    // Nothing is known, so everything is asked for; a part would lose the rest.
+    let Read::Everything(Everything {
+        mut extensions,
+        faults,
+        ..
+    }) = database.read(&Want::default()).await?
+    else {
+        return Err(ExportError::Partial);
     };
     if !faults.is_empty() {
         return Err(ExportError::Quarantined(faults));
     }
     extensions.sort_unstable_by(|a, b| a.id.cmp(&b.id));
     let count = extensions.len();
-    folder.write(extensions).await?;
-    Ok(count)
+    let written = folder.write(extensions).await?;
+    Ok((count, written))
 }

@@ -1,20 +1,17 @@
 //! Files to the database: compared, written, read back and only then committed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
+use super::alike::write_alike;
 use super::compare::Comparison;
-use super::ports::{Store, StoreError, Stored, Transaction};
-use crate::domain::definition::{Difference, differences, json_bytes, json_fields, same};
+use super::portions::{MAX_ITEMS, portions};
+use super::ports::{Store, StoreError, Transaction};
+use super::verify::verify;
+use crate::domain::definition::{Difference, json_bytes};
 use crate::domain::edit::record_faults;
 use crate::domain::extension::Extension;
 use crate::domain::ids::ExtensionId;
 use crate::domain::reconcile::Everything;
-
-/// The most extensions that one statement writes: enough that what each statement costs does not
-/// matter, few enough that progress shows.
-const MAX_STATEMENT: usize = 1000;
-/// And the most bytes of JSON, so that no statement outgrows what the database takes.
-const MAX_STATEMENT_BYTES: usize = 16 << 20;
 
 /// How to import.
 pub struct Import<'a> {
@@ -24,8 +21,24 @@ pub struct Import<'a> {
     pub overwrite: bool,
     /// Whether everything is done but the commit.
     pub dry_run: bool,
-    /// Is told how many extensions were written, as it goes on.
-    pub progress: &'a dyn Fn(usize),
+    /// Is told each step as it begins, and how far the writing is.
+    pub progress: &'a dyn Fn(Step),
+}
+
+/// What an import is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Reads what the database holds, and compares.
+    Comparing,
+    /// Writes what is absent or different.
+    Writing {
+        /// So many extensions were written.
+        written: usize,
+        /// So many are to be written.
+        all: usize,
+    },
+    /// Reads everything back.
+    Verifying,
 }
 
 /// How many of what.
@@ -105,19 +118,24 @@ pub async fn import<S: Store>(
     let mut wanted = files.extensions;
     wanted.sort_unstable_by(|a, b| a.id.cmp(&b.id));
 
+    (how.progress)(Step::Comparing);
     let transaction = store.begin(how.changed_by).await?;
     if let Err(reason) = write_alike(&transaction, &mut wanted).await? {
         transaction.roll_back().await;
         let refused = Outcome::Refused(Refusal::Faults(vec![reason]));
         return Ok((Report::default(), refused));
     }
-    transaction.lock().await?;
+    let transaction = transaction.lock().await?;
     let before = transaction.stored().await?;
     let comparison = Comparison::new(&wanted, &before);
     let report = report(&comparison);
     let refusal = match refusal(&transaction, &comparison, how).await? {
         Some(refusal) => Some(refusal),
-        None => verify(&wanted, &before, &transaction.stored().await?).map(Refusal::NotAsWritten),
+        None => {
+            (how.progress)(Step::Verifying);
+            let after = transaction.stored().await?;
+            verify(&wanted, &before, &after).map(Refusal::NotAsWritten)
+        }
     };
     let outcome = match refusal {
         Some(refusal) => {
@@ -156,35 +174,6 @@ fn faults(files: &Everything) -> Vec<String> {
     faults
 }
 
-/// Rewrites all JSON as the database writes it, so that it can be compared as text. The inner error
-/// is a text that means something else there.
-async fn write_alike(
-    transaction: &impl Transaction,
-    wanted: &mut [Extension],
-) -> Result<Result<(), String>, StoreError> {
-    let mut fields: Vec<_> = wanted.iter_mut().flat_map(json_fields).collect();
-    let texts: Vec<_> = fields.iter().map(|field| field.text()).collect();
-    let unique: Vec<_> = texts
-        .iter()
-        .copied()
-        .collect::<HashSet<_>>()
-        .into_iter()
-        .collect();
-    let written = transaction.as_written(&unique).await?;
-    let alike: HashMap<String, String> = unique
-        .iter()
-        .map(ToString::to_string)
-        .zip(written)
-        .collect();
-    for field in &mut fields {
-        let text = alike.get(field.text()).cloned().unwrap_or_default();
-        if let Err(rule) = field.rewrite(&text) {
-            return Ok(Err(format!("{text}: {rule}")));
-        }
-    }
-    Ok(Ok(()))
-}
-
 fn report(comparison: &Comparison<'_>) -> Report {
     let different = &comparison.different;
     Report {
@@ -216,13 +205,21 @@ async fn refusal(
     if !moving.is_empty() {
         transaction.vacate(&moving).await?;
     }
-    for some in statements(&replaced) {
+    let bytes_of = |it: &&Extension| json_bytes(it);
+    let all = replaced.len() + comparison.absent.len();
+    let mut written = 0;
+    let mut progress = |more: usize| {
+        written += more;
+        (how.progress)(Step::Writing { written, all });
+    };
+    progress(0);
+    for some in portions(&replaced, MAX_ITEMS, bytes_of) {
         transaction.replace(some).await?;
-        (how.progress)(some.len());
+        progress(some.len());
     }
-    for some in statements(&comparison.absent) {
+    for some in portions(&comparison.absent, MAX_ITEMS, bytes_of) {
         transaction.create(some).await?;
-        (how.progress)(some.len());
+        progress(some.len());
     }
     Ok(None)
 }
@@ -261,60 +258,4 @@ async fn moving<'a>(
     } else {
         Err(taken)
     })
-}
-
-/// Cuts a list into what one statement takes.
-fn statements<'a, 'b>(all: &'b [&'a Extension]) -> impl Iterator<Item = &'b [&'a Extension]> {
-    let mut rest = all;
-    std::iter::from_fn(move || {
-        let mut bytes = 0;
-        let fits = |it: &&&Extension| {
-            bytes += json_bytes(it);
-            bytes <= MAX_STATEMENT_BYTES
-        };
-        let count = rest.iter().take(MAX_STATEMENT).take_while(fits).count();
-        let (some, later) = rest.split_at_checked(count.max(1))?;
-        rest = later;
-        Some(some)
-    })
-}
-
-/// What is wrong with what the database holds `after` the import; nothing else may have changed.
-fn verify(wanted: &[Extension], before: &Stored, after: &Stored) -> Option<String> {
-    let held: HashMap<_, _> = after.extensions.iter().map(|it| (&it.id, it)).collect();
-    let replaced: HashSet<_> = wanted.iter().map(|it| it.id.as_str()).collect();
-    for wanted in wanted {
-        match held.get(&wanted.id) {
-            None => return Some(format!("{} is not there after it was written", wanted.id)),
-            Some(held) if !same(held, wanted) => {
-                let fields = differences(held, wanted).into_iter().map(|it| it.field);
-                let fields: Vec<_> = fields.collect();
-                return Some(format!("{}: {} differ", wanted.id, fields.join(", ")));
-            }
-            Some(_) => {}
-        }
-    }
-    for fault in &after.faults {
-        let id = fault.extension.as_ref().map(|it| it.id.as_str());
-        if id.is_some_and(|id| replaced.contains(id)) {
-            return Some(format!("{}: {}", fault.origin, fault.reason));
-        }
-    }
-    let others = |stored: &Stored| -> usize {
-        let ids = stored.extensions.iter().map(|it| it.id.as_str());
-        ids.filter(|id| !replaced.contains(id)).count()
-    };
-    let untouched = before
-        .extensions
-        .iter()
-        .filter(|it| !replaced.contains(it.id.as_str()));
-    for other in untouched {
-        if held.get(&other.id).is_none_or(|held| *held != other) {
-            return Some(format!("{} was changed, though no file names it", other.id));
-        }
-    }
-    if others(before) != others(after) || after.extensions.len() != others(after) + wanted.len() {
-        return Some("the number of extensions is not what it should be".to_owned());
-    }
-    None
 }

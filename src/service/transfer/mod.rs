@@ -4,15 +4,18 @@
 //! holds. Both go through ports: [`Store`] for the database's side of an import, [`Folder`] for
 //! files that are written.
 
+mod alike;
 mod compare;
 mod export;
 mod import;
+mod portions;
 mod ports;
+mod verify;
 
 pub use compare::{Changed, Comparison};
 pub use export::{ExportError, export};
-pub use import::{Import, Outcome, Refusal, Report, Tally, import};
-pub use ports::{Folder, FolderError, Store, StoreError, Stored, Transaction};
+pub use import::{Import, Outcome, Refusal, Report, Step, Tally, import};
+pub use ports::{Folder, FolderError, Store, StoreError, Stored, Transaction, WriteError, Written};
 
 #[cfg(test)]
 mod tests;

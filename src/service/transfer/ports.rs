@@ -24,6 +24,9 @@ pub enum StoreError {
         /// Who, where the database tells.
         blocked_by: Option<String>,
     },
+    /// Another transaction came between.
+    #[error("another transaction was in the way: {0}; nothing was written: try again")]
+    Conflict(String),
     /// It refuses what it was given.
     #[error("the database refuses: {0}; nothing was written")]
     Refused(String),
@@ -67,8 +70,8 @@ pub trait Transaction: Sized {
     /// JSON texts as the database writes them: two that mean the same to it come out the same.
     fn as_written(&self, texts: &[&str]) -> impl Future<Output = Result<Vec<String>, StoreError>>;
 
-    /// Keeps everybody else from changing definitions.
-    fn lock(&self) -> impl Future<Output = Result<(), StoreError>>;
+    /// Keeps everybody else from changing definitions. The transaction comes back locked, or ends.
+    fn lock(self) -> impl Future<Output = Result<Self, StoreError>>;
 
     /// Everything there is, this transaction's changes included.
     fn stored(&self) -> impl Future<Output = Result<Stored, StoreError>>;
@@ -95,13 +98,36 @@ pub trait Transaction: Sized {
     fn roll_back(self) -> impl Future<Output = ()>;
 }
 
-/// Why no files were written.
+/// Why no files were written; nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct FolderError(pub String);
 
+/// Why files were not written, or not all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum WriteError {
+    /// Nothing was changed.
+    #[error(transparent)]
+    Untouched(#[from] FolderError),
+    /// Some files were replaced or removed already; each is whole.
+    #[error("{0}")]
+    Partly(String),
+}
+
+/// What became of the files.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Files of an earlier export that are gone, by their names.
+    pub removed: Vec<String>,
+    /// Why the files may not outlast a power cut, although all are in their place.
+    pub not_synced: Option<String>,
+}
+
 /// A folder for files with definitions.
 pub trait Folder {
     /// Writes one file per extension, and takes away what an earlier export wrote.
-    fn write(&self, extensions: Vec<Extension>) -> impl Future<Output = Result<(), FolderError>>;
+    fn write(
+        &self,
+        extensions: Vec<Extension>,
+    ) -> impl Future<Output = Result<Written, WriteError>>;
 }

@@ -8,7 +8,7 @@ use crate::harness::daemon::Builder;
 use crate::harness::{Client, Daemon, NatsServer};
 
 /// The file that ships, as it is.
-const SHIPPED: &str = include_str!("../../../deploy/nats/nats-server.conf");
+pub(super) const SHIPPED: &str = include_str!("../../../deploy/nats/nats-server.conf");
 
 /// The one line that a test has to replace: the port is not free.
 const LISTEN: &str = "listen: \"0.0.0.0:4222\"\n";

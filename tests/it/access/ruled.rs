@@ -7,11 +7,11 @@ use crate::harness::postgres::connect;
 use crate::harness::{DEADLINE, Postgres, TestDatabase};
 use crate::schema::run;
 
-const ROLES: &str = include_str!("../../../deploy/postgres/roles.sql");
-const GRANTS: &str = include_str!("../../../deploy/postgres/grants.sql");
+pub(super) const ROLES: &str = include_str!("../../../deploy/postgres/roles.sql");
+pub(super) const GRANTS: &str = include_str!("../../../deploy/postgres/grants.sql");
 
 /// All roles in them.
-const NAMES: [&str; 4] = [
+pub(super) const NAMES: [&str; 4] = [
     "beamline_owner",
     "beamline_registry",
     "beamline_operator",

@@ -29,8 +29,10 @@ async fn changes_may_need_an_actor_in_the_subject() {
     let _daemon = site
         .start(site.daemon().setting("REQUIRE_ACTOR_SUBJECT", true))
         .await;
-    let reply = site.send("reload", "").await;
-    assert_error(&reply, 403, "forbidden", "forbidden", &json!({}));
+    for verb in ["reload", "all.reload"] {
+        let reply = site.send(verb, "").await;
+        assert_error(&reply, 403, "forbidden", "forbidden", &json!({}));
+    }
     let reply = site.ask("reload", &json!({"actor": "alice"})).await;
     assert_eq!(reply.error().0, 403, "a field is no subject");
     site.send("as.alice.reload", "").await.ok();

@@ -38,7 +38,8 @@ pub(crate) async fn get(addr: &str, path: &str) -> std::io::Result<HttpReply> {
     .await
 }
 
-/// Sends `text` as it is and reads the answer to its end.
+/// Sends `text` as it is and reads the answer to its end: that of the connection, or of a body whose
+/// length is told, since not everybody who says `Connection: close` closes it.
 pub(crate) async fn request(addr: &str, text: &str) -> std::io::Result<HttpReply> {
     exchange(addr, text.as_bytes()).await
 }
@@ -48,7 +49,11 @@ pub(crate) async fn exchange(addr: &str, bytes: &[u8]) -> std::io::Result<HttpRe
     let mut stream = TcpStream::connect(addr).await?;
     let (mut reader, mut writer) = stream.split();
     let mut answer = Vec::new();
-    let (_cut_off, read) = tokio::join!(writer.write_all(bytes), reader.read_to_end(&mut answer));
+    let read = async {
+        while !is_complete(&answer) && reader.read_buf(&mut answer).await? > 0 {}
+        Ok::<_, std::io::Error>(())
+    };
+    let (_cut_off, read) = tokio::join!(writer.write_all(bytes), read);
     if answer.is_empty() {
         read?;
     }
@@ -62,4 +67,18 @@ pub(crate) async fn exchange(addr: &str, bytes: &[u8]) -> std::io::Result<HttpRe
         })
     });
     parsed.ok_or_else(|| std::io::Error::other(format!("not an HTTP answer: {answer:?}")))
+}
+
+/// Whether an answer is as long as its head says.
+fn is_complete(answer: &[u8]) -> bool {
+    let Some(head) = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
+        return false;
+    };
+    let (head, body) = answer.split_at(head + 4);
+    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| {
+        let length = line.strip_prefix("content-length:")?;
+        length.trim().parse::<usize>().ok()
+    });
+    length.is_some_and(|length| body.len() >= length)
 }

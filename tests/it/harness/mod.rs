@@ -19,7 +19,7 @@
 //!
 //! - Servers: [`NatsServer`] and [`Postgres::private`] belong to one test and can be stopped,
 //!   killed and started again on the same port. [`servers`] says where they come from.
-//! - [`Extension`] plays an extension, [`flood`] a busy router.
+//! - [`Extension`] plays an extension, [`flood`] a busy router, [`Browser`] somebody who looks.
 //! - Faults: put a [`FaultProxy`] between two parties to cut, stall or delay their link.
 //! - Waiting: [`eventually`] polls a condition until a deadline; a test never just sleeps.
 //! - [`Process`] and [`Daemon`] keep every line that was logged, and wait for lines.
@@ -32,6 +32,7 @@
     reason = "each binary uses a part of the harness"
 )]
 
+pub(crate) mod browser;
 pub(crate) mod certificates;
 pub(crate) mod client;
 pub(crate) mod container;
@@ -48,6 +49,7 @@ pub(crate) mod proxy;
 pub(crate) mod servers;
 pub(crate) mod wait;
 
+pub(crate) use browser::Browser;
 pub(crate) use client::{Client, Reply};
 pub(crate) use daemon::Daemon;
 pub(crate) use database::TestDatabase;

@@ -90,6 +90,37 @@ async fn an_insert_of_the_key_columns_fills_in_the_rest() {
     assert_eq!(value(&client, version).await, "v1");
 }
 
+/// In bulk, most of the work would be to write rows that this transaction has stamped already.
+#[tokio::test]
+async fn a_part_writes_the_row_of_its_extension_only_where_that_changes_it() {
+    let (_database, client) = migrated().await;
+    run(&client, CATALOG).await;
+    let row = "SELECT ctid || ' ' || revision || ' ' || updated_by FROM extensions WHERE id = 'n'";
+    let put = |name: &str| {
+        format!(
+            "INSERT INTO extension_versions (id, version, subject) VALUES ('n', '{name}', 's');
+             INSERT INTO extension_instances (extension_id, instance_id, subject)
+                 VALUES ('n', '{name}', 's')"
+        )
+    };
+    run(&client, &format!("BEGIN; {}", insert("n"))).await;
+    let stamped = value(&client, row).await;
+    run(&client, &put("v2")).await;
+    assert_eq!(value(&client, row).await, stamped);
+    run(&client, "SET LOCAL beamline.actor = 'ada'").await;
+    run(&client, &put("v3")).await;
+    let (_, by) = stamped.rsplit_once(' ').unwrap();
+    assert_eq!(value(&client, row).await.rsplit_once(' ').unwrap().1, "ada");
+    assert_ne!(by, "ada");
+    run(&client, "COMMIT").await;
+
+    let times = "UPDATE extensions SET updated_at = now() - interval '1 day' WHERE id = 'n'";
+    run(&client, &format!("BEGIN; {times}; {}; COMMIT", put("v4"))).await;
+    let touched = "SELECT revision || ' ' || (updated_at > now() - interval '1 hour')
+        FROM extensions WHERE id = 'n'";
+    assert_eq!(value(&client, touched).await, "3 true");
+}
+
 /// The seeds' way to a new version: keep the old one, then change the extension.
 #[tokio::test]
 async fn a_version_that_stops_being_current_stops_taking_traffic() {

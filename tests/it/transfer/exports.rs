@@ -84,18 +84,22 @@ async fn a_folder_that_is_not_empty_is_refused() {
     assert_eq!(before.len(), 6);
     run(&place.sql, "DELETE FROM extensions WHERE id = 'pii_guard'").await;
     let errors = failed(place.export(&folder, &[]).await);
-    assert!(errors.contains("is not empty; --force"), "{errors}");
+    let would = "is not empty; --force would replace 5 files of an earlier export and remove 1: \
+                 pii_guard.json; nothing was exported";
+    assert!(errors.contains(would), "{errors}");
     assert_eq!(files(&folder), before);
 
     std::fs::write(folder.join("notes.txt"), "mine").unwrap();
-    ok(place.export(&folder, &["--force"]).await);
+    let out = ok(place.export(&folder, &["--force"]).await);
+    let removed = "removed 1 files of an earlier export: pii_guard.json\n";
+    assert!(out.ends_with(removed), "{out}");
     let after = files(&folder);
     assert_eq!(after.len(), 6, "{:?}", after.keys());
     assert!(!after.contains_key("pii_guard.json") && after.contains_key("notes.txt"));
     std::fs::write(folder.join("more.json"), "[]").unwrap();
     let errors = failed(place.export(&folder, &["--force"]).await);
     assert!(
-        errors.contains("were not written by one: more.json"),
+        errors.contains("would be read with it, 1: more.json; nothing was exported"),
         "{errors}"
     );
 }

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::{Place, failed, folder, import, write};
-use crate::harness::{Daemon, TestDatabase};
+use super::{Place, failed, folder, import, ok, write};
+use crate::harness::{DEADLINE, Daemon, TestDatabase, eventually};
+use crate::rig::insert;
 use crate::site::extension;
 
 const COUNT: &str = "SELECT count(*) FROM extensions";
@@ -66,20 +67,6 @@ async fn what_cannot_work_is_told_by_its_exit_code() {
     }
 }
 
-#[tokio::test]
-async fn whoever_holds_the_lock_is_named() {
-    let place = Place::new().await;
-    let folder = folder(&extension("pre", "x"));
-    let hold = "BEGIN; UPDATE extensions SET enabled = enabled WHERE false";
-    place.sql.batch_execute(hold).await.unwrap();
-    let pid = place.value("SELECT pg_backend_pid()").await;
-    let errors = failed(place.import(folder.path(), &[]).await);
-    let blocked = format!("the database is locked, blocked by pid {pid}, ");
-    assert!(errors.starts_with(&blocked), "{errors}");
-    place.sql.batch_execute("ROLLBACK").await.unwrap();
-    assert_eq!(place.value(COUNT).await, "0");
-}
-
 /// Another one's mistake in the middle of many leaves nothing of the rest.
 #[tokio::test]
 async fn a_refusal_of_the_database_leaves_nothing() {
@@ -106,6 +93,55 @@ async fn a_refusal_of_the_database_leaves_nothing() {
         place.value("SELECT revision FROM registry_revision").await,
         "0"
     );
+}
+
+/// A database that refuses is not away, and one that only asks for another try says so.
+#[tokio::test]
+async fn a_refusal_is_not_an_outage() {
+    let place = Place::new().await;
+    let folder = folder(&extension("pre", "x"));
+    let rule = "CREATE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS
+                    $$BEGIN RAISE serialization_failure USING MESSAGE = 'came between'; END$$;
+                CREATE TRIGGER conflict BEFORE INSERT ON extensions
+                    FOR EACH ROW EXECUTE FUNCTION conflict()";
+    place.sql.batch_execute(rule).await.unwrap();
+    let errors = failed(place.import(folder.path(), &[]).await);
+    assert_eq!(
+        errors,
+        "another transaction was in the way: came between (40001); nothing was written: try again\n"
+    );
+    let name = place.database.name();
+    let read_only = format!("ALTER DATABASE \"{name}\" SET default_transaction_read_only = on");
+    place.sql.batch_execute(&read_only).await.unwrap();
+    let errors = failed(place.import(folder.path(), &[]).await);
+    assert!(errors.starts_with("the database refuses: "), "{errors}");
+    assert!(errors.contains("(25006); nothing was written"), "{errors}");
+}
+
+/// What another one commits while the import waits for the lock is seen, whatever isolation the
+/// database begins its transactions with.
+#[tokio::test]
+async fn the_import_reads_what_was_committed_before_its_lock() {
+    let place = Place::new().await;
+    let folder = folder(&extension("pre", "x"));
+    let name = place.database.name();
+    let isolation =
+        format!("ALTER DATABASE \"{name}\" SET default_transaction_isolation = 'repeatable read'");
+    place.sql.batch_execute(&isolation).await.unwrap();
+    let other = place.database.connect().await;
+    let writing = format!("BEGIN; {}", insert("mine"));
+    other.batch_execute(&writing).await.unwrap();
+    let (said, ()) = tokio::join!(place.import(folder.path(), &[]), async {
+        let waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock')::text";
+        eventually("the import waits for the lock", DEADLINE, async || {
+            place.value(waiting).await == "true"
+        })
+        .await;
+        other.batch_execute("COMMIT").await.unwrap();
+    });
+    let out = ok(said);
+    assert!(out.contains("1 others in the database stay"), "{out}");
 }
 
 /// A trigger of somebody else's changes what is written: the import finds out before it commits.

@@ -87,6 +87,7 @@ async fn different_ones_stop_it_unless_they_are_to_be_overwritten() {
     .await;
     let mut changed = three();
     changed[0]["type"] = json!("provider");
+    changed[0]["config"]["a"]["x"] = json!([1, 3]);
     changed
         .as_array_mut()
         .unwrap()
@@ -109,6 +110,7 @@ async fn different_ones_stop_it_unless_they_are_to_be_overwritten() {
     for line in [
         "routed type pre provider",
         "routed retry 7 1",
+        r#"routed config.a {"x":[1,2]} {"x":[1,3]}"#,
         "routed versions/v3 subject beamline.ext.routed.v3, priority 0, enab\u{2026} -",
         "routed instances/blue/weight 99 30",
     ] {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::ValueTree;
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{RngSeed, TestRunner};
 
 use super::{Place, files, folder, ok};
 use crate::rig::shipped_fixtures;
@@ -158,9 +158,23 @@ fn instance() -> impl Strategy<Value = String> {
     fields.prop_map(|fields| format!("\"subject\": \"beamline.ext.instance\"{}", fields.concat()))
 }
 
+/// Other extensions in each run; a failure prints the variable that brings them back.
+fn runner() -> TestRunner {
+    let config = ProptestConfig::default();
+    let seed = match config.rng_seed {
+        RngSeed::Fixed(seed) => seed,
+        RngSeed::Random => rand::random(),
+    };
+    eprintln!("PROPTEST_RNG_SEED={seed}");
+    TestRunner::new(ProptestConfig {
+        rng_seed: RngSeed::Fixed(seed),
+        ..config
+    })
+}
+
 #[tokio::test]
 async fn random_extensions_come_back_as_they_went() {
-    let mut runner = TestRunner::default();
+    let mut runner = runner();
     let bodies = prop::collection::vec(extension(), MANY).new_tree(&mut runner);
     let mut text = String::from("{");
     for (n, body) in bodies.unwrap().current().iter().enumerate() {

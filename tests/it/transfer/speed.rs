@@ -46,7 +46,7 @@ async fn ten_thousand_extensions() {
 
     let imported = timed("import into an empty database", first.import(&source, &[])).await;
     timed("export", first.export(&a, &[])).await;
-    timed("import of an export", second.import(&a, &[])).await;
+    let from_export = timed("import of an export", second.import(&a, &[])).await;
     timed("export again", second.export(&b, &[])).await;
     timed("import of what is there", second.import(&b, &[])).await;
     timed("export with --force", second.export(&b, &["--force"])).await;
@@ -57,7 +57,8 @@ async fn ten_thousand_extensions() {
     let (a, b) = (files(&a), files(&b));
     assert_eq!(a.len(), COUNT);
     assert!(a == b, "byte for byte");
-    assert!(imported < Duration::from_secs(2), "{imported:?}");
+    let slower = imported.max(from_export);
+    assert!(slower < Duration::from_secs(2), "{slower:?}");
 }
 
 async fn timed(what: &str, command: impl Future<Output = super::Said>) -> Duration {

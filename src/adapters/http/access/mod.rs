@@ -25,6 +25,8 @@ pub(super) enum Need {
     Nothing,
     /// Data, and leave to read it.
     Reader,
+    /// Leave to read what there is, be it no data yet.
+    Viewer,
     /// Data, and leave to change something.
     Write(Role),
 }
@@ -71,7 +73,7 @@ impl Access {
                 return Err(forbidden(why));
             }
             (None, _) | (_, Need::Nothing) => return Ok(Caller::nobody()),
-            (Some(_), Need::Reader) => Role::Reader,
+            (Some(_), Need::Reader | Need::Viewer) => Role::Reader,
             (Some(_), Need::Write(role)) => role,
         };
         let token = bearer(headers).ok_or(HttpError::Unauthorized)?;
@@ -80,7 +82,8 @@ impl Access {
         };
         let table = tokens.table().await;
         let grant = table.find(token).ok_or(HttpError::Unauthorized)?;
-        if need != Need::Reader && !self.admin_enabled {
+        let changes = matches!(need, Need::Write(_));
+        if changes && !self.admin_enabled {
             return Err(forbidden("administration is disabled on this sidecar"));
         }
         if grant.role < role {
@@ -89,7 +92,7 @@ impl Access {
                 Role::Operator | Role::Reader => "this needs a token with the role operator",
             }));
         }
-        if need != Need::Reader && self.require_name && grant.actor.is_none() {
+        if changes && self.require_name && grant.actor.is_none() {
             let why = "changes are accepted only with a token that is bound to a name";
             return Err(forbidden(why));
         }
@@ -132,7 +135,7 @@ pub(super) async fn guard(
     if matches!(need, Need::Write(_)) && state.readiness.is_draining() {
         return HttpError::Registry(RegistryError::ShuttingDown).into_response();
     }
-    if !state.desk.progress.has_begun() {
+    if need != Need::Viewer && !state.desk.progress.has_begun() {
         return HttpError::Starting.into_response();
     }
     next.run(request).await

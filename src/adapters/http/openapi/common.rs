@@ -69,7 +69,7 @@ const OF_CHANGES: &[(&str, &str)] = &[
 pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
     let own = match need {
         Need::Nothing => return,
-        Need::Reader => OF_READS,
+        Need::Reader | Need::Viewer => OF_READS,
         Need::Write(_) => OF_CHANGES,
     };
     for (status, meaning) in ALWAYS.iter().chain(own) {

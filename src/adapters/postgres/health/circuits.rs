@@ -32,15 +32,14 @@ const SET: &str = "
             reason = EXCLUDED.reason, set_by = EXCLUDED.set_by,
             actor_source = EXCLUDED.actor_source, set_at = now()
         WHERE o.change <> EXCLUDED.change
-        RETURNING o.*),
-    entry AS (
-        INSERT INTO extension_audit_log (extension_id, action, changed_by, actor_source, changes)
-        SELECT extension_id, 'circuit_override', set_by, actor_source,
-            jsonb_build_object('old', (SELECT document FROM before),
-                'new', jsonb_build_object('version', version, 'action', action,
-                    'until', CASE WHEN action <> 'reset' THEN until END, 'reason', reason))
-        FROM written)
-    SELECT pg_notify('beamline_registry', 'override')::text FROM known";
+        RETURNING o.*)
+    SELECT pg_notify('beamline_registry', 'override')::text,
+        (SELECT registry_audit_override(extension_id, set_by, actor_source,
+            (SELECT document FROM before),
+            jsonb_build_object('version', version, 'action', action,
+                'until', CASE WHEN action <> 'reset' THEN until END, 'reason', reason))::text
+         FROM written)
+    FROM known";
 
 /// All in force, in the order in which [`in_force`] takes the columns.
 pub(super) const OVERRIDES: &str = "SELECT extension_id, version, action, change::text, \

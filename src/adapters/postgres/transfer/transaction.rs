@@ -27,7 +27,8 @@ const STEP_LIMIT: Duration = Duration::from_secs(70);
 const COMMIT_LIMIT: Duration = Duration::from_secs(20);
 
 /// A lock is waited for longer than a daemon's writers do, and no longer than an operator likes.
-const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '5s'; \
+/// Whatever the database's default is, what is read after the lock must be as of then.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '5s'; \
     SET LOCAL idle_in_transaction_session_timeout = '60s'";
 
 /// As in a daemon's change; the account of the database vouches for whoever imports.
@@ -73,10 +74,7 @@ impl PostgresTransaction {
             Ok::<_, PostgresError>((connection, xid))
         };
         let begun = within("beginning", STEP_LIMIT, beginning).await;
-        let (connection, xid) = match begun {
-            Ok(begun) => begun,
-            Err(error) => return Err(explained(&pool, &error).await),
-        };
+        let (connection, xid) = begun.map_err(|error| explained(&pool, &error))?;
         Ok(Self {
             connection,
             pool,
@@ -87,28 +85,14 @@ impl PostgresTransaction {
 
     /// One step of the transaction.
     async fn step<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
-        match within("a step of the import", STEP_LIMIT, work).await {
-            Ok(value) => Ok(value),
-            Err(error) => Err(explained(&self.pool, &error).await),
-        }
+        let done = within("a step of the import", STEP_LIMIT, work).await;
+        done.map_err(|error| explained(&self.pool, &error))
     }
 
     async fn list(&self, sql: &str, texts: &[&str]) -> Result<Vec<Row>, StoreError> {
         let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(&texts, Type::TEXT_ARRAY)];
         self.step(self.connection.query_typed(sql, &parameters))
             .await
-    }
-
-    /// What became of a COMMIT without an answer.
-    async fn settle(&self) -> Result<(), StoreError> {
-        let target = self.pool.target();
-        match self.pool.fate(&self.xid).await {
-            Some(true) => Ok(()),
-            Some(false) => Err(StoreError::Away(format!("{target}: COMMIT failed"))),
-            None => Err(StoreError::Unknown(format!(
-                "{target}: COMMIT got no answer"
-            ))),
-        }
     }
 }
 
@@ -119,8 +103,20 @@ impl Transaction for PostgresTransaction {
             .await
     }
 
-    async fn lock(&self) -> Result<(), StoreError> {
-        self.step(self.connection.batch_execute(LOCK)).await
+    async fn lock(self) -> Result<Self, StoreError> {
+        match self.step(self.connection.batch_execute(LOCK)).await {
+            Ok(()) => Ok(self),
+            Err(StoreError::Locked { .. }) => {
+                let Self {
+                    connection, pool, ..
+                } = self;
+                // Asked with a connection of its own, and the pool may have a single place.
+                drop(connection);
+                let blocked_by = pool.blocker().await;
+                Err(StoreError::Locked { blocked_by })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn stored(&self) -> Result<Stored, StoreError> {
@@ -155,14 +151,23 @@ impl Transaction for PostgresTransaction {
             row.transpose()
         });
         let revision = revision.await?.map(i64::unsigned_abs);
-        match timeout(COMMIT_LIMIT, self.connection.batch_execute("COMMIT")).await {
-            Ok(Ok(())) => pool::ended(self.connection),
-            Ok(Err(error)) if rolled_back(&error) => {
-                return Err(explained(&self.pool, &error.into()).await);
+        let Self {
+            connection,
+            pool,
+            xid,
+            ..
+        } = self;
+        let error = match timeout(COMMIT_LIMIT, connection.batch_execute("COMMIT")).await {
+            Ok(Ok(())) => {
+                pool::ended(connection);
+                return Ok(revision);
             }
-            _ => self.settle().await?,
-        }
-        Ok(revision)
+            Ok(Err(error)) => Some(error),
+            Err(_elapsed) => None,
+        };
+        // Asked with a connection of its own, and the pool may have a single place.
+        drop(connection);
+        settle(&pool, &xid, error).await.map(|()| revision)
     }
 
     async fn roll_back(self) {
@@ -174,26 +179,82 @@ impl Transaction for PostgresTransaction {
     }
 }
 
-/// What an error means to whoever imports.
-async fn explained(pool: &Pool, error: &PostgresError) -> StoreError {
+/// What became of a COMMIT that failed with `error`, or got no answer.
+async fn settle(pool: &Pool, xid: &str, error: Option<Error>) -> Result<(), StoreError> {
+    let fate = match &error {
+        Some(error) if rolled_back(error) => Some(false),
+        _ => pool.fate(xid).await,
+    };
+    let target = pool.target();
+    match (fate, error) {
+        (Some(true), _) => Ok(()),
+        (Some(false), Some(error)) => Err(explained(pool, &error.into())),
+        (Some(false), None) => Err(StoreError::Away(format!("{target}: COMMIT failed"))),
+        (None, _) => Err(StoreError::Unknown(format!(
+            "{target}: COMMIT got no answer"
+        ))),
+    }
+}
+
+/// What an error means to whoever imports; who holds a lock is not looked up.
+fn explained(pool: &Pool, error: &PostgresError) -> StoreError {
     let refusal = match error {
         PostgresError::SchemaBehind { .. } => return StoreError::SchemaBehind(error.to_string()),
         PostgresError::Driver(driver) => driver.as_db_error(),
         _ => None,
     };
-    match refusal.map(|refusal| (refusal, refusal.code())) {
-        Some((_, code)) if *code == SqlState::LOCK_NOT_AVAILABLE => StoreError::Locked {
-            blocked_by: pool.blocker().await,
-        },
-        Some((refusal, code)) if is_about_the_import(code) => {
-            StoreError::Refused(format!("{} ({})", refusal.message(), code.code()))
-        }
-        _ => StoreError::Away(format!("{}: {error}", pool.target())),
+    match refusal.map(|refusal| Meaning::of(refusal.code())) {
+        Some(Meaning::Locked) => StoreError::Locked { blocked_by: None },
+        Some(Meaning::Conflict) => StoreError::Conflict(error.to_string()),
+        Some(Meaning::Refused) => StoreError::Refused(error.to_string()),
+        Some(Meaning::Away) | None => StoreError::Away(format!("{}: {error}", pool.target())),
     }
 }
 
-/// A value, a constraint, a right, a limit, or a trigger of somebody's: trying again will not help.
-fn is_about_the_import(code: &SqlState) -> bool {
-    let class = code.code().get(..2).unwrap_or_default();
-    ["0A", "22", "23", "42", "54", "P0"].contains(&class)
+/// What the database means by its code for an error.
+#[derive(Debug, PartialEq, Eq)]
+enum Meaning {
+    /// Somebody keeps a lock for too long.
+    Locked,
+    /// Another transaction came between.
+    Conflict,
+    /// The database ends the connection, or takes none.
+    Away,
+    /// It is there, and does not do it.
+    Refused,
+}
+
+impl Meaning {
+    fn of(code: &SqlState) -> Self {
+        match code.code() {
+            _ if *code == SqlState::LOCK_NOT_AVAILABLE => Self::Locked,
+            code if code.starts_with("40") => Self::Conflict,
+            code if code.starts_with("08") || code.starts_with("57P0") => Self::Away,
+            _ => Self::Refused,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_database_that_is_away_is_called_so() {
+        for (code, meaning) in [
+            ("55P03", Meaning::Locked),
+            ("40001", Meaning::Conflict),
+            ("40P01", Meaning::Conflict),
+            ("08006", Meaning::Away),
+            ("57P01", Meaning::Away),
+            ("57P03", Meaning::Away),
+            ("57014", Meaning::Refused),
+            ("53100", Meaning::Refused),
+            ("25006", Meaning::Refused),
+            ("23514", Meaning::Refused),
+            ("XX000", Meaning::Refused),
+        ] {
+            assert_eq!(Meaning::of(&SqlState::from_code(code)), meaning, "{code}");
+        }
+    }
 }

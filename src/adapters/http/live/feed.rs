@@ -1,0 +1,144 @@
+//! Makes the messages and hands them to all watchers.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, Semaphore, broadcast};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::watcher::{Opening, Watcher};
+use crate::documents;
+use crate::service::live::{Changes, INTERVAL, Live, Note, Notes};
+use crate::service::stats::Stats;
+
+/// Watchers at a time. Each holds one of the server's connections.
+pub(super) const MAX_WATCHERS: usize = 16;
+/// How often rows and figures are brought up to date while somebody watches.
+const REFRESH: Duration = Duration::from_secs(1);
+/// Messages that a slow watcher may be behind.
+pub(super) const BACKLOG: usize = 64;
+
+/// What every watcher is told.
+#[derive(Debug)]
+pub struct Feed {
+    live: Mutex<Live>,
+    stats: Arc<Stats>,
+    messages: broadcast::Sender<Bytes>,
+    places: Arc<Semaphore>,
+    /// Somebody came.
+    arrival: Notify,
+    /// Ends all streams.
+    stop: CancellationToken,
+}
+
+impl Feed {
+    /// A feed that nobody watches yet, and that ends with `stop`.
+    pub fn new(live: Live, stats: Arc<Stats>, stop: CancellationToken) -> Self {
+        Self {
+            live: Mutex::new(live),
+            stats,
+            messages: broadcast::Sender::new(BACKLOG),
+            places: Arc::new(Semaphore::new(MAX_WATCHERS)),
+            arrival: Notify::new(),
+            stop,
+        }
+    }
+
+    /// Tells the watchers what happens, until the end.
+    pub async fn run(self: Arc<Self>, mut notes: Notes) {
+        let mut refreshes = interval(REFRESH);
+        refreshes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut samples = interval(INTERVAL);
+        samples.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                Some(note) = notes.recv() => self.note(note),
+                _ = samples.tick() => self.sample(),
+                _ = refreshes.tick(), if self.is_watched() => self.refresh(),
+                // Looks again whether it is watched.
+                () = self.arrival.notified() => {}
+            }
+        }
+    }
+
+    /// A place to watch from; none when all are taken.
+    pub(super) fn admit(self: &Arc<Self>) -> Option<Watcher> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        Some(Watcher::new(Arc::clone(self), place, self.stop.clone()))
+    }
+
+    /// A snapshot, and all messages that come after it.
+    pub(super) fn open(&self) -> (Opening, broadcast::Receiver<Bytes>) {
+        let mut live = self.live();
+        // The others must not miss what the refresh finds.
+        self.tell_changes(&live.refresh());
+        let snapshot = live.snapshot();
+        let receiver = self.messages.subscribe();
+        drop(live);
+        self.arrival.notify_one();
+        (Opening::new(self.figures(), snapshot), receiver)
+    }
+
+    fn note(&self, note: Note) {
+        let mut live = self.live();
+        let (id, message) = (note.id.clone(), documents::live::note(&note));
+        if !live.note(note) || !self.is_watched() {
+            return;
+        }
+        self.tell("note", &message);
+        if let Some(row) = id.and_then(|id| live.refresh_one(&id)) {
+            let rows = vec![row];
+            self.tell_changes(&Changes {
+                rows,
+                ..Changes::default()
+            });
+        }
+    }
+
+    fn sample(&self) {
+        let mut live = self.live();
+        let points = live.sample(Instant::now());
+        if self.is_watched() {
+            self.tell("tick", &documents::live::tick(&points));
+        } else {
+            live.rest();
+        }
+    }
+
+    fn refresh(&self) {
+        self.tell_changes(&self.live().refresh());
+        self.tell("stats", &self.figures());
+    }
+
+    fn figures(&self) -> Bytes {
+        documents::stats::stats(&self.stats.figures())
+    }
+
+    fn tell_changes(&self, changes: &Changes) {
+        if !changes.is_empty() && self.is_watched() {
+            self.tell("rows", &documents::live::changes(changes));
+        }
+    }
+
+    pub(super) fn tell(&self, kind: &str, data: &Bytes) {
+        let _nobody = self.messages.send(message(kind, data));
+    }
+
+    fn is_watched(&self) -> bool {
+        self.messages.receiver_count() > 0
+    }
+
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A message as a server-sent event. JSON has no line breaks, so its text is one line.
+pub(super) fn message(kind: &str, data: &Bytes) -> Bytes {
+    [b"event: ", kind.as_bytes(), b"\ndata: ", data, b"\n\n"]
+        .concat()
+        .into()
+}

@@ -1,0 +1,36 @@
+//! `GET /live`: what the status page is told, as server-sent events.
+//!
+//! A watcher gets a snapshot first (`hello`, `rows`, `ready`), then what changes: `rows` and `stats`
+//! at most once a second, `note` at once and with it the row it is about, `tick` with the points of
+//! each interval. Messages are made once for all watchers. One that reads too slowly to keep up
+//! gets a snapshot again instead of what it missed. Without watchers only history is kept.
+
+mod feed;
+mod watcher;
+
+use axum::body::Body;
+use axum::extract::State as Extract;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+
+pub use feed::Feed;
+
+use super::State;
+use super::answer::HttpError;
+use crate::service::error::RegistryError;
+
+/// Opens the stream, unless as many watch already as may.
+pub(super) async fn watch(Extract(state): Extract<State>) -> Result<Response, HttpError> {
+    let watcher = state.feed.admit().ok_or(RegistryError::Overloaded)?;
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-store"),
+        // Proxies of the nginx family would hold messages back otherwise.
+        (header::HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    let body = Body::from_stream(watcher.messages());
+    Ok((headers, body).into_response())
+}
+
+#[cfg(test)]
+mod tests;

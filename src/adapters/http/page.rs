@@ -1,0 +1,89 @@
+//! The status page at `/`: a few files inside the binary, nothing from elsewhere, no data in them.
+//!
+//! Browsers may keep the files but ask each time whether they are still the same: the tag is that
+//! of the binary's files, so a new version of the daemon brings its own page.
+
+use std::sync::LazyLock;
+
+use axum::extract::Path;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+
+use super::answer::HttpError;
+
+/// The page may load its own files and ask its own server, and nothing else; nor may another page
+/// show it in a frame.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+     require-trusted-types-for 'script'; trusted-types 'none'";
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+const INDEX: &str = include_str!("page/index.html");
+
+/// Name, type and content.
+const FILES: &[(&str, &str, &str)] = &[
+    ("chart.js", SCRIPT, include_str!("page/chart.js")),
+    ("details.js", SCRIPT, include_str!("page/details.js")),
+    ("events.js", SCRIPT, include_str!("page/events.js")),
+    ("facts.js", SCRIPT, include_str!("page/facts.js")),
+    ("feed.js", SCRIPT, include_str!("page/feed.js")),
+    ("format.js", SCRIPT, include_str!("page/format.js")),
+    ("icon.svg", SVG, include_str!("page/icon.svg")),
+    ("main.js", SCRIPT, include_str!("page/main.js")),
+    ("page.css", CSS, include_str!("page/page.css")),
+    ("row.js", SCRIPT, include_str!("page/row.js")),
+    ("table.js", SCRIPT, include_str!("page/table.js")),
+];
+
+/// The tag of all files together.
+static TAG: LazyLock<String> = LazyLock::new(|| {
+    let mut hash = Sha256::new_with_prefix(INDEX);
+    for (_, _, content) in FILES {
+        hash.update(content);
+    }
+    let digest = hash.finalize();
+    let digits = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
+    format!("\"{}\"", digits.collect::<String>())
+});
+
+/// The page itself.
+pub(super) async fn index(headers: HeaderMap) -> Response {
+    answer(&headers, HTML, INDEX)
+}
+
+/// A file of the page.
+pub(super) async fn file(
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, HttpError> {
+    let file = FILES.iter().find(|(known, ..)| *known == name);
+    let (_, kind, content) = file.ok_or(HttpError::NoSuchPath)?;
+    Ok(answer(&headers, kind, content))
+}
+
+fn answer(headers: &HeaderMap, kind: &'static str, content: &'static str) -> Response {
+    let known = headers.get(header::IF_NONE_MATCH);
+    let known = known.is_some_and(|tag| tag.as_bytes() == TAG.as_bytes());
+    let mut response = if known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        ([(header::CONTENT_TYPE, kind)], content).into_response()
+    };
+    let headers = response.headers_mut();
+    if let Ok(tag) = HeaderValue::from_str(&TAG) {
+        headers.insert(header::ETAG, tag);
+    }
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

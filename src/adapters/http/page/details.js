@@ -1,0 +1,167 @@
+// One extension in full: read when it is opened, and again when its figures say that it changed.
+
+import { large } from "./chart.js";
+import { ask } from "./feed.js";
+import { count, element, latency, moment, rate } from "./format.js";
+import { STATES } from "./row.js";
+
+const AUDITED = 12;
+
+export class Details {
+  #dialog = document.getElementById("details");
+  #row;
+  #charts;
+  #figures;
+  #version;
+
+  /** `find(id)` gives the row of an extension, `hasAudit()` says whether there is an audit. */
+  constructor(find, hasAudit) {
+    this.find = find;
+    this.hasAudit = hasAudit;
+    this.#dialog.addEventListener("close", () => {
+      this.#row = undefined;
+      if (location.hash.startsWith("#/")) history.replaceState(null, "", location.pathname + location.search);
+    });
+    // A click beside the dialog closes it.
+    this.#dialog.addEventListener("click", (event) => event.target === this.#dialog && this.#dialog.close());
+    addEventListener("hashchange", () => this.follow());
+  }
+
+  open(id) {
+    if (location.hash === `#/${id}`) this.follow();
+    else location.hash = `/${id}`;
+  }
+
+  /** Shows what the address names. */
+  follow() {
+    // With a slash, so that no id is taken for a part of the page.
+    const row = this.find(location.hash.replace(/^#\//, ""));
+    if (!row || row === this.#row) return;
+    this.#row = row;
+    this.#version = undefined;
+    this.#charts = element("div", { class: "charts" });
+    this.#figures = element("dl", { class: "figures" });
+    const close = element("button", { type: "button", class: "close", "aria-label": "Close" }, "✕");
+    close.addEventListener("click", () => this.#dialog.close());
+    this.record = element("div", { class: "record" }, element("p", { class: "note" }, "Reading…"));
+    this.#dialog.replaceChildren(
+      element("header", {}, element("h2", { id: "details-title" }, row.id), close),
+      this.#charts, this.#figures, this.record);
+    this.draw();
+    if (!this.#dialog.open) this.#dialog.showModal();
+    this.#read(row);
+  }
+
+  /** The figures of the extension that is shown moved. */
+  draw() {
+    const row = this.#row;
+    if (!row) return;
+    const { figures } = row;
+    const [word, mark, tone] = STATES[row.state];
+    const fact = (name, text, toned) => element("div", {}, element("dt", {}, name), element("dd", { "data-tone": toned }, text));
+    this.#charts.replaceChildren(...large(row.points, latency, count));
+    this.#figures.replaceChildren(
+      fact("Circuit", `${mark} ${word}`, tone),
+      fact("Success, 5 min", rate(row.recent)),
+      fact("Success, all time", rate(figures.success_rate)),
+      fact("Calls, 5 min", count(row.calls)),
+      fact("p50", latency(figures.p50_ms)),
+      fact("p99", latency(figures.p99_ms)));
+    const version = JSON.stringify([figures.revision, row.state]);
+    if (this.#version && this.#version !== version) this.#read(row);
+    this.#version = version;
+  }
+
+  async #read(row) {
+    const id = encodeURIComponent(row.id);
+    const get = async (path) => {
+      const answer = await ask(path);
+      return [answer.ok, await answer.json()];
+    };
+    try {
+      const [[found, record], [, { circuits = [] }], [answered, audit]] = await Promise.all([
+        get(`admin/extensions/${id}`),
+        get(`admin/circuits?limit=1000`),
+        this.hasAudit() ? get(`admin/audit?id=${id}&limit=${AUDITED}`) : [false, { error: { message: "this sidecar serves files" } }],
+      ]);
+      if (this.#row !== row) return; // Another one was opened meanwhile.
+      if (!found) throw new Error(record.error.message);
+      const own = new Map(circuits.filter((circuit) => circuit.id === row.id).map((circuit) => [circuit.version, circuit]));
+      this.record.replaceChildren(
+        ...plain(record), ...versions(record, own), ...instances(record),
+        ...audited(answered ? audit.entries : [], audit.error), ...documents(record));
+    } catch (error) {
+      if (this.#row === row) this.record.replaceChildren(element("p", { class: "notice" }, `It cannot be read: ${error.message}`));
+    }
+  }
+}
+
+function table(title, heads, rows, none) {
+  const head = element("h3", {}, title);
+  if (!rows.length) return [head, element("p", { class: "note" }, none)];
+  return [head, element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, element("table", {},
+    element("thead", {}, element("tr", {}, ...heads.map((text) => element("th", { scope: "col" }, text)))),
+    element("tbody", {}, ...rows.map((cells) => element("tr", {}, ...cells.map((cell) => element("td", {}, cell ?? "–")))))))];
+}
+
+const code = (text) => element("code", {}, text);
+
+function plain(record) {
+  const facts = [
+    ["Type", record.type], ["Subject", code(record.subject)],
+    ["Timeout", `${count(record.timeout_ms)} ms`], ["Retries", record.retry],
+    ["Enabled", record.enabled ? (record.auto_disabled ? "yes, but disabled automatically" : "yes") : "no"],
+    ["Fallback", record.fallback.join(", ")], ["Revision", record.revision],
+    ["Changed", record.updated_at && `${moment(record.updated_at)} by ${record.updated_by ?? "?"}`],
+    ["Created", record.created_at && `${moment(record.created_at)} by ${record.created_by ?? "?"}`],
+  ];
+  return [element("dl", { class: "plain" }, ...facts.filter(([, value]) => value !== "" && value != null).map(([name, value]) =>
+    element("div", {}, element("dt", {}, name), element("dd", {}, value))))];
+}
+
+function circuit(own, version) {
+  const found = own.get(version);
+  if (!found) return element("span", { class: "idle" }, "not called");
+  const [word, mark, tone] = STATES[found.state];
+  return element("span", { class: "pill", "data-tone": tone }, `${mark} ${word}${found.forced ? ", forced" : ""}`);
+}
+
+function versions(record, own) {
+  const rollout = ({ routing_rules, rollout }) => {
+    if (rollout) return `${rollout.percent} % by ${rollout.by}`;
+    return routing_rules ? code(JSON.stringify(routing_rules)) : null;
+  };
+  const row = (version, current) => [
+    current ? element("b", {}, `${version.version} (current)`) : version.version,
+    version.enabled ? "yes" : "no", circuit(own, version.version), rollout(version), code(version.subject),
+  ];
+  const others = record.versions.filter(({ version }) => version !== record.version);
+  return table("Versions", ["Version", "Enabled", "Circuit", "For", "Subject"],
+    [row(record, true), ...others.map((version) => row(version, false))], "");
+}
+
+function instances(record) {
+  return table("Instances", ["Instance", "Version", "Weight", "Enabled", "Subject"],
+    record.instances.map(({ instance_id, version, weight, enabled, subject }) =>
+      [instance_id, version, weight, enabled ? "yes" : "no", code(subject)]),
+    "None: calls go to the version's own subject.");
+}
+
+/** The names of the fields that an entry changed; their values are in `audit`. */
+function changed({ changes }) {
+  const [before, after] = [changes?.old ?? {}, changes?.new ?? {}];
+  const fields = new Set([...Object.keys(before), ...Object.keys(after)]);
+  const names = [...fields].filter((field) => JSON.stringify(before[field]) !== JSON.stringify(after[field]));
+  return changes?.old && changes?.new ? names.join(", ") : null;
+}
+
+function audited(entries, error) {
+  const none = error ? `There is no audit to read: ${error.message}.` : "Nothing yet.";
+  return table("Recent audit", ["When", "What", "By", "Fields"], entries.map((entry) =>
+    [moment(entry.timestamp), entry.action.replaceAll("_", " "), entry.changed_by, changed(entry)]), none);
+}
+
+function documents(record) {
+  return ["config", "metadata", "circuit_breaker"].filter((field) => Object.keys(record[field] ?? {}).length).map((field) =>
+    element("details", {}, element("summary", {}, field.replace("_", " ")), element("pre", {}, JSON.stringify(record[field], null, 2))));
+}

@@ -1,0 +1,90 @@
+// The registry itself: where its data comes from, how old it is, and what it is connected to.
+
+import { count, element, span, write } from "./format.js";
+
+/** Name, text and tone of each fact; `per` gives what happened per second. */
+function facts(stats, per) {
+  const { source, active_source: active } = stats;
+  const stale = stats.staleness_ms;
+  const waiting = source === "auto" && active === "fixtures";
+  const list = [
+    ["Enabled", `${count(stats.enabled_extensions)} of ${count(stats.total_extensions)}`, "plain"],
+    ["Source", `${active}${source === "auto" ? " (auto)" : ""}`, waiting ? "warn" : active === "none" ? "bad" : "plain"],
+    ["Revision", count(stats.revision), "plain"],
+    ["NATS", stats.nats.state, stats.nats.state === "up" ? "good" : "bad"],
+  ];
+  if (hasDatabase(stats)) {
+    list.push(
+      ["Database", stats.database.state, { up: "good", away: "bad" }[stats.database.state] ?? "idle"],
+      ["Listener", stats.listener.state, { listening: "good", polling: "warn" }[stats.listener.state] ?? "idle"],
+      ["Confirmed", stale == null ? "never" : stale < 1000 ? "just now" : `${span(stale)} ago`, stats.database.state === "away" ? "warn" : "plain"],
+    );
+  }
+  return [
+    ...list,
+    ["Lookups", per("lookups", stats.lookups.hits + stats.lookups.misses), "plain"],
+    ["Calls", per("calls", calls(stats.invocations)), "plain"],
+    ["Up for", span(Date.now() - Date.parse(stats.started_at)), "plain"],
+  ];
+}
+
+const hasDatabase = ({ source, database }) => source !== "fixtures" || database.state !== "off";
+
+const calls = ({ success, failure, timeout, neutral, rejected, overloaded }) =>
+  success + failure + timeout + neutral + rejected + overloaded;
+
+export class Facts {
+  #list = document.getElementById("facts");
+  #faults = document.getElementById("faults");
+  #error = document.getElementById("error");
+  #tiles = new Map();
+  #before = {};
+  #boot;
+  #faultsShown = "";
+
+  /** Whether there is a database, and so an audit. */
+  hasDatabase = false;
+
+  show(stats) {
+    this.hasDatabase = hasDatabase(stats);
+    if (this.#boot !== stats.started_at) this.#before = {};
+    this.#boot = stats.started_at;
+    const at = stats.uptime_ms;
+    const per = (name, now) => {
+      const before = this.#before[name] ?? { now, at, text: "–" };
+      const seconds = (at - before.at) / 1000;
+      // Over less than a second a rate would be noise.
+      const text = seconds < 0.9 ? before.text : `${count((now - before.now) / seconds)}/s`;
+      this.#before[name] = seconds < 0.9 ? before : { now, at, text };
+      return text;
+    };
+    for (const [name, text, tone] of facts(stats, per)) {
+      let tile = this.#tiles.get(name);
+      if (!tile) {
+        tile = element("dd");
+        this.#tiles.set(name, tile);
+        this.#list.append(element("div", {}, element("dt", {}, name), tile));
+      }
+      write(tile, text);
+      tile.dataset.tone = tone;
+    }
+    const version = `${stats.instance_id} · ${stats.version}`;
+    write(document.getElementById("instance"), version);
+    document.title = `${stats.instance_id} – beamline-registry`;
+    this.#error.hidden = !stats.last_error;
+    write(this.#error, `The last load failed: ${stats.last_error}`);
+    this.#showFaults(stats);
+  }
+
+  #showFaults({ quarantined, quarantined_total: total }) {
+    const key = JSON.stringify([quarantined, total]);
+    if (this.#faultsShown === key) return;
+    this.#faultsShown = key;
+    this.#faults.hidden = total === 0;
+    const [summary, list] = this.#faults.children;
+    write(summary, total === 1 ? "1 record is quarantined" : `${count(total)} records are quarantined`);
+    list.replaceChildren(...quarantined.map(({ origin, reason }) =>
+      element("li", {}, element("code", {}, origin), ` ${reason}`)));
+    if (total > quarantined.length) list.append(element("li", {}, `and ${count(total - quarantined.length)} more`));
+  }
+}

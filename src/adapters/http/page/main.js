@@ -1,0 +1,95 @@
+// Joins the stream to what it moves.
+
+import { Details } from "./details.js";
+import { Events } from "./events.js";
+import { Facts } from "./facts.js";
+import { Feed, hasToken, keepToken } from "./feed.js";
+import { clock } from "./format.js";
+import { Table } from "./table.js";
+
+const facts = new Facts();
+const events = new Events();
+const table = new Table((id) => details.open(id));
+const details = new Details((id) => table.rows.get(id), () => facts.hasDatabase);
+let complete = false;
+
+/** Changes of the record that are news, told from one state of a row to the next. */
+function tell(row, before) {
+  if (!complete) return;
+  const { id, enabled, version } = row.figures;
+  const at = Date.now();
+  if (!before) events.add({ at, tone: "plain", id, text: "is new" });
+  else if (before.enabled !== enabled) events.add({ at, tone: "plain", id, text: enabled ? "was enabled" : "was disabled" });
+  else if (before.version !== version) events.add({ at, tone: "plain", id, text: `is ${version} now, after ${before.version}` });
+}
+
+const hear = {
+  hello({ stats, notes }) {
+    complete = false;
+    facts.show(stats);
+    table.begin();
+    events.begin(stats.started_at, Date.parse(stats.started_at));
+    for (const note of notes) events.add(note);
+  },
+  rows({ rows = [], gone = [] }) {
+    for (const figures of rows) tell(...table.take(figures));
+    for (const id of gone) {
+      table.remove(id);
+      events.add({ at: Date.now(), tone: "plain", text: `${id} is gone` });
+    }
+    details.draw();
+  },
+  ready() {
+    table.end();
+    complete = true;
+    details.follow();
+  },
+  stats: (stats) => facts.show(stats),
+  tick(points) {
+    table.tick(points);
+    details.draw();
+  },
+  note(note) {
+    events.add(note);
+    if (note.tone === "bad") events.announce(`${note.id ?? "Registry"}: ${note.text}`);
+  },
+};
+
+const link = document.getElementById("link");
+let away = false;
+
+function showLink(state, why) {
+  const live = state === "live";
+  link.dataset.tone = live ? "good" : state === "asleep" ? "idle" : "bad";
+  document.body.classList.toggle("away", !live);
+  if (live) link.textContent = "live";
+  else if (!away) link.textContent = `${complete ? `as of ${clock(Date.now())}` : "no data"}: ${why}`;
+  if (away === live) events.announce(live ? "The page is live again." : `The page is not live: ${why}.`);
+  away = !live;
+}
+
+/** Asks for a token until one is given. */
+function wantToken() {
+  const dialog = document.getElementById("token");
+  const secret = document.getElementById("secret");
+  document.getElementById("refused").textContent = hasToken() ? "That token was refused." : "";
+  secret.value = "";
+  dialog.showModal();
+  return new Promise((given) => {
+    dialog.addEventListener("close", () => {
+      if (secret.value) keepToken(secret.value.trim());
+      given();
+    }, { once: true });
+  });
+}
+
+addEventListener("keydown", (event) => {
+  const typing = event.target.matches("input, select, textarea");
+  const filter = document.getElementById("filter");
+  if (event.key === "/" && !typing && !document.querySelector("dialog[open]")) {
+    event.preventDefault();
+    filter.focus();
+  }
+});
+
+new Feed((kind, data) => hear[kind]?.(data), showLink, wantToken).follow();

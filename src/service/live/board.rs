@@ -1,0 +1,157 @@
+//! The rows that watchers have, so that they are told only what changed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::domain::breaker::CircuitState;
+use crate::domain::extension::ExtensionType;
+use crate::domain::ids::{ExtensionId, VersionName};
+use crate::service::health::{Condition, Standing};
+
+/// One extension as a watcher sees it, to the precision that is shown: what moves beyond it is no
+/// change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// The extension.
+    pub id: ExtensionId,
+    /// Its type.
+    pub kind: ExtensionType,
+    /// Its current version.
+    pub version: VersionName,
+    /// Whether people allow it to serve.
+    pub enabled: bool,
+    /// Whether the machine has taken it out of service.
+    pub auto_disabled: bool,
+    /// Of its last change.
+    pub revision: u64,
+    /// The verdict.
+    pub condition: Condition,
+    /// The circuit of its current version.
+    pub circuit: CircuitState,
+    /// The share of successes of all time, in 1/10,000.
+    pub success_per_10k: Option<u32>,
+    /// Half of the latest calls took at most so long, in microseconds.
+    pub p50_us: Option<u64>,
+    /// 99 % of them did.
+    pub p99_us: Option<u64>,
+}
+
+/// What differs from what watchers have.
+#[derive(Debug, Default, PartialEq)]
+pub struct Changes {
+    /// New rows, and rows that differ.
+    pub rows: Vec<Row>,
+    /// Extensions that are no more.
+    pub gone: Vec<ExtensionId>,
+}
+
+/// The rows, by id.
+#[derive(Debug, Default)]
+pub(super) struct Board(BTreeMap<ExtensionId, Row>);
+
+impl Row {
+    /// The row of an extension.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of 0 to 1"
+    )]
+    pub(super) fn of(standing: &Standing) -> Self {
+        let extension = standing.entry.extension();
+        let microseconds =
+            |latency: Duration| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        Self {
+            id: extension.id.clone(),
+            kind: extension.kind,
+            version: extension.version.clone(),
+            enabled: extension.enabled,
+            auto_disabled: extension.auto_disabled,
+            revision: extension.revision,
+            condition: standing.condition,
+            circuit: standing.circuit,
+            // Rounded down: one failure in a million is not none.
+            success_per_10k: standing.success_rate.map(|rate| (rate * 1e4) as u32),
+            p50_us: standing.p50.map(microseconds),
+            p99_us: standing.p99.map(microseconds),
+        }
+    }
+}
+
+impl Changes {
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.gone.is_empty()
+    }
+}
+
+impl Board {
+    /// Takes one row; the row, if it differs.
+    pub(super) fn put(&mut self, row: Row) -> Option<Row> {
+        if self.0.get(&row.id) == Some(&row) {
+            return None;
+        }
+        self.0.insert(row.id.clone(), row.clone());
+        Some(row)
+    }
+
+    /// Takes all rows there are; what differs.
+    pub(super) fn replace(&mut self, fresh: impl Iterator<Item = Row>) -> Changes {
+        let mut before = std::mem::take(&mut self.0);
+        let mut changes = Changes::default();
+        for row in fresh {
+            if before.remove(&row.id).as_ref() != Some(&row) {
+                changes.rows.push(row.clone());
+            }
+            self.0.insert(row.id.clone(), row);
+        }
+        changes.gone = before.into_keys().collect();
+        changes
+    }
+
+    /// All rows, by id.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.0.values()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: &str, revision: u64) -> Row {
+        Row {
+            id: ExtensionId::parse(id).unwrap(),
+            kind: ExtensionType::Pre,
+            version: VersionName::parse("v1").unwrap(),
+            enabled: true,
+            auto_disabled: false,
+            revision,
+            condition: Condition::Healthy,
+            circuit: CircuitState::Closed,
+            success_per_10k: None,
+            p50_us: None,
+            p99_us: None,
+        }
+    }
+
+    #[test]
+    fn only_what_differs_is_told() {
+        let mut board = Board::default();
+        let told = board.replace([row("a", 1), row("b", 1)].into_iter());
+        assert_eq!((told.rows.len(), told.gone.len()), (2, 0));
+        assert!(
+            board
+                .replace([row("a", 1), row("b", 1)].into_iter())
+                .is_empty()
+        );
+
+        let told = board.replace([row("b", 2), row("c", 1)].into_iter());
+        assert_eq!(told.rows, [row("b", 2), row("c", 1)]);
+        assert_eq!(told.gone, [row("a", 1).id]);
+
+        assert_eq!(board.put(row("c", 1)), None);
+        assert_eq!(board.put(row("c", 2)), Some(row("c", 2)));
+        let kept: Vec<_> = board.rows().cloned().collect();
+        assert_eq!(kept, [row("b", 2), row("c", 2)]);
+    }
+}

@@ -1,0 +1,278 @@
+//! What happened, in a sentence for whoever watches: a reader of observations, as the log is.
+//!
+//! What happens often (requests turned away, slow consumers) is left to the metrics.
+
+use std::time::SystemTime;
+
+use tokio::sync::mpsc;
+
+use crate::domain::breaker::{CircuitState, Transition};
+use crate::domain::health::Crossing;
+use crate::domain::ids::{ExtensionId, VersionName};
+use crate::service::observe::{ListenerState, Observation, Observer};
+
+/// Notes that may wait for the feed; more are lost, the log has them all the same.
+const CAPACITY: usize = 256;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// When.
+    pub at: SystemTime,
+    /// How much it matters.
+    pub tone: Tone,
+    /// The extension it is about, if it is about one.
+    pub id: Option<ExtensionId>,
+    /// What, in words.
+    pub text: String,
+}
+
+/// How much something matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// Good news after bad.
+    Good,
+    /// Neither.
+    Plain,
+    /// Worth a look.
+    Warn,
+    /// Somebody should do something.
+    Bad,
+}
+
+impl Tone {
+    /// The tone's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Plain => "plain",
+            Self::Warn => "warn",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+impl Note {
+    /// Whether `other` says the same again.
+    pub(super) fn repeats(&self, other: &Self) -> bool {
+        (&self.id, &self.text) == (&other.id, &other.text)
+    }
+
+    /// The note about an observation; `None` for what nobody needs to watch.
+    fn of(observation: &Observation) -> Option<Self> {
+        let (tone, id, text) = match observation {
+            Observation::Circuit {
+                id,
+                version,
+                current,
+                transition,
+            } => {
+                let (tone, text) = circuit(version, *current, transition);
+                (tone, Some(id), text)
+            }
+            Observation::Health {
+                id,
+                crossing,
+                success_rate,
+                min_success_rate,
+            } => {
+                let (tone, place) = match crossing {
+                    Crossing::Degraded => (Tone::Warn, "below"),
+                    Crossing::Recovered => (Tone::Good, "back over"),
+                };
+                let (rate, least) = (success_rate * 100.0, min_success_rate * 100.0);
+                let text = format!("success rate {rate:.1} % is {place} {least:.0} %");
+                (tone, Some(id), text)
+            }
+            Observation::AutoSwitched { id, disabled, .. } if *disabled => {
+                (Tone::Bad, Some(id), "was disabled automatically".to_owned())
+            }
+            Observation::AutoSwitched { id, .. } => {
+                (Tone::Good, Some(id), "was enabled automatically".to_owned())
+            }
+            Observation::KeptInService { id, why } => {
+                (Tone::Plain, Some(id), format!("stays in service: {why}"))
+            }
+            Observation::ProbeAnswered { id } => {
+                let text = "answers again, and waits for people to enable it";
+                (Tone::Good, Some(id), text.to_owned())
+            }
+            Observation::Cut { id, what } => {
+                (Tone::Warn, Some(id), format!("beyond the limits: {what}"))
+            }
+            other => {
+                let (tone, text) = registry(other)?;
+                (tone, None, text)
+            }
+        };
+        Some(Self {
+            at: SystemTime::now(),
+            tone,
+            id: id.cloned(),
+            text,
+        })
+    }
+}
+
+fn circuit(version: &VersionName, current: bool, transition: &Transition) -> (Tone, String) {
+    let (tone, word) = match transition.to {
+        CircuitState::Open => (Tone::Bad, "opened"),
+        CircuitState::HalfOpen => (Tone::Plain, "is half-open"),
+        CircuitState::Closed => (Tone::Good, "closed"),
+    };
+    let reason = transition.reason.as_str().replace('_', " ");
+    let whose = if current {
+        String::new()
+    } else {
+        format!(" of {version}")
+    };
+    let mut text = format!("circuit{whose} {word}: {reason}");
+    if transition.to == CircuitState::Open && transition.failures > 0 {
+        text.push_str(&format!(", {} failed", transition.failures));
+        if let Some(last) = transition.last_failure {
+            let kind = last.kind.as_str().replace('_', " ");
+            text.push_str(&format!(", the last by {kind}"));
+        }
+    }
+    (tone, text)
+}
+
+fn registry(observation: &Observation) -> Option<(Tone, String)> {
+    Some(match observation {
+        Observation::Loaded {
+            counts, revision, ..
+        } => {
+            let words = [
+                (counts.added, "added"),
+                (counts.updated, "updated"),
+                (counts.removed, "removed"),
+            ];
+            let words = words.into_iter().filter(|(count, _)| *count > 0);
+            let words: Vec<_> = words
+                .map(|(count, word)| format!("{count} {word}"))
+                .collect();
+            let text = format!("revision {revision}: {}", words.join(", "));
+            (Tone::Plain, text)
+        }
+        Observation::LoadFailed { error, .. } => {
+            (Tone::Bad, format!("load failed: {error}; the data is kept"))
+        }
+        Observation::Quarantined { origin, reason } => {
+            (Tone::Warn, format!("{origin} is quarantined: {reason}"))
+        }
+        Observation::SourceChanged { from, to } => {
+            let (from, to) = (from.as_str(), to.as_str());
+            (Tone::Warn, format!("data comes from {to} now, not {from}"))
+        }
+        Observation::DatabaseUp(true) => (Tone::Good, "the database answers".to_owned()),
+        Observation::DatabaseUp(false) => (Tone::Bad, "the database is away".to_owned()),
+        Observation::Listener {
+            state: ListenerState::Polling,
+            cause,
+        } => (Tone::Warn, format!("no notifications, polling: {cause}")),
+        Observation::Listener {
+            state: ListenerState::Listening,
+            ..
+        } => (Tone::Good, "notifications arrive".to_owned()),
+        Observation::NatsUp { connection, up } => {
+            let (tone, word) = if *up {
+                (Tone::Good, "connected")
+            } else {
+                (Tone::Bad, "disconnected")
+            };
+            (tone, format!("NATS {word} ({connection})"))
+        }
+        _ => return None,
+    })
+}
+
+/// Keeps notes for the feed.
+#[derive(Debug)]
+pub struct NoteObserver(mpsc::Sender<Note>);
+
+/// Notes on their way to the feed.
+pub type Notes = mpsc::Receiver<Note>;
+
+/// The observer, and what it has noted.
+pub fn notes() -> (NoteObserver, Notes) {
+    let (queue, notes) = mpsc::channel(CAPACITY);
+    (NoteObserver(queue), notes)
+}
+
+impl Observer for NoteObserver {
+    fn observe(&self, observation: &Observation) {
+        if let Some(note) = Note::of(observation) {
+            let _full = self.0.try_send(note);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::catalog::{ActiveSource, Counts};
+    use crate::service::observe::Trigger;
+
+    fn id() -> ExtensionId {
+        ExtensionId::parse("guard").unwrap()
+    }
+
+    #[track_caller]
+    fn check(observation: &Observation, told: Option<(Tone, &str)>) {
+        let note = Note::of(observation);
+        let note = note.as_ref().map(|note| (note.tone, note.text.as_str()));
+        assert_eq!(note, told, "{observation:?}");
+    }
+
+    #[test]
+    fn what_matters_is_told_and_what_happens_often_is_not() {
+        let crossed = Observation::Health {
+            id: id(),
+            crossing: Crossing::Degraded,
+            success_rate: 0.615,
+            min_success_rate: 0.8,
+        };
+        check(
+            &crossed,
+            Some((Tone::Warn, "success rate 61.5 % is below 80 %")),
+        );
+        let loaded = Observation::Loaded {
+            trigger: Trigger::Notification,
+            source: ActiveSource::Database,
+            counts: Counts {
+                added: 0,
+                updated: 2,
+                removed: 1,
+            },
+            revision: 7,
+            total: 5,
+            enabled: 4,
+            quarantined: 0,
+            duration: std::time::Duration::ZERO,
+        };
+        let told = "revision 7: 2 updated, 1 removed";
+        check(&loaded, Some((Tone::Plain, told)));
+        let link = Observation::NatsUp {
+            connection: "lookup",
+            up: false,
+        };
+        check(&link, Some((Tone::Bad, "NATS disconnected (lookup)")));
+        check(&Observation::Overloaded, None);
+        let connection = "lookup";
+        check(&Observation::SlowConsumer { connection }, None);
+    }
+
+    #[tokio::test]
+    async fn notes_that_nobody_takes_are_bounded() {
+        let (observer, mut notes) = notes();
+        for _ in 0..=CAPACITY {
+            observer.observe(&Observation::DatabaseUp(false));
+        }
+        drop(observer);
+        let mut kept = 0;
+        while notes.recv().await.is_some() {
+            kept += 1;
+        }
+        assert_eq!(kept, CAPACITY);
+    }
+}

@@ -1,0 +1,47 @@
+//! What the database holds after an import, beside what it should.
+
+use std::collections::{HashMap, HashSet};
+
+use super::ports::Stored;
+use crate::domain::definition::{differences, same};
+use crate::domain::extension::Extension;
+
+/// What is wrong with what the database holds `after` the import; nothing else may have changed.
+pub(super) fn verify(wanted: &[Extension], before: &Stored, after: &Stored) -> Option<String> {
+    let held: HashMap<_, _> = after.extensions.iter().map(|it| (&it.id, it)).collect();
+    let replaced: HashSet<_> = wanted.iter().map(|it| it.id.as_str()).collect();
+    for wanted in wanted {
+        match held.get(&wanted.id) {
+            None => return Some(format!("{} is not there after it was written", wanted.id)),
+            Some(held) if !same(held, wanted) => {
+                let fields = differences(held, wanted).into_iter().map(|it| it.field);
+                let fields: Vec<_> = fields.collect();
+                return Some(format!("{}: {} differ", wanted.id, fields.join(", ")));
+            }
+            Some(_) => {}
+        }
+    }
+    for fault in &after.faults {
+        let id = fault.extension.as_ref().map(|it| it.id.as_str());
+        if id.is_some_and(|id| replaced.contains(id)) {
+            return Some(format!("{}: {}", fault.origin, fault.reason));
+        }
+    }
+    let others = |stored: &Stored| -> usize {
+        let ids = stored.extensions.iter().map(|it| it.id.as_str());
+        ids.filter(|id| !replaced.contains(id)).count()
+    };
+    let untouched = before
+        .extensions
+        .iter()
+        .filter(|it| !replaced.contains(it.id.as_str()));
+    for other in untouched {
+        if held.get(&other.id).is_none_or(|held| *held != other) {
+            return Some(format!("{} was changed, though no file names it", other.id));
+        }
+    }
+    if others(before) != others(after) || after.extensions.len() != others(after) + wanted.len() {
+        return Some("the number of extensions is not what it should be".to_owned());
+    }
+    None
+}

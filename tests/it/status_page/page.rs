@@ -1,0 +1,282 @@
+//! What a reader sees and does.
+
+use serde_json::json;
+
+use super::{SHOWN, call, live, open, served};
+use crate::harness::browser::key;
+use crate::harness::ports::free_port;
+use crate::harness::{Behaviour, Browser, DEADLINE, eventually};
+use crate::rig::Rig;
+use crate::site::Site;
+
+/// A state of the row of `guard`.
+const GUARD: &str = "return document.querySelector('tr:has([data-id=guard])')?.dataset.state";
+
+#[tokio::test]
+#[ignore = "needs Chromium: just browser-test"]
+async fn a_circuit_that_opens_is_seen_without_a_reload() {
+    let (site, daemon, guard) = served(Behaviour::reply("{}")).await;
+    let browser = Browser::start(1280, 800).await;
+    open(&browser, &daemon).await;
+    assert_eq!(browser.run(GUARD).await, "closed");
+    // Notes when the row changes, and would be gone after a reload.
+    browser
+        .run(
+            "const body = document.querySelector('tbody');
+             new MutationObserver(() => {
+                 if (document.querySelector('tr:has([data-id=guard])').dataset.state === 'open') {
+                     window.seen ??= Date.now();
+                 }
+             }).observe(body, { subtree: true, childList: true, attributes: true });",
+        )
+        .await;
+    call(&site, "guard", 2).await;
+    guard.behave(Behaviour::error(500));
+    call(&site, "guard", 3).await;
+    let seen = browser.wait("the open circuit", "return window.seen").await;
+    let circuits = site.send("circuits", "").await.ok();
+    let opened = circuits["circuits"][0]["opened_at"].as_str().unwrap();
+    let opened = humantime::parse_rfc3339(opened).unwrap();
+    let opened = opened.duration_since(std::time::UNIX_EPOCH).unwrap();
+    let later = seen.as_f64().unwrap() - opened.as_secs_f64() * 1e3;
+    eprintln!("an open circuit was seen after {later:.0} ms");
+
+    // It is the first row now, an event tells of it, and it is said to those who do not see.
+    browser
+        .wait(
+            "the row on top",
+            "return document.querySelector('tbody .name').textContent === 'guard'",
+        )
+        .await;
+    let event = browser
+        .run("return document.querySelector('#events li').textContent")
+        .await;
+    let event = event.as_str().unwrap();
+    assert!(event.contains("guard circuit opened"), "{event}");
+    let said = browser
+        .run("return document.getElementById('alert').textContent")
+        .await;
+    assert!(said.as_str().unwrap().contains("guard"), "{said}");
+    // The calls arrive in the chart with the next interval.
+    browser
+        .wait(
+            "bars of failed calls",
+            "return document.querySelector('tr:has([data-id=guard]) .failed').getAttribute('d')",
+        )
+        .await;
+    browser.picture("circuit-open").await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium: just browser-test"]
+async fn it_is_filtered_sorted_and_opened_by_keyboard() {
+    let (_site, daemon, _guard) = served(Behaviour::Echo).await;
+    let browser = Browser::start(1280, 800).await;
+    open(&browser, &daemon).await;
+    let shown = async |what: &str, wanted: &[&str]| {
+        eventually(what, DEADLINE, async || {
+            let shown = browser.run(SHOWN).await;
+            if shown == json!(wanted) {
+                Ok(())
+            } else {
+                Err(shown)
+            }
+        })
+        .await;
+    };
+    let long = "x".repeat(128);
+    shown("by state", &["guard", "normalize", &long, "off"]).await;
+
+    browser.press("/valid").await;
+    shown("one type", &["guard"]).await;
+    browser.press("zzz").await;
+    shown("nothing", &[]).await;
+    browser
+        .wait(
+            "it says so",
+            "return !document.getElementById('empty').hidden",
+        )
+        .await;
+    browser.press(&"\u{e003}".repeat("validzzz".len())).await;
+    shown("all again", &["guard", "normalize", &long, "off"]).await;
+
+    // From the filter to the first head, and from there to the second.
+    browser.press(key::TAB).await;
+    browser.press(key::ENTER).await;
+    let sorted = "return [...document.querySelectorAll('th[aria-sort]')].map((head) => \
+                  `${head.dataset.sort} ${head.ariaSort}`).join()";
+    assert_eq!(browser.run(sorted).await, "id ascending");
+    browser.press(key::ENTER).await;
+    assert_eq!(browser.run(sorted).await, "id descending");
+    shown(
+        "by id, the last first",
+        &[&long, "off", "normalize", "guard"],
+    )
+    .await;
+
+    // Arrow keys go from row to row; Enter opens, Escape closes and leads back.
+    browser
+        .run("document.querySelector('tbody .name').focus()")
+        .await;
+    browser.press(&key::DOWN.repeat(3)).await;
+    browser.press(key::ENTER).await;
+    let details = "return document.querySelector('#details[open] .record')?.textContent";
+    let text = eventually("the details", DEADLINE, async || {
+        let text = browser.run(details).await;
+        let complete = text.as_str().is_some_and(|text| text.contains("Instances"));
+        if complete { Ok(text) } else { Err(text) }
+    })
+    .await;
+    for wanted in ["10 % by tenant_id", "beamline.ext.guard.v2", "blue", "70"] {
+        assert!(text.as_str().unwrap().contains(wanted), "{wanted}: {text}");
+    }
+    browser.picture("details").await;
+    browser.press(key::ESCAPE).await;
+    let closed = "return !document.querySelector('dialog[open]') && \
+                  document.activeElement.dataset.id === 'guard'";
+    browser.wait("back at the row", closed).await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium: just browser-test"]
+async fn changes_in_the_database_arrive_and_the_details_tell_who_made_them() {
+    let rig = Rig::start().await;
+    let daemon = rig.daemon().spawn().await;
+    daemon.wait_ready().await;
+    let browser = Browser::start(1280, 800).await;
+    open(&browser, &daemon).await;
+    let create = json!({
+        "id": "translate", "type": "post", "subject": "beamline.ext.translate.v1", "actor": "ada"
+    });
+    rig.ask("create", &create).await.ok();
+    browser
+        .wait(
+            "the new row",
+            "return document.querySelector('[data-id=translate]')",
+        )
+        .await;
+    rig.ask("disable", &json!({"id": "translate", "actor": "grace"}))
+        .await
+        .ok();
+    browser
+        .wait(
+            "the disabled row",
+            "return document.querySelector('tr[data-state=disabled]')",
+        )
+        .await;
+    let events = browser
+        .run("return document.querySelector('#events ol').textContent")
+        .await;
+    let events = events.as_str().unwrap();
+    for wanted in ["translate is new", "translate was disabled"] {
+        assert!(events.contains(wanted), "{wanted}: {events}");
+    }
+    let facts = browser
+        .run("return document.getElementById('facts').textContent")
+        .await;
+    for wanted in ["Databaseup", "Listenerlistening", "NATSup", "Revision2"] {
+        assert!(
+            facts.as_str().unwrap().contains(wanted),
+            "{wanted}: {facts}"
+        );
+    }
+
+    browser
+        .run("document.querySelector('[data-id=translate]').click()")
+        .await;
+    browser
+        .wait(
+            "who disabled it",
+            "const text = document.querySelector('#details .record')?.textContent;
+             return text?.includes('disabled') && text.includes('grace') && text.includes('ada')",
+        )
+        .await;
+    browser.picture("audit").await;
+    rig.ask("delete", &json!({"id": "translate"})).await.ok();
+    browser
+        .wait(
+            "no row",
+            "return !document.querySelector('[data-id=translate]')",
+        )
+        .await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium: just browser-test"]
+async fn it_stays_live_over_a_restart_of_the_daemon() {
+    let site = Site::with(&super::fixtures()).await;
+    let at = format!("127.0.0.1:{}", free_port());
+    let daemon = site.start(site.daemon().setting("HTTP_ADDR", &at)).await;
+    let browser = Browser::start(1280, 800).await;
+    open(&browser, &daemon).await;
+    browser.run("window.same = true").await;
+    daemon.sigterm();
+    daemon.wait_exit(DEADLINE).await;
+    browser
+        .wait(
+            "it says that it is away",
+            "return document.body.classList.contains('away') && \
+             document.getElementById('link').textContent.startsWith('as of')",
+        )
+        .await;
+    browser.picture("away").await;
+    let fewer = json!([crate::site::extension("pre", "only")]);
+    site.write_fixtures(&fewer);
+    let _daemon = site.start(site.daemon().setting("HTTP_ADDR", &at)).await;
+    live(&browser).await;
+    eventually("the rows of the new daemon", DEADLINE, async || {
+        let shown = browser.run(SHOWN).await;
+        if shown == json!(["only"]) {
+            Ok(())
+        } else {
+            Err(shown)
+        }
+    })
+    .await;
+    assert_eq!(browser.run("return window.same").await, true);
+    let events = "return document.querySelector('#events ol').textContent.includes('restarted')";
+    assert_eq!(browser.run(events).await, true);
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium: just browser-test"]
+async fn with_tokens_it_asks_for_one_and_keeps_it_for_this_tab() {
+    const TOKEN: &str = "a-token-for-somebody-who-only-reads";
+    let site = Site::with(&super::fixtures()).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("{TOKEN} reader\n")).unwrap();
+    let daemon = site
+        .daemon()
+        .setting("HTTP_TOKENS_FILE", file.path().display());
+    let daemon = site.start(daemon).await;
+    let browser = Browser::start(1280, 800).await;
+    let url = format!("http://{}/", daemon.http_addr().await);
+    browser.open(&url).await;
+    let asked = "return document.querySelector('#token[open]') && \
+                 document.activeElement.id === 'secret'";
+    browser.wait("it asks for a token", asked).await;
+    assert_eq!(browser.run(SHOWN).await, json!([]), "nothing without one");
+    browser.press("another-token-that-nobody-knows").await;
+    browser.press(key::ENTER).await;
+    let refused = "return document.getElementById('refused').textContent.includes('refused')";
+    browser.wait("it is refused", refused).await;
+    browser.picture("token").await;
+    browser.press(TOKEN).await;
+    browser.press(key::ENTER).await;
+    live(&browser).await;
+    browser
+        .run("document.querySelector('[data-id=guard]').click()")
+        .await;
+    browser
+        .wait(
+            "the details",
+            "return document.querySelector('.record table')",
+        )
+        .await;
+    // After a reload it is still there.
+    browser.open(&url).await;
+    live(&browser).await;
+}
