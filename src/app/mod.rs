@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{error, info, warn};
 
 use crate::adapters::nats::lane::LaneError;
@@ -108,22 +108,30 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()>) -> Result
         name = essential.death() => Err(DaemonError::Died(name)),
         () = &mut stop => Ok(None),
     };
-    let ended = match started {
+    let (server, ended) = match started {
         Ok(Some(mut server)) => {
             let ended = tokio::select! {
                 name = essential.death() => Err(DaemonError::Died(name)),
                 name = server.death() => Err(DaemonError::Died(name)),
                 () = &mut stop => Ok(()),
             };
-            shut_down(server, &settings, &shared).await;
-            ended
+            (Some(server), ended)
         }
-        Ok(None) => Ok(()),
-        Err(error) => Err(error),
+        Ok(None) => (None, Ok(())),
+        Err(error) => (None, Err(error)),
     };
+    let grace = settings.limits.shutdown_grace;
+    let http_gives_up = Instant::now() + grace.saturating_sub(http::LAST_ANSWERS);
+    if let Some(server) = server {
+        shut_down(server, &settings, &shared).await;
+    }
     shared.automatic.claims.cancel();
-    let grace = settings.limits.shutdown_grace.max(LEAST_GRACE);
-    for name in essential.stop(grace).await {
+    let give_up = shared.give_up.clone();
+    tokio::spawn(async move {
+        sleep_until(http_gives_up).await;
+        give_up.cancel();
+    });
+    for name in essential.stop(grace.max(LEAST_GRACE)).await {
         warn!(task = name, "still running at the end of the grace period");
     }
     info!("stopped");

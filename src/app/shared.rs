@@ -72,6 +72,8 @@ pub(super) struct Shared {
     overrides: OverrideHandle,
     /// What the machine does by itself.
     pub(super) automatic: Automatic,
+    /// The end of the grace period, for HTTP, which ends last.
+    pub(super) give_up: CancellationToken,
     pool: Option<Arc<Pool>>,
 }
 
@@ -162,6 +164,7 @@ impl Shared {
             changed: Signal::default(),
             overrides,
             automatic,
+            give_up: CancellationToken::new(),
             pool,
         };
         let loose = Loose {
@@ -271,6 +274,7 @@ impl Shared {
             }),
             desk,
             feed,
+            give_up: self.give_up.clone(),
         }
     }
 

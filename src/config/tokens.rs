@@ -64,12 +64,16 @@ pub struct TokenTable {
 }
 
 impl TokenTable {
-    /// Reads the text of a file.
+    /// Reads the text of a file. One that has only comments says that nobody has a token; one that
+    /// has nothing at all is taken for a mishap.
     ///
     /// # Errors
     /// All faults, each with its line; none repeats anything of the file.
     pub fn parse(text: &str) -> Result<Self, Vec<String>> {
         let (mut table, mut faults) = (Self::default(), Vec::new());
+        let has_text = !text
+            .trim_matches(['\u{feff}', ' ', '\t', '\r', '\n'])
+            .is_empty();
         for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
             let words = line.split_whitespace();
             let words: Vec<_> = words.take_while(|word| !word.starts_with('#')).collect();
@@ -91,8 +95,8 @@ impl TokenTable {
                 Err(rule) => faults.push(format!("line {number} {rule}")),
             }
         }
-        if table.grants.is_empty() && faults.is_empty() {
-            faults.push("there is no token in it".to_owned());
+        if !has_text {
+            faults.push("there is neither a token nor a comment in it".to_owned());
         }
         faults.truncate(MAX_FAULTS);
         if faults.is_empty() {
@@ -177,6 +181,12 @@ mod tests {
     }
 
     #[test]
+    fn comments_alone_say_that_nobody_has_a_token() {
+        let table = TokenTable::parse("\n# old-token-0000000 admin\n").unwrap();
+        assert_eq!(table, TokenTable::default());
+    }
+
+    #[test]
     fn every_fault_is_named_and_no_token() {
         let text = "secret1\nsecret2 king\nsecret3 admin a.b\nsecret4 reader x y\ns\u{e9}cret5 reader\n\
             secret6 reader\nsecret6 admin\n";
@@ -184,7 +194,9 @@ mod tests {
         let lines = faults.iter().map(|fault| fault.split(' ').nth(1).unwrap());
         assert_eq!(lines.collect::<Vec<_>>(), ["1", "2", "3", "4", "5", "7"]);
         assert!(!faults.concat().contains("cret"), "{faults:?}");
-        assert_eq!(TokenTable::parse("# none\n").unwrap_err().len(), 1);
+        for nothing in ["", "\u{feff}", " \r\n\n"] {
+            assert_eq!(TokenTable::parse(nothing).unwrap_err().len(), 1);
+        }
         assert_eq!(
             TokenTable::parse(&"x\n".repeat(1000)).unwrap_err().len(),
             MAX_FAULTS

@@ -17,6 +17,7 @@ pub mod health;
 pub mod list;
 pub mod live;
 pub mod lookup;
+pub mod members;
 mod page;
 pub mod ping;
 pub mod probe;

@@ -38,10 +38,14 @@ impl From<RegistryError> for HttpError {
 }
 
 impl HttpError {
-    /// Status, code and message.
-    const fn own(&self) -> (StatusCode, &'static str, &'static str) {
-        match self {
-            Self::Registry(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.code(), ""),
+    /// The response with status, code and message.
+    fn plain(&self) -> Response {
+        let (status, code, message) = match self {
+            Self::Registry(error) => {
+                let status = StatusCode::from_u16(error.number());
+                let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                return json(status, documents::error::error(error));
+            }
             Self::NoSuchPath => (StatusCode::NOT_FOUND, "not_found", "no such path"),
             Self::NoSuchMethod => (
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -73,19 +77,14 @@ impl HttpError {
                 "deadline_exceeded",
                 "the answer took too long; a change may still be carried out",
             ),
-        }
+        };
+        json(status, documents::error::plain(code, message))
     }
 }
 
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
-        if let Self::Registry(error) = &self {
-            let status = StatusCode::from_u16(error.number());
-            let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            return json(status, documents::error::error(error));
-        }
-        let (status, code, message) = self.own();
-        let mut response = json(status, documents::error::plain(code, message));
+        let mut response = self.plain();
         let headers = response.headers_mut();
         match self {
             Self::Unauthorized => {

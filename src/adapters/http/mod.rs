@@ -10,10 +10,12 @@ mod body;
 pub mod live;
 mod openapi;
 mod page;
+mod places;
 pub mod probe;
 mod probes;
 mod query;
 mod routes;
+mod stream;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,25 +28,27 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 pub use self::access::{Access, Tokens};
+use self::stream::Stream;
 use crate::documents::desk::Desk;
 use crate::service::readiness::Readiness;
 use crate::service::status::Status;
 
 /// Connections at a time; more wait in the system's backlog.
 const MAX_CONNECTIONS: usize = 64;
-/// How long a client may take for a request's head, or stay idle between two requests.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most bytes of a request's head, its URL included; more are answered 431 or 414.
+/// How long a client may take for a request's head, or stay idle between two requests. Whoever says
+/// nothing holds a place that a probe may wait for.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most bytes of a request's head, its URL included; more are answered 431.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// The most headers of a request; more are answered 431.
 const MAX_HEADERS: usize = 64;
-/// How long requests that run at the shutdown may go on.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the answers to what was given up may take to get away.
+pub const LAST_ANSWERS: Duration = Duration::from_millis(500);
 /// The pause after a failed accept, most likely for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -61,15 +65,18 @@ pub struct State {
     pub desk: Arc<Desk>,
     /// What the status page is told.
     pub feed: Arc<live::Feed>,
+    /// The end of the grace period: what is not answered by then is answered `shutting_down`.
+    pub give_up: CancellationToken,
     /// Makes the page of metrics, as OpenMetrics text.
     pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
-/// Serves on `listener` until `cancel`, then lets running requests finish for a short while.
+/// Serves on `listener` until `cancel`, then lets running requests finish until they are given up.
 pub async fn serve(mut listener: TcpListener, state: State, cancel: CancellationToken) {
     let addr = listener.local_addr().ok();
     let addr = addr.map(|addr: SocketAddr| addr.to_string());
     info!(addr, "http listening");
+    let give_up = state.give_up.clone();
     let router = routes::router(state);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -83,7 +90,15 @@ pub async fn serve(mut listener: TcpListener, state: State, cancel: Cancellation
         }
     }
     drop(listener);
-    if timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
+    let patience = async {
+        give_up.cancelled().await;
+        sleep(LAST_ANSWERS).await;
+    };
+    let cut_off = tokio::select! {
+        () = graceful.shutdown() => false,
+        () = patience => true,
+    };
+    if cut_off {
         warn!(
             connections = connections.len(),
             "http connections were cut off"
@@ -114,7 +129,10 @@ fn answer(
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(
+            TokioIo::new(Stream::new(stream)),
+            TowerToHyperService::new(router),
+        );
     let connection = graceful.watch(connection);
     async move {
         if let Err(error) = connection.await {

@@ -83,8 +83,14 @@ async fn limits(Extract(state): Extract<State>, request: Request, next: Next) ->
     let mut response = if request.body().size_hint().lower() > MAX_BODY_BYTES as u64 {
         too_large().into_response()
     } else {
-        let answer = timeout(REQUEST_TIMEOUT, next.run(request)).await;
-        answer.unwrap_or_else(|_| HttpError::SlowAnswer.into_response())
+        let answer = timeout(REQUEST_TIMEOUT, next.run(request));
+        tokio::select! {
+            biased;
+            answer = answer => answer.unwrap_or_else(|_| HttpError::SlowAnswer.into_response()),
+            () = state.give_up.cancelled() => {
+                HttpError::Registry(RegistryError::ShuttingDown).into_response()
+            }
+        }
     };
     annotate(&state, &mut response);
     response

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::live::Feed;
 use super::*;
@@ -22,6 +23,7 @@ struct Server {
     addr: SocketAddr,
     readiness: Arc<Readiness>,
     cancel: CancellationToken,
+    give_up: CancellationToken,
     task: JoinHandle<()>,
 }
 
@@ -32,6 +34,7 @@ impl Server {
         let (readiness, progress) = (Arc::<Readiness>::default(), Progress::default());
         progress.announce(1);
         let (desk, cancel) = (desk(progress), CancellationToken::new());
+        let give_up = CancellationToken::new();
         let live = Live::new(Arc::clone(&desk.health));
         let state = State {
             readiness: Arc::clone(&readiness),
@@ -46,6 +49,7 @@ impl Server {
             }),
             feed: Arc::new(Feed::new(live, Arc::clone(&desk.stats), cancel.clone())),
             desk,
+            give_up: give_up.clone(),
             render_metrics: Arc::new(|| "# EOF\n".to_owned()),
         };
         let task = tokio::spawn(serve(listener, state, cancel.clone()));
@@ -53,6 +57,7 @@ impl Server {
             addr,
             readiness,
             cancel,
+            give_up,
             task,
         }
     }
@@ -201,4 +206,69 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     assert!(head.starts_with("HTTP/1.1 408"), "{head}");
     assert!(body.contains("request_timeout"), "{body}");
     server.end().await;
+}
+
+/// Time is paused: it moves on only when there is nothing else to do.
+#[tokio::test(start_paused = true)]
+async fn who_asks_and_never_reads_is_cut_off() {
+    let server = Server::start().await;
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    // Far more answers than the buffers of both sides hold: at some point the server waits for the
+    // client to read, and reads no more itself.
+    let asked = timeout(Duration::from_secs(3600), async {
+        loop {
+            let request = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n";
+            if stream.write_all(request).await.is_err() {
+                return;
+            }
+        }
+    });
+    assert!(asked.await.is_ok(), "the connection is held for ever");
+    server.end().await;
+}
+
+#[tokio::test]
+async fn administration_leaves_places_to_probes() {
+    let server = Server::start().await;
+    let path = "/admin/extensions?min_revision=999999&wait_ms=10000";
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {TOKEN}\r\n\r\n"
+    );
+    let mut asked = Vec::new();
+    for _ in 0..=places::MAX_ADMIN {
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        asked.push(tokio::spawn(async move { read(&mut stream).await.0 }));
+    }
+    // One is too many, whichever it is; it is told so before any of the others is answered.
+    let (first, _, waiting) = futures_util::future::select_all(asked).await;
+    let first = first.unwrap();
+    assert!(first.starts_with("HTTP/1.1 503"), "{first}");
+    assert_eq!(waiting.len(), places::MAX_ADMIN);
+    assert_eq!(server.get("/livez").await.0, "200");
+    for task in waiting {
+        task.abort();
+    }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn what_is_not_answered_within_the_grace_is_told_so() {
+    let server = Server::start().await;
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    let head = format!(
+        "GET /admin/stats?min_revision=9&wait_ms=10000 HTTP/1.1\r\nhost: x\r\n\
+        authorization: Bearer {TOKEN}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // Another's answer says that this one's connection, which came before, is served too.
+    assert_eq!(server.get("/livez").await.0, "200");
+    server.cancel.cancel();
+    let answer = timeout(Duration::from_millis(100), stream.readable()).await;
+    assert!(answer.is_err(), "given up too early");
+    server.give_up.cancel();
+    let (head, body) = read(&mut stream).await;
+    assert!(head.starts_with("HTTP/1.1 503"), "{head}");
+    assert!(body.contains("shutting_down"), "{body}");
+    timeout(DEADLINE, server.task).await.unwrap().unwrap();
 }

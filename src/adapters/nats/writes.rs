@@ -1,7 +1,7 @@
 //! The payloads of changes, of `audit` and of `reload`: an object, a bare id, or nothing.
 
 use super::payload::{self, bare_id};
-use crate::documents::change::{self, Body, WriteVerb};
+use crate::documents::change::{Body, WriteVerb};
 use crate::documents::request::{AuditArguments, ReloadArguments};
 use crate::service::error::RegistryError;
 
@@ -11,11 +11,11 @@ pub(super) fn body(verb: WriteVerb, payload: &[u8]) -> Result<Body, RegistryErro
     let payload = payload.trim_ascii();
     match payload.first() {
         Some(b'{') => payload::object(payload),
-        None => Ok(Body::new()),
+        None => Ok(Body::default()),
         Some(_) if verb.needs_only_an_id() => {
             let id = std::str::from_utf8(payload)
                 .map_err(|_| RegistryError::field("id", "is not UTF-8"))?;
-            Ok(change::of_id(id))
+            Ok(Body::of_id(id))
         }
         Some(_) => payload::object(payload),
     }

@@ -19,11 +19,15 @@ impl Given {
     /// The fields of `body`; those not `known` are faults.
     pub(super) fn new(body: Body, known: impl Iterator<Item = &'static str>) -> Self {
         let known: Vec<_> = known.collect();
-        let unknown = body.keys().filter(|name| !known.contains(&name.as_str()));
-        let faults = unknown.take(MAX_FAULTS).map(|name| BadField {
+        let names = body.fields.keys();
+        let unknown = names.filter(|name| !known.contains(&name.as_str()));
+        let unknown = unknown.map(|name| (name, "is unknown"));
+        let repeated = body.repeated.iter().map(|name| (name, "is repeated"));
+        let faults = repeated.chain(unknown).take(MAX_FAULTS);
+        let faults = faults.map(|(name, rule)| BadField {
             field: name.chars().take(MAX_NAME).collect::<String>().into(),
             value: None,
-            rule: "is unknown".into(),
+            rule: rule.into(),
         });
         Self {
             faults: faults.collect(),
@@ -35,7 +39,7 @@ impl Given {
     pub(super) fn id_stands_elsewhere(&mut self, id: Option<&str>) {
         let Some(id) = id else { return };
         match self.text("id") {
-            None => self.body.extend(super::of_id(id)),
+            None => self.body.fields.extend(Body::of_id(id).fields),
             Some(own) if own != id => {
                 self.fault("id", "differs from the id in the subject or path")
             }
@@ -45,7 +49,7 @@ impl Given {
 
     /// A field that must not be there.
     pub(super) fn refuse(&mut self, field: &'static str, rule: &str) {
-        if self.body.contains_key(field) {
+        if self.body.fields.contains_key(field) {
             self.fault(field, rule);
         }
     }
@@ -95,7 +99,7 @@ impl Given {
 
     /// JSON of any shape, as text.
     pub(super) fn json(&mut self, field: &'static str) -> Option<String> {
-        let text = self.body.get(field)?.get();
+        let text = self.body.fields.get(field)?.get();
         (text != "null").then(|| text.to_owned())
     }
 
@@ -105,7 +109,10 @@ impl Given {
         field: &'static str,
         take: impl Fn(&mut Self, &'static str) -> Option<T>,
     ) -> Option<Option<T>> {
-        self.body.contains_key(field).then(|| take(self, field))
+        self.body
+            .fields
+            .contains_key(field)
+            .then(|| take(self, field))
     }
 
     /// The values for later errors, or all faults so far.
@@ -113,18 +120,21 @@ impl Given {
         if !self.faults.is_empty() {
             return Err(RegistryError::BadFields(self.faults));
         }
-        let values = self.body.into_iter();
+        let values = self.body.fields.into_iter();
         let values = values.map(|(field, value)| (field.into(), value.get().into()));
         Ok(Values(values.collect()))
     }
 
     fn value<T: DeserializeOwned>(&mut self, field: &'static str, rule: &str) -> Option<T> {
-        let parsed = serde_json::from_str::<Option<T>>(self.body.get(field)?.get());
+        let parsed = serde_json::from_str::<Option<T>>(self.body.fields.get(field)?.get());
         parsed.map_err(|_| self.fault(field, rule)).ok().flatten()
     }
 
     fn is_there(&self, field: &str) -> bool {
-        self.body.get(field).is_some_and(|raw| raw.get() != "null")
+        self.body
+            .fields
+            .get(field)
+            .is_some_and(|raw| raw.get() != "null")
     }
 
     fn fault(&mut self, field: &'static str, rule: &str) {
@@ -134,8 +144,42 @@ impl Given {
         }
         self.faults.push(BadField {
             field: field.into(),
-            value: self.body.get(field).map(|raw| raw.get().into()),
+            value: self.body.fields.get(field).map(|raw| raw.get().into()),
             rule: shortened(rule).into(),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(text: &str) -> Vec<(String, String)> {
+        let body = serde_json::from_str(text).unwrap();
+        let mut given = Given::new(body, ["id", "retry"].into_iter());
+        given.text("id");
+        given.integer("retry");
+        match given.finish() {
+            Err(RegistryError::BadFields(faults)) => {
+                let faults = faults.into_iter();
+                let faults = faults.map(|fault| (fault.field.into(), fault.rule.into()));
+                faults.collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_repeated_or_unknown_is_a_fault() {
+        assert!(faults(r#"{"id":"a","retry":1}"#).is_empty());
+        let fault = |field: &str, rule: &str| (field.to_owned(), rule.to_owned());
+        assert_eq!(
+            faults(r#"{"id":"a","retry":1,"id":"a","\u0069d":"b"}"#),
+            [fault("id", "is repeated")]
+        );
+        assert_eq!(
+            faults(r#"{"x":1,"retry":1,"retry":"2"}"#),
+            [fault("retry", "is repeated"), fault("x", "is unknown")]
+        );
     }
 }

@@ -3,14 +3,12 @@
 //! Writes refuse what they do not know, and name every fault at once: whoever mends one field at a
 //! time against a production database is tired of it.
 
+mod body;
 mod fields;
 mod schema;
 mod verb;
 
-use std::collections::BTreeMap;
-
-use serde_json::value::RawValue;
-
+pub use self::body::Body;
 use self::fields::Given;
 pub use self::schema::{reload_schema, schema, schema_of};
 pub use self::verb::WriteVerb;
@@ -20,16 +18,6 @@ use crate::domain::edit::{
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
 use crate::service::administration::ChangeRequest;
 use crate::service::error::RegistryError;
-
-/// The fields of a request as they came.
-pub type Body = BTreeMap<String, Box<RawValue>>;
-
-/// A body that has only an id.
-pub fn of_id(id: &str) -> Body {
-    let text = serde_json::Value::from(id).to_string();
-    let id = RawValue::from_string(text).ok();
-    id.map(|id| ("id".to_owned(), id)).into_iter().collect()
-}
 
 /// The change that `body` asks for, and the actor that it names. The id may stand elsewhere, as in
 /// the subject: then it need not stand here, but must not differ.

@@ -213,8 +213,7 @@ pub struct ReloadArguments {
     /// Only this id.
     pub id: Option<String>,
     /// Who asks, where nothing else says so.
-    #[serde(rename = "actor")]
-    _actor: Option<String>,
+    pub actor: Option<String>,
 }
 
 impl ReloadArguments {
@@ -222,7 +221,7 @@ impl ReloadArguments {
     pub fn of_id(id: &str) -> Self {
         Self {
             id: Some(id.to_owned()),
-            _actor: None,
+            actor: None,
         }
     }
 }

@@ -133,24 +133,18 @@ async fn a_body_has_a_kind_and_a_size() {
 async fn a_head_is_bounded() {
     let api = Api::start().await;
     let many = "X-A: b\r\n".repeat(200);
-    for (head, statuses) in [
-        (
-            format!("GET /admin/stats?{} HTTP/1.1\r\n", "a".repeat(100_000)),
-            [414, 431],
+    for head in [
+        format!("GET /admin/stats?{} HTTP/1.1\r\n", "a".repeat(100_000)),
+        format!(
+            "GET /admin/stats HTTP/1.1\r\nX-A: {}\r\n",
+            "a".repeat(100_000)
         ),
-        (
-            format!(
-                "GET /admin/stats HTTP/1.1\r\nX-A: {}\r\n",
-                "a".repeat(100_000)
-            ),
-            [431, 431],
-        ),
-        (format!("GET /admin/stats HTTP/1.1\r\n{many}"), [431, 431]),
+        format!("GET /admin/stats HTTP/1.1\r\n{many}"),
     ] {
         let reply = http::request(&api.addr, &format!("{head}Host: x\r\n\r\n"))
             .await
             .unwrap();
-        assert!(statuses.contains(&reply.status), "{reply:?}");
+        assert_eq!(reply.status, 431, "{reply:?}");
     }
     let token = format!("Authorization: Bearer {ADMIN}\r\n");
     let twice =

@@ -67,19 +67,16 @@ impl Access {
     /// Whether a request with these headers has what it needs.
     async fn admit(&self, need: Need, headers: &HeaderMap) -> Result<Caller, HttpError> {
         let forbidden = |why| HttpError::Registry(RegistryError::Forbidden(why));
-        let role = match (&self.tokens, need) {
+        let (tokens, role) = match (&self.tokens, need) {
             (None, Need::Write(_)) => {
                 let why = "changes over HTTP need a file of tokens on this sidecar";
                 return Err(forbidden(why));
             }
             (None, _) | (_, Need::Nothing) => return Ok(Caller::nobody()),
-            (Some(_), Need::Reader | Need::Viewer) => Role::Reader,
-            (Some(_), Need::Write(role)) => role,
+            (Some(tokens), Need::Reader | Need::Viewer) => (tokens, Role::Reader),
+            (Some(tokens), Need::Write(role)) => (tokens, role),
         };
         let token = bearer(headers).ok_or(HttpError::Unauthorized)?;
-        let Some(tokens) = &self.tokens else {
-            return Err(HttpError::Unauthorized);
-        };
         let table = tokens.table().await;
         let grant = table.find(token).ok_or(HttpError::Unauthorized)?;
         let changes = matches!(need, Need::Write(_));
@@ -87,9 +84,11 @@ impl Access {
             return Err(forbidden("administration is disabled on this sidecar"));
         }
         if grant.role < role {
-            return Err(forbidden(match role {
-                Role::Admin => "this needs a token with the role admin",
-                Role::Operator | Role::Reader => "this needs a token with the role operator",
+            // No role is lower than a reader's.
+            return Err(forbidden(if role == Role::Admin {
+                "this needs a token with the role admin"
+            } else {
+                "this needs a token with the role operator"
             }));
         }
         if changes && self.require_name && grant.actor.is_none() {

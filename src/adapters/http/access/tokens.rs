@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::fs::File;
+use tokio::io::AsyncReadExt;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -94,12 +96,16 @@ impl Tokens {
         if stamp == Some(now) {
             return Ok(None);
         }
-        if metadata.len() > MAX_TOKENS_BYTES {
+        // Opening a pipe would wait for whoever writes to it.
+        if !metadata.is_file() {
+            return Err("is not a regular file".to_owned());
+        }
+        let file = File::open(&self.path).await.map_err(failed)?;
+        let (mut file, mut text) = (file.take(MAX_TOKENS_BYTES + 1), String::new());
+        file.read_to_string(&mut text).await.map_err(failed)?;
+        if text.len() as u64 > MAX_TOKENS_BYTES {
             return Err(format!("is larger than {MAX_TOKENS_BYTES} bytes"));
         }
-        let text = tokio::fs::read_to_string(&self.path)
-            .await
-            .map_err(failed)?;
         let table = TokenTable::parse(&text).map_err(|faults| faults.join("; "))?;
         Ok(Some((now, table)))
     }
@@ -133,12 +139,19 @@ mod tests {
         write("a admin\nb reader");
         assert_eq!(role(&tokens, "a").await, Some(Role::Admin));
         assert_eq!(role(&tokens, "b").await, Some(Role::Reader));
-        for faulty in ["a king", "", "# nobody"] {
+        for faulty in ["a king", "", "\n"] {
             write(faulty);
             assert_eq!(role(&tokens, "a").await, Some(Role::Admin), "{faulty}");
         }
         write("b operator");
         assert_eq!(role(&tokens, "a").await, None, "taken out");
         assert_eq!(role(&tokens, "b").await, Some(Role::Operator));
+        write("# b operator");
+        assert_eq!(role(&tokens, "b").await, None, "the last one too");
+        write("b operator");
+        assert_eq!(role(&tokens, "b").await, Some(Role::Operator));
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert_eq!(role(&tokens, "b").await, Some(Role::Operator), "no file");
     }
 }

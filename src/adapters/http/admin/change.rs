@@ -54,7 +54,7 @@ impl FromRequest<State> for Change {
 impl Change {
     /// The id that is to be created, where it is one.
     pub(super) fn new_id(&self) -> Option<String> {
-        serde_json::from_str(self.fields.get("id")?.get()).ok()
+        serde_json::from_str(self.fields.fields.get("id")?.get()).ok()
     }
 
     /// Commits it; the record, or what is left to tell.
@@ -111,7 +111,7 @@ fn lay_condition(fields: &mut change::Body, headers: &HeaderMap) -> Result<(), R
     lay(fields, "if_revision", revision.into(), "If-Match")
 }
 
-/// Lays one value over the fields; one that differs must not be there.
+/// Lays one value over the fields; one that differs must not be there. Null is none.
 fn lay(
     fields: &mut change::Body,
     name: &str,
@@ -120,13 +120,13 @@ fn lay(
 ) -> Result<(), RegistryError> {
     let json = RawValue::from_string(value.to_string());
     let json = json.map_err(|_| RegistryError::Internal)?;
-    match fields.get(name) {
-        Some(own) if own.get() != json.get() => {
+    match fields.fields.get(name) {
+        Some(own) if own.get() != json.get() && own.get() != "null" => {
             let rule = format!("differs from the one in {place}");
             Err(RegistryError::field(name, rule))
         }
         _ => {
-            fields.insert(name.to_owned(), json);
+            fields.fields.insert(name.to_owned(), json);
             Ok(())
         }
     }
@@ -147,7 +147,7 @@ mod tests {
             headers.append(header::IF_MATCH, value.parse().unwrap());
         }
         lay_condition(&mut fields, &headers).map_err(told)?;
-        Ok(serde_json::to_string(&fields).unwrap())
+        Ok(serde_json::to_string(&fields.fields).unwrap())
     }
 
     #[test]
@@ -160,6 +160,7 @@ mod tests {
             ("{}", &[], &["7"]),
             (seven, &[("if_revision", "7")], &["\"7\""]),
             (seven, &[], &["*"]),
+            (r#"{"if_revision":null}"#, &[], &["\"7\""]),
         ] {
             assert_eq!(laid(body, query, if_match).as_deref(), Ok(seven));
         }

@@ -1,17 +1,19 @@
 //! Changes, and the reload.
 
+use axum::Extension;
 use axum::extract::State as Extract;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::change::Change;
 use crate::adapters::http::State;
+use crate::adapters::http::access::Caller;
 use crate::adapters::http::answer::{HttpError, insert};
 use crate::adapters::http::body::Body;
 use crate::adapters::http::query::Query;
 use crate::documents::change::WriteVerb;
 use crate::documents::desk::Answer;
-use crate::documents::request::optional_object;
+use crate::documents::request::{ReloadArguments, optional_object};
 
 type Outcome = Result<Answer, HttpError>;
 
@@ -70,9 +72,13 @@ pub(in crate::adapters::http) async fn disable(change: Change) -> Outcome {
     responses((status = 200, description = "What changed", body = ref("#/components/schemas/Reloaded"))))]
 pub(in crate::adapters::http) async fn reload(
     Extract(state): Extract<State>,
+    Extension(caller): Extension<Caller>,
     query: Query,
     body: Body,
 ) -> Outcome {
     query.only(&[])?;
-    Ok(state.desk.reload(&optional_object(&body.0)?).await?)
+    let arguments: ReloadArguments = optional_object(&body.0)?;
+    // No audit names who reloads, but a name that is none is refused wherever one may stand.
+    caller.actor(arguments.actor.as_deref())?;
+    Ok(state.desk.reload(&arguments).await?)
 }

@@ -17,6 +17,7 @@ use self::common::{BEARER, complete};
 use super::State;
 use super::access::{Need, guard};
 use super::answer;
+use super::places::{self, Places};
 use crate::documents::schemas::components;
 
 const ABOUT: &str = "The extension registry of a message router: reads, and changes by operators. \
@@ -31,6 +32,7 @@ pub(super) struct Document(Bytes);
 /// A router in the making, and what will be told of it.
 pub(super) struct Routes {
     state: State,
+    places: Places,
     router: Router<State>,
     paths: Paths,
 }
@@ -40,6 +42,7 @@ impl Routes {
     pub(super) fn new(state: State) -> Self {
         Self {
             state,
+            places: Places::default(),
             router: Router::new(),
             paths: Paths::new(),
         }
@@ -58,8 +61,12 @@ impl Routes {
             route = route.on(filter(method), handler.clone());
         }
         if need != Need::Nothing {
+            let places = self.places.clone();
             let state = (self.state.clone(), need);
-            route = route.route_layer(middleware::from_fn_with_state(state, guard));
+            // The guard is asked first: whoever has no leave takes no place.
+            route = route
+                .route_layer(middleware::from_fn_with_state(places, places::take))
+                .route_layer(middleware::from_fn_with_state(state, guard));
         }
         self.router = self.router.route(&path, route);
         let mut operation = P::operation();

@@ -1,0 +1,43 @@
+//! The body of a change before anything is known of its fields.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::documents::members::Members;
+
+/// The fields of a request as they came.
+#[derive(Debug, Default, Deserialize)]
+#[serde(from = "Members<Box<RawValue>>")]
+pub struct Body {
+    /// By name.
+    pub fields: BTreeMap<String, Box<RawValue>>,
+    /// Names that came more than once. Readers differ in which of the values counts, so none does.
+    pub(super) repeated: BTreeSet<String>,
+}
+
+impl From<Members<Box<RawValue>>> for Body {
+    fn from(Members(members): Members<Box<RawValue>>) -> Self {
+        let mut body = Self::default();
+        for (name, value) in members {
+            if body.fields.insert(name.clone(), value).is_some() {
+                body.repeated.insert(name);
+            }
+        }
+        body
+    }
+}
+
+impl Body {
+    /// A body that has only an id.
+    pub fn of_id(id: &str) -> Self {
+        let text = serde_json::Value::from(id).to_string();
+        let id = RawValue::from_string(text).ok();
+        let fields = id.map(|id| ("id".to_owned(), id)).into_iter().collect();
+        Self {
+            fields,
+            ..Self::default()
+        }
+    }
+}
