@@ -1,5 +1,8 @@
 # The one entrance: people and CI run these recipes and nothing else. Without `just`: ./justw RECIPE
 
+# One build for all tests, with everything that can be built in.
+features := "--features otlp"
+
 # What there is to run.
 default:
     @{{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} --list --unsorted
@@ -10,21 +13,17 @@ demo *ARGS: tools
 
 # Every test, against a real nats-server and a real Postgres (BEAMLINE_TEST_SERVERS=native|containers|auto).
 test *ARGS: tools erlang
-    cargo test {{ ARGS }}
+    cargo test {{ features }} {{ ARGS }}
 
 # The status page in a headless Chromium, which is installed where root may; else skipped outside CI.
 browser-test *ARGS: tools
-    scripts/browser cargo test --test it status_page:: -- --ignored --nocapture --test-threads=1 {{ ARGS }}
-
-# The tests of spans, in a build with feature `otlp` (docs/tracing.md).
-test-spans *ARGS: tools
-    cargo test --features otlp --test it spans:: {{ ARGS }}
+    scripts/browser cargo test {{ features }} --test it status_page:: -- --ignored --nocapture --test-threads=1 {{ ARGS }}
 
 # Format, clippy, layers, licences and sources.
 lint: check-layers && deny
     cargo fmt --check
-    cargo clippy --all-targets -- -D warnings
-    cargo clippy --all-targets --features otlp -- -D warnings
+    cargo check
+    cargo clippy --all-targets {{ features }} -- -D warnings
 
 # Formats the code.
 fmt:
@@ -48,7 +47,7 @@ alerts:
 
 # Writes what docs/ and tests/golden/ take from the code: real replies, the tables of variables.
 docs: tools
-    BEAMLINE_DOCS=write cargo test --test it -- docs:: golden::
+    BEAMLINE_DOCS=write cargo test {{ features }} --test it -- docs:: golden::
 
 # Line coverage of src/domain and src/service; fails under 80 percent.
 coverage: tools
@@ -60,7 +59,7 @@ bench *ARGS: tools
 
 # The daemon against its own OpenAPI document, by a property-based tester.
 api-test: tools
-    cargo test --test it -- --ignored http_admin::tester
+    cargo test {{ features }} --test it -- --ignored http_admin::tester
 
 # The tests that take minutes, in a release build.
 soak *ARGS: tools
