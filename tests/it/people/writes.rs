@@ -158,13 +158,10 @@ async fn nothing_in_a_record_reaches_the_terminal_as_a_command() {
 async fn a_number_beyond_every_float_hides_nothing() {
     let (_rig, _daemon, url) = started().await;
     for id in ["a", "b"] {
-        let body = r#"{"type":"pre","subject":"beamline.ext.a","config":{"big":1e400,"n":1.50}}"#;
-        assert_eq!(
-            with_input(&url, &format!("create {id} --body -"), body)
-                .await
-                .code,
-            0
-        );
+        let config = r#"{"big":1e400,"n":1.50}"#;
+        let body = format!(r#"{{"type":"pre","subject":"beamline.ext.{id}","config":{config}}}"#);
+        let ran = with_input(&url, &format!("create {id} --body -"), &body).await;
+        assert_eq!(ran.code, 0, "{}", ran.err);
     }
     let digits = "0".repeat(400);
     for line in ["get a", "lookup a", "lookup a b", "list", "audit"] {
