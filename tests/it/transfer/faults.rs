@@ -110,12 +110,12 @@ async fn a_refusal_is_not_an_outage() {
         errors,
         "another transaction was in the way: came between (40001); nothing was written: try again\n"
     );
-    let name = place.database.name();
-    let read_only = format!("ALTER DATABASE \"{name}\" SET default_transaction_read_only = on");
-    place.sql.batch_execute(&read_only).await.unwrap();
+    let full = "CREATE OR REPLACE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS
+                    $$BEGIN RAISE disk_full USING MESSAGE = 'no room'; END$$";
+    place.sql.batch_execute(full).await.unwrap();
     let errors = failed(place.import(folder.path(), &[]).await);
     assert!(errors.starts_with("the database refuses: "), "{errors}");
-    assert!(errors.contains("(25006); nothing was written"), "{errors}");
+    assert!(errors.contains("(53100); nothing was written"), "{errors}");
 }
 
 /// What another one commits while the import waits for the lock is seen, whatever isolation the
