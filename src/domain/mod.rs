@@ -7,6 +7,7 @@ pub mod ids;
 pub mod actor;
 pub mod subject;
 pub mod json;
+pub mod quote;
 pub mod extension;
 pub mod policy;
 pub mod draft;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::definitions::{AuditEntry, AuditQuery, Definitions, Write, WriteError, Written};
-use super::error::{BadField, MAX_FAULTS, NotFoundReason, RegistryError, shortened};
+use super::error::{BadField, MAX_FAULTS, NotFoundReason, RegistryError};
 use super::invoke::Tools;
 use super::progress::Progress;
 use super::reload::{Hint, ReloadHandle};
@@ -16,6 +16,7 @@ use crate::domain::edit::{Command, EditError};
 use crate::domain::entry::Entry;
 use crate::domain::ids::ExtensionId;
 use crate::domain::policy::Policy;
+use crate::domain::quote::quoted;
 
 /// How long a committed change may take to be served here before the answer is given regardless.
 const SERVED_WITHIN: Duration = Duration::from_secs(5);
@@ -233,7 +234,7 @@ fn explain(error: WriteError, write: &Write, values: &Values) -> RegistryError {
         },
         WriteError::BadValue(rule) => RegistryError::InvalidRequest {
             field: None,
-            message: shortened(&rule),
+            message: quoted(&rule),
         },
         other => away(other),
     }
@@ -256,7 +257,7 @@ fn bad_fields(faults: Vec<FieldFault>, values: &Values) -> RegistryError {
     let faults = faults.into_iter().take(MAX_FAULTS).map(|fault| BadField {
         value: values.of(fault.field),
         field: fault.field.into(),
-        rule: shortened(&fault.rule).into(),
+        rule: quoted(&fault.rule).into(),
     });
     RegistryError::BadFields(faults.collect())
 }

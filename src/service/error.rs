@@ -200,17 +200,6 @@ pub struct BadField {
 /// The most faults that are told; a body can have any number of unknown fields.
 pub const MAX_FAULTS: usize = 50;
 
-/// The most characters of a rule or a parser's message that are told back.
-const MAX_QUOTED: usize = 200;
-
-/// `text`, cut where it is long: rules and parsers quote what they refuse, however long that is.
-pub fn shortened(text: &str) -> String {
-    match text.char_indices().nth(MAX_QUOTED) {
-        None => text.to_owned(),
-        Some((end, _)) => text.get(..end).unwrap_or_default().to_owned() + "...",
-    }
-}
-
 fn describe(faults: &[BadField]) -> String {
     let faults = faults.iter();
     let lines = faults.map(|fault| format!("`{}` {}", fault.field, fault.rule));

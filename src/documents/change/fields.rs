@@ -3,8 +3,9 @@
 use serde::de::DeserializeOwned;
 
 use super::Body;
+use crate::domain::quote::quoted;
 use crate::service::administration::Values;
-use crate::service::error::{BadField, MAX_FAULTS, RegistryError, shortened};
+use crate::service::error::{BadField, MAX_FAULTS, RegistryError};
 
 /// The most characters of a field's name that are told back.
 const MAX_NAME: usize = 100;
@@ -145,7 +146,7 @@ impl Given {
         self.faults.push(BadField {
             field: field.into(),
             value: self.body.fields.get(field).map(|raw| raw.get().into()),
-            rule: shortened(rule).into(),
+            rule: quoted(rule).into(),
         });
     }
 }

@@ -10,7 +10,8 @@ pub use self::arguments::{
     AuditArguments, CircuitsArguments, EnabledFilter, Freshness, HealthArguments, ListArguments,
     ReloadArguments,
 };
-use crate::service::error::{RegistryError, shortened};
+use crate::domain::quote::quoted;
+use crate::service::error::RegistryError;
 
 /// What is said of a payload of another kind.
 const NOT_AN_OBJECT: &str = "the payload must be a JSON object";
@@ -44,8 +45,8 @@ fn located(error: serde_path_to_error::Error<serde_json::Error>) -> RegistryErro
     let text = inner.to_string();
     let rule = text.split(" at line ").next().unwrap_or_default();
     RegistryError::field(
-        &shortened(&path),
-        format_args!("is wrong: {}", shortened(rule)),
+        &quoted(&path),
+        format_args!("is wrong: {}", quoted(rule)),
     )
 }
 
@@ -53,6 +54,6 @@ fn located(error: serde_path_to_error::Error<serde_json::Error>) -> RegistryErro
 pub fn malformed(message: &str) -> RegistryError {
     RegistryError::InvalidRequest {
         field: None,
-        message: shortened(message),
+        message: quoted(message),
     }
 }
