@@ -44,10 +44,7 @@ fn located(error: serde_path_to_error::Error<serde_json::Error>) -> RegistryErro
     }
     let text = inner.to_string();
     let rule = text.split(" at line ").next().unwrap_or_default();
-    RegistryError::field(
-        &quoted(&path),
-        format_args!("is wrong: {}", quoted(rule)),
-    )
+    RegistryError::field(&quoted(&path), format_args!("is wrong: {}", quoted(rule)))
 }
 
 /// A request that is wrong as a whole.
