@@ -219,12 +219,15 @@ impl Shared {
         let Some(database) = uses_database(settings) else {
             return Ok(None);
         };
-        let (status, observers) = (Arc::clone(&self.status), self.observers.clone());
+        let Some(pool) = self.pool.clone() else {
+            return Ok(None);
+        };
         let reports = Reports {
             reload,
             overrides: self.changed.clone(),
-            status,
-            observers,
+            status: Arc::clone(&self.status),
+            observers: self.observers.clone(),
+            pool,
         };
         Listener::new(database, &settings.identity.instance_id, reports).map(Some)
     }

@@ -4,22 +4,30 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::{Migrate, chain, err, out};
+use crate::adapters::postgres::PostgresError;
 use crate::adapters::postgres::migrate::{self, MigrateError};
 use crate::adapters::postgres::schema::schema_state;
 use crate::adapters::postgres::session::{Session, SessionError};
 use crate::config::Settings;
+use crate::service::trouble::DatabaseError;
 
 /// How long another starter's migration is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("the database cannot be reached")]
+    #[error("cannot use the database")]
     Session(#[from] SessionError),
     #[error(transparent)]
     Migrate(#[from] MigrateError),
-    #[error("the schema cannot be read")]
-    State(#[from] tokio_postgres::Error),
+    #[error(transparent)]
+    State(#[from] DatabaseError),
+}
+
+impl From<PostgresError> for Failure {
+    fn from(error: PostgresError) -> Self {
+        Self::State(error.into())
+    }
 }
 
 /// Migrates, or only says whether that is needed.

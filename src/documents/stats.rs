@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::{digest, time, to_bytes};
 use crate::service::invoke::{Status, Summary};
 use crate::service::stats::Figures;
-use crate::service::status::millis;
+use crate::service::status::{DatabaseState, millis};
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Stats)]
@@ -33,7 +33,7 @@ pub(super) struct Stats<'a> {
     lookups: LookupsBody,
     invocations: InvocationsBody,
     listener: StateBody,
-    database: StateBody,
+    database: DatabaseBody,
     nats: StateBody,
     instance_id: &'a str,
     version: &'static str,
@@ -77,6 +77,30 @@ pub(super) struct StateBody {
     state: &'static str,
 }
 
+/// Why it cannot be used, while it cannot.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DatabaseLink)]
+pub(super) struct DatabaseBody {
+    state: &'static str,
+    reason: Option<&'static str>,
+    error: Option<String>,
+    #[schema(format = DateTime)]
+    since: Option<String>,
+}
+
+fn database(state: &DatabaseState) -> DatabaseBody {
+    let down = match state {
+        DatabaseState::Off | DatabaseState::Up => None,
+        DatabaseState::Down(down) => Some(down),
+    };
+    DatabaseBody {
+        state: state.as_str(),
+        reason: down.map(|down| down.error.trouble.as_str()),
+        error: down.map(|down| down.error.to_string()),
+        since: down.map(|down| time(down.since)),
+    }
+}
+
 /// More faults than this are only counted: the reply has to fit.
 const MAX_FAULTS: usize = 100;
 
@@ -117,13 +141,7 @@ pub fn stats(figures: &Figures<'_>) -> Bytes {
         listener: StateBody {
             state: figures.listener.as_str(),
         },
-        database: StateBody {
-            state: match figures.database_up {
-                None => "off",
-                Some(true) => "up",
-                Some(false) => "away",
-            },
-        },
+        database: database(&figures.database),
         nats: StateBody {
             state: if figures.nats_up { "up" } else { "away" },
         },

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::definitions::{AuditEntry, AuditQuery, Definitions, Write, WriteError, Written};
 use super::error::{BadField, MAX_FAULTS, NotFoundReason, RegistryError};
 use super::invoke::Tools;
+use super::observe::Observation;
 use super::progress::Progress;
 use super::reload::{Hint, ReloadHandle};
 use crate::domain::actor::Actor;
@@ -137,7 +138,10 @@ impl<D: Definitions> Administration<D> {
             actor,
         };
         let written = self.definitions()?.write(&write, &self.policy).await;
-        let written = written.map_err(|error| explain(error, &write, &values))?;
+        let written = written.map_err(|error| {
+            self.tell("cannot write", &error);
+            explain(error, &write, &values)
+        })?;
         let (Written::At(revision) | Written::Nothing(revision)) = written;
         if self.progress.current() < revision {
             self.reload.hint(Hint::Database);
@@ -178,7 +182,19 @@ impl<D: Definitions> Administration<D> {
             limit: usize::try_from(limit).unwrap_or_default(),
         };
         let entries = self.definitions()?.audit(&query).await;
-        entries.map_err(away)
+        entries.map_err(|error| {
+            self.tell("cannot read the audit", &error);
+            failed(error)
+        })
+    }
+
+    /// What the database did not do is for an operator to know, whatever its caller is told.
+    fn tell(&self, what: &'static str, error: &WriteError) {
+        if let WriteError::Failed(error) = error {
+            let error = error.clone();
+            let observation = Observation::RequestFailed { what, error };
+            self.tools.observers.observe(&observation);
+        }
     }
 
     fn definitions(&self) -> Result<&Arc<D>, RegistryError> {
@@ -232,22 +248,15 @@ fn explain(error: WriteError, write: &Write, values: &Values) -> RegistryError {
             id,
             field: "subject",
         },
-        WriteError::BadValue(rule) => RegistryError::InvalidRequest {
-            field: None,
-            message: quoted(&rule),
-        },
-        other => away(other),
+        other => failed(other),
     }
 }
 
 /// The error of a database that did nothing, or nobody knows what.
-fn away(error: WriteError) -> RegistryError {
+fn failed(error: WriteError) -> RegistryError {
     match error {
-        WriteError::Locked { blocked_by } => RegistryError::DatabaseLocked { blocked_by },
+        WriteError::Failed(error) => error.into(),
         WriteError::Unknown(what) => RegistryError::OutcomeUnknown(what),
-        WriteError::Away(what) | WriteError::BadValue(what) => {
-            RegistryError::DatabaseUnavailable(what)
-        }
         WriteError::Refused(_) | WriteError::SubjectTaken => RegistryError::Internal,
     }
 }

@@ -9,6 +9,7 @@ use crate::domain::actor::Actor;
 use crate::domain::edit::{Command, EditError};
 use crate::domain::ids::ExtensionId;
 use crate::domain::policy::Policy;
+use crate::service::trouble::DatabaseError;
 
 /// One change of one extension.
 #[derive(Debug, Clone)]
@@ -39,15 +40,8 @@ pub enum WriteError {
     Refused(EditError),
     /// Another extension has the subject.
     SubjectTaken,
-    /// The database refuses a value, such as a text with NUL.
-    BadValue(String),
-    /// Nothing was written: the database is away or refuses.
-    Away(String),
-    /// Nothing was written: somebody else holds the lock, for longer than anyone should.
-    Locked {
-        /// Who, where the database tells.
-        blocked_by: Option<String>,
-    },
+    /// Nothing was written: the database did not do it.
+    Failed(DatabaseError),
     /// COMMIT got no answer, and nobody could say what became of it.
     Unknown(String),
 }

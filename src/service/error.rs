@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use super::trouble::{DatabaseError, Trouble};
+
 /// Why an extension is not found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotFoundReason {
@@ -163,9 +165,14 @@ pub enum RegistryError {
         /// The extension that was called.
         id: String,
     },
-    /// The database is needed and away; the message says what was tried.
-    #[error("{0}")]
-    DatabaseUnavailable(String),
+    /// The database is needed and cannot be used now; the message says why.
+    #[error("{message}")]
+    DatabaseUnavailable {
+        /// Which kind of trouble.
+        reason: Trouble,
+        /// What the database, or the lack of an answer, says.
+        message: String,
+    },
     /// Nothing was written: somebody else holds the lock.
     #[error("the database is locked by another transaction")]
     DatabaseLocked {
@@ -175,9 +182,9 @@ pub enum RegistryError {
     /// Nobody could find out whether the change was committed.
     #[error("{0}; whether the change was committed could not be found out")]
     OutcomeUnknown(String),
-    /// A file source could not be read at all.
+    /// A source could not be read, and only an operator can change that.
     #[error("{0}")]
-    FixturesUnavailable(String),
+    SourceUnreadable(String),
     /// Too much at once; nothing was done.
     #[error("too many requests at once")]
     Overloaded,
@@ -217,6 +224,27 @@ pub enum Detail {
     Fields(Vec<BadField>),
 }
 
+/// What a request is answered that the database did not carry out. What only an operator can set
+/// right is `internal`, and in the log; what a request asks to be stored and cannot be is its fault.
+impl From<DatabaseError> for RegistryError {
+    fn from(error: DatabaseError) -> Self {
+        match error.trouble {
+            Trouble::NotAllowed | Trouble::Hidden | Trouble::Unexpected => Self::Internal,
+            Trouble::Refused => Self::InvalidRequest {
+                field: None,
+                message: error.to_string(),
+            },
+            Trouble::Locked => Self::DatabaseLocked {
+                blocked_by: error.blocked_by,
+            },
+            reason => Self::DatabaseUnavailable {
+                reason,
+                message: error.to_string(),
+            },
+        }
+    }
+}
+
 impl RegistryError {
     /// A fault of one field of a request.
     pub fn field(field: &str, rule: impl std::fmt::Display) -> Self {
@@ -239,12 +267,12 @@ impl RegistryError {
             Self::VersionNotFound { .. } => "version_not_found",
             Self::RevisionTimeout { .. } => "revision_timeout",
             Self::PayloadTooLarge { .. } => "payload_too_large",
-            Self::Internal | Self::FixturesUnavailable(_) => "internal",
+            Self::Internal | Self::SourceUnreadable(_) => "internal",
             Self::ExtensionError { .. } => "extension_error",
             Self::ExtensionUnavailable { .. } => "extension_unavailable",
             Self::ExtensionTimeout { .. } => "extension_timeout",
             Self::DeadlineExceeded { .. } => "deadline_exceeded",
-            Self::DatabaseUnavailable(_)
+            Self::DatabaseUnavailable { .. }
             | Self::DatabaseLocked { .. }
             | Self::OutcomeUnknown(_) => "database_unavailable",
             Self::Overloaded => "overloaded",
@@ -263,9 +291,9 @@ impl RegistryError {
             | Self::InstanceNotFound { .. } => 404,
             Self::RevisionTimeout { .. } => 412,
             Self::PayloadTooLarge { .. } => 413,
-            Self::Internal | Self::FixturesUnavailable(_) => 500,
+            Self::Internal | Self::SourceUnreadable(_) => 500,
             Self::ExtensionError { .. } => 502,
-            Self::DatabaseUnavailable(_)
+            Self::DatabaseUnavailable { .. }
             | Self::DatabaseLocked { .. }
             | Self::OutcomeUnknown(_)
             | Self::ExtensionUnavailable { .. }
@@ -288,12 +316,12 @@ impl RegistryError {
             Self::VersionNotFound { .. } => "version not found",
             Self::RevisionTimeout { .. } => "revision not reached in time",
             Self::PayloadTooLarge { .. } => "payload too large",
-            Self::Internal | Self::FixturesUnavailable(_) => "internal error",
+            Self::Internal | Self::SourceUnreadable(_) => "internal error",
             Self::ExtensionError { .. } => "extension error",
             Self::ExtensionUnavailable { .. } => "extension unavailable",
             Self::ExtensionTimeout { .. } => "extension timeout",
             Self::DeadlineExceeded { .. } => "deadline exceeded",
-            Self::DatabaseUnavailable(_)
+            Self::DatabaseUnavailable { .. }
             | Self::DatabaseLocked { .. }
             | Self::OutcomeUnknown(_) => "database unavailable",
             Self::Overloaded => "overloaded",
@@ -350,6 +378,7 @@ impl RegistryError {
                 let reason = ("reason", text("locked"));
                 [reason].into_iter().chain(blocked_by).collect()
             }
+            Self::DatabaseUnavailable { reason, .. } => vec![("reason", text(reason.as_str()))],
             Self::OutcomeUnknown(_) => vec![("outcome", text("unknown"))],
             _ => Vec::new(),
         }

@@ -15,19 +15,25 @@ use thiserror::Error;
 
 use crate::domain::health::{Counts, HealthSums};
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::service::trouble::DatabaseError;
 
 /// Why the store did not do what was asked. `Display` is fit for operators; no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StoreError {
-    /// Nothing was written: there is no connection, or the database refused.
-    #[error("the database is away: {0}")]
-    Away(String),
-    /// Nothing was written: somebody else's lock was in the way for too long.
-    #[error("the database is locked: {0}")]
-    Locked(String),
+    /// Nothing was written.
+    #[error(transparent)]
+    Failed(#[from] DatabaseError),
     /// The connection broke before the answer: it may have been written, and may be repeated.
-    #[error("the database did not answer: {0}")]
-    Unknown(String),
+    #[error("{0}; it may have been written")]
+    Unknown(DatabaseError),
+}
+
+impl StoreError {
+    /// The trouble with the database.
+    pub const fn database(&self) -> &DatabaseError {
+        let (Self::Failed(error) | Self::Unknown(error)) = self;
+        error
+    }
 }
 
 /// A run of a sidecar as the store knows it.

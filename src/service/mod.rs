@@ -27,6 +27,7 @@ pub mod circuit_control;
 pub mod stats;
 pub mod live;
 pub mod transfer;
+pub mod trouble;
 
 #[cfg(test)]
 pub(crate) mod testing;

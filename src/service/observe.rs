@@ -14,6 +14,7 @@ use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::health::Summary;
 use crate::service::health_store::StoreError;
 use crate::service::source::SourceError;
+use crate::service::trouble::DatabaseError;
 
 /// Why data was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,8 +127,10 @@ pub enum Observation {
         /// The revision both sides have.
         revision: u64,
     },
-    /// The database answers again, or no longer.
-    DatabaseUp(bool),
+    /// The data of the database can be read again.
+    DatabaseUp,
+    /// It can no longer be read, or for another reason than before.
+    DatabaseDown(DatabaseError),
     /// The way changes are learnt of is another.
     Listener {
         /// The state now.
@@ -210,6 +213,13 @@ pub enum Observation {
         what: &'static str,
         /// What went wrong.
         error: StoreError,
+    },
+    /// The database did not carry out what somebody asked for.
+    RequestFailed {
+        /// What cannot be done, in words.
+        what: &'static str,
+        /// What went wrong.
+        error: DatabaseError,
     },
     /// A request was turned away because too many ran at once.
     Overloaded,

@@ -9,7 +9,7 @@ use super::invoke::{Runtimes, Summary};
 use super::lookup::Lookups;
 use super::meter::LookupFigures;
 use super::observe::ListenerState;
-use super::status::{LastReload, SourceMode, Status};
+use super::status::{DatabaseState, LastReload, SourceMode, Status};
 use crate::domain::catalog::{Catalog, Head};
 use crate::domain::quarantine::Quarantine;
 
@@ -33,7 +33,7 @@ pub struct Figures<'a> {
     pub lookups: LookupFigures,
     pub invocations: Summary,
     pub listener: ListenerState,
-    pub database_up: Option<bool>,
+    pub database: DatabaseState,
     pub nats_up: bool,
     pub instance_id: &'a str,
     pub started_at: SystemTime,
@@ -101,7 +101,7 @@ impl Stats {
             lookups: self.lookups.meter.figures(),
             invocations: self.runtimes.summary(),
             listener: self.status.listener(),
-            database_up: self.status.database_up(),
+            database: self.status.database(),
             nats_up: self.status.nats_up(),
             instance_id: &self.instance_id,
             started_at: self.started_at,

@@ -49,6 +49,7 @@ mod status_page;
 mod spans;
 mod subjects;
 mod transfer;
+mod troubles;
 mod upgrade;
 mod visibility;
 mod writers;

@@ -47,6 +47,7 @@ pub(super) async fn readyz(Extract(state): Extract<State>) -> Response {
     let ready = Ready {
         status: word,
         missing: readiness.missing(),
+        database: state.status.database().as_str(),
         last_error,
     };
     answer::json(status, to_bytes(&ready))

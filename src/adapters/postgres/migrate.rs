@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use tokio_postgres::{Client, error::SqlState};
 
+use super::error::PostgresError;
 use super::schema::{SchemaState, SchemaVersion, schema_state};
+use crate::service::trouble::DatabaseError;
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -45,6 +47,15 @@ pub enum MigrateError {
     /// Postgres refused or went away.
     #[error("the database did not answer as expected")]
     Database(#[from] tokio_postgres::Error),
+    /// This is not a database to make tables in, or they are somewhere else in it.
+    #[error(transparent)]
+    Unusable(#[from] DatabaseError),
+}
+
+impl From<PostgresError> for MigrateError {
+    fn from(error: PostgresError) -> Self {
+        Self::Unusable(error.into())
+    }
 }
 
 /// The version that this binary brings a schema to.

@@ -151,9 +151,16 @@ impl<'p> Assembly<'p> {
             extension.digest = extension.digest.wrapping_add(digest);
             return Some(extension);
         }
-        if let Some(unserved) = self.unserved.get_mut(id) {
-            unserved.digest = unserved.digest.wrapping_add(digest);
-        }
+        // What a deletion behind the triggers' back has left over counts too: nothing else tells
+        // it from rows of an extension that is hidden.
+        let unserved = self
+            .unserved
+            .entry(id.to_owned())
+            .or_insert_with(|| Unserved {
+                reason: "its versions or instances are there without it".to_owned(),
+                digest: 0,
+            });
+        unserved.digest = unserved.digest.wrapping_add(digest);
         None
     }
 

@@ -73,9 +73,10 @@ pub struct LogObserver {
     failures: Repeats<String>,
     notices: Repeats<(&'static str, String)>,
     slow: Repeats<&'static str>,
-    flushes: Repeats<()>,
+    flushes: Repeats<String>,
     overload: Repeats<()>,
     store: Repeats<(&'static str, String)>,
+    requests: Repeats<(&'static str, String)>,
     alive: Repeats<ExtensionId>,
     drops: Repeats<(&'static str, Option<String>)>,
 }
@@ -133,8 +134,22 @@ impl Observer for LogObserver {
                     "rows were changed without a revision; reading everything"
                 );
             }
-            Observation::DatabaseUp(true) => info!("database answers"),
-            Observation::DatabaseUp(false) => warn!("database is away"),
+            Observation::DatabaseUp => info!("database answers"),
+            Observation::DatabaseDown(error) => {
+                let reason = error.trouble.as_str();
+                if error.is_unreachable() {
+                    warn!(reason, %error, "database is unreachable; the data is kept");
+                } else {
+                    warn!(reason, %error, "database cannot be read; the data is kept");
+                }
+            }
+            Observation::RequestFailed { what, error } => {
+                let key = (*what, error.to_string());
+                if let Some(repeated) = self.requests.say(key, Instant::now()) {
+                    let reason = error.trouble.as_str();
+                    warn!(reason, repeated, error = %format_args!("{what}: {error}"), "request failed");
+                }
+            }
             Observation::Listener { state, cause } => listener(*state, cause),
             Observation::NatsUp {
                 connection,
@@ -190,7 +205,7 @@ impl Observer for LogObserver {
                 debug!(total, healthy, unhealthy, half_open, "health summary");
             }
             Observation::FlushFailed { error } => {
-                if let Some(repeated) = self.flushes.say((), Instant::now()) {
+                if let Some(repeated) = self.flushes.say(error.to_string(), Instant::now()) {
                     warn!(repeated, %error, "health not exchanged; it is kept for the next time");
                 }
             }

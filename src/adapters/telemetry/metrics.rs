@@ -161,7 +161,9 @@ impl Observer for MetricsObserver {
             | Observation::Health { .. }
             | Observation::HealthSummary(_)
             | Observation::DigestDiffers { .. }
-            | Observation::DatabaseUp(_)
+            | Observation::DatabaseUp
+            | Observation::DatabaseDown(_)
+            | Observation::RequestFailed { .. }
             | Observation::Listener { .. }
             | Observation::NatsUp { .. }
             | Observation::NatsNotice { .. } => {}

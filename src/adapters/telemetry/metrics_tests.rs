@@ -5,11 +5,10 @@ use super::*;
 use crate::domain::catalog::{ActiveSource, Catalog, Change};
 use crate::domain::context::Context;
 use crate::domain::quarantine::Quarantine;
-use crate::service::health_store::StoreError;
 use crate::service::lookup::Lookups;
 use crate::service::observe::{ListenerState, Trigger};
-use crate::service::source::SourceError;
 use crate::service::status::{SourceMode, Status};
+use crate::service::trouble::DatabaseError;
 
 fn names(page: &str) -> Vec<&str> {
     let series = page.lines().filter(|line| !line.starts_with('#'));
@@ -80,13 +79,13 @@ fn what_is_unknown_is_absent_and_the_rest_has_the_names_of_the_contract() {
     });
     observer.observe(&Observation::LoadFailed {
         trigger: Trigger::Timer,
-        error: SourceError::Away("x".into()),
+        error: DatabaseError::unreachable("x").into(),
     });
     observer.observe(&Observation::SlowConsumer {
         connection: "lookup",
     });
     observer.observe(&Observation::FlushFailed {
-        error: StoreError::Away("x".into()),
+        error: DatabaseError::unreachable("x").into(),
     });
     observer.observe(&Observation::Dropped {
         reason: DropReason::NoReply,

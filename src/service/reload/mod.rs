@@ -86,9 +86,9 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
         loop {
             let by_timer = matches!(wake, Wake::Timer(_));
             let result = self.answer(wake).await;
-            // Files that were read while the database is away satisfy whoever asked; the database
-            // is asked again as soon as after any other failure.
-            let failed = result.is_err() || self.loader.database_is_away();
+            // Files that were read while the database cannot be used satisfy whoever asked; it is
+            // asked again as soon as after any other failure.
+            let failed = result.is_err() || self.loader.database_is_down();
             // Hints and requests, however often they come, put off neither the sync, which finds
             // what nobody is told of, nor the next attempt.
             if by_timer || failed != failing {
@@ -116,7 +116,12 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
     async fn answer(&mut self, wake: Wake) -> Result<(), SourceError> {
         match wake {
             Wake::Timer(trigger) => self.loader.load(trigger, None).await.map(drop),
-            Wake::Hint(hint) => self.loader.load(hint.trigger(), None).await.map(drop),
+            Wake::Hint(hint) => {
+                if hint == Hint::Reconnected {
+                    self.loader.compare();
+                }
+                self.loader.load(hint.trigger(), None).await.map(drop)
+            }
             Wake::Requests(requests) => {
                 let mut outcome = Ok(());
                 for scope in inbox::scopes(requests) {

@@ -1,6 +1,7 @@
 //! Decisions of one sidecar that hold for all.
 
 use beamline_registry::service::health_store::{AutoDisabled, AutoEnabled, AutoSwitch, StoreError};
+use beamline_registry::service::trouble::Trouble;
 
 use super::*;
 
@@ -123,7 +124,10 @@ async fn a_lock_of_somebody_else_ends_in_time_and_changes_nothing() {
     let store = store(&database, "s1");
     run(&client, "BEGIN; UPDATE extensions SET retry = 9").await;
     let result = store.auto_disable(&id(1), REASON, 100).await;
-    assert!(matches!(result, Err(StoreError::Locked(_))), "{result:?}");
+    let Err(StoreError::Failed(error)) = &result else {
+        panic!("{result:?}")
+    };
+    assert_eq!(error.trouble, Trouble::Locked, "{error}");
     run(&client, "ROLLBACK").await;
     assert_eq!(
         store.auto_disable(&id(1), REASON, 100).await,

@@ -42,7 +42,10 @@ async fn auto_serves_fixtures_until_a_database_answers() {
     assert_eq!(sources(&stats), ("auto", "fixtures"));
     assert_eq!(stats.pointer("/database/state"), Some(&json!("away")));
     assert!(
-        stats["last_error"].as_str().unwrap().contains("away"),
+        stats["last_error"]
+            .as_str()
+            .unwrap()
+            .contains("unreachable"),
         "{stats}"
     );
     write(folder.path(), "added");
@@ -159,8 +162,10 @@ async fn database_mode_waits_for_a_database_that_is_away_at_the_start() {
         .spawn()
         .await;
     daemon
-        .wait_log("that the database is away", |entry| {
-            (message(entry)? == "database is away").then_some(())
+        .wait_log("that the database is unreachable", |entry| {
+            message(entry)?
+                .starts_with("database is unreachable")
+                .then_some(())
         })
         .await;
     daemon

@@ -1,5 +1,7 @@
 //! Circuits forced by operators: written with their audit entry, told to every sidecar.
 
+use std::time::Duration;
+
 use tokio_postgres::types::Type;
 use tokio_postgres::{Error, Row};
 
@@ -8,6 +10,9 @@ use super::figures::read;
 use super::transaction::{milliseconds, moment};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::health_store::{NewOverride, Override, OverrideAction, Overrides, StoreError};
+
+/// For an operator's order: whoever gave it waits.
+const OVERRIDE_LIMIT: Duration = Duration::from_secs(4);
 
 /// A reset stays for ten minutes: longer than any sidecar goes without looking. The lock keeps the
 /// extension from going before its override can go with it.
@@ -51,8 +56,9 @@ impl Overrides for PostgresHealth {
         let change = format!("{:032x}", new.change);
         let ttl = new.ttl.map(milliseconds);
         let rows = self
-            .transact(
+            .transact_within(
                 "an override",
+                OVERRIDE_LIMIT,
                 SET,
                 &[
                     (&new.extension.as_str(), Type::TEXT),

@@ -5,9 +5,10 @@ use std::time::Duration;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Error, Row};
 
+use super::super::settings::{self, Kind};
 use super::PostgresHealth;
 use super::circuits;
-use super::transaction::{BEGIN_SNAPSHOT, Parameter, count, milliseconds, moment};
+use super::transaction::{LIMITS, Parameter, count, milliseconds, moment};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::health_store::{Boot, Figures, Held, HeldCircuit, Restored, StoreError, Tally};
 
@@ -49,11 +50,12 @@ pub(super) async fn others(
 pub(super) async fn restore(store: &PostgresHealth, boot: &Boot) -> Result<Restored, StoreError> {
     let own: Parameter<'_> = (&&*boot.0, Type::TEXT);
     let everything = [own.clone(), (&None::<i64>, Type::INT8)];
+    let begin = settings::begin(Kind::Snapshot, LIMITS);
     let (figure_rows, circuit_rows, override_rows) = store
         .run("restoring health", async |client| {
             let ((), figures, circuits, overrides, ()) = tokio::try_join!(
                 biased;
-                client.batch_execute(BEGIN_SNAPSHOT),
+                client.batch_execute(&begin),
                 client.query_typed(OTHERS, &everything),
                 client.query_typed(HELD, std::slice::from_ref(&own)),
                 client.query_typed(circuits::OVERRIDES, &[]),

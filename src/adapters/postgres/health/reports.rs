@@ -36,9 +36,7 @@ impl HealthReports for PostgresHealth {
 
     async fn flush(&self, flush: Flush<'_>) -> Result<Flushed, StoreError> {
         if flush.reports.len() > MAX_REPORTS {
-            return Err(StoreError::Away(format!(
-                "a flush has at most {MAX_REPORTS} reports"
-            )));
+            return Err(self.damaged("a flush has too many reports"));
         }
         let (sequence, interval) = (bigint(flush.sequence), milliseconds(flush.interval));
         let now = SystemTime::now();

@@ -7,6 +7,7 @@ mod applied;
 mod queue;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep_until};
@@ -22,6 +23,7 @@ use crate::domain::catalog::ActiveSource;
 use crate::service::error::{NotFoundReason, RegistryError};
 use crate::service::health_store::{NewOverride, Override, Overrides, StoreError};
 use crate::service::invoke::Tools;
+use crate::service::observe::Observation;
 
 /// Between attempts to read what could not be read.
 const RETRY: Duration = Duration::from_secs(1);
@@ -54,6 +56,9 @@ impl<S: Overrides> OverrideKeeper<S> {
         let mut restored = Some(restored);
         loop {
             let read = self.look().await;
+            if let Err(error) = &read {
+                self.tell(error);
+            }
             if matches!(read, Ok(true))
                 && let Some(restored) = restored.take()
             {
@@ -75,7 +80,7 @@ impl<S: Overrides> OverrideKeeper<S> {
     }
 
     /// Brings the circuits in line with the store; not before its data is what we serve, `false`
-    /// until then. That the database is away is told by whoever loads data from it.
+    /// until then.
     async fn look(&mut self) -> Result<bool, StoreError> {
         if self.tools.selector.catalog().head().source != ActiveSource::Database {
             return Ok(false);
@@ -86,7 +91,13 @@ impl<S: Overrides> OverrideKeeper<S> {
     }
 
     async fn carry_out(&mut self, order: Order) {
-        let Order { wanted, answer } = order;
+        let Order {
+            wanted,
+            answer,
+            begun,
+        } = order;
+        // First said, then looked: who gives up in between takes it for begun.
+        begun.store(true, Ordering::SeqCst);
         if answer.is_closed() {
             return;
         }
@@ -109,10 +120,27 @@ impl<S: Overrides> OverrideKeeper<S> {
                 id: wanted.spot.id().to_string(),
                 reason: NotFoundReason::Unknown,
             }),
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                let observation = Observation::RequestFailed {
+                    what: "cannot write the override",
+                    error: error.database().clone(),
+                };
+                self.tools.observers.observe(&observation);
+                Err(error.into())
+            }
         };
         // Whoever asked may have gone meanwhile; what is written holds all the same.
         let _ = answer.send(outcome);
+    }
+
+    /// A database that does not answer is reported by whoever loads data from it.
+    fn tell(&self, error: &StoreError) {
+        if !error.database().is_unreachable() {
+            self.tools.observers.observe(&Observation::StoreFailed {
+                what: "reading overrides",
+                error: error.clone(),
+            });
+        }
     }
 
     async fn write(&self, wanted: &Wanted, change: u128) -> Result<bool, StoreError> {

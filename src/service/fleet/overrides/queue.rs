@@ -1,16 +1,22 @@
 //! How others reach the keeper of overrides.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::super::spot::Spot;
 use crate::domain::actor::Actor;
 use crate::service::error::RegistryError;
 use crate::service::health_store::OverrideAction;
+use crate::service::trouble::{DatabaseError, Trouble};
 
 /// Orders that may wait for their turn; more are answered `overloaded`.
 const MAX_ORDERS: usize = 64;
+/// For an order, its turn included: whoever gave it has an answer within five seconds.
+const PATIENCE: Duration = Duration::from_millis(4800);
 
 /// What an operator wants of a circuit.
 #[derive(Debug)]
@@ -32,6 +38,8 @@ pub struct Wanted {
 pub struct Order {
     pub(super) wanted: Wanted,
     pub(super) answer: oneshot::Sender<Result<(), RegistryError>>,
+    /// Whether it is being carried out.
+    pub(super) begun: Arc<AtomicBool>,
 }
 
 /// Gives orders.
@@ -56,13 +64,27 @@ impl OverrideHandle {
     /// that nobody knows.
     pub async fn order(&self, wanted: Wanted) -> Result<(), RegistryError> {
         let (answer, answered) = oneshot::channel();
-        self.0
-            .try_send(Order { wanted, answer })
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => RegistryError::Overloaded,
-                mpsc::error::TrySendError::Closed(_) => RegistryError::ShuttingDown,
-            })?;
-        answered.await.unwrap_or(Err(RegistryError::ShuttingDown))
+        let begun = Arc::<AtomicBool>::default();
+        let order = Order {
+            wanted,
+            answer,
+            begun: Arc::clone(&begun),
+        };
+        self.0.try_send(order).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => RegistryError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => RegistryError::ShuttingDown,
+        })?;
+        match timeout(PATIENCE, answered).await {
+            Ok(outcome) => outcome.unwrap_or(Err(RegistryError::ShuttingDown)),
+            // The answer's end is dropped by now, so what has not begun never will.
+            Err(_elapsed) if begun.load(Ordering::SeqCst) => Err(RegistryError::OutcomeUnknown(
+                "the override got no answer".to_owned(),
+            )),
+            Err(_elapsed) => {
+                let waited = "other overrides wait before this one";
+                Err(DatabaseError::new(Trouble::Slow, waited).into())
+            }
+        }
     }
 }
 
