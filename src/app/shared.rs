@@ -36,6 +36,7 @@ use crate::service::health::Health;
 use crate::service::invoke::{Follower, Runtimes, Tools};
 use crate::service::live::{self, Live, Notes};
 use crate::service::lookup::Lookups;
+use crate::service::meter::Count;
 use crate::service::observe::Observers;
 use crate::service::progress::Progress;
 use crate::service::read::Reads;
@@ -90,7 +91,11 @@ impl Shared {
     ///
     /// # Errors
     /// Database settings that cannot work, such as an unreadable certificate.
-    pub(super) fn new(settings: &Settings, spans: Spans) -> Result<(Self, Loose), SetupError> {
+    pub(super) fn new(
+        settings: &Settings,
+        spans: Spans,
+        log_lines_dropped: Count,
+    ) -> Result<(Self, Loose), SetupError> {
         let (catalog, writer) = Catalog::new();
         let instance_id = settings.identity.instance_id.clone();
         let pool = uses_database(settings).map(|database| Pool::new(database, &instance_id));
@@ -115,6 +120,8 @@ impl Shared {
             catalog: Arc::clone(&catalog),
             status: Arc::clone(&status),
             lookups: Arc::clone(&lookups),
+            log_lines_dropped,
+            events_dropped: events.dropped(),
         };
         let extensions = ExtensionSources {
             catalog: Arc::clone(&catalog),
@@ -252,7 +259,8 @@ impl Shared {
     /// What the status page is told, until `stop`.
     pub(super) fn feed(&self, stop: CancellationToken) -> Arc<Feed> {
         let live = Live::new(Arc::clone(&self.health));
-        Arc::new(Feed::new(live, Arc::clone(&self.stats), stop))
+        let (stats, observers) = (Arc::clone(&self.stats), self.observers.clone());
+        Arc::new(Feed::new(live, stats, observers, stop))
     }
 
     /// What the HTTP server answers from.
@@ -274,6 +282,7 @@ impl Shared {
             }),
             desk,
             feed,
+            observers: self.observers.clone(),
             give_up: self.give_up.clone(),
         }
     }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::boundary::answered;
 use super::definitions::{AuditEntry, AuditQuery, Definitions, Write, WriteError, Written};
 use super::error::{BadField, MAX_FAULTS, NotFoundReason, RegistryError};
 use super::invoke::Tools;
@@ -86,7 +87,10 @@ pub trait Changes: Send + Sync + std::fmt::Debug {
 impl<D: Definitions + std::fmt::Debug> Changes for Administration<D> {
     fn change(self: Arc<Self>, request: ChangeRequest, actor: Actor) -> Pending<Changed> {
         Box::pin(async move {
-            let change = async move { self.carry_out(request, actor).await };
+            let change = async move {
+                let carrying_out = self.carry_out(request, actor);
+                answered(&self.tools.observers, carrying_out).await
+            };
             let carried_out = tokio::spawn(change).await;
             carried_out.unwrap_or(Err(RegistryError::Internal))
         })

@@ -4,6 +4,7 @@
 
 pub mod error;
 pub mod observe;
+pub mod boundary;
 pub mod source;
 pub mod spans;
 pub mod caller;

@@ -4,6 +4,7 @@
 //! observations because they happen thousands of times a second: lookups and requests are counted
 //! by [`super::meter`], and read when somebody asks.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -211,6 +212,20 @@ pub enum Observation {
         /// What went wrong.
         error: StoreError,
     },
+    /// An event could not be published; it is lost.
+    EventDropped {
+        /// Its kind; absent where only the server knows.
+        kind: Option<&'static str>,
+        /// Why, in words.
+        why: String,
+    },
+    /// The task of a connection to NATS ended by a bug; the connection is made anew.
+    NatsRestarted {
+        /// Which connection.
+        connection: &'static str,
+    },
+    /// A piece of work panicked, which is a bug; the panic hook has logged where.
+    Panicked,
     /// A request was turned away because too many ran at once.
     Overloaded,
     /// A request cannot be answered; logged once per cause.
@@ -247,7 +262,7 @@ impl DropReason {
     }
 }
 
-/// Somebody who wants to know. Must not block and must not fail.
+/// Somebody who wants to know. Must not block and must not fail; a panic costs itself only.
 pub trait Observer: Send + Sync {
     /// Takes notice of one observation.
     fn observe(&self, observation: &Observation);
@@ -269,11 +284,22 @@ impl Observers {
         Self(observers.into())
     }
 
-    /// Tells everyone.
+    /// Tells everyone; one who panics misses this observation, and nobody else does.
     pub fn observe(&self, observation: &Observation) {
-        for observer in &*self.0 {
-            observer.observe(observation);
+        if !self.tell(observation) {
+            // Who panics at this too has told of it already.
+            self.tell(&Observation::Panicked);
         }
+    }
+
+    /// Whether everyone took it well.
+    fn tell(&self, observation: &Observation) -> bool {
+        let mut well = true;
+        for observer in &*self.0 {
+            let told = catch_unwind(AssertUnwindSafe(|| observer.observe(observation)));
+            well &= told.is_ok();
+        }
+        well
     }
 }
 

@@ -26,6 +26,9 @@ pub enum SourceError {
     /// The folder of fixtures cannot be read at all.
     #[error("fixtures cannot be read: {0}")]
     Unreadable(String),
+    /// This program failed while it read.
+    #[error("a bug in this program ended the load; the log has the place")]
+    Bug,
 }
 
 /// What the catalog holds already.

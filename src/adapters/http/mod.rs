@@ -35,6 +35,7 @@ use tracing::{debug, info, warn};
 pub use self::access::{Access, Tokens};
 use self::stream::Stream;
 use crate::documents::desk::Desk;
+use crate::service::observe::Observers;
 use crate::service::readiness::Readiness;
 use crate::service::status::Status;
 
@@ -48,7 +49,7 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// The most headers of a request; more are answered 431.
 const MAX_HEADERS: usize = 64;
 /// How long the answers to what was given up may take to get away.
-pub const LAST_ANSWERS: Duration = Duration::from_millis(500);
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
 /// The pause after a failed accept, most likely for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -65,6 +66,8 @@ pub struct State {
     pub desk: Arc<Desk>,
     /// What the status page is told.
     pub feed: Arc<live::Feed>,
+    /// Who hears of panics.
+    pub observers: Observers,
     /// The end of the grace period: what is not answered by then is answered `shutting_down`.
     pub give_up: CancellationToken,
     /// Makes the page of metrics, as OpenMetrics text.

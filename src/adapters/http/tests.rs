@@ -29,6 +29,10 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
+        Self::with_metrics(|| "# EOF\n".to_owned()).await
+    }
+
+    async fn with_metrics(render: impl Fn() -> String + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (readiness, progress) = (Arc::<Readiness>::default(), Progress::default());
@@ -47,10 +51,16 @@ impl Server {
                 admin_enabled: true,
                 require_name: false,
             }),
-            feed: Arc::new(Feed::new(live, Arc::clone(&desk.stats), cancel.clone())),
+            feed: Arc::new(Feed::new(
+                live,
+                Arc::clone(&desk.stats),
+                Observers::new(Vec::new()),
+                cancel.clone(),
+            )),
+            observers: Observers::new(Vec::new()),
             desk,
             give_up: give_up.clone(),
-            render_metrics: Arc::new(|| "# EOF\n".to_owned()),
+            render_metrics: Arc::new(render),
         };
         let task = tokio::spawn(serve(listener, state, cancel.clone()));
         Self {
@@ -90,6 +100,25 @@ async fn read(stream: &mut TcpStream) -> (String, String) {
         .unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head.to_owned(), body.to_owned())
+}
+
+/// CASES.md, kind of D4.
+#[tokio::test]
+async fn a_panic_is_that_requests_500_and_nothing_else() {
+    let server = Server::with_metrics(|| panic!("a route's bug")).await;
+    for _ in 0..2 * MAX_CONNECTIONS {
+        let (status, body) = server.get("/metrics").await;
+        assert_eq!(
+            (status.as_str(), &body["error"]["code"]),
+            ("500", &"internal".into())
+        );
+        assert!(
+            !body.to_string().contains("bug"),
+            "it leaks nothing: {body}"
+        );
+    }
+    assert_eq!(server.get("/livez").await.0, "200");
+    server.end().await;
 }
 
 #[tokio::test]

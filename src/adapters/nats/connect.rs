@@ -99,7 +99,13 @@ pub(super) fn pause(attempts: usize) -> Duration {
     pause.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
-fn notice_state(connection: &'static str, up: bool, status: &Status, observers: &Observers) {
+/// Tells that a connection is there, or not.
+pub(super) fn notice_state(
+    connection: &'static str,
+    up: bool,
+    status: &Status,
+    observers: &Observers,
+) {
     status.nats_link(connection, up);
     observers.observe(&Observation::NatsUp { connection, up });
 }

@@ -16,6 +16,8 @@ use super::replies::{Answer, Responder};
 use super::subjects::Layout;
 use super::verb::Verb;
 use crate::documents;
+use crate::service::boundary::{answered_now, survived};
+use crate::service::observe::Observers;
 
 /// The name under which sidecars are found.
 pub const SERVICE_NAME: &str = "beamline-registry";
@@ -114,13 +116,15 @@ pub struct Discovery {
     pub started_at: SystemTime,
     /// Where answers go.
     pub responder: Responder,
+    /// Who hears of panics.
+    pub observers: Observers,
 }
 
 impl Discovery {
     /// Answers until the intake ends.
     pub async fn run(self, mut intake: Subscribed<Question>) {
         while let Some((question, message)) = intake.next().await {
-            self.answer(question, &message).await;
+            survived(&self.observers, self.answer(question, &message)).await;
         }
     }
 
@@ -128,12 +132,16 @@ impl Discovery {
         let Some(reply) = self.responder.reply_to(message) else {
             return;
         };
-        let body = match question {
+        let outcome = answered_now(&self.observers, || Ok(Answer::plain(self.body(question))));
+        self.responder.send(reply, outcome).await;
+    }
+
+    fn body(&self, question: Question) -> bytes::Bytes {
+        match question {
             Question::Ping => self.response("io.nats.micro.v1.ping_response", Nothing {}),
             Question::Info => self.response("io.nats.micro.v1.info_response", self.info()),
             Question::Stats => self.response("io.nats.micro.v1.stats_response", self.stats()),
-        };
-        self.responder.send(reply, Ok(Answer::plain(body))).await;
+        }
     }
 
     fn response(&self, kind: &'static str, more: impl Serialize) -> bytes::Bytes {

@@ -21,8 +21,10 @@ use super::verb::Verb;
 use crate::documents;
 use crate::domain::context::Context;
 use crate::domain::ids::ExtensionId;
+use crate::service::boundary::{answered, answered_now, survived};
 use crate::service::error::RegistryError;
 use crate::service::lookup::{Lookups, MAX_IDS};
+use crate::service::observe::Observers;
 use crate::service::progress::{Progress, patience};
 use crate::service::spans::{OpenSpan, Spans, Work};
 
@@ -39,6 +41,8 @@ pub struct LookupServer {
     pub endpoints: Arc<Endpoints>,
     /// Which lookups are recorded in traces.
     pub spans: Spans,
+    /// Who hears of panics.
+    pub observers: Observers,
     /// Lookups that wait for a revision.
     pub waiting: TaskTracker,
     /// Cancelled when the grace period of a shutdown is over.
@@ -49,22 +53,27 @@ impl LookupServer {
     /// Answers lookups until the intake is drained.
     pub async fn run(self, mut intake: Intake) {
         while let Some((route, message)) = intake.next().await {
-            let received = Instant::now();
-            let Some(reply) = self.responder.reply_to(&message) else {
-                continue;
-            };
-            let mut span = self.begin(&message, received);
-            match Lookup::read(route, &message) {
-                Ok(lookup) if self.must_wait(&lookup) => {
-                    self.defer(message, route, reply, received, span)
-                }
-                Ok(lookup) => {
-                    lookup.describe(span.as_mut());
-                    let outcome = self.answer(lookup);
-                    self.finish(reply, received, outcome, span).await;
-                }
-                Err(error) => self.finish(reply, received, Err(error), span).await,
+            survived(&self.observers, self.accept(route, message)).await;
+        }
+    }
+
+    async fn accept(&self, route: Route, message: Message) {
+        let received = Instant::now();
+        let Some(reply) = self.responder.reply_to(&message) else {
+            return;
+        };
+        let mut span = self.begin(&message, received);
+        let now = answered_now(&self.observers, || {
+            let lookup = Lookup::read(route, &message)?;
+            if self.must_wait(&lookup) {
+                return Ok(None);
             }
+            lookup.describe(span.as_mut());
+            self.answer(lookup).map(Some)
+        });
+        match now.transpose() {
+            Some(outcome) => self.finish(reply, received, outcome, span).await,
+            None => self.defer(message, route, reply, received, span),
         }
     }
 
@@ -96,7 +105,7 @@ impl LookupServer {
         let server = self.clone();
         self.waiting.spawn(async move {
             let outcome = tokio::select! {
-                outcome = server.answer_later(&message, route) => outcome,
+                outcome = answered(&server.observers, server.answer_later(&message, route)) => outcome,
                 () = server.give_up.cancelled() => Err(RegistryError::ShuttingDown),
             };
             server.finish(reply, received, outcome, span).await;

@@ -9,6 +9,7 @@ mod login;
 pub mod connect;
 pub mod patience;
 pub mod gate;
+pub mod connection;
 pub mod lane;
 pub mod intake;
 pub mod verb;

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use async_nats::{Client, HeaderMap, Message, PublishErrorKind, Subject};
+use async_nats::{HeaderMap, Message, PublishErrorKind, Subject};
 use bytes::Bytes;
+use tokio::time::timeout;
 
+use super::connection::Connection;
 use super::gate::Gate;
 use super::lane::{COMMAND_TIMEOUT, Lane};
 use super::patience::within;
@@ -64,10 +66,21 @@ impl ReplyRules {
     }
 }
 
+/// Why an answer did not get away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unsent {
+    /// The server would not take so much.
+    TooLarge,
+    /// The connection's task died with it; there is a new connection.
+    Lost,
+    /// The connection takes nothing.
+    Stuck,
+}
+
 /// Publishes answers on one connection.
 #[derive(Debug, Clone)]
 pub struct Responder {
-    client: Client,
+    connection: Arc<Connection>,
     gate: Arc<Gate>,
     rules: Arc<ReplyRules>,
     status: Arc<Status>,
@@ -77,7 +90,7 @@ impl Responder {
     /// Answers on the connection of `lane`.
     pub fn new(lane: &Lane, rules: Arc<ReplyRules>, status: Arc<Status>) -> Self {
         Self {
-            client: lane.client().clone(),
+            connection: Arc::clone(lane.connection()),
             gate: Arc::clone(lane.gate()),
             rules,
             status,
@@ -91,7 +104,7 @@ impl Responder {
 
     /// The most bytes that an answer may have on this connection.
     pub fn max_payload(&self) -> usize {
-        self.client.max_payload()
+        self.connection.client().max_payload()
     }
 
     /// Publishes the answer or the error; a failure is counted and ends nothing.
@@ -140,8 +153,8 @@ impl Responder {
     ) -> Result<(), RegistryError> {
         self.annotate(&mut headers);
         match self.publish(reply, Some(headers), body).await {
-            Err(PublishErrorKind::MaxPayloadExceeded) => Err(self.too_large()),
-            Err(_) => {
+            Err(Unsent::TooLarge) => Err(self.too_large()),
+            Err(Unsent::Lost | Unsent::Stuck) => {
                 self.failed();
                 Err(RegistryError::Internal)
             }
@@ -153,10 +166,9 @@ impl Responder {
         match self.publish(reply.clone(), headers, body).await {
             Ok(()) => {}
             // Only the client knows: the server counts the headers too, as they are on the wire.
-            Err(PublishErrorKind::MaxPayloadExceeded) => {
-                self.send_error(reply, &self.too_large()).await;
-            }
-            Err(_) => self.failed(),
+            Err(Unsent::TooLarge) => self.send_error(reply, &self.too_large()).await,
+            Err(Unsent::Lost) => self.send_error(reply, &RegistryError::Internal).await,
+            Err(Unsent::Stuck) => self.failed(),
         }
     }
 
@@ -172,7 +184,12 @@ impl Responder {
         headers.insert(ERROR_CODE, error.number().to_string());
         headers.insert(ERROR, error.title());
         let body = documents::error::error(error);
-        if self.publish(reply, Some(headers), body).await.is_err() {
+        let (again, copy) = (headers.clone(), body.clone());
+        let mut sent = self.publish(reply.clone(), Some(headers), body).await;
+        if sent == Err(Unsent::Lost) {
+            sent = self.publish(reply, Some(again), copy).await;
+        }
+        if sent.is_err() {
             self.failed();
         }
     }
@@ -199,17 +216,28 @@ impl Responder {
         reply: Subject,
         headers: Option<HeaderMap>,
         body: Bytes,
-    ) -> Result<(), PublishErrorKind> {
+    ) -> Result<(), Unsent> {
         self.gate.pass().await;
+        let client = self.connection.client();
         let publishing = async {
             match headers {
-                None => self.client.publish(reply, body).await,
-                Some(headers) => self.client.publish_with_headers(reply, headers, body).await,
+                None => client.publish(reply, body).await,
+                Some(headers) => client.publish_with_headers(reply, headers, body).await,
             }
         };
         match within(COMMAND_TIMEOUT, publishing).await {
-            Ok(published) => published.map_err(|error| error.kind()),
-            Err(_) => Err(PublishErrorKind::Send),
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => match error.kind() {
+                PublishErrorKind::MaxPayloadExceeded => Err(Unsent::TooLarge),
+                PublishErrorKind::InvalidSubject => Err(Unsent::Stuck),
+                PublishErrorKind::Send => {
+                    match timeout(COMMAND_TIMEOUT, self.connection.renew(&client)).await {
+                        Ok(Ok(())) => Err(Unsent::Lost),
+                        _ => Err(Unsent::Stuck),
+                    }
+                }
+            },
+            Err(_) => Err(Unsent::Stuck),
         }
     }
 

@@ -28,6 +28,7 @@ use super::address::{Address, Purpose};
 use super::error::{PostgresError, SetupError};
 use super::limit::within;
 use crate::config::DatabaseSettings;
+use crate::service::boundary::survived;
 use crate::service::fleet::Signal;
 use crate::service::observe::{ListenerState, Observation, Observers};
 use crate::service::reload::{Hint, ReloadHandle};
@@ -90,6 +91,8 @@ enum Lost {
     Postgres(#[from] PostgresError),
     #[error("the server closed the connection")]
     Closed,
+    #[error("a bug in this program ended it; the log has the place")]
+    Bug,
     #[error(
         "no notification comes back within {}; behind a transaction pooler, DB_LISTEN_URL must \
          name the database itself",
@@ -138,7 +141,8 @@ impl Listener {
         let mut pauses = fresh_pauses();
         loop {
             let heard = Heard::default();
-            let Err(lost) = self.listen(&heard).await;
+            let listening = survived(&self.reports.observers, self.listen(&heard));
+            let Err(lost) = listening.await.unwrap_or(Err(Lost::Bug));
             self.tell(ListenerState::Polling, || lost.to_string());
             if heard.anything() {
                 // What was missed on the dead connection is found even if no new one can be had.

@@ -12,6 +12,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use super::page::{ConstHistogram, Page};
 use crate::domain::catalog::{ActiveSource, Catalog};
 use crate::service::lookup::Lookups;
+use crate::service::meter::Count;
 use crate::service::observe::ListenerState;
 use crate::service::status::Status;
 
@@ -24,6 +25,10 @@ pub struct Sources {
     pub status: Arc<Status>,
     /// Lookups.
     pub lookups: Arc<Lookups>,
+    /// Log lines that nobody took.
+    pub log_lines_dropped: Count,
+    /// Events that were not published.
+    pub events_dropped: Count,
 }
 
 impl Collector for Sources {
@@ -31,6 +36,7 @@ impl Collector for Sources {
         let mut page = Page(encoder);
         self.catalog(&mut page)?;
         self.links(&mut page)?;
+        self.losses(&mut page)?;
         self.lookups(&mut page)
     }
 }
@@ -92,6 +98,19 @@ impl Sources {
             "extension_registry_nats_up",
             "Whether every connection to NATS is there",
             u64::from(self.status.nats_up()),
+        )
+    }
+
+    fn losses(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        page.counter(
+            "extension_registry_log_lines_dropped",
+            "Log lines lost because nobody took them in time",
+            self.log_lines_dropped.get(),
+        )?;
+        page.counter(
+            "extension_registry_events_dropped",
+            "Events that could not be published",
+            self.events_dropped.get(),
         )
     }
 

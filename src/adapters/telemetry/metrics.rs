@@ -31,6 +31,8 @@ pub struct MetricsObserver {
     slow_consumer: Counter,
     flush_errors: Counter,
     overloaded: Counter,
+    panics: Counter,
+    nats_restarts: Counter,
     auto_disabled: Counter,
     dropped: Family<Dropped, Counter>,
 }
@@ -81,6 +83,8 @@ impl MetricsObserver {
             slow_consumer: Counter::default(),
             flush_errors: Counter::default(),
             overloaded: Counter::default(),
+            panics: Counter::default(),
+            nats_restarts: Counter::default(),
             auto_disabled: Counter::default(),
             dropped: Family::default(),
         };
@@ -108,6 +112,16 @@ impl MetricsObserver {
             "extension_registry_overloaded",
             "Requests turned away because too many ran at once",
             this.overloaded.clone(),
+        );
+        registry.register(
+            "extension_registry_panics",
+            "Panics that cost one request or one turn of a loop; each is a bug",
+            this.panics.clone(),
+        );
+        registry.register(
+            "extension_registry_nats_restarts",
+            "Connections to NATS made anew because their task died",
+            this.nats_restarts.clone(),
         );
         registry.register(
             "extension_health_auto_disabled",
@@ -146,11 +160,19 @@ impl Observer for MetricsObserver {
             Observation::Overloaded => {
                 self.overloaded.inc();
             }
+            Observation::Panicked => {
+                self.panics.inc();
+            }
+            Observation::NatsRestarted { .. } => {
+                self.nats_restarts.inc();
+            }
             Observation::Dropped { reason, .. } => self.dropped(*reason),
             Observation::AutoSwitched { disabled: true, .. } => {
                 self.auto_disabled.inc();
             }
-            Observation::AutoSwitched { .. }
+            // Dropped events are counted where they are dropped: see `Sources`.
+            Observation::EventDropped { .. }
+            | Observation::AutoSwitched { .. }
             | Observation::KeptInService { .. }
             | Observation::ProbeAnswered { .. }
             | Observation::StoreFailed { .. }

@@ -6,4 +6,6 @@ pub mod metrics;
 mod collector;
 mod extensions;
 mod page;
+mod panics;
 mod repeats;
+mod writer;

@@ -18,6 +18,7 @@ use super::restored::Restored;
 use super::signal::Signs;
 use super::totals::Counted;
 use crate::domain::catalog::ActiveSource;
+use crate::service::boundary::survived;
 use crate::service::health_store::ledger::{Ledger, Progress};
 use crate::service::health_store::{Boot, Figures, HealthReports, StoreError};
 use crate::service::invoke::Tools;
@@ -90,8 +91,13 @@ impl<S: HealthReports> Keeper<S> {
         while self.tools.selector.catalog().head().source != ActiveSource::Database {
             signs.next().await;
         }
-        while let Err(error) = self.restore().await {
-            self.tell(error);
+        let observers = self.tools.observers.clone();
+        loop {
+            match survived(&observers, self.restore()).await {
+                Some(Ok(())) => return,
+                Some(Err(error)) => self.tell(error),
+                None => {}
+            }
             sleep(jittered(self.interval.clamp(RETRY, LONGEST_RETRY))).await;
         }
     }
@@ -111,12 +117,13 @@ impl<S: HealthReports> Keeper<S> {
     async fn keep(&mut self) {
         let mut next = Instant::now();
         let pause = self.interval.mul_f64(BEGINS_AT);
+        let observers = self.tools.observers.clone();
         loop {
             // From beginning to beginning: what a kill can cost does not grow with the time that a
             // turn takes.
             next = Instant::now().max(next + jittered(pause));
             sleep_until(next).await;
-            if let Err(error) = self.turn().await {
+            if let Some(Err(error)) = survived(&observers, self.turn()).await {
                 self.tell(error);
             }
         }
@@ -178,11 +185,12 @@ impl<S: HealthReports> Keeper<S> {
 
     /// Flushes until the store has everything, or owes nothing to a store that is away.
     async fn finish(&mut self) {
+        let observers = self.tools.observers.clone();
         loop {
-            match self.flush().await {
-                Ok(Progress::Complete) => return,
-                Ok(Progress::Partial) => {}
-                Err(error) => {
+            match survived(&observers, self.flush()).await {
+                Some(Ok(Progress::Complete)) | None => return,
+                Some(Ok(Progress::Partial)) => {}
+                Some(Err(error)) => {
                     self.tell(error);
                     let totals = self.counted.totals(&self.tools, &mut self.ledger);
                     if !self.ledger.owes(&totals) {

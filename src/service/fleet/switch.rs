@@ -16,6 +16,7 @@ use super::openings::{Opening, Openings};
 use super::retry;
 use crate::domain::breaker::CircuitState;
 use crate::domain::health::HealthSums;
+use crate::service::boundary::survived;
 use crate::service::health_store::{AutoDisabled, AutoSwitch, StoreError};
 use crate::service::invoke::Tools;
 use crate::service::observe::Observation;
@@ -60,7 +61,8 @@ impl<S: AutoSwitch> AutoDisabler<S> {
     pub async fn run(self, stop: CancellationToken) {
         let work = async {
             loop {
-                self.decide(&self.openings.next().await).await;
+                let opening = self.openings.next().await;
+                survived(&self.tools.observers, self.decide(&opening)).await;
             }
         };
         stop.run_until_cancelled(work).await;

@@ -32,7 +32,7 @@ impl Hint {
         }
     }
 
-    pub(super) const fn trigger(self) -> Trigger {
+    const fn trigger(self) -> Trigger {
         match self {
             Self::Database => Trigger::Notification,
             Self::Files => Trigger::Files,
@@ -107,6 +107,17 @@ pub(super) enum Wake {
     Timer(Trigger),
     Hint(Hint),
     Requests(Vec<Request>),
+}
+
+impl Wake {
+    /// Why the load that follows is made.
+    pub(super) const fn trigger(&self) -> Trigger {
+        match self {
+            Self::Timer(trigger) => *trigger,
+            Self::Hint(hint) => hint.trigger(),
+            Self::Requests(_) => Trigger::Request,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -204,7 +215,10 @@ impl ReloadHandle {
                 mpsc::error::TrySendError::Full(_) => RegistryError::Overloaded,
                 mpsc::error::TrySendError::Closed(_) => RegistryError::ShuttingDown,
             })?;
-        let result = outcome.await.map_err(|_| RegistryError::ShuttingDown)?;
+        let result = outcome.await.map_err(|_| match self.requests.is_closed() {
+            true => RegistryError::ShuttingDown,
+            false => RegistryError::Internal,
+        })?;
         result.map_err(|error| {
             let message = format!("{error}; the data served before is kept");
             match error {
@@ -276,7 +290,11 @@ mod tests {
         handle.hint(Hint::Database);
         assert!(matches!(inbox.next().await, Wake::Requests(requests) if requests.len() == 1));
         assert!(matches!(inbox.next().await, Wake::Hint(Hint::Database)));
-        assert_eq!(asked.await.unwrap(), Err(RegistryError::ShuttingDown));
+        assert_eq!(
+            asked.await.unwrap(),
+            Err(RegistryError::Internal),
+            "forgotten by one who is still there"
+        );
     }
 
     #[tokio::test]

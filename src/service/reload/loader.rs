@@ -11,6 +11,7 @@ use super::inbox::{ReloadReport, Want as Scope};
 use crate::domain::catalog::{ActiveSource, CatalogWriter, Change, Counts};
 use crate::domain::entry::{Entry, PrepareReply};
 use crate::domain::reconcile;
+use crate::service::boundary::survived_now;
 use crate::service::observe::{Observation, Observers, Trigger};
 use crate::service::progress::Progress;
 use crate::service::source::{Database, Fixtures, Known, Read, SourceError, Want};
@@ -84,6 +85,19 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
                 source: head.source,
             }
         })
+    }
+
+    /// Takes notice of a load that panicked; what was served before is served still.
+    pub(super) fn panicked(&self, trigger: Trigger) {
+        let error = SourceError::Bug;
+        self.status.load_failed(error.to_string());
+        self.observers
+            .observe(&Observation::LoadFailed { trigger, error });
+    }
+
+    /// Whom to tell.
+    pub(super) fn observers(&self) -> &Observers {
+        &self.observers
     }
 
     /// Whether the last read of the database failed.
@@ -251,7 +265,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         let counts = self.writer.apply(change);
         let head = catalog.head();
         self.progress.announce(head.revision);
-        (self.applied)();
+        survived_now(&self.observers, || (self.applied)());
 
         for cut in &cuts {
             self.observers.observe(cut);

@@ -28,6 +28,7 @@ pub(crate) struct Builder {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     input: Vec<u8>,
+    shell: Option<String>,
 }
 
 impl Builder {
@@ -69,9 +70,22 @@ impl Builder {
         self
     }
 
+    /// Started by a shell, whose `script` sets its surroundings and then does `exec "$@"`.
+    pub(crate) fn shell(mut self, script: &str) -> Self {
+        self.shell = Some(script.to_owned());
+        self
+    }
+
     /// Starts it. It may not listen yet, nor ever.
     pub(crate) async fn spawn(self) -> Daemon {
-        let mut command = Process::command(Path::new(BINARY), "KILL", None);
+        let mut command = match &self.shell {
+            None => Process::command(Path::new(BINARY), "KILL", None),
+            Some(script) => {
+                let mut command = Process::command(Path::new("/bin/sh"), "KILL", None);
+                command.args(["-c", script, "sh", BINARY]);
+                command
+            }
+        };
         self.prepare(&mut command);
         Daemon {
             process: Process::spawn("beamline-registry", command).await,

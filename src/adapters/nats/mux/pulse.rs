@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_nats::Client;
 use bytes::Bytes;
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, timeout};
 
+use super::super::connection::Connection;
 use super::super::gate::Gate;
 use super::super::lane::Lane;
 
@@ -26,7 +26,7 @@ const NAME: &str = "pulse";
 /// Asks the link for a sign of life.
 #[derive(Debug)]
 pub(super) struct Pulse {
-    client: Client,
+    connection: Arc<Connection>,
     gate: Arc<Gate>,
     subject: String,
     returned: watch::Sender<()>,
@@ -45,7 +45,7 @@ impl Pulse {
     /// Over the connection and the inbox that calls use.
     pub(super) fn new(lane: &Lane, inbox_prefix: &str) -> Self {
         Self {
-            client: lane.client().clone(),
+            connection: Arc::clone(lane.connection()),
             gate: Arc::clone(lane.gate()),
             subject: format!("{inbox_prefix}{NAME}"),
             returned: watch::Sender::new(()),
@@ -95,6 +95,7 @@ impl Pulse {
         self.gate.pass().await;
         let subject = self.subject.clone();
         // Not published, it cannot return, and whoever waits for it gives up in time.
-        let _ = self.client.publish(subject, Bytes::new()).await;
+        let client = self.connection.client();
+        let _ = client.publish(subject, Bytes::new()).await;
     }
 }

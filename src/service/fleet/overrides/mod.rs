@@ -19,6 +19,7 @@ use super::jittered;
 use super::restored::Restored;
 use super::signal::Signs;
 use crate::domain::catalog::ActiveSource;
+use crate::service::boundary::survived;
 use crate::service::error::{NotFoundReason, RegistryError};
 use crate::service::health_store::{NewOverride, Override, Overrides, StoreError};
 use crate::service::invoke::Tools;
@@ -52,22 +53,28 @@ impl<S: Overrides> OverrideKeeper<S> {
     /// Follows the store until `stop`. `signs` tell that the catalog or an override changed.
     pub async fn run(mut self, mut signs: Signs, restored: Restored, stop: CancellationToken) {
         let mut restored = Some(restored);
+        let observers = self.tools.observers.clone();
         loop {
-            let read = self.look().await;
-            if matches!(read, Ok(true))
+            let looking = survived(&observers, self.look());
+            let Some(read) = stop.run_until_cancelled(looking).await else {
+                return;
+            };
+            if matches!(read, Some(Ok(true)))
                 && let Some(restored) = restored.take()
             {
                 restored.one();
             }
             let pause = match read {
-                Ok(_) => self.sync_interval,
-                Err(_) => RETRY,
+                Some(Ok(_)) => self.sync_interval,
+                Some(Err(_)) | None => RETRY,
             };
             let next = Instant::now() + jittered(pause);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                order = self.queue.next() => self.carry_out(order).await,
+                order = self.queue.next() => {
+                    survived(&observers, self.carry_out(order)).await;
+                }
                 () = signs.next() => {}
                 () = sleep_until(next) => {}
             }

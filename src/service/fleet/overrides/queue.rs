@@ -62,7 +62,10 @@ impl OverrideHandle {
                 mpsc::error::TrySendError::Full(_) => RegistryError::Overloaded,
                 mpsc::error::TrySendError::Closed(_) => RegistryError::ShuttingDown,
             })?;
-        answered.await.unwrap_or(Err(RegistryError::ShuttingDown))
+        answered.await.unwrap_or(Err(match self.0.is_closed() {
+            true => RegistryError::ShuttingDown,
+            false => RegistryError::Internal,
+        }))
     }
 }
 
