@@ -10,6 +10,7 @@ use super::extension::{Extension, ExtensionType, Instance, Provenance, Version};
 use super::ids::{ExtensionId, InstanceId, VersionName};
 use super::json::JsonObject;
 use super::policy::Policy;
+use super::quote::quoted_within;
 use super::rollout::Rollout;
 use super::rules::Rules;
 
@@ -104,6 +105,8 @@ const DEFAULT_RETRY: i64 = 1;
 const DEFAULT_VERSION: &str = "v1";
 /// The weight of an instance that names none.
 const DEFAULT_WEIGHT: i64 = 100;
+/// The most bytes of a rule that is broken; some name what breaks them.
+const MAX_RULE: usize = 300;
 /// More fallbacks than anyone follows; a bound on what one record can cost.
 const MAX_FALLBACKS: usize = 16;
 
@@ -240,7 +243,7 @@ impl Check {
             .map_err(|error| {
                 self.faults.push(FieldFault {
                     field,
-                    rule: error.to_string(),
+                    rule: quoted_within(&error.to_string(), MAX_RULE),
                 })
             })
             .ok()

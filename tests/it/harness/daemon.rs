@@ -1,6 +1,8 @@
 //! The real binary, as a process.
 
 use std::io::{Seek, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -28,7 +30,11 @@ pub(crate) struct Builder {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     input: Vec<u8>,
+    unprivileged: bool,
 }
+
+/// `nobody`, who owns nothing.
+const NOBODY: u32 = 65534;
 
 impl Builder {
     /// The NATS server's URL.
@@ -60,6 +66,12 @@ impl Builder {
     /// An argument; without any, the daemon serves.
     pub(crate) fn arg(mut self, argument: impl ToString) -> Self {
         self.arguments.push(argument.to_string());
+        self
+    }
+
+    /// Runs it as somebody whom permissions bind, also where the tests run as root.
+    pub(crate) fn unprivileged(mut self) -> Self {
+        self.unprivileged = true;
         self
     }
 
@@ -106,6 +118,10 @@ impl Builder {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
+        }
+        let we_are_root = || tempfile::tempfile().unwrap().metadata().unwrap().uid() == 0;
+        if self.unprivileged && we_are_root() {
+            command.uid(NOBODY).gid(NOBODY).current_dir("/");
         }
         command.env("EXTENSION_REGISTRY_HTTP_ADDR", "127.0.0.1:0");
         command.env("EXTENSION_REGISTRY_LOG_FORMAT", "json");
