@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::page::Page;
+use super::page::{Forms, Page, no_brief};
 use super::{time, to_bytes};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::error::RegistryError;
@@ -55,7 +55,13 @@ pub fn page(page: &CircuitPage, max_bytes: usize) -> Result<Bytes, RegistryError
         more: page.more,
         beside: &[],
     };
-    fitting.fit(max_bytes, |row| Some(circuit(row)), cursor)
+    let forms = Forms {
+        record: |row: &CircuitRow| Some(circuit(row)),
+        brief: no_brief,
+        name: cursor,
+        cursor,
+    };
+    fitting.fit(max_bytes, &forms)
 }
 
 /// One circuit.

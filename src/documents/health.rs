@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::list::cursor;
-use super::page::Page;
+use super::page::{Forms, Page, no_brief};
 use super::stats::milliseconds;
 use super::{time, to_bytes};
 use crate::service::error::RegistryError;
@@ -112,9 +112,11 @@ pub fn page(page: &HealthPage, max_bytes: usize) -> Result<Bytes, RegistryError>
         more: page.more,
         beside: &[("summary", to_bytes(&SummaryBody::of(&page.summary)))],
     };
-    fitting.fit(
-        max_bytes,
-        |standing| Some(health(standing)),
-        |standing| cursor(standing.entry.extension()),
-    )
+    let forms = Forms {
+        record: |standing: &Standing| Some(health(standing)),
+        brief: no_brief,
+        name: |standing: &Standing| standing.entry.extension().id.to_string(),
+        cursor: |standing: &Standing| cursor(standing.entry.extension()),
+    };
+    fitting.fit(max_bytes, &forms)
 }

@@ -15,6 +15,8 @@ struct ExtensionPage<'a> {
     extensions: Vec<lookup::Record<'a>>,
     /// How many the filter matches in all.
     total: u64,
+    /// Ids of records that no page could hold; absent where there are none.
+    omitted: Vec<String>,
     /// The `cursor` of the next page, if there is one.
     next: Option<String>,
 }
@@ -25,6 +27,8 @@ struct ExtensionPage<'a> {
 struct HealthPage<'a> {
     extensions: Vec<health::Record<'a>>,
     summary: health::SummaryBody,
+    /// Ids of records that no page could hold; absent where there are none.
+    omitted: Vec<String>,
     /// The `cursor` of the next page, if there is one.
     next: Option<String>,
 }
@@ -75,9 +79,12 @@ pub fn components() -> Components {
     components
 }
 
-/// No document leaves a field out: what is not known is null.
+/// No document leaves a field out but this: what is not known is null.
+const RARE: &str = "omitted";
+
 fn require_everything(schema: &mut RefOr<Schema>) {
     if let RefOr::T(Schema::Object(object)) = schema {
-        object.required = object.properties.keys().cloned().collect();
+        let names = object.properties.keys().filter(|name| *name != RARE);
+        object.required = names.cloned().collect();
     }
 }

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::domain::quote::{quoted, quoted_within};
+
 /// Why an extension is not found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotFoundReason {
@@ -56,11 +58,12 @@ impl Unavailable {
 }
 
 /// An error with a stable code. `Display` is the message for the caller: it may name what the
-/// caller sent, never payloads, secrets or internals.
+/// caller sent, never payloads, secrets or internals. Whatever it holds, its message and details are
+/// of a few hundred bytes: all quotations are made here.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RegistryError {
     /// Malformed JSON, an unknown or missing field, a bad value.
-    #[error("{message}")]
+    #[error("{}", quoted_within(message, MAX_MESSAGE))]
     InvalidRequest {
         /// The field at fault, where there is one.
         field: Option<String>,
@@ -74,7 +77,7 @@ pub enum RegistryError {
     #[error("{0}")]
     Forbidden(&'static str),
     /// No such extension, or none that serves this request.
-    #[error("extension `{id}` is not available: {}", reason.as_str())]
+    #[error("extension `{}` is not available: {}", quoted(id), reason.as_str())]
     ExtensionNotFound {
         /// The id asked for.
         id: String,
@@ -82,7 +85,11 @@ pub enum RegistryError {
         reason: NotFoundReason,
     },
     /// No such version, or a disabled one.
-    #[error("extension `{id}` has no enabled version `{version}`")]
+    #[error(
+        "extension `{}` has no enabled version `{}`",
+        quoted(id),
+        quoted(version)
+    )]
     VersionNotFound {
         /// The id asked for.
         id: String,
@@ -90,7 +97,7 @@ pub enum RegistryError {
         version: String,
     },
     /// No such instance.
-    #[error("extension `{id}` has no instance `{instance_id}`")]
+    #[error("extension `{}` has no instance `{}`", quoted(id), quoted(instance_id))]
     InstanceNotFound {
         /// The id asked for.
         id: String,
@@ -98,7 +105,7 @@ pub enum RegistryError {
         instance_id: String,
     },
     /// An id or a subject that is taken.
-    #[error("extension `{id}`: the {field} is taken")]
+    #[error("extension `{}`: the {field} is taken", quoted(id))]
     AlreadyExists {
         /// The id asked for.
         id: String,
@@ -106,7 +113,7 @@ pub enum RegistryError {
         field: &'static str,
     },
     /// The record is not what the change was meant for.
-    #[error("extension `{id}`: {why}")]
+    #[error("extension `{}`: {}", quoted(id), quoted(why))]
     Conflict {
         /// The id asked for.
         id: String,
@@ -138,13 +145,13 @@ pub enum RegistryError {
     #[error("internal error")]
     Internal,
     /// The extension's answer was empty or not JSON.
-    #[error("extension `{id}` answered neither a document nor an error")]
+    #[error("extension `{}` answered neither a document nor an error", quoted(id))]
     ExtensionError {
         /// The extension that was called.
         id: String,
     },
     /// The extension was not called, or nobody was there to answer.
-    #[error("extension `{id}` is unavailable: {}", why.as_str())]
+    #[error("extension `{}` is unavailable: {}", quoted(id), why.as_str())]
     ExtensionUnavailable {
         /// The extension that was to be called.
         id: String,
@@ -152,19 +159,19 @@ pub enum RegistryError {
         why: Unavailable,
     },
     /// The extension did not answer within its timeout, after the retries.
-    #[error("extension `{id}` did not answer in time")]
+    #[error("extension `{}` did not answer in time", quoted(id))]
     ExtensionTimeout {
         /// The extension that was called.
         id: String,
     },
     /// The caller's deadline passed before the extension answered.
-    #[error("the deadline passed before extension `{id}` answered")]
+    #[error("the deadline passed before extension `{}` answered", quoted(id))]
     DeadlineExceeded {
         /// The extension that was called.
         id: String,
     },
     /// The database is needed and away; the message says what was tried.
-    #[error("{0}")]
+    #[error("{}", quoted_within(.0, MAX_MESSAGE))]
     DatabaseUnavailable(String),
     /// Nothing was written: somebody else holds the lock.
     #[error("the database is locked by another transaction")]
@@ -173,10 +180,10 @@ pub enum RegistryError {
         blocked_by: Option<String>,
     },
     /// Nobody could find out whether the change was committed.
-    #[error("{0}; whether the change was committed could not be found out")]
+    #[error("{}; whether the change was committed could not be found out", quoted_within(.0, MAX_MESSAGE))]
     OutcomeUnknown(String),
     /// A file source could not be read at all.
-    #[error("{0}")]
+    #[error("{}", quoted_within(.0, MAX_MESSAGE))]
     FixturesUnavailable(String),
     /// Too much at once; nothing was done.
     #[error("too many requests at once")]
@@ -197,12 +204,14 @@ pub struct BadField {
     pub rule: Box<str>,
 }
 
+/// The most bytes of a message that others have made.
+const MAX_MESSAGE: usize = 600;
 /// The most faults that are told; a body can have any number of unknown fields.
 pub const MAX_FAULTS: usize = 50;
 
 fn describe(faults: &[BadField]) -> String {
     let faults = faults.iter();
-    let lines = faults.map(|fault| format!("`{}` {}", fault.field, fault.rule));
+    let lines = faults.map(|fault| format!("`{}` {}", quoted(&fault.field), quoted(&fault.rule)));
     lines.collect::<Vec<_>>().join("; ")
 }
 
@@ -221,8 +230,8 @@ impl RegistryError {
     /// A fault of one field of a request.
     pub fn field(field: &str, rule: impl std::fmt::Display) -> Self {
         Self::InvalidRequest {
-            field: Some(field.to_owned()),
-            message: format!("`{field}` {rule}"),
+            field: Some(quoted(field)),
+            message: format!("`{}` {rule}", quoted(field)),
         }
     }
 
@@ -303,7 +312,7 @@ impl RegistryError {
 
     /// What a program may want to know, by name.
     pub fn details(&self) -> Vec<(&'static str, Detail)> {
-        let text = |text: &str| Detail::Text(text.to_owned());
+        let text = |text: &str| Detail::Text(quoted(text));
         match self {
             Self::InvalidRequest {
                 field: Some(field), ..

@@ -7,7 +7,11 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::observe::ListenerState;
+use crate::domain::quote::quoted_within;
 pub use crate::domain::source::SourceMode;
+
+/// The most bytes that are kept of why a load failed.
+const MAX_ERROR: usize = 1000;
 
 /// The name of the connection that extensions are called on.
 pub const INVOCATIONS: &str = "invoke";
@@ -116,8 +120,8 @@ impl Status {
     }
 
     /// Notes why a load failed, until one succeeds: with a database that is away, one of it.
-    pub(super) fn load_failed(&self, error: String) {
-        self.loads().last_error = Some(error);
+    pub(super) fn load_failed(&self, error: &str) {
+        self.loads().last_error = Some(quoted_within(error, MAX_ERROR));
     }
 
     /// Notes a load that was applied.
@@ -282,7 +286,7 @@ mod tests {
     fn files_served_instead_do_not_hide_why_the_database_is_away() {
         let status = Status::new(SourceMode::Auto, INTERVAL);
         status.database_failed();
-        status.load_failed("the database is away".into());
+        status.load_failed("the database is away");
         status.applied(true, SECOND, true);
         assert_eq!(status.last_error().as_deref(), Some("the database is away"));
         status.database_answered();

@@ -7,10 +7,8 @@ use super::answer::HttpError;
 use crate::documents::request::{
     AuditArguments, CircuitsArguments, EnabledFilter, Freshness, HealthArguments, ListArguments,
 };
+use crate::domain::quote::quoted;
 use crate::service::error::{BadField, MAX_FAULTS, RegistryError};
-
-/// The most characters of a name that are told back.
-const MAX_NAME: usize = 100;
 
 /// The parameters of a read; those that nobody takes are ignored.
 pub(super) struct Query(pub(super) Vec<(String, String)>);
@@ -53,7 +51,7 @@ impl Query {
         let names = self.0.iter().map(|(name, _)| name);
         let unknown = names.filter(|name| !known.contains(&name.as_str()));
         let unknown = unknown.take(MAX_FAULTS).map(|name| BadField {
-            field: name.chars().take(MAX_NAME).collect::<String>().into(),
+            field: quoted(name).into(),
             value: None,
             rule: "is unknown in the query of a change".into(),
         });

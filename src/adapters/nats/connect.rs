@@ -9,6 +9,7 @@ use tokio::sync::broadcast;
 
 use super::login::authenticated;
 use crate::config::NatsSettings;
+use crate::domain::quote::quoted;
 use crate::service::observe::{Observation, Observers};
 use crate::service::status::Status;
 
@@ -123,7 +124,8 @@ fn notice(
             // Our own doing: the drain says so itself.
             Event::Draining => {}
             Event::LameDuckMode | Event::ServerError(_) | Event::ClientError(_) => {
-                let notice = event.to_string();
+                // A server's words are foreign text.
+                let notice = quoted(&event.to_string());
                 observers.observe(&Observation::NatsNotice { connection, notice });
             }
         }

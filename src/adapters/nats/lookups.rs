@@ -159,7 +159,8 @@ impl LookupServer {
         }
         let ids: Vec<&str> = ids.iter().map(AsRef::as_ref).collect();
         let many = self.lookups.many(&ids, context);
-        Ok(Answer::at(many.revision, documents::lookup::many(&many)))
+        let body = documents::lookup::many(&many, self.responder.max_payload());
+        Ok(Answer::at(many.revision, body))
     }
 
     async fn finish(

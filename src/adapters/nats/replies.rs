@@ -11,10 +11,13 @@ use super::patience::within;
 use crate::documents;
 pub use crate::documents::desk::Answer;
 use crate::documents::headers::{REVISION, SOURCE, STALE_MS};
+use crate::domain::quote::quoted_within;
 use crate::service::error::RegistryError;
 use crate::service::observe::{DropReason, Observation, Observers};
 use crate::service::status::Status;
 
+/// The most bytes that are shown of the first token of a reply subject.
+const MAX_SHOWN_PREFIX: usize = 32;
 /// The number of the error code.
 const ERROR_CODE: &str = "Nats-Service-Error-Code";
 /// The fixed text of the error code.
@@ -51,7 +54,8 @@ impl ReplyRules {
         if known && !text.bytes().any(|b| matches!(b, b'*' | b'>')) {
             return Some(reply.clone());
         }
-        let prefix: String = text.chars().take_while(|c| *c != '.').take(32).collect();
+        let prefix = text.split('.').next().unwrap_or_default();
+        let prefix = quoted_within(prefix, MAX_SHOWN_PREFIX);
         self.drop_request(DropReason::ReplyNotAllowed, Some(prefix));
         None
     }
@@ -171,9 +175,15 @@ impl Responder {
         let mut headers = self.annotated();
         headers.insert(ERROR_CODE, error.number().to_string());
         headers.insert(ERROR, error.title());
-        let body = documents::error::error(error);
-        if self.publish(reply, Some(headers), body).await.is_err() {
-            self.failed();
+        let mut body = documents::error::error(error);
+        let mut shorter = documents::error::shorter(error).into_iter();
+        loop {
+            let sent = self.publish(reply.clone(), Some(headers.clone()), body);
+            match (sent.await, shorter.next()) {
+                (Ok(()), _) => return,
+                (Err(PublishErrorKind::MaxPayloadExceeded), Some(next)) => body = next,
+                (Err(_), _) => return self.failed(),
+            }
         }
     }
 

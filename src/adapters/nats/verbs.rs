@@ -59,7 +59,7 @@ impl Verbs {
             Verb::Explain => self.explain(route, message).await,
             Verb::List => desk.list(&optional_object(payload)?, max_bytes).await,
             Verb::LookupByType => desk.list(&of_type(payload)?, max_bytes).await,
-            Verb::Stats => desk.stats(optional_object(payload)?).await,
+            Verb::Stats => desk.stats(optional_object(payload)?, max_bytes).await,
             Verb::Reload => desk.reload(&writes::reload_arguments(payload)?).await,
             Verb::Ping => self.ping(message),
             Verb::Audit => {

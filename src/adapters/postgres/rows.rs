@@ -11,6 +11,7 @@ use crate::domain::extension::{Extension, Provenance, Version};
 use crate::domain::ids::ExtensionId;
 use crate::domain::policy::Policy;
 use crate::domain::quarantine::{Fault, FaultyExtension};
+use crate::domain::quote::quoted;
 
 /// Columns in the order in which [`Assembly::extension`] takes them.
 pub(super) const EXTENSIONS: &str = "SELECT id, digest, revision, type, subject, timeout_ms, \
@@ -87,7 +88,7 @@ impl<'p> Assembly<'p> {
         match readable(version(name, columns, policy)) {
             Ok(version) => extension.versions.push(version),
             Err(reason) if extension.version.as_str() == name => {
-                let reason = format!("its current version, {name}: {reason}");
+                let reason = format!("its current version, {}: {reason}", quoted(name));
                 self.unserved
                     .insert(id.to_owned(), Unserved { reason, digest: 0 });
             }
@@ -132,7 +133,7 @@ impl<'p> Assembly<'p> {
             });
         }
         let unserved = self.unserved.into_iter().map(|(id, unserved)| Fault {
-            origin: format!("extensions/{id}"),
+            origin: format!("extensions/{}", quoted(&id)),
             reason: unserved.reason,
             extension: Some(FaultyExtension {
                 id,
@@ -159,7 +160,7 @@ impl<'p> Assembly<'p> {
 
     fn set_aside(&mut self, table: &str, id: &str, part: &str, reason: String) {
         self.faults.push(Fault {
-            origin: format!("{table}/{id}/{part}"),
+            origin: format!("{table}/{}/{}", quoted(id), quoted(part)),
             reason,
             extension: Some(FaultyExtension {
                 id: id.to_owned(),
@@ -252,6 +253,6 @@ fn readable<T>(row: Result<Checked<T>, Error>) -> Result<T, String> {
     match row {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(faults)) => Err(draft::describe(&faults)),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(quoted(&error.to_string())),
     }
 }

@@ -7,9 +7,6 @@ use crate::domain::quote::quoted;
 use crate::service::administration::Values;
 use crate::service::error::{BadField, MAX_FAULTS, RegistryError};
 
-/// The most characters of a field's name that are told back.
-const MAX_NAME: usize = 100;
-
 /// What a body gives.
 pub(super) struct Given {
     body: Body,
@@ -26,7 +23,7 @@ impl Given {
         let repeated = body.repeated.iter().map(|name| (name, "is repeated"));
         let faults = repeated.chain(unknown).take(MAX_FAULTS);
         let faults = faults.map(|(name, rule)| BadField {
-            field: name.chars().take(MAX_NAME).collect::<String>().into(),
+            field: quoted(name).into(),
             value: None,
             rule: rule.into(),
         });

@@ -56,7 +56,7 @@ impl Desk {
         let id = id(arguments.id.as_deref())?;
         let page = Arc::clone(&self.changes).audit(id, arguments.limit, arguments.before);
         let (entries, more) = page.await?;
-        Ok(Answer::plain(audit::audit(&entries, more, max_bytes)))
+        Ok(Answer::plain(audit::audit(&entries, more, max_bytes)?))
     }
 
     /// Reads the source again, or one extension of it.

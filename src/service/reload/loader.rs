@@ -20,6 +20,9 @@ use crate::service::status::{SourceMode, Status};
 /// under `pg_restore --disable-triggers` for one.
 const SYNCS_PER_DIGEST: u32 = 10;
 
+/// The most faults of one load that are told one by one.
+const MAX_TOLD: usize = 100;
+
 /// Reads sources into the catalog; owned by the one task that may.
 pub struct Loader<D, F> {
     writer: CatalogWriter,
@@ -67,7 +70,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         match &result {
             Ok(change) => self.tell_success(trigger, change, started.elapsed()),
             Err(error) => {
-                self.status.load_failed(error.to_string());
+                self.status.load_failed(&error.to_string());
                 self.observers.observe(&Observation::LoadFailed {
                     trigger,
                     error: error.clone(),
@@ -257,13 +260,19 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             self.observers.observe(cut);
         }
         let quarantine = catalog.quarantine();
-        for fault in quarantine
-            .faults()
-            .filter(|fault| !known_faults.knows(fault))
-        {
+        let faults = quarantine.faults();
+        let mut news = faults.filter(|fault| !known_faults.knows(fault));
+        for fault in news.by_ref().take(MAX_TOLD) {
             let (origin, reason) = (fault.origin.clone(), fault.reason.clone());
             self.observers
                 .observe(&Observation::Quarantined { origin, reason });
+        }
+        let untold = news.count();
+        if untold > 0 {
+            self.observers.observe(&Observation::Quarantined {
+                origin: format!("and {untold} more"),
+                reason: "too many at once to name each".to_owned(),
+            });
         }
         let news = !counts.is_empty()
             || before.source != head.source

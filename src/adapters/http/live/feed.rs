@@ -17,6 +17,8 @@ use crate::service::stats::Stats;
 pub(super) const MAX_WATCHERS: usize = 16;
 /// How often rows and figures are brought up to date while somebody watches.
 const REFRESH: Duration = Duration::from_secs(1);
+/// The most bytes of the figures that a watcher is told; they have the first faults.
+const MAX_STATS: usize = 64 * 1024;
 /// Messages that a slow watcher may be behind.
 pub(super) const BACKLOG: usize = 64;
 
@@ -114,7 +116,7 @@ impl Feed {
     }
 
     fn figures(&self) -> Bytes {
-        documents::stats::stats(&self.stats.figures())
+        documents::stats::stats(&self.stats.figures(), MAX_STATS)
     }
 
     fn tell_changes(&self, changes: &Changes) {
