@@ -266,7 +266,10 @@ impl Shared {
         http::State {
             readiness: Arc::clone(&self.readiness),
             status: Arc::clone(&self.status),
-            render_metrics: Arc::new(move || metrics.render()),
+            render_metrics: Arc::new(move |format| match format {
+                http::MetricsFormat::Text => metrics.render_text(),
+                http::MetricsFormat::OpenMetrics => metrics.render(),
+            }),
             access: Arc::new(http::Access {
                 tokens: settings.http.tokens.clone().map(http::Tokens::new),
                 admin_enabled: settings.admin.enabled,

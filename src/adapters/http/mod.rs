@@ -3,6 +3,7 @@
 //! Bounded in connections, in time per request and in bytes. It starts first and ends last, so that
 //! probes are answered while the rest comes and goes.
 
+mod accept;
 mod access;
 mod admin;
 mod answer;
@@ -32,6 +33,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+pub use self::accept::MetricsFormat;
 pub use self::access::{Access, Tokens};
 use self::stream::Stream;
 use crate::documents::desk::Desk;
@@ -67,8 +69,8 @@ pub struct State {
     pub feed: Arc<live::Feed>,
     /// The end of the grace period: what is not answered by then is answered `shutting_down`.
     pub give_up: CancellationToken,
-    /// Makes the page of metrics, as OpenMetrics text.
-    pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Makes the page of metrics.
+    pub render_metrics: Arc<dyn Fn(MetricsFormat) -> String + Send + Sync>,
 }
 
 /// Serves on `listener` until `cancel`, then lets running requests finish until they are given up.

@@ -50,7 +50,7 @@ impl Server {
             feed: Arc::new(Feed::new(live, Arc::clone(&desk.stats), cancel.clone())),
             desk,
             give_up: give_up.clone(),
-            render_metrics: Arc::new(|| "# EOF\n".to_owned()),
+            render_metrics: Arc::new(|format| format!("{format:?}")),
         };
         let task = tokio::spawn(serve(listener, state, cancel.clone()));
         Self {
@@ -123,14 +123,23 @@ async fn probes_follow_the_latch() {
 }
 
 #[tokio::test]
-async fn metrics_are_openmetrics_and_what_does_not_exist_says_so() {
+async fn metrics_come_as_they_are_preferred_and_what_does_not_exist_says_so() {
     let server = Server::start().await;
-    let (head, body) = server.send("GET /metrics HTTP/1.1").await;
-    assert!(
-        head.contains("content-type: application/openmetrics-text"),
-        "{head}"
-    );
-    assert_eq!(body, "# EOF\n");
+    for (accept, kind, format) in [
+        ("", "text/plain; version=0.0.4; charset=utf-8", "Text"),
+        (
+            "\r\naccept: application/openmetrics-text",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            "OpenMetrics",
+        ),
+    ] {
+        let (head, body) = server.send(&format!("GET /metrics HTTP/1.1{accept}")).await;
+        assert!(
+            head.contains(&format!("content-type: {kind}\r\n")),
+            "{head}"
+        );
+        assert_eq!(body, format);
+    }
 
     let (status, body) = server.get("/nothing").await;
     assert_eq!(

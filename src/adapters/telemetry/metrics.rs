@@ -1,10 +1,11 @@
-//! The metrics, in the OpenMetrics text format.
+//! The metrics, in the OpenMetrics text format and in that of Prometheus.
 //!
 //! Rare events are counted as they are observed; everything else is read from where it lives when
 //! somebody scrapes ([`Sources`], [`ExtensionSources`]). Counters get their `_total`, and `build` its
 //! `_info`, from the encoder. A labelled series begins with its first count.
 
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text as open_metrics;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -14,6 +15,7 @@ use tracing::error;
 
 pub use super::collector::Sources;
 pub use super::extensions::ExtensionSources;
+use super::text;
 use crate::service::observe::{DropReason, Observation, Observer};
 
 /// Everything that can be scraped.
@@ -64,11 +66,16 @@ impl Metrics {
     /// All metrics as OpenMetrics text.
     pub fn render(&self) -> String {
         let mut page = String::new();
-        if text::encode(&mut page, &self.registry).is_err() {
+        if open_metrics::encode(&mut page, &self.registry).is_err() {
             // Writing to a string fails only when a metric says so, which is a bug.
             error!("metrics cannot be encoded");
         }
         page
+    }
+
+    /// All metrics as Prometheus text 0.0.4.
+    pub fn render_text(&self) -> String {
+        text::from_open_metrics(&self.render())
     }
 }
 

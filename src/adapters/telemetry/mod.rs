@@ -7,3 +7,4 @@ mod collector;
 mod extensions;
 mod page;
 mod repeats;
+mod text;
