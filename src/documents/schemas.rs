@@ -9,14 +9,14 @@ use super::change::{self, WriteVerb};
 use super::{audit, circuits, committed, error, health, lookup, probe, reload, stats, stored};
 
 /// A page of extensions.
+///
+/// Where records are so large that no page could hold them, `omitted` lists their ids.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "pages are joined of texts; this says of which")]
 struct ExtensionPage<'a> {
     extensions: Vec<lookup::Record<'a>>,
     /// How many the filter matches in all.
     total: u64,
-    /// Ids of records that no page could hold; absent where there are none.
-    omitted: Vec<String>,
     /// The `cursor` of the next page, if there is one.
     next: Option<String>,
 }
@@ -27,8 +27,6 @@ struct ExtensionPage<'a> {
 struct HealthPage<'a> {
     extensions: Vec<health::Record<'a>>,
     summary: health::SummaryBody,
-    /// Ids of records that no page could hold; absent where there are none.
-    omitted: Vec<String>,
     /// The `cursor` of the next page, if there is one.
     next: Option<String>,
 }
@@ -79,12 +77,9 @@ pub fn components() -> Components {
     components
 }
 
-/// No document leaves a field out but this: what is not known is null.
-const RARE: &str = "omitted";
-
+/// No document leaves a field out: what is not known is null.
 fn require_everything(schema: &mut RefOr<Schema>) {
     if let RefOr::T(Schema::Object(object)) = schema {
-        let names = object.properties.keys().filter(|name| *name != RARE);
-        object.required = names.cloned().collect();
+        object.required = object.properties.keys().cloned().collect();
     }
 }

@@ -8,7 +8,11 @@ use deadpool_postgres::PoolError;
 use rustls::CertificateError;
 use thiserror::Error;
 
+use crate::domain::quote::quoted_within;
 use crate::service::source::SourceError;
+
+/// The most bytes of a server's message: a trigger's may be of any length.
+const MAX_MESSAGE: usize = 500;
 
 /// Settings with which no connection can ever be made.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -74,7 +78,8 @@ impl From<PoolError> for PostgresError {
 /// and hint stay out: they quote rows.
 fn describe(error: &tokio_postgres::Error) -> String {
     if let Some(refusal) = error.as_db_error() {
-        return format!("{} ({})", refusal.message(), refusal.code().code());
+        let message = quoted_within(refusal.message(), MAX_MESSAGE);
+        return format!("{message} ({})", refusal.code().code());
     }
     let mut text = error.to_string();
     let mut cause = error.source();

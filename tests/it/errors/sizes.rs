@@ -72,7 +72,7 @@ async fn an_error_is_small_whatever_it_is_about() {
 /// CASES.md B11: never silence.
 #[tokio::test]
 async fn an_error_that_does_not_fit_is_told_in_short() {
-    for max_payload in [300, 600, 1024] {
+    for max_payload in [640, 1024, 4096] {
         let nats = NatsServer::builder().max_payload(max_payload).start().await;
         let site = Site::on(nats, &extensions()).await;
         let _daemon = site.start(site.daemon()).await;

@@ -146,6 +146,7 @@ async fn faulty_files_and_entries_are_named_while_the_rest_serves() {
         "b_broken.json",
         "c_list.json#2",
         "d_map.json",
+        "d_map.json#odd",
     ];
     let stats = files.wait_origins(&broken).await;
     let is_kept = |fault: usize| {
