@@ -42,6 +42,7 @@ use crate::service::read::Reads;
 use crate::service::readiness::Readiness;
 use crate::service::reload::{Parts, ReloadHandle, Reloader};
 use crate::service::selection::Selector;
+use crate::service::skipped::Skipped;
 use crate::service::spans::Spans;
 use crate::service::stats::Stats;
 use crate::service::status::{Status, millis};
@@ -63,6 +64,8 @@ pub(super) struct Shared {
     stats: Arc<Stats>,
     metrics: Arc<Metrics>,
     pub(super) tools: Tools,
+    /// Rows that are read without.
+    skipped: Arc<Skipped>,
     /// What the other sidecars counted, as last read from the database.
     pub(super) fleet: Arc<FleetFigures>,
     /// How extensions are doing, by this sidecar and the fleet.
@@ -111,10 +114,12 @@ impl Shared {
         let boot = Alphanumeric.sample_string(&mut rand::rng(), BOOT_ID);
         let envelopes = Envelopes::new(&instance_id, boot, clock);
         let (event_observer, events) = events::channel(envelopes);
+        let skipped = Arc::<Skipped>::default();
         let sources = Sources {
             catalog: Arc::clone(&catalog),
             status: Arc::clone(&status),
             lookups: Arc::clone(&lookups),
+            skipped: Arc::clone(&skipped),
         };
         let extensions = ExtensionSources {
             catalog: Arc::clone(&catalog),
@@ -137,6 +142,7 @@ impl Shared {
             Arc::clone(&status),
             Arc::clone(&lookups),
             Arc::clone(&runtimes),
+            Arc::clone(&skipped),
             instance_id,
         );
         let tools = Tools {
@@ -160,6 +166,7 @@ impl Shared {
             stats: Arc::new(stats),
             metrics,
             tools,
+            skipped,
             fleet,
             changed: Signal::default(),
             overrides,
@@ -207,7 +214,9 @@ impl Shared {
     pub(super) fn store(&self, settings: &Settings) -> Option<Arc<PostgresHealth>> {
         let pool = self.pool.clone()?;
         let instance_id = &settings.identity.instance_id;
-        Some(Arc::new(PostgresHealth::new(pool, instance_id)))
+        let (skipped, observers) = (Arc::clone(&self.skipped), self.observers.clone());
+        let store = PostgresHealth::new(pool, instance_id, skipped, observers);
+        Some(Arc::new(store))
     }
 
     /// The ear for changes in the database, where there is one.
@@ -238,6 +247,7 @@ impl Shared {
             tools: self.tools.clone(),
             reload: reload.clone(),
             progress: self.progress.clone(),
+            overrides: uses_database(settings).map(|_| self.overrides.clone()),
         };
         Arc::new(Desk {
             reads: Reads::new(Arc::clone(&self.tools.selector)),

@@ -18,7 +18,7 @@ pub(super) struct Audit<'a> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuditEntry)]
 pub(super) struct EntryBody<'a> {
-    id: u64,
+    id: i64,
     extension_id: &'a str,
     action: &'a str,
     changed_by: Option<&'a str>,
@@ -26,7 +26,7 @@ pub(super) struct EntryBody<'a> {
     #[schema(value_type = Option<Object>)]
     changes: Option<&'a RawValue>,
     #[schema(format = DateTime)]
-    timestamp: String,
+    timestamp: Option<String>,
     revision: Option<u64>,
 }
 
@@ -51,8 +51,9 @@ pub fn audit(entries: &[AuditEntry], more: bool, max_bytes: usize) -> Bytes {
             ..body(entry)
         }));
     }
-    let next = shown.last().map(|entry| entry.id);
-    let next = next.filter(|_| more || shown.len() < entries.len());
+    // A number below 1 is none that `before` takes: the database gives none out.
+    let next = shown.last().and_then(|entry| u64::try_from(entry.id).ok());
+    let next = next.filter(|id| *id > 0 && (more || shown.len() < entries.len()));
     to_bytes(&Audit {
         entries: shown,
         next,
@@ -75,7 +76,7 @@ fn body(entry: &AuditEntry) -> EntryBody<'_> {
         changed_by: entry.changed_by.as_deref(),
         actor_source: &entry.actor_source,
         changes: entry.changes.as_deref(),
-        timestamp: time(entry.timestamp),
+        timestamp: entry.timestamp.and_then(time),
         revision: entry.revision,
     }
 }

@@ -38,7 +38,7 @@ impl ForcedBody {
     fn of(forced: Forced) -> Self {
         match forced {
             Forced::No => Self::Flag(false),
-            Forced::Until(at) => Self::Until(time(at)),
+            Forced::Until(at) => time(at).map_or(Self::Flag(true), Self::Until),
             Forced::WithoutEnd => Self::Flag(true),
         }
     }
@@ -66,8 +66,8 @@ pub fn circuit(row: &CircuitRow) -> Bytes {
         state: row.state.as_str(),
         consecutive_failures: row.consecutive_failures,
         error_rate: row.error_rate,
-        opened_at: row.opened_at.map(time),
-        retry_at: row.retry_at.map(time),
+        opened_at: row.opened_at.and_then(time),
+        retry_at: row.retry_at.and_then(time),
         forced: ForcedBody::of(row.forced),
     })
 }

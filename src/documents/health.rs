@@ -93,10 +93,10 @@ pub fn health(standing: &Standing) -> Bytes {
             p50_latency_ms: standing.p50.map(milliseconds),
             p95_latency_ms: standing.p95.map(milliseconds),
             p99_latency_ms: standing.p99.map(milliseconds),
-            last_success: sums.last_success.map(time),
-            last_failure: sums.last_failure.map(time),
+            last_success: sums.last_success.and_then(time),
+            last_failure: sums.last_failure.and_then(time),
             circuit_breaker_state: standing.circuit.as_str(),
-            circuit_breaker_opened_at: standing.opened_at.map(time),
+            circuit_breaker_opened_at: standing.opened_at.and_then(time),
         },
     })
 }

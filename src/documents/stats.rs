@@ -38,7 +38,7 @@ pub(super) struct Stats<'a> {
     instance_id: &'a str,
     version: &'static str,
     #[schema(format = DateTime)]
-    started_at: String,
+    started_at: Option<String>,
     uptime_ms: u64,
 }
 
@@ -102,7 +102,7 @@ pub fn stats(figures: &Figures<'_>) -> Bytes {
         load_count: figures.loads,
         error_count: figures.load_errors,
         last_error: figures.last_error.as_deref(),
-        last_reload: figures.last_reload.map(|reload| time(reload.at)),
+        last_reload: figures.last_reload.and_then(|reload| time(reload.at)),
         last_reload_duration_ms: figures
             .last_reload
             .map(|reload| milliseconds(reload.duration)),

@@ -101,8 +101,8 @@ pub fn stored(extension: &Extension) -> Bytes {
         versions: extension.versions.iter().map(version).collect(),
         instances: extension.instances.iter().map(instance).collect(),
         revision: extension.revision,
-        created_at: provenance.created_at.map(time),
-        updated_at: provenance.updated_at.map(time),
+        created_at: provenance.created_at.and_then(time),
+        updated_at: provenance.updated_at.and_then(time),
         created_by: provenance.created_by.as_deref(),
         updated_by: provenance.updated_by.as_deref(),
     })
@@ -126,7 +126,7 @@ fn version(version: &Version) -> StoredVersion<'_> {
             .map(|rollout| raw(rollout.source())),
         priority: version.priority,
         enabled: version.enabled,
-        created_at: version.provenance.created_at.map(time),
+        created_at: version.provenance.created_at.and_then(time),
         created_by: version.provenance.created_by.as_deref(),
     }
 }

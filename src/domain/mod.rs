@@ -8,6 +8,7 @@ pub mod actor;
 pub mod subject;
 pub mod json;
 pub mod quote;
+pub mod moment;
 pub mod extension;
 pub mod policy;
 pub mod draft;

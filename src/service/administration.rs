@@ -5,8 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::definitions::{AuditEntry, AuditQuery, Definitions, Write, WriteError, Written};
 use super::error::{BadField, MAX_FAULTS, NotFoundReason, RegistryError};
+use super::fleet::OverrideHandle;
 use super::invoke::Tools;
 use super::progress::Progress;
 use super::reload::{Hint, ReloadHandle};
@@ -115,6 +118,8 @@ pub struct Administration<D> {
     pub reload: ReloadHandle,
     /// Tells when it is served.
     pub progress: Progress,
+    /// The circuits as operators want them; without a database there are none.
+    pub overrides: Option<OverrideHandle>,
 }
 
 impl<D: Definitions> Administration<D> {
@@ -145,7 +150,7 @@ impl<D: Definitions> Administration<D> {
             let _ = self.progress.reached(revision, SERVED_WITHIN).await;
         }
         if enables {
-            self.reset_circuits(&write.id);
+            self.reset_circuits(&write.id).await;
         }
         Ok(self.changed(&write.id, revision))
     }
@@ -185,11 +190,15 @@ impl<D: Definitions> Administration<D> {
         self.definitions.as_ref().ok_or(RegistryError::ReadOnly)
     }
 
-    /// Who enables an extension has repaired it.
-    fn reset_circuits(&self, id: &ExtensionId) {
+    /// Who enables an extension has repaired it. The other sidecars do the same; what they do it by
+    /// is applied here before the answer, or it would reset what calls find out afterwards.
+    async fn reset_circuits(&self, id: &ExtensionId) {
         let tools = &self.tools;
-        for moved in tools.circuits.reset(tools.clock.tick(), id) {
+        for moved in tools.circuits.start_over(tools.clock.tick(), id) {
             tools.tell(moved);
+        }
+        if let Some(overrides) = &self.overrides {
+            let _late = timeout(SERVED_WITHIN, overrides.look()).await;
         }
     }
 }

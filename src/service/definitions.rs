@@ -56,7 +56,7 @@ pub enum WriteError {
 #[derive(Debug)]
 pub struct AuditEntry {
     /// Its number.
-    pub id: u64,
+    pub id: i64,
     /// Whose change it is; the extension may be gone.
     pub extension_id: Box<str>,
     /// What was done.
@@ -67,8 +67,8 @@ pub struct AuditEntry {
     pub actor_source: Box<str>,
     /// `{"old": ..., "new": ...}`.
     pub changes: Option<Box<RawValue>>,
-    /// When.
-    pub timestamp: SystemTime,
+    /// When, where a reply can say it.
+    pub timestamp: Option<SystemTime>,
     /// In which revision.
     pub revision: Option<u64>,
 }

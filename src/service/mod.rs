@@ -24,6 +24,7 @@ pub mod definitions;
 pub mod administration;
 pub mod health;
 pub mod circuit_control;
+pub mod skipped;
 pub mod stats;
 pub mod live;
 pub mod transfer;

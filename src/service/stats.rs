@@ -9,6 +9,7 @@ use super::invoke::{Runtimes, Summary};
 use super::lookup::Lookups;
 use super::meter::LookupFigures;
 use super::observe::ListenerState;
+use super::skipped::Skipped;
 use super::status::{LastReload, SourceMode, Status};
 use crate::domain::catalog::{Catalog, Head};
 use crate::domain::quarantine::Quarantine;
@@ -47,6 +48,7 @@ pub struct Stats {
     status: Arc<Status>,
     lookups: Arc<Lookups>,
     runtimes: Arc<Runtimes>,
+    skipped: Arc<Skipped>,
     instance_id: String,
     started_at: SystemTime,
     started: Instant,
@@ -59,6 +61,7 @@ impl Stats {
         status: Arc<Status>,
         lookups: Arc<Lookups>,
         runtimes: Arc<Runtimes>,
+        skipped: Arc<Skipped>,
         instance_id: String,
     ) -> Self {
         let (started_at, started) = (SystemTime::now(), Instant::now());
@@ -67,6 +70,7 @@ impl Stats {
             status,
             lookups,
             runtimes,
+            skipped,
             instance_id,
             started_at,
             started,
@@ -83,6 +87,18 @@ impl Stats {
         self.started_at
     }
 
+    /// What is quarantined of the definitions, and what is skipped of the rest.
+    fn quarantine(&self) -> Arc<Quarantine> {
+        let definitions = self.catalog.quarantine();
+        let skipped = self.skipped.faults();
+        if skipped.is_empty() {
+            return definitions;
+        }
+        Arc::new(Quarantine::new(
+            definitions.faults().cloned().chain(skipped),
+        ))
+    }
+
     /// The figures now.
     pub fn figures(&self) -> Figures<'_> {
         let (total, enabled) = self.catalog.sizes();
@@ -90,7 +106,7 @@ impl Stats {
         Figures {
             mode: self.status.mode(),
             head: self.catalog.head(),
-            quarantine: self.catalog.quarantine(),
+            quarantine: self.quarantine(),
             total,
             enabled,
             loads,

@@ -18,6 +18,7 @@ use beamline_registry::service::health_store::ledger::{Ledger, Progress};
 use beamline_registry::service::health_store::{
     Boot, Figures, Flush, Flushed, HealthReports, Held, HeldCircuit, Report, Tally, Written,
 };
+use beamline_registry::service::observe::Observers;
 use tokio_postgres::Client;
 
 use crate::harness::{DEADLINE, TestDatabase};
@@ -55,7 +56,8 @@ pub(crate) fn store(database: &TestDatabase, instance_id: &str) -> PostgresHealt
     };
     let (settings, _, _) = Settings::load(BTreeMap::new(), &surroundings).unwrap();
     let pool = Pool::new(&settings.database.unwrap(), instance_id).unwrap();
-    PostgresHealth::new(Arc::new(pool), instance_id)
+    let nobody = Observers::new(Vec::new());
+    PostgresHealth::new(Arc::new(pool), instance_id, Arc::default(), nobody)
 }
 
 /// Runs statements that must succeed.

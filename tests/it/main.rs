@@ -35,6 +35,7 @@ mod played;
 mod mux;
 mod fleet;
 mod health_store;
+mod odd_rows;
 mod people;
 mod postgres_source;
 mod quarantine;

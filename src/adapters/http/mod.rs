@@ -38,8 +38,9 @@ use crate::documents::desk::Desk;
 use crate::service::readiness::Readiness;
 use crate::service::status::Status;
 
-/// Connections at a time; more wait in the system's backlog.
-const MAX_CONNECTIONS: usize = 64;
+/// Connections at a time; more wait in the system's backlog. Administration, reads that wait and
+/// watchers of the status page leave some for probes, see [`places`].
+const MAX_CONNECTIONS: usize = 192;
 /// How long a client may take for a request's head, or stay idle between two requests. Whoever says
 /// nothing holds a place that a probe may wait for.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);

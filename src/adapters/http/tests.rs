@@ -228,14 +228,14 @@ async fn who_asks_and_never_reads_is_cut_off() {
 }
 
 #[tokio::test]
-async fn administration_leaves_places_to_probes() {
+async fn reads_that_wait_leave_places_to_probes_and_to_what_they_wait_for() {
     let server = Server::start().await;
     let path = "/admin/extensions?min_revision=999999&wait_ms=10000";
     let request = format!(
         "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {TOKEN}\r\n\r\n"
     );
     let mut asked = Vec::new();
-    for _ in 0..=places::MAX_ADMIN {
+    for _ in 0..=places::MAX_WAITING {
         let mut stream = TcpStream::connect(server.addr).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         asked.push(tokio::spawn(async move { read(&mut stream).await.0 }));
@@ -244,8 +244,15 @@ async fn administration_leaves_places_to_probes() {
     let (first, _, waiting) = futures_util::future::select_all(asked).await;
     let first = first.unwrap();
     assert!(first.starts_with("HTTP/1.1 503"), "{first}");
-    assert_eq!(waiting.len(), places::MAX_ADMIN);
+    assert_eq!(waiting.len(), places::MAX_WAITING);
     assert_eq!(server.get("/livez").await.0, "200");
+    for _ in 0..=places::MAX_ADMIN {
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
+        let request = request.replace("?min_revision=999999&wait_ms=10000", "?limit=1");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let head = read(&mut stream).await.0;
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    }
     for task in waiting {
         task.abort();
     }

@@ -17,8 +17,10 @@ use super::verb::Verb;
 use super::verbs::Verbs;
 use crate::service::error::RegistryError;
 use crate::service::observe::{Observation, Observers};
+use crate::service::progress::MAX_WAITERS;
 
-/// Requests answered at a time; one more is answered `overloaded`.
+/// Requests worked on at a time; one more is answered `overloaded`. Reads that wait for a revision
+/// have places beside these, so what they wait for is never kept out by them.
 const MAX_CONCURRENT: usize = 1024;
 
 /// Receives requests and hands each to a task.
@@ -52,7 +54,7 @@ impl ControlServer {
             endpoints,
             workers,
             tasks,
-            permits: Arc::new(Semaphore::new(MAX_CONCURRENT)),
+            permits: Arc::new(Semaphore::new(MAX_CONCURRENT + MAX_WAITERS)),
             observers,
             give_up,
         }

@@ -16,6 +16,7 @@ use super::replies::{Answer, Responder};
 use super::subjects::Layout;
 use super::verb::Verb;
 use crate::documents;
+use crate::domain::moment::rfc3339;
 
 /// The name under which sidecars are found.
 pub const SERVICE_NAME: &str = "beamline-registry";
@@ -87,7 +88,7 @@ struct EndpointInfo<'a> {
 
 #[derive(Serialize)]
 struct Stats<'a> {
-    started: String,
+    started: Option<String>,
     endpoints: Vec<EndpointStats<'a>>,
 }
 
@@ -179,7 +180,7 @@ impl Discovery {
             });
         Stats {
             // Nanoseconds are more than some clients can read.
-            started: humantime::format_rfc3339_micros(self.started_at).to_string(),
+            started: rfc3339(self.started_at),
             endpoints: endpoints.collect(),
         }
     }

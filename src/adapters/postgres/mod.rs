@@ -20,6 +20,7 @@ mod rows;
 pub mod schema;
 pub mod session;
 mod snapshot;
+mod stamp;
 mod source;
 mod tls;
 mod transfer;

@@ -1,7 +1,6 @@
 //! Rows become extensions; what breaks a rule is set aside and named.
 
 use std::collections::HashMap;
-use std::time::SystemTime;
 
 use tokio_postgres::{Error, Row};
 
@@ -193,8 +192,8 @@ fn extension(
         circuit_breaker: columns.take()?,
     };
     let provenance = Provenance {
-        created_at: columns.take()?,
-        updated_at: columns.take()?,
+        created_at: columns.time()?,
+        updated_at: columns.time()?,
         created_by: columns.name()?,
         updated_by: columns.name()?,
     };
@@ -223,7 +222,7 @@ fn version(
         priority: columns.integer()?,
         enabled: columns.take()?,
     };
-    let created_at = columns.take::<Option<SystemTime>>()?;
+    let created_at = columns.time()?;
     let created_by = columns.name()?;
     let provenance = Provenance {
         created_at,

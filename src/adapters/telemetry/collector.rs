@@ -13,6 +13,7 @@ use super::page::{ConstHistogram, Page};
 use crate::domain::catalog::{ActiveSource, Catalog};
 use crate::service::lookup::Lookups;
 use crate::service::observe::ListenerState;
+use crate::service::skipped::Skipped;
 use crate::service::status::Status;
 
 /// Whom the metrics ask.
@@ -24,6 +25,8 @@ pub struct Sources {
     pub status: Arc<Status>,
     /// Lookups.
     pub lookups: Arc<Lookups>,
+    /// Rows that are read without.
+    pub skipped: Arc<Skipped>,
 }
 
 impl Collector for Sources {
@@ -42,7 +45,7 @@ impl Sources {
             return Ok(());
         }
         let (total, enabled) = self.catalog.sizes();
-        let quarantined = self.catalog.quarantine().faults().len();
+        let quarantined = self.catalog.quarantine().faults().len() + self.skipped.count();
         page.gauge(
             "extension_registry_size",
             "Extensions in the catalog",
@@ -55,7 +58,7 @@ impl Sources {
         )?;
         page.gauge(
             "extension_registry_quarantined",
-            "Rows, files and entries set aside as faulty",
+            "Rows, files and entries quarantined or skipped as faulty",
             quarantined as u64,
         )?;
         page.gauge(

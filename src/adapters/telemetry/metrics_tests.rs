@@ -39,6 +39,7 @@ fn what_is_unknown_is_absent_and_the_rest_has_the_names_of_the_contract() {
         catalog,
         status: Arc::clone(&status),
         lookups: Arc::clone(&lookups),
+        skipped: Arc::default(),
     };
     let metrics = Metrics::new(sources, extensions);
     let before = metrics.render();

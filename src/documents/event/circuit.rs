@@ -22,9 +22,9 @@ pub(super) struct Moved<'a> {
     last_failure: Option<String>,
     last_error: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    opened_at: Option<String>,
+    opened_at: Option<Option<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    retry_at: Option<String>,
+    retry_at: Option<Option<String>>,
 }
 
 impl<'a> Moved<'a> {
@@ -45,7 +45,7 @@ impl<'a> Moved<'a> {
             to: transition.to.as_str(),
             reason: transition.reason.as_str(),
             failure_count: transition.failures,
-            last_failure: last.map(|last| time(clock.wall(last.at))),
+            last_failure: last.and_then(|last| time(clock.wall(last.at))),
             last_error: last.map(|last| last.kind.as_str()),
             opened_at: opened.then(|| time(clock.wall(transition.at))),
             retry_at: transition.retry_at.map(|at| time(clock.wall(at))),

@@ -57,6 +57,8 @@ pub enum Step {
         /// Whether the machine has taken it out of service.
         auto_disabled: bool,
     },
+    /// Have every sidecar reset the circuits that no override holds.
+    ResetCircuits,
     /// Remove it with all its parts.
     Delete,
     /// Add or replace a version.
@@ -165,13 +167,18 @@ fn update(
 /// named as a person's deed.
 fn enable(own: &ExtensionFields, policy: &Policy) -> Result<Plan, EditError> {
     own.draft().check(policy).map_err(EditError::Invalid)?;
-    let (enabled, auto_disabled) = (true, false);
+    let serves = own.enabled.unwrap_or(true) && !own.auto_disabled;
+    let step = match serves {
+        // It is no change of the record, by which the sidecars would know.
+        true => Step::ResetCircuits,
+        false => Step::Switch {
+            enabled: true,
+            auto_disabled: false,
+        },
+    };
     Ok(Plan {
         action: Some("enabled"),
-        steps: vec![Step::Switch {
-            enabled,
-            auto_disabled,
-        }],
+        steps: vec![step],
     })
 }
 

@@ -187,6 +187,13 @@ fn people_take_back_what_the_machine_did() {
     }
 }
 
+/// CASES.md D16.
+#[test]
+fn enabling_what_serves_already_resets_its_circuits_everywhere() {
+    let enabled = planned(&stored(vec![]), &Command::Enable).unwrap();
+    assert_eq!(enabled.steps, [Step::ResetCircuits]);
+}
+
 #[test]
 fn what_is_broken_can_be_switched_off_but_not_on() {
     let mut record = stored(vec![]);

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +21,9 @@ use crate::domain::health::HealthSums;
 use crate::service::health_store::{AutoDisabled, AutoSwitch, StoreError};
 use crate::service::invoke::Tools;
 use crate::service::observe::Observation;
+
+/// Openings decided on at a time: one whose row somebody keeps locked holds up no other.
+const AT_A_TIME: usize = 8;
 
 /// Why an extension is taken out of service: for its audit entry and its event.
 #[derive(Debug)]
@@ -56,19 +61,25 @@ pub struct AutoDisabler<S> {
 }
 
 impl<S: AutoSwitch> AutoDisabler<S> {
-    /// Decides on every opening, one after the other, until `stop`.
+    /// Decides on every opening until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let work = async {
-            loop {
-                self.decide(&self.openings.next().await).await;
-            }
-        };
-        stop.run_until_cancelled(work).await;
+        stop.run_until_cancelled(self.decide_all()).await;
     }
 
-    /// Tries while the circuit stays open: a database that is away is away for all openings, so
-    /// those that wait behind this one lose nothing.
-    async fn decide(&self, opening: &Opening) {
+    async fn decide_all(&self) {
+        let mut deciding = FuturesUnordered::new();
+        loop {
+            let room = deciding.len() < AT_A_TIME;
+            tokio::select! {
+                opening = self.openings.next(), if room => deciding.push(self.decide(opening)),
+                Some(()) = deciding.next(), if !deciding.is_empty() => {}
+            }
+        }
+    }
+
+    /// Tries while the circuit stays open.
+    async fn decide(&self, opening: Opening) {
+        let opening = &opening;
         for pause in retry::pauses() {
             if !self.is_open(opening) {
                 return;

@@ -27,7 +27,7 @@ impl Follower {
     }
 
     /// Forgets what is gone, and gives the rest its new settings. What is back in service, by
-    /// people or by the machine, begins with circuits that are closed.
+    /// people or by the machine, begins with circuits that are closed, unless an operator holds them.
     pub fn follow(&self) {
         let Tools {
             selector,
@@ -50,7 +50,7 @@ impl Follower {
             Some(runtimes.setup(&entry).limits.breaker.clone())
         });
         for id in self.back_in_service(out.into_inner()) {
-            moved.extend(circuits.reset(clock.tick(), &id));
+            moved.extend(circuits.start_over(clock.tick(), &id));
         }
         for moved in moved {
             self.tools.tell(moved);

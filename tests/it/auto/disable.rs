@@ -227,3 +227,28 @@ async fn nothing_is_disabled_unless_it_is_asked_for() {
     assert_eq!(daemon.wait_exit(DEADLINE).await, 0);
     assert_eq!(automatic(&rig, "a").await, "");
 }
+
+/// CASES.md D5: one that cannot be decided on costs itself only.
+#[tokio::test]
+async fn one_that_somebody_keeps_locked_holds_up_no_other() {
+    let rig = Rig::start().await;
+    add(&rig, &["a", "b", "c"], &[]).await;
+    let _one = ready(disabling(&rig, "pod-1")).await;
+    run(
+        &rig.sql,
+        "BEGIN; SELECT FROM extensions WHERE id = 'a' FOR UPDATE",
+    )
+    .await;
+    // Nobody plays them; a comes first, and its circuit stays open.
+    for id in ["a", "b", "c"] {
+        for _ in 0..3 {
+            invoke(&rig, "pod-1", id).await;
+        }
+    }
+    for id in ["b", "c"] {
+        wait_reason(&rig, "pod-1", id, Some("auto_disabled")).await;
+    }
+    assert_eq!(automatic(&rig, "a").await, "");
+    run(&rig.sql, "ROLLBACK").await;
+    wait_reason(&rig, "pod-1", "a", Some("auto_disabled")).await;
+}

@@ -102,7 +102,8 @@ fn store(database: &TestDatabase, name: &str) -> PostgresHealth {
     };
     let (settings, _, _) = Settings::load(BTreeMap::new(), &surroundings).unwrap();
     let pool = Pool::new(&settings.database.unwrap(), name).unwrap();
-    PostgresHealth::new(Arc::new(pool), name)
+    let nobody = Observers::new(Vec::new());
+    PostgresHealth::new(Arc::new(pool), name, Arc::default(), nobody)
 }
 
 struct Sidecar {

@@ -172,3 +172,32 @@ async fn one_sidecar_has_the_lease() {
     .await;
     assert!(third.take_probe_lease(ttl).await.unwrap(), "expired");
 }
+
+/// CASES.md D17.
+#[tokio::test]
+async fn the_cap_counts_what_only_the_machine_keeps_from_serving() {
+    let (database, client) = fleet(3).await;
+    let store = store(&database, "s1");
+    let disable = async |number| store.auto_disable(&id(number), REASON, 0).await.unwrap();
+    assert!(matches!(disable(1).await, AutoDisabled::Disabled(_)));
+    assert_eq!(disable(2).await, AutoDisabled::CapReached);
+    run(
+        &client,
+        "UPDATE extensions SET enabled = false WHERE id = 'e1'",
+    )
+    .await;
+    assert!(matches!(disable(2).await, AutoDisabled::Disabled(_)));
+    assert_eq!(disable(3).await, AutoDisabled::CapReached);
+    // Allowed by people again, it is the machine's once more.
+    run(
+        &client,
+        "UPDATE extensions SET enabled = true WHERE id = 'e1'",
+    )
+    .await;
+    run(
+        &client,
+        "UPDATE extensions SET auto_disabled = false WHERE id = 'e2'",
+    )
+    .await;
+    assert_eq!(disable(3).await, AutoDisabled::CapReached);
+}

@@ -11,6 +11,7 @@ use super::steps::Parameter;
 use crate::adapters::postgres::error::PostgresError;
 use crate::adapters::postgres::limit::within;
 use crate::adapters::postgres::pool;
+use crate::adapters::postgres::stamp::Stamp;
 use crate::service::definitions::{AuditEntry, AuditQuery, WriteError};
 
 /// For a page.
@@ -38,6 +39,11 @@ impl PostgresDefinitions {
     ) -> Result<(Vec<AuditEntry>, bool), WriteError> {
         let away =
             |error: PostgresError| WriteError::Away(format!("{}: {error}", self.pool.target()));
+        let turn = within("a turn at the audit", LIMIT, async {
+            // Nobody closes it.
+            Ok::<_, PostgresError>(self.auditors.acquire().await.ok())
+        });
+        let _turn = turn.await.map_err(away)?;
         let connection = self.pool.get().await.map_err(away)?;
         let extension = query.extension.as_ref().map(|id| id.as_str());
         let before = query.before.map(|id| i64::try_from(id).unwrap_or(i64::MAX));
@@ -75,13 +81,13 @@ fn entry(row: &Row) -> Result<AuditEntry, Error> {
     let changes: Option<String> = row.try_get(5)?;
     let (id, revision): (i64, Option<i64>) = (row.try_get(0)?, row.try_get(7)?);
     Ok(AuditEntry {
-        id: id.unsigned_abs(),
+        id,
         extension_id: row.try_get(1)?,
         action: row.try_get(2)?,
         changed_by: row.try_get(3)?,
         actor_source: row.try_get(4)?,
         changes: changes.and_then(|text| RawValue::from_string(text).ok()),
-        timestamp: row.try_get(6)?,
-        revision: revision.map(i64::unsigned_abs),
+        timestamp: row.try_get::<_, Option<Stamp>>(6)?.and_then(Stamp::moment),
+        revision: revision.and_then(|revision| u64::try_from(revision).ok()),
     })
 }

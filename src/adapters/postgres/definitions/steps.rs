@@ -25,6 +25,24 @@ const UPDATE: &str = "UPDATE extensions SET subject = coalesce($2, subject), \
 
 const SWITCH: &str = "UPDATE extensions SET enabled = $2, auto_disabled = $3 WHERE id = $1";
 
+/// As an operator's reset, which every sidecar heeds once; overrides in force stay.
+const RESET_CIRCUITS: &str = "WITH versions AS ( \
+        SELECT id, version FROM extensions WHERE id = $1 \
+        UNION SELECT id, version FROM extension_versions WHERE id = $1), \
+    reset AS ( \
+        INSERT INTO circuit_overrides AS o \
+            (extension_id, version, action, change, until, set_by, actor_source) \
+        SELECT id, version, 'reset', gen_random_uuid(), now() + interval '10 minutes', \
+            registry_actor(), registry_actor_source() \
+        FROM versions \
+        ON CONFLICT (extension_id, version) DO UPDATE \
+        SET action = excluded.action, change = excluded.change, until = excluded.until, \
+            reason = NULL, set_by = excluded.set_by, actor_source = excluded.actor_source, \
+            set_at = now() \
+        WHERE o.action = 'reset' OR o.until <= now() \
+        RETURNING true) \
+    SELECT pg_notify('beamline_registry', 'override')::text WHERE EXISTS (SELECT FROM reset)";
+
 const DELETE: &str = "DELETE FROM extensions WHERE id = $1";
 
 const PUT_VERSION: &str = "INSERT INTO extension_versions (id, version, subject, timeout_ms, \
@@ -66,6 +84,7 @@ pub(super) async fn carry_out(client: &Client, id: &str, step: &Step) -> Result<
     match step {
         Step::Insert(extension) => insert(client, extension).await,
         Step::Update(columns) => update(client, id, columns).await,
+        Step::ResetCircuits => run(client, RESET_CIRCUITS, &[(&id, Type::TEXT)]).await,
         Step::Switch {
             enabled,
             auto_disabled,

@@ -97,13 +97,13 @@ impl HealthReports for PostgresHealth {
 fn flushed(row: &tokio_postgres::Row) -> Result<Flushed, tokio_postgres::Error> {
     let fenced: bool = row.try_get(0)?;
     let sequence: Option<i64> = row.try_get(1)?;
-    let held_back: Option<Vec<&str>> = row.try_get(2)?;
+    let held_back: Option<Vec<Option<&str>>> = row.try_get(2)?;
     let held_back = held_back.unwrap_or_default();
     let written = sequence.map(|sequence| Written {
         sequence: count(sequence),
         held_back: held_back
             .into_iter()
-            .filter_map(|id| ExtensionId::parse(id).ok())
+            .filter_map(|id| ExtensionId::parse(id?).ok())
             .collect(),
     });
     Ok(match written {

@@ -128,23 +128,12 @@ pub(super) fn age_ms(time: SystemTime, now: SystemTime) -> i64 {
     milliseconds(now.duration_since(time).unwrap_or_default())
 }
 
-/// A number of milliseconds as the database takes it.
-pub(super) fn milliseconds(duration: Duration) -> i64 {
-    // Ages and waits beyond a century are nobody's, and would overflow a timestamp.
-    const CENTURY_MS: i64 = 100 * 365 * 86_400_000;
-    i64::try_from(duration.as_millis()).map_or(CENTURY_MS, |it| it.min(CENTURY_MS))
-}
+/// Ages and waits beyond it are nobody's, and would overflow a timestamp.
+pub(super) const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// The moment `offset_ms` after now; negative is before.
-pub(super) fn moment(offset_ms: i64) -> SystemTime {
-    let offset = Duration::from_millis(offset_ms.unsigned_abs());
-    let now = SystemTime::now();
-    let moment = if offset_ms < 0 {
-        now.checked_sub(offset)
-    } else {
-        now.checked_add(offset)
-    };
-    moment.unwrap_or(now)
+/// A number of milliseconds as the database takes it, at most those of a century.
+pub(super) fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.min(CENTURY).as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A count as the database takes it.

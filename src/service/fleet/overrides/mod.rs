@@ -22,6 +22,7 @@ use crate::domain::catalog::ActiveSource;
 use crate::service::error::{NotFoundReason, RegistryError};
 use crate::service::health_store::{NewOverride, Override, Overrides, StoreError};
 use crate::service::invoke::Tools;
+use crate::service::observe::Observation;
 
 /// Between attempts to read what could not be read.
 const RETRY: Duration = Duration::from_secs(1);
@@ -75,18 +76,33 @@ impl<S: Overrides> OverrideKeeper<S> {
     }
 
     /// Brings the circuits in line with the store; not before its data is what we serve, `false`
-    /// until then. That the database is away is told by whoever loads data from it.
+    /// until then. A failure is reported: circuits stay as they are meanwhile.
     async fn look(&mut self) -> Result<bool, StoreError> {
         if self.tools.selector.catalog().head().source != ActiveSource::Database {
             return Ok(false);
         }
-        let overrides = self.store.overrides().await?;
-        self.applied.follow(&self.tools, &overrides);
+        match self.store.overrides().await {
+            Ok(overrides) => self.applied.follow(&self.tools, &overrides),
+            Err(error) => {
+                self.tools.observers.observe(&Observation::StoreFailed {
+                    what: "reading the circuit overrides",
+                    error: error.clone(),
+                });
+                return Err(error);
+            }
+        }
         Ok(true)
     }
 
     async fn carry_out(&mut self, order: Order) {
-        let Order { wanted, answer } = order;
+        let (wanted, answer) = match order {
+            Order::Write { wanted, answer } => (wanted, answer),
+            Order::Look { answer } => {
+                let _ = self.look().await;
+                let _ = answer.send(());
+                return;
+            }
+        };
         if answer.is_closed() {
             return;
         }

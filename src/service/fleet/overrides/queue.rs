@@ -27,11 +27,21 @@ pub struct Wanted {
     pub actor: Actor,
 }
 
-/// What is wanted, and where to say what became of it.
+/// What is to be done, and where to say what became of it.
 #[derive(Debug)]
-pub struct Order {
-    pub(super) wanted: Wanted,
-    pub(super) answer: oneshot::Sender<Result<(), RegistryError>>,
+pub enum Order {
+    /// Have an override written, and apply it.
+    Write {
+        /// Which.
+        wanted: Wanted,
+        /// Whether it is written.
+        answer: oneshot::Sender<Result<(), RegistryError>>,
+    },
+    /// Bring the circuits in line with the store.
+    Look {
+        /// Done, or tried.
+        answer: oneshot::Sender<()>,
+    },
 }
 
 /// Gives orders.
@@ -57,12 +67,22 @@ impl OverrideHandle {
     pub async fn order(&self, wanted: Wanted) -> Result<(), RegistryError> {
         let (answer, answered) = oneshot::channel();
         self.0
-            .try_send(Order { wanted, answer })
+            .try_send(Order::Write { wanted, answer })
             .map_err(|error| match error {
                 mpsc::error::TrySendError::Full(_) => RegistryError::Overloaded,
                 mpsc::error::TrySendError::Closed(_) => RegistryError::ShuttingDown,
             })?;
         answered.await.unwrap_or(Err(RegistryError::ShuttingDown))
+    }
+
+    /// Has the circuits brought in line with the store, and returns when they are; at once where
+    /// there is no room for the order.
+    pub async fn look(&self) {
+        let (answer, answered) = oneshot::channel();
+        if self.0.try_send(Order::Look { answer }).is_ok() {
+            // An end without an answer is that of the process.
+            let _ = answered.await;
+        }
     }
 }
 
