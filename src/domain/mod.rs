@@ -6,10 +6,13 @@
 pub mod ids;
 pub mod actor;
 pub mod subject;
-pub mod json;
 pub mod quote;
+pub mod decimal;
+pub mod whole;
+pub mod json;
 pub mod extension;
 pub mod policy;
+pub mod metadata;
 pub mod draft;
 pub mod definition;
 pub mod edit;

@@ -17,6 +17,7 @@ use crate::domain::entry::Entry;
 use crate::domain::ids::ExtensionId;
 use crate::domain::policy::Policy;
 use crate::domain::quote::quoted;
+use crate::domain::whole;
 
 /// How long a committed change may take to be served here before the answer is given regardless.
 const SERVED_WITHIN: Duration = Duration::from_secs(5);
@@ -64,6 +65,9 @@ pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, RegistryError>> + Se
 
 /// Administration, whatever stores the definitions.
 pub trait Changes: Send + Sync + std::fmt::Debug {
+    /// What may be written, for faults that name the bounds.
+    fn policy(&self) -> &Policy;
+
     /// Commits a change, and answers when this sidecar serves it. Whoever stops waiting for that
     /// does not stop the change: half of one must not be left on a connection.
     ///
@@ -84,6 +88,10 @@ pub trait Changes: Send + Sync + std::fmt::Debug {
 }
 
 impl<D: Definitions + std::fmt::Debug> Changes for Administration<D> {
+    fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     fn change(self: Arc<Self>, request: ChangeRequest, actor: Actor) -> Pending<Changed> {
         Box::pin(async move {
             let change = async move { self.carry_out(request, actor).await };
@@ -169,7 +177,7 @@ impl<D: Definitions> Administration<D> {
     ) -> Result<(Vec<AuditEntry>, bool), RegistryError> {
         let limit = limit.unwrap_or(DEFAULT_ENTRIES);
         if !(1..=MAX_ENTRIES).contains(&limit) {
-            let rule = format!("must be from 1 to {MAX_ENTRIES}");
+            let rule = whole::rule(1, MAX_ENTRIES);
             return Err(RegistryError::field("limit", rule));
         }
         let query = AuditQuery {

@@ -7,11 +7,14 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use super::error::RegistryError;
+use crate::domain::whole;
 
 /// How long a read with `min_revision` waits unless it says otherwise.
 pub const DEFAULT_WAIT: Duration = Duration::from_millis(1000);
 /// The longest a read may ask to wait.
-pub const MAX_WAIT: Duration = Duration::from_millis(10_000);
+pub const MAX_WAIT: Duration = Duration::from_millis(MAX_WAIT_MS);
+/// Likewise, in milliseconds.
+pub const MAX_WAIT_MS: u64 = 10_000;
 /// How many reads may wait at a time.
 const MAX_WAITERS: usize = 1024;
 
@@ -108,7 +111,7 @@ impl Progress {
 pub fn patience(wait_ms: Option<u64>) -> Result<Duration, RegistryError> {
     let wait = wait_ms.map_or(DEFAULT_WAIT, Duration::from_millis);
     if wait > MAX_WAIT {
-        let rule = format!("must be at most {}", MAX_WAIT.as_millis());
+        let rule = whole::rule(0, MAX_WAIT_MS);
         return Err(RegistryError::field("wait_ms", rule));
     }
     Ok(wait)

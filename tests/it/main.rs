@@ -40,6 +40,7 @@ mod postgres_source;
 mod quarantine;
 mod reads;
 mod reload;
+mod requests;
 mod rig;
 mod schema;
 mod site;

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use utoipa::openapi::OpenApi;
 
 use super::State;
-use super::access::Need::{Nothing, Reader, Viewer, Write};
+use super::access::Need::{Nothing, Reader, Reload, Viewer, Write};
 use super::access::guard;
 use super::admin::{reads, writes};
 use super::answer::{HttpError, insert};
@@ -73,7 +73,7 @@ fn routes(state: State) -> (Router<State>, OpenApi) {
             writes::__path_disable,
             writes::disable,
         )
-        .add(Write(Role::Operator), writes::__path_reload, writes::reload)
+        .add(Reload, writes::__path_reload, writes::reload)
         .finish()
 }
 

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, Event, HeaderMap, HeaderValue, StatusCode, Subscriber};
+use async_nats::{Client, Event, HeaderMap, StatusCode, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use thiserror::Error;
@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::connect::{options, pause};
+use super::headers;
 use super::verb::Verb;
 use crate::config::NatsSettings;
 
@@ -112,7 +113,7 @@ pub struct Reply {
 impl Reply {
     /// A header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(HeaderValue::as_str)
+        headers::find(Some(&self.headers), name)
     }
 }
 

@@ -6,13 +6,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_nats::{HeaderValue, Message, Subject};
+use async_nats::{Message, Subject};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::actor::check_actor;
 use super::endpoints::Endpoints;
+use super::headers;
 use super::intake::Intake;
 use super::payload::IdArguments;
 use super::replies::{Answer, Responder};
@@ -23,7 +24,7 @@ use crate::domain::context::Context;
 use crate::domain::ids::ExtensionId;
 use crate::service::error::RegistryError;
 use crate::service::lookup::{Lookups, MAX_IDS};
-use crate::service::progress::{Progress, patience};
+use crate::service::progress::Progress;
 use crate::service::spans::{OpenSpan, Spans, Work};
 
 /// What the loop works with.
@@ -72,9 +73,7 @@ impl LookupServer {
         if !self.spans.are_recorded() {
             return None;
         }
-        let headers = message.headers.as_ref();
-        let traceparent = headers.and_then(|headers| headers.get("traceparent"));
-        let traceparent = traceparent.map(HeaderValue::as_str);
+        let traceparent = headers::find(message.headers.as_ref(), "traceparent");
         self.spans.begin(Work::Lookup, traceparent, received)
     }
 
@@ -115,8 +114,7 @@ impl LookupServer {
     }
 
     fn answer(&self, lookup: Lookup<'_>) -> Result<Answer, RegistryError> {
-        let Lookup { mut arguments } = lookup;
-        let context = arguments.take_context();
+        let Lookup { arguments, context } = lookup;
         match &arguments.ids {
             Some(ids) => self.answer_many(&arguments, ids, &context),
             None => self.answer_one(&arguments, context),
@@ -182,14 +180,15 @@ impl LookupServer {
 /// A lookup understood.
 struct Lookup<'a> {
     arguments: IdArguments<'a>,
+    context: Context,
 }
 
 impl<'a> Lookup<'a> {
     fn read(route: Route, message: &'a Message) -> Result<Self, RegistryError> {
         check_actor(route, &message.subject)?;
         let arguments = IdArguments::read(&message.payload, route.id(&message.subject))?;
-        patience(arguments.wait_ms)?;
-        Ok(Self { arguments })
+        let context = arguments.context()?;
+        Ok(Self { arguments, context })
     }
 
     /// Notes what it asks for: ids as such, anything else is the request's own.

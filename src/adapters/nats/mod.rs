@@ -14,6 +14,7 @@ pub mod intake;
 pub mod verb;
 pub mod subjects;
 pub mod payload;
+pub mod headers;
 pub mod replies;
 pub mod endpoints;
 pub mod actor;

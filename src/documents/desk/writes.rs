@@ -28,7 +28,7 @@ impl Desk {
         actor: impl FnOnce(Option<&str>) -> Result<Actor, RegistryError>,
         max_bytes: usize,
     ) -> Result<Answer, RegistryError> {
-        let (request, field) = change::read(verb, body, id_elsewhere)?;
+        let (request, field) = change::read(verb, body, id_elsewhere, self.changes.policy())?;
         let actor = actor(field.as_deref())?;
         let id = request.id.clone();
         let revision = match Arc::clone(&self.changes).change(request, actor).await? {

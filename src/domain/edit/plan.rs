@@ -10,6 +10,7 @@ use crate::domain::draft::FieldFault;
 use crate::domain::extension::{Extension, Instance, Version};
 use crate::domain::ids::{InstanceId, VersionName};
 use crate::domain::policy::Policy;
+use crate::domain::whole;
 
 /// More versions or instances than anyone runs; a bound on what one record can cost.
 pub(super) const MAX_PARTS: usize = 100;
@@ -285,15 +286,15 @@ fn faultless<T>(
 
 fn beyond(timeout_ms: Option<i64>, retry: Option<i64>, policy: &Policy) -> Vec<FieldFault> {
     let limits = [
-        ("timeout_ms", timeout_ms, policy.max_timeout_ms),
-        ("retry", retry, policy.max_retries),
+        ("timeout_ms", timeout_ms, policy.timeouts_ms()),
+        ("retry", retry, policy.retries()),
     ];
     let over = limits
         .into_iter()
-        .filter(|(_, value, limit)| value.is_some_and(|value| value > i64::from(*limit)));
-    over.map(|(field, _, limit)| FieldFault {
+        .filter(|(_, value, range)| value.is_some_and(|value| value > *range.end()));
+    over.map(|(field, _, range)| FieldFault {
         field,
-        rule: format!("must be at most {limit}"),
+        rule: whole::rule(range.start(), range.end()),
     })
     .collect()
 }

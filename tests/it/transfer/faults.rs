@@ -27,7 +27,7 @@ async fn every_fault_of_the_files_is_named() {
     for part in [
         "all.json#2: `id` `good` is taken by all.json#1",
         "all.json#3: ",
-        "`timeout_ms` must be at least 1",
+        "`timeout_ms` must be a whole number from 1 to 120000",
         "slow: `timeout_ms` 999999 must be at most 120000",
         "twin: `subject` beamline.ext.good.v1 is that of good",
         "zero: `config` holds the character \\u0000",
