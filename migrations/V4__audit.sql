@@ -11,33 +11,9 @@
 -- nobody's temporary table stands in for ours.
 SELECT set_config('search_path', format('%I, pg_temp', current_schema()), true);
 
-DO $$
-DECLARE
-    rule record;
-BEGIN
-    FOR rule IN
-        SELECT conname FROM pg_constraint
-        WHERE contype = 'c' AND conrelid = 'extension_audit_log'::regclass
-    LOOP
-        EXECUTE format('ALTER TABLE extension_audit_log DROP CONSTRAINT %I', rule.conname);
-    END LOOP;
-    -- Made by SERIAL, so it would end at 2^31.
-    EXECUTE format('ALTER SEQUENCE %s AS bigint',
-        pg_get_serial_sequence('extension_audit_log', 'id'));
-END
-$$;
-
 ALTER TABLE extension_audit_log
     ADD COLUMN IF NOT EXISTS actor_source varchar(50) NOT NULL DEFAULT 'database',
-    ADD COLUMN IF NOT EXISTS revision bigint;
-
-UPDATE extension_audit_log SET timestamp = now() WHERE timestamp IS NULL;
-
-ALTER TABLE extension_audit_log
-    ALTER COLUMN id TYPE bigint,
-    ALTER COLUMN timestamp TYPE timestamptz,
-    ALTER COLUMN timestamp SET DEFAULT now(),
-    ALTER COLUMN timestamp SET NOT NULL,
+    ADD COLUMN IF NOT EXISTS revision bigint,
     ADD CONSTRAINT extension_audit_log_action_check CHECK (action IN (
         'created', 'updated', 'deleted', 'enabled', 'disabled', 'auto_disabled', 'auto_enabled',
         'version_put', 'version_deleted', 'promoted', 'instance_put', 'instance_deleted',

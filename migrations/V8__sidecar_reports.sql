@@ -33,22 +33,10 @@ CREATE VIEW live_sidecars AS
 COMMENT ON VIEW live_sidecars IS 'Sidecars that flushed within 3 of their intervals';
 
 -- Room on the page for updates that touch no index (HOT).
-ALTER TABLE extension_health
-    ADD COLUMN latency_count bigint NOT NULL DEFAULT 0,
-    ADD COLUMN latency_total_us bigint NOT NULL DEFAULT 0,
-    SET (fillfactor = 70);
+ALTER TABLE extension_health SET (fillfactor = 70);
 
 COMMENT ON COLUMN extension_health.latency_count IS 'Calls whose latency is in latency_total_us';
 COMMENT ON COLUMN extension_health.avg_latency_ms IS 'latency_total_us / latency_count / 1000';
-
--- An old average goes on as that of the calls it was made of. What no latency can be is left.
-UPDATE extension_health
-SET latency_count = calls, latency_total_us = round(avg_latency_ms * 1000 * calls)
-FROM (
-    SELECT extension_id AS id, coalesce(success_count, 0) + coalesce(failure_count, 0) AS calls
-    FROM extension_health
-) AS counted
-WHERE id = extension_id AND calls > 0 AND avg_latency_ms > 0 AND avg_latency_ms * calls < 1e15;
 
 CREATE INDEX idx_health_not_closed ON extension_health (extension_id)
     WHERE circuit_breaker_state <> 'closed' OR auto_disabled;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Migrate, chain, err, out};
 use crate::adapters::postgres::migrate::{self, MigrateError};
+use crate::adapters::postgres::old;
 use crate::adapters::postgres::schema::schema_state;
 use crate::adapters::postgres::session::{Session, SessionError};
 use crate::config::Settings;
@@ -43,22 +44,19 @@ pub(super) async fn run(settings: &Settings, what: Migrate) -> ExitCode {
 
 async fn work(session: &mut Session, what: Migrate) -> Result<ExitCode, Failure> {
     if what.check {
-        let state = schema_state(session.client()).await?;
-        out(&state.to_string());
-        return Ok(if state.is_usable() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        });
+        return check(session).await;
     }
-    let applied = migrate::migrate(session.client_mut(), LOCK_WAIT).await?;
-    for migration in &applied {
+    let migrated = migrate::migrate(session.client_mut(), LOCK_WAIT).await?;
+    if let Some(old) = &migrated.old {
+        out(&format!("upgraded {old}"));
+    }
+    for migration in &migrated.applied {
         out(&format!(
             "applied V{} {}",
             migration.version, migration.name
         ));
     }
-    if applied.is_empty() {
+    if migrated.applied.is_empty() {
         out(&schema_state(session.client()).await?.to_string());
     }
     if what.seed {
@@ -74,4 +72,23 @@ async fn work(session: &mut Session, what: Migrate) -> Result<ExitCode, Failure>
         ));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What `migrate` would do, and what stands in its way.
+async fn check(session: &Session) -> Result<ExitCode, Failure> {
+    let state = schema_state(session.client()).await?;
+    let old = old::look(session.client()).await?;
+    if let Some(old) = &old {
+        out(&format!("would upgrade {old}"));
+    }
+    out(&state.to_string());
+    let obstacles = old.map(|old| old.obstacles).unwrap_or_default();
+    if !obstacles.is_empty() {
+        return Err(MigrateError::Obstacles(obstacles).into());
+    }
+    Ok(if state.is_usable() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

@@ -15,6 +15,7 @@ mod health;
 mod limit;
 mod listener;
 pub mod migrate;
+pub mod old;
 mod pool;
 mod rows;
 pub mod schema;
