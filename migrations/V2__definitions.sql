@@ -16,7 +16,8 @@ ALTER TABLE extensions
     ADD COLUMN IF NOT EXISTS rollout jsonb,
     ADD COLUMN IF NOT EXISTS circuit_breaker jsonb,
     ADD COLUMN IF NOT EXISTS auto_disabled boolean NOT NULL DEFAULT false,
-    ADD COLUMN IF NOT EXISTS revision bigint NOT NULL DEFAULT 0;
+    ADD COLUMN IF NOT EXISTS revision bigint NOT NULL DEFAULT 0,
+    ADD COLUMN promoted jsonb;
 
 ALTER TABLE extensions
     ADD COLUMN digest bigint NOT NULL GENERATED ALWAYS AS (registry_hash(ARRAY[
@@ -38,6 +39,8 @@ COMMENT ON COLUMN extensions.fallback IS 'List of extension ids, tried in order'
 COMMENT ON COLUMN extensions.routing_rules IS 'Object: all keys must match the context';
 COMMENT ON COLUMN extensions.rollout IS 'Object: {"by": key, "percent": 0..100, "salt": text}';
 COMMENT ON COLUMN extensions.circuit_breaker IS 'Object: overrides of the circuit breaker settings';
+COMMENT ON COLUMN extensions.promoted IS
+    'What the row of the current version held when it was promoted, for when it is replaced: rules, and which values were the extension''s own then, as hashes';
 COMMENT ON COLUMN extensions.revision IS
     'Revision of the last change of this record, its versions or its instances';
 COMMENT ON COLUMN extensions.digest IS 'Hash of the definition columns';

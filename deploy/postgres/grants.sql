@@ -29,6 +29,8 @@ GRANT DELETE,
     UPDATE (type, subject, timeout_ms, retry, enabled, version, config, metadata, fallback,
         routing_rules, rollout, circuit_breaker, auto_disabled)
     ON extensions TO beamline_registry, beamline_operator;
+-- What a promotion has to remember.
+GRANT UPDATE (promoted) ON extensions TO beamline_registry;
 GRANT DELETE,
     INSERT (id, version, subject, timeout_ms, retry, config, metadata, routing_rules, rollout,
         priority, enabled),

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::{raw, time, to_bytes};
+use crate::domain::definition::warnings;
 use crate::domain::extension::{Extension, Instance, Version};
 
 #[derive(Serialize, ToSchema)]
@@ -40,6 +41,10 @@ pub(super) struct Stored<'a> {
     updated_at: Option<String>,
     created_by: Option<&'a str>,
     updated_by: Option<&'a str>,
+    /// What the record says and is not served as it says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    warnings: Vec<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -105,6 +110,7 @@ pub fn stored(extension: &Extension) -> Bytes {
         updated_at: provenance.updated_at.map(time),
         created_by: provenance.created_by.as_deref(),
         updated_by: provenance.updated_by.as_deref(),
+        warnings: warnings(extension),
     })
 }
 

@@ -113,6 +113,13 @@ pub enum Observation {
         /// What was cut, in words.
         what: String,
     },
+    /// A row that names the current version differs from the extension: that counts for nothing.
+    Ignored {
+        /// The extension.
+        id: ExtensionId,
+        /// What is ignored, in words.
+        what: String,
+    },
     /// Data comes from another source now.
     SourceChanged {
         /// The source before.

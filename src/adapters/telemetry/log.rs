@@ -124,6 +124,9 @@ impl Observer for LogObserver {
             Observation::Cut { id, what } => {
                 warn!(extension_id = %id, %what, "beyond the limits of this deployment");
             }
+            Observation::Ignored { id, what } => {
+                warn!(extension_id = %id, %what, "part of a version row is ignored");
+            }
             Observation::SourceChanged { from, to } => {
                 info!(from = from.as_str(), to = to.as_str(), "source changed");
             }

@@ -157,6 +157,7 @@ impl Observer for MetricsObserver {
             | Observation::Quarantined { .. }
             | Observation::SourceChanged { .. }
             | Observation::Cut { .. }
+            | Observation::Ignored { .. }
             | Observation::Circuit { .. }
             | Observation::Health { .. }
             | Observation::HealthSummary(_)

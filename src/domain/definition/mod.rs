@@ -7,9 +7,11 @@
 
 mod difference;
 mod json;
+mod warnings;
 
 pub use difference::{Difference, differences, same};
 pub use json::{JsonField, json_fields};
+pub use warnings::{ignored, warnings};
 
 use super::extension::{Extension, Instance, Version};
 use super::ids::ExtensionId;

@@ -61,9 +61,13 @@ pub enum Step {
     Delete,
     /// Add or replace a version.
     PutVersion(Box<Version>),
-    /// Write what is current into a row of its version, disabled, every field of its own; rules,
-    /// rollout and priority that the row has stay.
+    /// Write what is current into a row of its version, disabled, every field of its own but those
+    /// that were the extension's before it was promoted; rules, rollout and priority that the row
+    /// has stay, else those come back that it had then.
     KeepCurrent,
+    /// Note what the row of a version that has become the current one holds and the extension
+    /// cannot: its rules, and which of its fields are null.
+    Remember(VersionName),
     /// Disable a version, whatever else its row holds. As it is stored, as it may break rules.
     DisableVersion(String),
     /// Remove a version.

@@ -255,6 +255,7 @@ fn a_promotion_swaps_the_versions_and_switches_the_others_off() {
         Step::KeepCurrent,
         // Null is the extension's own, and so are the rules: the row's said who was to try it.
         Step::Update(Box::new(columns)),
+        Step::Remember(version("v2")),
         Step::DeleteVersion(version("v2")),
         // v4 has a rollout and stays.
         Step::DisableVersion("v3".into()),

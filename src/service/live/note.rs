@@ -100,6 +100,7 @@ impl Note {
             Observation::Cut { id, what } => {
                 (Tone::Warn, Some(id), format!("beyond the limits: {what}"))
             }
+            Observation::Ignored { id, what } => (Tone::Warn, Some(id), what.clone()),
             other => {
                 let (tone, text) = registry(other)?;
                 (tone, None, text)

@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use super::Parts;
 use super::inbox::{ReloadReport, Want as Scope};
-use crate::domain::catalog::{ActiveSource, CatalogWriter, Change, Counts};
+use crate::domain::catalog::{ActiveSource, Catalog, CatalogWriter, Change, Counts};
+use crate::domain::definition;
 use crate::domain::entry::{Entry, PrepareReply};
 use crate::domain::reconcile;
 use crate::service::observe::{Observation, Observers, Trigger};
@@ -243,18 +244,18 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         let catalog = Arc::clone(self.writer.catalog());
         let (before, known_faults) = (catalog.head(), catalog.quarantine());
         let fixtures = change.source == ActiveSource::Fixtures;
-        let cuts: Vec<_> = change
+        let warnings: Vec<_> = change
             .upserts
             .iter()
-            .flat_map(|entry| cuts(entry))
+            .flat_map(|entry| warnings(&catalog, entry))
             .collect();
         let counts = self.writer.apply(change);
         let head = catalog.head();
         self.progress.announce(head.revision);
         (self.applied)();
 
-        for cut in &cuts {
-            self.observers.observe(cut);
+        for warning in &warnings {
+            self.observers.observe(warning);
         }
         let quarantine = catalog.quarantine();
         for fault in quarantine
@@ -306,14 +307,24 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
     }
 }
 
-/// What the limits cut of an entry.
-fn cuts(entry: &Entry) -> impl Iterator<Item = Observation> {
+/// What an entry says and is not served as it says. What is ignored is told once for as long as it
+/// stays so.
+fn warnings(catalog: &Catalog, entry: &Entry) -> Vec<Observation> {
     let extension = entry.extension();
     let id = &extension.id;
-    extension.all_cuts().map(|what| Observation::Cut {
+    let cuts = extension.all_cuts().map(|what| Observation::Cut {
         id: id.clone(),
         what,
-    })
+    });
+    let known = catalog
+        .get(id)
+        .and_then(|old| definition::ignored(old.extension()));
+    let ignored = definition::ignored(extension).filter(|what| known.as_ref() != Some(what));
+    let ignored = ignored.map(|what| Observation::Ignored {
+        id: id.clone(),
+        what,
+    });
+    cuts.chain(ignored).collect()
 }
 
 /// What a load did.
