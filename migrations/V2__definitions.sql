@@ -17,7 +17,8 @@ ALTER TABLE extensions
     ADD COLUMN IF NOT EXISTS circuit_breaker jsonb,
     ADD COLUMN IF NOT EXISTS auto_disabled boolean NOT NULL DEFAULT false,
     ADD COLUMN IF NOT EXISTS revision bigint NOT NULL DEFAULT 0,
-    ADD COLUMN promoted jsonb;
+    ADD COLUMN promoted jsonb,
+    ADD COLUMN incarnation uuid NOT NULL DEFAULT gen_random_uuid();
 
 ALTER TABLE extensions
     ADD COLUMN digest bigint NOT NULL GENERATED ALWAYS AS (registry_hash(ARRAY[
@@ -41,6 +42,8 @@ COMMENT ON COLUMN extensions.rollout IS 'Object: {"by": key, "percent": 0..100, 
 COMMENT ON COLUMN extensions.circuit_breaker IS 'Object: overrides of the circuit breaker settings';
 COMMENT ON COLUMN extensions.promoted IS
     'What the row of the current version held when it was promoted, for when it is replaced: rules, and which values were the extension''s own then, as hashes';
+COMMENT ON COLUMN extensions.incarnation IS
+    'Drawn when the row is made: deleted and made again, an id is another extension';
 COMMENT ON COLUMN extensions.revision IS
     'Revision of the last change of this record, its versions or its instances';
 COMMENT ON COLUMN extensions.digest IS 'Hash of the definition columns';

@@ -41,7 +41,8 @@ CREATE TYPE registry_audit_entry AS (extension_id text, action text, before json
 CREATE FUNCTION registry_definition(row_columns jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN row_columns - ARRAY['created_at', 'created_by', 'updated_at', 'updated_by', 'revision',
-        'digest', 'promoted', 'health_status', 'last_health_check'];
+        'digest', 'promoted', 'incarnation',
+        'health_status', 'last_health_check'];
 
 -- The columns of `side` that `other` has differently; all of them when there is no other.
 -- Compared as text, as the digest does: 1 and 1.0 are two configurations. In PL/pgSQL, as all that

@@ -7,13 +7,13 @@ use tokio_postgres::{Error, Row};
 
 use super::columns::Columns;
 use crate::domain::draft::{self, Checked, ExtensionDraft, InstanceDraft, VersionDraft};
-use crate::domain::extension::{Extension, Provenance, Version};
+use crate::domain::extension::{Extension, Incarnation, Provenance, Version};
 use crate::domain::ids::ExtensionId;
 use crate::domain::policy::Policy;
 use crate::domain::quarantine::{Fault, FaultyExtension};
 
 /// Columns in the order in which [`Assembly::extension`] takes them.
-pub(super) const EXTENSIONS: &str = "SELECT id, digest, revision, type, subject, timeout_ms, \
+pub(super) const EXTENSIONS: &str = "SELECT id, digest, revision, incarnation::text, type, subject, timeout_ms, \
     retry, enabled, auto_disabled, version, config::text, metadata::text, fallback::text, \
     routing_rules::text, rollout::text, circuit_breaker::text, created_at, updated_at, \
     created_by, updated_by FROM extensions";
@@ -176,6 +176,7 @@ fn extension(
     policy: &Policy,
 ) -> Result<Checked<Extension>, Error> {
     let revision = columns.take::<i64>()?;
+    let incarnation = incarnation(columns.take()?);
     let draft = ExtensionDraft {
         id,
         kind: columns.take()?,
@@ -200,10 +201,17 @@ fn extension(
     };
     Ok(draft.check(policy).map(|extension| Extension {
         revision: u64::try_from(revision).unwrap_or(0),
+        incarnation,
         digest,
         provenance,
         ..extension
     }))
+}
+
+/// A uuid in text is 32 hexadecimal digits and some hyphens.
+fn incarnation(uuid: &str) -> Incarnation {
+    let digits = uuid.replace('-', "");
+    Incarnation(u128::from_str_radix(&digits, 16).unwrap_or_default())
 }
 
 fn version(

@@ -57,6 +57,7 @@ pub fn own(extension: &Extension) -> [Field<'_>; 13] {
         versions: _,
         instances: _,
         revision: _,
+        incarnation: _,
         digest: _,
         provenance: _,
         cuts: _,

@@ -125,7 +125,8 @@ impl<S: AutoSwitch> AutoDisabler<S> {
     fn sums(&self, opening: &Opening) -> HealthSums {
         let runtime = self.tools.runtimes.get(opening.id.as_str());
         let own = runtime.map(|it| it.health.sums()).unwrap_or_default();
-        let Some(others) = self.others.of(&opening.id) else {
+        let entry = self.tools.selector.catalog().get(&opening.id);
+        let Some(others) = entry.and_then(|it| self.others.of(it.extension())) else {
             return own;
         };
         own.with(&HealthSums::from(&others))

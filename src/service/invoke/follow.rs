@@ -26,7 +26,7 @@ impl Follower {
         }
     }
 
-    /// Forgets what is gone, and gives the rest its new settings. What is back in service, by
+    /// Forgets what is gone, or was deleted and made again, and gives the rest its new settings. What is back in service, by
     /// people or by the machine, begins with circuits that are closed.
     pub fn follow(&self) {
         let Tools {
@@ -37,10 +37,16 @@ impl Follower {
             ..
         } = &self.tools;
         let catalog = selector.catalog();
-        runtimes.retain(|id| catalog.get(id.as_str()).is_some());
+        let replaced = runtimes.retain(|id| {
+            let entry = catalog.get(id.as_str())?;
+            Some(entry.extension().incarnation)
+        });
         let out = RefCell::new(HashSet::new());
         let mut moved = circuits.retain(clock.tick(), |id, version| {
             let entry = catalog.get(id.as_str())?;
+            if replaced.contains(id) {
+                return None;
+            }
             if entry.admitted().is_err() {
                 out.borrow_mut().insert(id.clone());
             }

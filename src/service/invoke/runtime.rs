@@ -3,6 +3,7 @@
 //! It lives apart from the catalog and survives reloads. What follows from the record (limits,
 //! breaker settings) is derived once per record and kept until another one is applied.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -13,6 +14,7 @@ use super::limits::{Defaults, Limits};
 use super::meter::{InvocationMeter, Summary};
 use crate::domain::balancer::Balancer;
 use crate::domain::entry::Entry;
+use crate::domain::extension::Incarnation;
 use crate::domain::health::{ExtensionHealth, HealthGate};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::retry::RetryBudget;
@@ -20,6 +22,8 @@ use crate::domain::retry::RetryBudget;
 /// The running side of one extension.
 #[derive(Debug)]
 pub struct Runtime {
+    /// Whose it is: another extension of the same id has one of its own.
+    pub incarnation: Incarnation,
     /// What calls came to.
     pub health: ExtensionHealth,
     /// What callers got.
@@ -48,6 +52,7 @@ impl Runtime {
     /// The running side of an extension that has not been called yet.
     pub fn new(entry: &Arc<Entry>, defaults: &Defaults, now: Instant) -> Self {
         Self {
+            incarnation: entry.extension().incarnation,
             health: ExtensionHealth::new(now),
             meter: InvocationMeter::default(),
             budget: Mutex::new(RetryBudget::new(now)),
@@ -144,15 +149,21 @@ impl Runtimes {
         &self.defaults
     }
 
-    /// The running side of an extension, made at its first call.
+    /// The running side of an extension, made at its first call. A call of an extension that was
+    /// replaced by another of its id gets one that nobody else sees.
     pub fn of(&self, entry: &Arc<Entry>) -> Arc<Runtime> {
-        let id = &entry.extension().id;
+        let extension = entry.extension();
         let pinned = self.map.pin();
-        if let Some(runtime) = pinned.get(id) {
-            return Arc::clone(runtime);
-        }
         let make = || Arc::new(Runtime::new(entry, &self.defaults, Instant::now()));
-        Arc::clone(pinned.get_or_insert_with(id.clone(), make))
+        let runtime = match pinned.get(&extension.id) {
+            Some(runtime) => runtime,
+            None => pinned.get_or_insert_with(extension.id.clone(), make),
+        };
+        if runtime.incarnation == extension.incarnation {
+            Arc::clone(runtime)
+        } else {
+            make()
+        }
     }
 
     /// What follows from the record of `entry` for its calls.
@@ -174,9 +185,18 @@ impl Runtimes {
         self.map.pin().get(id).cloned()
     }
 
-    /// Forgets extensions that `exists` denies.
-    pub fn retain(&self, exists: impl Fn(&ExtensionId) -> bool) {
-        self.map.pin().retain(|id, _| exists(id));
+    /// Forgets the extensions that are not what `is` answers for their id any more: gone, or another
+    /// one. Answers those that are another one.
+    pub fn retain(&self, is: impl Fn(&ExtensionId) -> Option<Incarnation>) -> HashSet<ExtensionId> {
+        let mut replaced = HashSet::new();
+        self.map.pin().retain(|id, runtime| {
+            let now = is(id);
+            if now.is_some_and(|now| now != runtime.incarnation) {
+                replaced.insert(id.clone());
+            }
+            now == Some(runtime.incarnation)
+        });
+        replaced
     }
 
     /// What all callers got.

@@ -9,7 +9,6 @@ use beamline_registry::domain::breaker;
 use beamline_registry::domain::catalog::{ActiveSource, Catalog, Change};
 use beamline_registry::domain::draft::ExtensionDraft;
 use beamline_registry::domain::entry::{Entry, PreparedReply};
-use beamline_registry::domain::ids::ExtensionId;
 use beamline_registry::domain::policy::Policy;
 use beamline_registry::domain::quarantine::Quarantine;
 use beamline_registry::domain::routing::Resolved;
@@ -146,7 +145,8 @@ impl Sidecar {
 
     /// Successes of the others.
     fn others(&self) -> u64 {
-        let figures = self.figures.of(&ExtensionId::parse("e").unwrap());
+        let entry = self.tools.selector.catalog().get("e").unwrap();
+        let figures = self.figures.of(entry.extension());
         figures.map_or(0, |figures| figures.tally.successes)
     }
 
