@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::breaker::Overrides;
-use super::extension::{Extension, ExtensionType, Incarnation, Instance, Provenance, Version};
+use super::extension::{Extension, ExtensionType, Instance, Provenance, Version};
 use super::ids::{ExtensionId, InstanceId, VersionName};
 use super::json::JsonObject;
 use super::policy::Policy;
@@ -150,7 +150,7 @@ impl ExtensionDraft<'_> {
             versions: Vec::new(),
             instances: Vec::new(),
             revision: 0,
-            incarnation: Incarnation::default(),
+            incarnation: None,
             digest: 0,
             provenance: Provenance::default(),
             cuts,

@@ -58,9 +58,8 @@ impl fmt::Display for ExtensionType {
     }
 }
 
-/// Tells an extension from one of the same id that was deleted: drawn when it is made. Always the
-/// same for fixtures, whose entries have no lives of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Tells an extension from one of the same id that was deleted: drawn when it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Incarnation(pub u128);
 
 /// The stored record of one extension. Rows and files become this only when every field is valid.
@@ -100,8 +99,8 @@ pub struct Extension {
     pub instances: Vec<Instance>,
     /// The revision of the last change to any of this; 0 for fixtures.
     pub revision: u64,
-    /// Which extension of this id it is.
-    pub incarnation: Incarnation,
+    /// Which extension of this id it is; `None` for fixtures, which do not tell.
+    pub incarnation: Option<Incarnation>,
     /// What the source's digest of this record is; equal definitions have equal digests.
     pub digest: u64,
     /// Who changed it and when, where the source knows.

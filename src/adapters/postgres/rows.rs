@@ -209,9 +209,9 @@ fn extension(
 }
 
 /// A uuid in text is 32 hexadecimal digits and some hyphens.
-fn incarnation(uuid: &str) -> Incarnation {
+fn incarnation(uuid: &str) -> Option<Incarnation> {
     let digits = uuid.replace('-', "");
-    Incarnation(u128::from_str_radix(&digits, 16).unwrap_or_default())
+    u128::from_str_radix(&digits, 16).ok().map(Incarnation)
 }
 
 fn version(

@@ -15,7 +15,7 @@ pub struct FleetFigures(ArcSwap<HashMap<ExtensionId, Of>>);
 /// Figures, and of which extension of that id they were read.
 #[derive(Debug, Clone)]
 struct Of {
-    incarnation: Incarnation,
+    incarnation: Option<Incarnation>,
     figures: Figures,
 }
 
@@ -32,7 +32,7 @@ impl FleetFigures {
     pub fn replace(
         &self,
         figures: impl IntoIterator<Item = Figures>,
-        is: impl Fn(&ExtensionId) -> Option<Incarnation>,
+        is: impl Fn(&ExtensionId) -> Option<Option<Incarnation>>,
     ) {
         let all: HashMap<_, _> = by_id(figures, &is).collect();
         self.0.store(all.into());
@@ -43,7 +43,7 @@ impl FleetFigures {
     pub fn merge(
         &self,
         figures: impl IntoIterator<Item = Figures>,
-        is: impl Fn(&ExtensionId) -> Option<Incarnation>,
+        is: impl Fn(&ExtensionId) -> Option<Option<Incarnation>>,
     ) {
         let mut all = HashMap::clone(&self.0.load());
         all.extend(by_id(figures, &is));
@@ -54,7 +54,7 @@ impl FleetFigures {
 
 fn by_id(
     figures: impl IntoIterator<Item = Figures>,
-    is: impl Fn(&ExtensionId) -> Option<Incarnation>,
+    is: impl Fn(&ExtensionId) -> Option<Option<Incarnation>>,
 ) -> impl Iterator<Item = (ExtensionId, Of)> {
     figures.into_iter().filter_map(move |figures| {
         let incarnation = is(&figures.extension)?;
@@ -91,18 +91,18 @@ mod tests {
     #[test]
     fn a_merge_replaces_what_it_names_and_drops_what_is_gone_or_another() {
         let fleet = FleetFigures::default();
-        let first = Some(Incarnation(1));
+        let first = Some(Some(Incarnation(1)));
         fleet.replace(["a", "b", "c", "e"].map(|id| figures(id, 1)), |_| first);
         fleet.merge([figures("b", 20), figures("d", 40)], |id| {
             match id.as_str() {
                 "a" => None,
-                "e" => Some(Incarnation(2)),
+                "e" => Some(Some(Incarnation(2))),
                 _ => first,
             }
         });
         let successes = |id: &str, incarnation: u128| {
             let mut extension = extension(id);
-            extension.incarnation = Incarnation(incarnation);
+            extension.incarnation = Some(Incarnation(incarnation));
             fleet.of(&extension).map(|figures| figures.tally.successes)
         };
         let all = ["a", "b", "c", "d"].map(|id| successes(id, 1));

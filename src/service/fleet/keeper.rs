@@ -170,7 +170,7 @@ impl<S: HealthReports> Keeper<S> {
     }
 
     /// Which extension has an id in the catalog.
-    fn incarnations(&self) -> impl Fn(&ExtensionId) -> Option<Incarnation> + use<'_, S> {
+    fn incarnations(&self) -> impl Fn(&ExtensionId) -> Option<Option<Incarnation>> + use<'_, S> {
         let catalog = self.tools.selector.catalog();
         |id| Some(catalog.get(id)?.extension().incarnation)
     }

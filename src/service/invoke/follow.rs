@@ -37,10 +37,7 @@ impl Follower {
             ..
         } = &self.tools;
         let catalog = selector.catalog();
-        let replaced = runtimes.retain(|id| {
-            let entry = catalog.get(id.as_str())?;
-            Some(entry.extension().incarnation)
-        });
+        let replaced = runtimes.follow(catalog);
         let out = RefCell::new(HashSet::new());
         let mut moved = circuits.retain(clock.tick(), |id, version| {
             let entry = catalog.get(id.as_str())?;

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -13,8 +13,9 @@ use arc_swap::ArcSwap;
 use super::limits::{Defaults, Limits};
 use super::meter::{InvocationMeter, Summary};
 use crate::domain::balancer::Balancer;
+use crate::domain::catalog::Catalog;
 use crate::domain::entry::Entry;
-use crate::domain::extension::Incarnation;
+use crate::domain::extension::{Extension, Incarnation};
 use crate::domain::health::{ExtensionHealth, HealthGate};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::retry::RetryBudget;
@@ -22,8 +23,8 @@ use crate::domain::retry::RetryBudget;
 /// The running side of one extension.
 #[derive(Debug)]
 pub struct Runtime {
-    /// Whose it is: another extension of the same id has one of its own.
-    pub incarnation: Incarnation,
+    /// Whose it is, once a source has told: another extension of the same id has one of its own.
+    incarnation: OnceLock<Incarnation>,
     /// What calls came to.
     pub health: ExtensionHealth,
     /// What callers got.
@@ -52,7 +53,10 @@ impl Runtime {
     /// The running side of an extension that has not been called yet.
     pub fn new(entry: &Arc<Entry>, defaults: &Defaults, now: Instant) -> Self {
         Self {
-            incarnation: entry.extension().incarnation,
+            incarnation: entry
+                .extension()
+                .incarnation
+                .map_or_else(OnceLock::new, OnceLock::from),
             health: ExtensionHealth::new(now),
             meter: InvocationMeter::default(),
             budget: Mutex::new(RetryBudget::new(now)),
@@ -71,6 +75,14 @@ impl Runtime {
         let renewed = Arc::new(Setup::new(entry, defaults, &setup.balancers));
         self.setup.store(Arc::clone(&renewed));
         renewed
+    }
+
+    /// Whether it is this extension's, and not that of one of the same id. What files began goes on
+    /// as what the database has.
+    fn is_of(&self, extension: &Extension) -> bool {
+        extension
+            .incarnation
+            .is_none_or(|it| *self.incarnation.get_or_init(|| it) == it)
     }
 
     /// Takes a place; none when `limit` of them are taken.
@@ -159,7 +171,7 @@ impl Runtimes {
             Some(runtime) => runtime,
             None => pinned.get_or_insert_with(extension.id.clone(), make),
         };
-        if runtime.incarnation == extension.incarnation {
+        if runtime.is_of(extension) {
             Arc::clone(runtime)
         } else {
             make()
@@ -185,16 +197,17 @@ impl Runtimes {
         self.map.pin().get(id).cloned()
     }
 
-    /// Forgets the extensions that are not what `is` answers for their id any more: gone, or another
-    /// one. Answers those that are another one.
-    pub fn retain(&self, is: impl Fn(&ExtensionId) -> Option<Incarnation>) -> HashSet<ExtensionId> {
+    /// Forgets the extensions that `catalog` does not have, or has another one of their id instead.
+    /// Answers the latter.
+    pub fn follow(&self, catalog: &Catalog) -> HashSet<ExtensionId> {
         let mut replaced = HashSet::new();
         self.map.pin().retain(|id, runtime| {
-            let now = is(id);
-            if now.is_some_and(|now| now != runtime.incarnation) {
+            let entry = catalog.get(id);
+            let stays = entry.as_ref().map(|it| runtime.is_of(it.extension()));
+            if stays == Some(false) {
                 replaced.insert(id.clone());
             }
-            now == Some(runtime.incarnation)
+            stays == Some(true)
         });
         replaced
     }
