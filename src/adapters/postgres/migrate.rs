@@ -56,6 +56,12 @@ pub enum MigrateError {
     /// A database of the old system holds what cannot be carried over. Nothing was changed.
     #[error("nothing was changed, because this cannot be carried over:\n  {}\nchange it, then migrate again", .0.join("\n  "))]
     Obstacles(Vec<String>),
+    /// Somebody else's transaction holds a table for longer than the limit on locks. What was
+    /// applied before stands.
+    #[error(
+        "a table of the registry is held by another transaction for longer than 10 s: end it (pg_stat_activity names it), then migrate again"
+    )]
+    Held,
     /// A migration failed and was rolled back, those before it stand; or an applied one differs
     /// from the file of the same number.
     #[error("the schema could not be migrated")]
@@ -91,10 +97,25 @@ pub async fn migrate(client: &mut Client, wait: Duration) -> Result<Migrated, Mi
     let unlocked = client
         .execute("SELECT pg_advisory_unlock($1)", &[&LOCK_KEY])
         .await;
-    let migrated = result?;
+    let migrated = result.map_err(MigrateError::sorted)?;
     limits?;
     unlocked?;
     Ok(migrated)
+}
+
+impl MigrateError {
+    /// A lock that did not come is nobody's fault here, and has words of its own.
+    fn sorted(self) -> Self {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&self);
+        while let Some(error) = cause {
+            let code = error.downcast_ref().and_then(tokio_postgres::Error::code);
+            if code == Some(&SqlState::LOCK_NOT_AVAILABLE) {
+                return Self::Held;
+            }
+            cause = error.source();
+        }
+        self
+    }
 }
 
 async fn apply(client: &mut Client) -> Result<Migrated, MigrateError> {

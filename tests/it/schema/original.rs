@@ -396,3 +396,17 @@ async fn a_mixed_database_is_refused_with_words() {
         assert_eq!(description(&client).await, before, "{odd}");
     }
 }
+
+/// Readers must not queue behind an upgrade that waits for an idle transaction.
+#[tokio::test]
+async fn a_table_that_is_held_is_not_waited_for_without_a_limit() {
+    let (database, mut client) = made(ROWS).await;
+    let holder = database.connect().await;
+    run(&holder, "BEGIN; SELECT count(*) FROM extension_health").await;
+    let before = description(&client).await;
+    let refused = migrate(&mut client, DEADLINE).await;
+    assert!(matches!(refused, Err(MigrateError::Held)), "{refused:?}");
+    assert_eq!(description(&client).await, before);
+    run(&holder, "COMMIT").await;
+    migrate(&mut client, DEADLINE).await.unwrap();
+}

@@ -36,11 +36,10 @@ const AUDIT_ANY: &str = include_str!("../../../../migrations/old/audit.sql");
 /// # Errors
 /// What Postgres answers.
 pub async fn look(client: &impl GenericClient) -> Result<Option<Findings>, tokio_postgres::Error> {
-    let Some(shape) = Shape::read(client).await? else {
-        return Ok(None);
-    };
-    let obstacles = obstacles::find(client, &shape).await?;
-    report::findings(client, &shape, obstacles).await
+    match Shape::read(client).await? {
+        Some(shape) => report::findings(client, &shape).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Brings the tables of the old system to what V1 makes. The caller holds the migration lock.
@@ -53,19 +52,17 @@ pub(super) async fn prepare(client: &mut Client) -> Result<Option<Findings>, Mig
     transaction
         .batch_execute("SET LOCAL row_security = off")
         .await?;
-    for table in shape.tables() {
+    for table in shape.ordinary() {
         let lock = format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
         transaction.batch_execute(&lock).await?;
     }
-    let found = look(&transaction).await?;
-    if let Some(findings) = &found {
-        if !findings.obstacles.is_empty() {
-            return Err(MigrateError::Obstacles(findings.obstacles.clone()));
-        }
-        convert(&transaction, &shape).await?;
+    let findings = report::findings(&transaction, &shape).await?;
+    if !findings.obstacles.is_empty() {
+        return Err(MigrateError::Obstacles(findings.obstacles));
     }
+    convert(&transaction, &shape).await?;
     transaction.commit().await?;
-    Ok(found)
+    Ok(Some(findings))
 }
 
 async fn convert(client: &impl GenericClient, shape: &Shape) -> Result<(), tokio_postgres::Error> {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use tokio_postgres::{Error, GenericClient};
 
+use super::obstacles;
 use super::shape::{Shape, VERSIONS};
 use crate::domain::quote::quoted;
 
@@ -49,8 +50,8 @@ impl fmt::Display for Findings {
 pub(super) async fn findings(
     client: &impl GenericClient,
     shape: &Shape,
-    obstacles: Vec<String>,
-) -> Result<Option<Findings>, Error> {
+) -> Result<Findings, Error> {
+    let obstacles = obstacles::find(client, shape).await?;
     let mut rows = Vec::new();
     for table in shape.tables() {
         let count = format!("SELECT count(*) FROM {table}");
@@ -62,12 +63,12 @@ pub(super) async fn findings(
     } else {
         Vec::new()
     };
-    Ok(Some(Findings {
+    Ok(Findings {
         original: shape.is_original(),
         rows,
         notes,
         obstacles,
-    }))
+    })
 }
 
 async fn notes(client: &impl GenericClient) -> Result<Vec<String>, Error> {

@@ -137,6 +137,14 @@ impl Shape {
         names.filter(|name| self.has(name))
     }
 
+    /// Those that can be locked as tables: an oddity must not end the search for others.
+    pub(super) fn ordinary(&self) -> impl Iterator<Item = &'static str> {
+        self.tables().filter(|name| {
+            let found = self.found.get(*name);
+            found.is_some_and(|table| table.kind == "r")
+        })
+    }
+
     /// Whether there is such a table.
     pub(super) fn has(&self, table: &str) -> bool {
         self.found.contains_key(table)
