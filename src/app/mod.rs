@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
 use crate::adapters::nats::lane::LaneError;
@@ -28,6 +28,7 @@ use crate::adapters::{fixtures, http, postgres};
 use crate::config::Settings;
 use crate::documents::desk::Desk;
 use crate::domain::catalog::ActiveSource;
+use crate::service::clock::standstill::{self, timeout};
 use crate::service::fleet::Restored;
 use crate::service::live::Notes;
 use crate::service::readiness::Part;
@@ -46,6 +47,9 @@ const LEAST_GRACE: Duration = Duration::from_secs(1);
 /// Why the daemon could not start or go on.
 #[derive(Debug, Error)]
 pub enum DaemonError {
+    /// The thread that watches the process's own clock cannot be had.
+    #[error("cannot start the thread of the clock")]
+    Clock(#[source] std::io::Error),
     /// The HTTP address cannot be had.
     #[error("cannot listen on {0}")]
     Http(SocketAddr, #[source] std::io::Error),
@@ -72,6 +76,9 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()>) -> Result
     let mut essential = Essential::new();
     let spans = spans::start(&settings, &mut essential)?;
     let (shared, loose) = Shared::new(&settings, spans)?;
+    standstill::watch().map_err(DaemonError::Clock)?;
+    let telling = standstill::tell(shared.observers.clone(), essential.stopped());
+    essential.spawn("standstills", telling);
     let Loose {
         writer,
         events,

@@ -31,6 +31,7 @@ impl ErrorBody {
             let value = match detail {
                 Detail::Text(text) => Value::String(text),
                 Detail::Number(number) => Value::from(number),
+                Detail::Nothing => Value::Null,
                 Detail::Fields(faults) => faults.iter().map(fault).collect(),
             };
             (name.to_owned(), value)

@@ -102,7 +102,7 @@ pub fn stats(figures: &Figures<'_>) -> Bytes {
         load_count: figures.loads,
         error_count: figures.load_errors,
         last_error: figures.last_error.as_deref(),
-        last_reload: figures.last_reload.map(|reload| time(reload.at)),
+        last_reload: figures.last_reload.map(|reload| time(reload.at())),
         last_reload_duration_ms: figures
             .last_reload
             .map(|reload| milliseconds(reload.duration)),

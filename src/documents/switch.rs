@@ -54,7 +54,7 @@ pub fn disabled(cause: &DisableCause<'_>) -> String {
             failure_count: counts.failures,
             success_rate: counts.success_rate(),
             avg_latency_ms: sums.avg_latency().map(milliseconds),
-            last_success: sums.last_success.map(time),
+            last_success: cause.last_success.map(time),
         },
     })
 }

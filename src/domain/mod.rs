@@ -33,6 +33,7 @@ pub mod health;
 pub mod envelope;
 pub mod traceparent;
 pub mod reply;
+pub mod acknowledgement;
 pub mod outcome;
 pub mod probe;
 

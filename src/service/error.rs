@@ -35,8 +35,9 @@ impl NotFoundReason {
 pub enum Unavailable {
     /// Its circuit lets no call pass.
     CircuitOpen {
-        /// Until the next trial, in milliseconds.
-        retry_after_ms: u64,
+        /// Until the next trial, in milliseconds; none where an operator holds it open without an
+        /// end.
+        retry_after_ms: Option<u64>,
     },
     /// Nobody is subscribed to its subject.
     NoResponders,
@@ -213,6 +214,8 @@ pub enum Detail {
     Text(String),
     /// A number.
     Number(u64),
+    /// Nothing, where others have something.
+    Nothing,
     /// Fields at fault.
     Fields(Vec<BadField>),
 }
@@ -341,7 +344,8 @@ impl RegistryError {
             Self::ExtensionUnavailable { id, why } => {
                 let mut details = vec![("id", text(id)), ("reason", text(why.as_str()))];
                 if let Unavailable::CircuitOpen { retry_after_ms } = why {
-                    details.push(("retry_after_ms", Detail::Number(*retry_after_ms)));
+                    let wait = retry_after_ms.map_or(Detail::Nothing, Detail::Number);
+                    details.push(("retry_after_ms", wait));
                 }
                 details
             }

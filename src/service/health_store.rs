@@ -4,12 +4,13 @@
 //! [`Ledger`](ledger::Ledger). [`Overrides`], [`AutoSwitch`] and [`Claims`] are the decisions that
 //! hold for all: forced circuits, automatic disabling, who probes, who publishes.
 //!
-//! Times are this machine's own: a store carries them as ages, so clocks need not agree.
+//! Moments are those of this process's monotonic clock: a store carries them as ages, so clocks need
+//! neither agree nor stay as they are set.
 
 pub mod ledger;
 
 use std::future::Future;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use thiserror::Error;
 
@@ -55,9 +56,9 @@ pub struct Figures {
     /// How many.
     pub tally: Tally,
     /// The latest success.
-    pub last_success: Option<SystemTime>,
+    pub last_success: Option<Instant>,
     /// The latest failure.
-    pub last_failure: Option<SystemTime>,
+    pub last_failure: Option<Instant>,
 }
 
 impl From<&Figures> for HealthSums {
@@ -106,9 +107,9 @@ pub struct HeldCircuit {
     /// Open or half open.
     pub state: Held,
     /// When it opened.
-    pub opened_at: SystemTime,
+    pub opened_at: Instant,
     /// From when on a trial is due.
-    pub retry_at: SystemTime,
+    pub retry_at: Instant,
     /// Trial calls under way.
     pub half_open_requests: u32,
 }

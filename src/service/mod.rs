@@ -14,6 +14,7 @@ pub mod readiness;
 pub mod reload;
 pub mod meter;
 pub mod clock;
+pub mod patience;
 pub mod circuits;
 pub mod selection;
 pub mod lookup;

@@ -211,6 +211,20 @@ pub enum Observation {
         /// What went wrong.
         error: StoreError,
     },
+    /// This process stood still: whatever timer ran out meanwhile is nobody's silence.
+    StoodStill {
+        /// For how long.
+        length: Duration,
+        /// In how many pieces, shortly after each other.
+        times: u32,
+    },
+    /// A stream of JetStream answered a call as if it were the extension; it was passed over.
+    Acknowledged {
+        /// The extension.
+        id: ExtensionId,
+        /// The stream, fit to be quoted.
+        stream: String,
+    },
     /// A request was turned away because too many ran at once.
     Overloaded,
     /// A request cannot be answered; logged once per cause.

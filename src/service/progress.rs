@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
-use tokio::time::timeout;
 
 use super::error::RegistryError;
+
+use crate::service::clock::standstill::timeout;
 
 /// How long a read with `min_revision` waits unless it says otherwise.
 pub const DEFAULT_WAIT: Duration = Duration::from_millis(1000);

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::clock::Clock;
 use super::invoke::{Runtimes, Summary};
 use super::lookup::Lookups;
 use super::meter::LookupFigures;
@@ -48,7 +49,6 @@ pub struct Stats {
     lookups: Arc<Lookups>,
     runtimes: Arc<Runtimes>,
     instance_id: String,
-    started_at: SystemTime,
     started: Instant,
 }
 
@@ -61,14 +61,13 @@ impl Stats {
         runtimes: Arc<Runtimes>,
         instance_id: String,
     ) -> Self {
-        let (started_at, started) = (SystemTime::now(), Instant::now());
+        let started = Instant::now();
         Self {
             catalog,
             status,
             lookups,
             runtimes,
             instance_id,
-            started_at,
             started,
         }
     }
@@ -80,7 +79,7 @@ impl Stats {
 
     /// When this sidecar started.
     pub fn started_at(&self) -> SystemTime {
-        self.started_at
+        Clock::default().wall_of(self.started.into_std())
     }
 
     /// The figures now.
@@ -104,7 +103,7 @@ impl Stats {
             database_up: self.status.database_up(),
             nats_up: self.status.nats_up(),
             instance_id: &self.instance_id,
-            started_at: self.started_at,
+            started_at: self.started_at(),
             uptime: self.started.elapsed(),
         }
     }

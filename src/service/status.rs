@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::clock::Clock;
 use super::observe::ListenerState;
 pub use crate::domain::source::SourceMode;
 
@@ -16,9 +17,16 @@ pub const INVOCATIONS: &str = "invoke";
 #[derive(Debug, Clone, Copy)]
 pub struct LastReload {
     /// When it was applied.
-    pub at: SystemTime,
+    at: Instant,
     /// How long it took.
     pub duration: Duration,
+}
+
+impl LastReload {
+    /// When it was applied, by the wall clock as it is set now.
+    pub fn at(&self) -> SystemTime {
+        Clock::default().wall_of(self.at.into_std())
+    }
 }
 
 /// What a reply has to say about the age and origin of its data.
@@ -130,7 +138,7 @@ impl Status {
         }
         if changed {
             loads.last_reload = Some(LastReload {
-                at: SystemTime::now(),
+                at: Instant::now(),
                 duration,
             });
         }

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use beamline_registry::adapters::postgres::migrate::migrate;
 use beamline_registry::adapters::postgres::{Pool, PostgresHealth};
@@ -76,7 +76,7 @@ fn v1() -> VersionName {
 
 /// So many successes and failures, 2 ms each.
 pub(crate) fn report(extension: ExtensionId, successes: u64, failures: u64) -> Report {
-    let now = SystemTime::now();
+    let now = Instant::now();
     let calls = successes + failures;
     Report {
         figures: Figures {
@@ -96,7 +96,7 @@ pub(crate) fn report(extension: ExtensionId, successes: u64, failures: u64) -> R
 }
 
 fn open(extension: ExtensionId) -> HeldCircuit {
-    let now = SystemTime::now();
+    let now = Instant::now();
     HeldCircuit {
         extension,
         version: v1(),

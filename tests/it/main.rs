@@ -13,6 +13,7 @@ mod admin;
 mod auto;
 mod change_events;
 mod cli;
+mod clocks;
 mod dashboards;
 mod discovery;
 mod docs;

@@ -9,7 +9,6 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::time::timeout;
 use utoipa::openapi::OpenApi;
 
 use super::State;
@@ -21,6 +20,7 @@ use super::openapi::{self, Routes};
 use super::{live, page, probes};
 use crate::config::Role;
 use crate::documents::headers::{SOURCE, STALE_MS};
+use crate::service::clock::standstill::timeout;
 use crate::service::error::RegistryError;
 
 /// How long a request may take. The slowest is a change whose COMMIT got no answer.

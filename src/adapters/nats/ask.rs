@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, Event, HeaderMap, HeaderValue, StatusCode, Subscriber};
+use async_nats::{Client, Event, HeaderMap, HeaderValue, Message, StatusCode, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use thiserror::Error;
@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::connect::{options, pause};
 use super::verb::Verb;
 use crate::config::NatsSettings;
+use crate::domain::acknowledgement;
 
 /// Who is asked, and as whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,7 +214,7 @@ impl Replies {
     pub async fn next(&mut self, patience: Duration) -> Result<Reply, AskError> {
         tokio::select! {
             biased;
-            message = self.inbox.next() => {
+            message = answer(&mut self.inbox) => {
                 let message = message.ok_or(AskError::Closed)?;
                 if message.status == Some(StatusCode::NO_RESPONDERS) {
                     return Err(AskError::NoResponders);
@@ -226,6 +227,17 @@ impl Replies {
             }
             refusal = refusal(&mut self.link, &self.subjects) => Err(AskError::Refused(refusal)),
             () = sleep(patience) => Err(AskError::Silent(patience)),
+        }
+    }
+}
+
+/// The next message but for those by which a JetStream stream says that it has stored the request.
+async fn answer(inbox: &mut Subscriber) -> Option<Message> {
+    loop {
+        let message = inbox.next().await?;
+        let bare = message.headers.as_ref().is_none_or(HeaderMap::is_empty);
+        if !bare || acknowledgement::stream(&message.payload).is_none() {
+            return Some(message);
         }
     }
 }

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use async_nats::Message;
 use serde::Serialize;
@@ -16,6 +15,7 @@ use super::replies::{Answer, Responder};
 use super::subjects::Layout;
 use super::verb::Verb;
 use crate::documents;
+use crate::service::stats::Stats as Sidecar;
 
 /// The name under which sidecars are found.
 pub const SERVICE_NAME: &str = "beamline-registry";
@@ -110,8 +110,8 @@ pub struct Discovery {
     pub layout: Layout,
     /// Figures per verb.
     pub endpoints: Arc<Endpoints>,
-    /// When this sidecar started.
-    pub started_at: SystemTime,
+    /// Knows when this sidecar started.
+    pub sidecar: Arc<Sidecar>,
     /// Where answers go.
     pub responder: Responder,
 }
@@ -179,7 +179,7 @@ impl Discovery {
             });
         Stats {
             // Nanoseconds are more than some clients can read.
-            started: humantime::format_rfc3339_micros(self.started_at).to_string(),
+            started: humantime::format_rfc3339_micros(self.sidecar.started_at()).to_string(),
             endpoints: endpoints.collect(),
         }
     }

@@ -14,12 +14,12 @@ use futures_util::StreamExt;
 use thiserror::Error;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{broadcast, oneshot};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::connect::{self, Purpose};
 use super::gate::Gate;
 use crate::config::NatsSettings;
+use crate::service::clock::standstill::timeout;
 use crate::service::observe::Observers;
 use crate::service::status::Status;
 

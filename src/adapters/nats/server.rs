@@ -203,7 +203,7 @@ impl Links {
         let discovery = Discovery {
             layout: parts.layout,
             endpoints,
-            started_at: parts.verbs.desk.stats.started_at(),
+            sidecar: Arc::clone(&parts.verbs.desk.stats),
             responder: responder(&self.control),
         };
         loops.spawn_on(

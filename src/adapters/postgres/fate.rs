@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_postgres::types::Type;
 
 use super::error::PostgresError;
 use super::pool::{self, Pool};
+use crate::service::clock::standstill::timeout;
 
 /// How long the database is asked about a lost commit.
 const PATIENCE: Duration = Duration::from_secs(8);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
-
 use super::error::PostgresError;
+
+use crate::service::clock::standstill::timeout;
 
 /// The outcome of `work`, or [`PostgresError::Late`] after `limit`; `what` names it then.
 pub(super) async fn within<T, E>(

@@ -20,7 +20,7 @@ use std::time::Duration;
 use backon::BackoffBuilder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_postgres::{AsyncMessage, Client, Connection};
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +28,7 @@ use super::address::{Address, Purpose};
 use super::error::{PostgresError, SetupError};
 use super::limit::within;
 use crate::config::DatabaseSettings;
+use crate::service::clock::standstill::timeout;
 use crate::service::fleet::Signal;
 use crate::service::observe::{ListenerState, Observation, Observers};
 use crate::service::reload::{Hint, ReloadHandle};

@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::Timeouts;
 use deadpool_postgres::{
-    Connect, Manager, ManagerConfig, Object, PoolConfig, RecyclingMethod, Runtime,
+    Connect, Manager, ManagerConfig, Object, PoolConfig, PoolError, RecyclingMethod, Runtime,
 };
 use scopeguard::{ScopeGuard, guard};
 use tokio::task::JoinHandle;
@@ -15,6 +15,7 @@ use tokio_postgres::Client;
 use super::address::{Address, Purpose};
 use super::error::{PostgresError, SetupError};
 use crate::config::DatabaseSettings;
+use crate::service::clock::Clock;
 
 /// For a place in the pool.
 const WAIT: Duration = Duration::from_secs(5);
@@ -100,7 +101,14 @@ impl Pool {
 
     /// A connection that answers.
     pub(super) async fn get(&self) -> Result<Object, PostgresError> {
-        Ok(self.connections.get().await?)
+        let asked = Instant::now();
+        match self.connections.get().await {
+            // The pool's own limits do not know that it was we who stood still.
+            Err(PoolError::Timeout(_)) if stood_still_since(asked) => {
+                Ok(self.connections.get().await?)
+            }
+            got => Ok(got?),
+        }
     }
 
     /// A connection for a transaction of several round trips.
@@ -108,6 +116,12 @@ impl Pool {
         let close: fn(Object) = |connection| drop(Object::take(connection));
         Ok(guard(self.get().await?, close))
     }
+}
+
+fn stood_still_since(asked: Instant) -> bool {
+    !Clock::default()
+        .stood_still(asked, Instant::now())
+        .is_zero()
 }
 
 /// A connection that is closed when it is dropped, because half a transaction may be on it: its

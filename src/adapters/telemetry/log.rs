@@ -77,6 +77,7 @@ pub struct LogObserver {
     overload: Repeats<()>,
     store: Repeats<(&'static str, String)>,
     alive: Repeats<ExtensionId>,
+    acknowledged: Repeats<String>,
     drops: Repeats<(&'static str, Option<String>)>,
 }
 
@@ -217,6 +218,25 @@ impl Observer for LogObserver {
                 let key = (*what, error.clone());
                 if let Some(repeated) = self.store.say(key, Instant::now()) {
                     warn!(what, repeated, %error, "the database failed; it is tried again");
+                }
+            }
+            Observation::StoodStill { length, times } => {
+                let seconds = length.as_secs_f64();
+                warn!(
+                    stood_still_ms = millis(*length),
+                    times,
+                    "process stood still for {seconds:.1} s (stopped, frozen or short of CPU); \
+                     timers that ran out meanwhile are held against nobody"
+                );
+            }
+            Observation::Acknowledged { id, stream } => {
+                if self.acknowledged.first(stream.clone(), Instant::now()) {
+                    warn!(
+                        extension_id = %id,
+                        stream,
+                        "a JetStream stream answers calls to extensions; its acknowledgements are \
+                         passed over: take their subjects out of the stream (logged once per stream)"
+                    );
                 }
             }
             Observation::Overloaded => {

@@ -164,6 +164,8 @@ impl Observer for MetricsObserver {
             | Observation::DatabaseUp(_)
             | Observation::Listener { .. }
             | Observation::NatsUp { .. }
+            | Observation::StoodStill { .. }
+            | Observation::Acknowledged { .. }
             | Observation::NatsNotice { .. } => {}
         }
     }

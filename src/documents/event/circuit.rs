@@ -23,7 +23,7 @@ pub(super) struct Moved<'a> {
     last_error: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     opened_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Null where nothing is due: not open, or held open without an end.
     retry_at: Option<String>,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Moved<'a> {
             last_failure: last.map(|last| time(clock.wall(last.at))),
             last_error: last.map(|last| last.kind.as_str()),
             opened_at: opened.then(|| time(clock.wall(transition.at))),
-            retry_at: transition.retry_at.map(|at| time(clock.wall(at))),
+            retry_at: transition.retry_at.and_then(|at| clock.due(at)).map(time),
         }
     }
 }

@@ -29,6 +29,8 @@ pub struct DisableCause<'a> {
     pub opened_at: SystemTime,
     /// When its last failure was counted.
     pub last_failure: Option<SystemTime>,
+    /// When the fleet last saw a success.
+    pub last_success: Option<SystemTime>,
     /// What the fleet has counted.
     pub sums: HealthSums,
 }
@@ -110,11 +112,13 @@ impl<S: AutoSwitch> AutoDisabler<S> {
     async fn disable(&self, opening: &Opening) -> Result<AutoDisabled, StoreError> {
         let clock = self.tools.clock;
         let last_failure = opening.transition.last_failure;
+        let sums = self.sums(opening);
         let cause = (self.write_cause)(&DisableCause {
             opening,
             opened_at: clock.wall(opening.transition.at),
             last_failure: last_failure.map(|last| clock.wall(last.at)),
-            sums: self.sums(opening),
+            last_success: sums.last_success.map(|at| clock.wall_of(at)),
+            sums,
         });
         let switch = self
             .store

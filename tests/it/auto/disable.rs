@@ -1,6 +1,6 @@
 //! An open circuit takes its extension out of service, for everybody and not more than allowed.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use beamline_registry::domain::ids::ExtensionId;
 use beamline_registry::service::health_store::{Flush, HealthReports};
@@ -162,7 +162,7 @@ async fn what_another_sidecar_has_just_seen_alive_stays_until_its_next_opening()
     let interval = Duration::from_secs(5);
     let boot = elsewhere.register(interval).await.unwrap();
     let mut seen = report(ExtensionId::parse("a").unwrap(), 1, 0);
-    seen.figures.last_success = Some(SystemTime::now());
+    seen.figures.last_success = Some(Instant::now());
     let flush = Flush {
         boot: &boot,
         sequence: 1,

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
@@ -15,6 +14,7 @@ use crate::adapters::postgres::limit::within;
 use crate::adapters::postgres::pool;
 use crate::domain::edit::{EditError, plan};
 use crate::domain::policy::Policy;
+use crate::service::clock::standstill::timeout;
 use crate::service::definitions::{Write, Written};
 
 /// For everything before COMMIT.

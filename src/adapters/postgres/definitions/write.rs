@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use tokio::sync::SemaphorePermit;
-use tokio::time::timeout;
 use tokio_postgres::error::{DbError, SqlState};
 
 use super::PostgresDefinitions;
@@ -11,6 +10,7 @@ use super::transact::Ended;
 use crate::adapters::postgres::error::PostgresError;
 use crate::domain::edit::EditError;
 use crate::domain::policy::Policy;
+use crate::service::clock::standstill::timeout;
 use crate::service::definitions::{AuditEntry, AuditQuery};
 use crate::service::definitions::{Definitions, Write, WriteError, Written};
 

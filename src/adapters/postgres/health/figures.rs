@@ -1,13 +1,13 @@
 //! Reading the fleet's figures, and what a sidecar takes over when it starts.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_postgres::types::Type;
 use tokio_postgres::{Error, Row};
 
 use super::PostgresHealth;
 use super::circuits;
-use super::transaction::{BEGIN_SNAPSHOT, Parameter, count, milliseconds, moment};
+use super::transaction::{BEGIN_SNAPSHOT, Parameter, count, instant, milliseconds, past};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::health_store::{Boot, Figures, Held, HeldCircuit, Restored, StoreError, Tally};
 
@@ -94,8 +94,8 @@ fn figures(row: &Row) -> Result<Option<Figures>, Error> {
             latency_count: count(row.try_get(3)?),
             latency_total_us: count(row.try_get(4)?),
         },
-        last_success: row.try_get::<_, Option<i64>>(5)?.map(moment),
-        last_failure: row.try_get::<_, Option<i64>>(6)?.map(moment),
+        last_success: row.try_get::<_, Option<i64>>(5)?.and_then(past),
+        last_failure: row.try_get::<_, Option<i64>>(6)?.and_then(past),
     }))
 }
 
@@ -107,12 +107,13 @@ fn held(row: &Row) -> Result<Option<HeldCircuit>, Error> {
     let (Ok(extension), Ok(version)) = (extension, version) else {
         return Ok(None);
     };
+    let now = Instant::now();
     Ok(Some(HeldCircuit {
         extension,
         version,
         state: Held::Open,
-        opened_at: moment(row.try_get(2)?),
-        retry_at: moment(row.try_get(3)?),
+        opened_at: past(row.try_get(2)?).unwrap_or(now),
+        retry_at: instant(row.try_get(3)?).unwrap_or(now),
         half_open_requests: 0,
     }))
 }

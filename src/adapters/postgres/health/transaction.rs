@@ -1,6 +1,6 @@
 //! One statement as a transaction of its own, with limits, in one round trip.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
@@ -24,6 +24,18 @@ pub(super) const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ R
 /// A parameter and its type: statements are unnamed, and nobody asks the server for types.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
+/// The parameters of one statement.
+pub(super) trait Parameters: Send + Sync {
+    /// All of them, in order.
+    fn list(&self) -> Vec<Parameter<'_>>;
+}
+
+impl Parameters for &[Parameter<'_>] {
+    fn list(&self) -> Vec<Parameter<'_>> {
+        self.to_vec()
+    }
+}
+
 /// Whether a conflict with another transaction is worth another attempt.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Attempt {
@@ -39,12 +51,24 @@ impl PostgresHealth {
         sql: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
+        self.transact_late(what, sql, || parameters).await
+    }
+
+    /// The same for parameters that are made when there is a connection to send them.
+    pub(super) async fn transact_late<P: Parameters>(
+        &self,
+        what: &'static str,
+        sql: &str,
+        make: impl Fn() -> P,
+    ) -> Result<Vec<Row>, StoreError> {
         for attempt in [Attempt::First, Attempt::Last] {
             let work = async |client: &Client| {
+                let made = make();
+                let parameters = made.list();
                 let ((), rows, ()) = tokio::try_join!(
                     biased;
                     client.batch_execute(BEGIN),
-                    client.query_typed(sql, parameters),
+                    client.query_typed(sql, &parameters),
                     client.batch_execute("COMMIT"),
                 )?;
                 Ok::<_, Error>(rows)
@@ -124,8 +148,8 @@ fn is_conflict(error: &PostgresError) -> bool {
 }
 
 /// How long ago, in milliseconds as the database takes it. Times to come are now.
-pub(super) fn age_ms(time: SystemTime, now: SystemTime) -> i64 {
-    milliseconds(now.duration_since(time).unwrap_or_default())
+pub(super) fn age_ms(time: Instant, now: Instant) -> i64 {
+    milliseconds(now.saturating_duration_since(time))
 }
 
 /// A number of milliseconds as the database takes it.
@@ -135,7 +159,7 @@ pub(super) fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).map_or(CENTURY_MS, |it| it.min(CENTURY_MS))
 }
 
-/// The moment `offset_ms` after now; negative is before.
+/// The wall time `offset_ms` after now; negative is before.
 pub(super) fn moment(offset_ms: i64) -> SystemTime {
     let offset = Duration::from_millis(offset_ms.unsigned_abs());
     let now = SystemTime::now();
@@ -145,6 +169,24 @@ pub(super) fn moment(offset_ms: i64) -> SystemTime {
         now.checked_add(offset)
     };
     moment.unwrap_or(now)
+}
+
+/// The moment `offset_ms` after now, by our own monotonic clock.
+pub(super) fn instant(offset_ms: i64) -> Option<Instant> {
+    let (offset, now) = (
+        Duration::from_millis(offset_ms.unsigned_abs()),
+        Instant::now(),
+    );
+    if offset_ms < 0 {
+        now.checked_sub(offset)
+    } else {
+        now.checked_add(offset)
+    }
+}
+
+/// The same of what has happened: where the database's clock was set back meanwhile, just now.
+pub(super) fn past(offset_ms: i64) -> Option<Instant> {
+    instant(offset_ms.min(0))
 }
 
 /// A count as the database takes it.

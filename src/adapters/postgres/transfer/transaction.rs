@@ -5,7 +5,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row};
@@ -19,6 +18,7 @@ use crate::adapters::postgres::{snapshot, source};
 use crate::domain::extension::Extension;
 use crate::domain::ids::ExtensionId;
 use crate::domain::policy::Policy;
+use crate::service::clock::standstill::timeout;
 use crate::service::transfer::{StoreError, Stored, Transaction};
 
 /// For one step, a little more than the database's own limit for a statement.

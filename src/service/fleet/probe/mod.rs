@@ -21,10 +21,11 @@ use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::probe;
 use crate::domain::routing::Resolved;
 use crate::domain::subject::Subject;
-use crate::service::caller::{Call, Caller, Headers};
+use crate::service::caller::{Caller, Headers};
 use crate::service::health_store::{AutoEnabled, AutoSwitch};
 use crate::service::invoke::{ERROR_CODE, Tools};
 use crate::service::observe::Observation;
+use crate::service::patience::{Patience, Wait};
 use lease::Lease;
 use schedule::Schedule;
 
@@ -155,7 +156,17 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
         let ends = begun + timeout;
         let headers = headers(resolved, timeout);
         let call = self.caller.call(destination(resolved), headers, body, ends);
-        let reply = call.await.ok()?.next(ends).await.ok()?;
+        let patience = Patience {
+            clock: self.tools.clock,
+            observers: &self.tools.observers,
+            id: &resolved.extension.id,
+        };
+        let wait = Wait {
+            begun,
+            ends,
+            deadline: None,
+        };
+        let reply = patience.next(&mut call.await.ok()?, wait).await.ok()?;
         let error_code = reply.headers.get(ERROR_CODE);
         Some(probe::is_alive(error_code, &reply.payload))
     }
