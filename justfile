@@ -77,9 +77,11 @@ image-test *ARGS: image
 sbom:
     scripts/sbom
 
-# The circuit breaker against its model, 100,000 random sequences instead of 1,000.
+# The circuit breaker against its model, 100,000 random sequences instead of 1,000; and 20,000 random
+# contexts against theirs, instead of 400.
 exhaustive *ARGS:
     BEAMLINE_EXHAUSTIVE=1 cargo test --release --lib breaker {{ ARGS }}
+    BEAMLINE_EXHAUSTIVE=1 cargo test --release --test it requests::agreement {{ ARGS }}
 
 # An Erlang for the router example's tests, where it can be had.
 erlang:

@@ -111,10 +111,11 @@ BEGIN
     ELSIF EXISTS (
         SELECT FROM extension_health_reports r JOIN sidecar_boots b USING (boot)
         WHERE r.extension_id = of_id AND b.instance_id <> instance
-          AND r.last_success > now() - interval '1 minute')
+          AND r.last_success BETWEEN now() - interval '1 minute' AND now() + interval '1 minute')
     THEN
         outcome := 'seen_alive';
-    ELSIF (SELECT count(*) FROM extensions WHERE auto_disabled)
+    -- What people switched off is out of service by their will, whatever the machine did before.
+    ELSIF (SELECT count(*) FROM extensions WHERE auto_disabled AND enabled)
         >= (SELECT greatest(1, count(*) * max_percent / 100) FROM extensions WHERE enabled)
     THEN
         outcome := 'cap_reached';

@@ -1,6 +1,5 @@
 -- What an extension is: its record, its versions, its instances, and a digest of them all.
 --
--- Old TIMESTAMP values are read in the database's own time zone, the one now() wrote them in.
 -- Patterns, ranges and subjects are not checked here: the daemon does that when it loads and
 -- quarantines what it cannot serve, so that an old or odd row can neither stop this upgrade nor
 -- stand in the way of its own repair.
@@ -11,51 +10,15 @@ CREATE FUNCTION registry_hash(columns text[]) RETURNS bigint
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN hashtextextended(hash_array_extended(columns, 0)::text, 0);
 
--- Foreign keys of any name and age give way to those below; the audit log keeps none, so that its
--- entries outlive their extension.
-DO $$
-DECLARE
-    link record;
-BEGIN
-    FOR link IN
-        SELECT conrelid::regclass AS child, conname
-        FROM pg_constraint
-        WHERE contype = 'f' AND confrelid = 'extensions'::regclass
-          AND conrelid IN ('extension_versions'::regclass, 'extension_health'::regclass,
-                           'extension_audit_log'::regclass)
-    LOOP
-        EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', link.child, link.conname);
-    END LOOP;
-END
-$$;
-
-UPDATE extensions
-SET created_at = coalesce(created_at, updated_at, now()), updated_at = coalesce(updated_at, now())
-WHERE created_at IS NULL OR updated_at IS NULL;
-
 ALTER TABLE extensions
-    ADD COLUMN IF NOT EXISTS version text NOT NULL DEFAULT 'v1',
-    ADD COLUMN IF NOT EXISTS created_by varchar(255),
-    ADD COLUMN IF NOT EXISTS updated_by varchar(255),
     ADD COLUMN IF NOT EXISTS fallback jsonb,
     ADD COLUMN IF NOT EXISTS routing_rules jsonb,
     ADD COLUMN IF NOT EXISTS rollout jsonb,
     ADD COLUMN IF NOT EXISTS circuit_breaker jsonb,
     ADD COLUMN IF NOT EXISTS auto_disabled boolean NOT NULL DEFAULT false,
-    ADD COLUMN IF NOT EXISTS revision bigint NOT NULL DEFAULT 0;
-
-UPDATE extensions SET version = 'v1' WHERE version IS NULL;
-
-ALTER TABLE extensions
-    ALTER COLUMN version TYPE text,
-    ALTER COLUMN version SET DEFAULT 'v1',
-    ALTER COLUMN version SET NOT NULL,
-    ALTER COLUMN created_at TYPE timestamptz,
-    ALTER COLUMN created_at SET DEFAULT now(),
-    ALTER COLUMN created_at SET NOT NULL,
-    ALTER COLUMN updated_at TYPE timestamptz,
-    ALTER COLUMN updated_at SET DEFAULT now(),
-    ALTER COLUMN updated_at SET NOT NULL;
+    ADD COLUMN IF NOT EXISTS revision bigint NOT NULL DEFAULT 0,
+    ADD COLUMN promoted jsonb,
+    ADD COLUMN incarnation uuid NOT NULL DEFAULT gen_random_uuid();
 
 ALTER TABLE extensions
     ADD COLUMN digest bigint NOT NULL GENERATED ALWAYS AS (registry_hash(ARRAY[
@@ -77,44 +40,17 @@ COMMENT ON COLUMN extensions.fallback IS 'List of extension ids, tried in order'
 COMMENT ON COLUMN extensions.routing_rules IS 'Object: all keys must match the context';
 COMMENT ON COLUMN extensions.rollout IS 'Object: {"by": key, "percent": 0..100, "salt": text}';
 COMMENT ON COLUMN extensions.circuit_breaker IS 'Object: overrides of the circuit breaker settings';
+COMMENT ON COLUMN extensions.promoted IS
+    'What the row of the current version held when it was promoted, for when it is replaced: rules, and which values were the extension''s own then, as hashes';
+COMMENT ON COLUMN extensions.incarnation IS
+    'Drawn when the row is made: deleted and made again, an id is another extension';
 COMMENT ON COLUMN extensions.revision IS
     'Revision of the last change of this record, its versions or its instances';
 COMMENT ON COLUMN extensions.digest IS 'Hash of the definition columns';
 
--- enabled has no default: a trigger decides by rules and rollout where an INSERT leaves it out.
 ALTER TABLE extension_versions
-    ADD COLUMN IF NOT EXISTS timeout_ms integer,
-    ADD COLUMN IF NOT EXISTS retry integer,
-    ADD COLUMN IF NOT EXISTS config jsonb,
-    ADD COLUMN IF NOT EXISTS metadata jsonb,
-    ADD COLUMN IF NOT EXISTS routing_rules jsonb,
     ADD COLUMN IF NOT EXISTS rollout jsonb,
     ADD COLUMN IF NOT EXISTS priority integer NOT NULL DEFAULT 0,
-    ADD COLUMN IF NOT EXISTS enabled boolean,
-    ADD COLUMN IF NOT EXISTS created_at timestamptz DEFAULT now(),
-    ADD COLUMN IF NOT EXISTS created_by varchar(255);
-
--- A version kept by the old system must not take traffic that it did not take there; a row that
--- names the current version must not switch that off.
-UPDATE extension_versions v
-SET created_at = coalesce(v.created_at, now()), enabled = coalesce(v.enabled, v.version = e.version)
-FROM extensions e
-WHERE e.id = v.id AND (v.created_at IS NULL OR v.enabled IS NULL);
-
-ALTER TABLE extension_versions
-    ALTER COLUMN version TYPE text,
-    ALTER COLUMN timeout_ms DROP NOT NULL,
-    ALTER COLUMN timeout_ms DROP DEFAULT,
-    ALTER COLUMN retry DROP NOT NULL,
-    ALTER COLUMN retry DROP DEFAULT,
-    ALTER COLUMN config DROP NOT NULL,
-    ALTER COLUMN config DROP DEFAULT,
-    ALTER COLUMN metadata DROP NOT NULL,
-    ALTER COLUMN metadata DROP DEFAULT,
-    ALTER COLUMN enabled SET NOT NULL,
-    ALTER COLUMN created_at TYPE timestamptz,
-    ALTER COLUMN created_at SET DEFAULT now(),
-    ALTER COLUMN created_at SET NOT NULL,
     ADD CONSTRAINT extension_versions_id_fkey
         FOREIGN KEY (id) REFERENCES extensions (id) ON UPDATE CASCADE ON DELETE CASCADE;
 
@@ -128,22 +64,13 @@ COMMENT ON TABLE extension_versions IS
 COMMENT ON COLUMN extension_versions.config IS 'Null, as in timeout_ms, retry and metadata: the extension''s own';
 COMMENT ON COLUMN extension_versions.priority IS 'The highest one that matches is chosen';
 
-CREATE TABLE extension_instances (
-    extension_id varchar(255) NOT NULL
-        REFERENCES extensions (id) ON UPDATE CASCADE ON DELETE CASCADE,
-    instance_id varchar(255) NOT NULL,
-    version text,
-    subject varchar(255) NOT NULL,
-    weight integer NOT NULL DEFAULT 100 CHECK (weight BETWEEN 0 AND 100),
-    enabled boolean NOT NULL DEFAULT true,
-    health_status varchar(50) NOT NULL DEFAULT 'unknown',
-    last_health_check timestamptz,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    created_by varchar(255),
-    digest bigint NOT NULL GENERATED ALWAYS AS (registry_hash(ARRAY[
-        extension_id, instance_id, version, subject, weight::text, enabled::text])) STORED,
-    PRIMARY KEY (extension_id, instance_id)
-);
+ALTER TABLE extension_instances
+    ADD CONSTRAINT extension_instances_extension_id_fkey
+        FOREIGN KEY (extension_id) REFERENCES extensions (id) ON UPDATE CASCADE ON DELETE CASCADE;
+
+ALTER TABLE extension_instances
+    ADD COLUMN digest bigint NOT NULL GENERATED ALWAYS AS (registry_hash(ARRAY[
+        extension_id, instance_id, version, subject, weight::text, enabled::text])) STORED;
 
 COMMENT ON TABLE extension_instances IS 'Instances of a version, each with a subject of its own';
 COMMENT ON COLUMN extension_instances.version IS

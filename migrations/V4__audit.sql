@@ -11,33 +11,9 @@
 -- nobody's temporary table stands in for ours.
 SELECT set_config('search_path', format('%I, pg_temp', current_schema()), true);
 
-DO $$
-DECLARE
-    rule record;
-BEGIN
-    FOR rule IN
-        SELECT conname FROM pg_constraint
-        WHERE contype = 'c' AND conrelid = 'extension_audit_log'::regclass
-    LOOP
-        EXECUTE format('ALTER TABLE extension_audit_log DROP CONSTRAINT %I', rule.conname);
-    END LOOP;
-    -- Made by SERIAL, so it would end at 2^31.
-    EXECUTE format('ALTER SEQUENCE %s AS bigint',
-        pg_get_serial_sequence('extension_audit_log', 'id'));
-END
-$$;
-
 ALTER TABLE extension_audit_log
     ADD COLUMN IF NOT EXISTS actor_source varchar(50) NOT NULL DEFAULT 'database',
-    ADD COLUMN IF NOT EXISTS revision bigint;
-
-UPDATE extension_audit_log SET timestamp = now() WHERE timestamp IS NULL;
-
-ALTER TABLE extension_audit_log
-    ALTER COLUMN id TYPE bigint,
-    ALTER COLUMN timestamp TYPE timestamptz,
-    ALTER COLUMN timestamp SET DEFAULT now(),
-    ALTER COLUMN timestamp SET NOT NULL,
+    ADD COLUMN IF NOT EXISTS revision bigint,
     ADD CONSTRAINT extension_audit_log_action_check CHECK (action IN (
         'created', 'updated', 'deleted', 'enabled', 'disabled', 'auto_disabled', 'auto_enabled',
         'version_put', 'version_deleted', 'promoted', 'instance_put', 'instance_deleted',
@@ -65,7 +41,8 @@ CREATE TYPE registry_audit_entry AS (extension_id text, action text, before json
 CREATE FUNCTION registry_definition(row_columns jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN row_columns - ARRAY['created_at', 'created_by', 'updated_at', 'updated_by', 'revision',
-        'digest', 'health_status', 'last_health_check'];
+        'digest', 'promoted', 'incarnation',
+        'health_status', 'last_health_check'];
 
 -- The columns of `side` that `other` has differently; all of them when there is no other.
 -- Compared as text, as the digest does: 1 and 1.0 are two configurations. In PL/pgSQL, as all that

@@ -25,6 +25,9 @@ CREATE TRIGGER a_lock
 CREATE FUNCTION extensions_stamp() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
+    -- Nobody's to choose: who copies a row does not copy what the extension has lived through.
+    NEW.incarnation := CASE WHEN TG_OP = 'UPDATE' AND OLD.id = NEW.id THEN OLD.incarnation
+        ELSE gen_random_uuid() END;
     IF TG_OP = 'INSERT' THEN
         NEW.created_at := coalesce(NEW.created_at, now());
         NEW.updated_at := coalesce(NEW.updated_at, now());

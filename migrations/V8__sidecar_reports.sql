@@ -25,30 +25,26 @@ COMMENT ON COLUMN sidecar_boots.sequence IS 'The last flush written; 0 before th
 COMMENT ON COLUMN sidecar_boots.held_back IS
     'Extensions that the last flush left out because somebody had them locked';
 
--- The sidecars whose word on circuits counts.
+-- After so long without a flush a sidecar is silent: 3 of its intervals. Within bounds, as one
+-- interval that somebody set wrong must not fail what all sidecars ask.
+CREATE FUNCTION health_patience(flush_interval interval) RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 3 * greatest(least(flush_interval, interval '1 day'), interval '0');
+
+-- The sidecars whose word on circuits counts. A flush that is still to come is none.
 CREATE VIEW live_sidecars AS
     SELECT boot, instance_id FROM sidecar_boots
-    WHERE folded_at IS NULL AND sequence > 0 AND flushed_at > now() - 3 * flush_interval;
+    WHERE folded_at IS NULL AND sequence > 0
+      AND flushed_at BETWEEN now() - health_patience(flush_interval)
+          AND now() + interval '1 minute';
 
 COMMENT ON VIEW live_sidecars IS 'Sidecars that flushed within 3 of their intervals';
 
 -- Room on the page for updates that touch no index (HOT).
-ALTER TABLE extension_health
-    ADD COLUMN latency_count bigint NOT NULL DEFAULT 0,
-    ADD COLUMN latency_total_us bigint NOT NULL DEFAULT 0,
-    SET (fillfactor = 70);
+ALTER TABLE extension_health SET (fillfactor = 70);
 
 COMMENT ON COLUMN extension_health.latency_count IS 'Calls whose latency is in latency_total_us';
 COMMENT ON COLUMN extension_health.avg_latency_ms IS 'latency_total_us / latency_count / 1000';
-
--- An old average goes on as that of the calls it was made of. What no latency can be is left.
-UPDATE extension_health
-SET latency_count = calls, latency_total_us = round(avg_latency_ms * 1000 * calls)
-FROM (
-    SELECT extension_id AS id, coalesce(success_count, 0) + coalesce(failure_count, 0) AS calls
-    FROM extension_health
-) AS counted
-WHERE id = extension_id AND calls > 0 AND avg_latency_ms > 0 AND avg_latency_ms * calls < 1e15;
 
 CREATE INDEX idx_health_not_closed ON extension_health (extension_id)
     WHERE circuit_breaker_state <> 'closed' OR auto_disabled;
@@ -123,7 +119,8 @@ CREATE VIEW extension_circuit_states AS
              WHEN bool_or(held.state = 'half_open') THEN 'half_open'
              ELSE 'closed' END AS state,
         min(held.opened_at) AS opened_at,
-        coalesce(sum(held.half_open_requests), 0)::integer AS half_open_requests
+        least(greatest(coalesce(sum(held.half_open_requests), 0), 0), 2147483647)::integer
+            AS half_open_requests
     FROM extensions e
     LEFT JOIN (
         SELECT c.* FROM extension_circuit_reports c JOIN live_sidecars USING (boot)

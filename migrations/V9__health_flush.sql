@@ -7,6 +7,17 @@
 
 SELECT set_config('search_path', format('%I, pg_temp', current_schema()), true);
 
+-- A count and what was counted since, within bigint: one number that somebody set wrong must not
+-- end a flush of all. Below zero is none.
+CREATE FUNCTION health_sum(known bigint, more bigint) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN least(greatest(coalesce(known, 0), 0)::numeric + more, 9223372036854775807)::bigint;
+
+-- The later of two times. One that is still to come says nothing of what has happened.
+CREATE FUNCTION health_latest(known timestamptz, seen timestamptz) RETURNS timestamptz
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN CASE WHEN seen IS NULL OR known <= now() THEN greatest(known, seen) ELSE seen END;
+
 -- Adds figures to the sums and to the boot's part of them; answers the ids held back. Ids that do
 -- not exist are left out for good. Ages are milliseconds before now, null for never.
 CREATE FUNCTION health_add(of_boot uuid, ids text[], successes bigint[], failures bigint[],
@@ -29,16 +40,16 @@ BEGIN
                     FOR NO KEY UPDATE SKIP LOCKED);
 
     UPDATE extension_health h
-    SET success_count = coalesce(h.success_count, 0) + f.successes,
-        failure_count = coalesce(h.failure_count, 0) + f.failures,
-        latency_count = h.latency_count + f.latency_count,
-        latency_total_us = h.latency_total_us + f.latency_total_us,
+    SET success_count = health_sum(h.success_count, f.successes),
+        failure_count = health_sum(h.failure_count, f.failures),
+        latency_count = health_sum(h.latency_count, f.latency_count),
+        latency_total_us = health_sum(h.latency_total_us, f.latency_total_us),
         avg_latency_ms = CASE
-            WHEN h.latency_count + f.latency_count = 0 THEN h.avg_latency_ms
-            ELSE (h.latency_total_us + f.latency_total_us)::float
-                / (h.latency_count + f.latency_count) / 1000 END,
-        last_success = greatest(h.last_success, now() - f.success_age * interval '1 ms'),
-        last_failure = greatest(h.last_failure, now() - f.failure_age * interval '1 ms'),
+            WHEN health_sum(h.latency_count, f.latency_count) = 0 THEN h.avg_latency_ms
+            ELSE health_sum(h.latency_total_us, f.latency_total_us)::float
+                / health_sum(h.latency_count, f.latency_count) / 1000 END,
+        last_success = health_latest(h.last_success, now() - f.success_age * interval '1 ms'),
+        last_failure = health_latest(h.last_failure, now() - f.failure_age * interval '1 ms'),
         circuit_breaker_failure_threshold = f.failure_threshold,
         half_open_max_requests = f.half_open_maximum,
         updated_at = now()
@@ -57,12 +68,12 @@ BEGIN
         AS f (id, successes, failures, latency_count, latency_total_us, success_age, failure_age)
     WHERE f.id = ANY (locked)
     ON CONFLICT (boot, extension_id) DO UPDATE
-    SET success_count = r.success_count + EXCLUDED.success_count,
-        failure_count = r.failure_count + EXCLUDED.failure_count,
-        latency_count = r.latency_count + EXCLUDED.latency_count,
-        latency_total_us = r.latency_total_us + EXCLUDED.latency_total_us,
-        last_success = greatest(r.last_success, EXCLUDED.last_success),
-        last_failure = greatest(r.last_failure, EXCLUDED.last_failure);
+    SET success_count = health_sum(r.success_count, EXCLUDED.success_count),
+        failure_count = health_sum(r.failure_count, EXCLUDED.failure_count),
+        latency_count = health_sum(r.latency_count, EXCLUDED.latency_count),
+        latency_total_us = health_sum(r.latency_total_us, EXCLUDED.latency_total_us),
+        last_success = health_latest(r.last_success, EXCLUDED.last_success),
+        last_failure = health_latest(r.last_failure, EXCLUDED.last_failure);
 
     RETURN ARRAY(SELECT id FROM extensions WHERE id = ANY (ids)
                  EXCEPT SELECT unnest(locked));
@@ -70,7 +81,8 @@ END
 $$;
 
 -- Replaces the circuits that a boot holds. Times are milliseconds before and after now; a row is
--- rewritten only for a change that is more than the jitter of their conversion.
+-- rewritten only for a change that is more than the jitter of their conversion. Reckoned with the
+-- new times, which are within a century: an old one may be any.
 CREATE FUNCTION health_hold(of_boot uuid, ids text[], versions text[], states text[],
         ages bigint[], waits bigint[], trials integer[])
     RETURNS void
@@ -91,9 +103,10 @@ BEGIN ATOMIC
     SET state = EXCLUDED.state, opened_at = EXCLUDED.opened_at, retry_at = EXCLUDED.retry_at,
         half_open_requests = EXCLUDED.half_open_requests
     WHERE c.state <> EXCLUDED.state OR c.half_open_requests <> EXCLUDED.half_open_requests
-       OR EXCLUDED.retry_at NOT BETWEEN c.retry_at - interval '1 s' AND c.retry_at + interval '1 s'
-       OR EXCLUDED.opened_at
-          NOT BETWEEN c.opened_at - interval '1 s' AND c.opened_at + interval '1 s';
+       OR c.retry_at
+          NOT BETWEEN EXCLUDED.retry_at - interval '1 s' AND EXCLUDED.retry_at + interval '1 s'
+       OR c.opened_at
+          NOT BETWEEN EXCLUDED.opened_at - interval '1 s' AND EXCLUDED.opened_at + interval '1 s';
 END;
 
 -- Brings circuit_breaker_state and auto_disabled of extension_health up to date, also where a
@@ -167,8 +180,8 @@ BEGIN
 END
 $$;
 
--- Folds boots that have been silent for 10 minutes, or 3 intervals where that is longer, and
--- answers how many. Any sidecar may call it at any time. What is locked waits for the next call.
+-- Folds boots that have been silent for 10 minutes, or 3 intervals where that is longer, or whose
+-- last flush is still to come, and answers how many. Any sidecar may call it at any time. What is locked waits for the next call.
 CREATE FUNCTION health_fold() RETURNS bigint
     LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
@@ -178,7 +191,9 @@ BEGIN
     WHERE boot IN (
         SELECT boot FROM sidecar_boots
         WHERE folded_at IS NULL
-          AND flushed_at < now() - greatest(interval '10 minutes', 3 * flush_interval)
+          AND flushed_at NOT BETWEEN
+              now() - greatest(interval '10 minutes', health_patience(flush_interval))
+              AND now() + interval '10 minutes'
         LIMIT 100 FOR UPDATE SKIP LOCKED);
     GET DIAGNOSTICS folded = ROW_COUNT;
 

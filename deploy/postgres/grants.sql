@@ -15,6 +15,7 @@ DO $$
 DECLARE
     roles constant text := 'beamline_registry, beamline_operator, beamline_readonly';
 BEGIN
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO %s', current_schema(), roles);
     EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM %s', current_schema(), roles);
     EXECUTE format('REVOKE ALL ON ALL SEQUENCES IN SCHEMA %I FROM %s', current_schema(), roles);
     EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO %s', current_schema(), roles);
@@ -29,6 +30,8 @@ GRANT DELETE,
     UPDATE (type, subject, timeout_ms, retry, enabled, version, config, metadata, fallback,
         routing_rules, rollout, circuit_breaker, auto_disabled)
     ON extensions TO beamline_registry, beamline_operator;
+-- What a promotion has to remember.
+GRANT UPDATE (promoted) ON extensions TO beamline_registry;
 GRANT DELETE,
     INSERT (id, version, subject, timeout_ms, retry, config, metadata, routing_rules, rollout,
         priority, enabled),

@@ -1,10 +1,9 @@
 //! Tasks without which the daemon is none: the death of one ends the process, on purpose.
 
 use std::future::Future;
-use std::time::Duration;
 
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::timeout;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 /// The essential tasks and the token that ends them.
@@ -41,18 +40,6 @@ impl Essential {
         });
     }
 
-    /// Takes in a task that runs on another runtime.
-    pub(super) fn adopt(&mut self, name: &'static str, task: JoinHandle<()>) {
-        let stopped = self.stopped();
-        self.spawn(name, async move {
-            let abort = task.abort_handle();
-            tokio::select! {
-                _ = task => {}
-                () = stopped.cancelled() => abort.abort(),
-            }
-        });
-    }
-
     /// Waits until one of the tasks ends, by returning or by a panic.
     pub(super) async fn death(&mut self) -> &'static str {
         match self.tasks.join_next().await {
@@ -62,11 +49,11 @@ impl Essential {
         }
     }
 
-    /// Ends the tasks within `grace`; the names of those that would not.
-    pub(super) async fn stop(mut self, grace: Duration) -> Vec<&'static str> {
+    /// Ends the tasks, until `end`; the names of those that would not.
+    pub(super) async fn stop(mut self, end: Instant) -> Vec<&'static str> {
         self.stop.cancel();
         let mut alive = self.alive;
-        let _ = timeout(grace, async {
+        let _ = timeout_at(end, async {
             while let Some(ended) = self.tasks.join_next().await {
                 alive.retain(|name| !matches!(ended, Ok(ended) if ended == *name));
             }

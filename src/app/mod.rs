@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
 use crate::adapters::nats::lane::LaneError;
@@ -28,8 +28,10 @@ use crate::adapters::{fixtures, http, postgres};
 use crate::config::Settings;
 use crate::documents::desk::Desk;
 use crate::domain::catalog::ActiveSource;
+use crate::service::clock::standstill::{self, timeout};
 use crate::service::fleet::Restored;
 use crate::service::live::Notes;
+use crate::service::meter::Count;
 use crate::service::readiness::Part;
 use crate::service::reload::ReloadHandle;
 use essential::Essential;
@@ -39,13 +41,16 @@ use shared::{Loose, Shared};
 /// How long a start waits for overrides and open circuits once it has data.
 const RESTORE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// What the daemon takes for itself at the end, the last health flush above all, even where requests
-/// get no grace.
-const LEAST_GRACE: Duration = Duration::from_secs(1);
+/// What the daemon takes for itself after the grace period: the last replies and the last health
+/// flush. The process has to be gone a second after it, the last log lines included.
+const LAST_WORK: Duration = Duration::from_millis(600);
 
 /// Why the daemon could not start or go on.
 #[derive(Debug, Error)]
 pub enum DaemonError {
+    /// The thread that watches the process's own clock cannot be had.
+    #[error("cannot start the thread of the clock")]
+    Clock(#[source] std::io::Error),
     /// The HTTP address cannot be had.
     #[error("cannot listen on {0}")]
     Http(SocketAddr, #[source] std::io::Error),
@@ -63,15 +68,23 @@ pub enum DaemonError {
     Died(&'static str),
 }
 
-/// Serves until `stop` completes, then drains. A server that is away is waited for.
+/// Serves until `stop` completes, then drains. A server that is unreachable is waited for.
+/// `log_lines_dropped` is shown among the metrics.
 ///
 /// # Errors
 /// Only what no waiting can mend.
-pub async fn serve(settings: Settings, stop: impl Future<Output = ()>) -> Result<(), DaemonError> {
+pub async fn serve(
+    settings: Settings,
+    log_lines_dropped: Count,
+    stop: impl Future<Output = ()>,
+) -> Result<(), DaemonError> {
     let mut stop = std::pin::pin!(stop);
     let mut essential = Essential::new();
     let spans = spans::start(&settings, &mut essential)?;
-    let (shared, loose) = Shared::new(&settings, spans)?;
+    let (shared, loose) = Shared::new(&settings, spans, log_lines_dropped)?;
+    standstill::watch().map_err(DaemonError::Clock)?;
+    let telling = standstill::tell(shared.observers.clone(), essential.stopped());
+    essential.spawn("standstills", telling);
     let Loose {
         writer,
         events,
@@ -101,7 +114,9 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()>) -> Result
         &mut essential,
     );
     let layout = shared::layout(&settings);
-    essential.adopt("events", links.publish_events(events, layout));
+    let observers = shared.observers.clone();
+    let publishing = links.publish_events(events, layout, observers, essential.stopped());
+    essential.spawn("events", publishing);
 
     let started = tokio::select! {
         server = start_serving(links, &settings, &shared, desk, restored) => server.map(Some),
@@ -120,18 +135,29 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()>) -> Result
         Ok(None) => (None, Ok(())),
         Err(error) => (None, Err(error)),
     };
-    let grace = settings.limits.shutdown_grace;
-    let http_gives_up = Instant::now() + grace.saturating_sub(http::LAST_ANSWERS);
-    if let Some(server) = server {
-        shut_down(server, &settings, &shared).await;
-    }
-    shared.automatic.claims.cancel();
+    let end = End::after(settings.limits.shutdown_grace);
     let give_up = shared.give_up.clone();
     tokio::spawn(async move {
-        sleep_until(http_gives_up).await;
+        sleep_until(end.requests).await;
         give_up.cancel();
     });
-    for name in essential.stop(grace.max(LEAST_GRACE)).await {
+    if server.is_some() {
+        shared.readiness.drain();
+        info!("draining");
+    }
+    shared.automatic.claims.cancel();
+    let closing = match server {
+        Some(server) => Some(finish_requests(server, end).await),
+        None => None,
+    };
+    // What goes on beside requests can end now; meanwhile the last replies get away.
+    let close = async {
+        if let Some(closing) = closing {
+            closing.close(end.all).await;
+        }
+    };
+    let ((), late) = tokio::join!(close, essential.stop(end.all));
+    for name in late {
         warn!(task = name, "still running at the end of the grace period");
     }
     info!("stopped");
@@ -202,15 +228,30 @@ async fn start_serving(
     Ok(server)
 }
 
-async fn shut_down(server: Server, settings: &Settings, shared: &Shared) {
-    shared.readiness.drain();
-    shared.automatic.claims.cancel();
-    info!("draining");
-    let given_up = server.shut_down(settings.limits.shutdown_grace).await;
+/// When a shutdown is over, whatever is unreachable.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    /// For requests in flight.
+    requests: Instant,
+    /// For everything: what remains of the process is a matter of milliseconds.
+    all: Instant,
+}
+
+impl End {
+    fn after(grace: Duration) -> Self {
+        let requests = Instant::now() + grace;
+        let all = requests + LAST_WORK;
+        Self { requests, all }
+    }
+}
+
+async fn finish_requests(server: Server, end: End) -> Links {
+    let (links, given_up) = server.finish(end.requests, end.all).await;
     if given_up > 0 {
         error!(
             requests = given_up,
             "answered shutting_down at the end of the grace period"
         );
     }
+    links
 }

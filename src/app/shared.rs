@@ -36,12 +36,14 @@ use crate::service::health::Health;
 use crate::service::invoke::{Follower, Runtimes, Tools};
 use crate::service::live::{self, Live, Notes};
 use crate::service::lookup::Lookups;
+use crate::service::meter::Count;
 use crate::service::observe::Observers;
 use crate::service::progress::Progress;
 use crate::service::read::Reads;
 use crate::service::readiness::Readiness;
 use crate::service::reload::{Parts, ReloadHandle, Reloader};
 use crate::service::selection::Selector;
+use crate::service::skipped::Skipped;
 use crate::service::spans::Spans;
 use crate::service::stats::Stats;
 use crate::service::status::{Status, millis};
@@ -63,6 +65,8 @@ pub(super) struct Shared {
     stats: Arc<Stats>,
     metrics: Arc<Metrics>,
     pub(super) tools: Tools,
+    /// Rows that are read without.
+    skipped: Arc<Skipped>,
     /// What the other sidecars counted, as last read from the database.
     pub(super) fleet: Arc<FleetFigures>,
     /// How extensions are doing, by this sidecar and the fleet.
@@ -90,7 +94,11 @@ impl Shared {
     ///
     /// # Errors
     /// Database settings that cannot work, such as an unreadable certificate.
-    pub(super) fn new(settings: &Settings, spans: Spans) -> Result<(Self, Loose), SetupError> {
+    pub(super) fn new(
+        settings: &Settings,
+        spans: Spans,
+        log_lines_dropped: Count,
+    ) -> Result<(Self, Loose), SetupError> {
         let (catalog, writer) = Catalog::new();
         let instance_id = settings.identity.instance_id.clone();
         let pool = uses_database(settings).map(|database| Pool::new(database, &instance_id));
@@ -111,10 +119,14 @@ impl Shared {
         let boot = Alphanumeric.sample_string(&mut rand::rng(), BOOT_ID);
         let envelopes = Envelopes::new(&instance_id, boot, clock);
         let (event_observer, events) = events::channel(envelopes);
+        let skipped = Arc::<Skipped>::default();
         let sources = Sources {
             catalog: Arc::clone(&catalog),
             status: Arc::clone(&status),
             lookups: Arc::clone(&lookups),
+            log_lines_dropped,
+            events_dropped: events.dropped(),
+            skipped: Arc::clone(&skipped),
         };
         let extensions = ExtensionSources {
             catalog: Arc::clone(&catalog),
@@ -137,6 +149,7 @@ impl Shared {
             Arc::clone(&status),
             Arc::clone(&lookups),
             Arc::clone(&runtimes),
+            Arc::clone(&skipped),
             instance_id,
         );
         let tools = Tools {
@@ -160,6 +173,7 @@ impl Shared {
             stats: Arc::new(stats),
             metrics,
             tools,
+            skipped,
             fleet,
             changed: Signal::default(),
             overrides,
@@ -207,7 +221,9 @@ impl Shared {
     pub(super) fn store(&self, settings: &Settings) -> Option<Arc<PostgresHealth>> {
         let pool = self.pool.clone()?;
         let instance_id = &settings.identity.instance_id;
-        Some(Arc::new(PostgresHealth::new(pool, instance_id)))
+        let (skipped, observers) = (Arc::clone(&self.skipped), self.observers.clone());
+        let store = PostgresHealth::new(pool, instance_id, skipped, observers);
+        Some(Arc::new(store))
     }
 
     /// The ear for changes in the database, where there is one.
@@ -219,12 +235,15 @@ impl Shared {
         let Some(database) = uses_database(settings) else {
             return Ok(None);
         };
-        let (status, observers) = (Arc::clone(&self.status), self.observers.clone());
+        let Some(pool) = self.pool.clone() else {
+            return Ok(None);
+        };
         let reports = Reports {
             reload,
             overrides: self.changed.clone(),
-            status,
-            observers,
+            status: Arc::clone(&self.status),
+            observers: self.observers.clone(),
+            pool,
         };
         Listener::new(database, &settings.identity.instance_id, reports).map(Some)
     }
@@ -238,6 +257,7 @@ impl Shared {
             tools: self.tools.clone(),
             reload: reload.clone(),
             progress: self.progress.clone(),
+            overrides: uses_database(settings).map(|_| self.overrides.clone()),
         };
         Arc::new(Desk {
             reads: Reads::new(Arc::clone(&self.tools.selector)),
@@ -252,7 +272,8 @@ impl Shared {
     /// What the status page is told, until `stop`.
     pub(super) fn feed(&self, stop: CancellationToken) -> Arc<Feed> {
         let live = Live::new(Arc::clone(&self.health));
-        Arc::new(Feed::new(live, Arc::clone(&self.stats), stop))
+        let (stats, observers) = (Arc::clone(&self.stats), self.observers.clone());
+        Arc::new(Feed::new(live, stats, observers, stop))
     }
 
     /// What the HTTP server answers from.
@@ -266,7 +287,10 @@ impl Shared {
         http::State {
             readiness: Arc::clone(&self.readiness),
             status: Arc::clone(&self.status),
-            render_metrics: Arc::new(move || metrics.render()),
+            render_metrics: Arc::new(move |format| match format {
+                http::MetricsFormat::Text => metrics.render_text(),
+                http::MetricsFormat::OpenMetrics => metrics.render(),
+            }),
             access: Arc::new(http::Access {
                 tokens: settings.http.tokens.clone().map(http::Tokens::new),
                 admin_enabled: settings.admin.enabled,
@@ -274,6 +298,7 @@ impl Shared {
             }),
             desk,
             feed,
+            observers: self.observers.clone(),
             give_up: self.give_up.clone(),
         }
     }

@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use super::err;
-use crate::adapters::telemetry::log::{self, Format};
+use crate::adapters::telemetry::log::{self, Format, Log};
 use crate::config::{LogFormat, LogSettings};
 
 /// Sets up the process's log, or says why not and with which code to leave.
-pub(super) fn start_log(settings: &LogSettings) -> Result<(), ExitCode> {
+pub(super) fn start_log(settings: &LogSettings) -> Result<Log, ExitCode> {
     let format = match settings.format {
         LogFormat::Json => Format::Json,
         LogFormat::Pretty => Format::Pretty,

@@ -1,14 +1,16 @@
 //! `check`: the effective configuration, and whether what it names can be reached.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
 use super::{Invocation, chain, out, table};
 use crate::adapters::nats::connect;
-use crate::adapters::postgres::schema::schema_state;
 use crate::adapters::postgres::session::Session;
+use crate::adapters::postgres::{Pool, inspect};
+use crate::app::policy;
 use crate::config::{DatabaseSettings, Settings};
 use crate::domain::source::SourceMode;
 
@@ -24,7 +26,7 @@ pub(super) async fn run(invocation: &Invocation) -> ExitCode {
     }
     let mut all = report("NATS", nats(settings).await);
     if let Some(database) = &settings.database {
-        all &= report("Postgres", postgres(settings, database).await);
+        all &= postgres(settings, database).await;
     }
     if settings.source.mode != SourceMode::Database {
         all &= report("fixtures", fixtures(settings).await);
@@ -52,23 +54,33 @@ async fn nats(settings: &Settings) -> Result<String, String> {
         .map_err(|error| chain(&error))
 }
 
-async fn postgres(settings: &Settings, database: &DatabaseSettings) -> Result<String, String> {
+/// One line for each thing that is wrong; then what was found.
+async fn postgres(settings: &Settings, database: &DatabaseSettings) -> bool {
     let instance_id = &settings.identity.instance_id;
     let mut found = Vec::new();
     for endpoint in [&database.pool, &database.listen] {
-        let session = Session::open(endpoint, instance_id)
-            .await
-            .map_err(|e| chain(&e))?;
-        let state = schema_state(session.client())
-            .await
-            .map_err(|error| chain(&error))?;
-        if !state.is_usable() {
-            return Err(format!("{state}: run `beamline-registry migrate`"));
+        let session = match Session::open(endpoint, instance_id).await {
+            Ok(session) => session,
+            Err(error) => return report("Postgres", Err(chain(&error))),
+        };
+        match inspect::schema(session.client()).await {
+            Ok(state) => found.push(state),
+            Err(error) => return report("Postgres", Err(error.to_string())),
         }
-        found.push(state.to_string());
+        let unreadable = inspect::unreadable(session.client()).await;
+        if !unreadable.is_empty() {
+            for error in unreadable {
+                report("Postgres", Err(error.to_string()));
+            }
+            return false;
+        }
     }
     found.dedup();
-    Ok(found.join("; "))
+    let read = match Pool::new(database, instance_id) {
+        Ok(pool) => inspect::read(Arc::new(pool), policy(settings)).await,
+        Err(error) => Err(error.to_string()),
+    };
+    report("Postgres", read.map(|_| found.join("; ")))
 }
 
 async fn fixtures(settings: &Settings) -> Result<String, String> {

@@ -1,24 +1,37 @@
 //! `serve`: the daemon, from the log to the exit code.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::Invocation;
 use super::log::start_log;
+use crate::adapters::telemetry::log::Log;
 use crate::app;
 use crate::app::signals::Signals;
+use crate::config::{Settings, Warning};
+
+/// How long the last log lines may take to get away: nobody may read them at all.
+const LAST_LINES: Duration = Duration::from_millis(200);
 
 /// Serves until a signal; a second one ends the process at once.
 pub(super) async fn run(invocation: Invocation) -> ExitCode {
     let Invocation {
         settings, warnings, ..
     } = invocation;
-    if let Err(code) = start_log(&settings.logging) {
-        return code;
-    }
-    for warning in &warnings {
+    let log = match start_log(&settings.logging) {
+        Ok(log) => log,
+        Err(code) => return code,
+    };
+    let code = serve(settings, &warnings, &log).await;
+    log.flush(LAST_LINES);
+    code
+}
+
+async fn serve(settings: Settings, warnings: &[Warning], log: &Log) -> ExitCode {
+    for warning in warnings {
         warn!("{warning}");
     }
     info!(
@@ -34,14 +47,16 @@ pub(super) async fn run(invocation: Invocation) -> ExitCode {
         }
     };
     let stop = CancellationToken::new();
-    let serving = app::serve(settings, stop.clone().cancelled_owned());
+    let serving = app::serve(settings, log.dropped(), stop.clone().cancelled_owned());
+    // A task of its own: whatever it is at, signals are heeded here.
+    let serving = tokio::spawn(serving);
     tokio::select! {
-        result = serving => finish(result),
-        () = async {
-            signals.next().await;
-            stop.cancel();
-            signals.next().await;
-        } => {
+        served = serving => match served {
+            Ok(result) => finish(result),
+            // The panic hook has said where.
+            Err(_) => ExitCode::FAILURE,
+        },
+        () = signals.twice(&stop) => {
             warn!("second signal: leaving at once");
             ExitCode::FAILURE
         }

@@ -10,6 +10,7 @@ use super::Surroundings;
 use super::fault::{Fault, Origin, Warning};
 use super::secret;
 use super::variables::{self, CONFIG, Kind, PREFIX, Variable};
+use crate::domain::text::text;
 
 /// A text that somebody gave. No `Debug`: it may be a secret.
 #[derive(Clone)]
@@ -190,10 +191,10 @@ impl Layers {
     }
 }
 
-fn read_text(path: &Path, surroundings: &Surroundings<'_>) -> Result<String, String> {
+pub(super) fn read_text(path: &Path, surroundings: &Surroundings<'_>) -> Result<String, String> {
     let bytes = (surroundings.read_file)(path)
         .map_err(|error| format!("names {}, which cannot be read: {error}", path.display()))?;
-    String::from_utf8(bytes).map_err(|_| format!("names {}, which is not UTF-8", path.display()))
+    text(bytes).map_err(|error| format!("names {}, which {error}", path.display()))
 }
 
 /// The parser's own report quotes the line at fault, which may hold a secret: only its message and

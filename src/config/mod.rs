@@ -25,6 +25,7 @@ mod source;
 mod ssl_mode;
 mod subjects;
 mod surroundings;
+pub mod text_file;
 mod tokens;
 mod tracing;
 pub mod variables;
@@ -51,7 +52,7 @@ pub use source::{SourceMode, SourceSettings};
 pub use ssl_mode::SslMode;
 pub use subjects::SubjectSettings;
 pub use surroundings::Surroundings;
-pub use tokens::{Grant, MAX_BYTES as MAX_TOKENS_BYTES, Role, TokenTable};
+pub use tokens::{Grant, Role, TokenTable};
 pub use tracing::TracingSettings;
 
 use layers::Layers;

@@ -79,9 +79,9 @@ pub struct ClientCertificate {
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<NatsSettings> {
     let servers = reader.value(&NATS_URL, |text| parse::list(text, server));
     let auth = auth(reader);
-    let tls_ca = reader.readable_file(&NATS_TLS_CA);
-    let cert = reader.readable_file(&NATS_TLS_CERT);
-    let key = reader.readable_file(&NATS_TLS_KEY);
+    let tls_ca = reader.nats_pem_file(&NATS_TLS_CA);
+    let cert = reader.nats_pem_file(&NATS_TLS_CERT);
+    let key = reader.nats_pem_file(&NATS_TLS_KEY);
     require_both(reader, &NATS_TLS_CERT, &NATS_TLS_KEY);
     let client_certificate = match (cert?, key?) {
         (Some(cert), Some(key)) => Some(ClientCertificate { cert, key }),

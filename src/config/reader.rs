@@ -13,10 +13,11 @@ use secrecy::SecretString;
 use super::Surroundings;
 use super::effective::Effective;
 use super::fault::{Fault, Faults, Origin, Warning};
-use super::layers::Layers;
+use super::layers::{Layers, read_text};
 use super::parse::{self, Rule};
 use super::secret::Secret;
 use super::variables::{CONFIG, Variable};
+use crate::domain::text::without_mark;
 
 /// Reads the layers.
 pub(super) struct Reader<'a> {
@@ -139,6 +140,19 @@ impl<'a> Reader<'a> {
         self.optional(variable, |text| readable(Path::new(text)))
     }
 
+    /// A file of certificates or keys that the NATS client reads, which knows no byte order mark.
+    pub(super) fn nats_pem_file(&mut self, variable: &Variable) -> Option<Option<PathBuf>> {
+        let path = self.readable_file(variable)?;
+        let Some(path) = path else { return Some(None) };
+        let bytes = (self.surroundings.read_file)(&path).ok()?;
+        if without_mark(&bytes).len() == bytes.len() {
+            return Some(Some(path));
+        }
+        let rule = "which begins with a byte order mark: save it without";
+        self.fault(variable, format!("names {}, {rule}", path.display()));
+        None
+    }
+
     /// A file that can be read now, and its text.
     pub(super) fn text_of_file(
         &mut self,
@@ -147,14 +161,10 @@ impl<'a> Reader<'a> {
         let surroundings = self.surroundings;
         let path = self.readable_file(variable)?;
         let Some(path) = path else { return Some(None) };
-        let bytes = (surroundings.read_file)(&path).ok()?;
-        match String::from_utf8(bytes) {
+        match read_text(&path, surroundings) {
             Ok(text) => Some(Some((path, text))),
-            Err(_) => {
-                self.fault(
-                    variable,
-                    format!("names {}, which is not UTF-8", path.display()),
-                );
+            Err(message) => {
+                self.fault(variable, message);
                 None
             }
         }

@@ -4,10 +4,11 @@
 //! is changed by writing the file, without a restart.
 
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use secrecy::SecretString;
 use thiserror::Error;
+
+use super::text_file::{MAX_BYTES, read_text};
 
 /// A text that is never shown, and where it stands.
 #[derive(Debug, Clone)]
@@ -18,10 +19,10 @@ pub struct Secret {
 
 /// A file that held a secret at the start and does not now.
 #[derive(Debug, Error)]
-#[error("{} cannot be read: {error}", .file.display())]
+#[error("{} {why}", .file.display())]
 pub struct UnreadableSecret {
     file: PathBuf,
-    error: io::Error,
+    why: String,
 }
 
 impl UnreadableSecret {
@@ -29,7 +30,7 @@ impl UnreadableSecret {
     pub(super) fn unlike(file: &Path, rule: &'static str) -> Self {
         Self {
             file: file.to_owned(),
-            error: io::Error::new(io::ErrorKind::InvalidData, rule),
+            why: format!("cannot be read: {rule}"),
         }
     }
 }
@@ -59,14 +60,15 @@ impl Secret {
 
 /// The secret that stands in `file` now.
 pub(super) fn read(file: &Path) -> Result<SecretString, UnreadableSecret> {
-    let text = fs::read_to_string(file).and_then(|text| match trimmed(&text) {
-        "" => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is empty")),
-        text => Ok(SecretString::from(text)),
-    });
-    text.map_err(|error| UnreadableSecret {
+    let unreadable = |why: String| UnreadableSecret {
         file: file.to_owned(),
-        error,
-    })
+        why,
+    };
+    let text = read_text(file, MAX_BYTES).map_err(|error| unreadable(error.to_string()))?;
+    match trimmed(&text) {
+        "" => Err(unreadable("cannot be read: it is empty".to_owned())),
+        text => Ok(SecretString::from(text)),
+    }
 }
 
 impl From<SecretString> for Secret {
@@ -85,6 +87,8 @@ pub(super) fn trimmed(text: &str) -> &str {
 mod tests {
     use secrecy::ExposeSecret;
 
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -92,12 +96,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("password");
         let secret = Secret::new("first".into(), Some(file.clone()));
-        fs::write(&file, "second\r\n").unwrap();
-        assert_eq!(secret.current().unwrap().expose_secret(), "second");
+        for second in ["second\r\n", "\u{feff}second"] {
+            fs::write(&file, second).unwrap();
+            assert_eq!(secret.current().unwrap().expose_secret(), "second");
+        }
         assert_eq!(secret.first().expose_secret(), "first");
-        for unusable in ["\n", ""] {
+        for (unusable, why) in [
+            (&b"\n"[..], "it is empty"),
+            (b"", "is empty"),
+            (b"\xff\xfes\0", "is UTF-16"),
+            (b"s\xe9", "is not UTF-8 from byte 1 on"),
+        ] {
             fs::write(&file, unusable).unwrap();
-            assert!(secret.current().is_err());
+            let error = secret.current().unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
         }
         fs::remove_file(&file).unwrap();
         let error = secret.current().unwrap_err().to_string();

@@ -5,11 +5,13 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
+use super::text_file::{MAX_BYTES, TextFileError, read_bytes};
+
 /// Environment, files, host and terminal.
 pub struct Surroundings<'a> {
     /// The environment variables.
     pub env: BTreeMap<OsString, OsString>,
-    /// Reads a file as a whole.
+    /// Reads a small file as a whole.
     pub read_file: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
     /// The host's name; in Kubernetes the pod's.
     pub host_name: String,
@@ -22,7 +24,7 @@ impl Surroundings<'static> {
     pub fn of_process() -> Self {
         Self {
             env: std::env::vars_os().collect(),
-            read_file: &|path| std::fs::read(path),
+            read_file: &|path| read_bytes(path, MAX_BYTES).map_err(TextFileError::into_io),
             host_name: whoami::hostname().unwrap_or_default(),
             terminal: io::stderr().is_terminal(),
         }

@@ -7,8 +7,6 @@ use subtle::ConstantTimeEq;
 
 use crate::domain::actor::{Actor, ActorSource};
 
-/// A larger file is none of tokens.
-pub const MAX_BYTES: u64 = 1024 * 1024;
 /// A request's token is compared with each, and in the file each with those before it.
 const MAX_TOKENS: usize = 1000;
 /// Shorter tokens can be guessed.
@@ -71,10 +69,8 @@ impl TokenTable {
     /// All faults, each with its line; none repeats anything of the file.
     pub fn parse(text: &str) -> Result<Self, Vec<String>> {
         let (mut table, mut faults) = (Self::default(), Vec::new());
-        let has_text = !text
-            .trim_matches(['\u{feff}', ' ', '\t', '\r', '\n'])
-            .is_empty();
-        for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+        let has_text = !text.trim().is_empty();
+        for (index, line) in text.lines().enumerate() {
             let words = line.split_whitespace();
             let words: Vec<_> = words.take_while(|word| !word.starts_with('#')).collect();
             if words.is_empty() {
@@ -155,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_line_is_a_token_a_role_and_perhaps_a_name() {
-        let text = "\u{feff}# who\nreading-token-0001 reader\r\n\n  op operator alice # hers\n\
+        let text = "# who\nreading-token-0001 reader\r\n\n  op operator alice # hers\n\
             all-powerful-0001\tadmin\n#old admin\n";
         let table = TokenTable::parse(text).unwrap();
         let role = |token| table.find(token).map(|grant| grant.role);
@@ -194,7 +190,7 @@ mod tests {
         let lines = faults.iter().map(|fault| fault.split(' ').nth(1).unwrap());
         assert_eq!(lines.collect::<Vec<_>>(), ["1", "2", "3", "4", "5", "7"]);
         assert!(!faults.concat().contains("cret"), "{faults:?}");
-        for nothing in ["", "\u{feff}", " \r\n\n"] {
+        for nothing in ["", " \r\n\n"] {
             assert_eq!(TokenTable::parse(nothing).unwrap_err().len(), 1);
         }
         assert_eq!(

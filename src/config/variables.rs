@@ -174,7 +174,7 @@ variables! {
         HTTP_ADDR: Text = "127.0.0.1:9640", "IP address and port of the HTTP server, or `off`";
         HTTP_TOKENS_FILE: Path, "file of HTTP tokens and roles, one pair per line";
         ADMIN_ENABLED: Bool = "true", "`false`: every mutating verb answers 403";
-        REQUIRE_ACTOR_SUBJECT: Bool = "false", "`true`: mutating verbs only at `as.<actor>`";
+        REQUIRE_ACTOR_SUBJECT: Bool = "false", "`true`: mutating verbs but `reload` only at `as.<actor>`";
         ALLOWED_SUBJECTS: List = "beamline.ext.>,beamline.provider.>", "patterns of the subjects an extension may have";
     }
     "Circuit breaker" {

@@ -5,11 +5,14 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::page::{Forms, Page};
 use super::{time, to_bytes};
 use crate::service::definitions::AuditEntry;
+use crate::service::error::RegistryError;
 
-#[derive(Serialize, ToSchema)]
+#[derive(ToSchema)]
 #[schema(as = AuditPage)]
+#[expect(dead_code, reason = "pages are joined of texts; this says of which")]
 pub(super) struct Audit<'a> {
     entries: Vec<EntryBody<'a>>,
     next: Option<u64>,
@@ -18,7 +21,7 @@ pub(super) struct Audit<'a> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuditEntry)]
 pub(super) struct EntryBody<'a> {
-    id: u64,
+    id: i64,
     extension_id: &'a str,
     action: &'a str,
     changed_by: Option<&'a str>,
@@ -26,45 +29,35 @@ pub(super) struct EntryBody<'a> {
     #[schema(value_type = Option<Object>)]
     changes: Option<&'a RawValue>,
     #[schema(format = DateTime)]
-    timestamp: String,
+    timestamp: Option<String>,
     revision: Option<u64>,
 }
 
-/// Room for the names, numbers and short texts of an entry.
-const ENTRY_BYTES: usize = 400;
-/// Room for everything around the entries, headers included.
-const ENVELOPE_BYTES: usize = 512;
-
-/// A page of entries, shortened to fit `max_bytes`; `more` says that there are others after them.
-pub fn audit(entries: &[AuditEntry], more: bool, max_bytes: usize) -> Bytes {
-    let mut room = max_bytes.saturating_sub(ENVELOPE_BYTES);
-    let fits = entries.iter().take_while(|entry| {
-        let fits = room.checked_sub(bytes(entry));
-        room = fits.unwrap_or(0);
-        fits.is_some()
-    });
-    let mut shown: Vec<_> = fits.map(body).collect();
-    if shown.is_empty() {
-        // An entry larger than a reply: shown without what changed, rather than for ever in the way.
-        shown.extend(entries.first().map(|entry| EntryBody {
-            changes: None,
-            ..body(entry)
-        }));
-    }
-    let next = shown.last().map(|entry| entry.id);
-    let next = next.filter(|_| more || shown.len() < entries.len());
-    to_bytes(&Audit {
-        entries: shown,
-        next,
-    })
-}
-
-/// At most so many bytes in a reply. A name by plain SQL may need escapes.
-fn bytes(entry: &AuditEntry) -> usize {
-    let changes = entry.changes.as_ref();
-    let changes = changes.map_or(0, |changes| changes.get().len());
-    let by = entry.changed_by.as_ref().map_or(0, |name| name.len());
-    changes + entry.extension_id.len() + 2 * by + ENTRY_BYTES
+/// A page of entries, shortened to fit `max_bytes`; `more` says that there are others after them. An
+/// entry larger than a reply is shown without what changed.
+///
+/// # Errors
+/// Not even the first entry fits so.
+pub fn audit(entries: &[AuditEntry], more: bool, max_bytes: usize) -> Result<Bytes, RegistryError> {
+    let page = Page {
+        name: "entries",
+        items: entries,
+        more,
+        beside: &[],
+    };
+    let forms = Forms {
+        record: |entry: &AuditEntry| Some(to_bytes(&body(entry))),
+        brief: |entry: &AuditEntry| {
+            Some(to_bytes(&EntryBody {
+                changes: None,
+                ..body(entry)
+            }))
+        },
+        name: |entry: &AuditEntry| entry.id.to_string(),
+        // A number below 1 is none that `before` takes: the database gives none out.
+        cursor: |entry: &AuditEntry| u64::try_from(entry.id).ok().filter(|id| *id > 0),
+    };
+    page.fit(max_bytes, &forms)
 }
 
 fn body(entry: &AuditEntry) -> EntryBody<'_> {
@@ -75,7 +68,7 @@ fn body(entry: &AuditEntry) -> EntryBody<'_> {
         changed_by: entry.changed_by.as_deref(),
         actor_source: &entry.actor_source,
         changes: entry.changes.as_deref(),
-        timestamp: time(entry.timestamp),
+        timestamp: entry.timestamp.and_then(time),
         revision: entry.revision,
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::page::Page;
+use super::page::{Forms, Page, no_brief};
 use super::{time, to_bytes};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::error::RegistryError;
@@ -38,7 +38,7 @@ impl ForcedBody {
     fn of(forced: Forced) -> Self {
         match forced {
             Forced::No => Self::Flag(false),
-            Forced::Until(at) => Self::Until(time(at)),
+            Forced::Until(at) => time(at).map_or(Self::Flag(true), Self::Until),
             Forced::WithoutEnd => Self::Flag(true),
         }
     }
@@ -55,7 +55,13 @@ pub fn page(page: &CircuitPage, max_bytes: usize) -> Result<Bytes, RegistryError
         more: page.more,
         beside: &[],
     };
-    fitting.fit(max_bytes, |row| Some(circuit(row)), cursor)
+    let forms = Forms {
+        record: |row: &CircuitRow| Some(circuit(row)),
+        brief: no_brief,
+        name: cursor,
+        cursor,
+    };
+    fitting.fit(max_bytes, &forms)
 }
 
 /// One circuit.
@@ -66,8 +72,8 @@ pub fn circuit(row: &CircuitRow) -> Bytes {
         state: row.state.as_str(),
         consecutive_failures: row.consecutive_failures,
         error_rate: row.error_rate,
-        opened_at: row.opened_at.map(time),
-        retry_at: row.retry_at.map(time),
+        opened_at: row.opened_at.and_then(time),
+        retry_at: row.retry_at.and_then(time),
         forced: ForcedBody::of(row.forced),
     })
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::to_bytes;
+use crate::domain::quote::{MAX_QUOTED_BYTES, quoted};
 use crate::service::error::{BadField, Detail, RegistryError};
 
 /// `{"code", "message", "details"}`.
@@ -31,6 +32,7 @@ impl ErrorBody {
             let value = match detail {
                 Detail::Text(text) => Value::String(text),
                 Detail::Number(number) => Value::from(number),
+                Detail::Nothing => Value::Null,
                 Detail::Fields(faults) => faults.iter().map(fault).collect(),
             };
             (name.to_owned(), value)
@@ -50,6 +52,17 @@ pub fn error(error: &RegistryError) -> Bytes {
     })
 }
 
+/// The reply in shorter and shorter forms, for whom the whole one is too large to be sent: with the
+/// first fault only, and with nothing but the code.
+pub fn shorter(error: &RegistryError) -> [Bytes; 2] {
+    let title = error.title();
+    let mut first = ErrorBody::of(error);
+    first.details.remove("faults");
+    first.message = quoted(&first.message);
+    let error = Envelope { error: first };
+    [to_bytes(&error), plain(error.error.code, title)]
+}
+
 /// An error without details that only one way of asking has.
 pub fn plain(code: &'static str, message: &str) -> Bytes {
     to_bytes(&Envelope {
@@ -61,15 +74,12 @@ pub fn plain(code: &'static str, message: &str) -> Bytes {
     })
 }
 
-/// The most characters of a value that are told back.
-const MAX_VALUE: usize = 200;
-
 fn fault(fault: &BadField) -> Value {
     let value = fault.value.as_ref().map(|text| {
         let whole = serde_json::from_str(text)
             .ok()
-            .filter(|_| text.len() <= MAX_VALUE);
-        whole.unwrap_or_else(|| Value::String(text.chars().take(MAX_VALUE).collect()))
+            .filter(|_| text.len() <= MAX_QUOTED_BYTES);
+        whole.unwrap_or_else(|| Value::String(quoted(text)))
     });
-    json!({ "field": fault.field, "value": value, "rule": fault.rule })
+    json!({ "field": quoted(&fault.field), "value": value, "rule": quoted(&fault.rule) })
 }

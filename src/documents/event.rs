@@ -26,7 +26,9 @@ struct CloudEvent<'a, T> {
     kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<&'a str>,
-    time: String,
+    /// Left out where the clock shows what cannot be written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
     datacontenttype: &'static str,
     data: T,
 }

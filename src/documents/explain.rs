@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::to_bytes;
 use crate::domain::breaker::CircuitState;
+use crate::domain::definition::warnings;
 use crate::service::read::Explanation;
 use crate::service::selection::Target;
 
@@ -26,6 +27,8 @@ pub(super) struct Explained<'a> {
     fallback: Vec<&'a str>,
     circuit_breaker_state: &'static str,
     revision: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -125,6 +128,7 @@ impl<'a> Explained<'a> {
                 .map_or(CircuitState::Closed, |(_, state)| *state)
                 .as_str(),
             revision: explanation.revision,
+            warnings: warnings(extension),
         }
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::list::cursor;
-use super::page::Page;
+use super::page::{Forms, Page, no_brief};
 use super::stats::milliseconds;
 use super::{time, to_bytes};
 use crate::service::error::RegistryError;
@@ -93,10 +93,10 @@ pub fn health(standing: &Standing) -> Bytes {
             p50_latency_ms: standing.p50.map(milliseconds),
             p95_latency_ms: standing.p95.map(milliseconds),
             p99_latency_ms: standing.p99.map(milliseconds),
-            last_success: sums.last_success.map(time),
-            last_failure: sums.last_failure.map(time),
+            last_success: standing.last_success.and_then(time),
+            last_failure: standing.last_failure.and_then(time),
             circuit_breaker_state: standing.circuit.as_str(),
-            circuit_breaker_opened_at: standing.opened_at.map(time),
+            circuit_breaker_opened_at: standing.opened_at.and_then(time),
         },
     })
 }
@@ -112,9 +112,11 @@ pub fn page(page: &HealthPage, max_bytes: usize) -> Result<Bytes, RegistryError>
         more: page.more,
         beside: &[("summary", to_bytes(&SummaryBody::of(&page.summary)))],
     };
-    fitting.fit(
-        max_bytes,
-        |standing| Some(health(standing)),
-        |standing| cursor(standing.entry.extension()),
-    )
+    let forms = Forms {
+        record: |standing: &Standing| Some(health(standing)),
+        brief: no_brief,
+        name: |standing: &Standing| standing.entry.extension().id.to_string(),
+        cursor: |standing: &Standing| cursor(standing.entry.extension()),
+    };
+    fitting.fit(max_bytes, &forms)
 }

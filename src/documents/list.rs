@@ -1,5 +1,7 @@
 //! A page of extensions, and the cursor that leads to the next one.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::{page, to_bytes};
@@ -10,7 +12,8 @@ use crate::domain::ids::ExtensionId;
 use crate::domain::listing::{Page, Position};
 use crate::service::error::RegistryError;
 
-/// The page as JSON, shortened to fit `max_bytes`; the cursor then leads to what was left out.
+/// The page as JSON, shortened to fit `max_bytes`; the cursor then leads to what was left out. A
+/// record that no page could hold is named in `omitted`.
 ///
 /// `state` tells the state of an extension's circuit.
 pub fn page(
@@ -24,11 +27,13 @@ pub fn page(
         more: page.more,
         beside: &[("total", to_bytes(&page.total))],
     };
-    fitting.fit(
-        max_bytes,
-        |entry| Some(entry.current()?.reply.in_state(state(entry))),
-        |entry| cursor(entry.extension()),
-    )
+    let forms = page::Forms {
+        record: |entry: &Arc<Entry>| Some(entry.current()?.reply.in_state(state(entry))),
+        brief: page::no_brief,
+        name: |entry: &Arc<Entry>| entry.extension().id.to_string(),
+        cursor: |entry: &Arc<Entry>| cursor(entry.extension()),
+    };
+    fitting.fit(max_bytes, &forms)
 }
 
 /// The place after which the next page begins, as text: `<type>:<id>`.

@@ -6,11 +6,14 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::error::ErrorBody;
+use super::page::ENVELOPE_BYTES;
 use super::{raw, to_bytes};
 use crate::domain::breaker::CircuitState;
 use crate::domain::entry::PreparedReply;
 use crate::domain::extension::Instance;
+use crate::domain::quote::quoted;
 use crate::domain::routing::Resolved;
+use crate::service::error::RegistryError;
 use crate::service::lookup::Many;
 
 #[derive(Serialize, ToSchema)]
@@ -84,32 +87,78 @@ struct MissBody<'a> {
     error: ErrorBody,
 }
 
-/// The answer to a lookup of many ids: prepared replies joined, not parsed.
-pub fn many(many: &Many) -> Bytes {
-    let errors: Vec<_> = many
-        .errors
-        .iter()
-        .map(|(id, error)| MissBody {
-            id,
-            error: ErrorBody::of(error),
-        })
-        .collect();
-    let found: usize = many.found.iter().map(|reply| reply.len() + 1).sum();
-    let mut body = Vec::with_capacity(found + 64 + errors.len() * 160);
+fn miss(id: &str, error: &RegistryError) -> Bytes {
+    to_bytes(&MissBody {
+        id: &quoted(id),
+        error: ErrorBody::of(error),
+    })
+}
+
+/// The answer to a lookup of many ids: prepared replies joined, not parsed. A reply for which
+/// `max_bytes` have no room is an error of its id.
+pub fn many(many: &Many<'_>, max_bytes: usize) -> Bytes {
+    let errors = many.errors.iter().map(|(id, error)| miss(id, error));
+    let mut errors: Vec<_> = errors.collect();
+    let replies = || many.found.iter().map(|(_, reply)| reply);
+    let size = ENVELOPE_BYTES + with_commas(&errors) + with_commas(replies());
+    if size <= max_bytes {
+        return joined(replies(), &errors, many.revision, size);
+    }
+    let found = fitting(many, &mut errors, max_bytes);
+    joined(found, &errors, many.revision, max_bytes)
+}
+
+/// The replies for which there is room; the others become errors.
+fn fitting<'m>(many: &'m Many<'_>, errors: &mut Vec<Bytes>, max_bytes: usize) -> Vec<&'m Bytes> {
+    let too_large = RegistryError::PayloadTooLarge {
+        what: "the reply",
+        limit_bytes: max_bytes,
+    };
+    let left_out = many.found.iter().map(|(id, _)| miss(id, &too_large));
+    let left_out: Vec<_> = left_out.collect();
+    // An error takes room as well: each reply has to leave it for those after it.
+    let mut used = ENVELOPE_BYTES + with_commas(&*errors) + with_commas(&left_out);
+    let mut found = Vec::with_capacity(many.found.len());
+    for ((_, reply), left_out) in many.found.iter().zip(left_out) {
+        let instead = (used + reply.len()).saturating_sub(left_out.len());
+        if instead <= max_bytes {
+            used = instead;
+            found.push(reply);
+        } else {
+            errors.push(left_out);
+        }
+    }
+    found
+}
+
+fn with_commas<'a>(documents: impl IntoIterator<Item = &'a Bytes>) -> usize {
+    documents
+        .into_iter()
+        .map(|document| document.len() + 1)
+        .sum()
+}
+
+fn joined<'a>(
+    found: impl IntoIterator<Item = &'a Bytes>,
+    errors: &[Bytes],
+    revision: u64,
+    size: usize,
+) -> Bytes {
+    let mut body = Vec::with_capacity(size);
     body.extend_from_slice(br#"{"extensions":"#);
-    join(&mut body, &many.found);
+    join(&mut body, found);
     body.extend_from_slice(br#","errors":"#);
-    body.extend_from_slice(&to_bytes(&errors));
+    join(&mut body, errors);
     body.extend_from_slice(br#","revision":"#);
-    body.extend_from_slice(many.revision.to_string().as_bytes());
+    body.extend_from_slice(revision.to_string().as_bytes());
     body.push(b'}');
     body.into()
 }
 
 /// Appends a JSON list of documents that are JSON text already.
-pub(super) fn join(body: &mut Vec<u8>, documents: &[Bytes]) {
+pub(super) fn join<'a>(body: &mut Vec<u8>, documents: impl IntoIterator<Item = &'a Bytes>) {
     body.push(b'[');
-    for (i, document) in documents.iter().enumerate() {
+    for (i, document) in documents.into_iter().enumerate() {
         if i > 0 {
             body.push(b',');
         }

@@ -30,13 +30,13 @@ pub mod stored;
 pub mod switch;
 
 use std::sync::LazyLock;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::domain::json::JsonObject;
+use crate::domain::moment::rfc3339 as time;
 
 static EMPTY_OBJECT: LazyLock<Box<RawValue>> = LazyLock::new(|| {
     RawValue::from_string("{}".to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned())
@@ -55,10 +55,6 @@ fn exact(buffer: Vec<u8>) -> Bytes {
 
 fn raw(object: &JsonObject) -> &RawValue {
     object.raw().unwrap_or(&EMPTY_OBJECT)
-}
-
-fn time(at: SystemTime) -> String {
-    humantime::format_rfc3339_micros(at).to_string()
 }
 
 /// A digest as it is shown: 16 hexadecimal digits.

@@ -17,6 +17,8 @@ pub struct Ready {
     pub status: &'static str,
     /// What has never been ready: `data`, `nats`.
     pub missing: Vec<&'static str>,
+    /// `off`, `up`, `away` or `failing`, as in `stats`. It does not decide on the status.
+    pub database: &'static str,
     /// Why the last load failed, if it did.
     pub last_error: Option<String>,
 }

@@ -9,6 +9,8 @@ use super::change::{self, WriteVerb};
 use super::{audit, circuits, committed, error, health, lookup, probe, reload, stats, stored};
 
 /// A page of extensions.
+///
+/// Where records are so large that no page could hold them, `omitted` lists their ids.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "pages are joined of texts; this says of which")]
 struct ExtensionPage<'a> {

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::page::ENVELOPE_BYTES;
 use super::{digest, time, to_bytes};
 use crate::service::invoke::{Status, Summary};
 use crate::service::stats::Figures;
-use crate::service::status::millis;
+use crate::service::status::{DatabaseState, millis};
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Stats)]
@@ -23,6 +24,8 @@ pub(super) struct Stats<'a> {
     enabled_extensions: usize,
     quarantined: Vec<FaultBody<'a>>,
     quarantined_total: usize,
+    /// Faults that are not in the list: there is no room for them.
+    quarantined_omitted: usize,
     load_count: u64,
     error_count: u64,
     last_error: Option<&'a str>,
@@ -33,12 +36,12 @@ pub(super) struct Stats<'a> {
     lookups: LookupsBody,
     invocations: InvocationsBody,
     listener: StateBody,
-    database: StateBody,
+    database: DatabaseBody,
     nats: StateBody,
     instance_id: &'a str,
     version: &'static str,
     #[schema(format = DateTime)]
-    started_at: String,
+    started_at: Option<String>,
     uptime_ms: u64,
 }
 
@@ -77,13 +80,55 @@ pub(super) struct StateBody {
     state: &'static str,
 }
 
-/// More faults than this are only counted: the reply has to fit.
+/// Why it cannot be used, while it cannot.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DatabaseLink)]
+pub(super) struct DatabaseBody {
+    state: &'static str,
+    reason: Option<&'static str>,
+    error: Option<String>,
+    #[schema(format = DateTime)]
+    since: Option<String>,
+}
+
+fn database(state: &DatabaseState) -> DatabaseBody {
+    let down = match state {
+        DatabaseState::Off | DatabaseState::Up => None,
+        DatabaseState::Down(down) => Some(down),
+    };
+    DatabaseBody {
+        state: state.as_str(),
+        reason: down.map(|down| down.error.trouble.as_str()),
+        error: down.map(|down| down.error.to_string()),
+        since: down.and_then(|down| time(down.since)),
+    }
+}
+
+/// More faults than this are only counted, as are those for which there is no room.
 const MAX_FAULTS: usize = 100;
 
-/// The figures as JSON.
-pub fn stats(figures: &Figures<'_>) -> Bytes {
+/// The figures as JSON, with as many faults as fit into `max_bytes`.
+pub fn stats(figures: &Figures<'_>, max_bytes: usize) -> Bytes {
+    let mut stats = without_faults(figures);
     let faults = figures.quarantine.faults();
-    to_bytes(&Stats {
+    let mut room = max_bytes.saturating_sub(ENVELOPE_BYTES + to_bytes(&stats).len());
+    for fault in faults.take(MAX_FAULTS) {
+        let fault = FaultBody {
+            origin: &fault.origin,
+            reason: &fault.reason,
+        };
+        let Some(left) = room.checked_sub(to_bytes(&fault).len() + 1) else {
+            break;
+        };
+        room = left;
+        stats.quarantined.push(fault);
+    }
+    stats.quarantined_omitted = stats.quarantined_total - stats.quarantined.len();
+    to_bytes(&stats)
+}
+
+fn without_faults<'a>(figures: &'a Figures<'_>) -> Stats<'a> {
+    Stats {
         source: figures.mode.as_str(),
         active_source: figures.head.source.as_str(),
         revision: figures.head.revision,
@@ -91,18 +136,13 @@ pub fn stats(figures: &Figures<'_>) -> Bytes {
         digest: digest(figures.head.digest),
         total_extensions: figures.total,
         enabled_extensions: figures.enabled,
-        quarantined_total: faults.len(),
-        quarantined: faults
-            .take(MAX_FAULTS)
-            .map(|fault| FaultBody {
-                origin: &fault.origin,
-                reason: &fault.reason,
-            })
-            .collect(),
+        quarantined_total: figures.quarantine.faults().len(),
+        quarantined: Vec::new(),
+        quarantined_omitted: 0,
         load_count: figures.loads,
         error_count: figures.load_errors,
         last_error: figures.last_error.as_deref(),
-        last_reload: figures.last_reload.map(|reload| time(reload.at)),
+        last_reload: figures.last_reload.and_then(|reload| time(reload.at())),
         last_reload_duration_ms: figures
             .last_reload
             .map(|reload| milliseconds(reload.duration)),
@@ -117,13 +157,7 @@ pub fn stats(figures: &Figures<'_>) -> Bytes {
         listener: StateBody {
             state: figures.listener.as_str(),
         },
-        database: StateBody {
-            state: match figures.database_up {
-                None => "off",
-                Some(true) => "up",
-                Some(false) => "away",
-            },
-        },
+        database: database(&figures.database),
         nats: StateBody {
             state: if figures.nats_up { "up" } else { "away" },
         },
@@ -131,7 +165,7 @@ pub fn stats(figures: &Figures<'_>) -> Bytes {
         version: env!("CARGO_PKG_VERSION"),
         started_at: time(figures.started_at),
         uptime_ms: millis(figures.uptime),
-    })
+    }
 }
 
 fn invocations(summary: &Summary) -> InvocationsBody {

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::{raw, time, to_bytes};
+use crate::domain::definition::warnings;
 use crate::domain::extension::{Extension, Instance, Version};
 
 #[derive(Serialize, ToSchema)]
@@ -40,6 +41,10 @@ pub(super) struct Stored<'a> {
     updated_at: Option<String>,
     created_by: Option<&'a str>,
     updated_by: Option<&'a str>,
+    /// What the record says and is not served as it says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    warnings: Vec<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -101,10 +106,11 @@ pub fn stored(extension: &Extension) -> Bytes {
         versions: extension.versions.iter().map(version).collect(),
         instances: extension.instances.iter().map(instance).collect(),
         revision: extension.revision,
-        created_at: provenance.created_at.map(time),
-        updated_at: provenance.updated_at.map(time),
+        created_at: provenance.created_at.and_then(time),
+        updated_at: provenance.updated_at.and_then(time),
         created_by: provenance.created_by.as_deref(),
         updated_by: provenance.updated_by.as_deref(),
+        warnings: warnings(extension),
     })
 }
 
@@ -126,7 +132,7 @@ fn version(version: &Version) -> StoredVersion<'_> {
             .map(|rollout| raw(rollout.source())),
         priority: version.priority,
         enabled: version.enabled,
-        created_at: version.provenance.created_at.map(time),
+        created_at: version.provenance.created_at.and_then(time),
         created_by: version.provenance.created_by.as_deref(),
     }
 }

@@ -13,7 +13,7 @@ struct Disabled<'a> {
     version: &'a str,
     /// Why the circuit opened.
     circuit: &'static str,
-    opened_at: String,
+    opened_at: Option<String>,
     failure_count: u64,
     last_failure: Option<String>,
     last_error: Option<&'static str>,
@@ -47,14 +47,14 @@ pub fn disabled(cause: &DisableCause<'_>) -> String {
         circuit: transition.reason.as_str(),
         opened_at: time(cause.opened_at),
         failure_count: transition.failures,
-        last_failure: cause.last_failure.map(time),
+        last_failure: cause.last_failure.and_then(time),
         last_error: transition.last_failure.map(|last| last.kind.as_str()),
         health: Health {
             success_count: counts.successes,
             failure_count: counts.failures,
             success_rate: counts.success_rate(),
             avg_latency_ms: sums.avg_latency().map(milliseconds),
-            last_success: sums.last_success.map(time),
+            last_success: cause.last_success.and_then(time),
         },
     })
 }

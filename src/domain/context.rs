@@ -1,118 +1,165 @@
 //! What a request says about itself: tenant, environment, policy and whatever else rules ask for.
+//!
+//! Every verb reads it here, so that none can take a request for another tenant's than the others do.
 
 use std::fmt;
 
+use serde_json::value::RawValue;
+use smol_str::SmolStr;
+use thiserror::Error;
+
+use super::decimal::Decimal;
+use super::json::{Member, members, string};
+use super::quote::quoted;
+
 /// A value that rules compare and rollouts hash.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scalar {
     /// A JSON string.
-    Text(Box<str>),
-    /// A JSON number, as the text it came in.
-    Number(Box<str>),
+    Text(SmolStr),
+    /// A JSON number.
+    Number(Number),
     /// A JSON boolean.
     Bool(bool),
 }
 
+/// A number with the text that it came in. Equal numbers are equal however they are written.
+#[derive(Debug, Clone)]
+pub struct Number {
+    written: SmolStr,
+    value: Decimal,
+}
+
+impl Number {
+    /// The number as it was written: what an extension is told.
+    pub fn written(&self) -> &str {
+        &self.written
+    }
+}
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl Eq for Number {}
+
 impl Scalar {
-    /// Reads a JSON value; `None` for null, lists and objects, which no rule can match.
-    pub fn from_json(value: &serde_json::Value) -> Option<Self> {
-        match value {
-            serde_json::Value::String(text) => Some(Self::Text(text.as_str().into())),
-            serde_json::Value::Number(number) => Some(Self::Number(number.to_string().into())),
-            serde_json::Value::Bool(bool) => Some(Self::Bool(*bool)),
+    /// Reads valid JSON. `None` for what cannot be compared: null, lists, objects, numbers beyond those of
+    /// [`Decimal`], and strings that are no text.
+    pub fn read(json: &str) -> Option<Self> {
+        match json.bytes().next()? {
+            b'"' => string(json).map(|text| Self::Text(text.into())),
+            b't' => Some(Self::Bool(true)),
+            b'f' => Some(Self::Bool(false)),
+            b'-' | b'0'..=b'9' => Decimal::parse(json).map(|value| {
+                let written = json.into();
+                Self::Number(Number { written, value })
+            }),
             _ => None,
         }
     }
 }
 
-impl PartialEq for Scalar {
-    /// Equal as JSON values: `1` equals `1.0`, `"1"` equals neither.
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Text(a), Self::Text(b)) => a == b,
-            (Self::Bool(a), Self::Bool(b)) => a == b,
-            (Self::Number(a), Self::Number(b)) => a == b || equal_numbers(a, b),
-            _ => false,
-        }
-    }
-}
-
-/// Integers compare exactly; only where one is no integer does the float decide.
-fn equal_numbers(a: &str, b: &str) -> bool {
-    match (a.parse::<i128>(), b.parse::<i128>()) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => matches!((a.parse::<f64>(), b.parse::<f64>()), (Ok(a), Ok(b)) if a == b),
-    }
-}
-
 impl fmt::Display for Scalar {
-    /// The value as text: what a rollout hashes.
+    /// The value as text: what a rollout hashes. Of a number, the shortest: see [`Decimal`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text(text) | Self::Number(text) => f.write_str(text),
+            Self::Text(text) => f.write_str(text),
+            Self::Number(number) => write!(f, "{}", number.value),
             Self::Bool(value) => write!(f, "{value}"),
         }
     }
 }
 
-/// The context of one request: a handful of keys, so a list beats a map.
+/// Whom a request is made for must not be guessed: these are ignored in no case.
+const IDENTITIES: [&str; 2] = ["tenant_id", "trace_id"];
+
+/// Why a context cannot be used at all.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ContextError {
+    /// It is no object.
+    #[error("must be a JSON object")]
+    NotAnObject,
+    /// It has this key twice.
+    #[error("is given twice")]
+    Twice(String),
+    /// Who asks cannot be read.
+    #[error(
+        "must be a string, true or false, or a number of up to 64 digits below 1e308; or null for none"
+    )]
+    Identity(&'static str),
+}
+
+impl ContextError {
+    /// The field at fault.
+    pub fn field(&self) -> String {
+        match self {
+            Self::NotAnObject => "context".to_owned(),
+            Self::Twice(key) => format!("context.{}", quoted(key)),
+            Self::Identity(key) => format!("context.{key}"),
+        }
+    }
+}
+
+/// The context of one request, by key: a handful, so a list beats a map.
 #[derive(Debug, Clone, Default)]
-pub struct Context(Vec<(String, Scalar)>);
+pub struct Context(Vec<(SmolStr, Scalar)>);
 
 impl Context {
+    /// Reads a JSON object. What rules cannot compare is left out, like null.
+    ///
+    /// # Errors
+    /// Nothing of it can be used: see [`ContextError`].
+    pub fn read(json: &RawValue) -> Result<Self, ContextError> {
+        let members = members(json.get()).ok_or(ContextError::NotAnObject)?;
+        let mut fields = Vec::new();
+        for Member { key, value } in members {
+            // A key that is no text is the key of no rule.
+            let Some(key) = key else { continue };
+            let scalar = Scalar::read(value);
+            if scalar.is_none() && value != "null" {
+                let mut identities = IDENTITIES.into_iter();
+                if let Some(identity) = identities.find(|identity| *identity == key) {
+                    return Err(ContextError::Identity(identity));
+                }
+            }
+            fields.push((SmolStr::from(key), scalar));
+        }
+        fields.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let mut pairs = fields.windows(2);
+        let twice = pairs.find_map(|pair| match pair {
+            [(first, _), (second, _)] if first == second => Some(first.to_string()),
+            _ => None,
+        });
+        if let Some(key) = twice {
+            return Err(ContextError::Twice(key));
+        }
+        let fields = fields.into_iter();
+        let comparable = fields.filter_map(|(key, value)| Some((key, value?)));
+        Ok(Self(comparable.collect()))
+    }
+
     /// The value of `key`, if the request has one that rules can compare.
     pub fn get(&self, key: &str) -> Option<&Scalar> {
-        self.0
-            .iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| value)
+        let place = self.place(key).ok()?;
+        self.0.get(place).map(|(_, value)| value)
     }
 
     /// Adds `key` unless the request already says something about it.
     pub fn set_default(&mut self, key: &str, value: &str) {
-        if self.get(key).is_none() {
-            self.0.push((key.to_owned(), Scalar::Text(value.into())));
+        if let Err(place) = self.place(key) {
+            let value = Scalar::Text(value.into());
+            self.0.insert(place, (key.into(), value));
         }
     }
-}
 
-impl FromIterator<(String, Scalar)> for Context {
-    fn from_iter<I: IntoIterator<Item = (String, Scalar)>>(fields: I) -> Self {
-        Self(fields.into_iter().collect())
+    fn place(&self, key: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(name, _)| name.as_str().cmp(key))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn scalar(json: &str) -> Scalar {
-        Scalar::from_json(&serde_json::from_str(json).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn scalars_compare_as_json_values() {
-        for (a, b, equal) in [
-            ("1", "1.0", true),
-            ("1", "\"1\"", false),
-            ("9007199254740993", "9007199254740992", false),
-            ("true", "true", true),
-            ("true", "\"true\"", false),
-            ("\"a\"", "\"a\"", true),
-        ] {
-            assert_eq!(scalar(a) == scalar(b), equal, "{a} {b}");
-        }
-        assert!(Scalar::from_json(&serde_json::Value::Null).is_none());
-    }
-
-    #[test]
-    fn a_default_never_overrides_the_request() {
-        let mut context: Context = [("environment".to_owned(), scalar("\"prod\""))]
-            .into_iter()
-            .collect();
-        context.set_default("environment", "dev");
-        context.set_default("region", "eu");
-        assert_eq!(context.get("environment"), Some(&scalar("\"prod\"")));
-        assert_eq!(context.get("region"), Some(&scalar("\"eu\"")));
-    }
-}
+#[path = "context_tests.rs"]
+mod tests;

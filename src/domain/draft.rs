@@ -4,14 +4,18 @@
 //! another would refuse.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use super::breaker::Overrides;
 use super::extension::{Extension, ExtensionType, Instance, Provenance, Version};
 use super::ids::{ExtensionId, InstanceId, VersionName};
-use super::json::JsonObject;
+use super::json::{JsonObject, KeyFault};
+use super::metadata::OwnLimits;
 use super::policy::Policy;
+use super::quote::quoted_within;
 use super::rollout::Rollout;
 use super::rules::Rules;
+use super::whole;
 
 /// A field and the rule it breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +108,12 @@ const DEFAULT_RETRY: i64 = 1;
 const DEFAULT_VERSION: &str = "v1";
 /// The weight of an instance that names none.
 const DEFAULT_WEIGHT: i64 = 100;
+/// The most bytes of a rule that is broken; some name what breaks them.
+const MAX_RULE: usize = 300;
+/// The priorities that a version may have.
+pub const PRIORITIES: RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
+/// The weights that an instance may have.
+pub const WEIGHTS: RangeInclusive<i64> = 0..=100;
 /// More fallbacks than anyone follows; a bound on what one record can cost.
 const MAX_FALLBACKS: usize = 16;
 
@@ -121,7 +131,7 @@ impl ExtensionDraft<'_> {
             VersionName::parse(self.version.unwrap_or(DEFAULT_VERSION)),
         );
         let config = check.object("config", self.config);
-        let metadata = check.object("metadata", self.metadata);
+        let metadata = check.metadata(self.metadata);
         let fallback = check.field("fallback", fallback(present(self.fallback)));
         let routing_rules = check.rules(self.routing_rules);
         let rollout = check.rollout(self.rollout);
@@ -150,6 +160,7 @@ impl ExtensionDraft<'_> {
             versions: Vec::new(),
             instances: Vec::new(),
             revision: 0,
+            incarnation: None,
             digest: 0,
             provenance: Provenance::default(),
             cuts,
@@ -167,12 +178,13 @@ impl VersionDraft<'_> {
         let timeout_ms = check.timeout(self.timeout_ms, policy);
         let retry = check.retry(self.retry, policy);
         let config = check.object("config", self.config);
-        let metadata = check.object("metadata", self.metadata);
+        let metadata = check.metadata(self.metadata);
         let routing_rules = check.rules(self.routing_rules);
         let rollout = check.rollout(self.rollout);
         let priority = check.field(
             "priority",
-            i32::try_from(self.priority.unwrap_or(0)).map_err(|_| "must fit 32 bits"),
+            i32::try_from(self.priority.unwrap_or(0))
+                .map_err(|_| whole::rule(PRIORITIES.start(), PRIORITIES.end())),
         );
         let (Some(version), Some(subject), Some(priority)) = (version, subject, priority) else {
             return Err(check.faults);
@@ -208,8 +220,10 @@ impl InstanceDraft<'_> {
         };
         let subject = check.field("subject", policy.subject(self.subject));
         let weight = self.weight.unwrap_or(DEFAULT_WEIGHT);
-        let weight = u8::try_from(weight).ok().filter(|weight| *weight <= 100);
-        let weight = check.field("weight", weight.ok_or("must be from 0 to 100"));
+        let weight = Some(weight).filter(|weight| WEIGHTS.contains(weight));
+        let weight = weight.and_then(|weight| u8::try_from(weight).ok());
+        let rule = || whole::rule(WEIGHTS.start(), WEIGHTS.end());
+        let weight = check.field("weight", weight.ok_or_else(rule));
         match (instance_id, version, subject, weight) {
             (Some(instance_id), Some(version), Some(subject), Some(weight)) => {
                 let enabled = self.enabled.unwrap_or(true);
@@ -240,7 +254,7 @@ impl Check {
             .map_err(|error| {
                 self.faults.push(FieldFault {
                     field,
-                    rule: error.to_string(),
+                    rule: quoted_within(&error.to_string(), MAX_RULE),
                 })
             })
             .ok()
@@ -263,19 +277,31 @@ impl Check {
     fn circuit_breaker(&mut self, text: Option<&str>) -> Option<JsonObject> {
         let field = "circuit_breaker";
         let object = self.object(field, text)?;
-        for fault in Overrides::parse(&object).err().unwrap_or_default() {
-            self.field(field, Err::<(), _>(fault));
-        }
+        self.keys(field, Overrides::parse(&object));
         Some(object)
     }
 
+    fn metadata(&mut self, text: Option<&str>) -> Option<JsonObject> {
+        let object = self.object("metadata", text)?;
+        self.keys("metadata", OwnLimits::read(&object));
+        Some(object)
+    }
+
+    fn keys<T>(&mut self, field: &'static str, read: Result<T, Vec<KeyFault>>) {
+        for fault in read.err().unwrap_or_default() {
+            self.field(field, Err::<(), _>(fault));
+        }
+    }
+
     fn timeout(&mut self, value: Option<i64>, policy: &Policy) -> Option<u32> {
-        let parsed = self.field("timeout_ms", at_least(1, value?))?;
+        let parsed = at_least(value?, &policy.timeouts_ms());
+        let parsed = self.field("timeout_ms", parsed)?;
         Some(self.cut("timeout_ms", parsed, policy.max_timeout_ms))
     }
 
     fn retry(&mut self, value: Option<i64>, policy: &Policy) -> Option<u32> {
-        let parsed = self.field("retry", at_least(0, value?))?;
+        let parsed = at_least(value?, &policy.retries());
+        let parsed = self.field("retry", parsed)?;
         Some(self.cut("retry", parsed, policy.max_retries))
     }
 
@@ -301,9 +327,10 @@ fn present(text: Option<&str>) -> Option<&str> {
     text.filter(|text| text.trim() != "null")
 }
 
-fn at_least(min: i64, value: i64) -> Result<u32, String> {
-    if value < min {
-        return Err(format!("must be at least {min}"));
+/// What lies beyond the end of `range` is cut to it later.
+fn at_least(value: i64, range: &RangeInclusive<i64>) -> Result<u32, String> {
+    if value < *range.start() {
+        return Err(whole::rule(range.start(), range.end()));
     }
     Ok(u32::try_from(value).unwrap_or(u32::MAX))
 }

@@ -59,8 +59,12 @@ fn each_field_of_an_extension_names_its_rule() {
         ("subject", "wildcard", |d| d.subject = "beamline.ext.>"),
         ("subject", "allowed subjects (b", |d| d.subject = "a.b"),
         ("subject", "reserved", |d| d.subject = "$JS.API.x"),
-        ("timeout_ms", "at least 1", |d| d.timeout_ms = Some(0)),
-        ("retry", "at least 0", |d| d.retry = Some(-1)),
+        ("timeout_ms", "a whole number from 1 to 120000", |d| {
+            d.timeout_ms = Some(0)
+        }),
+        ("retry", "a whole number from 0 to 10", |d| {
+            d.retry = Some(-1)
+        }),
         ("version", "must match", |d| d.version = Some("v 1")),
         ("config", "JSON object", |d| d.config = Some("[]")),
         ("metadata", "JSON object", |d| d.metadata = Some("1")),
@@ -92,16 +96,37 @@ fn each_field_of_an_extension_names_its_rule() {
 
 #[test]
 fn each_field_of_a_version_names_its_rule() {
-    let table: [Case<VersionDraft<'_>>; 9] = [
+    let table: [Case<VersionDraft<'_>>; 14] = [
         ("version", "must match", |d| d.version = ""),
         ("subject", "allowed", |d| d.subject = "x"),
-        ("timeout_ms", "at least 1", |d| d.timeout_ms = Some(-5)),
-        ("retry", "at least 0", |d| d.retry = Some(i64::MIN)),
+        ("timeout_ms", "a whole number from 1 to 120000", |d| {
+            d.timeout_ms = Some(-5)
+        }),
+        ("retry", "a whole number from 0 to 10", |d| {
+            d.retry = Some(i64::MIN)
+        }),
         ("config", "JSON object", |d| d.config = Some("\"{}\"")),
+        ("config", "the key `a.b` twice", |d| {
+            d.config = Some(r#"{"a":{"b":1,"c":2,"b":3}}"#)
+        }),
         ("metadata", "JSON object", |d| d.metadata = Some("")),
+        ("metadata", "`max_in_flight` must be a whole", |d| {
+            d.metadata = Some(r#"{"max_in_flight":"1"}"#)
+        }),
+        ("metadata", "the key `max_in_flight` twice", |d| {
+            d.metadata = Some(r#"{"max_in_flight":5,"max_in_flight":1}"#)
+        }),
+        ("routing_rules", "the key `tenant_id` twice", |d| {
+            d.routing_rules = Some(r#"{"tenant_id":"a","tenant_id":"b"}"#)
+        }),
+        ("rollout", "the key `percent` twice", |d| {
+            d.rollout = Some(r#"{"by":"t","percent":1,"percent":99}"#)
+        }),
         ("routing_rules", "object", |d| d.routing_rules = Some("[]")),
         ("rollout", "JSON object", |d| d.rollout = Some("50")),
-        ("priority", "32 bits", |d| d.priority = Some(1 << 31)),
+        ("priority", "from -2147483648 to 2147483647", |d| {
+            d.priority = Some(1 << 31)
+        }),
     ];
     for (field, rule, spoil) in table {
         let mut draft = valid_version();

@@ -174,7 +174,8 @@ fn push_scalar(body: &mut String, value: Option<&Scalar>) {
     match value {
         None => body.push_str("null"),
         Some(Scalar::Text(text)) => push_text(body, text),
-        Some(scalar @ (Scalar::Number(_) | Scalar::Bool(_))) => body.push_str(&scalar.to_string()),
+        Some(Scalar::Number(number)) => body.push_str(number.written()),
+        Some(Scalar::Bool(value)) => body.push_str(if *value { "true" } else { "false" }),
     }
 }
 

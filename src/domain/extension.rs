@@ -58,6 +58,10 @@ impl fmt::Display for ExtensionType {
     }
 }
 
+/// Tells an extension from one of the same id that was deleted: drawn when it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Incarnation(pub u128);
+
 /// The stored record of one extension. Rows and files become this only when every field is valid.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Extension {
@@ -95,6 +99,8 @@ pub struct Extension {
     pub instances: Vec<Instance>,
     /// The revision of the last change to any of this; 0 for fixtures.
     pub revision: u64,
+    /// Which extension of this id it is; `None` for fixtures, which do not tell.
+    pub incarnation: Option<Incarnation>,
     /// What the source's digest of this record is; equal definitions have equal digests.
     pub digest: u64,
     /// Who changed it and when, where the source knows.

@@ -5,7 +5,7 @@
 //! while others record may see a call's count before its latency; the next reading has both.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::latency::{LatencyHistogram, microseconds};
 
@@ -17,7 +17,9 @@ pub struct ExtensionHealth {
     failures: AtomicU64,
     neutrals: AtomicU64,
     caller_faults: AtomicU64,
-    /// Microseconds since the Unix epoch; 0 for never.
+    /// When counting began.
+    start: Instant,
+    /// Microseconds since the start, at least 1; 0 for never.
     last_success_us: AtomicU64,
     last_failure_us: AtomicU64,
     latency_sum_us: AtomicU64,
@@ -33,6 +35,7 @@ impl ExtensionHealth {
             failures: AtomicU64::default(),
             neutrals: AtomicU64::default(),
             caller_faults: AtomicU64::default(),
+            start: now,
             last_success_us: AtomicU64::default(),
             last_failure_us: AtomicU64::default(),
             latency_sum_us: AtomicU64::default(),
@@ -41,20 +44,20 @@ impl ExtensionHealth {
         }
     }
 
-    /// Counts a success at `now`, by the wall clock `wall`; `latency` where it is known.
-    pub fn succeeded(&self, latency: Option<Duration>, now: Instant, wall: SystemTime) {
+    /// Counts a success at `now`; `latency` where it is known.
+    pub fn succeeded(&self, latency: Option<Duration>, now: Instant) {
         self.successes.fetch_add(1, Ordering::Relaxed);
         self.last_success_us
-            .fetch_max(epoch_us(wall), Ordering::Relaxed);
+            .fetch_max(self.since_start_us(now), Ordering::Relaxed);
         self.took(latency, now);
     }
 
-    /// Counts a failure at `now`, by the wall clock `wall`; `latency` where one was measured, which
-    /// is not the case when nobody was there to answer.
-    pub fn failed(&self, latency: Option<Duration>, now: Instant, wall: SystemTime) {
+    /// Counts a failure at `now`; `latency` where one was measured, which is not the case when
+    /// nobody was there to answer.
+    pub fn failed(&self, latency: Option<Duration>, now: Instant) {
         self.failures.fetch_add(1, Ordering::Relaxed);
         self.last_failure_us
-            .fetch_max(epoch_us(wall), Ordering::Relaxed);
+            .fetch_max(self.since_start_us(now), Ordering::Relaxed);
         self.took(latency, now);
     }
 
@@ -92,9 +95,22 @@ impl ExtensionHealth {
             },
             latency_sum_us: self.latency_sum_us.load(Ordering::Relaxed),
             latency_count: self.latency_count.load(Ordering::Relaxed),
-            last_success: wall(self.last_success_us.load(Ordering::Relaxed)),
-            last_failure: wall(self.last_failure_us.load(Ordering::Relaxed)),
+            last_success: self.moment(self.last_success_us.load(Ordering::Relaxed)),
+            last_failure: self.moment(self.last_failure_us.load(Ordering::Relaxed)),
         }
+    }
+
+    fn since_start_us(&self, now: Instant) -> u64 {
+        microseconds(now.saturating_duration_since(self.start)).max(1)
+    }
+
+    fn moment(&self, since_start_us: u64) -> Option<Instant> {
+        (since_start_us > 0)
+            .then(|| {
+                self.start
+                    .checked_add(Duration::from_micros(since_start_us))
+            })
+            .flatten()
     }
 
     fn took(&self, latency: Option<Duration>, now: Instant) {
@@ -147,10 +163,11 @@ pub struct HealthSums {
     pub latency_sum_us: u64,
     /// How many latencies were measured.
     pub latency_count: u64,
-    /// When the last success was.
-    pub last_success: Option<SystemTime>,
+    /// When the last success was. By the monotonic clock, like everything that is kept: by the wall
+    /// clock it would lie in the future once that is set back.
+    pub last_success: Option<Instant>,
     /// When the last failure was.
-    pub last_failure: Option<SystemTime>,
+    pub last_failure: Option<Instant>,
 }
 
 impl HealthSums {
@@ -220,18 +237,6 @@ impl HealthGate {
     pub fn is_degraded(&self) -> bool {
         self.degraded.load(Ordering::Relaxed)
     }
-}
-
-/// 0 stands for never, so the epoch itself and all before it read as never.
-fn epoch_us(wall: SystemTime) -> u64 {
-    wall.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, microseconds)
-}
-
-fn wall(epoch_us: u64) -> Option<SystemTime> {
-    (epoch_us > 0)
-        .then(|| SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(epoch_us)))
-        .flatten()
 }
 
 #[cfg(test)]

@@ -4,9 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn at(second: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(second)
-}
+const SECOND: Duration = Duration::from_secs(1);
 
 const fn counts(successes: u64, failures: u64) -> Counts {
     Counts {
@@ -41,18 +39,18 @@ fn rates_and_scores() {
 fn successes_and_failures_count_with_their_times_and_latencies() {
     let now = Instant::now();
     let health = ExtensionHealth::new(now);
-    health.succeeded(Some(Duration::from_millis(10)), now, at(100));
-    health.succeeded(None, now, at(99));
-    health.failed(Some(Duration::from_millis(30)), now, at(50));
+    health.succeeded(Some(Duration::from_millis(10)), now + 2 * SECOND);
+    health.succeeded(None, now + SECOND);
+    health.failed(Some(Duration::from_millis(30)), now + SECOND);
     let sums = health.sums();
     assert_eq!(sums.counts, counts(2, 1));
     assert_eq!(sums.avg_latency(), Some(Duration::from_millis(20)));
     assert_eq!(
         sums.last_success,
-        Some(at(100)),
-        "a late report is not newer"
+        Some(now + 2 * SECOND),
+        "a late one is not newer"
     );
-    assert_eq!(sums.last_failure, Some(at(50)));
+    assert_eq!(sums.last_failure, Some(now + SECOND));
     assert_eq!(health.latency().snapshot(now).count(), 2);
 }
 
@@ -72,6 +70,8 @@ fn the_callers_faults_and_neutral_attempts_move_nothing_else() {
 
 #[test]
 fn the_fleets_figures_are_own_ones_and_the_others() {
+    let now = Instant::now();
+    let at = |second: u32| now + second * SECOND;
     let own = HealthSums {
         counts: counts(1, 2),
         latency_sum_us: 3_000,
@@ -145,8 +145,9 @@ fn no_call_is_lost_between_threads() {
         for _ in 0..4 {
             scope.spawn(|| {
                 for n in 1..=10_000 {
-                    health.succeeded(Some(Duration::from_micros(1)), now, at(n));
-                    health.failed(Some(Duration::from_micros(3)), now, at(n));
+                    let at = now + Duration::from_micros(n);
+                    health.succeeded(Some(Duration::from_micros(1)), at);
+                    health.failed(Some(Duration::from_micros(3)), at);
                 }
             });
         }
@@ -154,7 +155,7 @@ fn no_call_is_lost_between_threads() {
     let sums = health.sums();
     assert_eq!(sums.counts, counts(40_000, 40_000));
     assert_eq!((sums.latency_sum_us, sums.latency_count), (160_000, 80_000));
-    assert_eq!(sums.last_failure, Some(at(10_000)));
+    assert_eq!(sums.last_failure, Some(now + Duration::from_millis(10)));
 }
 
 proptest! {

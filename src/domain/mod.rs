@@ -6,10 +6,15 @@
 pub mod ids;
 pub mod actor;
 pub mod subject;
-pub mod json;
 pub mod quote;
+pub mod text;
+pub mod moment;
+pub mod decimal;
+pub mod whole;
+pub mod json;
 pub mod extension;
 pub mod policy;
+pub mod metadata;
 pub mod draft;
 pub mod definition;
 pub mod edit;
@@ -33,6 +38,7 @@ pub mod health;
 pub mod envelope;
 pub mod traceparent;
 pub mod reply;
+pub mod acknowledgement;
 pub mod outcome;
 pub mod probe;
 

@@ -12,6 +12,16 @@ pub const SHORTEST_FAIR_TIME: Duration = Duration::from_millis(100);
 /// Without history, an attempt with less than one part in so many of its timeout is not fair.
 const FAIR_PART_OF_TIMEOUT: u32 = 5;
 
+/// A standstill of one part in so many of a wait explains that nothing came.
+const TELLING_PART: u32 = 3;
+
+/// Whether the silence of a wait of `allowed` may be our own: this process stood still for
+/// `stood_still` of it. A sidecar that is short of CPU stands still for a moment again and again; an
+/// extension that is silent through most of its timeout is silent nevertheless.
+pub fn explains_silence(stood_still: Duration, allowed: Duration) -> bool {
+    !stood_still.is_zero() && stood_still >= allowed / TELLING_PART
+}
+
 /// How one attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended<'a> {
@@ -28,6 +38,12 @@ pub enum Ended<'a> {
     NoResponders,
     /// The caller's deadline passed first.
     DeadlinePassed(Patience),
+    /// No reply came, but this process stood still for so much of the time that it cannot tell
+    /// whether one would have; see [`explains_silence`].
+    StoodStill {
+        /// Whether the caller's deadline, not the extension's timeout, ended the wait.
+        by_caller: bool,
+    },
     /// Too large to be sent, by the extension's limits or the server's.
     TooLarge,
     /// Too many calls at once; nothing was sent.
@@ -101,6 +117,8 @@ pub enum Neutral {
     Disconnected,
     /// The caller's deadline was too short to tell.
     ShortDeadline,
+    /// This process stood still while it waited.
+    StoodStill,
 }
 
 /// What the caller gets when the attempt is the last one.
@@ -147,6 +165,13 @@ impl Ended<'_> {
                 Indifferent(Neutral::ShortDeadline),
                 Answer::DeadlineExceeded,
             ),
+            Self::StoodStill { by_caller } => {
+                let answer = match by_caller {
+                    true => Answer::DeadlineExceeded,
+                    false => Answer::ExtensionTimeout,
+                };
+                (Indifferent(Neutral::StoodStill), answer)
+            }
             Self::TooLarge => (Indifferent(Neutral::CallerFault), Answer::PayloadTooLarge),
             Self::Overloaded => (Indifferent(Neutral::Overloaded), Answer::Overloaded),
             Self::PermissionViolation => {

@@ -68,6 +68,16 @@ fn calls_without_a_reply() {
             failed(Failure::NoResponders),
             Answer::NoResponders,
         ),
+        (
+            Ended::StoodStill { by_caller: false },
+            Outcome::Neutral(Neutral::StoodStill),
+            Answer::ExtensionTimeout,
+        ),
+        (
+            Ended::StoodStill { by_caller: true },
+            Outcome::Neutral(Neutral::StoodStill),
+            Answer::DeadlineExceeded,
+        ),
         (Ended::TooLarge, CALLER_FAULT, Answer::PayloadTooLarge),
         (
             Ended::Overloaded,
@@ -86,6 +96,22 @@ fn calls_without_a_reply() {
         ),
     ] {
         assert_eq!(ended.classify(), (outcome, answer), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_standstill_explains_silence_unless_it_was_short_beside_the_wait() {
+    for (stood_still_ms, allowed_ms, explains) in [
+        (0, 300, false),
+        (0, 0, false),
+        (200, 300, true),
+        (200, 600, true),
+        (200, 601, false),
+        (5_000, 2_000, true),
+        (200, 120_000, false),
+    ] {
+        let found = explains_silence(ms(stood_still_ms), ms(allowed_ms));
+        assert_eq!(found, explains, "{stood_still_ms} of {allowed_ms}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! What this deployment allows an extension to be: subjects and limits.
 
+use std::ops::RangeInclusive;
+
 use super::subject::{Subject, SubjectPattern};
 
 /// Limits that rows, files and operators' changes are held against.
@@ -16,6 +18,16 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// The timeouts that may be written, in milliseconds.
+    pub fn timeouts_ms(&self) -> RangeInclusive<i64> {
+        1..=self.max_timeout_ms.into()
+    }
+
+    /// The numbers of retries that may be written.
+    pub fn retries(&self) -> RangeInclusive<i64> {
+        0..=self.max_retries.into()
+    }
+
     /// Checks `text`; the error is the rule it breaks.
     pub fn subject(&self, text: &str) -> Result<Subject, String> {
         let subject = Subject::parse(text).map_err(|error| error.to_string())?;

@@ -1,11 +1,13 @@
 //! Percentage rollouts: sticky per value, and monotone when the percentage grows.
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::context::Context;
-use super::json::JsonObject;
+use super::context::{Context, Scalar};
+use super::decimal::Decimal;
+use super::json::{JsonObject, ObjectError};
+use super::quote::quoted;
 
 /// Buckets per rollout: a hundredth of a percent each.
 const BUCKETS: u64 = 10_000;
@@ -13,9 +15,9 @@ const BUCKETS: u64 = 10_000;
 /// Why a JSON object is not a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RolloutError {
-    /// Not an object.
-    #[error("must be a JSON object")]
-    NotAnObject,
+    /// Not an object, or one with a key given twice.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
     /// `by` is missing or empty.
     #[error("`by` must be a non-empty string")]
     By,
@@ -26,7 +28,7 @@ pub enum RolloutError {
     #[error("`salt` must be a string")]
     Salt,
     /// A key that means nothing here, most likely a typing mistake.
-    #[error("unknown key `{0}`")]
+    #[error("unknown key `{}`", quoted(.0))]
     Unknown(String),
 }
 
@@ -43,34 +45,23 @@ pub struct Rollout {
 impl Rollout {
     /// Parses the JSON object `text`.
     pub fn parse(text: &str) -> Result<Self, RolloutError> {
-        let source = JsonObject::parse(text).map_err(|_| RolloutError::NotAnObject)?;
-        let Ok(Value::Object(fields)) = serde_json::from_str(source.as_str()) else {
-            return Err(RolloutError::NotAnObject);
-        };
-        if let Some(key) = fields
-            .keys()
-            .find(|k| !["by", "percent", "salt"].contains(&k.as_str()))
-        {
+        let source = JsonObject::parse(text)?;
+        let fields = source.members();
+        let unknown = |key: &&String| !["by", "percent", "salt"].contains(&key.as_str());
+        if let Some(key) = fields.keys().find(unknown) {
             return Err(RolloutError::Unknown(key.clone()));
         }
-        let by = fields
-            .get("by")
-            .and_then(Value::as_str)
-            .filter(|by| !by.is_empty());
-        let percent = fields.get("percent").and_then(Value::as_f64);
-        let salt = match fields.get("salt") {
-            None | Some(Value::Null) => None,
-            Some(Value::String(salt)) => Some(salt.as_str().into()),
-            Some(_) => return Err(RolloutError::Salt),
-        };
+        let given = |name| fields.get(name).filter(|value| value.get() != "null");
+        let by = given("by").and_then(|value| string(value));
+        let by = by.filter(|by| !by.is_empty()).ok_or(RolloutError::By)?;
+        let percent = given("percent").and_then(|value| threshold(value.get()));
+        let threshold = percent.ok_or(RolloutError::Percent)?;
+        let salt = given("salt").map(|value| string(value).ok_or(RolloutError::Salt));
+        let salt = salt.transpose()?;
         Ok(Self {
-            by: by.ok_or(RolloutError::By)?.into(),
-            threshold: threshold(
-                percent
-                    .filter(|p| (0.0..=100.0).contains(p))
-                    .ok_or(RolloutError::Percent)?,
-            ),
+            by,
             salt,
+            threshold,
             source,
         })
     }
@@ -86,7 +77,10 @@ impl Rollout {
         let mut hash = Sha256::new();
         hash.update(self.salt.as_deref().unwrap_or(id));
         hash.update(":");
-        hash.update(value.to_string());
+        match value {
+            Scalar::Text(text) => hash.update(text.as_str()),
+            value => hash.update(value.to_string()),
+        }
         let first = hash
             .finalize()
             .iter()
@@ -101,26 +95,24 @@ impl Rollout {
     }
 }
 
-/// Rounds away the noise of binary fractions first: 0.07 x 100 is a little above 7.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the argument lies in 0 to 100, checked by the caller"
-)]
-fn threshold(percent: f64) -> u64 {
-    let buckets = percent * 100.0;
-    ((buckets * 1e6).round() / 1e6).ceil() as u64
+/// The first bucket that is out, for a share of 0 to 100 per cent.
+fn threshold(percent: &str) -> Option<u64> {
+    let percent = Decimal::parse(percent).filter(|percent| !percent.is_negative())?;
+    let buckets = u64::try_from(percent.ceil_times(2)?).ok();
+    buckets.filter(|buckets| *buckets <= BUCKETS)
+}
+
+fn string(value: &RawValue) -> Option<Box<str>> {
+    serde_json::from_str(value.get()).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::context::Scalar;
+    use super::super::testing::context;
     use super::*;
 
     fn tenant(name: &str) -> Context {
-        [("tenant_id".to_owned(), Scalar::Text(name.into()))]
-            .into_iter()
-            .collect()
+        context(&format!(r#"{{"tenant_id":"{name}"}}"#))
     }
 
     #[test]
@@ -137,6 +129,40 @@ mod tests {
         assert_eq!(rollout.bucket("normalize_text", &Context::default()), None);
     }
     const ACME_BUCKET: u64 = 3234;
+
+    /// CASES.md C1. Buckets of whole numbers are those that they always had.
+    #[test]
+    fn a_number_has_one_bucket_however_it_is_written() {
+        let rollout = Rollout::parse(r#"{"by":"tenant_id","percent":50}"#).unwrap();
+        let bucket = |value: &str| {
+            let given = context(&format!(r#"{{"tenant_id":{value}}}"#));
+            rollout.bucket("normalize_text", &given).unwrap()
+        };
+        // printf 'normalize_text:100' | sha256sum, and so on for each first one
+        for (values, expected) in [
+            (
+                &["100", "1e2", "100.0", "1000e-1", r#""100""#][..],
+                BUCKETS_OF[0],
+            ),
+            (&["1.1", "1.10", "11e-1", r#""1.1""#], BUCKETS_OF[1]),
+            (&["0", "-0", "-0.0e5", r#""0""#], BUCKETS_OF[2]),
+            (
+                &[
+                    "18446744073709551617",
+                    "18446744073709551617.0",
+                    r#""18446744073709551617""#,
+                ],
+                BUCKETS_OF[3],
+            ),
+            (&["true", r#""true""#], BUCKETS_OF[4]),
+        ] {
+            for value in values {
+                assert_eq!(bucket(value), expected, "{value}");
+            }
+        }
+        assert_ne!(bucket("18446744073709551616"), BUCKETS_OF[3]);
+    }
+    const BUCKETS_OF: [u64; 5] = [7227, 8816, 9644, 133, 9391];
 
     #[test]
     fn shares_are_exact_enough_and_monotone() {
@@ -167,6 +193,11 @@ mod tests {
             ("0.07", 7),
             ("12.34", 1234),
             ("0.001", 1),
+            ("1e1", 1000),
+            ("10.0", 1000),
+            ("1e-400", 1),
+            ("99.9900000000000000000000000000000001", 10_000),
+            ("-0", 0),
         ] {
             let rollout = Rollout::parse(&format!(r#"{{"by":"t","percent":{percent}}}"#)).unwrap();
             assert_eq!(rollout.threshold, threshold, "{percent}");
@@ -179,12 +210,21 @@ mod tests {
             (r#"{"percent":1}"#, RolloutError::By),
             (r#"{"by":"t"}"#, RolloutError::Percent),
             (r#"{"by":"t","percent":101}"#, RolloutError::Percent),
+            (r#"{"by":"t","percent":100.001}"#, RolloutError::Percent),
+            (r#"{"by":"t","percent":-1e-9}"#, RolloutError::Percent),
+            (r#"{"by":"t","percent":1e400}"#, RolloutError::Percent),
+            (r#"{"by":"t","percent":"10"}"#, RolloutError::Percent),
+            (r#"{"by":null,"percent":1}"#, RolloutError::By),
             (r#"{"by":"t","percent":1,"salt":2}"#, RolloutError::Salt),
             (
                 r#"{"by":"t","percent":1,"sallt":"x"}"#,
                 RolloutError::Unknown("sallt".into()),
             ),
-            ("[]", RolloutError::NotAnObject),
+            ("[]", RolloutError::Object(ObjectError::NotAnObject)),
+            (
+                r#"{"by":"t","percent":1,"percent":99}"#,
+                RolloutError::Object(ObjectError::Twice("percent".into())),
+            ),
         ] {
             assert_eq!(Rollout::parse(text), Err(error), "{text}");
         }

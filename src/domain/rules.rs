@@ -1,19 +1,24 @@
 //! Routing rules: which requests a version is meant for.
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 use thiserror::Error;
 
 use super::context::{Context, Scalar};
-use super::json::JsonObject;
+use super::json::{JsonObject, ObjectError};
+use super::quote::quoted;
 
 /// Why a JSON object is not a set of rules.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RulesError {
-    /// Not an object at all.
-    #[error("must be a JSON object of rules")]
-    NotAnObject,
+    /// Not an object at all, or one with a key given twice.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
     /// A value that no context value can ever equal.
-    #[error("rule `{0}` must be a string, number or boolean, or a list of them")]
+    #[error(
+        "rule `{}` must be a string, a number of up to 64 digits below 1e308, or a boolean, or a list \
+         of them",
+        quoted(.0)
+    )]
     BadValue(String),
 }
 
@@ -34,13 +39,11 @@ pub struct Rules {
 impl Rules {
     /// Parses the JSON object `text`.
     pub fn parse(text: &str) -> Result<Self, RulesError> {
-        let source = JsonObject::parse(text).map_err(|_| RulesError::NotAnObject)?;
-        let Ok(Value::Object(fields)) = serde_json::from_str(source.as_str()) else {
-            return Err(RulesError::NotAnObject);
-        };
-        let matchers = fields
+        let source = JsonObject::parse(text)?;
+        let matchers = source
+            .members()
             .into_iter()
-            .map(|(key, value)| match matcher(&value) {
+            .map(|(key, value)| match matcher(value) {
                 Some(matcher) => Ok((key.into_boxed_str(), matcher)),
                 None => Err(RulesError::BadValue(key)),
             })
@@ -75,28 +78,19 @@ impl Rules {
     }
 }
 
-fn matcher(value: &Value) -> Option<Matcher> {
-    match value {
-        Value::Array(items) => items
-            .iter()
-            .map(Scalar::from_json)
-            .collect::<Option<_>>()
-            .map(Matcher::OneOf),
-        single => Scalar::from_json(single).map(Matcher::Equals),
+fn matcher(value: &RawValue) -> Option<Matcher> {
+    if !value.get().starts_with('[') {
+        return Scalar::read(value.get()).map(Matcher::Equals);
     }
+    let items: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
+    let items = items.into_iter().map(|item| Scalar::read(item.get()));
+    items.collect::<Option<_>>().map(Matcher::OneOf)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::context;
     use super::*;
-
-    fn context(json: &str) -> Context {
-        let fields: serde_json::Map<String, Value> = serde_json::from_str(json).unwrap();
-        fields
-            .into_iter()
-            .filter_map(|(k, v)| Some((k, Scalar::from_json(&v)?)))
-            .collect()
-    }
 
     #[test]
     fn all_rules_must_match() {
@@ -117,6 +111,17 @@ mod tests {
                 false,
             ),
             (r#"{"tier":2}"#, r#"{"tier":2.0}"#, true),
+            // CASES.md C1: as floats these two are one tenant.
+            (
+                r#"{"tenant_id":[18446744073709551616]}"#,
+                r#"{"tenant_id":18446744073709551617}"#,
+                false,
+            ),
+            (
+                r#"{"tenant_id":[1e2,340282366920938463463374607431768211456]}"#,
+                r#"{"tenant_id":340282366920938463463374607431768211456.0}"#,
+                true,
+            ),
         ] {
             let parsed = Rules::parse(rules).unwrap();
             assert_eq!(parsed.matches(&context(given)), matches, "{rules} {given}");
@@ -125,9 +130,20 @@ mod tests {
 
     #[test]
     fn rules_that_can_never_match_are_refused() {
-        for bad in [r#"{"a":null}"#, r#"{"a":{}}"#, r#"{"a":[["x"]]}"#] {
+        for bad in [
+            r#"{"a":null}"#,
+            r#"{"a":{}}"#,
+            r#"{"a":[["x"]]}"#,
+            r#"{"a":[1,1e400]}"#,
+            r#"{"a":"\ud800"}"#,
+        ] {
             assert_eq!(Rules::parse(bad), Err(RulesError::BadValue("a".into())));
         }
-        assert_eq!(Rules::parse("[]"), Err(RulesError::NotAnObject));
+        for bad in ["[]", r#"{"a":1,"a":1}"#] {
+            assert!(
+                matches!(Rules::parse(bad), Err(RulesError::Object(_))),
+                "{bad}"
+            );
+        }
     }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-/// The longest subject accepted, in bytes: the width of the seeds' `subject` column.
-pub const MAX_SUBJECT_BYTES: usize = 255;
+/// The longest subject accepted, in bytes: the width of the original's `subject` column.
+pub const MAX_SUBJECT_BYTES: usize = 512;
 
 /// Why a text is not a subject or a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -139,7 +139,10 @@ mod tests {
         ] {
             assert_eq!(Subject::parse(text), Err(error), "{text:?}");
         }
-        assert_eq!(Subject::parse(&"a".repeat(256)), Err(SubjectError::TooLong));
+        assert_eq!(
+            Subject::parse(&"a".repeat(MAX_SUBJECT_BYTES + 1)),
+            Err(SubjectError::TooLong)
+        );
     }
 
     #[test]

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde_json::Value;
 
 use super::catalog::{ActiveSource, Change};
-use super::context::{Context, Scalar};
+use super::context::Context;
 use super::draft::{ExtensionDraft, InstanceDraft, VersionDraft};
 use super::entry::{Entry, PreparedReply};
 use super::extension::{Extension, Instance, Version};
@@ -76,11 +75,7 @@ pub(crate) fn rollout(percent: u32) -> Option<Rollout> {
 
 /// The context that a request with this JSON object has.
 pub(crate) fn context(json: &str) -> Context {
-    let fields: serde_json::Map<String, Value> = serde_json::from_str(json).unwrap();
-    fields
-        .into_iter()
-        .filter_map(|(key, value)| Some((key, Scalar::from_json(&value)?)))
-        .collect()
+    Context::read(serde_json::from_str(json).unwrap()).unwrap()
 }
 
 /// A reply that consists of the name of the version.

@@ -5,9 +5,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
+use super::boundary::answered;
 use super::definitions::{AuditEntry, AuditQuery, Definitions, Write, WriteError, Written};
 use super::error::{BadField, MAX_FAULTS, NotFoundReason, RegistryError};
+use super::fleet::OverrideHandle;
 use super::invoke::Tools;
+use super::observe::Observation;
 use super::progress::Progress;
 use super::reload::{Hint, ReloadHandle};
 use crate::domain::actor::Actor;
@@ -17,6 +22,7 @@ use crate::domain::entry::Entry;
 use crate::domain::ids::ExtensionId;
 use crate::domain::policy::Policy;
 use crate::domain::quote::quoted;
+use crate::domain::whole;
 
 /// How long a committed change may take to be served here before the answer is given regardless.
 const SERVED_WITHIN: Duration = Duration::from_secs(5);
@@ -64,6 +70,9 @@ pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, RegistryError>> + Se
 
 /// Administration, whatever stores the definitions.
 pub trait Changes: Send + Sync + std::fmt::Debug {
+    /// What may be written, for faults that name the bounds.
+    fn policy(&self) -> &Policy;
+
     /// Commits a change, and answers when this sidecar serves it. Whoever stops waiting for that
     /// does not stop the change: half of one must not be left on a connection.
     ///
@@ -84,9 +93,16 @@ pub trait Changes: Send + Sync + std::fmt::Debug {
 }
 
 impl<D: Definitions + std::fmt::Debug> Changes for Administration<D> {
+    fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     fn change(self: Arc<Self>, request: ChangeRequest, actor: Actor) -> Pending<Changed> {
         Box::pin(async move {
-            let change = async move { self.carry_out(request, actor).await };
+            let change = async move {
+                let carrying_out = self.carry_out(request, actor);
+                answered(&self.tools.observers, carrying_out).await
+            };
             let carried_out = tokio::spawn(change).await;
             carried_out.unwrap_or(Err(RegistryError::Internal))
         })
@@ -115,6 +131,8 @@ pub struct Administration<D> {
     pub reload: ReloadHandle,
     /// Tells when it is served.
     pub progress: Progress,
+    /// The circuits as operators want them; without a database there are none.
+    pub overrides: Option<OverrideHandle>,
 }
 
 impl<D: Definitions> Administration<D> {
@@ -137,7 +155,10 @@ impl<D: Definitions> Administration<D> {
             actor,
         };
         let written = self.definitions()?.write(&write, &self.policy).await;
-        let written = written.map_err(|error| explain(error, &write, &values))?;
+        let written = written.map_err(|error| {
+            self.tell("cannot write", &error);
+            explain(error, &write, &values)
+        })?;
         let (Written::At(revision) | Written::Nothing(revision)) = written;
         if self.progress.current() < revision {
             self.reload.hint(Hint::Database);
@@ -145,7 +166,7 @@ impl<D: Definitions> Administration<D> {
             let _ = self.progress.reached(revision, SERVED_WITHIN).await;
         }
         if enables {
-            self.reset_circuits(&write.id);
+            self.reset_circuits(&write.id).await;
         }
         Ok(self.changed(&write.id, revision))
     }
@@ -169,7 +190,7 @@ impl<D: Definitions> Administration<D> {
     ) -> Result<(Vec<AuditEntry>, bool), RegistryError> {
         let limit = limit.unwrap_or(DEFAULT_ENTRIES);
         if !(1..=MAX_ENTRIES).contains(&limit) {
-            let rule = format!("must be from 1 to {MAX_ENTRIES}");
+            let rule = whole::rule(1, MAX_ENTRIES);
             return Err(RegistryError::field("limit", rule));
         }
         let query = AuditQuery {
@@ -178,18 +199,34 @@ impl<D: Definitions> Administration<D> {
             limit: usize::try_from(limit).unwrap_or_default(),
         };
         let entries = self.definitions()?.audit(&query).await;
-        entries.map_err(away)
+        entries.map_err(|error| {
+            self.tell("cannot read the audit", &error);
+            failed(error)
+        })
+    }
+
+    /// What the database did not do is for an operator to know, whatever its caller is told.
+    fn tell(&self, what: &'static str, error: &WriteError) {
+        if let WriteError::Failed(error) = error {
+            let error = error.clone();
+            let observation = Observation::RequestFailed { what, error };
+            self.tools.observers.observe(&observation);
+        }
     }
 
     fn definitions(&self) -> Result<&Arc<D>, RegistryError> {
         self.definitions.as_ref().ok_or(RegistryError::ReadOnly)
     }
 
-    /// Who enables an extension has repaired it.
-    fn reset_circuits(&self, id: &ExtensionId) {
+    /// Who enables an extension has repaired it. The other sidecars do the same; what they do it by
+    /// is applied here before the answer, or it would reset what calls find out afterwards.
+    async fn reset_circuits(&self, id: &ExtensionId) {
         let tools = &self.tools;
-        for moved in tools.circuits.reset(tools.clock.tick(), id) {
+        for moved in tools.circuits.start_over(tools.clock.tick(), id) {
             tools.tell(moved);
+        }
+        if let Some(overrides) = &self.overrides {
+            let _late = timeout(SERVED_WITHIN, overrides.look()).await;
         }
     }
 }
@@ -232,22 +269,15 @@ fn explain(error: WriteError, write: &Write, values: &Values) -> RegistryError {
             id,
             field: "subject",
         },
-        WriteError::BadValue(rule) => RegistryError::InvalidRequest {
-            field: None,
-            message: quoted(&rule),
-        },
-        other => away(other),
+        other => failed(other),
     }
 }
 
 /// The error of a database that did nothing, or nobody knows what.
-fn away(error: WriteError) -> RegistryError {
+fn failed(error: WriteError) -> RegistryError {
     match error {
-        WriteError::Locked { blocked_by } => RegistryError::DatabaseLocked { blocked_by },
+        WriteError::Failed(error) => error.into(),
         WriteError::Unknown(what) => RegistryError::OutcomeUnknown(what),
-        WriteError::Away(what) | WriteError::BadValue(what) => {
-            RegistryError::DatabaseUnavailable(what)
-        }
         WriteError::Refused(_) | WriteError::SubjectTaken => RegistryError::Internal,
     }
 }

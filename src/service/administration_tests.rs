@@ -42,6 +42,7 @@ fn administration(slow: &Arc<Slow>) -> Arc<Administration<Slow>> {
         tools: tools(catalog),
         reload: reload::nobodys_handle(),
         progress: Progress::default(),
+        overrides: None,
     })
 }
 

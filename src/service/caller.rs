@@ -104,7 +104,7 @@ pub struct Reply {
 }
 
 /// Headers of a message. A name may occur more than once and keeps the order of its values; names
-/// are compared as they are, upper and lower case.
+/// are kept as they are, upper and lower case.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers(Vec<(Cow<'static, str>, String)>);
 
@@ -124,10 +124,17 @@ impl Headers {
         self.0.push((name.into(), value.into()));
     }
 
-    /// The first value of `name`.
+    /// The first value of `name`; where nothing has exactly this name, of one that differs in ASCII
+    /// case alone, the first by name, as the order of different names means nothing.
     pub fn get(&self, name: &str) -> Option<&str> {
-        let mut pairs = self.iter();
-        pairs.find_map(|(known, value)| (known == name).then_some(value))
+        let exact = self.iter().find(|(known, _)| *known == name);
+        let found = exact.or_else(|| {
+            let alike = self
+                .iter()
+                .filter(|(known, _)| known.eq_ignore_ascii_case(name));
+            alike.min_by_key(|(known, _)| *known)
+        });
+        found.map(|(_, value)| value)
     }
 
     /// All headers, in order.
@@ -159,6 +166,16 @@ mod tests {
         }
         let pairs: Vec<_> = headers.iter().collect();
         assert_eq!(pairs, [("b", "1"), ("a", "2"), ("b", "3")]);
-        assert_eq!((headers.get("b"), headers.get("B")), (Some("1"), None));
+        assert_eq!((headers.get("b"), headers.get("c")), (Some("1"), None));
+    }
+
+    #[test]
+    fn a_name_is_found_exactly_or_else_in_any_case() {
+        let mut headers = Headers::new();
+        for (name, value) in [("x-a", "1"), ("X-A", "2"), ("X-A", "3"), ("X-AB", "4")] {
+            headers.push(name, value);
+        }
+        assert_eq!(headers.get("x-a"), Some("1"));
+        assert_eq!(headers.get("X-a"), Some("2"));
     }
 }

@@ -74,11 +74,9 @@ impl CircuitControl {
 
 impl From<StoreError> for RegistryError {
     fn from(error: StoreError) -> Self {
-        let message = error.to_string();
         match error {
-            StoreError::Away(_) => Self::DatabaseUnavailable(message),
-            StoreError::Locked(_) => Self::DatabaseLocked { blocked_by: None },
-            StoreError::Unknown(_) => Self::OutcomeUnknown(message),
+            StoreError::Failed(error) => error.into(),
+            StoreError::Unknown(error) => Self::OutcomeUnknown(error.to_string()),
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::domain::actor::Actor;
 use crate::domain::edit::{Command, EditError};
 use crate::domain::ids::ExtensionId;
 use crate::domain::policy::Policy;
+use crate::service::trouble::DatabaseError;
 
 /// One change of one extension.
 #[derive(Debug, Clone)]
@@ -39,15 +40,8 @@ pub enum WriteError {
     Refused(EditError),
     /// Another extension has the subject.
     SubjectTaken,
-    /// The database refuses a value, such as a text with NUL.
-    BadValue(String),
-    /// Nothing was written: the database is away or refuses.
-    Away(String),
-    /// Nothing was written: somebody else holds the lock, for longer than anyone should.
-    Locked {
-        /// Who, where the database tells.
-        blocked_by: Option<String>,
-    },
+    /// Nothing was written: the database did not do it.
+    Failed(DatabaseError),
     /// COMMIT got no answer, and nobody could say what became of it.
     Unknown(String),
 }
@@ -56,7 +50,7 @@ pub enum WriteError {
 #[derive(Debug)]
 pub struct AuditEntry {
     /// Its number.
-    pub id: u64,
+    pub id: i64,
     /// Whose change it is; the extension may be gone.
     pub extension_id: Box<str>,
     /// What was done.
@@ -67,8 +61,8 @@ pub struct AuditEntry {
     pub actor_source: Box<str>,
     /// `{"old": ..., "new": ...}`.
     pub changes: Option<Box<RawValue>>,
-    /// When.
-    pub timestamp: SystemTime,
+    /// When, where a reply can say it.
+    pub timestamp: Option<SystemTime>,
     /// In which revision.
     pub revision: Option<u64>,
 }

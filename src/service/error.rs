@@ -2,6 +2,9 @@
 
 use thiserror::Error;
 
+use super::trouble::{DatabaseError, Trouble};
+use crate::domain::quote::{quoted, quoted_within};
+
 /// Why an extension is not found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotFoundReason {
@@ -35,8 +38,9 @@ impl NotFoundReason {
 pub enum Unavailable {
     /// Its circuit lets no call pass.
     CircuitOpen {
-        /// Until the next trial, in milliseconds.
-        retry_after_ms: u64,
+        /// Until the next trial, in milliseconds; none where an operator holds it open without an
+        /// end.
+        retry_after_ms: Option<u64>,
     },
     /// Nobody is subscribed to its subject.
     NoResponders,
@@ -56,11 +60,12 @@ impl Unavailable {
 }
 
 /// An error with a stable code. `Display` is the message for the caller: it may name what the
-/// caller sent, never payloads, secrets or internals.
+/// caller sent, never payloads, secrets or internals. Whatever it holds, its message and details are
+/// of a few hundred bytes: all quotations are made here.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RegistryError {
     /// Malformed JSON, an unknown or missing field, a bad value.
-    #[error("{message}")]
+    #[error("{}", quoted_within(message, MAX_MESSAGE))]
     InvalidRequest {
         /// The field at fault, where there is one.
         field: Option<String>,
@@ -74,7 +79,7 @@ pub enum RegistryError {
     #[error("{0}")]
     Forbidden(&'static str),
     /// No such extension, or none that serves this request.
-    #[error("extension `{id}` is not available: {}", reason.as_str())]
+    #[error("extension `{}` is not available: {}", quoted(id), reason.as_str())]
     ExtensionNotFound {
         /// The id asked for.
         id: String,
@@ -82,7 +87,11 @@ pub enum RegistryError {
         reason: NotFoundReason,
     },
     /// No such version, or a disabled one.
-    #[error("extension `{id}` has no enabled version `{version}`")]
+    #[error(
+        "extension `{}` has no enabled version `{}`",
+        quoted(id),
+        quoted(version)
+    )]
     VersionNotFound {
         /// The id asked for.
         id: String,
@@ -90,7 +99,7 @@ pub enum RegistryError {
         version: String,
     },
     /// No such instance.
-    #[error("extension `{id}` has no instance `{instance_id}`")]
+    #[error("extension `{}` has no instance `{}`", quoted(id), quoted(instance_id))]
     InstanceNotFound {
         /// The id asked for.
         id: String,
@@ -98,7 +107,7 @@ pub enum RegistryError {
         instance_id: String,
     },
     /// An id or a subject that is taken.
-    #[error("extension `{id}`: the {field} is taken")]
+    #[error("extension `{}`: the {field} is taken", quoted(id))]
     AlreadyExists {
         /// The id asked for.
         id: String,
@@ -106,7 +115,7 @@ pub enum RegistryError {
         field: &'static str,
     },
     /// The record is not what the change was meant for.
-    #[error("extension `{id}`: {why}")]
+    #[error("extension `{}`: {}", quoted(id), quoted(why))]
     Conflict {
         /// The id asked for.
         id: String,
@@ -138,13 +147,13 @@ pub enum RegistryError {
     #[error("internal error")]
     Internal,
     /// The extension's answer was empty or not JSON.
-    #[error("extension `{id}` answered neither a document nor an error")]
+    #[error("extension `{}` answered neither a document nor an error", quoted(id))]
     ExtensionError {
         /// The extension that was called.
         id: String,
     },
     /// The extension was not called, or nobody was there to answer.
-    #[error("extension `{id}` is unavailable: {}", why.as_str())]
+    #[error("extension `{}` is unavailable: {}", quoted(id), why.as_str())]
     ExtensionUnavailable {
         /// The extension that was to be called.
         id: String,
@@ -152,20 +161,25 @@ pub enum RegistryError {
         why: Unavailable,
     },
     /// The extension did not answer within its timeout, after the retries.
-    #[error("extension `{id}` did not answer in time")]
+    #[error("extension `{}` did not answer in time", quoted(id))]
     ExtensionTimeout {
         /// The extension that was called.
         id: String,
     },
     /// The caller's deadline passed before the extension answered.
-    #[error("the deadline passed before extension `{id}` answered")]
+    #[error("the deadline passed before extension `{}` answered", quoted(id))]
     DeadlineExceeded {
         /// The extension that was called.
         id: String,
     },
-    /// The database is needed and away; the message says what was tried.
-    #[error("{0}")]
-    DatabaseUnavailable(String),
+    /// The database is needed and cannot be used now; the message says why.
+    #[error("{}", quoted_within(.message, MAX_MESSAGE))]
+    DatabaseUnavailable {
+        /// Which kind of trouble.
+        reason: Trouble,
+        /// What the database, or the lack of an answer, says.
+        message: String,
+    },
     /// Nothing was written: somebody else holds the lock.
     #[error("the database is locked by another transaction")]
     DatabaseLocked {
@@ -173,11 +187,11 @@ pub enum RegistryError {
         blocked_by: Option<String>,
     },
     /// Nobody could find out whether the change was committed.
-    #[error("{0}; whether the change was committed could not be found out")]
+    #[error("{}; whether the change was committed could not be found out", quoted_within(.0, MAX_MESSAGE))]
     OutcomeUnknown(String),
-    /// A file source could not be read at all.
-    #[error("{0}")]
-    FixturesUnavailable(String),
+    /// A source could not be read, and only an operator can change that.
+    #[error("{}", quoted_within(.0, MAX_MESSAGE))]
+    SourceUnreadable(String),
     /// Too much at once; nothing was done.
     #[error("too many requests at once")]
     Overloaded,
@@ -197,12 +211,14 @@ pub struct BadField {
     pub rule: Box<str>,
 }
 
+/// The most bytes of a message that others have made.
+const MAX_MESSAGE: usize = 600;
 /// The most faults that are told; a body can have any number of unknown fields.
 pub const MAX_FAULTS: usize = 50;
 
 fn describe(faults: &[BadField]) -> String {
     let faults = faults.iter();
-    let lines = faults.map(|fault| format!("`{}` {}", fault.field, fault.rule));
+    let lines = faults.map(|fault| format!("`{}` {}", quoted(&fault.field), quoted(&fault.rule)));
     lines.collect::<Vec<_>>().join("; ")
 }
 
@@ -213,16 +229,39 @@ pub enum Detail {
     Text(String),
     /// A number.
     Number(u64),
+    /// Nothing, where others have something.
+    Nothing,
     /// Fields at fault.
     Fields(Vec<BadField>),
+}
+
+/// What a request is answered that the database did not carry out. What only an operator can set
+/// right is `internal`, and in the log; what a request asks to be stored and cannot be is its fault.
+impl From<DatabaseError> for RegistryError {
+    fn from(error: DatabaseError) -> Self {
+        match error.trouble {
+            Trouble::NotAllowed | Trouble::Hidden | Trouble::Unexpected => Self::Internal,
+            Trouble::Refused => Self::InvalidRequest {
+                field: None,
+                message: error.to_string(),
+            },
+            Trouble::Locked => Self::DatabaseLocked {
+                blocked_by: error.blocked_by,
+            },
+            reason => Self::DatabaseUnavailable {
+                reason,
+                message: error.to_string(),
+            },
+        }
+    }
 }
 
 impl RegistryError {
     /// A fault of one field of a request.
     pub fn field(field: &str, rule: impl std::fmt::Display) -> Self {
         Self::InvalidRequest {
-            field: Some(field.to_owned()),
-            message: format!("`{field}` {rule}"),
+            field: Some(quoted(field)),
+            message: format!("`{}` {rule}", quoted(field)),
         }
     }
 
@@ -239,12 +278,12 @@ impl RegistryError {
             Self::VersionNotFound { .. } => "version_not_found",
             Self::RevisionTimeout { .. } => "revision_timeout",
             Self::PayloadTooLarge { .. } => "payload_too_large",
-            Self::Internal | Self::FixturesUnavailable(_) => "internal",
+            Self::Internal | Self::SourceUnreadable(_) => "internal",
             Self::ExtensionError { .. } => "extension_error",
             Self::ExtensionUnavailable { .. } => "extension_unavailable",
             Self::ExtensionTimeout { .. } => "extension_timeout",
             Self::DeadlineExceeded { .. } => "deadline_exceeded",
-            Self::DatabaseUnavailable(_)
+            Self::DatabaseUnavailable { .. }
             | Self::DatabaseLocked { .. }
             | Self::OutcomeUnknown(_) => "database_unavailable",
             Self::Overloaded => "overloaded",
@@ -263,9 +302,9 @@ impl RegistryError {
             | Self::InstanceNotFound { .. } => 404,
             Self::RevisionTimeout { .. } => 412,
             Self::PayloadTooLarge { .. } => 413,
-            Self::Internal | Self::FixturesUnavailable(_) => 500,
+            Self::Internal | Self::SourceUnreadable(_) => 500,
             Self::ExtensionError { .. } => 502,
-            Self::DatabaseUnavailable(_)
+            Self::DatabaseUnavailable { .. }
             | Self::DatabaseLocked { .. }
             | Self::OutcomeUnknown(_)
             | Self::ExtensionUnavailable { .. }
@@ -288,12 +327,12 @@ impl RegistryError {
             Self::VersionNotFound { .. } => "version not found",
             Self::RevisionTimeout { .. } => "revision not reached in time",
             Self::PayloadTooLarge { .. } => "payload too large",
-            Self::Internal | Self::FixturesUnavailable(_) => "internal error",
+            Self::Internal | Self::SourceUnreadable(_) => "internal error",
             Self::ExtensionError { .. } => "extension error",
             Self::ExtensionUnavailable { .. } => "extension unavailable",
             Self::ExtensionTimeout { .. } => "extension timeout",
             Self::DeadlineExceeded { .. } => "deadline exceeded",
-            Self::DatabaseUnavailable(_)
+            Self::DatabaseUnavailable { .. }
             | Self::DatabaseLocked { .. }
             | Self::OutcomeUnknown(_) => "database unavailable",
             Self::Overloaded => "overloaded",
@@ -303,7 +342,7 @@ impl RegistryError {
 
     /// What a program may want to know, by name.
     pub fn details(&self) -> Vec<(&'static str, Detail)> {
-        let text = |text: &str| Detail::Text(text.to_owned());
+        let text = |text: &str| Detail::Text(quoted(text));
         match self {
             Self::InvalidRequest {
                 field: Some(field), ..
@@ -341,7 +380,8 @@ impl RegistryError {
             Self::ExtensionUnavailable { id, why } => {
                 let mut details = vec![("id", text(id)), ("reason", text(why.as_str()))];
                 if let Unavailable::CircuitOpen { retry_after_ms } = why {
-                    details.push(("retry_after_ms", Detail::Number(*retry_after_ms)));
+                    let wait = retry_after_ms.map_or(Detail::Nothing, Detail::Number);
+                    details.push(("retry_after_ms", wait));
                 }
                 details
             }
@@ -350,6 +390,7 @@ impl RegistryError {
                 let reason = ("reason", text("locked"));
                 [reason].into_iter().chain(blocked_by).collect()
             }
+            Self::DatabaseUnavailable { reason, .. } => vec![("reason", text(reason.as_str()))],
             Self::OutcomeUnknown(_) => vec![("outcome", text("unknown"))],
             _ => Vec::new(),
         }

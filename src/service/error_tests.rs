@@ -67,12 +67,15 @@ fn codes_numbers_and_details_are_the_contracts() {
             vec![("limit_bytes", number(9))],
         ),
         (E::Internal, "internal", 500, vec![]),
-        (E::FixturesUnavailable("?".into()), "internal", 500, vec![]),
+        (E::SourceUnreadable("?".into()), "internal", 500, vec![]),
         (
-            E::DatabaseUnavailable("?".into()),
+            E::DatabaseUnavailable {
+                reason: Trouble::ReadOnly,
+                message: "?".into(),
+            },
             "database_unavailable",
             503,
-            vec![],
+            vec![("reason", text("read_only"))],
         ),
         (
             E::DatabaseLocked {
@@ -109,8 +112,11 @@ fn a_title_never_holds_request_data() {
             id: hostile.into(),
             version: hostile.into(),
         },
-        RegistryError::DatabaseUnavailable(hostile.into()),
-        RegistryError::FixturesUnavailable(hostile.into()),
+        RegistryError::DatabaseUnavailable {
+            reason: Trouble::Unreachable,
+            message: hostile.into(),
+        },
+        RegistryError::SourceUnreadable(hostile.into()),
     ] {
         assert!(
             error
@@ -136,4 +142,30 @@ fn reasons_have_the_names_of_the_contract() {
             "quarantined"
         ]
     );
+}
+
+/// What an operator must set right is a fault of ours to the caller, what cannot be stored is the
+/// caller's, and nobody is told "away" of a database that has answered.
+#[test]
+fn each_trouble_of_the_database_has_its_code() {
+    for (trouble, code, number) in [
+        (Trouble::Refused, "invalid_request", 400),
+        (Trouble::NotAllowed, "internal", 500),
+        (Trouble::Hidden, "internal", 500),
+        (Trouble::Unexpected, "internal", 500),
+        (Trouble::Locked, "database_unavailable", 503),
+        (Trouble::Unreachable, "database_unavailable", 503),
+        (Trouble::Schema, "database_unavailable", 503),
+        (Trouble::Encoding, "database_unavailable", 503),
+        (Trouble::ReadOnly, "database_unavailable", 503),
+        (Trouble::Full, "database_unavailable", 503),
+        (Trouble::Slow, "database_unavailable", 503),
+    ] {
+        let error = RegistryError::from(DatabaseError::new(trouble, "what it says"));
+        assert_eq!(
+            (error.code(), error.number()),
+            (code, number),
+            "{trouble:?}"
+        );
+    }
 }

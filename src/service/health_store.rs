@@ -4,30 +4,37 @@
 //! [`Ledger`](ledger::Ledger). [`Overrides`], [`AutoSwitch`] and [`Claims`] are the decisions that
 //! hold for all: forced circuits, automatic disabling, who probes, who publishes.
 //!
-//! Times are this machine's own: a store carries them as ages, so clocks need not agree.
+//! Moments are those of this process's monotonic clock: a store carries them as ages, so clocks need
+//! neither agree nor stay as they are set.
 
 pub mod ledger;
 
 use std::future::Future;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use thiserror::Error;
 
 use crate::domain::health::{Counts, HealthSums};
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::service::trouble::DatabaseError;
 
 /// Why the store did not do what was asked. `Display` is fit for operators; no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StoreError {
-    /// Nothing was written: there is no connection, or the database refused.
-    #[error("the database is away: {0}")]
-    Away(String),
-    /// Nothing was written: somebody else's lock was in the way for too long.
-    #[error("the database is locked: {0}")]
-    Locked(String),
+    /// Nothing was written.
+    #[error(transparent)]
+    Failed(#[from] DatabaseError),
     /// The connection broke before the answer: it may have been written, and may be repeated.
-    #[error("the database did not answer: {0}")]
-    Unknown(String),
+    #[error("{0}; it may have been written")]
+    Unknown(DatabaseError),
+}
+
+impl StoreError {
+    /// The trouble with the database.
+    pub const fn database(&self) -> &DatabaseError {
+        let (Self::Failed(error) | Self::Unknown(error)) = self;
+        error
+    }
 }
 
 /// A run of a sidecar as the store knows it.
@@ -55,9 +62,9 @@ pub struct Figures {
     /// How many.
     pub tally: Tally,
     /// The latest success.
-    pub last_success: Option<SystemTime>,
+    pub last_success: Option<Instant>,
     /// The latest failure.
-    pub last_failure: Option<SystemTime>,
+    pub last_failure: Option<Instant>,
 }
 
 impl From<&Figures> for HealthSums {
@@ -106,9 +113,9 @@ pub struct HeldCircuit {
     /// Open or half open.
     pub state: Held,
     /// When it opened.
-    pub opened_at: SystemTime,
+    pub opened_at: Instant,
     /// From when on a trial is due.
-    pub retry_at: SystemTime,
+    pub retry_at: Instant,
     /// Trial calls under way.
     pub half_open_requests: u32,
 }

@@ -29,11 +29,11 @@ pub struct Lookups {
 
 /// The answer to a lookup of many ids, all of one revision.
 #[derive(Debug)]
-pub struct Many {
-    /// Replies for the ids that are served, in the order asked for.
-    pub found: Vec<Bytes>,
+pub struct Many<'a> {
+    /// The ids that are served and their replies, in the order asked for.
+    pub found: Vec<(&'a str, Bytes)>,
     /// The other ids and why they are not.
-    pub errors: Vec<(String, RegistryError)>,
+    pub errors: Vec<(&'a str, RegistryError)>,
     /// The catalog's revision.
     pub revision: u64,
 }
@@ -75,7 +75,7 @@ impl Lookups {
     }
 
     /// The replies for many ids, all of one revision.
-    pub fn many(&self, ids: &[&str], context: &Context) -> Many {
+    pub fn many<'a>(&self, ids: &[&'a str], context: &Context) -> Many<'a> {
         let mut context = context.clone();
         self.selector.complete(&mut context);
         let catalog = self.selector.catalog();
@@ -98,8 +98,8 @@ impl Lookups {
         };
         for (id, entry) in ids.iter().zip(&consistent.entries) {
             match self.answer(id, entry.as_ref(), None, &context, find) {
-                Ok(reply) => many.found.push(reply),
-                Err(error) => many.errors.push(((*id).to_owned(), error)),
+                Ok(reply) => many.found.push((id, reply)),
+                Err(error) => many.errors.push((id, error)),
             }
         }
         many
@@ -291,7 +291,8 @@ mod tests {
                 expected
             );
             let many = lookups.many(&["canary"], &context(given));
-            assert_eq!(many.found, [expected.as_bytes()], "{given}");
+            let expected = Bytes::from(expected);
+            assert_eq!(many.found, [("canary", expected)], "{given}");
         }
     }
 
@@ -300,7 +301,8 @@ mod tests {
         let lookups = lookups(None);
         let ids = ["canary", "off", "no id", "plain", "nobody", "plain"];
         let many = lookups.many(&ids, &context(r#"{"environment":"prod"}"#));
-        assert_eq!(many.found, [&b"v2"[..], b"v1", b"v1"]);
+        let found = many.found.iter().map(|(_, reply)| &**reply);
+        assert_eq!(found.collect::<Vec<_>>(), [&b"v2"[..], b"v1", b"v1"]);
         let errors: Vec<_> = many
             .errors
             .into_iter()
@@ -313,7 +315,7 @@ mod tests {
         ];
         assert_eq!(
             errors,
-            expected.map(|(id, outcome)| (id.to_owned(), outcome.to_owned()))
+            expected.map(|(id, outcome)| (id, outcome.to_owned()))
         );
         assert_eq!((many.revision, lookups.revision()), (3, 3));
     }

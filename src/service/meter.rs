@@ -1,7 +1,24 @@
 //! Counters of what happens thousands of times a second: relaxed atomics, read when asked for.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+/// A counter that one part writes and another reads.
+#[derive(Debug, Clone, Default)]
+pub struct Count(Arc<AtomicU64>);
+
+impl Count {
+    /// Counts `more`.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// The count now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// Upper bounds of the histogram's buckets, in nanoseconds: 250 ns to 16 ms, doubling.
 const BOUNDS_NS: [u64; 17] = {

@@ -4,6 +4,7 @@
 
 pub mod error;
 pub mod observe;
+pub mod boundary;
 pub mod source;
 pub mod spans;
 pub mod caller;
@@ -14,6 +15,7 @@ pub mod readiness;
 pub mod reload;
 pub mod meter;
 pub mod clock;
+pub mod patience;
 pub mod circuits;
 pub mod selection;
 pub mod lookup;
@@ -24,9 +26,11 @@ pub mod definitions;
 pub mod administration;
 pub mod health;
 pub mod circuit_control;
+pub mod skipped;
 pub mod stats;
 pub mod live;
 pub mod transfer;
+pub mod trouble;
 
 #[cfg(test)]
 pub(crate) mod testing;

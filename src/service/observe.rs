@@ -4,6 +4,7 @@
 //! observations because they happen thousands of times a second: lookups and requests are counted
 //! by [`super::meter`], and read when somebody asks.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::health::Summary;
 use crate::service::health_store::StoreError;
 use crate::service::source::SourceError;
+use crate::service::trouble::DatabaseError;
 
 /// Why data was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +115,13 @@ pub enum Observation {
         /// What was cut, in words.
         what: String,
     },
+    /// A row that names the current version differs from the extension: that counts for nothing.
+    Ignored {
+        /// The extension.
+        id: ExtensionId,
+        /// What is ignored, in words.
+        what: String,
+    },
     /// Data comes from another source now.
     SourceChanged {
         /// The source before.
@@ -126,8 +135,10 @@ pub enum Observation {
         /// The revision both sides have.
         revision: u64,
     },
-    /// The database answers again, or no longer.
-    DatabaseUp(bool),
+    /// The data of the database can be read again.
+    DatabaseUp,
+    /// It can no longer be read, or for another reason than before.
+    DatabaseDown(DatabaseError),
     /// The way changes are learnt of is another.
     Listener {
         /// The state now.
@@ -211,6 +222,41 @@ pub enum Observation {
         /// What went wrong.
         error: StoreError,
     },
+    /// The database did not carry out what somebody asked for.
+    RequestFailed {
+        /// What cannot be done, in words.
+        what: &'static str,
+        /// What went wrong.
+        error: DatabaseError,
+    },
+    /// An event could not be published; it is lost.
+    EventDropped {
+        /// Its kind; absent where only the server knows.
+        kind: Option<&'static str>,
+        /// Why, in words.
+        why: String,
+    },
+    /// The task of a connection to NATS ended by a bug; the connection is made anew.
+    NatsRestarted {
+        /// Which connection.
+        connection: &'static str,
+    },
+    /// A piece of work panicked, which is a bug; the panic hook has logged where.
+    Panicked,
+    /// This process stood still: whatever timer ran out meanwhile is nobody's silence.
+    StoodStill {
+        /// For how long.
+        length: Duration,
+        /// In how many pieces, shortly after each other.
+        times: u32,
+    },
+    /// A stream of JetStream answered a call as if it were the extension; it was passed over.
+    Acknowledged {
+        /// The extension.
+        id: ExtensionId,
+        /// The stream, fit to be quoted.
+        stream: String,
+    },
     /// A request was turned away because too many ran at once.
     Overloaded,
     /// A request cannot be answered; logged once per cause.
@@ -247,7 +293,7 @@ impl DropReason {
     }
 }
 
-/// Somebody who wants to know. Must not block and must not fail.
+/// Somebody who wants to know. Must not block and must not fail; a panic costs itself only.
 pub trait Observer: Send + Sync {
     /// Takes notice of one observation.
     fn observe(&self, observation: &Observation);
@@ -269,11 +315,22 @@ impl Observers {
         Self(observers.into())
     }
 
-    /// Tells everyone.
+    /// Tells everyone; one who panics misses this observation, and nobody else does.
     pub fn observe(&self, observation: &Observation) {
-        for observer in &*self.0 {
-            observer.observe(observation);
+        if !self.tell(observation) {
+            // Who panics at this too has told of it already.
+            self.tell(&Observation::Panicked);
         }
+    }
+
+    /// Whether everyone took it well.
+    fn tell(&self, observation: &Observation) -> bool {
+        let mut well = true;
+        for observer in &*self.0 {
+            let told = catch_unwind(AssertUnwindSafe(|| observer.observe(observation)));
+            well &= told.is_ok();
+        }
+        well
     }
 }
 

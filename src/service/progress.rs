@@ -4,16 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
-use tokio::time::timeout;
 
 use super::error::RegistryError;
+use crate::domain::whole;
+
+use crate::service::clock::standstill::timeout;
 
 /// How long a read with `min_revision` waits unless it says otherwise.
 pub const DEFAULT_WAIT: Duration = Duration::from_millis(1000);
 /// The longest a read may ask to wait.
-pub const MAX_WAIT: Duration = Duration::from_millis(10_000);
-/// How many reads may wait at a time.
-const MAX_WAITERS: usize = 1024;
+pub const MAX_WAIT: Duration = Duration::from_millis(MAX_WAIT_MS);
+/// Likewise, in milliseconds.
+pub const MAX_WAIT_MS: u64 = 10_000;
+/// How many reads may wait at a time. Waiting must take no place of those who work: whoever bounds
+/// requests has so many places more.
+pub const MAX_WAITERS: usize = 1024;
 
 /// Tells waiting reads which revision has been applied.
 #[derive(Debug, Clone)]
@@ -69,20 +74,18 @@ impl Progress {
         wait_ms: Option<u64>,
     ) -> Result<(), RegistryError> {
         let patience = patience(wait_ms)?;
-        match min_revision {
-            Some(wanted) => self.reached(wanted, patience).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Waits at most `wait` until `wanted` has been applied.
-    pub async fn reached(&self, wanted: u64, wait: Duration) -> Result<(), RegistryError> {
-        if self.current() >= wanted {
+        let Some(wanted) = min_revision.filter(|wanted| *wanted > self.current()) else {
             return Ok(());
-        }
+        };
         let Ok(_place) = self.waiters.try_acquire() else {
             return Err(RegistryError::Overloaded);
         };
+        self.reached(wanted, patience).await
+    }
+
+    /// Waits at most `wait` until `wanted` has been applied. For those whose number is bounded
+    /// already: a change waits for itself to be served, however many reads wait for the change.
+    pub async fn reached(&self, wanted: u64, wait: Duration) -> Result<(), RegistryError> {
         let mut applied = self.applied.subscribe();
         let reached = timeout(
             wait,
@@ -108,7 +111,7 @@ impl Progress {
 pub fn patience(wait_ms: Option<u64>) -> Result<Duration, RegistryError> {
     let wait = wait_ms.map_or(DEFAULT_WAIT, Duration::from_millis);
     if wait > MAX_WAIT {
-        let rule = format!("must be at most {}", MAX_WAIT.as_millis());
+        let rule = whole::rule(0, MAX_WAIT_MS);
         return Err(RegistryError::field("wait_ms", rule));
     }
     Ok(wait)
@@ -146,17 +149,27 @@ mod tests {
         let waiting: Vec<_> = (0..MAX_WAITERS)
             .map(|_| {
                 let progress = progress.clone();
-                tokio::spawn(async move { progress.reached(1, MAX_WAIT).await })
+                tokio::spawn(async move { progress.wait(Some(1), Some(10_000)).await })
             })
             .collect();
         while progress.waiters.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
         assert_eq!(
-            progress.reached(1, MAX_WAIT).await,
+            progress.wait(Some(1), Some(10_000)).await,
             Err(RegistryError::Overloaded)
         );
+        let writer = tokio::spawn({
+            let progress = progress.clone();
+            async move { progress.reached(1, MAX_WAIT).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(
+            !writer.is_finished(),
+            "a change is not turned away by those who wait for it"
+        );
         progress.announce(1);
+        assert_eq!(writer.await.unwrap(), Ok(()));
         for waiter in waiting {
             assert_eq!(waiter.await.unwrap(), Ok(()));
         }

@@ -12,6 +12,7 @@ use crate::domain::extension::ExtensionType;
 use crate::domain::ids::VersionName;
 use crate::domain::listing::{Page, PageRequest, Position};
 use crate::domain::routing::Verdict;
+use crate::domain::whole;
 
 /// How many entries a page has unless the request says otherwise.
 pub const DEFAULT_PAGE: usize = 100;
@@ -145,7 +146,7 @@ impl Reads {
 pub fn page_limit(asked: Option<u64>) -> Result<usize, RegistryError> {
     let limit = usize::try_from(asked.unwrap_or(DEFAULT_PAGE as u64)).ok();
     let limit = limit.filter(|limit| (1..=MAX_PAGE).contains(limit));
-    limit.ok_or_else(|| RegistryError::field("limit", format!("must be from 1 to {MAX_PAGE}")))
+    limit.ok_or_else(|| RegistryError::field("limit", whole::rule(1, MAX_PAGE)))
 }
 
 #[cfg(test)]

@@ -84,7 +84,10 @@ fn a_page_has_from_one_to_a_thousand_entries() {
     assert_eq!((rest.entries.len(), rest.total, rest.more), (2, 3, false));
     for limit in [0, 1001, u64::MAX] {
         let error = reads.list(&query(Some(limit))).unwrap_err();
-        assert_eq!(error.to_string(), "`limit` must be from 1 to 1000");
+        assert_eq!(
+            error.to_string(),
+            "`limit` must be a whole number from 1 to 1000"
+        );
     }
 }
 

@@ -6,26 +6,28 @@ use thiserror::Error;
 
 use crate::domain::ids::ExtensionId;
 use crate::domain::reconcile::{Delta, Everything};
+use crate::service::trouble::DatabaseError;
 
 /// Why a source gave nothing. `Display` is fit for operators; no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SourceError {
-    /// The database cannot be reached or broke off.
-    #[error("the database is away: {0}")]
-    Away(String),
-    /// The schema is older than this program needs; treated as a database that is away.
-    #[error(
-        "the database schema is behind (has {have}, needs {need}): run `beamline-registry migrate`"
-    )]
-    SchemaBehind {
-        /// The last migration applied.
-        have: u32,
-        /// The last migration this program knows.
-        need: u32,
-    },
+    /// The database did not give its data.
+    #[error("{}", reading(.0))]
+    Database(#[from] DatabaseError),
     /// The folder of fixtures cannot be read at all.
     #[error("fixtures cannot be read: {0}")]
     Unreadable(String),
+    /// This program failed while it read.
+    #[error("a bug in this program ended the load; the log has the place")]
+    Bug,
+}
+
+/// "Unreachable" says it all; anything else is about a database that is there.
+fn reading(error: &DatabaseError) -> String {
+    match error.is_unreachable() {
+        true => error.to_string(),
+        false => format!("cannot read the database: {error}"),
+    }
 }
 
 /// What the catalog holds already.
@@ -64,6 +66,10 @@ pub trait Database: Send + Sync + 'static {
 
     /// The database's revision and the digest of all its definitions, computed there.
     fn digest(&self) -> impl Future<Output = Result<(u64, u64), SourceError>> + Send;
+
+    /// How many connections were made so far: when it grows, one may have been lost, and with it
+    /// the certainty that this is the same server.
+    fn connections_made(&self) -> u64;
 }
 
 /// Files as a source.

@@ -5,11 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::clock::Clock;
 use super::invoke::{Runtimes, Summary};
 use super::lookup::Lookups;
 use super::meter::LookupFigures;
 use super::observe::ListenerState;
-use super::status::{LastReload, SourceMode, Status};
+use super::skipped::Skipped;
+use super::status::{DatabaseState, LastReload, SourceMode, Status};
 use crate::domain::catalog::{Catalog, Head};
 use crate::domain::quarantine::Quarantine;
 
@@ -33,7 +35,7 @@ pub struct Figures<'a> {
     pub lookups: LookupFigures,
     pub invocations: Summary,
     pub listener: ListenerState,
-    pub database_up: Option<bool>,
+    pub database: DatabaseState,
     pub nats_up: bool,
     pub instance_id: &'a str,
     pub started_at: SystemTime,
@@ -47,8 +49,8 @@ pub struct Stats {
     status: Arc<Status>,
     lookups: Arc<Lookups>,
     runtimes: Arc<Runtimes>,
+    skipped: Arc<Skipped>,
     instance_id: String,
-    started_at: SystemTime,
     started: Instant,
 }
 
@@ -59,16 +61,17 @@ impl Stats {
         status: Arc<Status>,
         lookups: Arc<Lookups>,
         runtimes: Arc<Runtimes>,
+        skipped: Arc<Skipped>,
         instance_id: String,
     ) -> Self {
-        let (started_at, started) = (SystemTime::now(), Instant::now());
+        let started = Instant::now();
         Self {
             catalog,
             status,
             lookups,
             runtimes,
+            skipped,
             instance_id,
-            started_at,
             started,
         }
     }
@@ -80,7 +83,19 @@ impl Stats {
 
     /// When this sidecar started.
     pub fn started_at(&self) -> SystemTime {
-        self.started_at
+        Clock::default().wall_of(self.started.into_std())
+    }
+
+    /// What is quarantined of the definitions, and what is skipped of the rest.
+    fn quarantine(&self) -> Arc<Quarantine> {
+        let definitions = self.catalog.quarantine();
+        let skipped = self.skipped.faults();
+        if skipped.is_empty() {
+            return definitions;
+        }
+        Arc::new(Quarantine::new(
+            definitions.faults().cloned().chain(skipped),
+        ))
     }
 
     /// The figures now.
@@ -90,7 +105,7 @@ impl Stats {
         Figures {
             mode: self.status.mode(),
             head: self.catalog.head(),
-            quarantine: self.catalog.quarantine(),
+            quarantine: self.quarantine(),
             total,
             enabled,
             loads,
@@ -101,10 +116,10 @@ impl Stats {
             lookups: self.lookups.meter.figures(),
             invocations: self.runtimes.summary(),
             listener: self.status.listener(),
-            database_up: self.status.database_up(),
+            database: self.status.database(),
             nats_up: self.status.nats_up(),
             instance_id: &self.instance_id,
-            started_at: self.started_at,
+            started_at: self.started_at(),
             uptime: self.started.elapsed(),
         }
     }

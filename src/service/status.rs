@@ -6,8 +6,14 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::clock::Clock;
 use super::observe::ListenerState;
+use super::trouble::DatabaseError;
+use crate::domain::quote::quoted_within;
 pub use crate::domain::source::SourceMode;
+
+/// The most bytes that are kept of why a load failed.
+const MAX_ERROR: usize = 1000;
 
 /// The name of the connection that extensions are called on.
 pub const INVOCATIONS: &str = "invoke";
@@ -16,18 +22,58 @@ pub const INVOCATIONS: &str = "invoke";
 #[derive(Debug, Clone, Copy)]
 pub struct LastReload {
     /// When it was applied.
-    pub at: SystemTime,
+    at: Instant,
     /// How long it took.
     pub duration: Duration,
+}
+
+impl LastReload {
+    /// When it was applied, by the wall clock as it is set now.
+    pub fn at(&self) -> SystemTime {
+        Clock::default().wall_of(self.at.into_std())
+    }
 }
 
 /// What a reply has to say about the age and origin of its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Annotations {
-    /// For how long the database has been away, when that is longer than the sync interval.
+    /// How long ago the database last answered (or this started, if it never has), when it cannot
+    /// be used now and that is longer than the sync interval.
     pub stale_ms: Option<u64>,
     /// Whether `auto` serves fixtures.
     pub fixtures: bool,
+}
+
+/// Why the database cannot be used now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Down {
+    /// The latest reason.
+    pub error: DatabaseError,
+    /// When it was first found so.
+    pub since: SystemTime,
+}
+
+/// What is known of the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatabaseState {
+    /// There is none, or it has not been asked yet.
+    Off,
+    /// Its data could be read when that was last tried, and it answers.
+    Up,
+    /// It cannot be used.
+    Down(Down),
+}
+
+impl DatabaseState {
+    /// The state's name in `stats`. Only a database that does not answer is `away`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Up => "up",
+            Self::Down(down) if down.error.is_unreachable() => "away",
+            Self::Down(_) => "failing",
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -35,8 +81,9 @@ struct Loads {
     count: u64,
     errors: u64,
     last_reload: Option<LastReload>,
-    last_contact: Option<Instant>,
-    away_since: Option<Instant>,
+    /// The one clock of staleness: when the database last confirmed that the data is what it has.
+    last_answer: Option<Instant>,
+    down: Option<Down>,
     listener: ListenerState,
     last_error: Option<String>,
 }
@@ -46,6 +93,7 @@ struct Loads {
 pub struct Status {
     mode: SourceMode,
     sync_interval: Duration,
+    started: Instant,
     /// Whether replies need annotations at all: almost never.
     remarkable: AtomicBool,
     auto_fixtures: AtomicBool,
@@ -60,6 +108,7 @@ impl Status {
         Self {
             mode,
             sync_interval,
+            started: Instant::now(),
             remarkable: AtomicBool::new(false),
             auto_fixtures: AtomicBool::new(false),
             nats_links: Mutex::default(),
@@ -67,8 +116,8 @@ impl Status {
                 count: 0,
                 errors: 0,
                 last_reload: None,
-                last_contact: None,
-                away_since: None,
+                last_answer: None,
+                down: None,
                 listener: ListenerState::Off,
                 last_error: None,
             }),
@@ -85,29 +134,60 @@ impl Status {
         if !self.remarkable.load(Ordering::Relaxed) {
             return None;
         }
-        let away = self.loads().away_since.map(|since| since.elapsed());
-        let stale_ms = away.filter(|away| *away > self.sync_interval).map(millis);
+        let loads = self.loads();
+        let answered = loads.last_answer.unwrap_or(self.started);
+        let stale = loads.down.is_some().then(|| answered.elapsed());
+        drop(loads);
+        let stale_ms = stale
+            .filter(|stale| *stale > self.sync_interval)
+            .map(millis);
         let fixtures = self.auto_fixtures.load(Ordering::Relaxed);
         (stale_ms.is_some() || fixtures).then_some(Annotations { stale_ms, fixtures })
     }
 
-    /// Notes a successful read; true if the database was away before.
+    /// Notes a successful read; true if that is news.
     pub(super) fn database_answered(&self) -> bool {
         let mut loads = self.loads();
-        let was_away = loads.away_since.take().is_some() || loads.last_contact.is_none();
-        loads.last_contact = Some(Instant::now());
+        let was_down = loads.down.take().is_some() || loads.last_answer.is_none();
+        loads.last_answer = Some(Instant::now());
         self.refresh(&loads);
-        was_away
+        was_down
     }
 
-    /// Notes a failed read; true if the database was there before.
-    pub(super) fn database_failed(&self) -> bool {
+    /// Notes that the database has answered on the connection on which it would have told of a
+    /// change. What it was that failed has to be tried again before that is over.
+    pub fn database_alive(&self) {
+        let mut loads = self.loads();
+        if loads.down.is_none() && loads.last_answer.is_some() {
+            loads.last_answer = Some(Instant::now());
+        }
+    }
+
+    /// Notes a failed read; true if that is news, or its kind is.
+    pub(super) fn database_failed(&self, error: &DatabaseError) -> bool {
         let mut loads = self.loads();
         loads.errors += 1;
-        let was_there = loads.away_since.is_none();
-        loads.away_since.get_or_insert_with(Instant::now);
-        self.refresh(&loads);
-        was_there
+        self.goes_down(&mut loads, error)
+    }
+
+    /// Notes that the database is silent; true if that is news.
+    pub fn database_silent(&self, error: &DatabaseError) -> bool {
+        let mut loads = self.loads();
+        loads.last_error = Some(error.to_string());
+        self.goes_down(&mut loads, error)
+    }
+
+    fn goes_down(&self, loads: &mut Loads, error: &DatabaseError) -> bool {
+        let before = loads.down.take();
+        let news = before
+            .as_ref()
+            .is_none_or(|down| down.error.trouble != error.trouble);
+        loads.down = Some(Down {
+            error: error.clone(),
+            since: before.map_or_else(SystemTime::now, |down| down.since),
+        });
+        self.refresh(loads);
+        news
     }
 
     /// Notes a read of fixtures that failed.
@@ -115,22 +195,22 @@ impl Status {
         self.loads().errors += 1;
     }
 
-    /// Notes why a load failed, until one succeeds: with a database that is away, one of it.
-    pub(super) fn load_failed(&self, error: String) {
-        self.loads().last_error = Some(error);
+    /// Notes why a load failed, until one succeeds: where it is the database, one of that.
+    pub(super) fn load_failed(&self, error: &str) {
+        self.loads().last_error = Some(quoted_within(error, MAX_ERROR));
     }
 
     /// Notes a load that was applied.
     pub(super) fn applied(&self, changed: bool, duration: Duration, fixtures: bool) {
         let mut loads = self.loads();
         loads.count += 1;
-        // Files that are served instead do not mend a database that is away.
-        if !(fixtures && loads.away_since.is_some()) {
+        // Files that are served instead do not repair the database.
+        if !(fixtures && loads.down.is_some()) {
             loads.last_error = None;
         }
         if changed {
             loads.last_reload = Some(LastReload {
-                at: SystemTime::now(),
+                at: Instant::now(),
                 duration,
             });
         }
@@ -170,10 +250,20 @@ impl Status {
         self.loads().listener
     }
 
-    /// Whether the last read of the database succeeded; `None` before the first.
+    /// What is known of the database.
+    pub fn database(&self) -> DatabaseState {
+        let loads = self.loads();
+        match (&loads.down, loads.last_answer) {
+            (Some(down), _) => DatabaseState::Down(down.clone()),
+            (None, Some(_)) => DatabaseState::Up,
+            (None, None) => DatabaseState::Off,
+        }
+    }
+
+    /// Whether the database can be used; `None` before it was asked.
     pub fn database_up(&self) -> Option<bool> {
         let loads = self.loads();
-        match (loads.away_since, loads.last_contact) {
+        match (&loads.down, loads.last_answer) {
             (Some(_), _) => Some(false),
             (None, Some(_)) => Some(true),
             (None, None) => None,
@@ -182,7 +272,7 @@ impl Status {
 
     /// How long ago the database last confirmed the data; `None` before the first time.
     pub fn staleness(&self) -> Option<Duration> {
-        self.loads().last_contact.map(|contact| contact.elapsed())
+        self.loads().last_answer.map(|answer| answer.elapsed())
     }
 
     /// Loads applied, loads failed, and the last load that changed something.
@@ -197,7 +287,7 @@ impl Status {
     }
 
     fn refresh(&self, loads: &Loads) {
-        let remarkable = loads.away_since.is_some() || self.auto_fixtures.load(Ordering::Relaxed);
+        let remarkable = loads.down.is_some() || self.auto_fixtures.load(Ordering::Relaxed);
         self.remarkable.store(remarkable, Ordering::Relaxed);
     }
 
@@ -214,12 +304,13 @@ pub fn millis(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::trouble::Trouble;
 
     const INTERVAL: Duration = Duration::from_secs(60);
     const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn replies_tell_of_a_database_away_longer_than_the_sync_interval() {
+    async fn replies_tell_of_a_database_that_has_not_answered_for_longer_than_the_sync_interval() {
         let status = Status::new(SourceMode::Database, INTERVAL);
         assert_eq!((status.database_up(), status.staleness()), (None, None));
         assert!(
@@ -229,12 +320,10 @@ mod tests {
         assert!(!status.database_answered());
         assert_eq!(status.annotations(), None);
 
-        assert!(status.database_failed(), "it is news that it is away");
+        let gone = DatabaseError::unreachable("gone");
+        assert!(status.database_failed(&gone), "it is news that it is down");
         tokio::time::advance(INTERVAL).await;
-        assert!(
-            !status.database_failed(),
-            "it has been away since the first failure"
-        );
+        assert!(!status.database_failed(&gone), "it is still down");
         assert_eq!(
             (status.database_up(), status.annotations()),
             (Some(false), None)
@@ -255,6 +344,44 @@ mod tests {
         assert_eq!(status.staleness(), Some(Duration::ZERO));
     }
 
+    /// Replies, `stats` and metrics go by one clock: the last answer, whatever was noticed when.
+    #[tokio::test(start_paused = true)]
+    async fn staleness_counts_from_the_last_answer_and_not_from_the_first_failure() {
+        let status = Status::new(SourceMode::Database, INTERVAL);
+        status.database_answered();
+        tokio::time::advance(INTERVAL).await;
+        status.database_alive();
+        assert_eq!(status.staleness(), Some(Duration::ZERO));
+        tokio::time::advance(INTERVAL).await;
+        assert!(status.database_silent(&DatabaseError::unreachable("silent")));
+        status.database_alive();
+        tokio::time::advance(SECOND).await;
+        let told = Annotations {
+            stale_ms: Some(61_000),
+            fixtures: false,
+        };
+        assert_eq!(status.annotations(), Some(told));
+        assert_eq!(status.staleness(), Some(INTERVAL + SECOND));
+        assert_eq!(
+            status.last_error().unwrap(),
+            "the database is unreachable: silent"
+        );
+    }
+
+    #[test]
+    fn a_database_that_answers_errors_is_not_away_and_another_kind_is_news() {
+        let status = Status::new(SourceMode::Database, INTERVAL);
+        assert_eq!(status.database().as_str(), "off");
+        status.database_answered();
+        assert_eq!(status.database().as_str(), "up");
+        let hidden = DatabaseError::new(Trouble::Hidden, "x");
+        assert!(status.database_failed(&hidden));
+        assert!(!status.database_failed(&hidden));
+        assert_eq!(status.database().as_str(), "failing");
+        assert!(status.database_failed(&DatabaseError::unreachable("x")));
+        assert_eq!(status.database().as_str(), "away");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn fixtures_are_told_of_only_where_a_database_was_hoped_for() {
         for (mode, told) in [(SourceMode::Auto, true), (SourceMode::Fixtures, false)] {
@@ -272,19 +399,19 @@ mod tests {
         status.applied(true, SECOND, false);
         status.applied(false, INTERVAL, false);
         status.fixtures_failed();
-        status.database_failed();
+        status.database_failed(&DatabaseError::unreachable("gone"));
         let (loads, errors, last) = status.load_figures();
         assert_eq!((loads, errors), (2, 2));
         assert_eq!(last.unwrap().duration, SECOND);
     }
 
     #[test]
-    fn files_served_instead_do_not_hide_why_the_database_is_away() {
+    fn files_served_instead_do_not_hide_why_the_database_is_not() {
         let status = Status::new(SourceMode::Auto, INTERVAL);
-        status.database_failed();
-        status.load_failed("the database is away".into());
+        status.database_failed(&DatabaseError::unreachable("gone"));
+        status.load_failed("unreachable");
         status.applied(true, SECOND, true);
-        assert_eq!(status.last_error().as_deref(), Some("the database is away"));
+        assert_eq!(status.last_error().as_deref(), Some("unreachable"));
         status.database_answered();
         status.applied(true, SECOND, false);
         assert_eq!(status.last_error(), None);

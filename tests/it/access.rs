@@ -18,5 +18,5 @@ mod lists;
 mod nats_logins;
 mod registry;
 mod roles;
-mod ruled;
+pub(crate) mod ruled;
 mod set_up;

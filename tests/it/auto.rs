@@ -28,7 +28,7 @@ mod probes;
 const SILENT: u16 = u16::MAX;
 
 /// An extension played by the test, on a connection of its own.
-struct Player {
+pub(crate) struct Player {
     code: Arc<AtomicU16>,
     received: Arc<Mutex<Vec<Message>>>,
     _playing: AbortOnDropHandle<()>,
@@ -36,7 +36,7 @@ struct Player {
 
 impl Player {
     /// Listens on the subject that [`add`] gives to `id`, for all instances and versions.
-    async fn start(url: &str, id: &str) -> Self {
+    pub(crate) async fn start(url: &str, id: &str) -> Self {
         let nats = async_nats::connect(url).await.unwrap();
         let mut requests = nats.subscribe(format!("beamline.ext.{id}")).await.unwrap();
         nats.flush().await.unwrap();
@@ -65,7 +65,7 @@ impl Player {
     }
 
     /// Answers with an error of this number from now on.
-    fn fail(&self, code: u16) {
+    pub(crate) fn fail(&self, code: u16) {
         self.code.store(code, Ordering::Relaxed);
     }
 
@@ -74,12 +74,12 @@ impl Player {
         self.fail(SILENT);
     }
 
-    fn recover(&self) {
+    pub(crate) fn recover(&self) {
         self.fail(0);
     }
 
     /// The probes among what it received.
-    fn probes(&self) -> Vec<Message> {
+    pub(crate) fn probes(&self) -> Vec<Message> {
         let received = self.received.lock().unwrap();
         let is_probe = |message: &&Message| {
             let headers = message.headers.as_ref();
@@ -99,20 +99,20 @@ fn sidecar(rig: &Rig, name: &str) -> Builder {
 }
 
 /// The same, that disables automatically.
-fn disabling(rig: &Rig, name: &str) -> Builder {
+pub(crate) fn disabling(rig: &Rig, name: &str) -> Builder {
     sidecar(rig, name)
         .setting("AUTO_DISABLE_ON_CIRCUIT_OPEN", true)
         .setting("AUTO_DISABLE_MAX_PERCENT", 100)
 }
 
-async fn ready(builder: Builder) -> Daemon {
+pub(crate) async fn ready(builder: Builder) -> Daemon {
     let daemon = builder.spawn().await;
     daemon.wait_ready().await;
     daemon
 }
 
 /// Adds extensions that are not retried; `more` is further columns and their values.
-async fn add(rig: &Rig, ids: &[&str], more: &[(&str, &str)]) {
+pub(crate) async fn add(rig: &Rig, ids: &[&str], more: &[(&str, &str)]) {
     for id in ids {
         let columns: String = more.iter().map(|(name, _)| format!(", {name}")).collect();
         let values: String = more.iter().map(|(_, it)| format!(", {it}")).collect();
@@ -125,7 +125,7 @@ async fn add(rig: &Rig, ids: &[&str], more: &[(&str, &str)]) {
 }
 
 /// Calls `id` through the sidecar `name`.
-async fn invoke(rig: &Rig, name: &str, id: &str) -> Reply {
+pub(crate) async fn invoke(rig: &Rig, name: &str, id: &str) -> Reply {
     let body = json!({"id": id, "payload": {"text": "hello"}});
     let subject = format!("beamline.registry.local.{name}.invoke");
     rig.client.request_json(&subject, &body).await

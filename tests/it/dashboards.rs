@@ -19,8 +19,9 @@ use serde_json::{Value, json};
 
 use self::alerts::{Rule, tested};
 use self::exposition::Exposition;
-use crate::harness::{DEADLINE, Daemon, eventually};
+use crate::harness::{DEADLINE, Daemon, eventually, http};
 use crate::rig::{Rig, insert};
+use crate::site::Site;
 
 const RULES: &str = "deploy/prometheus/rules/beamline-registry.yml";
 const RULE_TESTS: &str = "deploy/prometheus/tests";
@@ -117,7 +118,57 @@ async fn everything_exported() -> Exposition {
 }
 
 async fn scrape(daemon: &Daemon) -> Exposition {
-    Exposition::parse(&daemon.get("/metrics").await.body)
+    Exposition::parse(&metrics(daemon, "application/openmetrics-text").await)
+}
+
+async fn metrics(daemon: &Daemon, accept: &str) -> String {
+    let addr = daemon.http_addr().await;
+    let head = format!("GET /metrics HTTP/1.1\r\nHost: {addr}\r\nAccept: {accept}");
+    let request = format!("{head}\r\nConnection: close\r\n\r\n");
+    let reply = http::request(&addr, &request).await.unwrap();
+    let kind = reply.header("content-type").unwrap();
+    assert!(
+        kind.starts_with(accept.split([';', ',']).next().unwrap()),
+        "{kind}"
+    );
+    reply.body
+}
+
+/// CASES.md F1.
+#[tokio::test]
+async fn text_and_open_metrics_say_the_same() {
+    let (site, daemon) = Site::served().await;
+    for id in ["plain", "nobody"] {
+        site.send("lookup", id).await;
+    }
+    let open = metrics(&daemon, "application/openmetrics-text").await;
+    let text = metrics(&daemon, "text/plain;version=0.0.4").await;
+    assert_eq!(
+        daemon.get("/metrics").await.header("content-type"),
+        Some("text/plain; version=0.0.4; charset=utf-8")
+    );
+    assert!(open.ends_with("# EOF\n") && !text.contains("# EOF"));
+    let counter = "# TYPE extension_registry_lookups_total counter";
+    assert!(text.lines().any(|line| line == counter), "{text}");
+    // Each sample stands under a type of its name.
+    let (mut family, mut samples) = (String::new(), 0);
+    for line in text.lines() {
+        if let Some(of) = line.strip_prefix("# TYPE ") {
+            of.split(' ').next().unwrap().clone_into(&mut family);
+        } else if !line.starts_with('#') {
+            assert!(line.starts_with(&family), "{line} under {family}");
+            samples += 1;
+        }
+    }
+    let mut expected = Exposition::parse(&open).families();
+    for family in expected.values_mut().filter(|(kind, _)| kind == "info") {
+        "gauge".clone_into(&mut family.0);
+    }
+    assert_eq!(Exposition::parse(&text).families(), expected);
+    assert_eq!(
+        samples,
+        open.lines().filter(|line| !line.starts_with('#')).count()
+    );
 }
 
 /// Every query in a dashboard: of panels, annotations and variables.

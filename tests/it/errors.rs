@@ -3,11 +3,13 @@
 //! - [`codes`]: each code has its number, its fixed text and its details; texts and messages hold
 //!   little or nothing of what was sent,
 //! - [`replies`]: a reply goes only where replies may go; all else is dropped, counted, logged once,
+//! - [`sizes`]: an error is small, whatever it is about, and fits where little fits,
 //! - [`administration`]: mutating verbs need it and, where asked for, an actor subject.
 
 mod administration;
 mod codes;
 mod replies;
+mod sizes;
 
 use serde_json::Value;
 

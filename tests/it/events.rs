@@ -2,6 +2,7 @@
 //!
 //! - `registry_reloaded` whenever a load changed something, with what it changed,
 //! - `source_changed` when `auto` moves from fixtures to the database,
+//! - one that cannot be published is dropped and counted, and ends nothing,
 //! - ids are unique, also across restarts of the same instance.
 
 use std::collections::BTreeSet;
@@ -10,7 +11,8 @@ use async_nats::Subscriber;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
-use crate::harness::{DEADLINE, FaultProxy};
+use crate::harness::{DEADLINE, FaultProxy, NatsServer, eventually};
+use crate::rig::metric;
 use crate::schema::migrated;
 use crate::site::{Site, extension};
 
@@ -122,6 +124,55 @@ async fn events_follow_the_prefix() {
         .start(site.named("pod-1").setting("SUBJECT_PREFIX", "acme"))
         .await;
     assert_envelope(&next(&mut events).await, "registry_reloaded");
+}
+
+const DROPPED: &str = "extension_registry_events_dropped_total";
+
+/// CASES.md B5.
+#[tokio::test]
+async fn an_event_that_is_too_large_is_dropped_and_counted_and_ends_nothing() {
+    let nats = NatsServer::builder().max_payload(460).start().await;
+    let record = |id: &str| extension("pre", id);
+    let site = Site::on(nats, &json!([record("a")])).await;
+    let daemon = site.start(site.named("p")).await;
+    let report = json!({"id": "a", "outcome": "failure"});
+    let mut before = metric(&daemon, DROPPED).await.unwrap();
+    for round in 0..2 {
+        for _ in 0..5 {
+            site.ask("report", &report).await.ok();
+        }
+        eventually("the event is counted", DEADLINE, async || {
+            metric(&daemon, DROPPED).await > Some(before)
+        })
+        .await;
+        before = metric(&daemon, DROPPED).await.unwrap();
+        let reset = json!({"id": "a", "action": "reset"});
+        site.ask("circuit", &reset).await.ok();
+        assert_eq!(daemon.exit_code(), None, "round {round}");
+    }
+    let told = daemon.log().join("\n");
+    assert!(told.contains("an event was dropped"), "{told}");
+}
+
+#[tokio::test]
+async fn an_event_that_may_not_be_published_is_counted() {
+    let denied = "authorization { users: [
+        { user: d, password: d, permissions: { publish: { deny: \"beamline.registry.events.>\" } } }
+        { user: t, password: t }
+    ] }
+    no_auth_user: t";
+    let nats = NatsServer::builder().config(denied).start().await;
+    let site = Site::on(nats, &json!([extension("pre", "a")])).await;
+    let login = site
+        .daemon()
+        .setting("NATS_USER", "d")
+        .setting("NATS_PASSWORD", "d");
+    let daemon = site.start(login).await;
+    eventually("the event is counted", DEADLINE, async || {
+        metric(&daemon, DROPPED).await > Some(0.0)
+    })
+    .await;
+    site.send("lookup", "a").await.ok();
 }
 
 /// Subscribed for certain: the server has answered since.

@@ -6,6 +6,7 @@
 //! - [`figures`]: what a sidecar knows of the others,
 //! - [`circuits`]: what a start takes over,
 //! - [`overrides`]: the verb `circuit` holds for every sidecar,
+//! - [`replaced`]: an id that is deleted and made again begins anew, everywhere,
 //! - [`verb`]: its arguments, and who may use it,
 //! - [`statements`]: calls cost the database nothing.
 
@@ -25,6 +26,7 @@ mod chaos;
 mod circuits;
 mod figures;
 mod overrides;
+mod replaced;
 mod statements;
 mod sums;
 mod verb;

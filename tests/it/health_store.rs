@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use beamline_registry::adapters::postgres::migrate::migrate;
 use beamline_registry::adapters::postgres::{Pool, PostgresHealth};
@@ -18,6 +18,7 @@ use beamline_registry::service::health_store::ledger::{Ledger, Progress};
 use beamline_registry::service::health_store::{
     Boot, Figures, Flush, Flushed, HealthReports, Held, HeldCircuit, Report, Tally, Written,
 };
+use beamline_registry::service::observe::Observers;
 use tokio_postgres::Client;
 
 use crate::harness::{DEADLINE, TestDatabase};
@@ -55,7 +56,8 @@ pub(crate) fn store(database: &TestDatabase, instance_id: &str) -> PostgresHealt
     };
     let (settings, _, _) = Settings::load(BTreeMap::new(), &surroundings).unwrap();
     let pool = Pool::new(&settings.database.unwrap(), instance_id).unwrap();
-    PostgresHealth::new(Arc::new(pool), instance_id)
+    let nobody = Observers::new(Vec::new());
+    PostgresHealth::new(Arc::new(pool), instance_id, Arc::default(), nobody)
 }
 
 /// Runs statements that must succeed.
@@ -76,7 +78,7 @@ fn v1() -> VersionName {
 
 /// So many successes and failures, 2 ms each.
 pub(crate) fn report(extension: ExtensionId, successes: u64, failures: u64) -> Report {
-    let now = SystemTime::now();
+    let now = Instant::now();
     let calls = successes + failures;
     Report {
         figures: Figures {
@@ -96,7 +98,7 @@ pub(crate) fn report(extension: ExtensionId, successes: u64, failures: u64) -> R
 }
 
 fn open(extension: ExtensionId) -> HeldCircuit {
-    let now = SystemTime::now();
+    let now = Instant::now();
     HeldCircuit {
         extension,
         version: v1(),

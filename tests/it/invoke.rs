@@ -3,6 +3,7 @@
 //! - [`requests`]: what the extension receives, byte for byte; a dry run tells it and sends nothing,
 //! - [`refusals`]: what is wrong or too large is refused by name, and is nobody's fault but its own,
 //! - [`answers`]: what the router receives, byte for byte, errors included,
+//! - [`acknowledgements`]: what JetStream replies is nobody's answer,
 //! - [`retries`] and [`deadlines`]: what is tried again, how often, and for how long,
 //! - [`circuit`]: who is protected from what, and how it ends,
 //! - [`instances`], [`versions`] and [`fallbacks`]: who gets the call, and who stands in,
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 use crate::harness::{Behaviour, Daemon, Extension, Reply};
 use crate::site::Site;
 
+mod acknowledgements;
 mod answers;
 mod circuit;
 mod deadlines;
@@ -30,12 +32,12 @@ mod refusals;
 mod requests;
 mod retries;
 mod soak;
-mod streams;
+pub(crate) mod streams;
 mod versions;
 
 /// The record of an extension that is patient, never retries and, at the first failure, opens its
 /// circuit for long; `fields` over that.
-fn record(id: &str, fields: Value) -> Value {
+pub(crate) fn record(id: &str, fields: Value) -> Value {
     let mut record = json!({
         "id": id, "type": "pre", "subject": at(id), "timeout_ms": 10_000, "retry": 0,
         "circuit_breaker": {"failure_threshold": 1, "timeout_seconds": 600},
@@ -61,12 +63,12 @@ async fn one(fields: Value, behaviour: Behaviour) -> (Site, Daemon, Extension) {
 
 impl Site {
     /// Plays the extension that [`record`] makes.
-    async fn play(&self, id: &str, behaviour: Behaviour) -> Extension {
+    pub(crate) async fn play(&self, id: &str, behaviour: Behaviour) -> Extension {
         Extension::at(&self.nats.url(), &at(id), behaviour).await
     }
 
     /// Calls `id` with an empty payload; `fields` beside that.
-    async fn call(&self, id: &str, fields: Value) -> Reply {
+    pub(crate) async fn call(&self, id: &str, fields: Value) -> Reply {
         let mut body = json!({"id": id, "payload": {}});
         let Value::Object(fields) = fields else {
             panic!("not an object: {fields}")
@@ -77,7 +79,7 @@ impl Site {
 
     /// The state of the circuit of `id`, which `lookup` and `explain` must agree on while nobody
     /// stands in for it.
-    async fn circuit(&self, id: &str) -> String {
+    pub(crate) async fn circuit(&self, id: &str) -> String {
         let [looked_up, explained] =
             ["lookup", "explain"].map(|verb| self.send(verb, id.to_owned()));
         let field = "circuit_breaker_state";

@@ -1,12 +1,20 @@
 //! The daemon's life:
 //!
+//! - [`bugs`]: a message that ends a connection's task costs that connection a moment,
+//! - [`deadline`]: it is gone a second after the grace period, whatever is unreachable,
+//! - [`log`]: whatever becomes of the log's reader costs lines and nothing else,
+//! - [`signals`]: which signals drain, and which do nothing,
 //! - [`start`]: HTTP first, then data, then NATS; who is away is waited for,
 //! - [`outages`]: NATS may leave and return; readiness stays, the metrics tell,
 //! - [`stop`]: a signal ends it in good order, whatever it is doing,
 //! - [`drain`]: SIGTERM under load loses no request.
 
+mod bugs;
+mod deadline;
 mod drain;
+mod log;
 mod outages;
+mod signals;
 mod start;
 mod stop;
 

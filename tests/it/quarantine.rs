@@ -5,6 +5,7 @@
 //!   an instance (the rest of it serves); a repaired row serves again at once,
 //! - files: one that is no JSON, an entry that breaks a rule, an id that is taken; a file that is
 //!   broken by an edit keeps what it held,
+//! - [`ignored`]: what a row of the current version says in vain is told of,
 //! - an edit is served within a second, also where Kubernetes turns a link to a new folder.
 
 use serde_json::Value;
@@ -13,6 +14,7 @@ use crate::harness::Daemon;
 use crate::harness::daemon::{field, message};
 
 mod files;
+mod ignored;
 mod rows;
 
 const QUARANTINED: &str = "extension_registry_quarantined";

@@ -6,6 +6,7 @@
 //! - [`rows`]: digests and tombstones follow the rows, and an INSERT may leave columns out,
 //! - [`commit_order`]: whoever reads the rows above its own revision never misses one,
 //! - [`upgrade`]: a database of the old system becomes the same as a new one and keeps its rows,
+//! - [`original`]: so does one of the original's deployed SQL,
 //! - [`starters`]: migrations are applied once, however many start.
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::harness::{DEADLINE, TestDatabase};
 
 mod audit;
 mod commit_order;
+pub(crate) mod original;
 mod rows;
 mod starters;
 pub(crate) mod triggers;

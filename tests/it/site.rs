@@ -73,8 +73,13 @@ impl Site {
 
     /// Replaces the fixtures in one step, as an editor or a config map does.
     pub(crate) fn write_fixtures(&self, fixtures: &Value) {
+        self.write_text(&fixtures.to_string());
+    }
+
+    /// The same with a text of the test's own: numbers as they are written there, keys given twice.
+    pub(crate) fn write_text(&self, fixtures: &str) {
         let draft = self.fixtures().join("all.json.new");
-        std::fs::write(&draft, fixtures.to_string()).unwrap();
+        std::fs::write(&draft, fixtures).unwrap();
         std::fs::rename(draft, self.fixtures().join("all.json")).unwrap();
     }
 

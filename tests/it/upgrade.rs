@@ -13,6 +13,8 @@ use crate::schema::triggers::listen;
 use crate::schema::upgrade::{FIRST, LATER};
 use crate::schema::{revision, run, value};
 
+mod original;
+
 /// Migrations in `migrations/`.
 const MIGRATIONS: usize = 12;
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use futures_util::StreamExt;
-use tokio::time::timeout;
 
 use super::answer::HttpError;
 use super::routes::{MAX_BODY_BYTES, too_large};
 use crate::documents::request::malformed;
+use crate::service::clock::standstill::timeout;
 
 /// How long a body may take to come.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -3,6 +3,7 @@
 //! Bounded in connections, in time per request and in bytes. It starts first and ends last, so that
 //! probes are answered while the rest comes and goes.
 
+mod accept;
 mod access;
 mod admin;
 mod answer;
@@ -32,14 +33,17 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+pub use self::accept::MetricsFormat;
 pub use self::access::{Access, Tokens};
 use self::stream::Stream;
 use crate::documents::desk::Desk;
+use crate::service::observe::Observers;
 use crate::service::readiness::Readiness;
 use crate::service::status::Status;
 
-/// Connections at a time; more wait in the system's backlog.
-const MAX_CONNECTIONS: usize = 64;
+/// Connections at a time; more wait in the system's backlog. Administration, reads that wait and
+/// watchers of the status page leave some for probes, see [`places`].
+const MAX_CONNECTIONS: usize = 192;
 /// How long a client may take for a request's head, or stay idle between two requests. Whoever says
 /// nothing holds a place that a probe may wait for.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -48,7 +52,7 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// The most headers of a request; more are answered 431.
 const MAX_HEADERS: usize = 64;
 /// How long the answers to what was given up may take to get away.
-pub const LAST_ANSWERS: Duration = Duration::from_millis(500);
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
 /// The pause after a failed accept, most likely for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -65,10 +69,12 @@ pub struct State {
     pub desk: Arc<Desk>,
     /// What the status page is told.
     pub feed: Arc<live::Feed>,
+    /// Who hears of panics.
+    pub observers: Observers,
     /// The end of the grace period: what is not answered by then is answered `shutting_down`.
     pub give_up: CancellationToken,
-    /// Makes the page of metrics, as OpenMetrics text.
-    pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Makes the page of metrics.
+    pub render_metrics: Arc<dyn Fn(MetricsFormat) -> String + Send + Sync>,
 }
 
 /// Serves on `listener` until `cancel`, then lets running requests finish until they are given up.

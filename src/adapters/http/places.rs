@@ -1,9 +1,12 @@
 //! Places for requests of administration: fewer than there are connections, so that probes are
 //! answered however many clients wait for something.
+//!
+//! A read that names a `min_revision` may wait for it, and has a place of another kind: the change
+//! that it waits for, and reads that wait for nothing, are not kept out.
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State as Extract};
+use axum::extract::{Query as Pairs, Request, State as Extract};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
@@ -11,27 +14,45 @@ use tokio::sync::Semaphore;
 use super::answer::HttpError;
 use crate::service::error::RegistryError;
 
-/// Requests of administration at a time. With the watchers of the status page they leave a quarter
-/// of all connections to probes.
+/// Requests of administration at a time that wait for nothing.
 pub(super) const MAX_ADMIN: usize = 32;
+/// Reads at a time that name a `min_revision`.
+pub(super) const MAX_WAITING: usize = 128;
 
 /// The places.
 #[derive(Debug, Clone)]
-pub(super) struct Places(Arc<Semaphore>);
+pub(super) struct Places {
+    working: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+}
 
 impl Default for Places {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_ADMIN)))
+        Self {
+            working: Arc::new(Semaphore::new(MAX_ADMIN)),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+        }
+    }
+}
+
+impl Places {
+    fn of(&self, request: &Request) -> &Semaphore {
+        let pairs = Pairs::<Vec<(String, String)>>::try_from_uri(request.uri());
+        let names = pairs.iter().flat_map(|Pairs(pairs)| pairs);
+        match names.into_iter().any(|(name, _)| name == "min_revision") {
+            true => &self.waiting,
+            false => &self.working,
+        }
     }
 }
 
 /// Lets a request pass while there is a place for it.
 pub(super) async fn take(
-    Extract(Places(places)): Extract<Places>,
+    Extract(places): Extract<Places>,
     request: Request,
     next: Next,
 ) -> Response {
-    let Ok(_place) = places.try_acquire() else {
+    let Ok(_place) = places.of(&request).try_acquire() else {
         return HttpError::Registry(RegistryError::Overloaded).into_response();
     };
     next.run(request).await

@@ -1,15 +1,14 @@
 //! Probes and metrics: what Kubernetes and Prometheus ask, without a token.
 
 use axum::extract::State as Extract;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::State;
+use super::accept::MetricsFormat;
 use super::answer;
 use crate::documents::probe::{Alive, Ready};
 use crate::documents::to_bytes;
-
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Whether the process lives
 ///
@@ -47,16 +46,27 @@ pub(super) async fn readyz(Extract(state): Extract<State>) -> Response {
     let ready = Ready {
         status: word,
         missing: readiness.missing(),
+        database: state.status.database().as_str(),
         last_error,
     };
     answer::json(status, to_bytes(&ready))
 }
 
 /// Metrics for Prometheus
+///
+/// As text 0.0.4, unless OpenMetrics is preferred.
 #[utoipa::path(get, path = "/metrics", tag = "probes", responses(
-    (status = 200, description = "All series", body = String, content_type = "application/openmetrics-text"),
+    (status = 200, description = "All series", content(
+        (String = "text/plain"),
+        (String = "application/openmetrics-text"),
+    )),
 ))]
-pub(super) async fn metrics(Extract(state): Extract<State>) -> Response {
-    let page = (state.render_metrics)();
-    ([(header::CONTENT_TYPE, OPENMETRICS)], page).into_response()
+pub(super) async fn metrics(Extract(state): Extract<State>, headers: HeaderMap) -> Response {
+    let format = MetricsFormat::preferred(&headers);
+    let page = (state.render_metrics)(format);
+    let describing = [
+        (header::CONTENT_TYPE, format.content_type()),
+        (header::VARY, "accept"),
+    ];
+    (describing, page).into_response()
 }

@@ -1,16 +1,18 @@
 //! The query of a URL: names and values, taken one by one.
 
+use std::ops::RangeInclusive;
+
 use axum::extract::{FromRequestParts, Query as Pairs};
 use axum::http::request::Parts;
 
 use super::answer::HttpError;
+use crate::documents::request::numbers::{ANY, ROWS, WAITS_MS};
 use crate::documents::request::{
     AuditArguments, CircuitsArguments, EnabledFilter, Freshness, HealthArguments, ListArguments,
 };
+use crate::domain::quote::quoted;
+use crate::domain::whole::whole;
 use crate::service::error::{BadField, MAX_FAULTS, RegistryError};
-
-/// The most characters of a name that are told back.
-const MAX_NAME: usize = 100;
 
 /// The parameters of a read; those that nobody takes are ignored.
 pub(super) struct Query(pub(super) Vec<(String, String)>);
@@ -40,12 +42,15 @@ impl Query {
         }
     }
 
-    /// A whole number.
-    fn number(&self, name: &str) -> Result<Option<u64>, RegistryError> {
-        let number = self.text(name)?.map(|text| text.parse());
-        let rule = "must be a whole number from 0";
+    /// A whole number within `range`.
+    fn number(
+        &self,
+        name: &str,
+        range: &RangeInclusive<u64>,
+    ) -> Result<Option<u64>, RegistryError> {
+        let number = self.text(name)?.map(|text| whole(text.trim(), range));
         let number = number.transpose();
-        number.map_err(|_| RegistryError::field(name, rule))
+        number.map_err(|rule| RegistryError::field(name, rule))
     }
 
     /// Refuses whatever is not in `known`, as changes do.
@@ -53,7 +58,7 @@ impl Query {
         let names = self.0.iter().map(|(name, _)| name);
         let unknown = names.filter(|name| !known.contains(&name.as_str()));
         let unknown = unknown.take(MAX_FAULTS).map(|name| BadField {
-            field: name.chars().take(MAX_NAME).collect::<String>().into(),
+            field: quoted(name).into(),
             value: None,
             rule: "is unknown in the query of a change".into(),
         });
@@ -68,8 +73,8 @@ impl Query {
     /// How new an answer must be.
     pub(super) fn freshness(&self) -> Result<Freshness, RegistryError> {
         Ok(Freshness {
-            min_revision: self.number("min_revision")?,
-            wait_ms: self.number("wait_ms")?,
+            min_revision: self.number("min_revision", &ANY)?,
+            wait_ms: self.number("wait_ms", &WAITS_MS)?,
         })
     }
 
@@ -82,7 +87,7 @@ impl Query {
         Ok(ListArguments {
             kind: self.text("type")?,
             enabled: self.text("enabled")?.map(enabled).transpose()?,
-            limit: self.number("limit")?,
+            limit: self.number("limit", &ROWS)?,
             cursor: self.text("cursor")?,
             min_revision,
             wait_ms,
@@ -98,7 +103,7 @@ impl Query {
         Ok(HealthArguments {
             id: None,
             state: self.text("state")?,
-            limit: self.number("limit")?,
+            limit: self.number("limit", &ROWS)?,
             cursor: self.text("cursor")?,
             min_revision,
             wait_ms,
@@ -112,7 +117,7 @@ impl Query {
             wait_ms,
         } = self.freshness()?;
         Ok(CircuitsArguments {
-            limit: self.number("limit")?,
+            limit: self.number("limit", &ROWS)?,
             cursor: self.text("cursor")?,
             min_revision,
             wait_ms,
@@ -123,8 +128,8 @@ impl Query {
     pub(super) fn audit(&self) -> Result<AuditArguments, RegistryError> {
         Ok(AuditArguments {
             id: self.text("id")?,
-            limit: self.number("limit")?,
-            before: self.number("before")?,
+            limit: self.number("limit", &ROWS)?,
+            before: self.number("before", &ANY)?,
         })
     }
 }

@@ -9,11 +9,10 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::time::timeout;
 use utoipa::openapi::OpenApi;
 
 use super::State;
-use super::access::Need::{Nothing, Reader, Viewer, Write};
+use super::access::Need::{Nothing, Reader, Reload, Viewer, Write};
 use super::access::guard;
 use super::admin::{reads, writes};
 use super::answer::{HttpError, insert};
@@ -21,6 +20,8 @@ use super::openapi::{self, Routes};
 use super::{live, page, probes};
 use crate::config::Role;
 use crate::documents::headers::{SOURCE, STALE_MS};
+use crate::service::boundary::survived;
+use crate::service::clock::standstill::timeout;
 use crate::service::error::RegistryError;
 
 /// How long a request may take. The slowest is a change whose COMMIT got no answer.
@@ -73,7 +74,7 @@ fn routes(state: State) -> (Router<State>, OpenApi) {
             writes::__path_disable,
             writes::disable,
         )
-        .add(Write(Role::Operator), writes::__path_reload, writes::reload)
+        .add(Reload, writes::__path_reload, writes::reload)
         .finish()
 }
 
@@ -83,10 +84,15 @@ async fn limits(Extract(state): Extract<State>, request: Request, next: Next) ->
     let mut response = if request.body().size_hint().lower() > MAX_BODY_BYTES as u64 {
         too_large().into_response()
     } else {
-        let answer = timeout(REQUEST_TIMEOUT, next.run(request));
+        let answer = survived(&state.observers, next.run(request));
+        let answer = timeout(REQUEST_TIMEOUT, answer);
         tokio::select! {
             biased;
-            answer = answer => answer.unwrap_or_else(|_| HttpError::SlowAnswer.into_response()),
+            answer = answer => match answer {
+                Ok(Some(answer)) => answer,
+                Ok(None) => HttpError::Registry(RegistryError::Internal).into_response(),
+                Err(_) => HttpError::SlowAnswer.into_response(),
+            },
             () = state.give_up.cancelled() => {
                 HttpError::Registry(RegistryError::ShuttingDown).into_response()
             }

@@ -8,7 +8,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::service::clock::standstill;
 
 /// How long a client may read nothing while something waits for it. The system's own buffers come
 /// before that.
@@ -42,6 +44,13 @@ impl<S> Stream<S> {
             .patience
             .get_or_insert_with(|| Box::pin(sleep(WRITE_TIMEOUT)));
         ready!(patience.as_mut().poll(context));
+        let due = patience.deadline().into_std();
+        if standstill::note_late(due, Instant::now().into_std()) {
+            // It was we who stood still: what the client has read meanwhile shows at the next try.
+            self.patience = None;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let why = "the client does not read";
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, why)))
     }

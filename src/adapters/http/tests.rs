@@ -29,6 +29,12 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
+        Self::with_metrics(|format| format!("{format:?}")).await
+    }
+
+    async fn with_metrics(
+        render: impl Fn(MetricsFormat) -> String + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (readiness, progress) = (Arc::<Readiness>::default(), Progress::default());
@@ -47,10 +53,16 @@ impl Server {
                 admin_enabled: true,
                 require_name: false,
             }),
-            feed: Arc::new(Feed::new(live, Arc::clone(&desk.stats), cancel.clone())),
+            feed: Arc::new(Feed::new(
+                live,
+                Arc::clone(&desk.stats),
+                Observers::new(Vec::new()),
+                cancel.clone(),
+            )),
+            observers: Observers::new(Vec::new()),
             desk,
             give_up: give_up.clone(),
-            render_metrics: Arc::new(|| "# EOF\n".to_owned()),
+            render_metrics: Arc::new(render),
         };
         let task = tokio::spawn(serve(listener, state, cancel.clone()));
         Self {
@@ -92,6 +104,25 @@ async fn read(stream: &mut TcpStream) -> (String, String) {
     (head.to_owned(), body.to_owned())
 }
 
+/// CASES.md, kind of D4.
+#[tokio::test]
+async fn a_panic_is_that_requests_500_and_nothing_else() {
+    let server = Server::with_metrics(|_| panic!("a route's bug")).await;
+    for _ in 0..2 * MAX_CONNECTIONS {
+        let (status, body) = server.get("/metrics").await;
+        assert_eq!(
+            (status.as_str(), &body["error"]["code"]),
+            ("500", &"internal".into())
+        );
+        assert!(
+            !body.to_string().contains("bug"),
+            "it leaks nothing: {body}"
+        );
+    }
+    assert_eq!(server.get("/livez").await.0, "200");
+    server.end().await;
+}
+
 #[tokio::test]
 async fn probes_follow_the_latch() {
     let server = Server::start().await;
@@ -123,14 +154,23 @@ async fn probes_follow_the_latch() {
 }
 
 #[tokio::test]
-async fn metrics_are_openmetrics_and_what_does_not_exist_says_so() {
+async fn metrics_come_as_they_are_preferred_and_what_does_not_exist_says_so() {
     let server = Server::start().await;
-    let (head, body) = server.send("GET /metrics HTTP/1.1").await;
-    assert!(
-        head.contains("content-type: application/openmetrics-text"),
-        "{head}"
-    );
-    assert_eq!(body, "# EOF\n");
+    for (accept, kind, format) in [
+        ("", "text/plain; version=0.0.4; charset=utf-8", "Text"),
+        (
+            "\r\naccept: application/openmetrics-text",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            "OpenMetrics",
+        ),
+    ] {
+        let (head, body) = server.send(&format!("GET /metrics HTTP/1.1{accept}")).await;
+        assert!(
+            head.contains(&format!("content-type: {kind}\r\n")),
+            "{head}"
+        );
+        assert_eq!(body, format);
+    }
 
     let (status, body) = server.get("/nothing").await;
     assert_eq!(
@@ -228,14 +268,14 @@ async fn who_asks_and_never_reads_is_cut_off() {
 }
 
 #[tokio::test]
-async fn administration_leaves_places_to_probes() {
+async fn reads_that_wait_leave_places_to_probes_and_to_what_they_wait_for() {
     let server = Server::start().await;
     let path = "/admin/extensions?min_revision=999999&wait_ms=10000";
     let request = format!(
         "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {TOKEN}\r\n\r\n"
     );
     let mut asked = Vec::new();
-    for _ in 0..=places::MAX_ADMIN {
+    for _ in 0..=places::MAX_WAITING {
         let mut stream = TcpStream::connect(server.addr).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         asked.push(tokio::spawn(async move { read(&mut stream).await.0 }));
@@ -244,8 +284,15 @@ async fn administration_leaves_places_to_probes() {
     let (first, _, waiting) = futures_util::future::select_all(asked).await;
     let first = first.unwrap();
     assert!(first.starts_with("HTTP/1.1 503"), "{first}");
-    assert_eq!(waiting.len(), places::MAX_ADMIN);
+    assert_eq!(waiting.len(), places::MAX_WAITING);
     assert_eq!(server.get("/livez").await.0, "200");
+    for _ in 0..=places::MAX_ADMIN {
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
+        let request = request.replace("?min_revision=999999&wait_ms=10000", "?limit=1");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let head = read(&mut stream).await.0;
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    }
     for task in waiting {
         task.abort();
     }

@@ -2,6 +2,7 @@
 
 use async_nats::Message;
 
+use super::headers;
 use super::subjects::Route;
 use crate::documents::headers::ACTOR;
 use crate::domain::actor::{Actor, ActorSource};
@@ -12,11 +13,10 @@ use crate::service::error::RegistryError;
 /// # Errors
 /// A name that could not be audited.
 pub fn actor(route: Route, message: &Message, field: Option<&str>) -> Result<Actor, RegistryError> {
-    let headers = message.headers.as_ref();
-    let header = headers.and_then(|headers| headers.get(ACTOR));
+    let header = headers::find(message.headers.as_ref(), ACTOR);
     let named = [
         (ActorSource::Subject, route.actor(&message.subject)),
-        (ActorSource::Header, header.map(|value| value.as_str())),
+        (ActorSource::Header, header),
         (ActorSource::Field, field),
     ];
     Actor::first_of(named).map_err(not_an_actor)

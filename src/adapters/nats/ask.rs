@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, Event, HeaderMap, HeaderValue, StatusCode, Subscriber};
+use async_nats::{Client, Event, HeaderMap, Message, StatusCode, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use thiserror::Error;
@@ -14,8 +14,10 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::connect::{options, pause};
+use super::headers;
 use super::verb::Verb;
 use crate::config::NatsSettings;
+use crate::domain::acknowledgement;
 
 /// Who is asked, and as whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +114,7 @@ pub struct Reply {
 impl Reply {
     /// A header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(HeaderValue::as_str)
+        headers::find(Some(&self.headers), name)
     }
 }
 
@@ -213,7 +215,7 @@ impl Replies {
     pub async fn next(&mut self, patience: Duration) -> Result<Reply, AskError> {
         tokio::select! {
             biased;
-            message = self.inbox.next() => {
+            message = answer(&mut self.inbox) => {
                 let message = message.ok_or(AskError::Closed)?;
                 if message.status == Some(StatusCode::NO_RESPONDERS) {
                     return Err(AskError::NoResponders);
@@ -226,6 +228,17 @@ impl Replies {
             }
             refusal = refusal(&mut self.link, &self.subjects) => Err(AskError::Refused(refusal)),
             () = sleep(patience) => Err(AskError::Silent(patience)),
+        }
+    }
+}
+
+/// The next message but for those by which a JetStream stream says that it has stored the request.
+async fn answer(inbox: &mut Subscriber) -> Option<Message> {
+    loop {
+        let message = inbox.next().await?;
+        let bare = message.headers.as_ref().is_none_or(HeaderMap::is_empty);
+        if !bare || acknowledgement::stream(&message.payload).is_none() {
+            return Some(message);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::Message;
 
 use super::actor::actor;
-use super::payload::{CircuitAction, CircuitArguments, object};
+use super::payload::{CircuitAction, CircuitArguments, optional_object};
 use super::subjects::Route;
 use crate::domain::ids::VersionName;
 use crate::service::circuit_control::{CircuitControl, CircuitOrder};
@@ -13,8 +13,6 @@ use crate::service::circuits::Listed;
 use crate::service::error::RegistryError;
 use crate::service::health_store::OverrideAction;
 
-/// Longer is not a stopgap any more: disable the extension instead.
-const MAX_TTL_SECONDS: u64 = 30 * 86_400;
 /// A reason goes into the audit.
 const MAX_REASON_CHARS: usize = 500;
 
@@ -24,7 +22,7 @@ pub async fn force(
     route: Route,
     message: &Message,
 ) -> Result<Listed, RegistryError> {
-    let arguments: CircuitArguments = object(message.payload.trim_ascii())?;
+    let arguments: CircuitArguments = optional_object(&message.payload)?;
     let id = arguments.id.as_deref().ok_or_else(|| missing("id"))?;
     let version = arguments.version.as_deref().map(VersionName::parse);
     let version = version
@@ -55,17 +53,11 @@ const fn action(action: CircuitAction) -> OverrideAction {
 }
 
 fn ttl(action: OverrideAction, seconds: Option<u64>) -> Result<Option<Duration>, RegistryError> {
-    let fault = |rule: String| Err(RegistryError::field("ttl_seconds", rule));
-    match seconds {
-        None => Ok(None),
-        Some(_) if action == OverrideAction::Reset => {
-            fault("means nothing to a reset, which happens once".to_owned())
-        }
-        Some(seconds) if (1..=MAX_TTL_SECONDS).contains(&seconds) => {
-            Ok(Some(Duration::from_secs(seconds)))
-        }
-        Some(_) => fault(format!("must be between 1 and {MAX_TTL_SECONDS}")),
+    if seconds.is_some() && action == OverrideAction::Reset {
+        let rule = "means nothing to a reset, which happens once";
+        return Err(RegistryError::field("ttl_seconds", rule));
     }
+    Ok(seconds.map(Duration::from_secs))
 }
 
 /// Control characters, line breaks included, have no place in a reason: zero bytes would not even

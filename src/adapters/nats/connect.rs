@@ -9,6 +9,7 @@ use tokio::sync::broadcast;
 
 use super::login::authenticated;
 use crate::config::NatsSettings;
+use crate::domain::quote::quoted;
 use crate::service::observe::{Observation, Observers};
 use crate::service::status::Status;
 
@@ -99,7 +100,13 @@ pub(super) fn pause(attempts: usize) -> Duration {
     pause.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
-fn notice_state(connection: &'static str, up: bool, status: &Status, observers: &Observers) {
+/// Tells that a connection is there, or not.
+pub(super) fn notice_state(
+    connection: &'static str,
+    up: bool,
+    status: &Status,
+    observers: &Observers,
+) {
     status.nats_link(connection, up);
     observers.observe(&Observation::NatsUp { connection, up });
 }
@@ -123,7 +130,8 @@ fn notice(
             // Our own doing: the drain says so itself.
             Event::Draining => {}
             Event::LameDuckMode | Event::ServerError(_) | Event::ClientError(_) => {
-                let notice = event.to_string();
+                // A server's words are foreign text.
+                let notice = quoted(&event.to_string());
                 observers.observe(&Observation::NatsNotice { connection, notice });
             }
         }

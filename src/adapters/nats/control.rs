@@ -15,10 +15,13 @@ use super::replies::Responder;
 use super::subjects::Route;
 use super::verb::Verb;
 use super::verbs::Verbs;
+use crate::service::boundary::{answered, survived};
 use crate::service::error::RegistryError;
 use crate::service::observe::{Observation, Observers};
+use crate::service::progress::MAX_WAITERS;
 
-/// Requests answered at a time; one more is answered `overloaded`.
+/// Requests worked on at a time; one more is answered `overloaded`. Reads that wait for a revision
+/// have places beside these, so what they wait for is never kept out by them.
 const MAX_CONCURRENT: usize = 1024;
 
 /// Receives requests and hands each to a task.
@@ -52,7 +55,7 @@ impl ControlServer {
             endpoints,
             workers,
             tasks,
-            permits: Arc::new(Semaphore::new(MAX_CONCURRENT)),
+            permits: Arc::new(Semaphore::new(MAX_CONCURRENT + MAX_WAITERS)),
             observers,
             give_up,
         }
@@ -61,7 +64,7 @@ impl ControlServer {
     /// Answers requests until the intake is drained.
     pub async fn run(self, mut intake: Intake) {
         while let Some((route, message)) = intake.next().await {
-            self.accept(route, message).await;
+            survived(&self.observers, self.accept(route, message)).await;
         }
     }
 
@@ -82,11 +85,12 @@ impl ControlServer {
         };
         let (verbs, responder) = (Arc::clone(&self.verbs), self.responder.clone());
         let (endpoints, give_up) = (Arc::clone(&self.endpoints), self.give_up.clone());
+        let observers = self.observers.clone();
         self.tasks.spawn_on(
             async move {
                 let max_bytes = responder.max_payload();
                 let outcome = tokio::select! {
-                    outcome = verbs.answer(route, &message, max_bytes) => outcome,
+                    outcome = answered(&observers, verbs.answer(route, &message, max_bytes)) => outcome,
                     () = give_up.cancelled() => Err(given_up(route.verb)),
                 };
                 endpoints.record(route.verb, received.elapsed(), &outcome);
@@ -108,7 +112,8 @@ impl ControlServer {
             }
         }
         let max_bytes = self.responder.max_payload();
-        let outcome = self.verbs.answer(route, message, max_bytes).await;
+        let answer = self.verbs.answer(route, message, max_bytes);
+        let outcome = answered(&self.observers, answer).await;
         self.endpoints
             .record(route.verb, received.elapsed(), &outcome);
         if let Some(reply) = reply {

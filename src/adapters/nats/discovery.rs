@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use async_nats::Message;
 use serde::Serialize;
@@ -16,6 +15,10 @@ use super::replies::{Answer, Responder};
 use super::subjects::Layout;
 use super::verb::Verb;
 use crate::documents;
+use crate::domain::moment::rfc3339;
+use crate::service::boundary::{answered_now, survived};
+use crate::service::observe::Observers;
+use crate::service::stats::Stats as Sidecar;
 
 /// The name under which sidecars are found.
 pub const SERVICE_NAME: &str = "beamline-registry";
@@ -87,7 +90,7 @@ struct EndpointInfo<'a> {
 
 #[derive(Serialize)]
 struct Stats<'a> {
-    started: String,
+    started: Option<String>,
     endpoints: Vec<EndpointStats<'a>>,
 }
 
@@ -110,17 +113,19 @@ pub struct Discovery {
     pub layout: Layout,
     /// Figures per verb.
     pub endpoints: Arc<Endpoints>,
-    /// When this sidecar started.
-    pub started_at: SystemTime,
+    /// Knows when this sidecar started.
+    pub sidecar: Arc<Sidecar>,
     /// Where answers go.
     pub responder: Responder,
+    /// Who hears of panics.
+    pub observers: Observers,
 }
 
 impl Discovery {
     /// Answers until the intake ends.
     pub async fn run(self, mut intake: Subscribed<Question>) {
         while let Some((question, message)) = intake.next().await {
-            self.answer(question, &message).await;
+            survived(&self.observers, self.answer(question, &message)).await;
         }
     }
 
@@ -128,12 +133,16 @@ impl Discovery {
         let Some(reply) = self.responder.reply_to(message) else {
             return;
         };
-        let body = match question {
+        let outcome = answered_now(&self.observers, || Ok(Answer::plain(self.body(question))));
+        self.responder.send(reply, outcome).await;
+    }
+
+    fn body(&self, question: Question) -> bytes::Bytes {
+        match question {
             Question::Ping => self.response("io.nats.micro.v1.ping_response", Nothing {}),
             Question::Info => self.response("io.nats.micro.v1.info_response", self.info()),
             Question::Stats => self.response("io.nats.micro.v1.stats_response", self.stats()),
-        };
-        self.responder.send(reply, Ok(Answer::plain(body))).await;
+        }
     }
 
     fn response(&self, kind: &'static str, more: impl Serialize) -> bytes::Bytes {
@@ -179,7 +188,7 @@ impl Discovery {
             });
         Stats {
             // Nanoseconds are more than some clients can read.
-            started: humantime::format_rfc3339_micros(self.started_at).to_string(),
+            started: rfc3339(self.sidecar.started_at()),
             endpoints: endpoints.collect(),
         }
     }

@@ -8,20 +8,28 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use async_nats::{Client, Message, Subscriber};
+use async_nats::connection::State;
+use async_nats::{Message, Subscriber};
 use futures_util::StreamExt;
 use tokio::task::coop::unconstrained;
 use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use super::connection::Connection;
 use super::gate::Gate;
-use super::lane::{COMMAND_TIMEOUT, Lane, LaneError};
+use super::lane::{Lane, LaneError};
 use super::patience::within;
 use super::subjects::Route;
 
 /// How long the connection stands still after unsubscribing; see [`Subscribed::drain`]. What a
 /// server sends later than this is lost: ample for a round trip, and for a server that is starved.
 const HOLD: Duration = Duration::from_millis(100);
+
+/// How long unsubscribing may take. It takes no time, unless the server reads nothing.
+const UNSUBSCRIBE: Duration = Duration::from_millis(500);
+
+/// The pause after a subscription could not be made again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// The shortest time that a timer can wait.
 const LOOK: Duration = Duration::from_millis(1);
@@ -49,19 +57,22 @@ pub struct Subscription<T> {
 /// future; here a message costs one poll of the subscription that is in its turn.
 #[derive(Debug)]
 pub struct Subscribed<T> {
-    client: Client,
+    connection: Arc<Connection>,
     gate: Arc<Gate>,
     /// The first is in its turn.
     subscriptions: VecDeque<Tagged<T>>,
     /// Messages that it has delivered in this turn.
     turn: u32,
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
+    drains: CancellationToken,
     draining: bool,
+    /// Whether there is no connection to drain, so that what has arrived is all there is.
+    severed: bool,
 }
 
 #[derive(Debug)]
 struct Tagged<T> {
-    tag: T,
+    subscription: Subscription<T>,
     subscriber: Subscriber,
 }
 
@@ -73,36 +84,56 @@ impl<T: Copy + Unpin> Subscribed<T> {
         drain: CancellationToken,
     ) -> Result<Self, LaneError> {
         let mut tagged = VecDeque::new();
-        for Subscription {
-            subject,
-            queue_group,
-            tag,
-        } in subscriptions
-        {
-            let subscriber = lane.subscribe(subject, queue_group.as_deref()).await?;
-            tagged.push_back(Tagged { tag, subscriber });
+        for subscription in subscriptions {
+            let subscriber = subscribe(lane.connection(), &subscription).await?;
+            tagged.push_back(Tagged {
+                subscription,
+                subscriber,
+            });
         }
         Ok(Self {
-            client: lane.client().clone(),
+            connection: Arc::clone(lane.connection()),
             gate: Arc::clone(lane.gate()),
             subscriptions: tagged,
             turn: 0,
-            drain: Box::pin(drain.cancelled_owned()),
+            drain: Box::pin(drain.clone().cancelled_owned()),
+            drains: drain,
             draining: false,
+            severed: false,
         })
     }
 
     /// The next message; `None` when the drain is over and everything accepted was handed out.
     pub async fn next(&mut self) -> Option<(T, Message)> {
-        if !self.draining {
+        while !self.draining {
             let message = poll_fn(|cx| self.poll_until_drain(cx)).await;
             if message.is_some() {
                 return message;
             }
-            self.draining = true;
-            self.drain().await;
+            if self.drains.is_cancelled() {
+                self.draining = true;
+                self.drain().await;
+            } else {
+                self.subscribe_again().await;
+            }
         }
         poll_fn(|cx| self.poll_message(cx)).await
+    }
+
+    /// After the death of the connection's task, which has ended all subscriptions.
+    async fn subscribe_again(&mut self) {
+        let drains = self.drains.clone();
+        let subscribing = async {
+            for tagged in &mut self.subscriptions {
+                tagged.subscriber = loop {
+                    match subscribe(&self.connection, &tagged.subscription).await {
+                        Ok(subscriber) => break subscriber,
+                        Err(_) => sleep(AGAIN).await,
+                    }
+                };
+            }
+        };
+        drains.run_until_cancelled(subscribing).await;
     }
 
     /// Ready with nothing when it is time to drain, or nothing is left to read.
@@ -122,7 +153,7 @@ impl<T: Copy + Unpin> Subscribed<T> {
         for (position, tagged) in self.subscriptions.iter_mut().enumerate() {
             match tagged.subscriber.poll_next_unpin(cx) {
                 Poll::Ready(Some(message)) => {
-                    let tag = tagged.tag;
+                    let tag = tagged.subscription.tag;
                     self.count_delivery(position);
                     return Poll::Ready(Some((tag, message)));
                 }
@@ -130,7 +161,7 @@ impl<T: Copy + Unpin> Subscribed<T> {
                 Poll::Pending => ended = false,
             }
         }
-        if ended {
+        if ended || self.severed {
             Poll::Ready(None)
         } else {
             Poll::Pending
@@ -163,25 +194,39 @@ impl<T: Copy + Unpin> Subscribed<T> {
     ///    at the [`Gate`]. Where other threads publish, the runtime looks before every turn
     ///    (`event_interval`).
     async fn drain(&mut self) {
+        let client = self.connection.client().clone();
+        if client.connection_state() != State::Connected {
+            // Nobody sends anything, and nothing could be unsubscribed.
+            self.severed = true;
+            return;
+        }
         let unsubscribing = async {
             let draining = async {
                 for tagged in &mut self.subscriptions {
                     let _ = tagged.subscriber.drain().await;
                 }
             };
-            let _ = within(COMMAND_TIMEOUT, draining).await;
-            let mut flush = pin!(self.client.flush());
+            let _ = within(UNSUBSCRIBE, draining).await;
+            let mut flush = pin!(client.flush());
             let flush = poll_fn(|cx| {
                 let waker = Waker::from(Arc::new(StandStill(cx.waker().clone())));
                 flush.as_mut().poll(&mut Context::from_waker(&waker))
             });
-            let _ = within(COMMAND_TIMEOUT, flush).await;
+            let _ = within(UNSUBSCRIBE, flush).await;
         };
         self.gate.close();
         unconstrained(unsubscribing).await;
         sleep(LOOK).await;
         self.gate.open();
     }
+}
+
+async fn subscribe<T>(
+    connection: &Connection,
+    subscription: &Subscription<T>,
+) -> Result<Subscriber, LaneError> {
+    let (subject, group) = (subscription.subject.clone(), &subscription.queue_group);
+    connection.subscribe(subject, group.as_deref()).await
 }
 
 /// Holds up whoever wakes it. The connection task does, at the end of the turn in which it has

@@ -9,17 +9,20 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use async_nats::{Client, Event, Subscriber};
+use async_nats::Event;
+use async_nats::connection::State;
 use futures_util::StreamExt;
 use thiserror::Error;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{broadcast, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::connect::{self, Purpose};
+use super::connect::Purpose;
+use super::connection::{Connection, Recipe};
 use super::gate::Gate;
 use crate::config::NatsSettings;
+use crate::service::clock::standstill::timeout;
 use crate::service::observe::Observers;
 use crate::service::status::Status;
 
@@ -50,10 +53,11 @@ pub enum LaneError {
 /// One connection with its thread.
 #[derive(Debug)]
 pub struct Lane {
-    client: Client,
+    connection: Arc<Connection>,
     runtime: Handle,
     events: broadcast::Sender<Event>,
     gate: Arc<Gate>,
+    closed: CancellationToken,
     stop: CancellationToken,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -78,34 +82,42 @@ impl Lane {
         let stopped = stop.clone();
         let (ready, connected) = oneshot::channel();
         let (events, _) = broadcast::channel(EVENTS_KEPT);
-        let told = events.clone();
+        let recipe = Arc::new(Recipe {
+            settings,
+            instance_id,
+            purpose,
+            status,
+            observers,
+            events: events.clone(),
+        });
+        let first = Arc::clone(&recipe);
         let thread = thread::Builder::new()
             .name(format!("nats-{}", purpose.name))
             .spawn(move || {
                 runtime.block_on(async move {
-                    let connecting =
-                        connect::connect(&settings, &instance_id, purpose, status, observers, told);
-                    let client = connecting.await;
-                    if ready.send(client).is_ok() {
+                    if ready.send(first.connect().await).is_ok() {
                         stopped.cancelled().await;
                     }
                 });
             })
             .map_err(error)?;
         let client = connected.await.map_err(|_| LaneError::Closed)??;
+        let closed = CancellationToken::new();
+        let connection = Connection::new(client, recipe, handle.clone(), closed.clone());
         Ok(Self {
-            client,
+            connection: Arc::new(connection),
             runtime: handle,
             events,
             gate: Arc::default(),
+            closed,
             stop,
             thread: Some(thread),
         })
     }
 
     /// The connection.
-    pub fn client(&self) -> &Client {
-        &self.client
+    pub fn connection(&self) -> &Arc<Connection> {
+        &self.connection
     }
 
     /// The runtime that the connection runs on; tasks spawned there share its thread.
@@ -123,47 +135,38 @@ impl Lane {
         self.events.subscribe()
     }
 
-    /// Subscribes, in a queue group or not.
-    pub async fn subscribe(
-        &self,
-        subject: String,
-        queue_group: Option<&str>,
-    ) -> Result<Subscriber, LaneError> {
-        let client = &self.client;
-        let subscribing = async move {
-            match queue_group {
-                Some(group) => client.queue_subscribe(subject, group.to_owned()).await,
-                None => client.subscribe(subject).await,
-            }
-        };
-        let subscriber = timeout(COMMAND_TIMEOUT, subscribing)
-            .await
-            .map_err(|_| LaneError::Stuck)?;
-        subscriber.map_err(|_| LaneError::Closed)
-    }
-
     /// Waits until a message to ourselves comes back: the server is there, and has seen every
     /// subscription made on this connection before. A flush would only prove a socket write.
     pub async fn round_trip(&self) -> Result<(), LaneError> {
-        let inbox = self.client.new_inbox();
-        let mut echo = self.subscribe(inbox.clone(), None).await?;
+        let inbox = self.connection.client().new_inbox();
+        let mut echo = self.connection.subscribe(inbox.clone(), None).await?;
         loop {
+            let client = self.connection.client().clone();
             let trip = async {
-                self.client.publish(inbox.clone(), "".into()).await.ok()?;
+                client.publish(inbox.clone(), "".into()).await.ok()?;
                 echo.next().await
             };
             match timeout(ROUND_TRIP_TIMEOUT, trip).await {
                 Ok(Some(_)) => return Ok(()),
-                Ok(None) => return Err(LaneError::Closed),
+                // The connection's task died.
+                Ok(None) => echo = self.connection.subscribe(inbox.clone(), None).await?,
                 Err(_) => {}
             }
         }
     }
 
-    /// Writes out what is queued, then closes the connection and ends the thread.
-    pub async fn close(mut self) {
-        let _ = timeout(COMMAND_TIMEOUT, self.client.flush()).await;
-        let _ = timeout(COMMAND_TIMEOUT, self.client.drain()).await;
+    /// Writes out what is queued, then closes the connection and ends the thread, until `end`.
+    pub async fn close(mut self, end: Instant) {
+        self.closed.cancel();
+        let client = self.connection.client().clone();
+        let closing = async {
+            let _ = client.flush().await;
+            let _ = client.drain().await;
+        };
+        // Without a connection nothing can be written out.
+        if client.connection_state() == State::Connected {
+            let _ = timeout_at(end, closing).await;
+        }
         self.stop.cancel();
         // The runtime is dropped when its thread ends, which nothing holds up.
         drop(self.thread.take());
@@ -172,6 +175,7 @@ impl Lane {
 
 impl Drop for Lane {
     fn drop(&mut self) {
+        self.closed.cancel();
         self.stop.cancel();
     }
 }

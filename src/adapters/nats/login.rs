@@ -9,6 +9,7 @@ use async_nats::{Auth, AuthError, ConnectOptions};
 use nkeys::KeyPair;
 use secrecy::ExposeSecret;
 
+use crate::config::text_file::{MAX_BYTES, read_text};
 use crate::config::{NatsAuth, Secret};
 
 /// Options that log in by `auth`.
@@ -50,8 +51,8 @@ fn login(auth: &NatsAuth, nonce: &[u8]) -> Result<Auth, String> {
 
 /// Signs the server's nonce with the seed of a credentials file.
 fn credentials(path: &Path, nonce: &[u8]) -> Result<Auth, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    let text = read_text(path, MAX_BYTES);
+    let text = text.map_err(|error| format!("{} {error}", path.display()))?;
     let jwt = section(&text, "NATS USER JWT").ok_or("the file holds no user JWT")?;
     let seed = section(&text, "USER NKEY SEED").ok_or("the file holds no user seed")?;
     let mut auth = Auth::new();

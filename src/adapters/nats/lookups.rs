@@ -6,13 +6,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_nats::{HeaderValue, Message, Subject};
+use async_nats::{Message, Subject};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::actor::check_actor;
 use super::endpoints::Endpoints;
+use super::headers;
 use super::intake::Intake;
 use super::payload::IdArguments;
 use super::replies::{Answer, Responder};
@@ -21,9 +22,11 @@ use super::verb::Verb;
 use crate::documents;
 use crate::domain::context::Context;
 use crate::domain::ids::ExtensionId;
+use crate::service::boundary::{answered, answered_now, survived};
 use crate::service::error::RegistryError;
 use crate::service::lookup::{Lookups, MAX_IDS};
-use crate::service::progress::{Progress, patience};
+use crate::service::observe::Observers;
+use crate::service::progress::Progress;
 use crate::service::spans::{OpenSpan, Spans, Work};
 
 /// What the loop works with.
@@ -39,6 +42,8 @@ pub struct LookupServer {
     pub endpoints: Arc<Endpoints>,
     /// Which lookups are recorded in traces.
     pub spans: Spans,
+    /// Who hears of panics.
+    pub observers: Observers,
     /// Lookups that wait for a revision.
     pub waiting: TaskTracker,
     /// Cancelled when the grace period of a shutdown is over.
@@ -49,22 +54,27 @@ impl LookupServer {
     /// Answers lookups until the intake is drained.
     pub async fn run(self, mut intake: Intake) {
         while let Some((route, message)) = intake.next().await {
-            let received = Instant::now();
-            let Some(reply) = self.responder.reply_to(&message) else {
-                continue;
-            };
-            let mut span = self.begin(&message, received);
-            match Lookup::read(route, &message) {
-                Ok(lookup) if self.must_wait(&lookup) => {
-                    self.defer(message, route, reply, received, span)
-                }
-                Ok(lookup) => {
-                    lookup.describe(span.as_mut());
-                    let outcome = self.answer(lookup);
-                    self.finish(reply, received, outcome, span).await;
-                }
-                Err(error) => self.finish(reply, received, Err(error), span).await,
+            survived(&self.observers, self.accept(route, message)).await;
+        }
+    }
+
+    async fn accept(&self, route: Route, message: Message) {
+        let received = Instant::now();
+        let Some(reply) = self.responder.reply_to(&message) else {
+            return;
+        };
+        let mut span = self.begin(&message, received);
+        let now = answered_now(&self.observers, || {
+            let lookup = Lookup::read(route, &message)?;
+            if self.must_wait(&lookup) {
+                return Ok(None);
             }
+            lookup.describe(span.as_mut());
+            self.answer(lookup).map(Some)
+        });
+        match now.transpose() {
+            Some(outcome) => self.finish(reply, received, outcome, span).await,
+            None => self.defer(message, route, reply, received, span),
         }
     }
 
@@ -72,9 +82,7 @@ impl LookupServer {
         if !self.spans.are_recorded() {
             return None;
         }
-        let headers = message.headers.as_ref();
-        let traceparent = headers.and_then(|headers| headers.get("traceparent"));
-        let traceparent = traceparent.map(HeaderValue::as_str);
+        let traceparent = headers::find(message.headers.as_ref(), "traceparent");
         self.spans.begin(Work::Lookup, traceparent, received)
     }
 
@@ -96,7 +104,7 @@ impl LookupServer {
         let server = self.clone();
         self.waiting.spawn(async move {
             let outcome = tokio::select! {
-                outcome = server.answer_later(&message, route) => outcome,
+                outcome = answered(&server.observers, server.answer_later(&message, route)) => outcome,
                 () = server.give_up.cancelled() => Err(RegistryError::ShuttingDown),
             };
             server.finish(reply, received, outcome, span).await;
@@ -115,8 +123,7 @@ impl LookupServer {
     }
 
     fn answer(&self, lookup: Lookup<'_>) -> Result<Answer, RegistryError> {
-        let Lookup { mut arguments } = lookup;
-        let context = arguments.take_context();
+        let Lookup { arguments, context } = lookup;
         match &arguments.ids {
             Some(ids) => self.answer_many(&arguments, ids, &context),
             None => self.answer_one(&arguments, context),
@@ -159,7 +166,8 @@ impl LookupServer {
         }
         let ids: Vec<&str> = ids.iter().map(AsRef::as_ref).collect();
         let many = self.lookups.many(&ids, context);
-        Ok(Answer::at(many.revision, documents::lookup::many(&many)))
+        let body = documents::lookup::many(&many, self.responder.max_payload());
+        Ok(Answer::at(many.revision, body))
     }
 
     async fn finish(
@@ -182,14 +190,15 @@ impl LookupServer {
 /// A lookup understood.
 struct Lookup<'a> {
     arguments: IdArguments<'a>,
+    context: Context,
 }
 
 impl<'a> Lookup<'a> {
     fn read(route: Route, message: &'a Message) -> Result<Self, RegistryError> {
         check_actor(route, &message.subject)?;
         let arguments = IdArguments::read(&message.payload, route.id(&message.subject))?;
-        patience(arguments.wait_ms)?;
-        Ok(Self { arguments })
+        let context = arguments.context()?;
+        Ok(Self { arguments, context })
     }
 
     /// Notes what it asks for: ids as such, anything else is the request's own.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use futures_util::poll;
 use tokio::time::error::Elapsed;
-use tokio::time::timeout;
+
+use crate::service::clock::standstill::timeout;
 
 /// Like [`timeout`], but pays for a timer only where there is something to wait for: a command
 /// nearly always finds room at once.

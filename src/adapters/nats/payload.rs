@@ -1,13 +1,15 @@
 //! Payloads of requests over NATS: an object, a bare id, or nothing where the subject says it all.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde::de::{Deserializer, Error};
+use serde_json::value::RawValue;
 
-use crate::documents::request::{Freshness, malformed};
+use crate::documents::request::{Freshness, context, malformed, numbers};
 pub use crate::documents::request::{object, optional_object};
-use crate::domain::context::{Context, Scalar};
+use crate::domain::context::Context;
 use crate::service::error::RegistryError;
 
 /// The arguments of a verb that is about one extension.
@@ -22,11 +24,14 @@ pub struct IdArguments<'a> {
     /// A version to use whatever the rules say.
     #[serde(borrow)]
     pub version: Option<Cow<'a, str>>,
-    /// What the request says about itself.
-    context: Option<Map<String, Value>>,
+    /// What the request says about itself, unread.
+    #[serde(borrow)]
+    context: Option<&'a RawValue>,
     /// The revision the answer must have seen.
+    #[serde(default, deserialize_with = "numbers::any")]
     pub min_revision: Option<u64>,
     /// How long to wait for it, in milliseconds.
+    #[serde(default, deserialize_with = "numbers::waits_ms")]
     pub wait_ms: Option<u64>,
 }
 
@@ -63,12 +68,8 @@ impl<'a> IdArguments<'a> {
     }
 
     /// The context, without what no rule can compare.
-    pub fn take_context(&mut self) -> Context {
-        let fields = self.context.take().unwrap_or_default();
-        fields
-            .into_iter()
-            .filter_map(|(key, value)| Some((key, Scalar::from_json(&value)?)))
-            .collect()
+    pub fn context(&self) -> Result<Context, RegistryError> {
+        context(self.context)
     }
 }
 
@@ -102,6 +103,7 @@ pub struct CircuitArguments {
     /// What to do.
     pub action: Option<CircuitAction>,
     /// For how long, in seconds; without it until the next order.
+    #[serde(default, deserialize_with = "ttl_seconds")]
     pub ttl_seconds: Option<u64>,
     /// Why.
     pub reason: Option<String>,
@@ -109,14 +111,31 @@ pub struct CircuitArguments {
     pub actor: Option<String>,
 }
 
+/// Longer is not a stopgap any more: disable the extension instead.
+const TTL_SECONDS: RangeInclusive<u64> = 1..=30 * 86_400;
+
+fn ttl_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    numbers::within(deserializer, &TTL_SECONDS)
+}
+
 /// What can be done to a circuit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "named after what they do")]
 pub enum CircuitAction {
     Open,
     Close,
     Reset,
+}
+
+impl<'de> Deserialize<'de> for CircuitAction {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match <&RawValue>::deserialize(deserializer)?.get() {
+            r#""open""# => Ok(Self::Open),
+            r#""close""# => Ok(Self::Close),
+            r#""reset""# => Ok(Self::Reset),
+            _ => Err(D::Error::custom("must be open, close or reset")),
+        }
+    }
 }
 
 #[cfg(test)]

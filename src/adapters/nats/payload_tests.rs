@@ -4,6 +4,7 @@ use crate::documents::request::{EnabledFilter, ListArguments};
 
 fn read(payload: &str, subject_id: Option<&str>) -> Result<String, (Option<String>, String)> {
     let outcome = IdArguments::read(payload.as_bytes(), subject_id)
+        .and_then(|arguments| arguments.context().map(|_| arguments))
         .and_then(|arguments| arguments.id().map(str::to_owned));
     outcome.map_err(|error| match error {
         RegistryError::InvalidRequest { field, message } => (field, message),
@@ -77,7 +78,7 @@ fn errors_quote_little_of_what_was_sent() {
 fn the_context_keeps_what_rules_can_compare() {
     let payload =
         br#"{"id":"a","context":{"tenant_id":"t","n":1,"b":true,"x":null,"l":[1],"o":{}}}"#;
-    let context = IdArguments::read(payload, None).unwrap().take_context();
+    let context = IdArguments::read(payload, None).unwrap().context().unwrap();
     for (key, there) in [
         ("tenant_id", true),
         ("n", true),

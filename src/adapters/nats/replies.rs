@@ -2,19 +2,24 @@
 
 use std::sync::Arc;
 
-use async_nats::{Client, HeaderMap, Message, PublishErrorKind, Subject};
+use async_nats::{HeaderMap, Message, PublishErrorKind, Subject};
 use bytes::Bytes;
+use tokio::time::timeout;
 
+use super::connection::Connection;
 use super::gate::Gate;
 use super::lane::{COMMAND_TIMEOUT, Lane};
 use super::patience::within;
 use crate::documents;
 pub use crate::documents::desk::Answer;
 use crate::documents::headers::{REVISION, SOURCE, STALE_MS};
+use crate::domain::quote::quoted_within;
 use crate::service::error::RegistryError;
 use crate::service::observe::{DropReason, Observation, Observers};
 use crate::service::status::Status;
 
+/// The most bytes that are shown of the first token of a reply subject.
+const MAX_SHOWN_PREFIX: usize = 32;
 /// The number of the error code.
 const ERROR_CODE: &str = "Nats-Service-Error-Code";
 /// The fixed text of the error code.
@@ -51,7 +56,8 @@ impl ReplyRules {
         if known && !text.bytes().any(|b| matches!(b, b'*' | b'>')) {
             return Some(reply.clone());
         }
-        let prefix: String = text.chars().take_while(|c| *c != '.').take(32).collect();
+        let prefix = text.split('.').next().unwrap_or_default();
+        let prefix = quoted_within(prefix, MAX_SHOWN_PREFIX);
         self.drop_request(DropReason::ReplyNotAllowed, Some(prefix));
         None
     }
@@ -64,10 +70,21 @@ impl ReplyRules {
     }
 }
 
+/// Why an answer did not get away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unsent {
+    /// The server would not take so much.
+    TooLarge,
+    /// The connection's task died with it; there is a new connection.
+    Lost,
+    /// The connection takes nothing.
+    Stuck,
+}
+
 /// Publishes answers on one connection.
 #[derive(Debug, Clone)]
 pub struct Responder {
-    client: Client,
+    connection: Arc<Connection>,
     gate: Arc<Gate>,
     rules: Arc<ReplyRules>,
     status: Arc<Status>,
@@ -77,7 +94,7 @@ impl Responder {
     /// Answers on the connection of `lane`.
     pub fn new(lane: &Lane, rules: Arc<ReplyRules>, status: Arc<Status>) -> Self {
         Self {
-            client: lane.client().clone(),
+            connection: Arc::clone(lane.connection()),
             gate: Arc::clone(lane.gate()),
             rules,
             status,
@@ -91,7 +108,7 @@ impl Responder {
 
     /// The most bytes that an answer may have on this connection.
     pub fn max_payload(&self) -> usize {
-        self.client.max_payload()
+        self.connection.client().max_payload()
     }
 
     /// Publishes the answer or the error; a failure is counted and ends nothing.
@@ -140,8 +157,8 @@ impl Responder {
     ) -> Result<(), RegistryError> {
         self.annotate(&mut headers);
         match self.publish(reply, Some(headers), body).await {
-            Err(PublishErrorKind::MaxPayloadExceeded) => Err(self.too_large()),
-            Err(_) => {
+            Err(Unsent::TooLarge) => Err(self.too_large()),
+            Err(Unsent::Lost | Unsent::Stuck) => {
                 self.failed();
                 Err(RegistryError::Internal)
             }
@@ -153,10 +170,9 @@ impl Responder {
         match self.publish(reply.clone(), headers, body).await {
             Ok(()) => {}
             // Only the client knows: the server counts the headers too, as they are on the wire.
-            Err(PublishErrorKind::MaxPayloadExceeded) => {
-                self.send_error(reply, &self.too_large()).await;
-            }
-            Err(_) => self.failed(),
+            Err(Unsent::TooLarge) => self.send_error(reply, &self.too_large()).await,
+            Err(Unsent::Lost) => self.send_error(reply, &RegistryError::Internal).await,
+            Err(Unsent::Stuck) => self.failed(),
         }
     }
 
@@ -171,9 +187,21 @@ impl Responder {
         let mut headers = self.annotated();
         headers.insert(ERROR_CODE, error.number().to_string());
         headers.insert(ERROR, error.title());
-        let body = documents::error::error(error);
-        if self.publish(reply, Some(headers), body).await.is_err() {
-            self.failed();
+        let mut body = documents::error::error(error);
+        let mut shorter = documents::error::shorter(error).into_iter();
+        let mut anew = false;
+        loop {
+            let sent = self.publish(reply.clone(), Some(headers.clone()), body.clone());
+            match sent.await {
+                Ok(()) => return,
+                Err(Unsent::TooLarge) => match shorter.next() {
+                    Some(next) => body = next,
+                    None => return self.failed(),
+                },
+                // Once more, on the connection that was made anew.
+                Err(Unsent::Lost) if !anew => anew = true,
+                Err(Unsent::Lost | Unsent::Stuck) => return self.failed(),
+            }
         }
     }
 
@@ -199,17 +227,28 @@ impl Responder {
         reply: Subject,
         headers: Option<HeaderMap>,
         body: Bytes,
-    ) -> Result<(), PublishErrorKind> {
+    ) -> Result<(), Unsent> {
         self.gate.pass().await;
+        let client = self.connection.client();
         let publishing = async {
             match headers {
-                None => self.client.publish(reply, body).await,
-                Some(headers) => self.client.publish_with_headers(reply, headers, body).await,
+                None => client.publish(reply, body).await,
+                Some(headers) => client.publish_with_headers(reply, headers, body).await,
             }
         };
         match within(COMMAND_TIMEOUT, publishing).await {
-            Ok(published) => published.map_err(|error| error.kind()),
-            Err(_) => Err(PublishErrorKind::Send),
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => match error.kind() {
+                PublishErrorKind::MaxPayloadExceeded => Err(Unsent::TooLarge),
+                PublishErrorKind::InvalidSubject => Err(Unsent::Stuck),
+                PublishErrorKind::Send => {
+                    match timeout(COMMAND_TIMEOUT, self.connection.renew(&client)).await {
+                        Ok(Ok(())) => Err(Unsent::Lost),
+                        _ => Err(Unsent::Stuck),
+                    }
+                }
+            },
+            Err(_) => Err(Unsent::Stuck),
         }
     }
 

@@ -1,12 +1,13 @@
 //! The NATS side as a whole: connect, serve, drain, close.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -14,10 +15,10 @@ use super::connect::Purpose;
 use super::control::ControlServer;
 use super::discovery::{Discovery, Question};
 use super::endpoints::Endpoints;
-use super::events::EventQueue;
+use super::events::{EventQueue, Publisher};
 use super::intake::{Subscribed, Subscription};
 use super::invoke::InvokeServer;
-use super::lane::{COMMAND_TIMEOUT, Lane, LaneError};
+use super::lane::{Lane, LaneError};
 use super::lookups::LookupServer;
 use super::mux::Mux;
 use super::replies::{ReplyRules, Responder};
@@ -88,8 +89,11 @@ pub struct Server {
     loops: JoinSet<&'static str>,
 }
 
-/// What the loops need at least to unsubscribe and to hand out what had arrived.
-const DRAIN: Duration = Duration::from_secs(1);
+/// What the loops get at least to unsubscribe and to hand out what had arrived.
+const DRAIN: Duration = Duration::from_millis(400);
+
+/// For the replies to what was given up.
+const REPLIES: Duration = Duration::from_millis(300);
 
 /// Calls of our own that need a place beside those of routers.
 const PROBES: u32 = 16;
@@ -129,11 +133,18 @@ impl Links {
         Arc::clone(&self.mux)
     }
 
-    /// Publishes events on the control connection.
-    pub fn publish_events(&self, events: EventQueue, layout: Layout) -> JoinHandle<()> {
-        self.control
-            .runtime()
-            .spawn(events.publish(self.control.client().clone(), layout))
+    /// Publishes events on the control connection, until `stop`.
+    pub fn publish_events(
+        &self,
+        events: EventQueue,
+        layout: Layout,
+        observers: Observers,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let connection = Arc::clone(self.control.connection());
+        let publisher = Publisher::new(connection, self.control.events(), layout, observers);
+        let publishing = self.control.runtime().spawn(publisher.run(events, stop));
+        async move { drop(publishing.await) }
     }
 
     /// Subscribes to everything and returns when the servers have confirmed it.
@@ -154,6 +165,7 @@ impl Links {
             responder: responder(&self.lookup),
             endpoints: Arc::clone(&endpoints),
             spans: parts.tools.spans.clone(),
+            observers: parts.observers.clone(),
             waiting: tasks.clone(),
             give_up: give_up.clone(),
         };
@@ -186,7 +198,7 @@ impl Links {
             Handle::current(),
             tasks.clone(),
             give_up.clone(),
-            parts.observers,
+            parts.observers.clone(),
         );
         loops.spawn_on(
             named("control", control.run(intake)),
@@ -203,8 +215,9 @@ impl Links {
         let discovery = Discovery {
             layout: parts.layout,
             endpoints,
-            started_at: parts.verbs.desk.stats.started_at(),
+            sidecar: Arc::clone(&parts.verbs.desk.stats),
             responder: responder(&self.control),
+            observers: parts.observers,
         };
         loops.spawn_on(
             named("discovery", discovery.run(intake)),
@@ -223,12 +236,12 @@ impl Links {
         })
     }
 
-    /// Closes all connections.
-    pub async fn close(self) {
+    /// Closes all connections, until `end`.
+    pub async fn close(self, end: Instant) {
         tokio::join!(
-            self.lookup.close(),
-            self.control.close(),
-            self.invoke.close()
+            self.lookup.close(end),
+            self.control.close(end),
+            self.invoke.close(end)
         );
     }
 }
@@ -247,21 +260,21 @@ impl Server {
         }
     }
 
-    /// Takes no more requests, finishes what was accepted within `grace`, answers `shutting_down`
-    /// to what remains, and closes. Returns how many requests had to be given up.
-    pub async fn shut_down(mut self, grace: Duration) -> usize {
-        let deadline = Instant::now() + grace;
+    /// Takes no more requests, finishes what was accepted until `deadline`, and answers
+    /// `shutting_down` to what remains, until `end` at the latest. Returns the connections, and how
+    /// many requests had to be given up.
+    pub async fn finish(mut self, deadline: Instant, end: Instant) -> (Links, usize) {
         self.drain.cancel();
         // However short the grace: what the server has sent by now must at least be answered.
-        let drained = deadline.max(Instant::now() + DRAIN);
+        let drained = deadline.max(Instant::now() + DRAIN).min(end);
         while let Ok(Some(_)) = timeout_at(drained, self.loops.join_next()).await {}
         self.tasks.close();
         let finished = timeout_at(deadline, self.tasks.wait()).await.is_ok();
         let given_up = if finished { 0 } else { self.tasks.len() };
         self.give_up.cancel();
         // Only the replies are missing now. A connection that takes none must not keep us.
-        let _ = timeout(2 * COMMAND_TIMEOUT, self.tasks.wait()).await;
-        self.links.close().await;
-        given_up
+        let replied = end.min(Instant::now() + REPLIES);
+        let _ = timeout_at(replied, self.tasks.wait()).await;
+        (self.links, given_up)
     }
 }

@@ -96,6 +96,12 @@ impl Layout {
             Some(id) => format!("{prefix}.events.{kind}.{id}"),
         }
     }
+
+    /// Whether `subject` is one of events.
+    pub fn is_event(&self, subject: &str) -> bool {
+        let rest = subject.strip_prefix(self.prefix.as_str());
+        rest.is_some_and(|rest| rest.starts_with(".events."))
+    }
 }
 
 #[cfg(test)]

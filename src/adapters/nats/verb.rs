@@ -99,7 +99,7 @@ impl Verb {
     pub const fn answers_all(self) -> bool {
         matches!(
             self,
-            Self::Stats | Self::Reload | Self::Ping | Self::Health | Self::Circuits
+            Self::Explain | Self::Stats | Self::Reload | Self::Ping | Self::Health | Self::Circuits
         )
     }
 

@@ -4,10 +4,12 @@
 
 mod convert;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanExporter as _;
@@ -97,7 +99,8 @@ impl Exporter {
     pub async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let batch = self.gather(&stop).await;
-            self.send(batch).await;
+            // A batch that cannot be written, by a bug, costs itself only.
+            let _panicked = AssertUnwindSafe(self.send(batch)).catch_unwind().await;
         }
         // The process is about to end: a collector that is slow now misses what is left.
         let _ = timeout(LAST_BATCHES, self.send_rest()).await;

@@ -1,7 +1,11 @@
 //! Reading a row.
 
+use std::time::SystemTime;
+
 use tokio_postgres::types::FromSql;
 use tokio_postgres::{Error, Row};
+
+use super::stamp::Stamp;
 
 /// A row's columns, taken from left to right.
 pub(super) struct Columns<'r> {
@@ -22,6 +26,10 @@ impl<'r> Columns<'r> {
 
     pub(super) fn integer(&mut self) -> Result<Option<i64>, Error> {
         Ok(self.take::<Option<i32>>()?.map(i64::from))
+    }
+
+    pub(super) fn time(&mut self) -> Result<Option<SystemTime>, Error> {
+        Ok(self.take::<Option<Stamp>>()?.and_then(Stamp::moment))
     }
 
     pub(super) fn name(&mut self) -> Result<Option<Box<str>>, Error> {

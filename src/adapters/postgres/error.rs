@@ -8,7 +8,10 @@ use deadpool_postgres::PoolError;
 use rustls::CertificateError;
 use thiserror::Error;
 
-use crate::service::source::SourceError;
+use crate::domain::quote::{quoted, quoted_within};
+
+/// The most bytes of a server's message: a trigger's may be of any length.
+const MAX_MESSAGE: usize = 500;
 
 /// Settings with which no connection can ever be made.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -21,12 +24,16 @@ pub enum SetupError {
     Pool(String),
 }
 
-/// Why the database gave no answer, or not the one expected.
+/// Why the database gave no answer, or not the one expected. What kind of trouble each is, says
+/// [`super::sort`].
 #[derive(Debug, Error)]
 pub enum PostgresError {
     /// Postgres refused, or the connection broke.
     #[error("{}", describe(.0))]
     Driver(#[from] tokio_postgres::Error),
+    /// The same, before there was a connection.
+    #[error("{}", describe(.0))]
+    Connect(tokio_postgres::Error),
     /// A limit of our own has passed.
     #[error("{what} took longer than {}", humantime::format_duration(*.limit))]
     Late {
@@ -39,42 +46,89 @@ pub enum PostgresError {
     #[error("no connection: {0}")]
     Pool(String),
     /// Migrations are missing.
-    #[error("the schema is behind: it has {have}, {need} is needed")]
+    #[error("the database schema is behind (has {have}, needs {need})")]
     SchemaBehind {
         /// The last migration applied.
         have: u32,
         /// The last migration known.
         need: u32,
     },
+    /// Texts would not arrive as they were written.
+    #[error("the database's encoding is {0}; the registry needs UTF8")]
+    Encoding(String),
+    /// The search path does not lead to the tables.
+    #[error("{}", elsewhere(.schemas, .search_path, .unusable))]
+    Elsewhere {
+        /// The account's search path.
+        search_path: String,
+        /// Schemas that have such tables.
+        schemas: Vec<String>,
+        /// Those of them that the account may not use.
+        unusable: Vec<String>,
+    },
+    /// Rows are there that were not seen.
+    #[error("{0}")]
+    Hidden(String),
     /// The database holds what it cannot hold.
     #[error("{0}")]
     Damaged(&'static str),
 }
 
-impl PostgresError {
-    /// The same for the reload path; `target` says which database.
-    pub(super) fn into_source_error(self, target: &str) -> SourceError {
-        match self {
-            Self::SchemaBehind { have, need } => SourceError::SchemaBehind { have, need },
-            other => SourceError::Away(format!("{target}: {other}")),
-        }
-    }
-}
-
 impl From<PoolError> for PostgresError {
     fn from(error: PoolError) -> Self {
         match error {
-            PoolError::Backend(error) => Self::Driver(error),
+            PoolError::Backend(error) => Self::Connect(error),
             other => Self::Pool(other.to_string()),
         }
     }
 }
 
+impl PostgresError {
+    /// The same, known to have come before anything was asked.
+    pub(super) fn before_use(self) -> Self {
+        match self {
+            Self::Driver(error) => Self::Connect(error),
+            other => other,
+        }
+    }
+
+    /// The driver's error, where it comes from there.
+    pub(super) fn driver(&self) -> Option<&tokio_postgres::Error> {
+        match self {
+            Self::Driver(error) | Self::Connect(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+fn elsewhere(schemas: &[String], search_path: &str, unusable: &[String]) -> String {
+    let named = |names: &[String]| {
+        let names = names.iter().map(|name| format!("`{}`", quoted(name)));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let path = quoted(search_path);
+    let place = match schemas {
+        [_] => "schema",
+        _ => "schemas",
+    };
+    let schemas = named(schemas);
+    let text =
+        format!("the registry's tables are in {place} {schemas}, but search_path is `{path}`");
+    match unusable {
+        [] => text,
+        _ => format!(
+            "{text}: permission denied for schema {} (42501)",
+            named(unusable)
+        ),
+    }
+}
+
 /// A server's refusal as SQLSTATE and message; anything else with its causes. A refusal's detail
 /// and hint stay out: they quote rows.
-fn describe(error: &tokio_postgres::Error) -> String {
+pub(super) fn describe(error: &tokio_postgres::Error) -> String {
     if let Some(refusal) = error.as_db_error() {
-        return format!("{} ({})", refusal.message(), refusal.code().code());
+        let message = quoted_within(refusal.message(), MAX_MESSAGE);
+        return format!("{message} ({})", refusal.code().code());
     }
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -9,10 +9,16 @@
 //! through it, and when none has come for a while, one is caused on a channel for that purpose. All
 //! sidecars share that channel: whichever asks first proves the connections of all, which keeps the
 //! database's load the same however many there are (the report suppression of IGMP).
+//!
+//! Between heartbeats an empty query shows whether the database answers at all: it begins no
+//! transaction, takes no lock and writes nothing, so that a thousand sidecars may ask every other
+//! second. Whoever gets no answer asks over the pool too before the database is called unreachable:
+//! one connection that broke is not the database.
 
 use std::convert::Infallible;
 use std::fmt;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -20,18 +26,22 @@ use std::time::Duration;
 use backon::BackoffBuilder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_postgres::{AsyncMessage, Client, Connection};
 use tokio_util::sync::CancellationToken;
 
 use super::address::{Address, Purpose};
 use super::error::{PostgresError, SetupError};
-use super::limit::within;
+use super::limit::{punctual, within};
+use super::pool::Pool;
+use super::session;
 use crate::config::DatabaseSettings;
+use crate::service::boundary::survived;
 use crate::service::fleet::Signal;
 use crate::service::observe::{ListenerState, Observation, Observers};
 use crate::service::reload::{Hint, ReloadHandle};
 use crate::service::status::Status;
+use crate::service::trouble::{DatabaseError, Trouble};
 
 /// Where the triggers notify; see `migrations/`.
 const CHANGES: &str = "beamline_registry";
@@ -43,6 +53,12 @@ const HEARTBEATS: &str = "beamline_registry_heartbeat";
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// For a statement on the connection, and for a heartbeat to come back.
 const ANSWER: Duration = Duration::from_secs(5);
+/// Silence after which the connection is asked whether it still is one.
+const PULSE: Duration = Duration::from_secs(2);
+/// For the answer, before the database is suspected.
+const SUSPICION: Duration = Duration::from_millis(1500);
+/// For the answer over the pool, before it is called unreachable. Together less than five seconds.
+const SECOND_OPINION: Duration = Duration::from_millis(1300);
 /// For a new connection.
 const CONNECT: Duration = Duration::from_secs(15);
 /// The first pause after a connection was lost.
@@ -61,12 +77,21 @@ pub struct Reports {
     pub status: Arc<Status>,
     /// Are told when the state changes.
     pub observers: Observers,
+    /// Is asked too when the listener's connection is silent.
+    pub pool: Arc<Pool>,
 }
 
 impl Reports {
-    fn hint(&self) {
-        self.reload.hint(Hint::Database);
+    fn hint(&self, hint: Hint) {
+        self.reload.hint(hint);
         self.overrides.give();
+    }
+
+    fn silent(&self, error: &DatabaseError) {
+        if self.status.database_silent(error) {
+            let down = Observation::DatabaseDown(error.clone());
+            self.observers.observe(&down);
+        }
     }
 }
 
@@ -90,6 +115,10 @@ enum Lost {
     Postgres(#[from] PostgresError),
     #[error("the server closed the connection")]
     Closed,
+    #[error("{0}")]
+    Silent(DatabaseError),
+    #[error("a bug in this program ended it; the log has the place")]
+    Bug,
     #[error(
         "no notification comes back within {}; behind a transaction pooler, DB_LISTEN_URL must \
          name the database itself",
@@ -138,11 +167,12 @@ impl Listener {
         let mut pauses = fresh_pauses();
         loop {
             let heard = Heard::default();
-            let Err(lost) = self.listen(&heard).await;
+            let listening = survived(&self.reports.observers, self.listen(&heard));
+            let Err(lost) = listening.await.unwrap_or(Err(Lost::Bug));
             self.tell(ListenerState::Polling, || lost.to_string());
             if heard.anything() {
                 // What was missed on the dead connection is found even if no new one can be had.
-                self.reports.hint();
+                self.reports.hint(Hint::Reconnected);
                 pauses = fresh_pauses();
             }
             sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
@@ -152,7 +182,8 @@ impl Listener {
     /// One connection, from beginning to end.
     async fn listen(&self, heard: &Heard) -> Result<Infallible, Lost> {
         let (config, tls) = self.address.renewed();
-        let (client, connection) = within("connecting", CONNECT, config.connect(tls)).await?;
+        let connecting = async { config.connect(tls).await.map_err(PostgresError::Connect) };
+        let (client, connection) = within("connecting", CONNECT, connecting).await?;
         tokio::select! {
             lost = self.receive(connection, heard) => lost,
             lost = self.keep_proving(&client, heard) => lost,
@@ -173,7 +204,7 @@ impl Listener {
             if let AsyncMessage::Notification(notification) = message? {
                 heard.note();
                 if notification.channel() == CHANGES {
-                    self.reports.hint();
+                    self.reports.hint(Hint::Database);
                 }
             }
         }
@@ -183,19 +214,88 @@ impl Listener {
     /// Subscribes, and makes sure that silence means that nothing happens.
     async fn keep_proving(&self, client: &Client, heard: &Heard) -> Result<Infallible, Lost> {
         let listen = format!("LISTEN {CHANGES}; LISTEN {HEARTBEATS}");
-        within("LISTEN", ANSWER, client.batch_execute(&listen)).await?;
+        let subscribing = async {
+            let settings = session::apply_settings(client, Purpose::Listen);
+            let listening = async { Ok(client.batch_execute(&listen).await?) };
+            tokio::try_join!(biased; settings, listening)
+        };
+        within("LISTEN", ANSWER, subscribing).await?;
         // Listen first, load then: a change between the two is notified.
-        self.reports.hint();
+        self.reports.hint(Hint::Reconnected);
         let notify = format!("NOTIFY {HEARTBEATS}");
         loop {
-            within("NOTIFY", ANSWER, client.batch_execute(&notify)).await?;
-            let answer = timeout(ANSWER, heard.something()).await;
-            answer.map_err(|_elapsed| Lost::Deaf)?;
+            self.answered("NOTIFY", client.batch_execute(&notify))
+                .await?;
+            if !self.hears(client, heard, ANSWER).await? {
+                return Err(Lost::Deaf);
+            }
             self.tell(ListenerState::Listening, || {
                 format!("notifications of {} arrive", self.address.target)
             });
-            let silence = self.heartbeat.mul_f64(rand::random_range(1.0..1.5));
-            while timeout(silence, heard.something()).await.is_ok() {}
+            loop {
+                self.reports.status.database_alive();
+                let silence = self.heartbeat.mul_f64(rand::random_range(1.0..1.5));
+                if !self.hears(client, heard, silence).await? {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Whether something is heard within `limit`. The connection is asked meanwhile.
+    async fn hears(&self, client: &Client, heard: &Heard, limit: Duration) -> Result<bool, Lost> {
+        let end = Instant::now() + limit;
+        loop {
+            let pulse = Instant::now() + PULSE;
+            tokio::select! {
+                biased;
+                () = heard.something() => return Ok(true),
+                () = sleep_until(end.min(pulse)) => {}
+            }
+            if end <= pulse {
+                // A timer that fires late is not the other side's silence: what came counts.
+                let came = punctual(end, heard.something()).await;
+                return Ok(came.is_some());
+            }
+            self.answered("a round trip", client.batch_execute(""))
+                .await?;
+            if self.reports.status.listener() == ListenerState::Listening {
+                self.reports.status.database_alive();
+            }
+        }
+    }
+
+    /// The answer to a statement. Where it is late, the pool is asked: if it has no answer either,
+    /// the database is silent, else this connection has some more time.
+    async fn answered(
+        &self,
+        what: &'static str,
+        statement: impl Future<Output = Result<(), tokio_postgres::Error>>,
+    ) -> Result<(), Lost> {
+        let mut statement = pin!(statement);
+        let begun = Instant::now();
+        if let Some(outcome) = punctual(begun + SUSPICION, statement.as_mut()).await {
+            return Ok(outcome?);
+        }
+        let opinion = self.reports.pool.answers(SECOND_OPINION);
+        let limit = ANSWER;
+        tokio::select! {
+            biased;
+            outcome = statement.as_mut() => return Ok(outcome?),
+            opinion = opinion => {
+                if let Err(error) = opinion
+                    && error.trouble() == Trouble::Unreachable
+                {
+                    let text = format!("{}: {error}", self.address.target);
+                    let error = DatabaseError::unreachable(text);
+                    self.reports.silent(&error);
+                    return Err(Lost::Silent(error));
+                }
+            }
+        }
+        match punctual(begun + limit, statement).await {
+            Some(outcome) => Ok(outcome?),
+            None => Err(PostgresError::Late { what, limit }.into()),
         }
     }
 

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use tokio_postgres::{Client, error::SqlState};
 
+use super::error::PostgresError;
+use super::old::{self, Findings};
 use super::schema::{SchemaState, SchemaVersion, schema_state};
+use crate::service::trouble::DatabaseError;
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -19,6 +22,20 @@ const SEED: &str = include_str!("../../../migrations/seed/extensions.sql");
 
 /// Key of the advisory lock, `beamline` in ASCII. Advisory locks are per database.
 const LOCK_KEY: i64 = 0x6265_616d_6c69_6e65;
+
+/// Nobody's readers queue for longer behind a table that somebody else's transaction holds; a large
+/// table takes as long as it takes.
+const LIMITS: &str = "SET lock_timeout = '10s'; SET statement_timeout = 0";
+const NO_LIMITS: &str = "RESET lock_timeout; RESET statement_timeout";
+
+/// What a migration did.
+#[derive(Debug, Default)]
+pub struct Migrated {
+    /// What was found of the old system, and upgraded.
+    pub old: Option<Findings>,
+    /// What was applied: nothing when the schema was current, or ahead.
+    pub applied: Vec<Applied>,
+}
 
 /// A migration that has just been applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +55,15 @@ pub enum MigrateError {
     /// The seed needs the schema first.
     #[error("{0}: run `beamline-registry migrate`")]
     Behind(SchemaState),
+    /// A database of the old system holds what cannot be carried over. Nothing was changed.
+    #[error("nothing was changed, because this cannot be carried over:\n  {}\nchange it, then migrate again", .0.join("\n  "))]
+    Obstacles(Vec<String>),
+    /// Somebody else's transaction holds a table for longer than the limit on locks. What was
+    /// applied before stands.
+    #[error(
+        "a table of the registry is held by another transaction for longer than 10 s: end it (pg_stat_activity names it), then migrate again"
+    )]
+    Held,
     /// A migration failed and was rolled back, those before it stand; or an applied one differs
     /// from the file of the same number.
     #[error("the schema could not be migrated")]
@@ -45,6 +71,15 @@ pub enum MigrateError {
     /// Postgres refused or went away.
     #[error("the database did not answer as expected")]
     Database(#[from] tokio_postgres::Error),
+    /// This is not a database to make tables in, or they are somewhere else in it.
+    #[error(transparent)]
+    Unusable(#[from] DatabaseError),
+}
+
+impl From<PostgresError> for MigrateError {
+    fn from(error: PostgresError) -> Self {
+        Self::Unusable(error.into())
+    }
 }
 
 /// The version that this binary brings a schema to.
@@ -58,43 +93,63 @@ pub(super) fn newest() -> SchemaVersion {
         .unwrap_or(0)
 }
 
-/// Brings the schema up to date and answers what it applied: nothing when it was current, or ahead.
+/// Brings the schema up to date, that of an old system included, and answers what it did.
 ///
 /// Waits up to `wait` (rounded up to milliseconds) for another starter that is migrating. When the
 /// future is dropped, closing the connection gives the lock back.
 ///
 /// # Errors
 /// See [`MigrateError`]; a later call picks up where this one stopped.
-pub async fn migrate(client: &mut Client, wait: Duration) -> Result<Vec<Applied>, MigrateError> {
+pub async fn migrate(client: &mut Client, wait: Duration) -> Result<Migrated, MigrateError> {
     lock(client, wait).await?;
     let result = apply(client).await;
     // A failed unlock means a broken connection, whose end releases the lock as well.
+    let limits = client.batch_execute(NO_LIMITS).await;
     let unlocked = client
         .execute("SELECT pg_advisory_unlock($1)", &[&LOCK_KEY])
         .await;
-    let applied = result?;
+    let migrated = result.map_err(MigrateError::sorted)?;
+    limits?;
     unlocked?;
-    Ok(applied)
+    Ok(migrated)
 }
 
-async fn apply(client: &mut Client) -> Result<Vec<Applied>, MigrateError> {
+impl MigrateError {
+    /// A lock that did not come is nobody's fault here, and has words of its own.
+    fn sorted(self) -> Self {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&self);
+        while let Some(error) = cause {
+            let code = error.downcast_ref().and_then(tokio_postgres::Error::code);
+            if code == Some(&SqlState::LOCK_NOT_AVAILABLE) {
+                return Self::Held;
+            }
+            cause = error.source();
+        }
+        self
+    }
+}
+
+async fn apply(client: &mut Client) -> Result<Migrated, MigrateError> {
     // refinery takes migrations that it has no file of for an error.
     if let SchemaState::Ahead { .. } = schema_state(client).await? {
-        return Ok(Vec::new());
+        return Ok(Migrated::default());
     }
+    client.batch_execute(LIMITS).await?;
+    let old = old::prepare(client).await?;
     let report = embedded::migrations::runner().run_async(client).await?;
     let applied = report.applied_migrations();
     if !applied.is_empty() {
         // Daemons that wait for this schema look at once, not at their next attempt.
         client.batch_execute("NOTIFY beamline_registry").await?;
     }
-    Ok(applied
-        .iter()
-        .map(|migration| Applied {
-            version: migration.version(),
-            name: migration.name().to_owned(),
-        })
-        .collect())
+    let applied = applied.iter().map(|migration| Applied {
+        version: migration.version(),
+        name: migration.name().to_owned(),
+    });
+    Ok(Migrated {
+        old,
+        applied: applied.collect(),
+    })
 }
 
 /// The limit is set for one transaction only; the advisory lock outlives it with the session.

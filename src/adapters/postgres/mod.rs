@@ -4,7 +4,8 @@
 //! [`PostgresHealth`] keeps what the fleet shares besides, and a [`Listener`] waits for
 //! notifications on a connection of its own. Nothing here waits without a limit, and
 //! nothing relies on a session outliving a transaction except the listener, so that the pool may
-//! stand behind a transaction pooler.
+//! stand behind a transaction pooler. Sessions are set up in [`settings`], errors are sorted in
+//! [`sort`].
 
 mod address;
 mod columns;
@@ -12,14 +13,20 @@ mod definitions;
 mod error;
 mod fate;
 mod health;
+pub mod inspect;
 mod limit;
 mod listener;
 pub mod migrate;
+pub mod place;
+pub mod old;
 mod pool;
 mod rows;
 pub mod schema;
 pub mod session;
+mod settings;
 mod snapshot;
+mod sort;
+mod stamp;
 mod source;
 mod tls;
 mod transfer;

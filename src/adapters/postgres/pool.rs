@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::Timeouts;
 use deadpool_postgres::{
-    Connect, Manager, ManagerConfig, Object, PoolConfig, RecyclingMethod, Runtime,
+    Connect, Manager, ManagerConfig, Object, PoolConfig, PoolError, RecyclingMethod, Runtime,
 };
 use scopeguard::{ScopeGuard, guard};
 use tokio::task::JoinHandle;
@@ -14,7 +16,11 @@ use tokio_postgres::Client;
 
 use super::address::{Address, Purpose};
 use super::error::{PostgresError, SetupError};
+use super::limit::within;
+use super::schema::{SchemaState, schema_state};
+use super::session;
 use crate::config::DatabaseSettings;
+use crate::service::clock::Clock;
 
 /// For a place in the pool.
 const WAIT: Duration = Duration::from_secs(5);
@@ -27,6 +33,7 @@ const RECYCLE: Duration = Duration::from_secs(2);
 pub struct Pool {
     connections: deadpool_postgres::Pool,
     target: String,
+    made: Arc<AtomicU64>,
 }
 
 impl fmt::Debug for Pool {
@@ -37,7 +44,10 @@ impl fmt::Debug for Pool {
 
 /// Connects with the login and the certificates of the moment, see [`Address::renewed`]. The
 /// configuration that the pool was made with stays unused: it cannot change.
-struct Renewing(Address);
+struct Renewing {
+    address: Address,
+    made: Arc<AtomicU64>,
+}
 
 type Connecting<'a> = Pin<
     Box<dyn Future<Output = Result<(Client, JoinHandle<()>), tokio_postgres::Error>> + Send + 'a>,
@@ -46,8 +56,9 @@ type Connecting<'a> = Pin<
 impl Connect for Renewing {
     fn connect(&self, _unused: &tokio_postgres::Config) -> Connecting<'_> {
         Box::pin(async {
-            let (config, tls) = self.0.renewed();
+            let (config, tls) = self.address.renewed();
             let (client, connection) = config.connect(tls).await?;
+            self.made.fetch_add(1, Ordering::Relaxed);
             // The client reports what goes wrong to whoever waits for an answer.
             let driver = tokio::spawn(async move { drop(connection.await) });
             Ok((client, driver))
@@ -64,9 +75,13 @@ impl Pool {
         let address = Address::new(&settings.pool, Purpose::Pool, instance_id)?;
         let recycling_method = RecyclingMethod::Verified;
         let target = address.target.clone();
+        let made = Arc::<AtomicU64>::default();
         let manager = Manager::from_connect(
             tokio_postgres::Config::new(),
-            Renewing(address),
+            Renewing {
+                address,
+                made: Arc::clone(&made),
+            },
             ManagerConfig { recycling_method },
         );
         let config = PoolConfig {
@@ -85,6 +100,7 @@ impl Pool {
         Ok(Self {
             connections,
             target,
+            made,
         })
     }
 
@@ -98,16 +114,71 @@ impl Pool {
         self.connections.status().max_size
     }
 
-    /// A connection that answers.
+    /// How many connections were made so far: one more shows that one may have been lost.
+    pub(super) fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    /// A connection that answers, to a database that can be used. A new one is set up first; one
+    /// on which that fails, or is given up, is closed.
     pub(super) async fn get(&self) -> Result<Object, PostgresError> {
-        Ok(self.connections.get().await?)
+        let connection = self.connection().await?;
+        if Object::metrics(&connection).recycle_count > 0 {
+            return Ok(connection);
+        }
+        let connection = guard(connection, close as fn(Object));
+        let set_up = set_up(&connection).await;
+        set_up.map_err(PostgresError::before_use)?;
+        Ok(ScopeGuard::into_inner(connection))
+    }
+
+    async fn connection(&self) -> Result<Object, PoolError> {
+        let asked = Instant::now();
+        match self.connections.get().await {
+            // The pool's own limits do not know that it was we who stood still.
+            Err(PoolError::Timeout(_)) if stood_still_since(asked) => self.connections.get().await,
+            got => got,
+        }
+    }
+
+    /// Whether the database answers within `limit`.
+    pub(super) async fn answers(&self, limit: Duration) -> Result<(), PostgresError> {
+        // A connection is asked before it is handed out.
+        within("a connection", limit, self.get()).await.map(drop)
     }
 
     /// A connection for a transaction of several round trips.
     pub(super) async fn get_whole(&self) -> Result<Whole, PostgresError> {
-        let close: fn(Object) = |connection| drop(Object::take(connection));
         Ok(guard(self.get().await?, close))
     }
+}
+
+/// The settings of the session, and whether this is the database that is needed. The pool closes
+/// connections that fail, so a schema that is changed under a running daemon is looked at again as
+/// soon as that hurts.
+async fn set_up(client: &Client) -> Result<(), PostgresError> {
+    let ((), state) = tokio::try_join!(
+        biased;
+        session::apply_settings(client, Purpose::Pool),
+        schema_state(client),
+    )?;
+    match state {
+        SchemaState::Behind { have, need } => Err(PostgresError::SchemaBehind {
+            have: u32::try_from(have).unwrap_or(0),
+            need: u32::try_from(need).unwrap_or(0),
+        }),
+        SchemaState::Current | SchemaState::Ahead { .. } => Ok(()),
+    }
+}
+
+fn close(connection: Object) {
+    drop(Object::take(connection));
+}
+
+fn stood_still_since(asked: Instant) -> bool {
+    !Clock::default()
+        .stood_still(asked, Instant::now())
+        .is_zero()
 }
 
 /// A connection that is closed when it is dropped, because half a transaction may be on it: its
@@ -127,7 +198,7 @@ pub(super) fn put_back<T>(
     result: Result<T, PostgresError>,
 ) -> Result<T, PostgresError> {
     if result.is_err() {
-        drop(Object::take(connection));
+        close(connection);
     }
     result
 }

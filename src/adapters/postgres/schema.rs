@@ -1,11 +1,14 @@
 //! Which schema a database has, and which one this binary was built for.
 //!
-//! Versions are the numbers of the files in `migrations/`. The daemon asks before it loads: a
-//! schema that is behind is treated as a database that is away, one that is ahead is served, since
+//! Versions are the numbers of the files in `migrations/`. The daemon asks whenever it has made a
+//! connection: from a schema that is behind nothing is read, one that is ahead is served, since
 //! migrations only add. Its queries are unnamed, as all of the daemon's: a transaction pooler would
 //! lose named ones.
 
 use tokio_postgres::GenericClient;
+
+use super::error::PostgresError;
+use super::place;
 
 /// A migration's number.
 pub type SchemaVersion = i32;
@@ -66,21 +69,15 @@ impl std::fmt::Display for SchemaState {
     }
 }
 
-/// Looks the schema up: two small queries, no lock, no write.
+/// Looks the schema up: two small queries, no lock, no write. From then on the session uses the
+/// tables that were found, see [`place`].
 ///
 /// # Errors
-/// What Postgres answers; a role that may not read `refinery_schema_history` gets its refusal.
-pub async fn schema_state(
-    client: &impl GenericClient,
-) -> Result<SchemaState, tokio_postgres::Error> {
+/// What Postgres answers; a role that may not read `refinery_schema_history` gets its refusal. A
+/// database that is not UTF8, or whose tables are somewhere else.
+pub async fn schema_state(client: &impl GenericClient) -> Result<SchemaState, PostgresError> {
     let need = super::migrate::newest();
-    let history = client
-        .query_typed_one(
-            "SELECT to_regclass('refinery_schema_history') IS NOT NULL",
-            &[],
-        )
-        .await?;
-    if !history.try_get::<_, bool>(0)? {
+    if !place::find(client).await?.has_history {
         return Ok(SchemaState::of(0, need));
     }
     let row = client

@@ -5,11 +5,14 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use super::address::{Address, Purpose};
 use super::error::{PostgresError, SetupError};
 use super::limit::within;
+use super::settings;
 use crate::config::Endpoint;
+use crate::service::trouble::DatabaseError;
 
 /// For a new connection.
 const CONNECT: Duration = Duration::from_secs(15);
@@ -21,13 +24,25 @@ pub enum SessionError {
     #[error(transparent)]
     Setup(#[from] SetupError),
     /// The server cannot be reached or refuses.
-    #[error("{target}: {error}")]
-    Connect {
-        /// Hosts, ports and database.
-        target: String,
-        /// What went wrong.
-        error: PostgresError,
-    },
+    #[error(transparent)]
+    Connect(#[from] DatabaseError),
+}
+
+/// Tries at the settings while the server's own limit for a statement cuts them short.
+const TRIES: usize = 3;
+
+/// Gives a new connection the settings that all of ours have.
+pub(super) async fn apply_settings(client: &Client, purpose: Purpose) -> Result<(), PostgresError> {
+    let settings = settings::session(purpose);
+    let mut tries = 1;
+    loop {
+        match client.batch_execute(&settings).await {
+            Err(error) if tries < TRIES && error.code() == Some(&SqlState::QUERY_CANCELED) => {
+                tries += 1;
+            }
+            outcome => return Ok(outcome?),
+        }
+    }
 }
 
 /// A connection and the task that drives it; dropping it ends both.
@@ -45,14 +60,17 @@ impl Session {
     pub async fn open(endpoint: &Endpoint, instance_id: &str) -> Result<Self, SessionError> {
         let address = Address::new(endpoint, Purpose::Command, instance_id)?;
         let (config, tls) = address.renewed();
-        let connected = within("connecting", CONNECT, config.connect(tls)).await;
-        let (client, connection) = connected.map_err(|error| SessionError::Connect {
-            target: address.target,
-            error,
-        })?;
+        let connecting = async { config.connect(tls).await.map_err(PostgresError::Connect) };
+        let connected = within("connecting", CONNECT, connecting).await;
+        let sorted = |error: PostgresError| error.sorted(&address.target);
+        let (client, connection) = connected.map_err(sorted)?;
         // The client reports what goes wrong to whoever waits for an answer.
         let driver = tokio::spawn(async move { drop(connection.await) });
-        Ok(Self { client, driver })
+        let session = Self { client, driver };
+        let applying = apply_settings(&session.client, Purpose::Command);
+        let applied = within("the settings of the session", CONNECT, applying).await;
+        applied.map_err(sorted)?;
+        Ok(session)
     }
 
     /// The connection.

@@ -14,6 +14,7 @@ use tokio_postgres::{Client, Error, Row};
 
 use super::error::PostgresError;
 use super::rows::{Assembly, EXTENSIONS, INSTANCES, VERSIONS};
+use super::settings::{self, Kind, Limits};
 use crate::domain::catalog::ActiveSource;
 use crate::domain::extension::Extension;
 use crate::domain::ids::ExtensionId;
@@ -26,6 +27,10 @@ use crate::service::source::Known;
 const HEAD_LIMIT: Duration = Duration::from_secs(2);
 /// For each statement that reads definitions.
 const ROWS_LIMIT: Duration = Duration::from_secs(20);
+/// For a lock: shorter than a statement, so that the database says that it was one.
+const LOCK_LIMIT: Duration = Duration::from_millis(1500);
+/// Each is sent whole.
+const IDLE_LIMIT: Duration = Duration::from_secs(10);
 /// Beyond so many extensions or deletions, reading everything is as fast, and does not hold all
 /// rows in memory twice.
 const MAX_DELTA: usize = 1000;
@@ -33,6 +38,10 @@ const MAX_DELTA: usize = 1000;
 const HEAD: &str = "SELECT epoch::text, revision, tombstone_floor FROM registry_revision";
 const DIGEST: &str = "SELECT revision, registry_digest() FROM registry_revision";
 const NO_PARAMETERS: [(&(dyn ToSql + Sync), Type); 0] = [];
+/// What stands in the place of a table and shows what it likes, such as a view.
+const IMPOSTORS: &str = "SELECT relname::text FROM pg_catalog.pg_class WHERE oid = ANY \
+    ('{registry_revision,registry_tombstones,extensions,extension_versions,extension_instances}'\
+    ::regclass[]) AND relkind NOT IN ('r', 'p')";
 /// The ids that changed after `$1`, and `$2`; at most [`MAX_DELTA`] and one.
 const CHANGED: &str = "SELECT id FROM extensions WHERE revision > $1 OR id = $2 LIMIT 1001";
 const DELETED: &str = "SELECT id FROM registry_tombstones WHERE revision > $1 LIMIT 1001";
@@ -88,9 +97,31 @@ pub(super) async fn digest(client: &Client) -> Result<(u64, u64), PostgresError>
         client.query_typed_one(DIGEST, &[]),
         commit(client),
     )?;
-    let digest = u64::from_str_radix(row.try_get(1)?, 16)
-        .map_err(|_| PostgresError::Damaged("registry_digest() is not a hexadecimal number"))?;
-    Ok((number(row.try_get(0)?)?, digest))
+    Ok((number(row.try_get(0)?)?, hexadecimal(&row)?))
+}
+
+/// The digest in a row of [`DIGEST`].
+fn hexadecimal(row: &Row) -> Result<u64, PostgresError> {
+    u64::from_str_radix(row.try_get(1)?, 16)
+        .map_err(|_| PostgresError::Damaged("registry_digest() is not a hexadecimal number"))
+}
+
+/// The digest of what was read, served or not: what cannot be seen is not taken for gone.
+fn seen(extensions: &[Extension], faults: &[Fault]) -> u64 {
+    let served = extensions.iter().map(|extension| extension.digest);
+    let faulty = faults.iter().filter_map(|fault| fault.extension.as_ref());
+    let unserved = faulty.filter_map(|extension| extension.unserved_digest);
+    served.chain(unserved).fold(0, u64::wrapping_add)
+}
+
+fn refuse(impostors: &[Row]) -> Result<(), PostgresError> {
+    let Some(first) = impostors.first() else {
+        return Ok(());
+    };
+    let name: &str = first.try_get(0)?;
+    Err(PostgresError::Hidden(format!(
+        "{name} is not a table any more"
+    )))
 }
 
 /// What changed after `known`, and the extension `also`; `None` when that cannot be told.
@@ -108,9 +139,10 @@ pub(super) async fn delta(
     let extensions = format!("{EXTENSIONS} WHERE id IN ({CHANGED})");
     let versions = format!("{VERSIONS} WHERE id IN ({CHANGED})");
     let instances = format!("{INSTANCES} WHERE extension_id IN ({CHANGED})");
-    let ((), head, extensions, versions, instances, deleted, ()) = tokio::try_join!(
+    let ((), impostors, head, extensions, versions, instances, deleted, ()) = tokio::try_join!(
         biased;
         begin(client, ROWS_LIMIT),
+        client.query_typed(IMPOSTORS, &[]),
         client.query_typed(HEAD, &[]),
         client.query_typed(&extensions, &changed),
         client.query_typed(&versions, &changed),
@@ -118,6 +150,7 @@ pub(super) async fn delta(
         client.query_typed(DELETED, &deleted),
         commit(client),
     )?;
+    refuse(&impostors)?;
     let head = Head::of(head.first())?;
     if !head.reaches_back_to(known) || extensions.len().max(deleted.len()) > MAX_DELTA {
         return Ok(None);
@@ -148,14 +181,23 @@ pub(super) async fn everything(
     client: &Client,
     policy: &Policy,
 ) -> Result<Everything, PostgresError> {
-    let ((), head, (extensions, faults), ()) = tokio::try_join!(
+    let ((), impostors, head, (extensions, faults), whole, ()) = tokio::try_join!(
         biased;
         begin(client, ROWS_LIMIT),
+        client.query_typed(IMPOSTORS, &[]),
         client.query_typed(HEAD, &[]),
         records(client, policy),
+        client.query_typed(DIGEST, &[]),
         commit(client),
     )?;
+    refuse(&impostors)?;
     let head = Head::of(head.first())?;
+    let whole = whole.first().map(hexadecimal).transpose()?;
+    if whole != Some(seen(&extensions, &faults)) {
+        return Err(PostgresError::Hidden(
+            "the rows that were read are not those that registry_digest() counts".to_owned(),
+        ));
+    }
     Ok(Everything {
         source: ActiveSource::Database,
         epoch: Some(head.epoch),
@@ -207,10 +249,12 @@ async fn parts<'p>(
 
 /// `limit` holds for each statement of the transaction.
 async fn begin(client: &Client, limit: Duration) -> Result<(), Error> {
-    let begin = format!(
-        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {}",
-        limit.as_millis()
-    );
+    let limits = Limits {
+        statement: limit,
+        lock: LOCK_LIMIT,
+        idle: IDLE_LIMIT,
+    };
+    let begin = settings::begin(Kind::Snapshot, limits);
     client.batch_execute(&begin).await
 }
 

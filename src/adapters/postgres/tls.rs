@@ -16,6 +16,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::SetupError;
 use crate::config::SslMode;
+use crate::config::text_file::{MAX_BYTES, read_bytes};
+use crate::domain::text::without_mark;
 
 /// The connector for `mode`; reads `root_cert`, or the system's certificates, where it needs them.
 ///
@@ -49,11 +51,13 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, SetupError> {
     let mut roots = RootCertStore::empty();
     let origin = match file {
         Some(file) => {
-            let unreadable = |error: rustls_pki_types::pem::Error| {
-                SetupError::Tls(format!("{}: {error}", file.display()))
-            };
-            for certificate in CertificateDer::pem_file_iter(file).map_err(unreadable)? {
-                let added = roots.add(certificate.map_err(unreadable)?);
+            let bytes = read_bytes(file, MAX_BYTES);
+            let bytes = bytes.map_err(|e| SetupError::Tls(format!("{} {e}", file.display())))?;
+            // Not all text has to be UTF-8: bundles have comments in other encodings.
+            for certificate in CertificateDer::pem_slice_iter(without_mark(&bytes)) {
+                let certificate = certificate
+                    .map_err(|error| SetupError::Tls(format!("{}: {error}", file.display())))?;
+                let added = roots.add(certificate);
                 added.map_err(|error| SetupError::Tls(format!("{}: {error}", file.display())))?;
             }
             file.display().to_string()

@@ -12,7 +12,9 @@ use prometheus_client::encoding::DescriptorEncoder;
 use super::page::{ConstHistogram, Page};
 use crate::domain::catalog::{ActiveSource, Catalog};
 use crate::service::lookup::Lookups;
+use crate::service::meter::Count;
 use crate::service::observe::ListenerState;
+use crate::service::skipped::Skipped;
 use crate::service::status::Status;
 
 /// Whom the metrics ask.
@@ -24,6 +26,12 @@ pub struct Sources {
     pub status: Arc<Status>,
     /// Lookups.
     pub lookups: Arc<Lookups>,
+    /// Log lines that nobody took.
+    pub log_lines_dropped: Count,
+    /// Events that were not published.
+    pub events_dropped: Count,
+    /// Rows that are read without.
+    pub skipped: Arc<Skipped>,
 }
 
 impl Collector for Sources {
@@ -31,6 +39,7 @@ impl Collector for Sources {
         let mut page = Page(encoder);
         self.catalog(&mut page)?;
         self.links(&mut page)?;
+        self.losses(&mut page)?;
         self.lookups(&mut page)
     }
 }
@@ -42,7 +51,7 @@ impl Sources {
             return Ok(());
         }
         let (total, enabled) = self.catalog.sizes();
-        let quarantined = self.catalog.quarantine().faults().len();
+        let quarantined = self.catalog.quarantine().faults().len() + self.skipped.count();
         page.gauge(
             "extension_registry_size",
             "Extensions in the catalog",
@@ -55,7 +64,7 @@ impl Sources {
         )?;
         page.gauge(
             "extension_registry_quarantined",
-            "Rows, files and entries set aside as faulty",
+            "Rows, files and entries quarantined or skipped as faulty",
             quarantined as u64,
         )?;
         page.gauge(
@@ -92,6 +101,19 @@ impl Sources {
             "extension_registry_nats_up",
             "Whether every connection to NATS is there",
             u64::from(self.status.nats_up()),
+        )
+    }
+
+    fn losses(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        page.counter(
+            "extension_registry_log_lines_dropped",
+            "Log lines lost because nobody took them in time",
+            self.log_lines_dropped.get(),
+        )?;
+        page.counter(
+            "extension_registry_events_dropped",
+            "Events that could not be published",
+            self.events_dropped.get(),
         )
     }
 

@@ -1,7 +1,9 @@
 //! The log: one line per observation, JSON for collectors or text for people, to stderr.
 
-use std::io::{IsTerminal, stderr};
-use std::time::Instant;
+use std::fs::File;
+use std::io::{self, IsTerminal, Write, stderr};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 use tracing::{Dispatch, debug, info, warn};
 use tracing_subscriber::EnvFilter;
@@ -9,11 +11,14 @@ use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
+use super::panics::log_panics;
 use super::repeats::Repeats;
+use super::writer::LogWriter;
 use crate::domain::breaker::{CircuitState, Transition};
 use crate::domain::health::Crossing;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::health::Summary;
+use crate::service::meter::Count;
 use crate::service::observe::{ListenerState, Observation, Observer};
 use crate::service::status::millis;
 
@@ -35,12 +40,47 @@ pub enum LogError {
     /// Somebody has set up a log before.
     #[error("the log is set up already")]
     Taken(#[from] TryInitError),
+    /// There is no thread for it.
+    #[error("the log's thread cannot be started")]
+    Thread(#[from] io::Error),
 }
 
-/// Sets up the log of the whole process; `filter` as in `info,beamline_registry=debug`.
-pub fn init(filter: &str, format: Format) -> Result<(), LogError> {
-    dispatch(filter, format, stderr().is_terminal(), stderr)?.try_init()?;
-    Ok(())
+/// The log of the process, once it is set up.
+#[derive(Debug, Clone)]
+pub struct Log(LogWriter);
+
+impl Log {
+    /// Counts the lines that nobody took.
+    pub fn dropped(&self) -> Count {
+        self.0.dropped()
+    }
+
+    /// Waits until all lines are written, but no longer than `limit`.
+    pub fn flush(&self, limit: Duration) {
+        self.0.flush(limit);
+    }
+}
+
+/// Sets up the log of the whole process, panics included; `filter` as in
+/// `info,beamline_registry=debug`. It never keeps anybody waiting.
+pub fn init(filter: &str, format: Format) -> Result<Log, LogError> {
+    let writer = LogWriter::start(standard_error(), |lines| {
+        warn!(lines, "{lines} log lines dropped: nobody took them in time");
+    })?;
+    let made = writer.clone();
+    let ansi = stderr().is_terminal();
+    dispatch(filter, format, ansi, move || made.clone())?.try_init()?;
+    log_panics();
+    Ok(Log(writer))
+}
+
+/// Standard error without the lock of the standard library, which a reader that takes nothing would
+/// keep for ever.
+fn standard_error() -> Box<dyn Write + Send> {
+    match stderr().as_fd().try_clone_to_owned() {
+        Ok(own) => Box::new(File::from(own)),
+        Err(_) => Box::new(stderr()),
+    }
 }
 
 fn dispatch<W>(filter: &str, format: Format, ansi: bool, writer: W) -> Result<Dispatch, LogError>
@@ -53,6 +93,8 @@ where
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(ansi)
+        // It would print to standard error itself.
+        .log_internal_errors(false)
         .with_writer(writer);
     Ok(match format {
         Format::Json => Dispatch::new(
@@ -73,10 +115,13 @@ pub struct LogObserver {
     failures: Repeats<String>,
     notices: Repeats<(&'static str, String)>,
     slow: Repeats<&'static str>,
-    flushes: Repeats<()>,
+    flushes: Repeats<String>,
     overload: Repeats<()>,
+    events: Repeats<Option<&'static str>>,
     store: Repeats<(&'static str, String)>,
+    requests: Repeats<(&'static str, String)>,
     alive: Repeats<ExtensionId>,
+    acknowledged: Repeats<String>,
     drops: Repeats<(&'static str, Option<String>)>,
 }
 
@@ -124,6 +169,9 @@ impl Observer for LogObserver {
             Observation::Cut { id, what } => {
                 warn!(extension_id = %id, %what, "beyond the limits of this deployment");
             }
+            Observation::Ignored { id, what } => {
+                warn!(extension_id = %id, %what, "part of a version row is ignored");
+            }
             Observation::SourceChanged { from, to } => {
                 info!(from = from.as_str(), to = to.as_str(), "source changed");
             }
@@ -133,8 +181,22 @@ impl Observer for LogObserver {
                     "rows were changed without a revision; reading everything"
                 );
             }
-            Observation::DatabaseUp(true) => info!("database answers"),
-            Observation::DatabaseUp(false) => warn!("database is away"),
+            Observation::DatabaseUp => info!("database answers"),
+            Observation::DatabaseDown(error) => {
+                let reason = error.trouble.as_str();
+                if error.is_unreachable() {
+                    warn!(reason, %error, "database is unreachable; the data is kept");
+                } else {
+                    warn!(reason, %error, "database cannot be read; the data is kept");
+                }
+            }
+            Observation::RequestFailed { what, error } => {
+                let key = (*what, error.to_string());
+                if let Some(repeated) = self.requests.say(key, Instant::now()) {
+                    let reason = error.trouble.as_str();
+                    warn!(reason, repeated, error = %format_args!("{what}: {error}"), "request failed");
+                }
+            }
             Observation::Listener { state, cause } => listener(*state, cause),
             Observation::NatsUp {
                 connection,
@@ -190,7 +252,7 @@ impl Observer for LogObserver {
                 debug!(total, healthy, unhealthy, half_open, "health summary");
             }
             Observation::FlushFailed { error } => {
-                if let Some(repeated) = self.flushes.say((), Instant::now()) {
+                if let Some(repeated) = self.flushes.say(error.to_string(), Instant::now()) {
                     warn!(repeated, %error, "health not exchanged; it is kept for the next time");
                 }
             }
@@ -217,6 +279,35 @@ impl Observer for LogObserver {
                 let key = (*what, error.clone());
                 if let Some(repeated) = self.store.say(key, Instant::now()) {
                     warn!(what, repeated, %error, "the database failed; it is tried again");
+                }
+            }
+            Observation::EventDropped { kind, why } => {
+                if let Some(repeated) = self.events.say(*kind, Instant::now()) {
+                    warn!(kind, repeated, %why, "an event was dropped");
+                }
+            }
+            Observation::NatsRestarted { connection } => {
+                warn!(connection, "nats connection task died; connecting again");
+            }
+            // The panic hook has said where, which nobody else knows.
+            Observation::Panicked => {}
+            Observation::StoodStill { length, times } => {
+                let seconds = length.as_secs_f64();
+                warn!(
+                    stood_still_ms = millis(*length),
+                    times,
+                    "process stood still for {seconds:.1} s (stopped, frozen or short of CPU); \
+                     timers that ran out meanwhile are held against nobody"
+                );
+            }
+            Observation::Acknowledged { id, stream } => {
+                if self.acknowledged.first(stream.clone(), Instant::now()) {
+                    warn!(
+                        extension_id = %id,
+                        stream,
+                        "a JetStream stream answers calls to extensions; its acknowledgements are \
+                         passed over: take their subjects out of the stream (logged once per stream)"
+                    );
                 }
             }
             Observation::Overloaded => {

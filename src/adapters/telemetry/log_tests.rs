@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::*;
 use crate::domain::catalog::Counts;
 use crate::service::observe::{DropReason, Trigger};
-use crate::service::source::SourceError;
+use crate::service::trouble::DatabaseError;
 
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -79,7 +79,7 @@ fn lines_are_flat() {
 fn a_failure_is_said_once_and_again_after_a_success() {
     let failed = || Observation::LoadFailed {
         trigger: Trigger::Timer,
-        error: SourceError::Away("refused".into()),
+        error: DatabaseError::unreachable("refused").into(),
     };
     let lines = logged(
         "info",
@@ -94,7 +94,7 @@ fn a_failure_is_said_once_and_again_after_a_success() {
         ],
     );
     assert_eq!(lines.len(), 2);
-    assert_eq!(lines[0]["error"], "the database is away: refused");
+    assert_eq!(lines[0]["error"], "the database is unreachable: refused");
     assert_eq!(lines[0]["level"], "WARN");
 }
 

@@ -1,10 +1,11 @@
-//! The metrics, in the OpenMetrics text format.
+//! The metrics, in the OpenMetrics text format and in that of Prometheus.
 //!
 //! Rare events are counted as they are observed; everything else is read from where it lives when
 //! somebody scrapes ([`Sources`], [`ExtensionSources`]). Counters get their `_total`, and `build` its
 //! `_info`, from the encoder. A labelled series begins with its first count.
 
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text as open_metrics;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -14,6 +15,7 @@ use tracing::error;
 
 pub use super::collector::Sources;
 pub use super::extensions::ExtensionSources;
+use super::text;
 use crate::service::observe::{DropReason, Observation, Observer};
 
 /// Everything that can be scraped.
@@ -31,6 +33,8 @@ pub struct MetricsObserver {
     slow_consumer: Counter,
     flush_errors: Counter,
     overloaded: Counter,
+    panics: Counter,
+    nats_restarts: Counter,
     auto_disabled: Counter,
     dropped: Family<Dropped, Counter>,
 }
@@ -64,11 +68,16 @@ impl Metrics {
     /// All metrics as OpenMetrics text.
     pub fn render(&self) -> String {
         let mut page = String::new();
-        if text::encode(&mut page, &self.registry).is_err() {
+        if open_metrics::encode(&mut page, &self.registry).is_err() {
             // Writing to a string fails only when a metric says so, which is a bug.
             error!("metrics cannot be encoded");
         }
         page
+    }
+
+    /// All metrics as Prometheus text 0.0.4.
+    pub fn render_text(&self) -> String {
+        text::from_open_metrics(&self.render())
     }
 }
 
@@ -81,6 +90,8 @@ impl MetricsObserver {
             slow_consumer: Counter::default(),
             flush_errors: Counter::default(),
             overloaded: Counter::default(),
+            panics: Counter::default(),
+            nats_restarts: Counter::default(),
             auto_disabled: Counter::default(),
             dropped: Family::default(),
         };
@@ -108,6 +119,16 @@ impl MetricsObserver {
             "extension_registry_overloaded",
             "Requests turned away because too many ran at once",
             this.overloaded.clone(),
+        );
+        registry.register(
+            "extension_registry_panics",
+            "Panics that cost one request or one turn of a loop; each is a bug",
+            this.panics.clone(),
+        );
+        registry.register(
+            "extension_registry_nats_restarts",
+            "Connections to NATS made anew because their task died",
+            this.nats_restarts.clone(),
         );
         registry.register(
             "extension_health_auto_disabled",
@@ -146,24 +167,37 @@ impl Observer for MetricsObserver {
             Observation::Overloaded => {
                 self.overloaded.inc();
             }
+            Observation::Panicked => {
+                self.panics.inc();
+            }
+            Observation::NatsRestarted { .. } => {
+                self.nats_restarts.inc();
+            }
             Observation::Dropped { reason, .. } => self.dropped(*reason),
             Observation::AutoSwitched { disabled: true, .. } => {
                 self.auto_disabled.inc();
             }
-            Observation::AutoSwitched { .. }
+            // Dropped events are counted where they are dropped: see `Sources`.
+            Observation::EventDropped { .. }
+            | Observation::AutoSwitched { .. }
             | Observation::KeptInService { .. }
             | Observation::ProbeAnswered { .. }
             | Observation::StoreFailed { .. }
             | Observation::Quarantined { .. }
             | Observation::SourceChanged { .. }
             | Observation::Cut { .. }
+            | Observation::Ignored { .. }
             | Observation::Circuit { .. }
             | Observation::Health { .. }
             | Observation::HealthSummary(_)
             | Observation::DigestDiffers { .. }
-            | Observation::DatabaseUp(_)
+            | Observation::DatabaseUp
+            | Observation::DatabaseDown(_)
+            | Observation::RequestFailed { .. }
             | Observation::Listener { .. }
             | Observation::NatsUp { .. }
+            | Observation::StoodStill { .. }
+            | Observation::Acknowledged { .. }
             | Observation::NatsNotice { .. } => {}
         }
     }

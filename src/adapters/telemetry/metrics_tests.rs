@@ -5,11 +5,11 @@ use super::*;
 use crate::domain::catalog::{ActiveSource, Catalog, Change};
 use crate::domain::context::Context;
 use crate::domain::quarantine::Quarantine;
-use crate::service::health_store::StoreError;
 use crate::service::lookup::Lookups;
+use crate::service::meter::Count;
 use crate::service::observe::{ListenerState, Trigger};
-use crate::service::source::SourceError;
 use crate::service::status::{SourceMode, Status};
+use crate::service::trouble::DatabaseError;
 
 fn names(page: &str) -> Vec<&str> {
     let series = page.lines().filter(|line| !line.starts_with('#'));
@@ -39,6 +39,9 @@ fn what_is_unknown_is_absent_and_the_rest_has_the_names_of_the_contract() {
         catalog,
         status: Arc::clone(&status),
         lookups: Arc::clone(&lookups),
+        log_lines_dropped: Count::default(),
+        events_dropped: Count::default(),
+        skipped: Arc::default(),
     };
     let metrics = Metrics::new(sources, extensions);
     let before = metrics.render();
@@ -52,9 +55,13 @@ fn what_is_unknown_is_absent_and_the_rest_has_the_names_of_the_contract() {
             "extension_registry_slow_consumer_total",
             "extension_registry_flush_errors_total",
             "extension_registry_overloaded_total",
+            "extension_registry_panics_total",
+            "extension_registry_nats_restarts_total",
             "extension_health_auto_disabled_total",
             "build_info",
             "extension_registry_nats_up",
+            "extension_registry_log_lines_dropped_total",
+            "extension_registry_events_dropped_total",
         ]
     );
     assert!(before.ends_with("# EOF\n"));
@@ -80,13 +87,13 @@ fn what_is_unknown_is_absent_and_the_rest_has_the_names_of_the_contract() {
     });
     observer.observe(&Observation::LoadFailed {
         trigger: Trigger::Timer,
-        error: SourceError::Away("x".into()),
+        error: DatabaseError::unreachable("x").into(),
     });
     observer.observe(&Observation::SlowConsumer {
         connection: "lookup",
     });
     observer.observe(&Observation::FlushFailed {
-        error: StoreError::Away("x".into()),
+        error: DatabaseError::unreachable("x").into(),
     });
     observer.observe(&Observation::Dropped {
         reason: DropReason::NoReply,

@@ -6,4 +6,7 @@ pub mod metrics;
 mod collector;
 mod extensions;
 mod page;
+mod panics;
 mod repeats;
+mod writer;
+mod text;

@@ -36,6 +36,10 @@ impl Page<'_> {
         self.family(name, help, MetricType::Gauge, series)
     }
 
+    pub(super) fn counter(&mut self, name: &str, help: &str, count: u64) -> Result<(), Error> {
+        self.metric(name, help, &ConstCounter::new(count))
+    }
+
     pub(super) fn counters<L: EncodeLabelSet>(
         &mut self,
         name: &str,

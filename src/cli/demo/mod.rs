@@ -16,6 +16,7 @@ use std::time::Duration;
 use async_nats::ServerAddr;
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use super::{chain, err};
@@ -46,6 +47,8 @@ enum DemoError {
     Daemon(#[from] app::DaemonError),
     #[error("the tour went wrong: {0}")]
     Tour(String),
+    #[error("interrupted again: leaving at once")]
+    Interrupted,
 }
 
 /// Runs the tour, then serves until a signal, unless `once`.
@@ -67,7 +70,8 @@ async fn play(mut settings: Settings, once: bool) -> Result<(), DemoError> {
     // The tour is what there is to read; the log joins in only when something is wrong.
     settings.logging.filter = "warn".to_owned();
     settings.logging.format = LogFormat::Pretty;
-    let _ = super::log::start_log(&settings.logging);
+    let log = super::log::start_log(&settings.logging);
+    let dropped = log.map(|log| log.dropped()).unwrap_or_default();
 
     let extensions = Extensions::start(server.url())
         .await
@@ -75,18 +79,29 @@ async fn play(mut settings: Settings, once: bool) -> Result<(), DemoError> {
     let stop = CancellationToken::new();
     let guide = tour::Guide::new(&settings, server.url(), workspace.fixtures());
     let visit = guide.arrive().await.map_err(DemoError::Tour)?;
-    let serving = app::serve(settings, stop.clone().cancelled_owned());
-    let touring = async {
-        let toured = tokio::select! {
-            toured = lead(&guide, visit, &extensions, once) => toured,
-            () = signals.next() => Ok(()),
-        };
-        stop.cancel();
-        toured
+    let serving = app::serve(settings, dropped, stop.clone().cancelled_owned());
+    // Tasks of their own: whatever they are at, such as a screen that takes nothing more, signals
+    // are heeded here.
+    let serving = tokio::spawn(serving);
+    let stopped = stop.clone();
+    let touring = tokio::spawn(async move {
+        let touring = lead(&guide, visit, &extensions, once);
+        let toured = stopped.run_until_cancelled(touring).await;
+        stopped.cancel();
+        toured.unwrap_or(Ok(()))
+    });
+    let ended = async { tokio::join!(serving, touring) };
+    let (served, toured) = tokio::select! {
+        ended = ended => ended,
+        () = signals.twice(&stop) => return Err(DemoError::Interrupted),
     };
-    let (served, toured) = tokio::join!(serving, touring);
-    toured.map_err(DemoError::Tour)?;
-    Ok(served?)
+    toured.map_err(lost)?.map_err(DemoError::Tour)?;
+    Ok(served.map_err(lost)??)
+}
+
+/// A task of the demo panicked.
+fn lost(error: JoinError) -> DemoError {
+    DemoError::Tour(error.to_string())
 }
 
 /// The tour; then, unless `once`, the events for as long as there are any.

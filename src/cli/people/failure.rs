@@ -175,13 +175,13 @@ mod tests {
         );
         let body = json!({"error": {"code": "invalid_request", "message": "...", "details": {
         "field": "timeout_ms", "faults": [
-            {"field": "timeout_ms", "value": -1, "rule": "must be from 1 to 120000"},
+            {"field": "timeout_ms", "value": -1, "rule": "must be a whole number from 1 to 120000"},
             {"field": "type", "value": null, "rule": "is missing"},
         ]}}});
         assert_eq!(
             refused(&body),
             "the request has faults [invalid_request]\n  \
-             `timeout_ms` must be from 1 to 120000, not -1\n  `type` is missing"
+             `timeout_ms` must be a whole number from 1 to 120000, not -1\n  `type` is missing"
         );
         let foreign = refused(&json!({"failed": "\u{1b}[2J"}));
         assert_eq!(foreign, "an error without a code of the registry [422]");

@@ -18,6 +18,7 @@ use crate::adapters::nats::ask::Reply;
 use crate::adapters::nats::verb::Verb;
 use crate::cli::err;
 use crate::config::Settings;
+use crate::domain::quote::quoted;
 
 pub(super) const NAME: &str = "invoke";
 
@@ -138,7 +139,7 @@ fn finish(reply: &Reply, matches: &ArgMatches, screen: &Screen) -> Result<(), Fa
     match Refused::of(reply) {
         Some(_) if foreign => {
             print(reply, screen)?;
-            let field = |name| text::clean(reply.header(name).unwrap_or_default());
+            let field = |name| quoted(reply.header(name).unwrap_or_default());
             let (code, why) = (field(ERROR_CODE), field("Nats-Service-Error"));
             err(&format!(
                 "error: the extension answered an error: {code} {why}"

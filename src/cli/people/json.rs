@@ -8,6 +8,8 @@ use std::io::Read;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::domain::text::text as decoded;
+
 /// `KEY=VALUE`. The value is JSON where it reads as JSON, else a string.
 #[derive(Debug, Clone)]
 pub(super) struct Pair {
@@ -74,14 +76,16 @@ fn parsed(text: &str) -> Result<Box<RawValue>, serde_json::Error> {
 }
 
 fn file(path: &str) -> Result<String, String> {
-    std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))
+    // Not the reader of files that waits for nobody: a person may name a pipe, as `@<(...)` is one.
+    let bytes = std::fs::read(path).map_err(|error| format!("{path}: {error}"))?;
+    decoded(bytes).map_err(|error| format!("{path} {error}"))
 }
 
 fn stdin() -> Result<String, String> {
-    let mut text = String::new();
-    let read = std::io::stdin().read_to_string(&mut text);
-    read.map(|_| text)
-        .map_err(|error| format!("standard input: {error}"))
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().read_to_end(&mut bytes);
+    read.map_err(|error| format!("standard input: {error}"))?;
+    decoded(bytes).map_err(|error| format!("standard input {error}"))
 }
 
 #[cfg(test)]

@@ -22,6 +22,9 @@ const PAGE: usize = 1000;
 /// The field that views find beside those of an answer: how long it took, in milliseconds.
 pub(super) const ELAPSED_MS: &str = "elapsed_ms";
 
+/// The field that names what no page could hold.
+pub(super) const OMITTED: &str = "omitted";
+
 /// One page, of which only that is read which leads to the next one.
 struct Page {
     /// As it was answered, byte for byte.
@@ -101,6 +104,12 @@ impl Answer {
             *list = items.map(document::value).collect();
         }
         if let Some(fields) = document.as_object_mut() {
+            let omitted = self.pages.iter().map(|page| page.field(OMITTED));
+            let omitted = omitted.flat_map(document::members).map(document::value);
+            let omitted: Vec<Value> = omitted.collect();
+            if !omitted.is_empty() {
+                fields.insert(OMITTED.to_owned(), omitted.into());
+            }
             let elapsed = self.elapsed.as_secs_f64() * 1e3;
             fields.insert(ELAPSED_MS.to_owned(), Value::from(elapsed));
         }

@@ -118,6 +118,26 @@ fn flags_override_environment_overrides_file_overrides_fallback_overrides_defaul
     }
 }
 
+/// CASES.md E4.
+#[test]
+fn every_file_may_begin_with_a_byte_order_mark() {
+    let files = &[
+        ("s", "\u{feff}hunter2\r\n"),
+        ("t", "\u{feff}a-reading-token-01 reader\n"),
+        (
+            "c.toml",
+            "\u{feff}nats_token_file = 's'\nhttp_tokens_file = 't'",
+        ),
+    ];
+    let (settings, _, _) = load(&[("CONFIG", "c.toml")], &[], files).unwrap();
+    let NatsAuth::Token(token) = &settings.nats.auth else {
+        panic!("{:?}", settings.nats.auth)
+    };
+    assert_eq!(token.first().expose_secret(), "hunter2");
+    let tokens = settings.http.tokens.unwrap().table;
+    assert!(tokens.find("a-reading-token-01").is_some());
+}
+
 #[test]
 fn a_secret_may_come_from_a_file_named_in_any_layer() {
     let files = &[("s", "hunter2\n"), ("c.toml", "nats_token_file = 's'")];

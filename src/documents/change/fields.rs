@@ -1,14 +1,14 @@
 //! Fields of a body, taken one by one; faults are gathered.
 
+use std::ops::RangeInclusive;
+
 use serde::de::DeserializeOwned;
 
 use super::Body;
 use crate::domain::quote::quoted;
+use crate::domain::whole::{rule, whole};
 use crate::service::administration::Values;
 use crate::service::error::{BadField, MAX_FAULTS, RegistryError};
-
-/// The most characters of a field's name that are told back.
-const MAX_NAME: usize = 100;
 
 /// What a body gives.
 pub(super) struct Given {
@@ -23,10 +23,10 @@ impl Given {
         let names = body.fields.keys();
         let unknown = names.filter(|name| !known.contains(&name.as_str()));
         let unknown = unknown.map(|name| (name, "is unknown"));
-        let repeated = body.repeated.iter().map(|name| (name, "is repeated"));
+        let repeated = body.repeated.iter().map(|name| (name, "is given twice"));
         let faults = repeated.chain(unknown).take(MAX_FAULTS);
         let faults = faults.map(|(name, rule)| BadField {
-            field: name.chars().take(MAX_NAME).collect::<String>().into(),
+            field: quoted(name).into(),
             value: None,
             rule: rule.into(),
         });
@@ -83,14 +83,28 @@ impl Given {
         self.value(field, "must be a string")
     }
 
-    /// A whole number.
-    pub(super) fn integer(&mut self, field: &'static str) -> Option<i64> {
-        self.value(field, "must be a whole number")
+    /// A whole number within `range`.
+    pub(super) fn whole(
+        &mut self,
+        field: &'static str,
+        range: &RangeInclusive<u64>,
+    ) -> Option<u64> {
+        let text = self.json(field)?;
+        let number = whole(&text, range);
+        number.map_err(|rule| self.fault(field, &rule)).ok()
     }
 
-    /// A whole number from 0.
-    pub(super) fn unsigned(&mut self, field: &'static str) -> Option<u64> {
-        self.value(field, "must be a whole number from 0")
+    /// A whole number that should be within `range`: the domain says so, with all else that is wrong
+    /// with the record.
+    pub(super) fn integer(
+        &mut self,
+        field: &'static str,
+        range: &RangeInclusive<i64>,
+    ) -> Option<i64> {
+        let text = self.json(field)?;
+        let number = whole(&text, &(i64::MIN..=i64::MAX));
+        let rule = |_| self.fault(field, &rule(range.start(), range.end()));
+        number.map_err(rule).ok()
     }
 
     /// True or false.
@@ -159,7 +173,7 @@ mod tests {
         let body = serde_json::from_str(text).unwrap();
         let mut given = Given::new(body, ["id", "retry"].into_iter());
         given.text("id");
-        given.integer("retry");
+        given.integer("retry", &(0..=10));
         match given.finish() {
             Err(RegistryError::BadFields(faults)) => {
                 let faults = faults.into_iter();
@@ -176,11 +190,11 @@ mod tests {
         let fault = |field: &str, rule: &str| (field.to_owned(), rule.to_owned());
         assert_eq!(
             faults(r#"{"id":"a","retry":1,"id":"a","\u0069d":"b"}"#),
-            [fault("id", "is repeated")]
+            [fault("id", "is given twice")]
         );
         assert_eq!(
             faults(r#"{"x":1,"retry":1,"retry":"2"}"#),
-            [fault("retry", "is repeated"), fault("x", "is unknown")]
+            [fault("retry", "is given twice"), fault("x", "is unknown")]
         );
     }
 }

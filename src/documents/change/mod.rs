@@ -12,10 +12,13 @@ pub use self::body::Body;
 use self::fields::Given;
 pub use self::schema::{reload_schema, schema, schema_of};
 pub use self::verb::WriteVerb;
+use crate::documents::request::numbers::ANY;
+use crate::domain::draft::{PRIORITIES, WEIGHTS};
 use crate::domain::edit::{
     Command, ExtensionFields, ExtensionPatch, InstanceFields, VersionFields,
 };
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
+use crate::domain::policy::Policy;
 use crate::service::administration::ChangeRequest;
 use crate::service::error::RegistryError;
 
@@ -28,6 +31,7 @@ pub fn read(
     verb: WriteVerb,
     body: Body,
     id_elsewhere: Option<&str>,
+    policy: &Policy,
 ) -> Result<(ChangeRequest, Option<String>), RegistryError> {
     let mut given = Given::new(body, verb.fields());
     given.id_stands_elsewhere(id_elsewhere);
@@ -43,8 +47,8 @@ pub fn read(
     }
     let id = given.name("id", ExtensionId::parse_new);
     let actor = given.text("actor");
-    let if_revision = given.unsigned("if_revision");
-    let command = command(verb, &mut given);
+    let if_revision = given.whole("if_revision", &ANY);
+    let command = command(verb, &mut given, policy);
     let values = given.finish()?;
     let (Some(id), Some(command)) = (id, command) else {
         // A field that is missing is a fault, and faults have been answered above.
@@ -62,14 +66,14 @@ pub fn read(
 }
 
 /// What the fields ask for; `None` where one of them is a fault.
-fn command(verb: WriteVerb, given: &mut Given) -> Option<Command> {
+fn command(verb: WriteVerb, given: &mut Given, policy: &Policy) -> Option<Command> {
     Some(match verb {
-        WriteVerb::Create => Command::Create(Box::new(extension(given))),
-        WriteVerb::Update => Command::Update(Box::new(patch(given))),
+        WriteVerb::Create => Command::Create(Box::new(extension(given, policy))),
+        WriteVerb::Update => Command::Update(Box::new(patch(given, policy))),
         WriteVerb::Delete => Command::Delete,
         WriteVerb::Enable => Command::Enable,
         WriteVerb::Disable => Command::Disable,
-        WriteVerb::PutVersion => Command::PutVersion(Box::new(version(given))),
+        WriteVerb::PutVersion => Command::PutVersion(Box::new(version(given, policy))),
         WriteVerb::DeleteVersion => {
             Command::DeleteVersion(given.name("version", VersionName::parse)?)
         }
@@ -81,13 +85,13 @@ fn command(verb: WriteVerb, given: &mut Given) -> Option<Command> {
     })
 }
 
-fn extension(given: &mut Given) -> ExtensionFields {
+fn extension(given: &mut Given, policy: &Policy) -> ExtensionFields {
     ExtensionFields {
         id: given.required_text("id"),
         kind: given.required_text("type"),
         subject: given.required_text("subject"),
-        timeout_ms: given.integer("timeout_ms"),
-        retry: given.integer("retry"),
+        timeout_ms: given.integer("timeout_ms", &policy.timeouts_ms()),
+        retry: given.integer("retry", &policy.retries()),
         enabled: given.boolean("enabled"),
         auto_disabled: false,
         version: given.text("version"),
@@ -100,11 +104,15 @@ fn extension(given: &mut Given) -> ExtensionFields {
     }
 }
 
-fn patch(given: &mut Given) -> ExtensionPatch {
+fn patch(given: &mut Given, policy: &Policy) -> ExtensionPatch {
     ExtensionPatch {
         subject: given.patch("subject", Given::text),
-        timeout_ms: given.patch("timeout_ms", Given::integer),
-        retry: given.patch("retry", Given::integer),
+        timeout_ms: given.patch("timeout_ms", |given, field| {
+            given.integer(field, &policy.timeouts_ms())
+        }),
+        retry: given.patch("retry", |given, field| {
+            given.integer(field, &policy.retries())
+        }),
         enabled: given.patch("enabled", Given::boolean),
         config: given.patch("config", Given::json),
         metadata: given.patch("metadata", Given::json),
@@ -115,17 +123,17 @@ fn patch(given: &mut Given) -> ExtensionPatch {
     }
 }
 
-fn version(given: &mut Given) -> VersionFields {
+fn version(given: &mut Given, policy: &Policy) -> VersionFields {
     VersionFields {
         version: given.required_text("version"),
         subject: given.required_text("subject"),
-        timeout_ms: given.integer("timeout_ms"),
-        retry: given.integer("retry"),
+        timeout_ms: given.integer("timeout_ms", &policy.timeouts_ms()),
+        retry: given.integer("retry", &policy.retries()),
         config: given.json("config"),
         metadata: given.json("metadata"),
         routing_rules: given.json("routing_rules"),
         rollout: given.json("rollout"),
-        priority: given.integer("priority"),
+        priority: given.integer("priority", &PRIORITIES),
         enabled: given.boolean("enabled"),
     }
 }
@@ -135,7 +143,7 @@ fn instance(given: &mut Given) -> InstanceFields {
         instance_id: given.required_text("instance_id"),
         version: given.text("version"),
         subject: given.required_text("subject"),
-        weight: given.integer("weight"),
+        weight: given.integer("weight", &WEIGHTS),
         enabled: given.boolean("enabled"),
     }
 }

@@ -137,9 +137,16 @@ impl Desk {
     }
 
     /// This sidecar at a glance.
-    pub async fn stats(&self, freshness: Freshness) -> Result<Answer, RegistryError> {
+    pub async fn stats(
+        &self,
+        freshness: Freshness,
+        max_bytes: usize,
+    ) -> Result<Answer, RegistryError> {
         self.fresh(freshness).await?;
         let figures = self.stats.figures();
-        Ok(Answer::at(figures.head.revision, stats::stats(&figures)))
+        Ok(Answer::at(
+            figures.head.revision,
+            stats::stats(&figures, max_bytes),
+        ))
     }
 }

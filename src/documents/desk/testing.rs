@@ -49,6 +49,7 @@ pub(crate) fn desk(progress: Progress) -> Arc<Desk> {
         tools: tools.clone(),
         reload: reload.clone(),
         progress: progress.clone(),
+        overrides: None,
     };
     let status = Arc::new(Status::new(SourceMode::Fixtures, std::time::Duration::MAX));
     let stats = Stats::new(
@@ -56,6 +57,7 @@ pub(crate) fn desk(progress: Progress) -> Arc<Desk> {
         status,
         Arc::new(Lookups::new(Arc::clone(&tools.selector))),
         Arc::clone(&tools.runtimes),
+        Arc::default(),
         "test".to_owned(),
     );
     Arc::new(Desk {

@@ -28,7 +28,7 @@ impl Desk {
         actor: impl FnOnce(Option<&str>) -> Result<Actor, RegistryError>,
         max_bytes: usize,
     ) -> Result<Answer, RegistryError> {
-        let (request, field) = change::read(verb, body, id_elsewhere)?;
+        let (request, field) = change::read(verb, body, id_elsewhere, self.changes.policy())?;
         let actor = actor(field.as_deref())?;
         let id = request.id.clone();
         let revision = match Arc::clone(&self.changes).change(request, actor).await? {
@@ -56,7 +56,7 @@ impl Desk {
         let id = id(arguments.id.as_deref())?;
         let page = Arc::clone(&self.changes).audit(id, arguments.limit, arguments.before);
         let (entries, more) = page.await?;
-        Ok(Answer::plain(audit::audit(&entries, more, max_bytes)))
+        Ok(Answer::plain(audit::audit(&entries, more, max_bytes)?))
     }
 
     /// Reads the source again, or one extension of it.

@@ -22,8 +22,8 @@ pub(super) struct Moved<'a> {
     last_failure: Option<String>,
     last_error: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    opened_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    opened_at: Option<Option<String>>,
+    /// Null where nothing is due: not open, or held open without an end.
     retry_at: Option<String>,
 }
 
@@ -45,10 +45,13 @@ impl<'a> Moved<'a> {
             to: transition.to.as_str(),
             reason: transition.reason.as_str(),
             failure_count: transition.failures,
-            last_failure: last.map(|last| time(clock.wall(last.at))),
+            last_failure: last.and_then(|last| time(clock.wall(last.at))),
             last_error: last.map(|last| last.kind.as_str()),
             opened_at: opened.then(|| time(clock.wall(transition.at))),
-            retry_at: transition.retry_at.map(|at| time(clock.wall(at))),
+            retry_at: transition
+                .retry_at
+                .and_then(|at| clock.due(at))
+                .and_then(time),
         }
     }
 }

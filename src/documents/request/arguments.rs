@@ -1,9 +1,11 @@
 //! The arguments of reads, and of `reload`.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::{Deserializer, Error};
+use serde_json::value::RawValue;
 use utoipa::IntoParams;
 
+use super::numbers;
 use crate::documents::{circuits, list};
 use crate::domain::breaker::CircuitState;
 use crate::domain::extension::ExtensionType;
@@ -17,9 +19,11 @@ use crate::service::read::ListQuery;
 #[into_params(parameter_in = Query)]
 pub struct Freshness {
     /// The revision the answer must have seen.
+    #[serde(default, deserialize_with = "numbers::any")]
     pub min_revision: Option<u64>,
     /// How long to wait for it, in milliseconds.
     #[param(maximum = 10000)]
+    #[serde(default, deserialize_with = "numbers::waits_ms")]
     pub wait_ms: Option<u64>,
 }
 
@@ -36,13 +40,16 @@ pub struct ListArguments {
     pub enabled: Option<EnabledFilter>,
     /// At most so many.
     #[param(minimum = 1, maximum = 1000)]
+    #[serde(default, deserialize_with = "numbers::rows")]
     pub limit: Option<u64>,
     /// The `next` of an earlier page.
     pub cursor: Option<String>,
     /// The revision the answer must have seen.
+    #[serde(default, deserialize_with = "numbers::any")]
     pub min_revision: Option<u64>,
     /// How long to wait for it, in milliseconds.
     #[param(maximum = 10000)]
+    #[serde(default, deserialize_with = "numbers::waits_ms")]
     pub wait_ms: Option<u64>,
 }
 
@@ -80,18 +87,16 @@ impl ListArguments {
 }
 
 /// `true`, `false` or `"all"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Value")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EnabledFilter(pub Option<bool>);
 
-impl TryFrom<Value> for EnabledFilter {
-    type Error = &'static str;
-
-    fn try_from(value: Value) -> Result<Self, Self::Error> {
-        match value {
-            Value::Bool(enabled) => Ok(Self(Some(enabled))),
-            Value::String(text) if text == "all" => Ok(Self(None)),
-            _ => Err("must be true, false or \"all\""),
+impl<'de> Deserialize<'de> for EnabledFilter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match <&RawValue>::deserialize(deserializer)?.get() {
+            "true" => Ok(Self(Some(true))),
+            "false" => Ok(Self(Some(false))),
+            r#""all""# => Ok(Self(None)),
+            _ => Err(D::Error::custom("must be true, false or \"all\"")),
         }
     }
 }
@@ -108,13 +113,16 @@ pub struct HealthArguments {
     pub state: Option<String>,
     /// At most so many.
     #[param(minimum = 1, maximum = 1000)]
+    #[serde(default, deserialize_with = "numbers::rows")]
     pub limit: Option<u64>,
     /// The `next` of an earlier page.
     pub cursor: Option<String>,
     /// The revision the answer must have seen.
+    #[serde(default, deserialize_with = "numbers::any")]
     pub min_revision: Option<u64>,
     /// How long to wait for it, in milliseconds.
     #[param(maximum = 10000)]
+    #[serde(default, deserialize_with = "numbers::waits_ms")]
     pub wait_ms: Option<u64>,
 }
 
@@ -160,13 +168,16 @@ impl HealthArguments {
 pub struct CircuitsArguments {
     /// At most so many.
     #[param(minimum = 1, maximum = 1000)]
+    #[serde(default, deserialize_with = "numbers::rows")]
     pub limit: Option<u64>,
     /// The `next` of an earlier page.
     pub cursor: Option<String>,
     /// The revision the answer must have seen.
+    #[serde(default, deserialize_with = "numbers::any")]
     pub min_revision: Option<u64>,
     /// How long to wait for it, in milliseconds.
     #[param(maximum = 10000)]
+    #[serde(default, deserialize_with = "numbers::waits_ms")]
     pub wait_ms: Option<u64>,
 }
 
@@ -201,8 +212,10 @@ pub struct AuditArguments {
     pub id: Option<String>,
     /// At most so many.
     #[param(minimum = 1, maximum = 1000)]
+    #[serde(default, deserialize_with = "numbers::rows")]
     pub limit: Option<u64>,
     /// Only entries before this one: the `next` of an earlier page.
+    #[serde(default, deserialize_with = "numbers::any")]
     pub before: Option<u64>,
 }
 

@@ -2,15 +2,19 @@
 //! names the field.
 
 mod arguments;
+mod fault;
+pub mod numbers;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 pub(in crate::documents) use self::arguments::id;
 pub use self::arguments::{
     AuditArguments, CircuitsArguments, EnabledFilter, Freshness, HealthArguments, ListArguments,
     ReloadArguments,
 };
-use crate::domain::quote::quoted;
+pub use self::fault::malformed;
+use crate::domain::context::Context;
 use crate::service::error::RegistryError;
 
 /// What is said of a payload of another kind.
@@ -21,13 +25,8 @@ pub fn object<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, RegistryEr
     if payload.first() != Some(&b'{') {
         return Err(malformed(NOT_AN_OBJECT));
     }
-    serde_json::from_slice(payload).or_else(|_| {
-        // Only a request that fails pays for finding out where.
-        let mut json = serde_json::Deserializer::from_slice(payload);
-        let located: T = serde_path_to_error::deserialize(&mut json).map_err(located)?;
-        json.end().map_err(|error| malformed(&error.to_string()))?;
-        Ok(located)
-    })
+    // Only a request that fails pays for finding out where.
+    serde_json::from_slice(payload).or_else(|_| fault::found(payload))
 }
 
 /// Parses a JSON object where an empty payload means an empty one.
@@ -36,21 +35,12 @@ pub fn optional_object<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, R
     object(if payload.is_empty() { b"{}" } else { payload })
 }
 
-fn located(error: serde_path_to_error::Error<serde_json::Error>) -> RegistryError {
-    let path = error.path().to_string();
-    let inner = error.into_inner();
-    if inner.is_syntax() || inner.is_eof() || path == "." {
-        return malformed(&inner.to_string());
-    }
-    let text = inner.to_string();
-    let rule = text.split(" at line ").next().unwrap_or_default();
-    RegistryError::field(&quoted(&path), format_args!("is wrong: {}", quoted(rule)))
-}
-
-/// A request that is wrong as a whole.
-pub fn malformed(message: &str) -> RegistryError {
-    RegistryError::InvalidRequest {
-        field: None,
-        message: quoted(message),
-    }
+/// What a request says about itself, the same for every verb; nothing where it says nothing.
+///
+/// # Errors
+/// It is no object, has a key twice, or does not tell readably who asks.
+pub fn context(json: Option<&RawValue>) -> Result<Context, RegistryError> {
+    let read = json.map(Context::read).transpose();
+    let read = read.map_err(|error| RegistryError::field(&error.field(), error))?;
+    Ok(read.unwrap_or_default())
 }

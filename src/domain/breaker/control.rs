@@ -34,6 +34,15 @@ impl Breaker {
         self.start_anew(now, Reason::Reset)
     }
 
+    /// Closes the circuit and forgets what came before, unless an operator holds it.
+    pub fn start_over(&mut self, now: Tick) -> Option<Transition> {
+        let now = self.advance(now);
+        if self.held_until.is_some() && !self.override_over(now) {
+            return None;
+        }
+        self.start_anew(now, Reason::Reset)
+    }
+
     /// Opens a closed circuit for what is left of the open time it had when the daemon stopped.
     pub fn restore_open(&mut self, now: Tick, remaining: Duration) -> Option<Transition> {
         let now = self.advance(now);

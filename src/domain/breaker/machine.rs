@@ -238,7 +238,7 @@ impl Breaker {
             at: now,
             reason,
             retry_at: match state {
-                State::Open { until, .. } => Some(until),
+                State::Open { until, .. } => until.due(),
                 State::Closed { .. } | State::HalfOpen { .. } => None,
             },
             failures: self.tally.failures(),

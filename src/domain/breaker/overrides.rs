@@ -3,25 +3,17 @@
 //! Keys are the daemon's variables in lower case without their prefix. Times are numbers in the
 //! unit that ends the key's name, or texts such as `"1m 30s"`. `null` means the daemon's value.
 
-use std::fmt::Display;
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-use thiserror::Error;
+use serde_json::value::RawValue;
 
 use super::settings::{Settings, SlowCalls};
-use crate::domain::json::JsonObject;
-
-/// A key and the rule it breaks.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("`{key}` {rule}")]
-pub struct KeyFault {
-    /// The key as it was written.
-    pub key: String,
-    /// The rule, readable after the key.
-    pub rule: String,
-}
+use crate::domain::decimal::Decimal;
+use crate::domain::json::{JsonObject, KeyFault};
+use crate::domain::quote::quoted;
+use crate::domain::whole::whole;
 
 /// What an extension sets; the daemon's values stand for the rest.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -52,7 +44,7 @@ impl Overrides {
     /// Reads `object`; the error names every key at fault.
     pub fn parse(object: &JsonObject) -> Result<Self, Vec<KeyFault>> {
         let mut reader = Reader {
-            fields: serde_json::from_str(object.as_str()).unwrap_or_default(),
+            fields: object.members(),
             faults: Vec::new(),
         };
         let overrides = Self {
@@ -107,22 +99,23 @@ impl Overrides {
 }
 
 /// Takes keys one by one and gathers faults.
-struct Reader {
-    fields: Map<String, Value>,
+struct Reader<'a> {
+    fields: BTreeMap<String, &'a RawValue>,
     faults: Vec<KeyFault>,
 }
 
-impl Reader {
+impl Reader<'_> {
     fn fault(&mut self, key: &str, rule: impl Into<String>) {
         self.faults.push(KeyFault {
-            key: key.to_owned(),
+            key: quoted(key),
             rule: rule.into(),
         });
     }
 
-    fn read<T>(&mut self, key: &str, parse: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
-        let value = self.fields.remove(key).filter(|value| !value.is_null())?;
-        parse(&value).map_err(|rule| self.fault(key, rule)).ok()
+    fn read<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let value = self.fields.remove(key).map(RawValue::get);
+        let value = value.filter(|value| *value != "null")?;
+        parse(value).map_err(|rule| self.fault(key, rule)).ok()
     }
 
     /// Both or neither: one alone would silently do nothing where the daemon has slow calls off.
@@ -161,59 +154,56 @@ impl Reader {
     }
 }
 
-fn boolean(value: &Value) -> Result<bool, String> {
+fn boolean(value: &str) -> Result<bool, String> {
     value
-        .as_bool()
-        .ok_or_else(|| "must be true or false".to_owned())
+        .parse()
+        .map_err(|_| "must be true or false".to_owned())
 }
 
-fn count(value: &Value, range: &RangeInclusive<u32>) -> Result<u32, String> {
-    let count = value.as_u64().and_then(|n| u32::try_from(n).ok());
-    count
-        .filter(|count| range.contains(count))
-        .ok_or_else(|| between("a whole number", range.start(), range.end()))
+fn count(value: &str, range: &RangeInclusive<u32>) -> Result<u32, String> {
+    whole(value, range)
 }
 
 /// Zero would open at every call.
-fn rate(value: &Value) -> Result<f64, String> {
-    let rate = value.as_f64().filter(|rate| *rate > 0.0 && *rate <= 1.0);
+fn rate(value: &str) -> Result<f64, String> {
+    let rate = number(value).filter(|rate| *rate > 0.0 && *rate <= 1.0);
     rate.ok_or_else(|| "must be a number over 0 and up to 1".to_owned())
 }
 
-fn seconds(value: &Value, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
+/// A number that is compared with measurements: a float will do.
+fn number(value: &str) -> Option<f64> {
+    Decimal::parse(value)?;
+    value.parse().ok()
+}
+
+fn seconds(value: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
     time(value, 1.0, range)
 }
 
-fn milliseconds(value: &Value, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
+fn milliseconds(value: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
     time(value, 1e-3, range)
 }
 
 /// A number of units of `unit` seconds, or humantime.
-fn time(value: &Value, unit: f64, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
-    let time = match value {
-        Value::String(text) => humantime::parse_duration(text).ok(),
-        value => value
-            .as_f64()
-            .and_then(|number| Duration::try_from_secs_f64(number * unit).ok()),
+fn time(value: &str, unit: f64, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
+    let time = match serde_json::from_str::<String>(value) {
+        Ok(text) => humantime::parse_duration(&text).ok(),
+        Err(_) => number(value).and_then(|n| Duration::try_from_secs_f64(n * unit).ok()),
     };
     time.filter(|time| range.contains(time)).ok_or_else(|| {
         let [from, to] = [range.start(), range.end()].map(|t| humantime::format_duration(*t));
-        between("a time", from, to)
+        format!("must be a time from {from} to {to}")
     })
 }
 
 fn unless_off<T>(
-    value: &Value,
-    parse: impl FnOnce(&Value) -> Result<T, String>,
+    value: &str,
+    parse: impl FnOnce(&str) -> Result<T, String>,
 ) -> Result<Option<T>, String> {
-    if value.as_str() == Some("off") {
+    if value == r#""off""# {
         return Ok(None);
     }
     parse(value)
         .map(Some)
         .map_err(|rule| format!("{rule}, or \"off\""))
-}
-
-fn between(what: &str, from: impl Display, to: impl Display) -> String {
-    format!("must be {what} from {from} to {to}")
 }

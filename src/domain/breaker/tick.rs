@@ -17,6 +17,11 @@ impl Tick {
         Self(elapsed)
     }
 
+    /// The moment, unless it never comes.
+    pub fn due(self) -> Option<Self> {
+        (self != Self::NEVER).then_some(self)
+    }
+
     /// The time since the origin.
     pub const fn elapsed(self) -> Duration {
         self.0

@@ -15,7 +15,7 @@ pub struct Transition {
     pub at: Tick,
     /// Why.
     pub reason: Reason,
-    /// When the first trial may pass; only of a circuit that opened.
+    /// When the first trial may pass; only of a circuit that opened, and not without an end.
     pub retry_at: Option<Tick>,
     /// Failures counted since the circuit had last closed.
     pub failures: u64,

@@ -18,7 +18,8 @@ pub struct View {
     pub success_rate: Option<f64>,
     /// When it last opened, unless it is closed.
     pub opened_at: Option<Tick>,
-    /// When the first trial may pass, or the override ends; only while open.
+    /// When the first trial may pass, or the override ends; only while open, and not where it is held
+    /// open without an end.
     pub retry_at: Option<Tick>,
     /// Trial calls without an outcome; only while half-open.
     pub trials_out: u32,
@@ -44,7 +45,7 @@ impl Breaker {
         let enough = counts.calls >= self.settings.minimum_requests;
         let (retry_at, trials_out) = match state {
             State::Closed { .. } => (None, 0),
-            State::Open { until, .. } => (Some(until), 0),
+            State::Open { until, .. } => (until.due(), 0),
             State::HalfOpen { permits_out, .. } => (None, permits_out),
         };
         View {

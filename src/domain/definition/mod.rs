@@ -7,9 +7,11 @@
 
 mod difference;
 mod json;
+mod warnings;
 
 pub use difference::{Difference, differences, same};
 pub use json::{JsonField, json_fields};
+pub use warnings::{ignored, warnings};
 
 use super::extension::{Extension, Instance, Version};
 use super::ids::ExtensionId;
@@ -55,6 +57,7 @@ pub fn own(extension: &Extension) -> [Field<'_>; 13] {
         versions: _,
         instances: _,
         revision: _,
+        incarnation: _,
         digest: _,
         provenance: _,
         cuts: _,

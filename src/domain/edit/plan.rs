@@ -10,6 +10,7 @@ use crate::domain::draft::FieldFault;
 use crate::domain::extension::{Extension, Instance, Version};
 use crate::domain::ids::{InstanceId, VersionName};
 use crate::domain::policy::Policy;
+use crate::domain::whole;
 
 /// More versions or instances than anyone runs; a bound on what one record can cost.
 pub(super) const MAX_PARTS: usize = 100;
@@ -57,13 +58,19 @@ pub enum Step {
         /// Whether the machine has taken it out of service.
         auto_disabled: bool,
     },
+    /// Have every sidecar reset the circuits that no override holds.
+    ResetCircuits,
     /// Remove it with all its parts.
     Delete,
     /// Add or replace a version.
     PutVersion(Box<Version>),
-    /// Write what is current into a row of its version, disabled, every field of its own; rules,
-    /// rollout and priority that the row has stay.
+    /// Write what is current into a row of its version, disabled, every field of its own but those
+    /// that were the extension's before it was promoted; rules, rollout and priority that the row
+    /// has stay, else those come back that it had then.
     KeepCurrent,
+    /// Note what the row of a version that has become the current one holds and the extension
+    /// cannot: its rules, and which of its fields are null.
+    Remember(VersionName),
     /// Disable a version, whatever else its row holds. As it is stored, as it may break rules.
     DisableVersion(String),
     /// Remove a version.
@@ -165,13 +172,18 @@ fn update(
 /// named as a person's deed.
 fn enable(own: &ExtensionFields, policy: &Policy) -> Result<Plan, EditError> {
     own.draft().check(policy).map_err(EditError::Invalid)?;
-    let (enabled, auto_disabled) = (true, false);
+    let serves = own.enabled.unwrap_or(true) && !own.auto_disabled;
+    let step = match serves {
+        // It is no change of the record, by which the sidecars would know.
+        true => Step::ResetCircuits,
+        false => Step::Switch {
+            enabled: true,
+            auto_disabled: false,
+        },
+    };
     Ok(Plan {
         action: Some("enabled"),
-        steps: vec![Step::Switch {
-            enabled,
-            auto_disabled,
-        }],
+        steps: vec![step],
     })
 }
 
@@ -285,15 +297,15 @@ fn faultless<T>(
 
 fn beyond(timeout_ms: Option<i64>, retry: Option<i64>, policy: &Policy) -> Vec<FieldFault> {
     let limits = [
-        ("timeout_ms", timeout_ms, policy.max_timeout_ms),
-        ("retry", retry, policy.max_retries),
+        ("timeout_ms", timeout_ms, policy.timeouts_ms()),
+        ("retry", retry, policy.retries()),
     ];
     let over = limits
         .into_iter()
-        .filter(|(_, value, limit)| value.is_some_and(|value| value > i64::from(*limit)));
-    over.map(|(field, _, limit)| FieldFault {
+        .filter(|(_, value, range)| value.is_some_and(|value| value > *range.end()));
+    over.map(|(field, _, range)| FieldFault {
         field,
-        rule: format!("must be at most {limit}"),
+        rule: whole::rule(range.start(), range.end()),
     })
     .collect()
 }

@@ -2,8 +2,10 @@
 //!
 //! The promoted row's fields move into the extension and the row goes; what the extension had is
 //! kept in a row of the version that was current, disabled, with every field written out: promoting
-//! it again is the rollback. Rules and rollout of the extension itself stay: they say who gets the
-//! extension at all. Those of the promoted row said who was to try it, and are done with.
+//! it again is the rollback, whatever was changed since. Rules and rollout of the extension itself
+//! stay: they say who gets the extension at all. Those of the promoted row said who was to try it;
+//! they are out of force, and come back with the row, as do its nulls, when it is replaced: there
+//! and back again, nothing has changed.
 
 use super::columns::ExtensionColumns;
 use super::plan::{EditError, Plan, Step};
@@ -54,6 +56,7 @@ pub(super) fn plan(
     steps.push(Step::FillInstances(current.clone()));
     steps.push(Step::KeepCurrent);
     steps.push(Step::Update(Box::new(ExtensionColumns::promoted(promoted))));
+    steps.push(Step::Remember(version.clone()));
     steps.push(Step::DeleteVersion(version.clone()));
     for row in others {
         if row.enabled == Some(true) && !conditional(row) {

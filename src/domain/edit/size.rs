@@ -14,7 +14,7 @@ const MAX_DEPTH: usize = 100;
 /// The longest exponent of a number, in digits: 1e999 is a thousand digits, 1e99999 a megabyte.
 const MAX_EXPONENT_DIGITS: usize = 3;
 /// Room for names and numbers around the texts of an extension or of one of its parts.
-pub(super) const PART_BYTES: usize = 400;
+pub(super) const PART_BYTES: usize = 700;
 
 /// Refuses a record that would be too large; one that shrinks may still be, as it is on the mend.
 pub(super) fn bounded(
@@ -78,7 +78,6 @@ fn record_bytes(record: &StoredRecord) -> usize {
     });
     let texts = own.into_iter().chain(versions).flatten();
     let bytes: usize = texts.map(|text| weigh(text).unwrap_or(text.len())).sum();
-    // The longest subject is 255 bytes.
     bytes + (1 + record.versions.len() + record.instances.len()) * PART_BYTES
 }
 

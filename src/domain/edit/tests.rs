@@ -187,6 +187,13 @@ fn people_take_back_what_the_machine_did() {
     }
 }
 
+/// CASES.md D16.
+#[test]
+fn enabling_what_serves_already_resets_its_circuits_everywhere() {
+    let enabled = planned(&stored(vec![]), &Command::Enable).unwrap();
+    assert_eq!(enabled.steps, [Step::ResetCircuits]);
+}
+
 #[test]
 fn what_is_broken_can_be_switched_off_but_not_on() {
     let mut record = stored(vec![]);
@@ -255,6 +262,7 @@ fn a_promotion_swaps_the_versions_and_switches_the_others_off() {
         Step::KeepCurrent,
         // Null is the extension's own, and so are the rules: the row's said who was to try it.
         Step::Update(Box::new(columns)),
+        Step::Remember(version("v2")),
         Step::DeleteVersion(version("v2")),
         // v4 has a rollout and stays.
         Step::DisableVersion("v3".into()),

@@ -122,6 +122,11 @@ impl<L: Lock> Circuit<L> {
         self.breaker.with(|breaker| breaker.reset(now))
     }
 
+    /// [`Breaker::start_over`].
+    pub(super) fn start_over(&self, now: Tick) -> Option<Transition> {
+        self.breaker.with(|breaker| breaker.start_over(now))
+    }
+
     /// [`Breaker::restore_open`].
     pub fn restore_open(&self, now: Tick, remaining: Duration) -> Option<Transition> {
         let restored = self

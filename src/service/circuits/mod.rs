@@ -104,11 +104,11 @@ impl Circuits {
         moved
     }
 
-    /// Resets all circuits of an extension.
-    pub fn reset(&self, now: Tick, id: &ExtensionId) -> Vec<Moved> {
+    /// Resets the circuits of an extension that no operator holds.
+    pub fn start_over(&self, now: Tick, id: &ExtensionId) -> Vec<Moved> {
         let map = self.map.pin();
         let own = map.iter().filter(|(key, _)| key.id == *id);
-        own.filter_map(|(key, circuit)| Some(key.moved(circuit.reset(now)?)))
+        own.filter_map(|(key, circuit)| Some(key.moved(circuit.start_over(now)?)))
             .collect()
     }
 

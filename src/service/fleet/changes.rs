@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::retry;
 use crate::domain::catalog::{ActiveSource, Catalog};
+use crate::service::boundary::survived;
 use crate::service::health_store::{Claims, MAX_CHANGES, RevisionChanges};
 use crate::service::observe::{Observation, Observers};
 use crate::service::progress::Progress;
@@ -46,7 +47,7 @@ impl<S: Claims, E: ChangeEvents> ChangeTeller<S, E> {
         let mut applied = self.progress.follow();
         applied.mark_changed();
         while let Some(Ok(())) = stop.run_until_cancelled(applied.changed()).await {
-            self.catch_up(&stop).await;
+            survived(&self.observers, self.catch_up(&stop)).await;
         }
     }
 

@@ -1,6 +1,6 @@
 //! Circuits that this sidecar holds, as the store takes them; and those a start takes over.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::spot::Spot;
 use crate::domain::breaker::{CircuitState, Tick};
@@ -27,18 +27,20 @@ fn report(listed: Listed, clock: Clock) -> Option<HeldCircuit> {
         CircuitState::Open => Held::Open,
         CircuitState::HalfOpen => Held::HalfOpen,
     };
-    let now = SystemTime::now();
-    let wall = |tick| match tick {
-        Some(Tick::NEVER) => now.checked_add(NO_END).unwrap_or(now),
-        Some(tick) => clock.wall(tick),
-        None => now,
+    let (now, tick) = (Instant::now(), clock.tick());
+    let ago = |opened: Tick| now.checked_sub(tick.since(opened));
+    let ahead = |due: Tick| now.checked_add(due.since(tick).min(NO_END));
+    // An open circuit that is not due at any time is held open without an end.
+    let retry_at = match (view.state, view.retry_at) {
+        (CircuitState::Open, None) => ahead(Tick::NEVER),
+        (_, due) => due.and_then(ahead),
     };
     Some(HeldCircuit {
         extension: listed.id,
         version: listed.version,
         state,
-        opened_at: wall(view.opened_at),
-        retry_at: wall(view.retry_at),
+        opened_at: view.opened_at.and_then(ago).unwrap_or(now),
+        retry_at: retry_at.unwrap_or(now),
         half_open_requests: view.trials_out,
     })
 }
@@ -52,9 +54,9 @@ pub(super) fn restore(tools: &Tools, held: &HeldCircuit) {
     if spot.existing().is_some() {
         return;
     }
-    let remaining = held.retry_at.duration_since(SystemTime::now());
+    let remaining = held.retry_at.saturating_duration_since(Instant::now());
     let circuit = spot.circuit();
-    spot.tell(circuit.restore_open(tools.clock.tick(), remaining.unwrap_or_default()));
+    spot.tell(circuit.restore_open(tools.clock.tick(), remaining));
 }
 
 #[cfg(test)]
@@ -83,7 +85,7 @@ mod tests {
 
     /// Open for as long as the settings of [`testing::tools`] allow.
     fn held_open(of: &str) -> HeldCircuit {
-        let now = SystemTime::now();
+        let now = Instant::now();
         HeldCircuit {
             extension: ExtensionId::parse("e").unwrap(),
             version: version(of),
@@ -117,9 +119,9 @@ mod tests {
         let now = tools.clock.tick();
         circuit.force_open(now, Tick::NEVER);
         let far = held(&tools)[0].retry_at;
-        assert!(far > SystemTime::now() + YEAR, "{far:?}");
+        assert!(far > Instant::now() + YEAR, "{far:?}");
         circuit.force_open(now, now.plus(Duration::from_secs(60)));
         let near = held(&tools)[0].retry_at;
-        assert!(near < SystemTime::now() + YEAR, "{near:?}");
+        assert!(near < Instant::now() + YEAR, "{near:?}");
     }
 }

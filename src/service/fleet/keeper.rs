@@ -18,6 +18,9 @@ use super::restored::Restored;
 use super::signal::Signs;
 use super::totals::Counted;
 use crate::domain::catalog::ActiveSource;
+use crate::domain::extension::Incarnation;
+use crate::domain::ids::ExtensionId;
+use crate::service::boundary::survived;
 use crate::service::health_store::ledger::{Ledger, Progress};
 use crate::service::health_store::{Boot, Figures, HealthReports, StoreError};
 use crate::service::invoke::Tools;
@@ -90,8 +93,13 @@ impl<S: HealthReports> Keeper<S> {
         while self.tools.selector.catalog().head().source != ActiveSource::Database {
             signs.next().await;
         }
-        while let Err(error) = self.restore().await {
-            self.tell(error);
+        let observers = self.tools.observers.clone();
+        loop {
+            match survived(&observers, self.restore()).await {
+                Some(Ok(())) => return,
+                Some(Err(error)) => self.tell(error),
+                None => {}
+            }
             sleep(jittered(self.interval.clamp(RETRY, LONGEST_RETRY))).await;
         }
     }
@@ -100,7 +108,7 @@ impl<S: HealthReports> Keeper<S> {
         let begun = Instant::now();
         let boot = self.ledger.boot(&*self.store, self.interval).await?;
         let restored = self.store.restore(&boot).await?;
-        self.fleet.replace(restored.figures);
+        self.fleet.replace(restored.figures, self.incarnations());
         for circuit in &restored.circuits {
             held::restore(&self.tools, circuit);
         }
@@ -111,12 +119,13 @@ impl<S: HealthReports> Keeper<S> {
     async fn keep(&mut self) {
         let mut next = Instant::now();
         let pause = self.interval.mul_f64(BEGINS_AT);
+        let observers = self.tools.observers.clone();
         loop {
             // From beginning to beginning: what a kill can cost does not grow with the time that a
             // turn takes.
             next = Instant::now().max(next + jittered(pause));
             sleep_until(next).await;
-            if let Err(error) = self.turn().await {
+            if let Some(Err(error)) = survived(&observers, self.turn()).await {
                 self.tell(error);
             }
         }
@@ -159,13 +168,18 @@ impl<S: HealthReports> Keeper<S> {
         let figures = self.store.others(&boot, within).await?;
         let others = figures.into_iter().map(|figures| self.less_folded(figures));
         if within.is_some() {
-            let catalog = self.tools.selector.catalog();
-            self.fleet.merge(others, |id| catalog.get(id).is_some());
+            self.fleet.merge(others, self.incarnations());
         } else {
-            self.fleet.replace(others);
+            self.fleet.replace(others, self.incarnations());
         }
         self.read = Some((boot, begun));
         Ok(())
+    }
+
+    /// Which extension has an id in the catalog.
+    fn incarnations(&self) -> impl Fn(&ExtensionId) -> Option<Option<Incarnation>> + use<'_, S> {
+        let catalog = self.tools.selector.catalog();
+        |id| Some(catalog.get(id)?.extension().incarnation)
     }
 
     fn less_folded(&self, figures: Figures) -> Figures {
@@ -178,11 +192,12 @@ impl<S: HealthReports> Keeper<S> {
 
     /// Flushes until the store has everything, or owes nothing to a store that is away.
     async fn finish(&mut self) {
+        let observers = self.tools.observers.clone();
         loop {
-            match self.flush().await {
-                Ok(Progress::Complete) => return,
-                Ok(Progress::Partial) => {}
-                Err(error) => {
+            match survived(&observers, self.flush()).await {
+                Some(Ok(Progress::Complete)) | None => return,
+                Some(Ok(Progress::Partial)) => {}
+                Some(Err(error)) => {
                     self.tell(error);
                     let totals = self.counted.totals(&self.tools, &mut self.ledger);
                     if !self.ledger.owes(&totals) {

@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::boundary::survived_now;
 use super::invoke::Tools;
 
 /// Looks every now and then whether all circuits are quiet again, until `stop`.
@@ -36,9 +37,11 @@ pub async fn keep_calm(tools: Tools, interval: Duration, stop: CancellationToken
     let looking = async {
         loop {
             tokio::time::sleep(jittered(interval)).await;
-            for moved in tools.circuits.calm(tools.clock.tick()) {
-                tools.tell(moved);
-            }
+            survived_now(&tools.observers, || {
+                for moved in tools.circuits.calm(tools.clock.tick()) {
+                    tools.tell(moved);
+                }
+            });
         }
     };
     stop.run_until_cancelled(looking).await;

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -16,9 +18,13 @@ use super::openings::{Opening, Openings};
 use super::retry;
 use crate::domain::breaker::CircuitState;
 use crate::domain::health::HealthSums;
+use crate::service::boundary::survived;
 use crate::service::health_store::{AutoDisabled, AutoSwitch, StoreError};
 use crate::service::invoke::Tools;
 use crate::service::observe::Observation;
+
+/// Openings decided on at a time: one whose row somebody keeps locked holds up no other.
+const AT_A_TIME: usize = 8;
 
 /// Why an extension is taken out of service: for its audit entry and its event.
 #[derive(Debug)]
@@ -29,6 +35,8 @@ pub struct DisableCause<'a> {
     pub opened_at: SystemTime,
     /// When its last failure was counted.
     pub last_failure: Option<SystemTime>,
+    /// When the fleet last saw a success.
+    pub last_success: Option<SystemTime>,
     /// What the fleet has counted.
     pub sums: HealthSums,
 }
@@ -56,19 +64,27 @@ pub struct AutoDisabler<S> {
 }
 
 impl<S: AutoSwitch> AutoDisabler<S> {
-    /// Decides on every opening, one after the other, until `stop`.
+    /// Decides on every opening until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let work = async {
-            loop {
-                self.decide(&self.openings.next().await).await;
-            }
-        };
-        stop.run_until_cancelled(work).await;
+        stop.run_until_cancelled(self.decide_all()).await;
     }
 
-    /// Tries while the circuit stays open: a database that is away is away for all openings, so
-    /// those that wait behind this one lose nothing.
-    async fn decide(&self, opening: &Opening) {
+    async fn decide_all(&self) {
+        let mut deciding = FuturesUnordered::new();
+        loop {
+            let room = deciding.len() < AT_A_TIME;
+            tokio::select! {
+                opening = self.openings.next(), if room => {
+                    deciding.push(survived(&self.tools.observers, self.decide(opening)));
+                }
+                Some(_) = deciding.next(), if !deciding.is_empty() => {}
+            }
+        }
+    }
+
+    /// Tries while the circuit stays open.
+    async fn decide(&self, opening: Opening) {
+        let opening = &opening;
         for pause in retry::pauses() {
             if !self.is_open(opening) {
                 return;
@@ -110,11 +126,13 @@ impl<S: AutoSwitch> AutoDisabler<S> {
     async fn disable(&self, opening: &Opening) -> Result<AutoDisabled, StoreError> {
         let clock = self.tools.clock;
         let last_failure = opening.transition.last_failure;
+        let sums = self.sums(opening);
         let cause = (self.write_cause)(&DisableCause {
             opening,
             opened_at: clock.wall(opening.transition.at),
             last_failure: last_failure.map(|last| clock.wall(last.at)),
-            sums: self.sums(opening),
+            last_success: sums.last_success.map(|at| clock.wall_of(at)),
+            sums,
         });
         let switch = self
             .store
@@ -125,7 +143,8 @@ impl<S: AutoSwitch> AutoDisabler<S> {
     fn sums(&self, opening: &Opening) -> HealthSums {
         let runtime = self.tools.runtimes.get(opening.id.as_str());
         let own = runtime.map(|it| it.health.sums()).unwrap_or_default();
-        let Some(others) = self.others.of(&opening.id) else {
+        let entry = self.tools.selector.catalog().get(&opening.id);
+        let Some(others) = entry.and_then(|it| self.others.of(it.extension())) else {
             return own;
         };
         own.with(&HealthSums::from(&others))

@@ -1,17 +1,14 @@
 //! The circuits of this sidecar, page by page.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::Health;
-use crate::domain::breaker::{CircuitState, Tick};
+use crate::domain::breaker::CircuitState;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::circuits::Listed;
 use crate::service::clock::Clock;
 use crate::service::error::RegistryError;
 use crate::service::read::page_limit;
-
-/// What is further ahead than this has no end; nor could every calendar show it.
-const FORESEEABLE: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// The place of a circuit in listings: by id, then by version.
 pub type CircuitPlace = (ExtensionId, VersionName);
@@ -103,14 +100,10 @@ impl CircuitRow {
             consecutive_failures: view.consecutive_failures,
             error_rate: view.error_rate,
             opened_at: view.opened_at.map(|tick| clock.wall(tick)),
-            retry_at: view.retry_at.and_then(|tick| foreseeable(clock, tick)),
+            retry_at: view.retry_at.and_then(|tick| clock.due(tick)),
             forced: view.forced_until.map_or(Forced::No, |until| {
-                foreseeable(clock, until).map_or(Forced::WithoutEnd, Forced::Until)
+                clock.due(until).map_or(Forced::WithoutEnd, Forced::Until)
             }),
         }
     }
-}
-
-fn foreseeable(clock: &Clock, tick: Tick) -> Option<SystemTime> {
-    (tick.since(clock.tick()) < FORESEEABLE).then(|| clock.wall(tick))
 }

@@ -141,7 +141,7 @@ impl Health {
         let runtime = runtimes.get(extension.id.as_str());
         let circuit = circuits.get(extension.id.as_str(), extension.version.as_str());
         let view = circuit.map(|circuit| circuit.view(clock.at(now)));
-        let flushed = self.fleet.of(&extension.id);
+        let flushed = self.fleet.of(extension);
         Standing::new(entry, runtime.as_deref(), view, flushed, clock, now)
     }
 }

@@ -15,8 +15,12 @@ use crate::service::invoke::Runtime;
 pub struct Standing {
     /// The extension.
     pub entry: Arc<Entry>,
-    /// The fleet's counts, latencies and times.
+    /// The fleet's counts and latencies.
     pub sums: HealthSums,
+    /// The fleet's last success, by the wall clock as it is set now.
+    pub last_success: Option<SystemTime>,
+    /// Its last failure, likewise.
+    pub last_failure: Option<SystemTime>,
     /// The share of successes, 0 to 1; `None` before the first call.
     pub success_rate: Option<f64>,
     /// Half of the latest calls took at most so long.
@@ -95,6 +99,8 @@ impl Standing {
                 .and_then(|view| view.opened_at)
                 .map(|tick| clock.wall(tick)),
             condition,
+            last_success: sums.last_success.map(|at| clock.wall_of(at)),
+            last_failure: sums.last_failure.map(|at| clock.wall_of(at)),
             sums,
             entry,
         }

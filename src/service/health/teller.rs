@@ -7,6 +7,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::Health;
+use crate::service::boundary::survived_now;
 use crate::service::observe::{Observation, Observers};
 use crate::service::progress::Progress;
 
@@ -24,7 +25,9 @@ pub async fn tell_summaries(
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            observers.observe(&Observation::HealthSummary(health.summary()));
+            if let Some(summary) = survived_now(&observers, || health.summary()) {
+                observers.observe(&Observation::HealthSummary(summary));
+            }
         }
     };
     tokio::select! {

@@ -74,6 +74,9 @@ impl Ledger {
                 circuits,
             };
             match store.flush(flush).await? {
+                // Beyond what was sent: somebody else has written to the boot's row, and nothing that
+                // it says of a batch can be believed any more.
+                Flushed::Written(written) if written.sequence > flush.sequence => self.fence(None),
                 Flushed::Written(written) => {
                     self.settle(&written);
                     // Asked again at once, what is locked would still be locked.

@@ -14,9 +14,11 @@ use super::{Invoked, Invoker};
 use crate::domain::ids::InstanceId;
 use crate::domain::outcome::{Answer, Ended, Failure, Outcome, Patience};
 use crate::domain::retry::{backoff, retryable};
-use crate::service::caller::{Call, CallError, Caller, Reply};
+use crate::service::caller::{CallError, Caller, Reply};
 use crate::service::circuits::Circuit;
+use crate::service::clock;
 use crate::service::error::{RegistryError, Unavailable};
+use crate::service::patience::NoReply;
 use crate::service::status::millis;
 
 /// The attempts of one call.
@@ -85,7 +87,10 @@ impl<'a, C: Caller> Attempts<'a, C> {
     }
 
     fn meter(&self, status: Status) {
-        let took = self.plan.received.elapsed();
+        let took = self
+            .recorder
+            .clock
+            .awake_since(self.plan.received.into_std());
         self.recorder.runtime.meter.record(status, took);
         self.plan.trace_end(status);
     }
@@ -107,7 +112,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
         let admission = circuit.admit(tools.clock.at(begun));
         self.recorder.tell(self.plan.about(), admission.transition);
         let permit = admission.permit.map_err(|refused| {
-            let retry_after_ms = millis(refused.retry_after);
+            let retry_after_ms = clock::foreseeable(refused.retry_after).map(millis);
             self.unavailable(Unavailable::CircuitOpen { retry_after_ms })
         })?;
         let resolved = self.plan.target.resolved();
@@ -155,31 +160,41 @@ impl<'a, C: Caller> Attempts<'a, C> {
         pending: &Pending,
         begun: Instant,
         ends: Instant,
-    ) -> Result<(C::Call, Reply), CallError> {
+    ) -> Result<(C::Call, Reply), NoReply> {
         let subject = self.plan.subject(pending.instance.as_ref());
         let headers = self
             .plan
             .headers(pending.number, begun, ends, pending.span_id);
         let body = self.plan.body.clone();
         let caller = &self.invoker.caller;
-        let mut call = caller.call(subject, headers, body, ends).await?;
-        let reply = call.next(ends).await?;
+        let patience = self.recorder.patience(&self.plan);
+        let call = caller.call(subject, headers, body, ends).await;
+        let mut call = call.map_err(|error| patience.unsent(error))?;
+        let wait = self.plan.wait(begun, ends);
+        let reply = patience.next(&mut call, wait).await?;
         Ok((call, reply))
     }
 
     fn ended(
         &self,
-        error: CallError,
+        error: NoReply,
         by_caller: bool,
         begun: Instant,
         ends: Instant,
     ) -> Ended<'static> {
+        let error = match error {
+            NoReply::StoodStill => return Ended::StoodStill { by_caller },
+            NoReply::Call(error) => error,
+        };
         match error {
             CallError::Timeout if by_caller => {
                 let health = &self.recorder.runtime.health;
                 let latencies = health.latency().snapshot(std::time::Instant::now());
+                let clock = self.recorder.clock;
+                let lost = clock.lost(begun.into_std(), ends.into_std());
+                let allowed = ends.saturating_duration_since(begun);
                 Ended::DeadlinePassed(Patience {
-                    allowed: ends.saturating_duration_since(begun),
+                    allowed: allowed.saturating_sub(lost),
                     p99: latencies.percentile(0.99),
                     timeout: self.plan.timeout,
                 })

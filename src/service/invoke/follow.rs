@@ -26,8 +26,9 @@ impl Follower {
         }
     }
 
-    /// Forgets what is gone, and gives the rest its new settings. What is back in service, by
-    /// people or by the machine, begins with circuits that are closed.
+    /// Forgets what is gone, or was deleted and made again, and gives the rest its new settings. What
+    /// is back in service, by people or by the machine, begins with circuits that are closed, unless
+    /// an operator holds them.
     pub fn follow(&self) {
         let Tools {
             selector,
@@ -37,10 +38,13 @@ impl Follower {
             ..
         } = &self.tools;
         let catalog = selector.catalog();
-        runtimes.retain(|id| catalog.get(id.as_str()).is_some());
+        let replaced = runtimes.follow(catalog);
         let out = RefCell::new(HashSet::new());
         let mut moved = circuits.retain(clock.tick(), |id, version| {
             let entry = catalog.get(id.as_str())?;
+            if replaced.contains(id) {
+                return None;
+            }
             if entry.admitted().is_err() {
                 out.borrow_mut().insert(id.clone());
             }
@@ -50,7 +54,7 @@ impl Follower {
             Some(runtimes.setup(&entry).limits.breaker.clone())
         });
         for id in self.back_in_service(out.into_inner()) {
-            moved.extend(circuits.reset(clock.tick(), &id));
+            moved.extend(circuits.start_over(clock.tick(), &id));
         }
         for moved in moved {
             self.tools.tell(moved);

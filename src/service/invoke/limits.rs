@@ -1,10 +1,8 @@
 //! How large, how many, how patient: the daemon's limits and what an extension's record says.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use crate::domain::breaker::{Overrides, Settings};
 use crate::domain::extension::Extension;
+use crate::domain::metadata::OwnLimits;
 
 /// The daemon's own limits.
 #[derive(Debug, Clone)]
@@ -34,34 +32,16 @@ pub struct Limits {
     pub breaker: Settings,
 }
 
-/// The fields of `metadata` that mean something to the registry, each unread: one that makes no
-/// sense must not take the others with it.
-#[derive(Debug, Default, Deserialize)]
-struct Known<'a> {
-    #[serde(borrow)]
-    max_payload_size: Option<&'a RawValue>,
-    #[serde(borrow)]
-    max_metadata_size: Option<&'a RawValue>,
-    #[serde(borrow)]
-    max_in_flight: Option<&'a RawValue>,
-}
-
 impl Limits {
-    /// The limits of `extension`. What its metadata says in a form nobody can read is not there;
-    /// its breaker settings were checked when it was applied.
+    /// The limits of `extension`; what it says of them was checked when it was applied.
     pub fn of(extension: &Extension, defaults: &Defaults) -> Self {
-        let known: Known<'_> =
-            serde_json::from_str(extension.metadata.as_str()).unwrap_or_default();
-        let figure = |field: Option<&RawValue>, default: usize| {
-            let figure = field.and_then(|text| serde_json::from_str(text.get()).ok());
-            figure.unwrap_or(default)
-        };
+        let own = OwnLimits::read(&extension.metadata).unwrap_or_default();
         let overrides = extension.circuit_breaker.as_ref();
         let overrides = overrides.and_then(|object| Overrides::parse(object).ok());
         Self {
-            max_payload_bytes: figure(known.max_payload_size, defaults.max_payload_bytes),
-            max_metadata_bytes: figure(known.max_metadata_size, defaults.max_metadata_bytes),
-            max_in_flight: figure(known.max_in_flight, defaults.max_in_flight),
+            max_payload_bytes: own.max_payload_size.unwrap_or(defaults.max_payload_bytes),
+            max_metadata_bytes: own.max_metadata_size.unwrap_or(defaults.max_metadata_bytes),
+            max_in_flight: own.max_in_flight.unwrap_or(defaults.max_in_flight),
             breaker: match overrides {
                 None => defaults.breaker.clone(),
                 Some(overrides) => overrides.apply(&defaults.breaker),
@@ -100,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_sets_limits_and_what_makes_no_sense_there_is_not_there() {
+    fn metadata_sets_limits() {
         for (metadata, expected) in [
             ("{}", (1000, 100, 10)),
             (
@@ -110,14 +90,6 @@ mod tests {
             (
                 r#"{"max_payload_size":null,"max_in_flight":7}"#,
                 (1000, 100, 7),
-            ),
-            (
-                r#"{"max_payload_size":"2 MB","max_in_flight":7}"#,
-                (1000, 100, 7),
-            ),
-            (
-                r#"{"max_payload_size":-1,"max_metadata_size":1.5}"#,
-                (1000, 100, 10),
             ),
             (r#"{"owner":{"max_in_flight":1}}"#, (1000, 100, 10)),
         ] {

@@ -131,11 +131,11 @@ impl<C: Caller> Invoker<C> {
         let plan = Plan::new(invocation, target, setup).inspect_err(|_| {
             // The caller's own fault, counted apart.
             runtime.health.caller_fault();
-            let took = invocation.received.elapsed();
+            let took = self.tools.clock.awake_since(invocation.received.into_std());
             runtime.meter.record(Status::Neutral, took);
         })?;
         let Some(place) = runtime.enter(plan.setup.limits.max_in_flight) else {
-            let took = invocation.received.elapsed();
+            let took = self.tools.clock.awake_since(invocation.received.into_std());
             runtime.meter.record(Status::Overloaded, took);
             self.tools.observers.observe(&Observation::Overloaded);
             return Err(RegistryError::Overloaded);

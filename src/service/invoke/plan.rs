@@ -16,6 +16,7 @@ use crate::domain::subject::Subject;
 use crate::domain::traceparent::{SpanId, TraceHeaders, TraceSeed};
 use crate::service::caller::Headers;
 use crate::service::error::RegistryError;
+use crate::service::patience::Wait;
 use crate::service::selection::Target;
 use crate::service::spans::{OpenSpan, Work};
 
@@ -170,6 +171,15 @@ impl Plan {
         match self.deadline {
             Some(deadline) if deadline < own => (deadline, true),
             _ => (own, false),
+        }
+    }
+
+    /// The wait for what answers an attempt, or goes on with it, from `begun` to `ends`.
+    pub(super) fn wait(&self, begun: Instant, ends: Instant) -> Wait {
+        Wait {
+            begun,
+            ends,
+            deadline: self.deadline,
         }
     }
 

@@ -176,7 +176,7 @@ fn a_requests_config_does_not_travel_to_a_fallback() {
     );
     let standby = body(standby);
     assert!(standby.ends_with(r#""config":{"y":1}}"#), "{standby}");
-    invocation.fallback_config = [("y", raw(r#"{"z":2}"#)), ("x", raw("{}"))].into();
+    invocation.fallback_config = [("y".into(), raw(r#"{"z":2}"#)), ("x".into(), raw("{}"))].into();
     let given = body(plan(x, &invocation).unwrap());
     assert!(given.ends_with(r#""config":{"y":1,"z":2}}"#), "{given}");
 }

@@ -1,7 +1,7 @@
 //! What follows from the outcome of an attempt: for the circuit, the health, the instance.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::meter::Status;
 use super::plan::Plan;
@@ -14,6 +14,7 @@ use crate::domain::traceparent::SpanId;
 use crate::service::circuits::{CallPermit, Circuit};
 use crate::service::clock::Clock;
 use crate::service::observe::{Observation, Observers};
+use crate::service::patience::Patience;
 
 /// An attempt whose outcome is still to come; dropped without one, nothing moves.
 #[derive(Debug)]
@@ -47,31 +48,44 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
+    /// Waits for what the extension of `plan` says.
+    pub(super) fn patience<'a>(&'a self, plan: &'a Plan) -> Patience<'a> {
+        Patience {
+            clock: self.clock,
+            observers: &self.observers,
+            id: plan.about().id,
+        }
+    }
+
     /// Records the outcome of an attempt that ends now.
     pub(super) fn record(&self, plan: &Plan, pending: Pending, outcome: Outcome) {
-        let latency = pending.begun.elapsed();
+        let latency = self.clock.measured(pending.begun, Instant::now());
         self.record_after(plan, pending, outcome, latency);
     }
 
-    /// The same for one that answered `latency` after its begin, however long it went on then.
+    /// The same for one that answered `latency` after its begin, however long it went on then;
+    /// without a latency where nobody could measure it.
     pub(super) fn record_after(
         &self,
         plan: &Plan,
         pending: Pending,
         outcome: Outcome,
-        latency: Duration,
+        latency: Option<Duration>,
     ) {
         let now = Instant::now();
         // What a caller did not wait for is not the time that the extension needs: counted as such
         // it would grow with every hurried call, and a dead extension would never be found out.
-        let cut_short = outcome == Outcome::Failure(Failure::Timeout) && latency < plan.timeout;
-        self.count(outcome, (!cut_short).then_some(latency), now);
+        let timed_out = outcome == Outcome::Failure(Failure::Timeout);
+        let whole = latency.filter(|latency| !timed_out || *latency >= plan.timeout);
+        self.count(outcome, whole, now);
         plan.trace_attempt(&pending, Status::of(outcome));
         // While circuits look away, extensions find their way back, and so do their instances.
         let frozen = pending.permit.circuit().view(self.clock.at(now)).frozen;
         if let Some(instance) = pending.instance.as_ref().filter(|_| !frozen) {
             self.turn(plan, instance, pending.begun, now, outcome);
         }
+        // What was not measured was not slow, as far as anybody knows.
+        let latency = latency.unwrap_or_default();
         self.settle(plan.about(), pending.permit, now, verdict(outcome), latency);
     }
 
@@ -87,9 +101,9 @@ impl Recorder {
         let circuit = Arc::clone(permit.circuit());
         let transition = permit.record(self.clock.at(now), outcome, latency);
         self.tell(about, transition);
-        let failed = matches!(outcome, breaker::Outcome::Failure(_));
-        // Only a failure lowers the rate, and only a degraded extension has something to recover.
-        if about.current && (failed || self.runtime.gate.is_degraded()) {
+        // After a success, too: with the call that completes the minimum of requests there is a rate
+        // for the first time, whatever that call came to.
+        if about.current && outcome != breaker::Outcome::Neutral {
             self.watch_rate(about, &circuit, now);
         }
     }
@@ -108,11 +122,11 @@ impl Recorder {
 
     /// Counts an outcome in the extension's health; without a latency where none was measured.
     pub(super) fn count(&self, outcome: Outcome, latency: Option<Duration>, now: Instant) {
-        let (health, wall) = (&self.runtime.health, SystemTime::now());
+        let health = &self.runtime.health;
         match outcome {
-            Outcome::Success => health.succeeded(latency, now, wall),
+            Outcome::Success => health.succeeded(latency, now),
             Outcome::Failure(failure) => {
-                health.failed(latency.filter(|_| failure.has_latency()), now, wall);
+                health.failed(latency.filter(|_| failure.has_latency()), now);
             }
             Outcome::Neutral(Neutral::CallerFault) => health.caller_fault(),
             Outcome::Neutral(_) => health.neutral(),

@@ -1,5 +1,6 @@
 //! A request to call an extension, as the use case sees it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ pub struct Invocation<'a> {
     /// Settings laid over the registry's.
     pub config: Option<&'a RawValue>,
     /// Settings for a fallback, by its id: the request's own do not travel there.
-    pub fallback_config: HashMap<&'a str, &'a RawValue>,
+    pub fallback_config: HashMap<Cow<'a, str>, &'a RawValue>,
     /// What the request says about itself: rules and rollouts read it, `trace_id` and `tenant_id`
     /// travel on.
     pub context: Context,

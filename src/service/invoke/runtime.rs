@@ -3,8 +3,9 @@
 //! It lives apart from the catalog and survives reloads. What follows from the record (limits,
 //! breaker settings) is derived once per record and kept until another one is applied.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -12,7 +13,9 @@ use arc_swap::ArcSwap;
 use super::limits::{Defaults, Limits};
 use super::meter::{InvocationMeter, Summary};
 use crate::domain::balancer::Balancer;
+use crate::domain::catalog::Catalog;
 use crate::domain::entry::Entry;
+use crate::domain::extension::{Extension, Incarnation};
 use crate::domain::health::{ExtensionHealth, HealthGate};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::retry::RetryBudget;
@@ -20,6 +23,8 @@ use crate::domain::retry::RetryBudget;
 /// The running side of one extension.
 #[derive(Debug)]
 pub struct Runtime {
+    /// Whose it is, once a source has told: another extension of the same id has one of its own.
+    incarnation: OnceLock<Incarnation>,
     /// What calls came to.
     pub health: ExtensionHealth,
     /// What callers got.
@@ -48,6 +53,10 @@ impl Runtime {
     /// The running side of an extension that has not been called yet.
     pub fn new(entry: &Arc<Entry>, defaults: &Defaults, now: Instant) -> Self {
         Self {
+            incarnation: entry
+                .extension()
+                .incarnation
+                .map_or_else(OnceLock::new, OnceLock::from),
             health: ExtensionHealth::new(now),
             meter: InvocationMeter::default(),
             budget: Mutex::new(RetryBudget::new(now)),
@@ -66,6 +75,14 @@ impl Runtime {
         let renewed = Arc::new(Setup::new(entry, defaults, &setup.balancers));
         self.setup.store(Arc::clone(&renewed));
         renewed
+    }
+
+    /// Whether it is this extension's, and not that of one of the same id. What files began goes on
+    /// as what the database has.
+    fn is_of(&self, extension: &Extension) -> bool {
+        extension
+            .incarnation
+            .is_none_or(|it| *self.incarnation.get_or_init(|| it) == it)
     }
 
     /// Takes a place; none when `limit` of them are taken.
@@ -144,15 +161,21 @@ impl Runtimes {
         &self.defaults
     }
 
-    /// The running side of an extension, made at its first call.
+    /// The running side of an extension, made at its first call. A call of an extension that was
+    /// replaced by another of its id gets one that nobody else sees.
     pub fn of(&self, entry: &Arc<Entry>) -> Arc<Runtime> {
-        let id = &entry.extension().id;
+        let extension = entry.extension();
         let pinned = self.map.pin();
-        if let Some(runtime) = pinned.get(id) {
-            return Arc::clone(runtime);
-        }
         let make = || Arc::new(Runtime::new(entry, &self.defaults, Instant::now()));
-        Arc::clone(pinned.get_or_insert_with(id.clone(), make))
+        let runtime = match pinned.get(&extension.id) {
+            Some(runtime) => runtime,
+            None => pinned.get_or_insert_with(extension.id.clone(), make),
+        };
+        if runtime.is_of(extension) {
+            Arc::clone(runtime)
+        } else {
+            make()
+        }
     }
 
     /// What follows from the record of `entry` for its calls.
@@ -174,9 +197,19 @@ impl Runtimes {
         self.map.pin().get(id).cloned()
     }
 
-    /// Forgets extensions that `exists` denies.
-    pub fn retain(&self, exists: impl Fn(&ExtensionId) -> bool) {
-        self.map.pin().retain(|id, _| exists(id));
+    /// Forgets the extensions that `catalog` does not have, or has another one of their id instead.
+    /// Answers the latter.
+    pub fn follow(&self, catalog: &Catalog) -> HashSet<ExtensionId> {
+        let mut replaced = HashSet::new();
+        self.map.pin().retain(|id, runtime| {
+            let entry = catalog.get(id);
+            let stays = entry.as_ref().map(|it| runtime.is_of(it.extension()));
+            if stays == Some(false) {
+                replaced.insert(id.clone());
+            }
+            stays == Some(true)
+        });
+        replaced
     }
 
     /// What all callers got.

@@ -1,6 +1,7 @@
 //! Answers in pieces: relayed as they come, judged at the end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -13,6 +14,7 @@ use super::runtime::Place;
 use crate::domain::outcome::{Answer, Ended, Failure, Neutral, Outcome};
 use crate::service::caller::{Call, CallError, Reply};
 use crate::service::error::{RegistryError, Unavailable};
+use crate::service::patience::NoReply;
 
 /// Set by an extension on every message of an answer in pieces.
 pub const STREAM: &str = "Beamline-Stream";
@@ -29,6 +31,8 @@ pub struct Streaming<S> {
     /// A message that is here already.
     ahead: Option<Reply>,
     pending: Option<Pending>,
+    /// From the begin of the attempt to the first message, where that was measured.
+    latency: Option<Duration>,
     plan: Arc<Plan>,
     recorder: Recorder,
     /// Who answers.
@@ -61,6 +65,9 @@ impl<S: Call> Streaming<S> {
         Self {
             call,
             ahead: Some(first),
+            latency: recorder
+                .clock
+                .measured(pending.begun, std::time::Instant::now()),
             pending: Some(pending),
             plan,
             recorder,
@@ -71,10 +78,15 @@ impl<S: Call> Streaming<S> {
 
     /// The next message; after anything but a chunk there is none.
     pub async fn next(&mut self) -> Piece {
-        let (ends, by_caller) = self.plan.attempt_ends(Instant::now());
+        let begun = Instant::now();
+        let (ends, by_caller) = self.plan.attempt_ends(begun);
         let reply = match self.ahead.take() {
             Some(reply) => Ok(reply),
-            None => self.call.next(ends).await,
+            None => {
+                let patience = self.recorder.patience(&self.plan);
+                let wait = self.plan.wait(begun, ends);
+                patience.next(&mut self.call, wait).await
+            }
         };
         match reply {
             Ok(reply) => self.piece(&reply),
@@ -118,22 +130,29 @@ impl<S: Call> Streaming<S> {
 
     /// A gap as long as the timeout is the extension's failure, unless the caller's deadline came
     /// first: its first chunk was in time.
-    fn broken(&mut self, error: CallError, by_caller: bool) -> Piece {
+    fn broken(&mut self, error: NoReply, by_caller: bool) -> Piece {
         let id = self.trail.id.to_string();
         let (outcome, error) = match error {
-            CallError::Timeout if by_caller => (
+            NoReply::Call(CallError::Timeout) if by_caller => (
                 Outcome::Neutral(Neutral::ShortDeadline),
                 RegistryError::DeadlineExceeded { id },
             ),
-            CallError::Timeout => (
+            NoReply::StoodStill => (
+                Outcome::Neutral(Neutral::StoodStill),
+                match by_caller {
+                    true => RegistryError::DeadlineExceeded { id },
+                    false => RegistryError::ExtensionTimeout { id },
+                },
+            ),
+            NoReply::Call(CallError::Timeout) => (
                 Outcome::Failure(Failure::Timeout),
                 RegistryError::ExtensionTimeout { id },
             ),
-            CallError::Overloaded => (
+            NoReply::Call(CallError::Overloaded) => (
                 Outcome::Neutral(Neutral::Overloaded),
                 RegistryError::Overloaded,
             ),
-            _ => {
+            NoReply::Call(_) => {
                 let why = Unavailable::LinkDown;
                 let error = RegistryError::ExtensionUnavailable { id, why };
                 (Outcome::Neutral(Neutral::Disconnected), error)
@@ -145,11 +164,15 @@ impl<S: Call> Streaming<S> {
 
     fn finish(&mut self, outcome: Outcome) {
         if let Some(pending) = self.pending.take() {
-            let (took, status) = (self.plan.received.elapsed(), Status::of(outcome));
+            let status = Status::of(outcome);
+            let took = self
+                .recorder
+                .clock
+                .awake_since(self.plan.received.into_std());
             self.recorder.runtime.meter.record(status, took);
             self.plan.trace_end(status);
             // To the first chunk: how long a stream goes on says nothing about how fast it is.
-            let latency = self.trail.latency;
+            let latency = self.latency;
             self.recorder
                 .record_after(&self.plan, pending, outcome, latency);
         }

@@ -130,8 +130,6 @@ fn point(before: Counts, counts: Counts, health: &ExtensionHealth, now: Instant)
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
 
     fn id(text: &str) -> ExtensionId {
@@ -147,10 +145,10 @@ mod tests {
     fn call(health: &ExtensionHealth, now: Instant, successes: u32, failures: u32) {
         let latency = Some(Duration::from_millis(2));
         for _ in 0..successes {
-            health.succeeded(latency, now, SystemTime::now());
+            health.succeeded(latency, now);
         }
         for _ in 0..failures {
-            health.failed(None, now, SystemTime::now());
+            health.failed(None, now);
         }
     }
 

@@ -100,6 +100,7 @@ impl Note {
             Observation::Cut { id, what } => {
                 (Tone::Warn, Some(id), format!("beyond the limits: {what}"))
             }
+            Observation::Ignored { id, what } => (Tone::Warn, Some(id), what.clone()),
             other => {
                 let (tone, text) = registry(other)?;
                 (tone, None, text)
@@ -164,8 +165,8 @@ fn registry(observation: &Observation) -> Option<(Tone, String)> {
             let (from, to) = (from.as_str(), to.as_str());
             (Tone::Warn, format!("data comes from {to} now, not {from}"))
         }
-        Observation::DatabaseUp(true) => (Tone::Good, "the database answers".to_owned()),
-        Observation::DatabaseUp(false) => (Tone::Bad, "the database is away".to_owned()),
+        Observation::DatabaseUp => (Tone::Good, "the database answers".to_owned()),
+        Observation::DatabaseDown(error) => (Tone::Bad, error.to_string()),
         Observation::Listener {
             state: ListenerState::Polling,
             cause,
@@ -266,7 +267,7 @@ mod tests {
     async fn notes_that_nobody_takes_are_bounded() {
         let (observer, mut notes) = notes();
         for _ in 0..=CAPACITY {
-            observer.observe(&Observation::DatabaseUp(false));
+            observer.observe(&Observation::DatabaseUp);
         }
         drop(observer);
         let mut kept = 0;

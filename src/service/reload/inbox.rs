@@ -18,8 +18,11 @@ const MAX_REQUESTS: usize = 64;
 /// A sign that there may be something new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hint {
-    /// The database notified, or its listener came (back) up.
+    /// The database notified.
     Database,
+    /// A connection to the database was lost, or is there again: what was told meanwhile was not
+    /// heard, and it may be another server.
+    Reconnected,
     /// A file changed.
     Files,
 }
@@ -29,12 +32,13 @@ impl Hint {
         match self {
             Self::Database => 1,
             Self::Files => 2,
+            Self::Reconnected => 4,
         }
     }
 
-    pub(super) const fn trigger(self) -> Trigger {
+    const fn trigger(self) -> Trigger {
         match self {
-            Self::Database => Trigger::Notification,
+            Self::Database | Self::Reconnected => Trigger::Notification,
             Self::Files => Trigger::Files,
         }
     }
@@ -109,6 +113,17 @@ pub(super) enum Wake {
     Requests(Vec<Request>),
 }
 
+impl Wake {
+    /// Why the load that follows is made.
+    pub(super) const fn trigger(&self) -> Trigger {
+        match self {
+            Self::Timer(trigger) => *trigger,
+            Self::Hint(hint) => hint.trigger(),
+            Self::Requests(_) => Trigger::Request,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Dirty {
     bits: AtomicU8,
@@ -171,7 +186,7 @@ impl Inbox {
 
     fn take_hint(&self) -> Option<Hint> {
         let bits = self.dirty.bits.load(Ordering::Acquire);
-        let hint = [Hint::Database, Hint::Files]
+        let hint = [Hint::Reconnected, Hint::Database, Hint::Files]
             .into_iter()
             .find(|hint| bits & hint.bit() != 0)?;
         self.dirty.bits.fetch_and(!hint.bit(), Ordering::AcqRel);
@@ -204,12 +219,27 @@ impl ReloadHandle {
                 mpsc::error::TrySendError::Full(_) => RegistryError::Overloaded,
                 mpsc::error::TrySendError::Closed(_) => RegistryError::ShuttingDown,
             })?;
-        let result = outcome.await.map_err(|_| RegistryError::ShuttingDown)?;
+        let result = outcome.await.map_err(|_| match self.requests.is_closed() {
+            true => RegistryError::ShuttingDown,
+            false => RegistryError::Internal,
+        })?;
         result.map_err(|error| {
-            let message = format!("{error}; the data served before is kept");
+            let kept = "; the data served before is kept";
             match error {
-                SourceError::Unreadable(_) => RegistryError::FixturesUnavailable(message),
-                _ => RegistryError::DatabaseUnavailable(message),
+                SourceError::Unreadable(_) | SourceError::Bug => {
+                    RegistryError::SourceUnreadable(format!("{error}{kept}"))
+                }
+                SourceError::Database(ref database) => {
+                    match RegistryError::from(database.clone()) {
+                        RegistryError::DatabaseUnavailable { reason, message } => {
+                            let message = format!("{message}{kept}");
+                            RegistryError::DatabaseUnavailable { reason, message }
+                        }
+                        locked @ RegistryError::DatabaseLocked { .. } => locked,
+                        // Whoever may reload may know what the log says.
+                        _ => RegistryError::SourceUnreadable(format!("{error}{kept}")),
+                    }
+                }
             }
         })
     }
@@ -218,6 +248,7 @@ impl ReloadHandle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::trouble::DatabaseError;
 
     #[tokio::test]
     async fn hints_collapse_and_survive_a_load() {
@@ -257,7 +288,7 @@ mod tests {
             [(Want::Everything, 2), (Want::One(one), 1)]
         );
         for scope in scopes {
-            scope.reply(&Err(SourceError::Away("gone".into())));
+            scope.reply(&Err(DatabaseError::unreachable("gone").into()));
         }
         for answer in asked {
             let error = answer.await.unwrap().unwrap_err();
@@ -276,7 +307,11 @@ mod tests {
         handle.hint(Hint::Database);
         assert!(matches!(inbox.next().await, Wake::Requests(requests) if requests.len() == 1));
         assert!(matches!(inbox.next().await, Wake::Hint(Hint::Database)));
-        assert_eq!(asked.await.unwrap(), Err(RegistryError::ShuttingDown));
+        assert_eq!(
+            asked.await.unwrap(),
+            Err(RegistryError::Internal),
+            "forgotten by one who is still there"
+        );
     }
 
     #[tokio::test]

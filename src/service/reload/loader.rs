@@ -8,17 +8,43 @@ use tokio::time::Instant;
 
 use super::Parts;
 use super::inbox::{ReloadReport, Want as Scope};
-use crate::domain::catalog::{ActiveSource, CatalogWriter, Change, Counts};
+use crate::domain::catalog::{ActiveSource, Catalog, CatalogWriter, Change, Counts};
+use crate::domain::definition;
 use crate::domain::entry::{Entry, PrepareReply};
 use crate::domain::reconcile;
+use crate::service::boundary::survived_now;
 use crate::service::observe::{Observation, Observers, Trigger};
 use crate::service::progress::Progress;
 use crate::service::source::{Database, Fixtures, Known, Read, SourceError, Want};
 use crate::service::status::{SourceMode, Status};
+use crate::service::trouble::DatabaseError;
 
 /// Every so many syncs the digests are compared too: rows can change without a revision,
 /// under `pg_restore --disable-triggers` for one.
 const SYNCS_PER_DIGEST: u32 = 10;
+
+/// When the digests are due. After a connection was lost it may be another server that answers,
+/// whose history has the same number for something else (an asynchronous failover, a restore).
+#[derive(Debug, Default)]
+struct Digests {
+    syncs: u32,
+    reconnected: bool,
+    connections_made: u64,
+}
+
+impl Digests {
+    fn are_due(&self) -> bool {
+        self.reconnected || self.syncs >= SYNCS_PER_DIGEST
+    }
+
+    /// Whatever was read or compared by now is the server's that has answered.
+    fn done(&mut self) {
+        self.syncs = 0;
+        self.reconnected = false;
+    }
+}
+/// The most faults of one load that are told one by one.
+const MAX_TOLD: usize = 100;
 
 /// Reads sources into the catalog; owned by the one task that may.
 pub struct Loader<D, F> {
@@ -30,7 +56,7 @@ pub struct Loader<D, F> {
     progress: Progress,
     observers: Observers,
     applied: Box<dyn Fn() + Send + Sync>,
-    syncs: u32,
+    digests: Digests,
 }
 
 impl<D, F> fmt::Debug for Loader<D, F> {
@@ -52,7 +78,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             progress: parts.progress,
             observers: parts.observers,
             applied: parts.applied,
-            syncs: 0,
+            digests: Digests::default(),
         }
     }
 
@@ -67,7 +93,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         match &result {
             Ok(change) => self.tell_success(trigger, change, started.elapsed()),
             Err(error) => {
-                self.status.load_failed(error.to_string());
+                self.status.load_failed(&error.to_string());
                 self.observers.observe(&Observation::LoadFailed {
                     trigger,
                     error: error.clone(),
@@ -86,9 +112,27 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         })
     }
 
-    /// Whether the last read of the database failed.
-    pub(super) fn database_is_away(&self) -> bool {
+    /// Takes notice of a load that panicked; what was served before is served still.
+    pub(super) fn panicked(&self, trigger: Trigger) {
+        let error = SourceError::Bug;
+        self.status.load_failed(&error.to_string());
+        self.observers
+            .observe(&Observation::LoadFailed { trigger, error });
+    }
+
+    /// Whom to tell.
+    pub(super) fn observers(&self) -> &Observers {
+        &self.observers
+    }
+
+    /// Whether the database cannot be used.
+    pub(super) fn database_is_down(&self) -> bool {
         self.status.database_up() == Some(false)
+    }
+
+    /// Has the digests compared at the next good read.
+    pub(super) fn compare(&mut self) {
+        self.digests.reconnected = true;
     }
 
     async fn load_source(
@@ -159,63 +203,90 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         scope: Option<&Scope>,
     ) -> Result<Applied, SourceError> {
         let started = Instant::now();
-        let result = self.read_database(trigger, scope).await;
-        match &result {
-            Ok(_) if self.status.database_answered() => {
-                self.observers.observe(&Observation::DatabaseUp(true));
-            }
-            Err(_) if self.status.database_failed() => {
-                self.observers.observe(&Observation::DatabaseUp(false));
-            }
-            _ => {}
-        }
-        let catalog = Arc::clone(self.writer.catalog());
-        match result? {
-            Read::Unchanged => Ok(self.nothing_new(started)),
-            Read::Delta(delta) => {
-                let change = reconcile::with_delta(&catalog, delta, &*self.prepare);
-                Ok(self.apply(change, started))
-            }
-            Read::Everything(everything) => {
-                let change = reconcile::with_everything(&catalog, everything, &*self.prepare);
-                Ok(self.apply(change, started))
+        let result = self.read_and_apply(trigger, scope, started).await;
+        if let Err(SourceError::Database(error)) = &result {
+            self.digests.reconnected = true;
+            if self.status.database_failed(error) {
+                let down = Observation::DatabaseDown(error.clone());
+                self.observers.observe(&down);
             }
         }
+        result
     }
 
-    async fn read_database(
+    /// Reads what `scope` asks for, applies it, and compares digests where that is due: also after
+    /// a change, for rows that did not change may differ.
+    async fn read_and_apply(
         &mut self,
         trigger: Trigger,
         scope: Option<&Scope>,
-    ) -> Result<Read, SourceError> {
-        let Some(database) = &self.database else {
-            return Err(SourceError::Away("no database is configured".into()));
-        };
-        let mut want = Want::default();
-        match scope {
-            Some(Scope::Everything) => {}
-            Some(Scope::One(id)) => {
-                want.known = self.known();
-                want.also = Some(id.clone());
-            }
-            None => want.known = self.known(),
+        started: Instant,
+    ) -> Result<Applied, SourceError> {
+        let read = self.database()?.read(&self.want(scope)).await?;
+        if self.status.database_answered() {
+            self.observers.observe(&Observation::DatabaseUp);
         }
-        let read = database.read(&want).await?;
         if trigger == Trigger::Timer {
-            self.syncs += 1;
+            self.digests.syncs += 1;
         }
-        if self.syncs < SYNCS_PER_DIGEST || !matches!(read, Read::Unchanged) {
-            return Ok(read);
+        let made = self.database()?.connections_made();
+        if made != self.digests.connections_made {
+            self.digests.connections_made = made;
+            self.digests.reconnected = true;
         }
-        self.syncs = 0;
-        let (revision, digest) = database.digest().await?;
-        let head = self.writer.catalog().head();
-        if revision != head.revision || digest == head.digest {
-            return Ok(read);
+        let whole = matches!(read, Read::Everything(_));
+        let applied = self.apply_read(read, started);
+        if whole {
+            self.digests.done();
+        } else if self.digests.are_due() {
+            let (revision, digest) = self.database()?.digest().await?;
+            let head = self.writer.catalog().head();
+            if (revision, digest) == (head.revision, head.digest) {
+                self.digests.done();
+            } else if revision == head.revision {
+                self.observers
+                    .observe(&Observation::DigestDiffers { revision });
+                let everything = self.database()?.read(&Want::default()).await?;
+                self.digests.done();
+                return Ok(applied.and(self.apply_read(everything, started)));
+            }
+            // Else it has changed between the two reads: they are due until they can be compared.
         }
-        self.observers
-            .observe(&Observation::DigestDiffers { revision });
-        database.read(&Want::default()).await
+        Ok(applied)
+    }
+
+    fn database(&self) -> Result<&D, SourceError> {
+        let none = || DatabaseError::unreachable("no database is configured");
+        Ok(self.database.as_ref().ok_or_else(none)?)
+    }
+
+    fn want(&self, scope: Option<&Scope>) -> Want {
+        match scope {
+            Some(Scope::Everything) => Want::default(),
+            Some(Scope::One(id)) => Want {
+                known: self.known(),
+                also: Some(id.clone()),
+            },
+            None => Want {
+                known: self.known(),
+                also: None,
+            },
+        }
+    }
+
+    fn apply_read(&mut self, read: Read, started: Instant) -> Applied {
+        let catalog = Arc::clone(self.writer.catalog());
+        match read {
+            Read::Unchanged => self.nothing_new(started),
+            Read::Delta(delta) => {
+                let change = reconcile::with_delta(&catalog, delta, &*self.prepare);
+                self.apply(change, started)
+            }
+            Read::Everything(everything) => {
+                let change = reconcile::with_everything(&catalog, everything, &*self.prepare);
+                self.apply(change, started)
+            }
+        }
     }
 
     /// What the catalog holds of the database, if its data is the database's.
@@ -243,27 +314,33 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         let catalog = Arc::clone(self.writer.catalog());
         let (before, known_faults) = (catalog.head(), catalog.quarantine());
         let fixtures = change.source == ActiveSource::Fixtures;
-        let cuts: Vec<_> = change
+        let warnings: Vec<_> = change
             .upserts
             .iter()
-            .flat_map(|entry| cuts(entry))
+            .flat_map(|entry| warnings(&catalog, entry))
             .collect();
         let counts = self.writer.apply(change);
         let head = catalog.head();
         self.progress.announce(head.revision);
-        (self.applied)();
+        survived_now(&self.observers, || (self.applied)());
 
-        for cut in &cuts {
-            self.observers.observe(cut);
+        for warning in &warnings {
+            self.observers.observe(warning);
         }
         let quarantine = catalog.quarantine();
-        for fault in quarantine
-            .faults()
-            .filter(|fault| !known_faults.knows(fault))
-        {
+        let faults = quarantine.faults();
+        let mut news = faults.filter(|fault| !known_faults.knows(fault));
+        for fault in news.by_ref().take(MAX_TOLD) {
             let (origin, reason) = (fault.origin.clone(), fault.reason.clone());
             self.observers
                 .observe(&Observation::Quarantined { origin, reason });
+        }
+        let untold = news.count();
+        if untold > 0 {
+            self.observers.observe(&Observation::Quarantined {
+                origin: format!("and {untold} more"),
+                reason: "too many at once to name each".to_owned(),
+            });
         }
         let news = !counts.is_empty()
             || before.source != head.source
@@ -306,14 +383,24 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
     }
 }
 
-/// What the limits cut of an entry.
-fn cuts(entry: &Entry) -> impl Iterator<Item = Observation> {
+/// What an entry says and is not served as it says. What is ignored is told once for as long as it
+/// stays so.
+fn warnings(catalog: &Catalog, entry: &Entry) -> Vec<Observation> {
     let extension = entry.extension();
     let id = &extension.id;
-    extension.all_cuts().map(|what| Observation::Cut {
+    let cuts = extension.all_cuts().map(|what| Observation::Cut {
         id: id.clone(),
         what,
-    })
+    });
+    let known = catalog
+        .get(id)
+        .and_then(|old| definition::ignored(old.extension()));
+    let ignored = definition::ignored(extension).filter(|what| known.as_ref() != Some(what));
+    let ignored = ignored.map(|what| Observation::Ignored {
+        id: id.clone(),
+        what,
+    });
+    cuts.chain(ignored).collect()
 }
 
 /// What a load did.
@@ -324,4 +411,20 @@ struct Applied {
     /// The source before, if it changed.
     from: Option<ActiveSource>,
     duration: Duration,
+}
+
+impl Applied {
+    /// Both, one after the other.
+    fn and(self, then: Self) -> Self {
+        Self {
+            counts: Counts {
+                added: self.counts.added + then.counts.added,
+                updated: self.counts.updated + then.counts.updated,
+                removed: self.counts.removed + then.counts.removed,
+            },
+            news: self.news || then.news,
+            from: self.from.or(then.from),
+            duration: then.duration,
+        }
+    }
 }

@@ -21,6 +21,7 @@ pub use loader::Loader;
 
 use crate::domain::catalog::CatalogWriter;
 use crate::domain::entry::PrepareReply;
+use crate::service::boundary::survived;
 use crate::service::observe::{Observers, Trigger};
 use crate::service::progress::Progress;
 use crate::service::source::{Database, Fixtures, SourceError};
@@ -85,10 +86,19 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
         let mut wake = Wake::Timer(Trigger::Start);
         loop {
             let by_timer = matches!(wake, Wake::Timer(_));
-            let result = self.answer(wake).await;
-            // Files that were read while the database is away satisfy whoever asked; the database
-            // is asked again as soon as after any other failure.
-            let failed = result.is_err() || self.loader.database_is_away();
+            // Whoever asked for a load waits for it; nobody waits for the others.
+            let asked = matches!(wake, Wake::Requests(_));
+            let load = self.survive(wake);
+            let done = match asked {
+                true => load.await,
+                false => match stop.run_until_cancelled(load).await {
+                    Some(done) => done,
+                    None => return,
+                },
+            };
+            // Files that were read while the database cannot be used satisfy whoever asked; it is
+            // asked again as soon as after any other failure.
+            let failed = !done || self.loader.database_is_down();
             // Hints and requests, however often they come, put off neither the sync, which finds
             // what nobody is told of, nor the next attempt.
             if by_timer || failed != failing {
@@ -112,11 +122,25 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
         }
     }
 
+    /// Whether a load succeeded. One that panics is a failed load.
+    async fn survive(&mut self, wake: Wake) -> bool {
+        let (observers, trigger) = (self.loader.observers().clone(), wake.trigger());
+        let answered = survived(&observers, self.answer(wake)).await;
+        if answered.is_none() {
+            self.loader.panicked(trigger);
+        }
+        answered.is_some_and(|result| result.is_ok())
+    }
+
     /// One load, for everyone who asked for it before it began.
     async fn answer(&mut self, wake: Wake) -> Result<(), SourceError> {
         match wake {
-            Wake::Timer(trigger) => self.loader.load(trigger, None).await.map(drop),
-            Wake::Hint(hint) => self.loader.load(hint.trigger(), None).await.map(drop),
+            Wake::Timer(_) | Wake::Hint(_) => {
+                if matches!(wake, Wake::Hint(Hint::Reconnected)) {
+                    self.loader.compare();
+                }
+                self.loader.load(wake.trigger(), None).await.map(drop)
+            }
             Wake::Requests(requests) => {
                 let mut outcome = Ok(());
                 for scope in inbox::scopes(requests) {

@@ -16,6 +16,7 @@ use crate::domain::testing::{extension, prepare};
 use crate::service::observe::{Observation, Observer};
 use crate::service::source::{Read, Want};
 use crate::service::status::SourceMode;
+use crate::service::trouble::DatabaseError;
 
 const SYNC_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -26,13 +27,14 @@ struct Switch {
     revision: AtomicU64,
     reads: AtomicU64,
     digests: AtomicU64,
+    connections: AtomicU64,
 }
 
 impl Database for Arc<Switch> {
     async fn read(&self, want: &Want) -> Result<Read, SourceError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         if !self.up.load(Ordering::Relaxed) {
-            return Err(SourceError::Away("switched off".into()));
+            return Err(DatabaseError::unreachable("switched off").into());
         }
         let revision = self.revision.load(Ordering::Relaxed);
         let known = want.known.as_ref().map_or(0, |known| known.revision);
@@ -59,6 +61,10 @@ impl Database for Arc<Switch> {
     async fn digest(&self) -> Result<(u64, u64), SourceError> {
         self.digests.fetch_add(1, Ordering::Relaxed);
         Ok((self.revision.load(Ordering::Relaxed), 0))
+    }
+
+    fn connections_made(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
     }
 }
 
@@ -177,7 +183,7 @@ async fn auto_goes_from_files_to_the_database_and_never_back() {
         "database_unavailable"
     );
     let error = run.status.last_error().unwrap();
-    assert_eq!(error, "the database is away: switched off");
+    assert_eq!(error, "the database is unreachable: switched off");
     run.handle.hint(Hint::Files);
     let reads = run.reads();
     run.within(Duration::from_secs(60), |run| run.reads() > reads + 3)

@@ -7,40 +7,21 @@ use thiserror::Error;
 use crate::domain::extension::Extension;
 use crate::domain::ids::ExtensionId;
 use crate::domain::quarantine::Fault;
+use crate::service::trouble::DatabaseError;
 
 /// Why the database did not do what an import wanted. `Display` is fit for operators; except for
 /// [`StoreError::Unknown`], nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StoreError {
-    /// It cannot be reached, or broke off.
-    #[error("the database is away: {0}; nothing was written")]
-    Away(String),
-    /// Migrations are missing.
-    #[error("{0}: run `beamline-registry migrate`; nothing was written")]
-    SchemaBehind(String),
-    /// Somebody else holds the lock on the revision.
-    #[error("the database is locked{}; nothing was written", blocked(.blocked_by.as_deref()))]
-    Locked {
-        /// Who, where the database tells.
-        blocked_by: Option<String>,
-    },
-    /// Another transaction came between.
-    #[error("another transaction was in the way: {0}; nothing was written: try again")]
-    Conflict(String),
-    /// It refuses what it was given.
-    #[error("the database refuses: {0}; nothing was written")]
-    Refused(String),
+    /// Nothing was written.
+    #[error("{0}; nothing was written")]
+    Failed(DatabaseError),
     /// COMMIT got no answer, and nobody could say what became of it.
     #[error(
         "{0}: it is not known whether the import was written; all of it was, or nothing: \
          import again with --dry-run to see which"
     )]
     Unknown(String),
-}
-
-fn blocked(by: Option<&str>) -> String {
-    by.map(|by| format!(", blocked by {by}"))
-        .unwrap_or_default()
 }
 
 /// What the database holds at one moment.

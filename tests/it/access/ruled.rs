@@ -19,14 +19,14 @@ pub(super) const NAMES: [&str; 4] = [
 ];
 
 /// A server of its own, since roles are the server's, with a migrated and seeded database.
-pub(super) struct Ruled {
-    pub(super) database: TestDatabase,
-    pub(super) server: Postgres,
+pub(crate) struct Ruled {
+    pub(crate) database: TestDatabase,
+    pub(crate) server: Postgres,
 }
 
 impl Ruled {
     /// Set up as `docs/access.md` says.
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let server = Postgres::private().await;
         let database = TestDatabase::create_on(&server).await;
         let this = Self { database, server };
@@ -51,13 +51,13 @@ impl Ruled {
     }
 
     /// The URL by which a role logs in.
-    pub(super) fn url(&self, role: &str) -> String {
+    pub(crate) fn url(&self, role: &str) -> String {
         let (addr, name) = (self.database.addr(), self.database.name());
         format!("postgres://{role}:pw-{role}@{addr}/{name}?sslmode=disable")
     }
 
     /// A connection of a role.
-    pub(super) async fn login(&self, role: &str) -> Client {
+    pub(crate) async fn login(&self, role: &str) -> Client {
         connect(&self.url(role)).await.unwrap()
     }
 }

@@ -42,7 +42,11 @@ async fn a_commit_whose_answer_is_lost_is_looked_up() {
             assert_eq!(reply.ok()["id"], id);
         } else {
             assert_eq!(reply.error(), (503, "database_unavailable".into()));
-            assert_eq!(reply.details(), json!({}), "it is known");
+            assert_eq!(
+                reply.details(),
+                json!({"reason": "unreachable"}),
+                "it is known"
+            );
         }
         assert_eq!(entries(&rig, id).await, i64::from(committed), "{id}");
     }
@@ -53,8 +57,14 @@ async fn a_commit_that_fails_changes_nothing_and_says_so() {
     let rig = gated().await;
     let _daemon = ready(rig.daemon()).await;
     let reply = create(&rig, "fail").await;
-    assert_eq!(reply.error(), (503, "database_unavailable".into()));
-    assert_eq!(reply.details(), json!({}), "it is known");
+    assert_eq!(reply.error(), (400, "invalid_request".into()));
+    assert!(
+        reply.json()["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("refused at COMMIT"),
+        "{reply:?}"
+    );
     assert_eq!(entries(&rig, "fail").await, 0);
     create(&rig, "one").await.ok();
 }

@@ -1,6 +1,10 @@
 //! A rollout as the old system's documents describe it, step by step, and the way back.
 
-use serde_json::json;
+use std::collections::BTreeSet;
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng};
+use serde_json::{Value, json};
 
 use super::{actions, plain, served, started};
 
@@ -109,5 +113,111 @@ async fn a_promotion_leaves_rules_and_disables_what_has_none() {
         served(&rig, "x", "acme").await,
         "v3",
         "its rules stay in force"
+    );
+}
+
+/// The record without what a promotion and its rollback do change; of the versions named, whether
+/// they are enabled.
+fn definition(mut record: Value, disabled: &BTreeSet<String>) -> Value {
+    let fields = record.as_object_mut().unwrap();
+    for name in ["revision", "updated_at", "updated_by"] {
+        fields.remove(name);
+    }
+    let versions = fields["versions"].as_array_mut().unwrap();
+    for version in versions {
+        let version = version.as_object_mut().unwrap();
+        version.remove("created_at");
+        version.remove("created_by");
+        if disabled.contains(version["version"].as_str().unwrap()) {
+            version.remove("enabled");
+        }
+    }
+    record
+}
+
+/// CASES.md D14: whatever was promoted in between, the record is what it was once the first version
+/// is current again.
+#[tokio::test]
+async fn after_any_promotions_the_first_version_again_makes_the_record_what_it_was() {
+    let (rig, _daemon) = started().await;
+    let mut random = StdRng::seed_from_u64(14);
+    for round in 0..12 {
+        let id = format!("x{round}");
+        let mut own = plain(&id);
+        if random.random() {
+            own["config"] = json!({"own": 1.10, "n": round});
+            own["timeout_ms"] = json!(700);
+        }
+        rig.ask("create", &own).await.ok();
+        let names = ["v2", "v3", "v4"];
+        for name in names {
+            let mut row = json!({"id": id, "version": name,
+                "subject": format!("beamline.ext.{id}.{name}")});
+            for (field, value) in [
+                ("timeout_ms", json!(100 + round)),
+                ("timeout_ms", json!(5000)),
+                ("retry", json!(2)),
+                ("config", json!({})),
+                ("config", json!({"own": 1.10, "n": round})),
+                ("metadata", json!({"team": "a"})),
+                ("routing_rules", json!({"tenant_id": ["acme", name]})),
+                ("rollout", json!({"by": "tenant_id", "percent": 10})),
+                ("priority", json!(7)),
+            ] {
+                if random.random_bool(0.3) {
+                    row[field] = value;
+                }
+            }
+            rig.ask("put_version", &row).await.ok();
+        }
+        let get = json!({ "id": id });
+        let before = rig.ask("get", &get).await.ok();
+        let mut promoted = BTreeSet::new();
+        for _ in 0..random.random_range(1..6) {
+            let name = names[random.random_range(0..names.len())];
+            rig.ask("promote", &json!({"id": id, "version": name}))
+                .await
+                .ok();
+            promoted.insert(name.to_owned());
+        }
+        let after = rig
+            .ask("promote", &json!({"id": id, "version": "v1"}))
+            .await
+            .ok();
+        assert_eq!(
+            definition(after, &promoted),
+            definition(before, &promoted),
+            "{promoted:?}"
+        );
+    }
+}
+
+/// What somebody gave the promoted version after its promotion stays with it, and what the one
+/// before it had stays with that.
+#[tokio::test]
+async fn a_change_after_a_promotion_belongs_to_the_promoted_version() {
+    let (rig, _daemon) = started().await;
+    let mut own = plain("x");
+    own["config"] = json!({"mode": "old"});
+    rig.ask("create", &own).await.ok();
+    let next = json!({"id": "x", "version": "v2", "subject": "beamline.ext.x.v2"});
+    rig.ask("put_version", &next).await.ok();
+    rig.ask("promote", &json!({"id": "x", "version": "v2"}))
+        .await
+        .ok();
+    let tuned = json!({"id": "x", "config": {"mode": "new"}, "timeout_ms": 300});
+    rig.ask("update", &tuned).await.ok();
+    let back = rig
+        .ask("promote", &json!({"id": "x", "version": "v1"}))
+        .await
+        .ok();
+    assert_eq!(
+        (&back["config"], &back["timeout_ms"]),
+        (&json!({"mode": "old"}), &json!(5000))
+    );
+    let kept = &back["versions"][0];
+    assert_eq!(
+        (&kept["config"], &kept["timeout_ms"], &kept["retry"]),
+        (&json!({"mode": "new"}), &json!(300), &Value::Null)
     );
 }

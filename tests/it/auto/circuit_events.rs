@@ -59,6 +59,65 @@ async fn a_circuit_is_told_as_it_opens_is_tried_and_closes() {
     assert!(closed["retry_at"].is_null());
 }
 
+/// CASES.md F2. Whichever call completes the minimum of requests, a failure or a success.
+#[tokio::test]
+async fn every_other_failing_call_opens_the_circuit_and_degrades_the_health() {
+    let rig = Rig::start().await;
+    add(&rig, &["odd", "even"], &[]).await;
+    let events = EventsSeen::start(&rig.nats).await;
+    let _daemon = ready(rig.daemon().setting("INSTANCE_ID", "pod-1")).await;
+    for (id, failing) in [("odd", 1), ("even", 0)] {
+        let player = Player::start(&rig.nats.url(), id).await;
+        for call in 1..=20 {
+            player.fail(if call % 2 == failing { 500 } else { 0 });
+            invoke(&rig, "pod-1", id).await;
+        }
+        let told = events
+            .wait(id, &["circuit_opened", "health_degraded"], 2)
+            .await;
+        let (opened, degraded): (Vec<_>, Vec<_>) =
+            told.iter().partition(|(kind, _)| kind == "circuit_opened");
+        assert_eq!((opened.len(), degraded.len()), (1, 1), "{told:?}");
+        assert_eq!(opened[0].1["data"]["reason"], "error_rate");
+        let data = json!({"id": id, "success_rate": 0.5, "min_success_rate": 0.8});
+        assert_eq!(degraded[0].1["data"], data);
+    }
+}
+
+/// CASES.md F3.
+#[tokio::test]
+async fn what_is_held_open_without_an_end_is_due_at_no_time() {
+    let rig = Rig::start().await;
+    add(&rig, &["a"], &[]).await;
+    let events = EventsSeen::start(&rig.nats).await;
+    let daemon = ready(sidecar(&rig, "pod-1")).await;
+    let order = |ttl: Value| json!({"id": "a", "action": "open", "ttl_seconds": ttl});
+    let held = rig.ask("circuit", &order(Value::Null)).await.ok();
+    assert_eq!(held["retry_at"], Value::Null);
+    assert_eq!(held["forced"], true);
+    let told = events.wait("a", &["circuit_opened"], 1).await;
+    let data = told[0].1["data"].as_object().unwrap();
+    assert_eq!(data.get("retry_at"), Some(&Value::Null), "{data:?}");
+    let circuits = rig.ask("circuits", &json!({})).await.ok();
+    assert_eq!(circuits["circuits"][0]["retry_at"], Value::Null);
+    let refused = invoke(&rig, "pod-1", "a").await;
+    let details = refused.details();
+    assert_eq!(details["reason"], "circuit_open");
+    assert_eq!(
+        details.get("retry_after_ms"),
+        Some(&Value::Null),
+        "{details}"
+    );
+    let live = daemon.get("/admin/extensions/health").await;
+    assert_eq!(live.status, 200);
+
+    // With an end, all of them say when.
+    let held = rig.ask("circuit", &order(json!(60))).await.ok();
+    assert!(held["retry_at"].is_string(), "{held}");
+    let refused = invoke(&rig, "pod-1", "a").await;
+    assert!(refused.details()["retry_after_ms"].is_u64());
+}
+
 #[tokio::test]
 async fn a_success_rate_that_crosses_the_minimum_is_told_both_ways() {
     let rig = Rig::start().await;

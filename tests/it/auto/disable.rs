@@ -1,6 +1,6 @@
 //! An open circuit takes its extension out of service, for everybody and not more than allowed.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use beamline_registry::domain::ids::ExtensionId;
 use beamline_registry::service::health_store::{Flush, HealthReports};
@@ -162,7 +162,7 @@ async fn what_another_sidecar_has_just_seen_alive_stays_until_its_next_opening()
     let interval = Duration::from_secs(5);
     let boot = elsewhere.register(interval).await.unwrap();
     let mut seen = report(ExtensionId::parse("a").unwrap(), 1, 0);
-    seen.figures.last_success = Some(SystemTime::now());
+    seen.figures.last_success = Some(Instant::now());
     let flush = Flush {
         boot: &boot,
         sequence: 1,
@@ -226,4 +226,29 @@ async fn nothing_is_disabled_unless_it_is_asked_for() {
     daemon.sigterm();
     assert_eq!(daemon.wait_exit(DEADLINE).await, 0);
     assert_eq!(automatic(&rig, "a").await, "");
+}
+
+/// CASES.md D5: one that cannot be decided on costs itself only.
+#[tokio::test]
+async fn one_that_somebody_keeps_locked_holds_up_no_other() {
+    let rig = Rig::start().await;
+    add(&rig, &["a", "b", "c"], &[]).await;
+    let _one = ready(disabling(&rig, "pod-1")).await;
+    run(
+        &rig.sql,
+        "BEGIN; SELECT FROM extensions WHERE id = 'a' FOR UPDATE",
+    )
+    .await;
+    // Nobody plays them; a comes first, and its circuit stays open.
+    for id in ["a", "b", "c"] {
+        for _ in 0..3 {
+            invoke(&rig, "pod-1", id).await;
+        }
+    }
+    for id in ["b", "c"] {
+        wait_reason(&rig, "pod-1", id, Some("auto_disabled")).await;
+    }
+    assert_eq!(automatic(&rig, "a").await, "");
+    run(&rig.sql, "ROLLBACK").await;
+    wait_reason(&rig, "pod-1", "a", Some("auto_disabled")).await;
 }

@@ -26,16 +26,24 @@ async fn without_administration_nothing_is_changed() {
 #[tokio::test]
 async fn changes_may_need_an_actor_in_the_subject() {
     let site = Site::with(&extensions()).await;
+    const INSTANCE: &str = "pod-1";
+    let daemon = site.named(INSTANCE);
     let _daemon = site
-        .start(site.daemon().setting("REQUIRE_ACTOR_SUBJECT", true))
+        .start(daemon.setting("REQUIRE_ACTOR_SUBJECT", true))
         .await;
-    for verb in ["reload", "all.reload"] {
+    for verb in ["disable.plain", "delete.plain"] {
         let reply = site.send(verb, "").await;
         assert_error(&reply, 403, "forbidden", "forbidden", &json!({}));
     }
-    let reply = site.ask("reload", &json!({"actor": "alice"})).await;
+    let circuit = json!({"id": "plain", "action": "open", "actor": "alice"});
+    let reply = site.ask("circuit", &circuit).await;
     assert_eq!(reply.error().0, 403, "a field is no subject");
-    site.send("as.alice.reload", "").await.ok();
+    site.ask("as.alice.circuit", &circuit).await.ok();
+    // CASES.md B10: a reload changes nothing, so nobody has to answer for it.
+    let local = format!("local.{INSTANCE}.reload");
+    for verb in ["reload", "all.reload", &local, "as.alice.reload"] {
+        site.send(verb, "").await.ok();
+    }
     site.send("lookup", "plain").await.ok();
 }
 

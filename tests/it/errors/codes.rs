@@ -120,7 +120,7 @@ async fn codes_of_the_database() {
         503,
         "database_unavailable",
         "database unavailable",
-        &json!({}),
+        &json!({"reason": "unreachable"}),
     );
     assert!(
         !reply.json().to_string().contains("postgres:postgres"),

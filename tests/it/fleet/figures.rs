@@ -1,7 +1,7 @@
 //! What a sidecar knows of the others: keepers in this process, on a real database.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use beamline_registry::adapters::postgres::{Pool, PostgresHealth};
 use beamline_registry::config::{Settings, Surroundings};
@@ -9,7 +9,6 @@ use beamline_registry::domain::breaker;
 use beamline_registry::domain::catalog::{ActiveSource, Catalog, Change};
 use beamline_registry::domain::draft::ExtensionDraft;
 use beamline_registry::domain::entry::{Entry, PreparedReply};
-use beamline_registry::domain::ids::ExtensionId;
 use beamline_registry::domain::policy::Policy;
 use beamline_registry::domain::quarantine::Quarantine;
 use beamline_registry::domain::routing::Resolved;
@@ -102,7 +101,8 @@ fn store(database: &TestDatabase, name: &str) -> PostgresHealth {
     };
     let (settings, _, _) = Settings::load(BTreeMap::new(), &surroundings).unwrap();
     let pool = Pool::new(&settings.database.unwrap(), name).unwrap();
-    PostgresHealth::new(Arc::new(pool), name)
+    let nobody = Observers::new(Vec::new());
+    PostgresHealth::new(Arc::new(pool), name, Arc::default(), nobody)
 }
 
 struct Sidecar {
@@ -138,15 +138,14 @@ impl Sidecar {
         let runtime = self.tools.runtimes.of(&entry);
         for _ in 0..times {
             let took = Some(Duration::from_millis(2));
-            runtime
-                .health
-                .succeeded(took, Instant::now(), SystemTime::now());
+            runtime.health.succeeded(took, Instant::now());
         }
     }
 
     /// Successes of the others.
     fn others(&self) -> u64 {
-        let figures = self.figures.of(&ExtensionId::parse("e").unwrap());
+        let entry = self.tools.selector.catalog().get("e").unwrap();
+        let figures = self.figures.of(entry.extension());
         figures.map_or(0, |figures| figures.tally.successes)
     }
 

@@ -216,3 +216,78 @@ async fn behind_a_lock_an_order_is_refused_and_says_so() {
     assert_eq!(fleet.state("a", "e").await, "closed");
     fleet.order("a", &order("open")).await;
 }
+
+/// CASES.md D16.
+#[tokio::test]
+async fn an_override_outlives_enable_wherever_either_is_ordered() {
+    let fleet = Fleet::with(&["e"]).await;
+    let played = Played::start(&fleet, "e").await;
+    let _one = fleet.started("one", NEVER).await;
+    let two = fleet.started("two", NEVER).await;
+    fleet.order("two", &order("open")).await;
+    let e = json!({"id": "e"});
+    // Nothing to change; back in service; and by an update.
+    for (sidecar, verb, body) in [
+        ("one", "enable", e.clone()),
+        ("two", "disable", e.clone()),
+        ("one", "enable", e.clone()),
+        ("one", "update", json!({"id": "e", "enabled": false})),
+        ("two", "update", json!({"id": "e", "enabled": true})),
+    ] {
+        let done = fleet.ask(sidecar, verb, &body).await;
+        let revision = done.ok()["revision"].clone();
+        for at in ["one", "two"] {
+            let seen = json!({"min_revision": revision, "wait_ms": 10_000});
+            let circuits = fleet.ask(at, "circuits", &seen).await.ok();
+            let circuit = &circuits["circuits"][0];
+            let stands = (&circuit["state"], &circuit["forced"]);
+            assert_eq!(
+                stands,
+                (&json!("open"), &json!(true)),
+                "{at}: {verb} at {sidecar}"
+            );
+        }
+    }
+    fleet.order("one", &order("close")).await;
+    played.fail(true);
+    for verb in ["enable", "disable", "enable"] {
+        fleet.ask("one", verb, &e).await.ok();
+    }
+    for at in ["one", "two"] {
+        eventually("it serves again", DEADLINE, async || {
+            let found = fleet.ask(at, "lookup", &e).await.json();
+            found["id"] == "e"
+        })
+        .await;
+        fleet.call(at, "e", 5).await;
+        assert_eq!(fleet.state(at, "e").await, "closed", "held closed at {at}");
+    }
+    stop(two).await;
+    let _two = fleet.started("two", NEVER).await;
+    fleet.call("two", "e", 5).await;
+    assert_eq!(fleet.state("two", "e").await, "closed");
+}
+
+/// CASES.md D16: what no override holds is reset at every sidecar.
+#[tokio::test]
+async fn enable_closes_the_circuits_of_the_whole_fleet() {
+    let fleet = Fleet::with(&["e"]).await;
+    let played = Played::start(&fleet, "e").await;
+    let _one = fleet.started("one", NEVER).await;
+    let _two = fleet.started("two", NEVER).await;
+    played.fail(true);
+    for at in ["one", "two"] {
+        fleet.call(at, "e", 2).await;
+        assert_eq!(fleet.state(at, "e").await, "open");
+    }
+    let enabled = fleet.ask("one", "enable", &json!({"id": "e"})).await.ok();
+    assert_eq!(fleet.state("one", "e").await, "closed", "before the answer");
+    fleet.wait_state("two", "e", "closed").await;
+    // It was no change of the record, and what calls find out afterwards stands.
+    assert_eq!(enabled["revision"], 2);
+    fleet.call("one", "e", 2).await;
+    let other = json!({"id": "e", "action": "reset", "version": "v1"});
+    assert_eq!(fleet.state("one", "e").await, "open");
+    fleet.order("two", &other).await;
+    fleet.wait_state("one", "e", "closed").await;
+}

@@ -1,6 +1,8 @@
 //! The real binary, as a process.
 
 use std::io::{Seek, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -28,7 +30,12 @@ pub(crate) struct Builder {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     input: Vec<u8>,
+    shell: Option<String>,
+    unprivileged: bool,
 }
+
+/// `nobody`, who owns nothing.
+const NOBODY: u32 = 65534;
 
 impl Builder {
     /// The NATS server's URL.
@@ -63,15 +70,34 @@ impl Builder {
         self
     }
 
+    /// Runs it as somebody whom permissions bind, also where the tests run as root.
+    pub(crate) fn unprivileged(mut self) -> Self {
+        self.unprivileged = true;
+        self
+    }
+
     /// What it finds on standard input, for those that are run to their end.
     pub(crate) fn input(mut self, input: &str) -> Self {
         self.input = input.into();
         self
     }
 
+    /// Started by a shell, whose `script` sets its surroundings and then does `exec "$@"`.
+    pub(crate) fn shell(mut self, script: &str) -> Self {
+        self.shell = Some(script.to_owned());
+        self
+    }
+
     /// Starts it. It may not listen yet, nor ever.
     pub(crate) async fn spawn(self) -> Daemon {
-        let mut command = Process::command(Path::new(BINARY), "KILL", None);
+        let mut command = match &self.shell {
+            None => Process::command(Path::new(BINARY), "KILL", None),
+            Some(script) => {
+                let mut command = Process::command(Path::new("/bin/sh"), "KILL", None);
+                command.args(["-c", script, "sh", BINARY]);
+                command
+            }
+        };
         self.prepare(&mut command);
         Daemon {
             process: Process::spawn("beamline-registry", command).await,
@@ -106,6 +132,10 @@ impl Builder {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
+        }
+        let we_are_root = || tempfile::tempfile().unwrap().metadata().unwrap().uid() == 0;
+        if self.unprivileged && we_are_root() {
+            command.uid(NOBODY).gid(NOBODY).current_dir("/");
         }
         command.env("EXTENSION_REGISTRY_HTTP_ADDR", "127.0.0.1:0");
         command.env("EXTENSION_REGISTRY_LOG_FORMAT", "json");

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use beamline_registry::service::health_store::{Restored, StoreError};
+use beamline_registry::service::trouble::DatabaseError;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -28,7 +29,7 @@ impl HealthReports for Lossy {
     }
 
     async fn flush(&self, flush: Flush<'_>) -> Result<Flushed, StoreError> {
-        let lost = Err(StoreError::Unknown("lost".to_owned()));
+        let lost = Err(StoreError::Unknown(DatabaseError::unreachable("lost")));
         match self.next.swap(DELIVERS, Ordering::Relaxed) {
             LOSES_REQUEST => lost,
             LOSES_ANSWER => self.store.flush(flush).await.and(lost),

@@ -1,6 +1,7 @@
 //! Decisions of one sidecar that hold for all.
 
 use beamline_registry::service::health_store::{AutoDisabled, AutoEnabled, AutoSwitch, StoreError};
+use beamline_registry::service::trouble::Trouble;
 
 use super::*;
 
@@ -123,7 +124,10 @@ async fn a_lock_of_somebody_else_ends_in_time_and_changes_nothing() {
     let store = store(&database, "s1");
     run(&client, "BEGIN; UPDATE extensions SET retry = 9").await;
     let result = store.auto_disable(&id(1), REASON, 100).await;
-    assert!(matches!(result, Err(StoreError::Locked(_))), "{result:?}");
+    let Err(StoreError::Failed(error)) = &result else {
+        panic!("{result:?}")
+    };
+    assert_eq!(error.trouble, Trouble::Locked, "{error}");
     run(&client, "ROLLBACK").await;
     assert_eq!(
         store.auto_disable(&id(1), REASON, 100).await,
@@ -171,4 +175,33 @@ async fn one_sidecar_has_the_lease() {
     )
     .await;
     assert!(third.take_probe_lease(ttl).await.unwrap(), "expired");
+}
+
+/// CASES.md D17.
+#[tokio::test]
+async fn the_cap_counts_what_only_the_machine_keeps_from_serving() {
+    let (database, client) = fleet(3).await;
+    let store = store(&database, "s1");
+    let disable = async |number| store.auto_disable(&id(number), REASON, 0).await.unwrap();
+    assert!(matches!(disable(1).await, AutoDisabled::Disabled(_)));
+    assert_eq!(disable(2).await, AutoDisabled::CapReached);
+    run(
+        &client,
+        "UPDATE extensions SET enabled = false WHERE id = 'e1'",
+    )
+    .await;
+    assert!(matches!(disable(2).await, AutoDisabled::Disabled(_)));
+    assert_eq!(disable(3).await, AutoDisabled::CapReached);
+    // Allowed by people again, it is the machine's once more.
+    run(
+        &client,
+        "UPDATE extensions SET enabled = true WHERE id = 'e1'",
+    )
+    .await;
+    run(
+        &client,
+        "UPDATE extensions SET auto_disabled = false WHERE id = 'e2'",
+    )
+    .await;
+    assert_eq!(disable(3).await, AutoDisabled::CapReached);
 }

@@ -120,6 +120,44 @@ async fn an_extensions_own_error_is_passed_on() {
     site.call("x", json!({})).await.ok();
 }
 
+/// CASES.md F4. Nothing of it is lost or turned into a header of its own, and nobody else notices.
+#[tokio::test]
+async fn an_errors_text_may_be_long_or_strange() {
+    let (site, _daemon, extension) = one(
+        json!({"circuit_breaker": {"enabled": false}}),
+        Behaviour::Echo,
+    )
+    .await;
+    let long = "e".repeat(5_000);
+    for text in [
+        long.as_str(),
+        "a\u{1b}[2Jb\tc\u{7}d\u{0}e",
+        "X: y\u{202e}",
+        "é\u{85}\u{2028}é",
+    ] {
+        let answer = Answer::new("{}").header("Nats-Service-Error-Code", "500");
+        extension.behave(answer.header("Nats-Service-Error", text).into());
+        let reply = site.call("x", json!({})).await;
+        assert_eq!(reply.header("Nats-Service-Error-Code"), Some("500"));
+        assert_eq!(reply.header("Nats-Service-Error"), Some(text));
+        assert_eq!(reply.header("Beamline-Extension-Error"), Some("1"));
+        assert_eq!(reply.header("X"), None);
+        assert_eq!(reply.payload, "{}");
+    }
+    let answer = Answer::new("{}").header("Nats-Service-Error-Code", &"5".repeat(5_000));
+    extension.behave(answer.into());
+    let reply = site.call("x", json!({})).await;
+    assert_eq!(reply.header("Nats-Service-Error-Code"), Some("502"));
+    extension.behave(Behaviour::Echo);
+    site.call("x", json!({})).await.ok();
+    site.client.assert_one_reply_each().await;
+    let log = _daemon.log().join("\n");
+    assert!(
+        !log.contains(&long) && !log.contains("nats disconnected"),
+        "{log}"
+    );
+}
+
 #[tokio::test]
 async fn an_answer_nobody_can_read_is_the_extensions_error() {
     let bodies: [&[u8]; 5] = [b"", b" \n", b"no json", b"{\"a\":1", b"{\"a\":\"\xff\"}"];

@@ -9,11 +9,11 @@ use crate::harness::{Answer, Behaviour, DEADLINE, NatsServer, Reply};
 use crate::site::{Site, subject};
 
 /// A router's inbox for one call.
-pub(super) struct Stream(Subscriber);
+pub(crate) struct Stream(Subscriber);
 
 impl Stream {
     /// Calls `x` and takes an answer in pieces.
-    pub(super) async fn of(site: &Site, fields: Value) -> Self {
+    pub(crate) async fn of(site: &Site, fields: Value) -> Self {
         let client = async_nats::ConnectOptions::new().subscription_capacity(100_000);
         let client = client.connect(site.nats.url()).await.unwrap();
         let inbox = client.new_inbox();
@@ -31,13 +31,13 @@ impl Stream {
         Self(replies)
     }
 
-    pub(super) async fn next(&mut self) -> Reply {
+    pub(crate) async fn next(&mut self) -> Reply {
         let reply = tokio::time::timeout(DEADLINE, self.0.next()).await;
         reply.expect("a message").unwrap().into()
     }
 
     /// Chunks from 0 to `count`, in order and numbered from 1; the first one tells who answers.
-    pub(super) async fn chunks(&mut self, count: usize) {
+    pub(crate) async fn chunks(&mut self, count: usize) {
         for number in 0..count {
             let reply = self.next().await;
             assert_eq!(reply.payload, number.to_string());

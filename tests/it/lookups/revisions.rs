@@ -6,7 +6,9 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::harness::{Client, Daemon, NatsServer};
+use crate::harness::http;
+use crate::harness::{Client, DEADLINE, Daemon, NatsServer, eventually};
+use crate::rig::{Rig, insert};
 use crate::schema::migrated;
 use crate::site::{Site, subject};
 
@@ -112,4 +114,63 @@ async fn a_revision_that_does_not_come_is_told_in_time() {
 /// `lookup` takes the request for many ids, the other verbs the one for one.
 fn many_or(many: &Value, one: &Value, verb: &str) -> Value {
     if verb == "lookup" { many } else { one }.clone()
+}
+
+/// CASES.md B12.
+#[tokio::test]
+async fn reads_that_wait_take_no_place_of_what_they_wait_for() {
+    let rig = Rig::start().await;
+    rig.sql.batch_execute(&insert("a")).await.unwrap();
+    let daemon = rig.daemon().setting("INSTANCE_ID", "one").spawn().await;
+    daemon.wait_ready().await;
+    let waiting = json!({"id": "a", "min_revision": 2, "wait_ms": 10_000});
+    let verbs = [
+        "get", "lookup", "explain", "list", "health", "circuits", "stats",
+    ];
+    let reads = join_all((0..1024).map(|n| rig.ask(verbs[n % verbs.len()], &waiting)));
+    let addr = daemon.http_addr().await;
+    let path = "/admin/extensions/a?min_revision=2&wait_ms=10000";
+    let over_http = join_all((0..64).map(|_| http::get(&addr, path)));
+    let work = async {
+        let hurried = json!({"id": "a", "min_revision": 2, "wait_ms": 0});
+        eventually("no more may wait", DEADLINE, async || {
+            let reply = rig.ask("get", &hurried).await;
+            let told = reply.error();
+            if told.1 == "overloaded" {
+                Ok(())
+            } else {
+                Err(told)
+            }
+        })
+        .await;
+        for verb in ["ping", "list", "stats", "audit"] {
+            rig.ask(verb, &json!({})).await.ok();
+        }
+        for path in ["/livez", "/admin/extensions/a", "/admin/stats", "/metrics"] {
+            assert_eq!(http::get(&addr, path).await.unwrap().status, 200, "{path}");
+        }
+        // What all of them wait for; and it is answered with the record that it made.
+        let change = json!({"id": "a", "timeout_ms": 1234});
+        let changed = rig.ask("update", &change).await.ok();
+        assert_eq!(
+            (&changed["revision"], &changed["timeout_ms"]),
+            (&json!(2), &json!(1234))
+        );
+    };
+    let (reads, over_http, ()) = tokio::join!(reads, over_http, work);
+    let refused =
+        |reply: &&crate::harness::Reply| reply.header("Nats-Service-Error-Code").is_some();
+    // Those over HTTP count among the 1,024, so some came too late.
+    let over = reads
+        .iter()
+        .filter(refused)
+        .inspect(|it| assert_eq!(it.error().1, "overloaded"));
+    let over = over.count()
+        + over_http
+            .iter()
+            .filter(|it| it.as_ref().unwrap().status == 503)
+            .count();
+    // So may one, while somebody asked whether there is room.
+    assert!((64..80).contains(&over), "{over} of 1,088 refused");
+    rig.client.assert_one_reply_each().await;
 }

@@ -111,7 +111,7 @@ async fn a_closed_connection_ends_calls_for_good() {
         let mut call = call.await.unwrap();
         extension.request().await;
         if politely {
-            lane.close().await;
+            lane.close(Instant::now() + DEADLINE).await;
         } else {
             drop(lane);
         }

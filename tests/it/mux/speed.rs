@@ -59,6 +59,7 @@ async fn round(in_flight: u32, operation: impl AsyncFn()) -> Duration {
     reason = "what the mux is measured against"
 )]
 async fn library_request(calling: &Calling) {
-    let request = calling.lane.client().request(SUBJECT, "0123456789".into());
+    let client = calling.lane.connection().client().clone();
+    let request = client.request(SUBJECT, "0123456789".into());
     request.await.unwrap();
 }

@@ -14,9 +14,10 @@ async fn a_schema_that_is_behind_is_named_until_it_is_migrated() {
     let database = TestDatabase::create().await;
     let source = source(&database.url());
     let error = source.read(&Want::default()).await.unwrap_err();
+    let text = error.to_string();
     assert!(
-        matches!(error, SourceError::SchemaBehind { have: 0, need: 1.. }),
-        "{error}"
+        text.contains("schema is behind (has 0, ") && text.contains("migrate"),
+        "{text}"
     );
     assert_eq!(source.digest().await.unwrap_err(), error);
     migrate(&mut database.connect().await, DEADLINE)
@@ -33,7 +34,11 @@ async fn errors_say_which_database_and_why() {
     cut.cut().await;
     let away = super::source(&database.url_at(cut.addr()));
     let error = away.read(&Want::default()).await.unwrap_err().to_string();
-    let expected = format!("the database is away: {}/{}: ", cut.addr(), database.name());
+    let expected = format!(
+        "the database is unreachable: {}/{}: ",
+        cut.addr(),
+        database.name()
+    );
     assert!(
         error.starts_with(&expected) && error.contains("refused"),
         "{error}"
@@ -91,7 +96,10 @@ async fn a_stall_ends_in_time_and_its_connection_is_not_used_again() {
     proxy.stall();
     let start = Instant::now();
     let error = source.read(&Want::default()).await.unwrap_err();
-    assert!(matches!(error, SourceError::Away(_)), "{error}");
+    assert!(
+        matches!(&error, SourceError::Database(error) if error.is_unreachable()),
+        "{error}"
+    );
     // The check of the old connection, then the attempt of a new one.
     assert!(
         start.elapsed() < Duration::from_secs(19),
@@ -113,8 +121,8 @@ async fn a_lock_in_the_way_is_waited_for_only_so_long() {
     };
     let error = source.read(&want).await.unwrap_err().to_string();
     assert!(
-        error.contains("57014"),
-        "the server's own limit came first: {error}"
+        error.contains("55P03") && error.contains("blocked by pid "),
+        "it is the database that says so: {error}"
     );
     run(&client, "ROLLBACK").await;
     source.read(&want).await.unwrap();

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use beamline_registry::adapters::postgres::{Listener, Reports};
+use beamline_registry::adapters::postgres::{Listener, Pool, Reports};
 use beamline_registry::domain::catalog::Catalog;
 use beamline_registry::domain::entry::PreparedReply;
 use beamline_registry::domain::reconcile::Everything;
@@ -78,6 +78,7 @@ impl Following {
             overrides: Signal::default(),
             status,
             observers,
+            pool: Arc::new(Pool::new(&settings(pool_url), "test-1").unwrap()),
         };
         let listener = Listener::new(&settings(listen_url), "test-1", reports).unwrap();
         let stop = CancellationToken::new();

@@ -1,7 +1,7 @@
 //! Files that are broken, repaired and replaced under the watch.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{QUARANTINED, logged, origins};
+use crate::harness::daemon::Builder;
 use crate::harness::{Client, DEADLINE, Daemon, NatsServer, Reply, eventually};
 use crate::rig::{metric, reason};
 
@@ -21,12 +22,12 @@ struct Files {
 
 impl Files {
     async fn serve(folder: &Path) -> Self {
+        Self::serve_by(Daemon::builder(), folder).await
+    }
+
+    async fn serve_by(daemon: Builder, folder: &Path) -> Self {
         let nats = NatsServer::start().await;
-        let daemon = Daemon::builder()
-            .nats(&nats.url())
-            .fixtures(folder)
-            .spawn()
-            .await;
+        let daemon = daemon.nats(&nats.url()).fixtures(folder).spawn().await;
         daemon.wait_ready().await;
         let client = Client::connect(&nats.url()).await;
         Self {
@@ -137,37 +138,42 @@ async fn faulty_files_and_entries_are_named_while_the_rest_serves() {
         );
     }
 
-    // A file broken by an edit keeps what it held; a repaired one serves what it holds.
+    // A file broken by an edit keeps what it held, but for what another one has.
     put("a_good.json", "{\"id\": \"good\", \"ty".to_owned());
-    let stats = files
-        .wait_origins(&[
-            "a_good.json",
-            "b_broken.json",
-            "c_list.json#2",
-            "d_map.json#odd",
-            "e_taken.json",
-        ])
-        .await;
-    assert!(
-        stats["quarantined"][0]["reason"]
-            .as_str()
-            .unwrap()
-            .contains("still served"),
-        "{stats}"
-    );
-    assert_eq!(files.lookup("good").await.ok()["timeout_ms"], 1);
+    put("d_map.json", "{".to_owned());
+    let broken = [
+        "a_good.json",
+        "b_broken.json",
+        "c_list.json#2",
+        "d_map.json",
+        "d_map.json#odd",
+    ];
+    let stats = files.wait_origins(&broken).await;
+    let is_kept = |fault: usize| {
+        let reason = stats["quarantined"][fault]["reason"].as_str().unwrap();
+        reason.contains("still served")
+    };
+    assert!(!is_kept(0) && is_kept(3), "{stats}");
+    assert_eq!(files.lookup("good").await.ok()["timeout_ms"], 2);
+    assert_eq!(files.lookup("mapped").await.ok()["timeout_ms"], 5000);
+
+    // A repaired one serves what it holds, but for what another one serves by now.
     put("a_good.json", extension("good", 3).to_string());
     put("b_broken.json", extension("mended", 4).to_string());
-    files.wait("good", 3).await;
+    put("d_map.json", map.to_string());
     files.wait("mended", 4).await;
+    files
+        .wait_origins(&["a_good.json", "c_list.json#2", "d_map.json#odd"])
+        .await;
+    assert_eq!(files.lookup("good").await.ok()["timeout_ms"], 2);
 
-    // An id belongs to whoever claims it first; when that one goes, the other serves.
-    fs::remove_file(folder.path().join("a_good.json")).unwrap();
-    files.wait("good", 2).await;
+    // An id stays with whoever serves it; when that one goes, the other serves.
+    fs::remove_file(folder.path().join("e_taken.json")).unwrap();
+    files.wait("good", 3).await;
     files
         .wait_origins(&["c_list.json#2", "d_map.json#odd"])
         .await;
-    fs::remove_file(folder.path().join("e_taken.json")).unwrap();
+    fs::remove_file(folder.path().join("a_good.json")).unwrap();
     eventually(
         "a deleted file takes its extension along",
         DEADLINE,
@@ -230,4 +236,88 @@ async fn a_config_map_is_followed_to_its_next_version() {
     }
     assert_prompt(&delays);
     assert_eq!(files.stats().await["quarantined"], json!([]));
+}
+
+fn allow(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// CASES.md E1.
+#[tokio::test]
+async fn a_folder_that_cannot_be_read_costs_itself_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let put = |name: &str, id: &str, timeout_ms: u64| {
+        fs::write(path(name), extension(id, timeout_ms).to_string()).unwrap();
+    };
+    allow(folder.path(), 0o755);
+    for sub in ["lost+found", "team"] {
+        fs::create_dir(path(sub)).unwrap();
+    }
+    put("a.json", "a", 1);
+    put("team/b.json", "b", 1);
+    put("secret.json", "c", 1);
+    allow(&path("lost+found"), 0);
+    allow(&path("secret.json"), 0);
+    let files = Files::serve_by(Daemon::builder().unprivileged(), folder.path()).await;
+    let stats = files.wait_origins(&["lost+found", "secret.json"]).await;
+    for fault in stats["quarantined"].as_array().unwrap() {
+        let reason = fault["reason"].as_str().unwrap();
+        assert!(
+            reason.starts_with("cannot be read: Permission denied"),
+            "{reason}"
+        );
+    }
+    files.wait("b", 1).await;
+
+    // While it runs: what the folder held stays, and what is beside it follows.
+    allow(&path("team"), 0);
+    let stats = files
+        .wait_origins(&["lost+found", "secret.json", "team"])
+        .await;
+    let reason = stats["quarantined"][2]["reason"].as_str().unwrap();
+    assert!(
+        reason.ends_with("what it held before is still served"),
+        "{reason}"
+    );
+    put("a.json", "a", 2);
+    files.wait("a", 2).await;
+    assert_eq!(files.lookup("b").await.ok()["timeout_ms"], 1);
+    assert_eq!(files.stats().await["error_count"], 0);
+
+    for found in ["lost+found", "secret.json", "team"] {
+        allow(&path(found), 0o755);
+    }
+    files.wait_origins(&[]).await;
+    files.wait("c", 1).await;
+
+    // Only the top folder fails the source, and even then the data is kept.
+    allow(folder.path(), 0);
+    eventually("the load fails", DEADLINE, async || {
+        files.stats().await["error_count"].as_u64() > Some(0)
+    })
+    .await;
+    assert_eq!(files.lookup("b").await.ok()["timeout_ms"], 1);
+    allow(folder.path(), 0o755);
+    put("a.json", "a", 3);
+    files.wait("a", 3).await;
+}
+
+/// CASES.md E2.
+#[tokio::test]
+async fn an_edit_behind_links_is_served_within_a_second() {
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let target = elsewhere.path().join("target");
+    let put = |timeout_ms| fs::write(&target, extension("a", timeout_ms).to_string()).unwrap();
+    put(1);
+    symlink(&target, elsewhere.path().join("link")).unwrap();
+    symlink(elsewhere.path().join("link"), folder.path().join("a.json")).unwrap();
+    let files = Files::serve(folder.path()).await;
+    let mut delays = Vec::new();
+    for timeout_ms in 2..=7 {
+        put(timeout_ms);
+        delays.push(files.wait("a", timeout_ms).await);
+    }
+    assert_prompt(&delays);
 }

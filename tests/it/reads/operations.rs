@@ -18,7 +18,7 @@ async fn stats_have_every_field_and_count() {
         "source": "fixtures", "active_source": "fixtures", "revision": 0, "epoch": null,
         "total_extensions": 4, "enabled_extensions": 3, "error_count": 0,
         "staleness_ms": null, "listener": {"state": "off"},
-        "database": {"state": "off"}, "nats": {"state": "up"}, "instance_id": "pod-1",
+        "database": {"state": "off", "reason": null, "error": null, "since": null}, "nats": {"state": "up"}, "instance_id": "pod-1",
         "version": env!("CARGO_PKG_VERSION"),
         "invocations": {
             "success": 0, "failure": 0, "timeout": 0, "neutral": 0, "rejected": 0,

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{is_unique, many, padded, page_through};
+use super::{is_unique, list, many, padded, page_through, records, text};
 use crate::harness::{NatsServer, Reply};
+use crate::rig::{Rig, insert};
 use crate::site::{Site, extension};
 
 #[tokio::test]
@@ -40,19 +41,20 @@ async fn a_record_larger_than_a_message_is_told() {
             let reply = site.send(&format!("{verb}.x{size}"), "").await;
             count(&reply, &mut answered, &mut refused, MAX_PAYLOAD);
         }
+        let many = site
+            .ask("lookup", &json!({"ids": [format!("x{size}")]}))
+            .await;
+        assert!(many.payload.len() <= MAX_PAYLOAD);
+        let many = many.ok();
+        let (found, missed) = (list(&many, "extensions").len(), list(&many, "errors").len());
+        assert_eq!(found + missed, 1, "{size}");
         let before = format!("pre:x{}", size - 1);
-        for request in [
-            json!({"ids": [format!("x{size}")]}),
-            json!({"limit": 1, "cursor": before}),
-        ] {
-            let verb = if request["ids"].is_null() {
-                "list"
-            } else {
-                "lookup"
-            };
-            let reply = site.ask(verb, &request).await;
-            count(&reply, &mut answered, &mut refused, MAX_PAYLOAD);
-        }
+        let page = json!({"limit": 1, "cursor": before});
+        let page = site.ask("list", &page).await;
+        assert!(page.payload.len() <= MAX_PAYLOAD);
+        let page = page.ok();
+        let omitted = page["omitted"].as_array().map_or(0, Vec::len);
+        assert_eq!(list(&page, "extensions").len() + omitted, 1, "{size}");
     }
     assert!(
         answered > 0 && refused > 0,
@@ -70,5 +72,95 @@ fn count(reply: &Reply, answered: &mut usize, refused: &mut usize, limit: usize)
             assert_eq!(reply.details(), json!({"limit_bytes": limit}));
             *refused += 1;
         }
+    }
+}
+
+/// CASES.md D12.
+#[tokio::test]
+async fn what_no_page_can_hold_is_named_and_the_page_goes_on() {
+    let rig = Rig::start().await;
+    for id in ["a", "b", "c"] {
+        rig.sql.batch_execute(&insert(id)).await.unwrap();
+    }
+    let large = "UPDATE extensions SET config = \
+        jsonb_build_object('padding', repeat('x', 1200000)) WHERE id = 'b'";
+    rig.sql.batch_execute(large).await.unwrap();
+    let daemon = rig.daemon().spawn().await;
+    daemon.wait_ready().await;
+    let over_http = daemon.get("/admin/extensions").await.json();
+    let mut pages = vec![over_http];
+    for (verb, request) in [
+        ("list", json!({})),
+        ("lookup_by_type", json!({"type": "pre"})),
+    ] {
+        pages.push(rig.ask(verb, &request).await.ok());
+    }
+    for page in &pages {
+        let ids: Vec<_> = records(page).iter().map(|it| text(it, "id")).collect();
+        assert_eq!(ids, ["a", "c"]);
+        let rest = json!([page["omitted"], page["total"], page["next"]]);
+        assert_eq!(rest, json!([["b"], 3, null]));
+    }
+    let one = rig
+        .ask("list", &json!({"limit": 1, "cursor": "pre:a"}))
+        .await
+        .ok();
+    let rest = json!([one["extensions"], one["omitted"], one["next"]]);
+    assert_eq!(rest, json!([[], ["b"], "pre:b"]));
+
+    let many = rig
+        .ask("lookup", &json!({"ids": ["a", "b", "c"]}))
+        .await
+        .ok();
+    let ids: Vec<_> = records(&many).iter().map(|it| text(it, "id")).collect();
+    assert_eq!(ids, ["a", "c"]);
+    let errors = list(&many, "errors");
+    assert_eq!(errors.len(), 1);
+    let error = json!([errors[0]["id"], errors[0]["code"]]);
+    assert_eq!(error, json!(["b", "payload_too_large"]));
+
+    // The change that made it so large is in the audit, without what changed.
+    let audit = rig.ask("audit", &json!({"limit": 2})).await.ok();
+    let entries = list(&audit, "entries");
+    let first = json!([entries[0]["extension_id"], entries[0]["changes"]]);
+    assert_eq!(first, json!(["b", null]));
+    assert_eq!(entries.len(), 2);
+    for verb in ["health", "circuits"] {
+        let page = rig.ask(verb, &json!({})).await.ok();
+        assert!(page["omitted"].is_null(), "{verb}");
+    }
+    rig.client.assert_one_reply_each().await;
+}
+
+/// CASES.md E5.
+#[tokio::test]
+async fn stats_fits_and_says_how_many_faults_it_left_out() {
+    for max_payload in [2048, 16_384, 1_048_576] {
+        let nats = NatsServer::builder().max_payload(max_payload).start().await;
+        let mut faulty = extension("pre", "faulty");
+        for field in 0..24 {
+            faulty[format!("unknown{field:0200}")] = json!(1);
+        }
+        let mut entries = vec![faulty; 3000];
+        entries.push(extension("pre", "sound"));
+        let site = Site::on(nats, &json!(entries)).await;
+        let long = format!(r#"{{"id":"long","{}":1}}"#, "n".repeat(2_000_000));
+        std::fs::write(site.fixtures().join("long.json"), long).unwrap();
+        let daemon = site.start(site.daemon()).await;
+        let reply = site.send("stats", "").await;
+        assert!(reply.payload.len() <= max_payload);
+        let stats = reply.ok();
+        assert_eq!(stats["quarantined_total"], 3001);
+        let shown = list(&stats, "quarantined").len();
+        assert_eq!(stats["quarantined_omitted"], 3001 - shown);
+        assert!(shown > 0 || max_payload < 4096, "{shown} at {max_payload}");
+        let over_http = daemon.get("/admin/stats").await;
+        assert!(over_http.body.len() <= 1_048_576);
+        site.send("lookup", "sound").await.ok();
+        let log = daemon.log();
+        let longest = log.iter().map(String::len).max();
+        assert!(longest < Some(8192), "{longest:?}");
+        let named = log.iter().filter(|line| line.contains("all.json#"));
+        assert!(named.count() <= 100);
     }
 }

@@ -80,7 +80,10 @@ async fn a_reload_that_fails_says_so_and_keeps_the_data() {
     let stats = rig.stats().await;
     assert!(stats["error_count"].as_u64().unwrap() >= 2, "{stats}");
     assert!(
-        stats["last_error"].as_str().unwrap().contains("away"),
+        stats["last_error"]
+            .as_str()
+            .unwrap()
+            .contains("unreachable"),
         "{stats}"
     );
     assert_eq!(stats["total_extensions"], 3);

@@ -25,10 +25,14 @@ async fn five_starters_apply_everything_once() {
     }
     let busy: Vec<_> = applied
         .iter()
-        .filter(|applied| !applied.is_empty())
+        .filter(|migrated| !migrated.applied.is_empty())
         .collect();
     assert_eq!(busy.len(), 1, "{applied:?}");
-    let versions: Vec<i32> = busy[0].iter().map(|migration| migration.version).collect();
+    let versions: Vec<i32> = busy[0]
+        .applied
+        .iter()
+        .map(|migration| migration.version)
+        .collect();
     assert_eq!(versions, (1..=versions.len() as i32).collect::<Vec<_>>());
     let client = database.connect().await;
     assert_eq!(schema_state(&client).await.unwrap(), SchemaState::Current);
@@ -49,7 +53,8 @@ async fn a_starter_gives_up_after_its_wait_and_leaves_nothing_behind() {
     assert_eq!(value(&client, "current_setting('lock_timeout')").await, "0");
 
     run(&other, &format!("SELECT pg_advisory_unlock({LOCK})")).await;
-    assert!(!migrate(&mut client, NO_WAIT).await.unwrap().is_empty());
+    let migrated = migrate(&mut client, NO_WAIT).await.unwrap();
+    assert!(!migrated.applied.is_empty());
     let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     assert_eq!(value(&client, held).await, "0");
@@ -78,7 +83,7 @@ async fn the_state_of_a_schema() {
     };
     assert_eq!(schema_state(&client).await.unwrap(), ahead);
     assert_eq!(
-        migrate(&mut client, DEADLINE).await.unwrap(),
+        migrate(&mut client, DEADLINE).await.unwrap().applied,
         [],
         "an older binary changes nothing"
     );

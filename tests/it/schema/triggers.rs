@@ -133,6 +133,8 @@ async fn every_column_is_either_definition_or_silent() {
         "updated_at",
         "updated_by",
         "revision",
+        "promoted",
+        "incarnation",
         "health_status",
         "last_health_check",
     ];
@@ -154,6 +156,7 @@ async fn every_column_is_either_definition_or_silent() {
                 ("id" | "extension_id", _) if table != "extensions" => "'b'".to_owned(),
                 (_, "boolean") => format!("NOT {name}"),
                 (_, "integer" | "bigint") => format!("coalesce({name}, 7) - 1"),
+                (_, "uuid") => "gen_random_uuid()".to_owned(),
                 (_, "jsonb") => r#"'{"changed": 1}'"#.to_owned(),
                 (_, "timestamp with time zone") => "now() + interval '1 s'".to_owned(),
                 _ => "'changed'".to_owned(),

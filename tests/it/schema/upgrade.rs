@@ -21,7 +21,7 @@ const ROWS: &str = "
         VALUES ('a', '2025-01-27 12:00', 3, 2000000000);";
 
 /// Columns, constraints, indexes and triggers, whatever their order.
-async fn description(client: &Client) -> Vec<String> {
+pub(super) async fn description(client: &Client) -> Vec<String> {
     let rows = client
         .query(
             "SELECT format('%s.%s %s null=%s default=%s generated=%s', table_name, column_name,
@@ -89,7 +89,7 @@ async fn upgraded(shape: &str, more_rows: &str) -> (TestDatabase, Client) {
 }
 
 /// Line by line, so that a failure names the difference only.
-fn assert_same(have: &[String], want: &[String]) {
+pub(super) fn assert_same(have: &[String], want: &[String]) {
     let missing: Vec<_> = want.iter().filter(|line| !have.contains(line)).collect();
     let surplus: Vec<_> = have.iter().filter(|line| !want.contains(line)).collect();
     assert!(

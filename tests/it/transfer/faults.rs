@@ -27,7 +27,7 @@ async fn every_fault_of_the_files_is_named() {
     for part in [
         "all.json#2: `id` `good` is taken by all.json#1",
         "all.json#3: ",
-        "`timeout_ms` must be at least 1",
+        "`timeout_ms` must be a whole number from 1 to 120000",
         "slow: `timeout_ms` 999999 must be at most 120000",
         "twin: `subject` beamline.ext.good.v1 is that of good",
         "zero: `config` holds the character \\u0000",
@@ -55,7 +55,7 @@ async fn what_cannot_work_is_told_by_its_exit_code() {
     let builder = Daemon::builder().setting("DB_URL", "postgres://u@127.0.0.1:1/x");
     let away = builder.arg("import").arg(with_one.path().display());
     let errors = failed(away.run().await);
-    assert!(errors.contains("the database is away"), "{errors}");
+    assert!(errors.contains("the database is unreachable"), "{errors}");
 
     for command in ["import", "export"] {
         let nowhere = Daemon::builder()
@@ -108,13 +108,16 @@ async fn a_refusal_is_not_an_outage() {
     let errors = failed(place.import(folder.path(), &[]).await);
     assert_eq!(
         errors,
-        "another transaction was in the way: came between (40001); nothing was written: try again\n"
+        "another transaction was in the way: came between (40001): try again; nothing was written\n"
     );
     let full = "CREATE OR REPLACE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS
                     $$BEGIN RAISE disk_full USING MESSAGE = 'no room'; END$$";
     place.sql.batch_execute(full).await.unwrap();
     let errors = failed(place.import(folder.path(), &[]).await);
-    assert!(errors.starts_with("the database refuses: "), "{errors}");
+    assert!(
+        errors.starts_with("the database is out of resources: "),
+        "{errors}"
+    );
     assert!(errors.contains("(53100); nothing was written"), "{errors}");
 }
 

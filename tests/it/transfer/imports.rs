@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Place, failed, folder, ok, write};
+use crate::rig::Rig;
 use crate::schema::run;
 use crate::site::extension;
 
@@ -223,4 +224,34 @@ async fn what_is_in_quarantine_is_different_and_can_be_replaced() {
     ok(place.import(folder.path(), &["--overwrite"]).await);
     let out = ok(place.import(folder.path(), &[]).await);
     assert_eq!(counts(&out)[2], "identical 3 1 1");
+}
+
+/// CASES.md D14: nulls of a version stay nulls.
+#[tokio::test]
+async fn a_promotion_and_its_rollback_leave_the_files_identical() {
+    let rig = Rig::start().await;
+    let daemon = rig.daemon().spawn().await;
+    daemon.wait_ready().await;
+    let mut routed = extension("pre", "routed");
+    routed["config"] = json!({"mode": "own"});
+    routed["versions"] = json!([
+        {"version": "v2", "subject": "beamline.ext.routed.v2"},
+        {"version": "v3", "subject": "beamline.ext.routed.v3", "timeout_ms": 5000, "retry": 0,
+            "config": {}, "metadata": {"a": 1}, "priority": 3},
+        {"version": "v4", "subject": "beamline.ext.routed.v4", "enabled": false,
+            "routing_rules": {"tenant_id": "acme"}},
+    ]);
+    routed["instances"] = json!([
+        {"instance_id": "blue", "subject": "beamline.ext.routed.blue", "weight": 30}
+    ]);
+    let folder = folder(&json!([routed]));
+    ok(super::import(&rig.database, folder.path(), &[]).await);
+    for versions in [&["v2"][..], &["v3"], &["v4"], &["v3", "v2", "v4", "v3"]] {
+        for version in versions.iter().chain(&["v1"]) {
+            let promote = json!({"id": "routed", "version": version});
+            rig.ask("promote", &promote).await.ok();
+        }
+        let out = ok(super::import(&rig.database, folder.path(), &[]).await);
+        assert_eq!(counts(&out)[2], "identical 1 3 1", "{versions:?}: {out}");
+    }
 }

@@ -51,22 +51,29 @@ fn json() -> impl Strategy<Value = String> {
         select(vec!["null", "true", "false"]).prop_map(str::to_owned),
     ];
     leaf.prop_recursive(3, 16, 4, move |inner| {
-        let member =
-            (text.clone(), inner.clone()).prop_map(|(key, value)| format!("{key} : {value}"));
+        // A key given twice is a fault.
+        let members = prop::collection::btree_map(text.clone(), inner.clone(), 0..4);
         prop_oneof![
             prop::collection::vec(inner, 0..4).prop_map(|items| format!("[{}]", items.join(" , "))),
-            prop::collection::vec(member, 0..4)
-                .prop_map(|items| format!("{{{}}}", items.join(","))),
+            members.prop_map(|members| {
+                let members = members
+                    .iter()
+                    .map(|(key, value)| format!("{key} : {value}"));
+                format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+            }),
         ]
     })
 }
 
 /// An object, `null`, or nothing at all.
 fn object(name: &'static str) -> impl Strategy<Value = String> {
-    let member = ("[a-z\u{e4}\u{4e2d} ]{0,6}", json())
-        .prop_map(|(key, value)| format!("\"{key}\": {value}"));
-    let object =
-        prop::collection::vec(member, 0..4).prop_map(|items| format!("{{{}}}", items.join(", ")));
+    let members = prop::collection::btree_map("[a-z\u{e4}\u{4e2d} ]{0,6}", json(), 0..4);
+    let object = members.prop_map(|members| {
+        let members = members
+            .iter()
+            .map(|(key, value)| format!("\"{key}\": {value}"));
+        format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
+    });
     field(name, object)
 }
 

@@ -29,6 +29,16 @@ pub(super) enum Need {
     Viewer,
     /// Data, and leave to change something.
     Write(Role),
+    /// Data, and an operator's leave to have it read again. Nothing changes by that, so nobody has to
+    /// be named for it.
+    Reload,
+}
+
+impl Need {
+    /// Whether it takes more than reading.
+    pub(super) fn writes(self) -> bool {
+        matches!(self, Self::Write(_) | Self::Reload)
+    }
 }
 
 /// Who may change and see what.
@@ -68,19 +78,19 @@ impl Access {
     async fn admit(&self, need: Need, headers: &HeaderMap) -> Result<Caller, HttpError> {
         let forbidden = |why| HttpError::Registry(RegistryError::Forbidden(why));
         let (tokens, role) = match (&self.tokens, need) {
-            (None, Need::Write(_)) => {
+            (None, Need::Write(_) | Need::Reload) => {
                 let why = "changes over HTTP need a file of tokens on this sidecar";
                 return Err(forbidden(why));
             }
             (None, _) | (_, Need::Nothing) => return Ok(Caller::nobody()),
             (Some(tokens), Need::Reader | Need::Viewer) => (tokens, Role::Reader),
             (Some(tokens), Need::Write(role)) => (tokens, role),
+            (Some(tokens), Need::Reload) => (tokens, Role::Operator),
         };
         let token = bearer(headers).ok_or(HttpError::Unauthorized)?;
         let table = tokens.table().await;
         let grant = table.find(token).ok_or(HttpError::Unauthorized)?;
-        let changes = matches!(need, Need::Write(_));
-        if changes && !self.admin_enabled {
+        if need.writes() && !self.admin_enabled {
             return Err(forbidden("administration is disabled on this sidecar"));
         }
         if grant.role < role {
@@ -91,7 +101,8 @@ impl Access {
                 "this needs a token with the role operator"
             }));
         }
-        if changes && self.require_name && grant.actor.is_none() {
+        let audited = matches!(need, Need::Write(_));
+        if audited && self.require_name && grant.actor.is_none() {
             let why = "changes are accepted only with a token that is bound to a name";
             return Err(forbidden(why));
         }
@@ -131,7 +142,7 @@ pub(super) async fn guard(
         Err(error) => return error.into_response(),
         Ok(caller) => request.extensions_mut().insert(caller),
     };
-    if matches!(need, Need::Write(_)) && state.readiness.is_draining() {
+    if need.writes() && state.readiness.is_draining() {
         return HttpError::Registry(RegistryError::ShuttingDown).into_response();
     }
     if need != Need::Viewer && !state.desk.progress.has_begun() {

@@ -1,19 +1,16 @@
 //! The tokens there are now: their file is looked at again as requests come.
 
-use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::fs::File;
-use tokio::io::AsyncReadExt;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::config::{MAX_TOKENS_BYTES, TokenTable, TokensFile};
+use crate::config::text_file::{MAX_BYTES, Stamp, read_text};
+use crate::config::{TokenTable, TokensFile};
 
 /// How long a token that was taken out of the file may still be good.
 const RECHECK: Duration = Duration::from_secs(1);
@@ -33,9 +30,6 @@ struct Seen {
     /// Why the file was not taken, said once.
     fault: Option<String>,
 }
-
-/// What changes when a file does: inode, size, and times in nanoseconds.
-type Stamp = [i64; 6];
 
 impl Tokens {
     /// The tokens of `file`.
@@ -83,29 +77,19 @@ impl Tokens {
 
     /// The file, unless it is as it was at `stamp`.
     async fn read(&self, stamp: Option<Stamp>) -> Result<Option<(Stamp, TokenTable)>, String> {
-        let failed = |error: io::Error| error.to_string();
-        let metadata = tokio::fs::metadata(&self.path).await.map_err(failed)?;
-        let now = [
-            metadata.ino().cast_signed(),
-            metadata.size().cast_signed(),
-            metadata.mtime(),
-            metadata.mtime_nsec(),
-            metadata.ctime(),
-            metadata.ctime_nsec(),
-        ];
+        let metadata = tokio::fs::metadata(&self.path).await;
+        let now = Stamp::of(&metadata.map_err(|error| error.to_string())?);
         if stamp == Some(now) {
             return Ok(None);
         }
-        // Opening a pipe would wait for whoever writes to it.
-        if !metadata.is_file() {
-            return Err("is not a regular file".to_owned());
-        }
-        let file = File::open(&self.path).await.map_err(failed)?;
-        let (mut file, mut text) = (file.take(MAX_TOKENS_BYTES + 1), String::new());
-        file.read_to_string(&mut text).await.map_err(failed)?;
-        if text.len() as u64 > MAX_TOKENS_BYTES {
-            return Err(format!("is larger than {MAX_TOKENS_BYTES} bytes"));
-        }
+        let path = self.path.clone();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one reader of text files does not wait, and the file is small"
+        )]
+        let reading = tokio::task::spawn_blocking(move || read_text(&path, MAX_BYTES));
+        let text = reading.await.map_err(|error| error.to_string())?;
+        let text = text.map_err(|error| error.to_string())?;
         let table = TokenTable::parse(&text).map_err(|faults| faults.join("; "))?;
         Ok(Some((now, table)))
     }

@@ -11,7 +11,10 @@ use crate::adapters::http::body::Body;
 use crate::adapters::http::query::Query;
 use crate::documents::change::{self, WriteVerb};
 use crate::documents::desk::Answer;
+use crate::documents::request::numbers::ANY;
 use crate::documents::request::optional_object;
+use crate::domain::decimal::Decimal;
+use crate::domain::whole::whole;
 use crate::service::error::RegistryError;
 
 /// Fields of the body that a query may have instead.
@@ -79,7 +82,8 @@ fn lay_query(fields: &mut change::Body, query: &Query) -> Result<(), RegistryErr
     query.only(&IN_QUERY)?;
     for name in IN_QUERY {
         if let Some(text) = query.text(name)? {
-            let number = text.parse::<u64>().ok().filter(|_| name == "if_revision");
+            let number = whole(text.trim(), &ANY).ok();
+            let number = number.filter(|_| name == "if_revision");
             let json = match number {
                 Some(number) => number.into(),
                 None => serde_json::Value::from(text),
@@ -121,7 +125,7 @@ fn lay(
     let json = RawValue::from_string(value.to_string());
     let json = json.map_err(|_| RegistryError::Internal)?;
     match fields.fields.get(name) {
-        Some(own) if own.get() != json.get() && own.get() != "null" => {
+        Some(own) if !same(own.get(), json.get()) && own.get() != "null" => {
             let rule = format!("differs from the one in {place}");
             Err(RegistryError::field(name, rule))
         }
@@ -130,6 +134,12 @@ fn lay(
             Ok(())
         }
     }
+}
+
+/// Whether two texts are the same JSON; numbers may be written in several ways.
+fn same(a: &str, b: &str) -> bool {
+    let numbers = Decimal::parse(a).zip(Decimal::parse(b));
+    a == b || numbers.is_some_and(|(a, b)| a == b)
 }
 
 #[cfg(test)]
@@ -156,6 +166,8 @@ mod tests {
         for (body, query, if_match) in [
             (seven, &[][..], &[][..]),
             ("", &[("if_revision", "7")], &[]),
+            ("", &[("if_revision", "7.0")], &[]),
+            (r#"{"if_revision":70e-1}"#, &[], &["\"7\""]),
             ("", &[], &["\"7\""]),
             ("{}", &[], &["7"]),
             (seven, &[("if_revision", "7")], &["\"7\""]),

@@ -81,7 +81,7 @@ pub(in crate::adapters::http) async fn stats(
     Extract(state): Extract<State>,
     query: Query,
 ) -> Outcome {
-    Ok(state.desk.stats(query.freshness()?).await?)
+    Ok(state.desk.stats(query.freshness()?, MAX_BYTES).await?)
 }
 
 /// Who changed what, newest first

@@ -10,13 +10,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::watcher::{Opening, Watcher};
 use crate::documents;
+use crate::service::boundary::survived_now;
 use crate::service::live::{Changes, INTERVAL, Live, Note, Notes};
+use crate::service::observe::Observers;
 use crate::service::stats::Stats;
 
 /// Watchers at a time. Each holds one of the server's connections.
 pub(super) const MAX_WATCHERS: usize = 16;
 /// How often rows and figures are brought up to date while somebody watches.
 const REFRESH: Duration = Duration::from_secs(1);
+/// The most bytes of the figures that a watcher is told; they have the first faults.
+const MAX_STATS: usize = 64 * 1024;
 /// Messages that a slow watcher may be behind.
 pub(super) const BACKLOG: usize = 64;
 
@@ -29,19 +33,27 @@ pub struct Feed {
     places: Arc<Semaphore>,
     /// Somebody came.
     arrival: Notify,
+    /// Who hears of panics.
+    observers: Observers,
     /// Ends all streams.
     stop: CancellationToken,
 }
 
 impl Feed {
     /// A feed that nobody watches yet, and that ends with `stop`.
-    pub fn new(live: Live, stats: Arc<Stats>, stop: CancellationToken) -> Self {
+    pub fn new(
+        live: Live,
+        stats: Arc<Stats>,
+        observers: Observers,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             live: Mutex::new(live),
             stats,
             messages: broadcast::Sender::new(BACKLOG),
             places: Arc::new(Semaphore::new(MAX_WATCHERS)),
             arrival: Notify::new(),
+            observers,
             stop,
         }
     }
@@ -55,13 +67,18 @@ impl Feed {
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return,
-                Some(note) = notes.recv() => self.note(note),
-                _ = samples.tick() => self.sample(),
-                _ = refreshes.tick(), if self.is_watched() => self.refresh(),
+                Some(note) = notes.recv() => self.survive(|| self.note(note)),
+                _ = samples.tick() => self.survive(|| self.sample()),
+                _ = refreshes.tick(), if self.is_watched() => self.survive(|| self.refresh()),
                 // Looks again whether it is watched.
                 () = self.arrival.notified() => {}
             }
         }
+    }
+
+    /// One turn that fails costs itself only.
+    fn survive(&self, turn: impl FnOnce()) {
+        survived_now(&self.observers, turn);
     }
 
     /// A place to watch from; none when all are taken.
@@ -114,7 +131,7 @@ impl Feed {
     }
 
     fn figures(&self) -> Bytes {
-        documents::stats::stats(&self.stats.figures())
+        documents::stats::stats(&self.stats.figures(), MAX_STATS)
     }
 
     fn tell_changes(&self, changes: &Changes) {

@@ -28,7 +28,7 @@ pub(super) async fn watch(Extract(state): Extract<State>) -> Result<Response, Ht
         // Proxies of the nginx family would hold messages back otherwise.
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    let body = Body::from_stream(watcher.messages());
+    let body = Body::from_stream(watcher.messages(state.observers));
     Ok((headers, body).into_response())
 }
 

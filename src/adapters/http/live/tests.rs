@@ -9,12 +9,14 @@ use super::feed::{BACKLOG, Feed, MAX_WATCHERS};
 use super::watcher::Watcher;
 use crate::documents::desk::testing::desk;
 use crate::service::live::Live;
+use crate::service::observe::Observers;
 use crate::service::progress::Progress;
 
 fn feed(stop: &CancellationToken) -> Arc<Feed> {
     let desk = desk(Progress::default());
     let live = Live::new(Arc::clone(&desk.health));
-    Arc::new(Feed::new(live, Arc::clone(&desk.stats), stop.clone()))
+    let (stats, observers) = (Arc::clone(&desk.stats), Observers::new(Vec::new()));
+    Arc::new(Feed::new(live, stats, observers, stop.clone()))
 }
 
 /// The kind of the next message; none at the end.

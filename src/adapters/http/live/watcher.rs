@@ -14,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::feed::{Feed, message};
 use crate::documents;
+use crate::service::boundary::survived;
 use crate::service::live::{Point, Row, Snapshot};
+use crate::service::observe::Observers;
 
 /// Something is said at least so often, so that both sides notice when the other is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -47,11 +49,14 @@ impl Watcher {
         }
     }
 
-    /// Everything it is told, to the end.
-    pub(super) fn messages(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
-        unfold(self, async |mut watcher| {
-            let message = watcher.next().await?;
-            Some((Ok(message), watcher))
+    /// Everything it is told, to the end; a panic ends the stream, as its answer has begun.
+    pub(super) fn messages(
+        self,
+        observers: Observers,
+    ) -> impl Stream<Item = Result<Bytes, Infallible>> {
+        unfold((self, observers), async |(mut watcher, observers)| {
+            let message = survived(&observers, watcher.next()).await??;
+            Some((Ok(message), (watcher, observers)))
         })
     }
 

@@ -70,7 +70,7 @@ pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
     let own = match need {
         Need::Nothing => return,
         Need::Reader | Need::Viewer => OF_READS,
-        Need::Write(_) => OF_CHANGES,
+        Need::Write(_) | Need::Reload => OF_CHANGES,
     };
     for (status, meaning) in ALWAYS.iter().chain(own) {
         let content = Content::new(Some(Ref::from_schema_name("Error")));
@@ -83,7 +83,7 @@ pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
     }
     let (role, needed) = match need {
         Need::Write(Role::Admin) => ("admin", true),
-        Need::Write(_) => ("operator", true),
+        Need::Write(_) | Need::Reload => ("operator", true),
         _ => ("reader", false),
     };
     let token = SecurityRequirement::new(BEARER, [] as [&str; 0]);
@@ -107,11 +107,11 @@ pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
     if path.contains("{id}") {
         add("id", ParameterIn::Path, schema_of("id"), "The extension");
     }
-    if matches!(need, Need::Write(_)) {
+    if need.writes() {
         let meaning = "Who asks, unless the token is bound to a name";
         add(ACTOR, ParameterIn::Header, schema_of("actor"), meaning);
     }
-    if matches!(need, Need::Write(_)) && path.contains("{id}") {
+    if need.writes() && path.contains("{id}") {
         let tag = ObjectBuilder::new().schema_type(Type::String);
         let tag = tag.pattern(Some(r#"^(\*|"?[0-9]{1,18}"?)$"#)).into();
         let meaning = "The revision that the record must have, as `ETag` has it";

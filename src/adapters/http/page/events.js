@@ -24,7 +24,7 @@ export class Events {
     this.#none.hidden = true;
     const link = id && element("a", { href: `#/${id}` }, id);
     this.#list.prepend(element("li", { "data-tone": tone },
-      element("time", { datetime: new Date(at).toISOString() }, clock(at)),
+      element("time", { datetime: Number.isFinite(at) && new Date(at).toISOString() }, clock(at)),
       element("span", {}, link, link && " ", text)));
     while (this.#list.children.length > KEPT) this.#list.lastElementChild.remove();
   }

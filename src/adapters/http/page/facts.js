@@ -15,9 +15,9 @@ function facts(stats, per) {
   ];
   if (hasDatabase(stats)) {
     list.push(
-      ["Database", stats.database.state, { up: "good", away: "bad" }[stats.database.state] ?? "idle"],
+      ["Database", stats.database.state, { up: "good", away: "bad", failing: "bad" }[stats.database.state] ?? "idle"],
       ["Listener", stats.listener.state, { listening: "good", polling: "warn" }[stats.listener.state] ?? "idle"],
-      ["Confirmed", stale == null ? "never" : stale < 1000 ? "just now" : `${span(stale)} ago`, stats.database.state === "away" ? "warn" : "plain"],
+      ["Confirmed", stale == null ? "never" : stale < 1000 ? "just now" : `${span(stale)} ago`, stats.database.state !== "up" ? "warn" : "plain"],
     );
   }
   return [

@@ -36,7 +36,8 @@ export function span(ms) {
 }
 
 /** The time of day of a moment. */
-export const clock = (moment) => new Date(moment).toLocaleTimeString("en-GB");
+export const clock = (moment) =>
+  Number.isFinite(moment) ? new Date(moment).toLocaleTimeString("en-GB") : MISSING;
 
 /** Date and time of a moment, by the clock of the reader. */
 export function moment(text) {

@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::adapters::nats::payload::{agreed_id, bare_id, optional_object};
 use crate::documents::request::HealthArguments;
+use crate::domain::decimal::Decimal;
 use crate::service::error::RegistryError;
 use crate::service::invoke::{Reported, Verdict};
 
@@ -41,7 +43,8 @@ pub(super) struct ReportArguments<'a> {
     version: Option<Cow<'a, str>>,
     #[serde(borrow)]
     outcome: Option<Cow<'a, str>>,
-    latency_ms: Option<f64>,
+    #[serde(borrow)]
+    latency_ms: Option<&'a RawValue>,
 }
 
 impl ReportArguments<'_> {
@@ -66,11 +69,14 @@ impl ReportArguments<'_> {
     }
 }
 
-fn latency(ms: f64) -> Result<Duration, RegistryError> {
-    if !(0.0..=MAX_LATENCY_MS).contains(&ms) {
-        let rule = format!("must be from 0 to {MAX_LATENCY_MS} milliseconds");
-        return Err(RegistryError::field("latency_ms", rule));
-    }
+fn latency(ms: &RawValue) -> Result<Duration, RegistryError> {
+    // A measurement: a float will do.
+    let ms = Decimal::parse(ms.get()).and_then(|_| ms.get().parse().ok());
+    let ms = ms.filter(|ms| (0.0..=MAX_LATENCY_MS).contains(ms));
+    let ms: f64 = ms.ok_or_else(|| {
+        let rule = format!("must be a number from 0 to {MAX_LATENCY_MS}");
+        RegistryError::field("latency_ms", rule)
+    })?;
     Ok(Duration::from_secs_f64(ms / 1e3))
 }
 
@@ -110,6 +116,12 @@ mod tests {
                 r#"{"id":"a","outcome":"success","latency_ms":1e9}"#,
                 "latency_ms",
             ),
+            (
+                r#"{"id":"a","outcome":"success","latency_ms":1e400}"#,
+                "latency_ms",
+            ),
+            (r#"{"id":"a","id":"b","outcome":"success"}"#, "id"),
+            (r#"{"id":"\ud800","outcome":"success"}"#, "id"),
         ] {
             let error = report(payload).unwrap_err();
             assert!(

@@ -6,7 +6,7 @@ use async_nats::Message;
 
 use self::arguments::ReportArguments;
 pub(super) use self::arguments::health_arguments;
-use super::payload::object;
+use super::payload::optional_object;
 use super::replies::Answer;
 use crate::documents;
 use crate::service::error::RegistryError;
@@ -14,7 +14,7 @@ use crate::service::invoke::Tools;
 
 /// Enters what a router's own call came to.
 pub(super) fn report(tools: &Tools, message: &Message) -> Result<Answer, RegistryError> {
-    let arguments: ReportArguments<'_> = object(message.payload.trim_ascii())?;
+    let arguments: ReportArguments<'_> = optional_object(&message.payload)?;
     tools.report(arguments.reported()?)?;
     Ok(Answer::plain(documents::report::noted()))
 }

@@ -5,13 +5,17 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use async_nats::{HeaderMap, Message};
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
+use crate::adapters::nats::headers::find;
 use crate::adapters::nats::payload;
 use crate::adapters::nats::subjects::Route;
-use crate::domain::context::{Context, Scalar};
+use crate::documents::request::{context, numbers};
+use crate::domain::json::{ObjectError, check_keys};
+use crate::domain::quote::quoted;
+use crate::domain::whole::whole;
 use crate::service::error::RegistryError;
 use crate::service::invoke::Invocation;
 
@@ -21,26 +25,32 @@ const DEADLINE_MS: &str = "Beamline-Deadline-Ms";
 const ACCEPT: &str = "Beamline-Accept";
 
 /// The body of an `invoke`.
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 struct Body<'a> {
     #[serde(borrow)]
     id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     version: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    /// As it came, null included: that is no message, but a mistake.
+    #[serde(borrow, default, deserialize_with = "with_null")]
     payload: Option<&'a RawValue>,
     #[serde(borrow)]
     metadata: Option<&'a RawValue>,
     #[serde(borrow)]
     config: Option<&'a RawValue>,
     #[serde(borrow)]
-    fallback_config: Option<HashMap<Cow<'a, str>, &'a RawValue>>,
+    fallback_config: Option<&'a RawValue>,
     #[serde(borrow)]
-    context: Option<HashMap<Cow<'a, str>, &'a RawValue>>,
+    context: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "numbers::any")]
     timeout_ms: Option<u64>,
+    #[serde(default, deserialize_with = "numbers::any")]
     deadline_ms: Option<u64>,
-    #[serde(default)]
-    dry_run: bool,
+    dry_run: Option<bool>,
+}
+
+fn with_null<'de, D: Deserializer<'de>>(json: D) -> Result<Option<&'de RawValue>, D::Error> {
+    Deserialize::deserialize(json).map(Some)
 }
 
 /// An `invoke` message, decoded as far as it can be without deciding anything.
@@ -58,7 +68,7 @@ impl<'a> Arguments<'a> {
         message: &'a Message,
         received: Instant,
     ) -> Result<Self, RegistryError> {
-        let mut body: Body<'a> = payload::object(message.payload.trim_ascii())?;
+        let mut body: Body<'a> = payload::optional_object(&message.payload)?;
         let id = payload::agreed_id(body.id.take(), route.id(&message.subject))?
             .ok_or_else(|| RegistryError::field("id", "is missing"))?;
         Ok(Self {
@@ -71,73 +81,76 @@ impl<'a> Arguments<'a> {
 
     /// Whether nothing should be sent.
     pub(super) fn dry_run(&self) -> bool {
-        self.body.dry_run
+        self.body.dry_run.unwrap_or(false)
     }
 
     /// The request as the use case sees it.
     pub(super) fn invocation(&self) -> Result<Invocation<'_>, RegistryError> {
         let body = &self.body;
-        let payload = body
-            .payload
-            .ok_or_else(|| RegistryError::field("payload", "is missing"))?;
-        let fallback_config = body.fallback_config.iter().flatten();
-        let fallback_config: HashMap<&str, &RawValue> = fallback_config
-            .map(|(id, config)| (id.as_ref(), *config))
-            .collect();
-        for (id, config) in &fallback_config {
-            object(&format!("fallback_config.{id}"), Some(config))?;
-        }
+        let rule = match body.payload.map(RawValue::get) {
+            None => "is missing",
+            Some("null") => "must not be null",
+            Some(_) => "",
+        };
+        let payload = body.payload.filter(|_| rule.is_empty());
+        let payload = payload.ok_or_else(|| RegistryError::field("payload", rule))?;
         Ok(Invocation {
             id: &self.id,
             version: body.version.as_deref(),
             payload,
             metadata: object("metadata", body.metadata)?,
-            config: object("config", body.config)?,
-            fallback_config,
-            context: self.context(),
+            config: settings("config", body.config)?,
+            fallback_config: fallback_config(body.fallback_config)?,
+            context: context(body.context)?,
             timeout: body.timeout_ms.map(Duration::from_millis),
             deadline: self.deadline()?,
-            traceparent: self.header_in_any_case("traceparent"),
-            tracestate: self.header_in_any_case("tracestate"),
-            stream: self.header(ACCEPT) == Some("stream"),
+            traceparent: find(self.headers, "traceparent"),
+            tracestate: find(self.headers, "tracestate"),
+            stream: find(self.headers, ACCEPT) == Some("stream"),
             received: self.received,
         })
     }
 
-    /// What rules and rollouts can compare.
-    fn context(&self) -> Context {
-        let fields = self.body.context.iter().flatten();
-        fields
-            .filter_map(|(key, value)| {
-                let value = serde_json::from_str(value.get()).ok()?;
-                Some((key.to_string(), Scalar::from_json(&value)?))
-            })
-            .collect()
-    }
-
     /// The nearer of the deadlines in body and header.
     fn deadline(&self) -> Result<Option<Instant>, RegistryError> {
-        let header = self.header(DEADLINE_MS).map(str::parse::<u64>).transpose();
+        let header = find(self.headers, DEADLINE_MS);
+        let header = header.map(|text| whole(text.trim(), &numbers::ANY));
         let header = header
-            .map_err(|_| RegistryError::field(DEADLINE_MS, "must be a number of milliseconds"))?;
+            .transpose()
+            .map_err(|rule| RegistryError::field(DEADLINE_MS, rule))?;
         let nearest = [self.body.deadline_ms, header].into_iter().flatten().min();
         // A deadline beyond the end of time is none.
         Ok(nearest.and_then(|ms| self.received.checked_add(Duration::from_millis(ms))))
     }
+}
 
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers?.get(name).map(async_nats::HeaderValue::as_str)
+/// Settings for fallbacks, by id. Each is an object, whether it will be needed or not.
+fn fallback_config(
+    given: Option<&RawValue>,
+) -> Result<HashMap<Cow<'_, str>, &RawValue>, RegistryError> {
+    let Some(given) = settings("fallback_config", given)? else {
+        return Ok(HashMap::new());
+    };
+    // Its keys are texts, and none is given twice.
+    let by_id: HashMap<Cow<'_, str>, &RawValue> =
+        serde_json::from_str(given.get()).unwrap_or_default();
+    for (id, config) in &by_id {
+        object(&format!("fallback_config.{}", quoted(id)), Some(config))?;
     }
+    Ok(by_id)
+}
 
-    /// The standard of these headers ignores case, and propagators made for HTTP write it their way.
-    fn header_in_any_case(&self, name: &str) -> Option<&str> {
-        self.header(name).or_else(|| {
-            let mut headers = self.headers?.iter();
-            let same = |known: &str| known.eq_ignore_ascii_case(name);
-            let (_, values) = headers.find(|(known, _)| same((*known).as_ref()))?;
-            values.first().map(async_nats::HeaderValue::as_str)
-        })
+/// An object whose keys mean something to us: none may be given twice.
+fn settings<'a>(
+    field: &str,
+    value: Option<&'a RawValue>,
+) -> Result<Option<&'a RawValue>, RegistryError> {
+    let value = object(field, value)?;
+    if let Some(value) = value {
+        let checked = check_keys(value.get()).map_err(ObjectError::from);
+        checked.map_err(|rule| RegistryError::field(field, rule))?;
     }
+    Ok(value)
 }
 
 /// `null` means nothing given; anything else must be an object.

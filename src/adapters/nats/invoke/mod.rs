@@ -29,6 +29,7 @@ use super::replies::Responder;
 use super::subjects::Route;
 use super::verb::Verb;
 use crate::documents;
+use crate::service::boundary::{answered, survived};
 use crate::service::caller::Caller;
 use crate::service::error::RegistryError;
 use crate::service::invoke::{Invoked, Invoker, Piece, Streaming};
@@ -80,7 +81,7 @@ impl InvokeServer {
             workers: Workers::new(),
         });
         while let Some((route, message)) = intake.next().await {
-            office.accept(route, message).await;
+            survived(&office.server.observers, office.accept(route, message)).await;
         }
         office.workers.close();
     }
@@ -118,7 +119,8 @@ impl Office {
         let mut first = true;
         while let Some(job) = self.workers.next(&seat, first).await {
             first = false;
-            self.server.answer(&job.request, give_up.as_mut()).await;
+            let answer = self.server.answer(&job.request, give_up.as_mut());
+            survived(&self.server.observers, answer).await;
         }
     }
 }
@@ -127,14 +129,15 @@ impl InvokeServer {
     async fn answer(&self, request: &Request, mut give_up: GiveUp<'_, '_>) {
         let (reply, received) = (request.reply.clone(), request.received);
         let invoked = tokio::select! {
-            invoked = self.invoke(request) => invoked,
+            invoked = answered(&self.observers, self.invoke(request)) => invoked,
             () = &mut give_up => Err(RegistryError::ShuttingDown),
         };
         let outcome = match invoked {
             Ok(Answer::Whole(headers, body)) => Ok((headers, body)),
             Ok(Answer::Stream(stream)) => {
                 // Boxed: a stream is rare, and every call's task would have to hold room for it.
-                return Box::pin(self.relay(reply, received, stream, give_up)).await;
+                let relaying = Box::pin(self.relay(reply.clone(), stream, give_up));
+                answered(&self.observers, relaying).await
             }
             Err(error) => Err(error),
         };
@@ -160,14 +163,13 @@ impl InvokeServer {
         })
     }
 
-    /// Passes on a stream, message by message. It ends with exactly one final message.
+    /// Passes on a stream, message by message; its outcome is the one final message.
     async fn relay(
         &self,
         reply: Subject,
-        received: Instant,
         mut stream: Box<Streaming<<Arc<Mux> as Caller>::Call>>,
         mut give_up: GiveUp<'_, '_>,
-    ) {
+    ) -> Result<(HeaderMap, Bytes), RegistryError> {
         let mut trail = Some(stream.trail.clone());
         for sequence in 1u64.. {
             let piece = tokio::select! {
@@ -181,22 +183,18 @@ impl InvokeServer {
                     if let Err(error) = sent.await {
                         // A chunk is missing: what comes after it is of no use.
                         stream.give_up();
-                        return self.finish(reply, received, Err(error)).await;
+                        return Err(error);
                     }
                 }
                 Piece::End => {
                     let headers = answer::end_headers(trail.take().as_ref(), sequence);
-                    return self
-                        .finish(reply, received, Ok((headers, Bytes::new())))
-                        .await;
+                    return Ok((headers, Bytes::new()));
                 }
-                Piece::Error(answered) => {
-                    let answer = (answer::headers(&answered), answered.body);
-                    return self.finish(reply, received, Ok(answer)).await;
-                }
-                Piece::Broken(error) => return self.finish(reply, received, Err(error)).await,
+                Piece::Error(answered) => return Ok((answer::headers(&answered), answered.body)),
+                Piece::Broken(error) => return Err(error),
             }
         }
+        Err(RegistryError::Internal)
     }
 
     async fn finish(

@@ -2,7 +2,9 @@
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
+use std::task::Poll;
 
+use futures_util::poll;
 use tokio::time::{Instant, timeout_at};
 
 use super::pulse::Pulse;
@@ -10,6 +12,7 @@ use super::table::Table;
 use super::token::Token;
 use crate::domain::subject::Subject;
 use crate::service::caller::{Call, CallError, Reply};
+use crate::service::clock::standstill;
 
 /// A call under way.
 #[derive(Debug)]
@@ -45,11 +48,22 @@ impl MuxCall {
 
 impl Call for MuxCall {
     async fn next(&mut self, deadline: Instant) -> Result<Reply, CallError> {
-        let reply = poll_fn(|cx| self.table.poll_next(self.token, cx));
-        match timeout_at(deadline, reply).await {
-            Ok(reply) => reply,
-            Err(_) if self.pulse.is_alive().await => Err(CallError::Timeout),
-            Err(_) => Err(CallError::Disconnected),
+        let mut reply = poll_fn(|cx| self.table.poll_next(self.token, cx));
+        if let Ok(reply) = timeout_at(deadline, &mut reply).await {
+            return reply;
+        }
+        standstill::note_late(deadline.into_std(), Instant::now().into_std());
+        // A timer may run before the socket is read. What the pulse proves, too: when it has come
+        // back, everything that had arrived before it is in the table.
+        let alive = tokio::select! {
+            biased;
+            reply = &mut reply => return reply,
+            alive = self.pulse.is_alive() => alive,
+        };
+        match poll!(reply) {
+            Poll::Ready(reply) => reply,
+            Poll::Pending if alive => Err(CallError::Timeout),
+            Poll::Pending => Err(CallError::Disconnected),
         }
     }
 }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use async_nats::client::PublishErrorKind;
 use async_nats::connection::State;
-use async_nats::{Client, Message, StatusCode, Subscriber};
+use async_nats::{Message, StatusCode, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::task::coop::unconstrained;
@@ -33,15 +33,17 @@ pub use self::call::MuxCall;
 use self::pulse::Pulse;
 use self::table::Table;
 use self::token::Token;
+use super::connection::Connection;
 use super::gate::Gate;
 use super::lane::{Lane, LaneError};
 use crate::domain::subject::Subject;
+use crate::service::boundary::survived_now;
 use crate::service::caller::{CallError, Caller, Headers, Reply};
 
 /// Calls extensions on one connection.
 #[derive(Debug)]
 pub struct Mux {
-    client: Client,
+    connection: Arc<Connection>,
     gate: Arc<Gate>,
     /// All reply subjects begin with this, and end with a token.
     inbox_prefix: String,
@@ -59,16 +61,17 @@ impl Mux {
     /// The connection takes no commands.
     pub async fn start(lane: &Lane, max_pending: u32) -> Result<Self, LaneError> {
         let table = Arc::new(Table::new(max_pending));
-        let inbox_prefix = format!("{}.", lane.client().new_inbox());
+        let inbox_prefix = format!("{}.", lane.connection().client().new_inbox());
         let inbox = format!("{inbox_prefix}*");
         let watching = link::watch(lane.events(), Arc::clone(&table), inbox.clone());
-        let replies = lane.subscribe(inbox, None).await?;
+        let connection = Arc::clone(lane.connection());
+        let replies = connection.subscribe(inbox.clone(), None).await?;
         let pulse = Arc::new(Pulse::new(lane, &inbox_prefix));
         pulse.begin().await;
         let closing = Closing(Arc::clone(&table));
-        let receiving = receive(replies, inbox_prefix.len(), closing, Arc::clone(&pulse));
+        let receiving = receive_on(connection, inbox, replies, closing, Arc::clone(&pulse));
         Ok(Self {
-            client: lane.client().clone(),
+            connection: Arc::clone(lane.connection()),
             gate: Arc::clone(lane.gate()),
             inbox_prefix,
             table,
@@ -95,7 +98,7 @@ impl Mux {
         payload: Bytes,
     ) -> Result<(), CallError> {
         self.gate.pass().await;
-        let client = &self.client;
+        let client = self.connection.client();
         let subject = async_nats::Subject::from(subject.as_str());
         let published = if headers.is_empty() {
             client.publish_with_reply(subject, reply, payload).await
@@ -142,33 +145,54 @@ impl Caller for Mux {
     }
 
     fn is_connected(&self) -> bool {
-        self.client.connection_state() == State::Connected
+        self.connection.client().connection_state() == State::Connected
     }
 
     fn max_payload(&self) -> usize {
-        self.client.max_payload()
+        self.connection.client().max_payload()
     }
 }
 
-/// Hands out replies until the subscription ends.
-async fn receive(
+/// Hands out replies until the lane is closed. A connection whose task has died takes the calls
+/// under way with it, as a lost link does.
+async fn receive_on(
+    connection: Arc<Connection>,
+    inbox: String,
     mut replies: Subscriber,
-    prefix_bytes: usize,
     closing: Closing,
     pulse: Arc<Pulse>,
 ) {
     let table = &closing.0;
-    while let Some(message) = replies.next().await {
-        let last = message.subject.get(prefix_bytes..).unwrap_or_default();
-        let Some(token) = Token::parse(last) else {
-            pulse.arrived(last);
-            continue;
-        };
-        if message.status == Some(StatusCode::NO_RESPONDERS) {
-            table.end(token, CallError::NoResponders);
-        } else {
-            table.deliver(token, reply(message));
+    let prefix_bytes = inbox.len() - 1;
+    loop {
+        while let Some(message) = replies.next().await {
+            let taken = || take(message, prefix_bytes, table, &pulse);
+            survived_now(connection.observers(), taken);
         }
+        if connection.is_closed() {
+            return;
+        }
+        // Calls end when there is a connection to tell their callers on.
+        let subscribed = connection.subscribe(inbox.clone(), None).await;
+        table.end_all(CallError::Disconnected);
+        replies = match subscribed {
+            Ok(replies) => replies,
+            Err(LaneError::Stuck) => continue,
+            Err(_) => return,
+        };
+    }
+}
+
+/// Hands a reply to the call that waits for it.
+fn take(message: Message, prefix_bytes: usize, table: &Table, pulse: &Pulse) {
+    let last = message.subject.get(prefix_bytes..).unwrap_or_default();
+    let Some(token) = Token::parse(last) else {
+        return pulse.arrived(last);
+    };
+    if message.status == Some(StatusCode::NO_RESPONDERS) {
+        table.end(token, CallError::NoResponders);
+    } else {
+        table.deliver(token, reply(message));
     }
 }
 

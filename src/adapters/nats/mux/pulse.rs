@@ -8,17 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_nats::Client;
 use bytes::Bytes;
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, timeout};
 
+use super::super::connection::Connection;
 use super::super::gate::Gate;
 use super::super::lane::Lane;
+use crate::service::clock::standstill;
 
 /// How long the message may take. A link, or a process, that is slower than this explains silence.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// How long a verdict holds, so that calls which end at a time share one message.
+/// How long it may take behind the backlog of a standstill.
+const PATIENCE_AFTER_STANDSTILL: Duration = Duration::from_secs(3);
+/// How long after its message a verdict holds, so that calls which end at a time share one message.
 const FRESH: Duration = Duration::from_millis(20);
 /// The last token of the message's subject; no call has it.
 const NAME: &str = "pulse";
@@ -26,7 +29,7 @@ const NAME: &str = "pulse";
 /// Asks the link for a sign of life.
 #[derive(Debug)]
 pub(super) struct Pulse {
-    client: Client,
+    connection: Arc<Connection>,
     gate: Arc<Gate>,
     subject: String,
     returned: watch::Sender<()>,
@@ -37,7 +40,8 @@ pub(super) struct Pulse {
 
 #[derive(Debug, Clone, Copy)]
 struct Verdict {
-    at: Instant,
+    /// When the message was sent: it proves nothing about replies that came later.
+    sent: Instant,
     alive: bool,
 }
 
@@ -45,7 +49,7 @@ impl Pulse {
     /// Over the connection and the inbox that calls use.
     pub(super) fn new(lane: &Lane, inbox_prefix: &str) -> Self {
         Self {
-            client: lane.client().clone(),
+            connection: Arc::clone(lane.connection()),
             gate: Arc::clone(lane.gate()),
             subject: format!("{inbox_prefix}{NAME}"),
             returned: watch::Sender::new(()),
@@ -72,16 +76,19 @@ impl Pulse {
         let asked = Instant::now();
         let mut last = self.last.lock().await;
         if let Some(verdict) = *last
-            && verdict.at + FRESH >= asked
+            && verdict.sent + FRESH >= asked
         {
             return verdict.alive;
         }
-        let returned = timeout(PATIENCE, self.round_trip()).await.is_ok();
+        let sent = Instant::now();
+        let patience = match standstill::lately() {
+            true => PATIENCE_AFTER_STANDSTILL,
+            false => PATIENCE,
+        };
+        let returned = standstill::timeout(patience, self.round_trip()).await;
+        let returned = returned.is_ok();
         let alive = returned || !self.proven.load(Ordering::Relaxed);
-        *last = Some(Verdict {
-            at: Instant::now(),
-            alive,
-        });
+        *last = Some(Verdict { sent, alive });
         alive
     }
 
@@ -95,6 +102,7 @@ impl Pulse {
         self.gate.pass().await;
         let subject = self.subject.clone();
         // Not published, it cannot return, and whoever waits for it gives up in time.
-        let _ = self.client.publish(subject, Bytes::new()).await;
+        let client = self.connection.client();
+        let _ = client.publish(subject, Bytes::new()).await;
     }
 }

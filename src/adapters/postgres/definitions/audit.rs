@@ -3,18 +3,27 @@
 use std::time::Duration;
 
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Error, Row};
 
 use super::PostgresDefinitions;
 use super::steps::Parameter;
 use crate::adapters::postgres::error::PostgresError;
-use crate::adapters::postgres::limit::within;
+use crate::adapters::postgres::limit::until;
 use crate::adapters::postgres::pool;
+use crate::adapters::postgres::settings::{self, Kind, Limits};
+use crate::adapters::postgres::stamp::Stamp;
 use crate::service::definitions::{AuditEntry, AuditQuery, WriteError};
 
-/// For a page.
-const LIMIT: Duration = Duration::from_secs(10);
+/// For a page, a connection for it included: whoever asked has an answer within five seconds.
+const LIMIT: Duration = Duration::from_millis(4500);
+/// What the server keeps of it: a little less, so that it says what was in the way.
+const LIMITS: Limits = Limits {
+    statement: Duration::from_millis(4000),
+    lock: Duration::from_millis(2000),
+    idle: LIMIT,
+};
 
 /// The most bytes of changes in a page: more than one message holds.
 const MAX_BYTES: i64 = 4 << 20;
@@ -36,9 +45,21 @@ impl PostgresDefinitions {
         &self,
         query: &AuditQuery,
     ) -> Result<(Vec<AuditEntry>, bool), WriteError> {
-        let away =
-            |error: PostgresError| WriteError::Away(format!("{}: {error}", self.pool.target()));
-        let connection = self.pool.get().await.map_err(away)?;
+        let page = self.try_page(query).await;
+        match page {
+            Ok(page) => Ok(page),
+            Err(error) => Err(WriteError::Failed(self.pool.explained(&error).await)),
+        }
+    }
+
+    async fn try_page(&self, query: &AuditQuery) -> Result<(Vec<AuditEntry>, bool), PostgresError> {
+        let deadline = Instant::now() + LIMIT;
+        let turn = until("a turn at the audit", deadline, async {
+            // Nobody closes it.
+            Ok::<_, PostgresError>(self.auditors.acquire().await.ok())
+        });
+        let _turn = turn.await?;
+        let connection = until("a connection", deadline, self.pool.get()).await?;
         let extension = query.extension.as_ref().map(|id| id.as_str());
         let before = query.before.map(|id| i64::try_from(id).unwrap_or(i64::MAX));
         // One more than asked for tells whether there is more.
@@ -49,14 +70,19 @@ impl PostgresDefinitions {
             (&limit, Type::INT8),
             (&MAX_BYTES, Type::INT8),
         ];
-        let rows = within(
-            "the audit",
-            LIMIT,
-            connection.query_typed(PAGE, &parameters),
-        )
-        .await;
-        let rows = pool::put_back(connection, rows).map_err(away)?;
-        page(&rows, query.limit).map_err(|error| away(error.into()))
+        let begin = settings::begin(Kind::Snapshot, LIMITS);
+        let reading = async {
+            let ((), rows, ()) = tokio::try_join!(
+                biased;
+                connection.batch_execute(&begin),
+                connection.query_typed(PAGE, &parameters),
+                connection.batch_execute("COMMIT"),
+            )?;
+            Ok::<_, Error>(rows)
+        };
+        let rows = until("the audit", deadline, reading).await;
+        let rows = pool::put_back(connection, rows)?;
+        Ok(page(&rows, query.limit)?)
     }
 }
 
@@ -75,13 +101,13 @@ fn entry(row: &Row) -> Result<AuditEntry, Error> {
     let changes: Option<String> = row.try_get(5)?;
     let (id, revision): (i64, Option<i64>) = (row.try_get(0)?, row.try_get(7)?);
     Ok(AuditEntry {
-        id: id.unsigned_abs(),
+        id,
         extension_id: row.try_get(1)?,
         action: row.try_get(2)?,
         changed_by: row.try_get(3)?,
         actor_source: row.try_get(4)?,
         changes: changes.and_then(|text| RawValue::from_string(text).ok()),
-        timestamp: row.try_get(6)?,
-        revision: revision.map(i64::unsigned_abs),
+        timestamp: row.try_get::<_, Option<Stamp>>(6)?.and_then(Stamp::moment),
+        revision: revision.and_then(|revision| u64::try_from(revision).ok()),
     })
 }

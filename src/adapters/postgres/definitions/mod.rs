@@ -25,12 +25,19 @@ pub struct PostgresDefinitions {
     /// Half of the pool at most is for writers: what loads, listens and flushes needs the rest
     /// while they wait for a lock.
     writers: Semaphore,
+    /// So is a quarter for readers of the audit: behind somebody's lock they could take it all.
+    auditors: Semaphore,
 }
 
 impl PostgresDefinitions {
     /// Definitions in the database that `pool` leads to.
     pub fn new(pool: Arc<Pool>) -> Self {
         let writers = Semaphore::new((pool.max_size() / 2).max(1));
-        Self { pool, writers }
+        let auditors = Semaphore::new((pool.max_size() / 4).max(1));
+        Self {
+            pool,
+            writers,
+            auditors,
+        }
     }
 }

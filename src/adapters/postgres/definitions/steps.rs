@@ -25,6 +25,24 @@ const UPDATE: &str = "UPDATE extensions SET subject = coalesce($2, subject), \
 
 const SWITCH: &str = "UPDATE extensions SET enabled = $2, auto_disabled = $3 WHERE id = $1";
 
+/// As an operator's reset, which every sidecar heeds once; overrides in force stay.
+const RESET_CIRCUITS: &str = "WITH versions AS ( \
+        SELECT id, version FROM extensions WHERE id = $1 \
+        UNION SELECT id, version FROM extension_versions WHERE id = $1), \
+    reset AS ( \
+        INSERT INTO circuit_overrides AS o \
+            (extension_id, version, action, change, until, set_by, actor_source) \
+        SELECT id, version, 'reset', gen_random_uuid(), now() + interval '10 minutes', \
+            registry_actor(), registry_actor_source() \
+        FROM versions \
+        ON CONFLICT (extension_id, version) DO UPDATE \
+        SET action = excluded.action, change = excluded.change, until = excluded.until, \
+            reason = NULL, set_by = excluded.set_by, actor_source = excluded.actor_source, \
+            set_at = now() \
+        WHERE o.action = 'reset' OR o.until <= now() \
+        RETURNING true) \
+    SELECT pg_notify('beamline_registry', 'override')::text WHERE EXISTS (SELECT FROM reset)";
+
 const DELETE: &str = "DELETE FROM extensions WHERE id = $1";
 
 const PUT_VERSION: &str = "INSERT INTO extension_versions (id, version, subject, timeout_ms, \
@@ -36,11 +54,35 @@ const PUT_VERSION: &str = "INSERT INTO extension_versions (id, version, subject,
     metadata = excluded.metadata, routing_rules = excluded.routing_rules, \
     rollout = excluded.rollout, priority = excluded.priority, enabled = excluded.enabled";
 
-/// Rules, rollout and priority of a row that names the current version are its own, and stay.
-const KEEP_CURRENT: &str = "INSERT INTO extension_versions \
-    (id, version, subject, timeout_ms, retry, config, metadata, enabled) \
-    SELECT id, version, subject, timeout_ms, retry, coalesce(config, '{}'), \
-    coalesce(metadata, '{}'), false FROM extensions WHERE id = $1 \
+/// Remembers of the row `$2` what its promotion would lose: its rules, and which of its values are
+/// null. Of those the value that the extension has then, as a hash: once it is another, somebody has
+/// given the version one of its own.
+const REMEMBER: &str = "UPDATE extensions e SET promoted = jsonb_build_object('version', v.version, \
+    'routing_rules', v.routing_rules, 'rollout', v.rollout, 'priority', v.priority, \
+    'timeout_ms', CASE WHEN v.timeout_ms IS NULL THEN md5(e.timeout_ms::text) END, \
+    'retry', CASE WHEN v.retry IS NULL THEN md5(e.retry::text) END, \
+    'config', CASE WHEN coalesce(v.config, 'null') = 'null' \
+        THEN md5(coalesce(e.config, '{}')::text) END, \
+    'metadata', CASE WHEN coalesce(v.metadata, 'null') = 'null' \
+        THEN md5(coalesce(e.metadata, '{}')::text) END) \
+    FROM extension_versions v WHERE e.id = $1 AND v.id = $1 AND v.version = $2";
+
+/// Rules, rollout and priority of a row that names the current version are its own, and stay. A
+/// value is null again where it was null before the promotion, see [`REMEMBER`].
+const KEEP_CURRENT: &str = "INSERT INTO extension_versions AS kept \
+    (id, version, subject, timeout_ms, retry, config, metadata, routing_rules, rollout, priority, \
+    enabled) \
+    SELECT id, version, subject, \
+    CASE WHEN md5(timeout_ms::text) IS DISTINCT FROM was ->> 'timeout_ms' THEN timeout_ms END, \
+    CASE WHEN md5(retry::text) IS DISTINCT FROM was ->> 'retry' THEN retry END, \
+    CASE WHEN md5(config::text) IS DISTINCT FROM was ->> 'config' THEN config END, \
+    CASE WHEN md5(metadata::text) IS DISTINCT FROM was ->> 'metadata' THEN metadata END, \
+    nullif(was -> 'routing_rules', 'null'), nullif(was -> 'rollout', 'null'), \
+    coalesce((was ->> 'priority')::integer, 0), false \
+    FROM (SELECT id, version, subject, timeout_ms, retry, coalesce(config, '{}') AS config, \
+        coalesce(metadata, '{}') AS metadata, \
+        CASE WHEN promoted ->> 'version' = version THEN promoted END AS was \
+        FROM extensions WHERE id = $1) AS current \
     ON CONFLICT (id, version) DO UPDATE SET subject = excluded.subject, \
     timeout_ms = excluded.timeout_ms, retry = excluded.retry, config = excluded.config, \
     metadata = excluded.metadata, enabled = false";
@@ -66,6 +108,7 @@ pub(super) async fn carry_out(client: &Client, id: &str, step: &Step) -> Result<
     match step {
         Step::Insert(extension) => insert(client, extension).await,
         Step::Update(columns) => update(client, id, columns).await,
+        Step::ResetCircuits => run(client, RESET_CIRCUITS, &[(&id, Type::TEXT)]).await,
         Step::Switch {
             enabled,
             auto_disabled,
@@ -79,6 +122,7 @@ pub(super) async fn carry_out(client: &Client, id: &str, step: &Step) -> Result<
         }
         Step::Delete => run(client, DELETE, &[(&id, Type::TEXT)]).await,
         Step::PutVersion(version) => put_version(client, id, version).await,
+        Step::Remember(version) => named(client, REMEMBER, id, version.as_str()).await,
         Step::KeepCurrent => run(client, KEEP_CURRENT, &[(&id, Type::TEXT)]).await,
         Step::DisableVersion(version) => named(client, DISABLE_VERSION, id, version).await,
         Step::DeleteVersion(version) => named(client, DELETE_VERSION, id, version.as_str()).await,

@@ -3,35 +3,36 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::Instant;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
 
 use super::steps::{self, Parameter};
+use super::write::Deadlines;
 use super::{PostgresDefinitions, read};
 use crate::adapters::postgres::error::PostgresError;
-use crate::adapters::postgres::limit::within;
+use crate::adapters::postgres::limit::until;
 use crate::adapters::postgres::pool;
+use crate::adapters::postgres::settings::{self, Kind, Limits};
 use crate::domain::edit::{EditError, plan};
 use crate::domain::policy::Policy;
 use crate::service::definitions::{Write, Written};
 
-/// For everything before COMMIT.
-const PREPARE_LIMIT: Duration = Duration::from_secs(10);
-/// For COMMIT, before the database is asked what became of it.
-const COMMIT_LIMIT: Duration = Duration::from_secs(5);
-
-/// The limits hold also where a pooler keeps the session of a daemon that is gone.
-const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '8s'; SET LOCAL lock_timeout = '2s'; \
-    SET LOCAL idle_in_transaction_session_timeout = '5s'";
+/// For a lock, before the database says whose it is.
+const LOCK_LIMIT: Duration = Duration::from_secs(2);
+/// What remains for the answer when a lock is given up.
+const ROOM: Duration = Duration::from_millis(400);
+/// Between two statements.
+const IDLE_LIMIT: Duration = Duration::from_secs(5);
 
 /// The triggers of a statement that changes nothing take the lock on the revision, with the rights
 /// of the schema's owner.
 const LOCK: &str = "UPDATE extensions SET enabled = enabled WHERE false";
 
 const NAME_ACTOR: &str = "SELECT set_config('beamline.actor', $1, true), \
-    set_config('beamline.actor_source', $2, true), pg_current_xact_id()::text";
+    set_config('beamline.actor_source', $2, true), pg_current_xact_id()::text, \
+    set_config('beamline.action', '', true)";
 
 const NAME_ACTION: &str = "SELECT set_config('beamline.action', $1, true)";
 
@@ -51,6 +52,8 @@ pub(super) enum Ended {
         xid: String,
         /// What it comes to if it was committed.
         written: Written,
+        /// What came instead of an answer.
+        error: PostgresError,
     },
 }
 
@@ -68,11 +71,16 @@ struct Prepared {
 
 impl PostgresDefinitions {
     /// Carries `write` out on a connection of its own.
-    pub(super) async fn transact(&self, write: &Write, policy: &Policy) -> Result<Written, Ended> {
-        let connection = self.pool.get_whole().await?;
-        let preparing = prepare(&connection, write, policy);
-        let Prepared { xid, written } = match within("the change", PREPARE_LIMIT, preparing).await?
-        {
+    pub(super) async fn transact(
+        &self,
+        write: &Write,
+        policy: &Policy,
+        deadlines: Deadlines,
+    ) -> Result<Written, Ended> {
+        let prepared_by = deadlines.prepared;
+        let connection = until("a connection", prepared_by, self.pool.get_whole()).await?;
+        let preparing = prepare(&connection, write, policy, prepared_by);
+        let Prepared { xid, written } = match until("the change", prepared_by, preparing).await? {
             Ok(prepared) => prepared,
             Err(refused) => {
                 // The transaction is ended, so the connection can be used again.
@@ -80,15 +88,38 @@ impl PostgresDefinitions {
                 return Err(Ended::Refused(refused));
             }
         };
-        match timeout(COMMIT_LIMIT, connection.batch_execute("COMMIT")).await {
-            Ok(Ok(())) => {
+        let committing = connection.batch_execute("COMMIT");
+        match until("COMMIT", deadlines.committed, committing).await {
+            Ok(()) => {
                 pool::ended(connection);
                 Ok(written)
             }
-            Ok(Err(error)) if rolled_back(&error) => Err(Ended::Failed(error.into())),
-            _ => Err(Ended::InDoubt { xid, written }),
+            Err(PostgresError::Driver(error)) if rolled_back(&error) => {
+                Err(Ended::Failed(error.into()))
+            }
+            Err(error) => Err(Ended::InDoubt {
+                xid,
+                written,
+                error,
+            }),
         }
     }
+}
+
+/// The limits hold also where a pooler keeps the session of a daemon that is gone. They pass before
+/// ours do, so that it is the database that says so. The one for a lock holds for each of the two
+/// that a row has.
+fn begin(prepared_by: Instant) -> String {
+    let rest = prepared_by.saturating_duration_since(Instant::now());
+    let rest = rest.saturating_sub(ROOM);
+    settings::begin(
+        Kind::Change,
+        Limits {
+            statement: rest,
+            lock: rest.min(LOCK_LIMIT),
+            idle: IDLE_LIMIT,
+        },
+    )
 }
 
 /// Everything but COMMIT; an inner error is a rule that the command breaks, rolled back.
@@ -96,13 +127,14 @@ async fn prepare(
     client: &Client,
     write: &Write,
     policy: &Policy,
+    prepared_by: Instant,
 ) -> Result<Result<Prepared, EditError>, Error> {
-    let id = write.id.as_str();
+    let (id, begin) = (write.id.as_str(), begin(prepared_by));
     let (name, source) = (write.actor.name(), write.actor.source().as_str());
     let actor: [Parameter<'_>; 2] = [(&name, Type::TEXT), (&source, Type::TEXT)];
     let ((), (), named, stored) = tokio::try_join!(
         biased;
-        client.batch_execute(BEGIN),
+        client.batch_execute(&begin),
         client.batch_execute(LOCK),
         client.query_typed(NAME_ACTOR, &actor),
         read::record(client, id),

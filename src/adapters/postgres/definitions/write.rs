@@ -3,33 +3,69 @@
 use std::time::Duration;
 
 use tokio::sync::SemaphorePermit;
-use tokio::time::timeout;
-use tokio_postgres::error::{DbError, SqlState};
+use tokio::time::Instant;
+use tokio_postgres::error::DbError;
 
 use super::PostgresDefinitions;
 use super::transact::Ended;
 use crate::adapters::postgres::error::PostgresError;
+use crate::adapters::postgres::limit::punctual;
 use crate::domain::edit::EditError;
 use crate::domain::policy::Policy;
 use crate::service::definitions::{AuditEntry, AuditQuery};
 use crate::service::definitions::{Definitions, Write, WriteError, Written};
+use crate::service::trouble::{DatabaseError, Trouble};
 
 /// Attempts while other transactions get in the way.
 const ATTEMPTS: usize = 3;
 /// For a place among the writers: as long as the database waits for a lock.
 const TURN_LIMIT: Duration = Duration::from_secs(2);
+/// For the question whose lock it is, which all who wait ask at the same time.
+const WHOSE_LIMIT: Duration = Duration::from_millis(2500);
+/// The same after a statement that took too long.
+const SLOW_LIMIT: Duration = Duration::from_millis(1000);
+/// For everything before COMMIT, from the beginning. A connection, its check, the wait for a turn
+/// and for a lock are all part of it.
+const PREPARED_AFTER: Duration = Duration::from_millis(3800);
+/// For the answer to COMMIT, before the database is asked what became of it.
+const COMMITTED_AFTER: Duration = Duration::from_millis(4200);
+/// For all: whoever asked has an answer within five seconds.
+const ANSWERED_AFTER: Duration = Duration::from_millis(4800);
+
+/// By when what is done.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadlines {
+    pub(super) prepared: Instant,
+    pub(super) committed: Instant,
+    answered: Instant,
+}
+
+impl Deadlines {
+    fn from_now() -> Self {
+        let now = Instant::now();
+        Self {
+            prepared: now + PREPARED_AFTER,
+            committed: now + COMMITTED_AFTER,
+            answered: now + ANSWERED_AFTER,
+        }
+    }
+}
 
 impl Definitions for PostgresDefinitions {
     async fn write(&self, write: &Write, policy: &Policy) -> Result<Written, WriteError> {
+        let deadlines = Deadlines::from_now();
         let _turn = self.turn().await?;
-        for _ in 0..ATTEMPTS {
-            match self.attempt(write, policy).await {
-                Err(Failure::Conflicting) => {}
-                Err(Failure::Final(error)) => return Err(error),
-                Ok(written) => return Ok(written),
+        let mut attempt = 1;
+        loop {
+            match self.attempt(write, policy, deadlines).await {
+                Err(WriteError::Failed(error))
+                    if error.trouble == Trouble::Conflict && attempt < ATTEMPTS =>
+                {
+                    attempt += 1;
+                }
+                outcome => return outcome,
             }
         }
-        Err(WriteError::Locked { blocked_by: None })
     }
 
     async fn audit(&self, query: &AuditQuery) -> Result<(Vec<AuditEntry>, bool), WriteError> {
@@ -37,87 +73,74 @@ impl Definitions for PostgresDefinitions {
     }
 }
 
-/// Why an attempt is not the answer.
-enum Failure {
-    /// Another transaction was in the way, as a deadlock shows: worth another attempt.
-    Conflicting,
-    Final(WriteError),
-}
-
 impl PostgresDefinitions {
+    /// Who waits in vain is behind a lock only if the database says so.
     async fn turn(&self) -> Result<SemaphorePermit<'_>, WriteError> {
-        match timeout(TURN_LIMIT, self.writers.acquire()).await {
-            Ok(Ok(turn)) => Ok(turn),
-            _ => Err(WriteError::Locked {
-                blocked_by: self.pool.blocker().await,
-            }),
+        let turn = punctual(Instant::now() + TURN_LIMIT, self.writers.acquire()).await;
+        if let Some(Ok(turn)) = turn {
+            return Ok(turn);
         }
+        let waiting = format!("{}: other changes wait before this one", self.pool.target());
+        let blocked_by = self.pool.blocker(WHOSE_LIMIT).await;
+        let trouble = match blocked_by {
+            Some(_) => Trouble::Locked,
+            None => Trouble::Slow,
+        };
+        Err(WriteError::Failed(DatabaseError {
+            blocked_by,
+            ..DatabaseError::new(trouble, waiting)
+        }))
     }
 
-    async fn attempt(&self, write: &Write, policy: &Policy) -> Result<Written, Failure> {
-        match self.transact(write, policy).await {
+    async fn attempt(
+        &self,
+        write: &Write,
+        policy: &Policy,
+        deadlines: Deadlines,
+    ) -> Result<Written, WriteError> {
+        match self.transact(write, policy, deadlines).await {
             Ok(written) => Ok(written),
-            Err(Ended::Refused(refused)) => Err(Failure::Final(WriteError::Refused(refused))),
+            Err(Ended::Refused(refused)) => Err(WriteError::Refused(refused)),
             Err(Ended::Failed(error)) => Err(self.failure(&error).await),
-            Err(Ended::InDoubt { xid, written }) => self.settle(&xid, written).await,
+            Err(Ended::InDoubt {
+                xid,
+                written,
+                error,
+            }) => match self.pool.fate(&xid, deadlines.answered).await {
+                Some(true) => Ok(written),
+                Some(false) => Err(self.failure(&error).await),
+                None => Err(WriteError::Unknown(format!(
+                    "{}: COMMIT got no answer",
+                    self.pool.target()
+                ))),
+            },
         }
     }
 
-    async fn settle(&self, xid: &str, written: Written) -> Result<Written, Failure> {
-        let target = self.pool.target();
-        match self.pool.fate(xid).await {
-            Some(true) => Ok(written),
-            Some(false) => Err(Failure::Final(WriteError::Away(format!(
-                "{target}: COMMIT failed; nothing was changed"
-            )))),
-            None => Err(Failure::Final(WriteError::Unknown(format!(
-                "{target}: COMMIT got no answer"
-            )))),
-        }
-    }
-
-    async fn failure(&self, error: &PostgresError) -> Failure {
-        let refusal = match error {
-            PostgresError::Driver(driver) => driver.as_db_error(),
-            _ => None,
-        };
-        let explained = match refusal {
-            Some(refusal) => self.explain(refusal).await,
-            None => None,
-        };
-        explained.unwrap_or_else(|| {
-            Failure::Final(WriteError::Away(format!("{}: {error}", self.pool.target())))
-        })
-    }
-
-    /// What a refusal says about the change; `None` where it is about the database.
-    async fn explain(&self, refusal: &DbError) -> Option<Failure> {
-        let code = refusal.code();
-        let again = [
-            SqlState::T_R_DEADLOCK_DETECTED,
-            SqlState::T_R_SERIALIZATION_FAILURE,
-        ];
-        if again.contains(code) {
-            return Some(Failure::Conflicting);
-        }
-        let error = match refusal.constraint() {
+    /// Why nothing was written.
+    async fn failure(&self, error: &PostgresError) -> WriteError {
+        let refusal = error.driver().and_then(tokio_postgres::Error::as_db_error);
+        match refusal.and_then(DbError::constraint) {
             // Made meanwhile by a transaction that bypassed the lock; the lock makes it rare.
             Some("extensions_pkey") => WriteError::Refused(EditError::AlreadyExists),
             Some(name) if name.contains("subject") => WriteError::SubjectTaken,
-            _ if *code == SqlState::LOCK_NOT_AVAILABLE => WriteError::Locked {
-                blocked_by: self.pool.blocker().await,
-            },
-            _ if is_about_a_value(code) => WriteError::BadValue(format!(
-                "the database cannot store a value: {}",
-                refusal.message()
-            )),
-            _ => return None,
-        };
-        Some(Failure::Final(error))
+            _ => WriteError::Failed(self.explained(error).await),
+        }
     }
-}
 
-/// A value out of range, or beyond what a row or an index can hold.
-fn is_about_a_value(code: &SqlState) -> bool {
-    code.code().starts_with("22") || code.code().starts_with("54")
+    /// A statement that was cancelled for its length may have waited for one lock after another.
+    async fn explained(&self, error: &PostgresError) -> DatabaseError {
+        let explained = self.pool.explained(error).await;
+        if explained.trouble != Trouble::Slow {
+            return explained;
+        }
+        match self.pool.blocker(SLOW_LIMIT).await {
+            Some(blocked_by) => DatabaseError {
+                trouble: Trouble::Locked,
+                blocked_by: Some(blocked_by),
+                ..explained
+            },
+            None => explained,
+        }
+    }
 }

@@ -1,13 +1,20 @@
 //! Circuits forced by operators: written with their audit entry, told to every sidecar.
 
+use std::time::Duration;
+
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Error, Row};
 
 use super::PostgresHealth;
-use super::figures::read;
-use super::transaction::{milliseconds, moment};
+use super::sets::{Table, Unusable, named};
+use super::transaction::milliseconds;
+use crate::adapters::postgres::stamp::Stamp;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::health_store::{NewOverride, Override, OverrideAction, Overrides, StoreError};
+use crate::service::skipped::Reading;
+
+/// For an operator's order: whoever gave it waits.
+const OVERRIDE_LIMIT: Duration = Duration::from_secs(4);
 
 /// A reset stays for ten minutes: longer than any sidecar goes without looking. The lock keeps the
 /// extension from going before its override can go with it.
@@ -42,17 +49,23 @@ const SET: &str = "
     FROM known";
 
 /// All in force, in the order in which [`in_force`] takes the columns.
-pub(super) const OVERRIDES: &str = "SELECT extension_id, version, action, change::text, \
-        (extract(epoch FROM until - now()) * 1000)::bigint, reason, set_by \
+pub(super) const OVERRIDES: &str = "SELECT extension_id, version, action, change::text, until, \
+        now(), reason, set_by \
     FROM circuit_overrides WHERE until IS NULL OR until > now()";
+
+pub(super) const TABLE: Table = Table {
+    name: "circuit_overrides",
+    keys: &[0, 1],
+};
 
 impl Overrides for PostgresHealth {
     async fn set_override(&self, new: NewOverride<'_>) -> Result<bool, StoreError> {
         let change = format!("{:032x}", new.change);
         let ttl = new.ttl.map(milliseconds);
         let rows = self
-            .transact(
+            .transact_within(
                 "an override",
+                OVERRIDE_LIMIT,
                 SET,
                 &[
                     (&new.extension.as_str(), Type::TEXT),
@@ -71,7 +84,7 @@ impl Overrides for PostgresHealth {
 
     async fn overrides(&self) -> Result<Vec<Override>, StoreError> {
         let rows = self.transact("reading overrides", OVERRIDES, &[]).await?;
-        read(&rows, in_force).map_err(|error| self.unreadable(error))
+        Ok(self.each(TABLE, Reading::Whole, &rows, in_force))
     }
 }
 
@@ -83,31 +96,27 @@ const fn name(action: OverrideAction) -> &'static str {
     }
 }
 
-/// A row of [`OVERRIDES`]; one that a newer binary wrote and this one does not know is left out.
-pub(super) fn in_force(row: &Row) -> Result<Option<Override>, Error> {
+/// A row of [`OVERRIDES`]. An end that no calendar has is none: it holds until somebody says
+/// otherwise.
+pub(super) fn in_force(row: &Row) -> Result<Override, Unusable> {
     let action = match row.try_get(2)? {
         "open" => OverrideAction::Open,
         "close" => OverrideAction::Close,
         "reset" => OverrideAction::Reset,
-        _ => return Ok(None),
+        other => {
+            return Err(format!("`action` is {other}, which this binary does not know").into());
+        }
     };
-    let (extension, version) = (
-        ExtensionId::parse(row.try_get(0)?),
-        VersionName::parse(row.try_get(1)?),
-    );
     // A uuid in text is 32 hexadecimal digits and some hyphens.
     let change = row.try_get::<_, &str>(3)?.replace('-', "");
-    let change = u128::from_str_radix(&change, 16);
-    let (Ok(extension), Ok(version), Ok(change)) = (extension, version, change) else {
-        return Ok(None);
-    };
-    Ok(Some(Override {
-        extension,
-        version,
+    let (until, now): (Option<Stamp>, Stamp) = (row.try_get(4)?, row.try_get(5)?);
+    Ok(Override {
+        extension: ExtensionId::parse(row.try_get(0)?).map_err(named("extension_id"))?,
+        version: VersionName::parse(row.try_get(1)?).map_err(named("version"))?,
         action,
-        change,
-        until: row.try_get::<_, Option<i64>>(4)?.map(moment),
-        reason: row.try_get(5)?,
-        set_by: row.try_get(6)?,
-    }))
+        change: u128::from_str_radix(&change, 16)?,
+        until: until.and_then(|until| until.by_our_clock(now)),
+        reason: row.try_get(6)?,
+        set_by: row.try_get(7)?,
+    })
 }

@@ -1,31 +1,37 @@
 //! Who publishes the events of a revision: whoever advances the one row of `event_claims`.
 
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Error, Row};
 
 use super::PostgresHealth;
+use super::sets::{Table, Unusable};
 use super::transaction::{Parameter, bigint, count};
 use crate::service::health_store::{
     Change, ChangeKind, Claimed, Claims, RevisionChanges, StoreError,
 };
+use crate::service::skipped::Reading;
 
 /// Advances by at most 100 revisions, never beyond what is committed, and reads at most 100
 /// changes of each. A row without change tells of a claim whose audit entries are gone.
 ///
 /// A claim left over from another epoch says nothing about this one: it is brought up to date
-/// without events, as nobody knows which were published.
+/// without events, as nobody knows which were published. So is one that cannot be: a negative one,
+/// or one so far ahead that no other sidecar can have claimed it since this statement began.
 const CLAIM: &str = "
     WITH head AS (SELECT epoch, revision FROM registry_revision WHERE epoch = $1::uuid),
     before AS (SELECT epoch, revision FROM event_claims FOR UPDATE),
+    known AS (
+        SELECT head.*, before.revision AS after, before.epoch = head.epoch
+            AND before.revision BETWEEN 0 AND head.revision + 100000 AS sound
+        FROM head, before),
     claimed AS (
         UPDATE event_claims c
-        SET epoch = head.epoch,
-            revision = CASE WHEN before.epoch = head.epoch
-                THEN least($2, head.revision, before.revision + 100) ELSE head.revision END
-        FROM head, before
-        WHERE before.epoch <> head.epoch OR before.revision < least($2, head.revision)
-        RETURNING CASE WHEN before.epoch = head.epoch THEN before.revision ELSE c.revision END
-                AS after, c.revision AS up_to),
+        SET epoch = known.epoch, revision = CASE WHEN known.sound
+            THEN least($2, known.revision, known.after + 100) ELSE known.revision END
+        FROM known
+        WHERE NOT known.sound OR known.after < least($2, known.revision)
+        RETURNING CASE WHEN known.sound THEN known.after ELSE c.revision END AS after,
+            c.revision AS up_to),
     entries AS (
         SELECT a.*, row_number() OVER (PARTITION BY a.revision ORDER BY a.id) AS place,
             count(*) OVER (PARTITION BY a.revision) AS total
@@ -38,52 +44,76 @@ const CLAIM: &str = "
                 CASE WHEN jsonb_typeof(side) = 'object' THEN side ELSE '{}' END)
             FROM unnest(ARRAY[e.changes -> 'old', e.changes -> 'new']) AS side
             ORDER BY 1) END,
-        (e.changes -> 'reason')::text
+        (e.changes -> 'reason')::text, e.place
     FROM claimed LEFT JOIN entries e ON e.place <= 100
-    ORDER BY e.revision, e.place";
+    UNION ALL
+    SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE NOT EXISTS (SELECT FROM before)
+    ORDER BY 2, 8";
+
+const ENTRIES: Table = Table {
+    name: "extension_audit_log",
+    keys: &[3],
+};
+
+const NO_ROW: &str = "event_claims has lost its row: \
+    INSERT INTO event_claims (epoch, revision) SELECT epoch, revision FROM registry_revision";
 
 impl Claims for PostgresHealth {
     async fn claim(&self, epoch: &str, revision: u64) -> Result<Option<Claimed>, StoreError> {
         let revision = bigint(revision);
         let parameters: [Parameter<'_>; 2] = [(&epoch, Type::TEXT), (&revision, Type::INT8)];
         let rows = self.transact("claiming events", CLAIM, &parameters).await?;
-        claimed(&rows).map_err(|error| self.unreadable(error))
+        let Some(first) = rows.first() else {
+            return Ok(None);
+        };
+        let up_to: Option<i64> = first.try_get(0).map_err(|error| self.unreadable(error))?;
+        let up_to = up_to.ok_or_else(|| self.damaged(NO_ROW))?;
+        let entries = self.each(ENTRIES, Reading::Part, &rows, entry);
+        Ok(Some(Claimed {
+            up_to: count(up_to),
+            revisions: by_revision(entries.into_iter().flatten()),
+        }))
     }
 }
 
-fn claimed(rows: &[Row]) -> Result<Option<Claimed>, Error> {
-    let Some(first) = rows.first() else {
-        return Ok(None);
-    };
+/// An entry with its revision, and how many that revision has.
+struct Entry {
+    revision: u64,
+    total: u64,
+    change: Change,
+}
+
+fn by_revision(entries: impl Iterator<Item = Entry>) -> Vec<RevisionChanges> {
     let mut revisions: Vec<RevisionChanges> = Vec::new();
-    for row in rows {
-        let Some(revision) = row.try_get::<_, Option<i64>>(1)?.map(count) else {
-            continue;
-        };
-        let change = change(row)?;
+    for entry in entries {
         match revisions.last_mut() {
-            Some(last) if last.revision == revision => last.changes.push(change),
+            Some(last) if last.revision == entry.revision => last.changes.push(entry.change),
             _ => revisions.push(RevisionChanges {
-                revision,
-                total: count(row.try_get(2)?),
-                changes: vec![change],
+                revision: entry.revision,
+                total: entry.total,
+                changes: vec![entry.change],
             }),
         }
     }
-    Ok(Some(Claimed {
-        up_to: count(first.try_get(0)?),
-        revisions,
-    }))
+    revisions
 }
 
-fn change(row: &Row) -> Result<Change, Error> {
+/// `None` where nothing is left of what was claimed.
+fn entry(row: &Row) -> Result<Option<Entry>, Unusable> {
+    let Some(revision) = row.try_get::<_, Option<i64>>(1)? else {
+        return Ok(None);
+    };
     let fields: Option<Vec<Box<str>>> = row.try_get(5)?;
-    Ok(Change {
-        extension: row.try_get(3)?,
-        kind: kind(row.try_get(4)?),
-        fields: fields.unwrap_or_default(),
-        reason: row.try_get(6)?,
-    })
+    Ok(Some(Entry {
+        revision: count(revision),
+        total: count(row.try_get(2)?),
+        change: Change {
+            extension: row.try_get(3)?,
+            kind: kind(row.try_get(4)?),
+            fields: fields.unwrap_or_default(),
+            reason: row.try_get(6)?,
+        },
+    }))
 }
 
 /// Changes of versions and instances are updates of their extension.

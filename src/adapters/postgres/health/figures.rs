@@ -1,37 +1,45 @@
 //! Reading the fleet's figures, and what a sidecar takes over when it starts.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Error, Row};
 
+use super::super::settings::{self, Kind};
 use super::PostgresHealth;
 use super::circuits;
-use super::transaction::{BEGIN_SNAPSHOT, Parameter, count, milliseconds, moment};
+use super::sets::{Table, Unusable, named};
+use super::transaction::{CENTURY, LIMITS, Parameter, count, milliseconds};
+use crate::adapters::postgres::stamp::Stamp;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::health_store::{Boot, Figures, Held, HeldCircuit, Restored, StoreError, Tally};
+use crate::service::skipped::Reading;
 
-/// `$1` is our boot, `$2` milliseconds or null. Ages rather than times: clocks differ. Counts that
-/// somebody else set to less than ours are none.
-const OTHERS: &str = "SELECT h.extension_id, \
-        coalesce(h.success_count, 0) - coalesce(r.success_count, 0), \
-        coalesce(h.failure_count, 0) - coalesce(r.failure_count, 0), \
-        h.latency_count - coalesce(r.latency_count, 0), \
-        h.latency_total_us - coalesce(r.latency_total_us, 0), \
-        (extract(epoch FROM h.last_success - now()) * 1000)::bigint, \
-        (extract(epoch FROM h.last_failure - now()) * 1000)::bigint \
+/// Our own part beside the whole; nothing is reckoned here, where one number out of range would
+/// cost all rows. `$1` is our boot, `$2` milliseconds or null.
+const OTHERS: &str = "SELECT h.extension_id, h.success_count, r.success_count, h.failure_count, \
+        r.failure_count, h.latency_count, r.latency_count, h.latency_total_us, \
+        r.latency_total_us, h.last_success, h.last_failure, now() \
     FROM extension_health h LEFT JOIN extension_health_reports r \
         ON r.extension_id = h.extension_id AND r.boot = $1::uuid \
     WHERE $2::bigint IS NULL OR h.updated_at > now() - $2 * interval '1 ms'";
 
+const FIGURES: Table = Table {
+    name: "extension_health",
+    keys: &[0],
+};
+
 /// A boot that has not flushed yet, such as our own, has no say.
-const HELD: &str = "SELECT c.extension_id, c.version, \
-        (extract(epoch FROM min(c.opened_at) - now()) * 1000)::bigint, \
-        (extract(epoch FROM min(c.retry_at) - now()) * 1000)::bigint \
+const HELD: &str = "SELECT c.extension_id, c.version, min(c.opened_at), min(c.retry_at), now() \
     FROM extension_circuit_reports c JOIN live_sidecars s USING (boot) \
     WHERE s.boot <> $1::uuid AND EXISTS (SELECT FROM extensions WHERE id = c.extension_id) \
     GROUP BY c.extension_id, c.version \
     HAVING 2 * count(*) >= (SELECT count(*) FROM live_sidecars WHERE boot <> $1::uuid)";
+
+const CIRCUITS: Table = Table {
+    name: "extension_circuit_reports",
+    keys: &[0, 1],
+};
 
 pub(super) async fn others(
     store: &PostgresHealth,
@@ -43,17 +51,22 @@ pub(super) async fn others(
     let rows = store
         .transact("reading health", OTHERS, &parameters)
         .await?;
-    read(&rows, figures).map_err(|error| store.unreadable(error))
+    let reading = match within {
+        Some(_) => Reading::Part,
+        None => Reading::Whole,
+    };
+    Ok(store.each(FIGURES, reading, &rows, figures))
 }
 
 pub(super) async fn restore(store: &PostgresHealth, boot: &Boot) -> Result<Restored, StoreError> {
     let own: Parameter<'_> = (&&*boot.0, Type::TEXT);
     let everything = [own.clone(), (&None::<i64>, Type::INT8)];
+    let begin = settings::begin(Kind::Snapshot, LIMITS);
     let (figure_rows, circuit_rows, override_rows) = store
         .run("restoring health", async |client| {
             let ((), figures, circuits, overrides, ()) = tokio::try_join!(
                 biased;
-                client.batch_execute(BEGIN_SNAPSHOT),
+                client.batch_execute(&begin),
                 client.query_typed(OTHERS, &everything),
                 client.query_typed(HELD, std::slice::from_ref(&own)),
                 client.query_typed(circuits::OVERRIDES, &[]),
@@ -62,57 +75,53 @@ pub(super) async fn restore(store: &PostgresHealth, boot: &Boot) -> Result<Resto
             Ok((figures, circuits, overrides))
         })
         .await?;
-    let restored = || {
-        Ok(Restored {
-            figures: read(&figure_rows, figures)?,
-            circuits: read(&circuit_rows, held)?,
-            overrides: read(&override_rows, circuits::in_force)?,
-        })
-    };
-    restored().map_err(|error| store.unreadable(error))
+    let whole = Reading::Whole;
+    Ok(Restored {
+        figures: store.each(FIGURES, whole, &figure_rows, figures),
+        circuits: store.each(CIRCUITS, whole, &circuit_rows, held),
+        overrides: store.each(circuits::TABLE, whole, &override_rows, circuits::in_force),
+    })
 }
 
-/// The values of all rows but those whose ids break the rules: they are not served either.
-pub(super) fn read<T>(
-    rows: &[Row],
-    value: fn(&Row) -> Result<Option<T>, Error>,
-) -> Result<Vec<T>, Error> {
-    rows.iter()
-        .filter_map(|row| value(row).transpose())
-        .collect()
-}
-
-fn figures(row: &Row) -> Result<Option<Figures>, Error> {
-    let Ok(extension) = ExtensionId::parse(row.try_get(0)?) else {
-        return Ok(None);
+/// What the others counted: the whole less our own part. Counts that somebody set below that, or
+/// below zero, are none. Clocks differ, so times are taken by how far they are from `now()`.
+fn figures(row: &Row) -> Result<Figures, Unusable> {
+    let extension = ExtensionId::parse(row.try_get(0)?).map_err(named("extension_id"))?;
+    let of = |column| {
+        row.try_get::<_, Option<i64>>(column)
+            .map(|it| count(it.unwrap_or(0)))
     };
-    Ok(Some(Figures {
+    let others = |whole, own| Ok::<_, Unusable>(of(whole)?.saturating_sub(of(own)?));
+    let now: Stamp = row.try_get(11)?;
+    let time = |column| -> Result<Option<Instant>, Unusable> {
+        let stamp: Option<Stamp> = row.try_get(column)?;
+        Ok(stamp.and_then(|stamp| stamp.past(now)))
+    };
+    Ok(Figures {
         extension,
         tally: Tally {
-            successes: count(row.try_get(1)?),
-            failures: count(row.try_get(2)?),
-            latency_count: count(row.try_get(3)?),
-            latency_total_us: count(row.try_get(4)?),
+            successes: others(1, 2)?,
+            failures: others(3, 4)?,
+            latency_count: others(5, 6)?,
+            latency_total_us: others(7, 8)?,
         },
-        last_success: row.try_get::<_, Option<i64>>(5)?.map(moment),
-        last_failure: row.try_get::<_, Option<i64>>(6)?.map(moment),
-    }))
+        last_success: time(9)?,
+        last_failure: time(10)?,
+    })
 }
 
-fn held(row: &Row) -> Result<Option<HeldCircuit>, Error> {
-    let (extension, version) = (
-        ExtensionId::parse(row.try_get(0)?),
-        VersionName::parse(row.try_get(1)?),
-    );
-    let (Ok(extension), Ok(version)) = (extension, version) else {
-        return Ok(None);
-    };
-    Ok(Some(HeldCircuit {
+fn held(row: &Row) -> Result<HeldCircuit, Unusable> {
+    let extension = ExtensionId::parse(row.try_get(0)?).map_err(named("extension_id"))?;
+    let version = VersionName::parse(row.try_get(1)?).map_err(named("version"))?;
+    let (opened_at, retry_at): (Stamp, Stamp) = (row.try_get(2)?, row.try_get(3)?);
+    let (stored_now, now) = (row.try_get(4)?, Instant::now());
+    let wait = retry_at.ahead_of(stored_now).min(CENTURY);
+    Ok(HeldCircuit {
         extension,
         version,
         state: Held::Open,
-        opened_at: moment(row.try_get(2)?),
-        retry_at: moment(row.try_get(3)?),
+        opened_at: opened_at.past(stored_now).unwrap_or(now),
+        retry_at: now.checked_add(wait).unwrap_or(now),
         half_open_requests: 0,
-    }))
+    })
 }

@@ -8,26 +8,39 @@ mod circuits;
 mod claims;
 mod figures;
 mod reports;
+mod sets;
 mod switch;
 mod transaction;
 
 use std::sync::Arc;
 
 use super::pool::Pool;
+use crate::service::observe::Observers;
+use crate::service::skipped::Skipped;
 
 /// The ports of [`crate::service::health_store`] over a pool.
 #[derive(Debug)]
 pub struct PostgresHealth {
     pool: Arc<Pool>,
     instance_id: Box<str>,
+    skipped: Arc<Skipped>,
+    observers: Observers,
 }
 
 impl PostgresHealth {
-    /// The store as the sidecar `instance_id` uses it.
-    pub fn new(pool: Arc<Pool>, instance_id: &str) -> Self {
+    /// The store as the sidecar `instance_id` uses it. Rows that cannot be used go to `skipped`,
+    /// and `observers` hear of each once.
+    pub fn new(
+        pool: Arc<Pool>,
+        instance_id: &str,
+        skipped: Arc<Skipped>,
+        observers: Observers,
+    ) -> Self {
         Self {
             pool,
             instance_id: instance_id.into(),
+            skipped,
+            observers,
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Flushes, as arrays: one per column, so that a thousand extensions are one statement.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio_postgres::types::Type;
 
 use super::PostgresHealth;
 use super::figures;
-use super::transaction::{Parameter, age_ms, bigint, count, milliseconds};
+use super::transaction::{Parameter, Parameters, age_ms, bigint, count, milliseconds};
 use crate::domain::ids::ExtensionId;
 use crate::service::health_store::{
     Boot, Figures, Flush, Flushed, HealthReports, Held, HeldCircuit, MAX_CIRCUITS, MAX_REPORTS,
@@ -36,39 +36,11 @@ impl HealthReports for PostgresHealth {
 
     async fn flush(&self, flush: Flush<'_>) -> Result<Flushed, StoreError> {
         if flush.reports.len() > MAX_REPORTS {
-            return Err(StoreError::Away(format!(
-                "a flush has at most {MAX_REPORTS} reports"
-            )));
+            return Err(self.damaged("a flush has too many reports"));
         }
-        let (sequence, interval) = (bigint(flush.sequence), milliseconds(flush.interval));
-        let now = SystemTime::now();
-        let reports = ReportColumns::of(flush.reports, now);
-        let circuits = CircuitColumns::of(flush.circuits, now);
+        let columns = || Columns::of(flush, Instant::now());
         let rows = self
-            .transact(
-                "a flush of health",
-                FLUSH,
-                &[
-                    (&&*flush.boot.0, Type::TEXT),
-                    (&sequence, Type::INT8),
-                    (&interval, Type::INT8),
-                    (&reports.ids, Type::TEXT_ARRAY),
-                    (&reports.successes, Type::INT8_ARRAY),
-                    (&reports.failures, Type::INT8_ARRAY),
-                    (&reports.latency_counts, Type::INT8_ARRAY),
-                    (&reports.latency_totals_us, Type::INT8_ARRAY),
-                    (&reports.success_ages, Type::INT8_ARRAY),
-                    (&reports.failure_ages, Type::INT8_ARRAY),
-                    (&reports.failure_thresholds, Type::INT4_ARRAY),
-                    (&reports.half_open_maxima, Type::INT4_ARRAY),
-                    (&circuits.ids, Type::TEXT_ARRAY),
-                    (&circuits.versions, Type::TEXT_ARRAY),
-                    (&circuits.states, Type::TEXT_ARRAY),
-                    (&circuits.ages, Type::INT8_ARRAY),
-                    (&circuits.waits, Type::INT8_ARRAY),
-                    (&circuits.trials, Type::INT4_ARRAY),
-                ],
-            )
+            .transact_late("a flush of health", FLUSH, columns)
             .await?;
         let row = rows.first().ok_or_else(|| self.damaged("no flush"))?;
         flushed(row).map_err(|error| self.unreadable(error))
@@ -97,19 +69,70 @@ impl HealthReports for PostgresHealth {
 fn flushed(row: &tokio_postgres::Row) -> Result<Flushed, tokio_postgres::Error> {
     let fenced: bool = row.try_get(0)?;
     let sequence: Option<i64> = row.try_get(1)?;
-    let held_back: Option<Vec<&str>> = row.try_get(2)?;
+    let held_back: Option<Vec<Option<&str>>> = row.try_get(2)?;
     let held_back = held_back.unwrap_or_default();
     let written = sequence.map(|sequence| Written {
         sequence: count(sequence),
         held_back: held_back
             .into_iter()
-            .filter_map(|id| ExtensionId::parse(id).ok())
+            .filter_map(|id| ExtensionId::parse(id?).ok())
             .collect(),
     });
     Ok(match written {
         Some(written) if !fenced => Flushed::Written(written),
         written => Flushed::Fenced(written),
     })
+}
+
+/// The arguments of `health_flush`. Ages are those of the moment in which they are sent: the time
+/// that a connection was waited for would make what they are the age of later, and the older of two
+/// moments could become the younger one.
+struct Columns<'a> {
+    boot: &'a str,
+    sequence: i64,
+    interval: i64,
+    reports: ReportColumns<'a>,
+    circuits: CircuitColumns<'a>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(flush: Flush<'a>, now: Instant) -> Self {
+        Self {
+            boot: &flush.boot.0,
+            sequence: bigint(flush.sequence),
+            interval: milliseconds(flush.interval),
+            reports: ReportColumns::of(flush.reports, now),
+            circuits: CircuitColumns::of(flush.circuits, now),
+        }
+    }
+}
+
+impl Parameters for Columns<'_> {
+    fn list(&self) -> Vec<Parameter<'_>> {
+        let Self {
+            reports, circuits, ..
+        } = self;
+        vec![
+            (&self.boot, Type::TEXT),
+            (&self.sequence, Type::INT8),
+            (&self.interval, Type::INT8),
+            (&reports.ids, Type::TEXT_ARRAY),
+            (&reports.successes, Type::INT8_ARRAY),
+            (&reports.failures, Type::INT8_ARRAY),
+            (&reports.latency_counts, Type::INT8_ARRAY),
+            (&reports.latency_totals_us, Type::INT8_ARRAY),
+            (&reports.success_ages, Type::INT8_ARRAY),
+            (&reports.failure_ages, Type::INT8_ARRAY),
+            (&reports.failure_thresholds, Type::INT4_ARRAY),
+            (&reports.half_open_maxima, Type::INT4_ARRAY),
+            (&circuits.ids, Type::TEXT_ARRAY),
+            (&circuits.versions, Type::TEXT_ARRAY),
+            (&circuits.states, Type::TEXT_ARRAY),
+            (&circuits.ages, Type::INT8_ARRAY),
+            (&circuits.waits, Type::INT8_ARRAY),
+            (&circuits.trials, Type::INT4_ARRAY),
+        ]
+    }
 }
 
 /// The arguments of `health_add`.
@@ -127,7 +150,7 @@ struct ReportColumns<'a> {
 }
 
 impl<'a> ReportColumns<'a> {
-    fn of(reports: &'a [Report], now: SystemTime) -> Self {
+    fn of(reports: &'a [Report], now: Instant) -> Self {
         let mut columns = Self::default();
         for report in reports {
             let Report {
@@ -171,10 +194,10 @@ struct CircuitColumns<'a> {
 }
 
 impl<'a> CircuitColumns<'a> {
-    fn of(circuits: &'a [HeldCircuit], now: SystemTime) -> Self {
+    fn of(circuits: &'a [HeldCircuit], now: Instant) -> Self {
         let mut columns = Self::default();
         for circuit in circuits.iter().take(MAX_CIRCUITS) {
-            let wait = circuit.retry_at.duration_since(now).unwrap_or_default();
+            let wait = circuit.retry_at.saturating_duration_since(now);
             columns.ids.push(circuit.extension.as_str());
             columns.versions.push(circuit.version.as_str());
             columns.states.push(match circuit.state {

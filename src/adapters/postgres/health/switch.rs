@@ -13,12 +13,14 @@ const DISABLE: &str =
     "SELECT outcome, at_revision FROM registry_auto_disable($1, $2::jsonb, $3, $4)";
 const ENABLE: &str = "SELECT outcome, at_revision FROM registry_auto_enable($1, $2::jsonb, $3)";
 
-/// The clock rather than the transaction's time: the row may have been waited for.
+/// The clock rather than the transaction's time: the row may have been waited for. A lease for
+/// longer than anybody takes one is nobody's.
 const TAKE: &str = "INSERT INTO probe_lease AS l (holder, until) \
     VALUES ($1, clock_timestamp() + $2 * interval '1 ms') \
     ON CONFLICT (singleton) DO UPDATE \
     SET holder = $1, until = clock_timestamp() + $2 * interval '1 ms' \
-    WHERE l.until < clock_timestamp() OR l.holder = $1 \
+    WHERE l.holder = $1 OR l.until NOT BETWEEN clock_timestamp() \
+        AND clock_timestamp() + $2 * interval '1 ms' + interval '1 minute' \
     RETURNING true";
 const RELEASE: &str = "DELETE FROM probe_lease WHERE holder = $1";
 

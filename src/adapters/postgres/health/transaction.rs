@@ -1,28 +1,42 @@
 //! One statement as a transaction of its own, with limits, in one round trip.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row};
 
 use super::super::error::PostgresError;
 use super::super::limit::within;
 use super::super::pool;
+use super::super::settings::{self, Kind, Limits};
 use super::PostgresHealth;
 use crate::service::health_store::StoreError;
+use crate::service::trouble::{DatabaseError, Trouble};
 
-/// For a whole call.
+/// For a whole call, a connection for it included.
 const CALL_LIMIT: Duration = Duration::from_secs(15);
 
-const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '10s'; SET LOCAL lock_timeout = '2s'";
-
-/// The same, with one snapshot for all statements.
-pub(super) const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
-     SET LOCAL statement_timeout = '10s'";
+/// What the server keeps of it.
+pub(super) const LIMITS: Limits = Limits {
+    statement: Duration::from_secs(10),
+    lock: Duration::from_secs(2),
+    idle: Duration::from_secs(15),
+};
 
 /// A parameter and its type: statements are unnamed, and nobody asks the server for types.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// The parameters of one statement.
+pub(super) trait Parameters: Send + Sync {
+    /// All of them, in order.
+    fn list(&self) -> Vec<Parameter<'_>>;
+}
+
+impl Parameters for &[Parameter<'_>] {
+    fn list(&self) -> Vec<Parameter<'_>> {
+        self.to_vec()
+    }
+}
 
 /// Whether a conflict with another transaction is worth another attempt.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,22 +53,59 @@ impl PostgresHealth {
         sql: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
+        self.transact_within(what, CALL_LIMIT, sql, parameters)
+            .await
+    }
+
+    /// The same for somebody who waits for it.
+    pub(super) async fn transact_within(
+        &self,
+        what: &'static str,
+        limit: Duration,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        self.transact_made(what, limit, sql, || parameters).await
+    }
+
+    /// The same for parameters that are made when there is a connection to send them.
+    pub(super) async fn transact_late<P: Parameters>(
+        &self,
+        what: &'static str,
+        sql: &str,
+        make: impl Fn() -> P,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.transact_made(what, CALL_LIMIT, sql, make).await
+    }
+
+    async fn transact_made<P: Parameters>(
+        &self,
+        what: &'static str,
+        limit: Duration,
+        sql: &str,
+        make: impl Fn() -> P,
+    ) -> Result<Vec<Row>, StoreError> {
+        let begin = settings::begin(Kind::Change, LIMITS);
         for attempt in [Attempt::First, Attempt::Last] {
             let work = async |client: &Client| {
+                let made = make();
+                let parameters = made.list();
                 let ((), rows, ()) = tokio::try_join!(
                     biased;
-                    client.batch_execute(BEGIN),
-                    client.query_typed(sql, parameters),
+                    client.batch_execute(&begin),
+                    client.query_typed(sql, &parameters),
                     client.batch_execute("COMMIT"),
                 )?;
                 Ok::<_, Error>(rows)
             };
-            match self.attempt(what, work).await {
-                Err(error) if attempt == Attempt::First && is_conflict(&error) => {}
-                result => return result.map_err(|error| self.describe(&error)),
+            match self.attempt(what, limit, work).await {
+                Err(error) if attempt == Attempt::First && error.is_conflict() => {}
+                Err(error) => return Err(self.explained(&error).await),
+                Ok(rows) => return Ok(rows),
             }
         }
-        Err(StoreError::Away("conflicting transactions".to_owned()))
+        let conflicts = DatabaseError::new(Trouble::Conflict, self.pool.target());
+        Err(StoreError::Failed(conflicts))
     }
 
     /// Runs `work` on a connection that answers, within the limit of a call.
@@ -63,88 +114,58 @@ impl PostgresHealth {
         what: &'static str,
         work: impl AsyncFnOnce(&Client) -> Result<T, Error>,
     ) -> Result<T, StoreError> {
-        let result = self.attempt(what, work).await;
-        result.map_err(|error| self.describe(&error))
+        match self.attempt(what, CALL_LIMIT, work).await {
+            Err(error) => Err(self.explained(&error).await),
+            Ok(done) => Ok(done),
+        }
     }
 
+    /// Until there is a connection nothing has been written: an error says which it was.
     async fn attempt<T>(
         &self,
         what: &'static str,
+        limit: Duration,
         work: impl AsyncFnOnce(&Client) -> Result<T, Error>,
     ) -> Result<T, PostgresError> {
-        let connection = self.pool.get().await.map_err(|error| match error {
-            // A connection that cannot be had is not one that broke.
-            PostgresError::Driver(error) if error.as_db_error().is_none() => {
-                PostgresError::Pool(PostgresError::Driver(error).to_string())
-            }
+        let connecting = within("a connection", limit, self.pool.get()).await;
+        let connection = connecting.map_err(|error| match error {
+            late @ PostgresError::Late { .. } => PostgresError::Pool(late.to_string()),
             other => other,
         })?;
-        let result = within(what, CALL_LIMIT, work(&connection)).await;
+        let result = within(what, limit, work(&connection)).await;
         pool::put_back(connection, result)
     }
 
-    /// The error in words of the port.
-    pub(super) fn describe(&self, error: &PostgresError) -> StoreError {
-        let text = format!("{}: {error}", self.pool.target());
-        match error {
-            PostgresError::Driver(driver)
-                if driver.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) =>
-            {
-                StoreError::Locked(text)
-            }
-            PostgresError::Driver(driver) if driver.as_db_error().is_none() => {
-                StoreError::Unknown(text)
-            }
-            PostgresError::Late { .. } => StoreError::Unknown(text),
-            _ => StoreError::Away(text),
+    async fn explained(&self, error: &PostgresError) -> StoreError {
+        let explained = self.pool.explained(error).await;
+        match error.leaves_doubt() {
+            true => StoreError::Unknown(explained),
+            false => StoreError::Failed(explained),
         }
     }
 
     /// For answers that do not have the shape they must have.
     pub(super) fn unreadable(&self, error: Error) -> StoreError {
-        self.describe(&PostgresError::Driver(error))
+        StoreError::Failed(PostgresError::Driver(error).sorted(self.pool.target()))
     }
 
     /// For answers that cannot be.
     pub(super) fn damaged(&self, what: &'static str) -> StoreError {
-        self.describe(&PostgresError::Damaged(what))
+        StoreError::Failed(PostgresError::Damaged(what).sorted(self.pool.target()))
     }
 }
 
-fn is_conflict(error: &PostgresError) -> bool {
-    let PostgresError::Driver(error) = error else {
-        return false;
-    };
-    [
-        SqlState::T_R_DEADLOCK_DETECTED,
-        SqlState::T_R_SERIALIZATION_FAILURE,
-    ]
-    .iter()
-    .any(|code| error.code() == Some(code))
-}
-
 /// How long ago, in milliseconds as the database takes it. Times to come are now.
-pub(super) fn age_ms(time: SystemTime, now: SystemTime) -> i64 {
-    milliseconds(now.duration_since(time).unwrap_or_default())
+pub(super) fn age_ms(time: Instant, now: Instant) -> i64 {
+    milliseconds(now.saturating_duration_since(time))
 }
 
-/// A number of milliseconds as the database takes it.
+/// Ages and waits beyond it are nobody's, and would overflow a timestamp.
+pub(super) const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// A number of milliseconds as the database takes it, at most those of a century.
 pub(super) fn milliseconds(duration: Duration) -> i64 {
-    // Ages and waits beyond a century are nobody's, and would overflow a timestamp.
-    const CENTURY_MS: i64 = 100 * 365 * 86_400_000;
-    i64::try_from(duration.as_millis()).map_or(CENTURY_MS, |it| it.min(CENTURY_MS))
-}
-
-/// The moment `offset_ms` after now; negative is before.
-pub(super) fn moment(offset_ms: i64) -> SystemTime {
-    let offset = Duration::from_millis(offset_ms.unsigned_abs());
-    let now = SystemTime::now();
-    let moment = if offset_ms < 0 {
-        now.checked_sub(offset)
-    } else {
-        now.checked_add(offset)
-    };
-    moment.unwrap_or(now)
+    i64::try_from(duration.min(CENTURY).as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A count as the database takes it.

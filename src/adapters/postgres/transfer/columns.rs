@@ -52,6 +52,7 @@ impl<'a> Extensions<'a> {
             circuit_breaker,
             versions: _,
             instances: _,
+            incarnation: _,
             revision: _,
             digest: _,
             provenance: _,

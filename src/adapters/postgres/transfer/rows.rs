@@ -22,7 +22,7 @@ const UPDATE: &str = "UPDATE extensions e SET type = n.type, subject = n.subject
         timeout_ms = n.timeout_ms, retry = n.retry, enabled = n.enabled, version = n.version, \
         config = n.config::jsonb, metadata = n.metadata::jsonb, fallback = n.fallback::jsonb, \
         routing_rules = n.routing_rules::jsonb, rollout = n.rollout::jsonb, \
-        circuit_breaker = n.circuit_breaker::jsonb \
+        circuit_breaker = n.circuit_breaker::jsonb, promoted = NULL \
     FROM unnest($1::text[], $2::text[], $3::text[], $4::integer[], $5::integer[], $6::boolean[], \
         $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[]) \
         AS n (id, type, subject, timeout_ms, retry, enabled, version, config, metadata, fallback, \

@@ -5,8 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
-use tokio_postgres::error::SqlState;
+use tokio::time::Instant;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row};
 
@@ -15,21 +14,29 @@ use crate::adapters::postgres::definitions::rolled_back;
 use crate::adapters::postgres::error::PostgresError;
 use crate::adapters::postgres::limit::within;
 use crate::adapters::postgres::pool::{self, Pool, Whole};
-use crate::adapters::postgres::{snapshot, source};
+use crate::adapters::postgres::settings::{self, Kind, Limits};
+use crate::adapters::postgres::snapshot;
 use crate::domain::extension::Extension;
 use crate::domain::ids::ExtensionId;
 use crate::domain::policy::Policy;
+use crate::service::clock::standstill::timeout;
 use crate::service::transfer::{StoreError, Stored, Transaction};
+use crate::service::trouble::{DatabaseError, Trouble};
 
 /// For one step, a little more than the database's own limit for a statement.
 const STEP_LIMIT: Duration = Duration::from_secs(70);
 /// For COMMIT, before the database is asked what became of it.
 const COMMIT_LIMIT: Duration = Duration::from_secs(20);
 
+/// How long the database is asked about a lost commit.
+const PATIENCE: Duration = Duration::from_secs(8);
+
 /// A lock is waited for longer than a daemon's writers do, and no longer than an operator likes.
-/// Whatever the database's default is, what is read after the lock must be as of then.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '5s'; \
-    SET LOCAL idle_in_transaction_session_timeout = '60s'";
+const LIMITS: Limits = Limits {
+    statement: Duration::from_secs(60),
+    lock: Duration::from_secs(5),
+    idle: Duration::from_secs(60),
+};
 
 /// As in a daemon's change; the account of the database vouches for whoever imports.
 const NAME_ACTOR: &str = "SELECT set_config('beamline.actor', $1, true), \
@@ -63,11 +70,11 @@ impl PostgresTransaction {
     ) -> Result<Self, StoreError> {
         let beginning = async {
             let connection = pool.get_whole().await?;
-            source::check_schema(&connection).await?;
+            let begin = settings::begin(Kind::Change, LIMITS);
             let actor: [(&(dyn ToSql + Sync), Type); 1] = [(&changed_by, Type::TEXT)];
             let ((), named) = tokio::try_join!(
                 biased;
-                connection.batch_execute(BEGIN),
+                connection.batch_execute(&begin),
                 connection.query_typed_one(NAME_ACTOR, &actor),
             )?;
             let xid = named.try_get(2)?;
@@ -106,14 +113,16 @@ impl Transaction for PostgresTransaction {
     async fn lock(self) -> Result<Self, StoreError> {
         match self.step(self.connection.batch_execute(LOCK)).await {
             Ok(()) => Ok(self),
-            Err(StoreError::Locked { .. }) => {
+            Err(StoreError::Failed(error)) if error.trouble == Trouble::Locked => {
                 let Self {
                     connection, pool, ..
                 } = self;
                 // Asked with a connection of its own, and the pool may have a single place.
                 drop(connection);
-                let blocked_by = pool.blocker().await;
-                Err(StoreError::Locked { blocked_by })
+                Err(StoreError::Failed(DatabaseError {
+                    blocked_by: pool.blocker(COMMIT_LIMIT).await,
+                    ..error
+                }))
             }
             Err(error) => Err(error),
         }
@@ -183,13 +192,15 @@ impl Transaction for PostgresTransaction {
 async fn settle(pool: &Pool, xid: &str, error: Option<Error>) -> Result<(), StoreError> {
     let fate = match &error {
         Some(error) if rolled_back(error) => Some(false),
-        _ => pool.fate(xid).await,
+        _ => pool.fate(xid, Instant::now() + PATIENCE).await,
     };
     let target = pool.target();
     match (fate, error) {
         (Some(true), _) => Ok(()),
         (Some(false), Some(error)) => Err(explained(pool, &error.into())),
-        (Some(false), None) => Err(StoreError::Away(format!("{target}: COMMIT failed"))),
+        (Some(false), None) => Err(StoreError::Failed(DatabaseError::unreachable(format!(
+            "{target}: COMMIT failed"
+        )))),
         (None, _) => Err(StoreError::Unknown(format!(
             "{target}: COMMIT got no answer"
         ))),
@@ -198,63 +209,5 @@ async fn settle(pool: &Pool, xid: &str, error: Option<Error>) -> Result<(), Stor
 
 /// What an error means to whoever imports; who holds a lock is not looked up.
 fn explained(pool: &Pool, error: &PostgresError) -> StoreError {
-    let refusal = match error {
-        PostgresError::SchemaBehind { .. } => return StoreError::SchemaBehind(error.to_string()),
-        PostgresError::Driver(driver) => driver.as_db_error(),
-        _ => None,
-    };
-    match refusal.map(|refusal| Meaning::of(refusal.code())) {
-        Some(Meaning::Locked) => StoreError::Locked { blocked_by: None },
-        Some(Meaning::Conflict) => StoreError::Conflict(error.to_string()),
-        Some(Meaning::Refused) => StoreError::Refused(error.to_string()),
-        Some(Meaning::Away) | None => StoreError::Away(format!("{}: {error}", pool.target())),
-    }
-}
-
-/// What the database means by its code for an error.
-#[derive(Debug, PartialEq, Eq)]
-enum Meaning {
-    /// Somebody keeps a lock for too long.
-    Locked,
-    /// Another transaction came between.
-    Conflict,
-    /// The database ends the connection, or takes none.
-    Away,
-    /// It is there, and does not do it.
-    Refused,
-}
-
-impl Meaning {
-    fn of(code: &SqlState) -> Self {
-        match code.code() {
-            _ if *code == SqlState::LOCK_NOT_AVAILABLE => Self::Locked,
-            code if code.starts_with("40") => Self::Conflict,
-            code if code.starts_with("08") || code.starts_with("57P0") => Self::Away,
-            _ => Self::Refused,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_database_that_is_away_is_called_so() {
-        for (code, meaning) in [
-            ("55P03", Meaning::Locked),
-            ("40001", Meaning::Conflict),
-            ("40P01", Meaning::Conflict),
-            ("08006", Meaning::Away),
-            ("57P01", Meaning::Away),
-            ("57P03", Meaning::Away),
-            ("57014", Meaning::Refused),
-            ("53100", Meaning::Refused),
-            ("25006", Meaning::Refused),
-            ("23514", Meaning::Refused),
-            ("XX000", Meaning::Refused),
-        ] {
-            assert_eq!(Meaning::of(&SqlState::from_code(code)), meaning, "{code}");
-        }
-    }
+    StoreError::Failed(error.sorted(pool.target()))
 }

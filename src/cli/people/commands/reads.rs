@@ -59,7 +59,7 @@ pub(super) const ALL: &[Entry] = &[
         fields: &[ID, VERSION, CONTEXT],
         pages: None,
         view: view::explain::view,
-        fleet: None,
+        fleet: Some(view::explain::FLEET),
     },
     Entry {
         name: "health",

@@ -82,6 +82,17 @@ mod tests {
 
     use super::*;
 
+    /// CASES.md D4.
+    #[test]
+    fn what_is_null_is_a_dash() {
+        let document = json!({"entries": [{"id": -1, "extension_id": "a", "action": "updated",
+            "changed_by": null, "actor_source": "database", "changes": null, "revision": null,
+            "timestamp": null}], "next": null});
+        let row = view(&document, &Screen::default());
+        let cells: Vec<_> = row.lines().last().unwrap().split_whitespace().collect();
+        assert_eq!(cells, ["-", "-", "a", "updated", "-", "(database)", "-"]);
+    }
+
     #[test]
     fn a_row_per_entry() {
         let entry = |action: &str, source: &str, changes: Value| {

@@ -103,7 +103,7 @@ fn circuit(data: &Value) -> String {
             field("last_error")
         );
     }
-    if let Some(at) = data.get("retry_at") {
+    if let Some(at) = data.get("retry_at").filter(|at| !at.is_null()) {
         told += &format!(", next trial {}", text::time(Some(at)));
     }
     told

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{lookup, members};
+use crate::cli::people::commands::Fleet;
 use crate::cli::people::screen::Screen;
 use crate::cli::people::table::{self, Cell, Column, Tone};
 use crate::cli::people::text;
@@ -20,6 +21,23 @@ const CANDIDATES: &[Column] = &[
     }),
     ("subject", |row| Cell::at(row, "/subject")),
 ];
+
+/// What each sidecar chooses: circuits and success rates are their own.
+pub(in crate::cli::people) const FLEET: Fleet = Fleet {
+    rows: |document| vec![document],
+    columns: |_| {
+        &[
+            ("reason", |row| Cell::at(row, "/reason")),
+            ("served by", |row| Cell::at(row, "/served_by")),
+            ("version", |row| Cell::at(row, "/version")),
+            ("subject", |row| Cell::at(row, "/subject")),
+            ("circuit", |row| {
+                Cell::circuit(row, "/circuit_breaker_state")
+            }),
+            ("revision", |row| Cell::count(row, "/revision")),
+        ]
+    },
+};
 
 /// The choice in a sentence, the candidates in the order in which they are tried, the instances.
 pub(in crate::cli::people) fn view(document: &Value, screen: &Screen) -> String {

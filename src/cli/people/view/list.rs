@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::members;
+use crate::cli::people::pages::OMITTED;
 use crate::cli::people::screen::Screen;
 use crate::cli::people::table::{self, Cell, Column, Tone};
 
@@ -24,12 +25,18 @@ pub(in crate::cli::people) fn view(document: &Value, screen: &Screen) -> String 
     let rows = members(document, "extensions");
     let shown = rows.len();
     let total = document.get("total").and_then(Value::as_u64);
-    if shown == 0 {
-        return "no extensions".to_owned();
-    }
-    let mut text = table::of(COLUMNS, rows, screen);
+    let mut text = match shown {
+        0 => "no extensions".to_owned(),
+        _ => table::of(COLUMNS, rows, screen),
+    };
     if total.is_some_and(|total| total > shown as u64) {
         text += &format!("\n\n{shown} of {}", Cell::at(document, "/total").text());
+    }
+    let omitted = members(document, OMITTED).into_iter();
+    let omitted: Vec<_> = omitted.filter_map(Value::as_str).collect();
+    if !omitted.is_empty() {
+        let omitted = omitted.join(", ");
+        text += &format!("\n\nleft out, too large for a message: {omitted}");
     }
     text
 }
@@ -69,5 +76,8 @@ slow            post  v12      no       half_open        5000      1  beamline.e
         );
         let none = json!({"extensions": [], "total": 0, "next": null});
         assert_eq!(view(&none, &Screen::default()), "no extensions");
+        let large = json!({"extensions": [], "total": 0, "omitted": ["a", "b"], "next": null});
+        let text = "no extensions\n\nleft out, too large for a message: a, b";
+        assert_eq!(view(&large, &Screen::default()), text);
     }
 }

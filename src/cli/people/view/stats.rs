@@ -57,7 +57,7 @@ pub(in crate::cli::people) fn view(stats: &Value, screen: &Screen) -> String {
             ("lookups", lookups(stats)),
             ("calls", invocations(stats)),
             ("nats", state(stats, "/nats/state")),
-            ("database", state(stats, "/database/state")),
+            ("database", database(stats)),
             ("listener", state(stats, "/listener/state")),
         ],
         screen,
@@ -72,10 +72,18 @@ pub(in crate::cli::people) fn view(stats: &Value, screen: &Screen) -> String {
 fn state(stats: &Value, pointer: &str) -> Cell {
     let tone = match text::string(stats, pointer) {
         "up" | "listening" => Tone::Good,
-        "away" => Tone::Bad,
+        "away" | "failing" => Tone::Bad,
         _ => Tone::Plain,
     };
     Cell::at(stats, pointer).toned(tone)
+}
+
+/// Its state, and what is wrong where something is.
+fn database(stats: &Value) -> Cell {
+    match text::string(stats, "/database/error") {
+        "" => state(stats, "/database/state"),
+        error => Cell::new(error.to_owned()).toned(Tone::Bad),
+    }
 }
 
 fn source(stats: &Value) -> Cell {

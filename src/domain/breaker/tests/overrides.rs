@@ -56,6 +56,16 @@ fn what_is_set_takes_the_place_of_the_daemons_value() {
             },
         ),
         (
+            r#"{"failure_threshold":1e1,"minimum_requests":7.0,"window_seconds":5e-1}"#,
+            plain(),
+            Settings {
+                failure_threshold: 10,
+                minimum_requests: 7,
+                window: ms(500),
+                ..plain()
+            },
+        ),
+        (
             r#"{"slow_call_ms":250,"slow_call_rate_threshold":0.9}"#,
             plain(),
             slow(),
@@ -124,6 +134,19 @@ fn every_key_at_fault_is_named_with_its_rule() {
         (
             r#"{"minimum_requests":1e99}"#,
             format!("`minimum_requests` {bounds}"),
+        ),
+        // CASES.md C6: a number that no float holds made all settings those of the daemon.
+        (
+            r#"{"window_seconds":1e400,"failure_threshold":1}"#,
+            "`window_seconds` must be a time from 100ms to 1h".to_owned(),
+        ),
+        (
+            r#"{"error_rate_threshold":1e999999999}"#,
+            "`error_rate_threshold` must be a number over 0 and up to 1".to_owned(),
+        ),
+        (
+            r#"{"window_seconds":"\ud800"}"#,
+            "`window_seconds` must be a time from 100ms to 1h".to_owned(),
         ),
         (
             r#"{"minimum_requests":-1}"#,

@@ -74,7 +74,7 @@ fn all_circuits_of_an_extension_are_reset_together() {
         fail(&create(&circuits, id, version));
     }
     create(&circuits, "a", "v3");
-    let moved = circuits.reset(at(0), &ExtensionId::parse("a").unwrap());
+    let moved = circuits.start_over(at(0), &ExtensionId::parse("a").unwrap());
     assert_eq!(moved.len(), 2, "the third was closed");
     let open: Vec<_> = circuits
         .snapshot(at(0))

@@ -7,6 +7,7 @@ mod applied;
 mod queue;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep_until};
@@ -19,9 +20,11 @@ use super::jittered;
 use super::restored::Restored;
 use super::signal::Signs;
 use crate::domain::catalog::ActiveSource;
+use crate::service::boundary::survived;
 use crate::service::error::{NotFoundReason, RegistryError};
 use crate::service::health_store::{NewOverride, Override, Overrides, StoreError};
 use crate::service::invoke::Tools;
+use crate::service::observe::Observation;
 
 /// Between attempts to read what could not be read.
 const RETRY: Duration = Duration::from_secs(1);
@@ -52,22 +55,28 @@ impl<S: Overrides> OverrideKeeper<S> {
     /// Follows the store until `stop`. `signs` tell that the catalog or an override changed.
     pub async fn run(mut self, mut signs: Signs, restored: Restored, stop: CancellationToken) {
         let mut restored = Some(restored);
+        let observers = self.tools.observers.clone();
         loop {
-            let read = self.look().await;
-            if matches!(read, Ok(true))
+            let looking = survived(&observers, self.look());
+            let Some(read) = stop.run_until_cancelled(looking).await else {
+                return;
+            };
+            if matches!(read, Some(Ok(true)))
                 && let Some(restored) = restored.take()
             {
                 restored.one();
             }
             let pause = match read {
-                Ok(_) => self.sync_interval,
-                Err(_) => RETRY,
+                Some(Ok(_)) => self.sync_interval,
+                Some(Err(_)) | None => RETRY,
             };
             let next = Instant::now() + jittered(pause);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                order = self.queue.next() => self.carry_out(order).await,
+                order = self.queue.next() => {
+                    survived(&observers, self.carry_out(order)).await;
+                }
                 () = signs.next() => {}
                 () = sleep_until(next) => {}
             }
@@ -75,18 +84,36 @@ impl<S: Overrides> OverrideKeeper<S> {
     }
 
     /// Brings the circuits in line with the store; not before its data is what we serve, `false`
-    /// until then. That the database is away is told by whoever loads data from it.
+    /// until then. A failure is reported: circuits stay as they are meanwhile.
     async fn look(&mut self) -> Result<bool, StoreError> {
         if self.tools.selector.catalog().head().source != ActiveSource::Database {
             return Ok(false);
         }
-        let overrides = self.store.overrides().await?;
-        self.applied.follow(&self.tools, &overrides);
+        match self.store.overrides().await {
+            Ok(overrides) => self.applied.follow(&self.tools, &overrides),
+            Err(error) => {
+                self.tell(&error);
+                return Err(error);
+            }
+        }
         Ok(true)
     }
 
     async fn carry_out(&mut self, order: Order) {
-        let Order { wanted, answer } = order;
+        let (wanted, answer, begun) = match order {
+            Order::Write {
+                wanted,
+                answer,
+                begun,
+            } => (wanted, answer, begun),
+            Order::Look { answer } => {
+                let _ = self.look().await;
+                let _ = answer.send(());
+                return;
+            }
+        };
+        // First said, then looked: who gives up in between takes it for begun.
+        begun.store(true, Ordering::SeqCst);
         if answer.is_closed() {
             return;
         }
@@ -109,10 +136,27 @@ impl<S: Overrides> OverrideKeeper<S> {
                 id: wanted.spot.id().to_string(),
                 reason: NotFoundReason::Unknown,
             }),
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                let observation = Observation::RequestFailed {
+                    what: "cannot write the override",
+                    error: error.database().clone(),
+                };
+                self.tools.observers.observe(&observation);
+                Err(error.into())
+            }
         };
         // Whoever asked may have gone meanwhile; what is written holds all the same.
         let _ = answer.send(outcome);
+    }
+
+    /// A database that does not answer is reported by whoever loads data from it.
+    fn tell(&self, error: &StoreError) {
+        if !error.database().is_unreachable() {
+            self.tools.observers.observe(&Observation::StoreFailed {
+                what: "reading the circuit overrides",
+                error: error.clone(),
+            });
+        }
     }
 
     async fn write(&self, wanted: &Wanted, change: u128) -> Result<bool, StoreError> {

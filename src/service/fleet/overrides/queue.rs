@@ -1,16 +1,22 @@
 //! How others reach the keeper of overrides.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::super::spot::Spot;
 use crate::domain::actor::Actor;
 use crate::service::error::RegistryError;
 use crate::service::health_store::OverrideAction;
+use crate::service::trouble::{DatabaseError, Trouble};
 
 /// Orders that may wait for their turn; more are answered `overloaded`.
 const MAX_ORDERS: usize = 64;
+/// For an order, its turn included: whoever gave it has an answer within five seconds.
+const PATIENCE: Duration = Duration::from_millis(4800);
 
 /// What an operator wants of a circuit.
 #[derive(Debug)]
@@ -27,11 +33,23 @@ pub struct Wanted {
     pub actor: Actor,
 }
 
-/// What is wanted, and where to say what became of it.
+/// What is to be done, and where to say what became of it.
 #[derive(Debug)]
-pub struct Order {
-    pub(super) wanted: Wanted,
-    pub(super) answer: oneshot::Sender<Result<(), RegistryError>>,
+pub enum Order {
+    /// Have an override written, and apply it.
+    Write {
+        /// Which.
+        wanted: Wanted,
+        /// Whether it is written.
+        answer: oneshot::Sender<Result<(), RegistryError>>,
+        /// Whether it is being carried out.
+        begun: Arc<AtomicBool>,
+    },
+    /// Bring the circuits in line with the store.
+    Look {
+        /// Done, or tried.
+        answer: oneshot::Sender<()>,
+    },
 }
 
 /// Gives orders.
@@ -56,13 +74,40 @@ impl OverrideHandle {
     /// that nobody knows.
     pub async fn order(&self, wanted: Wanted) -> Result<(), RegistryError> {
         let (answer, answered) = oneshot::channel();
-        self.0
-            .try_send(Order { wanted, answer })
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => RegistryError::Overloaded,
-                mpsc::error::TrySendError::Closed(_) => RegistryError::ShuttingDown,
-            })?;
-        answered.await.unwrap_or(Err(RegistryError::ShuttingDown))
+        let begun = Arc::<AtomicBool>::default();
+        let order = Order::Write {
+            wanted,
+            answer,
+            begun: Arc::clone(&begun),
+        };
+        self.0.try_send(order).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => RegistryError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => RegistryError::ShuttingDown,
+        })?;
+        match timeout(PATIENCE, answered).await {
+            Ok(outcome) => outcome.unwrap_or(Err(match self.0.is_closed() {
+                true => RegistryError::ShuttingDown,
+                false => RegistryError::Internal,
+            })),
+            // The answer's end is dropped by now, so what has not begun never will.
+            Err(_elapsed) if begun.load(Ordering::SeqCst) => Err(RegistryError::OutcomeUnknown(
+                "the override got no answer".to_owned(),
+            )),
+            Err(_elapsed) => {
+                let waited = "other overrides wait before this one";
+                Err(DatabaseError::new(Trouble::Slow, waited).into())
+            }
+        }
+    }
+
+    /// Has the circuits brought in line with the store, and returns when they are; at once where
+    /// there is no room for the order.
+    pub async fn look(&self) {
+        let (answer, answered) = oneshot::channel();
+        if self.0.try_send(Order::Look { answer }).is_ok() {
+            // An end without an answer is that of the process.
+            let _ = answered.await;
+        }
     }
 }
 

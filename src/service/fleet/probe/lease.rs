@@ -48,7 +48,8 @@ impl<S: AutoSwitch> Lease<S> {
         let taken = self.store.take_probe_lease(LENGTH).await?;
         self.held_until = taken.then_some(now + LENGTH);
         self.refused_until = (!taken).then_some(now + ASK_AGAIN);
-        Ok(taken)
+        // It runs from before the question: whoever slept through it does not hold it any more.
+        Ok(taken && now.elapsed() < LENGTH)
     }
 
     /// Gives it back, if it may be ours.

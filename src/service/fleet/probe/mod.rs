@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::entry::{Entry, Refusal};
@@ -21,10 +21,12 @@ use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::probe;
 use crate::domain::routing::Resolved;
 use crate::domain::subject::Subject;
-use crate::service::caller::{Call, Caller, Headers};
+use crate::service::boundary::survived;
+use crate::service::caller::{Caller, Headers};
 use crate::service::health_store::{AutoEnabled, AutoSwitch};
 use crate::service::invoke::{ERROR_CODE, Tools};
 use crate::service::observe::Observation;
+use crate::service::patience::{Patience, Wait};
 use lease::Lease;
 use schedule::Schedule;
 
@@ -66,7 +68,14 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
     /// Probes until `stop`, then gives the lease back.
     pub async fn run(self, stop: CancellationToken) {
         let mut lease = Lease::new(Arc::clone(&self.store));
-        stop.run_until_cancelled(self.probe_all(&mut lease)).await;
+        let probing = async {
+            loop {
+                // It has no end of its own.
+                survived(&self.tools.observers, self.probe_all(&mut lease)).await;
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        stop.run_until_cancelled(probing).await;
         lease.release().await;
     }
 
@@ -83,9 +92,9 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
                     applied.mark_unchanged();
                     schedule.follow(self.out_of_service(), Instant::now());
                 },
-                Some(()) = running.next(), if !running.is_empty() => {}
+                Some(_) = running.next(), if !running.is_empty() => {}
                 id = schedule.due(), if room => match lease.hold().await {
-                    Ok(true) => running.push(self.visit(id)),
+                    Ok(true) => running.push(survived(&self.tools.observers, self.visit(id))),
                     Ok(false) => {}
                     Err(error) => self.tools.observers.observe(&Observation::StoreFailed {
                         what: "taking the probe lease",
@@ -155,7 +164,17 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
         let ends = begun + timeout;
         let headers = headers(resolved, timeout);
         let call = self.caller.call(destination(resolved), headers, body, ends);
-        let reply = call.await.ok()?.next(ends).await.ok()?;
+        let patience = Patience {
+            clock: self.tools.clock,
+            observers: &self.tools.observers,
+            id: &resolved.extension.id,
+        };
+        let wait = Wait {
+            begun,
+            ends,
+            deadline: None,
+        };
+        let reply = patience.next(&mut call.await.ok()?, wait).await.ok()?;
         let error_code = reply.headers.get(ERROR_CODE);
         Some(probe::is_alive(error_code, &reply.payload))
     }

@@ -3,6 +3,10 @@
 //! Only white space between tokens is left out. Text keeps numbers exact (`jsonb` holds more digits than a float), costs one allocation where a
 //! tree costs one per node, and goes into a reply without being built again.
 
+mod members;
+mod repeated;
+mod scan;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -10,28 +14,62 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-/// The text is not a JSON object.
+pub use self::members::{Member, Members, members};
+pub use self::repeated::{KeyError, check_keys};
+pub use self::scan::string;
+use super::quote::quoted;
+
+/// Why a text is not a JSON object that can be kept.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("must be a JSON object")]
-pub struct NotAnObject;
+pub enum ObjectError {
+    /// Something else, or not JSON at all.
+    #[error("must be a JSON object")]
+    NotAnObject,
+    /// It, or an object within it, has this key twice.
+    #[error("has the key `{}` twice", quoted(.0))]
+    Twice(String),
+    /// A key within it is half of a surrogate pair.
+    #[error("has a key that holds half of a surrogate pair")]
+    KeyIsNoText,
+}
+
+impl From<KeyError> for ObjectError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Twice(place) => Self::Twice(place),
+            KeyError::NoText => Self::KeyIsNoText,
+        }
+    }
+}
+
+/// A key of an object and the rule that its value breaks.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{key}` {rule}")]
+pub struct KeyFault {
+    /// The key as it was written.
+    pub key: String,
+    /// The rule, readable after the key.
+    pub rule: String,
+}
 
 /// A JSON object as text; the empty one, by far the most frequent, allocates nothing.
 #[derive(Debug, Clone, Default)]
 pub struct JsonObject(Option<Box<RawValue>>);
 
 impl JsonObject {
-    /// Parses `text`, which must be one valid JSON object.
-    pub fn parse(text: &str) -> Result<Self, NotAnObject> {
+    /// Parses `text`, which must be one valid JSON object without a key given twice.
+    pub fn parse(text: &str) -> Result<Self, ObjectError> {
         let compact = without_white_space(text);
         if compact == "{}" {
             return Ok(Self(None));
         }
         if !compact.starts_with('{') || serde_json::from_str::<IgnoredAny>(text).is_err() {
-            return Err(NotAnObject);
+            return Err(ObjectError::NotAnObject);
         }
+        check_keys(&compact)?;
         RawValue::from_string(compact)
             .map(|raw| Self(Some(raw)))
-            .map_err(|_| NotAnObject)
+            .map_err(|_| ObjectError::NotAnObject)
     }
 
     /// The object as JSON text.
@@ -39,9 +77,9 @@ impl JsonObject {
         self.0.as_deref().map_or("{}", RawValue::get)
     }
 
-    /// The values by their names; of a name given twice, the last one.
+    /// The values by their names.
     pub fn members(&self) -> BTreeMap<String, &RawValue> {
-        // The text was parsed as an object already.
+        // The text was parsed as an object already, and its keys are texts.
         serde_json::from_str(self.as_str()).unwrap_or_default()
     }
 
@@ -108,7 +146,31 @@ mod tests {
             "{} {}",
             r#"{"a":1 2}"#,
         ] {
-            assert_eq!(JsonObject::parse(bad), Err(NotAnObject), "{bad}");
+            let refused = JsonObject::parse(bad);
+            assert_eq!(refused, Err(ObjectError::NotAnObject), "{bad}");
         }
+    }
+
+    #[test]
+    fn keys_that_cannot_be_relied_on_are_refused_with_their_place() {
+        for (text, rule) in [
+            (
+                r#"{"a":1, "b":[{"c":1,"\u0063":2}]}"#,
+                "has the key `b[0].c` twice",
+            ),
+            (
+                r#"{"a":{"\ude00":1}}"#,
+                "has a key that holds half of a surrogate pair",
+            ),
+        ] {
+            let refused = JsonObject::parse(text).map_err(|error| error.to_string());
+            assert_eq!(refused, Err(rule.to_owned()), "{text}");
+        }
+        let long = "k".repeat(100_000);
+        let refused = JsonObject::parse(&format!(r#"{{"{long}":1,"{long}":2}}"#));
+        assert!(refused.unwrap_err().to_string().len() < 300);
+        // A value that is no text harms nobody here: it is kept and passed on.
+        let kept = r#"{"a":"\ud800"}"#;
+        assert_eq!(JsonObject::parse(kept).unwrap().as_str(), kept);
     }
 }

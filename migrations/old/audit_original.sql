@@ -1,0 +1,53 @@
+-- The original's entries as ours: numbered in the order in which they were written, the uuid beside
+-- the number. One without a time is older than all others.
+DO $$
+DECLARE
+    key name := (SELECT conname FROM pg_constraint
+                 WHERE conrelid = 'extension_audit_log'::regclass AND contype = 'p');
+    same record;
+BEGIN
+    EXECUTE format('ALTER TABLE extension_audit_log DROP CONSTRAINT %I', key);
+
+    -- Indexes that ours of V1 stand for.
+    FOR same IN
+        SELECT indexrelid::regclass AS index, attname
+        FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum::text = indkey::text
+        WHERE indrelid = 'extension_audit_log'::regclass AND NOT indisunique AND indpred IS NULL
+          AND attname IN ('extension_id', 'changed_at')
+    LOOP
+        EXECUTE format('DROP INDEX %s', same.index);
+    END LOOP;
+END
+$$;
+
+ALTER TABLE extension_audit_log RENAME COLUMN id TO original_id;
+ALTER TABLE extension_audit_log RENAME COLUMN changed_at TO timestamp;
+ALTER TABLE extension_audit_log
+    ALTER COLUMN original_id DROP DEFAULT,
+    ALTER COLUMN original_id DROP NOT NULL,
+    ADD COLUMN id bigint,
+    ADD COLUMN changes jsonb;
+COMMENT ON COLUMN extension_audit_log.original_id IS 'The id that the original gave its entry';
+
+UPDATE extension_audit_log AS entry
+SET id = numbered.id,
+    changes = jsonb_build_object('old', old_values, 'new', new_values),
+    timestamp = coalesce(timestamp, '-infinity'),
+    action = CASE action WHEN 'create' THEN 'created' WHEN 'update' THEN 'updated'
+        WHEN 'delete' THEN 'deleted' WHEN 'enable' THEN 'enabled' WHEN 'disable' THEN 'disabled'
+        ELSE action END
+FROM (
+    -- Of one moment, as they lie in the table.
+    SELECT ctid AS place, row_number() OVER (ORDER BY timestamp NULLS FIRST, ctid) AS id
+    FROM extension_audit_log
+) AS numbered
+WHERE entry.ctid = numbered.place;
+
+CREATE SEQUENCE extension_audit_log_id_seq OWNED BY extension_audit_log.id;
+SELECT setval('extension_audit_log_id_seq', coalesce(max(id), 0) + 1, false)
+FROM extension_audit_log;
+ALTER TABLE extension_audit_log
+    ALTER COLUMN id SET DEFAULT nextval('extension_audit_log_id_seq'),
+    ADD PRIMARY KEY (id),
+    DROP COLUMN old_values,
+    DROP COLUMN new_values;

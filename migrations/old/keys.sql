@@ -1,0 +1,37 @@
+-- Foreign keys to extensions, of any name and age, give way to ours; the audit log keeps none, so
+-- that its entries outlive their extension. Its list of actions gives way, too.
+DO $$
+DECLARE
+    link record;
+BEGIN
+    FOR link IN
+        SELECT conrelid::regclass AS child, conname
+        FROM pg_constraint
+        WHERE conrelid IN (to_regclass('extension_versions'), to_regclass('extension_instances'),
+                to_regclass('extension_health'), to_regclass('extension_audit_log'))
+          AND (contype = 'f' AND confrelid = 'extensions'::regclass
+              OR contype = 'c' AND conrelid = to_regclass('extension_audit_log'))
+    LOOP
+        EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', link.child, link.conname);
+    END LOOP;
+
+    -- The original has an index on the subjects, not a rule.
+    IF NOT EXISTS (
+        SELECT FROM pg_index i
+        WHERE indrelid = 'extensions'::regclass AND indisunique AND indpred IS NULL
+          AND indkey::text = (SELECT attnum::text FROM pg_attribute
+                              WHERE attrelid = indrelid AND attname = 'subject'))
+    THEN
+        ALTER TABLE extensions ADD CONSTRAINT extensions_subject_key UNIQUE (subject);
+    END IF;
+
+    -- The original's, of all types; ours is of the enabled ones.
+    IF EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass('idx_extensions_type')
+               AND indpred IS NULL) THEN
+        ALTER INDEX idx_extensions_type RENAME TO idx_extensions_type_all;
+    END IF;
+END
+$$;
+
+-- Tells a `migrate` that was ended before V2 that this is done; V2 says what the table is.
+COMMENT ON TABLE extensions IS 'Of the old system; ready for the first migration';

@@ -1,0 +1,69 @@
+//! Rows read as a set, each for itself: one that cannot be used costs itself only.
+
+use std::error::Error;
+
+use tokio_postgres::Row;
+
+use super::PostgresHealth;
+use crate::domain::ids::NameError;
+use crate::domain::quarantine::Fault;
+use crate::domain::quote::quoted;
+use crate::service::observe::Observation;
+use crate::service::skipped::Reading;
+
+/// Why a row cannot be used, in words for operators.
+pub(super) type Unusable = Box<dyn Error + Send + Sync>;
+
+/// Says which column breaks a rule.
+pub(super) fn named(column: &'static str) -> impl Fn(NameError) -> Unusable {
+    move |rule| format!("`{column}` {rule}").into()
+}
+
+/// A table, and the columns of a reading of it that name a row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    pub(super) keys: &'static [usize],
+}
+
+impl PostgresHealth {
+    /// What the rows say. Those that cannot be used are skipped, named in `stats`, and reported
+    /// when they are news.
+    pub(super) fn each<T>(
+        &self,
+        table: Table,
+        reading: Reading,
+        rows: &[Row],
+        read: fn(&Row) -> Result<T, Unusable>,
+    ) -> Vec<T> {
+        let (mut values, mut faults) = (Vec::with_capacity(rows.len()), Vec::new());
+        for row in rows {
+            match read(row) {
+                Ok(value) => values.push(value),
+                Err(reason) => faults.push(Fault {
+                    origin: table.origin(row),
+                    reason: quoted(&reason.to_string()),
+                    extension: None,
+                }),
+            }
+        }
+        for Fault { origin, reason, .. } in self.skipped.note(table.name, reading, faults) {
+            let news = Observation::Quarantined { origin, reason };
+            self.observers.observe(&news);
+        }
+        values
+    }
+}
+
+impl Table {
+    /// `circuit_overrides/normalize_text/v1`.
+    fn origin(self, row: &Row) -> String {
+        let mut origin = self.name.to_owned();
+        for column in self.keys {
+            let key: Option<&str> = row.try_get(*column).ok().flatten();
+            origin += "/";
+            origin += &quoted(key.unwrap_or("?"));
+        }
+        origin
+    }
+}

@@ -1,0 +1,160 @@
+//! Everything that cannot be carried over, all of it at once, each in words that say what to do.
+
+use tokio_postgres::{Error, GenericClient, Row};
+
+use super::TYPES;
+use super::shape::{AUDIT, EXTENSIONS, HEALTH, INSTANCES, Shape, VERSIONS};
+use crate::domain::quote::quoted;
+
+const DEPENDENTS: &str = include_str!("../../../../migrations/old/dependents.sql");
+
+/// Ours is one extension for each subject.
+const SHARED: &str = "SELECT subject, array_agg(id::text ORDER BY id) FROM extensions \
+    GROUP BY subject HAVING count(*) > 1 ORDER BY subject";
+
+/// A table that the migrating role may not alter, with its owner.
+const FOREIGN: &str = "SELECT relname::text, ARRAY[relowner::regrole::text] FROM pg_class \
+    WHERE oid = to_regclass($1) AND NOT pg_has_role(relowner, 'USAGE')";
+
+/// The primary key of a table, `{}` without one.
+const KEY: &str = "SELECT coalesce((SELECT array_agg(a.attname::text ORDER BY place) \
+        FROM pg_constraint, unnest(conkey) WITH ORDINALITY AS k (number, place) \
+        JOIN pg_attribute a ON a.attrelid = to_regclass($1) AND a.attnum = k.number \
+        WHERE conrelid = to_regclass($1) AND contype = 'p'), '{}')";
+
+/// Triggers of other tools that write the audit log in the columns it had.
+const AUDITORS: &str = "SELECT tgname || ' on ' || tgrelid::regclass, ARRAY[proname::text] \
+    FROM pg_trigger JOIN pg_proc p ON p.oid = tgfoid \
+    WHERE tgrelid = to_regclass($1) AND NOT tgisinternal AND prosrc ~* 'extension_audit_log' \
+    ORDER BY 1";
+
+/// Of other tables on the entries' uuid.
+const REFERENCES: &str = "SELECT conname || ' of ' || conrelid::regclass, '{}'::text[] \
+    FROM pg_constraint WHERE contype = 'f' AND confrelid = to_regclass('extension_audit_log')";
+
+/// Actions that are neither the original's nor ours.
+const ACTIONS: &str = "SELECT action, ARRAY[count(*)::text] FROM extension_audit_log \
+    WHERE action NOT IN ('create', 'update', 'delete', 'enable', 'disable', 'created', 'updated', \
+        'deleted', 'enabled', 'disabled', 'auto_disabled', 'auto_enabled', 'version_put', \
+        'version_deleted', 'promoted', 'instance_put', 'instance_deleted', 'circuit_override') \
+    GROUP BY action ORDER BY action";
+
+/// What stands in the way; empty when nothing does. What is read of rows needs the columns to be
+/// there, so an odd shape is all that is said of an odd shape.
+pub(super) async fn find(client: &impl GenericClient, shape: &Shape) -> Result<Vec<String>, Error> {
+    let mut found = shape.oddities();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    found.extend(of_tables(client, shape).await?);
+    let shared = client.query(SHARED, &[]).await?;
+    found.extend(lines(&shared, |subject, ids| {
+        let ids: Vec<_> = ids.iter().map(|id| quoted(id)).collect();
+        format!(
+            "the subject {} is shared by {}: give all but one another subject, or delete them",
+            quoted(subject),
+            ids.join(", ")
+        )
+    })?);
+    found.extend(orphans(client, shape).await?);
+    if shape.has(AUDIT) {
+        let unknown = client.query(ACTIONS, &[]).await?;
+        found.extend(lines(&unknown, |action, count| {
+            format!(
+                "{AUDIT} has the action {}, which is none of the known ones, {} times",
+                quoted(action),
+                count.concat()
+            )
+        })?);
+    }
+    Ok(found)
+}
+
+async fn of_tables(client: &impl GenericClient, shape: &Shape) -> Result<Vec<String>, Error> {
+    let mut found = Vec::new();
+    for table in shape.tables() {
+        let foreign = client.query(FOREIGN, &[&table]).await?;
+        found.extend(lines(&foreign, |table, owner| {
+            format!(
+                "{table} belongs to {}: migrate as its owner",
+                owner.concat()
+            )
+        })?);
+        let key: Vec<String> = client.query_one(KEY, &[&table]).await?.try_get(0)?;
+        let needed: &[&str] = match table {
+            VERSIONS => &["id", "version"],
+            INSTANCES => &["extension_id", "instance_id"],
+            HEALTH => &["extension_id"],
+            _ => &["id"],
+        };
+        if key != needed {
+            found.push(format!(
+                "{table} has no primary key ({}): add it",
+                needed.join(", ")
+            ));
+        }
+        let auditors = client.query(AUDITORS, &[&table]).await?;
+        found.extend(lines(&auditors, |trigger, function| {
+            format!(
+                "trigger {trigger} calls {}, which writes {AUDIT}: drop it, ours write the log",
+                function.concat()
+            )
+        })?);
+    }
+    if shape.original_audit() {
+        let references = client.query(REFERENCES, &[]).await?;
+        found.extend(lines(&references, |constraint, _| {
+            format!("constraint {constraint} refers to the uuid of {AUDIT}: drop it")
+        })?);
+    }
+    let dependents = format!("WITH changing AS ({TYPES}) {DEPENDENTS}");
+    let dependents = client.query(&dependents, &[]).await?;
+    found.extend(lines(&dependents, |column, things| {
+        format!(
+            "{column} changes its type or goes, and this depends on it: {}: drop it before, and \
+             make it again afterwards",
+            things.join("; ")
+        )
+    })?);
+    Ok(found)
+}
+
+/// Rows of extensions that do not exist: possible where a foreign key was dropped.
+async fn orphans(client: &impl GenericClient, shape: &Shape) -> Result<Vec<String>, Error> {
+    let mut found = Vec::new();
+    let parts = [
+        (VERSIONS, "id", "id || '/' || version"),
+        (
+            INSTANCES,
+            "extension_id",
+            "extension_id || '/' || instance_id",
+        ),
+        (HEALTH, "extension_id", "extension_id"),
+    ];
+    for (table, id, name) in parts.into_iter().filter(|(table, ..)| shape.has(table)) {
+        let sql = format!(
+            "SELECT '{table}', array_agg(({name})::text ORDER BY {name}) FROM {table} AS part \
+             WHERE NOT EXISTS (SELECT FROM {EXTENSIONS} e WHERE e.id = part.{id}) \
+             HAVING count(*) > 0"
+        );
+        let rows = client.query(&sql, &[]).await?;
+        found.extend(lines(&rows, |table, names| {
+            let names: Vec<_> = names.iter().map(|name| quoted(name)).collect();
+            format!(
+                "{table} has rows of extensions that do not exist: {}: delete them, or add the \
+                 extensions",
+                names.join(", ")
+            )
+        })?);
+    }
+    Ok(found)
+}
+
+/// One line for each row of a name and a list.
+fn lines(rows: &[Row], words: impl Fn(&str, &[String]) -> String) -> Result<Vec<String>, Error> {
+    let line = |row: &Row| {
+        let list: Vec<String> = row.try_get(1)?;
+        Ok(words(row.try_get(0)?, &list))
+    };
+    rows.iter().map(line).collect()
+}

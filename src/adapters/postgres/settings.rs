@@ -1,0 +1,155 @@
+//! The settings of our sessions: the one place where they are made.
+//!
+//! A server, a database or an account can have defaults that hide rows, end sessions or change what
+//! a text means (`ALTER ROLE ... SET`). Each that would is overruled here, twice:
+//!
+//! - [`session`] is sent when a connection is made, by every kind of connection, in the round trip
+//!   in which the tables are looked for. Not as startup options: a transaction pooler refuses those.
+//! - [`begin`] begins every transaction, and repeats what can hide rows or end it. A transaction
+//!   pooler may run each transaction on another connection to the server, without what was set in a
+//!   session; the other way round what a session has set may reach other clients of the pooler that
+//!   log in as the same account.
+//!
+//! Left alone on purpose: `search_path` (see [`super::place`]); `role`, by which accounts that change
+//! work as one that stays; `default_transaction_read_only`, by which a server says that it is not the
+//! one to write to, and `target_session_attrs` goes by it; `synchronous_commit` and what else is
+//! about durability or speed.
+
+use std::time::Duration;
+
+use super::address::Purpose;
+
+/// What holds for all. `row_security` off makes rows that a policy hides an error.
+const EVERYBODY: &[(&str, &str)] = &[
+    ("row_security", "off"),
+    ("idle_session_timeout", "0"),
+    ("client_encoding", "UTF8"),
+    ("standard_conforming_strings", "on"),
+    ("default_transaction_isolation", "read committed"),
+    ("default_transaction_deferrable", "off"),
+    ("transform_null_equals", "off"),
+    ("array_nulls", "on"),
+    ("gin_fuzzy_search_limit", "0"),
+    ("IntervalStyle", "postgres"),
+    ("DateStyle", "ISO, YMD"),
+    ("extra_float_digits", "1"),
+    ("bytea_output", "hex"),
+    ("client_min_messages", "warning"),
+    // Who changes something, and what it is called in the audit, is named in each transaction.
+    ("beamline.actor", ""),
+    ("beamline.actor_source", ""),
+    ("beamline.action", ""),
+];
+
+/// What some servers have: `transaction_timeout` since 17, the other since a minor release.
+/// Whoever may not set the last one finds out: without triggers a change has no revision.
+const WHERE_KNOWN: &str = "SELECT pg_catalog.set_config(name, value, false) FROM (VALUES \
+    ('transaction_timeout', '0'), ('restrict_nonsystem_relation_kind', ''), \
+    ('session_replication_role', 'origin')) AS setting (name, value) \
+    WHERE pg_catalog.current_setting(name, true) <> value";
+
+/// For statements outside of transactions, of the daemon's own connections.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(20);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Transactions of ours are never idle for long.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a new connection for `purpose` sends. The limit of the server's comes first, for it may be
+/// too short for the rest. A command takes its time, and reads times of an old database in the time
+/// zone that the database has.
+pub(super) fn session(purpose: Purpose) -> String {
+    let (statement, lock) = match purpose {
+        Purpose::Command => (Duration::ZERO, Duration::ZERO),
+        Purpose::Listen | Purpose::Pool => (STATEMENT_TIMEOUT, LOCK_TIMEOUT),
+    };
+    let mut sql = format!(
+        "SET statement_timeout = {}; SET lock_timeout = {}; \
+         SET idle_in_transaction_session_timeout = {}",
+        statement.as_millis(),
+        lock.as_millis(),
+        IDLE_TIMEOUT.as_millis(),
+    );
+    for (name, value) in EVERYBODY {
+        sql.push_str(&format!("; SET {name} = '{value}'"));
+    }
+    if purpose != Purpose::Command {
+        sql.push_str("; SET TimeZone = 'UTC'");
+    }
+    format!("{sql}; {WHERE_KNOWN}")
+}
+
+/// What a transaction does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Sees one moment, and changes nothing.
+    Snapshot,
+    /// Changes something, and sees what was committed before each of its statements: whatever the
+    /// default is, what is read after a lock must be as of then.
+    Change,
+}
+
+/// Limits that the server keeps for us, also where a pooler keeps the session of a daemon that is
+/// gone.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// For each statement.
+    pub(super) statement: Duration,
+    /// For each lock.
+    pub(super) lock: Duration,
+    /// Between two statements.
+    pub(super) idle: Duration,
+}
+
+/// The beginning of a transaction.
+pub(super) fn begin(kind: Kind, limits: Limits) -> String {
+    let mode = match kind {
+        Kind::Snapshot => "ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        Kind::Change => "ISOLATION LEVEL READ COMMITTED",
+    };
+    // 0 would mean no limit.
+    let ms = |limit: Duration| limit.as_millis().max(1);
+    format!(
+        "BEGIN {mode}; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; \
+         SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL row_security = off",
+        ms(limits.statement),
+        ms(limits.lock),
+        ms(limits.idle),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_transaction_makes_hidden_rows_an_error_and_has_limits() {
+        let limits = Limits {
+            statement: Duration::from_secs(2),
+            lock: Duration::ZERO,
+            idle: Duration::from_secs(5),
+        };
+        for kind in [Kind::Snapshot, Kind::Change] {
+            let sql = begin(kind, limits);
+            assert!(sql.starts_with("BEGIN ISOLATION LEVEL "), "{sql}");
+            for setting in [
+                "statement_timeout = 2000",
+                "lock_timeout = 1;",
+                "idle_in_transaction_session_timeout = 5000",
+                "row_security = off",
+            ] {
+                assert!(sql.contains(setting), "{sql}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_upgrade_reads_times_in_the_databases_own_zone_and_takes_its_time() {
+        let daemon = session(Purpose::Pool);
+        let command = session(Purpose::Command);
+        assert!(daemon.contains("TimeZone") && !command.contains("TimeZone"));
+        assert!(
+            command.starts_with("SET statement_timeout = 0;"),
+            "{command}"
+        );
+    }
+}

@@ -1,0 +1,141 @@
+//! Boundaries: a panic in one piece of work costs that piece only, and is counted.
+//!
+//! Whoever catches one goes on with what it shares with others. That is sound here: locks are taken
+//! also after a panic, and what must be given back (places, permits, slots) is given back on drop.
+//! Where in the code it happened is logged by the process's panic hook, once.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use futures_util::FutureExt;
+
+use super::error::RegistryError;
+use super::observe::{Observation, Observers};
+
+/// Does `work`; `None`, counted, if it panics.
+pub async fn survived<T>(observers: &Observers, work: impl Future<Output = T>) -> Option<T> {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(done) => Some(done),
+        Err(_) => {
+            observers.observe(&Observation::Panicked);
+            None
+        }
+    }
+}
+
+/// The same for work that awaits nothing.
+pub fn survived_now<T>(observers: &Observers, work: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => Some(done),
+        Err(_) => {
+            observers.observe(&Observation::Panicked);
+            None
+        }
+    }
+}
+
+/// Answers one request; `internal` if that panics.
+///
+/// # Errors
+/// Those of `work`, and [`RegistryError::Internal`].
+pub async fn answered<T>(
+    observers: &Observers,
+    work: impl Future<Output = Result<T, RegistryError>>,
+) -> Result<T, RegistryError> {
+    let answer = survived(observers, work).await;
+    answer.unwrap_or(Err(RegistryError::Internal))
+}
+
+/// The same for work that awaits nothing.
+///
+/// # Errors
+/// Those of `work`, and [`RegistryError::Internal`].
+pub fn answered_now<T>(
+    observers: &Observers,
+    work: impl FnOnce() -> Result<T, RegistryError>,
+) -> Result<T, RegistryError> {
+    survived_now(observers, work).unwrap_or(Err(RegistryError::Internal))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::service::observe::Observer;
+
+    /// Counts panics it is told of.
+    #[derive(Default)]
+    struct Counting(AtomicU64);
+
+    impl Observer for Counting {
+        fn observe(&self, observation: &Observation) {
+            if matches!(observation, Observation::Panicked) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Panics at everything.
+    struct Broken;
+
+    impl Observer for Broken {
+        fn observe(&self, _: &Observation) {
+            panic!("an observer's bug");
+        }
+    }
+
+    fn counting() -> (Observers, Arc<Counting>) {
+        let counting = Arc::<Counting>::default();
+        let observers = Observers::new(vec![Box::new(Arc::clone(&counting))]);
+        (observers, counting)
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_that_requests_internal_error_and_is_counted() {
+        let (observers, counting) = counting();
+        let fine = answered(&observers, async { Ok(1) }).await;
+        let refused: Result<(), _> =
+            answered(&observers, async { Err(RegistryError::Overloaded) }).await;
+        assert_eq!((fine, refused), (Ok(1), Err(RegistryError::Overloaded)));
+        assert_eq!(counting.0.load(Ordering::Relaxed), 0);
+
+        let late: Result<(), _> = answered(&observers, async {
+            tokio::task::yield_now().await;
+            panic!("a request's bug")
+        })
+        .await;
+        let now: Result<(), _> = answered_now(&observers, || panic!("a request's bug"));
+        assert_eq!(late, Err(RegistryError::Internal));
+        assert_eq!(now, Err(RegistryError::Internal));
+        assert_eq!(counting.0.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn a_loop_goes_on_after_an_item_that_panics() {
+        let (observers, counting) = counting();
+        let mut done = Vec::new();
+        for item in [1, 0, 2] {
+            let work = async { 10_u32.checked_div(item).expect("an item's bug") };
+            done.extend(survived(&observers, work).await);
+        }
+        assert_eq!(done, [10, 5]);
+        assert_eq!(counting.0.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn an_observer_that_panics_costs_only_its_own_observation() {
+        let counting = Arc::<Counting>::default();
+        let (broken, told) = (Box::new(Broken), Box::new(Arc::clone(&counting)));
+        let observers = Observers::new(vec![broken, told]);
+        observers.observe(&Observation::Overloaded);
+        assert_eq!(
+            counting.0.load(Ordering::Relaxed),
+            1,
+            "the others hear of it, and of what was observed"
+        );
+        observers.observe(&Observation::Panicked);
+        assert_eq!(counting.0.load(Ordering::Relaxed), 3);
+    }
+}

@@ -1,0 +1,195 @@
+//! What can be wrong with the database, sorted. Every place that reports it, for operators and for
+//! programs, goes by this: log, `stats`, `/readyz`, `check` and the codes of replies.
+
+use std::fmt;
+
+/// The kinds of trouble. Only [`Trouble::Unreachable`] says that nobody answers; all others are
+/// what the database itself has said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// No connection can be made, it broke, or nothing came back in time.
+    Unreachable,
+    /// It does not let this account in, or there is no such database.
+    Login,
+    /// The account lacks a right.
+    NotAllowed,
+    /// Rows are there that the account may not see.
+    Hidden,
+    /// Migrations are missing, or a table or column is.
+    Schema,
+    /// The tables are in a schema that the search path does not lead to.
+    Elsewhere,
+    /// Its encoding is not UTF8.
+    Encoding,
+    /// Somebody else's lock was in the way for too long.
+    Locked,
+    /// Another transaction came between; worth another attempt.
+    Conflict,
+    /// It ended a statement or a session that took too long.
+    Slow,
+    /// It takes no changes now: a standby, or a server that is kept from writing.
+    ReadOnly,
+    /// It has no room, memory or connection left.
+    Full,
+    /// It does not take a value.
+    Refused,
+    /// Anything else: a fault of this program, or of the server.
+    Unexpected,
+}
+
+impl Trouble {
+    /// The kind in `stats` and in `details.reason` of replies.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Login => "login",
+            Self::NotAllowed => "not_allowed",
+            Self::Hidden => "hidden",
+            Self::Schema => "schema",
+            Self::Elsewhere => "elsewhere",
+            Self::Encoding => "encoding",
+            Self::Locked => "locked",
+            Self::Conflict => "conflict",
+            Self::Slow => "slow",
+            Self::ReadOnly => "read_only",
+            Self::Full => "full",
+            Self::Refused => "refused",
+            Self::Unexpected => "unexpected",
+        }
+    }
+
+    /// What comes before the database's own words.
+    const fn opening(self) -> &'static str {
+        match self {
+            Self::Unreachable => "the database is unreachable: ",
+            Self::Login => "the database refuses the login: ",
+            Self::Hidden => "the database hides rows: ",
+            Self::Locked => "the database is locked: ",
+            Self::Conflict => "another transaction was in the way: ",
+            Self::Slow => "the database took too long: ",
+            Self::ReadOnly => "the database is read-only: ",
+            Self::Full => "the database is out of resources: ",
+            Self::Refused => "the database refuses: ",
+            Self::NotAllowed | Self::Schema | Self::Elsewhere | Self::Encoding => "",
+            Self::Unexpected => "the database answered an unexpected error: ",
+        }
+    }
+
+    /// What an operator does about it, where that is always the same.
+    const fn advice(self) -> &'static str {
+        match self {
+            Self::NotAllowed => ". Run deploy/postgres/grants.sql",
+            Self::Hidden => {
+                ". Run ALTER TABLE ... DISABLE ROW LEVEL SECURITY, or put the table back"
+            }
+            Self::Conflict => ": try again",
+            Self::Schema => ": run `beamline-registry migrate`",
+            Self::Elsewhere => {
+                ": set the search_path of the account (ALTER ROLE ... SET search_path), or give it \
+                 USAGE on that schema"
+            }
+            Self::Encoding => {
+                ": make a database with ENCODING 'UTF8' TEMPLATE template0, dump and restore"
+            }
+            _ => "",
+        }
+    }
+}
+
+/// Why the database did not do what was asked. `Display` is fit for operators; no secrets, no rows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct DatabaseError {
+    /// Which kind of trouble.
+    pub trouble: Trouble,
+    /// Which database, and its own words.
+    pub what: String,
+    /// Who holds the lock, where the database tells.
+    pub blocked_by: Option<String>,
+}
+
+impl DatabaseError {
+    /// An error of a kind, in words.
+    pub fn new(trouble: Trouble, what: impl Into<String>) -> Self {
+        Self {
+            trouble,
+            what: what.into(),
+            blocked_by: None,
+        }
+    }
+
+    /// Nobody answers.
+    pub fn unreachable(what: impl Into<String>) -> Self {
+        Self::new(Trouble::Unreachable, what)
+    }
+
+    /// Whether it may be gone by itself within a moment.
+    pub const fn is_unreachable(&self) -> bool {
+        matches!(self.trouble, Trouble::Unreachable)
+    }
+}
+
+impl fmt::Display for DatabaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (opening, advice) = (self.trouble.opening(), self.trouble.advice());
+        write!(f, "{opening}{}", self.what)?;
+        if let Some(blocked_by) = &self.blocked_by {
+            write!(f, ", blocked by {blocked_by}")?;
+        }
+        f.write_str(advice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_its_own_words_and_only_one_is_unreachable() {
+        let all = [
+            Trouble::Unreachable,
+            Trouble::Login,
+            Trouble::NotAllowed,
+            Trouble::Hidden,
+            Trouble::Schema,
+            Trouble::Elsewhere,
+            Trouble::Encoding,
+            Trouble::Locked,
+            Trouble::Conflict,
+            Trouble::Slow,
+            Trouble::ReadOnly,
+            Trouble::Full,
+            Trouble::Refused,
+            Trouble::Unexpected,
+        ];
+        let mut seen = std::collections::BTreeSet::new();
+        for trouble in all {
+            let text = DatabaseError::new(trouble, "x").to_string();
+            assert_eq!(
+                text.contains("unreachable"),
+                trouble == Trouble::Unreachable
+            );
+            assert!(!text.contains("away"), "{text}");
+            assert!(seen.insert(text), "{trouble:?} has words of its own");
+        }
+    }
+
+    #[test]
+    fn what_to_do_is_part_of_the_message() {
+        let error = DatabaseError::new(
+            Trouble::NotAllowed,
+            "permission denied for table extensions",
+        );
+        assert_eq!(
+            error.to_string(),
+            "permission denied for table extensions. Run deploy/postgres/grants.sql"
+        );
+        let error = DatabaseError {
+            blocked_by: Some("pid 7, psql, ann".to_owned()),
+            ..DatabaseError::new(Trouble::Locked, "canceled")
+        };
+        assert_eq!(
+            error.to_string(),
+            "the database is locked: canceled, blocked by pid 7, psql, ann"
+        );
+    }
+}

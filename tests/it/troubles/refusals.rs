@@ -1,0 +1,92 @@
+//! What the database does not take is the request's fault, and never an outage. CASES.md D11.
+
+use serde_json::json;
+
+use super::logged;
+use crate::rig::Rig;
+use crate::schema::run;
+
+/// A rule that refuses `bad`, by what it raises.
+fn rule(raises: &str) -> String {
+    format!(
+        "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+            $$BEGIN IF NEW.id = 'bad' THEN {raises}; END IF; RETURN NEW; END$$;
+         DROP TRIGGER IF EXISTS refuse ON extensions;
+         CREATE TRIGGER refuse BEFORE INSERT ON extensions
+            FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+}
+
+#[tokio::test]
+async fn each_kind_of_refusal_has_its_code() {
+    let rig = Rig::start().await;
+    let daemon = rig.daemon().spawn().await;
+    daemon.wait_ready().await;
+    let bad = json!({"id": "bad", "type": "pre", "subject": "beamline.ext.bad"});
+    for (raises, code, name) in [
+        (
+            "RAISE feature_not_supported USING MESSAGE = 'no'",
+            400,
+            "invalid_request",
+        ),
+        (
+            "RAISE numeric_value_out_of_range USING MESSAGE = 'no'",
+            400,
+            "invalid_request",
+        ),
+        (
+            "RAISE untranslatable_character USING MESSAGE = 'no'",
+            400,
+            "invalid_request",
+        ),
+        (
+            "RAISE check_violation USING MESSAGE = 'no'",
+            400,
+            "invalid_request",
+        ),
+        (
+            "RAISE not_null_violation USING MESSAGE = 'no'",
+            400,
+            "invalid_request",
+        ),
+        (
+            "RAISE program_limit_exceeded USING MESSAGE = 'no'",
+            400,
+            "invalid_request",
+        ),
+        ("RAISE 'no'", 400, "invalid_request"),
+        (
+            "RAISE insufficient_privilege USING MESSAGE = 'no'",
+            500,
+            "internal",
+        ),
+        ("RAISE internal_error USING MESSAGE = 'no'", 500, "internal"),
+        (
+            "RAISE disk_full USING MESSAGE = 'no'",
+            503,
+            "database_unavailable",
+        ),
+        (
+            "RAISE read_only_sql_transaction USING MESSAGE = 'no'",
+            503,
+            "database_unavailable",
+        ),
+    ] {
+        run(&rig.sql, &rule(raises)).await;
+        let reply = rig.ask("create", &bad).await;
+        assert_eq!(
+            reply.error(),
+            (code, name.to_owned()),
+            "{raises}: {reply:?}"
+        );
+        let text = reply.json().to_string();
+        assert!(
+            !text.contains("away") && !text.contains("unreachable"),
+            "{text}"
+        );
+        assert_eq!(rig.stats().await["database"]["state"], "up", "{raises}");
+    }
+    assert!(!logged(&daemon, &["unreachable"]));
+    run(&rig.sql, "DROP TRIGGER refuse ON extensions").await;
+    rig.ask("create", &bad).await.ok();
+}
