@@ -1,11 +1,10 @@
 //! The NATS connection: where it goes, who it is, how it is protected.
 
-use std::fmt;
 use std::path::PathBuf;
 
-use async_nats::ServerAddr;
 use secrecy::SecretString;
 
+use super::nats_address::NatsAddress;
 use super::parse::{self, Rule};
 use super::reader::Reader;
 use super::secret::Secret;
@@ -19,7 +18,7 @@ use crate::domain::subject::Subject;
 #[derive(Debug, Clone)]
 pub struct NatsSettings {
     /// The servers, at least one.
-    pub servers: NatsServers,
+    pub servers: Vec<NatsAddress>,
     /// Who we are to them.
     pub auth: NatsAuth,
     /// PEM file of the authorities that servers are checked against, instead of the system's.
@@ -31,19 +30,12 @@ pub struct NatsSettings {
     pub inbox_prefix: Subject,
 }
 
-/// Server addresses, whose credentials are kept out of `Debug`.
-#[derive(Clone)]
-pub struct NatsServers(pub Vec<ServerAddr>);
-
-impl fmt::Debug for NatsServers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(
-                self.0
-                    .iter()
-                    .map(|addr| (addr.scheme(), addr.host(), addr.port())),
-            )
-            .finish()
+impl NatsSettings {
+    /// Whether a connection has to be secured before anything is said on it, whatever the server:
+    /// one address or one TLS file demands it of all, those learned from a cluster included.
+    pub fn demands_tls(&self) -> bool {
+        let files = self.tls_ca.is_some() || self.client_certificate.is_some();
+        files || self.servers.iter().any(|server| server.tls)
     }
 }
 
@@ -88,9 +80,14 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<NatsSettings> {
         _ => None,
     };
     let inbox_prefix = reader.value(&NATS_INBOX_PREFIX, inbox_prefix);
+    let (servers, auth) = (servers?, auth?);
+    if !matches!(auth, NatsAuth::None) && servers.iter().any(|server| server.login.is_some()) {
+        let rule = "holds a login beside another one; give one way to authenticate";
+        reader.fault(&NATS_URL, rule.to_owned());
+    }
     Some(NatsSettings {
-        servers: NatsServers(servers?),
-        auth: auth?,
+        servers,
+        auth,
         tls_ca: tls_ca?,
         client_certificate,
         inbox_prefix: inbox_prefix?,
@@ -108,11 +105,10 @@ fn inbox_prefix(text: &str) -> Result<Subject, Rule> {
 }
 
 /// The message never quotes the address, which may carry a password.
-fn server(item: &str) -> Result<ServerAddr, Rule> {
-    item.parse::<ServerAddr>()
-        .ok()
-        .filter(|addr| matches!(addr.scheme(), "nats" | "tls") && !addr.host().is_empty())
-        .ok_or_else(|| "must be nats:// or tls:// addresses, separated by commas".to_owned())
+fn server(item: &str) -> Result<NatsAddress, Rule> {
+    NatsAddress::parse(item.trim()).map_err(|error| {
+        format!("must be nats:// or tls:// addresses, separated by commas; one {error}")
+    })
 }
 
 fn auth(reader: &mut Reader<'_>) -> Option<NatsAuth> {

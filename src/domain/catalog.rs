@@ -148,9 +148,12 @@ impl Catalog {
         Some(Arc::clone(&self.entries.pin().get(id)?.entry))
     }
 
-    /// The reply for `id` where it is the same for every request, see [`Entry::unconditional`].
-    pub fn unconditional(&self, id: &str) -> Option<Bytes> {
-        self.entries.pin().get(id)?.unconditional.clone()
+    /// What `read` makes of the reply for `id`, where that is the same for every request, see
+    /// [`Entry::unconditional`]. Read in place: a reference to count would be a write to memory that
+    /// every lookup of this id shares.
+    pub fn unconditional<T>(&self, id: &str, read: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        let pinned = self.entries.pin();
+        Some(read(pinned.get(id)?.unconditional.as_ref()?))
     }
 
     /// The entries of all `ids`, all of one revision, whatever is being applied meanwhile.

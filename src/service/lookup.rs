@@ -52,6 +52,18 @@ impl Lookups {
         self.selector.catalog().revision()
     }
 
+    /// Hands the reply for one id to `answer`, where it is the same for every request. False where
+    /// it is not, or `answer` does not take it: nothing is counted, and [`one`](Self::one) has to
+    /// look closer.
+    pub fn at_once(&self, id: &str, answer: impl FnOnce(&[u8]) -> bool) -> bool {
+        let answered = self.selector.all_quiet()
+            && self.selector.catalog().unconditional(id, answer) == Some(true);
+        if answered {
+            self.meter.hit();
+        }
+        answered
+    }
+
     /// The reply for one id.
     pub fn one(
         &self,
@@ -60,13 +72,6 @@ impl Lookups {
         mut context: Context,
     ) -> Result<Bytes, RegistryError> {
         let catalog = self.selector.catalog();
-        if version.is_none()
-            && self.selector.all_quiet()
-            && let Some(reply) = catalog.unconditional(id)
-        {
-            self.meter.hit();
-            return Ok(reply);
-        }
         let entry = catalog.get(id);
         if entry.as_deref().is_some_and(Entry::needs_context) {
             self.selector.complete(&mut context);
@@ -270,8 +275,26 @@ mod tests {
             let result = lookups.one(id, version, context(given));
             assert_eq!(outcome(result), expected, "{id} {version:?} {given}");
         }
+        let mut at_once = Vec::new();
+        for (id, answered) in [
+            ("plain", true),
+            ("off", false),
+            ("canary", false),
+            ("nobody", false),
+        ] {
+            let took = lookups.at_once(id, |reply| {
+                at_once.extend_from_slice(reply);
+                true
+            });
+            assert_eq!(took, answered, "{id}");
+        }
+        assert_eq!(at_once, b"v1");
+        assert!(
+            !lookups.at_once("plain", |_| false),
+            "not taken, not counted"
+        );
         let counted = LookupFigures {
-            hits: 6,
+            hits: 7,
             misses: 1,
             refused: 6,
         };

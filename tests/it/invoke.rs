@@ -4,6 +4,7 @@
 //! - [`refusals`]: what is wrong or too large is refused by name, and is nobody's fault but its own,
 //! - [`answers`]: what the router receives, byte for byte, errors included,
 //! - [`acknowledgements`]: what JetStream replies is nobody's answer,
+//! - [`forged`]: nobody can have the registry answer its own calls,
 //! - [`retries`] and [`deadlines`]: what is tried again, how often, and for how long,
 //! - [`circuit`]: who is protected from what, and how it ends,
 //! - [`instances`], [`versions`] and [`fallbacks`]: who gets the call, and who stands in,
@@ -24,6 +25,7 @@ mod circuit;
 mod deadlines;
 mod drain;
 mod fallbacks;
+mod forged;
 mod instances;
 mod limits;
 mod link;

@@ -30,6 +30,7 @@ mod invoke;
 mod health;
 mod http_admin;
 mod lifecycle;
+mod link;
 mod lookups;
 mod no_miss;
 mod played;

@@ -13,7 +13,7 @@ use async_nats::{Message, Subscriber};
 use beamline_registry::adapters::nats::connect::Purpose;
 use beamline_registry::adapters::nats::lane::Lane;
 use beamline_registry::adapters::nats::mux::{Mux, MuxCall};
-use beamline_registry::config::{NatsAuth, NatsServers, NatsSettings, SourceMode};
+use beamline_registry::config::{NatsAddress, NatsAuth, NatsSettings, SourceMode};
 use beamline_registry::domain::subject::Subject;
 use beamline_registry::service::caller::{Call, CallError, Caller, Headers, Reply};
 use beamline_registry::service::observe::Observers;
@@ -50,7 +50,7 @@ impl Calling {
 
     async fn with(url: &str, auth: NatsAuth, purpose: Purpose, max_pending: u32) -> Self {
         let settings = NatsSettings {
-            servers: NatsServers(vec![url.parse().unwrap()]),
+            servers: vec![NatsAddress::parse(url).unwrap()],
             auth,
             tls_ca: None,
             client_certificate: None,

@@ -13,7 +13,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::connect::{options, pause};
+use super::connect::{addresses, options, pause};
 use super::headers;
 use super::verb::Verb;
 use crate::config::NatsSettings;
@@ -120,8 +120,10 @@ impl Reply {
 
 /// The servers of `settings`, without credentials.
 pub fn servers(settings: &NatsSettings) -> String {
-    let servers = settings.servers.0.iter();
-    let servers = servers.map(|at| format!("{}://{}:{}", at.scheme(), at.host(), at.port()));
+    let servers = settings.servers.iter().map(|server| {
+        let scheme = if server.tls { "tls" } else { "nats" };
+        format!("{scheme}://{server}")
+    });
     servers.collect::<Vec<_>>().join(", ")
 }
 
@@ -151,7 +153,7 @@ impl Asker {
             servers: servers(settings),
             why,
         };
-        match timeout(patience, options.connect(&settings.servers.0)).await {
+        match timeout(patience, options.connect(addresses(settings))).await {
             Ok(Ok(client)) => Ok(Self { client, link }),
             Ok(Err(error)) => Err(unreachable(error.to_string())),
             Err(_) => Err(unreachable("no answer".to_owned())),

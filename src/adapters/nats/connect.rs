@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use rand::RngExt;
 use tokio::sync::broadcast;
 
@@ -42,7 +42,7 @@ pub async fn try_once(
     instance_id: &str,
 ) -> Result<String, async_nats::ConnectError> {
     let options = options(settings).name(format!("beamline-registry/{instance_id}/check"));
-    let client = options.connect(&settings.servers.0).await?;
+    let client = options.connect(addresses(settings)).await?;
     let server = client.server_info();
     Ok(format!("{} version {}", server.server_name, server.version))
 }
@@ -73,13 +73,14 @@ pub async fn connect(
             let _ = events.send(event.clone());
             notice(purpose.name, event, &status, &observers)
         })
-        .connect(&settings.servers.0)
+        .connect(addresses(settings))
         .await
 }
 
 /// Who we are and how the link is protected.
 pub(super) fn options(settings: &NatsSettings) -> ConnectOptions {
-    let mut options = authenticated(&settings.auth)
+    let mut options = authenticated(settings)
+        .require_tls(settings.demands_tls())
         .connection_timeout(CONNECT_TIMEOUT)
         .custom_inbox_prefix(&settings.inbox_prefix);
     if let Some(ca) = &settings.tls_ca {
@@ -89,6 +90,19 @@ pub(super) fn options(settings: &NatsSettings) -> ConnectOptions {
         options = options.add_client_certificate(client.cert.clone(), client.key.clone());
     }
     options
+}
+
+/// The servers as the client library has them. It sends no login that stands in an address, so
+/// [`authenticated`] does.
+pub(super) fn addresses(settings: &NatsSettings) -> Vec<ServerAddr> {
+    let scheme = if settings.demands_tls() {
+        "tls"
+    } else {
+        "nats"
+    };
+    let servers = settings.servers.iter();
+    let servers = servers.filter_map(|server| format!("{scheme}://{server}").parse().ok());
+    servers.collect()
 }
 
 /// Doubles from 50 ms and takes a random half to whole of it: a fleet does not return as one.

@@ -40,16 +40,7 @@ const TURN: u32 = 64;
 /// Requests, each with the route by which it came.
 pub type Intake = Subscribed<Route>;
 
-/// A subscription to make.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subscription<T> {
-    /// The subject, with `*` for ids and actors.
-    pub subject: String,
-    /// The queue group, unless every sidecar gets each message.
-    pub queue_group: Option<String>,
-    /// What its messages are.
-    pub tag: T,
-}
+pub use super::link::lane::Subscription;
 
 /// Messages of many subscriptions, each with its subscription's tag.
 ///

@@ -9,31 +9,60 @@ use async_nats::{Auth, AuthError, ConnectOptions};
 use nkeys::KeyPair;
 use secrecy::ExposeSecret;
 
+use super::wire::info::Login;
 use crate::config::text_file::{MAX_BYTES, read_text};
-use crate::config::{NatsAuth, Secret};
+use crate::config::{NatsAddress, NatsAuth, NatsSettings, Secret, UrlLogin};
 
-/// Options that log in by `auth`.
-pub(super) fn authenticated(auth: &NatsAuth) -> ConnectOptions {
-    if let NatsAuth::None = auth {
+/// Options that log in by `settings`.
+pub(super) fn authenticated(settings: &NatsSettings) -> ConnectOptions {
+    let login_of = |server: &NatsAddress| server.login.clone();
+    let in_address = settings.servers.iter().find_map(login_of);
+    if matches!(settings.auth, NatsAuth::None) && in_address.is_none() {
         return ConnectOptions::new();
     }
-    let auth = auth.clone();
+    let auth = settings.auth.clone();
     ConnectOptions::with_auth_callback(move |nonce| {
-        let auth = auth.clone();
-        async move { login(&auth, &nonce).map_err(AuthError::new) }
+        let login = login(&auth, in_address.as_ref(), &nonce);
+        async move { login.map(Auth::from).map_err(AuthError::new) }
     })
 }
 
-/// What to show a server that sent `nonce`. Reads small files on the connection's thread, which has
+impl From<Login> for Auth {
+    fn from(login: Login) -> Self {
+        let mut auth = Self::new();
+        auth.username = login.user;
+        auth.password = login.password;
+        auth.token = login.token;
+        auth.jwt = login.jwt;
+        auth.nkey = login.nkey;
+        auth.signature = login.signature;
+        auth
+    }
+}
+
+/// What to show a server that sent `nonce`: who we are by the settings, else by its address. Reads small files on the connection's thread, which has
 /// nothing else to do while there is no connection.
-fn login(auth: &NatsAuth, nonce: &[u8]) -> Result<Auth, String> {
+pub(super) fn login(
+    auth: &NatsAuth,
+    in_address: Option<&UrlLogin>,
+    nonce: &[u8],
+) -> Result<Login, String> {
     let now = |secret: &Secret| match secret.current() {
         Ok(text) => Ok(text.expose_secret().to_owned()),
         Err(error) => Err(error.to_string()),
     };
-    let mut login = Auth::new();
+    let mut login = Login::default();
     match auth {
-        NatsAuth::None => {}
+        NatsAuth::None => match in_address {
+            None => {}
+            Some(UrlLogin::User(user, password)) => {
+                login.user = Some(user.clone());
+                login.password = Some(password.expose_secret().to_owned());
+            }
+            Some(UrlLogin::Token(token)) => {
+                login.token = Some(token.expose_secret().to_owned());
+            }
+        },
         NatsAuth::Creds(path) => return credentials(path, nonce),
         NatsAuth::Nkey(seed) => {
             let key = key(now(seed)?.trim())?;
@@ -41,7 +70,7 @@ fn login(auth: &NatsAuth, nonce: &[u8]) -> Result<Auth, String> {
             login.signature = Some(signed(&key, nonce)?);
         }
         NatsAuth::User { name, password } => {
-            login.username = Some(name.clone());
+            login.user = Some(name.clone());
             login.password = Some(now(password)?);
         }
         NatsAuth::Token(token) => login.token = Some(now(token)?),
@@ -50,15 +79,16 @@ fn login(auth: &NatsAuth, nonce: &[u8]) -> Result<Auth, String> {
 }
 
 /// Signs the server's nonce with the seed of a credentials file.
-fn credentials(path: &Path, nonce: &[u8]) -> Result<Auth, String> {
+fn credentials(path: &Path, nonce: &[u8]) -> Result<Login, String> {
     let text = read_text(path, MAX_BYTES);
     let text = text.map_err(|error| format!("{} {error}", path.display()))?;
     let jwt = section(&text, "NATS USER JWT").ok_or("the file holds no user JWT")?;
     let seed = section(&text, "USER NKEY SEED").ok_or("the file holds no user seed")?;
-    let mut auth = Auth::new();
-    auth.jwt = Some(jwt.to_owned());
-    auth.signature = Some(signed(&key(seed)?, nonce)?);
-    Ok(auth)
+    Ok(Login {
+        jwt: Some(jwt.to_owned()),
+        signature: Some(signed(&key(seed)?, nonce)?),
+        ..Login::default()
+    })
 }
 
 fn key(seed: &str) -> Result<KeyPair, String> {

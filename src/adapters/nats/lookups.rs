@@ -1,47 +1,57 @@
-//! The lookup loop: receive, decode, look up, publish.
+//! Lookups: decoded, looked up and answered on the lane's thread, one after the other.
 //!
-//! It runs on a thread of its own and awaits nothing between receipt and reply. Only a lookup that
-//! asks for a revision not yet applied leaves the loop, into a task that waits for it.
+//! The bytes of a prepared reply are copied once, under the catalog's guard, to where they leave.
+//! Only a lookup that asks for a revision not yet applied leaves the thread, into a task that waits
+//! for it.
 
+use std::str;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_nats::{Message, Subject};
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::actor::check_actor;
 use super::endpoints::Endpoints;
-use super::headers;
-use super::intake::Intake;
+use super::link::lane::{Handler, Turn};
+use super::link::outbox::Outbox;
 use super::payload::IdArguments;
-use super::replies::{Answer, Responder};
+use super::replies::Answer;
+use super::respond::{Out, Respond};
 use super::subjects::Route;
 use super::verb::Verb;
+use super::wire::operation::Message;
+use super::wire::write;
 use crate::documents;
+use crate::documents::request::malformed;
 use crate::domain::context::Context;
 use crate::domain::ids::ExtensionId;
-use crate::service::boundary::{answered, answered_now, survived};
+use crate::service::boundary::answered;
 use crate::service::error::RegistryError;
 use crate::service::lookup::{Lookups, MAX_IDS};
-use crate::service::observe::Observers;
+use crate::service::observe::{Observation, Observers};
 use crate::service::progress::Progress;
 use crate::service::spans::{OpenSpan, Spans, Work};
 
-/// What the loop works with.
+/// What lookups are answered with.
 #[derive(Debug, Clone)]
 pub struct LookupServer {
     /// The use case.
     pub lookups: Arc<Lookups>,
     /// Revisions as they are applied.
     pub progress: Progress,
-    /// Where answers go.
-    pub responder: Responder,
+    /// How answers are put.
+    pub respond: Respond,
+    /// Where those go that were waited for.
+    pub outbox: Arc<Outbox>,
     /// Figures for discovery.
     pub endpoints: Arc<Endpoints>,
     /// Which lookups are recorded in traces.
     pub spans: Spans,
+    /// Where lookups wait for a revision.
+    pub runtime: Handle,
     /// Who hears of panics.
     pub observers: Observers,
     /// Lookups that wait for a revision.
@@ -50,40 +60,83 @@ pub struct LookupServer {
     pub give_up: CancellationToken,
 }
 
-impl LookupServer {
-    /// Answers lookups until the intake is drained.
-    pub async fn run(self, mut intake: Intake) {
-        while let Some((route, message)) = intake.next().await {
-            survived(&self.observers, self.accept(route, message)).await;
-        }
-    }
-
-    async fn accept(&self, route: Route, message: Message) {
-        let received = Instant::now();
-        let Some(reply) = self.responder.reply_to(&message) else {
+impl Handler<Route> for LookupServer {
+    fn message(&self, route: Route, message: &Message<'_>, turn: &mut Turn) {
+        let Some(reply) = self.respond.reply_to(message) else {
             return;
         };
-        let mut span = self.begin(&message, received);
-        let now = answered_now(&self.observers, || {
-            let lookup = Lookup::read(route, &message)?;
-            if self.must_wait(&lookup) {
-                return Ok(None);
+        let received = turn.now;
+        let mut span = self.begin(message, received);
+        let outcome = match Lookup::read(route, message) {
+            Ok(lookup) if self.must_wait(&lookup) => {
+                return self.defer(message, route, reply, received, span);
             }
-            lookup.describe(span.as_mut());
-            self.answer(lookup).map(Some)
-        });
-        match now.transpose() {
-            Some(outcome) => self.finish(reply, received, outcome, span).await,
-            None => self.defer(message, route, reply, received, span),
-        }
+            Ok(lookup) => {
+                lookup.describe(span.as_mut());
+                if self.answer_at_once(&lookup, reply, turn) {
+                    // One reading of the clock for each lookup: its end is the next one's begin.
+                    turn.now = Instant::now();
+                    return self.count(turn.now - received, &Ok(()), span);
+                }
+                self.answer(lookup)
+            }
+            Err(error) => Err(error),
+        };
+        self.respond.append(&mut out(turn), reply, &outcome);
+        turn.now = Instant::now();
+        self.count(turn.now - received, &outcome, span);
     }
 
-    fn begin(&self, message: &Message, received: Instant) -> Option<OpenSpan> {
+    fn panicked(&self, _route: Route, message: &Message<'_>, turn: &mut Turn) {
+        self.observers.observe(&Observation::Panicked);
+        if let Some(reply) = self.respond.reply_to(message) {
+            let outcome = Err(RegistryError::Internal);
+            self.respond.append(&mut out(turn), reply, &outcome);
+            self.endpoints
+                .record(Verb::Lookup, Duration::ZERO, &outcome);
+        }
+    }
+}
+
+fn out(turn: &mut Turn) -> Out<'_> {
+    Out {
+        bytes: &mut turn.out,
+        headers: &mut turn.headers,
+        max_payload: turn.max_payload,
+    }
+}
+
+impl LookupServer {
+    fn begin(&self, message: &Message<'_>, received: Instant) -> Option<OpenSpan> {
         if !self.spans.are_recorded() {
             return None;
         }
-        let traceparent = headers::find(message.headers.as_ref(), "traceparent");
+        let headers = message.headers.read().unwrap_or_default();
+        let traceparent = headers.get("traceparent");
         self.spans.begin(Work::Lookup, traceparent, received)
+    }
+
+    /// The most frequent lookup by far: one id, no version, nothing that could choose between two
+    /// answers, nothing to be said beside it.
+    fn answer_at_once(&self, lookup: &Lookup<'_>, reply: &[u8], turn: &mut Turn) -> bool {
+        let arguments = &lookup.arguments;
+        let (Some(id), None, None, None) = (
+            arguments.id.as_deref(),
+            &arguments.ids,
+            &arguments.version,
+            arguments.min_revision,
+        ) else {
+            return false;
+        };
+        let (max_payload, bytes) = (turn.max_payload, &mut turn.out);
+        self.respond.is_plain()
+            && self.lookups.at_once(id, |body| {
+                let fits = body.len() <= max_payload;
+                if fits {
+                    write::publish(bytes, reply, None, body);
+                }
+                fits
+            })
     }
 
     fn must_wait(&self, lookup: &Lookup<'_>) -> bool {
@@ -91,28 +144,38 @@ impl LookupServer {
         min_revision.is_some_and(|wanted| wanted > self.progress.current())
     }
 
-    /// Waits for the revision beside the loop. The message is decoded again there: its arguments
-    /// borrow from it, and this path is rare.
+    /// Waits for the revision elsewhere. The message is decoded again there: it lies in the lane's
+    /// buffer, and this path is rare.
     fn defer(
         &self,
-        message: Message,
+        message: &Message<'_>,
         route: Route,
-        reply: Subject,
+        reply: &[u8],
         received: Instant,
         span: Option<OpenSpan>,
     ) {
         let server = self.clone();
-        self.waiting.spawn(async move {
+        let deferred = Deferred {
+            route,
+            subject: message.subject.to_vec(),
+            payload: message.payload.to_vec(),
+            reply: reply.to_vec(),
+        };
+        let answering = async move {
             let outcome = tokio::select! {
-                outcome = answered(&server.observers, server.answer_later(&message, route)) => outcome,
+                outcome = answered(&server.observers, server.answer_later(&deferred)) => outcome,
                 () = server.give_up.cancelled() => Err(RegistryError::ShuttingDown),
             };
-            server.finish(reply, received, outcome, span).await;
-        });
+            server
+                .respond
+                .send(&server.outbox, &deferred.reply, &outcome);
+            server.count(received.elapsed(), &outcome, span);
+        };
+        self.waiting.spawn_on(answering, &self.runtime);
     }
 
-    async fn answer_later(&self, message: &Message, route: Route) -> Result<Answer, RegistryError> {
-        let lookup = Lookup::read(route, message)?;
+    async fn answer_later(&self, deferred: &Deferred) -> Result<Answer, RegistryError> {
+        let lookup = Lookup::of(deferred.route, &deferred.subject, &deferred.payload)?;
         let IdArguments {
             min_revision,
             wait_ms,
@@ -166,25 +229,25 @@ impl LookupServer {
         }
         let ids: Vec<&str> = ids.iter().map(AsRef::as_ref).collect();
         let many = self.lookups.many(&ids, context);
-        let body = documents::lookup::many(&many, self.responder.max_payload());
+        let body = documents::lookup::many(&many, self.outbox.max_payload());
         Ok(Answer::at(many.revision, body))
     }
 
-    async fn finish(
-        &self,
-        reply: Subject,
-        received: Instant,
-        outcome: Result<Answer, RegistryError>,
-        span: Option<OpenSpan>,
-    ) {
+    fn count<T>(&self, took: Duration, outcome: &Result<T, RegistryError>, span: Option<OpenSpan>) {
         if let Some(span) = &span {
             span.end(outcome.as_ref().err().map(RegistryError::code));
         }
-        let took: Duration = received.elapsed();
         self.lookups.meter.duration.record(took);
-        self.endpoints.record(Verb::Lookup, took, &outcome);
-        self.responder.send(reply, outcome).await;
+        self.endpoints.record(Verb::Lookup, took, outcome);
     }
+}
+
+/// A lookup that waits for a revision.
+struct Deferred {
+    route: Route,
+    subject: Vec<u8>,
+    payload: Vec<u8>,
+    reply: Vec<u8>,
 }
 
 /// A lookup understood.
@@ -194,9 +257,17 @@ struct Lookup<'a> {
 }
 
 impl<'a> Lookup<'a> {
-    fn read(route: Route, message: &'a Message) -> Result<Self, RegistryError> {
-        check_actor(route, &message.subject)?;
-        let arguments = IdArguments::read(&message.payload, route.id(&message.subject))?;
+    /// Understands `message`. A lookup reads no header, but says of a block that it cannot read.
+    fn read(route: Route, message: &Message<'a>) -> Result<Self, RegistryError> {
+        let headers = message.headers.read();
+        headers.map_err(|why| malformed(&why.to_string()))?;
+        Self::of(route, message.subject, message.payload)
+    }
+
+    fn of(route: Route, subject: &'a [u8], payload: &'a [u8]) -> Result<Self, RegistryError> {
+        let subject = str::from_utf8(subject).map_err(|_| malformed("the subject is not UTF-8"))?;
+        check_actor(route, subject)?;
+        let arguments = IdArguments::read(payload, route.id(subject))?;
         let context = arguments.context()?;
         Ok(Self { arguments, context })
     }

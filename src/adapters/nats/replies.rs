@@ -1,6 +1,6 @@
 //! Replies: which subjects may be answered, and how an answer is put on the wire.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_nats::{HeaderMap, Message, PublishErrorKind, Subject};
 use bytes::Bytes;
@@ -21,15 +21,17 @@ use crate::service::status::Status;
 /// The most bytes that are shown of the first token of a reply subject.
 const MAX_SHOWN_PREFIX: usize = 32;
 /// The number of the error code.
-const ERROR_CODE: &str = "Nats-Service-Error-Code";
+pub(super) const ERROR_CODE: &str = "Nats-Service-Error-Code";
 /// The fixed text of the error code.
-const ERROR: &str = "Nats-Service-Error";
+pub(super) const ERROR: &str = "Nats-Service-Error";
 
 /// Decides which requests can be answered. The caller chooses the reply subject: without a list
 /// the daemon would publish wherever it is told, `$JS.API...` included.
 #[derive(Debug)]
 pub struct ReplyRules {
     prefixes: Vec<String>,
+    /// What our own inbox begins with, once there is one.
+    own: OnceLock<String>,
     observers: Observers,
 }
 
@@ -38,31 +40,46 @@ impl ReplyRules {
     pub fn new(prefixes: Vec<String>, observers: Observers) -> Self {
         Self {
             prefixes,
+            own: OnceLock::new(),
             observers,
         }
     }
 
+    /// Never answers subjects that begin with `own`: the registry would answer its own calls in an
+    /// extension's stead. Only the first call counts.
+    pub fn never(&self, own: &str) {
+        self.own.get_or_init(|| own.to_owned());
+    }
+
     /// Where to answer `message`; `None`, counted, if nowhere.
     pub fn reply_to(&self, message: &Message) -> Option<Subject> {
-        let Some(reply) = &message.reply else {
+        let reply = message.reply.as_ref();
+        self.allowed(reply.map(|reply| reply.as_bytes()))?;
+        reply.cloned()
+    }
+
+    /// The reply subject, if it may be answered; otherwise `None`, counted.
+    pub(super) fn allowed<'r>(&self, reply: Option<&'r [u8]>) -> Option<&'r [u8]> {
+        let Some(reply) = reply else {
             self.drop_request(DropReason::NoReply, None);
             return None;
         };
-        let text = reply.as_str();
-        let known = self
-            .prefixes
-            .iter()
-            .any(|prefix| text.starts_with(prefix.as_str()));
-        if known && !text.bytes().any(|b| matches!(b, b'*' | b'>')) {
-            return Some(reply.clone());
+        let known = |prefix: &String| reply.starts_with(prefix.as_bytes());
+        let odd = |byte: &u8| matches!(byte, b'*' | b'>');
+        if self.prefixes.iter().any(known)
+            && !reply.iter().any(odd)
+            && !self.own.get().is_some_and(known)
+        {
+            return Some(reply);
         }
+        let text = String::from_utf8_lossy(reply);
         let prefix = text.split('.').next().unwrap_or_default();
         let prefix = quoted_within(prefix, MAX_SHOWN_PREFIX);
         self.drop_request(DropReason::ReplyNotAllowed, Some(prefix));
         None
     }
 
-    fn drop_request(&self, reason: DropReason, reply_prefix: Option<String>) {
+    pub(super) fn drop_request(&self, reason: DropReason, reply_prefix: Option<String>) {
         self.observers.observe(&Observation::Dropped {
             reason,
             reply_prefix,

@@ -19,10 +19,12 @@ use super::events::{EventQueue, Publisher};
 use super::intake::{Subscribed, Subscription};
 use super::invoke::InvokeServer;
 use super::lane::{Lane, LaneError};
+use super::link::lane;
 use super::lookups::LookupServer;
 use super::mux::Mux;
 use super::replies::{ReplyRules, Responder};
-use super::subjects::Layout;
+use super::respond::Respond;
+use super::subjects::{Layout, Route};
 use super::verb::Verb;
 use super::verbs::Verbs;
 use crate::config::NatsSettings;
@@ -33,13 +35,9 @@ use crate::service::progress::Progress;
 use crate::service::read::Reads;
 use crate::service::status::{INVOCATIONS, Status};
 
-/// A lookup takes microseconds: more than this waiting means a burst no buffer should hide, but
-/// what arrives while a drain stands still has to fit.
-const LOOKUPS: Purpose = Purpose {
-    name: "lookup",
-    subscription_capacity: 8192,
-    event_interval: 61,
-};
+/// The lane that lookups are answered on.
+const LOOKUP: &str = "lookup";
+
 const CONTROL: Purpose = Purpose {
     name: "control",
     subscription_capacity: 2048,
@@ -73,7 +71,7 @@ pub struct Parts {
 /// All connections, before or after requests are served on them.
 #[derive(Debug)]
 pub struct Links {
-    lookup: Lane,
+    lookup: lane::Lane<Route>,
     control: Lane,
     invoke: Lane,
     mux: Arc<Mux>,
@@ -116,7 +114,15 @@ pub async fn connect(
             observers.clone(),
         )
     };
-    let (lookup, control, invoke) = tokio::try_join!(lane(LOOKUPS), lane(CONTROL), lane(INVOKE))?;
+    let lookup = lane::Lane::start(
+        settings.clone(),
+        instance_id,
+        LOOKUP,
+        Arc::clone(status),
+        observers.clone(),
+    );
+    let lookup = lookup.map_err(|error| LaneError::Thread(LOOKUP, error))?;
+    let (control, invoke) = tokio::try_join!(lane(CONTROL), lane(INVOKE))?;
     let pending = u32::try_from(max_in_flight).unwrap_or(u32::MAX);
     let mux = Mux::start(&invoke, pending.saturating_add(PROBES)).await?;
     Ok(Links {
@@ -157,19 +163,21 @@ impl Links {
             Responder::new(lane, rules, status)
         };
 
-        let subscriptions = parts.layout.subscriptions(Verb::Lookup);
-        let intake = Subscribed::new(&self.lookup, subscriptions, drain.clone()).await?;
+        parts.reply_rules.never(self.mux.inbox_prefix());
         let lookups = LookupServer {
             lookups: parts.lookups,
             progress: parts.progress,
-            responder: responder(&self.lookup),
+            respond: Respond::new(Arc::clone(&parts.reply_rules), Arc::clone(&parts.status)),
+            outbox: Arc::clone(self.lookup.outbox()),
             endpoints: Arc::clone(&endpoints),
             spans: parts.tools.spans.clone(),
+            runtime: Handle::current(),
             observers: parts.observers.clone(),
             waiting: tasks.clone(),
             give_up: give_up.clone(),
         };
-        loops.spawn_on(named("lookups", lookups.run(intake)), self.lookup.runtime());
+        let subscriptions = parts.layout.subscriptions(Verb::Lookup);
+        self.lookup.serve(subscriptions, Box::new(lookups));
 
         let subscriptions = parts.layout.subscriptions(Verb::Invoke);
         let intake = Subscribed::new(&self.invoke, subscriptions, drain.clone()).await?;
@@ -224,7 +232,7 @@ impl Links {
             self.control.runtime(),
         );
 
-        self.lookup.round_trip().await?;
+        self.lookup.confirmed().await;
         self.control.round_trip().await?;
         self.invoke.round_trip().await?;
         Ok(Server {
@@ -267,7 +275,10 @@ impl Server {
         self.drain.cancel();
         // However short the grace: what the server has sent by now must at least be answered.
         let drained = deadline.max(Instant::now() + DRAIN).min(end);
-        while let Ok(Some(_)) = timeout_at(drained, self.loops.join_next()).await {}
+        let lookups = self.links.lookup.drain(drained);
+        let others =
+            async { while let Ok(Some(_)) = timeout_at(drained, self.loops.join_next()).await {} };
+        tokio::join!(lookups, others);
         self.tasks.close();
         let finished = timeout_at(deadline, self.tasks.wait()).await.is_ok();
         let given_up = if finished { 0 } else { self.tasks.len() };

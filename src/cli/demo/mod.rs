@@ -13,7 +13,6 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use async_nats::ServerAddr;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::task::JoinError;
@@ -22,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{chain, err};
 use crate::app;
 use crate::app::signals::Signals;
-use crate::config::{LogFormat, NatsAuth, NatsServers, Settings};
+use crate::config::{LogFormat, NatsAddress, NatsAuth, Settings};
 use crate::domain::source::SourceMode;
 use extensions::Extensions;
 use nats_server::NatsServer;
@@ -125,7 +124,7 @@ async fn adapt(settings: &mut Settings, workspace: &Workspace, server: &NatsServ
     settings.source.mode = SourceMode::Fixtures;
     settings.source.fixtures_dir = workspace.fixtures().to_owned();
     settings.database = None;
-    settings.nats.servers = NatsServers(server.url().parse::<ServerAddr>().into_iter().collect());
+    settings.nats.servers = NatsAddress::parse(server.url()).into_iter().collect();
     settings.nats.auth = NatsAuth::None;
     settings.nats.tls_ca = None;
     settings.nats.client_certificate = None;

@@ -91,6 +91,14 @@ fn every_fault_names_its_rule() {
             &[("NATS_URL", "nats://a,,nats://b")],
             "NATS_URL must not have an empty item",
         ),
+        (
+            &[("NATS_URL", "nats://a:b@c/d")],
+            "must end after host and port",
+        ),
+        (
+            &[("NATS_URL", "nats://a,nats://b:c@d"), ("NATS_TOKEN", "t")],
+            "NATS_URL holds a login beside another one",
+        ),
         (&[("NATS_USER", "a")], "NATS_USER needs NATS_PASSWORD"),
         (&[("NATS_PASSWORD", "a")], "NATS_PASSWORD needs NATS_USER"),
         (

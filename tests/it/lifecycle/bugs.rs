@@ -1,11 +1,15 @@
-//! A message that ends a connection's task costs that connection a moment. CASES.md B1, until the
-//! client library is ours.
+//! A message that nobody can read. CASES.md B1 and B2.
+//!
+//! A lookup's costs itself. Where the client library reads, it ends the task of the connection, which is
+//! made anew, until that is ours as well.
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::harness::daemon::field;
 use crate::harness::{Behaviour, DEADLINE, Extension, eventually};
@@ -16,14 +20,22 @@ const RESTARTS: &str = "extension_registry_nats_restarts_total";
 
 /// Publishes to `subject` a message that the client library panics at.
 async fn poison(site: &Site, subject: &str) {
-    let headers = "NATS/1.0\r\nX: a\rb\r\n\r\n";
-    let length = headers.len();
-    let text = format!(
+    publish(site, subject, b"NATS/1.0\r\nX: a\rb\r\n\r\n").await;
+}
+
+/// Where answers to [`publish`] go.
+const REPLIES: &str = "_INBOX.raw";
+
+/// Publishes `plain` under `headers`, which the official client would not send.
+async fn publish(site: &Site, subject: &str, headers: &[u8]) {
+    let (block, whole) = (headers.len(), headers.len() + "plain".len());
+    let begin = format!(
         "CONNECT {{\"headers\":true,\"verbose\":false}}\r\n\
-         HPUB {subject} _INBOX.x {length} {length}\r\n{headers}\r\nPING\r\n"
+         HPUB {subject} {REPLIES} {block} {whole}\r\n"
     );
+    let bytes = [begin.as_bytes(), headers, b"plain\r\nPING\r\n"].concat();
     let mut stream = TcpStream::connect(site.nats.addr()).await.unwrap();
-    stream.write_all(text.as_bytes()).await.unwrap();
+    stream.write_all(&bytes).await.unwrap();
     let mut said = Vec::new();
     // The server has passed it on when it answers.
     while !String::from_utf8_lossy(&said).contains("PONG") {
@@ -44,11 +56,43 @@ async fn answers(site: &Site, rest: &str, payload: &str) {
 }
 
 #[tokio::test]
+async fn a_lookup_whose_headers_cannot_be_read_is_refused_and_nobody_else_notices() {
+    let (site, daemon) = Site::served().await;
+    let client = async_nats::connect(site.nats.url()).await.unwrap();
+    let mut replies = client.subscribe(REPLIES).await.unwrap();
+    client.flush().await.unwrap();
+    for headers in [
+        &b"NATS/1.0\r\nX: a\rb\r\n\r\n"[..],
+        b"NATS/1.0\r\nX: a\nb\r\n\r\n",
+        b"NATS/1.0\r\nX: caf\xe9\r\n\r\n",
+        b"NATS/1.0\r\nno colon\r\n\r\n",
+        b"NATS/1.0\r\nX Y: 1\r\n\r\n",
+        b"HTTP/1.1\r\n\r\n",
+        b"NATS/1.0\r\n",
+    ] {
+        publish(&site, &subject("lookup"), headers).await;
+        let reply = timeout(DEADLINE, replies.next())
+            .await
+            .expect("a reply")
+            .unwrap();
+        let codes = reply.headers.unwrap();
+        let code = codes.get("Nats-Service-Error-Code").unwrap();
+        assert_eq!(code.as_str(), "400", "{}", headers.escape_ascii());
+        assert_eq!(site.send("lookup", "plain").await.ok()["id"], "plain");
+    }
+    assert_eq!(super::metric(&daemon, RESTARTS).await, Some(0.0));
+    assert_eq!(
+        super::metric(&daemon, "extension_registry_nats_up").await,
+        Some(1.0)
+    );
+}
+
+#[tokio::test]
 async fn a_connection_whose_task_dies_is_made_anew() {
     let (site, daemon) = Site::served().await;
     let dry = json!({"id": "plain", "payload": {}, "dry_run": true}).to_string();
     let mut restarts = 0.0;
-    for (rest, payload) in [("lookup", "plain"), ("get", "plain"), ("invoke", &*dry)] {
+    for (rest, payload) in [("get", "plain"), ("invoke", &*dry)] {
         for _ in 0..2 {
             poison(&site, &subject(rest)).await;
             restarts += 1.0;

@@ -2,7 +2,7 @@
 //!
 //! The client library's own requests leave a map entry behind for each that times out, and end at
 //! the first reply. Here a call has a slot in a [`table`] of fixed size; the last token of its
-//! reply subject names the slot and its generation. One task on the connection's own thread takes
+//! reply subject names the slot and a secret of that call's own. One task on the connection's own thread takes
 //! the replies off the subscription; another ends calls when the [`link`] breaks. The library
 //! subscribes again after a reconnect, before it sends any request. A call that runs out of time
 //! does so by the extension's fault only if the link shows a [`pulse`].
@@ -83,6 +83,11 @@ impl Mux {
                 AbortOnDropHandle::new(lane.runtime().spawn(unconstrained(receiving))),
             ],
         })
+    }
+
+    /// What all its reply subjects begin with.
+    pub fn inbox_prefix(&self) -> &str {
+        &self.inbox_prefix
     }
 
     /// How many calls are under way.

@@ -35,7 +35,7 @@ pub(super) struct Table {
 
 #[derive(Debug, Default)]
 struct Slot {
-    generation: u64,
+    secret: u64,
     /// Where the call under way goes; `None` between calls.
     subject: Option<Subject>,
     replies: VecDeque<Reply>,
@@ -65,9 +65,10 @@ impl Table {
         let slot = self.slots.get(index as usize);
         let mut slot = lock(slot.ok_or(CallError::Overloaded)?);
         slot.subject = Some(subject.clone());
+        slot.secret = rand::random();
         let token = Token {
             slot: index,
-            generation: slot.generation,
+            secret: slot.secret,
         };
         drop(slot);
         // Asked last: a refusal that comes later finds this call and ends it.
@@ -88,7 +89,6 @@ impl Table {
         };
         self.queued_bytes
             .fetch_sub(slot.queued_bytes, Ordering::Relaxed);
-        slot.generation = slot.generation.wrapping_add(1);
         slot.subject = None;
         slot.replies.clear();
         slot.replies.shrink_to(KEPT_REPLIES);
@@ -187,7 +187,7 @@ impl Table {
     /// The slot of a call under way.
     fn find(&self, token: Token) -> Option<MutexGuard<'_, Slot>> {
         let slot = lock(self.slots.get(token.slot as usize)?);
-        (slot.generation == token.generation && slot.subject.is_some()).then_some(slot)
+        (slot.secret == token.secret && slot.subject.is_some()).then_some(slot)
     }
 }
 

@@ -76,8 +76,8 @@ fn a_late_reply_does_not_reach_the_next_call_of_its_slot() {
     table.release(first);
     assert_eq!(poll(&table, second), WAITS);
     assert_eq!(poll(&table, first), fails(CallError::Closed));
-    for (slot, generation) in [(0, 99), (7, 0), (u32::MAX, 0)] {
-        table.deliver(Token { slot, generation }, reply("foreign"));
+    for (slot, secret) in [(0, 99), (7, 0), (u32::MAX, 0)] {
+        table.deliver(Token { slot, secret }, reply("foreign"));
     }
     assert_eq!(poll(&table, second), WAITS);
     assert_eq!(table.pending(), 1);

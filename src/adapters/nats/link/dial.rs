@@ -1,0 +1,225 @@
+//! One attempt to connect: from an address to a session that is logged in.
+//!
+//! It blocks its thread, every step within one deadline: there is nothing else to do on a lane that
+//! has no connection.
+
+use std::io::{self, Read};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::ClientConnection;
+use thiserror::Error;
+
+use super::buffer::Buffer;
+use super::socket::Writer;
+use super::tls;
+use crate::adapters::nats::login::login;
+use crate::adapters::nats::wire::operation::{Operation, Parsed, parse};
+use crate::adapters::nats::wire::session::{Lost, Session, Step, TICK};
+use crate::config::{NatsAddress, NatsSettings};
+
+/// For a whole attempt.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// For one of several addresses of a host.
+const EACH: Duration = Duration::from_secs(1);
+/// A connection that takes nothing for so long is given up.
+const WRITE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Why there is no connection.
+#[derive(Debug, Error)]
+pub(super) enum DialError {
+    #[error("{0}")]
+    Unreachable(#[from] io::Error),
+    #[error("no answer in time")]
+    Late,
+    #[error("TLS: {0}")]
+    Tls(String),
+    #[error("the login cannot be made: {0}")]
+    Login(String),
+    #[error("the server closed the connection")]
+    Closed,
+    #[error(transparent)]
+    Lost(#[from] Lost),
+}
+
+/// A connection that is logged in.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// Read by one thread.
+    pub(super) socket: Arc<TcpStream>,
+    pub(super) writer: Writer,
+    pub(super) session: Session,
+    /// What came with the greeting.
+    pub(super) buffer: Buffer,
+    pub(super) address: NatsAddress,
+}
+
+/// Connects to `address` and logs in as `name`.
+///
+/// # Errors
+/// See [`DialError`]; another attempt may succeed.
+pub(super) fn dial(
+    settings: &NatsSettings,
+    address: NatsAddress,
+    demand_tls: bool,
+    name: &str,
+) -> Result<Connection, DialError> {
+    let deadline = Instant::now() + PATIENCE;
+    let socket = Arc::new(connect(&address, deadline)?);
+    socket.set_nodelay(true)?;
+    socket.set_write_timeout(Some(WRITE_PATIENCE))?;
+    let mut dialing = Dialing {
+        writer: Writer::new(Arc::clone(&socket), None),
+        session: Session::new(demand_tls, Instant::now()),
+        buffer: Buffer::new(),
+        socket: &socket,
+        deadline,
+    };
+    let mut out = Vec::new();
+    let Next::Greeted { secure } = dialing.advance(&mut out)? else {
+        return Err(DialError::Closed);
+    };
+    if secure {
+        dialing.secure(settings, &address.certificate_name)?;
+    }
+    let nonce = dialing.session.info().nonce.as_bytes();
+    let login = login(&settings.auth, address.login.as_ref(), nonce).map_err(DialError::Login)?;
+    dialing.session.log_in(name, &login, secure, &mut out);
+    dialing.writer.send(&out)?;
+    out.clear();
+    let Next::Established = dialing.advance(&mut out)? else {
+        return Err(DialError::Closed);
+    };
+    dialing.writer.send(&out)?;
+    socket.set_read_timeout(Some(TICK))?;
+    let Dialing {
+        writer,
+        session,
+        buffer,
+        ..
+    } = dialing;
+    Ok(Connection {
+        socket: Arc::clone(&socket),
+        writer,
+        session,
+        buffer,
+        address,
+    })
+}
+
+/// Each address that the host has, in turn.
+fn connect(address: &NatsAddress, deadline: Instant) -> Result<TcpStream, DialError> {
+    let mut failure = DialError::Late;
+    for place in (address.host.as_str(), address.port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&place, left(deadline)?.min(EACH)) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failure = error.into(),
+        }
+    }
+    Err(failure)
+}
+
+fn left(deadline: Instant) -> Result<Duration, DialError> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        Err(DialError::Late)
+    } else {
+        Ok(left)
+    }
+}
+
+/// A connection that is being made.
+struct Dialing<'a> {
+    socket: &'a TcpStream,
+    writer: Writer,
+    session: Session,
+    buffer: Buffer,
+    deadline: Instant,
+}
+
+enum Next {
+    Greeted { secure: bool },
+    Established,
+}
+
+impl Dialing<'_> {
+    /// Reads until the session has got one step further.
+    fn advance(&mut self, out: &mut Vec<u8>) -> Result<Next, DialError> {
+        loop {
+            let taken = match parse(self.buffer.unread(), self.session.max_message()) {
+                Ok(Parsed::Whole(operation, taken)) => {
+                    let next = step(&mut self.session, operation, out)?;
+                    self.buffer.take(taken);
+                    if let Some(next) = next {
+                        return Ok(next);
+                    }
+                    continue;
+                }
+                Ok(Parsed::Part(whole)) => whole,
+                Err(error) => return Err(Lost::from(error).into()),
+            };
+            self.buffer.expect(taken);
+            self.read()?;
+        }
+    }
+
+    fn read(&mut self) -> Result<(), DialError> {
+        self.socket.set_read_timeout(Some(left(self.deadline)?))?;
+        let mut raw = [0; 4096];
+        let read = match (&mut &*self.socket).read(&mut raw) {
+            Ok(0) => return Err(DialError::Closed),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(error) => return Err(late(error)),
+        };
+        let raw = raw.get(..read).unwrap_or_default();
+        match self.writer.decrypt(raw, &mut self.buffer)? {
+            true => Ok(()),
+            false => Err(DialError::Closed),
+        }
+    }
+
+    /// What follows the greeting in the buffer would be said by nobody we know.
+    fn secure(&mut self, settings: &NatsSettings, name: &str) -> Result<(), DialError> {
+        if !self.buffer.unread().is_empty() {
+            return Err(DialError::Tls(
+                "the server spoke before the handshake".to_owned(),
+            ));
+        }
+        let mut tls = tls::client(settings, name).map_err(DialError::Tls)?;
+        while tls.is_handshaking() {
+            self.socket.set_read_timeout(Some(left(self.deadline)?))?;
+            handshake(&mut tls, self.socket)?;
+        }
+        self.writer = Writer::new(Arc::new(self.socket.try_clone()?), Some(Box::new(tls)));
+        Ok(())
+    }
+}
+
+fn handshake(tls: &mut ClientConnection, mut socket: &TcpStream) -> Result<(), DialError> {
+    match tls.complete_io(&mut socket) {
+        Ok(_) => Ok(()),
+        Err(error) if error.get_ref().is_some() => Err(DialError::Tls(error.to_string())),
+        Err(error) => Err(late(error)),
+    }
+}
+
+fn step(
+    session: &mut Session,
+    operation: Operation<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Option<Next>, DialError> {
+    Ok(match session.take(operation, out)? {
+        Step::Greeted { secure } => Some(Next::Greeted { secure }),
+        Step::Established => Some(Next::Established),
+        _ => None,
+    })
+}
+
+fn late(error: io::Error) -> DialError {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => DialError::Late,
+        _ => error.into(),
+    }
+}

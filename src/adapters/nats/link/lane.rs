@@ -1,0 +1,216 @@
+//! One connection to NATS: what it subscribes to, who answers, and how others send over it.
+//!
+//! Its thread is in [`reading`](super::reading).
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout_at;
+
+use super::outbox::{Outbox, Unsent};
+use super::reading::Running;
+use crate::adapters::nats::wire::operation::Message;
+use crate::adapters::nats::wire::refusal::Refusal;
+use crate::adapters::nats::wire::servers::Servers;
+use crate::adapters::nats::wire::write::{self, HeaderBlock};
+use crate::config::NatsSettings;
+use crate::service::observe::Observers;
+use crate::service::status::Status;
+
+/// For one confirmation of the server's, before it is asked again.
+const ROUND_TRIP: Duration = Duration::from_secs(2);
+
+/// A subscription to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription<T> {
+    /// The subject, with `*` for ids and actors.
+    pub subject: String,
+    /// The queue group, unless every sidecar gets each message.
+    pub queue_group: Option<String>,
+    /// What its messages are.
+    pub tag: T,
+}
+
+/// What answers the messages of a lane.
+pub trait Handler<T>: Send + Sync + 'static {
+    /// Answers `message` into `turn`, or leaves it to somebody else to answer later. Runs on the
+    /// lane's thread: whatever takes long belongs elsewhere.
+    fn message(&self, tag: T, message: &Message<'_>, turn: &mut Turn);
+
+    /// [`message`](Self::message) panicked over this one, and what it had appended is gone.
+    fn panicked(&self, tag: T, message: &Message<'_>, turn: &mut Turn);
+
+    /// The server refused something.
+    fn refused(&self, refusal: &Refusal) {
+        let _ = refusal;
+    }
+}
+
+/// What a turn has to say, and scratch memory for saying it.
+#[derive(Debug)]
+pub struct Turn {
+    /// When the messages of this turn had arrived.
+    pub now: Instant,
+    /// Operations for the server.
+    pub out: Vec<u8>,
+    /// For whoever needs a header block.
+    pub headers: HeaderBlock,
+    /// The most bytes of a message that the server takes, headers included.
+    pub max_payload: usize,
+}
+
+/// A lane's connection, for whoever sends over it.
+pub struct Lane<T> {
+    shared: Arc<Shared<T>>,
+    thread: thread::Thread,
+}
+
+/// What a lane and its thread share.
+pub(super) struct Shared<T> {
+    pub(super) name: &'static str,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) served: OnceLock<Served<T>>,
+    pub(super) up: watch::Sender<bool>,
+    pub(super) stop: AtomicBool,
+    pub(super) status: Arc<Status>,
+    pub(super) observers: Observers,
+}
+
+/// The subscriptions and who answers them. A subscription's id is its position, from 1.
+pub(super) struct Served<T> {
+    subscriptions: Vec<Subscription<T>>,
+    pub(super) handler: Box<dyn Handler<T>>,
+}
+
+impl<T> fmt::Debug for Lane<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Lane({})", self.shared.name)
+    }
+}
+
+impl<T> Clone for Lane<T> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            thread: self.thread.clone(),
+        }
+    }
+}
+
+impl<T: Copy + Send + Sync + 'static> Lane<T> {
+    /// Starts the thread, which begins to connect. `name` is what the lane is called in logs and
+    /// metrics, and beside the instance id in the server's list of connections.
+    ///
+    /// # Errors
+    /// No thread can be had.
+    pub fn start(
+        settings: NatsSettings,
+        instance_id: &str,
+        name: &'static str,
+        status: Arc<Status>,
+        observers: Observers,
+    ) -> io::Result<Self> {
+        status.nats_link(name, false);
+        let shared = Arc::new(Shared {
+            name,
+            outbox: Arc::default(),
+            served: OnceLock::new(),
+            up: watch::Sender::new(false),
+            stop: AtomicBool::new(false),
+            status,
+            observers,
+        });
+        let mut running = Running {
+            shared: Arc::clone(&shared),
+            servers: Servers::new(settings.servers.clone(), settings.demands_tls()),
+            settings,
+            client_name: format!("beamline-registry/{instance_id}/{name}"),
+        };
+        let thread = thread::Builder::new().name(format!("nats-{name}"));
+        let thread = thread.spawn(move || running.run())?.thread().clone();
+        Ok(Self { shared, thread })
+    }
+
+    /// Subscribes, now and after each reconnect. Only the first call counts.
+    pub fn serve(&self, subscriptions: Vec<Subscription<T>>, handler: Box<dyn Handler<T>>) {
+        let served = self.shared.served.get_or_init(|| Served {
+            subscriptions,
+            handler,
+        });
+        let outbox = &self.shared.outbox;
+        outbox.subscribe(|lines| served.subscribe(lines));
+    }
+
+    /// The way out for other threads.
+    pub fn outbox(&self) -> &Arc<Outbox> {
+        &self.shared.outbox
+    }
+
+    /// Waits until a server has confirmed that it has seen every subscription.
+    pub async fn confirmed(&self) {
+        let mut up = self.shared.up.subscribe();
+        // An error means that the thread is gone, and it never goes before the lane.
+        while up.wait_for(|up| *up).await.is_ok() && !self.round_trip(ROUND_TRIP).await {}
+    }
+
+    /// Waits until the server has seen all that was sent before; at once if there is no connection.
+    pub async fn round_trip(&self, patience: Duration) -> bool {
+        let end = tokio::time::Instant::now() + patience;
+        answered(self.shared.outbox.round_trip(), end).await
+    }
+
+    /// Ends the subscriptions and returns when every message that the server had sent for them has
+    /// been handed to the handler, and its answer sent. Without a connection there is none.
+    pub async fn drain(&self, end: tokio::time::Instant) {
+        let shared = &self.shared;
+        let unsubscribed = shared.outbox.unsubscribe(|lines| shared.unsubscribe(lines));
+        answered(unsubscribed, end).await;
+    }
+
+    /// Closes the connection once the server has what was sent over it, or at `end`, and ends the
+    /// thread.
+    pub async fn close(&self, end: tokio::time::Instant) {
+        answered(self.shared.outbox.round_trip(), end).await;
+        self.shared.stop.store(true, Ordering::Release);
+        self.shared.outbox.interrupt();
+        self.thread.unpark();
+    }
+}
+
+async fn answered(asked: Result<oneshot::Receiver<()>, Unsent>, end: tokio::time::Instant) -> bool {
+    match asked {
+        Ok(answer) => matches!(timeout_at(end, answer).await, Ok(Ok(()))),
+        Err(_) => false,
+    }
+}
+
+impl<T> Shared<T> {
+    pub(super) fn unsubscribe(&self, lines: &mut Vec<u8>) {
+        let count = self
+            .served
+            .get()
+            .map_or(0, |served| served.subscriptions.len());
+        for sid in (1u64..).take(count) {
+            write::unsubscribe(lines, sid);
+        }
+    }
+}
+
+impl<T> Served<T> {
+    pub(super) fn subscribe(&self, lines: &mut Vec<u8>) {
+        for (sid, subscription) in (1u64..).zip(&self.subscriptions) {
+            let group = subscription.queue_group.as_deref();
+            write::subscribe(lines, &subscription.subject, group, sid);
+        }
+    }
+
+    pub(super) fn of(&self, sid: u64) -> Option<&Subscription<T>> {
+        let position = usize::try_from(sid).ok()?.checked_sub(1)?;
+        self.subscriptions.get(position)
+    }
+}

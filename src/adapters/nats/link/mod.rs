@@ -1,0 +1,13 @@
+//! Connections to NATS of our own: sockets, TLS, logins, and the threads that read them.
+//!
+//! What is said on them is [`wire`](super::wire)'s. A [`lane`] is one connection with one thread,
+//! which reads what is there, answers it, and sends all answers with one write. Other threads send
+//! through the lane's [`outbox`].
+
+mod buffer;
+mod tls;
+mod dial;
+mod socket;
+pub mod outbox;
+pub mod lane;
+mod reading;

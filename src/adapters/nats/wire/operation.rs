@@ -1,0 +1,262 @@
+//! What a server sends, read in place from the bytes that have arrived.
+
+use memchr::memchr;
+use thiserror::Error;
+
+use super::headers::RawHeaders;
+
+/// The longest control line of an operation that carries no message: `INFO` names every server of a
+/// cluster.
+const MAX_LINE: usize = 1 << 20;
+/// What every control line ends with.
+const END: &[u8] = b"\r\n";
+
+/// What one look at the buffer found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parsed<'b> {
+    /// A whole operation, and how many bytes it took.
+    Whole(Operation<'b>, usize),
+    /// The buffer has to hold at least so many bytes before another look is worth it.
+    Part(usize),
+}
+
+/// One operation of the server's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation<'b> {
+    /// `INFO`: the JSON document, not parsed.
+    Info(&'b [u8]),
+    /// `MSG` or `HMSG`.
+    Message(Message<'b>),
+    /// `PING`: to be answered.
+    Ping,
+    /// `PONG`: the answer to ours.
+    Pong,
+    /// `+OK`: only sent to clients that ask for it.
+    Ok,
+    /// `-ERR`: the text between the quotes.
+    Error(&'b [u8]),
+}
+
+/// A message as it lies in the buffer. Subjects are bytes: the server does not check that they are
+/// UTF-8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Message<'b> {
+    /// The subject it was published on.
+    pub subject: &'b [u8],
+    /// The subscription that it is for.
+    pub sid: u64,
+    /// Where an answer should go.
+    pub reply: Option<&'b [u8]>,
+    /// Its header block, not parsed.
+    pub headers: RawHeaders<'b>,
+    /// Its body.
+    pub payload: &'b [u8],
+}
+
+/// The bytes are not the protocol; the connection is of no further use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ProtocolError {
+    /// Neither of the operations that servers send.
+    #[error("the server sent an unknown operation")]
+    Unknown,
+    /// Arguments that are missing, too many, or no numbers.
+    #[error("the server sent an operation with wrong arguments")]
+    Arguments,
+    /// A line without end.
+    #[error("the server sent a control line that is too long")]
+    LineTooLong,
+    /// More than the server itself allows.
+    #[error("the server sent a message larger than it accepts")]
+    TooLarge,
+    /// A line or a message that does not end as it must.
+    #[error("the server sent an operation that does not end with a line break")]
+    NoEnd,
+}
+
+/// Reads the operation at the start of `buffer`. A message of more than `max_message` bytes, header
+/// block included, is refused before it has arrived.
+///
+/// # Errors
+/// See [`ProtocolError`].
+pub fn parse(buffer: &[u8], max_message: usize) -> Result<Parsed<'_>, ProtocolError> {
+    let Some(newline) = memchr(b'\n', buffer) else {
+        return match buffer.len() {
+            0..MAX_LINE => Ok(Parsed::Part(buffer.len() + 1)),
+            _ => Err(ProtocolError::LineTooLong),
+        };
+    };
+    if newline >= MAX_LINE {
+        return Err(ProtocolError::LineTooLong);
+    }
+    let taken = newline + 1;
+    let line = buffer
+        .get(..newline)
+        .and_then(|line| line.strip_suffix(b"\r"))
+        .ok_or(ProtocolError::NoEnd)?;
+    let (name, arguments) = split_name(line);
+    // By frequency: nearly everything is a message.
+    if name.eq_ignore_ascii_case(b"MSG") {
+        let control = Control::plain(arguments)?;
+        return control.message(buffer, taken, max_message);
+    }
+    if name.eq_ignore_ascii_case(b"HMSG") {
+        let control = Control::with_headers(arguments)?;
+        return control.message(buffer, taken, max_message);
+    }
+    let operation = if name.eq_ignore_ascii_case(b"PING") {
+        Operation::Ping
+    } else if name.eq_ignore_ascii_case(b"PONG") {
+        Operation::Pong
+    } else if name.eq_ignore_ascii_case(b"+OK") {
+        Operation::Ok
+    } else if name.eq_ignore_ascii_case(b"INFO") {
+        Operation::Info(arguments)
+    } else if name.eq_ignore_ascii_case(b"-ERR") {
+        Operation::Error(unquoted(arguments))
+    } else {
+        return Err(ProtocolError::Unknown);
+    };
+    Ok(Parsed::Whole(operation, taken))
+}
+
+/// The arguments of a control line that announces a message.
+struct Control<'b> {
+    subject: &'b [u8],
+    sid: u64,
+    reply: Option<&'b [u8]>,
+    /// Bytes of the header block, the first of the message's.
+    headers: usize,
+    total: usize,
+}
+
+impl<'b> Control<'b> {
+    /// `<subject> <sid> [reply] <bytes>`
+    fn plain(arguments: &'b [u8]) -> Result<Self, ProtocolError> {
+        let mut fields = Fields(arguments);
+        let (subject, sid) = (fields.next(), fields.next());
+        let (reply, total) = match (fields.next(), fields.next()) {
+            (total, None) => (None, total),
+            (reply, total) => (reply, total),
+        };
+        Self::of(subject, sid, reply, Some(b"0"), total, fields)
+    }
+
+    /// `<subject> <sid> [reply] <header bytes> <bytes in all>`
+    fn with_headers(arguments: &'b [u8]) -> Result<Self, ProtocolError> {
+        let mut fields = Fields(arguments);
+        let (subject, sid) = (fields.next(), fields.next());
+        let (reply, headers, total) = match (fields.next(), fields.next(), fields.next()) {
+            (headers, total, None) => (None, headers, total),
+            (reply, headers, total) => (reply, headers, total),
+        };
+        Self::of(subject, sid, reply, headers, total, fields)
+    }
+
+    fn of(
+        subject: Option<&'b [u8]>,
+        sid: Option<&[u8]>,
+        reply: Option<&'b [u8]>,
+        headers: Option<&[u8]>,
+        total: Option<&[u8]>,
+        mut rest: Fields<'_>,
+    ) -> Result<Self, ProtocolError> {
+        let size = |field: Option<&[u8]>| {
+            let size = field.and_then(number)?;
+            usize::try_from(size).ok()
+        };
+        let control = match (subject, sid.and_then(number), size(headers), size(total)) {
+            (Some(subject), Some(sid), Some(headers), Some(total)) => Self {
+                subject,
+                sid,
+                reply,
+                headers,
+                total,
+            },
+            _ => return Err(ProtocolError::Arguments),
+        };
+        if control.headers > control.total || rest.next().is_some() {
+            return Err(ProtocolError::Arguments);
+        }
+        Ok(control)
+    }
+
+    /// The message whose control line took `line` bytes of `buffer`.
+    fn message(
+        self,
+        buffer: &'b [u8],
+        line: usize,
+        max_message: usize,
+    ) -> Result<Parsed<'b>, ProtocolError> {
+        if self.total > max_message {
+            return Err(ProtocolError::TooLarge);
+        }
+        let end = line + self.total;
+        let taken = end + END.len();
+        let Some(tail) = buffer.get(end..taken) else {
+            return Ok(Parsed::Part(taken));
+        };
+        let body = buffer.get(line..end).unwrap_or_default();
+        if tail != END {
+            return Err(ProtocolError::NoEnd);
+        }
+        let (headers, payload) = body.split_at_checked(self.headers).unwrap_or_default();
+        let message = Message {
+            subject: self.subject,
+            sid: self.sid,
+            reply: self.reply,
+            headers: RawHeaders(headers),
+            payload,
+        };
+        Ok(Parsed::Whole(Operation::Message(message), taken))
+    }
+}
+
+fn split_name(line: &[u8]) -> (&[u8], &[u8]) {
+    let end = line.iter().position(|byte| is_blank(*byte));
+    let (name, arguments) = line
+        .split_at_checked(end.unwrap_or(line.len()))
+        .unwrap_or_default();
+    (name, arguments.trim_ascii())
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// The text of an error: servers put it in single quotes.
+fn unquoted(text: &[u8]) -> &[u8] {
+    let inner = text.strip_prefix(b"'");
+    inner
+        .and_then(|text| text.strip_suffix(b"'"))
+        .unwrap_or(text)
+}
+
+/// Fields of a line, separated by blanks.
+struct Fields<'b>(&'b [u8]);
+
+impl<'b> Iterator for Fields<'b> {
+    type Item = &'b [u8];
+
+    fn next(&mut self) -> Option<&'b [u8]> {
+        let start = self.0.iter().position(|byte| !is_blank(*byte))?;
+        let rest = self.0.get(start..)?;
+        let end = rest.iter().position(|byte| is_blank(*byte));
+        let (field, rest) = rest.split_at_checked(end.unwrap_or(rest.len()))?;
+        self.0 = rest;
+        Some(field)
+    }
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+#[cfg(test)]
+#[path = "operation_tests.rs"]
+mod tests;

@@ -1,0 +1,133 @@
+//! Which server is tried next, and when.
+//!
+//! Servers come from the settings and, while connected, from the cluster. They are tried in turn:
+//! the one that was lost comes last. A pause comes after each whole round, so that a second server
+//! takes over at once and a dead cluster is not hammered.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use crate::config::NatsAddress;
+
+/// Servers that are learned at most: whoever announces more than that is no cluster of ours.
+const MAX_LEARNED: usize = 256;
+/// The pause after the first round without success.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause, before jitter.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// The servers there are, in the order in which they are tried.
+#[derive(Debug)]
+pub struct Servers {
+    /// The next one to try comes first. Never empty.
+    order: Vec<Entry>,
+    tls: bool,
+    /// Attempts since the last one that succeeded.
+    attempts: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    address: NatsAddress,
+    learned: bool,
+}
+
+impl Servers {
+    /// The servers of the settings. TLS is demanded of every server, those learned later included,
+    /// where `tls_files` are set or any address demands it.
+    pub fn new(configured: Vec<NatsAddress>, tls_files: bool) -> Self {
+        let tls = tls_files || configured.iter().any(|address| address.tls);
+        let order = configured.into_iter().map(|address| Entry {
+            address,
+            learned: false,
+        });
+        Self {
+            order: order.collect(),
+            tls,
+            attempts: 0,
+        }
+    }
+
+    /// Whether nothing may be said to a server before the connection is secured.
+    pub fn demand_tls(&self) -> bool {
+        self.tls
+    }
+
+    /// Changes the order of all servers, so that a fleet does not begin at the same one. `random`
+    /// gives a number below its argument.
+    pub fn shuffle(&mut self, mut random: impl FnMut(usize) -> usize) {
+        for place in (1..self.order.len()).rev() {
+            let other = random(place + 1).min(place);
+            self.order.swap(place, other);
+        }
+    }
+
+    /// The server to try now; it becomes the last in turn.
+    pub fn advance(&mut self) -> Option<NatsAddress> {
+        let first = self.order.first()?.address.clone();
+        self.order.rotate_left(1);
+        self.attempts = self.attempts.saturating_add(1);
+        Some(first)
+    }
+
+    /// How long to wait before [`advance`](Self::advance): not at all within a round, then longer with
+    /// each. `random` lies in 0 to 1.
+    pub fn pause(&self, random: f64) -> Duration {
+        let rounds = self.attempts.checked_div(self.order.len()).unwrap_or(0);
+        let in_turn = self.attempts.checked_rem(self.order.len()).unwrap_or(0);
+        if rounds == 0 || in_turn != 0 {
+            return Duration::ZERO;
+        }
+        let doublings = u32::try_from(rounds - 1).unwrap_or(u32::MAX).min(6);
+        let pause = (FIRST_PAUSE * 2u32.pow(doublings)).min(LONGEST_PAUSE);
+        // A random half to whole of it: a fleet does not return as one.
+        pause.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
+    }
+
+    /// The last attempt led to a session: the next loss begins a new schedule.
+    pub fn connected(&mut self) {
+        self.attempts = 0;
+    }
+
+    /// Whether there is a server other than `current`.
+    pub fn has_another(&self, current: &NatsAddress) -> bool {
+        let mut order = self.order.iter();
+        order.any(|entry| entry.address.place() != current.place())
+    }
+
+    /// Takes in what `current` says of its cluster: new servers are tried too, learned ones that
+    /// have left are forgotten. They get the login of the settings' first address that has one.
+    pub fn learn(&mut self, urls: &[String], current: &NatsAddress) {
+        let login = self.order.iter().filter(|entry| !entry.learned);
+        let login = login.clone().find_map(|entry| entry.address.login.clone());
+        let urls = urls.iter().take(MAX_LEARNED);
+        let announced: Vec<NatsAddress> = urls
+            .filter_map(|url| NatsAddress::parse(url).ok())
+            .collect();
+        let places: HashSet<_> = announced.iter().map(NatsAddress::place).collect();
+        self.order.retain(|entry| {
+            let place = entry.address.place();
+            !entry.learned || places.contains(&place) || place == current.place()
+        });
+        for mut address in announced {
+            let known = |entry: &Entry| entry.address.place() == address.place();
+            if self.order.iter().any(known) {
+                continue;
+            }
+            if address.is_ip() {
+                address
+                    .certificate_name
+                    .clone_from(&current.certificate_name);
+            }
+            address.login.clone_from(&login);
+            self.order.push(Entry {
+                address,
+                learned: true,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "servers_tests.rs"]
+mod tests;

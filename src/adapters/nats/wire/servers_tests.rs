@@ -1,0 +1,76 @@
+use super::*;
+use crate::config::UrlLogin;
+
+fn address(text: &str) -> NatsAddress {
+    NatsAddress::parse(text).unwrap()
+}
+
+fn servers(texts: &[&str]) -> Servers {
+    Servers::new(texts.iter().map(|text| address(text)).collect(), false)
+}
+
+fn names(servers: &Servers) -> Vec<String> {
+    let order = servers.order.iter();
+    order.map(|entry| entry.address.to_string()).collect()
+}
+
+/// CASES.md B8.
+#[test]
+fn one_address_or_file_demands_tls_of_all() {
+    assert!(!servers(&["nats://a", "nats://b"]).demand_tls());
+    assert!(servers(&["nats://a", "tls://b"]).demand_tls());
+    assert!(Servers::new(vec![address("nats://a")], true).demand_tls());
+}
+
+#[test]
+fn servers_take_turns_and_pauses_come_between_rounds() {
+    let mut servers = servers(&["a", "b"]);
+    let mut turn = || {
+        let pause = servers.pause(1.0).as_millis();
+        (pause, servers.advance().unwrap().host)
+    };
+    let turns: Vec<_> = (0..7).map(|_| turn()).collect();
+    let hosts = ["a", "b", "a", "b", "a", "b", "a"];
+    let pauses = [0, 0, 50, 0, 100, 0, 200];
+    for ((turn, host), pause) in turns.iter().zip(hosts).zip(pauses) {
+        assert_eq!((turn.0, turn.1.as_str()), (pause, host), "{turns:?}");
+    }
+    servers.connected();
+    assert_eq!(servers.pause(1.0), Duration::ZERO, "another server at once");
+    servers.attempts = 1_000_000;
+    assert_eq!(servers.pause(1.0), LONGEST_PAUSE);
+    assert_eq!(servers.pause(0.0), LONGEST_PAUSE / 2);
+}
+
+#[test]
+fn the_cluster_is_learned_and_forgotten() {
+    let mut servers = servers(&["nats://u:p@seed"]);
+    let seed = servers.advance().unwrap();
+    let urls = |urls: &[&str]| -> Vec<String> { urls.iter().map(|&url| url.to_owned()).collect() };
+    servers.learn(
+        &urls(&["seed:4222", "10.0.0.2:4222", "b:1", "not an address!"]),
+        &seed,
+    );
+    assert_eq!(names(&servers), ["seed:4222", "10.0.0.2:4222", "b:1"]);
+    let learned = &servers.order[1].address;
+    assert_eq!(learned.certificate_name, "seed");
+    assert!(matches!(&learned.login, Some(UrlLogin::User(user, _)) if user == "u"));
+    assert_eq!(servers.order[2].address.certificate_name, "b");
+    servers.learn(&urls(&["c:1"]), &address("10.0.0.2"));
+    assert_eq!(names(&servers), ["seed:4222", "10.0.0.2:4222", "c:1"]);
+    let many: Vec<String> = (0..1000).map(|n| format!("n{n}:1")).collect();
+    servers.learn(&many, &seed);
+    assert_eq!(servers.order.len(), 1 + MAX_LEARNED);
+}
+
+#[test]
+fn a_shuffle_keeps_every_server() {
+    let mut servers = servers(&["a", "b", "c"]);
+    servers.shuffle(|below| below - 1);
+    assert_eq!(names(&servers), ["a:4222", "b:4222", "c:4222"]);
+    servers.shuffle(|_| 0);
+    let mut order = names(&servers);
+    assert_ne!(order, ["a:4222", "b:4222", "c:4222"]);
+    order.sort();
+    assert_eq!(order, ["a:4222", "b:4222", "c:4222"]);
+}

@@ -1,0 +1,260 @@
+//! One connection to a server, from its greeting to its loss, as a state machine.
+//!
+//! Whoever owns the socket gives it the operations that arrive and the time, and sends what it
+//! appends to the buffer. It holds no subscriptions: whoever owns those makes them again after
+//! [`Step::Established`].
+
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use super::info::{ConnectOptions, Login, ServerInfo};
+use super::operation::{Message, Operation, ProtocolError};
+use super::refusal::Refusal;
+use super::write;
+
+/// How often [`Session::tick`] wants to be called.
+pub const TICK: Duration = Duration::from_millis(250);
+/// Silence after which the server is asked for a sign of life.
+const ASK: Duration = Duration::from_millis(1000);
+/// Silence after which the connection is given up: with the tick that notices it, less than 3 s.
+const SILENCE: Duration = Duration::from_millis(2700);
+/// A tick that comes this late means that we stood still: what we did not read in that time is no
+/// silence of the server's.
+const STOOD_STILL: Duration = Duration::from_millis(1000);
+/// What a server may send in one message before it has said how much it accepts, and beside that.
+const HEADROOM: usize = 64 * 1024;
+/// What a server accepts that does not say so.
+const DEFAULT_MAX_PAYLOAD: usize = 1 << 20;
+/// No server accepts more than this.
+const MOST_MAX_PAYLOAD: usize = 64 << 20;
+
+/// Why a connection is of no further use.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Lost {
+    /// The server did not keep to the protocol.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// Its greeting is no JSON object of the expected kind.
+    #[error("the server's greeting cannot be read")]
+    Greeting,
+    /// TLS is demanded, and the server has none.
+    #[error("TLS is required, and the server offers none")]
+    NoTls,
+    /// The server takes no headers: it is older than 2.2, or they are switched off.
+    #[error("the server does not support headers")]
+    NoHeaders,
+    /// The login was not accepted, or has expired.
+    #[error("the server refuses the login: {0}")]
+    Login(String),
+    /// Nothing has come for so long that nothing will.
+    #[error("the server is silent")]
+    Silent,
+}
+
+/// What one operation means to the owner of the connection.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step<'b> {
+    /// Nothing to do.
+    Nothing,
+    /// The server has greeted: secure the connection if `secure`, then [`Session::log_in`].
+    Greeted {
+        /// Whether TLS has to come first.
+        secure: bool,
+    },
+    /// Logged in: subscriptions can be made, messages published.
+    Established,
+    /// A message for one of our subscriptions.
+    Message(Message<'b>),
+    /// The answer to the oldest PING that has none: all that the server had sent before it saw that
+    /// PING has been read.
+    Pong,
+    /// Look at [`Session::info`]: other servers, or lame duck mode.
+    Informed,
+    /// The server refused something; the connection goes on, unless the server ends it.
+    Refused(Refusal),
+}
+
+/// What to do at a [`Session::tick`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tick {
+    /// Nothing.
+    Fine,
+    /// Send a PING: the server has been quiet.
+    Ask,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Waiting for the greeting.
+    New,
+    /// The greeting is there; waiting for the owner.
+    Greeted,
+    /// Waiting for the answer to the PING behind CONNECT.
+    LoggingIn,
+    Established,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Session {
+    state: State,
+    demand_tls: bool,
+    info: ServerInfo,
+    heard: Instant,
+    ticked: Instant,
+    /// Whether it was asked for a sign of life since one came.
+    asked: bool,
+}
+
+impl Session {
+    /// A connection that has just been made. `demand_tls`: nothing may be said before it is
+    /// secured.
+    pub fn new(demand_tls: bool, now: Instant) -> Self {
+        Self {
+            state: State::New,
+            demand_tls,
+            info: ServerInfo::default(),
+            heard: now,
+            ticked: now,
+            asked: false,
+        }
+    }
+
+    /// What the server has said of itself.
+    pub fn info(&self) -> &ServerInfo {
+        &self.info
+    }
+
+    /// Whether messages can be sent.
+    pub fn is_established(&self) -> bool {
+        self.state == State::Established
+    }
+
+    /// The most bytes of a message that the server takes, headers included.
+    pub fn max_payload(&self) -> usize {
+        let said = self.info.max_payload.map(usize::try_from);
+        match said {
+            Some(Ok(said)) if said > 0 => said.min(MOST_MAX_PAYLOAD),
+            Some(_) | None => DEFAULT_MAX_PAYLOAD,
+        }
+    }
+
+    /// The most bytes of a message that is read: an account behind another server may accept a
+    /// little more.
+    pub fn max_message(&self) -> usize {
+        self.max_payload() + HEADROOM
+    }
+
+    /// Bytes have arrived, whatever they are.
+    pub fn heard(&mut self, now: Instant) {
+        self.heard = now;
+        self.asked = false;
+    }
+
+    /// Takes in one operation; what has to be answered is appended to `out`.
+    ///
+    /// # Errors
+    /// The connection is of no further use.
+    pub fn take<'b>(
+        &mut self,
+        operation: Operation<'b>,
+        out: &mut Vec<u8>,
+    ) -> Result<Step<'b>, Lost> {
+        Ok(match (self.state, operation) {
+            (State::New, Operation::Info(json)) => self.greeted(json)?,
+            (State::New, Operation::Error(text)) | (State::LoggingIn, Operation::Error(text)) => {
+                return Err(refused(text));
+            }
+            // Nobody may talk before the greeting, nor before the connection is secured: what comes
+            // earlier was not sent by the server that we are about to trust.
+            (State::New | State::Greeted, _) => return Err(ProtocolError::Unknown.into()),
+            (_, Operation::Info(json)) => {
+                self.info = serde_json::from_slice(json).map_err(|_| Lost::Greeting)?;
+                Step::Informed
+            }
+            (_, Operation::Ping) => {
+                write::pong(out);
+                Step::Nothing
+            }
+            (State::LoggingIn, Operation::Pong) => {
+                self.state = State::Established;
+                Step::Established
+            }
+            (State::Established, Operation::Pong) => Step::Pong,
+            (_, Operation::Ok) => Step::Nothing,
+            (_, Operation::Error(text)) => match Refusal::parse(text) {
+                Refusal::Login(text) => return Err(Lost::Login(text)),
+                refusal => Step::Refused(refusal),
+            },
+            (State::Established, Operation::Message(message)) => Step::Message(message),
+            (State::LoggingIn, Operation::Message(_)) => Step::Nothing,
+        })
+    }
+
+    fn greeted<'b>(&mut self, json: &[u8]) -> Result<Step<'b>, Lost> {
+        self.info = serde_json::from_slice(json).map_err(|_| Lost::Greeting)?;
+        let info = &self.info;
+        if self.demand_tls && !info.tls_required && !info.tls_available {
+            return Err(Lost::NoTls);
+        }
+        if !info.headers {
+            return Err(Lost::NoHeaders);
+        }
+        self.state = State::Greeted;
+        let secure = self.demand_tls || info.tls_required;
+        Ok(Step::Greeted { secure })
+    }
+
+    /// Logs in, over a connection that is secured where that was asked. `name` is what the server
+    /// lists us as.
+    pub fn log_in(&mut self, name: &str, login: &Login, secured: bool, out: &mut Vec<u8>) {
+        let options = ConnectOptions {
+            verbose: false,
+            pedantic: false,
+            tls_required: secured,
+            name,
+            lang: "rust",
+            version: env!("CARGO_PKG_VERSION"),
+            protocol: 1,
+            echo: true,
+            headers: true,
+            no_responders: true,
+            login,
+        };
+        // Strings and booleans: there is nothing in it that could fail.
+        let options = serde_json::to_vec(&options).unwrap_or_default();
+        write::connect(out, &options);
+        write::ping(out);
+        self.state = State::LoggingIn;
+    }
+
+    /// Looks at the time. To be called every [`TICK`], after what the socket holds has been read.
+    ///
+    /// # Errors
+    /// The server has been silent for too long.
+    pub fn tick(&mut self, now: Instant) -> Result<Tick, Lost> {
+        if now.saturating_duration_since(self.ticked) > STOOD_STILL {
+            self.heard(now);
+        }
+        self.ticked = now;
+        let silent = now.saturating_duration_since(self.heard);
+        if silent >= SILENCE {
+            return Err(Lost::Silent);
+        }
+        if silent >= ASK && self.is_established() && !self.asked {
+            self.asked = true;
+            return Ok(Tick::Ask);
+        }
+        Ok(Tick::Fine)
+    }
+}
+
+/// Before the login has succeeded every refusal is one of the login.
+fn refused(text: &[u8]) -> Lost {
+    Lost::Login(Refusal::parse(text).text())
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

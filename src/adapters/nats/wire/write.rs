@@ -1,0 +1,254 @@
+//! What a client sends, appended to a buffer that leaves with one write.
+
+use thiserror::Error;
+
+/// A header that cannot be sent: it would end its line, or the block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a header name or value cannot be sent")]
+pub struct BadHeader;
+
+/// A header block under construction. Where many messages share their first headers, they share a
+/// block to start from: cloning is one copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderBlock(Vec<u8>);
+
+impl Default for HeaderBlock {
+    fn default() -> Self {
+        Self(b"NATS/1.0\r\n".to_vec())
+    }
+}
+
+impl HeaderBlock {
+    /// Begins again, keeping the memory.
+    pub fn clear(&mut self) {
+        self.0.truncate(b"NATS/1.0\r\n".len());
+    }
+
+    /// Begins again as a copy of `other`, keeping the memory.
+    pub fn restart_from(&mut self, other: &Self) {
+        self.0.clear();
+        self.0.extend_from_slice(&other.0);
+    }
+
+    /// Adds a header after those there are.
+    ///
+    /// # Errors
+    /// The name is empty or has anything but visible ASCII characters without a colon; the value
+    /// has a line break or a NUL. Nothing was added then.
+    pub fn push(&mut self, name: &str, value: &str) -> Result<(), BadHeader> {
+        let visible = |byte: u8| byte.is_ascii_graphic() && byte != b':';
+        if name.is_empty() || !name.bytes().all(visible) {
+            return Err(BadHeader);
+        }
+        if value.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+            return Err(BadHeader);
+        }
+        self.line(name, value.as_bytes());
+        Ok(())
+    }
+
+    /// Adds a header with a number for a value, under a name that is a constant of ours.
+    pub fn push_number(&mut self, name: &'static str, value: u64) {
+        let mut digits = Digits::new();
+        self.line(name, digits.of(value));
+    }
+
+    fn line(&mut self, name: &str, value: &[u8]) {
+        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+            self.0.extend_from_slice(part);
+        }
+    }
+
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.0.len() == b"NATS/1.0\r\n".len()
+    }
+
+    /// Its bytes on the wire, the empty line at its end included.
+    pub fn wire_len(&self) -> usize {
+        self.0.len() + b"\r\n".len()
+    }
+}
+
+/// Appends a message without headers. Subjects are the caller's to check: a blank or a line break
+/// in one would be another operation.
+pub fn publish(out: &mut Vec<u8>, subject: &[u8], reply: Option<&[u8]>, body: &[u8]) {
+    out.reserve(subject.len() + reply.map_or(0, <[u8]>::len) + body.len() + 32);
+    out.extend_from_slice(b"PUB ");
+    destination(out, subject, reply);
+    decimal(out, body.len());
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(body);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a message with headers.
+pub fn publish_with_headers(
+    out: &mut Vec<u8>,
+    subject: &[u8],
+    reply: Option<&[u8]>,
+    headers: &HeaderBlock,
+    body: &[u8],
+) {
+    let block = headers.wire_len();
+    out.reserve(subject.len() + reply.map_or(0, <[u8]>::len) + block + body.len() + 48);
+    out.extend_from_slice(b"HPUB ");
+    destination(out, subject, reply);
+    decimal(out, block);
+    out.push(b' ');
+    decimal(out, block + body.len());
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(&headers.0);
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(body);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a subscription.
+pub fn subscribe(out: &mut Vec<u8>, subject: &str, queue_group: Option<&str>, sid: u64) {
+    out.extend_from_slice(b"SUB ");
+    destination(out, subject.as_bytes(), queue_group.map(str::as_bytes));
+    number(out, sid);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the end of a subscription.
+pub fn unsubscribe(out: &mut Vec<u8>, sid: u64) {
+    out.extend_from_slice(b"UNSUB ");
+    number(out, sid);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a question that the server answers with a PONG after everything it sent before.
+pub fn ping(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"PING\r\n");
+}
+
+/// Appends the answer to the server's PING.
+pub fn pong(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"PONG\r\n");
+}
+
+/// Appends the login; `options` is a JSON object on one line.
+pub fn connect(out: &mut Vec<u8>, options: &[u8]) {
+    out.extend_from_slice(b"CONNECT ");
+    out.extend_from_slice(options);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A subject and what may follow it, each with a blank behind it.
+fn destination(out: &mut Vec<u8>, subject: &[u8], second: Option<&[u8]>) {
+    out.extend_from_slice(subject);
+    out.push(b' ');
+    if let Some(second) = second {
+        out.extend_from_slice(second);
+        out.push(b' ');
+    }
+}
+
+fn decimal(out: &mut Vec<u8>, value: usize) {
+    number(out, u64::try_from(value).unwrap_or(u64::MAX));
+}
+
+fn number(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(Digits::new().of(value));
+}
+
+/// Room for the digits of a number; the formatting machinery costs several times as much.
+struct Digits([u8; 20]);
+
+impl Digits {
+    fn new() -> Self {
+        Self([b'0'; 20])
+    }
+
+    fn of(&mut self, mut value: u64) -> &[u8] {
+        let mut used = 0;
+        for place in self.0.iter_mut().rev() {
+            *place = b'0' + u8::try_from(value % 10).unwrap_or(0);
+            value /= 10;
+            used += 1;
+            if value == 0 {
+                break;
+            }
+        }
+        self.0.get(20 - used..).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::headers::RawHeaders;
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn operations_are_written_as_the_protocol_says() {
+        let plain = |reply| written(|out| publish(out, b"a.b", reply, b"hello"));
+        assert_eq!(plain(None), "PUB a.b 5\r\nhello\r\n");
+        assert_eq!(plain(Some(b"r")), "PUB a.b r 5\r\nhello\r\n");
+        let mut headers = HeaderBlock::default();
+        headers.push("A", "1").unwrap();
+        headers.push_number("Beamline-Seq", 1024);
+        let with = written(|out| publish_with_headers(out, b"a", Some(b"r"), &headers, b"hi"));
+        assert_eq!(
+            with,
+            "HPUB a r 38 40\r\nNATS/1.0\r\nA: 1\r\nBeamline-Seq: 1024\r\n\r\nhi\r\n"
+        );
+        assert_eq!(
+            written(|out| subscribe(out, "a.*", None, 7)),
+            "SUB a.* 7\r\n"
+        );
+        assert_eq!(
+            written(|out| subscribe(out, "a", Some("q"), 70)),
+            "SUB a q 70\r\n"
+        );
+        assert_eq!(written(|out| unsubscribe(out, 7)), "UNSUB 7\r\n");
+        assert_eq!(written(|out| connect(out, b"{}")), "CONNECT {}\r\n");
+    }
+
+    #[test]
+    fn numbers_have_their_digits() {
+        for value in [0, 9, 10, 1_048_576, u64::MAX] {
+            assert_eq!(written(|out| number(out, value)), value.to_string());
+        }
+    }
+
+    #[test]
+    fn what_would_break_a_block_is_not_written() {
+        let mut headers = HeaderBlock::default();
+        for (name, value) in [
+            ("A", "1\r\nB: 2"),
+            ("A", "\n"),
+            ("A", "\0"),
+            ("A:B", "1"),
+            ("", "1"),
+            ("A B", "1"),
+            ("\u{e9}", "1"),
+        ] {
+            assert_eq!(
+                headers.push(name, value),
+                Err(BadHeader),
+                "{name:?} {value:?}"
+            );
+        }
+        assert!(headers.is_empty());
+        headers.push("Caf-e", "caf\u{e9}").unwrap();
+        let mut copy = HeaderBlock::default();
+        copy.restart_from(&headers);
+        let mut wire = copy.0.clone();
+        wire.extend_from_slice(b"\r\n");
+        assert_eq!(wire.len(), copy.wire_len());
+        assert_eq!(
+            RawHeaders(&wire).read().unwrap().get("caf-E"),
+            Some("caf\u{e9}")
+        );
+        copy.clear();
+        assert_eq!(copy, HeaderBlock::default());
+    }
+}

@@ -1,0 +1,60 @@
+use super::*;
+
+#[tokio::test]
+async fn subscriptions_are_there_again_after_a_restart() {
+    let mut server = NatsServer::start().await;
+    let lane = start(&[&server.url()]);
+    ready(&lane).await;
+    for _ in 0..3 {
+        server.stop().await;
+        server.start_again().await;
+        ready(&lane).await;
+        let client = Client::connect(&server.url()).await;
+        assert_eq!(&echoed(&client, "again").await[..], b"again");
+    }
+    lane.close(soon()).await;
+}
+
+/// CASES.md B9.
+#[tokio::test]
+async fn a_server_that_stands_still_is_left_for_another() {
+    let (first, second) = (NatsServer::start().await, NatsServer::start().await);
+    let lane = start(&[&first.url(), &second.url()]);
+    ready(&lane).await;
+    let clients = [
+        Client::connect(&first.url()).await,
+        Client::connect(&second.url()).await,
+    ];
+    // Whichever it has chosen.
+    let on_first = !clients[0]
+        .request(SUBJECT, "there?")
+        .await
+        .is_no_responders();
+    let (frozen, other) = if on_first {
+        (&first, &clients[1])
+    } else {
+        (&second, &clients[0])
+    };
+    let Some(process) = frozen.process() else {
+        return;
+    };
+    process.signal("STOP");
+    eventually("another server", DEADLINE, || async {
+        !other.request(SUBJECT, "there?").await.is_no_responders()
+    })
+    .await;
+    process.signal("CONT");
+    lane.close(soon()).await;
+}
+
+#[tokio::test]
+async fn a_lane_without_a_server_waits_for_one_and_can_be_closed() {
+    let lane = start(&["nats://127.0.0.1:1"]);
+    assert!(!lane.round_trip(Duration::from_secs(1)).await);
+    timeout(DEADLINE, lane.drain(soon()))
+        .await
+        .expect("nothing to drain");
+    timeout(DEADLINE, lane.close(soon()))
+        .await
+        .expect("nothing to close");
+}
