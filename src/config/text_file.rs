@@ -13,6 +13,8 @@ use crate::domain::text::{NotText, text};
 
 /// The largest file of settings, secrets, tokens or certificates, in bytes.
 pub const MAX_BYTES: u64 = 1024 * 1024;
+/// There are file systems whose clock has steps of two seconds.
+const COARSEST_STEP: i64 = 3;
 /// How often a file that changes while it is read is read again.
 const MAX_READS: usize = 3;
 
@@ -109,10 +111,11 @@ impl Stamp {
         }
     }
 
-    /// When the file last changed, in seconds since the Unix epoch. The system's own word: nobody
-    /// can set it back.
-    pub fn changed_at(&self) -> i64 {
-        self.changed.0
+    /// Whether every change from `now` on, in seconds since the Unix epoch, shows in the stamp. A
+    /// file that changed a moment ago may change again and look the same. When it changed is the
+    /// system's own word: nobody can set it back.
+    pub fn is_settled(&self, now: i64) -> bool {
+        now.saturating_sub(self.changed.0) >= COARSEST_STEP
     }
 }
 
