@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use crate::service::meter::Count;
 
-/// Lines that may wait: what thousands of quarantined entries log at once.
-const MAX_LINES: usize = 16_384;
+/// Lines that may wait: a busy minute's, since what could come by the thousand is logged seldom.
+const MAX_LINES: usize = 2048;
 /// Bytes that may wait.
-const MAX_BYTES: usize = 4 << 20;
+const MAX_BYTES: usize = 1 << 20;
 /// The pause before a reader that takes nothing now is tried again, where the system does not wait
 /// for it: standard error may have been made non-blocking by whoever shares it.
 const FULL: Duration = Duration::from_millis(10);

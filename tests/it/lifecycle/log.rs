@@ -117,12 +117,13 @@ async fn a_log_that_nobody_reads_costs_lines_and_the_number_is_told_later() {
     assert_eq!(open.next().expect("an open circuit")["id"], "broken");
     follows(&site, "edited").await;
 
-    // More faults than may wait, each a line of its own.
-    let faults: Vec<_> = (0..1000).map(|_| json!({"id": "!"})).collect();
-    let faults = Value::Array(faults).to_string();
-    for file in 0..18 {
-        std::fs::write(site.fixtures().join(format!("faulty-{file}.json")), &faults).unwrap();
-    }
+    // More lines than may wait: each of these moves a circuit.
+    let forced = |n: usize| {
+        let action = if n.is_multiple_of(2) { "open" } else { "close" };
+        let order = json!({"id": "x", "action": action});
+        (none(), order.to_string().into())
+    };
+    flood(&url, &subject("circuit"), (6000, 16), forced, fine).await;
     eventually("lines are lost, and counted", DEADLINE, async || {
         daemon.dropped().await > 0.0
     })
