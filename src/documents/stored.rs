@@ -42,8 +42,7 @@ pub(super) struct Stored<'a> {
     created_by: Option<&'a str>,
     updated_by: Option<&'a str>,
     /// What the record says and is not served as it says.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
 }
 

@@ -115,7 +115,7 @@ pub struct LogObserver {
     failures: Repeats<String>,
     notices: Repeats<(&'static str, String)>,
     slow: Repeats<&'static str>,
-    flushes: Repeats<String>,
+    flushes: Repeats<&'static str>,
     overload: Repeats<()>,
     events: Repeats<Option<&'static str>>,
     store: Repeats<(&'static str, String)>,
@@ -252,7 +252,9 @@ impl Observer for LogObserver {
                 debug!(total, healthy, unhealthy, half_open, "health summary");
             }
             Observation::FlushFailed { error } => {
-                if let Some(repeated) = self.flushes.say(error.to_string(), Instant::now()) {
+                // One outage has many words, from a connection that is cut to one that is refused.
+                let trouble = error.database().trouble.as_str();
+                if let Some(repeated) = self.flushes.say(trouble, Instant::now()) {
                     warn!(repeated, %error, "health not exchanged; it is kept for the next time");
                 }
             }
