@@ -42,8 +42,8 @@ pub(super) struct Stored<'a> {
     created_by: Option<&'a str>,
     updated_by: Option<&'a str>,
     /// What the record says and is not served as it says.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warnings: Option<Vec<String>>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -109,7 +109,7 @@ pub fn stored(extension: &Extension) -> Bytes {
         updated_at: provenance.updated_at.and_then(time),
         created_by: provenance.created_by.as_deref(),
         updated_by: provenance.updated_by.as_deref(),
-        warnings: warnings(extension),
+        warnings: Some(warnings(extension)).filter(|warnings| !warnings.is_empty()),
     })
 }
 

@@ -115,7 +115,7 @@ pub struct LogObserver {
     failures: Repeats<String>,
     notices: Repeats<(&'static str, String)>,
     slow: Repeats<&'static str>,
-    flushes: Repeats<&'static str>,
+    flushes: Repeats<String>,
     overload: Repeats<()>,
     events: Repeats<Option<&'static str>>,
     store: Repeats<(&'static str, String)>,
@@ -253,7 +253,10 @@ impl Observer for LogObserver {
             }
             Observation::FlushFailed { error } => {
                 // One outage has many words, from a connection that is cut to one that is refused.
-                let trouble = error.database().trouble.as_str();
+                let trouble = match error.database().is_unreachable() {
+                    true => String::new(),
+                    false => error.to_string(),
+                };
                 if let Some(repeated) = self.flushes.say(trouble, Instant::now()) {
                     warn!(repeated, %error, "health not exchanged; it is kept for the next time");
                 }

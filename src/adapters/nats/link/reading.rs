@@ -129,6 +129,10 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         let connection = self.shared.name;
         self.shared.up.send_replace(up);
         self.shared.status.nats_link(connection, up);
+        if !up && self.stopped() {
+            // Our own doing: nobody needs to hear of it, least of all after the last word.
+            return;
+        }
         self.shared
             .observers
             .observe(&Observation::NatsUp { connection, up });
