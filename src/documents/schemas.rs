@@ -77,9 +77,14 @@ pub fn components() -> Components {
     components
 }
 
-/// No document leaves a field out: what is not known is null.
+/// Left out where there is nothing to say: a warning is rare, and a record is read by eye.
+const MAY_BE_ABSENT: &str = "warnings";
+
+/// No document leaves another field out: what is not known is null.
 fn require_everything(schema: &mut RefOr<Schema>) {
     if let RefOr::T(Schema::Object(object)) = schema {
-        object.required = object.properties.keys().cloned().collect();
+        let names = object.properties.keys();
+        let required = names.filter(|name| *name != MAY_BE_ABSENT);
+        object.required = required.cloned().collect();
     }
 }
