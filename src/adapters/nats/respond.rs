@@ -78,12 +78,17 @@ impl Respond {
         // A fixed text, which any header can hold.
         let _ = out.headers.push(ERROR, error.title());
         let room = out.max_payload.saturating_sub(out.headers.wire_len());
-        let whole = documents::error::error(error);
-        let [shorter, shortest] = documents::error::shorter(error);
-        // Where not even the shortest fits, it is the server's to say so.
-        let mut bodies = [&whole, &shorter].into_iter();
-        let body = bodies.find(|body| body.len() <= room).unwrap_or(&shortest);
-        write::publish_with_headers(out.bytes, reply, None, out.headers, body);
+        let mut body = documents::error::error(error);
+        if body.len() > room {
+            // Where not even the shortest fits, it is the server's to say so.
+            let [shorter, shortest] = documents::error::shorter(error);
+            body = if shorter.len() <= room {
+                shorter
+            } else {
+                shortest
+            };
+        }
+        write::publish_with_headers(out.bytes, reply, None, out.headers, &body);
     }
 
     fn annotate(&self, headers: &mut HeaderBlock) {

@@ -15,7 +15,6 @@ use tokio::time::timeout_at;
 use super::outbox::{Outbox, Unsent};
 use super::reading::Running;
 use crate::adapters::nats::wire::operation::Message;
-use crate::adapters::nats::wire::refusal::Refusal;
 use crate::adapters::nats::wire::servers::Servers;
 use crate::adapters::nats::wire::write::{self, HeaderBlock};
 use crate::config::NatsSettings;
@@ -44,11 +43,6 @@ pub trait Handler<T>: Send + Sync + 'static {
 
     /// [`message`](Self::message) panicked over this one, and what it had appended is gone.
     fn panicked(&self, tag: T, message: &Message<'_>, turn: &mut Turn);
-
-    /// The server refused something.
-    fn refused(&self, refusal: &Refusal) {
-        let _ = refusal;
-    }
 }
 
 /// What a turn has to say, and scratch memory for saying it.

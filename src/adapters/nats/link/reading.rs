@@ -203,12 +203,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
                 Step::Message(message) => deliver(served, &message, turn),
                 Step::Pong => pongs += 1,
                 Step::Informed => self.informed(reader, address, turn),
-                Step::Refused(refusal) => {
-                    self.notice(refusal.text());
-                    if let Some(served) = served {
-                        served.handler.refused(&refusal);
-                    }
-                }
+                Step::Refused(refusal) => self.notice(refusal.text()),
                 Step::Nothing | Step::Greeted { .. } | Step::Established => {}
             }
             reader.buffer.take(taken);

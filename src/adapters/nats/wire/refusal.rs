@@ -49,8 +49,10 @@ impl Refusal {
     /// The server's words.
     pub fn text(&self) -> String {
         match self {
-            Self::Publish(subject) => format!("not permitted to publish to {subject}"),
-            Self::Subscription(subject) => format!("not permitted to subscribe to {subject}"),
+            Self::Publish(subject) => format!("not permitted to publish to {}", quoted(subject)),
+            Self::Subscription(subject) => {
+                format!("not permitted to subscribe to {}", quoted(subject))
+            }
             Self::Login(text) | Self::Other(text) => text.clone(),
         }
     }
