@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::cpu::Watched;
 use super::load::{self, Job, Outcome, Pace, Target};
 use super::options::Options;
 use super::records;
@@ -19,15 +20,25 @@ pub(crate) const LEVELS: [usize; 4] = [1, 16, 64, 256];
 pub(crate) type Contestant = (&'static str, Target);
 
 /// What was measured, by contestant and level, in the order of the rounds.
-pub(crate) struct Outcomes(BTreeMap<(&'static str, usize), Vec<Outcome>>);
+pub(crate) struct Outcomes {
+    of: BTreeMap<(&'static str, usize), Vec<Outcome>>,
+    /// Microseconds of CPU an id, of each process looked at.
+    cpu: BTreeMap<(&'static str, usize, &'static str), Vec<f64>>,
+    watched: Vec<Watched>,
+}
 
-/// Runs all rounds.
+/// Runs all rounds, and looks at what `watched` cost.
 pub(crate) async fn run(
     contestants: &[Contestant],
+    watched: Vec<Watched>,
     options: &Options,
     report: &mut Report,
 ) -> Outcomes {
-    let mut outcomes = Outcomes(BTreeMap::new());
+    let mut outcomes = Outcomes {
+        of: BTreeMap::new(),
+        cpu: BTreeMap::new(),
+        watched,
+    };
     for round in 0..options.rounds {
         for level in LEVELS {
             let mut order: Vec<_> = contestants.iter().collect();
@@ -36,9 +47,16 @@ pub(crate) async fn run(
                 order.reverse();
             }
             for (name, target) in order {
-                let outcome = load::run(&job(target.clone(), level, options)).await;
+                let job = job(target.clone(), level, options);
+                let before: Vec<_> = outcomes.watched.iter().map(|it| it.used()).collect();
+                let outcome = load::run(&job).await;
                 outcome.assert_right(report, &format!("{name}, {level} in flight"));
-                outcomes.0.entry((name, level)).or_default().push(outcome);
+                for (watched, before) in outcomes.watched.iter().zip(before) {
+                    let cost = job.per_id(&outcome, watched.used() - before);
+                    let key = (*name, level, watched.name);
+                    outcomes.cpu.entry(key).or_default().push(cost);
+                }
+                outcomes.of.entry((name, level)).or_default().push(outcome);
             }
         }
         eprintln!("  round {} of {}", round + 1, options.rounds);
@@ -64,29 +82,49 @@ impl Outcomes {
         level: usize,
         figure: fn(&Outcome) -> f64,
     ) -> f64 {
-        let rounds = self.0[&(ours, level)].iter().zip(&self.0[&(rival, level)]);
+        let rounds = self.of[&(ours, level)]
+            .iter()
+            .zip(&self.of[&(rival, level)]);
         median(rounds.map(|(ours, rival)| figure(ours) / figure(rival)))
+    }
+
+    /// The median of what an id of `contestant` cost the process `watched`, in microseconds of CPU.
+    pub(crate) fn cpu_us(
+        &self,
+        contestant: &'static str,
+        level: usize,
+        watched: &'static str,
+    ) -> f64 {
+        median(self.cpu[&(contestant, level, watched)].iter().copied())
     }
 
     /// Shows the medians as a table, and keeps every round under `name` for the JSON.
     pub(crate) fn tell(&self, contestants: &[Contestant], name: &str, report: &mut Report) {
-        let mut shown = table(&["", "in flight", "a second", "p50 us", "p99 us"]);
+        let mut header = vec!["", "in flight", "a second", "p50 us", "p99 us"];
+        let cpu = self.watched.iter().map(|watched| watched.name);
+        header.extend(cpu.chain(["load"]));
+        let mut shown = table(&header);
         let mut raw = Vec::new();
         for (name, _) in contestants {
             for level in LEVELS {
-                let rounds = &self.0[&(*name, level)];
+                let rounds = &self.of[&(*name, level)];
                 let of = |figure: fn(&Outcome) -> f64| median(rounds.iter().map(figure));
-                shown.add_row([
+                let mut row = vec![
                     (*name).to_owned(),
                     level.to_string(),
                     number(of(|o| o.per_second).round()),
                     number(of(|o| o.p50_us)),
                     number(of(|o| o.p99_us)),
-                ]);
+                ];
+                let cpu = self.watched.iter();
+                row.extend(cpu.map(|watched| number(self.cpu_us(name, level, watched.name))));
+                row.push(number(of(|o| o.cpu_us)));
+                shown.add_row(row);
                 raw.push(json!({ "name": name, "in_flight": level, "rounds": rounds }));
             }
         }
-        report.table(format!("{name}: medians over the rounds"), shown);
+        let title = format!("{name}: medians over the rounds; us of CPU an id by process");
+        report.table(title, shown);
         report.raw(name, raw.into());
     }
 }

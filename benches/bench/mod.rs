@@ -3,7 +3,8 @@
 //! - [`options`]: what to run, how long, and the roles
 //! - [`stage`]: servers, database and daemon; [`records`]: the extensions in it
 //! - [`echo`]: the bare responder; [`extensions`]: what is invoked
-//! - [`load`]: requests from a process of their own; [`contest`]: rounds of them
+//! - [`load`]: requests from a process of their own; [`contest`]: rounds of them; [`cpu`]: what they
+//!   cost each process
 //! - one file per thing measured: [`startup`], [`memory`], [`throughput`], [`in_process`],
 //!   [`visibility`], [`steady`], [`reloads`], [`sync`], [`invoke`], [`isolation`], [`timeouts`]
 //! - [`report`]: what was asked beside what was measured; [`machine`]: where
@@ -12,6 +13,7 @@
 //! nothing, ratios taken side by side do.
 
 pub(crate) mod contest;
+pub(crate) mod cpu;
 pub(crate) mod echo;
 pub(crate) mod extensions;
 pub(crate) mod in_process;

@@ -2,9 +2,13 @@
 
 use std::path::Path;
 
+use crate::bench::cpu::Watched;
 use crate::bench::records;
 use crate::harness::daemon::Builder;
 use crate::harness::{Client, Daemon, NatsServer, Postgres, Process, TestDatabase};
+
+/// What the daemon is called in tables.
+pub(crate) const REGISTRY: &str = "registry";
 
 /// The subject prefix of the daemon.
 pub(crate) const PREFIX: &str = "beamline.registry";
@@ -50,6 +54,14 @@ impl Stage {
         let daemon = self.daemon().spawn().await;
         daemon.wait_ready().await;
         daemon
+    }
+
+    /// The processes that every message passes.
+    pub(crate) fn watched(&self, daemon: &Daemon) -> Vec<Watched> {
+        let nats = self.nats.process();
+        let nats = nats.map(|process| Watched::new("nats-server", process.pid()));
+        let daemon = Watched::new(REGISTRY, daemon.pid());
+        [daemon].into_iter().chain(nats).collect()
     }
 
     /// A client of the registry.

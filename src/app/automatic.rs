@@ -7,8 +7,8 @@ use tracing::warn;
 
 use super::essential::Essential;
 use super::shared::Shared;
+use crate::adapters::nats::calls::Calls;
 use crate::adapters::nats::events::ChangePublisher;
-use crate::adapters::nats::mux::Mux;
 use crate::adapters::postgres::PostgresHealth;
 use crate::config::Settings;
 use crate::documents::switch;
@@ -60,13 +60,13 @@ impl Automatic {
 pub(super) fn start(
     settings: &Settings,
     shared: &Shared,
-    caller: &Arc<Mux>,
+    caller: &Arc<Calls>,
     essential: &mut Essential,
 ) {
     let stopped = essential.stopped();
-    let (link, mux) = (Arc::clone(&shared.automatic.link), Arc::clone(caller));
+    let (link, calls) = (Arc::clone(&shared.automatic.link), Arc::clone(caller));
     essential.spawn("link guard", async move {
-        link.run(stopped, || mux.is_connected()).await;
+        link.run(stopped, || calls.is_connected()).await;
     });
     match shared.store(settings) {
         Some(store) => start_fleet_wide(settings, shared, caller, &store, essential),
@@ -80,7 +80,7 @@ pub(super) fn start(
 fn start_fleet_wide(
     settings: &Settings,
     shared: &Shared,
-    caller: &Arc<Mux>,
+    caller: &Arc<Calls>,
     store: &Arc<PostgresHealth>,
     essential: &mut Essential,
 ) {

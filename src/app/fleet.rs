@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::automatic;
 use super::essential::Essential;
 use super::shared::Shared;
-use crate::adapters::nats::mux::Mux;
+use crate::adapters::nats::calls::Calls;
 use crate::config::Settings;
 use crate::service::fleet::{Keeper, OverrideKeeper, OverrideQueue, Restored, keep_calm};
 use crate::service::health::tell_summaries;
@@ -14,7 +14,7 @@ use crate::service::health::tell_summaries;
 pub(super) fn start(
     settings: &Settings,
     shared: &Shared,
-    caller: Arc<Mux>,
+    caller: Arc<Calls>,
     overrides: OverrideQueue,
     essential: &mut Essential,
 ) -> Restored {

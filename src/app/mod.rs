@@ -22,8 +22,8 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
-use crate::adapters::nats::lane::LaneError;
-use crate::adapters::nats::server::{self as nats, Links, Server};
+use crate::adapters::nats::events::Denied;
+use crate::adapters::nats::server::{self as nats, Links, Server, ThreadError};
 use crate::adapters::{fixtures, http, postgres};
 use crate::config::Settings;
 use crate::documents::desk::Desk;
@@ -56,7 +56,7 @@ pub enum DaemonError {
     Http(SocketAddr, #[source] std::io::Error),
     /// The NATS side cannot start.
     #[error("the NATS side cannot start")]
-    Nats(#[from] LaneError),
+    Nats(#[from] ThreadError),
     /// The database settings cannot work, such as an unreadable certificate.
     #[error("the database cannot be used as configured")]
     Postgres(#[from] postgres::SetupError),
@@ -98,14 +98,17 @@ pub async fn serve(
     start_sources(&settings, &shared, reloader, &reload, &mut essential)?;
     let instance_id = &settings.identity.instance_id;
     let max_in_flight = settings.limits.max_in_flight;
+    let layout = shared::layout(&settings);
+    let observers = shared.observers.clone();
+    let denied = Denied::new(layout.clone(), events.dropped(), observers.clone());
     let links = nats::connect(
         &settings.nats,
         instance_id,
         max_in_flight,
+        denied,
         &shared.status,
-        &shared.observers,
-    )
-    .await?;
+        &observers,
+    )?;
     let restored = fleet::start(
         &settings,
         &shared,
@@ -113,21 +116,18 @@ pub async fn serve(
         overrides,
         &mut essential,
     );
-    let layout = shared::layout(&settings);
-    let observers = shared.observers.clone();
     let publishing = links.publish_events(events, layout, observers, essential.stopped());
     essential.spawn("events", publishing);
 
     let started = tokio::select! {
-        server = start_serving(links, &settings, &shared, desk, restored) => server.map(Some),
+        server = start_serving(links, &settings, &shared, desk, restored) => Ok(Some(server)),
         name = essential.death() => Err(DaemonError::Died(name)),
         () = &mut stop => Ok(None),
     };
     let (server, ended) = match started {
-        Ok(Some(mut server)) => {
+        Ok(Some(server)) => {
             let ended = tokio::select! {
                 name = essential.death() => Err(DaemonError::Died(name)),
-                name = server.death() => Err(DaemonError::Died(name)),
                 () = &mut stop => Ok(()),
             };
             (Some(server), ended)
@@ -213,7 +213,7 @@ async fn start_serving(
     shared: &Shared,
     desk: Arc<Desk>,
     restored: Restored,
-) -> Result<Server, DaemonError> {
+) -> Server {
     shared.progress.first_load().await;
     if shared.catalog.head().source == ActiveSource::Database {
         // What operators forced should hold from the first request on. A store that is slow to say
@@ -221,11 +221,11 @@ async fn start_serving(
         let _late = timeout(RESTORE_PATIENCE, restored.all()).await;
     }
     shared.readiness.open(Part::Data);
-    let server = links.serve(shared.nats_parts(settings, desk)).await?;
+    let server = links.serve(shared.nats_parts(settings, desk)).await;
     shared.readiness.open(Part::Nats);
     let (extensions, _) = shared.catalog.sizes();
     info!(instance_id = %settings.identity.instance_id, extensions, "ready");
-    Ok(server)
+    server
 }
 
 /// When a shutdown is over, whatever is unreachable.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::explain::Explained;
 use super::to_bytes;
-use crate::service::caller::Headers;
+use crate::service::caller::CallHeaders;
 use crate::service::invoke::Plan;
 use crate::service::read::Explanation;
 
@@ -33,17 +33,18 @@ pub fn rehearsed(
     explanation: &Explanation,
     plan: &Plan,
     subject: &str,
-    headers: &Headers,
+    headers: &CallHeaders<'_>,
 ) -> Bytes {
-    let headers = headers.iter();
+    let mut named = Map::new();
+    headers.write(&mut |name, value| {
+        named.insert(name.to_owned(), Value::from(value));
+    });
     to_bytes(&Rehearsed {
         explained: Explained::of(explanation),
         dry_run: true,
         request: RequestBody {
             subject,
-            headers: headers
-                .map(|(name, value)| (name.to_owned(), Value::from(value)))
-                .collect(),
+            headers: named,
             body: serde_json::from_slice(&plan.body).ok(),
             timeout_ms: plan.timeout.as_millis(),
         },

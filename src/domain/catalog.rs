@@ -62,6 +62,9 @@ pub struct Catalog {
     listing: Mutex<Listing>,
 }
 
+/// Ids that are looked for at a time by [`Catalog::unconditionals`]; the rest is left out.
+const AT_A_TIME: usize = 8;
+
 /// What the map holds for an id.
 ///
 /// With many extensions every pointer that a lookup follows is a wait for memory, and those waits
@@ -154,6 +157,17 @@ impl Catalog {
     pub fn unconditional<T>(&self, id: &str, read: impl FnOnce(&[u8]) -> T) -> Option<T> {
         let pinned = self.entries.pin();
         Some(read(pinned.get(id)?.unconditional.as_ref()?))
+    }
+
+    /// The same for many ids at a time: found first and read then, so that the memory of one does
+    /// not have to wait for that of another.
+    pub fn unconditionals<'a>(&self, ids: impl Iterator<Item = &'a str>, read: impl Fn(&[u8])) {
+        let pinned = self.entries.pin();
+        let mut found = [None; AT_A_TIME];
+        for (place, id) in found.iter_mut().zip(ids) {
+            *place = pinned.get(id).and_then(|slot| slot.unconditional.as_ref());
+        }
+        found.into_iter().flatten().for_each(|reply| read(reply));
     }
 
     /// The entries of all `ids`, all of one revision, whatever is being applied meanwhile.

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::Value;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
@@ -62,55 +61,55 @@ impl Envelope<'_> {
         let config = self.config()?;
         let payload = self.payload.get();
 
-        let mut body = String::with_capacity(payload.len() + metadata.len() + config.len() + 256);
-        body.push_str(r#"{"trace_id":"#);
+        let mut body = Vec::with_capacity(payload.len() + metadata.len() + config.len() + 256);
+        body.extend_from_slice(br#"{"trace_id":"#);
         push_scalar(&mut body, self.context.get("trace_id"));
-        body.push_str(r#","tenant_id":"#);
+        body.extend_from_slice(br#","tenant_id":"#);
         push_scalar(&mut body, self.context.get("tenant_id"));
         if self.kind == ExtensionType::Provider {
-            body.push_str(r#","provider_id":"#);
+            body.extend_from_slice(br#","provider_id":"#);
             push_text(&mut body, self.id.as_str());
             let fields = provider_fields(payload)?;
             if !fields.is_empty() {
-                body.push(',');
-                body.push_str(fields);
+                body.push(b',');
+                body.extend_from_slice(fields.as_bytes());
             }
         } else {
-            body.push_str(r#","payload":"#);
-            body.push_str(payload);
+            body.extend_from_slice(br#","payload":"#);
+            body.extend_from_slice(payload.as_bytes());
         }
-        body.push_str(r#","metadata":"#);
-        body.push_str(metadata);
-        body.push_str(r#","config":"#);
-        body.push_str(&config);
-        body.push('}');
-        Ok(body.into_bytes())
+        body.extend_from_slice(br#","metadata":"#);
+        body.extend_from_slice(metadata.as_bytes());
+        body.extend_from_slice(br#","config":"#);
+        body.extend_from_slice(&config);
+        body.push(b'}');
+        Ok(body)
     }
 
     /// The registry's config, overlaid with the request's by top-level key. Where either is empty
     /// the other goes through as it is; otherwise values keep their text and keys are sorted.
-    fn config(&self) -> Result<Cow<'_, str>, EnvelopeError> {
+    fn config(&self) -> Result<Cow<'_, [u8]>, EnvelopeError> {
         let own = self.config.as_str();
         let Some(request) = object(self.request_config, "config")? else {
-            return Ok(own.into());
+            return Ok(own.as_bytes().into());
         };
         if self.config.raw().is_none() {
-            return Ok(request.into());
+            return Ok(request.as_bytes().into());
         }
         let mut merged = fields(own, "config")?;
         merged.extend(fields(request, "config")?);
 
-        let mut text = String::with_capacity(own.len() + request.len());
+        let mut text = Vec::with_capacity(own.len() + request.len());
         for (key, value) in &merged {
-            text.push(if text.is_empty() { '{' } else { ',' });
+            text.push(if text.is_empty() { b'{' } else { b',' });
             push_text(&mut text, &key.0);
-            text.push(':');
-            text.push_str(value.get());
+            text.push(b':');
+            text.extend_from_slice(value.get().as_bytes());
         }
         if text.is_empty() {
-            text.push('{');
+            text.push(b'{');
         }
-        text.push('}');
+        text.push(b'}');
         Ok(text.into())
     }
 }
@@ -170,17 +169,19 @@ fn provider_fields(payload: &str) -> Result<&str, EnvelopeError> {
     }
 }
 
-fn push_scalar(body: &mut String, value: Option<&Scalar>) {
+fn push_scalar(body: &mut Vec<u8>, value: Option<&Scalar>) {
     match value {
-        None => body.push_str("null"),
+        None => body.extend_from_slice(b"null"),
         Some(Scalar::Text(text)) => push_text(body, text),
-        Some(Scalar::Number(number)) => body.push_str(number.written()),
-        Some(Scalar::Bool(value)) => body.push_str(if *value { "true" } else { "false" }),
+        Some(Scalar::Number(number)) => body.extend_from_slice(number.written().as_bytes()),
+        Some(Scalar::Bool(true)) => body.extend_from_slice(b"true"),
+        Some(Scalar::Bool(false)) => body.extend_from_slice(b"false"),
     }
 }
 
-fn push_text(body: &mut String, text: &str) {
-    body.push_str(&Value::from(text).to_string());
+fn push_text(body: &mut Vec<u8>, text: &str) {
+    // A text and memory: there is nothing in it that could fail.
+    let _ = serde_json::to_writer(body, text);
 }
 
 #[cfg(test)]

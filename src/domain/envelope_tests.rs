@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::super::testing::context;
+use serde_json::Value;
+
 use super::*;
 
 fn raw(json: &str) -> Box<RawValue> {

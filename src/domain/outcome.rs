@@ -32,6 +32,8 @@ pub enum Ended<'a> {
         /// The body.
         body: &'a [u8],
     },
+    /// A reply came that cannot be read: its header block is malformed.
+    Unreadable,
     /// No reply came within the extension's timeout.
     Timeout,
     /// NATS said that nobody is subscribed.
@@ -52,6 +54,8 @@ pub enum Ended<'a> {
     PermissionViolation,
     /// This sidecar's own NATS link is or went down.
     Disconnected,
+    /// This sidecar is about to go, and does not wait any longer.
+    GivenUp,
 }
 
 /// What a caller's deadline left to an attempt, and what the extension may claim.
@@ -119,6 +123,8 @@ pub enum Neutral {
     ShortDeadline,
     /// This process stood still while it waited.
     StoodStill,
+    /// This process ended before the wait did.
+    GivenUp,
 }
 
 /// What the caller gets when the attempt is the last one.
@@ -148,6 +154,8 @@ pub enum Answer {
     Forbidden,
     /// 503: the link is down, and an answer may never arrive.
     LinkDown,
+    /// 503 `shutting_down`.
+    ShuttingDown,
 }
 
 impl Ended<'_> {
@@ -156,6 +164,7 @@ impl Ended<'_> {
         use Outcome::{Failure as Failed, Neutral as Indifferent};
         match *self {
             Self::Reply { error_code, body } => classify_reply(error_code, body),
+            Self::Unreadable => (Failed(Failure::UndecodableReply), Answer::ExtensionError),
             Self::Timeout => (Failed(Failure::Timeout), Answer::ExtensionTimeout),
             Self::NoResponders => (Failed(Failure::NoResponders), Answer::NoResponders),
             Self::DeadlinePassed(patience) if patience.was_fair() => {
@@ -178,6 +187,7 @@ impl Ended<'_> {
                 (Indifferent(Neutral::PermissionViolation), Answer::Forbidden)
             }
             Self::Disconnected => (Indifferent(Neutral::Disconnected), Answer::LinkDown),
+            Self::GivenUp => (Indifferent(Neutral::GivenUp), Answer::ShuttingDown),
         }
     }
 }

@@ -3,7 +3,8 @@
 //! Each attempt gets a span id, recorded or not, so that what an extension reports hangs below the
 //! right attempt of the right caller.
 
-use std::fmt::{self, Write};
+use std::fmt;
+use std::str;
 
 /// Bits of the flags that are passed on: sampled and random-trace-id. All others must be zero.
 const KNOWN_FLAGS: u8 = 0b11;
@@ -127,15 +128,35 @@ impl TraceParent {
     pub fn flags(self) -> u8 {
         self.flags
     }
+
+    /// How long its text is.
+    pub const BYTES: usize = 55;
+
+    /// Its text, in `buffer`.
+    pub fn text(self, buffer: &mut [u8; Self::BYTES]) -> &str {
+        let parts: [&[u8]; 4] = [&[0], &self.trace_id, &self.parent_id, &[self.flags]];
+        let mut places = buffer.iter_mut();
+        let mut put = |byte| {
+            if let Some(place) = places.next() {
+                *place = byte;
+            }
+        };
+        for (position, part) in parts.into_iter().enumerate() {
+            if position > 0 {
+                put(b'-');
+            }
+            for byte in part {
+                put(hex(byte >> 4));
+                put(hex(byte & 0xf));
+            }
+        }
+        str::from_utf8(buffer).unwrap_or_default()
+    }
 }
 
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("00-")?;
-        write_hex(f, &self.trace_id)?;
-        f.write_char('-')?;
-        write_hex(f, &self.parent_id)?;
-        write!(f, "-{:02x}", self.flags)
+        f.write_str(self.text(&mut [0; Self::BYTES]))
     }
 }
 
@@ -168,13 +189,11 @@ fn lower_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 }
 
 /// Digit by digit: every attempt writes one of these, and the formatting machinery is slow.
-fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
-    for byte in bytes {
-        f.write_char(digit(byte >> 4))?;
-        f.write_char(digit(byte & 0xf))?;
+fn hex(nibble: u8) -> u8 {
+    match nibble {
+        0..10 => b'0' + nibble,
+        _ => b'a' + nibble - 10,
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -13,14 +13,20 @@ use super::error::RegistryError;
 use super::observe::{Observation, Observers};
 
 /// Does `work`; `None`, counted, if it panics.
-pub async fn survived<T>(observers: &Observers, work: impl Future<Output = T>) -> Option<T> {
-    match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(done) => Some(done),
-        Err(_) => {
+///
+/// Made of combinators, as is [`answered`]: an `async fn` would hold `work` twice, and every call
+/// would pay for moving that.
+pub fn survived<T>(
+    observers: &Observers,
+    work: impl Future<Output = T>,
+) -> impl Future<Output = Option<T>> {
+    let caught = AssertUnwindSafe(work).catch_unwind();
+    caught.map(|done| {
+        if done.is_err() {
             observers.observe(&Observation::Panicked);
-            None
         }
-    }
+        done.ok()
+    })
 }
 
 /// The same for work that awaits nothing.
@@ -38,12 +44,11 @@ pub fn survived_now<T>(observers: &Observers, work: impl FnOnce() -> T) -> Optio
 ///
 /// # Errors
 /// Those of `work`, and [`RegistryError::Internal`].
-pub async fn answered<T>(
+pub fn answered<T>(
     observers: &Observers,
     work: impl Future<Output = Result<T, RegistryError>>,
-) -> Result<T, RegistryError> {
-    let answer = survived(observers, work).await;
-    answer.unwrap_or(Err(RegistryError::Internal))
+) -> impl Future<Output = Result<T, RegistryError>> {
+    survived(observers, work).map(|answer| answer.unwrap_or(Err(RegistryError::Internal)))
 }
 
 /// The same for work that awaits nothing.

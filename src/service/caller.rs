@@ -2,29 +2,32 @@
 
 use std::borrow::Cow;
 use std::future::Future;
-use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use thiserror::Error;
 use tokio::time::Instant;
 
+use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::subject::Subject;
+use crate::domain::traceparent::{TraceHeaders, TraceParent};
 
 /// Calls extensions.
 pub trait Caller: Send + Sync + 'static {
     /// A call under way.
     type Call: Call;
 
-    /// Sends a request; returns when it is handed over, at the latest at `deadline`.
+    /// Sends a request, or rather hands it over to be sent.
     ///
-    /// Nothing is sent while the link is down, nor after `deadline`.
+    /// # Errors
+    /// Nothing is sent: the link is down, the deadline is over, or see [`CallError`].
     fn call(
         &self,
         subject: &Subject,
-        headers: Headers,
-        payload: Bytes,
+        headers: &CallHeaders<'_>,
+        payload: &[u8],
         deadline: Instant,
-    ) -> impl Future<Output = Result<Self::Call, CallError>> + Send;
+    ) -> Result<Self::Call, CallError>;
 
     /// Whether a call could be sent now.
     fn is_connected(&self) -> bool;
@@ -33,25 +36,46 @@ pub trait Caller: Send + Sync + 'static {
     fn max_payload(&self) -> usize;
 }
 
-impl<C: Caller> Caller for Arc<C> {
-    type Call = C::Call;
+/// What a request says beside its payload.
+#[derive(Debug, Clone, Copy)]
+pub struct CallHeaders<'a> {
+    /// Where the attempt stands in its caller's trace; probes belong to none.
+    pub trace: Option<TraceHeaders<'a>>,
+    /// Which attempt of its call it is, from 1; `None` for a probe.
+    pub attempt: Option<u32>,
+    /// The extension that is called.
+    pub id: &'a ExtensionId,
+    /// The version that is called.
+    pub version: &'a VersionName,
+    /// How long the answer is waited for.
+    pub left: Duration,
+    /// Whether it may come in pieces.
+    pub stream: bool,
+}
 
-    fn call(
-        &self,
-        subject: &Subject,
-        headers: Headers,
-        payload: Bytes,
-        deadline: Instant,
-    ) -> impl Future<Output = Result<Self::Call, CallError>> + Send {
-        C::call(self, subject, headers, payload, deadline)
-    }
-
-    fn is_connected(&self) -> bool {
-        C::is_connected(self)
-    }
-
-    fn max_payload(&self) -> usize {
-        C::max_payload(self)
+impl CallHeaders<'_> {
+    /// Gives each header to `push`, name and value.
+    pub fn write(&self, push: &mut dyn FnMut(&'static str, &str)) {
+        let mut digits = itoa::Buffer::new();
+        if let Some(trace) = &self.trace {
+            push(
+                "traceparent",
+                trace.traceparent.text(&mut [0; TraceParent::BYTES]),
+            );
+            if let Some(tracestate) = trace.tracestate {
+                push("tracestate", tracestate);
+            }
+        }
+        push("Beamline-Deadline-Ms", digits.format(self.left.as_millis()));
+        push("Beamline-Extension-Id", self.id.as_str());
+        push("Beamline-Version", self.version.as_str());
+        match self.attempt {
+            Some(attempt) => push("Beamline-Attempt", digits.format(attempt)),
+            None => push("Beamline-Probe", "1"),
+        }
+        if self.stream {
+            push("Beamline-Accept", "stream");
+        }
     }
 }
 
@@ -89,8 +113,14 @@ pub enum CallError {
     /// they were read, so that some are lost.
     #[error("too much at a time")]
     Overloaded,
-    /// The connection is closed for good.
-    #[error("the connection is closed")]
+    /// The reply's headers cannot be read.
+    #[error("the reply cannot be read")]
+    BadReply,
+    /// This process is about to go, and waits no longer.
+    #[error("this sidecar is shutting down")]
+    GivenUp,
+    /// The call is over.
+    #[error("the call is over")]
     Closed,
 }
 
@@ -156,6 +186,7 @@ impl Headers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::traceparent::TraceSeed;
 
     #[test]
     fn headers_keep_order_and_repetitions() {
@@ -167,6 +198,58 @@ mod tests {
         let pairs: Vec<_> = headers.iter().collect();
         assert_eq!(pairs, [("b", "1"), ("a", "2"), ("b", "3")]);
         assert_eq!((headers.get("b"), headers.get("c")), (Some("1"), None));
+    }
+
+    #[test]
+    fn calls_and_probes_say_what_they_are() {
+        let (id, version) = (
+            ExtensionId::parse("x").unwrap(),
+            VersionName::parse("v1").unwrap(),
+        );
+        let seed = TraceSeed {
+            trace_id: [0xab; 16],
+            span_id: [0xcd; 8],
+        };
+        let call = CallHeaders {
+            trace: Some(TraceHeaders::of_attempt(None, None, seed)),
+            attempt: Some(2),
+            id: &id,
+            version: &version,
+            left: Duration::from_millis(1500),
+            stream: true,
+        };
+        let written = |headers: CallHeaders<'_>| {
+            let mut lines = Vec::new();
+            headers.write(&mut |name, value| lines.push(format!("{name}: {value}")));
+            lines
+        };
+        assert_eq!(
+            written(call),
+            [
+                "traceparent: 00-abababababababababababababababab-cdcdcdcdcdcdcdcd-02",
+                "Beamline-Deadline-Ms: 1500",
+                "Beamline-Extension-Id: x",
+                "Beamline-Version: v1",
+                "Beamline-Attempt: 2",
+                "Beamline-Accept: stream",
+            ]
+        );
+        let (trace, attempt, stream) = (None, None, false);
+        let probe = CallHeaders {
+            trace,
+            attempt,
+            stream,
+            ..call
+        };
+        assert_eq!(
+            written(probe),
+            [
+                "Beamline-Deadline-Ms: 1500",
+                "Beamline-Extension-Id: x",
+                "Beamline-Version: v1",
+                "Beamline-Probe: 1",
+            ]
+        );
     }
 
     #[test]

@@ -153,14 +153,14 @@ pub enum Observation {
         /// Whether it is there.
         up: bool,
     },
-    /// The NATS server or the client reported something.
+    /// The NATS server said something, or could not be reached.
     NatsNotice {
         /// Which connection.
         connection: &'static str,
         /// What was reported.
         notice: String,
     },
-    /// The client had to drop a request: its buffer was full.
+    /// A reply of an extension was dropped, and its call ended: too many before it were not read.
     SlowConsumer {
         /// Which connection.
         connection: &'static str,
@@ -236,7 +236,7 @@ pub enum Observation {
         /// Why, in words.
         why: String,
     },
-    /// The task of a connection to NATS ended by a bug; the connection is made anew.
+    /// The thread of a connection to NATS panicked, which is a bug; the connection is made anew.
     NatsRestarted {
         /// Which connection.
         connection: &'static str,

@@ -25,6 +25,8 @@ pub const MAX_WAITERS: usize = 1024;
 pub struct Progress {
     /// `None` before anything was applied.
     applied: Arc<watch::Sender<Option<u64>>>,
+    /// Whether a first load is done, the telling of it included.
+    begun: Arc<watch::Sender<bool>>,
     waiters: Arc<Semaphore>,
 }
 
@@ -32,6 +34,7 @@ impl Default for Progress {
     fn default() -> Self {
         Self {
             applied: Arc::new(watch::Sender::new(None)),
+            begun: Arc::new(watch::Sender::new(false)),
             waiters: Arc::new(Semaphore::new(MAX_WAITERS)),
         }
     }
@@ -53,10 +56,16 @@ impl Progress {
         self.applied.subscribe()
     }
 
-    /// Waits until something has been applied.
+    /// Announces that a load is done, and that whoever is to hear of it has.
+    pub fn loaded(&self) {
+        self.begun
+            .send_if_modified(|begun| !std::mem::replace(begun, true));
+    }
+
+    /// Waits until a first load is done.
     pub async fn first_load(&self) {
         // The sender lives as long as this handle does.
-        let _ = self.applied.subscribe().wait_for(Option::is_some).await;
+        let _ = self.begun.subscribe().wait_for(|begun| *begun).await;
     }
 
     /// Whether anything has been applied.

@@ -1,17 +1,19 @@
 //! The daemon's life:
 //!
-//! - [`bugs`]: a message that ends a connection's task costs that connection a moment,
+//! - [`bugs`]: a message that nobody can read costs itself,
 //! - [`deadline`]: it is gone a second after the grace period, whatever is unreachable,
 //! - [`log`]: whatever becomes of the log's reader costs lines and nothing else,
 //! - [`signals`]: which signals drain, and which do nothing,
 //! - [`start`]: HTTP first, then data, then NATS; who is away is waited for,
 //! - [`outages`]: NATS may leave and return; readiness stays, the metrics tell,
 //! - [`stop`]: a signal ends it in good order, whatever it is doing,
-//! - [`drain`]: SIGTERM under load loses no request.
+//! - [`drain`]: SIGTERM under load loses no request,
+//! - [`endurance`]: restarts, frozen servers and lame ducks, again and again (ignored).
 
 mod bugs;
 mod deadline;
 mod drain;
+mod endurance;
 mod log;
 mod outages;
 mod signals;

@@ -70,6 +70,8 @@ fn start(urls: &[&str]) -> Lane<()> {
         "echo",
         Arc::new(Status::new(SourceMode::Fixtures, DEADLINE)),
         Observers::new(Vec::new()),
+        Arc::default(),
+        Arc::new(()),
     );
     let lane = lane.unwrap();
     let subscription = Subscription {

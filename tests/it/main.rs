@@ -34,7 +34,7 @@ mod link;
 mod lookups;
 mod no_miss;
 mod played;
-mod mux;
+mod calls;
 mod fleet;
 mod health_store;
 mod odd_rows;

@@ -18,7 +18,7 @@ use tokio::runtime;
 
 pub(crate) use tally::Outcome;
 
-use super::stage;
+use super::{cpu, stage};
 use crate::harness::{DEADLINE, Process};
 
 /// How long a reply may take before it counts as lost.
@@ -63,6 +63,14 @@ pub(crate) enum Target {
     Redis { url: String },
     /// A prepared `SELECT` by primary key, pipelined on as many connections as the daemon's pool has.
     Postgres { url: String },
+}
+
+impl Job {
+    /// What an id in an answer cost a process that used `cpu` during this job, in microseconds.
+    pub(crate) fn per_id(&self, outcome: &Outcome, cpu: Duration) -> f64 {
+        let seconds = (self.warm_up + self.duration).as_secs_f64();
+        cpu.as_secs_f64() * 1e6 / (outcome.per_second * seconds)
+    }
 }
 
 /// How a lookup is worded.
@@ -162,7 +170,7 @@ pub(crate) fn main(job: &Job) {
         .enable_all()
         .build()
         .unwrap();
-    let outcome = runtime.block_on(async {
+    let mut outcome = runtime.block_on(async {
         match (job.target.nats(), job.pace) {
             (Some(nats), Pace::InFlight(in_flight)) => closed::run(job, nats, in_flight).await,
             (Some((url, _)), Pace::PerSecond(rate)) => open::run(job, url, rate).await,
@@ -170,5 +178,6 @@ pub(crate) fn main(job: &Job) {
             (None, Pace::PerSecond(_)) => panic!("stores are only asked with requests in flight"),
         }
     });
+    outcome.cpu_us = job.per_id(&outcome, cpu::own());
     println!("{}", serde_json::to_string(&outcome).unwrap());
 }

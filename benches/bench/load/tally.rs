@@ -26,6 +26,8 @@ pub(crate) struct Outcome {
     pub(crate) p999_us: f64,
     /// See `p50_us`.
     pub(crate) max_us: f64,
+    /// What an id in an answer cost the generator, in microseconds of CPU, warm-up included.
+    pub(crate) cpu_us: f64,
     /// Requests with a wrong answer or none, warm-up included.
     pub(crate) wrong: u64,
     /// The first of them.
@@ -110,6 +112,7 @@ impl Tally {
             p99_us: us(0.99),
             p999_us: us(0.999),
             max_us: self.latencies.max() as f64 / 1e3,
+            cpu_us: 0.0,
             wrong: self.wrong,
             first_wrong: self.first_wrong,
         }

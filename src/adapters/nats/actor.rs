@@ -1,22 +1,18 @@
 //! Who asks for a change: what NATS permissions vouch for comes before what the request says.
 
-use async_nats::Message;
-
-use super::headers;
+use super::request::Request;
 use super::subjects::Route;
-use crate::documents::headers::ACTOR;
 use crate::domain::actor::{Actor, ActorSource};
 use crate::service::error::RegistryError;
 
-/// Who sent `message`: the token in `as.<actor>`, else the header, else `field`, else nobody known.
+/// Who sent `request`: the token in `as.<actor>`, else the header, else `field`, else nobody known.
 ///
 /// # Errors
 /// A name that could not be audited.
-pub fn actor(route: Route, message: &Message, field: Option<&str>) -> Result<Actor, RegistryError> {
-    let header = headers::find(message.headers.as_ref(), ACTOR);
+pub fn actor(route: Route, request: &Request, field: Option<&str>) -> Result<Actor, RegistryError> {
     let named = [
-        (ActorSource::Subject, route.actor(&message.subject)),
-        (ActorSource::Header, header),
+        (ActorSource::Subject, route.actor(&request.subject)),
+        (ActorSource::Header, request.actor.as_deref()),
         (ActorSource::Field, field),
     ];
     Actor::first_of(named).map_err(not_an_actor)

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use async_nats::Message;
-
 use super::actor::actor;
 use super::payload::{CircuitAction, CircuitArguments, optional_object};
+use super::request::Request;
 use super::subjects::Route;
 use crate::domain::ids::VersionName;
 use crate::service::circuit_control::{CircuitControl, CircuitOrder};
@@ -20,9 +19,9 @@ const MAX_REASON_CHARS: usize = 500;
 pub async fn force(
     control: &CircuitControl,
     route: Route,
-    message: &Message,
+    request: &Request,
 ) -> Result<Listed, RegistryError> {
-    let arguments: CircuitArguments = optional_object(&message.payload)?;
+    let arguments: CircuitArguments = optional_object(&request.payload)?;
     let id = arguments.id.as_deref().ok_or_else(|| missing("id"))?;
     let version = arguments.version.as_deref().map(VersionName::parse);
     let version = version
@@ -35,7 +34,7 @@ pub async fn force(
         action,
         ttl: ttl(action, arguments.ttl_seconds)?,
         reason: arguments.reason.map(reason).transpose()?,
-        actor: actor(route, message, arguments.actor.as_deref())?,
+        actor: actor(route, request, arguments.actor.as_deref())?,
     };
     control.carry_out(order).await
 }

@@ -1,37 +1,17 @@
-//! Connecting to NATS: who we are, how long we wait, what we notice.
+//! Connecting to NATS by the official client, for the command line: who we are, how long we wait.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use async_nats::{ConnectOptions, ServerAddr};
 use rand::RngExt;
-use tokio::sync::broadcast;
 
 use super::login::authenticated;
 use crate::config::NatsSettings;
-use crate::domain::quote::quoted;
-use crate::service::observe::{Observation, Observers};
-use crate::service::status::Status;
 
-/// A black-holed server is noticed after two unanswered pings.
-const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// How long one attempt to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest pause between attempts to connect, before jitter.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-
-/// What a connection is for.
-#[derive(Debug, Clone, Copy)]
-pub struct Purpose {
-    /// Its name in logs and metrics, and in the server's connection list.
-    pub name: &'static str,
-    /// Requests that may wait in one subscription before they are dropped and counted.
-    pub subscription_capacity: usize,
-    /// Tasks that may run before the socket is looked at again; see
-    /// [`Subscribed::drain`](super::intake::Subscribed) for why that must be 1 where other threads
-    /// publish. Looking costs a system call.
-    pub event_interval: u32,
-}
 
 /// Connects once, to see whether it works; says to which server.
 ///
@@ -45,36 +25,6 @@ pub async fn try_once(
     let client = options.connect(addresses(settings)).await?;
     let server = client.server_info();
     Ok(format!("{} version {}", server.server_name, server.version))
-}
-
-/// Begins to connect, on the current runtime, and goes on in the background until it succeeds.
-/// What happens to the connection is sent to `events`.
-///
-/// # Errors
-/// Settings that no server could ever accept, such as an unreadable certificate.
-pub async fn connect(
-    settings: &NatsSettings,
-    instance_id: &str,
-    purpose: Purpose,
-    status: Arc<Status>,
-    observers: Observers,
-    events: broadcast::Sender<Event>,
-) -> Result<Client, async_nats::ConnectError> {
-    status.nats_link(purpose.name, false);
-    options(settings)
-        .name(format!("beamline-registry/{instance_id}/{}", purpose.name))
-        .subscription_capacity(purpose.subscription_capacity)
-        .ping_interval(PING_INTERVAL)
-        .reconnect_delay_callback(pause)
-        .retry_on_initial_connect()
-        .skip_subject_validation(true)
-        .event_callback(move |event| {
-            // An error means that nobody listens.
-            let _ = events.send(event.clone());
-            notice(purpose.name, event, &status, &observers)
-        })
-        .connect(addresses(settings))
-        .await
 }
 
 /// Who we are and how the link is protected.
@@ -112,44 +62,6 @@ pub(super) fn pause(attempts: usize) -> Duration {
         .min(6);
     let pause = (Duration::from_millis(50) * 2u32.pow(doublings)).min(LONGEST_PAUSE);
     pause.mul_f64(rand::rng().random_range(0.5..=1.0))
-}
-
-/// Tells that a connection is there, or not.
-pub(super) fn notice_state(
-    connection: &'static str,
-    up: bool,
-    status: &Status,
-    observers: &Observers,
-) {
-    status.nats_link(connection, up);
-    observers.observe(&Observation::NatsUp { connection, up });
-}
-
-fn notice(
-    connection: &'static str,
-    event: Event,
-    status: &Arc<Status>,
-    observers: &Observers,
-) -> impl Future<Output = ()> + Send + Sync + 'static + use<> {
-    let (status, observers) = (Arc::clone(status), observers.clone());
-    async move {
-        match event {
-            Event::Connected => notice_state(connection, true, &status, &observers),
-            Event::Disconnected | Event::Closed => {
-                notice_state(connection, false, &status, &observers)
-            }
-            Event::SlowConsumer(_) => {
-                observers.observe(&Observation::SlowConsumer { connection });
-            }
-            // Our own doing: the drain says so itself.
-            Event::Draining => {}
-            Event::LameDuckMode | Event::ServerError(_) | Event::ClientError(_) => {
-                // A server's words are foreign text.
-                let notice = quoted(&event.to_string());
-                observers.observe(&Observation::NatsNotice { connection, notice });
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,21 +1,26 @@
-//! All verbs without a loop of their own: each request is a task, their number is bounded.
+//! All verbs but lookups and calls: each request is a task, their number is bounded. Discovery
+//! comes over the same connection.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
-use async_nats::Message;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::discovery::{Discovery, Question};
 use super::endpoints::Endpoints;
-use super::intake::Intake;
-use super::replies::Responder;
+use super::link::lane::{Handler, Turn};
+use super::link::outbox::Outbox;
+use super::replies::Answer;
+use super::request::Request;
+use super::respond::{Respond, out};
 use super::subjects::Route;
 use super::verb::Verb;
 use super::verbs::Verbs;
-use crate::service::boundary::{answered, survived};
+use super::wire::operation::Message;
+use crate::service::boundary::answered;
 use crate::service::error::RegistryError;
 use crate::service::observe::{Observation, Observers};
 use crate::service::progress::MAX_WAITERS;
@@ -24,78 +29,115 @@ use crate::service::progress::MAX_WAITERS;
 /// have places beside these, so what they wait for is never kept out by them.
 const MAX_CONCURRENT: usize = 1024;
 
-/// Receives requests and hands each to a task.
+/// What comes over the control connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// A request for a verb.
+    Verb(Route),
+    /// Who is there?
+    Discovery(Question),
+}
+
+/// Hands each request to a task.
 #[derive(Debug)]
 pub struct ControlServer {
-    verbs: Arc<Verbs>,
-    responder: Responder,
-    endpoints: Arc<Endpoints>,
-    workers: Handle,
-    tasks: TaskTracker,
-    permits: Arc<Semaphore>,
-    observers: Observers,
-    give_up: CancellationToken,
+    /// The use cases.
+    pub verbs: Arc<Verbs>,
+    /// How answers are put.
+    pub respond: Respond,
+    /// Where they go.
+    pub outbox: Arc<Outbox>,
+    /// Figures for discovery.
+    pub endpoints: Arc<Endpoints>,
+    /// Answers discovery.
+    pub discovery: Discovery,
+    /// Where the work is done.
+    pub workers: Handle,
+    /// Requests under way.
+    pub tasks: TaskTracker,
+    /// Their places, see [`places`].
+    pub places: Arc<Semaphore>,
+    /// Who hears of it.
+    pub observers: Observers,
+    /// Cancelled when the grace period of a shutdown is over.
+    pub give_up: CancellationToken,
+}
+
+/// Places for requests.
+pub fn places() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(MAX_CONCURRENT + MAX_WAITERS))
+}
+
+impl Handler<Asked> for ControlServer {
+    fn message(&self, asked: Asked, message: &Message<'_>, turn: &mut Turn) {
+        match asked {
+            Asked::Verb(route) if route.verb == Verb::Report => self.report(route, message, turn),
+            Asked::Verb(route) => self.request(route, message, turn),
+            Asked::Discovery(question) => {
+                if let Some(reply) = self.respond.reply_to(message) {
+                    let outcome = Ok(Answer::plain(self.discovery.body(question)));
+                    self.respond.append(&mut out(turn), reply, &outcome);
+                }
+            }
+        }
+    }
+
+    fn panicked(&self, asked: Asked, message: &Message<'_>, turn: &mut Turn) {
+        self.observers.observe(&Observation::Panicked);
+        if message.reply.is_none() {
+            return;
+        }
+        let Some(reply) = self.respond.reply_to(message) else {
+            return;
+        };
+        let outcome = Err(RegistryError::Internal);
+        self.respond.append(&mut out(turn), reply, &outcome);
+        if let Asked::Verb(route) = asked {
+            self.endpoints.record(route.verb, Duration::ZERO, &outcome);
+        }
+    }
 }
 
 impl ControlServer {
-    /// Answers on `responder`, working on the runtime `workers`; requests still unanswered when
-    /// `give_up` is cancelled are answered `shutting_down`.
-    pub fn new(
-        verbs: Arc<Verbs>,
-        responder: Responder,
-        endpoints: Arc<Endpoints>,
-        workers: Handle,
-        tasks: TaskTracker,
-        give_up: CancellationToken,
-        observers: Observers,
-    ) -> Self {
-        Self {
-            verbs,
-            responder,
-            endpoints,
-            workers,
-            tasks,
-            permits: Arc::new(Semaphore::new(MAX_CONCURRENT + MAX_WAITERS)),
-            observers,
-            give_up,
-        }
-    }
-
-    /// Answers requests until the intake is drained.
-    pub async fn run(self, mut intake: Intake) {
-        while let Some((route, message)) = intake.next().await {
-            survived(&self.observers, self.accept(route, message)).await;
-        }
-    }
-
-    async fn accept(&self, route: Route, message: Message) {
-        let received = Instant::now();
-        if route.verb == Verb::Report {
-            return self.report(route, &message, received).await;
-        }
-        let Some(reply) = self.responder.reply_to(&message) else {
+    fn request(&self, route: Route, message: &Message<'_>, turn: &mut Turn) {
+        let Some(reply) = self.respond.reply_to(message) else {
             return;
         };
-        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
-            self.observers.observe(&Observation::Overloaded);
-            let outcome = Err(RegistryError::Overloaded);
-            self.endpoints
-                .record(route.verb, received.elapsed(), &outcome);
-            return self.responder.send(reply, outcome).await;
+        let received = turn.now;
+        let begun = Request::read(message).and_then(|request| {
+            let place = Arc::clone(&self.places).try_acquire_owned();
+            let place = place.map_err(|_| {
+                self.observers.observe(&Observation::Overloaded);
+                RegistryError::Overloaded
+            })?;
+            Ok((request, place))
+        });
+        let (request, place) = match begun {
+            Ok(begun) => begun,
+            Err(error) => {
+                let outcome = Err(error);
+                self.endpoints
+                    .record(route.verb, received.elapsed(), &outcome);
+                return self.respond.append(&mut out(turn), reply, &outcome);
+            }
         };
-        let (verbs, responder) = (Arc::clone(&self.verbs), self.responder.clone());
+        let (verbs, respond, outbox) = (
+            Arc::clone(&self.verbs),
+            self.respond.clone(),
+            Arc::clone(&self.outbox),
+        );
         let (endpoints, give_up) = (Arc::clone(&self.endpoints), self.give_up.clone());
-        let observers = self.observers.clone();
+        let (observers, reply) = (self.observers.clone(), reply.to_vec());
         self.tasks.spawn_on(
             async move {
-                let max_bytes = responder.max_payload();
+                let answering = verbs.answer(route, &request, outbox.max_payload());
                 let outcome = tokio::select! {
-                    outcome = answered(&observers, verbs.answer(route, &message, max_bytes)) => outcome,
+                    outcome = answered(&observers, answering) => outcome,
                     () = give_up.cancelled() => Err(given_up(route.verb)),
                 };
                 endpoints.record(route.verb, received.elapsed(), &outcome);
-                responder.send(reply, outcome).await;
-                drop(permit);
+                respond.send(&outbox, &reply, &outcome);
+                drop(place);
             },
             &self.workers,
         );
@@ -103,21 +145,19 @@ impl ControlServer {
 
     /// Enters a router's result, also where nobody waits for an answer. Done at once instead of in
     /// a task: it takes microseconds, and a router's results keep the order in which it sent them.
-    async fn report(&self, route: Route, message: &Message, received: Instant) {
-        let mut reply = None;
-        if message.reply.is_some() {
-            reply = self.responder.reply_to(message);
-            if reply.is_none() {
-                return;
-            }
-        }
-        let max_bytes = self.responder.max_payload();
-        let answer = self.verbs.answer(route, message, max_bytes);
-        let outcome = answered(&self.observers, answer).await;
+    fn report(&self, route: Route, message: &Message<'_>, turn: &mut Turn) {
+        let reply = match message.reply {
+            None => None,
+            Some(_) => match self.respond.reply_to(message) {
+                None => return,
+                reply => reply,
+            },
+        };
+        let outcome = Request::read(message).and_then(|request| self.verbs.report(route, &request));
         self.endpoints
-            .record(route.verb, received.elapsed(), &outcome);
+            .record(route.verb, turn.now.elapsed(), &outcome);
         if let Some(reply) = reply {
-            self.responder.send(reply, outcome).await;
+            self.respond.append(&mut out(turn), reply, &outcome);
         }
     }
 }

@@ -1,23 +1,17 @@
 //! Discovery as ADR-32 says: `nats micro ls`, `info` and `stats` find every sidecar.
 //!
-//! Written by hand because the client's own service module always joins a queue group, takes a lock
-//! per reply and ends its discovery at the first failed publish.
+//! Written by hand: the official client's service module always joins a queue group.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use async_nats::Message;
 use serde::Serialize;
 
 use super::endpoints::Endpoints;
-use super::intake::Subscribed;
-use super::replies::{Answer, Responder};
 use super::subjects::Layout;
 use super::verb::Verb;
 use crate::documents;
 use crate::domain::moment::rfc3339;
-use crate::service::boundary::{answered_now, survived};
-use crate::service::observe::Observers;
 use crate::service::stats::Stats as Sidecar;
 
 /// The name under which sidecars are found.
@@ -115,29 +109,11 @@ pub struct Discovery {
     pub endpoints: Arc<Endpoints>,
     /// Knows when this sidecar started.
     pub sidecar: Arc<Sidecar>,
-    /// Where answers go.
-    pub responder: Responder,
-    /// Who hears of panics.
-    pub observers: Observers,
 }
 
 impl Discovery {
-    /// Answers until the intake ends.
-    pub async fn run(self, mut intake: Subscribed<Question>) {
-        while let Some((question, message)) = intake.next().await {
-            survived(&self.observers, self.answer(question, &message)).await;
-        }
-    }
-
-    async fn answer(&self, question: Question, message: &Message) {
-        let Some(reply) = self.responder.reply_to(message) else {
-            return;
-        };
-        let outcome = answered_now(&self.observers, || Ok(Answer::plain(self.body(question))));
-        self.responder.send(reply, outcome).await;
-    }
-
-    fn body(&self, question: Question) -> bytes::Bytes {
+    /// What `question` is answered with.
+    pub fn body(&self, question: Question) -> bytes::Bytes {
         match question {
             Question::Ping => self.response("io.nats.micro.v1.ping_response", Nothing {}),
             Question::Info => self.response("io.nats.micro.v1.info_response", self.info()),

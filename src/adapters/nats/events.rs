@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Event as LinkEvent, PublishErrorKind, ServerError};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::Connection;
+use super::link::lane::Companion;
+use super::link::outbox::{Outbox, Unsent};
 use super::subjects::Layout;
+use super::wire::refusal::Refusal;
+use super::wire::write;
 use crate::documents::event::{Envelopes, Event, change_events};
 use crate::service::boundary::survived;
 use crate::service::fleet::changes::ChangeEvents;
@@ -19,10 +21,8 @@ use crate::service::observe::{Observation, Observer, Observers};
 
 /// Events that may wait for the connection; more are lost, the log has them all the same.
 const CAPACITY: usize = 256;
-/// The pause while a connection that died is made anew.
-const ANEW: Duration = Duration::from_millis(100);
-/// How the server says that it did not publish; the subject follows, quoted.
-const PUBLISH_DENIED: &str = "Permissions Violation for Publish to \"";
+/// The pause while the connection takes no more.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Turns observations into events, in the order in which they happen.
 #[derive(Debug)]
@@ -101,31 +101,52 @@ impl EventQueue {
     }
 }
 
-/// Publishes events. One that cannot be published costs itself only.
+/// Hears on the connection of events which of them the server did not publish.
 #[derive(Debug)]
-pub struct Publisher {
-    connection: Arc<Connection>,
-    link: broadcast::Receiver<LinkEvent>,
+pub struct Denied {
     layout: Layout,
+    dropped: Count,
     observers: Observers,
 }
 
-impl Publisher {
-    /// Publishes on `connection`; `link` tells what the server says there.
-    pub fn new(
-        connection: Arc<Connection>,
-        link: broadcast::Receiver<LinkEvent>,
-        layout: Layout,
-        observers: Observers,
-    ) -> Self {
+impl Denied {
+    /// Counts in `dropped`, and tells `observers`.
+    pub fn new(layout: Layout, dropped: Count, observers: Observers) -> Self {
         Self {
-            connection,
-            link,
             layout,
+            dropped,
             observers,
         }
     }
+}
 
+impl Companion for Denied {
+    fn refused(&self, refusal: &Refusal) {
+        if let Refusal::Publish(subject) = refusal
+            && self.layout.is_event(subject)
+        {
+            self.dropped.add(1);
+            let why = refusal.text();
+            let observation = Observation::EventDropped { kind: None, why };
+            self.observers.observe(&observation);
+        }
+    }
+}
+
+/// Publishes events. One that cannot be published costs itself only.
+#[derive(Debug)]
+pub struct Publisher {
+    /// Where they go.
+    pub outbox: Arc<Outbox>,
+    /// Whether there is a connection.
+    pub up: watch::Receiver<bool>,
+    /// Their subjects.
+    pub layout: Layout,
+    /// Who hears of those that are lost.
+    pub observers: Observers,
+}
+
+impl Publisher {
     /// Publishes until `stop`, and then what is waiting.
     pub async fn run(mut self, mut queue: EventQueue, stop: CancellationToken) {
         let observers = self.observers.clone();
@@ -133,7 +154,6 @@ impl Publisher {
             let turn = async {
                 tokio::select! {
                     biased;
-                    Ok(said) = self.link.recv() => self.heed(&said, &queue.dropped),
                     Some(event) = queue.events.recv() => {
                         self.publish(event, &queue.dropped, &stop).await;
                     }
@@ -149,46 +169,42 @@ impl Publisher {
 
     /// Without a limit: changes were claimed, and nobody else tells of them. While the link is down
     /// the queue fills, and what is merely news is lost there.
-    async fn publish(&self, event: Event, dropped: &Count, stop: &CancellationToken) {
+    async fn publish(&mut self, event: Event, dropped: &Count, stop: &CancellationToken) {
         if event.body.is_empty() {
             let why = "it cannot be written as JSON".to_owned();
-            return self.drop_event(Some(event.kind), why, dropped);
+            return self.drop_event(event.kind, why, dropped);
         }
         let subject = self.layout.event(event.kind, event.subject.as_deref());
         loop {
-            let client = self.connection.client().clone();
-            let publishing = client.publish(subject.clone(), event.body.clone());
-            let published = tokio::select! {
-                biased;
-                published = publishing => published,
-                () = stop.cancelled() => return dropped.add(1),
-            };
-            match published {
-                Ok(()) => return,
-                // The connection's task died.
-                Err(error) if error.kind() == PublishErrorKind::Send => {
-                    if stop.run_until_cancelled(sleep(ANEW)).await.is_none() {
-                        return dropped.add(1);
-                    }
+            let limit = self.outbox.max_payload();
+            let publish = |out: &mut Vec<u8>, _: &mut _| {
+                let fits = event.body.len() <= limit;
+                if fits {
+                    write::publish(out, subject.as_bytes(), None, &event.body);
                 }
-                Err(error) => return self.drop_event(Some(event.kind), error.to_string(), dropped),
+                fits
+            };
+            let again = match self.outbox.submit(publish) {
+                Ok(true) => return,
+                Ok(false) => {
+                    let why = format!("it is larger than the {limit} bytes that the server takes");
+                    return self.drop_event(event.kind, why, dropped);
+                }
+                Err(Unsent::Full) => stop.run_until_cancelled(sleep(AGAIN)).await,
+                Err(Unsent::Down) => {
+                    let up = self.up.wait_for(|up| *up);
+                    stop.run_until_cancelled(up).await.map(drop)
+                }
+            };
+            if again.is_none() {
+                return dropped.add(1);
             }
         }
     }
 
-    /// What the server does not let us publish is lost, too; it says so afterwards.
-    fn heed(&self, said: &LinkEvent, dropped: &Count) {
-        let LinkEvent::ServerError(ServerError::Other(text)) = said else {
-            return;
-        };
-        let subject = text.strip_prefix(PUBLISH_DENIED);
-        if subject.is_some_and(|subject| self.layout.is_event(subject)) {
-            self.drop_event(None, text.clone(), dropped);
-        }
-    }
-
-    fn drop_event(&self, kind: Option<&'static str>, why: String, dropped: &Count) {
+    fn drop_event(&self, kind: &'static str, why: String, dropped: &Count) {
         dropped.add(1);
+        let kind = Some(kind);
         let observation = Observation::EventDropped { kind, why };
         self.observers.observe(&observation);
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use memchr::memchr;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,7 +20,7 @@ use super::link::lane::{Handler, Turn};
 use super::link::outbox::Outbox;
 use super::payload::IdArguments;
 use super::replies::Answer;
-use super::respond::{Out, Respond};
+use super::respond::{Respond, out};
 use super::subjects::Route;
 use super::verb::Verb;
 use super::wire::operation::Message;
@@ -87,6 +88,17 @@ impl Handler<Route> for LookupServer {
         self.count(turn.now - received, &outcome, span);
     }
 
+    fn foresee(&self, messages: &mut dyn Iterator<Item = (Route, Message<'_>)>) {
+        let ids = messages.filter_map(|(route, message)| {
+            let id = match route.has_id {
+                true => message.subject.rsplit(|byte| *byte == b'.').next(),
+                false => likely_id(message.payload),
+            };
+            str::from_utf8(id?).ok()
+        });
+        self.lookups.fetch(ids);
+    }
+
     fn panicked(&self, _route: Route, message: &Message<'_>, turn: &mut Turn) {
         self.observers.observe(&Observation::Panicked);
         if let Some(reply) = self.respond.reply_to(message) {
@@ -95,14 +107,6 @@ impl Handler<Route> for LookupServer {
             self.endpoints
                 .record(Verb::Lookup, Duration::ZERO, &outcome);
         }
-    }
-}
-
-fn out(turn: &mut Turn) -> Out<'_> {
-    Out {
-        bytes: &mut turn.out,
-        headers: &mut turn.headers,
-        max_payload: turn.max_payload,
     }
 }
 
@@ -240,6 +244,12 @@ impl LookupServer {
         self.lookups.meter.duration.record(took);
         self.endpoints.record(Verb::Lookup, took, outcome);
     }
+}
+
+/// The id in a payload as nearly all routers write it.
+fn likely_id(payload: &[u8]) -> Option<&[u8]> {
+    let rest = payload.strip_prefix(br#"{"id":""#)?;
+    rest.get(..memchr(b'"', rest)?)
 }
 
 /// A lookup that waits for a revision.

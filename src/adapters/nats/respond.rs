@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::link::lane::Turn;
 use super::link::outbox::Outbox;
-use super::replies::{Answer, ERROR, ERROR_CODE, ReplyRules};
+use super::replies::{Answer, ReplyRules};
 use super::wire::operation::Message;
 use super::wire::write::{self, HeaderBlock};
 use crate::documents;
@@ -11,6 +12,11 @@ use crate::documents::headers::{REVISION, SOURCE, STALE_MS};
 use crate::service::error::RegistryError;
 use crate::service::observe::DropReason;
 use crate::service::status::Status;
+
+/// The number of the error code.
+pub const ERROR_CODE: &str = "Nats-Service-Error-Code";
+/// The fixed text of the error code.
+pub const ERROR: &str = "Nats-Service-Error";
 
 /// Answers requests.
 #[derive(Debug, Clone)]
@@ -28,6 +34,15 @@ pub struct Out<'o> {
     pub headers: &'o mut HeaderBlock,
     /// The most bytes of a message that the server takes, headers included.
     pub max_payload: usize,
+}
+
+/// The end of the turn.
+pub fn out(turn: &mut Turn) -> Out<'_> {
+    Out {
+        bytes: &mut turn.out,
+        headers: &mut turn.headers,
+        max_payload: turn.max_payload,
+    }
 }
 
 impl Respond {
@@ -55,24 +70,44 @@ impl Respond {
     }
 
     fn append_answer(&self, out: &mut Out<'_>, reply: &[u8], answer: &Answer) {
-        self.annotate(out.headers);
-        if let Some(revision) = answer.revision {
-            out.headers.push_number(REVISION, revision);
+        let headers = |block: &mut HeaderBlock| {
+            if let Some(revision) = answer.revision {
+                block.push_number(REVISION, revision);
+            }
+        };
+        if let Err(error) = self.append_message(out, reply, headers, &answer.body) {
+            self.append_error(out, reply, &error);
         }
-        if out.headers.is_empty() && answer.body.len() <= out.max_payload {
-            return write::publish(out.bytes, reply, None, &answer.body);
-        }
-        // The server counts the headers too, as they are on the wire.
-        if out.headers.wire_len() + answer.body.len() > out.max_payload {
-            let limit_bytes = out.max_payload;
-            let what = "the reply";
-            let error = RegistryError::PayloadTooLarge { what, limit_bytes };
-            return self.append_error(out, reply, &error);
-        }
-        write::publish_with_headers(out.bytes, reply, None, out.headers, &answer.body);
     }
 
-    fn append_error(&self, out: &mut Out<'_>, reply: &[u8], error: &RegistryError) {
+    /// Appends a message with the headers that `headers` adds.
+    ///
+    /// # Errors
+    /// It is larger than the server takes; nothing was appended.
+    pub fn append_message(
+        &self,
+        out: &mut Out<'_>,
+        reply: &[u8],
+        headers: impl FnOnce(&mut HeaderBlock),
+        body: &[u8],
+    ) -> Result<(), RegistryError> {
+        self.annotate(out.headers);
+        headers(out.headers);
+        if out.headers.is_empty() && body.len() <= out.max_payload {
+            write::publish(out.bytes, reply, None, body);
+            return Ok(());
+        }
+        // The server counts the headers too, as they are on the wire.
+        if out.headers.wire_len() + body.len() > out.max_payload {
+            let (what, limit_bytes) = ("the reply", out.max_payload);
+            return Err(RegistryError::PayloadTooLarge { what, limit_bytes });
+        }
+        write::publish_with_headers(out.bytes, reply, None, out.headers, body);
+        Ok(())
+    }
+
+    /// Appends an error.
+    pub fn append_error(&self, out: &mut Out<'_>, reply: &[u8], error: &RegistryError) {
         self.annotate(out.headers);
         out.headers.push_number(ERROR_CODE, error.number().into());
         // A fixed text, which any header can hold.
@@ -103,21 +138,37 @@ impl Respond {
         }
     }
 
-    /// Sends an answer from another thread than the lane's; one that cannot be sent is counted.
-    pub fn send(&self, outbox: &Outbox, reply: &[u8], outcome: &Result<Answer, RegistryError>) {
+    /// Sends an answer that was not at hand during the turn of its request; one that cannot be sent
+    /// is counted.
+    pub fn send(
+        &self,
+        outbox: &Arc<Outbox>,
+        reply: &[u8],
+        outcome: &Result<Answer, RegistryError>,
+    ) {
+        self.submit(outbox, |out| self.append(out, reply, outcome));
+    }
+
+    /// Has `append` append answers like [`append`](Self::append), outside the turn of their
+    /// request. Without a connection they wait for the next; where too much waits they are lost and
+    /// counted.
+    pub fn submit<T>(
+        &self,
+        outbox: &Arc<Outbox>,
+        append: impl FnOnce(&mut Out<'_>) -> T,
+    ) -> Option<T> {
         let max_payload = outbox.max_payload();
-        let mut headers = HeaderBlock::default();
-        let sent = outbox.submit(|bytes| {
-            let headers = &mut headers;
-            let mut out = Out {
+        let sent = outbox.submit_or_keep(|bytes, headers| {
+            append(&mut Out {
                 bytes,
                 headers,
                 max_payload,
-            };
-            self.append(&mut out, reply, outcome);
+            })
         });
-        if sent.is_err() {
+        let sent = sent.ok();
+        if sent.is_none() {
             self.rules.drop_request(DropReason::PublishFailed, None);
         }
+        sent
     }
 }

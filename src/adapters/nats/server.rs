@@ -1,28 +1,26 @@
 //! The NATS side as a whole: connect, serve, drain, close.
 
-use std::future::Future;
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use thiserror::Error;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connect::Purpose;
-use super::control::ControlServer;
+use super::calls::Calls;
+use super::control::{self, Asked, ControlServer};
 use super::discovery::{Discovery, Question};
 use super::endpoints::Endpoints;
-use super::events::{EventQueue, Publisher};
-use super::intake::{Subscribed, Subscription};
-use super::invoke::InvokeServer;
-use super::lane::{Lane, LaneError};
-use super::link::lane;
+use super::events::{Denied, EventQueue, Publisher};
+use super::invoke::{self, InvokeServer};
+use super::link::lane::{Companion, Lane, Subscription};
+use super::link::outbox::Outbox;
 use super::lookups::LookupServer;
-use super::mux::Mux;
-use super::replies::{ReplyRules, Responder};
+use super::replies::ReplyRules;
 use super::respond::Respond;
 use super::subjects::{Layout, Route};
 use super::verb::Verb;
@@ -37,20 +35,19 @@ use crate::service::status::{INVOCATIONS, Status};
 
 /// The lane that lookups are answered on.
 const LOOKUP: &str = "lookup";
+/// The lane of all other verbs, of discovery and of events.
+const CONTROL: &str = "control";
+/// For the replies to what was given up.
+const REPLIES: Duration = Duration::from_millis(300);
+/// What the drain gets at least, to unsubscribe and to answer what had arrived.
+const DRAIN: Duration = Duration::from_millis(400);
+/// Calls of our own that need a place beside those of routers.
+const PROBES: u32 = 16;
 
-const CONTROL: Purpose = Purpose {
-    name: "control",
-    subscription_capacity: 2048,
-    event_interval: 1,
-};
-
-/// The mux receives all replies on one subscription: it has to hold what a server can send between
-/// two turns of the thread, many small chunks at worst.
-const INVOKE: Purpose = Purpose {
-    name: INVOCATIONS,
-    subscription_capacity: 65_536,
-    event_interval: 61,
-};
+/// The thread of a connection cannot be had.
+#[derive(Debug, Error)]
+#[error("cannot start the {0} thread: {1}")]
+pub struct ThreadError(&'static str, io::Error);
 
 /// Everything the NATS side needs from the rest.
 #[derive(Debug)]
@@ -71,72 +68,92 @@ pub struct Parts {
 /// All connections, before or after requests are served on them.
 #[derive(Debug)]
 pub struct Links {
-    lookup: lane::Lane<Route>,
-    control: Lane,
-    invoke: Lane,
-    mux: Arc<Mux>,
+    lookup: Lane<Route>,
+    control: Lane<Asked>,
+    invoke: Lane<Route>,
+    calls: Arc<Calls>,
 }
 
 /// A NATS side that serves.
 #[derive(Debug)]
 pub struct Server {
     links: Links,
-    drain: CancellationToken,
     give_up: CancellationToken,
     tasks: TaskTracker,
-    loops: JoinSet<&'static str>,
 }
 
-/// What the loops get at least to unsubscribe and to hand out what had arrived.
-const DRAIN: Duration = Duration::from_millis(400);
-
-/// For the replies to what was given up.
-const REPLIES: Duration = Duration::from_millis(300);
-
-/// Calls of our own that need a place beside those of routers.
-const PROBES: u32 = 16;
-
-/// Opens all connections; returns before a server has answered.
-pub async fn connect(
+/// Opens all connections; returns before a server has answered. `denied` hears of events that the
+/// server does not publish.
+///
+/// # Errors
+/// No threads can be had.
+pub fn connect(
     settings: &NatsSettings,
     instance_id: &str,
     max_in_flight: usize,
+    denied: Denied,
     status: &Arc<Status>,
     observers: &Observers,
-) -> Result<Links, LaneError> {
-    let lane = |purpose| {
-        let (settings, instance_id) = (settings.clone(), instance_id.to_owned());
-        Lane::start(
-            settings,
-            instance_id,
-            purpose,
-            Arc::clone(status),
-            observers.clone(),
-        )
-    };
-    let lookup = lane::Lane::start(
-        settings.clone(),
-        instance_id,
-        LOOKUP,
-        Arc::clone(status),
+) -> Result<Links, ThreadError> {
+    let outbox = Arc::<Outbox>::default();
+    let max_pending = u32::try_from(max_in_flight).unwrap_or(u32::MAX);
+    let calls = Arc::new(Calls::new(
+        Arc::clone(&outbox),
+        settings.inbox_prefix.as_str(),
+        max_pending.saturating_add(PROBES),
+        Handle::current(),
         observers.clone(),
-    );
-    let lookup = lookup.map_err(|error| LaneError::Thread(LOOKUP, error))?;
-    let (control, invoke) = tokio::try_join!(lane(CONTROL), lane(INVOKE))?;
-    let pending = u32::try_from(max_in_flight).unwrap_or(u32::MAX);
-    let mux = Mux::start(&invoke, pending.saturating_add(PROBES)).await?;
+    ));
+    let start = Start {
+        settings,
+        instance_id,
+        status,
+        observers,
+    };
     Ok(Links {
-        lookup,
-        control,
-        invoke,
-        mux: Arc::new(mux),
+        lookup: start.lane(LOOKUP, Arc::default(), Arc::new(()))?,
+        control: start.lane(CONTROL, Arc::default(), Arc::new(denied))?,
+        invoke: start.lane(
+            INVOCATIONS,
+            outbox,
+            Arc::clone(&calls) as Arc<dyn Companion>,
+        )?,
+        calls,
     })
+}
+
+/// What all lanes have in common.
+struct Start<'a> {
+    settings: &'a NatsSettings,
+    instance_id: &'a str,
+    status: &'a Arc<Status>,
+    observers: &'a Observers,
+}
+
+impl Start<'_> {
+    fn lane<T: Copy + Send + Sync + 'static>(
+        &self,
+        name: &'static str,
+        outbox: Arc<Outbox>,
+        companion: Arc<dyn Companion>,
+    ) -> Result<Lane<T>, ThreadError> {
+        let lane = Lane::start(
+            self.settings.clone(),
+            self.instance_id,
+            name,
+            Arc::clone(self.status),
+            self.observers.clone(),
+            outbox,
+            companion,
+        );
+        lane.map_err(|error| ThreadError(name, error))
+    }
 }
 
 impl Links {
     /// What calls extensions.
-    pub fn caller(&self) -> Arc<Mux> {
-        Arc::clone(&self.mux)
+    pub fn caller(&self) -> Arc<Calls> {
+        Arc::clone(&self.calls)
     }
 
     /// Publishes events on the control connection, until `stop`.
@@ -147,27 +164,26 @@ impl Links {
         observers: Observers,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let connection = Arc::clone(self.control.connection());
-        let publisher = Publisher::new(connection, self.control.events(), layout, observers);
-        let publishing = self.control.runtime().spawn(publisher.run(events, stop));
-        async move { drop(publishing.await) }
+        let publisher = Publisher {
+            outbox: Arc::clone(self.control.outbox()),
+            up: self.control.up(),
+            layout,
+            observers,
+        };
+        publisher.run(events, stop)
     }
 
     /// Subscribes to everything and returns when the servers have confirmed it.
-    pub async fn serve(self, parts: Parts) -> Result<Server, LaneError> {
-        let (drain, give_up) = (CancellationToken::new(), CancellationToken::new());
-        let (endpoints, tasks) = (Arc::new(Endpoints::default()), TaskTracker::new());
-        let mut loops = JoinSet::new();
-        let responder = |lane: &Lane| {
-            let (rules, status) = (Arc::clone(&parts.reply_rules), Arc::clone(&parts.status));
-            Responder::new(lane, rules, status)
-        };
+    pub async fn serve(self, parts: Parts) -> Server {
+        let (give_up, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let endpoints = Arc::<Endpoints>::default();
+        parts.reply_rules.never(self.calls.inbox_prefix());
+        let respond = Respond::new(Arc::clone(&parts.reply_rules), Arc::clone(&parts.status));
 
-        parts.reply_rules.never(self.mux.inbox_prefix());
         let lookups = LookupServer {
             lookups: parts.lookups,
             progress: parts.progress,
-            respond: Respond::new(Arc::clone(&parts.reply_rules), Arc::clone(&parts.status)),
+            respond: respond.clone(),
             outbox: Arc::clone(self.lookup.outbox()),
             endpoints: Arc::clone(&endpoints),
             spans: parts.tools.spans.clone(),
@@ -179,69 +195,50 @@ impl Links {
         let subscriptions = parts.layout.subscriptions(Verb::Lookup);
         self.lookup.serve(subscriptions, Box::new(lookups));
 
-        let subscriptions = parts.layout.subscriptions(Verb::Invoke);
-        let intake = Subscribed::new(&self.invoke, subscriptions, drain.clone()).await?;
-        let invocations = InvokeServer {
-            invoker: Invoker::new(parts.tools, Arc::clone(&self.mux)),
+        let invocations = InvokeServer::new(invoke::Inner {
+            invoker: Invoker::new(parts.tools, Arc::clone(&self.calls)),
+            calls: Arc::clone(&self.calls),
             reads: parts.reads,
-            responder: responder(&self.invoke),
+            respond: respond.clone(),
+            outbox: Arc::clone(self.invoke.outbox()),
             endpoints: Arc::clone(&endpoints),
             tasks: tasks.clone(),
-            places: Arc::new(Semaphore::new(parts.max_in_flight)),
+            max_in_flight: parts.max_in_flight,
+            in_flight: AtomicUsize::new(0),
             observers: parts.observers.clone(),
+        });
+        let subscriptions = parts.layout.subscriptions(Verb::Invoke);
+        self.invoke.serve(subscriptions, Box::new(invocations));
+
+        let subscriptions = control_subscriptions(&parts.layout);
+        let control = ControlServer {
+            discovery: Discovery {
+                layout: parts.layout,
+                endpoints: Arc::clone(&endpoints),
+                sidecar: Arc::clone(&parts.verbs.desk.stats),
+            },
+            verbs: parts.verbs,
+            respond,
+            outbox: Arc::clone(self.control.outbox()),
+            endpoints,
+            workers: Handle::current(),
+            tasks: tasks.clone(),
+            places: control::places(),
+            observers: parts.observers,
             give_up: give_up.clone(),
         };
-        loops.spawn_on(
-            named("invocations", invocations.run(intake)),
-            self.invoke.runtime(),
-        );
+        self.control.serve(subscriptions, Box::new(control));
 
-        let others = Verb::ALL.into_iter().filter(|verb| !verb.has_own_loop());
-        let subscriptions = others.flat_map(|verb| parts.layout.subscriptions(verb));
-        let intake = Subscribed::new(&self.control, subscriptions, drain.clone()).await?;
-        let control = ControlServer::new(
-            parts.verbs.clone(),
-            responder(&self.control),
-            Arc::clone(&endpoints),
-            Handle::current(),
-            tasks.clone(),
-            give_up.clone(),
-            parts.observers.clone(),
+        tokio::join!(
+            self.lookup.confirmed(),
+            self.control.confirmed(),
+            self.invoke.confirmed()
         );
-        loops.spawn_on(
-            named("control", control.run(intake)),
-            self.control.runtime(),
-        );
-
-        let questions = Question::subjects(&parts.layout.instance_id).into_iter();
-        let subscriptions = questions.map(|(subject, tag)| Subscription {
-            subject,
-            queue_group: None,
-            tag,
-        });
-        let intake = Subscribed::new(&self.control, subscriptions, drain.clone()).await?;
-        let discovery = Discovery {
-            layout: parts.layout,
-            endpoints,
-            sidecar: Arc::clone(&parts.verbs.desk.stats),
-            responder: responder(&self.control),
-            observers: parts.observers,
-        };
-        loops.spawn_on(
-            named("discovery", discovery.run(intake)),
-            self.control.runtime(),
-        );
-
-        self.lookup.confirmed().await;
-        self.control.round_trip().await?;
-        self.invoke.round_trip().await?;
-        Ok(Server {
+        Server {
             links: self,
-            drain,
             give_up,
             tasks,
-            loops,
-        })
+        }
     }
 
     /// Closes all connections, until `end`.
@@ -254,38 +251,44 @@ impl Links {
     }
 }
 
-async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {
-    task.await;
-    name
+fn control_subscriptions(layout: &Layout) -> Vec<Subscription<Asked>> {
+    let verbs = Verb::ALL.into_iter().filter(|verb| !verb.has_own_lane());
+    let requests = verbs.flat_map(|verb| layout.subscriptions(verb));
+    let requests = requests.map(|subscription| Subscription {
+        subject: subscription.subject,
+        queue_group: subscription.queue_group,
+        tag: Asked::Verb(subscription.tag),
+    });
+    let questions = Question::subjects(&layout.instance_id).into_iter();
+    let questions = questions.map(|(subject, question)| Subscription {
+        subject,
+        queue_group: None,
+        tag: Asked::Discovery(question),
+    });
+    requests.chain(questions).collect()
 }
 
 impl Server {
-    /// Waits until one of the loops ends, which none does before the drain.
-    pub async fn death(&mut self) -> &'static str {
-        match self.loops.join_next().await {
-            Some(Ok(name)) => name,
-            _ => "NATS",
-        }
-    }
-
     /// Takes no more requests, finishes what was accepted until `deadline`, and answers
     /// `shutting_down` to what remains, until `end` at the latest. Returns the connections, and how
     /// many requests had to be given up.
-    pub async fn finish(mut self, deadline: Instant, end: Instant) -> (Links, usize) {
-        self.drain.cancel();
+    pub async fn finish(self, deadline: Instant, end: Instant) -> (Links, usize) {
+        let links = self.links;
         // However short the grace: what the server has sent by now must at least be answered.
         let drained = deadline.max(Instant::now() + DRAIN).min(end);
-        let lookups = self.links.lookup.drain(drained);
-        let others =
-            async { while let Ok(Some(_)) = timeout_at(drained, self.loops.join_next()).await {} };
-        tokio::join!(lookups, others);
+        tokio::join!(
+            links.lookup.drain(drained),
+            links.control.drain(drained),
+            links.invoke.drain(drained)
+        );
         self.tasks.close();
         let finished = timeout_at(deadline, self.tasks.wait()).await.is_ok();
         let given_up = if finished { 0 } else { self.tasks.len() };
         self.give_up.cancel();
+        links.calls.give_up();
         // Only the replies are missing now. A connection that takes none must not keep us.
         let replied = end.min(Instant::now() + REPLIES);
         let _ = timeout_at(replied, self.tasks.wait()).await;
-        (self.links, given_up)
+        (links, given_up)
     }
 }

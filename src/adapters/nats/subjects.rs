@@ -3,7 +3,7 @@
 //! One subscription per verb and form, never `<prefix>.>` in the group: NATS permissions can then
 //! be given per verb, and a request for a verb nobody knows gets "no responders" at once.
 
-use super::intake::Subscription;
+use super::link::lane::Subscription;
 use super::verb::Verb;
 
 /// By which subscription a request came.

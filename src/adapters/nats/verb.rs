@@ -103,8 +103,8 @@ impl Verb {
         )
     }
 
-    /// Whether it is too frequent, or too long, to share a loop with others.
-    pub const fn has_own_loop(self) -> bool {
+    /// Whether it is too frequent, or too long, to share a lane with others.
+    pub const fn has_own_lane(self) -> bool {
         matches!(self, Self::Lookup | Self::Invoke)
     }
 

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use async_nats::Message;
-
 use super::actor::{actor, check_actor};
 use super::circuit::force;
 use super::health::{health_arguments, report};
 use super::payload::{IdArguments, optional_object};
 use super::replies::Answer;
+use super::request::Request;
 use super::subjects::Route;
 use super::verb::Verb;
 use super::writes;
@@ -46,48 +45,57 @@ impl Verbs {
     pub async fn answer(
         &self,
         route: Route,
-        message: &Message,
+        request: &Request,
         max_bytes: usize,
     ) -> Result<Answer, RegistryError> {
-        check_actor(route, &message.subject)?;
+        check_actor(route, &request.subject)?;
         if route.verb.mutates() {
-            self.allow_change(route, message)?;
+            self.allow_change(route, request)?;
         }
-        let (desk, payload) = (&self.desk, &message.payload);
+        let (desk, payload) = (&self.desk, &request.payload);
         match route.verb {
-            Verb::Get => self.get(route, message).await,
-            Verb::Explain => self.explain(route, message).await,
+            Verb::Get => self.get(route, request).await,
+            Verb::Explain => self.explain(route, request).await,
             Verb::List => desk.list(&optional_object(payload)?, max_bytes).await,
             Verb::LookupByType => desk.list(&of_type(payload)?, max_bytes).await,
             Verb::Stats => desk.stats(optional_object(payload)?, max_bytes).await,
             Verb::Reload => desk.reload(&writes::reload_arguments(payload)?).await,
-            Verb::Ping => self.ping(message),
+            Verb::Ping => self.ping(request),
             Verb::Audit => {
                 desk.audit(&writes::audit_arguments(payload)?, max_bytes)
                     .await
             }
             Verb::Health => {
-                let arguments = health_arguments(payload, route.id(&message.subject))?;
+                let arguments = health_arguments(payload, route.id(&request.subject))?;
                 desk.health(&arguments, max_bytes).await
             }
             Verb::Circuits => {
                 let arguments: CircuitsArguments = optional_object(payload)?;
                 desk.circuits(&arguments, max_bytes).await
             }
-            Verb::Report => report(&self.tools, message),
-            Verb::Circuit => self.circuit(route, message).await,
+            Verb::Report => self.report(route, request),
+            Verb::Circuit => self.circuit(route, request).await,
             Verb::Write(write) => {
                 let body = writes::body(write, payload)?;
-                let id = route.id(&message.subject);
-                let actor = |field: Option<&str>| actor(route, message, field);
+                let id = route.id(&request.subject);
+                let actor = |field: Option<&str>| actor(route, request, field);
                 desk.change(write, body, id, actor, max_bytes).await
             }
-            // These have loops of their own; no subscription leads here.
+            // These have lanes of their own; no subscription leads here.
             Verb::Lookup | Verb::Invoke => Err(RegistryError::Internal),
         }
     }
 
-    fn allow_change(&self, route: Route, message: &Message) -> Result<(), RegistryError> {
+    /// Enters a router's result.
+    ///
+    /// # Errors
+    /// What it says cannot be read, or is about nobody we know.
+    pub fn report(&self, route: Route, request: &Request) -> Result<Answer, RegistryError> {
+        check_actor(route, &request.subject)?;
+        report(&self.tools, request)
+    }
+
+    fn allow_change(&self, route: Route, request: &Request) -> Result<(), RegistryError> {
         let Administration {
             enabled,
             require_actor_subject,
@@ -99,7 +107,7 @@ impl Verbs {
         }
         // A reload changes nothing that an audit would have to name somebody for.
         let audited = route.verb != Verb::Reload;
-        if audited && require_actor_subject && route.actor(&message.subject).is_none() {
+        if audited && require_actor_subject && route.actor(&request.subject).is_none() {
             return Err(RegistryError::Forbidden(
                 "changes are accepted at as.<actor> only",
             ));
@@ -107,14 +115,14 @@ impl Verbs {
         Ok(())
     }
 
-    async fn get(&self, route: Route, message: &Message) -> Result<Answer, RegistryError> {
-        let arguments = IdArguments::read(&message.payload, route.id(&message.subject))?;
+    async fn get(&self, route: Route, request: &Request) -> Result<Answer, RegistryError> {
+        let arguments = IdArguments::read(&request.payload, route.id(&request.subject))?;
         let freshness = arguments.freshness();
         self.desk.get(arguments.id()?, freshness).await
     }
 
-    async fn explain(&self, route: Route, message: &Message) -> Result<Answer, RegistryError> {
-        let arguments = IdArguments::read(&message.payload, route.id(&message.subject))?;
+    async fn explain(&self, route: Route, request: &Request) -> Result<Answer, RegistryError> {
+        let arguments = IdArguments::read(&request.payload, route.id(&request.subject))?;
         let context = arguments.context()?;
         self.desk.fresh(arguments.freshness()).await?;
         let reads = &self.desk.reads;
@@ -125,14 +133,14 @@ impl Verbs {
         ))
     }
 
-    async fn circuit(&self, route: Route, message: &Message) -> Result<Answer, RegistryError> {
-        let listed = force(&self.circuits, route, message).await?;
+    async fn circuit(&self, route: Route, request: &Request) -> Result<Answer, RegistryError> {
+        let listed = force(&self.circuits, route, request).await?;
         let row = self.desk.health.circuit(listed);
         Ok(Answer::plain(documents::circuits::circuit(&row)))
     }
 
-    fn ping(&self, message: &Message) -> Result<Answer, RegistryError> {
-        let _: Freshness = optional_object(&message.payload)?;
+    fn ping(&self, request: &Request) -> Result<Answer, RegistryError> {
+        let _: Freshness = optional_object(&request.payload)?;
         let instance_id = self.desk.stats.instance_id();
         Ok(Answer::plain(documents::ping::pong(instance_id)))
     }

@@ -218,7 +218,7 @@ impl Observer for LogObserver {
                 if let Some(repeated) = self.slow.say(connection, Instant::now()) {
                     warn!(
                         connection,
-                        repeated, "a request was dropped: the buffer is full"
+                        repeated, "a reply was dropped: those before it were not read"
                     );
                 }
             }
@@ -292,7 +292,10 @@ impl Observer for LogObserver {
                 }
             }
             Observation::NatsRestarted { connection } => {
-                warn!(connection, "nats connection task died; connecting again");
+                warn!(
+                    connection,
+                    "nats connection thread panicked; connecting again"
+                );
             }
             // The panic hook has said where, which nobody else knows.
             Observation::Panicked => {}

@@ -107,7 +107,7 @@ impl MetricsObserver {
         );
         registry.register(
             "extension_registry_slow_consumer",
-            "Requests the NATS client dropped because its buffer was full",
+            "Replies of extensions dropped because those before them were not read",
             this.slow_consumer.clone(),
         );
         registry.register(
@@ -127,7 +127,7 @@ impl MetricsObserver {
         );
         registry.register(
             "extension_registry_nats_restarts",
-            "Connections to NATS made anew because their task died",
+            "Connections to NATS made anew because their thread panicked",
             this.nats_restarts.clone(),
         );
         registry.register(

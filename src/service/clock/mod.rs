@@ -108,7 +108,11 @@ impl Clock {
 
     /// The time since `begun`, less what this process stood still.
     pub fn awake_since(&self, begun: Instant) -> Duration {
-        let now = Instant::now();
+        self.awake(begun, Instant::now())
+    }
+
+    /// The time from `begun` to `now`, less what this process stood still.
+    pub fn awake(&self, begun: Instant, now: Instant) -> Duration {
         now.saturating_duration_since(begun)
             .saturating_sub(self.stood_still(begun, now))
     }

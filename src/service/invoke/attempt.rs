@@ -1,6 +1,7 @@
 //! Attempts: admitted, sent, judged, recorded; repeated where that may help.
 
 use std::sync::Arc;
+use std::time::Instant as StdInstant;
 
 use tokio::time::{Instant, sleep};
 
@@ -65,7 +66,9 @@ impl<'a, C: Caller> Attempts<'a, C> {
 
     /// Tries until an answer, an error that stays, or the end of retries, budget or time.
     pub(super) async fn run(mut self) -> Result<Invoked<C::Call>, RegistryError> {
-        let mut admitted = self.admit().inspect_err(|_| self.meter(Status::Rejected));
+        let mut admitted = self
+            .admit()
+            .inspect_err(|_| self.meter(Status::Rejected, StdInstant::now()));
         loop {
             let pending = admitted?;
             self.number += 1;
@@ -81,16 +84,14 @@ impl<'a, C: Caller> Attempts<'a, C> {
                 }
                 // What the extension did tells more than that its circuit has opened since.
             }
-            self.meter(Status::of(outcome));
+            self.meter(Status::of(outcome), StdInstant::now());
             return last.map(Invoked::Answer);
         }
     }
 
-    fn meter(&self, status: Status) {
-        let took = self
-            .recorder
-            .clock
-            .awake_since(self.plan.received.into_std());
+    fn meter(&self, status: Status, now: StdInstant) {
+        let received = self.plan.received.into_std();
+        let took = self.recorder.clock.awake(received, now);
         self.recorder.runtime.meter.record(status, took);
         self.plan.trace_end(status);
     }
@@ -108,7 +109,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
             }
         };
         self.circuit = Some(Arc::clone(&circuit));
-        let begun = std::time::Instant::now();
+        let begun = StdInstant::now();
         let admission = circuit.admit(tools.clock.at(begun));
         self.recorder.tell(self.plan.about(), admission.transition);
         let permit = admission.permit.map_err(|refused| {
@@ -144,11 +145,11 @@ impl<'a, C: Caller> Attempts<'a, C> {
         let error_code = reply.headers.get(ERROR_CODE);
         // An error is no chunk: until the first one, there is still time for another attempt.
         if self.plan.stream && error_code.is_none() && is_stream(&reply) {
-            let trail = self.trail(&pending);
+            let trail = self.trail(&pending, StdInstant::now());
             let (plan, recorder) = (Arc::clone(&self.plan), self.recorder.clone());
             let place = self.place.take();
             let streaming = Streaming::new((call, reply), pending, trail, plan, recorder, place);
-            return Step::Done(Invoked::Stream(streaming));
+            return Step::Done(Invoked::Stream(Box::new(streaming)));
         }
         let body = &reply.payload;
         self.judge(pending, &Ended::Reply { error_code, body }, Some(&reply))
@@ -161,14 +162,14 @@ impl<'a, C: Caller> Attempts<'a, C> {
         begun: Instant,
         ends: Instant,
     ) -> Result<(C::Call, Reply), NoReply> {
-        let subject = self.plan.subject(pending.instance.as_ref());
-        let headers = self
-            .plan
-            .headers(pending.number, begun, ends, pending.span_id);
-        let body = self.plan.body.clone();
-        let caller = &self.invoker.caller;
-        let patience = self.recorder.patience(&self.plan);
-        let call = caller.call(subject, headers, body, ends).await;
+        let plan = &self.plan;
+        let subject = plan.subject(pending.instance.as_ref());
+        let headers = plan.headers(pending.number, begun, ends, pending.span_id);
+        let patience = self.recorder.patience(plan);
+        let call = self
+            .invoker
+            .caller
+            .call(subject, &headers, &plan.body, ends);
         let mut call = call.map_err(|error| patience.unsent(error))?;
         let wait = self.plan.wait(begun, ends);
         let reply = patience.next(&mut call, wait).await?;
@@ -189,7 +190,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
         match error {
             CallError::Timeout if by_caller => {
                 let health = &self.recorder.runtime.health;
-                let latencies = health.latency().snapshot(std::time::Instant::now());
+                let latencies = health.latency().snapshot(StdInstant::now());
                 let clock = self.recorder.clock;
                 let lost = clock.lost(begun.into_std(), ends.into_std());
                 let allowed = ends.saturating_duration_since(begun);
@@ -204,6 +205,8 @@ impl<'a, C: Caller> Attempts<'a, C> {
             CallError::PermissionDenied => Ended::PermissionViolation,
             CallError::TooLarge | CallError::InvalidHeader => Ended::TooLarge,
             CallError::Overloaded => Ended::Overloaded,
+            CallError::BadReply => Ended::Unreadable,
+            CallError::GivenUp => Ended::GivenUp,
             CallError::Disconnected | CallError::Closed => Ended::Disconnected,
         }
     }
@@ -211,11 +214,12 @@ impl<'a, C: Caller> Attempts<'a, C> {
     /// Records what the attempt says about the extension and finds what the router gets.
     fn judge(&self, pending: Pending, ended: &Ended<'_>, reply: Option<&Reply>) -> Step<C::Call> {
         let (outcome, answer) = ended.classify();
-        let trail = self.trail(&pending);
-        self.recorder.record(&self.plan, pending, outcome);
+        let now = StdInstant::now();
+        let trail = self.trail(&pending, now);
+        self.recorder.record(&self.plan, pending, outcome, now);
         match self.answer(answer, reply, trail) {
             Ok(answered) if answered.error.is_none() => {
-                self.meter(Status::of(outcome));
+                self.meter(Status::of(outcome), now);
                 Step::Done(Invoked::Answer(answered))
             }
             last => Step::Ended(outcome, last),
@@ -243,6 +247,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
                 limit_bytes: self.invoker.caller.max_payload(),
             },
             Answer::Overloaded => RegistryError::Overloaded,
+            Answer::ShuttingDown => RegistryError::ShuttingDown,
             Answer::Forbidden => {
                 RegistryError::Forbidden("this sidecar may not publish to the extension's subject")
             }
@@ -270,14 +275,14 @@ impl<'a, C: Caller> Attempts<'a, C> {
         true
     }
 
-    fn trail(&self, pending: &Pending) -> Trail {
+    fn trail(&self, pending: &Pending, now: StdInstant) -> Trail {
         let resolved = self.plan.target.resolved();
         Trail {
             id: resolved.extension.id.clone(),
             version: resolved.version.clone(),
             instance: pending.instance.clone(),
             attempts: self.number,
-            latency: pending.begun.elapsed(),
+            latency: now.saturating_duration_since(pending.begun),
             fallback_from: self.plan.target.fallback_from.clone(),
         }
     }

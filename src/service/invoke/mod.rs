@@ -29,8 +29,9 @@ pub use request::Invocation;
 pub use runtime::{Runtime, Runtimes, Setup};
 pub use stream::{CHUNK, END, Piece, STREAM, Streaming};
 
+use self::runtime::Place;
 use crate::domain::ids::{ExtensionId, VersionName};
-use crate::service::caller::{Caller, Headers};
+use crate::service::caller::{CallHeaders, Caller};
 use crate::service::circuits::Circuits;
 use crate::service::clock::Clock;
 use crate::service::error::RegistryError;
@@ -64,13 +65,21 @@ pub struct Invoker<C> {
     caller: C,
 }
 
+/// A call that was accepted: all that its request says has been read.
+#[derive(Debug)]
+pub struct Accepted {
+    plan: Arc<Plan>,
+    recorder: Recorder,
+    place: Place,
+}
+
 /// What a call came to.
 #[derive(Debug)]
 pub enum Invoked<S> {
     /// One message.
     Answer(Answered),
-    /// Many, one after the other.
-    Stream(Streaming<S>),
+    /// Many, one after the other. Boxed: it is rare, and every call would be as large.
+    Stream(Box<Streaming<S>>),
 }
 
 impl<C: Caller> Invoker<C> {
@@ -79,14 +88,16 @@ impl<C: Caller> Invoker<C> {
         Self { tools, caller }
     }
 
-    /// What would be sent, to whom and with which headers. Nothing is sent or counted.
+    /// What would be sent, to whom and with which headers: given to `told`. Nothing is sent or
+    /// counted.
     ///
     /// # Errors
     /// Those of a call that are known before it is made.
-    pub fn rehearse(
+    pub fn rehearse<T>(
         &self,
         invocation: &mut Invocation<'_>,
-    ) -> Result<(Plan, String, Headers), RegistryError> {
+        told: impl FnOnce(&Plan, &str, &CallHeaders<'_>) -> T,
+    ) -> Result<T, RegistryError> {
         let target = self.choose(invocation, false)?;
         let setup = self.tools.runtimes.glance(target.entry());
         let plan = Plan::new(invocation, target, setup)?;
@@ -94,17 +105,14 @@ impl<C: Caller> Invoker<C> {
         let (ends, _) = plan.attempt_ends(now);
         let subject = plan.next_subject(now.into_std());
         let headers = plan.headers(1, now, ends, rand::random());
-        Ok((plan, subject, headers))
+        Ok(told(&plan, &subject, &headers))
     }
 
-    /// Calls the extension and returns its answer, or the beginning of it.
+    /// Decides whom to call, and that the call may be made.
     ///
     /// # Errors
-    /// Why there is no answer of the extension to pass on.
-    pub async fn invoke(
-        &self,
-        invocation: &mut Invocation<'_>,
-    ) -> Result<Invoked<C::Call>, RegistryError> {
+    /// It may not.
+    pub fn accept(&self, invocation: &mut Invocation<'_>) -> Result<Accepted, RegistryError> {
         let received = invocation.received.into_std();
         let spans = &self.tools.spans;
         let mut span = spans.begin(Work::Invoke, invocation.traceparent, received);
@@ -112,22 +120,38 @@ impl<C: Caller> Invoker<C> {
         if let (Some(span), Ok(id)) = (&mut span, ExtensionId::parse(invocation.id)) {
             span.note("beamline.extension.id", id);
         }
-        let called = self.call(invocation, &mut span).await;
-        if let (Err(error), Some(span)) = (&called, &span) {
+        let accepted = self.decide(invocation, &mut span);
+        if let (Err(error), Some(span)) = (&accepted, &span) {
             span.end(Some(error.code()));
         }
-        called
+        accepted
     }
 
-    /// The call; `span` is taken by its plan as soon as there is one.
-    async fn call(
+    /// Makes the call, and returns the extension's answer or the beginning of it.
+    ///
+    /// # Errors
+    /// Why there is no answer of the extension to pass on.
+    pub async fn call(&self, accepted: Accepted) -> Result<Invoked<C::Call>, RegistryError> {
+        let Accepted {
+            plan,
+            recorder,
+            place,
+        } = accepted;
+        attempt::Attempts::new(self, plan, recorder, place)
+            .run()
+            .await
+    }
+
+    /// `span` is taken by the plan as soon as there is one.
+    fn decide(
         &self,
         invocation: &mut Invocation<'_>,
         span: &mut Option<OpenSpan>,
-    ) -> Result<Invoked<C::Call>, RegistryError> {
+    ) -> Result<Accepted, RegistryError> {
+        let received = invocation.received.into_std();
         let target = self.choose(invocation, true)?;
         let runtime = self.tools.runtimes.of(target.entry());
-        let setup = self.tools.runtimes.setup(target.entry());
+        let setup = runtime.setup(target.entry(), self.tools.runtimes.defaults());
         let plan = Plan::new(invocation, target, setup).inspect_err(|_| {
             // The caller's own fault, counted apart.
             runtime.health.caller_fault();
@@ -140,12 +164,12 @@ impl<C: Caller> Invoker<C> {
             self.tools.observers.observe(&Observation::Overloaded);
             return Err(RegistryError::Overloaded);
         };
-        runtime.budget().call(std::time::Instant::now());
-        let plan = Arc::new(plan.traced(span.take()));
-        let recorder = self.tools.recorder(runtime);
-        attempt::Attempts::new(self, plan, recorder, place)
-            .run()
-            .await
+        runtime.budget().call(received);
+        Ok(Accepted {
+            plan: Arc::new(plan.traced(span.take())),
+            recorder: self.tools.recorder(runtime),
+            place,
+        })
     }
 
     fn choose(&self, invocation: &mut Invocation<'_>, real: bool) -> Result<Target, RegistryError> {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::meter::Status;
@@ -14,7 +13,7 @@ use crate::domain::envelope::Envelope;
 use crate::domain::ids::{InstanceId, VersionName};
 use crate::domain::subject::Subject;
 use crate::domain::traceparent::{SpanId, TraceHeaders, TraceSeed};
-use crate::service::caller::Headers;
+use crate::service::caller::CallHeaders;
 use crate::service::error::RegistryError;
 use crate::service::patience::Wait;
 use crate::service::selection::Target;
@@ -28,7 +27,7 @@ pub struct Plan {
     /// What its record says about calls.
     pub setup: Arc<Setup>,
     /// The body of every attempt.
-    pub body: Bytes,
+    pub body: Vec<u8>,
     /// How long one attempt may take.
     pub timeout: Duration,
     /// When the caller no longer wants the answer.
@@ -87,7 +86,7 @@ impl Plan {
         let impatient = invocation.timeout.filter(|patience| *patience < timeout);
         let impatient = impatient.map(|patience| invocation.received + patience);
         Ok(Self {
-            body: body.into(),
+            body,
             timeout,
             deadline: [invocation.deadline, impatient].into_iter().flatten().min(),
             received: invocation.received,
@@ -185,7 +184,13 @@ impl Plan {
 
     /// The headers of attempt number `attempt`, from 1, that may take until `ends` and is the span
     /// `span_id`.
-    pub fn headers(&self, attempt: u32, begun: Instant, ends: Instant, span_id: SpanId) -> Headers {
+    pub fn headers(
+        &self,
+        attempt: u32,
+        begun: Instant,
+        ends: Instant,
+        span_id: SpanId,
+    ) -> CallHeaders<'_> {
         let resolved = self.target.resolved();
         let seed = TraceSeed {
             trace_id: self.trace_id,
@@ -199,20 +204,14 @@ impl Plan {
         if let Some(span) = &self.span {
             trace.traceparent = span.child(span_id);
         }
-        let mut headers = Headers::with_capacity(7);
-        headers.push("traceparent", trace.traceparent.to_string());
-        if let Some(tracestate) = trace.tracestate {
-            headers.push("tracestate", tracestate);
+        CallHeaders {
+            trace: Some(trace),
+            attempt: Some(attempt),
+            id: &resolved.extension.id,
+            version: resolved.version,
+            left: ends.saturating_duration_since(begun),
+            stream: self.stream,
         }
-        let left = ends.saturating_duration_since(begun).as_millis();
-        headers.push("Beamline-Deadline-Ms", left.to_string());
-        headers.push("Beamline-Extension-Id", resolved.extension.id.as_str());
-        headers.push("Beamline-Version", resolved.version.as_str());
-        headers.push("Beamline-Attempt", attempt.to_string());
-        if self.stream {
-            headers.push("Beamline-Accept", "stream");
-        }
-        headers
     }
 }
 

@@ -57,10 +57,10 @@ impl Recorder {
         }
     }
 
-    /// Records the outcome of an attempt that ends now.
-    pub(super) fn record(&self, plan: &Plan, pending: Pending, outcome: Outcome) {
-        let latency = self.clock.measured(pending.begun, Instant::now());
-        self.record_after(plan, pending, outcome, latency);
+    /// Records the outcome of an attempt that ends `now`.
+    pub(super) fn record(&self, plan: &Plan, pending: Pending, outcome: Outcome, now: Instant) {
+        let latency = self.clock.measured(pending.begun, now);
+        self.record_after(plan, pending, outcome, latency, now);
     }
 
     /// The same for one that answered `latency` after its begin, however long it went on then;
@@ -71,8 +71,8 @@ impl Recorder {
         pending: Pending,
         outcome: Outcome,
         latency: Option<Duration>,
+        now: Instant,
     ) {
-        let now = Instant::now();
         // What a caller did not wait for is not the time that the extension needs: counted as such
         // it would grow with every hurried call, and a dead extension would never be found out.
         let timed_out = outcome == Outcome::Failure(Failure::Timeout);
@@ -80,8 +80,8 @@ impl Recorder {
         self.count(outcome, whole, now);
         plan.trace_attempt(&pending, Status::of(outcome));
         // While circuits look away, extensions find their way back, and so do their instances.
-        let frozen = pending.permit.circuit().view(self.clock.at(now)).frozen;
-        if let Some(instance) = pending.instance.as_ref().filter(|_| !frozen) {
+        let frozen = || pending.permit.circuit().view(self.clock.at(now)).frozen;
+        if let Some(instance) = pending.instance.as_ref().filter(|_| !frozen()) {
             self.turn(plan, instance, pending.begun, now, outcome);
         }
         // What was not measured was not slow, as far as anybody knows.

@@ -152,6 +152,14 @@ impl<S: Call> Streaming<S> {
                 Outcome::Neutral(Neutral::Overloaded),
                 RegistryError::Overloaded,
             ),
+            NoReply::Call(CallError::BadReply) => (
+                Outcome::Failure(Failure::UndecodableReply),
+                RegistryError::ExtensionError { id },
+            ),
+            NoReply::Call(CallError::GivenUp) => (
+                Outcome::Neutral(Neutral::GivenUp),
+                RegistryError::ShuttingDown,
+            ),
             NoReply::Call(_) => {
                 let why = Unavailable::LinkDown;
                 let error = RegistryError::ExtensionUnavailable { id, why };
@@ -165,16 +173,17 @@ impl<S: Call> Streaming<S> {
     fn finish(&mut self, outcome: Outcome) {
         if let Some(pending) = self.pending.take() {
             let status = Status::of(outcome);
+            let now = std::time::Instant::now();
             let took = self
                 .recorder
                 .clock
-                .awake_since(self.plan.received.into_std());
+                .awake(self.plan.received.into_std(), now);
             self.recorder.runtime.meter.record(status, took);
             self.plan.trace_end(status);
             // To the first chunk: how long a stream goes on says nothing about how fast it is.
             let latency = self.latency;
             self.recorder
-                .record_after(&self.plan, pending, outcome, latency);
+                .record_after(&self.plan, pending, outcome, latency, now);
         }
     }
 }

@@ -91,7 +91,10 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         let started = Instant::now();
         let result = self.load_source(trigger, scope).await;
         match &result {
-            Ok(change) => self.tell_success(trigger, change, started.elapsed()),
+            Ok(change) => {
+                self.tell_success(trigger, change, started.elapsed());
+                self.progress.loaded();
+            }
             Err(error) => {
                 self.status.load_failed(&error.to_string());
                 self.observers.observe(&Observation::LoadFailed {
@@ -168,6 +171,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             _ if serving == ActiveSource::None => {
                 let applied = self.load_fixtures().await?;
                 self.tell_success(trigger, &applied, applied.duration);
+                self.progress.loaded();
                 Err(error)
             }
             _ => Err(error),

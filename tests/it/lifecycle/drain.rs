@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -40,11 +41,25 @@ async fn a_sidecar_of_two_leaves_and_no_request_is_lost() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_only_sidecar_leaves_and_answers_what_it_took() {
+    leave_again_and_again(5, WARM_UP).await;
+}
+
+/// In release: `just soak drain`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes"]
+async fn a_hundred_sidecars_leave_and_answer_what_they_took() {
+    leave_again_and_again(100, 20_000).await;
+}
+
+async fn leave_again_and_again(rounds: usize, warm_up: usize) {
     let site = Site::with(&fixtures()).await;
-    for round in 0..5 {
+    for round in 0..rounds {
         let daemon = site.start(site.daemon()).await;
         let load = Load::start(&site).await;
-        load.wait(WARM_UP).await;
+        let begun = Instant::now();
+        load.wait(warm_up).await;
+        let rate = warm_up as f64 / begun.elapsed().as_secs_f64();
+        eprintln!("round {round}: SIGTERM under {rate:.0} requests a second");
         daemon.sigterm();
         assert_eq!(daemon.wait_exit(DEADLINE).await, 0, "round {round}");
         assert_eq!(

@@ -1,28 +1,7 @@
 use futures_util::StreamExt;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::*;
-
-/// Messages that the official client would not send: over a socket.
-async fn publish_raw(server: &NatsServer, block: &[u8]) {
-    let mut socket = TcpStream::connect(server.addr()).await.unwrap();
-    let length = block.len();
-    let head = format!(
-        "CONNECT {{\"verbose\":false,\"headers\":true}}\r\nHPUB {SUBJECT} raw.reply {length} {length}\r\n"
-    );
-    let bytes = [head.as_bytes(), block, b"\r\nPING\r\n"].concat();
-    socket.write_all(&bytes).await.unwrap();
-    let mut heard = Vec::new();
-    while !heard.windows(6).any(|part| part == b"PONG\r\n") {
-        assert_ne!(
-            socket.read_buf(&mut heard).await.unwrap(),
-            0,
-            "{}",
-            heard.escape_ascii()
-        );
-    }
-}
+use crate::harness::raw::{MALFORMED, publish_raw};
 
 /// CASES.md B1 and B2.
 #[tokio::test]
@@ -33,17 +12,8 @@ async fn a_header_block_that_cannot_be_read_costs_its_message_only() {
     let client = Client::connect(&server.url()).await;
     let mut replies = client.nats().subscribe("raw.reply").await.unwrap();
     client.nats().flush().await.unwrap();
-    for block in [
-        &b"NATS/1.0\r\nX: a\rb\r\n\r\n"[..],
-        b"NATS/1.0\r\nX: a\nb\r\n\r\n",
-        b"NATS/1.0\r\nX: caf\xe9\r\n\r\n",
-        b"NATS/1.0\r\nno colon\r\n\r\n",
-        b"NATS/1.0\r\nX Y: 1\r\n\r\n",
-        b"HTTP/1.1\r\n\r\n",
-        b"\r\n",
-        b"\xff\xfe\0\r\n\r\n\r\n",
-    ] {
-        publish_raw(&server, block).await;
+    for block in MALFORMED {
+        publish_raw(&server.addr(), SUBJECT, Some("raw.reply"), block, b"").await;
         let reply = timeout(DEADLINE, replies.next())
             .await
             .expect("a reply")

@@ -4,15 +4,17 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use async_nats::{HeaderMap, Message};
 use serde::de::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::adapters::nats::headers::find;
+use crate::adapters::nats::actor::check_actor;
 use crate::adapters::nats::payload;
+use crate::adapters::nats::request::subject;
 use crate::adapters::nats::subjects::Route;
-use crate::documents::request::{context, numbers};
+use crate::adapters::nats::wire::headers::Headers;
+use crate::adapters::nats::wire::operation::Message;
+use crate::documents::request::{context, malformed, numbers};
 use crate::domain::json::{ObjectError, check_keys};
 use crate::domain::quote::quoted;
 use crate::domain::whole::whole;
@@ -57,7 +59,7 @@ fn with_null<'de, D: Deserializer<'de>>(json: D) -> Result<Option<&'de RawValue>
 pub(super) struct Arguments<'a> {
     body: Body<'a>,
     id: Cow<'a, str>,
-    headers: Option<&'a HeaderMap>,
+    headers: Headers<'a>,
     received: Instant,
 }
 
@@ -65,16 +67,20 @@ impl<'a> Arguments<'a> {
     /// Decodes `message`, which was received at `received`.
     pub(super) fn read(
         route: Route,
-        message: &'a Message,
+        message: &Message<'a>,
         received: Instant,
     ) -> Result<Self, RegistryError> {
-        let mut body: Body<'a> = payload::optional_object(&message.payload)?;
-        let id = payload::agreed_id(body.id.take(), route.id(&message.subject))?
+        let headers = message.headers.read();
+        let headers = headers.map_err(|why| malformed(&why.to_string()))?;
+        let subject = subject(message)?;
+        check_actor(route, subject)?;
+        let mut body: Body<'a> = payload::optional_object(message.payload)?;
+        let id = payload::agreed_id(body.id.take(), route.id(subject))?
             .ok_or_else(|| RegistryError::field("id", "is missing"))?;
         Ok(Self {
             body,
             id,
-            headers: message.headers.as_ref(),
+            headers,
             received,
         })
     }
@@ -104,16 +110,16 @@ impl<'a> Arguments<'a> {
             context: context(body.context)?,
             timeout: body.timeout_ms.map(Duration::from_millis),
             deadline: self.deadline()?,
-            traceparent: find(self.headers, "traceparent"),
-            tracestate: find(self.headers, "tracestate"),
-            stream: find(self.headers, ACCEPT) == Some("stream"),
+            traceparent: self.headers.get("traceparent"),
+            tracestate: self.headers.get("tracestate"),
+            stream: self.headers.get(ACCEPT) == Some("stream"),
             received: self.received,
         })
     }
 
     /// The nearer of the deadlines in body and header.
     fn deadline(&self) -> Result<Option<Instant>, RegistryError> {
-        let header = find(self.headers, DEADLINE_MS);
+        let header = self.headers.get(DEADLINE_MS);
         let header = header.map(|text| whole(text.trim(), &numbers::ANY));
         let header = header
             .transpose()

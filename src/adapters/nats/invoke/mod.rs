@@ -1,228 +1,259 @@
-//! The invocation loop: calls are made by tasks on the connection's own thread, a bounded number at a
-//! time.
+//! Calls for routers: decoded and decided on the lane's thread, then waited for in a task that runs
+//! there as well.
 //!
 //! It has a connection of its own, so that lookups are as fast beside a thousand calls as beside
 //! none.
 
 mod answer;
 mod arguments;
-mod workers;
 
-use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use async_nats::{HeaderMap, Message, Subject};
-use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use self::arguments::Arguments;
-use self::workers::{Seat, Workers};
-use super::actor::check_actor;
+use super::calls::{CallUnderWay, Calls};
 use super::endpoints::Endpoints;
-use super::intake::Intake;
-use super::mux::Mux;
-use super::replies::Responder;
+use super::link::lane::{Handler, Turn};
+use super::link::outbox::Outbox;
+use super::replies::Answer;
+use super::respond::{Respond, out};
 use super::subjects::Route;
 use super::verb::Verb;
+use super::wire::operation::Message;
+use super::wire::write::HeaderBlock;
 use crate::documents;
 use crate::service::boundary::{answered, survived};
-use crate::service::caller::Caller;
 use crate::service::error::RegistryError;
-use crate::service::invoke::{Invoked, Invoker, Piece, Streaming};
+use crate::service::invoke::{Accepted, Answered, Invoked, Invoker, Piece, Streaming, Trail};
 use crate::service::observe::{Observation, Observers};
 use crate::service::read::Reads;
 
-/// What the loop works with.
+/// What calls for routers are made with.
+#[derive(Debug, Clone)]
+pub struct InvokeServer(Arc<Inner>);
+
+/// The parts of an [`InvokeServer`].
 #[derive(Debug)]
-pub struct InvokeServer {
+pub struct Inner {
     /// The use case.
-    pub invoker: Invoker<Arc<Mux>>,
+    pub invoker: Invoker<Arc<Calls>>,
+    /// What makes the calls, and runs the tasks that wait for them.
+    pub calls: Arc<Calls>,
     /// Explains what a call would do.
     pub reads: Arc<Reads>,
-    /// Where answers go.
-    pub responder: Responder,
+    /// How answers are put.
+    pub respond: Respond,
+    /// Where they go.
+    pub outbox: Arc<Outbox>,
     /// Figures for discovery.
     pub endpoints: Arc<Endpoints>,
     /// Calls under way.
     pub tasks: TaskTracker,
     /// Places for them; one more is answered `overloaded`.
-    pub places: Arc<Semaphore>,
+    pub max_in_flight: usize,
+    /// Places taken.
+    pub in_flight: AtomicUsize,
     /// Who hears of it.
     pub observers: Observers,
-    /// Cancelled when the grace period of a shutdown is over.
-    pub give_up: CancellationToken,
-}
-
-/// The server and the tasks that work for it.
-#[derive(Debug)]
-struct Office {
-    server: InvokeServer,
-    workers: Workers<Job>,
 }
 
 /// A request with what it holds until it is answered.
-#[derive(Debug)]
 struct Job {
-    request: Request,
-    _place: OwnedSemaphorePermit,
-    /// The drain waits for calls, not for tasks that wait for one.
+    place: Place,
+    reply: Vec<u8>,
+    received: Instant,
+    /// A drain waits for it.
     _counted: TaskTrackerToken,
 }
 
-impl InvokeServer {
-    /// Makes calls until the intake is drained. Must run on the connection's own runtime.
-    pub async fn run(self, mut intake: Intake) {
-        let office = Arc::new(Office {
-            server: self,
-            workers: Workers::new(),
-        });
-        while let Some((route, message)) = intake.next().await {
-            survived(&office.server.observers, office.accept(route, message)).await;
-        }
-        office.workers.close();
-    }
+/// A place among the calls of this sidecar, given back when dropped.
+struct Place(InvokeServer);
+
+/// The last or only message of an answer.
+enum Whole {
+    Answered(Answered),
+    End { first: Option<Trail>, sequence: u64 },
 }
 
-impl Office {
-    async fn accept(self: &Arc<Self>, route: Route, message: Message) {
-        let (server, received) = (&self.server, Instant::now());
-        let Some(reply) = server.responder.reply_to(&message) else {
+impl Handler<Route> for InvokeServer {
+    fn message(&self, route: Route, message: &Message<'_>, turn: &mut Turn) {
+        let Some(reply) = self.0.respond.reply_to(message) else {
             return;
         };
-        let Ok(place) = Arc::clone(&server.places).try_acquire_owned() else {
-            server.observers.observe(&Observation::Overloaded);
-            let overloaded = Err(RegistryError::Overloaded);
-            return server.finish(reply, received, overloaded).await;
-        };
-        let job = Job {
-            request: Request {
-                route,
-                message,
-                reply,
-                received,
+        let received = Instant::from_std(turn.now);
+        let outcome = match self.enter() {
+            Some(place) => match self.accept(route, message, received) {
+                Ok(Begun::Call(accepted)) => {
+                    return self.spawn(reply, received, place, accepted);
+                }
+                Ok(Begun::Rehearsed(answer)) => Ok(answer),
+                Err(error) => Err(error),
             },
-            _place: place,
-            _counted: server.tasks.token(),
+            None => {
+                self.0.observers.observe(&Observation::Overloaded);
+                Err(RegistryError::Overloaded)
+            }
         };
-        if let Some(seat) = self.workers.hand_over(job) {
-            tokio::spawn(Arc::clone(self).work(seat));
-        }
+        self.0.respond.append(&mut out(turn), reply, &outcome);
+        self.count(received.elapsed(), &outcome);
     }
 
-    async fn work(self: Arc<Self>, seat: Arc<Seat<Job>>) {
-        // For all calls of this task: to begin and end this wait for each takes a lock each time.
-        let mut give_up = pin!(self.server.give_up.cancelled());
-        let mut first = true;
-        while let Some(job) = self.workers.next(&seat, first).await {
-            first = false;
-            let answer = self.server.answer(&job.request, give_up.as_mut());
-            survived(&self.server.observers, answer).await;
+    fn panicked(&self, _route: Route, message: &Message<'_>, turn: &mut Turn) {
+        self.0.observers.observe(&Observation::Panicked);
+        if let Some(reply) = self.0.respond.reply_to(message) {
+            let outcome = Err(RegistryError::Internal);
+            self.0.respond.append(&mut out(turn), reply, &outcome);
+            self.count(Duration::ZERO, &outcome);
         }
     }
 }
 
+/// A request that was understood.
+enum Begun {
+    /// It has only to be made.
+    Call(Accepted),
+    /// It was not to be made.
+    Rehearsed(Answer),
+}
+
 impl InvokeServer {
-    async fn answer(&self, request: &Request, mut give_up: GiveUp<'_, '_>) {
-        let (reply, received) = (request.reply.clone(), request.received);
-        let invoked = tokio::select! {
-            invoked = answered(&self.observers, self.invoke(request)) => invoked,
-            () = &mut give_up => Err(RegistryError::ShuttingDown),
+    /// Serves with `parts`.
+    pub fn new(parts: Inner) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    fn enter(&self) -> Option<Place> {
+        let place = Place(self.clone());
+        let taken = self.0.in_flight.fetch_add(1, Ordering::AcqRel);
+        (taken < self.0.max_in_flight).then_some(place)
+    }
+
+    fn accept(
+        &self,
+        route: Route,
+        message: &Message<'_>,
+        received: Instant,
+    ) -> Result<Begun, RegistryError> {
+        let arguments = Arguments::read(route, message, received)?;
+        let mut invocation = arguments.invocation()?;
+        if !arguments.dry_run() {
+            return self.0.invoker.accept(&mut invocation).map(Begun::Call);
+        }
+        let context = invocation.context.clone();
+        let reads = &self.0.reads;
+        let explanation = reads.explain(invocation.id, invocation.version, context)?;
+        let body = self
+            .0
+            .invoker
+            .rehearse(&mut invocation, |plan, subject, headers| {
+                documents::dry_run::rehearsed(&explanation, plan, subject, headers)
+            })?;
+        Ok(Begun::Rehearsed(Answer::plain(body)))
+    }
+
+    fn spawn(&self, reply: &[u8], received: Instant, place: Place, accepted: Accepted) {
+        let job = Job {
+            reply: reply.to_vec(),
+            received,
+            place,
+            _counted: self.0.tasks.token(),
         };
+        self.0.calls.spawn(async move {
+            survived(&job.place.0.0.observers, job.run(accepted)).await;
+        });
+    }
+
+    fn count<T>(&self, took: Duration, outcome: &Result<T, RegistryError>) {
+        self.0.endpoints.record(Verb::Invoke, took, outcome);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Job {
+    async fn run(&self, accepted: Accepted) {
+        let inner = &self.place.0.0;
+        let invoked = answered(&inner.observers, inner.invoker.call(accepted)).await;
         let outcome = match invoked {
-            Ok(Answer::Whole(headers, body)) => Ok((headers, body)),
-            Ok(Answer::Stream(stream)) => {
-                // Boxed: a stream is rare, and every call's task would have to hold room for it.
-                let relaying = Box::pin(self.relay(reply.clone(), stream, give_up));
-                answered(&self.observers, relaying).await
+            Ok(Invoked::Answer(answer)) => Ok(Whole::Answered(answer)),
+            // Boxed: a stream is rare, and every call's task would have to hold room for it.
+            Ok(Invoked::Stream(stream)) => {
+                let relaying = Box::pin(self.relay(stream));
+                answered(&inner.observers, relaying).await
             }
             Err(error) => Err(error),
         };
-        self.finish(reply, received, outcome).await;
-    }
-
-    async fn invoke(&self, request: &Request) -> Result<Answer, RegistryError> {
-        check_actor(request.route, &request.message.subject)?;
-        let arguments = Arguments::read(request.route, &request.message, request.received)?;
-        let mut invocation = arguments.invocation()?;
-        if arguments.dry_run() {
-            let context = invocation.context.clone();
-            let explanation = self
-                .reads
-                .explain(invocation.id, invocation.version, context)?;
-            let (plan, subject, headers) = self.invoker.rehearse(&mut invocation)?;
-            let body = documents::dry_run::rehearsed(&explanation, &plan, &subject, &headers);
-            return Ok(Answer::Whole(HeaderMap::new(), body));
-        }
-        Ok(match self.invoker.invoke(&mut invocation).await? {
-            Invoked::Answer(answered) => Answer::Whole(answer::headers(&answered), answered.body),
-            Invoked::Stream(stream) => Answer::Stream(Box::new(stream)),
-        })
+        self.finish(outcome);
     }
 
     /// Passes on a stream, message by message; its outcome is the one final message.
     async fn relay(
         &self,
-        reply: Subject,
-        mut stream: Box<Streaming<<Arc<Mux> as Caller>::Call>>,
-        mut give_up: GiveUp<'_, '_>,
-    ) -> Result<(HeaderMap, Bytes), RegistryError> {
-        let mut trail = Some(stream.trail.clone());
+        mut stream: Box<Streaming<CallUnderWay>>,
+    ) -> Result<Whole, RegistryError> {
+        let mut first = Some(stream.trail.clone());
         for sequence in 1u64.. {
-            let piece = tokio::select! {
-                piece = stream.next() => piece,
-                () = &mut give_up => Piece::Broken(RegistryError::ShuttingDown),
-            };
-            match piece {
+            match stream.next().await {
                 Piece::Chunk(body) => {
-                    let headers = answer::chunk_headers(trail.take().as_ref(), sequence);
-                    let sent = self.responder.send_piece(reply.clone(), headers, body);
-                    if let Err(error) = sent.await {
+                    let trail = first.take();
+                    let headers = |block: &mut HeaderBlock| {
+                        answer::chunk_headers(block, trail.as_ref(), sequence);
+                    };
+                    if let Err(error) = self.append(headers, &body) {
                         // A chunk is missing: what comes after it is of no use.
                         stream.give_up();
                         return Err(error);
                     }
                 }
-                Piece::End => {
-                    let headers = answer::end_headers(trail.take().as_ref(), sequence);
-                    return Ok((headers, Bytes::new()));
-                }
-                Piece::Error(answered) => return Ok((answer::headers(&answered), answered.body)),
+                Piece::End => return Ok(Whole::End { first, sequence }),
+                Piece::Error(answered) => return Ok(Whole::Answered(answered)),
                 Piece::Broken(error) => return Err(error),
             }
         }
         Err(RegistryError::Internal)
     }
 
-    async fn finish(
-        &self,
-        reply: Subject,
-        received: Instant,
-        outcome: Result<(HeaderMap, Bytes), RegistryError>,
-    ) {
-        self.endpoints
-            .record(Verb::Invoke, received.elapsed(), &outcome);
-        self.responder.send_with(reply, outcome).await;
+    fn finish(&self, outcome: Result<Whole, RegistryError>) {
+        self.place.0.count(self.received.elapsed(), &outcome);
+        let sent = outcome.and_then(|whole| match whole {
+            Whole::Answered(answered) => {
+                self.append(|block| answer::headers(block, &answered), &answered.body)
+            }
+            Whole::End { first, sequence } => self.append(
+                |block| answer::end_headers(block, first.as_ref(), sequence),
+                b"",
+            ),
+        });
+        if let Err(error) = sent {
+            let inner = &self.place.0.0;
+            inner.respond.submit(&inner.outbox, |out| {
+                inner.respond.append_error(out, &self.reply, &error);
+            });
+        }
     }
-}
 
-/// Done when the grace period of a shutdown is over.
-type GiveUp<'a, 't> = Pin<&'a mut WaitForCancellationFuture<'t>>;
-
-/// A request to be answered.
-#[derive(Debug)]
-struct Request {
-    route: Route,
-    message: Message,
-    reply: Subject,
-    received: Instant,
-}
-
-/// What there is to answer with.
-enum Answer {
-    Whole(HeaderMap, Bytes),
-    Stream(Box<Streaming<<Arc<Mux> as Caller>::Call>>),
+    /// Sends one message.
+    fn append(
+        &self,
+        headers: impl FnOnce(&mut HeaderBlock),
+        body: &[u8],
+    ) -> Result<(), RegistryError> {
+        let inner = &self.place.0.0;
+        let sent = inner.respond.submit(&inner.outbox, |out| {
+            inner
+                .respond
+                .append_message(out, &self.reply, headers, body)
+        });
+        // What could not be sent was counted; an error could not be sent either.
+        sent.unwrap_or(Err(RegistryError::Internal))
+    }
 }

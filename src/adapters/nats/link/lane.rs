@@ -15,6 +15,7 @@ use tokio::time::timeout_at;
 use super::outbox::{Outbox, Unsent};
 use super::reading::Running;
 use crate::adapters::nats::wire::operation::Message;
+use crate::adapters::nats::wire::refusal::Refusal;
 use crate::adapters::nats::wire::servers::Servers;
 use crate::adapters::nats::wire::write::{self, HeaderBlock};
 use crate::config::NatsSettings;
@@ -41,9 +42,62 @@ pub trait Handler<T>: Send + Sync + 'static {
     /// lane's thread: whatever takes long belongs elsewhere.
     fn message(&self, tag: T, message: &Message<'_>, turn: &mut Turn);
 
+    /// These messages will be handed over next: time to have the memory fetched that they will need.
+    fn foresee(&self, messages: &mut dyn Iterator<Item = (T, Message<'_>)>) {
+        let _ = messages;
+    }
+
     /// [`message`](Self::message) panicked over this one, and what it had appended is gone.
     fn panicked(&self, tag: T, message: &Message<'_>, turn: &mut Turn);
 }
+
+/// What a lane has beside the requests that it serves: an inbox of its own, timers, and an ear for
+/// what happens to the connection. All of it is called on the lane's thread.
+pub trait Companion: Send + Sync + 'static {
+    /// What to subscribe to from the first to the last moment of each connection.
+    fn inbox(&self) -> Option<String> {
+        None
+    }
+
+    /// A message for the inbox.
+    fn arrived(&self, message: &Message<'_>) {
+        let _ = message;
+    }
+
+    /// The connection is there, or lost.
+    fn link(&self, up: bool) {
+        let _ = up;
+    }
+
+    /// The server refuses something.
+    fn refused(&self, refusal: &Refusal) {
+        let _ = refusal;
+    }
+
+    /// The PONG of [`Outbox::look`] is here: all that the server had sent before it saw that PING
+    /// has been dealt with.
+    fn looked(&self, number: u64) {
+        let _ = number;
+    }
+
+    /// All messages of a turn have been dealt with, or it is time. When to come again at the
+    /// latest, if not with the next message.
+    fn turn_over(&self, now: Instant) -> Option<Instant> {
+        let _ = now;
+        None
+    }
+
+    /// The lane is closed, and there will be no other connection.
+    fn closed(&self) {}
+
+    /// Whether the connection is still needed when it could be left for another.
+    fn is_busy(&self) -> bool {
+        false
+    }
+}
+
+/// Nothing but requests.
+impl Companion for () {}
 
 /// What a turn has to say, and scratch memory for saying it.
 #[derive(Debug)]
@@ -69,13 +123,17 @@ pub(super) struct Shared<T> {
     pub(super) name: &'static str,
     pub(super) outbox: Arc<Outbox>,
     pub(super) served: OnceLock<Served<T>>,
+    pub(super) companion: Arc<dyn Companion>,
     pub(super) up: watch::Sender<bool>,
     pub(super) stop: AtomicBool,
     pub(super) status: Arc<Status>,
     pub(super) observers: Observers,
 }
 
-/// The subscriptions and who answers them. A subscription's id is its position, from 1.
+/// The subscription id of the companion's inbox; those of requests come after it.
+pub(super) const INBOX: u64 = 1;
+
+/// The subscriptions and who answers them. A subscription's id is its position after [`INBOX`].
 pub(super) struct Served<T> {
     subscriptions: Vec<Subscription<T>>,
     pub(super) handler: Box<dyn Handler<T>>,
@@ -87,18 +145,24 @@ impl<T> fmt::Debug for Lane<T> {
     }
 }
 
-impl<T> Clone for Lane<T> {
-    fn clone(&self) -> Self {
-        Self {
-            shared: Arc::clone(&self.shared),
-            thread: self.thread.clone(),
-        }
+/// Ends the thread, politely or not.
+impl<T> Drop for Lane<T> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl<T> Lane<T> {
+    fn end(&self) {
+        self.shared.stop.store(true, Ordering::Release);
+        self.shared.outbox.interrupt();
+        self.thread.unpark();
     }
 }
 
 impl<T: Copy + Send + Sync + 'static> Lane<T> {
     /// Starts the thread, which begins to connect. `name` is what the lane is called in logs and
-    /// metrics, and beside the instance id in the server's list of connections.
+    /// metrics, and beside the instance id in the server's list of connections. It sends over `outbox`.
     ///
     /// # Errors
     /// No thread can be had.
@@ -108,12 +172,15 @@ impl<T: Copy + Send + Sync + 'static> Lane<T> {
         name: &'static str,
         status: Arc<Status>,
         observers: Observers,
+        outbox: Arc<Outbox>,
+        companion: Arc<dyn Companion>,
     ) -> io::Result<Self> {
         status.nats_link(name, false);
         let shared = Arc::new(Shared {
             name,
-            outbox: Arc::default(),
+            outbox,
             served: OnceLock::new(),
+            companion,
             up: watch::Sender::new(false),
             stop: AtomicBool::new(false),
             status,
@@ -145,6 +212,11 @@ impl<T: Copy + Send + Sync + 'static> Lane<T> {
         &self.shared.outbox
     }
 
+    /// Whether there is a connection, now and later.
+    pub fn up(&self) -> watch::Receiver<bool> {
+        self.shared.up.subscribe()
+    }
+
     /// Waits until a server has confirmed that it has seen every subscription.
     pub async fn confirmed(&self) {
         let mut up = self.shared.up.subscribe();
@@ -158,7 +230,7 @@ impl<T: Copy + Send + Sync + 'static> Lane<T> {
         answered(self.shared.outbox.round_trip(), end).await
     }
 
-    /// Ends the subscriptions and returns when every message that the server had sent for them has
+    /// Ends the subscriptions to requests and returns when every message that the server had sent for them has
     /// been handed to the handler, and its answer sent. Without a connection there is none.
     pub async fn drain(&self, end: tokio::time::Instant) {
         let shared = &self.shared;
@@ -170,9 +242,7 @@ impl<T: Copy + Send + Sync + 'static> Lane<T> {
     /// thread.
     pub async fn close(&self, end: tokio::time::Instant) {
         answered(self.shared.outbox.round_trip(), end).await;
-        self.shared.stop.store(true, Ordering::Release);
-        self.shared.outbox.interrupt();
-        self.thread.unpark();
+        self.end();
     }
 }
 
@@ -184,12 +254,21 @@ async fn answered(asked: Result<oneshot::Receiver<()>, Unsent>, end: tokio::time
 }
 
 impl<T> Shared<T> {
+    pub(super) fn subscribe(&self, lines: &mut Vec<u8>, requests: bool) {
+        if let Some(inbox) = self.companion.inbox() {
+            write::subscribe(lines, &inbox, None, INBOX);
+        }
+        if let Some(served) = self.served.get().filter(|_| requests) {
+            served.subscribe(lines);
+        }
+    }
+
     pub(super) fn unsubscribe(&self, lines: &mut Vec<u8>) {
         let count = self
             .served
             .get()
             .map_or(0, |served| served.subscriptions.len());
-        for sid in (1u64..).take(count) {
+        for sid in (INBOX + 1..).take(count) {
             write::unsubscribe(lines, sid);
         }
     }
@@ -197,14 +276,14 @@ impl<T> Shared<T> {
 
 impl<T> Served<T> {
     pub(super) fn subscribe(&self, lines: &mut Vec<u8>) {
-        for (sid, subscription) in (1u64..).zip(&self.subscriptions) {
+        for (sid, subscription) in (INBOX + 1..).zip(&self.subscriptions) {
             let group = subscription.queue_group.as_deref();
             write::subscribe(lines, &subscription.subject, group, sid);
         }
     }
 
     pub(super) fn of(&self, sid: u64) -> Option<&Subscription<T>> {
-        let position = usize::try_from(sid).ok()?.checked_sub(1)?;
+        let position = usize::try_from(sid.checked_sub(INBOX + 1)?).ok()?;
         self.subscriptions.get(position)
     }
 }

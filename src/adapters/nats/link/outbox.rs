@@ -2,7 +2,8 @@
 //!
 //! The lane's own thread writes its answers itself. Everybody else appends to a bounded queue, and
 //! whoever finds the writer free sends what is in it: nobody waits for another's write, and nothing
-//! stays behind (flat combining, after Hendler and others).
+//! stays behind (flat combining, after Hendler and others). During a turn of the lane's thread what
+//! is appended waits for the one write at its end.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -11,10 +12,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use thiserror::Error;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::socket::Writer;
-use crate::adapters::nats::wire::write;
+use crate::adapters::nats::wire::write::{self, HeaderBlock};
 
 /// Bytes that may wait: a server that takes nothing for as long as this takes to fill is none.
 const MAX_WAITING: usize = 8 << 20;
@@ -46,7 +48,13 @@ struct Queue {
     socket: Option<Arc<TcpStream>>,
     /// Whether the lane's subscriptions are to be there.
     subscribed: bool,
+    /// Whether a turn of the lane's thread is under way, at whose end `bytes` leave.
+    held: bool,
     bytes: Vec<u8>,
+    /// What waits for a connection.
+    later: Vec<u8>,
+    /// For whoever needs a header block.
+    headers: HeaderBlock,
     /// Why our PINGs were sent, in their order.
     pings: VecDeque<Ping>,
 }
@@ -60,25 +68,84 @@ pub(super) enum Ping {
     Sign,
     /// With its answer the connection can be left.
     Leaving,
+    /// A companion of the lane asked, under this number.
+    Companion(u64),
+}
+
+/// What a PONG means to the lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answered {
+    /// Nothing.
+    Nothing,
+    /// The connection can be left.
+    Leave,
+    /// The companion gets to know, by the number that it gave.
+    Companion(u64),
+}
+
+impl Queue {
+    fn append<T>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>, &mut HeaderBlock) -> T,
+    ) -> Result<T, Unsent> {
+        if self.bytes.len() >= MAX_WAITING {
+            return Err(Unsent::Full);
+        }
+        Ok(write(&mut self.bytes, &mut self.headers))
+    }
 }
 
 impl Outbox {
-    /// Sends what `write` appends.
+    /// Sends what `write` appends, with scratch memory for a header block.
     ///
     /// # Errors
     /// Nothing is sent. Without an error it is on its way; it is lost if the connection is.
-    pub fn submit(&self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Unsent> {
+    pub fn submit<T>(
+        self: &Arc<Self>,
+        write: impl FnOnce(&mut Vec<u8>, &mut HeaderBlock) -> T,
+    ) -> Result<T, Unsent> {
         let mut queue = self.queue();
         if queue.socket.is_none() {
             return Err(Unsent::Down);
         }
-        if queue.bytes.len() >= MAX_WAITING {
+        let written = queue.append(write)?;
+        self.leave(queue);
+        Ok(written)
+    }
+
+    /// The same, but without a connection it waits for the next one.
+    ///
+    /// # Errors
+    /// Too much waits already.
+    pub fn submit_or_keep<T>(
+        self: &Arc<Self>,
+        write: impl FnOnce(&mut Vec<u8>, &mut HeaderBlock) -> T,
+    ) -> Result<T, Unsent> {
+        let mut queue = self.queue();
+        if queue.socket.is_some() {
+            let written = queue.append(write)?;
+            self.leave(queue);
+            return Ok(written);
+        }
+        if queue.later.len() >= MAX_WAITING {
             return Err(Unsent::Full);
         }
-        write(&mut queue.bytes);
+        let Queue { later, headers, .. } = &mut *queue;
+        Ok(write(later, headers))
+    }
+
+    /// From here on what others append waits for [`send`](Self::send).
+    pub(super) fn hold(&self) {
+        self.queue().held = true;
+    }
+
+    /// Sends what was appended, at the end of the turn if one is under way and it is not much.
+    fn leave(self: &Arc<Self>, queue: MutexGuard<'_, Queue>) {
+        let waits = queue.held && queue.bytes.len() < KEPT;
         drop(queue);
-        self.flush();
-        Ok(())
+        if !waits {
+            self.flush();
+        }
     }
 
     /// The most bytes of a message that the server takes, headers included; 0 before the first
@@ -101,20 +168,19 @@ impl Outbox {
     ///
     /// # Errors
     /// See [`Unsent`].
-    pub fn round_trip(&self) -> Result<oneshot::Receiver<()>, Unsent> {
+    pub fn round_trip(self: &Arc<Self>) -> Result<oneshot::Receiver<()>, Unsent> {
         let (answered, answer) = oneshot::channel();
         self.ask(Ping::RoundTrip(answered), |_| {})?;
         Ok(answer)
     }
 
     /// Makes the subscriptions that `lines` appends, now and after each reconnect.
-    pub(super) fn subscribe(&self, lines: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn subscribe(self: &Arc<Self>, lines: impl FnOnce(&mut Vec<u8>)) {
         let mut queue = self.queue();
         queue.subscribed = true;
         if queue.socket.is_some() {
             lines(&mut queue.bytes);
-            drop(queue);
-            self.flush();
+            self.leave(queue);
         }
     }
 
@@ -122,7 +188,7 @@ impl Outbox {
     ///
     /// [`round_trip`]: Self::round_trip
     pub(super) fn unsubscribe(
-        &self,
+        self: &Arc<Self>,
         lines: impl FnOnce(&mut Vec<u8>),
     ) -> Result<oneshot::Receiver<()>, Unsent> {
         self.queue().subscribed = false;
@@ -132,7 +198,11 @@ impl Outbox {
     }
 
     /// Sends what `lines` appends and a PING behind it.
-    pub(super) fn ask(&self, ping: Ping, lines: impl FnOnce(&mut Vec<u8>)) -> Result<(), Unsent> {
+    pub(super) fn ask(
+        self: &Arc<Self>,
+        ping: Ping,
+        lines: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), Unsent> {
         let mut queue = self.queue();
         if queue.socket.is_none() {
             return Err(Unsent::Down);
@@ -140,33 +210,49 @@ impl Outbox {
         lines(&mut queue.bytes);
         write::ping(&mut queue.bytes);
         queue.pings.push_back(ping);
-        drop(queue);
-        self.flush();
+        self.leave(queue);
         Ok(())
     }
 
-    /// A PONG has come, and all that came before it has been dealt with. True if the connection
-    /// is to be left now.
-    pub(super) fn answered(&self) -> bool {
+    /// Asks for a PONG on behalf of a companion; see [`Answered::Companion`].
+    ///
+    /// # Errors
+    /// See [`Unsent`].
+    pub fn look(self: &Arc<Self>, number: u64) -> Result<(), Unsent> {
+        self.ask(Ping::Companion(number), |_| {})
+    }
+
+    /// Has the lane's thread come to the end of a turn soon, wherever it waits for the server: what
+    /// comes from other threads it only sees there. Without a connection it needs no waking.
+    pub fn nudge(self: &Arc<Self>) {
+        // Not sent, it is not needed either.
+        let _ = self.ask(Ping::Sign, |_| {});
+    }
+
+    /// A PONG has come, and all that came before it has been dealt with.
+    pub(super) fn answered(&self) -> Answered {
         let ping = self.queue().pings.pop_front();
         match ping {
-            Some(Ping::Leaving) => return true,
+            Some(Ping::Leaving) => return Answered::Leave,
+            Some(Ping::Companion(number)) => return Answered::Companion(number),
             // Who has given up does not listen any more.
             Some(Ping::RoundTrip(waiting)) => drop(waiting.send(())),
             Some(Ping::Sign) | None => {}
         }
-        false
+        Answered::Nothing
     }
 
-    /// A connection is there. `lines` appends its subscriptions, where there are to be any.
-    pub(super) fn open(&self, writer: Writer, lines: impl FnOnce(&mut Vec<u8>)) {
+    /// A connection is there. `lines` appends its subscriptions; whether those of requests are
+    /// to be there is its argument.
+    pub(super) fn open(self: &Arc<Self>, writer: Writer, lines: impl FnOnce(&mut Vec<u8>, bool)) {
         let socket = writer.socket();
         *self.writer() = Some(writer);
         let mut queue = self.queue();
         queue.socket = Some(socket);
-        if queue.subscribed {
-            lines(&mut queue.bytes);
-        }
+        let subscribed = queue.subscribed;
+        lines(&mut queue.bytes, subscribed);
+        let later = mem::take(&mut queue.later);
+        queue.bytes.extend_from_slice(&later);
         drop(queue);
         self.flush();
     }
@@ -175,6 +261,7 @@ impl Outbox {
     pub(super) fn close(&self) {
         let mut queue = self.queue();
         queue.socket = None;
+        queue.held = false;
         queue.bytes = Vec::new();
         queue.pings.clear();
         drop(queue);
@@ -190,13 +277,28 @@ impl Outbox {
         }
     }
 
-    /// Sends `answers`, and what others want to be sent. For the lane's own thread: it waits for a
-    /// write that is under way. A failure ends the connection, which the reader notices.
+    /// Sends `answers`. For the lane's own thread: it waits for a write that is under way. A failure
+    /// ends the connection, which the reader notices.
     pub(super) fn send(&self, answers: &mut Vec<u8>) {
         if !answers.is_empty() {
             send(&mut self.writer(), answers);
         }
-        self.flush();
+    }
+
+    /// The same at the end of a turn, with what others appended meanwhile.
+    pub(super) fn release(&self, answers: &mut Vec<u8>) {
+        let mut queue = self.queue();
+        queue.held = false;
+        // Copied, where that is less than another system call.
+        if queue.bytes.len() < KEPT {
+            answers.append(&mut queue.bytes);
+        }
+        let rest = !queue.bytes.is_empty();
+        drop(queue);
+        self.send(answers);
+        if rest {
+            self.flush_patiently();
+        }
     }
 
     /// Does `work` with the writer, if there is a connection.
@@ -204,8 +306,9 @@ impl Outbox {
         self.writer().as_mut().map(work)
     }
 
-    /// Sends what waits, unless somebody else is about to.
-    fn flush(&self) {
+    /// Sends what waits, unless somebody else is about to. Where the socket takes no more, whoever
+    /// submits does not wait for it: a thread for such work does.
+    fn flush(self: &Arc<Self>) {
         // Asked again after the writer is free: what came meanwhile was left to us.
         while !self.queue().bytes.is_empty() {
             let mut writer = match self.writer.try_lock() {
@@ -214,12 +317,57 @@ impl Outbox {
                 Err(TryLockError::WouldBlock) => return,
             };
             let mut bytes = mem::take(&mut self.queue().bytes);
-            send(&mut writer, &mut bytes);
-            let mut queue = self.queue();
-            if queue.bytes.is_empty() && bytes.capacity() <= KEPT {
-                // The memory goes back to where it is needed next.
-                queue.bytes = bytes;
+            let sent = match &mut *writer {
+                Some(writer) => writer.send_some(&mut bytes),
+                None => return,
+            };
+            match sent {
+                Ok(true) => self.keep(bytes),
+                Ok(false) => {
+                    let mut queue = self.queue();
+                    bytes.append(&mut queue.bytes);
+                    queue.bytes = bytes;
+                    drop((queue, writer));
+                    return self.flush_elsewhere();
+                }
+                Err(_) => {
+                    if let Some(writer) = &*writer {
+                        writer.close();
+                    }
+                }
             }
+        }
+    }
+
+    fn flush_elsewhere(self: &Arc<Self>) {
+        let outbox = Arc::clone(self);
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || outbox.flush_patiently())),
+            Err(_) => outbox.flush_patiently(),
+        }
+    }
+
+    /// Sends what waits, and waits for the socket.
+    fn flush_patiently(&self) {
+        loop {
+            let mut writer = self.writer();
+            let mut bytes = mem::take(&mut self.queue().bytes);
+            let last = bytes.is_empty();
+            // Also where nothing waits: TLS may hold something back.
+            send(&mut writer, &mut bytes);
+            drop(writer);
+            if last {
+                return;
+            }
+            self.keep(bytes);
+        }
+    }
+
+    /// The memory goes back to where it is needed next.
+    fn keep(&self, bytes: Vec<u8>) {
+        let mut queue = self.queue();
+        if queue.bytes.is_empty() && bytes.capacity() <= KEPT {
+            queue.bytes = bytes;
         }
     }
 

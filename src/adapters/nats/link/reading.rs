@@ -17,9 +17,9 @@ use rand::RngExt;
 
 use super::buffer::Buffer;
 use super::dial::{Connection, dial};
-use super::lane::{Served, Shared, Turn};
-use super::outbox::{Outbox, Ping};
-use crate::adapters::nats::wire::operation::{Message, Parsed, parse};
+use super::lane::{Companion, INBOX, Served, Shared, Turn};
+use super::outbox::{Answered, Outbox, Ping};
+use crate::adapters::nats::wire::operation::{Message, Operation, Parsed, parse};
 use crate::adapters::nats::wire::servers::Servers;
 use crate::adapters::nats::wire::session::{Lost, Session, Step, TICK, Tick};
 use crate::adapters::nats::wire::write::HeaderBlock;
@@ -28,6 +28,13 @@ use crate::service::observe::Observation;
 
 /// Answers of one turn are sent when they are so many bytes, and the turn goes on.
 const SEND_AT: usize = 256 * 1024;
+/// Operations that are looked at before the first of them is dealt with.
+const AHEAD: usize = 8;
+/// The shortest wait for bytes: a wait of zero would have no end.
+const SHORTEST: Duration = Duration::from_millis(1);
+/// How long what was begun may keep us at a server that is about to go; by default such a server
+/// stays for two minutes.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 /// Before a thread that has panicked goes on: whatever it was may be there still.
 const RECOVERY: Duration = Duration::from_millis(100);
 
@@ -56,12 +63,15 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
             .shuffle(|below| rand::rng().random_range(0..below.max(1)));
         while !self.stopped() {
             if catch_unwind(AssertUnwindSafe(|| self.keep_connected())).is_err() {
-                self.shared.outbox.close();
-                self.up(false);
-                self.notice("the thread of this connection panicked; it begins again".to_owned());
+                self.lost();
+                let connection = self.shared.name;
+                let restarted = Observation::NatsRestarted { connection };
+                self.shared.observers.observe(&restarted);
                 thread::park_timeout(RECOVERY);
             }
         }
+        let companion = &self.shared.companion;
+        let _ = catch_unwind(AssertUnwindSafe(|| companion.closed()));
     }
 
     fn keep_connected(&mut self) {
@@ -77,7 +87,11 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
             let place = address.to_string();
             match dial(&self.settings, address, demand_tls, &self.client_name) {
                 Ok(connection) => self.use_up(connection),
-                Err(error) => self.notice(format!("{place}: {error}")),
+                Err(error) => {
+                    self.notice(format!("{place}: {error}"));
+                    // Nothing comes, but time goes on.
+                    self.shared.companion.turn_over(Instant::now());
+                }
             }
         }
     }
@@ -100,12 +114,11 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         let shared = Arc::clone(&self.shared);
         shared.outbox.accepts(session.max_payload());
         let secured = writer.is_secured();
-        shared.outbox.open(writer, |lines| {
-            if let Some(served) = shared.served.get() {
-                served.subscribe(lines);
-            }
-        });
+        shared
+            .outbox
+            .open(writer, |lines, requests| shared.subscribe(lines, requests));
         self.up(true);
+        shared.companion.link(true);
         let mut reader = Reader {
             socket: &socket,
             secured,
@@ -114,22 +127,38 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
             session,
             now: Instant::now(),
             ticked: Instant::now(),
-            leaving: false,
+            patience: TICK,
+            quiet: false,
+            leaving: None,
         };
         let end = self.read(&mut reader, &address);
-        shared.outbox.close();
-        self.up(false);
+        self.lost();
         match end {
             End::Lost(lost) => self.notice(format!("{address}: {lost}")),
             End::Broken | End::Left => {}
         }
     }
 
+    /// The connection is gone, and who depends on it gets to know.
+    fn lost(&self) {
+        self.shared.outbox.close();
+        self.up(false);
+        let companion = &self.shared.companion;
+        let telling = || {
+            match self.stopped() {
+                true => companion.closed(),
+                false => companion.link(false),
+            }
+            companion.turn_over(Instant::now());
+        };
+        let _ = catch_unwind(AssertUnwindSafe(telling));
+    }
+
     fn up(&self, up: bool) {
         let connection = self.shared.name;
         self.shared.up.send_replace(up);
         self.shared.status.nats_link(connection, up);
-        if !up && self.stopped() {
+        if self.stopped() {
             // Our own doing: nobody needs to hear of it, least of all after the last word.
             return;
         }
@@ -160,16 +189,17 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
                 Ok(false) | Err(_) => return End::Broken,
             }
             turn.now = reader.now;
+            shared.outbox.hold();
             let took = self.turn(reader, address, &mut turn);
-            shared.outbox.send(&mut turn.out);
+            self.turn_over(reader);
+            shared.outbox.release(&mut turn.out);
             match took {
                 // Only now: the answers to all that came before a PONG are sent.
-                Ok(pongs) => {
-                    if (0..pongs).any(|_| shared.outbox.answered()) {
-                        return End::Left;
-                    }
-                }
+                Ok(pongs) => self.answered(reader, pongs),
                 Err(lost) => return End::Lost(lost),
+            }
+            if reader.may_leave(&*shared.companion) {
+                return End::Left;
             }
             match reader.tick() {
                 Ok(Tick::Fine) => {}
@@ -177,6 +207,32 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
                 Ok(Tick::Ask) => drop(shared.outbox.ask(Ping::Sign, |_| {})),
                 Err(lost) => return End::Lost(lost),
             }
+        }
+    }
+
+    /// The companion's part of a turn.
+    fn turn_over(&self, reader: &mut Reader<'_>) {
+        let next = self.shared.companion.turn_over(reader.now);
+        reader.wait_until(next);
+    }
+
+    fn answered(&self, reader: &mut Reader<'_>, pongs: usize) {
+        let (outbox, companion) = (&self.shared.outbox, &self.shared.companion);
+        let mut looked = false;
+        for _ in 0..pongs {
+            match outbox.answered() {
+                Answered::Nothing => {}
+                Answered::Leave => reader.leaving = Some(Leaving::Unsubscribed(reader.now)),
+                Answered::Companion(number) => {
+                    companion.looked(number);
+                    looked = true;
+                }
+            }
+        }
+        if looked {
+            outbox.hold();
+            self.turn_over(reader);
+            outbox.release(&mut Vec::new());
         }
     }
 
@@ -191,26 +247,85 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         let served = shared.served.get();
         let mut pongs = 0;
         loop {
-            let max_message = reader.session.max_message();
-            let (operation, taken) = match parse(reader.buffer.unread(), max_message)? {
-                Parsed::Whole(operation, taken) => (operation, taken),
-                Parsed::Part(whole) => {
-                    reader.buffer.expect(whole);
-                    return Ok(pongs);
-                }
-            };
-            match reader.session.take(operation, &mut turn.out)? {
-                Step::Message(message) => deliver(served, &message, turn),
-                Step::Pong => pongs += 1,
-                Step::Informed => self.informed(reader, address, turn),
-                Step::Refused(refusal) => self.notice(refusal.text()),
-                Step::Nothing | Step::Greeted { .. } | Step::Established => {}
+            let (ahead, rest) = Ahead::read(reader.buffer.unread(), reader.session.max_message());
+            if let Some(served) = served {
+                ahead.foresee(served);
             }
+            let mut informed = false;
+            for operation in ahead.operations() {
+                match reader.session.take(operation, &mut turn.out)? {
+                    Step::Message(message) if message.sid == INBOX => {
+                        shared.companion.arrived(&message);
+                    }
+                    Step::Message(message) => deliver(served, &message, turn),
+                    Step::Pong => pongs += 1,
+                    Step::Informed => informed = true,
+                    Step::Refused(refusal) => {
+                        shared.companion.refused(&refusal);
+                        self.notice(refusal.text());
+                    }
+                    Step::Nothing | Step::Greeted { .. } | Step::Established => {}
+                }
+            }
+            let taken = ahead.taken;
             reader.buffer.take(taken);
+            if informed {
+                self.informed(reader, address, turn);
+            }
             if turn.out.len() >= SEND_AT {
                 shared.outbox.send(&mut turn.out);
             }
+            if let Some(whole) = rest? {
+                reader.buffer.expect(whole);
+                return Ok(pongs);
+            }
         }
+    }
+}
+
+/// Operations that have arrived and are dealt with together. Memory that a message will need is far
+/// away where there are many extensions; that of several is fetched at a time.
+struct Ahead<'b> {
+    operations: [Option<Operation<'b>>; AHEAD],
+    /// How many bytes they have.
+    taken: usize,
+}
+
+impl<'b> Ahead<'b> {
+    /// Reads the first operations of `bytes`; beside them how many bytes there have to be before the
+    /// next is whole, where it is not.
+    fn read(bytes: &'b [u8], max_message: usize) -> (Self, Result<Option<usize>, Lost>) {
+        let mut ahead = Self {
+            operations: [None; AHEAD],
+            taken: 0,
+        };
+        for place in &mut ahead.operations {
+            let unread = bytes.get(ahead.taken..).unwrap_or_default();
+            match parse(unread, max_message) {
+                Ok(Parsed::Whole(operation, taken)) => {
+                    *place = Some(operation);
+                    ahead.taken += taken;
+                }
+                Ok(Parsed::Part(whole)) => return (ahead, Ok(Some(whole))),
+                Err(error) => return (ahead, Err(error.into())),
+            }
+        }
+        (ahead, Ok(None))
+    }
+
+    fn operations(&self) -> impl Iterator<Item = Operation<'b>> {
+        self.operations.iter().map_while(|operation| *operation)
+    }
+
+    fn foresee<T: Copy + 'static>(&self, served: &Served<T>) {
+        if self.operations.get(1).is_none_or(Option::is_none) {
+            return;
+        }
+        let mut messages = self.operations().filter_map(|operation| match operation {
+            Operation::Message(message) => Some((served.of(message.sid)?.tag, message)),
+            _ => None,
+        });
+        served.handler.foresee(&mut messages);
     }
 }
 
@@ -221,14 +336,14 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         self.servers.learn(&info.connect_urls, address);
         turn.max_payload = reader.session.max_payload();
         shared.outbox.accepts(turn.max_payload);
-        if !info.ldm || reader.leaving {
+        if !info.ldm || reader.leaving.is_some() {
             return;
         }
         self.notice(format!("{address}: lame duck mode"));
         // Another server takes over before this one closes, and what it has sent is answered first.
         // Where there is no other, the last moment counts.
         if self.servers.has_another(address) {
-            reader.leaving = true;
+            reader.leaving = Some(Leaving::Asked);
             // Without a connection there is nothing to leave.
             let _ = shared
                 .outbox
@@ -264,7 +379,20 @@ struct Reader<'s> {
     /// When the last bytes came, or the last wait for some ended.
     now: Instant,
     ticked: Instant,
-    leaving: bool,
+    /// How long to wait for bytes: the socket's read timeout.
+    patience: Duration,
+    /// Whether the last wait ended without any.
+    quiet: bool,
+    leaving: Option<Leaving>,
+}
+
+/// How far it is with leaving a server that is about to go.
+#[derive(Debug, Clone, Copy)]
+enum Leaving {
+    /// The subscriptions are being ended.
+    Asked,
+    /// They are ended since then; what was begun is being finished.
+    Unsubscribed(Instant),
 }
 
 impl Reader<'_> {
@@ -278,10 +406,14 @@ impl Reader<'_> {
             socket.read(self.buffer.space())
         };
         self.now = Instant::now();
+        self.quiet = false;
         let read = match read {
             Ok(0) => return Ok(false),
             Ok(read) => read,
-            Err(error) if is_quiet(error.kind()) => return Ok(true),
+            Err(error) if is_quiet(error.kind()) => {
+                self.quiet = true;
+                return Ok(true);
+            }
             Err(error) => return Err(error),
         };
         self.session.heard(self.now);
@@ -292,6 +424,33 @@ impl Reader<'_> {
         let raw = self.raw.get(..read).unwrap_or_default();
         let decrypted = outbox.with_writer(|writer| writer.decrypt(raw, &mut self.buffer));
         decrypted.unwrap_or(Ok(false))
+    }
+
+    /// Waits for bytes until `next` at most, and one [`TICK`] at most. A wait that ends too early does
+    /// no harm, so a busy socket's is only ever made shorter.
+    fn wait_until(&mut self, next: Option<Instant>) {
+        let wanted = match next {
+            Some(next) => next
+                .saturating_duration_since(self.now)
+                .clamp(SHORTEST, TICK),
+            None => TICK,
+        };
+        // A failure means a broken socket, which the next read tells.
+        let change = wanted < self.patience || (self.quiet && wanted != self.patience);
+        if change && self.socket.set_read_timeout(Some(wanted)).is_ok() {
+            self.patience = wanted;
+        }
+    }
+
+    /// Whether nothing keeps us at a server that is about to go.
+    fn may_leave(&self, companion: &dyn Companion) -> bool {
+        match self.leaving {
+            Some(Leaving::Unsubscribed(since)) => {
+                let waited = self.now.saturating_duration_since(since);
+                waited >= LEAVE_WITHIN || !companion.is_busy()
+            }
+            Some(Leaving::Asked) | None => false,
+        }
     }
 
     fn tick(&mut self) -> Result<Tick, Lost> {

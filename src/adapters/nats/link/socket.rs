@@ -5,6 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 
 use rustls::ClientConnection;
+use socket2::SockRef;
 
 use super::buffer::Buffer;
 
@@ -37,6 +38,9 @@ impl Writer {
         let Some(tls) = &mut self.tls else {
             return socket.write_all(bytes);
         };
+        while tls.wants_write() {
+            tls.write_tls(&mut socket)?;
+        }
         let mut rest = bytes;
         while !rest.is_empty() {
             let taken = tls.writer().write(rest)?;
@@ -46,6 +50,34 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Sends what the socket takes at once of `bytes`, which keeps the rest. Whether that was all: if
+    /// not, [`send`](Self::send) has to go on.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub(super) fn send_some(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
+        let mut socket = Now(&self.socket);
+        let Some(tls) = &mut self.tls else {
+            let sent = all_of(bytes, |rest| socket.write(rest))?;
+            bytes.drain(..sent);
+            return Ok(bytes.is_empty());
+        };
+        loop {
+            while tls.wants_write() {
+                match tls.write_tls(&mut socket) {
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                    Err(error) => return Err(error),
+                }
+            }
+            if bytes.is_empty() {
+                return Ok(true);
+            }
+            let taken = tls.writer().write(bytes)?;
+            bytes.drain(..taken);
+        }
     }
 
     /// Decrypts what the socket has delivered, into `buffer`. Answers of the TLS layer's own are
@@ -87,5 +119,33 @@ impl Writer {
     /// Nothing more is read or written; wakes whoever reads.
     pub(super) fn close(&self) {
         let _closed = self.socket.shutdown(Shutdown::Both);
+    }
+}
+
+/// How many bytes `write` takes before it would have to wait.
+fn all_of(bytes: &[u8], mut write: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<usize> {
+    let mut sent = 0;
+    while let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
+        match write(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => sent += written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sent)
+}
+
+/// A socket that is written without waiting, while others wait on it.
+struct Now<'s>(&'s TcpStream);
+
+impl Write for Now<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        SockRef::from(self.0).send_with_flags(bytes, libc::MSG_DONTWAIT)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -60,9 +60,16 @@ impl Refusal {
 
 /// The subject between double quotes, as Go's `%q` writes it; what may follow names a queue group.
 fn subject_of(rest: &str) -> String {
-    let inner = rest.strip_prefix('"').unwrap_or(rest);
-    let end = inner.find('"').unwrap_or(inner.len());
-    inner.get(..end).unwrap_or_default().to_owned()
+    let mut subject = String::new();
+    let mut inner = rest.strip_prefix('"').unwrap_or(rest).chars();
+    while let Some(next) = inner.next() {
+        match next {
+            '"' => break,
+            '\\' => subject.extend(inner.next()),
+            next => subject.push(next),
+        }
+    }
+    subject
 }
 
 #[cfg(test)]

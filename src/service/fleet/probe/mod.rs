@@ -9,7 +9,6 @@ mod schedule;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
@@ -22,7 +21,7 @@ use crate::domain::probe;
 use crate::domain::routing::Resolved;
 use crate::domain::subject::Subject;
 use crate::service::boundary::survived;
-use crate::service::caller::{Caller, Headers};
+use crate::service::caller::{CallHeaders, Caller};
 use crate::service::health_store::{AutoEnabled, AutoSwitch};
 use crate::service::invoke::{ERROR_CODE, Tools};
 use crate::service::observe::Observation;
@@ -159,11 +158,19 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
 
     /// Whether the version answers; `None` when it must not be asked, or nobody knows.
     async fn probe(&self, resolved: &Resolved<'_>, begun: Instant) -> Option<bool> {
-        let body = Bytes::from(probe::body(resolved)?);
+        let body = probe::body(resolved)?;
         let timeout = Duration::from_millis(resolved.timeout_ms.into());
         let ends = begun + timeout;
-        let headers = headers(resolved, timeout);
-        let call = self.caller.call(destination(resolved), headers, body, ends);
+        let headers = CallHeaders {
+            trace: None,
+            attempt: None,
+            id: &resolved.extension.id,
+            version: resolved.version,
+            left: timeout,
+            stream: false,
+        };
+        let subject = destination(resolved);
+        let call = self.caller.call(subject, &headers, body.as_ref(), ends);
         let patience = Patience {
             clock: self.tools.clock,
             observers: &self.tools.observers,
@@ -174,7 +181,7 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
             ends,
             deadline: None,
         };
-        let reply = patience.next(&mut call.await.ok()?, wait).await.ok()?;
+        let reply = patience.next(&mut call.ok()?, wait).await.ok()?;
         let error_code = reply.headers.get(ERROR_CODE);
         Some(probe::is_alive(error_code, &reply.payload))
     }
@@ -186,13 +193,4 @@ fn destination<'a>(resolved: &Resolved<'a>) -> &'a Subject {
     let pick = rand::random_range(0..instances.len().max(1));
     let instance = instances.get(pick);
     instance.map_or(resolved.subject, |instance| &instance.subject)
-}
-
-fn headers(resolved: &Resolved<'_>, timeout: Duration) -> Headers {
-    let mut headers = Headers::new();
-    headers.push("Beamline-Probe", "1");
-    headers.push("Beamline-Extension-Id", resolved.extension.id.as_str());
-    headers.push("Beamline-Version", resolved.version.as_str());
-    headers.push("Beamline-Deadline-Ms", timeout.as_millis().to_string());
-    headers
 }

@@ -1,12 +1,10 @@
-//! A million timeouts. Run in release: `just soak mux::soak`.
+//! A million timeouts. Run in release: `just soak calls::soak`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use beamline_registry::domain::subject::Subject;
-use beamline_registry::service::caller::{Call, CallError, Caller, Headers};
-use bytes::Bytes;
+use beamline_registry::service::caller::{Call, CallError};
 use futures_util::StreamExt;
 use tokio::task::JoinSet;
 
@@ -31,7 +29,7 @@ async fn a_million_timeouts_cost_no_memory() {
             count.fetch_add(1, Ordering::Relaxed);
         }
     });
-    let calling = Calling::ready(&server.url(), 4096).await;
+    let calling = Arc::new(Calling::ready(&server.url(), 4096).await);
 
     time_out(&calling, WARM_UP).await;
     let (before, start) = (resident_kib(), Instant::now());
@@ -41,7 +39,7 @@ async fn a_million_timeouts_cost_no_memory() {
     eprintln!(
         "{CALLS} timeouts in {took:?}: {before} KiB before, {after} KiB after, {received} requests seen"
     );
-    assert_eq!(calling.mux.pending(), 0);
+    assert_eq!(calling.calls.pending(), 0);
     assert!(received > CALLS / 2, "the calls were sent: {received}");
     assert!(
         after < before + LIMIT_KIB,
@@ -50,16 +48,14 @@ async fn a_million_timeouts_cost_no_memory() {
     reading.abort();
 }
 
-async fn time_out(calling: &Calling, calls: u64) {
+async fn time_out(calling: &Arc<Calling>, calls: u64) {
     let mut tasks = JoinSet::new();
     for _ in 0..CONCURRENT {
-        let mux = Arc::clone(&calling.mux);
+        let calling = Arc::clone(calling);
         tasks.spawn(async move {
-            let subject = Subject::parse(SUBJECT).unwrap();
             for _ in 0..calls / CONCURRENT {
                 let deadline = tokio::time::Instant::now() + Duration::from_millis(1);
-                let payload = Bytes::from_static(b"{}");
-                let error = match mux.call(&subject, Headers::new(), payload, deadline).await {
+                let error = match calling.call_until(SUBJECT, None, "{}", deadline) {
                     Ok(mut call) => call.next(deadline).await.unwrap_err(),
                     Err(error) => error,
                 };

@@ -1,11 +1,10 @@
 use beamline_registry::config::NatsAuth;
-use beamline_registry::domain::subject::Subject;
-use beamline_registry::service::caller::{CallError, Caller, Headers};
-use bytes::Bytes;
+use beamline_registry::domain::traceparent::{TraceHeaders, TraceParent, TraceSeed};
+use beamline_registry::service::caller::CallError;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::{CALLS, Calling, Extension, at_once, next};
+use super::{Calling, Extension, at_once, next};
 use crate::harness::{DEADLINE, NatsServer, eventually};
 
 const SUBJECT: &str = "beamline.ext.pre.x";
@@ -35,10 +34,10 @@ async fn a_subject_the_server_denies_is_named_at_once_and_harms_no_other() {
     );
     let extension = options.connect(server.url()).await.unwrap();
     let mut extension = Extension::over(extension, SUBJECT).await;
-    let calling = Calling::with(&server.url(), user("caller"), CALLS, 16).await;
+    let calling = Calling::with(&server.url(), user("caller"), 16);
     calling.round_trip().await;
 
-    let mut allowed = calling.call(SUBJECT, "").await.unwrap();
+    let mut allowed = calling.call(SUBJECT, "").unwrap();
     for subject in ["denied.a", r#"denied.with"quote\"#] {
         let denied = at_once(calling.ask(subject, "")).await;
         assert_eq!(denied, Err(CallError::PermissionDenied), "{subject}");
@@ -51,12 +50,12 @@ async fn a_subject_the_server_denies_is_named_at_once_and_harms_no_other() {
 #[tokio::test]
 async fn replies_the_server_does_not_let_us_receive_are_no_timeouts() {
     let server = server_with_users().await;
-    let calling = Calling::with(&server.url(), user("deaf"), CALLS, 16).await;
+    let calling = Calling::with(&server.url(), user("deaf"), 16);
     eventually("the denial is known", DEADLINE, async || {
         calling.ask(SUBJECT, "").await == Err(CallError::PermissionDenied)
     })
     .await;
-    let refused = at_once(calling.call(SUBJECT, "")).await;
+    let refused = calling.call(SUBJECT, "");
     assert_eq!(refused.err(), Some(CallError::PermissionDenied));
 }
 
@@ -65,38 +64,35 @@ async fn what_cannot_be_sent_is_refused_and_the_link_stays() {
     let server = NatsServer::builder().max_payload(1000).start().await;
     let _echo = Extension::at(&server, SUBJECT).await.echo();
     let calling = Calling::ready(&server.url(), 4).await;
-    let subject = Subject::parse(SUBJECT).unwrap();
-    let with = |name: &'static str, value: &str, payload: usize| {
-        let mut headers = Headers::new();
-        headers.push(name, value);
+    let with = |tracestate: &'static str, payload: usize| {
+        let seed = TraceSeed {
+            trace_id: [1; 16],
+            span_id: [2; 8],
+        };
+        let trace = TraceHeaders {
+            traceparent: TraceParent::begin(seed),
+            tracestate: Some(tracestate),
+        };
         let deadline = Instant::now() + DEADLINE;
-        let sent = calling
-            .mux
-            .call(&subject, headers, vec![b'x'; payload].into(), deadline);
-        async { sent.await.err() }
+        let called = calling.call_until(SUBJECT, Some(trace), vec![b'x'; payload], deadline);
+        called.err()
     };
     assert_eq!(
         calling.ask(SUBJECT, vec![b'x'; 1001]).await,
         Err(CallError::TooLarge)
     );
-    assert_eq!(
-        with("A", "headers count", 1000).await,
-        Some(CallError::TooLarge)
-    );
-    assert_eq!(
-        with("A", "split\r\nB: 1", 0).await,
-        Some(CallError::InvalidHeader)
-    );
-    assert_eq!(with("A B:", "1", 0).await, Some(CallError::InvalidHeader));
-    assert_eq!(calling.mux.pending(), 0);
+    let headers_count = Some(CallError::TooLarge);
+    assert_eq!(with("a=1", 900), headers_count);
+    assert_eq!(with("a=1\r\nB: 1", 0), Some(CallError::InvalidHeader));
+    assert_eq!(calling.calls.pending(), 0);
     assert_eq!(
         calling
-            .ask(SUBJECT, vec![b'x'; 1000])
+            .ask(SUBJECT, vec![b'x'; 800])
             .await
             .unwrap()
             .payload
             .len(),
-        1000
+        800
     );
 }
 
@@ -105,15 +101,9 @@ async fn a_call_whose_deadline_has_passed_is_not_sent() {
     let server = NatsServer::start().await;
     let mut extension = Extension::at(&server, SUBJECT).await;
     let calling = Calling::ready(&server.url(), 4).await;
-    let subject = Subject::parse(SUBJECT).unwrap();
-    let sent = calling.mux.call(
-        &subject,
-        Headers::new(),
-        Bytes::from("late"),
-        Instant::now(),
-    );
-    assert_eq!(sent.await.err(), Some(CallError::Timeout));
-    let _call = calling.call(SUBJECT, "in time").await.unwrap();
+    let late = calling.call_until(SUBJECT, None, "late", Instant::now());
+    assert_eq!(late.err(), Some(CallError::Timeout));
+    let _call = calling.call(SUBJECT, "in time").unwrap();
     assert_eq!(extension.request().await.payload, "in time");
 }
 
@@ -127,12 +117,9 @@ async fn thousands_of_calls_at_a_time_get_their_own_reply_each_and_one_more_is_r
         let mut calls = Vec::new();
         for number in 0..CALLS {
             let payload = format!("{round} {number}");
-            calls.push((
-                calling.call(SUBJECT, payload.clone()).await.unwrap(),
-                payload,
-            ));
+            calls.push((calling.call(SUBJECT, payload.clone()).unwrap(), payload));
         }
-        let refused = at_once(calling.call(SUBJECT, "")).await;
+        let refused = calling.call(SUBJECT, "");
         assert_eq!(refused.err(), Some(CallError::Overloaded));
         let mut requests = Vec::new();
         for _ in 0..CALLS {
@@ -145,5 +132,5 @@ async fn thousands_of_calls_at_a_time_get_their_own_reply_each_and_one_more_is_r
             assert_eq!(next(call).await.unwrap().payload, *payload);
         }
     }
-    assert_eq!(calling.mux.pending(), 0);
+    assert_eq!(calling.calls.pending(), 0);
 }

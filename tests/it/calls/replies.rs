@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use beamline_registry::domain::subject::Subject;
-use beamline_registry::service::caller::{Call, CallError, Caller, Headers};
+use beamline_registry::service::caller::{Call, CallError};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{CALLS, Calling, Extension, at_once, next};
+use super::{Calling, Extension, at_once, next};
+use crate::harness::raw::{MALFORMED, publish_raw};
 use crate::harness::{DEADLINE, NatsServer, eventually};
 
 const SUBJECT: &str = "beamline.ext.pre.x";
@@ -17,26 +17,12 @@ async fn a_call_carries_headers_and_payload_both_ways() {
     let mut extension = Extension::at(&server, SUBJECT).await;
     let calling = Calling::ready(&server.url(), 4).await;
 
-    let mut headers = Headers::new();
-    headers.push("traceparent", "00-1-2-01");
-    headers.push("Vary", "b");
-    headers.push(String::from("Vary"), "a");
-    let subject = Subject::parse(SUBJECT).unwrap();
-    let deadline = Instant::now() + DEADLINE;
-    let call = calling
-        .mux
-        .call(&subject, headers, Bytes::from("ping"), deadline);
-    let mut call = call.await.unwrap();
+    let mut call = calling.call(SUBJECT, "ping").unwrap();
 
     let request = extension.request().await;
     assert_eq!(request.payload, "ping");
     let received = request.headers.unwrap();
-    assert_eq!(received.get("traceparent").unwrap().as_str(), "00-1-2-01");
-    let vary: Vec<_> = received
-        .get_all("Vary")
-        .map(|value| value.as_str())
-        .collect();
-    assert_eq!(vary, ["b", "a"]);
+    assert_eq!(received.get("Beamline-Extension-Id").unwrap().as_str(), "x");
 
     let mut headers = HeaderMap::new();
     headers.append("Kind", "1");
@@ -58,7 +44,7 @@ async fn ten_thousand_chunks_arrive_complete_and_in_order() {
     let server = NatsServer::start().await;
     let mut extension = Extension::at(&server, SUBJECT).await;
     let calling = Calling::ready(&server.url(), 4).await;
-    let mut call = calling.call(SUBJECT, "").await.unwrap();
+    let mut call = calling.call(SUBJECT, "").unwrap();
     let request = extension.request().await;
     let sender = tokio::spawn(async move {
         for number in 0..CHUNKS {
@@ -75,31 +61,54 @@ async fn ten_thousand_chunks_arrive_complete_and_in_order() {
 }
 
 #[tokio::test]
-async fn a_chunk_the_library_drops_ends_the_call_instead_of_missing() {
+async fn chunks_that_nobody_reads_end_the_call_instead_of_missing() {
     let server = NatsServer::start().await;
     let mut extension = Extension::at(&server, SUBJECT).await;
-    let purpose = beamline_registry::adapters::nats::connect::Purpose {
-        subscription_capacity: 2,
-        ..CALLS
-    };
-    let auth = beamline_registry::config::NatsAuth::None;
-    let calling = Calling::with(&server.url(), auth, purpose, 4).await;
-    calling.round_trip().await;
-    let mut call = calling.call(SUBJECT, "").await.unwrap();
+    let calling = Calling::ready(&server.url(), 4).await;
+    let mut call = calling.call(SUBJECT, "").unwrap();
     let request = extension.request().await;
-    for number in 0..20_000 {
-        extension.reply(&request, number.to_string()).await;
+    let chunk = Bytes::from(vec![0; 512 * 1024]);
+    for _ in 0..40 {
+        extension.reply(&request, chunk.clone()).await;
     }
     extension.sent().await;
-    let mut expected = 0;
+    calling.round_trip().await;
+    let mut read = 0;
     let error = loop {
         match next(&mut call).await {
-            Ok(reply) => assert_eq!(reply.payload, expected.to_string(), "no gap"),
+            Ok(reply) => assert_eq!(reply.payload.len(), chunk.len()),
             Err(error) => break error,
         }
-        expected += 1;
+        read += 1;
     };
     assert_eq!(error, CallError::Overloaded);
+    assert!((1..40).contains(&read), "{read}");
+}
+
+#[tokio::test]
+async fn a_reply_with_headers_that_nobody_can_read_is_a_bad_reply_of_that_call_only() {
+    let server = NatsServer::start().await;
+    let mut extension = Extension::at(&server, SUBJECT).await;
+    let calling = Calling::ready(&server.url(), 4).await;
+    for block in MALFORMED {
+        let (mut bad, mut good) = (
+            calling.call(SUBJECT, "").unwrap(),
+            calling.call(SUBJECT, "").unwrap(),
+        );
+        let (first, second) = (extension.request().await, extension.request().await);
+        publish_raw(
+            &server.addr(),
+            first.reply.as_ref().unwrap(),
+            None,
+            block,
+            b"{}",
+        )
+        .await;
+        extension.reply(&second, "fine").await;
+        let shown = String::from_utf8_lossy(block);
+        assert_eq!(next(&mut bad).await, Err(CallError::BadReply), "{shown:?}");
+        assert_eq!(next(&mut good).await.unwrap().payload, "fine");
+    }
 }
 
 #[tokio::test]
@@ -109,27 +118,26 @@ async fn a_timeout_leaves_nothing_behind_and_its_late_reply_reaches_nobody() {
     // One slot: the second call has the place of the first.
     let calling = Calling::ready(&server.url(), 1).await;
 
-    let mut first = calling.call(SUBJECT, "first").await.unwrap();
-    assert_eq!(calling.mux.pending(), 1);
+    let mut first = calling.call(SUBJECT, "first").unwrap();
+    assert_eq!(calling.calls.pending(), 1);
     let soon = Instant::now() + Duration::from_millis(20);
     assert_eq!(first.next(soon).await, Err(CallError::Timeout));
     drop(first);
-    assert_eq!(calling.mux.pending(), 0);
+    assert_eq!(calling.calls.pending(), 0);
 
-    let mut second = calling.call(SUBJECT, "second").await.unwrap();
+    let mut second = calling.call(SUBJECT, "second").unwrap();
     let (late, fresh) = (extension.request().await, extension.request().await);
     let slot = |reply: &str| {
         reply
             .rsplit('.')
             .next()
             .unwrap()
-            .split('-')
-            .next()
+            .get(..8)
             .map(str::to_owned)
     };
     let (a, b) = (late.reply.as_ref().unwrap(), fresh.reply.as_ref().unwrap());
     assert_eq!(slot(a), slot(b), "the same slot");
-    assert_ne!(a, b, "another generation");
+    assert_ne!(a, b, "another secret");
     extension.reply(&late, "too late").await;
     extension.reply(&fresh, "in time").await;
     assert_eq!(next(&mut second).await.unwrap().payload, "in time");
@@ -140,7 +148,7 @@ async fn a_timeout_between_replies_loses_none() {
     let server = NatsServer::start().await;
     let mut extension = Extension::at(&server, SUBJECT).await;
     let calling = Calling::ready(&server.url(), 1).await;
-    let mut call = calling.call(SUBJECT, "").await.unwrap();
+    let mut call = calling.call(SUBJECT, "").unwrap();
     let request = extension.request().await;
     for chunk in ["1", "2"] {
         let soon = Instant::now() + Duration::from_millis(5);
@@ -155,13 +163,13 @@ async fn a_call_dropped_while_it_waits_frees_its_place() {
     let server = NatsServer::start().await;
     let mut extension = Extension::at(&server, SUBJECT).await;
     let calling = Calling::ready(&server.url(), 1).await;
-    let mut call = calling.call(SUBJECT, "").await.unwrap();
+    let mut call = calling.call(SUBJECT, "").unwrap();
     let waiting = tokio::spawn(async move { next(&mut call).await });
     let request = extension.request().await;
     waiting.abort();
     assert!(waiting.await.unwrap_err().is_cancelled());
     eventually("the place is free", DEADLINE, async || {
-        calling.mux.pending() == 0
+        calling.calls.pending() == 0
     })
     .await;
 
@@ -186,7 +194,7 @@ async fn replies_to_no_call_are_ignored() {
     let server = NatsServer::start().await;
     let mut extension = Extension::at(&server, SUBJECT).await;
     let calling = Calling::ready(&server.url(), 4).await;
-    let mut call = calling.call(SUBJECT, "").await.unwrap();
+    let mut call = calling.call(SUBJECT, "").unwrap();
     let request = extension.request().await;
     let (inbox, _) = request.reply.as_ref().unwrap().rsplit_once('.').unwrap();
     for token in ["x", "0-0-0", "0-ffff", "ffffffff-0", "-", "\u{e9}"] {

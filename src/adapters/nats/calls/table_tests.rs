@@ -28,8 +28,19 @@ impl Wake for Woken {
     }
 }
 
+/// Longer than any test.
+const LONG: Duration = Duration::from_secs(3600);
+
+fn begin(table: &Table, to: &str) -> Result<Token, CallError> {
+    table.begin(&subject(to), table.origin + LONG)
+}
+
 fn poll(table: &Table, token: Token) -> Poll<Result<Reply, CallError>> {
-    table.poll_next(token, &mut Context::from_waker(Waker::noop()))
+    poll_until(table, token, table.origin + LONG)
+}
+
+fn poll_until(table: &Table, token: Token, until: Instant) -> Poll<Result<Reply, CallError>> {
+    table.poll_next(token, until, &mut Context::from_waker(Waker::noop()))
 }
 
 const WAITS: Poll<Result<Reply, CallError>> = Poll::Pending;
@@ -45,11 +56,11 @@ fn fails(error: CallError) -> Poll<Result<Reply, CallError>> {
 #[test]
 fn replies_come_in_order_and_wake_their_reader() {
     let table = Table::new(2);
-    let token = table.begin(&subject("a")).unwrap();
+    let token = begin(&table, "a").unwrap();
     let woken = Arc::new(Woken::default());
     let waker = Waker::from(Arc::clone(&woken));
     assert_eq!(
-        table.poll_next(token, &mut Context::from_waker(&waker)),
+        table.poll_next(token, table.origin + LONG, &mut Context::from_waker(&waker)),
         WAITS
     );
     table.deliver(token, reply("1"));
@@ -66,9 +77,9 @@ fn replies_come_in_order_and_wake_their_reader() {
 #[test]
 fn a_late_reply_does_not_reach_the_next_call_of_its_slot() {
     let table = Table::new(1);
-    let first = table.begin(&subject("a")).unwrap();
+    let first = begin(&table, "a").unwrap();
     table.release(first);
-    let second = table.begin(&subject("a")).unwrap();
+    let second = begin(&table, "a").unwrap();
     assert_eq!(first.slot, second.slot);
 
     table.deliver(first, reply("late"));
@@ -86,17 +97,17 @@ fn a_late_reply_does_not_reach_the_next_call_of_its_slot() {
 #[test]
 fn a_full_table_refuses_and_a_release_makes_room() {
     let table = Table::new(2);
-    let first = table.begin(&subject("a")).unwrap();
-    let _second = table.begin(&subject("b")).unwrap();
-    assert_eq!(table.begin(&subject("c")), Err(CallError::Overloaded));
+    let first = begin(&table, "a").unwrap();
+    let _second = begin(&table, "b").unwrap();
+    assert_eq!(begin(&table, "c"), Err(CallError::Overloaded));
     table.release(first);
-    assert!(table.begin(&subject("c")).is_ok());
+    assert!(begin(&table, "c").is_ok());
 }
 
 #[test]
 fn a_stream_nobody_reads_ends_with_an_error_and_gives_its_memory_back() {
     let table = Table::new(1);
-    let token = table.begin(&subject("a")).unwrap();
+    let token = begin(&table, "a").unwrap();
     let chunk = Bytes::from(vec![0; 1 << 20]);
     for _ in 0..16 {
         table.deliver(token, reply(chunk.clone()));
@@ -111,7 +122,7 @@ fn a_stream_nobody_reads_ends_with_an_error_and_gives_its_memory_back() {
     assert_eq!(table.queued_bytes.load(Ordering::Relaxed), 0);
 
     table.release(token);
-    let token = table.begin(&subject("a")).unwrap();
+    let token = begin(&table, "a").unwrap();
     table.deliver(token, reply(vec![0; 2 * MAX_CALL_BYTES]));
     assert!(
         matches!(poll(&table, token), Poll::Ready(Ok(_))),
@@ -126,9 +137,7 @@ fn a_stream_nobody_reads_ends_with_an_error_and_gives_its_memory_back() {
 fn all_streams_together_are_bounded() {
     let table = Table::new(32);
     let chunk = Bytes::from(vec![0; 1 << 20]);
-    let tokens: Vec<_> = (0..32)
-        .map(|_| table.begin(&subject("a")).unwrap())
-        .collect();
+    let tokens: Vec<_> = (0..32).map(|_| begin(&table, "a").unwrap()).collect();
     for _ in 0..6 {
         for token in &tokens {
             table.deliver(*token, reply(chunk.clone()));
@@ -144,10 +153,7 @@ fn all_streams_together_are_bounded() {
 #[test]
 fn ends_reach_the_calls_they_are_meant_for() {
     let table = Table::new(3);
-    let (a, b) = (
-        table.begin(&subject("a")).unwrap(),
-        table.begin(&subject("b")).unwrap(),
-    );
+    let (a, b) = (begin(&table, "a").unwrap(), begin(&table, "b").unwrap());
     table.end_where(CallError::PermissionDenied, |known| known.as_str() == "a");
     assert_eq!(poll(&table, a), fails(CallError::PermissionDenied));
     assert_eq!(poll(&table, b), WAITS);
@@ -158,16 +164,67 @@ fn ends_reach_the_calls_they_are_meant_for() {
 #[test]
 fn a_refusal_holds_until_it_is_lifted_and_a_close_for_good() {
     let table = Table::new(3);
-    let pending = table.begin(&subject("a")).unwrap();
+    let pending = begin(&table, "a").unwrap();
     table.refuse(CallError::PermissionDenied);
     assert_eq!(poll(&table, pending), fails(CallError::PermissionDenied));
-    assert_eq!(table.begin(&subject("a")), Err(CallError::PermissionDenied));
+    assert_eq!(begin(&table, "a"), Err(CallError::PermissionDenied));
     table.accept();
-    assert!(table.begin(&subject("a")).is_ok());
+    assert!(begin(&table, "a").is_ok());
 
     table.refuse(CallError::Closed);
     table.refuse(CallError::PermissionDenied);
     table.accept();
-    assert_eq!(table.begin(&subject("a")), Err(CallError::Closed));
+    assert_eq!(begin(&table, "a"), Err(CallError::Closed));
     assert_eq!(table.pending(), 2, "refused calls keep no slot");
+}
+
+#[test]
+fn a_wait_is_over_when_a_look_has_shown_that_nothing_is_on_its_way() {
+    let table = Table::new(4);
+    let second = Duration::from_secs(1);
+    let (soon, later) = (table.origin + second, table.origin + 2 * second);
+    assert_eq!(table.earliest(), None);
+    let [early, late, lucky] = ["a", "b", "c"].map(|text| begin(&table, text).unwrap());
+    for (token, until) in [(early, soon), (late, later), (lucky, soon)] {
+        assert_eq!(poll_until(&table, token, until), WAITS);
+    }
+    assert!(
+        table
+            .earliest()
+            .is_some_and(|first| first >= soon && first < later)
+    );
+
+    assert_eq!(table.look(table.origin, 1), None);
+    table.looked(1, CallError::Timeout);
+    assert_eq!(table.look(soon, 2), Some(soon));
+    assert!(table.earliest().is_some_and(|first| first >= later));
+    assert_eq!(
+        poll_until(&table, early, soon),
+        WAITS,
+        "a reply may still come"
+    );
+    table.deliver(lucky, reply("in the socket"));
+    table.looked(2, CallError::Timeout);
+    assert_eq!(poll_until(&table, early, soon), fails(CallError::Timeout));
+    assert_eq!(poll_until(&table, late, later), WAITS);
+    assert_eq!(poll_until(&table, lucky, soon), gives("in the socket"));
+
+    assert_eq!(
+        poll_until(&table, early, later),
+        WAITS,
+        "it may be waited for again"
+    );
+    assert_eq!(table.look(later, 3), Some(later));
+    table.looked(2, CallError::Timeout);
+    assert_eq!(
+        poll_until(&table, late, later),
+        WAITS,
+        "another look's answer"
+    );
+    table.looked(3, CallError::Disconnected);
+    assert_eq!(
+        poll_until(&table, late, later),
+        fails(CallError::Disconnected)
+    );
+    assert_eq!(table.earliest(), None);
 }

@@ -1,7 +1,7 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use beamline_registry::domain::subject::Subject;
-use beamline_registry::service::caller::{Call, CallError, Caller, Headers};
+use beamline_registry::service::caller::{Call, CallError, Caller};
 use bytes::Bytes;
 use tokio::time::Instant;
 
@@ -17,23 +17,23 @@ async fn a_cut_link_fails_calls_at_once_and_a_healed_one_works_again() {
     let mut extension = Extension::at(&server, SUBJECT).await;
     let calling = Calling::ready(&format!("nats://{}", proxy.addr()), 64).await;
     for round in 0..3 {
-        let mut pending = calling.call(SUBJECT, "before").await.unwrap();
+        let mut pending = calling.call(SUBJECT, "before").unwrap();
         assert_eq!(extension.request().await.payload, "before");
         proxy.cut().await;
         let ended = at_once(next(&mut pending)).await;
         assert_eq!(ended, Err(CallError::Disconnected), "round {round}");
-        assert!(!calling.mux.is_connected());
+        assert!(!calling.calls.is_connected());
         let refused = at_once(calling.ask(SUBJECT, "while down")).await;
         assert_eq!(refused, Err(CallError::Disconnected));
         drop(pending);
-        assert_eq!(calling.mux.pending(), 0);
+        assert_eq!(calling.calls.pending(), 0);
 
         proxy.heal().await;
         eventually("the link is up", DEADLINE, async || {
-            calling.mux.is_connected()
+            calling.calls.is_connected()
         })
         .await;
-        let mut call = calling.call(SUBJECT, "after").await.unwrap();
+        let mut call = calling.call(SUBJECT, "after").unwrap();
         let request = extension.request().await;
         assert_eq!(request.payload, "after", "nothing was queued while down");
         extension.reply(&request, "healed").await;
@@ -52,7 +52,7 @@ async fn nothing_is_sent_before_the_first_connection() {
     server.start_again().await;
     let _echo = Extension::at(&server, SUBJECT).await.echo();
     eventually("the link is up", DEADLINE, async || {
-        calling.mux.is_connected()
+        calling.calls.is_connected()
     })
     .await;
     assert_eq!(
@@ -66,7 +66,7 @@ async fn a_link_that_takes_nothing_holds_nobody_past_the_deadline() {
     let server = NatsServer::start().await;
     let proxy = FaultProxy::start(&server.addr()).await;
     let _silent = Extension::at(&server, SUBJECT).await;
-    let calling = Calling::ready(&format!("nats://{}", proxy.addr()), 4096).await;
+    let calling = Arc::new(Calling::ready(&format!("nats://{}", proxy.addr()), 4096).await);
     proxy.stall();
 
     let payload = Bytes::from(vec![0; 64 * 1024]);
@@ -74,12 +74,9 @@ async fn a_link_that_takes_nothing_holds_nobody_past_the_deadline() {
     let deadline = start + Duration::from_millis(500);
     let calls: Vec<_> = (0..4096)
         .map(|_| {
-            let (mux, payload) = (calling.mux.clone(), payload.clone());
+            let (calling, payload) = (Arc::clone(&calling), payload.clone());
             tokio::spawn(async move {
-                let subject = Subject::parse(SUBJECT).unwrap();
-                let mut call = mux
-                    .call(&subject, Headers::new(), payload, deadline)
-                    .await?;
+                let mut call = calling.call_until(SUBJECT, None, payload, deadline)?;
                 call.next(deadline).await
             })
         })
@@ -94,30 +91,20 @@ async fn a_link_that_takes_nothing_holds_nobody_past_the_deadline() {
             }
         }
     }
-    assert!(overloaded > 0, "the library's queue was full");
+    assert!(overloaded > 0, "the outbox was full");
     assert!(start.elapsed() < DEADLINE / 4, "{:?}", start.elapsed());
-    assert_eq!(calling.mux.pending(), 0);
+    assert_eq!(calling.calls.pending(), 0);
 }
 
 #[tokio::test]
 async fn a_closed_connection_ends_calls_for_good() {
     let server = NatsServer::start().await;
     let mut extension = Extension::at(&server, SUBJECT).await;
-    for politely in [true, false] {
-        let Calling { mux, lane } = Calling::ready(&server.url(), 4).await;
-        let subject = Subject::parse(SUBJECT).unwrap();
-        let deadline = Instant::now() + DEADLINE;
-        let call = mux.call(&subject, Headers::new(), Bytes::new(), deadline);
-        let mut call = call.await.unwrap();
-        extension.request().await;
-        if politely {
-            lane.close(Instant::now() + DEADLINE).await;
-        } else {
-            drop(lane);
-        }
-        assert_eq!(at_once(next(&mut call)).await, Err(CallError::Closed));
-        let call = mux.call(&subject, Headers::new(), Bytes::new(), deadline);
-        let refused = at_once(call).await;
-        assert_eq!(refused.err(), Some(CallError::Closed));
-    }
+    let calling = Calling::ready(&server.url(), 4).await;
+    let mut call = calling.call(SUBJECT, "").unwrap();
+    extension.request().await;
+    calling.lane.close(Instant::now() + DEADLINE).await;
+    assert_eq!(at_once(next(&mut call)).await, Err(CallError::Closed));
+    let refused = calling.call(SUBJECT, "");
+    assert_eq!(refused.err(), Some(CallError::Closed));
 }

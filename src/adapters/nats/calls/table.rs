@@ -5,9 +5,10 @@
 //! out: a slot is taken when a call begins and free again when its handle is dropped.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use super::token::Token;
 use crate::domain::subject::Subject;
@@ -22,6 +23,9 @@ const REPLY_OVERHEAD_BYTES: usize = 128;
 /// A slot keeps room for as many replies between calls; a stream's queue is given back.
 const KEPT_REPLIES: usize = 4;
 
+/// No wait has an end.
+const NEVER: u64 = u64::MAX;
+
 /// Calls that wait for replies.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -29,8 +33,28 @@ pub(super) struct Table {
     /// Slots without a call; the one used last comes first, its memory is warm.
     free: Mutex<Vec<u32>>,
     queued_bytes: AtomicUsize,
+    /// Where the clock of `earliest_us` begins.
+    origin: Instant,
+    /// No wait ends before this, in microseconds since the origin.
+    earliest_us: AtomicU64,
     /// Why no call can begin.
     refusal: Mutex<Option<CallError>>,
+}
+
+/// A wait for a reply that has an end.
+#[derive(Debug, Clone, Copy)]
+struct Wait {
+    until: Instant,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting,
+    /// Its time is over; the look of this number will show whether a reply is on its way.
+    Looking(u64),
+    /// There is none, for this reason.
+    Over(CallError),
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +64,7 @@ struct Slot {
     subject: Option<Subject>,
     replies: VecDeque<Reply>,
     queued_bytes: usize,
+    wait: Option<Wait>,
     ended: Option<CallError>,
     waker: Option<Waker>,
 }
@@ -50,6 +75,8 @@ impl Table {
             slots: (0..slots).map(|_| Mutex::default()).collect(),
             free: Mutex::new((0..slots).rev().collect()),
             queued_bytes: AtomicUsize::new(0),
+            origin: Instant::now(),
+            earliest_us: AtomicU64::new(NEVER),
             refusal: Mutex::new(None),
         }
     }
@@ -59,8 +86,9 @@ impl Table {
         self.slots.len() - lock(&self.free).len()
     }
 
-    /// Takes a slot for a call to `subject`; whoever gets it must [`release`](Self::release) it.
-    pub(super) fn begin(&self, subject: &Subject) -> Result<Token, CallError> {
+    /// Takes a slot for a call to `subject` that will be waited for until `until`, or longer; whoever
+    /// gets it must [`release`](Self::release) it.
+    pub(super) fn begin(&self, subject: &Subject, until: Instant) -> Result<Token, CallError> {
         let index = lock(&self.free).pop().ok_or(CallError::Overloaded)?;
         let slot = self.slots.get(index as usize);
         let mut slot = lock(slot.ok_or(CallError::Overloaded)?);
@@ -71,6 +99,8 @@ impl Table {
             secret: slot.secret,
         };
         drop(slot);
+        self.earliest_us
+            .fetch_min(self.micros(until), Ordering::AcqRel);
         // Asked last: a refusal that comes later finds this call and ends it.
         let refusal = *lock(&self.refusal);
         match refusal {
@@ -93,24 +123,26 @@ impl Table {
         slot.replies.clear();
         slot.replies.shrink_to(KEPT_REPLIES);
         slot.queued_bytes = 0;
+        slot.wait = None;
         slot.ended = None;
         slot.waker = None;
         drop(slot);
         lock(&self.free).push(token.slot);
     }
 
-    /// Queues a reply; one to a call that is over is ignored.
-    pub(super) fn deliver(&self, token: Token, reply: Reply) {
+    /// Queues a reply; one to a call that is over is ignored. False if there is no room for it.
+    pub(super) fn deliver(&self, token: Token, reply: Reply) -> bool {
         let Some(mut slot) = self.find(token) else {
-            return;
+            return true;
         };
         if slot.ended.is_some() {
-            return;
+            return true;
         }
         let bytes = cost(&reply);
         let total = self.queued_bytes.load(Ordering::Relaxed);
         let full = slot.queued_bytes + bytes > MAX_CALL_BYTES || total + bytes > MAX_TOTAL_BYTES;
-        if full && !slot.replies.is_empty() {
+        let full = full && !slot.replies.is_empty();
+        if full {
             // The reader gets what was queued, then this error: no reply is missing in silence.
             slot.ended = Some(CallError::Overloaded);
         } else {
@@ -119,6 +151,7 @@ impl Table {
             slot.replies.push_back(reply);
         }
         wake(slot);
+        !full
     }
 
     /// Ends the wait for replies to one call.
@@ -143,10 +176,11 @@ impl Table {
         self.end_where(error, |_| true);
     }
 
-    /// Ends every call, and those to come, until [`accept`](Self::accept); `Closed` is for good.
+    /// Ends every call, and those to come: until [`accept`](Self::accept), where permissions are
+    /// missing, else for good.
     pub(super) fn refuse(&self, error: CallError) {
         let mut refusal = lock(&self.refusal);
-        if *refusal != Some(CallError::Closed) {
+        if refusal.is_none_or(is_lifted) {
             *refusal = Some(error);
         }
         drop(refusal);
@@ -155,13 +189,15 @@ impl Table {
 
     /// Takes calls again.
     pub(super) fn accept(&self) {
-        lock(&self.refusal).take_if(|error| *error != CallError::Closed);
+        lock(&self.refusal).take_if(|error| is_lifted(*error));
     }
 
-    /// The next reply to a call, or why there will be none.
+    /// The next reply to a call, or why there will be none; [`CallError::Timeout`] some time after
+    /// `until`, see [`look`](Self::look).
     pub(super) fn poll_next(
         &self,
         token: Token,
+        until: Instant,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Reply, CallError>> {
         let Some(mut slot) = self.find(token) else {
@@ -170,18 +206,84 @@ impl Table {
         if let Some(reply) = slot.replies.pop_front() {
             let bytes = cost(&reply);
             slot.queued_bytes -= bytes;
+            slot.wait = None;
             self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             return Poll::Ready(Ok(reply));
         }
-        poll_ended(slot, cx).map(Err)
+        if let Some(error) = slot.ended {
+            return Poll::Ready(Err(error));
+        }
+        match slot.wait {
+            Some(wait) if wait.until == until => {
+                if let State::Over(error) = wait.state {
+                    slot.wait = None;
+                    return Poll::Ready(Err(error));
+                }
+            }
+            _ => {
+                let state = State::Waiting;
+                slot.wait = Some(Wait { until, state });
+                self.earliest_us
+                    .fetch_min(self.micros(until), Ordering::AcqRel);
+            }
+        }
+        match &mut slot.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => slot.waker = Some(cx.waker().clone()),
+        }
+        Poll::Pending
     }
 
-    /// Why there will be no more replies, as soon as that is so; takes none.
-    pub(super) fn poll_ended(&self, token: Token, cx: &mut Context<'_>) -> Poll<CallError> {
-        match self.find(token) {
-            Some(slot) => poll_ended(slot, cx),
-            None => Poll::Ready(CallError::Closed),
+    /// When the first wait ends, or a little before that.
+    pub(super) fn earliest(&self) -> Option<Instant> {
+        let earliest = self.earliest_us.load(Ordering::Acquire);
+        (earliest != NEVER)
+            .then(|| self.origin.checked_add(Duration::from_micros(earliest)))
+            .flatten()
+    }
+
+    /// Marks the waits that are over at `now`, for the look `number`: a reply may have arrived that
+    /// was not read yet. The end of the first, if there is any.
+    pub(super) fn look(&self, now: Instant, number: u64) -> Option<Instant> {
+        self.earliest_us.store(NEVER, Ordering::Release);
+        let (mut earliest, mut first) = (NEVER, None);
+        for slot in &self.slots {
+            let mut slot = lock(slot);
+            let Some(wait) = &mut slot.wait else {
+                continue;
+            };
+            if wait.state != State::Waiting {
+                continue;
+            }
+            if wait.until <= now {
+                wait.state = State::Looking(number);
+                first = Some(first.map_or(wait.until, |first: Instant| first.min(wait.until)));
+            } else {
+                earliest = earliest.min(self.micros(wait.until));
+            }
         }
+        self.earliest_us.fetch_min(earliest, Ordering::AcqRel);
+        first
+    }
+
+    /// The look `number` has shown that no reply is on its way, or that nobody can tell: `error`.
+    pub(super) fn looked(&self, number: u64, error: CallError) {
+        for slot in &self.slots {
+            let mut slot = lock(slot);
+            match &mut slot.wait {
+                Some(wait) if wait.state == State::Looking(number) => {
+                    wait.state = State::Over(error);
+                }
+                _ => continue,
+            }
+            wake(slot);
+        }
+    }
+
+    /// Rounded up: a wait does not end early.
+    fn micros(&self, moment: Instant) -> u64 {
+        let since = moment.saturating_duration_since(self.origin);
+        u64::try_from(since.as_micros()).map_or(NEVER - 1, |micros| micros.saturating_add(1))
     }
 
     /// The slot of a call under way.
@@ -191,15 +293,9 @@ impl Table {
     }
 }
 
-fn poll_ended(mut slot: MutexGuard<'_, Slot>, cx: &mut Context<'_>) -> Poll<CallError> {
-    if let Some(error) = slot.ended {
-        return Poll::Ready(error);
-    }
-    match &mut slot.waker {
-        Some(waker) => waker.clone_from(cx.waker()),
-        None => slot.waker = Some(cx.waker().clone()),
-    }
-    Poll::Pending
+/// Whether another connection may be free of a refusal.
+fn is_lifted(refusal: CallError) -> bool {
+    refusal == CallError::PermissionDenied
 }
 
 /// The first end counts.

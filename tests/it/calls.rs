@@ -1,25 +1,27 @@
-//! What the request mux promises to those who call extensions through it:
+//! What calls over a lane promise to those who make them:
 //!
 //! - [`replies`]: every reply of a call, complete, in order, and to that call only,
 //! - [`link`]: a link that is down is an error at once, not a timeout; it heals by itself,
 //! - [`limits`]: what is too large, too many or not permitted is refused, and named,
-//! - [`soak`]: a million timeouts cost no memory (ignored; run in release),
-//! - [`speed`]: a round trip costs about what the client library's own costs (ignored; likewise).
+//! - [`soak`]: a million timeouts cost no memory (ignored; run in release).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
-use beamline_registry::adapters::nats::connect::Purpose;
-use beamline_registry::adapters::nats::lane::Lane;
-use beamline_registry::adapters::nats::mux::{Mux, MuxCall};
+use beamline_registry::adapters::nats::calls::{CallUnderWay, Calls};
+use beamline_registry::adapters::nats::link::lane::{Companion, Lane};
+use beamline_registry::adapters::nats::link::outbox::Outbox;
 use beamline_registry::config::{NatsAddress, NatsAuth, NatsSettings, SourceMode};
+use beamline_registry::domain::ids::{ExtensionId, VersionName};
 use beamline_registry::domain::subject::Subject;
-use beamline_registry::service::caller::{Call, CallError, Caller, Headers, Reply};
+use beamline_registry::domain::traceparent::TraceHeaders;
+use beamline_registry::service::caller::{Call, CallError, CallHeaders, Caller, Reply};
 use beamline_registry::service::observe::Observers;
 use beamline_registry::service::status::Status;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
@@ -29,26 +31,19 @@ mod limits;
 mod link;
 mod replies;
 mod soak;
-mod speed;
 
-const CALLS: Purpose = Purpose {
-    name: "calls",
-    subscription_capacity: 65_536,
-    event_interval: 1,
-};
-
-/// A mux with its connection.
+/// Calls with their connection.
 struct Calling {
-    mux: Arc<Mux>,
-    lane: Lane,
+    calls: Arc<Calls>,
+    lane: Lane<()>,
 }
 
 impl Calling {
     async fn start(url: &str, max_pending: u32) -> Self {
-        Self::with(url, NatsAuth::None, CALLS, max_pending).await
+        Self::with(url, NatsAuth::None, max_pending)
     }
 
-    async fn with(url: &str, auth: NatsAuth, purpose: Purpose, max_pending: u32) -> Self {
+    fn with(url: &str, auth: NatsAuth, max_pending: u32) -> Self {
         let settings = NatsSettings {
             servers: vec![NatsAddress::parse(url).unwrap()],
             auth,
@@ -58,10 +53,22 @@ impl Calling {
         };
         let status = Arc::new(Status::new(SourceMode::Fixtures, DEADLINE));
         let observers = Observers::new(Vec::new());
-        let starting = Lane::start(settings, "test-1".to_owned(), purpose, status, observers);
-        let lane = starting.await.unwrap();
-        let mux = Arc::new(Mux::start(&lane, max_pending).await.unwrap());
-        Self { mux, lane }
+        let outbox = Arc::<Outbox>::default();
+        let calls = Arc::new(Calls::new(
+            Arc::clone(&outbox),
+            "_INBOX",
+            max_pending,
+            Handle::current(),
+            observers.clone(),
+        ));
+        let companion = Arc::clone(&calls) as Arc<dyn Companion>;
+        let lane = Lane::start(
+            settings, "test-1", "calls", status, observers, outbox, companion,
+        );
+        Self {
+            calls,
+            lane: lane.unwrap(),
+        }
     }
 
     /// As [`start`](Self::start), with the link up and the subscription at the server.
@@ -72,25 +79,45 @@ impl Calling {
     }
 
     async fn round_trip(&self) {
-        let trip = timeout(DEADLINE, self.lane.round_trip());
-        trip.await.expect("a round trip").unwrap();
+        let trip = timeout(DEADLINE, self.lane.confirmed());
+        trip.await.expect("a round trip");
     }
 
-    async fn call(&self, subject: &str, payload: impl Into<Bytes>) -> Result<MuxCall, CallError> {
-        let (subject, deadline) = (Subject::parse(subject).unwrap(), Instant::now() + DEADLINE);
-        let call = self
-            .mux
-            .call(&subject, Headers::new(), payload.into(), deadline);
-        call.await
+    fn call(&self, subject: &str, payload: impl Into<Bytes>) -> Result<CallUnderWay, CallError> {
+        self.call_until(subject, None, payload, Instant::now() + DEADLINE)
+    }
+
+    fn call_until(
+        &self,
+        subject: &str,
+        trace: Option<TraceHeaders<'_>>,
+        payload: impl Into<Bytes>,
+        deadline: Instant,
+    ) -> Result<CallUnderWay, CallError> {
+        let (id, version) = (
+            ExtensionId::parse("x").unwrap(),
+            VersionName::parse("v1").unwrap(),
+        );
+        let headers = CallHeaders {
+            trace,
+            attempt: Some(1),
+            id: &id,
+            version: &version,
+            left: DEADLINE,
+            stream: false,
+        };
+        let subject = Subject::parse(subject).unwrap();
+        self.calls
+            .call(&subject, &headers, &payload.into(), deadline)
     }
 
     /// One call, one reply.
     async fn ask(&self, subject: &str, payload: impl Into<Bytes>) -> Result<Reply, CallError> {
-        next(&mut self.call(subject, payload).await?).await
+        next(&mut self.call(subject, payload)?).await
     }
 }
 
-async fn next(call: &mut MuxCall) -> Result<Reply, CallError> {
+async fn next(call: &mut CallUnderWay) -> Result<Reply, CallError> {
     call.next(Instant::now() + DEADLINE).await
 }
 

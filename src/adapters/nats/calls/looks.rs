@@ -1,0 +1,82 @@
+//! Looking again before silence is believed.
+//!
+//! When the time of calls is over, a reply may lie in the socket, or the link may be dead. So a PING
+//! is sent, one for all that end at a time; its PONG comes behind everything that the server had
+//! sent.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::table::Table;
+use crate::adapters::nats::link::outbox::Outbox;
+use crate::service::caller::CallError;
+use crate::service::clock::standstill;
+
+/// How long the PONG may take. A link, or a process, that is slower than this explains silence.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// How long it may take behind the backlog of a standstill.
+const PATIENCE_AFTER_STANDSTILL: Duration = Duration::from_secs(3);
+
+/// Looks under way.
+#[derive(Debug, Default)]
+pub(super) struct Looks(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    last: u64,
+    /// Each with the moment from which on it says that the link is dead.
+    under_way: Vec<(u64, Instant)>,
+}
+
+impl Looks {
+    /// Begins a look where waits are over, and ends those that took too long.
+    pub(super) fn turn_over(&self, now: Instant, table: &Table, outbox: &Arc<Outbox>) {
+        let mut state = self.state();
+        state.under_way.retain(|(number, due)| {
+            let waits = *due > now;
+            if !waits {
+                table.looked(*number, CallError::Disconnected);
+            }
+            waits
+        });
+        if table.earliest().is_none_or(|earliest| earliest > now) {
+            return;
+        }
+        let number = state.last + 1;
+        let Some(first) = table.look(now, number) else {
+            return;
+        };
+        standstill::note_late(first, now);
+        state.last = number;
+        let patience = match standstill::lately() {
+            true => PATIENCE_AFTER_STANDSTILL,
+            false => PATIENCE,
+        };
+        match outbox.look(number) {
+            Ok(()) => state.under_way.push((number, now + patience)),
+            Err(_) => table.looked(number, CallError::Disconnected),
+        }
+    }
+
+    /// The PONG of a look is here; false if it came too late.
+    pub(super) fn answered(&self, number: u64) -> bool {
+        let mut state = self.state();
+        let before = state.under_way.len();
+        state.under_way.retain(|(known, _)| *known != number);
+        state.under_way.len() < before
+    }
+
+    /// When a look will have taken too long.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.state().under_way.iter().map(|(_, due)| *due).min()
+    }
+
+    /// The connection that they were made over is gone.
+    pub(super) fn forget(&self) {
+        self.state().under_way.clear();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,266 @@
+//! Calls to extensions over one lane and one inbox subscription.
+//!
+//! A call has a slot in a [`table`] of fixed size; the last token of its reply subject names the
+//! slot and a secret of that call's own. The lane's thread puts replies into their slots and runs
+//! the [`tasks`] that wait for them. It is also the clock: a call whose time is over is not believed
+//! to be unanswered before the server has answered a PING sent afterwards, as then everything that
+//! had arrived before is in the table. A server that does not answer that either is our link's
+//! fault, not the extension's.
+
+mod looks;
+mod table;
+mod tasks;
+mod token;
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Instant as StdInstant;
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use self::looks::Looks;
+use self::table::Table;
+use self::tasks::Tasks;
+use self::token::Token;
+use super::link::lane::Companion;
+use super::link::outbox::{Outbox, Unsent};
+use super::wire::headers::Headers as WireHeaders;
+use super::wire::operation::Message;
+use super::wire::refusal::Refusal;
+use super::wire::write;
+use crate::domain::subject::Subject;
+use crate::service::boundary::survived_now;
+use crate::service::caller::{Call, CallError, CallHeaders, Caller, Headers, Reply};
+use crate::service::observe::{Observation, Observers};
+use crate::service::status::INVOCATIONS;
+
+/// The status by which a server says that nobody is subscribed.
+const NO_RESPONDERS: u16 = 503;
+
+/// Calls extensions over one lane, of which it is the companion.
+#[derive(Debug)]
+pub struct Calls {
+    outbox: Arc<Outbox>,
+    /// All reply subjects begin with this, and end with a token.
+    inbox_prefix: String,
+    table: Arc<Table>,
+    looks: Looks,
+    tasks: Tasks,
+    observers: Observers,
+}
+
+/// A call under way: its place in the table, given back on drop.
+#[derive(Debug)]
+pub struct CallUnderWay {
+    table: Arc<Table>,
+    token: Token,
+}
+
+impl Calls {
+    /// Calls over `outbox`, at most `max_pending` at a time. Replies come to a subject of its own
+    /// that begins with `inbox_prefix`; timers run on `runtime`.
+    pub fn new(
+        outbox: Arc<Outbox>,
+        inbox_prefix: &str,
+        max_pending: u32,
+        runtime: Handle,
+        observers: Observers,
+    ) -> Self {
+        Self {
+            inbox_prefix: format!("{inbox_prefix}.{:032x}.", rand::random::<u128>()),
+            table: Arc::new(Table::new(max_pending)),
+            looks: Looks::default(),
+            tasks: Tasks::new(Arc::clone(&outbox), runtime),
+            outbox,
+            observers,
+        }
+    }
+
+    /// What all its reply subjects begin with.
+    pub fn inbox_prefix(&self) -> &str {
+        &self.inbox_prefix
+    }
+
+    /// How many calls are under way.
+    pub fn pending(&self) -> usize {
+        self.table.pending()
+    }
+
+    /// Runs `future` on the lane's thread, from the end of its present turn on.
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(future);
+    }
+
+    /// Ends all calls, those under way and those to come: this process is about to go.
+    pub fn give_up(&self) {
+        self.table.refuse(CallError::GivenUp);
+    }
+
+    fn send(
+        &self,
+        token: Token,
+        subject: &Subject,
+        headers: &CallHeaders<'_>,
+        payload: &[u8],
+    ) -> Result<(), CallError> {
+        let max_payload = self.outbox.max_payload();
+        let sent = self.outbox.submit(|out, block| {
+            block.clear();
+            let mut fits = Ok(());
+            headers.write(&mut |name, value| {
+                if block.push(name, value).is_err() {
+                    fits = Err(CallError::InvalidHeader);
+                }
+            });
+            if block.wire_len() + payload.len() > max_payload {
+                fits = Err(CallError::TooLarge);
+            }
+            fits?;
+            let reply = (self.inbox_prefix.as_bytes(), &token.text()[..]);
+            write::request(out, subject.as_str().as_bytes(), reply, block, payload);
+            Ok(())
+        });
+        match sent {
+            Ok(written) => written,
+            Err(Unsent::Down) => Err(CallError::Disconnected),
+            Err(Unsent::Full) => Err(CallError::Overloaded),
+        }
+    }
+
+    fn take(&self, message: &Message<'_>) {
+        let last = message.subject.get(self.inbox_prefix.len()..);
+        let Some(token) = last.and_then(Token::parse) else {
+            return;
+        };
+        match message.headers.read() {
+            Ok(headers) if headers.status() == Some(NO_RESPONDERS) => {
+                self.table.end(token, CallError::NoResponders);
+            }
+            Ok(headers) => {
+                let reply = reply(headers, message.payload);
+                if !self.table.deliver(token, reply) {
+                    let connection = INVOCATIONS;
+                    self.observers
+                        .observe(&Observation::SlowConsumer { connection });
+                }
+            }
+            Err(_) => self.table.end(token, CallError::BadReply),
+        }
+    }
+}
+
+fn reply(headers: WireHeaders<'_>, payload: &[u8]) -> Reply {
+    let mut owned = Headers::new();
+    for (name, value) in headers.iter() {
+        owned.push(name.to_owned(), value);
+    }
+    Reply {
+        headers: owned,
+        payload: Bytes::copy_from_slice(payload),
+    }
+}
+
+impl Companion for Calls {
+    fn inbox(&self) -> Option<String> {
+        Some(format!("{}*", self.inbox_prefix))
+    }
+
+    fn arrived(&self, message: &Message<'_>) {
+        survived_now(&self.observers, || self.take(message));
+    }
+
+    fn link(&self, up: bool) {
+        if up {
+            self.table.accept();
+        } else {
+            // The server forgot our subscription, and with it the replies to what was sent.
+            self.looks.forget();
+            self.table.end_all(CallError::Disconnected);
+        }
+    }
+
+    fn refused(&self, refusal: &Refusal) {
+        match refusal {
+            Refusal::Publish(subject) => {
+                self.table.end_where(CallError::PermissionDenied, |known| {
+                    known.as_str() == subject
+                })
+            }
+            // No call can be answered before the next connection, perhaps with other permissions.
+            Refusal::Subscription(subject) if subject.starts_with(&self.inbox_prefix) => {
+                self.table.refuse(CallError::PermissionDenied);
+            }
+            _ => {}
+        }
+    }
+
+    fn looked(&self, number: u64) {
+        if self.looks.answered(number) {
+            self.table.looked(number, CallError::Timeout);
+        }
+    }
+
+    fn turn_over(&self, now: StdInstant) -> Option<StdInstant> {
+        self.looks.turn_over(now, &self.table, &self.outbox);
+        self.tasks.run();
+        let waits = self.table.earliest();
+        [waits, self.looks.due()].into_iter().flatten().min()
+    }
+
+    fn closed(&self) {
+        self.table.refuse(CallError::Closed);
+    }
+
+    fn is_busy(&self) -> bool {
+        self.table.pending() > 0
+    }
+}
+
+impl Caller for Arc<Calls> {
+    type Call = CallUnderWay;
+
+    fn call(
+        &self,
+        subject: &Subject,
+        headers: &CallHeaders<'_>,
+        payload: &[u8],
+        deadline: Instant,
+    ) -> Result<CallUnderWay, CallError> {
+        if deadline <= Instant::now() {
+            return Err(CallError::Timeout);
+        }
+        let call = CallUnderWay {
+            token: self.table.begin(subject, deadline.into_std())?,
+            table: Arc::clone(&self.table),
+        };
+        self.send(call.token, subject, headers, payload)?;
+        if !self.tasks.are_here() {
+            // The lane may wait for the server until later than the deadline.
+            self.outbox.nudge();
+        }
+        Ok(call)
+    }
+
+    fn is_connected(&self) -> bool {
+        self.outbox.is_up()
+    }
+
+    fn max_payload(&self) -> usize {
+        self.outbox.max_payload()
+    }
+}
+
+impl Call for CallUnderWay {
+    async fn next(&mut self, deadline: Instant) -> Result<Reply, CallError> {
+        let until = deadline.into_std();
+        poll_fn(|cx| self.table.poll_next(self.token, until, cx)).await
+    }
+}
+
+impl Drop for CallUnderWay {
+    fn drop(&mut self) {
+        self.table.release(self.token);
+    }
+}
