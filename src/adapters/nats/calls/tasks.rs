@@ -255,14 +255,14 @@ mod tests {
             counted.fetch_add(1, Ordering::Relaxed);
         });
         let lane = Arc::clone(&tasks);
-        let running = std::thread::spawn(move || {
+        let (told, found) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
             while done.load(Ordering::Relaxed) == 0 {
                 lane.run();
                 std::thread::yield_now();
             }
+            told.send(()).unwrap();
         });
-        tokio::task::spawn_blocking(move || running.join().unwrap())
-            .await
-            .unwrap();
+        found.await.unwrap();
     }
 }

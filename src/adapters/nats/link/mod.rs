@@ -10,4 +10,6 @@ mod dial;
 mod socket;
 pub mod outbox;
 pub mod lane;
+mod ahead;
+mod reader;
 mod reading;

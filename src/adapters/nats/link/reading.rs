@@ -5,8 +5,6 @@
 //! in `read`: where one request is under way at a time, a readiness call would cost what all else
 //! saves. A timeout of the read is the lane's clock.
 
-use std::io::{self, Read};
-use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,26 +13,20 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
-use super::buffer::Buffer;
+use super::ahead::Ahead;
 use super::dial::{Connection, dial};
-use super::lane::{Companion, INBOX, Served, Shared, Turn};
-use super::outbox::{Answered, Outbox, Ping};
-use crate::adapters::nats::wire::operation::{Message, Operation, Parsed, parse};
+use super::lane::{INBOX, Served, Shared, Turn};
+use super::outbox::{Answered, Ping};
+use super::reader::{Leaving, Reader};
+use crate::adapters::nats::wire::operation::Message;
 use crate::adapters::nats::wire::servers::Servers;
-use crate::adapters::nats::wire::session::{Lost, Session, Step, TICK, Tick};
+use crate::adapters::nats::wire::session::{Lost, Step, Tick};
 use crate::adapters::nats::wire::write::HeaderBlock;
 use crate::config::{NatsAddress, NatsSettings};
 use crate::service::observe::Observation;
 
 /// Answers of one turn are sent when they are so many bytes, and the turn goes on.
 const SEND_AT: usize = 256 * 1024;
-/// Operations that are looked at before the first of them is dealt with.
-const AHEAD: usize = 8;
-/// The shortest wait for bytes: a wait of zero would have no end.
-const SHORTEST: Duration = Duration::from_millis(1);
-/// How long what was begun may keep us at a server that is about to go; by default such a server
-/// stays for two minutes.
-const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 /// Before a thread that has panicked goes on: whatever it was may be there still.
 const RECOVERY: Duration = Duration::from_millis(100);
 
@@ -119,18 +111,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
             .open(writer, |lines, requests| shared.subscribe(lines, requests));
         self.up(true);
         shared.companion.link(true);
-        let mut reader = Reader {
-            socket: &socket,
-            secured,
-            raw: Vec::new(),
-            buffer,
-            session,
-            now: Instant::now(),
-            ticked: Instant::now(),
-            patience: TICK,
-            quiet: false,
-            leaving: None,
-        };
+        let mut reader = Reader::new(&socket, secured, buffer, session);
         let end = self.read(&mut reader, &address);
         self.lost();
         match end {
@@ -283,52 +264,6 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
     }
 }
 
-/// Operations that have arrived and are dealt with together. Memory that a message will need is far
-/// away where there are many extensions; that of several is fetched at a time.
-struct Ahead<'b> {
-    operations: [Option<Operation<'b>>; AHEAD],
-    /// How many bytes they have.
-    taken: usize,
-}
-
-impl<'b> Ahead<'b> {
-    /// Reads the first operations of `bytes`; beside them how many bytes there have to be before the
-    /// next is whole, where it is not.
-    fn read(bytes: &'b [u8], max_message: usize) -> (Self, Result<Option<usize>, Lost>) {
-        let mut ahead = Self {
-            operations: [None; AHEAD],
-            taken: 0,
-        };
-        for place in &mut ahead.operations {
-            let unread = bytes.get(ahead.taken..).unwrap_or_default();
-            match parse(unread, max_message) {
-                Ok(Parsed::Whole(operation, taken)) => {
-                    *place = Some(operation);
-                    ahead.taken += taken;
-                }
-                Ok(Parsed::Part(whole)) => return (ahead, Ok(Some(whole))),
-                Err(error) => return (ahead, Err(error.into())),
-            }
-        }
-        (ahead, Ok(None))
-    }
-
-    fn operations(&self) -> impl Iterator<Item = Operation<'b>> {
-        self.operations.iter().map_while(|operation| *operation)
-    }
-
-    fn foresee<T: Copy + 'static>(&self, served: &Served<T>) {
-        if self.operations.get(1).is_none_or(Option::is_none) {
-            return;
-        }
-        let mut messages = self.operations().filter_map(|operation| match operation {
-            Operation::Message(message) => Some((served.of(message.sid)?.tag, message)),
-            _ => None,
-        });
-        served.handler.foresee(&mut messages);
-    }
-}
-
 impl<T: Copy + Send + Sync + 'static> Running<T> {
     /// The server has said something new about itself or its cluster.
     fn informed(&mut self, reader: &mut Reader<'_>, address: &NatsAddress, turn: &mut Turn) {
@@ -366,103 +301,4 @@ fn deliver<T: Copy + 'static>(served: Option<&Served<T>>, message: &Message<'_>,
             served.handler.panicked(tag, message, turn)
         }));
     }
-}
-
-/// The reading half.
-struct Reader<'s> {
-    socket: &'s TcpStream,
-    secured: bool,
-    /// What was read and has to be decrypted.
-    raw: Vec<u8>,
-    buffer: Buffer,
-    session: Session,
-    /// When the last bytes came, or the last wait for some ended.
-    now: Instant,
-    ticked: Instant,
-    /// How long to wait for bytes: the socket's read timeout.
-    patience: Duration,
-    /// Whether the last wait ended without any.
-    quiet: bool,
-    leaving: Option<Leaving>,
-}
-
-/// How far it is with leaving a server that is about to go.
-#[derive(Debug, Clone, Copy)]
-enum Leaving {
-    /// The subscriptions are being ended.
-    Asked,
-    /// They are ended since then; what was begun is being finished.
-    Unsubscribed(Instant),
-}
-
-impl Reader<'_> {
-    /// Waits for bytes, at most for one [`TICK`]; false when none will come any more.
-    fn fill(&mut self, outbox: &Outbox) -> io::Result<bool> {
-        let mut socket = self.socket;
-        let read = if self.secured {
-            self.raw.resize(64 * 1024, 0);
-            socket.read(&mut self.raw)
-        } else {
-            socket.read(self.buffer.space())
-        };
-        self.now = Instant::now();
-        self.quiet = false;
-        let read = match read {
-            Ok(0) => return Ok(false),
-            Ok(read) => read,
-            Err(error) if is_quiet(error.kind()) => {
-                self.quiet = true;
-                return Ok(true);
-            }
-            Err(error) => return Err(error),
-        };
-        self.session.heard(self.now);
-        if !self.secured {
-            self.buffer.filled(read);
-            return Ok(true);
-        }
-        let raw = self.raw.get(..read).unwrap_or_default();
-        let decrypted = outbox.with_writer(|writer| writer.decrypt(raw, &mut self.buffer));
-        decrypted.unwrap_or(Ok(false))
-    }
-
-    /// Waits for bytes until `next` at most, and one [`TICK`] at most. A wait that ends too early does
-    /// no harm, so a busy socket's is only ever made shorter.
-    fn wait_until(&mut self, next: Option<Instant>) {
-        let wanted = match next {
-            Some(next) => next
-                .saturating_duration_since(self.now)
-                .clamp(SHORTEST, TICK),
-            None => TICK,
-        };
-        // A failure means a broken socket, which the next read tells.
-        let change = wanted < self.patience || (self.quiet && wanted != self.patience);
-        if change && self.socket.set_read_timeout(Some(wanted)).is_ok() {
-            self.patience = wanted;
-        }
-    }
-
-    /// Whether nothing keeps us at a server that is about to go.
-    fn may_leave(&self, companion: &dyn Companion) -> bool {
-        match self.leaving {
-            Some(Leaving::Unsubscribed(since)) => {
-                let waited = self.now.saturating_duration_since(since);
-                waited >= LEAVE_WITHIN || !companion.is_busy()
-            }
-            Some(Leaving::Asked) | None => false,
-        }
-    }
-
-    fn tick(&mut self) -> Result<Tick, Lost> {
-        if self.now.saturating_duration_since(self.ticked) < TICK {
-            return Ok(Tick::Fine);
-        }
-        self.ticked = self.now;
-        self.session.tick(self.now)
-    }
-}
-
-fn is_quiet(error: io::ErrorKind) -> bool {
-    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
-    matches!(error, WouldBlock | TimedOut | Interrupted)
 }

@@ -1,0 +1,138 @@
+//! The reading half of a connection: waits for bytes, and knows how long.
+
+use std::io::{self, Read};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use super::buffer::Buffer;
+use super::lane::Companion;
+use super::outbox::Outbox;
+use crate::adapters::nats::wire::session::{Lost, Session, TICK, Tick};
+
+/// The shortest wait for bytes: a wait of zero would have no end.
+const SHORTEST: Duration = Duration::from_millis(1);
+/// How long what was begun may keep us at a server that is about to go; by default such a server
+/// stays for two minutes.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// The reading half.
+pub(super) struct Reader<'s> {
+    socket: &'s TcpStream,
+    secured: bool,
+    /// What was read and has to be decrypted.
+    raw: Vec<u8>,
+    pub(super) buffer: Buffer,
+    pub(super) session: Session,
+    /// When the last bytes came, or the last wait for some ended.
+    pub(super) now: Instant,
+    ticked: Instant,
+    /// How long to wait for bytes: the socket's read timeout.
+    patience: Duration,
+    /// Whether the last wait ended without any.
+    quiet: bool,
+    pub(super) leaving: Option<Leaving>,
+}
+
+/// How far it is with leaving a server that is about to go.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Leaving {
+    /// The subscriptions are being ended.
+    Asked,
+    /// They are ended since then; what was begun is being finished.
+    Unsubscribed(Instant),
+}
+
+impl<'s> Reader<'s> {
+    /// Reads what comes for `session`, on from what came with its greeting.
+    pub(super) fn new(
+        socket: &'s TcpStream,
+        secured: bool,
+        buffer: Buffer,
+        session: Session,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            socket,
+            secured,
+            raw: Vec::new(),
+            buffer,
+            session,
+            now,
+            ticked: now,
+            patience: TICK,
+            quiet: false,
+            leaving: None,
+        }
+    }
+
+    /// Waits for bytes, at most for one [`TICK`]; false when none will come any more.
+    pub(super) fn fill(&mut self, outbox: &Outbox) -> io::Result<bool> {
+        let mut socket = self.socket;
+        let read = if self.secured {
+            self.raw.resize(64 * 1024, 0);
+            socket.read(&mut self.raw)
+        } else {
+            socket.read(self.buffer.space())
+        };
+        self.now = Instant::now();
+        self.quiet = false;
+        let read = match read {
+            Ok(0) => return Ok(false),
+            Ok(read) => read,
+            Err(error) if is_quiet(error.kind()) => {
+                self.quiet = true;
+                return Ok(true);
+            }
+            Err(error) => return Err(error),
+        };
+        self.session.heard(self.now);
+        if !self.secured {
+            self.buffer.filled(read);
+            return Ok(true);
+        }
+        let raw = self.raw.get(..read).unwrap_or_default();
+        let decrypted = outbox.with_writer(|writer| writer.decrypt(raw, &mut self.buffer));
+        decrypted.unwrap_or(Ok(false))
+    }
+
+    /// Waits for bytes until `next` at most, and one [`TICK`] at most. A wait that ends too early does
+    /// no harm, so a busy socket's is only ever made shorter.
+    pub(super) fn wait_until(&mut self, next: Option<Instant>) {
+        let wanted = match next {
+            Some(next) => next
+                .saturating_duration_since(self.now)
+                .clamp(SHORTEST, TICK),
+            None => TICK,
+        };
+        // A failure means a broken socket, which the next read tells.
+        let change = wanted < self.patience || (self.quiet && wanted != self.patience);
+        if change && self.socket.set_read_timeout(Some(wanted)).is_ok() {
+            self.patience = wanted;
+        }
+    }
+
+    /// Whether nothing keeps us at a server that is about to go.
+    pub(super) fn may_leave(&self, companion: &dyn Companion) -> bool {
+        match self.leaving {
+            Some(Leaving::Unsubscribed(since)) => {
+                let waited = self.now.saturating_duration_since(since);
+                waited >= LEAVE_WITHIN || !companion.is_busy()
+            }
+            Some(Leaving::Asked) | None => false,
+        }
+    }
+
+    /// Looks at the time, once a [`TICK`].
+    pub(super) fn tick(&mut self) -> Result<Tick, Lost> {
+        if self.now.saturating_duration_since(self.ticked) < TICK {
+            return Ok(Tick::Fine);
+        }
+        self.ticked = self.now;
+        self.session.tick(self.now)
+    }
+}
+
+fn is_quiet(error: io::ErrorKind) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error, WouldBlock | TimedOut | Interrupted)
+}
