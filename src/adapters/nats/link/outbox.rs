@@ -66,7 +66,7 @@ pub(super) enum Ping {
     RoundTrip(oneshot::Sender<()>),
     /// To see whether the server is still there.
     Sign,
-    /// With its answer the connection can be left.
+    /// On the way to another server: see [`Leaving`](super::reader::Leaving).
     Leaving,
     /// A companion of the lane asked, under this number.
     Companion(u64),
@@ -77,7 +77,7 @@ pub(super) enum Ping {
 pub(super) enum Answered {
     /// Nothing.
     Nothing,
-    /// The connection can be left.
+    /// The connection is a step nearer to being left.
     Leave,
     /// The companion gets to know, by the number that it gave.
     Companion(u64),

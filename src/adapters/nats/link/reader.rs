@@ -2,11 +2,12 @@
 
 use std::io::{self, Read};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::buffer::Buffer;
 use super::lane::Companion;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Ping};
 use crate::adapters::nats::wire::session::{Lost, Session, TICK, Tick};
 
 /// The shortest wait for bytes: a wait of zero would have no end.
@@ -40,6 +41,11 @@ pub(super) enum Leaving {
     Asked,
     /// They are ended since then; what was begun is being finished.
     Unsubscribed(Instant),
+    /// All is said, and the server is asked whether it has heard it: what a socket still holds when
+    /// it is closed may be lost.
+    Said,
+    /// It has.
+    Heard,
 }
 
 impl<'s> Reader<'s> {
@@ -111,15 +117,27 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// Whether nothing keeps us at a server that is about to go.
-    pub(super) fn may_leave(&self, companion: &dyn Companion) -> bool {
-        match self.leaving {
-            Some(Leaving::Unsubscribed(since)) => {
-                let waited = self.now.saturating_duration_since(since);
-                waited >= LEAVE_WITHIN || !companion.is_busy()
+    /// The server has answered what was said to it with the intent to leave.
+    pub(super) fn leaves(&mut self) {
+        self.leaving = match self.leaving {
+            Some(Leaving::Asked) => Some(Leaving::Unsubscribed(self.now)),
+            Some(Leaving::Said) => Some(Leaving::Heard),
+            other => other,
+        };
+    }
+
+    /// Whether nothing keeps us at a server that is about to go any more; `outbox` is the way to ask.
+    pub(super) fn may_leave(&mut self, companion: &dyn Companion, outbox: &Arc<Outbox>) -> bool {
+        if let Some(Leaving::Unsubscribed(since)) = self.leaving {
+            let waited = self.now.saturating_duration_since(since);
+            if waited < LEAVE_WITHIN && companion.is_busy() {
+                return false;
             }
-            Some(Leaving::Asked) | None => false,
+            self.leaving = Some(Leaving::Said);
+            // Without a connection there is nothing to leave.
+            let _ = outbox.ask(Ping::Leaving, |_| {});
         }
+        matches!(self.leaving, Some(Leaving::Heard))
     }
 
     /// Looks at the time, once a [`TICK`].

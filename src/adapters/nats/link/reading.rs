@@ -179,7 +179,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
                 Ok(pongs) => self.answered(reader, pongs),
                 Err(lost) => return End::Lost(lost),
             }
-            if reader.may_leave(&*shared.companion) {
+            if reader.may_leave(&*shared.companion, &shared.outbox) {
                 return End::Left;
             }
             match reader.tick() {
@@ -203,7 +203,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         for _ in 0..pongs {
             match outbox.answered() {
                 Answered::Nothing => {}
-                Answered::Leave => reader.leaving = Some(Leaving::Unsubscribed(reader.now)),
+                Answered::Leave => reader.leaves(),
                 Answered::Companion(number) => {
                     companion.looked(number);
                     looked = true;
