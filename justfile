@@ -77,11 +77,16 @@ image-test *ARGS: image
 sbom:
     scripts/sbom
 
-# The circuit breaker against its model, 100,000 random sequences instead of 1,000; and 20,000 random
-# contexts against theirs, instead of 400.
+# The circuit breaker against its model, 100,000 random sequences instead of 1,000; 10,000,000 damaged
+# streams of the NATS protocol instead of 4,000; and 20,000 random contexts against theirs, instead of 400.
 exhaustive *ARGS:
     BEAMLINE_EXHAUSTIVE=1 cargo test --release --lib breaker {{ ARGS }}
+    BEAMLINE_EXHAUSTIVE=1 cargo test --release --lib wire::mutation {{ ARGS }}
     BEAMLINE_EXHAUSTIVE=1 cargo test --release --test it requests::agreement {{ ARGS }}
+
+# What comes from outside, fuzzed: each target of fuzz/ for 60 s, or `just fuzz SECONDS TARGET...`. Needs a nightly.
+fuzz *ARGS:
+    @scripts/fuzz {{ ARGS }}
 
 # An Erlang for the router example's tests, where it can be had.
 erlang:

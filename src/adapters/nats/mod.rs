@@ -30,3 +30,6 @@ pub mod invoke;
 pub mod discovery;
 pub mod events;
 pub mod server;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;

@@ -16,3 +16,6 @@ pub mod info;
 pub mod refusal;
 pub mod session;
 pub mod servers;
+
+#[cfg(test)]
+mod mutation_tests;

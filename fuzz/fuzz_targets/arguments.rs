@@ -1,0 +1,188 @@
+//! A request's body through every reader of requests there is: arguments or an error, which is
+//! bounded, plain and the caller's fault.
+//!
+//! The input is a body as it comes with its message: a header block where it begins with one, and a
+//! payload.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use beamline_registry::adapters::nats::fuzzing as nats;
+use beamline_registry::adapters::nats::payload::{CircuitArguments, IdArguments, optional_object};
+use beamline_registry::adapters::nats::verb::Verb;
+use beamline_registry::adapters::nats::wire::headers::RawHeaders;
+use beamline_registry::adapters::nats::wire::operation::Message;
+use beamline_registry::documents::change::{self, WriteVerb};
+use beamline_registry::documents::error::{error, shorter};
+use beamline_registry::documents::request::{CircuitsArguments, Freshness, ListArguments};
+use beamline_registry::domain::context::{Context, Scalar};
+use beamline_registry::domain::edit::{
+    ExtensionFields, InstanceFields, StoredRecord, VersionFields, plan,
+};
+use beamline_registry::service::error::RegistryError;
+use libfuzzer_sys::fuzz_target;
+use serde::de::IgnoredAny;
+
+mod policy;
+
+use policy::POLICY;
+
+/// The largest error reply: fifty faults of three quotations each, every byte of them escaped.
+const MOST_OF_AN_ERROR: usize = 128 * 1024;
+/// The largest that is sent instead where there is no room.
+const MOST_OF_A_SHORT_ERROR: usize = 4096;
+/// What is said of a change that breaks rules: one of each field.
+const MOST_OF_A_RULE: usize = 16 * 1024;
+/// An id as it stands in a subject.
+const SUBJECT_ID: Option<&str> = Some("mask_pii");
+
+fuzz_target!(|body: &[u8]| {
+    let (headers, payload) = divided(body);
+    for subject_id in [None, SUBJECT_ID] {
+        if let Some(arguments) = fair(IdArguments::read(payload, subject_id)) {
+            let _ = fair(arguments.id());
+            if let Some(context) = fair(arguments.context()) {
+                is_exact(context);
+            }
+        }
+        invocation(headers, payload, subject_id);
+        if let Some(arguments) = fair(nats::health(payload, subject_id)) {
+            let _ = fair(arguments.query());
+        }
+    }
+    for verb in Verb::ALL {
+        if let Verb::Write(write) = verb {
+            changed(write, payload, None);
+            if verb.takes_id() {
+                changed(write, payload, SUBJECT_ID);
+            }
+        }
+    }
+    let _ = fair(nats::report(payload, |reported| format!("{reported:?}")));
+    let _ = fair(nats::audit(payload));
+    let _ = fair(nats::reload(payload));
+    let _ = fair(optional_object::<CircuitArguments>(payload));
+    let _ = fair(optional_object::<Freshness>(payload));
+    if let Some(arguments) = fair(optional_object::<ListArguments>(payload)) {
+        let _ = fair(arguments.query());
+    }
+    let _ = fair(ListArguments::of_type(payload).query());
+    if let Some(arguments) = fair(optional_object::<CircuitsArguments>(payload)) {
+        let _ = fair(arguments.query());
+    }
+});
+
+/// The header block and the payload, divided where `HMSG` would say.
+fn divided(body: &[u8]) -> (&[u8], &[u8]) {
+    let end = body.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+    match end.filter(|_| body.starts_with(b"NATS/1.0")) {
+        Some(end) => body.split_at(end + 4),
+        None => (b"", body),
+    }
+}
+
+/// What was read; an error is looked at as its caller would get it.
+fn fair<T>(read: Result<T, RegistryError>) -> Option<T> {
+    let fault = match read {
+        Ok(read) => return Some(read),
+        Err(fault) => fault,
+    };
+    assert_eq!(fault.code(), "invalid_request", "{fault:?}");
+    is_plain(&fault.to_string());
+    let whole = error(&fault);
+    assert!(whole.len() <= MOST_OF_AN_ERROR, "{}", whole.len());
+    serde_json::from_slice::<IgnoredAny>(&whole).unwrap();
+    for reply in shorter(&fault) {
+        assert!(reply.len() <= MOST_OF_A_SHORT_ERROR, "{}", reply.len());
+    }
+    None
+}
+
+/// Nothing in it moves a cursor.
+fn is_plain(text: &str) {
+    assert!(!text.chars().any(char::is_control), "{text:?}");
+}
+
+/// A number is compared and hashed by its text, which must be the same number.
+fn is_exact(mut context: Context) {
+    for key in ["tenant_id", "trace_id", "environment", "user_id", "n", ""] {
+        if let Some(scalar @ Scalar::Number(number)) = context.get(key) {
+            assert_eq!(Scalar::read(number.written()).as_ref(), Some(scalar));
+            let shortest = scalar.to_string();
+            let again = Scalar::read(&shortest);
+            assert_eq!(again.as_ref(), Some(scalar), "{shortest}");
+            assert_eq!(again.map(|again| again.to_string()), Some(shortest));
+        }
+        let before = context.get(key).cloned();
+        context.set_default(key, "default");
+        let default = Some(Scalar::Text("default".into()));
+        assert_eq!(context.get(key), before.or(default).as_ref());
+    }
+}
+
+fn invocation(headers: &[u8], payload: &[u8], subject_id: Option<&str>) {
+    let subject = match subject_id {
+        None => "r.invoke".to_owned(),
+        Some(id) => format!("r.invoke.{id}"),
+    };
+    let message = Message {
+        subject: subject.as_bytes(),
+        sid: 1,
+        reply: None,
+        headers: RawHeaders(headers),
+        payload,
+    };
+    let read = nats::invoke(&message, |invocation, _| {
+        assert!(subject_id.is_none_or(|id| id == invocation.id));
+        assert_ne!(invocation.payload.get(), "null");
+        for object in [invocation.metadata, invocation.config]
+            .into_iter()
+            .flatten()
+        {
+            assert!(object.get().starts_with('{'));
+        }
+        is_exact(invocation.context.clone());
+    });
+    let _ = fair(read);
+}
+
+/// A change as far as it goes without a database: to its steps.
+fn changed(verb: WriteVerb, payload: &[u8], subject_id: Option<&str>) {
+    let Some(body) = fair(nats::change(verb, payload)) else {
+        return;
+    };
+    let Some((request, _)) = fair(change::read(verb, body, subject_id, &POLICY)) else {
+        return;
+    };
+    assert!(subject_id.is_none_or(|id| id == request.id.as_str()));
+    let stored = (verb != WriteVerb::Create).then_some(&*RECORD);
+    let planned = plan(stored, &request.command, request.if_revision, &POLICY);
+    let rule = planned.err().map(|rule| rule.to_string());
+    assert!(rule.is_none_or(|rule| rule.len() <= MOST_OF_A_RULE));
+}
+
+/// What changes meet: a version and an instance besides the current ones.
+static RECORD: LazyLock<StoredRecord> = LazyLock::new(|| {
+    let subject = || "beamline.ext.a".to_owned();
+    StoredRecord {
+        extension: ExtensionFields {
+            id: "mask_pii".to_owned(),
+            kind: "pre".to_owned(),
+            subject: subject(),
+            version: Some("v1".to_owned()),
+            ..ExtensionFields::default()
+        },
+        versions: vec![VersionFields {
+            version: "v2".to_owned(),
+            subject: subject(),
+            rollout: Some(r#"{"by":"tenant_id","percent":10}"#.to_owned()),
+            ..VersionFields::default()
+        }],
+        instances: vec![InstanceFields {
+            instance_id: "blue".to_owned(),
+            subject: subject(),
+            ..InstanceFields::default()
+        }],
+        ..StoredRecord::default()
+    }
+});
