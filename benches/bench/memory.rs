@@ -18,7 +18,7 @@ pub(crate) async fn measure(stage: &Stage, options: &Options, report: &mut Repor
     let daemon = stage.ready_daemon().await;
     tokio::time::sleep(IDLE).await;
     let what = format!("resident memory idle, {} extensions", records::CATALOG);
-    report.line(what, Asked::AtMost(40.0), resident_mb(&daemon), "MB");
+    report.line(what, Asked::AtMost(30.0), resident_mb(&daemon), "MB");
 
     let target = Target::Nats {
         url: stage.nats.url(),

@@ -18,7 +18,7 @@ pub(crate) async fn measure(stage: &Stage, options: &Options, report: &mut Repor
     let what = format!("start to ready, {} extensions", records::CATALOG);
     report.line(
         what,
-        Asked::AtMost(500.0),
+        Asked::AtMost(100.0),
         median(times.iter().copied()),
         "ms",
     );

@@ -8,6 +8,7 @@ mod buffer;
 mod tls;
 mod dial;
 mod socket;
+mod queue;
 pub mod outbox;
 pub mod lane;
 mod ahead;

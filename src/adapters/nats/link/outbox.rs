@@ -5,34 +5,22 @@
 //! stays behind (flat combining, after Hendler and others). During a turn of the lane's thread what
 //! is appended waits for the one write at its end.
 
-use std::collections::VecDeque;
 use std::mem;
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::queue::Queue;
+pub use super::queue::Unsent;
+pub(super) use super::queue::{Answered, Ping};
 use super::socket::Writer;
 use crate::adapters::nats::wire::write::{self, HeaderBlock};
 
-/// Bytes that may wait: a server that takes nothing for as long as this takes to fill is none.
-const MAX_WAITING: usize = 8 << 20;
 /// A buffer of more than this is given back once it is sent.
 const KEPT: usize = 256 * 1024;
-
-/// Why something was not sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Unsent {
-    /// There is no connection.
-    #[error("there is no connection to NATS")]
-    Down,
-    /// Too much waits already.
-    #[error("the connection to NATS takes no more")]
-    Full,
-}
 
 /// One connection's way out.
 #[derive(Debug, Default)]
@@ -40,59 +28,6 @@ pub struct Outbox {
     queue: Mutex<Queue>,
     writer: Mutex<Option<Writer>>,
     max_payload: AtomicUsize,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    /// Set while there is a connection; shutting it down wakes its reader.
-    socket: Option<Arc<TcpStream>>,
-    /// Whether the lane's subscriptions are to be there.
-    subscribed: bool,
-    /// Whether a turn of the lane's thread is under way, at whose end `bytes` leave.
-    held: bool,
-    bytes: Vec<u8>,
-    /// What waits for a connection.
-    later: Vec<u8>,
-    /// For whoever needs a header block.
-    headers: HeaderBlock,
-    /// Why our PINGs were sent, in their order.
-    pings: VecDeque<Ping>,
-}
-
-/// Why a PING was sent.
-#[derive(Debug)]
-pub(super) enum Ping {
-    /// Somebody waits for the answer.
-    RoundTrip(oneshot::Sender<()>),
-    /// To see whether the server is still there.
-    Sign,
-    /// On the way to another server: see [`Leaving`](super::reader::Leaving).
-    Leaving,
-    /// A companion of the lane asked, under this number.
-    Companion(u64),
-}
-
-/// What a PONG means to the lane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answered {
-    /// Nothing.
-    Nothing,
-    /// The connection is a step nearer to being left.
-    Leave,
-    /// The companion gets to know, by the number that it gave.
-    Companion(u64),
-}
-
-impl Queue {
-    fn append<T>(
-        &mut self,
-        write: impl FnOnce(&mut Vec<u8>, &mut HeaderBlock) -> T,
-    ) -> Result<T, Unsent> {
-        if self.bytes.len() >= MAX_WAITING {
-            return Err(Unsent::Full);
-        }
-        Ok(write(&mut self.bytes, &mut self.headers))
-    }
 }
 
 impl Outbox {
@@ -127,11 +62,7 @@ impl Outbox {
             self.leave(queue);
             return Ok(written);
         }
-        if queue.later.len() >= MAX_WAITING {
-            return Err(Unsent::Full);
-        }
-        let Queue { later, headers, .. } = &mut *queue;
-        Ok(write(later, headers))
+        queue.keep(write)
     }
 
     /// From here on what others append waits for [`send`](Self::send).
