@@ -7,10 +7,10 @@ use std::time::Instant;
 use beamline_registry::documents;
 use beamline_registry::domain::catalog::{ActiveSource, Catalog, Change};
 use beamline_registry::domain::context::Context;
-use beamline_registry::domain::draft::ExtensionDraft;
 use beamline_registry::domain::entry::Entry;
 use beamline_registry::domain::policy::Policy;
 use beamline_registry::domain::quarantine::Quarantine;
+use beamline_registry::domain::record::{EXTENSION, Fields, Gate};
 use beamline_registry::domain::subject::SubjectPattern;
 use beamline_registry::service::clock::Clock;
 use beamline_registry::service::lookup::Lookups;
@@ -103,16 +103,22 @@ fn catalog() -> Arc<Catalog> {
 }
 
 fn entry(number: usize, policy: &Policy) -> Arc<Entry> {
-    let draft = ExtensionDraft {
-        id: &records::id(number),
-        kind: "pre",
-        subject: &format!("beamline.ext.bench.extension_{number}.v1"),
-        config: Some(&records::config(number)),
-        metadata: Some(&records::metadata(number)),
-        ..ExtensionDraft::default()
-    };
+    let said = [
+        ("id", format!("\"{}\"", records::id(number))),
+        ("type", r#""pre""#.to_owned()),
+        (
+            "subject",
+            format!("\"beamline.ext.bench.extension_{number}.v1\""),
+        ),
+        ("config", records::config(number)),
+        ("metadata", records::metadata(number)),
+    ];
+    let fields = Fields::read(
+        EXTENSION,
+        said.iter().map(|(name, json)| (name, json.as_str())),
+    );
     Arc::new(Entry::new(
-        draft.check(policy).unwrap(),
+        Gate::of(policy).extension(&fields).unwrap(),
         &documents::lookup::prepare,
     ))
 }

@@ -161,8 +161,8 @@ pub(super) fn refusal(refusal: &Refusal) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::definition::Difference;
     use crate::domain::ids::ExtensionId;
+    use crate::domain::record::Difference;
 
     fn tally(extensions: usize) -> Tally {
         Tally {

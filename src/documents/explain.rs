@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::to_bytes;
 use crate::domain::breaker::CircuitState;
-use crate::domain::definition::warnings;
+use crate::domain::record::warnings;
 use crate::service::read::Explanation;
 use crate::service::selection::Target;
 

@@ -51,14 +51,16 @@ struct CircuitPage<'a> {
     probe::Alive,
     probe::Ready,
     reload::Reloaded,
-    stats::Stats,
-    stored::Stored
+    stats::Stats
 )))]
 struct Documents;
 
 /// All schemas by name: those of answers, and what the bodies of changes may have.
 pub fn components() -> Components {
     let mut components = Documents::openapi().components.unwrap_or_default();
+    for (name, schema) in stored::schemas() {
+        components.schemas.insert(name.to_owned(), schema.into());
+    }
     for schema in components.schemas.values_mut() {
         require_everything(schema);
     }

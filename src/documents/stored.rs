@@ -1,147 +1,146 @@
 //! The stored record of an extension, as `get` answers it.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
-use serde::Serialize;
-use serde_json::value::RawValue;
-use utoipa::ToSchema;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use utoipa::openapi::schema::{
+    Array, KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type,
+};
+use utoipa::openapi::{ArrayBuilder, Ref, RefOr};
 
-use super::{raw, time, to_bytes};
-use crate::domain::definition::warnings;
-use crate::domain::extension::{Extension, Instance, Version};
-
-#[derive(Serialize, ToSchema)]
-#[schema(as = Extension)]
-pub(super) struct Stored<'a> {
-    id: &'a str,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    subject: &'a str,
-    timeout_ms: u32,
-    retry: u32,
-    enabled: bool,
-    auto_disabled: bool,
-    version: &'a str,
-    #[schema(value_type = Object)]
-    config: &'a RawValue,
-    #[schema(value_type = Object)]
-    metadata: &'a RawValue,
-    fallback: Vec<&'a str>,
-    #[schema(value_type = Option<Object>)]
-    routing_rules: Option<&'a RawValue>,
-    #[schema(value_type = Option<Object>)]
-    rollout: Option<&'a RawValue>,
-    #[schema(value_type = Option<Object>)]
-    circuit_breaker: Option<&'a RawValue>,
-    versions: Vec<StoredVersion<'a>>,
-    instances: Vec<StoredInstance<'a>>,
-    revision: u64,
-    #[schema(format = DateTime)]
-    created_at: Option<String>,
-    #[schema(format = DateTime)]
-    updated_at: Option<String>,
-    created_by: Option<&'a str>,
-    updated_by: Option<&'a str>,
-    /// What the record says and is not served as it says.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    warnings: Option<Vec<String>>,
-}
-
-#[derive(Serialize, ToSchema)]
-#[schema(as = ExtensionVersion)]
-pub(super) struct StoredVersion<'a> {
-    version: &'a str,
-    subject: &'a str,
-    timeout_ms: Option<u32>,
-    retry: Option<u32>,
-    #[schema(value_type = Option<Object>)]
-    config: Option<&'a RawValue>,
-    #[schema(value_type = Option<Object>)]
-    metadata: Option<&'a RawValue>,
-    #[schema(value_type = Option<Object>)]
-    routing_rules: Option<&'a RawValue>,
-    #[schema(value_type = Option<Object>)]
-    rollout: Option<&'a RawValue>,
-    priority: i32,
-    enabled: bool,
-    #[schema(format = DateTime)]
-    created_at: Option<String>,
-    created_by: Option<&'a str>,
-}
-
-#[derive(Serialize, ToSchema)]
-#[schema(as = ExtensionInstance)]
-pub(super) struct StoredInstance<'a> {
-    instance_id: &'a str,
-    version: &'a str,
-    subject: &'a str,
-    weight: u8,
-    enabled: bool,
-}
+use super::change::of_field;
+use super::{time, to_bytes};
+use crate::domain::extension::Extension;
+use crate::domain::record::{self, EXTENSION, Field, Fields, INSTANCE, Kind, VERSION, Value};
 
 /// The record with its versions and instances, as stored.
 pub fn stored(extension: &Extension) -> Bytes {
-    let provenance = &extension.provenance;
-    to_bytes(&Stored {
-        id: extension.id.as_str(),
-        kind: extension.kind.as_str(),
-        subject: extension.subject.as_str(),
-        timeout_ms: extension.timeout_ms,
-        retry: extension.retry,
-        enabled: extension.enabled,
-        auto_disabled: extension.auto_disabled,
-        version: extension.version.as_str(),
-        config: raw(&extension.config),
-        metadata: raw(&extension.metadata),
-        fallback: extension.fallback.iter().map(|id| id.as_str()).collect(),
-        routing_rules: extension
-            .routing_rules
-            .as_ref()
-            .map(|rules| raw(rules.source())),
-        rollout: extension
-            .rollout
-            .as_ref()
-            .map(|rollout| raw(rollout.source())),
-        circuit_breaker: extension.circuit_breaker.as_ref().map(raw),
-        versions: extension.versions.iter().map(version).collect(),
-        instances: extension.instances.iter().map(instance).collect(),
-        revision: extension.revision,
-        created_at: provenance.created_at.and_then(time),
-        updated_at: provenance.updated_at.and_then(time),
-        created_by: provenance.created_by.as_deref(),
-        updated_by: provenance.updated_by.as_deref(),
-        warnings: Some(warnings(extension)).filter(|warnings| !warnings.is_empty()),
+    to_bytes(&Stored(extension))
+}
+
+struct Stored<'a>(&'a Extension);
+
+impl Serialize for Stored<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(extension) = self;
+        let mut map = serializer.serialize_map(None)?;
+        said(&mut map, EXTENSION, &record::extension(extension))?;
+        let versions = extension.versions.iter().map(|version| Part {
+            table: VERSION,
+            fields: record::version(version),
+            created: Some((
+                version.provenance.created_at,
+                version.provenance.created_by.as_deref(),
+            )),
+        });
+        map.serialize_entry("versions", &versions.collect::<Vec<_>>())?;
+        let instances = extension.instances.iter().map(|instance| Part {
+            table: INSTANCE,
+            fields: record::instance(instance),
+            created: None,
+        });
+        map.serialize_entry("instances", &instances.collect::<Vec<_>>())?;
+        map.serialize_entry("revision", &extension.revision)?;
+        let provenance = &extension.provenance;
+        map.serialize_entry("created_at", &provenance.created_at.and_then(time))?;
+        map.serialize_entry("updated_at", &provenance.updated_at.and_then(time))?;
+        map.serialize_entry("created_by", &provenance.created_by)?;
+        map.serialize_entry("updated_by", &provenance.updated_by)?;
+        let warnings = record::warnings(extension);
+        if !warnings.is_empty() {
+            map.serialize_entry("warnings", &warnings)?;
+        }
+        map.end()
+    }
+}
+
+/// A version or an instance.
+struct Part<'a> {
+    table: &'static [Field],
+    fields: Fields<'a>,
+    /// When and by whom, where that is told.
+    created: Option<(Option<SystemTime>, Option<&'a str>)>,
+}
+
+impl Serialize for Part<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        said(&mut map, self.table, &self.fields)?;
+        if let Some((at, by)) = self.created {
+            map.serialize_entry("created_at", &at.and_then(time))?;
+            map.serialize_entry("created_by", &by)?;
+        }
+        map.end()
+    }
+}
+
+/// Every field, null where it is not set; a list is never null.
+fn said<M: SerializeMap>(
+    map: &mut M,
+    table: &'static [Field],
+    fields: &Fields<'_>,
+) -> Result<(), M::Error> {
+    for field in table {
+        match fields.get(field.name) {
+            Value::Unset if field.kind == Kind::Ids => {
+                map.serialize_entry(field.name, &[""; 0])?;
+            }
+            value => map.serialize_entry(field.name, value)?,
+        }
+    }
+    Ok(())
+}
+
+/// Its schemas by name.
+pub(super) fn schemas() -> [(&'static str, Schema); 3] {
+    let warnings = ArrayBuilder::new()
+        .items(Object::with_type(Type::String))
+        .description(Some("What the record says and is not served as it says"));
+    let extension = properties(EXTENSION)
+        .property("versions", list_of("ExtensionVersion"))
+        .property("instances", list_of("ExtensionInstance"))
+        .property("revision", Object::with_type(Type::Integer));
+    let extension = ["created_at", "updated_at"]
+        .into_iter()
+        .fold(extension, moment);
+    let extension = ["created_by", "updated_by"]
+        .into_iter()
+        .fold(extension, person);
+    let version = person(moment(properties(VERSION), "created_at"), "created_by");
+    [
+        ("Extension", extension.property("warnings", warnings).into()),
+        ("ExtensionVersion", version.into()),
+        ("ExtensionInstance", properties(INSTANCE).into()),
+    ]
+}
+
+/// What was checked has every value that a default stands for.
+fn properties(table: &'static [Field]) -> ObjectBuilder {
+    let nullable = |field: &Field| match field.kind {
+        Kind::Object => !field.empty_is_unset,
+        Kind::Whole { to: None, .. } => std::ptr::eq(table, VERSION),
+        _ => false,
+    };
+    let object = ObjectBuilder::new().schema_type(Type::Object);
+    table.iter().fold(object, |object, field| {
+        object.property(field.name, of_field(field, nullable(field)))
     })
 }
 
-fn version(version: &Version) -> StoredVersion<'_> {
-    StoredVersion {
-        version: version.version.as_str(),
-        subject: version.subject.as_str(),
-        timeout_ms: version.timeout_ms,
-        retry: version.retry,
-        config: version.config.as_ref().map(raw),
-        metadata: version.metadata.as_ref().map(raw),
-        routing_rules: version
-            .routing_rules
-            .as_ref()
-            .map(|rules| raw(rules.source())),
-        rollout: version
-            .rollout
-            .as_ref()
-            .map(|rollout| raw(rollout.source())),
-        priority: version.priority,
-        enabled: version.enabled,
-        created_at: version.provenance.created_at.and_then(time),
-        created_by: version.provenance.created_by.as_deref(),
-    }
+fn list_of(name: &str) -> Array {
+    Array::new(RefOr::Ref(Ref::from_schema_name(name)))
 }
 
-fn instance(instance: &Instance) -> StoredInstance<'_> {
-    StoredInstance {
-        instance_id: instance.instance_id.as_str(),
-        version: instance.version.as_str(),
-        subject: instance.subject.as_str(),
-        weight: instance.weight,
-        enabled: instance.enabled,
-    }
+fn moment(object: ObjectBuilder, name: &str) -> ObjectBuilder {
+    let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
+    object.property(name, or_null().format(Some(format)))
+}
+
+fn person(object: ObjectBuilder, name: &str) -> ObjectBuilder {
+    object.property(name, or_null())
+}
+
+fn or_null() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Null]))
 }

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::ids::{ExtensionId, InstanceId, VersionName};
 use super::json::JsonObject;
+use super::record::Cut;
 use super::rollout::Rollout;
 use super::rules::Rules;
 use super::subject::Subject;
@@ -30,6 +31,9 @@ pub enum ExtensionType {
 pub struct UnknownType;
 
 impl ExtensionType {
+    /// The names of all types, in the order in which a message meets them.
+    pub const NAMES: [&'static str; 4] = ["pre", "validator", "post", "provider"];
+
     /// All types, in the order of their names, which is the order of listings.
     pub const ALL: [Self; 4] = [Self::Post, Self::Pre, Self::Provider, Self::Validator];
 
@@ -77,7 +81,7 @@ pub struct Extension {
     pub retry: u32,
     /// Whether people allow it to serve.
     pub enabled: bool,
-    /// Whether the machine has taken it out of service.
+    /// Whether the daemon has taken it out of service.
     pub auto_disabled: bool,
     /// The name of the current version.
     pub version: VersionName,
@@ -105,8 +109,8 @@ pub struct Extension {
     pub digest: u64,
     /// Who changed it and when, where the source knows.
     pub provenance: Provenance,
-    /// What was cut to this deployment's limits, in words; nearly always nothing.
-    pub cuts: Vec<Box<str>>,
+    /// What was cut to this deployment's limits; nearly always nothing.
+    pub cuts: Vec<Cut>,
 }
 
 impl Extension {
@@ -160,7 +164,7 @@ pub struct Version {
     /// Who made it and when.
     pub provenance: Provenance,
     /// See [`Extension::cuts`].
-    pub cuts: Vec<Box<str>>,
+    pub cuts: Vec<Cut>,
 }
 
 /// One running copy of a version.

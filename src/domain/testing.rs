@@ -6,11 +6,12 @@ use bytes::Bytes;
 
 use super::catalog::{ActiveSource, Change};
 use super::context::Context;
-use super::draft::{ExtensionDraft, InstanceDraft, VersionDraft};
 use super::entry::{Entry, PreparedReply};
 use super::extension::{Extension, Instance, Version};
+use super::json::members;
 use super::policy::Policy;
 use super::quarantine::{Fault, FaultyExtension, Quarantine};
+use super::record::{EXTENSION, Field, Fields, Gate, INSTANCE, VERSION};
 use super::rollout::Rollout;
 use super::routing::Resolved;
 use super::rules::Rules;
@@ -30,36 +31,43 @@ pub(crate) fn policy() -> Policy {
     }
 }
 
+/// What the JSON object `json` says of the fields in `table`.
+pub(crate) fn said(table: &'static [Field], json: &str) -> Fields<'static> {
+    let members = members(json).unwrap();
+    let members = members.map(|member| (member.key.unwrap(), member.value));
+    Fields::read(table, members).into_owned()
+}
+
+/// An extension of type `pre`, of which `json` says more.
+pub(crate) fn extension_with(id: &str, json: &str) -> Extension {
+    let plain = format!(r#"{{"id":"{id}","type":"pre","subject":"beamline.ext.current"}}"#);
+    let fields = said(EXTENSION, &plain).with(&said(EXTENSION, json));
+    Gate::of(&policy()).extension(&fields).unwrap()
+}
+
 /// An enabled extension of type `pre` at version `v1`, without rules.
 pub(crate) fn extension(id: &str) -> Extension {
-    let draft = ExtensionDraft {
-        id,
-        kind: "pre",
-        subject: "beamline.ext.current",
-        ..ExtensionDraft::default()
-    };
-    draft.check(&policy()).unwrap()
+    extension_with(id, "{}")
+}
+
+/// An enabled version, of which `json` says more.
+pub(crate) fn version_with(name: &str, json: &str) -> Version {
+    let plain =
+        format!(r#"{{"version":"{name}","subject":"beamline.ext.version","enabled":true}}"#);
+    let fields = said(VERSION, &plain).with(&said(VERSION, json));
+    Gate::of(&policy()).version(&fields).unwrap()
 }
 
 /// An enabled version without rules.
 pub(crate) fn version(name: &str) -> Version {
-    let draft = VersionDraft {
-        version: name,
-        subject: "beamline.ext.version",
-        enabled: Some(true),
-        ..VersionDraft::default()
-    };
-    draft.check(&policy()).unwrap()
+    version_with(name, "{}")
 }
 
 /// An enabled instance of `v1`.
 pub(crate) fn instance(name: &str) -> Instance {
-    let draft = InstanceDraft {
-        instance_id: name,
-        subject: "beamline.ext.instance",
-        ..InstanceDraft::default()
-    };
-    draft.check(&extension("any").version, &policy()).unwrap()
+    let json = format!(r#"{{"instance_id":"{name}","subject":"beamline.ext.instance"}}"#);
+    let fields = said(INSTANCE, &json);
+    Gate::of(&policy()).instance(&fields, "v1").unwrap()
 }
 
 /// Parsed routing rules.

@@ -16,12 +16,12 @@ use super::observe::Observation;
 use super::progress::Progress;
 use super::reload::{Hint, ReloadHandle};
 use crate::domain::actor::Actor;
-use crate::domain::draft::FieldFault;
 use crate::domain::edit::{Command, EditError};
 use crate::domain::entry::Entry;
 use crate::domain::ids::ExtensionId;
 use crate::domain::policy::Policy;
 use crate::domain::quote::quoted;
+use crate::domain::record::FieldFault;
 use crate::domain::whole;
 
 /// How long a committed change may take to be served here before the answer is given regardless.

@@ -24,8 +24,9 @@ impl<'r> Columns<'r> {
         self.row.try_get(column)
     }
 
-    pub(super) fn integer(&mut self) -> Result<Option<i64>, Error> {
-        Ok(self.take::<Option<i32>>()?.map(i64::from))
+    /// What [`Columns::take`] would take.
+    pub(super) fn peek<T: FromSql<'r>>(&self) -> Result<T, Error> {
+        self.row.try_get(self.next)
     }
 
     pub(super) fn time(&mut self) -> Result<Option<SystemTime>, Error> {

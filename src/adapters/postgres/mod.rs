@@ -28,6 +28,7 @@ mod snapshot;
 mod sort;
 mod stamp;
 mod source;
+mod tables;
 mod tls;
 mod transfer;
 

@@ -1,35 +1,43 @@
 //! Rows become extensions; what breaks a rule is set aside and named.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use tokio_postgres::{Error, Row};
 
 use super::columns::Columns;
-use crate::domain::draft::{self, Checked, ExtensionDraft, InstanceDraft, VersionDraft};
+use super::tables;
 use crate::domain::extension::{Extension, Incarnation, Provenance, Version};
 use crate::domain::ids::ExtensionId;
 use crate::domain::policy::Policy;
 use crate::domain::quarantine::{Fault, FaultyExtension};
 use crate::domain::quote::quoted;
+use crate::domain::record::{Checked, Gate, describe};
 
 /// Columns in the order in which [`Assembly::extension`] takes them.
-pub(super) const EXTENSIONS: &str = "SELECT id, digest, revision, incarnation::text, type, subject, timeout_ms, \
-    retry, enabled, auto_disabled, version, config::text, metadata::text, fallback::text, \
-    routing_rules::text, rollout::text, circuit_breaker::text, created_at, updated_at, \
-    created_by, updated_by FROM extensions";
+pub(super) static EXTENSIONS: LazyLock<String> = LazyLock::new(|| {
+    let columns = tables::EXTENSIONS.columns();
+    format!(
+        "SELECT id, digest, revision, incarnation::text, created_at, updated_at, created_by, \
+         updated_by, {columns} FROM extensions"
+    )
+});
 
 /// Columns in the order in which [`Assembly::version`] takes them.
-pub(super) const VERSIONS: &str = "SELECT id, digest, version, subject, timeout_ms, retry, \
-    config::text, metadata::text, routing_rules::text, rollout::text, priority, enabled, \
-    created_at, created_by FROM extension_versions";
+pub(super) static VERSIONS: LazyLock<String> = LazyLock::new(|| {
+    let columns = tables::VERSIONS.columns();
+    format!("SELECT id, digest, created_at, created_by, {columns} FROM extension_versions")
+});
 
 /// Columns in the order in which [`Assembly::instance`] takes them.
-pub(super) const INSTANCES: &str = "SELECT extension_id, digest, instance_id, version, subject, \
-    weight, enabled FROM extension_instances";
+pub(super) static INSTANCES: LazyLock<String> = LazyLock::new(|| {
+    let columns = tables::INSTANCES.columns();
+    format!("SELECT extension_id, digest, {columns} FROM extension_instances")
+});
 
 /// Joins the rows of the three tables: extensions first, then their parts in any order.
 pub(super) struct Assembly<'p> {
-    policy: &'p Policy,
+    gate: Gate<'p>,
     extensions: Vec<Extension>,
     places: HashMap<ExtensionId, usize>,
     unserved: HashMap<String, Unserved>,
@@ -46,7 +54,7 @@ struct Unserved {
 impl<'p> Assembly<'p> {
     pub(super) fn new(policy: &'p Policy) -> Self {
         Self {
-            policy,
+            gate: Gate::of(policy),
             extensions: Vec::new(),
             places: HashMap::new(),
             unserved: HashMap::new(),
@@ -59,7 +67,7 @@ impl<'p> Assembly<'p> {
         let mut columns = Columns::of(row);
         let id: &str = columns.take()?;
         let digest = columns.take::<i64>()?.cast_unsigned();
-        match readable(extension(id, digest, columns, self.policy)) {
+        match readable(extension(digest, columns, self.gate)) {
             Ok(extension) => {
                 self.places
                     .insert(extension.id.clone(), self.extensions.len());
@@ -79,13 +87,22 @@ impl<'p> Assembly<'p> {
         let mut columns = Columns::of(row);
         let id: &str = columns.take()?;
         let digest = columns.take::<i64>()?.cast_unsigned();
-        let name: &str = columns.take()?;
-        let policy = self.policy;
+        let provenance = Provenance {
+            created_at: columns.time()?,
+            created_by: columns.name()?,
+            ..Provenance::default()
+        };
+        let name: &str = columns.peek()?;
+        let gate = self.gate;
         let Some(extension) = self.part_of(id, digest) else {
             return Ok(());
         };
-        match readable(version(name, columns, policy)) {
-            Ok(version) => extension.versions.push(version),
+        let fields = tables::VERSIONS.fields(&mut columns);
+        match readable(fields.map(|fields| gate.version(&fields))) {
+            Ok(version) => extension.versions.push(Version {
+                provenance,
+                ..version
+            }),
             Err(reason) if extension.version.as_str() == name => {
                 let reason = format!("its current version, {}: {reason}", quoted(name));
                 self.unserved
@@ -101,14 +118,14 @@ impl<'p> Assembly<'p> {
         let mut columns = Columns::of(row);
         let id: &str = columns.take()?;
         let digest = columns.take::<i64>()?.cast_unsigned();
-        let name: &str = columns.take()?;
-        let policy = self.policy;
+        let name: &str = columns.peek()?;
+        let gate = self.gate;
         let Some(extension) = self.part_of(id, digest) else {
             return Ok(());
         };
-        let draft = instance(name, columns);
-        let checked = draft.map(|draft| draft.check(&extension.version, policy));
-        match readable(checked) {
+        let current = extension.version.as_str();
+        let fields = tables::INSTANCES.fields(&mut columns);
+        match readable(fields.map(|fields| gate.instance(&fields, current))) {
             Ok(instance) => extension.instances.push(instance),
             Err(reason) => self.set_aside("extension_instances", id, name, reason),
         }
@@ -177,36 +194,20 @@ impl<'p> Assembly<'p> {
 }
 
 fn extension(
-    id: &str,
     digest: u64,
     mut columns: Columns<'_>,
-    policy: &Policy,
+    gate: Gate<'_>,
 ) -> Result<Checked<Extension>, Error> {
     let revision = columns.take::<i64>()?;
     let incarnation = incarnation(columns.take()?);
-    let draft = ExtensionDraft {
-        id,
-        kind: columns.take()?,
-        subject: columns.take()?,
-        timeout_ms: columns.integer()?,
-        retry: columns.integer()?,
-        enabled: columns.take()?,
-        auto_disabled: columns.take()?,
-        version: columns.take()?,
-        config: columns.take()?,
-        metadata: columns.take()?,
-        fallback: columns.take()?,
-        routing_rules: columns.take()?,
-        rollout: columns.take()?,
-        circuit_breaker: columns.take()?,
-    };
     let provenance = Provenance {
         created_at: columns.time()?,
         updated_at: columns.time()?,
         created_by: columns.name()?,
         updated_by: columns.name()?,
     };
-    Ok(draft.check(policy).map(|extension| Extension {
+    let fields = tables::EXTENSIONS.fields(&mut columns)?;
+    Ok(gate.extension(&fields).map(|extension| Extension {
         revision: u64::try_from(revision).unwrap_or(0),
         incarnation,
         digest,
@@ -221,52 +222,11 @@ fn incarnation(uuid: &str) -> Option<Incarnation> {
     u128::from_str_radix(&digits, 16).ok().map(Incarnation)
 }
 
-fn version(
-    name: &str,
-    mut columns: Columns<'_>,
-    policy: &Policy,
-) -> Result<Checked<Version>, Error> {
-    let draft = VersionDraft {
-        version: name,
-        subject: columns.take()?,
-        timeout_ms: columns.integer()?,
-        retry: columns.integer()?,
-        config: columns.take()?,
-        metadata: columns.take()?,
-        routing_rules: columns.take()?,
-        rollout: columns.take()?,
-        priority: columns.integer()?,
-        enabled: columns.take()?,
-    };
-    let created_at = columns.time()?;
-    let created_by = columns.name()?;
-    let provenance = Provenance {
-        created_at,
-        updated_at: None,
-        created_by,
-        updated_by: None,
-    };
-    Ok(draft.check(policy).map(|version| Version {
-        provenance,
-        ..version
-    }))
-}
-
-fn instance<'r>(name: &'r str, mut columns: Columns<'r>) -> Result<InstanceDraft<'r>, Error> {
-    Ok(InstanceDraft {
-        instance_id: name,
-        version: columns.take()?,
-        subject: columns.take()?,
-        weight: columns.integer()?,
-        enabled: columns.take()?,
-    })
-}
-
 /// A row that cannot be decoded, or breaks rules, in one line.
 fn readable<T>(row: Result<Checked<T>, Error>) -> Result<T, String> {
     match row {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(faults)) => Err(draft::describe(&faults)),
+        Ok(Err(faults)) => Err(describe(&faults)),
         Err(error) => Err(quoted(&error.to_string())),
     }
 }

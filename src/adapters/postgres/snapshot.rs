@@ -136,9 +136,9 @@ pub(super) async fn delta(
     let after: (&(dyn ToSql + Sync), Type) = (&after, Type::INT8);
     let changed = [after.clone(), (&also_text, Type::TEXT)];
     let deleted = [after];
-    let extensions = format!("{EXTENSIONS} WHERE id IN ({CHANGED})");
-    let versions = format!("{VERSIONS} WHERE id IN ({CHANGED})");
-    let instances = format!("{INSTANCES} WHERE extension_id IN ({CHANGED})");
+    let extensions = format!("{} WHERE id IN ({CHANGED})", *EXTENSIONS);
+    let versions = format!("{} WHERE id IN ({CHANGED})", *VERSIONS);
+    let instances = format!("{} WHERE extension_id IN ({CHANGED})", *INSTANCES);
     let ((), impostors, head, extensions, versions, instances, deleted, ()) = tokio::try_join!(
         biased;
         begin(client, ROWS_LIMIT),
@@ -216,8 +216,8 @@ pub(super) async fn records(
     tokio::try_join!(
         biased;
         extensions(client, &assembly),
-        parts(client, VERSIONS, &assembly, Assembly::version),
-        parts(client, INSTANCES, &assembly, Assembly::instance),
+        parts(client, &VERSIONS, &assembly, Assembly::version),
+        parts(client, &INSTANCES, &assembly, Assembly::instance),
     )?;
     Ok(assembly.into_inner().finish())
 }
@@ -225,7 +225,7 @@ pub(super) async fn records(
 /// Holds the assembly from before the query is sent to its last row: parts come after them.
 async fn extensions(client: &Client, assembly: &Mutex<Assembly<'_>>) -> Result<(), Error> {
     let mut assembly = assembly.lock().await;
-    let mut rows = pin!(client.query_typed_raw(EXTENSIONS, NO_PARAMETERS).await?);
+    let mut rows = pin!(client.query_typed_raw(&EXTENSIONS, NO_PARAMETERS).await?);
     while let Some(row) = rows.try_next().await? {
         assembly.extension(&row)?;
     }

@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 
 use super::Body;
 use crate::domain::quote::quoted;
-use crate::domain::whole::{rule, whole};
+use crate::domain::record::{Field, Fields, Value};
+use crate::domain::whole::whole;
 use crate::service::administration::Values;
 use crate::service::error::{BadField, MAX_FAULTS, RegistryError};
 
@@ -70,14 +71,6 @@ impl Given {
         parsed.ok()
     }
 
-    /// A text that must be there; an empty one where it is not.
-    pub(super) fn required_text(&mut self, field: &'static str) -> String {
-        if !self.is_there(field) {
-            self.fault(field, "is missing");
-        }
-        self.text(field).unwrap_or_default()
-    }
-
     /// A text; none and null are the same.
     pub(super) fn text(&mut self, field: &'static str) -> Option<String> {
         self.value(field, "must be a string")
@@ -89,45 +82,22 @@ impl Given {
         field: &'static str,
         range: &RangeInclusive<u64>,
     ) -> Option<u64> {
-        let text = self.json(field)?;
-        let number = whole(&text, range);
+        let text = self.body.fields.get(field)?.get();
+        if text == "null" {
+            return None;
+        }
+        let number = whole(text, range);
         number.map_err(|rule| self.fault(field, &rule)).ok()
     }
 
-    /// A whole number that should be within `range`: the domain says so, with all else that is wrong
-    /// with the record.
-    pub(super) fn integer(
-        &mut self,
-        field: &'static str,
-        range: &RangeInclusive<i64>,
-    ) -> Option<i64> {
-        let text = self.json(field)?;
-        let number = whole(&text, &(i64::MIN..=i64::MAX));
-        let rule = |_| self.fault(field, &rule(range.start(), range.end()));
-        number.map_err(rule).ok()
-    }
-
-    /// True or false.
-    pub(super) fn boolean(&mut self, field: &'static str) -> Option<bool> {
-        self.value(field, "must be true or false")
-    }
-
-    /// JSON of any shape, as text.
-    pub(super) fn json(&mut self, field: &'static str) -> Option<String> {
-        let text = self.body.fields.get(field)?.get();
-        (text != "null").then(|| text.to_owned())
-    }
-
-    /// A field that may be left alone: the outer `None`.
-    pub(super) fn patch<T>(
-        &mut self,
-        field: &'static str,
-        take: impl Fn(&mut Self, &'static str) -> Option<T>,
-    ) -> Option<Option<T>> {
-        self.body
-            .fields
-            .contains_key(field)
-            .then(|| take(self, field))
+    /// The fields of `table` that the body mentions, unchecked.
+    pub(super) fn fields(&self, table: &'static [Field]) -> Fields<'static> {
+        let known = table.iter().filter(|field| !field.automatic);
+        let said = known.filter_map(|field| {
+            let value = self.body.fields.get(field.name)?;
+            Some((field.name, Value::read(value.get()).into_owned()))
+        });
+        said.collect()
     }
 
     /// The values for later errors, or all faults so far.
@@ -152,8 +122,8 @@ impl Given {
             .is_some_and(|raw| raw.get() != "null")
     }
 
-    fn fault(&mut self, field: &'static str, rule: &str) {
-        // A field that is taken twice is one fault.
+    /// Notes that `field` breaks `rule`; a field has one fault.
+    pub(super) fn fault(&mut self, field: &'static str, rule: &str) {
         if self.faults.iter().any(|fault| *fault.field == *field) {
             return;
         }
@@ -173,7 +143,7 @@ mod tests {
         let body = serde_json::from_str(text).unwrap();
         let mut given = Given::new(body, ["id", "retry"].into_iter());
         given.text("id");
-        given.integer("retry", &(0..=10));
+        given.whole("retry", &(0..=10));
         match given.finish() {
             Err(RegistryError::BadFields(faults)) => {
                 let faults = faults.into_iter();

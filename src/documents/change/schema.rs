@@ -6,27 +6,27 @@ use utoipa::openapi::schema::{
 };
 
 use super::WriteVerb;
+use crate::domain::record::{EXTENSION, Field, Kind, field};
 
 /// The body of a change over HTTP.
 pub fn schema(verb: WriteVerb) -> Object {
-    let required: &[&str] = match verb {
-        WriteVerb::Create => &["id", "type", "subject"],
-        _ => &[],
-    };
+    let creates = verb == WriteVerb::Create;
     let mut object = closed();
-    for field in verb.fields() {
+    for name in verb.fields() {
         // Known only to be refused with a reason.
         let refused = match verb {
-            WriteVerb::Create => field == "if_revision",
-            WriteVerb::Update => ["type", "version"].contains(&field),
+            WriteVerb::Create => name == "if_revision",
+            WriteVerb::Update => ["type", "version"].contains(&name),
             _ => false,
         };
-        if !refused {
-            object = object.property(field, property(field, required.contains(&field)));
+        if refused {
+            continue;
         }
-    }
-    for field in required {
-        object = object.required(*field);
+        let required = creates && field(EXTENSION, name).is_some_and(|field| field.required);
+        object = object.property(name, property(name, !required));
+        if required {
+            object = object.required(name);
+        }
     }
     object.build()
 }
@@ -35,14 +35,14 @@ pub fn schema(verb: WriteVerb) -> Object {
 pub fn reload_schema() -> Object {
     let fields = ["id", "actor"];
     let object = fields.into_iter().fold(closed(), |object, field| {
-        object.property(field, property(field, false))
+        object.property(field, property(field, true))
     });
     object.build()
 }
 
 /// One field, where it stands in a path, a query or a header: there it has no null.
 pub fn schema_of(field: &str) -> Schema {
-    property(field, true)
+    property(field, false)
 }
 
 fn closed() -> ObjectBuilder {
@@ -51,48 +51,57 @@ fn closed() -> ObjectBuilder {
         .additional_properties(Some(AdditionalProperties::FreeForm(false)))
 }
 
-fn property(field: &str, required: bool) -> Schema {
-    let typed = |kind: Type| {
-        let kinds = match required {
-            true => SchemaType::Type(kind),
-            false => SchemaType::from_iter([kind, Type::Null]),
-        };
-        ObjectBuilder::new().schema_type(kinds)
-    };
-    let text = || typed(Type::String);
-    let whole = || {
-        let format = SchemaFormat::KnownFormat(KnownFormat::Int64);
-        typed(Type::Integer).format(Some(format))
-    };
-    let object = match field {
-        "id" => text()
-            .pattern(Some("^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"))
-            .examples(["mask_pii"]),
-        "type" => text().enum_values(Some(["pre", "validator", "post", "provider"])),
-        "subject" => text()
-            .description(Some("Within ALLOWED_SUBJECTS, and no other extension's"))
-            .examples(["beamline.ext.mask_pii.v1"]),
-        "timeout_ms" => whole()
-            .minimum(Some(1))
-            .description(Some("At most MAX_TIMEOUT_MS")),
-        "retry" => whole()
-            .minimum(Some(0))
-            .description(Some("At most MAX_RETRIES")),
-        "enabled" => typed(Type::Boolean),
-        "version" => text().pattern(Some("^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")),
-        "actor" => text()
+fn property(name: &str, nullable: bool) -> Schema {
+    if let Some(field) = field(EXTENSION, name) {
+        return of_field(field, nullable);
+    }
+    let object = match name {
+        "actor" => typed(Type::String, nullable)
             .pattern(Some("^[A-Za-z0-9_@=+-]{1,128}$"))
             .description(Some("Who asks, where neither token nor header says so")),
-        "if_revision" => whole().minimum(Some(0)).description(Some(
+        // `if_revision`.
+        _ => whole(nullable).minimum(Some(0)).description(Some(
             "The revision that the record must have, as `If-Match`",
         )),
-        "fallback" => {
-            let kinds = SchemaType::from_iter([Type::Array, Type::Null]);
-            let item = ObjectBuilder::new().schema_type(Type::String);
-            return ArrayBuilder::new().schema_type(kinds).items(item).into();
-        }
-        // `config`, `metadata`, `routing_rules`, `rollout`, `circuit_breaker`: JSON objects.
-        _ => typed(Type::Object),
     };
     object.into()
+}
+
+/// The values of a field of a record.
+pub(in crate::documents) fn of_field(field: &Field, nullable: bool) -> Schema {
+    let object = match field.kind {
+        Kind::Text if !field.words.is_empty() => {
+            typed(Type::String, nullable).enum_values(Some(field.words.iter().copied()))
+        }
+        Kind::Text => typed(Type::String, nullable)
+            .pattern(field.pattern.map(|pattern| format!("^{pattern}$"))),
+        Kind::Whole { from, to } => whole(nullable).minimum(Some(from)).maximum(to),
+        Kind::Switch => typed(Type::Boolean, nullable),
+        Kind::Object => typed(Type::Object, nullable),
+        Kind::Ids => {
+            let item = ObjectBuilder::new().schema_type(Type::String);
+            let kinds = kinds(Type::Array, nullable);
+            return ArrayBuilder::new().schema_type(kinds).items(item).into();
+        }
+    };
+    object
+        .description(field.note)
+        .examples(field.example)
+        .into()
+}
+
+fn typed(kind: Type, nullable: bool) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(kinds(kind, nullable))
+}
+
+fn kinds(kind: Type, nullable: bool) -> SchemaType {
+    match nullable {
+        true => SchemaType::from_iter([kind, Type::Null]),
+        false => SchemaType::Type(kind),
+    }
+}
+
+fn whole(nullable: bool) -> ObjectBuilder {
+    let format = SchemaFormat::KnownFormat(KnownFormat::Int64);
+    typed(Type::Integer, nullable).format(Some(format))
 }

@@ -1,5 +1,7 @@
 //! Which changes can be asked for, and with which fields.
 
+use crate::domain::record::{EXTENSION, Field, INSTANCE, VERSION};
+
 /// A kind of change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(
@@ -39,64 +41,31 @@ impl WriteVerb {
         }
     }
 
-    /// The fields that it may have besides the common ones.
-    const fn own_fields(self) -> &'static [&'static str] {
-        match self {
-            Self::Create => &[
-                "type",
-                "subject",
-                "timeout_ms",
-                "retry",
-                "enabled",
-                "version",
-                "config",
-                "metadata",
-                "fallback",
-                "routing_rules",
-                "rollout",
-                "circuit_breaker",
-            ],
-            // `type` and `version` are known, to be refused with a reason.
-            Self::Update => &[
-                "type",
-                "version",
-                "subject",
-                "timeout_ms",
-                "retry",
-                "enabled",
-                "config",
-                "metadata",
-                "fallback",
-                "routing_rules",
-                "rollout",
-                "circuit_breaker",
-            ],
-            Self::Delete | Self::Enable | Self::Disable => &[],
-            Self::PutVersion => &[
-                "version",
-                "subject",
-                "timeout_ms",
-                "retry",
-                "config",
-                "metadata",
-                "routing_rules",
-                "rollout",
-                "priority",
-                "enabled",
-            ],
-            Self::DeleteVersion | Self::Promote => &["version"],
-            Self::PutInstance => &["instance_id", "version", "subject", "weight", "enabled"],
-            Self::DeleteInstance => &["instance_id"],
-        }
-    }
-
     /// Whether an id says it all.
     pub const fn needs_only_an_id(self) -> bool {
         matches!(self, Self::Delete | Self::Enable | Self::Disable)
     }
 
+    /// The record that it says something of, or a part of one.
+    const fn table(self) -> &'static [Field] {
+        match self {
+            // `type` and `version` of an update are known, to be refused with a reason.
+            Self::Create | Self::Update => EXTENSION,
+            Self::PutVersion => VERSION,
+            Self::PutInstance => INSTANCE,
+            _ => &[],
+        }
+    }
+
     /// The fields that it may have.
     pub(super) fn fields(self) -> impl Iterator<Item = &'static str> {
-        COMMON.iter().chain(self.own_fields()).copied()
+        let own: &[_] = match self {
+            Self::DeleteVersion | Self::Promote => &["version"],
+            Self::DeleteInstance => &["instance_id"],
+            _ => &[],
+        };
+        let said = self.table().iter().filter(|field| !field.automatic);
+        let said = said.map(|field| field.name).filter(|name| *name != "id");
+        COMMON.iter().chain(own).copied().chain(said)
     }
 }

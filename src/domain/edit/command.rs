@@ -1,75 +1,55 @@
 //! What is to be done to one extension.
 
-use super::stored::{ExtensionFields, InstanceFields, VersionFields};
 use crate::domain::ids::{InstanceId, VersionName};
-
-/// A field of an update: left alone, set back to its default, or set.
-pub type Patch<T> = Option<Option<T>>;
-
-/// The fields that an update changes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "the fields of `ExtensionFields` that may change"
-)]
-pub struct ExtensionPatch {
-    pub subject: Patch<String>,
-    pub timeout_ms: Patch<i64>,
-    pub retry: Patch<i64>,
-    pub enabled: Patch<bool>,
-    pub config: Patch<String>,
-    pub metadata: Patch<String>,
-    pub fallback: Patch<String>,
-    pub routing_rules: Patch<String>,
-    pub rollout: Patch<String>,
-    pub circuit_breaker: Patch<String>,
-}
+use crate::domain::policy::Policy;
+use crate::domain::record::{self, Checked, FieldFault, Fields, Gate};
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Make it.
-    Create(Box<ExtensionFields>),
-    /// Change some of its fields.
-    Update(Box<ExtensionPatch>),
+    Create(Fields<'static>),
+    /// Change the fields that are mentioned; null is the default.
+    Update(Fields<'static>),
     /// Remove it with its versions and instances.
     Delete,
-    /// Let it serve, also where the machine had taken it out of service.
+    /// Let it serve, also where the daemon had taken it out of service.
     Enable,
     /// Take it out of service.
     Disable,
     /// Add or replace a version.
-    PutVersion(Box<VersionFields>),
+    PutVersion(Fields<'static>),
     /// Remove a version.
     DeleteVersion(VersionName),
     /// Make a version the current one.
     Promote(VersionName),
     /// Add or replace an instance.
-    PutInstance(InstanceFields),
+    PutInstance(Fields<'static>),
     /// Remove an instance.
     DeleteInstance(InstanceId),
 }
 
-impl ExtensionPatch {
-    /// `fields` with this patch laid over them.
-    pub fn over(&self, fields: &ExtensionFields) -> ExtensionFields {
-        fn lay<T: Clone>(patch: &Patch<T>, old: &Option<T>) -> Option<T> {
-            patch.clone().unwrap_or_else(|| old.clone())
+impl Command {
+    /// What is wrong with the fields that it mentions, whatever is stored.
+    pub fn faults(&self, policy: &Policy) -> Vec<FieldFault> {
+        fn of<T>(checked: Checked<T>) -> Vec<FieldFault> {
+            checked.err().unwrap_or_default()
         }
-        let subject = lay(&self.subject, &Some(fields.subject.clone()));
-        ExtensionFields {
-            // A subject has no default: an empty one breaks the rule for subjects.
-            subject: subject.unwrap_or_default(),
-            timeout_ms: lay(&self.timeout_ms, &fields.timeout_ms),
-            retry: lay(&self.retry, &fields.retry),
-            enabled: lay(&self.enabled, &fields.enabled),
-            config: lay(&self.config, &fields.config),
-            metadata: lay(&self.metadata, &fields.metadata),
-            fallback: lay(&self.fallback, &fields.fallback),
-            routing_rules: lay(&self.routing_rules, &fields.routing_rules),
-            rollout: lay(&self.rollout, &fields.rollout),
-            circuit_breaker: lay(&self.circuit_breaker, &fields.circuit_breaker),
-            ..fields.clone()
+        let gate = Gate::strict(policy);
+        let (fields, mut faults) = match self {
+            Self::Create(fields) => (fields, of(gate.extension(fields))),
+            Self::Update(fields) => (fields, of(gate.extension(fields))),
+            Self::PutVersion(fields) => (fields, of(gate.version(fields))),
+            Self::PutInstance(fields) => (fields, of(gate.instance(fields, ""))),
+            _ => return Vec::new(),
+        };
+        if let Self::Update(fields) = self {
+            faults.retain(|fault| fields.mentions(fault.field));
         }
+        let mut unstorable = record::faults(fields);
+        // A field has one fault.
+        unstorable.retain(|other| faults.iter().all(|fault| fault.field != other.field));
+        faults.append(&mut unstorable);
+        faults
     }
 }

@@ -4,19 +4,12 @@
 //! it out, or the rule that the command breaks. Whoever stores definitions reads the record, carries
 //! out the steps and commits, all under one lock; nothing is decided there.
 
-mod columns;
 mod command;
 mod plan;
 mod promote;
-mod size;
-mod stored;
-mod whole;
 
-pub use columns::ExtensionColumns;
-pub use command::{Command, ExtensionPatch, Patch};
-pub use plan::{EditError, Plan, Step, plan};
-pub use stored::{ExtensionFields, InstanceFields, StoredRecord, VersionFields};
-pub use whole::record_faults;
+pub use command::Command;
+pub use plan::{EditError, Plan, Step, Stored, plan};
 
 #[cfg(test)]
 mod tests;

@@ -2,18 +2,22 @@
 
 use thiserror::Error;
 
-use super::columns::ExtensionColumns;
-use super::command::{Command, ExtensionPatch};
-use super::stored::{ExtensionFields, InstanceFields, StoredRecord, VersionFields};
-use super::{promote, size};
-use crate::domain::draft::FieldFault;
-use crate::domain::extension::{Extension, Instance, Version};
+use super::command::Command;
+use super::promote;
 use crate::domain::ids::{InstanceId, VersionName};
 use crate::domain::policy::Policy;
-use crate::domain::whole;
+use crate::domain::record::{
+    self, FieldFault, Fields, Gate, MAX_PARTS, MAX_RECORD_BYTES, Record, Value,
+};
 
-/// More versions or instances than anyone runs; a bound on what one record can cost.
-pub(super) const MAX_PARTS: usize = 100;
+/// A record as it is stored, before anything about it is checked: what is broken must be fixable.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// All of it.
+    pub record: Record<'static>,
+    /// The revision of its last change.
+    pub revision: u64,
+}
 
 /// Why a command is not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -40,22 +44,23 @@ pub enum EditError {
     #[error("the record would be larger than {0} bytes")]
     TooLarge(usize),
     /// Fields that break rules.
-    #[error("{}", crate::domain::draft::describe(.0))]
+    #[error("{}", crate::domain::record::describe(.0))]
     Invalid(Vec<FieldFault>),
 }
 
 /// One change of what is stored about the extension.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Add it.
-    Insert(Box<Extension>),
-    /// Write some of its own columns.
-    Update(Box<ExtensionColumns>),
+    Insert(Fields<'static>),
+    /// Write these of its own fields, and touch no other: a value that the daemon would write another
+    /// way stays as it is.
+    Update(Fields<'static>),
     /// Write these two, and touch no other: a switch must work on any record.
     Switch {
         /// Whether people allow it to serve.
         enabled: bool,
-        /// Whether the machine has taken it out of service.
+        /// Whether the daemon has taken it out of service.
         auto_disabled: bool,
     },
     /// Have every sidecar reset the circuits that no override holds.
@@ -63,7 +68,7 @@ pub enum Step {
     /// Remove it with all its parts.
     Delete,
     /// Add or replace a version.
-    PutVersion(Box<Version>),
+    PutVersion(Fields<'static>),
     /// Write what is current into a row of its version, disabled, every field of its own but those
     /// that were the extension's before it was promoted; rules, rollout and priority that the row
     /// has stay, else those come back that it had then.
@@ -76,7 +81,7 @@ pub enum Step {
     /// Remove a version.
     DeleteVersion(VersionName),
     /// Add or replace an instance.
-    PutInstance(Instance),
+    PutInstance(Fields<'static>),
     /// Remove an instance.
     DeleteInstance(InstanceId),
     /// Give instances without a version this one.
@@ -84,7 +89,7 @@ pub enum Step {
 }
 
 /// What carries a command out.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// The name of the whole in the audit, where the steps' own names would not tell.
     pub action: Option<&'static str>,
@@ -106,74 +111,75 @@ impl From<Step> for Plan {
 /// # Errors
 /// The rule it breaks; nothing is to be changed then.
 pub fn plan(
-    stored: Option<&StoredRecord>,
+    stored: Option<&Stored>,
     command: &Command,
     if_revision: Option<u64>,
     policy: &Policy,
 ) -> Result<Plan, EditError> {
-    if let Command::Create(fields) = command {
-        return match stored {
-            Some(_) => Err(EditError::AlreadyExists),
-            None => create(fields, policy),
-        };
+    let faults = command.faults(policy);
+    if !faults.is_empty() {
+        return Err(EditError::Invalid(faults));
     }
-    let stored = stored.ok_or(EditError::NotFound)?;
+    let stored = match (stored, command) {
+        (None, Command::Create(fields)) => return create(fields, policy),
+        (Some(_), Command::Create(_)) => return Err(EditError::AlreadyExists),
+        (None, _) => return Err(EditError::NotFound),
+        (Some(stored), _) => stored,
+    };
     if if_revision.is_some_and(|wanted| wanted != stored.revision) {
         return Err(EditError::Conflict(stored.revision));
     }
-    let own = &stored.extension;
+    let record = &stored.record;
     match command {
         Command::Create(_) => Err(EditError::AlreadyExists),
-        Command::Update(patch) => update(stored, patch, policy),
+        Command::Update(patch) => update(record, patch, policy),
         Command::Delete => Ok(Step::Delete.into()),
-        Command::Enable => enable(own, policy),
-        Command::Disable => Ok(disable(own)),
-        Command::PutVersion(fields) => put_version(stored, fields, policy),
-        Command::DeleteVersion(version) => delete_version(stored, version),
-        Command::Promote(version) => promote::plan(stored, version, policy),
-        Command::PutInstance(fields) => put_instance(stored, fields, policy),
-        Command::DeleteInstance(instance) => delete_instance(stored, instance),
+        Command::Enable => enable(&record.own, policy),
+        Command::Disable => Ok(disable(&record.own)),
+        Command::PutVersion(fields) => put_version(record, fields, policy),
+        Command::DeleteVersion(version) => delete_version(record, version),
+        Command::Promote(version) => promote::plan(record, version, policy),
+        Command::PutInstance(fields) => put_instance(record, fields, policy),
+        Command::DeleteInstance(instance) => delete_instance(record, instance),
     }
 }
 
-fn create(fields: &ExtensionFields, policy: &Policy) -> Result<Plan, EditError> {
-    let mut more = beyond(fields.timeout_ms, fields.retry, policy);
-    more.append(&mut size::faults(fields));
-    let made = faultless(fields.draft().check(policy), more)?;
-    let after = StoredRecord {
-        extension: fields.clone(),
-        ..StoredRecord::default()
+fn create(fields: &Fields<'static>, policy: &Policy) -> Result<Plan, EditError> {
+    let made = Gate::strict(policy).extension(fields);
+    let made = record::extension(&made.map_err(EditError::Invalid)?).into_owned();
+    let after = Record {
+        own: made.clone(),
+        ..Record::default()
     };
-    size::bounded(None, &after)?;
-    Ok(Step::Insert(Box::new(made)).into())
+    bounded(None, &after)?;
+    Ok(Step::Insert(made).into())
 }
 
-/// The result must be faultless; limits bind only what is named, as a row's values beyond them are
-/// cut when it is served.
+/// The result must be faultless; limits bind only what is mentioned, as a row's values beyond them
+/// are cut when it is served.
 fn update(
-    stored: &StoredRecord,
-    patch: &ExtensionPatch,
+    record: &Record<'static>,
+    patch: &Fields<'static>,
     policy: &Policy,
 ) -> Result<Plan, EditError> {
-    let named = patch.over(&ExtensionFields::default());
-    let mut more = beyond(named.timeout_ms, named.retry, policy);
-    more.append(&mut size::faults(&named));
-    let fields = patch.over(&stored.extension);
-    let result = faultless(fields.draft().check(policy), more)?;
-    let after = StoredRecord {
-        extension: fields,
-        ..stored.clone()
+    let after = Record {
+        own: record.own.with(patch),
+        ..record.clone()
     };
-    size::bounded(Some(stored), &after)?;
-    Ok(Step::Update(Box::new(ExtensionColumns::of(patch, &result))).into())
+    let result = Gate::of(policy).extension(&after.own);
+    let result = result.map_err(EditError::Invalid)?;
+    bounded(Some(record), &after)?;
+    let written = record::extension(&result).mentioned_by(patch);
+    Ok(Step::Update(written.into_owned()).into())
 }
 
-/// Enabling is a person's word over the machine's: it takes back what the machine has done, and is
-/// named as a person's deed.
-fn enable(own: &ExtensionFields, policy: &Policy) -> Result<Plan, EditError> {
-    own.draft().check(policy).map_err(EditError::Invalid)?;
-    let serves = own.enabled.unwrap_or(true) && !own.auto_disabled;
-    let step = match serves {
+/// Enabling is a person's word over the daemon's: it takes back what the daemon has done, and is named
+/// as a person's deed.
+fn enable(own: &Fields<'_>, policy: &Policy) -> Result<Plan, EditError> {
+    let checked = Gate::of(policy)
+        .extension(own)
+        .map_err(EditError::Invalid)?;
+    let step = match checked.enabled && !checked.auto_disabled {
         // It is no change of the record, by which the sidecars would know.
         true => Step::ResetCircuits,
         false => Step::Switch {
@@ -188,10 +194,10 @@ fn enable(own: &ExtensionFields, policy: &Policy) -> Result<Plan, EditError> {
 }
 
 /// Never refused: whatever is wrong with the record is one more reason to switch it off.
-fn disable(own: &ExtensionFields) -> Plan {
+fn disable(own: &Fields<'_>) -> Plan {
     let step = Step::Switch {
         enabled: false,
-        auto_disabled: own.auto_disabled,
+        auto_disabled: *own.get("auto_disabled") == Value::Switch(true),
     };
     step.into()
 }
@@ -199,32 +205,33 @@ fn disable(own: &ExtensionFields) -> Plan {
 /// A row that names the current version is enabled unless it says otherwise: it would switch the
 /// current version off.
 fn put_version(
-    stored: &StoredRecord,
-    fields: &VersionFields,
+    record: &Record<'static>,
+    fields: &Fields<'static>,
     policy: &Policy,
 ) -> Result<Plan, EditError> {
-    let current = stored.extension.version.as_deref() == Some(fields.version.as_str());
-    let fields = VersionFields {
-        enabled: fields.enabled.or(current.then_some(true)),
-        ..fields.clone()
-    };
-    let mut more = beyond(fields.timeout_ms, fields.retry, policy);
-    more.append(&mut size::version_faults(&fields));
-    let version = faultless(fields.draft().check(policy), more)?;
-    let mut after = stored.clone();
-    after.versions.retain(|row| row.version != fields.version);
-    let known = after.versions.len() < stored.versions.len();
-    bounded("version", known, stored.versions.len())?;
-    after.versions.push(fields);
-    size::bounded(Some(stored), &after)?;
-    Ok(Step::PutVersion(Box::new(version)).into())
+    let mut fields = fields.clone();
+    if *fields.get("enabled") == Value::Unset
+        && fields.text("version") == record.own.text("version")
+    {
+        fields.set("enabled", Value::Switch(true));
+    }
+    let version = Gate::strict(policy).version(&fields);
+    let version = version.map_err(EditError::Invalid)?;
+    let mut after = record.clone();
+    after
+        .versions
+        .retain(|row| row.text("version") != Some(version.version.as_str()));
+    one_more("version", record.versions.len(), after.versions.len())?;
+    let written = record::version(&version).into_owned();
+    after.versions.push(written.clone());
+    bounded(Some(record), &after)?;
+    Ok(Step::PutVersion(written).into())
 }
 
-fn delete_version(stored: &StoredRecord, version: &VersionName) -> Result<Plan, EditError> {
-    let known = |row: &VersionFields| row.version == version.as_str();
-    if stored.versions.iter().any(known) {
+fn delete_version(record: &Record<'_>, version: &VersionName) -> Result<Plan, EditError> {
+    if record.version(version.as_str()).is_some() {
         Ok(Step::DeleteVersion(version.clone()).into())
-    } else if stored.runs(version) {
+    } else if record.runs(version) {
         Err(EditError::CurrentVersion)
     } else {
         Err(EditError::VersionNotFound(version.clone()))
@@ -232,93 +239,60 @@ fn delete_version(stored: &StoredRecord, version: &VersionName) -> Result<Plan, 
 }
 
 fn put_instance(
-    stored: &StoredRecord,
-    fields: &InstanceFields,
+    record: &Record<'_>,
+    fields: &Fields<'_>,
     policy: &Policy,
 ) -> Result<Plan, EditError> {
-    let current = stored.current()?;
-    let instance = fields
-        .draft()
-        .check(&current, policy)
-        .map_err(EditError::Invalid)?;
-    let known_version = stored.runs(&instance.version)
-        || stored
-            .versions
-            .iter()
-            .any(|row| row.version == instance.version.as_str());
-    if !known_version {
+    let current = current(record)?;
+    let instance = Gate::strict(policy).instance(fields, current.as_str());
+    let instance = instance.map_err(EditError::Invalid)?;
+    let version = &instance.version;
+    if !record.runs(version) && record.version(version.as_str()).is_none() {
         return Err(EditError::VersionNotFound(instance.version));
     }
-    let known = stored
-        .instances
-        .iter()
-        .any(|row| row.instance_id == fields.instance_id);
-    bounded("instance_id", known, stored.instances.len())?;
-    Ok(Step::PutInstance(instance).into())
+    let mut others = record.instances.iter();
+    let known = others.any(|row| names(row, &instance.instance_id));
+    let before = record.instances.len();
+    one_more("instance_id", before, before - usize::from(known))?;
+    Ok(Step::PutInstance(record::instance(&instance).into_owned()).into())
 }
 
-fn delete_instance(stored: &StoredRecord, instance: &InstanceId) -> Result<Plan, EditError> {
-    let known = |row: &InstanceFields| row.instance_id == instance.as_str();
-    if stored.instances.iter().any(known) {
+fn delete_instance(record: &Record<'_>, instance: &InstanceId) -> Result<Plan, EditError> {
+    if record.instances.iter().any(|row| names(row, instance)) {
         Ok(Step::DeleteInstance(instance.clone()).into())
     } else {
         Err(EditError::InstanceNotFound(instance.clone()))
     }
 }
 
-impl StoredRecord {
-    /// The current version.
-    pub(super) fn current(&self) -> Result<VersionName, EditError> {
-        let version = self.extension.version.as_deref().unwrap_or_default();
-        VersionName::parse(version).map_err(|rule| invalid("version", &rule))
-    }
-
-    /// Whether `version` is the current one.
-    pub(super) fn runs(&self, version: &VersionName) -> bool {
-        self.extension.version.as_deref() == Some(version.as_str())
-    }
+fn names(row: &Fields<'_>, instance: &InstanceId) -> bool {
+    row.text("instance_id") == Some(instance.as_str())
 }
 
-/// What was checked, unless there are `more` faults; a field has one.
-fn faultless<T>(
-    checked: Result<T, Vec<FieldFault>>,
-    mut more: Vec<FieldFault>,
-) -> Result<T, EditError> {
-    match checked {
-        Ok(value) if more.is_empty() => Ok(value),
-        Ok(_) => Err(EditError::Invalid(more)),
-        Err(mut faults) => {
-            more.retain(|other| faults.iter().all(|fault| fault.field != other.field));
-            faults.append(&mut more);
-            Err(EditError::Invalid(faults))
-        }
+/// The current version.
+pub(super) fn current(record: &Record<'_>) -> Result<VersionName, EditError> {
+    let version = record.own.text("version").unwrap_or_default();
+    VersionName::parse(version).map_err(|rule| invalid("version", rule.to_string()))
+}
+
+/// Refuses a record that would be too large; one that shrinks may still be, as it is getting better.
+pub(super) fn bounded(before: Option<&Record<'_>>, after: &Record<'_>) -> Result<(), EditError> {
+    let size = record::size(after);
+    if size > MAX_RECORD_BYTES && before.is_none_or(|before| size > record::size(before)) {
+        return Err(EditError::TooLarge(MAX_RECORD_BYTES));
     }
+    Ok(())
 }
 
-fn beyond(timeout_ms: Option<i64>, retry: Option<i64>, policy: &Policy) -> Vec<FieldFault> {
-    let limits = [
-        ("timeout_ms", timeout_ms, policy.timeouts_ms()),
-        ("retry", retry, policy.retries()),
-    ];
-    let over = limits
-        .into_iter()
-        .filter(|(_, value, range)| value.is_some_and(|value| value > *range.end()));
-    over.map(|(field, _, range)| FieldFault {
-        field,
-        rule: whole::rule(range.start(), range.end()),
-    })
-    .collect()
-}
-
-fn bounded(field: &'static str, known: bool, count: usize) -> Result<(), EditError> {
-    if known || count < MAX_PARTS {
+/// Refuses a part more than there may be, where there are `others` beside it.
+fn one_more(field: &'static str, before: usize, others: usize) -> Result<(), EditError> {
+    if others < before || before < MAX_PARTS {
         return Ok(());
     }
     let rule = format!("would be one too many: an extension has at most {MAX_PARTS}");
-    Err(EditError::Invalid(vec![FieldFault { field, rule }]))
+    Err(invalid(field, rule))
 }
 
-pub(super) fn invalid(field: &'static str, rule: &impl ToString) -> EditError {
-    let rule = rule.to_string();
+fn invalid(field: &'static str, rule: String) -> EditError {
     EditError::Invalid(vec![FieldFault { field, rule }])
 }

@@ -7,60 +7,67 @@
 //! they are out of force, and come back with the row, as do its nulls, when it is replaced: there
 //! and back again, nothing has changed.
 
-use super::columns::ExtensionColumns;
-use super::plan::{EditError, Plan, Step};
-use super::size;
-use super::stored::{ExtensionFields, StoredRecord, VersionFields};
+use super::plan::{EditError, Plan, Step, bounded, current};
 use crate::domain::ids::VersionName;
 use crate::domain::policy::Policy;
+use crate::domain::record::{Fields, Gate, Record, Value};
 
 /// The name of a promotion in the audit.
 const ACTION: &str = "promoted";
+/// What a version may have of its own, and the extension has else.
+const OWN: [&str; 4] = ["timeout_ms", "retry", "config", "metadata"];
 
 /// Decides how `version` becomes the current one.
 pub(super) fn plan(
-    stored: &StoredRecord,
+    record: &Record<'static>,
     version: &VersionName,
     policy: &Policy,
 ) -> Result<Plan, EditError> {
     let mut steps = Vec::new();
-    if stored.runs(version) {
+    if record.runs(version) {
         return Ok(Plan {
             action: None,
             steps,
         });
     }
-    let rows = &stored.versions;
-    let promoted = rows.iter().find(|row| row.version == version.as_str());
+    let promoted = record.version(version.as_str());
     let promoted = promoted.ok_or_else(|| EditError::VersionNotFound(version.clone()))?;
-    let current = stored.current()?;
+    let current = current(record)?;
 
-    let extension = promote(&stored.extension, promoted);
-    extension
-        .draft()
-        .check(policy)
+    let patch: Fields<'_> = ["version", "subject"]
+        .into_iter()
+        .chain(OWN)
+        .map(|name| (name, promoted.get(name).clone()))
+        .filter(|(_, value)| *value != Value::Unset)
+        .collect();
+    let own = record.own.with(&patch);
+    Gate::of(policy)
+        .extension(&own)
         .map_err(EditError::Invalid)?;
-    let known = [version.as_str(), current.as_str()];
-    let others = rows
-        .iter()
-        .filter(|row| !known.contains(&row.version.as_str()));
-    let mut after = StoredRecord {
-        extension,
+    let touched = [version.as_str(), current.as_str()];
+    let untouched =
+        |row: &&Fields<'_>| !row.text("version").is_some_and(|it| touched.contains(&it));
+    let others = record.versions.iter().filter(untouched);
+    let mut after = Record {
+        own,
         versions: others.clone().cloned().collect(),
-        ..stored.clone()
+        instances: record.instances.clone(),
     };
-    after.versions.push(kept(&stored.extension, &current));
-    size::bounded(Some(stored), &after)?;
+    // What is kept of the current version, for the size of the result.
+    let kept = ["config", "metadata"].map(|name| (name, record.own.get(name).clone()));
+    after.versions.push(kept.into_iter().collect());
+    bounded(Some(record), &after)?;
 
     // Before the version is another: instances without one were meant for what was current.
     steps.push(Step::FillInstances(current.clone()));
     steps.push(Step::KeepCurrent);
-    steps.push(Step::Update(Box::new(ExtensionColumns::promoted(promoted))));
+    steps.push(Step::Update(patch));
     steps.push(Step::Remember(version.clone()));
     steps.push(Step::DeleteVersion(version.clone()));
     for row in others {
-        if row.enabled == Some(true) && !conditional(row) {
-            steps.push(Step::DisableVersion(row.version.clone()));
+        if *row.get("enabled") == Value::Switch(true) && !conditional(row) {
+            let name = row.text("version").unwrap_or_default();
+            steps.push(Step::DisableVersion(name.to_owned()));
         }
     }
     Ok(Plan {
@@ -69,35 +76,8 @@ pub(super) fn plan(
     })
 }
 
-/// The extension with the fields of the version where that has its own.
-fn promote(own: &ExtensionFields, version: &VersionFields) -> ExtensionFields {
-    ExtensionFields {
-        subject: version.subject.clone(),
-        version: Some(version.version.clone()),
-        timeout_ms: version.timeout_ms.or(own.timeout_ms),
-        retry: version.retry.or(own.retry),
-        config: version.config.clone().or_else(|| own.config.clone()),
-        metadata: version.metadata.clone().or_else(|| own.metadata.clone()),
-        ..own.clone()
-    }
-}
-
-/// What is kept of the current version, for the size of the result.
-fn kept(own: &ExtensionFields, current: &VersionName) -> VersionFields {
-    VersionFields {
-        version: current.to_string(),
-        subject: own.subject.clone(),
-        config: own.config.clone(),
-        metadata: own.metadata.clone(),
-        ..VersionFields::default()
-    }
-}
-
 /// Whether it is for some requests only.
-fn conditional(row: &VersionFields) -> bool {
-    let given = |text: &Option<String>| {
-        let text = text.as_deref().map(str::trim);
-        text.is_some_and(|text| text != "null" && text != "{}")
-    };
-    given(&row.routing_rules) || given(&row.rollout)
+fn conditional(row: &Fields<'_>) -> bool {
+    let given = |name| matches!(row.get(name), Value::Json(json) if json.trim_ascii() != "{}");
+    given("routing_rules") || given("rollout")
 }

@@ -3,7 +3,9 @@
 use super::*;
 use crate::domain::ids::VersionName;
 use crate::domain::policy::Policy;
+use crate::domain::record::{EXTENSION, Fields, INSTANCE, Record, VERSION, Value};
 use crate::domain::subject::SubjectPattern;
+use crate::domain::testing::said;
 
 fn policy() -> Policy {
     Policy {
@@ -14,40 +16,37 @@ fn policy() -> Policy {
     }
 }
 
-fn own() -> ExtensionFields {
-    ExtensionFields {
-        id: "x".into(),
-        kind: "pre".into(),
-        subject: "ext.x".into(),
-        timeout_ms: Some(100),
-        retry: Some(1),
-        enabled: Some(true),
-        version: Some("v1".into()),
-        config: Some(r#"{"a":1}"#.into()),
-        ..ExtensionFields::default()
-    }
+const OWN: &str = r#"{"id":"x","type":"pre","subject":"ext.x","timeout_ms":100,"retry":1,"enabled":true,
+    "version":"v1","config":{"a":1}}"#;
+
+/// What `json` says of an extension's own fields.
+fn own(json: &str) -> Fields<'static> {
+    said(EXTENSION, json)
 }
 
-fn row(version: &str) -> VersionFields {
-    VersionFields {
-        version: version.into(),
-        subject: format!("ext.x.{version}"),
-        enabled: Some(true),
-        ..VersionFields::default()
-    }
+/// A row of a version, of which `json` says more.
+fn row(version: &str, json: &str) -> Fields<'static> {
+    let plain = format!(r#"{{"version":"{version}","subject":"ext.x.{version}","enabled":true}}"#);
+    said(VERSION, &plain).with(&said(VERSION, json))
 }
 
 /// At revision 7, with `versions` besides the current one.
-fn stored(versions: Vec<VersionFields>) -> StoredRecord {
-    StoredRecord {
-        extension: own(),
-        versions,
-        instances: Vec::new(),
+fn stored(versions: Vec<Fields<'static>>) -> Stored {
+    Stored {
+        record: Record {
+            own: own(OWN),
+            versions,
+            instances: Vec::new(),
+        },
         revision: 7,
     }
 }
 
-fn planned(record: &StoredRecord, command: &Command) -> Result<Plan, EditError> {
+fn update(json: &str) -> Command {
+    Command::Update(own(json))
+}
+
+fn planned(record: &Stored, command: &Command) -> Result<Plan, EditError> {
     plan(Some(record), command, None, &policy())
 }
 
@@ -55,13 +54,13 @@ fn version(name: &str) -> VersionName {
     VersionName::parse(name).unwrap()
 }
 
-/// The columns that a plan writes.
-fn written(plan: &Plan) -> &ExtensionColumns {
-    let mut written = plan.steps.iter().filter_map(|step| match step {
-        Step::Update(columns) => Some(columns),
+/// The fields that a plan writes, as JSON.
+fn written(plan: &Plan) -> String {
+    let written = plan.steps.iter().find_map(|step| match step {
+        Step::Update(fields) => Some(fields),
         _ => None,
     });
-    written.next().unwrap()
+    serde_json::to_string(written.unwrap()).unwrap()
 }
 
 fn faults(planned: Result<Plan, EditError>) -> Vec<&'static str> {
@@ -73,23 +72,18 @@ fn faults(planned: Result<Plan, EditError>) -> Vec<&'static str> {
 
 #[test]
 fn an_extension_is_created_once_with_defaults() {
-    let fields = ExtensionFields {
-        timeout_ms: None,
-        version: None,
-        enabled: None,
-        ..own()
-    };
-    let create = Command::Create(Box::new(fields));
+    let create = Command::Create(own(r#"{"id":"x","type":"pre","subject":"ext.x"}"#));
     let made = plan(None, &create, None, &policy()).unwrap();
-    let [Step::Insert(extension)] = &made.steps[..] else {
+    let [Step::Insert(fields)] = &made.steps[..] else {
         panic!("{made:?}");
     };
     assert_eq!(
-        (extension.timeout_ms, extension.enabled),
-        (1000, true),
+        *fields.get("timeout_ms"),
+        Value::Number(1000),
         "the default, cut"
     );
-    assert_eq!(extension.version, version("v1"));
+    assert_eq!(*fields.get("enabled"), Value::Switch(true));
+    assert_eq!(fields.text("version"), Some("v1"));
     assert_eq!(
         planned(&stored(vec![]), &create),
         Err(EditError::AlreadyExists)
@@ -99,11 +93,11 @@ fn an_extension_is_created_once_with_defaults() {
 #[test]
 fn nothing_but_a_creation_makes_an_extension() {
     for command in [
-        Command::Update(Box::default()),
+        update("{}"),
         Command::Delete,
         Command::Enable,
         Command::Promote(version("v2")),
-        Command::PutVersion(Box::new(row("v2"))),
+        Command::PutVersion(row("v2", "{}")),
     ] {
         let planned = plan(None, &command, None, &policy());
         assert_eq!(planned, Err(EditError::NotFound), "{command:?}");
@@ -130,30 +124,16 @@ fn a_change_meant_for_another_revision_is_a_conflict() {
 
 #[test]
 fn an_update_changes_what_it_names_and_null_is_the_default() {
-    let patch = ExtensionPatch {
-        retry: Some(Some(3)),
-        config: Some(None),
-        ..ExtensionPatch::default()
-    };
-    let planned = planned(&stored(vec![]), &Command::Update(Box::new(patch))).unwrap();
-    let expected = ExtensionColumns {
-        retry: Some(3),
-        config: Some("{}".into()),
-        ..ExtensionColumns::default()
-    };
-    assert_eq!(written(&planned), &expected, "and no other column");
+    let update = update(r#"{"retry":3,"config":null,"fallback":null}"#);
+    let planned = planned(&stored(vec![]), &update).unwrap();
+    let expected = r#"{"retry":3,"config":{},"fallback":null}"#;
+    assert_eq!(written(&planned), expected, "and no other field");
     assert_eq!(planned.action, None, "the triggers name it");
 }
 
 #[test]
 fn limits_are_checked_where_rows_would_be_cut() {
-    let patch = ExtensionPatch {
-        timeout_ms: Some(Some(1001)),
-        retry: Some(Some(4)),
-        subject: Some(None),
-        ..ExtensionPatch::default()
-    };
-    let update = Command::Update(Box::new(patch));
+    let update = update(r#"{"subject":null,"timeout_ms":1001,"retry":4}"#);
     let fields = faults(planned(&stored(vec![]), &update));
     assert_eq!(fields, ["subject", "timeout_ms", "retry"]);
 }
@@ -161,20 +141,20 @@ fn limits_are_checked_where_rows_would_be_cut() {
 #[test]
 fn values_beyond_the_limits_bind_only_who_names_them() {
     let mut record = stored(vec![]);
-    record.extension.timeout_ms = Some(5000);
-    let patch = ExtensionPatch {
-        retry: Some(Some(2)),
-        ..ExtensionPatch::default()
-    };
-    let update = planned(&record, &Command::Update(Box::new(patch))).unwrap();
-    assert_eq!(written(&update).timeout_ms, None, "stays as it is");
+    record.record.own.set("timeout_ms", Value::Number(5000));
+    let update = planned(&record, &update(r#"{"retry":2}"#)).unwrap();
+    assert_eq!(
+        written(&update),
+        r#"{"retry":2}"#,
+        "the rest stays as it is"
+    );
     assert!(planned(&record, &Command::Enable).is_ok());
 }
 
 #[test]
 fn people_take_back_what_the_machine_did() {
     let mut record = stored(vec![]);
-    record.extension.auto_disabled = true;
+    record.record.own.set("auto_disabled", Value::Switch(true));
     for (command, action, enabled, auto_disabled) in [
         (Command::Enable, Some("enabled"), true, false),
         (Command::Disable, None, false, true),
@@ -197,8 +177,11 @@ fn enabling_what_serves_already_resets_its_circuits_everywhere() {
 #[test]
 fn what_is_broken_can_be_switched_off_but_not_on() {
     let mut record = stored(vec![]);
-    record.extension.subject = "elsewhere".into();
-    record.extension.timeout_ms = Some(-1);
+    record
+        .record
+        .own
+        .set("subject", Value::Text("elsewhere".into()));
+    record.record.own.set("timeout_ms", Value::Number(-1));
     assert!(planned(&record, &Command::Disable).is_ok());
     let enabled = planned(&record, &Command::Enable);
     assert_eq!(faults(enabled), ["subject", "timeout_ms"]);
@@ -206,89 +189,106 @@ fn what_is_broken_can_be_switched_off_but_not_on() {
 
 #[test]
 fn numbers_and_sizes_that_would_explode_are_refused() {
-    let with = |config: String| {
-        let fields = VersionFields {
-            config: Some(config),
-            ..row("v2")
-        };
-        planned(&stored(vec![]), &Command::PutVersion(Box::new(fields)))
+    let with = |config: &str| {
+        let row = row("v2", &format!(r#"{{"config":{config}}}"#));
+        planned(&stored(vec![]), &Command::PutVersion(row))
     };
-    assert_eq!(faults(with(r#"{"a":1e131071}"#.into())), ["config"]);
+    assert_eq!(faults(with(r#"{"a":1e131071}"#)), ["config"]);
     let large = format!("{{\"a\":[1{}]}}", ",1e999".repeat(1000));
-    assert!(matches!(with(large), Err(EditError::TooLarge(_))));
+    assert!(matches!(with(&large), Err(EditError::TooLarge(_))));
+}
+
+#[test]
+fn a_record_that_is_too_large_may_only_shrink() {
+    let of = |bytes: usize| {
+        let mut stored = stored(vec![]);
+        let config = format!("{{\"a\":\"{}\"}}", "x".repeat(bytes));
+        stored.record.own.set("config", Value::Json(config.into()));
+        stored
+    };
+    let to = |bytes: usize| {
+        Command::Update(
+            of(bytes)
+                .record
+                .own
+                .without("id")
+                .without("type")
+                .without("version"),
+        )
+    };
+    for (before, after, refused) in [
+        (1, 500_000, false),
+        (1, 600_000, true),
+        (700_000, 600_000, false),
+    ] {
+        let planned = planned(&of(before), &to(after));
+        let too_large = matches!(planned, Err(EditError::TooLarge(_)));
+        assert_eq!(too_large, refused, "{before} {after}");
+    }
 }
 
 #[test]
 fn a_row_of_the_current_version_is_enabled_unless_it_says_otherwise() {
     for (name, enabled, expected) in [
-        ("v1", None, true),
-        ("v1", Some(false), false),
-        ("v2", None, false),
+        ("v1", "null", true),
+        ("v1", "false", false),
+        ("v2", "null", false),
     ] {
-        let fields = VersionFields {
-            enabled,
-            ..row(name)
-        };
-        let planned = planned(&stored(vec![]), &Command::PutVersion(Box::new(fields))).unwrap();
+        let row = row(name, &format!(r#"{{"enabled":{enabled}}}"#));
+        let planned = planned(&stored(vec![]), &Command::PutVersion(row)).unwrap();
         let [Step::PutVersion(version)] = &planned.steps[..] else {
             panic!("{planned:?}");
         };
-        assert_eq!(version.enabled, expected, "{name} {enabled:?}");
+        assert_eq!(
+            *version.get("enabled"),
+            Value::Switch(expected),
+            "{name} {enabled}"
+        );
     }
 }
 
 #[test]
 fn a_promotion_swaps_the_versions_and_switches_the_others_off() {
-    let v2 = VersionFields {
-        timeout_ms: Some(200),
-        routing_rules: Some(r#"{"tenant_id":"acme"}"#.into()),
-        ..row("v2")
-    };
-    let canary = VersionFields {
-        rollout: Some(r#"{"by":"tenant_id","percent":5}"#.into()),
-        ..row("v4")
-    };
-    let record = stored(vec![v2, row("v3"), canary]);
+    let v2 = row(
+        "v2",
+        r#"{"timeout_ms":200,"routing_rules":{"tenant_id":"acme"}}"#,
+    );
+    let canary = row("v4", r#"{"rollout":{"by":"tenant_id","percent":5}}"#);
+    let record = stored(vec![v2, row("v3", "{}"), canary]);
     let planned = planned(&record, &Command::Promote(version("v2"))).unwrap();
     assert_eq!(planned.action, Some("promoted"));
-    let columns = ExtensionColumns {
-        subject: Some("ext.x.v2".into()),
-        version: Some("v2".into()),
-        timeout_ms: Some(200),
-        ..ExtensionColumns::default()
-    };
+    // Null is the extension's own, and so are the rules: the row's said who was to try it.
+    let promoted = r#"{"version":"v2","subject":"ext.x.v2","timeout_ms":200}"#;
+    assert_eq!(written(&planned), promoted);
     let steps = vec![
         Step::FillInstances(version("v1")),
         Step::KeepCurrent,
-        // Null is the extension's own, and so are the rules: the row's said who was to try it.
-        Step::Update(Box::new(columns)),
+        Step::Update(own(promoted)),
         Step::Remember(version("v2")),
         Step::DeleteVersion(version("v2")),
         // v4 has a rollout and stays.
         Step::DisableVersion("v3".into()),
     ];
-    assert_eq!(planned.steps, steps);
+    assert_eq!(planned.steps.len(), steps.len());
+    let others = |steps: &[Step]| -> Vec<Step> {
+        let updates = |step: &&Step| !matches!(step, Step::Update(_));
+        steps.iter().filter(updates).cloned().collect()
+    };
+    assert_eq!(others(&planned.steps), others(&steps));
+    assert!(matches!(planned.steps[2], Step::Update(_)));
 }
 
 #[test]
 fn the_way_back_restores_what_was_written_out() {
-    let kept = VersionFields {
-        subject: "ext.x.old".into(),
-        timeout_ms: Some(50),
-        config: Some("{}".into()),
-        metadata: Some("null".into()),
-        enabled: Some(false),
-        ..row("v0")
-    };
-    let planned = planned(&stored(vec![kept]), &Command::Promote(version("v0"))).unwrap();
-    let columns = ExtensionColumns {
-        subject: Some("ext.x.old".into()),
-        version: Some("v0".into()),
-        timeout_ms: Some(50),
-        config: Some("{}".into()),
-        ..ExtensionColumns::default()
-    };
-    assert_eq!(written(&planned), &columns, "an empty one is no null");
+    let kept =
+        r#"{"subject":"ext.x.old","timeout_ms":50,"config":{},"metadata":null,"enabled":false}"#;
+    let record = stored(vec![row("v0", kept)]);
+    let planned = planned(&record, &Command::Promote(version("v0"))).unwrap();
+    assert_eq!(
+        written(&planned),
+        r#"{"version":"v0","subject":"ext.x.old","timeout_ms":50,"config":{}}"#,
+        "an empty one is no null"
+    );
 }
 
 #[test]
@@ -302,21 +302,21 @@ fn promoting_the_current_version_is_nothing_and_an_unknown_one_an_error() {
 
 #[test]
 fn parts_belong_to_what_there_is() {
-    let record = stored(vec![row("v2")]);
+    let record = stored(vec![row("v2", "{}")]);
     let on = |name: Option<&str>| {
-        Command::PutInstance(InstanceFields {
-            instance_id: "a".into(),
-            version: name.map(str::to_owned),
-            subject: "ext.x.a".into(),
-            ..InstanceFields::default()
-        })
+        let mut fields = said(INSTANCE, r#"{"instance_id":"a","subject":"ext.x.a"}"#);
+        fields.set(
+            "version",
+            name.map_or(Value::Unset, |name| Value::Text(name.to_owned().into())),
+        );
+        Command::PutInstance(fields)
     };
     for (name, expected) in [(None, "v1"), (Some("v1"), "v1"), (Some("v2"), "v2")] {
         let planned = planned(&record, &on(name)).unwrap();
         let [Step::PutInstance(instance)] = &planned.steps[..] else {
             panic!("{planned:?}");
         };
-        assert_eq!(instance.version, version(expected));
+        assert_eq!(instance.text("version"), Some(expected));
     }
     assert_eq!(
         planned(&record, &on(Some("v9"))),
@@ -331,10 +331,10 @@ fn parts_belong_to_what_there_is() {
 
 #[test]
 fn a_record_has_a_bounded_number_of_parts() {
-    let many: Vec<_> = (0..100).map(|n| row(&format!("w{n}"))).collect();
+    let many: Vec<_> = (0..100).map(|n| row(&format!("w{n}"), "{}")).collect();
     let record = stored(many);
-    let another = planned(&record, &Command::PutVersion(Box::new(row("v2"))));
+    let another = planned(&record, &Command::PutVersion(row("v2", "{}")));
     assert!(matches!(another, Err(EditError::Invalid(_))), "{another:?}");
-    let known = planned(&record, &Command::PutVersion(Box::new(row("w5"))));
+    let known = planned(&record, &Command::PutVersion(row("w5", "{}")));
     assert!(known.is_ok(), "replacing one adds none");
 }

@@ -59,7 +59,7 @@ pub struct JsonObject(Option<Box<RawValue>>);
 impl JsonObject {
     /// Parses `text`, which must be one valid JSON object without a key given twice.
     pub fn parse(text: &str) -> Result<Self, ObjectError> {
-        let compact = without_white_space(text);
+        let compact = compact(text);
         if compact == "{}" {
             return Ok(Self(None));
         }
@@ -101,8 +101,8 @@ impl fmt::Display for JsonObject {
     }
 }
 
-/// Leaves out the white space between tokens; what stands in strings is kept.
-fn without_white_space(text: &str) -> String {
+/// Valid JSON without the white space between tokens; what stands in strings is kept.
+pub fn compact(text: &str) -> String {
     let (mut in_string, mut escaped) = (false, false);
     let significant = |c: &char| {
         if in_string {

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use super::Parts;
 use super::inbox::{ReloadReport, Want as Scope};
 use crate::domain::catalog::{ActiveSource, Catalog, CatalogWriter, Change, Counts};
-use crate::domain::definition;
 use crate::domain::entry::{Entry, PrepareReply};
 use crate::domain::reconcile;
+use crate::domain::record;
 use crate::service::boundary::survived_now;
 use crate::service::observe::{Observation, Observers, Trigger};
 use crate::service::progress::Progress;
@@ -398,8 +398,8 @@ fn warnings(catalog: &Catalog, entry: &Entry) -> Vec<Observation> {
     });
     let known = catalog
         .get(id)
-        .and_then(|old| definition::ignored(old.extension()));
-    let ignored = definition::ignored(extension).filter(|what| known.as_ref() != Some(what));
+        .and_then(|old| record::ignored(old.extension()));
+    let ignored = record::ignored(extension).filter(|what| known.as_ref() != Some(what));
     let ignored = ignored.map(|what| Observation::Ignored {
         id: id.clone(),
         what,

@@ -4,30 +4,29 @@ use std::collections::{HashMap, HashSet};
 
 use super::portions::portions;
 use super::ports::{StoreError, Transaction};
-use crate::domain::definition::json_fields;
-use crate::domain::extension::Extension;
+use super::wanted::Wanted;
+use crate::domain::json::compact;
 
 /// The most texts that the database is asked about at once; most are short.
 const MAX_TEXTS: usize = 10_000;
 
-/// Rewrites all JSON of `wanted`. The inner error names a field that means something else there.
+/// Rewrites all JSON of `wanted`.
 pub(super) async fn write_alike(
     transaction: &impl Transaction,
-    wanted: &mut [Extension],
-) -> Result<Result<(), String>, StoreError> {
-    let mut fields: Vec<_> = wanted.iter_mut().flat_map(json_fields).collect();
-    let unique: HashSet<&str> = fields.iter().map(|field| field.text()).collect();
-    let unique: Vec<&str> = unique.into_iter().collect();
-    let mut alike: HashMap<String, String> = HashMap::with_capacity(unique.len());
+    wanted: &mut [Wanted<'_>],
+) -> Result<(), StoreError> {
+    let texts = wanted.iter_mut().flat_map(|it| it.record.json_mut());
+    let unique: HashSet<String> = texts.map(|text| text.to_string()).collect();
+    let unique: Vec<&str> = unique.iter().map(String::as_str).collect();
+    let mut alike: HashMap<&str, String> = HashMap::with_capacity(unique.len());
     for some in portions(&unique, MAX_TEXTS, |text| text.len()) {
         let written = transaction.as_written(some).await?;
-        alike.extend(some.iter().map(ToString::to_string).zip(written));
+        alike.extend(some.iter().copied().zip(written));
     }
-    for field in &mut fields {
-        let text = alike.get(field.text()).map(String::as_str);
-        if let Err(fault) = field.rewrite(text.unwrap_or_default()) {
-            return Ok(Err(fault));
+    for text in wanted.iter_mut().flat_map(|it| it.record.json_mut()) {
+        if let Some(written) = alike.get(&**text) {
+            *text = compact(written).into();
         }
     }
-    Ok(Ok(()))
+    Ok(())
 }

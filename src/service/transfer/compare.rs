@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 
 use super::ports::Stored;
-use crate::domain::definition::{Difference, differences, same};
+use super::wanted::Wanted;
 use crate::domain::extension::Extension;
 use crate::domain::ids::ExtensionId;
 use crate::domain::quarantine::Fault;
+use crate::domain::record::{Difference, differences, record};
 
 /// An extension that is there in another shape.
 #[derive(Debug)]
 pub struct Changed<'a> {
     /// As files want it.
-    pub wanted: &'a Extension,
+    pub wanted: &'a Wanted<'a>,
     /// Where it differs: the database first.
     pub differences: Vec<Difference>,
 }
@@ -21,9 +22,9 @@ pub struct Changed<'a> {
 #[derive(Debug, Default)]
 pub struct Comparison<'a> {
     /// Not there.
-    pub absent: Vec<&'a Extension>,
+    pub absent: Vec<&'a Wanted<'a>>,
     /// There, and the same.
-    pub identical: Vec<&'a Extension>,
+    pub identical: Vec<&'a Wanted<'a>>,
     /// There, and different.
     pub different: Vec<Changed<'a>>,
     /// How many there are that nobody asked about.
@@ -32,22 +33,25 @@ pub struct Comparison<'a> {
 
 impl<'a> Comparison<'a> {
     /// Compares `wanted` with what is `stored`.
-    pub fn new(wanted: &'a [Extension], stored: &Stored) -> Self {
+    pub fn new(wanted: &'a [Wanted<'a>], stored: &Stored) -> Self {
         let valid: HashMap<&ExtensionId, &Extension> =
             stored.extensions.iter().map(|it| (&it.id, it)).collect();
         let faulty = by_extension(&stored.faults);
         let mut comparison = Self::default();
         for wanted in wanted {
-            let faults = faulty.get(wanted.id.as_str()).map(Vec::as_slice);
+            let id = &wanted.extension.id;
+            let faults = faulty.get(id.as_str()).map(Vec::as_slice);
             let faults = faults.unwrap_or_default();
-            match valid.get(&wanted.id) {
+            let stored = valid.get(id).map(|it| record(it));
+            match stored {
                 None if faults.is_empty() => comparison.absent.push(wanted),
-                Some(stored) if faults.is_empty() && same(stored, wanted) => {
+                Some(stored) if faults.is_empty() && stored == wanted.record => {
                     comparison.identical.push(wanted);
                 }
                 stored => {
                     let mut found: Vec<_> = faults.iter().map(|it| in_quarantine(it)).collect();
-                    found.extend(stored.into_iter().flat_map(|it| differences(it, wanted)));
+                    let stored = stored.iter();
+                    found.extend(stored.flat_map(|it| differences(it, &wanted.record)));
                     comparison.different.push(Changed {
                         wanted,
                         differences: found,

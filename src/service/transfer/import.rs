@@ -7,11 +7,10 @@ use super::compare::Comparison;
 use super::portions::{MAX_ITEMS, portions};
 use super::ports::{Store, StoreError, Transaction};
 use super::verify::verify;
-use crate::domain::definition::{Difference, json_bytes};
-use crate::domain::edit::record_faults;
-use crate::domain::extension::Extension;
+use super::wanted::Wanted;
 use crate::domain::ids::ExtensionId;
 use crate::domain::reconcile::Everything;
+use crate::domain::record::{Difference, record_faults};
 
 /// How to import.
 pub struct Import<'a> {
@@ -53,9 +52,9 @@ pub struct Tally {
 }
 
 impl Tally {
-    fn of<'a>(extensions: impl IntoIterator<Item = &'a Extension>) -> Self {
+    fn of<'a>(wanted: impl IntoIterator<Item = &'a Wanted<'a>>) -> Self {
         let mut tally = Self::default();
-        for extension in extensions {
+        for Wanted { extension, .. } in wanted {
             tally.extensions += 1;
             tally.versions += extension.versions.len();
             tally.instances += extension.instances.len();
@@ -115,16 +114,13 @@ pub async fn import<S: Store>(
         let refused = Outcome::Refused(Refusal::Faults(faults));
         return Ok((Report::default(), refused));
     }
-    let mut wanted = files.extensions;
-    wanted.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    let mut extensions = files.extensions;
+    extensions.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    let mut wanted: Vec<_> = extensions.iter().map(Wanted::from).collect();
 
     (how.progress)(Step::Comparing);
     let transaction = store.begin(how.changed_by).await?;
-    if let Err(reason) = write_alike(&transaction, &mut wanted).await? {
-        transaction.roll_back().await;
-        let refused = Outcome::Refused(Refusal::Faults(vec![reason]));
-        return Ok((Report::default(), refused));
-    }
+    write_alike(&transaction, &mut wanted).await?;
     let transaction = transaction.lock().await?;
     let before = transaction.stored().await?;
     let comparison = Comparison::new(&wanted, &before);
@@ -182,7 +178,7 @@ fn report(comparison: &Comparison<'_>) -> Report {
         different: Tally::of(different.iter().map(|it| it.wanted)),
         differences: different
             .iter()
-            .map(|it| (it.wanted.id.clone(), it.differences.clone()))
+            .map(|it| (it.wanted.extension.id.clone(), it.differences.clone()))
             .collect(),
         others: comparison.others,
     }
@@ -205,7 +201,7 @@ async fn refusal(
     if !moving.is_empty() {
         transaction.vacate(&moving).await?;
     }
-    let bytes_of = |it: &&Extension| json_bytes(it);
+    let bytes_of = |it: &&Wanted<'_>| it.bytes();
     let all = replaced.len() + comparison.absent.len();
     let mut written = 0;
     let mut progress = |more: usize| {
@@ -228,16 +224,16 @@ async fn refusal(
 /// inner error names subjects that nobody gives up.
 async fn moving<'a>(
     transaction: &impl Transaction,
-    absent: &[&Extension],
-    replaced: &[&'a Extension],
+    absent: &[&Wanted<'_>],
+    replaced: &[&'a Wanted<'a>],
 ) -> Result<Result<Vec<&'a ExtensionId>, Vec<String>>, StoreError> {
     let wanted: HashMap<&str, &ExtensionId> = absent
         .iter()
         .chain(replaced)
-        .map(|it| (it.subject.as_str(), &it.id))
+        .map(|it| (it.extension.subject.as_str(), &it.extension.id))
         .collect();
-    let movers: HashMap<&str, &ExtensionId> =
-        replaced.iter().map(|it| (it.id.as_str(), &it.id)).collect();
+    let ids = replaced.iter().map(|it| &it.extension.id);
+    let movers: HashMap<&str, &ExtensionId> = ids.map(|id| (id.as_str(), id)).collect();
     let subjects: Vec<_> = wanted.keys().copied().collect();
     let (mut moving, mut taken) = (Vec::new(), Vec::new());
     for (subject, holder) in transaction.holders(&subjects).await? {

@@ -11,11 +11,13 @@ mod import;
 mod portions;
 mod ports;
 mod verify;
+mod wanted;
 
 pub use compare::{Changed, Comparison};
 pub use export::{ExportError, export};
 pub use import::{Import, Outcome, Refusal, Report, Step, Tally, import};
 pub use ports::{Folder, FolderError, Store, StoreError, Stored, Transaction, WriteError, Written};
+pub use wanted::Wanted;
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use thiserror::Error;
 
+use super::wanted::Wanted;
 use crate::domain::extension::Extension;
 use crate::domain::ids::ExtensionId;
 use crate::domain::quarantine::Fault;
@@ -67,10 +68,10 @@ pub trait Transaction: Sized {
     fn vacate(&self, ids: &[&ExtensionId]) -> impl Future<Output = Result<(), StoreError>>;
 
     /// Adds extensions with their parts.
-    fn create(&self, extensions: &[&Extension]) -> impl Future<Output = Result<(), StoreError>>;
+    fn create(&self, wanted: &[&Wanted<'_>]) -> impl Future<Output = Result<(), StoreError>>;
 
     /// Replaces extensions with their parts.
-    fn replace(&self, extensions: &[&Extension]) -> impl Future<Output = Result<(), StoreError>>;
+    fn replace(&self, wanted: &[&Wanted<'_>]) -> impl Future<Output = Result<(), StoreError>>;
 
     /// Commits, and answers the revision that the changes took, if there were any.
     fn commit(self) -> impl Future<Output = Result<Option<u64>, StoreError>>;

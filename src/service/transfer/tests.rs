@@ -25,17 +25,18 @@ fn each_extension_is_absent_identical_or_different() {
         ],
         faults: vec![fault("broken", 1), fault("no good", 2), part],
     };
-    let wanted = ["absent", "broken", "different", "identical", "partly"].map(extension);
+    let files = ["absent", "broken", "different", "identical", "partly"].map(extension);
+    let wanted = files.each_ref().map(Wanted::from);
     let comparison = Comparison::new(&wanted, &stored);
-    let ids = |all: &[&crate::domain::extension::Extension]| -> Vec<String> {
-        all.iter().map(|it| it.id.to_string()).collect()
+    let ids = |all: &[&Wanted<'_>]| -> Vec<String> {
+        all.iter().map(|it| it.extension.id.to_string()).collect()
     };
     assert_eq!(ids(&comparison.absent), ["absent"]);
     assert_eq!(ids(&comparison.identical), ["identical"]);
     let different: Vec<_> = comparison
         .different
         .iter()
-        .map(|it| format!("{} {}", it.wanted.id, it.differences[0].field))
+        .map(|it| format!("{} {}", it.wanted.extension.id, it.differences[0].field))
         .collect();
     assert_eq!(
         different,

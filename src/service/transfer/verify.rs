@@ -3,22 +3,22 @@
 use std::collections::{HashMap, HashSet};
 
 use super::ports::Stored;
-use crate::domain::definition::{differences, same};
-use crate::domain::extension::Extension;
+use super::wanted::Wanted;
+use crate::domain::record::{differences, record};
 
 /// What is wrong with what the database holds `after` the import; nothing else may have changed.
-pub(super) fn verify(wanted: &[Extension], before: &Stored, after: &Stored) -> Option<String> {
+pub(super) fn verify(wanted: &[Wanted<'_>], before: &Stored, after: &Stored) -> Option<String> {
     let held: HashMap<_, _> = after.extensions.iter().map(|it| (&it.id, it)).collect();
-    let replaced: HashSet<_> = wanted.iter().map(|it| it.id.as_str()).collect();
+    let replaced: HashSet<_> = wanted.iter().map(|it| it.extension.id.as_str()).collect();
     for wanted in wanted {
-        match held.get(&wanted.id) {
-            None => return Some(format!("{} is not there after it was written", wanted.id)),
-            Some(held) if !same(held, wanted) => {
-                let fields = differences(held, wanted).into_iter().map(|it| it.field);
-                let fields: Vec<_> = fields.collect();
-                return Some(format!("{}: {} differ", wanted.id, fields.join(", ")));
-            }
-            Some(_) => {}
+        let id = &wanted.extension.id;
+        let Some(held) = held.get(id).map(|it| record(it)) else {
+            return Some(format!("{id} is not there after it was written"));
+        };
+        if held != wanted.record {
+            let fields = differences(&held, &wanted.record).into_iter();
+            let fields: Vec<_> = fields.map(|it| it.field).collect();
+            return Some(format!("{id}: {} differ", fields.join(", ")));
         }
     }
     for fault in &after.faults {

@@ -37,7 +37,7 @@ async fn every_fault_is_named_with_its_value_and_rule() {
         .collect();
     assert_eq!(
         fields,
-        ["type", "subject", "timeout_ms", "rollout", "retry"]
+        ["type", "subject", "timeout_ms", "retry", "rollout"]
     );
     assert_eq!(rig.stats().await["revision"], 0);
 }

@@ -7,10 +7,10 @@ use beamline_registry::adapters::postgres::{Pool, PostgresHealth};
 use beamline_registry::config::{Settings, Surroundings};
 use beamline_registry::domain::breaker;
 use beamline_registry::domain::catalog::{ActiveSource, Catalog, Change};
-use beamline_registry::domain::draft::ExtensionDraft;
 use beamline_registry::domain::entry::{Entry, PreparedReply};
 use beamline_registry::domain::policy::Policy;
 use beamline_registry::domain::quarantine::Quarantine;
+use beamline_registry::domain::record::{EXTENSION, Fields, Gate};
 use beamline_registry::domain::routing::Resolved;
 use beamline_registry::domain::subject::SubjectPattern;
 use beamline_registry::service::circuits::Circuits;
@@ -33,14 +33,12 @@ fn tools() -> Tools {
         max_timeout_ms: 1000,
         max_retries: 0,
     };
-    let draft = ExtensionDraft {
-        id: "e",
-        kind: "pre",
-        subject: "beamline.ext.e",
-        timeout_ms: Some(1000),
-        retry: Some(0),
-        ..ExtensionDraft::default()
-    };
+    let said = [
+        ("id", r#""e""#),
+        ("type", r#""pre""#),
+        ("subject", r#""beamline.ext.e""#),
+    ];
+    let fields = Fields::read(EXTENSION, said);
     let prepare = |_: &Resolved<'_>| PreparedReply {
         bytes: bytes::Bytes::new(),
         state_at: 0,
@@ -48,7 +46,7 @@ fn tools() -> Tools {
     let (catalog, mut writer) = Catalog::new();
     writer.apply(Change {
         upserts: vec![Arc::new(Entry::new(
-            draft.check(&policy).unwrap(),
+            Gate::of(&policy).extension(&fields).unwrap(),
             &prepare,
         ))],
         removals: Vec::new(),

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Error, Row};
 
+use super::Parameter;
 use super::PostgresDefinitions;
-use super::steps::Parameter;
 use crate::adapters::postgres::error::PostgresError;
 use crate::adapters::postgres::limit::until;
 use crate::adapters::postgres::pool;

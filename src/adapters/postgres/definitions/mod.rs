@@ -13,8 +13,11 @@ mod write;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
+use tokio_postgres::types::{ToSql, Type};
 
 pub(super) use transact::rolled_back;
+
+pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 use super::pool::Pool;
 

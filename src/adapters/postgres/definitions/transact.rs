@@ -8,9 +8,9 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
 
-use super::steps::{self, Parameter};
+use super::steps;
 use super::write::Deadlines;
-use super::{PostgresDefinitions, read};
+use super::{Parameter, PostgresDefinitions, read};
 use crate::adapters::postgres::error::PostgresError;
 use crate::adapters::postgres::limit::until;
 use crate::adapters::postgres::pool;

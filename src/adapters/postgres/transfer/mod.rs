@@ -3,8 +3,6 @@
 //! A statement writes many rows of one table at once: the triggers, which take the revision and
 //! write the audit, run once per statement, and cost more than the rows.
 
-mod columns;
-mod rows;
 mod transaction;
 
 use std::sync::Arc;

@@ -9,18 +9,18 @@ use tokio::time::Instant;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row};
 
-use super::rows;
 use crate::adapters::postgres::definitions::rolled_back;
 use crate::adapters::postgres::error::PostgresError;
 use crate::adapters::postgres::limit::within;
 use crate::adapters::postgres::pool::{self, Pool, Whole};
 use crate::adapters::postgres::settings::{self, Kind, Limits};
 use crate::adapters::postgres::snapshot;
-use crate::domain::extension::Extension;
+use crate::adapters::postgres::tables::{EXTENSIONS, INSTANCES, Table, VERSIONS};
 use crate::domain::ids::ExtensionId;
 use crate::domain::policy::Policy;
+use crate::domain::record::Fields;
 use crate::service::clock::standstill::timeout;
-use crate::service::transfer::{StoreError, Stored, Transaction};
+use crate::service::transfer::{StoreError, Stored, Transaction, Wanted};
 use crate::service::trouble::{DatabaseError, Trouble};
 
 /// For one step, a little more than the database's own limit for a statement.
@@ -49,6 +49,9 @@ const AS_WRITTEN: &str = "SELECT json::jsonb::text FROM unnest($1::text[]) WITH 
     AS given (json, place) ORDER BY place";
 
 const HOLDERS: &str = "SELECT subject, id FROM extensions WHERE subject = ANY ($1)";
+
+/// No subject begins with a space, and no two ids are the same.
+const VACATE: &str = "UPDATE extensions SET subject = ' ' || id WHERE id = ANY ($1)";
 
 const OWN_REVISION: &str =
     "SELECT revision FROM registry_revision WHERE last_xid = pg_current_xact_id()";
@@ -141,15 +144,39 @@ impl Transaction for PostgresTransaction {
     }
 
     async fn vacate(&self, ids: &[&ExtensionId]) -> Result<(), StoreError> {
-        self.step(rows::vacate(&self.connection, ids)).await
+        let ids: Vec<_> = ids.iter().map(|id| id.as_str()).collect();
+        self.list(VACATE, &ids).await.map(drop)
     }
 
-    async fn create(&self, extensions: &[&Extension]) -> Result<(), StoreError> {
-        self.step(rows::create(&self.connection, extensions)).await
+    async fn create(&self, wanted: &[&Wanted<'_>]) -> Result<(), StoreError> {
+        let Rows {
+            own,
+            versions,
+            instances,
+        } = Rows::of(wanted);
+        let client = &self.connection;
+        self.step(EXTENSIONS.put(client, &own)).await?;
+        self.step(VERSIONS.put(client, &versions)).await?;
+        self.step(INSTANCES.put(client, &instances)).await
     }
 
-    async fn replace(&self, extensions: &[&Extension]) -> Result<(), StoreError> {
-        self.step(rows::replace(&self.connection, extensions)).await
+    /// All versions are put, also the ones that did not differ: a change of the current version
+    /// switches off the row of the one before.
+    async fn replace(&self, wanted: &[&Wanted<'_>]) -> Result<(), StoreError> {
+        let ids: Vec<_> = wanted.iter().map(|it| it.extension.id.as_str()).collect();
+        let Rows {
+            own,
+            versions,
+            instances,
+        } = Rows::of(wanted);
+        let client = &self.connection;
+        self.step(EXTENSIONS.replace(client, &own)).await?;
+        self.step(VERSIONS.remove_others(client, &ids, &versions))
+            .await?;
+        self.step(INSTANCES.remove_others(client, &ids, &instances))
+            .await?;
+        self.step(VERSIONS.put(client, &versions)).await?;
+        self.step(INSTANCES.put(client, &instances)).await
     }
 
     async fn commit(self) -> Result<Option<u64>, StoreError> {
@@ -184,6 +211,30 @@ impl Transaction for PostgresTransaction {
         // A connection that is closed instead has the same effect.
         if let Ok(Ok(())) = timeout(COMMIT_LIMIT, rolling_back).await {
             pool::ended(self.connection);
+        }
+    }
+}
+
+/// Records as rows of the three tables.
+struct Rows<'a> {
+    own: Vec<Fields<'a>>,
+    versions: Vec<Fields<'a>>,
+    instances: Vec<Fields<'a>>,
+}
+
+impl<'a> Rows<'a> {
+    fn of(wanted: &[&'a Wanted<'a>]) -> Self {
+        let parts = |table: &Table, parts: fn(&'a Wanted<'a>) -> &'a [Fields<'a>]| {
+            let rows = wanted.iter().flat_map(|it| {
+                let id = it.extension.id.as_str();
+                parts(it).iter().map(|part| table.row(id, part))
+            });
+            rows.collect()
+        };
+        Self {
+            own: wanted.iter().map(|it| it.record.own.clone()).collect(),
+            versions: parts(&VERSIONS, |it| &it.record.versions),
+            instances: parts(&INSTANCES, |it| &it.record.instances),
         }
     }
 }

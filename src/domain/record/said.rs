@@ -1,0 +1,82 @@
+//! What was checked, said again: every field with the value that it came to.
+
+use super::{Fields, Record, Value};
+use crate::domain::extension::{Extension, Instance, Version};
+use crate::domain::json::JsonObject;
+use crate::domain::rollout::Rollout;
+use crate::domain::rules::Rules;
+
+/// The whole definition of an extension: all but what the daemon decides.
+pub fn record(extension: &Extension) -> Record<'_> {
+    Record {
+        own: self::extension(extension).without("auto_disabled"),
+        versions: extension.versions.iter().map(version).collect(),
+        instances: extension.instances.iter().map(instance).collect(),
+    }
+}
+
+/// The extension's own fields.
+pub fn extension(it: &Extension) -> Fields<'_> {
+    let ids: Vec<_> = it.fallback.iter().map(|id| id.as_str()).collect();
+    let fallback = (!ids.is_empty()).then(|| serde_json::Value::from(ids).to_string());
+    Fields(vec![
+        ("id", text(it.id.as_str())),
+        ("type", text(it.kind.as_str())),
+        ("subject", text(it.subject.as_str())),
+        ("timeout_ms", Value::Number(it.timeout_ms.into())),
+        ("retry", Value::Number(it.retry.into())),
+        ("enabled", Value::Switch(it.enabled)),
+        ("auto_disabled", Value::Switch(it.auto_disabled)),
+        ("version", text(it.version.as_str())),
+        ("config", object(Some(&it.config))),
+        ("metadata", object(Some(&it.metadata))),
+        (
+            "fallback",
+            fallback.map_or(Value::Unset, |json| Value::Json(json.into())),
+        ),
+        (
+            "routing_rules",
+            object(it.routing_rules.as_ref().map(Rules::source)),
+        ),
+        ("rollout", object(it.rollout.as_ref().map(Rollout::source))),
+        ("circuit_breaker", object(it.circuit_breaker.as_ref())),
+    ])
+}
+
+/// The fields of a version.
+pub fn version(it: &Version) -> Fields<'_> {
+    Fields(vec![
+        ("version", text(it.version.as_str())),
+        ("subject", text(it.subject.as_str())),
+        ("timeout_ms", Value::number(it.timeout_ms)),
+        ("retry", Value::number(it.retry)),
+        ("config", object(it.config.as_ref())),
+        ("metadata", object(it.metadata.as_ref())),
+        (
+            "routing_rules",
+            object(it.routing_rules.as_ref().map(Rules::source)),
+        ),
+        ("rollout", object(it.rollout.as_ref().map(Rollout::source))),
+        ("priority", Value::Number(it.priority.into())),
+        ("enabled", Value::Switch(it.enabled)),
+    ])
+}
+
+/// The fields of an instance.
+pub fn instance(it: &Instance) -> Fields<'_> {
+    Fields(vec![
+        ("instance_id", text(it.instance_id.as_str())),
+        ("version", text(it.version.as_str())),
+        ("subject", text(it.subject.as_str())),
+        ("weight", Value::Number(it.weight.into())),
+        ("enabled", Value::Switch(it.enabled)),
+    ])
+}
+
+fn text(text: &str) -> Value<'_> {
+    Value::Text(text.into())
+}
+
+fn object(json: Option<&JsonObject>) -> Value<'_> {
+    json.map_or(Value::Unset, |json| Value::Json(json.as_str().into()))
+}

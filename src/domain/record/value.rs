@@ -1,0 +1,91 @@
+//! A value as it was said, before anybody checks it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::ser::{Error, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::domain::json::string;
+
+/// What is said of a field.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// Null, which is absent: the default, or for a version the extension's own.
+    #[default]
+    Unset,
+    /// A text.
+    Text(Cow<'a, str>),
+    /// A number that somebody has read.
+    Number(i64),
+    /// True or false.
+    Switch(bool),
+    /// Any other valid JSON, numbers as they are written included.
+    Json(Cow<'a, str>),
+}
+
+impl<'a> Value<'a> {
+    /// The value that valid JSON stands for. A string that holds half of a surrogate pair is no text.
+    pub fn read(json: &'a str) -> Self {
+        match json.trim_ascii() {
+            "null" => Self::Unset,
+            "true" => Self::Switch(true),
+            "false" => Self::Switch(false),
+            json => string(json).map_or(Self::Json(json.into()), Self::Text),
+        }
+    }
+
+    /// A text, if there is one.
+    pub fn text(text: Option<&'a str>) -> Self {
+        text.map_or(Self::Unset, |text| Self::Text(text.into()))
+    }
+
+    /// JSON of any kind, if there is any.
+    pub fn json(json: Option<&'a str>) -> Self {
+        json.map_or(Self::Unset, Self::read)
+    }
+
+    /// A number, if there is one.
+    pub fn number(number: Option<impl Into<i64>>) -> Self {
+        number.map_or(Self::Unset, |number| Self::Number(number.into()))
+    }
+
+    /// The same, on its own.
+    pub fn into_owned(self) -> Value<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        match self {
+            Self::Unset => Value::Unset,
+            Self::Text(text) => Value::Text(owned(text)),
+            Self::Number(number) => Value::Number(number),
+            Self::Switch(on) => Value::Switch(on),
+            Self::Json(json) => Value::Json(owned(json)),
+        }
+    }
+}
+
+/// As JSON, which is copied as it was written.
+impl Serialize for Value<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Unset => serializer.serialize_none(),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Number(number) => serializer.serialize_i64(*number),
+            Self::Switch(on) => serializer.serialize_bool(*on),
+            Self::Json(json) => serde_json::from_str::<&RawValue>(json)
+                .map_err(S::Error::custom)?
+                .serialize(serializer),
+        }
+    }
+}
+
+/// As operators read it; JSON as it is kept.
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unset => f.write_str("-"),
+            Self::Text(text) | Self::Json(text) => f.write_str(text),
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Switch(on) => write!(f, "{on}"),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! What a record says and is not served as it says.
+
+use super::{Value, extension, version};
+use crate::domain::extension::Extension;
+
+/// The fields of a version that count for nothing in a row that names the current version.
+const OWN: [&str; 5] = ["subject", "timeout_ms", "retry", "config", "metadata"];
+
+/// Everything of it that readers should know: what was cut to a limit, what is ignored.
+pub fn warnings(extension: &Extension) -> Vec<String> {
+    extension.all_cuts().chain(ignored(extension)).collect()
+}
+
+/// A row that names the current version has rules, rollout and `enabled` to add. Fields in which it
+/// differs from the extension count for nothing; whoever wrote them meant something by it.
+pub fn ignored(it: &Extension) -> Option<String> {
+    let row = it.versions.iter().find(|row| row.version == it.version)?;
+    let (own, fields) = (extension(it), version(row));
+    let differs = |name: &&str| {
+        let value = fields.get(name);
+        *value != Value::Unset && value != own.get(name)
+    };
+    let mut named: Vec<_> = OWN.into_iter().filter(differs).collect();
+    if row.priority != 0 {
+        named.push("priority");
+    }
+    (!named.is_empty()).then(|| {
+        format!(
+            "version row {} differs from the extension in {}: it names the current version, so \
+             only its rules, rollout and enabled count",
+            row.version,
+            named.join(", ")
+        )
+    })
+}
