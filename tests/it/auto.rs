@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::harness::daemon::{Builder, field, message};
-use crate::harness::{DEADLINE, Daemon, Reply, eventually};
+use crate::harness::{DEADLINE, Daemon, Reply, eventually, settled};
 use crate::rig::Rig;
 use crate::schema::{run, value};
 
@@ -39,7 +39,7 @@ impl Player {
     pub(crate) async fn start(url: &str, id: &str) -> Self {
         let nats = async_nats::connect(url).await.unwrap();
         let mut requests = nats.subscribe(format!("beamline.ext.{id}")).await.unwrap();
-        nats.flush().await.unwrap();
+        settled(&nats).await;
         let code = Arc::new(AtomicU16::new(0));
         let received = Arc::<Mutex<Vec<Message>>>::default();
         let (answers, seen) = (Arc::clone(&code), Arc::clone(&received));

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use serde_json::Value;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::harness::{DEADLINE, NatsServer, eventually};
+use crate::harness::{DEADLINE, NatsServer, eventually, settled};
 
 /// An event with the subject it came on, without `beamline.registry.events.`.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ impl EventsSeen {
         let client = async_nats::connect(nats.url()).await.unwrap();
         let prefix = "beamline.registry.events.";
         let mut events = client.subscribe(format!("{prefix}>")).await.unwrap();
-        client.flush().await.unwrap();
+        settled(&client).await;
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
         let sink = Arc::clone(&seen);
         let taking = tokio::spawn(async move {

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::harness::daemon::Builder;
-use crate::harness::{DEADLINE, Daemon, Reply, eventually};
+use crate::harness::{DEADLINE, Daemon, Reply, eventually, settled};
 use crate::rig::{Rig, insert};
 
 mod chaos;
@@ -160,7 +160,7 @@ impl Played {
         let nats = fleet.rig.client.nats().clone();
         let subject = format!("beamline.ext.{id}");
         let mut requests = nats.subscribe(subject).await.unwrap();
-        nats.flush().await.unwrap();
+        settled(&nats).await;
         let (answered, failing) = (
             Arc::new(AtomicU64::new(0)),
             Arc::new(AtomicBool::new(false)),

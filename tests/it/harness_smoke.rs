@@ -15,13 +15,14 @@ use tokio::time::Instant;
 
 use crate::harness::{
     Client, DEADLINE, Daemon, FaultProxy, NatsServer, Postgres, Process, TestDatabase, eventually,
+    settled,
 };
 
 /// Answers on `subject` with the request's own body, `times` times each.
 async fn echo(nats: &NatsServer, subject: &'static str, times: usize) {
     let client = async_nats::connect(nats.url()).await.unwrap();
     let mut requests = client.subscribe(subject).await.unwrap();
-    client.flush().await.unwrap();
+    settled(&client).await;
     tokio::spawn(async move {
         while let Some(request) = requests.next().await {
             for _ in 0..times {

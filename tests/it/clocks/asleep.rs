@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::asleep;
 use crate::harness::daemon::message;
-use crate::harness::{Answer, Behaviour, DEADLINE, Daemon, Extension, Reply, eventually};
+use crate::harness::{Answer, Behaviour, DEADLINE, Daemon, Extension, Reply, eventually, settled};
 use crate::invoke::record;
 use crate::invoke::streams::Stream;
 use crate::rig::{Rig, insert, set_timeout_ms};
@@ -136,7 +136,7 @@ async fn a_gap_in_a_stream_that_we_slept_through_is_none() {
     let daemon = site.start(site.daemon()).await;
     let client = async_nats::connect(site.nats.url()).await.unwrap();
     let mut requests = client.subscribe("beamline.ext.x.v1").await.unwrap();
-    client.flush().await.unwrap();
+    settled(&client).await;
     let mut stream = Stream::of(&site, json!({})).await;
     let request = requests.next().await.unwrap();
     let to = request.reply.unwrap();

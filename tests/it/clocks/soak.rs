@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::asleep;
 use crate::events_seen::EventsSeen;
-use crate::harness::{Answer, Behaviour, DEADLINE, Daemon, Extension, eventually};
+use crate::harness::{Answer, Behaviour, DEADLINE, Daemon, Extension, eventually, settled};
 use crate::rig::Rig;
 
 const RATE: u32 = 200;
@@ -248,7 +248,7 @@ impl Streamer {
     async fn start(url: &str) -> Self {
         let client = async_nats::connect(url).await.unwrap();
         let mut requests = client.subscribe("beamline.ext.streams").await.unwrap();
-        client.flush().await.unwrap();
+        settled(&client).await;
         let playing = tokio::spawn(async move {
             while let Some(request) = requests.next().await {
                 let (to, client) = (request.reply.unwrap(), client.clone());

@@ -75,6 +75,7 @@ async fn an_outage_is_counted_and_afterwards_everything_arrives_once() {
             .filter(|line| line.contains("health not exchanged"));
         lines.count()
     };
+    eventually("it is logged", DEADLINE, async || said(&daemon) > 0).await;
     assert_eq!(said(&daemon), 1, "said seldom");
     assert_eq!(fleet.sums("e").await, (5, 0));
 

@@ -38,6 +38,16 @@ pub(crate) struct Reply {
     status: Option<u16>,
 }
 
+/// Returns when the server has seen all that was sent over `nats`: subscriptions above all. A flush
+/// only says that the socket has taken it.
+pub(crate) async fn settled(nats: &async_nats::Client) {
+    let inbox = nats.new_inbox();
+    let mut echo = nats.subscribe(inbox.clone()).await.unwrap();
+    nats.publish(inbox, Bytes::new()).await.unwrap();
+    let echo = tokio::time::timeout(DEADLINE, echo.next());
+    echo.await.expect("an echo");
+}
+
 impl Client {
     /// Connects to a server; it reconnects as the library does.
     pub(crate) async fn connect(url: &str) -> Self {
@@ -48,7 +58,7 @@ impl Client {
     pub(crate) async fn over(nats: async_nats::Client) -> Self {
         let inbox = nats.new_inbox();
         let mut replies = nats.subscribe(format!("{inbox}.*")).await.unwrap();
-        nats.flush().await.unwrap();
+        settled(&nats).await;
         let arrived = Arc::new(Mutex::new(BTreeMap::<u64, Vec<Reply>>::new()));
         let (counter, count) = watch::channel(0);
         let sink = Arc::clone(&arrived);

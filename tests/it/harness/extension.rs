@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::client::settled;
 use super::wait::{DEADLINE, eventually};
 
 /// Requests kept; older ones are only counted.
@@ -67,7 +68,7 @@ impl Extension {
         let client = async_nats::connect(url).await.unwrap();
         let requests = client.subscribe(subject.to_owned()).await.unwrap();
         let extension = Self::over(client, requests, behaviour);
-        extension.settled().await;
+        settled(&extension.client).await;
         extension
     }
 
@@ -128,16 +129,7 @@ impl Extension {
     pub(crate) async fn leave(mut self) {
         self.playing.abort();
         let _cancelled = (&mut self.playing).await;
-        self.settled().await;
-    }
-
-    /// Returns when the server has seen all that was sent before.
-    async fn settled(&self) {
-        let inbox = self.client.new_inbox();
-        let mut echo = self.client.subscribe(inbox.clone()).await.unwrap();
-        self.client.publish(inbox, Bytes::new()).await.unwrap();
-        let echo = tokio::time::timeout(DEADLINE, echo.next());
-        echo.await.expect("an echo");
+        settled(&self.client).await;
     }
 }
 

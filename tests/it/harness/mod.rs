@@ -52,7 +52,7 @@ pub(crate) mod servers;
 pub(crate) mod wait;
 
 pub(crate) use browser::Browser;
-pub(crate) use client::{Client, Reply};
+pub(crate) use client::{Client, Reply, settled};
 pub(crate) use daemon::Daemon;
 pub(crate) use database::TestDatabase;
 pub(crate) use extension::{Answer, Behaviour, Extension};

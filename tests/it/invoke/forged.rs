@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::record;
-use crate::harness::{DEADLINE, eventually};
+use crate::harness::{DEADLINE, eventually, settled};
 use crate::site::{Site, subject};
 
 const DROPPED: &str = "extension_registry_dropped_requests_total{reason=\"reply_not_allowed\"} 1";
@@ -17,7 +17,7 @@ async fn an_inbox_of_our_own_is_never_answered_and_no_call_is_named_like_the_nex
     let (site, daemon) = Site::serving(&json!([record("x", json!({}))])).await;
     let extension = async_nats::connect(site.nats.url()).await.unwrap();
     let mut requests = extension.subscribe("beamline.ext.x.v1").await.unwrap();
-    extension.flush().await.unwrap();
+    settled(&extension).await;
     let call = json!({"id": "x", "payload": {}});
     let mut names = HashSet::new();
     for turn in 0..3 {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::harness::raw::{MALFORMED, publish_raw};
-use crate::harness::{DEADLINE, Daemon};
+use crate::harness::{DEADLINE, Daemon, settled};
 use crate::site::{Site, extensions, subject};
 
 /// Where answers to raw requests go.
@@ -26,7 +26,7 @@ async fn a_request_whose_headers_cannot_be_read_is_refused_and_nobody_else_notic
     let (site, daemon) = Site::served().await;
     let client = async_nats::connect(site.nats.url()).await.unwrap();
     let mut replies = client.subscribe(REPLIES).await.unwrap();
-    client.flush().await.unwrap();
+    settled(&client).await;
     for verb in ["lookup", "invoke", "get", "list", "report", "as.me.update"] {
         for headers in MALFORMED {
             let to = subject(verb);
@@ -53,7 +53,7 @@ async fn a_reply_whose_headers_cannot_be_read_is_that_attempts_failure_and_nobod
     let client = async_nats::connect(site.nats.url()).await.unwrap();
     let at = record["subject"].as_str().unwrap().to_owned();
     let mut requests = client.subscribe(at).await.unwrap();
-    client.flush().await.unwrap();
+    settled(&client).await;
     for block in MALFORMED {
         let call = |n: u32| json!({"id": "plain", "payload": {"n": n}});
         let answering = async {

@@ -56,8 +56,20 @@ impl InFlight {
 #[tokio::test]
 async fn a_signal_that_asks_for_the_end_drains() {
     for signal in ["HUP", "QUIT", "INT", "TERM"] {
+        if signal == "HUP" && hang_ups_are_ignored() {
+            continue;
+        }
         InFlight::start(None).await.survives(&[signal], true).await;
     }
+}
+
+/// Whether these tests were started by `nohup`: the daemon inherits it, and does not drain then.
+fn hang_ups_are_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut masks = status
+        .lines()
+        .filter_map(|line| line.strip_prefix("SigIgn:"));
+    masks.any(|mask| u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & 1 == 1))
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@ use futures_util::StreamExt;
 
 use super::*;
 use crate::harness::raw::{MALFORMED, publish_raw};
+use crate::harness::settled;
 
 /// CASES.md B1 and B2.
 #[tokio::test]
@@ -11,7 +12,7 @@ async fn a_header_block_that_cannot_be_read_costs_its_message_only() {
     ready(&lane).await;
     let client = Client::connect(&server.url()).await;
     let mut replies = client.nats().subscribe("raw.reply").await.unwrap();
-    client.nats().flush().await.unwrap();
+    settled(client.nats()).await;
     for block in MALFORMED {
         publish_raw(&server.addr(), SUBJECT, Some("raw.reply"), block, b"").await;
         let reply = timeout(DEADLINE, replies.next())

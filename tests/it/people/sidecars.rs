@@ -69,7 +69,7 @@ async fn whoever_answers_for_ever_is_not_heard_for_ever() {
         .subscribe("beamline.registry.all.ping")
         .await
         .unwrap();
-    client.flush().await.unwrap();
+    crate::harness::settled(&client).await;
     let answers = AtomicU32::new(0);
     let mut beat = tokio::time::interval(Duration::from_millis(20));
     let chatter = async {
