@@ -8,17 +8,21 @@
 use std::sync::LazyLock;
 
 use beamline_registry::adapters::nats::fuzzing as nats;
-use beamline_registry::adapters::nats::payload::{CircuitArguments, IdArguments, optional_object};
+use beamline_registry::adapters::nats::payload::{IdArguments, as_object, object, optional_object};
 use beamline_registry::adapters::nats::verb::Verb;
 use beamline_registry::adapters::nats::wire::headers::RawHeaders;
 use beamline_registry::adapters::nats::wire::operation::Message;
+use beamline_registry::documents::audit::AuditArguments;
 use beamline_registry::documents::change::{self, WriteVerb};
+use beamline_registry::documents::circuit::CircuitArguments;
+use beamline_registry::documents::circuits::CircuitsArguments;
 use beamline_registry::documents::error::{error, shorter};
-use beamline_registry::documents::request::{CircuitsArguments, Freshness, ListArguments};
+use beamline_registry::documents::list::ListArguments;
+use beamline_registry::documents::reload::ReloadArguments;
+use beamline_registry::documents::request::Freshness;
 use beamline_registry::domain::context::{Context, Scalar};
-use beamline_registry::domain::edit::{
-    ExtensionFields, InstanceFields, StoredRecord, VersionFields, plan,
-};
+use beamline_registry::domain::edit::{Stored, plan};
+use beamline_registry::domain::record::{EXTENSION, Field, Fields, INSTANCE, Record, VERSION};
 use beamline_registry::service::error::RegistryError;
 use libfuzzer_sys::fuzz_target;
 use serde::de::IgnoredAny;
@@ -47,7 +51,7 @@ fuzz_target!(|body: &[u8]| {
         }
         invocation(headers, payload, subject_id);
         if let Some(arguments) = fair(nats::health(payload, subject_id)) {
-            let _ = fair(arguments.query());
+            let _ = fair(arguments.arguments.query());
         }
     }
     for verb in Verb::ALL {
@@ -59,14 +63,15 @@ fuzz_target!(|body: &[u8]| {
         }
     }
     let _ = fair(nats::report(payload, |reported| format!("{reported:?}")));
-    let _ = fair(nats::audit(payload));
-    let _ = fair(nats::reload(payload));
+    if let Some(json) = fair(as_object(payload, "id")) {
+        let _ = fair(object::<AuditArguments>(&json));
+        let _ = fair(object::<ReloadArguments>(&json));
+    }
     let _ = fair(optional_object::<CircuitArguments>(payload));
     let _ = fair(optional_object::<Freshness>(payload));
     if let Some(arguments) = fair(optional_object::<ListArguments>(payload)) {
         let _ = fair(arguments.query());
     }
-    let _ = fair(ListArguments::of_type(payload).query());
     if let Some(arguments) = fair(optional_object::<CircuitsArguments>(payload)) {
         let _ = fair(arguments.query());
     }
@@ -162,27 +167,36 @@ fn changed(verb: WriteVerb, payload: &[u8], subject_id: Option<&str>) {
 }
 
 /// What changes meet: a version and an instance besides the current ones.
-static RECORD: LazyLock<StoredRecord> = LazyLock::new(|| {
-    let subject = || "beamline.ext.a".to_owned();
-    StoredRecord {
-        extension: ExtensionFields {
-            id: "mask_pii".to_owned(),
-            kind: "pre".to_owned(),
-            subject: subject(),
-            version: Some("v1".to_owned()),
-            ..ExtensionFields::default()
-        },
-        versions: vec![VersionFields {
-            version: "v2".to_owned(),
-            subject: subject(),
-            rollout: Some(r#"{"by":"tenant_id","percent":10}"#.to_owned()),
-            ..VersionFields::default()
-        }],
-        instances: vec![InstanceFields {
-            instance_id: "blue".to_owned(),
-            subject: subject(),
-            ..InstanceFields::default()
-        }],
-        ..StoredRecord::default()
-    }
+static RECORD: LazyLock<Stored> = LazyLock::new(|| Stored {
+    record: Record {
+        own: said(
+            EXTENSION,
+            &[
+                ("id", r#""mask_pii""#),
+                ("type", r#""pre""#),
+                ("subject", r#""beamline.ext.a""#),
+                ("version", r#""v1""#),
+            ],
+        ),
+        versions: vec![said(
+            VERSION,
+            &[
+                ("version", r#""v2""#),
+                ("subject", r#""beamline.ext.a""#),
+                ("rollout", r#"{"by":"tenant_id","percent":10}"#),
+            ],
+        )],
+        instances: vec![said(
+            INSTANCE,
+            &[
+                ("instance_id", r#""blue""#),
+                ("subject", r#""beamline.ext.a""#),
+            ],
+        )],
+    },
+    revision: 1,
 });
+
+fn said(table: &'static [Field], fields: &[(&str, &'static str)]) -> Fields<'static> {
+    Fields::read(table, fields.iter().copied())
+}

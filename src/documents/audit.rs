@@ -6,9 +6,28 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::page::{Forms, Page};
+use super::request::numbers;
 use super::{time, to_bytes};
 use crate::service::definitions::AuditEntry;
 use crate::service::error::RegistryError;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+/// The arguments of `audit`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct AuditArguments {
+    /// Only entries of this extension.
+    #[param(pattern = "^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$", example = "mask_pii")]
+    pub id: Option<String>,
+    /// At most so many.
+    #[param(minimum = 1, maximum = 1000)]
+    #[serde(default, deserialize_with = "numbers::rows")]
+    pub limit: Option<u64>,
+    /// Only entries before this one: the `next` of an earlier page.
+    #[serde(default, deserialize_with = "numbers::any")]
+    pub before: Option<u64>,
+}
 
 #[derive(ToSchema)]
 #[schema(as = AuditPage)]

@@ -5,10 +5,40 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::page::{Forms, Page, no_brief};
+use super::request::numbers;
 use super::{time, to_bytes};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::error::RegistryError;
+use crate::service::health::CircuitQuery;
 use crate::service::health::{CircuitPage, CircuitPlace, CircuitRow, Forced};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+/// The arguments of `circuits`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct CircuitsArguments {
+    /// At most so many.
+    #[param(minimum = 1, maximum = 1000)]
+    #[serde(default, deserialize_with = "numbers::rows")]
+    pub limit: Option<u64>,
+    /// The `next` of an earlier page.
+    pub cursor: Option<String>,
+}
+
+impl CircuitsArguments {
+    /// The listing that is asked for.
+    ///
+    /// # Errors
+    /// A cursor that no page has given out.
+    pub fn query(&self) -> Result<CircuitQuery, RegistryError> {
+        let after = self.cursor.as_deref().map(parse_cursor);
+        Ok(CircuitQuery {
+            limit: self.limit,
+            after: after.transpose()?,
+        })
+    }
+}
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Circuit)]

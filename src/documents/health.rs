@@ -6,10 +6,52 @@ use utoipa::ToSchema;
 
 use super::list::cursor;
 use super::page::{Forms, Page, no_brief};
+use super::request::numbers;
 use super::stats::milliseconds;
 use super::{time, to_bytes};
+use crate::domain::breaker::CircuitState;
 use crate::service::error::RegistryError;
+use crate::service::health::HealthQuery;
 use crate::service::health::{HealthPage, Standing, Summary};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+/// The arguments of `health`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct HealthArguments {
+    /// Only this extension.
+    #[param(ignore)]
+    pub id: Option<String>,
+    /// Only extensions whose circuit is in this state.
+    #[param(pattern = "^(closed|open|half_open)$")]
+    pub state: Option<String>,
+    /// At most so many.
+    #[param(minimum = 1, maximum = 1000)]
+    #[serde(default, deserialize_with = "numbers::rows")]
+    pub limit: Option<u64>,
+    /// The `next` of an earlier page.
+    pub cursor: Option<String>,
+}
+
+impl HealthArguments {
+    /// The listing that is asked for.
+    ///
+    /// # Errors
+    /// An unknown state, or a cursor that no page has given out.
+    pub fn query(&self) -> Result<HealthQuery, RegistryError> {
+        let state = self.state.as_deref().map(|text| {
+            let rule = "must be closed, open or half_open";
+            CircuitState::parse(text).ok_or_else(|| RegistryError::field("state", rule))
+        });
+        let after = self.cursor.as_deref().map(super::list::parse_cursor);
+        Ok(HealthQuery {
+            state: state.transpose()?,
+            limit: self.limit,
+            after: after.transpose()?,
+        })
+    }
+}
 
 /// The status before the first call, when there is no success rate.
 const NO_DATA: &str = "no_data";

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::request::numbers;
 use super::{page, to_bytes};
 use crate::domain::breaker::CircuitState;
 use crate::domain::entry::Entry;
@@ -11,6 +12,62 @@ use crate::domain::extension::{Extension, ExtensionType};
 use crate::domain::ids::ExtensionId;
 use crate::domain::listing::{Page, Position};
 use crate::service::error::RegistryError;
+use crate::service::read::ListQuery;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+use serde_json::value::RawValue;
+use utoipa::IntoParams;
+
+/// The arguments of `list`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ListArguments {
+    /// Only extensions of this type.
+    #[serde(rename = "type")]
+    #[param(pattern = "^(pre|validator|post|provider)$")]
+    pub kind: Option<String>,
+    /// Whether people enabled them; without it, only those that they did.
+    #[param(value_type = Option<String>, pattern = "^(true|false|all)$")]
+    pub enabled: Option<EnabledFilter>,
+    /// At most so many.
+    #[param(minimum = 1, maximum = 1000)]
+    #[serde(default, deserialize_with = "numbers::rows")]
+    pub limit: Option<u64>,
+    /// The `next` of an earlier page.
+    pub cursor: Option<String>,
+}
+
+impl ListArguments {
+    /// The listing that is asked for.
+    ///
+    /// # Errors
+    /// An unknown type, or a cursor that no page has given out.
+    pub fn query(&self) -> Result<ListQuery, RegistryError> {
+        let kind = self.kind.as_deref().map(ExtensionType::parse).transpose();
+        let after = self.cursor.as_deref().map(parse_cursor);
+        Ok(ListQuery {
+            kind: kind.map_err(|rule| RegistryError::field("type", rule))?,
+            enabled: self.enabled.map_or(Some(true), |filter| filter.0),
+            limit: self.limit,
+            after: after.transpose()?,
+        })
+    }
+}
+
+/// `true`, `false` or `"all"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EnabledFilter(pub Option<bool>);
+
+impl<'de> Deserialize<'de> for EnabledFilter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match <&RawValue>::deserialize(deserializer)?.get() {
+            "true" => Ok(Self(Some(true))),
+            "false" => Ok(Self(Some(false))),
+            r#""all""# => Ok(Self(None)),
+            _ => Err(D::Error::custom("must be true, false or \"all\"")),
+        }
+    }
+}
 
 /// The page as JSON, shortened to fit `max_bytes`; the cursor then leads to what was left out. A
 /// record that no page could hold is named in `omitted`.

@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod change;
+pub mod circuit;
 pub mod circuits;
 pub mod committed;
 pub mod desk;

@@ -6,6 +6,17 @@ use utoipa::ToSchema;
 
 use super::to_bytes;
 use crate::service::reload::ReloadReport;
+use serde::Deserialize;
+
+/// The arguments of `reload`, which is no read: it refuses what it does not know.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReloadArguments {
+    /// Only this id.
+    pub id: Option<String>,
+    /// Who asks, where nothing else says so.
+    pub actor: Option<String>,
+}
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Reloaded)]

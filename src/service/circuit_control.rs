@@ -13,11 +13,11 @@ use crate::service::circuits::Listed;
 
 /// What is asked for.
 #[derive(Debug)]
-pub struct CircuitOrder<'a> {
+pub struct CircuitOrder {
     /// The extension.
-    pub id: &'a str,
+    pub id: String,
     /// The version; without one, the current.
-    pub version: Option<&'a VersionName>,
+    pub version: Option<VersionName>,
     /// What to do.
     pub action: OverrideAction,
     /// For how long; `None` until the next order. A reset has no length.
@@ -46,12 +46,13 @@ impl CircuitControl {
     ///
     /// # Errors
     /// No such extension or version, or a database that is needed and away.
-    pub async fn carry_out(&self, order: CircuitOrder<'_>) -> Result<Listed, RegistryError> {
-        let entry = self.tools.selector.entry(order.id)?;
-        let version = order.version.unwrap_or(&entry.extension().version).clone();
+    pub async fn carry_out(&self, order: CircuitOrder) -> Result<Listed, RegistryError> {
+        let entry = self.tools.selector.entry(&order.id)?;
+        let current = || entry.extension().version.clone();
+        let version = order.version.unwrap_or_else(current);
         let spot = Spot::of(&self.tools, entry, &version);
         let spot = spot.ok_or_else(|| RegistryError::VersionNotFound {
-            id: order.id.to_owned(),
+            id: order.id.clone(),
             version: version.to_string(),
         })?;
         let Some(fleet) = &self.fleet else {

@@ -1,18 +1,18 @@
 //! The query of a URL: names and values, taken one by one.
 
-use std::ops::RangeInclusive;
-
 use axum::extract::{FromRequestParts, Query as Pairs};
 use axum::http::request::Parts;
 
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
+
 use super::answer::HttpError;
-use crate::documents::request::numbers::{ANY, ROWS, WAITS_MS};
-use crate::documents::request::{
-    AuditArguments, CircuitsArguments, EnabledFilter, Freshness, HealthArguments, ListArguments,
-};
+use crate::documents::request::{Read, object};
 use crate::domain::quote::quoted;
-use crate::domain::whole::whole;
 use crate::service::error::{BadField, MAX_FAULTS, RegistryError};
+
+/// Parameters whose values are JSON: numbers, and what may be true or false.
+const NO_TEXTS: [&str; 5] = ["enabled", "limit", "before", "min_revision", "wait_ms"];
 
 /// The parameters of a read; those that nobody takes are ignored.
 pub(super) struct Query(pub(super) Vec<(String, String)>);
@@ -42,17 +42,6 @@ impl Query {
         }
     }
 
-    /// A whole number within `range`.
-    fn number(
-        &self,
-        name: &str,
-        range: &RangeInclusive<u64>,
-    ) -> Result<Option<u64>, RegistryError> {
-        let number = self.text(name)?.map(|text| whole(text.trim(), range));
-        let number = number.transpose();
-        number.map_err(|rule| RegistryError::field(name, rule))
-    }
-
     /// Refuses whatever is not in `known`, as changes do.
     pub(super) fn only(&self, known: &[&str]) -> Result<(), RegistryError> {
         let names = self.0.iter().map(|(name, _)| name);
@@ -70,78 +59,25 @@ impl Query {
         }
     }
 
-    /// How new an answer must be.
-    pub(super) fn freshness(&self) -> Result<Freshness, RegistryError> {
-        Ok(Freshness {
-            min_revision: self.number("min_revision", &ANY)?,
-            wait_ms: self.number("wait_ms", &WAITS_MS)?,
-        })
+    /// The arguments of a read, as the same object over NATS would have them.
+    pub(super) fn arguments<T: DeserializeOwned>(&self) -> Result<T, RegistryError> {
+        let members = self.0.iter().map(|(name, text)| {
+            let is_json = || serde_json::from_str::<IgnoredAny>(text).is_ok();
+            let value = match NO_TEXTS.contains(&name.as_str()) && is_json() {
+                true => text.clone(),
+                false => Value::from(text.as_str()).to_string(),
+            };
+            format!("{}:{value}", Value::from(name.as_str()))
+        });
+        let members: Vec<_> = members.collect();
+        object(format!("{{{}}}", members.join(",")).as_bytes())
     }
 
-    /// Which extensions to list.
-    pub(super) fn list(&self) -> Result<ListArguments, RegistryError> {
-        let Freshness {
-            min_revision,
-            wait_ms,
-        } = self.freshness()?;
-        Ok(ListArguments {
-            kind: self.text("type")?,
-            enabled: self.text("enabled")?.map(enabled).transpose()?,
-            limit: self.number("limit", &ROWS)?,
-            cursor: self.text("cursor")?,
-            min_revision,
-            wait_ms,
+    /// The same, and how new the answer must be.
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<Read<T>, RegistryError> {
+        Ok(Read {
+            arguments: self.arguments()?,
+            freshness: self.arguments()?,
         })
-    }
-
-    /// Whose health to tell.
-    pub(super) fn health(&self) -> Result<HealthArguments, RegistryError> {
-        let Freshness {
-            min_revision,
-            wait_ms,
-        } = self.freshness()?;
-        Ok(HealthArguments {
-            id: None,
-            state: self.text("state")?,
-            limit: self.number("limit", &ROWS)?,
-            cursor: self.text("cursor")?,
-            min_revision,
-            wait_ms,
-        })
-    }
-
-    /// Which circuits to list.
-    pub(super) fn circuits(&self) -> Result<CircuitsArguments, RegistryError> {
-        let Freshness {
-            min_revision,
-            wait_ms,
-        } = self.freshness()?;
-        Ok(CircuitsArguments {
-            limit: self.number("limit", &ROWS)?,
-            cursor: self.text("cursor")?,
-            min_revision,
-            wait_ms,
-        })
-    }
-
-    /// Which entries of the audit to read.
-    pub(super) fn audit(&self) -> Result<AuditArguments, RegistryError> {
-        Ok(AuditArguments {
-            id: self.text("id")?,
-            limit: self.number("limit", &ROWS)?,
-            before: self.number("before", &ANY)?,
-        })
-    }
-}
-
-fn enabled(text: String) -> Result<EnabledFilter, RegistryError> {
-    match text.as_str() {
-        "true" => Ok(EnabledFilter(Some(true))),
-        "false" => Ok(EnabledFilter(Some(false))),
-        "all" => Ok(EnabledFilter(None)),
-        _ => Err(RegistryError::field(
-            "enabled",
-            "must be true, false or all",
-        )),
     }
 }

@@ -3,19 +3,20 @@
 //!
 //! Readers that are private to a verb are compiled once more from their own files.
 
-#[path = "health/arguments.rs"]
-mod health_arguments;
 #[path = "invoke/arguments.rs"]
 mod invoke_arguments;
 
 use tokio::time::Instant;
 
+use super::payload::optional_object;
 use super::subjects::{Layout, Route};
 use super::verb::Verb;
+use super::verbs;
 use super::wire::operation::Message;
-use super::{payload, writes};
 use crate::documents::change::{Body, WriteVerb};
-use crate::documents::request::{AuditArguments, HealthArguments, ReloadArguments};
+use crate::documents::health::HealthArguments;
+use crate::documents::report::ReportArguments;
+use crate::documents::request;
 use crate::service::error::RegistryError;
 use crate::service::invoke::{Invocation, Reported};
 
@@ -43,26 +44,16 @@ fn invoke_route(subject: &[u8]) -> Read<Route> {
 
 /// Decodes a `report`, and hands the call it is about to `look`.
 pub fn report<T>(payload: &[u8], look: impl FnOnce(&Reported<'_>) -> T) -> Read<T> {
-    let arguments: health_arguments::ReportArguments<'_> = payload::optional_object(payload)?;
+    let arguments: ReportArguments<'_> = optional_object(payload)?;
     Ok(look(&arguments.reported()?))
 }
 
 /// The arguments of `health`.
-pub fn health(payload: &[u8], subject_id: Option<&str>) -> Read<HealthArguments> {
-    health_arguments::health_arguments(payload, subject_id)
+pub fn health(payload: &[u8], subject_id: Option<&str>) -> Read<request::Read<HealthArguments>> {
+    verbs::health(payload, subject_id)
 }
 
 /// The fields of a change.
 pub fn change(verb: WriteVerb, payload: &[u8]) -> Read<Body> {
-    writes::body(verb, payload)
-}
-
-/// The arguments of `audit`.
-pub fn audit(payload: &[u8]) -> Read<AuditArguments> {
-    writes::audit_arguments(payload)
-}
-
-/// The arguments of `reload`.
-pub fn reload(payload: &[u8]) -> Read<ReloadArguments> {
-    writes::reload_arguments(payload)
+    verbs::body(verb, payload)
 }

@@ -1,10 +1,8 @@
 //! Payloads of requests over NATS: an object, a bare id, or nothing where the subject says it all.
 
 use std::borrow::Cow;
-use std::ops::RangeInclusive;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error};
 use serde_json::value::RawValue;
 
 use crate::documents::request::{Freshness, context, malformed, numbers};
@@ -87,55 +85,25 @@ pub fn agreed_id<'a>(
     }
 }
 
-/// A payload that is nothing but an id.
-pub fn bare_id(payload: &[u8]) -> Result<&str, RegistryError> {
-    std::str::from_utf8(payload).map_err(|_| malformed("the payload is not UTF-8"))
-}
-
-/// The arguments of `circuit`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CircuitArguments {
-    /// The extension.
-    pub id: Option<String>,
-    /// The version; without one, the current.
-    pub version: Option<String>,
-    /// What to do.
-    pub action: Option<CircuitAction>,
-    /// For how long, in seconds; without it until the next order.
-    #[serde(default, deserialize_with = "ttl_seconds")]
-    pub ttl_seconds: Option<u64>,
-    /// Why.
-    pub reason: Option<String>,
-    /// Who asks, where neither the subject nor a header says so.
-    pub actor: Option<String>,
-}
-
-/// Longer is not a stopgap any more: disable the extension instead.
-const TTL_SECONDS: RangeInclusive<u64> = 1..=30 * 86_400;
-
-fn ttl_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    numbers::within(deserializer, &TTL_SECONDS)
-}
-
-/// What can be done to a circuit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "named after what they do")]
-pub enum CircuitAction {
-    Open,
-    Close,
-    Reset,
-}
-
-impl<'de> Deserialize<'de> for CircuitAction {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match <&RawValue>::deserialize(deserializer)?.get() {
-            r#""open""# => Ok(Self::Open),
-            r#""close""# => Ok(Self::Close),
-            r#""reset""# => Ok(Self::Reset),
-            _ => Err(D::Error::custom("must be open, close or reset")),
+/// The payload as an object: nothing is an empty one, and a text by itself is that of `bare`.
+///
+/// # Errors
+/// It is not UTF-8.
+pub fn as_object<'a>(payload: &'a [u8], bare: &str) -> Result<Cow<'a, [u8]>, RegistryError> {
+    let payload = payload.trim_ascii();
+    match payload.first() {
+        None => Ok(Cow::Borrowed(b"{}")),
+        Some(b'{') => Ok(Cow::Borrowed(payload)),
+        Some(_) => {
+            let object = serde_json::json!({ bare: bare_id(payload)? });
+            Ok(Cow::Owned(object.to_string().into_bytes()))
         }
     }
+}
+
+/// A payload that is nothing but an id.
+fn bare_id(payload: &[u8]) -> Result<&str, RegistryError> {
+    std::str::from_utf8(payload).map_err(|_| malformed("the payload is not UTF-8"))
 }
 
 #[cfg(test)]

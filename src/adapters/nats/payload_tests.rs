@@ -1,6 +1,10 @@
 use super::*;
-use crate::adapters::nats::writes::reload_arguments;
-use crate::documents::request::{EnabledFilter, ListArguments};
+use crate::documents::list::{EnabledFilter, ListArguments};
+use crate::documents::reload::ReloadArguments;
+
+fn reload_arguments(payload: &[u8]) -> Result<ReloadArguments, RegistryError> {
+    object(&as_object(payload, "id")?)
+}
 
 fn read(payload: &str, subject_id: Option<&str>) -> Result<String, (Option<String>, String)> {
     let outcome = IdArguments::read(payload.as_bytes(), subject_id)

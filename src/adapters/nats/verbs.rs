@@ -1,19 +1,22 @@
 //! One function per verb: decode, call the use case, make the document.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::actor::{actor, check_actor};
-use super::circuit::force;
-use super::health::{health_arguments, report};
-use super::payload::{IdArguments, optional_object};
+use super::payload::{IdArguments, agreed_id, as_object, object, optional_object};
 use super::replies::Answer;
 use super::request::Request;
 use super::subjects::Route;
 use super::verb::Verb;
-use super::writes;
 use crate::documents;
+use crate::documents::change::{Body, WriteVerb};
+use crate::documents::circuit::CircuitArguments;
 use crate::documents::desk::Desk;
-use crate::documents::request::{CircuitsArguments, Freshness, ListArguments};
+use crate::documents::health::HealthArguments;
+use crate::documents::list::ListArguments;
+use crate::documents::report::ReportArguments;
+use crate::documents::request::{Freshness, Read};
 use crate::service::circuit_control::CircuitControl;
 use crate::service::error::RegistryError;
 use crate::service::invoke::Tools;
@@ -53,33 +56,36 @@ impl Verbs {
             self.allow_change(route, request)?;
         }
         let (desk, payload) = (&self.desk, &request.payload);
+        let subject_id = route.id(&request.subject);
         match route.verb {
-            Verb::Get => self.get(route, request).await,
-            Verb::Explain => self.explain(route, request).await,
-            Verb::List => desk.list(&optional_object(payload)?, max_bytes).await,
+            Verb::Get => {
+                let arguments = IdArguments::read(payload, subject_id)?;
+                desk.get(arguments.id()?, arguments.freshness()).await
+            }
+            Verb::Explain => self.explain(IdArguments::read(payload, subject_id)?).await,
+            Verb::List => desk.list(&Read::of(payload)?, max_bytes).await,
             Verb::LookupByType => desk.list(&of_type(payload)?, max_bytes).await,
             Verb::Stats => desk.stats(optional_object(payload)?, max_bytes).await,
-            Verb::Reload => desk.reload(&writes::reload_arguments(payload)?).await,
-            Verb::Ping => self.ping(request),
+            Verb::Reload => desk.reload(&object(&as_object(payload, "id")?)?).await,
+            Verb::Ping => self.ping(optional_object(payload)?),
             Verb::Audit => {
-                desk.audit(&writes::audit_arguments(payload)?, max_bytes)
+                desk.audit(&object(&as_object(payload, "id")?)?, max_bytes)
                     .await
             }
-            Verb::Health => {
-                let arguments = health_arguments(payload, route.id(&request.subject))?;
-                desk.health(&arguments, max_bytes).await
-            }
-            Verb::Circuits => {
-                let arguments: CircuitsArguments = optional_object(payload)?;
-                desk.circuits(&arguments, max_bytes).await
-            }
+            Verb::Health => desk.health(&health(payload, subject_id)?, max_bytes).await,
+            Verb::Circuits => desk.circuits(&Read::of(payload)?, max_bytes).await,
             Verb::Report => self.report(route, request),
-            Verb::Circuit => self.circuit(route, request).await,
+            Verb::Circuit => {
+                let arguments: CircuitArguments = optional_object(payload)?;
+                let actor = actor(route, request, arguments.actor.as_deref())?;
+                let listed = self.circuits.carry_out(arguments.order(actor)?).await?;
+                let row = desk.health.circuit(listed);
+                Ok(Answer::plain(documents::circuits::circuit(&row)))
+            }
             Verb::Write(write) => {
-                let body = writes::body(write, payload)?;
-                let id = route.id(&request.subject);
+                let body = body(write, payload)?;
                 let actor = |field: Option<&str>| actor(route, request, field);
-                desk.change(write, body, id, actor, max_bytes).await
+                desk.change(write, body, subject_id, actor, max_bytes).await
             }
             // These have lanes of their own; no subscription leads here.
             Verb::Lookup | Verb::Invoke => Err(RegistryError::Internal),
@@ -92,7 +98,9 @@ impl Verbs {
     /// What it says cannot be read, or is about nobody we know.
     pub fn report(&self, route: Route, request: &Request) -> Result<Answer, RegistryError> {
         check_actor(route, &request.subject)?;
-        report(&self.tools, request)
+        let arguments: ReportArguments<'_> = optional_object(&request.payload)?;
+        self.tools.report(arguments.reported()?)?;
+        Ok(Answer::plain(documents::report::noted()))
     }
 
     fn allow_change(&self, route: Route, request: &Request) -> Result<(), RegistryError> {
@@ -115,14 +123,7 @@ impl Verbs {
         Ok(())
     }
 
-    async fn get(&self, route: Route, request: &Request) -> Result<Answer, RegistryError> {
-        let arguments = IdArguments::read(&request.payload, route.id(&request.subject))?;
-        let freshness = arguments.freshness();
-        self.desk.get(arguments.id()?, freshness).await
-    }
-
-    async fn explain(&self, route: Route, request: &Request) -> Result<Answer, RegistryError> {
-        let arguments = IdArguments::read(&request.payload, route.id(&request.subject))?;
+    async fn explain(&self, arguments: IdArguments<'_>) -> Result<Answer, RegistryError> {
         let context = arguments.context()?;
         self.desk.fresh(arguments.freshness()).await?;
         let reads = &self.desk.reads;
@@ -133,29 +134,70 @@ impl Verbs {
         ))
     }
 
-    async fn circuit(&self, route: Route, request: &Request) -> Result<Answer, RegistryError> {
-        let listed = force(&self.circuits, route, request).await?;
-        let row = self.desk.health.circuit(listed);
-        Ok(Answer::plain(documents::circuits::circuit(&row)))
-    }
-
-    fn ping(&self, request: &Request) -> Result<Answer, RegistryError> {
-        let _: Freshness = optional_object(&request.payload)?;
+    fn ping(&self, _: Freshness) -> Result<Answer, RegistryError> {
         let instance_id = self.desk.stats.instance_id();
         Ok(Answer::plain(documents::ping::pong(instance_id)))
     }
 }
 
 /// The arguments of `list` with a type; a bare type will do.
-fn of_type(payload: &[u8]) -> Result<ListArguments, RegistryError> {
-    let payload = payload.trim_ascii();
-    let mut arguments: ListArguments = match payload.first() {
-        None | Some(b'{') => optional_object(payload)?,
-        Some(_) => ListArguments::of_type(payload),
-    };
-    if arguments.kind.is_none() {
+fn of_type(payload: &[u8]) -> Result<Read<ListArguments>, RegistryError> {
+    let mut read: Read<ListArguments> = Read::of(&as_object(payload, "type")?)?;
+    if read.arguments.kind.is_none() {
         return Err(RegistryError::field("type", "is missing"));
     }
-    arguments.enabled = None;
-    Ok(arguments)
+    read.arguments.enabled = None;
+    Ok(read)
+}
+
+/// The arguments of `health`, of one extension or of all.
+pub(super) fn health(
+    payload: &[u8],
+    subject_id: Option<&str>,
+) -> Result<Read<HealthArguments>, RegistryError> {
+    let mut read: Read<HealthArguments> = Read::of(&as_object(payload, "id")?)?;
+    let id = agreed_id(read.arguments.id.take().map(Cow::from), subject_id)?;
+    read.arguments.id = id.map(Cow::into_owned);
+    Ok(read)
+}
+
+/// The fields of a change; a verb that needs only an id takes it bare, or nothing where the subject
+/// has it.
+pub(super) fn body(verb: WriteVerb, payload: &[u8]) -> Result<Body, RegistryError> {
+    match verb.needs_only_an_id() {
+        true => object(&as_object(payload, "id")?),
+        false => optional_object(payload),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::breaker::CircuitState;
+
+    #[test]
+    fn health_takes_an_id_wherever_it_stands_or_none() {
+        for (payload, subject_id, id) in [
+            ("", None, None),
+            ("{}", None, None),
+            ("a", None, Some("a")),
+            (" a ", None, Some("a")),
+            (r#"{"id":"a"}"#, None, Some("a")),
+            ("", Some("a"), Some("a")),
+            (r#"{"id":"a"}"#, Some("a"), Some("a")),
+        ] {
+            let read = health(payload.as_bytes(), subject_id).unwrap();
+            assert_eq!(
+                read.arguments.id.as_deref(),
+                id,
+                "{payload:?} {subject_id:?}"
+            );
+        }
+        health(b"b", Some("a")).unwrap_err();
+        let Read { arguments, .. } = health(br#"{"state":"half_open"}"#, None).unwrap();
+        let state = arguments.query().unwrap().state;
+        assert_eq!(state, Some(CircuitState::HalfOpen));
+        let Read { arguments, .. } = health(br#"{"state":"ajar"}"#, None).unwrap();
+        arguments.query().unwrap_err();
+    }
 }

@@ -10,8 +10,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::request::{CircuitsArguments, Freshness, HealthArguments, ListArguments};
-use super::{circuits, health, list, stats, stored};
+use super::circuits::{self, CircuitsArguments};
+use super::health::{self, HealthArguments};
+use super::list::{self, ListArguments};
+use super::request::{Freshness, Read};
+use super::{stats, stored};
 use crate::service::administration::Changes;
 use crate::service::error::RegistryError;
 use crate::service::health::Health;
@@ -102,10 +105,13 @@ impl Desk {
     /// A page of the catalog.
     pub async fn list(
         &self,
-        arguments: &ListArguments,
+        Read {
+            arguments,
+            freshness,
+        }: &Read<ListArguments>,
         max_bytes: usize,
     ) -> Result<Answer, RegistryError> {
-        self.fresh(arguments.freshness()).await?;
+        self.fresh(*freshness).await?;
         let (page, revision) = self.reads.list(&arguments.query()?)?;
         let body = list::page(&page, max_bytes, |entry| self.reads.state(entry))?;
         Ok(Answer::at(revision, body))
@@ -114,10 +120,13 @@ impl Desk {
     /// How one extension is doing, where `arguments` name one, else a page of all.
     pub async fn health(
         &self,
-        arguments: &HealthArguments,
+        Read {
+            arguments,
+            freshness,
+        }: &Read<HealthArguments>,
         max_bytes: usize,
     ) -> Result<Answer, RegistryError> {
-        self.fresh(arguments.freshness()).await?;
+        self.fresh(*freshness).await?;
         let body = match &arguments.id {
             Some(id) => health::health(&self.health.of(id)?),
             None => health::page(&self.health.list(&arguments.query()?)?, max_bytes)?,
@@ -128,10 +137,13 @@ impl Desk {
     /// A page of this sidecar's circuits.
     pub async fn circuits(
         &self,
-        arguments: &CircuitsArguments,
+        Read {
+            arguments,
+            freshness,
+        }: &Read<CircuitsArguments>,
         max_bytes: usize,
     ) -> Result<Answer, RegistryError> {
-        self.fresh(arguments.freshness()).await?;
+        self.fresh(*freshness).await?;
         let page = self.health.circuits(&arguments.query()?)?;
         Ok(Answer::plain(circuits::page(&page, max_bytes)?))
     }

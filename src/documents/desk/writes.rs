@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::{Answer, Desk};
+use crate::documents::audit::{self, AuditArguments};
 use crate::documents::change::{self, Body, WriteVerb};
-use crate::documents::request::{AuditArguments, ReloadArguments, id};
-use crate::documents::{audit, committed, reload, stored};
+use crate::documents::reload::{self, ReloadArguments};
+use crate::documents::request::id;
+use crate::documents::{committed, stored};
 use crate::domain::actor::Actor;
 use crate::service::administration::Changed;
 use crate::service::error::RegistryError;

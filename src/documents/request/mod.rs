@@ -9,10 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 pub(in crate::documents) use self::arguments::id;
-pub use self::arguments::{
-    AuditArguments, CircuitsArguments, EnabledFilter, Freshness, HealthArguments, ListArguments,
-    ReloadArguments,
-};
+pub use self::arguments::{Freshness, Read};
 pub use self::fault::malformed;
 use crate::domain::context::Context;
 use crate::service::error::RegistryError;

@@ -6,10 +6,12 @@ use axum::extract::{Path, State as Extract};
 use crate::adapters::http::State;
 use crate::adapters::http::answer::HttpError;
 use crate::adapters::http::query::Query;
+use crate::documents::audit::AuditArguments;
+use crate::documents::circuits::CircuitsArguments;
 use crate::documents::desk::Answer;
-use crate::documents::request::{
-    AuditArguments, CircuitsArguments, Freshness, HealthArguments, ListArguments,
-};
+use crate::documents::health::HealthArguments;
+use crate::documents::list::ListArguments;
+use crate::documents::request::{Freshness, Read};
 use crate::service::error::RegistryError;
 
 /// The largest answer that is a page: what NATS allows in a message unless its server is told
@@ -19,23 +21,23 @@ pub(super) const MAX_BYTES: usize = 1024 * 1024;
 type Outcome = Result<Answer, HttpError>;
 
 /// A page of extensions, by type and id
-#[utoipa::path(get, path = "/admin/extensions", tag = "reads", params(ListArguments),
+#[utoipa::path(get, path = "/admin/extensions", tag = "reads", params(ListArguments, Freshness),
     responses((status = 200, description = "A page", body = ref("#/components/schemas/ExtensionPage"))))]
 pub(in crate::adapters::http) async fn list(
     Extract(state): Extract<State>,
     query: Query,
 ) -> Outcome {
-    Ok(state.desk.list(&query.list()?, MAX_BYTES).await?)
+    Ok(state.desk.list(&query.read()?, MAX_BYTES).await?)
 }
 
 /// How extensions are doing: a page of them, and all together
-#[utoipa::path(get, path = "/admin/extensions/health", tag = "reads", params(HealthArguments),
+#[utoipa::path(get, path = "/admin/extensions/health", tag = "reads", params(HealthArguments, Freshness),
     responses((status = 200, description = "A page", body = ref("#/components/schemas/HealthPage"))))]
 pub(in crate::adapters::http) async fn health(
     Extract(state): Extract<State>,
     query: Query,
 ) -> Outcome {
-    Ok(state.desk.health(&query.health()?, MAX_BYTES).await?)
+    Ok(state.desk.health(&query.read()?, MAX_BYTES).await?)
 }
 
 /// The stored record of an extension, enabled or not
@@ -46,7 +48,7 @@ pub(in crate::adapters::http) async fn get(
     path: Result<Path<String>, PathRejection>,
     query: Query,
 ) -> Outcome {
-    Ok(state.desk.get(&id(path)?, query.freshness()?).await?)
+    Ok(state.desk.get(&id(path)?, query.arguments()?).await?)
 }
 
 /// How one extension is doing
@@ -57,21 +59,24 @@ pub(in crate::adapters::http) async fn health_of(
     path: Result<Path<String>, PathRejection>,
     query: Query,
 ) -> Outcome {
-    let arguments = HealthArguments {
-        id: Some(id(path)?),
-        ..HealthArguments::fresh(query.freshness()?)
+    let read = Read {
+        arguments: HealthArguments {
+            id: Some(id(path)?),
+            ..HealthArguments::default()
+        },
+        freshness: query.arguments()?,
     };
-    Ok(state.desk.health(&arguments, MAX_BYTES).await?)
+    Ok(state.desk.health(&read, MAX_BYTES).await?)
 }
 
 /// The circuits of this sidecar
-#[utoipa::path(get, path = "/admin/circuits", tag = "reads", params(CircuitsArguments),
+#[utoipa::path(get, path = "/admin/circuits", tag = "reads", params(CircuitsArguments, Freshness),
     responses((status = 200, description = "A page", body = ref("#/components/schemas/CircuitPage"))))]
 pub(in crate::adapters::http) async fn circuits(
     Extract(state): Extract<State>,
     query: Query,
 ) -> Outcome {
-    Ok(state.desk.circuits(&query.circuits()?, MAX_BYTES).await?)
+    Ok(state.desk.circuits(&query.read()?, MAX_BYTES).await?)
 }
 
 /// This sidecar at a glance
@@ -81,7 +86,7 @@ pub(in crate::adapters::http) async fn stats(
     Extract(state): Extract<State>,
     query: Query,
 ) -> Outcome {
-    Ok(state.desk.stats(query.freshness()?, MAX_BYTES).await?)
+    Ok(state.desk.stats(query.arguments()?, MAX_BYTES).await?)
 }
 
 /// Who changed what, newest first
@@ -91,7 +96,7 @@ pub(in crate::adapters::http) async fn audit(
     Extract(state): Extract<State>,
     query: Query,
 ) -> Outcome {
-    Ok(state.desk.audit(&query.audit()?, MAX_BYTES).await?)
+    Ok(state.desk.audit(&query.arguments()?, MAX_BYTES).await?)
 }
 
 /// The id in the path.

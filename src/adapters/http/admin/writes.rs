@@ -13,7 +13,8 @@ use crate::adapters::http::body::Body;
 use crate::adapters::http::query::Query;
 use crate::documents::change::WriteVerb;
 use crate::documents::desk::Answer;
-use crate::documents::request::{ReloadArguments, optional_object};
+use crate::documents::reload::ReloadArguments;
+use crate::documents::request::optional_object;
 
 type Outcome = Result<Answer, HttpError>;
 

@@ -1,0 +1,89 @@
+//! The verb `circuit`: what an operator wants of a circuit.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::Deserializer;
+
+use super::request::numbers;
+use crate::domain::actor::Actor;
+use crate::domain::ids::VersionName;
+use crate::service::circuit_control::CircuitOrder;
+use crate::service::error::RegistryError;
+use crate::service::health_store::OverrideAction;
+
+/// A reason goes into the audit.
+const MAX_REASON_CHARS: usize = 500;
+/// Longer is not a stopgap any more: disable the extension instead.
+const TTL_SECONDS: RangeInclusive<u64> = 1..=30 * 86_400;
+
+/// The arguments of `circuit`, which is no read: it refuses what it does not know.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CircuitArguments {
+    /// The extension.
+    id: Option<String>,
+    /// The version; without one, the current.
+    version: Option<String>,
+    /// What to do.
+    action: Option<String>,
+    /// For how long, in seconds; without it until the next order.
+    #[serde(default, deserialize_with = "ttl_seconds")]
+    ttl_seconds: Option<u64>,
+    /// Why.
+    reason: Option<String>,
+    /// Who asks, where neither the subject nor a header says so.
+    pub actor: Option<String>,
+}
+
+fn ttl_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    numbers::within(deserializer, &TTL_SECONDS)
+}
+
+impl CircuitArguments {
+    /// The order of `actor`.
+    ///
+    /// # Errors
+    /// The field at fault.
+    pub fn order(self, actor: Actor) -> Result<CircuitOrder, RegistryError> {
+        let missing = |field| RegistryError::field(field, "is missing");
+        let id = self.id.ok_or_else(|| missing("id"))?;
+        let version = self.version.as_deref().map(VersionName::parse).transpose();
+        let action = match self.action.as_deref() {
+            None => return Err(missing("action")),
+            Some("open") => OverrideAction::Open,
+            Some("close") => OverrideAction::Close,
+            Some("reset") => OverrideAction::Reset,
+            Some(_) => {
+                let rule = "must be open, close or reset";
+                return Err(RegistryError::field("action", rule));
+            }
+        };
+        if self.ttl_seconds.is_some() && action == OverrideAction::Reset {
+            let rule = "means nothing to a reset, which happens once";
+            return Err(RegistryError::field("ttl_seconds", rule));
+        }
+        Ok(CircuitOrder {
+            id,
+            version: version.map_err(|rule| RegistryError::field("version", rule))?,
+            action,
+            ttl: self.ttl_seconds.map(Duration::from_secs),
+            reason: self.reason.map(reason).transpose()?,
+            actor,
+        })
+    }
+}
+
+/// Control characters, line breaks included, have no place in a reason: zero bytes would not even
+/// be stored.
+fn reason(reason: String) -> Result<String, RegistryError> {
+    let fault = |rule: String| Err(RegistryError::field("reason", rule));
+    if reason.chars().count() > MAX_REASON_CHARS {
+        fault(format!("must have at most {MAX_REASON_CHARS} characters"))
+    } else if reason.chars().any(char::is_control) {
+        fault("must be one line of plain text".to_owned())
+    } else {
+        Ok(reason)
+    }
+}
