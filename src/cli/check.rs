@@ -30,7 +30,7 @@ mod tests {
             origin,
         };
         let effective = Effective(vec![
-            entry("A", Some("x y"), Origin::Flag("--a".to_owned())),
+            entry("A", Some("x y"), Origin::Given("flag", "--a".to_owned())),
             entry("LONG", None, Origin::Default),
         ]);
         let lines: Vec<String> = table(&effective).lines().map(str::to_owned).collect();

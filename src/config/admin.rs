@@ -1,5 +1,6 @@
 //! Who may change the registry over NATS and HTTP.
 
+use super::parse::boolean;
 use super::reader::Reader;
 use super::variables::{ADMIN_ENABLED, REQUIRE_ACTOR_SUBJECT};
 
@@ -13,10 +14,8 @@ pub struct AdminSettings {
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<AdminSettings> {
-    let enabled = reader.boolean(&ADMIN_ENABLED);
-    let require_actor_subject = reader.boolean(&REQUIRE_ACTOR_SUBJECT);
     Some(AdminSettings {
-        enabled: enabled?,
-        require_actor_subject: require_actor_subject?,
+        enabled: reader.value(&ADMIN_ENABLED, boolean)?,
+        require_actor_subject: reader.value(&REQUIRE_ACTOR_SUBJECT, boolean)?,
     })
 }

@@ -2,119 +2,83 @@
 
 use std::time::Duration;
 
-use super::parse;
+use super::parse::{Rule, boolean, duration, number, unless_off};
 use super::reader::Reader;
-use super::variables::{
-    CIRCUIT_BREAKER_ENABLED, CIRCUIT_BREAKER_ERROR_RATE_THRESHOLD,
-    CIRCUIT_BREAKER_FAILURE_THRESHOLD, CIRCUIT_BREAKER_HALF_OPEN_MAX_REQUESTS,
-    CIRCUIT_BREAKER_MAX_TIMEOUT_SECONDS, CIRCUIT_BREAKER_MINIMUM_REQUESTS,
-    CIRCUIT_BREAKER_SLOW_CALL_MS, CIRCUIT_BREAKER_SLOW_CALL_RATE_THRESHOLD,
-    CIRCUIT_BREAKER_TIMEOUT_SECONDS, CIRCUIT_BREAKER_WINDOW_SECONDS,
-};
+use super::variables as var;
+use crate::domain::breaker::{Settings, SlowCalls};
 
-/// Settings of the circuit breakers.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BreakerSettings {
-    /// Whether failing extensions are cut off at all.
-    pub enabled: bool,
-    /// Consecutive failures that open.
-    pub failure_threshold: u32,
-    /// Rolling error rate that opens, over 0 and up to 1.
-    pub error_rate_threshold: f64,
-    /// Length of the rolling window.
-    pub window: Duration,
-    /// Requests in the window before a rate counts.
-    pub minimum_requests: u32,
-    /// When slow calls open; `None` when they do not.
-    pub slow_calls: Option<SlowCalls>,
-    /// Open time before the first trial.
-    pub timeout: Duration,
-    /// Longest open time, at least `timeout`.
-    pub max_timeout: Duration,
-    /// Concurrent trial calls.
-    pub half_open_max_requests: u32,
-}
+/// A trial without an outcome is lost when the longest timeout has passed, and this.
+const TRIAL_MARGIN: Duration = Duration::from_secs(10);
 
-/// When slow calls open a circuit.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SlowCalls {
-    /// Latency from which a call is slow.
-    pub latency: Duration,
-    /// Rolling rate of slow calls that opens, over 0 and up to 1.
-    pub rate_threshold: f64,
-}
-
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<BreakerSettings> {
-    let open_times = Duration::from_millis(10)..=Duration::from_secs(86_400);
-    let enabled = reader.boolean(&CIRCUIT_BREAKER_ENABLED);
-    let failure_threshold = reader.number(&CIRCUIT_BREAKER_FAILURE_THRESHOLD, 1..=1_000_000);
-    let error_rate_threshold = reader.value(&CIRCUIT_BREAKER_ERROR_RATE_THRESHOLD, rate);
-    let window = reader.duration(
-        &CIRCUIT_BREAKER_WINDOW_SECONDS,
-        Duration::from_millis(100)..=Duration::from_secs(3600),
+/// `max_timeout` is the longest that a call may take.
+pub(super) fn read(reader: &mut Reader<'_>, max_timeout: Duration) -> Option<Settings> {
+    let (first, longest) = (
+        &var::CIRCUIT_BREAKER_TIMEOUT_SECONDS,
+        &var::CIRCUIT_BREAKER_MAX_TIMEOUT_SECONDS,
     );
-    let minimum_requests = reader.number(&CIRCUIT_BREAKER_MINIMUM_REQUESTS, 1..=1_000_000);
-    let slow_calls = slow_calls(reader);
-    let timeout = reader.duration(&CIRCUIT_BREAKER_TIMEOUT_SECONDS, open_times.clone());
-    let max_timeout = reader.duration(&CIRCUIT_BREAKER_MAX_TIMEOUT_SECONDS, open_times);
-    let half_open_max_requests = reader.number(&CIRCUIT_BREAKER_HALF_OPEN_MAX_REQUESTS, 1..=10_000);
-    if let (Some(timeout), Some(max_timeout)) = (timeout, max_timeout)
-        && max_timeout < timeout
-    {
-        reader.fault(
-            &CIRCUIT_BREAKER_MAX_TIMEOUT_SECONDS,
-            format!(
-                "must be at least CIRCUIT_BREAKER_TIMEOUT_SECONDS, {}",
-                humantime::format_duration(timeout)
-            ),
+    let open_time = reader.duration(first, 0.01..=86_400.0)?;
+    let max_open_time = reader.duration(longest, 0.01..=86_400.0)?;
+    if max_open_time < open_time {
+        let open_time = humantime::format_duration(open_time);
+        reader.conflict(
+            longest,
+            first,
+            format!("must be at least {}, {open_time}", first.name),
         );
     }
-    Some(BreakerSettings {
-        enabled: enabled?,
-        failure_threshold: failure_threshold?,
-        error_rate_threshold: error_rate_threshold?,
-        window: window?,
-        minimum_requests: minimum_requests?,
-        slow_calls: slow_calls?,
-        timeout: timeout?,
-        max_timeout: max_timeout?,
-        half_open_max_requests: half_open_max_requests?,
+    Some(Settings {
+        enabled: reader.value(&var::CIRCUIT_BREAKER_ENABLED, boolean)?,
+        failure_threshold: reader.value(
+            &var::CIRCUIT_BREAKER_FAILURE_THRESHOLD,
+            number(1..=1_000_000),
+        )?,
+        error_rate_threshold: reader.value(&var::CIRCUIT_BREAKER_ERROR_RATE_THRESHOLD, rate)?,
+        window: reader.duration(&var::CIRCUIT_BREAKER_WINDOW_SECONDS, 0.1..=3600.0)?,
+        minimum_requests: reader.value(
+            &var::CIRCUIT_BREAKER_MINIMUM_REQUESTS,
+            number(1..=1_000_000),
+        )?,
+        slow_calls: slow_calls(reader)?,
+        open_time,
+        max_open_time,
+        half_open_max_requests: reader.value(
+            &var::CIRCUIT_BREAKER_HALF_OPEN_MAX_REQUESTS,
+            number(1..=10_000),
+        )?,
+        trial_limit: max_timeout.saturating_add(TRIAL_MARGIN),
     })
 }
 
 /// Both values or neither: one alone would silently do nothing.
 fn slow_calls(reader: &mut Reader<'_>) -> Option<Option<SlowCalls>> {
-    let latencies = Duration::from_millis(1)..=Duration::from_secs(3600);
-    let latency = reader.value(&CIRCUIT_BREAKER_SLOW_CALL_MS, |text| {
-        parse::unless_off(text, |text| {
-            parse::duration(text, &CIRCUIT_BREAKER_SLOW_CALL_MS, &latencies)
-        })
-    });
-    let rate_threshold = reader.value(&CIRCUIT_BREAKER_SLOW_CALL_RATE_THRESHOLD, |text| {
-        parse::unless_off(text, rate)
-    });
-    match (latency?, rate_threshold?) {
-        (Some(latency), Some(rate_threshold)) => Some(Some(SlowCalls {
-            latency,
-            rate_threshold,
-        })),
-        (None, None) => Some(None),
-        (Some(_), None) => {
-            let rule = "needs CIRCUIT_BREAKER_SLOW_CALL_RATE_THRESHOLD to be set too";
-            reader.fault(&CIRCUIT_BREAKER_SLOW_CALL_MS, rule);
-            None
-        }
-        (None, Some(_)) => {
-            let rule = "needs CIRCUIT_BREAKER_SLOW_CALL_MS to be set too";
-            reader.fault(&CIRCUIT_BREAKER_SLOW_CALL_RATE_THRESHOLD, rule);
-            None
-        }
+    let (time, share) = (
+        &var::CIRCUIT_BREAKER_SLOW_CALL_MS,
+        &var::CIRCUIT_BREAKER_SLOW_CALL_RATE_THRESHOLD,
+    );
+    let latency = reader.value(time, unless_off(duration(time, 0.001..=3600.0)))?;
+    let rate_threshold = reader.value(share, unless_off(rate))?;
+    if latency.is_some() != rate_threshold.is_some() {
+        let (given, missing) = if latency.is_some() {
+            (time, share)
+        } else {
+            (share, time)
+        };
+        reader.conflict(
+            given,
+            missing,
+            format!("needs {} to be set too", missing.name),
+        );
     }
+    let slow_calls = latency.zip(rate_threshold);
+    Some(slow_calls.map(|(latency, rate_threshold)| SlowCalls {
+        latency,
+        rate_threshold,
+    }))
 }
 
 /// A rate that opens a circuit. Zero would open it at every call.
-fn rate(text: &str) -> Result<f64, parse::Rule> {
-    match parse::number(text, &(0.0..=1.0))? {
+fn rate(text: &str) -> Result<f64, Rule> {
+    match number(0.0..=1.0)(text)? {
         0.0 => Err("must be more than 0".to_owned()),
         rate => Ok(rate),
     }

@@ -1,10 +1,9 @@
 //! The database: whether there is one, where it is, and who we are to it.
 
-use thiserror::Error;
-use tokio_postgres::Config;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::endpoint::{Endpoint, Parts, endpoint};
-use super::parse::{self, Rule};
+use super::parse::{Rule, boolean, list, number, text};
 use super::postgres_url::{self, PostgresUrl};
 use super::reader::Reader;
 use super::ssl_mode::SslMode;
@@ -24,151 +23,110 @@ pub struct DatabaseSettings {
     pub pool_size: usize,
 }
 
-/// Why there is no database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub(super) enum NoDatabase {
-    #[error("DB_ENABLED is false")]
-    Disabled,
-    #[error("neither DB_URL nor DB_HOST is set")]
-    NoAddress,
-}
+const NO_ADDRESS: &str = "neither DB_URL nor DB_HOST is set";
 
-/// The database, or why there is none.
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<Result<DatabaseSettings, NoDatabase>> {
+/// The database, and why there is none if that is so.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+) -> Option<(Option<DatabaseSettings>, Option<&'static str>)> {
     let addressed = reader.is_set(&DB_URL) || reader.is_set(&DB_HOST);
-    let enabled = reader.value_or(&DB_ENABLED, parse::boolean, || addressed.to_string());
-    let readable = reader.readable();
-    let url = |text: &str| {
-        let url = postgres_url::parse(text)?;
-        url.ssl_root_cert.as_deref().map(&readable).transpose()?;
-        Ok(url)
+    let enabled = reader.value_or(&DB_ENABLED, &addressed.to_string(), boolean)?;
+    let why_none = match addressed {
+        _ if reader.is_set(&DB_ENABLED) && !enabled => Some("DB_ENABLED is false"),
+        false => Some(NO_ADDRESS),
+        true => None,
     };
-    let pool_url = reader.optional(&DB_URL, url);
-    let listen_url = reader.optional(&DB_LISTEN_URL, url);
-    let hosts = reader.optional(&DB_HOST, |text| parse::list(text, parse::text));
-    let ports = reader.value(&DB_PORT, |text| parse::list(text, port));
-    let parts = parts(reader);
-    let pool_size = reader.number(&DB_POOL_SIZE, 1..=1000);
-
-    if enabled == Some(true) && !addressed {
-        reader.fault(
-            &DB_ENABLED,
-            format!("is true, but {}", NoDatabase::NoAddress),
-        );
+    if enabled && !addressed {
+        reader.fault(&DB_ENABLED, format!("is true, but {NO_ADDRESS}"));
     }
     if reader.is_set(&DB_LISTEN_URL) && !addressed {
         reader.fault(&DB_LISTEN_URL, "needs DB_URL or DB_HOST to be set too");
     }
-    if reader.is_set(&DB_URL) {
-        for part in [&DB_HOST, &DB_PORT] {
-            if reader.is_set(part) {
-                reader.fault(part, "is set beside DB_URL; give one of them");
-            }
-        }
-    }
-    if let Some(Some(url)) = &pool_url {
+    let surroundings = reader.surroundings;
+    let url = |text: &str| {
+        let url = postgres_url::parse(text)?;
+        let file = url.ssl_root_cert.as_deref();
+        file.map(|path| surroundings.bytes(path)).transpose()?;
+        Ok(url)
+    };
+    let in_url = reader.optional(&DB_URL, url);
+    let listen_url = reader.optional(&DB_LISTEN_URL, url);
+    if let Some(url) = &in_url {
         settle_with_parts(reader, url);
     }
+    let pool_url = in_url.or(from_hosts(reader)?);
+    let parts = Parts {
+        name: reader.value(&DB_NAME, text)?,
+        user: reader.value(&DB_USER, text)?,
+        password: reader.secret(&DB_PASSWORD),
+        ssl_mode: reader
+            .optional(&DB_SSLMODE, SslMode::parse)
+            .filter(|_| reader.is_set(&DB_SSLMODE)),
+        ssl_root_cert: reader.readable_file(&DB_SSL_ROOT_CERT),
+    };
+    let pool_size = reader.value(&DB_POOL_SIZE, number(1..=1000))?;
+    let files = [&DB_URL, &DB_LISTEN_URL].map(|variable| reader.secret_file(variable));
+    let [file, listen_file] = files;
+    let database = pool_url.filter(|_| enabled).map(|url| {
+        let pool = endpoint(url, &parts, file);
+        let listen = listen_url.map(|url| endpoint(url, &parts, listen_file));
+        DatabaseSettings {
+            listen: listen.unwrap_or_else(|| pool.clone()),
+            pool,
+            pool_size,
+        }
+    });
+    Some((database, why_none))
+}
 
-    // Said before anything faulty is given up on, so that the source can find its own fault.
-    if !addressed || enabled == Some(false) {
-        let disabled = reader.is_set(&DB_ENABLED) && enabled == Some(false);
-        return Some(Err(match disabled {
-            true => NoDatabase::Disabled,
-            false => NoDatabase::NoAddress,
-        }));
+/// The same as a URL with all of DB_HOST and DB_PORT in it; without DB_HOST there is none.
+fn from_hosts(reader: &mut Reader<'_>) -> Option<Option<PostgresUrl>> {
+    let host = |host: &str| {
+        Ok(format!(
+            "host={}&",
+            utf8_percent_encode(host, NON_ALPHANUMERIC)
+        ))
+    };
+    let hosts = reader.optional(&DB_HOST, list(host)).unwrap_or_default();
+    let ports = reader.value(&DB_PORT, list(port))?;
+    if ports.len() > 1 && hosts.len() > 0 && ports.len() != hosts.len() {
+        reader.fault(
+            &DB_PORT,
+            "must be one port, or as many as DB_HOST has hosts",
+        );
     }
-
-    let (pool_url, hosts, ports, parts) = (pool_url?, hosts?, ports?, parts?);
-    let pool = match pool_url {
-        Some(url) => url,
-        None => from_hosts(reader, hosts.unwrap_or_default(), ports)?,
-    };
-    let file = |variable| reader.secret_file(variable);
-    let pool = endpoint(pool, &parts, file(&DB_URL));
-    let listen = match listen_url? {
-        Some(url) => endpoint(url, &parts, file(&DB_LISTEN_URL)),
-        None => pool.clone(),
-    };
-    Some(Ok(DatabaseSettings {
-        pool,
-        listen,
-        pool_size: pool_size?,
-    }))
+    let url = format!("postgres://?{}port={}", hosts.concat(), ports.join(","));
+    Some(postgres_url::parse(&url).ok())
 }
 
 /// A Kubernetes service named `extension-registry-db` injects `EXTENSION_REGISTRY_DB_PORT`, which
 /// is worth a word more than that it is no number.
-fn port(item: &str) -> Result<u16, Rule> {
-    parse::number(item, &(1..=u16::MAX)).map_err(|rule| match item.starts_with("tcp://") {
+fn port(item: &str) -> Result<String, Rule> {
+    let port = number(1..=u16::MAX)(item).map(|port| port.to_string());
+    port.map_err(|rule| match item.starts_with("tcp://") {
         true => format!("{rule}; this looks like a Kubernetes service link: `enableServiceLinks: false` turns them off"),
         false => rule,
     })
 }
 
-fn parts(reader: &mut Reader<'_>) -> Option<Parts> {
-    let name = reader.value(&DB_NAME, parse::text);
-    let user = reader.value(&DB_USER, parse::text);
-    let password = reader.secret(&DB_PASSWORD);
-    let ssl_mode = reader.value(&DB_SSLMODE, SslMode::parse);
-    let ssl_root_cert = reader.readable_file(&DB_SSL_ROOT_CERT);
-    let explicit_mode = reader.is_set(&DB_SSLMODE);
-    Some(Parts {
-        name: name?,
-        user: user?,
-        password: password?,
-        ssl_mode: Some(ssl_mode?).filter(|_| explicit_mode),
-        ssl_root_cert: ssl_root_cert?,
-    })
-}
-
-/// A name, user or password that is given twice is more likely a mistake than an override. (The
-/// listener's URL may well differ: it fills its own gaps only.) What the URL alone says is shown as
-/// such, rather than a default that does not hold.
+/// A host, name, user or password that is given twice is more likely a mistake than an override.
+/// (The listener's URL may well differ: it fills its own gaps only.) What the URL alone says is
+/// shown as such, rather than a default that does not hold.
 fn settle_with_parts(reader: &mut Reader<'_>, url: &PostgresUrl) {
-    for (part, in_url) in [
-        (&DB_NAME, url.config.get_dbname().is_some()),
-        (&DB_USER, url.config.get_user().is_some()),
-        (&DB_PASSWORD, url.config.get_password().is_some()),
-    ] {
-        if in_url && reader.is_set(part) {
-            let rule = "is set, and DB_URL has one too; give one of them";
-            reader.fault(part, rule);
-        }
-    }
-    for (part, in_url) in [
-        (&DB_HOST, true),
-        (&DB_PORT, true),
-        (&DB_NAME, url.config.get_dbname().is_some()),
-        (&DB_USER, url.config.get_user().is_some()),
-        (&DB_SSLMODE, url.ssl_mode.is_some()),
-        (&DB_SSL_ROOT_CERT, url.ssl_root_cert.is_some()),
+    for (part, in_url, overrides) in [
+        (&DB_HOST, true, false),
+        (&DB_PORT, true, false),
+        (&DB_NAME, url.config.get_dbname().is_some(), false),
+        (&DB_USER, url.config.get_user().is_some(), false),
+        (&DB_PASSWORD, url.config.get_password().is_some(), false),
+        (&DB_SSLMODE, url.ssl_mode.is_some(), true),
+        (&DB_SSL_ROOT_CERT, url.ssl_root_cert.is_some(), true),
     ] {
         if in_url {
             reader.show(part, "(in DB_URL)");
         }
+        if in_url && !overrides && reader.is_set(part) {
+            reader.fault(part, "is set, and DB_URL has one too; give one of them");
+        }
     }
-}
-
-fn from_hosts(reader: &mut Reader<'_>, hosts: Vec<String>, ports: Vec<u16>) -> Option<PostgresUrl> {
-    if ports.len() > 1 && ports.len() != hosts.len() {
-        reader.fault(
-            &DB_PORT,
-            "must be one port, or as many as DB_HOST has hosts",
-        );
-        return None;
-    }
-    let mut config = Config::new();
-    for host in hosts {
-        config.host(host);
-    }
-    for port in ports {
-        config.port(port);
-    }
-    Some(PostgresUrl {
-        config,
-        ssl_mode: None,
-        ssl_root_cert: None,
-        parameters: Default::default(),
-    })
 }

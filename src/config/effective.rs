@@ -25,17 +25,15 @@ pub struct Entry {
 }
 
 impl Effective {
-    /// `given` over `computed` over the table's defaults.
+    /// `given` over `shown` over the table's defaults.
     pub(super) fn new(
         given: &BTreeMap<&'static str, Given>,
-        computed: &BTreeMap<&'static str, String>,
+        shown: &BTreeMap<&'static str, String>,
     ) -> Self {
         let entries = variables::ALL.iter().map(|variable| {
             let given = given.get(variable.name);
-            let text = given
-                .and_then(|given| given.text.as_deref())
-                .or_else(|| computed.get(variable.name).map(String::as_str))
-                .or(variable.default);
+            let shown = shown.get(variable.name).map(String::as_str);
+            let text = given.map_or(shown.or(variable.default), |given| given.text.as_deref());
             Entry {
                 name: variable.env_name(),
                 value: text.map(|text| redacted(variable.kind, text)),
@@ -50,10 +48,11 @@ fn redacted(kind: Kind, text: &str) -> String {
     match kind {
         Kind::Secret => HIDDEN.to_owned(),
         Kind::Url => redacted_url(text),
-        Kind::Urls => {
-            let urls: Vec<String> = text.split(',').map(redacted_url).collect();
-            urls.join(",")
-        }
+        Kind::Urls => text
+            .split(',')
+            .map(redacted_url)
+            .collect::<Vec<_>>()
+            .join(","),
         _ => text.to_owned(),
     }
 }
@@ -61,28 +60,26 @@ fn redacted(kind: Kind, text: &str) -> String {
 /// Shows scheme, host and path. Everything up to the last `@` may be a credential, for passwords
 /// are not always escaped as they should be; so may every parameter but those known to be harmless.
 fn redacted_url(url: &str) -> String {
-    let (scheme, rest) = match url.split_once("://") {
-        Some((scheme, rest)) => (format!("{scheme}://"), rest),
-        None => (String::new(), url),
-    };
-    let (credentials, rest) = match rest.rsplit_once('@') {
+    let scheme = url.find("://").map_or(0, |colon| colon + "://".len());
+    let (scheme, rest) = url.split_at(scheme);
+    let (login, rest) = match rest.rsplit_once('@') {
         Some((_, rest)) => (format!("{HIDDEN}@"), rest),
         None => (String::new(), rest),
     };
     let Some((place, parameters)) = rest.split_once('?') else {
-        return format!("{scheme}{credentials}{rest}");
+        return format!("{scheme}{login}{rest}");
     };
-    let parameters: Vec<String> = parameters
+    let parameters = parameters
         .split('&')
         .map(|parameter| match parameter.split_once('=') {
             Some((key, _)) if !SHOWN_PARAMETERS.contains(&key) => format!("{key}={HIDDEN}"),
             _ => parameter.to_owned(),
-        })
-        .collect();
-    format!("{scheme}{credentials}{place}?{}", parameters.join("&"))
+        });
+    let parameters: Vec<String> = parameters.collect();
+    format!("{scheme}{login}{place}?{}", parameters.join("&"))
 }
 
-const SHOWN_PARAMETERS: &[&str] = &[
+const SHOWN_PARAMETERS: [&str; 8] = [
     "application_name",
     "connect_timeout",
     "dbname",

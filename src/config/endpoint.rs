@@ -1,28 +1,13 @@
-//! One address of the database: what a URL says, what fills the gaps in it, and how soon a dead
-//! connection is noticed.
+//! One address of the database: what a URL says, and what fills the gaps in it.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use tokio_postgres::Config;
-use tokio_postgres::config::TargetSessionAttrs;
 
 use super::postgres_url::{self, PostgresUrl};
-use super::secret::{self, Secret, UnreadableSecret};
+use super::secret::{self, Secret};
 use super::ssl_mode::SslMode;
-
-/// Bounds one connection attempt, per host. A URL's `connect_timeout` wins.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A silent connection is probed after this; the system's own default is two hours. A URL's
-/// `keepalives_idle`, `keepalives_interval` and `keepalives_retries` win.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-const KEEPALIVE_RETRIES: u32 = 3;
-
-/// Sent data must be acknowledged within this (Linux only). A URL's `tcp_user_timeout` wins.
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// One address of the database, with all that is needed to connect to it.
 #[derive(Debug, Clone)]
@@ -61,7 +46,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// The file cannot be read, or there is no URL with a password in it; `config` is as it was.
-    pub fn renew_login(&self, config: &mut Config) -> Result<(), UnreadableSecret> {
+    pub fn renew_login(&self, config: &mut Config) -> Result<(), String> {
         match &self.login {
             Login::Fixed => {}
             Login::Password(password) => {
@@ -72,8 +57,8 @@ impl Endpoint {
                 let url = postgres_url::parse(secret::read(file)?.expose_secret()).ok();
                 let password = url.as_ref().and_then(|url| url.config.get_password());
                 let (Some(url), Some(password)) = (&url, password) else {
-                    let rule = "it is no Postgres URL with a password";
-                    return Err(UnreadableSecret::unlike(file, rule));
+                    let rule = "cannot be read: it is no Postgres URL with a password";
+                    return Err(format!("{} {rule}", file.display()));
                 };
                 url.config.get_user().map(|user| config.user(user));
                 config.password(password);
@@ -92,15 +77,9 @@ pub(super) struct Parts {
     pub(super) ssl_root_cert: Option<PathBuf>,
 }
 
-/// Fills the gaps that `url` leaves with `parts` and the defaults above; `file` is where it stands.
+/// Fills the gaps that `url` leaves with `parts`; `file` is where it stands.
 pub(super) fn endpoint(url: PostgresUrl, parts: &Parts, file: Option<PathBuf>) -> Endpoint {
-    let PostgresUrl {
-        mut config,
-        ssl_mode,
-        ssl_root_cert,
-        parameters,
-    } = url;
-    let unset = |parameter: &str| !parameters.contains(parameter);
+    let mut config = url.config;
     if config.get_dbname().is_none() {
         config.dbname(&parts.name);
     }
@@ -115,31 +94,13 @@ pub(super) fn endpoint(url: PostgresUrl, parts: &Parts, file: Option<PathBuf>) -
         (Some(_), _, Some(file)) => Login::Url(file),
         _ => Login::Fixed,
     };
-    if unset("target_session_attrs") {
-        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-    }
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(CONNECT_TIMEOUT);
-    }
-    if unset("keepalives_idle") {
-        config.keepalives_idle(KEEPALIVE_IDLE);
-    }
-    if unset("keepalives_interval") {
-        config.keepalives_interval(KEEPALIVE_INTERVAL);
-    }
-    if unset("keepalives_retries") {
-        config.keepalives_retries(KEEPALIVE_RETRIES);
-    }
-    if config.get_tcp_user_timeout().is_none() {
-        config.tcp_user_timeout(TCP_USER_TIMEOUT);
-    }
-    let ssl_mode = parts.ssl_mode.or(ssl_mode).unwrap_or(SslMode::Prefer);
+    let ssl_mode = parts.ssl_mode.or(url.ssl_mode).unwrap_or(SslMode::Prefer);
     config.ssl_mode(ssl_mode.for_driver());
     Endpoint {
         config,
         login,
         ssl_mode,
-        ssl_root_cert: parts.ssl_root_cert.clone().or(ssl_root_cert),
+        ssl_root_cert: parts.ssl_root_cert.clone().or(url.ssl_root_cert),
     }
 }
 
@@ -168,7 +129,7 @@ mod tests {
             let outcome = endpoint.renew_login(&mut config);
             let login = (config.get_user(), config.get_password());
             let login = format!("{} {:?}", login.0.unwrap(), login.1.map(str::from_utf8));
-            (login, outcome.map_err(|error| error.to_string()))
+            (login, outcome)
         };
         assert_eq!(
             renewed("postgres://bob:second@elsewhere/db\n"),

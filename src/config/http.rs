@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::fault::Warning;
-use super::parse;
+use super::parse::{Rule, unless_off};
 use super::reader::Reader;
 use super::tokens::TokenTable;
 use super::variables::{HTTP_ADDR, HTTP_TOKENS_FILE};
@@ -28,39 +27,28 @@ pub struct TokensFile {
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<HttpSettings> {
-    let addr = reader.value(&HTTP_ADDR, |text| {
-        parse::unless_off(text, |text| {
-            let rule = "must be an IP address and a port, like 127.0.0.1:9640";
-            text.trim().parse().map_err(|_| rule.to_owned())
-        })
+    let surroundings = reader.surroundings;
+    let tokens = reader.optional(&HTTP_TOKENS_FILE, |text| {
+        let path = PathBuf::from(text);
+        let table = TokenTable::parse(&surroundings.text(&path)?);
+        let table = table.map_err(|faults| format!("names {text}, where {faults}"))?;
+        Ok(TokensFile { path, table })
     });
-    let tokens = tokens(reader);
-    Some(HttpSettings {
-        addr: addr?,
-        tokens: tokens?,
-    })
+    if let Some(TokensFile { path, table }) = &tokens
+        && !table.short.is_empty()
+    {
+        let rule = "has tokens under 16 characters, which can be guessed";
+        reader.warn(format!(
+            "{} {rule}: lines {}",
+            path.display(),
+            table.short.join(", ")
+        ));
+    }
+    let addr = reader.value(&HTTP_ADDR, unless_off(addr))?;
+    Some(HttpSettings { addr, tokens })
 }
 
-fn tokens(reader: &mut Reader<'_>) -> Option<Option<TokensFile>> {
-    let Some((path, text)) = reader.text_of_file(&HTTP_TOKENS_FILE)? else {
-        return Some(None);
-    };
-    match TokenTable::parse(&text) {
-        Ok(table) => {
-            if !table.short.is_empty() {
-                reader.warn(Warning::ShortTokens {
-                    path: path.clone(),
-                    lines: table.short.clone(),
-                });
-            }
-            Some(Some(TokensFile { path, table }))
-        }
-        Err(faults) => {
-            for fault in faults {
-                let rule = format!("names {}, where {fault}", path.display());
-                reader.fault(&HTTP_TOKENS_FILE, rule);
-            }
-            None
-        }
-    }
+fn addr(text: &str) -> Result<SocketAddr, Rule> {
+    let rule = "must be an IP address and a port, like 127.0.0.1:9640";
+    text.trim().parse().map_err(|_| rule.to_owned())
 }

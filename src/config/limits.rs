@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
+use super::parse::number;
 use super::reader::Reader;
-use super::variables::{
-    MAX_IN_FLIGHT, MAX_IN_FLIGHT_PER_EXTENSION, MAX_METADATA_BYTES, MAX_PAYLOAD_BYTES, MAX_RETRIES,
-    MAX_TIMEOUT_MS, SHUTDOWN_GRACE_SECONDS,
-};
+use super::variables as var;
 
 /// The largest `max_payload` a nats-server can be configured with; more could never arrive.
 const NATS_MAX_PAYLOAD_BYTES: usize = 64 * 1024 * 1024;
@@ -31,26 +29,15 @@ pub struct LimitSettings {
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<LimitSettings> {
-    let max_payload_bytes = reader.number(&MAX_PAYLOAD_BYTES, 1..=NATS_MAX_PAYLOAD_BYTES);
-    let max_metadata_bytes = reader.number(&MAX_METADATA_BYTES, 1..=NATS_MAX_PAYLOAD_BYTES);
-    let max_timeout = reader.duration(
-        &MAX_TIMEOUT_MS,
-        Duration::from_millis(1)..=Duration::from_secs(3600),
-    );
-    let max_retries = reader.number(&MAX_RETRIES, 0..=100);
-    let max_in_flight = reader.number(&MAX_IN_FLIGHT, 1..=1_000_000);
-    let max_in_flight_per_extension = reader.number(&MAX_IN_FLIGHT_PER_EXTENSION, 1..=1_000_000);
-    let shutdown_grace = reader.duration(
-        &SHUTDOWN_GRACE_SECONDS,
-        Duration::ZERO..=Duration::from_secs(600),
-    );
+    let bytes = || number(1..=NATS_MAX_PAYLOAD_BYTES);
+    let calls = || number(1..=1_000_000);
     Some(LimitSettings {
-        max_payload_bytes: max_payload_bytes?,
-        max_metadata_bytes: max_metadata_bytes?,
-        max_timeout: max_timeout?,
-        max_retries: max_retries?,
-        max_in_flight: max_in_flight?,
-        max_in_flight_per_extension: max_in_flight_per_extension?,
-        shutdown_grace: shutdown_grace?,
+        max_payload_bytes: reader.value(&var::MAX_PAYLOAD_BYTES, bytes())?,
+        max_metadata_bytes: reader.value(&var::MAX_METADATA_BYTES, bytes())?,
+        max_timeout: reader.duration(&var::MAX_TIMEOUT_MS, 0.001..=3600.0)?,
+        max_retries: reader.value(&var::MAX_RETRIES, number(0..=100))?,
+        max_in_flight: reader.value(&var::MAX_IN_FLIGHT, calls())?,
+        max_in_flight_per_extension: reader.value(&var::MAX_IN_FLIGHT_PER_EXTENSION, calls())?,
+        shutdown_grace: reader.duration(&var::SHUTDOWN_GRACE_SECONDS, 0.0..=600.0)?,
     })
 }

@@ -2,7 +2,7 @@
 
 use tracing_subscriber::EnvFilter;
 
-use super::parse;
+use super::parse::word;
 use super::reader::Reader;
 use super::variables::{LOG, LOG_FORMAT};
 
@@ -24,25 +24,23 @@ pub struct LogSettings {
     pub format: LogFormat,
 }
 
-pub(super) fn read(reader: &mut Reader<'_>, terminal: bool) -> Option<LogSettings> {
-    let filter = reader.value(&LOG, |text| match EnvFilter::try_new(text) {
+const FORMATS: [(&str, LogFormat); 2] = [("json", LogFormat::Json), ("pretty", LogFormat::Pretty)];
+
+pub(super) fn read(reader: &mut Reader<'_>) -> Option<LogSettings> {
+    let format = if reader.surroundings.terminal {
+        "pretty"
+    } else {
+        "json"
+    };
+    let filter = |text: &str| match EnvFilter::try_new(text) {
         Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(format!(
-            "must be a tracing filter, like info,beamline_registry=debug: {error}"
-        )),
-    });
-    let format = reader.value_or(
-        &LOG_FORMAT,
-        |text| {
-            parse::word(
-                text,
-                &[("json", LogFormat::Json), ("pretty", LogFormat::Pretty)],
-            )
-        },
-        || if terminal { "pretty" } else { "json" }.to_owned(),
-    );
+        Err(error) => {
+            let rule = "must be a tracing filter, like info,beamline_registry=debug";
+            Err(format!("{rule}: {error}"))
+        }
+    };
     Some(LogSettings {
-        filter: filter?,
-        format: format?,
+        filter: reader.value(&LOG, filter)?,
+        format: reader.value_or(&LOG_FORMAT, format, word(&FORMATS))?,
     })
 }

@@ -37,19 +37,18 @@ mod tests;
 use std::collections::BTreeMap;
 
 pub use admin::AdminSettings;
-pub use breaker::{BreakerSettings, SlowCalls};
 pub use database::DatabaseSettings;
 pub use effective::{Effective, Entry};
 pub use endpoint::Endpoint;
-pub use fault::{Fault, Faults, Origin, Warning};
-pub use health::{AutoDisable, HealthRouting, HealthSettings};
+pub use fault::{Fault, Faults, Origin};
+pub use health::HealthSettings;
 pub use http::{HttpSettings, TokensFile};
 pub use identity::IdentitySettings;
 pub use limits::LimitSettings;
 pub use logging::{LogFormat, LogSettings};
 pub use nats::{ClientCertificate, NatsAuth, NatsSettings};
-pub use nats_address::{AddressError, NatsAddress, UrlLogin};
-pub use secret::{Secret, UnreadableSecret};
+pub use nats_address::{NatsAddress, UrlLogin};
+pub use secret::Secret;
 pub use source::{SourceMode, SourceSettings};
 pub use ssl_mode::SslMode;
 pub use subjects::SubjectSettings;
@@ -78,7 +77,7 @@ pub struct Settings {
     /// Who may change what.
     pub admin: AdminSettings,
     /// The circuit breakers, unless an extension brings its own.
-    pub breaker: BreakerSettings,
+    pub breaker: crate::domain::breaker::Settings,
     /// What follows from health.
     pub health: HealthSettings,
     /// Upper bounds.
@@ -91,47 +90,36 @@ pub struct Settings {
 
 impl Settings {
     /// Lays `flags` (by key, as [`variables`] names them) over the environment over the TOML file
-    /// over the defaults, and checks everything.
+    /// over the defaults, and checks everything. What is worth saying about it comes beside it.
     ///
     /// # Errors
     /// All faults of the configuration, those of single values and those between values.
     pub fn load(
         flags: BTreeMap<String, String>,
         surroundings: &Surroundings<'_>,
-    ) -> Result<(Self, Vec<Warning>, Effective), Faults> {
+    ) -> Result<(Self, Vec<String>, Effective), Faults> {
         let layers = Layers::new(flags, surroundings);
         let mut reader = Reader::new(layers, surroundings);
-        let database = database::read(&mut reader);
-        let no_database = database
-            .as_ref()
-            .and_then(|found| found.as_ref().err().copied());
-        let source = source::read(&mut reader, no_database);
-        let nats = nats::read(&mut reader);
-        let subjects = subjects::read(&mut reader);
-        let identity = identity::read(&mut reader, &surroundings.host_name);
-        let http = http::read(&mut reader);
-        let admin = admin::read(&mut reader);
-        let breaker = breaker::read(&mut reader);
-        let health = health::read(&mut reader);
-        let limits = limits::read(&mut reader);
-        let logging = logging::read(&mut reader, surroundings.terminal);
-        let tracing = tracing::read(&mut reader);
-        let settings = || {
-            Some(Self {
-                source: source?,
-                database: database?.ok(),
-                nats: nats?,
-                subjects: subjects?,
-                identity: identity?,
-                http: http?,
-                admin: admin?,
-                breaker: breaker?,
-                health: health?,
-                limits: limits?,
-                logging: logging?,
-                tracing: tracing?,
-            })
-        };
-        reader.finish(settings())
+        let settings = Self::read(&mut reader);
+        reader.finish(settings)
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let (database, no_database) = database::read(reader)?;
+        let limits = limits::read(reader)?;
+        Some(Self {
+            source: source::read(reader, no_database)?,
+            database,
+            nats: nats::read(reader)?,
+            subjects: subjects::read(reader)?,
+            identity: identity::read(reader)?,
+            http: http::read(reader)?,
+            admin: admin::read(reader)?,
+            breaker: breaker::read(reader, limits.max_timeout)?,
+            health: health::read(reader)?,
+            limits,
+            logging: logging::read(reader)?,
+            tracing: tracing::read(reader)?,
+        })
     }
 }

@@ -1,18 +1,21 @@
 //! The NATS connection: where it goes, who it is, how it is protected.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
+use secrecy::ExposeSecret;
 
+use super::Surroundings;
 use super::nats_address::NatsAddress;
-use super::parse::{self, Rule};
+use super::parse::{Rule, list, text};
 use super::reader::Reader;
 use super::secret::Secret;
+use super::subjects::subject;
 use super::variables::{
     NATS_CREDS, NATS_INBOX_PREFIX, NATS_NKEY, NATS_PASSWORD, NATS_TLS_CA, NATS_TLS_CERT,
-    NATS_TLS_KEY, NATS_TOKEN, NATS_URL, NATS_USER, Variable,
+    NATS_TLS_KEY, NATS_TOKEN, NATS_URL, NATS_USER,
 };
 use crate::domain::subject::Subject;
+use crate::domain::text::without_mark;
 
 /// Settings of the NATS connection.
 #[derive(Debug, Clone)]
@@ -69,86 +72,61 @@ pub struct ClientCertificate {
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<NatsSettings> {
-    let servers = reader.value(&NATS_URL, |text| parse::list(text, server));
+    let surroundings = reader.surroundings;
+    let [tls_ca, cert, key] = [&NATS_TLS_CA, &NATS_TLS_CERT, &NATS_TLS_KEY]
+        .map(|variable| reader.optional(variable, |text| pem_file(text, surroundings)));
+    reader.both_or_neither(&NATS_TLS_CERT, &NATS_TLS_KEY);
+    let client_certificate = cert.zip(key);
     let auth = auth(reader);
-    let tls_ca = reader.nats_pem_file(&NATS_TLS_CA);
-    let cert = reader.nats_pem_file(&NATS_TLS_CERT);
-    let key = reader.nats_pem_file(&NATS_TLS_KEY);
-    require_both(reader, &NATS_TLS_CERT, &NATS_TLS_KEY);
-    let client_certificate = match (cert?, key?) {
-        (Some(cert), Some(key)) => Some(ClientCertificate { cert, key }),
-        _ => None,
-    };
-    let inbox_prefix = reader.value(&NATS_INBOX_PREFIX, inbox_prefix);
-    let (servers, auth) = (servers?, auth?);
+    let servers = reader.value(&NATS_URL, list(server))?;
     if !matches!(auth, NatsAuth::None) && servers.iter().any(|server| server.login.is_some()) {
         let rule = "holds a login beside another one; give one way to authenticate";
-        reader.fault(&NATS_URL, rule.to_owned());
+        reader.fault(&NATS_URL, rule);
     }
     Some(NatsSettings {
         servers,
         auth,
-        tls_ca: tls_ca?,
-        client_certificate,
-        inbox_prefix: inbox_prefix?,
+        tls_ca,
+        client_certificate: client_certificate.map(|(cert, key)| ClientCertificate { cert, key }),
+        inbox_prefix: reader.value(&NATS_INBOX_PREFIX, subject)?,
     })
 }
 
-fn inbox_prefix(text: &str) -> Result<Subject, Rule> {
-    match Subject::parse(text.trim()) {
-        Ok(subject) if subject.as_str().starts_with('$') => {
-            Err("must not begin with `$`, which is the server's".to_owned())
-        }
-        Ok(subject) => Ok(subject),
-        Err(error) => Err(format!("must be a subject, but {error}")),
+/// A file of certificates or keys that the NATS client reads, which knows no byte order mark.
+fn pem_file(path: &str, surroundings: &Surroundings<'_>) -> Result<PathBuf, Rule> {
+    let bytes = surroundings.bytes(Path::new(path))?;
+    match without_mark(&bytes).len() == bytes.len() {
+        true => Ok(path.into()),
+        false => Err(format!(
+            "names {path}, which begins with a byte order mark: save it without"
+        )),
     }
 }
 
 /// The message never quotes the address, which may carry a password.
 fn server(item: &str) -> Result<NatsAddress, Rule> {
-    NatsAddress::parse(item.trim()).map_err(|error| {
-        format!("must be nats:// or tls:// addresses, separated by commas; one {error}")
-    })
+    let rule = "must be nats:// or tls:// addresses, separated by commas; one";
+    NatsAddress::parse(item).map_err(|error| format!("{rule} {error}"))
 }
 
-fn auth(reader: &mut Reader<'_>) -> Option<NatsAuth> {
+fn auth(reader: &mut Reader<'_>) -> NatsAuth {
     let creds = reader.readable_file(&NATS_CREDS);
-    let seed = reader.optional(&NATS_NKEY, |text| match text.trim() {
-        seed if seed.starts_with("SU") => Ok(SecretString::from(seed)),
-        _ => Err("must be the seed of a user nkey (SU...)".to_owned()),
-    });
-    let file = reader.secret_file(&NATS_NKEY);
-    let nkey = seed.map(|seed| seed.map(|seed| Secret::new(seed, file)));
-    let user = reader.optional(&NATS_USER, parse::text);
+    let nkey = reader.secret(&NATS_NKEY);
+    let user = reader.optional(&NATS_USER, text);
     let password = reader.secret(&NATS_PASSWORD);
     let token = reader.secret(&NATS_TOKEN);
-    require_both(reader, &NATS_USER, &NATS_PASSWORD);
-    let chosen: Vec<&'static Variable> = [&NATS_CREDS, &NATS_NKEY, &NATS_USER, &NATS_TOKEN]
-        .into_iter()
-        .filter(|variable| reader.is_set(variable))
-        .collect();
-    if let [first, others @ ..] = chosen.as_slice() {
-        for other in others {
-            let rule = format!("is set beside {}; give one way to authenticate", first.name);
-            reader.fault(other, rule);
-        }
+    reader.both_or_neither(&NATS_USER, &NATS_PASSWORD);
+    reader.at_most_one(&[&NATS_CREDS, &NATS_NKEY, &NATS_USER, &NATS_TOKEN]);
+    if let Some(nkey) = &nkey
+        && !nkey.first().expose_secret().trim().starts_with("SU")
+    {
+        reader.fault(&NATS_NKEY, "must be the seed of a user nkey (SU...)");
     }
-    let (creds, nkey, user) = (creds?, nkey?, user?);
-    let (password, token) = (password?, token?);
-    Some(match (creds, nkey, user.zip(password), token) {
+    match (creds, nkey, user.zip(password), token) {
         (Some(creds), ..) => NatsAuth::Creds(creds),
         (_, Some(nkey), ..) => NatsAuth::Nkey(nkey),
         (_, _, Some((name, password)), _) => NatsAuth::User { name, password },
         (_, _, _, Some(token)) => NatsAuth::Token(token),
         (None, None, None, None) => NatsAuth::None,
-    })
-}
-
-/// Faults whichever of two variables is set without the other.
-fn require_both(reader: &mut Reader<'_>, one: &Variable, other: &Variable) {
-    for (given, missing) in [(one, other), (other, one)] {
-        if reader.is_set(given) && !reader.is_set(missing) {
-            reader.fault(given, format!("needs {} to be set too", missing.name));
-        }
     }
 }

@@ -3,7 +3,6 @@
 //! `tokio_postgres` refuses `sslmode=verify-ca`, `sslmode=verify-full` and `sslrootcert`, since it
 //! leaves TLS to others. They are taken out of the URL here and honoured.
 
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::PathBuf;
 
@@ -13,14 +12,18 @@ use tokio_postgres::Config;
 use super::parse::Rule;
 use super::ssl_mode::SslMode;
 
+/// What a URL may set to something else, times in seconds. An attempt to connect is bounded, per
+/// host. A silent connection is probed early: the system's own default is two hours. Sent data must
+/// be acknowledged (Linux only).
+const DEFAULTS: &str = "target_session_attrs=read-write&connect_timeout=5&keepalives_idle=10\
+    &keepalives_interval=5&keepalives_retries=3&tcp_user_timeout=15";
+
 /// A URL taken apart. No `Debug`: `tokio_postgres` hides the password, but not what a user may
 /// have put into `options`.
 pub(super) struct PostgresUrl {
     pub(super) config: Config,
     pub(super) ssl_mode: Option<SslMode>,
     pub(super) ssl_root_cert: Option<PathBuf>,
-    /// The parameters that the URL sets, which defaults must not replace.
-    pub(super) parameters: BTreeSet<String>,
 }
 
 /// Takes `text` apart. No rule quotes any part of it but the names of parameters.
@@ -38,37 +41,28 @@ pub(super) fn parse(text: &str) -> Result<PostgresUrl, Rule> {
     let (place, query) = text.split_at(query.map_or(text.len(), |query| host + query));
 
     let (mut ssl_mode, mut ssl_root_cert) = (None, None);
-    let (mut kept, mut parameters) = (Vec::new(), BTreeSet::new());
-    for parameter in query
-        .trim_start_matches('?')
-        .split('&')
-        .filter(|p| !p.is_empty())
-    {
+    let mut kept = vec![DEFAULTS];
+    let parameters = query.trim_start_matches('?').split('&');
+    for parameter in parameters.filter(|parameter| !parameter.is_empty()) {
         match parameter.split_once('=') {
             Some(("sslmode", mode)) => {
-                ssl_mode = Some(
-                    SslMode::parse(mode).map_err(|rule| format!("has an sslmode, which {rule}"))?,
-                )
+                let mode = SslMode::parse(mode);
+                ssl_mode = Some(mode.map_err(|rule| format!("has an sslmode, which {rule}"))?);
             }
             // `system` is libpq's word for the authorities of the operating system.
             Some(("sslrootcert", "system")) => {}
             Some(("sslrootcert", path)) => {
-                let path = percent_decode_str(path).decode_utf8_lossy().into_owned();
-                ssl_root_cert = Some(PathBuf::from(path));
+                let path = percent_decode_str(path).decode_utf8_lossy();
+                ssl_root_cert = Some(PathBuf::from(&*path));
             }
-            key_value => {
-                kept.push(parameter);
-                parameters.extend(key_value.map(|(key, _)| key.to_owned()));
-            }
+            _ => kept.push(parameter),
         }
     }
-    let config: Config =
-        format!("{place}?{}", kept.join("&"))
-            .parse()
-            .map_err(|error: tokio_postgres::Error| {
-                let source = error.source().map(ToString::to_string).unwrap_or_default();
-                format!("is not a Postgres URL: {source}")
-            })?;
+    let config = format!("{place}?{}", kept.join("&")).parse();
+    let config: Config = config.map_err(|error: tokio_postgres::Error| {
+        let source = error.source().map(ToString::to_string);
+        format!("is not a Postgres URL: {}", source.unwrap_or_default())
+    })?;
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         return Err("must name a host".to_owned());
     }
@@ -76,12 +70,13 @@ pub(super) fn parse(text: &str) -> Result<PostgresUrl, Rule> {
         config,
         ssl_mode,
         ssl_root_cert,
-        parameters,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -96,7 +91,11 @@ mod tests {
         assert_eq!(url.config.get_hosts().len(), 2);
         assert_eq!(url.config.get_ports(), [1, 5432]);
         assert_eq!(url.config.get_password(), Some(&b"p@ss"[..]));
-        assert!(url.parameters.contains("connect_timeout"));
+        assert_eq!(
+            url.config.get_connect_timeout(),
+            Some(&Duration::from_secs(3))
+        );
+        assert_eq!(url.config.get_keepalives_idle(), Duration::from_secs(10));
     }
 
     #[test]

@@ -1,11 +1,9 @@
-//! Where the extensions come from, and how often that is looked at without being told.
+//! Where the extensions come from, and how often that is looked at without a hint.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::database::NoDatabase;
-use super::fault::Warning;
-use super::parse;
+use super::parse::{text, word};
 use super::reader::Reader;
 use super::variables::{CACHE_TYPE, FIXTURES_DIR, SOURCE, SYNC_INTERVAL_SECONDS};
 pub use crate::domain::source::SourceMode;
@@ -21,41 +19,29 @@ pub struct SourceSettings {
     pub sync_interval: Duration,
 }
 
-/// `no_database` says why there is none; `None` when there is one, or a fault hides the answer.
-pub(super) fn read(
-    reader: &mut Reader<'_>,
-    no_database: Option<NoDatabase>,
-) -> Option<SourceSettings> {
-    let mode = reader.value(&SOURCE, |text| {
-        parse::word(
-            text,
-            &[
-                ("database", SourceMode::Database),
-                ("fixtures", SourceMode::Fixtures),
-                ("auto", SourceMode::Auto),
-            ],
-        )
-    });
-    if let (Some(SourceMode::Database), Some(why)) = (mode, no_database) {
+const MODES: [(&str, SourceMode); 3] = [
+    ("database", SourceMode::Database),
+    ("fixtures", SourceMode::Fixtures),
+    ("auto", SourceMode::Auto),
+];
+
+/// `no_database` says why there is none; `None` when there is one.
+pub(super) fn read(reader: &mut Reader<'_>, no_database: Option<&str>) -> Option<SourceSettings> {
+    let mode = reader.value(&SOURCE, word(&MODES))?;
+    if let (SourceMode::Database, Some(why)) = (mode, no_database) {
         reader.fault(&SOURCE, format!("is `database`, but {why}"));
     }
-    let fixtures_dir = reader.value(&FIXTURES_DIR, parse::text);
-    let sync_interval = reader.duration(
-        &SYNC_INTERVAL_SECONDS,
-        Duration::from_millis(50)..=Duration::from_secs(86_400),
-    );
-    let cache_type = reader.value(&CACHE_TYPE, |text| {
-        parse::word(text, &[("ets", ()), ("mnesia", ())])
-    });
+    let cache_type = reader.optional(&CACHE_TYPE, word(&[("ets", ()), ("mnesia", ())]));
     if cache_type.is_some() && reader.is_set(&CACHE_TYPE) {
-        reader.warn(Warning::NoEffect {
-            origin: reader.origin(&CACHE_TYPE),
-            reason: "every sidecar holds all data and follows the database",
-        });
+        let why = "every sidecar holds all data and follows the database";
+        reader.warn(format!(
+            "{} has no effect: {why}",
+            reader.origin(&CACHE_TYPE)
+        ));
     }
     Some(SourceSettings {
-        mode: mode?,
-        fixtures_dir: fixtures_dir?.into(),
-        sync_interval: sync_interval?,
+        mode,
+        fixtures_dir: reader.value(&FIXTURES_DIR, text)?.into(),
+        sync_interval: reader.duration(&SYNC_INTERVAL_SECONDS, 0.05..=86_400.0)?,
     })
 }

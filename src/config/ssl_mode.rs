@@ -1,5 +1,7 @@
 //! libpq's `sslmode`, of which the driver knows only a part.
 
+use tokio_postgres::config::SslMode as DriverMode;
+
 use super::parse::{self, Rule};
 
 /// How a connection is encrypted and the server checked, as libpq defines it.
@@ -20,26 +22,21 @@ pub enum SslMode {
 impl SslMode {
     /// Parses libpq's words.
     pub(super) fn parse(text: &str) -> Result<Self, Rule> {
-        parse::word(
-            text,
-            &[
-                ("disable", Self::Disable),
-                ("prefer", Self::Prefer),
-                ("require", Self::Require),
-                ("verify-ca", Self::VerifyCa),
-                ("verify-full", Self::VerifyFull),
-            ],
-        )
+        parse::word(&[
+            ("disable", Self::Disable),
+            ("prefer", Self::Prefer),
+            ("require", Self::Require),
+            ("verify-ca", Self::VerifyCa),
+            ("verify-full", Self::VerifyFull),
+        ])(text)
     }
 
     /// The driver knows only whether to encrypt; checking is the connector's.
-    pub(super) fn for_driver(self) -> tokio_postgres::config::SslMode {
+    pub(super) fn for_driver(self) -> DriverMode {
         match self {
-            Self::Disable => tokio_postgres::config::SslMode::Disable,
-            Self::Prefer => tokio_postgres::config::SslMode::Prefer,
-            Self::Require | Self::VerifyCa | Self::VerifyFull => {
-                tokio_postgres::config::SslMode::Require
-            }
+            Self::Disable => DriverMode::Disable,
+            Self::Prefer => DriverMode::Prefer,
+            Self::Require | Self::VerifyCa | Self::VerifyFull => DriverMode::Require,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Reply subjects are chosen by callers: without a list of allowed beginnings the daemon would
 //! publish wherever it is told, to an extension or to itself.
 
-use super::parse;
+use super::parse::{Rule, list};
 use super::reader::Reader;
 use super::variables::{ALLOWED_SUBJECTS, QUEUE_GROUP, REPLY_PREFIXES, SUBJECT_PREFIX};
 use crate::domain::subject::{Subject, SubjectPattern};
@@ -22,36 +22,32 @@ pub struct SubjectSettings {
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<SubjectSettings> {
-    let prefix = reader.value(&SUBJECT_PREFIX, |text| match Subject::parse(text.trim()) {
-        Ok(subject) if subject.as_str().starts_with('$') => {
-            Err("must not begin with `$`, which is the server's".to_owned())
-        }
-        Ok(subject) => Ok(subject),
-        Err(error) => Err(format!("must be a subject, but {error}")),
-    });
-    let queue_group = reader.value(&QUEUE_GROUP, |text| match Subject::parse(text.trim()) {
+    let group = |text: &str| match Subject::parse(text.trim()) {
         Ok(group) => Ok(group.as_str().to_owned()),
         Err(error) => Err(format!("must be a queue group name, but {error}")),
-    });
-    let allowed = reader.value(&ALLOWED_SUBJECTS, |text| parse::list(text, pattern));
-    let reply_prefixes = reader.value(&REPLY_PREFIXES, |text| {
-        parse::list(text, |item| {
-            reply_prefix(
-                item,
-                prefix.as_ref(),
-                allowed.as_deref().unwrap_or_default(),
-            )
-        })
-    });
+    };
+    let prefix = reader.value(&SUBJECT_PREFIX, subject)?;
+    let allowed = reader.value(&ALLOWED_SUBJECTS, list(pattern))?;
+    let reply = |item: &str| reply_prefix(item, &prefix, &allowed);
     Some(SubjectSettings {
-        prefix: prefix?,
-        queue_group: queue_group?,
-        reply_prefixes: reply_prefixes?,
-        allowed: allowed?,
+        queue_group: reader.value(&QUEUE_GROUP, group)?,
+        reply_prefixes: reader.value(&REPLY_PREFIXES, list(reply))?,
+        prefix,
+        allowed,
     })
 }
 
-fn pattern(item: &str) -> Result<SubjectPattern, parse::Rule> {
+/// A subject of our own.
+pub(super) fn subject(text: &str) -> Result<Subject, Rule> {
+    let subject = Subject::parse(text.trim());
+    let subject = subject.map_err(|error| format!("must be a subject, but {error}"))?;
+    match subject.as_str().starts_with('$') {
+        true => Err("must not begin with `$`, which is the server's".to_owned()),
+        false => Ok(subject),
+    }
+}
+
+fn pattern(item: &str) -> Result<SubjectPattern, Rule> {
     if item.starts_with('$') {
         return Err(format!(
             "has `{item}`, but subjects under `$` are the server's"
@@ -61,38 +57,20 @@ fn pattern(item: &str) -> Result<SubjectPattern, parse::Rule> {
         .map_err(|error| format!("must be a list of subject patterns, but `{item}` {error}"))
 }
 
-fn reply_prefix(
-    item: &str,
-    own: Option<&Subject>,
-    allowed: &[SubjectPattern],
-) -> Result<String, parse::Rule> {
-    if item.starts_with('$') {
-        return Err(format!(
-            "has `{item}`, but subjects under `$` are the server's"
-        ));
-    }
-    if item.contains(['*', '>']) || !item.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(format!(
-            "has `{item}`, which is no beginning of a subject: no wildcards, printable ASCII only"
-        ));
-    }
-    if let Some(own) = own
-        && overlap(item, &format!("{own}."))
-    {
-        return Err(format!(
-            "has `{item}`, which meets the registry's own subjects under {own}"
-        ));
-    }
-    match allowed
-        .iter()
-        .find(|pattern| overlap(item, literal_head(pattern)))
-    {
-        Some(pattern) => Err(format!(
-            "has `{item}`, which meets the extension subjects {}",
-            pattern.as_str()
-        )),
-        None => Ok(item.to_owned()),
-    }
+fn reply_prefix(item: &str, own: &Subject, allowed: &[SubjectPattern]) -> Result<String, Rule> {
+    let mut allowed = allowed.iter();
+    let why = if item.starts_with('$') {
+        "but subjects under `$` are the server's".to_owned()
+    } else if item.contains(['*', '>']) || !item.bytes().all(|byte| byte.is_ascii_graphic()) {
+        "which is no beginning of a subject: no wildcards, printable ASCII only".to_owned()
+    } else if overlap(item, &format!("{own}.")) {
+        format!("which meets the registry's own subjects under {own}")
+    } else if let Some(met) = allowed.find(|pattern| overlap(item, literal_head(pattern))) {
+        format!("which meets the extension subjects {}", met.as_str())
+    } else {
+        return Ok(item.to_owned());
+    };
+    Err(format!("has `{item}`, {why}"))
 }
 
 /// Whether some subject can begin with both. A pattern without a literal head allows everything
@@ -103,10 +81,8 @@ fn overlap(item: &str, head: &str) -> bool {
 
 /// What every subject under `pattern` begins with.
 fn literal_head(pattern: &SubjectPattern) -> &str {
-    let text = pattern.as_str();
-    text.find(['*', '>'])
-        .and_then(|end| text.get(..end))
-        .unwrap_or(text)
+    let mut parts = pattern.as_str().split(['*', '>']);
+    parts.next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -135,10 +111,10 @@ mod tests {
             ("beamline.ext.pre.", false),
             ("crm.a", false),
         ] {
-            let result = reply_prefix(item, Some(&own), &allowed);
+            let result = reply_prefix(item, &own, &allowed);
             assert_eq!(result.is_ok(), accepted, "{item}: {result:?}");
         }
-        assert!(reply_prefix("_INBOX.", Some(&own), &[pattern(">").unwrap()]).is_ok());
+        assert!(reply_prefix("_INBOX.", &own, &[pattern(">").unwrap()]).is_ok());
         assert!(pattern("$SYS.>").is_err());
     }
 }

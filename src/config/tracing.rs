@@ -1,6 +1,6 @@
 //! Distributed traces: where spans go, and how many.
 
-use super::parse::Rule;
+use super::parse::{Rule, number};
 use super::reader::Reader;
 use super::variables::{OTLP_ENDPOINT, OTLP_SAMPLE_RATIO};
 
@@ -14,11 +14,9 @@ pub struct TracingSettings {
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<TracingSettings> {
-    let endpoint = reader.optional(&OTLP_ENDPOINT, endpoint);
-    let sample_ratio = reader.number(&OTLP_SAMPLE_RATIO, 0.0..=1.0);
     Some(TracingSettings {
-        endpoint: endpoint?,
-        sample_ratio: sample_ratio?,
+        endpoint: reader.optional(&OTLP_ENDPOINT, endpoint),
+        sample_ratio: reader.value(&OTLP_SAMPLE_RATIO, number(0.0..=1.0))?,
     })
 }
 
@@ -29,11 +27,10 @@ fn endpoint(text: &str) -> Result<String, Rule> {
         return Err("is set, but this binary was built without feature `otlp`".to_owned());
     }
     let text = text.trim().trim_end_matches('/');
+    let rule = "must be an http:// address without a user, like http://127.0.0.1:4318";
     match text.strip_prefix("http://") {
         Some(rest) if !rest.is_empty() && !rest.contains('@') => Ok(text.to_owned()),
-        _ => {
-            Err("must be an http:// address without a user, like http://127.0.0.1:4318".to_owned())
-        }
+        _ => Err(rule.to_owned()),
     }
 }
 

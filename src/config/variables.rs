@@ -92,6 +92,12 @@ pub fn keys() -> impl Iterator<Item = String> {
         .flatten()
 }
 
+/// The variable that `key` sets, by its value or by naming a file that holds it.
+pub(super) fn find(key: &str) -> Option<&'static Variable> {
+    let mut all = ALL.iter().copied();
+    all.find(|variable| variable.name == key || variable.file_key().is_some_and(|file| file == key))
+}
+
 /// The flag of a key: `--db-url` for `DB_URL`.
 pub fn flag(key: &str) -> String {
     format!("--{}", key.to_ascii_lowercase().replace('_', "-"))

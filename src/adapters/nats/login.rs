@@ -47,9 +47,9 @@ pub(super) fn login(
     in_address: Option<&UrlLogin>,
     nonce: &[u8],
 ) -> Result<Login, String> {
-    let now = |secret: &Secret| match secret.current() {
-        Ok(text) => Ok(text.expose_secret().to_owned()),
-        Err(error) => Err(error.to_string()),
+    let now = |secret: &Secret| {
+        let text = secret.current()?;
+        Ok::<_, String>(text.expose_secret().to_owned())
     };
     let mut login = Login::default();
     match auth {

@@ -36,7 +36,7 @@ fn every_fault_names_its_rule() {
         (&[("DB_URL", "x")], "DB_URL must begin with postgres://"),
         (
             &[("DB_URL", "postgres://a"), ("DB_HOST", "b")],
-            "DB_HOST is set beside DB_URL",
+            "DB_HOST is set, and DB_URL has one too",
         ),
         (
             &[("DB_URL", "postgres://u:p@a"), ("DB_PASSWORD", "q")],
@@ -291,7 +291,7 @@ fn a_value_that_is_not_utf8_is_a_fault_and_hides_no_lower_layer() {
     let bad = OsString::from_vec(vec![b'q', 0xff]);
     let surroundings = Surroundings {
         env: [("EXTENSION_REGISTRY_QUEUE_GROUP".into(), bad)].into(),
-        read_file: &|_| Err(io::ErrorKind::NotFound.into()),
+        read_file: &|_| Err(io::Error::from(io::ErrorKind::NotFound).into()),
         host_name: String::new(),
         terminal: false,
     };
