@@ -4,46 +4,33 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::variables::PREFIX;
-
 /// Who gave a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// A layer, and the name that the value has there: flag and `--db-url`, environment and
-    /// `EXTENSION_REGISTRY_DB_URL`, file and `settings.toml:db_url`.
-    Given(&'static str, String),
-    /// Nobody set it.
-    Default,
+pub struct Origin {
+    /// `flag`, `environment`, `file`, or `default` when nobody did.
+    pub layer: &'static str,
+    /// The name that the value has there: `--db-url`, `EXTENSION_REGISTRY_DB_URL`,
+    /// `settings.toml:db_url`.
+    pub name: String,
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Given(layer, name) => write!(f, "{layer} {name}"),
-            Self::Default => f.write_str("default"),
+        match self.layer {
+            "default" => f.write_str("default"),
+            layer => write!(f, "{layer} {}", self.name),
         }
     }
 }
 
 /// One thing that is wrong with the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{} {rule}", .origin.name)]
 pub struct Fault {
-    /// The key at fault: `DB_URL`, `DB_URL_FILE`, `CONFIG`, or a name nobody knows.
-    pub key: String,
-    /// Who set it.
+    /// Who set it. The variable is named as its user wrote it: they search their own files for it.
     pub origin: Origin,
     /// The rule that is broken, to be read after the name: `must be between 0 and 1`.
-    pub message: String,
-}
-
-impl fmt::Display for Fault {
-    /// Names the variable as its user wrote it: they search their own files for it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.origin {
-            Origin::Given(_, name) => write!(f, "{name} {}", self.message),
-            Origin::Default => write!(f, "{PREFIX}{} {}", self.key, self.message),
-        }
-    }
+    pub rule: String,
 }
 
 /// Everything that is wrong with the configuration, found in one pass. One fault per line.

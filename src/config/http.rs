@@ -3,19 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::parse::{Rule, unless_off};
+use super::parse::Rule;
 use super::reader::Reader;
 use super::tokens::TokenTable;
-use super::variables::{HTTP_ADDR, HTTP_TOKENS_FILE};
-
-/// Settings of the HTTP server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpSettings {
-    /// Where it listens; `None` when it is off.
-    pub addr: Option<SocketAddr>,
-    /// The file of tokens and roles; without it nothing can be changed over HTTP.
-    pub tokens: Option<TokensFile>,
-}
+use super::variables::HTTP_TOKENS_FILE;
 
 /// The file of tokens, which is read again when it changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,29 +17,28 @@ pub struct TokensFile {
     pub table: TokenTable,
 }
 
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<HttpSettings> {
-    let surroundings = reader.surroundings;
-    let tokens = reader.optional(&HTTP_TOKENS_FILE, |text| {
-        let path = PathBuf::from(text);
-        let table = TokenTable::parse(&surroundings.text(&path)?);
-        let table = table.map_err(|faults| format!("names {text}, where {faults}"))?;
-        Ok(TokensFile { path, table })
+/// What is in the file at `path`; without one nothing can be changed over HTTP.
+pub(super) fn tokens(path: Option<PathBuf>, reader: &mut Reader<'_>) -> Option<TokensFile> {
+    let path = path?;
+    let shown = path.display();
+    let table = reader.surroundings.text(&path).and_then(|text| {
+        TokenTable::parse(&text).map_err(|faults| format!("names {shown}, where {faults}"))
     });
-    if let Some(TokensFile { path, table }) = &tokens
-        && !table.short.is_empty()
-    {
-        let rule = "has tokens under 16 characters, which can be guessed";
-        reader.warn(format!(
-            "{} {rule}: lines {}",
-            path.display(),
-            table.short.join(", ")
-        ));
+    match &table {
+        Ok(table) if table.short.is_empty() => {}
+        Ok(table) => {
+            let rule = "has tokens under 16 characters, which can be guessed";
+            let lines = table.short.join(", ");
+            reader.warn(format!("{shown} {rule}: lines {lines}"));
+        }
+        Err(rule) => reader.fault(&HTTP_TOKENS_FILE, rule.as_str()),
     }
-    let addr = reader.value(&HTTP_ADDR, unless_off(addr))?;
-    Some(HttpSettings { addr, tokens })
+    let table = table.ok()?;
+    Some(TokensFile { path, table })
 }
 
-fn addr(text: &str) -> Result<SocketAddr, Rule> {
+/// An IP address and a port.
+pub(super) fn addr(text: &str) -> Result<SocketAddr, Rule> {
     let rule = "must be an IP address and a port, like 127.0.0.1:9640";
     text.trim().parse().map_err(|_| rule.to_owned())
 }

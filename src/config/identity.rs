@@ -2,9 +2,7 @@
 
 use rand::distr::{Alphanumeric, SampleString};
 
-use super::parse::{self, Rule};
-use super::reader::Reader;
-use super::variables::{ENVIRONMENT, INSTANCE_ID};
+use super::parse::Rule;
 use crate::domain::subject::is_token;
 
 /// The longest instance id, in characters: it stands in subjects and connection names.
@@ -13,24 +11,7 @@ const MAX_INSTANCE_ID: usize = 128;
 /// Length of the random suffix, which tells sidecars on one host apart.
 const SUFFIX: usize = 6;
 
-/// Settings of the sidecar itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdentitySettings {
-    /// Its name, one NATS token.
-    pub instance_id: String,
-    /// Default for `environment` in a request's context.
-    pub environment: Option<String>,
-}
-
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<IdentitySettings> {
-    let default = default_instance_id(&reader.surroundings.host_name);
-    Some(IdentitySettings {
-        instance_id: reader.value_or(&INSTANCE_ID, &default, token)?,
-        environment: reader.optional(&ENVIRONMENT, parse::text),
-    })
-}
-
-fn token(text: &str) -> Result<String, Rule> {
+pub(super) fn token(text: &str) -> Result<String, Rule> {
     let rule = "no dots, wildcards or white space";
     match is_token(text) && text.len() <= MAX_INSTANCE_ID {
         true => Ok(text.to_owned()),
@@ -41,7 +22,7 @@ fn token(text: &str) -> Result<String, Rule> {
 }
 
 /// The host's name with everything that no token may hold replaced by `-`, and a random suffix.
-fn default_instance_id(host_name: &str) -> String {
+pub(super) fn default_instance_id(host_name: &str) -> String {
     let odd = |char: char| !char.is_ascii_alphanumeric() && char != '_';
     let mut host = host_name.replace(odd, "-");
     host.truncate(MAX_INSTANCE_ID - SUFFIX - 1);

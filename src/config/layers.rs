@@ -3,26 +3,39 @@
 //! Nothing is interpreted here but the layering itself; see [`super::reader`] for the values.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::Surroundings;
 use super::fault::{Fault, Origin};
 use super::parse::Rule;
 use super::secret;
-use super::variables::{self, CONFIG, Kind, PREFIX};
+use super::variables::{self, CONFIG, Kind, PREFIX, Variable};
 
 /// A text that somebody gave. No `Debug`: it may be a secret.
 pub(super) struct Given {
-    /// `None` when it could not be made out, which is a fault noted already. It still counts as
-    /// given: a lower layer must not take its place, nor a second fault say it is missing.
-    pub(super) text: Option<String>,
+    /// Or the rule that keeps it from being made out. It still counts as given: a lower layer must
+    /// not take its place.
+    pub(super) text: Result<String, Rule>,
     pub(super) origin: Origin,
     /// Where the text stands, when a `_FILE` key named its file.
     pub(super) file: Option<PathBuf>,
 }
 
-/// One layer: by key what it says and under which name, or `None` for what is no text.
-type Layer = BTreeMap<String, (Option<String>, Origin)>;
+impl Given {
+    /// An empty value counts as unset: that is how compose files and pod templates leave something
+    /// out.
+    fn new(layer: &'static str, name: String, text: Result<String, &str>) -> Option<Self> {
+        (text.as_deref() != Ok("")).then(|| Self {
+            text: text.map_err(str::to_owned),
+            origin: Origin { layer, name },
+            file: None,
+        })
+    }
+}
+
+/// What a layer says under a key.
+type Layer<'a> = &'a dyn Fn(&str) -> Option<Given>;
 
 /// The layers laid over each other, by variable name; what nobody gave is absent.
 #[derive(Default)]
@@ -34,141 +47,126 @@ pub(super) struct Layers {
 
 impl Layers {
     /// Lays `flags` (by key) over the environment over the file that either of them names.
-    pub(super) fn new(flags: BTreeMap<String, String>, surroundings: &Surroundings<'_>) -> Self {
+    pub(super) fn new(flags: &BTreeMap<String, String>, surroundings: &Surroundings<'_>) -> Self {
         let mut this = Self::default();
-        let flags = flags.into_iter().map(|(key, text)| {
-            let origin = Origin::Given("flag", variables::flag(&key));
-            (key, (Some(text), origin))
-        });
-        let flags: Layer = flags.collect();
-        let (environment, fallbacks) = this.environment(surroundings);
-        let config = flags.get(CONFIG).or(environment.get(CONFIG));
-        let file = match config {
-            Some((Some(path), origin)) => this.file(Path::new(path), origin, surroundings),
-            _ => Layer::new(),
+        let flag = |key: &str| {
+            let text = flags.get(key)?.clone();
+            Given::new("flag", variables::flag(key), Ok(text))
         };
-        // By variable, since a file that holds a value in one layer outranks the value in another.
-        let mut topmost = BTreeMap::new();
-        for layer in [fallbacks, file, environment, flags] {
-            let mut of_layer = BTreeMap::new();
-            for (key, (text, origin)) in layer {
-                let Some(variable) = variables::find(&key) else {
-                    continue;
-                };
-                // The twin that names a file comes second.
-                if of_layer.contains_key(variable.name) {
-                    let rule = format!("is set beside {}; give one of them", variable.name);
-                    this.fault(&key, &origin, rule);
-                }
-                of_layer.insert(variable.name, (key, text, origin));
+        let in_env = |name: String| {
+            let text = surroundings.env.get(OsStr::new(&name))?.to_str();
+            let text = text.map(str::to_owned).ok_or("is not UTF-8");
+            Given::new("environment", name, text)
+        };
+        let prefixed = |key: &str| in_env(format!("{PREFIX}{key}"));
+        let named = flag(CONFIG).or_else(|| prefixed(CONFIG));
+        let file = named.map(|named| this.file(named, surroundings));
+        let (path, table) = file.unwrap_or_default();
+        let in_file = |key: &str| {
+            let name = key.to_ascii_lowercase();
+            let text = flat_text(table.get(&name)?);
+            let text = text.ok_or("must be a text, a number, a boolean or a list of them");
+            Given::new("file", format!("{path}:{name}"), text)
+        };
+        let layers: [Layer<'_>; 3] = [&flag, &prefixed, &in_file];
+        for variable in variables::ALL {
+            let mut values = layers
+                .iter()
+                .map(|layer| value(variable, layer, surroundings));
+            let fallback = || in_env(variable.fallback?.to_owned());
+            if let Some(given) = values.find_map(|given| given).or_else(fallback) {
+                this.given.insert(variable.name, given);
             }
-            topmost.extend(of_layer);
         }
-        for (name, (key, mut text, origin)) in topmost {
-            let file = text.as_deref().filter(|_| key != name).map(PathBuf::from);
-            if let Some(path) = &file {
-                let read = surroundings.text(path);
-                let read = read.map_err(|rule| this.fault(&key, &origin, rule)).ok();
-                text = read.map(|read| secret::trimmed(&read).to_owned());
-            }
-            this.given.insert(name, Given { text, origin, file });
-        }
+        this.unknown_names(surroundings);
         this
     }
 
-    /// The names with our prefix, and the ones without that serve as fallbacks. An empty value
-    /// counts as unset: that is how compose files and pod templates leave something out.
-    fn environment(&mut self, surroundings: &Surroundings<'_>) -> (Layer, Layer) {
-        let (mut prefixed, mut fallbacks) = (Layer::new(), Layer::new());
-        for (name, value) in surroundings.env.iter().filter(|(_, text)| !text.is_empty()) {
-            let name = name.to_string_lossy();
-            let mut all = variables::ALL.iter();
-            let (key, layer) = match name.strip_prefix(PREFIX) {
-                Some(key) if key == CONFIG || variables::find(key).is_some() => {
-                    (key, &mut prefixed)
-                }
-                Some(key) => {
-                    // No fault: Kubernetes service links inject such names.
-                    let nearest = variables::nearest(key);
-                    let warning = "is not known and ignored; the nearest name is";
-                    let warning = format!("{name} {warning} {PREFIX}{nearest}");
-                    self.warnings.push(warning);
-                    continue;
-                }
-                None => match all.find(|variable| variable.fallback == Some(&*name)) {
-                    Some(variable) => (variable.name, &mut fallbacks),
-                    None => continue,
-                },
-            };
-            let origin = Origin::Given("environment", name.to_string());
-            let text = value.to_str().map(str::to_owned);
-            if text.is_none() {
-                self.fault(key, &origin, "is not UTF-8");
-            }
-            layer.insert(key.to_owned(), (text, origin));
-        }
-        (prefixed, fallbacks)
-    }
-
-    /// The TOML file at `path`, which was given by `named_by`.
-    fn file(&mut self, path: &Path, named_by: &Origin, surroundings: &Surroundings<'_>) -> Layer {
-        let mut layer = Layer::new();
-        let table = surroundings
-            .text(path)
-            .and_then(|text| toml(path, &text))
-            .map_err(|rule| self.fault(CONFIG, named_by, rule));
-        for (name, value) in table.unwrap_or_default() {
-            let key = name.to_ascii_uppercase();
-            let origin = Origin::Given("file", format!("{}:{name}", path.display()));
-            match variables::find(&key) {
-                Some(variable) if name == key.to_ascii_lowercase() => {
-                    let text = flat_text(&value, matches!(variable.kind, Kind::List | Kind::Urls));
-                    if text.is_none() {
-                        self.fault(&key, &origin, "must be a text, a number or a boolean");
-                    }
-                    layer.insert(key, (text, origin));
-                }
-                _ => {
-                    let nearest = variables::nearest(&key).to_ascii_lowercase();
-                    let rule = format!("is not a known key; the nearest is {nearest}");
-                    self.fault(&key, &origin, rule);
-                }
-            }
-        }
-        layer
-    }
-
-    /// Notes that what `origin` gives for `key` breaks `rule`.
-    pub(super) fn fault(&mut self, key: &str, origin: &Origin, rule: impl Into<Rule>) {
-        self.faults.push(Fault {
-            key: key.to_owned(),
-            origin: origin.clone(),
-            message: rule.into(),
+    /// Path and content of the TOML file that is `named`.
+    fn file(&mut self, named: Given, surroundings: &Surroundings<'_>) -> (String, toml::Table) {
+        let path = named.text.clone().unwrap_or_default();
+        let table = named.text.and_then(|path| toml(&path, surroundings));
+        let table = table.unwrap_or_else(|rule| {
+            let origin = named.origin;
+            self.faults.push(Fault { origin, rule });
+            toml::Table::new()
         });
+        for name in table.keys() {
+            if !variables::keys().any(|key| key.to_ascii_lowercase() == *name) {
+                let nearest = variables::nearest(&name.to_ascii_uppercase()).to_ascii_lowercase();
+                let rule = format!("is not a known key; the nearest is {nearest}");
+                let (layer, name) = ("file", format!("{path}:{name}"));
+                let origin = Origin { layer, name };
+                self.faults.push(Fault { origin, rule });
+            }
+        }
+        (path, table)
+    }
+
+    /// Kubernetes service links inject names with our prefix, so one that nobody knows is no fault.
+    fn unknown_names(&mut self, surroundings: &Surroundings<'_>) {
+        for name in surroundings.env.keys().filter_map(|name| name.to_str()) {
+            let Some(key) = name.strip_prefix(PREFIX).filter(|key| *key != CONFIG) else {
+                continue;
+            };
+            if !variables::keys().any(|known| known == key) {
+                let nearest = variables::nearest(key);
+                let rule = "is not known and ignored; the nearest name is";
+                let warning = format!("{name} {rule} {PREFIX}{nearest}");
+                self.warnings.push(warning);
+            }
+        }
     }
 }
 
-/// The parser's own report quotes the line at fault, which may hold a secret: only its message and
-/// the line number are passed on.
-fn toml(path: &Path, text: &str) -> Result<toml::Table, Rule> {
-    text.parse::<toml::Table>().map_err(|error| {
+/// The value of `variable` in a layer, be it in a file that the layer names. A file that is a value
+/// itself must be readable.
+fn value(variable: &Variable, layer: Layer<'_>, surroundings: &Surroundings<'_>) -> Option<Given> {
+    let direct = layer(variable.name);
+    let Some(mut named) = variable.file_key().and_then(|key| layer(&key)) else {
+        let mut given = direct?;
+        if variable.kind == Kind::FILE {
+            let readable = |path: String| surroundings.bytes(Path::new(&path)).map(|_| path);
+            given.text = given.text.and_then(readable);
+        }
+        return Some(given);
+    };
+    named.file = named.text.clone().ok().map(PathBuf::from);
+    named.text = named.text.and_then(|path| {
+        if direct.is_some() {
+            return Err(format!("is set beside {}; give one of them", variable.name));
+        }
+        match secret::trimmed(&surroundings.text(Path::new(&path))?) {
+            "" => Err(format!("names {path}, which is empty")),
+            text => Ok(text.to_owned()),
+        }
+    });
+    Some(named)
+}
+
+/// Of what the parser reports only message and line are passed on: it quotes the line at fault,
+/// which may hold a secret.
+fn toml(path: &str, surroundings: &Surroundings<'_>) -> Result<toml::Table, Rule> {
+    let text = surroundings.text(Path::new(path))?;
+    text.parse().map_err(|error: toml::de::Error| {
         let before = text.get(..error.span().map_or(0, |span| span.start));
         let line = 1 + before.unwrap_or_default().matches('\n').count();
-        let (path, error) = (path.display(), error.message());
+        let error = error.message();
         format!("names {path}, which is not TOML: line {line}: {error}")
     })
 }
 
-/// The text an environment variable would hold for this TOML value.
-fn flat_text(value: &toml::Value, list: bool) -> Option<String> {
+/// The text an environment variable would hold for this TOML value: a list is its items, separated
+/// by commas.
+fn flat_text(value: &toml::Value) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text.clone()),
         toml::Value::Integer(number) => Some(number.to_string()),
         toml::Value::Float(number) => Some(number.to_string()),
         toml::Value::Boolean(truth) => Some(truth.to_string()),
-        toml::Value::Array(items) if list => {
-            let items = items.iter().map(|item| flat_text(item, false));
-            Some(items.collect::<Option<Vec<_>>>()?.join(","))
+        toml::Value::Array(items) => {
+            let items: Option<Vec<_>> = items.iter().map(flat_text).collect();
+            Some(items?.join(","))
         }
         _ => None,
     }

@@ -2,9 +2,7 @@
 
 use tracing_subscriber::EnvFilter;
 
-use super::parse::word;
-use super::reader::Reader;
-use super::variables::{LOG, LOG_FORMAT};
+use super::parse::Rule;
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,32 +13,12 @@ pub enum LogFormat {
     Pretty,
 }
 
-/// Settings of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogSettings {
-    /// A filter that [`EnvFilter`] parses.
-    pub filter: String,
-    /// How a line looks.
-    pub format: LogFormat,
-}
+pub(super) const FORMATS: [(&str, LogFormat); 2] =
+    [("json", LogFormat::Json), ("pretty", LogFormat::Pretty)];
 
-const FORMATS: [(&str, LogFormat); 2] = [("json", LogFormat::Json), ("pretty", LogFormat::Pretty)];
-
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<LogSettings> {
-    let format = if reader.surroundings.terminal {
-        "pretty"
-    } else {
-        "json"
-    };
-    let filter = |text: &str| match EnvFilter::try_new(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => {
-            let rule = "must be a tracing filter, like info,beamline_registry=debug";
-            Err(format!("{rule}: {error}"))
-        }
-    };
-    Some(LogSettings {
-        filter: reader.value(&LOG, filter)?,
-        format: reader.value_or(&LOG_FORMAT, format, word(&FORMATS))?,
-    })
+/// A text that [`EnvFilter`] parses.
+pub(super) fn filter(text: &str) -> Result<String, Rule> {
+    let rule = "must be a tracing filter, like info,beamline_registry=debug";
+    let filter = EnvFilter::try_new(text).map(|_| text.to_owned());
+    filter.map_err(|error| format!("{rule}: {error}"))
 }

@@ -4,22 +4,18 @@
 //! and remembers who gave it, [`reader`] turns texts into values and collects faults, and one file
 //! per concern says what its values must look like. Nothing outside this module sees a raw text.
 
-mod admin;
 mod breaker;
 mod database;
 mod effective;
 mod endpoint;
 mod fault;
-mod health;
 mod http;
 mod identity;
 mod layers;
-mod limits;
 mod logging;
 mod nats;
 mod nats_address;
 mod parse;
-mod postgres_url;
 mod reader;
 mod secret;
 mod source;
@@ -36,28 +32,27 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-pub use admin::AdminSettings;
 pub use database::DatabaseSettings;
 pub use effective::{Effective, Entry};
 pub use endpoint::Endpoint;
 pub use fault::{Fault, Faults, Origin};
-pub use health::HealthSettings;
-pub use http::{HttpSettings, TokensFile};
-pub use identity::IdentitySettings;
-pub use limits::LimitSettings;
-pub use logging::{LogFormat, LogSettings};
+pub use http::TokensFile;
+pub use logging::LogFormat;
 pub use nats::{ClientCertificate, NatsAuth, NatsSettings};
-pub use nats_address::{NatsAddress, UrlLogin};
+pub use nats_address::NatsAddress;
 pub use secret::Secret;
-pub use source::{SourceMode, SourceSettings};
+pub use source::SourceMode;
 pub use ssl_mode::SslMode;
-pub use subjects::SubjectSettings;
 pub use surroundings::Surroundings;
 pub use tokens::{Grant, Role, TokenTable};
-pub use tracing::TracingSettings;
+pub use variables::{
+    AdminSettings, HealthSettings, HttpSettings, IdentitySettings, LimitSettings, LogSettings,
+    SourceSettings, SubjectSettings, TracingSettings,
+};
 
 use layers::Layers;
 use reader::Reader;
+use variables::{DB_ENABLED, DB_HOST, DB_URL, INSTANCE_ID, LOG_FORMAT, Values};
 
 /// Everything the daemon was told, checked. Immutable; shared by reference or part by part.
 #[derive(Debug, Clone)]
@@ -74,6 +69,8 @@ pub struct Settings {
     pub identity: IdentitySettings,
     /// The HTTP server.
     pub http: HttpSettings,
+    /// Who may do what over HTTP.
+    pub tokens: Option<TokensFile>,
     /// Who may change what.
     pub admin: AdminSettings,
     /// The circuit breakers, unless an extension brings its own.
@@ -98,28 +95,53 @@ impl Settings {
         flags: BTreeMap<String, String>,
         surroundings: &Surroundings<'_>,
     ) -> Result<(Self, Vec<String>, Effective), Faults> {
-        let layers = Layers::new(flags, surroundings);
-        let mut reader = Reader::new(layers, surroundings);
-        let settings = Self::read(&mut reader);
-        reader.finish(settings)
+        let layers = Layers::new(&flags, surroundings);
+        let given = &layers.given;
+        let addressed = given.contains_key(DB_URL.name) || given.contains_key(DB_HOST.name);
+        let log_format = if surroundings.terminal {
+            "pretty"
+        } else {
+            "json"
+        };
+        let instance_id = identity::default_instance_id(&surroundings.host_name);
+        let mut reader = Reader {
+            layers,
+            surroundings,
+            defaults: BTreeMap::from([
+                (DB_ENABLED.name, addressed.to_string()),
+                (INSTANCE_ID.name, instance_id),
+                (LOG_FORMAT.name, log_format.to_owned()),
+            ]),
+        };
+        let settings = Values::read(&mut reader).map(|values| Self::settle(values, &mut reader));
+        let effective = Effective::new(&reader);
+        let layers = reader.layers;
+        match settings {
+            Some(settings) if layers.faults.is_empty() => {
+                Ok((settings, layers.warnings, effective))
+            }
+            _ => Err(Faults(layers.faults)),
+        }
     }
 
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let (database, no_database) = database::read(reader)?;
-        let limits = limits::read(reader)?;
-        Some(Self {
-            source: source::read(reader, no_database)?,
-            database,
-            nats: nats::read(reader)?,
-            subjects: subjects::read(reader)?,
-            identity: identity::read(reader)?,
-            http: http::read(reader)?,
-            admin: admin::read(reader)?,
-            breaker: breaker::read(reader, limits.max_timeout)?,
-            health: health::read(reader)?,
-            limits,
-            logging: logging::read(reader)?,
-            tracing: tracing::read(reader)?,
-        })
+    /// What the values mean together; faults are noted.
+    fn settle(values: Values, reader: &mut Reader<'_>) -> Self {
+        source::check(&values.source, values.database.enabled, reader);
+        subjects::check(&values.subjects, reader);
+        Self {
+            source: values.source,
+            database: database::settle(values.database, reader),
+            nats: nats::settle(values.nats, reader),
+            subjects: values.subjects,
+            identity: values.identity,
+            tokens: http::tokens(values.http.tokens_file.clone(), reader),
+            http: values.http,
+            admin: values.admin,
+            breaker: breaker::settle(values.breaker, values.limits.max_timeout, reader),
+            health: values.health,
+            limits: values.limits,
+            logging: values.logging,
+            tracing: values.tracing,
+        }
     }
 }

@@ -1,18 +1,16 @@
 //! The NATS connection: where it goes, who it is, how it is protected.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use secrecy::ExposeSecret;
+use secrecy::SecretString;
 
-use super::Surroundings;
 use super::nats_address::NatsAddress;
-use super::parse::{Rule, list, text};
+use super::parse::Rule;
 use super::reader::Reader;
 use super::secret::Secret;
-use super::subjects::subject;
 use super::variables::{
-    NATS_CREDS, NATS_INBOX_PREFIX, NATS_NKEY, NATS_PASSWORD, NATS_TLS_CA, NATS_TLS_CERT,
-    NATS_TLS_KEY, NATS_TOKEN, NATS_URL, NATS_USER,
+    NATS_CREDS, NATS_NKEY, NATS_PASSWORD, NATS_TLS_CA, NATS_TLS_CERT, NATS_TLS_KEY, NATS_TOKEN,
+    NATS_URL, NATS_USER, NatsValues,
 };
 use crate::domain::subject::Subject;
 use crate::domain::text::without_mark;
@@ -71,62 +69,64 @@ pub struct ClientCertificate {
     pub key: PathBuf,
 }
 
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<NatsSettings> {
-    let surroundings = reader.surroundings;
-    let [tls_ca, cert, key] = [&NATS_TLS_CA, &NATS_TLS_CERT, &NATS_TLS_KEY]
-        .map(|variable| reader.optional(variable, |text| pem_file(text, surroundings)));
+pub(super) fn settle(values: NatsValues, reader: &mut Reader<'_>) -> NatsSettings {
+    for (variable, path) in [
+        (&NATS_TLS_CA, &values.tls_ca),
+        (&NATS_TLS_CERT, &values.tls_cert),
+        (&NATS_TLS_KEY, &values.tls_key),
+    ] {
+        let bytes = path.as_ref().map(|path| reader.surroundings.bytes(path));
+        if let Some(Ok(bytes)) = bytes
+            && without_mark(&bytes).len() != bytes.len()
+        {
+            // Who reads certificates and keys knows no such mark.
+            let rule = "names a file that begins with a byte order mark: save it without";
+            reader.fault(variable, rule);
+        }
+    }
     reader.both_or_neither(&NATS_TLS_CERT, &NATS_TLS_KEY);
-    let client_certificate = cert.zip(key);
-    let auth = auth(reader);
-    let servers = reader.value(&NATS_URL, list(server))?;
-    if !matches!(auth, NatsAuth::None) && servers.iter().any(|server| server.login.is_some()) {
+    reader.both_or_neither(&NATS_USER, &NATS_PASSWORD);
+    let logins = [&NATS_CREDS, &NATS_NKEY, &NATS_USER, &NATS_TOKEN];
+    let set = logins.into_iter().filter(|login| reader.is_set(login));
+    let set: Vec<_> = set.collect();
+    for (one, other) in set.iter().zip(set.iter().skip(1)) {
+        let rule = format!("is set beside {}; give one way to authenticate", one.name);
+        reader.fault(other, rule);
+    }
+    if !set.is_empty() && values.servers.iter().any(|server| server.login.is_some()) {
         let rule = "holds a login beside another one; give one way to authenticate";
         reader.fault(&NATS_URL, rule);
     }
-    Some(NatsSettings {
-        servers,
-        auth,
-        tls_ca,
-        client_certificate: client_certificate.map(|(cert, key)| ClientCertificate { cert, key }),
-        inbox_prefix: reader.value(&NATS_INBOX_PREFIX, subject)?,
-    })
-}
-
-/// A file of certificates or keys that the NATS client reads, which knows no byte order mark.
-fn pem_file(path: &str, surroundings: &Surroundings<'_>) -> Result<PathBuf, Rule> {
-    let bytes = surroundings.bytes(Path::new(path))?;
-    match without_mark(&bytes).len() == bytes.len() {
-        true => Ok(path.into()),
-        false => Err(format!(
-            "names {path}, which begins with a byte order mark: save it without"
-        )),
-    }
-}
-
-/// The message never quotes the address, which may carry a password.
-fn server(item: &str) -> Result<NatsAddress, Rule> {
-    let rule = "must be nats:// or tls:// addresses, separated by commas; one";
-    NatsAddress::parse(item).map_err(|error| format!("{rule} {error}"))
-}
-
-fn auth(reader: &mut Reader<'_>) -> NatsAuth {
-    let creds = reader.readable_file(&NATS_CREDS);
-    let nkey = reader.secret(&NATS_NKEY);
-    let user = reader.optional(&NATS_USER, text);
-    let password = reader.secret(&NATS_PASSWORD);
-    let token = reader.secret(&NATS_TOKEN);
-    reader.both_or_neither(&NATS_USER, &NATS_PASSWORD);
-    reader.at_most_one(&[&NATS_CREDS, &NATS_NKEY, &NATS_USER, &NATS_TOKEN]);
-    if let Some(nkey) = &nkey
-        && !nkey.first().expose_secret().trim().starts_with("SU")
-    {
-        reader.fault(&NATS_NKEY, "must be the seed of a user nkey (SU...)");
-    }
-    match (creds, nkey, user.zip(password), token) {
+    let nkey = reader.secret(&NATS_NKEY, values.nkey);
+    let password = reader.secret(&NATS_PASSWORD, values.password);
+    let token = reader.secret(&NATS_TOKEN, values.token);
+    let auth = match (values.creds, nkey, values.user.zip(password), token) {
         (Some(creds), ..) => NatsAuth::Creds(creds),
         (_, Some(nkey), ..) => NatsAuth::Nkey(nkey),
         (_, _, Some((name, password)), _) => NatsAuth::User { name, password },
         (_, _, _, Some(token)) => NatsAuth::Token(token),
         (None, None, None, None) => NatsAuth::None,
+    };
+    let certificate = values.tls_cert.zip(values.tls_key);
+    NatsSettings {
+        servers: values.servers,
+        auth,
+        tls_ca: values.tls_ca,
+        client_certificate: certificate.map(|(cert, key)| ClientCertificate { cert, key }),
+        inbox_prefix: values.inbox_prefix,
+    }
+}
+
+/// The message never quotes the address, which may carry a password.
+pub(super) fn server(item: &str) -> Result<NatsAddress, Rule> {
+    let rule = "must be nats:// or tls:// addresses, separated by commas; one";
+    NatsAddress::parse(item).map_err(|error| format!("{rule} {error}"))
+}
+
+/// What a user's nkey is made from.
+pub(super) fn seed(text: &str) -> Result<SecretString, Rule> {
+    match text.trim().starts_with("SU") {
+        true => Ok(text.into()),
+        false => Err("must be the seed of a user nkey (SU...)".to_owned()),
     }
 }

@@ -4,20 +4,13 @@ use std::fmt;
 use std::net::IpAddr;
 
 use percent_encoding::percent_decode_str;
-use secrecy::SecretString;
 use url::{Host, Url};
+
+use super::nats::NatsAuth;
+use super::secret::Secret;
 
 /// The port of a server whose address has none.
 const PORT: u16 = 4222;
-
-/// A login that an address carries.
-#[derive(Debug, Clone)]
-pub enum UrlLogin {
-    /// `user:password@`
-    User(String, SecretString),
-    /// `token@`
-    Token(SecretString),
-}
 
 /// Where a server is.
 #[derive(Debug, Clone)]
@@ -28,8 +21,8 @@ pub struct NatsAddress {
     pub port: u16,
     /// Whether the address itself demands TLS.
     pub tls: bool,
-    /// The login that stands in it.
-    pub login: Option<UrlLogin>,
+    /// The login that stands in it: a user or a token.
+    pub login: Option<NatsAuth>,
     /// The name that its certificate must have: its host's; of a server that was learned by its IP
     /// address, that of the server that the cluster was entered by.
     pub certificate_name: String,
@@ -92,15 +85,19 @@ impl fmt::Display for NatsAddress {
     }
 }
 
-fn login(url: &Url) -> Result<Option<UrlLogin>, String> {
+fn login(url: &Url) -> Result<Option<NatsAuth>, String> {
     let decoded = |text: &str| match percent_decode_str(text).decode_utf8() {
         Ok(text) => Ok(text.into_owned()),
         Err(_) => Err("has a login that is not percent-encoded UTF-8".to_owned()),
     };
-    Ok(match (decoded(url.username())?, url.password()) {
-        (user, Some(password)) => Some(UrlLogin::User(user, decoded(password)?.into())),
-        (token, None) if !token.is_empty() => Some(UrlLogin::Token(token.into())),
-        _ => None,
+    let name = decoded(url.username())?;
+    Ok(match url.password() {
+        Some(password) => Some(NatsAuth::User {
+            name,
+            password: Secret::new(decoded(password)?.into(), None),
+        }),
+        None if name.is_empty() => None,
+        None => Some(NatsAuth::Token(Secret::new(name.into(), None))),
     })
 }
 
@@ -153,8 +150,11 @@ mod tests {
     /// User and password, or a token alone.
     fn login(text: &str) -> Option<(Option<String>, String)> {
         Some(match address(text).login? {
-            UrlLogin::User(user, password) => (Some(user), password.expose_secret().to_owned()),
-            UrlLogin::Token(token) => (None, token.expose_secret().to_owned()),
+            NatsAuth::User { name, password } => {
+                (Some(name), password.first().expose_secret().to_owned())
+            }
+            NatsAuth::Token(token) => (None, token.first().expose_secret().to_owned()),
+            other => panic!("{other:?}"),
         })
     }
 

@@ -6,8 +6,6 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::variables::Variable;
-
 /// The rule that a text breaks, to be read after the variable's name.
 pub(super) type Rule = String;
 
@@ -25,39 +23,61 @@ where
     T: FromStr + PartialOrd + Display,
 {
     move |text| {
-        let number = text.trim().parse().ok();
-        number
-            .filter(|number| range.contains(number))
-            .ok_or_else(|| {
-                let (least, most) = (range.start(), range.end());
-                format!("must be a number between {least} and {most}")
-            })
+        let (least, most) = (range.start(), range.end());
+        match text.trim().parse() {
+            Ok(number) if range.contains(&number) => Ok(number),
+            _ => Err(format!("must be a number between {least} and {most}")),
+        }
     }
 }
 
-/// A duration within a range of seconds: humantime, or a bare number in the unit that ends the name.
-pub(super) fn duration(
-    variable: &Variable,
+/// A rate that opens a circuit, over 0 and up to 1. Zero would open it at every call.
+pub(super) fn rate(text: &str) -> Result<f64, Rule> {
+    match number(0.0..=1.0)(text)? {
+        0.0 => Err("must be more than 0".to_owned()),
+        rate => Ok(rate),
+    }
+}
+
+/// A duration within a range of seconds: humantime, or a bare number of seconds.
+pub(super) fn seconds(range: RangeInclusive<f64>) -> impl Fn(&str) -> Result<Duration, Rule> {
+    duration(1.0, range)
+}
+
+/// A duration within a range of milliseconds: humantime, or a bare number of milliseconds.
+pub(super) fn millis(range: RangeInclusive<f64>) -> impl Fn(&str) -> Result<Duration, Rule> {
+    duration(1000.0, range)
+}
+
+fn duration(
+    in_a_second: f64,
     range: RangeInclusive<f64>,
 ) -> impl Fn(&str) -> Result<Duration, Rule> {
-    let a_second = match variable.name.ends_with("_MS") {
-        true => 1000.0,
-        false => 1.0,
-    };
+    let duration = move |number: f64| Duration::from_secs_f64(number / in_a_second);
     move |text| {
         let text = text.trim();
-        let seconds = match text.parse::<f64>() {
-            Ok(number) => Some(number / a_second),
-            Err(_) => humantime::parse_duration(text)
-                .ok()
-                .map(|time| time.as_secs_f64()),
-        };
-        let seconds = seconds.filter(|seconds| range.contains(seconds));
-        seconds.map(Duration::from_secs_f64).ok_or_else(|| {
-            let bounds = [*range.start(), *range.end()].map(Duration::from_secs_f64);
-            let [least, most] = bounds.map(humantime::format_duration);
-            format!("must be a duration between {least} and {most}")
-        })
+        let number = text.parse().or_else(|_| {
+            let duration = humantime::parse_duration(text);
+            duration.map(|duration| duration.as_secs_f64() * in_a_second)
+        });
+        match number {
+            Ok(number) if range.contains(&number) => Ok(duration(number)),
+            _ => {
+                let bounds = [*range.start(), *range.end()].map(duration);
+                let [least, most] = bounds.map(humantime::format_duration);
+                Err(format!("must be a duration between {least} and {most}"))
+            }
+        }
+    }
+}
+
+/// `None` for a variable that is unset, else what `parse` makes of the text.
+pub(super) fn maybe<T>(
+    parse: impl Fn(&str) -> Result<T, Rule>,
+) -> impl Fn(&str) -> Result<Option<T>, Rule> {
+    move |text| match text {
+        "" => Ok(None),
+        text => parse(text).map(Some),
     }
 }
 
@@ -93,6 +113,11 @@ pub(super) fn text(text: &str) -> Result<String, Rule> {
     }
 }
 
+/// A text taken as it is: blanks at the ends of a path or a secret may be meant.
+pub(super) fn plain<T: for<'a> From<&'a str>>(text: &str) -> Result<T, Rule> {
+    Ok(text.into())
+}
+
 /// One or more items, separated by commas, each made by `parse`.
 pub(super) fn list<T>(
     parse: impl Fn(&str) -> Result<T, Rule>,
@@ -106,36 +131,39 @@ pub(super) fn list<T>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::variables::{CIRCUIT_BREAKER_SLOW_CALL_MS, SYNC_INTERVAL_SECONDS};
     use super::*;
 
     #[test]
-    fn durations_take_bare_numbers_in_the_names_unit_and_humantime() {
-        let parse = |variable, text| duration(variable, 0.0..=3600.0)(text);
-        for (variable, text, milliseconds) in [
-            (&SYNC_INTERVAL_SECONDS, "60", Some(60_000)),
-            (&SYNC_INTERVAL_SECONDS, "0.25", Some(250)),
-            (&SYNC_INTERVAL_SECONDS, "250ms", Some(250)),
-            (&SYNC_INTERVAL_SECONDS, "1m 30s", Some(90_000)),
-            (&CIRCUIT_BREAKER_SLOW_CALL_MS, "1500", Some(1500)),
-            (&CIRCUIT_BREAKER_SLOW_CALL_MS, "2s", Some(2000)),
-            (&SYNC_INTERVAL_SECONDS, "-1", None),
-            (&SYNC_INTERVAL_SECONDS, "NaN", None),
-            (&SYNC_INTERVAL_SECONDS, "soon", None),
-            (&SYNC_INTERVAL_SECONDS, "", None),
-            (&SYNC_INTERVAL_SECONDS, "2h", None),
-            (&SYNC_INTERVAL_SECONDS, "1e300", None),
+    fn durations_take_bare_numbers_in_their_unit_and_humantime() {
+        for (text, of_seconds, of_millis) in [
+            ("60", Some(60_000), Some(60)),
+            ("0.25", Some(250), None),
+            ("250ms", Some(250), Some(250)),
+            ("1m 30s", Some(90_000), Some(90_000)),
+            ("1500", Some(1_500_000), Some(1500)),
+            ("1ms", None, Some(1)),
+            ("1h", Some(3_600_000), Some(3_600_000)),
+            ("-1", None, None),
+            ("NaN", None, None),
+            ("soon", None, None),
+            ("", None, None),
+            ("2h", None, None),
+            ("1e300", None, None),
         ] {
-            assert_eq!(
-                parse(variable, text).ok(),
-                milliseconds.map(Duration::from_millis),
-                "{text}"
-            );
+            let duration = |millis| Ok(Duration::from_millis(millis));
+            let or_none = |duration: Result<_, _>| duration.ok().map(Ok::<_, Rule>);
+            let found = seconds(0.05..=3600.0)(text);
+            assert_eq!(or_none(found), of_seconds.map(duration), "{text}");
+            let found = millis(1.0..=3_600_000.0)(text);
+            assert_eq!(or_none(found), of_millis.map(duration), "{text}");
         }
-        assert_eq!(
-            parse(&SYNC_INTERVAL_SECONDS, "2h"),
-            Err("must be a duration between 0s and 1h".to_owned())
-        );
+        for error in [
+            seconds(0.05..=3600.0)("2h"),
+            millis(50.0..=3_600_000.0)("2h"),
+        ] {
+            let rule = "must be a duration between 50ms and 1h";
+            assert_eq!(error, Err(rule.to_owned()));
+        }
     }
 
     #[test]
@@ -162,6 +190,8 @@ mod tests {
         assert!(list(text)("a,,b").is_err());
         assert!(list(text)("").is_err());
         assert_eq!(unless_off(boolean)("off"), Ok(None));
+        assert_eq!(maybe(boolean)(""), Ok(None));
+        assert!(maybe(boolean)(" ").is_err());
         assert_eq!(unless_off(boolean)("true"), Ok(Some(true)));
     }
 }

@@ -1,47 +1,30 @@
 //! Where the extensions come from, and how often that is looked at without a hint.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
-use super::parse::{text, word};
 use super::reader::Reader;
-use super::variables::{CACHE_TYPE, FIXTURES_DIR, SOURCE, SYNC_INTERVAL_SECONDS};
+use super::variables::{CACHE_TYPE, DB_ENABLED, SOURCE, SourceSettings};
 pub use crate::domain::source::SourceMode;
 
-/// Settings of the source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceSettings {
-    /// Which source serves.
-    pub mode: SourceMode,
-    /// Folder of the fixtures. It may be missing: the source reports that, at every reload.
-    pub fixtures_dir: PathBuf,
-    /// Time between safety syncs.
-    pub sync_interval: Duration,
-}
-
-const MODES: [(&str, SourceMode); 3] = [
+pub(super) const MODES: [(&str, SourceMode); 3] = [
     ("database", SourceMode::Database),
     ("fixtures", SourceMode::Fixtures),
     ("auto", SourceMode::Auto),
 ];
 
-/// `no_database` says why there is none; `None` when there is one.
-pub(super) fn read(reader: &mut Reader<'_>, no_database: Option<&str>) -> Option<SourceSettings> {
-    let mode = reader.value(&SOURCE, word(&MODES))?;
-    if let (SourceMode::Database, Some(why)) = (mode, no_database) {
+pub(super) const CACHES: [(&str, &str); 2] = [("ets", "ets"), ("mnesia", "mnesia")];
+
+/// Whether a database is enabled says `database`. A folder of fixtures may be missing: the source
+/// reports that, at every reload.
+pub(super) fn check(values: &SourceSettings, database: bool, reader: &mut Reader<'_>) {
+    if values.mode == SourceMode::Database && !database {
+        let why = match reader.is_set(&DB_ENABLED) {
+            true => "DB_ENABLED is false",
+            false => "neither DB_URL nor DB_HOST is set",
+        };
         reader.fault(&SOURCE, format!("is `database`, but {why}"));
     }
-    let cache_type = reader.optional(&CACHE_TYPE, word(&[("ets", ()), ("mnesia", ())]));
-    if cache_type.is_some() && reader.is_set(&CACHE_TYPE) {
+    if reader.is_set(&CACHE_TYPE) {
         let why = "every sidecar holds all data and follows the database";
-        reader.warn(format!(
-            "{} has no effect: {why}",
-            reader.origin(&CACHE_TYPE)
-        ));
+        let origin = reader.origin(&CACHE_TYPE);
+        reader.warn(format!("{origin} has no effect: {why}"));
     }
-    Some(SourceSettings {
-        mode,
-        fixtures_dir: reader.value(&FIXTURES_DIR, text)?.into(),
-        sync_interval: reader.duration(&SYNC_INTERVAL_SECONDS, 0.05..=86_400.0)?,
-    })
 }

@@ -2,8 +2,6 @@
 
 use tokio_postgres::config::SslMode as DriverMode;
 
-use super::parse::{self, Rule};
-
 /// How a connection is encrypted and the server checked, as libpq defines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SslMode {
@@ -19,18 +17,16 @@ pub enum SslMode {
     VerifyFull,
 }
 
-impl SslMode {
-    /// Parses libpq's words.
-    pub(super) fn parse(text: &str) -> Result<Self, Rule> {
-        parse::word(&[
-            ("disable", Self::Disable),
-            ("prefer", Self::Prefer),
-            ("require", Self::Require),
-            ("verify-ca", Self::VerifyCa),
-            ("verify-full", Self::VerifyFull),
-        ])(text)
-    }
+/// libpq's words.
+pub(super) const MODES: [(&str, SslMode); 5] = [
+    ("disable", SslMode::Disable),
+    ("prefer", SslMode::Prefer),
+    ("require", SslMode::Require),
+    ("verify-ca", SslMode::VerifyCa),
+    ("verify-full", SslMode::VerifyFull),
+];
 
+impl SslMode {
     /// The driver knows only whether to encrypt; checking is the connector's.
     pub(super) fn for_driver(self) -> DriverMode {
         match self {

@@ -3,42 +3,13 @@
 //! Reply subjects are chosen by callers: without a list of allowed beginnings the daemon would
 //! publish wherever it is told, to an extension or to itself.
 
-use super::parse::{Rule, list};
+use super::parse::Rule;
 use super::reader::Reader;
-use super::variables::{ALLOWED_SUBJECTS, QUEUE_GROUP, REPLY_PREFIXES, SUBJECT_PREFIX};
+use super::variables::{REPLY_PREFIXES, SubjectSettings};
 use crate::domain::subject::{Subject, SubjectPattern};
 
-/// Settings of subjects.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SubjectSettings {
-    /// What all requests stand under.
-    pub prefix: Subject,
-    /// The queue group that the sidecars share.
-    pub queue_group: String,
-    /// Beginnings of the reply subjects that are answered; texts, not whole tokens.
-    pub reply_prefixes: Vec<String>,
-    /// Patterns of the subjects an extension may have.
-    pub allowed: Vec<SubjectPattern>,
-}
-
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<SubjectSettings> {
-    let group = |text: &str| match Subject::parse(text.trim()) {
-        Ok(group) => Ok(group.as_str().to_owned()),
-        Err(error) => Err(format!("must be a queue group name, but {error}")),
-    };
-    let prefix = reader.value(&SUBJECT_PREFIX, subject)?;
-    let allowed = reader.value(&ALLOWED_SUBJECTS, list(pattern))?;
-    let reply = |item: &str| reply_prefix(item, &prefix, &allowed);
-    Some(SubjectSettings {
-        queue_group: reader.value(&QUEUE_GROUP, group)?,
-        reply_prefixes: reader.value(&REPLY_PREFIXES, list(reply))?,
-        prefix,
-        allowed,
-    })
-}
-
 /// A subject of our own.
-pub(super) fn subject(text: &str) -> Result<Subject, Rule> {
+pub(super) fn own(text: &str) -> Result<Subject, Rule> {
     let subject = Subject::parse(text.trim());
     let subject = subject.map_err(|error| format!("must be a subject, but {error}"))?;
     match subject.as_str().starts_with('$') {
@@ -47,30 +18,51 @@ pub(super) fn subject(text: &str) -> Result<Subject, Rule> {
     }
 }
 
-fn pattern(item: &str) -> Result<SubjectPattern, Rule> {
-    if item.starts_with('$') {
-        return Err(format!(
-            "has `{item}`, but subjects under `$` are the server's"
-        ));
-    }
-    SubjectPattern::parse(item)
-        .map_err(|error| format!("must be a list of subject patterns, but `{item}` {error}"))
+/// The name of a queue group.
+pub(super) fn group(text: &str) -> Result<String, Rule> {
+    let group = Subject::parse(text.trim()).map(|group| group.as_str().to_owned());
+    group.map_err(|error| format!("must be a queue group name, but {error}"))
 }
 
-fn reply_prefix(item: &str, own: &Subject, allowed: &[SubjectPattern]) -> Result<String, Rule> {
+/// Subjects of extensions.
+pub(super) fn pattern(item: &str) -> Result<SubjectPattern, Rule> {
+    match SubjectPattern::parse(item) {
+        Ok(_) if item.starts_with('$') => Err(format!(
+            "has `{item}`, but subjects under `$` are the server's"
+        )),
+        pattern => pattern
+            .map_err(|error| format!("must be a list of subject patterns, but `{item}` {error}")),
+    }
+}
+
+/// Notes every reply prefix that meets what is somebody else's.
+pub(super) fn check(values: &SubjectSettings, reader: &mut Reader<'_>) {
+    for item in &values.reply_prefixes {
+        if let Some(why) = clash(item, &values.prefix, &values.allowed) {
+            reader.fault(&REPLY_PREFIXES, format!("has `{item}`, {why}"));
+        }
+    }
+}
+
+/// Why `item` cannot be the beginning of reply subjects. Texts, not whole tokens.
+fn clash(item: &str, own: &Subject, allowed: &[SubjectPattern]) -> Option<String> {
     let mut allowed = allowed.iter();
-    let why = if item.starts_with('$') {
-        "but subjects under `$` are the server's".to_owned()
+    if item.starts_with('$') {
+        Some("but subjects under `$` are the server's".to_owned())
     } else if item.contains(['*', '>']) || !item.bytes().all(|byte| byte.is_ascii_graphic()) {
-        "which is no beginning of a subject: no wildcards, printable ASCII only".to_owned()
+        let rule = "no wildcards, printable ASCII only";
+        Some(format!("which is no beginning of a subject: {rule}"))
     } else if overlap(item, &format!("{own}.")) {
-        format!("which meets the registry's own subjects under {own}")
-    } else if let Some(met) = allowed.find(|pattern| overlap(item, literal_head(pattern))) {
-        format!("which meets the extension subjects {}", met.as_str())
+        Some(format!(
+            "which meets the registry's own subjects under {own}"
+        ))
     } else {
-        return Ok(item.to_owned());
-    };
-    Err(format!("has `{item}`, {why}"))
+        let met = allowed.find(|pattern| overlap(item, literal_head(pattern)))?;
+        Some(format!(
+            "which meets the extension subjects {}",
+            met.as_str()
+        ))
+    }
 }
 
 /// Whether some subject can begin with both. A pattern without a literal head allows everything
@@ -111,10 +103,10 @@ mod tests {
             ("beamline.ext.pre.", false),
             ("crm.a", false),
         ] {
-            let result = reply_prefix(item, &own, &allowed);
-            assert_eq!(result.is_ok(), accepted, "{item}: {result:?}");
+            let why = clash(item, &own, &allowed);
+            assert_eq!(why.is_none(), accepted, "{item}: {why:?}");
         }
-        assert!(reply_prefix("_INBOX.", &own, &[pattern(">").unwrap()]).is_ok());
+        assert_eq!(clash("_INBOX.", &own, &[pattern(">").unwrap()]), None);
         assert!(pattern("$SYS.>").is_err());
     }
 }

@@ -71,18 +71,10 @@ impl TokenTable {
         for (number, line) in (1..).zip(text.lines()) {
             let words = line.split_whitespace();
             let words: Vec<_> = words.take_while(|word| !word.starts_with('#')).collect();
-            let granted = match *words {
-                [] => continue,
-                [token, role] => table.grant(token, role, None),
-                [token, role, name] => table.grant(token, role, Some(name)),
-                _ => Err("must have a token, a role and perhaps a name".to_owned()),
-            };
-            match granted {
-                Err(rule) => faults.push(format!("line {number} {rule}")),
-                Ok(()) if words.iter().take(1).any(|token| token.len() < SHORT) => {
-                    table.short.push(number.to_string());
-                }
-                Ok(()) => {}
+            if !words.is_empty()
+                && let Err(rule) = table.grant(number, &words)
+            {
+                faults.push(format!("line {number} {rule}"));
             }
         }
         faults.truncate(MAX_FAULTS);
@@ -92,7 +84,15 @@ impl TokenTable {
         }
     }
 
-    fn grant(&mut self, token: &str, role: &str, name: Option<&str>) -> Result<(), Rule> {
+    fn grant(&mut self, line: usize, words: &[&str]) -> Result<(), Rule> {
+        let (token, role, name) = match *words {
+            [token, role] => (token, role, None),
+            [token, role, name] => (token, role, Some(name)),
+            _ => return Err("must have a token, a role and perhaps a name".to_owned()),
+        };
+        if token.len() < SHORT {
+            self.short.push(line.to_string());
+        }
         if self.grants.len() == MAX_TOKENS {
             return Err(format!("has one token more than {MAX_TOKENS}"));
         }
@@ -100,16 +100,14 @@ impl TokenTable {
             return Err("has a token that a header cannot carry".to_owned());
         }
         let role = word(&ROLES)(role).map_err(|rule| format!("has a role that {rule}"))?;
-        let actor = name
-            .map(|name| Actor::parse(name, ActorSource::Token))
-            .transpose();
+        let actor = |name| Actor::parse(name, ActorSource::Token);
+        let actor = name.map(actor).transpose();
         let actor = actor.map_err(|_| "binds the token to what is no actor's name")?;
         if self.find(token).is_some() {
             return Err("repeats a token".to_owned());
         }
-        let digest = digest(token);
         self.grants.push(Grant {
-            digest,
+            digest: digest(token),
             role,
             actor,
         });

@@ -1,28 +1,10 @@
 //! Distributed traces: where spans go, and how many.
 
-use super::parse::{Rule, number};
-use super::reader::Reader;
-use super::variables::{OTLP_ENDPOINT, OTLP_SAMPLE_RATIO};
-
-/// Settings of spans.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TracingSettings {
-    /// The collector that takes OTLP over HTTP; without one nothing is recorded.
-    pub endpoint: Option<String>,
-    /// The share, 0 to 1, of the requests without a `traceparent` that begin a recorded trace.
-    pub sample_ratio: f64,
-}
-
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<TracingSettings> {
-    Some(TracingSettings {
-        endpoint: reader.optional(&OTLP_ENDPOINT, endpoint),
-        sample_ratio: reader.value(&OTLP_SAMPLE_RATIO, number(0.0..=1.0))?,
-    })
-}
+use super::parse::Rule;
 
 /// Collectors stand on the node or in the pod, where TLS would protect nothing; and every further
 /// TLS client is one more to keep up to date.
-fn endpoint(text: &str) -> Result<String, Rule> {
+pub(super) fn endpoint(text: &str) -> Result<String, Rule> {
     if !cfg!(feature = "otlp") {
         return Err("is set, but this binary was built without feature `otlp`".to_owned());
     }
