@@ -7,8 +7,17 @@ use super::variables::{self, Kind};
 /// What stands in the place of a secret.
 const HIDDEN: &str = "***";
 
-/// The parameters of URLs that hold no secret and say where a connection goes.
-const SHOWN: [&str; 4] = ["host", "port", "sslmode", "target_session_attrs"];
+/// The parameters of URLs that are known to hold no secret.
+const SHOWN: [&str; 8] = [
+    "application_name",
+    "connect_timeout",
+    "dbname",
+    "host",
+    "port",
+    "sslmode",
+    "sslrootcert",
+    "target_session_attrs",
+];
 
 /// Every variable with its redacted value and where that came from.
 #[derive(Debug, Clone)]

@@ -20,21 +20,25 @@ pub struct TokensFile {
 /// What is in the file at `path`; without one nothing can be changed over HTTP.
 pub(super) fn tokens(path: Option<PathBuf>, reader: &mut Reader<'_>) -> Option<TokensFile> {
     let path = path?;
+    let text = reader.surroundings.text(&path);
+    let text = text.map_err(|rule| reader.fault(&HTTP_TOKENS_FILE, rule));
     let shown = path.display();
-    let table = reader.surroundings.text(&path).and_then(|text| {
-        TokenTable::parse(&text).map_err(|faults| format!("names {shown}, where {faults}"))
-    });
-    match &table {
-        Ok(table) if table.short.is_empty() => {}
+    match TokenTable::parse(&text.ok()?) {
         Ok(table) => {
-            let rule = "has tokens under 16 characters, which can be guessed";
-            let lines = table.short.join(", ");
-            reader.warn(format!("{shown} {rule}: lines {lines}"));
+            if !table.short.is_empty() {
+                let rule = "has tokens under 16 characters, which can be guessed";
+                let lines = table.short.join(", ");
+                reader.warn(format!("{shown} {rule}: lines {lines}"));
+            }
+            Some(TokensFile { path, table })
         }
-        Err(rule) => reader.fault(&HTTP_TOKENS_FILE, rule.as_str()),
+        Err(faults) => {
+            for fault in faults {
+                reader.fault(&HTTP_TOKENS_FILE, format!("names {shown}, where {fault}"));
+            }
+            None
+        }
     }
-    let table = table.ok()?;
-    Some(TokensFile { path, table })
 }
 
 /// An IP address and a port.

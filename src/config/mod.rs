@@ -1,8 +1,9 @@
 //! Settings: flags, environment, file and defaults become validated values; all faults at once.
 //!
-//! [`variables`] is the table of everything that can be set. [`layers`] decides which text counts
-//! and remembers who gave it, [`reader`] turns texts into values and collects faults, and one file
-//! per concern says what its values must look like. Nothing outside this module sees a raw text.
+//! [`variables`] is the table of everything that can be set; it also makes the structs of settings.
+//! [`layers`] decides which text counts and remembers who gave it, [`reader`] turns texts into
+//! values and collects faults, and one file per concern says what is particular about its values and
+//! what several of them mean together. Nothing outside this module sees a raw text.
 
 mod breaker;
 mod database;

@@ -119,7 +119,8 @@ pub(super) fn settle(values: NatsValues, reader: &mut Reader<'_>) -> NatsSetting
 
 /// The message never quotes the address, which may carry a password.
 pub(super) fn server(item: &str) -> Result<NatsAddress, Rule> {
-    let rule = "must be nats:// or tls:// addresses, separated by commas; one";
+    let rule = "must be nats:// or tls:// addresses, separated by commas, with logins \
+        percent-encoded; one";
     NatsAddress::parse(item).map_err(|error| format!("{rule} {error}"))
 }
 

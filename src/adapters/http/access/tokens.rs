@@ -90,7 +90,8 @@ impl Tokens {
         let reading = tokio::task::spawn_blocking(move || read_text(&path, MAX_BYTES));
         let text = reading.await.map_err(|error| error.to_string())?;
         let text = text.map_err(|error| error.to_string())?;
-        Ok(Some((now, TokenTable::parse(&text)?)))
+        let table = TokenTable::parse(&text).map_err(|faults| faults.join("; "))?;
+        Ok(Some((now, table)))
     }
 }
 
