@@ -37,7 +37,7 @@ impl Automatic {
         circuits: &Arc<Circuits>,
         changes: ChangePublisher,
     ) -> Self {
-        let disables = settings.health.auto_disable.on_circuit_open;
+        let disables = settings.health.auto_disable;
         Self {
             link: Arc::new(Link::new(Arc::clone(circuits), SETTLING)),
             openings: disables.then(Arc::default),
@@ -85,7 +85,6 @@ fn start_fleet_wide(
     essential: &mut Essential,
 ) {
     let stopped = || essential.stopped();
-    let auto = &settings.health.auto_disable;
     let teller = ChangeTeller {
         store: Arc::clone(store),
         events: shared.automatic.changes.clone(),
@@ -99,7 +98,7 @@ fn start_fleet_wide(
         caller: Arc::clone(caller),
         tools: shared.tools.clone(),
         applied: shared.progress.follow(),
-        enable: auto.enable_on_circuit_close,
+        enable: settings.health.auto_enable,
         write_cause: switch::enabled,
     };
     let disabler = shared
@@ -112,7 +111,7 @@ fn start_fleet_wide(
             link: Arc::clone(&shared.automatic.link),
             tools: shared.tools.clone(),
             others: Arc::clone(&shared.fleet),
-            max_percent: auto.max_percent,
+            max_percent: settings.health.auto_disable_max_percent,
             write_cause: switch::disabled,
         });
     let (telling, probing) = (

@@ -292,7 +292,7 @@ impl Shared {
                 http::MetricsFormat::OpenMetrics => metrics.render(),
             }),
             access: Arc::new(http::Access {
-                tokens: settings.http.tokens.clone().map(http::Tokens::new),
+                tokens: settings.tokens.clone().map(http::Tokens::new),
                 admin_enabled: settings.admin.enabled,
                 require_name: settings.admin.require_actor_subject,
             }),

@@ -104,7 +104,7 @@ fn keys() -> impl Iterator<Item = String> {
 fn settings() -> Vec<Arg> {
     let mut args = vec![setting(CONFIG.to_owned(), "PATH").help("TOML file with further settings")];
     for variable in variables::ALL {
-        let arg = setting(variable.name.to_owned(), variable.kind.placeholder());
+        let arg = setting(variable.name.to_owned(), variable.kind.0);
         args.push(listed(arg, variable).help(help(variable)));
         // Named in the help of the variable itself; a line of its own would only be noise.
         args.extend(

@@ -29,9 +29,13 @@ mod tests {
             value: value.map(str::to_owned),
             origin,
         };
+        let from = |layer, name: &str| Origin {
+            layer,
+            name: name.to_owned(),
+        };
         let effective = Effective(vec![
-            entry("A", Some("x y"), Origin::Flag("--a".to_owned())),
-            entry("LONG", None, Origin::Default),
+            entry("A", Some("x y"), from("flag", "--a")),
+            entry("LONG", None, from("default", "LONG")),
         ]);
         let lines: Vec<String> = table(&effective).lines().map(str::to_owned).collect();
         assert_eq!(

@@ -27,7 +27,7 @@ pub use export::Export;
 pub use import::Import;
 pub use output::{err, out};
 
-use crate::config::{Effective, Faults, Settings, Surroundings, Warning};
+use crate::config::{Effective, Faults, Settings, Surroundings};
 
 /// Bad usage or configuration, as sysexits.h names it.
 pub const EX_USAGE: u8 = 64;
@@ -86,7 +86,7 @@ pub struct Invocation {
     /// Under which settings.
     pub settings: Settings,
     /// What to say about them first.
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<String>,
     /// The settings, fit to be shown.
     pub effective: Effective,
 }
@@ -228,7 +228,7 @@ mod tests {
     fn parse_line(line: &str) -> Result<Invocation, UsageError> {
         let surroundings = Surroundings {
             env: BTreeMap::new(),
-            read_file: &|_| Err(io::ErrorKind::NotFound.into()),
+            read_file: &|_| Err(io::Error::from(io::ErrorKind::NotFound).into()),
             host_name: "host".to_owned(),
             terminal: false,
         };

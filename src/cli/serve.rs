@@ -11,7 +11,7 @@ use super::log::start_log;
 use crate::adapters::telemetry::log::Log;
 use crate::app;
 use crate::app::signals::Signals;
-use crate::config::{Settings, Warning};
+use crate::config::Settings;
 
 /// How long the last log lines may take to get away: nobody may read them at all.
 const LAST_LINES: Duration = Duration::from_millis(200);
@@ -30,7 +30,7 @@ pub(super) async fn run(invocation: Invocation) -> ExitCode {
     code
 }
 
-async fn serve(settings: Settings, warnings: &[Warning], log: &Log) -> ExitCode {
+async fn serve(settings: Settings, warnings: &[String], log: &Log) -> ExitCode {
     for warning in warnings {
         warn!("{warning}");
     }

@@ -1,13 +1,23 @@
 //! The configuration as it was understood, fit to be shown: `check` prints it.
 
-use std::collections::BTreeMap;
-
 use super::fault::Origin;
-use super::layers::Given;
+use super::reader::Reader;
 use super::variables::{self, Kind};
 
 /// What stands in the place of a secret.
 const HIDDEN: &str = "***";
+
+/// The parameters of URLs that are known to hold no secret.
+const SHOWN: [&str; 8] = [
+    "application_name",
+    "connect_timeout",
+    "dbname",
+    "host",
+    "port",
+    "sslmode",
+    "sslrootcert",
+    "target_session_attrs",
+];
 
 /// Every variable with its redacted value and where that came from.
 #[derive(Debug, Clone)]
@@ -25,21 +35,17 @@ pub struct Entry {
 }
 
 impl Effective {
-    /// `given` over `computed` over the table's defaults.
-    pub(super) fn new(
-        given: &BTreeMap<&'static str, Given>,
-        computed: &BTreeMap<&'static str, String>,
-    ) -> Self {
+    /// What was given, else the default.
+    pub(super) fn new(reader: &Reader<'_>) -> Self {
         let entries = variables::ALL.iter().map(|variable| {
-            let given = given.get(variable.name);
-            let text = given
-                .and_then(|given| given.text.as_deref())
-                .or_else(|| computed.get(variable.name).map(String::as_str))
-                .or(variable.default);
+            let text = match reader.layers.given.get(variable.name) {
+                Some(given) => given.text.as_deref().ok(),
+                None => reader.default(variable),
+            };
             Entry {
                 name: variable.env_name(),
                 value: text.map(|text| redacted(variable.kind, text)),
-                origin: given.map_or(Origin::Default, |given| given.origin.clone()),
+                origin: reader.origin(variable),
             }
         });
         Self(entries.collect())
@@ -48,10 +54,10 @@ impl Effective {
 
 fn redacted(kind: Kind, text: &str) -> String {
     match kind {
-        Kind::Secret => HIDDEN.to_owned(),
-        Kind::Url => redacted_url(text),
-        Kind::Urls => {
-            let urls: Vec<String> = text.split(',').map(redacted_url).collect();
+        Kind::SECRET => HIDDEN.to_owned(),
+        Kind::URL => redacted_url(text),
+        Kind::URLS => {
+            let urls: Vec<_> = text.split(',').map(redacted_url).collect();
             urls.join(",")
         }
         _ => text.to_owned(),
@@ -61,37 +67,20 @@ fn redacted(kind: Kind, text: &str) -> String {
 /// Shows scheme, host and path. Everything up to the last `@` may be a credential, for passwords
 /// are not always escaped as they should be; so may every parameter but those known to be harmless.
 fn redacted_url(url: &str) -> String {
-    let (scheme, rest) = match url.split_once("://") {
-        Some((scheme, rest)) => (format!("{scheme}://"), rest),
-        None => (String::new(), url),
-    };
-    let (credentials, rest) = match rest.rsplit_once('@') {
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |colon| colon + 3));
+    let (login, rest) = match rest.rsplit_once('@') {
         Some((_, rest)) => (format!("{HIDDEN}@"), rest),
         None => (String::new(), rest),
     };
-    let Some((place, parameters)) = rest.split_once('?') else {
-        return format!("{scheme}{credentials}{rest}");
+    let (place, parameters) = rest.split_at(rest.find('?').unwrap_or(rest.len()));
+    let harmless = |key: &str| SHOWN.contains(&key.trim_start_matches('?'));
+    let shown = |parameter: &str| match parameter.split_once('=') {
+        Some((key, _)) if !harmless(key) => format!("{key}={HIDDEN}"),
+        _ => parameter.to_owned(),
     };
-    let parameters: Vec<String> = parameters
-        .split('&')
-        .map(|parameter| match parameter.split_once('=') {
-            Some((key, _)) if !SHOWN_PARAMETERS.contains(&key) => format!("{key}={HIDDEN}"),
-            _ => parameter.to_owned(),
-        })
-        .collect();
-    format!("{scheme}{credentials}{place}?{}", parameters.join("&"))
+    let parameters: Vec<_> = parameters.split('&').map(shown).collect();
+    format!("{scheme}{login}{place}{}", parameters.join("&"))
 }
-
-const SHOWN_PARAMETERS: &[&str] = &[
-    "application_name",
-    "connect_timeout",
-    "dbname",
-    "host",
-    "port",
-    "sslmode",
-    "sslrootcert",
-    "target_session_attrs",
-];
 
 #[cfg(test)]
 mod tests {
@@ -100,26 +89,26 @@ mod tests {
     #[test]
     fn credentials_are_hidden_and_hosts_shown() {
         for (kind, text, shown) in [
-            (Kind::Text, "plain", "plain"),
-            (Kind::Secret, "hunter2", "***"),
+            (Kind::TEXT, "plain", "plain"),
+            (Kind::SECRET, "hunter2", "***"),
             (
-                Kind::Url,
+                Kind::URL,
                 "postgres://u:p@a:1,b:2/db",
                 "postgres://***@a:1,b:2/db",
             ),
-            (Kind::Url, "postgres://u:p,q@a/db", "postgres://***@a/db"),
-            (Kind::Url, "postgres://u:p@ss@a/db", "postgres://***@a/db"),
+            (Kind::URL, "postgres://u:p,q@a/db", "postgres://***@a/db"),
+            (Kind::URL, "postgres://u:p@ss@a/db", "postgres://***@a/db"),
             (
-                Kind::Url,
+                Kind::URL,
                 "postgres://a/db?sslmode=require&password=p",
                 "postgres://a/db?sslmode=require&password=***",
             ),
             (
-                Kind::Urls,
+                Kind::URLS,
                 "nats://u:p@a:4222,tls://b",
                 "nats://***@a:4222,tls://b",
             ),
-            (Kind::Urls, "token@a", "***@a"),
+            (Kind::URLS, "token@a", "***@a"),
         ] {
             assert_eq!(redacted(kind, text), shown);
         }

@@ -1,37 +1,31 @@
-//! One address of the database: what a URL says, what fills the gaps in it, and how soon a dead
-//! connection is noticed.
+//! One address of the database: what a URL says, and what fills the gaps in it.
 
+use std::error::Error;
 use std::path::PathBuf;
-use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret;
 use tokio_postgres::Config;
-use tokio_postgres::config::TargetSessionAttrs;
 
-use super::postgres_url::{self, PostgresUrl};
-use super::secret::{self, Secret, UnreadableSecret};
-use super::ssl_mode::SslMode;
+use super::parse::{Rule, word};
+use super::secret::{self, Secret};
+use super::ssl_mode::{MODES, SslMode};
+use super::variables::DatabaseValues;
 
-/// Bounds one connection attempt, per host. A URL's `connect_timeout` wins.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A silent connection is probed after this; the system's own default is two hours. A URL's
-/// `keepalives_idle`, `keepalives_interval` and `keepalives_retries` win.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-const KEEPALIVE_RETRIES: u32 = 3;
-
-/// Sent data must be acknowledged within this (Linux only). A URL's `tcp_user_timeout` wins.
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
+/// What a URL may set to something else, times in seconds. An attempt to connect is bounded, per
+/// host. A silent connection is probed early: the system's own default is two hours. Sent data must
+/// be acknowledged (Linux only).
+const DEFAULTS: &str = "target_session_attrs=read-write&connect_timeout=5&keepalives_idle=10\
+    &keepalives_interval=5&keepalives_retries=3&tcp_user_timeout=15";
 
 /// One address of the database, with all that is needed to connect to it.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
-    config: Config,
+    pub(super) config: Config,
     login: Login,
-    /// How the connection is encrypted and the server checked.
-    pub ssl_mode: SslMode,
-    /// PEM file of the authorities it is checked against, instead of the system's.
+    /// `None` while it is open.
+    pub(super) ssl_mode: Option<SslMode>,
+    /// PEM file of the authorities that the server is checked against, instead of the system's.
     pub ssl_root_cert: Option<PathBuf>,
 }
 
@@ -47,6 +41,89 @@ enum Login {
 }
 
 impl Endpoint {
+    /// Reads a URL as libpq's users write it. `tokio_postgres` refuses `sslmode=verify-ca`,
+    /// `sslmode=verify-full` and `sslrootcert`, since it leaves TLS to others: they are taken out
+    /// here and honoured. No rule quotes any part of it but the names of parameters.
+    pub(super) fn parse(text: &str) -> Result<Self, Rule> {
+        let text = text.trim();
+        if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+            return Err("must begin with postgres:// or postgresql://".to_owned());
+        }
+        if text.matches('@').count() > 1 {
+            return Err("must write `@` in a user name or password as `%40`".to_owned());
+        }
+        // A `?` before the `@` belongs to the password, as `tokio_postgres` sees it too.
+        let host = text.find('@').map_or(0, |at| at + 1);
+        let query = text.get(host..).and_then(|rest| rest.find('?'));
+        let (place, query) = text.split_at(query.map_or(text.len(), |query| host + query));
+
+        let (mut ssl_mode, mut ssl_root_cert) = (None, None);
+        let mut kept = vec![DEFAULTS];
+        let parameters = query.trim_start_matches('?').split('&');
+        for parameter in parameters.filter(|parameter| !parameter.is_empty()) {
+            match parameter.split_once('=') {
+                Some(("sslmode", mode)) => {
+                    let mode = word(&MODES)(mode);
+                    ssl_mode = Some(mode.map_err(|rule| format!("has an sslmode, which {rule}"))?);
+                }
+                // `system` is libpq's word for the authorities of the operating system.
+                Some(("sslrootcert", "system")) => {}
+                Some(("sslrootcert", path)) => {
+                    let path = percent_decode_str(path).decode_utf8_lossy();
+                    ssl_root_cert = Some(PathBuf::from(&*path));
+                }
+                _ => kept.push(parameter),
+            }
+        }
+        let config = format!("{place}?{}", kept.join("&")).parse();
+        let config: Config = config.map_err(|error: tokio_postgres::Error| {
+            let source = error.source().map(ToString::to_string);
+            format!("is not a Postgres URL: {}", source.unwrap_or_default())
+        })?;
+        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+            return Err("must name a host".to_owned());
+        }
+        Ok(Self {
+            config,
+            login: Login::Fixed,
+            ssl_mode,
+            ssl_root_cert,
+        })
+    }
+
+    /// Fills the gaps in it by what stands beside it; `file` is where the URL stands.
+    pub(super) fn fill(
+        &mut self,
+        beside: &DatabaseValues,
+        password: Option<&Secret>,
+        file: Option<PathBuf>,
+    ) {
+        let config = &mut self.config;
+        if config.get_dbname().is_none() {
+            config.dbname(&beside.name);
+        }
+        if config.get_user().is_none() {
+            config.user(&beside.user);
+        }
+        match (config.get_password(), password, file) {
+            (None, Some(password), _) => {
+                config.password(password.first().expose_secret());
+                self.login = Login::Password(password.clone());
+            }
+            (Some(_), _, Some(file)) => self.login = Login::Url(file),
+            _ => {}
+        }
+        let ssl_mode = *self.ssl_mode.get_or_insert(beside.ssl_mode);
+        config.ssl_mode(ssl_mode.for_driver());
+        let in_url = self.ssl_root_cert.take();
+        self.ssl_root_cert = beside.ssl_root_cert.clone().or(in_url);
+    }
+
+    /// How the connection is encrypted and the server checked.
+    pub fn ssl_mode(&self) -> SslMode {
+        self.ssl_mode.unwrap_or(SslMode::Prefer)
+    }
+
     /// The driver's configuration of a connection that shows as `application_name` in
     /// `pg_stat_activity`, with the password as it was at the start. TLS is the connector's: see
     /// `ssl_mode` and `ssl_root_cert`.
@@ -61,7 +138,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// The file cannot be read, or there is no URL with a password in it; `config` is as it was.
-    pub fn renew_login(&self, config: &mut Config) -> Result<(), UnreadableSecret> {
+    pub fn renew_login(&self, config: &mut Config) -> Result<(), String> {
         match &self.login {
             Login::Fixed => {}
             Login::Password(password) => {
@@ -69,11 +146,11 @@ impl Endpoint {
             }
             Login::Url(file) => {
                 // The rule that it breaks may name a parameter, which in a torn text is anything.
-                let url = postgres_url::parse(secret::read(file)?.expose_secret()).ok();
+                let url = Self::parse(secret::read(file)?.expose_secret()).ok();
                 let password = url.as_ref().and_then(|url| url.config.get_password());
                 let (Some(url), Some(password)) = (&url, password) else {
-                    let rule = "it is no Postgres URL with a password";
-                    return Err(UnreadableSecret::unlike(file, rule));
+                    let rule = "cannot be read: it is no Postgres URL with a password";
+                    return Err(format!("{} {rule}", file.display()));
                 };
                 url.config.get_user().map(|user| config.user(user));
                 config.password(password);
@@ -83,92 +160,33 @@ impl Endpoint {
     }
 }
 
-/// What stands beside a URL, and fills the gaps in it.
-pub(super) struct Parts {
-    pub(super) name: String,
-    pub(super) user: String,
-    pub(super) password: Option<Secret>,
-    pub(super) ssl_mode: Option<SslMode>,
-    pub(super) ssl_root_cert: Option<PathBuf>,
-}
-
-/// Fills the gaps that `url` leaves with `parts` and the defaults above; `file` is where it stands.
-pub(super) fn endpoint(url: PostgresUrl, parts: &Parts, file: Option<PathBuf>) -> Endpoint {
-    let PostgresUrl {
-        mut config,
-        ssl_mode,
-        ssl_root_cert,
-        parameters,
-    } = url;
-    let unset = |parameter: &str| !parameters.contains(parameter);
-    if config.get_dbname().is_none() {
-        config.dbname(&parts.name);
-    }
-    if config.get_user().is_none() {
-        config.user(&parts.user);
-    }
-    let login = match (config.get_password(), &parts.password, file) {
-        (None, Some(password), _) => {
-            config.password(password.first().expose_secret());
-            Login::Password(password.clone())
-        }
-        (Some(_), _, Some(file)) => Login::Url(file),
-        _ => Login::Fixed,
-    };
-    if unset("target_session_attrs") {
-        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-    }
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(CONNECT_TIMEOUT);
-    }
-    if unset("keepalives_idle") {
-        config.keepalives_idle(KEEPALIVE_IDLE);
-    }
-    if unset("keepalives_interval") {
-        config.keepalives_interval(KEEPALIVE_INTERVAL);
-    }
-    if unset("keepalives_retries") {
-        config.keepalives_retries(KEEPALIVE_RETRIES);
-    }
-    if config.get_tcp_user_timeout().is_none() {
-        config.tcp_user_timeout(TCP_USER_TIMEOUT);
-    }
-    let ssl_mode = parts.ssl_mode.or(ssl_mode).unwrap_or(SslMode::Prefer);
-    config.ssl_mode(ssl_mode.for_driver());
-    Endpoint {
-        config,
-        login,
-        ssl_mode,
-        ssl_root_cert: parts.ssl_root_cert.clone().or(ssl_root_cert),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::super::{Settings, Surroundings};
     use super::*;
 
     #[test]
     fn a_login_is_renewed_from_a_url_and_from_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("url");
-        let parts = Parts {
-            name: "beamline".to_owned(),
-            user: "beamline".to_owned(),
-            password: None,
-            ssl_mode: None,
-            ssl_root_cert: None,
+        std::fs::write(&file, "postgres://ann:first@a/db").unwrap();
+        let name = "EXTENSION_REGISTRY_DB_URL_FILE".into();
+        let surroundings = Surroundings {
+            env: BTreeMap::from([(name, file.clone().into())]),
+            ..Surroundings::of_process()
         };
-        let url = postgres_url::parse("postgres://ann:first@a/db")
-            .ok()
-            .unwrap();
-        let endpoint = endpoint(url, &parts, Some(file.clone()));
+        let (settings, ..) = Settings::load(BTreeMap::new(), &surroundings).unwrap();
+        let endpoint = settings.database.unwrap().pool;
         let renewed = |text: &str| {
             std::fs::write(&file, text).unwrap();
             let mut config = endpoint.config("test");
             let outcome = endpoint.renew_login(&mut config);
             let login = (config.get_user(), config.get_password());
             let login = format!("{} {:?}", login.0.unwrap(), login.1.map(str::from_utf8));
-            (login, outcome.map_err(|error| error.to_string()))
+            (login, outcome)
         };
         assert_eq!(
             renewed("postgres://bob:second@elsewhere/db\n"),
@@ -186,6 +204,49 @@ mod tests {
             let error = outcome.unwrap_err();
             assert!(error.contains("url cannot be read: it is "), "{error}");
             assert!(!error.contains("second"), "{error}");
+        }
+    }
+
+    #[test]
+    fn tls_parameters_are_taken_out_and_the_rest_is_kept() {
+        let url = Endpoint::parse(
+            "postgres://u:p%40ss@a:1,b/db?sslmode=verify-full&sslrootcert=%2Fca.pem&connect_timeout=3",
+        )
+        .ok()
+        .unwrap();
+        assert_eq!(url.ssl_mode, Some(SslMode::VerifyFull));
+        assert_eq!(url.ssl_root_cert, Some(PathBuf::from("/ca.pem")));
+        assert_eq!(url.config.get_hosts().len(), 2);
+        assert_eq!(url.config.get_ports(), [1, 5432]);
+        assert_eq!(url.config.get_password(), Some(&b"p@ss"[..]));
+        assert_eq!(
+            url.config.get_connect_timeout(),
+            Some(&Duration::from_secs(3))
+        );
+        assert_eq!(url.config.get_keepalives_idle(), Duration::from_secs(10));
+    }
+
+    #[test]
+    fn faulty_urls_name_the_rule_and_never_the_text() {
+        for (text, rule) in [
+            ("host=hunter2", "must begin with postgres://"),
+            ("mysql://hunter2@a/b", "must begin with postgres://"),
+            ("postgres://u:hunter2@x@a/b", "`%40`"),
+            ("postgres://u:hunter2@/b", "must name a host"),
+            ("postgres://u:hunter2@a:x/b", "port"),
+            (
+                "postgres://u:hunter2@a/b?sslcert=x",
+                "unknown option `sslcert`",
+            ),
+            (
+                "postgres://u:hunter2@a/b?sslmode=maybe",
+                "has an sslmode, which must be one of",
+            ),
+            ("postgres://u:hunter2@a/b?x", "is not a Postgres URL"),
+        ] {
+            let error = Endpoint::parse(text).err().unwrap();
+            assert!(error.contains(rule), "{text}: {error}");
+            assert!(!error.contains("hunter2"), "{error}");
         }
     }
 }

@@ -2,9 +2,7 @@
 
 use rand::distr::{Alphanumeric, SampleString};
 
-use super::parse::{self, Rule};
-use super::reader::Reader;
-use super::variables::{ENVIRONMENT, INSTANCE_ID};
+use super::parse::Rule;
 use crate::domain::subject::is_token;
 
 /// The longest instance id, in characters: it stands in subjects and connection names.
@@ -13,45 +11,24 @@ const MAX_INSTANCE_ID: usize = 128;
 /// Length of the random suffix, which tells sidecars on one host apart.
 const SUFFIX: usize = 6;
 
-/// Settings of the sidecar itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdentitySettings {
-    /// Its name, one NATS token.
-    pub instance_id: String,
-    /// Default for `environment` in a request's context.
-    pub environment: Option<String>,
-}
-
-pub(super) fn read(reader: &mut Reader<'_>, host_name: &str) -> Option<IdentitySettings> {
-    let instance_id = reader.value_or(&INSTANCE_ID, token, || default_instance_id(host_name));
-    let environment = reader.optional(&ENVIRONMENT, parse::text);
-    Some(IdentitySettings {
-        instance_id: instance_id?,
-        environment: environment?,
-    })
-}
-
-fn token(text: &str) -> Result<String, Rule> {
+pub(super) fn token(text: &str) -> Result<String, Rule> {
+    let rule = "no dots, wildcards or white space";
     match is_token(text) && text.len() <= MAX_INSTANCE_ID {
         true => Ok(text.to_owned()),
         false => Err(format!(
-            "must be one NATS token of at most {MAX_INSTANCE_ID} characters: \
-             no dots, wildcards or white space"
+            "must be one NATS token of at most {MAX_INSTANCE_ID} characters: {rule}"
         )),
     }
 }
 
 /// The host's name with everything that no token may hold replaced by `-`, and a random suffix.
-fn default_instance_id(host_name: &str) -> String {
-    let host: String = host_name
-        .chars()
-        .map(|c| match c {
-            c if c.is_ascii_alphanumeric() || c == '_' => c,
-            _ => '-',
-        })
-        .take(MAX_INSTANCE_ID - SUFFIX - 1)
-        .collect();
-    let host = if host.is_empty() { "registry" } else { &host };
+pub(super) fn default_instance_id(host_name: &str) -> String {
+    let odd = |char: char| !char.is_ascii_alphanumeric() && char != '_';
+    let mut host = host_name.replace(odd, "-");
+    host.truncate(MAX_INSTANCE_ID - SUFFIX - 1);
+    if host.is_empty() {
+        host.push_str("registry");
+    }
     let suffix = Alphanumeric.sample_string(&mut rand::rng(), SUFFIX);
     format!("{host}-{}", suffix.to_ascii_lowercase())
 }

@@ -2,9 +2,7 @@
 
 use tracing_subscriber::EnvFilter;
 
-use super::parse;
-use super::reader::Reader;
-use super::variables::{LOG, LOG_FORMAT};
+use super::parse::Rule;
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,34 +13,12 @@ pub enum LogFormat {
     Pretty,
 }
 
-/// Settings of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogSettings {
-    /// A filter that [`EnvFilter`] parses.
-    pub filter: String,
-    /// How a line looks.
-    pub format: LogFormat,
-}
+pub(super) const FORMATS: [(&str, LogFormat); 2] =
+    [("json", LogFormat::Json), ("pretty", LogFormat::Pretty)];
 
-pub(super) fn read(reader: &mut Reader<'_>, terminal: bool) -> Option<LogSettings> {
-    let filter = reader.value(&LOG, |text| match EnvFilter::try_new(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(format!(
-            "must be a tracing filter, like info,beamline_registry=debug: {error}"
-        )),
-    });
-    let format = reader.value_or(
-        &LOG_FORMAT,
-        |text| {
-            parse::word(
-                text,
-                &[("json", LogFormat::Json), ("pretty", LogFormat::Pretty)],
-            )
-        },
-        || if terminal { "pretty" } else { "json" }.to_owned(),
-    );
-    Some(LogSettings {
-        filter: filter?,
-        format: format?,
-    })
+/// A text that [`EnvFilter`] parses.
+pub(super) fn filter(text: &str) -> Result<String, Rule> {
+    let rule = "must be a tracing filter, like info,beamline_registry=debug";
+    let filter = EnvFilter::try_new(text).map(|_| text.to_owned());
+    filter.map_err(|error| format!("{rule}: {error}"))
 }

@@ -1,25 +1,22 @@
 //! Settings: flags, environment, file and defaults become validated values; all faults at once.
 //!
-//! [`variables`] is the table of everything that can be set. [`layers`] decides which text counts
-//! and remembers who gave it, [`reader`] turns texts into values and collects faults, and one file
-//! per concern says what its values must look like. Nothing outside this module sees a raw text.
+//! [`variables`] is the table of everything that can be set; it also makes the structs of settings.
+//! [`layers`] decides which text counts and remembers who gave it, [`reader`] turns texts into
+//! values and collects faults, and one file per concern says what is particular about its values and
+//! what several of them mean together. Nothing outside this module sees a raw text.
 
-mod admin;
 mod breaker;
 mod database;
 mod effective;
 mod endpoint;
 mod fault;
-mod health;
 mod http;
 mod identity;
 mod layers;
-mod limits;
 mod logging;
 mod nats;
 mod nats_address;
 mod parse;
-mod postgres_url;
 mod reader;
 mod secret;
 mod source;
@@ -36,29 +33,27 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-pub use admin::AdminSettings;
-pub use breaker::{BreakerSettings, SlowCalls};
 pub use database::DatabaseSettings;
 pub use effective::{Effective, Entry};
 pub use endpoint::Endpoint;
-pub use fault::{Fault, Faults, Origin, Warning};
-pub use health::{AutoDisable, HealthRouting, HealthSettings};
-pub use http::{HttpSettings, TokensFile};
-pub use identity::IdentitySettings;
-pub use limits::LimitSettings;
-pub use logging::{LogFormat, LogSettings};
+pub use fault::{Fault, Faults, Origin};
+pub use http::TokensFile;
+pub use logging::LogFormat;
 pub use nats::{ClientCertificate, NatsAuth, NatsSettings};
-pub use nats_address::{AddressError, NatsAddress, UrlLogin};
-pub use secret::{Secret, UnreadableSecret};
-pub use source::{SourceMode, SourceSettings};
+pub use nats_address::NatsAddress;
+pub use secret::Secret;
+pub use source::SourceMode;
 pub use ssl_mode::SslMode;
-pub use subjects::SubjectSettings;
 pub use surroundings::Surroundings;
 pub use tokens::{Grant, Role, TokenTable};
-pub use tracing::TracingSettings;
+pub use variables::{
+    AdminSettings, HealthSettings, HttpSettings, IdentitySettings, LimitSettings, LogSettings,
+    SourceSettings, SubjectSettings, TracingSettings,
+};
 
 use layers::Layers;
 use reader::Reader;
+use variables::{DB_ENABLED, DB_HOST, DB_URL, INSTANCE_ID, LOG_FORMAT, Values};
 
 /// Everything the daemon was told, checked. Immutable; shared by reference or part by part.
 #[derive(Debug, Clone)]
@@ -75,10 +70,12 @@ pub struct Settings {
     pub identity: IdentitySettings,
     /// The HTTP server.
     pub http: HttpSettings,
+    /// Who may do what over HTTP.
+    pub tokens: Option<TokensFile>,
     /// Who may change what.
     pub admin: AdminSettings,
     /// The circuit breakers, unless an extension brings its own.
-    pub breaker: BreakerSettings,
+    pub breaker: crate::domain::breaker::Settings,
     /// What follows from health.
     pub health: HealthSettings,
     /// Upper bounds.
@@ -91,47 +88,61 @@ pub struct Settings {
 
 impl Settings {
     /// Lays `flags` (by key, as [`variables`] names them) over the environment over the TOML file
-    /// over the defaults, and checks everything.
+    /// over the defaults, and checks everything. What is worth saying about it comes beside it.
     ///
     /// # Errors
     /// All faults of the configuration, those of single values and those between values.
     pub fn load(
         flags: BTreeMap<String, String>,
         surroundings: &Surroundings<'_>,
-    ) -> Result<(Self, Vec<Warning>, Effective), Faults> {
-        let layers = Layers::new(flags, surroundings);
-        let mut reader = Reader::new(layers, surroundings);
-        let database = database::read(&mut reader);
-        let no_database = database
-            .as_ref()
-            .and_then(|found| found.as_ref().err().copied());
-        let source = source::read(&mut reader, no_database);
-        let nats = nats::read(&mut reader);
-        let subjects = subjects::read(&mut reader);
-        let identity = identity::read(&mut reader, &surroundings.host_name);
-        let http = http::read(&mut reader);
-        let admin = admin::read(&mut reader);
-        let breaker = breaker::read(&mut reader);
-        let health = health::read(&mut reader);
-        let limits = limits::read(&mut reader);
-        let logging = logging::read(&mut reader, surroundings.terminal);
-        let tracing = tracing::read(&mut reader);
-        let settings = || {
-            Some(Self {
-                source: source?,
-                database: database?.ok(),
-                nats: nats?,
-                subjects: subjects?,
-                identity: identity?,
-                http: http?,
-                admin: admin?,
-                breaker: breaker?,
-                health: health?,
-                limits: limits?,
-                logging: logging?,
-                tracing: tracing?,
-            })
+    ) -> Result<(Self, Vec<String>, Effective), Faults> {
+        let layers = Layers::new(&flags, surroundings);
+        let given = &layers.given;
+        let addressed = given.contains_key(DB_URL.name) || given.contains_key(DB_HOST.name);
+        let log_format = if surroundings.terminal {
+            "pretty"
+        } else {
+            "json"
         };
-        reader.finish(settings())
+        let instance_id = identity::default_instance_id(&surroundings.host_name);
+        let mut reader = Reader {
+            layers,
+            surroundings,
+            defaults: BTreeMap::from([
+                (DB_ENABLED.name, addressed.to_string()),
+                (INSTANCE_ID.name, instance_id),
+                (LOG_FORMAT.name, log_format.to_owned()),
+            ]),
+        };
+        let settings = Values::read(&mut reader).map(|values| Self::settle(values, &mut reader));
+        let effective = Effective::new(&reader);
+        let layers = reader.layers;
+        match settings {
+            Some(settings) if layers.faults.is_empty() => {
+                Ok((settings, layers.warnings, effective))
+            }
+            _ => Err(Faults(layers.faults)),
+        }
+    }
+
+    /// What the values mean together; faults are noted.
+    fn settle(values: Values, reader: &mut Reader<'_>) -> Self {
+        source::check(&values.source, values.database.enabled, reader);
+        subjects::check(&values.subjects, reader);
+        Self {
+            source: values.source,
+            database: database::settle(values.database, reader),
+            nats: nats::settle(values.nats, reader),
+            subjects: values.subjects,
+            identity: values.identity,
+            tokens: http::tokens(values.http.tokens_file.clone(), reader),
+            http: values.http,
+            admin: values.admin,
+            breaker: breaker::settle(values.breaker, values.limits.max_timeout, reader),
+            health: values.health,
+            limits: values.limits,
+            logging: values.logging,
+            tracing: values.tracing,
+        }
     }
 }

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 
 use super::nats_address::NatsAddress;
-use super::parse::{self, Rule};
+use super::parse::Rule;
 use super::reader::Reader;
 use super::secret::Secret;
 use super::variables::{
-    NATS_CREDS, NATS_INBOX_PREFIX, NATS_NKEY, NATS_PASSWORD, NATS_TLS_CA, NATS_TLS_CERT,
-    NATS_TLS_KEY, NATS_TOKEN, NATS_URL, NATS_USER, Variable,
+    NATS_CREDS, NATS_NKEY, NATS_PASSWORD, NATS_TLS_CA, NATS_TLS_CERT, NATS_TLS_KEY, NATS_TOKEN,
+    NATS_URL, NATS_USER, NatsValues,
 };
 use crate::domain::subject::Subject;
+use crate::domain::text::without_mark;
 
 /// Settings of the NATS connection.
 #[derive(Debug, Clone)]
@@ -68,87 +69,65 @@ pub struct ClientCertificate {
     pub key: PathBuf,
 }
 
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<NatsSettings> {
-    let servers = reader.value(&NATS_URL, |text| parse::list(text, server));
-    let auth = auth(reader);
-    let tls_ca = reader.nats_pem_file(&NATS_TLS_CA);
-    let cert = reader.nats_pem_file(&NATS_TLS_CERT);
-    let key = reader.nats_pem_file(&NATS_TLS_KEY);
-    require_both(reader, &NATS_TLS_CERT, &NATS_TLS_KEY);
-    let client_certificate = match (cert?, key?) {
-        (Some(cert), Some(key)) => Some(ClientCertificate { cert, key }),
-        _ => None,
-    };
-    let inbox_prefix = reader.value(&NATS_INBOX_PREFIX, inbox_prefix);
-    let (servers, auth) = (servers?, auth?);
-    if !matches!(auth, NatsAuth::None) && servers.iter().any(|server| server.login.is_some()) {
+pub(super) fn settle(values: NatsValues, reader: &mut Reader<'_>) -> NatsSettings {
+    for (variable, path) in [
+        (&NATS_TLS_CA, &values.tls_ca),
+        (&NATS_TLS_CERT, &values.tls_cert),
+        (&NATS_TLS_KEY, &values.tls_key),
+    ] {
+        let bytes = path.as_ref().map(|path| reader.surroundings.bytes(path));
+        if let Some(Ok(bytes)) = bytes
+            && without_mark(&bytes).len() != bytes.len()
+        {
+            // Who reads certificates and keys knows no such mark.
+            let rule = "names a file that begins with a byte order mark: save it without";
+            reader.fault(variable, rule);
+        }
+    }
+    reader.both_or_neither(&NATS_TLS_CERT, &NATS_TLS_KEY);
+    reader.both_or_neither(&NATS_USER, &NATS_PASSWORD);
+    let logins = [&NATS_CREDS, &NATS_NKEY, &NATS_USER, &NATS_TOKEN];
+    let set = logins.into_iter().filter(|login| reader.is_set(login));
+    let set: Vec<_> = set.collect();
+    for (one, other) in set.iter().zip(set.iter().skip(1)) {
+        let rule = format!("is set beside {}; give one way to authenticate", one.name);
+        reader.fault(other, rule);
+    }
+    if !set.is_empty() && values.servers.iter().any(|server| server.login.is_some()) {
         let rule = "holds a login beside another one; give one way to authenticate";
-        reader.fault(&NATS_URL, rule.to_owned());
+        reader.fault(&NATS_URL, rule);
     }
-    Some(NatsSettings {
-        servers,
-        auth,
-        tls_ca: tls_ca?,
-        client_certificate,
-        inbox_prefix: inbox_prefix?,
-    })
-}
-
-fn inbox_prefix(text: &str) -> Result<Subject, Rule> {
-    match Subject::parse(text.trim()) {
-        Ok(subject) if subject.as_str().starts_with('$') => {
-            Err("must not begin with `$`, which is the server's".to_owned())
-        }
-        Ok(subject) => Ok(subject),
-        Err(error) => Err(format!("must be a subject, but {error}")),
-    }
-}
-
-/// The message never quotes the address, which may carry a password.
-fn server(item: &str) -> Result<NatsAddress, Rule> {
-    NatsAddress::parse(item.trim()).map_err(|error| {
-        format!("must be nats:// or tls:// addresses, separated by commas; one {error}")
-    })
-}
-
-fn auth(reader: &mut Reader<'_>) -> Option<NatsAuth> {
-    let creds = reader.readable_file(&NATS_CREDS);
-    let seed = reader.optional(&NATS_NKEY, |text| match text.trim() {
-        seed if seed.starts_with("SU") => Ok(SecretString::from(seed)),
-        _ => Err("must be the seed of a user nkey (SU...)".to_owned()),
-    });
-    let file = reader.secret_file(&NATS_NKEY);
-    let nkey = seed.map(|seed| seed.map(|seed| Secret::new(seed, file)));
-    let user = reader.optional(&NATS_USER, parse::text);
-    let password = reader.secret(&NATS_PASSWORD);
-    let token = reader.secret(&NATS_TOKEN);
-    require_both(reader, &NATS_USER, &NATS_PASSWORD);
-    let chosen: Vec<&'static Variable> = [&NATS_CREDS, &NATS_NKEY, &NATS_USER, &NATS_TOKEN]
-        .into_iter()
-        .filter(|variable| reader.is_set(variable))
-        .collect();
-    if let [first, others @ ..] = chosen.as_slice() {
-        for other in others {
-            let rule = format!("is set beside {}; give one way to authenticate", first.name);
-            reader.fault(other, rule);
-        }
-    }
-    let (creds, nkey, user) = (creds?, nkey?, user?);
-    let (password, token) = (password?, token?);
-    Some(match (creds, nkey, user.zip(password), token) {
+    let nkey = reader.secret(&NATS_NKEY, values.nkey);
+    let password = reader.secret(&NATS_PASSWORD, values.password);
+    let token = reader.secret(&NATS_TOKEN, values.token);
+    let auth = match (values.creds, nkey, values.user.zip(password), token) {
         (Some(creds), ..) => NatsAuth::Creds(creds),
         (_, Some(nkey), ..) => NatsAuth::Nkey(nkey),
         (_, _, Some((name, password)), _) => NatsAuth::User { name, password },
         (_, _, _, Some(token)) => NatsAuth::Token(token),
         (None, None, None, None) => NatsAuth::None,
-    })
+    };
+    let certificate = values.tls_cert.zip(values.tls_key);
+    NatsSettings {
+        servers: values.servers,
+        auth,
+        tls_ca: values.tls_ca,
+        client_certificate: certificate.map(|(cert, key)| ClientCertificate { cert, key }),
+        inbox_prefix: values.inbox_prefix,
+    }
 }
 
-/// Faults whichever of two variables is set without the other.
-fn require_both(reader: &mut Reader<'_>, one: &Variable, other: &Variable) {
-    for (given, missing) in [(one, other), (other, one)] {
-        if reader.is_set(given) && !reader.is_set(missing) {
-            reader.fault(given, format!("needs {} to be set too", missing.name));
-        }
+/// The message never quotes the address, which may carry a password.
+pub(super) fn server(item: &str) -> Result<NatsAddress, Rule> {
+    let rule = "must be nats:// or tls:// addresses, separated by commas, with logins \
+        percent-encoded; one";
+    NatsAddress::parse(item).map_err(|error| format!("{rule} {error}"))
+}
+
+/// What a user's nkey is made from.
+pub(super) fn seed(text: &str) -> Result<SecretString, Rule> {
+    match text.trim().starts_with("SU") {
+        true => Ok(text.into()),
+        false => Err("must be the seed of a user nkey (SU...)".to_owned()),
     }
 }

@@ -1,42 +1,16 @@
 //! Addresses of NATS servers, with the logins that may stand in them.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
-use secrecy::SecretString;
-use thiserror::Error;
+use percent_encoding::percent_decode_str;
+use url::{Host, Url};
+
+use super::nats::NatsAuth;
+use super::secret::Secret;
 
 /// The port of a server whose address has none.
 const PORT: u16 = 4222;
-
-/// Why a text is no address of a server. The text may hold a password, so it is not quoted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum AddressError {
-    /// Another scheme.
-    #[error("must begin with nats:// or tls://")]
-    Scheme,
-    /// No host, or one that cannot be.
-    #[error("must name a host")]
-    Host,
-    /// No port number.
-    #[error("must have a port from 1 to 65535, if any")]
-    Port,
-    /// A path, a query or a fragment, which mean nothing here.
-    #[error("must end after host and port")]
-    Trailing,
-    /// A percent sign without two hexadecimal digits, or bytes that are no text.
-    #[error("has a login that is not percent-encoded UTF-8")]
-    Encoding,
-}
-
-/// A login that an address carries.
-#[derive(Debug, Clone)]
-pub enum UrlLogin {
-    /// `user:password@`
-    User(String, SecretString),
-    /// `token@`
-    Token(SecretString),
-}
 
 /// Where a server is.
 #[derive(Debug, Clone)]
@@ -47,8 +21,8 @@ pub struct NatsAddress {
     pub port: u16,
     /// Whether the address itself demands TLS.
     pub tls: bool,
-    /// The login that stands in it.
-    pub login: Option<UrlLogin>,
+    /// The login that stands in it: a user or a token.
+    pub login: Option<NatsAuth>,
     /// The name that its certificate must have: its host's; of a server that was learned by its IP
     /// address, that of the server that the cluster was entered by.
     pub certificate_name: String,
@@ -58,31 +32,34 @@ impl NatsAddress {
     /// Reads `nats://user:password@host:port`; without a scheme it is `nats`.
     ///
     /// # Errors
-    /// See [`AddressError`].
-    pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let (tls, rest) = match text.split_once("://") {
-            None => (false, text),
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("nats") => (false, rest),
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("tls") => (true, rest),
-            Some(_) => return Err(AddressError::Scheme),
+    /// The rule that the text breaks. The text may hold a password, so it is not quoted.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let url = match text.contains("://") {
+            true => Url::parse(text),
+            false => Url::parse(&format!("nats://{text}")),
         };
-        // The last one: a password that is not encoded may hold others.
-        let (login, place) = match rest.rsplit_once('@') {
-            Some((login, place)) => (Some(login), place),
-            None => (None, rest),
-        };
-        let login = login.map(url_login).transpose()?.flatten();
-        let place = place.strip_suffix('/').unwrap_or(place);
-        if place.contains(['/', '?', '#']) {
-            return Err(AddressError::Trailing);
+        let url = url.map_err(|error| format!("is no address: {error}"))?;
+        if !["nats", "tls"].contains(&url.scheme()) {
+            return Err("must begin with nats:// or tls://".to_owned());
         }
-        let (host, port) = host_and_port(place)?;
+        let host = match url.host() {
+            Some(Host::Ipv6(address)) => address.to_string(),
+            host => host.map(|host| host.to_string()).unwrap_or_default(),
+        };
+        let ends = matches!(url.path(), "" | "/") && url.query().or(url.fragment()).is_none();
+        if host.is_empty() || !ends {
+            return Err("must name a host, and must end after host and port".to_owned());
+        }
+        let port = url.port().unwrap_or(PORT);
+        if port == 0 {
+            return Err("must have a port from 1 to 65535, if any".to_owned());
+        }
         Ok(Self {
             certificate_name: host.clone(),
             host,
             port,
-            tls,
-            login,
+            tls: url.scheme() == "tls",
+            login: login(&url)?,
         })
     }
 
@@ -108,58 +85,20 @@ impl fmt::Display for NatsAddress {
     }
 }
 
-fn url_login(text: &str) -> Result<Option<UrlLogin>, AddressError> {
-    let decoded = |text: &str| decode(text).ok_or(AddressError::Encoding);
-    Ok(match text.split_once(':') {
-        None if text.is_empty() => None,
-        None => Some(UrlLogin::Token(decoded(text)?.into())),
-        Some((user, password)) => Some(UrlLogin::User(decoded(user)?, decoded(password)?.into())),
+fn login(url: &Url) -> Result<Option<NatsAuth>, String> {
+    let decoded = |text: &str| match percent_decode_str(text).decode_utf8() {
+        Ok(text) => Ok(text.into_owned()),
+        Err(_) => Err("has a login that is not percent-encoded UTF-8".to_owned()),
+    };
+    let name = decoded(url.username())?;
+    Ok(match url.password() {
+        Some(password) => Some(NatsAuth::User {
+            name,
+            password: Secret::new(decoded(password)?.into(), None),
+        }),
+        None if name.is_empty() => None,
+        None => Some(NatsAuth::Token(Secret::new(name.into(), None))),
     })
-}
-
-fn decode(text: &str) -> Option<String> {
-    let mut escapes = text.split('%').skip(1);
-    let whole = |escape: &str| {
-        let digits = escape.as_bytes().get(..2);
-        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    };
-    if !escapes.all(whole) {
-        return None;
-    }
-    let decoded = percent_encoding::percent_decode_str(text)
-        .decode_utf8()
-        .ok()?;
-    Some(decoded.into_owned())
-}
-
-fn host_and_port(place: &str) -> Result<(String, u16), AddressError> {
-    let (host, port) = match place.strip_prefix('[') {
-        Some(rest) => {
-            let (host, after) = rest.split_once(']').ok_or(AddressError::Host)?;
-            host.parse::<Ipv6Addr>().map_err(|_| AddressError::Host)?;
-            match after.strip_prefix(':') {
-                Some(port) => (host, Some(port)),
-                None if after.is_empty() => (host, None),
-                None => return Err(AddressError::Port),
-            }
-        }
-        None => match place.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (place, None),
-        },
-    };
-    let odd = |char: char| char.is_whitespace() || char.is_control();
-    if host.is_empty() || host.contains(odd) {
-        return Err(AddressError::Host);
-    }
-    let port = match port {
-        None => PORT,
-        Some(port) => match port.parse() {
-            Ok(port) if port != 0 => port,
-            _ => return Err(AddressError::Port),
-        },
-    };
-    Ok((host.to_owned(), port))
 }
 
 #[cfg(test)]
@@ -186,28 +125,36 @@ mod tests {
             assert_eq!((address.to_string().as_str(), address.tls), (place, tls));
             assert_eq!(address.certificate_name, address.host);
         }
-        for (text, error) in [
-            ("http://a", AddressError::Scheme),
-            ("nats://", AddressError::Host),
-            ("nats://a b", AddressError::Host),
-            ("nats://[::1", AddressError::Host),
-            ("nats://a:0", AddressError::Port),
-            ("nats://a:65536", AddressError::Port),
-            ("nats://[::1]4", AddressError::Port),
-            ("nats://a/b", AddressError::Trailing),
-            ("nats://a?x=1", AddressError::Trailing),
-            ("nats://100%@a", AddressError::Encoding),
-            ("nats://%ff@a", AddressError::Encoding),
+        for (text, rule) in [
+            ("http://a", "must begin with nats:// or tls://"),
+            ("nats://", "must name a host"),
+            ("nats://a b", "is no address"),
+            ("nats://[::1", "is no address: invalid IPv6 address"),
+            ("nats://a:0", "must have a port"),
+            ("nats://a:65536", "is no address: invalid port number"),
+            ("nats://[::1]4", "is no address"),
+            ("nats://a/b", "end after host and port"),
+            ("nats://a?x=1", "end after host and port"),
+            (
+                "nats://hunter2:pass/word@a",
+                "is no address: invalid port number",
+            ),
+            ("nats://%ff@a", "percent-encoded UTF-8"),
         ] {
-            assert_eq!(NatsAddress::parse(text).err(), Some(error), "{text}");
+            let error = NatsAddress::parse(text).unwrap_err();
+            assert!(error.contains(rule), "{text}: {error}");
+            assert!(!error.contains("hunter2"), "{error}");
         }
     }
 
     /// User and password, or a token alone.
     fn login(text: &str) -> Option<(Option<String>, String)> {
         Some(match address(text).login? {
-            UrlLogin::User(user, password) => (Some(user), password.expose_secret().to_owned()),
-            UrlLogin::Token(token) => (None, token.expose_secret().to_owned()),
+            NatsAuth::User { name, password } => {
+                (Some(name), password.first().expose_secret().to_owned())
+            }
+            NatsAuth::Token(token) => (None, token.first().expose_secret().to_owned()),
+            other => panic!("{other:?}"),
         })
     }
 
@@ -225,6 +172,7 @@ mod tests {
             login("nats://s3cret@host"),
             Some((None, "s3cret".to_owned()))
         );
+        assert_eq!(login("nats://100%:50%25@host"), user("100%", "50%"));
         assert_eq!(login("nats://@host"), None);
         let address = address("nats://a:hunter2@h");
         let shown = format!("{address:?} {address}");

@@ -6,7 +6,6 @@
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
-use thiserror::Error;
 
 use super::text_file::{MAX_BYTES, read_text};
 
@@ -15,24 +14,6 @@ use super::text_file::{MAX_BYTES, read_text};
 pub struct Secret {
     text: SecretString,
     file: Option<PathBuf>,
-}
-
-/// A file that held a secret at the start and does not now.
-#[derive(Debug, Error)]
-#[error("{} {why}", .file.display())]
-pub struct UnreadableSecret {
-    file: PathBuf,
-    why: String,
-}
-
-impl UnreadableSecret {
-    /// What is in `file` is not what it should be, which `rule` says without a word of it.
-    pub(super) fn unlike(file: &Path, rule: &'static str) -> Self {
-        Self {
-            file: file.to_owned(),
-            why: format!("cannot be read: {rule}"),
-        }
-    }
 }
 
 impl Secret {
@@ -49,8 +30,9 @@ impl Secret {
     /// about to connect and not for the path of a request.
     ///
     /// # Errors
-    /// The file cannot be read or is empty: it may be there again at the next attempt.
-    pub fn current(&self) -> Result<SecretString, UnreadableSecret> {
+    /// The file cannot be read or is empty, told by its name: it may be there again at the next
+    /// attempt.
+    pub fn current(&self) -> Result<SecretString, String> {
         match &self.file {
             None => Ok(self.text.clone()),
             Some(file) => read(file),
@@ -59,15 +41,12 @@ impl Secret {
 }
 
 /// The secret that stands in `file` now.
-pub(super) fn read(file: &Path) -> Result<SecretString, UnreadableSecret> {
-    let unreadable = |why: String| UnreadableSecret {
-        file: file.to_owned(),
-        why,
-    };
-    let text = read_text(file, MAX_BYTES).map_err(|error| unreadable(error.to_string()))?;
+pub(super) fn read(file: &Path) -> Result<SecretString, String> {
+    let text = read_text(file, MAX_BYTES);
+    let text = text.map_err(|error| format!("{} {error}", file.display()))?;
     match trimmed(&text) {
-        "" => Err(unreadable("cannot be read: it is empty".to_owned())),
-        text => Ok(SecretString::from(text)),
+        "" => Err(format!("{} cannot be read: it is empty", file.display())),
+        text => Ok(text.into()),
     }
 }
 
@@ -108,11 +87,11 @@ mod tests {
             (b"s\xe9", "is not UTF-8 from byte 1 on"),
         ] {
             fs::write(&file, unusable).unwrap();
-            let error = secret.current().unwrap_err().to_string();
+            let error = secret.current().unwrap_err();
             assert!(error.contains(why), "{error}");
         }
         fs::remove_file(&file).unwrap();
-        let error = secret.current().unwrap_err().to_string();
+        let error = secret.current().unwrap_err();
         assert!(error.contains("password cannot be read"), "{error}");
     }
 

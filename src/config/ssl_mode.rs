@@ -1,6 +1,6 @@
 //! libpq's `sslmode`, of which the driver knows only a part.
 
-use super::parse::{self, Rule};
+use tokio_postgres::config::SslMode as DriverMode;
 
 /// How a connection is encrypted and the server checked, as libpq defines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,29 +17,22 @@ pub enum SslMode {
     VerifyFull,
 }
 
-impl SslMode {
-    /// Parses libpq's words.
-    pub(super) fn parse(text: &str) -> Result<Self, Rule> {
-        parse::word(
-            text,
-            &[
-                ("disable", Self::Disable),
-                ("prefer", Self::Prefer),
-                ("require", Self::Require),
-                ("verify-ca", Self::VerifyCa),
-                ("verify-full", Self::VerifyFull),
-            ],
-        )
-    }
+/// libpq's words.
+pub(super) const MODES: [(&str, SslMode); 5] = [
+    ("disable", SslMode::Disable),
+    ("prefer", SslMode::Prefer),
+    ("require", SslMode::Require),
+    ("verify-ca", SslMode::VerifyCa),
+    ("verify-full", SslMode::VerifyFull),
+];
 
+impl SslMode {
     /// The driver knows only whether to encrypt; checking is the connector's.
-    pub(super) fn for_driver(self) -> tokio_postgres::config::SslMode {
+    pub(super) fn for_driver(self) -> DriverMode {
         match self {
-            Self::Disable => tokio_postgres::config::SslMode::Disable,
-            Self::Prefer => tokio_postgres::config::SslMode::Prefer,
-            Self::Require | Self::VerifyCa | Self::VerifyFull => {
-                tokio_postgres::config::SslMode::Require
-            }
+            Self::Disable => DriverMode::Disable,
+            Self::Prefer => DriverMode::Prefer,
+            Self::Require | Self::VerifyCa | Self::VerifyFull => DriverMode::Require,
         }
     }
 }

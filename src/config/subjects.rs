@@ -3,95 +3,65 @@
 //! Reply subjects are chosen by callers: without a list of allowed beginnings the daemon would
 //! publish wherever it is told, to an extension or to itself.
 
-use super::parse;
+use super::parse::Rule;
 use super::reader::Reader;
-use super::variables::{ALLOWED_SUBJECTS, QUEUE_GROUP, REPLY_PREFIXES, SUBJECT_PREFIX};
+use super::variables::{REPLY_PREFIXES, SubjectSettings};
 use crate::domain::subject::{Subject, SubjectPattern};
 
-/// Settings of subjects.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SubjectSettings {
-    /// What all requests stand under.
-    pub prefix: Subject,
-    /// The queue group that the sidecars share.
-    pub queue_group: String,
-    /// Beginnings of the reply subjects that are answered; texts, not whole tokens.
-    pub reply_prefixes: Vec<String>,
-    /// Patterns of the subjects an extension may have.
-    pub allowed: Vec<SubjectPattern>,
+/// A subject of our own.
+pub(super) fn own(text: &str) -> Result<Subject, Rule> {
+    let subject = Subject::parse(text.trim());
+    let subject = subject.map_err(|error| format!("must be a subject, but {error}"))?;
+    match subject.as_str().starts_with('$') {
+        true => Err("must not begin with `$`, which is the server's".to_owned()),
+        false => Ok(subject),
+    }
 }
 
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<SubjectSettings> {
-    let prefix = reader.value(&SUBJECT_PREFIX, |text| match Subject::parse(text.trim()) {
-        Ok(subject) if subject.as_str().starts_with('$') => {
-            Err("must not begin with `$`, which is the server's".to_owned())
-        }
-        Ok(subject) => Ok(subject),
-        Err(error) => Err(format!("must be a subject, but {error}")),
-    });
-    let queue_group = reader.value(&QUEUE_GROUP, |text| match Subject::parse(text.trim()) {
-        Ok(group) => Ok(group.as_str().to_owned()),
-        Err(error) => Err(format!("must be a queue group name, but {error}")),
-    });
-    let allowed = reader.value(&ALLOWED_SUBJECTS, |text| parse::list(text, pattern));
-    let reply_prefixes = reader.value(&REPLY_PREFIXES, |text| {
-        parse::list(text, |item| {
-            reply_prefix(
-                item,
-                prefix.as_ref(),
-                allowed.as_deref().unwrap_or_default(),
-            )
-        })
-    });
-    Some(SubjectSettings {
-        prefix: prefix?,
-        queue_group: queue_group?,
-        reply_prefixes: reply_prefixes?,
-        allowed: allowed?,
-    })
+/// The name of a queue group.
+pub(super) fn group(text: &str) -> Result<String, Rule> {
+    let group = Subject::parse(text.trim()).map(|group| group.as_str().to_owned());
+    group.map_err(|error| format!("must be a queue group name, but {error}"))
 }
 
-fn pattern(item: &str) -> Result<SubjectPattern, parse::Rule> {
-    if item.starts_with('$') {
-        return Err(format!(
+/// Subjects of extensions.
+pub(super) fn pattern(item: &str) -> Result<SubjectPattern, Rule> {
+    match SubjectPattern::parse(item) {
+        Ok(_) if item.starts_with('$') => Err(format!(
             "has `{item}`, but subjects under `$` are the server's"
-        ));
-    }
-    SubjectPattern::parse(item)
-        .map_err(|error| format!("must be a list of subject patterns, but `{item}` {error}"))
-}
-
-fn reply_prefix(
-    item: &str,
-    own: Option<&Subject>,
-    allowed: &[SubjectPattern],
-) -> Result<String, parse::Rule> {
-    if item.starts_with('$') {
-        return Err(format!(
-            "has `{item}`, but subjects under `$` are the server's"
-        ));
-    }
-    if item.contains(['*', '>']) || !item.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(format!(
-            "has `{item}`, which is no beginning of a subject: no wildcards, printable ASCII only"
-        ));
-    }
-    if let Some(own) = own
-        && overlap(item, &format!("{own}."))
-    {
-        return Err(format!(
-            "has `{item}`, which meets the registry's own subjects under {own}"
-        ));
-    }
-    match allowed
-        .iter()
-        .find(|pattern| overlap(item, literal_head(pattern)))
-    {
-        Some(pattern) => Err(format!(
-            "has `{item}`, which meets the extension subjects {}",
-            pattern.as_str()
         )),
-        None => Ok(item.to_owned()),
+        pattern => pattern
+            .map_err(|error| format!("must be a list of subject patterns, but `{item}` {error}")),
+    }
+}
+
+/// Notes every reply prefix that meets what is somebody else's.
+pub(super) fn check(values: &SubjectSettings, reader: &mut Reader<'_>) {
+    for item in &values.reply_prefixes {
+        if let Some(why) = clash(item, &values.prefix, &values.allowed) {
+            reader.fault(&REPLY_PREFIXES, format!("has `{item}`, {why}"));
+        }
+    }
+}
+
+/// Why `item` cannot be the beginning of reply subjects. Texts, not whole tokens.
+fn clash(item: &str, own: &Subject, allowed: &[SubjectPattern]) -> Option<String> {
+    let mut allowed = allowed.iter();
+    if item.starts_with('$') {
+        Some("but subjects under `$` are the server's".to_owned())
+    } else if item.contains(['*', '>']) || !item.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let rule = "no wildcards, printable ASCII only";
+        Some(format!("which is no beginning of a subject: {rule}"))
+    } else if overlap(item, &format!("{own}.")) {
+        Some(format!(
+            "which meets the registry's own subjects under {own}"
+        ))
+    } else {
+        let met = allowed.find(|pattern| overlap(item, literal_head(pattern)))?;
+        Some(format!(
+            "which meets the extension subjects {}",
+            met.as_str()
+        ))
     }
 }
 
@@ -103,10 +73,8 @@ fn overlap(item: &str, head: &str) -> bool {
 
 /// What every subject under `pattern` begins with.
 fn literal_head(pattern: &SubjectPattern) -> &str {
-    let text = pattern.as_str();
-    text.find(['*', '>'])
-        .and_then(|end| text.get(..end))
-        .unwrap_or(text)
+    let mut parts = pattern.as_str().split(['*', '>']);
+    parts.next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -135,10 +103,10 @@ mod tests {
             ("beamline.ext.pre.", false),
             ("crm.a", false),
         ] {
-            let result = reply_prefix(item, Some(&own), &allowed);
-            assert_eq!(result.is_ok(), accepted, "{item}: {result:?}");
+            let why = clash(item, &own, &allowed);
+            assert_eq!(why.is_none(), accepted, "{item}: {why:?}");
         }
-        assert!(reply_prefix("_INBOX.", Some(&own), &[pattern(">").unwrap()]).is_ok());
+        assert_eq!(clash("_INBOX.", &own, &[pattern(">").unwrap()]), None);
         assert!(pattern("$SYS.>").is_err());
     }
 }

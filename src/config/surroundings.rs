@@ -5,14 +5,16 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
+use super::parse::Rule;
 use super::text_file::{MAX_BYTES, TextFileError, read_bytes};
+use crate::domain::text::text;
 
 /// Environment, files, host and terminal.
 pub struct Surroundings<'a> {
     /// The environment variables.
     pub env: BTreeMap<OsString, OsString>,
     /// Reads a small file as a whole.
-    pub read_file: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    pub read_file: &'a dyn Fn(&Path) -> Result<Vec<u8>, TextFileError>,
     /// The host's name; in Kubernetes the pod's.
     pub host_name: String,
     /// Whether the log goes to a terminal.
@@ -24,9 +26,21 @@ impl Surroundings<'static> {
     pub fn of_process() -> Self {
         Self {
             env: std::env::vars_os().collect(),
-            read_file: &|path| read_bytes(path, MAX_BYTES).map_err(TextFileError::into_io),
+            read_file: &|path| read_bytes(path, MAX_BYTES),
             host_name: whoami::hostname().unwrap_or_default(),
             terminal: io::stderr().is_terminal(),
         }
+    }
+}
+
+impl Surroundings<'_> {
+    /// The bytes of the file that a value names.
+    pub(super) fn bytes(&self, path: &Path) -> Result<Vec<u8>, Rule> {
+        (self.read_file)(path).map_err(|error| format!("names {}, which {error}", path.display()))
+    }
+
+    /// The text of the file that a value names.
+    pub(super) fn text(&self, path: &Path) -> Result<String, Rule> {
+        text(self.bytes(path)?).map_err(|error| format!("names {}, which {error}", path.display()))
     }
 }

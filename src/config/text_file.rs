@@ -34,16 +34,6 @@ pub enum TextFileError {
     NotText(#[from] NotText),
 }
 
-impl TextFileError {
-    /// The same, where files are read by [`super::Surroundings`].
-    pub(super) fn into_io(self) -> io::Error {
-        match self {
-            Self::Io(error) => error,
-            other => io::Error::new(io::ErrorKind::InvalidData, format!("it {other}")),
-        }
-    }
-}
-
 /// The text of a file of at most `max_bytes`, without a byte order mark.
 ///
 /// # Errors

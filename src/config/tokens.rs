@@ -5,6 +5,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::parse::{Rule, word};
 use crate::domain::actor::{Actor, ActorSource};
 
 /// A request's token is compared with each, and in the file each with those before it.
@@ -25,16 +26,11 @@ pub enum Role {
     Admin,
 }
 
-impl Role {
-    fn parse(text: &str) -> Option<Self> {
-        match text {
-            "reader" => Some(Self::Reader),
-            "operator" => Some(Self::Operator),
-            "admin" => Some(Self::Admin),
-            _ => None,
-        }
-    }
-}
+const ROLES: [(&str, Role); 3] = [
+    ("reader", Role::Reader),
+    ("operator", Role::Operator),
+    ("admin", Role::Admin),
+];
 
 /// What is known of a token. The token itself is not kept.
 #[derive(Clone, PartialEq, Eq)]
@@ -58,7 +54,7 @@ impl fmt::Debug for Grant {
 pub struct TokenTable {
     grants: Vec<Grant>,
     /// The lines whose tokens can be guessed.
-    pub short: Vec<usize>,
+    pub short: Vec<String>,
 }
 
 impl TokenTable {
@@ -69,55 +65,46 @@ impl TokenTable {
     /// All faults, each with its line; none repeats anything of the file.
     pub fn parse(text: &str) -> Result<Self, Vec<String>> {
         let (mut table, mut faults) = (Self::default(), Vec::new());
-        let has_text = !text.trim().is_empty();
-        for (index, line) in text.lines().enumerate() {
-            let words = line.split_whitespace();
-            let words: Vec<_> = words.take_while(|word| !word.starts_with('#')).collect();
-            if words.is_empty() {
-                continue;
-            }
-            let number = index + 1;
-            if table.grants.len() == MAX_TOKENS {
-                faults.push(format!(
-                    "line {number} has one token more than {MAX_TOKENS}"
-                ));
-                break;
-            }
-            match table.grant(&words) {
-                Ok(()) if words.first().is_some_and(|token| token.len() < SHORT) => {
-                    table.short.push(number);
-                }
-                Ok(()) => {}
-                Err(rule) => faults.push(format!("line {number} {rule}")),
-            }
-        }
-        if !has_text {
+        if text.trim().is_empty() {
             faults.push("there is neither a token nor a comment in it".to_owned());
         }
+        for (number, line) in (1..).zip(text.lines()) {
+            let words = line.split_whitespace();
+            let words: Vec<_> = words.take_while(|word| !word.starts_with('#')).collect();
+            if !words.is_empty()
+                && let Err(rule) = table.grant(number, &words)
+            {
+                faults.push(format!("line {number} {rule}"));
+            }
+        }
         faults.truncate(MAX_FAULTS);
-        if faults.is_empty() {
-            Ok(table)
-        } else {
-            Err(faults)
+        match faults.is_empty() {
+            true => Ok(table),
+            false => Err(faults),
         }
     }
 
-    fn grant(&mut self, words: &[&str]) -> Result<(), &'static str> {
+    fn grant(&mut self, line: usize, words: &[&str]) -> Result<(), Rule> {
         let (token, role, name) = match *words {
             [token, role] => (token, role, None),
             [token, role, name] => (token, role, Some(name)),
-            _ => return Err("must have a token, a role and perhaps a name"),
+            _ => return Err("must have a token, a role and perhaps a name".to_owned()),
         };
-        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("has a token that a header cannot carry");
+        if token.len() < SHORT {
+            self.short.push(line.to_string());
         }
-        let role =
-            Role::parse(role).ok_or("must name reader, operator or admin after the token")?;
-        let actor = name.map(|name| Actor::parse(name, ActorSource::Token));
-        let actor = actor.transpose();
+        if self.grants.len() == MAX_TOKENS {
+            return Err(format!("has one token more than {MAX_TOKENS}"));
+        }
+        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("has a token that a header cannot carry".to_owned());
+        }
+        let role = word(&ROLES)(role).map_err(|rule| format!("has a role that {rule}"))?;
+        let actor = |name| Actor::parse(name, ActorSource::Token);
+        let actor = name.map(actor).transpose();
         let actor = actor.map_err(|_| "binds the token to what is no actor's name")?;
         if self.find(token).is_some() {
-            return Err("repeats a token");
+            return Err("repeats a token".to_owned());
         }
         self.grants.push(Grant {
             digest: digest(token),
@@ -131,13 +118,10 @@ impl TokenTable {
     /// compared, each with every one.
     pub fn find(&self, token: &str) -> Option<&Grant> {
         let digest = digest(token);
-        let mut found = None;
-        for grant in &self.grants {
-            if bool::from(grant.digest.ct_eq(&digest)) {
-                found = Some(grant);
-            }
-        }
-        found
+        self.grants.iter().fold(None, |found, grant| {
+            let same = bool::from(grant.digest.ct_eq(&digest));
+            if same { Some(grant) } else { found }
+        })
     }
 }
 
@@ -163,7 +147,7 @@ mod tests {
         for unknown in ["", "#old", "reading-token-000", "reader", "OP"] {
             assert_eq!(role(unknown), None, "{unknown}");
         }
-        assert_eq!(table.short, [4]);
+        assert_eq!(table.short, ["4"]);
         let shown = format!("{table:?}");
         assert!(!shown.contains("reading-token"), "{shown}");
     }
@@ -172,7 +156,7 @@ mod tests {
     fn there_are_not_too_many() {
         let most: String = (0..MAX_TOKENS).map(|n| format!("t{n} reader\n")).collect();
         assert_eq!(TokenTable::parse(&most).unwrap().grants.len(), MAX_TOKENS);
-        let faults = TokenTable::parse(&format!("{most}\none admin\none king\n")).unwrap_err();
+        let faults = TokenTable::parse(&format!("{most}\none admin\n")).unwrap_err();
         assert_eq!(faults, ["line 1002 has one token more than 1000"]);
     }
 
@@ -193,9 +177,7 @@ mod tests {
         for nothing in ["", " \r\n\n"] {
             assert_eq!(TokenTable::parse(nothing).unwrap_err().len(), 1);
         }
-        assert_eq!(
-            TokenTable::parse(&"x\n".repeat(1000)).unwrap_err().len(),
-            MAX_FAULTS
-        );
+        let many = TokenTable::parse(&"x\n".repeat(1000)).unwrap_err();
+        assert_eq!(many.len(), MAX_FAULTS);
     }
 }

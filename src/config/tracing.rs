@@ -1,39 +1,18 @@
 //! Distributed traces: where spans go, and how many.
 
 use super::parse::Rule;
-use super::reader::Reader;
-use super::variables::{OTLP_ENDPOINT, OTLP_SAMPLE_RATIO};
-
-/// Settings of spans.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TracingSettings {
-    /// The collector that takes OTLP over HTTP; without one nothing is recorded.
-    pub endpoint: Option<String>,
-    /// The share, 0 to 1, of the requests without a `traceparent` that begin a recorded trace.
-    pub sample_ratio: f64,
-}
-
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<TracingSettings> {
-    let endpoint = reader.optional(&OTLP_ENDPOINT, endpoint);
-    let sample_ratio = reader.number(&OTLP_SAMPLE_RATIO, 0.0..=1.0);
-    Some(TracingSettings {
-        endpoint: endpoint?,
-        sample_ratio: sample_ratio?,
-    })
-}
 
 /// Collectors stand on the node or in the pod, where TLS would protect nothing; and every further
 /// TLS client is one more to keep up to date.
-fn endpoint(text: &str) -> Result<String, Rule> {
+pub(super) fn endpoint(text: &str) -> Result<String, Rule> {
     if !cfg!(feature = "otlp") {
         return Err("is set, but this binary was built without feature `otlp`".to_owned());
     }
     let text = text.trim().trim_end_matches('/');
+    let rule = "must be an http:// address without a user, like http://127.0.0.1:4318";
     match text.strip_prefix("http://") {
         Some(rest) if !rest.is_empty() && !rest.contains('@') => Ok(text.to_owned()),
-        _ => {
-            Err("must be an http:// address without a user, like http://127.0.0.1:4318".to_owned())
-        }
+        _ => Err(rule.to_owned()),
     }
 }
 

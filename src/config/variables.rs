@@ -1,8 +1,26 @@
 //! The one table of everything that can be configured.
 //!
-//! Environment names, TOML keys, flags, `--help`, `check` and the documentation are all derived
-//! from it, so a variable cannot exist in one of them and be missing in another. What a value must
-//! look like is said where it is read, in the file of its concern.
+//! Environment names, TOML keys, flags, `--help`, `check`, the documentation and the settings
+//! themselves are all derived from it, so a variable cannot exist in one of them and be missing in
+//! another. What is particular about a value is said in the file of its concern, and so is what
+//! several values mean together.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::fault::Origin;
+use super::nats_address::NatsAddress;
+use super::parse::{
+    boolean, list, maybe, millis, number, plain, rate, seconds, text, unless_off, word,
+};
+use super::reader::Reader;
+use super::{Endpoint, LogFormat, SourceMode, SslMode};
+use super::{database, http, identity, logging, nats, source, ssl_mode, subjects, tracing};
+use crate::domain::subject::{Subject, SubjectPattern};
 
 /// What every environment name begins with.
 pub const PREFIX: &str = "EXTENSION_REGISTRY_";
@@ -11,47 +29,34 @@ pub const PREFIX: &str = "EXTENSION_REGISTRY_";
 /// file cannot name the file it stands in.
 pub const CONFIG: &str = "CONFIG";
 
-/// The form of a value, as `--help` and the documentation call it.
+/// The form of a value: its placeholder in `--help` and the documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Any text, or one of a few words.
-    Text,
-    /// `true` or `false`.
-    Bool,
-    /// A whole number.
-    Number,
-    /// A number between 0 and 1.
-    Fraction,
-    /// A humantime duration, or a bare number in the unit that ends the name.
-    Duration,
-    /// Several texts, separated by commas; in TOML a list is fine too.
-    List,
-    /// A path.
-    Path,
-    /// A text that is never shown.
-    Secret,
-    /// A URL, shown without the user and password it may carry.
-    Url,
-    /// Several of them, separated by commas.
-    Urls,
-}
+pub struct Kind(pub &'static str);
 
 impl Kind {
-    /// The placeholder of a value in `--help`.
-    pub fn placeholder(self) -> &'static str {
-        match self {
-            Self::Text => "TEXT",
-            Self::Bool => "true|false",
-            Self::Number => "NUMBER",
-            Self::Fraction => "0..1",
-            Self::Duration => "DURATION",
-            Self::List => "A,B,...",
-            Self::Path => "PATH",
-            Self::Secret => "SECRET",
-            Self::Url => "URL",
-            Self::Urls => "URL,URL,...",
-        }
-    }
+    /// Any text, or one of a few words.
+    pub const TEXT: Self = Self("TEXT");
+    /// `true` or `false`.
+    pub const BOOL: Self = Self("true|false");
+    /// A whole number.
+    pub const NUMBER: Self = Self("NUMBER");
+    /// A number between 0 and 1.
+    pub const FRACTION: Self = Self("0..1");
+    /// A humantime duration, or a bare number in the unit that ends the name.
+    pub const DURATION: Self = Self("DURATION");
+    /// Several texts, separated by commas; in TOML a list is fine too.
+    pub const LIST: Self = Self("A,B,...");
+    /// A folder.
+    pub const PATH: Self = Self("PATH");
+    /// A file, which can be read now. Its owner reads it again at every connection, since
+    /// certificates and credentials are renewed under a running process.
+    pub const FILE: Self = Self("FILE");
+    /// A text that is never shown.
+    pub const SECRET: Self = Self("SECRET");
+    /// A URL, shown without the user and password it may carry.
+    pub const URL: Self = Self("URL");
+    /// Several of them, separated by commas.
+    pub const URLS: Self = Self("URL,URL,...");
 }
 
 /// One thing that can be configured.
@@ -77,10 +82,18 @@ impl Variable {
         format!("{PREFIX}{}", self.name)
     }
 
+    /// Who gives its value when nobody sets it.
+    pub(super) fn by_default(&self) -> Origin {
+        Origin {
+            layer: "default",
+            name: self.env_name(),
+        }
+    }
+
     /// `DB_URL_FILE` for `DB_URL`: the key naming a file that holds the value, for whatever may
     /// hold a secret.
     pub fn file_key(&self) -> Option<String> {
-        matches!(self.kind, Kind::Secret | Kind::Url | Kind::Urls)
+        matches!(self.kind, Kind::SECRET | Kind::URL | Kind::URLS)
             .then(|| format!("{}_FILE", self.name))
     }
 }
@@ -105,115 +118,147 @@ pub fn nearest(unknown: &str) -> String {
         .unwrap_or_default()
 }
 
-macro_rules! optional {
-    () => {
-        None
-    };
-    ($value:literal) => {
-        Some($value)
-    };
-}
-
+/// A row is the name, the field and its type, the form, the default, the name without prefix that
+/// serves as a fallback, what makes a value of a text, and the line for whoever looks it up.
 macro_rules! variables {
-    ($( $section:literal { $(
-        $name:ident: $kind:ident $(= $default:literal)? $(, else $fallback:literal)?, $doc:literal;
+    ($( $section:literal, $group:ident: $struct:ident { $(
+        $name:ident, $field:ident: $type:ty, $kind:ident $(= $default:literal)?
+        $(, else $fallback:literal)?, $parse:expr, $doc:literal;
     )* } )*) => {
         $($(
             #[doc = concat!("`", stringify!($name), "`: ", $doc, ".")]
             pub static $name: Variable = Variable {
                 name: stringify!($name),
                 kind: Kind::$kind,
-                default: optional!($($default)?),
+                // The first of them holds.
+                default: [$(Some($default),)? None][0],
                 doc: $doc,
                 section: $section,
-                fallback: optional!($($fallback)?),
+                fallback: [$(Some($fallback),)? None][0],
             };
         )*)*
 
-        /// Every variable, in the order of the contract.
+        /// Every variable.
         pub static ALL: &[&Variable] = &[$($(&$name),*),*];
+
+        $(
+            #[doc = concat!("The values under \"", $section, "\".")]
+            #[derive(Debug, Clone)]
+            pub struct $struct {
+                $( #[doc = concat!($doc, ".")] pub $field: $type, )*
+            }
+        )*
+
+        /// All values, each sound by itself.
+        pub(super) struct Values {
+            $( pub(super) $group: $struct, )*
+        }
+
+        impl Values {
+            /// Reads all of them. `None` only where a default is unsound, which is noted.
+            pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+                Some(Self {
+                    $( $group: $struct { $( $field: reader.value(&$name, $parse)?, )* }, )*
+                })
+            }
+        }
     };
 }
 
+/// Times between things that are done again and again, in seconds.
+const INTERVAL: RangeInclusive<f64> = 0.05..=86_400.0;
+/// Open times of circuits, in seconds.
+const OPEN: RangeInclusive<f64> = 0.01..=86_400.0;
+/// The largest `max_payload` a nats-server can be configured with; more could never arrive.
+const NATS_MAX: usize = 64 * 1024 * 1024;
+
 variables! {
-    "Source of the extensions" {
-        SOURCE: Text = "auto", "`database`, `fixtures`, or `auto`: the database as soon as it answers, fixtures until then";
-        DB_ENABLED: Bool, "whether there is a database; by default true when a DB_* address is set";
-        DB_URL: Url, "postgres:// URL of the database, several hosts allowed";
-        DB_HOST: List, "host or hosts of the database, instead of DB_URL";
-        DB_PORT: List = "5432", "port, or one port per host";
-        DB_NAME: Text = "beamline", "database name";
-        DB_USER: Text = "beamline", "database user";
-        DB_PASSWORD: Secret, "database password";
-        DB_LISTEN_URL: Url, "direct URL for LISTEN when the address above is a transaction pooler";
-        DB_SSLMODE: Text = "prefer", "`disable`, `prefer`, `require`, `verify-ca` or `verify-full`; also read from a URL";
-        DB_SSL_ROOT_CERT: Path, "PEM file of the authorities that the database's certificate is checked against";
-        DB_POOL_SIZE: Number = "4", "connections to the database, beside the one that listens";
-        FIXTURES_DIR: Path = "fixtures/extensions", "folder of the fixtures";
-        SYNC_INTERVAL_SECONDS: Duration = "60", "time between safety syncs with the database";
-        CACHE_TYPE: Text = "ets", "accepted from the original (`ets`, `mnesia`), without effect";
-        ENVIRONMENT: Text, else "ENVIRONMENT", "default for `environment` in a request's context";
+    "Source of the extensions", source: SourceSettings {
+        SOURCE, mode: SourceMode, TEXT = "auto", word(&source::MODES), "`database`, `fixtures`, or `auto`: the database as soon as it answers, fixtures until then";
+        FIXTURES_DIR, fixtures_dir: PathBuf, PATH = "fixtures/extensions", plain, "folder of the fixtures";
+        SYNC_INTERVAL_SECONDS, sync_interval: Duration, DURATION = "60", seconds(INTERVAL), "time between safety syncs with the database";
+        CACHE_TYPE, cache_type: &'static str, TEXT = "ets", word(&source::CACHES), "accepted from the original (`ets`, `mnesia`), without effect";
     }
-    "NATS" {
-        NATS_URL: Urls = "nats://127.0.0.1:4222", else "NATS_URL", "servers, separated by commas";
-        NATS_CREDS: Path, "credentials file";
-        NATS_NKEY: Secret, "nkey seed of the user (SU...)";
-        NATS_USER: Text, "user, together with NATS_PASSWORD";
-        NATS_PASSWORD: Secret, "password of NATS_USER";
-        NATS_TOKEN: Secret, "authentication token";
-        NATS_TLS_CA: Path, "PEM file of the authorities that the server's certificate is checked against";
-        NATS_TLS_CERT: Path, "PEM file of the client certificate, together with NATS_TLS_KEY";
-        NATS_TLS_KEY: Path, "PEM file of the client certificate's key";
-        NATS_INBOX_PREFIX: Text = "_INBOX", "beginning of the subjects on which this user receives replies";
-        SUBJECT_PREFIX: Text = "beamline.registry", "subject that all requests stand under";
-        QUEUE_GROUP: Text = "beamline-registry", "queue group that the sidecars share";
-        INSTANCE_ID: Text, "name of this sidecar, one subject token; by default host name and a random suffix";
-        REPLY_PREFIXES: List = "_INBOX.,_INBOX_,_R_.,_GR_.", "beginnings of the reply subjects that are answered";
+    "Database", database: DatabaseValues {
+        DB_ENABLED, enabled: bool, BOOL, boolean, "whether there is a database; by default true when a DB_* address is set";
+        DB_URL, url: Option<Endpoint>, URL, maybe(Endpoint::parse), "postgres:// URL of the database, several hosts allowed";
+        DB_HOST, hosts: Option<Vec<String>>, LIST, maybe(list(text)), "host or hosts of the database, instead of DB_URL";
+        DB_PORT, ports: Vec<u16>, LIST = "5432", list(database::port), "port, or one port per host";
+        DB_NAME, name: String, TEXT = "beamline", text, "database name";
+        DB_USER, user: String, TEXT = "beamline", text, "database user";
+        DB_PASSWORD, password: Option<SecretString>, SECRET, maybe(plain), "database password";
+        DB_LISTEN_URL, listen_url: Option<Endpoint>, URL, maybe(Endpoint::parse), "direct URL for LISTEN when the address above is a transaction pooler";
+        DB_SSLMODE, ssl_mode: SslMode, TEXT = "prefer", word(&ssl_mode::MODES), "`disable`, `prefer`, `require`, `verify-ca` or `verify-full`; also read from a URL";
+        DB_SSL_ROOT_CERT, ssl_root_cert: Option<PathBuf>, FILE, maybe(plain), "PEM file of the authorities that the database's certificate is checked against";
+        DB_POOL_SIZE, pool_size: usize, NUMBER = "4", number(1..=1000), "connections to the database, beside the one that listens";
     }
-    "HTTP and administration" {
-        HTTP_ADDR: Text = "127.0.0.1:9640", "IP address and port of the HTTP server, or `off`";
-        HTTP_TOKENS_FILE: Path, "file of HTTP tokens and roles, one pair per line";
-        ADMIN_ENABLED: Bool = "true", "`false`: every mutating verb answers 403";
-        REQUIRE_ACTOR_SUBJECT: Bool = "false", "`true`: mutating verbs but `reload` only at `as.<actor>`";
-        ALLOWED_SUBJECTS: List = "beamline.ext.>,beamline.provider.>", "patterns of the subjects an extension may have";
+    "NATS", nats: NatsValues {
+        NATS_URL, servers: Vec<NatsAddress>, URLS = "nats://127.0.0.1:4222", else "NATS_URL", list(nats::server), "servers, separated by commas";
+        NATS_CREDS, creds: Option<PathBuf>, FILE, maybe(plain), "credentials file";
+        NATS_NKEY, nkey: Option<SecretString>, SECRET, maybe(nats::seed), "nkey seed of the user (SU...)";
+        NATS_USER, user: Option<String>, TEXT, maybe(text), "user, together with NATS_PASSWORD";
+        NATS_PASSWORD, password: Option<SecretString>, SECRET, maybe(plain), "password of NATS_USER";
+        NATS_TOKEN, token: Option<SecretString>, SECRET, maybe(plain), "authentication token";
+        NATS_TLS_CA, tls_ca: Option<PathBuf>, FILE, maybe(plain), "PEM file of the authorities that the server's certificate is checked against";
+        NATS_TLS_CERT, tls_cert: Option<PathBuf>, FILE, maybe(plain), "PEM file of the client certificate, together with NATS_TLS_KEY";
+        NATS_TLS_KEY, tls_key: Option<PathBuf>, FILE, maybe(plain), "PEM file of the client certificate's key";
+        NATS_INBOX_PREFIX, inbox_prefix: Subject, TEXT = "_INBOX", subjects::own, "beginning of the subjects on which this user receives replies";
     }
-    "Circuit breaker" {
-        CIRCUIT_BREAKER_ENABLED: Bool = "true", "whether failing extensions are cut off";
-        CIRCUIT_BREAKER_FAILURE_THRESHOLD: Number = "5", "consecutive failures that open";
-        CIRCUIT_BREAKER_ERROR_RATE_THRESHOLD: Fraction = "0.5", "rolling error rate that opens";
-        CIRCUIT_BREAKER_WINDOW_SECONDS: Duration = "60", "length of the rolling window";
-        CIRCUIT_BREAKER_MINIMUM_REQUESTS: Number = "20", "requests in the window before a rate counts";
-        CIRCUIT_BREAKER_SLOW_CALL_MS: Duration = "off", "latency from which a call is slow, or `off`";
-        CIRCUIT_BREAKER_SLOW_CALL_RATE_THRESHOLD: Fraction = "off", "rolling slow-call rate that opens, or `off`";
-        CIRCUIT_BREAKER_TIMEOUT_SECONDS: Duration = "60", "open time, doubled at each re-open";
-        CIRCUIT_BREAKER_MAX_TIMEOUT_SECONDS: Duration = "600", "longest open time";
-        CIRCUIT_BREAKER_HALF_OPEN_MAX_REQUESTS: Number = "3", "concurrent trial calls";
+    "Subjects", subjects: SubjectSettings {
+        SUBJECT_PREFIX, prefix: Subject, TEXT = "beamline.registry", subjects::own, "subject that all requests stand under";
+        QUEUE_GROUP, queue_group: String, TEXT = "beamline-registry", subjects::group, "queue group that the sidecars share";
+        REPLY_PREFIXES, reply_prefixes: Vec<String>, LIST = "_INBOX.,_INBOX_,_R_.,_GR_.", list(text), "beginnings of the reply subjects that are answered";
+        ALLOWED_SUBJECTS, allowed: Vec<SubjectPattern>, LIST = "beamline.ext.>,beamline.provider.>", list(subjects::pattern), "patterns of the subjects an extension may have";
     }
-    "Health" {
-        AUTO_DISABLE_ON_CIRCUIT_OPEN: Bool = "false", "whether an open circuit disables its extension for the fleet";
-        AUTO_ENABLE_ON_CIRCUIT_CLOSE: Bool = "false", "whether a live probe enables it again";
-        AUTO_DISABLE_MAX_PERCENT: Number = "50", "share of the enabled extensions that may be auto-disabled, percent";
-        HEALTH_BASED_ROUTING_ENABLED: Bool = "true", "whether failing versions give way to healthy ones";
-        HEALTH_BASED_ROUTING_MIN_SUCCESS_RATE: Fraction = "0.8", "success rate below which a version gives way";
-        HEALTH_FLUSH_INTERVAL_SECONDS: Duration = "5", "time between writes of health to the database";
-        HEALTH_SUMMARY_INTERVAL_SECONDS: Duration = "60", "time between `health_summary` events";
+    "This sidecar", identity: IdentitySettings {
+        INSTANCE_ID, instance_id: String, TEXT, identity::token, "name of this sidecar, one subject token; by default host name and a random suffix";
+        ENVIRONMENT, environment: Option<String>, TEXT, else "ENVIRONMENT", maybe(text), "default for `environment` in a request's context";
     }
-    "Limits" {
-        MAX_PAYLOAD_BYTES: Number = "1048576", "largest payload, bytes";
-        MAX_METADATA_BYTES: Number = "65536", "largest metadata, bytes";
-        MAX_TIMEOUT_MS: Duration = "120000", "longest timeout an extension may have";
-        MAX_RETRIES: Number = "10", "most retries an extension may have";
-        MAX_IN_FLIGHT: Number = "4096", "concurrent invocations";
-        MAX_IN_FLIGHT_PER_EXTENSION: Number = "256", "concurrent invocations of one extension";
-        SHUTDOWN_GRACE_SECONDS: Duration = "5", "time to finish what is in flight after SIGTERM";
+    "HTTP", http: HttpSettings {
+        HTTP_ADDR, addr: Option<SocketAddr>, TEXT = "127.0.0.1:9640", unless_off(http::addr), "IP address and port of the HTTP server, or `off`";
+        HTTP_TOKENS_FILE, tokens_file: Option<PathBuf>, FILE, maybe(plain), "file of HTTP tokens and roles, one pair per line";
     }
-    "Tracing" {
-        OTLP_ENDPOINT: Text, "http:// address of an OpenTelemetry collector that takes OTLP over HTTP; only in a binary built with feature `otlp`";
-        OTLP_SAMPLE_RATIO: Fraction = "0.01", "share of the requests without `traceparent` that begin a recorded trace";
+    "Administration", admin: AdminSettings {
+        ADMIN_ENABLED, enabled: bool, BOOL = "true", boolean, "`false`: every mutating verb answers 403";
+        REQUIRE_ACTOR_SUBJECT, require_actor_subject: bool, BOOL = "false", boolean, "`true`: mutating verbs but `reload` only at `as.<actor>`";
     }
-    "Logging" {
-        LOG: Text = "info", else "RUST_LOG", "filter, as `tracing` reads it";
-        LOG_FORMAT: Text, "`json` or `pretty`; by default `json` when not a terminal";
+    "Circuit breaker", breaker: BreakerValues {
+        CIRCUIT_BREAKER_ENABLED, enabled: bool, BOOL = "true", boolean, "whether failing extensions are cut off";
+        CIRCUIT_BREAKER_FAILURE_THRESHOLD, failure_threshold: u32, NUMBER = "5", number(1..=1_000_000), "consecutive failures that open";
+        CIRCUIT_BREAKER_ERROR_RATE_THRESHOLD, error_rate_threshold: f64, FRACTION = "0.5", rate, "rolling error rate that opens";
+        CIRCUIT_BREAKER_WINDOW_SECONDS, window: Duration, DURATION = "60", seconds(0.1..=3600.0), "length of the rolling window";
+        CIRCUIT_BREAKER_MINIMUM_REQUESTS, minimum_requests: u32, NUMBER = "20", number(1..=1_000_000), "requests in the window before a rate counts";
+        CIRCUIT_BREAKER_SLOW_CALL_MS, slow_call: Option<Duration>, DURATION = "off", unless_off(millis(1.0..=3_600_000.0)), "latency from which a call is slow, or `off`";
+        CIRCUIT_BREAKER_SLOW_CALL_RATE_THRESHOLD, slow_call_rate: Option<f64>, FRACTION = "off", unless_off(rate), "rolling slow-call rate that opens, or `off`";
+        CIRCUIT_BREAKER_TIMEOUT_SECONDS, timeout: Duration, DURATION = "60", seconds(OPEN), "open time, doubled at each re-open";
+        CIRCUIT_BREAKER_MAX_TIMEOUT_SECONDS, max_timeout: Duration, DURATION = "600", seconds(OPEN), "longest open time";
+        CIRCUIT_BREAKER_HALF_OPEN_MAX_REQUESTS, half_open_max_requests: u32, NUMBER = "3", number(1..=10_000), "concurrent trial calls";
+    }
+    "Health", health: HealthSettings {
+        AUTO_DISABLE_ON_CIRCUIT_OPEN, auto_disable: bool, BOOL = "false", boolean, "whether an open circuit disables its extension for the fleet";
+        AUTO_ENABLE_ON_CIRCUIT_CLOSE, auto_enable: bool, BOOL = "false", boolean, "whether a live probe enables it again";
+        AUTO_DISABLE_MAX_PERCENT, auto_disable_max_percent: u8, NUMBER = "50", number(0..=100), "share of the enabled extensions that may be auto-disabled, percent";
+        HEALTH_BASED_ROUTING_ENABLED, routing: bool, BOOL = "true", boolean, "whether failing versions give way to healthy ones";
+        HEALTH_BASED_ROUTING_MIN_SUCCESS_RATE, min_success_rate: f64, FRACTION = "0.8", number(0.0..=1.0), "success rate below which a version gives way";
+        HEALTH_FLUSH_INTERVAL_SECONDS, flush_interval: Duration, DURATION = "5", seconds(INTERVAL), "time between writes of health to the database";
+        HEALTH_SUMMARY_INTERVAL_SECONDS, summary_interval: Duration, DURATION = "60", seconds(INTERVAL), "time between `health_summary` events";
+    }
+    "Limits", limits: LimitSettings {
+        MAX_PAYLOAD_BYTES, max_payload_bytes: usize, NUMBER = "1048576", number(1..=NATS_MAX), "largest payload, bytes";
+        MAX_METADATA_BYTES, max_metadata_bytes: usize, NUMBER = "65536", number(1..=NATS_MAX), "largest metadata, bytes";
+        MAX_TIMEOUT_MS, max_timeout: Duration, DURATION = "120000", millis(1.0..=3_600_000.0), "longest timeout an extension may have";
+        MAX_RETRIES, max_retries: u32, NUMBER = "10", number(0..=100), "most retries an extension may have";
+        MAX_IN_FLIGHT, max_in_flight: usize, NUMBER = "4096", number(1..=1_000_000), "concurrent invocations";
+        MAX_IN_FLIGHT_PER_EXTENSION, max_in_flight_per_extension: usize, NUMBER = "256", number(1..=1_000_000), "concurrent invocations of one extension";
+        SHUTDOWN_GRACE_SECONDS, shutdown_grace: Duration, DURATION = "5", seconds(0.0..=600.0), "time to finish what is in flight after SIGTERM";
+    }
+    "Tracing", tracing: TracingSettings {
+        OTLP_ENDPOINT, endpoint: Option<String>, TEXT, maybe(tracing::endpoint), "http:// address of an OpenTelemetry collector that takes OTLP over HTTP; only in a binary built with feature `otlp`";
+        OTLP_SAMPLE_RATIO, sample_ratio: f64, FRACTION = "0.01", number(0.0..=1.0), "share of the requests without `traceparent` that begin a recorded trace";
+    }
+    "Logging", logging: LogSettings {
+        LOG, filter: String, TEXT = "info", else "RUST_LOG", logging::filter, "filter, as `tracing` reads it";
+        LOG_FORMAT, format: LogFormat, TEXT, word(&logging::FORMATS), "`json` or `pretty`; by default `json` when not a terminal";
     }
 }
 
@@ -230,7 +275,7 @@ mod tests {
         for variable in ALL {
             let has_unit = variable.name.ends_with("_MS") || variable.name.ends_with("_SECONDS");
             assert_eq!(
-                variable.kind == Kind::Duration,
+                variable.kind == Kind::DURATION,
                 has_unit,
                 "{}",
                 variable.name

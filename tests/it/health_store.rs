@@ -50,7 +50,7 @@ pub(crate) fn store(database: &TestDatabase, instance_id: &str) -> PostgresHealt
     let name = "EXTENSION_REGISTRY_DB_URL";
     let surroundings = Surroundings {
         env: BTreeMap::from([(name.into(), database.url().into())]),
-        read_file: &|path| std::fs::read(path),
+        read_file: &|path| Ok(std::fs::read(path)?),
         host_name: "test".to_owned(),
         terminal: false,
     };

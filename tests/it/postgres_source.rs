@@ -45,7 +45,7 @@ pub(crate) fn settings(url: &str) -> DatabaseSettings {
     let name = "EXTENSION_REGISTRY_DB_URL";
     let surroundings = Surroundings {
         env: BTreeMap::from([(name.into(), url.into())]),
-        read_file: &|path| std::fs::read(path),
+        read_file: &|path| Ok(std::fs::read(path)?),
         host_name: "test".to_owned(),
         terminal: false,
     };

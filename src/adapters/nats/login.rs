@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 
 use super::wire::info::Login;
 use crate::config::text_file::{MAX_BYTES, read_text};
-use crate::config::{NatsAddress, NatsAuth, NatsSettings, Secret, UrlLogin};
+use crate::config::{NatsAddress, NatsAuth, NatsSettings, Secret};
 
 /// Options that log in by `settings`.
 pub(super) fn authenticated(settings: &NatsSettings) -> ConnectOptions {
@@ -44,25 +44,20 @@ impl From<Login> for Auth {
 /// nothing else to do while there is no connection.
 pub(super) fn login(
     auth: &NatsAuth,
-    in_address: Option<&UrlLogin>,
+    in_address: Option<&NatsAuth>,
     nonce: &[u8],
 ) -> Result<Login, String> {
-    let now = |secret: &Secret| match secret.current() {
-        Ok(text) => Ok(text.expose_secret().to_owned()),
-        Err(error) => Err(error.to_string()),
+    let now = |secret: &Secret| {
+        let text = secret.current()?;
+        Ok::<_, String>(text.expose_secret().to_owned())
     };
     let mut login = Login::default();
+    let auth = match auth {
+        NatsAuth::None => in_address.unwrap_or(auth),
+        auth => auth,
+    };
     match auth {
-        NatsAuth::None => match in_address {
-            None => {}
-            Some(UrlLogin::User(user, password)) => {
-                login.user = Some(user.clone());
-                login.password = Some(password.expose_secret().to_owned());
-            }
-            Some(UrlLogin::Token(token)) => {
-                login.token = Some(token.expose_secret().to_owned());
-            }
-        },
+        NatsAuth::None => {}
         NatsAuth::Creds(path) => return credentials(path, nonce),
         NatsAuth::Nkey(seed) => {
             let key = key(now(seed)?.trim())?;

@@ -86,7 +86,7 @@ impl Address {
 }
 
 fn connector(endpoint: &Endpoint) -> Result<MakeRustlsConnect, SetupError> {
-    tls::connector(endpoint.ssl_mode, endpoint.ssl_root_cert.as_deref())
+    tls::connector(endpoint.ssl_mode(), endpoint.ssl_root_cert.as_deref())
 }
 
 /// `host:port,host:port/database`.

@@ -130,8 +130,8 @@ async fn adapt(settings: &mut Settings, workspace: &Workspace, server: &NatsServ
     settings.nats.client_certificate = None;
     settings.breaker.enabled = true;
     settings.breaker.failure_threshold = FAILURE_THRESHOLD;
-    settings.breaker.timeout = OPEN_TIME;
-    settings.breaker.max_timeout = settings.breaker.max_timeout.max(OPEN_TIME);
+    settings.breaker.open_time = OPEN_TIME;
+    settings.breaker.max_open_time = settings.breaker.max_open_time.max(OPEN_TIME);
     if let Some(addr) = settings.http.addr {
         settings.http.addr = Some(free(addr).await);
     }

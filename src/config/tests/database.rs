@@ -35,7 +35,7 @@ fn database_addresses_become_driver_configurations() {
         TargetSessionAttrs::ReadWrite
     );
     assert!(pool.get_tcp_user_timeout().is_some() && pool.get_connect_timeout().is_some());
-    assert_eq!(database.pool.ssl_mode, SslMode::VerifyFull);
+    assert_eq!(database.pool.ssl_mode(), SslMode::VerifyFull);
     assert_eq!(
         database.pool.ssl_root_cert.as_deref(),
         Some(Path::new("readable"))
@@ -48,14 +48,14 @@ fn database_addresses_become_driver_configurations() {
         (Some("me"), Some("other"))
     );
     assert_eq!(listen.get_target_session_attrs(), TargetSessionAttrs::Any);
-    assert_eq!(database.listen.ssl_mode, SslMode::Prefer);
+    assert_eq!(database.listen.ssl_mode(), SslMode::Prefer);
 
     let (settings, ..) = load_env(&[
         ("DB_URL", "postgres://a?sslmode=verify-full"),
         ("DB_SSLMODE", "disable"),
     ])
     .unwrap();
-    assert_eq!(settings.database.unwrap().pool.ssl_mode, SslMode::Disable);
+    assert_eq!(settings.database.unwrap().pool.ssl_mode(), SslMode::Disable);
 
     let (settings, ..) = load_env(&[("DB_HOST", "a,b"), ("DB_ENABLED", "false")]).unwrap();
     assert!(settings.database.is_none());

@@ -36,7 +36,7 @@ fn every_fault_names_its_rule() {
         (&[("DB_URL", "x")], "DB_URL must begin with postgres://"),
         (
             &[("DB_URL", "postgres://a"), ("DB_HOST", "b")],
-            "DB_HOST is set beside DB_URL",
+            "DB_HOST is set, and DB_URL has one too",
         ),
         (
             &[("DB_URL", "postgres://u:p@a"), ("DB_PASSWORD", "q")],
@@ -231,8 +231,12 @@ fn faults_of_the_file_are_named_by_file_and_key() {
             "c.toml:SOURCE is not a known key; the nearest is source",
         ),
         (
-            "source = ['auto']",
-            "c.toml:source must be a text, a number or a boolean",
+            "source = { mode = 'auto' }",
+            "c.toml:source must be a text, a number, a boolean or a list of them",
+        ),
+        (
+            "db_host = ['a', ['b', 1979-05-27]]",
+            "c.toml:db_host must be a text",
         ),
         (
             "max_retries = -1",
@@ -269,18 +273,39 @@ fn all_faults_are_found_at_once() {
         )],
     )
     .unwrap_err();
-    let mut keys: Vec<&str> = faults.0.iter().map(|fault| fault.key.as_str()).collect();
-    keys.sort_unstable();
+    let mut names: Vec<&str> = faults.0.iter().map(|fault| &*fault.origin.name).collect();
+    names.sort_unstable();
     let expected = [
-        "DB_PORT",
-        "HTTP_ADDR",
-        "MAX_RETRIES",
-        "NATS_USER",
-        "SOURCE",
-        "SYNC_INTERVAL_SECONDS",
-        "UNKNOWN",
+        "--max-retries",
+        "EXTENSION_REGISTRY_DB_PORT",
+        "EXTENSION_REGISTRY_NATS_USER",
+        "EXTENSION_REGISTRY_SOURCE",
+        "c.toml:http_addr",
+        "c.toml:sync_interval_seconds",
+        "c.toml:unknown",
     ];
-    assert_eq!(keys, expected);
+    assert_eq!(names, expected);
+}
+
+/// A value that is read as its default because it is faulty breaks no rule by that.
+#[test]
+fn a_faulty_value_causes_no_second_fault() {
+    for env in [
+        [
+            ("CIRCUIT_BREAKER_TIMEOUT_SECONDS", "20m"),
+            ("CIRCUIT_BREAKER_MAX_TIMEOUT_SECONDS", "soon"),
+        ],
+        [
+            ("CIRCUIT_BREAKER_SLOW_CALL_MS", "slow"),
+            ("CIRCUIT_BREAKER_SLOW_CALL_RATE_THRESHOLD", "0.1"),
+        ],
+        [("SOURCE", "database"), ("DB_URL", "x")],
+        [("NATS_USER", "a"), ("NATS_PASSWORD_FILE", "gone")],
+        [("DB_HOST", "a,b"), ("DB_PORT", "1,x")],
+    ] {
+        let faults = load_env(&env).unwrap_err();
+        assert_eq!(faults.0.len(), 1, "{faults}");
+    }
 }
 
 #[cfg(unix)]
@@ -291,7 +316,7 @@ fn a_value_that_is_not_utf8_is_a_fault_and_hides_no_lower_layer() {
     let bad = OsString::from_vec(vec![b'q', 0xff]);
     let surroundings = Surroundings {
         env: [("EXTENSION_REGISTRY_QUEUE_GROUP".into(), bad)].into(),
-        read_file: &|_| Err(io::ErrorKind::NotFound.into()),
+        read_file: &|_| Err(io::Error::from(io::ErrorKind::NotFound).into()),
         host_name: String::new(),
         terminal: false,
     };

@@ -43,7 +43,7 @@ fn row(variable: &Variable) -> String {
     let flag = variables::flag(name);
     let default = variable.default.map(|text| format!("`{text}`"));
     let default = default.unwrap_or_default();
-    let form = variable.kind.placeholder().replace('|', "\\|");
+    let form = variable.kind.0.replace('|', "\\|");
     let fallback = variable.fallback;
     let fallback = fallback.map(|name| format!("; else the environment's `{name}`"));
     let file = variable.file_key();

@@ -93,7 +93,7 @@ fn tools() -> Tools {
 fn store(database: &TestDatabase, name: &str) -> PostgresHealth {
     let surroundings = Surroundings {
         env: BTreeMap::from([("EXTENSION_REGISTRY_DB_URL".into(), database.url().into())]),
-        read_file: &|path| std::fs::read(path),
+        read_file: &|path| Ok(std::fs::read(path)?),
         host_name: "test".to_owned(),
         terminal: false,
     };

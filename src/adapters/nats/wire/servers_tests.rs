@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::UrlLogin;
+use crate::config::NatsAuth;
 
 fn address(text: &str) -> NatsAddress {
     NatsAddress::parse(text).unwrap()
@@ -54,7 +54,7 @@ fn the_cluster_is_learned_and_forgotten() {
     assert_eq!(names(&servers), ["seed:4222", "10.0.0.2:4222", "b:1"]);
     let learned = &servers.order[1].address;
     assert_eq!(learned.certificate_name, "seed");
-    assert!(matches!(&learned.login, Some(UrlLogin::User(user, _)) if user == "u"));
+    assert!(matches!(&learned.login, Some(NatsAuth::User { name, .. }) if name == "u"));
     assert_eq!(servers.order[2].address.certificate_name, "b");
     servers.learn(&urls(&["c:1"]), &address("10.0.0.2"));
     assert_eq!(names(&servers), ["seed:4222", "10.0.0.2:4222", "c:1"]);
