@@ -220,11 +220,11 @@ async fn a_revision_that_came_while_we_slept_is_waited_for() {
     daemon.wait_ready().await;
     rig.wait_stats("/listener/state", json!("listening")).await;
     let revision = rig.stats().await["revision"].as_i64().unwrap();
-    let body = json!({"id": "x", "min_revision": revision + 1, "wait_ms": 700});
+    let body = json!({"id": "x", "min_revision": revision + 1, "wait_ms": 3000});
     let (reply, ()) = tokio::join!(rig.ask("lookup", &body), async {
         // Answered after the lookup was received, by the same connection.
         rig.ask("lookup", &json!({"id": "x"})).await.ok();
-        tokio::join!(asleep(&daemon, 1500 * MS), async {
+        tokio::join!(asleep(&daemon, 4500 * MS), async {
             rig.sql
                 .batch_execute(&set_timeout_ms("x", 7))
                 .await

@@ -58,7 +58,7 @@ impl Client {
     pub(crate) async fn over(nats: async_nats::Client) -> Self {
         let inbox = nats.new_inbox();
         let mut replies = nats.subscribe(format!("{inbox}.*")).await.unwrap();
-        settled(&nats).await;
+        nats.flush().await.unwrap();
         let arrived = Arc::new(Mutex::new(BTreeMap::<u64, Vec<Reply>>::new()));
         let (counter, count) = watch::channel(0);
         let sink = Arc::clone(&arrived);
