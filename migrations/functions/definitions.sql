@@ -67,18 +67,12 @@ $$;
 -- reader that sums the digests of the rows it holds, wrapping, comes to the same.
 CREATE OR REPLACE FUNCTION registry_digest() RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE SET search_path FROM CURRENT AS $$
-    WITH total AS (
-        SELECT mod(coalesce(sum(digest), 0), 18446744073709551616) AS signed
-        FROM (
-            SELECT digest FROM extensions
-            UNION ALL SELECT digest FROM extension_versions
-            UNION ALL SELECT digest FROM extension_instances
-        ) AS rows
-    )
     -- to_hex reads the two's complement, so the sum is brought into the range of a bigint.
-    SELECT lpad(to_hex(CASE
-        WHEN signed >= 9223372036854775808 THEN (signed - 18446744073709551616)::bigint
-        WHEN signed < -9223372036854775808 THEN (signed + 18446744073709551616)::bigint
-        ELSE signed::bigint END), 16, '0')
-    FROM total
+    SELECT lpad(to_hex((mod(mod(coalesce(sum(digest), 0), 2 * half) + 3 * half, 2 * half)
+        - half)::bigint), 16, '0')
+    FROM (SELECT 9223372036854775808 AS half) AS constants LEFT JOIN (
+        SELECT digest FROM extensions
+        UNION ALL SELECT digest FROM extension_versions
+        UNION ALL SELECT digest FROM extension_instances) AS rows ON true
+    GROUP BY half
 $$;

@@ -230,7 +230,7 @@ CREATE OR REPLACE TRIGGER b_fill BEFORE INSERT ON extension_instances FOR EACH R
 DO $do$
 DECLARE
     shape record;
-    stale boolean;
+    waking text;
 BEGIN
     FOR shape IN
         SELECT *, (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attname) FROM pg_attribute
@@ -288,15 +288,18 @@ BEGIN
                 FOR EACH ROW EXECUTE FUNCTION registry_stamp_digest();
             ALTER TABLE %1$I ENABLE ALWAYS TRIGGER z_digest $f$,
             shape.name, shape.kind, shape.same, shape.record, shape.columns);
-        -- Rows of the old system, and those that a new column gave another digest. Not by UPDATE:
-        -- other tools' triggers would take it for a change.
-        EXECUTE format('SELECT EXISTS (
-            SELECT FROM %1$I t WHERE digest <> registry_hash(registry_texts((t.*)::%1$I)))', shape.name)
-            INTO stale;
-        IF stale THEN
-            EXECUTE format('ALTER TABLE %1$I ALTER digest TYPE bigint
-                USING registry_hash(registry_texts((%1$I.*)::%1$I))', shape.name);
-        END IF;
+        -- Rows of the old system, and those that a new column gave another digest. Other tools'
+        -- triggers rest meanwhile: they would take it for a change.
+        waking := (
+            SELECT string_agg(format('ALTER TABLE %I ENABLE %s TRIGGER %I', shape.name,
+                CASE tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, tgname), ';')
+            FROM pg_trigger
+            WHERE tgrelid = shape.name::regclass AND NOT tgisinternal AND tgenabled <> 'D');
+        EXECUTE format($f$
+            ALTER TABLE %1$I DISABLE TRIGGER USER;
+            UPDATE %1$I t SET digest = registry_hash(registry_texts((t.*)::%1$I))
+                WHERE t.digest <> registry_hash(registry_texts((t.*)::%1$I));
+            %2$s $f$, shape.name, waking);
     END LOOP;
 END
 $do$;

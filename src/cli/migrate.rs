@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Migrate, chain, err, out};
 use crate::adapters::postgres::migrate::{self, MigrateError};
-use crate::adapters::postgres::patience::Patience;
+use crate::adapters::postgres::patience::{self, Patience};
 use crate::adapters::postgres::schema::{SchemaState, schema_state};
 use crate::adapters::postgres::session::{Session, SessionError};
 use crate::adapters::postgres::{PostgresError, functions, old};
@@ -101,6 +101,8 @@ async fn work(session: &mut Session, what: Migrate) -> Result<ExitCode, Failure>
 
 /// What `migrate` would do, and what stands in its way.
 async fn check(session: &Session) -> Result<ExitCode, Failure> {
+    let limited = patience::one_try(session.client()).await;
+    limited.map_err(MigrateError::Database)?;
     let state = schema_state(session.client()).await?;
     let old = old::look(session.client())
         .await

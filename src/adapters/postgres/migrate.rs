@@ -60,7 +60,7 @@ pub enum MigrateError {
     Obstacles(Vec<String>),
     /// Other transactions held what was to be changed until the wait was over; their names, where
     /// they hold it still. What was applied before stands.
-    #[error("tables of the registry are held by {}: end it, then migrate again", named(.0))]
+    #[error("tables of the registry are held by {}: end that transaction, then migrate again", named(.0))]
     Held(Vec<String>),
     /// A migration failed and was rolled back, those before it stand; or an applied one differs
     /// from the file of the same number.
@@ -130,6 +130,9 @@ async fn locked(
     wait: Duration,
     tell: impl FnMut(&[String]),
 ) -> Result<Migrated, MigrateError> {
+    // However large a table is.
+    client.batch_execute("SET statement_timeout = 0").await?;
+    let mut patience = Patience::begin(client, wait, tell).await?;
     let mut done = Migrated::default();
     match schema_state(client).await? {
         // refinery takes migrations that it has no file of for an error.
@@ -137,9 +140,6 @@ async fn locked(
         SchemaState::Unreleased { have } => return Err(PostgresError::Unreleased(have).into()),
         SchemaState::Behind { .. } | SchemaState::Current => {}
     }
-    // However large a table is.
-    client.batch_execute("SET statement_timeout = 0").await?;
-    let mut patience = Patience::begin(client, wait, tell).await?;
     let rights = functions::rights(client).await?;
     while let Err(error) = apply(client, &rights, &mut done).await {
         patience.after(client, error).await?;

@@ -36,14 +36,12 @@ pub struct Patience<T> {
 }
 
 impl<T: FnMut(&[String])> Patience<T> {
-    /// From now on statements of `client` wait one try for a lock. `tell` is told who is in the way,
-    /// whenever that changes.
+    /// As [`one_try`]; `tell` is told who is in the way, whenever that changes.
     ///
     /// # Errors
     /// What Postgres answers.
     pub async fn begin(client: &Client, wait: Duration, tell: T) -> Result<Self, Error> {
-        let limit = format!("SET lock_timeout = {}", TRY.as_millis());
-        client.batch_execute(&limit).await?;
+        one_try(client).await?;
         Ok(Self {
             until: Instant::now() + wait,
             tell,
@@ -82,6 +80,15 @@ impl<T: FnMut(&[String])> Patience<T> {
         }
         Ok(())
     }
+}
+
+/// From now on statements of `client` wait one try for a lock.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn one_try(client: &Client) -> Result<(), Error> {
+    let limit = format!("SET lock_timeout = {}", TRY.as_millis());
+    client.batch_execute(&limit).await
 }
 
 /// Locks all `tables` within one try.

@@ -13,7 +13,7 @@ use crate::harness::{DEADLINE, TestDatabase};
 use crate::rig::{Rig, insert};
 use crate::schema::{migrated, run, value};
 
-/// A migration ahead that needs the strongest lock there is on all definition tables, and on views.
+/// A migration ahead: digests to stamp, and the strongest lock there is on two tables and all views.
 async fn set_back(client: &Client) {
     for table in ["extensions", "extension_versions", "extension_instances"] {
         run(
@@ -26,7 +26,13 @@ async fn set_back(client: &Client) {
         )
         .await;
     }
-    run(client, "UPDATE registry_functions SET sha256 = ''").await;
+    run(
+        client,
+        "UPDATE registry_functions SET sha256 = '';
+         ALTER TABLE extension_versions ALTER created_by DROP DEFAULT;
+         ALTER TABLE extension_instances ALTER created_by DROP DEFAULT",
+    )
+    .await;
 }
 
 /// An idle transaction that has read `relation`, and its name as an operator should see it.
@@ -64,8 +70,7 @@ async fn load(rig: &Rig, over: &AtomicBool) -> u32 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_reader_of_each_table_in_turn_holds_up_nobody_but_the_migration() {
     let rig = Arc::new(Rig::start().await);
-    // One that the load writes, and one whose stale digest stays.
-    run(&rig.sql, &format!("{}; {}", insert("a"), insert("b"))).await;
+    run(&rig.sql, &insert("a")).await;
     let parts = "INSERT INTO extension_versions (id, version, subject) VALUES ('a', 'v0', 's');
         INSERT INTO extension_instances (extension_id, instance_id, subject) VALUES ('a', 'i', 's')";
     run(&rig.sql, parts).await;
@@ -84,9 +89,9 @@ async fn an_idle_reader_of_each_table_in_turn_holds_up_nobody_but_the_migration(
         set_back(&rig.sql).await;
         let (holder, name) = holder(&rig.database, &relation).await;
         let mut client = rig.database.connect().await;
-        let (told, mut telling) = mpsc::unbounded_channel();
+        let (told, mut telling) = mpsc::channel(100);
         let migrating = tokio::spawn(async move {
-            let tell = |holders: &[String]| told.send(holders.join("; ")).unwrap();
+            let tell = |holders: &[String]| told.try_send(holders.join("; ")).unwrap();
             migrate_telling(&mut client, DEADLINE, tell).await
         });
         // Ends when somebody is named, or when there was nothing to wait for.
@@ -114,7 +119,6 @@ async fn an_idle_reader_of_each_table_in_turn_holds_up_nobody_but_the_migration(
             "extension_instances",
             "extension_version_definitions",
             "extension_versions",
-            "extensions",
             "live_sidecars",
         ]
     );
@@ -130,7 +134,7 @@ async fn who_holds_a_table_for_too_long_is_named_and_nothing_is_changed() {
     .await;
     set_back(&client).await;
     let stale = value(&client, "SELECT digest FROM extensions").await;
-    let (holder, name) = holder(&database, "extensions").await;
+    let (holder, name) = holder(&database, "extension_versions").await;
     let mut starter = database.connect().await;
     let held = migrate(&mut starter, Duration::from_secs(3)).await;
     let Err(MigrateError::Held(names)) = &held else {
