@@ -22,25 +22,31 @@ BEGIN
 END
 $$;
 
--- Definitions: all three tables, by column. What is left out (revision, created_at, created_by,
--- updated_at, updated_by) is the triggers', and says the truth.
-GRANT DELETE,
-    INSERT (id, type, subject, timeout_ms, retry, enabled, version, config, metadata, fallback,
-        routing_rules, rollout, circuit_breaker, auto_disabled),
-    UPDATE (type, subject, timeout_ms, retry, enabled, version, config, metadata, fallback,
-        routing_rules, rollout, circuit_breaker, auto_disabled)
-    ON extensions TO beamline_registry, beamline_operator;
--- What a promotion has to remember.
-GRANT UPDATE (promoted) ON extensions TO beamline_registry;
-GRANT DELETE,
-    INSERT (id, version, subject, timeout_ms, retry, config, metadata, routing_rules, rollout,
-        priority, enabled),
-    UPDATE (subject, timeout_ms, retry, config, metadata, routing_rules, rollout, priority, enabled)
-    ON extension_versions TO beamline_registry, beamline_operator;
-GRANT DELETE,
-    INSERT (extension_id, instance_id, version, subject, weight, enabled),
-    UPDATE (version, subject, weight, enabled)
-    ON extension_instances TO beamline_registry, beamline_operator;
+-- Definitions: through the views that show what one is, and, for operators whose plain SQL names the
+-- tables, the same columns of those, but for the keys in an UPDATE. What is left out (revision, created_at,
+-- created_by, updated_at, updated_by, digest) is the triggers', and says the truth.
+GRANT INSERT, UPDATE, DELETE ON extension_definitions, extension_version_definitions,
+    extension_instance_definitions TO beamline_registry, beamline_operator;
+DO $$
+DECLARE
+    shape record;
+BEGIN
+    FOR shape IN
+        SELECT name, string_agg(quote_ident(attname), ', ') AS columns,
+            string_agg(quote_ident(attname), ', ') FILTER (WHERE attname <> ALL (keys)) AS others
+        FROM (VALUES ('extensions', ARRAY['id']), ('extension_versions', ARRAY['id', 'version']),
+                  ('extension_instances', ARRAY['extension_id', 'instance_id']))
+                AS tables (name, keys)
+        JOIN pg_attribute ON attrelid = (rtrim(name, 's') || '_definitions')::regclass AND attnum > 0
+        GROUP BY name
+    LOOP
+        EXECUTE format('GRANT DELETE, INSERT (%s), UPDATE (%s) ON %I TO beamline_operator',
+            shape.columns, shape.others, shape.name);
+    END LOOP;
+END
+$$;
+-- What a promotion has to remember, and an import forgets.
+GRANT UPDATE (promoted) ON extensions TO beamline_registry, beamline_operator;
 
 -- Health, by the functions health_flush and health_fold, which run with the rights of their caller.
 GRANT INSERT (extension_id),

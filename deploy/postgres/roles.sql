@@ -77,19 +77,15 @@ BEGIN
               'extension_health', 'extension_audit_log', 'registry_revision',
               'registry_tombstones', 'sidecar_boots', 'extension_health_reports',
               'extension_circuit_reports', 'circuit_overrides', 'probe_lease', 'event_claims',
-              'live_sidecars', 'extension_circuit_states', 'refinery_schema_history')
+              'registry_functions', 'live_sidecars', 'extension_circuit_states',
+              'extension_definitions', 'extension_version_definitions',
+              'extension_instance_definitions', 'refinery_schema_history')
         UNION ALL
         SELECT 'FUNCTION', p.oid::regprocedure::text
         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
         WHERE nspname = current_schema() AND proowner <> 'beamline_owner'::regrole
           AND (starts_with(proname, 'registry_') OR starts_with(proname, 'health_')
-              OR proname IN ('extensions_stamp', 'extensions_record', 'circuit_overrides_follow',
-                  'extension_versions_fill', 'extension_versions_record',
-                  'extension_instances_fill', 'extension_instances_record'))
-        UNION ALL
-        SELECT 'TYPE', t.oid::regtype::text
-        FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-        WHERE nspname = current_schema() AND typname IN ('registry_change', 'registry_audit_entry')
+              OR proname IN ('extensions_stamp', 'circuit_overrides_follow'))
     LOOP
         EXECUTE format('ALTER %s %s OWNER TO beamline_owner', thing.kind, thing.name);
     END LOOP;

@@ -33,5 +33,5 @@ BEGIN
 END
 $$;
 
--- Tells a `migrate` that was ended before V2 that this is done; V2 says what the table is.
+-- Tells a `migrate` that was ended before V1 that this is done; V1 says what the table is.
 COMMENT ON TABLE extensions IS 'Of the old system; ready for the first migration';

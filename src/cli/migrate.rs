@@ -4,15 +4,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::{Migrate, chain, err, out};
-use crate::adapters::postgres::PostgresError;
 use crate::adapters::postgres::migrate::{self, MigrateError};
-use crate::adapters::postgres::old;
-use crate::adapters::postgres::schema::schema_state;
+use crate::adapters::postgres::patience::{self, Patience};
+use crate::adapters::postgres::schema::{SchemaState, schema_state};
 use crate::adapters::postgres::session::{Session, SessionError};
+use crate::adapters::postgres::{PostgresError, functions, old};
 use crate::config::Settings;
 use crate::service::trouble::DatabaseError;
 
-/// How long another starter's migration is waited for.
+/// How long another starter's migration is waited for, and how long whoever holds the tables.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +54,14 @@ async fn work(session: &mut Session, what: Migrate) -> Result<ExitCode, Failure>
     if what.check {
         return check(session).await;
     }
-    let migrated = migrate::migrate(session.client_mut(), LOCK_WAIT).await?;
+    let tell = |holders: &[String]| {
+        err(&format!(
+            "waiting for a lock held by {}",
+            holders.join("; ")
+        ))
+    };
+    let client = session.client_mut();
+    let migrated = migrate::migrate_telling(client, LOCK_WAIT, tell).await?;
     if let Some(old) = &migrated.old {
         out(&format!("upgraded {old}"));
     }
@@ -64,26 +71,38 @@ async fn work(session: &mut Session, what: Migrate) -> Result<ExitCode, Failure>
             migration.version, migration.name
         ));
     }
-    if migrated.applied.is_empty() {
-        out(&schema_state(session.client()).await?.to_string());
+    if migrated.functions {
+        out("applied functions, views and triggers");
+    } else {
+        out(&schema_state(client).await?.to_string());
     }
+    let patience = Patience::begin(client, LOCK_WAIT, tell).await;
+    let mut patience = patience.map_err(MigrateError::Database)?;
     if what.seed {
-        out(&format!(
-            "added {} seed extensions",
-            migrate::seed(session.client()).await?
-        ));
+        let added = loop {
+            match migrate::seed(client).await {
+                Ok(added) => break added,
+                Err(error) => patience.after(client, error).await?,
+            }
+        };
+        out(&format!("added {added} seed extensions"));
     }
     if what.new_epoch {
-        out(&format!(
-            "new epoch {}",
-            migrate::new_epoch(session.client()).await?
-        ));
+        let epoch = loop {
+            match migrate::new_epoch(client).await {
+                Ok(epoch) => break epoch,
+                Err(error) => patience.after(client, error).await?,
+            }
+        };
+        out(&format!("new epoch {epoch}"));
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// What `migrate` would do, and what stands in its way.
 async fn check(session: &Session) -> Result<ExitCode, Failure> {
+    let limited = patience::one_try(session.client()).await;
+    limited.map_err(MigrateError::Database)?;
     let state = schema_state(session.client()).await?;
     let old = old::look(session.client())
         .await
@@ -91,14 +110,27 @@ async fn check(session: &Session) -> Result<ExitCode, Failure> {
     if let Some(old) = &old {
         out(&format!("would upgrade {old}"));
     }
-    out(&state.to_string());
+    let current = functions_are_current(session, state).await?;
+    match state {
+        SchemaState::Current if !current => out("functions, views or triggers are not up to date"),
+        _ => out(&state.to_string()),
+    }
     let obstacles = old.map(|old| old.obstacles).unwrap_or_default();
     if !obstacles.is_empty() {
         return Err(MigrateError::Obstacles(obstacles).into());
     }
-    Ok(if state.is_usable() {
+    Ok(if state.is_usable() && current {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// True also where they are not for this binary to change.
+async fn functions_are_current(session: &Session, state: SchemaState) -> Result<bool, Failure> {
+    if state != SchemaState::Current {
+        return Ok(true);
+    }
+    let current = functions::are_current(session.client()).await;
+    Ok(current.map_err(MigrateError::Database)?)
 }

@@ -17,6 +17,8 @@ pub enum Trouble {
     Hidden,
     /// Migrations are missing, or a table or column is.
     Schema,
+    /// Its tables are a version's that was never released.
+    Unreleased,
     /// The tables are in a schema that the search path does not lead to.
     Elsewhere,
     /// Its encoding is not UTF8.
@@ -46,6 +48,7 @@ impl Trouble {
             Self::NotAllowed => "not_allowed",
             Self::Hidden => "hidden",
             Self::Schema => "schema",
+            Self::Unreleased => "unreleased",
             Self::Elsewhere => "elsewhere",
             Self::Encoding => "encoding",
             Self::Locked => "locked",
@@ -70,7 +73,11 @@ impl Trouble {
             Self::ReadOnly => "the database is read-only: ",
             Self::Full => "the database is out of resources: ",
             Self::Refused => "the database refuses: ",
-            Self::NotAllowed | Self::Schema | Self::Elsewhere | Self::Encoding => "",
+            Self::NotAllowed
+            | Self::Schema
+            | Self::Unreleased
+            | Self::Elsewhere
+            | Self::Encoding => "",
             Self::Unexpected => "the database answered an unexpected error: ",
         }
     }
@@ -84,6 +91,9 @@ impl Trouble {
             }
             Self::Conflict => ": try again",
             Self::Schema => ": run `beamline-registry migrate`",
+            Self::Unreleased => {
+                ": export with that version, and import into a new database with this one"
+            }
             Self::Elsewhere => {
                 ": set the search_path of the account (ALTER ROLE ... SET search_path), or give it \
                  USAGE on that schema"
@@ -151,6 +161,7 @@ mod tests {
             Trouble::NotAllowed,
             Trouble::Hidden,
             Trouble::Schema,
+            Trouble::Unreleased,
             Trouble::Elsewhere,
             Trouble::Encoding,
             Trouble::Locked,

@@ -3,6 +3,7 @@
 //! - [`triggers`]: every change of a definition takes one revision per transaction, one
 //!   notification and one audit entry; everything else is silent,
 //! - [`audit`]: an entry says who, and what changed; nobody else can write one,
+//! - [`definitions`]: what a definition is, and a change of it; records as JSON,
 //! - [`rows`]: digests and tombstones follow the rows, and an INSERT may leave columns out,
 //! - [`commit_order`]: whoever reads the rows above its own revision never misses one,
 //! - [`upgrade`]: a database of the old system becomes the same as a new one and keeps its rows,
@@ -18,6 +19,7 @@ use crate::harness::{DEADLINE, TestDatabase};
 
 mod audit;
 mod commit_order;
+mod definitions;
 pub(crate) mod original;
 mod rows;
 mod starters;

@@ -3,20 +3,26 @@
 //! - it brings a database of any age up to date, once, however many run it at a time,
 //! - `--check` changes nothing and tells by its exit code whether there is something to do,
 //! - `--seed` adds the six seed extensions that are missing, `--new-epoch` begins another epoch,
-//! - a database made by the seeds' SQL keeps every row, and the daemon serves them.
+//! - a database made by the seeds' SQL keeps every row, and the daemon serves them,
+//! - one made by a version that was never released is named and left alone,
+//! - whoever holds a table is named, and nobody else waits for him ([`held`]).
 
 use serde_json::json;
 
 use crate::harness::{DEADLINE, Daemon, TestDatabase};
 use crate::rig::{Rig, reason};
 use crate::schema::triggers::listen;
-use crate::schema::upgrade::{FIRST, LATER};
+use crate::schema::upgrade::{FIRST, LATER, description};
 use crate::schema::{revision, run, value};
 
+mod held;
 mod original;
 
 /// Migrations in `migrations/`.
-const MIGRATIONS: usize = 12;
+const MIGRATIONS: usize = 5;
+
+/// What it says of `migrations/functions/`.
+const FUNCTIONS: &str = "applied functions, views and triggers\n";
 
 /// Rows as the old system had them; the audit entry and the health row have to survive as well.
 const OLD_ROWS: &str = r#"
@@ -52,8 +58,10 @@ async fn check_tells_by_its_exit_code_and_changes_nothing() {
 
     let mut heard = listen(&database).await;
     let (code, output) = migrate(&database, &[]).await;
-    assert_eq!((code, output.lines().count()), (0, MIGRATIONS), "{output}");
-    assert!(output.starts_with("applied V1 seed_tables\n"), "{output}");
+    let lines = MIGRATIONS + 1;
+    assert_eq!((code, output.lines().count()), (0, lines), "{output}");
+    assert!(output.starts_with("applied V1 definitions\n"), "{output}");
+    assert!(output.ends_with(FUNCTIONS), "{output}");
     // Whoever waits for the schema is told.
     let told = tokio::time::timeout(DEADLINE, heard.recv()).await;
     assert_eq!(told.expect("a notification"), Some(String::new()));
@@ -61,6 +69,18 @@ async fn check_tells_by_its_exit_code_and_changes_nothing() {
         let (code, output) = migrate(&database, arguments).await;
         assert_eq!((code, output.as_str()), (0, "schema is up to date\n"));
     }
+
+    run(
+        &client,
+        "UPDATE registry_functions SET sha256 = 'of another binary'",
+    )
+    .await;
+    let (code, output) = migrate(&database, &["--check"]).await;
+    let differ = "functions, views or triggers are not up to date\n";
+    assert_eq!((code, output.as_str()), (1, differ));
+    let (code, output) = migrate(&database, &[]).await;
+    assert_eq!((code, output.as_str()), (0, FUNCTIONS));
+    assert_eq!(migrate(&database, &["--check"]).await.0, 0);
 
     let forget = format!("DELETE FROM refinery_schema_history WHERE version = {MIGRATIONS}");
     run(&client, &forget).await;
@@ -80,6 +100,43 @@ async fn check_tells_by_its_exit_code_and_changes_nothing() {
         let (code, output) = migrate(&database, arguments).await;
         assert_eq!((code, output.as_str()), (0, ahead.as_str()));
     }
+}
+
+#[tokio::test]
+async fn a_database_of_an_unreleased_version_is_named_and_left_alone() {
+    let database = TestDatabase::create().await;
+    let client = database.connect().await;
+    migrate(&database, &[]).await;
+    run(
+        &client,
+        "UPDATE refinery_schema_history SET name = 'seed_tables' WHERE version = 1;
+         INSERT INTO refinery_schema_history
+             SELECT v, 'x', 'then', '0' FROM generate_series(6, 12) v;
+         UPDATE registry_functions SET sha256 = 'of then'",
+    )
+    .await;
+    let before = description(&client).await;
+    let words = "the database schema (version 12) was made by a version that was never released";
+    for arguments in [&["--check"][..], &[], &["--seed"]] {
+        let command = Daemon::builder().database(&database.url()).arg("migrate");
+        let command = arguments
+            .iter()
+            .fold(command, |command, argument| command.arg(argument));
+        let (code, output, errors) = command.run().await;
+        assert_eq!(code, 1, "{output}{errors}");
+        assert!(
+            format!("{output}{errors}").contains(words),
+            "{output}{errors}"
+        );
+    }
+    let found = Daemon::builder().database(&database.url()).arg("check");
+    let (code, found, _) = found.run().await;
+    assert_eq!(code, 1, "{found}");
+    let advice = ": export with that version, and import into a new database with this one";
+    assert!(found.contains(&format!("{words}{advice}")), "{found}");
+    assert_eq!(description(&client).await, before);
+    let hash = value(&client, "SELECT sha256 FROM registry_functions").await;
+    assert_eq!(hash, "of then");
 }
 
 #[tokio::test]

@@ -49,10 +49,13 @@ pub enum PostgresError {
     #[error("the database schema is behind (has {have}, needs {need})")]
     SchemaBehind {
         /// The last migration applied.
-        have: u32,
+        have: i32,
         /// The last migration known.
-        need: u32,
+        need: i32,
     },
+    /// Nobody has migrations for it; its last one.
+    #[error("the database schema (version {0}) was made by a version that was never released")]
+    Unreleased(i32),
     /// Texts would not arrive as they were written.
     #[error("the database's encoding is {0}; the registry needs UTF8")]
     Encoding(String),

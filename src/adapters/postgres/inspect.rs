@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 use super::error::PostgresError;
 use super::place;
 use super::pool::Pool;
-use super::schema::{SchemaState, schema_state};
+use super::schema::schema_state;
 use super::source::PostgresSource;
 use crate::domain::policy::Policy;
 use crate::service::source::{Database, Read, Want};
@@ -35,11 +35,7 @@ const TABLES: [&str; 12] = [
 /// What makes the database unusable.
 pub async fn schema(client: &Client) -> Result<String, DatabaseError> {
     let state = schema_state(client).await?;
-    if let SchemaState::Behind { have, need } = state {
-        let number = |version| u32::try_from(version).unwrap_or(0);
-        let (have, need) = (number(have), number(need));
-        return Err(PostgresError::SchemaBehind { have, need }.into());
-    }
+    state.usable()?;
     // The session's path is the one schema by now; the others are found all the same.
     let place = place::find(client).await?;
     let mut text = state.to_string();

@@ -1,4 +1,5 @@
-//! Applies `migrations/`: in order, each in a transaction of its own, once, however many start.
+//! Applies `migrations/`: in order, each in a transaction of its own, once, however many start; then
+//! the functions, see [`super::functions`].
 //!
 //! The SQL is embedded, so the binary alone can migrate. refinery takes no lock; an advisory lock
 //! of the session does, which needs a direct connection: behind a transaction pooler it would
@@ -9,7 +10,9 @@ use std::time::Duration;
 use tokio_postgres::{Client, error::SqlState};
 
 use super::error::PostgresError;
+use super::functions;
 use super::old::{self, Findings};
+use super::patience::Patience;
 use super::schema::{SchemaState, SchemaVersion, schema_state};
 use crate::service::trouble::DatabaseError;
 
@@ -23,11 +26,6 @@ const SEED: &str = include_str!("../../../migrations/seed/extensions.sql");
 /// Key of the advisory lock, `beamline` in ASCII. Advisory locks are per database.
 const LOCK_KEY: i64 = 0x6265_616d_6c69_6e65;
 
-/// Nobody's readers queue for longer behind a table that somebody else's transaction holds; a large
-/// table takes as long as it takes.
-const LIMITS: &str = "SET lock_timeout = '10s'; SET statement_timeout = 0";
-const NO_LIMITS: &str = "RESET lock_timeout; RESET statement_timeout";
-
 /// What a migration did.
 #[derive(Debug, Default)]
 pub struct Migrated {
@@ -35,6 +33,8 @@ pub struct Migrated {
     pub old: Option<Findings>,
     /// What was applied: nothing when the schema was current, or ahead.
     pub applied: Vec<Applied>,
+    /// Whether functions, views and triggers were.
+    pub functions: bool,
 }
 
 /// A migration that has just been applied.
@@ -58,12 +58,10 @@ pub enum MigrateError {
     /// A database of the old system holds what cannot be carried over. Nothing was changed.
     #[error("nothing was changed, because this cannot be carried over:\n  {}\nchange it, then migrate again", .0.join("\n  "))]
     Obstacles(Vec<String>),
-    /// Somebody else's transaction holds a table for longer than the limit on locks. What was
-    /// applied before stands.
-    #[error(
-        "a table of the registry is held by another transaction for longer than 10 s: end it (pg_stat_activity names it), then migrate again"
-    )]
-    Held,
+    /// Other transactions held what was to be changed until the wait was over; their names, where
+    /// they hold it still. What was applied before stands.
+    #[error("tables of the registry are held by {}: end that transaction, then migrate again", named(.0))]
+    Held(Vec<String>),
     /// A migration failed and was rolled back, those before it stand; or an applied one differs
     /// from the file of the same number.
     #[error("the schema could not be migrated")]
@@ -95,61 +93,92 @@ pub(super) fn newest() -> SchemaVersion {
 
 /// Brings the schema up to date, that of an old system included, and answers what it did.
 ///
-/// Waits up to `wait` (rounded up to milliseconds) for another starter that is migrating. When the
-/// future is dropped, closing the connection gives the lock back.
+/// Waits up to `wait` (rounded up to milliseconds) for another starter that is migrating, and as
+/// long for transactions that hold its tables. When the future is dropped, closing the connection
+/// gives the lock back.
 ///
 /// # Errors
 /// See [`MigrateError`]; a later call picks up where this one stopped.
 pub async fn migrate(client: &mut Client, wait: Duration) -> Result<Migrated, MigrateError> {
+    migrate_telling(client, wait, |_| {}).await
+}
+
+/// The same; `tell` is told who is in the way.
+///
+/// # Errors
+/// As [`migrate`].
+pub async fn migrate_telling(
+    client: &mut Client,
+    wait: Duration,
+    tell: impl FnMut(&[String]),
+) -> Result<Migrated, MigrateError> {
     lock(client, wait).await?;
-    let result = apply(client).await;
+    let result = locked(client, wait, tell).await;
     // A failed unlock means a broken connection, whose end releases the lock as well.
-    let limits = client.batch_execute(NO_LIMITS).await;
+    let limits = client.batch_execute("SET lock_timeout = 0").await;
     let unlocked = client
         .execute("SELECT pg_advisory_unlock($1)", &[&LOCK_KEY])
         .await;
-    let migrated = result.map_err(MigrateError::sorted)?;
+    let migrated = result?;
     limits?;
     unlocked?;
     Ok(migrated)
 }
 
-impl MigrateError {
-    /// A lock that did not come is nobody's fault here, and has words of its own.
-    fn sorted(self) -> Self {
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&self);
-        while let Some(error) = cause {
-            let code = error.downcast_ref().and_then(tokio_postgres::Error::code);
-            if code == Some(&SqlState::LOCK_NOT_AVAILABLE) {
-                return Self::Held;
-            }
-            cause = error.source();
-        }
-        self
+async fn locked(
+    client: &mut Client,
+    wait: Duration,
+    tell: impl FnMut(&[String]),
+) -> Result<Migrated, MigrateError> {
+    // However large a table is.
+    client.batch_execute("SET statement_timeout = 0").await?;
+    let mut patience = Patience::begin(client, wait, tell).await?;
+    let mut done = Migrated::default();
+    match schema_state(client).await? {
+        // refinery takes migrations that it has no file of for an error.
+        SchemaState::Ahead { .. } => return Ok(done),
+        SchemaState::Unreleased { have } => return Err(PostgresError::Unreleased(have).into()),
+        SchemaState::Behind { .. } | SchemaState::Current => {}
     }
-}
-
-async fn apply(client: &mut Client) -> Result<Migrated, MigrateError> {
-    // refinery takes migrations that it has no file of for an error.
-    if let SchemaState::Ahead { .. } = schema_state(client).await? {
-        return Ok(Migrated::default());
+    let rights = functions::rights(client).await?;
+    while let Err(error) = apply(client, &rights, &mut done).await {
+        patience.after(client, error).await?;
     }
-    client.batch_execute(LIMITS).await?;
-    let old = old::prepare(client).await?;
-    let report = embedded::migrations::runner().run_async(client).await?;
-    let applied = report.applied_migrations();
-    if !applied.is_empty() {
+    if done.functions {
         // Daemons that wait for this schema look at once, not at their next attempt.
         client.batch_execute("NOTIFY beamline_registry").await?;
     }
-    let applied = applied.iter().map(|migration| Applied {
+    Ok(done)
+}
+
+/// Goes on where it was ended before.
+async fn apply(
+    client: &mut Client,
+    rights: &[String],
+    done: &mut Migrated,
+) -> Result<(), MigrateError> {
+    if let Some(old) = old::prepare(client).await? {
+        done.old = Some(old);
+    }
+    let report = embedded::migrations::runner().run_async(client).await?;
+    let applied = report.applied_migrations().iter();
+    done.applied.extend(applied.map(|migration| Applied {
         version: migration.version(),
         name: migration.name().to_owned(),
-    });
-    Ok(Migrated {
-        old,
-        applied: applied.collect(),
-    })
+    }));
+    if !functions::are_current(client).await? {
+        functions::apply(client, rights).await?;
+        done.functions = true;
+    }
+    Ok(())
+}
+
+/// Those who are in the way, in words.
+fn named(holders: &[String]) -> String {
+    match holders {
+        [] => "others, a moment each".to_owned(),
+        _ => holders.join("; "),
+    }
 }
 
 /// The limit is set for one transaction only; the advisory lock outlives it with the session.
@@ -207,7 +236,7 @@ pub async fn new_epoch(client: &Client) -> Result<String, MigrateError> {
 
 async fn needs_schema(client: &Client) -> Result<(), MigrateError> {
     match schema_state(client).await? {
-        state @ SchemaState::Behind { .. } => Err(MigrateError::Behind(state)),
-        SchemaState::Current | SchemaState::Ahead { .. } => Ok(()),
+        state if state.is_usable() => Ok(()),
+        state => Err(MigrateError::Behind(state)),
     }
 }

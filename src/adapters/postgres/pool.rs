@@ -17,7 +17,7 @@ use tokio_postgres::Client;
 use super::address::{Address, Purpose};
 use super::error::{PostgresError, SetupError};
 use super::limit::within;
-use super::schema::{SchemaState, schema_state};
+use super::schema::schema_state;
 use super::session;
 use crate::config::DatabaseSettings;
 use crate::service::clock::Clock;
@@ -162,13 +162,7 @@ async fn set_up(client: &Client) -> Result<(), PostgresError> {
         session::apply_settings(client, Purpose::Pool),
         schema_state(client),
     )?;
-    match state {
-        SchemaState::Behind { have, need } => Err(PostgresError::SchemaBehind {
-            have: u32::try_from(have).unwrap_or(0),
-            need: u32::try_from(need).unwrap_or(0),
-        }),
-        SchemaState::Current | SchemaState::Ahead { .. } => Ok(()),
-    }
+    state.usable()
 }
 
 fn close(connection: Object) {

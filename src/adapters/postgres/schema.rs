@@ -32,6 +32,11 @@ pub enum SchemaState {
         /// The last migration this binary knows.
         need: SchemaVersion,
     },
+    /// A version made it that was never released, and that none can upgrade.
+    Unreleased {
+        /// The last migration applied.
+        have: SchemaVersion,
+    },
 }
 
 impl SchemaState {
@@ -45,7 +50,16 @@ impl SchemaState {
 
     /// Whether this binary can serve from such a database.
     pub fn is_usable(self) -> bool {
-        !matches!(self, Self::Behind { .. })
+        matches!(self, Self::Current | Self::Ahead { .. })
+    }
+
+    /// The same as an error.
+    pub(super) fn usable(self) -> Result<(), PostgresError> {
+        match self {
+            Self::Current | Self::Ahead { .. } => Ok(()),
+            Self::Behind { have, need } => Err(PostgresError::SchemaBehind { have, need }),
+            Self::Unreleased { have } => Err(PostgresError::Unreleased(have)),
+        }
     }
 }
 
@@ -65,6 +79,7 @@ impl std::fmt::Display for SchemaState {
                     "schema is at version {have}, ahead of this binary's {need}"
                 )
             }
+            Self::Unreleased { have } => PostgresError::Unreleased(*have).fmt(f),
         }
     }
 }
@@ -82,11 +97,17 @@ pub async fn schema_state(client: &impl GenericClient) -> Result<SchemaState, Po
     }
     let row = client
         .query_typed_one(
-            "SELECT coalesce(max(version), 0) FROM refinery_schema_history",
+            "SELECT coalesce(max(version), 0), \
+                coalesce(bool_or(version = 1 AND name <> 'definitions'), false) \
+            FROM refinery_schema_history",
             &[],
         )
         .await?;
-    Ok(SchemaState::of(row.try_get(0)?, need))
+    let have = row.try_get(0)?;
+    if row.try_get(1)? {
+        return Ok(SchemaState::Unreleased { have });
+    }
+    Ok(SchemaState::of(have, need))
 }
 
 #[cfg(test)]

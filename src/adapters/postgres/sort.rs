@@ -18,6 +18,7 @@ impl PostgresError {
             Self::Driver(error) | Self::Connect(error) => of_driver(error),
             Self::Late { .. } | Self::Pool(_) => Trouble::Unreachable,
             Self::SchemaBehind { .. } => Trouble::Schema,
+            Self::Unreleased(_) => Trouble::Unreleased,
             Self::Encoding(_) => Trouble::Encoding,
             Self::Elsewhere { unusable, .. } if !unusable.is_empty() => Trouble::NotAllowed,
             Self::Elsewhere { .. } => Trouble::Elsewhere,

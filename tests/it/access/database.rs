@@ -27,7 +27,7 @@ pub(super) const OWNERS: &[&str] = &[
     "INSERT INTO extension_audit_log (extension_id, action, changed_by, actor_source, changes)
      VALUES ('x', 'circuit_override', 'alice', 'subject', '{}')",
     "SELECT nextval('extension_audit_log_id_seq')",
-    "SELECT registry_audit(1, ARRAY[ROW('x', 'deleted', '{}', '{}')::registry_audit_entry])",
+    "SELECT registry_audit(1, '{x}', '{deleted}', ARRAY['{}'::jsonb])",
     "UPDATE registry_revision SET revision = 0",
     "UPDATE registry_revision SET epoch = gen_random_uuid()",
     "DELETE FROM registry_revision",

@@ -154,10 +154,10 @@ async fn a_writer_needs_rights_on_the_definition_tables_only() {
     for forbidden in [
         "UPDATE registry_revision SET revision = 99",
         "SELECT registry_take_revision()",
-        "SELECT registry_audit(1, ARRAY[ROW('a', 'created', '{}', '{}')::registry_audit_entry])",
+        "SELECT registry_audit(1, '{a}', '{created}', ARRAY['{}'::jsonb])",
         "DELETE FROM extension_audit_log",
         "CREATE TEMPORARY TABLE mine (id text);
-         CREATE TRIGGER t AFTER INSERT ON mine EXECUTE FUNCTION extensions_record()",
+         CREATE TRIGGER t AFTER INSERT ON mine EXECUTE FUNCTION registry_record_extensions()",
     ] {
         let refused = writer.batch_execute(forbidden).await.unwrap_err();
         let code = refused.code().unwrap().code().to_owned();

@@ -124,7 +124,8 @@ async fn a_writer_of_health_does_not_wait_for_a_writer_of_definitions() {
     .await;
 }
 
-/// Guards the three places that list columns: the digest, the lock's list, the stamp.
+/// What a definition is, is read from the columns. A text that a setting changes (of a time, a float)
+/// would change digests: a column of another type than these needs a look at `registry_texts`.
 #[tokio::test]
 async fn every_column_is_either_definition_or_silent() {
     let silent = [
@@ -133,6 +134,7 @@ async fn every_column_is_either_definition_or_silent() {
         "updated_at",
         "updated_by",
         "revision",
+        "digest",
         "promoted",
         "incarnation",
         "health_status",
@@ -144,13 +146,18 @@ async fn every_column_is_either_definition_or_silent() {
         let columns = client
             .query(
                 "SELECT column_name::text, data_type::text FROM information_schema.columns
-                 WHERE table_name = $1 AND is_generated = 'NEVER'",
+                 WHERE table_name = $1",
                 &[&table],
             )
             .await
             .unwrap();
         for column in columns {
             let (name, kind): (&str, &str) = (column.get(0), column.get(1));
+            let known = ["boolean", "integer", "jsonb", "text", "character varying"];
+            assert!(
+                silent.contains(&name) || known.contains(&kind),
+                "{name} {kind}"
+            );
             let changed = match (name, kind) {
                 ("type", _) => "'provider'".to_owned(),
                 ("id" | "extension_id", _) if table != "extensions" => "'b'".to_owned(),

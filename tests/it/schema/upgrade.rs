@@ -21,7 +21,7 @@ const ROWS: &str = "
         VALUES ('a', '2025-01-27 12:00', 3, 2000000000);";
 
 /// Columns, constraints, indexes and triggers, whatever their order.
-pub(super) async fn description(client: &Client) -> Vec<String> {
+pub(crate) async fn description(client: &Client) -> Vec<String> {
     let rows = client
         .query(
             "SELECT format('%s.%s %s null=%s default=%s generated=%s', table_name, column_name,

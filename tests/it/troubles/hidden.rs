@@ -44,8 +44,9 @@ async fn row_security_on_each_table_in_turn_hides_nothing_unsaid() {
         let mut tables = tables(&stage).await;
         tables.sort_by_key(|table| table != "probe_lease");
         for table in tables {
-            // A schema that was looked at stays looked at while its connections last.
-            if table == "refinery_schema_history" {
+            // A schema that was looked at stays looked at while its connections last; functions
+            // are for `migrate`.
+            if ["refinery_schema_history", "registry_functions"].contains(&table.as_str()) {
                 continue;
             }
             run(&stage.superuser, &on(&table)).await;

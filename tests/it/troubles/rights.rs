@@ -36,7 +36,7 @@ async fn each_right_taken_away_in_turn_is_named_and_nothing_is_lost() {
     let daemon = stage.daemon("beamline_registry").await;
     stage.works().await.unwrap();
     let rights = stage.superuser.query(RIGHTS, &[]).await.unwrap();
-    assert!(rights.len() > 100, "{}", rights.len());
+    assert!(rights.len() > 60, "{}", rights.len());
     let mut noticed = 0;
     for row in rights {
         let (right, of): (String, String) = (row.get(0), row.get(1));
@@ -79,7 +79,7 @@ async fn each_right_taken_away_in_turn_is_named_and_nothing_is_lost() {
         .await;
     }
     // How many depends on what had its turn; none would mean that nothing was looked at.
-    assert!(noticed >= 40, "only {noticed} were noticed");
+    assert!(noticed >= 20, "only {noticed} were noticed");
 }
 
 /// CASES.md D11: what an operator must grant is in the log, the caller learns nothing.
@@ -87,7 +87,7 @@ async fn each_right_taken_away_in_turn_is_named_and_nothing_is_lost() {
 async fn a_change_without_the_right_is_internal_and_the_log_says_what_to_grant() {
     let stage = Stage::start().await;
     let daemon = stage.daemon("beamline_registry").await;
-    let revoke = "REVOKE INSERT (subject) ON extensions FROM beamline_registry";
+    let revoke = "REVOKE INSERT ON extension_definitions FROM beamline_registry";
     run(&stage.superuser, revoke).await;
     let new = json!({"id": "x", "type": "pre", "subject": "beamline.ext.x"});
     let reply = stage.ask("create", &new).await;
@@ -97,7 +97,7 @@ async fn a_change_without_the_right_is_internal_and_the_log_says_what_to_grant()
         &daemon,
         &[
             "cannot write: ",
-            "permission denied for table extensions",
+            "permission denied for view extension_definitions",
             "Run deploy/postgres/grants.sql",
         ],
     )

@@ -4,10 +4,11 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
 
 use super::Parameter;
-use crate::adapters::postgres::tables::{EXTENSIONS, INSTANCES, VERSIONS};
+use crate::adapters::postgres::tables::{self, EXTENSIONS, INSTANCES, VERSIONS};
 use crate::domain::edit::Step;
 
-const SWITCH: &str = "UPDATE extensions SET enabled = $2, auto_disabled = $3 WHERE id = $1";
+const SWITCH: &str =
+    "UPDATE extension_definitions SET enabled = $2, auto_disabled = $3 WHERE id = $1";
 
 /// As an operator's reset, which every sidecar heeds once; overrides in force stay.
 const RESET_CIRCUITS: &str = "WITH versions AS ( \
@@ -27,7 +28,7 @@ const RESET_CIRCUITS: &str = "WITH versions AS ( \
         RETURNING true) \
     SELECT pg_notify('beamline_registry', 'override')::text WHERE EXISTS (SELECT FROM reset)";
 
-const DELETE: &str = "DELETE FROM extensions WHERE id = $1";
+const DELETE: &str = "DELETE FROM extension_definitions WHERE id = $1";
 
 /// Remembers of the row `$2` what its promotion would lose: its rules, and which of its values are
 /// null. Of those the value that the extension has then, as a hash: once it is another, somebody has
@@ -44,7 +45,7 @@ const REMEMBER: &str = "UPDATE extensions e SET promoted = jsonb_build_object('v
 
 /// Rules, rollout and priority of a row that names the current version are its own, and stay. A
 /// value is null again where it was null before the promotion, see [`REMEMBER`].
-const KEEP_CURRENT: &str = "INSERT INTO extension_versions AS kept \
+const KEEP_CURRENT: &str = "INSERT INTO extension_version_definitions AS kept \
     (id, version, subject, timeout_ms, retry, config, metadata, routing_rules, rollout, priority, \
     enabled) \
     SELECT id, version, subject, \
@@ -63,21 +64,21 @@ const KEEP_CURRENT: &str = "INSERT INTO extension_versions AS kept \
     metadata = excluded.metadata, enabled = false";
 
 const DISABLE_VERSION: &str =
-    "UPDATE extension_versions SET enabled = false WHERE id = $1 AND version = $2";
+    "UPDATE extension_version_definitions SET enabled = false WHERE id = $1 AND version = $2";
 
-const DELETE_VERSION: &str = "DELETE FROM extension_versions WHERE id = $1 AND version = $2";
+const DELETE_VERSION: &str =
+    "DELETE FROM extension_version_definitions WHERE id = $1 AND version = $2";
 
 const DELETE_INSTANCE: &str =
-    "DELETE FROM extension_instances WHERE extension_id = $1 AND instance_id = $2";
+    "DELETE FROM extension_instance_definitions WHERE extension_id = $1 AND instance_id = $2";
 
-const FILL_INSTANCES: &str =
-    "UPDATE extension_instances SET version = $2 WHERE extension_id = $1 AND version IS NULL";
+const FILL_INSTANCES: &str = "UPDATE extension_instance_definitions SET version = $2 WHERE extension_id = $1 AND version IS NULL";
 
 /// Carries out one step for the extension `id`.
 pub(super) async fn carry_out(client: &Client, id: &str, step: &Step) -> Result<(), Error> {
     match step {
         Step::Insert(fields) => EXTENSIONS.put(client, std::slice::from_ref(fields)).await,
-        Step::Update(patch) => EXTENSIONS.patch(client, id, patch).await,
+        Step::Update(patch) => tables::patch(client, id, patch).await,
         Step::ResetCircuits => run(client, RESET_CIRCUITS, &[(&id, Type::TEXT)]).await,
         Step::Switch {
             enabled,

@@ -28,7 +28,7 @@ const IDLE_LIMIT: Duration = Duration::from_secs(5);
 
 /// The triggers of a statement that changes nothing take the lock on the revision, with the rights
 /// of the schema's owner.
-const LOCK: &str = "UPDATE extensions SET enabled = enabled WHERE false";
+const LOCK: &str = "UPDATE extension_definitions SET enabled = enabled WHERE false";
 
 const NAME_ACTOR: &str = "SELECT set_config('beamline.actor', $1, true), \
     set_config('beamline.actor_source', $2, true), pg_current_xact_id()::text, \

@@ -1,6 +1,6 @@
 //! What the fleet shares besides definitions: health, overrides, automatic switching, claims.
 //!
-//! What must be decided under a lock is a function of the schema (`migrations/V9`, `V10`), so each
+//! What must be decided under a lock is a function of the schema (`migrations/functions/`), so each
 //! call is one transaction, sent whole: no lock is held across the network, and a sidecar that
 //! dies in the middle leaves nothing behind.
 

@@ -17,6 +17,7 @@ pub use report::Findings;
 use shape::{AUDIT, HEALTH, INSTANCES, Shape, VERSIONS};
 
 use super::migrate::MigrateError;
+use super::patience;
 
 const TYPES: &str = include_str!("../../../../migrations/old/types.sql");
 const TRIGGERS: &str = include_str!("../../../../migrations/old/triggers.sql");
@@ -52,10 +53,7 @@ pub(super) async fn prepare(client: &mut Client) -> Result<Option<Findings>, Mig
     transaction
         .batch_execute("SET LOCAL row_security = off")
         .await?;
-    for table in shape.ordinary() {
-        let lock = format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
-        transaction.batch_execute(&lock).await?;
-    }
+    patience::lock(&transaction, shape.ordinary(), "ACCESS EXCLUSIVE").await?;
     let findings = report::findings(&transaction, &shape).await?;
     if !findings.obstacles.is_empty() {
         return Err(MigrateError::Obstacles(findings.obstacles));

@@ -59,9 +59,10 @@ const AUDIT_OF_SEEDS: [&str; 2] = ["changes", "timestamp"];
 
 /// What only our migrations make: with one of these, and no migration on record, somebody has
 /// upgraded half of it by hand.
-const OURS: [&str; 8] = [
+const OURS: [&str; 9] = [
     "registry_revision",
     "registry_tombstones",
+    "registry_functions",
     "sidecar_boots",
     "extension_health_reports",
     "extension_circuit_reports",
@@ -81,7 +82,7 @@ const NAMES: &str = "SELECT c.relname::text, c.relkind::text, \
 /// Zero where refinery has begun but no migration came to an end.
 const APPLIED: &str = "SELECT count(*) FROM refinery_schema_history";
 
-/// The comment on `extensions` between the step and V2: see `migrations/old/keys.sql`.
+/// The comment on `extensions` between the step and V1: see `migrations/old/keys.sql`.
 const PREPARED: &str = "Of the old system; ready for the first migration";
 
 #[derive(Debug)]

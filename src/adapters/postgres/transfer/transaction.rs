@@ -43,7 +43,7 @@ const NAME_ACTOR: &str = "SELECT set_config('beamline.actor', $1, true), \
     set_config('beamline.actor_source', 'database', true), pg_current_xact_id()::text";
 
 /// The triggers of a statement that changes nothing take the lock on the revision.
-const LOCK: &str = "UPDATE extensions SET enabled = enabled WHERE false";
+const LOCK: &str = "UPDATE extension_definitions SET enabled = enabled WHERE false";
 
 const AS_WRITTEN: &str = "SELECT json::jsonb::text FROM unnest($1::text[]) WITH ORDINALITY \
     AS given (json, place) ORDER BY place";
@@ -51,7 +51,7 @@ const AS_WRITTEN: &str = "SELECT json::jsonb::text FROM unnest($1::text[]) WITH 
 const HOLDERS: &str = "SELECT subject, id FROM extensions WHERE subject = ANY ($1)";
 
 /// No subject begins with a space, and no two ids are the same.
-const VACATE: &str = "UPDATE extensions SET subject = ' ' || id WHERE id = ANY ($1)";
+const VACATE: &str = "UPDATE extension_definitions SET subject = ' ' || id WHERE id = ANY ($1)";
 
 const OWN_REVISION: &str =
     "SELECT revision FROM registry_revision WHERE last_xid = pg_current_xact_id()";
@@ -170,7 +170,7 @@ impl Transaction for PostgresTransaction {
             instances,
         } = Rows::of(wanted);
         let client = &self.connection;
-        self.step(EXTENSIONS.replace(client, &own)).await?;
+        self.step(EXTENSIONS.put(client, &own)).await?;
         self.step(VERSIONS.remove_others(client, &ids, &versions))
             .await?;
         self.step(INSTANCES.remove_others(client, &ids, &instances))

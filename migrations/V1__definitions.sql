@@ -1,14 +1,29 @@
--- What an extension is: its record, its versions, its instances, and a digest of them all.
+-- What an extension is: its record, its versions, its instances.
+--
+-- The CREATE TABLEs are the old system's, with our types. In a database that it made they are there
+-- already, brought to this by `old/`; what is ours is added to both, so a database's history cannot
+-- show in its schema. Functions, views and triggers follow in `functions/`: what a definition is,
+-- they read from the columns here.
 --
 -- Patterns, ranges and subjects are not checked here: the daemon does that when it loads and
 -- quarantines what it cannot serve, so that an old or odd row can neither stop this upgrade nor
 -- stand in the way of its own repair.
 
--- The digest of one row: of the text of its columns, in order. The outer hash is what makes a sum
--- of digests notice that two rows swapped a value; hash_array_extended alone is linear.
-CREATE FUNCTION registry_hash(columns text[]) RETURNS bigint
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN hashtextextended(hash_array_extended(columns, 0)::text, 0);
+CREATE TABLE IF NOT EXISTS extensions (
+    id varchar(255) PRIMARY KEY,
+    type varchar(50) NOT NULL CHECK (type IN ('pre', 'validator', 'post', 'provider')),
+    subject varchar(512) NOT NULL UNIQUE,
+    timeout_ms integer NOT NULL DEFAULT 5000,
+    retry integer NOT NULL DEFAULT 1,
+    enabled boolean NOT NULL DEFAULT true,
+    version text NOT NULL DEFAULT 'v1',
+    config jsonb DEFAULT '{}',
+    metadata jsonb DEFAULT '{}',
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    created_by varchar(255),
+    updated_by varchar(255)
+);
 
 ALTER TABLE extensions
     ADD COLUMN IF NOT EXISTS fallback jsonb,
@@ -18,15 +33,13 @@ ALTER TABLE extensions
     ADD COLUMN IF NOT EXISTS auto_disabled boolean NOT NULL DEFAULT false,
     ADD COLUMN IF NOT EXISTS revision bigint NOT NULL DEFAULT 0,
     ADD COLUMN promoted jsonb,
-    ADD COLUMN incarnation uuid NOT NULL DEFAULT gen_random_uuid();
+    ADD COLUMN incarnation uuid NOT NULL DEFAULT gen_random_uuid(),
+    ADD COLUMN digest bigint NOT NULL DEFAULT 0;
 
-ALTER TABLE extensions
-    ADD COLUMN digest bigint NOT NULL GENERATED ALWAYS AS (registry_hash(ARRAY[
-        id, type, subject, timeout_ms::text, retry::text, enabled::text, version,
-        config::text, metadata::text, fallback::text, routing_rules::text, rollout::text,
-        circuit_breaker::text, auto_disabled::text])) STORED;
-
+CREATE INDEX IF NOT EXISTS idx_extensions_type ON extensions (type) WHERE enabled = true;
+CREATE INDEX IF NOT EXISTS idx_extensions_subject ON extensions (subject);
 CREATE INDEX idx_extensions_revision ON extensions (revision);
+CREATE INDEX idx_extensions_auto_disabled ON extensions (id) WHERE auto_disabled;
 
 COMMENT ON TABLE extensions IS 'Central registry of all extensions';
 COMMENT ON COLUMN extensions.subject IS 'NATS subject for this extension';
@@ -46,55 +59,57 @@ COMMENT ON COLUMN extensions.incarnation IS
     'Drawn when the row is made: deleted and made again, an id is another extension';
 COMMENT ON COLUMN extensions.revision IS
     'Revision of the last change of this record, its versions or its instances';
-COMMENT ON COLUMN extensions.digest IS 'Hash of the definition columns';
+COMMENT ON COLUMN extensions.digest IS 'Hash of the definition, by trigger';
+
+-- enabled has no default: a trigger decides by rules and rollout where an INSERT leaves it out.
+CREATE TABLE IF NOT EXISTS extension_versions (
+    id varchar(255) NOT NULL,
+    version text NOT NULL,
+    subject varchar(512) NOT NULL,
+    timeout_ms integer,
+    retry integer,
+    config jsonb,
+    metadata jsonb,
+    routing_rules jsonb,
+    enabled boolean NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    created_by varchar(255),
+    PRIMARY KEY (id, version)
+);
 
 ALTER TABLE extension_versions
     ADD COLUMN IF NOT EXISTS rollout jsonb,
     ADD COLUMN IF NOT EXISTS priority integer NOT NULL DEFAULT 0,
+    ADD COLUMN digest bigint NOT NULL DEFAULT 0,
     ADD CONSTRAINT extension_versions_id_fkey
         FOREIGN KEY (id) REFERENCES extensions (id) ON UPDATE CASCADE ON DELETE CASCADE;
-
-ALTER TABLE extension_versions
-    ADD COLUMN digest bigint NOT NULL GENERATED ALWAYS AS (registry_hash(ARRAY[
-        id, version, subject, timeout_ms::text, retry::text, config::text, metadata::text,
-        routing_rules::text, rollout::text, priority::text, enabled::text])) STORED;
 
 COMMENT ON TABLE extension_versions IS
     'Versions besides the current one; a row naming the current one adds only rules, rollout and enabled';
 COMMENT ON COLUMN extension_versions.config IS 'Null, as in timeout_ms, retry and metadata: the extension''s own';
 COMMENT ON COLUMN extension_versions.priority IS 'The highest one that matches is chosen';
 
-ALTER TABLE extension_instances
-    ADD CONSTRAINT extension_instances_extension_id_fkey
-        FOREIGN KEY (extension_id) REFERENCES extensions (id) ON UPDATE CASCADE ON DELETE CASCADE;
+CREATE TABLE IF NOT EXISTS extension_instances (
+    extension_id varchar(255) NOT NULL,
+    instance_id varchar(255) NOT NULL,
+    version text,
+    subject varchar(512) NOT NULL,
+    weight integer NOT NULL DEFAULT 100 CHECK (weight BETWEEN 0 AND 100),
+    enabled boolean NOT NULL DEFAULT true,
+    health_status varchar(50) NOT NULL DEFAULT 'unknown',
+    last_health_check timestamptz,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    created_by varchar(255),
+    PRIMARY KEY (extension_id, instance_id)
+);
 
 ALTER TABLE extension_instances
-    ADD COLUMN digest bigint NOT NULL GENERATED ALWAYS AS (registry_hash(ARRAY[
-        extension_id, instance_id, version, subject, weight::text, enabled::text])) STORED;
+    ADD COLUMN digest bigint NOT NULL DEFAULT 0,
+    ADD CONSTRAINT extension_instances_extension_id_fkey
+        FOREIGN KEY (extension_id) REFERENCES extensions (id) ON UPDATE CASCADE ON DELETE CASCADE;
 
 COMMENT ON TABLE extension_instances IS 'Instances of a version, each with a subject of its own';
 COMMENT ON COLUMN extension_instances.version IS
     'Null in an INSERT: the version that is current then';
 COMMENT ON COLUMN extension_instances.weight IS 'Share of the calls; 0 takes none';
 COMMENT ON COLUMN extension_instances.health_status IS 'Not part of the definition: never notifies';
-
--- The digest of the whole catalog: the sum of all row digests modulo 2^64, in 16 hex digits. A
--- reader that sums the digests of the rows it holds, wrapping, comes to the same.
-CREATE FUNCTION registry_digest() RETURNS text
-    LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    WITH total AS (
-        SELECT mod(coalesce(sum(digest), 0), 18446744073709551616) AS signed
-        FROM (
-            SELECT digest FROM extensions
-            UNION ALL SELECT digest FROM extension_versions
-            UNION ALL SELECT digest FROM extension_instances
-        ) AS rows
-    )
-    -- to_hex reads the two's complement, so the sum is brought into the range of a bigint.
-    SELECT lpad(to_hex(CASE
-        WHEN signed >= 9223372036854775808 THEN (signed - 18446744073709551616)::bigint
-        WHEN signed < -9223372036854775808 THEN (signed + 18446744073709551616)::bigint
-        ELSE signed::bigint END), 16, '0')
-    FROM total;
-END;

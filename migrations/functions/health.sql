@@ -1,30 +1,67 @@
--- One flush of a sidecar, as a function: it is decided on the spot whether it still counts, no lock
--- is held across the network, and a sidecar that dies leaves nothing half done.
+-- What each sidecar reports of the health it sees, and what makes a report count exactly once.
 --
--- A flush waits for nobody's row. Two flushes, or a flush and a DELETE with its cascade, would
--- otherwise lock the same rows in different orders; and an idle psql transaction would silence the
--- whole fleet. A row that somebody has locked is held back instead, and comes with a later flush.
+-- A sidecar registers a boot, then flushes what it counted since its last flush, numbered 1, 2, 3...
+-- A number that the boot has had adds nothing, so a flush whose COMMIT got no answer is repeated as
+-- it was. The sums in extension_health hold everything ever flushed; the rows of a boot say which
+-- part of them is its own. A boot that is silent is folded: its rows go, the sums stay, and its
+-- row remains as a fence, so that a late flush is told what was written last and adds nothing.
+--
+-- A flush is a function: it is decided on the spot whether it still counts, no lock is held across
+-- the network, and a sidecar that dies leaves nothing half done. It waits for nobody's row. Two
+-- flushes, or a flush and a DELETE with its cascade, would otherwise lock the same rows in different
+-- orders; and an idle psql transaction would silence the whole fleet. A row that somebody has locked
+-- is held back instead, and comes with a later flush.
 
-SELECT set_config('search_path', format('%I, pg_temp', current_schema()), true);
+-- After so long without a flush a sidecar is silent: 3 of its intervals. Within bounds, as one
+-- interval that somebody set wrong must not fail what all sidecars ask.
+CREATE OR REPLACE FUNCTION health_patience(flush_interval interval) RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 3 * greatest(least(flush_interval, interval '1 day'), interval '0');
+
+-- The sidecars whose word on circuits counts. A flush that is still to come is none.
+SELECT registry_view('live_sidecars', $$
+    SELECT boot, instance_id FROM sidecar_boots
+    WHERE folded_at IS NULL AND sequence > 0
+      AND flushed_at BETWEEN now() - health_patience(flush_interval)
+          AND now() + interval '1 minute' $$);
+COMMENT ON VIEW live_sidecars IS 'Sidecars that flushed within 3 of their intervals';
+
+-- What extension_health should say of the circuit of the current version.
+SELECT registry_view('extension_circuit_states', $$
+    SELECT e.id AS extension_id, e.auto_disabled,
+        CASE WHEN bool_or(held.state = 'open') THEN 'open'
+             WHEN bool_or(held.state = 'half_open') THEN 'half_open'
+             ELSE 'closed' END AS state,
+        min(held.opened_at) AS opened_at,
+        least(greatest(coalesce(sum(held.half_open_requests), 0), 0), 2147483647)::integer
+            AS half_open_requests
+    FROM extensions e
+    LEFT JOIN (
+        SELECT c.* FROM extension_circuit_reports c JOIN live_sidecars USING (boot)
+    ) AS held ON held.extension_id = e.id AND held.version = e.version
+    GROUP BY e.id $$);
+COMMENT ON VIEW extension_circuit_states IS
+    'open while any live sidecar has the circuit of the current version open';
 
 -- A count and what was counted since, within bigint: one number that somebody set wrong must not
 -- end a flush of all. Below zero is none.
-CREATE FUNCTION health_sum(known bigint, more bigint) RETURNS bigint
+CREATE OR REPLACE FUNCTION health_sum(known bigint, more bigint) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN least(greatest(coalesce(known, 0), 0)::numeric + more, 9223372036854775807)::bigint;
 
 -- The later of two times. One that is still to come says nothing of what has happened.
-CREATE FUNCTION health_latest(known timestamptz, seen timestamptz) RETURNS timestamptz
+CREATE OR REPLACE FUNCTION health_latest(known timestamptz, seen timestamptz) RETURNS timestamptz
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN CASE WHEN seen IS NULL OR known <= now() THEN greatest(known, seen) ELSE seen END;
 
 -- Adds figures to the sums and to the boot's part of them; answers the ids held back. Ids that do
 -- not exist are left out for good. Ages are milliseconds before now, null for never.
-CREATE FUNCTION health_add(of_boot uuid, ids text[], successes bigint[], failures bigint[],
+CREATE OR REPLACE FUNCTION health_add(of_boot uuid, ids text[], successes bigint[], failures bigint[],
         latency_counts bigint[], latency_totals_us bigint[], success_ages bigint[],
         failure_ages bigint[], failure_thresholds integer[], half_open_maxima integer[])
     RETURNS text[]
     LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+#variable_conflict use_variable
 DECLARE
     locked text[];
 BEGIN
@@ -83,11 +120,10 @@ $$;
 -- Replaces the circuits that a boot holds. Times are milliseconds before and after now; a row is
 -- rewritten only for a change that is more than the jitter of their conversion. Reckoned with the
 -- new times, which are within a century: an old one may be any.
-CREATE FUNCTION health_hold(of_boot uuid, ids text[], versions text[], states text[],
+CREATE OR REPLACE FUNCTION health_hold(of_boot uuid, ids text[], versions text[], states text[],
         ages bigint[], waits bigint[], trials integer[])
     RETURNS void
-    LANGUAGE sql SET search_path FROM CURRENT
-BEGIN ATOMIC
+    LANGUAGE sql SET search_path FROM CURRENT AS $$
     DELETE FROM extension_circuit_reports c
     WHERE c.boot = of_boot
       AND NOT EXISTS (SELECT FROM unnest(ids, versions) AS g (id, version)
@@ -106,13 +142,14 @@ BEGIN ATOMIC
        OR c.retry_at
           NOT BETWEEN EXCLUDED.retry_at - interval '1 s' AND EXCLUDED.retry_at + interval '1 s'
        OR c.opened_at
-          NOT BETWEEN EXCLUDED.opened_at - interval '1 s' AND EXCLUDED.opened_at + interval '1 s';
-END;
+          NOT BETWEEN EXCLUDED.opened_at - interval '1 s' AND EXCLUDED.opened_at + interval '1 s'
+$$;
 
 -- Brings circuit_breaker_state and auto_disabled of extension_health up to date, also where a
 -- sidecar went silent. What is locked is left to the next flush, whoever's it is.
-CREATE FUNCTION health_settle_states() RETURNS void
+CREATE OR REPLACE FUNCTION health_settle_states() RETURNS void
     LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+#variable_conflict use_variable
 DECLARE
     ids text[];
 BEGIN
@@ -147,7 +184,7 @@ $$;
 -- The flush itself. Figures count only under a number that the boot has not had; circuits are
 -- replaced by any but an overtaken one. Fenced: the boot was folded, nothing is written, and
 -- `last_sequence` says what had been; null when even the fence is gone.
-CREATE FUNCTION health_flush(of_boot uuid, of_sequence bigint, every interval,
+CREATE OR REPLACE FUNCTION health_flush(of_boot uuid, of_sequence bigint, every interval,
         ids text[], successes bigint[], failures bigint[], latency_counts bigint[],
         latency_totals_us bigint[], success_ages bigint[], failure_ages bigint[],
         failure_thresholds integer[], half_open_maxima integer[],
@@ -181,8 +218,9 @@ END
 $$;
 
 -- Folds boots that have been silent for 10 minutes, or 3 intervals where that is longer, or whose
--- last flush is still to come, and answers how many. Any sidecar may call it at any time. What is locked waits for the next call.
-CREATE FUNCTION health_fold() RETURNS bigint
+-- last flush is still to come, and answers how many. Any sidecar may call it at any time. What is
+-- locked waits for the next call.
+CREATE OR REPLACE FUNCTION health_fold() RETURNS bigint
     LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     folded bigint;

@@ -1,0 +1,80 @@
+-- Automatic switching, for sidecars: they lock the revision and put the reason into an audit entry,
+-- so that a daemon's account can rewrite neither. For whoever may call them they do no more than an
+-- UPDATE of auto_disabled, within the cap.
+
+-- Sets extensions.auto_disabled for a sidecar; the triggers do the rest, the reason joins their
+-- entry. The caller has locked the revision.
+CREATE OR REPLACE FUNCTION registry_auto_switch(of_id text, off boolean, instance text, reason jsonb)
+    RETURNS bigint
+    LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+    own_revision bigint;
+BEGIN
+    PERFORM set_config('beamline.actor', 'sidecar:' || instance, true),
+        set_config('beamline.actor_source', 'database', true),
+        set_config('beamline.action', '', true);
+    UPDATE extensions SET auto_disabled = off WHERE id = of_id RETURNING revision INTO own_revision;
+    UPDATE extension_audit_log SET changes = changes || jsonb_build_object('reason', reason)
+    WHERE revision = own_revision AND extension_id = of_id
+      AND action IN ('auto_disabled', 'auto_enabled');
+    RETURN own_revision;
+END
+$$;
+
+-- Outcomes: disabled, cap_reached, seen_alive, already_disabled (by people too), gone.
+-- The lock of the revision is what makes the cap hold: all who disable wait for it, and what they
+-- count afterwards is committed.
+CREATE OR REPLACE FUNCTION registry_auto_disable(of_id text, reason jsonb, max_percent integer, instance text,
+        OUT outcome text, OUT at_revision bigint)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_variable
+DECLARE
+    serving boolean;
+BEGIN
+    PERFORM registry_own_revision();
+    SELECT enabled AND NOT auto_disabled INTO serving FROM extensions WHERE id = of_id;
+    IF serving IS NULL THEN
+        outcome := 'gone';
+    ELSIF NOT serving THEN
+        outcome := 'already_disabled';
+    ELSIF EXISTS (
+        SELECT FROM extension_health_reports r JOIN sidecar_boots b USING (boot)
+        WHERE r.extension_id = of_id AND b.instance_id <> instance
+          AND r.last_success BETWEEN now() - interval '1 minute' AND now() + interval '1 minute')
+    THEN
+        outcome := 'seen_alive';
+    -- What people switched off is out of service by their will, whatever the machine did before.
+    ELSIF (SELECT count(*) FROM extensions WHERE auto_disabled AND enabled)
+        >= (SELECT greatest(1, count(*) * max_percent / 100) FROM extensions WHERE enabled)
+    THEN
+        outcome := 'cap_reached';
+    ELSE
+        outcome := 'disabled';
+        at_revision := registry_auto_switch(of_id, true, instance, reason);
+    END IF;
+END
+$$;
+
+-- Outcomes: enabled, not_disabled, gone.
+CREATE OR REPLACE FUNCTION registry_auto_enable(of_id text, reason jsonb, instance text,
+        OUT outcome text, OUT at_revision bigint)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_variable
+DECLARE
+    off boolean;
+BEGIN
+    PERFORM registry_own_revision();
+    SELECT auto_disabled INTO off FROM extensions WHERE id = of_id;
+    IF off IS NULL THEN
+        outcome := 'gone';
+    ELSIF NOT off THEN
+        outcome := 'not_disabled';
+    ELSE
+        outcome := 'enabled';
+        at_revision := registry_auto_switch(of_id, false, instance, reason);
+    END IF;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION registry_auto_disable(text, jsonb, integer, text),
+    registry_auto_enable(text, jsonb, text) FROM PUBLIC;

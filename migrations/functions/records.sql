@@ -1,0 +1,63 @@
+-- Definitions written as JSON, with the rights of the caller. A member is a column of the view of
+-- that name; null in JSON is null in SQL, also in a column of JSON.
+
+-- Adds or replaces rows of extensions, versions or instances, as `kind` says: every column is written,
+-- null where a record has no such member. What is not an operator's to say stays: auto_disabled. What
+-- was remembered of the current version's promotion is forgotten.
+CREATE OR REPLACE FUNCTION registry_put(kind text, records jsonb) RETURNS void
+    LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+#variable_conflict use_variable
+DECLARE
+    shown text;
+    keys text[];
+    columns text;
+    given text;
+    changed text;
+BEGIN
+    CASE kind
+        WHEN 'extensions' THEN shown := 'extension_definitions'; keys := '{id}';
+        WHEN 'versions' THEN shown := 'extension_version_definitions'; keys := '{id, version}';
+        WHEN 'instances' THEN
+            shown := 'extension_instance_definitions'; keys := '{extension_id, instance_id}';
+    END CASE;
+    SELECT string_agg(quote_ident(attname), ', '),
+        string_agg(CASE attname WHEN 'auto_disabled' THEN 'coalesce(auto_disabled, false)'
+            ELSE quote_ident(attname) END, ', '),
+        string_agg(format('%1$I = excluded.%1$I', attname), ', ')
+            FILTER (WHERE attname <> ALL (keys || 'auto_disabled'::text))
+    INTO columns, given, changed
+    FROM pg_attribute WHERE attrelid = shown::regclass AND attnum > 0;
+    EXECUTE format(
+        'INSERT INTO %1$I (%2$s) SELECT %3$s FROM jsonb_populate_recordset(NULL::%1$I, $1)
+         ON CONFLICT (%4$s) DO UPDATE SET %5$s',
+        shown, columns, given, array_to_string(keys, ', '), changed) USING records;
+    IF kind = 'extensions' THEN
+        UPDATE extensions SET promoted = NULL
+        WHERE promoted IS NOT NULL
+          AND id IN (SELECT value ->> 'id' FROM jsonb_array_elements(records));
+    END IF;
+END
+$$;
+
+-- Writes the columns of one extension that `patch` names, and no others.
+CREATE OR REPLACE FUNCTION registry_patch(of_id text, patch jsonb) RETURNS void
+    LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    changed text;
+    unknown text;
+BEGIN
+    SELECT string_agg(format('%1$I = p.%1$I', attname), ', ') FILTER (WHERE attname IS NOT NULL),
+        string_agg(key, ', ') FILTER (WHERE attname IS NULL)
+    INTO changed, unknown
+    FROM jsonb_object_keys(patch) AS key LEFT JOIN pg_attribute
+        ON attrelid = 'extension_definitions'::regclass AND attnum > 0 AND attname = key;
+    IF unknown IS NOT NULL THEN
+        RAISE undefined_column USING MESSAGE = 'an extension has no ' || unknown;
+    ELSIF changed IS NOT NULL THEN
+        EXECUTE format(
+            'UPDATE extension_definitions AS e SET %s
+             FROM jsonb_populate_record(NULL::extension_definitions, $2) AS p WHERE e.id = $1',
+            changed) USING of_id, patch;
+    END IF;
+END
+$$;

@@ -1,0 +1,83 @@
+//! The functions, views and triggers of the schema: `migrations/functions/`, each in one place.
+//!
+//! They are no migrations: all of them are applied again, in one transaction, whenever one of them
+//! or the tables have changed. What the database has is told by a hash that it keeps.
+
+use sha2::{Digest, Sha256};
+use tokio_postgres::{Client, Error, GenericClient};
+
+use super::migrate::newest;
+use super::patience;
+
+/// In this order: some name what others make.
+const FILES: [&str; 7] = [
+    include_str!("../../../migrations/functions/definitions.sql"),
+    include_str!("../../../migrations/functions/revision.sql"),
+    include_str!("../../../migrations/functions/audit.sql"),
+    include_str!("../../../migrations/functions/triggers.sql"),
+    include_str!("../../../migrations/functions/health.sql"),
+    include_str!("../../../migrations/functions/fleet.sql"),
+    include_str!("../../../migrations/functions/records.sql"),
+];
+
+/// Those with triggers. Making a trigger keeps writers out, and readers in.
+const LOCKED: [&str; 4] = [
+    "extensions",
+    "extension_versions",
+    "extension_instances",
+    "extension_health",
+];
+
+/// The functions find their tables in the schema that they are made in.
+const HERE: &str =
+    "SELECT set_config('search_path', format('%I, pg_temp', current_schema()), true)";
+
+/// The rights that were given on views: one that is made anew has lost them.
+const RIGHTS: &str = "SELECT format('GRANT %s ON %s TO %s%s', privilege_type, c.oid::regclass, \
+        CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END, \
+        CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) \
+    FROM pg_class c, aclexplode(relacl) \
+    WHERE relkind = 'v' AND relnamespace = current_schema()::regnamespace \
+        AND grantee <> relowner AND pg_has_role(relowner, 'USAGE')";
+
+const KEEP: &str = "INSERT INTO registry_functions (sha256) VALUES ($1) \
+    ON CONFLICT (singleton) DO UPDATE SET sha256 = excluded.sha256";
+
+/// Whether the database has the functions of this binary. Its tables must be this binary's.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn are_current(client: &impl GenericClient) -> Result<bool, Error> {
+    let known = "SELECT EXISTS (SELECT FROM registry_functions WHERE sha256 = $1)";
+    client.query_one(known, &[&hash()]).await?.try_get(0)
+}
+
+/// Statements that give the rights on views again, as they are now.
+pub(super) async fn rights(client: &Client) -> Result<Vec<String>, Error> {
+    let rows = client.query(RIGHTS, &[]).await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// Applies all of them; `rights` are what [`rights`] said before the tables changed.
+pub(super) async fn apply(client: &mut Client, rights: &[String]) -> Result<(), Error> {
+    let transaction = client.transaction().await?;
+    transaction.execute(HERE, &[]).await?;
+    patience::lock(&transaction, LOCKED, "SHARE ROW EXCLUSIVE").await?;
+    for text in FILES {
+        transaction.batch_execute(text).await?;
+    }
+    transaction.batch_execute(&rights.join(";")).await?;
+    transaction.execute(KEEP, &[&hash()]).await?;
+    transaction.commit().await
+}
+
+/// Of all texts, and of the tables that they were applied to.
+fn hash() -> String {
+    let tables = newest().to_string();
+    let mut hash = Sha256::new_with_prefix(tables);
+    for text in FILES {
+        hash.update(text);
+    }
+    let bytes = hash.finalize();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
