@@ -39,6 +39,8 @@ pub(super) const OWNERS: &[&str] = &[
     "SELECT registry_auto_switch('normalize_text', true, 'x', '{}')",
     "UPDATE extensions SET revision = 1",
     "UPDATE extensions SET updated_by = 'nobody'",
+    "UPDATE extensions SET digest = 1",
+    "UPDATE registry_functions SET sha256 = ''",
     "UPDATE extensions SET created_at = now()",
     "INSERT INTO extensions (id, type, subject, created_by) VALUES ('x', 'pre', 's', 'nobody')",
     "DELETE FROM extension_health",
@@ -82,6 +84,17 @@ pub(super) const DEFINITIONS: &[&str] = &[
     "UPDATE extension_instances SET weight = 50",
     "DELETE FROM extension_instances",
     "DELETE FROM extensions",
+    "INSERT INTO extension_definitions (id, type, subject) VALUES ('new', 'pre', 'beamline.ext.new')",
+    "UPDATE extension_definitions SET timeout_ms = timeout_ms + 1",
+    "DELETE FROM extension_definitions",
+    "INSERT INTO extension_version_definitions (id, version, subject)
+     VALUES ('normalize_text', 'v2', 'beamline.ext.v2')",
+    "INSERT INTO extension_instance_definitions (extension_id, instance_id, subject)
+     VALUES ('normalize_text', 'a', 'beamline.ext.a')",
+    "SELECT registry_put('extensions', jsonb_agg(v)) FROM extension_definitions v",
+    "SELECT registry_put('versions', '[{\"id\": \"normalize_text\", \"version\": \"v2\",
+     \"subject\": \"s\", \"priority\": 1, \"enabled\": true}]')",
+    "SELECT registry_patch('normalize_text', '{\"retry\": 7}')",
 ];
 
 /// What everybody may read.
@@ -89,6 +102,9 @@ pub(super) const READS: &[&str] = &[
     "SELECT * FROM extensions",
     "SELECT * FROM extension_versions",
     "SELECT * FROM extension_instances",
+    "SELECT * FROM extension_definitions",
+    "SELECT * FROM extension_version_definitions",
+    "SELECT * FROM extension_instance_definitions",
     "SELECT * FROM extension_health",
     "SELECT * FROM extension_audit_log",
     "SELECT * FROM registry_revision",
