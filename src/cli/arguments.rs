@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::people;
+use super::operator;
 use crate::config::variables::{self, CONFIG, Variable};
 
 /// The whole command line.
@@ -69,7 +69,7 @@ pub(super) fn command() -> Command {
                 .subcommand(Command::new("live").about("Exit 0 when it is alive"))
                 .subcommand(Command::new("ready").about("Exit 0 when it serves")),
         )
-        .subcommands(people::commands())
+        .subcommands(operator::commands())
         .args(settings())
 }
 

@@ -10,7 +10,7 @@ mod import_report;
 mod log;
 mod migrate;
 mod output;
-mod people;
+mod operator;
 mod probe;
 mod reach;
 mod serve;
@@ -55,7 +55,7 @@ pub enum Command {
     /// Ask the local daemon how it is.
     Probe(Probe),
     /// Ask a registry, and show the answer.
-    People(Box<people::Asked>),
+    Operator(Box<operator::Asked>),
 }
 
 /// What a migration does besides migrating.
@@ -142,7 +142,7 @@ pub fn run(invocation: Invocation) -> ExitCode {
             Command::Export(what) => export::run(&invocation.settings, &what).await,
             Command::Check => reach::run(&invocation).await,
             Command::Probe(which) => probe::run(&invocation.settings, which).await,
-            Command::People(asked) => people::run(&invocation.settings, &asked).await,
+            Command::Operator(asked) => operator::run(&invocation.settings, &asked).await,
         }
     });
     // Whatever blocks a thread now is not worth waiting for.
@@ -213,7 +213,7 @@ fn command(matches: &ArgMatches, surroundings: &Surroundings<'_>) -> Command {
         }),
         Some(("serve", _)) | None => Command::Serve,
         Some((name, matches)) => {
-            Command::People(Box::new(people::asked(name, matches, &surroundings.env)))
+            Command::Operator(Box::new(operator::asked(name, matches, &surroundings.env)))
         }
     }
 }

@@ -23,7 +23,7 @@ impl Pattern {
         }
     }
 
-    /// What it is, for people.
+    /// What it is, in words.
     pub(super) fn described(self) -> &'static str {
         match self {
             Self::Email => "an e-mail address",

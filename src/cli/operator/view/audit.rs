@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::members;
-use crate::cli::people::screen::Screen;
-use crate::cli::people::table::{self, Cell, Column};
-use crate::cli::people::text;
+use crate::cli::operator::screen::Screen;
+use crate::cli::operator::table::{self, Cell, Column};
+use crate::cli::operator::text;
 
 const COLUMNS: &[Column] = &[
     ("time", |row| Cell::time(row, "/timestamp")),
@@ -19,7 +19,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// A row per entry.
-pub(in crate::cli::people) fn view(document: &Value, screen: &Screen) -> String {
+pub(in crate::cli::operator) fn view(document: &Value, screen: &Screen) -> String {
     let rows = members(document, "entries");
     let shown = rows.len();
     if shown == 0 {

@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::members;
-use crate::cli::people::commands::Fleet;
-use crate::cli::people::screen::Screen;
-use crate::cli::people::table::{self, Cell, Column, Tone};
-use crate::cli::people::text;
+use crate::cli::operator::commands::Fleet;
+use crate::cli::operator::screen::Screen;
+use crate::cli::operator::table::{self, Cell, Column, Tone};
+use crate::cli::operator::text;
 
 const COLUMNS: &[Column] = &[
     ("id", |row| Cell::at(row, "/id")),
@@ -24,7 +24,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// One row per sidecar: an extension where one is asked for, else the summary of all.
-pub(in crate::cli::people) const FLEET: Fleet = Fleet {
+pub(in crate::cli::operator) const FLEET: Fleet = Fleet {
     rows: |document| vec![document],
     columns: |document| match document.get("summary") {
         Some(_) => SUMMARY,
@@ -44,7 +44,7 @@ const SUMMARY: &[Column] = &[
 ];
 
 /// A row per extension, and all of them in one sentence.
-pub(in crate::cli::people) fn view(document: &Value, screen: &Screen) -> String {
+pub(in crate::cli::operator) fn view(document: &Value, screen: &Screen) -> String {
     let Some(summary) = document.get("summary") else {
         return table::of(COLUMNS, [document], screen);
     };

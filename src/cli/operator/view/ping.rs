@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use crate::cli::people::commands::Fleet;
-use crate::cli::people::pages::ELAPSED_MS;
-use crate::cli::people::screen::Screen;
-use crate::cli::people::table::Cell;
-use crate::cli::people::text;
+use crate::cli::operator::commands::Fleet;
+use crate::cli::operator::pages::ELAPSED_MS;
+use crate::cli::operator::screen::Screen;
+use crate::cli::operator::table::Cell;
+use crate::cli::operator::text;
 
-pub(in crate::cli::people) const FLEET: Fleet = Fleet {
+pub(in crate::cli::operator) const FLEET: Fleet = Fleet {
     rows: |document| vec![document],
     columns: |_| {
         &[("ms", |row| {
@@ -18,7 +18,7 @@ pub(in crate::cli::people) const FLEET: Fleet = Fleet {
 };
 
 /// Who answers, and after how long.
-pub(in crate::cli::people) fn view(document: &Value, _: &Screen) -> String {
+pub(in crate::cli::operator) fn view(document: &Value, _: &Screen) -> String {
     format!(
         "{} answers in {} ms",
         text::plain(document.get("instance_id")),

@@ -18,7 +18,7 @@ pub(super) struct Entry {
     pub(super) verb: Verb,
     pub(super) fields: &'static [Field],
     pub(super) pages: Option<Pages>,
-    /// The answer as people read it.
+    /// The answer as operators read it.
     pub(super) view: fn(&Value, &Screen) -> String,
     /// The answers of all sidecars, where all may be asked.
     pub(super) fleet: Option<Fleet>,

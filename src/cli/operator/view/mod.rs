@@ -1,4 +1,4 @@
-//! Answers as people read them: one file per document. Each is a function of the document alone.
+//! Answers as operators read them: one file per document. Each is a function of the document alone.
 
 pub(super) mod audit;
 pub(super) mod circuits;

@@ -1,4 +1,4 @@
-//! Values as people read them. Whatever comes from a record is cleaned first: a terminal obeys
+//! Values as operators read them. Whatever comes from a record is cleaned first: a terminal obeys
 //! control characters, and a name must not be able to draw on somebody's screen.
 
 use serde_json::Value;

@@ -2,8 +2,8 @@
 
 use super::{CONTEXT, Entry, ID, Pages, VERSION};
 use crate::adapters::nats::verb::Verb;
-use crate::cli::people::field::{Field, Kind};
-use crate::cli::people::view;
+use crate::cli::operator::field::{Field, Kind};
+use crate::cli::operator::view;
 
 const TYPES: Kind = Kind::Word(&["pre", "validator", "post", "provider"]);
 const STATES: Kind = Kind::Word(&["closed", "open", "half_open"]);
@@ -19,7 +19,7 @@ pub(super) const ALL: &[Entry] = &[
                 "enabled",
                 "enabled",
                 Kind::TruthOrAll,
-                "Only those that people have enabled, or disabled",
+                "Only those that operators have enabled, or disabled",
             ),
         ],
         pages: Some(Pages {

@@ -1,4 +1,4 @@
-//! JSON as people give it: in an argument, in a file, on standard input, or as `KEY=VALUE`.
+//! JSON as operators give it: in an argument, in a file, on standard input, or as `KEY=VALUE`.
 //!
 //! Values keep their text: a number arrives with the digits that were typed.
 

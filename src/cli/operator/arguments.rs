@@ -1,4 +1,4 @@
-//! The arguments of people's commands, made from the table.
+//! The arguments of the operator's commands, made from the table.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::domain::subject::is_token;
 /// How long a request waits for its answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// All commands of people.
+/// All the operator's commands.
 pub(in crate::cli) fn commands() -> Vec<Command> {
     let own = [watch::command(), invoke::command(), completion::command()];
     commands::all().map(command).chain(own).collect()

@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::{lookup, members};
-use crate::cli::people::commands::Fleet;
-use crate::cli::people::screen::Screen;
-use crate::cli::people::table::{self, Cell, Column, Tone};
-use crate::cli::people::text;
+use crate::cli::operator::commands::Fleet;
+use crate::cli::operator::screen::Screen;
+use crate::cli::operator::table::{self, Cell, Column, Tone};
+use crate::cli::operator::text;
 
 const CANDIDATES: &[Column] = &[
     ("candidate", |row| Cell::at(row, "/version")),
@@ -23,7 +23,7 @@ const CANDIDATES: &[Column] = &[
 ];
 
 /// What each sidecar chooses: circuits and success rates are their own.
-pub(in crate::cli::people) const FLEET: Fleet = Fleet {
+pub(in crate::cli::operator) const FLEET: Fleet = Fleet {
     rows: |document| vec![document],
     columns: |_| {
         &[
@@ -40,7 +40,7 @@ pub(in crate::cli::people) const FLEET: Fleet = Fleet {
 };
 
 /// The choice in a sentence, the candidates in the order in which they are tried, the instances.
-pub(in crate::cli::people) fn view(document: &Value, screen: &Screen) -> String {
+pub(in crate::cli::operator) fn view(document: &Value, screen: &Screen) -> String {
     let mut parts = vec![
         sentence(document),
         table::of(CANDIDATES, members(document, "candidates"), screen),
@@ -53,7 +53,7 @@ pub(in crate::cli::people) fn view(document: &Value, screen: &Screen) -> String 
 }
 
 /// The request of a dry run, as it would be sent.
-pub(in crate::cli::people) fn request(document: &Value) -> String {
+pub(in crate::cli::operator) fn request(document: &Value) -> String {
     let at = |pointer| document.pointer(pointer);
     let mut lines = vec![format!(
         "\nto {}, for up to {} ms:",

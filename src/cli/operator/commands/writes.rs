@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::{Entry, ID};
 use crate::adapters::nats::verb::Verb;
-use crate::cli::people::field::{Field, Kind};
-use crate::cli::people::screen::Screen;
-use crate::cli::people::view;
+use crate::cli::operator::field::{Field, Kind};
+use crate::cli::operator::screen::Screen;
+use crate::cli::operator::view;
 use crate::documents::change::WriteVerb;
 
 const IF_REVISION: Field = Field::flag(

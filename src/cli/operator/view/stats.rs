@@ -5,17 +5,17 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::members;
-use crate::cli::people::commands::Fleet;
-use crate::cli::people::screen::Screen;
-use crate::cli::people::table::{self, Cell, Column, Tone};
-use crate::cli::people::text;
+use crate::cli::operator::commands::Fleet;
+use crate::cli::operator::screen::Screen;
+use crate::cli::operator::table::{self, Cell, Column, Tone};
+use crate::cli::operator::text;
 
 const QUARANTINED: &[Column] = &[
     ("quarantined", |row| Cell::at(row, "/origin")),
     ("reason", |row| Cell::at(row, "/reason")),
 ];
 
-pub(in crate::cli::people) const FLEET: Fleet = Fleet {
+pub(in crate::cli::operator) const FLEET: Fleet = Fleet {
     rows: |document| vec![document],
     columns: |_| {
         &[
@@ -37,7 +37,7 @@ pub(in crate::cli::people) const FLEET: Fleet = Fleet {
 };
 
 /// Names and values, then what is in quarantine.
-pub(in crate::cli::people) fn view(stats: &Value, screen: &Screen) -> String {
+pub(in crate::cli::operator) fn view(stats: &Value, screen: &Screen) -> String {
     let at = |pointer| Cell::at(stats, pointer);
     let facts = table::facts(
         [

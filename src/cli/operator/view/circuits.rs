@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::members;
-use crate::cli::people::commands::Fleet;
-use crate::cli::people::screen::Screen;
-use crate::cli::people::table::{self, Cell, Column};
-use crate::cli::people::text;
+use crate::cli::operator::commands::Fleet;
+use crate::cli::operator::screen::Screen;
+use crate::cli::operator::table::{self, Cell, Column};
+use crate::cli::operator::text;
 
 const COLUMNS: &[Column] = &[
     ("id", |row| Cell::at(row, "/id")),
@@ -21,13 +21,13 @@ const COLUMNS: &[Column] = &[
     ("forced", forced),
 ];
 
-pub(in crate::cli::people) const FLEET: Fleet = Fleet {
+pub(in crate::cli::operator) const FLEET: Fleet = Fleet {
     rows: |document| members(document, "circuits"),
     columns: |_| COLUMNS,
 };
 
 /// A row per circuit.
-pub(in crate::cli::people) fn view(document: &Value, screen: &Screen) -> String {
+pub(in crate::cli::operator) fn view(document: &Value, screen: &Screen) -> String {
     let rows = members(document, "circuits");
     match rows.is_empty() {
         true => "no circuits".to_owned(),
@@ -36,7 +36,7 @@ pub(in crate::cli::people) fn view(document: &Value, screen: &Screen) -> String 
 }
 
 /// One circuit.
-pub(in crate::cli::people) fn one(document: &Value, screen: &Screen) -> String {
+pub(in crate::cli::operator) fn one(document: &Value, screen: &Screen) -> String {
     table::of(COLUMNS, [document], screen)
 }
 

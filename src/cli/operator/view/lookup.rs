@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::{list, members};
-use crate::cli::people::screen::Screen;
-use crate::cli::people::table::{self, Cell, Column};
-use crate::cli::people::text;
+use crate::cli::operator::screen::Screen;
+use crate::cli::operator::table::{self, Cell, Column};
+use crate::cli::operator::text;
 
 /// Instances with the weights among which calls are shared.
 pub(super) const INSTANCES: &[Column] = &[
@@ -15,7 +15,7 @@ pub(super) const INSTANCES: &[Column] = &[
 ];
 
 /// The version that serves, in full; or a row for each of many.
-pub(in crate::cli::people) fn view(document: &Value, screen: &Screen) -> String {
+pub(in crate::cli::operator) fn view(document: &Value, screen: &Screen) -> String {
     if document.get("extensions").is_some() {
         return list::view(document, screen);
     }

@@ -1,4 +1,4 @@
-//! The command line for people: each command is a request over NATS, and its answer a table.
+//! The operator's commands: each is a request over NATS, and its answer a table.
 //!
 //! [`commands`] is the table of what can be asked; [`arguments`] and [`field`] make the command
 //! line from it, [`session`] and [`pages`] ask, [`view`] shows. A document goes to standard output

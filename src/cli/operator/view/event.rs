@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use crate::cli::people::screen::Screen;
-use crate::cli::people::table::Tone;
-use crate::cli::people::text;
+use crate::cli::operator::screen::Screen;
+use crate::cli::operator::table::Tone;
+use crate::cli::operator::text;
 
 /// What can be told of.
-pub(in crate::cli::people) const KINDS: [&str; 15] = [
+pub(in crate::cli::operator) const KINDS: [&str; 15] = [
     "circuit_opened",
     "circuit_half_opened",
     "circuit_closed",
@@ -26,7 +26,7 @@ pub(in crate::cli::people) const KINDS: [&str; 15] = [
 ];
 
 /// Time, kind, id, what an operator needs to know, and which sidecar tells it.
-pub(in crate::cli::people) fn line(kind: &str, event: &Value, screen: &Screen) -> String {
+pub(in crate::cli::operator) fn line(kind: &str, event: &Value, screen: &Screen) -> String {
     let id = text::plain(event.get("subject"));
     let data = event.get("data").unwrap_or(&Value::Null);
     let from = text::string(event, "/source");

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::members;
-use crate::cli::people::pages::OMITTED;
-use crate::cli::people::screen::Screen;
-use crate::cli::people::table::{self, Cell, Column, Tone};
+use crate::cli::operator::pages::OMITTED;
+use crate::cli::operator::screen::Screen;
+use crate::cli::operator::table::{self, Cell, Column, Tone};
 
 const COLUMNS: &[Column] = &[
     ("id", |row| Cell::at(row, "/id")),
@@ -21,7 +21,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// A row per extension, and how many there are where not all are shown.
-pub(in crate::cli::people) fn view(document: &Value, screen: &Screen) -> String {
+pub(in crate::cli::operator) fn view(document: &Value, screen: &Screen) -> String {
     let rows = members(document, "extensions");
     let shown = rows.len();
     let total = document.get("total").and_then(Value::as_u64);

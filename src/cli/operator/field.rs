@@ -189,7 +189,7 @@ impl Field {
 /// Nobody waits, or orders, for longer; moments that far ahead can be reckoned with.
 const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
-/// A duration as people write it; a bare number is refused, as nobody knows its unit.
+/// A duration as operators write it; a bare number is refused, as nobody knows its unit.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text);
     let duration = duration.map_err(|_| "must be a duration such as 250ms, 2s or 1m".to_owned())?;

@@ -1,4 +1,4 @@
-//! The command line for people, through the real binary:
+//! The operator's commands, through the real binary:
 //!
 //! - [`reads`]: every reading command once; `--json` is what NATS answers; pages are followed,
 //! - [`writes`]: every writing command once, who is audited, what is refused,

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::members;
-use crate::cli::people::screen::Screen;
-use crate::cli::people::table::{self, Cell, Column, Tone};
-use crate::cli::people::text;
+use crate::cli::operator::screen::Screen;
+use crate::cli::operator::table::{self, Cell, Column, Tone};
+use crate::cli::operator::text;
 
 const VERSIONS: &[Column] = &[
     ("version", |row| Cell::at(row, "/version")),
@@ -29,7 +29,7 @@ const INSTANCES: &[Column] = &[
 ];
 
 /// Names and values, then a table each of versions and instances.
-pub(in crate::cli::people) fn view(record: &Value, screen: &Screen) -> String {
+pub(in crate::cli::operator) fn view(record: &Value, screen: &Screen) -> String {
     let at = |pointer| Cell::at(record, pointer);
     let facts = table::facts(
         [
@@ -63,7 +63,7 @@ pub(in crate::cli::people) fn view(record: &Value, screen: &Screen) -> String {
 }
 
 /// What a change has come to, in one sentence.
-pub(in crate::cli::people) fn committed(what: &str, answer: &Value) -> String {
+pub(in crate::cli::operator) fn committed(what: &str, answer: &Value) -> String {
     let field = |name: &str| text::plain(answer.get(name));
     format!("{}: {what}, revision {}", field("id"), field("revision"))
 }

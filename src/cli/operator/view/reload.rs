@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use crate::cli::people::commands::Fleet;
-use crate::cli::people::screen::Screen;
-use crate::cli::people::table::Cell;
-use crate::cli::people::text;
+use crate::cli::operator::commands::Fleet;
+use crate::cli::operator::screen::Screen;
+use crate::cli::operator::table::Cell;
+use crate::cli::operator::text;
 
-pub(in crate::cli::people) const FLEET: Fleet = Fleet {
+pub(in crate::cli::operator) const FLEET: Fleet = Fleet {
     rows: |document| vec![document],
     columns: |_| {
         &[
@@ -23,7 +23,7 @@ pub(in crate::cli::people) const FLEET: Fleet = Fleet {
 };
 
 /// What it did, in one sentence.
-pub(in crate::cli::people) fn view(document: &Value, _: &Screen) -> String {
+pub(in crate::cli::operator) fn view(document: &Value, _: &Screen) -> String {
     let field = |name: &str| text::plain(document.get(name));
     format!(
         "{} added, {} updated, {} removed; {} extensions at revision {}, from {} in {} ms",
