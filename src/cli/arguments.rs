@@ -6,19 +6,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::operator;
+use super::operator::{self, switch};
 use crate::config::variables::{self, CONFIG, Variable};
 
 /// The whole command line.
 pub(super) fn command() -> Command {
-    let switch = |name: &'static str, help: &'static str| {
-        Arg::new(name)
-            .long(name)
-            .action(ArgAction::SetTrue)
-            .help(help)
-    };
     Command::new("beamline-registry")
         .version(env!("CARGO_PKG_VERSION"))
         .about("The extension registry of a message router, over NATS")
@@ -60,16 +54,19 @@ pub(super) fn command() -> Command {
         )
         .subcommand(
             Command::new("check")
-                .about("Validate the configuration and reach NATS and Postgres; print what holds"),
+                .about("Check the configuration and the connections; print the effective settings"),
         )
         .subcommand(
             Command::new("probe")
                 .about("Ask the local daemon how it is")
-                .subcommand_required(true)
-                .subcommand(Command::new("live").about("Exit 0 when it is alive"))
-                .subcommand(Command::new("ready").about("Exit 0 when it serves")),
+                .arg(
+                    Arg::new("what")
+                        .required(true)
+                        .value_parser(["live", "ready"])
+                        .help("Exit 0 when it is alive, or when it serves"),
+                ),
         )
-        .subcommands(operator::commands())
+        .subcommands(operator::subcommands())
         .args(settings())
 }
 

@@ -1,57 +1,40 @@
 //! `migrate`: the only command that changes the schema.
 
+use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::{Migrate, chain, err, out};
-use crate::adapters::postgres::PostgresError;
+use clap::ArgMatches;
+
+use super::{chain, database, failure, out};
 use crate::adapters::postgres::migrate::{self, MigrateError};
 use crate::adapters::postgres::old;
-use crate::adapters::postgres::schema::schema_state;
-use crate::adapters::postgres::session::{Session, SessionError};
+use crate::adapters::postgres::schema::{SchemaState, schema_state};
+use crate::adapters::postgres::session::Session;
 use crate::config::Settings;
 use crate::service::trouble::DatabaseError;
 
 /// How long another starter's migration is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("cannot use the database")]
-    Session(#[from] SessionError),
-    #[error(transparent)]
-    Migrate(#[from] MigrateError),
-    #[error(transparent)]
-    State(#[from] DatabaseError),
-}
-
-impl From<PostgresError> for Failure {
-    fn from(error: PostgresError) -> Self {
-        Self::State(error.into())
-    }
-}
+type Failure = Box<dyn Error>;
 
 /// Migrates, or only says whether that is needed.
-pub(super) async fn run(settings: &Settings, what: Migrate) -> ExitCode {
-    let Some(database) = &settings.database else {
-        return super::no_database();
+pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> ExitCode {
+    let database = match database(settings) {
+        Ok(database) => database,
+        Err(code) => return code,
     };
     let session = Session::open(&database.listen, &settings.identity.instance_id).await;
     let result = match session {
-        Ok(mut session) => work(&mut session, what).await,
-        Err(error) => Err(error.into()),
+        Ok(mut session) => work(&mut session, arguments).await,
+        Err(error) => Err(format!("cannot use the database: {}", chain(&error)).into()),
     };
-    match result {
-        Ok(code) => code,
-        Err(error) => {
-            err(&chain(&error));
-            ExitCode::FAILURE
-        }
-    }
+    result.unwrap_or_else(|error| failure(&chain(&*error)))
 }
 
-async fn work(session: &mut Session, what: Migrate) -> Result<ExitCode, Failure> {
-    if what.check {
+async fn work(session: &mut Session, arguments: &ArgMatches) -> Result<ExitCode, Failure> {
+    if arguments.get_flag("check") {
         return check(session).await;
     }
     let migrated = migrate::migrate(session.client_mut(), LOCK_WAIT).await?;
@@ -65,26 +48,26 @@ async fn work(session: &mut Session, what: Migrate) -> Result<ExitCode, Failure>
         ));
     }
     if migrated.applied.is_empty() {
-        out(&schema_state(session.client()).await?.to_string());
+        out(&schema(session).await?.to_string());
     }
-    if what.seed {
-        out(&format!(
-            "added {} seed extensions",
-            migrate::seed(session.client()).await?
-        ));
+    if arguments.get_flag("seed") {
+        let count = migrate::seed(session.client()).await?;
+        out(&format!("added {count} seed extensions"));
     }
-    if what.new_epoch {
-        out(&format!(
-            "new epoch {}",
-            migrate::new_epoch(session.client()).await?
-        ));
+    if arguments.get_flag("new-epoch") {
+        let epoch = migrate::new_epoch(session.client()).await?;
+        out(&format!("new epoch {epoch}"));
     }
     Ok(ExitCode::SUCCESS)
 }
 
+async fn schema(session: &Session) -> Result<SchemaState, DatabaseError> {
+    Ok(schema_state(session.client()).await?)
+}
+
 /// What `migrate` would do, and what stands in its way.
 async fn check(session: &Session) -> Result<ExitCode, Failure> {
-    let state = schema_state(session.client()).await?;
+    let state = schema(session).await?;
     let old = old::look(session.client())
         .await
         .map_err(MigrateError::Database)?;
@@ -96,9 +79,8 @@ async fn check(session: &Session) -> Result<ExitCode, Failure> {
     if !obstacles.is_empty() {
         return Err(MigrateError::Obstacles(obstacles).into());
     }
-    Ok(if state.is_usable() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    Ok(match state.is_usable() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     })
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::Invocation;
 use super::log::start_log;
 use crate::adapters::telemetry::log::Log;
 use crate::app;
@@ -17,15 +16,12 @@ use crate::config::{Settings, Warning};
 const LAST_LINES: Duration = Duration::from_millis(200);
 
 /// Serves until a signal; a second one ends the process at once.
-pub(super) async fn run(invocation: Invocation) -> ExitCode {
-    let Invocation {
-        settings, warnings, ..
-    } = invocation;
+pub(super) async fn run(settings: Settings, warnings: &[Warning]) -> ExitCode {
     let log = match start_log(&settings.logging) {
         Ok(log) => log,
         Err(code) => return code,
     };
-    let code = serve(settings, &warnings, &log).await;
+    let code = serve(settings, warnings, &log).await;
     log.flush(LAST_LINES);
     code
 }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, Command};
 
-use super::commands::{self, Entry};
+use super::commands;
 use super::field::{Field, duration};
 use super::{completion, invoke, watch};
+use crate::adapters::nats::verb::Verb;
 use crate::domain::actor::{Actor, ActorSource};
 use crate::domain::subject::is_token;
 
@@ -14,37 +15,25 @@ use crate::domain::subject::is_token;
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// All the operator's commands.
-pub(in crate::cli) fn commands() -> Vec<Command> {
+pub(in crate::cli) fn subcommands() -> Vec<Command> {
     let own = [watch::command(), invoke::command(), completion::command()];
     commands::all().map(command).chain(own).collect()
 }
 
-fn command(entry: &Entry) -> Command {
-    let mut command = Command::new(entry.name)
-        .about(entry.about)
-        .args(entry.fields.iter().map(Field::arg))
-        .args(manner());
-    if entry.pages.is_some() {
-        command = command.arg(limit(entry));
-    }
-    if entry.fleet.is_some() {
-        command = command.arg(
-            switch("all", "Ask every sidecar; a row for each").conflicts_with_all(["as", "local"]),
-        );
-    }
-    command
-}
-
-/// What every command takes that asks.
-fn manner() -> Vec<Arg> {
-    let json = switch(
-        "json",
-        "Print the documents as they are answered, one per line",
-    );
-    let mut manner = vec![json];
-    manner.extend(whom());
-    manner.push(patience());
-    manner
+fn command(verb: Verb) -> Command {
+    let all =
+        switch("all", "Ask every sidecar; a row for each").conflicts_with_all(["as", "local"]);
+    Command::new(commands::name(verb))
+        .about(commands::about(verb))
+        .args(commands::fields(verb).iter().map(Field::arg))
+        .arg(switch(
+            "json",
+            "Print the documents as they are answered, one per line",
+        ))
+        .args(whom())
+        .arg(patience())
+        .args(commands::pages(verb).map(|pages| limit(pages.shown)))
+        .args(commands::fleet(verb).map(|_| all))
 }
 
 /// Who is asked, and as whom.
@@ -54,7 +43,7 @@ pub(super) fn whom() -> [Arg; 2] {
             .long("as")
             .value_name("NAME")
             .value_parser(actor)
-            .help("Ask as this actor, on the subjects of its own"),
+            .help("Send as this actor, on <prefix>.as.NAME.*"),
         Arg::new("local")
             .long("local")
             .value_name("INSTANCE")
@@ -73,28 +62,27 @@ pub(super) fn patience() -> Arg {
         .help("How long to wait for an answer [default: 5s]")
 }
 
-pub(super) fn switch(name: &'static str, help: &'static str) -> Arg {
+/// A flag that is there or not.
+pub(in crate::cli) fn switch(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name)
         .long(name)
         .action(ArgAction::SetTrue)
         .help(help)
 }
 
-fn limit(entry: &Entry) -> Arg {
-    let shown = entry.pages.and_then(|pages| pages.shown);
+fn limit(shown: Option<usize>) -> Arg {
     let shown = shown.map_or_else(|| "all".to_owned(), |shown| shown.to_string());
     Arg::new("limit")
         .long("limit")
         .value_name("N")
         .value_parser(clap::value_parser!(u64).range(1..))
-        .help(format!("Show at most so many [default: {shown}]"))
+        .help(format!("Show at most N [default: {shown}]"))
 }
 
 fn actor(text: &str) -> Result<String, String> {
     let actor = Actor::parse(text, ActorSource::Subject);
-    actor
-        .map(|_| text.to_owned())
-        .map_err(|rule| rule.to_string())
+    actor.map_err(|rule| rule.to_string())?;
+    Ok(text.to_owned())
 }
 
 fn instance(text: &str) -> Result<String, String> {
@@ -151,7 +139,7 @@ mod tests {
                 checked += 1;
             }
         }
-        for command in commands() {
+        for command in subcommands() {
             assert!(named.contains(command.get_name()), "{}", command.get_name());
         }
         assert!(checked > 30, "only {checked} flags were found");

@@ -1,11 +1,10 @@
 //! `completion`: what a shell needs to complete our commands.
 
-use clap::{ArgMatches, Command, value_parser};
+use clap::{Command, value_parser};
 use clap_complete::{Generator, Shell};
 
 use super::failure::Failure;
-use super::screen::Screen;
-use crate::cli::arguments;
+use crate::cli::{Invocation, arguments};
 
 pub(super) const NAME: &str = "completion";
 
@@ -21,13 +20,13 @@ pub(super) fn command() -> Command {
 }
 
 /// Prints the script.
-pub(super) fn run(matches: &ArgMatches, screen: &Screen) -> Result<(), Failure> {
+pub(super) fn run(invocation: &Invocation) -> Result<(), Failure> {
     let mut script = Vec::new();
-    if let Some(shell) = matches.get_one::<Shell>("shell") {
+    if let Some(shell) = invocation.arguments.get_one::<Shell>("shell") {
         let mut command = arguments::command();
         command.set_bin_name("beamline-registry");
         command.build();
         shell.try_generate(&command, &mut script)?;
     }
-    Ok(screen.bytes(&script, false)?)
+    Ok(invocation.screen.bytes(&script, false)?)
 }

@@ -3,10 +3,12 @@
 use std::io;
 use std::process::ExitCode;
 
-use serde_json::Value;
+use bytes::Bytes;
+use serde_json::value::RawValue;
 
-use super::{document, text};
+use super::text::{clean, exact, plain};
 use crate::adapters::nats::ask::{AskError, Reply};
+use crate::cli::document::{at, fields, list};
 use crate::cli::{EX_UNAVAILABLE, EX_USAGE, err};
 
 /// The header of every error.
@@ -14,137 +16,120 @@ pub(super) const ERROR_CODE: &str = "Nats-Service-Error-Code";
 
 /// What kept a command from its end.
 #[derive(Debug)]
-pub(super) enum Failure {
-    /// What was typed makes no sense.
-    Usage(String),
-    /// An answer, which is an error.
-    Refused(Refused),
-    /// Several went wrong, and each has been told.
-    Told,
-    /// Nobody answered.
-    Unanswered(String),
-    /// Nobody reads what we print any more.
-    Unread,
-    /// What we print cannot be written, for this reason.
-    Unwritten(String),
-}
-
-/// An error as a registry answers it.
-#[derive(Debug)]
-pub(super) struct Refused {
-    number: String,
-    body: Vec<u8>,
+pub(super) struct Failure {
+    exit_code: u8,
+    /// Empty where all has been said.
+    sentence: String,
+    /// The error as a registry answered it.
+    document: Option<Bytes>,
 }
 
 impl Failure {
-    /// Tells it to standard error; as the document itself where `json` asks for that.
-    pub(super) fn tell(&self, json: bool) {
-        match self {
-            Self::Usage(fault) => err(&format!("error: {fault}")),
-            Self::Refused(refused) if json => err(&String::from_utf8_lossy(&refused.body)),
-            Self::Refused(refused) => err(&format!("error: {}", refused.sentence())),
-            Self::Unanswered(why) => err(&format!("error: {why}")),
-            Self::Unwritten(why) => err(&format!("error: cannot write the answer: {why}")),
-            Self::Told | Self::Unread => {}
+    /// This sentence, and the code to leave with.
+    pub(super) fn new(exit_code: u8, sentence: impl Into<String>) -> Self {
+        Self {
+            exit_code,
+            sentence: sentence.into(),
+            document: None,
         }
     }
 
-    /// The code to leave with.
-    pub(super) fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Usage(_) => ExitCode::from(EX_USAGE),
-            Self::Refused(_) | Self::Told | Self::Unwritten(_) => ExitCode::FAILURE,
-            Self::Unanswered(_) => ExitCode::from(EX_UNAVAILABLE),
-            // As `head` means it.
-            Self::Unread => ExitCode::SUCCESS,
+    /// What was typed makes no sense.
+    pub(super) fn usage(fault: &str) -> Self {
+        Self::new(EX_USAGE, fault)
+    }
+
+    /// Nobody answered.
+    pub(super) fn unanswered(why: &str) -> Self {
+        Self::new(EX_UNAVAILABLE, clean(why))
+    }
+
+    /// Something went wrong, and has been reported.
+    pub(super) fn told() -> Self {
+        Self::new(1, "")
+    }
+
+    /// The error in `reply`, if it is one.
+    pub(super) fn of(reply: &Reply) -> Option<Self> {
+        let number = reply.header(ERROR_CODE)?;
+        Some(Self {
+            document: Some(reply.body.clone()),
+            ..Self::new(1, refusal(number, &reply.body))
+        })
+    }
+
+    /// Reports it to standard error, as the document itself where `json` asks for that; the code to
+    /// leave with.
+    pub(super) fn report(&self, json: bool) -> ExitCode {
+        match &self.document {
+            Some(document) if json => err(&String::from_utf8_lossy(document)),
+            _ if self.sentence.is_empty() => {}
+            _ => err(&format!("error: {}", self.sentence)),
         }
+        ExitCode::from(self.exit_code)
     }
 }
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::Unread,
-            _ => Self::Unwritten(error.to_string()),
+            // Nobody reads any more, as with `head`.
+            io::ErrorKind::BrokenPipe => Self::new(0, ""),
+            _ => Self::new(1, format!("cannot write the answer: {error}")),
         }
     }
 }
 
 impl From<AskError> for Failure {
     fn from(error: AskError) -> Self {
-        Self::Unanswered(text::clean(&error.to_string()))
+        Self::unanswered(&error.to_string())
     }
 }
 
-impl Refused {
-    /// The error in `reply`, if it is one.
-    pub(super) fn of(reply: &Reply) -> Option<Self> {
-        Some(Self {
-            number: reply.header(ERROR_CODE)?.to_owned(),
-            body: reply.body.to_vec(),
-        })
-    }
-
-    /// Message, code and details; faults one per line below.
-    pub(super) fn sentence(&self) -> String {
-        let body = document::parsed(&self.body).ok();
-        match body.as_ref().and_then(|body| body.get("error")) {
-            Some(error) if error.is_object() => sentence(error),
-            // Not a registry's own: what an extension answers has any shape.
-            _ => format!(
-                "an error without a code of the registry [{}]",
-                text::clean(&self.number)
-            ),
-        }
+fn refusal(number: &str, body: &[u8]) -> String {
+    let body = serde_json::from_slice(body).ok();
+    match body.and_then(|body| at(body, "error")) {
+        Some(error) if error.get().starts_with('{') => sentence(error),
+        // Not a registry's own: what an extension answers has any shape.
+        _ => format!(
+            "an error without a code of the registry [{}]",
+            clean(number)
+        ),
     }
 }
 
-/// Some of many ids may have failed: each of `errors` is told, and the command as a whole has
+/// Some of many ids may have failed: each of `errors` is reported, and the command as a whole has
 /// failed.
-pub(super) fn of_parts(errors: Option<&Value>) -> Result<(), Failure> {
-    let errors = errors
-        .and_then(Value::as_array)
-        .map_or(&[][..], Vec::as_slice);
-    for error in errors {
+pub(super) fn of_parts(document: &RawValue) -> Result<(), Failure> {
+    let errors = list(document, "errors");
+    for error in &errors {
         err(&format!("error: {}", sentence(error)));
     }
-    match errors {
-        [] => Ok(()),
-        _ => Err(Failure::Told),
+    match errors.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::told()),
     }
 }
 
 /// `{"code", "message", "details"}` in words.
-pub(super) fn sentence(error: &Value) -> String {
-    let details = error.get("details").and_then(Value::as_object);
-    let faults = details.and_then(|details| details.get("faults"));
-    let faults: Vec<&Value> = faults
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .collect();
-    let mut notes = vec![text::plain(error.get("code"))];
-    for (name, value) in details.into_iter().flatten() {
-        // The message names these, or the lines below do.
-        if !matches!(name.as_str(), "id" | "field" | "faults") {
-            notes.push(format!(
-                "{} {}",
-                text::clean(name),
-                text::plain(Some(value))
-            ));
-        }
-    }
+fn sentence(error: &RawValue) -> String {
+    let mut notes = vec![plain(error, "code")];
+    let details = at(error, "details").map(fields).unwrap_or_default();
+    // The message names these, or the lines below do.
+    let others = details
+        .iter()
+        .filter(|(name, _)| !["id", "field", "faults"].contains(&name.as_str()));
+    notes.extend(others.map(|(name, value)| format!("{} {}", clean(name), exact(value))));
     let notes = notes.join(", ");
+    let faults = list(error, "details.faults");
     if faults.is_empty() {
-        return format!("{} [{notes}]", text::plain(error.get("message")));
+        return format!("{} [{notes}]", plain(error, "message"));
     }
     let mut sentence = format!("the request has faults [{notes}]");
     for fault in faults {
-        let field = text::plain(fault.get("field"));
-        let rule = text::plain(fault.get("rule"));
-        sentence += &format!("\n  `{field}` {rule}");
-        if let Some(value) = fault.get("value").filter(|value| !value.is_null()) {
-            sentence += &format!(", not {}", text::clean(&value.to_string()));
+        sentence += &format!("\n  `{}` {}", plain(fault, "field"), plain(fault, "rule"));
+        if let Some(value) = at(fault, "value") {
+            sentence += &format!(", not {}", clean(value.get()));
         }
     }
     sentence
@@ -152,16 +137,12 @@ pub(super) fn sentence(error: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn refused(body: &Value) -> String {
-        let refused = Refused {
-            number: "422".to_owned(),
-            body: body.to_string().into_bytes(),
-        };
-        refused.sentence()
+        refusal("422", body.to_string().as_bytes())
     }
 
     #[test]

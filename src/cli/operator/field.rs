@@ -3,30 +3,33 @@
 
 use std::time::Duration;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, StringValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches};
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 
 use super::json::{self, Pair};
+use crate::cli::document;
 
 /// A field of a request.
 pub(super) struct Field {
     /// Its name in the request.
     pub(super) name: &'static str,
     pub(super) place: Place,
-    pub(super) kind: Kind,
-    pub(super) help: &'static str,
+    kind: Kind,
+    help: &'static str,
 }
 
 /// Where it stands.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// A position that must be filled.
     Must,
     /// A position that may be left out.
     May,
-    /// `--flag`.
-    Flag(&'static str),
+    /// The flag of its own name.
+    Flag,
+    /// A flag of this name.
+    Named(&'static str),
 }
 
 /// What it is.
@@ -54,135 +57,88 @@ pub(super) enum Kind {
     Whole,
     /// One JSON value, likewise.
     Json,
-    /// True when it is there.
-    Switch,
 }
 
 /// One field and its value, as JSON.
 pub(super) type Given = (String, Box<RawValue>);
 
+/// A field as the table of commands names it.
+pub(super) const fn field(
+    place: Place,
+    name: &'static str,
+    kind: Kind,
+    help: &'static str,
+) -> Field {
+    Field {
+        name,
+        place,
+        kind,
+        help,
+    }
+}
+
 impl Field {
-    /// A position that must be filled.
-    pub(super) const fn must(name: &'static str, kind: Kind, help: &'static str) -> Self {
-        let place = Place::Must;
-        Self {
-            name,
-            place,
-            kind,
-            help,
-        }
-    }
-
-    /// A position that may be left out.
-    pub(super) const fn may(name: &'static str, kind: Kind, help: &'static str) -> Self {
-        let place = Place::May;
-        Self {
-            name,
-            place,
-            kind,
-            help,
-        }
-    }
-
-    /// `--flag` for the field `name`.
-    pub(super) const fn flag(
-        flag: &'static str,
-        name: &'static str,
-        kind: Kind,
-        help: &'static str,
-    ) -> Self {
-        let place = Place::Flag(flag);
-        Self {
-            name,
-            place,
-            kind,
-            help,
-        }
-    }
-
-    /// The argument, whose values are checked and turned into JSON text by clap.
+    /// The argument, whose values clap checks and turns into JSON.
     pub(super) fn arg(&self) -> Arg {
         let arg = Arg::new(self.name).help(self.help);
         let arg = match self.place {
             Place::Must => arg.required(true),
             Place::May => arg,
-            Place::Flag(flag) => arg.long(flag),
+            Place::Flag => arg.long(self.name.replace('_', "-")),
+            Place::Named(flag) => arg.long(flag),
         };
+        let text = || StringValueParser::new().map(|text| json::value(&text));
+        let words = |words: &'static [&'static str]| {
+            PossibleValuesParser::new(words).map(|word| json::lenient(&word))
+        };
+        let span = |arg: Arg| arg.value_name("DURATION");
+        let pair = |arg: Arg| arg.value_name("KEY=VALUE").value_parser(Pair::parse);
         match self.kind {
-            Kind::Text => arg,
-            Kind::Ids => arg.value_name("id").num_args(1..=100),
-            Kind::Word(words) => arg.value_parser(PossibleValuesParser::new(words)),
+            Kind::Text => arg.value_parser(text()),
+            Kind::Ids => arg.value_name("id").num_args(1..=100).value_parser(text()),
+            Kind::Word(known) => arg.value_parser(words(known)),
             Kind::TruthOrAll => {
-                let words = PossibleValuesParser::new(["true", "false", "all"]);
-                arg.value_parser(words).default_value("all")
+                let known = &["true", "false", "all"];
+                arg.value_parser(words(known)).default_value("all")
             }
             Kind::Number => arg.value_name("N").value_parser(number),
-            Kind::Millis => arg.value_name("DURATION").value_parser(whole_millis),
-            Kind::FineMillis => arg.value_name("DURATION").value_parser(duration),
-            Kind::Seconds => arg.value_name("DURATION").value_parser(whole_seconds),
-            Kind::Pairs => arg
-                .value_name("KEY=VALUE")
-                .action(ArgAction::Append)
-                .value_parser(Pair::parse),
-            Kind::Fields => arg
-                .value_name("KEY=VALUE")
-                .num_args(0..)
-                .value_parser(Pair::parse),
-            Kind::Whole | Kind::Json => arg.value_name("JSON|@FILE|-"),
-            Kind::Switch => arg.action(ArgAction::SetTrue),
+            Kind::Millis => span(arg).value_parser(millis),
+            Kind::FineMillis => span(arg).value_parser(fine_millis),
+            Kind::Seconds => span(arg).value_parser(seconds),
+            Kind::Pairs => pair(arg.action(ArgAction::Append)),
+            Kind::Fields => pair(arg.num_args(0..)),
+            Kind::Whole => arg.value_name("JSON|@FILE|-").value_parser(whole),
+            Kind::Json => arg.value_name("JSON|@FILE|-").value_parser(json::read),
         }
     }
 
     /// What `matches` gives for it.
-    ///
-    /// # Errors
-    /// JSON that is none, or a file that cannot be read; in one sentence.
-    pub(super) fn given(&self, matches: &ArgMatches) -> Result<Vec<Given>, String> {
+    pub(super) fn given(&self, matches: &ArgMatches) -> Vec<Given> {
         let name = self.name;
-        let text = || matches.get_one::<String>(name);
+        let values = matches.try_get_many::<Box<RawValue>>(name).ok().flatten();
+        let mut values = values.into_iter().flatten();
         let value = match self.kind {
-            Kind::Text | Kind::Word(_) => text().map(|text| json::string(text)),
-            Kind::Ids => return Ok(ids(matches, name)),
-            Kind::TruthOrAll => text().map(|text| json::lenient(text)),
-            Kind::Number => matches
-                .get_one::<u64>(name)
-                .map(|number| json::value(&Value::from(*number))),
-            Kind::Millis => span(matches, name)
-                .map(|span| json::value(&u64::try_from(span.as_millis()).unwrap_or(u64::MAX))),
-            Kind::FineMillis => {
-                span(matches, name).map(|span| json::value(&(span.as_secs_f64() * 1e3)))
-            }
-            Kind::Seconds => span(matches, name).map(|span| json::value(&span.as_secs())),
+            Kind::Fields => return pairs(matches, name),
             Kind::Pairs => {
-                let pairs = pairs(matches, name);
-                (!pairs.is_empty()).then(|| json::object(pairs))
+                let pairs = Some(pairs(matches, name));
+                pairs.filter(|pairs| !pairs.is_empty()).map(json::object)
             }
-            Kind::Fields => return Ok(pairs(matches, name)),
             Kind::Whole => {
-                let given = text().map_or_else(|| Ok(Vec::new()), |text| whole(text));
-                return given.map_err(|fault| self.named(&fault));
+                let fields = values.flat_map(|whole| document::fields(whole));
+                return fields
+                    .map(|(name, value)| (name, value.to_owned()))
+                    .collect();
             }
-            Kind::Json => {
-                let value = text().map(|text| json::read(text)).transpose();
-                value.map_err(|fault| self.named(&fault))?
-            }
-            Kind::Switch => matches
-                .get_flag(name)
-                .then(|| json::value(&Value::Bool(true))),
+            Kind::Ids => match values.collect::<Vec<_>>().as_slice() {
+                [id] => return vec![("id".to_owned(), (*id).clone())],
+                ids => Some(json::value(&ids)),
+            },
+            _ => values.next().cloned(),
         };
-        Ok(value
-            .map(|value| (name.to_owned(), value))
+        value
             .into_iter()
-            .collect())
-    }
-}
-
-impl Field {
-    fn named(&self, fault: &str) -> String {
-        match self.place {
-            Place::Flag(flag) => format!("--{flag}: {fault}"),
-            Place::Must | Place::May => format!("{}: {fault}", self.name),
-        }
+            .map(|value| (name.to_owned(), value))
+            .collect()
     }
 }
 
@@ -199,39 +155,40 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn whole_millis(text: &str) -> Result<Duration, String> {
-    let duration = duration(text)?;
-    match duration.subsec_nanos() % 1_000_000 {
-        0 => Ok(duration),
-        _ => Err("must be a whole number of milliseconds".to_owned()),
+/// `text` in whole units of so many nanoseconds.
+fn units(text: &str, nanos: u128, name: &str) -> Result<Box<RawValue>, String> {
+    let duration = duration(text)?.as_nanos();
+    match duration % nanos {
+        0 => Ok(json::value(&(duration / nanos))),
+        _ => Err(format!("must be a whole number of {name}")),
     }
 }
 
-fn whole_seconds(text: &str) -> Result<Duration, String> {
-    let duration = duration(text)?;
-    match duration.subsec_nanos() {
-        0 => Ok(duration),
-        _ => Err("must be a whole number of seconds".to_owned()),
+fn millis(text: &str) -> Result<Box<RawValue>, String> {
+    units(text, 1_000_000, "milliseconds")
+}
+
+fn seconds(text: &str) -> Result<Box<RawValue>, String> {
+    units(text, 1_000_000_000, "seconds")
+}
+
+fn fine_millis(text: &str) -> Result<Box<RawValue>, String> {
+    Ok(json::value(&(duration(text)?.as_secs_f64() * 1e3)))
+}
+
+fn number(text: &str) -> Result<Box<RawValue>, String> {
+    let number = text
+        .parse::<u64>()
+        .map_err(|_| "must be a whole number from 0")?;
+    Ok(json::value(&number))
+}
+
+fn whole(text: &str) -> Result<Box<RawValue>, String> {
+    let document = json::read(text)?;
+    match document.get().starts_with('{') {
+        true => Ok(document),
+        false => Err("the request must be a JSON object".to_owned()),
     }
-}
-
-fn number(text: &str) -> Result<u64, String> {
-    text.parse()
-        .map_err(|_| "must be a whole number from 0".to_owned())
-}
-
-fn span(matches: &ArgMatches, name: &str) -> Option<Duration> {
-    matches.get_one::<Duration>(name).copied()
-}
-
-fn ids(matches: &ArgMatches, name: &str) -> Vec<Given> {
-    let ids = matches.get_many::<String>(name).into_iter().flatten();
-    let given = match ids.collect::<Vec<_>>().as_slice() {
-        [] => None,
-        [id] => Some(("id".to_owned(), json::string(id))),
-        ids => Some((name.to_owned(), json::value(&ids))),
-    };
-    given.into_iter().collect()
 }
 
 fn pairs(matches: &ArgMatches, name: &str) -> Vec<Given> {
@@ -241,23 +198,16 @@ fn pairs(matches: &ArgMatches, name: &str) -> Vec<Given> {
         .collect()
 }
 
-fn whole(text: &str) -> Result<Vec<Given>, String> {
-    let document = json::read(text)?;
-    let fields = json::fields(&document).ok_or("the request must be a JSON object")?;
-    Ok(fields.into_iter().collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn given(kind: Kind, text: &str) -> Result<String, String> {
-        let field = Field::flag("for", "for_so_long", kind, "");
+        let field = field(Place::Named("for"), "for_so_long", kind, "");
         let command = clap::Command::new("c").arg(field.arg());
         let matches = command.try_get_matches_from(["c", "--for", text]);
         let matches = matches.map_err(|error| error.to_string())?;
-        let given = field.given(&matches)?;
-        Ok(given[0].1.get().to_owned())
+        Ok(field.given(&matches)[0].1.get().to_owned())
     }
 
     #[test]

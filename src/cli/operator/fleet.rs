@@ -5,26 +5,22 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
-use clap::ArgMatches;
-use futures_util::StreamExt;
-use futures_util::stream;
-use serde::Serialize;
-use serde_json::Value;
+use futures_util::{FutureExt, StreamExt, stream};
 use serde_json::value::RawValue;
 
-use super::commands::{Entry, Fleet};
-use super::document;
+use super::commands;
 use super::failure::Failure;
 use super::field::Given;
-use super::json;
 use super::pages::Answer;
-use super::screen::Screen;
 use super::session::Session;
-use super::table::{self, Cell};
-use super::text;
-use crate::adapters::nats::ask::{AskError, Reply, To};
+use super::show::{View, columns};
+use super::{is_set, json, text};
+use crate::adapters::nats::ask::{AskError, To};
 use crate::adapters::nats::verb::Verb;
+use crate::cli::document::{list, string};
 use crate::cli::err;
+use crate::cli::screen::Screen;
+use crate::cli::table::{Column, fit};
 use crate::domain::subject::is_token;
 
 /// After the last sidecar has answered, how long for another one.
@@ -37,119 +33,94 @@ const AT_ONCE: usize = 32;
 /// A row for each sidecar, or for each item of its answer; documents one per line for `--json`.
 pub(super) async fn run(
     session: &Session<'_>,
-    entry: &Entry,
-    fleet: Fleet,
-    matches: &ArgMatches,
+    verb: Verb,
+    chosen: &str,
     given: Vec<Given>,
-    screen: &Screen,
 ) -> Result<(), Failure> {
+    let (json, screen) = (is_set(session.matches, "json"), session.screen);
     let instances = instances(session).await?;
-    let json = super::is_set(matches, "json");
     let asking = instances.iter().map(|instance| {
-        let given = given.clone();
-        async move {
-            let to = To::Local(instance);
-            let answer = Answer::of(session, to, entry, matches, given).await;
-            (instance.as_str(), answer)
-        }
+        let answer = Answer::of(session, To::Local(instance), verb, given.clone());
+        answer.map(move |answer| (instance.as_str(), answer))
     });
     let answers: Vec<_> = stream::iter(asking).buffered(AT_ONCE).collect().await;
-    let mut outcome = Ok(());
-    let mut documents = Vec::new();
-    for (instance_id, answer) in answers {
+    let (mut outcome, mut documents) = (Ok(()), Vec::new());
+    for (instance, answer) in answers {
         match answer {
-            Ok(answer) if !json => documents.push((instance_id, answer.document(entry))),
+            Ok(answer) if !json => documents.push((instance, answer.document(verb))),
             Ok(answer) => {
-                for answer in answer.texts() {
-                    let line = Line {
-                        instance_id,
-                        answer,
-                    };
-                    screen.line(json::value(&line).get())?;
+                for page in answer.pages {
+                    // Names are tokens, which JSON has no need to escape.
+                    let start = format!(r#"{{"instance_id":"{instance}","answer":"#);
+                    screen.bytes(&[start.as_bytes(), page.trim_ascii(), b"}"].concat(), true)?;
                 }
             }
             Err(failure) => {
-                err(&format!("{}:", text::clean(instance_id)));
-                failure.tell(json);
-                outcome = Err(Failure::Told);
+                err(&format!("{}:", text::clean(instance)));
+                failure.report(json);
+                outcome = Err(Failure::told());
             }
         }
     }
     if !json {
-        screen.line(&drawn(fleet, &documents, screen))?;
+        screen.line(&drawn(commands::view(verb), chosen, &documents, screen))?;
     }
     outcome
-}
-
-#[derive(Serialize)]
-struct Line<'a> {
-    instance_id: &'a str,
-    answer: &'a RawValue,
 }
 
 /// The sidecars that answer, in order: those that do within the session's patience, and no more
 /// than [`MAX_INSTANCES`], since whoever may reply can do so under any name, for ever.
 async fn instances(session: &Session<'_>) -> Result<BTreeSet<String>, Failure> {
-    let nothing = json::object([]);
+    let (verb, nothing) = (Verb::Ping, json::object([]));
     let mut replies = session
-        .send(To::All, Verb::Ping, &nothing, HeaderMap::new())
+        .send(To::All, verb, &nothing, HeaderMap::new())
         .await?;
     let deadline = Instant::now() + session.patience;
     let mut instances = BTreeSet::new();
-    let mut patience = session.patience;
-    while !patience.is_zero() {
-        match session.next(To::All, &mut replies, patience).await {
-            Ok(reply) => instances.extend(name(&reply)),
-            Err(failure) if instances.is_empty() => return Err(failure),
-            Err(_) => break,
-        }
-        if instances.len() == MAX_INSTANCES {
-            err(&format!(
-                "only the first {MAX_INSTANCES} sidecars that answered are asked"
-            ));
-            break;
-        }
+    while instances.len() < MAX_INSTANCES {
         let left = deadline.saturating_duration_since(Instant::now());
-        patience = match instances.is_empty() {
-            true => left,
-            false => QUIET.min(left),
+        let patience = if instances.is_empty() {
+            left
+        } else {
+            left.min(QUIET)
         };
+        match session.next(To::All, &mut replies, patience).await {
+            Ok(reply) if !left.is_zero() => {
+                // None of a name that cannot be part of a subject.
+                let name = super::raw(&reply.body).map(|pong| string(pong, "instance_id"));
+                instances.extend(name.ok().filter(|name| is_token(name)));
+            }
+            Err(failure) if instances.is_empty() && !left.is_zero() => return Err(failure),
+            _ if instances.is_empty() => {
+                return Err(session.explain(To::All, AskError::Silent(session.patience)));
+            }
+            _ => return Ok(instances),
+        }
     }
-    match instances.is_empty() {
-        true => Err(session.explain(To::All, AskError::Silent(session.patience))),
-        false => Ok(instances),
-    }
+    err(&format!(
+        "only the first {MAX_INSTANCES} sidecars that answered are asked"
+    ));
+    Ok(instances)
 }
 
-/// Whose pong this is; none of a name that cannot be part of a subject.
-fn name(pong: &Reply) -> Option<String> {
-    let document = document::parsed(&pong.body).ok()?;
-    let name = text::string(&document, "/instance_id");
-    is_token(name).then(|| name.to_owned())
-}
-
-fn drawn(fleet: Fleet, answered: &[(&str, Value)], screen: &Screen) -> String {
-    let rows = |(_, document): &(&str, Value)| (fleet.rows)(document).len();
-    let Some((_, first)) = answered
-        .first()
-        .filter(|_| answered.iter().map(rows).sum::<usize>() > 0)
-    else {
-        return format!("nothing to show from {} sidecars", answered.len());
+/// One table for the answers of all: the `chosen` columns of each, else those of the view.
+fn drawn(view: View, chosen: &str, answered: &[(&str, Box<RawValue>)], screen: &Screen) -> String {
+    let (name, chosen) = match view {
+        View::Rows(name, of_view) if chosen.is_empty() => (name, of_view),
+        _ => ("", chosen),
     };
-    let columns = (fleet.columns)(first);
-    let header: Vec<_> = ["instance"]
-        .into_iter()
-        .chain(columns.iter().map(|(name, _)| *name))
-        .collect();
-    let rows = answered.iter().flat_map(|(instance, document)| {
-        let rows = (fleet.rows)(document).into_iter();
-        rows.map(move |row| {
-            let cells = columns.iter().map(|(_, cell)| cell(row));
-            [Cell::new(text::clean(instance))]
-                .into_iter()
-                .chain(cells)
-                .collect()
-        })
+    let found = answered.iter().flat_map(|(instance, document)| {
+        let rows = match name {
+            "" => vec![&**document],
+            name => list(document, name),
+        };
+        rows.into_iter().map(|row| (text::clean(instance), row))
     });
-    table::draw(&header, rows, screen)
+    let (instances, rows): (Vec<_>, Vec<_>) = found.unzip();
+    if rows.is_empty() {
+        return format!("nothing to show from {} sidecars", answered.len());
+    }
+    let mut table = vec![Column::new("instance", instances)];
+    table.extend(columns(&rows, chosen, |_, _| None, screen));
+    fit(table, screen)
 }

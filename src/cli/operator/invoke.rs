@@ -3,21 +3,20 @@
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 use serde_json::value::RawValue;
 
 use super::arguments::{patience, switch, whom};
-use super::commands::{CONTEXT, ID, VERSION};
-use super::failure::{ERROR_CODE, Failure, Refused};
-use super::field::{Field, Kind};
-use super::json;
-use super::screen::Screen;
+use super::commands::{CHOSEN, CONTEXT, ID};
+use super::failure::{ERROR_CODE, Failure};
+use super::field::Place::{Flag, Named};
+use super::field::{Field, Kind, field};
 use super::session::Session;
-use super::{document, given, is_set, text, view};
+use super::{explain, given, is_set, json, raw, text};
 use crate::adapters::nats::ask::Reply;
 use crate::adapters::nats::verb::Verb;
-use crate::cli::err;
-use crate::config::Settings;
+use crate::cli::screen::Screen;
+use crate::cli::{Invocation, err};
 use crate::domain::quote::quoted;
 
 pub(super) const NAME: &str = "invoke";
@@ -27,58 +26,38 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The registry answers at the deadline; its answer takes a moment.
 const GRACE: Duration = Duration::from_millis(500);
 
-const FIELDS: &[Field] = &[
-    ID,
-    Field::flag(
-        "payload",
-        "payload",
-        Kind::Json,
-        "What the extension gets [default: {}]",
-    ),
-    Field::flag(
-        "metadata",
-        "metadata",
-        Kind::Pairs,
-        "Metadata; may be repeated",
-    ),
-    CONTEXT,
-    Field::flag(
-        "override",
-        "config",
-        Kind::Pairs,
-        "Laid over the extension's config, for this call; may be repeated",
-    ),
-    VERSION,
-    Field::flag(
-        "timeout",
-        "timeout_ms",
-        Kind::Millis,
-        "How long the extension may take",
-    ),
-    Field::flag(
-        "dry-run",
-        "dry_run",
-        Kind::Switch,
-        "Send nothing; show the choice, and the request that would be sent",
-    ),
-];
+const FIELDS: &[Field] = &[ID, PAYLOAD, METADATA, CONTEXT, OVERRIDE, CHOSEN, TIMEOUT];
+const PAYLOAD: Field = field(
+    Flag,
+    "payload",
+    Kind::Json,
+    "For the extension [default: {}]",
+);
+const METADATA: Field = field(Flag, "metadata", Kind::Pairs, "Metadata; may be repeated");
+const OVERRIDE: Field = field(
+    Named("override"),
+    "config",
+    Kind::Pairs,
+    "Laid over the extension's config, for this call; may be repeated",
+);
+const TIMEOUT: Field = field(
+    Named("timeout"),
+    "timeout_ms",
+    Kind::Millis,
+    "How long the extension may take",
+);
 
 pub(super) fn command() -> Command {
     Command::new(NAME)
         .about("Call an extension, and print its answer byte for byte")
         .args(FIELDS.iter().map(Field::arg))
-        .arg(switch("stream", "Take an answer in pieces, as they come").conflicts_with("dry_run"))
-        .arg(
-            Arg::new("verbose")
-                .short('v')
-                .long("verbose")
-                .action(ArgAction::SetTrue)
-                .help("Print the headers of the answer to standard error"),
-        )
         .arg(switch(
-            "json",
-            "Print errors and dry runs as the documents that they are",
+            "dry-run",
+            "Send nothing; show the choice, and the request",
         ))
+        .arg(switch("stream", "Take an answer in pieces, as they come").conflicts_with("dry-run"))
+        .arg(switch("verbose", "Print the answer's headers to standard error").short('v'))
+        .arg(switch("json", "Print errors and dry runs as JSON"))
         .args(whom())
         .arg(patience())
         .mut_arg("wait", |wait| {
@@ -87,30 +66,29 @@ pub(super) fn command() -> Command {
 }
 
 /// Calls, and prints.
-pub(super) async fn run(
-    settings: &Settings,
-    matches: &ArgMatches,
-    screen: &Screen,
-) -> Result<(), Failure> {
-    let patience = matches.get_one::<Duration>("wait").copied();
-    let patience = patience.unwrap_or(PATIENCE);
+pub(super) async fn run(invocation: &Invocation) -> Result<(), Failure> {
+    let (matches, screen) = (&invocation.arguments, &invocation.screen);
+    let patience = matches.get_one("wait").copied().unwrap_or(PATIENCE);
     let body = body(matches, patience)?;
-    let session = Session::open(settings, matches).await?;
+    let session = Session::open(invocation).await?;
     let mut headers = HeaderMap::new();
     if is_set(matches, "stream") {
         headers.insert("Beamline-Accept", "stream");
     }
-    let to = session.to();
-    let mut replies = session.send(to, Verb::Invoke, &body, headers).await?;
+    let mut replies = session
+        .send(session.to, Verb::Invoke, &body, headers)
+        .await?;
     loop {
-        let reply = session.next(to, &mut replies, patience + GRACE).await?;
+        let reply = session
+            .next(session.to, &mut replies, patience + GRACE)
+            .await?;
         if is_set(matches, "verbose") {
             tell_headers(&reply);
         }
         match reply.header("Beamline-Stream") {
             Some("chunk") => screen.bytes(&reply.body, false)?,
             Some("end") if reply.header(ERROR_CODE).is_none() => {
-                return Ok(screen.bytes(&reply.body, screen.terminal)?);
+                return Ok(screen.bytes(&reply.body, screen.width.is_some())?);
             }
             _ => return finish(&reply, matches, screen),
         }
@@ -118,16 +96,15 @@ pub(super) async fn run(
 }
 
 /// The request. The registry is told how long we wait: it answers in time, and what it answers
-/// tells more than silence.
+/// tells more than silence. A stream may go on for as long as its pieces come in time.
 fn body(matches: &ArgMatches, patience: Duration) -> Result<Box<RawValue>, Failure> {
-    let deadline = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
-    let mut fields = vec![
-        ("payload".to_owned(), json::object([])),
-        ("deadline_ms".to_owned(), json::value(&deadline)),
-    ];
-    // A stream may go on for as long as its pieces come in time.
-    if is_set(matches, "stream") {
-        fields.truncate(1);
+    let mut fields = vec![("payload".to_owned(), json::object([]))];
+    if !is_set(matches, "stream") {
+        let deadline = json::value(&patience.as_millis());
+        fields.push(("deadline_ms".to_owned(), deadline));
+    }
+    if is_set(matches, "dry-run") {
+        fields.push(("dry_run".to_owned(), json::value(&true)));
     }
     fields.extend(given(FIELDS, matches)?);
     Ok(json::object(fields))
@@ -136,46 +113,37 @@ fn body(matches: &ArgMatches, patience: Duration) -> Result<Box<RawValue>, Failu
 /// The answer in one piece, or the error that ends everything.
 fn finish(reply: &Reply, matches: &ArgMatches, screen: &Screen) -> Result<(), Failure> {
     let foreign = reply.header("Beamline-Extension-Error").is_some();
-    match Refused::of(reply) {
+    let failure = match Failure::of(reply) {
         Some(_) if foreign => {
-            print(reply, screen)?;
             let field = |name| quoted(reply.header(name).unwrap_or_default());
             let (code, why) = (field(ERROR_CODE), field("Nats-Service-Error"));
-            err(&format!(
-                "error: the extension answered an error: {code} {why}"
-            ));
-            Err(Failure::Told)
+            Err(Failure::new(
+                1,
+                format!("the extension answered an error: {code} {why}"),
+            ))
         }
-        Some(refused) => Err(Failure::Refused(refused)),
-        None if is_set(matches, "dry_run") && !is_set(matches, "json") => rehearsed(reply, screen),
-        None => print(reply, screen),
-    }
-}
-
-/// The body as it came; on a terminal the prompt begins on a line of its own.
-fn print(reply: &Reply, screen: &Screen) -> Result<(), Failure> {
-    let end = screen.terminal && !reply.body.ends_with(b"\n");
-    Ok(screen.bytes(&reply.body, end)?)
-}
-
-/// The choice explained, and the request below it.
-fn rehearsed(reply: &Reply, screen: &Screen) -> Result<(), Failure> {
-    let document = document::parsed(&reply.body)?;
-    screen.line(&view::explain::view(&document, screen))?;
-    Ok(screen.line(&view::explain::request(&document))?)
+        Some(failure) => return Err(failure),
+        None if is_set(matches, "dry-run") && !is_set(matches, "json") => {
+            let document = raw(&reply.body)?;
+            screen.line(&explain::view(document, screen))?;
+            return Ok(screen.line(&explain::request(document))?);
+        }
+        None => Ok(()),
+    };
+    // As it came; on a terminal the prompt begins on a line of its own.
+    let end = screen.width.is_some() && !reply.body.ends_with(b"\n");
+    screen.bytes(&reply.body, end)?;
+    failure
 }
 
 fn tell_headers(reply: &Reply) {
-    let mut lines: Vec<String> = Vec::new();
+    let mut lines = Vec::new();
     for (name, values) in reply.headers.iter() {
-        for value in values {
-            let name: &str = name.as_ref();
-            lines.push(format!(
-                "{}: {}",
-                text::clean(name),
-                text::clean(value.as_str())
-            ));
-        }
+        lines.extend(
+            values
+                .iter()
+                .map(|value| text::clean(&format!("{name}: {value}"))),
+        );
     }
     lines.sort_unstable();
     err(&lines.join("\n"));

@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::domain::text::text as decoded;
@@ -15,12 +14,6 @@ use crate::domain::text::text as decoded;
 pub(super) struct Pair {
     pub(super) key: String,
     pub(super) value: Box<RawValue>,
-}
-
-impl PartialEq for Pair {
-    fn eq(&self, other: &Self) -> bool {
-        self.key == other.key && self.value.get() == other.value.get()
-    }
 }
 
 impl Pair {
@@ -38,12 +31,7 @@ impl Pair {
 
 /// JSON where `text` is JSON, else a string.
 pub(super) fn lenient(text: &str) -> Box<RawValue> {
-    parsed(text).unwrap_or_else(|_| string(text))
-}
-
-/// A string.
-pub(super) fn string(text: &str) -> Box<RawValue> {
-    value(&Value::from(text))
+    parsed(text).unwrap_or_else(|_| value(&text))
 }
 
 /// A value; serializing one into memory cannot fail.
@@ -56,36 +44,21 @@ pub(super) fn object(fields: impl IntoIterator<Item = (String, Box<RawValue>)>) 
     value(&fields.into_iter().collect::<BTreeMap<_, _>>())
 }
 
-/// The fields of an object.
-pub(super) fn fields(object: &RawValue) -> Option<BTreeMap<String, Box<RawValue>>> {
-    serde_json::from_str(object.get()).ok()
-}
-
 /// JSON in `text` itself, in the file that it names by `@file`, or on standard input for `-`.
 pub(super) fn read(text: &str) -> Result<Box<RawValue>, String> {
-    let (place, text) = match text.strip_prefix('@') {
-        Some(path) => (path.to_owned(), file(path)?),
-        None if text == "-" => ("standard input".to_owned(), stdin()?),
-        None => ("the argument".to_owned(), text.to_owned()),
+    // Not the reader of files that waits for nobody: one may name a pipe, as `@<(...)` is one.
+    let (place, bytes) = match text.strip_prefix('@') {
+        Some(path) => (path, std::fs::read(path)),
+        None if text == "-" => ("standard input", std::io::stdin().lock().bytes().collect()),
+        None => ("the argument", Ok(text.into())),
     };
+    let bytes = bytes.map_err(|error| format!("{place}: {error}"))?;
+    let text = decoded(bytes).map_err(|error| format!("{place} {error}"))?;
     parsed(text.trim()).map_err(|error| format!("{place} is no JSON: {error}"))
 }
 
 fn parsed(text: &str) -> Result<Box<RawValue>, serde_json::Error> {
     serde_json::from_str(text)
-}
-
-fn file(path: &str) -> Result<String, String> {
-    // Not the reader of files that waits for nobody: a person may name a pipe, as `@<(...)` is one.
-    let bytes = std::fs::read(path).map_err(|error| format!("{path}: {error}"))?;
-    decoded(bytes).map_err(|error| format!("{path} {error}"))
-}
-
-fn stdin() -> Result<String, String> {
-    let mut bytes = Vec::new();
-    let read = std::io::stdin().read_to_end(&mut bytes);
-    read.map_err(|error| format!("standard input: {error}"))?;
-    decoded(bytes).map_err(|error| format!("standard input {error}"))
 }
 
 #[cfg(test)]

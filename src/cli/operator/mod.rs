@@ -1,99 +1,80 @@
 //! The operator's commands: each is a request over NATS, and its answer a table.
 //!
 //! [`commands`] is the table of what can be asked; [`arguments`] and [`field`] make the command
-//! line from it, [`session`] and [`pages`] ask, [`view`] shows. A document goes to standard output
+//! line from it, [`session`] and [`pages`] ask, [`show`] shows. A document goes to standard output
 //! and whatever else there is to say to standard error, so that scripts can rely on either.
 
 mod arguments;
+mod audit;
 mod commands;
 mod completion;
-mod document;
+mod event;
+mod explain;
 mod failure;
 mod field;
 mod fleet;
 mod invoke;
 mod json;
 mod pages;
-mod screen;
 mod session;
-mod table;
+mod show;
 mod text;
-mod view;
 mod watch;
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::ArgMatches;
+use serde_json::value::RawValue;
 
-pub(super) use self::arguments::commands;
-use self::commands::Entry;
+pub(super) use self::arguments::{subcommands, switch};
 use self::failure::Failure;
 use self::field::{Field, Given, Place};
 use self::pages::Answer;
-use self::screen::Screen;
 use self::session::Session;
-use crate::config::Settings;
+use super::Invocation;
+use crate::adapters::nats::verb::Verb;
 
-/// What somebody asks for, and where the answer is shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
-    name: String,
-    matches: ArgMatches,
-    screen: Screen,
-}
-
-/// What the arguments of the command `name` ask for.
-pub(super) fn asked(name: &str, matches: &ArgMatches, env: &BTreeMap<OsString, OsString>) -> Asked {
-    Asked {
-        name: name.to_owned(),
-        matches: matches.clone(),
-        screen: Screen::of_process(env),
-    }
-}
-
-/// Asks, shows the answer, and says with which code to leave.
-pub(super) async fn run(settings: &Settings, asked: &Asked) -> ExitCode {
-    let Asked {
-        matches, screen, ..
-    } = asked;
-    let outcome = match asked.name.as_str() {
-        completion::NAME => completion::run(matches, screen),
-        watch::NAME => watch::run(settings, matches, screen).await,
-        invoke::NAME => invoke::run(settings, matches, screen).await,
-        name => match commands::all().find(|entry| entry.name == name) {
-            Some(entry) => ask(settings, entry, matches, screen).await,
-            None => Err(Failure::Usage(format!("`{name}` is no command"))),
+/// Asks what the command line says, shows the answer, and says with which code to leave.
+pub(super) async fn run(invocation: &Invocation) -> ExitCode {
+    let outcome = match invocation.command.as_str() {
+        completion::NAME => completion::run(invocation),
+        watch::NAME => watch::run(invocation).await,
+        invoke::NAME => invoke::run(invocation).await,
+        name => match commands::all().find(|verb| commands::name(*verb) == name) {
+            Some(verb) => ask(invocation, verb).await,
+            None => Err(Failure::usage(&format!("`{name}` is no command"))),
         },
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            failure.tell(is_set(matches, "json"));
-            failure.exit_code()
-        }
-    }
+    let json = is_set(&invocation.arguments, "json");
+    outcome.map_or_else(|failure| failure.report(json), |()| ExitCode::SUCCESS)
 }
 
-async fn ask(
-    settings: &Settings,
-    entry: &Entry,
-    matches: &ArgMatches,
-    screen: &Screen,
-) -> Result<(), Failure> {
-    let given = given(entry.fields, matches)?;
-    let session = Session::open(settings, matches).await?;
-    if let Some(fleet) = entry.fleet.filter(|_| is_set(matches, "all")) {
-        return fleet::run(&session, entry, fleet, matches, given, screen).await;
+async fn ask(invocation: &Invocation, verb: Verb) -> Result<(), Failure> {
+    let (matches, screen) = (&invocation.arguments, &invocation.screen);
+    let given = given(commands::fields(verb), matches)?;
+    let session = Session::open(invocation).await?;
+    if let Some(chosen) = commands::fleet(verb).filter(|_| is_set(matches, "all")) {
+        return fleet::run(&session, verb, chosen, given).await;
     }
+    let answer = Answer::of(&session, session.to, verb, given).await?;
+    let document = answer.document(verb);
     if is_set(matches, "json") {
-        return pages::raw(&session, entry, matches, given, screen).await;
+        for page in &answer.pages {
+            screen.bytes(page, true)?;
+        }
+    } else {
+        screen.line(&commands::view(verb).of(&document, screen))?;
     }
-    let answer = Answer::of(&session, session.to(), entry, matches, given).await?;
-    let document = answer.document(entry);
-    screen.line(&(entry.view)(&document, screen))?;
-    failure::of_parts(document.get("errors"))
+    failure::of_parts(&document)
+}
+
+/// The document in `body`.
+///
+/// # Errors
+/// It is no JSON.
+fn raw(body: &[u8]) -> Result<&RawValue, Failure> {
+    serde_json::from_slice(body)
+        .map_err(|_| Failure::unanswered("the answer is no JSON: is this a registry?"))
 }
 
 /// Whether a switch is set that not every command has.
@@ -106,19 +87,29 @@ fn is_set(matches: &ArgMatches, name: &str) -> bool {
 fn given(fields: &[Field], matches: &ArgMatches) -> Result<Vec<Given>, Failure> {
     let is_named = |name: &str| {
         let mut named = fields.iter();
-        named.any(|field| matches!(field.place, Place::Must) && field.name == name)
+        named.any(|field| field.place == Place::Must && field.name == name)
     };
     let mut given: Vec<Given> = Vec::new();
     for field in fields {
-        let fresh = field.given(matches).map_err(Failure::Usage)?;
-        for (name, value) in fresh {
+        for (name, value) in field.given(matches) {
             let differs = |(known, other): &Given| *known == name && other.get() != value.get();
             if is_named(&name) && given.iter().any(differs) {
                 let fault = format!("`{name}` differs from the one that the command names");
-                return Err(Failure::Usage(fault));
+                return Err(Failure::usage(&fault));
             }
             given.push((name, value));
         }
     }
     Ok(given)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_answer_is_json() {
+        assert!(super::raw(b" {}\n").is_ok());
+        for body in [&b"oops"[..], b"", b"{", b"\"\xff\""] {
+            super::raw(body).unwrap_err();
+        }
+    }
 }

@@ -10,45 +10,44 @@ use clap::ArgMatches;
 use serde_json::value::RawValue;
 
 use super::arguments::PATIENCE;
-use super::failure::{Failure, Refused};
-use super::text;
+use super::failure::Failure;
+use super::text::clean;
 use crate::adapters::nats::ask::{AskError, Asker, Replies, Reply, To, servers};
 use crate::adapters::nats::verb::Verb;
-use crate::cli::err;
-use crate::config::Settings;
+use crate::cli::screen::Screen;
+use crate::cli::{Invocation, err};
 use crate::documents::headers::{ACTOR, SOURCE, STALE_MS};
 use crate::domain::actor::{Actor, ActorSource};
 
 /// A connection and the manner of asking over it.
 pub(super) struct Session<'a> {
+    /// What was typed.
+    pub(super) matches: &'a ArgMatches,
+    pub(super) screen: &'a Screen,
     pub(super) asker: Asker,
     pub(super) prefix: &'a str,
+    /// Where all this is, in words.
     pub(super) servers: String,
     pub(super) patience: Duration,
     /// Who is asked, unless all are.
-    to: To<'a>,
+    pub(super) to: To<'a>,
     /// Whose data was already said to come from elsewhere.
     told: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Session<'a> {
     /// Connects as settings and arguments say.
-    pub(super) async fn open(
-        settings: &'a Settings,
-        matches: &'a ArgMatches,
-    ) -> Result<Self, Failure> {
+    pub(super) async fn open(invocation: &'a Invocation) -> Result<Self, Failure> {
+        let (settings, matches) = (&invocation.settings, &invocation.arguments);
         // Not every command has every argument.
         let text = |name| matches.try_get_one::<String>(name).ok().flatten();
-        let text = |name| text(name).map(String::as_str);
-        let patience = matches.get_one::<Duration>("wait").copied();
-        let patience = patience.unwrap_or(PATIENCE);
-        let name = user().map_or_else(
-            || "beamline-registry/cli".to_owned(),
-            |user| format!("beamline-registry/cli/{user}"),
-        );
-        let asker = Asker::connect(&settings.nats, &name, patience).await?;
+        let patience = matches.get_one("wait").copied().unwrap_or(PATIENCE);
+        let user = user().map(|user| format!("/{user}")).unwrap_or_default();
+        let name = format!("beamline-registry/cli{user}");
         Ok(Self {
-            asker,
+            matches,
+            screen: &invocation.screen,
+            asker: Asker::connect(&settings.nats, &name, patience).await?,
             prefix: settings.subjects.prefix.as_str(),
             servers: servers(&settings.nats),
             patience,
@@ -70,10 +69,7 @@ impl<'a> Session<'a> {
     ) -> Result<Reply, Failure> {
         let mut replies = self.send(to, verb, body, HeaderMap::new()).await?;
         let reply = self.next(to, &mut replies, self.patience).await?;
-        match Refused::of(&reply) {
-            Some(refused) => Err(Failure::Refused(refused)),
-            None => Ok(reply),
-        }
+        Failure::of(&reply).map_or(Ok(reply), Err)
     }
 
     /// Sends a request whose replies are read by the caller.
@@ -115,7 +111,7 @@ impl<'a> Session<'a> {
         let place = match to {
             // Each is asked by its name afterwards.
             To::All => return,
-            To::Local(name) => format!("sidecar `{}`: ", text::clean(name)),
+            To::Local(name) => format!("sidecar `{}`: ", clean(name)),
             To::Any | To::As(_) => String::new(),
         };
         if let Some(origin) = origin(reply) {
@@ -126,40 +122,32 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Who is asked.
-    pub(super) fn to(&self) -> To<'a> {
-        self.to
-    }
-
     /// Why a request that was sent `to` somebody has no answer.
     pub(super) fn explain(&self, to: To<'_>, error: AskError) -> Failure {
         let place = format!("under `{}` at {}", self.prefix, self.servers);
-        match (error, to) {
+        Failure::unanswered(&match (error, to) {
             (AskError::NoResponders, To::Local(name)) => {
-                let name = text::clean(name);
-                Failure::Unanswered(format!("no sidecar `{name}` answers {place}"))
+                format!("no sidecar `{name}` answers {place}")
             }
-            (AskError::NoResponders, _) => {
-                Failure::Unanswered(format!("no registry answers {place}"))
+            (AskError::NoResponders, _) => format!("no registry answers {place}"),
+            (AskError::Silent(patience), _) => {
+                let patience = humantime::format_duration(patience);
+                format!("no answer {place} within {patience}")
             }
-            (AskError::Silent(patience), _) => Failure::Unanswered(format!(
-                "no answer {place} within {}",
-                humantime::format_duration(patience)
-            )),
-            (error, _) => error.into(),
-        }
+            (error, _) => error.to_string(),
+        })
     }
 }
 
 /// What the headers of `reply` say of its data.
 fn origin(reply: &Reply) -> Option<String> {
-    if let Some(source) = reply.header(SOURCE) {
-        let source = text::clean(source);
+    if let Some(source) = reply.header(SOURCE).map(clean) {
         return Some(format!("from {source}, as no database has answered yet"));
     }
-    let stale = reply.header(STALE_MS)?;
-    let stale = text::clean(stale);
-    Some(format!("as of {stale} ms ago, as the database is away"))
+    let stale = clean(reply.header(STALE_MS)?);
+    Some(format!(
+        "as of {stale} ms ago, as the database is unreachable"
+    ))
 }
 
 /// The user's name at the operating system, where it can be audited.

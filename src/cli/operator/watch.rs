@@ -3,19 +3,17 @@
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, Command};
 
 use super::arguments::{patience, switch};
+use super::event::{self, KINDS};
 use super::failure::Failure;
 use super::json;
-use super::screen::Screen;
 use super::session::Session;
-use super::view::event::{self, KINDS};
-use super::{document, is_set, text};
+use super::{is_set, raw, text};
 use crate::adapters::nats::ask::{AskError, Link, Reply, To};
 use crate::adapters::nats::verb::Verb;
-use crate::cli::err;
-use crate::config::Settings;
+use crate::cli::{Invocation, err};
 
 pub(super) const NAME: &str = "watch";
 
@@ -41,17 +39,10 @@ pub(super) fn command() -> Command {
 }
 
 /// Prints a line per event; ends well with Ctrl-C, or when nobody reads any more.
-pub(super) async fn run(
-    settings: &Settings,
-    matches: &ArgMatches,
-    screen: &Screen,
-) -> Result<(), Failure> {
-    let session = Session::open(settings, matches).await?;
-    let filter = Filter::of(session.prefix, matches);
-    let mut events = session
-        .asker
-        .subscribe(format!("{}>", filter.prefix))
-        .await?;
+pub(super) async fn run(invocation: &Invocation) -> Result<(), Failure> {
+    let session = Session::open(invocation).await?;
+    let subjects = format!("{}.events.>", session.prefix);
+    let mut events = session.asker.subscribe(subjects).await?;
     let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
     tokio::select! {
         _ = &mut interrupt => return Ok(()),
@@ -73,7 +64,7 @@ pub(super) async fn run(
                 known = now;
             }
             event = events.next(FOR_EVER) => match event {
-                Ok(event) => show(&filter, &event, is_set(matches, "json"), screen)?,
+                Ok(event) => show(&session, &event)?,
                 Err(AskError::Silent(_)) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -86,78 +77,62 @@ pub(super) async fn run(
 async fn greet(session: &Session<'_>) {
     let place = format!("`{}.events.>` at {}", session.prefix, session.servers);
     let pong = session.ask(To::Any, Verb::Ping, &json::object([])).await;
-    match pong {
-        Ok(_) => err(&format!("watching {place}")),
-        Err(_) => err(&format!(
-            "watching {place}, though no registry answers there now"
-        )),
-    }
+    let but = if pong.is_ok() {
+        ""
+    } else {
+        ", though no registry answers there now"
+    };
+    err(&format!("watching {place}{but}"));
 }
 
 /// What whoever watches has to know of a change. Complaints of the server are not among it: those
 /// about our subject end the watch.
 fn news(before: &Link, now: &Link) -> Vec<String> {
-    let mut news = Vec::new();
-    match (before.up, now.up) {
-        (false, true) => news.push("connected again".to_owned()),
-        (true, false) => news.push("the connection is lost; trying again".to_owned()),
-        _ => {}
-    }
-    if now.dropped > before.dropped {
-        let dropped = now.dropped - before.dropped;
-        news.push(format!(
-            "events were lost, at least {dropped}: they come faster than they are read"
-        ));
-    }
-    news
+    let link = match (before.up, now.up) {
+        (false, true) => Some("connected again".to_owned()),
+        (true, false) => Some("the connection is lost; trying again".to_owned()),
+        _ => None,
+    };
+    let lost = now.dropped.saturating_sub(before.dropped);
+    let lost = (lost > 0)
+        .then(|| format!("events were lost, at least {lost}: they come faster than they are read"));
+    link.into_iter().chain(lost).collect()
 }
 
-fn show(filter: &Filter, event: &Reply, json: bool, screen: &Screen) -> Result<(), Failure> {
-    let Some(kind) = filter.kind(&event.subject) else {
+/// Shows an event that is asked for. It is chosen here: permissions for all events are one line.
+fn show(session: &Session<'_>, event: &Reply) -> Result<(), Failure> {
+    let many = |name| {
+        let values = session
+            .matches
+            .get_many::<String>(name)
+            .into_iter()
+            .flatten();
+        values.map(String::as_str).collect::<Vec<_>>()
+    };
+    let start = format!("{}.events.", session.prefix);
+    let name = event.subject.strip_prefix(&start).unwrap_or_default();
+    let Some(kind) = wanted(name, &many("kind"), &many("id")) else {
         return Ok(());
     };
-    let Ok(document) = document::raw(&event.body) else {
+    let Ok(document) = raw(&event.body) else {
         err(&format!("no event: {}", text::clean(&event.subject)));
         return Ok(());
     };
-    match json {
-        // One per line, whoever has published it: in JSON, an end of line is but a space.
-        true => screen.line(&document.get().replace(['\n', '\r'], " "))?,
-        false => screen.line(&event::line(kind, &document::value(&document), screen))?,
-    }
-    Ok(())
+    Ok(session
+        .screen
+        .line(&match is_set(session.matches, "json") {
+            // One per line, whoever has published it: in JSON, an end of line is but a space.
+            true => document.get().replace(['\n', '\r'], " "),
+            false => event::shown(kind, document, session.screen),
+        })?)
 }
 
-/// Which events are shown. It is applied here: permissions for all events are one line.
-struct Filter {
-    /// What all subjects of events begin with.
-    prefix: String,
-    kinds: Vec<String>,
-    ids: Vec<String>,
-}
-
-impl Filter {
-    fn of(prefix: &str, matches: &ArgMatches) -> Self {
-        let many = |name| matches.get_many::<String>(name).into_iter().flatten();
-        Self {
-            prefix: format!("{prefix}.events."),
-            kinds: many("kind").cloned().collect(),
-            ids: many("id").cloned().collect(),
-        }
-    }
-
-    /// The kind of an event that is shown.
-    fn kind<'a>(&self, subject: &'a str) -> Option<&'a str> {
-        let rest = subject.strip_prefix(&self.prefix)?;
-        let (kind, id) = match rest.split_once('.') {
-            Some((kind, id)) => (kind, Some(id)),
-            None => (rest, None),
-        };
-        let is = |wanted: &[String], value: Option<&str>| {
-            wanted.is_empty() || wanted.iter().any(|wanted| Some(wanted.as_str()) == value)
-        };
-        (is(&self.kinds, Some(kind)) && is(&self.ids, id)).then_some(kind)
-    }
+/// The kind of the event `KIND` or `KIND.ID`, if it is one of those wanted.
+fn wanted<'a>(name: &'a str, kinds: &[&str], ids: &[&str]) -> Option<&'a str> {
+    // An event of no extension has no id, which nobody asks for.
+    let (kind, id) = name.split_once('.').unwrap_or((name, ""));
+    let is = |wanted: &[&str], value| wanted.is_empty() || wanted.contains(&value);
+    (is(kinds, kind) && is(ids, id)).then_some(kind)
 }
 
 #[cfg(test)]
@@ -197,41 +172,18 @@ mod tests {
     }
 
     #[test]
-    fn filters_choose_by_kind_and_id() {
-        let filter = |kinds: &[&str], ids: &[&str]| Filter {
-            prefix: "p.events.".to_owned(),
-            kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
-            ids: ids.iter().map(|id| (*id).to_owned()).collect(),
-        };
-        for (filter, subject, kind) in [
-            (
-                filter(&[], &[]),
-                "p.events.circuit_opened.a",
-                Some("circuit_opened"),
-            ),
-            (
-                filter(&[], &[]),
-                "p.events.health_summary",
-                Some("health_summary"),
-            ),
-            (filter(&[], &["a"]), "p.events.health_summary", None),
-            (
-                filter(&[], &["a", "b"]),
-                "p.events.circuit_opened.b",
-                Some("circuit_opened"),
-            ),
-            (
-                filter(&["circuit_closed"], &[]),
-                "p.events.circuit_opened.a",
-                None,
-            ),
-            (
-                filter(&["circuit_closed"], &["a"]),
-                "p.events.circuit_closed.a",
-                Some("circuit_closed"),
-            ),
+    fn events_are_chosen_by_kind_and_id() {
+        let (opened, summary) = ("circuit_opened.a", "health_summary");
+        for (name, kinds, ids, is) in [
+            (opened, &[][..], &[][..], true),
+            (summary, &[], &[], true),
+            (summary, &[], &["a"], false),
+            (opened, &[], &["b", "a"], true),
+            (opened, &["circuit_closed"], &[], false),
+            (opened, &["circuit_opened"], &["a"], true),
         ] {
-            assert_eq!(filter.kind(subject), kind, "{subject}");
+            let kind = name.split('.').next().filter(|_| is);
+            assert_eq!(wanted(name, kinds, ids), kind, "{name} {kinds:?} {ids:?}");
         }
     }
 }

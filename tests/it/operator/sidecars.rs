@@ -24,8 +24,8 @@ async fn one_is_asked_by_name_and_all_have_a_row_each() {
     for (line, cells) in [
         ("ping", 2),
         ("stats", 11),
-        ("health", 8),
-        ("health plain", 11),
+        ("health", 6),
+        ("health plain", 7),
         ("reload", 8),
     ] {
         let table = said(&url, &format!("{line} --all")).await;

@@ -1,20 +1,30 @@
-//! Where the answer is shown: a terminal, or something that reads it.
+//! Where things are printed: a terminal of some width, or something that reads them.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal, Write};
+use std::time::SystemTime;
 
-use clap::builder::styling::AnsiColor;
+use comfy_table::Table;
 
-use super::table::Tone;
+/// What a word tells at a glance; the numbers are those of a terminal's colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    Plain,
+    Bad,
+    Good,
+    Doubtful,
+}
 
 /// What standard output is fit for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Screen {
-    /// Whether somebody looks at it.
-    pub(super) terminal: bool,
+    /// Characters in a line; none where nobody looks, and lines may be of any length.
+    pub(super) width: Option<u16>,
     /// Whether words may have colours.
     pub(super) colours: bool,
+    /// What ages are reckoned from.
+    pub(super) now: SystemTime,
 }
 
 impl Screen {
@@ -22,27 +32,19 @@ impl Screen {
     pub(super) fn of_process(env: &BTreeMap<OsString, OsString>) -> Self {
         let terminal = io::stdout().is_terminal();
         let value = |name: &str| env.get(OsStr::new(name)).and_then(|value| value.to_str());
-        let dumb = value("TERM") == Some("dumb");
         let plain = value("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = value("TERM") == Some("dumb");
         Self {
-            terminal,
+            width: terminal.then(|| Table::new().width().unwrap_or(u16::MAX)),
             colours: terminal && !plain && !dumb,
+            now: SystemTime::now(),
         }
     }
 
     /// `text` in the colour of `tone`, where words may have colours.
     pub(super) fn painted(&self, text: &str, tone: Tone) -> String {
-        let style = match tone {
-            Tone::Good => AnsiColor::Green,
-            Tone::Doubtful => AnsiColor::Yellow,
-            Tone::Bad => AnsiColor::Red,
-            Tone::Plain => return text.to_owned(),
-        };
-        match self.colours {
-            true => {
-                let style = style.on_default();
-                format!("{style}{text}{style:#}")
-            }
+        match self.colours && tone != Tone::Plain {
+            true => format!("\u{1b}[3{}m{text}\u{1b}[0m", tone as u8),
             false => text.to_owned(),
         }
     }
@@ -66,5 +68,17 @@ impl Screen {
             out.write_all(b"\n")?;
         }
         out.flush()
+    }
+}
+
+#[cfg(test)]
+impl Screen {
+    /// A reader that is no terminal, such as a file.
+    pub(super) const fn plain() -> Self {
+        Self {
+            width: None,
+            colours: false,
+            now: SystemTime::UNIX_EPOCH,
+        }
     }
 }
