@@ -27,7 +27,7 @@ pub(super) async fn run(invocation: &Invocation) -> ExitCode {
     }
     let mut all = report("NATS", nats(settings).await);
     if let Some(database) = &settings.database {
-        all &= postgres(settings, database).await;
+        all &= report("Postgres", postgres(settings, database).await);
     }
     if settings.source.mode != SourceMode::Database {
         all &= report("fixtures", fixtures(settings).await);
@@ -41,9 +41,8 @@ pub(super) async fn run(invocation: &Invocation) -> ExitCode {
 /// One line per variable: name, value (secrets hidden) and who set it.
 fn effective(invocation: &Invocation) -> String {
     let entries = &invocation.effective.0;
-    let values = entries
-        .iter()
-        .map(|entry| entry.value.as_deref().unwrap_or(NONE));
+    let values = entries.iter().map(|entry| entry.value.as_deref());
+    let values = values.map(|value| value.unwrap_or(NONE));
     let columns = vec![
         Column::new("variable", entries.iter().map(|entry| entry.name.as_str())),
         Column::new("value", values),
@@ -63,38 +62,29 @@ fn report(what: &str, outcome: Result<String, String>) -> bool {
 async fn nats(settings: &Settings) -> Result<String, String> {
     let connecting = connect::try_once(&settings.nats, &settings.identity.instance_id);
     let connected = timeout(PATIENCE, connecting).await;
-    connected
-        .map_err(|_| "no answer".to_owned())?
-        .map_err(|error| chain(&error))
+    let connected = connected.map_err(|_| "no answer")?;
+    connected.map_err(|error| chain(&error))
 }
 
-/// One line for each thing that is wrong; then what was found.
-async fn postgres(settings: &Settings, database: &DatabaseSettings) -> bool {
+/// What was found; else what is wrong, one line for each thing.
+async fn postgres(settings: &Settings, database: &DatabaseSettings) -> Result<String, String> {
     let instance_id = &settings.identity.instance_id;
     let mut found = Vec::new();
     for endpoint in [&database.pool, &database.listen] {
-        let session = match Session::open(endpoint, instance_id).await {
-            Ok(session) => session,
-            Err(error) => return report("Postgres", Err(chain(&error))),
-        };
-        match inspect::schema(session.client()).await {
-            Ok(state) => found.push(state),
-            Err(error) => return report("Postgres", Err(error.to_string())),
-        }
+        let session = Session::open(endpoint, instance_id).await;
+        let session = session.map_err(|error| chain(&error))?;
+        let schema = inspect::schema(session.client()).await;
+        found.push(schema.map_err(|error| error.to_string())?);
         let unreadable = inspect::unreadable(session.client()).await;
+        let unreadable: Vec<_> = unreadable.iter().map(ToString::to_string).collect();
         if !unreadable.is_empty() {
-            for error in unreadable {
-                report("Postgres", Err(error.to_string()));
-            }
-            return false;
+            return Err(unreadable.join("\nPostgres: FAILED: "));
         }
     }
     found.dedup();
-    let read = match Pool::new(database, instance_id) {
-        Ok(pool) => inspect::read(Arc::new(pool), policy(settings)).await,
-        Err(error) => Err(error.to_string()),
-    };
-    report("Postgres", read.map(|_| found.join("; ")))
+    let pool = Pool::new(database, instance_id).map_err(|error| error.to_string())?;
+    inspect::read(Arc::new(pool), policy(settings)).await?;
+    Ok(found.join("; "))
 }
 
 async fn fixtures(settings: &Settings) -> Result<String, String> {

@@ -45,10 +45,12 @@ pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> ExitCode
 }
 
 fn removed(names: &[String]) -> String {
-    let named: Vec<_> = names.iter().take(MAX_NAMED).map(String::as_str).collect();
-    let more = if names.len() > MAX_NAMED { ", ..." } else { "" };
+    let named = names.iter().take(MAX_NAMED).map(String::as_str);
+    let named: Vec<_> = named
+        .chain((names.len() > MAX_NAMED).then_some("..."))
+        .collect();
     let (count, named) = (names.len(), named.join(", "));
-    format!("removed {count} files of an earlier export: {named}{more}")
+    format!("removed {count} files of an earlier export: {named}")
 }
 
 fn reason(error: &ExportError) -> String {

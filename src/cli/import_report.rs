@@ -65,11 +65,9 @@ fn differences(report: &Report, screen: &Screen) -> String {
         for difference in shown {
             let (first, second) = (difference.first.as_deref(), difference.second.as_deref());
             let start = common_start(first, second).saturating_sub(CONTEXT);
-            let value = |value: Option<&str>| {
-                value.map_or_else(
-                    || NONE.to_owned(),
-                    |value| printable(value, start, MAX_VALUE),
-                )
+            let value = |value: Option<&str>| match value {
+                Some(value) => printable(value, start, MAX_VALUE),
+                None => NONE.to_owned(),
             };
             let field = printable(&difference.field, 0, MAX_FIELD);
             rows.push([id.to_string(), field, value(first), value(second)]);
@@ -128,11 +126,10 @@ pub(super) fn success(report: &Report, revision: Option<u64>, done: Done) -> Str
 /// Why nothing was done.
 pub(super) fn refusal(refusal: &Refusal) -> String {
     match refusal {
-        Refusal::Faults(faults) => format!(
-            "{}\nthe files have {} faults; nothing was written",
-            faults.join("\n"),
-            faults.len()
-        ),
+        Refusal::Faults(faults) => {
+            let (count, faults) = (faults.len(), faults.join("\n"));
+            format!("{faults}\nthe files have {count} faults; nothing was written")
+        }
         Refusal::Different => "extensions differ; nothing was written: --overwrite replaces them \
                                with their versions and instances"
             .to_owned(),

@@ -42,10 +42,8 @@ async fn work(session: &mut Session, arguments: &ArgMatches) -> Result<ExitCode,
         out(&format!("upgraded {old}"));
     }
     for migration in &migrated.applied {
-        out(&format!(
-            "applied V{} {}",
-            migration.version, migration.name
-        ));
+        let (version, name) = (migration.version, &migration.name);
+        out(&format!("applied V{version} {name}"));
     }
     if migrated.applied.is_empty() {
         out(&schema(session).await?.to_string());

@@ -24,13 +24,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::ArgMatches;
-use thiserror::Error;
 
 pub use output::{err, out};
 
 use self::screen::Screen;
+use crate::adapters::nats::ask::Reply;
 use crate::adapters::postgres::Pool;
-use crate::config::{DatabaseSettings, Effective, Faults, Settings, Surroundings, Warning};
+use crate::config::{DatabaseSettings, Effective, Settings, Surroundings, Warning};
 
 /// Bad usage or configuration, as sysexits.h names it.
 pub const EX_USAGE: u8 = 64;
@@ -51,36 +51,6 @@ pub struct Invocation {
     /// The settings, fit to be shown.
     pub effective: Effective,
     screen: Screen,
-}
-
-/// Why there is nothing to do but to print something and leave.
-#[derive(Debug, Error)]
-pub enum UsageError {
-    /// An argument nobody knows, or `--help` and `--version`.
-    #[error(transparent)]
-    Arguments(#[from] clap::Error),
-    /// Faults in the configuration, one per line.
-    #[error(transparent)]
-    Configuration(#[from] Faults),
-}
-
-impl UsageError {
-    /// 0 for help and version, else [`EX_USAGE`].
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Arguments(error) if !error.use_stderr() => 0,
-            Self::Arguments(_) | Self::Configuration(_) => EX_USAGE,
-        }
-    }
-
-    /// Prints help to standard output and faults to standard error.
-    pub fn print(&self) {
-        match self {
-            // clap knows the colours; a closed pipe is nobody's concern any more.
-            Self::Arguments(error) => drop(error.print()),
-            Self::Configuration(faults) => err(&faults.to_string()),
-        }
-    }
 }
 
 /// Does what was asked for, on a runtime of its own.
@@ -133,6 +103,16 @@ fn failure(what: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// The headers of a reply, in the order of their names.
+fn headers_of(reply: &Reply) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (name, values) in reply.headers.iter() {
+        lines.extend(values.iter().map(|value| format!("{name}: {value}")));
+    }
+    lines.sort_unstable();
+    lines
+}
+
 /// An error and its causes in one line.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -147,18 +127,25 @@ fn chain(error: &dyn Error) -> String {
 /// Understands `args`, the program's name first.
 ///
 /// # Errors
-/// An unknown argument or a request for help; else all faults of the configuration. An unknown
-/// argument is told alone: what follows from the rest would be guesswork.
+/// The code to leave with, when all is said: help and version, an unknown argument, or all faults of
+/// the configuration. An unknown argument is reported alone: what follows from the rest would be
+/// guesswork.
 pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     surroundings: &Surroundings<'_>,
-) -> Result<Invocation, UsageError> {
-    let matches = arguments::command().try_get_matches_from(args)?;
-    let (settings, warnings, effective) = Settings::load(arguments::given(&matches), surroundings)?;
-    let (command, arguments) = match matches.subcommand() {
-        Some((name, arguments)) => (name, arguments),
-        None => ("serve", &matches),
-    };
+) -> Result<Invocation, u8> {
+    let matches = arguments::command().try_get_matches_from(args);
+    let matches = matches.map_err(|error| {
+        // clap knows the colours; a closed pipe is nobody's concern any more.
+        drop(error.print());
+        if error.use_stderr() { EX_USAGE } else { 0 }
+    })?;
+    let loaded = Settings::load(arguments::given(&matches), surroundings);
+    let (settings, warnings, effective) = loaded.map_err(|faults| {
+        err(&faults.to_string());
+        EX_USAGE
+    })?;
+    let (command, arguments) = matches.subcommand().unwrap_or(("serve", &matches));
     Ok(Invocation {
         command: command.to_owned(),
         arguments: arguments.clone(),
@@ -176,7 +163,7 @@ mod tests {
 
     use super::*;
 
-    fn parse_line(line: &str) -> Result<Invocation, UsageError> {
+    fn parse_line(line: &str) -> Result<Invocation, u8> {
         let surroundings = Surroundings {
             env: BTreeMap::new(),
             read_file: &|_| Err(io::ErrorKind::NotFound.into()),
@@ -248,24 +235,10 @@ mod tests {
             "--source nowhere",
             "--config missing.toml",
         ] {
-            assert_eq!(
-                parse_line(line).unwrap_err().exit_code(),
-                EX_USAGE,
-                "{line}"
-            );
+            assert_eq!(parse_line(line).unwrap_err(), EX_USAGE, "{line}");
         }
         for line in ["--help", "-h", "--version", "migrate --help"] {
-            assert_eq!(parse_line(line).unwrap_err().exit_code(), 0, "{line}");
+            assert_eq!(parse_line(line).unwrap_err(), 0, "{line}");
         }
-    }
-
-    #[test]
-    fn faults_are_listed_one_per_line_as_they_were_written() {
-        let error = parse_line("--source nowhere --max-retries 1000 serve").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "--source must be one of `database`, `fixtures`, `auto`\n\
-             --max-retries must be a number between 0 and 100"
-        );
     }
 }

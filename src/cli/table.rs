@@ -63,31 +63,26 @@ impl Column {
     fn least_width(&self) -> usize {
         let texts = self.cells.iter().map(|cell| &cell.text);
         let words = texts.chain([&self.name]).flat_map(|text| text.split(' '));
-        words
-            .map(|word| word.chars().count())
-            .max()
-            .unwrap_or_default()
-            + GAP
+        let longest = words.map(|word| word.chars().count()).max();
+        longest.unwrap_or_default() + GAP
     }
 }
 
-/// As [`draw`]; where that is too wide for a terminal, without the last columns, which are named.
+/// As [`draw`]; where that is too wide for a terminal, without the widest columns, which are named.
+/// The first one stays: it says what a row is about.
 pub(super) fn fit(mut columns: Vec<Column>, screen: &Screen) -> String {
     let width = |columns: &[Column]| columns.iter().map(Column::least_width).sum::<usize>();
-    let room = screen
-        .width
-        .map_or(usize::MAX, |room| usize::from(room) + GAP);
+    let room = screen.width.map(|room| usize::from(room) + GAP);
+    let room = room.unwrap_or(usize::MAX);
     let mut hidden = Vec::new();
     while columns.len() > 1 && width(&columns) > room {
-        hidden.extend(columns.pop().map(|column| column.name));
+        let widest = (1..columns.len()).max_by_key(|at| columns.get(*at).map(Column::least_width));
+        hidden.push(columns.remove(widest.unwrap_or(1)).name);
     }
     let table = draw(columns, screen);
-    match hidden.is_empty() {
-        true => table,
-        false => format!(
-            "{table}\n(no room for {}; --json has all)",
-            hidden.join(", ")
-        ),
+    match hidden.join(", ").as_str() {
+        "" => table,
+        names => format!("{table}\n(no room for {names}; --json has all)"),
     }
 }
 
@@ -100,19 +95,15 @@ pub(super) fn draw(columns: Vec<Column>, screen: &Screen) -> String {
     }
     if let Some(width) = screen.width {
         // The last gap may hang over.
-        table
-            .set_width(width.saturating_add(2))
-            .set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_width(width.saturating_add(2));
+        table.set_content_arrangement(ContentArrangement::Dynamic);
     }
     if columns.iter().any(|column| !column.name.is_empty()) {
         table.set_header(columns.iter().map(|column| &column.name));
     }
     for row in 0..columns.first().map_or(0, |column| column.cells.len()) {
-        table.add_row(
-            columns
-                .iter()
-                .filter_map(|column| column.cells.get(row).map(drawn)),
-        );
+        let cells = columns.iter().filter_map(|column| column.cells.get(row));
+        table.add_row(cells.map(drawn));
     }
     for (column, shape) in columns.iter().zip(table.column_iter_mut()) {
         let least = u16::try_from(column.least_width()).unwrap_or(u16::MAX);

@@ -67,9 +67,7 @@ async fn play(mut settings: Settings, once: bool, screen: &Screen) -> Result<(),
     let log = super::log::start_log(&settings.logging);
     let dropped = log.map(|log| log.dropped()).unwrap_or_default();
     let extensions = Extensions::start(&server.url).await?;
-    let printer = Printer {
-        colours: screen.colours,
-    };
+    let printer = Printer(screen.colours);
     let stop = CancellationToken::new();
     let mut visit = Visit::begin(settings.clone(), printer).await?;
     let serving = app::serve(settings, dropped, stop.clone().cancelled_owned());

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::adapters::nats::ask::Reply;
 use crate::cli::document::{fields, members};
-use crate::cli::out;
+use crate::cli::{headers_of, out};
 
 /// A document no longer than this is one line, others have a line for each member.
 const MAX_WIDTH: usize = 100;
@@ -15,55 +15,41 @@ const MAX_MEMBER_WIDTH: usize = 160;
 
 /// What prints, and whether in colours.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Printer {
-    pub(super) colours: bool,
-}
+pub(super) struct Printer(pub(super) bool);
 
 impl Printer {
-    /// What comes next and why it is worth a look.
-    pub(super) fn chapter(self, text: &str) {
-        self.print("1;36", &format!("\n{text}"));
-    }
-
-    /// A request as an operator would type it.
-    pub(super) fn request(self, options: &str, subject: &str, payload: &str) {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
-        match !payload.is_empty() && payload.bytes().all(plain) {
-            true => self.command(&format!("nats req {options}{subject} {payload}")),
-            false => self.command(&format!("nats req {options}{subject} '{payload}'")),
+    /// A line: a chapter, a command as an operator would type it, or a note.
+    pub(super) fn say(self, kind: &str, text: &str) {
+        match kind {
+            "#" => self.print("1;36", &format!("\n{text}")),
+            "$" => self.print("1", &format!("$ {text}")),
+            _ => self.print("2", text),
         }
     }
 
-    /// A command as an operator would type it.
-    pub(super) fn command(self, line: &str) {
-        self.print("1", &format!("$ {line}"));
+    /// A request as an operator would type it: a subject, and a payload.
+    pub(super) fn request(self, options: &str, request: &str) {
+        let (subject, payload) = request.split_once(' ').unwrap_or((request, ""));
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
+        let bare = !payload.is_empty() && payload.bytes().all(plain);
+        let quote = if bare { "" } else { "'" };
+        let line = format!("nats req {options}{subject} {quote}{payload}{quote}");
+        self.say("$", &line);
     }
 
     /// Headers and document of a reply, and how long after the request it came.
     pub(super) fn reply(self, reply: &Reply, took: Duration) {
-        let headers = reply.headers.iter();
-        let headers =
-            headers.flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
-        let mut headers: Vec<_> = headers
-            .map(|(name, value)| format!("  {name}: {value}"))
-            .collect();
-        headers.sort();
-        for header in headers {
-            self.print("33", &header);
+        for header in headers_of(reply) {
+            self.print("33", &format!("  {header}"));
         }
         self.document(&reply.body);
-        self.note(&format!("  ({:.1} ms)", took.as_secs_f64() * 1e3));
+        self.say("-", &format!("  ({:.1} ms)", took.as_secs_f64() * 1e3));
     }
 
     /// An event that somebody published.
     pub(super) fn event(self, event: &Reply) {
         self.print("35", &format!("event on {}", event.subject));
         self.document(&event.body);
-    }
-
-    /// A remark.
-    pub(super) fn note(self, text: &str) {
-        self.print("2", text);
     }
 
     fn document(self, body: &[u8]) {
@@ -77,7 +63,7 @@ impl Printer {
     }
 
     fn print(self, style: &str, text: &str) {
-        match self.colours {
+        match self.0 {
             true => out(&format!("\u{1b}[{style}m{text}\u{1b}[0m")),
             false => out(text),
         }
@@ -96,10 +82,8 @@ fn laid_out(value: &RawValue, depth: usize) -> String {
         let members: Vec<_> = members(value).into_iter().map(inner).collect();
         return format!("[{}]", members.join(&between));
     }
-    let fields = fields(value);
-    let fields = fields
-        .iter()
-        .map(|(name, value)| format!("\"{name}\":{}", inner(value)));
+    let fields = fields(value).into_iter();
+    let fields = fields.map(|(name, value)| format!("\"{name}\":{}", inner(value)));
     match text.starts_with('{') {
         true => format!("{{{}}}", fields.collect::<Vec<_>>().join(&between)),
         false => text.to_owned(),

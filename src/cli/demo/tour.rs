@@ -49,8 +49,7 @@ pub(super) struct Visit {
 
 /// A request and its reply, how long that took, and how many there were before.
 struct Kept {
-    verb: String,
-    payload: String,
+    request: String,
     reply: Reply,
     took: Duration,
     before: usize,
@@ -70,7 +69,7 @@ impl Visit {
         };
         // When there is an answer, if only that nobody serves yet, the server knows of the
         // subscription before it.
-        visit.ask("ping", "").await?;
+        visit.asked("ping", 0).await?;
         Ok(visit)
     }
 
@@ -92,12 +91,11 @@ impl Visit {
                 "until" => self.until(first, second).await?,
                 "reply" => self.show(),
                 "event" => self.hear(rest).await?,
-                "stream" => self.stream(first, second).await?,
+                "stream" => self.stream(rest).await?,
                 "listen" => self.listen().await,
-                verb => {
-                    let asked = Instant::now();
-                    let reply = self.ask(verb, rest).await?.ok_or("nobody serves")?;
-                    self.keep(verb, rest, reply, asked, 0);
+                _ => {
+                    let kept = self.asked(line, 0).await?;
+                    self.kept = Some(kept.ok_or("nobody serves")?);
                     self.show();
                     self.overhear(Duration::ZERO).await;
                 }
@@ -109,6 +107,7 @@ impl Visit {
     /// A line of text, in which names in braces stand for what holds in this run.
     fn say(&self, kind: &str, text: &str) {
         let settings = &self.settings;
+        let fixtures = &settings.source.fixtures_dir;
         let http = settings.http.addr.map(|addr| addr.to_string());
         if http.is_none() && text.contains("{http}") {
             return;
@@ -118,67 +117,46 @@ impl Visit {
             ("{url}", servers(&settings.nats)),
             ("{prefix}", settings.subjects.prefix.as_str().to_owned()),
             ("{http}", http.unwrap_or_default()),
-            (
-                "{fixtures}",
-                settings.source.fixtures_dir.display().to_string(),
-            ),
+            ("{fixtures}", fixtures.display().to_string()),
             ("{more}", more.to_string()),
         ];
-        let names = names.iter();
-        let text = names.fold(text.to_owned(), |text, (name, value)| {
-            text.replace(name, value)
-        });
-        match kind {
-            "#" => self.printer.chapter(&text),
-            "$" => self.printer.command(&text),
-            _ => self.printer.note(&text),
+        let mut text = text.to_owned();
+        for (name, value) in names {
+            text = text.replace(name, &value);
         }
-    }
-
-    fn keep(&mut self, verb: &str, payload: &str, reply: Reply, asked: Instant, before: usize) {
-        self.kept = Some(Kept {
-            verb: verb.to_owned(),
-            payload: payload.to_owned(),
-            reply,
-            took: asked.elapsed(),
-            before,
-        });
+        self.printer.say(kind, &text);
     }
 
     fn show(&self) {
         if let Some(kept) = &self.kept {
-            self.printer
-                .request("", &self.subject(&kept.verb), &kept.payload);
+            self.printer.request("", &self.subject(&kept.request));
             self.printer.reply(&kept.reply, kept.took);
         }
     }
 
     async fn until(&mut self, what: &str, request: &str) -> Result<(), Failure> {
-        let (verb, payload) = request.split_once(' ').unwrap_or((request, ""));
         let deadline = Instant::now() + PATIENCE;
-        let mut before = 0;
-        while Instant::now() < deadline {
-            let asked = Instant::now();
-            match self.ask(verb, payload).await? {
-                Some(reply) if is_so(what, &reply) => {
-                    self.keep(verb, payload, reply, asked, before);
+        for before in 0.. {
+            match self.asked(request, before).await? {
+                Some(kept) if is_so(what, &kept.reply) => {
+                    self.kept = Some(kept);
                     return Ok(());
                 }
+                _ if Instant::now() > deadline => break,
                 _ => sleep(PAUSE).await,
             }
-            before += 1;
         }
-        Err(format!("no reply of {verb} was as it should be: {what}").into())
+        Err(format!("no reply was as it should be: {what} {request}").into())
     }
 
     /// Shows each piece of an answer as it comes; the last one is empty, or an error.
-    async fn stream(&mut self, verb: &str, payload: &str) -> Result<(), Failure> {
+    async fn stream(&mut self, request: &str) -> Result<(), Failure> {
         let options = "--replies=0 -H Beamline-Accept:stream ";
-        self.printer.request(options, &self.subject(verb), payload);
+        self.printer.request(options, &self.subject(request));
         let asked = Instant::now();
         let mut headers = HeaderMap::new();
         headers.insert("Beamline-Accept", "stream");
-        let mut replies = self.send(verb, payload, headers).await?;
+        let mut replies = self.send(request, headers).await?;
         loop {
             let reply = replies.next(PATIENCE).await?;
             self.printer.reply(&reply, asked.elapsed());
@@ -202,8 +180,7 @@ impl Visit {
     }
 
     /// Shows the event that comes within `patience`, and those that have come with it.
-    async fn overhear(&mut self, patience: Duration) {
-        let mut patience = patience;
+    async fn overhear(&mut self, mut patience: Duration) {
         while let Ok(event) = self.events.next(patience).await {
             self.printer.event(&event);
             patience = Duration::ZERO;
@@ -220,27 +197,32 @@ impl Visit {
         }
     }
 
-    /// The reply, if anybody serves.
-    async fn ask(&self, verb: &str, payload: &str) -> Result<Option<Reply>, AskError> {
-        let mut replies = self.send(verb, payload, HeaderMap::new()).await?;
-        match replies.next(PATIENCE).await {
-            Err(AskError::NoResponders) => Ok(None),
-            reply => reply.map(Some),
-        }
+    /// What `request`, a verb and a payload, comes to, if anybody serves.
+    async fn asked(&self, request: &str, before: usize) -> Result<Option<Kept>, AskError> {
+        let asked = Instant::now();
+        let mut replies = self.send(request, HeaderMap::new()).await?;
+        let reply = match replies.next(PATIENCE).await {
+            Err(AskError::NoResponders) => return Ok(None),
+            reply => reply?,
+        };
+        Ok(Some(Kept {
+            request: request.to_owned(),
+            reply,
+            took: asked.elapsed(),
+            before,
+        }))
     }
 
-    async fn send(
-        &self,
-        verb: &str,
-        payload: &str,
-        headers: HeaderMap,
-    ) -> Result<Replies, AskError> {
-        let (subject, body) = (self.subject(verb), payload.to_owned().into());
+    async fn send(&self, request: &str, headers: HeaderMap) -> Result<Replies, AskError> {
+        let request = self.subject(request);
+        let (subject, payload) = request.split_once(' ').unwrap_or((&request, ""));
+        let (subject, body) = (subject.to_owned(), payload.to_owned().into());
         self.asker.ask(subject, headers, body, PATIENCE).await
     }
 
-    fn subject(&self, verb: &str) -> String {
-        format!("{}.{verb}", self.settings.subjects.prefix.as_str())
+    /// What stands under our prefix.
+    fn subject(&self, name: &str) -> String {
+        format!("{}.{name}", self.settings.subjects.prefix.as_str())
     }
 }
 

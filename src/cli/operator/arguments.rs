@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, Command};
 
 use super::commands;
@@ -38,45 +39,36 @@ fn command(verb: Verb) -> Command {
 
 /// Who is asked, and as whom.
 pub(super) fn whom() -> [Arg; 2] {
-    [
-        Arg::new("as")
-            .long("as")
-            .value_name("NAME")
-            .value_parser(actor)
-            .help("Send as this actor, on <prefix>.as.NAME.*"),
-        Arg::new("local")
-            .long("local")
-            .value_name("INSTANCE")
-            .value_parser(instance)
-            .conflicts_with("as")
-            .help("Ask the sidecar of this instance id"),
-    ]
+    let (send, ask) = (
+        "Send as this actor, on <prefix>.as.NAME.*",
+        "Ask this sidecar",
+    );
+    let local = option("local", "INSTANCE", ask).value_parser(instance);
+    let actor = option("as", "NAME", send).value_parser(actor);
+    [actor, local.conflicts_with("as")]
 }
 
 /// How patiently.
 pub(super) fn patience() -> Arg {
-    Arg::new("wait")
-        .long("wait")
-        .value_name("DURATION")
-        .value_parser(duration)
-        .help("How long to wait for an answer [default: 5s]")
+    let help = "How long to wait for an answer [default: 5s]";
+    option("wait", "DURATION", help).value_parser(duration)
+}
+
+fn option(name: &'static str, value: &'static str, help: impl Into<StyledStr>) -> Arg {
+    let arg = Arg::new(name).long(name);
+    arg.value_name(value).help(help)
 }
 
 /// A flag that is there or not.
 pub(in crate::cli) fn switch(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name)
-        .long(name)
-        .action(ArgAction::SetTrue)
-        .help(help)
+    let arg = Arg::new(name).long(name);
+    arg.action(ArgAction::SetTrue).help(help)
 }
 
 fn limit(shown: Option<usize>) -> Arg {
     let shown = shown.map_or_else(|| "all".to_owned(), |shown| shown.to_string());
-    Arg::new("limit")
-        .long("limit")
-        .value_name("N")
-        .value_parser(clap::value_parser!(u64).range(1..))
-        .help(format!("Show at most N [default: {shown}]"))
+    let help = format!("Show at most N [default: {shown}]");
+    option("limit", "N", help).value_parser(clap::value_parser!(u64).range(1..))
 }
 
 fn actor(text: &str) -> Result<String, String> {

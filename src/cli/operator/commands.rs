@@ -171,11 +171,11 @@ const ENABLED: Field = field(
     Flag,
     "enabled",
     Kind::TruthOrAll,
-    "Only if operators say so",
+    "Enabled or disabled ones",
 );
 const STATES: Kind = Kind::Word(&["closed", "open", "half_open"]);
 const STATE: Field = field(Flag, "state", STATES, "Only with a circuit in this state");
-pub(super) const CHOSEN: Field = field(Flag, "version", Kind::Text, "Whatever the rules say");
+pub(super) const CHOSEN: Field = field(Flag, "version", Kind::Text, "Exactly this version");
 pub(super) const CONTEXT: Field = field(
     Flag,
     "context",
@@ -188,7 +188,7 @@ const BODY: Field = field(
     Kind::Whole,
     "The fields as one JSON object; others on the command line replace those in it",
 );
-const FIELDS: Field = field(May, "fields", Kind::Fields, "Values are JSON, else strings");
+const FIELDS: Field = field(May, "fields", Kind::Fields, "Values are JSON, or strings");
 const IF_REVISION: Field = field(Flag, "if_revision", Kind::Number, "Only at this revision");
 const VERSION: Field = field(Must, "version", Kind::Text, "The version");
 const INSTANCE: Field = field(Must, "instance_id", Kind::Text, "The instance");

@@ -3,7 +3,7 @@
 use clap::{Command, value_parser};
 use clap_complete::{Generator, Shell};
 
-use super::failure::Failure;
+use super::failure::Outcome;
 use crate::cli::{Invocation, arguments};
 
 pub(super) const NAME: &str = "completion";
@@ -20,7 +20,7 @@ pub(super) fn command() -> Command {
 }
 
 /// Prints the script.
-pub(super) fn run(invocation: &Invocation) -> Result<(), Failure> {
+pub(super) fn run(invocation: &Invocation) -> Outcome<()> {
     let mut script = Vec::new();
     if let Some(shell) = invocation.arguments.get_one::<Shell>("shell") {
         let mut command = arguments::command();

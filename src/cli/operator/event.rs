@@ -8,23 +8,10 @@ use crate::cli::screen::{Screen, Tone};
 use crate::cli::table::NONE;
 
 /// What can be reported.
-pub(super) const KINDS: [&str; 15] = [
-    "circuit_opened",
-    "circuit_half_opened",
-    "circuit_closed",
-    "health_degraded",
-    "health_recovered",
-    "health_summary",
-    "registry_reloaded",
-    "source_changed",
-    "extension_created",
-    "extension_updated",
-    "extension_deleted",
-    "extension_enabled",
-    "extension_disabled",
-    "auto_disabled",
-    "auto_enabled",
-];
+pub(super) const KINDS: &str = "circuit_opened circuit_half_opened circuit_closed health_degraded \
+                                health_recovered health_summary registry_reloaded source_changed \
+                                extension_created extension_updated extension_deleted \
+                                extension_enabled extension_disabled auto_disabled auto_enabled";
 
 /// What there is to know of a kind; where it does not fit, its fields.
 const CIRCUIT: &str = "{version} {from} -> {to} ({reason})[, {failure_count} failures, last \

@@ -11,13 +11,12 @@ use crate::cli::table::fit;
 const CANDIDATES: &str = "candidate=version verdict enabled current priority rules rollout \
                           circuit=circuit_breaker_state subject";
 
+const INSTANCES: &str = "instance=instance_id weight subject";
+
 /// The choice in a sentence, the candidates in the order in which they are tried, the instances.
 pub(super) fn view(document: &RawValue, screen: &Screen) -> String {
     let mut parts = vec![sentence(document)];
-    for (name, chosen) in [
-        ("candidates", CANDIDATES),
-        ("instances", "instance=instance_id weight subject"),
-    ] {
+    for (name, chosen) in [("candidates", CANDIDATES), ("instances", INSTANCES)] {
         let rows = list(document, name);
         if !rows.is_empty() {
             parts.push(fit(columns(&rows, chosen, made, screen), screen));
@@ -31,10 +30,8 @@ pub(super) fn view(document: &RawValue, screen: &Screen) -> String {
 /// The request of a dry run, as it would be sent.
 pub(super) fn request(document: &RawValue) -> String {
     let to = "\nto {request.subject}, for up to {request.timeout_ms} ms:";
-    let headers = at(document, "request.headers")
-        .map(fields)
-        .unwrap_or_default();
-    let headers = headers.iter();
+    let headers = at(document, "request.headers").map(fields);
+    let headers = headers.iter().flatten();
     let headers = headers.map(|(name, value)| format!("{}: {}", clean(name), exact(value)));
     let body = format!("\n{}", plain(document, "request.body"));
     let lines = line(to, document).into_iter().chain(headers).chain([body]);
@@ -57,10 +54,8 @@ fn made(head: &str, row: &RawValue) -> Option<String> {
         "verdict" => Some(word(is_true(row, "takes_part"), "takes part", "out").to_owned()),
         "rules" => joined(row, "rules", |rule| {
             let key = clean(&string(rule, "key"));
-            format!(
-                "{key} {}",
-                word(is_true(rule, "matched"), "matches", "differs")
-            )
+            let verdict = word(is_true(rule, "matched"), "matches", "differs");
+            format!("{key} {verdict}")
         }),
         // A bucket is where a request falls among 10,000; one without the key falls nowhere.
         "rollout" => joined(row, "rollouts", |rollout| {

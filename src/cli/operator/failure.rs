@@ -14,6 +14,9 @@ use crate::cli::{EX_UNAVAILABLE, EX_USAGE, err};
 /// The header of every error.
 pub(super) const ERROR_CODE: &str = "Nats-Service-Error-Code";
 
+/// What comes of a command, or of a step of it.
+pub(super) type Outcome<T> = Result<T, Failure>;
+
 /// What kept a command from its end.
 #[derive(Debug)]
 pub(super) struct Failure {
@@ -87,20 +90,17 @@ impl From<AskError> for Failure {
 }
 
 fn refusal(number: &str, body: &[u8]) -> String {
-    let body = serde_json::from_slice(body).ok();
+    let (body, number) = (serde_json::from_slice(body).ok(), clean(number));
     match body.and_then(|body| at(body, "error")) {
         Some(error) if error.get().starts_with('{') => sentence(error),
         // Not a registry's own: what an extension answers has any shape.
-        _ => format!(
-            "an error without a code of the registry [{}]",
-            clean(number)
-        ),
+        _ => format!("an error without a code of the registry [{number}]"),
     }
 }
 
 /// Some of many ids may have failed: each of `errors` is reported, and the command as a whole has
 /// failed.
-pub(super) fn of_parts(document: &RawValue) -> Result<(), Failure> {
+pub(super) fn of_parts(document: &RawValue) -> Outcome<()> {
     let errors = list(document, "errors");
     for error in &errors {
         err(&format!("error: {}", sentence(error)));
@@ -116,9 +116,8 @@ fn sentence(error: &RawValue) -> String {
     let mut notes = vec![plain(error, "code")];
     let details = at(error, "details").map(fields).unwrap_or_default();
     // The message names these, or the lines below do.
-    let others = details
-        .iter()
-        .filter(|(name, _)| !["id", "field", "faults"].contains(&name.as_str()));
+    let named = |name: &str| matches!(name, "id" | "field" | "faults");
+    let others = details.iter().filter(|(name, _)| !named(name));
     notes.extend(others.map(|(name, value)| format!("{} {}", clean(name), exact(value))));
     let notes = notes.join(", ");
     let faults = list(error, "details.faults");

@@ -102,9 +102,9 @@ impl Field {
                 arg.value_parser(words(known)).default_value("all")
             }
             Kind::Number => arg.value_name("N").value_parser(number),
-            Kind::Millis => span(arg).value_parser(millis),
+            Kind::Millis => span(arg).value_parser(|text: &str| units(text, 1_000_000)),
             Kind::FineMillis => span(arg).value_parser(fine_millis),
-            Kind::Seconds => span(arg).value_parser(seconds),
+            Kind::Seconds => span(arg).value_parser(|text: &str| units(text, 1_000_000_000)),
             Kind::Pairs => pair(arg.action(ArgAction::Append)),
             Kind::Fields => pair(arg.num_args(0..)),
             Kind::Whole => arg.value_name("JSON|@FILE|-").value_parser(whole),
@@ -125,9 +125,8 @@ impl Field {
             }
             Kind::Whole => {
                 let fields = values.flat_map(|whole| document::fields(whole));
-                return fields
-                    .map(|(name, value)| (name, value.to_owned()))
-                    .collect();
+                let fields = fields.map(|(name, value)| (name, value.to_owned()));
+                return fields.collect();
             }
             Kind::Ids => match values.collect::<Vec<_>>().as_slice() {
                 [id] => return vec![("id".to_owned(), (*id).clone())],
@@ -135,10 +134,8 @@ impl Field {
             },
             _ => values.next().cloned(),
         };
-        value
-            .into_iter()
-            .map(|value| (name.to_owned(), value))
-            .collect()
+        let value = value.map(|value| (name.to_owned(), value));
+        value.into_iter().collect()
     }
 }
 
@@ -156,20 +153,17 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// `text` in whole units of so many nanoseconds.
-fn units(text: &str, nanos: u128, name: &str) -> Result<Box<RawValue>, String> {
+fn units(text: &str, nanos: u128) -> Result<Box<RawValue>, String> {
     let duration = duration(text)?.as_nanos();
+    let unit = if nanos < 1_000_000_000 {
+        "milliseconds"
+    } else {
+        "seconds"
+    };
     match duration % nanos {
         0 => Ok(json::value(&(duration / nanos))),
-        _ => Err(format!("must be a whole number of {name}")),
+        _ => Err(format!("must be a whole number of {unit}")),
     }
-}
-
-fn millis(text: &str) -> Result<Box<RawValue>, String> {
-    units(text, 1_000_000, "milliseconds")
-}
-
-fn seconds(text: &str) -> Result<Box<RawValue>, String> {
-    units(text, 1_000_000_000, "seconds")
 }
 
 fn fine_millis(text: &str) -> Result<Box<RawValue>, String> {
@@ -177,9 +171,8 @@ fn fine_millis(text: &str) -> Result<Box<RawValue>, String> {
 }
 
 fn number(text: &str) -> Result<Box<RawValue>, String> {
-    let number = text
-        .parse::<u64>()
-        .map_err(|_| "must be a whole number from 0")?;
+    let number = text.parse::<u64>();
+    let number = number.map_err(|_| "must be a whole number from 0")?;
     Ok(json::value(&number))
 }
 
@@ -193,9 +186,8 @@ fn whole(text: &str) -> Result<Box<RawValue>, String> {
 
 fn pairs(matches: &ArgMatches, name: &str) -> Vec<Given> {
     let pairs = matches.get_many::<Pair>(name).into_iter().flatten();
-    pairs
-        .map(|pair| (pair.key.clone(), pair.value.clone()))
-        .collect()
+    let pairs = pairs.map(|pair| (pair.key.clone(), pair.value.clone()));
+    pairs.collect()
 }
 
 #[cfg(test)]

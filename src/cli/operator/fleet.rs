@@ -9,7 +9,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use serde_json::value::RawValue;
 
 use super::commands;
-use super::failure::Failure;
+use super::failure::{Failure, Outcome};
 use super::field::Given;
 use super::pages::Answer;
 use super::session::Session;
@@ -36,7 +36,7 @@ pub(super) async fn run(
     verb: Verb,
     chosen: &str,
     given: Vec<Given>,
-) -> Result<(), Failure> {
+) -> Outcome<()> {
     let (json, screen) = (is_set(session.matches, "json"), session.screen);
     let instances = instances(session).await?;
     let asking = instances.iter().map(|instance| {
@@ -50,8 +50,8 @@ pub(super) async fn run(
             Ok(answer) if !json => documents.push((instance, answer.document(verb))),
             Ok(answer) => {
                 for page in answer.pages {
-                    // Names are tokens, which JSON has no need to escape.
-                    let start = format!(r#"{{"instance_id":"{instance}","answer":"#);
+                    let name = json::value(&instance);
+                    let start = format!(r#"{{"instance_id":{name},"answer":"#);
                     screen.bytes(&[start.as_bytes(), page.trim_ascii(), b"}"].concat(), true)?;
                 }
             }
@@ -70,19 +70,16 @@ pub(super) async fn run(
 
 /// The sidecars that answer, in order: those that do within the session's patience, and no more
 /// than [`MAX_INSTANCES`], since whoever may reply can do so under any name, for ever.
-async fn instances(session: &Session<'_>) -> Result<BTreeSet<String>, Failure> {
-    let (verb, nothing) = (Verb::Ping, json::object([]));
-    let mut replies = session
-        .send(To::All, verb, &nothing, HeaderMap::new())
-        .await?;
+async fn instances(session: &Session<'_>) -> Outcome<BTreeSet<String>> {
+    let (verb, nothing, headers) = (Verb::Ping, json::object([]), HeaderMap::new());
+    let mut replies = session.send(To::All, verb, &nothing, headers).await?;
     let deadline = Instant::now() + session.patience;
     let mut instances = BTreeSet::new();
     while instances.len() < MAX_INSTANCES {
         let left = deadline.saturating_duration_since(Instant::now());
-        let patience = if instances.is_empty() {
-            left
-        } else {
-            left.min(QUIET)
+        let patience = match instances.is_empty() {
+            true => left,
+            false => left.min(QUIET),
         };
         match session.next(To::All, &mut replies, patience).await {
             Ok(reply) if !left.is_zero() => {
@@ -97,9 +94,7 @@ async fn instances(session: &Session<'_>) -> Result<BTreeSet<String>, Failure> {
             _ => return Ok(instances),
         }
     }
-    err(&format!(
-        "only the first {MAX_INSTANCES} sidecars that answered are asked"
-    ));
+    err(&format!("only {MAX_INSTANCES} sidecars are asked"));
     Ok(instances)
 }
 

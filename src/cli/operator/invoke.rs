@@ -8,15 +8,16 @@ use serde_json::value::RawValue;
 
 use super::arguments::{patience, switch, whom};
 use super::commands::{CHOSEN, CONTEXT, ID};
-use super::failure::{ERROR_CODE, Failure};
+use super::failure::{ERROR_CODE, Failure, Outcome};
 use super::field::Place::{Flag, Named};
 use super::field::{Field, Kind, field};
 use super::session::Session;
-use super::{explain, given, is_set, json, raw, text};
+use super::text::clean;
+use super::{explain, given, is_set, json, raw};
 use crate::adapters::nats::ask::Reply;
 use crate::adapters::nats::verb::Verb;
 use crate::cli::screen::Screen;
-use crate::cli::{Invocation, err};
+use crate::cli::{Invocation, err, headers_of};
 use crate::domain::quote::quoted;
 
 pub(super) const NAME: &str = "invoke";
@@ -27,12 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_millis(500);
 
 const FIELDS: &[Field] = &[ID, PAYLOAD, METADATA, CONTEXT, OVERRIDE, CHOSEN, TIMEOUT];
-const PAYLOAD: Field = field(
-    Flag,
-    "payload",
-    Kind::Json,
-    "For the extension [default: {}]",
-);
+const PAYLOAD: Field = field(Flag, "payload", Kind::Json, "Its payload [default: {}]");
 const METADATA: Field = field(Flag, "metadata", Kind::Pairs, "Metadata; may be repeated");
 const OVERRIDE: Field = field(
     Named("override"),
@@ -51,10 +47,7 @@ pub(super) fn command() -> Command {
     Command::new(NAME)
         .about("Call an extension, and print its answer byte for byte")
         .args(FIELDS.iter().map(Field::arg))
-        .arg(switch(
-            "dry-run",
-            "Send nothing; show the choice, and the request",
-        ))
+        .arg(switch("dry-run", "Send nothing; show choice and request"))
         .arg(switch("stream", "Take an answer in pieces, as they come").conflicts_with("dry-run"))
         .arg(switch("verbose", "Print the answer's headers to standard error").short('v'))
         .arg(switch("json", "Print errors and dry runs as JSON"))
@@ -66,7 +59,7 @@ pub(super) fn command() -> Command {
 }
 
 /// Calls, and prints.
-pub(super) async fn run(invocation: &Invocation) -> Result<(), Failure> {
+pub(super) async fn run(invocation: &Invocation) -> Outcome<()> {
     let (matches, screen) = (&invocation.arguments, &invocation.screen);
     let patience = matches.get_one("wait").copied().unwrap_or(PATIENCE);
     let body = body(matches, patience)?;
@@ -75,15 +68,12 @@ pub(super) async fn run(invocation: &Invocation) -> Result<(), Failure> {
     if is_set(matches, "stream") {
         headers.insert("Beamline-Accept", "stream");
     }
-    let mut replies = session
-        .send(session.to, Verb::Invoke, &body, headers)
-        .await?;
+    let (to, verb) = (session.to, Verb::Invoke);
+    let mut replies = session.send(to, verb, &body, headers).await?;
     loop {
-        let reply = session
-            .next(session.to, &mut replies, patience + GRACE)
-            .await?;
+        let reply = session.next(to, &mut replies, patience + GRACE).await?;
         if is_set(matches, "verbose") {
-            tell_headers(&reply);
+            headers_of(&reply).iter().for_each(|line| err(&clean(line)));
         }
         match reply.header("Beamline-Stream") {
             Some("chunk") => screen.bytes(&reply.body, false)?,
@@ -97,7 +87,7 @@ pub(super) async fn run(invocation: &Invocation) -> Result<(), Failure> {
 
 /// The request. The registry is told how long we wait: it answers in time, and what it answers
 /// tells more than silence. A stream may go on for as long as its pieces come in time.
-fn body(matches: &ArgMatches, patience: Duration) -> Result<Box<RawValue>, Failure> {
+fn body(matches: &ArgMatches, patience: Duration) -> Outcome<Box<RawValue>> {
     let mut fields = vec![("payload".to_owned(), json::object([]))];
     if !is_set(matches, "stream") {
         let deadline = json::value(&patience.as_millis());
@@ -111,16 +101,14 @@ fn body(matches: &ArgMatches, patience: Duration) -> Result<Box<RawValue>, Failu
 }
 
 /// The answer in one piece, or the error that ends everything.
-fn finish(reply: &Reply, matches: &ArgMatches, screen: &Screen) -> Result<(), Failure> {
+fn finish(reply: &Reply, matches: &ArgMatches, screen: &Screen) -> Outcome<()> {
     let foreign = reply.header("Beamline-Extension-Error").is_some();
     let failure = match Failure::of(reply) {
         Some(_) if foreign => {
             let field = |name| quoted(reply.header(name).unwrap_or_default());
             let (code, why) = (field(ERROR_CODE), field("Nats-Service-Error"));
-            Err(Failure::new(
-                1,
-                format!("the extension answered an error: {code} {why}"),
-            ))
+            let sentence = format!("the extension answered an error: {code} {why}");
+            Err(Failure::new(1, sentence))
         }
         Some(failure) => return Err(failure),
         None if is_set(matches, "dry-run") && !is_set(matches, "json") => {
@@ -134,17 +122,4 @@ fn finish(reply: &Reply, matches: &ArgMatches, screen: &Screen) -> Result<(), Fa
     let end = screen.width.is_some() && !reply.body.ends_with(b"\n");
     screen.bytes(&reply.body, end)?;
     failure
-}
-
-fn tell_headers(reply: &Reply) {
-    let mut lines = Vec::new();
-    for (name, values) in reply.headers.iter() {
-        lines.extend(
-            values
-                .iter()
-                .map(|value| text::clean(&format!("{name}: {value}"))),
-        );
-    }
-    lines.sort_unstable();
-    err(&lines.join("\n"));
 }

@@ -27,7 +27,7 @@ use clap::ArgMatches;
 use serde_json::value::RawValue;
 
 pub(super) use self::arguments::{subcommands, switch};
-use self::failure::Failure;
+use self::failure::{Failure, Outcome};
 use self::field::{Field, Given, Place};
 use self::pages::Answer;
 use self::session::Session;
@@ -49,7 +49,7 @@ pub(super) async fn run(invocation: &Invocation) -> ExitCode {
     outcome.map_or_else(|failure| failure.report(json), |()| ExitCode::SUCCESS)
 }
 
-async fn ask(invocation: &Invocation, verb: Verb) -> Result<(), Failure> {
+async fn ask(invocation: &Invocation, verb: Verb) -> Outcome<()> {
     let (matches, screen) = (&invocation.arguments, &invocation.screen);
     let given = given(commands::fields(verb), matches)?;
     let session = Session::open(invocation).await?;
@@ -72,7 +72,7 @@ async fn ask(invocation: &Invocation, verb: Verb) -> Result<(), Failure> {
 ///
 /// # Errors
 /// It is no JSON.
-fn raw(body: &[u8]) -> Result<&RawValue, Failure> {
+fn raw(body: &[u8]) -> Outcome<&RawValue> {
     serde_json::from_slice(body)
         .map_err(|_| Failure::unanswered("the answer is no JSON: is this a registry?"))
 }
@@ -84,7 +84,7 @@ fn is_set(matches: &ArgMatches, name: &str) -> bool {
 
 /// The fields of the request. The last one of a name counts, except for what the command itself
 /// names: what a change is about is not one of the things that it changes.
-fn given(fields: &[Field], matches: &ArgMatches) -> Result<Vec<Given>, Failure> {
+fn given(fields: &[Field], matches: &ArgMatches) -> Outcome<Vec<Given>> {
     let is_named = |name: &str| {
         let mut named = fields.iter();
         named.any(|field| field.place == Place::Must && field.name == name)

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::commands;
-use super::failure::Failure;
+use super::failure::Outcome;
 use super::field::Given;
 use super::session::Session;
 use super::{json, raw};
@@ -33,7 +33,7 @@ impl Answer {
         to: To<'_>,
         verb: Verb,
         mut given: Vec<Given>,
-    ) -> Result<Self, Failure> {
+    ) -> Outcome<Self> {
         let (started, divided) = (Instant::now(), commands::pages(verb));
         let limit = || Some(*session.matches.get_one::<u64>("limit")?);
         let limit = divided.and_then(|pages| match limit() {
@@ -71,19 +71,14 @@ impl Answer {
     /// All pages as one document for a view: the last one, with the lists of all. That of a ping
     /// also has how long it took.
     pub(super) fn document(&self, verb: Verb) -> Box<RawValue> {
-        let pages: Vec<_> = self
-            .pages
-            .iter()
-            .filter_map(|page| raw(page).ok())
-            .collect();
+        let pages = self.pages.iter().map(|page| raw(page));
+        let pages: Vec<_> = pages.flatten().collect();
         let of_all = |name| {
             let members: Vec<_> = pages.iter().flat_map(|page| list(page, name)).collect();
             (name, json::value(&members))
         };
-        let lists = commands::pages(verb)
-            .into_iter()
-            .flat_map(|pages| [pages.list, "omitted"]);
-        let lists: Vec<_> = lists.map(of_all).collect();
+        let lists = commands::pages(verb).map(|pages| [pages.list, "omitted"]);
+        let lists: Vec<_> = lists.into_iter().flatten().map(of_all).collect();
         let elapsed = json::value(&(self.elapsed.as_secs_f64() * 1e3));
         let mut document = pages.last().map(|last| fields(last)).unwrap_or_default();
         for (name, list) in lists.iter().filter(|(_, list)| list.get() != "[]") {

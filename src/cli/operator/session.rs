@@ -10,7 +10,7 @@ use clap::ArgMatches;
 use serde_json::value::RawValue;
 
 use super::arguments::PATIENCE;
-use super::failure::Failure;
+use super::failure::{Failure, Outcome};
 use super::text::clean;
 use crate::adapters::nats::ask::{AskError, Asker, Replies, Reply, To, servers};
 use crate::adapters::nats::verb::Verb;
@@ -37,7 +37,7 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Connects as settings and arguments say.
-    pub(super) async fn open(invocation: &'a Invocation) -> Result<Self, Failure> {
+    pub(super) async fn open(invocation: &'a Invocation) -> Outcome<Self> {
         let (settings, matches) = (&invocation.settings, &invocation.arguments);
         // Not every command has every argument.
         let text = |name| matches.try_get_one::<String>(name).ok().flatten();
@@ -61,12 +61,7 @@ impl<'a> Session<'a> {
     }
 
     /// The answer to a request.
-    pub(super) async fn ask(
-        &self,
-        to: To<'_>,
-        verb: Verb,
-        body: &RawValue,
-    ) -> Result<Reply, Failure> {
+    pub(super) async fn ask(&self, to: To<'_>, verb: Verb, body: &RawValue) -> Outcome<Reply> {
         let mut replies = self.send(to, verb, body, HeaderMap::new()).await?;
         let reply = self.next(to, &mut replies, self.patience).await?;
         Failure::of(&reply).map_or(Ok(reply), Err)
@@ -79,7 +74,7 @@ impl<'a> Session<'a> {
         verb: Verb,
         body: &RawValue,
         mut headers: HeaderMap,
-    ) -> Result<Replies, Failure> {
+    ) -> Outcome<Replies> {
         if verb.mutates()
             && !matches!(to, To::As(_))
             && let Some(user) = user().and_then(|user| user.parse::<HeaderValue>().ok())
@@ -98,7 +93,7 @@ impl<'a> Session<'a> {
         to: To<'_>,
         replies: &mut Replies,
         patience: Duration,
-    ) -> Result<Reply, Failure> {
+    ) -> Outcome<Reply> {
         let reply = replies.next(patience).await;
         let reply = reply.map_err(|error| self.explain(to, error))?;
         self.tell_origin(to, &reply);
@@ -111,14 +106,17 @@ impl<'a> Session<'a> {
         let place = match to {
             // Each is asked by its name afterwards.
             To::All => return,
-            To::Local(name) => format!("sidecar `{}`: ", clean(name)),
+            To::Local(name) => format!("sidecar `{name}`: "),
             To::Any | To::As(_) => String::new(),
         };
-        if let Some(origin) = origin(reply) {
-            let line = format!("note: {place}{origin}");
-            if self.told.borrow_mut().insert(place) {
-                err(&line);
-            }
+        let origin = match (reply.header(SOURCE), reply.header(STALE_MS)) {
+            (Some(source), _) => format!("from {source}, as no database has answered yet"),
+            (_, Some(ms)) => format!("as of {ms} ms ago, as the database is unreachable"),
+            (None, None) => return,
+        };
+        let line = clean(&format!("note: {place}{origin}"));
+        if self.told.borrow_mut().insert(place) {
+            err(&line);
         }
     }
 
@@ -137,17 +135,6 @@ impl<'a> Session<'a> {
             (error, _) => error.to_string(),
         })
     }
-}
-
-/// What the headers of `reply` say of its data.
-fn origin(reply: &Reply) -> Option<String> {
-    if let Some(source) = reply.header(SOURCE).map(clean) {
-        return Some(format!("from {source}, as no database has answered yet"));
-    }
-    let stale = clean(reply.header(STALE_MS)?);
-    Some(format!(
-        "as of {stale} ms ago, as the database is unreachable"
-    ))
 }
 
 /// The user's name at the operating system, where it can be audited.

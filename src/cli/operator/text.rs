@@ -9,14 +9,7 @@ use crate::cli::document::{at, fields, members};
 use crate::cli::table::NONE;
 
 /// What users put into records as they like: it is shown as it is, digit for digit.
-const OPEN: [&str; 6] = [
-    "config",
-    "metadata",
-    "routing_rules",
-    "rollout",
-    "circuit_breaker",
-    "body",
-];
+const OPEN: &str = "config metadata routing_rules rollout circuit_breaker body";
 
 /// `text` without what a terminal would obey: control characters, and those that change the
 /// direction of writing, are shown as escapes.
@@ -56,7 +49,7 @@ pub(super) fn plain(document: &RawValue, path: &str) -> String {
 pub(super) fn shown(name: &str, value: &RawValue) -> String {
     let json = value.get();
     match json.as_bytes().first() {
-        Some(b'{') if !OPEN.contains(&name) => pairs(value),
+        Some(b'{') if OPEN.split(' ').all(|open| open != name) => pairs(value),
         Some(b'[') => {
             let members: Vec<String> = members(value).into_iter().map(exact).collect();
             named(&members.join(", "))
@@ -122,11 +115,11 @@ pub(super) fn age(text: &str, now: SystemTime) -> Option<String> {
         7200..172_800 => format!("{}h", seconds / 3600),
         _ => format!("{}d", seconds / 86_400),
     };
-    Some(match now.duration_since(at) {
-        Err(ahead) if ahead.duration().as_secs() > 0 => {
-            format!("in {}", span(ahead.duration().as_secs()))
-        }
-        past => format!("{} ago", span(past.unwrap_or_default().as_secs())),
+    let ahead = at.duration_since(now).unwrap_or_default().as_secs();
+    let past = now.duration_since(at).unwrap_or_default().as_secs();
+    Some(match ahead {
+        0 => format!("{} ago", span(past)),
+        _ => format!("in {}", span(ahead)),
     })
 }
 

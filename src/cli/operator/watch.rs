@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, Command};
 
 use super::arguments::{patience, switch};
 use super::event::{self, KINDS};
-use super::failure::Failure;
+use super::failure::Outcome;
 use super::json;
 use super::session::Session;
 use super::{is_set, raw, text};
@@ -26,20 +26,17 @@ pub(super) fn command() -> Command {
         .about("Follow the events of all sidecars, until Ctrl-C")
         .arg(
             many("kind")
-                .value_parser(PossibleValuesParser::new(KINDS))
+                .value_parser(PossibleValuesParser::new(KINDS.split(' ')))
                 .hide_possible_values(true)
                 .help("Only this kind, such as circuit_opened; may be repeated"),
         )
         .arg(many("id").help("Only this extension; may be repeated"))
-        .arg(switch(
-            "json",
-            "Print the events as they come, one per line",
-        ))
+        .arg(switch("json", "Print the events as JSON, one per line"))
         .arg(patience())
 }
 
 /// Prints a line per event; ends well with Ctrl-C, or when nobody reads any more.
-pub(super) async fn run(invocation: &Invocation) -> Result<(), Failure> {
+pub(super) async fn run(invocation: &Invocation) -> Outcome<()> {
     let session = Session::open(invocation).await?;
     let subjects = format!("{}.events.>", session.prefix);
     let mut events = session.asker.subscribe(subjects).await?;
@@ -77,10 +74,9 @@ pub(super) async fn run(invocation: &Invocation) -> Result<(), Failure> {
 async fn greet(session: &Session<'_>) {
     let place = format!("`{}.events.>` at {}", session.prefix, session.servers);
     let pong = session.ask(To::Any, Verb::Ping, &json::object([])).await;
-    let but = if pong.is_ok() {
-        ""
-    } else {
-        ", though no registry answers there now"
+    let but = match pong {
+        Ok(_) => "",
+        Err(_) => ", though no registry answers there now",
     };
     err(&format!("watching {place}{but}"));
 }
@@ -100,14 +96,11 @@ fn news(before: &Link, now: &Link) -> Vec<String> {
 }
 
 /// Shows an event that is asked for. It is chosen here: permissions for all events are one line.
-fn show(session: &Session<'_>, event: &Reply) -> Result<(), Failure> {
+fn show(session: &Session<'_>, event: &Reply) -> Outcome<()> {
     let many = |name| {
-        let values = session
-            .matches
-            .get_many::<String>(name)
-            .into_iter()
-            .flatten();
-        values.map(String::as_str).collect::<Vec<_>>()
+        let values = session.matches.get_many::<String>(name);
+        let values = values.into_iter().flatten().map(String::as_str);
+        values.collect::<Vec<_>>()
     };
     let start = format!("{}.events.", session.prefix);
     let name = event.subject.strip_prefix(&start).unwrap_or_default();
@@ -118,13 +111,12 @@ fn show(session: &Session<'_>, event: &Reply) -> Result<(), Failure> {
         err(&format!("no event: {}", text::clean(&event.subject)));
         return Ok(());
     };
-    Ok(session
-        .screen
-        .line(&match is_set(session.matches, "json") {
-            // One per line, whoever has published it: in JSON, an end of line is but a space.
-            true => document.get().replace(['\n', '\r'], " "),
-            false => event::shown(kind, document, session.screen),
-        })?)
+    let line = match is_set(session.matches, "json") {
+        // One per line, whoever has published it: in JSON, an end of line is but a space.
+        true => document.get().replace(['\n', '\r'], " "),
+        false => event::shown(kind, document, session.screen),
+    };
+    Ok(session.screen.line(&line)?)
 }
 
 /// The kind of the event `KIND` or `KIND.ID`, if it is one of those wanted.

@@ -17,12 +17,11 @@ pub(super) fn answer(id: &str, request: &Value, in_pieces: bool) -> Vec<Value> {
 
 /// `pre`: trims the text and makes it lower case, as its settings say.
 fn normalize_text(request: &Value) -> Value {
-    let is_on = |name| config(request, name) == &Value::Bool(true);
     let mut new = text(request).to_owned();
-    if is_on("trim_whitespace") {
+    if config(request, "trim_whitespace") == &Value::Bool(true) {
         new = new.trim().to_owned();
     }
-    if is_on("lowercase") {
+    if config(request, "lowercase") == &Value::Bool(true) {
         new = new.to_lowercase();
     }
     let changed = new != text(request);
@@ -71,55 +70,48 @@ fn story_teller(request: &Value, in_pieces: bool) -> Vec<Value> {
     let story =
         format!("Once upon a time somebody asked: {asked} Nobody knew, so they all went home.");
     let words: Vec<&str> = story.split_inclusive(' ').collect();
-    let size = config(request, "words_per_chunk")
-        .as_u64()
-        .filter(|_| in_pieces);
-    let size = size
-        .and_then(|size| usize::try_from(size).ok())
-        .unwrap_or(words.len());
-    let chunks = words.chunks(size.max(1));
-    chunks
-        .map(|words| json!({ "text": words.concat() }))
-        .collect()
+    let size = config(request, "words_per_chunk");
+    let size = size.as_u64().map(usize::try_from);
+    let chunks = match size {
+        Some(Ok(size @ 1..)) if in_pieces => words.chunks(size),
+        _ => words.chunks(words.len()),
+    };
+    let chunks = chunks.map(|words| json!({ "text": words.concat() }));
+    chunks.collect()
 }
 
+/// A setting; null where it is not set.
 fn config<'a>(request: &'a Value, name: &str) -> &'a Value {
-    let value = request.get("config").and_then(|config| config.get(name));
-    value.unwrap_or(&Value::Null)
+    let setting = request.pointer(&format!("/config/{name}"));
+    setting.unwrap_or(&Value::Null)
 }
 
 /// A setting that is a list of texts.
 fn names<'a>(request: &'a Value, name: &str) -> impl Iterator<Item = &'a str> {
-    let names = config(request, name).as_array().into_iter().flatten();
-    names.filter_map(Value::as_str)
+    let names = config(request, name).as_array();
+    names.into_iter().flatten().filter_map(Value::as_str)
 }
 
 /// What a provider is asked; the fields of its payload stand at the top.
 fn prompt(request: &Value) -> &str {
-    request
-        .get("prompt")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+    request["prompt"].as_str().unwrap_or_default()
 }
 
 /// The text of the message.
 fn text(request: &Value) -> &str {
-    let payload = request.get("payload").unwrap_or(&Value::Null);
-    payload
-        .get("text")
-        .unwrap_or(payload)
-        .as_str()
-        .unwrap_or_default()
+    let payload = &request["payload"];
+    let text = payload["text"].as_str().or(payload.as_str());
+    text.unwrap_or_default()
 }
 
 /// The payload with another text.
 fn payload_with(request: &Value, text: String) -> Value {
-    let payload = request.get("payload").and_then(Value::as_object);
-    payload.map_or(Value::from(text.as_str()), |payload| {
-        let mut payload = payload.clone();
-        payload.insert("text".to_owned(), text.into());
-        payload.into()
-    })
+    let mut payload = request["payload"].clone();
+    match payload.as_object_mut() {
+        Some(fields) => _ = fields.insert("text".to_owned(), text.into()),
+        None => payload = text.into(),
+    }
+    payload
 }
 
 #[cfg(test)]
