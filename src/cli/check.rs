@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::table::{Column, NONE, draw};
-use super::{Invocation, chain, out};
+use super::{Ended, Invocation, chain, out};
 use crate::adapters::nats::connect;
 use crate::adapters::postgres::session::Session;
 use crate::adapters::postgres::{Pool, inspect};
@@ -19,7 +19,7 @@ use crate::domain::source::SourceMode;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Prints the configuration and tries every server; 0 when all answer.
-pub(super) async fn run(invocation: &Invocation) -> ExitCode {
+pub(super) async fn run(invocation: &Invocation) -> Ended {
     let settings = &invocation.settings;
     out(&effective(invocation));
     for warning in &invocation.warnings {
@@ -33,8 +33,8 @@ pub(super) async fn run(invocation: &Invocation) -> ExitCode {
         all &= report("fixtures", fixtures(settings).await);
     }
     match all {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+        true => Ok(()),
+        false => Err(ExitCode::FAILURE),
     }
 }
 

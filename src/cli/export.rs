@@ -1,13 +1,12 @@
 //! `export`: the database to fixtures.
 
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::ArgMatches;
 
 use super::arguments::folder;
 use super::import::without_limits;
-use super::{err, failure, out, pool};
+use super::{Ended, err, failure, out, pool};
 use crate::adapters::fixtures::ExportFolder;
 use crate::adapters::postgres::PostgresSource;
 use crate::app;
@@ -18,19 +17,13 @@ use crate::service::transfer::{self, ExportError, WriteError};
 const MAX_NAMED: usize = 10;
 
 /// Exports; 0 when the files say what the database holds.
-pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> ExitCode {
-    let pool = match pool(settings) {
-        Ok(pool) => pool,
-        Err(code) => return code,
-    };
+pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> Ended {
     let policy = without_limits(app::policy(settings));
-    let database = PostgresSource::new(pool, Arc::new(policy));
+    let database = PostgresSource::new(pool(settings)?, Arc::new(policy));
     let path = folder(arguments);
     let folder = ExportFolder::new(path.clone(), arguments.get_flag("force"));
-    let (count, written) = match transfer::export(&database, &folder).await {
-        Ok(exported) => exported,
-        Err(error) => return failure(&reason(&error)),
-    };
+    let exported = transfer::export(&database, &folder).await;
+    let (count, written) = exported.map_err(|error| failure(&reason(&error)))?;
     out(&format!(
         "exported {count} extensions to {}",
         path.display()
@@ -41,7 +34,7 @@ pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> ExitCode
     if let Some(reason) = written.not_synced {
         err(&format!("warning: a power cut may undo this: {reason}"));
     }
-    ExitCode::SUCCESS
+    Ok(())
 }
 
 fn removed(names: &[String]) -> String {

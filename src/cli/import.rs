@@ -1,6 +1,5 @@
 //! `import`: fixtures to the database, all or nothing.
 
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::ArgMatches;
@@ -9,7 +8,7 @@ use super::arguments::folder;
 use super::import_progress::Progress;
 use super::import_report::{self, Done};
 use super::screen::Screen;
-use super::{failure, out, pool};
+use super::{Ended, failure, out, pool};
 use crate::adapters::fixtures::FixturesSource;
 use crate::adapters::postgres::PostgresStore;
 use crate::app;
@@ -22,12 +21,10 @@ use crate::service::transfer::{self, Outcome, Refusal};
 const MAX_USER: usize = 128;
 
 /// Imports, and prints what was found and done; 0 when the database holds what the files say.
-pub(super) async fn run(settings: &Settings, arguments: &ArgMatches, screen: &Screen) -> ExitCode {
+pub(super) async fn run(settings: &Settings, arguments: &ArgMatches, screen: &Screen) -> Ended {
     let policy = app::policy(settings);
-    let store = match pool(settings) {
-        Ok(pool) => PostgresStore::new(pool, Arc::new(without_limits(policy.clone()))),
-        Err(code) => return code,
-    };
+    let limits = Arc::new(without_limits(policy.clone()));
+    let store = PostgresStore::new(pool(settings)?, limits);
     let progress = Progress::new();
     let dry_run = arguments.get_flag("dry-run");
     let how = transfer::Import {
@@ -44,10 +41,7 @@ pub(super) async fn run(settings: &Settings, arguments: &ArgMatches, screen: &Sc
         Err(error) => Err(error.to_string()),
     };
     drop(progress);
-    let (report, outcome) = match imported {
-        Ok(imported) => imported,
-        Err(error) => return failure(&error),
-    };
+    let (report, outcome) = imported.map_err(|error| failure(&error))?;
     let done = match outcome {
         Outcome::Refused(_) => Done::Refused,
         Outcome::Imported(_) if dry_run => Done::Tried,
@@ -59,9 +53,9 @@ pub(super) async fn run(settings: &Settings, arguments: &ArgMatches, screen: &Sc
     match outcome {
         Outcome::Imported(revision) => {
             out(&import_report::success(&report, revision, done));
-            ExitCode::SUCCESS
+            Ok(())
         }
-        Outcome::Refused(refusal) => failure(&import_report::refusal(&refusal)),
+        Outcome::Refused(refusal) => Err(failure(&import_report::refusal(&refusal))),
     }
 }
 

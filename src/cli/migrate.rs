@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 
-use super::{chain, database, failure, out};
+use super::{Ended, chain, database, failure, out};
 use crate::adapters::postgres::migrate::{self, MigrateError};
 use crate::adapters::postgres::old;
 use crate::adapters::postgres::schema::{SchemaState, schema_state};
@@ -20,20 +20,16 @@ const LOCK_WAIT: Duration = Duration::from_secs(60);
 type Failure = Box<dyn Error>;
 
 /// Migrates, or only says whether that is needed.
-pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> ExitCode {
-    let database = match database(settings) {
-        Ok(database) => database,
-        Err(code) => return code,
-    };
+pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> Ended {
+    let database = database(settings)?;
     let session = Session::open(&database.listen, &settings.identity.instance_id).await;
-    let result = match session {
-        Ok(mut session) => work(&mut session, arguments).await,
-        Err(error) => Err(format!("cannot use the database: {}", chain(&error)).into()),
-    };
-    result.unwrap_or_else(|error| failure(&chain(&*error)))
+    let unusable = |error| failure(&format!("cannot use the database: {}", chain(&error)));
+    let mut session = session.map_err(unusable)?;
+    let worked = work(&mut session, arguments).await;
+    worked.unwrap_or_else(|error| Err(failure(&chain(&*error))))
 }
 
-async fn work(session: &mut Session, arguments: &ArgMatches) -> Result<ExitCode, Failure> {
+async fn work(session: &mut Session, arguments: &ArgMatches) -> Result<Ended, Failure> {
     if arguments.get_flag("check") {
         return check(session).await;
     }
@@ -56,7 +52,7 @@ async fn work(session: &mut Session, arguments: &ArgMatches) -> Result<ExitCode,
         let epoch = migrate::new_epoch(session.client()).await?;
         out(&format!("new epoch {epoch}"));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Ok(()))
 }
 
 async fn schema(session: &Session) -> Result<SchemaState, DatabaseError> {
@@ -64,7 +60,7 @@ async fn schema(session: &Session) -> Result<SchemaState, DatabaseError> {
 }
 
 /// What `migrate` would do, and what stands in its way.
-async fn check(session: &Session) -> Result<ExitCode, Failure> {
+async fn check(session: &Session) -> Result<Ended, Failure> {
     let state = schema(session).await?;
     let old = old::look(session.client())
         .await
@@ -78,7 +74,7 @@ async fn check(session: &Session) -> Result<ExitCode, Failure> {
         return Err(MigrateError::Obstacles(obstacles).into());
     }
     Ok(match state.is_usable() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+        true => Ok(()),
+        false => Err(ExitCode::FAILURE),
     })
 }

@@ -65,7 +65,7 @@ pub fn run(invocation: Invocation) -> ExitCode {
         screen,
         ..
     } = &invocation;
-    let code = runtime.block_on(async {
+    let ended = runtime.block_on(async {
         match invocation.command.as_str() {
             "serve" => serve::run(settings.clone(), &invocation.warnings).await,
             "demo" => demo::run(settings, arguments.get_flag("once"), screen).await,
@@ -79,8 +79,11 @@ pub fn run(invocation: Invocation) -> ExitCode {
     });
     // Whatever blocks a thread now is not worth waiting for.
     runtime.shutdown_background();
-    code
+    ended.err().unwrap_or(ExitCode::SUCCESS)
 }
+
+/// What comes of a command: nothing more to say, or the code to leave with when all is said.
+type Ended = Result<(), ExitCode>;
 
 /// The database of a command that needs one, and a pool of connections to it; else with which code
 /// to leave.

@@ -1,17 +1,17 @@
 //! `probe live|ready`: the image's own health command.
 
-use std::process::ExitCode;
-
 use clap::ArgMatches;
 
-use super::{failure, out};
+use super::{Ended, failure, out};
 use crate::adapters::http::probe;
 use crate::config::Settings;
 
 /// Asks the local daemon; 0 when it says yes.
-pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> ExitCode {
+pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> Ended {
     let Some(addr) = settings.http.addr else {
-        return failure("EXTENSION_REGISTRY_HTTP_ADDR is off: there is nothing to ask");
+        return Err(failure(
+            "EXTENSION_REGISTRY_HTTP_ADDR is off: there is nothing to ask",
+        ));
     };
     let path = match arguments.get_one::<String>("what").map(String::as_str) {
         Some("live") => "/livez",
@@ -20,9 +20,9 @@ pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> ExitCode
     match probe::ask(addr, path).await {
         Ok(answer) if answer.status == 200 => {
             out(&answer.body);
-            ExitCode::SUCCESS
+            Ok(())
         }
-        Ok(answer) => failure(&answer.body),
-        Err(error) => failure(&format!("http://{addr}{path}: {error}")),
+        Ok(answer) => Err(failure(&answer.body)),
+        Err(error) => Err(failure(&format!("http://{addr}{path}: {error}"))),
     }
 }

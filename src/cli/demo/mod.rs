@@ -11,7 +11,6 @@ use std::error::Error;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -21,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::document::string;
 use super::private_server::PrivateServer;
 use super::screen::Screen;
-use super::{chain, failure};
+use super::{Ended, chain, failure};
 use crate::app;
 use crate::app::signals::Signals;
 use crate::config::{LogFormat, NatsAddress, NatsAuth, Settings};
@@ -52,11 +51,9 @@ const FIXTURES: [&str; 7] = [
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// Runs the tour, then serves until a signal, unless `once`.
-pub(super) async fn run(settings: &Settings, once: bool, screen: &Screen) -> ExitCode {
-    match play(settings.clone(), once, screen).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failure(&chain(&*error)),
-    }
+pub(super) async fn run(settings: &Settings, once: bool, screen: &Screen) -> Ended {
+    let played = play(settings.clone(), once, screen).await;
+    played.map_err(|error| failure(&chain(&*error)))
 }
 
 async fn play(mut settings: Settings, once: bool, screen: &Screen) -> Result<(), Failure> {

@@ -21,8 +21,6 @@ mod show;
 mod text;
 mod watch;
 
-use std::process::ExitCode;
-
 use clap::ArgMatches;
 use serde_json::value::RawValue;
 
@@ -31,11 +29,11 @@ use self::failure::{Failure, Outcome};
 use self::field::{Field, Given, Place};
 use self::pages::Answer;
 use self::session::Session;
-use super::Invocation;
+use super::{Ended, Invocation};
 use crate::adapters::nats::verb::Verb;
 
 /// Asks what the command line says, shows the answer, and says with which code to leave.
-pub(super) async fn run(invocation: &Invocation) -> ExitCode {
+pub(super) async fn run(invocation: &Invocation) -> Ended {
     let outcome = match invocation.command.as_str() {
         completion::NAME => completion::run(invocation),
         watch::NAME => watch::run(invocation).await,
@@ -46,7 +44,7 @@ pub(super) async fn run(invocation: &Invocation) -> ExitCode {
         },
     };
     let json = is_set(&invocation.arguments, "json");
-    outcome.map_or_else(|failure| failure.report(json), |()| ExitCode::SUCCESS)
+    outcome.map_err(|failure| failure.report(json))
 }
 
 async fn ask(invocation: &Invocation, verb: Verb) -> Outcome<()> {
