@@ -14,9 +14,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os(), &Surroundings::of_process()) {
         Ok(invocation) => cli::run(invocation),
-        Err(error) => {
-            error.print();
-            ExitCode::from(error.exit_code())
-        }
+        Err(code) => ExitCode::from(code),
     }
 }

@@ -6,19 +6,15 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::people;
+use super::operator::{self, switch};
 use crate::config::variables::{self, CONFIG, Variable};
 
 /// The whole command line.
 pub(super) fn command() -> Command {
-    let switch = |name: &'static str, help: &'static str| {
-        Arg::new(name)
-            .long(name)
-            .action(ArgAction::SetTrue)
-            .help(help)
-    };
+    let what = Arg::new("what").required(true);
+    let what = what.value_parser(["live", "ready"]);
     Command::new("beamline-registry")
         .version(env!("CARGO_PKG_VERSION"))
         .about("The extension registry of a message router, over NATS")
@@ -53,32 +49,24 @@ pub(super) fn command() -> Command {
             Command::new("export")
                 .about("Write the database's definitions as fixtures")
                 .arg(folder_argument("Folder for fixtures, empty or new"))
-                .arg(switch(
-                    "force",
-                    "Replace what an earlier export wrote there",
-                )),
+                .arg(switch("force", "Replace what an earlier export wrote")),
         )
         .subcommand(
             Command::new("check")
-                .about("Validate the configuration and reach NATS and Postgres; print what holds"),
+                .about("Check the configuration and the connections; print the effective settings"),
         )
         .subcommand(
             Command::new("probe")
                 .about("Ask the local daemon how it is")
-                .subcommand_required(true)
-                .subcommand(Command::new("live").about("Exit 0 when it is alive"))
-                .subcommand(Command::new("ready").about("Exit 0 when it serves")),
+                .arg(what.help("Exit 0 when it is alive, or when it serves")),
         )
-        .subcommands(people::commands())
+        .subcommands(operator::subcommands())
         .args(settings())
 }
 
 fn folder_argument(help: &'static str) -> Arg {
-    Arg::new("folder")
-        .value_name("DIR")
-        .value_parser(value_parser!(PathBuf))
-        .required(true)
-        .help(help)
+    let arg = Arg::new("folder").value_name("DIR").required(true);
+    arg.value_parser(value_parser!(PathBuf)).help(help)
 }
 
 /// The folder that a command was given.
@@ -89,12 +77,11 @@ pub(super) fn folder(matches: &ArgMatches) -> PathBuf {
 
 /// The settings that `matches` holds, by key.
 pub(super) fn given(matches: &ArgMatches) -> BTreeMap<String, String> {
-    keys()
-        .filter_map(|key| {
-            let text = matches.get_one::<String>(&key)?.clone();
-            Some((key, text))
-        })
-        .collect()
+    let given = keys().filter_map(|key| {
+        let text = matches.get_one::<String>(&key)?.clone();
+        Some((key, text))
+    });
+    given.collect()
 }
 
 fn keys() -> impl Iterator<Item = String> {
@@ -107,21 +94,16 @@ fn settings() -> Vec<Arg> {
         let arg = setting(variable.name.to_owned(), variable.kind.0);
         args.push(listed(arg, variable).help(help(variable)));
         // Named in the help of the variable itself; a line of its own would only be noise.
-        args.extend(
-            variable
-                .file_key()
-                .map(|key| setting(key, "PATH").hide(true)),
-        );
+        let file = variable.file_key();
+        args.extend(file.map(|key| setting(key, "PATH").hide(true)));
     }
     args
 }
 
 fn setting(key: String, placeholder: &'static str) -> Arg {
     let long = variables::flag(&key).trim_start_matches('-').to_owned();
-    Arg::new(key)
-        .long(long)
-        .value_name(placeholder)
-        .global(true)
+    let arg = Arg::new(key).long(long);
+    arg.value_name(placeholder).global(true)
 }
 
 /// `-h` stays one screen; `--help` has everything.
@@ -130,12 +112,9 @@ fn listed(arg: Arg, variable: &Variable) -> Arg {
 }
 
 fn help(variable: &Variable) -> String {
-    let default = variable
-        .default
-        .map(|default| format!(" [default: {default}]"));
-    let file = variable
-        .file_key()
-        .map(|key| format!(" [or {}]", variables::flag(&key)));
+    let (default, file) = (variable.default, variable.file_key());
+    let default = default.map(|default| format!(" [default: {default}]"));
+    let file = file.map(|key| format!(" [or {}]", variables::flag(&key)));
     let (default, file) = (default.unwrap_or_default(), file.unwrap_or_default());
     format!("{}{default}{file}", variable.doc)
 }

@@ -1,13 +1,14 @@
 //! `export`: the database to fixtures.
 
-use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
 
+use clap::ArgMatches;
+
+use super::arguments::folder;
 use super::import::without_limits;
-use super::{chain, err, out};
+use super::{Ended, err, failure, out, pool};
 use crate::adapters::fixtures::ExportFolder;
-use crate::adapters::postgres::{Pool, PostgresSource};
+use crate::adapters::postgres::PostgresSource;
 use crate::app;
 use crate::config::Settings;
 use crate::service::transfer::{self, ExportError, WriteError};
@@ -15,54 +16,34 @@ use crate::service::transfer::{self, ExportError, WriteError};
 /// More names of files than anyone reads.
 const MAX_NAMED: usize = 10;
 
-/// Where to export to, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Export {
-    /// The folder for fixtures.
-    pub folder: PathBuf,
-    /// Replace what an earlier export wrote there.
-    pub force: bool,
-}
-
 /// Exports; 0 when the files say what the database holds.
-pub(super) async fn run(settings: &Settings, what: &Export) -> ExitCode {
-    let Some(database) = &settings.database else {
-        return super::no_database();
-    };
-    let pool = match Pool::new(database, &settings.identity.instance_id) {
-        Ok(pool) => Arc::new(pool),
-        Err(error) => {
-            err(&chain(&error));
-            return ExitCode::FAILURE;
-        }
-    };
+pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> Ended {
     let policy = without_limits(app::policy(settings));
-    let database = PostgresSource::new(pool, Arc::new(policy));
-    let folder = ExportFolder::new(what.folder.clone(), what.force);
-    match transfer::export(&database, &folder).await {
-        Ok((count, written)) => {
-            let folder = what.folder.display();
-            out(&format!("exported {count} extensions to {folder}"));
-            if !written.removed.is_empty() {
-                out(&removed(&written.removed));
-            }
-            if let Some(reason) = written.not_synced {
-                err(&format!("warning: a power cut may undo this: {reason}"));
-            }
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            err(&reason(&error));
-            ExitCode::FAILURE
-        }
+    let database = PostgresSource::new(pool(settings)?, Arc::new(policy));
+    let path = folder(arguments);
+    let folder = ExportFolder::new(path.clone(), arguments.get_flag("force"));
+    let exported = transfer::export(&database, &folder).await;
+    let (count, written) = exported.map_err(|error| failure(&reason(&error)))?;
+    out(&format!(
+        "exported {count} extensions to {}",
+        path.display()
+    ));
+    if !written.removed.is_empty() {
+        out(&removed(&written.removed));
     }
+    if let Some(reason) = written.not_synced {
+        err(&format!("warning: a power cut may undo this: {reason}"));
+    }
+    Ok(())
 }
 
 fn removed(names: &[String]) -> String {
-    let named: Vec<_> = names.iter().take(MAX_NAMED).map(String::as_str).collect();
-    let more = if names.len() > MAX_NAMED { ", ..." } else { "" };
+    let named = names.iter().take(MAX_NAMED).map(String::as_str);
+    let named: Vec<_> = named
+        .chain((names.len() > MAX_NAMED).then_some("..."))
+        .collect();
     let (count, named) = (names.len(), named.join(", "));
-    format!("removed {count} files of an earlier export: {named}{more}")
+    format!("removed {count} files of an earlier export: {named}")
 }
 
 fn reason(error: &ExportError) -> String {
@@ -72,13 +53,13 @@ fn reason(error: &ExportError) -> String {
         ),
         ExportError::Quarantined(faults) => {
             let faults = faults.iter();
-            let mut lines: Vec<_> = faults
-                .map(|fault| format!("{}: {}", fault.origin, fault.reason))
+            let faults: String = faults
+                .map(|fault| format!("{}: {}\n", fault.origin, fault.reason))
                 .collect();
-            lines.push(format!(
-                "{error}: an export would lose them; mend or delete them first; nothing was exported"
-            ));
-            lines.join("\n")
+            format!(
+                "{faults}{error}: an export would lose them; fix or delete them first; nothing was \
+                 exported"
+            )
         }
         _ => format!("{error}; nothing was exported"),
     }

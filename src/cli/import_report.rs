@@ -1,10 +1,11 @@
 //! What an import prints: what there was, what differs, what was done.
 
-use comfy_table::{Table, presets};
-
+use super::screen::Screen;
+use super::table::{Column, NONE, draw};
+use crate::domain::quote::quoted_within;
 use crate::service::transfer::{Refusal, Report, Tally};
 
-/// The longest value shown, in characters.
+/// The longest value shown, in bytes.
 const MAX_VALUE: usize = 48;
 /// The longest name of a field; the names of members of JSON know no limit.
 const MAX_FIELD: usize = 120;
@@ -28,41 +29,35 @@ pub(super) enum Done {
 }
 
 /// A line per action, and a line per difference.
-pub(super) fn tables(report: &Report, done: Done) -> String {
+pub(super) fn tables(report: &Report, done: Done, screen: &Screen) -> String {
     let (absent, different) = match done {
         Done::Refused => ("absent", "different"),
         Done::Tried => ("to be created", "to be replaced"),
         Done::Written => ("created", "replaced"),
     };
-    let mut table = plain(&["", "extensions", "versions", "instances"]);
-    for (action, tally) in [
-        (absent, report.absent),
-        ("identical", report.identical),
-        (different, report.different),
-    ] {
-        table.add_row(row(action, tally));
-    }
-    table.add_row(["not in the files", &report.others.to_string(), "", ""]);
-    let mut text = table.trim_fmt();
+    let tallies = [report.absent, report.identical, report.different];
+    let counts = |name, of: fn(&Tally) -> usize, others: String| {
+        let counts = tallies.iter().map(|tally| of(tally).to_string());
+        Column::new(name, counts.chain([others]))
+    };
+    let actions = Column::new("", [absent, "identical", different, "not in the files"]);
+    let others = report.others.to_string();
+    let columns = vec![
+        actions,
+        counts("extensions", |tally| tally.extensions, others),
+        counts("versions", |tally| tally.versions, String::new()),
+        counts("instances", |tally| tally.instances, String::new()),
+    ];
+    let mut text = draw(columns, screen);
     if !report.differences.is_empty() {
-        text += "\n\n";
-        text += &differences(report);
+        text += &format!("\n\n{}", differences(report, screen));
     }
     text
 }
 
-fn row(action: &str, tally: Tally) -> [String; 4] {
-    [
-        action.to_owned(),
-        tally.extensions.to_string(),
-        tally.versions.to_string(),
-        tally.instances.to_string(),
-    ]
-}
-
 /// Every extension that differs is named, however many there are.
-fn differences(report: &Report) -> String {
-    let mut table = plain(&["id", "field", "in the database", "in the files"]);
+fn differences(report: &Report, screen: &Screen) -> String {
+    let mut rows = Vec::new();
     let mut left = MAX_SHOWN;
     for (id, differences) in &report.differences {
         let (shown, more) = differences.split_at(differences.len().min(left.min(MAX_OF_ONE)));
@@ -70,20 +65,25 @@ fn differences(report: &Report) -> String {
         for difference in shown {
             let (first, second) = (difference.first.as_deref(), difference.second.as_deref());
             let start = common_start(first, second).saturating_sub(CONTEXT);
-            table.add_row([
-                id.as_str(),
-                &printable(&difference.field, 0, MAX_FIELD),
-                &first.map_or("-".to_owned(), |it| printable(it, start, MAX_VALUE)),
-                &second.map_or("-".to_owned(), |it| printable(it, start, MAX_VALUE)),
-            ]);
+            let value = |value: Option<&str>| match value {
+                Some(value) => printable(value, start, MAX_VALUE),
+                None => NONE.to_owned(),
+            };
+            let field = printable(&difference.field, 0, MAX_FIELD);
+            rows.push([id.to_string(), field, value(first), value(second)]);
         }
         if !more.is_empty() {
             let what = if shown.is_empty() { "" } else { "more " };
-            let count = more.len();
-            table.add_row([id.as_str(), &format!("{count} {what}differences"), "", ""]);
+            let count = format!("{} {what}differences", more.len());
+            rows.push([id.to_string(), count, String::new(), String::new()]);
         }
     }
-    table.trim_fmt()
+    let names = ["id", "field", "in the database", "in the files"];
+    let columns = names.into_iter().enumerate().map(|(at, name)| {
+        let cells = rows.iter().filter_map(|row| row.get(at).cloned());
+        Column::new(name, cells)
+    });
+    draw(columns.collect(), screen)
 }
 
 /// How many characters two values have in common at their start; 0 when both can be shown whole.
@@ -97,27 +97,12 @@ fn common_start(first: Option<&str>, second: Option<&str>) -> usize {
     pairs.take_while(|(a, b)| a == b).count()
 }
 
-fn plain(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header.iter());
-    table
-}
-
-/// At most `max` characters of a text from its character `start` on, in one line: control characters
+/// At most `max` bytes of a text from its character `start` on, in one line: control characters
 /// would garble the table.
 fn printable(value: &str, start: usize, max: usize) -> String {
-    const CUT: char = '\u{2026}';
-    let mut rest = value.chars().skip(start);
-    let mut text = String::new();
-    if start > 0 {
-        text.push(CUT);
-    }
-    let shown = rest.by_ref().take(max);
-    text.extend(shown.map(|c| if c.is_control() { ' ' } else { c }));
-    if rest.next().is_some() {
-        text.push(CUT);
-    }
-    text
+    let rest: String = value.chars().skip(start).collect();
+    let cut = if start > 0 { "..." } else { "" };
+    format!("{cut}{}", quoted_within(&rest, max))
 }
 
 /// What was done.
@@ -141,11 +126,10 @@ pub(super) fn success(report: &Report, revision: Option<u64>, done: Done) -> Str
 /// Why nothing was done.
 pub(super) fn refusal(refusal: &Refusal) -> String {
     match refusal {
-        Refusal::Faults(faults) => format!(
-            "{}\nthe files have {} faults; nothing was written",
-            faults.join("\n"),
-            faults.len()
-        ),
+        Refusal::Faults(faults) => {
+            let (count, faults) = (faults.len(), faults.join("\n"));
+            format!("{faults}\nthe files have {count} faults; nothing was written")
+        }
         Refusal::Different => "extensions differ; nothing was written: --overwrite replaces them \
                                with their versions and instances"
             .to_owned(),
@@ -190,31 +174,38 @@ mod tests {
             differences: vec![(ExtensionId::parse("pii_guard").unwrap(), found)],
             others: 4,
         };
-        let text = tables(&report, Done::Refused);
+        let text = tables(&report, Done::Refused, &Screen::plain());
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(
             lines,
             [
-                "                   extensions  versions  instances",
-                " absent            1           2         3",
-                " identical         20          2         3",
-                " different         1           2         3",
-                " not in the files  4",
+                "                  extensions  versions  instances",
+                "absent                     1         2          3",
+                "identical                 20         2          3",
+                "different                  1         2          3",
+                "not in the files           4",
                 "",
-                " id         field   in the database                                    in the files",
-                " pii_guard  retry   1                                                  3",
-                &format!(" pii_guard  config  a b{}\u{2026}  -", "x".repeat(45)),
+                &format!(
+                    "id         field   in the database{}in the files",
+                    " ".repeat(38)
+                ),
+                &format!("pii_guard  retry   1{}3", " ".repeat(63)),
+                &format!(
+                    "pii_guard  config  a\u{fffd}b{}...{}-",
+                    "x".repeat(45),
+                    " ".repeat(13)
+                ),
             ]
         );
-        let tried = tables(&report, Done::Tried);
-        assert!(tried.contains(" to be created") && tried.contains(" to be replaced"));
-        let written = tables(&report, Done::Written);
-        assert!(written.contains("\n created ") && written.contains("\n replaced "));
+        let tried = tables(&report, Done::Tried, &Screen::plain());
+        assert!(tried.contains("to be created") && tried.contains("to be replaced"));
+        let written = tables(&report, Done::Written, &Screen::plain());
+        assert!(written.contains("\ncreated ") && written.contains("\nreplaced "));
     }
 
     fn named(report: &Report) -> Vec<String> {
-        let text = tables(report, Done::Refused);
-        let lines = text.lines().skip_while(|line| !line.starts_with(" id "));
+        let text = tables(report, Done::Refused, &Screen::plain());
+        let lines = text.lines().skip_while(|line| !line.starts_with("id "));
         let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
         lines.skip(1).map(words).collect()
     }
@@ -239,12 +230,12 @@ mod tests {
         let (before, after) = ("c".repeat(CONTEXT), "c".repeat(MAX_VALUE - CONTEXT - 1));
         assert_eq!(
             found(first, &second),
-            format!("a config.list \u{2026}{before}1{after}\u{2026} \u{2026}{before}2")
+            format!("a config.list ...{before}1{after}... ...{before}2")
         );
         // Where one ends, too.
         assert_eq!(
             found(common.clone(), &second),
-            format!("a config.list \u{2026}{before} \u{2026}{before}2")
+            format!("a config.list ...{before} ...{before}2")
         );
     }
 

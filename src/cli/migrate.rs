@@ -1,57 +1,37 @@
 //! `migrate`: the only command that changes the schema.
 
+use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::{Migrate, chain, err, out};
+use clap::ArgMatches;
+
+use super::{Ended, chain, database, err, failure, out};
 use crate::adapters::postgres::migrate::{self, MigrateError};
 use crate::adapters::postgres::patience::{self, Patience};
 use crate::adapters::postgres::schema::{SchemaState, schema_state};
-use crate::adapters::postgres::session::{Session, SessionError};
-use crate::adapters::postgres::{PostgresError, functions, old};
+use crate::adapters::postgres::session::Session;
+use crate::adapters::postgres::{functions, old};
 use crate::config::Settings;
 use crate::service::trouble::DatabaseError;
 
 /// How long another starter's migration is waited for, and how long whoever holds the tables.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("cannot use the database")]
-    Session(#[from] SessionError),
-    #[error(transparent)]
-    Migrate(#[from] MigrateError),
-    #[error(transparent)]
-    State(#[from] DatabaseError),
-}
-
-impl From<PostgresError> for Failure {
-    fn from(error: PostgresError) -> Self {
-        Self::State(error.into())
-    }
-}
+type Failure = Box<dyn Error>;
 
 /// Migrates, or only says whether that is needed.
-pub(super) async fn run(settings: &Settings, what: Migrate) -> ExitCode {
-    let Some(database) = &settings.database else {
-        return super::no_database();
-    };
+pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> Ended {
+    let database = database(settings)?;
     let session = Session::open(&database.listen, &settings.identity.instance_id).await;
-    let result = match session {
-        Ok(mut session) => work(&mut session, what).await,
-        Err(error) => Err(error.into()),
-    };
-    match result {
-        Ok(code) => code,
-        Err(error) => {
-            err(&chain(&error));
-            ExitCode::FAILURE
-        }
-    }
+    let unusable = |error| failure(&format!("cannot use the database: {}", chain(&error)));
+    let mut session = session.map_err(unusable)?;
+    let worked = work(&mut session, arguments).await;
+    worked.unwrap_or_else(|error| Err(failure(&chain(&*error))))
 }
 
-async fn work(session: &mut Session, what: Migrate) -> Result<ExitCode, Failure> {
-    if what.check {
+async fn work(session: &mut Session, arguments: &ArgMatches) -> Result<Ended, Failure> {
+    if arguments.get_flag("check") {
         return check(session).await;
     }
     let tell = |holders: &[String]| {
@@ -66,19 +46,19 @@ async fn work(session: &mut Session, what: Migrate) -> Result<ExitCode, Failure>
         out(&format!("upgraded {old}"));
     }
     for migration in &migrated.applied {
-        out(&format!(
-            "applied V{} {}",
-            migration.version, migration.name
-        ));
+        let (version, name) = (migration.version, &migration.name);
+        out(&format!("applied V{version} {name}"));
     }
     if migrated.functions {
         out("applied functions, views and triggers");
     } else {
-        out(&schema_state(client).await?.to_string());
+        out(&SchemaState::to_string(
+            &schema_state(client).await.map_err(DatabaseError::from)?,
+        ));
     }
     let patience = Patience::begin(client, LOCK_WAIT, tell).await;
     let mut patience = patience.map_err(MigrateError::Database)?;
-    if what.seed {
+    if arguments.get_flag("seed") {
         let added = loop {
             match migrate::seed(client).await {
                 Ok(added) => break added,
@@ -87,7 +67,7 @@ async fn work(session: &mut Session, what: Migrate) -> Result<ExitCode, Failure>
         };
         out(&format!("added {added} seed extensions"));
     }
-    if what.new_epoch {
+    if arguments.get_flag("new-epoch") {
         let epoch = loop {
             match migrate::new_epoch(client).await {
                 Ok(epoch) => break epoch,
@@ -96,14 +76,18 @@ async fn work(session: &mut Session, what: Migrate) -> Result<ExitCode, Failure>
         };
         out(&format!("new epoch {epoch}"));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Ok(()))
+}
+
+async fn schema(session: &Session) -> Result<SchemaState, DatabaseError> {
+    Ok(schema_state(session.client()).await?)
 }
 
 /// What `migrate` would do, and what stands in its way.
-async fn check(session: &Session) -> Result<ExitCode, Failure> {
+async fn check(session: &Session) -> Result<Ended, Failure> {
     let limited = patience::one_try(session.client()).await;
     limited.map_err(MigrateError::Database)?;
-    let state = schema_state(session.client()).await?;
+    let state = schema(session).await?;
     let old = old::look(session.client())
         .await
         .map_err(MigrateError::Database)?;
@@ -119,10 +103,9 @@ async fn check(session: &Session) -> Result<ExitCode, Failure> {
     if !obstacles.is_empty() {
         return Err(MigrateError::Obstacles(obstacles).into());
     }
-    Ok(if state.is_usable() && current {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    Ok(match state.is_usable() && current {
+        true => Ok(()),
+        false => Err(ExitCode::FAILURE),
     })
 }
 

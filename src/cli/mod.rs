@@ -3,157 +3,117 @@
 mod arguments;
 mod check;
 mod demo;
+mod document;
 mod export;
 mod import;
 mod import_progress;
 mod import_report;
 mod log;
 mod migrate;
+mod operator;
 mod output;
-mod people;
+mod private_server;
 mod probe;
-mod reach;
+mod screen;
 mod serve;
+mod table;
 
 use std::error::Error;
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::ArgMatches;
-use thiserror::Error;
 
-pub use check::table;
-pub use export::Export;
-pub use import::Import;
 pub use output::{err, out};
 
-use crate::config::{Effective, Faults, Settings, Surroundings};
+use self::screen::Screen;
+use crate::adapters::nats::ask::Reply;
+use crate::adapters::postgres::Pool;
+use crate::config::{DatabaseSettings, Effective, Settings, Surroundings};
 
 /// Bad usage or configuration, as sysexits.h names it.
 pub const EX_USAGE: u8 = 64;
 /// Nobody answers, as sysexits.h names it.
 pub const EX_UNAVAILABLE: u8 = 69;
 
-/// What to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
-    /// The daemon.
-    Serve,
-    /// The one-command trial.
-    Demo {
-        /// Exit after the tour.
-        once: bool,
-    },
-    /// Apply the migrations.
-    Migrate(Migrate),
-    /// Fixtures to the database.
-    Import(Import),
-    /// The database to fixtures.
-    Export(Export),
-    /// Validate configuration and reachability.
-    Check,
-    /// Ask the local daemon how it is.
-    Probe(Probe),
-    /// Ask a registry, and show the answer.
-    People(Box<people::Asked>),
-}
-
-/// What a migration does besides migrating.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Migrate {
-    /// Add the six seed extensions.
-    pub seed: bool,
-    /// Only say whether the schema is behind.
-    pub check: bool,
-    /// Begin a new epoch, after a restore.
-    pub new_epoch: bool,
-}
-
-/// What a probe asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Probe {
-    /// Is the process alive?
-    Live,
-    /// Does it serve?
-    Ready,
-}
-
 /// A command line understood.
 #[derive(Debug, Clone)]
 pub struct Invocation {
-    /// What to do.
-    pub command: Command,
+    /// The command.
+    pub command: String,
+    /// Its arguments.
+    pub arguments: ArgMatches,
     /// Under which settings.
     pub settings: Settings,
     /// What to say about them first.
     pub warnings: Vec<String>,
     /// The settings, fit to be shown.
     pub effective: Effective,
-}
-
-/// Why there is nothing to do but to print something and leave.
-#[derive(Debug, Error)]
-pub enum UsageError {
-    /// An argument nobody knows, or `--help` and `--version`.
-    #[error(transparent)]
-    Arguments(#[from] clap::Error),
-    /// Faults in the configuration, one per line.
-    #[error(transparent)]
-    Configuration(#[from] Faults),
-}
-
-impl UsageError {
-    /// 0 for help and version, else [`EX_USAGE`].
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Arguments(error) if !error.use_stderr() => 0,
-            Self::Arguments(_) | Self::Configuration(_) => EX_USAGE,
-        }
-    }
-
-    /// Prints help to standard output and faults to standard error.
-    pub fn print(&self) {
-        match self {
-            // clap knows the colours; a closed pipe is nobody's concern any more.
-            Self::Arguments(error) => drop(error.print()),
-            Self::Configuration(faults) => err(&faults.to_string()),
-        }
-    }
+    screen: Screen,
 }
 
 /// Does what was asked for, on a runtime of its own.
 pub fn run(invocation: Invocation) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            err(&format!("cannot start the runtime: {error}"));
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return failure(&format!("cannot start the runtime: {error}")),
     };
-    let code = runtime.block_on(async {
-        match invocation.command.clone() {
-            Command::Serve => serve::run(invocation).await,
-            Command::Demo { once } => demo::run(invocation.settings, once).await,
-            Command::Migrate(what) => migrate::run(&invocation.settings, what).await,
-            Command::Import(what) => import::run(&invocation.settings, &what).await,
-            Command::Export(what) => export::run(&invocation.settings, &what).await,
-            Command::Check => reach::run(&invocation).await,
-            Command::Probe(which) => probe::run(&invocation.settings, which).await,
-            Command::People(asked) => people::run(&invocation.settings, &asked).await,
+    let Invocation {
+        arguments,
+        settings,
+        screen,
+        ..
+    } = &invocation;
+    let ended = runtime.block_on(async {
+        match invocation.command.as_str() {
+            "serve" => serve::run(settings.clone(), &invocation.warnings).await,
+            "demo" => demo::run(settings, arguments.get_flag("once"), screen).await,
+            "migrate" => migrate::run(settings, arguments).await,
+            "import" => import::run(settings, arguments, screen).await,
+            "export" => export::run(settings, arguments).await,
+            "check" => check::run(&invocation).await,
+            "probe" => probe::run(settings, arguments).await,
+            _ => operator::run(&invocation).await,
         }
     });
     // Whatever blocks a thread now is not worth waiting for.
     runtime.shutdown_background();
-    code
+    ended.err().unwrap_or(ExitCode::SUCCESS)
 }
 
-/// Says that a command needs a database, and with which code to leave.
-fn no_database() -> ExitCode {
-    err("no database is configured: set EXTENSION_REGISTRY_DB_URL or EXTENSION_REGISTRY_DB_HOST");
-    ExitCode::from(EX_USAGE)
+/// What comes of a command: nothing more to say, or the code to leave with when all is said.
+type Ended = Result<(), ExitCode>;
+
+/// The database of a command that needs one, and a pool of connections to it; else with which code
+/// to leave.
+fn database(settings: &Settings) -> Result<&DatabaseSettings, ExitCode> {
+    settings.database.as_ref().ok_or_else(|| {
+        err("no database is configured: set EXTENSION_REGISTRY_DB_URL or EXTENSION_REGISTRY_DB_HOST");
+        ExitCode::from(EX_USAGE)
+    })
+}
+
+/// A pool of connections to that database.
+fn pool(settings: &Settings) -> Result<Arc<Pool>, ExitCode> {
+    let pool = Pool::new(database(settings)?, &settings.identity.instance_id);
+    pool.map(Arc::new).map_err(|error| failure(&chain(&error)))
+}
+
+/// Says what went wrong, and with which code to leave.
+fn failure(what: &str) -> ExitCode {
+    err(what);
+    ExitCode::FAILURE
+}
+
+/// The headers of a reply, in the order of their names.
+fn headers_of(reply: &Reply) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (name, values) in reply.headers.iter() {
+        lines.extend(values.iter().map(|value| format!("{name}: {value}")));
+    }
+    lines.sort_unstable();
+    lines
 }
 
 /// An error and its causes in one line.
@@ -170,52 +130,33 @@ fn chain(error: &dyn Error) -> String {
 /// Understands `args`, the program's name first.
 ///
 /// # Errors
-/// An unknown argument or a request for help; else all faults of the configuration. An unknown
-/// argument is told alone: what follows from the rest would be guesswork.
+/// The code to leave with, when all is said: help and version, an unknown argument, or all faults of
+/// the configuration. An unknown argument is reported alone: what follows from the rest would be
+/// guesswork.
 pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     surroundings: &Surroundings<'_>,
-) -> Result<Invocation, UsageError> {
-    let matches = arguments::command().try_get_matches_from(args)?;
-    let command = command(&matches, surroundings);
-    let (settings, warnings, effective) = Settings::load(arguments::given(&matches), surroundings)?;
+) -> Result<Invocation, u8> {
+    let matches = arguments::command().try_get_matches_from(args);
+    let matches = matches.map_err(|error| {
+        // clap knows the colours; a closed pipe is nobody's concern any more.
+        drop(error.print());
+        if error.use_stderr() { EX_USAGE } else { 0 }
+    })?;
+    let loaded = Settings::load(arguments::given(&matches), surroundings);
+    let (settings, warnings, effective) = loaded.map_err(|faults| {
+        err(&faults.to_string());
+        EX_USAGE
+    })?;
+    let (command, arguments) = matches.subcommand().unwrap_or(("serve", &matches));
     Ok(Invocation {
-        command,
+        command: command.to_owned(),
+        arguments: arguments.clone(),
         settings,
         warnings,
         effective,
+        screen: Screen::of_process(&surroundings.env),
     })
-}
-
-fn command(matches: &ArgMatches, surroundings: &Surroundings<'_>) -> Command {
-    match matches.subcommand() {
-        Some(("demo", demo)) => Command::Demo {
-            once: demo.get_flag("once"),
-        },
-        Some(("migrate", migrate)) => Command::Migrate(Migrate {
-            seed: migrate.get_flag("seed"),
-            check: migrate.get_flag("check"),
-            new_epoch: migrate.get_flag("new-epoch"),
-        }),
-        Some(("import", import)) => Command::Import(Import {
-            folder: arguments::folder(import),
-            dry_run: import.get_flag("dry-run"),
-            overwrite: import.get_flag("overwrite"),
-        }),
-        Some(("export", export)) => Command::Export(Export {
-            folder: arguments::folder(export),
-            force: export.get_flag("force"),
-        }),
-        Some(("check", _)) => Command::Check,
-        Some(("probe", probe)) => Command::Probe(match probe.subcommand_name() {
-            Some("live") => Probe::Live,
-            _ => Probe::Ready,
-        }),
-        Some(("serve", _)) | None => Command::Serve,
-        Some((name, matches)) => {
-            Command::People(Box::new(people::asked(name, matches, &surroundings.env)))
-        }
-    }
 }
 
 #[cfg(test)]
@@ -225,7 +166,7 @@ mod tests {
 
     use super::*;
 
-    fn parse_line(line: &str) -> Result<Invocation, UsageError> {
+    fn parse_line(line: &str) -> Result<Invocation, u8> {
         let surroundings = Surroundings {
             env: BTreeMap::new(),
             read_file: &|_| Err(io::Error::from(io::ErrorKind::NotFound).into()),
@@ -240,41 +181,34 @@ mod tests {
 
     #[test]
     fn commands_parse() {
-        for (line, command) in [
-            ("", Command::Serve),
-            ("serve", Command::Serve),
-            ("demo", Command::Demo { once: false }),
-            ("demo --once", Command::Demo { once: true }),
-            ("migrate", Command::Migrate(Migrate::default())),
+        for (line, command, flags) in [
+            ("", "serve", &[][..]),
+            ("serve", "serve", &[]),
+            ("demo", "demo", &[]),
+            ("demo --once", "demo", &["once"]),
+            ("migrate", "migrate", &[]),
             (
                 "migrate --seed --new-epoch",
-                Command::Migrate(Migrate {
-                    seed: true,
-                    check: false,
-                    new_epoch: true,
-                }),
+                "migrate",
+                &["seed", "new-epoch"],
             ),
-            (
-                "import dir --overwrite",
-                Command::Import(Import {
-                    folder: "dir".into(),
-                    dry_run: false,
-                    overwrite: true,
-                }),
-            ),
-            (
-                "export --force dir",
-                Command::Export(Export {
-                    folder: "dir".into(),
-                    force: true,
-                }),
-            ),
-            ("check", Command::Check),
-            ("probe live", Command::Probe(Probe::Live)),
-            ("probe ready", Command::Probe(Probe::Ready)),
+            ("import dir --overwrite", "import", &["overwrite"]),
+            ("export --force dir", "export", &["force"]),
+            ("check", "check", &[]),
+            ("probe live", "probe", &[]),
+            ("list --json", "list", &["json"]),
         ] {
-            assert_eq!(parse_line(line).unwrap().command, command, "{line}");
+            let parsed = parse_line(line).unwrap();
+            assert_eq!(parsed.command, command, "{line}");
+            for flag in flags {
+                assert!(parsed.arguments.get_flag(flag), "{line}");
+            }
         }
+        let parsed = parse_line("import dir").unwrap();
+        assert_eq!(
+            arguments::folder(&parsed.arguments),
+            std::path::Path::new("dir")
+        );
     }
 
     #[test]
@@ -304,24 +238,10 @@ mod tests {
             "--source nowhere",
             "--config missing.toml",
         ] {
-            assert_eq!(
-                parse_line(line).unwrap_err().exit_code(),
-                EX_USAGE,
-                "{line}"
-            );
+            assert_eq!(parse_line(line).unwrap_err(), EX_USAGE, "{line}");
         }
         for line in ["--help", "-h", "--version", "migrate --help"] {
-            assert_eq!(parse_line(line).unwrap_err().exit_code(), 0, "{line}");
+            assert_eq!(parse_line(line).unwrap_err(), 0, "{line}");
         }
-    }
-
-    #[test]
-    fn faults_are_listed_one_per_line_as_they_were_written() {
-        let error = parse_line("--source nowhere --max-retries 1000 serve").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "--source must be one of `database`, `fixtures`, `auto`\n\
-             --max-retries must be a number between 0 and 100"
-        );
     }
 }

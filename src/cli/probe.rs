@@ -1,33 +1,28 @@
 //! `probe live|ready`: the image's own health command.
 
-use std::process::ExitCode;
+use clap::ArgMatches;
 
-use super::{Probe, err, out};
+use super::{Ended, failure, out};
 use crate::adapters::http::probe;
 use crate::config::Settings;
 
 /// Asks the local daemon; 0 when it says yes.
-pub(super) async fn run(settings: &Settings, which: Probe) -> ExitCode {
+pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> Ended {
     let Some(addr) = settings.http.addr else {
-        err("EXTENSION_REGISTRY_HTTP_ADDR is off: there is nothing to ask");
-        return ExitCode::FAILURE;
+        return Err(failure(
+            "EXTENSION_REGISTRY_HTTP_ADDR is off: there is nothing to ask",
+        ));
     };
-    let path = match which {
-        Probe::Live => "/livez",
-        Probe::Ready => "/readyz",
+    let path = match arguments.get_one::<String>("what").map(String::as_str) {
+        Some("live") => "/livez",
+        _ => "/readyz",
     };
     match probe::ask(addr, path).await {
         Ok(answer) if answer.status == 200 => {
             out(&answer.body);
-            ExitCode::SUCCESS
+            Ok(())
         }
-        Ok(answer) => {
-            err(&answer.body);
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            err(&format!("http://{addr}{path}: {error}"));
-            ExitCode::FAILURE
-        }
+        Ok(answer) => Err(failure(&answer.body)),
+        Err(error) => Err(failure(&format!("http://{addr}{path}: {error}"))),
     }
 }

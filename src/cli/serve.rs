@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::Invocation;
+use super::Ended;
 use super::log::start_log;
 use crate::adapters::telemetry::log::Log;
 use crate::app;
@@ -17,20 +17,14 @@ use crate::config::Settings;
 const LAST_LINES: Duration = Duration::from_millis(200);
 
 /// Serves until a signal; a second one ends the process at once.
-pub(super) async fn run(invocation: Invocation) -> ExitCode {
-    let Invocation {
-        settings, warnings, ..
-    } = invocation;
-    let log = match start_log(&settings.logging) {
-        Ok(log) => log,
-        Err(code) => return code,
-    };
-    let code = serve(settings, &warnings, &log).await;
+pub(super) async fn run(settings: Settings, warnings: &[String]) -> Ended {
+    let log = start_log(&settings.logging)?;
+    let ended = serve(settings, warnings, &log).await;
     log.flush(LAST_LINES);
-    code
+    ended
 }
 
-async fn serve(settings: Settings, warnings: &[String], log: &Log) -> ExitCode {
+async fn serve(settings: Settings, warnings: &[String], log: &Log) -> Ended {
     for warning in warnings {
         warn!("{warning}");
     }
@@ -39,36 +33,26 @@ async fn serve(settings: Settings, warnings: &[String], log: &Log) -> ExitCode {
         instance_id = %settings.identity.instance_id,
         "starting"
     );
-    let mut signals = match Signals::catch() {
-        Ok(signals) => signals,
-        Err(error) => {
-            error!(%error, "cannot catch signals");
-            return ExitCode::FAILURE;
-        }
-    };
+    let mut signals = Signals::catch().map_err(|error| {
+        error!(%error, "cannot catch signals");
+        ExitCode::FAILURE
+    })?;
     let stop = CancellationToken::new();
     let serving = app::serve(settings, log.dropped(), stop.clone().cancelled_owned());
     // A task of its own: whatever it is at, signals are heeded here.
     let serving = tokio::spawn(serving);
     tokio::select! {
         served = serving => match served {
-            Ok(result) => finish(result),
+            Ok(served) => served.map_err(|error| {
+                error!(error = %super::chain(&error), "cannot go on");
+                ExitCode::FAILURE
+            }),
             // The panic hook has said where.
-            Err(_) => ExitCode::FAILURE,
+            Err(_) => Err(ExitCode::FAILURE),
         },
         () = signals.twice(&stop) => {
             warn!("second signal: leaving at once");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn finish(result: Result<(), app::DaemonError>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            error!(error = %super::chain(&error), "cannot go on");
-            ExitCode::FAILURE
+            Err(ExitCode::FAILURE)
         }
     }
 }

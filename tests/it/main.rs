@@ -38,7 +38,7 @@ mod calls;
 mod fleet;
 mod health_store;
 mod odd_rows;
-mod people;
+mod operator;
 mod postgres_source;
 mod quarantine;
 mod reads;

@@ -112,7 +112,7 @@ async fn different_ones_stop_it_unless_they_are_to_be_overwritten() {
         "routed type pre provider",
         "routed retry 7 1",
         r#"routed config.a {"x":[1,2]} {"x":[1,3]}"#,
-        "routed versions/v3 subject beamline.ext.routed.v3, priority 0, enab\u{2026} -",
+        "routed versions/v3 subject beamline.ext.routed.v3, priority 0, enab... -",
         "routed instances/blue/weight 99 30",
     ] {
         let lines: Vec<_> = out

@@ -1,0 +1,146 @@
+//! The arguments of the operator's commands, made from the table.
+
+use std::time::Duration;
+
+use clap::builder::StyledStr;
+use clap::{Arg, ArgAction, Command};
+
+use super::commands;
+use super::field::{Field, duration};
+use super::{completion, invoke, watch};
+use crate::adapters::nats::verb::Verb;
+use crate::domain::actor::{Actor, ActorSource};
+use crate::domain::subject::is_token;
+
+/// How long a request waits for its answer.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// All the operator's commands.
+pub(in crate::cli) fn subcommands() -> Vec<Command> {
+    let own = [watch::command(), invoke::command(), completion::command()];
+    commands::all().map(command).chain(own).collect()
+}
+
+fn command(verb: Verb) -> Command {
+    let all =
+        switch("all", "Ask every sidecar; a row for each").conflicts_with_all(["as", "local"]);
+    Command::new(commands::name(verb))
+        .about(commands::about(verb))
+        .args(commands::fields(verb).iter().map(Field::arg))
+        .arg(switch(
+            "json",
+            "Print the documents as they are answered, one per line",
+        ))
+        .args(whom())
+        .arg(patience())
+        .args(commands::pages(verb).map(|pages| limit(pages.shown)))
+        .args(commands::fleet(verb).map(|_| all))
+}
+
+/// Who is asked, and as whom.
+pub(super) fn whom() -> [Arg; 2] {
+    let (send, ask) = (
+        "Send as this actor, on <prefix>.as.NAME.*",
+        "Ask this sidecar",
+    );
+    let local = option("local", "INSTANCE", ask).value_parser(instance);
+    let actor = option("as", "NAME", send).value_parser(actor);
+    [actor, local.conflicts_with("as")]
+}
+
+/// How patiently.
+pub(super) fn patience() -> Arg {
+    let help = "How long to wait for an answer [default: 5s]";
+    option("wait", "DURATION", help).value_parser(duration)
+}
+
+fn option(name: &'static str, value: &'static str, help: impl Into<StyledStr>) -> Arg {
+    let arg = Arg::new(name).long(name);
+    arg.value_name(value).help(help)
+}
+
+/// A flag that is there or not.
+pub(in crate::cli) fn switch(name: &'static str, help: &'static str) -> Arg {
+    let arg = Arg::new(name).long(name);
+    arg.action(ArgAction::SetTrue).help(help)
+}
+
+fn limit(shown: Option<usize>) -> Arg {
+    let shown = shown.map_or_else(|| "all".to_owned(), |shown| shown.to_string());
+    let help = format!("Show at most N [default: {shown}]");
+    option("limit", "N", help).value_parser(clap::value_parser!(u64).range(1..))
+}
+
+fn actor(text: &str) -> Result<String, String> {
+    let actor = Actor::parse(text, ActorSource::Subject);
+    actor.map_err(|rule| rule.to_string())?;
+    Ok(text.to_owned())
+}
+
+fn instance(text: &str) -> Result<String, String> {
+    let rule = || "must be one token of a NATS subject".to_owned();
+    is_token(text).then(|| text.to_owned()).ok_or_else(rule)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::cli::arguments;
+
+    const PAGE: &str = include_str!("../../../docs/cli.md");
+
+    /// What the page shows as typed: lines of a shell, and what stands between backticks.
+    fn typed() -> Vec<&'static str> {
+        let mut typed = Vec::new();
+        for line in PAGE.lines().filter(|line| !line.starts_with("```")) {
+            match line.strip_prefix("$ ") {
+                Some(command) => typed.push(command),
+                None => typed.extend(line.split('`').skip(1).step_by(2)),
+            }
+        }
+        let program = |text: &'static str| text.strip_prefix("beamline-registry ").unwrap_or(text);
+        typed.into_iter().map(program).collect()
+    }
+
+    fn flags(text: &str) -> impl Iterator<Item = &str> {
+        let words = text.split(|c: char| !(c.is_ascii_lowercase() || c == '-'));
+        words.filter_map(|word| word.strip_prefix("--"))
+    }
+
+    #[test]
+    fn the_page_names_every_command_and_no_flag_that_there_is_not() {
+        let mut program = arguments::command();
+        program.build();
+        let known = |command: &Command| -> BTreeSet<String> {
+            let flags = command.get_arguments().filter_map(Arg::get_long);
+            flags.map(str::to_owned).collect()
+        };
+        let anywhere: BTreeSet<String> = program.get_subcommands().flat_map(known).collect();
+        let (mut named, mut checked) = (BTreeSet::new(), 0);
+        for text in typed() {
+            let name = text.split(' ').next().unwrap();
+            let known = match program.find_subcommand(name) {
+                Some(command) => known(command),
+                None => anywhere.clone(),
+            };
+            named.insert(name);
+            for flag in flags(text) {
+                assert!(known.contains(flag), "no --{flag}: {text}");
+                checked += 1;
+            }
+        }
+        for command in subcommands() {
+            assert!(named.contains(command.get_name()), "{}", command.get_name());
+        }
+        assert!(checked > 30, "only {checked} flags were found");
+        let shown = PAGE
+            .lines()
+            .filter_map(|line| line.strip_prefix("$ beamline-registry "));
+        for line in shown {
+            let name = line.split(' ').next().unwrap();
+            assert!(program.find_subcommand(name).is_some(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The table of what can be asked, a function for each column: what a verb's command is called and
+//! does, the fields of its request, and the view of its answer. What does more than that (`watch`,
+//! `invoke`, `completion`) has a file of its own.
+
+use super::field::Place::{Flag, May, Must, Named};
+use super::field::{Field, Kind, field};
+use super::show::View::{self, Fields, Line, Own, Rows};
+use super::{audit, explain};
+use crate::adapters::nats::verb::Verb::{self, *};
+use crate::documents::change::WriteVerb::{
+    Create, Delete, DeleteInstance, DeleteVersion, Disable, Enable, Promote, PutInstance,
+    PutVersion, Update,
+};
+
+/// Answers that come in pages.
+#[derive(Clone, Copy)]
+pub(super) struct Pages {
+    /// The list in the answer.
+    pub(super) list: &'static str,
+    /// The field of the request that takes the `next` of the page before.
+    pub(super) cursor: &'static str,
+    /// How many items are shown unless `--limit` says otherwise.
+    pub(super) shown: Option<usize>,
+}
+
+/// Every verb with such a command: `invoke` is none, and `lookup_by_type` is `list --type`.
+pub(super) fn all() -> impl Iterator<Item = Verb> {
+    let verbs = Verb::ALL.into_iter();
+    verbs.filter(|verb| !matches!(verb, Invoke | LookupByType))
+}
+
+/// The command's name.
+pub(super) fn name(verb: Verb) -> String {
+    verb.name().replace('_', "-")
+}
+
+/// What it does.
+pub(super) const fn about(verb: Verb) -> &'static str {
+    match verb {
+        Invoke | LookupByType => "",
+        List => "List extensions",
+        Get => "Show an extension as it is stored",
+        Lookup => "Show which version serves a request",
+        Explain => "Show why a version serves a request, and the others do not",
+        Health => "Show the health of an extension, or of all of them",
+        Circuits => "List a sidecar's circuit breakers (called, open or forced)",
+        Stats => "Show a sidecar at a glance",
+        Ping => "See whether a registry answers, and how fast",
+        Audit => "Show who changed what, newest first",
+        Write(Create) => "Create an extension",
+        Write(Update) => "Change fields of an extension",
+        Write(Delete) => "Delete an extension, with its versions and instances",
+        Write(Enable) => "Let an extension serve, and reset its circuits",
+        Write(Disable) => "Take an extension out of service",
+        Write(PutVersion) => "Add a version to an extension, or replace it",
+        Write(DeleteVersion) => "Delete a version of an extension",
+        Write(Promote) => "Make a version the current one; the one before is the rollback",
+        Write(PutInstance) => "Add an instance to an extension, or replace it",
+        Write(DeleteInstance) => "Delete an instance of an extension",
+        Circuit => "Force a circuit open or closed, or reset it",
+        Reload => "Read the source again, and compare everything",
+        Report => "Report the outcome of a call made without the registry",
+    }
+}
+
+/// What its request consists of.
+pub(super) const fn fields(verb: Verb) -> &'static [Field] {
+    match verb {
+        Invoke | LookupByType | Circuits | Stats | Ping => &[],
+        List => &[TYPE, ENABLED],
+        Get => &[ID],
+        Lookup => &[IDS, CHOSEN, CONTEXT],
+        Explain => &[ID, CHOSEN, CONTEXT],
+        Health => &[MAYBE_ID, STATE],
+        Audit | Reload => &[MAYBE_ID],
+        Write(Create) => &[BODY, ID, FIELDS],
+        Write(Update) => &[BODY, ID, FIELDS, IF_REVISION],
+        Write(Delete | Enable | Disable) => &[ID, IF_REVISION],
+        Write(PutVersion) => &[BODY, ID, VERSION, FIELDS, IF_REVISION],
+        Write(DeleteVersion | Promote) => &[ID, VERSION, IF_REVISION],
+        Write(PutInstance) => &[BODY, ID, INSTANCE, FIELDS, IF_REVISION],
+        Write(DeleteInstance) => &[ID, INSTANCE, IF_REVISION],
+        Circuit => &[ID, ACTION, OF_VERSION, TTL, REASON],
+        Report => &[ID, OUTCOME, OF_VERSION, LATENCY],
+    }
+}
+
+/// How its answer is divided, if it is.
+pub(super) const fn pages(verb: Verb) -> Option<Pages> {
+    let (list, cursor, shown) = match verb {
+        List | Health => ("extensions", "cursor", None),
+        Circuits => ("circuits", "cursor", None),
+        Audit => ("entries", "before", Some(100)),
+        _ => return None,
+    };
+    Some(Pages {
+        list,
+        cursor,
+        shown,
+    })
+}
+
+/// Its answer as operators read it.
+pub(super) const fn view(verb: Verb) -> View {
+    match verb {
+        Invoke | LookupByType | Get | Stats => Fields("", ""),
+        Lookup => Fields("extensions", SERVED),
+        List => Rows("extensions", SERVED),
+        Health => Rows("extensions", HEALTH),
+        Circuits => Rows("circuits", CIRCUIT),
+        Circuit => Rows("", CIRCUIT),
+        Reload => Line(RELOADED),
+        Ping => Line("{instance_id} answers in {elapsed_ms} ms"),
+        Explain => Own(explain::view),
+        Audit => Own(audit::view),
+        Report => Line("noted"),
+        Write(Create) => Line("{id}: created, revision {revision}"),
+        Write(Update) => Line("{id}: updated, revision {revision}"),
+        Write(Delete) => Line("{id}: deleted, revision {revision}"),
+        Write(Enable) => Line("{id}: enabled, revision {revision}"),
+        Write(Disable) => Line("{id}: disabled, revision {revision}"),
+        Write(PutVersion) => Line("{id}: version stored, revision {revision}"),
+        Write(DeleteVersion) => Line("{id}: version deleted, revision {revision}"),
+        Write(Promote) => Line("{id}: promoted, revision {revision}"),
+        Write(PutInstance) => Line("{id}: instance stored, revision {revision}"),
+        Write(DeleteInstance) => Line("{id}: instance deleted, revision {revision}"),
+    }
+}
+
+/// Where every sidecar may be asked: the columns for the answer of each, or, where they are empty,
+/// those of the view.
+pub(super) const fn fleet(verb: Verb) -> Option<&'static str> {
+    match verb {
+        Explain => Some("reason served_by version circuit=circuit_breaker_state revision subject"),
+        Health => Some(HEALTH),
+        Stats => Some(STATS),
+        Ping => Some("elapsed_ms"),
+        Reload => Some("added updated removed total revision active_source duration_ms"),
+        Circuits => Some(""),
+        _ => None,
+    }
+}
+
+const RELOADED: &str = "{added} added, {updated} updated, {removed} removed; {total} extensions at \
+                        revision {revision}, from {active_source} in {duration_ms} ms";
+/// An extension as it serves.
+const SERVED: &str =
+    "id type version enabled circuit=circuit_breaker_state subject timeout_ms retry";
+const CIRCUIT: &str = "id version state failures=consecutive_failures error_rate opened=opened_at \
+                       retry=retry_at forced_until=forced";
+/// Of one extension; the last columns are those of all together.
+const HEALTH: &str = "id type status=health.status success=health.success_rate \
+                      circuit=health.circuit_breaker_state successes=health.success_count \
+                      failures=health.failure_count p50_ms=health.p50_latency_ms \
+                      p95_ms=health.p95_latency_ms p99_ms=health.p99_latency_ms \
+                      healthy=summary.healthy unhealthy=summary.unhealthy \
+                      half_open=summary.half_open enabled=summary.enabled total=summary.total \
+                      success=summary.avg_success_rate avg_ms=summary.avg_latency_ms \
+                      p95_ms=summary.avg_p95_latency_ms";
+const STATS: &str = "version source=active_source revision total=total_extensions \
+                           enabled=enabled_extensions quarantined=quarantined_total \
+                           database=database.state stale_ms=staleness_ms started=started_at \
+                           hits=lookups.hits misses=lookups.misses success=invocations.success \
+                           failure=invocations.failure timeout=invocations.timeout";
+pub(super) const ID: Field = field(Must, "id", Kind::Text, "The extension's id");
+const IDS: Field = field(Must, "ids", Kind::Ids, "One id, or up to 100 of them");
+const MAYBE_ID: Field = field(May, "id", Kind::Text, "Only this extension");
+const TYPES: Kind = Kind::Word(&["pre", "validator", "post", "provider"]);
+const TYPE: Field = field(Flag, "type", TYPES, "Only this type");
+const ENABLED: Field = field(
+    Flag,
+    "enabled",
+    Kind::TruthOrAll,
+    "Enabled or disabled ones",
+);
+const STATES: Kind = Kind::Word(&["closed", "open", "half_open"]);
+const STATE: Field = field(Flag, "state", STATES, "Only with a circuit in this state");
+pub(super) const CHOSEN: Field = field(Flag, "version", Kind::Text, "Exactly this version");
+pub(super) const CONTEXT: Field = field(
+    Flag,
+    "context",
+    Kind::Pairs,
+    "Request attributes used by rules and rollouts, e.g. tenant_id=acme; may be repeated",
+);
+const BODY: Field = field(
+    Flag,
+    "body",
+    Kind::Whole,
+    "The fields as one JSON object; others on the command line replace those in it",
+);
+const FIELDS: Field = field(May, "fields", Kind::Fields, "Values are JSON, or strings");
+const IF_REVISION: Field = field(Flag, "if_revision", Kind::Number, "Only at this revision");
+const VERSION: Field = field(Must, "version", Kind::Text, "The version");
+const INSTANCE: Field = field(Must, "instance_id", Kind::Text, "The instance");
+const ACTIONS: Kind = Kind::Word(&["open", "close", "reset"]);
+const ACTION: Field = field(Must, "action", ACTIONS, "What to do");
+const OF_VERSION: Field = field(Flag, "version", Kind::Text, "[default: the current one]");
+const TTL: Field = field(
+    Named("ttl"),
+    "ttl_seconds",
+    Kind::Seconds,
+    "How long the override lasts [default: until changed]",
+);
+const REASON: Field = field(Flag, "reason", Kind::Text, "Why, for the audit");
+const OUTCOMES: Kind = Kind::Word(&["success", "failure"]);
+const OUTCOME: Field = field(Must, "outcome", OUTCOMES, "The outcome");
+const LATENCY: Field = field(
+    Named("latency"),
+    "latency_ms",
+    Kind::FineMillis,
+    "Its duration",
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verb_has_a_command() {
+        for verb in all() {
+            assert!(!about(verb).is_empty(), "{verb:?}");
+            assert_eq!(fleet(verb).is_some(), verb.answers_all(), "{verb:?}");
+        }
+        assert_eq!(all().count(), Verb::ALL.len() - 2);
+    }
+}

@@ -1,0 +1,231 @@
+//! Fields of requests as arguments: where each stands on the command line, and how its text
+//! becomes JSON.
+
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, StringValueParser, TypedValueParser};
+use clap::{Arg, ArgAction, ArgMatches};
+use serde_json::value::RawValue;
+
+use super::json::{self, Pair};
+use crate::cli::document;
+
+/// A field of a request.
+pub(super) struct Field {
+    /// Its name in the request.
+    pub(super) name: &'static str,
+    pub(super) place: Place,
+    kind: Kind,
+    help: &'static str,
+}
+
+/// Where it stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A position that must be filled.
+    Must,
+    /// A position that may be left out.
+    May,
+    /// The flag of its own name.
+    Flag,
+    /// A flag of this name.
+    Named(&'static str),
+}
+
+/// What it is.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Text,
+    /// One id, or many: then they have a list of their own in the request.
+    Ids,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// `true` or `false`, or the word `all`.
+    TruthOrAll,
+    Number,
+    /// A duration; the request has it in whole milliseconds.
+    Millis,
+    /// A duration; the request has it in milliseconds, with a fraction where there is one.
+    FineMillis,
+    /// A duration; the request has it in whole seconds.
+    Seconds,
+    /// `KEY=VALUE` any number of times, as an object.
+    Pairs,
+    /// `KEY=VALUE` any number of times, as fields of the request itself.
+    Fields,
+    /// A whole request, as JSON, a file or standard input.
+    Whole,
+    /// One JSON value, likewise.
+    Json,
+}
+
+/// One field and its value, as JSON.
+pub(super) type Given = (String, Box<RawValue>);
+
+/// A field as the table of commands names it.
+pub(super) const fn field(
+    place: Place,
+    name: &'static str,
+    kind: Kind,
+    help: &'static str,
+) -> Field {
+    Field {
+        name,
+        place,
+        kind,
+        help,
+    }
+}
+
+impl Field {
+    /// The argument, whose values clap checks and turns into JSON.
+    pub(super) fn arg(&self) -> Arg {
+        let arg = Arg::new(self.name).help(self.help);
+        let arg = match self.place {
+            Place::Must => arg.required(true),
+            Place::May => arg,
+            Place::Flag => arg.long(self.name.replace('_', "-")),
+            Place::Named(flag) => arg.long(flag),
+        };
+        let text = || StringValueParser::new().map(|text| json::value(&text));
+        let words = |words: &'static [&'static str]| {
+            PossibleValuesParser::new(words).map(|word| json::lenient(&word))
+        };
+        let span = |arg: Arg| arg.value_name("DURATION");
+        let pair = |arg: Arg| arg.value_name("KEY=VALUE").value_parser(Pair::parse);
+        match self.kind {
+            Kind::Text => arg.value_parser(text()),
+            Kind::Ids => arg.value_name("id").num_args(1..=100).value_parser(text()),
+            Kind::Word(known) => arg.value_parser(words(known)),
+            Kind::TruthOrAll => {
+                let known = &["true", "false", "all"];
+                arg.value_parser(words(known)).default_value("all")
+            }
+            Kind::Number => arg.value_name("N").value_parser(number),
+            Kind::Millis => span(arg).value_parser(|text: &str| units(text, 1_000_000)),
+            Kind::FineMillis => span(arg).value_parser(fine_millis),
+            Kind::Seconds => span(arg).value_parser(|text: &str| units(text, 1_000_000_000)),
+            Kind::Pairs => pair(arg.action(ArgAction::Append)),
+            Kind::Fields => pair(arg.num_args(0..)),
+            Kind::Whole => arg.value_name("JSON|@FILE|-").value_parser(whole),
+            Kind::Json => arg.value_name("JSON|@FILE|-").value_parser(json::read),
+        }
+    }
+
+    /// What `matches` gives for it.
+    pub(super) fn given(&self, matches: &ArgMatches) -> Vec<Given> {
+        let name = self.name;
+        let values = matches.try_get_many::<Box<RawValue>>(name).ok().flatten();
+        let mut values = values.into_iter().flatten();
+        let value = match self.kind {
+            Kind::Fields => return pairs(matches, name),
+            Kind::Pairs => {
+                let pairs = Some(pairs(matches, name));
+                pairs.filter(|pairs| !pairs.is_empty()).map(json::object)
+            }
+            Kind::Whole => {
+                let fields = values.flat_map(|whole| document::fields(whole));
+                let fields = fields.map(|(name, value)| (name, value.to_owned()));
+                return fields.collect();
+            }
+            Kind::Ids => match values.collect::<Vec<_>>().as_slice() {
+                [id] => return vec![("id".to_owned(), (*id).clone())],
+                ids => Some(json::value(&ids)),
+            },
+            _ => values.next().cloned(),
+        };
+        let value = value.map(|value| (name.to_owned(), value));
+        value.into_iter().collect()
+    }
+}
+
+/// Nobody waits, or orders, for longer; moments that far ahead can be reckoned with.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
+/// A duration as operators write it; a bare number is refused, as nobody knows its unit.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text);
+    let duration = duration.map_err(|_| "must be a duration such as 250ms, 2s or 1m".to_owned())?;
+    match duration > LONGEST {
+        true => Err("must be at most 365 days".to_owned()),
+        false => Ok(duration),
+    }
+}
+
+/// `text` in whole units of so many nanoseconds.
+fn units(text: &str, nanos: u128) -> Result<Box<RawValue>, String> {
+    let duration = duration(text)?.as_nanos();
+    let unit = if nanos < 1_000_000_000 {
+        "milliseconds"
+    } else {
+        "seconds"
+    };
+    match duration % nanos {
+        0 => Ok(json::value(&(duration / nanos))),
+        _ => Err(format!("must be a whole number of {unit}")),
+    }
+}
+
+fn fine_millis(text: &str) -> Result<Box<RawValue>, String> {
+    Ok(json::value(&(duration(text)?.as_secs_f64() * 1e3)))
+}
+
+fn number(text: &str) -> Result<Box<RawValue>, String> {
+    let number = text.parse::<u64>();
+    let number = number.map_err(|_| "must be a whole number from 0")?;
+    Ok(json::value(&number))
+}
+
+fn whole(text: &str) -> Result<Box<RawValue>, String> {
+    let document = json::read(text)?;
+    match document.get().starts_with('{') {
+        true => Ok(document),
+        false => Err("the request must be a JSON object".to_owned()),
+    }
+}
+
+fn pairs(matches: &ArgMatches, name: &str) -> Vec<Given> {
+    let pairs = matches.get_many::<Pair>(name).into_iter().flatten();
+    let pairs = pairs.map(|pair| (pair.key.clone(), pair.value.clone()));
+    pairs.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(kind: Kind, text: &str) -> Result<String, String> {
+        let field = field(Place::Named("for"), "for_so_long", kind, "");
+        let command = clap::Command::new("c").arg(field.arg());
+        let matches = command.try_get_matches_from(["c", "--for", text]);
+        let matches = matches.map_err(|error| error.to_string())?;
+        Ok(field.given(&matches)[0].1.get().to_owned())
+    }
+
+    #[test]
+    fn durations_are_sent_in_full_or_refused() {
+        for (kind, text, sent) in [
+            (Kind::Millis, "2s", "2000"),
+            (Kind::Millis, "250ms", "250"),
+            (Kind::Seconds, "10m", "600"),
+            (Kind::FineMillis, "500us", "0.5"),
+            (Kind::FineMillis, "12ms", "12.0"),
+        ] {
+            assert_eq!(given(kind, text).unwrap(), sent, "{text}");
+        }
+        for (kind, text, rule) in [
+            (Kind::Millis, "500us", "a whole number of milliseconds"),
+            (Kind::Seconds, "500ms", "a whole number of seconds"),
+            (Kind::Seconds, "366d", "at most 365 days"),
+            (Kind::FineMillis, "5", "such as 250ms"),
+            (
+                Kind::Millis,
+                "18446744073709551615s 600ms",
+                "at most 365 days",
+            ),
+        ] {
+            let error = given(kind, text).unwrap_err();
+            assert!(error.contains(rule), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The operator's commands: each is a request over NATS, and its answer a table.
+//!
+//! [`commands`] is the table of what can be asked; [`arguments`] and [`field`] make the command
+//! line from it, [`session`] and [`pages`] ask, [`show`] shows. A document goes to standard output
+//! and whatever else there is to say to standard error, so that scripts can rely on either.
+
+mod arguments;
+mod audit;
+mod commands;
+mod completion;
+mod event;
+mod explain;
+mod failure;
+mod field;
+mod fleet;
+mod invoke;
+mod json;
+mod pages;
+mod session;
+mod show;
+mod text;
+mod watch;
+
+use clap::ArgMatches;
+use serde_json::value::RawValue;
+
+pub(super) use self::arguments::{subcommands, switch};
+use self::failure::{Failure, Outcome};
+use self::field::{Field, Given, Place};
+use self::pages::Answer;
+use self::session::Session;
+use super::{Ended, Invocation};
+use crate::adapters::nats::verb::Verb;
+
+/// Asks what the command line says, shows the answer, and says with which code to leave.
+pub(super) async fn run(invocation: &Invocation) -> Ended {
+    let outcome = match invocation.command.as_str() {
+        completion::NAME => completion::run(invocation),
+        watch::NAME => watch::run(invocation).await,
+        invoke::NAME => invoke::run(invocation).await,
+        name => match commands::all().find(|verb| commands::name(*verb) == name) {
+            Some(verb) => ask(invocation, verb).await,
+            None => Err(Failure::usage(&format!("`{name}` is no command"))),
+        },
+    };
+    let json = is_set(&invocation.arguments, "json");
+    outcome.map_err(|failure| failure.report(json))
+}
+
+async fn ask(invocation: &Invocation, verb: Verb) -> Outcome<()> {
+    let (matches, screen) = (&invocation.arguments, &invocation.screen);
+    let given = given(commands::fields(verb), matches)?;
+    let session = Session::open(invocation).await?;
+    if let Some(chosen) = commands::fleet(verb).filter(|_| is_set(matches, "all")) {
+        return fleet::run(&session, verb, chosen, given).await;
+    }
+    let answer = Answer::of(&session, session.to, verb, given).await?;
+    let document = answer.document(verb);
+    if is_set(matches, "json") {
+        for page in &answer.pages {
+            screen.bytes(page, true)?;
+        }
+    } else {
+        screen.line(&commands::view(verb).of(&document, screen))?;
+    }
+    failure::of_parts(&document)
+}
+
+/// The document in `body`.
+///
+/// # Errors
+/// It is no JSON.
+fn raw(body: &[u8]) -> Outcome<&RawValue> {
+    serde_json::from_slice(body)
+        .map_err(|_| Failure::unanswered("the answer is no JSON: is this a registry?"))
+}
+
+/// Whether a switch is set that not every command has.
+fn is_set(matches: &ArgMatches, name: &str) -> bool {
+    matches!(matches.try_get_one::<bool>(name), Ok(Some(true)))
+}
+
+/// The fields of the request. The last one of a name counts, except for what the command itself
+/// names: what a change is about is not one of the things that it changes.
+fn given(fields: &[Field], matches: &ArgMatches) -> Outcome<Vec<Given>> {
+    let is_named = |name: &str| {
+        let mut named = fields.iter();
+        named.any(|field| field.place == Place::Must && field.name == name)
+    };
+    let mut given: Vec<Given> = Vec::new();
+    for field in fields {
+        for (name, value) in field.given(matches) {
+            let differs = |(known, other): &Given| *known == name && other.get() != value.get();
+            if is_named(&name) && given.iter().any(differs) {
+                let fault = format!("`{name}` differs from the one that the command names");
+                return Err(Failure::usage(&fault));
+            }
+            given.push((name, value));
+        }
+    }
+    Ok(given)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_answer_is_json() {
+        assert!(super::raw(b" {}\n").is_ok());
+        for body in [&b"oops"[..], b"", b"{", b"\"\xff\""] {
+            super::raw(body).unwrap_err();
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! A connection, and how requests are sent over it: to whom, as whom, with how much patience.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_nats::{HeaderMap, HeaderValue};
+use bytes::Bytes;
+use clap::ArgMatches;
+use serde_json::value::RawValue;
+
+use super::arguments::PATIENCE;
+use super::failure::{Failure, Outcome};
+use super::text::clean;
+use crate::adapters::nats::ask::{AskError, Asker, Replies, Reply, To, servers};
+use crate::adapters::nats::verb::Verb;
+use crate::cli::screen::Screen;
+use crate::cli::{Invocation, err};
+use crate::documents::headers::{ACTOR, SOURCE, STALE_MS};
+use crate::domain::actor::{Actor, ActorSource};
+
+/// A connection and the manner of asking over it.
+pub(super) struct Session<'a> {
+    /// What was typed.
+    pub(super) matches: &'a ArgMatches,
+    pub(super) screen: &'a Screen,
+    pub(super) asker: Asker,
+    pub(super) prefix: &'a str,
+    /// Where all this is, in words.
+    pub(super) servers: String,
+    pub(super) patience: Duration,
+    /// Who is asked, unless all are.
+    pub(super) to: To<'a>,
+    /// Whose data was already said to come from elsewhere.
+    told: RefCell<BTreeSet<String>>,
+}
+
+impl<'a> Session<'a> {
+    /// Connects as settings and arguments say.
+    pub(super) async fn open(invocation: &'a Invocation) -> Outcome<Self> {
+        let (settings, matches) = (&invocation.settings, &invocation.arguments);
+        // Not every command has every argument.
+        let text = |name| matches.try_get_one::<String>(name).ok().flatten();
+        let patience = matches.get_one("wait").copied().unwrap_or(PATIENCE);
+        let user = user().map(|user| format!("/{user}")).unwrap_or_default();
+        let name = format!("beamline-registry/cli{user}");
+        Ok(Self {
+            matches,
+            screen: &invocation.screen,
+            asker: Asker::connect(&settings.nats, &name, patience).await?,
+            prefix: settings.subjects.prefix.as_str(),
+            servers: servers(&settings.nats),
+            patience,
+            to: match (text("as"), text("local")) {
+                (Some(actor), _) => To::As(actor),
+                (None, Some(instance)) => To::Local(instance),
+                (None, None) => To::Any,
+            },
+            told: RefCell::default(),
+        })
+    }
+
+    /// The answer to a request.
+    pub(super) async fn ask(&self, to: To<'_>, verb: Verb, body: &RawValue) -> Outcome<Reply> {
+        let mut replies = self.send(to, verb, body, HeaderMap::new()).await?;
+        let reply = self.next(to, &mut replies, self.patience).await?;
+        Failure::of(&reply).map_or(Ok(reply), Err)
+    }
+
+    /// Sends a request whose replies are read by the caller.
+    pub(super) async fn send(
+        &self,
+        to: To<'_>,
+        verb: Verb,
+        body: &RawValue,
+        mut headers: HeaderMap,
+    ) -> Outcome<Replies> {
+        if verb.mutates()
+            && !matches!(to, To::As(_))
+            && let Some(user) = user().and_then(|user| user.parse::<HeaderValue>().ok())
+        {
+            headers.insert(ACTOR, user);
+        }
+        let subject = to.subject(self.prefix, verb);
+        let body = Bytes::copy_from_slice(body.get().as_bytes());
+        let sent = self.asker.ask(subject, headers, body, self.patience);
+        sent.await.map_err(|error| self.explain(to, error))
+    }
+
+    /// The next reply to a request that was sent `to` somebody.
+    pub(super) async fn next(
+        &self,
+        to: To<'_>,
+        replies: &mut Replies,
+        patience: Duration,
+    ) -> Outcome<Reply> {
+        let reply = replies.next(patience).await;
+        let reply = reply.map_err(|error| self.explain(to, error))?;
+        self.tell_origin(to, &reply);
+        Ok(reply)
+    }
+
+    /// Says where the data comes from, unless from a database that answers: once for each sidecar
+    /// that is asked by name, and once for all others.
+    fn tell_origin(&self, to: To<'_>, reply: &Reply) {
+        let place = match to {
+            // Each is asked by its name afterwards.
+            To::All => return,
+            To::Local(name) => format!("sidecar `{name}`: "),
+            To::Any | To::As(_) => String::new(),
+        };
+        let origin = match (reply.header(SOURCE), reply.header(STALE_MS)) {
+            (Some(source), _) => format!("from {source}, as no database has answered yet"),
+            (_, Some(ms)) => format!("as of {ms} ms ago, as the database is unreachable"),
+            (None, None) => return,
+        };
+        let line = clean(&format!("note: {place}{origin}"));
+        if self.told.borrow_mut().insert(place) {
+            err(&line);
+        }
+    }
+
+    /// Why a request that was sent `to` somebody has no answer.
+    pub(super) fn explain(&self, to: To<'_>, error: AskError) -> Failure {
+        let place = format!("under `{}` at {}", self.prefix, self.servers);
+        Failure::unanswered(&match (error, to) {
+            (AskError::NoResponders, To::Local(name)) => {
+                format!("no sidecar `{name}` answers {place}")
+            }
+            (AskError::NoResponders, _) => format!("no registry answers {place}"),
+            (AskError::Silent(patience), _) => {
+                let patience = humantime::format_duration(patience);
+                format!("no answer {place} within {patience}")
+            }
+            (error, _) => error.to_string(),
+        })
+    }
+}
+
+/// The user's name at the operating system, where it can be audited.
+fn user() -> Option<String> {
+    let name = whoami::username().ok()?;
+    Actor::parse(&name, ActorSource::Header).ok().map(|_| name)
+}

@@ -1,0 +1,242 @@
+//! Documents as tables, whatever they hold: an object is a line for each field, a list of objects a
+//! line for each of them, with the document's own names and order. How a value is shown, and in
+//! which colour, is decided here alone.
+
+use indexmap::IndexSet;
+use serde_json::value::RawValue;
+
+use super::text::{age, clean, line, shown, time};
+use crate::cli::document::{at, fields, list, members};
+use crate::cli::screen::{Screen, Tone};
+use crate::cli::table::{Cell, Column, NONE, draw, fit};
+
+/// What a command makes of its answer. Columns are names, with dots between those of nested
+/// objects, or `HEAD=NAME`; an empty text stands for every field there is.
+#[derive(Clone, Copy)]
+pub(super) enum View {
+    /// A line for each field; first the list of this name with these columns, if there is one.
+    Fields(&'static str, &'static str),
+    /// The list of this name with these columns; else one row.
+    Rows(&'static str, &'static str),
+    /// A sentence ([`line`]); where it does not fit, a line for each field.
+    Line(&'static str),
+    /// Its own.
+    Own(fn(&RawValue, &Screen) -> String),
+}
+
+/// The text of a column that the row itself has not, by the column's head.
+pub(super) type Made = fn(&str, &RawValue) -> Option<String>;
+
+impl View {
+    /// The answer as operators read it.
+    pub(super) fn of(self, document: &RawValue, screen: &Screen) -> String {
+        match self {
+            Self::Rows(name, chosen) if at(document, name).is_none() => {
+                fit(columns(&[document], chosen, |_, _| None, screen), screen)
+            }
+            Self::Fields(name, chosen) | Self::Rows(name, chosen) => {
+                whole(document, name, chosen, screen)
+            }
+            Self::Line(template) => {
+                let sentence = line(template, document);
+                sentence.unwrap_or_else(|| whole(document, "", "", screen))
+            }
+            Self::Own(view) => view(document, screen),
+        }
+    }
+}
+
+/// The list called `name`, the fields, then every other list of objects under its name.
+fn whole(document: &RawValue, name: &str, chosen: &str, screen: &Screen) -> String {
+    let mut fields = fields(document);
+    let mut parts = Vec::new();
+    if fields.shift_remove(name).is_some() {
+        parts.push(listed(document, name, chosen, |_, _| None, screen));
+        // `errors` are reported as what they are.
+        fields.retain(|name, _| !matches!(name.as_str(), "next" | "total" | "errors"));
+    }
+    let (lists, fields): (Vec<_>, Vec<_>) =
+        (fields.iter()).partition(|(_, value)| value.get().starts_with("[{"));
+    if !fields.is_empty() {
+        let names = fields.iter().map(|(name, _)| clean(name));
+        let values = fields.iter().map(|(name, value)| {
+            let text = shown(name, value);
+            let age = age(&text, screen.now).map(|age| format!("{} ({age})", time(&text)));
+            toned(name, age.unwrap_or(text))
+        });
+        let columns = vec![Column::new("", names), Column::new("", values)];
+        parts.push(draw(columns, screen));
+    }
+    for (name, rows) in lists {
+        let columns = columns(&members(rows), "", |_, _| None, screen);
+        parts.push(format!("{}:\n{}", clean(name), fit(columns, screen)));
+    }
+    parts.join("\n\n")
+}
+
+/// The list called `name`, and how many there are where not all are shown.
+pub(super) fn listed(
+    document: &RawValue,
+    name: &str,
+    chosen: &str,
+    made: Made,
+    screen: &Screen,
+) -> String {
+    let rows = list(document, name);
+    let count = rows.len();
+    let text = match count {
+        0 => format!("no {name}"),
+        _ => fit(columns(&rows, chosen, made, screen), screen),
+    };
+    match (at(document, "next"), at(document, "total")) {
+        (None, _) => text,
+        (Some(_), Some(total)) => format!("{text}\n\n{count} of {}", total.get()),
+        (Some(_), None) => format!("{text}\n\nthe first {count}; there are more (--limit)"),
+    }
+}
+
+/// The `chosen` columns of `rows`, without those that have no value in any row.
+pub(super) fn columns(
+    rows: &[&RawValue],
+    chosen: &str,
+    made: Made,
+    screen: &Screen,
+) -> Vec<Column> {
+    let mut names: IndexSet<String> = chosen.split_whitespace().map(str::to_owned).collect();
+    if names.is_empty() {
+        names = rows
+            .iter()
+            .flat_map(|row| fields(row).into_keys())
+            .collect();
+    }
+    let columns = names.iter().map(|name| {
+        let (head, path) = name.split_once('=').unwrap_or((name, name));
+        let cells = rows.iter().map(|row| {
+            let own = || {
+                let text = shown(path, at(row, path)?);
+                Some(age(&text, screen.now).unwrap_or(text))
+            };
+            let text = made(head, row).or_else(own);
+            toned(head, text.unwrap_or_else(|| NONE.to_owned()))
+        });
+        Column::new(&clean(head), cells)
+    });
+    columns.filter(|column| !column.is_empty()).collect()
+}
+
+/// Fields whose words tell how something is doing.
+const STATES: [&str; 8] = [
+    "circuit",
+    "circuit_breaker_state",
+    "state",
+    "status",
+    "verdict",
+    "nats",
+    "database",
+    "listener",
+];
+
+/// The text in the colour of what it says about the field `name`.
+fn toned(name: &str, text: String) -> Cell {
+    let word = text.split(' ').next().unwrap_or_default();
+    let word = word.strip_prefix("state=").unwrap_or(word);
+    let tone = match (name, word) {
+        ("enabled", "no") => Tone::Doubtful,
+        ("auto_disabled", "yes") => Tone::Bad,
+        (name, _) if !STATES.contains(&name) => Tone::Plain,
+        (_, "closed" | "healthy" | "up" | "listening" | "chosen") => Tone::Good,
+        (_, "half_open" | "out") => Tone::Doubtful,
+        (_, "open" | "unhealthy" | "away" | "unreachable" | "failing") => Tone::Bad,
+        _ => Tone::Plain,
+    };
+    Cell { text, tone }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn show(view: View, json: &str) -> String {
+        let now = humantime::parse_rfc3339("2026-11-21T15:18:34Z").unwrap();
+        let screen = Screen {
+            now,
+            ..Screen::plain()
+        };
+        view.of(serde_json::from_str(json).unwrap(), &screen)
+    }
+
+    #[test]
+    fn an_object_is_a_line_for_each_field_and_its_lists_are_tables() {
+        let record = r#"{"id":"mask_pii","type":"pre","timeout_ms":250,"enabled":true,
+            "config":{"b":"\u009b2J","a":1.50},"fallback":["other","third"],"rollout":null,
+            "created_at":"2026-11-21T15:16:04.123456Z","lookups":{"hits":10,"hit_rate":0.5},
+            "versions":[{"version":"v2","retry":null,"routing_rules":{"t":["x"]},"priority":0,
+            "enabled":false}],"instances":[]}"#;
+        assert_eq!(
+            show(View::Fields("", ""), record),
+            r#"id          mask_pii
+type        pre
+timeout_ms  250
+enabled     yes
+config      {"b":"\u009b2J","a":1.50}
+fallback    other, third
+rollout     -
+created_at  2026-11-21T15:16:04.123Z (2m ago)
+lookups     hits=10 hit_rate=50.0%
+instances   -
+
+versions:
+version  routing_rules  priority  enabled
+v2       {"t":["x"]}           0  no"#
+        );
+    }
+
+    #[test]
+    fn a_list_is_a_row_for_each_member_in_the_chosen_columns() {
+        let view = View::Rows(
+            "circuits",
+            "id circuit=state.now errors=error_rate opened_at retry_at",
+        );
+        let page = |next: &str| {
+            format!(
+                r#"{{"circuits":[
+                {{"id":"a","state":{{"now":"open"}},"error_rate":0.5,"opened_at":"2026-11-21T15:18:04Z"}},
+                {{"id":"long_id","error_rate":null,"retry_at":null}}],"next":{next}}}"#
+            )
+        };
+        let table = "\
+id       circuit  errors  opened_at
+a        open      50.0%  30s ago
+long_id  -             -  -";
+        assert_eq!(show(view, &page("null")), table);
+        let more = format!("{table}\n\nthe first 2; there are more (--limit)");
+        assert_eq!(show(view, &page("7")), more);
+        let some = r#"{"circuits":[{"id":"a"}],"total":12,"omitted":["b"],"next":"a"}"#;
+        assert_eq!(show(view, some), "id\na\n\n1 of 12\n\nomitted  b");
+        assert_eq!(show(view, r#"{"circuits":[],"next":null}"#), "no circuits");
+        let one = r#"{"id":"b","state":{"now":"closed"}}"#;
+        assert_eq!(show(view, one), "id  circuit\nb   closed");
+    }
+
+    #[test]
+    fn a_change_is_a_sentence_and_what_it_would_do_a_document() {
+        let view = View::Line("{id}: updated, revision {revision}");
+        let record = r#"{"id":"a","revision":7,"type":"pre"}"#;
+        assert_eq!(show(view, record), "a: updated, revision 7");
+        assert_eq!(show(view, r#"{"changed":["retry"]}"#), "changed  retry");
+    }
+
+    #[test]
+    fn what_is_wrong_stands_out() {
+        for (name, text, tone) in [
+            ("circuit", "open", Tone::Bad),
+            ("database", "state=away error=\"refused\"", Tone::Bad),
+            ("nats", "state=up", Tone::Good),
+            ("status", "half_open", Tone::Doubtful),
+            ("id", "open", Tone::Plain),
+            ("enabled", "no", Tone::Doubtful),
+        ] {
+            assert_eq!(toned(name, text.to_owned()).tone, tone, "{name} {text}");
+        }
+    }
+}

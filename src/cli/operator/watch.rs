@@ -1,0 +1,181 @@
+//! `watch`: the events as they happen, until somebody has seen enough.
+
+use std::time::Duration;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, Command};
+
+use super::arguments::{patience, switch};
+use super::event::{self, KINDS};
+use super::failure::Outcome;
+use super::json;
+use super::session::Session;
+use super::{is_set, raw, text};
+use crate::adapters::nats::ask::{AskError, Link, Reply, To};
+use crate::adapters::nats::verb::Verb;
+use crate::cli::{Invocation, err};
+
+pub(super) const NAME: &str = "watch";
+
+/// Events come when they come; this only bounds a wait.
+const FOR_EVER: Duration = Duration::from_secs(86_400);
+
+pub(super) fn command() -> Command {
+    let many = |name: &'static str| Arg::new(name).long(name).action(ArgAction::Append);
+    Command::new(NAME)
+        .about("Follow the events of all sidecars, until Ctrl-C")
+        .arg(
+            many("kind")
+                .value_parser(PossibleValuesParser::new(KINDS.split(' ')))
+                .hide_possible_values(true)
+                .help("Only this kind, such as circuit_opened; may be repeated"),
+        )
+        .arg(many("id").help("Only this extension; may be repeated"))
+        .arg(switch("json", "Print the events as JSON, one per line"))
+        .arg(patience())
+}
+
+/// Prints a line per event; ends well with Ctrl-C, or when nobody reads any more.
+pub(super) async fn run(invocation: &Invocation) -> Outcome<()> {
+    let session = Session::open(invocation).await?;
+    let subjects = format!("{}.events.>", session.prefix);
+    let mut events = session.asker.subscribe(subjects).await?;
+    let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
+    tokio::select! {
+        _ = &mut interrupt => return Ok(()),
+        () = greet(&session) => {}
+    }
+    let mut link = session.asker.link();
+    let mut known = Link {
+        up: true,
+        ..Link::default()
+    };
+    loop {
+        tokio::select! {
+            _ = &mut interrupt => return Ok(()),
+            Ok(()) = link.changed() => {
+                let now = link.borrow_and_update().clone();
+                for line in news(&known, &now) {
+                    err(&line);
+                }
+                known = now;
+            }
+            event = events.next(FOR_EVER) => match event {
+                Ok(event) => show(&session, &event)?,
+                Err(AskError::Silent(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// Says what is watched. The answer of a registry also proves that the server has heard of the
+/// subscription; without one there is nothing to see yet, which is no reason to leave.
+async fn greet(session: &Session<'_>) {
+    let place = format!("`{}.events.>` at {}", session.prefix, session.servers);
+    let pong = session.ask(To::Any, Verb::Ping, &json::object([])).await;
+    let but = match pong {
+        Ok(_) => "",
+        Err(_) => ", though no registry answers there now",
+    };
+    err(&format!("watching {place}{but}"));
+}
+
+/// What whoever watches has to know of a change. Complaints of the server are not among it: those
+/// about our subject end the watch.
+fn news(before: &Link, now: &Link) -> Vec<String> {
+    let link = match (before.up, now.up) {
+        (false, true) => Some("connected again".to_owned()),
+        (true, false) => Some("the connection is lost; trying again".to_owned()),
+        _ => None,
+    };
+    let lost = now.dropped.saturating_sub(before.dropped);
+    let lost = (lost > 0)
+        .then(|| format!("events were lost, at least {lost}: they come faster than they are read"));
+    link.into_iter().chain(lost).collect()
+}
+
+/// Shows an event that is asked for. It is chosen here: permissions for all events are one line.
+fn show(session: &Session<'_>, event: &Reply) -> Outcome<()> {
+    let many = |name| {
+        let values = session.matches.get_many::<String>(name);
+        let values = values.into_iter().flatten().map(String::as_str);
+        values.collect::<Vec<_>>()
+    };
+    let start = format!("{}.events.", session.prefix);
+    let name = event.subject.strip_prefix(&start).unwrap_or_default();
+    let Some(kind) = wanted(name, &many("kind"), &many("id")) else {
+        return Ok(());
+    };
+    let Ok(document) = raw(&event.body) else {
+        err(&format!("no event: {}", text::clean(&event.subject)));
+        return Ok(());
+    };
+    let line = match is_set(session.matches, "json") {
+        // One per line, whoever has published it: in JSON, an end of line is but a space.
+        true => document.get().replace(['\n', '\r'], " "),
+        false => event::shown(kind, document, session.screen),
+    };
+    Ok(session.screen.line(&line)?)
+}
+
+/// The kind of the event `KIND` or `KIND.ID`, if it is one of those wanted.
+fn wanted<'a>(name: &'a str, kinds: &[&str], ids: &[&str]) -> Option<&'a str> {
+    // An event of no extension has no id, which nobody asks for.
+    let (kind, id) = name.split_once('.').unwrap_or((name, ""));
+    let is = |wanted: &[&str], value| wanted.is_empty() || wanted.contains(&value);
+    (is(kinds, kind) && is(ids, id)).then_some(kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_news_is_told() {
+        let link = |up, dropped| Link {
+            up,
+            dropped,
+            refusals: Vec::new(),
+        };
+        for (before, now, told) in [
+            (link(true, 0), link(true, 0), &[][..]),
+            (link(true, 0), link(false, 0), &["the connection is lost"]),
+            (link(false, 1), link(true, 1), &["connected again"]),
+            (
+                link(true, 1),
+                link(true, 4),
+                &["events were lost, at least 3"],
+            ),
+        ] {
+            let news = news(&before, &now);
+            assert_eq!(news.len(), told.len(), "{news:?}");
+            assert!(
+                news.iter()
+                    .zip(told)
+                    .all(|(line, start)| line.starts_with(start))
+            );
+        }
+        let complaint = Link {
+            refusals: vec!["a complaint".to_owned()],
+            ..link(true, 0)
+        };
+        assert_eq!(news(&link(true, 0), &complaint), [""; 0]);
+    }
+
+    #[test]
+    fn events_are_chosen_by_kind_and_id() {
+        let (opened, summary) = ("circuit_opened.a", "health_summary");
+        for (name, kinds, ids, is) in [
+            (opened, &[][..], &[][..], true),
+            (summary, &[], &[], true),
+            (summary, &[], &["a"], false),
+            (opened, &[], &["b", "a"], true),
+            (opened, &["circuit_closed"], &[], false),
+            (opened, &["circuit_opened"], &["a"], true),
+        ] {
+            let kind = name.split('.').next().filter(|_| is);
+            assert_eq!(wanted(name, kinds, ids), kind, "{name} {kinds:?} {ids:?}");
+        }
+    }
+}
