@@ -75,7 +75,7 @@ impl Serialize for Part<'_> {
     }
 }
 
-/// Every field, null where it is not set; a list is never null.
+/// Every field, null or absent where it is not set; a list is never null.
 fn said<M: SerializeMap>(
     map: &mut M,
     table: &'static [Field],
@@ -83,6 +83,7 @@ fn said<M: SerializeMap>(
 ) -> Result<(), M::Error> {
     for field in table {
         match fields.get(field.name) {
+            Value::Unset if field.absent_when_unset => {}
             Value::Unset if field.kind == Kind::Ids => {
                 map.serialize_entry(field.name, &[""; 0])?;
             }

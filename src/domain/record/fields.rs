@@ -39,6 +39,8 @@ pub struct Field {
     pub automatic: bool,
     /// Whether an empty object or list says no more than none.
     pub empty_is_unset: bool,
+    /// Whether replies have it only where it is set.
+    pub absent_when_unset: bool,
     /// The rule that its text obeys, as a regular expression.
     pub pattern: Option<&'static str>,
     /// The texts that it may be.
@@ -115,6 +117,7 @@ impl Field {
             required: false,
             automatic: false,
             empty_is_unset: false,
+            absent_when_unset: false,
             pattern: None,
             words: &[],
             note: None,
@@ -142,6 +145,12 @@ impl Field {
 
     const fn empty_is_unset(mut self) -> Self {
         self.empty_is_unset = true;
+        self
+    }
+
+    #[expect(dead_code, reason = "for the next field")]
+    const fn absent_when_unset(mut self) -> Self {
+        self.absent_when_unset = true;
         self
     }
 

@@ -267,6 +267,18 @@ impl<'c, 'a> Check<'c, 'a> {
         }
     }
 
+    #[expect(dead_code, reason = "for the next field")]
+    fn optional<T, E: ToString>(
+        &mut self,
+        field: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        match self.fields.get(field) {
+            Value::Unset => None,
+            value => self.parsed(field, value, parse),
+        }
+    }
+
     fn text<T, E: ToString>(
         &mut self,
         field: &'static str,
