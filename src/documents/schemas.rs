@@ -7,6 +7,7 @@ use utoipa::{OpenApi, ToSchema};
 
 use super::change::{self, WriteVerb};
 use super::{audit, circuits, committed, error, health, lookup, probe, reload, stats, stored};
+use crate::domain::record::{EXTENSION, field};
 
 /// A page of extensions.
 ///
@@ -79,14 +80,13 @@ pub fn components() -> Components {
     components
 }
 
-/// Left out where there is nothing to say: a warning is rare, and a record is read by eye.
-const MAY_BE_ABSENT: [&str; 1] = ["warnings"];
-
-/// No document leaves another field out: what is not known is null.
+/// No document leaves another field out than warnings, which are rare, and what the table of fields
+/// says: what is not known is null.
 fn require_everything(schema: &mut RefOr<Schema>) {
     if let RefOr::T(Schema::Object(object)) = schema {
         let names = object.properties.keys();
-        let required = names.filter(|name| !MAY_BE_ABSENT.contains(&name.as_str()));
+        let absent = |name| field(EXTENSION, name).is_some_and(|field| field.absent_when_unset);
+        let required = names.filter(|name| *name != "warnings" && !absent(name));
         object.required = required.cloned().collect();
     }
 }
