@@ -30,6 +30,7 @@ ALTER TABLE extensions
     ADD COLUMN IF NOT EXISTS routing_rules jsonb,
     ADD COLUMN IF NOT EXISTS rollout jsonb,
     ADD COLUMN IF NOT EXISTS circuit_breaker jsonb,
+    ADD COLUMN IF NOT EXISTS owner text,
     ADD COLUMN IF NOT EXISTS auto_disabled boolean NOT NULL DEFAULT false,
     ADD COLUMN IF NOT EXISTS revision bigint NOT NULL DEFAULT 0,
     ADD COLUMN promoted jsonb,
@@ -53,6 +54,7 @@ COMMENT ON COLUMN extensions.fallback IS 'List of extension ids, tried in order'
 COMMENT ON COLUMN extensions.routing_rules IS 'Object: all keys must match the context';
 COMMENT ON COLUMN extensions.rollout IS 'Object: {"by": key, "percent": 0..100, "salt": text}';
 COMMENT ON COLUMN extensions.circuit_breaker IS 'Object: overrides of the circuit breaker settings';
+COMMENT ON COLUMN extensions.owner IS 'Who answers for it';
 COMMENT ON COLUMN extensions.promoted IS
     'What the row of the current version held when it was promoted, for when it is replaced: rules, and which values were the extension''s own then, as hashes';
 COMMENT ON COLUMN extensions.incarnation IS

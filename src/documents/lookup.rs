@@ -27,6 +27,8 @@ pub(super) struct Record<'a> {
     retry: u32,
     enabled: bool,
     version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'a str>,
     #[schema(value_type = Object)]
     config: &'a RawValue,
     #[schema(value_type = Object)]
@@ -57,6 +59,7 @@ pub fn prepare(resolved: &Resolved<'_>) -> PreparedReply {
         retry: resolved.retry,
         enabled: extension.enabled,
         version: resolved.version.as_str(),
+        owner: extension.owner.as_deref(),
         config: raw(resolved.config),
         metadata: raw(resolved.metadata),
         fallback: extension.fallback.iter().map(|id| id.as_str()).collect(),

@@ -85,6 +85,8 @@ pub struct Extension {
     pub auto_disabled: bool,
     /// The name of the current version.
     pub version: VersionName,
+    /// Who answers for it.
+    pub owner: Option<Box<str>>,
     /// Settings handed to the extension with every call.
     pub config: JsonObject,
     /// Settings and notes for the registry and for people.

@@ -72,6 +72,9 @@ pub const EXTENSION: &[Field] = &[
     Field::of("enabled", Kind::Switch),
     Field::of("auto_disabled", Kind::Switch).automatic(),
     Field::text("version").pattern(VersionName::RULE),
+    Field::text("owner")
+        .absent_when_unset()
+        .note("Who answers for it, in 1 to 200 characters"),
     Field::of("config", Kind::Object).empty_is_unset(),
     Field::of("metadata", Kind::Object).empty_is_unset(),
     Field::of("fallback", Kind::Ids).empty_is_unset(),
@@ -148,7 +151,6 @@ impl Field {
         self
     }
 
-    #[expect(dead_code, reason = "for the next field")]
     const fn absent_when_unset(mut self) -> Self {
         self.absent_when_unset = true;
         self

@@ -10,6 +10,7 @@ use crate::domain::breaker::Overrides;
 use crate::domain::extension::{Extension, ExtensionType, Instance, Provenance, Version};
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
 use crate::domain::json::{JsonObject, KeyFault};
+use crate::domain::line::line;
 use crate::domain::metadata::OwnLimits;
 use crate::domain::policy::Policy;
 use crate::domain::quote::quoted_within;
@@ -77,6 +78,8 @@ const MAX_RULE: usize = 300;
 pub(super) const PRIORITIES: RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
 /// The weights that an instance may have.
 pub(super) const WEIGHTS: RangeInclusive<i64> = 0..=100;
+/// Longer than any team's name.
+const MAX_OWNER_CHARS: usize = 200;
 /// More fallbacks than anyone follows; a bound on what one record can cost.
 const MAX_FALLBACKS: usize = 16;
 
@@ -119,6 +122,7 @@ impl<'p> Gate<'p> {
         let enabled = check.switch("enabled").unwrap_or(true);
         let auto_disabled = check.switch("auto_disabled").unwrap_or(false);
         let version = check.text("version", DEFAULT_VERSION, VersionName::parse);
+        let owner = check.optional("owner", |text| line(text, MAX_OWNER_CHARS));
         let config = check.object("config").unwrap_or_default();
         let metadata = check.metadata().unwrap_or_default();
         let fallback = check.json("fallback", fallback).unwrap_or_default();
@@ -140,6 +144,7 @@ impl<'p> Gate<'p> {
             enabled,
             auto_disabled,
             version,
+            owner,
             config,
             metadata,
             fallback,
@@ -267,7 +272,6 @@ impl<'c, 'a> Check<'c, 'a> {
         }
     }
 
-    #[expect(dead_code, reason = "for the next field")]
     fn optional<T, E: ToString>(
         &mut self,
         field: &'static str,

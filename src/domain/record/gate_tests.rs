@@ -52,6 +52,8 @@ fn each_field_of_an_extension_names_its_rule() {
         ("retry", "a whole number from 0 to 10", "1.5"),
         ("enabled", "true or false", "1"),
         ("version", "must match", r#""v 1""#),
+        ("owner", "1 to 200", r#""""#),
+        ("owner", "one line", r#""a\u001bb""#),
         ("config", "JSON object", "[]"),
         ("config", "JSON object", r#""{}""#),
         ("metadata", "JSON object", "1"),

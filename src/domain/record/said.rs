@@ -28,6 +28,7 @@ pub fn extension(it: &Extension) -> Fields<'_> {
         ("enabled", Value::Switch(it.enabled)),
         ("auto_disabled", Value::Switch(it.auto_disabled)),
         ("version", text(it.version.as_str())),
+        ("owner", Value::text(it.owner.as_deref())),
         ("config", object(Some(&it.config))),
         ("metadata", object(Some(&it.metadata))),
         (

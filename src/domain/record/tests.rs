@@ -9,7 +9,7 @@ use crate::domain::testing::{
 
 /// Every field, with a value that is no default.
 const OWN: &str = r#"{"id":"a","type":"validator","subject":"beamline.ext.a","timeout_ms":7,"retry":3,
-    "enabled":false,"auto_disabled":true,"version":"v9","config":{"a":1.0},"metadata":{"b":[]},
+    "enabled":false,"auto_disabled":true,"version":"v9","owner":"search","config":{"a":1.0},"metadata":{"b":[]},
     "fallback":["b","c"],"routing_rules":{"t":"x"},"rollout":{"by":"t","percent":5},
     "circuit_breaker":{"enabled":false}}"#;
 const OF_VERSION: &str = r#"{"version":"v2","subject":"beamline.ext.v2","timeout_ms":7,"retry":0,

@@ -10,7 +10,7 @@ async fn an_extension_lives_and_is_served_by_the_time_of_each_reply() {
     let config = json!({"a": 1.50, "b": ["\u{e9}", null]});
     let body = json!({
         "id": "x", "type": "validator", "subject": "beamline.ext.x", "timeout_ms": 250,
-        "config": config, "metadata": {"owner": "me"}, "fallback": ["y"],
+        "owner": "Team 7", "config": config, "metadata": {"owner": "me"}, "fallback": ["y"],
         "circuit_breaker": {"failure_threshold": 3},
     });
     let created = rig.ask("as.alice.create", &body).await;
@@ -24,13 +24,19 @@ async fn an_extension_lives_and_is_served_by_the_time_of_each_reply() {
     for (field, value) in defaults.as_object().unwrap() {
         assert_eq!(&created[field], value, "{field}");
     }
-    assert_eq!(rig.lookup("x").await.ok()["timeout_ms"], 250);
+    let served = rig.lookup("x").await.ok();
+    assert_eq!(
+        (&served["timeout_ms"], &served["owner"]),
+        (&json!(250), &json!("Team 7"))
+    );
     assert_eq!(rig.ask("get", &json!({"id": "x"})).await.ok(), created);
 
-    let update = json!({"id": "x", "timeout_ms": 300, "config": null, "if_revision": 1});
+    let update =
+        json!({"id": "x", "timeout_ms": 300, "owner": null, "config": null, "if_revision": 1});
     let updated = rig.ask("update", &update).await.ok();
     assert_eq!(updated["timeout_ms"], 300);
     assert_eq!(updated["config"], json!({}), "null means the default");
+    assert!(updated.get("owner").is_none(), "absent where it is not set");
     assert_eq!(updated["metadata"], json!({"owner": "me"}), "left alone");
     assert_eq!(updated["revision"], 2);
     assert_eq!(rig.lookup("x").await.ok()["timeout_ms"], 300);

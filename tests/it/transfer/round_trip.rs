@@ -112,6 +112,7 @@ fn extension() -> impl Strategy<Value = String> {
         one_of("retry", RETRIES).boxed(),
         one_of("enabled", SWITCH).boxed(),
         one_of("version", &["\"v1\"", "\"v2\"", "\"2.1.0-rc_1\""]).boxed(),
+        one_of("owner", &["\"Team 7\"", "\"\\u00fc\""]).boxed(),
         object("config").boxed(),
         object("metadata").boxed(),
         one_of("fallback", &["[]", "[\"e1\", \"gone\"]"]).boxed(),
