@@ -6,9 +6,10 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::page::{Forms, Page};
+use super::request::id;
 use super::request::numbers;
 use super::{time, to_bytes};
-use crate::service::definitions::AuditEntry;
+use crate::service::definitions::{AuditEntry, AuditQuery, When};
 use crate::service::error::RegistryError;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -20,6 +21,14 @@ pub struct AuditArguments {
     /// Only entries of this extension.
     #[param(pattern = "^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$", example = "mask_pii")]
     pub id: Option<String>,
+    /// Only what this one changed.
+    pub by: Option<String>,
+    /// Only this action, as entries have it.
+    pub action: Option<String>,
+    /// Only from this moment on: in RFC 3339, or so long ago, as in `1h`.
+    pub since: Option<String>,
+    /// Only up to this moment, likewise.
+    pub until: Option<String>,
     /// At most so many.
     #[param(minimum = 1, maximum = 1000)]
     #[serde(default, deserialize_with = "numbers::rows")]
@@ -27,6 +36,34 @@ pub struct AuditArguments {
     /// Only entries before this one: the `next` of an earlier page.
     #[serde(default, deserialize_with = "numbers::any")]
     pub before: Option<u64>,
+}
+
+impl AuditArguments {
+    /// The entries that are asked for.
+    ///
+    /// # Errors
+    /// The field at fault.
+    pub fn query(&self) -> Result<AuditQuery, RegistryError> {
+        Ok(AuditQuery {
+            extension: id(self.id.as_deref())?,
+            by: self.by.clone(),
+            action: self.action.clone(),
+            since: when("since", self.since.as_deref())?,
+            until: when("until", self.until.as_deref())?,
+            before: self.before,
+            limit: 0,
+        })
+    }
+}
+
+fn when(field: &str, text: Option<&str>) -> Result<Option<When>, RegistryError> {
+    let Some(text) = text else { return Ok(None) };
+    let at = humantime::parse_rfc3339(text).map(When::At);
+    let when = at.or_else(|_| humantime::parse_duration(text).map(When::Ago));
+    when.map(Some).map_err(|_| {
+        let rule = "must be a time in RFC 3339 (2026-11-29T08:00:00Z), or how long ago (1h)";
+        RegistryError::field(field, rule)
+    })
 }
 
 #[derive(ToSchema)]

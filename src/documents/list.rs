@@ -11,6 +11,7 @@ use crate::domain::entry::Entry;
 use crate::domain::extension::{Extension, ExtensionType};
 use crate::domain::ids::ExtensionId;
 use crate::domain::listing::{Page, Position};
+use crate::domain::selector::Selector;
 use crate::service::error::RegistryError;
 use crate::service::read::ListQuery;
 use serde::Deserialize;
@@ -29,6 +30,10 @@ pub struct ListArguments {
     /// Whether people enabled them; without it, only those that they did.
     #[param(value_type = Option<String>, pattern = "^(true|false|all)$")]
     pub enabled: Option<EnabledFilter>,
+    /// Only extensions whose fields equal these: a JSON object of `type`, `owner`, `version` and
+    /// `metadata.<key>`.
+    #[param(value_type = Option<Object>)]
+    pub selector: Option<Box<RawValue>>,
     /// At most so many.
     #[param(minimum = 1, maximum = 1000)]
     #[serde(default, deserialize_with = "numbers::rows")]
@@ -44,10 +49,16 @@ impl ListArguments {
     /// An unknown type, or a cursor that no page has given out.
     pub fn query(&self) -> Result<ListQuery, RegistryError> {
         let kind = self.kind.as_deref().map(ExtensionType::parse).transpose();
+        let selector = self
+            .selector
+            .as_ref()
+            .map(|json| Selector::parse(json.get()));
+        let selector = selector.transpose();
         let after = self.cursor.as_deref().map(parse_cursor);
         Ok(ListQuery {
             kind: kind.map_err(|rule| RegistryError::field("type", rule))?,
             enabled: self.enabled.map_or(Some(true), |filter| filter.0),
+            selector: selector.map_err(|rule| RegistryError::field("selector", rule))?,
             limit: self.limit,
             after: after.transpose()?,
         })

@@ -22,6 +22,7 @@ pub mod members;
 mod page;
 pub mod ping;
 pub mod probe;
+pub mod rehearsed;
 pub mod reload;
 pub mod report;
 pub mod request;

@@ -229,7 +229,7 @@ proptest! {
                     let mut keys: Vec<Key> =
                         matching.map(|(id, (kind, _, _))| (*kind, id.clone())).collect();
                     keys.sort();
-                    let filter = PageRequest { kind, enabled, after: None, limit };
+                    let filter = PageRequest { kind, enabled, selector: None, after: None, limit };
                     prop_assert_eq!(walk(&catalog, &filter, keys.len()), keys);
                 }
             }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::entry::Entry;
 use super::extension::{Extension, ExtensionType};
 use super::ids::ExtensionId;
+use super::selector::Selector;
 
 /// The place of an entry: by type, then by id.
 pub type Position = (ExtensionType, ExtensionId);
@@ -21,6 +22,8 @@ pub struct PageRequest<'a> {
     pub kind: Option<ExtensionType>,
     /// Only those that people enabled, or only those they did not.
     pub enabled: Option<bool>,
+    /// Only those that it matches.
+    pub selector: Option<&'a Selector>,
     /// Only entries after this place.
     pub after: Option<&'a Position>,
     /// At most so many.
@@ -33,6 +36,9 @@ impl PageRequest<'_> {
             && self
                 .enabled
                 .is_none_or(|enabled| enabled == extension.enabled)
+            && self
+                .selector
+                .is_none_or(|selector| selector.matches(extension.into()))
     }
 }
 
@@ -89,15 +95,17 @@ impl Listing {
     /// The entries that `request` asks for.
     pub fn page(&self, request: &PageRequest<'_>) -> Page {
         let from = request.after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut matching = self
-            .entries
-            .range((from, Bound::Unbounded))
-            .map(|(_, entry)| entry)
-            .filter(|entry| request.matches(entry.extension()));
+        let matching = |entry: &&Arc<Entry>| request.matches(entry.extension());
+        let all = || self.entries.values().filter(matching);
+        let after = self.entries.range((from, Bound::Unbounded));
+        let mut matching = after.map(|(_, entry)| entry).filter(matching);
         let entries: Vec<_> = matching.by_ref().take(request.limit).cloned().collect();
         Page {
             entries,
-            total: self.count(request.kind, request.enabled),
+            total: match request.selector {
+                None => self.count(request.kind, request.enabled),
+                Some(_) => all().count(),
+            },
             more: matching.next().is_some(),
         }
     }

@@ -26,6 +26,7 @@ pub mod routing;
 pub mod entry;
 pub mod source;
 pub mod quarantine;
+pub mod selector;
 pub mod listing;
 pub mod catalog;
 pub mod reconcile;

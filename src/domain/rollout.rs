@@ -8,6 +8,7 @@ use super::context::{Context, Scalar};
 use super::decimal::Decimal;
 use super::json::{JsonObject, ObjectError};
 use super::quote::quoted;
+use super::whole::whole;
 
 /// Buckets per rollout: a hundredth of a percent each.
 const BUCKETS: u64 = 10_000;
@@ -27,12 +28,53 @@ pub enum RolloutError {
     /// `salt` is no string.
     #[error("`salt` must be a string")]
     Salt,
+    /// `halt` cannot be read.
+    #[error(
+        "`halt` must be an object of `max_failure_rate_delta`, a number from 0 to 1, and \
+         `min_requests`, a whole number from 1 to 1000000"
+    )]
+    Halt,
     /// A key that means nothing here, most likely a typing mistake.
     #[error("unknown key `{}`", quoted(.0))]
     Unknown(String),
 }
 
-/// `{"by": context key, "percent": 0..100, "salt"?: text}`.
+/// When a version whose calls fail more often than the current one's gives up its share.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Halt {
+    /// By how much its failure rate may exceed that of the current version.
+    pub max_failure_rate_delta: f64,
+    /// Of how many requests its rate says anything.
+    pub min_requests: u64,
+}
+
+impl Halt {
+    fn parse(json: &str) -> Result<Self, RolloutError> {
+        let object = JsonObject::parse(json).map_err(|_| RolloutError::Halt)?;
+        let fields = object.members();
+        let known = ["max_failure_rate_delta", "min_requests"];
+        if fields.keys().any(|key| !known.contains(&key.as_str())) {
+            return Err(RolloutError::Halt);
+        }
+        let given = |name| {
+            fields
+                .get(name)
+                .map(|raw| raw.get())
+                .filter(|raw| *raw != "null")
+        };
+        let rate = |text: &str| Decimal::parse(text).and_then(|_| text.parse().ok());
+        let delta = given("max_failure_rate_delta").map_or(Some(0.1), rate);
+        let requests = given("min_requests").map_or(Ok(50), |text| whole(text, &(1..=1_000_000)));
+        Ok(Self {
+            max_failure_rate_delta: delta
+                .filter(|delta| (0.0..=1.0).contains(delta))
+                .ok_or(RolloutError::Halt)?,
+            min_requests: requests.map_err(|_| RolloutError::Halt)?,
+        })
+    }
+}
+
+/// `{"by": context key, "percent": 0..100, "salt"?: text, "halt"?: see [`Halt`]}`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rollout {
     source: JsonObject,
@@ -40,6 +82,7 @@ pub struct Rollout {
     salt: Option<Box<str>>,
     /// Buckets below this one are in.
     threshold: u64,
+    halt: Option<Halt>,
 }
 
 impl Rollout {
@@ -47,7 +90,7 @@ impl Rollout {
     pub fn parse(text: &str) -> Result<Self, RolloutError> {
         let source = JsonObject::parse(text)?;
         let fields = source.members();
-        let unknown = |key: &&String| !["by", "percent", "salt"].contains(&key.as_str());
+        let unknown = |key: &&String| !["by", "percent", "salt", "halt"].contains(&key.as_str());
         if let Some(key) = fields.keys().find(unknown) {
             return Err(RolloutError::Unknown(key.clone()));
         }
@@ -58,10 +101,12 @@ impl Rollout {
         let threshold = percent.ok_or(RolloutError::Percent)?;
         let salt = given("salt").map(|value| string(value).ok_or(RolloutError::Salt));
         let salt = salt.transpose()?;
+        let halt = given("halt").map(|halt| Halt::parse(halt.get()));
         Ok(Self {
             by,
             salt,
             threshold,
+            halt: halt.transpose()?,
             source,
         })
     }
@@ -69,6 +114,11 @@ impl Rollout {
     /// The rollout as it was written.
     pub fn source(&self) -> &JsonObject {
         &self.source
+    }
+
+    /// When it gives up its share by itself.
+    pub fn halt(&self) -> Option<Halt> {
+        self.halt
     }
 
     /// The bucket (0 to 9999) of this request; `None` where the context lacks the key.
@@ -205,6 +255,19 @@ mod tests {
     }
 
     #[test]
+    fn a_halt_has_defaults() {
+        let halt = |json: &str| {
+            let json = format!(r#"{{"by":"t","percent":1,"halt":{json}}}"#);
+            let halt = Rollout::parse(&json).unwrap().halt();
+            halt.map(|halt| (halt.max_failure_rate_delta, halt.min_requests))
+        };
+        assert_eq!(halt("null"), None);
+        assert_eq!(halt("{}"), Some((0.1, 50)));
+        let said = r#"{"max_failure_rate_delta":2e-1,"min_requests":7.0}"#;
+        assert_eq!(halt(said), Some((0.2, 7)));
+    }
+
+    #[test]
     fn bad_rollouts_name_the_field() {
         for (text, error) in [
             (r#"{"percent":1}"#, RolloutError::By),
@@ -219,6 +282,19 @@ mod tests {
             (
                 r#"{"by":"t","percent":1,"sallt":"x"}"#,
                 RolloutError::Unknown("sallt".into()),
+            ),
+            (r#"{"by":"t","percent":1,"halt":true}"#, RolloutError::Halt),
+            (
+                r#"{"by":"t","percent":1,"halt":{"max_failure_rate_delta":1.1}}"#,
+                RolloutError::Halt,
+            ),
+            (
+                r#"{"by":"t","percent":1,"halt":{"min_requests":0}}"#,
+                RolloutError::Halt,
+            ),
+            (
+                r#"{"by":"t","percent":1,"halt":{"min":1}}"#,
+                RolloutError::Halt,
             ),
             ("[]", RolloutError::Object(ObjectError::NotAnObject)),
             (

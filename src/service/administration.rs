@@ -8,7 +8,9 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::boundary::answered;
-use super::definitions::{AuditEntry, AuditQuery, Definitions, Write, WriteError, Written};
+use super::definitions::{
+    AuditEntry, AuditQuery, Definitions, Rehearsal, Switch, Switched, Write, WriteError, Written,
+};
 use super::error::{BadField, MAX_FAULTS, NotFoundReason, RegistryError};
 use super::fleet::OverrideHandle;
 use super::invoke::Tools;
@@ -40,6 +42,8 @@ pub struct ChangeRequest {
     pub command: Command,
     /// The revision that its record must have.
     pub if_revision: Option<u64>,
+    /// Whether everything is done but the commit.
+    pub dry_run: bool,
     /// Values as they were given, for errors that name them.
     pub values: Values,
 }
@@ -63,6 +67,8 @@ pub enum Changed {
     /// It is committed in this revision, and there is no record to show: it is gone, in quarantine
     /// for another reason, or not served here yet.
     Committed(u64),
+    /// It was a dry run.
+    Rehearsed(Box<Rehearsal>),
 }
 
 /// A change or a page under way; boxed, as administration is not in a hurry.
@@ -80,15 +86,20 @@ pub trait Changes: Send + Sync + std::fmt::Debug {
     /// Nothing was changed, unless the error says that nobody knows.
     fn change(self: Arc<Self>, request: ChangeRequest, actor: Actor) -> Pending<Changed>;
 
+    /// Switches many extensions, likewise.
+    ///
+    /// # Errors
+    /// Nothing was changed, unless the error says that nobody knows.
+    fn switch(self: Arc<Self>, switch: Switch) -> Pending<Switched>;
+
     /// A page of the audit, newest first, and whether there is more.
     ///
     /// # Errors
     /// A limit out of bounds, or a database that is away.
     fn audit(
         self: Arc<Self>,
-        extension: Option<ExtensionId>,
+        query: AuditQuery,
         limit: Option<u64>,
-        before: Option<u64>,
     ) -> Pending<(Vec<AuditEntry>, bool)>;
 }
 
@@ -108,13 +119,23 @@ impl<D: Definitions + std::fmt::Debug> Changes for Administration<D> {
         })
     }
 
+    fn switch(self: Arc<Self>, switch: Switch) -> Pending<Switched> {
+        Box::pin(async move {
+            let change = async move {
+                let switching = self.switch_all(switch);
+                answered(&self.tools.observers, switching).await
+            };
+            let carried_out = tokio::spawn(change).await;
+            carried_out.unwrap_or(Err(RegistryError::Internal))
+        })
+    }
+
     fn audit(
         self: Arc<Self>,
-        extension: Option<ExtensionId>,
+        query: AuditQuery,
         limit: Option<u64>,
-        before: Option<u64>,
     ) -> Pending<(Vec<AuditEntry>, bool)> {
-        Box::pin(async move { self.read_audit(extension, limit, before).await })
+        Box::pin(async move { self.read_audit(query, limit).await })
     }
 }
 
@@ -145,6 +166,7 @@ impl<D: Definitions> Administration<D> {
             id,
             command,
             if_revision,
+            dry_run,
             values,
         } = request;
         let enables = command == Command::Enable;
@@ -153,22 +175,48 @@ impl<D: Definitions> Administration<D> {
             command,
             if_revision,
             actor,
+            dry_run,
         };
         let written = self.definitions()?.write(&write, &self.policy).await;
         let written = written.map_err(|error| {
             self.tell("cannot write", &error);
-            explain(error, &write, &values)
+            explain(error, write.id.as_str(), &values)
         })?;
-        let (Written::At(revision) | Written::Nothing(revision)) = written;
+        let revision = match written {
+            Written::At(revision) | Written::Nothing(revision) => revision,
+            Written::Rehearsed(rehearsal) => return Ok(Changed::Rehearsed(rehearsal)),
+        };
+        self.served(revision).await;
+        if enables {
+            self.reset_circuits(std::slice::from_ref(&write.id)).await;
+        }
+        Ok(self.changed(&write.id, revision))
+    }
+
+    async fn switch_all(&self, switch: Switch) -> Result<Switched, RegistryError> {
+        let switched = self.definitions()?.switch(&switch, &self.policy).await;
+        let switched = switched.map_err(|error| {
+            self.tell("cannot write", &error);
+            explain(error, "", &Values::default())
+        })?;
+        if !switch.dry_run {
+            self.served(switched.revision).await;
+            if switch.enabled {
+                let ids = switched.changed.iter().chain(&switched.unchanged);
+                let ids = ids.filter_map(|id| ExtensionId::parse(id).ok());
+                self.reset_circuits(&ids.collect::<Vec<_>>()).await;
+            }
+        }
+        Ok(switched)
+    }
+
+    /// Waits until this sidecar serves what is committed.
+    async fn served(&self, revision: u64) {
         if self.progress.current() < revision {
             self.reload.hint(Hint::Database);
             // Committed is committed: a sidecar that is slow to see it must not deny it.
             let _ = self.progress.reached(revision, SERVED_WITHIN).await;
         }
-        if enables {
-            self.reset_circuits(&write.id).await;
-        }
-        Ok(self.changed(&write.id, revision))
     }
 
     /// The record, where this sidecar has it as it is since `revision`.
@@ -184,9 +232,8 @@ impl<D: Definitions> Administration<D> {
 
     async fn read_audit(
         &self,
-        extension: Option<ExtensionId>,
+        query: AuditQuery,
         limit: Option<u64>,
-        before: Option<u64>,
     ) -> Result<(Vec<AuditEntry>, bool), RegistryError> {
         let limit = limit.unwrap_or(DEFAULT_ENTRIES);
         if !(1..=MAX_ENTRIES).contains(&limit) {
@@ -194,9 +241,8 @@ impl<D: Definitions> Administration<D> {
             return Err(RegistryError::field("limit", rule));
         }
         let query = AuditQuery {
-            extension,
-            before,
             limit: usize::try_from(limit).unwrap_or_default(),
+            ..query
         };
         let entries = self.definitions()?.audit(&query).await;
         entries.map_err(|error| {
@@ -220,10 +266,12 @@ impl<D: Definitions> Administration<D> {
 
     /// Who enables an extension has repaired it. The other sidecars do the same; what they do it by
     /// is applied here before the answer, or it would reset what calls find out afterwards.
-    async fn reset_circuits(&self, id: &ExtensionId) {
+    async fn reset_circuits(&self, ids: &[ExtensionId]) {
         let tools = &self.tools;
-        for moved in tools.circuits.start_over(tools.clock.tick(), id) {
-            tools.tell(moved);
+        for id in ids {
+            for moved in tools.circuits.start_over(tools.clock.tick(), id) {
+                tools.tell(moved);
+            }
         }
         if let Some(overrides) = &self.overrides {
             let _late = timeout(SERVED_WITHIN, overrides.look()).await;
@@ -232,9 +280,14 @@ impl<D: Definitions> Administration<D> {
 }
 
 /// The error of a write for whoever asked for it.
-fn explain(error: WriteError, write: &Write, values: &Values) -> RegistryError {
-    let id = write.id.to_string();
+fn explain(error: WriteError, id: &str, values: &Values) -> RegistryError {
+    let id = id.to_owned();
     match error {
+        WriteError::RefusedFor(id, EditError::Invalid(faults)) => {
+            let faults = crate::domain::record::describe(&faults);
+            RegistryError::field("ids", format!("has {id}, which cannot serve: {faults}"))
+        }
+        WriteError::RefusedFor(id, refused) => explain(WriteError::Refused(refused), &id, values),
         WriteError::Refused(refused) => match refused {
             EditError::NotFound => RegistryError::ExtensionNotFound {
                 id,
@@ -278,7 +331,9 @@ fn failed(error: WriteError) -> RegistryError {
     match error {
         WriteError::Failed(error) => error.into(),
         WriteError::Unknown(what) => RegistryError::OutcomeUnknown(what),
-        WriteError::Refused(_) | WriteError::SubjectTaken => RegistryError::Internal,
+        WriteError::Refused(_) | WriteError::RefusedFor(..) | WriteError::SubjectTaken => {
+            RegistryError::Internal
+        }
     }
 }
 

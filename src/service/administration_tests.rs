@@ -24,6 +24,10 @@ impl Definitions for Slow {
         Ok(Written::At(1))
     }
 
+    async fn switch(&self, _: &Switch, _: &Policy) -> Result<Switched, WriteError> {
+        Ok(Switched::default())
+    }
+
     async fn audit(&self, _: &AuditQuery) -> Result<(Vec<AuditEntry>, bool), WriteError> {
         Ok((Vec::new(), false))
     }
@@ -51,6 +55,7 @@ fn disable() -> ChangeRequest {
         id: ExtensionId::parse("x").unwrap(),
         command: Command::Disable,
         if_revision: None,
+        dry_run: false,
         values: Values::default(),
     }
 }

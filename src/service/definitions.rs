@@ -1,14 +1,16 @@
 //! Port: writing definitions, and reading who wrote them.
 
 use std::future::Future;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::value::RawValue;
 
 use crate::domain::actor::Actor;
 use crate::domain::edit::{Command, EditError};
+use crate::domain::extension::Extension;
 use crate::domain::ids::ExtensionId;
 use crate::domain::policy::Policy;
+use crate::domain::selector::Selector;
 use crate::service::trouble::DatabaseError;
 
 /// One change of one extension.
@@ -22,11 +24,57 @@ pub struct Write {
     pub if_revision: Option<u64>,
     /// Who wants it.
     pub actor: Actor,
+    /// Whether everything is done but the commit.
+    pub dry_run: bool,
+}
+
+/// A change of many extensions: all or none.
+#[derive(Debug, Clone)]
+pub struct Switch {
+    /// Which.
+    pub which: Which,
+    /// Whether they are to serve.
+    pub enabled: bool,
+    /// Who wants it.
+    pub actor: Actor,
+    /// Whether everything is done but the commit.
+    pub dry_run: bool,
+}
+
+/// Which extensions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// These, all of which must be there.
+    Ids(Vec<ExtensionId>),
+    /// All that it matches when they are written.
+    Matching(Selector),
+}
+
+/// What became of a switch; ids in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Switched {
+    /// Whose record is another now.
+    pub changed: Vec<String>,
+    /// Who was like this already.
+    pub unchanged: Vec<String>,
+    /// The revision that the change took; that of the catalog where there was none.
+    pub revision: u64,
+}
+
+/// What a dry run came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rehearsal {
+    /// The fields that would change.
+    pub changed: Vec<String>,
+    /// The record as it would be; `None` where there would be none, or a faulty one.
+    pub record: Option<Extension>,
 }
 
 /// What became of a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Written {
+    /// Nothing: it was a dry run.
+    Rehearsed(Box<Rehearsal>),
     /// It is committed, in this revision.
     At(u64),
     /// There was nothing to change: the record has been like this since this revision.
@@ -38,6 +86,8 @@ pub enum Written {
 pub enum WriteError {
     /// The command breaks a rule.
     Refused(EditError),
+    /// What is to be done to this one of many extensions breaks a rule.
+    RefusedFor(String, EditError),
     /// Another extension has the subject.
     SubjectTaken,
     /// Nothing was written: the database did not do it.
@@ -67,11 +117,28 @@ pub struct AuditEntry {
     pub revision: Option<u64>,
 }
 
+/// A moment that somebody names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// This one.
+    At(SystemTime),
+    /// So long before now.
+    Ago(Duration),
+}
+
 /// Which entries to read, newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditQuery {
     /// Only of this extension.
     pub extension: Option<ExtensionId>,
+    /// Only what this one changed.
+    pub by: Option<String>,
+    /// Only this action.
+    pub action: Option<String>,
+    /// Only from this moment on.
+    pub since: Option<When>,
+    /// Only up to this moment.
+    pub until: Option<When>,
     /// Only entries before this one.
     pub before: Option<u64>,
     /// At most so many.
@@ -89,6 +156,16 @@ pub trait Definitions: Send + Sync + 'static {
         write: &Write,
         policy: &Policy,
     ) -> impl Future<Output = Result<Written, WriteError>> + Send;
+
+    /// Carries a switch out likewise.
+    ///
+    /// # Errors
+    /// Nothing was written, unless the error says that nobody knows.
+    fn switch(
+        &self,
+        switch: &Switch,
+        policy: &Policy,
+    ) -> impl Future<Output = Result<Switched, WriteError>> + Send;
 
     /// Reads entries, and whether there are more.
     ///

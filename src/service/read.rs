@@ -12,6 +12,7 @@ use crate::domain::extension::ExtensionType;
 use crate::domain::ids::VersionName;
 use crate::domain::listing::{Page, PageRequest, Position};
 use crate::domain::routing::Verdict;
+use crate::domain::selector;
 use crate::domain::whole;
 
 /// How many entries a page has unless the request says otherwise.
@@ -26,6 +27,8 @@ pub struct ListQuery {
     pub kind: Option<ExtensionType>,
     /// Only enabled ones, or only others; `None` for all.
     pub enabled: Option<bool>,
+    /// Only those that it matches.
+    pub selector: Option<selector::Selector>,
     /// At most so many; `None` for [`DEFAULT_PAGE`].
     pub limit: Option<u64>,
     /// Only entries after this place.
@@ -91,6 +94,7 @@ impl Reads {
         Ok(self.selector.catalog().list(&PageRequest {
             kind: query.kind,
             enabled: query.enabled,
+            selector: query.selector.as_ref(),
             after,
             limit,
         }))

@@ -66,6 +66,7 @@ fn a_stored_record_is_there_enabled_or_not() {
 fn a_page_has_from_one_to_a_thousand_entries() {
     let reads = reads();
     let query = |limit| ListQuery {
+        selector: None,
         kind: None,
         enabled: None,
         limit,

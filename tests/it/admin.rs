@@ -15,6 +15,7 @@ mod audit;
 mod commits;
 mod hostile;
 mod kills;
+mod many;
 mod outages;
 mod promotion;
 mod rules;

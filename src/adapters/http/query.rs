@@ -11,8 +11,15 @@ use crate::documents::request::{Read, object};
 use crate::domain::quote::quoted;
 use crate::service::error::{BadField, MAX_FAULTS, RegistryError};
 
-/// Parameters whose values are JSON: numbers, and what may be true or false.
-const NO_TEXTS: [&str; 5] = ["enabled", "limit", "before", "min_revision", "wait_ms"];
+/// Parameters whose values are JSON: numbers, objects, and what may be true or false.
+const NO_TEXTS: [&str; 6] = [
+    "enabled",
+    "selector",
+    "limit",
+    "before",
+    "min_revision",
+    "wait_ms",
+];
 
 /// The parameters of a read; those that nobody takes are ignored.
 pub(super) struct Query(pub(super) Vec<(String, String)>);

@@ -39,7 +39,7 @@ pub enum Verb {
 
 impl Verb {
     /// All verbs.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::Lookup,
         Self::LookupByType,
         Self::List,
@@ -55,6 +55,8 @@ impl Verb {
         Self::Write(WriteVerb::Enable),
         Self::Write(WriteVerb::Disable),
         Self::Write(WriteVerb::PutVersion),
+        Self::Write(WriteVerb::UpdateVersion),
+        Self::Write(WriteVerb::Rollout),
         Self::Write(WriteVerb::DeleteVersion),
         Self::Write(WriteVerb::Promote),
         Self::Write(WriteVerb::PutInstance),

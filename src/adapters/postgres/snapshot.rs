@@ -160,14 +160,7 @@ pub(super) async fn delta(
     for row in extensions.iter().chain(&deleted) {
         touched.push(row.try_get(0)?);
     }
-    let mut assembly = Assembly::new(policy);
-    let mut rows = extensions.iter();
-    rows.try_for_each(|row| assembly.extension(row))?;
-    let mut rows = versions.iter();
-    rows.try_for_each(|row| assembly.version(row))?;
-    let mut rows = instances.iter();
-    rows.try_for_each(|row| assembly.instance(row))?;
-    let (extensions, faults) = assembly.finish();
+    let (extensions, faults) = assembled(policy, &extensions, &versions, &instances)?;
     Ok(Some(Delta {
         revision: head.revision,
         touched,
@@ -205,6 +198,43 @@ pub(super) async fn everything(
         extensions,
         faults,
     })
+}
+
+/// The record of `id`, as the transaction on `client` sees it; `None` where there is none, or a faulty
+/// one.
+pub(super) async fn record(
+    client: &Client,
+    policy: &Policy,
+    id: &str,
+) -> Result<Option<Extension>, Error> {
+    let of: [(&(dyn ToSql + Sync), Type); 1] = [(&id, Type::TEXT)];
+    let extensions = format!("{} WHERE id = $1", *EXTENSIONS);
+    let versions = format!("{} WHERE id = $1", *VERSIONS);
+    let instances = format!("{} WHERE extension_id = $1", *INSTANCES);
+    let (extensions, versions, instances) = tokio::try_join!(
+        biased;
+        client.query_typed(&extensions, &of),
+        client.query_typed(&versions, &of),
+        client.query_typed(&instances, &of),
+    )?;
+    let (mut extensions, _) = assembled(policy, &extensions, &versions, &instances)?;
+    Ok(extensions.pop())
+}
+
+fn assembled(
+    policy: &Policy,
+    extensions: &[Row],
+    versions: &[Row],
+    instances: &[Row],
+) -> Result<(Vec<Extension>, Vec<Fault>), Error> {
+    let mut assembly = Assembly::new(policy);
+    let mut rows = extensions.iter();
+    rows.try_for_each(|row| assembly.extension(row))?;
+    let mut rows = versions.iter();
+    rows.try_for_each(|row| assembly.version(row))?;
+    let mut rows = instances.iter();
+    rows.try_for_each(|row| assembly.instance(row))?;
+    Ok(assembly.finish())
 }
 
 /// All records, as the transaction on `client` sees them, and all faults.

@@ -9,7 +9,7 @@ use super::{audit, explain};
 use crate::adapters::nats::verb::Verb::{self, *};
 use crate::documents::change::WriteVerb::{
     Create, Delete, DeleteInstance, DeleteVersion, Disable, Enable, Promote, PutInstance,
-    PutVersion, Update,
+    PutVersion, Rollout, Update, UpdateVersion,
 };
 
 /// Answers that come in pages.
@@ -53,6 +53,8 @@ pub(super) const fn about(verb: Verb) -> &'static str {
         Write(Enable) => "Let an extension serve, and reset its circuits",
         Write(Disable) => "Take an extension out of service",
         Write(PutVersion) => "Add a version to an extension, or replace it",
+        Write(UpdateVersion) => "Change fields of a version",
+        Write(Rollout) => "Change the share of requests that a version gets",
         Write(DeleteVersion) => "Delete a version of an extension",
         Write(Promote) => "Make a version the current one; the one before is the rollback",
         Write(PutInstance) => "Add an instance to an extension, or replace it",
@@ -67,19 +69,22 @@ pub(super) const fn about(verb: Verb) -> &'static str {
 pub(super) const fn fields(verb: Verb) -> &'static [Field] {
     match verb {
         Invoke | LookupByType | Circuits | Stats | Ping => &[],
-        List => &[TYPE, ENABLED],
+        List => &[TYPE, ENABLED, SELECTOR],
         Get => &[ID],
         Lookup => &[IDS, CHOSEN, CONTEXT],
         Explain => &[ID, CHOSEN, CONTEXT],
         Health => &[MAYBE_ID, STATE],
-        Audit | Reload => &[MAYBE_ID],
-        Write(Create) => &[BODY, ID, FIELDS],
-        Write(Update) => &[BODY, ID, FIELDS, IF_REVISION],
-        Write(Delete | Enable | Disable) => &[ID, IF_REVISION],
-        Write(PutVersion) => &[BODY, ID, VERSION, FIELDS, IF_REVISION],
-        Write(DeleteVersion | Promote) => &[ID, VERSION, IF_REVISION],
-        Write(PutInstance) => &[BODY, ID, INSTANCE, FIELDS, IF_REVISION],
-        Write(DeleteInstance) => &[ID, INSTANCE, IF_REVISION],
+        Audit => &[MAYBE_ID, BY, DONE, SINCE, UNTIL],
+        Reload => &[MAYBE_ID],
+        Write(Create) => &[BODY, ID, FIELDS, DRY_RUN],
+        Write(Update) => &[BODY, ID, FIELDS, IF_REVISION, DRY_RUN],
+        Write(Enable | Disable) => &[SOME_IDS, SELECTOR, IF_REVISION, DRY_RUN],
+        Write(Delete) => &[ID, IF_REVISION, DRY_RUN],
+        Write(PutVersion | UpdateVersion) => &[BODY, ID, VERSION, FIELDS, IF_REVISION, DRY_RUN],
+        Write(Rollout) => &[ID, VERSION, PERCENT, FIELDS, IF_REVISION, DRY_RUN],
+        Write(DeleteVersion | Promote) => &[ID, VERSION, IF_REVISION, DRY_RUN],
+        Write(PutInstance) => &[BODY, ID, INSTANCE, FIELDS, IF_REVISION, DRY_RUN],
+        Write(DeleteInstance) => &[ID, INSTANCE, IF_REVISION, DRY_RUN],
         Circuit => &[ID, ACTION, OF_VERSION, TTL, REASON],
         Report => &[ID, OUTCOME, OF_VERSION, LATENCY],
     }
@@ -120,6 +125,8 @@ pub(super) const fn view(verb: Verb) -> View {
         Write(Enable) => Line("{id}: enabled, revision {revision}"),
         Write(Disable) => Line("{id}: disabled, revision {revision}"),
         Write(PutVersion) => Line("{id}: version stored, revision {revision}"),
+        Write(UpdateVersion) => Line("{id}: version updated, revision {revision}"),
+        Write(Rollout) => Line("{id}: share changed, revision {revision}"),
         Write(DeleteVersion) => Line("{id}: version deleted, revision {revision}"),
         Write(Promote) => Line("{id}: promoted, revision {revision}"),
         Write(PutInstance) => Line("{id}: instance stored, revision {revision}"),
@@ -164,6 +171,13 @@ const STATS: &str = "version source=active_source revision total=total_extension
                            failure=invocations.failure timeout=invocations.timeout";
 pub(super) const ID: Field = field(Must, "id", Kind::Text, "The extension's id");
 const IDS: Field = field(Must, "ids", Kind::Ids, "One id, or up to 100 of them");
+const SOME_IDS: Field = field(May, "ids", Kind::Ids, "One id, or many: all or none");
+const DRY_RUN: Field = field(
+    Flag,
+    "dry_run",
+    Kind::Switch,
+    "Do everything but the commit, and show what would change",
+);
 const MAYBE_ID: Field = field(May, "id", Kind::Text, "Only this extension");
 const TYPES: Kind = Kind::Word(&["pre", "validator", "post", "provider"]);
 const TYPE: Field = field(Flag, "type", TYPES, "Only this type");
@@ -173,8 +187,23 @@ const ENABLED: Field = field(
     Kind::TruthOrAll,
     "Enabled or disabled ones",
 );
+const SELECTOR: Field = field(
+    Flag,
+    "selector",
+    Kind::Pairs,
+    "Only where all of these are so, e.g. owner=search or metadata.team=z; may be repeated",
+);
 const STATES: Kind = Kind::Word(&["closed", "open", "half_open"]);
 const STATE: Field = field(Flag, "state", STATES, "Only with a circuit in this state");
+const BY: Field = field(Flag, "by", Kind::Text, "Only what this one changed");
+const DONE: Field = field(Flag, "action", Kind::Text, "Only this action, e.g. updated");
+const SINCE: Field = field(
+    Flag,
+    "since",
+    Kind::Text,
+    "Only after this: a time, or 1h ago: 1h",
+);
+const UNTIL: Field = field(Flag, "until", Kind::Text, "Only up to this, likewise");
 pub(super) const CHOSEN: Field = field(Flag, "version", Kind::Text, "Exactly this version");
 pub(super) const CONTEXT: Field = field(
     Flag,
@@ -191,6 +220,7 @@ const BODY: Field = field(
 const FIELDS: Field = field(May, "fields", Kind::Fields, "Values are JSON, or strings");
 const IF_REVISION: Field = field(Flag, "if_revision", Kind::Number, "Only at this revision");
 const VERSION: Field = field(Must, "version", Kind::Text, "The version");
+const PERCENT: Field = field(Must, "percent", Kind::Json, "From 0 to 100");
 const INSTANCE: Field = field(Must, "instance_id", Kind::Text, "The instance");
 const ACTIONS: Kind = Kind::Word(&["open", "close", "reset"]);
 const ACTION: Field = field(Must, "action", ACTIONS, "What to do");

@@ -43,6 +43,8 @@ pub(super) enum Kind {
     /// `true` or `false`, or the word `all`.
     TruthOrAll,
     Number,
+    /// True where the flag is given.
+    Switch,
     /// A duration; the request has it in whole milliseconds.
     Millis,
     /// A duration; the request has it in milliseconds, with a fraction where there is one.
@@ -102,6 +104,7 @@ impl Field {
                 arg.value_parser(words(known)).default_value("all")
             }
             Kind::Number => arg.value_name("N").value_parser(number),
+            Kind::Switch => arg.action(ArgAction::SetTrue),
             Kind::Millis => span(arg).value_parser(|text: &str| units(text, 1_000_000)),
             Kind::FineMillis => span(arg).value_parser(fine_millis),
             Kind::Seconds => span(arg).value_parser(|text: &str| units(text, 1_000_000_000)),
@@ -115,6 +118,10 @@ impl Field {
     /// What `matches` gives for it.
     pub(super) fn given(&self, matches: &ArgMatches) -> Vec<Given> {
         let name = self.name;
+        if matches!(self.kind, Kind::Switch) {
+            let on = matches.get_flag(name).then(|| json::value(&true));
+            return on.map(|on| (name.to_owned(), on)).into_iter().collect();
+        }
         let values = matches.try_get_many::<Box<RawValue>>(name).ok().flatten();
         let mut values = values.into_iter().flatten();
         let value = match self.kind {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::documents::members::Members;
 
 /// The fields of a request as they came.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(from = "Members<Box<RawValue>>")]
 pub struct Body {
     /// By name.

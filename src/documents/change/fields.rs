@@ -100,6 +100,45 @@ impl Given {
         said.collect()
     }
 
+    /// True or false; false where it is not there.
+    pub(super) fn switch(&mut self, field: &'static str) -> bool {
+        match self.body.fields.get(field).map(|raw| raw.get()) {
+            None | Some("null" | "false") => false,
+            Some("true") => true,
+            Some(_) => {
+                self.fault(field, "must be true or false");
+                false
+            }
+        }
+    }
+
+    /// What `read` makes of the JSON of a field that is there.
+    pub(super) fn read<T, E: ToString>(
+        &mut self,
+        field: &'static str,
+        read: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let json = self.body.fields.get(field)?.get().to_owned();
+        let read = read(&json).map_err(|rule| self.fault(field, &rule.to_string()));
+        read.ok()
+    }
+
+    /// Notes that `field` is missing, where it is.
+    pub(super) fn required(&mut self, field: &'static str) {
+        if !self.is_there(field) {
+            self.fault(field, "is missing");
+        }
+    }
+
+    /// Those of `names` that the body mentions, as JSON.
+    pub(super) fn members(&self, names: &[&'static str]) -> Vec<(&'static str, String)> {
+        let said = names.iter().filter_map(|name| {
+            let value = self.body.fields.get(*name)?;
+            Some((*name, value.get().to_owned()))
+        });
+        said.collect()
+    }
+
     /// The values for later errors, or all faults so far.
     pub(super) fn finish(self) -> Result<Values, RegistryError> {
         if !self.faults.is_empty() {
@@ -115,7 +154,7 @@ impl Given {
         parsed.map_err(|_| self.fault(field, rule)).ok().flatten()
     }
 
-    fn is_there(&self, field: &str) -> bool {
+    pub(super) fn is_there(&self, field: &str) -> bool {
         self.body
             .fields
             .get(field)

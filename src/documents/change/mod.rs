@@ -4,22 +4,27 @@
 //! time against a production database is tired of it.
 
 mod body;
+mod bulk;
 mod fields;
 mod schema;
 mod verb;
 
 pub use self::body::Body;
+pub use self::bulk::{Bulk, bulk};
 use self::fields::Given;
 pub(super) use self::schema::of_field;
 pub use self::schema::{reload_schema, schema, schema_of};
 pub use self::verb::WriteVerb;
 use crate::documents::request::numbers::ANY;
-use crate::domain::edit::Command;
+use crate::domain::edit::{Command, Share};
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
 use crate::domain::policy::Policy;
 use crate::domain::record::{EXTENSION, INSTANCE, VERSION};
 use crate::service::administration::ChangeRequest;
 use crate::service::error::RegistryError;
+
+/// The members of a rollout.
+const SHARE: [&str; 4] = ["percent", "by", "salt", "halt"];
 
 /// The change that `body` asks for, and the actor that it names. The id may stand elsewhere, as in
 /// the subject: then it need not stand here, but must not differ.
@@ -47,6 +52,7 @@ pub fn read(
     let id = given.name("id", ExtensionId::parse_new);
     let actor = given.text("actor");
     let if_revision = given.whole("if_revision", &ANY);
+    let dry_run = given.switch("dry_run");
     let command = command(verb, &mut given);
     for fault in command.iter().flat_map(|command| command.faults(policy)) {
         given.fault(fault.field, &fault.rule);
@@ -61,6 +67,7 @@ pub fn read(
             id,
             command,
             if_revision,
+            dry_run,
             values,
         },
         actor,
@@ -77,6 +84,15 @@ fn command(verb: WriteVerb, given: &mut Given) -> Option<Command> {
         WriteVerb::Enable => Command::Enable,
         WriteVerb::Disable => Command::Disable,
         WriteVerb::PutVersion => Command::PutVersion(given.fields(VERSION)),
+        WriteVerb::UpdateVersion => Command::UpdateVersion(
+            given.name("version", VersionName::parse)?,
+            given.fields(VERSION).without("version"),
+        ),
+        WriteVerb::Rollout => {
+            let version = given.name("version", VersionName::parse);
+            given.required("percent");
+            Command::Share(version?, Share(given.members(&SHARE)))
+        }
         WriteVerb::DeleteVersion => {
             Command::DeleteVersion(given.name("version", VersionName::parse)?)
         }

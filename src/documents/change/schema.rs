@@ -56,6 +56,8 @@ fn property(name: &str, nullable: bool) -> Schema {
         return of_field(field, nullable);
     }
     let object = match name {
+        "dry_run" => typed(Type::Boolean, nullable)
+            .description(Some("Whether everything is done but the commit")),
         "actor" => typed(Type::String, nullable)
             .pattern(Some("^[A-Za-z0-9_@=+-]{1,128}$"))
             .description(Some("Who asks, where neither token nor header says so")),

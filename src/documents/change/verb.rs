@@ -15,6 +15,8 @@ pub enum WriteVerb {
     Enable,
     Disable,
     PutVersion,
+    UpdateVersion,
+    Rollout,
     DeleteVersion,
     Promote,
     PutInstance,
@@ -22,7 +24,7 @@ pub enum WriteVerb {
 }
 
 /// Fields that every change may have.
-const COMMON: &[&str] = &["id", "actor", "if_revision"];
+const COMMON: &[&str] = &["id", "actor", "if_revision", "dry_run"];
 
 impl WriteVerb {
     /// Its name in requests.
@@ -34,6 +36,8 @@ impl WriteVerb {
             Self::Enable => "enable",
             Self::Disable => "disable",
             Self::PutVersion => "put_version",
+            Self::UpdateVersion => "update_version",
+            Self::Rollout => "rollout",
             Self::DeleteVersion => "delete_version",
             Self::Promote => "promote",
             Self::PutInstance => "put_instance",
@@ -51,7 +55,7 @@ impl WriteVerb {
         match self {
             // `type` and `version` of an update are known, to be refused with a reason.
             Self::Create | Self::Update => EXTENSION,
-            Self::PutVersion => VERSION,
+            Self::PutVersion | Self::UpdateVersion => VERSION,
             Self::PutInstance => INSTANCE,
             _ => &[],
         }
@@ -61,6 +65,8 @@ impl WriteVerb {
     pub(super) fn fields(self) -> impl Iterator<Item = &'static str> {
         let own: &[_] = match self {
             Self::DeleteVersion | Self::Promote => &["version"],
+            Self::Enable | Self::Disable => &["ids", "selector"],
+            Self::Rollout => &["version", "percent", "by", "salt", "halt"],
             Self::DeleteInstance => &["instance_id"],
             _ => &[],
         };

@@ -8,7 +8,7 @@ use crate::domain::policy::Policy;
 use crate::domain::source::SourceMode;
 use crate::service::administration::Administration;
 use crate::service::definitions::{
-    AuditEntry, AuditQuery, Definitions, Write, WriteError, Written,
+    AuditEntry, AuditQuery, Definitions, Switch, Switched, Write, WriteError, Written,
 };
 use crate::service::health::Health;
 use crate::service::lookup::Lookups;
@@ -25,6 +25,10 @@ enum Nowhere {}
 
 impl Definitions for Nowhere {
     async fn write(&self, _: &Write, _: &Policy) -> Result<Written, WriteError> {
+        match *self {}
+    }
+
+    async fn switch(&self, _: &Switch, _: &Policy) -> Result<Switched, WriteError> {
         match *self {}
     }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::{Answer, Desk};
 use crate::documents::audit::{self, AuditArguments};
-use crate::documents::change::{self, Body, WriteVerb};
+use crate::documents::change::{self, Body, Bulk, WriteVerb};
 use crate::documents::reload::{self, ReloadArguments};
 use crate::documents::request::id;
-use crate::documents::{committed, stored};
+use crate::documents::{committed, rehearsed, stored};
 use crate::domain::actor::Actor;
 use crate::service::administration::Changed;
+use crate::service::definitions::Switch;
 use crate::service::error::RegistryError;
 
 /// Room for the headers of a reply.
@@ -30,11 +31,18 @@ impl Desk {
         actor: impl FnOnce(Option<&str>) -> Result<Actor, RegistryError>,
         max_bytes: usize,
     ) -> Result<Answer, RegistryError> {
+        if let Some(bulk) = change::bulk(verb, &body, id_elsewhere)? {
+            let actor = actor(bulk.actor.as_deref())?;
+            return self.switch(bulk, actor).await;
+        }
         let (request, field) = change::read(verb, body, id_elsewhere, self.changes.policy())?;
         let actor = actor(field.as_deref())?;
         let id = request.id.clone();
         let revision = match Arc::clone(&self.changes).change(request, actor).await? {
             Changed::Committed(revision) => revision,
+            Changed::Rehearsed(rehearsal) => {
+                return Ok(Answer::plain(rehearsed::rehearsed(&rehearsal)));
+            }
             Changed::Record(entry, at) => {
                 let record = entry.extension().revision;
                 let body = stored::stored(entry.extension());
@@ -49,14 +57,34 @@ impl Desk {
         Ok(Answer::at(revision, body))
     }
 
+    async fn switch(&self, bulk: Bulk, actor: Actor) -> Result<Answer, RegistryError> {
+        let Bulk {
+            which,
+            enabled,
+            dry_run,
+            actor: _,
+        } = bulk;
+        let switch = Switch {
+            which,
+            enabled,
+            actor,
+            dry_run,
+        };
+        let switched = Arc::clone(&self.changes).switch(switch).await?;
+        let body = rehearsed::switched(&switched);
+        Ok(match dry_run {
+            true => Answer::plain(body),
+            false => Answer::at(switched.revision, body),
+        })
+    }
+
     /// A page of the audit.
     pub async fn audit(
         &self,
         arguments: &AuditArguments,
         max_bytes: usize,
     ) -> Result<Answer, RegistryError> {
-        let id = id(arguments.id.as_deref())?;
-        let page = Arc::clone(&self.changes).audit(id, arguments.limit, arguments.before);
+        let page = Arc::clone(&self.changes).audit(arguments.query()?, arguments.limit);
         let (entries, more) = page.await?;
         Ok(Answer::plain(audit::audit(&entries, more, max_bytes)?))
     }

@@ -1,8 +1,11 @@
 //! What is to be done to one extension.
 
+use std::collections::BTreeMap;
+
 use crate::domain::ids::{InstanceId, VersionName};
+use crate::domain::json::JsonObject;
 use crate::domain::policy::Policy;
-use crate::domain::record::{self, Checked, FieldFault, Fields, Gate};
+use crate::domain::record::{self, Checked, FieldFault, Fields, Gate, Value};
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +22,10 @@ pub enum Command {
     Disable,
     /// Add or replace a version.
     PutVersion(Fields<'static>),
+    /// Change the fields of a version that are mentioned; null is the default.
+    UpdateVersion(VersionName, Fields<'static>),
+    /// Change the share of a version.
+    Share(VersionName, Share),
     /// Remove a version.
     DeleteVersion(VersionName),
     /// Make a version the current one.
@@ -27,6 +34,33 @@ pub enum Command {
     PutInstance(Fields<'static>),
     /// Remove an instance.
     DeleteInstance(InstanceId),
+}
+
+/// Members of a rollout by name, as JSON: those that are not among them stay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share(pub Vec<(&'static str, String)>);
+
+impl Share {
+    /// The rollout that `old` becomes. Whoever has none is shared out by tenants unless told
+    /// otherwise.
+    pub(super) fn over(&self, old: &Value<'_>) -> Value<'static> {
+        let old = match old {
+            Value::Json(json) => JsonObject::parse(json).unwrap_or_default(),
+            _ => JsonObject::default(),
+        };
+        let mut all = BTreeMap::from([("by".to_owned(), r#""tenant_id""#)]);
+        let members = old.members();
+        all.extend(members.iter().map(|(name, raw)| (name.clone(), raw.get())));
+        let given = self.0.iter();
+        all.extend(given.map(|(name, json)| ((*name).to_owned(), json.as_str())));
+        all.retain(|_, json| *json != "null");
+        let members = all.iter().map(|(name, json)| {
+            let name = serde_json::Value::from(name.as_str());
+            format!("{name}:{json}")
+        });
+        let members: Vec<_> = members.collect();
+        Value::Json(format!("{{{}}}", members.join(",")).into())
+    }
 }
 
 impl Command {
@@ -40,10 +74,11 @@ impl Command {
             Self::Create(fields) => (fields, of(gate.extension(fields))),
             Self::Update(fields) => (fields, of(gate.extension(fields))),
             Self::PutVersion(fields) => (fields, of(gate.version(fields))),
+            Self::UpdateVersion(_, fields) => (fields, of(gate.version(fields))),
             Self::PutInstance(fields) => (fields, of(gate.instance(fields, ""))),
             _ => return Vec::new(),
         };
-        if let Self::Update(fields) = self {
+        if let Self::Update(fields) | Self::UpdateVersion(_, fields) = self {
             faults.retain(|fault| fields.mentions(fault.field));
         }
         let mut unstorable = record::faults(fields);

@@ -8,7 +8,7 @@ mod command;
 mod plan;
 mod promote;
 
-pub use command::Command;
+pub use command::{Command, Share};
 pub use plan::{EditError, Plan, Step, Stored, plan};
 
 #[cfg(test)]

@@ -4,10 +4,11 @@ use thiserror::Error;
 
 use super::command::Command;
 use super::promote;
+use crate::domain::extension::Version;
 use crate::domain::ids::{InstanceId, VersionName};
 use crate::domain::policy::Policy;
 use crate::domain::record::{
-    self, FieldFault, Fields, Gate, MAX_PARTS, MAX_RECORD_BYTES, Record, Value,
+    self, FieldFault, Fields, Gate, MAX_PARTS, MAX_RECORD_BYTES, NO_HALT, Record, Value,
 };
 
 /// A record as it is stored, before anything about it is checked: what is broken must be fixable.
@@ -137,6 +138,13 @@ pub fn plan(
         Command::Enable => enable(&record.own, policy),
         Command::Disable => Ok(disable(&record.own)),
         Command::PutVersion(fields) => put_version(record, fields, policy),
+        Command::UpdateVersion(version, patch) => update_version(record, version, patch, policy),
+        Command::Share(version, share) => {
+            let row = row(record, version)?;
+            let rollout = share.over(row.get("rollout"));
+            let patch = [("rollout", rollout)].into_iter().collect();
+            update_version(record, version, &patch, policy)
+        }
         Command::DeleteVersion(version) => delete_version(record, version),
         Command::Promote(version) => promote::plan(record, version, policy),
         Command::PutInstance(fields) => put_instance(record, fields, policy),
@@ -217,6 +225,7 @@ fn put_version(
     }
     let version = Gate::strict(policy).version(&fields);
     let version = version.map_err(EditError::Invalid)?;
+    no_halt(record, &version)?;
     let mut after = record.clone();
     after
         .versions
@@ -226,6 +235,48 @@ fn put_version(
     after.versions.push(written.clone());
     bounded(Some(record), &after)?;
     Ok(Step::PutVersion(written).into())
+}
+
+/// As an update of the extension: limits bind only what is mentioned.
+fn update_version(
+    record: &Record<'static>,
+    name: &VersionName,
+    patch: &Fields<'static>,
+    policy: &Policy,
+) -> Result<Plan, EditError> {
+    let fields = row(record, name)?.with(patch);
+    let checked = Gate::of(policy).version(&fields);
+    let version = checked.map_err(EditError::Invalid)?;
+    no_halt(record, &version)?;
+    let mut after = record.clone();
+    after
+        .versions
+        .retain(|row| row.text("version") != Some(name.as_str()));
+    after.versions.push(fields.clone());
+    bounded(Some(record), &after)?;
+    // What is not mentioned is written as it is stored.
+    let checked = record::version(&version).mentioned_by(patch);
+    Ok(Step::PutVersion(fields.with(&checked).into_owned()).into())
+}
+
+fn row<'r>(
+    record: &'r Record<'static>,
+    version: &VersionName,
+) -> Result<&'r Fields<'static>, EditError> {
+    let row = record.version(version.as_str());
+    row.ok_or_else(|| EditError::VersionNotFound(version.clone()))
+}
+
+/// The current version has nobody to give its share to.
+fn no_halt(record: &Record<'_>, version: &Version) -> Result<(), EditError> {
+    let halts = version
+        .rollout
+        .as_ref()
+        .is_some_and(|it| it.halt().is_some());
+    if halts && record.runs(&version.version) {
+        return Err(invalid("rollout", NO_HALT.to_owned()));
+    }
+    Ok(())
 }
 
 fn delete_version(record: &Record<'_>, version: &VersionName) -> Result<Plan, EditError> {

@@ -338,3 +338,71 @@ fn a_record_has_a_bounded_number_of_parts() {
     let known = planned(&record, &Command::PutVersion(row("w5", "{}")));
     assert!(known.is_ok(), "replacing one adds none");
 }
+
+/// The row that a plan puts, as JSON.
+fn put(plan: &Plan) -> serde_json::Value {
+    let [Step::PutVersion(row)] = &plan.steps[..] else {
+        panic!("{plan:?}");
+    };
+    serde_json::to_value(row).unwrap()
+}
+
+#[test]
+fn an_update_of_a_version_leaves_the_rest_as_it_is_stored() {
+    let v2 = row("v2", r#"{"timeout_ms":5000,"config":{"a":1},"priority":3}"#);
+    let record = stored(vec![v2]);
+    let change = |json: &str| Command::UpdateVersion(version("v2"), said(VERSION, json));
+    let planned_row = planned(&record, &change(r#"{"retry":2,"config":null}"#)).unwrap();
+    let row = put(&planned_row);
+    assert_eq!(row["retry"], 2);
+    assert_eq!(
+        row["config"],
+        serde_json::Value::Null,
+        "the extension's own"
+    );
+    assert_eq!(
+        (&row["timeout_ms"], &row["priority"]),
+        (&5000.into(), &3.into())
+    );
+    let beyond = planned(&record, &change(r#"{"timeout_ms":1001}"#));
+    assert_eq!(faults(beyond), ["timeout_ms"], "a limit binds who names it");
+    let unknown = Command::UpdateVersion(version("v9"), said(VERSION, "{}"));
+    assert_eq!(
+        planned(&record, &unknown),
+        Err(EditError::VersionNotFound(version("v9")))
+    );
+}
+
+#[test]
+fn a_share_keeps_the_rest_of_the_rollout() {
+    let rollout = r#"{"rollout":{"by":"user_id","percent":5,"salt":"s"}}"#;
+    let record = stored(vec![row("v2", rollout), row("v3", "{}"), row("v1", "{}")]);
+    let share = |name: &str, members: &[(&'static str, &str)]| {
+        let members = members
+            .iter()
+            .map(|(name, json)| (*name, (*json).to_owned()));
+        let share = Command::Share(version(name), Share(members.collect()));
+        planned(&record, &share).map(|plan| put(&plan)["rollout"].clone())
+    };
+    let wider = share("v2", &[("percent", "12.5")]).unwrap();
+    assert_eq!(
+        wider.to_string(),
+        r#"{"by":"user_id","percent":12.5,"salt":"s"}"#
+    );
+    let salted = share("v2", &[("percent", "10"), ("salt", "null"), ("halt", "{}")]).unwrap();
+    assert_eq!(
+        salted.to_string(),
+        r#"{"by":"user_id","halt":{},"percent":10}"#
+    );
+    let first = share("v3", &[("percent", "1")]).unwrap();
+    assert_eq!(first.to_string(), r#"{"by":"tenant_id","percent":1}"#);
+    for (name, members) in [
+        ("v2", &[("percent", "101")][..]),
+        ("v2", &[("percent", "1"), ("halt", "7")]),
+        // The current version has nobody to give its share to.
+        ("v1", &[("percent", "1"), ("halt", "{}")]),
+    ] {
+        let refused = share(name, members);
+        assert!(matches!(refused, Err(EditError::Invalid(_))), "{members:?}");
+    }
+}

@@ -78,6 +78,8 @@ const MAX_RULE: usize = 300;
 pub(super) const PRIORITIES: RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
 /// The weights that an instance may have.
 pub(super) const WEIGHTS: RangeInclusive<i64> = 0..=100;
+/// Nothing could take over from it.
+pub const NO_HALT: &str = "`halt` is for a version beside the current one";
 /// Longer than any team's name.
 const MAX_OWNER_CHARS: usize = 200;
 /// More fallbacks than anyone follows; a bound on what one record can cost.
@@ -128,6 +130,9 @@ impl<'p> Gate<'p> {
         let fallback = check.json("fallback", fallback).unwrap_or_default();
         let routing_rules = check.json("routing_rules", Rules::parse);
         let rollout = check.rollout();
+        if self.strict && rollout.as_ref().is_some_and(|it| it.halt().is_some()) {
+            check.sound("rollout", Err::<(), _>(NO_HALT));
+        }
         let circuit_breaker = check.circuit_breaker();
         let (Some(id), Some(kind), Some(subject), Some(version), Some(timeout_ms), Some(retry)) =
             (id, kind, subject, version, timeout_ms, retry)

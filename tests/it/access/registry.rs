@@ -129,6 +129,14 @@ async fn administer(client: &Client) {
             json!({"id": "new", "retry": 2, "config": {"a": 1}}),
         ),
         ("put_version", v2),
+        (
+            "update_version",
+            json!({"id": "new", "version": "v2", "retry": 2}),
+        ),
+        (
+            "rollout",
+            json!({"id": "new", "version": "v2", "percent": 10}),
+        ),
         ("promote", json!({"id": "new", "version": "v2"})),
         ("delete_version", json!({"id": "new", "version": "v1"})),
         ("put_instance", instance),

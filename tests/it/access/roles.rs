@@ -87,7 +87,10 @@ fn body(verb: &str) -> Value {
         "put_version" => {
             json!({"id": EXTENSION, "version": "v2", "subject": "beamline.ext.new"})
         }
-        "promote" | "delete_version" => json!({"id": EXTENSION, "version": "v2"}),
+        "rollout" => json!({"id": EXTENSION, "version": "v2", "percent": 10}),
+        "promote" | "delete_version" | "update_version" => {
+            json!({"id": EXTENSION, "version": "v2"})
+        }
         "put_instance" => {
             json!({"id": EXTENSION, "instance_id": "a", "subject": "beamline.ext.new"})
         }

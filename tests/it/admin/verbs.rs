@@ -128,3 +128,78 @@ async fn versions_and_instances_come_and_go() {
     ];
     assert_eq!(actions(&rig, "x").await, expected);
 }
+
+#[tokio::test]
+async fn a_version_is_changed_field_by_field_and_its_share_alone() {
+    let (rig, _daemon) = started().await;
+    rig.ask("create", &plain("x")).await.ok();
+    let rollout = json!({"by": "user_id", "percent": 5, "salt": "s"});
+    let v2 = json!({"id": "x", "version": "v2", "subject": "beamline.ext.x2", "timeout_ms": 70,
+        "config": {"a": 1}, "rollout": rollout});
+    rig.ask("put_version", &v2).await.ok();
+
+    let change = json!({"id": "x", "version": "v2", "retry": 0, "config": null, "if_revision": 2});
+    let changed = rig.ask("as.alice.update_version", &change).await.ok();
+    let row = &changed["versions"][0];
+    assert_eq!((&row["retry"], &row["config"]), (&json!(0), &Value::Null));
+    assert_eq!(
+        (&row["timeout_ms"], &row["rollout"]),
+        (&json!(70), &rollout)
+    );
+
+    let halt = json!({"max_failure_rate_delta": 0.2});
+    let wider = json!({"id": "x", "version": "v2", "percent": 10, "halt": halt});
+    let wider = rig.ask("rollout", &wider).await.ok();
+    assert_eq!(
+        wider["versions"][0]["rollout"],
+        json!({"by": "user_id", "percent": 10, "salt": "s", "halt": halt})
+    );
+    let stale = json!({"id": "x", "version": "v2", "percent": 100, "if_revision": 3});
+    assert_eq!(rig.ask("rollout", &stale).await.error().1, "conflict");
+    for (verb, body, field) in [
+        ("rollout", json!({"id": "x", "version": "v2"}), "percent"),
+        (
+            "rollout",
+            json!({"id": "x", "version": "v2", "percent": 101}),
+            "rollout",
+        ),
+        ("rollout", json!({"id": "x", "percent": 1}), "version"),
+        (
+            "update_version",
+            json!({"id": "x", "version": "v2", "retry": 11}),
+            "retry",
+        ),
+        (
+            "update_version",
+            json!({"id": "x", "version": "v2", "subject": null}),
+            "subject",
+        ),
+        (
+            "update_version",
+            json!({"id": "x", "version": "v2", "owner": "me"}),
+            "owner",
+        ),
+        (
+            "update",
+            json!({"id": "x", "rollout": {"by": "t", "percent": 1, "halt": {}}}),
+            "rollout",
+        ),
+    ] {
+        let reply = rig.ask(verb, &body).await;
+        assert_eq!(
+            reply.error(),
+            (400, "invalid_request".to_owned()),
+            "{verb} {body}"
+        );
+        assert_eq!(reply.details()["field"], field, "{verb} {body}");
+    }
+    let unknown = json!({"id": "x", "version": "v9", "percent": 1});
+    assert_eq!(
+        rig.ask("rollout", &unknown).await.error().1,
+        "version_not_found"
+    );
+    assert_eq!(
+        actions(&rig, "x").await,
+        ["created", "version_put", "version_put", "version_put"]
+    );
+}

@@ -18,7 +18,7 @@ use crate::domain::whole::whole;
 use crate::service::error::RegistryError;
 
 /// Fields of the body that a query may have instead.
-const IN_QUERY: [&str; 2] = ["if_revision", "actor"];
+const IN_QUERY: [&str; 3] = ["if_revision", "actor", "dry_run"];
 
 /// Everything that a change is made of.
 pub(in crate::adapters::http) struct Change {
@@ -60,6 +60,12 @@ impl Change {
         serde_json::from_str(self.fields.fields.get("id")?.get()).ok()
     }
 
+    /// Whether nothing is to be written.
+    pub(super) fn is_dry_run(&self) -> bool {
+        let said = self.fields.fields.get("dry_run");
+        said.is_some_and(|raw| raw.get() == "true")
+    }
+
     /// Commits it; the record, or what is left to tell.
     pub(super) async fn carry_out(self, verb: WriteVerb) -> Result<Answer, HttpError> {
         let Self {
@@ -82,12 +88,13 @@ fn lay_query(fields: &mut change::Body, query: &Query) -> Result<(), RegistryErr
     query.only(&IN_QUERY)?;
     for name in IN_QUERY {
         if let Some(text) = query.text(name)? {
-            let number = whole(text.trim(), &ANY).ok();
-            let number = number.filter(|_| name == "if_revision");
-            let json = match number {
-                Some(number) => number.into(),
-                None => serde_json::Value::from(text),
+            let json = match (name, text.as_str()) {
+                ("if_revision", number) => whole(number.trim(), &ANY).ok().map(Into::into),
+                ("dry_run", "true") => Some(true.into()),
+                ("dry_run", "false") => Some(false.into()),
+                _ => None,
             };
+            let json = json.unwrap_or_else(|| serde_json::Value::from(text));
             lay(fields, name, json, "query")?;
         }
     }

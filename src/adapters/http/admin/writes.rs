@@ -24,6 +24,9 @@ type Outcome = Result<Answer, HttpError>;
     responses((status = 201, description = "The record", body = ref("#/components/schemas/Extension"))))]
 pub(in crate::adapters::http) async fn create(change: Change) -> Result<Response, HttpError> {
     let id = change.new_id();
+    if change.is_dry_run() {
+        return Ok(change.carry_out(WriteVerb::Create).await?.into_response());
+    }
     let answer = change.carry_out(WriteVerb::Create).await?;
     let mut response = (StatusCode::CREATED, answer).into_response();
     if let Some(id) = id {

@@ -111,6 +111,10 @@ pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
         let meaning = "Who asks, unless the token is bound to a name";
         add(ACTOR, ParameterIn::Header, schema_of("actor"), meaning);
     }
+    if need.writes() && path.contains("/extensions") {
+        let meaning = "Do everything but the commit, and answer what would change";
+        add("dry_run", ParameterIn::Query, schema_of("dry_run"), meaning);
+    }
     if need.writes() && path.contains("{id}") {
         let tag = ObjectBuilder::new().schema_type(Type::String);
         let tag = tag.pattern(Some(r#"^(\*|"?[0-9]{1,18}"?)$"#)).into();

@@ -1,6 +1,6 @@
 //! Reading the audit.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -14,7 +14,7 @@ use crate::adapters::postgres::limit::until;
 use crate::adapters::postgres::pool;
 use crate::adapters::postgres::settings::{self, Kind, Limits};
 use crate::adapters::postgres::stamp::Stamp;
-use crate::service::definitions::{AuditEntry, AuditQuery, WriteError};
+use crate::service::definitions::{AuditEntry, AuditQuery, When, WriteError};
 
 /// For a page, a connection for it included: whoever asked has an answer within five seconds.
 const LIMIT: Duration = Duration::from_millis(4500);
@@ -35,6 +35,11 @@ const PAGE: &str = "WITH asked AS (SELECT *, \
         row_number() OVER (ORDER BY id DESC) AS place, count(*) OVER () AS entries \
     FROM (SELECT * FROM extension_audit_log \
         WHERE ($1::text IS NULL OR extension_id = $1) AND ($2::bigint IS NULL OR id < $2) \
+          AND ($5::text IS NULL OR changed_by = $5) AND ($6::text IS NULL OR action = $6) \
+          AND ($7::bigint IS NULL OR timestamp >= to_timestamp($7 / 1e6)) \
+          AND ($8::bigint IS NULL OR timestamp <= to_timestamp($8 / 1e6)) \
+          AND ($9::bigint IS NULL OR timestamp >= now() - $9 * interval '1 ms') \
+          AND ($10::bigint IS NULL OR timestamp <= now() - $10 * interval '1 ms') \
         ORDER BY id DESC LIMIT $3) AS page) \
     SELECT id, extension_id, action, changed_by, actor_source, \
         CASE WHEN bytes <= $4 THEN changes::text END, timestamp, revision, entries \
@@ -64,11 +69,19 @@ impl PostgresDefinitions {
         let before = query.before.map(|id| i64::try_from(id).unwrap_or(i64::MAX));
         // One more than asked for tells whether there is more.
         let limit = i64::try_from(query.limit + 1).unwrap_or(i64::MAX);
-        let parameters: [Parameter<'_>; 4] = [
+        let (since, since_ago) = moment(query.since);
+        let (until_at, until_ago) = moment(query.until);
+        let parameters: [Parameter<'_>; 10] = [
             (&extension, Type::TEXT),
             (&before, Type::INT8),
             (&limit, Type::INT8),
             (&MAX_BYTES, Type::INT8),
+            (&query.by, Type::TEXT),
+            (&query.action, Type::TEXT),
+            (&since, Type::INT8),
+            (&until_at, Type::INT8),
+            (&since_ago, Type::INT8),
+            (&until_ago, Type::INT8),
         ];
         let begin = settings::begin(Kind::Snapshot, LIMITS);
         let reading = async {
@@ -83,6 +96,19 @@ impl PostgresDefinitions {
         let rows = until("the audit", deadline, reading).await;
         let rows = pool::put_back(connection, rows)?;
         Ok(page(&rows, query.limit)?)
+    }
+}
+
+/// As microseconds of the Unix epoch, or as milliseconds before the database's now.
+fn moment(when: Option<When>) -> (Option<i64>, Option<i64>) {
+    let whole = |number: u128| i64::try_from(number).unwrap_or(i64::MAX);
+    match when {
+        None => (None, None),
+        Some(When::Ago(ago)) => (None, Some(whole(ago.as_millis()))),
+        Some(When::At(at)) => {
+            let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+            (Some(whole(since.as_micros())), None)
+        }
     }
 }
 

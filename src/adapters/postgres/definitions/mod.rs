@@ -5,8 +5,10 @@
 //! each step and the commit are one more.
 
 mod audit;
+mod change;
 mod read;
 mod steps;
+mod switch;
 mod transact;
 mod write;
 

@@ -11,7 +11,7 @@ const SWITCH: &str =
     "UPDATE extension_definitions SET enabled = $2, auto_disabled = $3 WHERE id = $1";
 
 /// As an operator's reset, which every sidecar heeds once; overrides in force stay.
-const RESET_CIRCUITS: &str = "WITH versions AS ( \
+pub(super) const RESET_CIRCUITS: &str = "WITH versions AS ( \
         SELECT id, version FROM extensions WHERE id = $1 \
         UNION SELECT id, version FROM extension_versions WHERE id = $1), \
     reset AS ( \

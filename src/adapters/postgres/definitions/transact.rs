@@ -8,16 +8,15 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
 
-use super::steps;
 use super::write::Deadlines;
-use super::{Parameter, PostgresDefinitions, read};
+use super::{Parameter, PostgresDefinitions};
 use crate::adapters::postgres::error::PostgresError;
 use crate::adapters::postgres::limit::until;
 use crate::adapters::postgres::pool;
 use crate::adapters::postgres::settings::{self, Kind, Limits};
-use crate::domain::edit::{EditError, plan};
+use crate::domain::actor::Actor;
+use crate::domain::edit::EditError;
 use crate::domain::policy::Policy;
-use crate::service::definitions::{Write, Written};
 
 /// For a lock, before the database says whose it is.
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
@@ -41,9 +40,9 @@ const OWN_REVISION: &str =
     "SELECT revision FROM registry_revision WHERE last_xid = pg_current_xact_id()";
 
 /// Why a transaction did not commit, as far as is known.
-pub(super) enum Ended {
-    /// The command breaks a rule: rolled back.
-    Refused(EditError),
+pub(super) enum Ended<T> {
+    /// A rule was broken: rolled back.
+    Refused(Refused),
     /// It failed before COMMIT was sent, or COMMIT was refused: rolled back.
     Failed(PostgresError),
     /// COMMIT was sent, and its answer does not tell.
@@ -51,57 +50,70 @@ pub(super) enum Ended {
         /// The transaction.
         xid: String,
         /// What it comes to if it was committed.
-        written: Written,
+        done: T,
         /// What came instead of an answer.
         error: PostgresError,
     },
 }
 
-impl From<PostgresError> for Ended {
+/// A rule that was broken, and by which of many extensions.
+pub(super) type Refused = (Option<String>, EditError);
+
+impl<T> From<PostgresError> for Ended<T> {
     fn from(error: PostgresError) -> Self {
         Self::Failed(error)
     }
 }
 
-/// All that is to be committed.
-struct Prepared {
-    xid: String,
-    written: Written,
+/// What is done in a transaction, under the lock on the revision.
+pub(super) trait Work: Sync {
+    /// What it comes to.
+    type Done: Send;
+
+    /// Who wants it.
+    fn actor(&self) -> &Actor;
+
+    /// Whether everything is done but the commit.
+    fn dry_run(&self) -> bool;
+
+    /// Does it; the inner error is a rule that is broken.
+    fn carry_out(
+        &self,
+        client: &Client,
+        policy: &Policy,
+    ) -> impl Future<Output = Result<Result<Self::Done, Refused>, Error>> + Send;
 }
 
 impl PostgresDefinitions {
-    /// Carries `write` out on a connection of its own.
-    pub(super) async fn transact(
+    /// Does `work` on a connection of its own.
+    pub(super) async fn transact<W: Work>(
         &self,
-        write: &Write,
+        work: &W,
         policy: &Policy,
         deadlines: Deadlines,
-    ) -> Result<Written, Ended> {
+    ) -> Result<W::Done, Ended<W::Done>> {
         let prepared_by = deadlines.prepared;
         let connection = until("a connection", prepared_by, self.pool.get_whole()).await?;
-        let preparing = prepare(&connection, write, policy, prepared_by);
-        let Prepared { xid, written } = match until("the change", prepared_by, preparing).await? {
-            Ok(prepared) => prepared,
-            Err(refused) => {
-                // The transaction is ended, so the connection can be used again.
+        let preparing = prepare(&connection, work, policy, prepared_by);
+        let (xid, prepared) = until("the change", prepared_by, preparing).await?;
+        let done = match prepared {
+            Ok(done) if !work.dry_run() => done,
+            ended => {
+                // The transaction is rolled back, so the connection can be used again.
                 pool::ended(connection);
-                return Err(Ended::Refused(refused));
+                return ended.map_err(Ended::Refused);
             }
         };
         let committing = connection.batch_execute("COMMIT");
         match until("COMMIT", deadlines.committed, committing).await {
             Ok(()) => {
                 pool::ended(connection);
-                Ok(written)
+                Ok(done)
             }
             Err(PostgresError::Driver(error)) if rolled_back(&error) => {
                 Err(Ended::Failed(error.into()))
             }
-            Err(error) => Err(Ended::InDoubt {
-                xid,
-                written,
-                error,
-            }),
+            Err(error) => Err(Ended::InDoubt { xid, done, error }),
         }
     }
 }
@@ -122,47 +134,43 @@ fn begin(prepared_by: Instant) -> String {
     )
 }
 
-/// Everything but COMMIT; an inner error is a rule that the command breaks, rolled back.
-async fn prepare(
+/// Everything but COMMIT; with an inner error, and in a dry run, rolled back.
+async fn prepare<W: Work>(
     client: &Client,
-    write: &Write,
+    work: &W,
     policy: &Policy,
     prepared_by: Instant,
-) -> Result<Result<Prepared, EditError>, Error> {
-    let (id, begin) = (write.id.as_str(), begin(prepared_by));
-    let (name, source) = (write.actor.name(), write.actor.source().as_str());
+) -> Result<(String, Result<W::Done, Refused>), Error> {
+    let (begin, actor) = (begin(prepared_by), work.actor());
+    let (name, source) = (actor.name(), actor.source().as_str());
     let actor: [Parameter<'_>; 2] = [(&name, Type::TEXT), (&source, Type::TEXT)];
-    let ((), (), named, stored) = tokio::try_join!(
+    let ((), (), named) = tokio::try_join!(
         biased;
         client.batch_execute(&begin),
         client.batch_execute(LOCK),
-        client.query_typed(NAME_ACTOR, &actor),
-        read::record(client, id),
+        client.query_typed_one(NAME_ACTOR, &actor),
     )?;
-    let xid = match named.first() {
-        Some(row) => row.try_get(2)?,
-        None => String::new(),
-    };
-    let plan = match plan(stored.as_ref(), &write.command, write.if_revision, policy) {
-        Ok(plan) => plan,
-        Err(refused) => {
-            client.batch_execute("ROLLBACK").await?;
-            return Ok(Err(refused));
-        }
-    };
-    if let Some(action) = plan.action {
-        let action: [Parameter<'_>; 1] = [(&action, Type::TEXT)];
-        client.query_typed(NAME_ACTION, &action).await?;
+    let done = work.carry_out(client, policy).await?;
+    if done.is_err() || work.dry_run() {
+        client.batch_execute("ROLLBACK").await?;
     }
-    for step in &plan.steps {
-        steps::carry_out(client, id, step).await?;
-    }
+    Ok((named.try_get(2)?, done))
+}
+
+/// The name that all that follows has in the audit.
+pub(super) async fn name_action(client: &Client, action: &str) -> Result<(), Error> {
+    let action: [Parameter<'_>; 1] = [(&action, Type::TEXT)];
+    client.query_typed(NAME_ACTION, &action).await.map(drop)
+}
+
+/// The revision that this transaction has taken, if it has.
+pub(super) async fn own_revision(client: &Client) -> Result<Option<u64>, Error> {
     let own = client.query_typed(OWN_REVISION, &[]).await?;
-    let written = match own.first() {
-        Some(row) => Written::At(row.try_get::<_, i64>(0)?.unsigned_abs()),
-        None => Written::Nothing(stored.map_or(0, |record| record.revision)),
-    };
-    Ok(Ok(Prepared { xid, written }))
+    let own = own
+        .first()
+        .map(|row| row.try_get::<_, i64>(0))
+        .transpose()?;
+    Ok(own.map(i64::unsigned_abs))
 }
 
 /// Whether an answer to COMMIT means that nothing is committed: a constraint or a conflict that

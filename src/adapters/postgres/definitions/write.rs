@@ -7,13 +7,13 @@ use tokio::time::Instant;
 use tokio_postgres::error::DbError;
 
 use super::PostgresDefinitions;
-use super::transact::Ended;
+use super::transact::{Ended, Work};
 use crate::adapters::postgres::error::PostgresError;
 use crate::adapters::postgres::limit::punctual;
 use crate::domain::edit::EditError;
 use crate::domain::policy::Policy;
 use crate::service::definitions::{AuditEntry, AuditQuery};
-use crate::service::definitions::{Definitions, Write, WriteError, Written};
+use crate::service::definitions::{Definitions, Switch, Switched, Write, WriteError, Written};
 use crate::service::trouble::{DatabaseError, Trouble};
 
 /// Attempts while other transactions get in the way.
@@ -53,19 +53,11 @@ impl Deadlines {
 
 impl Definitions for PostgresDefinitions {
     async fn write(&self, write: &Write, policy: &Policy) -> Result<Written, WriteError> {
-        let deadlines = Deadlines::from_now();
-        let _turn = self.turn().await?;
-        let mut attempt = 1;
-        loop {
-            match self.attempt(write, policy, deadlines).await {
-                Err(WriteError::Failed(error))
-                    if error.trouble == Trouble::Conflict && attempt < ATTEMPTS =>
-                {
-                    attempt += 1;
-                }
-                outcome => return outcome,
-            }
-        }
+        self.work(write, policy).await
+    }
+
+    async fn switch(&self, switch: &Switch, policy: &Policy) -> Result<Switched, WriteError> {
+        self.work(switch, policy).await
     }
 
     async fn audit(&self, query: &AuditQuery) -> Result<(Vec<AuditEntry>, bool), WriteError> {
@@ -92,28 +84,43 @@ impl PostgresDefinitions {
         }))
     }
 
-    async fn attempt(
+    async fn work<W: Work>(&self, work: &W, policy: &Policy) -> Result<W::Done, WriteError> {
+        let deadlines = Deadlines::from_now();
+        let _turn = self.turn().await?;
+        let mut attempt = 1;
+        loop {
+            match self.attempt(work, policy, deadlines).await {
+                Err(WriteError::Failed(error))
+                    if error.trouble == Trouble::Conflict && attempt < ATTEMPTS =>
+                {
+                    attempt += 1;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn attempt<W: Work>(
         &self,
-        write: &Write,
+        work: &W,
         policy: &Policy,
         deadlines: Deadlines,
-    ) -> Result<Written, WriteError> {
-        match self.transact(write, policy, deadlines).await {
-            Ok(written) => Ok(written),
-            Err(Ended::Refused(refused)) => Err(WriteError::Refused(refused)),
+    ) -> Result<W::Done, WriteError> {
+        match self.transact(work, policy, deadlines).await {
+            Ok(done) => Ok(done),
+            Err(Ended::Refused((None, refused))) => Err(WriteError::Refused(refused)),
+            Err(Ended::Refused((Some(id), refused))) => Err(WriteError::RefusedFor(id, refused)),
             Err(Ended::Failed(error)) => Err(self.failure(&error).await),
-            Err(Ended::InDoubt {
-                xid,
-                written,
-                error,
-            }) => match self.pool.fate(&xid, deadlines.answered).await {
-                Some(true) => Ok(written),
-                Some(false) => Err(self.failure(&error).await),
-                None => Err(WriteError::Unknown(format!(
-                    "{}: COMMIT got no answer",
-                    self.pool.target()
-                ))),
-            },
+            Err(Ended::InDoubt { xid, done, error }) => {
+                match self.pool.fate(&xid, deadlines.answered).await {
+                    Some(true) => Ok(done),
+                    Some(false) => Err(self.failure(&error).await),
+                    None => Err(WriteError::Unknown(format!(
+                        "{}: COMMIT got no answer",
+                        self.pool.target()
+                    ))),
+                }
+            }
         }
     }
 

@@ -1,0 +1,150 @@
+//! The work of a switch: many extensions, all or none, in one revision.
+
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Error};
+
+use super::Parameter;
+use super::steps::RESET_CIRCUITS;
+use super::transact::{Refused, Work, name_action, own_revision};
+use crate::adapters::postgres::columns::Columns;
+use crate::adapters::postgres::tables::EXTENSIONS;
+use crate::domain::actor::Actor;
+use crate::domain::edit::EditError;
+use crate::domain::policy::Policy;
+use crate::domain::record::{FieldFault, Fields, Gate, Value};
+use crate::domain::selector::Selected;
+use crate::service::definitions::{Switch, Switched, Which};
+
+/// The most extensions at once.
+const MOST: usize = 1000;
+
+/// `auto_disabled` is taken back where they are enabled, and stays where not.
+const SWITCH: &str = "UPDATE extension_definitions \
+    SET enabled = $2, auto_disabled = auto_disabled AND NOT $2 \
+    WHERE id = ANY ($1) AND (enabled <> $2 OR auto_disabled AND $2) RETURNING id";
+
+const HEAD: &str = "SELECT revision FROM registry_revision";
+
+impl Work for Switch {
+    type Done = Switched;
+
+    fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    fn dry_run(&self) -> bool {
+        self.dry_run
+    }
+
+    async fn carry_out(
+        &self,
+        client: &Client,
+        policy: &Policy,
+    ) -> Result<Result<Switched, Refused>, Error> {
+        let records = match self.records(client).await? {
+            Ok(records) => records,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        if self.enabled {
+            for record in &records {
+                if let Err(faults) = Gate::of(policy).extension(record) {
+                    return Ok(Err((Some(id(record)), EditError::Invalid(faults))));
+                }
+            }
+            name_action(client, "enabled").await?;
+        }
+        let ids: Vec<_> = records.iter().map(id).collect();
+        let parameters: [Parameter<'_>; 2] =
+            [(&ids, Type::TEXT_ARRAY), (&self.enabled, Type::BOOL)];
+        let rows = client.query_typed(SWITCH, &parameters).await?;
+        let changed = rows.iter().map(|row| row.try_get(0));
+        let mut changed: Vec<String> = changed.collect::<Result<_, _>>()?;
+        changed.sort_unstable();
+        let unchanged: Vec<_> = ids
+            .into_iter()
+            .filter(|id| changed.binary_search(id).is_err())
+            .collect();
+        if self.enabled {
+            for id in &unchanged {
+                let of: [Parameter<'_>; 1] = [(id, Type::TEXT)];
+                client.query_typed(RESET_CIRCUITS, &of).await?;
+            }
+        }
+        let revision = match own_revision(client).await? {
+            Some(own) => own,
+            None => {
+                let head = client.query_typed_one(HEAD, &[]).await?;
+                head.try_get::<_, i64>(0)?.unsigned_abs()
+            }
+        };
+        Ok(Ok(Switched {
+            changed,
+            unchanged,
+            revision,
+        }))
+    }
+}
+
+impl Switch {
+    /// The records of those that are meant, in the order of their ids.
+    async fn records(
+        &self,
+        client: &Client,
+    ) -> Result<Result<Vec<Fields<'static>>, Refused>, Error> {
+        let columns = EXTENSIONS.columns();
+        let every = format!("SELECT {columns} FROM extensions");
+        let rows = match &self.which {
+            Which::Matching(_) => {
+                client
+                    .query_typed(&format!("{every} ORDER BY id"), &[])
+                    .await?
+            }
+            Which::Ids(ids) => {
+                let ids: Vec<_> = ids.iter().map(|id| id.as_str()).collect();
+                let of: [Parameter<'_>; 1] = [(&ids, Type::TEXT_ARRAY)];
+                let sql = format!("{every} WHERE id = ANY ($1) ORDER BY id");
+                client.query_typed(&sql, &of).await?
+            }
+        };
+        let mut records = Vec::new();
+        for row in &rows {
+            let record = EXTENSIONS.fields(&mut Columns::of(row))?;
+            let meant = match &self.which {
+                Which::Ids(_) => true,
+                Which::Matching(selector) => selector.matches(selected(&record)),
+            };
+            if meant {
+                records.push(record.into_owned());
+            }
+        }
+        if let Which::Ids(ids) = &self.which {
+            let known = |wanted: &str| records.iter().any(|it| it.text("id") == Some(wanted));
+            if let Some(unknown) = ids.iter().find(|id| !known(id.as_str())) {
+                return Ok(Err((Some(unknown.to_string()), EditError::NotFound)));
+            }
+        }
+        if records.len() > MOST {
+            let rule = format!("matches {} extensions of at most {MOST}", records.len());
+            let field = "selector";
+            let fault = EditError::Invalid(vec![FieldFault { field, rule }]);
+            return Ok(Err((None, fault)));
+        }
+        Ok(Ok(records))
+    }
+}
+
+fn id(record: &Fields<'_>) -> String {
+    record.text("id").unwrap_or_default().to_owned()
+}
+
+fn selected<'a>(record: &'a Fields<'_>) -> Selected<'a> {
+    Selected {
+        kind: record.text("type").unwrap_or_default(),
+        owner: record.text("owner"),
+        version: record.text("version").unwrap_or_default(),
+        metadata: match record.get("metadata") {
+            Value::Json(json) => json,
+            _ => "{}",
+        },
+    }
+}
