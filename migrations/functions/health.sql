@@ -54,26 +54,35 @@ CREATE OR REPLACE FUNCTION health_latest(known timestamptz, seen timestamptz) RE
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN CASE WHEN seen IS NULL OR known <= now() THEN greatest(known, seen) ELSE seen END;
 
--- Adds figures to the sums and to the boot's part of them; answers the ids held back. Ids that do
--- not exist are left out for good. Ages are milliseconds before now, null for never.
-CREATE OR REPLACE FUNCTION health_add(of_boot uuid, ids text[], successes bigint[], failures bigint[],
-        latency_counts bigint[], latency_totals_us bigint[], success_ages bigint[],
-        failure_ages bigint[], failure_thresholds integer[], half_open_maxima integer[])
-    RETURNS text[]
+-- Adds reports to the sums and to the boot's part of them; answers the ids held back. Reports of
+-- extensions that do not exist are left out for good, as are those of another one that had the same id.
+-- Ages are milliseconds before now, null for never.
+CREATE OR REPLACE FUNCTION health_add(of_boot uuid, reports jsonb) RETURNS text[]
     LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_variable
 DECLARE
+    known text[];
     locked text[];
 BEGIN
-    -- In the order of ids: another flush may be adding the same rows.
+    known := ARRAY(
+        SELECT e.id FROM extensions e
+            JOIN jsonb_to_recordset(reports) AS f (id text, incarnation uuid) ON f.id = e.id
+        WHERE coalesce(f.incarnation, e.incarnation) = e.incarnation);
+    -- Until the flush ends none of these is deleted, and none made again in its place; in the order of
+    -- ids, as another flush may be adding the same rows.
+    locked := ARRAY(
+        SELECT e.id FROM extensions e
+            JOIN jsonb_to_recordset(reports) AS f (id text, incarnation uuid) ON f.id = e.id
+        WHERE coalesce(f.incarnation, e.incarnation) = e.incarnation
+        ORDER BY e.id FOR KEY SHARE OF e SKIP LOCKED);
+
     INSERT INTO extension_health (extension_id)
-    SELECT e.id FROM extensions e
-    WHERE e.id = ANY (ids)
-      AND NOT EXISTS (SELECT FROM extension_health h WHERE h.extension_id = e.id)
-    ORDER BY e.id FOR KEY SHARE SKIP LOCKED
+    SELECT id FROM unnest(locked) AS id
+    WHERE NOT EXISTS (SELECT FROM extension_health h WHERE h.extension_id = id)
+    ORDER BY id
     ON CONFLICT DO NOTHING;
 
-    locked := ARRAY(SELECT extension_id FROM extension_health WHERE extension_id = ANY (ids)
+    locked := ARRAY(SELECT extension_id FROM extension_health WHERE extension_id = ANY (locked)
                     FOR NO KEY UPDATE SKIP LOCKED);
 
     UPDATE extension_health h
@@ -90,19 +99,17 @@ BEGIN
         circuit_breaker_failure_threshold = f.failure_threshold,
         half_open_max_requests = f.half_open_maximum,
         updated_at = now()
-    FROM unnest(ids, successes, failures, latency_counts, latency_totals_us, success_ages,
-            failure_ages, failure_thresholds, half_open_maxima)
-        AS f (id, successes, failures, latency_count, latency_total_us, success_age, failure_age,
-            failure_threshold, half_open_maximum)
+    FROM jsonb_to_recordset(reports) AS f (id text, successes bigint, failures bigint,
+        latency_count bigint, latency_total_us bigint, success_age bigint, failure_age bigint,
+        failure_threshold integer, half_open_maximum integer)
     WHERE h.extension_id = f.id AND h.extension_id = ANY (locked);
 
     INSERT INTO extension_health_reports AS r (boot, extension_id, success_count, failure_count,
         latency_count, latency_total_us, last_success, last_failure)
     SELECT of_boot, f.id, f.successes, f.failures, f.latency_count, f.latency_total_us,
         now() - f.success_age * interval '1 ms', now() - f.failure_age * interval '1 ms'
-    FROM unnest(ids, successes, failures, latency_counts, latency_totals_us, success_ages,
-            failure_ages)
-        AS f (id, successes, failures, latency_count, latency_total_us, success_age, failure_age)
+    FROM jsonb_to_recordset(reports) AS f (id text, successes bigint, failures bigint,
+        latency_count bigint, latency_total_us bigint, success_age bigint, failure_age bigint)
     WHERE f.id = ANY (locked)
     ON CONFLICT (boot, extension_id) DO UPDATE
     SET success_count = health_sum(r.success_count, EXCLUDED.success_count),
@@ -112,29 +119,26 @@ BEGIN
         last_success = health_latest(r.last_success, EXCLUDED.last_success),
         last_failure = health_latest(r.last_failure, EXCLUDED.last_failure);
 
-    RETURN ARRAY(SELECT id FROM extensions WHERE id = ANY (ids)
-                 EXCEPT SELECT unnest(locked));
+    RETURN ARRAY(SELECT unnest(known) EXCEPT SELECT unnest(locked));
 END
 $$;
 
 -- Replaces the circuits that a boot holds. Times are milliseconds before and after now; a row is
 -- rewritten only for a change that is more than the jitter of their conversion. Reckoned with the
 -- new times, which are within a century: an old one may be any.
-CREATE OR REPLACE FUNCTION health_hold(of_boot uuid, ids text[], versions text[], states text[],
-        ages bigint[], waits bigint[], trials integer[])
-    RETURNS void
+CREATE OR REPLACE FUNCTION health_hold(of_boot uuid, circuits jsonb) RETURNS void
     LANGUAGE sql SET search_path FROM CURRENT AS $$
     DELETE FROM extension_circuit_reports c
     WHERE c.boot = of_boot
-      AND NOT EXISTS (SELECT FROM unnest(ids, versions) AS g (id, version)
+      AND NOT EXISTS (SELECT FROM jsonb_to_recordset(circuits) AS g (id text, version text)
                       WHERE g.id = c.extension_id AND g.version = c.version);
 
     INSERT INTO extension_circuit_reports AS c (boot, extension_id, version, state, opened_at,
         retry_at, half_open_requests)
     SELECT of_boot, g.id, g.version, g.state, now() - g.age * interval '1 ms',
         now() + g.wait * interval '1 ms', g.trials
-    FROM unnest(ids, versions, states, ages, waits, trials)
-        AS g (id, version, state, age, wait, trials)
+    FROM jsonb_to_recordset(circuits) AS g (id text, version text, state text, age bigint,
+        wait bigint, trials integer)
     ON CONFLICT (boot, extension_id, version) DO UPDATE
     SET state = EXCLUDED.state, opened_at = EXCLUDED.opened_at, retry_at = EXCLUDED.retry_at,
         half_open_requests = EXCLUDED.half_open_requests
@@ -185,11 +189,7 @@ $$;
 -- replaced by any but an overtaken one. Fenced: the boot was folded, nothing is written, and
 -- `last_sequence` says what had been; null when even the fence is gone.
 CREATE OR REPLACE FUNCTION health_flush(of_boot uuid, of_sequence bigint, every interval,
-        ids text[], successes bigint[], failures bigint[], latency_counts bigint[],
-        latency_totals_us bigint[], success_ages bigint[], failure_ages bigint[],
-        failure_thresholds integer[], half_open_maxima integer[],
-        circuit_ids text[], circuit_versions text[], circuit_states text[],
-        circuit_ages bigint[], circuit_waits bigint[], circuit_trials integer[],
+        reports jsonb, circuits jsonb,
         OUT fenced boolean, OUT last_sequence bigint, OUT left_out text[])
     LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
@@ -204,12 +204,10 @@ BEGIN
     END IF;
 
     IF own.sequence < of_sequence THEN
-        left_out := health_add(of_boot, ids, successes, failures, latency_counts,
-            latency_totals_us, success_ages, failure_ages, failure_thresholds, half_open_maxima);
+        left_out := health_add(of_boot, reports);
         last_sequence := of_sequence;
     END IF;
-    PERFORM health_hold(of_boot, circuit_ids, circuit_versions, circuit_states, circuit_ages,
-        circuit_waits, circuit_trials);
+    PERFORM health_hold(of_boot, circuits);
     UPDATE sidecar_boots
     SET sequence = last_sequence, held_back = left_out, flushed_at = now(), flush_interval = every
     WHERE boot = of_boot;

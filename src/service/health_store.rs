@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use thiserror::Error;
 
+use crate::domain::extension::Incarnation;
 use crate::domain::health::{Counts, HealthSums};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::trouble::DatabaseError;
@@ -86,6 +87,8 @@ impl From<&Figures> for HealthSums {
 /// What a flush says of one extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
+    /// Which extension of the id it is; `None` where no source has told.
+    pub incarnation: Option<Incarnation>,
     /// The calls: in [`Flush`] those since the last flush, for the ledger all since the start.
     pub figures: Figures,
     /// Consecutive failures that open its circuit.

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use beamline_registry::adapters::postgres::migrate::migrate;
 use beamline_registry::adapters::postgres::{Pool, PostgresHealth};
 use beamline_registry::config::{Settings, Surroundings};
+use beamline_registry::domain::extension::Incarnation;
 use beamline_registry::domain::ids::{ExtensionId, VersionName};
 use beamline_registry::service::health_store::ledger::{Ledger, Progress};
 use beamline_registry::service::health_store::{
@@ -81,6 +82,7 @@ pub(crate) fn report(extension: ExtensionId, successes: u64, failures: u64) -> R
     let now = Instant::now();
     let calls = successes + failures;
     Report {
+        incarnation: None,
         figures: Figures {
             extension,
             tally: Tally {

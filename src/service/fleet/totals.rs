@@ -29,6 +29,7 @@ impl Counted {
             let setup = runtime.setup(&entry, tools.runtimes.defaults());
             let breaker = &setup.limits.breaker;
             Some(Report {
+                incarnation: runtime.incarnation(),
                 figures: figures(id.clone(), runtime.health.sums()),
                 failure_threshold: breaker.failure_threshold,
                 half_open_max_requests: breaker.half_open_max_requests,

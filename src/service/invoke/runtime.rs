@@ -50,6 +50,11 @@ pub struct Setup {
 pub struct Place(Arc<Runtime>);
 
 impl Runtime {
+    /// Whose it is, once a source has told.
+    pub fn incarnation(&self) -> Option<Incarnation> {
+        self.incarnation.get().copied()
+    }
+
     /// The running side of an extension that has not been called yet.
     pub fn new(entry: &Arc<Entry>, defaults: &Defaults, now: Instant) -> Self {
         Self {

@@ -22,6 +22,53 @@ async fn a_repeated_flush_adds_nothing() {
     assert_eq!(value(&client, sql).await, "2 closed 5 3 f t t");
 }
 
+/// An id that was deleted and made again while a flush was on its way.
+#[tokio::test]
+async fn what_was_counted_of_another_extension_of_the_id_is_left_out() {
+    let (database, client) = fleet(1).await;
+    let store = store(&database, "s1");
+    let boot = store.register(INTERVAL).await.unwrap();
+    let told = "SELECT replace(incarnation::text, '-', '') FROM extensions";
+    let of = async || u128::from_str_radix(&value(&client, told).await, 16).unwrap();
+    let first = of().await;
+    let reports = |incarnation: u128| {
+        let incarnation = Some(Incarnation(incarnation));
+        [Report {
+            incarnation,
+            ..report(id(1), 1, 2)
+        }]
+    };
+    assert_eq!(
+        flush(&store, &boot, 1, &reports(first), &[]).await,
+        written(1)
+    );
+    assert_eq!(sums(&client, &id(1)).await, (1, 2));
+    run(
+        &client,
+        "BEGIN; CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT id, type, subject FROM extensions;
+         DELETE FROM extensions;
+         INSERT INTO extensions (id, type, subject) SELECT * FROM kept; COMMIT",
+    )
+    .await;
+    let second = of().await;
+    assert_ne!(first, second);
+    assert_eq!(
+        flush(&store, &boot, 2, &reports(first), &[]).await,
+        written(2)
+    );
+    let rows = "SELECT count(*) FROM extension_health";
+    assert_eq!(
+        value(&client, rows).await,
+        "0",
+        "neither counted nor held back"
+    );
+    assert_eq!(
+        flush(&store, &boot, 3, &reports(second), &[]).await,
+        written(3)
+    );
+    assert_eq!(sums(&client, &id(1)).await, (1, 2));
+}
+
 #[tokio::test]
 async fn a_flush_is_silent() {
     let (database, client) = fleet(1).await;

@@ -190,15 +190,17 @@ async fn a_new_column_is_part_of_the_definition() {
     .await;
     run(
         &client,
-        "SELECT registry_put('versions', jsonb_agg(v)) FROM extension_version_definitions v;
+        r#"SELECT registry_put('versions', jsonb_agg(v)) FROM extension_version_definitions v;
          SELECT registry_put('extensions', jsonb_agg(v)) FROM extension_definitions v;
          SELECT registry_auto_disable('a', '{}', 50, 'x'), registry_auto_enable('a', '{}', 'x');
          BEGIN; TRUNCATE extensions CASCADE; ROLLBACK; BEGIN; DELETE FROM extensions; ROLLBACK;
          BEGIN; UPDATE extensions SET id = 'z', version = 'v7' WHERE id = 'a'; ROLLBACK;
          INSERT INTO extension_health (extension_id) VALUES ('a'); SELECT health_settle_states();
          INSERT INTO sidecar_boots (instance_id, flush_interval) VALUES ('x', '5 s');
-         SELECT health_flush(boot, 1, '5 s', '{a}', '{1}', '{1}', '{1}', '{1}', '{1}', '{1}',
-             '{1}', '{1}', '{a}', '{v1}', '{open}', '{1}', '{1}', '{1}') FROM sidecar_boots",
+         SELECT health_flush(boot, 1, '5 s', '[{"id": "a", "successes": 1, "failures": 1,
+             "latency_count": 1, "latency_total_us": 1, "failure_threshold": 1,
+             "half_open_maximum": 1}]', '[{"id": "a", "version": "v1", "state": "open", "age": 1,
+             "wait": 1, "trials": 1}]') FROM sidecar_boots"#,
     )
     .await;
     let keeper = "SELECT keeper FROM extensions WHERE id = 'a'";

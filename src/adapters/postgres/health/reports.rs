@@ -1,12 +1,14 @@
-//! Flushes, as arrays: one per column, so that a thousand extensions are one statement.
+//! Flushes, as JSON: a thousand extensions are one statement.
 
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use tokio_postgres::types::Type;
 
 use super::PostgresHealth;
 use super::figures;
 use super::transaction::{Parameter, Parameters, age_ms, bigint, count, milliseconds};
+use crate::domain::extension::Incarnation;
 use crate::domain::ids::ExtensionId;
 use crate::service::health_store::{
     Boot, Figures, Flush, Flushed, HealthReports, Held, HeldCircuit, MAX_CIRCUITS, MAX_REPORTS,
@@ -17,7 +19,7 @@ const REGISTER: &str = "INSERT INTO sidecar_boots (instance_id, flush_interval) 
     VALUES ($1, $2 * interval '1 ms') RETURNING boot::text";
 
 const FLUSH: &str = "SELECT fenced, last_sequence, left_out FROM health_flush($1::uuid, $2, \
-    $3 * interval '1 ms', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+    $3 * interval '1 ms', $4::text::jsonb, $5::text::jsonb)";
 
 const TIDY: &str = "WITH expired AS (DELETE FROM circuit_overrides WHERE until < now()) \
     SELECT health_fold()";
@@ -38,7 +40,7 @@ impl HealthReports for PostgresHealth {
         if flush.reports.len() > MAX_REPORTS {
             return Err(self.damaged("a flush has too many reports"));
         }
-        let columns = || Columns::of(flush, Instant::now());
+        let columns = || Arguments::of(flush, Instant::now());
         let rows = self
             .transact_late("a flush of health", FLUSH, columns)
             .await?;
@@ -87,128 +89,105 @@ fn flushed(row: &tokio_postgres::Row) -> Result<Flushed, tokio_postgres::Error> 
 /// The arguments of `health_flush`. Ages are those of the moment in which they are sent: the time
 /// that a connection was waited for would make what they are the age of later, and the older of two
 /// moments could become the younger one.
-struct Columns<'a> {
+struct Arguments<'a> {
     boot: &'a str,
     sequence: i64,
     interval: i64,
-    reports: ReportColumns<'a>,
-    circuits: CircuitColumns<'a>,
+    reports: String,
+    circuits: String,
 }
 
-impl<'a> Columns<'a> {
+impl<'a> Arguments<'a> {
     fn of(flush: Flush<'a>, now: Instant) -> Self {
+        let reports: Vec<_> = flush
+            .reports
+            .iter()
+            .map(|it| ReportRow::of(it, now))
+            .collect();
+        let circuits = flush.circuits.iter().take(MAX_CIRCUITS);
+        let circuits: Vec<_> = circuits.map(|it| CircuitRow::of(it, now)).collect();
+        // Plain structs cannot fail to be written.
         Self {
             boot: &flush.boot.0,
             sequence: bigint(flush.sequence),
             interval: milliseconds(flush.interval),
-            reports: ReportColumns::of(flush.reports, now),
-            circuits: CircuitColumns::of(flush.circuits, now),
+            reports: serde_json::to_string(&reports).unwrap_or_default(),
+            circuits: serde_json::to_string(&circuits).unwrap_or_default(),
         }
     }
 }
 
-impl Parameters for Columns<'_> {
+impl Parameters for Arguments<'_> {
     fn list(&self) -> Vec<Parameter<'_>> {
-        let Self {
-            reports, circuits, ..
-        } = self;
         vec![
             (&self.boot, Type::TEXT),
             (&self.sequence, Type::INT8),
             (&self.interval, Type::INT8),
-            (&reports.ids, Type::TEXT_ARRAY),
-            (&reports.successes, Type::INT8_ARRAY),
-            (&reports.failures, Type::INT8_ARRAY),
-            (&reports.latency_counts, Type::INT8_ARRAY),
-            (&reports.latency_totals_us, Type::INT8_ARRAY),
-            (&reports.success_ages, Type::INT8_ARRAY),
-            (&reports.failure_ages, Type::INT8_ARRAY),
-            (&reports.failure_thresholds, Type::INT4_ARRAY),
-            (&reports.half_open_maxima, Type::INT4_ARRAY),
-            (&circuits.ids, Type::TEXT_ARRAY),
-            (&circuits.versions, Type::TEXT_ARRAY),
-            (&circuits.states, Type::TEXT_ARRAY),
-            (&circuits.ages, Type::INT8_ARRAY),
-            (&circuits.waits, Type::INT8_ARRAY),
-            (&circuits.trials, Type::INT4_ARRAY),
+            (&self.reports, Type::TEXT),
+            (&self.circuits, Type::TEXT),
         ]
     }
 }
 
-/// The arguments of `health_add`.
-#[derive(Default)]
-struct ReportColumns<'a> {
-    ids: Vec<&'a str>,
-    successes: Vec<i64>,
-    failures: Vec<i64>,
-    latency_counts: Vec<i64>,
-    latency_totals_us: Vec<i64>,
-    success_ages: Vec<Option<i64>>,
-    failure_ages: Vec<Option<i64>>,
-    failure_thresholds: Vec<i32>,
-    half_open_maxima: Vec<i32>,
+/// A report as `health_add` reads it.
+#[derive(Serialize)]
+struct ReportRow<'a> {
+    id: &'a str,
+    incarnation: Option<String>,
+    successes: i64,
+    failures: i64,
+    latency_count: i64,
+    latency_total_us: i64,
+    success_age: Option<i64>,
+    failure_age: Option<i64>,
+    failure_threshold: i32,
+    half_open_maximum: i32,
 }
 
-impl<'a> ReportColumns<'a> {
-    fn of(reports: &'a [Report], now: Instant) -> Self {
-        let mut columns = Self::default();
-        for report in reports {
-            let Report {
-                figures,
-                failure_threshold,
-                half_open_max_requests,
-            } = report;
-            columns.ids.push(figures.extension.as_str());
-            columns.successes.push(bigint(figures.tally.successes));
-            columns.failures.push(bigint(figures.tally.failures));
-            columns
-                .latency_counts
-                .push(bigint(figures.tally.latency_count));
-            columns
-                .latency_totals_us
-                .push(bigint(figures.tally.latency_total_us));
-            columns
-                .success_ages
-                .push(figures.last_success.map(|it| age_ms(it, now)));
-            columns
-                .failure_ages
-                .push(figures.last_failure.map(|it| age_ms(it, now)));
-            columns.failure_thresholds.push(integer(*failure_threshold));
-            columns
-                .half_open_maxima
-                .push(integer(*half_open_max_requests));
+impl<'a> ReportRow<'a> {
+    fn of(report: &'a Report, now: Instant) -> Self {
+        let (figures, tally) = (&report.figures, report.figures.tally);
+        Self {
+            id: figures.extension.as_str(),
+            incarnation: report
+                .incarnation
+                .map(|Incarnation(it)| format!("{it:032x}")),
+            successes: bigint(tally.successes),
+            failures: bigint(tally.failures),
+            latency_count: bigint(tally.latency_count),
+            latency_total_us: bigint(tally.latency_total_us),
+            success_age: figures.last_success.map(|it| age_ms(it, now)),
+            failure_age: figures.last_failure.map(|it| age_ms(it, now)),
+            failure_threshold: integer(report.failure_threshold),
+            half_open_maximum: integer(report.half_open_max_requests),
         }
-        columns
     }
 }
 
-/// The arguments of `health_hold`.
-#[derive(Default)]
-struct CircuitColumns<'a> {
-    ids: Vec<&'a str>,
-    versions: Vec<&'a str>,
-    states: Vec<&'static str>,
-    ages: Vec<i64>,
-    waits: Vec<i64>,
-    trials: Vec<i32>,
+/// A circuit as `health_hold` reads it.
+#[derive(Serialize)]
+struct CircuitRow<'a> {
+    id: &'a str,
+    version: &'a str,
+    state: &'static str,
+    age: i64,
+    wait: i64,
+    trials: i32,
 }
 
-impl<'a> CircuitColumns<'a> {
-    fn of(circuits: &'a [HeldCircuit], now: Instant) -> Self {
-        let mut columns = Self::default();
-        for circuit in circuits.iter().take(MAX_CIRCUITS) {
-            let wait = circuit.retry_at.saturating_duration_since(now);
-            columns.ids.push(circuit.extension.as_str());
-            columns.versions.push(circuit.version.as_str());
-            columns.states.push(match circuit.state {
+impl<'a> CircuitRow<'a> {
+    fn of(circuit: &'a HeldCircuit, now: Instant) -> Self {
+        Self {
+            id: circuit.extension.as_str(),
+            version: circuit.version.as_str(),
+            state: match circuit.state {
                 Held::Open => "open",
                 Held::HalfOpen => "half_open",
-            });
-            columns.ages.push(age_ms(circuit.opened_at, now));
-            columns.waits.push(milliseconds(wait));
-            columns.trials.push(integer(circuit.half_open_requests));
+            },
+            age: age_ms(circuit.opened_at, now),
+            wait: milliseconds(circuit.retry_at.saturating_duration_since(now)),
+            trials: integer(circuit.half_open_requests),
         }
-        columns
     }
 }
 
