@@ -146,7 +146,9 @@ async fn these_are_all_routes() {
 async fn without_a_file_everybody_reads_but_the_audit_and_nobody_writes() {
     let (site, local) = Site::served().await;
     let open = site.daemon().setting("HTTP_ADDR", "0.0.0.0:0");
-    let open = site.start(open.setting("HTTP_HOSTS", "registry.example")).await;
+    let open = site
+        .start(open.setting("HTTP_HOSTS", "registry.example"))
+        .await;
     for (daemon, is_local) in [(&local, true), (&open, false)] {
         let addr = daemon.http_addr().await;
         for route in ROUTES {
