@@ -295,6 +295,11 @@ impl Shared {
                 tokens: settings.tokens.clone().map(http::Tokens::new),
                 admin_enabled: settings.admin.enabled,
                 require_name: settings.admin.require_actor_subject,
+                local: settings
+                    .http
+                    .addr
+                    .is_none_or(|addr| addr.ip().is_loopback()),
+                hosts: settings.http.hosts.clone().unwrap_or_default(),
             }),
             desk,
             feed,

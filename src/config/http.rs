@@ -46,3 +46,13 @@ pub(super) fn addr(text: &str) -> Result<SocketAddr, Rule> {
     let rule = "must be an IP address and a port, like 127.0.0.1:9640";
     text.trim().parse().map_err(|_| rule.to_owned())
 }
+
+/// A host's name, without the dot that may end it.
+pub(super) fn host(text: &str) -> Result<String, Rule> {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let known = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
+    match !name.is_empty() && name.chars().all(known) {
+        true => Ok(name.to_owned()),
+        false => Err("must be names of hosts without a port, like registry.example".to_owned()),
+    }
+}

@@ -216,6 +216,7 @@ variables! {
     }
     "HTTP", http: HttpSettings {
         HTTP_ADDR, addr: Option<SocketAddr>, TEXT = "127.0.0.1:9640", unless_off(http::addr), "IP address and port of the HTTP server, or `off`";
+        HTTP_HOSTS, hosts: Option<Vec<String>>, LIST, maybe(list(http::host)), "names that are answered as `Host`, beside IP addresses and `localhost`";
         HTTP_TOKENS_FILE, tokens_file: Option<PathBuf>, FILE, maybe(plain), "file of HTTP tokens and roles, one pair per line";
     }
     "Administration", admin: AdminSettings {

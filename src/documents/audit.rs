@@ -1,9 +1,11 @@
 //! Who changed what, newest first.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
-use serde::Serialize;
-use serde_json::value::RawValue;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+use utoipa::{IntoParams, ToSchema};
 
 use super::page::{Forms, Page};
 use super::request::id;
@@ -11,8 +13,6 @@ use super::request::numbers;
 use super::{time, to_bytes};
 use crate::service::definitions::{AuditEntry, AuditQuery, When};
 use crate::service::error::RegistryError;
-use serde::Deserialize;
-use utoipa::IntoParams;
 
 /// The arguments of `audit`.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -116,6 +116,31 @@ pub fn audit(entries: &[AuditEntry], more: bool, max_bytes: usize) -> Result<Byt
     page.fit(max_bytes, &forms)
 }
 
+/// The entry for those who may not see values: of `changes` the names of the fields that differ,
+/// none where all of the extension is new or gone.
+pub fn without_values(entry: AuditEntry) -> AuditEntry {
+    #[derive(Deserialize)]
+    struct Changes<'a> {
+        #[serde(borrow)]
+        old: BTreeMap<String, &'a RawValue>,
+        #[serde(borrow)]
+        new: BTreeMap<String, &'a RawValue>,
+    }
+    let changes = entry.changes.as_deref().map_or("", RawValue::get);
+    let fields = serde_json::from_str::<Changes<'_>>(changes).ok();
+    let fields = fields.map(|Changes { old, new }| {
+        let fields: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+        let value =
+            |of: &BTreeMap<String, &RawValue>, field: &str| of.get(field).map(ToString::to_string);
+        let differs = |field: &&String| value(&old, field) != value(&new, field);
+        to_raw_value(&fields.into_iter().filter(differs).collect::<Vec<_>>())
+    });
+    AuditEntry {
+        changes: fields.and_then(Result::ok),
+        ..entry
+    }
+}
+
 fn body(entry: &AuditEntry) -> EntryBody<'_> {
     EntryBody {
         id: entry.id,
@@ -126,5 +151,36 @@ fn body(entry: &AuditEntry) -> EntryBody<'_> {
         changes: entry.changes.as_deref(),
         timestamp: entry.timestamp.and_then(time),
         revision: entry.revision,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_fields_are_all_that_is_left_of_values() {
+        for (changes, fields) in [
+            (
+                r#"{"old":{"config":{"key":"secret"},"retry":1},"new":{"config":{},"retry":1,"owner":"x"}}"#,
+                Some(r#"["config","owner"]"#),
+            ),
+            (r#"{"old":null,"new":{"config":{"key":"secret"}}}"#, None),
+            (r#"{"old":{"config":1}}"#, None),
+            (r#"["secret"]"#, None),
+        ] {
+            let entry = AuditEntry {
+                id: 1,
+                extension_id: "x".into(),
+                action: "updated".into(),
+                changed_by: None,
+                actor_source: "none".into(),
+                changes: serde_json::from_str(changes).ok(),
+                timestamp: None,
+                revision: None,
+            };
+            let shown = without_values(entry).changes;
+            assert_eq!(shown.as_deref().map(RawValue::get), fields, "{changes}");
+        }
     }
 }

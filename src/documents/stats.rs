@@ -99,7 +99,7 @@ fn database(state: &DatabaseState) -> DatabaseBody {
     DatabaseBody {
         state: state.as_str(),
         reason: down.map(|down| down.error.trouble.as_str()),
-        error: down.map(|down| down.error.to_string()),
+        error: down.map(|down| down.error.outside()),
         since: down.and_then(|down| time(down.since)),
     }
 }

@@ -77,7 +77,7 @@ impl From<StoreError> for RegistryError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Failed(error) => error.into(),
-            StoreError::Unknown(error) => Self::OutcomeUnknown(error.to_string()),
+            StoreError::Unknown(error) => Self::OutcomeUnknown(error.outside()),
         }
     }
 }

@@ -243,14 +243,14 @@ impl From<DatabaseError> for RegistryError {
             Trouble::NotAllowed | Trouble::Hidden | Trouble::Unexpected => Self::Internal,
             Trouble::Refused => Self::InvalidRequest {
                 field: None,
-                message: error.to_string(),
+                message: error.outside(),
             },
             Trouble::Locked => Self::DatabaseLocked {
                 blocked_by: error.blocked_by,
             },
             reason => Self::DatabaseUnavailable {
                 reason,
-                message: error.to_string(),
+                message: error.outside(),
             },
         }
     }

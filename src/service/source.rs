@@ -8,11 +8,11 @@ use crate::domain::ids::ExtensionId;
 use crate::domain::reconcile::{Delta, Everything};
 use crate::service::trouble::DatabaseError;
 
-/// Why a source gave nothing. `Display` is fit for operators; no secrets.
+/// Why a source gave nothing. `Display` is for the log; no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SourceError {
     /// The database did not give its data.
-    #[error("{}", reading(.0))]
+    #[error("{}", reading(.0, &.0.to_string()))]
     Database(#[from] DatabaseError),
     /// The folder of fixtures cannot be read at all.
     #[error("fixtures cannot be read: {0}")]
@@ -23,10 +23,20 @@ pub enum SourceError {
 }
 
 /// "Unreachable" says it all; anything else is about a database that is there.
-fn reading(error: &DatabaseError) -> String {
+fn reading(error: &DatabaseError, text: &str) -> String {
     match error.is_unreachable() {
-        true => error.to_string(),
-        false => format!("cannot read the database: {error}"),
+        true => text.to_owned(),
+        false => format!("cannot read the database: {text}"),
+    }
+}
+
+impl SourceError {
+    /// The same for callers, `stats` and `/readyz`: not which database it is.
+    pub fn outside(&self) -> String {
+        match self {
+            Self::Database(error) => reading(error, &error.outside()),
+            other => other.to_string(),
+        }
     }
 }
 

@@ -173,7 +173,7 @@ impl Status {
     /// Notes that the database is silent; true if that is news.
     pub fn database_silent(&self, error: &DatabaseError) -> bool {
         let mut loads = self.loads();
-        loads.last_error = Some(error.to_string());
+        loads.last_error = Some(error.outside());
         self.goes_down(&mut loads, error)
     }
 
@@ -362,10 +362,7 @@ mod tests {
         };
         assert_eq!(status.annotations(), Some(told));
         assert_eq!(status.staleness(), Some(INTERVAL + SECOND));
-        assert_eq!(
-            status.last_error().unwrap(),
-            "the database is unreachable: silent"
-        );
+        assert_eq!(status.last_error().unwrap(), "the database is unreachable");
     }
 
     #[test]

@@ -106,12 +106,15 @@ impl Trouble {
     }
 }
 
-/// Why the database did not do what was asked. `Display` is fit for operators; no secrets, no rows.
+/// Why the database did not do what was asked. `Display` is for the log and for operators' commands;
+/// no secrets, no rows. Whoever else asks is told [`Self::outside`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct DatabaseError {
     /// Which kind of trouble.
     pub trouble: Trouble,
-    /// Which database, and its own words.
+    /// Which database; empty where it is about the request.
+    pub place: String,
+    /// Its own words.
     pub what: String,
     /// Who holds the lock, where the database tells.
     pub blocked_by: Option<String>,
@@ -122,14 +125,33 @@ impl DatabaseError {
     pub fn new(trouble: Trouble, what: impl Into<String>) -> Self {
         Self {
             trouble,
+            place: String::new(),
             what: what.into(),
             blocked_by: None,
         }
     }
 
+    /// The same of the database at `place`.
+    #[must_use]
+    pub fn at(self, place: &str) -> Self {
+        let place = place.to_owned();
+        Self { place, ..self }
+    }
+
     /// Nobody answers.
     pub fn unreachable(what: impl Into<String>) -> Self {
         Self::new(Trouble::Unreachable, what)
+    }
+
+    /// The same for callers, `stats` and `/readyz`: not which database it is. What a connection or a
+    /// login is refused with names hosts and accounts; the log has it.
+    pub fn outside(&self) -> String {
+        match self.trouble {
+            Trouble::Unreachable | Trouble::Login => {
+                self.trouble.opening().trim_end_matches(": ").to_owned()
+            }
+            _ => self.clone().at("").to_string(),
+        }
     }
 
     /// Whether it may be gone by itself within a moment.
@@ -140,12 +162,15 @@ impl DatabaseError {
 
 impl fmt::Display for DatabaseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (opening, advice) = (self.trouble.opening(), self.trouble.advice());
-        write!(f, "{opening}{}", self.what)?;
+        f.write_str(self.trouble.opening())?;
+        if !self.place.is_empty() {
+            write!(f, "{}: ", self.place)?;
+        }
+        f.write_str(&self.what)?;
         if let Some(blocked_by) = &self.blocked_by {
             write!(f, ", blocked by {blocked_by}")?;
         }
-        f.write_str(advice)
+        f.write_str(self.trouble.advice())
     }
 }
 
@@ -181,6 +206,34 @@ mod tests {
             );
             assert!(!text.contains("away"), "{text}");
             assert!(seen.insert(text), "{trouble:?} has words of its own");
+        }
+    }
+
+    #[test]
+    fn nobody_outside_is_told_where_it_is() {
+        let hba = "no pg_hba.conf entry for host \"10.0.0.7\", user \"ann\", database \"b\"";
+        for (trouble, what, outside) in [
+            (Trouble::Login, hba, "the database refuses the login"),
+            (
+                Trouble::Unreachable,
+                "certificate not valid for name \"db.example\"",
+                "the database is unreachable",
+            ),
+            (
+                Trouble::Schema,
+                "the schema is behind",
+                "the schema is behind: run `beamline-registry migrate`",
+            ),
+            (
+                Trouble::Full,
+                "too many clients",
+                "the database is out of resources: too many clients",
+            ),
+        ] {
+            let error = DatabaseError::new(trouble, what).at("db.example:5432/b");
+            assert_eq!(error.outside(), outside);
+            let log = format!("db.example:5432/b: {what}");
+            assert!(error.to_string().contains(&log), "{error}");
         }
     }
 

@@ -8,7 +8,8 @@
 //! - [`places`]: tables in another schema, twice, or in a database that is not UTF8,
 //! - [`digests`]: what changed without a revision while nobody was connected,
 //! - [`silence`]: who gets no answer is told so in time,
-//! - [`refusals`]: what the database does not take.
+//! - [`refusals`]: what the database does not take,
+//! - [`outside`]: what is told to those who need not know where it is.
 
 use serde_json::{Value, json};
 use tokio_postgres::Client as Sql;
@@ -20,6 +21,7 @@ use crate::schema::run;
 
 mod digests;
 mod hidden;
+mod outside;
 mod places;
 mod refusals;
 mod rights;

@@ -19,6 +19,8 @@ pub(super) enum HttpError {
     NoSuchPath,
     /// The path does not take the method.
     NoSuchMethod,
+    /// The request is for a name that is not this server's.
+    NotOurName,
     /// No token, or one that nobody knows.
     Unauthorized,
     /// The body did not come in time.
@@ -51,6 +53,11 @@ impl HttpError {
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
                 "this path does not take this method",
+            ),
+            Self::NotOurName => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "misdirected_request",
+                "no name of this server: ask by IP address, or set HTTP_HOSTS",
             ),
             Self::Unauthorized => (
                 StatusCode::UNAUTHORIZED,

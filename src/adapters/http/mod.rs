@@ -8,6 +8,7 @@ mod access;
 mod admin;
 mod answer;
 mod body;
+mod connections;
 pub mod live;
 mod openapi;
 mod page;
@@ -23,29 +24,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, HttpBody};
+use axum::response::Response;
+use futures_util::StreamExt;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 pub use self::accept::MetricsFormat;
 pub use self::access::{Access, Tokens};
+use self::connections::{Activity, Busy, Connections};
 use self::stream::Stream;
 use crate::documents::desk::Desk;
 use crate::service::observe::Observers;
 use crate::service::readiness::Readiness;
 use crate::service::status::Status;
 
-/// Connections at a time; more wait in the system's backlog. Administration, reads that wait and
-/// watchers of the status page leave some for probes, see [`places`].
-const MAX_CONNECTIONS: usize = 192;
-/// How long a client may take for a request's head, or stay idle between two requests. Whoever says
-/// nothing holds a place that a probe may wait for.
+/// How long a client may take for a request's head, or stay idle between two requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The most bytes of a request's head, its URL included; more are answered 431.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -85,13 +88,15 @@ pub async fn serve(mut listener: TcpListener, state: State, cancel: Cancellation
     let give_up = state.give_up.clone();
     let router = routes::router(state);
     let graceful = GracefulShutdown::new();
-    let mut connections = JoinSet::new();
+    let mut connections = Connections::default();
     loop {
         tokio::select! {
             () = cancel.cancelled() => break,
-            Some(_) = connections.join_next() => {}
-            stream = accept(&mut listener), if connections.len() < MAX_CONNECTIONS => {
-                connections.spawn(answer(stream, router.clone(), &graceful));
+            Some(_) = connections.tasks.join_next() => {}
+            (stream, peer) = accept(&mut listener) => {
+                let activity = Activity::new();
+                let serving = answer(stream, activity.clone(), router.clone(), &graceful);
+                connections.add(peer.ip(), activity, serving);
             }
         }
     }
@@ -106,17 +111,17 @@ pub async fn serve(mut listener: TcpListener, state: State, cancel: Cancellation
     };
     if cut_off {
         warn!(
-            connections = connections.len(),
+            connections = connections.tasks.len(),
             "http connections were cut off"
         );
     }
-    connections.shutdown().await;
+    connections.tasks.shutdown().await;
 }
 
-async fn accept(listener: &mut TcpListener) -> TcpStream {
+async fn accept(listener: &mut TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok(accepted) => return accepted,
             Err(error) => {
                 warn!(%error, "http connection not accepted");
                 sleep(ACCEPT_PAUSE).await;
@@ -127,24 +132,41 @@ async fn accept(listener: &mut TcpListener) -> TcpStream {
 
 fn answer(
     stream: TcpStream,
+    activity: Activity,
     router: Router,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<> {
+    let stream = Stream::new(stream, activity.clone());
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (busy, answer) = (activity.begin(), router.call(request));
+        async move { answer.await.map(|answer| held(answer, busy)) }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
-        .serve_connection(
-            TokioIo::new(Stream::new(stream)),
-            TowerToHyperService::new(router),
-        );
+        .serve_connection(TokioIo::new(stream), service);
     let connection = graceful.watch(connection);
     async move {
         if let Err(error) = connection.await {
             debug!(%error, "http connection ended");
         }
     }
+}
+
+/// An answer without a known end is a stream, and its connection busy until that ends.
+fn held(answer: Response, busy: Busy) -> Response {
+    if answer.body().size_hint().exact().is_some() {
+        return answer;
+    }
+    answer.map(|body| {
+        let pieces = body.into_data_stream();
+        Body::from_stream(pieces.inspect(move |_| {
+            let _held = &busy;
+        }))
+    })
 }
 
 #[cfg(test)]

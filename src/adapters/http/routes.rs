@@ -12,11 +12,12 @@ use axum::routing::get;
 use utoipa::openapi::OpenApi;
 
 use super::State;
-use super::access::Need::{Nothing, Reader, Reload, Viewer, Write};
+use super::access::Need::{Audit, Nothing, Reader, Reload, Viewer, Write};
 use super::access::guard;
 use super::admin::{reads, writes};
 use super::answer::{HttpError, insert};
 use super::openapi::{self, Routes};
+use super::places::{self, Places};
 use super::{live, page, probes};
 use crate::config::Role;
 use crate::documents::headers::{SOURCE, STALE_MS};
@@ -31,9 +32,10 @@ pub(super) const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// Everything that is served.
 pub(super) fn router(state: State) -> Router {
-    let (router, _) = routes(state.clone());
+    let places = Places::default();
+    let (router, _) = routes(state.clone(), places.clone());
     router
-        .merge(status_page(state.clone()))
+        .merge(status_page(state.clone(), places))
         .fallback(|| async { HttpError::NoSuchPath })
         .method_not_allowed_fallback(|| async { HttpError::NoSuchMethod })
         .layer(middleware::from_fn_with_state(state.clone(), limits))
@@ -41,18 +43,21 @@ pub(super) fn router(state: State) -> Router {
 }
 
 /// The page for people and its stream, which are no interface for programs.
-fn status_page(state: State) -> Router<State> {
+fn status_page(state: State, places: Places) -> Router<State> {
     let watch = get(live::watch);
+    let changes = get(live::changes);
+    let changes = changes.route_layer(middleware::from_fn_with_state(places, places::take));
     let guard = middleware::from_fn_with_state((state, Viewer), guard);
     Router::new()
         .route("/", get(page::index))
         .route("/page/{file}", get(page::file))
-        .route("/live", watch.route_layer(guard))
+        .route("/live", watch.route_layer(guard.clone()))
+        .route("/live/changes", changes.route_layer(guard))
 }
 
 /// The routes, and the document that describes them.
-fn routes(state: State) -> (Router<State>, OpenApi) {
-    Routes::new(state)
+fn routes(state: State, places: Places) -> (Router<State>, OpenApi) {
+    Routes::new(state, places)
         .add(Nothing, probes::__path_livez, probes::livez)
         .add(Nothing, probes::__path_startupz, probes::startupz)
         .add(Nothing, probes::__path_readyz, probes::readyz)
@@ -64,7 +69,7 @@ fn routes(state: State) -> (Router<State>, OpenApi) {
         .add(Reader, reads::__path_health_of, reads::health_of)
         .add(Reader, reads::__path_circuits, reads::circuits)
         .add(Reader, reads::__path_stats, reads::stats)
-        .add(Reader, reads::__path_audit, reads::audit)
+        .add(Audit, reads::__path_audit, reads::audit)
         .add(Write(Role::Admin), writes::__path_create, writes::create)
         .add(Write(Role::Admin), writes::__path_update, writes::update)
         .add(Write(Role::Admin), writes::__path_delete, writes::delete)
@@ -81,7 +86,9 @@ fn routes(state: State) -> (Router<State>, OpenApi) {
 /// Holds every request to its limits in bytes and time. A body of unknown length is held to the
 /// limit by whoever reads it.
 async fn limits(Extract(state): Extract<State>, request: Request, next: Next) -> Response {
-    let mut response = if request.body().size_hint().lower() > MAX_BODY_BYTES as u64 {
+    let mut response = if let Err(refusal) = state.access.of_ours(&request) {
+        refusal.into_response()
+    } else if request.body().size_hint().lower() > MAX_BODY_BYTES as u64 {
         too_large().into_response()
     } else {
         let answer = survived(&state.observers, next.run(request));

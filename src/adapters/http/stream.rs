@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::connections::Activity;
 use crate::service::clock::standstill;
 
 /// How long a client may read nothing while something waits for it. The system's own buffers come
@@ -20,14 +21,18 @@ pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Stream<S> {
     inner: S,
+    activity: Activity,
     /// Runs while a write waits.
     patience: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Stream<S> {
-    pub(super) fn new(inner: S) -> Self {
-        let patience = None;
-        Self { inner, patience }
+    pub(super) fn new(inner: S, activity: Activity) -> Self {
+        Self {
+            inner,
+            activity,
+            patience: None,
+        }
     }
 
     /// What a write came to: an error where it has waited for too long.
@@ -38,6 +43,7 @@ impl<S> Stream<S> {
     ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.patience = None;
+            self.activity.touch();
             return written;
         }
         let patience = self

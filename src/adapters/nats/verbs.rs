@@ -69,7 +69,7 @@ impl Verbs {
             Verb::Reload => desk.reload(&object(&as_object(payload, "id")?)?).await,
             Verb::Ping => self.ping(optional_object(payload)?),
             Verb::Audit => {
-                desk.audit(&object(&as_object(payload, "id")?)?, max_bytes)
+                desk.audit(&object(&as_object(payload, "id")?)?, true, max_bytes)
                     .await
             }
             Verb::Health => desk.health(&health(payload, subject_id)?, max_bytes).await,

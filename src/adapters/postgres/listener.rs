@@ -286,8 +286,7 @@ impl Listener {
                 if let Err(error) = opinion
                     && error.trouble() == Trouble::Unreachable
                 {
-                    let text = format!("{}: {error}", self.address.target);
-                    let error = DatabaseError::unreachable(text);
+                    let error = DatabaseError::from(error).at(&self.address.target);
                     self.reports.silent(&error);
                     return Err(Lost::Silent(error));
                 }

@@ -34,7 +34,7 @@ impl PostgresError {
             trouble @ (Trouble::Refused | Trouble::Conflict | Trouble::Locked) => {
                 DatabaseError::new(trouble, self.to_string())
             }
-            trouble => DatabaseError::new(trouble, format!("{target}: {self}")),
+            trouble => DatabaseError::new(trouble, self.to_string()).at(target),
         }
     }
 

@@ -151,6 +151,12 @@ fn every_fault_names_its_rule() {
             "HTTP_ADDR must be an IP address and a port",
         ),
         (
+            &[("HTTP_HOSTS", "registry.example,http://registry:9640")],
+            "HTTP_HOSTS must be names of hosts without a port",
+        ),
+        (&[("HTTP_HOSTS", "*.example")], "HTTP_HOSTS must be names"),
+        (&[("HTTP_HOSTS", ".")], "HTTP_HOSTS must be names"),
+        (
             &[("HTTP_TOKENS_FILE", "gone")],
             "HTTP_TOKENS_FILE names gone",
         ),

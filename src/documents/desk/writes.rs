@@ -78,14 +78,18 @@ impl Desk {
         })
     }
 
-    /// A page of the audit.
+    /// A page of the audit, with `values` or without.
     pub async fn audit(
         &self,
         arguments: &AuditArguments,
+        values: bool,
         max_bytes: usize,
     ) -> Result<Answer, RegistryError> {
         let page = Arc::clone(&self.changes).audit(arguments.query()?, arguments.limit);
-        let (entries, more) = page.await?;
+        let (mut entries, more) = page.await?;
+        if !values {
+            entries = entries.into_iter().map(audit::without_values).collect();
+        }
         Ok(Answer::plain(audit::audit(&entries, more, max_bytes)?))
     }
 

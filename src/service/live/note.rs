@@ -156,6 +156,7 @@ fn registry(observation: &Observation) -> Option<(Tone, String)> {
             (Tone::Plain, text)
         }
         Observation::LoadFailed { error, .. } => {
+            let error = error.outside();
             (Tone::Bad, format!("load failed: {error}; the data is kept"))
         }
         Observation::Quarantined { origin, reason } => {
@@ -166,11 +167,11 @@ fn registry(observation: &Observation) -> Option<(Tone, String)> {
             (Tone::Warn, format!("data comes from {to} now, not {from}"))
         }
         Observation::DatabaseUp => (Tone::Good, "the database answers".to_owned()),
-        Observation::DatabaseDown(error) => (Tone::Bad, error.to_string()),
+        Observation::DatabaseDown(error) => (Tone::Bad, error.outside()),
         Observation::Listener {
             state: ListenerState::Polling,
-            cause,
-        } => (Tone::Warn, format!("no notifications, polling: {cause}")),
+            ..
+        } => (Tone::Warn, "no notifications, polling".to_owned()),
         Observation::Listener {
             state: ListenerState::Listening,
             ..

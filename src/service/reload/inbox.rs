@@ -236,8 +236,8 @@ impl ReloadHandle {
                             RegistryError::DatabaseUnavailable { reason, message }
                         }
                         locked @ RegistryError::DatabaseLocked { .. } => locked,
-                        // Whoever may reload may know what the log says.
-                        _ => RegistryError::SourceUnreadable(format!("{error}{kept}")),
+                        // Whoever may reload may know more than "internal".
+                        _ => RegistryError::SourceUnreadable(format!("{}{kept}", error.outside())),
                     }
                 }
             }

@@ -96,7 +96,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
                 self.progress.loaded();
             }
             Err(error) => {
-                self.status.load_failed(&error.to_string());
+                self.status.load_failed(&error.outside());
                 self.observers.observe(&Observation::LoadFailed {
                     trigger,
                     error: error.clone(),

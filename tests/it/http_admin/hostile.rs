@@ -88,7 +88,7 @@ async fn a_body_has_a_kind_and_a_size() {
     let api = Api::start().await;
     let before = api.everything().await;
     let head = format!(
-        "POST /admin/extensions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {ADMIN}\r\n"
+        "POST /admin/extensions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {ADMIN}\r\n"
     );
     let body = plain("y").to_string();
     let length = body.len();
@@ -141,14 +141,15 @@ async fn a_head_is_bounded() {
         ),
         format!("GET /admin/stats HTTP/1.1\r\n{many}"),
     ] {
-        let reply = http::request(&api.addr, &format!("{head}Host: x\r\n\r\n"))
+        let reply = http::request(&api.addr, &format!("{head}Host: localhost\r\n\r\n"))
             .await
             .unwrap();
         assert_eq!(reply.status, 431, "{reply:?}");
     }
     let token = format!("Authorization: Bearer {ADMIN}\r\n");
-    let twice =
-        format!("GET /admin/stats HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{token}{token}\r\n");
+    let twice = format!(
+        "GET /admin/stats HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{token}{token}\r\n"
+    );
     let reply = http::request(&api.addr, &twice).await.unwrap();
     assert_eq!(
         error(&reply),

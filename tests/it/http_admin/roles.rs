@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{ADMIN, ALICE, Api, OPERATOR, READER, error, send};
-use crate::harness::http::HttpReply;
+use crate::harness::http::{self, HttpReply};
 use crate::site::Site;
 
 /// Every route of administration, with what it needs at least: 0 a reader, 1 an operator, 2 an
@@ -15,7 +15,7 @@ const ROUTES: [(&str, &str, u8); 13] = [
     ("GET", "/admin/extensions/{id}/health", 0),
     ("GET", "/admin/circuits", 0),
     ("GET", "/admin/stats", 0),
-    ("GET", "/admin/audit", 0),
+    ("GET", "/admin/audit", 2),
     ("POST", "/admin/reload", 1),
     ("POST", "/admin/extensions/{id}/enable", 1),
     ("POST", "/admin/extensions/{id}/disable", 1),
@@ -143,13 +143,25 @@ async fn these_are_all_routes() {
 }
 
 #[tokio::test]
-async fn without_a_file_everybody_reads_and_nobody_writes() {
-    let (_site, daemon) = Site::served().await;
-    let addr = daemon.http_addr().await;
-    for route in ROUTES {
-        for token in [None, Some(ADMIN)] {
-            let expected = if route.2 == 0 { 200 } else { 403 };
-            assert_eq!(verdict(&addr, route, token).await, expected, "{route:?}");
+async fn without_a_file_everybody_reads_but_the_audit_and_nobody_writes() {
+    let (site, local) = Site::served().await;
+    let open = site.daemon().setting("HTTP_ADDR", "0.0.0.0:0");
+    let open = site
+        .start(open.setting("HTTP_HOSTS", "registry.example"))
+        .await;
+    for (daemon, is_local) in [(&local, true), (&open, false)] {
+        let addr = daemon.http_addr().await;
+        for route in ROUTES {
+            let reads = route.0 == "GET" && (is_local || route.1 != "/admin/audit");
+            for token in [None, Some(ADMIN)] {
+                let expected = if reads { 200 } else { 403 };
+                assert_eq!(verdict(&addr, route, token).await, expected, "{route:?}");
+            }
+        }
+        for (name, answered) in [("registry.example:80", !is_local), ("evil.example", false)] {
+            let request = format!("GET /metrics HTTP/1.1\r\nHost: {name}\r\n\r\n");
+            let reply = http::request(&addr, &request).await.unwrap();
+            assert_eq!(reply.status, if answered { 200 } else { 421 }, "{name}");
         }
     }
 }
@@ -159,7 +171,7 @@ async fn changes_can_be_switched_off_and_held_to_names() {
     let off = Api::with(|daemon| daemon.setting("ADMIN_ENABLED", false)).await;
     let named = Api::with(|daemon| daemon.setting("REQUIRE_ACTOR_SUBJECT", true)).await;
     for route in ROUTES {
-        let reads = route.2 == 0;
+        let reads = route.0 == "GET";
         // A reload changes nothing, so nobody has to be named for it.
         let nameless = reads || route.1 == "/admin/reload";
         for (api, token, expected) in [

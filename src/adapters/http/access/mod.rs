@@ -3,6 +3,7 @@
 //! A browser cannot be made to change anything: it sends no bearer token unless its page has one,
 //! and asks before it sends a header or a body of this kind, to which nothing here says yes.
 
+mod origin;
 mod tokens;
 
 use axum::extract::{Request, State as Extract};
@@ -27,6 +28,8 @@ pub(super) enum Need {
     Reader,
     /// Leave to read what there is, be it no data yet.
     Viewer,
+    /// Data, and leave to read what it once was: secrets may have been in it.
+    Audit,
     /// Data, and leave to change something.
     Write(Role),
     /// Data, and an operator's leave to have it read again. Nothing changes by that, so nobody has to
@@ -50,6 +53,10 @@ pub struct Access {
     pub admin_enabled: bool,
     /// Whether changes need a token that is bound to a name.
     pub require_name: bool,
+    /// Whether nobody but this host reaches the server.
+    pub local: bool,
+    /// Names that are answered, beside IP addresses and `localhost`.
+    pub hosts: Vec<String>,
 }
 
 /// Whoever has leave to change something.
@@ -75,15 +82,20 @@ impl Caller {
 
 impl Access {
     /// Whether a request with these headers has what it needs.
-    async fn admit(&self, need: Need, headers: &HeaderMap) -> Result<Caller, HttpError> {
+    pub(super) async fn admit(&self, need: Need, headers: &HeaderMap) -> Result<Caller, HttpError> {
         let forbidden = |why| HttpError::Registry(RegistryError::Forbidden(why));
         let (tokens, role) = match (&self.tokens, need) {
             (None, Need::Write(_) | Need::Reload) => {
                 let why = "changes over HTTP need a file of tokens on this sidecar";
                 return Err(forbidden(why));
             }
+            (None, Need::Audit) if !self.local => {
+                let why = "the audit needs a file of tokens, or HTTP_ADDR on the loopback";
+                return Err(forbidden(why));
+            }
             (None, _) | (_, Need::Nothing) => return Ok(Caller::nobody()),
             (Some(tokens), Need::Reader | Need::Viewer) => (tokens, Role::Reader),
+            (Some(tokens), Need::Audit) => (tokens, Role::Admin),
             (Some(tokens), Need::Write(role)) => (tokens, role),
             (Some(tokens), Need::Reload) => (tokens, Role::Operator),
         };

@@ -16,7 +16,7 @@ use crate::service::error::RegistryError;
 
 /// The largest answer that is a page: what NATS allows in a message unless its server is told
 /// otherwise, so that pages are the same on both ways.
-pub(super) const MAX_BYTES: usize = 1024 * 1024;
+pub(in crate::adapters::http) const MAX_BYTES: usize = 1024 * 1024;
 
 type Outcome = Result<Answer, HttpError>;
 
@@ -96,7 +96,10 @@ pub(in crate::adapters::http) async fn audit(
     Extract(state): Extract<State>,
     query: Query,
 ) -> Outcome {
-    Ok(state.desk.audit(&query.arguments()?, MAX_BYTES).await?)
+    Ok(state
+        .desk
+        .audit(&query.arguments()?, true, MAX_BYTES)
+        .await?)
 }
 
 /// The id in the path.

@@ -10,17 +10,23 @@ mod watcher;
 
 use axum::body::Body;
 use axum::extract::State as Extract;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
 pub use feed::Feed;
 
 use super::State;
+use super::admin::reads::MAX_BYTES;
 use super::answer::HttpError;
+use super::query::Query;
+use crate::documents::desk::Answer;
 use crate::service::error::RegistryError;
 
 /// Opens the stream, unless as many watch already as may.
-pub(super) async fn watch(Extract(state): Extract<State>) -> Result<Response, HttpError> {
+pub(super) async fn watch(
+    Extract(state): Extract<State>,
+    request: HeaderMap,
+) -> Result<Response, HttpError> {
     let watcher = state.feed.admit().ok_or(RegistryError::Overloaded)?;
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
@@ -28,8 +34,17 @@ pub(super) async fn watch(Extract(state): Extract<State>) -> Result<Response, Ht
         // Proxies of the nginx family would hold messages back otherwise.
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    let body = Body::from_stream(watcher.messages(state.observers));
+    let body = Body::from_stream(watcher.messages(state, request));
     Ok((headers, body).into_response())
+}
+
+/// The audit as the page shows it: who, when and which fields, for those who may not see values.
+pub(super) async fn changes(
+    Extract(state): Extract<State>,
+    query: Query,
+) -> Result<Answer, HttpError> {
+    let arguments = query.arguments()?;
+    Ok(state.desk.audit(&arguments, false, MAX_BYTES).await?)
 }
 
 #[cfg(test)]

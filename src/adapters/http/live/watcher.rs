@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::HeaderMap;
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::unfold;
@@ -13,10 +14,11 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::feed::{Feed, message};
+use crate::adapters::http::State;
+use crate::adapters::http::access::Need;
 use crate::documents;
 use crate::service::boundary::survived;
 use crate::service::live::{Point, Row, Snapshot};
-use crate::service::observe::Observers;
 
 /// Something is said at least so often, so that both sides notice when the other is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -49,15 +51,21 @@ impl Watcher {
         }
     }
 
-    /// Everything it is told, to the end; a panic ends the stream, as its answer has begun.
+    /// Everything it is told, for as long as the headers of its request give it leave; a panic ends
+    /// the stream, as its answer has begun.
     pub(super) fn messages(
         self,
-        observers: Observers,
+        state: State,
+        request: HeaderMap,
     ) -> impl Stream<Item = Result<Bytes, Infallible>> {
-        unfold((self, observers), async |(mut watcher, observers)| {
-            let message = survived(&observers, watcher.next()).await??;
-            Some((Ok(message), (watcher, observers)))
-        })
+        unfold(
+            (self, state, request),
+            async |(mut watcher, state, request)| {
+                let message = survived(&state.observers, watcher.next()).await??;
+                state.access.admit(Need::Viewer, &request).await.ok()?;
+                Some((Ok(message), (watcher, state, request)))
+            },
+        )
     }
 
     /// The next message; none at the end.

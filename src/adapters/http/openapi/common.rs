@@ -69,7 +69,7 @@ const OF_CHANGES: &[(&str, &str)] = &[
 pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
     let own = match need {
         Need::Nothing => return,
-        Need::Reader | Need::Viewer => OF_READS,
+        Need::Reader | Need::Viewer | Need::Audit => OF_READS,
         Need::Write(_) | Need::Reload => OF_CHANGES,
     };
     for (status, meaning) in ALWAYS.iter().chain(own) {
@@ -81,7 +81,13 @@ pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
             .entry((*status).to_owned())
             .or_insert(RefOr::T(response));
     }
+    let otherwise = match need {
+        Need::Write(_) | Need::Reload => "and is forbidden without a file of tokens",
+        Need::Audit => "or, without a file of tokens, `HTTP_ADDR` on the loopback",
+        _ => "if there is a file of tokens",
+    };
     let (role, needed) = match need {
+        Need::Audit => ("admin", false),
         Need::Write(Role::Admin) => ("admin", true),
         Need::Write(_) | Need::Reload => ("operator", true),
         _ => ("reader", false),
@@ -90,13 +96,7 @@ pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
     let open = SecurityRequirement::default();
     let requirements = [token].into_iter().chain((!needed).then_some(open));
     operation.security = Some(requirements.collect());
-    let role = format!(
-        "Needs a token with the role {role} or a higher one, {}.",
-        match needed {
-            true => "and is forbidden without a file of tokens",
-            false => "if there is a file of tokens",
-        }
-    );
+    let role = format!("Needs a token with the role {role} or a higher one, {otherwise}.");
     let description = operation.description.take();
     let description = description.into_iter().chain([role]);
     operation.description = Some(description.collect::<Vec<_>>().join("\n\n"));

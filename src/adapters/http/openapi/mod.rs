@@ -38,11 +38,11 @@ pub(super) struct Routes {
 }
 
 impl Routes {
-    /// No routes.
-    pub(super) fn new(state: State) -> Self {
+    /// No routes. What they have to do takes `places`.
+    pub(super) fn new(state: State, places: Places) -> Self {
         Self {
             state,
-            places: Places::default(),
+            places,
             router: Router::new(),
             paths: Paths::new(),
         }

@@ -82,7 +82,7 @@ export class Details {
       const [[found, record], [, { circuits = [] }], [answered, audit]] = await Promise.all([
         get(`admin/extensions/${id}`),
         get(`admin/circuits?limit=1000`),
-        this.hasAudit() ? get(`admin/audit?id=${id}&limit=${AUDITED}`) : [false, { error: { message: "this sidecar serves files" } }],
+        this.hasAudit() ? get(`live/changes?id=${id}&limit=${AUDITED}`) : [false, { error: { message: "this sidecar serves files" } }],
       ]);
       if (this.#row !== row) return; // Another one was opened meanwhile.
       if (!found) throw new Error(record.error.message);
@@ -147,18 +147,10 @@ function instances(record) {
     "None: calls go to the version's own subject.");
 }
 
-/** The names of the fields that an entry changed; their values are in `audit`. */
-function changed({ changes }) {
-  const [before, after] = [changes?.old ?? {}, changes?.new ?? {}];
-  const fields = new Set([...Object.keys(before), ...Object.keys(after)]);
-  const names = [...fields].filter((field) => JSON.stringify(before[field]) !== JSON.stringify(after[field]));
-  return changes?.old && changes?.new ? names.join(", ") : null;
-}
-
 function audited(entries, error) {
   const none = error ? `There is no audit to read: ${error.message}.` : "Nothing yet.";
   return table("Recent audit", ["When", "What", "By", "Fields"], entries.map((entry) =>
-    [moment(entry.timestamp), entry.action.replaceAll("_", " "), entry.changed_by, changed(entry)]), none);
+    [moment(entry.timestamp), entry.action.replaceAll("_", " "), entry.changed_by, entry.changes?.join(", ")]), none);
 }
 
 function documents(record) {

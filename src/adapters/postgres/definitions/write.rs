@@ -72,7 +72,6 @@ impl PostgresDefinitions {
         if let Some(Ok(turn)) = turn {
             return Ok(turn);
         }
-        let waiting = format!("{}: other changes wait before this one", self.pool.target());
         let blocked_by = self.pool.blocker(WHOSE_LIMIT).await;
         let trouble = match blocked_by {
             Some(_) => Trouble::Locked,
@@ -80,7 +79,8 @@ impl PostgresDefinitions {
         };
         Err(WriteError::Failed(DatabaseError {
             blocked_by,
-            ..DatabaseError::new(trouble, waiting)
+            ..DatabaseError::new(trouble, "other changes wait before this one")
+                .at(self.pool.target())
         }))
     }
 
@@ -115,10 +115,7 @@ impl PostgresDefinitions {
                 match self.pool.fate(&xid, deadlines.answered).await {
                     Some(true) => Ok(done),
                     Some(false) => Err(self.failure(&error).await),
-                    None => Err(WriteError::Unknown(format!(
-                        "{}: COMMIT got no answer",
-                        self.pool.target()
-                    ))),
+                    None => Err(WriteError::Unknown("COMMIT got no answer".to_owned())),
                 }
             }
         }

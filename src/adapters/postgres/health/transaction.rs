@@ -104,7 +104,7 @@ impl PostgresHealth {
                 Ok(rows) => return Ok(rows),
             }
         }
-        let conflicts = DatabaseError::new(Trouble::Conflict, self.pool.target());
+        let conflicts = DatabaseError::new(Trouble::Conflict, "twice").at(self.pool.target());
         Err(StoreError::Failed(conflicts))
     }
 
