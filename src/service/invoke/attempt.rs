@@ -268,7 +268,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
         let Some(pause) = backoff(self.number, rand::random(), left) else {
             return false;
         };
-        if !self.recorder.runtime.budget().take(now.into_std()) {
+        if !self.recorder.runtime.budget().take() {
             return false;
         }
         sleep(pause).await;

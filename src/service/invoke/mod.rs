@@ -148,7 +148,6 @@ impl<C: Caller> Invoker<C> {
         invocation: &mut Invocation<'_>,
         span: &mut Option<OpenSpan>,
     ) -> Result<Accepted, RegistryError> {
-        let received = invocation.received.into_std();
         let target = self.choose(invocation, true)?;
         let runtime = self.tools.runtimes.of(target.entry());
         let setup = runtime.setup(target.entry(), self.tools.runtimes.defaults());
@@ -164,7 +163,7 @@ impl<C: Caller> Invoker<C> {
             self.tools.observers.observe(&Observation::Overloaded);
             return Err(RegistryError::Overloaded);
         };
-        runtime.budget().call(received);
+        runtime.budget().call();
         Ok(Accepted {
             plan: Arc::new(plan.traced(span.take())),
             recorder: self.tools.recorder(runtime),

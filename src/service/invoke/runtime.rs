@@ -59,7 +59,7 @@ impl Runtime {
                 .map_or_else(OnceLock::new, OnceLock::from),
             health: ExtensionHealth::new(now),
             meter: InvocationMeter::default(),
-            budget: Mutex::new(RetryBudget::new(now)),
+            budget: Mutex::default(),
             gate: HealthGate::default(),
             in_flight: AtomicUsize::new(0),
             setup: ArcSwap::from_pointee(Setup::new(entry, defaults, &[])),
