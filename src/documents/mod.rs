@@ -25,6 +25,7 @@ pub mod probe;
 pub mod reload;
 pub mod report;
 pub mod request;
+mod resting;
 pub mod schemas;
 pub mod stats;
 pub mod stored;

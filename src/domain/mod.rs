@@ -32,6 +32,7 @@ pub mod reconcile;
 pub mod breaker;
 pub mod balancer;
 pub mod ejection;
+pub mod rest;
 pub mod retry;
 pub mod latency;
 pub mod health;
@@ -39,6 +40,7 @@ pub mod envelope;
 pub mod traceparent;
 pub mod reply;
 pub mod acknowledgement;
+pub mod push_back;
 pub mod outcome;
 pub mod probe;
 

@@ -74,7 +74,8 @@ fn with_many_calls_a_fifth_of_them() {
         budget.call();
         granted += (0..3).filter(|_| budget.take()).count();
     }
-    assert_eq!(granted, 10 + 12_000 / 5);
+    // The first one adds nothing to a full bucket.
+    assert_eq!(granted, 10 + 11_999 / 5);
 }
 
 proptest! {

@@ -152,6 +152,11 @@ impl Selector {
         &self.catalog
     }
 
+    /// The clock of the circuits.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Whether health makes no difference at the moment, to any request.
     pub fn all_quiet(&self) -> bool {
         self.circuits.all_quiet()

@@ -7,6 +7,7 @@
 //! - [`forged`]: nobody can have the registry answer its own calls,
 //! - [`retries`] and [`deadlines`]: what is tried again, how often, and for how long,
 //! - [`circuit`]: who is protected from what, and how it ends,
+//! - [`push_back`]: who is busy is left alone, and nobody is blamed,
 //! - [`instances`], [`versions`] and [`fallbacks`]: who gets the call, and who stands in,
 //! - [`limits`]: how many at a time,
 //! - [`streams`]: answers in pieces,
@@ -30,6 +31,7 @@ mod instances;
 mod limits;
 mod link;
 mod load;
+mod push_back;
 mod refusals;
 mod requests;
 mod retries;

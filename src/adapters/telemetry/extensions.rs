@@ -133,6 +133,11 @@ impl ExtensionSources {
             "extension_circuit_breaker_recoveries",
             "Times that a trial call closed the circuit",
             circuits.iter().map(|c| (c.labels, c.totals.recoveries)),
+        )?;
+        page.counters(
+            "extension_pushed_back",
+            "Attempts answered that the extension is busy",
+            circuits.iter().map(|c| (c.labels, c.totals.pushed_back)),
         )
     }
 }

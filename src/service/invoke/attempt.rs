@@ -1,19 +1,21 @@
 //! Attempts: admitted, sent, judged, recorded; repeated where that may help.
 
 use std::sync::Arc;
-use std::time::Instant as StdInstant;
+use std::time::{Duration, Instant as StdInstant};
 
 use tokio::time::{Instant, sleep};
 
-use super::answer::{Answered, ERROR_CODE, ErrorHeaders, Trail};
+use super::answer::{Answered, ERROR_CODE, ErrorHeaders, Trail, ended};
 use super::meter::Status;
 use super::plan::Plan;
 use super::record::{Pending, Recorder};
 use super::runtime::Place;
 use super::stream::{CHUNK, END, STREAM, Streaming};
+use super::trial::Trial;
 use super::{Invoked, Invoker};
+use crate::domain::balancer::Past;
 use crate::domain::ids::InstanceId;
-use crate::domain::outcome::{Answer, Ended, Failure, Outcome, Patience};
+use crate::domain::outcome::{Answer, Ended, Failure, Neutral, Outcome, Patience};
 use crate::domain::retry::{backoff, retryable};
 use crate::service::caller::{CallError, Caller, Reply};
 use crate::service::circuits::Circuit;
@@ -32,7 +34,11 @@ pub(super) struct Attempts<'a, C> {
     /// forgotten it.
     circuit: Option<Arc<Circuit>>,
     tried: Vec<InstanceId>,
+    /// So many of the first of them are not tried again.
+    barred: usize,
     number: u32,
+    /// Attempts that repeated a failure; what goes on elsewhere after push-back is none.
+    retries: u32,
 }
 
 /// What the router gets if an attempt is the last one.
@@ -60,32 +66,38 @@ impl<'a, C: Caller> Attempts<'a, C> {
             place: Some(place),
             circuit: None,
             tried: Vec::new(),
+            barred: 0,
             number: 0,
+            retries: 0,
         }
     }
 
     /// Tries until an answer, an error that stays, or the end of retries, budget or time.
     pub(super) async fn run(mut self) -> Result<Invoked<C::Call>, RegistryError> {
-        let mut admitted = self
-            .admit()
-            .inspect_err(|_| self.meter(Status::Rejected, StdInstant::now()));
+        let mut pending = self.admit().map_err(|why| {
+            self.meter(Status::refused(why), StdInstant::now());
+            self.unavailable(why)
+        })?;
         loop {
-            let pending = admitted?;
             self.number += 1;
             let (outcome, last) = match self.attempt(pending).await {
                 Step::Done(invoked) => return Ok(invoked),
                 Step::Ended(outcome, last) => (outcome, last),
             };
-            if self.pause_before_retry(outcome).await {
-                admitted = self.admit();
-                if admitted.is_ok() {
-                    self.recorder.runtime.meter.retried();
-                    continue;
-                }
+            let next = if outcome.is_pushed_back() {
+                self.elsewhere()
+            } else if self.pause_before_retry(outcome).await {
                 // What the extension did tells more than that its circuit has opened since.
-            }
-            self.meter(Status::of(outcome), StdInstant::now());
-            return last.map(Invoked::Answer);
+                self.admit().ok()
+            } else {
+                None
+            };
+            let Some(next) = next else {
+                self.meter(Status::of(outcome), StdInstant::now());
+                return last.map(Invoked::Answer);
+            };
+            self.recorder.runtime.meter.retried();
+            pending = next;
         }
     }
 
@@ -97,7 +109,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
     }
 
     /// Leave of the circuit for one attempt, and the instance whose turn it is.
-    fn admit(&mut self) -> Result<Pending, RegistryError> {
+    fn admit(&mut self) -> Result<Pending, Unavailable> {
         let tools = &self.invoker.tools;
         let circuit = match &self.circuit {
             Some(known) => Arc::clone(known),
@@ -114,24 +126,64 @@ impl<'a, C: Caller> Attempts<'a, C> {
         self.recorder.tell(self.plan.about(), admission.transition);
         let permit = admission.permit.map_err(|refused| {
             let retry_after_ms = clock::foreseeable(refused.retry_after).map(millis);
-            self.unavailable(Unavailable::CircuitOpen { retry_after_ms })
+            Unavailable::CircuitOpen { retry_after_ms }
         })?;
-        let resolved = self.plan.target.resolved();
-        let balancer = self.plan.setup.balancer(resolved.version);
-        let instance = balancer.and_then(|mut balancer| {
-            let picked = balancer.pick(resolved.instances(), &self.tried, begun);
-            picked.map(|instance| instance.instance_id.clone())
-        });
+        let (instance, trial) = self.turn(begun)?;
         Ok(Pending {
             permit,
             instance,
+            trial,
             begun,
             number: self.number + 1,
             span_id: rand::random(),
         })
     }
 
-    async fn attempt(&mut self, pending: Pending) -> Step<C::Call> {
+    /// The instance whose turn it is at `begun`, and whether it is only tried.
+    fn turn(
+        &self,
+        begun: StdInstant,
+    ) -> Result<(Option<InstanceId>, Option<Box<Trial>>), Unavailable> {
+        let resolved = self.plan.target.resolved();
+        let setup = &self.plan.setup;
+        let Some(mut balancer) = setup.balancer(resolved.version) else {
+            return Ok((None, None));
+        };
+        let (barred, tried) = self.tried.split_at_checked(self.barred).unwrap_or_default();
+        let picked = balancer.pick(resolved.instances(), Past { barred, tried }, begun);
+        drop(balancer);
+        let pick = picked.map_err(|nobody| {
+            let wait = nobody
+                .until
+                .map(|until| until.saturating_duration_since(begun));
+            let retry_after_ms = millis(wait.unwrap_or_default());
+            Unavailable::PushedBack { retry_after_ms }
+        })?;
+        let instance = pick.instance.map(|instance| instance.instance_id.clone());
+        let balancer = setup.shared_balancer(resolved.version);
+        let trial = balancer.filter(|_| pick.tries).map(|balancer| {
+            Box::new(Trial {
+                balancer: Arc::clone(balancer),
+                instance: instance.clone(),
+                begun,
+            })
+        });
+        Ok((instance, trial))
+    }
+
+    /// After push-back, an attempt at an instance that this call has not been to; nobody has failed,
+    /// so it is no retry, but it is paid from the same budget.
+    fn elsewhere(&mut self) -> Option<Pending> {
+        self.barred = self.tried.len();
+        let in_time = |deadline| Instant::now() < deadline;
+        if self.tried.is_empty() || !self.plan.deadline.is_none_or(in_time) {
+            return None;
+        }
+        let pending = self.admit().ok()?;
+        self.recorder.runtime.budget().take().then_some(pending)
+    }
+
+    async fn attempt(&mut self, mut pending: Pending) -> Step<C::Call> {
         let begun = Instant::from_std(pending.begun);
         let (ends, by_caller) = self.plan.attempt_ends(begun);
         self.tried.extend(pending.instance.clone());
@@ -142,17 +194,16 @@ impl<'a, C: Caller> Attempts<'a, C> {
                 return self.judge(pending, &ended, None);
             }
         };
-        let error_code = reply.headers.get(ERROR_CODE);
         // An error is no chunk: until the first one, there is still time for another attempt.
-        if self.plan.stream && error_code.is_none() && is_stream(&reply) {
+        if self.plan.stream && reply.headers.get(ERROR_CODE).is_none() && is_stream(&reply) {
+            pending.answered();
             let trail = self.trail(&pending, StdInstant::now());
             let (plan, recorder) = (Arc::clone(&self.plan), self.recorder.clone());
             let place = self.place.take();
             let streaming = Streaming::new((call, reply), pending, trail, plan, recorder, place);
             return Step::Done(Invoked::Stream(Box::new(streaming)));
         }
-        let body = &reply.payload;
-        self.judge(pending, &Ended::Reply { error_code, body }, Some(&reply))
+        self.judge(pending, &ended(&reply), Some(&reply))
     }
 
     /// Sends the request and waits for the first reply.
@@ -212,12 +263,20 @@ impl<'a, C: Caller> Attempts<'a, C> {
     }
 
     /// Records what the attempt says about the extension and finds what the router gets.
-    fn judge(&self, pending: Pending, ended: &Ended<'_>, reply: Option<&Reply>) -> Step<C::Call> {
+    fn judge(
+        &self,
+        mut pending: Pending,
+        ended: &Ended<'_>,
+        reply: Option<&Reply>,
+    ) -> Step<C::Call> {
         let (outcome, answer) = ended.classify();
+        if reply.is_some() && !outcome.is_pushed_back() {
+            pending.answered();
+        }
         let now = StdInstant::now();
         let trail = self.trail(&pending, now);
         self.recorder.record(&self.plan, pending, outcome, now);
-        match self.answer(answer, reply, trail) {
+        match self.answer(answer, reply, outcome.rest(), trail) {
             Ok(answered) if answered.error.is_none() => {
                 self.meter(Status::of(outcome), now);
                 Step::Done(Invoked::Answer(answered))
@@ -226,12 +285,20 @@ impl<'a, C: Caller> Attempts<'a, C> {
         }
     }
 
-    fn answer(&self, answer: Answer, reply: Option<&Reply>, trail: Trail) -> Last {
+    fn answer(
+        &self,
+        answer: Answer,
+        reply: Option<&Reply>,
+        rest: Option<Duration>,
+        trail: Trail,
+    ) -> Last {
         let id = trail.id.to_string();
         Err(match answer {
             Answer::Reply | Answer::ErrorReply { .. } => {
                 let error = match answer {
-                    Answer::ErrorReply { lacks_code } => Some(ErrorHeaders::of(reply, lacks_code)),
+                    Answer::ErrorReply { lacks_code } => {
+                        Some(ErrorHeaders::of(reply, lacks_code, rest))
+                    }
                     _ => None,
                 };
                 let body = reply.map(|reply| reply.payload.clone()).unwrap_or_default();
@@ -255,22 +322,23 @@ impl<'a, C: Caller> Attempts<'a, C> {
     }
 
     /// Waits before the next attempt; false when there is none.
-    async fn pause_before_retry(&self, outcome: Outcome) -> bool {
+    async fn pause_before_retry(&mut self, outcome: Outcome) -> bool {
         let Outcome::Failure(failure) = outcome else {
             return false;
         };
-        if self.number > self.plan.target.resolved().retry || !retryable(failure) {
+        if self.retries >= self.plan.target.resolved().retry || !retryable(failure) {
             return false;
         }
         let now = Instant::now();
         let deadline = self.plan.deadline;
         let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
-        let Some(pause) = backoff(self.number, rand::random(), left) else {
+        let Some(pause) = backoff(self.retries + 1, rand::random(), left) else {
             return false;
         };
         if !self.recorder.runtime.budget().take() {
             return false;
         }
+        self.retries += 1;
         sleep(pause).await;
         true
     }
@@ -304,7 +372,16 @@ impl Status {
             Outcome::Success => Self::Success,
             Outcome::Failure(Failure::Timeout) => Self::Timeout,
             Outcome::Failure(_) => Self::Failure,
+            Outcome::Neutral(Neutral::PushedBack { .. }) => Self::PushedBack,
             Outcome::Neutral(_) => Self::Neutral,
+        }
+    }
+
+    /// What a call came to that nobody was asked.
+    fn refused(why: Unavailable) -> Self {
+        match why {
+            Unavailable::PushedBack { .. } => Self::PushedBack,
+            _ => Self::Rejected,
         }
     }
 }

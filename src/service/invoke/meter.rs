@@ -19,6 +19,8 @@ pub enum Status {
     Timeout,
     /// Nothing can be said about the extension.
     Neutral,
+    /// It was busy, and said so, or rests since it did.
+    PushedBack,
     /// Its circuit let nothing pass.
     Rejected,
     /// Too many calls at once.
@@ -27,11 +29,12 @@ pub enum Status {
 
 impl Status {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Success,
         Self::Failure,
         Self::Timeout,
         Self::Neutral,
+        Self::PushedBack,
         Self::Rejected,
         Self::Overloaded,
     ];
@@ -43,6 +46,7 @@ impl Status {
             Self::Failure => "failure",
             Self::Timeout => "timeout",
             Self::Neutral => "neutral",
+            Self::PushedBack => "pushed_back",
             Self::Rejected => "rejected",
             Self::Overloaded => "overloaded",
         }
@@ -196,7 +200,7 @@ mod tests {
         summary.add(&a, 2);
         summary.add(&b, 3);
         let expected = Summary {
-            statuses: [1, 0, 0, 0, 2, 0],
+            statuses: [1, 0, 0, 0, 0, 2, 0],
             retries: 2,
             in_flight: 5,
         };

@@ -14,8 +14,10 @@ mod plan;
 mod record;
 mod report;
 mod request;
+mod resting;
 mod runtime;
 mod stream;
+mod trial;
 
 use std::sync::Arc;
 
@@ -26,6 +28,7 @@ pub use meter::{InvocationMeter, Status, Summary};
 pub use plan::Plan;
 pub use report::{Reported, Verdict};
 pub use request::Invocation;
+pub use resting::Resting;
 pub use runtime::{Runtime, Runtimes, Setup};
 pub use stream::{CHUNK, END, Piece, STREAM, Streaming};
 

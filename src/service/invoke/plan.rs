@@ -9,6 +9,7 @@ use super::meter::Status;
 use super::record::{About, Pending};
 use super::request::Invocation;
 use super::runtime::Setup;
+use crate::domain::balancer::Past;
 use crate::domain::envelope::Envelope;
 use crate::domain::ids::{InstanceId, VersionName};
 use crate::domain::subject::Subject;
@@ -159,7 +160,8 @@ impl Plan {
         let resolved = self.target.resolved();
         let turns = self.setup.balancer(resolved.version);
         let mut turns = turns.map(|turns| turns.clone()).unwrap_or_default();
-        let next = turns.pick(resolved.instances(), &[], now);
+        let next = turns.pick(resolved.instances(), Past::default(), now);
+        let next = next.ok().and_then(|pick| pick.instance);
         next.map_or(resolved.subject, |instance| &instance.subject)
             .to_string()
     }

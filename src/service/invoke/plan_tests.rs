@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 use super::*;
+use crate::domain::balancer::Past;
 use crate::domain::breaker::Settings;
 use crate::domain::catalog::{Catalog, Change};
 use crate::domain::entry::Entry;
@@ -223,10 +224,10 @@ fn a_new_record_brings_new_limits_and_keeps_whose_turn_it_is() {
         let setup = runtimes.setup(entry);
         let instances = entry.extension().instances.iter();
         let mut balancer = setup.balancer(&entry.extension().version).unwrap();
-        let picked = balancer.pick(instances, &[], now);
+        let picked = balancer.pick(instances, Past::default(), now);
         (
             setup.limits.max_in_flight,
-            picked.unwrap().instance_id.to_string(),
+            picked.unwrap().instance.unwrap().instance_id.to_string(),
         )
     };
     let (before, after) = (record("{}"), record(r#"{"max_in_flight":9}"#));

@@ -77,6 +77,11 @@ impl Runtime {
         renewed
     }
 
+    /// What followed from the record that the last call met.
+    pub(super) fn current_setup(&self) -> Arc<Setup> {
+        self.setup.load_full()
+    }
+
     /// Whether it is this extension's, and not that of one of the same id. What files began goes on
     /// as what the database has.
     fn is_of(&self, extension: &Extension) -> bool {
@@ -129,8 +134,14 @@ impl Setup {
 
     /// The turns of a version's instances.
     pub fn balancer(&self, version: &VersionName) -> Option<MutexGuard<'_, Balancer>> {
-        let (_, balancer) = self.balancers.iter().find(|(name, _)| name == version)?;
+        let balancer = self.shared_balancer(version)?;
         Some(balancer.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The same for who keeps it.
+    pub(super) fn shared_balancer(&self, version: &VersionName) -> Option<&Arc<Mutex<Balancer>>> {
+        let mut balancers = self.balancers.iter();
+        balancers.find_map(|(name, balancer)| (name == version).then_some(balancer))
     }
 }
 

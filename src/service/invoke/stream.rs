@@ -6,12 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::answer::{Answered, ERROR_CODE, ErrorHeaders, Trail};
+use super::answer::{Answered, ERROR_CODE, ErrorHeaders, Trail, ended};
 use super::meter::Status;
 use super::plan::Plan;
 use super::record::{Pending, Recorder};
 use super::runtime::Place;
-use crate::domain::outcome::{Answer, Ended, Failure, Neutral, Outcome};
+use crate::domain::outcome::{Answer, Failure, Neutral, Outcome};
 use crate::service::caller::{Call, CallError, Reply};
 use crate::service::error::{RegistryError, Unavailable};
 use crate::service::patience::NoReply;
@@ -100,19 +100,15 @@ impl<S: Call> Streaming<S> {
     }
 
     fn piece(&mut self, reply: &Reply) -> Piece {
-        if let Some(code) = reply.headers.get(ERROR_CODE) {
-            let ended = Ended::Reply {
-                error_code: Some(code),
-                body: &reply.payload,
-            };
-            if let (outcome, Answer::ErrorReply { lacks_code }) = ended.classify() {
-                self.finish(outcome);
-                return Piece::Error(Answered {
-                    body: reply.payload.clone(),
-                    error: Some(ErrorHeaders::of(Some(reply), lacks_code)),
-                    trail: self.trail.clone(),
-                });
-            }
+        if reply.headers.get(ERROR_CODE).is_some()
+            && let (outcome, Answer::ErrorReply { lacks_code }) = ended(reply).classify()
+        {
+            self.finish(outcome);
+            return Piece::Error(Answered {
+                body: reply.payload.clone(),
+                error: Some(ErrorHeaders::of(Some(reply), lacks_code, outcome.rest())),
+                trail: self.trail.clone(),
+            });
         }
         if reply.headers.get(STREAM) == Some(END) {
             if reply.payload.is_empty() {
