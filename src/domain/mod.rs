@@ -16,6 +16,7 @@ pub mod json;
 pub mod extension;
 pub mod policy;
 pub mod metadata;
+pub mod call_rules;
 pub mod record;
 pub mod edit;
 pub mod context;

@@ -36,7 +36,7 @@ pub fn body(resolved: &Resolved<'_>) -> Option<Vec<u8>> {
         config: resolved.config,
         request_config: None,
     };
-    envelope.body().ok()
+    envelope.body().ok().map(|body| body.bytes)
 }
 
 /// Whether this answer to a probe shows that somebody is there who works. An empty request may well

@@ -9,8 +9,9 @@
 //! - [`circuit`]: who is protected from what, and how it ends,
 //! - [`push_back`]: who is busy is left alone, and nobody is blamed,
 //! - [`instances`], [`versions`] and [`fallbacks`]: who gets the call, and who stands in,
+//! - [`stand_in`]: whoever fails has a fallback answer for it, within the call,
 //! - [`limits`]: how many at a time,
-//! - [`streams`]: answers in pieces,
+//! - [`streams`] and [`stream_limits`]: answers in pieces, and how long they may take,
 //! - [`drain`] and [`link`]: calls in flight when the daemon or its link goes,
 //! - [`load`]: a dead extension under load,
 //! - [`soak`]: a million timeouts cost no memory (ignored; run in release).
@@ -36,6 +37,8 @@ mod refusals;
 mod requests;
 mod retries;
 mod soak;
+mod stand_in;
+mod stream_limits;
 pub(crate) mod streams;
 mod versions;
 

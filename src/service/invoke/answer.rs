@@ -34,8 +34,8 @@ pub(super) fn ended(reply: &Reply) -> Ended<'_> {
 pub struct Answered {
     /// The body.
     pub body: Bytes,
-    /// What it said about its own error, if it is one.
-    pub error: Option<ErrorHeaders>,
+    /// What it said about its own error, if it is one: boxed, as that is rare.
+    pub error: Option<Box<ErrorHeaders>>,
     /// Who answered, and how it came to that.
     pub trail: Trail,
 }

@@ -58,6 +58,7 @@ impl Status {
 pub struct InvocationMeter {
     statuses: [AtomicU64; Status::ALL.len()],
     retries: AtomicU64,
+    fallbacks: AtomicU64,
     buckets: [AtomicU64; BOUNDS_MS.len()],
     overflow: AtomicU64,
     sum_us: AtomicU64,
@@ -84,6 +85,16 @@ impl InvocationMeter {
     /// Counts a retry.
     pub fn retried(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a call that went to a fallback instead, or as well.
+    pub fn fell_back(&self) {
+        self.fallbacks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Calls that went to a fallback.
+    pub fn fallbacks(&self) -> u64 {
+        self.fallbacks.load(Ordering::Relaxed)
     }
 
     /// Invocations by status; only those that have happened.

@@ -16,6 +16,7 @@ mod report;
 mod request;
 mod resting;
 mod runtime;
+mod spare;
 mod stream;
 mod trial;
 
@@ -33,6 +34,7 @@ pub use runtime::{Runtime, Runtimes, Setup};
 pub use stream::{CHUNK, END, Piece, STREAM, Streaming};
 
 use self::runtime::Place;
+use self::spare::Spare;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::caller::{CallHeaders, Caller};
 use crate::service::circuits::Circuits;
@@ -154,7 +156,7 @@ impl<C: Caller> Invoker<C> {
         let target = self.choose(invocation, true)?;
         let runtime = self.tools.runtimes.of(target.entry());
         let setup = runtime.setup(target.entry(), self.tools.runtimes.defaults());
-        let plan = Plan::new(invocation, target, setup).inspect_err(|_| {
+        let mut plan = Plan::new(invocation, target, setup).inspect_err(|_| {
             // The caller's own fault, counted apart.
             runtime.health.caller_fault();
             let took = self.tools.clock.awake_since(invocation.received.into_std());
@@ -167,6 +169,7 @@ impl<C: Caller> Invoker<C> {
             return Err(RegistryError::Overloaded);
         };
         runtime.budget().call();
+        plan.spare = Spare::of(invocation, &plan.target);
         Ok(Accepted {
             plan: Arc::new(plan.traced(span.take())),
             recorder: self.tools.recorder(runtime),
@@ -188,9 +191,13 @@ impl<C: Caller> Invoker<C> {
             real,
         };
         let catalog = selector.catalog();
-        selector
+        let target = selector
             .select(&entry, wanted, |id| catalog.get(id))
-            .map_err(|refusal| refused(invocation.id, invocation.version, refusal))
+            .map_err(|refusal| refused(invocation.id, invocation.version, refusal))?;
+        if real && target.fallback_from.is_some() {
+            self.tools.runtimes.of(&entry).meter.fell_back();
+        }
+        Ok(target)
     }
 }
 

@@ -165,7 +165,7 @@ fn a_requests_config_does_not_travel_to_a_fallback() {
     };
     let mut invocation = invocation("1");
     invocation.config = Some(raw(r#"{"travels":true}"#));
-    let body = |plan: Plan| String::from_utf8(plan.body).unwrap();
+    let body = |plan: Plan| String::from_utf8(plan.body.bytes).unwrap();
     let own = body(plan(patient(), &invocation).unwrap());
     assert!(own.ends_with(r#""config":{"travels":true}}"#), "{own}");
     let standby = plan(x.clone(), &invocation).unwrap();

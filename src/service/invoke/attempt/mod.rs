@@ -1,5 +1,8 @@
 //! Attempts: admitted, sent, judged, recorded; repeated where that may help.
 
+mod stand_in;
+mod turn;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant as StdInstant};
 
@@ -11,9 +14,7 @@ use super::plan::Plan;
 use super::record::{Pending, Recorder};
 use super::runtime::Place;
 use super::stream::{CHUNK, END, STREAM, Streaming};
-use super::trial::Trial;
 use super::{Invoked, Invoker};
-use crate::domain::balancer::Past;
 use crate::domain::ids::InstanceId;
 use crate::domain::outcome::{Answer, Ended, Failure, Neutral, Outcome, Patience};
 use crate::domain::retry::{backoff, retryable};
@@ -74,10 +75,27 @@ impl<'a, C: Caller> Attempts<'a, C> {
 
     /// Tries until an answer, an error that stays, or the end of retries, budget or time.
     pub(super) async fn run(mut self) -> Result<Invoked<C::Call>, RegistryError> {
-        let mut pending = self.admit().map_err(|why| {
-            self.meter(Status::refused(why), StdInstant::now());
-            self.unavailable(why)
-        })?;
+        let (status, last) = match self.tries().await {
+            Ok(invoked) => return Ok(invoked),
+            Err(given_up) => given_up,
+        };
+        self.count(status, StdInstant::now());
+        if self.may_stand_in(status) {
+            // Boxed: it is rare, and every call's task would have to hold room for it.
+            let stood_in = Box::pin(self.stand_in()).await;
+            if let Some(invoked) = stood_in {
+                return Ok(invoked);
+            }
+        }
+        self.plan.trace_end(status);
+        last.map(Invoked::Answer)
+    }
+
+    /// The attempts at the extension that was chosen; at their end, what they came to.
+    async fn tries(&mut self) -> Result<Invoked<C::Call>, (Status, Last)> {
+        let admitted = self.admit();
+        let mut pending =
+            admitted.map_err(|why| (Status::refused(why), Err(self.unavailable(why))))?;
         loop {
             self.number += 1;
             let (outcome, last) = match self.attempt(pending).await {
@@ -93,19 +111,22 @@ impl<'a, C: Caller> Attempts<'a, C> {
                 None
             };
             let Some(next) = next else {
-                self.meter(Status::of(outcome), StdInstant::now());
-                return last.map(Invoked::Answer);
+                return Err((Status::of(outcome), last));
             };
             self.recorder.runtime.meter.retried();
             pending = next;
         }
     }
 
-    fn meter(&self, status: Status, now: StdInstant) {
+    fn count(&self, status: Status, now: StdInstant) {
         let received = self.plan.received.into_std();
         let took = self.recorder.clock.awake(received, now);
         self.recorder.runtime.meter.record(status, took);
-        self.plan.trace_end(status);
+    }
+
+    fn is_in_time(&self) -> bool {
+        let in_time = |deadline| Instant::now() < deadline;
+        self.plan.deadline.is_none_or(in_time)
     }
 
     /// Leave of the circuit for one attempt, and the instance whose turn it is.
@@ -137,50 +158,6 @@ impl<'a, C: Caller> Attempts<'a, C> {
             number: self.number + 1,
             span_id: rand::random(),
         })
-    }
-
-    /// The instance whose turn it is at `begun`, and whether it is only tried.
-    fn turn(
-        &self,
-        begun: StdInstant,
-    ) -> Result<(Option<InstanceId>, Option<Box<Trial>>), Unavailable> {
-        let resolved = self.plan.target.resolved();
-        let setup = &self.plan.setup;
-        let Some(mut balancer) = setup.balancer(resolved.version) else {
-            return Ok((None, None));
-        };
-        let (barred, tried) = self.tried.split_at_checked(self.barred).unwrap_or_default();
-        let picked = balancer.pick(resolved.instances(), Past { barred, tried }, begun);
-        drop(balancer);
-        let pick = picked.map_err(|nobody| {
-            let wait = nobody
-                .until
-                .map(|until| until.saturating_duration_since(begun));
-            let retry_after_ms = millis(wait.unwrap_or_default());
-            Unavailable::PushedBack { retry_after_ms }
-        })?;
-        let instance = pick.instance.map(|instance| instance.instance_id.clone());
-        let balancer = setup.shared_balancer(resolved.version);
-        let trial = balancer.filter(|_| pick.tries).map(|balancer| {
-            Box::new(Trial {
-                balancer: Arc::clone(balancer),
-                instance: instance.clone(),
-                begun,
-            })
-        });
-        Ok((instance, trial))
-    }
-
-    /// After push-back, an attempt at an instance that this call has not been to; nobody has failed,
-    /// so it is no retry, but it is paid from the same budget.
-    fn elsewhere(&mut self) -> Option<Pending> {
-        self.barred = self.tried.len();
-        let in_time = |deadline| Instant::now() < deadline;
-        if self.tried.is_empty() || !self.plan.deadline.is_none_or(in_time) {
-            return None;
-        }
-        let pending = self.admit().ok()?;
-        self.recorder.runtime.budget().take().then_some(pending)
     }
 
     async fn attempt(&mut self, mut pending: Pending) -> Step<C::Call> {
@@ -220,7 +197,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
         let call = self
             .invoker
             .caller
-            .call(subject, &headers, &plan.body, ends);
+            .call(subject, &headers, &plan.body.bytes, ends);
         let mut call = call.map_err(|error| patience.unsent(error))?;
         let wait = self.plan.wait(begun, ends);
         let reply = patience.next(&mut call, wait).await?;
@@ -278,7 +255,9 @@ impl<'a, C: Caller> Attempts<'a, C> {
         self.recorder.record(&self.plan, pending, outcome, now);
         match self.answer(answer, reply, outcome.rest(), trail) {
             Ok(answered) if answered.error.is_none() => {
-                self.meter(Status::of(outcome), now);
+                let status = Status::of(outcome);
+                self.count(status, now);
+                self.plan.trace_end(status);
                 Step::Done(Invoked::Answer(answered))
             }
             last => Step::Ended(outcome, last),
@@ -297,7 +276,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
             Answer::Reply | Answer::ErrorReply { .. } => {
                 let error = match answer {
                     Answer::ErrorReply { lacks_code } => {
-                        Some(ErrorHeaders::of(reply, lacks_code, rest))
+                        Some(Box::new(ErrorHeaders::of(reply, lacks_code, rest)))
                     }
                     _ => None,
                 };
