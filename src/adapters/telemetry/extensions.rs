@@ -202,7 +202,8 @@ fn invocations(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Erro
     )?;
     let fallbacks = called(extensions).filter_map(|(labels, calls)| {
         let fallbacks = calls.runtime.meter.fallbacks();
-        (fallbacks > 0).then_some((labels, fallbacks))
+        // Who is auto-disabled has no calls of its own.
+        (fallbacks > 0 || calls.durations.count() > 0).then_some((labels, fallbacks))
     });
     page.counters(
         "extension_fallbacks",
