@@ -260,13 +260,20 @@ impl Shared {
             overrides: uses_database(settings).map(|_| self.overrides.clone()),
         };
         Arc::new(Desk {
-            reads: Reads::new(Arc::clone(&self.tools.selector)),
+            reads: self.reads(),
             health: Arc::clone(&self.health),
             stats: Arc::clone(&self.stats),
             changes: Arc::new(changes),
             reload,
             progress: self.progress.clone(),
         })
+    }
+
+    fn reads(&self) -> Reads {
+        let Tools {
+            selector, runtimes, ..
+        } = &self.tools;
+        Reads::new(Arc::clone(selector), Arc::clone(runtimes))
     }
 
     /// What the status page is told, until `stop`.
@@ -310,7 +317,7 @@ impl Shared {
 
     /// What the NATS side needs to serve.
     pub(super) fn nats_parts(&self, settings: &Settings, desk: Arc<Desk>) -> nats::Parts {
-        let reads = Arc::new(Reads::new(Arc::clone(&self.tools.selector)));
+        let reads = Arc::new(self.reads());
         let prefixes = settings.subjects.reply_prefixes.clone();
         let fleet = uses_database(settings).map(|_| &self.overrides);
         nats::Parts {

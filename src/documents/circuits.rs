@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::page::{Forms, Page, no_brief};
 use super::request::numbers;
+use super::resting::RestingBody;
 use super::{time, to_bytes};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::error::RegistryError;
@@ -53,6 +54,9 @@ pub(super) struct CircuitBody<'a> {
     #[schema(format = DateTime)]
     retry_at: Option<String>,
     forced: ForcedBody,
+    /// Who asked to be left alone; absent where nobody did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    resting: Vec<RestingBody<'a>>,
 }
 
 /// When an override ends says more than that there is one; either way it is not `false`.
@@ -105,6 +109,7 @@ pub fn circuit(row: &CircuitRow) -> Bytes {
         opened_at: row.opened_at.and_then(time),
         retry_at: row.retry_at.and_then(time),
         forced: ForcedBody::of(row.forced),
+        resting: RestingBody::all(&row.resting),
     })
 }
 

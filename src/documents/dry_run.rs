@@ -45,7 +45,7 @@ pub fn rehearsed(
         request: RequestBody {
             subject,
             headers: named,
-            body: serde_json::from_slice(&plan.body).ok(),
+            body: serde_json::from_slice(&plan.body.bytes).ok(),
             timeout_ms: plan.timeout.as_millis(),
         },
     })

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::resting::RestingBody;
 use super::to_bytes;
 use crate::domain::breaker::CircuitState;
 use crate::domain::record::warnings;
@@ -24,6 +25,9 @@ pub(super) struct Explained<'a> {
     current_version: &'a str,
     candidates: Vec<CandidateBody<'a>>,
     instances: Vec<InstanceBody<'a>>,
+    /// Who of what serves asked to be left alone; absent where nobody did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    resting: Vec<RestingBody<'a>>,
     fallback: Vec<&'a str>,
     circuit_breaker_state: &'static str,
     revision: u64,
@@ -123,6 +127,7 @@ impl<'a> Explained<'a> {
                     weight: instance.weight,
                 })
                 .collect(),
+            resting: RestingBody::all(&explanation.resting),
             fallback: extension.fallback.iter().map(|id| id.as_str()).collect(),
             circuit_breaker_state: current
                 .map_or(CircuitState::Closed, |(_, state)| *state)

@@ -26,6 +26,7 @@ pub mod rehearsed;
 pub mod reload;
 pub mod report;
 pub mod request;
+mod resting;
 pub mod schemas;
 pub mod stats;
 pub mod stored;

@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::ejection::{Ejection, EjectionSettings};
 use super::extension::Instance;
 use super::ids::InstanceId;
+use super::rest::Rest;
 
 /// One call, in units of credit. A share is rounded down by less than one unit: after 2^40 calls an
 /// instance is less than one call off its exact share. Equal shares are rounded equally.
@@ -20,6 +21,8 @@ const CALL: i64 = 1 << 40;
 #[derive(Debug, Clone, Default)]
 pub struct Balancer {
     peers: Vec<Peer>,
+    /// That of the version's own subject, where there are no instances.
+    own: Rest,
 }
 
 #[derive(Debug, Clone)]
@@ -28,28 +31,61 @@ struct Peer {
     /// What it is owed: calls it should have had less calls it got, in units of [`CALL`].
     credit: i64,
     ejection: Ejection,
+    rest: Rest,
+}
+
+/// Where earlier attempts of a call went.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Past<'a> {
+    /// To these it does not go again.
+    pub barred: &'a [InstanceId],
+    /// To these only if no other is left.
+    pub tried: &'a [InstanceId],
+}
+
+/// Where a call goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pick<'a> {
+    /// The instance; without any, the version's own subject.
+    pub instance: Option<&'a Instance>,
+    /// Whether this is the one call that tries what has rested; [`Rest::left`] ends that.
+    pub tries: bool,
+}
+
+/// A call may go nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nobody {
+    /// When the first that rests is back; `None` where the call has been everywhere else.
+    pub until: Option<Instant>,
 }
 
 impl Balancer {
-    /// Picks among `instances`, the version's as the catalog has them now; `None` without any.
+    /// Picks among `instances`, the version's as the catalog has them now.
     ///
-    /// Ejected ones are left out, unless all are. Of the others those in `tried`, the instances
-    /// that earlier attempts of this call went to, are left out, unless all were tried.
+    /// Who rests is left out. Ejected ones are left out, unless all others are. Of these, the
+    /// instances that earlier attempts of this call went to are left out, unless all were tried.
+    ///
+    /// # Errors
+    /// All that could serve rest, or are barred.
     pub fn pick<'a, I>(
         &mut self,
         instances: I,
-        tried: &[InstanceId],
+        past: Past<'_>,
         now: Instant,
-    ) -> Option<&'a Instance>
+    ) -> Result<Pick<'a>, Nobody>
     where
         I: Iterator<Item = &'a Instance> + Clone,
     {
         let instances = instances.filter(|instance| instance.serves());
         self.follow(instances.clone());
+        if self.peers.is_empty() {
+            return self.own_subject(now);
+        }
 
-        let all_ejected = self.peers.iter().all(|peer| peer.is_ejected(now));
-        let standing = |peer: &Peer| all_ejected || !peer.is_ejected(now);
-        let untried = |peer: &Peer| !tried.contains(&peer.id);
+        let fit = |peer: &Peer| peer.rest.refuses(now).is_none() && !past.barred.contains(&peer.id);
+        let all_ejected = self.peers.iter().all(|p| p.is_ejected(now) || !fit(p));
+        let standing = |peer: &Peer| fit(peer) && (all_ejected || !peer.is_ejected(now));
+        let untried = |peer: &Peer| !past.tried.contains(&peer.id);
         let another_left = self.peers.iter().any(|p| standing(p) && untried(p));
         let eligible = |peer: &Peer| standing(peer) && (untried(peer) || !another_left);
 
@@ -73,9 +109,25 @@ impl Balancer {
                 richest = Some((peer, instance));
             }
         }
-        let (peer, instance) = richest?;
+        let Some((peer, instance)) = richest else {
+            let rests = self.peers.iter().filter_map(|peer| peer.rest.refuses(now));
+            return Err(Nobody { until: rests.min() });
+        };
         peer.credit -= earned;
-        Some(instance)
+        Ok(Pick {
+            instance: Some(instance),
+            tries: peer.rest.enter(),
+        })
+    }
+
+    fn own_subject<'a>(&mut self, now: Instant) -> Result<Pick<'a>, Nobody> {
+        match self.own.refuses(now) {
+            until @ Some(_) => Err(Nobody { until }),
+            None => Ok(Pick {
+                instance: None,
+                tries: self.own.enter(),
+            }),
+        }
     }
 
     /// An attempt at `id` that began at `begun` succeeded.
@@ -95,6 +147,23 @@ impl Balancer {
     ) -> bool {
         self.peer(id)
             .is_some_and(|peer| peer.ejection.failed(begun, now, settings))
+    }
+
+    /// The rest of an instance, or of the version's own subject; `None` where the instance is gone.
+    pub fn rest(&mut self, instance: Option<&InstanceId>) -> Option<&mut Rest> {
+        match instance {
+            Some(id) => self.peer(id).map(|peer| &mut peer.rest),
+            None => Some(&mut self.own),
+        }
+    }
+
+    /// Who rests at `now`, and until when: instances, or, without a name, the version's own subject.
+    pub fn resting(&self, now: Instant) -> impl Iterator<Item = (Option<&InstanceId>, Instant)> {
+        let own = Some(&self.own).filter(|_| self.peers.is_empty());
+        let own = own.map(|rest| (None, rest));
+        let peers = self.peers.iter().map(|peer| (Some(&peer.id), &peer.rest));
+        let all = own.into_iter().chain(peers);
+        all.filter_map(move |(id, rest)| Some((id, rest.resting(now)?)))
     }
 
     /// The instances that are out at `now`, and when each comes back.
@@ -151,6 +220,7 @@ impl Peer {
             id,
             credit: 0,
             ejection: Ejection::default(),
+            rest: Rest::default(),
         }
     }
 

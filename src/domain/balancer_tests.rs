@@ -27,9 +27,21 @@ fn id(name: &str) -> InstanceId {
     InstanceId::parse(name).unwrap()
 }
 
+/// The instance that gets a call whose earlier attempts went to `tried`.
+fn pick<'a>(
+    balancer: &mut Balancer,
+    set: &'a [Instance],
+    tried: &[InstanceId],
+    now: Instant,
+) -> Option<&'a Instance> {
+    let barred = &[];
+    let past = Past { barred, tried };
+    balancer.pick(set.iter(), past, now).unwrap().instance
+}
+
 fn picks(balancer: &mut Balancer, set: &[Instance], calls: usize, now: Instant) -> String {
     (0..calls)
-        .filter_map(|_| balancer.pick(set.iter(), &[], now))
+        .filter_map(|_| pick(balancer, set, &[], now))
         .map(|instance| instance.instance_id.as_str().to_owned())
         .collect()
 }
@@ -78,7 +90,7 @@ fn without_an_instance_that_serves_there_is_no_pick() {
     let mut disabled = instances(&[("a", 0), ("b", 1)]);
     disabled[1].enabled = false;
     for set in [&[][..], &disabled] {
-        let picked = Balancer::default().pick(set.iter(), &[], Instant::now());
+        let picked = pick(&mut Balancer::default(), set, &[], Instant::now());
         assert_eq!(picked, None);
     }
 }
@@ -90,11 +102,11 @@ fn a_retry_goes_to_another_instance_until_all_were_tried() {
     let now = Instant::now();
     let mut tried = Vec::new();
     for _ in 0..3 {
-        let next = balancer.pick(set.iter(), &tried, now).unwrap();
+        let next = pick(&mut balancer, &set, &tried, now).unwrap();
         assert!(!tried.contains(&next.instance_id));
         tried.push(next.instance_id.clone());
     }
-    assert!(balancer.pick(set.iter(), &tried, now).is_some());
+    assert!(pick(&mut balancer, &set, &tried, now).is_some());
 }
 
 #[test]
@@ -109,7 +121,7 @@ fn an_ejected_instance_is_left_out_and_comes_back_without_a_burst() {
     assert_eq!((count(&picked, 'a'), count(&picked, 'b')), (50, 0));
     // Even a retry prefers a healthy instance that was tried to an ejected one that was not.
     let tried = [id("a"), id("c")];
-    let retry = balancer.pick(set.iter(), &tried, now).unwrap();
+    let retry = pick(&mut balancer, &set, &tried, now).unwrap();
     assert_ne!(retry.instance_id, id("b"));
 
     let later = now + SETTINGS.open_time;
@@ -132,6 +144,103 @@ fn when_all_are_ejected_all_are_used_and_a_success_ends_it() {
     assert_eq!((count(&picked, 'a'), count(&picked, 'b')), (200, 100));
     balancer.succeeded(&id("b"), now);
     assert_eq!(picks(&mut balancer, &set, 10, now), "b".repeat(10));
+}
+
+/// A balancer over `a`, `b` and `c`, of which some are ejected and some rest for as many seconds.
+fn with(ejected: &str, resting: &[(&str, u64)], now: Instant) -> (Balancer, Vec<Instance>) {
+    let set = instances(&[("a", 1), ("b", 1), ("c", 1)]);
+    let mut balancer = Balancer::default();
+    picks(&mut balancer, &set, 3, now);
+    for name in ejected.split_terminator(',') {
+        assert!(balancer.failed(&id(name), now, now, &SETTINGS));
+    }
+    for (name, seconds) in resting {
+        let rest = balancer.rest(Some(&id(name))).unwrap();
+        rest.until(now + Duration::from_secs(*seconds));
+    }
+    (balancer, set)
+}
+
+#[test]
+fn who_rests_is_never_used_and_the_first_that_is_back_is_named() {
+    let now = Instant::now();
+    let until = |seconds| {
+        Err(Nobody {
+            until: Some(now + Duration::from_secs(seconds)),
+        })
+    };
+    for (ejected, resting, barred, expected) in [
+        ("", &[("a", 2)][..], &[][..], Ok("bc")),
+        ("b", &[("a", 2)], &[], Ok("c")),
+        // All who could are ejected: they are used, who rests is not.
+        ("b,c", &[("a", 2)], &[], Ok("bc")),
+        ("", &[("a", 2), ("b", 3)], &[], Ok("c")),
+        ("", &[("a", 2), ("b", 3)], &["c"], until(2)),
+        ("a", &[("a", 5), ("b", 3), ("c", 4)], &[], until(3)),
+        ("", &[], &["a", "b"], Ok("c")),
+        ("", &[], &["a", "b", "c"], Err(Nobody { until: None })),
+    ] {
+        let (mut balancer, set) = with(ejected, resting, now);
+        let barred: Vec<_> = barred.iter().map(|name| id(name)).collect();
+        let past = Past {
+            barred: &barred,
+            tried: &[],
+        };
+        let picked: Result<Vec<_>, _> = (0..6)
+            .map(|_| balancer.pick(set.iter(), past, now))
+            .collect();
+        let picked = picked.map(|picked| {
+            let mut names: Vec<_> = picked
+                .iter()
+                .map(|pick| pick.instance.unwrap().instance_id.as_str())
+                .collect();
+            names.sort_unstable();
+            names.dedup();
+            names.concat()
+        });
+        let expected = expected.map(str::to_owned);
+        assert_eq!(picked, expected, "{ejected} {resting:?} {barred:?}");
+    }
+}
+
+#[test]
+fn after_a_rest_one_call_tries_and_the_others_go_elsewhere() {
+    let now = Instant::now();
+    let (mut balancer, set) = with("", &[("a", 2)], now);
+    let later = now + Duration::from_secs(2);
+    let mut tries = || {
+        let picks = (0..30).map(|_| balancer.pick(set.iter(), Past::default(), later).unwrap());
+        let tries: Vec<_> = picks.filter(|pick| pick.tries).collect();
+        for pick in &tries {
+            assert_eq!(pick.instance.unwrap().instance_id, id("a"));
+        }
+        (tries.len(), {
+            balancer.rest(Some(&id("a"))).unwrap().left();
+        })
+    };
+    assert_eq!((tries().0, tries().0), (1, 1));
+    let rest = balancer.rest(Some(&id("a"))).unwrap();
+    rest.answered(later);
+    assert!(!picks(&mut balancer, &set, 30, later).is_empty());
+    assert_eq!(balancer.resting(later).count(), 0);
+}
+
+#[test]
+fn a_version_without_instances_rests_itself() {
+    let now = Instant::now();
+    let mut balancer = Balancer::default();
+    let until = now + Duration::from_secs(2);
+    balancer.rest(None).unwrap().until(until);
+    let pick = |balancer: &mut Balancer, now| balancer.pick([].iter(), Past::default(), now);
+    let nobody = Err(Nobody { until: Some(until) });
+    assert_eq!(pick(&mut balancer, now), nobody);
+    assert_eq!(balancer.resting(now).collect::<Vec<_>>(), [(None, until)]);
+    let own = Pick {
+        instance: None,
+        tries: true,
+    };
+    assert_eq!(pick(&mut balancer, until), Ok(own));
+    assert!(pick(&mut balancer, until).is_err(), "one at a time");
 }
 
 #[test]
@@ -191,7 +300,7 @@ proptest! {
             let set = instances(&std::array::from_fn::<_, 4, _>(|i| (names[i], weights[i])));
             let total: u32 = weights.iter().copied().map(u32::from).sum();
             for _ in 0..calls {
-                let picked = balancer.pick(set.iter(), &[], Instant::now()).unwrap();
+                let picked = pick(&mut balancer, &set, &[], Instant::now()).unwrap();
                 for i in 0..4 {
                     owed[i] += f64::from(weights[i]) / f64::from(total);
                     owed[i] -= f64::from(u8::from(picked.instance_id.as_str() == names[i]));
@@ -211,7 +320,7 @@ proptest! {
         for (mask, weight) in history {
             let set = instances(&[("a", weight), ("b", 20), ("c", 10), ("d", 1)]);
             let tried: Vec<_> = (0..4).filter(|i| mask & (1 << i) != 0).map(|i| id(names[i])).collect();
-            let picked = balancer.pick(set.iter(), &tried, Instant::now()).unwrap();
+            let picked = pick(&mut balancer, &set, &tried, Instant::now()).unwrap();
             prop_assert!(tried.len() == 4 || !tried.contains(&picked.instance_id));
             for peer in &balancer.peers {
                 prop_assert!(peer.credit.abs() <= 4 * CALL, "{} {}", peer.id, peer.credit);

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -54,11 +55,53 @@ const RESERVED: [&str; 5] = ["trace_id", "tenant_id", "provider_id", "metadata",
 
 const NOT_AN_OBJECT: &str = "must be a JSON object";
 
+/// A request body, one JSON object, that can be made another extension's of the same type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Body {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// Where a provider's id stands; empty for other types.
+    id: Range<usize>,
+    /// Where the config begins; it is the last field.
+    config: usize,
+}
+
+impl Body {
+    /// What the extension `id` is sent instead, with its own `config`, overlaid with the request's
+    /// for it.
+    ///
+    /// # Errors
+    /// The request's config is no object.
+    pub fn for_another(
+        &self,
+        id: &ExtensionId,
+        config: &JsonObject,
+        request_config: Option<&RawValue>,
+    ) -> Result<Self, EnvelopeError> {
+        let config = overlaid(config, request_config)?;
+        let part = |range| self.bytes.get(range).unwrap_or_default();
+        let mut bytes = part(0..self.id.start).to_vec();
+        if !self.id.is_empty() {
+            push_text(&mut bytes, id.as_str());
+        }
+        let id = self.id.start..bytes.len();
+        bytes.extend_from_slice(part(self.id.end..self.config));
+        let config_at = bytes.len();
+        bytes.extend_from_slice(&config);
+        bytes.push(b'}');
+        Ok(Self {
+            bytes,
+            id,
+            config: config_at,
+        })
+    }
+}
+
 impl Envelope<'_> {
     /// The request body, one JSON object.
-    pub fn body(&self) -> Result<Vec<u8>, EnvelopeError> {
+    pub fn body(&self) -> Result<Body, EnvelopeError> {
         let metadata = object(self.metadata, "metadata")?.unwrap_or("{}");
-        let config = self.config()?;
+        let config = overlaid(self.config, self.request_config)?;
         let payload = self.payload.get();
 
         let mut body = Vec::with_capacity(payload.len() + metadata.len() + config.len() + 256);
@@ -66,9 +109,12 @@ impl Envelope<'_> {
         push_scalar(&mut body, self.context.get("trace_id"));
         body.extend_from_slice(br#","tenant_id":"#);
         push_scalar(&mut body, self.context.get("tenant_id"));
+        let mut id = 0..0;
         if self.kind == ExtensionType::Provider {
             body.extend_from_slice(br#","provider_id":"#);
+            id.start = body.len();
             push_text(&mut body, self.id.as_str());
+            id.end = body.len();
             let fields = provider_fields(payload)?;
             if !fields.is_empty() {
                 body.push(b',');
@@ -81,37 +127,45 @@ impl Envelope<'_> {
         body.extend_from_slice(br#","metadata":"#);
         body.extend_from_slice(metadata.as_bytes());
         body.extend_from_slice(br#","config":"#);
+        let config_at = body.len();
         body.extend_from_slice(&config);
         body.push(b'}');
-        Ok(body)
+        Ok(Body {
+            bytes: body,
+            id,
+            config: config_at,
+        })
     }
+}
 
-    /// The registry's config, overlaid with the request's by top-level key. Where either is empty
-    /// the other goes through as it is; otherwise values keep their text and keys are sorted.
-    fn config(&self) -> Result<Cow<'_, [u8]>, EnvelopeError> {
-        let own = self.config.as_str();
-        let Some(request) = object(self.request_config, "config")? else {
-            return Ok(own.as_bytes().into());
-        };
-        if self.config.raw().is_none() {
-            return Ok(request.as_bytes().into());
-        }
-        let mut merged = fields(own, "config")?;
-        merged.extend(fields(request, "config")?);
-
-        let mut text = Vec::with_capacity(own.len() + request.len());
-        for (key, value) in &merged {
-            text.push(if text.is_empty() { b'{' } else { b',' });
-            push_text(&mut text, &key.0);
-            text.push(b':');
-            text.extend_from_slice(value.get().as_bytes());
-        }
-        if text.is_empty() {
-            text.push(b'{');
-        }
-        text.push(b'}');
-        Ok(text.into())
+/// The registry's config, overlaid with the request's by top-level key. Where either is empty the
+/// other goes through as it is; otherwise values keep their text and keys are sorted.
+fn overlaid<'a>(
+    config: &'a JsonObject,
+    request: Option<&'a RawValue>,
+) -> Result<Cow<'a, [u8]>, EnvelopeError> {
+    let own = config.as_str();
+    let Some(request) = object(request, "config")? else {
+        return Ok(own.as_bytes().into());
+    };
+    if config.raw().is_none() {
+        return Ok(request.as_bytes().into());
     }
+    let mut merged = fields(own, "config")?;
+    merged.extend(fields(request, "config")?);
+
+    let mut text = Vec::with_capacity(own.len() + request.len());
+    for (key, value) in &merged {
+        text.push(if text.is_empty() { b'{' } else { b',' });
+        push_text(&mut text, &key.0);
+        text.push(b':');
+        text.extend_from_slice(value.get().as_bytes());
+    }
+    if text.is_empty() {
+        text.push(b'{');
+    }
+    text.push(b'}');
+    Ok(text.into())
 }
 
 /// A key without its escapes, so that two spellings of one key are one.

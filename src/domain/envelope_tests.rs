@@ -47,7 +47,21 @@ fn body(request: &Request<'_>) -> Result<String, EnvelopeError> {
         config: &JsonObject::parse(request.config).unwrap(),
         request_config: request_config.as_deref(),
     };
-    let body = String::from_utf8(envelope.body()?).unwrap();
+    let body = envelope.body()?;
+    // What a fallback is sent is what it would have been sent had it been asked for.
+    let (id, own) = (
+        ExtensionId::parse("another-one").unwrap(),
+        JsonObject::parse(r#"{"n":1}"#),
+    );
+    let (own, its) = (own.unwrap(), raw(r#"{"b":2.0}"#));
+    let another = Envelope {
+        id: &id,
+        config: &own,
+        request_config: Some(&its),
+        ..envelope
+    };
+    assert_eq!(body.for_another(&id, &own, Some(&its)), another.body());
+    let body = String::from_utf8(body.bytes).unwrap();
     assert!(serde_json::from_str::<&RawValue>(&body).is_ok(), "{body}");
     Ok(body)
 }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::push_back::Hint;
 use super::reply;
 
 /// A deadline that left an attempt less than this says nothing about the extension.
@@ -29,6 +30,8 @@ pub enum Ended<'a> {
     Reply {
         /// The value of header `Nats-Service-Error-Code`.
         error_code: Option<&'a str>,
+        /// When it says to come back, if it does.
+        hint: Option<Hint>,
         /// The body.
         body: &'a [u8],
     },
@@ -113,6 +116,11 @@ pub enum Failure {
 pub enum Neutral {
     /// The request was wrong: too large here, or 4xx by the extension. Counted apart.
     CallerFault,
+    /// It is busy, and said so: a 429, or a 503 that says when to come back.
+    PushedBack {
+        /// How long it, or its instance, is to be left alone.
+        rest: Option<Duration>,
+    },
     /// Too many calls at once.
     Overloaded,
     /// Our own permissions.
@@ -163,7 +171,11 @@ impl Ended<'_> {
     pub fn classify(&self) -> (Outcome, Answer) {
         use Outcome::{Failure as Failed, Neutral as Indifferent};
         match *self {
-            Self::Reply { error_code, body } => classify_reply(error_code, body),
+            Self::Reply {
+                error_code,
+                hint,
+                body,
+            } => classify_reply(error_code, hint, body),
             Self::Unreadable => (Failed(Failure::UndecodableReply), Answer::ExtensionError),
             Self::Timeout => (Failed(Failure::Timeout), Answer::ExtensionTimeout),
             Self::NoResponders => (Failed(Failure::NoResponders), Answer::NoResponders),
@@ -192,6 +204,21 @@ impl Ended<'_> {
     }
 }
 
+impl Outcome {
+    /// How long who pushed back is to be left alone.
+    pub fn rest(self) -> Option<Duration> {
+        match self {
+            Self::Neutral(Neutral::PushedBack { rest }) => rest,
+            _ => None,
+        }
+    }
+
+    /// Whether it pushed back.
+    pub fn is_pushed_back(self) -> bool {
+        matches!(self, Self::Neutral(Neutral::PushedBack { .. }))
+    }
+}
+
 impl Failure {
     /// Whether the time the attempt took belongs into the extension's latency. That nobody is there
     /// is known at once, and would make a dead extension look fast.
@@ -213,21 +240,26 @@ impl Failure {
 
 /// A reply with an error code is an error whatever its body, which is often empty. Codes below 400
 /// are no error by any convention: such a reply is judged by whether it can be read at all.
-fn classify_reply(error_code: Option<&str>, body: &[u8]) -> (Outcome, Answer) {
+fn classify_reply(error_code: Option<&str>, hint: Option<Hint>, body: &[u8]) -> (Outcome, Answer) {
     let error_reply = |code: Option<u32>| {
         let lacks_code = code.is_none();
         let failure = Outcome::Failure(Failure::ErrorReply { code });
         (failure, Answer::ErrorReply { lacks_code })
     };
     if let Some(text) = error_code {
-        match text.trim().parse::<u32>() {
-            Ok(code @ 500..) => return error_reply(Some(code)),
-            Ok(400..500) => {
+        match (text.trim().parse::<u32>(), hint) {
+            (Ok(429), _) | (Ok(503), Some(_)) => {
+                let rest = hint.and_then(|hint| hint.rest);
+                let answer = Answer::ErrorReply { lacks_code: false };
+                return (Outcome::Neutral(Neutral::PushedBack { rest }), answer);
+            }
+            (Ok(code @ 500..), _) => return error_reply(Some(code)),
+            (Ok(400..500), _) => {
                 let answer = Answer::ErrorReply { lacks_code: false };
                 return (Outcome::Neutral(Neutral::CallerFault), answer);
             }
-            Ok(..400) => {}
-            Err(_) => return error_reply(None),
+            (Ok(..400), _) => {}
+            (Err(_), _) => return error_reply(None),
         }
     }
     let failed = |failure| (Outcome::Failure(failure), Answer::ExtensionError);

@@ -9,8 +9,11 @@ fn ms(ms: u64) -> Duration {
 }
 
 fn reply<'a>(error_code: Option<&'a str>, body: &'a str) -> Ended<'a> {
-    let body = body.as_bytes();
-    Ended::Reply { error_code, body }
+    Ended::Reply {
+        error_code,
+        hint: None,
+        body: body.as_bytes(),
+    }
 }
 
 const CALLER_FAULT: Outcome = Outcome::Neutral(Neutral::CallerFault);
@@ -51,6 +54,39 @@ fn replies() {
         (Some("-1"), "{}", (error(None), passed_on(true))),
     ] {
         assert_eq!(reply(code, body).classify(), expected, "{code:?} {body}");
+    }
+}
+
+#[test]
+fn who_is_busy_and_says_so_pushes_back() {
+    let second = Some(Duration::from_secs(1));
+    let hint = |rest| Some(Hint { rest });
+    let pushed_back = |rest| Outcome::Neutral(Neutral::PushedBack { rest });
+    for (code, hint, expected) in [
+        ("429", None, pushed_back(None)),
+        ("429", hint(None), pushed_back(None)),
+        ("429", hint(second), pushed_back(second)),
+        ("503", hint(second), pushed_back(second)),
+        ("503", hint(None), pushed_back(None)),
+        (
+            "503",
+            None,
+            Outcome::Failure(Failure::ErrorReply { code: Some(503) }),
+        ),
+        (
+            "500",
+            hint(second),
+            Outcome::Failure(Failure::ErrorReply { code: Some(500) }),
+        ),
+        ("428", hint(second), CALLER_FAULT),
+    ] {
+        let ended = Ended::Reply {
+            error_code: Some(code),
+            hint,
+            body: b"",
+        };
+        let passed_on = Answer::ErrorReply { lacks_code: false };
+        assert_eq!(ended.classify(), (expected, passed_on), "{code} {hint:?}");
     }
 }
 

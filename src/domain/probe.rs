@@ -36,16 +36,20 @@ pub fn body(resolved: &Resolved<'_>) -> Option<Vec<u8>> {
         config: resolved.config,
         request_config: None,
     };
-    envelope.body().ok()
+    envelope.body().ok().map(|body| body.bytes)
 }
 
 /// Whether this answer to a probe shows that somebody is there who works. An empty request may well
 /// be refused: a 4xx is as good as a success.
 pub fn is_alive(error_code: Option<&str>, body: &[u8]) -> bool {
-    let (outcome, _) = Ended::Reply { error_code, body }.classify();
+    let ended = Ended::Reply {
+        error_code,
+        hint: None,
+        body,
+    };
     matches!(
-        outcome,
-        Outcome::Success | Outcome::Neutral(Neutral::CallerFault)
+        ended.classify().0,
+        Outcome::Success | Outcome::Neutral(Neutral::CallerFault | Neutral::PushedBack { .. })
     )
 }
 

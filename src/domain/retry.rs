@@ -1,10 +1,10 @@
 //! Whether and when an attempt is repeated.
 //!
 //! Backoff is exponential with full jitter (M. Brooker, "Exponential Backoff And Jitter", 2015):
-//! callers that failed together do not come back together. The budget is Finagle's and Linkerd's:
-//! retries are a share of the calls, so a dead extension is not met with a multiple of its load.
+//! callers that failed together do not come back together. Retries are a share of the calls, so a dead
+//! extension is not met with a multiple of its load.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::outcome::Failure;
 
@@ -13,12 +13,10 @@ pub const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// No retry waits for longer than this.
 pub const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
-/// Retries that the budget grants in a second whatever the number of calls.
-const FLOOR_PER_SECOND: u32 = 10;
+/// The most retries that the budget holds, and those that it begins with.
+const MOST_RETRIES: u32 = 10;
 /// One retry for so many calls: 20 %.
 const CALLS_PER_RETRY: u32 = 5;
-/// The budget looks at the calls of so many seconds, the current one included.
-const WINDOW_SECONDS: usize = 10;
 
 /// Whether a failure may be different the next time: nobody answered in time, nobody was there, or
 /// the extension said with a code of 500 and more that it could not. An answer that breaks the
@@ -41,78 +39,36 @@ pub fn backoff(retry: u32, random: f64, left: Option<Duration>) -> Option<Durati
     left.is_none_or(|left| wait < left).then_some(wait)
 }
 
-/// How many retries one extension may see: in any ten seconds 20 % of its calls, and in any second
-/// at least 10. It never lends: over its life it grants at most a retry per five calls and ten per
-/// second.
+/// How many retries one extension may see: a bucket that begins full, and that calls fill.
 ///
-/// Calls are counted by whole seconds, so the window is 9 to 10 s long.
+/// Nothing comes back by time alone: every sidecar has a bucket of its own, and what each of a fleet
+/// grants by the second is granted many times. gRPC's retry throttling is such a bucket.
 #[derive(Debug, Clone)]
 pub struct RetryBudget {
-    start: Instant,
-    /// The current second since `start`.
-    second: u64,
-    seconds: [Second; WINDOW_SECONDS],
+    /// In calls: [`CALLS_PER_RETRY`] of them pay for a retry.
+    paid: u32,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Second {
-    calls: u32,
-    retries: u32,
+impl Default for RetryBudget {
+    fn default() -> Self {
+        Self { paid: Self::FULL }
+    }
 }
 
 impl RetryBudget {
-    /// A budget without calls; times given to it later are at or after `now`.
-    pub fn new(now: Instant) -> Self {
-        Self {
-            start: now,
-            second: 0,
-            seconds: [Second::default(); WINDOW_SECONDS],
-        }
-    }
+    const FULL: u32 = MOST_RETRIES * CALLS_PER_RETRY;
 
     /// Counts a call; its retries are not calls.
-    pub fn call(&mut self, now: Instant) {
-        if let Some(current) = self.current(now) {
-            current.calls = current.calls.saturating_add(1);
-        }
+    pub fn call(&mut self) {
+        self.paid = Self::FULL.min(self.paid + 1);
     }
 
     /// Takes one retry from the budget; false when there is none.
-    pub fn take(&mut self, now: Instant) -> bool {
-        let retries_now = self.current(now).map_or(0, |second| second.retries);
-        let (calls, retries) = self.seconds.iter().fold((0u32, 0u32), |(c, r), second| {
-            (
-                c.saturating_add(second.calls),
-                r.saturating_add(second.retries),
-            )
-        });
-        let granted = retries < calls / CALLS_PER_RETRY || retries_now < FLOOR_PER_SECOND;
-        if let (true, Some(current)) = (granted, self.current(now)) {
-            current.retries = current.retries.saturating_add(1);
-        }
-        granted
+    pub fn take(&mut self) -> bool {
+        let left = self.paid.checked_sub(CALLS_PER_RETRY);
+        self.paid = left.unwrap_or(self.paid);
+        left.is_some()
     }
-
-    /// The counters of the second of `now`; a time before the current second belongs to that.
-    fn current(&mut self, now: Instant) -> Option<&mut Second> {
-        let second = now.saturating_duration_since(self.start).as_secs();
-        let passed = second.saturating_sub(self.second);
-        for gone in 1..=passed.min(WINDOW_SECONDS as u64) {
-            if let Some(counters) = self.seconds.get_mut(place(self.second + gone)) {
-                *counters = Second::default();
-            }
-        }
-        self.second += passed;
-        self.seconds.get_mut(place(self.second))
-    }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the remainder is below the window's length"
-)]
-fn place(second: u64) -> usize {
-    (second % WINDOW_SECONDS as u64) as usize
 }
 
 #[cfg(test)]

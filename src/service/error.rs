@@ -42,6 +42,11 @@ pub enum Unavailable {
         /// end.
         retry_after_ms: Option<u64>,
     },
+    /// All that could serve rest: they were busy, and said when to come back.
+    PushedBack {
+        /// Until the first of them is back, in milliseconds.
+        retry_after_ms: u64,
+    },
     /// Nobody is subscribed to its subject.
     NoResponders,
     /// This sidecar's own link is down; the call may have been carried out.
@@ -53,6 +58,7 @@ impl Unavailable {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CircuitOpen { .. } => "circuit_open",
+            Self::PushedBack { .. } => "pushed_back",
             Self::NoResponders => "no_responders",
             Self::LinkDown => "link_down",
         }
@@ -379,10 +385,13 @@ impl RegistryError {
             | Self::DeadlineExceeded { id } => vec![("id", text(id))],
             Self::ExtensionUnavailable { id, why } => {
                 let mut details = vec![("id", text(id)), ("reason", text(why.as_str()))];
-                if let Unavailable::CircuitOpen { retry_after_ms } = why {
-                    let wait = retry_after_ms.map_or(Detail::Nothing, Detail::Number);
-                    details.push(("retry_after_ms", wait));
-                }
+                let wait = match why {
+                    Unavailable::CircuitOpen { retry_after_ms } => Some(*retry_after_ms),
+                    Unavailable::PushedBack { retry_after_ms } => Some(Some(*retry_after_ms)),
+                    Unavailable::NoResponders | Unavailable::LinkDown => None,
+                };
+                let wait = wait.map(|ms| ms.map_or(Detail::Nothing, Detail::Number));
+                details.extend(wait.map(|wait| ("retry_after_ms", wait)));
                 details
             }
             Self::DatabaseLocked { blocked_by } => {

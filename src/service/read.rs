@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::error::RegistryError;
+use super::invoke::{Resting, Runtimes};
 use super::lookup::refused;
 use super::selection::{Reason, Selector, Target, Wanted};
 use crate::domain::breaker::CircuitState;
@@ -48,6 +49,8 @@ pub struct Explanation {
     pub reason: Reason,
     /// The states of the circuits of the entry's candidates, in their order.
     pub circuits: Vec<CircuitState>,
+    /// Who rests of what serves.
+    pub resting: Vec<Resting>,
     /// The catalog's revision.
     pub revision: u64,
 }
@@ -67,12 +70,13 @@ impl Explanation {
 #[derive(Debug)]
 pub struct Reads {
     selector: Arc<Selector>,
+    runtimes: Arc<Runtimes>,
 }
 
 impl Reads {
-    /// Reads that choose as `selector` does.
-    pub fn new(selector: Arc<Selector>) -> Self {
-        Self { selector }
+    /// Reads that choose as `selector` does, and see who rests among `runtimes`.
+    pub fn new(selector: Arc<Selector>, runtimes: Arc<Runtimes>) -> Self {
+        Self { selector, runtimes }
     }
 
     /// The stored record of `id`, enabled or not, and the catalog's revision.
@@ -127,6 +131,11 @@ impl Reads {
             Err(Refusal::Disabled | Refusal::AutoDisabled) => (None, Reason::Disabled),
             Err(refusal @ Refusal::VersionNotFound) => return Err(refused(id, version, refusal)),
         };
+        let resting = target.as_ref().map(|target| {
+            let (resolved, clock) = (target.resolved(), self.selector.clock());
+            let id = &resolved.extension.id;
+            self.runtimes.resting(id, resolved.version, clock)
+        });
         let extension = entry.extension();
         let circuits = entry.candidates().map(|candidate| {
             let version = candidate.resolve(extension).version;
@@ -138,6 +147,7 @@ impl Reads {
             context,
             target,
             reason,
+            resting: resting.unwrap_or_default(),
             revision,
         })
     }

@@ -8,7 +8,7 @@ use crate::domain::quarantine::Quarantine;
 use crate::domain::testing::{change, context, entry, extension, fault, rollout, rules, version};
 use crate::service::error::NotFoundReason;
 use crate::service::lookup::Lookups;
-use crate::service::testing::selector;
+use crate::service::testing::{selector, tools};
 
 fn reads() -> Reads {
     let (catalog, mut writer) = Catalog::new();
@@ -40,7 +40,8 @@ fn reads() -> Reads {
         quarantine,
         ..change(8)
     });
-    Reads::new(Arc::new(selector(catalog, Some("dev".into()))))
+    let selector = Arc::new(selector(Arc::clone(&catalog), Some("dev".into())));
+    Reads::new(selector, tools(catalog).runtimes)
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Which extension and version serve a request, health considered: section 4, steps 1 to 6.
 //!
 //! Steps 2 to 5 are the entry's own ([`crate::domain::routing`]); this adds what only a running
-//! process knows: circuits and success rates. It decides once, at admission, and what it decides is
-//! not followed further: a fallback's fallback is never asked.
+//! process knows: circuits and success rates. It decides at admission, and once more where a call
+//! has failed that nobody stands in for yet: a fallback's fallback is never asked.
 
 use std::sync::Arc;
 
@@ -152,6 +152,11 @@ impl Selector {
         &self.catalog
     }
 
+    /// The clock of the circuits.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Whether health makes no difference at the moment, to any request.
     pub fn all_quiet(&self) -> bool {
         self.circuits.all_quiet()
@@ -230,6 +235,14 @@ impl Selector {
             reason: Reason::CircuitOpen,
             ..target
         }))
+    }
+
+    /// What stands in for an extension whose call has failed: nobody where health leads nothing
+    /// elsewhere.
+    pub fn standby(&self, entry: &Entry, context: &Context) -> Option<Target> {
+        let find = |id: &str| self.catalog.get(id);
+        let led = self.routing.enabled;
+        led.then(|| self.fallback(entry, context, find)).flatten()
     }
 
     /// The state of a version's circuit; closed before its first call.

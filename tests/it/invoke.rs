@@ -7,9 +7,11 @@
 //! - [`forged`]: nobody can have the registry answer its own calls,
 //! - [`retries`] and [`deadlines`]: what is tried again, how often, and for how long,
 //! - [`circuit`]: who is protected from what, and how it ends,
+//! - [`push_back`]: who is busy is left alone, and nobody is blamed,
 //! - [`instances`], [`versions`] and [`fallbacks`]: who gets the call, and who stands in,
+//! - [`stand_in`]: whoever fails has a fallback answer for it, within the call,
 //! - [`limits`]: how many at a time,
-//! - [`streams`]: answers in pieces,
+//! - [`streams`] and [`stream_limits`]: answers in pieces, and how long they may take,
 //! - [`drain`] and [`link`]: calls in flight when the daemon or its link goes,
 //! - [`load`]: a dead extension under load,
 //! - [`soak`]: a million timeouts cost no memory (ignored; run in release).
@@ -30,10 +32,13 @@ mod instances;
 mod limits;
 mod link;
 mod load;
+mod push_back;
 mod refusals;
 mod requests;
 mod retries;
 mod soak;
+mod stand_in;
+mod stream_limits;
 pub(crate) mod streams;
 mod versions;
 

@@ -63,6 +63,7 @@ impl Calls {
         };
         let any = calls.sums.counts.total() > 0
             || calls.durations.count() > 0
+            || calls.runtime.meter.fallbacks() > 0
             || calls.runtime.in_flight() > 0;
         any.then_some(calls)
     }
@@ -133,6 +134,11 @@ impl ExtensionSources {
             "extension_circuit_breaker_recoveries",
             "Times that a trial call closed the circuit",
             circuits.iter().map(|c| (c.labels, c.totals.recoveries)),
+        )?;
+        page.counters(
+            "extension_pushed_back",
+            "Attempts answered that the extension is busy",
+            circuits.iter().map(|c| (c.labels, c.totals.pushed_back)),
         )
     }
 }
@@ -193,6 +199,16 @@ fn invocations(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Erro
         "extension_invocation_retries",
         "Attempts after the first",
         invoked().map(|(labels, calls)| (labels, calls.runtime.meter.retries())),
+    )?;
+    let fallbacks = called(extensions).filter_map(|(labels, calls)| {
+        let fallbacks = calls.runtime.meter.fallbacks();
+        // Who is auto-disabled has no calls of its own.
+        (fallbacks > 0 || calls.durations.count() > 0).then_some((labels, fallbacks))
+    });
+    page.counters(
+        "extension_fallbacks",
+        "Calls of the extension that went to a fallback",
+        fallbacks,
     )?;
     page.histograms(
         "extension_invocation_duration_seconds",

@@ -131,6 +131,7 @@ fn a_trial_that_closes_a_circuit_is_a_recovery() {
     let outcome = crate::domain::breaker::Outcome::Success;
     let permit = circuit.admit(due).permit.unwrap();
     let _ = permit.record(due, outcome, Duration::ZERO);
+    circuit.pushed_back();
     let tick = due;
     circuit.force_open(tick, tick.plus(Duration::from_secs(60)));
     circuit.reset(tick);
@@ -140,6 +141,7 @@ fn a_trial_that_closes_a_circuit_is_a_recovery() {
             "extension_circuit_breaker_state{extension_id=\"b\",version=\"v1\"} 0",
             "extension_circuit_breaker_failures_total{extension_id=\"b\",version=\"v1\"} 2",
             "extension_circuit_breaker_recoveries_total{extension_id=\"b\",version=\"v1\"} 1",
+            "extension_pushed_back_total{extension_id=\"b\",version=\"v1\"} 1",
         ],
     );
 }

@@ -65,7 +65,7 @@ pub(crate) fn desk(progress: Progress) -> Arc<Desk> {
         "test".to_owned(),
     );
     Arc::new(Desk {
-        reads: Reads::new(Arc::clone(&tools.selector)),
+        reads: Reads::new(Arc::clone(&tools.selector), Arc::clone(&tools.runtimes)),
         health: Arc::new(Health::new(tools, Arc::default())),
         stats: Arc::new(stats),
         changes: Arc::new(changes),

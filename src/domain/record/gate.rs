@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 
 use super::{Fields, Value};
 use crate::domain::breaker::Overrides;
+use crate::domain::call_rules::CallRules;
 use crate::domain::extension::{Extension, ExtensionType, Instance, Provenance, Version};
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
 use crate::domain::json::{JsonObject, KeyFault};
@@ -421,6 +422,9 @@ impl<'c, 'a> Check<'c, 'a> {
     fn metadata(&mut self) -> Option<JsonObject> {
         let object = self.object("metadata")?;
         self.keys("metadata", OwnLimits::read(&object));
+        if self.gate.strict {
+            self.keys("metadata", Err::<(), _>(CallRules::read(&object).1));
+        }
         Some(object)
     }
 

@@ -251,3 +251,16 @@ fn values_come_through_as_they_were_written() {
     let fallback: Vec<_> = it.fallback.iter().map(ExtensionId::as_str).collect();
     assert_eq!(fallback, ["b", "a"], "in order of preference");
 }
+
+#[test]
+fn what_metadata_say_of_calls_is_a_fault_only_when_written() {
+    let metadata = r#"{"metadata":{"stream":{"gap_ms":0},"fallback_on":"never"}}"#;
+    assert!(extension(metadata).is_ok());
+    let fields = with(EXTENSION, AN_EXTENSION, metadata);
+    let refused = Gate::strict(&policy()).extension(&fields).unwrap_err();
+    assert_eq!(
+        describe(&refused),
+        "`metadata` `fallback_on` must be `open`; `metadata` `stream.gap_ms` must be a whole number \
+         from 1 to 3600000"
+    );
+}

@@ -172,7 +172,19 @@ fn ignored_of(version: &str, json: &str) -> Option<String> {
     );
     let row = Gate::of(&policy()).version(&plain.with(&said(VERSION, json)));
     extension.versions.push(row.unwrap());
-    ignored(&extension)
+    ignored(&extension).pop()
+}
+
+#[test]
+fn settings_of_calls_that_cannot_be_read_are_named_and_a_fault_only_when_written() {
+    let metadata = r#"{"metadata":{"stream":{"gap_ms":0},"fallback_on":"never"}}"#;
+    let extension = extension_with("a", metadata);
+    let expected = [
+        "metadata: `fallback_on` must be `open`; the default counts",
+        "metadata: `stream.gap_ms` must be a whole number from 1 to 3600000; the default counts",
+    ];
+    assert_eq!(ignored(&extension), expected);
+    assert_eq!(warnings(&extension), expected);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What a record says and is not served as it says.
 
 use super::{Value, extension, version};
+use crate::domain::call_rules::CallRules;
 use crate::domain::extension::Extension;
 
 /// The fields of a version that count for nothing in a row that names the current version.
@@ -11,9 +12,18 @@ pub fn warnings(extension: &Extension) -> Vec<String> {
     extension.all_cuts().chain(ignored(extension)).collect()
 }
 
+/// What of it is ignored.
+pub fn ignored(it: &Extension) -> Vec<String> {
+    let (_, faults) = CallRules::read(&it.metadata);
+    let faults = faults
+        .iter()
+        .map(|fault| format!("metadata: {fault}; the default counts"));
+    row_of_current(it).into_iter().chain(faults).collect()
+}
+
 /// A row that names the current version has rules, rollout and `enabled` to add. Fields in which it
 /// differs from the extension count for nothing; whoever wrote them meant something by it.
-pub fn ignored(it: &Extension) -> Option<String> {
+fn row_of_current(it: &Extension) -> Option<String> {
     let row = it.versions.iter().find(|row| row.version == it.version)?;
     let (own, fields) = (extension(it), version(row));
     let differs = |name: &&str| {

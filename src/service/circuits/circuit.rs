@@ -38,6 +38,7 @@ pub struct Circuit<L: Lock = Mutex<Breaker>> {
     turns: AtomicU32,
     failures: AtomicU64,
     recoveries: AtomicU64,
+    pushed_back: AtomicU64,
 }
 
 /// What a circuit has seen in all its life, across its states.
@@ -47,6 +48,8 @@ pub struct Totals {
     pub failures: u64,
     /// Times that a trial call closed it.
     pub recoveries: u64,
+    /// Attempts that were pushed back.
+    pub pushed_back: u64,
 }
 
 impl<L: Lock> Circuit<L> {
@@ -63,7 +66,13 @@ impl<L: Lock> Circuit<L> {
             turns: AtomicU32::new(0),
             failures: AtomicU64::new(0),
             recoveries: AtomicU64::new(0),
+            pushed_back: AtomicU64::new(0),
         }
+    }
+
+    /// Counts an attempt that was pushed back; the circuit itself does not move.
+    pub fn pushed_back(&self) {
+        self.pushed_back.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether it is the turn of one call in `share` to go where the others are led around.
@@ -100,6 +109,7 @@ impl<L: Lock> Circuit<L> {
         Totals {
             failures: self.failures.load(Ordering::Relaxed),
             recoveries: self.recoveries.load(Ordering::Relaxed),
+            pushed_back: self.pushed_back.load(Ordering::Relaxed),
         }
     }
 

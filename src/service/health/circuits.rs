@@ -6,8 +6,8 @@ use super::Health;
 use crate::domain::breaker::CircuitState;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::circuits::Listed;
-use crate::service::clock::Clock;
 use crate::service::error::RegistryError;
+use crate::service::invoke::{Resting, Tools};
 use crate::service::read::page_limit;
 
 /// The place of a circuit in listings: by id, then by version.
@@ -50,6 +50,8 @@ pub struct CircuitRow {
     pub retry_at: Option<SystemTime>,
     /// Whether an operator holds it.
     pub forced: Forced,
+    /// Who asked to be left alone: that is beside the circuit, and does not move it.
+    pub resting: Vec<Resting>,
 }
 
 /// Whether an operator holds a circuit in its state.
@@ -79,23 +81,21 @@ impl Health {
         listed.truncate(limit);
         let circuits = listed.into_iter();
         Ok(CircuitPage {
-            circuits: circuits.map(|it| CircuitRow::of(it, clock)).collect(),
+            circuits: circuits.map(|it| self.circuit(it)).collect(),
             more,
         })
     }
 
     /// A circuit by the wall clock.
     pub fn circuit(&self, listed: Listed) -> CircuitRow {
-        CircuitRow::of(listed, &self.tools.clock)
-    }
-}
-
-impl CircuitRow {
-    fn of(circuit: Listed, clock: &Clock) -> Self {
-        let view = circuit.view;
-        Self {
-            id: circuit.id,
-            version: circuit.version,
+        let Tools {
+            clock, runtimes, ..
+        } = &self.tools;
+        let view = listed.view;
+        CircuitRow {
+            resting: runtimes.resting(&listed.id, &listed.version, clock),
+            id: listed.id,
+            version: listed.version,
             state: view.state,
             consecutive_failures: view.consecutive_failures,
             error_rate: view.error_rate,

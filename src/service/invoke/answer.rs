@@ -5,7 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
+use crate::domain::outcome::Ended;
+use crate::domain::push_back::Hint;
 use crate::service::caller::Reply;
+use crate::service::status::millis;
 
 /// The number of an error's code, in a reply.
 pub const ERROR_CODE: &str = "Nats-Service-Error-Code";
@@ -14,13 +17,25 @@ const ERROR_TEXT: &str = "Nats-Service-Error";
 /// The code of an extension's error that named none.
 const BAD_GATEWAY: &str = "502";
 
+/// How an attempt ended that `reply` answers.
+pub(super) fn ended(reply: &Reply) -> Ended<'_> {
+    let error_code = reply.headers.get(ERROR_CODE);
+    // Only an error can ask to be left alone.
+    let hint = error_code.and_then(|_| Hint::read(|name| reply.headers.get(name)));
+    Ended::Reply {
+        error_code,
+        hint,
+        body: &reply.payload,
+    }
+}
+
 /// An answer of the extension, byte for byte.
 #[derive(Debug)]
 pub struct Answered {
     /// The body.
     pub body: Bytes,
-    /// What it said about its own error, if it is one.
-    pub error: Option<ErrorHeaders>,
+    /// What it said about its own error, if it is one: boxed, as that is rare.
+    pub error: Option<Box<ErrorHeaders>>,
     /// Who answered, and how it came to that.
     pub trail: Trail,
 }
@@ -32,11 +47,14 @@ pub struct ErrorHeaders {
     pub code: String,
     /// `Nats-Service-Error`.
     pub text: String,
+    /// How long it wants to be left alone, in milliseconds, where it pushed back.
+    pub retry_after_ms: Option<u64>,
 }
 
 impl ErrorHeaders {
-    /// What `reply` said; 502 where it named no code that anyone could read.
-    pub(super) fn of(reply: Option<&Reply>, lacks_code: bool) -> Self {
+    /// What `reply` said; 502 where it named no code that anyone could read. A `rest` is what it
+    /// asked for by pushing back.
+    pub(super) fn of(reply: Option<&Reply>, lacks_code: bool, rest: Option<Duration>) -> Self {
         let header = |name: &str| {
             reply
                 .and_then(|reply| reply.headers.get(name))
@@ -46,6 +64,7 @@ impl ErrorHeaders {
         Self {
             code: code.unwrap_or_else(|| BAD_GATEWAY.to_owned()),
             text: header(ERROR_TEXT).unwrap_or_else(|| "extension error".to_owned()),
+            retry_after_ms: rest.map(millis),
         }
     }
 }

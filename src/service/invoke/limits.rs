@@ -1,6 +1,7 @@
 //! How large, how many, how patient: the daemon's limits and what an extension's record says.
 
 use crate::domain::breaker::{Overrides, Settings};
+use crate::domain::call_rules::CallRules;
 use crate::domain::extension::Extension;
 use crate::domain::metadata::OwnLimits;
 
@@ -30,6 +31,8 @@ pub struct Limits {
     pub max_in_flight: usize,
     /// When its circuits open.
     pub breaker: Settings,
+    /// How its calls go.
+    pub rules: CallRules,
 }
 
 impl Limits {
@@ -46,6 +49,7 @@ impl Limits {
                 None => defaults.breaker.clone(),
                 Some(overrides) => overrides.apply(&defaults.breaker),
             },
+            rules: CallRules::read(&extension.metadata).0,
         }
     }
 }

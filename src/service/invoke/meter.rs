@@ -19,6 +19,8 @@ pub enum Status {
     Timeout,
     /// Nothing can be said about the extension.
     Neutral,
+    /// It was busy, and said so, or rests since it did.
+    PushedBack,
     /// Its circuit let nothing pass.
     Rejected,
     /// Too many calls at once.
@@ -27,11 +29,12 @@ pub enum Status {
 
 impl Status {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Success,
         Self::Failure,
         Self::Timeout,
         Self::Neutral,
+        Self::PushedBack,
         Self::Rejected,
         Self::Overloaded,
     ];
@@ -43,6 +46,7 @@ impl Status {
             Self::Failure => "failure",
             Self::Timeout => "timeout",
             Self::Neutral => "neutral",
+            Self::PushedBack => "pushed_back",
             Self::Rejected => "rejected",
             Self::Overloaded => "overloaded",
         }
@@ -54,6 +58,7 @@ impl Status {
 pub struct InvocationMeter {
     statuses: [AtomicU64; Status::ALL.len()],
     retries: AtomicU64,
+    fallbacks: AtomicU64,
     buckets: [AtomicU64; BOUNDS_MS.len()],
     overflow: AtomicU64,
     sum_us: AtomicU64,
@@ -80,6 +85,16 @@ impl InvocationMeter {
     /// Counts a retry.
     pub fn retried(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a call that went to a fallback instead, or as well.
+    pub fn fell_back(&self) {
+        self.fallbacks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Calls that went to a fallback.
+    pub fn fallbacks(&self) -> u64 {
+        self.fallbacks.load(Ordering::Relaxed)
     }
 
     /// Invocations by status; only those that have happened.
@@ -196,7 +211,7 @@ mod tests {
         summary.add(&a, 2);
         summary.add(&b, 3);
         let expected = Summary {
-            statuses: [1, 0, 0, 0, 2, 0],
+            statuses: [1, 0, 0, 0, 0, 2, 0],
             retries: 2,
             in_flight: 5,
         };

@@ -14,8 +14,11 @@ mod plan;
 mod record;
 mod report;
 mod request;
+mod resting;
 mod runtime;
+mod spare;
 mod stream;
+mod trial;
 
 use std::sync::Arc;
 
@@ -26,10 +29,12 @@ pub use meter::{InvocationMeter, Status, Summary};
 pub use plan::Plan;
 pub use report::{Reported, Verdict};
 pub use request::Invocation;
+pub use resting::Resting;
 pub use runtime::{Runtime, Runtimes, Setup};
 pub use stream::{CHUNK, END, Piece, STREAM, Streaming};
 
 use self::runtime::Place;
+use self::spare::Spare;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::caller::{CallHeaders, Caller};
 use crate::service::circuits::Circuits;
@@ -148,11 +153,10 @@ impl<C: Caller> Invoker<C> {
         invocation: &mut Invocation<'_>,
         span: &mut Option<OpenSpan>,
     ) -> Result<Accepted, RegistryError> {
-        let received = invocation.received.into_std();
         let target = self.choose(invocation, true)?;
         let runtime = self.tools.runtimes.of(target.entry());
         let setup = runtime.setup(target.entry(), self.tools.runtimes.defaults());
-        let plan = Plan::new(invocation, target, setup).inspect_err(|_| {
+        let mut plan = Plan::new(invocation, target, setup).inspect_err(|_| {
             // The caller's own fault, counted apart.
             runtime.health.caller_fault();
             let took = self.tools.clock.awake_since(invocation.received.into_std());
@@ -164,7 +168,8 @@ impl<C: Caller> Invoker<C> {
             self.tools.observers.observe(&Observation::Overloaded);
             return Err(RegistryError::Overloaded);
         };
-        runtime.budget().call(received);
+        runtime.budget().call();
+        plan.spare = Spare::of(invocation, &plan.target);
         Ok(Accepted {
             plan: Arc::new(plan.traced(span.take())),
             recorder: self.tools.recorder(runtime),
@@ -186,9 +191,13 @@ impl<C: Caller> Invoker<C> {
             real,
         };
         let catalog = selector.catalog();
-        selector
+        let target = selector
             .select(&entry, wanted, |id| catalog.get(id))
-            .map_err(|refusal| refused(invocation.id, invocation.version, refusal))
+            .map_err(|refusal| refused(invocation.id, invocation.version, refusal))?;
+        if real && target.fallback_from.is_some() {
+            self.tools.runtimes.of(&entry).meter.fell_back();
+        }
+        Ok(target)
     }
 }
 

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::limits::Limits;
 use super::meter::Status;
 use super::record::{About, Pending};
 use super::request::Invocation;
 use super::runtime::Setup;
-use crate::domain::envelope::Envelope;
+use super::spare::Spare;
+use crate::domain::balancer::Past;
+use crate::domain::envelope::{Body, Envelope};
 use crate::domain::ids::{InstanceId, VersionName};
 use crate::domain::subject::Subject;
 use crate::domain::traceparent::{SpanId, TraceHeaders, TraceSeed};
@@ -27,8 +30,8 @@ pub struct Plan {
     /// What its record says about calls.
     pub setup: Arc<Setup>,
     /// The body of every attempt.
-    pub body: Vec<u8>,
-    /// How long one attempt may take.
+    pub body: Body,
+    /// How long one attempt may take, or, of an answer in pieces, the first of them.
     pub timeout: Duration,
     /// When the caller no longer wants the answer.
     pub deadline: Option<Instant>,
@@ -42,6 +45,8 @@ pub struct Plan {
     tracestate: Option<String>,
     /// The span of the call, where it is recorded; over when the last who needs the plan is done.
     span: Option<OpenSpan>,
+    /// What a fallback would need, where one may be called.
+    pub(super) spare: Option<Spare>,
 }
 
 impl Plan {
@@ -81,13 +86,15 @@ impl Plan {
         let body = envelope
             .body()
             .map_err(|e| RegistryError::field(&e.field, e.rule))?;
-        let timeout = Duration::from_millis(resolved.timeout_ms.into());
+        let own_timeout = Duration::from_millis(resolved.timeout_ms.into());
         // A shorter patience than the extension's own is a deadline; a longer one means its own.
-        let impatient = invocation.timeout.filter(|patience| *patience < timeout);
+        let impatient = invocation
+            .timeout
+            .filter(|patience| *patience < own_timeout);
         let impatient = impatient.map(|patience| invocation.received + patience);
         Ok(Self {
             body,
-            timeout,
+            timeout: attempt_timeout(own_timeout, invocation.stream, limits),
             deadline: [invocation.deadline, impatient].into_iter().flatten().min(),
             received: invocation.received,
             stream: invocation.stream,
@@ -97,6 +104,41 @@ impl Plan {
             target,
             setup,
             span: None,
+            spare: None,
+        })
+    }
+
+    /// The same call of `target`, which stands in; the span goes over to it. Nothing is taken from
+    /// this plan where the request does not suit the target.
+    pub(super) fn stand_in(&mut self, target: Target, setup: Arc<Setup>) -> Option<Self> {
+        let resolved = target.resolved();
+        let id = &resolved.extension.id;
+        let spare = self
+            .spare
+            .take()
+            .filter(|spare| spare.fits(&setup.limits))?;
+        let body = self
+            .body
+            .for_another(id, resolved.config, spare.config(id))
+            .ok()?;
+        let own_timeout = Duration::from_millis(resolved.timeout_ms.into());
+        let span = self.span.take().map(|mut span| {
+            span.note("beamline.fallback", id);
+            span
+        });
+        Some(Self {
+            body,
+            timeout: attempt_timeout(own_timeout, self.stream, &setup.limits),
+            deadline: self.deadline,
+            received: Instant::now(),
+            stream: self.stream,
+            trace_id: self.trace_id,
+            traceparent: self.traceparent.take(),
+            tracestate: self.tracestate.take(),
+            target,
+            setup,
+            span,
+            spare: None,
         })
     }
 
@@ -159,14 +201,29 @@ impl Plan {
         let resolved = self.target.resolved();
         let turns = self.setup.balancer(resolved.version);
         let mut turns = turns.map(|turns| turns.clone()).unwrap_or_default();
-        let next = turns.pick(resolved.instances(), &[], now);
+        let next = turns.pick(resolved.instances(), Past::default(), now);
+        // Where all rest, the first of them is as good as any.
+        let next = match next {
+            Ok(pick) => pick.instance,
+            Err(_) => resolved.instances().find(|instance| instance.serves()),
+        };
         next.map_or(resolved.subject, |instance| &instance.subject)
             .to_string()
     }
 
     /// When an attempt that begins at `begun` ends, and whether that is the caller's deadline.
     pub(super) fn attempt_ends(&self, begun: Instant) -> (Instant, bool) {
-        let own = begun + self.timeout;
+        self.within_deadline(begun + self.timeout)
+    }
+
+    /// How long a stream may pause between two of its pieces.
+    pub(super) fn gap(&self) -> Duration {
+        let own_timeout = Duration::from_millis(self.target.resolved().timeout_ms.into());
+        self.setup.limits.rules.stream.gap.unwrap_or(own_timeout)
+    }
+
+    /// The extension's own time, or the caller's deadline, and whether it is that.
+    pub(super) fn within_deadline(&self, own: Instant) -> (Instant, bool) {
         match self.deadline {
             Some(deadline) if deadline < own => (deadline, true),
             _ => (own, false),
@@ -212,6 +269,15 @@ impl Plan {
             left: ends.saturating_duration_since(begun),
             stream: self.stream,
         }
+    }
+}
+
+/// How long an attempt may take until its answer, or the first piece of it.
+fn attempt_timeout(own: Duration, stream: bool, limits: &Limits) -> Duration {
+    let limits = &limits.rules.stream;
+    match stream {
+        true => limits.first_chunk.unwrap_or(own).min(limits.total),
+        false => own,
     }
 }
 

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 use super::*;
+use crate::domain::balancer::Past;
 use crate::domain::breaker::Settings;
 use crate::domain::catalog::{Catalog, Change};
 use crate::domain::entry::Entry;
@@ -164,7 +165,7 @@ fn a_requests_config_does_not_travel_to_a_fallback() {
     };
     let mut invocation = invocation("1");
     invocation.config = Some(raw(r#"{"travels":true}"#));
-    let body = |plan: Plan| String::from_utf8(plan.body).unwrap();
+    let body = |plan: Plan| String::from_utf8(plan.body.bytes).unwrap();
     let own = body(plan(patient(), &invocation).unwrap());
     assert!(own.ends_with(r#""config":{"travels":true}}"#), "{own}");
     let standby = plan(x.clone(), &invocation).unwrap();
@@ -223,10 +224,10 @@ fn a_new_record_brings_new_limits_and_keeps_whose_turn_it_is() {
         let setup = runtimes.setup(entry);
         let instances = entry.extension().instances.iter();
         let mut balancer = setup.balancer(&entry.extension().version).unwrap();
-        let picked = balancer.pick(instances, &[], now);
+        let picked = balancer.pick(instances, Past::default(), now);
         (
             setup.limits.max_in_flight,
-            picked.unwrap().instance_id.to_string(),
+            picked.unwrap().instance.unwrap().instance_id.to_string(),
         )
     };
     let (before, after) = (record("{}"), record(r#"{"max_in_flight":9}"#));

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::meter::Status;
 use super::plan::Plan;
 use super::runtime::Runtime;
+use super::trial::Trial;
 use crate::domain::breaker::{self, FailureKind, Transition};
 use crate::domain::ejection::EjectionSettings;
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
@@ -21,11 +22,22 @@ use crate::service::patience::Patience;
 pub(super) struct Pending {
     pub(super) permit: CallPermit,
     pub(super) instance: Option<InstanceId>,
+    /// Where it is the one that tries what has rested.
+    pub(super) trial: Option<Box<Trial>>,
     pub(super) begun: Instant,
     /// Which attempt of its call it is, from 1.
     pub(super) number: u32,
     /// Its span, as the extension was told it.
     pub(super) span_id: SpanId,
+}
+
+impl Pending {
+    /// It was answered without push-back.
+    pub(super) fn answered(&mut self) {
+        if let Some(trial) = self.trial.take() {
+            trial.answered();
+        }
+    }
 }
 
 /// The version that an outcome is about.
@@ -83,6 +95,9 @@ impl Recorder {
         let frozen = || pending.permit.circuit().view(self.clock.at(now)).frozen;
         if let Some(instance) = pending.instance.as_ref().filter(|_| !frozen()) {
             self.turn(plan, instance, pending.begun, now, outcome);
+        }
+        if let Outcome::Neutral(Neutral::PushedBack { rest }) = outcome {
+            pushed_back(plan, &pending, rest, now);
         }
         // What was not measured was not slow, as far as anybody knows.
         let latency = latency.unwrap_or_default();
@@ -170,6 +185,18 @@ impl Recorder {
             }
             Outcome::Neutral(_) => {}
         }
+    }
+}
+
+/// Leaves alone for `rest` who asked for it: circuits that look away make no difference to that.
+fn pushed_back(plan: &Plan, pending: &Pending, rest: Option<Duration>, now: Instant) {
+    pending.permit.circuit().pushed_back();
+    let until = rest.and_then(|rest| now.checked_add(rest));
+    let balancer = plan.setup.balancer(plan.version());
+    if let (Some(until), Some(mut balancer)) = (until, balancer)
+        && let Some(rest) = balancer.rest(pending.instance.as_ref())
+    {
+        rest.until(until);
     }
 }
 

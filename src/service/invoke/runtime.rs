@@ -64,7 +64,7 @@ impl Runtime {
                 .map_or_else(OnceLock::new, OnceLock::from),
             health: ExtensionHealth::new(now),
             meter: InvocationMeter::default(),
-            budget: Mutex::new(RetryBudget::new(now)),
+            budget: Mutex::default(),
             gate: HealthGate::default(),
             in_flight: AtomicUsize::new(0),
             setup: ArcSwap::from_pointee(Setup::new(entry, defaults, &[])),
@@ -80,6 +80,11 @@ impl Runtime {
         let renewed = Arc::new(Setup::new(entry, defaults, &setup.balancers));
         self.setup.store(Arc::clone(&renewed));
         renewed
+    }
+
+    /// What followed from the record that the last call met.
+    pub(super) fn current_setup(&self) -> Arc<Setup> {
+        self.setup.load_full()
     }
 
     /// Whether it is this extension's, and not that of one of the same id. What files began goes on
@@ -134,8 +139,14 @@ impl Setup {
 
     /// The turns of a version's instances.
     pub fn balancer(&self, version: &VersionName) -> Option<MutexGuard<'_, Balancer>> {
-        let (_, balancer) = self.balancers.iter().find(|(name, _)| name == version)?;
+        let balancer = self.shared_balancer(version)?;
         Some(balancer.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The same for who keeps it.
+    pub(super) fn shared_balancer(&self, version: &VersionName) -> Option<&Arc<Mutex<Balancer>>> {
+        let mut balancers = self.balancers.iter();
+        balancers.find_map(|(name, balancer)| (name == version).then_some(balancer))
     }
 }
 

@@ -6,12 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::answer::{Answered, ERROR_CODE, ErrorHeaders, Trail};
+use super::answer::{Answered, ERROR_CODE, ErrorHeaders, Trail, ended};
 use super::meter::Status;
 use super::plan::Plan;
 use super::record::{Pending, Recorder};
 use super::runtime::Place;
-use crate::domain::outcome::{Answer, Ended, Failure, Neutral, Outcome};
+use crate::domain::outcome::{Answer, Failure, Neutral, Outcome};
 use crate::service::caller::{Call, CallError, Reply};
 use crate::service::error::{RegistryError, Unavailable};
 use crate::service::patience::NoReply;
@@ -33,6 +33,8 @@ pub struct Streaming<S> {
     pending: Option<Pending>,
     /// From the begin of the attempt to the first message, where that was measured.
     latency: Option<Duration>,
+    /// When the attempt began.
+    begun: Instant,
     plan: Arc<Plan>,
     recorder: Recorder,
     /// Who answers.
@@ -68,6 +70,7 @@ impl<S: Call> Streaming<S> {
             latency: recorder
                 .clock
                 .measured(pending.begun, std::time::Instant::now()),
+            begun: Instant::from_std(pending.begun),
             pending: Some(pending),
             plan,
             recorder,
@@ -78,13 +81,20 @@ impl<S: Call> Streaming<S> {
 
     /// The next message; after anything but a chunk there is none.
     pub async fn next(&mut self) -> Piece {
-        let begun = Instant::now();
-        let (ends, by_caller) = self.plan.attempt_ends(begun);
+        let now = Instant::now();
+        let limits = &self.plan.setup.limits.rules.stream;
+        let whole = self.plan.within_deadline(self.begun + limits.total);
+        let gap_ends = now + self.plan.gap();
+        let (ends, by_caller) = match gap_ends < whole.0 {
+            true => (gap_ends, false),
+            false => whole,
+        };
         let reply = match self.ahead.take() {
             Some(reply) => Ok(reply),
+            None if self.is_over(whole.0, now) => Err(NoReply::Call(CallError::Timeout)),
             None => {
                 let patience = self.recorder.patience(&self.plan);
-                let wait = self.plan.wait(begun, ends);
+                let wait = self.plan.wait(now, ends);
                 patience.next(&mut self.call, wait).await
             }
         };
@@ -94,25 +104,33 @@ impl<S: Call> Streaming<S> {
         }
     }
 
+    /// Whether it has had its time, however much still comes. What came while this process stood
+    /// still is not late.
+    fn is_over(&self, ends: Instant, now: Instant) -> bool {
+        let lost = || {
+            self.recorder
+                .clock
+                .lost(self.begun.into_std(), now.into_std())
+        };
+        now >= ends && now >= ends + lost()
+    }
+
     /// Gives it up for a reason that is not the extension's.
     pub fn give_up(&mut self) {
         self.finish(Outcome::Neutral(Neutral::CallerFault));
     }
 
     fn piece(&mut self, reply: &Reply) -> Piece {
-        if let Some(code) = reply.headers.get(ERROR_CODE) {
-            let ended = Ended::Reply {
-                error_code: Some(code),
-                body: &reply.payload,
-            };
-            if let (outcome, Answer::ErrorReply { lacks_code }) = ended.classify() {
-                self.finish(outcome);
-                return Piece::Error(Answered {
-                    body: reply.payload.clone(),
-                    error: Some(ErrorHeaders::of(Some(reply), lacks_code)),
-                    trail: self.trail.clone(),
-                });
-            }
+        if reply.headers.get(ERROR_CODE).is_some()
+            && let (outcome, Answer::ErrorReply { lacks_code }) = ended(reply).classify()
+        {
+            self.finish(outcome);
+            let headers = ErrorHeaders::of(Some(reply), lacks_code, outcome.rest());
+            return Piece::Error(Answered {
+                body: reply.payload.clone(),
+                error: Some(Box::new(headers)),
+                trail: self.trail.clone(),
+            });
         }
         if reply.headers.get(STREAM) == Some(END) {
             if reply.payload.is_empty() {
@@ -128,7 +146,7 @@ impl<S: Call> Streaming<S> {
         Piece::Chunk(reply.payload.clone())
     }
 
-    /// A gap as long as the timeout is the extension's failure, unless the caller's deadline came
+    /// A gap, or a whole, that took too long is the extension's failure, unless the caller's deadline came
     /// first: its first chunk was in time.
     fn broken(&mut self, error: NoReply, by_caller: bool) -> Piece {
         let id = self.trail.id.to_string();

@@ -396,10 +396,10 @@ fn warnings(catalog: &Catalog, entry: &Entry) -> Vec<Observation> {
         id: id.clone(),
         what,
     });
-    let known = catalog
-        .get(id)
-        .and_then(|old| record::ignored(old.extension()));
-    let ignored = record::ignored(extension).filter(|what| known.as_ref() != Some(what));
+    let known = catalog.get(id).map(|old| record::ignored(old.extension()));
+    let known = known.unwrap_or_default();
+    let ignored = record::ignored(extension).into_iter();
+    let ignored = ignored.filter(|what| !known.contains(what));
     let ignored = ignored.map(|what| Observation::Ignored {
         id: id.clone(),
         what,

@@ -14,7 +14,10 @@ async fn failed() -> (Site, Daemon, Extension, Extension) {
         record("x", json!({"fallback": names, "config": {"own": 1}})),
         record("wrong", json!({"type": "post"})),
         record("off", json!({"enabled": false})),
-        record("open", json!({"fallback": ["next"]})),
+        record(
+            "open",
+            json!({"fallback": ["next"], "metadata": {"fallback_on": "open"}})
+        ),
         record("others", json!({"routing_rules": {"tenant_id": "other"}})),
         record("good", json!({"config": {"good": 1}})),
         record("next", json!({})),
@@ -29,7 +32,7 @@ async fn failed() -> (Site, Daemon, Extension, Extension) {
         "no_responders"
     );
     let reply = site.call("x", json!({})).await;
-    assert_eq!(reply.header("Beamline-Extension-Error"), Some("1"));
+    assert_eq!(reply.header("Beamline-Fallback-From"), Some("x"));
     (site, daemon, x, good)
 }
 
@@ -99,7 +102,9 @@ async fn a_fallback_is_not_followed_further_and_its_own_error_is_its_own() {
     ]);
     let (site, _daemon) = Site::serving(&fixtures).await;
     let _z = site.play("z", Behaviour::Echo).await;
-    site.call("x", json!({})).await;
+    let y = site.play("y", Behaviour::Echo).await;
+    site.call("x", json!({})).await.ok();
+    y.leave().await;
     let missing = site.call("x", json!({})).await;
     assert_eq!(
         reason(&missing, 503, "extension_unavailable"),

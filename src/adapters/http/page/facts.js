@@ -30,8 +30,8 @@ function facts(stats, per) {
 
 const hasDatabase = ({ source, database }) => source !== "fixtures" || database.state !== "off";
 
-const calls = ({ success, failure, timeout, neutral, rejected, overloaded }) =>
-  success + failure + timeout + neutral + rejected + overloaded;
+const calls = ({ success, failure, timeout, neutral, pushed_back, rejected, overloaded }) =>
+  success + failure + timeout + neutral + pushed_back + rejected + overloaded;
 
 export class Facts {
   #list = document.getElementById("facts");

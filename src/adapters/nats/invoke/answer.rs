@@ -2,6 +2,7 @@
 
 use crate::adapters::nats::respond::{ERROR, ERROR_CODE};
 use crate::adapters::nats::wire::write::HeaderBlock;
+use crate::domain::push_back::RETRY_AFTER_MS;
 use crate::service::invoke::{Answered, CHUNK, END, STREAM, Trail};
 
 const EXTENSION_ID: &str = "Beamline-Extension-Id";
@@ -22,6 +23,9 @@ pub(super) fn headers(block: &mut HeaderBlock, answered: &Answered) {
         push(block, ERROR_CODE, &error.code);
         push(block, ERROR, &error.text);
         push(block, EXTENSION_ERROR, "1");
+        if let Some(ms) = error.retry_after_ms {
+            block.push_number(RETRY_AFTER_MS, ms);
+        }
     }
 }
 

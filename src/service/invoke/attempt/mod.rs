@@ -1,11 +1,14 @@
 //! Attempts: admitted, sent, judged, recorded; repeated where that may help.
 
+mod stand_in;
+mod turn;
+
 use std::sync::Arc;
-use std::time::Instant as StdInstant;
+use std::time::{Duration, Instant as StdInstant};
 
 use tokio::time::{Instant, sleep};
 
-use super::answer::{Answered, ERROR_CODE, ErrorHeaders, Trail};
+use super::answer::{Answered, ERROR_CODE, ErrorHeaders, Trail, ended};
 use super::meter::Status;
 use super::plan::Plan;
 use super::record::{Pending, Recorder};
@@ -13,7 +16,7 @@ use super::runtime::Place;
 use super::stream::{CHUNK, END, STREAM, Streaming};
 use super::{Invoked, Invoker};
 use crate::domain::ids::InstanceId;
-use crate::domain::outcome::{Answer, Ended, Failure, Outcome, Patience};
+use crate::domain::outcome::{Answer, Ended, Failure, Neutral, Outcome, Patience};
 use crate::domain::retry::{backoff, retryable};
 use crate::service::caller::{CallError, Caller, Reply};
 use crate::service::circuits::Circuit;
@@ -32,7 +35,11 @@ pub(super) struct Attempts<'a, C> {
     /// forgotten it.
     circuit: Option<Arc<Circuit>>,
     tried: Vec<InstanceId>,
+    /// So many of the first of them are not tried again.
+    barred: usize,
     number: u32,
+    /// Attempts that repeated a failure; what goes on elsewhere after push-back is none.
+    retries: u32,
 }
 
 /// What the router gets if an attempt is the last one.
@@ -60,44 +67,70 @@ impl<'a, C: Caller> Attempts<'a, C> {
             place: Some(place),
             circuit: None,
             tried: Vec::new(),
+            barred: 0,
             number: 0,
+            retries: 0,
         }
     }
 
     /// Tries until an answer, an error that stays, or the end of retries, budget or time.
     pub(super) async fn run(mut self) -> Result<Invoked<C::Call>, RegistryError> {
-        let mut admitted = self
-            .admit()
-            .inspect_err(|_| self.meter(Status::Rejected, StdInstant::now()));
+        let (status, last) = match self.tries().await {
+            Ok(invoked) => return Ok(invoked),
+            Err(given_up) => given_up,
+        };
+        self.count(status, StdInstant::now());
+        if self.may_stand_in(status) {
+            // Boxed: it is rare, and every call's task would have to hold room for it.
+            let stood_in = Box::pin(self.stand_in()).await;
+            if let Some(invoked) = stood_in {
+                return Ok(invoked);
+            }
+        }
+        self.plan.trace_end(status);
+        last.map(Invoked::Answer)
+    }
+
+    /// The attempts at the extension that was chosen; at their end, what they came to.
+    async fn tries(&mut self) -> Result<Invoked<C::Call>, (Status, Last)> {
+        let admitted = self.admit();
+        let mut pending =
+            admitted.map_err(|why| (Status::refused(why), Err(self.unavailable(why))))?;
         loop {
-            let pending = admitted?;
             self.number += 1;
             let (outcome, last) = match self.attempt(pending).await {
                 Step::Done(invoked) => return Ok(invoked),
                 Step::Ended(outcome, last) => (outcome, last),
             };
-            if self.pause_before_retry(outcome).await {
-                admitted = self.admit();
-                if admitted.is_ok() {
-                    self.recorder.runtime.meter.retried();
-                    continue;
-                }
+            let next = if outcome.is_pushed_back() {
+                self.elsewhere()
+            } else if self.pause_before_retry(outcome).await {
                 // What the extension did tells more than that its circuit has opened since.
-            }
-            self.meter(Status::of(outcome), StdInstant::now());
-            return last.map(Invoked::Answer);
+                self.admit().ok()
+            } else {
+                None
+            };
+            let Some(next) = next else {
+                return Err((Status::of(outcome), last));
+            };
+            self.recorder.runtime.meter.retried();
+            pending = next;
         }
     }
 
-    fn meter(&self, status: Status, now: StdInstant) {
+    fn count(&self, status: Status, now: StdInstant) {
         let received = self.plan.received.into_std();
         let took = self.recorder.clock.awake(received, now);
         self.recorder.runtime.meter.record(status, took);
-        self.plan.trace_end(status);
+    }
+
+    fn is_in_time(&self) -> bool {
+        let in_time = |deadline| Instant::now() < deadline;
+        self.plan.deadline.is_none_or(in_time)
     }
 
     /// Leave of the circuit for one attempt, and the instance whose turn it is.
-    fn admit(&mut self) -> Result<Pending, RegistryError> {
+    fn admit(&mut self) -> Result<Pending, Unavailable> {
         let tools = &self.invoker.tools;
         let circuit = match &self.circuit {
             Some(known) => Arc::clone(known),
@@ -114,24 +147,20 @@ impl<'a, C: Caller> Attempts<'a, C> {
         self.recorder.tell(self.plan.about(), admission.transition);
         let permit = admission.permit.map_err(|refused| {
             let retry_after_ms = clock::foreseeable(refused.retry_after).map(millis);
-            self.unavailable(Unavailable::CircuitOpen { retry_after_ms })
+            Unavailable::CircuitOpen { retry_after_ms }
         })?;
-        let resolved = self.plan.target.resolved();
-        let balancer = self.plan.setup.balancer(resolved.version);
-        let instance = balancer.and_then(|mut balancer| {
-            let picked = balancer.pick(resolved.instances(), &self.tried, begun);
-            picked.map(|instance| instance.instance_id.clone())
-        });
+        let (instance, trial) = self.turn(begun)?;
         Ok(Pending {
             permit,
             instance,
+            trial,
             begun,
             number: self.number + 1,
             span_id: rand::random(),
         })
     }
 
-    async fn attempt(&mut self, pending: Pending) -> Step<C::Call> {
+    async fn attempt(&mut self, mut pending: Pending) -> Step<C::Call> {
         let begun = Instant::from_std(pending.begun);
         let (ends, by_caller) = self.plan.attempt_ends(begun);
         self.tried.extend(pending.instance.clone());
@@ -142,17 +171,16 @@ impl<'a, C: Caller> Attempts<'a, C> {
                 return self.judge(pending, &ended, None);
             }
         };
-        let error_code = reply.headers.get(ERROR_CODE);
         // An error is no chunk: until the first one, there is still time for another attempt.
-        if self.plan.stream && error_code.is_none() && is_stream(&reply) {
+        if self.plan.stream && reply.headers.get(ERROR_CODE).is_none() && is_stream(&reply) {
+            pending.answered();
             let trail = self.trail(&pending, StdInstant::now());
             let (plan, recorder) = (Arc::clone(&self.plan), self.recorder.clone());
             let place = self.place.take();
             let streaming = Streaming::new((call, reply), pending, trail, plan, recorder, place);
             return Step::Done(Invoked::Stream(Box::new(streaming)));
         }
-        let body = &reply.payload;
-        self.judge(pending, &Ended::Reply { error_code, body }, Some(&reply))
+        self.judge(pending, &ended(&reply), Some(&reply))
     }
 
     /// Sends the request and waits for the first reply.
@@ -169,7 +197,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
         let call = self
             .invoker
             .caller
-            .call(subject, &headers, &plan.body, ends);
+            .call(subject, &headers, &plan.body.bytes, ends);
         let mut call = call.map_err(|error| patience.unsent(error))?;
         let wait = self.plan.wait(begun, ends);
         let reply = patience.next(&mut call, wait).await?;
@@ -212,26 +240,44 @@ impl<'a, C: Caller> Attempts<'a, C> {
     }
 
     /// Records what the attempt says about the extension and finds what the router gets.
-    fn judge(&self, pending: Pending, ended: &Ended<'_>, reply: Option<&Reply>) -> Step<C::Call> {
+    fn judge(
+        &self,
+        mut pending: Pending,
+        ended: &Ended<'_>,
+        reply: Option<&Reply>,
+    ) -> Step<C::Call> {
         let (outcome, answer) = ended.classify();
+        if reply.is_some() && !outcome.is_pushed_back() {
+            pending.answered();
+        }
         let now = StdInstant::now();
         let trail = self.trail(&pending, now);
         self.recorder.record(&self.plan, pending, outcome, now);
-        match self.answer(answer, reply, trail) {
+        match self.answer(answer, reply, outcome.rest(), trail) {
             Ok(answered) if answered.error.is_none() => {
-                self.meter(Status::of(outcome), now);
+                let status = Status::of(outcome);
+                self.count(status, now);
+                self.plan.trace_end(status);
                 Step::Done(Invoked::Answer(answered))
             }
             last => Step::Ended(outcome, last),
         }
     }
 
-    fn answer(&self, answer: Answer, reply: Option<&Reply>, trail: Trail) -> Last {
+    fn answer(
+        &self,
+        answer: Answer,
+        reply: Option<&Reply>,
+        rest: Option<Duration>,
+        trail: Trail,
+    ) -> Last {
         let id = trail.id.to_string();
         Err(match answer {
             Answer::Reply | Answer::ErrorReply { .. } => {
                 let error = match answer {
-                    Answer::ErrorReply { lacks_code } => Some(ErrorHeaders::of(reply, lacks_code)),
+                    Answer::ErrorReply { lacks_code } => {
+                        Some(Box::new(ErrorHeaders::of(reply, lacks_code, rest)))
+                    }
                     _ => None,
                 };
                 let body = reply.map(|reply| reply.payload.clone()).unwrap_or_default();
@@ -255,22 +301,23 @@ impl<'a, C: Caller> Attempts<'a, C> {
     }
 
     /// Waits before the next attempt; false when there is none.
-    async fn pause_before_retry(&self, outcome: Outcome) -> bool {
+    async fn pause_before_retry(&mut self, outcome: Outcome) -> bool {
         let Outcome::Failure(failure) = outcome else {
             return false;
         };
-        if self.number > self.plan.target.resolved().retry || !retryable(failure) {
+        if self.retries >= self.plan.target.resolved().retry || !retryable(failure) {
             return false;
         }
         let now = Instant::now();
         let deadline = self.plan.deadline;
         let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
-        let Some(pause) = backoff(self.number, rand::random(), left) else {
+        let Some(pause) = backoff(self.retries + 1, rand::random(), left) else {
             return false;
         };
-        if !self.recorder.runtime.budget().take(now.into_std()) {
+        if !self.recorder.runtime.budget().take() {
             return false;
         }
+        self.retries += 1;
         sleep(pause).await;
         true
     }
@@ -304,7 +351,16 @@ impl Status {
             Outcome::Success => Self::Success,
             Outcome::Failure(Failure::Timeout) => Self::Timeout,
             Outcome::Failure(_) => Self::Failure,
+            Outcome::Neutral(Neutral::PushedBack { .. }) => Self::PushedBack,
             Outcome::Neutral(_) => Self::Neutral,
+        }
+    }
+
+    /// What a call came to that nobody was asked.
+    fn refused(why: Unavailable) -> Self {
+        match why {
+            Unavailable::PushedBack { .. } => Self::PushedBack,
+            _ => Self::Rejected,
         }
     }
 }

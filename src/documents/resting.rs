@@ -1,0 +1,27 @@
+//! Who asked to be left alone, in whatever document shows it.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::time;
+use crate::service::invoke::Resting;
+
+/// One that rests.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Resting)]
+pub(super) struct RestingBody<'a> {
+    /// The instance; null for a version without instances.
+    instance_id: Option<&'a str>,
+    #[schema(format = DateTime)]
+    until: Option<String>,
+}
+
+impl<'a> RestingBody<'a> {
+    pub(super) fn all(resting: &'a [Resting]) -> Vec<Self> {
+        let bodies = resting.iter().map(|it| Self {
+            instance_id: it.instance.as_ref().map(|id| id.as_str()),
+            until: time(it.until),
+        });
+        bodies.collect()
+    }
+}

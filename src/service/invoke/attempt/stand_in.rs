@@ -1,0 +1,59 @@
+//! After the last attempt: a fallback, once.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Attempts, Step};
+use crate::service::caller::Caller;
+use crate::service::invoke::Invoked;
+use crate::service::invoke::meter::Status;
+
+impl<C: Caller> Attempts<'_, C> {
+    /// Whether a call that came to `status` goes to a fallback.
+    pub(super) fn may_stand_in(&self, status: Status) -> bool {
+        let open_only = self.plan.setup.limits.rules.fallback_on_open_only;
+        let led = match status {
+            Status::Rejected => true,
+            Status::Failure | Status::Timeout | Status::PushedBack => !open_only,
+            Status::Success | Status::Neutral | Status::Overloaded => false,
+        };
+        led && self.plan.spare.is_some() && self.is_in_time()
+    }
+
+    /// One attempt at the first fallback that serves, in a place of its own; nothing where that
+    /// fails, too.
+    pub(super) async fn stand_in(&mut self) -> Option<Invoked<C::Call>> {
+        let tools = &self.invoker.tools;
+        let spare = self.plan.spare.as_ref()?;
+        let target = tools
+            .selector
+            .standby(self.plan.target.entry(), &spare.context)?;
+        let runtime = tools.runtimes.of(target.entry());
+        let setup = runtime.setup(target.entry(), tools.runtimes.defaults());
+        let Some(place) = runtime.enter(setup.limits.max_in_flight) else {
+            runtime.meter.record(Status::Overloaded, Duration::ZERO);
+            return None;
+        };
+        // Nobody else holds the plan: there is no stream yet.
+        let plan = Arc::get_mut(&mut self.plan)?.stand_in(target, setup)?;
+        self.recorder.runtime.meter.fell_back();
+        self.plan = Arc::new(plan);
+        self.recorder = tools.recorder(runtime);
+        self.place = Some(place);
+        self.circuit = None;
+        self.tried.clear();
+        self.barred = 0;
+        let status = match self.admit() {
+            Err(why) => Status::refused(why),
+            Ok(pending) => {
+                self.number += 1;
+                match self.attempt(pending).await {
+                    Step::Done(invoked) => return Some(invoked),
+                    Step::Ended(outcome, _) => Status::of(outcome),
+                }
+            }
+        };
+        self.count(status, Instant::now());
+        None
+    }
+}

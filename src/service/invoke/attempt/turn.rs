@@ -1,0 +1,58 @@
+//! Whose turn it is: an instance, or, without any, the version itself.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Attempts;
+use crate::domain::balancer::Past;
+use crate::domain::ids::InstanceId;
+use crate::service::caller::Caller;
+use crate::service::error::Unavailable;
+use crate::service::invoke::record::Pending;
+use crate::service::invoke::trial::Trial;
+use crate::service::status::millis;
+
+impl<C: Caller> Attempts<'_, C> {
+    /// The instance whose turn it is at `begun`, and whether it is only tried.
+    pub(super) fn turn(
+        &self,
+        begun: Instant,
+    ) -> Result<(Option<InstanceId>, Option<Box<Trial>>), Unavailable> {
+        let resolved = self.plan.target.resolved();
+        let setup = &self.plan.setup;
+        let Some(mut balancer) = setup.balancer(resolved.version) else {
+            return Ok((None, None));
+        };
+        let (barred, tried) = self.tried.split_at_checked(self.barred).unwrap_or_default();
+        let picked = balancer.pick(resolved.instances(), Past { barred, tried }, begun);
+        drop(balancer);
+        let pick = picked.map_err(|nobody| {
+            let wait = nobody
+                .until
+                .map(|until| until.saturating_duration_since(begun));
+            let retry_after_ms = millis(wait.unwrap_or_default());
+            Unavailable::PushedBack { retry_after_ms }
+        })?;
+        let instance = pick.instance.map(|instance| instance.instance_id.clone());
+        let shared = pick.tries.then(|| setup.shared_balancer(resolved.version));
+        let trial = shared.flatten().map(|balancer| {
+            Box::new(Trial {
+                balancer: Arc::clone(balancer),
+                instance: instance.clone(),
+                begun,
+            })
+        });
+        Ok((instance, trial))
+    }
+
+    /// After push-back, an attempt at an instance that this call has not been to; nobody has failed,
+    /// so it is no retry, but it is paid from the same budget.
+    pub(super) fn elsewhere(&mut self) -> Option<Pending> {
+        self.barred = self.tried.len();
+        if self.tried.is_empty() || !self.is_in_time() {
+            return None;
+        }
+        let pending = self.admit().ok()?;
+        self.recorder.runtime.budget().take().then_some(pending)
+    }
+}

@@ -1,0 +1,54 @@
+//! What a call keeps of its request for an extension that may stand in for the one that is called.
+//!
+//! The body is not kept twice: it is made of the other's, see [`crate::domain::envelope::Body`].
+
+use serde_json::value::RawValue;
+
+use super::limits::Limits;
+use super::request::Invocation;
+use crate::domain::context::Context;
+use crate::domain::ids::ExtensionId;
+use crate::service::selection::Target;
+
+/// The parts of a request that decide about a fallback.
+#[derive(Debug)]
+pub(super) struct Spare {
+    /// What rules and rollouts read.
+    pub(super) context: Context,
+    configs: Vec<(String, Box<RawValue>)>,
+    payload_bytes: usize,
+    metadata_bytes: usize,
+}
+
+impl Spare {
+    /// Takes from `invocation` what may still be needed; nothing where nobody may stand in for
+    /// `target`: it has no fallback or is one, or its version was asked for by name.
+    pub(super) fn of(invocation: &mut Invocation<'_>, target: &Target) -> Option<Self> {
+        let alone = target.resolved().extension.fallback.is_empty();
+        if alone || target.fallback_from.is_some() || invocation.version.is_some() {
+            return None;
+        }
+        let configs = invocation.fallback_config.drain();
+        let configs = configs.map(|(id, config)| (id.into_owned(), config.to_owned()));
+        Some(Self {
+            configs: configs.collect(),
+            context: std::mem::take(&mut invocation.context),
+            payload_bytes: invocation.payload.get().len(),
+            metadata_bytes: invocation
+                .metadata
+                .map_or(0, |metadata| metadata.get().len()),
+        })
+    }
+
+    /// The request's own config for the fallback `id`.
+    pub(super) fn config(&self, id: &ExtensionId) -> Option<&RawValue> {
+        let mut configs = self.configs.iter();
+        configs.find_map(|(known, config)| (known == id.as_str()).then_some(&**config))
+    }
+
+    /// Whether the request is not too large for an extension with `limits`.
+    pub(super) fn fits(&self, limits: &Limits) -> bool {
+        self.payload_bytes <= limits.max_payload_bytes
+            && self.metadata_bytes <= limits.max_metadata_bytes
+    }
+}

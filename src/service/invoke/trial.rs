@@ -1,0 +1,37 @@
+//! The one call that tries what has rested.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::domain::balancer::Balancer;
+use crate::domain::ids::InstanceId;
+use crate::domain::rest::Rest;
+
+/// While there is one, nobody else goes there; dropped, the next call may.
+#[derive(Debug)]
+pub(super) struct Trial {
+    pub(super) balancer: Arc<Mutex<Balancer>>,
+    /// Without one, the version's own subject.
+    pub(super) instance: Option<InstanceId>,
+    pub(super) begun: Instant,
+}
+
+impl Trial {
+    /// It was answered without another push-back: everybody may go there again.
+    pub(super) fn answered(&self) {
+        self.rest(|rest| rest.answered(self.begun));
+    }
+
+    fn rest(&self, change: impl FnOnce(&mut Rest)) {
+        let mut balancer = self.balancer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rest) = balancer.rest(self.instance.as_ref()) {
+            change(rest);
+        }
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        self.rest(Rest::left);
+    }
+}
