@@ -28,6 +28,8 @@ const ENDPOINTS: &[&str] = &[
     "enable",
     "disable",
     "put_version",
+    "update_version",
+    "rollout",
     "delete_version",
     "promote",
     "put_instance",
