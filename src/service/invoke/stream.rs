@@ -85,16 +85,17 @@ impl<S: Call> Streaming<S> {
         let limits = &self.plan.setup.limits.rules.stream;
         let whole = self.plan.within_deadline(self.begun + limits.total);
         let gap_ends = now + self.plan.gap();
-        let (ends, by_caller) = match gap_ends < whole.0 {
-            true => (gap_ends, false),
-            false => whole,
+        // The end of the whole is held against the whole, however little of it is left.
+        let (begun, ends, by_caller) = match gap_ends < whole.0 {
+            true => (now, gap_ends, false),
+            false => (self.begun, whole.0, whole.1),
         };
         let reply = match self.ahead.take() {
             Some(reply) => Ok(reply),
             None if self.is_over(whole.0, now) => Err(NoReply::Call(CallError::Timeout)),
             None => {
                 let patience = self.recorder.patience(&self.plan);
-                let wait = self.plan.wait(now, ends);
+                let wait = self.plan.wait(begun, ends);
                 patience.next(&mut self.call, wait).await
             }
         };

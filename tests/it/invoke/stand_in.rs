@@ -284,28 +284,3 @@ async fn a_first_chunk_that_does_not_come_is_the_fallbacks() {
         Some("500")
     );
 }
-
-#[tokio::test]
-async fn a_half_open_circuit_that_takes_no_more_leads_to_the_fallback() {
-    let breaker =
-        json!({"failure_threshold": 1, "timeout_seconds": 0.2, "half_open_max_requests": 1});
-    let fields = json!({"fallback": ["y"], "circuit_breaker": breaker});
-    let (site, _daemon) =
-        Site::serving(&json!([record("x", fields), record("y", json!({}))])).await;
-    let x = site.play("x", Behaviour::error(500)).await;
-    let _y = site.play("y", Behaviour::Echo).await;
-    site.call("x", json!({})).await.ok();
-    x.behave(Behaviour::Held(Answer::new("1")));
-    tokio::time::sleep(Duration::from_millis(250)).await;
-    let trial = site.call("x", json!({}));
-    let others = async {
-        x.wait_count(2).await;
-        let reply = site.call("x", json!({})).await;
-        assert_eq!(trail(&reply)[1], Some("x"));
-        x.behave(Behaviour::Echo);
-    };
-    let (trial, ()) = tokio::join!(trial, others);
-    assert_eq!(trail(&trial)[0], Some("x"));
-    let explained = site.send("explain", "x").await.ok();
-    assert_eq!(explained["reason"], "default");
-}
