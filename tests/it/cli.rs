@@ -298,8 +298,6 @@ const LANDMARKS: &[&str] = &[
     "the circuit is closed",
     r#""circuit_breaker_state":"closed""#,
     "story_teller breaks in another way",
-    "Beamline-Extension-Error: 1",
-    "mock_provider stands in",
     "Beamline-Fallback-From: story_teller",
     "You said: Why?",
     "story_teller is repaired",
