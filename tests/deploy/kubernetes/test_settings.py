@@ -5,8 +5,8 @@ import unittest
 
 import rendering
 
-# `NAME: Kind` in the one table of settings; what may hold a secret has a twin `NAME_FILE`.
-VARIABLE = re.compile(r"^ {8}([A-Z][A-Z_]+): ([A-Z][a-z]+)\b", re.M)
+# `NAME, field: type, FORM` in the one table of settings; what may hold a secret has a twin `NAME_FILE`.
+VARIABLE = re.compile(r"^ {8}([A-Z][A-Z_]+), \w+: .+?, ([A-Z_]+)\b", re.M)
 USE = re.compile(r"EXTENSION_REGISTRY_([A-Z_]*[A-Z])")
 
 
@@ -15,7 +15,7 @@ def known():
     names = {"CONFIG"}
     for name, kind in VARIABLE.findall(table):
         names.add(name)
-        if kind in ("Secret", "Url", "Urls"):
+        if kind in ("SECRET", "URL", "URLS"):
             names.add(f"{name}_FILE")
     return names
 
