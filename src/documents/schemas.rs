@@ -6,7 +6,9 @@ use utoipa::openapi::{Components, RefOr};
 use utoipa::{OpenApi, ToSchema};
 
 use super::change::{self, WriteVerb};
-use super::{audit, circuits, committed, error, health, lookup, probe, reload, stats, stored};
+use super::{
+    audit, circuits, committed, error, health, lookup, probe, rehearsed, reload, stats, stored,
+};
 use crate::domain::record::{EXTENSION, field};
 
 /// A page of extensions.
@@ -64,6 +66,9 @@ pub fn components() -> Components {
     }
     for schema in components.schemas.values_mut() {
         require_everything(schema);
+    }
+    for (name, schema) in rehearsed::schemas() {
+        components.schemas.insert(name.to_owned(), schema);
     }
     for (name, verb) in [
         ("NewExtension", WriteVerb::Create),

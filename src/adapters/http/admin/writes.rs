@@ -21,7 +21,8 @@ type Outcome = Result<Answer, HttpError>;
 /// Create an extension
 #[utoipa::path(post, path = "/admin/extensions", tag = "writes",
     request_body(content = ref("#/components/schemas/NewExtension"), content_type = "application/json"),
-    responses((status = 201, description = "The record", body = ref("#/components/schemas/Extension"))))]
+    responses((status = 201, description = "The record", body = ref("#/components/schemas/Extension")),
+        (status = 200, description = "Of a dry run", body = ref("#/components/schemas/Rehearsal"))))]
 pub(in crate::adapters::http) async fn create(change: Change) -> Result<Response, HttpError> {
     let id = change.new_id();
     if change.is_dry_run() {
@@ -41,7 +42,7 @@ pub(in crate::adapters::http) async fn create(change: Change) -> Result<Response
 /// Objects and lists are replaced whole; null means the default.
 #[utoipa::path(patch, path = "/admin/extensions/{id}", tag = "writes",
     request_body(content = ref("#/components/schemas/ExtensionChange"), content_type = "application/json"),
-    responses((status = 200, description = "The record", body = ref("#/components/schemas/Extension"))))]
+    responses((status = 200, description = "The record", body = ref("#/components/schemas/Changed"))))]
 pub(in crate::adapters::http) async fn update(change: Change) -> Outcome {
     change.carry_out(WriteVerb::Update).await
 }
@@ -49,7 +50,7 @@ pub(in crate::adapters::http) async fn update(change: Change) -> Outcome {
 /// Delete an extension with its versions and instances
 #[utoipa::path(delete, path = "/admin/extensions/{id}", tag = "writes",
     request_body(content = ref("#/components/schemas/Condition"), content_type = "application/json"),
-    responses((status = 200, description = "The revision in which it went", body = ref("#/components/schemas/Committed"))))]
+    responses((status = 200, description = "The revision in which it went", body = ref("#/components/schemas/Deleted"))))]
 pub(in crate::adapters::http) async fn delete(change: Change) -> Outcome {
     change.carry_out(WriteVerb::Delete).await
 }
@@ -57,7 +58,7 @@ pub(in crate::adapters::http) async fn delete(change: Change) -> Outcome {
 /// Let an extension serve, also where the machine had taken it out of service
 #[utoipa::path(post, path = "/admin/extensions/{id}/enable", tag = "writes",
     request_body(content = ref("#/components/schemas/Condition"), content_type = "application/json"),
-    responses((status = 200, description = "The record", body = ref("#/components/schemas/Extension"))))]
+    responses((status = 200, description = "The record", body = ref("#/components/schemas/Changed"))))]
 pub(in crate::adapters::http) async fn enable(change: Change) -> Outcome {
     change.carry_out(WriteVerb::Enable).await
 }
@@ -65,7 +66,7 @@ pub(in crate::adapters::http) async fn enable(change: Change) -> Outcome {
 /// Take an extension out of service
 #[utoipa::path(post, path = "/admin/extensions/{id}/disable", tag = "writes",
     request_body(content = ref("#/components/schemas/Condition"), content_type = "application/json"),
-    responses((status = 200, description = "The record", body = ref("#/components/schemas/Extension"))))]
+    responses((status = 200, description = "The record", body = ref("#/components/schemas/Changed"))))]
 pub(in crate::adapters::http) async fn disable(change: Change) -> Outcome {
     change.carry_out(WriteVerb::Disable).await
 }
