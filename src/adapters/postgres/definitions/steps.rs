@@ -11,9 +11,9 @@ const SWITCH: &str =
     "UPDATE extension_definitions SET enabled = $2, auto_disabled = $3 WHERE id = $1";
 
 /// As an operator's reset, which every sidecar heeds once; overrides in force stay.
-pub(super) const RESET_CIRCUITS: &str = "WITH versions AS ( \
-        SELECT id, version FROM extensions WHERE id = $1 \
-        UNION SELECT id, version FROM extension_versions WHERE id = $1), \
+const RESET_CIRCUITS: &str = "WITH versions AS ( \
+        SELECT id, version FROM extensions WHERE id = ANY ($1) \
+        UNION SELECT id, version FROM extension_versions WHERE id = ANY ($1)), \
     reset AS ( \
         INSERT INTO circuit_overrides AS o \
             (extension_id, version, action, change, until, set_by, actor_source) \
@@ -79,7 +79,7 @@ pub(super) async fn carry_out(client: &Client, id: &str, step: &Step) -> Result<
     match step {
         Step::Insert(fields) => EXTENSIONS.put(client, std::slice::from_ref(fields)).await,
         Step::Update(patch) => tables::patch(client, id, patch).await,
-        Step::ResetCircuits => run(client, RESET_CIRCUITS, &[(&id, Type::TEXT)]).await,
+        Step::ResetCircuits => reset_circuits(client, &[id]).await,
         Step::Switch {
             enabled,
             auto_disabled,
@@ -103,6 +103,11 @@ pub(super) async fn carry_out(client: &Client, id: &str, step: &Step) -> Result<
         }
         Step::FillInstances(version) => named(client, FILL_INSTANCES, id, version.as_str()).await,
     }
+}
+
+/// Has every sidecar reset the circuits of `ids` that no override holds.
+pub(super) async fn reset_circuits(client: &Client, ids: &[&str]) -> Result<(), Error> {
+    run(client, RESET_CIRCUITS, &[(&ids, Type::TEXT_ARRAY)]).await
 }
 
 /// A statement about one part of an extension.

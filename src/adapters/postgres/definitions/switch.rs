@@ -4,7 +4,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
 
 use super::Parameter;
-use super::steps::RESET_CIRCUITS;
+use super::steps::reset_circuits;
 use super::transact::{Refused, Work, name_action, own_revision};
 use crate::adapters::postgres::columns::Columns;
 use crate::adapters::postgres::tables::EXTENSIONS;
@@ -65,10 +65,8 @@ impl Work for Switch {
             .filter(|id| changed.binary_search(id).is_err())
             .collect();
         if self.enabled {
-            for id in &unchanged {
-                let of: [Parameter<'_>; 1] = [(id, Type::TEXT)];
-                client.query_typed(RESET_CIRCUITS, &of).await?;
-            }
+            let ids: Vec<_> = unchanged.iter().map(String::as_str).collect();
+            reset_circuits(client, &ids).await?;
         }
         let revision = match own_revision(client).await? {
             Some(own) => own,
