@@ -10,7 +10,7 @@ use super::migrate::newest;
 use super::patience;
 
 /// In this order: some name what others make.
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     include_str!("../../../migrations/functions/definitions.sql"),
     include_str!("../../../migrations/functions/revision.sql"),
     include_str!("../../../migrations/functions/audit.sql"),
@@ -18,6 +18,7 @@ const FILES: [&str; 7] = [
     include_str!("../../../migrations/functions/health.sql"),
     include_str!("../../../migrations/functions/fleet.sql"),
     include_str!("../../../migrations/functions/records.sql"),
+    include_str!("../../../migrations/functions/rights.sql"),
 ];
 
 /// Those with triggers. Making a trigger keeps writers out, and readers in.
