@@ -9,9 +9,9 @@
 
 mod address;
 mod columns;
+mod commit;
 mod definitions;
 mod error;
-mod fate;
 pub mod functions;
 mod health;
 pub mod inspect;
