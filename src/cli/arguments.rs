@@ -5,11 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::operator::{self, switch};
 use crate::config::variables::{self, CONFIG, Variable};
+
+/// The least age of what is pruned.
+const LEAST_AGE: Duration = Duration::from_secs(3600);
 
 /// The whole command line.
 pub(super) fn command() -> Command {
@@ -34,9 +38,18 @@ pub(super) fn command() -> Command {
                 .arg(switch("seed", "Add the six seed extensions"))
                 .arg(
                     switch("check", "Change nothing; exit 1 when the schema is behind")
-                        .conflicts_with_all(["seed", "new-epoch"]),
+                        .conflicts_with_all(["seed", "new-epoch", "prune-audit"]),
                 )
-                .arg(switch("new-epoch", "Begin a new epoch, after a restore")),
+                .arg(switch("new-epoch", "Begin a new epoch, after a restore"))
+                .arg(
+                    Arg::new("prune-audit")
+                        .long("prune-audit")
+                        .value_name("AGE")
+                        .value_parser(age)
+                        .help(
+                            "Take out audit entries that are older, such as 90d, and told already",
+                        ),
+                ),
         )
         .subcommand(
             Command::new("import")
@@ -98,6 +111,13 @@ fn settings() -> Vec<Arg> {
         args.extend(file.map(|key| setting(key, "PATH").hide(true)));
     }
     args
+}
+
+/// A time after which nobody looks for what he has just written.
+fn age(text: &str) -> Result<Duration, String> {
+    let age = humantime::parse_duration(text).ok();
+    let age = age.filter(|age| *age >= LEAST_AGE);
+    age.ok_or_else(|| "must be a time of at least 1h, such as 90d".to_owned())
 }
 
 fn setting(key: String, placeholder: &'static str) -> Arg {

@@ -232,6 +232,7 @@ mod tests {
             "probe",
             "probe bogus",
             "migrate --check --seed",
+            "migrate --prune-audit 10m",
             "import",
             "export a b",
             "--queue-group",

@@ -3,6 +3,7 @@
 //! - [`triggers`]: every change of a definition takes one revision per transaction, one
 //!   notification and one audit entry; everything else is silent,
 //! - [`audit`]: an entry says who, and what changed; nobody else can write one,
+//! - [`pages`]: pages of it read no more than they answer, and what is old and told is pruned,
 //! - [`definitions`]: what a definition is, and a change of it; records as JSON,
 //! - [`rows`]: digests and tombstones follow the rows, and an INSERT may leave columns out,
 //! - [`commit_order`]: whoever reads the rows above its own revision never misses one,
@@ -21,6 +22,7 @@ mod audit;
 mod commit_order;
 mod definitions;
 pub(crate) mod original;
+mod pages;
 mod rows;
 mod starters;
 pub(crate) mod triggers;
