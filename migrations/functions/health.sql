@@ -39,6 +39,7 @@ SELECT registry_view('extension_circuit_states', $$
     LEFT JOIN (
         SELECT c.* FROM extension_circuit_reports c JOIN live_sidecars USING (boot)
     ) AS held ON held.extension_id = e.id AND held.version = e.version
+        AND coalesce(held.incarnation, e.incarnation) = e.incarnation
     GROUP BY e.id $$);
 COMMENT ON VIEW extension_circuit_states IS
     'open while any live sidecar has the circuit of the current version open';
@@ -105,11 +106,13 @@ BEGIN
     WHERE h.extension_id = f.id AND h.extension_id = ANY (locked);
 
     INSERT INTO extension_health_reports AS r (boot, extension_id, success_count, failure_count,
-        latency_count, latency_total_us, last_success, last_failure)
+        latency_count, latency_total_us, last_success, last_failure, last_answer)
     SELECT of_boot, f.id, f.successes, f.failures, f.latency_count, f.latency_total_us,
-        now() - f.success_age * interval '1 ms', now() - f.failure_age * interval '1 ms'
+        now() - f.success_age * interval '1 ms', now() - f.failure_age * interval '1 ms',
+        now() - f.answer_age * interval '1 ms'
     FROM jsonb_to_recordset(reports) AS f (id text, successes bigint, failures bigint,
-        latency_count bigint, latency_total_us bigint, success_age bigint, failure_age bigint)
+        latency_count bigint, latency_total_us bigint, success_age bigint, failure_age bigint,
+        answer_age bigint)
     WHERE f.id = ANY (locked)
     ON CONFLICT (boot, extension_id) DO UPDATE
     SET success_count = health_sum(r.success_count, EXCLUDED.success_count),
@@ -117,7 +120,8 @@ BEGIN
         latency_count = health_sum(r.latency_count, EXCLUDED.latency_count),
         latency_total_us = health_sum(r.latency_total_us, EXCLUDED.latency_total_us),
         last_success = health_latest(r.last_success, EXCLUDED.last_success),
-        last_failure = health_latest(r.last_failure, EXCLUDED.last_failure);
+        last_failure = health_latest(r.last_failure, EXCLUDED.last_failure),
+        last_answer = health_latest(r.last_answer, EXCLUDED.last_answer);
 
     RETURN ARRAY(SELECT unnest(known) EXCEPT SELECT unnest(locked));
 END
@@ -133,16 +137,16 @@ CREATE OR REPLACE FUNCTION health_hold(of_boot uuid, circuits jsonb) RETURNS voi
       AND NOT EXISTS (SELECT FROM jsonb_to_recordset(circuits) AS g (id text, version text)
                       WHERE g.id = c.extension_id AND g.version = c.version);
 
-    INSERT INTO extension_circuit_reports AS c (boot, extension_id, version, state, opened_at,
-        retry_at, half_open_requests)
-    SELECT of_boot, g.id, g.version, g.state, now() - g.age * interval '1 ms',
+    INSERT INTO extension_circuit_reports AS c (boot, extension_id, version, incarnation, state,
+        opened_at, retry_at, half_open_requests)
+    SELECT of_boot, g.id, g.version, g.incarnation, g.state, now() - g.age * interval '1 ms',
         now() + g.wait * interval '1 ms', g.trials
-    FROM jsonb_to_recordset(circuits) AS g (id text, version text, state text, age bigint,
-        wait bigint, trials integer)
+    FROM jsonb_to_recordset(circuits) AS g (id text, version text, incarnation uuid, state text,
+        age bigint, wait bigint, trials integer)
     ON CONFLICT (boot, extension_id, version) DO UPDATE
-    SET state = EXCLUDED.state, opened_at = EXCLUDED.opened_at, retry_at = EXCLUDED.retry_at,
-        half_open_requests = EXCLUDED.half_open_requests
-    WHERE c.state <> EXCLUDED.state OR c.half_open_requests <> EXCLUDED.half_open_requests
+    SET incarnation = EXCLUDED.incarnation, state = EXCLUDED.state, opened_at = EXCLUDED.opened_at,
+        retry_at = EXCLUDED.retry_at, half_open_requests = EXCLUDED.half_open_requests
+    WHERE c.incarnation IS DISTINCT FROM EXCLUDED.incarnation OR c.state <> EXCLUDED.state OR c.half_open_requests <> EXCLUDED.half_open_requests
        OR c.retry_at
           NOT BETWEEN EXCLUDED.retry_at - interval '1 s' AND EXCLUDED.retry_at + interval '1 s'
        OR c.opened_at

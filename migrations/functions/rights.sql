@@ -67,8 +67,8 @@ BEGIN
     -- their entries and no others.
     GRANT INSERT, UPDATE, DELETE ON circuit_overrides, probe_lease TO beamline_registry;
     GRANT UPDATE (epoch, revision) ON event_claims TO beamline_registry;
-    GRANT EXECUTE ON FUNCTION registry_auto_disable(text, jsonb, integer, text),
-        registry_auto_enable(text, jsonb, text),
+    GRANT EXECUTE ON FUNCTION registry_auto_disable(text, uuid, jsonb, integer, text),
+        registry_auto_enable(text, uuid, jsonb, text),
         registry_audit_override(text, text, text, jsonb, jsonb) TO beamline_registry;
 END
 $$;

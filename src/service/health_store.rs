@@ -60,6 +60,8 @@ pub struct Tally {
 pub struct Figures {
     /// Whose they are.
     pub extension: ExtensionId,
+    /// Which extension of the id it is; `None` where no source has told.
+    pub incarnation: Option<Incarnation>,
     /// How many.
     pub tally: Tally,
     /// The latest success.
@@ -87,10 +89,10 @@ impl From<&Figures> for HealthSums {
 /// What a flush says of one extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// Which extension of the id it is; `None` where no source has told.
-    pub incarnation: Option<Incarnation>,
     /// The calls: in [`Flush`] those since the last flush, for the ledger all since the start.
     pub figures: Figures,
+    /// When a call of our own last succeeded: what routers report is no proof of life to others.
+    pub last_answer: Option<Instant>,
     /// Consecutive failures that open its circuit.
     pub failure_threshold: u32,
     /// Trial calls at a time while it is half open.
@@ -111,6 +113,8 @@ pub enum Held {
 pub struct HeldCircuit {
     /// Whose it is.
     pub extension: ExtensionId,
+    /// Which extension of the id it is; `None` where no source has told.
+    pub incarnation: Option<Incarnation>,
     /// Of which version.
     pub version: VersionName,
     /// Open or half open.
@@ -216,6 +220,8 @@ pub enum OverrideAction {
 pub struct Override {
     /// Of which extension.
     pub extension: ExtensionId,
+    /// Which extension of the id it is; `None` where no source has told.
+    pub incarnation: Option<Incarnation>,
     /// Of which version.
     pub version: VersionName,
     /// What is wanted.
@@ -275,7 +281,7 @@ pub enum AutoDisabled {
     SeenAlive,
     /// It is not in service, by the machine or by people.
     AlreadyDisabled,
-    /// There is no such extension.
+    /// There is no such extension, or another one of its id.
     Gone,
 }
 
@@ -286,7 +292,7 @@ pub enum AutoEnabled {
     Enabled(u64),
     /// It was not auto-disabled.
     NotDisabled,
-    /// There is no such extension.
+    /// There is no such extension, or another one of its id.
     Gone,
 }
 
@@ -297,6 +303,7 @@ pub trait AutoSwitch: Send + Sync + 'static {
     fn auto_disable(
         &self,
         extension: &ExtensionId,
+        incarnation: Option<Incarnation>,
         reason: &str,
         max_percent: u8,
     ) -> impl Future<Output = Result<AutoDisabled, StoreError>> + Send;
@@ -305,6 +312,7 @@ pub trait AutoSwitch: Send + Sync + 'static {
     fn auto_enable(
         &self,
         extension: &ExtensionId,
+        incarnation: Option<Incarnation>,
         reason: &str,
     ) -> impl Future<Output = Result<AutoEnabled, StoreError>> + Send;
 

@@ -25,6 +25,8 @@ pub struct View {
     pub trials_out: u32,
     /// Until when an operator holds it in this state.
     pub forced_until: Option<Tick>,
+    /// Whether it is not closed for what routers reported alone.
+    pub hearsay: bool,
     /// Whether outcomes are ignored because our own link is down.
     pub frozen: bool,
 }
@@ -57,6 +59,7 @@ impl Breaker {
             retry_at,
             trials_out,
             forced_until: self.held_until.filter(|_| !over),
+            hearsay: self.hearsay && !over,
             frozen: self.frozen,
         }
     }

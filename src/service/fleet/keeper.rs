@@ -18,8 +18,6 @@ use super::restored::Restored;
 use super::signal::Signs;
 use super::totals::Counted;
 use crate::domain::catalog::ActiveSource;
-use crate::domain::extension::Incarnation;
-use crate::domain::ids::ExtensionId;
 use crate::service::boundary::survived;
 use crate::service::health_store::ledger::{Ledger, Progress};
 use crate::service::health_store::{Boot, Figures, HealthReports, StoreError};
@@ -108,7 +106,7 @@ impl<S: HealthReports> Keeper<S> {
         let begun = Instant::now();
         let boot = self.ledger.boot(&*self.store, self.interval).await?;
         let restored = self.store.restore(&boot).await?;
-        self.fleet.replace(restored.figures, self.incarnations());
+        self.fleet.replace(restored.figures);
         for circuit in &restored.circuits {
             held::restore(&self.tools, circuit);
         }
@@ -168,18 +166,12 @@ impl<S: HealthReports> Keeper<S> {
         let figures = self.store.others(&boot, within).await?;
         let others = figures.into_iter().map(|figures| self.less_folded(figures));
         if within.is_some() {
-            self.fleet.merge(others, self.incarnations());
+            self.fleet.merge(others, self.tools.selector.catalog());
         } else {
-            self.fleet.replace(others, self.incarnations());
+            self.fleet.replace(others);
         }
         self.read = Some((boot, begun));
         Ok(())
-    }
-
-    /// Which extension has an id in the catalog.
-    fn incarnations(&self) -> impl Fn(&ExtensionId) -> Option<Option<Incarnation>> + use<'_, S> {
-        let catalog = self.tools.selector.catalog();
-        |id| Some(catalog.get(id)?.extension().incarnation)
     }
 
     fn less_folded(&self, figures: Figures) -> Figures {

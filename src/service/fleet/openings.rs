@@ -56,9 +56,9 @@ impl Observer for Openings {
         else {
             return;
         };
-        // An operator's wish and the memory of an earlier run are no evidence.
+        // An operator's wish, the memory of an earlier run and what routers report are no evidence.
         let evident = !matches!(transition.reason, Reason::Forced | Reason::Restored);
-        if transition.to == CircuitState::Open && evident {
+        if transition.to == CircuitState::Open && evident && !transition.hearsay {
             let opening = Opening {
                 id: id.clone(),
                 version: version.clone(),
@@ -86,6 +86,7 @@ mod tests {
             retry_at: None,
             failures: 1,
             last_failure: None,
+            hearsay: false,
         };
         openings.observe(&Observation::Circuit {
             id: ExtensionId::parse(id).unwrap(),

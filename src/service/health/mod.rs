@@ -138,8 +138,8 @@ impl Health {
             ..
         } = &self.tools;
         let extension = entry.extension();
-        let runtime = runtimes.get(extension.id.as_str());
-        let circuit = circuits.get(extension.id.as_str(), extension.version.as_str());
+        let runtime = runtimes.known(extension);
+        let circuit = circuits.of(extension, &extension.version);
         let view = circuit.map(|circuit| circuit.view(clock.at(now)));
         let flushed = self.fleet.of(extension);
         Standing::new(entry, runtime.as_deref(), view, flushed, clock, now)

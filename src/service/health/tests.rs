@@ -55,6 +55,7 @@ impl Setting {
 fn flushed(id: &str, successes: u64, failures: u64, at: Instant) -> Figures {
     Figures {
         extension: ExtensionId::parse(id).unwrap(),
+        incarnation: None,
         tally: Tally {
             successes,
             failures,

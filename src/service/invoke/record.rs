@@ -90,6 +90,9 @@ impl Recorder {
         let timed_out = outcome == Outcome::Failure(Failure::Timeout);
         let whole = latency.filter(|latency| !timed_out || *latency >= plan.timeout);
         self.count(outcome, whole, now);
+        if outcome == Outcome::Success {
+            self.runtime.health.answered(now);
+        }
         plan.trace_attempt(&pending, Status::of(outcome));
         // While circuits look away, extensions find their way back, and so do their instances.
         let frozen = || pending.permit.circuit().view(self.clock.at(now)).frozen;

@@ -65,8 +65,8 @@ const DAEMONS: &[&str] = &[
     "DELETE FROM circuit_overrides",
     "INSERT INTO probe_lease (holder, until) VALUES ('x', now())",
     "UPDATE event_claims SET revision = 0",
-    "SELECT registry_auto_disable('normalize_text', '{}', 50, 'x')",
-    "SELECT registry_auto_enable('normalize_text', '{}', 'x')",
+    "SELECT registry_auto_disable('normalize_text', NULL, '{}', 50, 'x')",
+    "SELECT registry_auto_enable('normalize_text', NULL, '{}', 'x')",
     "SELECT health_fold()",
 ];
 

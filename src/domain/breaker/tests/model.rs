@@ -221,6 +221,7 @@ impl Model {
                 retry_at: None,
                 trials_out: 0,
                 forced_until: None,
+                hearsay: false,
                 frozen: self.frozen,
             };
         }
@@ -241,6 +242,7 @@ impl Model {
             retry_at,
             trials_out: self.trials_out(),
             forced_until: self.held.map(at),
+            hearsay: false,
             frozen: self.frozen,
         }
     }
@@ -364,6 +366,7 @@ impl Model {
                 at: at(call.at),
                 kind: FailureKind::Timeout,
             }),
+            hearsay: false,
         };
         if let Phase::Closed { .. } = phase {
             self.calls.clear();

@@ -178,6 +178,7 @@ impl<S: Overrides> OverrideKeeper<S> {
 fn in_force(wanted: &Wanted, change: u128) -> Override {
     Override {
         extension: wanted.spot.id().clone(),
+        incarnation: wanted.spot.extension().incarnation,
         version: wanted.spot.version().clone(),
         action: wanted.action,
         change,

@@ -136,9 +136,10 @@ impl<'a, C: Caller> Attempts<'a, C> {
             Some(known) => Arc::clone(known),
             None => {
                 let resolved = self.plan.target.resolved();
-                let (id, version) = (&resolved.extension.id, resolved.version);
                 let settings = || self.plan.setup.limits.breaker.clone();
-                tools.circuits.get_or_create(id, version, settings)
+                tools
+                    .circuits
+                    .get_or_create(resolved.extension, resolved.version, settings)
             }
         };
         self.circuit = Some(Arc::clone(&circuit));
