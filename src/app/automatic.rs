@@ -90,6 +90,7 @@ fn start_fleet_wide(
         events: shared.automatic.changes.clone(),
         catalog: Arc::clone(&shared.catalog),
         progress: shared.progress.clone(),
+        alive: shared.alive.clone(),
         status: Arc::clone(&shared.status),
         observers: shared.observers.clone(),
     };

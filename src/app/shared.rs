@@ -31,7 +31,7 @@ use crate::service::administration;
 use crate::service::circuit_control::CircuitControl;
 use crate::service::circuits::Circuits;
 use crate::service::clock::Clock;
-use crate::service::fleet::{self, FleetFigures, OverrideHandle, OverrideQueue, Signal};
+use crate::service::fleet::{self, Alive, FleetFigures, OverrideHandle, OverrideQueue, Signal};
 use crate::service::health::Health;
 use crate::service::invoke::{Follower, Runtimes, Tools};
 use crate::service::live::{self, Live, Notes};
@@ -71,8 +71,12 @@ pub(super) struct Shared {
     pub(super) fleet: Arc<FleetFigures>,
     /// How extensions are doing, by this sidecar and the fleet.
     pub(super) health: Arc<Health>,
-    /// Is given when the catalog or an override changed.
+    /// Is given when the catalog changed.
     pub(super) changed: Signal,
+    /// Is given when an override may have changed.
+    pub(super) overridden: Signal,
+    /// How many sidecars there are.
+    pub(super) alive: Alive,
     overrides: OverrideHandle,
     /// What the machine does by itself.
     pub(super) automatic: Automatic,
@@ -176,6 +180,8 @@ impl Shared {
             skipped,
             fleet,
             changed: Signal::default(),
+            overridden: Signal::default(),
+            alive: Alive::default(),
             overrides,
             automatic,
             give_up: CancellationToken::new(),
@@ -240,7 +246,9 @@ impl Shared {
         };
         let reports = Reports {
             reload,
-            overrides: self.changed.clone(),
+            overrides: self.overridden.clone(),
+            progress: self.progress.clone(),
+            alive: self.alive.clone(),
             status: Arc::clone(&self.status),
             observers: self.observers.clone(),
             pool,

@@ -199,8 +199,12 @@ pub trait HealthReports: Send + Sync + 'static {
     /// What to start with, as of one moment, less what is of `boot`.
     fn restore(&self, boot: &Boot) -> impl Future<Output = Result<Restored, StoreError>> + Send;
 
-    /// Folds boots that are long silent, and forgets what has expired; answers how many were
-    /// folded. To be called about once a minute, by any number of sidecars.
+    /// How many sidecars flushed within 3 of their intervals.
+    fn alive(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Folds boots that are long silent, brings the states of all extensions up to date, and forgets what
+    /// has expired; answers how many were folded. To be called by any sidecar about once in an interval
+    /// of flushes.
     fn tidy(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
 

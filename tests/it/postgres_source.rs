@@ -101,11 +101,17 @@ fn known(everything: &Everything) -> Known {
 }
 
 async fn read_since(source: &PostgresSource, known: &Known) -> Read {
-    let want = Want {
+    let mut want = Want {
         known: Some(known.clone()),
         also: None,
+        told: false,
     };
-    source.read(&want).await.unwrap()
+    let read = source.read(&want).await.unwrap();
+    // Told that there is something new, it looks in another way, and finds the same.
+    want.told = true;
+    let told = source.read(&want).await.unwrap();
+    assert_eq!(format!("{told:?}"), format!("{read:?}"));
+    read
 }
 
 async fn delta_since(source: &PostgresSource, known: &Known) -> Delta {

@@ -9,7 +9,8 @@
 //! - [`commit_order`]: whoever reads the rows above its own revision never misses one,
 //! - [`upgrade`]: a database of the old system becomes the same as a new one and keeps its rows,
 //! - [`original`]: so does one of the original's deployed SQL,
-//! - [`starters`]: migrations are applied once, however many start.
+//! - [`starters`]: migrations are applied once, however many start,
+//! - [`year`]: what a year leaves behind.
 
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ mod rows;
 mod starters;
 pub(crate) mod triggers;
 pub(crate) mod upgrade;
+mod year;
 
 /// Two extensions, `a` with a version and an instance. A batch without BEGIN is one transaction,
 /// so all of it has revision 1.

@@ -33,12 +33,14 @@ const LOCKED: [&str; 4] = [
 const HERE: &str =
     "SELECT set_config('search_path', format('%I, pg_temp', current_schema()), true)";
 
-/// The rights that were given on views: one that is made anew has lost them.
+/// The rights that were given on our views: one that is made anew has lost them.
 const RIGHTS: &str = "SELECT format('GRANT %s ON %s TO %s%s', privilege_type, c.oid::regclass, \
         CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END, \
         CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) \
     FROM pg_class c, aclexplode(relacl) \
     WHERE relkind = 'v' AND relnamespace = current_schema()::regnamespace \
+        AND relname = ANY ('{extension_definitions,extension_version_definitions,\
+            extension_instance_definitions,extension_circuit_states,live_sidecars}') \
         AND grantee <> relowner AND pg_has_role(relowner, 'USAGE')";
 
 const KEEP: &str = "INSERT INTO registry_functions (sha256) VALUES ($1) \

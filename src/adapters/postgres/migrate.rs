@@ -229,8 +229,8 @@ pub async fn new_epoch(client: &Client) -> Result<String, MigrateError> {
             "WITH begun AS (
                  UPDATE registry_revision
                  SET epoch = gen_random_uuid(), last_xid = NULL, changed_at = now()
-                 RETURNING epoch, revision)
-             SELECT epoch::text, pg_notify('beamline_registry', revision::text)::text FROM begun",
+                 RETURNING epoch)
+             SELECT epoch::text, pg_notify('beamline_registry', 'epoch')::text FROM begun",
             &[],
         )
         .await?;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::Timeouts;
@@ -34,6 +34,7 @@ pub struct Pool {
     connections: deadpool_postgres::Pool,
     address: Arc<Address>,
     made: Arc<AtomicU64>,
+    direct: AtomicBool,
 }
 
 impl fmt::Debug for Pool {
@@ -100,12 +101,25 @@ impl Pool {
             connections,
             address,
             made,
+            direct: AtomicBool::new(false),
         })
     }
 
     /// Hosts, ports and database.
     pub fn target(&self) -> &str {
         &self.address.target
+    }
+
+    /// Notes whether notifications arrive at `target`. Where that is this pool's own address, no
+    /// transaction pooler stands between.
+    pub(super) fn notified(&self, target: &str, arrive: bool) {
+        let direct = arrive && target == self.target();
+        self.direct.store(direct, Ordering::Relaxed);
+    }
+
+    /// Whether a statement that is prepared is still there for the next transaction.
+    pub(super) fn is_direct(&self) -> bool {
+        self.direct.load(Ordering::Relaxed)
     }
 
     /// The most connections it has.

@@ -104,9 +104,7 @@ fn before_the_first_call_there_is_no_figure_and_nothing_is_wrong() {
 fn counts_are_the_fleets_and_the_rate_is_ours_once_we_have_one() {
     let setting = setting(&["a"]);
     let later = Instant::now() + Duration::from_secs(3600);
-    setting
-        .fleet
-        .replace([flushed("a", 3, 1, later)], |_| Some(None));
+    setting.fleet.replace([flushed("a", 3, 1, later)]);
     let standing = setting.health.of("a").unwrap();
     assert_eq!(standing.success_rate, Some(0.75), "the fleet's stands in");
     assert_eq!(standing.p99, None, "percentiles are never another's");

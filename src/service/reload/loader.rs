@@ -226,7 +226,9 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         scope: Option<&Scope>,
         started: Instant,
     ) -> Result<Applied, SourceError> {
-        let read = self.database()?.read(&self.want(scope)).await?;
+        let mut want = self.want(scope);
+        want.told = trigger == Trigger::Notification;
+        let read = self.database()?.read(&want).await?;
         if self.status.database_answered() {
             self.observers.observe(&Observation::DatabaseUp);
         }
@@ -270,10 +272,12 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             Some(Scope::One(id)) => Want {
                 known: self.known(),
                 also: Some(id.clone()),
+                told: false,
             },
             None => Want {
                 known: self.known(),
                 also: None,
+                told: false,
             },
         }
     }

@@ -29,7 +29,7 @@ const SETTINGS: &[&str] = &[
     "fsync=off",
     "synchronous_commit=off",
     "full_page_writes=off",
-    "max_connections=300",
+    "max_connections=1500",
     "shared_buffers=64MB",
     "jit=off",
 ];

@@ -186,6 +186,7 @@ async fn one_id_is_read_again_on_demand() {
         let want = Want {
             known: Some(known.clone()),
             also: Some(ExtensionId::parse(id).unwrap()),
+            told: false,
         };
         let Read::Delta(delta) = source.read(&want).await.unwrap() else {
             panic!("a delta");

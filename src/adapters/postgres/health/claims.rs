@@ -11,6 +11,11 @@ use crate::service::health_store::{
 };
 use crate::service::skipped::Reading;
 
+/// Whether there may be something to claim; seen without a lock, for of many sidecars nearly all come too
+/// late.
+const LOOK: &str = "SELECT NOT EXISTS (SELECT FROM event_claims c JOIN registry_revision r USING (epoch) \
+    WHERE c.epoch = $1::uuid AND c.revision BETWEEN least($2, r.revision) AND r.revision + 100000)";
+
 /// Advances by at most 100 revisions, never beyond what is committed, and reads at most 100
 /// changes of each. A row without change tells of a claim whose audit entries are gone.
 ///
@@ -62,6 +67,11 @@ impl Claims for PostgresHealth {
     async fn claim(&self, epoch: &str, revision: u64) -> Result<Option<Claimed>, StoreError> {
         let revision = bigint(revision);
         let parameters: [Parameter<'_>; 2] = [(&epoch, Type::TEXT), (&revision, Type::INT8)];
+        let seen = self.transact("claiming events", LOOK, &parameters).await?;
+        let news = seen.first().map_or(Ok(true), |row| row.try_get(0));
+        if !news.map_err(|error| self.unreadable(error))? {
+            return Ok(None);
+        }
         let rows = self.transact("claiming events", CLAIM, &parameters).await?;
         let Some(first) = rows.first() else {
             return Ok(None);

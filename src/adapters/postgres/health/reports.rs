@@ -59,6 +59,14 @@ impl HealthReports for PostgresHealth {
         figures::restore(self, boot).await
     }
 
+    async fn alive(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM live_sidecars";
+        let rows = self.transact("counting sidecars", sql, &[]).await?;
+        let row = rows.first().ok_or_else(|| self.damaged("no answer"))?;
+        let sidecars = row.try_get(0).map_err(|error| self.unreadable(error))?;
+        Ok(count(sidecars))
+    }
+
     async fn tidy(&self) -> Result<u64, StoreError> {
         let rows = self.transact("tidying health", TIDY, &[]).await?;
         let row = rows.first().ok_or_else(|| self.damaged("no answer"))?;

@@ -231,7 +231,7 @@ mod tests {
         let open = [wanted(OverrideAction::Open, 1, HOUR)];
         let mut sidecar = Sidecar::started(&open);
         let tools = sidecar.tools.clone();
-        let drop_circuits = || tools.circuits.retain(tools.clock.tick(), |_, _| None);
+        let drop_circuits = || tools.circuits.retain(tools.clock.tick(), |_, _, _| None);
         drop_circuits();
         assert_eq!(sidecar.stands(), (Closed, false));
         sidecar.follow(&open);
