@@ -101,17 +101,22 @@ fn known(everything: &Everything) -> Known {
 }
 
 async fn read_since(source: &PostgresSource, known: &Known) -> Read {
-    let mut want = Want {
+    let want = Want {
         known: Some(known.clone()),
         also: None,
         told: false,
     };
-    let read = source.read(&want).await.unwrap();
-    // Told that there is something new, it looks in another way, and finds the same.
-    want.told = true;
-    let told = source.read(&want).await.unwrap();
-    assert_eq!(format!("{told:?}"), format!("{read:?}"));
-    read
+    source.read(&want).await.unwrap()
+}
+
+/// The same, told that there is something new.
+async fn read_told(source: &PostgresSource, known: &Known) -> Read {
+    let want = Want {
+        known: Some(known.clone()),
+        also: None,
+        told: true,
+    };
+    source.read(&want).await.unwrap()
 }
 
 async fn delta_since(source: &PostgresSource, known: &Known) -> Delta {

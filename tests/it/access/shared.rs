@@ -1,7 +1,7 @@
 //! In a schema that other tools share, the files of `deploy/postgres` and `migrate` touch nothing that
 //! is not the registry's, open nothing of it, and stop at the first error.
 
-use beamline_registry::adapters::postgres::migrate::migrate;
+use beamline_registry::adapters::postgres::migrate::{migrate, seed};
 use tokio_postgres::Client;
 
 use super::database::{DEFINITIONS, READS, check};
@@ -72,6 +72,7 @@ async fn nothing_of_others_is_touched_or_opened() {
     let before = value(&superuser, THEIRS).await;
     let mut owner = ruled.login("beamline_owner").await;
     migrate(&mut owner, DEADLINE).await.unwrap();
+    seed(&owner).await.unwrap();
     later(&owner).await;
     closed_and_working(&ruled).await;
     for role in ["postgres", "beamline_owner"] {

@@ -50,7 +50,7 @@ async fn every_filter_has_an_index_in_the_order_of_pages() {
         "NULL, NULL, NULL, NULL, NULL, 30000, 10, 4000000",
     ] {
         let (rows, _) = cost(&client, arguments).await;
-        assert!(rows <= 120, "{arguments}: {rows} rows");
+        assert!(rows <= 400, "{arguments}: {rows} rows");
     }
 }
 
@@ -72,7 +72,7 @@ async fn entries_that_are_not_answered_are_not_unpacked() {
         "SELECT count(*) || ' ' || count(changes) || ' ' || string_agg(DISTINCT more::text, ',')
          FROM registry_audit_page({page})"
     );
-    assert_eq!(value(&client, &answered).await, "3 3 false,true");
+    assert_eq!(value(&client, &answered).await, "3 3 true");
     let too_large = "SELECT count(*) || ' ' || count(changes) || ' ' || bool_and(more)
         FROM registry_audit_page(NULL, NULL, NULL, NULL, NULL, NULL, 100, 1000)";
     assert_eq!(value(&client, too_large).await, "1 0 true");
