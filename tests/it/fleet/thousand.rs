@@ -1,6 +1,6 @@
 //! A thousand sidecars on one Postgres: `just fleet`. Everything of a sidecar that uses the database is
 //! real, in this process: listener, reloader, keeper of health, overrides and claims. Listeners have a
-//! connection each; the pools are shared by 50 sidecars, as behind a pooler.
+//! connection each; the pools are shared by 20 sidecars, as behind a pooler.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -103,7 +103,7 @@ impl Simulation {
         };
         let mut pool = Arc::new(Pool::new(&settings(url), "shared").unwrap());
         for number in 0..size {
-            if number % 50 == 0 {
+            if number % 20 == 0 {
                 pool = Arc::new(Pool::new(&settings(url), "shared").unwrap());
             }
             let sidecar = this.sidecar(url, Arc::clone(&pool), &format!("s{number}"));
