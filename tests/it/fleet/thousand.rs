@@ -303,14 +303,6 @@ async fn changes(sql: &tokio_postgres::Client) -> Vec<Duration> {
     took
 }
 
-fn figures(what: &str, took: &[Duration], used: Duration, elapsed: Duration) -> (f64, Duration) {
-    let (median, most) = (took[took.len() / 2], took[took.len() * 9 / 10]);
-    let share = used.as_secs_f64() / elapsed.as_secs_f64();
-    let percent = 100.0 * share;
-    println!("{what}: commits p50 {median:?}, p90 {most:?}; Postgres {percent:.1} % of a core");
-    (share, median)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes and a thousand connections: just fleet"]
 async fn a_thousand_sidecars_cost_their_database_little() {
@@ -334,7 +326,12 @@ async fn a_thousand_sidecars_cost_their_database_little() {
     let measured = async |what: &str| {
         let (before, begun) = (cpu(postmaster), Instant::now());
         let took = changes(&sql).await;
-        figures(what, &took, cpu(postmaster) - before, begun.elapsed())
+        let used = cpu(postmaster) - before;
+        let share = used.as_secs_f64() / begun.elapsed().as_secs_f64();
+        let (median, most) = (took[took.len() / 2], took[took.len() * 9 / 10]);
+        let percent = 100.0 * share;
+        println!("{what}: commits p50 {median:?}, p90 {most:?}; Postgres {percent:.1} % of a core");
+        (share, median)
     };
     let (alone, median_alone) = measured("alone").await;
 
