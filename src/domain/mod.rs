@@ -34,6 +34,7 @@ pub mod reconcile;
 pub mod breaker;
 pub mod balancer;
 pub mod ejection;
+pub mod load;
 pub mod rest;
 pub mod retry;
 pub mod latency;
@@ -44,6 +45,7 @@ pub mod reply;
 pub mod acknowledgement;
 pub mod push_back;
 pub mod outcome;
+pub mod call_id;
 pub mod probe;
 
 #[cfg(test)]

@@ -198,6 +198,9 @@ pub enum RegistryError {
     /// A source could not be read, and only an operator can change that.
     #[error("{}", quoted_within(.0, MAX_MESSAGE))]
     SourceUnreadable(String),
+    /// The call was cancelled, by somebody who knows its id or because its caller is gone.
+    #[error("the call was cancelled")]
+    Cancelled,
     /// Too much at once; nothing was done.
     #[error("too many requests at once")]
     Overloaded,
@@ -292,6 +295,7 @@ impl RegistryError {
             Self::DatabaseUnavailable { .. }
             | Self::DatabaseLocked { .. }
             | Self::OutcomeUnknown(_) => "database_unavailable",
+            Self::Cancelled => "cancelled",
             Self::Overloaded => "overloaded",
             Self::ShuttingDown => "shutting_down",
         }
@@ -308,6 +312,7 @@ impl RegistryError {
             | Self::InstanceNotFound { .. } => 404,
             Self::RevisionTimeout { .. } => 412,
             Self::PayloadTooLarge { .. } => 413,
+            Self::Cancelled => 499,
             Self::Internal | Self::SourceUnreadable(_) => 500,
             Self::ExtensionError { .. } => 502,
             Self::DatabaseUnavailable { .. }
@@ -341,6 +346,7 @@ impl RegistryError {
             Self::DatabaseUnavailable { .. }
             | Self::DatabaseLocked { .. }
             | Self::OutcomeUnknown(_) => "database unavailable",
+            Self::Cancelled => "cancelled",
             Self::Overloaded => "overloaded",
             Self::ShuttingDown => "shutting down",
         }

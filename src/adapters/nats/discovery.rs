@@ -133,11 +133,14 @@ impl Discovery {
     }
 
     fn info(&self) -> Info<'_> {
-        let endpoints = Verb::ALL.map(|verb| EndpointInfo {
-            name: verb.name(),
-            subject: self.layout.public(verb),
-            queue_group: &self.layout.queue_group,
-            metadata: BTreeMap::new(),
+        let endpoints = Verb::ALL.map(|verb| {
+            let (subject, queue_group) = self.layout.public(verb);
+            EndpointInfo {
+                name: verb.name(),
+                subject,
+                queue_group,
+                metadata: BTreeMap::new(),
+            }
         });
         Info {
             description: DESCRIPTION,
@@ -146,13 +149,12 @@ impl Discovery {
     }
 
     fn stats(&self) -> Stats<'_> {
-        let endpoints = self
-            .endpoints
-            .figures()
-            .map(|(verb, figures)| EndpointStats {
+        let endpoints = self.endpoints.figures().map(|(verb, figures)| {
+            let (subject, queue_group) = self.layout.public(verb);
+            EndpointStats {
                 name: verb.name(),
-                subject: self.layout.public(verb),
-                queue_group: &self.layout.queue_group,
+                subject,
+                queue_group,
                 num_requests: figures.requests,
                 num_errors: figures.errors,
                 last_error: figures.last_error,
@@ -161,7 +163,8 @@ impl Discovery {
                     .processing_ns
                     .checked_div(figures.requests)
                     .unwrap_or(0),
-            });
+            }
+        });
         Stats {
             // Nanoseconds are more than some clients can read.
             started: rfc3339(self.sidecar.started_at()),

@@ -87,8 +87,8 @@ impl Verbs {
                 let actor = |field: Option<&str>| actor(route, request, field);
                 desk.change(write, body, subject_id, actor, max_bytes).await
             }
-            // These have lanes of their own; no subscription leads here.
-            Verb::Lookup | Verb::Invoke => Err(RegistryError::Internal),
+            // These have lanes of their own, or are dealt with there; no subscription leads here.
+            Verb::Lookup | Verb::Invoke | Verb::Cancel => Err(RegistryError::Internal),
         }
     }
 

@@ -210,6 +210,15 @@ fn invocations(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Erro
         "Calls of the extension that went to a fallback",
         fallbacks,
     )?;
+    let cancelled = called(extensions).filter_map(|(labels, calls)| {
+        let cancelled = calls.runtime.meter.cancelled();
+        (cancelled > 0).then_some((labels, cancelled))
+    });
+    page.counters(
+        "extension_cancelled",
+        "Calls and attempts of which the extension was told that nobody waits any more",
+        cancelled,
+    )?;
     page.histograms(
         "extension_invocation_duration_seconds",
         "From the receipt of an invocation to its answer",

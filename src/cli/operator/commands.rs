@@ -61,6 +61,7 @@ pub(super) const fn about(verb: Verb) -> &'static str {
         Write(DeleteInstance) => "Delete an instance of an extension",
         Circuit => "Force a circuit open or closed, or reset it",
         Reload => "Read the source again, and compare everything",
+        Cancel => "End a call, by its id",
         Report => "Report the outcome of a call made without the registry",
     }
 }
@@ -86,6 +87,7 @@ pub(super) const fn fields(verb: Verb) -> &'static [Field] {
         Write(PutInstance) => &[BODY, ID, INSTANCE, FIELDS, IF_REVISION, DRY_RUN],
         Write(DeleteInstance) => &[ID, INSTANCE, IF_REVISION, DRY_RUN],
         Circuit => &[ID, ACTION, OF_VERSION, TTL, REASON],
+        Cancel => &[CALL],
         Report => &[ID, OUTCOME, OF_VERSION, LATENCY],
     }
 }
@@ -119,6 +121,7 @@ pub(super) const fn view(verb: Verb) -> View {
         Explain => Own(explain::view),
         Audit => Own(audit::view),
         Report => Line("noted"),
+        Cancel => Line("{cancelled} cancelled"),
         Write(Create) => Line("{id}: created, revision {revision}"),
         Write(Update) => Line("{id}: updated, revision {revision}"),
         Write(Delete) => Line("{id}: deleted, revision {revision}"),
@@ -144,6 +147,7 @@ pub(super) const fn fleet(verb: Verb) -> Option<&'static str> {
         Ping => Some("elapsed_ms"),
         Reload => Some("added updated removed total revision active_source duration_ms"),
         Circuits => Some(""),
+        Cancel => Some("cancelled"),
         _ => None,
     }
 }
@@ -232,6 +236,12 @@ const TTL: Field = field(
     "How long the override lasts [default: until changed]",
 );
 const REASON: Field = field(Flag, "reason", Kind::Text, "Why, for the audit");
+const CALL: Field = field(
+    Must,
+    "call",
+    Kind::Text,
+    "The call's id, header Beamline-Call-Id of its first message",
+);
 const OUTCOMES: Kind = Kind::Word(&["success", "failure"]);
 const OUTCOME: Field = field(Must, "outcome", OUTCOMES, "The outcome");
 const LATENCY: Field = field(

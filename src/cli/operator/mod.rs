@@ -30,6 +30,7 @@ use self::field::{Field, Given, Place};
 use self::pages::Answer;
 use self::session::Session;
 use super::{Ended, Invocation};
+use crate::adapters::nats::ask::To;
 use crate::adapters::nats::verb::Verb;
 
 /// Asks what the command line says, shows the answer, and says with which code to leave.
@@ -51,7 +52,9 @@ async fn ask(invocation: &Invocation, verb: Verb) -> Outcome<()> {
     let (matches, screen) = (&invocation.arguments, &invocation.screen);
     let given = given(commands::fields(verb), matches)?;
     let session = Session::open(invocation).await?;
-    if let Some(chosen) = commands::fleet(verb).filter(|_| is_set(matches, "all")) {
+    let nobody_is_named = !verb.answers_any() && matches!(session.to, To::Any);
+    let all = is_set(matches, "all") || nobody_is_named;
+    if let Some(chosen) = commands::fleet(verb).filter(|_| all) {
         return fleet::run(&session, verb, chosen, given).await;
     }
     let answer = Answer::of(&session, session.to, verb, given).await?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::domain::call_id::CallId;
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
 use crate::domain::outcome::Ended;
 use crate::domain::push_back::Hint;
@@ -84,4 +85,6 @@ pub struct Trail {
     pub latency: Duration,
     /// The extension that was asked for, where another stood in.
     pub fallback_from: Option<ExtensionId>,
+    /// What the call is known by, where it may be, or could have been, cancelled.
+    pub call_id: Option<CallId>,
 }

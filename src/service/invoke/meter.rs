@@ -21,6 +21,8 @@ pub enum Status {
     Neutral,
     /// It was busy, and said so, or rests since it did.
     PushedBack,
+    /// Nobody waited for the answer any more.
+    Cancelled,
     /// Its circuit let nothing pass.
     Rejected,
     /// Too many calls at once.
@@ -29,12 +31,13 @@ pub enum Status {
 
 impl Status {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Success,
         Self::Failure,
         Self::Timeout,
         Self::Neutral,
         Self::PushedBack,
+        Self::Cancelled,
         Self::Rejected,
         Self::Overloaded,
     ];
@@ -47,6 +50,7 @@ impl Status {
             Self::Timeout => "timeout",
             Self::Neutral => "neutral",
             Self::PushedBack => "pushed_back",
+            Self::Cancelled => "cancelled",
             Self::Rejected => "rejected",
             Self::Overloaded => "overloaded",
         }
@@ -59,6 +63,7 @@ pub struct InvocationMeter {
     statuses: [AtomicU64; Status::ALL.len()],
     retries: AtomicU64,
     fallbacks: AtomicU64,
+    told_cancelled: AtomicU64,
     buckets: [AtomicU64; BOUNDS_MS.len()],
     overflow: AtomicU64,
     sum_us: AtomicU64,
@@ -95,6 +100,16 @@ impl InvocationMeter {
     /// Calls that went to a fallback.
     pub fn fallbacks(&self) -> u64 {
         self.fallbacks.load(Ordering::Relaxed)
+    }
+
+    /// Counts that its extension was told that nobody waits for a call, or an attempt, any more.
+    pub fn told_cancelled(&self) {
+        self.told_cancelled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it was told that.
+    pub fn cancelled(&self) -> u64 {
+        self.told_cancelled.load(Ordering::Relaxed)
     }
 
     /// Invocations by status; only those that have happened.
@@ -211,7 +226,7 @@ mod tests {
         summary.add(&a, 2);
         summary.add(&b, 3);
         let expected = Summary {
-            statuses: [1, 0, 0, 0, 0, 2, 0],
+            statuses: [1, 0, 0, 0, 0, 0, 2, 0],
             retries: 2,
             in_flight: 5,
         };

@@ -7,6 +7,7 @@
 
 mod answer;
 mod attempt;
+mod cancelling;
 mod follow;
 mod limits;
 mod meter;
@@ -23,6 +24,7 @@ mod trial;
 use std::sync::Arc;
 
 pub use answer::{Answered, ERROR_CODE, ErrorHeaders, Trail};
+pub use cancelling::{Cancellable, Messenger};
 pub use follow::Follower;
 pub use limits::{Defaults, Limits};
 pub use meter::{InvocationMeter, Status, Summary};
@@ -68,6 +70,7 @@ pub struct Tools {
 pub struct Invoker<C> {
     tools: Tools,
     caller: C,
+    cancellable: Arc<Cancellable>,
 }
 
 /// A call that was accepted: all that its request says has been read.
@@ -88,9 +91,13 @@ pub enum Invoked<S> {
 }
 
 impl<C: Caller> Invoker<C> {
-    /// Calls through `caller`.
-    pub fn new(tools: Tools, caller: C) -> Self {
-        Self { tools, caller }
+    /// Calls through `caller`; those that have an id are among the `cancellable`.
+    pub fn new(tools: Tools, caller: C, cancellable: Arc<Cancellable>) -> Self {
+        Self {
+            tools,
+            caller,
+            cancellable,
+        }
     }
 
     /// What would be sent, to whom and with which headers: given to `told`. Nothing is sent or
@@ -142,9 +149,13 @@ impl<C: Caller> Invoker<C> {
             recorder,
             place,
         } = accepted;
-        attempt::Attempts::new(self, plan, recorder, place)
-            .run()
-            .await
+        let cancel = plan.known.as_ref().map(|known| known.token().clone());
+        let mut attempts = attempt::Attempts::new(self, plan, recorder, place);
+        let Some(cancel) = cancel else {
+            return attempts.run().await;
+        };
+        let ran = cancel.run_until_cancelled(attempts.run()).await;
+        ran.unwrap_or_else(|| Err(attempts.cancelled()))
     }
 
     /// `span` is taken by the plan as soon as there is one.
@@ -170,6 +181,7 @@ impl<C: Caller> Invoker<C> {
         };
         runtime.budget().call();
         plan.spare = Spare::of(invocation, &plan.target);
+        plan.known = plan.call_id.clone().map(|id| self.cancellable.know(id));
         Ok(Accepted {
             plan: Arc::new(plan.traced(span.take())),
             recorder: self.tools.recorder(runtime),

@@ -35,6 +35,7 @@ fn invocation(payload: &str) -> Invocation<'_> {
         traceparent: None,
         tracestate: None,
         stream: false,
+        call_id: None,
         received: Instant::now(),
     }
 }
@@ -224,7 +225,7 @@ fn a_new_record_brings_new_limits_and_keeps_whose_turn_it_is() {
         let setup = runtimes.setup(entry);
         let instances = entry.extension().instances.iter();
         let mut balancer = setup.balancer(&entry.extension().version).unwrap();
-        let picked = balancer.pick(instances, Past::default(), now);
+        let picked = balancer.pick(instances, Past::default(), None, now);
         (
             setup.limits.max_in_flight,
             picked.unwrap().instance.unwrap().instance_id.to_string(),

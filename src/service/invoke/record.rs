@@ -10,8 +10,10 @@ use super::trial::Trial;
 use crate::domain::breaker::{self, FailureKind, Transition};
 use crate::domain::ejection::EjectionSettings;
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
+use crate::domain::load::{InFlight, LOAD};
 use crate::domain::outcome::{Failure, Neutral, Outcome};
 use crate::domain::traceparent::SpanId;
+use crate::service::caller::Reply;
 use crate::service::circuits::{CallPermit, Circuit};
 use crate::service::clock::Clock;
 use crate::service::observe::{Observation, Observers};
@@ -21,9 +23,7 @@ use crate::service::patience::Patience;
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) permit: CallPermit,
-    pub(super) instance: Option<InstanceId>,
-    /// Where it is the one that tries what has rested.
-    pub(super) trial: Option<Box<Trial>>,
+    pub(super) whom: Whom,
     pub(super) begun: Instant,
     /// Which attempt of its call it is, from 1.
     pub(super) number: u32,
@@ -31,10 +31,23 @@ pub(super) struct Pending {
     pub(super) span_id: SpanId,
 }
 
+/// Who has an attempt.
+#[derive(Debug, Default)]
+pub(super) struct Whom {
+    /// The instance; without any, the version's own subject.
+    pub(super) instance: Option<InstanceId>,
+    /// Counts as its load.
+    pub(super) _in_flight: Option<InFlight>,
+    /// Whether its latency is known to the balancer.
+    pub(super) heard: bool,
+    /// Where it is the one that tries what has rested.
+    pub(super) trial: Option<Box<Trial>>,
+}
+
 impl Pending {
     /// It was answered without push-back.
     pub(super) fn answered(&mut self) {
-        if let Some(trial) = self.trial.take() {
+        if let Some(trial) = self.whom.trial.take() {
             trial.answered();
         }
     }
@@ -69,6 +82,35 @@ impl Recorder {
         }
     }
 
+    /// An attempt has begun to be answered by `reply`, with `latency` where it goes on.
+    pub(super) fn heard(
+        &self,
+        plan: &Plan,
+        whom: &mut Whom,
+        reply: &Reply,
+        latency: Option<Duration>,
+    ) {
+        let said = reply.headers.get(LOAD);
+        let Some(instance) = whom.instance.as_ref() else {
+            return;
+        };
+        if said.is_none() && latency.is_none() {
+            return;
+        }
+        let mut balancer = plan.setup.balancer(plan.version());
+        let load = balancer.as_mut().and_then(|it| it.load(instance));
+        let (Some(load), now) = (load, Instant::now()) else {
+            return;
+        };
+        if let Some(said) = said {
+            load.said(said, now);
+        }
+        if let Some(latency) = latency {
+            load.took(latency, now);
+            whom.heard = true;
+        }
+    }
+
     /// Records the outcome of an attempt that ends `now`.
     pub(super) fn record(&self, plan: &Plan, pending: Pending, outcome: Outcome, now: Instant) {
         let latency = self.clock.measured(pending.begun, now);
@@ -91,10 +133,12 @@ impl Recorder {
         let whole = latency.filter(|latency| !timed_out || *latency >= plan.timeout);
         self.count(outcome, whole, now);
         plan.trace_attempt(&pending, Status::of(outcome));
-        // While circuits look away, extensions find their way back, and so do their instances.
-        let frozen = || pending.permit.circuit().view(self.clock.at(now)).frozen;
-        if let Some(instance) = pending.instance.as_ref().filter(|_| !frozen()) {
-            self.turn(plan, instance, pending.begun, now, outcome);
+        if let Some(instance) = &pending.whom.instance {
+            // While circuits look away, extensions find their way back, and so do their instances.
+            let frozen = pending.permit.circuit().view(self.clock.at(now)).frozen;
+            let begun = (!frozen).then_some(pending.begun);
+            let latency = latency.filter(|_| outcome != Outcome::Success || !pending.whom.heard);
+            turn(plan, instance, begun, latency, now, outcome);
         }
         if let Outcome::Neutral(Neutral::PushedBack { rest }) = outcome {
             pushed_back(plan, &pending, rest, now);
@@ -160,22 +204,26 @@ impl Recorder {
             });
         }
     }
+}
 
-    fn turn(
-        &self,
-        plan: &Plan,
-        instance: &InstanceId,
-        begun: Instant,
-        now: Instant,
-        outcome: Outcome,
-    ) {
-        let Some(mut balancer) = plan.setup.balancer(plan.version()) else {
-            return;
-        };
-        let breaker = &plan.setup.limits.breaker;
+/// What an outcome says about an instance: for its ejection, if the attempt began at `begun` and
+/// circuits are not frozen, and for its load.
+fn turn(
+    plan: &Plan,
+    instance: &InstanceId,
+    begun: Option<Instant>,
+    latency: Option<Duration>,
+    now: Instant,
+    outcome: Outcome,
+) {
+    let Some(mut balancer) = plan.setup.balancer(plan.version()) else {
+        return;
+    };
+    if let Some(begun) = begun {
         match outcome {
             Outcome::Success => balancer.succeeded(instance, begun),
             Outcome::Failure(_) => {
+                let breaker = &plan.setup.limits.breaker;
                 let settings = EjectionSettings {
                     failure_threshold: breaker.failure_threshold,
                     open_time: breaker.open_time,
@@ -186,6 +234,20 @@ impl Recorder {
             Outcome::Neutral(_) => {}
         }
     }
+    let Some(latency) = latency else {
+        return;
+    };
+    match outcome {
+        Outcome::Success => {
+            if let Some(load) = balancer.load(instance) {
+                load.took(latency, now);
+            }
+        }
+        Outcome::Failure(_) | Outcome::Neutral(Neutral::PushedBack { .. }) => {
+            balancer.disappointed(instance, latency, plan.timeout, now);
+        }
+        Outcome::Neutral(_) => {}
+    }
 }
 
 /// Leaves alone for `rest` who asked for it: circuits that look away make no difference to that.
@@ -194,7 +256,7 @@ fn pushed_back(plan: &Plan, pending: &Pending, rest: Option<Duration>, now: Inst
     let until = rest.and_then(|rest| now.checked_add(rest));
     let balancer = plan.setup.balancer(plan.version());
     if let (Some(until), Some(mut balancer)) = (until, balancer)
-        && let Some(rest) = balancer.rest(pending.instance.as_ref())
+        && let Some(rest) = balancer.rest(pending.whom.instance.as_ref())
     {
         rest.until(until);
     }

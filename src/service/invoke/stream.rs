@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::answer::{Answered, ERROR_CODE, ErrorHeaders, Trail, ended};
+use super::cancelling::Awaited;
 use super::meter::Status;
 use super::plan::Plan;
 use super::record::{Pending, Recorder};
@@ -39,6 +41,7 @@ pub struct Streaming<S> {
     recorder: Recorder,
     /// Who answers.
     pub trail: Trail,
+    awaited: Option<Awaited>,
     _place: Option<Place>,
 }
 
@@ -62,7 +65,7 @@ impl<S: Call> Streaming<S> {
         trail: Trail,
         plan: Arc<Plan>,
         recorder: Recorder,
-        place: Option<Place>,
+        (awaited, place): (Option<Awaited>, Option<Place>),
     ) -> Self {
         Self {
             call,
@@ -75,6 +78,7 @@ impl<S: Call> Streaming<S> {
             plan,
             recorder,
             trail,
+            awaited,
             _place: place,
         }
     }
@@ -91,18 +95,30 @@ impl<S: Call> Streaming<S> {
             false => (self.begun, whole.0, whole.1),
         };
         let reply = match self.ahead.take() {
-            Some(reply) => Ok(reply),
-            None if self.is_over(whole.0, now) => Err(NoReply::Call(CallError::Timeout)),
+            Some(reply) => Some(Ok(reply)),
+            None if self.is_over(whole.0, now) => Some(Err(NoReply::Call(CallError::Timeout))),
             None => {
+                let cancel = self.canceller();
                 let patience = self.recorder.patience(&self.plan);
                 let wait = self.plan.wait(begun, ends);
-                patience.next(&mut self.call, wait).await
+                let next = patience.next(&mut self.call, wait);
+                cancel.run_until_cancelled(next).await
             }
         };
         match reply {
-            Ok(reply) => self.piece(&reply),
-            Err(error) => self.broken(error, by_caller),
+            Some(Ok(reply)) => self.piece(&reply),
+            Some(Err(error)) => self.broken(error, by_caller),
+            None => {
+                self.finish(Outcome::Neutral(Neutral::Cancelled));
+                Piece::Broken(RegistryError::Cancelled)
+            }
         }
+    }
+
+    /// Ends it for whoever has nobody to pass it on to.
+    pub fn canceller(&self) -> CancellationToken {
+        let known = self.plan.known.as_ref();
+        known.map(|known| known.token().clone()).unwrap_or_default()
     }
 
     /// Whether it has had its time, however much still comes. What came while this process stood
@@ -121,10 +137,17 @@ impl<S: Call> Streaming<S> {
         self.finish(Outcome::Neutral(Neutral::CallerFault));
     }
 
+    fn answered(&mut self) {
+        if let Some(awaited) = self.awaited.take() {
+            awaited.answered();
+        }
+    }
+
     fn piece(&mut self, reply: &Reply) -> Piece {
         if reply.headers.get(ERROR_CODE).is_some()
             && let (outcome, Answer::ErrorReply { lacks_code }) = ended(reply).classify()
         {
+            self.answered();
             self.finish(outcome);
             let headers = ErrorHeaders::of(Some(reply), lacks_code, outcome.rest());
             return Piece::Error(Answered {
@@ -134,6 +157,7 @@ impl<S: Call> Streaming<S> {
             });
         }
         if reply.headers.get(STREAM) == Some(END) {
+            self.answered();
             if reply.payload.is_empty() {
                 self.finish(Outcome::Success);
                 return Piece::End;
@@ -151,6 +175,16 @@ impl<S: Call> Streaming<S> {
     /// first: its first chunk was in time.
     fn broken(&mut self, error: NoReply, by_caller: bool) -> Piece {
         let id = self.trail.id.to_string();
+        match error {
+            NoReply::Call(CallError::Timeout | CallError::GivenUp) | NoReply::StoodStill => {
+                if let Some(awaited) = self.awaited.take() {
+                    awaited.late();
+                }
+            }
+            // It goes on, and nobody reads it.
+            NoReply::Call(CallError::Overloaded) => {}
+            NoReply::Call(_) => self.answered(),
+        }
         let (outcome, error) = match error {
             NoReply::Call(CallError::Timeout) if by_caller => (
                 Outcome::Neutral(Neutral::ShortDeadline),
@@ -189,7 +223,9 @@ impl<S: Call> Streaming<S> {
         Piece::Broken(error)
     }
 
+    /// Unless its extension has had its last word, it hears that nobody waits for it.
     fn finish(&mut self, outcome: Outcome) {
+        drop(self.awaited.take());
         if let Some(pending) = self.pending.take() {
             let status = Status::of(outcome);
             let now = std::time::Instant::now();

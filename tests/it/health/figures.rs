@@ -83,7 +83,8 @@ async fn invocations_count_with_their_times_and_latencies() {
     assert_eq!(
         stats["invocations"],
         json!({
-            "success": 3, "failure": 1, "timeout": 0, "neutral": 0, "pushed_back": 0, "rejected": 0,
+            "success": 3, "failure": 1, "timeout": 0, "neutral": 0, "pushed_back": 0,
+            "cancelled": 0, "rejected": 0,
             "overloaded": 0, "retries": 0, "in_flight": 0,
         })
     );

@@ -168,6 +168,7 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
             version: resolved.version,
             left: timeout,
             stream: false,
+            call_id: None,
         };
         let subject = destination(resolved);
         let call = self.caller.call(subject, &headers, body.as_ref(), ends);

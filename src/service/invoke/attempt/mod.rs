@@ -9,6 +9,7 @@ use std::time::{Duration, Instant as StdInstant};
 use tokio::time::{Instant, sleep};
 
 use super::answer::{Answered, ERROR_CODE, ErrorHeaders, Trail, ended};
+use super::cancelling::Awaited;
 use super::meter::Status;
 use super::plan::Plan;
 use super::record::{Pending, Recorder};
@@ -74,7 +75,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
     }
 
     /// Tries until an answer, an error that stays, or the end of retries, budget or time.
-    pub(super) async fn run(mut self) -> Result<Invoked<C::Call>, RegistryError> {
+    pub(super) async fn run(&mut self) -> Result<Invoked<C::Call>, RegistryError> {
         let (status, last) = match self.tries().await {
             Ok(invoked) => return Ok(invoked),
             Err(given_up) => given_up,
@@ -89,6 +90,14 @@ impl<'a, C: Caller> Attempts<'a, C> {
         }
         self.plan.trace_end(status);
         last.map(Invoked::Answer)
+    }
+
+    /// Nobody waits for them any more.
+    pub(super) fn cancelled(&self) -> RegistryError {
+        self.count(Status::Cancelled, StdInstant::now());
+        self.plan.trace_end(Status::Cancelled);
+        self.recorder.runtime.health.neutral();
+        RegistryError::Cancelled
     }
 
     /// The attempts at the extension that was chosen; at their end, what they came to.
@@ -149,11 +158,10 @@ impl<'a, C: Caller> Attempts<'a, C> {
             let retry_after_ms = clock::foreseeable(refused.retry_after).map(millis);
             Unavailable::CircuitOpen { retry_after_ms }
         })?;
-        let (instance, trial) = self.turn(begun)?;
+        let whom = self.turn(begun)?;
         Ok(Pending {
             permit,
-            instance,
-            trial,
+            whom,
             begun,
             number: self.number + 1,
             span_id: rand::random(),
@@ -163,22 +171,35 @@ impl<'a, C: Caller> Attempts<'a, C> {
     async fn attempt(&mut self, mut pending: Pending) -> Step<C::Call> {
         let begun = Instant::from_std(pending.begun);
         let (ends, by_caller) = self.plan.attempt_ends(begun);
-        self.tried.extend(pending.instance.clone());
+        self.tried.extend(pending.whom.instance.clone());
+        let awaited = Awaited::of(&self.plan, &self.recorder.runtime, pending.number);
         let (call, reply) = match self.exchange(&pending, begun, ends).await {
             Ok(answer) => answer,
             Err(error) => {
                 let ended = self.ended(error, by_caller, begun, ends);
+                if let Some(awaited) = awaited {
+                    awaited.unanswered(&ended);
+                }
                 return self.judge(pending, &ended, None);
             }
         };
         // An error is no chunk: until the first one, there is still time for another attempt.
-        if self.plan.stream && reply.headers.get(ERROR_CODE).is_none() && is_stream(&reply) {
+        let streams =
+            self.plan.stream && reply.headers.get(ERROR_CODE).is_none() && is_stream(&reply);
+        let clock = self.recorder.clock;
+        let latency = streams.then(|| clock.measured(pending.begun, StdInstant::now()));
+        let (plan, whom) = (&self.plan, &mut pending.whom);
+        self.recorder.heard(plan, whom, &reply, latency.flatten());
+        if streams {
             pending.answered();
             let trail = self.trail(&pending, StdInstant::now());
             let (plan, recorder) = (Arc::clone(&self.plan), self.recorder.clone());
-            let place = self.place.take();
-            let streaming = Streaming::new((call, reply), pending, trail, plan, recorder, place);
+            let held = (awaited, self.place.take());
+            let streaming = Streaming::new((call, reply), pending, trail, plan, recorder, held);
             return Step::Done(Invoked::Stream(Box::new(streaming)));
+        }
+        if let Some(awaited) = awaited {
+            awaited.answered();
         }
         self.judge(pending, &ended(&reply), Some(&reply))
     }
@@ -191,7 +212,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
         ends: Instant,
     ) -> Result<(C::Call, Reply), NoReply> {
         let plan = &self.plan;
-        let subject = plan.subject(pending.instance.as_ref());
+        let subject = plan.subject(pending.whom.instance.as_ref());
         let headers = plan.headers(pending.number, begun, ends, pending.span_id);
         let patience = self.recorder.patience(plan);
         let call = self
@@ -327,10 +348,11 @@ impl<'a, C: Caller> Attempts<'a, C> {
         Trail {
             id: resolved.extension.id.clone(),
             version: resolved.version.clone(),
-            instance: pending.instance.clone(),
+            instance: pending.whom.instance.clone(),
             attempts: self.number,
             latency: now.saturating_duration_since(pending.begun),
             fallback_from: self.plan.target.fallback_from.clone(),
+            call_id: self.plan.call_id.clone(),
         }
     }
 
@@ -352,6 +374,7 @@ impl Status {
             Outcome::Failure(Failure::Timeout) => Self::Timeout,
             Outcome::Failure(_) => Self::Failure,
             Outcome::Neutral(Neutral::PushedBack { .. }) => Self::PushedBack,
+            Outcome::Neutral(Neutral::Cancelled) => Self::Cancelled,
             Outcome::Neutral(_) => Self::Neutral,
         }
     }

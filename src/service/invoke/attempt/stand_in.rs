@@ -15,7 +15,7 @@ impl<C: Caller> Attempts<'_, C> {
         let led = match status {
             Status::Rejected => true,
             Status::Failure | Status::Timeout | Status::PushedBack => !open_only,
-            Status::Success | Status::Neutral | Status::Overloaded => false,
+            Status::Success | Status::Neutral | Status::Cancelled | Status::Overloaded => false,
         };
         led && self.plan.spare.is_some() && self.is_in_time()
     }
