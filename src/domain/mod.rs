@@ -37,6 +37,7 @@ pub mod ejection;
 pub mod load;
 pub mod rest;
 pub mod retry;
+pub mod shares;
 pub mod latency;
 pub mod health;
 pub mod envelope;

@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use super::trouble::{DatabaseError, Trouble};
 use crate::domain::quote::{quoted, quoted_within};
+use crate::domain::shares::Crowd;
 
 /// Why an extension is not found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,6 +205,9 @@ pub enum RegistryError {
     /// Too much at once; nothing was done.
     #[error("too many requests at once")]
     Overloaded,
+    /// All places of an extension are taken; nothing was done.
+    #[error("too many calls of the extension at once: {}", .0.as_str())]
+    Crowded(Crowd),
     /// The daemon is going away; nothing was done.
     #[error("this sidecar is shutting down")]
     ShuttingDown,
@@ -296,7 +300,7 @@ impl RegistryError {
             | Self::DatabaseLocked { .. }
             | Self::OutcomeUnknown(_) => "database_unavailable",
             Self::Cancelled => "cancelled",
-            Self::Overloaded => "overloaded",
+            Self::Overloaded | Self::Crowded(_) => "overloaded",
             Self::ShuttingDown => "shutting_down",
         }
     }
@@ -320,6 +324,7 @@ impl RegistryError {
             | Self::OutcomeUnknown(_)
             | Self::ExtensionUnavailable { .. }
             | Self::Overloaded
+            | Self::Crowded(_)
             | Self::ShuttingDown => 503,
             Self::ExtensionTimeout { .. } | Self::DeadlineExceeded { .. } => 504,
         }
@@ -347,7 +352,7 @@ impl RegistryError {
             | Self::DatabaseLocked { .. }
             | Self::OutcomeUnknown(_) => "database unavailable",
             Self::Cancelled => "cancelled",
-            Self::Overloaded => "overloaded",
+            Self::Overloaded | Self::Crowded(_) => "overloaded",
             Self::ShuttingDown => "shutting down",
         }
     }
@@ -406,6 +411,7 @@ impl RegistryError {
                 [reason].into_iter().chain(blocked_by).collect()
             }
             Self::DatabaseUnavailable { reason, .. } => vec![("reason", text(reason.as_str()))],
+            Self::Crowded(why) => vec![("reason", text(why.as_str()))],
             Self::OutcomeUnknown(_) => vec![("outcome", text("unknown"))],
             _ => Vec::new(),
         }

@@ -7,6 +7,7 @@ use prometheus_client::registry::Registry;
 
 use super::*;
 use crate::domain::catalog::{CatalogWriter, Change};
+use crate::domain::context::Context;
 use crate::domain::extension::{Extension as Record, Version};
 use crate::domain::ids::ExtensionId;
 use crate::domain::testing::{change, entry, extension, version};
@@ -151,7 +152,7 @@ fn invocations_show_by_status_until_the_extension_is_gone() {
     let (tools, mut writer, registry) = sources();
     let b = tools.selector.catalog().get("b").unwrap();
     let runtime = tools.runtimes.of(&b);
-    let _place = runtime.enter(10).unwrap();
+    let _seat = runtime.places.enter(&Context::default(), 10).unwrap();
     assert_has(&series(&registry), &["extension_invocations_in_flight 1"]);
     runtime
         .meter

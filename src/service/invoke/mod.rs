@@ -11,6 +11,7 @@ mod cancelling;
 mod follow;
 mod limits;
 mod meter;
+mod places;
 mod plan;
 mod record;
 mod report;
@@ -28,6 +29,7 @@ pub use cancelling::{Cancellable, Messenger};
 pub use follow::Follower;
 pub use limits::{Defaults, Limits};
 pub use meter::{InvocationMeter, Status, Summary};
+pub use places::{Place, Places, Seat};
 pub use plan::Plan;
 pub use report::{Reported, Verdict};
 pub use request::Invocation;
@@ -35,7 +37,6 @@ pub use resting::Resting;
 pub use runtime::{Runtime, Runtimes, Setup};
 pub use stream::{CHUNK, END, Piece, STREAM, Streaming};
 
-use self::runtime::Place;
 use self::spare::Spare;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::caller::{CallHeaders, Caller};
@@ -78,7 +79,7 @@ pub struct Invoker<C> {
 pub struct Accepted {
     plan: Arc<Plan>,
     recorder: Recorder,
-    place: Place,
+    seat: Seat,
 }
 
 /// What a call came to.
@@ -147,10 +148,10 @@ impl<C: Caller> Invoker<C> {
         let Accepted {
             plan,
             recorder,
-            place,
+            seat,
         } = accepted;
         let cancel = plan.known.as_ref().map(|known| known.token().clone());
-        let mut attempts = attempt::Attempts::new(self, plan, recorder, place);
+        let mut attempts = attempt::Attempts::new(self, plan, recorder, seat);
         let Some(cancel) = cancel else {
             return attempts.run().await;
         };
@@ -173,19 +174,21 @@ impl<C: Caller> Invoker<C> {
             let took = self.tools.clock.awake_since(invocation.received.into_std());
             runtime.meter.record(Status::Neutral, took);
         })?;
-        let Some(place) = runtime.enter(plan.setup.limits.max_in_flight) else {
+        let limit = plan.setup.limits.max_in_flight;
+        let seat = runtime.places.enter(&invocation.context, limit);
+        let seat = seat.map_err(|why| {
             let took = self.tools.clock.awake_since(invocation.received.into_std());
             runtime.meter.record(Status::Overloaded, took);
             self.tools.observers.observe(&Observation::Overloaded);
-            return Err(RegistryError::Overloaded);
-        };
+            RegistryError::Crowded(why)
+        })?;
         runtime.budget().call();
         plan.spare = Spare::of(invocation, &plan.target);
         plan.known = plan.call_id.clone().map(|id| self.cancellable.know(id));
         Ok(Accepted {
             plan: Arc::new(plan.traced(span.take())),
             recorder: self.tools.recorder(runtime),
-            place,
+            seat,
         })
     }
 

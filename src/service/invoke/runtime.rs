@@ -4,7 +4,6 @@
 //! breaker settings) is derived once per record and kept until another one is applied.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -12,6 +11,7 @@ use arc_swap::ArcSwap;
 
 use super::limits::{Defaults, Limits};
 use super::meter::{InvocationMeter, Summary};
+use super::places::Places;
 use crate::domain::balancer::Balancer;
 use crate::domain::catalog::Catalog;
 use crate::domain::entry::Entry;
@@ -32,7 +32,8 @@ pub struct Runtime {
     budget: Mutex<RetryBudget>,
     /// Whether it counts as degraded.
     pub gate: HealthGate,
-    in_flight: AtomicUsize,
+    /// Of its calls.
+    pub places: Arc<Places>,
     setup: ArcSwap<Setup>,
 }
 
@@ -44,10 +45,6 @@ pub struct Setup {
     pub limits: Limits,
     balancers: Vec<(VersionName, Arc<Mutex<Balancer>>)>,
 }
-
-/// A place among the calls of one extension, given back when dropped.
-#[derive(Debug)]
-pub struct Place(Arc<Runtime>);
 
 impl Runtime {
     /// Whose it is, once a source has told.
@@ -66,7 +63,7 @@ impl Runtime {
             meter: InvocationMeter::default(),
             budget: Mutex::default(),
             gate: HealthGate::default(),
-            in_flight: AtomicUsize::new(0),
+            places: Arc::default(),
             setup: ArcSwap::from_pointee(Setup::new(entry, defaults, &[])),
         }
     }
@@ -95,18 +92,9 @@ impl Runtime {
             .is_none_or(|it| *self.incarnation.get_or_init(|| it) == it)
     }
 
-    /// Takes a place; none when `limit` of them are taken.
-    pub fn enter(self: &Arc<Self>, limit: usize) -> Option<Place> {
-        if self.in_flight.fetch_add(1, Ordering::AcqRel) >= limit {
-            self.in_flight.fetch_sub(1, Ordering::AcqRel);
-            return None;
-        }
-        Some(Place(Arc::clone(self)))
-    }
-
     /// Calls under way.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        self.places.taken()
     }
 
     /// The budget of retries.
@@ -147,12 +135,6 @@ impl Setup {
     pub(super) fn shared_balancer(&self, version: &VersionName) -> Option<&Arc<Mutex<Balancer>>> {
         let mut balancers = self.balancers.iter();
         balancers.find_map(|(name, balancer)| (name == version).then_some(balancer))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

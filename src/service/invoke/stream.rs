@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use super::answer::{Answered, ERROR_CODE, ErrorHeaders, Trail, ended};
 use super::cancelling::Awaited;
 use super::meter::Status;
+use super::places::Seat;
 use super::plan::Plan;
 use super::record::{Pending, Recorder};
-use super::runtime::Place;
 use crate::domain::outcome::{Answer, Failure, Neutral, Outcome};
 use crate::service::caller::{Call, CallError, Reply};
 use crate::service::error::{RegistryError, Unavailable};
@@ -42,7 +42,7 @@ pub struct Streaming<S> {
     /// Who answers.
     pub trail: Trail,
     awaited: Option<Awaited>,
-    _place: Option<Place>,
+    _seat: Option<Seat>,
 }
 
 /// One message for the router.
@@ -65,7 +65,7 @@ impl<S: Call> Streaming<S> {
         trail: Trail,
         plan: Arc<Plan>,
         recorder: Recorder,
-        (awaited, place): (Option<Awaited>, Option<Place>),
+        (awaited, seat): (Option<Awaited>, Option<Seat>),
     ) -> Self {
         Self {
             call,
@@ -79,7 +79,7 @@ impl<S: Call> Streaming<S> {
             recorder,
             trail,
             awaited,
-            _place: place,
+            _seat: seat,
         }
     }
 

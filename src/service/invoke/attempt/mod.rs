@@ -11,18 +11,20 @@ use tokio::time::{Instant, sleep};
 use super::answer::{Answered, ERROR_CODE, ErrorHeaders, Trail, ended};
 use super::cancelling::Awaited;
 use super::meter::Status;
+use super::places::Seat;
 use super::plan::Plan;
 use super::record::{Pending, Recorder};
-use super::runtime::Place;
 use super::stream::{CHUNK, END, STREAM, Streaming};
 use super::{Invoked, Invoker};
 use crate::domain::ids::InstanceId;
 use crate::domain::outcome::{Answer, Ended, Failure, Neutral, Outcome, Patience};
 use crate::domain::retry::{backoff, retryable};
+use crate::domain::shares::Crowd;
 use crate::service::caller::{CallError, Caller, Reply};
 use crate::service::circuits::Circuit;
 use crate::service::clock;
 use crate::service::error::{RegistryError, Unavailable};
+use crate::service::observe::Observation;
 use crate::service::patience::NoReply;
 use crate::service::status::millis;
 
@@ -31,7 +33,8 @@ pub(super) struct Attempts<'a, C> {
     invoker: &'a Invoker<C>,
     plan: Arc<Plan>,
     recorder: Recorder,
-    place: Option<Place>,
+    /// Its place, or leave to wait for one.
+    seat: Option<Seat>,
     /// That of the version, from the first attempt on: by the time of a retry the catalog may have
     /// forgotten it.
     circuit: Option<Arc<Circuit>>,
@@ -59,13 +62,13 @@ impl<'a, C: Caller> Attempts<'a, C> {
         invoker: &'a Invoker<C>,
         plan: Arc<Plan>,
         recorder: Recorder,
-        place: Place,
+        seat: Seat,
     ) -> Self {
         Self {
             invoker,
             plan,
             recorder,
-            place: Some(place),
+            seat: Some(seat),
             circuit: None,
             tried: Vec::new(),
             barred: 0,
@@ -76,6 +79,10 @@ impl<'a, C: Caller> Attempts<'a, C> {
 
     /// Tries until an answer, an error that stays, or the end of retries, budget or time.
     pub(super) async fn run(&mut self) -> Result<Invoked<C::Call>, RegistryError> {
+        if let Some(Seat::Awaited(_)) = self.seat {
+            // Boxed: it is rare, as below.
+            Box::pin(self.take_place()).await?;
+        }
         let (status, last) = match self.tries().await {
             Ok(invoked) => return Ok(invoked),
             Err(given_up) => given_up,
@@ -90,6 +97,23 @@ impl<'a, C: Caller> Attempts<'a, C> {
         }
         self.plan.trace_end(status);
         last.map(Invoked::Answer)
+    }
+
+    /// Waits for a place, as long as for an attempt.
+    async fn take_place(&mut self) -> Result<(), RegistryError> {
+        let (until, _) = self.plan.attempt_ends(self.plan.received);
+        self.seat = match self.seat.take() {
+            Some(Seat::Awaited(waiting)) => waiting.until(until).await.map(Seat::Taken),
+            seat => seat,
+        };
+        if self.seat.is_some() {
+            return Ok(());
+        }
+        self.count(Status::Overloaded, StdInstant::now());
+        self.plan.trace_end(Status::Overloaded);
+        let observers = &self.invoker.tools.observers;
+        observers.observe(&Observation::Overloaded);
+        Err(RegistryError::Crowded(Crowd::Full))
     }
 
     /// Nobody waits for them any more.
@@ -194,7 +218,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
             pending.answered();
             let trail = self.trail(&pending, StdInstant::now());
             let (plan, recorder) = (Arc::clone(&self.plan), self.recorder.clone());
-            let held = (awaited, self.place.take());
+            let held = (awaited, self.seat.take());
             let streaming = Streaming::new((call, reply), pending, trail, plan, recorder, held);
             return Step::Done(Invoked::Stream(Box::new(streaming)));
         }

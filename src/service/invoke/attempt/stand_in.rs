@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::{Attempts, Step};
 use crate::service::caller::Caller;
-use crate::service::invoke::Invoked;
 use crate::service::invoke::meter::Status;
+use crate::service::invoke::{Invoked, Seat};
 
 impl<C: Caller> Attempts<'_, C> {
     /// Whether a call that came to `status` goes to a fallback.
@@ -30,7 +30,9 @@ impl<C: Caller> Attempts<'_, C> {
             .standby(self.plan.target.entry(), &spare.context)?;
         let runtime = tools.runtimes.of(target.entry());
         let setup = runtime.setup(target.entry(), tools.runtimes.defaults());
-        let Some(place) = runtime.enter(setup.limits.max_in_flight) else {
+        let limit = setup.limits.max_in_flight;
+        // It has waited long enough.
+        let Ok(Seat::Taken(place)) = runtime.places.enter(&spare.context, limit) else {
             runtime.meter.record(Status::Overloaded, Duration::ZERO);
             return None;
         };
@@ -39,7 +41,7 @@ impl<C: Caller> Attempts<'_, C> {
         self.recorder.runtime.meter.fell_back();
         self.plan = Arc::new(plan);
         self.recorder = tools.recorder(runtime);
-        self.place = Some(place);
+        self.seat = Some(Seat::Taken(place));
         self.circuit = None;
         self.tried.clear();
         self.barred = 0;
