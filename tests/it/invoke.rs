@@ -15,6 +15,7 @@
 //! - [`cancelling`]: what nobody waits for any more ends, and its extension hears of it,
 //! - [`streams`] and [`stream_limits`]: answers in pieces, and how long they may take,
 //! - [`drain`] and [`link`]: calls in flight when the daemon or its link goes,
+//! - [`bad_day`]: a provider that is busy or dies under load,
 //! - [`load`]: a dead extension under load,
 //! - [`soak`]: a million timeouts cost no memory (ignored; run in release).
 
@@ -26,6 +27,7 @@ use crate::site::Site;
 mod acknowledgements;
 mod adaptive;
 mod answers;
+mod bad_day;
 mod cancelling;
 mod circuit;
 mod deadlines;

@@ -63,7 +63,7 @@ async fn play(mut settings: Settings, once: bool, screen: &Screen) -> Result<(),
     adapt(&mut settings, &fixtures, &server.url).await;
     let log = super::log::start_log(&settings.logging);
     let dropped = log.map(|log| log.dropped()).unwrap_or_default();
-    let extensions = Extensions::start(&server.url).await?;
+    let extensions = Extensions::start(&server.url, settings.subjects.prefix.as_str()).await?;
     let printer = Printer(screen.colours);
     let stop = CancellationToken::new();
     let mut visit = Visit::begin(settings.clone(), printer).await?;
