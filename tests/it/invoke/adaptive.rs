@@ -71,7 +71,7 @@ async fn streams_count_as_calls_as_long_as_they_last() {
     let request = |_| (headers.clone(), r#"{"id":"x","payload":1}"#.into());
     let (url, invoke) = (site.nats.url(), subject("invoke"));
     // Each of these takes a turn of `a` that does not end.
-    flood(&url, &invoke, (8, 8), request, |_, _| {}).await;
+    flood(&url, &invoke, (64, 64), request, |_, _| {}).await;
     let share = share_of_a(&site, &all, 50, 1).await;
     assert!(share <= 5, "{share}");
 }

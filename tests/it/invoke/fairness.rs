@@ -103,7 +103,7 @@ async fn a_call_that_waits_can_be_cancelled() {
     let waits = client.request_with_headers(&invoke, headers, body);
     let cancelling = eventually("a call to cancel", DEADLINE, async || {
         let all = subject("all.cancel");
-        let patience = Duration::from_millis(50);
+        let patience = Duration::from_secs(1);
         site.client
             .try_request(&all, "c", patience)
             .await
@@ -132,7 +132,7 @@ async fn steady(client: &Client, tenant: &str, end: Instant) -> Vec<Duration> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tenant_at_ten_times_the_capacity_is_nobody_elses_business() {
-    let fields = json!({"metadata": {"max_in_flight": 20}});
+    let fields = json!({"metadata": {"max_in_flight": 10}});
     let (site, _daemon) = Site::serving(&json!([record("x", fields)])).await;
     let service = Duration::from_millis(100);
     let _x = site
@@ -142,20 +142,22 @@ async fn a_tenant_at_ten_times_the_capacity_is_nobody_elses_business() {
     let span = Duration::from_secs(3);
     let alone = steady(&b, "b", Instant::now() + span).await;
 
+    // 100 calls per second can be served; ten times as many come.
     let a = Arc::new(Client::connect(&site.nats.url()).await);
     let stop = Instant::now() + span;
     let flood = async {
-        let (mut served, mut turned_away) = (0, 0);
+        let (mut ticks, mut all) = (tokio::time::interval(service / 10), JoinSet::new());
         while Instant::now() < stop {
-            let mut all = calls(&a, json!("a"), 200);
-            while let Some(reply) = all.join_next().await {
-                match reply.unwrap().header("Nats-Service-Error-Code") {
-                    None => served += 1,
-                    Some(_) => turned_away += 1,
-                }
-            }
+            ticks.tick().await;
+            all.spawn(calls(&a, json!("a"), 10).join_all());
         }
-        (served, turned_away)
+        let replies = all.join_all().await.into_iter().flatten();
+        replies.fold((0, 0), |(served, turned_away), reply| {
+            match reply.header("Nats-Service-Error-Code") {
+                None => (served + 1, turned_away),
+                Some(_) => (served, turned_away + 1),
+            }
+        })
     };
     let (beside, (served, turned_away)) = tokio::join!(steady(&b, "b", stop), flood);
     let p99 = |took: &[Duration]| took[took.len() * 99 / 100];
@@ -166,9 +168,9 @@ async fn a_tenant_at_ten_times_the_capacity_is_nobody_elses_business() {
         beside.len()
     );
     assert!(
-        served > 100 && turned_away > served,
+        served > 50 && turned_away > served,
         "{served} {turned_away}"
     );
-    // A place is free every 5 ms; the rest is for a machine that is busy.
-    assert!(p99(&beside) < p99(&alone).mul_f64(1.3) + Duration::from_millis(50));
+    // A place is free every 10 ms; the rest is for a machine that is busy.
+    assert!(p99(&beside) < p99(&alone).mul_f64(1.3) + service * 3);
 }
