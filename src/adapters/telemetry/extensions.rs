@@ -210,14 +210,10 @@ fn invocations(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Erro
         "Calls of the extension that went to a fallback",
         fallbacks,
     )?;
-    let cancelled = called(extensions).filter_map(|(labels, calls)| {
-        let cancelled = calls.runtime.meter.cancelled();
-        (cancelled > 0).then_some((labels, cancelled))
-    });
     page.counters(
         "extension_cancelled",
         "Calls and attempts of which the extension was told that nobody waits any more",
-        cancelled,
+        invoked().map(|(labels, calls)| (labels, calls.runtime.meter.cancelled())),
     )?;
     page.histograms(
         "extension_invocation_duration_seconds",
