@@ -303,6 +303,10 @@ const LANDMARKS: &[&str] = &[
     "story_teller is repaired",
     "Beamline-Extension-Id: story_teller",
     "Once upon a time",
+    "story_teller tells slowly",
+    r#"{"cancelled":1}"#,
+    "Nats-Service-Error: cancelled",
+    "message on beamline.registry.cancelled.story_teller",
     "This sidecar at a glance",
     r#""total_extensions":7"#,
 ];

@@ -60,7 +60,9 @@ async fn a_tenant_below_its_share_waits_for_the_next_place_and_the_others_get_no
 
 #[tokio::test]
 async fn who_waits_for_a_place_waits_no_longer_than_for_an_answer() {
-    let fields = json!({"timeout_ms": 700, "metadata": {"max_in_flight": 1}});
+    let fields = json!({
+        "timeout_ms": 700, "metadata": {"max_in_flight": 1}, "circuit_breaker": {"enabled": false},
+    });
     let (site, _daemon) = Site::serving(&json!([record("x", fields)])).await;
     let x = site.play("x", Behaviour::silent()).await;
     let client = Arc::new(Client::connect(&site.nats.url()).await);
@@ -131,18 +133,19 @@ async fn steady(client: &Client, tenant: &str, end: Instant) -> Vec<Duration> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a figure, for a machine that is quiet"]
 async fn a_tenant_at_ten_times_the_capacity_is_nobody_elses_business() {
     let fields = json!({"metadata": {"max_in_flight": 10}});
     let (site, _daemon) = Site::serving(&json!([record("x", fields)])).await;
-    let service = Duration::from_millis(100);
+    let service = Duration::from_millis(500);
     let _x = site
         .play("x", Behaviour::Slow(service, Answer::new("{}")))
         .await;
     let b = Client::connect(&site.nats.url()).await;
-    let span = Duration::from_secs(3);
+    let span = Duration::from_secs(5);
     let alone = steady(&b, "b", Instant::now() + span).await;
 
-    // 100 calls per second can be served; ten times as many come.
+    // 20 calls per second can be served; ten times as many come.
     let a = Arc::new(Client::connect(&site.nats.url()).await);
     let stop = Instant::now() + span;
     let flood = async {
@@ -167,10 +170,8 @@ async fn a_tenant_at_ten_times_the_capacity_is_nobody_elses_business() {
         p99(&beside),
         beside.len()
     );
-    assert!(
-        served > 50 && turned_away > served,
-        "{served} {turned_away}"
-    );
-    // A place is free every 10 ms; the rest is for a machine that is busy.
-    assert!(p99(&beside) < p99(&alone).mul_f64(1.3) + service * 3);
+    assert!(served > 20, "{served}");
+    assert!(turned_away > served, "{turned_away}");
+    // A place is free every 50 ms.
+    assert!(p99(&beside) < p99(&alone).mul_f64(1.3));
 }
