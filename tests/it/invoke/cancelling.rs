@@ -299,7 +299,7 @@ async fn a_stream_that_ends_is_no_news() {
 }
 
 /// Callers of `x`, each on a connection of its own, that have their first chunk.
-async fn callers(site: &Site, url: &str, count: usize) -> Vec<(async_nats::Client, Subscriber)> {
+async fn callers(url: &str, count: usize) -> Vec<(async_nats::Client, Subscriber)> {
     let mut callers = Vec::new();
     for _ in 0..count {
         let client = async_nats::connect(url).await.unwrap();
@@ -320,15 +320,14 @@ async fn callers(site: &Site, url: &str, count: usize) -> Vec<(async_nats::Clien
         let first = tokio::time::timeout(DEADLINE, replies.next()).await;
         assert!(first.unwrap().unwrap().headers.is_some());
     }
-    let _ = site;
     callers
 }
 
 /// Kills all callers but every fourth; within a second the extension hears of each of them, and
 /// their places are free.
-async fn killed(site: &Site, daemon: &Daemon, near: &str, far: &str, count: usize) {
+async fn killed(daemon: &Daemon, near: &str, far: &str, count: usize) -> Duration {
     let mut heard = Heard::on(near).await;
-    let mut callers = callers(site, far, count).await;
+    let mut callers = callers(far, count).await;
     let mut alive = Vec::new();
     for (number, caller) in std::mem::take(&mut callers).into_iter().enumerate() {
         match number % 4 {
@@ -351,10 +350,7 @@ async fn killed(site: &Site, daemon: &Daemon, near: &str, far: &str, count: usiz
             "{number} of {gone} after {took:?}"
         );
     }
-    println!(
-        "{gone} of {count} callers gone, told after {:?}",
-        begun.elapsed()
-    );
+    let told = begun.elapsed();
     heard.nothing().await;
     let left = alive.len() as f64;
     let in_flight = "extension_invocations_in_flight";
@@ -370,6 +366,7 @@ async fn killed(site: &Site, daemon: &Daemon, near: &str, far: &str, count: usiz
         let next = Reply::from(next.unwrap().unwrap());
         assert_eq!(next.header("Beamline-Stream"), Some("chunk"));
     }
+    told
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -378,7 +375,7 @@ async fn streams_whose_callers_are_gone_are_cancelled() {
     let daemon = site.start(site.daemon()).await;
     let url = site.nats.url();
     let _x = Ticker::at(&url, Duration::from_millis(200)).await;
-    killed(&site, &daemon, &url, &url, 40).await;
+    killed(&daemon, &url, &url, 40).await;
 }
 
 /// As many as the contract's figures are of.
@@ -390,7 +387,8 @@ async fn a_thousand_streams_whose_callers_are_gone_are_cancelled() {
     let daemon = site.start(limit).await;
     let url = site.nats.url();
     let _x = Ticker::at(&url, Duration::from_millis(250)).await;
-    killed(&site, &daemon, &url, &url, 1000).await;
+    let told = killed(&daemon, &url, &url, 1000).await;
+    println!("all told after {told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -415,7 +413,7 @@ async fn callers_at_another_server_of_the_cluster_are_missed_too() {
     let daemon = site.start(site.daemon()).await;
     let url = site.nats.url();
     let _x = Ticker::at(&url, Duration::from_millis(200)).await;
-    killed(&site, &daemon, &url, &far.url(), 12).await;
+    killed(&daemon, &url, &far.url(), 12).await;
 }
 
 /// `far`, as soon as what is sent there arrives here.
@@ -436,7 +434,7 @@ async fn what_says_that_nobody_is_there_takes_nothing_else() {
     let _daemon = site.start(site.daemon()).await;
     let url = site.nats.url();
     let _x = Ticker::at(&url, Duration::from_millis(100)).await;
-    let mut callers = callers(&site, &url, 1).await;
+    let mut callers = callers(&url, 1).await;
     let (client, replies) = &mut callers[0];
     let mut error = HeaderMap::new();
     error.insert("Nats-Service-Error-Code", "500");
