@@ -64,10 +64,12 @@ GRANT INSERT, UPDATE, DELETE ON extension_health_reports, extension_circuit_repo
 
 -- What the fleet agrees on. Overrides are audited by the daemon, through a function that writes
 -- their entries and no others.
-GRANT INSERT, UPDATE, DELETE ON circuit_overrides, probe_lease TO beamline_registry;
+GRANT INSERT, UPDATE, DELETE ON circuit_overrides, probe_lease, rollout_attempts
+    TO beamline_registry;
 GRANT UPDATE (epoch, revision) ON event_claims TO beamline_registry;
 GRANT EXECUTE ON FUNCTION registry_auto_disable(text, jsonb, integer, text),
     registry_auto_enable(text, jsonb, text),
+    registry_rollout_halt(text, text, bigint, jsonb),
     registry_audit_override(text, text, text, jsonb, jsonb) TO beamline_registry;
 
 COMMIT;

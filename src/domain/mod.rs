@@ -38,6 +38,8 @@ pub mod rest;
 pub mod retry;
 pub mod latency;
 pub mod health;
+pub mod failures;
+pub mod halting;
 pub mod envelope;
 pub mod traceparent;
 pub mod reply;

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, Value};
 
 /// What a reply body says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,42 @@ pub fn inspect(body: &[u8]) -> Body {
         Ok(Ok(false)) => Body::Fine,
         Ok(Err(_)) | Err(_) => Body::Undecodable,
     }
+}
+
+/// The most of a body that is read for its words.
+const MOST_READ: usize = 64 * 1024;
+
+/// What an error's body says, in words: of `error` the text, or its `message`; else the body's own
+/// `message` or `reason`. With `plain`, a body that is no JSON is all words.
+pub fn error_text(body: &[u8], plain: bool) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Said {
+        error: Option<Value>,
+        message: Option<Value>,
+        reason: Option<Value>,
+    }
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let body = std::str::from_utf8(body).ok()?.trim();
+    if body.len() > MOST_READ {
+        return None;
+    }
+    let said = match serde_json::from_str::<Said>(body) {
+        Ok(said) => said,
+        Err(_) if plain && serde_json::from_str::<IgnoredAny>(body).is_err() => {
+            return (!body.is_empty()).then(|| body.to_owned());
+        }
+        Err(_) => return None,
+    };
+    let error = said.error.as_ref().and_then(|error| match error {
+        Value::Object(error) => {
+            let message = error.get("message").and_then(text);
+            message.or_else(|| serde_json::to_string(error).ok())
+        }
+        error => text(error),
+    });
+    error
+        .or_else(|| said.message.as_ref().and_then(text))
+        .or_else(|| said.reason.as_ref().and_then(text))
 }
 
 struct Object {

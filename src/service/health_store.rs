@@ -336,6 +336,8 @@ pub enum ChangeKind {
     AutoDisabled,
     /// The machine switched it on again.
     AutoEnabled,
+    /// A version of it failed and lost its share.
+    RolloutHalted,
 }
 
 /// One change of one extension.
@@ -358,6 +360,12 @@ pub struct RevisionChanges {
     pub revision: u64,
     /// How many changes it has.
     pub total: u64,
+    /// How many of them made an extension.
+    pub created: u64,
+    /// How many of them deleted one.
+    pub deleted: u64,
+    /// Who made them.
+    pub changed_by: Option<Box<str>>,
     /// The first of them, at most [`MAX_CHANGES`].
     pub changes: Vec<Change>,
 }

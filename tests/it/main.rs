@@ -45,6 +45,7 @@ mod reads;
 mod reload;
 mod requests;
 mod rig;
+mod rollouts;
 mod schema;
 mod site;
 mod source_modes;

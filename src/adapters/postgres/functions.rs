@@ -10,13 +10,14 @@ use super::migrate::newest;
 use super::patience;
 
 /// In this order: some name what others make.
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     include_str!("../../../migrations/functions/definitions.sql"),
     include_str!("../../../migrations/functions/revision.sql"),
     include_str!("../../../migrations/functions/audit.sql"),
     include_str!("../../../migrations/functions/triggers.sql"),
     include_str!("../../../migrations/functions/health.sql"),
     include_str!("../../../migrations/functions/fleet.sql"),
+    include_str!("../../../migrations/functions/rollouts.sql"),
     include_str!("../../../migrations/functions/records.sql"),
 ];
 

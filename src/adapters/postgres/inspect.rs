@@ -14,7 +14,7 @@ use crate::service::source::{Database, Read, Want};
 use crate::service::trouble::DatabaseError;
 
 /// Every table that the daemon reads.
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 13] = [
     "extensions",
     "extension_versions",
     "extension_instances",
@@ -25,6 +25,7 @@ const TABLES: [&str; 12] = [
     "extension_circuit_reports",
     "sidecar_boots",
     "circuit_overrides",
+    "rollout_attempts",
     "extension_audit_log",
     "event_claims",
 ];

@@ -152,11 +152,11 @@ const RELOADED: &str = "{added} added, {updated} updated, {removed} removed; {to
                         revision {revision}, from {active_source} in {duration_ms} ms";
 /// An extension as it serves.
 const SERVED: &str =
-    "id type version enabled circuit=circuit_breaker_state subject timeout_ms retry";
+    "id type version enabled state circuit=circuit_breaker_state subject timeout_ms retry";
 const CIRCUIT: &str = "id version state failures=consecutive_failures error_rate opened=opened_at \
                        retry=retry_at forced_until=forced";
 /// Of one extension; the last columns are those of all together.
-const HEALTH: &str = "id type status=health.status success=health.success_rate \
+const HEALTH: &str = "id type state status=health.status success=health.success_rate \
                       circuit=health.circuit_breaker_state successes=health.success_count \
                       failures=health.failure_count p50_ms=health.p50_latency_ms \
                       p95_ms=health.p95_latency_ms p99_ms=health.p99_latency_ms \
@@ -193,8 +193,18 @@ const SELECTOR: Field = field(
     Kind::Pairs,
     "Only where all of these are so, e.g. owner=search or metadata.team=z; may be repeated",
 );
-const STATES: Kind = Kind::Word(&["closed", "open", "half_open"]);
-const STATE: Field = field(Flag, "state", STATES, "Only with a circuit in this state");
+const STATES: Kind = Kind::Word(&[
+    "open",
+    "half_open",
+    "resting",
+    "degraded",
+    "ok",
+    "no_data",
+    "disabled",
+    "auto_disabled",
+    "closed",
+]);
+const STATE: Field = field(Flag, "state", STATES, "Only in this state");
 const BY: Field = field(Flag, "by", Kind::Text, "Only what this one changed");
 const DONE: Field = field(Flag, "action", Kind::Text, "Only this action, e.g. updated");
 const SINCE: Field = field(

@@ -19,6 +19,7 @@ mod pages;
 mod session;
 mod show;
 mod text;
+mod together;
 mod watch;
 
 use clap::ArgMatches;

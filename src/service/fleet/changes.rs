@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::retry;
 use crate::domain::catalog::{ActiveSource, Catalog};
 use crate::service::boundary::survived;
-use crate::service::health_store::{Claims, MAX_CHANGES, RevisionChanges};
+use crate::service::health_store::{Claims, RevisionChanges};
 use crate::service::observe::{Observation, Observers};
 use crate::service::progress::Progress;
 use crate::service::status::Status;
@@ -72,7 +72,7 @@ impl<S: Claims, E: ChangeEvents> ChangeTeller<S, E> {
                 Ok(Some(claimed)) => {
                     pauses = retry::pauses();
                     for changes in &claimed.revisions {
-                        self.tell(epoch, changes).await;
+                        self.events.tell(epoch, changes).await;
                     }
                 }
                 Err(error) => {
@@ -84,14 +84,6 @@ impl<S: Claims, E: ChangeEvents> ChangeTeller<S, E> {
                     stop.run_until_cancelled(sleep(pause)).await;
                 }
             }
-        }
-    }
-
-    /// A revision with more changes is only told of as a whole: each sidecar says
-    /// `registry_reloaded`, with counts, when it has applied it.
-    async fn tell(&self, epoch: &str, changes: &RevisionChanges) {
-        if usize::try_from(changes.total).is_ok_and(|total| total <= MAX_CHANGES) {
-            self.events.tell(epoch, changes).await;
         }
     }
 }

@@ -4,6 +4,7 @@
 //! them. Neither is on the way of a call, and both do without the store for as long as it is away.
 
 pub mod changes;
+pub mod halt;
 mod figures;
 mod held;
 mod keeper;

@@ -52,6 +52,7 @@ impl Observer for Openings {
             version,
             current: true,
             transition,
+            ..
         } = observation
         else {
             return;
@@ -76,6 +77,7 @@ mod tests {
 
     use super::*;
     use crate::domain::breaker::Tick;
+    use crate::service::observe::Failing;
 
     fn observe(openings: &Openings, id: &str, current: bool, to: CircuitState, reason: Reason) {
         let transition = Transition {
@@ -92,6 +94,7 @@ mod tests {
             version: VersionName::parse("v1").unwrap(),
             current,
             transition,
+            failing: Failing::default(),
         });
     }
 

@@ -78,6 +78,7 @@ impl Spot {
                 version: self.version.clone(),
                 current: self.entry.extension().version == self.version,
                 transition,
+                failing: self.tools.runtimes.failing(self.id(), &self.version),
             });
         }
     }

@@ -19,22 +19,25 @@ mod runtime;
 mod spare;
 mod stream;
 mod trial;
+mod versions;
 
 use std::sync::Arc;
 
 pub use answer::{Answered, ERROR_CODE, ErrorHeaders, Trail};
 pub use follow::Follower;
 pub use limits::{Defaults, Limits};
-pub use meter::{InvocationMeter, Status, Summary};
+pub use meter::{DurationMeter, InvocationMeter, Status, Summary};
 pub use plan::Plan;
 pub use report::{Reported, Verdict};
 pub use request::Invocation;
 pub use resting::Resting;
 pub use runtime::{Runtime, Runtimes, Setup};
 pub use stream::{CHUNK, END, Piece, STREAM, Streaming};
+pub use versions::{Attempts, VersionRuntime, Versions};
 
 use self::runtime::Place;
 use self::spare::Spare;
+use crate::domain::entry::Entry;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::caller::{CallHeaders, Caller};
 use crate::service::circuits::Circuits;
@@ -156,23 +159,24 @@ impl<C: Caller> Invoker<C> {
         let target = self.choose(invocation, true)?;
         let runtime = self.tools.runtimes.of(target.entry());
         let setup = runtime.setup(target.entry(), self.tools.runtimes.defaults());
+        let version = target.resolved().version.clone();
         let mut plan = Plan::new(invocation, target, setup).inspect_err(|_| {
             // The caller's own fault, counted apart.
             runtime.health.caller_fault();
             let took = self.tools.clock.awake_since(invocation.received.into_std());
-            runtime.meter.record(Status::Neutral, took);
+            runtime.called(&version, Status::Neutral, took);
         })?;
         let Some(place) = runtime.enter(plan.setup.limits.max_in_flight) else {
             let took = self.tools.clock.awake_since(invocation.received.into_std());
-            runtime.meter.record(Status::Overloaded, took);
+            runtime.called(&version, Status::Overloaded, took);
             self.tools.observers.observe(&Observation::Overloaded);
             return Err(RegistryError::Overloaded);
         };
         runtime.budget().call();
         plan.spare = Spare::of(invocation, &plan.target);
         Ok(Accepted {
+            recorder: self.tools.recorder(runtime, plan.target.entry(), &version),
             plan: Arc::new(plan.traced(span.take())),
-            recorder: self.tools.recorder(runtime),
             place,
         })
     }
@@ -202,8 +206,11 @@ impl<C: Caller> Invoker<C> {
 }
 
 impl Tools {
-    fn recorder(&self, runtime: Arc<Runtime>) -> Recorder {
+    /// Records what calls of `version` come to.
+    fn recorder(&self, runtime: Arc<Runtime>, entry: &Entry, version: &VersionName) -> Recorder {
         Recorder {
+            version: runtime.versions.of(version),
+            alone: entry.has_one_version(),
             clock: self.clock,
             observers: self.observers.clone(),
             min_success_rate: self.runtimes.defaults().min_success_rate,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use smol_str::SmolStr;
 use tokio::time::Instant;
 
 use super::limits::Limits;
@@ -12,6 +13,7 @@ use super::request::Invocation;
 use super::runtime::Setup;
 use super::spare::Spare;
 use crate::domain::balancer::Past;
+use crate::domain::context::{Context, Scalar};
 use crate::domain::envelope::{Body, Envelope};
 use crate::domain::ids::{InstanceId, VersionName};
 use crate::domain::subject::Subject;
@@ -39,6 +41,8 @@ pub struct Plan {
     pub received: Instant,
     /// Whether the answer may come in pieces.
     pub stream: bool,
+    /// Whom the call is made for.
+    pub(super) whom: Whom,
     /// Of the trace that begins here, where the caller has none: all attempts are of one trace.
     trace_id: [u8; 16],
     traceparent: Option<String>,
@@ -47,6 +51,27 @@ pub struct Plan {
     span: Option<OpenSpan>,
     /// What a fallback would need, where one may be called.
     pub(super) spare: Option<Spare>,
+}
+
+/// Whom a call is made for, as failures name it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Whom {
+    pub(super) tenant_id: Option<SmolStr>,
+    pub(super) trace_id: Option<SmolStr>,
+}
+
+impl Whom {
+    /// Without a copy of what is short, or shared.
+    fn of(context: &Context) -> Self {
+        let text = |key| match context.get(key)? {
+            Scalar::Text(text) => Some(text.clone()),
+            value => Some(SmolStr::from(value.to_string())),
+        };
+        Self {
+            tenant_id: text("tenant_id"),
+            trace_id: text("trace_id"),
+        }
+    }
 }
 
 impl Plan {
@@ -98,6 +123,7 @@ impl Plan {
             deadline: [invocation.deadline, impatient].into_iter().flatten().min(),
             received: invocation.received,
             stream: invocation.stream,
+            whom: Whom::of(&invocation.context),
             trace_id: rand::random(),
             traceparent: invocation.traceparent.map(str::to_owned),
             tracestate: invocation.tracestate.map(str::to_owned),
@@ -132,6 +158,7 @@ impl Plan {
             deadline: self.deadline,
             received: Instant::now(),
             stream: self.stream,
+            whom: self.whom.clone(),
             trace_id: self.trace_id,
             traceparent: self.traceparent.take(),
             tracestate: self.tracestate.take(),

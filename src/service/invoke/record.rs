@@ -3,18 +3,22 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::answer;
 use super::meter::Status;
 use super::plan::Plan;
 use super::runtime::Runtime;
 use super::trial::Trial;
-use crate::domain::breaker::{self, FailureKind, Transition};
+use super::versions::VersionRuntime;
+use crate::domain::breaker::{self, CircuitState, FailureKind, Transition};
 use crate::domain::ejection::EjectionSettings;
+use crate::domain::failures::Failed;
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
 use crate::domain::outcome::{Failure, Neutral, Outcome};
 use crate::domain::traceparent::SpanId;
-use crate::service::circuits::{CallPermit, Circuit};
+use crate::service::caller::Reply;
+use crate::service::circuits::CallPermit;
 use crate::service::clock::Clock;
-use crate::service::observe::{Observation, Observers};
+use crate::service::observe::{Failing, Observation, Observers};
 use crate::service::patience::Patience;
 
 /// An attempt whose outcome is still to come; dropped without one, nothing moves.
@@ -49,12 +53,25 @@ pub(super) struct About<'a> {
     pub(super) current: bool,
 }
 
+/// What came of an attempt besides its outcome.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Heard<'a> {
+    /// The last message of the extension's, where there was one.
+    pub(super) reply: Option<&'a Reply>,
+    /// From its begin to its answer, where anybody could measure it.
+    pub(super) latency: Option<Duration>,
+}
+
 /// Whom outcomes are told.
 #[derive(Debug, Clone)]
 pub(super) struct Recorder {
     pub(super) clock: Clock,
     pub(super) observers: Observers,
     pub(super) runtime: Arc<Runtime>,
+    /// What is counted of the version alone.
+    pub(super) version: Arc<VersionRuntime>,
+    /// Whether there is no other version.
+    pub(super) alone: bool,
     /// The success rate under which an extension is degraded, 0 to 1.
     pub(super) min_success_rate: f64,
 }
@@ -70,21 +87,28 @@ impl Recorder {
     }
 
     /// Records the outcome of an attempt that ends `now`.
-    pub(super) fn record(&self, plan: &Plan, pending: Pending, outcome: Outcome, now: Instant) {
+    pub(super) fn record(
+        &self,
+        plan: &Plan,
+        pending: Pending,
+        outcome: Outcome,
+        reply: Option<&Reply>,
+        now: Instant,
+    ) {
         let latency = self.clock.measured(pending.begun, now);
-        self.record_after(plan, pending, outcome, latency, now);
+        self.record_after(plan, pending, outcome, Heard { reply, latency }, now);
     }
 
-    /// The same for one that answered `latency` after its begin, however long it went on then;
-    /// without a latency where nobody could measure it.
+    /// The same for one that answered some time after its begin, however long it went on then.
     pub(super) fn record_after(
         &self,
         plan: &Plan,
         pending: Pending,
         outcome: Outcome,
-        latency: Option<Duration>,
+        heard: Heard<'_>,
         now: Instant,
     ) {
+        let latency = heard.latency;
         // What a caller did not wait for is not the time that the extension needs: counted as such
         // it would grow with every hurried call, and a dead extension would never be found out.
         let timed_out = outcome == Outcome::Failure(Failure::Timeout);
@@ -93,6 +117,11 @@ impl Recorder {
         plan.trace_attempt(&pending, Status::of(outcome));
         // While circuits look away, extensions find their way back, and so do their instances.
         let frozen = || pending.permit.circuit().view(self.clock.at(now)).frozen;
+        let target = plan.target.entry();
+        if target.halts() && !frozen() {
+            let revision = target.extension().revision;
+            self.version.compare(outcome, revision, now);
+        }
         if let Some(instance) = pending.instance.as_ref().filter(|_| !frozen()) {
             self.turn(plan, instance, pending.begun, now, outcome);
         }
@@ -101,6 +130,9 @@ impl Recorder {
         }
         // What was not measured was not slow, as far as anybody knows.
         let latency = latency.unwrap_or_default();
+        if let Outcome::Failure(failure) = outcome {
+            self.remember(plan, &pending, failure, heard.reply, now);
+        }
         self.settle(plan.about(), pending.permit, now, verdict(outcome), latency);
     }
 
@@ -115,49 +147,100 @@ impl Recorder {
     ) {
         let circuit = Arc::clone(permit.circuit());
         let transition = permit.record(self.clock.at(now), outcome, latency);
-        self.tell(about, transition);
+        if outcome == breaker::Outcome::Neutral {
+            return self.tell(about, transition);
+        }
+        let view = circuit.view(self.clock.at(now));
+        let (version, degraded) = (&self.version, self.version.gate.is_degraded());
+        let before = transition.map(|_| version.failing());
         // After a success, too: with the call that completes the minimum of requests there is a rate
         // for the first time, whatever that call came to.
-        if about.current && outcome != breaker::Outcome::Neutral {
-            self.watch_rate(about, &circuit, now);
+        let rate = view.success_rate;
+        let crossing = version.gate.observe(rate, self.min_success_rate);
+        version.settled(&view, transition.as_ref(), degraded);
+        // One that closes tells since when it had been failing.
+        let failing = match view.state {
+            CircuitState::Closed => before,
+            _ => transition.map(|_| version.failing()),
+        };
+        self.tell_failing(about, transition, failing.unwrap_or_default());
+        if let (Some(crossing), Some(success_rate)) = (crossing, rate) {
+            self.observers.observe(&Observation::Health {
+                id: about.id.clone(),
+                version: about.version.clone(),
+                current: about.current,
+                crossing,
+                success_rate,
+                min_success_rate: self.min_success_rate,
+            });
         }
     }
 
     /// Tells of a circuit that changed.
     pub(super) fn tell(&self, about: About<'_>, transition: Option<Transition>) {
+        if transition.is_some() {
+            self.tell_failing(about, transition, self.version.failing());
+        }
+    }
+
+    fn tell_failing(&self, about: About<'_>, transition: Option<Transition>, failing: Failing) {
         if let Some(transition) = transition {
             self.observers.observe(&Observation::Circuit {
                 id: about.id.clone(),
                 version: about.version.clone(),
                 current: about.current,
                 transition,
+                failing,
             });
         }
+    }
+
+    /// Counts a call that is over, and the time that it took as a whole.
+    pub(super) fn called(&self, status: Status, took: Duration) {
+        self.runtime.meter.record(status);
+        self.version.meter.record(status, took);
+    }
+
+    /// Remembers a failed attempt for whoever asks what the matter is.
+    fn remember(
+        &self,
+        plan: &Plan,
+        pending: &Pending,
+        failure: Failure,
+        reply: Option<&Reply>,
+        now: Instant,
+    ) {
+        let code = match failure {
+            Failure::ErrorReply { code } => code,
+            _ => None,
+        };
+        let error = reply.and_then(|reply| answer::said(reply, failure));
+        self.version.remember(&Failed {
+            at: now,
+            attempt: pending.number,
+            kind: kind(failure),
+            code,
+            error: error.as_deref(),
+            instance: pending.instance.as_ref().map(InstanceId::as_str),
+            call: None,
+            trace_id: plan.whom.trace_id.as_deref(),
+            tenant_id: plan.whom.tenant_id.as_deref(),
+        });
     }
 
     /// Counts an outcome in the extension's health; without a latency where none was measured.
     pub(super) fn count(&self, outcome: Outcome, latency: Option<Duration>, now: Instant) {
         let health = &self.runtime.health;
+        let known = match outcome {
+            Outcome::Failure(failure) => latency.filter(|_| failure.has_latency()),
+            _ => latency,
+        };
+        self.version.count(outcome, known, self.alone, now);
         match outcome {
             Outcome::Success => health.succeeded(latency, now),
-            Outcome::Failure(failure) => {
-                health.failed(latency.filter(|_| failure.has_latency()), now);
-            }
+            Outcome::Failure(_) => health.failed(known, now),
             Outcome::Neutral(Neutral::CallerFault) => health.caller_fault(),
             Outcome::Neutral(_) => health.neutral(),
-        }
-    }
-
-    fn watch_rate(&self, about: About<'_>, circuit: &Circuit, now: Instant) {
-        let rate = circuit.view(self.clock.at(now)).success_rate;
-        let crossing = self.runtime.gate.observe(rate, self.min_success_rate);
-        if let (Some(crossing), Some(success_rate)) = (crossing, rate) {
-            self.observers.observe(&Observation::Health {
-                id: about.id.clone(),
-                crossing,
-                success_rate,
-                min_success_rate: self.min_success_rate,
-            });
         }
     }
 
@@ -202,13 +285,19 @@ fn pushed_back(plan: &Plan, pending: &Pending, rest: Option<Duration>, now: Inst
 
 /// The outcome as a circuit sees it.
 fn verdict(outcome: Outcome) -> breaker::Outcome {
-    let kind = match outcome {
-        Outcome::Success => return breaker::Outcome::Success,
-        Outcome::Neutral(_) => return breaker::Outcome::Neutral,
-        Outcome::Failure(Failure::Timeout) => FailureKind::Timeout,
-        Outcome::Failure(Failure::NoResponders) => FailureKind::NoResponders,
-        Outcome::Failure(Failure::EmptyReply | Failure::UndecodableReply) => FailureKind::BadReply,
-        Outcome::Failure(Failure::ErrorReply { .. }) => FailureKind::Error,
-    };
-    breaker::Outcome::Failure(kind)
+    match outcome {
+        Outcome::Success => breaker::Outcome::Success,
+        Outcome::Neutral(_) => breaker::Outcome::Neutral,
+        Outcome::Failure(failure) => breaker::Outcome::Failure(kind(failure)),
+    }
+}
+
+/// How it failed, as circuits and operators are told.
+const fn kind(failure: Failure) -> FailureKind {
+    match failure {
+        Failure::Timeout => FailureKind::Timeout,
+        Failure::NoResponders => FailureKind::NoResponders,
+        Failure::EmptyReply | Failure::UndecodableReply => FailureKind::BadReply,
+        Failure::ErrorReply { .. } => FailureKind::Error,
+    }
 }

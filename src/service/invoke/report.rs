@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::Tools;
 use super::record::About;
 use crate::domain::breaker::{self, FailureKind};
+use crate::domain::failures::Failed;
 use crate::domain::ids::VersionName;
 use crate::domain::outcome::{Failure, Outcome};
 use crate::service::error::RegistryError;
@@ -58,7 +59,7 @@ impl Tools {
             version,
             current: candidate.is_current(),
         };
-        let recorder = self.recorder(self.runtimes.of(&entry));
+        let recorder = self.recorder(self.runtimes.of(&entry), &entry, version);
         let now = Instant::now();
         let (outcome, verdict) = match reported.verdict {
             Verdict::Success => (breaker::Outcome::Success, Outcome::Success),
@@ -68,6 +69,9 @@ impl Tools {
             ),
         };
         recorder.count(verdict, reported.latency, now);
+        if reported.verdict == Verdict::Failure {
+            recorder.version.remember(&Failed::reported(now));
+        }
         let setup = self.runtimes.setup(&entry);
         let circuit = self
             .circuits

@@ -6,19 +6,21 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
 use super::limits::{Defaults, Limits};
-use super::meter::{InvocationMeter, Summary};
+use super::meter::{InvocationMeter, Status, Summary};
+use super::versions::Versions;
 use crate::domain::balancer::Balancer;
 use crate::domain::catalog::Catalog;
 use crate::domain::entry::Entry;
 use crate::domain::extension::{Extension, Incarnation};
-use crate::domain::health::{ExtensionHealth, HealthGate};
+use crate::domain::health::ExtensionHealth;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::retry::RetryBudget;
+use crate::service::observe::Failing;
 
 /// The running side of one extension.
 #[derive(Debug)]
@@ -29,9 +31,9 @@ pub struct Runtime {
     pub health: ExtensionHealth,
     /// What callers got.
     pub meter: InvocationMeter,
+    /// The same of each version.
+    pub versions: Versions,
     budget: Mutex<RetryBudget>,
-    /// Whether it counts as degraded.
-    pub gate: HealthGate,
     in_flight: AtomicUsize,
     setup: ArcSwap<Setup>,
 }
@@ -65,7 +67,7 @@ impl Runtime {
             health: ExtensionHealth::new(now),
             meter: InvocationMeter::default(),
             budget: Mutex::default(),
-            gate: HealthGate::default(),
+            versions: Versions::default(),
             in_flight: AtomicUsize::new(0),
             setup: ArcSwap::from_pointee(Setup::new(entry, defaults, &[])),
         }
@@ -93,6 +95,12 @@ impl Runtime {
         extension
             .incarnation
             .is_none_or(|it| *self.incarnation.get_or_init(|| it) == it)
+    }
+
+    /// Counts a call of `version` that is over, and the time that it took as a whole.
+    pub fn called(&self, version: &VersionName, status: Status, took: Duration) {
+        self.meter.record(status);
+        self.versions.of(version).meter.record(status, took);
     }
 
     /// Takes a place; none when `limit` of them are taken.
@@ -213,6 +221,13 @@ impl Runtimes {
         self.map.pin().get(id).cloned()
     }
 
+    /// What is known of a version's failures.
+    pub fn failing(&self, id: &ExtensionId, version: &VersionName) -> Failing {
+        let runtime = self.get(id.as_str());
+        let version = runtime.and_then(|runtime| runtime.versions.get(version));
+        version.map(|it| it.failing()).unwrap_or_default()
+    }
+
     /// Forgets the extensions that `catalog` does not have, or has another one of their id instead.
     /// Answers the latter.
     pub fn follow(&self, catalog: &Catalog) -> HashSet<ExtensionId> {
@@ -222,6 +237,9 @@ impl Runtimes {
             let stays = entry.as_ref().map(|it| runtime.is_of(it.extension()));
             if stays == Some(false) {
                 replaced.insert(id.clone());
+            }
+            if let Some(entry) = entry {
+                runtime.versions.retain(|version| entry.has(version));
             }
             stays == Some(true)
         });

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::answer::{Answered, ERROR_CODE, ErrorHeaders, Trail, ended};
 use super::meter::Status;
 use super::plan::Plan;
-use super::record::{Pending, Recorder};
+use super::record::{Heard, Pending, Recorder};
 use super::runtime::Place;
 use crate::domain::outcome::{Answer, Failure, Neutral, Outcome};
 use crate::service::caller::{Call, CallError, Reply};
@@ -118,14 +118,14 @@ impl<S: Call> Streaming<S> {
 
     /// Gives it up for a reason that is not the extension's.
     pub fn give_up(&mut self) {
-        self.finish(Outcome::Neutral(Neutral::CallerFault));
+        self.finish(Outcome::Neutral(Neutral::CallerFault), None);
     }
 
     fn piece(&mut self, reply: &Reply) -> Piece {
         if reply.headers.get(ERROR_CODE).is_some()
             && let (outcome, Answer::ErrorReply { lacks_code }) = ended(reply).classify()
         {
-            self.finish(outcome);
+            self.finish(outcome, Some(reply));
             let headers = ErrorHeaders::of(Some(reply), lacks_code, outcome.rest());
             return Piece::Error(Answered {
                 body: reply.payload.clone(),
@@ -135,7 +135,7 @@ impl<S: Call> Streaming<S> {
         }
         if reply.headers.get(STREAM) == Some(END) {
             if reply.payload.is_empty() {
-                self.finish(Outcome::Success);
+                self.finish(Outcome::Success, None);
                 return Piece::End;
             }
             // The end is empty for routers: what an extension says with it goes before it.
@@ -185,11 +185,11 @@ impl<S: Call> Streaming<S> {
                 (Outcome::Neutral(Neutral::Disconnected), error)
             }
         };
-        self.finish(outcome);
+        self.finish(outcome, None);
         Piece::Broken(error)
     }
 
-    fn finish(&mut self, outcome: Outcome) {
+    fn finish(&mut self, outcome: Outcome, reply: Option<&Reply>) {
         if let Some(pending) = self.pending.take() {
             let status = Status::of(outcome);
             let now = std::time::Instant::now();
@@ -197,12 +197,13 @@ impl<S: Call> Streaming<S> {
                 .recorder
                 .clock
                 .awake(self.plan.received.into_std(), now);
-            self.recorder.runtime.meter.record(status, took);
+            self.recorder.called(status, took);
             self.plan.trace_end(status);
             // To the first chunk: how long a stream goes on says nothing about how fast it is.
             let latency = self.latency;
+            let heard = Heard { reply, latency };
             self.recorder
-                .record_after(&self.plan, pending, outcome, latency, now);
+                .record_after(&self.plan, pending, outcome, heard, now);
         }
     }
 }

@@ -67,6 +67,10 @@ const DAEMONS: &[&str] = &[
     "UPDATE event_claims SET revision = 0",
     "SELECT registry_auto_disable('normalize_text', '{}', 50, 'x')",
     "SELECT registry_auto_enable('normalize_text', '{}', 'x')",
+    "SELECT registry_rollout_report(gen_random_uuid(), '[{\"place\": 0, \"id\": \"x\", \"version\": \"v1\",
+     \"revision\": 1, \"age\": 0, \"successes\": 1, \"failures\": 0}]', '[]')",
+    "DELETE FROM rollout_attempts",
+    "SELECT registry_rollout_halt('normalize_text', 'v2', 0, '{}')",
     "SELECT health_fold()",
 ];
 

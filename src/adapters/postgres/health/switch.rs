@@ -86,7 +86,7 @@ impl AutoSwitch for PostgresHealth {
 
 impl PostgresHealth {
     /// The outcome, and its revision where it has one.
-    async fn switch(
+    pub(super) async fn switch(
         &self,
         what: &'static str,
         sql: &str,

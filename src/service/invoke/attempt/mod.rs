@@ -121,7 +121,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
     fn count(&self, status: Status, now: StdInstant) {
         let received = self.plan.received.into_std();
         let took = self.recorder.clock.awake(received, now);
-        self.recorder.runtime.meter.record(status, took);
+        self.recorder.called(status, took);
     }
 
     fn is_in_time(&self) -> bool {
@@ -252,7 +252,8 @@ impl<'a, C: Caller> Attempts<'a, C> {
         }
         let now = StdInstant::now();
         let trail = self.trail(&pending, now);
-        self.recorder.record(&self.plan, pending, outcome, now);
+        self.recorder
+            .record(&self.plan, pending, outcome, reply, now);
         match self.answer(answer, reply, outcome.rest(), trail) {
             Ok(answered) if answered.error.is_none() => {
                 let status = Status::of(outcome);

@@ -31,14 +31,15 @@ impl<C: Caller> Attempts<'_, C> {
         let runtime = tools.runtimes.of(target.entry());
         let setup = runtime.setup(target.entry(), tools.runtimes.defaults());
         let Some(place) = runtime.enter(setup.limits.max_in_flight) else {
-            runtime.meter.record(Status::Overloaded, Duration::ZERO);
+            let version = target.resolved().version;
+            runtime.called(version, Status::Overloaded, Duration::ZERO);
             return None;
         };
         // Nobody else holds the plan: there is no stream yet.
         let plan = Arc::get_mut(&mut self.plan)?.stand_in(target, setup)?;
         self.recorder.runtime.meter.fell_back();
         self.plan = Arc::new(plan);
-        self.recorder = tools.recorder(runtime);
+        self.recorder = tools.recorder(runtime, self.plan.target.entry(), self.plan.version());
         self.place = Some(place);
         self.circuit = None;
         self.tried.clear();
