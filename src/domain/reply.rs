@@ -187,10 +187,48 @@ mod tests {
         assert_eq!(inspect(b"{\"a\":\"\xff\"}"), Body::Undecodable);
     }
 
+    #[test]
+    fn an_errors_words_are_found_wherever_extensions_put_them() {
+        for (body, plain, said) in [
+            (
+                r#"{"error":"model not loaded"}"#,
+                false,
+                Some("model not loaded"),
+            ),
+            (
+                r#"{"error":{"code":"x","message":"no model"}}"#,
+                false,
+                Some("no model"),
+            ),
+            (r#"{"error":{"code":"x"}}"#, false, Some(r#"{"code":"x"}"#)),
+            (
+                r#"{"error":true,"message":"no model"}"#,
+                false,
+                Some("no model"),
+            ),
+            (
+                r#"{"status":"error","reason":"no model"}"#,
+                false,
+                Some("no model"),
+            ),
+            (r#"{"status":"error","payload":"secret"}"#, true, None),
+            ("[1]", true, None),
+            ("", true, None),
+            ("no model\n", true, Some("no model")),
+            // Without the code of an error it may be anybody's payload.
+            ("secret", false, None),
+        ] {
+            let found = error_text(body.as_bytes(), plain);
+            assert_eq!(found.as_deref(), said, "{body}");
+        }
+        assert_eq!(error_text(b"\xff", true), None);
+    }
+
     proptest! {
         #[test]
         fn random_bytes_never_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
             inspect(&body);
+            error_text(&body, true);
         }
 
         /// What is JSON to serde_json is JSON here too, and the other way round.

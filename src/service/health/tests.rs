@@ -288,7 +288,9 @@ fn it_fails_since_its_earliest_failure_in_the_window_until_it_is_well_again() {
     // After its open time a trial closes it. It is degraded until its rate says otherwise.
     std::thread::sleep(Duration::from_millis(15));
     setting.report_of("v2", Verdict::Success, 1);
-    setting.report_of("v2", Verdict::Success, 1);
+    assert_eq!(setting.versions()[0].2, State::Degraded);
+    assert!(since().is_some(), "as long as it is degraded");
+    setting.report_of("v2", Verdict::Success, 2);
     assert_eq!(setting.versions()[0].2, State::Ok);
     assert_eq!(since(), None);
 }
