@@ -179,8 +179,10 @@ async fn what_is_as_good_as_the_current_version_or_only_our_own_fault_is_not_hal
     );
 
     proxy.cut().await;
-    far.wait_line("it knows", |line| line.contains("NATS").then_some(()))
-        .await;
+    far.wait_line("it knows", |line| {
+        line.contains("nats disconnected").then_some(())
+    })
+    .await;
     compared(&rig, &["pod-1"]).await;
     proxy.heal().await;
     far.wait_ready().await;
