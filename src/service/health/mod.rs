@@ -27,6 +27,7 @@ pub use versions::{FailureRow, State, VersionStanding};
 use self::versions::{Whole, overall};
 use super::error::RegistryError;
 use super::fleet::FleetFigures;
+use super::health_store::Tally;
 use super::invoke::{Runtimes, Tools};
 use super::read::page_limit;
 use crate::domain::breaker::CircuitState;
@@ -169,9 +170,13 @@ impl Health {
         let circuit = circuits.get(extension.id.as_str(), extension.version.as_str());
         let view = circuit.map(|circuit| circuit.view(clock.at(now)));
         let flushed = self.fleet.of(extension);
+        let elsewhere = flushed.as_ref().map(|figures| figures.tally);
+        let called = |tally: Tally| tally.successes > 0 || tally.failures > 0;
+        let called_elsewhere = elsewhere.is_some_and(called);
         let mut standing = Standing::new(entry, runtime.as_deref(), view, flushed, clock, now);
         let whole = Whole {
             counts: standing.sums.counts,
+            called_elsewhere,
             p50: standing.p50,
             p99: standing.p99,
         };

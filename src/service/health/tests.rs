@@ -241,6 +241,13 @@ fn an_extension_is_as_bad_as_the_worst_version_that_takes_part() {
     );
     setting.report_of("v2", Verdict::Failure, 2);
     setting.report_of("v0", Verdict::Failure, 2);
+    let other = canary(ten);
+    other.report_of("v2", Verdict::Success, 1);
+    assert_eq!(
+        other.versions()[1].2,
+        State::NoData,
+        "another version's calls"
+    );
     let told = |version: &str, takes_part, state| (version.to_owned(), takes_part, state);
     let expected = [
         told("v2", true, State::Open),

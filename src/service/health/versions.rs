@@ -123,6 +123,8 @@ pub struct FailureRow {
 pub(super) struct Whole {
     /// The fleet's counts.
     pub(super) counts: Counts,
+    /// Whether other sidecars have called it.
+    pub(super) called_elsewhere: bool,
     /// Half of the latest calls took at most so long.
     pub(super) p50: Option<Duration>,
     /// 99 % of them did.
@@ -177,7 +179,7 @@ impl Health {
                 State::Degraded
             }
             // Nobody is to read "no data" beside a thousand successes of the other sidecars.
-            CircuitState::Closed if counts.total() > 0 || current && whole.counts.total() > 0 => {
+            CircuitState::Closed if counts.total() > 0 || current && whole.called_elsewhere => {
                 State::Ok
             }
             CircuitState::Closed => State::NoData,
