@@ -283,7 +283,9 @@ fn it_fails_since_its_earliest_failure_in_the_window_until_it_is_well_again() {
     setting.report_of("v2", Verdict::Failure, 1);
     assert_eq!(since(), None, "one failure of five is nothing yet");
     let after = SystemTime::now();
-    std::thread::sleep(Duration::from_millis(20));
+    while after.elapsed().unwrap_or_default() < Duration::from_millis(20) {
+        std::thread::yield_now();
+    }
     setting.report_of("v2", Verdict::Failure, 1);
     let open = since().expect("two in a row open it");
     let slack = Duration::from_millis(2);
@@ -293,7 +295,10 @@ fn it_fails_since_its_earliest_failure_in_the_window_until_it_is_well_again() {
     );
 
     // After its open time a trial closes it. It is degraded until its rate says otherwise.
-    std::thread::sleep(Duration::from_millis(15));
+    let circuit = setting.tools.circuits.get("x", "v2").unwrap();
+    while circuit.refuses(setting.tools.clock.tick()) {
+        std::thread::yield_now();
+    }
     setting.report_of("v2", Verdict::Success, 1);
     assert_eq!(setting.versions()[0].2, State::Degraded);
     assert!(since().is_some(), "as long as it is degraded");
