@@ -65,6 +65,10 @@ api-test: tools
 soak *ARGS: tools
     cargo test --release --test it -- --ignored --test-threads=1 --skip status_page:: {{ ARGS }}
 
+# A thousand sidecars against one Postgres: what they cost it, and that every change is told once.
+fleet *ARGS: tools
+    cargo test --release --test it -- --ignored --nocapture fleet::thousand {{ ARGS }}
+
 # The container image, beamline-registry:<version>. Needs a Docker engine.
 image *ARGS:
     scripts/image {{ ARGS }}

@@ -20,6 +20,10 @@ ALTER TABLE extension_audit_log
 CREATE INDEX IF NOT EXISTS idx_audit_extension_id ON extension_audit_log (extension_id);
 CREATE INDEX IF NOT EXISTS idx_audit_timestamp ON extension_audit_log (timestamp DESC);
 CREATE INDEX idx_audit_revision ON extension_audit_log (revision);
+-- For each filter of a page, in the order of pages.
+CREATE INDEX idx_audit_extension_page ON extension_audit_log (extension_id, id);
+CREATE INDEX idx_audit_changed_by_page ON extension_audit_log (changed_by, id);
+CREATE INDEX idx_audit_action_page ON extension_audit_log (action, id);
 
 COMMENT ON TABLE extension_audit_log IS 'Every change of a definition; survives the extension';
 COMMENT ON COLUMN extension_audit_log.revision IS

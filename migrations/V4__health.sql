@@ -61,6 +61,7 @@ CREATE TABLE extension_health_reports (
     latency_total_us bigint NOT NULL DEFAULT 0,
     last_success timestamptz,
     last_failure timestamptz,
+    last_answer timestamptz,
     PRIMARY KEY (boot, extension_id)
 ) WITH (fillfactor = 70);
 
@@ -68,13 +69,17 @@ CREATE INDEX idx_health_reports_extension ON extension_health_reports (extension
 
 COMMENT ON TABLE extension_health_reports IS
     'The part of extension_health that a boot which is not folded has flushed';
+COMMENT ON COLUMN extension_health_reports.last_answer IS
+    'When a call of the sidecar itself last succeeded; what routers report is left out';
 
 -- Without a foreign key to extensions: a report of one that has just gone is harmless, and must
--- not wait for whoever deletes it. The next flush of the boot takes it away.
+-- not wait for whoever deletes it. The next flush of the boot takes it away; until then the incarnation
+-- tells that it says nothing of one that was made anew.
 CREATE TABLE extension_circuit_reports (
     boot uuid NOT NULL REFERENCES sidecar_boots (boot) ON DELETE CASCADE,
     extension_id text NOT NULL,
     version text NOT NULL,
+    incarnation uuid,
     state text NOT NULL CHECK (state IN ('open', 'half_open')),
     opened_at timestamptz NOT NULL,
     retry_at timestamptz NOT NULL,

@@ -22,6 +22,25 @@ COMMENT ON COLUMN circuit_overrides.change IS
     'Named by the writer: a repeated write of the same change does nothing';
 COMMENT ON COLUMN circuit_overrides.until IS 'Null: until the next override or reset';
 
+-- Of versions whose share may be given up, and of the current version beside them; for as long as the
+-- window of their circuit. A batch that is repeated adds nothing.
+CREATE TABLE rollout_attempts (
+    batch uuid NOT NULL,
+    place integer NOT NULL,
+    extension_id text NOT NULL,
+    version text NOT NULL,
+    revision bigint NOT NULL,
+    counted_at timestamptz NOT NULL,
+    success_count bigint NOT NULL,
+    failure_count bigint NOT NULL,
+    PRIMARY KEY (batch, place)
+);
+
+CREATE INDEX idx_rollout_attempts_extension ON rollout_attempts (extension_id, counted_at);
+
+COMMENT ON TABLE rollout_attempts IS 'Attempts that sidecars made lately, for rollout.halt';
+COMMENT ON COLUMN rollout_attempts.revision IS 'That of the record by which they were made';
+
 CREATE TABLE probe_lease (
     singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     holder text NOT NULL,

@@ -12,6 +12,9 @@ use beamline_registry::config::Surroundings;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    if cli::completed() {
+        return ExitCode::SUCCESS;
+    }
     match cli::parse(std::env::args_os(), &Surroundings::of_process()) {
         Ok(invocation) => cli::run(invocation),
         Err(code) => ExitCode::from(code),

@@ -1,17 +1,21 @@
 //! Reads of the catalog itself, without NATS: what a lookup costs at least.
 
+use std::cell::RefCell;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use beamline_registry::documents;
+use beamline_registry::domain::balancer::{Balancer, Past};
 use beamline_registry::domain::catalog::{ActiveSource, Catalog, Change};
 use beamline_registry::domain::context::Context;
 use beamline_registry::domain::entry::Entry;
+use beamline_registry::domain::extension::Instance;
+use beamline_registry::domain::ids::{InstanceId, VersionName};
 use beamline_registry::domain::policy::Policy;
 use beamline_registry::domain::quarantine::Quarantine;
 use beamline_registry::domain::record::{EXTENSION, Fields, Gate};
-use beamline_registry::domain::subject::SubjectPattern;
+use beamline_registry::domain::subject::{Subject, SubjectPattern};
 use beamline_registry::service::clock::Clock;
 use beamline_registry::service::lookup::Lookups;
 use beamline_registry::service::selection::{HealthRouting, Selector};
@@ -35,6 +39,10 @@ pub(crate) fn measure(options: &Options, report: &mut Report) {
     let mut ids = records::ids(records::CATALOG);
     ids.shuffle(&mut SmallRng::seed_from_u64(1));
 
+    let instances = instances();
+    let mut balancer = called(&instances);
+
+    let (mut turns, mut loads) = (Vec::new(), Vec::new());
     let mut get = Vec::new();
     let mut one = Vec::new();
     let (spans, mut untraced) = (Spans::default(), Vec::new());
@@ -54,6 +62,29 @@ pub(crate) fn measure(options: &Options, report: &mut Report) {
                     .is_none()
         }));
     }
+    for _ in 0..options.rounds {
+        let now = Instant::now();
+        for (other, taken) in [(None, &mut turns), (Some(7), &mut loads)] {
+            let balancer = RefCell::new(&mut balancer);
+            taken.push(nanoseconds_each(&ids, |_| {
+                let mut balancer = balancer.borrow_mut();
+                let past = black_box(Past::default());
+                balancer.pick(instances.iter(), past, other, now).is_ok()
+            }));
+        }
+    }
+    report.line(
+        "one of 10 instances, by turns",
+        Asked::Nothing,
+        median(turns),
+        "ns",
+    );
+    report.line(
+        "one of 10 instances, by load and latency",
+        Asked::AtMost(200.0),
+        median(loads),
+        "ns",
+    );
     let what = format!("catalog get in process, {} ids", records::CATALOG);
     report.line(what, Asked::AtMost(100.0), median(get), "ns");
     report.line(
@@ -68,6 +99,30 @@ pub(crate) fn measure(options: &Options, report: &mut Report) {
         median(untraced),
         "ns",
     );
+}
+
+/// Ten instances of one version, of different weights.
+fn instances() -> Vec<Instance> {
+    (1..=10u8)
+        .map(|number| Instance {
+            instance_id: InstanceId::parse(&format!("instance-{number}")).unwrap(),
+            subject: Subject::parse(&format!("beamline.ext.bench.{number}")).unwrap(),
+            weight: number * 10,
+            enabled: true,
+            version: VersionName::parse("v1").unwrap(),
+        })
+        .collect()
+}
+
+/// Their turns, once each of them has been called.
+fn called(instances: &[Instance]) -> Balancer {
+    let (mut balancer, now) = (Balancer::default(), Instant::now());
+    let _first = balancer.pick(instances.iter(), Past::default(), None, now);
+    for (instance, ms) in instances.iter().zip(1..) {
+        let load = balancer.load(&instance.instance_id).unwrap();
+        load.took(Duration::from_millis(ms), now);
+    }
+    balancer
 }
 
 fn nanoseconds_each(ids: &[String], read: impl Fn(&str) -> bool) -> f64 {

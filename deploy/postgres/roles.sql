@@ -2,7 +2,9 @@
 --
 --   psql -d beamline -f deploy/postgres/roles.sql
 --   EXTENSION_REGISTRY_DB_USER=beamline_owner ... beamline-registry migrate
---   psql -d beamline -f deploy/postgres/grants.sql
+--
+-- All or nothing: psql stops at the first error, and exits 3. In a database that is migrated already,
+-- grants.sql comes after it.
 --
 -- No password is set here, since it would stand in files and logs. In psql, which hashes before it
 -- sends:  \password beamline_registry  and so on.
@@ -15,7 +17,14 @@
 -- Afterwards nobody connects to this database but owners, superusers and these four roles, their
 -- members included: GRANT CONNECT ON DATABASE ... TO whoever else should. See docs/access.md.
 --
--- The schema is the first of the search_path, as for `migrate`. Everything is plain SQL.
+-- The schema is the first of the search_path, as for `migrate`. Other tools may have tables and
+-- functions there: nothing is done to theirs. But whoever may create something in it could stand in the
+-- way of our functions, so nobody may by being anybody; give CREATE to whom you would trust with the
+-- registry itself.
+
+\set ON_ERROR_STOP on
+
+BEGIN;
 
 DO $$
 DECLARE
@@ -56,38 +65,37 @@ BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO beamline_registry, beamline_operator,
         beamline_readonly', current_schema());
     EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO beamline_owner', current_schema());
-    -- What later migrations add can be read at once; to be written it is named in grants.sql.
-    EXECUTE format('ALTER DEFAULT PRIVILEGES FOR ROLE beamline_owner IN SCHEMA %I
-        GRANT SELECT ON TABLES TO beamline_registry, beamline_operator, beamline_readonly',
-        current_schema());
 END
 $$;
 
 -- A database that somebody else has migrated, or that the old system made, changes hands: what the
--- owner does not own it cannot migrate.
+-- owner does not own it cannot migrate. Functions that `migrate` has marked as made by it: a mark on
+-- somebody else's is not believed.
 DO $$
 DECLARE
+    home constant regnamespace := current_schema()::regnamespace;
     thing record;
 BEGIN
     FOR thing IN
-        SELECT 'TABLE' AS kind, format('%I.%I', nspname, relname) AS name
-        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE nspname = current_schema() AND relkind IN ('r', 'v')
+        SELECT 'TABLE' AS kind, oid::regclass::text AS name FROM pg_class
+        WHERE relnamespace = home AND relkind IN ('r', 'v')
           AND relname IN ('extensions', 'extension_versions', 'extension_instances',
               'extension_health', 'extension_audit_log', 'registry_revision',
               'registry_tombstones', 'sidecar_boots', 'extension_health_reports',
-              'extension_circuit_reports', 'circuit_overrides', 'probe_lease', 'event_claims',
-              'registry_functions', 'live_sidecars', 'extension_circuit_states',
+              'extension_circuit_reports', 'circuit_overrides', 'rollout_attempts', 'probe_lease',
+              'event_claims', 'registry_functions', 'live_sidecars', 'extension_circuit_states',
               'extension_definitions', 'extension_version_definitions',
               'extension_instance_definitions', 'refinery_schema_history')
         UNION ALL
         SELECT 'FUNCTION', p.oid::regprocedure::text
-        FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-        WHERE nspname = current_schema() AND proowner <> 'beamline_owner'::regrole
-          AND (starts_with(proname, 'registry_') OR starts_with(proname, 'health_')
-              OR proname IN ('extensions_stamp', 'circuit_overrides_follow'))
+        FROM pg_proc p JOIN pg_roles ON pg_roles.oid = proowner
+        WHERE pronamespace = home AND obj_description(p.oid, 'pg_proc') = 'Part of beamline-registry'
+          AND (rolsuper OR rolname = current_user OR proowner IN (SELECT relowner FROM pg_class
+              WHERE relnamespace = home AND relname = 'registry_revision'))
     LOOP
         EXECUTE format('ALTER %s %s OWNER TO beamline_owner', thing.kind, thing.name);
     END LOOP;
 END
 $$;
+
+COMMIT;

@@ -111,3 +111,69 @@ CREATE OR REPLACE FUNCTION registry_audit_override(of_id text, actor text, sourc
         jsonb_build_object('old', before, 'new', after))
 $$;
 REVOKE EXECUTE ON FUNCTION registry_audit_override(text, text, text, jsonb, jsonb) FROM PUBLIC;
+
+-- A page of the audit, newest first, of at most `most` entries and about `max_bytes` of changes: no entry
+-- that is not answered is unpacked. The first comes in any case, without its changes if those alone are
+-- too large. `more`, of the last: whether there are others behind it. A filter that is null is none, and
+-- no part of the query, so that an index serves those that are given.
+CREATE OR REPLACE FUNCTION registry_audit_page(of_id text, by_whom text, of_action text, since timestamptz,
+        until timestamptz, before bigint, most bigint, max_bytes bigint,
+        OUT id bigint, OUT extension_id text, OUT action text, OUT changed_by text,
+        OUT actor_source text, OUT changes text, OUT "timestamp" timestamptz, OUT revision bigint,
+        OUT more boolean)
+    RETURNS SETOF record
+    LANGUAGE plpgsql STABLE SET search_path FROM CURRENT AS $$
+DECLARE
+    entry record;
+    place bigint := 0;
+    bytes bigint := 0;
+BEGIN
+    FOR entry IN EXECUTE 'SELECT * FROM extension_audit_log e WHERE true'
+            || CASE WHEN of_id IS NOT NULL THEN ' AND e.extension_id = $1' ELSE '' END
+            || CASE WHEN by_whom IS NOT NULL THEN ' AND e.changed_by = $2' ELSE '' END
+            || CASE WHEN of_action IS NOT NULL THEN ' AND e.action = $3' ELSE '' END
+            || CASE WHEN since IS NOT NULL THEN ' AND e.timestamp >= $4' ELSE '' END
+            || CASE WHEN until IS NOT NULL THEN ' AND e.timestamp <= $5' ELSE '' END
+            || CASE WHEN before IS NOT NULL THEN ' AND e.id < $6' ELSE '' END
+            || ' ORDER BY e.id DESC LIMIT $7'
+        USING of_id, by_whom, of_action, since, until, before, most + 1
+    LOOP
+        more := true;
+        EXIT WHEN place = most;
+        bytes := bytes + coalesce(octet_length(entry.changes::text), 0);
+        EXIT WHEN place > 0 AND bytes > max_bytes;
+        IF place > 0 THEN
+            RETURN NEXT;
+        END IF;
+        place := place + 1;
+        more := false;
+        id := entry.id;
+        extension_id := entry.extension_id;
+        action := entry.action;
+        changed_by := entry.changed_by;
+        actor_source := entry.actor_source;
+        changes := CASE WHEN bytes <= max_bytes THEN entry.changes::text END;
+        "timestamp" := entry."timestamp";
+        revision := entry.revision;
+    END LOOP;
+    IF place > 0 THEN
+        RETURN NEXT;
+    END IF;
+END
+$$;
+
+-- Takes out entries older than `age` that are told: up to the revision that is claimed, or without one.
+-- At most 10,000 at a time; answers how many.
+CREATE OR REPLACE FUNCTION registry_prune_audit(age interval) RETURNS bigint
+    LANGUAGE sql SET search_path FROM CURRENT AS $$
+    WITH pruned AS (
+        DELETE FROM extension_audit_log WHERE id IN (
+            SELECT a.id FROM extension_audit_log a
+            WHERE a.timestamp < now() - age
+              AND (a.revision IS NULL OR a.revision <= (
+                  SELECT c.revision FROM event_claims c JOIN registry_revision r USING (epoch)))
+            ORDER BY a.timestamp LIMIT 10000)
+        RETURNING true)
+    SELECT count(*) FROM pruned
+$$;
+REVOKE EXECUTE ON FUNCTION registry_prune_audit(interval) FROM PUBLIC;

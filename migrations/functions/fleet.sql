@@ -22,10 +22,12 @@ BEGIN
 END
 $$;
 
--- Outcomes: disabled, cap_reached, seen_alive, already_disabled (by people too), gone.
+-- Outcomes: disabled, cap_reached, seen_alive, already_disabled (by people too), gone, where the id is
+-- another extension's by now too.
 -- The lock of the revision is what makes the cap hold: all who disable wait for it, and what they
 -- count afterwards is committed.
-CREATE OR REPLACE FUNCTION registry_auto_disable(of_id text, reason jsonb, max_percent integer, instance text,
+CREATE OR REPLACE FUNCTION registry_auto_disable(of_id text, of_incarnation uuid, reason jsonb,
+        max_percent integer, instance text,
         OUT outcome text, OUT at_revision bigint)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_variable
@@ -33,7 +35,8 @@ DECLARE
     serving boolean;
 BEGIN
     PERFORM registry_own_revision();
-    SELECT enabled AND NOT auto_disabled INTO serving FROM extensions WHERE id = of_id;
+    SELECT enabled AND NOT auto_disabled INTO serving FROM extensions
+    WHERE id = of_id AND incarnation = coalesce(of_incarnation, incarnation);
     IF serving IS NULL THEN
         outcome := 'gone';
     ELSIF NOT serving THEN
@@ -41,7 +44,7 @@ BEGIN
     ELSIF EXISTS (
         SELECT FROM extension_health_reports r JOIN sidecar_boots b USING (boot)
         WHERE r.extension_id = of_id AND b.instance_id <> instance
-          AND r.last_success BETWEEN now() - interval '1 minute' AND now() + interval '1 minute')
+          AND r.last_answer BETWEEN now() - interval '1 minute' AND now() + interval '1 minute')
     THEN
         outcome := 'seen_alive';
     -- What people switched off is out of service by their will, whatever the machine did before.
@@ -57,7 +60,8 @@ END
 $$;
 
 -- Outcomes: enabled, not_disabled, gone.
-CREATE OR REPLACE FUNCTION registry_auto_enable(of_id text, reason jsonb, instance text,
+CREATE OR REPLACE FUNCTION registry_auto_enable(of_id text, of_incarnation uuid, reason jsonb,
+        instance text,
         OUT outcome text, OUT at_revision bigint)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_variable
@@ -65,7 +69,8 @@ DECLARE
     off boolean;
 BEGIN
     PERFORM registry_own_revision();
-    SELECT auto_disabled INTO off FROM extensions WHERE id = of_id;
+    SELECT auto_disabled INTO off FROM extensions
+    WHERE id = of_id AND incarnation = coalesce(of_incarnation, incarnation);
     IF off IS NULL THEN
         outcome := 'gone';
     ELSIF NOT off THEN
@@ -76,5 +81,5 @@ BEGIN
     END IF;
 END
 $$;
-REVOKE EXECUTE ON FUNCTION registry_auto_disable(text, jsonb, integer, text),
-    registry_auto_enable(text, jsonb, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION registry_auto_disable(text, uuid, jsonb, integer, text),
+    registry_auto_enable(text, uuid, jsonb, text) FROM PUBLIC;

@@ -39,6 +39,7 @@ SELECT registry_view('extension_circuit_states', $$
     LEFT JOIN (
         SELECT c.* FROM extension_circuit_reports c JOIN live_sidecars USING (boot)
     ) AS held ON held.extension_id = e.id AND held.version = e.version
+        AND coalesce(held.incarnation, e.incarnation) = e.incarnation
     GROUP BY e.id $$);
 COMMENT ON VIEW extension_circuit_states IS
     'open while any live sidecar has the circuit of the current version open';
@@ -105,11 +106,13 @@ BEGIN
     WHERE h.extension_id = f.id AND h.extension_id = ANY (locked);
 
     INSERT INTO extension_health_reports AS r (boot, extension_id, success_count, failure_count,
-        latency_count, latency_total_us, last_success, last_failure)
+        latency_count, latency_total_us, last_success, last_failure, last_answer)
     SELECT of_boot, f.id, f.successes, f.failures, f.latency_count, f.latency_total_us,
-        now() - f.success_age * interval '1 ms', now() - f.failure_age * interval '1 ms'
+        now() - f.success_age * interval '1 ms', now() - f.failure_age * interval '1 ms',
+        now() - f.answer_age * interval '1 ms'
     FROM jsonb_to_recordset(reports) AS f (id text, successes bigint, failures bigint,
-        latency_count bigint, latency_total_us bigint, success_age bigint, failure_age bigint)
+        latency_count bigint, latency_total_us bigint, success_age bigint, failure_age bigint,
+        answer_age bigint)
     WHERE f.id = ANY (locked)
     ON CONFLICT (boot, extension_id) DO UPDATE
     SET success_count = health_sum(r.success_count, EXCLUDED.success_count),
@@ -117,51 +120,73 @@ BEGIN
         latency_count = health_sum(r.latency_count, EXCLUDED.latency_count),
         latency_total_us = health_sum(r.latency_total_us, EXCLUDED.latency_total_us),
         last_success = health_latest(r.last_success, EXCLUDED.last_success),
-        last_failure = health_latest(r.last_failure, EXCLUDED.last_failure);
+        last_failure = health_latest(r.last_failure, EXCLUDED.last_failure),
+        last_answer = health_latest(r.last_answer, EXCLUDED.last_answer);
 
     RETURN ARRAY(SELECT unnest(known) EXCEPT SELECT unnest(locked));
 END
 $$;
 
--- Replaces the circuits that a boot holds. Times are milliseconds before and after now; a row is
--- rewritten only for a change that is more than the jitter of their conversion. Reckoned with the
--- new times, which are within a century: an old one may be any.
-CREATE OR REPLACE FUNCTION health_hold(of_boot uuid, circuits jsonb) RETURNS void
-    LANGUAGE sql SET search_path FROM CURRENT AS $$
-    DELETE FROM extension_circuit_reports c
-    WHERE c.boot = of_boot
-      AND NOT EXISTS (SELECT FROM jsonb_to_recordset(circuits) AS g (id text, version text)
-                      WHERE g.id = c.extension_id AND g.version = c.version);
-
-    INSERT INTO extension_circuit_reports AS c (boot, extension_id, version, state, opened_at,
-        retry_at, half_open_requests)
-    SELECT of_boot, g.id, g.version, g.state, now() - g.age * interval '1 ms',
-        now() + g.wait * interval '1 ms', g.trials
-    FROM jsonb_to_recordset(circuits) AS g (id text, version text, state text, age bigint,
-        wait bigint, trials integer)
-    ON CONFLICT (boot, extension_id, version) DO UPDATE
-    SET state = EXCLUDED.state, opened_at = EXCLUDED.opened_at, retry_at = EXCLUDED.retry_at,
-        half_open_requests = EXCLUDED.half_open_requests
-    WHERE c.state <> EXCLUDED.state OR c.half_open_requests <> EXCLUDED.half_open_requests
-       OR c.retry_at
-          NOT BETWEEN EXCLUDED.retry_at - interval '1 s' AND EXCLUDED.retry_at + interval '1 s'
-       OR c.opened_at
-          NOT BETWEEN EXCLUDED.opened_at - interval '1 s' AND EXCLUDED.opened_at + interval '1 s'
+-- Replaces the circuits that a boot holds, and answers which extensions may be in another state for that,
+-- null if none: the thousandth sidecar that opens a circuit changes nothing. Times are
+-- milliseconds before and after now; a row is rewritten only for a change that is more than the jitter
+-- of their conversion. Reckoned with the new times, which are within a century: an old one may be any.
+CREATE OR REPLACE FUNCTION health_hold(of_boot uuid, circuits jsonb) RETURNS text[]
+    LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    gone text[];
+    changed text[];
+BEGIN
+    -- Looked at first, as nearly always none has gone.
+    gone := ARRAY(SELECT extension_id FROM (
+        SELECT c.extension_id, c.version FROM extension_circuit_reports c WHERE c.boot = of_boot
+        EXCEPT SELECT g.id, g.version
+        FROM jsonb_to_recordset(circuits) AS g (id text, version text)) AS held);
+    IF gone <> '{}' THEN
+        DELETE FROM extension_circuit_reports c
+        WHERE c.boot = of_boot AND c.extension_id = ANY (gone) AND NOT EXISTS (
+            SELECT FROM jsonb_to_recordset(circuits) AS g (id text, version text)
+            WHERE g.id = c.extension_id AND g.version = c.version);
+        gone := ARRAY(SELECT extension_id FROM extension_health
+            WHERE extension_id = ANY (gone) AND circuit_breaker_state <> 'closed');
+    END IF;
+    IF circuits <> '[]' THEN
+        WITH held AS (
+            INSERT INTO extension_circuit_reports AS c (boot, extension_id, version, incarnation, state,
+                opened_at, retry_at, half_open_requests)
+            SELECT of_boot, g.id, g.version, g.incarnation, g.state, now() - g.age * interval '1 ms',
+                now() + g.wait * interval '1 ms', g.trials
+            FROM jsonb_to_recordset(circuits) AS g (id text, version text, incarnation uuid,
+                state text, age bigint, wait bigint, trials integer)
+            ON CONFLICT (boot, extension_id, version) DO UPDATE
+            SET incarnation = EXCLUDED.incarnation, state = EXCLUDED.state,
+                opened_at = EXCLUDED.opened_at, retry_at = EXCLUDED.retry_at,
+                half_open_requests = EXCLUDED.half_open_requests
+            WHERE c.incarnation IS DISTINCT FROM EXCLUDED.incarnation OR c.state <> EXCLUDED.state
+               OR c.half_open_requests <> EXCLUDED.half_open_requests
+               OR c.retry_at NOT BETWEEN EXCLUDED.retry_at - interval '1 s'
+                   AND EXCLUDED.retry_at + interval '1 s'
+               OR c.opened_at NOT BETWEEN EXCLUDED.opened_at - interval '1 s'
+                   AND EXCLUDED.opened_at + interval '1 s'
+            RETURNING c.extension_id, c.state)
+        SELECT array_agg(extension_id) INTO changed FROM held JOIN extension_health h USING (extension_id)
+        WHERE h.circuit_breaker_state <> held.state;
+    END IF;
+    RETURN nullif(gone, '{}') || changed;
+END
 $$;
 
--- Brings circuit_breaker_state and auto_disabled of extension_health up to date, also where a
--- sidecar went silent. What is locked is left to the next flush, whoever's it is.
-CREATE OR REPLACE FUNCTION health_settle_states() RETURNS void
+-- Brings circuit_breaker_state and auto_disabled of extension_health up to date, of these extensions, or
+-- of all, also where a sidecar went silent. What is locked is left to whoever comes next.
+CREATE OR REPLACE FUNCTION health_settle_states(ids text[]) RETURNS void
     LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_variable
-DECLARE
-    ids text[];
 BEGIN
-    ids := ARRAY(
+    ids := coalesce(ids, ARRAY(
         SELECT extension_id FROM extension_circuit_reports
         UNION SELECT extension_id FROM extension_health
               WHERE circuit_breaker_state <> 'closed' OR auto_disabled
-        UNION SELECT id FROM extensions WHERE auto_disabled);
+        UNION SELECT id FROM extensions WHERE auto_disabled));
     IF cardinality(ids) = 0 THEN
         RETURN;
     END IF;
@@ -185,7 +210,8 @@ BEGIN
 END
 $$;
 
--- The flush itself. Figures count only under a number that the boot has not had; circuits are
+-- The flush itself. It settles the states of its own circuits and reports; whoever tidies does the
+-- rest. Figures count only under a number that the boot has not had; circuits are
 -- replaced by any but an overtaken one. Fenced: the boot was folded, nothing is written, and
 -- `last_sequence` says what had been; null when even the fence is gone.
 CREATE OR REPLACE FUNCTION health_flush(of_boot uuid, of_sequence bigint, every interval,
@@ -194,6 +220,7 @@ CREATE OR REPLACE FUNCTION health_flush(of_boot uuid, of_sequence bigint, every 
     LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     own sidecar_boots;
+    mine text[];
 BEGIN
     SELECT * INTO own FROM sidecar_boots WHERE boot = of_boot FOR NO KEY UPDATE;
     fenced := own.boot IS NULL OR own.folded_at IS NOT NULL;
@@ -204,18 +231,20 @@ BEGIN
     END IF;
 
     IF own.sequence < of_sequence THEN
-        left_out := health_add(of_boot, reports);
+        left_out := CASE reports WHEN '[]' THEN '{}' ELSE health_add(of_boot, reports) END;
         last_sequence := of_sequence;
     END IF;
-    PERFORM health_hold(of_boot, circuits);
+    mine := health_hold(of_boot, circuits);
     UPDATE sidecar_boots
     SET sequence = last_sequence, held_back = left_out, flushed_at = now(), flush_interval = every
     WHERE boot = of_boot;
-    PERFORM health_settle_states();
+    IF mine IS NOT NULL THEN
+        PERFORM health_settle_states(mine);
+    END IF;
 END
 $$;
 
--- Folds boots that have been silent for 10 minutes, or 3 intervals where that is longer, or whose
+-- Tidies: settles all states, and folds boots that have been silent for 10 minutes, or 3 intervals where that is longer, or whose
 -- last flush is still to come, and answers how many. Any sidecar may call it at any time. What is
 -- locked waits for the next call.
 CREATE OR REPLACE FUNCTION health_fold() RETURNS bigint
@@ -249,6 +278,7 @@ BEGIN
           AND NOT EXISTS (SELECT FROM extension_health_reports r WHERE r.boot = b.boot)
           AND NOT EXISTS (SELECT FROM extension_circuit_reports c WHERE c.boot = b.boot)
         LIMIT 1000 FOR UPDATE SKIP LOCKED);
+    PERFORM health_settle_states(NULL);
     RETURN folded;
 END
 $$;

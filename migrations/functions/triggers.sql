@@ -192,6 +192,9 @@ CREATE OR REPLACE FUNCTION circuit_overrides_follow() RETURNS trigger
 BEGIN
     IF TG_OP = 'UPDATE' THEN
         UPDATE circuit_overrides SET extension_id = NEW.id WHERE extension_id = OLD.id;
+        IF FOUND THEN
+            PERFORM pg_notify('beamline_registry', 'override');
+        END IF;
     ELSE
         DELETE FROM circuit_overrides WHERE extension_id = OLD.id;
     END IF;

@@ -15,6 +15,7 @@ use crate::documents::switch;
 use crate::service::caller::Caller;
 use crate::service::circuits::Circuits;
 use crate::service::fleet::changes::ChangeTeller;
+use crate::service::fleet::halt::Halter;
 use crate::service::fleet::link::{Link, SETTLING};
 use crate::service::fleet::openings::Openings;
 use crate::service::fleet::probe::Prober;
@@ -90,6 +91,7 @@ fn start_fleet_wide(
         events: shared.automatic.changes.clone(),
         catalog: Arc::clone(&shared.catalog),
         progress: shared.progress.clone(),
+        alive: shared.alive.clone(),
         status: Arc::clone(&shared.status),
         observers: shared.observers.clone(),
     };
@@ -114,13 +116,22 @@ fn start_fleet_wide(
             max_percent: settings.health.auto_disable_max_percent,
             write_cause: switch::disabled,
         });
+    let halter = Halter {
+        store: Arc::clone(store),
+        link: Arc::clone(&shared.automatic.link),
+        tools: shared.tools.clone(),
+        interval: settings.health.flush_interval,
+        write_figures: switch::halted,
+    };
     let (telling, probing) = (
         teller.run(shared.automatic.claims.clone()),
         prober.run(stopped()),
     );
+    let halting = halter.run(stopped());
     let disabling = disabler.map(|disabler| disabler.run(stopped()));
     essential.spawn("change events", telling);
     essential.spawn("probes", probing);
+    essential.spawn("rollouts", halting);
     if let Some(disabling) = disabling {
         essential.spawn("auto-disable", disabling);
     }

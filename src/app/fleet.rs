@@ -41,6 +41,7 @@ pub(super) fn start(
         Arc::clone(&store),
         shared.tools.clone(),
         Arc::clone(&shared.fleet),
+        shared.alive.clone(),
         interval,
     );
     let signs = shared.changed.signs();
@@ -54,7 +55,11 @@ pub(super) fn start(
         overrides,
         settings.source.sync_interval,
     );
+    let news = shared.overridden.signs();
     let signs = shared.changed.signs();
-    essential.spawn("overrides", keeper.run(signs, restored.clone(), stopped));
+    essential.spawn(
+        "overrides",
+        keeper.run(news, signs, restored.clone(), stopped),
+    );
     restored
 }

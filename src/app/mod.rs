@@ -35,8 +35,8 @@ use crate::service::meter::Count;
 use crate::service::readiness::Part;
 use crate::service::reload::ReloadHandle;
 use essential::Essential;
-pub(crate) use shared::policy;
 use shared::{Loose, Shared};
+pub(crate) use shared::{layout, policy};
 
 /// How long a start waits for overrides and open circuits once it has data.
 const RESTORE_PATIENCE: Duration = Duration::from_secs(2);
@@ -98,7 +98,7 @@ pub async fn serve(
     start_sources(&settings, &shared, reloader, &reload, &mut essential)?;
     let instance_id = &settings.identity.instance_id;
     let max_in_flight = settings.limits.max_in_flight;
-    let layout = shared::layout(&settings);
+    let layout = layout(&settings);
     let observers = shared.observers.clone();
     let denied = Denied::new(layout.clone(), events.dropped(), observers.clone());
     let links = nats::connect(

@@ -31,7 +31,7 @@ use crate::service::administration;
 use crate::service::circuit_control::CircuitControl;
 use crate::service::circuits::Circuits;
 use crate::service::clock::Clock;
-use crate::service::fleet::{self, FleetFigures, OverrideHandle, OverrideQueue, Signal};
+use crate::service::fleet::{self, Alive, FleetFigures, OverrideHandle, OverrideQueue, Signal};
 use crate::service::health::Health;
 use crate::service::invoke::{Follower, Runtimes, Tools};
 use crate::service::live::{self, Live, Notes};
@@ -45,7 +45,7 @@ use crate::service::reload::{Parts, ReloadHandle, Reloader};
 use crate::service::selection::Selector;
 use crate::service::skipped::Skipped;
 use crate::service::spans::Spans;
-use crate::service::stats::Stats;
+use crate::service::stats::{Configured, Stats};
 use crate::service::status::{Status, millis};
 
 /// Length of the random text that sets a boot's event ids apart from the last boot's.
@@ -71,8 +71,12 @@ pub(super) struct Shared {
     pub(super) fleet: Arc<FleetFigures>,
     /// How extensions are doing, by this sidecar and the fleet.
     pub(super) health: Arc<Health>,
-    /// Is given when the catalog or an override changed.
+    /// Is given when the catalog changed.
     pub(super) changed: Signal,
+    /// Is given when an override may have changed.
+    pub(super) overridden: Signal,
+    /// How many sidecars there are.
+    pub(super) alive: Alive,
     overrides: OverrideHandle,
     /// What the machine does by itself.
     pub(super) automatic: Automatic,
@@ -150,6 +154,10 @@ impl Shared {
             Arc::clone(&lookups),
             Arc::clone(&runtimes),
             Arc::clone(&skipped),
+            Configured {
+                fingerprint: settings.distinct.fingerprint.clone(),
+                changed: settings.distinct.changed.clone(),
+            },
             instance_id,
         );
         let tools = Tools {
@@ -176,6 +184,8 @@ impl Shared {
             skipped,
             fleet,
             changed: Signal::default(),
+            overridden: Signal::default(),
+            alive: Alive::default(),
             overrides,
             automatic,
             give_up: CancellationToken::new(),
@@ -240,7 +250,9 @@ impl Shared {
         };
         let reports = Reports {
             reload,
-            overrides: self.changed.clone(),
+            overrides: self.overridden.clone(),
+            progress: self.progress.clone(),
+            alive: self.alive.clone(),
             status: Arc::clone(&self.status),
             observers: self.observers.clone(),
             pool,
@@ -364,7 +376,7 @@ pub(super) fn uses_fixtures(settings: &Settings) -> bool {
 }
 
 /// Where this deployment's subjects begin.
-pub(super) fn layout(settings: &Settings) -> Layout {
+pub(crate) fn layout(settings: &Settings) -> Layout {
     Layout {
         prefix: settings.subjects.prefix.as_str().to_owned(),
         queue_group: settings.subjects.queue_group.clone(),

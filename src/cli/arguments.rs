@@ -5,11 +5,16 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::operator::{self, switch};
+use super::{check, dev};
 use crate::config::variables::{self, CONFIG, Variable};
+
+/// The least age of what is pruned.
+const LEAST_AGE: Duration = Duration::from_secs(3600);
 
 /// The whole command line.
 pub(super) fn command() -> Command {
@@ -18,25 +23,40 @@ pub(super) fn command() -> Command {
     Command::new("beamline-registry")
         .version(env!("CARGO_PKG_VERSION"))
         .about("The extension registry of a message router, over NATS")
+        .term_width(80)
         .after_help(
             "Every setting is a flag, an environment variable (EXTENSION_REGISTRY_...) or a key of \
-             the file named by --config, in this order. --help lists them all.",
+             the file named by --config, in this order. `serve --help` lists them all.",
         )
-        .subcommand(Command::new("serve").about("Run the daemon (the default)"))
+        .subcommand(
+            Command::new("serve")
+                .about("Run the daemon (the default)")
+                .args(settings().into_iter().map(|setting| setting.hide(false))),
+        )
         .subcommand(
             Command::new("demo")
                 .about("Try everything: a nats-server of its own, sample extensions, a tour")
                 .arg(switch("once", "Exit after the tour")),
         )
+        .subcommand(dev::command())
         .subcommand(
             Command::new("migrate")
                 .about("Bring the database's schema up to date")
                 .arg(switch("seed", "Add the six seed extensions"))
                 .arg(
                     switch("check", "Change nothing; exit 1 when the schema is behind")
-                        .conflicts_with_all(["seed", "new-epoch"]),
+                        .conflicts_with_all(["seed", "new-epoch", "prune-audit"]),
                 )
-                .arg(switch("new-epoch", "Begin a new epoch, after a restore")),
+                .arg(switch("new-epoch", "Begin a new epoch, after a restore"))
+                .arg(
+                    Arg::new("prune-audit")
+                        .long("prune-audit")
+                        .value_name("AGE")
+                        .value_parser(age)
+                        .help(
+                            "Take out audit entries that are older, such as 90d, and told already",
+                        ),
+                ),
         )
         .subcommand(
             Command::new("import")
@@ -51,10 +71,7 @@ pub(super) fn command() -> Command {
                 .arg(folder_argument("Folder for fixtures, empty or new"))
                 .arg(switch("force", "Replace what an earlier export wrote")),
         )
-        .subcommand(
-            Command::new("check")
-                .about("Check the configuration and the connections; print the effective settings"),
-        )
+        .subcommand(check::command())
         .subcommand(
             Command::new("probe")
                 .about("Ask the local daemon how it is")
@@ -62,9 +79,10 @@ pub(super) fn command() -> Command {
         )
         .subcommands(operator::subcommands())
         .args(settings())
+        .args(files())
 }
 
-fn folder_argument(help: &'static str) -> Arg {
+pub(super) fn folder_argument(help: &'static str) -> Arg {
     let arg = Arg::new("folder").value_name("DIR").required(true);
     arg.value_parser(value_parser!(PathBuf)).help(help)
 }
@@ -89,15 +107,29 @@ fn keys() -> impl Iterator<Item = String> {
 }
 
 fn settings() -> Vec<Arg> {
-    let mut args = vec![setting(CONFIG.to_owned(), "PATH").help("TOML file with further settings")];
+    let config = setting(CONFIG.to_owned(), "PATH").help("TOML file with further settings");
+    let mut args = vec![config.hide(true)];
     for variable in variables::ALL {
         let arg = setting(variable.name.to_owned(), variable.kind.0);
         args.push(listed(arg, variable).help(help(variable)));
-        // Named in the help of the variable itself; a line of its own would only be noise.
-        let file = variable.file_key();
-        args.extend(file.map(|key| setting(key, "PATH").hide(true)));
     }
     args
+}
+
+/// The `_FILE` forms: named in the help of the variable itself; a line of their own would only be
+/// noise.
+fn files() -> impl Iterator<Item = Arg> {
+    let keys = variables::ALL
+        .iter()
+        .filter_map(|variable| variable.file_key());
+    keys.map(|key| setting(key, "PATH").hide(true))
+}
+
+/// A time after which nobody looks for what he has just written.
+fn age(text: &str) -> Result<Duration, String> {
+    let age = humantime::parse_duration(text).ok();
+    let age = age.filter(|age| *age >= LEAST_AGE);
+    age.ok_or_else(|| "must be a time of at least 1h, such as 90d".to_owned())
 }
 
 fn setting(key: String, placeholder: &'static str) -> Arg {
@@ -106,9 +138,10 @@ fn setting(key: String, placeholder: &'static str) -> Arg {
     arg.value_name(placeholder).global(true)
 }
 
-/// `-h` stays one screen; `--help` has everything.
+/// Every command takes it, and the help of `serve` alone shows it: that of a verb fits a screen.
 fn listed(arg: Arg, variable: &Variable) -> Arg {
-    arg.help_heading(variable.section).hide_short_help(true)
+    let arg = arg.help_heading(variable.section);
+    arg.hide(true).hide_short_help(true)
 }
 
 fn help(variable: &Variable) -> String {
@@ -121,6 +154,19 @@ fn help(variable: &Variable) -> String {
 
 #[cfg(test)]
 mod tests {
+    /// Twenty-four lines of eighty characters.
+    #[test]
+    fn the_help_of_every_verb_fits_a_screen() {
+        for command in super::operator::subcommands() {
+            let mut command = command.term_width(80);
+            let help = command.render_help().to_string();
+            let name = command.get_name().to_owned();
+            assert!(help.lines().count() <= 24, "{name}: {help}");
+            let widest = help.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(80), "{name}: {help}");
+        }
+    }
+
     #[test]
     fn clap_finds_no_fault_with_the_command_line() {
         super::command().debug_assert();

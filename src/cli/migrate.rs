@@ -76,6 +76,17 @@ async fn work(session: &mut Session, arguments: &ArgMatches) -> Result<Ended, Fa
         };
         out(&format!("new epoch {epoch}"));
     }
+    if let Some(age) = arguments.get_one::<Duration>("prune-audit") {
+        let mut pruned = 0;
+        loop {
+            match migrate::prune_audit(client, *age).await {
+                Ok(0) => break,
+                Ok(more) => pruned += more,
+                Err(error) => patience.after(client, error).await?,
+            }
+        }
+        out(&format!("pruned {pruned} audit entries"));
+    }
     Ok(Ok(()))
 }
 

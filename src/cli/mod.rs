@@ -3,6 +3,7 @@
 mod arguments;
 mod check;
 mod demo;
+mod dev;
 mod document;
 mod export;
 mod import;
@@ -30,6 +31,7 @@ pub use output::{err, out};
 use self::screen::Screen;
 use crate::adapters::nats::ask::Reply;
 use crate::adapters::postgres::Pool;
+use crate::config::variables::Variable;
 use crate::config::{DatabaseSettings, Effective, Settings, Surroundings};
 
 /// Bad usage or configuration, as sysexits.h names it.
@@ -53,6 +55,14 @@ pub struct Invocation {
     screen: Screen,
 }
 
+impl Invocation {
+    /// Whether somebody has set `variable`.
+    fn is_set(&self, variable: &Variable) -> bool {
+        let (name, mut entries) = (variable.env_name(), self.effective.0.iter());
+        entries.any(|entry| entry.name == name && entry.origin.layer != "default")
+    }
+}
+
 /// Does what was asked for, on a runtime of its own.
 pub fn run(invocation: Invocation) -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
@@ -69,6 +79,7 @@ pub fn run(invocation: Invocation) -> ExitCode {
         match invocation.command.as_str() {
             "serve" => serve::run(settings.clone(), &invocation.warnings).await,
             "demo" => demo::run(settings, arguments.get_flag("once"), screen).await,
+            "dev" => dev::run(&invocation).await,
             "migrate" => migrate::run(settings, arguments).await,
             "import" => import::run(settings, arguments, screen).await,
             "export" => export::run(settings, arguments).await,
@@ -125,6 +136,11 @@ fn chain(error: &dyn Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// Whether a shell asked how a line of ours goes on, and has its answer.
+pub fn completed() -> bool {
+    operator::completed()
 }
 
 /// Understands `args`, the program's name first.
@@ -232,6 +248,7 @@ mod tests {
             "probe",
             "probe bogus",
             "migrate --check --seed",
+            "migrate --prune-audit 10m",
             "import",
             "export a b",
             "--queue-group",

@@ -28,9 +28,15 @@ async fn serve(settings: Settings, warnings: &[String], log: &Log) -> Ended {
     for warning in warnings {
         warn!("{warning}");
     }
+    let changed = settings.distinct.changed.iter();
+    let changed: Vec<_> = changed
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     info!(
         version = env!("CARGO_PKG_VERSION"),
         instance_id = %settings.identity.instance_id,
+        settings_fingerprint = settings.distinct.fingerprint,
+        settings = changed.join(" "),
         "starting"
     );
     let mut signals = Signals::catch().map_err(|error| {

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use super::Surroundings;
 use super::fault::{Fault, Origin};
+use super::nats_context;
 use super::parse::Rule;
 use super::secret;
-use super::variables::{self, CONFIG, Kind, PREFIX, Variable};
+use super::variables::{self, CONFIG, Kind, NATS_CONTEXT, NATS_URL, PREFIX, Variable};
 
 /// A text that somebody gave. No `Debug`: it may be a secret.
 pub(super) struct Given {
@@ -73,8 +74,16 @@ impl Layers {
             let mut values = layers
                 .iter()
                 .map(|layer| value(variable, layer, surroundings));
+            if let Some(given) = values.find_map(|given| given) {
+                this.given.insert(variable.name, given);
+            }
+        }
+        this.context(surroundings);
+        for variable in variables::ALL {
             let fallback = || in_env(variable.fallback?.to_owned());
-            if let Some(given) = values.find_map(|given| given).or_else(fallback) {
+            if !this.given.contains_key(variable.name)
+                && let Some(given) = fallback()
+            {
                 this.given.insert(variable.name, given);
             }
         }
@@ -101,6 +110,56 @@ impl Layers {
             }
         }
         (path, table)
+    }
+
+    /// Lays everything over the context of the `nats` command line that is named.
+    fn context(&mut self, surroundings: &Surroundings<'_>) {
+        let Some(named) = self.given.get(NATS_CONTEXT.name) else {
+            return;
+        };
+        let Ok(name) = named.text.as_deref().map(str::to_owned) else {
+            return;
+        };
+        // A name that is none is a fault of the value, found by whoever reads values.
+        let context = nats_context::name(&name).map(|name| nats_context::read(&name, surroundings));
+        let mut context = match context {
+            Ok(Ok(context)) => context,
+            Ok(Err(rule)) => {
+                let origin = named.origin.clone();
+                self.faults.push(Fault { origin, rule });
+                return;
+            }
+            Err(_) => return,
+        };
+        let has_login = nats_context::LOGIN
+            .iter()
+            .any(|key| self.given.contains_key(key));
+        let url = self
+            .given
+            .get(NATS_URL.name)
+            .and_then(|url| url.text.as_deref().ok());
+        if has_login || url.is_some_and(|url| url.contains('@')) {
+            context.retain(|key, _| !nats_context::LOGIN.contains(key));
+            if let Some(url) = context.get_mut(NATS_URL.name) {
+                *url = nats_context::without_logins(url);
+            }
+        }
+        let in_context = |key: &str| {
+            let text = context.get(key)?.clone();
+            Given::new(
+                "context",
+                format!("{name}:{}", key.to_ascii_lowercase()),
+                Ok(text),
+            )
+        };
+        for variable in variables::ALL {
+            let given = || value(variable, &in_context, surroundings);
+            if !self.given.contains_key(variable.name)
+                && let Some(given) = given()
+            {
+                self.given.insert(variable.name, given);
+            }
+        }
     }
 
     /// Kubernetes service links inject names with our prefix, so one that nobody knows is no fault.

@@ -7,6 +7,7 @@
 
 mod breaker;
 mod database;
+mod distinct;
 mod effective;
 mod endpoint;
 mod fault;
@@ -16,6 +17,7 @@ mod layers;
 mod logging;
 mod nats;
 mod nats_address;
+mod nats_context;
 mod parse;
 mod reader;
 mod secret;
@@ -34,6 +36,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 pub use database::DatabaseSettings;
+pub use distinct::Distinct;
 pub use effective::{Effective, Entry};
 pub use endpoint::Endpoint;
 pub use fault::{Fault, Faults, Origin};
@@ -84,6 +87,8 @@ pub struct Settings {
     pub logging: LogSettings,
     /// Spans.
     pub tracing: TracingSettings,
+    /// What of all this differs from the defaults.
+    pub distinct: Distinct,
 }
 
 impl Settings {
@@ -105,16 +110,22 @@ impl Settings {
             "json"
         };
         let instance_id = identity::default_instance_id(&surroundings.host_name);
-        let mut reader = Reader {
+        let reader = |layers| Reader {
             layers,
             surroundings,
             defaults: BTreeMap::from([
                 (DB_ENABLED.name, addressed.to_string()),
-                (INSTANCE_ID.name, instance_id),
+                (INSTANCE_ID.name, instance_id.clone()),
                 (LOG_FORMAT.name, log_format.to_owned()),
             ]),
         };
-        let settings = Values::read(&mut reader).map(|values| Self::settle(values, &mut reader));
+        let defaults = Values::read(&mut reader(Layers::default()));
+        let mut reader = reader(layers);
+        let values = Values::read(&mut reader).zip(defaults);
+        let settings = values.map(|(values, defaults)| {
+            let distinct = Distinct::new(&values, &defaults, &reader);
+            Self::settle(values, distinct, &mut reader)
+        });
         let effective = Effective::new(&reader);
         let layers = reader.layers;
         match settings {
@@ -126,7 +137,7 @@ impl Settings {
     }
 
     /// What the values mean together; faults are noted.
-    fn settle(values: Values, reader: &mut Reader<'_>) -> Self {
+    fn settle(values: Values, distinct: Distinct, reader: &mut Reader<'_>) -> Self {
         source::check(&values.source, values.database.enabled, reader);
         subjects::check(&values.subjects, reader);
         Self {
@@ -143,6 +154,7 @@ impl Settings {
             limits: values.limits,
             logging: values.logging,
             tracing: values.tracing,
+            distinct,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the configuration is read from besides the flags. Passed in, so that tests own it.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
@@ -34,6 +34,12 @@ impl Surroundings<'static> {
 }
 
 impl Surroundings<'_> {
+    /// A variable of the environment that is not ours; an empty one is unset.
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+        let text = self.env.get(OsStr::new(name))?.to_str();
+        text.filter(|text| !text.is_empty())
+    }
+
     /// The bytes of the file that a value names.
     pub(super) fn bytes(&self, path: &Path) -> Result<Vec<u8>, Rule> {
         (self.read_file)(path).map_err(|error| format!("names {}, which {error}", path.display()))

@@ -19,7 +19,9 @@ use super::parse::{
 };
 use super::reader::Reader;
 use super::{Endpoint, LogFormat, SourceMode, SslMode};
-use super::{database, http, identity, logging, nats, source, ssl_mode, subjects, tracing};
+use super::{
+    database, http, identity, logging, nats, nats_context, source, ssl_mode, subjects, tracing,
+};
 use crate::domain::subject::{Subject, SubjectPattern};
 
 /// What every environment name begins with.
@@ -57,6 +59,8 @@ impl Kind {
     pub const URL: Self = Self("URL");
     /// Several of them, separated by commas.
     pub const URLS: Self = Self("URL,URL,...");
+    /// Where somebody is found, without a login.
+    pub const ADDRESS: Self = Self("ADDRESS");
 }
 
 /// One thing that can be configured.
@@ -80,6 +84,20 @@ impl Variable {
     /// `EXTENSION_REGISTRY_DB_URL`.
     pub fn env_name(&self) -> String {
         format!("{PREFIX}{}", self.name)
+    }
+
+    /// Whether it may be told to whoever asks this sidecar: no secret, and no address.
+    pub(super) fn is_public(&self) -> bool {
+        let private = [Kind::SECRET, Kind::URL, Kind::URLS, Kind::ADDRESS];
+        !private.contains(&self.kind)
+    }
+
+    /// Whether all sidecars of a fleet should have it alike: it is not about where one runs, who it
+    /// is, or what is told of it.
+    pub(super) fn is_shared(&self) -> bool {
+        let own = ["Database", "NATS", "HTTP", "Tracing", "Logging"];
+        let local = ["INSTANCE_ID", "FIXTURES_DIR", "CACHE_TYPE"];
+        !own.contains(&self.section) && !local.contains(&self.name)
     }
 
     /// Who gives its value when nobody sets it.
@@ -161,6 +179,11 @@ macro_rules! variables {
                     $( $group: $struct { $( $field: reader.value(&$name, $parse)?, )* }, )*
                 })
             }
+
+            /// Each value as text: two that mean the same are alike (`60` and `1m`).
+            pub(super) fn texts(&self) -> Vec<(&'static Variable, String)> {
+                vec![ $($( (&$name, format!("{:?}", self.$group.$field)), )*)* ]
+            }
         }
     };
 }
@@ -182,7 +205,7 @@ variables! {
     "Database", database: DatabaseValues {
         DB_ENABLED, enabled: bool, BOOL, boolean, "whether there is a database; by default true when a DB_* address is set";
         DB_URL, url: Option<Endpoint>, URL, maybe(Endpoint::parse), "postgres:// URL of the database, several hosts allowed";
-        DB_HOST, hosts: Option<Vec<String>>, LIST, maybe(list(text)), "host or hosts of the database, instead of DB_URL";
+        DB_HOST, hosts: Option<Vec<String>>, ADDRESS, maybe(list(text)), "host or hosts of the database, instead of DB_URL";
         DB_PORT, ports: Vec<u16>, LIST = "5432", list(database::port), "port, or one port per host";
         DB_NAME, name: String, TEXT = "beamline", text, "database name";
         DB_USER, user: String, TEXT = "beamline", text, "database user";
@@ -193,6 +216,7 @@ variables! {
         DB_POOL_SIZE, pool_size: usize, NUMBER = "4", number(1..=1000), "connections to the database, beside the one that listens";
     }
     "NATS", nats: NatsValues {
+        NATS_CONTEXT, context: Option<String>, TEXT, maybe(nats_context::name), "context of the `nats` command line: servers, login, TLS and inbox prefix that no other setting gives";
         NATS_URL, servers: Vec<NatsAddress>, URLS = "nats://127.0.0.1:4222", else "NATS_URL", list(nats::server), "servers, separated by commas";
         NATS_CREDS, creds: Option<PathBuf>, FILE, maybe(plain), "credentials file";
         NATS_NKEY, nkey: Option<SecretString>, SECRET, maybe(nats::seed), "nkey seed of the user (SU...)";
@@ -215,7 +239,7 @@ variables! {
         ENVIRONMENT, environment: Option<String>, TEXT, else "ENVIRONMENT", maybe(text), "default for `environment` in a request's context";
     }
     "HTTP", http: HttpSettings {
-        HTTP_ADDR, addr: Option<SocketAddr>, TEXT = "127.0.0.1:9640", unless_off(http::addr), "IP address and port of the HTTP server, or `off`";
+        HTTP_ADDR, addr: Option<SocketAddr>, ADDRESS = "127.0.0.1:9640", unless_off(http::addr), "IP address and port of the HTTP server, or `off`";
         HTTP_HOSTS, hosts: Option<Vec<String>>, LIST, maybe(list(http::host)), "names that are answered as `Host`, beside IP addresses and `localhost`";
         HTTP_TOKENS_FILE, tokens_file: Option<PathBuf>, FILE, maybe(plain), "file of HTTP tokens and roles, one pair per line";
     }
@@ -254,7 +278,7 @@ variables! {
         SHUTDOWN_GRACE_SECONDS, shutdown_grace: Duration, DURATION = "5", seconds(0.0..=600.0), "time to finish what is in flight after SIGTERM";
     }
     "Tracing", tracing: TracingSettings {
-        OTLP_ENDPOINT, endpoint: Option<String>, TEXT, maybe(tracing::endpoint), "http:// address of an OpenTelemetry collector that takes OTLP over HTTP; only in a binary built with feature `otlp`";
+        OTLP_ENDPOINT, endpoint: Option<String>, ADDRESS, maybe(tracing::endpoint), "http:// address of an OpenTelemetry collector that takes OTLP over HTTP; only in a binary built with feature `otlp`";
         OTLP_SAMPLE_RATIO, sample_ratio: f64, FRACTION = "0.01", number(0.0..=1.0), "share of the requests without `traceparent` that begin a recorded trace";
     }
     "Logging", logging: LogSettings {

@@ -56,6 +56,8 @@ struct SourceChanged {
 /// An event ready to be published.
 #[derive(Debug)]
 pub struct Event {
+    /// The CloudEvent's id, which nothing else has: who stores events stores each once by it.
+    pub id: Box<str>,
     /// The token after `<prefix>.events.`.
     pub kind: &'static str,
     /// The token after that: the extension it is about, if it is about one.
@@ -92,6 +94,7 @@ impl Envelopes {
                 trigger,
                 source,
                 counts,
+                changed: _,
                 revision,
                 total,
                 enabled,
@@ -121,17 +124,27 @@ impl Envelopes {
                 version,
                 current,
                 transition,
+                failing,
             } => {
-                let data = circuit::Moved::new(id, version, *current, transition, self.clock);
+                let data =
+                    circuit::Moved::new((id, version), *current, transition, failing, self.clock);
                 Some(self.about(id.as_str(), circuit::kind(transition), data))
             }
             Observation::Health {
                 id,
+                version,
+                current,
                 crossing,
                 success_rate,
                 min_success_rate,
             } => {
-                let data = health::Crossed::new(id, *success_rate, *min_success_rate);
+                let data = health::Crossed {
+                    id: id.as_str(),
+                    version: version.as_str(),
+                    current: *current,
+                    success_rate: *success_rate,
+                    min_success_rate: *min_success_rate,
+                };
                 Some(self.about(id.as_str(), health::kind(*crossing), data))
             }
             _ => None,
@@ -174,7 +187,7 @@ fn event(
 ) -> Event {
     let body = to_bytes(&CloudEvent {
         specversion: "1.0",
-        id,
+        id: id.clone(),
         source: format!("/beamline-registry/{instance_id}"),
         kind: format!("beamline.registry.{kind}"),
         subject,
@@ -183,6 +196,7 @@ fn event(
         data,
     });
     Event {
+        id: id.into(),
         kind,
         subject: subject.map(Box::from),
         body,

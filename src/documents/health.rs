@@ -9,10 +9,10 @@ use super::page::{Forms, Page, no_brief};
 use super::request::numbers;
 use super::stats::milliseconds;
 use super::{time, to_bytes};
-use crate::domain::breaker::CircuitState;
 use crate::service::error::RegistryError;
-use crate::service::health::HealthQuery;
-use crate::service::health::{HealthPage, Standing, Summary};
+use crate::service::health::{
+    FailureRow, HealthPage, HealthQuery, Standing, StateFilter, Summary, VersionStanding,
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -23,8 +23,10 @@ pub struct HealthArguments {
     /// Only this extension.
     #[param(ignore)]
     pub id: Option<String>,
-    /// Only extensions whose circuit is in this state.
-    #[param(pattern = "^(closed|open|half_open)$")]
+    /// Only extensions in this state, or whose circuit is.
+    #[param(
+        pattern = "^(open|half_open|resting|degraded|ok|no_data|disabled|auto_disabled|closed)$"
+    )]
     pub state: Option<String>,
     /// At most so many.
     #[param(minimum = 1, maximum = 1000)]
@@ -41,8 +43,9 @@ impl HealthArguments {
     /// An unknown state, or a cursor that no page has given out.
     pub fn query(&self) -> Result<HealthQuery, RegistryError> {
         let state = self.state.as_deref().map(|text| {
-            let rule = "must be closed, open or half_open";
-            CircuitState::parse(text).ok_or_else(|| RegistryError::field("state", rule))
+            let rule = "must be open, half_open, resting, degraded, ok, no_data, disabled or \
+                auto_disabled, or closed for a circuit";
+            StateFilter::parse(text).ok_or_else(|| RegistryError::field("state", rule))
         });
         let after = self.cursor.as_deref().map(super::list::parse_cursor);
         Ok(HealthQuery {
@@ -63,6 +66,93 @@ pub(super) struct Record<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     health: HealthBody,
+    /// The worst of the versions that take part; `disabled` or `auto_disabled` for one that may not
+    /// serve.
+    state: &'static str,
+    /// In the order in which they are tried.
+    versions: Vec<VersionBody<'a>>,
+    /// The last failures of each version, newest first; only of a single extension, and only for who
+    /// may operate it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failures: Option<Vec<FailureBody<'a>>>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = VersionHealth)]
+pub(super) struct VersionBody<'a> {
+    version: &'a str,
+    /// Whether it is the current one.
+    current: bool,
+    /// Whether some context could choose it.
+    takes_part: bool,
+    state: &'static str,
+    success_count: u64,
+    failure_count: u64,
+    success_rate: Option<f64>,
+    p50_latency_ms: Option<f64>,
+    p99_latency_ms: Option<f64>,
+    /// The earliest failure in the window in which it ceased to be well.
+    #[schema(format = DateTime)]
+    failing_since: Option<String>,
+    /// When calls go to it again, while all its instances rest.
+    #[schema(format = DateTime)]
+    rests_until: Option<String>,
+}
+
+impl<'a> VersionBody<'a> {
+    fn of(version: &'a VersionStanding) -> Self {
+        Self {
+            version: version.version.as_str(),
+            current: version.current,
+            takes_part: version.takes_part,
+            state: version.state.as_str(),
+            success_count: version.counts.successes,
+            failure_count: version.counts.failures,
+            success_rate: version.counts.success_rate(),
+            p50_latency_ms: version.p50.map(milliseconds),
+            p99_latency_ms: version.p99.map(milliseconds),
+            failing_since: version.failing_since.and_then(time),
+            rests_until: version.rests_until.and_then(time),
+        }
+    }
+}
+
+/// A failed attempt.
+#[derive(Serialize, ToSchema)]
+#[schema(as = FailedAttempt)]
+pub(super) struct FailureBody<'a> {
+    #[schema(format = DateTime)]
+    at: Option<String>,
+    version: &'a str,
+    instance: Option<&'a str>,
+    /// Which attempt of its call, from 1; null where a router reported it.
+    attempt: Option<u32>,
+    kind: &'static str,
+    /// The code of the extension's error.
+    code: Option<u32>,
+    /// What the extension said.
+    error: Option<&'a str>,
+    /// The id of the call, where it had one.
+    call: Option<&'a str>,
+    trace_id: Option<&'a str>,
+    tenant_id: Option<&'a str>,
+}
+
+impl<'a> FailureBody<'a> {
+    fn of(failure: &'a FailureRow) -> Self {
+        Self {
+            at: time(failure.at),
+            version: failure.version.as_str(),
+            instance: failure.instance.as_deref(),
+            attempt: failure.attempt,
+            kind: failure.kind.as_str(),
+            code: failure.code,
+            error: failure.error.as_deref(),
+            call: failure.call.as_deref(),
+            trace_id: failure.trace_id.as_deref(),
+            tenant_id: failure.tenant_id.as_deref(),
+        }
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -115,8 +205,8 @@ impl SummaryBody {
     }
 }
 
-/// How one extension is doing.
-pub fn health(standing: &Standing) -> Bytes {
+/// How one extension is doing, with its last failures where they may be shown.
+pub fn health(standing: &Standing, failures: Option<&[FailureRow]>) -> Bytes {
     let extension = standing.entry.extension();
     let Standing { sums, .. } = standing;
     to_bytes(&Record {
@@ -125,7 +215,7 @@ pub fn health(standing: &Standing) -> Bytes {
         health: HealthBody {
             status: match standing.success_rate {
                 None => NO_DATA,
-                Some(_) => standing.condition.as_str(),
+                Some(_) => standing.condition().as_str(),
             },
             success_count: sums.counts.successes,
             failure_count: sums.counts.failures,
@@ -140,6 +230,9 @@ pub fn health(standing: &Standing) -> Bytes {
             circuit_breaker_state: standing.circuit.as_str(),
             circuit_breaker_opened_at: standing.opened_at.and_then(time),
         },
+        state: standing.state.as_str(),
+        versions: standing.versions.iter().map(VersionBody::of).collect(),
+        failures: failures.map(|rows| rows.iter().map(FailureBody::of).collect()),
     })
 }
 
@@ -155,7 +248,7 @@ pub fn page(page: &HealthPage, max_bytes: usize) -> Result<Bytes, RegistryError>
         beside: &[("summary", to_bytes(&SummaryBody::of(&page.summary)))],
     };
     let forms = Forms {
-        record: |standing: &Standing| Some(health(standing)),
+        record: |standing: &Standing| Some(health(standing, None)),
         brief: no_brief,
         name: |standing: &Standing| standing.entry.extension().id.to_string(),
         cursor: |standing: &Standing| cursor(standing.entry.extension()),

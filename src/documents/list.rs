@@ -13,6 +13,7 @@ use crate::domain::ids::ExtensionId;
 use crate::domain::listing::{Page, Position};
 use crate::domain::selector::Selector;
 use crate::service::error::RegistryError;
+use crate::service::health::State;
 use crate::service::read::ListQuery;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
@@ -80,14 +81,30 @@ impl<'de> Deserialize<'de> for EnabledFilter {
     }
 }
 
+/// How an extension is doing, as a listing shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct States {
+    /// The circuit of the current version.
+    pub circuit: CircuitState,
+    /// All versions together.
+    pub state: State,
+}
+
+/// A lookup's reply, an object with fields, with one more at its end.
+fn with_state(record: &[u8], state: State) -> Bytes {
+    let fields = record.strip_suffix(b"}").unwrap_or(record);
+    let state = format!(",\"state\":\"{}\"}}", state.as_str());
+    [fields, state.as_bytes()].concat().into()
+}
+
 /// The page as JSON, shortened to fit `max_bytes`; the cursor then leads to what was left out. A
 /// record that no page could hold is named in `omitted`.
 ///
-/// `state` tells the state of an extension's circuit.
+/// `states` tells how an extension is doing.
 pub fn page(
     page: &Page,
     max_bytes: usize,
-    state: impl Fn(&Entry) -> CircuitState,
+    states: impl Fn(&Arc<Entry>) -> States,
 ) -> Result<Bytes, RegistryError> {
     let fitting = page::Page {
         name: "extensions",
@@ -96,7 +113,11 @@ pub fn page(
         beside: &[("total", to_bytes(&page.total))],
     };
     let forms = page::Forms {
-        record: |entry: &Arc<Entry>| Some(entry.current()?.reply.in_state(state(entry))),
+        record: |entry: &Arc<Entry>| {
+            let States { circuit, state } = states(entry);
+            let record = entry.current()?.reply.in_state(circuit);
+            Some(with_state(&record, state))
+        },
         brief: page::no_brief,
         name: |entry: &Arc<Entry>| entry.extension().id.to_string(),
         cursor: |entry: &Arc<Entry>| cursor(entry.extension()),

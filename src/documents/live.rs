@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::to_bytes;
-use crate::domain::ids::ExtensionId;
+use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::live::{Changes, Note, Point, Row};
 use crate::service::status::millis;
 
@@ -22,7 +22,10 @@ struct RowBody<'a> {
     enabled: bool,
     auto_disabled: bool,
     revision: u64,
-    condition: &'static str,
+    state: &'static str,
+    /// The version that fails, where it is not the current one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ailing: Option<&'a str>,
     circuit: &'static str,
     success_rate: Option<f64>,
     p50_ms: Option<f64>,
@@ -104,7 +107,8 @@ fn row_body(row: &Row) -> RowBody<'_> {
         enabled: row.enabled,
         auto_disabled: row.auto_disabled,
         revision: row.revision,
-        condition: row.condition.as_str(),
+        state: row.state.as_str(),
+        ailing: row.ailing.as_ref().map(VersionName::as_str),
         circuit: row.circuit.as_str(),
         success_rate: row.success_per_10k.map(|share| f64::from(share) / 1e4),
         p50_ms: row.p50_us.map(milliseconds),

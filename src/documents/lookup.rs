@@ -37,6 +37,9 @@ pub(super) struct Record<'a> {
     instances: Vec<InstanceBody<'a>>,
     circuit_breaker_state: &'static str,
     revision: u64,
+    /// Only in listings: the worst of the versions that take part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -66,6 +69,7 @@ pub fn prepare(resolved: &Resolved<'_>) -> PreparedReply {
         instances: resolved.instances().map(instance).collect(),
         circuit_breaker_state: state,
         revision: extension.revision,
+        state: None,
     });
     // Nothing but digits comes after it, so its last occurrence is the field's value.
     let state_at = bytes

@@ -4,6 +4,7 @@
 //! function that names every field.
 
 pub mod audit;
+pub mod cancel;
 pub mod change;
 pub mod circuit;
 pub mod circuits;

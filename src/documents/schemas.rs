@@ -85,13 +85,16 @@ pub fn components() -> Components {
     components
 }
 
-/// No document leaves another field out than warnings, which are rare, and what the table of fields
+/// No document leaves another field out than warnings, which are rare, failures, which not everybody may
+/// see, and what the table of fields
 /// says: what is not known is null.
 fn require_everything(schema: &mut RefOr<Schema>) {
     if let RefOr::T(Schema::Object(object)) = schema {
         let names = object.properties.keys();
-        let absent = |name| field(EXTENSION, name).is_some_and(|field| field.absent_when_unset);
-        let required = names.filter(|name| *name != "warnings" && !absent(name));
+        let absent =
+            |name: &str| field(EXTENSION, name).is_some_and(|field| field.absent_when_unset);
+        let rare = |name: &str| matches!(name, "warnings" | "failures") || absent(name);
+        let required = names.filter(|name| !rare(name));
         object.required = required.cloned().collect();
     }
 }

@@ -1,5 +1,6 @@
 //! The state of this sidecar at a glance.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -38,6 +39,7 @@ pub(super) struct Stats<'a> {
     listener: StateBody,
     database: DatabaseBody,
     nats: StateBody,
+    settings: SettingsBody<'a>,
     instance_id: &'a str,
     version: &'static str,
     #[schema(format = DateTime)]
@@ -69,6 +71,7 @@ pub(super) struct InvocationsBody {
     timeout: u64,
     neutral: u64,
     pushed_back: u64,
+    cancelled: u64,
     rejected: u64,
     overloaded: u64,
     retries: u64,
@@ -79,6 +82,16 @@ pub(super) struct InvocationsBody {
 #[schema(as = LinkState)]
 pub(super) struct StateBody {
     state: &'static str,
+}
+
+/// What tells its settings from those of other sidecars.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Settings)]
+pub(super) struct SettingsBody<'a> {
+    /// Alike where all settings are that a fleet shares.
+    fingerprint: &'a str,
+    /// Those that differ from the defaults, without secrets and addresses.
+    changed: &'a BTreeMap<&'static str, String>,
 }
 
 /// Why it cannot be used, while it cannot.
@@ -162,6 +175,10 @@ fn without_faults<'a>(figures: &'a Figures<'_>) -> Stats<'a> {
         nats: StateBody {
             state: if figures.nats_up { "up" } else { "away" },
         },
+        settings: SettingsBody {
+            fingerprint: &figures.settings.fingerprint,
+            changed: &figures.settings.changed,
+        },
         instance_id: figures.instance_id,
         version: env!("CARGO_PKG_VERSION"),
         started_at: time(figures.started_at),
@@ -176,6 +193,7 @@ fn invocations(summary: &Summary) -> InvocationsBody {
         timeout: summary.of(Status::Timeout),
         neutral: summary.of(Status::Neutral),
         pushed_back: summary.of(Status::PushedBack),
+        cancelled: summary.of(Status::Cancelled),
         rejected: summary.of(Status::Rejected),
         overloaded: summary.of(Status::Overloaded),
         retries: summary.retries,

@@ -4,6 +4,9 @@ use serde::Serialize;
 
 use super::stats::milliseconds;
 use super::time;
+use crate::domain::halting::{Comparison, failure_rate, least_failure_rate};
+use crate::domain::rollout::Halt;
+use crate::service::fleet::halt::Share;
 use crate::service::fleet::probe::EnableCause;
 use crate::service::fleet::switch::DisableCause;
 
@@ -35,6 +38,45 @@ struct Enabled<'a> {
     reason: &'static str,
     version: &'a str,
     latency_ms: f64,
+}
+
+#[derive(Serialize)]
+struct HaltedFor<'a> {
+    reason: &'static str,
+    version: &'a str,
+    requests: u64,
+    failures: u64,
+    failure_rate: Option<f64>,
+    /// The lower end of the 99.9 % interval of the failure rate.
+    least_failure_rate: Option<f64>,
+    current_requests: u64,
+    current_failures: u64,
+    current_failure_rate: Option<f64>,
+    max_failure_rate_delta: f64,
+    min_requests: u64,
+}
+
+/// The figures that a version was halted for.
+pub fn halted(share: &Share, halt: &Halt) -> String {
+    let Comparison { version, current } = share.figures;
+    text(&HaltedFor {
+        reason: "failure_rate",
+        version: share.version.as_str(),
+        requests: version.total(),
+        failures: version.failures,
+        failure_rate: failure_rate(version).map(thousandths),
+        least_failure_rate: least_failure_rate(version).map(thousandths),
+        current_requests: current.total(),
+        current_failures: current.failures,
+        current_failure_rate: failure_rate(current).map(thousandths),
+        max_failure_rate_delta: halt.max_failure_rate_delta,
+        min_requests: halt.min_requests,
+    })
+}
+
+/// As precise as anybody reads it.
+fn thousandths(rate: f64) -> f64 {
+    (rate * 1e4).round() / 1e4
 }
 
 /// The reason of an automatic disabling.

@@ -36,7 +36,7 @@ fn pick<'a>(
 ) -> Option<&'a Instance> {
     let barred = &[];
     let past = Past { barred, tried };
-    balancer.pick(set.iter(), past, now).unwrap().instance
+    balancer.pick(set.iter(), past, None, now).unwrap().instance
 }
 
 fn picks(balancer: &mut Balancer, set: &[Instance], calls: usize, now: Instant) -> String {
@@ -187,7 +187,7 @@ fn who_rests_is_never_used_and_the_first_that_is_back_is_named() {
             tried: &[],
         };
         let picked: Result<Vec<_>, _> = (0..6)
-            .map(|_| balancer.pick(set.iter(), past, now))
+            .map(|_| balancer.pick(set.iter(), past, None, now))
             .collect();
         let picked = picked.map(|picked| {
             let mut names: Vec<_> = picked
@@ -209,7 +209,8 @@ fn after_a_rest_one_call_tries_and_the_others_go_elsewhere() {
     let (mut balancer, set) = with("", &[("a", 2)], now);
     let later = now + Duration::from_secs(2);
     let mut tries = || {
-        let picks = (0..30).map(|_| balancer.pick(set.iter(), Past::default(), later).unwrap());
+        let pick = |_| balancer.pick(set.iter(), Past::default(), None, later);
+        let picks = (0..30).map(pick).map(Result::unwrap);
         let tries: Vec<_> = picks.filter(|pick| pick.tries).collect();
         for pick in &tries {
             assert_eq!(pick.instance.unwrap().instance_id, id("a"));
@@ -231,16 +232,101 @@ fn a_version_without_instances_rests_itself() {
     let mut balancer = Balancer::default();
     let until = now + Duration::from_secs(2);
     balancer.rest(None).unwrap().until(until);
-    let pick = |balancer: &mut Balancer, now| balancer.pick([].iter(), Past::default(), now);
-    let nobody = Err(Nobody { until: Some(until) });
-    assert_eq!(pick(&mut balancer, now), nobody);
+    let pick = |balancer: &mut Balancer, now| balancer.pick([].iter(), Past::default(), None, now);
+    let nobody = Nobody { until: Some(until) };
+    assert_eq!(pick(&mut balancer, now).unwrap_err(), nobody);
     assert_eq!(balancer.resting(now).collect::<Vec<_>>(), [(None, until)]);
-    let own = Pick {
-        instance: None,
-        tries: true,
-    };
-    assert_eq!(pick(&mut balancer, until), Ok(own));
+    let own = pick(&mut balancer, until).unwrap();
+    assert_eq!((own.instance, own.tries), (None, true));
     assert!(pick(&mut balancer, until).is_err(), "one at a time");
+}
+
+/// How often each of `a` and `b` is picked, of 1,000 calls that are over at once.
+fn adaptive(balancer: &mut Balancer, set: &[Instance], now: Instant) -> (usize, usize) {
+    let pick = |other| balancer.pick(set.iter(), Past::default(), Some(other), now);
+    let picked: Vec<_> = (0..1000u32).map(pick).map(Result::unwrap).collect();
+    let a = picked
+        .iter()
+        .filter(|it| it.instance.unwrap().instance_id == id("a"));
+    let a = a.count();
+    (a, picked.len() - a)
+}
+
+#[test]
+fn whose_turn_it_is_gives_way_only_to_one_that_is_much_better() {
+    let now = Instant::now();
+    let ms = Duration::from_millis;
+    for (a, b, of_a) in [(10, 10, 500), (12, 10, 500), (14, 10, 0), (10, 14, 1000)] {
+        let set = instances(&[("a", 50), ("b", 50)]);
+        let mut balancer = Balancer::default();
+        picks(&mut balancer, &set, 2, now);
+        for (name, latency) in [("a", a), ("b", b)] {
+            balancer.load(&id(name)).unwrap().took(ms(latency), now);
+        }
+        let one = |_| {
+            let picked = balancer.pick(set.iter(), Past::default(), Some(0), now);
+            picked.unwrap().instance.unwrap().instance_id == id("a")
+        };
+        assert_eq!(
+            (0..1000).map(one).filter(|is_a| *is_a).count(),
+            of_a,
+            "{a} {b}"
+        );
+    }
+}
+
+#[test]
+fn calls_under_way_are_shared_by_weight() {
+    let now = Instant::now();
+    let set = instances(&[("a", 75), ("b", 25)]);
+    let (a, b) = adaptive(&mut Balancer::default(), &set, now);
+    assert!(a.abs_diff(750) <= 10, "{a} {b}");
+}
+
+#[test]
+fn who_fails_or_pushes_back_counts_as_slow_however_soon() {
+    let now = Instant::now();
+    let ms = Duration::from_millis;
+    let set = instances(&[("a", 50), ("b", 50), ("c", 50)]);
+    let mut balancer = Balancer::default();
+    picks(&mut balancer, &set, 3, now);
+    for name in ["a", "b", "c"] {
+        balancer.load(&id(name)).unwrap().took(ms(10), now);
+    }
+    for (latency, longest, seconds) in [(1, 5000, 0.1), (1, 60, 0.06), (200, 100, 0.2)] {
+        balancer
+            .load(&id("a"))
+            .unwrap()
+            .clone_from(&Load::default());
+        balancer.disappointed(&id("a"), ms(latency), ms(longest), now);
+        let a = balancer.load(&id("a")).unwrap().seconds().unwrap();
+        assert!((a - seconds).abs() < 1e-9, "{a} {seconds}");
+    }
+}
+
+#[test]
+fn a_newcomer_begins_with_the_mean_and_who_has_rested_is_tried_however_slow() {
+    let now = Instant::now();
+    let ms = Duration::from_millis;
+    let mut balancer = Balancer::default();
+    picks(&mut balancer, &instances(&[("a", 50), ("b", 50)]), 2, now);
+    for (name, latency) in [("a", 10), ("b", 30)] {
+        balancer.load(&id(name)).unwrap().took(ms(latency), now);
+    }
+    let set = instances(&[("a", 50), ("b", 50), ("c", 50)]);
+    picks(&mut balancer, &set, 1, now);
+    let c = balancer.load(&id("c")).unwrap().seconds().unwrap();
+    assert!((c - 0.02).abs() < 1e-9, "{c}");
+
+    balancer.load(&id("b")).unwrap().took(ms(5000), now);
+    balancer.rest(Some(&id("b"))).unwrap().until(now);
+    let pick = |other| {
+        balancer
+            .pick(set.iter(), Past::default(), Some(other), now)
+            .unwrap()
+    };
+    let tries = (0..6).map(pick).filter(|pick| pick.tries).count();
+    assert_eq!(tries, 1);
 }
 
 #[test]
@@ -249,6 +335,8 @@ fn results_of_an_instance_that_is_gone_are_ignored() {
     let mut balancer = Balancer::default();
     assert!(!balancer.failed(&id("gone"), now, now, &SETTINGS));
     balancer.succeeded(&id("gone"), now);
+    balancer.disappointed(&id("gone"), Duration::ZERO, Duration::MAX, now);
+    assert!(balancer.load(&id("gone")).is_none());
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What an extension's `metadata` say about its calls: how long a stream may take, and when a
-//! fallback is called.
+//! What an extension's `metadata` say about its calls: who gets them, how long a stream may take, and
+//! when a fallback is called.
 //!
 //! A setting that cannot be read leaves its default in force, which is safe: so it is a fault only
 //! when it is written, and a warning of what is there already.
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use super::balancer::Balance;
 use super::json::{JsonObject, KeyFault};
 use super::whole::whole;
 
@@ -19,6 +20,8 @@ const DEFAULT_TOTAL: Duration = Duration::from_secs(600);
 /// How calls of one extension go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CallRules {
+    /// How an instance is chosen.
+    pub balance: Balance,
     /// How long streams may take.
     pub stream: StreamLimits,
     /// Whether a fallback is called only where the circuit is open, and not for a call that failed.
@@ -59,6 +62,11 @@ impl CallRules {
             None => {}
             Some(r#""open""#) => rules.fallback_on_open_only = true,
             Some(_) => faults.push(fault("fallback_on", "must be `open`")),
+        }
+        match given("balance").map(|value| value.get()) {
+            None | Some(r#""adaptive""#) => {}
+            Some(r#""weighted""#) => rules.balance = Balance::Weighted,
+            Some(_) => faults.push(fault("balance", "must be `adaptive` or `weighted`")),
         }
         if let Some(stream) = given("stream") {
             rules.stream = StreamLimits::read(stream, &mut faults);
@@ -112,6 +120,24 @@ mod tests {
 
     fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn load_and_latency_count_unless_weights_are_to_be_exact() {
+        for (metadata, balance, faults) in [
+            ("{}", Balance::Adaptive, 0),
+            (r#"{"balance":null}"#, Balance::Adaptive, 0),
+            (r#"{"balance":"adaptive"}"#, Balance::Adaptive, 0),
+            (r#"{"balance":"weighted"}"#, Balance::Weighted, 0),
+            (r#"{"balance":"random"}"#, Balance::Adaptive, 1),
+        ] {
+            let (rules, found) = CallRules::read(&JsonObject::parse(metadata).unwrap());
+            assert_eq!(
+                (rules.balance, found.len()),
+                (balance, faults),
+                "{metadata}"
+            );
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@ use super::breaker::CircuitState;
 use super::context::Context;
 use super::extension::Extension;
 use super::ids::VersionName;
-use super::routing::{self, Candidate, Resolved};
+use super::rollout::Halt;
+use super::routing::{self, Candidate, Resolved, Tier};
 
 /// The state of a circuit in a prepared reply.
 const CLOSED: &str = CircuitState::Closed.as_str();
@@ -41,6 +42,7 @@ pub type PrepareReply = dyn Fn(&Resolved<'_>) -> PreparedReply + Send + Sync;
 pub struct Entry {
     extension: Extension,
     candidates: Box<[(Candidate, PreparedReply)]>,
+    halts: bool,
 }
 
 /// Why an entry does not serve a request.
@@ -75,7 +77,10 @@ impl Entry {
                 (candidate, reply)
             })
             .collect();
+        let shares = extension.versions.iter();
+        let mut shares = shares.filter_map(|version| version.rollout.as_ref());
         Self {
+            halts: shares.any(|rollout| rollout.halt().is_some()),
             extension,
             candidates,
         }
@@ -89,6 +94,41 @@ impl Entry {
     /// Every version, in the order in which they are tried.
     pub fn candidates(&self) -> impl Iterator<Item = &Candidate> {
         self.candidates.iter().map(|(candidate, _)| candidate)
+    }
+
+    /// The same, each with whether some context could choose it: of those without rules and rollout
+    /// only the first is ever reached.
+    pub fn taking_part(&self) -> impl Iterator<Item = (&Candidate, bool)> {
+        let mut reached = false;
+        self.candidates().map(move |candidate| {
+            let takes_part = candidate.has_share(&self.extension) && !reached;
+            reached |= takes_part && candidate.tier() == Tier::Default;
+            (candidate, takes_part)
+        })
+    }
+
+    /// Whether `version` is one of them.
+    pub fn has(&self, version: &VersionName) -> bool {
+        let mut all = self.candidates();
+        all.any(|candidate| candidate.resolve(&self.extension).version == version)
+    }
+
+    /// Whether one of its versions may have to give up its share.
+    pub fn halts(&self) -> bool {
+        self.halts
+    }
+
+    /// When `version` gives up its share by itself; `None` where it has none, or is the current one.
+    pub fn halt(&self, version: &VersionName) -> Option<Halt> {
+        let mut rows = self.extension.versions.iter();
+        let row = rows.find(|row| row.version == *version && *version != self.extension.version)?;
+        let rollout = row.rollout.as_ref().filter(|it| !it.is_nobodys())?;
+        rollout.halt().filter(|_| row.enabled)
+    }
+
+    /// Whether there is no other version than the current one.
+    pub fn has_one_version(&self) -> bool {
+        self.candidates.len() == 1
     }
 
     /// The current version, whether or not it serves.

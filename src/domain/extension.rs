@@ -1,6 +1,7 @@
 //! An extension as it is stored: its own fields, its versions and its instances.
 
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use thiserror::Error;
@@ -65,6 +66,33 @@ impl fmt::Display for ExtensionType {
 /// Tells an extension from one of the same id that was deleted: drawn when it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Incarnation(pub u128);
+
+/// Whose something is that outlives reloads: what was counted, a circuit. What files began goes on as
+/// what the database has; an extension that was made anew has nothing of the one before.
+#[derive(Debug, Default)]
+pub struct Whose(OnceLock<Incarnation>);
+
+impl Whose {
+    /// Something of `extension`.
+    pub fn of(extension: &Extension) -> Self {
+        Self(
+            extension
+                .incarnation
+                .map_or_else(OnceLock::new, OnceLock::from),
+        )
+    }
+
+    /// Which extension of the id, once a source has told.
+    pub fn incarnation(&self) -> Option<Incarnation> {
+        self.0.get().copied()
+    }
+
+    /// Whether it is this extension's, and not that of one of the same id.
+    pub fn is(&self, extension: &Extension) -> bool {
+        let own = extension.incarnation;
+        own.is_none_or(|own| *self.0.get_or_init(|| own) == own)
+    }
+}
 
 /// The stored record of one extension. Rows and files become this only when every field is valid.
 #[derive(Debug, Clone, PartialEq)]

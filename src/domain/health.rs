@@ -21,6 +21,8 @@ pub struct ExtensionHealth {
     start: Instant,
     /// Microseconds since the start, at least 1; 0 for never.
     last_success_us: AtomicU64,
+    /// The same of our own attempts, reports left out.
+    last_answer_us: AtomicU64,
     last_failure_us: AtomicU64,
     latency_sum_us: AtomicU64,
     latency_count: AtomicU64,
@@ -37,11 +39,17 @@ impl ExtensionHealth {
             caller_faults: AtomicU64::default(),
             start: now,
             last_success_us: AtomicU64::default(),
+            last_answer_us: AtomicU64::default(),
             last_failure_us: AtomicU64::default(),
             latency_sum_us: AtomicU64::default(),
             latency_count: AtomicU64::default(),
             latency: LatencyHistogram::new(now),
         }
+    }
+
+    /// When counting began: another moment means other counts.
+    pub fn began(&self) -> Instant {
+        self.start
     }
 
     /// Counts a success at `now`; `latency` where it is known.
@@ -50,6 +58,17 @@ impl ExtensionHealth {
         self.last_success_us
             .fetch_max(self.since_start_us(now), Ordering::Relaxed);
         self.took(latency, now);
+    }
+
+    /// Notes that an attempt of our own succeeded at `now`.
+    pub fn answered(&self, now: Instant) {
+        self.last_answer_us
+            .fetch_max(self.since_start_us(now), Ordering::Relaxed);
+    }
+
+    /// When an attempt of our own last succeeded.
+    pub fn last_answer(&self) -> Option<Instant> {
+        self.moment(self.last_answer_us.load(Ordering::Relaxed))
     }
 
     /// Counts a failure at `now`; `latency` where one was measured, which is not the case when

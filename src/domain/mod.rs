@@ -34,16 +34,21 @@ pub mod reconcile;
 pub mod breaker;
 pub mod balancer;
 pub mod ejection;
+pub mod load;
 pub mod rest;
 pub mod retry;
+pub mod shares;
 pub mod latency;
 pub mod health;
+pub mod failures;
+pub mod halting;
 pub mod envelope;
 pub mod traceparent;
 pub mod reply;
 pub mod acknowledgement;
 pub mod push_back;
 pub mod outcome;
+pub mod call_id;
 pub mod probe;
 
 #[cfg(test)]

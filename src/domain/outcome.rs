@@ -133,6 +133,8 @@ pub enum Neutral {
     StoodStill,
     /// This process ended before the wait did.
     GivenUp,
+    /// Somebody cancelled the call, or nobody was there any more to have its answer.
+    Cancelled,
 }
 
 /// What the caller gets when the attempt is the last one.
@@ -167,6 +169,14 @@ pub enum Answer {
 }
 
 impl Ended<'_> {
+    /// Whether its time was over, whoever's it was: the extension may still be at work.
+    pub fn ran_out_of_time(&self) -> bool {
+        matches!(
+            self,
+            Self::Timeout | Self::DeadlinePassed(_) | Self::StoodStill { .. } | Self::GivenUp
+        )
+    }
+
     /// Classifies the attempt.
     pub fn classify(&self) -> (Outcome, Answer) {
         use Outcome::{Failure as Failed, Neutral as Indifferent};

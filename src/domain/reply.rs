@@ -6,7 +6,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, Value};
 
 /// What a reply body says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,42 @@ pub fn inspect(body: &[u8]) -> Body {
         Ok(Ok(false)) => Body::Fine,
         Ok(Err(_)) | Err(_) => Body::Undecodable,
     }
+}
+
+/// The most of a body that is read for its words.
+const MOST_READ: usize = 64 * 1024;
+
+/// What an error's body says, in words: of `error` the text, or its `message`; else the body's own
+/// `message` or `reason`. With `plain`, a body that is no JSON is all words.
+pub fn error_text(body: &[u8], plain: bool) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Said {
+        error: Option<Value>,
+        message: Option<Value>,
+        reason: Option<Value>,
+    }
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let body = std::str::from_utf8(body).ok()?.trim();
+    if body.len() > MOST_READ {
+        return None;
+    }
+    let said = match serde_json::from_str::<Said>(body) {
+        Ok(said) => said,
+        Err(_) if plain && serde_json::from_str::<IgnoredAny>(body).is_err() => {
+            return (!body.is_empty()).then(|| body.to_owned());
+        }
+        Err(_) => return None,
+    };
+    let error = said.error.as_ref().and_then(|error| match error {
+        Value::Object(error) => {
+            let message = error.get("message").and_then(text);
+            message.or_else(|| serde_json::to_string(error).ok())
+        }
+        error => text(error),
+    });
+    error
+        .or_else(|| said.message.as_ref().and_then(text))
+        .or_else(|| said.reason.as_ref().and_then(text))
 }
 
 struct Object {
@@ -151,10 +187,48 @@ mod tests {
         assert_eq!(inspect(b"{\"a\":\"\xff\"}"), Body::Undecodable);
     }
 
+    #[test]
+    fn an_errors_words_are_found_wherever_extensions_put_them() {
+        for (body, plain, said) in [
+            (
+                r#"{"error":"model not loaded"}"#,
+                false,
+                Some("model not loaded"),
+            ),
+            (
+                r#"{"error":{"code":"x","message":"no model"}}"#,
+                false,
+                Some("no model"),
+            ),
+            (r#"{"error":{"code":"x"}}"#, false, Some(r#"{"code":"x"}"#)),
+            (
+                r#"{"error":true,"message":"no model"}"#,
+                false,
+                Some("no model"),
+            ),
+            (
+                r#"{"status":"error","reason":"no model"}"#,
+                false,
+                Some("no model"),
+            ),
+            (r#"{"status":"error","payload":"secret"}"#, true, None),
+            ("[1]", true, None),
+            ("", true, None),
+            ("no model\n", true, Some("no model")),
+            // Without the code of an error it may be anybody's payload.
+            ("secret", false, None),
+        ] {
+            let found = error_text(body.as_bytes(), plain);
+            assert_eq!(found.as_deref(), said, "{body}");
+        }
+        assert_eq!(error_text(b"\xff", true), None);
+    }
+
     proptest! {
         #[test]
         fn random_bytes_never_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
             inspect(&body);
+            error_text(&body, true);
         }
 
         /// What is JSON to serde_json is JSON here too, and the other way round.

@@ -28,6 +28,11 @@ impl Rest {
         self.until.filter(|until| now < *until)
     }
 
+    /// Whether it rests, or has, and nothing was answered yet since.
+    pub fn has_been(&self) -> bool {
+        self.until.is_some()
+    }
+
     /// When a call that it may not have at `now` should come again, if there is such a thing.
     pub fn refuses(&self, now: Instant) -> Option<Instant> {
         let trial = || self.tried.then(|| now + TRIAL_RETRY_AFTER);

@@ -139,6 +139,11 @@ impl Rollout {
         Some(first % BUCKETS)
     }
 
+    /// Whether it lets nobody in.
+    pub fn is_nobodys(&self) -> bool {
+        self.threshold == 0
+    }
+
     /// Whether `bucket` is in.
     pub fn admits(&self, bucket: u64) -> bool {
         bucket < self.threshold

@@ -203,6 +203,11 @@ impl Candidate {
             })
     }
 
+    /// Whether it may serve anybody at all: it is enabled, and no rollout of its keeps everyone out.
+    pub fn has_share(&self, extension: &Extension) -> bool {
+        self.enabled && !self.origin.rollouts(extension).any(Rollout::is_nobodys)
+    }
+
     /// The same decision as [`Candidate::takes_part`], with its reasons.
     pub fn verdict<'a>(&self, extension: &'a Extension, context: &Context) -> Verdict<'a> {
         let rules = self

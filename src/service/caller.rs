@@ -8,6 +8,7 @@ use bytes::Bytes;
 use thiserror::Error;
 use tokio::time::Instant;
 
+use crate::domain::call_id::CallId;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::subject::Subject;
 use crate::domain::traceparent::{TraceHeaders, TraceParent};
@@ -51,7 +52,14 @@ pub struct CallHeaders<'a> {
     pub left: Duration,
     /// Whether it may come in pieces.
     pub stream: bool,
+    /// What the call is known by, where it may be cancelled.
+    pub call_id: Option<&'a CallId>,
 }
+
+/// The header with what a call is known by.
+pub const CALL_ID: &str = "Beamline-Call-Id";
+/// The header with the number of an attempt, from 1.
+pub const ATTEMPT: &str = "Beamline-Attempt";
 
 impl CallHeaders<'_> {
     /// Gives each header to `push`, name and value.
@@ -70,11 +78,14 @@ impl CallHeaders<'_> {
         push("Beamline-Extension-Id", self.id.as_str());
         push("Beamline-Version", self.version.as_str());
         match self.attempt {
-            Some(attempt) => push("Beamline-Attempt", digits.format(attempt)),
+            Some(attempt) => push(ATTEMPT, digits.format(attempt)),
             None => push("Beamline-Probe", "1"),
         }
         if self.stream {
             push("Beamline-Accept", "stream");
+        }
+        if let Some(id) = self.call_id {
+            push(CALL_ID, id.as_str());
         }
     }
 }
@@ -217,6 +228,7 @@ mod tests {
             version: &version,
             left: Duration::from_millis(1500),
             stream: true,
+            call_id: Some(&CallId::of(7)),
         };
         let written = |headers: CallHeaders<'_>| {
             let mut lines = Vec::new();
@@ -232,13 +244,15 @@ mod tests {
                 "Beamline-Version: v1",
                 "Beamline-Attempt: 2",
                 "Beamline-Accept: stream",
+                "Beamline-Call-Id: 0000000000000007",
             ]
         );
-        let (trace, attempt, stream) = (None, None, false);
+        let (trace, attempt, stream, call_id) = (None, None, false, None);
         let probe = CallHeaders {
             trace,
             attempt,
             stream,
+            call_id,
             ..call
         };
         assert_eq!(

@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use super::trouble::{DatabaseError, Trouble};
 use crate::domain::quote::{quoted, quoted_within};
+use crate::domain::shares::Crowd;
 
 /// Why an extension is not found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,9 +199,15 @@ pub enum RegistryError {
     /// A source could not be read, and only an operator can change that.
     #[error("{}", quoted_within(.0, MAX_MESSAGE))]
     SourceUnreadable(String),
+    /// The call was cancelled, by somebody who knows its id or because its caller is gone.
+    #[error("the call was cancelled")]
+    Cancelled,
     /// Too much at once; nothing was done.
     #[error("too many requests at once")]
     Overloaded,
+    /// All places of an extension are taken; nothing was done.
+    #[error("too many calls of the extension at once: {}", .0.as_str())]
+    Crowded(Crowd),
     /// The daemon is going away; nothing was done.
     #[error("this sidecar is shutting down")]
     ShuttingDown,
@@ -292,7 +299,8 @@ impl RegistryError {
             Self::DatabaseUnavailable { .. }
             | Self::DatabaseLocked { .. }
             | Self::OutcomeUnknown(_) => "database_unavailable",
-            Self::Overloaded => "overloaded",
+            Self::Cancelled => "cancelled",
+            Self::Overloaded | Self::Crowded(_) => "overloaded",
             Self::ShuttingDown => "shutting_down",
         }
     }
@@ -308,6 +316,7 @@ impl RegistryError {
             | Self::InstanceNotFound { .. } => 404,
             Self::RevisionTimeout { .. } => 412,
             Self::PayloadTooLarge { .. } => 413,
+            Self::Cancelled => 499,
             Self::Internal | Self::SourceUnreadable(_) => 500,
             Self::ExtensionError { .. } => 502,
             Self::DatabaseUnavailable { .. }
@@ -315,6 +324,7 @@ impl RegistryError {
             | Self::OutcomeUnknown(_)
             | Self::ExtensionUnavailable { .. }
             | Self::Overloaded
+            | Self::Crowded(_)
             | Self::ShuttingDown => 503,
             Self::ExtensionTimeout { .. } | Self::DeadlineExceeded { .. } => 504,
         }
@@ -341,7 +351,8 @@ impl RegistryError {
             Self::DatabaseUnavailable { .. }
             | Self::DatabaseLocked { .. }
             | Self::OutcomeUnknown(_) => "database unavailable",
-            Self::Overloaded => "overloaded",
+            Self::Cancelled => "cancelled",
+            Self::Overloaded | Self::Crowded(_) => "overloaded",
             Self::ShuttingDown => "shutting down",
         }
     }
@@ -400,6 +411,7 @@ impl RegistryError {
                 [reason].into_iter().chain(blocked_by).collect()
             }
             Self::DatabaseUnavailable { reason, .. } => vec![("reason", text(reason.as_str()))],
+            Self::Crowded(why) => vec![("reason", text(why.as_str()))],
             Self::OutcomeUnknown(_) => vec![("outcome", text("unknown"))],
             _ => Vec::new(),
         }

@@ -92,6 +92,13 @@ fn codes_numbers_and_details_are_the_contracts() {
             vec![("outcome", text("unknown"))],
         ),
         (E::Overloaded, "overloaded", 503, vec![]),
+        (
+            E::Crowded(Crowd::TenantShare),
+            "overloaded",
+            503,
+            vec![("reason", text("tenant_share"))],
+        ),
+        (E::Cancelled, "cancelled", 499, vec![]),
         (E::ShuttingDown, "shutting_down", 503, vec![]),
     ] {
         assert_eq!((error.code(), error.number()), (code, expected_number));

@@ -60,6 +60,8 @@ pub struct Tally {
 pub struct Figures {
     /// Whose they are.
     pub extension: ExtensionId,
+    /// Which extension of the id it is; `None` where no source has told.
+    pub incarnation: Option<Incarnation>,
     /// How many.
     pub tally: Tally,
     /// The latest success.
@@ -87,10 +89,10 @@ impl From<&Figures> for HealthSums {
 /// What a flush says of one extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// Which extension of the id it is; `None` where no source has told.
-    pub incarnation: Option<Incarnation>,
     /// The calls: in [`Flush`] those since the last flush, for the ledger all since the start.
     pub figures: Figures,
+    /// When a call of our own last succeeded: what routers report is no proof of life to others.
+    pub last_answer: Option<Instant>,
     /// Consecutive failures that open its circuit.
     pub failure_threshold: u32,
     /// Trial calls at a time while it is half open.
@@ -111,6 +113,8 @@ pub enum Held {
 pub struct HeldCircuit {
     /// Whose it is.
     pub extension: ExtensionId,
+    /// Which extension of the id it is; `None` where no source has told.
+    pub incarnation: Option<Incarnation>,
     /// Of which version.
     pub version: VersionName,
     /// Open or half open.
@@ -195,8 +199,12 @@ pub trait HealthReports: Send + Sync + 'static {
     /// What to start with, as of one moment, less what is of `boot`.
     fn restore(&self, boot: &Boot) -> impl Future<Output = Result<Restored, StoreError>> + Send;
 
-    /// Folds boots that are long silent, and forgets what has expired; answers how many were
-    /// folded. To be called about once a minute, by any number of sidecars.
+    /// How many sidecars flushed within 3 of their intervals.
+    fn alive(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Folds boots that are long silent, brings the states of all extensions up to date, and forgets what
+    /// has expired; answers how many were folded. To be called by any sidecar about once in an interval
+    /// of flushes.
     fn tidy(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
 
@@ -216,6 +224,8 @@ pub enum OverrideAction {
 pub struct Override {
     /// Of which extension.
     pub extension: ExtensionId,
+    /// Which extension of the id it is; `None` where no source has told.
+    pub incarnation: Option<Incarnation>,
     /// Of which version.
     pub version: VersionName,
     /// What is wanted.
@@ -275,7 +285,7 @@ pub enum AutoDisabled {
     SeenAlive,
     /// It is not in service, by the machine or by people.
     AlreadyDisabled,
-    /// There is no such extension.
+    /// There is no such extension, or another one of its id.
     Gone,
 }
 
@@ -286,7 +296,7 @@ pub enum AutoEnabled {
     Enabled(u64),
     /// It was not auto-disabled.
     NotDisabled,
-    /// There is no such extension.
+    /// There is no such extension, or another one of its id.
     Gone,
 }
 
@@ -297,6 +307,7 @@ pub trait AutoSwitch: Send + Sync + 'static {
     fn auto_disable(
         &self,
         extension: &ExtensionId,
+        incarnation: Option<Incarnation>,
         reason: &str,
         max_percent: u8,
     ) -> impl Future<Output = Result<AutoDisabled, StoreError>> + Send;
@@ -305,6 +316,7 @@ pub trait AutoSwitch: Send + Sync + 'static {
     fn auto_enable(
         &self,
         extension: &ExtensionId,
+        incarnation: Option<Incarnation>,
         reason: &str,
     ) -> impl Future<Output = Result<AutoEnabled, StoreError>> + Send;
 
@@ -336,6 +348,8 @@ pub enum ChangeKind {
     AutoDisabled,
     /// The machine switched it on again.
     AutoEnabled,
+    /// A version of it failed and lost its share.
+    RolloutHalted,
 }
 
 /// One change of one extension.
@@ -358,6 +372,12 @@ pub struct RevisionChanges {
     pub revision: u64,
     /// How many changes it has.
     pub total: u64,
+    /// How many of them made an extension.
+    pub created: u64,
+    /// How many of them deleted one.
+    pub deleted: u64,
+    /// Who made them.
+    pub changed_by: Option<Box<str>>,
     /// The first of them, at most [`MAX_CHANGES`].
     pub changes: Vec<Change>,
 }

@@ -172,9 +172,7 @@ impl Lookups {
             return target.reply().bytes.clone();
         }
         let resolved = target.resolved();
-        let state = self
-            .selector
-            .state(&resolved.extension.id, resolved.version);
+        let state = self.selector.state(resolved.extension, resolved.version);
         target.reply().in_state(state)
     }
 

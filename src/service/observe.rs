@@ -8,8 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::breaker::Transition;
+use crate::domain::breaker::{Tick, Transition};
 use crate::domain::catalog::{ActiveSource, Counts};
+use crate::domain::halting::Comparison;
 use crate::domain::health::Crossing;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::health::Summary;
@@ -78,6 +79,8 @@ pub enum Observation {
         source: ActiveSource,
         /// What changed.
         counts: Counts,
+        /// Which, and by whom.
+        changed: Changed,
         /// The catalog's revision now.
         revision: u64,
         /// Entries in the catalog now.
@@ -175,11 +178,17 @@ pub enum Observation {
         current: bool,
         /// What changed, and why.
         transition: Transition,
+        /// What is known of its failures.
+        failing: Failing,
     },
     /// The rolling success rate of an extension crossed the minimum.
     Health {
         /// The extension.
         id: ExtensionId,
+        /// Its version.
+        version: VersionName,
+        /// Whether that is the current version, whose success rate is the extension's.
+        current: bool,
         /// Which way.
         crossing: Crossing,
         /// The rate now, 0 to 1.
@@ -200,6 +209,17 @@ pub enum Observation {
         id: ExtensionId,
         /// Whether it is out of service now.
         disabled: bool,
+        /// The revision that says so.
+        revision: u64,
+    },
+    /// This sidecar took its share from a version that fails, for the whole fleet.
+    RolloutHalted {
+        /// The extension.
+        id: ExtensionId,
+        /// Its version.
+        version: VersionName,
+        /// What attempts came to.
+        figures: Comparison,
         /// The revision that says so.
         revision: u64,
     },
@@ -266,6 +286,24 @@ pub enum Observation {
         /// The first token of the reply subject, where that was the cause.
         reply_prefix: Option<String>,
     },
+}
+
+/// Which extensions changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// The first of them.
+    pub ids: Vec<ExtensionId>,
+    /// Who changed them, where that is known, and one.
+    pub by: Option<Box<str>>,
+}
+
+/// What a version's failures say besides how many there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Failing {
+    /// Since when it fails; `None` while it does not.
+    pub since: Option<Tick>,
+    /// What the extension said last, fit to be quoted.
+    pub error: Option<Box<str>>,
 }
 
 /// Why a request got no answer.

@@ -88,7 +88,7 @@ impl Reads {
     /// The state of an extension's circuit, which is that of its current version.
     pub fn state(&self, entry: &Entry) -> CircuitState {
         let extension = entry.extension();
-        self.selector.state(&extension.id, &extension.version)
+        self.selector.state(extension, &extension.version)
     }
 
     /// A page of the catalog and the revision it belongs to.
@@ -139,7 +139,7 @@ impl Reads {
         let extension = entry.extension();
         let circuits = entry.candidates().map(|candidate| {
             let version = candidate.resolve(extension).version;
-            self.selector.state(&extension.id, version)
+            self.selector.state(extension, version)
         });
         Ok(Explanation {
             circuits: circuits.collect(),

@@ -13,6 +13,7 @@ use crate::domain::breaker::{CircuitState, Tick};
 use crate::domain::catalog::Catalog;
 use crate::domain::context::Context;
 use crate::domain::entry::{Chosen, Entry, PreparedReply, Refusal};
+use crate::domain::extension::Extension;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::routing::{Candidate, Resolved, Tier};
 
@@ -246,8 +247,8 @@ impl Selector {
     }
 
     /// The state of a version's circuit; closed before its first call.
-    pub fn state(&self, id: &ExtensionId, version: &VersionName) -> CircuitState {
-        let circuit = self.circuits.get(id.as_str(), version.as_str());
+    pub fn state(&self, extension: &Extension, version: &VersionName) -> CircuitState {
+        let circuit = self.circuits.of(extension, version);
         circuit.map_or(CircuitState::Closed, |circuit| {
             circuit.view(self.clock.tick()).state
         })
@@ -312,8 +313,7 @@ impl Selector {
 
     fn circuit(&self, target: &Target) -> Option<Arc<Circuit>> {
         let resolved = target.resolved();
-        let id = resolved.extension.id.as_str();
-        self.circuits.get(id, resolved.version.as_str())
+        self.circuits.of(resolved.extension, resolved.version)
     }
 }
 

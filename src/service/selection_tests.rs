@@ -56,9 +56,9 @@ impl Case {
     }
 
     fn circuit(&self, id: &str, version: &str) -> Arc<Circuit> {
-        let (id, version) = (ExtensionId::parse(id), VersionName::parse(version));
+        let version = VersionName::parse(version).unwrap();
         self.circuits
-            .get_or_create(&id.unwrap(), &version.unwrap(), settings)
+            .get_or_create(&extension(id), &version, settings)
     }
 
     /// Calls of a version: `+` for a success, `-` for a failure.

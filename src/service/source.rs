@@ -67,6 +67,8 @@ pub struct Want {
     pub known: Option<Known>,
     /// An id to read again even if it has not changed.
     pub also: Option<ExtensionId>,
+    /// Whether somebody says that there is something new: then a first look at the revision is spared.
+    pub told: bool,
 }
 
 /// The database as a source. Every read is of one moment, and bounded in time.

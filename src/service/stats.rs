@@ -1,5 +1,6 @@
 //! The state of this sidecar, gathered for `stats`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -37,9 +38,19 @@ pub struct Figures<'a> {
     pub listener: ListenerState,
     pub database: DatabaseState,
     pub nats_up: bool,
+    pub settings: &'a Configured,
     pub instance_id: &'a str,
     pub started_at: SystemTime,
     pub uptime: Duration,
+}
+
+/// What tells this sidecar's settings from those of others.
+#[derive(Debug, Default)]
+pub struct Configured {
+    /// Alike where all settings are that a fleet shares.
+    pub fingerprint: String,
+    /// Those that differ from the defaults, without secrets and addresses.
+    pub changed: BTreeMap<&'static str, String>,
 }
 
 /// Gathers [`Figures`].
@@ -50,6 +61,7 @@ pub struct Stats {
     lookups: Arc<Lookups>,
     runtimes: Arc<Runtimes>,
     skipped: Arc<Skipped>,
+    settings: Configured,
     instance_id: String,
     started: Instant,
 }
@@ -62,6 +74,7 @@ impl Stats {
         lookups: Arc<Lookups>,
         runtimes: Arc<Runtimes>,
         skipped: Arc<Skipped>,
+        settings: Configured,
         instance_id: String,
     ) -> Self {
         let started = Instant::now();
@@ -71,6 +84,7 @@ impl Stats {
             lookups,
             runtimes,
             skipped,
+            settings,
             instance_id,
             started,
         }
@@ -79,6 +93,11 @@ impl Stats {
     /// The name of this sidecar.
     pub fn instance_id(&self) -> &str {
         &self.instance_id
+    }
+
+    /// What tells its settings from those of others.
+    pub fn settings(&self) -> &Configured {
+        &self.settings
     }
 
     /// When this sidecar started.
@@ -118,6 +137,7 @@ impl Stats {
             listener: self.status.listener(),
             database: self.status.database(),
             nats_up: self.status.nats_up(),
+            settings: &self.settings,
             instance_id: &self.instance_id,
             started_at: self.started_at(),
             uptime: self.started.elapsed(),

@@ -4,6 +4,7 @@
 //! - [`registry`]: the registry does its whole job as its own NATS user, and nothing else,
 //! - [`database`]: it does so as its own Postgres role, and every role is refused the rest,
 //! - [`set_up`]: the files set up a new database or take over an old one, without a superuser too,
+//! - [`shared`]: in a schema that others share they touch nothing of theirs,
 //! - [`audited`]: no role can make the audit say what is not so,
 //! - [`lists`]: the lists of the NATS file that have to agree do,
 //! - [`nats_logins`], [`database_logins`]: each way to log in works, and what is renewed in a file is
@@ -12,7 +13,7 @@
 mod audited;
 mod database;
 mod database_logins;
-mod guarded;
+pub(crate) mod guarded;
 mod jwt;
 mod lists;
 mod nats_logins;
@@ -20,3 +21,4 @@ mod registry;
 mod roles;
 pub(crate) mod ruled;
 mod set_up;
+mod shared;

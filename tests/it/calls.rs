@@ -105,6 +105,7 @@ impl Calling {
             version: &version,
             left: DEADLINE,
             stream: false,
+            call_id: None,
         };
         let subject = Subject::parse(subject).unwrap();
         self.calls

@@ -39,7 +39,16 @@ const ENDPOINTS: &[&str] = &[
     "health",
     "circuits",
     "circuit",
+    "cancel",
 ];
+
+/// Where an endpoint is found, and its queue group: a call is in one sidecar, so all are asked.
+fn place(name: &str) -> (String, &'static str) {
+    match name {
+        "cancel" => ("beamline.registry.all.cancel".to_owned(), ""),
+        _ => (format!("beamline.registry.{name}"), "beamline-registry"),
+    }
+}
 
 #[tokio::test]
 async fn every_sidecar_answers_in_every_form() {
@@ -85,14 +94,14 @@ async fn documents_have_the_fields_of_the_adr() {
     let endpoints: Vec<Value> = ENDPOINTS
         .iter()
         .map(|name| {
+            let (subject, group) = place(name);
             json!({
-                "name": name, "subject": format!("beamline.registry.{name}"),
-                "queue_group": "beamline-registry", "metadata": {},
+                "name": name, "subject": subject, "queue_group": group, "metadata": {},
             })
         })
         .collect();
     let expected = json!({"description": description, "endpoints": endpoints});
-    assert_eq!(info, with_identity("info", expected));
+    let mut info_expected = with_identity("info", expected);
 
     let stats = ask(&site, "STATS", "one").await;
     let started = text(&stats, "started");
@@ -102,15 +111,26 @@ async fn documents_have_the_fields_of_the_adr() {
     let endpoints: Vec<Value> = ENDPOINTS
         .iter()
         .map(|name| {
+            let (subject, group) = place(name);
             json!({
-                "name": name, "subject": format!("beamline.registry.{name}"),
-                "queue_group": "beamline-registry", "num_requests": 0, "num_errors": 0,
+                "name": name, "subject": subject, "queue_group": group, "num_requests": 0, "num_errors": 0,
                 "last_error": "", "processing_time": 0, "average_processing_time": 0,
             })
         })
         .collect();
     let expected = json!({"started": started, "endpoints": endpoints});
     assert_eq!(stats, with_identity("stats", expected));
+
+    let sidecar = site
+        .client
+        .request("beamline.registry.local.one.stats", "")
+        .await;
+    let settings = sidecar.ok()["settings"].clone();
+    let mut metadata = settings["changed"].clone();
+    metadata["settings_fingerprint"] = settings["fingerprint"].clone();
+    assert_eq!(metadata["INSTANCE_ID"], "one");
+    info_expected["metadata"] = metadata;
+    assert_eq!(info, info_expected);
     assert!(is_semantic(env!("CARGO_PKG_VERSION")));
 }
 

@@ -3,11 +3,12 @@
 //! - `registry_reloaded` whenever a load changed something, with what it changed,
 //! - `source_changed` when `auto` moves from fixtures to the database,
 //! - one that cannot be published is dropped and counted, and ends nothing,
+//! - a stream knows an event that it has already by its header `Nats-Msg-Id`,
 //! - ids are unique, also across restarts of the same instance.
 
 use std::collections::BTreeSet;
 
-use async_nats::Subscriber;
+use async_nats::{Subscriber, jetstream};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
@@ -124,6 +125,32 @@ async fn events_follow_the_prefix() {
         .start(site.named("pod-1").setting("SUBJECT_PREFIX", "acme"))
         .await;
     assert_envelope(&next(&mut events).await, "registry_reloaded");
+}
+
+#[tokio::test]
+async fn a_stream_that_captures_an_event_twice_holds_it_once() {
+    let nats = NatsServer::builder().jetstream().start().await;
+    let site = Site::on(nats, &json!([extension("pre", "a")])).await;
+    let context = jetstream::new(site.client.nats().clone());
+    let config = jetstream::stream::Config {
+        name: "EVENTS".to_owned(),
+        subjects: vec!["beamline.registry.events.>".to_owned()],
+        ..Default::default()
+    };
+    let mut stream = context.create_stream(config).await.unwrap();
+    let mut events = subscribe(&site, "beamline.registry.events.registry_reloaded").await;
+    let _daemon = site.start(site.named("pod-1")).await;
+    let event = events.next().await.unwrap();
+    let id = event.headers.as_ref().and_then(|it| it.get("Nats-Msg-Id"));
+    let body: Value = serde_json::from_slice(&event.payload).unwrap();
+    assert_eq!(id.map(|id| id.as_str()), body["id"].as_str());
+
+    let before = stream.info().await.unwrap().state.messages;
+    let (headers, payload) = (event.headers.clone().unwrap(), event.payload.clone());
+    let again = context.publish_with_headers(event.subject.clone(), headers, payload);
+    let stored = again.await.unwrap().await.unwrap();
+    assert!(stored.duplicate);
+    assert_eq!(stream.info().await.unwrap().state.messages, before);
 }
 
 const DROPPED: &str = "extension_registry_events_dropped_total";

@@ -33,7 +33,10 @@ impl EventsSeen {
         let taking = tokio::spawn(async move {
             while let Some(message) = events.next().await {
                 let subject = message.subject.strip_prefix(prefix).unwrap().to_owned();
-                let event = serde_json::from_slice(&message.payload).unwrap();
+                let event: Value = serde_json::from_slice(&message.payload).unwrap();
+                let headers = message.headers.unwrap_or_default();
+                let id = headers.get("Nats-Msg-Id").map(|id| id.as_str());
+                assert_eq!(id, event["id"].as_str(), "{subject}");
                 sink.lock().unwrap().push(Seen { subject, event });
             }
         });

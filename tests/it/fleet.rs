@@ -8,7 +8,8 @@
 //! - [`overrides`]: the verb `circuit` holds for every sidecar,
 //! - [`replaced`]: an id that is deleted and made again begins anew, everywhere,
 //! - [`verb`]: its arguments, and who may use it,
-//! - [`statements`]: calls cost the database nothing.
+//! - [`statements`]: calls cost the database nothing,
+//! - [`thousand`]: nor do a thousand sidecars cost it much.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,6 +30,7 @@ mod overrides;
 mod replaced;
 mod statements;
 mod sums;
+mod thousand;
 mod verb;
 
 /// Often, so that what a flush brings is soon there.

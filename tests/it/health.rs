@@ -5,6 +5,7 @@
 //! - [`reports`]: results of calls that routers make themselves open and close circuits,
 //! - [`listings`]: pages of health and of circuits show everything exactly once,
 //! - [`telemetry`]: metrics and the `health_summary` event say the same,
+//! - [`why`]: which version fails, since when, how, for whom, and who may know,
 //! - [`load`]: many at a time, and nothing is lost or counted twice.
 
 mod figures;
@@ -12,6 +13,7 @@ mod listings;
 mod load;
 mod reports;
 mod telemetry;
+mod why;
 
 use std::time::Duration;
 

@@ -82,9 +82,9 @@ pub(crate) fn report(extension: ExtensionId, successes: u64, failures: u64) -> R
     let now = Instant::now();
     let calls = successes + failures;
     Report {
-        incarnation: None,
         figures: Figures {
             extension,
+            incarnation: None,
             tally: Tally {
                 successes,
                 failures,
@@ -94,6 +94,7 @@ pub(crate) fn report(extension: ExtensionId, successes: u64, failures: u64) -> R
             last_success: (successes > 0).then_some(now),
             last_failure: (failures > 0).then_some(now),
         },
+        last_answer: (successes > 0).then_some(now),
         failure_threshold: 5,
         half_open_max_requests: 3,
     }
@@ -103,6 +104,7 @@ fn open(extension: ExtensionId) -> HeldCircuit {
     let now = Instant::now();
     HeldCircuit {
         extension,
+        incarnation: None,
         version: v1(),
         state: Held::Open,
         opened_at: now - Duration::from_secs(10),

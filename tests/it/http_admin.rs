@@ -98,7 +98,12 @@ impl Api {
 }
 
 /// Sends `request`, such as `GET /x`, with a body of JSON where there is one.
-async fn send(addr: &str, request: &str, headers: &[(&str, String)], body: &[u8]) -> HttpReply {
+pub(crate) async fn send(
+    addr: &str,
+    request: &str,
+    headers: &[(&str, String)],
+    body: &[u8],
+) -> HttpReply {
     let mut head = format!("{request} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n");
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");

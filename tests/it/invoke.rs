@@ -8,11 +8,14 @@
 //! - [`retries`] and [`deadlines`]: what is tried again, how often, and for how long,
 //! - [`circuit`]: who is protected from what, and how it ends,
 //! - [`push_back`]: who is busy is left alone, and nobody is blamed,
+//! - [`adaptive`]: who is slow, or says that it is busy, gets less,
 //! - [`instances`], [`versions`] and [`fallbacks`]: who gets the call, and who stands in,
 //! - [`stand_in`]: whoever fails has a fallback answer for it, within the call,
-//! - [`limits`]: how many at a time,
+//! - [`limits`] and [`fairness`]: how many at a time, and of whom,
+//! - [`cancelling`]: what nobody waits for any more ends, and its extension hears of it,
 //! - [`streams`] and [`stream_limits`]: answers in pieces, and how long they may take,
 //! - [`drain`] and [`link`]: calls in flight when the daemon or its link goes,
+//! - [`bad_day`]: a provider that is busy or dies under load,
 //! - [`load`]: a dead extension under load,
 //! - [`soak`]: a million timeouts cost no memory (ignored; run in release).
 
@@ -22,10 +25,14 @@ use crate::harness::{Behaviour, Daemon, Extension, Reply};
 use crate::site::Site;
 
 mod acknowledgements;
+mod adaptive;
 mod answers;
+mod bad_day;
+mod cancelling;
 mod circuit;
 mod deadlines;
 mod drain;
+mod fairness;
 mod fallbacks;
 mod forged;
 mod instances;

@@ -6,6 +6,7 @@
 //! - [`sidecars`]: one of them by name, and all of them,
 //! - [`watching`]: events as they happen, until Ctrl-C,
 //! - [`invoking`]: what an extension answers, byte for byte,
+//! - [`sessions`]: what an operator asks first, as it is recorded in `docs/sessions/`,
 //! - [`shells`]: completion scripts that shells can read.
 
 use crate::harness::Daemon;
@@ -14,6 +15,7 @@ use crate::harness::daemon::Builder;
 mod invoking;
 mod nobody;
 mod reads;
+mod sessions;
 mod shells;
 mod sidecars;
 mod watching;

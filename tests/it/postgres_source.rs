@@ -104,6 +104,17 @@ async fn read_since(source: &PostgresSource, known: &Known) -> Read {
     let want = Want {
         known: Some(known.clone()),
         also: None,
+        told: false,
+    };
+    source.read(&want).await.unwrap()
+}
+
+/// The same, told that there is something new.
+async fn read_told(source: &PostgresSource, known: &Known) -> Read {
+    let want = Want {
+        known: Some(known.clone()),
+        also: None,
+        told: true,
     };
     source.read(&want).await.unwrap()
 }

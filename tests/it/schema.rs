@@ -3,12 +3,14 @@
 //! - [`triggers`]: every change of a definition takes one revision per transaction, one
 //!   notification and one audit entry; everything else is silent,
 //! - [`audit`]: an entry says who, and what changed; nobody else can write one,
+//! - [`pages`]: pages of it read no more than they answer, and what is old and told is pruned,
 //! - [`definitions`]: what a definition is, and a change of it; records as JSON,
 //! - [`rows`]: digests and tombstones follow the rows, and an INSERT may leave columns out,
 //! - [`commit_order`]: whoever reads the rows above its own revision never misses one,
 //! - [`upgrade`]: a database of the old system becomes the same as a new one and keeps its rows,
 //! - [`original`]: so does one of the original's deployed SQL,
-//! - [`starters`]: migrations are applied once, however many start.
+//! - [`starters`]: migrations are applied once, however many start,
+//! - [`year`]: what a year leaves behind.
 
 use std::time::Duration;
 
@@ -21,10 +23,12 @@ mod audit;
 mod commit_order;
 mod definitions;
 pub(crate) mod original;
+mod pages;
 mod rows;
 mod starters;
 pub(crate) mod triggers;
 pub(crate) mod upgrade;
+mod year;
 
 /// Two extensions, `a` with a version and an instance. A batch without BEGIN is one transaction,
 /// so all of it has revision 1.

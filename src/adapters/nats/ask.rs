@@ -105,6 +105,8 @@ pub struct Replies {
 pub struct Reply {
     /// The subject it came to: the inbox, or that of an event.
     pub subject: String,
+    /// Where it wants an answer, if it does.
+    pub reply: Option<String>,
     /// Its headers, in no order.
     pub headers: HeaderMap,
     /// Its body, byte for byte.
@@ -224,6 +226,7 @@ impl Replies {
                 }
                 Ok(Reply {
                     subject: message.subject.to_string(),
+                    reply: message.reply.map(|reply| reply.to_string()),
                     headers: message.headers.unwrap_or_default(),
                     body: message.payload,
                 })

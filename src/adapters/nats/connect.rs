@@ -13,20 +13,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest pause between attempts to connect, before jitter.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Connects once, to see whether it works; says to which server.
-///
-/// # Errors
-/// No server answers, or none takes us.
-pub async fn try_once(
-    settings: &NatsSettings,
-    instance_id: &str,
-) -> Result<String, async_nats::ConnectError> {
-    let options = options(settings).name(format!("beamline-registry/{instance_id}/check"));
-    let client = options.connect(addresses(settings)).await?;
-    let server = client.server_info();
-    Ok(format!("{} version {}", server.server_name, server.version))
-}
-
 /// Who we are and how the link is protected.
 pub(super) fn options(settings: &NatsSettings) -> ConnectOptions {
     let mut options = authenticated(settings)

@@ -13,6 +13,7 @@ use super::discovery::{Discovery, Question};
 use super::endpoints::Endpoints;
 use super::link::lane::{Handler, Turn};
 use super::link::outbox::Outbox;
+use super::payload::{as_object, object};
 use super::replies::Answer;
 use super::request::Request;
 use super::respond::{Respond, out};
@@ -20,8 +21,11 @@ use super::subjects::Route;
 use super::verb::Verb;
 use super::verbs::Verbs;
 use super::wire::operation::Message;
+use crate::documents;
+use crate::documents::cancel::CancelArguments;
 use crate::service::boundary::answered;
 use crate::service::error::RegistryError;
+use crate::service::invoke::Cancellable;
 use crate::service::observe::{Observation, Observers};
 use crate::service::progress::MAX_WAITERS;
 
@@ -43,6 +47,8 @@ pub enum Asked {
 pub struct ControlServer {
     /// The use cases.
     pub verbs: Arc<Verbs>,
+    /// Calls under way.
+    pub cancellable: Arc<Cancellable>,
     /// How answers are put.
     pub respond: Respond,
     /// Where they go.
@@ -72,6 +78,7 @@ impl Handler<Asked> for ControlServer {
     fn message(&self, asked: Asked, message: &Message<'_>, turn: &mut Turn) {
         match asked {
             Asked::Verb(route) if route.verb == Verb::Report => self.report(route, message, turn),
+            Asked::Verb(route) if route.verb == Verb::Cancel => self.cancel(route, message, turn),
             Asked::Verb(route) => self.request(route, message, turn),
             Asked::Discovery(question) => {
                 if let Some(reply) = self.respond.reply_to(message) {
@@ -141,6 +148,25 @@ impl ControlServer {
             },
             &self.workers,
         );
+    }
+
+    /// Cancels a call, at once. Where every sidecar is asked, who does not have it is silent.
+    fn cancel(&self, route: Route, message: &Message<'_>, turn: &mut Turn) {
+        let Some(reply) = self.respond.reply_to(message) else {
+            return;
+        };
+        let cancelled = Request::read(message).and_then(|request| {
+            let payload = as_object(&request.payload, "call")?;
+            let arguments: CancelArguments<'_> = object(&payload)?;
+            Ok(self.cancellable.cancel(arguments.call()?))
+        });
+        if route.to_all && cancelled == Ok(0) {
+            return;
+        }
+        let outcome = cancelled.map(|count| Answer::plain(documents::cancel::cancelled(count)));
+        self.endpoints
+            .record(route.verb, turn.now.elapsed(), &outcome);
+        self.respond.append(&mut out(turn), reply, &outcome);
     }
 
     /// Enters a router's result, also where nobody waits for an answer. Done at once instead of in

@@ -60,7 +60,7 @@ struct Response<'a, T> {
     name: &'static str,
     id: &'a str,
     version: &'static str,
-    metadata: BTreeMap<&'static str, String>,
+    metadata: BTreeMap<&'static str, &'a str>,
     #[serde(flatten)]
     more: T,
 }
@@ -114,30 +114,53 @@ pub struct Discovery {
 impl Discovery {
     /// What `question` is answered with.
     pub fn body(&self, question: Question) -> bytes::Bytes {
+        let none = BTreeMap::new();
         match question {
-            Question::Ping => self.response("io.nats.micro.v1.ping_response", Nothing {}),
-            Question::Info => self.response("io.nats.micro.v1.info_response", self.info()),
-            Question::Stats => self.response("io.nats.micro.v1.stats_response", self.stats()),
+            Question::Ping => self.response("io.nats.micro.v1.ping_response", none, Nothing {}),
+            Question::Info => {
+                let (metadata, info) = (self.metadata(), self.info());
+                self.response("io.nats.micro.v1.info_response", metadata, info)
+            }
+            Question::Stats => self.response("io.nats.micro.v1.stats_response", none, self.stats()),
         }
     }
 
-    fn response(&self, kind: &'static str, more: impl Serialize) -> bytes::Bytes {
+    fn response(
+        &self,
+        kind: &'static str,
+        metadata: BTreeMap<&'static str, &str>,
+        more: impl Serialize,
+    ) -> bytes::Bytes {
         documents::to_bytes(&Response {
             kind,
             name: SERVICE_NAME,
             id: &self.layout.instance_id,
             version: env!("CARGO_PKG_VERSION"),
-            metadata: BTreeMap::new(),
+            metadata,
             more,
         })
     }
 
+    /// The settings that differ from the defaults, and the fingerprint of those that a fleet shares.
+    fn metadata(&self) -> BTreeMap<&'static str, &str> {
+        let settings = self.sidecar.settings();
+        let changed = settings.changed.iter();
+        let mut metadata: BTreeMap<_, _> = changed
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        metadata.insert("settings_fingerprint", &settings.fingerprint);
+        metadata
+    }
+
     fn info(&self) -> Info<'_> {
-        let endpoints = Verb::ALL.map(|verb| EndpointInfo {
-            name: verb.name(),
-            subject: self.layout.public(verb),
-            queue_group: &self.layout.queue_group,
-            metadata: BTreeMap::new(),
+        let endpoints = Verb::ALL.map(|verb| {
+            let (subject, queue_group) = self.layout.public(verb);
+            EndpointInfo {
+                name: verb.name(),
+                subject,
+                queue_group,
+                metadata: BTreeMap::new(),
+            }
         });
         Info {
             description: DESCRIPTION,
@@ -146,13 +169,12 @@ impl Discovery {
     }
 
     fn stats(&self) -> Stats<'_> {
-        let endpoints = self
-            .endpoints
-            .figures()
-            .map(|(verb, figures)| EndpointStats {
+        let endpoints = self.endpoints.figures().map(|(verb, figures)| {
+            let (subject, queue_group) = self.layout.public(verb);
+            EndpointStats {
                 name: verb.name(),
-                subject: self.layout.public(verb),
-                queue_group: &self.layout.queue_group,
+                subject,
+                queue_group,
                 num_requests: figures.requests,
                 num_errors: figures.errors,
                 last_error: figures.last_error,
@@ -161,7 +183,8 @@ impl Discovery {
                     .processing_ns
                     .checked_div(figures.requests)
                     .unwrap_or(0),
-            });
+            }
+        });
         Stats {
             // Nanoseconds are more than some clients can read.
             started: rfc3339(self.sidecar.started_at()),

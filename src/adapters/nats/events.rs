@@ -11,7 +11,7 @@ use super::link::lane::Companion;
 use super::link::outbox::{Outbox, Unsent};
 use super::subjects::Layout;
 use super::wire::refusal::Refusal;
-use super::wire::write;
+use super::wire::write::{self, HeaderBlock};
 use crate::documents::event::{Envelopes, Event, change_events};
 use crate::service::boundary::survived;
 use crate::service::fleet::changes::ChangeEvents;
@@ -21,6 +21,8 @@ use crate::service::observe::{Observation, Observer, Observers};
 
 /// Events that may wait for the connection; more are lost, the log has them all the same.
 const CAPACITY: usize = 256;
+/// By which a stream knows an event that it has already.
+const MESSAGE_ID: &str = "Nats-Msg-Id";
 /// The pause while the connection takes no more.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -175,12 +177,21 @@ impl Publisher {
             return self.drop_event(event.kind, why, dropped);
         }
         let subject = self.layout.event(event.kind, event.subject.as_deref());
+        let mut headers = HeaderBlock::default();
+        // An id is made of tokens: it has no line break.
+        let _ = headers.push(MESSAGE_ID, &event.id);
         loop {
             let limit = self.outbox.max_payload();
             let publish = |out: &mut Vec<u8>, _: &mut _| {
-                let fits = event.body.len() <= limit;
+                let fits = headers.wire_len() + event.body.len() <= limit;
                 if fits {
-                    write::publish(out, subject.as_bytes(), None, &event.body);
+                    write::publish_with_headers(
+                        out,
+                        subject.as_bytes(),
+                        None,
+                        &headers,
+                        &event.body,
+                    );
                 }
                 fits
             };

@@ -19,6 +19,7 @@ pub mod actor;
 pub mod wire;
 pub mod link;
 pub mod ask;
+pub mod trial;
 pub mod lookups;
 pub mod verbs;
 pub mod control;

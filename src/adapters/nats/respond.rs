@@ -75,26 +75,27 @@ impl Respond {
                 block.push_number(REVISION, revision);
             }
         };
-        if let Err(error) = self.append_message(out, reply, headers, &answer.body) {
+        if let Err(error) = self.append_message(out, (reply, None), headers, &answer.body) {
             self.append_error(out, reply, &error);
         }
     }
 
-    /// Appends a message with the headers that `headers` adds.
+    /// Appends a message with the headers that `headers` adds, and perhaps with a reply subject of
+    /// its own.
     ///
     /// # Errors
     /// It is larger than the server takes; nothing was appended.
     pub fn append_message(
         &self,
         out: &mut Out<'_>,
-        reply: &[u8],
+        (reply, back): (&[u8], Option<&[u8]>),
         headers: impl FnOnce(&mut HeaderBlock),
         body: &[u8],
     ) -> Result<(), RegistryError> {
         self.annotate(out.headers);
         headers(out.headers);
         if out.headers.is_empty() && body.len() <= out.max_payload {
-            write::publish(out.bytes, reply, None, body);
+            write::publish(out.bytes, reply, back, body);
             return Ok(());
         }
         // The server counts the headers too, as they are on the wire.
@@ -102,7 +103,7 @@ impl Respond {
             let (what, limit_bytes) = ("the reply", out.max_payload);
             return Err(RegistryError::PayloadTooLarge { what, limit_bytes });
         }
-        write::publish_with_headers(out.bytes, reply, None, out.headers, body);
+        write::publish_with_headers(out.bytes, reply, back, out.headers, body);
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use super::control::{self, Asked, ControlServer};
 use super::discovery::{Discovery, Question};
 use super::endpoints::Endpoints;
 use super::events::{Denied, EventQueue, Publisher};
-use super::invoke::{self, InvokeServer};
+use super::invoke::{self, InvokeServer, Messenger};
 use super::link::lane::{Companion, Lane, Subscription};
 use super::link::outbox::Outbox;
 use super::lookups::LookupServer;
@@ -26,7 +26,7 @@ use super::subjects::{Layout, Route};
 use super::verb::Verb;
 use super::verbs::Verbs;
 use crate::config::NatsSettings;
-use crate::service::invoke::{Invoker, Tools};
+use crate::service::invoke::{Cancellable, Invoker, Tools};
 use crate::service::lookup::Lookups;
 use crate::service::observe::Observers;
 use crate::service::progress::Progress;
@@ -195,8 +195,13 @@ impl Links {
         let subscriptions = parts.layout.subscriptions(Verb::Lookup);
         self.lookup.serve(subscriptions, Box::new(lookups));
 
+        let cancellable = Cancellable::new(Arc::new(Messenger {
+            outbox: Arc::clone(self.invoke.outbox()),
+            layout: parts.layout.clone(),
+        }));
+        let calls = Arc::clone(&self.calls);
         let invocations = InvokeServer::new(invoke::Inner {
-            invoker: Invoker::new(parts.tools, Arc::clone(&self.calls)),
+            invoker: Invoker::new(parts.tools, calls, Arc::clone(&cancellable)),
             calls: Arc::clone(&self.calls),
             reads: parts.reads,
             respond: respond.clone(),
@@ -206,6 +211,7 @@ impl Links {
             max_in_flight: parts.max_in_flight,
             in_flight: AtomicUsize::new(0),
             observers: parts.observers.clone(),
+            instance_id: parts.layout.instance_id.clone(),
         });
         let subscriptions = parts.layout.subscriptions(Verb::Invoke);
         self.invoke.serve(subscriptions, Box::new(invocations));
@@ -218,6 +224,7 @@ impl Links {
                 sidecar: Arc::clone(&parts.verbs.desk.stats),
             },
             verbs: parts.verbs,
+            cancellable,
             respond,
             outbox: Arc::clone(self.control.outbox()),
             endpoints,
@@ -249,6 +256,16 @@ impl Links {
             self.invoke.close(end)
         );
     }
+}
+
+/// Every subject that a daemon serves, with its queue group if it has one.
+pub fn subscriptions(layout: &Layout) -> Vec<(String, Option<String>)> {
+    let own = Verb::ALL.into_iter().filter(|verb| verb.has_own_lane());
+    let own = own.flat_map(|verb| layout.subscriptions(verb));
+    let own = own.map(|subscription| (subscription.subject, subscription.queue_group));
+    let control = control_subscriptions(layout).into_iter();
+    let control = control.map(|subscription| (subscription.subject, subscription.queue_group));
+    own.chain(control).collect()
 }
 
 fn control_subscriptions(layout: &Layout) -> Vec<Subscription<Asked>> {

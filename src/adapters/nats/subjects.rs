@@ -13,6 +13,8 @@ pub struct Route {
     pub verb: Verb,
     /// Whether the last token is the id.
     pub has_id: bool,
+    /// Whether every sidecar gets it.
+    pub to_all: bool,
     /// The position of the actor token, in `<prefix>.as.<actor>.<verb>`.
     actor_token: Option<usize>,
 }
@@ -50,13 +52,14 @@ impl Layout {
         let (prefix, local, name) = (&self.prefix, &self.instance_id, verb.name());
         let group = Some(self.queue_group.clone());
         let actor_token = Some(prefix.split('.').count() + 1);
-        let mut forms = vec![
-            (format!("{prefix}.{name}"), group.clone(), None),
-            (format!("{prefix}.as.*.{name}"), group, actor_token),
-            (format!("{prefix}.local.{local}.{name}"), None, None),
-        ];
+        let mut forms = vec![(format!("{prefix}.local.{local}.{name}"), None, None)];
+        if verb.answers_any() {
+            forms.push((format!("{prefix}.{name}"), group.clone(), None));
+            forms.push((format!("{prefix}.as.*.{name}"), group, actor_token));
+        }
+        let to_all = &format!("{prefix}.all.{name}");
         if verb.answers_all() {
-            forms.push((format!("{prefix}.all.{name}"), None, None));
+            forms.push((to_all.clone(), None, None));
         }
         let ids: &[bool] = if verb.takes_id() {
             &[false, true]
@@ -76,6 +79,7 @@ impl Layout {
                     tag: Route {
                         verb,
                         has_id,
+                        to_all: subject == to_all,
                         actor_token: *actor_token,
                     },
                 })
@@ -83,9 +87,18 @@ impl Layout {
         ids.iter().flat_map(|has_id| form(*has_id)).collect()
     }
 
-    /// The subject in the queue group: what discovery shows.
-    pub fn public(&self, verb: Verb) -> String {
-        format!("{}.{}", self.prefix, verb.name())
+    /// The subject that discovery shows, and its queue group.
+    pub fn public(&self, verb: Verb) -> (String, &str) {
+        let (prefix, name) = (&self.prefix, verb.name());
+        match verb.answers_any() {
+            true => (format!("{prefix}.{name}"), &self.queue_group),
+            false => (format!("{prefix}.all.{name}"), ""),
+        }
+    }
+
+    /// Where an extension hears that nobody waits for a call any more.
+    pub fn cancelled(&self, id: &str) -> String {
+        format!("{}.cancelled.{id}", self.prefix)
     }
 
     /// The subject of an event; `id` where it is about an extension.
@@ -127,14 +140,24 @@ mod tests {
         assert_eq!(
             subjects(Verb::Lookup),
             [
+                ("beamline.registry.local.pod-1.lookup".into(), false),
                 ("beamline.registry.lookup".into(), true),
                 ("beamline.registry.as.*.lookup".into(), true),
-                ("beamline.registry.local.pod-1.lookup".into(), false),
+                ("beamline.registry.local.pod-1.lookup.*".into(), false),
                 ("beamline.registry.lookup.*".into(), true),
                 ("beamline.registry.as.*.lookup.*".into(), true),
-                ("beamline.registry.local.pod-1.lookup.*".into(), false),
             ]
         );
+        assert_eq!(
+            subjects(Verb::Cancel),
+            [
+                ("beamline.registry.local.pod-1.cancel".into(), false),
+                ("beamline.registry.all.cancel".into(), false),
+            ]
+        );
+        let cancel = layout().subscriptions(Verb::Cancel);
+        let to_all: Vec<_> = cancel.iter().map(|it| it.tag.to_all).collect();
+        assert_eq!(to_all, [false, true]);
         assert!(subjects(Verb::Ping).contains(&("beamline.registry.all.ping".into(), false)));
         assert!(
             !subjects(Verb::List)

@@ -35,11 +35,13 @@ pub enum Verb {
     Circuits,
     /// Force a circuit, or let it go.
     Circuit,
+    /// End a call.
+    Cancel,
 }
 
 impl Verb {
     /// All verbs.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Lookup,
         Self::LookupByType,
         Self::List,
@@ -66,6 +68,7 @@ impl Verb {
         Self::Health,
         Self::Circuits,
         Self::Circuit,
+        Self::Cancel,
     ];
 
     /// The token in subjects.
@@ -86,6 +89,7 @@ impl Verb {
             Self::Health => "health",
             Self::Circuits => "circuits",
             Self::Circuit => "circuit",
+            Self::Cancel => "cancel",
         }
     }
 
@@ -101,8 +105,19 @@ impl Verb {
     pub const fn answers_all(self) -> bool {
         matches!(
             self,
-            Self::Explain | Self::Stats | Self::Reload | Self::Ping | Self::Health | Self::Circuits
+            Self::Explain
+                | Self::Stats
+                | Self::Reload
+                | Self::Ping
+                | Self::Health
+                | Self::Circuits
+                | Self::Cancel
         )
+    }
+
+    /// Whether any sidecar will do: a call is in one of them.
+    pub const fn answers_any(self) -> bool {
+        !matches!(self, Self::Cancel)
     }
 
     /// Whether it is too frequent, or too long, to share a lane with others.

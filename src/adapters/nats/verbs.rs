@@ -72,7 +72,10 @@ impl Verbs {
                 desk.audit(&object(&as_object(payload, "id")?)?, true, max_bytes)
                     .await
             }
-            Verb::Health => desk.health(&health(payload, subject_id)?, max_bytes).await,
+            Verb::Health => {
+                desk.health(&health(payload, subject_id)?, true, max_bytes)
+                    .await
+            }
             Verb::Circuits => desk.circuits(&Read::of(payload)?, max_bytes).await,
             Verb::Report => self.report(route, request),
             Verb::Circuit => {
@@ -87,8 +90,8 @@ impl Verbs {
                 let actor = |field: Option<&str>| actor(route, request, field);
                 desk.change(write, body, subject_id, actor, max_bytes).await
             }
-            // These have lanes of their own; no subscription leads here.
-            Verb::Lookup | Verb::Invoke => Err(RegistryError::Internal),
+            // These have lanes of their own, or are dealt with there; no subscription leads here.
+            Verb::Lookup | Verb::Invoke | Verb::Cancel => Err(RegistryError::Internal),
         }
     }
 
@@ -173,7 +176,7 @@ pub(super) fn body(verb: WriteVerb, payload: &[u8]) -> Result<Body, RegistryErro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::breaker::CircuitState;
+    use crate::service::health::StateFilter;
 
     #[test]
     fn health_takes_an_id_wherever_it_stands_or_none() {
@@ -196,7 +199,7 @@ mod tests {
         health(b"b", Some("a")).unwrap_err();
         let Read { arguments, .. } = health(br#"{"state":"half_open"}"#, None).unwrap();
         let state = arguments.query().unwrap().state;
-        assert_eq!(state, Some(CircuitState::HalfOpen));
+        assert_eq!(state, StateFilter::parse("half_open"));
         let Read { arguments, .. } = health(br#"{"state":"ajar"}"#, None).unwrap();
         arguments.query().unwrap_err();
     }

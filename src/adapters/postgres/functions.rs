@@ -10,14 +10,16 @@ use super::migrate::newest;
 use super::patience;
 
 /// In this order: some name what others make.
-const FILES: [&str; 7] = [
+const FILES: [&str; 9] = [
     include_str!("../../../migrations/functions/definitions.sql"),
     include_str!("../../../migrations/functions/revision.sql"),
     include_str!("../../../migrations/functions/audit.sql"),
     include_str!("../../../migrations/functions/triggers.sql"),
     include_str!("../../../migrations/functions/health.sql"),
     include_str!("../../../migrations/functions/fleet.sql"),
+    include_str!("../../../migrations/functions/rollouts.sql"),
     include_str!("../../../migrations/functions/records.sql"),
+    include_str!("../../../migrations/functions/rights.sql"),
 ];
 
 /// Those with triggers. Making a trigger keeps writers out, and readers in.
@@ -32,12 +34,14 @@ const LOCKED: [&str; 4] = [
 const HERE: &str =
     "SELECT set_config('search_path', format('%I, pg_temp', current_schema()), true)";
 
-/// The rights that were given on views: one that is made anew has lost them.
+/// The rights that were given on our views: one that is made anew has lost them.
 const RIGHTS: &str = "SELECT format('GRANT %s ON %s TO %s%s', privilege_type, c.oid::regclass, \
         CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END, \
         CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) \
     FROM pg_class c, aclexplode(relacl) \
     WHERE relkind = 'v' AND relnamespace = current_schema()::regnamespace \
+        AND relname = ANY ('{extension_definitions,extension_version_definitions,\
+            extension_instance_definitions,extension_circuit_states,live_sidecars}') \
         AND grantee <> relowner AND pg_has_role(relowner, 'USAGE')";
 
 const KEEP: &str = "INSERT INTO registry_functions (sha256) VALUES ($1) \

@@ -1,6 +1,7 @@
 //! What `check` looks at in a database that lets us in: one line for each thing that is wrong.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use tokio_postgres::Client;
 
@@ -14,7 +15,7 @@ use crate::service::source::{Database, Read, Want};
 use crate::service::trouble::DatabaseError;
 
 /// Every table that the daemon reads.
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 13] = [
     "extensions",
     "extension_versions",
     "extension_instances",
@@ -25,9 +26,39 @@ const TABLES: [&str; 12] = [
     "extension_circuit_reports",
     "sidecar_boots",
     "circuit_overrides",
+    "rollout_attempts",
     "extension_audit_log",
     "event_claims",
 ];
+
+/// What the daemon may have to do beside reading, and may not. A right on some columns counts as
+/// one on the table: `deploy/postgres/grants.sql` gives all of them together.
+const RIGHTS: &str = "
+    SELECT format('%s ON %s', privilege, relation)
+    FROM (VALUES
+        ('extension_definitions', '{INSERT,UPDATE,DELETE}'::text[]),
+        ('extension_version_definitions', '{INSERT,UPDATE,DELETE}'),
+        ('extension_instance_definitions', '{INSERT,UPDATE,DELETE}'),
+        ('extensions', '{UPDATE}'),
+        ('extension_health', '{INSERT,UPDATE}'),
+        ('sidecar_boots', '{INSERT,UPDATE,DELETE}'),
+        ('extension_health_reports', '{INSERT,UPDATE,DELETE}'),
+        ('extension_circuit_reports', '{INSERT,UPDATE,DELETE}'),
+        ('circuit_overrides', '{INSERT,UPDATE,DELETE}'),
+        ('probe_lease', '{INSERT,UPDATE,DELETE}'),
+        ('rollout_attempts', '{INSERT,UPDATE,DELETE}'),
+        ('event_claims', '{UPDATE}')
+    ) AS needed (relation, privileges), unnest(privileges) AS privilege
+    WHERE NOT CASE privilege
+        WHEN 'DELETE' THEN has_table_privilege(relation, privilege)
+        ELSE has_any_column_privilege(relation, privilege) END
+    UNION ALL
+    SELECT format('EXECUTE ON FUNCTION %s', p.oid::regprocedure)
+    FROM pg_proc p WHERE p.pronamespace = current_schema()::regnamespace
+        AND p.proname IN ('registry_auto_disable', 'registry_auto_enable',
+            'registry_audit_override', 'registry_rollout_halt')
+        AND NOT has_function_privilege(p.oid, 'EXECUTE')
+    ORDER BY 1";
 
 /// The schema and where it is; other sets of tables are named, which nobody reads.
 ///
@@ -48,6 +79,19 @@ pub async fn schema(client: &Client) -> Result<String, DatabaseError> {
     Ok(text)
 }
 
+/// Rights that the account of this session lacks, such as `INSERT ON circuit_overrides`.
+///
+/// # Errors
+/// They cannot be looked up.
+pub async fn missing_rights(client: &Client) -> Result<Vec<String>, DatabaseError> {
+    let rows = client.query_typed(RIGHTS, &[]).await;
+    let rows = rows.map_err(PostgresError::from)?;
+    let rights = rows.iter().map(|row| row.try_get(0));
+    Ok(rights
+        .collect::<Result<_, _>>()
+        .map_err(PostgresError::from)?)
+}
+
 /// Everything that keeps the tables from being read, one line each.
 pub async fn unreadable(client: &Client) -> Vec<DatabaseError> {
     let mut faults = Vec::new();
@@ -58,6 +102,21 @@ pub async fn unreadable(client: &Client) -> Vec<DatabaseError> {
         }
     }
     faults
+}
+
+/// How far the server's clock is from ours, whichever is ahead.
+///
+/// # Errors
+/// It cannot be asked.
+pub async fn clock_difference(client: &Client) -> Result<Duration, DatabaseError> {
+    let now = "SELECT pg_catalog.clock_timestamp()";
+    let row = client.query_typed_one(now, &[]).await;
+    let theirs: SystemTime = row
+        .and_then(|row| row.try_get(0))
+        .map_err(PostgresError::from)?;
+    let ours = SystemTime::now();
+    let ahead = theirs.duration_since(ours);
+    Ok(ahead.unwrap_or_else(|behind| behind.duration()))
 }
 
 /// Reads all definitions as the daemon does.

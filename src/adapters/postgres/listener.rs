@@ -37,14 +37,17 @@ use super::pool::Pool;
 use super::session;
 use crate::config::DatabaseSettings;
 use crate::service::boundary::survived;
-use crate::service::fleet::Signal;
+use crate::service::fleet::{Alive, Signal};
 use crate::service::observe::{ListenerState, Observation, Observers};
+use crate::service::progress::Progress;
 use crate::service::reload::{Hint, ReloadHandle};
 use crate::service::status::Status;
 use crate::service::trouble::{DatabaseError, Trouble};
 
 /// Where the triggers notify; see `migrations/`.
 const CHANGES: &str = "beamline_registry";
+/// What is notified there of an override; else a revision, or something that needs a look at all.
+const OVERRIDE: &str = "override";
 /// Where sidecars prove that notifications arrive.
 const HEARTBEATS: &str = "beamline_registry_heartbeat";
 
@@ -71,8 +74,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub struct Reports {
     /// Is told that there may be something new.
     pub reload: ReloadHandle,
-    /// Likewise: overrides of circuits are notified on the same channel.
+    /// Is told that overrides may be other ones: they are notified on the same channel.
     pub overrides: Signal,
+    /// Knows which revision is served.
+    pub progress: Progress,
+    /// Among many sidecars, news are gathered.
+    pub alive: Alive,
     /// Keeps the listener's state.
     pub status: Arc<Status>,
     /// Are told when the state changes.
@@ -82,9 +89,26 @@ pub struct Reports {
 }
 
 impl Reports {
-    fn hint(&self, hint: Hint) {
-        self.reload.hint(hint);
+    /// What was missed may have been anything.
+    fn reconnected(&self) {
+        self.reload.hint(Hint::Reconnected);
         self.overrides.give();
+    }
+
+    /// Reads a notification; whether a look at the definitions is due. A revision that is served already
+    /// is no news, nor is an override for who serves definitions.
+    fn heard(&self, payload: &str) -> bool {
+        match payload.parse::<u64>() {
+            Ok(revision) => revision > self.progress.current(),
+            Err(_) if payload == OVERRIDE => {
+                self.overrides.give();
+                false
+            }
+            Err(_) => {
+                self.overrides.give();
+                true
+            }
+        }
     }
 
     fn silent(&self, error: &DatabaseError) {
@@ -172,7 +196,7 @@ impl Listener {
             self.tell(ListenerState::Polling, || lost.to_string());
             if heard.anything() {
                 // What was missed on the dead connection is found even if no new one can be had.
-                self.reports.hint(Hint::Reconnected);
+                self.reports.reconnected();
                 pauses = fresh_pauses();
             }
             sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
@@ -200,15 +224,36 @@ impl Listener {
         S: AsyncRead + AsyncWrite + Unpin,
         T: AsyncRead + AsyncWrite + Unpin,
     {
-        while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+        let mut gathered: Option<Instant> = None;
+        loop {
+            let due = async move {
+                match gathered {
+                    Some(due) => sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let message = tokio::select! {
+                biased;
+                () = due => {
+                    gathered = None;
+                    self.reports.reload.hint(Hint::Database);
+                    continue;
+                }
+                message = poll_fn(|context| connection.poll_message(context)) => message,
+            };
+            let Some(message) = message else {
+                return Err(Lost::Closed);
+            };
             if let AsyncMessage::Notification(notification) = message? {
                 heard.note();
-                if notification.channel() == CHANGES {
-                    self.reports.hint(Hint::Database);
+                let change = notification.channel() == CHANGES;
+                if change && self.reports.heard(notification.payload()) && gathered.is_none() {
+                    // Among few, now; a hint given during a load causes one more.
+                    let gathering = self.reports.alive.gathering().unwrap_or_default();
+                    gathered = Some(Instant::now() + gathering);
                 }
             }
         }
-        Err(Lost::Closed)
     }
 
     /// Subscribes, and makes sure that silence means that nothing happens.
@@ -221,7 +266,7 @@ impl Listener {
         };
         within("LISTEN", ANSWER, subscribing).await?;
         // Listen first, load then: a change between the two is notified.
-        self.reports.hint(Hint::Reconnected);
+        self.reports.reconnected();
         let notify = format!("NOTIFY {HEARTBEATS}");
         loop {
             self.answered("NOTIFY", client.batch_execute(&notify))
@@ -300,6 +345,8 @@ impl Listener {
 
     /// Tells of the state if it is another one.
     fn tell(&self, state: ListenerState, cause: impl FnOnce() -> String) {
+        let arrive = state == ListenerState::Listening;
+        self.reports.pool.notified(&self.address.target, arrive);
         if self.reports.status.set_listener(state) != state {
             let cause = cause();
             let observation = Observation::Listener { state, cause };

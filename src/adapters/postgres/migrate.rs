@@ -26,6 +26,9 @@ const SEED: &str = include_str!("../../../migrations/seed/extensions.sql");
 /// Key of the advisory lock, `beamline` in ASCII. Advisory locks are per database.
 const LOCK_KEY: i64 = 0x6265_616d_6c69_6e65;
 
+/// No entry is older.
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// What a migration did.
 #[derive(Debug, Default)]
 pub struct Migrated {
@@ -226,12 +229,24 @@ pub async fn new_epoch(client: &Client) -> Result<String, MigrateError> {
             "WITH begun AS (
                  UPDATE registry_revision
                  SET epoch = gen_random_uuid(), last_xid = NULL, changed_at = now()
-                 RETURNING epoch, revision)
-             SELECT epoch::text, pg_notify('beamline_registry', revision::text)::text FROM begun",
+                 RETURNING epoch)
+             SELECT epoch::text, pg_notify('beamline_registry', 'epoch')::text FROM begun",
             &[],
         )
         .await?;
     Ok(row.try_get(0)?)
+}
+
+/// Takes out some audit entries older than `age` whose events are told; 0 when none is left.
+///
+/// # Errors
+/// [`MigrateError::Behind`] before [`migrate`].
+pub async fn prune_audit(client: &Client, age: Duration) -> Result<u64, MigrateError> {
+    needs_schema(client).await?;
+    let seconds = i64::try_from(age.min(CENTURY).as_secs()).unwrap_or(i64::MAX);
+    let sql = "SELECT registry_prune_audit($1::bigint * interval '1 s')";
+    let pruned: i64 = client.query_one(sql, &[&seconds]).await?.try_get(0)?;
+    Ok(pruned.unsigned_abs())
 }
 
 async fn needs_schema(client: &Client) -> Result<(), MigrateError> {

@@ -9,9 +9,9 @@
 
 mod address;
 mod columns;
+mod commit;
 mod definitions;
 mod error;
-mod fate;
 pub mod functions;
 mod health;
 pub mod inspect;
@@ -22,6 +22,7 @@ pub mod old;
 pub mod patience;
 pub mod place;
 mod pool;
+pub mod round_trip;
 mod rows;
 pub mod schema;
 pub mod session;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::Timeouts;
@@ -18,7 +18,7 @@ use super::address::{Address, Purpose};
 use super::error::{PostgresError, SetupError};
 use super::limit::within;
 use super::schema::schema_state;
-use super::session;
+use super::session::{self, Session};
 use crate::config::DatabaseSettings;
 use crate::service::clock::Clock;
 
@@ -32,20 +32,21 @@ const RECYCLE: Duration = Duration::from_secs(2);
 /// A pool of connections to one database.
 pub struct Pool {
     connections: deadpool_postgres::Pool,
-    target: String,
+    address: Arc<Address>,
     made: Arc<AtomicU64>,
+    direct: AtomicBool,
 }
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Pool({})", self.target)
+        write!(f, "Pool({})", self.target())
     }
 }
 
 /// Connects with the login and the certificates of the moment, see [`Address::renewed`]. The
 /// configuration that the pool was made with stays unused: it cannot change.
 struct Renewing {
-    address: Address,
+    address: Arc<Address>,
     made: Arc<AtomicU64>,
 }
 
@@ -72,14 +73,13 @@ impl Pool {
     /// # Errors
     /// Certificates that are missing or unusable.
     pub fn new(settings: &DatabaseSettings, instance_id: &str) -> Result<Self, SetupError> {
-        let address = Address::new(&settings.pool, Purpose::Pool, instance_id)?;
+        let address = Arc::new(Address::new(&settings.pool, Purpose::Pool, instance_id)?);
         let recycling_method = RecyclingMethod::Verified;
-        let target = address.target.clone();
         let made = Arc::<AtomicU64>::default();
         let manager = Manager::from_connect(
             tokio_postgres::Config::new(),
             Renewing {
-                address,
+                address: Arc::clone(&address),
                 made: Arc::clone(&made),
             },
             ManagerConfig { recycling_method },
@@ -99,14 +99,27 @@ impl Pool {
             .map_err(|error| SetupError::Pool(error.to_string()))?;
         Ok(Self {
             connections,
-            target,
+            address,
             made,
+            direct: AtomicBool::new(false),
         })
     }
 
     /// Hosts, ports and database.
     pub fn target(&self) -> &str {
-        &self.target
+        &self.address.target
+    }
+
+    /// Notes whether notifications arrive at `target`. Where that is this pool's own address, no
+    /// transaction pooler stands between.
+    pub(super) fn notified(&self, target: &str, arrive: bool) {
+        let direct = arrive && target == self.target();
+        self.direct.store(direct, Ordering::Relaxed);
+    }
+
+    /// Whether a statement that is prepared is still there for the next transaction.
+    pub(super) fn is_direct(&self) -> bool {
+        self.direct.load(Ordering::Relaxed)
     }
 
     /// The most connections it has.
@@ -139,6 +152,14 @@ impl Pool {
             Err(PoolError::Timeout(_)) if stood_still_since(asked) => self.connections.get().await,
             got => got,
         }
+    }
+
+    /// A connection of one's own, beside the pool: whoever may be slow takes no place of those who
+    /// work.
+    pub(super) async fn aside(&self) -> Result<Session, PostgresError> {
+        let session = Session::connect(&self.address, Purpose::Pool).await?;
+        schema_state(session.client()).await?.usable()?;
+        Ok(session)
     }
 
     /// Whether the database answers within `limit`.

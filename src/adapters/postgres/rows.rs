@@ -217,7 +217,7 @@ fn extension(
 }
 
 /// A uuid in text is 32 hexadecimal digits and some hyphens.
-fn incarnation(uuid: &str) -> Option<Incarnation> {
+pub(super) fn incarnation(uuid: &str) -> Option<Incarnation> {
     let digits = uuid.replace('-', "");
     u128::from_str_radix(&digits, 16).ok().map(Incarnation)
 }

@@ -59,17 +59,23 @@ impl Session {
     /// See [`SessionError`].
     pub async fn open(endpoint: &Endpoint, instance_id: &str) -> Result<Self, SessionError> {
         let address = Address::new(endpoint, Purpose::Command, instance_id)?;
+        let session = Self::connect(&address, Purpose::Command).await;
+        Ok(session.map_err(|error| error.sorted(&address.target))?)
+    }
+
+    /// The same over an address that is known.
+    pub(super) async fn connect(
+        address: &Address,
+        purpose: Purpose,
+    ) -> Result<Self, PostgresError> {
         let (config, tls) = address.renewed();
         let connecting = async { config.connect(tls).await.map_err(PostgresError::Connect) };
-        let connected = within("connecting", CONNECT, connecting).await;
-        let sorted = |error: PostgresError| error.sorted(&address.target);
-        let (client, connection) = connected.map_err(sorted)?;
+        let (client, connection) = within("connecting", CONNECT, connecting).await?;
         // The client reports what goes wrong to whoever waits for an answer.
         let driver = tokio::spawn(async move { drop(connection.await) });
         let session = Self { client, driver };
-        let applying = apply_settings(&session.client, Purpose::Command);
-        let applied = within("the settings of the session", CONNECT, applying).await;
-        applied.map_err(sorted)?;
+        let applying = apply_settings(&session.client, purpose);
+        within("the settings of the session", CONNECT, applying).await?;
         Ok(session)
     }
 

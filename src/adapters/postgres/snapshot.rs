@@ -7,6 +7,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use deadpool_postgres::Object;
 use futures_util::TryStreamExt;
 use tokio::sync::Mutex;
 use tokio_postgres::types::{ToSql, Type};
@@ -21,7 +22,7 @@ use crate::domain::ids::ExtensionId;
 use crate::domain::policy::Policy;
 use crate::domain::quarantine::Fault;
 use crate::domain::reconcile::{Delta, Everything};
-use crate::service::source::Known;
+use crate::service::source::{Known, Read};
 
 /// For the one row with the revision.
 const HEAD_LIMIT: Duration = Duration::from_secs(2);
@@ -124,34 +125,84 @@ fn refuse(impostors: &[Row]) -> Result<(), PostgresError> {
     )))
 }
 
-/// What changed after `known`, and the extension `also`; `None` when that cannot be told.
+/// A statement as it is sent: where no transaction pooler stands between, prepared once for each
+/// connection. To plan it costs several times what it costs to run, and every sidecar runs it at every
+/// change.
+enum Statement<'a> {
+    Unnamed(&'a str),
+    Prepared(tokio_postgres::Statement),
+}
+
+impl<'a> Statement<'a> {
+    async fn of(
+        client: &Object,
+        direct: bool,
+        sql: &'a str,
+        types: &[Type],
+    ) -> Result<Self, Error> {
+        Ok(match direct {
+            true => Self::Prepared(client.prepare_typed_cached(sql, types).await?),
+            false => Self::Unnamed(sql),
+        })
+    }
+
+    async fn rows(
+        &self,
+        client: &Client,
+        parameters: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Vec<Row>, Error> {
+        match self {
+            Self::Unnamed(sql) => client.query_typed(sql, parameters).await,
+            Self::Prepared(statement) => {
+                let values: Vec<_> = parameters.iter().map(|(value, _)| *value).collect();
+                client.query(statement, &values).await
+            }
+        }
+    }
+}
+
+/// What changed after `known`, and the extension `also`; `None` when that cannot be told. `direct` says
+/// that statements may be prepared.
 pub(super) async fn delta(
-    client: &Client,
+    client: &Object,
+    direct: bool,
     policy: &Policy,
     known: &Known,
     also: Option<&ExtensionId>,
-) -> Result<Option<Delta>, PostgresError> {
+) -> Result<Option<Read>, PostgresError> {
     let after = i64::try_from(known.revision).unwrap_or(i64::MAX);
     let also_text = also.map(ExtensionId::as_str);
     let after: (&(dyn ToSql + Sync), Type) = (&after, Type::INT8);
     let changed = [after.clone(), (&also_text, Type::TEXT)];
     let deleted = [after];
-    let extensions = format!("{} WHERE id IN ({CHANGED})", *EXTENSIONS);
-    let versions = format!("{} WHERE id IN ({CHANGED})", *VERSIONS);
-    let instances = format!("{} WHERE extension_id IN ({CHANGED})", *INSTANCES);
+    // As an array, which is found once: a join would be planned for each, and by every sidecar.
+    let extensions = format!("{} WHERE id = ANY (ARRAY({CHANGED}))", *EXTENSIONS);
+    let versions = format!("{} WHERE id = ANY (ARRAY({CHANGED}))", *VERSIONS);
+    let instances = format!("{} WHERE extension_id = ANY (ARRAY({CHANGED}))", *INSTANCES);
+    // All of them before the transaction, which is sent whole.
+    let two = &[Type::INT8, Type::TEXT];
+    let impostors = Statement::of(client, direct, IMPOSTORS, &[]).await?;
+    let head = Statement::of(client, direct, HEAD, &[]).await?;
+    let extensions = Statement::of(client, direct, &extensions, two).await?;
+    let versions = Statement::of(client, direct, &versions, two).await?;
+    let instances = Statement::of(client, direct, &instances, two).await?;
+    let gone = Statement::of(client, direct, DELETED, &[Type::INT8]).await?;
     let ((), impostors, head, extensions, versions, instances, deleted, ()) = tokio::try_join!(
         biased;
         begin(client, ROWS_LIMIT),
-        client.query_typed(IMPOSTORS, &[]),
-        client.query_typed(HEAD, &[]),
-        client.query_typed(&extensions, &changed),
-        client.query_typed(&versions, &changed),
-        client.query_typed(&instances, &changed),
-        client.query_typed(DELETED, &deleted),
+        impostors.rows(client, &[]),
+        head.rows(client, &[]),
+        extensions.rows(client, &changed),
+        versions.rows(client, &changed),
+        instances.rows(client, &changed),
+        gone.rows(client, &deleted),
         commit(client),
     )?;
     refuse(&impostors)?;
     let head = Head::of(head.first())?;
+    if head.is(known) && also.is_none() {
+        return Ok(Some(Read::Unchanged));
+    }
     if !head.reaches_back_to(known) || extensions.len().max(deleted.len()) > MAX_DELTA {
         return Ok(None);
     }
@@ -161,12 +212,12 @@ pub(super) async fn delta(
         touched.push(row.try_get(0)?);
     }
     let (extensions, faults) = assembled(policy, &extensions, &versions, &instances)?;
-    Ok(Some(Delta {
+    Ok(Some(Read::Delta(Delta {
         revision: head.revision,
         touched,
         extensions,
         faults,
-    }))
+    })))
 }
 
 /// All there is. Rows become records as they arrive, and are not kept.

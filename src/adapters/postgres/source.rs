@@ -56,7 +56,7 @@ impl Database for PostgresSource {
 impl PostgresSource {
     async fn try_read(&self, want: &Want) -> Result<Read, PostgresError> {
         let connection = within("a connection", CONNECT_LIMIT, self.pool.get()).await?;
-        let work = read(&connection, &self.policy, want);
+        let work = read(&connection, self.pool.is_direct(), &self.policy, want);
         let read = within("a read", READ_LIMIT, work).await;
         pool::put_back(connection, read)
     }
@@ -68,17 +68,26 @@ impl PostgresSource {
     }
 }
 
-/// Looks at one row first, and reads on only if that says so.
-async fn read(client: &Object, policy: &Policy, want: &Want) -> Result<Read, PostgresError> {
+/// Looks at one row first, and reads on only if that says so; at once where there are news.
+async fn read(
+    client: &Object,
+    direct: bool,
+    policy: &Policy,
+    want: &Want,
+) -> Result<Read, PostgresError> {
     if let Some(known) = &want.known {
-        let head = within("the revision", HEAD_LIMIT, snapshot::head(client)).await?;
-        if head.is(known) && want.also.is_none() {
-            return Ok(Read::Unchanged);
-        }
-        if head.reaches_back_to(known)
-            && let Some(delta) = snapshot::delta(client, policy, known, want.also.as_ref()).await?
+        let reaches_back = want.told || {
+            let head = within("the revision", HEAD_LIMIT, snapshot::head(client)).await?;
+            if head.is(known) && want.also.is_none() {
+                return Ok(Read::Unchanged);
+            }
+            head.reaches_back_to(known)
+        };
+        if reaches_back
+            && let Some(delta) =
+                snapshot::delta(client, direct, policy, known, want.also.as_ref()).await?
         {
-            return Ok(Read::Delta(delta));
+            return Ok(delta);
         }
     }
     snapshot::everything(client, policy)

@@ -22,7 +22,7 @@ use crate::domain::health::HealthSums;
 use crate::domain::listing::PageRequest;
 use crate::service::circuits::{Circuits, Totals};
 use crate::service::clock::Clock;
-use crate::service::invoke::{Runtime, Runtimes};
+use crate::service::invoke::{Runtime, Runtimes, VersionRuntime};
 
 /// Whom the metrics of extensions ask.
 #[derive(Debug, Clone)]
@@ -49,23 +49,44 @@ struct Extension {
 struct Calls {
     runtime: Arc<Runtime>,
     sums: HealthSums,
+    /// Of each version that the extension has and that was called.
+    versions: Vec<OfVersion>,
+}
+
+/// What calls of one version came to.
+struct OfVersion {
+    runtime: Arc<VersionRuntime>,
     durations: ConstHistogram,
 }
 
 impl Calls {
     /// None where a runtime was made without a call, as for a circuit that was forced, or a probe.
-    fn of(runtime: Arc<Runtime>) -> Option<Self> {
-        let (sum, buckets) = runtime.meter.durations();
+    fn of(entry: &Entry, runtime: Arc<Runtime>) -> Option<Self> {
+        let versions = runtime.versions.all();
+        let versions = versions.iter().filter(|it| entry.has(&it.version));
+        let versions = versions.map(|it| {
+            let (sum, buckets) = it.meter.durations();
+            OfVersion {
+                runtime: Arc::clone(it),
+                durations: ConstHistogram::of_seconds(sum, buckets),
+            }
+        });
         let calls = Self {
             sums: runtime.health.sums(),
-            durations: ConstHistogram::of_seconds(sum, buckets),
+            versions: versions.collect(),
             runtime,
         };
         let any = calls.sums.counts.total() > 0
-            || calls.durations.count() > 0
+            || calls.invoked().next().is_some()
             || calls.runtime.meter.fallbacks() > 0
             || calls.runtime.in_flight() > 0;
         any.then_some(calls)
+    }
+
+    /// Versions that were called here. What routers call themselves, and report, is no invocation.
+    fn invoked(&self) -> impl Iterator<Item = &OfVersion> {
+        let versions = self.versions.iter();
+        versions.filter(|it| it.durations.count() > 0)
     }
 }
 
@@ -94,7 +115,7 @@ impl ExtensionSources {
         });
         let all = all.entries.into_iter().map(|entry| {
             let runtime = self.runtimes.get(entry.extension().id.as_str());
-            let calls = runtime.and_then(Calls::of);
+            let calls = runtime.and_then(|runtime| Calls::of(&entry, runtime));
             Extension { entry, calls }
         });
         all.filter(|known| known.calls.is_some() || known.entry.extension().auto_disabled)
@@ -155,6 +176,14 @@ fn called(extensions: &[Extension]) -> impl Iterator<Item = (Labels<'_, 1>, &Cal
     called.filter_map(|known| Some((known.labels(), known.calls.as_ref()?)))
 }
 
+/// The versions that were called here, with their labels.
+fn versions(extensions: &[Extension]) -> impl Iterator<Item = (Labels<'_, 2>, &OfVersion)> {
+    called(extensions).flat_map(|([id], calls)| {
+        let invoked = calls.invoked();
+        invoked.map(move |it| ([id, ("version", it.runtime.version.as_str())], it))
+    })
+}
+
 fn health(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Error> {
     let rates = called(extensions)
         .filter_map(|(labels, calls)| Some((labels, calls.sums.counts.success_rate()?)));
@@ -184,17 +213,16 @@ fn health(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Error> {
 }
 
 fn invocations(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Error> {
-    let statuses = called(extensions).flat_map(|([id], calls)| {
+    let statuses = versions(extensions).flat_map(|([id, version], calls)| {
         let statuses = calls.runtime.meter.statuses();
-        statuses.map(move |(status, count)| ([id, ("status", status.as_str())], count))
+        statuses.map(move |(status, count)| ([id, version, ("status", status.as_str())], count))
     });
     page.counters(
         "extension_invocations",
         "Invocations, by what they came to",
         statuses,
     )?;
-    // Calls that routers make themselves and report are no invocations.
-    let invoked = || called(extensions).filter(|(_, calls)| calls.durations.count() > 0);
+    let invoked = || called(extensions).filter(|(_, calls)| calls.invoked().next().is_some());
     page.counters(
         "extension_invocation_retries",
         "Attempts after the first",
@@ -203,17 +231,22 @@ fn invocations(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Erro
     let fallbacks = called(extensions).filter_map(|(labels, calls)| {
         let fallbacks = calls.runtime.meter.fallbacks();
         // Who is auto-disabled has no calls of its own.
-        (fallbacks > 0 || calls.durations.count() > 0).then_some((labels, fallbacks))
+        (fallbacks > 0 || calls.invoked().next().is_some()).then_some((labels, fallbacks))
     });
     page.counters(
         "extension_fallbacks",
         "Calls of the extension that went to a fallback",
         fallbacks,
     )?;
+    page.counters(
+        "extension_cancelled",
+        "Calls and attempts of which the extension was told that nobody waits any more",
+        invoked().map(|(labels, calls)| (labels, calls.runtime.meter.cancelled())),
+    )?;
     page.histograms(
         "extension_invocation_duration_seconds",
         "From the receipt of an invocation to its answer",
-        invoked().map(|(labels, calls)| (labels, &calls.durations)),
+        versions(extensions).map(|(labels, calls)| (labels, &calls.durations)),
     )?;
     if called(extensions).next().is_none() {
         return Ok(());

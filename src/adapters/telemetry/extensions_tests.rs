@@ -7,6 +7,7 @@ use prometheus_client::registry::Registry;
 
 use super::*;
 use crate::domain::catalog::{CatalogWriter, Change};
+use crate::domain::context::Context;
 use crate::domain::extension::{Extension as Record, Version};
 use crate::domain::ids::ExtensionId;
 use crate::domain::testing::{change, entry, extension, version};
@@ -151,28 +152,25 @@ fn invocations_show_by_status_until_the_extension_is_gone() {
     let (tools, mut writer, registry) = sources();
     let b = tools.selector.catalog().get("b").unwrap();
     let runtime = tools.runtimes.of(&b);
-    let _place = runtime.enter(10).unwrap();
+    let _seat = runtime.places.enter(&Context::default(), 10).unwrap();
     assert_has(&series(&registry), &["extension_invocations_in_flight 1"]);
-    runtime
-        .meter
-        .record(Status::Neutral, Duration::from_millis(3));
-    runtime
-        .meter
-        .record(Status::Timeout, Duration::from_secs(100));
+    let version = b.extension().version.clone();
+    runtime.called(&version, Status::Neutral, Duration::from_millis(3));
+    runtime.called(&version, Status::Timeout, Duration::from_secs(100));
     runtime.meter.retried();
     let before = series(&registry);
     let bucket = |le: &str, count: u32| {
         let name = "extension_invocation_duration_seconds_bucket";
-        format!("{name}{{le=\"{le}\",extension_id=\"b\"}} {count}")
+        format!("{name}{{le=\"{le}\",extension_id=\"b\",version=\"v1\"}} {count}")
     };
     assert_has(
         &before,
         &[
-            "extension_invocations_total{extension_id=\"b\",status=\"neutral\"} 1",
-            "extension_invocations_total{extension_id=\"b\",status=\"timeout\"} 1",
+            "extension_invocations_total{extension_id=\"b\",version=\"v1\",status=\"neutral\"} 1",
+            "extension_invocations_total{extension_id=\"b\",version=\"v1\",status=\"timeout\"} 1",
             "extension_invocation_retries_total{extension_id=\"b\"} 1",
-            "extension_invocation_duration_seconds_count{extension_id=\"b\"} 2",
-            "extension_invocation_duration_seconds_sum{extension_id=\"b\"} 100.003",
+            "extension_invocation_duration_seconds_count{extension_id=\"b\",version=\"v1\"} 2",
+            "extension_invocation_duration_seconds_sum{extension_id=\"b\",version=\"v1\"} 100.003",
             &bucket("0.004", 1),
             &bucket("65.536", 1),
             &bucket("+Inf", 2),
@@ -186,4 +184,38 @@ fn invocations_show_by_status_until_the_extension_is_gone() {
         ..change(2)
     });
     assert!(!series(&registry).iter().any(|line| line.contains("\"b\"")));
+}
+
+/// Half of them fail. A page is text; `/metrics` may be 25 MB for ten thousand.
+#[test]
+fn the_page_of_many_called_extensions_is_not_too_large() {
+    const COUNT: usize = 500;
+    let (catalog, mut writer) = Catalog::new();
+    let ids = (0..COUNT).map(|n| format!("ext_{n:05}"));
+    writer.apply(Change {
+        upserts: ids.map(|id| entry(extension(&id))).collect(),
+        ..change(1)
+    });
+    let tools = tools(Arc::clone(&catalog));
+    for n in 0..COUNT {
+        let id = format!("ext_{n:05}");
+        let verdict = [Verdict::Success, Verdict::Failure][n % 2];
+        report(&tools, &id, None, verdict);
+        let record = catalog.get(id.as_str()).unwrap();
+        let runtime = tools.runtimes.of(&record);
+        let status = [Status::Success, Status::Failure][n % 2];
+        let version = &record.extension().version;
+        runtime.called(version, status, Duration::from_millis(12));
+    }
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(ExtensionSources {
+        catalog,
+        runtimes: Arc::clone(&tools.runtimes),
+        circuits: Arc::clone(&tools.circuits),
+        clock: tools.clock,
+    }));
+    let mut page = String::new();
+    text::encode(&mut page, &registry).unwrap();
+    let of_ten_thousand = page.len() * 10_000 / COUNT;
+    assert!(of_ten_thousand < 25_000_000, "{of_ten_thousand} bytes");
 }

@@ -17,9 +17,11 @@ use super::writer::LogWriter;
 use crate::domain::breaker::{CircuitState, Transition};
 use crate::domain::health::Crossing;
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::domain::moment::rfc3339;
+use crate::service::clock::Clock;
 use crate::service::health::Summary;
 use crate::service::meter::Count;
-use crate::service::observe::{ListenerState, Observation, Observer};
+use crate::service::observe::{Failing, ListenerState, Observation, Observer};
 use crate::service::status::millis;
 
 /// How a line looks.
@@ -132,6 +134,7 @@ impl Observer for LogObserver {
                 trigger,
                 source,
                 counts,
+                changed,
                 revision,
                 total,
                 enabled,
@@ -145,6 +148,7 @@ impl Observer for LogObserver {
                     added = counts.added,
                     updated = counts.updated,
                     removed = counts.removed,
+                    changed_by = changed.by.as_deref(),
                     revision,
                     total,
                     enabled,
@@ -226,19 +230,22 @@ impl Observer for LogObserver {
                 id,
                 version,
                 transition,
+                failing,
                 ..
-            } => circuit(id, version, transition),
+            } => circuit(id, version, transition, failing),
             Observation::Health {
                 id,
+                version,
                 crossing,
                 success_rate,
                 min_success_rate,
+                ..
             } => match crossing {
                 Crossing::Degraded => {
-                    warn!(extension_id = %id, success_rate, min_success_rate, "health degraded");
+                    warn!(extension_id = %id, %version, success_rate, min_success_rate, "health degraded");
                 }
                 Crossing::Recovered => {
-                    info!(extension_id = %id, success_rate, min_success_rate, "health recovered");
+                    info!(extension_id = %id, %version, success_rate, min_success_rate, "health recovered");
                 }
             },
             Observation::HealthSummary(summary) => {
@@ -271,6 +278,17 @@ impl Observer for LogObserver {
                 disabled: false,
                 revision,
             } => info!(extension_id = %id, revision, "enabled automatically"),
+            Observation::RolloutHalted {
+                id,
+                version,
+                figures,
+                revision,
+            } => {
+                let (requests, failures) = (figures.version.total(), figures.version.failures);
+                let (current_requests, current_failures) =
+                    (figures.current.total(), figures.current.failures);
+                warn!(extension_id = %id, %version, requests, failures, current_requests, current_failures, revision, "rollout halted");
+            }
             Observation::KeptInService { id, why } => {
                 info!(extension_id = %id, why, "not disabled automatically");
             }
@@ -341,12 +359,15 @@ impl Observer for LogObserver {
 }
 
 /// A circuit that opens is news for whoever is on call, one that closes is good news.
-fn circuit(id: &ExtensionId, version: &VersionName, transition: &Transition) {
+fn circuit(id: &ExtensionId, version: &VersionName, transition: &Transition, failing: &Failing) {
     let (from, to) = (transition.from.as_str(), transition.to.as_str());
     let (reason, failures) = (transition.reason.as_str(), transition.failures);
     let last_failure = transition.last_failure.map(|last| last.kind.as_str());
     if transition.to == CircuitState::Open {
-        warn!(extension_id = %id, %version, from, to, reason, failures, last_failure, "circuit opened");
+        let error = failing.error.as_deref();
+        let since = failing.since.map(|since| Clock::default().wall(since));
+        let since = since.and_then(rfc3339);
+        warn!(extension_id = %id, %version, from, to, reason, failures, last_failure, failing_since = since, error, "circuit opened");
     } else {
         info!(extension_id = %id, %version, from, to, reason, failures, last_failure, "circuit moved");
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::domain::catalog::Counts;
-use crate::service::observe::{DropReason, Trigger};
+use crate::service::observe::{Changed, DropReason, Trigger};
 use crate::service::trouble::DatabaseError;
 
 #[derive(Clone, Default)]
@@ -54,6 +54,7 @@ fn lines_are_flat() {
                     added: 3,
                     ..Counts::default()
                 },
+                changed: Changed::default(),
                 revision: 0,
                 total: 3,
                 enabled: 2,

@@ -190,6 +190,7 @@ impl Observer for MetricsObserver {
             | Observation::Circuit { .. }
             | Observation::Health { .. }
             | Observation::HealthSummary(_)
+            | Observation::RolloutHalted { .. }
             | Observation::DigestDiffers { .. }
             | Observation::DatabaseUp
             | Observation::DatabaseDown(_)

@@ -9,16 +9,14 @@ mod tour;
 
 use std::error::Error;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::document::string;
-use super::private_server::PrivateServer;
+use super::private_server::{PrivateServer, free};
 use super::screen::Screen;
 use super::{Ended, chain, failure};
 use crate::app;
@@ -59,11 +57,11 @@ pub(super) async fn run(settings: &Settings, once: bool, screen: &Screen) -> End
 async fn play(mut settings: Settings, once: bool, screen: &Screen) -> Result<(), Failure> {
     let mut signals = Signals::catch()?;
     let server = PrivateServer::start("demo").await?;
-    let fixtures = copied(&server.folder)?;
+    let fixtures = copied(server.folder.path())?;
     adapt(&mut settings, &fixtures, &server.url).await;
     let log = super::log::start_log(&settings.logging);
     let dropped = log.map(|log| log.dropped()).unwrap_or_default();
-    let extensions = Extensions::start(&server.url).await?;
+    let extensions = Extensions::start(&server.url, settings.subjects.prefix.as_str()).await?;
     let printer = Printer(screen.colours);
     let stop = CancellationToken::new();
     let mut visit = Visit::begin(settings.clone(), printer).await?;
@@ -118,13 +116,4 @@ async fn adapt(settings: &mut Settings, fixtures: &Path, url: &str) {
     if let Some(addr) = settings.http.addr {
         settings.http.addr = Some(free(addr).await);
     }
-}
-
-/// The usual address, or another port where somebody has it.
-async fn free(addr: SocketAddr) -> SocketAddr {
-    if TcpListener::bind(addr).await.is_ok() {
-        return addr;
-    }
-    let other = TcpListener::bind((addr.ip(), 0)).await;
-    other.and_then(|other| other.local_addr()).unwrap_or(addr)
 }

@@ -52,6 +52,14 @@ impl Printer {
         self.document(&event.body);
     }
 
+    /// A message of headers only, that somebody published.
+    pub(super) fn message(self, message: &Reply) {
+        self.print("35", &format!("message on {}", message.subject));
+        for header in headers_of(message) {
+            self.print("33", &format!("  {header}"));
+        }
+    }
+
     fn document(self, body: &[u8]) {
         let text = match serde_json::from_slice(body) {
             Ok(document) => laid_out(document, 0),

@@ -4,6 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
+use serde_json::json;
 use tokio::time::sleep;
 
 use super::Failure;
@@ -12,6 +13,7 @@ use super::printer::Printer;
 use crate::adapters::nats::ask::{AskError, Asker, Replies, Reply, servers};
 use crate::cli::document::string;
 use crate::config::Settings;
+use crate::service::caller::CALL_ID;
 
 /// A word and what it is about, in each line:
 ///
@@ -24,6 +26,7 @@ use crate::config::Settings;
 /// | `reply` | shows the request and the reply that are kept |
 /// | `event [KIND]` | shows events up to one of that kind, which has to come; of none, those that come at once |
 /// | `stream VERB PAYLOAD` | asks for an answer in pieces, and shows each |
+/// | `cancel VERB PAYLOAD` | the same, but the call is cancelled after the first piece |
 /// | `once` | is the end of `demo --once` |
 /// | `listen` | shows events for ever |
 /// | a verb | asks, and shows request and reply |
@@ -92,6 +95,7 @@ impl Visit {
                 "reply" => self.show(),
                 "event" => self.hear(rest).await?,
                 "stream" => self.stream(rest).await?,
+                "cancel" => self.cancel(rest).await?,
                 "listen" => self.listen().await,
                 _ => {
                     let kept = self.asked(line, 0).await?;
@@ -151,12 +155,38 @@ impl Visit {
 
     /// Shows each piece of an answer as it comes; the last one is empty, or an error.
     async fn stream(&mut self, request: &str) -> Result<(), Failure> {
+        let (asked, mut replies) = self.ask_for_pieces(request).await?;
+        self.pieces(asked, &mut replies).await
+    }
+
+    /// Shows the first piece, cancels the call, and shows what comes then, and what its extension
+    /// hears of it.
+    async fn cancel(&mut self, request: &str) -> Result<(), Failure> {
+        let mut heard = self.asker.subscribe(self.subject("cancelled.*")).await?;
+        let (asked, mut replies) = self.ask_for_pieces(request).await?;
+        let first = replies.next(PATIENCE).await?;
+        self.printer.reply(&first, asked.elapsed());
+        let said = |name: &str| first.header(name).unwrap_or_default().to_owned();
+        let body = json!({ "call": said(CALL_ID) });
+        let cancel = format!("local.{}.cancel {body}", said("Beamline-Served-By"));
+        let kept = self.asked(&cancel, 0).await?;
+        self.kept = Some(kept.ok_or("nobody serves")?);
+        self.show();
+        self.pieces(asked, &mut replies).await?;
+        self.printer.message(&heard.next(PATIENCE).await?);
+        Ok(())
+    }
+
+    async fn ask_for_pieces(&self, request: &str) -> Result<(Instant, Replies), Failure> {
         let options = "--replies=0 -H Beamline-Accept:stream ";
         self.printer.request(options, &self.subject(request));
         let asked = Instant::now();
         let mut headers = HeaderMap::new();
         headers.insert("Beamline-Accept", "stream");
-        let mut replies = self.send(request, headers).await?;
+        Ok((asked, self.send(request, headers).await?))
+    }
+
+    async fn pieces(&self, asked: Instant, replies: &mut Replies) -> Result<(), Failure> {
         loop {
             let reply = replies.next(PATIENCE).await?;
             self.printer.reply(&reply, asked.elapsed());

@@ -27,14 +27,38 @@ fn command(verb: Verb) -> Command {
     Command::new(commands::name(verb))
         .about(commands::about(verb))
         .args(commands::fields(verb).iter().map(Field::arg))
-        .arg(switch(
-            "json",
-            "Print the documents as they are answered, one per line",
-        ))
+        .args(output())
         .args(whom())
         .arg(patience())
         .args(commands::pages(verb).map(|pages| limit(pages.shown)))
         .args(commands::fleet(verb).map(|_| all))
+        .after_help(after(verb))
+        .mut_args(completion::suggested)
+}
+
+/// What stands below the arguments: the fields of a record, where it takes some, and two examples.
+fn after(verb: Verb) -> String {
+    let fields = commands::record(verb).map(|table| {
+        let fields = table.iter().filter(|field| !field.automatic);
+        let names: Vec<_> = fields.map(|field| field.name).collect();
+        format!("Fields (docs/data.md): {}\n", names.join(" "))
+    });
+    let examples = commands::examples(verb);
+    let examples = examples.map(|line| format!("  beamline-registry {line}"));
+    format!(
+        "{}Examples:\n{}",
+        fields.unwrap_or_default(),
+        examples.join("\n")
+    )
+}
+
+/// In which form the answer is printed.
+fn output() -> [Arg; 2] {
+    let json = switch("json", "The same as -o json").hide(true);
+    let forms = ["wide", "json", "name"];
+    let form = option("output", "FORM", "How to print: wide, json or name").short('o');
+    let form = form.value_parser(forms).hide_possible_values(true);
+    [json, form.conflicts_with("json")]
 }
 
 /// Who is asked, and as whom.

@@ -11,6 +11,7 @@ use crate::documents::change::WriteVerb::{
     Create, Delete, DeleteInstance, DeleteVersion, Disable, Enable, Promote, PutInstance,
     PutVersion, Rollout, Update, UpdateVersion,
 };
+use crate::domain::record;
 
 /// Answers that come in pages.
 #[derive(Clone, Copy)]
@@ -61,7 +62,95 @@ pub(super) const fn about(verb: Verb) -> &'static str {
         Write(DeleteInstance) => "Delete an instance of an extension",
         Circuit => "Force a circuit open or closed, or reset it",
         Reload => "Read the source again, and compare everything",
+        Cancel => "End a call, by its id",
         Report => "Report the outcome of a call made without the registry",
+    }
+}
+
+/// Two of its uses, as typed behind the program's name.
+pub(super) const fn examples(verb: Verb) -> [&'static str; 2] {
+    match verb {
+        Invoke | LookupByType => [""; 2],
+        List => [
+            "list --type provider",
+            "list --selector owner=search -o name",
+        ],
+        Get => ["get mask_pii", "get mask_pii --json"],
+        Lookup => [
+            "lookup mask_pii --context tenant_id=acme",
+            "lookup mask_pii pii_guard",
+        ],
+        Explain => [
+            "explain mask_pii --context tenant_id=acme",
+            "explain mask_pii --all",
+        ],
+        Health => ["health mask_pii", "health --state open"],
+        Circuits => ["circuits", "circuits --all"],
+        Stats => ["stats", "stats --all"],
+        Ping => ["ping", "ping --all"],
+        Audit => [
+            "audit mask_pii --since 1h",
+            "audit --by alice --action updated",
+        ],
+        Write(Create) => [
+            "create mask_pii type=pre subject=beamline.ext.mask_pii.v1",
+            "create mask_pii --body @mask_pii.json --dry-run",
+        ],
+        Write(Update) => [
+            "update mask_pii timeout_ms=250 retry=2",
+            "update mask_pii owner=null",
+        ],
+        Write(Delete) => ["delete mask_pii --dry-run", "delete mask_pii --as alice"],
+        Write(Enable) => ["enable mask_pii", "enable --selector metadata.team=search"],
+        Write(Disable) => [
+            "disable mask_pii",
+            "disable --selector owner=search --dry-run",
+        ],
+        Write(PutVersion) => [
+            "put-version mask_pii v2 subject=beamline.ext.mask_pii.v2",
+            "put-version mask_pii v2 --body @v2.json",
+        ],
+        Write(UpdateVersion) => [
+            "update-version mask_pii v2 timeout_ms=250",
+            "update-version mask_pii v2 enabled=false --dry-run",
+        ],
+        Write(Rollout) => [
+            "rollout mask_pii v2 10 by=tenant_id",
+            "rollout mask_pii v2 0",
+        ],
+        Write(DeleteVersion) => [
+            "delete-version mask_pii v2",
+            "delete-version mask_pii v2 --if-revision 7",
+        ],
+        Write(Promote) => ["promote mask_pii v2", "promote mask_pii v1 --dry-run"],
+        Write(PutInstance) => [
+            "put-instance mask_pii a subject=beamline.ext.mask_pii.a weight=50",
+            "put-instance mask_pii a --body @a.json",
+        ],
+        Write(DeleteInstance) => [
+            "delete-instance mask_pii a",
+            "delete-instance mask_pii a --dry-run",
+        ],
+        Circuit => [
+            "circuit mask_pii open --ttl 10m --reason INC-42",
+            "circuit mask_pii reset",
+        ],
+        Reload => ["reload", "reload mask_pii"],
+        Cancel => ["cancel CALL --all", "cancel CALL --local pod-1"],
+        Report => [
+            "report mask_pii success --latency 12ms",
+            "report mask_pii failure",
+        ],
+    }
+}
+
+/// The record whose fields it takes, if it takes any.
+pub(super) const fn record(verb: Verb) -> Option<&'static [record::Field]> {
+    match verb {
+        Write(Create | Update) => Some(record::EXTENSION),
+        Write(PutVersion | UpdateVersion) => Some(record::VERSION),
+        Write(PutInstance) => Some(record::INSTANCE),
+        _ => None,
     }
 }
 
@@ -86,6 +175,7 @@ pub(super) const fn fields(verb: Verb) -> &'static [Field] {
         Write(PutInstance) => &[BODY, ID, INSTANCE, FIELDS, IF_REVISION, DRY_RUN],
         Write(DeleteInstance) => &[ID, INSTANCE, IF_REVISION, DRY_RUN],
         Circuit => &[ID, ACTION, OF_VERSION, TTL, REASON],
+        Cancel => &[CALL],
         Report => &[ID, OUTCOME, OF_VERSION, LATENCY],
     }
 }
@@ -119,6 +209,7 @@ pub(super) const fn view(verb: Verb) -> View {
         Explain => Own(explain::view),
         Audit => Own(audit::view),
         Report => Line("noted"),
+        Cancel => Line("{cancelled} cancelled"),
         Write(Create) => Line("{id}: created, revision {revision}"),
         Write(Update) => Line("{id}: updated, revision {revision}"),
         Write(Delete) => Line("{id}: deleted, revision {revision}"),
@@ -144,6 +235,7 @@ pub(super) const fn fleet(verb: Verb) -> Option<&'static str> {
         Ping => Some("elapsed_ms"),
         Reload => Some("added updated removed total revision active_source duration_ms"),
         Circuits => Some(""),
+        Cancel => Some("cancelled"),
         _ => None,
     }
 }
@@ -152,11 +244,11 @@ const RELOADED: &str = "{added} added, {updated} updated, {removed} removed; {to
                         revision {revision}, from {active_source} in {duration_ms} ms";
 /// An extension as it serves.
 const SERVED: &str =
-    "id type version enabled circuit=circuit_breaker_state subject timeout_ms retry";
+    "id type version enabled state circuit=circuit_breaker_state subject timeout_ms retry";
 const CIRCUIT: &str = "id version state failures=consecutive_failures error_rate opened=opened_at \
                        retry=retry_at forced_until=forced";
 /// Of one extension; the last columns are those of all together.
-const HEALTH: &str = "id type status=health.status success=health.success_rate \
+const HEALTH: &str = "id type state status=health.status success=health.success_rate \
                       circuit=health.circuit_breaker_state successes=health.success_count \
                       failures=health.failure_count p50_ms=health.p50_latency_ms \
                       p95_ms=health.p95_latency_ms p99_ms=health.p99_latency_ms \
@@ -164,7 +256,8 @@ const HEALTH: &str = "id type status=health.status success=health.success_rate \
                       half_open=summary.half_open enabled=summary.enabled total=summary.total \
                       success=summary.avg_success_rate avg_ms=summary.avg_latency_ms \
                       p95_ms=summary.avg_p95_latency_ms";
-const STATS: &str = "version source=active_source revision total=total_extensions \
+const STATS: &str = "version settings=settings.fingerprint source=active_source revision \
+                           total=total_extensions \
                            enabled=enabled_extensions quarantined=quarantined_total \
                            database=database.state stale_ms=staleness_ms started=started_at \
                            hits=lookups.hits misses=lookups.misses success=invocations.success \
@@ -176,7 +269,7 @@ const DRY_RUN: Field = field(
     Flag,
     "dry_run",
     Kind::Switch,
-    "Do everything but the commit, and show what would change",
+    "Commit nothing, and show what would change",
 );
 const MAYBE_ID: Field = field(May, "id", Kind::Text, "Only this extension");
 const TYPES: Kind = Kind::Word(&["pre", "validator", "post", "provider"]);
@@ -193,8 +286,18 @@ const SELECTOR: Field = field(
     Kind::Pairs,
     "Only where all of these are so, e.g. owner=search or metadata.team=z; may be repeated",
 );
-const STATES: Kind = Kind::Word(&["closed", "open", "half_open"]);
-const STATE: Field = field(Flag, "state", STATES, "Only with a circuit in this state");
+const STATES: Kind = Kind::Word(&[
+    "open",
+    "half_open",
+    "resting",
+    "degraded",
+    "ok",
+    "no_data",
+    "disabled",
+    "auto_disabled",
+    "closed",
+]);
+const STATE: Field = field(Flag, "state", STATES, "Only in this state");
 const BY: Field = field(Flag, "by", Kind::Text, "Only what this one changed");
 const DONE: Field = field(Flag, "action", Kind::Text, "Only this action, e.g. updated");
 const SINCE: Field = field(
@@ -209,13 +312,13 @@ pub(super) const CONTEXT: Field = field(
     Flag,
     "context",
     Kind::Pairs,
-    "Request attributes used by rules and rollouts, e.g. tenant_id=acme; may be repeated",
+    "Of the request, e.g. tenant_id=acme; repeatable",
 );
 const BODY: Field = field(
     Flag,
     "body",
     Kind::Whole,
-    "The fields as one JSON object; others on the command line replace those in it",
+    "The fields as one JSON object; pairs replace them",
 );
 const FIELDS: Field = field(May, "fields", Kind::Fields, "Values are JSON, or strings");
 const IF_REVISION: Field = field(Flag, "if_revision", Kind::Number, "Only at this revision");
@@ -232,6 +335,12 @@ const TTL: Field = field(
     "How long the override lasts [default: until changed]",
 );
 const REASON: Field = field(Flag, "reason", Kind::Text, "Why, for the audit");
+const CALL: Field = field(
+    Must,
+    "call",
+    Kind::Text,
+    "The call's id, header Beamline-Call-Id of its first message",
+);
 const OUTCOMES: Kind = Kind::Word(&["success", "failure"]);
 const OUTCOME: Field = field(Must, "outcome", OUTCOMES, "The outcome");
 const LATENCY: Field = field(
@@ -250,6 +359,13 @@ mod tests {
         for verb in all() {
             assert!(!about(verb).is_empty(), "{verb:?}");
             assert_eq!(fleet(verb).is_some(), verb.answers_all(), "{verb:?}");
+            for example in examples(verb) {
+                let words = std::iter::once("beamline-registry").chain(example.split(' '));
+                let words = words.filter(|word| !word.starts_with('@') && *word != "--body");
+                let parsed = crate::cli::arguments::command().try_get_matches_from(words);
+                let (command, _) = parsed.as_ref().unwrap().subcommand().unwrap();
+                assert_eq!(command, name(verb), "{example}");
+            }
         }
         assert_eq!(all().count(), Verb::ALL.len() - 2);
     }

@@ -1,32 +1,165 @@
-//! `completion`: what a shell needs to complete our commands.
+//! Completion in the shell: `completion SHELL` prints what asks this program at each TAB, and
+//! [`answered`] answers, with the ids, versions, instances and sidecars of the registry that runs.
+//!
+//! Nobody waits long at a prompt: what does not answer at once is left out.
 
-use clap::{Command, value_parser};
-use clap_complete::{Generator, Shell};
+use std::time::Duration;
 
-use super::failure::Outcome;
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgMatches, Command};
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
+use clap_complete::env::{CompleteEnv, Shells};
+use serde_json::value::RawValue;
+
+use super::failure::{Failure, Outcome};
+use super::{commands, json, raw};
+use crate::adapters::nats::ask::{Asker, To};
+use crate::adapters::nats::verb::Verb;
+use crate::cli::document::{list, string};
 use crate::cli::{Invocation, arguments};
+use crate::config::{Settings, Surroundings};
 
 pub(super) const NAME: &str = "completion";
 
+/// The variable by which a shell asks.
+const ASKS: &str = "COMPLETE";
+/// For a connection, and for an answer.
+const PATIENCE: Duration = Duration::from_millis(400);
+/// For another sidecar after one has answered.
+const QUIET: Duration = Duration::from_millis(100);
+/// Ids that are offered.
+const MAX: usize = 1000;
+
 pub(super) fn command() -> Command {
+    let shells = Shells::builtins().names().collect::<Vec<_>>();
+    let shell = Arg::new("shell").required(true).help("The shell");
     Command::new(NAME)
         .about("Print the completion script of a shell")
-        .arg(
-            clap::Arg::new("shell")
-                .required(true)
-                .value_parser(value_parser!(Shell))
-                .help("The shell"),
-        )
+        .arg(shell.value_parser(PossibleValuesParser::new(shells)))
+        .after_help("Examples:\n  source <(beamline-registry completion bash)")
 }
 
 /// Prints the script.
 pub(super) fn run(invocation: &Invocation) -> Outcome<()> {
     let mut script = Vec::new();
-    if let Some(shell) = invocation.arguments.get_one::<Shell>("shell") {
-        let mut command = arguments::command();
-        command.set_bin_name("beamline-registry");
-        command.build();
-        shell.try_generate(&command, &mut script)?;
-    }
+    let shell = invocation.arguments.get_one::<String>("shell");
+    let shells = Shells::builtins();
+    let shell = shell.and_then(|shell| shells.completer(shell));
+    let shell = shell.ok_or_else(|| Failure::usage("the shell is not known"))?;
+    let name = "beamline-registry";
+    shell.write_registration(ASKS, name, name, name, &mut script)?;
     Ok(invocation.screen.bytes(&script, false)?)
+}
+
+/// Answers a shell that asks how the line goes on; whether one did. Before anything else is started.
+pub(crate) fn answered() -> bool {
+    let here = std::env::current_dir().ok();
+    let asked = CompleteEnv::with_factory(arguments::command).var(ASKS);
+    let asked = asked.try_complete(std::env::args_os(), here.as_deref());
+    // A shell that we do not know gets no words.
+    asked.unwrap_or(true)
+}
+
+/// An argument, with what may stand there.
+pub(super) fn suggested(arg: Arg) -> Arg {
+    let candidates: fn() -> Vec<CompletionCandidate> = match arg.get_id().as_str() {
+        "id" | "ids" => || offered(&[(Verb::List, "extensions", "id")]),
+        "version" => || {
+            offered(&[
+                (Verb::Get, "", "version"),
+                (Verb::Get, "versions", "version"),
+            ])
+        },
+        "instance_id" => || offered(&[(Verb::Get, "instances", "instance_id")]),
+        "local" => || offered(&[(Verb::Ping, "", "instance_id")]),
+        "fields" => fields,
+        _ => return arg,
+    };
+    arg.add(ArgValueCandidates::new(candidates))
+}
+
+/// The line so far.
+fn line() -> Option<ArgMatches> {
+    let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
+    let command = arguments::command().ignore_errors(true);
+    command.try_get_matches_from(words).ok()
+}
+
+/// The fields that the command takes.
+fn fields() -> Vec<CompletionCandidate> {
+    let line = line();
+    let command = line.as_ref().and_then(ArgMatches::subcommand_name);
+    let verb = commands::all().find(|verb| Some(commands::name(*verb).as_str()) == command);
+    let fields = verb.and_then(commands::record).unwrap_or_default();
+    let fields = fields.iter().filter(|field| !field.automatic);
+    fields
+        .map(|field| CompletionCandidate::new(format!("{}=", field.name)))
+        .collect()
+}
+
+/// The names found: of each verb's answer, the list of that name (else the answer itself) and in it
+/// the field.
+fn offered(found: &[(Verb, &str, &str)]) -> Vec<CompletionCandidate> {
+    let names = || {
+        let line = line()?;
+        let surroundings = Surroundings::of_process();
+        let loaded = Settings::load(arguments::given(&line), &surroundings);
+        let (settings, ..) = loaded.ok()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.ok()?.block_on(names(&settings, &line, found)).ok()
+    };
+    let names = names().unwrap_or_default().into_iter();
+    names.map(CompletionCandidate::new).collect()
+}
+
+async fn names(
+    settings: &Settings,
+    line: &ArgMatches,
+    found: &[(Verb, &str, &str)],
+) -> Outcome<Vec<String>> {
+    let asker = Asker::connect(&settings.nats, "beamline-registry/completion", PATIENCE).await?;
+    let id = line.subcommand().and_then(|(_, matches)| {
+        // Of several, the first.
+        let of = |name| matches.try_get_one::<Box<RawValue>>(name).ok().flatten();
+        of("id").or_else(|| of("ids")).cloned()
+    });
+    let mut names = Vec::new();
+    for (verb, list_name, field) in found {
+        let (to, body) = match (verb, &id) {
+            (Verb::Ping, _) => (To::All, json::object([])),
+            (Verb::Get, Some(id)) => (To::Any, json::object([("id".to_owned(), id.clone())])),
+            (Verb::Get, None) => continue,
+            _ => {
+                let all = ("enabled".to_owned(), json::value(&"all"));
+                (
+                    To::Any,
+                    json::object([all, ("limit".to_owned(), json::value(&MAX))]),
+                )
+            }
+        };
+        let subject = to.subject(settings.subjects.prefix.as_str(), *verb);
+        let body = Bytes::copy_from_slice(body.get().as_bytes());
+        let mut replies = asker.ask(subject, HeaderMap::new(), body, PATIENCE).await?;
+        let mut patience = PATIENCE;
+        while let Ok(reply) = replies.next(patience).await {
+            let document = raw(&reply.body)?;
+            let rows = match *list_name {
+                "" => vec![document],
+                name => list(document, name),
+            };
+            names.extend(rows.iter().map(|row| string(row, field)));
+            if to != To::All {
+                break;
+            }
+            patience = QUIET;
+        }
+    }
+    names.retain(|name| !name.is_empty());
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
 }

@@ -11,33 +11,49 @@ use crate::cli::table::NONE;
 pub(super) const KINDS: &str = "circuit_opened circuit_half_opened circuit_closed health_degraded \
                                 health_recovered health_summary registry_reloaded source_changed \
                                 extension_created extension_updated extension_deleted \
-                                extension_enabled extension_disabled auto_disabled auto_enabled";
+                                extension_enabled extension_disabled auto_disabled auto_enabled \
+                                rollout_halted";
 
 /// What there is to know of a kind; where it does not fit, its fields.
 const CIRCUIT: &str = "{version} {from} -> {to} ({reason})[, {failure_count} failures, last \
-                       {last_error}][, next trial {retry_at}]";
+                       {last_error}][: {error}][, since {failing_since}][, next trial {retry_at}]";
+const HALTED: &str = "revision {revision}: {reason.version} has no share any more[, {reason.failures} \
+                      of {reason.requests} attempts failed][, {reason.current_failures} of \
+                      {reason.current_requests} of the current version]";
+const MANY: &str = "revision {revision}: {total} changes[ by {changed_by}]: {ids}";
 const SWITCHED: &str = "revision {revision}: {reason.reason} of {reason.version}[, \
                         {reason.failure_count} failures, last {reason.last_error}][, success rate \
                         {reason.health.success_rate}]";
-const CHANGED: &str = "revision {revision}: {changed}";
+const CHANGED: &str = "revision {revision}: {changed}[ by {changed_by}]";
+const WHOLE: &str = "revision {revision}[ by {changed_by}]";
 
 /// Time, kind, id, what an operator needs to know, and which sidecar reports it.
 pub(super) fn shown(kind: &str, event: &RawValue, screen: &Screen) -> String {
+    let data = at(event, "data").map_or_else(|| NONE.to_owned(), |data| told(kind, data));
+    lead(kind, event, &plain(event, "subject"), &data, screen)
+}
+
+/// The same of `data` about `subject`.
+pub(super) fn lead(
+    kind: &str,
+    event: &RawValue,
+    subject: &str,
+    data: &str,
+    screen: &Screen,
+) -> String {
     let from = string(event, "source");
     let from = from.strip_prefix("/beamline-registry/").unwrap_or(&from);
-    let data = at(event, "data").map_or_else(|| NONE.to_owned(), |data| told(kind, data));
     format!(
-        "{}  {}  {}  {data}  [{}]",
+        "{}  {}  {subject}  {data}  [{}]",
         time(&plain(event, "time")),
         screen.painted(&format!("{:<19}", clean(kind)), tone(kind)),
-        plain(event, "subject"),
         clean(from),
     )
 }
 
 fn tone(kind: &str) -> Tone {
     match kind {
-        "circuit_opened" | "health_degraded" | "auto_disabled" => Tone::Bad,
+        "circuit_opened" | "health_degraded" | "auto_disabled" | "rollout_halted" => Tone::Bad,
         "circuit_half_opened" | "extension_disabled" => Tone::Doubtful,
         "circuit_closed" | "health_recovered" | "auto_enabled" => Tone::Good,
         _ => Tone::Plain,
@@ -48,12 +64,13 @@ fn told(kind: &str, data: &RawValue) -> String {
     let sentence = match kind {
         "circuit_opened" | "circuit_half_opened" | "circuit_closed" => line(CIRCUIT, data),
         "auto_disabled" | "auto_enabled" => line(SWITCHED, data),
-        _ if list(data, "changed").is_empty() => line("revision {revision}", data),
+        "rollout_halted" => line(HALTED, data),
+        // Of the fleet; that of a sidecar has no ids.
+        "registry_reloaded" => at(data, "ids").and_then(|_| line(MANY, data)),
+        _ if list(data, "changed").is_empty() => line(WHOLE, data),
         _ => line(CHANGED, data),
     };
-    sentence
-        .filter(|_| kind != "registry_reloaded")
-        .unwrap_or_else(|| pairs(data))
+    sentence.unwrap_or_else(|| pairs(data))
 }
 
 #[cfg(test)]

@@ -61,6 +61,18 @@ impl Failure {
         })
     }
 
+    /// What stands at `path` of the error as it was answered.
+    pub(super) fn answered(&self, path: &str) -> Option<String> {
+        let body: &RawValue = serde_json::from_slice(self.document.as_deref()?).ok()?;
+        at(body, path).map(exact)
+    }
+
+    /// The same with another line.
+    pub(super) fn with(mut self, line: &str) -> Self {
+        self.sentence = format!("{}\n  {line}", self.sentence);
+        self
+    }
+
     /// Reports it to standard error, as the document itself where `json` asks for that; the code to
     /// leave with.
     pub(super) fn report(&self, json: bool) -> ExitCode {

@@ -14,12 +14,12 @@ use super::field::Given;
 use super::pages::Answer;
 use super::session::Session;
 use super::show::{View, columns};
-use super::{is_set, json, text};
+use super::{is_json, json, text};
 use crate::adapters::nats::ask::{AskError, To};
 use crate::adapters::nats::verb::Verb;
 use crate::cli::document::{list, string};
 use crate::cli::err;
-use crate::cli::screen::Screen;
+use crate::cli::screen::{Screen, Tone};
 use crate::cli::table::{Column, fit};
 use crate::domain::subject::is_token;
 
@@ -37,7 +37,7 @@ pub(super) async fn run(
     chosen: &str,
     given: Vec<Given>,
 ) -> Outcome<()> {
-    let (json, screen) = (is_set(session.matches, "json"), session.screen);
+    let (json, screen) = (is_json(session.matches), session.screen);
     let instances = instances(session).await?;
     let asking = instances.iter().map(|instance| {
         let answer = Answer::of(session, To::Local(instance), verb, given.clone());
@@ -98,6 +98,22 @@ async fn instances(session: &Session<'_>) -> Outcome<BTreeSet<String>> {
     Ok(instances)
 }
 
+/// What all sidecars of a fleet should have alike.
+const ALIKE: [&str; 2] = ["version", "settings"];
+
+/// Marks the cells that differ from what most have: in words too, for not everybody sees colours.
+fn mark_odd_ones(column: &mut Column) {
+    let texts: Vec<String> = column.cells.iter().map(|cell| cell.text.clone()).collect();
+    let times = |text: &String| texts.iter().filter(|other| *other == text).count();
+    let most = texts.iter().map(times).max().unwrap_or_default();
+    for (cell, text) in column.cells.iter_mut().zip(&texts) {
+        if times(text) < most {
+            cell.text.push_str(" differs");
+            cell.tone = Tone::Doubtful;
+        }
+    }
+}
+
 /// One table for the answers of all: the `chosen` columns of each, else those of the view.
 fn drawn(view: View, chosen: &str, answered: &[(&str, Box<RawValue>)], screen: &Screen) -> String {
     let (name, chosen) = match view {
@@ -117,5 +133,28 @@ fn drawn(view: View, chosen: &str, answered: &[(&str, Box<RawValue>)], screen: &
     }
     let mut table = vec![Column::new("instance", instances)];
     table.extend(columns(&rows, chosen, |_, _| None, screen));
+    if name.is_empty() {
+        let alike = table.iter_mut();
+        let alike = alike.filter(|column| ALIKE.contains(&column.name.as_str()));
+        alike.for_each(mark_odd_ones);
+    }
     fit(table, screen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sidecar_that_differs_is_marked() {
+        let marked = |cells: &[&str]| {
+            let mut column = Column::new("settings", cells.iter().copied());
+            mark_odd_ones(&mut column);
+            let texts = column.cells.into_iter().map(|cell| cell.text);
+            texts.collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(marked(&["a", "a"]), "a, a");
+        assert_eq!(marked(&["a", "b", "a"]), "a, b differs, a");
+        assert_eq!(marked(&["a"]), "a");
+    }
 }

@@ -34,7 +34,7 @@ const OVERRIDE: Field = field(
     Named("override"),
     "config",
     Kind::Pairs,
-    "Laid over the extension's config, for this call; may be repeated",
+    "Laid over its config; may be repeated",
 );
 const TIMEOUT: Field = field(
     Named("timeout"),
@@ -54,7 +54,7 @@ pub(super) fn command() -> Command {
         .args(whom())
         .arg(patience())
         .mut_arg("wait", |wait| {
-            wait.help("How long to wait for an answer, and for each piece of one [default: 1m]")
+            wait.help("How long to wait for each answer [default: 1m]")
         })
 }
 

@@ -19,18 +19,28 @@ mod pages;
 mod session;
 mod show;
 mod text;
+mod together;
+mod unknown;
 mod watch;
 
 use clap::ArgMatches;
 use serde_json::value::RawValue;
 
 pub(super) use self::arguments::{subcommands, switch};
+pub(super) use self::completion::answered as completed;
 use self::failure::{Failure, Outcome};
 use self::field::{Field, Given, Place};
 use self::pages::Answer;
 use self::session::Session;
+pub(super) use self::text::clean;
+use self::text::plain;
+use super::document::list;
+use super::screen::Screen;
+use super::table::NONE;
 use super::{Ended, Invocation};
+use crate::adapters::nats::ask::To;
 use crate::adapters::nats::verb::Verb;
+use crate::documents::change::WriteVerb;
 
 /// Asks what the command line says, shows the answer, and says with which code to leave.
 pub(super) async fn run(invocation: &Invocation) -> Ended {
@@ -43,27 +53,65 @@ pub(super) async fn run(invocation: &Invocation) -> Ended {
             None => Err(Failure::usage(&format!("`{name}` is no command"))),
         },
     };
-    let json = is_set(&invocation.arguments, "json");
+    let json = is_json(&invocation.arguments);
     outcome.map_err(|failure| failure.report(json))
 }
 
 async fn ask(invocation: &Invocation, verb: Verb) -> Outcome<()> {
-    let (matches, screen) = (&invocation.arguments, &invocation.screen);
+    let matches = &invocation.arguments;
     let given = given(commands::fields(verb), matches)?;
     let session = Session::open(invocation).await?;
-    if let Some(chosen) = commands::fleet(verb).filter(|_| is_set(matches, "all")) {
+    let nobody_is_named = !verb.answers_any() && matches!(session.to, To::Any);
+    let all = is_set(matches, "all") || nobody_is_named;
+    if let Some(chosen) = commands::fleet(verb).filter(|_| all) {
         return fleet::run(&session, verb, chosen, given).await;
     }
-    let answer = Answer::of(&session, session.to, verb, given).await?;
+    let screen = &match form(matches) {
+        // A line may be of any length.
+        Some("wide") => Screen {
+            width: None,
+            ..invocation.screen
+        },
+        _ => invocation.screen,
+    };
+    let taken = match verb {
+        Verb::Write(WriteVerb::Delete) => unknown::taken(&session, &given).await,
+        _ => None,
+    };
+    let answer = Answer::of(&session, session.to, verb, given.clone()).await;
+    let answer = match answer {
+        Err(failure) => return Err(unknown::explained(&session, verb, &given, failure).await),
+        Ok(answer) => answer,
+    };
     let document = answer.document(verb);
-    if is_set(matches, "json") {
+    if is_json(matches) {
         for page in &answer.pages {
             screen.bytes(page, true)?;
         }
+    } else if form(matches) == Some("name") {
+        for name in names(verb, &document) {
+            screen.line(&name)?;
+        }
     } else {
         screen.line(&commands::view(verb).of(&document, screen))?;
+        if let Some(taken) = taken {
+            screen.line(&taken)?;
+        }
     }
     failure::of_parts(&document)
+}
+
+/// The ids in an answer, those of sidecars where it is about them.
+fn names(verb: Verb, document: &RawValue) -> Vec<String> {
+    let rows = match commands::pages(verb) {
+        Some(pages) => list(document, pages.list),
+        None => vec![document],
+    };
+    let name = |row: &&RawValue| match plain(row, "id") {
+        none if none == NONE => plain(row, "instance_id"),
+        id => id,
+    };
+    rows.iter().map(name).collect()
 }
 
 /// The document in `body`.
@@ -73,6 +121,17 @@ async fn ask(invocation: &Invocation, verb: Verb) -> Outcome<()> {
 fn raw(body: &[u8]) -> Outcome<&RawValue> {
     serde_json::from_slice(body)
         .map_err(|_| Failure::unanswered("the answer is no JSON: is this a registry?"))
+}
+
+/// The form of `-o`, where the command has it.
+fn form(matches: &ArgMatches) -> Option<&str> {
+    let form = matches.try_get_one::<String>("output").ok().flatten();
+    form.map(String::as_str)
+}
+
+/// Whether a program reads the answer.
+fn is_json(matches: &ArgMatches) -> bool {
+    is_set(matches, "json") || form(matches) == Some("json")
 }
 
 /// Whether a switch is set that not every command has.

@@ -32,7 +32,12 @@ impl View {
     pub(super) fn of(self, document: &RawValue, screen: &Screen) -> String {
         match self {
             Self::Rows(name, chosen) if at(document, name).is_none() => {
-                fit(columns(&[document], chosen, |_, _| None, screen), screen)
+                let row = fit(columns(&[document], chosen, |_, _| None, screen), screen);
+                let fields = fields(document);
+                let lists = fields.iter().filter(|(_, value)| is_rows(value));
+                let lists = lists.map(|(name, rows)| under(name, rows, screen));
+                let parts: Vec<_> = std::iter::once(row).chain(lists).collect();
+                parts.join("\n\n")
             }
             Self::Fields(name, chosen) | Self::Rows(name, chosen) => {
                 whole(document, name, chosen, screen)
@@ -46,6 +51,16 @@ impl View {
     }
 }
 
+fn is_rows(value: &RawValue) -> bool {
+    value.get().starts_with("[{")
+}
+
+/// A list of objects under its name.
+fn under(name: &str, rows: &RawValue, screen: &Screen) -> String {
+    let columns = columns(&members(rows), "", |_, _| None, screen);
+    format!("{}:\n{}", clean(name), fit(columns, screen))
+}
+
 /// The list called `name`, the fields, then every other list of objects under its name.
 fn whole(document: &RawValue, name: &str, chosen: &str, screen: &Screen) -> String {
     let mut fields = fields(document);
@@ -55,8 +70,7 @@ fn whole(document: &RawValue, name: &str, chosen: &str, screen: &Screen) -> Stri
         // `errors` are reported as what they are.
         fields.retain(|name, _| !matches!(name.as_str(), "next" | "total" | "errors"));
     }
-    let (lists, fields): (Vec<_>, Vec<_>) =
-        (fields.iter()).partition(|(_, value)| value.get().starts_with("[{"));
+    let (lists, fields): (Vec<_>, Vec<_>) = (fields.iter()).partition(|(_, value)| is_rows(value));
     if !fields.is_empty() {
         let names = fields.iter().map(|(name, _)| clean(name));
         let values = fields.iter().map(|(name, value)| {
@@ -68,8 +82,7 @@ fn whole(document: &RawValue, name: &str, chosen: &str, screen: &Screen) -> Stri
         parts.push(draw(columns, screen));
     }
     for (name, rows) in lists {
-        let columns = columns(&members(rows), "", |_, _| None, screen);
-        parts.push(format!("{}:\n{}", clean(name), fit(columns, screen)));
+        parts.push(under(name, rows, screen));
     }
     parts.join("\n\n")
 }
@@ -144,9 +157,13 @@ fn toned(name: &str, text: String) -> Cell {
         ("enabled", "no") => Tone::Doubtful,
         ("auto_disabled", "yes") => Tone::Bad,
         (name, _) if !STATES.contains(&name) => Tone::Plain,
-        (_, "closed" | "healthy" | "up" | "listening" | "chosen") => Tone::Good,
-        (_, "half_open" | "out") => Tone::Doubtful,
-        (_, "open" | "unhealthy" | "away" | "unreachable" | "failing") => Tone::Bad,
+        (_, "closed" | "ok" | "healthy" | "up" | "listening" | "chosen") => Tone::Good,
+        (_, "half_open" | "resting" | "disabled" | "out") => Tone::Doubtful,
+        (
+            _,
+            "open" | "degraded" | "auto_disabled" | "unhealthy" | "away" | "unreachable"
+            | "failing",
+        ) => Tone::Bad,
         _ => Tone::Plain,
     };
     Cell { text, tone }

@@ -13,7 +13,7 @@ const OPEN: &str = "config metadata routing_rules rollout circuit_breaker body";
 
 /// `text` without what a terminal would obey: control characters, and those that change the
 /// direction of writing, are shown as escapes.
-pub(super) fn clean(text: &str) -> String {
+pub(in crate::cli) fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() || turns_writing(c) {

@@ -10,12 +10,17 @@ use super::event::{self, KINDS};
 use super::failure::Outcome;
 use super::json;
 use super::session::Session;
+use super::together::Together;
 use super::{is_set, raw, text};
 use crate::adapters::nats::ask::{AskError, Link, Reply, To};
 use crate::adapters::nats::verb::Verb;
 use crate::cli::{Invocation, err};
 
 pub(super) const NAME: &str = "watch";
+
+/// Changes of one revision come at once. Where some are not asked for, those that are wait so long for
+/// the others.
+const SOON: Duration = Duration::from_millis(300);
 
 /// Events come when they come; this only bounds a wait.
 const FOR_EVER: Duration = Duration::from_secs(86_400);
@@ -50,7 +55,15 @@ pub(super) async fn run(invocation: &Invocation) -> Outcome<()> {
         up: true,
         ..Link::default()
     };
+    let mut together: Option<Together> = None;
     loop {
+        let patience = if together.is_some() { SOON } else { FOR_EVER };
+        if together
+            .as_ref()
+            .is_some_and(|it| it.begun.elapsed() >= SOON)
+        {
+            end(&session, together.take())?;
+        }
         tokio::select! {
             _ = &mut interrupt => return Ok(()),
             Ok(()) = link.changed() => {
@@ -60,9 +73,9 @@ pub(super) async fn run(invocation: &Invocation) -> Outcome<()> {
                 }
                 known = now;
             }
-            event = events.next(FOR_EVER) => match event {
-                Ok(event) => show(&session, &event)?,
-                Err(AskError::Silent(_)) => {}
+            event = events.next(patience) => match event {
+                Ok(event) => show(&session, &event, &mut together)?,
+                Err(AskError::Silent(_)) => end(&session, together.take())?,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -95,8 +108,20 @@ fn news(before: &Link, now: &Link) -> Vec<String> {
     link.into_iter().chain(lost).collect()
 }
 
-/// Shows an event that is asked for. It is chosen here: permissions for all events are one line.
-fn show(session: &Session<'_>, event: &Reply) -> Outcome<()> {
+/// Shows what there is of the changes of a revision.
+fn end(session: &Session<'_>, together: Option<Together>) -> Outcome<()> {
+    let Some(together) = together else {
+        return Ok(());
+    };
+    let line = together.shown(session.screen).unwrap_or_else(|| {
+        let (kind, event) = together.first();
+        event::shown(kind, event, session.screen)
+    });
+    Ok(session.screen.line(&line)?)
+}
+
+/// Shows an event that is asked for; changes of one revision when all of them are here. It is chosen here: permissions for all events are one line.
+fn show(session: &Session<'_>, event: &Reply, together: &mut Option<Together>) -> Outcome<()> {
     let many = |name| {
         let values = session.matches.get_many::<String>(name);
         let values = values.into_iter().flatten().map(String::as_str);
@@ -111,11 +136,22 @@ fn show(session: &Session<'_>, event: &Reply) -> Outcome<()> {
         err(&format!("no event: {}", text::clean(&event.subject)));
         return Ok(());
     };
-    let line = match is_set(session.matches, "json") {
+    if is_set(session.matches, "json") {
         // One per line, whoever has published it: in JSON, an end of line is but a space.
-        true => document.get().replace(['\n', '\r'], " "),
-        false => event::shown(kind, document, session.screen),
-    };
+        let line = document.get().replace(['\n', '\r'], " ");
+        return Ok(session.screen.line(&line)?);
+    }
+    if let Some(one) = Together::begin(kind, document) {
+        let taken = together.as_mut().is_some_and(|it| it.takes(&one));
+        if !taken {
+            end(session, together.replace(one))?;
+        }
+        if together.as_ref().is_some_and(Together::is_whole) {
+            end(session, together.take())?;
+        }
+        return Ok(());
+    }
+    let line = event::shown(kind, document, session.screen);
     Ok(session.screen.line(&line)?)
 }
 

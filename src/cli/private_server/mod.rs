@@ -1,11 +1,13 @@
 //! A nats-server of our own, for commands that need nothing set up: on a port of its own choice, in
 //! a folder that is gone afterwards.
 
-use std::path::PathBuf;
+use std::fs;
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
-use std::{env, fs, process};
 
+use tempfile::TempDir;
+use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
@@ -17,8 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct PrivateServer {
     /// Where clients connect.
     pub(super) url: String,
-    /// Its folder, for whatever else should be gone afterwards.
-    pub(super) folder: PathBuf,
+    /// Its folder, for whatever else should be gone afterwards. Nobody can guess its name or have
+    /// prepared it, and nobody else may look into it.
+    pub(super) folder: TempDir,
     process: Child,
 }
 
@@ -28,19 +31,19 @@ impl PrivateServer {
     /// # Errors
     /// Why there is none, in one sentence.
     pub(super) async fn start(name: &str) -> Result<Self, String> {
-        let folder = env::temp_dir().join(format!("beamline-{name}-{}", process::id()));
-        let prepared = fs::create_dir_all(&folder);
-        prepared.map_err(|error| format!("cannot prepare {}: {error}", folder.display()))?;
+        let folder = tempfile::Builder::new()
+            .prefix(&format!("beamline-{name}-"))
+            .tempdir();
+        let folder = folder.map_err(|error| format!("cannot make a temporary folder: {error}"))?;
         let process = Command::new("nats-server")
             .args(["--addr", "127.0.0.1", "--port", "-1", "--ports_file_dir"])
-            .arg(&folder)
+            .arg(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn();
         let process = process.map_err(|error| {
-            drop(fs::remove_dir_all(&folder));
             format!("cannot start nats-server: {error}; `./justw demo` gets one")
         })?;
         let mut server = Self {
@@ -62,7 +65,7 @@ impl PrivateServer {
     /// What `--ports_file_dir` has made it write.
     fn announced(&self) -> Option<String> {
         let file = format!("nats-server_{}.ports", self.process.id()?);
-        let text = fs::read(self.folder.join(file)).ok()?;
+        let text = fs::read(self.folder.path().join(file)).ok()?;
         let ports: serde_json::Value = serde_json::from_slice(&text).ok()?;
         Some(ports.pointer("/nats/0")?.as_str()?.to_owned())
     }
@@ -71,6 +74,14 @@ impl PrivateServer {
 impl Drop for PrivateServer {
     fn drop(&mut self) {
         drop(self.process.start_kill());
-        drop(fs::remove_dir_all(&self.folder));
     }
+}
+
+/// The usual address, or another port where somebody has it.
+pub(super) async fn free(addr: SocketAddr) -> SocketAddr {
+    if TcpListener::bind(addr).await.is_ok() {
+        return addr;
+    }
+    let other = TcpListener::bind((addr.ip(), 0)).await;
+    other.and_then(|other| other.local_addr()).unwrap_or(addr)
 }

@@ -218,3 +218,160 @@ fn the_shipped_files_load() {
     assert_eq!(user.as_deref(), Some("beamline_registry"));
     assert!(warnings.is_empty(), "{warnings:?}");
 }
+
+#[test]
+fn what_differs_from_the_defaults_is_told_without_secrets_and_addresses() {
+    let (settings, ..) = load_env(&[
+        ("SYNC_INTERVAL_SECONDS", "1m"),
+        ("MAX_IN_FLIGHT", "9"),
+        ("DB_URL", "postgres://u:hunter2@db/x"),
+        ("DB_POOL_SIZE", "7"),
+        ("NATS_TOKEN", "hunter2"),
+        ("HTTP_ADDR", "127.0.0.1:1"),
+        ("LOG", "debug"),
+    ])
+    .unwrap();
+    let changed = Vec::from_iter(settings.distinct.changed);
+    let expected = [
+        ("DB_POOL_SIZE", "7"),
+        ("LOG", "debug"),
+        ("MAX_IN_FLIGHT", "9"),
+    ];
+    assert_eq!(
+        changed,
+        expected.map(|(name, value)| (name, value.to_owned()))
+    );
+}
+
+#[test]
+fn the_fingerprint_covers_what_a_fleet_should_have_alike() {
+    let fingerprint = |env: &[(&str, &str)]| load_env(env).unwrap().0.distinct.fingerprint;
+    let plain = fingerprint(&[]);
+    assert_eq!(plain.len(), 12);
+    for own in [
+        ("INSTANCE_ID", "other"),
+        ("NATS_URL", "nats://other:1"),
+        ("DB_URL", "postgres://db/x"),
+        ("HTTP_ADDR", "off"),
+        ("LOG", "debug"),
+        ("SYNC_INTERVAL_SECONDS", "1m"),
+    ] {
+        assert_eq!(fingerprint(&[own]), plain, "{own:?}");
+    }
+    let mut seen = vec![plain];
+    for shared in [
+        ("SYNC_INTERVAL_SECONDS", "61"),
+        ("SUBJECT_PREFIX", "other.prefix"),
+        ("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "6"),
+        ("ENVIRONMENT", "staging"),
+    ] {
+        let other = fingerprint(&[shared]);
+        assert!(!seen.contains(&other), "{shared:?}");
+        seen.push(other);
+    }
+}
+
+/// The context `prod` of somebody whose files are in `/home/me`.
+fn with_context(
+    context: &str,
+    env: &[(&str, &str)],
+    files: &[(&str, &str)],
+) -> Result<Loaded, Faults> {
+    let mut env = env.to_vec();
+    env.extend([
+        ("EXTENSION_REGISTRY_NATS_CONTEXT", "prod"),
+        ("HOME", "/home/me"),
+    ]);
+    let mut files = files.to_vec();
+    files.push(("/home/me/.config/nats/context/prod.json", context));
+    load(&[], &env, &files)
+}
+
+#[test]
+fn a_context_of_the_nats_command_line_stands_below_all_other_settings() {
+    let context = r#"{"url":"nats://a:1,nats://b:2","user":"u","password":"p","ca":"~/ca.pem",
+        "inbox_prefix":"_INBOX.me","color_scheme":"blue","token":"unused"}"#;
+    let files = [("/home/me/ca.pem", "ca")];
+    let (settings, _, effective) = with_context(context, &[], &files).unwrap();
+    let servers: Vec<_> = settings
+        .nats
+        .servers
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(servers, ["a:1", "b:2"]);
+    assert!(matches!(&settings.nats.auth, NatsAuth::User { name, .. } if name == "u"));
+    assert_eq!(
+        settings.nats.tls_ca.as_deref(),
+        Some(Path::new("/home/me/ca.pem"))
+    );
+    assert_eq!(settings.nats.inbox_prefix.as_str(), "_INBOX.me");
+    assert_eq!(
+        entry(&effective, "NATS_URL").origin.to_string(),
+        "context prod:nats_url"
+    );
+
+    let env = [
+        ("EXTENSION_REGISTRY_NATS_URL", "nats://c:3"),
+        ("NATS_URL", "nats://d:4"),
+    ];
+    let (settings, ..) = with_context(context, &env, &files).unwrap();
+    assert_eq!(settings.nats.servers.first().unwrap().to_string(), "c:3");
+    assert!(matches!(settings.nats.auth, NatsAuth::User { .. }));
+    let (settings, ..) = with_context(context, &env[1..], &files).unwrap();
+    assert_eq!(settings.nats.servers.first().unwrap().to_string(), "a:1");
+}
+
+#[test]
+fn a_login_replaces_the_whole_login_of_a_context() {
+    let token = [("EXTENSION_REGISTRY_NATS_TOKEN", "t")];
+    for context in [
+        r#"{"url":"nats://a","user":"u","password":"p"}"#,
+        r#"{"url":"nats://u:p@a"}"#,
+        r#"{"url":"nats://a","creds":"/nowhere"}"#,
+    ] {
+        let (settings, ..) = with_context(context, &token, &[]).unwrap();
+        assert!(
+            matches!(settings.nats.auth, NatsAuth::Token(_)),
+            "{context}"
+        );
+        assert!(
+            settings
+                .nats
+                .servers
+                .iter()
+                .all(|server| server.login.is_none())
+        );
+    }
+    let url = [("EXTENSION_REGISTRY_NATS_URL", "nats://x:y@c")];
+    let (settings, ..) = with_context(r#"{"user":"u","password":"p"}"#, &url, &[]).unwrap();
+    assert!(matches!(settings.nats.auth, NatsAuth::None));
+}
+
+#[test]
+fn what_a_context_would_have_executed_is_a_fault() {
+    for (context, rule) in [
+        (
+            r#"{"nsc":"nsc://op/account/user"}"#,
+            "`nsc` is not supported here",
+        ),
+        (
+            r#"{"creds":"nsc://op/account/user"}"#,
+            "`creds` is no plain path",
+        ),
+        (r#"{"creds":"$HOME/x"}"#, "`creds` is no plain path"),
+        (r#"{"user_jwt":"eyJ"}"#, "`user_jwt` is not supported here"),
+        (r#"{"token":"hunter2","#, "not a context: line 1"),
+        (r#"{"url":"ws://a"}"#, "must begin with nats:// or tls://"),
+    ] {
+        let faults = with_context(context, &[], &[]).unwrap_err().to_string();
+        assert!(
+            faults.contains(rule) && !faults.contains("hunter2"),
+            "{faults}"
+        );
+    }
+    let faults = load_env(&[("NATS_CONTEXT", "../x")])
+        .unwrap_err()
+        .to_string();
+    assert!(faults.contains("one file name"), "{faults}");
+}

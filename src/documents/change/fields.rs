@@ -17,14 +17,32 @@ pub(super) struct Given {
     faults: Vec<BadField>,
 }
 
+/// Letters by which a name may differ from the one that was meant. Longer ones than these are
+/// nobody's typing error.
+const NEAR: usize = 2;
+const MAX_NAME: usize = 64;
+
+fn unknown_field(name: &str, known: &[&str]) -> String {
+    let distance = |known: &&&str| strsim::damerau_levenshtein(known, name);
+    let near = known
+        .iter()
+        .min_by_key(distance)
+        .filter(|_| name.len() <= MAX_NAME);
+    match near.filter(|near| distance(near) <= NEAR.min(name.len() / 2)) {
+        Some(near) => format!("is unknown; did you mean `{near}`?"),
+        None => "is unknown".to_owned(),
+    }
+}
+
 impl Given {
     /// The fields of `body`; those not `known` are faults.
     pub(super) fn new(body: Body, known: impl Iterator<Item = &'static str>) -> Self {
         let known: Vec<_> = known.collect();
         let names = body.fields.keys();
         let unknown = names.filter(|name| !known.contains(&name.as_str()));
-        let unknown = unknown.map(|name| (name, "is unknown"));
-        let repeated = body.repeated.iter().map(|name| (name, "is given twice"));
+        let unknown = unknown.map(|name| (name, unknown_field(name, &known)));
+        let repeated = body.repeated.iter();
+        let repeated = repeated.map(|name| (name, "is given twice".to_owned()));
         let faults = repeated.chain(unknown).take(MAX_FAULTS);
         let faults = faults.map(|(name, rule)| BadField {
             field: quoted(name).into(),

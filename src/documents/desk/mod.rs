@@ -15,6 +15,7 @@ use super::health::{self, HealthArguments};
 use super::list::{self, ListArguments};
 use super::request::{Freshness, Read};
 use super::{stats, stored};
+use crate::domain::entry::Entry;
 use crate::service::administration::Changes;
 use crate::service::error::RegistryError;
 use crate::service::health::Health;
@@ -113,22 +114,32 @@ impl Desk {
     ) -> Result<Answer, RegistryError> {
         self.fresh(*freshness).await?;
         let (page, revision) = self.reads.list(&arguments.query()?)?;
-        let body = list::page(&page, max_bytes, |entry| self.reads.state(entry))?;
+        let states = |entry: &Arc<Entry>| list::States {
+            circuit: self.reads.state(entry),
+            state: self.health.state(entry),
+        };
+        let body = list::page(&page, max_bytes, states)?;
         Ok(Answer::at(revision, body))
     }
 
-    /// How one extension is doing, where `arguments` name one, else a page of all.
+    /// How one extension is doing, where `arguments` name one, with its last failures for an
+    /// `operator`; else a page of all.
     pub async fn health(
         &self,
         Read {
             arguments,
             freshness,
         }: &Read<HealthArguments>,
+        operator: bool,
         max_bytes: usize,
     ) -> Result<Answer, RegistryError> {
         self.fresh(*freshness).await?;
         let body = match &arguments.id {
-            Some(id) => health::health(&self.health.of(id)?),
+            Some(id) => {
+                let standing = self.health.of(id)?;
+                let failures = operator.then(|| self.health.failures(&standing.entry));
+                health::health(&standing, failures.as_deref())
+            }
             None => health::page(&self.health.list(&arguments.query()?)?, max_bytes)?,
         };
         Ok(Answer::plain(body))

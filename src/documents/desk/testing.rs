@@ -15,7 +15,7 @@ use crate::service::lookup::Lookups;
 use crate::service::progress::Progress;
 use crate::service::read::Reads;
 use crate::service::reload::nobodys_handle;
-use crate::service::stats::Stats;
+use crate::service::stats::{Configured, Stats};
 use crate::service::status::Status;
 use crate::service::testing::tools;
 
@@ -62,6 +62,7 @@ pub(crate) fn desk(progress: Progress) -> Arc<Desk> {
         Arc::new(Lookups::new(Arc::clone(&tools.selector))),
         Arc::clone(&tools.runtimes),
         Arc::default(),
+        Configured::default(),
         "test".to_owned(),
     );
     Arc::new(Desk {

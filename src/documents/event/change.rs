@@ -5,12 +5,16 @@ use serde_json::value::RawValue;
 
 use super::{Event, event};
 use crate::domain::ids::ExtensionId;
-use crate::service::health_store::{Change, ChangeKind, RevisionChanges};
+use crate::service::health_store::{Change, ChangeKind, MAX_CHANGES, RevisionChanges};
 
 #[derive(Serialize)]
 struct Changed<'a> {
     id: &'a str,
     revision: u64,
+    /// Who changed it.
+    changed_by: Option<&'a str>,
+    /// Changes of the revision, this one included.
+    total: u64,
     /// The names of the fields that changed; none where all of the extension is new or gone.
     changed: &'a [Box<str>],
     /// Of an automatic change.
@@ -18,31 +22,71 @@ struct Changed<'a> {
     reason: Option<&'a RawValue>,
 }
 
+/// Of a revision with more changes than are told one by one.
+#[derive(Serialize)]
+struct Many<'a> {
+    revision: u64,
+    changed_by: Option<&'a str>,
+    total: u64,
+    added: u64,
+    updated: u64,
+    removed: u64,
+    /// The first of them.
+    ids: Vec<&'a str>,
+}
+
 /// The events of one revision, published by `instance_id` for the fleet: the n-th is
 /// `<epoch>-<revision>-<n>`, whoever publishes it. An id that breaks the rules of ids has no event,
 /// as it has no place in a subject; such a row is quarantined.
 pub fn change_events(instance_id: &str, epoch: &str, changes: &RevisionChanges) -> Vec<Event> {
     let revision = changes.revision;
+    if usize::try_from(changes.total).is_ok_and(|total| total > MAX_CHANGES) {
+        let id = format!("{epoch}-{revision}-1");
+        return vec![event(
+            instance_id,
+            id,
+            "registry_reloaded",
+            None,
+            Many::of(changes),
+        )];
+    }
     let numbered = (1..).zip(&changes.changes);
     let published = numbered.filter(|(_, change)| ExtensionId::parse(&change.extension).is_ok());
     published
         .map(|(number, change)| {
             let id = format!("{epoch}-{revision}-{number}");
             let subject = Some(&*change.extension);
-            let data = Changed::new(change, revision);
+            let data = Changed::new(change, changes);
             event(instance_id, id, kind(change.kind), subject, data)
         })
         .collect()
 }
 
 impl<'a> Changed<'a> {
-    fn new(change: &'a Change, revision: u64) -> Self {
+    fn new(change: &'a Change, all: &'a RevisionChanges) -> Self {
         let reason = change.reason.as_deref();
         Self {
             id: &change.extension,
-            revision,
+            revision: all.revision,
+            changed_by: all.changed_by.as_deref(),
+            total: all.total,
             changed: &change.fields,
             reason: reason.and_then(|text| serde_json::from_str(text).ok()),
+        }
+    }
+}
+
+impl<'a> Many<'a> {
+    fn of(all: &'a RevisionChanges) -> Self {
+        let ids = all.changes.iter().map(|change| &*change.extension);
+        Self {
+            revision: all.revision,
+            changed_by: all.changed_by.as_deref(),
+            total: all.total,
+            added: all.created,
+            updated: all.total.saturating_sub(all.created + all.deleted),
+            removed: all.deleted,
+            ids: ids.filter(|id| ExtensionId::parse(id).is_ok()).collect(),
         }
     }
 }
@@ -56,6 +100,7 @@ const fn kind(kind: ChangeKind) -> &'static str {
         ChangeKind::Disabled => "extension_disabled",
         ChangeKind::AutoDisabled => "auto_disabled",
         ChangeKind::AutoEnabled => "auto_enabled",
+        ChangeKind::RolloutHalted => "rollout_halted",
     }
 }
 
@@ -79,6 +124,9 @@ mod tests {
         let changes = RevisionChanges {
             revision: 7,
             total: 3,
+            created: 1,
+            deleted: 1,
+            changed_by: Some("alice".into()),
             changes: vec![
                 change("a", ChangeKind::Created, &[], None),
                 change("no id *", ChangeKind::Deleted, &[], None),
@@ -99,9 +147,12 @@ mod tests {
                 (event.kind, id, body["data"].clone())
             })
             .collect();
-        let created = json!({"id": "a", "revision": 7, "changed": []});
+        let created = json!({
+            "id": "a", "revision": 7, "changed_by": "alice", "total": 3, "changed": []
+        });
         let disabled = json!({
-            "id": "b", "revision": 7, "changed": ["auto_disabled"], "reason": {"n": 5}
+            "id": "b", "revision": 7, "changed_by": "alice", "total": 3,
+            "changed": ["auto_disabled"], "reason": {"n": 5}
         });
         assert_eq!(
             told,
@@ -110,5 +161,34 @@ mod tests {
                 ("auto_disabled", "e0-7-3".to_owned(), disabled),
             ]
         );
+    }
+
+    #[test]
+    fn more_changes_than_are_told_one_by_one_are_one_event_with_counts_ids_and_who() {
+        let ids: Vec<_> = (0..100).map(|n| format!("x{n}")).collect();
+        let disabled = |id: &String| change(id, ChangeKind::Disabled, &["enabled"], None);
+        let changes = RevisionChanges {
+            revision: 7,
+            total: 125,
+            created: 0,
+            deleted: 5,
+            changed_by: Some("alice".into()),
+            changes: ids.iter().map(disabled).collect(),
+        };
+        let events = change_events("pod-1", "e0", &changes);
+        let [event] = &events[..] else {
+            panic!("{events:?}")
+        };
+        let body: Value = serde_json::from_slice(&event.body).unwrap();
+        assert_eq!((event.kind, &*event.id), ("registry_reloaded", "e0-7-1"));
+        assert_eq!(
+            (&body["id"], event.subject.as_deref()),
+            (&json!("e0-7-1"), None)
+        );
+        let data = json!({
+            "revision": 7, "changed_by": "alice", "total": 125, "added": 0, "updated": 120,
+            "removed": 5, "ids": ids
+        });
+        assert_eq!(body["data"], data);
     }
 }

@@ -6,6 +6,7 @@ use super::super::time;
 use crate::domain::breaker::{CircuitState, Transition};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::clock::Clock;
+use crate::service::observe::Failing;
 
 /// `data` of `circuit_opened`, `circuit_half_opened` and `circuit_closed`.
 #[derive(Serialize)]
@@ -20,7 +21,12 @@ pub(super) struct Moved<'a> {
     /// Since the circuit had last closed.
     failure_count: u64,
     last_failure: Option<String>,
+    /// The kind of the last failure.
     last_error: Option<&'static str>,
+    /// The earliest failure in the window in which the version ceased to be well.
+    failing_since: Option<String>,
+    /// What the extension said last.
+    error: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     opened_at: Option<Option<String>>,
     /// Null where nothing is due: not open, or held open without an end.
@@ -29,10 +35,10 @@ pub(super) struct Moved<'a> {
 
 impl<'a> Moved<'a> {
     pub(super) fn new(
-        id: &'a ExtensionId,
-        version: &'a VersionName,
+        (id, version): (&'a ExtensionId, &'a VersionName),
         current: bool,
         transition: &Transition,
+        failing: &'a Failing,
         clock: Clock,
     ) -> Self {
         let opened = transition.to == CircuitState::Open;
@@ -47,6 +53,8 @@ impl<'a> Moved<'a> {
             failure_count: transition.failures,
             last_failure: last.and_then(|last| time(clock.wall(last.at))),
             last_error: last.map(|last| last.kind.as_str()),
+            failing_since: failing.since.and_then(|at| time(clock.wall(at))),
+            error: failing.error.as_deref(),
             opened_at: opened.then(|| time(clock.wall(transition.at))),
             retry_at: transition
                 .retry_at

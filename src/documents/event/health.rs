@@ -3,24 +3,16 @@
 use serde::Serialize;
 
 use crate::domain::health::Crossing;
-use crate::domain::ids::ExtensionId;
 
 /// `data` of `health_degraded` and `health_recovered`.
 #[derive(Serialize)]
 pub(super) struct Crossed<'a> {
-    id: &'a str,
-    success_rate: f64,
-    min_success_rate: f64,
-}
-
-impl<'a> Crossed<'a> {
-    pub(super) fn new(id: &'a ExtensionId, success_rate: f64, min_success_rate: f64) -> Self {
-        Self {
-            id: id.as_str(),
-            success_rate,
-            min_success_rate,
-        }
-    }
+    pub(super) id: &'a str,
+    pub(super) version: &'a str,
+    /// Whether the version is the current one, whose rate is the extension's.
+    pub(super) current: bool,
+    pub(super) success_rate: f64,
+    pub(super) min_success_rate: f64,
 }
 
 /// The kind of event that tells of a crossing.

@@ -16,6 +16,7 @@ impl Breaker {
             return None;
         }
         self.held_until = Some(until);
+        self.hearsay = false;
         let since = self.state.opened_at().unwrap_or(now);
         self.change(now, State::Open { since, until }, Reason::Forced)
     }
@@ -68,6 +69,9 @@ impl Breaker {
     pub fn configure(&mut self, now: Tick, settings: Settings) -> Option<Transition> {
         let now = self.advance(now);
         self.tally.resize_window(settings.window);
+        if let Some(own) = &mut self.own {
+            own.resize_window(settings.window);
+        }
         self.settings = settings;
         if self.settings.enabled {
             return None;

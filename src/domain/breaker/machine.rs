@@ -42,6 +42,10 @@ pub struct Breaker {
     /// Whether our own link is down, which makes every outcome neutral.
     pub(super) frozen: bool,
     pub(super) tally: Tally,
+    /// The same without what routers reported, from the first report on.
+    pub(super) own: Option<Box<Tally>>,
+    /// Whether it is open, or half open, for what they reported alone.
+    pub(super) hearsay: bool,
     pub(super) serials: Serials,
     /// The last open time, from which the next one grows.
     pub(super) last_open_time: Option<Duration>,
@@ -57,6 +61,8 @@ impl Breaker {
             state: State::Closed {
                 since: Tick::default(),
             },
+            own: None,
+            hearsay: false,
             held_until: None,
             frozen: false,
             serials: Serials::default(),
@@ -137,20 +143,27 @@ impl Breaker {
     fn count(&mut self, now: Tick, outcome: Outcome, latency: Duration) -> Option<Transition> {
         let failure = match outcome {
             Outcome::Neutral => return None,
-            Outcome::Success => None,
+            Outcome::Success | Outcome::ReportedSuccess => None,
             Outcome::Failure(kind) => Some(kind),
         };
         let limit = self.settings.slow_calls.map(|slow| slow.latency);
         let slow = limit.is_some_and(|limit| latency >= limit);
+        let hearsay = outcome.is_hearsay();
+        if hearsay && self.own.is_none() {
+            self.own = Some(Box::new(self.tally.clone()));
+        }
         self.tally.count(now, failure, slow);
+        if let Some(own) = self.own.as_mut().filter(|_| !hearsay) {
+            own.count(now, failure, slow);
+        }
         match (self.state, failure) {
             (State::HalfOpen { .. }, None) => {
                 self.change(now, State::Closed { since: now }, Reason::TrialSucceeded)
             }
-            (State::HalfOpen { .. }, Some(_)) => self.open(now, Reason::TrialFailed),
+            (State::HalfOpen { .. }, Some(_)) => self.open(now, Reason::TrialFailed, hearsay),
             (State::Closed { .. }, _) if self.settings.enabled && self.held_until.is_none() => {
                 let reason = self.tally.reason_to_open(now, &self.settings)?;
-                self.open(now, reason)
+                self.open(now, reason, false)
             }
             // Held closed or switched off; and to open outdates every permit.
             (State::Closed { .. } | State::Open { .. }, _) => None,
@@ -202,11 +215,18 @@ impl Breaker {
         }
     }
 
-    fn open(&mut self, now: Tick, reason: Reason) -> Option<Transition> {
+    /// Opens. What reports alone opened stays hearsay until attempts of ours would have opened it too;
+    /// `reported` says that a report was what opened it now.
+    fn open(&mut self, now: Tick, reason: Reason, reported: bool) -> Option<Transition> {
+        let unproved = |own: &Tally| own.reason_to_open(now, &self.settings).is_none();
+        let again = reason == Reason::TrialFailed;
+        self.hearsay = (self.hearsay || !again) && self.own.as_deref().is_some_and(unproved);
+        let hearsay = self.hearsay || reported;
         let open_time = self.next_open_time(now);
         self.last_open_time = Some(open_time);
         let until = now.plus(open_time);
-        self.change(now, State::Open { since: now, until }, reason)
+        let opened = self.change(now, State::Open { since: now, until }, reason);
+        opened.map(|opened| Transition { hearsay, ..opened })
     }
 
     /// Twice the last open time, unless the circuit has since been closed for as long as that.
@@ -243,10 +263,13 @@ impl Breaker {
             },
             failures: self.tally.failures(),
             last_failure: self.tally.last_failure(),
+            hearsay: false,
         };
         self.serials.change_state();
         if matches!(state, State::Closed { .. }) {
             self.tally = Tally::new(self.settings.window);
+            self.own = None;
+            self.hearsay = false;
         }
         self.state = state;
         (transition.from != transition.to).then_some(transition)

@@ -5,10 +5,22 @@
 pub enum Outcome {
     /// The extension answered.
     Success,
+    /// A router that calls the extension directly reported that it answered.
+    ReportedSuccess,
     /// The extension is at fault.
     Failure(FailureKind),
     /// Says nothing about the extension: the caller's fault, overload, our own link.
     Neutral,
+}
+
+impl Outcome {
+    /// Whether somebody else says so, and no attempt of ours showed it.
+    pub(super) fn is_hearsay(self) -> bool {
+        matches!(
+            self,
+            Self::ReportedSuccess | Self::Failure(FailureKind::Reported)
+        )
+    }
 }
 
 /// How an extension failed.

@@ -69,6 +69,11 @@ impl Tally {
         self.window.counts(now)
     }
 
+    /// The earliest failure of the window.
+    pub(super) fn first_failure(&self, now: Tick) -> Option<Tick> {
+        self.window.first_failure(now)
+    }
+
     pub(super) fn consecutive(&self) -> u32 {
         self.consecutive
     }

@@ -21,6 +21,8 @@ pub struct Transition {
     pub failures: u64,
     /// The last of them.
     pub last_failure: Option<LastFailure>,
+    /// Whether it opened for what routers reported: our own attempts alone would not have opened it.
+    pub hearsay: bool,
 }
 
 /// The last failure that was counted.

@@ -16,6 +16,8 @@ pub struct View {
     pub error_rate: Option<f64>,
     /// Successes per call over the window; `None` below the minimum of requests.
     pub success_rate: Option<f64>,
+    /// When the earliest failure of the window came, to the millisecond.
+    pub first_failure: Option<Tick>,
     /// When it last opened, unless it is closed.
     pub opened_at: Option<Tick>,
     /// When the first trial may pass, or the override ends; only while open, and not where it is held
@@ -25,6 +27,8 @@ pub struct View {
     pub trials_out: u32,
     /// Until when an operator holds it in this state.
     pub forced_until: Option<Tick>,
+    /// Whether it is not closed for what routers reported alone.
+    pub hearsay: bool,
     /// Whether outcomes are ignored because our own link is down.
     pub frozen: bool,
 }
@@ -53,10 +57,12 @@ impl Breaker {
             consecutive_failures: tally.consecutive(),
             error_rate: counts.error_rate(),
             success_rate: counts.success_rate().filter(|_| enough),
+            first_failure: tally.first_failure(now),
             opened_at: state.opened_at(),
             retry_at,
             trials_out,
             forced_until: self.held_until.filter(|_| !over),
+            hearsay: self.hearsay && !over,
             frozen: self.frozen,
         }
     }

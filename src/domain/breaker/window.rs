@@ -51,6 +51,8 @@ struct Bucket {
     /// Which stretch of time it counts, in bucket lengths since the origin.
     number: u64,
     counts: Counts,
+    /// When the first of its failures came: milliseconds since its begin and 1 more; 0 for never.
+    failed_ms: u32,
 }
 
 /// A rolling window.
@@ -77,14 +79,20 @@ impl Window {
     pub(super) fn count(&mut self, now: Tick, failed: bool, slow: bool) {
         let number = self.number(now);
         let slot = usize::try_from(number % BUCKETS).unwrap_or_default();
+        let begin = self.begin(number);
         let Some(bucket) = self.ring.get_mut(slot) else {
             return;
         };
         if bucket.number != number {
             *bucket = Bucket {
                 number,
-                counts: Counts::default(),
+                ..Bucket::default()
             };
+        }
+        if failed && bucket.failed_ms == 0 {
+            let since = now.elapsed().saturating_sub(begin);
+            let ms = u32::try_from(since.as_millis()).unwrap_or(u32::MAX);
+            bucket.failed_ms = ms.saturating_add(1);
         }
         bucket.counts.add(Counts {
             calls: 1,
@@ -105,8 +113,28 @@ impl Window {
         sum
     }
 
+    /// When the earliest failure came that it holds at `now`, to the millisecond.
+    pub(super) fn first_failure(&self, now: Tick) -> Option<Tick> {
+        let current = self.number(now);
+        let held = self.ring.iter().filter(|bucket| {
+            bucket.failed_ms > 0 && current.saturating_sub(bucket.number) < BUCKETS
+        });
+        let first = held.min_by_key(|bucket| bucket.number)?;
+        let since = Duration::from_millis(u64::from(first.failed_ms) - 1);
+        Some(Tick::at(self.begin(first.number).saturating_add(since)))
+    }
+
     fn number(&self, now: Tick) -> u64 {
-        let width = (self.length.as_nanos() / u128::from(BUCKETS)).max(1);
-        u64::try_from(now.elapsed().as_nanos() / width).unwrap_or(u64::MAX)
+        u64::try_from(now.elapsed().as_nanos() / self.width()).unwrap_or(u64::MAX)
+    }
+
+    /// When a bucket begins, since the origin.
+    fn begin(&self, number: u64) -> Duration {
+        let nanos = self.width().saturating_mul(number.into());
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    fn width(&self) -> u128 {
+        (self.length.as_nanos() / u128::from(BUCKETS)).max(1)
     }
 }

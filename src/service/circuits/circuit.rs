@@ -8,6 +8,7 @@ use super::quiet::Quiet;
 use crate::domain::breaker::{
     Admission, Breaker, CircuitState, Outcome, Permit, Reason, Settings, Tick, Transition, View,
 };
+use crate::domain::extension::Whose;
 
 /// A mutex around a breaker. Tests put one here that tries every order of threads.
 pub trait Lock {
@@ -31,6 +32,8 @@ impl Lock for Mutex<Breaker> {
 /// The breaker of one version. Every call takes its lock for a few comparisons, never for I/O.
 #[derive(Debug)]
 pub struct Circuit<L: Lock = Mutex<Breaker>> {
+    /// Another extension of the same id has circuits of its own.
+    pub whose: Whose,
     breaker: L,
     /// Raised by whatever may make it differ from a closed circuit that never saw a failure.
     quiet: Arc<Quiet>,
@@ -55,12 +58,13 @@ pub struct Totals {
 impl<L: Lock> Circuit<L> {
     /// A closed circuit.
     pub fn new(settings: Settings) -> Self {
-        Self::raising(settings, Arc::default())
+        Self::raising(settings, Arc::default(), Whose::default())
     }
 
     /// A closed circuit that raises `quiet` when there is anything to know about it.
-    pub(super) fn raising(settings: Settings, quiet: Arc<Quiet>) -> Self {
+    pub(super) fn raising(settings: Settings, quiet: Arc<Quiet>, whose: Whose) -> Self {
         Self {
+            whose,
             breaker: L::around(Breaker::new(settings)),
             quiet,
             turns: AtomicU32::new(0),

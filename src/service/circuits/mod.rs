@@ -14,6 +14,7 @@ use papaya::Equivalent;
 
 use self::quiet::Quiet;
 use crate::domain::breaker::{Settings, Tick, Transition, View};
+use crate::domain::extension::{Extension, Incarnation, Whose};
 use crate::domain::ids::{ExtensionId, VersionName};
 
 pub use circuit::{CallPermit, Circuit, Lock, Totals};
@@ -47,6 +48,8 @@ pub struct Listed {
     pub id: ExtensionId,
     /// Its version.
     pub version: VersionName,
+    /// Which extension of the id it is, once a source has told.
+    pub incarnation: Option<Incarnation>,
     /// How it stands.
     pub view: View,
 }
@@ -57,41 +60,55 @@ impl Circuits {
         self.map.pin().get(&KeyRef { id, version }).cloned()
     }
 
+    /// The circuit of a version of this extension, and of none that had its id before, if there has been
+    /// a call yet.
+    pub fn of(&self, extension: &Extension, version: &VersionName) -> Option<Arc<Circuit>> {
+        let circuit = self.get(extension.id.as_str(), version.as_str());
+        circuit.filter(|circuit| circuit.whose.is(extension))
+    }
+
     /// The circuit, made with `settings` where there is none. Only for what the catalog has, and
-    /// read from it when asked, not before.
+    /// read from it when asked, not before. A call of an extension that was replaced by another of its
+    /// id gets one that nobody else sees.
     pub fn get_or_create(
         &self,
-        id: &ExtensionId,
+        extension: &Extension,
         version: &VersionName,
-        settings: impl FnOnce() -> Settings,
+        settings: impl Fn() -> Settings,
     ) -> Arc<Circuit> {
-        if let Some(circuit) = self.get(id.as_str(), version.as_str()) {
+        if let Some(circuit) = self.of(extension, version) {
             return circuit;
         }
         let frozen = self.lock();
         let make = || {
-            let circuit = Circuit::raising(settings(), Arc::clone(&self.quiet));
+            let whose = Whose::of(extension);
+            let circuit = Circuit::raising(settings(), Arc::clone(&self.quiet), whose);
             circuit.freeze(*frozen);
             Arc::new(circuit)
         };
         let key = Key {
-            id: id.clone(),
+            id: extension.id.clone(),
             version: version.clone(),
         };
-        Arc::clone(self.map.pin().get_or_insert_with(key, make))
+        let pinned = self.map.pin();
+        let circuit = pinned.get_or_insert_with(key, make);
+        match circuit.whose.is(extension) {
+            true => Arc::clone(circuit),
+            false => make(),
+        }
     }
 
     /// Follows the catalog: circuits without settings are gone, the others get theirs.
     pub fn retain(
         &self,
         now: Tick,
-        settings: impl Fn(&ExtensionId, &VersionName) -> Option<Settings>,
+        settings: impl Fn(&ExtensionId, &VersionName, &Circuit) -> Option<Settings>,
     ) -> Vec<Moved> {
         let _none_is_made = self.lock();
         let map = self.map.pin();
         let mut moved = Vec::new();
         for (key, circuit) in &map {
-            match settings(&key.id, &key.version) {
+            match settings(&key.id, &key.version, circuit) {
                 None => {
                     map.remove(key);
                 }
@@ -148,6 +165,7 @@ impl Circuits {
             .map(|(key, circuit)| Listed {
                 id: key.id.clone(),
                 version: key.version.clone(),
+                incarnation: circuit.whose.incarnation(),
                 view: circuit.view(now),
             })
             .collect();

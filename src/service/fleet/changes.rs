@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::retry;
+use super::{Alive, retry};
 use crate::domain::catalog::{ActiveSource, Catalog};
 use crate::service::boundary::survived;
-use crate::service::health_store::{Claims, MAX_CHANGES, RevisionChanges};
+use crate::service::health_store::{Claims, RevisionChanges};
 use crate::service::observe::{Observation, Observers};
 use crate::service::progress::Progress;
 use crate::service::status::Status;
@@ -35,6 +35,8 @@ pub struct ChangeTeller<S, E> {
     pub catalog: Arc<Catalog>,
     /// Its revisions as they are applied.
     pub progress: Progress,
+    /// How many sidecars want the same.
+    pub alive: Alive,
     /// Whether events can be published at all.
     pub status: Arc<Status>,
     /// Whom to tell of failures.
@@ -47,6 +49,11 @@ impl<S: Claims, E: ChangeEvents> ChangeTeller<S, E> {
         let mut applied = self.progress.follow();
         applied.mark_changed();
         while let Some(Ok(())) = stop.run_until_cancelled(applied.changed()).await {
+            // Of many, nearly all find that another one was there first.
+            if let Some(turn) = self.alive.turn() {
+                stop.run_until_cancelled(sleep(turn)).await;
+                applied.mark_unchanged();
+            }
             survived(&self.observers, self.catch_up(&stop)).await;
         }
     }
@@ -72,7 +79,7 @@ impl<S: Claims, E: ChangeEvents> ChangeTeller<S, E> {
                 Ok(Some(claimed)) => {
                     pauses = retry::pauses();
                     for changes in &claimed.revisions {
-                        self.tell(epoch, changes).await;
+                        self.events.tell(epoch, changes).await;
                     }
                 }
                 Err(error) => {
@@ -84,14 +91,6 @@ impl<S: Claims, E: ChangeEvents> ChangeTeller<S, E> {
                     stop.run_until_cancelled(sleep(pause)).await;
                 }
             }
-        }
-    }
-
-    /// A revision with more changes is only told of as a whole: each sidecar says
-    /// `registry_reloaded`, with counts, when it has applied it.
-    async fn tell(&self, epoch: &str, changes: &RevisionChanges) {
-        if usize::try_from(changes.total).is_ok_and(|total| total <= MAX_CHANGES) {
-            self.events.tell(epoch, changes).await;
         }
     }
 }

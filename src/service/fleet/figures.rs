@@ -4,84 +4,75 @@ use std::collections::HashMap;
 
 use arc_swap::ArcSwap;
 
-use crate::domain::extension::{Extension, Incarnation};
+use crate::domain::catalog::Catalog;
+use crate::domain::extension::Extension;
 use crate::domain::ids::ExtensionId;
 use crate::service::health_store::Figures;
 
 /// The figures of the rest of the fleet; empty without a database.
 #[derive(Debug, Default)]
-pub struct FleetFigures(ArcSwap<HashMap<ExtensionId, Of>>);
-
-/// Figures, and of which extension of that id they were read.
-#[derive(Debug, Clone)]
-struct Of {
-    incarnation: Option<Incarnation>,
-    figures: Figures,
-}
+pub struct FleetFigures(ArcSwap<HashMap<ExtensionId, Figures>>);
 
 impl FleetFigures {
     /// What the others counted of one extension.
     pub fn of(&self, extension: &Extension) -> Option<Figures> {
         let all = self.0.load();
         let own = all.get(&extension.id);
-        let own = own.filter(|it| it.incarnation == extension.incarnation)?;
-        Some(own.figures.clone())
+        own.filter(|it| it.incarnation == extension.incarnation)
+            .cloned()
     }
 
-    /// Replaces all figures. `is` answers which extension has an id; what has none is dropped.
-    pub fn replace(
-        &self,
-        figures: impl IntoIterator<Item = Figures>,
-        is: impl Fn(&ExtensionId) -> Option<Option<Incarnation>>,
-    ) {
-        let all: HashMap<_, _> = by_id(figures, &is).collect();
-        self.0.store(all.into());
+    /// Replaces all figures.
+    pub fn replace(&self, figures: impl IntoIterator<Item = Figures>) {
+        self.0
+            .store(by_id(figures).collect::<HashMap<_, _>>().into());
     }
 
-    /// Replaces the figures of some; those of extensions that are gone, or another one by now, are
-    /// dropped. For the one task that keeps them.
-    pub fn merge(
-        &self,
-        figures: impl IntoIterator<Item = Figures>,
-        is: impl Fn(&ExtensionId) -> Option<Option<Incarnation>>,
-    ) {
+    /// Replaces the figures of some; those of extensions that `catalog` does not have, or has another one
+    /// of their id instead, are dropped, but for what is in quarantine and may come back. For the one task
+    /// that keeps them.
+    pub fn merge(&self, figures: impl IntoIterator<Item = Figures>, catalog: &Catalog) {
         let mut all = HashMap::clone(&self.0.load());
-        all.extend(by_id(figures, &is));
-        all.retain(|id, it| is(id) == Some(it.incarnation));
+        all.extend(by_id(figures));
+        let quarantine = catalog.quarantine();
+        all.retain(|id, it| match catalog.get(id.as_str()) {
+            Some(entry) => entry.extension().incarnation == it.incarnation,
+            None => quarantine.holds(id.as_str()),
+        });
         self.0.store(all.into());
     }
 }
 
 fn by_id(
     figures: impl IntoIterator<Item = Figures>,
-    is: impl Fn(&ExtensionId) -> Option<Option<Incarnation>>,
-) -> impl Iterator<Item = (ExtensionId, Of)> {
-    figures.into_iter().filter_map(move |figures| {
-        let incarnation = is(&figures.extension)?;
-        let id = figures.extension.clone();
-        Some((
-            id,
-            Of {
-                incarnation,
-                figures,
-            },
-        ))
-    })
+) -> impl Iterator<Item = (ExtensionId, Figures)> {
+    let figures = figures.into_iter();
+    figures.map(|figures| (figures.extension.clone(), figures))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::extension;
+    use crate::domain::catalog::Change;
+    use crate::domain::extension::Incarnation;
+    use crate::domain::quarantine::{Fault, FaultyExtension, Quarantine};
+    use crate::domain::testing::{change, entry, extension};
     use crate::service::health_store::Tally;
 
-    fn figures(id: &str, successes: u64) -> Figures {
+    fn of(id: &str, incarnation: u128) -> Extension {
+        let mut extension = extension(id);
+        extension.incarnation = Some(Incarnation(incarnation));
+        extension
+    }
+
+    fn figures(id: &str, incarnation: u128, successes: u64) -> Figures {
         let tally = Tally {
             successes,
             ..Tally::default()
         };
         Figures {
             extension: ExtensionId::parse(id).unwrap(),
+            incarnation: Some(Incarnation(incarnation)),
             tally,
             last_success: None,
             last_failure: None,
@@ -90,24 +81,36 @@ mod tests {
 
     #[test]
     fn a_merge_replaces_what_it_names_and_drops_what_is_gone_or_another() {
-        let fleet = FleetFigures::default();
-        let first = Some(Some(Incarnation(1)));
-        fleet.replace(["a", "b", "c", "e"].map(|id| figures(id, 1)), |_| first);
-        fleet.merge([figures("b", 20), figures("d", 40)], |id| {
-            match id.as_str() {
-                "a" => None,
-                "e" => Some(Some(Incarnation(2))),
-                _ => first,
-            }
+        let (catalog, mut writer) = Catalog::new();
+        let faulty = Fault {
+            origin: "extensions/faulty".into(),
+            reason: "odd".into(),
+            extension: Some(FaultyExtension {
+                id: "faulty".into(),
+                unserved_digest: Some(1),
+            }),
+        };
+        writer.apply(Change {
+            upserts: [("b", 1), ("c", 1), ("d", 1), ("e", 2), ("f", 2)]
+                .map(|(id, incarnation)| entry(of(id, incarnation)))
+                .into(),
+            quarantine: Quarantine::new([faulty]),
+            ..change(1)
         });
+        let fleet = FleetFigures::default();
+        fleet.replace(["a", "b", "c", "e", "faulty"].map(|id| figures(id, 1, 1)));
+        // Read before `f` was made anew, and told afterwards.
+        let read = [figures("b", 1, 20), figures("d", 1, 40), figures("f", 1, 7)];
+        fleet.merge(read, &catalog);
         let successes = |id: &str, incarnation: u128| {
-            let mut extension = extension(id);
-            extension.incarnation = Some(Incarnation(incarnation));
-            fleet.of(&extension).map(|figures| figures.tally.successes)
+            let figures = fleet.of(&of(id, incarnation));
+            figures.map(|figures| figures.tally.successes)
         };
         let all = ["a", "b", "c", "d"].map(|id| successes(id, 1));
         assert_eq!(all, [None, Some(20), Some(1), Some(40)]);
         assert_eq!([successes("e", 1), successes("e", 2)], [None, None]);
         assert_eq!(successes("b", 2), None, "not those of the one before");
+        assert_eq!(successes("f", 2), None, "nor those that came late");
+        assert_eq!(successes("faulty", 1), Some(1), "it may come back");
     }
 }

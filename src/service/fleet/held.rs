@@ -12,7 +12,8 @@ use crate::service::invoke::Tools;
 /// Stands for the end of a circuit that is forced without one.
 const NO_END: Duration = Duration::from_secs(10 * 365 * 86_400);
 
-/// All circuits that are not closed.
+/// All circuits that are not closed, but for those that reports alone opened: what somebody said to this
+/// sidecar is nothing that the fleet shows, or that others take over at their start.
 pub(super) fn held(tools: &Tools) -> Vec<HeldCircuit> {
     let listed = tools.circuits.snapshot(tools.clock.tick());
     let held = listed.into_iter();
@@ -23,6 +24,7 @@ pub(super) fn held(tools: &Tools) -> Vec<HeldCircuit> {
 fn report(listed: Listed, clock: Clock) -> Option<HeldCircuit> {
     let view = listed.view;
     let state = match view.state {
+        _ if view.hearsay => return None,
         CircuitState::Closed => return None,
         CircuitState::Open => Held::Open,
         CircuitState::HalfOpen => Held::HalfOpen,
@@ -37,6 +39,7 @@ fn report(listed: Listed, clock: Clock) -> Option<HeldCircuit> {
     };
     Some(HeldCircuit {
         extension: listed.id,
+        incarnation: listed.incarnation,
         version: listed.version,
         state,
         opened_at: view.opened_at.and_then(ago).unwrap_or(now),
@@ -51,7 +54,8 @@ pub(super) fn restore(tools: &Tools, held: &HeldCircuit) {
     let Some(spot) = Spot::find(tools, held.extension.as_str(), &held.version) else {
         return;
     };
-    if spot.existing().is_some() {
+    let is_another = spot.extension().incarnation != held.incarnation;
+    if is_another || spot.existing().is_some() {
         return;
     }
     let remaining = held.retry_at.saturating_duration_since(Instant::now());
@@ -63,6 +67,7 @@ pub(super) fn restore(tools: &Tools, held: &HeldCircuit) {
 mod tests {
     use super::*;
     use crate::domain::catalog::{Catalog, Change};
+    use crate::domain::extension::Incarnation;
     use crate::domain::ids::{ExtensionId, VersionName};
     use crate::domain::testing::{change, entry, extension};
     use crate::service::testing;
@@ -88,6 +93,7 @@ mod tests {
         let now = Instant::now();
         HeldCircuit {
             extension: ExtensionId::parse("e").unwrap(),
+            incarnation: None,
             version: version(of),
             state: Held::Open,
             opened_at: now,
@@ -104,6 +110,14 @@ mod tests {
         restore(&tools, &held_open("v1"));
         let state = |tools: &Tools| tools.circuits.snapshot(Tick::default())[0].view.state;
         assert_eq!(state(&tools), CircuitState::Open);
+
+        let another = self::tools();
+        let of_another = HeldCircuit {
+            incarnation: Some(Incarnation(1)),
+            ..held_open("v1")
+        };
+        restore(&another, &of_another);
+        assert!(another.circuits.snapshot(Tick::default()).is_empty());
 
         let called = self::tools();
         Spot::find(&called, "e", &version("v1")).unwrap().circuit();

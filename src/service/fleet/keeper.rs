@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::alive::{Alive, FEW};
 use super::figures::FleetFigures;
 use super::held;
 use super::jittered;
@@ -18,19 +19,19 @@ use super::restored::Restored;
 use super::signal::Signs;
 use super::totals::Counted;
 use crate::domain::catalog::ActiveSource;
-use crate::domain::extension::Incarnation;
-use crate::domain::ids::ExtensionId;
 use crate::service::boundary::survived;
 use crate::service::health_store::ledger::{Ledger, Progress};
 use crate::service::health_store::{Boot, Figures, HealthReports, StoreError};
 use crate::service::invoke::Tools;
 use crate::service::observe::Observation;
 
-/// Time between calls of [`HealthReports::tidy`].
-const TIDY: Duration = Duration::from_secs(60);
-/// So many tidyings after each other, everything is read again: rows that somebody changed by hand
-/// do not say when.
-const TIDIES_PER_FULL_READ: u32 = 10;
+/// The longest time between calls of [`HealthReports::tidy`]; together, the sidecars tidy about once in
+/// an interval of flushes.
+const TIDY: Duration = Duration::from_secs(300);
+/// The longest time between readings of what the others counted.
+const OTHERS: Duration = Duration::from_secs(60);
+/// After so long everything is read again: rows that somebody changed by hand do not say when.
+const FULL_READ: Duration = Duration::from_secs(600);
 /// A flush is dated by its beginning and read after its commit, which may be so much later.
 const COMMIT_DELAY: Duration = Duration::from_secs(30);
 /// The share of the interval after which a flush begins: it has to be written, not begun, when the
@@ -56,13 +57,20 @@ pub struct Keeper<S> {
     counted: Counted,
     /// Under which boot, and when, the figures of the others were last read.
     read: Option<(Boot, Instant)>,
+    alive: Alive,
     tidied: Instant,
-    tidies: u32,
+    all_read: Instant,
 }
 
 impl<S: HealthReports> Keeper<S> {
     /// A keeper that flushes every `interval`.
-    pub fn new(store: Arc<S>, tools: Tools, fleet: Arc<FleetFigures>, interval: Duration) -> Self {
+    pub fn new(
+        store: Arc<S>,
+        tools: Tools,
+        fleet: Arc<FleetFigures>,
+        alive: Alive,
+        interval: Duration,
+    ) -> Self {
         Self {
             store,
             tools,
@@ -71,8 +79,9 @@ impl<S: HealthReports> Keeper<S> {
             ledger: Ledger::default(),
             counted: Counted::default(),
             read: None,
+            alive,
             tidied: Instant::now(),
-            tidies: 0,
+            all_read: Instant::now(),
         }
     }
 
@@ -108,11 +117,12 @@ impl<S: HealthReports> Keeper<S> {
         let begun = Instant::now();
         let boot = self.ledger.boot(&*self.store, self.interval).await?;
         let restored = self.store.restore(&boot).await?;
-        self.fleet.replace(restored.figures, self.incarnations());
+        self.fleet.replace(restored.figures);
         for circuit in &restored.circuits {
             held::restore(&self.tools, circuit);
         }
         self.read = Some((boot, begun));
+        self.alive.counted(self.store.alive().await?);
         Ok(())
     }
 
@@ -138,16 +148,33 @@ impl<S: HealthReports> Keeper<S> {
             }
             sleep(jittered(LOCKED)).await;
         }
-        self.read_others().await?;
-        if self.tidied.elapsed() >= TIDY {
+        if self.others_are_due() {
+            self.read_others().await?;
+        }
+        if self.tidied.elapsed() >= self.turn_to_tidy() {
             self.store.tidy().await?;
             self.tidied = Instant::now();
-            self.tidies = self.tidies.wrapping_add(1);
-            if self.tidies.is_multiple_of(TIDIES_PER_FULL_READ) {
-                self.read = None;
-            }
+            self.alive.counted(self.store.alive().await?);
+        }
+        if self.all_read.elapsed() >= FULL_READ {
+            self.read = None;
+            self.all_read = Instant::now();
         }
         Ok(())
+    }
+
+    fn turn_to_tidy(&self) -> Duration {
+        let others = self.alive.sidecars().saturating_sub(1);
+        let all = u32::try_from(others).map_or(TIDY, |others| self.interval.saturating_mul(others));
+        all.min(TIDY)
+    }
+
+    /// Every time among few; what many read of each other would grow with their square.
+    fn others_are_due(&self) -> bool {
+        let times = u32::try_from(self.alive.sidecars() / FEW).unwrap_or(u32::MAX);
+        let pause = self.interval.saturating_mul(times).min(OTHERS);
+        let read = self.read.as_ref();
+        read.is_none_or(|(_, at)| at.elapsed() >= pause)
     }
 
     async fn flush(&mut self) -> Result<Progress, StoreError> {
@@ -168,18 +195,12 @@ impl<S: HealthReports> Keeper<S> {
         let figures = self.store.others(&boot, within).await?;
         let others = figures.into_iter().map(|figures| self.less_folded(figures));
         if within.is_some() {
-            self.fleet.merge(others, self.incarnations());
+            self.fleet.merge(others, self.tools.selector.catalog());
         } else {
-            self.fleet.replace(others, self.incarnations());
+            self.fleet.replace(others);
         }
         self.read = Some((boot, begun));
         Ok(())
-    }
-
-    /// Which extension has an id in the catalog.
-    fn incarnations(&self) -> impl Fn(&ExtensionId) -> Option<Option<Incarnation>> + use<'_, S> {
-        let catalog = self.tools.selector.catalog();
-        |id| Some(catalog.get(id)?.extension().incarnation)
     }
 
     fn less_folded(&self, figures: Figures) -> Figures {

@@ -3,7 +3,9 @@
 //! [`Keeper`] exchanges health with the store, [`OverrideKeeper`] keeps circuits as operators want
 //! them. Neither is on the way of a call, and both do without the store for as long as it is away.
 
+mod alive;
 pub mod changes;
+pub mod halt;
 mod figures;
 mod held;
 mod keeper;
@@ -18,6 +20,7 @@ pub mod probe;
 mod retry;
 pub mod switch;
 
+pub use alive::Alive;
 pub use figures::FleetFigures;
 pub use keeper::Keeper;
 pub use overrides::{Order, OverrideHandle, OverrideKeeper, OverrideQueue, Wanted, orders};

@@ -52,13 +52,14 @@ impl Observer for Openings {
             version,
             current: true,
             transition,
+            ..
         } = observation
         else {
             return;
         };
-        // An operator's wish and the memory of an earlier run are no evidence.
+        // An operator's wish, the memory of an earlier run and what routers report are no evidence.
         let evident = !matches!(transition.reason, Reason::Forced | Reason::Restored);
-        if transition.to == CircuitState::Open && evident {
+        if transition.to == CircuitState::Open && evident && !transition.hearsay {
             let opening = Opening {
                 id: id.clone(),
                 version: version.clone(),
@@ -76,6 +77,7 @@ mod tests {
 
     use super::*;
     use crate::domain::breaker::Tick;
+    use crate::service::observe::Failing;
 
     fn observe(openings: &Openings, id: &str, current: bool, to: CircuitState, reason: Reason) {
         let transition = Transition {
@@ -86,12 +88,14 @@ mod tests {
             retry_at: None,
             failures: 1,
             last_failure: None,
+            hearsay: false,
         };
         openings.observe(&Observation::Circuit {
             id: ExtensionId::parse(id).unwrap(),
             version: VersionName::parse("v1").unwrap(),
             current,
             transition,
+            failing: Failing::default(),
         });
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::breaker::Transition;
 use crate::domain::entry::Entry;
+use crate::domain::extension::Extension;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::circuits::{Circuit, Listed};
 use crate::service::invoke::Tools;
@@ -39,7 +40,12 @@ impl Spot {
 
     /// The extension.
     pub fn id(&self) -> &ExtensionId {
-        &self.entry.extension().id
+        &self.extension().id
+    }
+
+    /// Its record.
+    pub(super) fn extension(&self) -> &Extension {
+        self.entry.extension()
     }
 
     /// The version.
@@ -49,8 +55,7 @@ impl Spot {
 
     /// The circuit, if there is one yet.
     pub fn existing(&self) -> Option<Arc<Circuit>> {
-        let circuits = &self.tools.circuits;
-        circuits.get(self.id().as_str(), self.version.as_str())
+        self.tools.circuits.of(self.extension(), &self.version)
     }
 
     /// The circuit, made if there is none.
@@ -58,15 +63,17 @@ impl Spot {
         let setup = self.tools.runtimes.setup(&self.entry);
         let settings = || setup.limits.breaker.clone();
         let circuits = &self.tools.circuits;
-        circuits.get_or_create(self.id(), &self.version, settings)
+        circuits.get_or_create(self.extension(), &self.version, settings)
     }
 
     /// How the circuit stands.
     pub fn listed(&self) -> Listed {
+        let circuit = self.circuit();
         Listed {
             id: self.id().clone(),
             version: self.version.clone(),
-            view: self.circuit().view(self.tools.clock.tick()),
+            incarnation: circuit.whose.incarnation(),
+            view: circuit.view(self.tools.clock.tick()),
         }
     }
 
@@ -78,6 +85,7 @@ impl Spot {
                 version: self.version.clone(),
                 current: self.entry.extension().version == self.version,
                 transition,
+                failing: self.tools.runtimes.failing(self.id(), &self.version),
             });
         }
     }

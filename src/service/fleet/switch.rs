@@ -17,6 +17,8 @@ use super::link::Link;
 use super::openings::{Opening, Openings};
 use super::retry;
 use crate::domain::breaker::CircuitState;
+use crate::domain::entry::Entry;
+use crate::domain::extension::Extension;
 use crate::domain::health::HealthSums;
 use crate::service::boundary::survived;
 use crate::service::health_store::{AutoDisabled, AutoSwitch, StoreError};
@@ -86,11 +88,11 @@ impl<S: AutoSwitch> AutoDisabler<S> {
     async fn decide(&self, opening: Opening) {
         let opening = &opening;
         for pause in retry::pauses() {
-            if !self.is_open(opening) {
+            let Some(entry) = self.blamed(opening) else {
                 return;
-            }
+            };
             if self.link.is_steady() {
-                match self.disable(opening).await {
+                match self.disable(opening, entry.extension()).await {
                     Ok(outcome) => return self.tell(opening, outcome),
                     Err(error) => self.tools.observers.observe(&Observation::StoreFailed {
                         what: "auto-disabling",
@@ -102,31 +104,32 @@ impl<S: AutoSwitch> AutoDisabler<S> {
         }
     }
 
-    /// Whether the reason still holds: the version serves, and its circuit is open by itself.
-    fn is_open(&self, opening: &Opening) -> bool {
+    /// Of which extension the reason still holds: the version serves, and its circuit is open by itself.
+    fn blamed(&self, opening: &Opening) -> Option<Arc<Entry>> {
         let Tools {
             selector,
             circuits,
             clock,
             ..
         } = &self.tools;
-        let Some(entry) = selector.catalog().get(&opening.id) else {
-            return false;
-        };
+        let entry = selector.catalog().get(&opening.id)?;
         if entry.admitted().is_err() || entry.extension().version != opening.version {
-            return false;
+            return None;
         }
-        let circuit = circuits.get(opening.id.as_str(), opening.version.as_str());
-        circuit.is_some_and(|circuit| {
-            let view = circuit.view(clock.tick());
-            view.state == CircuitState::Open && view.forced_until.is_none()
-        })
+        let circuit = circuits.of(entry.extension(), &opening.version)?;
+        let view = circuit.view(clock.tick());
+        let open = view.state == CircuitState::Open && view.forced_until.is_none();
+        open.then_some(entry)
     }
 
-    async fn disable(&self, opening: &Opening) -> Result<AutoDisabled, StoreError> {
+    async fn disable(
+        &self,
+        opening: &Opening,
+        extension: &Extension,
+    ) -> Result<AutoDisabled, StoreError> {
         let clock = self.tools.clock;
         let last_failure = opening.transition.last_failure;
-        let sums = self.sums(opening);
+        let sums = self.sums(extension);
         let cause = (self.write_cause)(&DisableCause {
             opening,
             opened_at: clock.wall(opening.transition.at),
@@ -134,20 +137,19 @@ impl<S: AutoSwitch> AutoDisabler<S> {
             last_success: sums.last_success.map(|at| clock.wall_of(at)),
             sums,
         });
-        let switch = self
-            .store
-            .auto_disable(&opening.id, &cause, self.max_percent);
+        let switch =
+            self.store
+                .auto_disable(&opening.id, extension.incarnation, &cause, self.max_percent);
         switch.await
     }
 
-    fn sums(&self, opening: &Opening) -> HealthSums {
-        let runtime = self.tools.runtimes.get(opening.id.as_str());
+    fn sums(&self, extension: &Extension) -> HealthSums {
+        let runtime = self.tools.runtimes.known(extension);
         let own = runtime.map(|it| it.health.sums()).unwrap_or_default();
-        let entry = self.tools.selector.catalog().get(&opening.id);
-        let Some(others) = entry.and_then(|it| self.others.of(it.extension())) else {
-            return own;
-        };
-        own.with(&HealthSums::from(&others))
+        match self.others.of(extension) {
+            Some(others) => own.with(&HealthSums::from(&others)),
+            None => own,
+        }
     }
 
     fn tell(&self, opening: &Opening, outcome: AutoDisabled) {

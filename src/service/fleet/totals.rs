@@ -24,16 +24,19 @@ impl Counted {
             }
         }
         let catalog = tools.selector.catalog();
-        let reports = running.iter().filter_map(|(id, runtime)| {
-            let entry = catalog.get(id)?;
-            let setup = runtime.setup(&entry, tools.runtimes.defaults());
+        let reports = running.iter().map(|(id, runtime)| {
+            // What is in quarantine has a running side still.
+            let setup = match catalog.get(id) {
+                Some(entry) => runtime.setup(&entry, tools.runtimes.defaults()),
+                None => runtime.current_setup(),
+            };
             let breaker = &setup.limits.breaker;
-            Some(Report {
-                incarnation: runtime.incarnation(),
-                figures: figures(id.clone(), runtime.health.sums()),
+            Report {
+                last_answer: runtime.health.last_answer(),
+                figures: figures(id.clone(), runtime),
                 failure_threshold: breaker.failure_threshold,
                 half_open_max_requests: breaker.half_open_max_requests,
-            })
+            }
         });
         let reports = reports.collect();
         self.0 = running;
@@ -41,16 +44,17 @@ impl Counted {
     }
 }
 
-fn figures(extension: ExtensionId, sums: HealthSums) -> Figures {
+fn figures(extension: ExtensionId, runtime: &Runtime) -> Figures {
     let HealthSums {
         counts,
         latency_sum_us,
         latency_count,
         last_success,
         last_failure,
-    } = sums;
+    } = runtime.health.sums();
     Figures {
         extension,
+        incarnation: runtime.whose.incarnation(),
         tally: Tally {
             successes: counts.successes,
             failures: counts.failures,

@@ -6,12 +6,14 @@
 //! it has made none, the fleet's rate stands in: nobody is to read "no data" beside a thousand
 //! successes. Before the first call anywhere there is no rate, which is not 0.
 //!
-//! An extension's circuit is that of its current version.
+//! An extension's circuit is that of its current version; its state is the worst of the versions
+//! that take part, see [`State`].
 
 mod circuits;
 mod standing;
 mod summary;
 mod teller;
+mod versions;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,9 +22,12 @@ pub use circuits::{CircuitPage, CircuitPlace, CircuitQuery, CircuitRow, Forced};
 pub use standing::{Condition, Standing};
 pub use summary::Summary;
 pub use teller::tell_summaries;
+pub use versions::{FailureRow, State, VersionStanding};
 
+use self::versions::{Whole, overall};
 use super::error::RegistryError;
 use super::fleet::FleetFigures;
+use super::health_store::Tally;
 use super::invoke::{Runtimes, Tools};
 use super::read::page_limit;
 use crate::domain::breaker::CircuitState;
@@ -39,12 +44,35 @@ pub struct Health {
 /// What a listing asks for.
 #[derive(Debug, Clone)]
 pub struct HealthQuery {
-    /// Only extensions whose circuit is in this state.
-    pub state: Option<CircuitState>,
+    /// Only extensions of which this is so.
+    pub state: Option<StateFilter>,
     /// At most so many; `None` for the usual length of a page.
     pub limit: Option<u64>,
     /// Only extensions after this place.
     pub after: Option<Position>,
+}
+
+/// What a listing is to show of a state: one of extensions, or one of their circuits; a word that
+/// means both finds both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateFilter {
+    /// Extensions in this state.
+    pub state: Option<State>,
+    /// Extensions whose circuit is in this state.
+    pub circuit: Option<CircuitState>,
+}
+
+impl StateFilter {
+    /// Reads the name of a state; `None` where there is none of that name.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (state, circuit) = (State::parse(text), CircuitState::parse(text));
+        let known = state.is_some() || circuit.is_some();
+        known.then_some(Self { state, circuit })
+    }
+
+    fn matches(self, standing: &Standing) -> bool {
+        self.state == Some(standing.state) || self.circuit == Some(standing.circuit)
+    }
 }
 
 /// Some extensions in the order of `list`, and how all are doing.
@@ -91,7 +119,7 @@ impl Health {
             let extension = standing.entry.extension();
             let comes_after =
                 after.is_none_or(|(kind, id)| (extension.kind, &extension.id) > (*kind, id));
-            let wanted = query.state.is_none_or(|state| state == standing.circuit);
+            let wanted = query.state.is_none_or(|state| state.matches(&standing));
             if !comes_after || !wanted {
                 continue;
             }
@@ -138,11 +166,27 @@ impl Health {
             ..
         } = &self.tools;
         let extension = entry.extension();
-        let runtime = runtimes.get(extension.id.as_str());
-        let circuit = circuits.get(extension.id.as_str(), extension.version.as_str());
+        let runtime = runtimes.known(extension);
+        let circuit = circuits.of(extension, &extension.version);
         let view = circuit.map(|circuit| circuit.view(clock.at(now)));
         let flushed = self.fleet.of(extension);
-        Standing::new(entry, runtime.as_deref(), view, flushed, clock, now)
+        let elsewhere = flushed.as_ref().map(|figures| figures.tally);
+        let called = |tally: Tally| tally.successes > 0 || tally.failures > 0;
+        let called_elsewhere = elsewhere.is_some_and(called);
+        let mut standing = Standing::new(entry, runtime.as_deref(), view, flushed, clock, now);
+        let whole = Whole {
+            counts: standing.sums.counts,
+            called_elsewhere,
+            p50: standing.p50,
+            p99: standing.p99,
+        };
+        let entry = Arc::clone(&standing.entry);
+        let versions = entry.taking_part();
+        let versions =
+            versions.map(|version| self.version(&entry, version, runtime.as_deref(), whole, now));
+        standing.versions = versions.collect();
+        standing.state = overall(&entry, &standing.versions);
+        standing
     }
 }
 

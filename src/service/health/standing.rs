@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::{State, VersionStanding};
 use crate::domain::breaker::{CircuitState, View};
 use crate::domain::entry::Entry;
 use crate::domain::health::HealthSums;
@@ -33,19 +34,20 @@ pub struct Standing {
     pub circuit: CircuitState,
     /// When that opened, unless it is closed.
     pub opened_at: Option<SystemTime>,
-    /// The verdict.
-    pub condition: Condition,
+    /// The worst of the versions that take part.
+    pub state: State,
+    /// All versions, in the order in which they are tried.
+    pub versions: Vec<VersionStanding>,
 }
 
 /// What a person wants to know first. Each extension is in exactly one of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
-    /// Nothing is known against it, be it for want of calls.
+    /// Nothing is known against it, be it for want of calls, or because an operator disabled it.
     Healthy,
-    /// Its circuit is open, its rolling success rate is below the minimum, or the machine has
-    /// taken it out of service.
+    /// A version that takes part fails or rests, or the extension is auto-disabled.
     Unhealthy,
-    /// Its circuit tries whether it works again.
+    /// The worst of its versions tries whether it works again.
     HalfOpen,
 }
 
@@ -61,7 +63,30 @@ impl Condition {
 }
 
 impl Standing {
-    /// Joins what is known of `entry`: by its own calls, its circuit, and the others' figures.
+    /// The version that gives the extension its state, where it fails and is not the current one.
+    pub fn ailing(&self) -> Option<&VersionStanding> {
+        if matches!(self.state, State::NoData | State::Ok) {
+            return None;
+        }
+        let worst = |it: &&VersionStanding| it.takes_part && it.state == self.state;
+        let mut worst = self.versions.iter().filter(worst);
+        let current = worst.clone().any(|it| it.current);
+        worst.next().filter(|_| !current)
+    }
+
+    /// The verdict.
+    pub const fn condition(&self) -> Condition {
+        match self.state {
+            State::NoData | State::Ok | State::Disabled => Condition::Healthy,
+            State::HalfOpen => Condition::HalfOpen,
+            State::Degraded | State::Resting | State::Open | State::AutoDisabled => {
+                Condition::Unhealthy
+            }
+        }
+    }
+
+    /// Joins what is known of `entry`: by its own calls, its circuit, and the others' figures; its
+    /// versions are still to come.
     pub(super) fn new(
         entry: Arc<Entry>,
         runtime: Option<&Runtime>,
@@ -77,15 +102,6 @@ impl Standing {
         let latencies = runtime.map(|runtime| runtime.health.latency().snapshot(now));
         let percentile = |q| latencies.as_ref()?.percentile(q);
         let circuit = view.map_or(CircuitState::Closed, |view| view.state);
-        let degraded = runtime.is_some_and(|runtime| runtime.gate.is_degraded());
-        let condition = match circuit {
-            CircuitState::HalfOpen => Condition::HalfOpen,
-            CircuitState::Open => Condition::Unhealthy,
-            CircuitState::Closed if degraded || entry.extension().auto_disabled => {
-                Condition::Unhealthy
-            }
-            CircuitState::Closed => Condition::Healthy,
-        };
         Self {
             success_rate: own
                 .counts
@@ -98,7 +114,8 @@ impl Standing {
             opened_at: view
                 .and_then(|view| view.opened_at)
                 .map(|tick| clock.wall(tick)),
-            condition,
+            state: State::NoData,
+            versions: Vec::new(),
             last_success: sums.last_success.map(|at| clock.wall_of(at)),
             last_failure: sums.last_failure.map(|at| clock.wall_of(at)),
             sums,

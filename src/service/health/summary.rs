@@ -64,7 +64,7 @@ impl Sums {
         let counts = &mut self.counts;
         counts.total += 1;
         counts.enabled += usize::from(standing.entry.extension().enabled);
-        *match standing.condition {
+        *match standing.condition() {
             Condition::Healthy => &mut counts.healthy,
             Condition::Unhealthy => &mut counts.unhealthy,
             Condition::HalfOpen => &mut counts.half_open,

@@ -7,7 +7,7 @@ use crate::domain::breaker::Tick;
 use crate::domain::catalog::{Catalog, Change};
 use crate::domain::extension::{Extension, ExtensionType};
 use crate::domain::ids::ExtensionId;
-use crate::domain::testing::{change, entry, extension};
+use crate::domain::testing::{change, entry, extension, version, version_with};
 use crate::service::health_store::{Figures, Tally};
 use crate::service::invoke::{Reported, Verdict};
 use crate::service::testing::tools;
@@ -55,6 +55,7 @@ impl Setting {
 fn flushed(id: &str, successes: u64, failures: u64, at: Instant) -> Figures {
     Figures {
         extension: ExtensionId::parse(id).unwrap(),
+        incarnation: None,
         tally: Tally {
             successes,
             failures,
@@ -86,7 +87,9 @@ fn before_the_first_call_there_is_no_figure_and_nothing_is_wrong() {
     let standing = setting.health.of("a").unwrap();
     assert_eq!(standing.sums, Default::default());
     assert_eq!((standing.success_rate, standing.p50), (None, None));
-    assert_eq!(standing.condition, Condition::Healthy);
+    assert_eq!(standing.condition(), Condition::Healthy);
+    assert_eq!(standing.state, State::NoData);
+    assert_eq!(setting.health.of("off").unwrap().state, State::Disabled);
     assert_eq!(standing.circuit, CircuitState::Closed);
     let expected = Summary {
         total: 2,
@@ -103,9 +106,7 @@ fn before_the_first_call_there_is_no_figure_and_nothing_is_wrong() {
 fn counts_are_the_fleets_and_the_rate_is_ours_once_we_have_one() {
     let setting = setting(&["a"]);
     let later = Instant::now() + Duration::from_secs(3600);
-    setting
-        .fleet
-        .replace([flushed("a", 3, 1, later)], |_| Some(None));
+    setting.fleet.replace([flushed("a", 3, 1, later)]);
     let standing = setting.health.of("a").unwrap();
     assert_eq!(standing.success_rate, Some(0.75), "the fleet's stands in");
     assert_eq!(standing.p99, None, "percentiles are never another's");
@@ -160,23 +161,166 @@ fn each_extension_is_in_one_condition() {
     assert!(summary.avg_p95_latency.is_some());
 
     for (state, expected) in [
-        (CircuitState::Open, vec!["broken"]),
-        (CircuitState::HalfOpen, vec!["trying"]),
-        (
-            CircuitState::Closed,
-            vec!["dead", "degraded", "good", "idle"],
-        ),
+        ("open", vec!["broken"]),
+        ("half_open", vec!["trying"]),
+        ("closed", vec!["dead", "degraded", "good", "idle"]),
+        ("degraded", vec!["degraded"]),
+        ("auto_disabled", vec!["dead"]),
+        ("ok", vec!["good"]),
+        ("no_data", vec!["idle"]),
+        ("resting", vec![]),
+        ("disabled", vec![]),
     ] {
         let query = HealthQuery {
-            state: Some(state),
+            state: StateFilter::parse(state),
             ..everything()
         };
         let page = setting.health.list(&query).unwrap();
         assert_eq!((ids(&page), page.more), (expected, false), "{state:?}");
         assert_eq!(page.summary, summary, "of all, whatever is shown");
     }
+    assert_eq!(StateFilter::parse("shut"), None);
     let opened = setting.health.of("broken").unwrap().opened_at;
     assert!(opened.unwrap() <= SystemTime::now());
+}
+
+/// `x` at v1 with a canary v2 and, without rules or a share, v0; and what the version `wanted` says.
+fn canary(rollout: &str) -> Setting {
+    let (catalog, mut writer) = Catalog::new();
+    let versions = vec![
+        version_with("v2", &format!(r#"{{"rollout":{rollout}}}"#)),
+        version("v0"),
+    ];
+    writer.apply(Change {
+        upserts: vec![entry(Extension {
+            versions,
+            ..extension("x")
+        })],
+        ..change(1)
+    });
+    let (tools, fleet) = (tools(catalog), Arc::<FleetFigures>::default());
+    Setting {
+        health: Health::new(tools.clone(), Arc::clone(&fleet)),
+        tools,
+        fleet,
+    }
+}
+
+impl Setting {
+    fn report_of(&self, version: &str, verdict: Verdict, times: u32) {
+        for _ in 0..times {
+            let reported = Reported {
+                id: "x",
+                version: Some(version),
+                verdict,
+                latency: Some(Duration::from_millis(5)),
+            };
+            self.tools.report(reported).unwrap();
+        }
+    }
+
+    fn versions(&self) -> Vec<(String, bool, State)> {
+        let standing = self.health.of("x").unwrap();
+        let versions = standing.versions.iter();
+        let versions = versions.map(|it| (it.version.to_string(), it.takes_part, it.state));
+        versions.collect()
+    }
+}
+
+#[test]
+fn an_extension_is_as_bad_as_the_worst_version_that_takes_part() {
+    let ten = r#"{"by":"tenant_id","percent":10}"#;
+    let setting = canary(ten);
+    setting.report_of("v1", Verdict::Success, 10);
+    let of = |setting: &Setting| setting.health.of("x").unwrap();
+    assert_eq!(
+        of(&setting).state,
+        State::Ok,
+        "a canary without calls says nothing"
+    );
+    setting.report_of("v2", Verdict::Failure, 2);
+    setting.report_of("v0", Verdict::Failure, 2);
+    let other = canary(ten);
+    other.report_of("v2", Verdict::Success, 1);
+    assert_eq!(
+        other.versions()[1].2,
+        State::NoData,
+        "another version's calls"
+    );
+    let told = |version: &str, takes_part, state| (version.to_owned(), takes_part, state);
+    let expected = [
+        told("v2", true, State::Open),
+        told("v1", true, State::Ok),
+        told("v0", false, State::Open),
+    ];
+    assert_eq!(setting.versions(), expected);
+    let standing = of(&setting);
+    assert_eq!(standing.state, State::Open);
+    assert_eq!(standing.condition(), Condition::Unhealthy);
+    assert_eq!(
+        standing.circuit,
+        CircuitState::Closed,
+        "of the current version"
+    );
+    assert_eq!(standing.ailing().map(|it| it.version.as_str()), Some("v2"));
+
+    // Without a share nobody meets it.
+    let setting = canary(r#"{"by":"tenant_id","percent":0}"#);
+    setting.report_of("v1", Verdict::Success, 1);
+    setting.report_of("v2", Verdict::Failure, 2);
+    assert_eq!(setting.versions()[0], told("v2", false, State::Open));
+    assert_eq!(of(&setting).state, State::Ok);
+    assert!(of(&setting).ailing().is_none());
+}
+
+#[test]
+fn it_fails_since_its_earliest_failure_in_the_window_until_it_is_well_again() {
+    let setting = canary(r#"{"by":"tenant_id","percent":10}"#);
+    let since = || setting.health.of("x").unwrap().versions[0].failing_since;
+    setting.report_of("v2", Verdict::Success, 4);
+    let before = SystemTime::now();
+    setting.report_of("v2", Verdict::Failure, 1);
+    assert_eq!(since(), None, "one failure of five is nothing yet");
+    let after = SystemTime::now();
+    while after.elapsed().unwrap_or_default() < Duration::from_millis(20) {
+        std::thread::yield_now();
+    }
+    setting.report_of("v2", Verdict::Failure, 1);
+    let open = since().expect("two in a row open it");
+    let slack = Duration::from_millis(2);
+    assert!(
+        open + slack >= before && open <= after + slack,
+        "{open:?} {before:?} {after:?}"
+    );
+
+    // After its open time a trial closes it. It is degraded until its rate says otherwise.
+    let circuit = setting.tools.circuits.get("x", "v2").unwrap();
+    while circuit.refuses(setting.tools.clock.tick()) {
+        std::thread::yield_now();
+    }
+    setting.report_of("v2", Verdict::Success, 1);
+    assert_eq!(setting.versions()[0].2, State::Degraded);
+    assert!(since().is_some(), "as long as it is degraded");
+    setting.report_of("v2", Verdict::Success, 2);
+    assert_eq!(setting.versions()[0].2, State::Ok);
+    assert_eq!(since(), None);
+}
+
+#[test]
+fn the_last_failures_of_all_versions_are_told_newest_first() {
+    let setting = canary(r#"{"by":"tenant_id","percent":10}"#);
+    let entry = setting.tools.selector.catalog().get("x").unwrap();
+    assert_eq!(setting.health.failures(&entry), []);
+    setting.report_of("v1", Verdict::Failure, 9);
+    setting.report_of("v2", Verdict::Failure, 1);
+    let failures = setting.health.failures(&entry);
+    let versions: Vec<_> = failures.iter().map(|it| it.version.as_str()).collect();
+    assert_eq!(versions, [["v2"].as_slice(), &["v1"; 8]].concat());
+    assert!(
+        failures
+            .iter()
+            .all(|it| it.kind.as_str() == "reported" && it.attempt.is_none())
+    );
 }
 
 #[test]

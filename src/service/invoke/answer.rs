@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::domain::call_id::CallId;
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
-use crate::domain::outcome::Ended;
+use crate::domain::outcome::{Ended, Failure};
 use crate::domain::push_back::Hint;
+use crate::domain::reply;
 use crate::service::caller::Reply;
 use crate::service::status::millis;
 
@@ -26,6 +28,28 @@ pub(super) fn ended(reply: &Reply) -> Ended<'_> {
         error_code,
         hint,
         body: &reply.payload,
+    }
+}
+
+/// What the extension said with a failure: the text of its error in the headers, and the one in the
+/// body where that says more. A body that is no JSON is its words only with the code of an error;
+/// without one it may be anybody's payload.
+pub(super) fn said(reply: &Reply, failure: Failure) -> Option<String> {
+    let has_code = reply.headers.get(ERROR_CODE).is_some();
+    let text = reply.headers.get(ERROR_TEXT).map(str::trim);
+    let text = text.filter(|text| has_code && !text.is_empty());
+    let more = match failure {
+        Failure::ErrorReply { .. } => reply::error_text(&reply.payload, has_code),
+        _ => None,
+    };
+    match (text, more) {
+        (Some(text), Some(more)) if !more.contains(text) && !text.contains(&more) => {
+            Some(format!("{text}: {more}"))
+        }
+        (Some(text), Some(more)) => Some(more)
+            .filter(|it| it.len() > text.len())
+            .or(Some(text.to_owned())),
+        (text, more) => more.or_else(|| text.map(str::to_owned)),
     }
 }
 
@@ -84,4 +108,6 @@ pub struct Trail {
     pub latency: Duration,
     /// The extension that was asked for, where another stood in.
     pub fallback_from: Option<ExtensionId>,
+    /// What the call is known by, where it may be, or could have been, cancelled.
+    pub call_id: Option<CallId>,
 }

@@ -26,7 +26,8 @@ impl Follower {
         }
     }
 
-    /// Forgets what is gone, or was deleted and made again, and gives the rest its new settings. What
+    /// Forgets what is gone, or was deleted and made again, and gives the rest its new settings; what is in
+    /// quarantine is left as it is. What
     /// is back in service, by people or by the machine, begins with circuits that are closed, unless
     /// an operator holds them.
     pub fn follow(&self) {
@@ -38,11 +39,16 @@ impl Follower {
             ..
         } = &self.tools;
         let catalog = selector.catalog();
-        let replaced = runtimes.follow(catalog);
+        runtimes.follow(catalog);
+        let quarantine = catalog.quarantine();
         let out = RefCell::new(HashSet::new());
-        let mut moved = circuits.retain(clock.tick(), |id, version| {
-            let entry = catalog.get(id.as_str())?;
-            if replaced.contains(id) {
+        let mut moved = circuits.retain(clock.tick(), |id, version, circuit| {
+            let Some(entry) = catalog.get(id.as_str()) else {
+                let runtime = runtimes.get(id.as_str());
+                let held = runtime.filter(|_| quarantine.holds(id.as_str()))?;
+                return Some(held.current_setup().limits.breaker.clone());
+            };
+            if !circuit.whose.is(entry.extension()) {
                 return None;
             }
             if entry.admitted().is_err() {
@@ -78,11 +84,13 @@ impl Tools {
     pub fn tell(&self, moved: Moved) {
         let entry = self.selector.catalog().get(moved.id.as_str());
         let current = entry.is_some_and(|entry| entry.extension().version == moved.version);
+        let failing = self.runtimes.failing(&moved.id, &moved.version);
         self.observers.observe(&Observation::Circuit {
             id: moved.id,
             version: moved.version,
             current,
             transition: moved.transition,
+            failing,
         });
     }
 }

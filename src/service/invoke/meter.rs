@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Upper bounds of the duration histogram, in milliseconds: 1 ms to 65 s, doubling.
-const BOUNDS_MS: [u64; 17] = [
-    1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536,
+/// Upper bounds of the duration histogram, in milliseconds: doubling to 1 s, then fourfold to 65 s. They
+/// are most of what a scrape of ten thousand extensions weighs.
+const BOUNDS_MS: [u64; 14] = [
+    1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16_384, 65_536,
 ];
 
 /// What an invocation came to.
@@ -21,6 +22,8 @@ pub enum Status {
     Neutral,
     /// It was busy, and said so, or rests since it did.
     PushedBack,
+    /// Nobody waited for the answer any more.
+    Cancelled,
     /// Its circuit let nothing pass.
     Rejected,
     /// Too many calls at once.
@@ -29,12 +32,13 @@ pub enum Status {
 
 impl Status {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Success,
         Self::Failure,
         Self::Timeout,
         Self::Neutral,
         Self::PushedBack,
+        Self::Cancelled,
         Self::Rejected,
         Self::Overloaded,
     ];
@@ -47,30 +51,53 @@ impl Status {
             Self::Timeout => "timeout",
             Self::Neutral => "neutral",
             Self::PushedBack => "pushed_back",
+            Self::Cancelled => "cancelled",
             Self::Rejected => "rejected",
             Self::Overloaded => "overloaded",
         }
     }
 }
 
+/// Counts by status.
+#[derive(Debug, Default)]
+struct Statuses([AtomicU64; Status::ALL.len()]);
+
+impl Statuses {
+    fn count(&self, status: Status) {
+        let position = Status::ALL.iter().position(|known| *known == status);
+        if let Some(counter) = position.and_then(|i| self.0.get(i)) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = (Status, u64)> {
+        let counts = self.0.iter().map(|count| count.load(Ordering::Relaxed));
+        Status::ALL.into_iter().zip(counts)
+    }
+}
+
 /// Counters of one extension.
 #[derive(Debug, Default)]
 pub struct InvocationMeter {
-    statuses: [AtomicU64; Status::ALL.len()],
+    statuses: Statuses,
     retries: AtomicU64,
     fallbacks: AtomicU64,
+    told_cancelled: AtomicU64,
+}
+
+/// Counters of one version.
+#[derive(Debug, Default)]
+pub struct DurationMeter {
+    statuses: Statuses,
     buckets: [AtomicU64; BOUNDS_MS.len()],
     overflow: AtomicU64,
     sum_us: AtomicU64,
 }
 
-impl InvocationMeter {
+impl DurationMeter {
     /// Counts an invocation and the time that it took as a whole.
-    pub fn record(&self, status: Status, took: Duration) {
-        let position = Status::ALL.iter().position(|known| *known == status);
-        if let Some(counter) = position.and_then(|i| self.statuses.get(i)) {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
+    pub(super) fn record(&self, status: Status, took: Duration) {
+        self.statuses.count(status);
         let bucket = BOUNDS_MS
             .iter()
             .position(|bound| took <= Duration::from_millis(*bound));
@@ -80,6 +107,33 @@ impl InvocationMeter {
         bucket.fetch_add(1, Ordering::Relaxed);
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.sum_us.fetch_add(us, Ordering::Relaxed);
+    }
+
+    /// Invocations by status; only those that have happened.
+    pub fn statuses(&self) -> impl Iterator<Item = (Status, u64)> {
+        self.statuses.all().filter(|(_, count)| *count > 0)
+    }
+
+    /// Sum in seconds, and each bucket's upper bound in seconds with the count in it alone.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a metric needs no more than 53 bits"
+    )]
+    pub fn durations(&self) -> (f64, Vec<(f64, u64)>) {
+        let finite = BOUNDS_MS
+            .iter()
+            .zip(&self.buckets)
+            .map(|(bound, count)| (*bound as f64 / 1e3, count.load(Ordering::Relaxed)));
+        let overflow = (f64::MAX, self.overflow.load(Ordering::Relaxed));
+        let sum = self.sum_us.load(Ordering::Relaxed) as f64 / 1e6;
+        (sum, finite.chain([overflow]).collect())
+    }
+}
+
+impl InvocationMeter {
+    /// Counts an invocation.
+    pub(super) fn record(&self, status: Status) {
+        self.statuses.count(status);
     }
 
     /// Counts a retry.
@@ -97,36 +151,19 @@ impl InvocationMeter {
         self.fallbacks.load(Ordering::Relaxed)
     }
 
-    /// Invocations by status; only those that have happened.
-    pub fn statuses(&self) -> impl Iterator<Item = (Status, u64)> {
-        let counts = self
-            .statuses
-            .iter()
-            .map(|count| count.load(Ordering::Relaxed));
-        Status::ALL
-            .into_iter()
-            .zip(counts)
-            .filter(|(_, count)| *count > 0)
+    /// Counts that its extension was told that nobody waits for a call, or an attempt, any more.
+    pub fn told_cancelled(&self) {
+        self.told_cancelled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it was told that.
+    pub fn cancelled(&self) -> u64 {
+        self.told_cancelled.load(Ordering::Relaxed)
     }
 
     /// Retries.
     pub fn retries(&self) -> u64 {
         self.retries.load(Ordering::Relaxed)
-    }
-
-    /// Sum in seconds, and each bucket's upper bound in seconds with the count in it alone.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a metric needs no more than 53 bits"
-    )]
-    pub fn durations(&self) -> (f64, Vec<(f64, u64)>) {
-        let finite = BOUNDS_MS
-            .iter()
-            .zip(&self.buckets)
-            .map(|(bound, count)| (*bound as f64 / 1e3, count.load(Ordering::Relaxed)));
-        let overflow = (f64::MAX, self.overflow.load(Ordering::Relaxed));
-        let sum = self.sum_us.load(Ordering::Relaxed) as f64 / 1e6;
-        (sum, finite.chain([overflow]).collect())
     }
 }
 
@@ -151,8 +188,8 @@ impl Summary {
 
     /// Adds what one extension's callers got.
     pub(super) fn add(&mut self, meter: &InvocationMeter, in_flight: usize) {
-        for (sum, count) in self.statuses.iter_mut().zip(&meter.statuses) {
-            *sum += count.load(Ordering::Relaxed);
+        for (sum, (_, count)) in self.statuses.iter_mut().zip(meter.statuses.all()) {
+            *sum += count;
         }
         self.retries += meter.retries();
         self.in_flight += in_flight;
@@ -165,7 +202,7 @@ mod tests {
 
     #[test]
     fn each_call_has_one_status_and_one_bucket_whose_bound_it_does_not_exceed() {
-        let meter = InvocationMeter::default();
+        let meter = DurationMeter::default();
         assert_eq!(
             meter.statuses().count(),
             0,
@@ -181,7 +218,6 @@ mod tests {
         ] {
             meter.record(status, took);
         }
-        meter.retried();
         let statuses: Vec<_> = meter.statuses().map(|(s, n)| (s.as_str(), n)).collect();
         let expected = [
             ("success", 2),
@@ -202,16 +238,16 @@ mod tests {
     #[test]
     fn a_summary_adds_up() {
         let (a, b) = (InvocationMeter::default(), InvocationMeter::default());
-        a.record(Status::Success, Duration::ZERO);
+        a.record(Status::Success);
         for meter in [&a, &b] {
-            meter.record(Status::Rejected, Duration::ZERO);
+            meter.record(Status::Rejected);
             meter.retried();
         }
         let mut summary = Summary::default();
         summary.add(&a, 2);
         summary.add(&b, 3);
         let expected = Summary {
-            statuses: [1, 0, 0, 0, 0, 2, 0],
+            statuses: [1, 0, 0, 0, 0, 0, 2, 0],
             retries: 2,
             in_flight: 5,
         };

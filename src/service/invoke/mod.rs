@@ -7,9 +7,11 @@
 
 mod answer;
 mod attempt;
+mod cancelling;
 mod follow;
 mod limits;
 mod meter;
+mod places;
 mod plan;
 mod record;
 mod report;
@@ -19,22 +21,26 @@ mod runtime;
 mod spare;
 mod stream;
 mod trial;
+mod versions;
 
 use std::sync::Arc;
 
 pub use answer::{Answered, ERROR_CODE, ErrorHeaders, Trail};
+pub use cancelling::{Cancellable, Messenger};
 pub use follow::Follower;
 pub use limits::{Defaults, Limits};
-pub use meter::{InvocationMeter, Status, Summary};
+pub use meter::{DurationMeter, InvocationMeter, Status, Summary};
+pub use places::{Place, Places, Seat};
 pub use plan::Plan;
 pub use report::{Reported, Verdict};
 pub use request::Invocation;
 pub use resting::Resting;
 pub use runtime::{Runtime, Runtimes, Setup};
 pub use stream::{CHUNK, END, Piece, STREAM, Streaming};
+pub use versions::{Attempts, VersionRuntime, Versions};
 
-use self::runtime::Place;
 use self::spare::Spare;
+use crate::domain::entry::Entry;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::caller::{CallHeaders, Caller};
 use crate::service::circuits::Circuits;
@@ -68,6 +74,7 @@ pub struct Tools {
 pub struct Invoker<C> {
     tools: Tools,
     caller: C,
+    cancellable: Arc<Cancellable>,
 }
 
 /// A call that was accepted: all that its request says has been read.
@@ -75,7 +82,7 @@ pub struct Invoker<C> {
 pub struct Accepted {
     plan: Arc<Plan>,
     recorder: Recorder,
-    place: Place,
+    seat: Seat,
 }
 
 /// What a call came to.
@@ -88,9 +95,13 @@ pub enum Invoked<S> {
 }
 
 impl<C: Caller> Invoker<C> {
-    /// Calls through `caller`.
-    pub fn new(tools: Tools, caller: C) -> Self {
-        Self { tools, caller }
+    /// Calls through `caller`; those that have an id are among the `cancellable`.
+    pub fn new(tools: Tools, caller: C, cancellable: Arc<Cancellable>) -> Self {
+        Self {
+            tools,
+            caller,
+            cancellable,
+        }
     }
 
     /// What would be sent, to whom and with which headers: given to `told`. Nothing is sent or
@@ -140,11 +151,15 @@ impl<C: Caller> Invoker<C> {
         let Accepted {
             plan,
             recorder,
-            place,
+            seat,
         } = accepted;
-        attempt::Attempts::new(self, plan, recorder, place)
-            .run()
-            .await
+        let cancel = plan.known.as_ref().map(|known| known.token().clone());
+        let mut attempts = attempt::Attempts::new(self, plan, recorder, seat);
+        let Some(cancel) = cancel else {
+            return attempts.run().await;
+        };
+        let ran = cancel.run_until_cancelled(attempts.run()).await;
+        ran.unwrap_or_else(|| Err(attempts.cancelled()))
     }
 
     /// `span` is taken by the plan as soon as there is one.
@@ -156,24 +171,28 @@ impl<C: Caller> Invoker<C> {
         let target = self.choose(invocation, true)?;
         let runtime = self.tools.runtimes.of(target.entry());
         let setup = runtime.setup(target.entry(), self.tools.runtimes.defaults());
+        let version = target.resolved().version.clone();
         let mut plan = Plan::new(invocation, target, setup).inspect_err(|_| {
             // The caller's own fault, counted apart.
             runtime.health.caller_fault();
             let took = self.tools.clock.awake_since(invocation.received.into_std());
-            runtime.meter.record(Status::Neutral, took);
+            runtime.called(&version, Status::Neutral, took);
         })?;
-        let Some(place) = runtime.enter(plan.setup.limits.max_in_flight) else {
+        let limit = plan.setup.limits.max_in_flight;
+        let seat = runtime.places.enter(&invocation.context, limit);
+        let seat = seat.map_err(|why| {
             let took = self.tools.clock.awake_since(invocation.received.into_std());
-            runtime.meter.record(Status::Overloaded, took);
+            runtime.called(&version, Status::Overloaded, took);
             self.tools.observers.observe(&Observation::Overloaded);
-            return Err(RegistryError::Overloaded);
-        };
+            RegistryError::Crowded(why)
+        })?;
         runtime.budget().call();
         plan.spare = Spare::of(invocation, &plan.target);
+        plan.known = plan.call_id.clone().map(|id| self.cancellable.know(id));
         Ok(Accepted {
+            recorder: self.tools.recorder(runtime, plan.target.entry(), &version),
             plan: Arc::new(plan.traced(span.take())),
-            recorder: self.tools.recorder(runtime),
-            place,
+            seat,
         })
     }
 
@@ -202,8 +221,11 @@ impl<C: Caller> Invoker<C> {
 }
 
 impl Tools {
-    fn recorder(&self, runtime: Arc<Runtime>) -> Recorder {
+    /// Records what calls of `version` come to.
+    fn recorder(&self, runtime: Arc<Runtime>, entry: &Entry, version: &VersionName) -> Recorder {
         Recorder {
+            version: runtime.versions.of(version),
+            alone: entry.has_one_version(),
             clock: self.clock,
             observers: self.observers.clone(),
             min_success_rate: self.runtimes.defaults().min_success_rate,

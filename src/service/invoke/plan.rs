@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use smol_str::SmolStr;
 use tokio::time::Instant;
 
+use super::cancelling::Known;
 use super::limits::Limits;
 use super::meter::Status;
 use super::record::{About, Pending};
@@ -12,6 +14,8 @@ use super::request::Invocation;
 use super::runtime::Setup;
 use super::spare::Spare;
 use crate::domain::balancer::Past;
+use crate::domain::call_id::CallId;
+use crate::domain::context::{Context, Scalar};
 use crate::domain::envelope::{Body, Envelope};
 use crate::domain::ids::{InstanceId, VersionName};
 use crate::domain::subject::Subject;
@@ -39,6 +43,12 @@ pub struct Plan {
     pub received: Instant,
     /// Whether the answer may come in pieces.
     pub stream: bool,
+    /// What it is known by, where it may be cancelled: an answer in pieces always may.
+    pub call_id: Option<CallId>,
+    /// As long as it is under way, by that id.
+    pub(super) known: Option<Known>,
+    /// For whom it is made.
+    pub(super) on_behalf: OnBehalf,
     /// Of the trace that begins here, where the caller has none: all attempts are of one trace.
     trace_id: [u8; 16],
     traceparent: Option<String>,
@@ -47,6 +57,27 @@ pub struct Plan {
     span: Option<OpenSpan>,
     /// What a fallback would need, where one may be called.
     pub(super) spare: Option<Spare>,
+}
+
+/// For whom a call is made, as failures name it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct OnBehalf {
+    pub(super) tenant_id: Option<SmolStr>,
+    pub(super) trace_id: Option<SmolStr>,
+}
+
+impl OnBehalf {
+    /// Without a copy of what is short, or shared.
+    fn of(context: &Context) -> Self {
+        let text = |key| match context.get(key)? {
+            Scalar::Text(text) => Some(text.clone()),
+            value => Some(SmolStr::from(value.to_string())),
+        };
+        Self {
+            tenant_id: text("tenant_id"),
+            trace_id: text("trace_id"),
+        }
+    }
 }
 
 impl Plan {
@@ -98,6 +129,12 @@ impl Plan {
             deadline: [invocation.deadline, impatient].into_iter().flatten().min(),
             received: invocation.received,
             stream: invocation.stream,
+            call_id: match &invocation.call_id {
+                None if invocation.stream => Some(CallId::of(rand::random())),
+                given => given.clone(),
+            },
+            known: None,
+            on_behalf: OnBehalf::of(&invocation.context),
             trace_id: rand::random(),
             traceparent: invocation.traceparent.map(str::to_owned),
             tracestate: invocation.tracestate.map(str::to_owned),
@@ -132,6 +169,9 @@ impl Plan {
             deadline: self.deadline,
             received: Instant::now(),
             stream: self.stream,
+            call_id: self.call_id.take(),
+            known: self.known.take(),
+            on_behalf: self.on_behalf.clone(),
             trace_id: self.trace_id,
             traceparent: self.traceparent.take(),
             tracestate: self.tracestate.take(),
@@ -167,7 +207,7 @@ impl Plan {
             return;
         };
         let mut attributes = vec![("beamline.attempt", attempt.number.to_string())];
-        let instance = attempt.instance.as_ref();
+        let instance = attempt.whom.instance.as_ref();
         attributes.extend(instance.map(|id| ("beamline.instance", id.to_string())));
         let (id, begun) = (attempt.span_id, attempt.begun);
         span.finished_child(Work::Attempt, id, begun, attributes, error(status));
@@ -201,7 +241,7 @@ impl Plan {
         let resolved = self.target.resolved();
         let turns = self.setup.balancer(resolved.version);
         let mut turns = turns.map(|turns| turns.clone()).unwrap_or_default();
-        let next = turns.pick(resolved.instances(), Past::default(), now);
+        let next = turns.pick(resolved.instances(), Past::default(), None, now);
         // Where all rest, the first of them is as good as any.
         let next = match next {
             Ok(pick) => pick.instance,
@@ -268,6 +308,7 @@ impl Plan {
             version: resolved.version,
             left: ends.saturating_duration_since(begun),
             stream: self.stream,
+            call_id: self.call_id.as_ref(),
         }
     }
 }

@@ -6,12 +6,14 @@ use super::*;
 use crate::domain::balancer::Past;
 use crate::domain::breaker::Settings;
 use crate::domain::catalog::{Catalog, Change};
+use crate::domain::context::Context;
 use crate::domain::entry::Entry;
 use crate::domain::extension::Extension;
 use crate::domain::ids::ExtensionId;
 use crate::domain::json::JsonObject;
+use crate::domain::shares::Crowd;
 use crate::domain::testing::{change, context, entry, extension, instance};
-use crate::service::invoke::{Defaults, Runtimes};
+use crate::service::invoke::{Defaults, Runtimes, Seat};
 use crate::service::selection::Wanted;
 use crate::service::testing::selector;
 
@@ -35,6 +37,7 @@ fn invocation(payload: &str) -> Invocation<'_> {
         traceparent: None,
         tracestate: None,
         stream: false,
+        call_id: None,
         received: Instant::now(),
     }
 }
@@ -201,13 +204,14 @@ fn places_are_bounded_and_come_back() {
     let (runtimes, entry) = (Runtimes::new(defaults()), entry(patient()));
     let runtime = runtimes.of(&entry);
     let limit = runtimes.setup(&entry).limits.max_in_flight;
-    let places = [(); 2].map(|()| runtime.enter(limit));
-    assert!(places.iter().all(Option::is_some));
-    assert!(runtime.enter(limit).is_none());
+    let enter = || runtime.places.enter(&Context::default(), limit);
+    let places = [(); 2].map(|()| enter());
+    assert!(places.iter().all(|seat| matches!(seat, Ok(Seat::Taken(_)))));
+    assert_eq!(enter().unwrap_err(), Crowd::Full);
     assert_eq!(runtime.in_flight(), 2, "who was turned away holds nothing");
     drop(places);
     assert_eq!(runtime.in_flight(), 0);
-    assert!(runtime.enter(limit).is_some());
+    assert!(enter().is_ok());
 }
 
 #[test]
@@ -224,7 +228,7 @@ fn a_new_record_brings_new_limits_and_keeps_whose_turn_it_is() {
         let setup = runtimes.setup(entry);
         let instances = entry.extension().instances.iter();
         let mut balancer = setup.balancer(&entry.extension().version).unwrap();
-        let picked = balancer.pick(instances, Past::default(), now);
+        let picked = balancer.pick(instances, Past::default(), None, now);
         (
             setup.limits.max_in_flight,
             picked.unwrap().instance.unwrap().instance_id.to_string(),

@@ -3,27 +3,31 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::answer;
 use super::meter::Status;
 use super::plan::Plan;
 use super::runtime::Runtime;
 use super::trial::Trial;
-use crate::domain::breaker::{self, FailureKind, Transition};
+use super::versions::VersionRuntime;
+use crate::domain::breaker::{self, CircuitState, FailureKind, Transition};
+use crate::domain::call_id::CallId;
 use crate::domain::ejection::EjectionSettings;
+use crate::domain::failures::Failed;
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
+use crate::domain::load::{InFlight, LOAD};
 use crate::domain::outcome::{Failure, Neutral, Outcome};
 use crate::domain::traceparent::SpanId;
-use crate::service::circuits::{CallPermit, Circuit};
+use crate::service::caller::Reply;
+use crate::service::circuits::CallPermit;
 use crate::service::clock::Clock;
-use crate::service::observe::{Observation, Observers};
+use crate::service::observe::{Failing, Observation, Observers};
 use crate::service::patience::Patience;
 
 /// An attempt whose outcome is still to come; dropped without one, nothing moves.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) permit: CallPermit,
-    pub(super) instance: Option<InstanceId>,
-    /// Where it is the one that tries what has rested.
-    pub(super) trial: Option<Box<Trial>>,
+    pub(super) whom: Whom,
     pub(super) begun: Instant,
     /// Which attempt of its call it is, from 1.
     pub(super) number: u32,
@@ -31,10 +35,23 @@ pub(super) struct Pending {
     pub(super) span_id: SpanId,
 }
 
+/// Who has an attempt.
+#[derive(Debug, Default)]
+pub(super) struct Whom {
+    /// The instance; without any, the version's own subject.
+    pub(super) instance: Option<InstanceId>,
+    /// Counts as its load.
+    pub(super) _in_flight: Option<InFlight>,
+    /// Whether its latency is known to the balancer.
+    pub(super) heard: bool,
+    /// Where it is the one that tries what has rested.
+    pub(super) trial: Option<Box<Trial>>,
+}
+
 impl Pending {
     /// It was answered without push-back.
     pub(super) fn answered(&mut self) {
-        if let Some(trial) = self.trial.take() {
+        if let Some(trial) = self.whom.trial.take() {
             trial.answered();
         }
     }
@@ -49,12 +66,25 @@ pub(super) struct About<'a> {
     pub(super) current: bool,
 }
 
+/// What came of an attempt besides its outcome.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Heard<'a> {
+    /// The last message of the extension's, where there was one.
+    pub(super) reply: Option<&'a Reply>,
+    /// From its begin to its answer, where anybody could measure it.
+    pub(super) latency: Option<Duration>,
+}
+
 /// Whom outcomes are told.
 #[derive(Debug, Clone)]
 pub(super) struct Recorder {
     pub(super) clock: Clock,
     pub(super) observers: Observers,
     pub(super) runtime: Arc<Runtime>,
+    /// What is counted of the version alone.
+    pub(super) version: Arc<VersionRuntime>,
+    /// Whether there is no other version.
+    pub(super) alone: bool,
     /// The success rate under which an extension is degraded, 0 to 1.
     pub(super) min_success_rate: f64,
 }
@@ -69,38 +99,87 @@ impl Recorder {
         }
     }
 
-    /// Records the outcome of an attempt that ends `now`.
-    pub(super) fn record(&self, plan: &Plan, pending: Pending, outcome: Outcome, now: Instant) {
-        let latency = self.clock.measured(pending.begun, now);
-        self.record_after(plan, pending, outcome, latency, now);
+    /// An attempt has begun to be answered by `reply`, with `latency` where it goes on.
+    pub(super) fn heard(
+        &self,
+        plan: &Plan,
+        whom: &mut Whom,
+        reply: &Reply,
+        latency: Option<Duration>,
+    ) {
+        let said = reply.headers.get(LOAD);
+        let Some(instance) = whom.instance.as_ref() else {
+            return;
+        };
+        if said.is_none() && latency.is_none() {
+            return;
+        }
+        let mut balancer = plan.setup.balancer(plan.version());
+        let load = balancer.as_mut().and_then(|it| it.load(instance));
+        let (Some(load), now) = (load, Instant::now()) else {
+            return;
+        };
+        if let Some(said) = said {
+            load.said(said, now);
+        }
+        if let Some(latency) = latency {
+            load.took(latency, now);
+            whom.heard = true;
+        }
     }
 
-    /// The same for one that answered `latency` after its begin, however long it went on then;
-    /// without a latency where nobody could measure it.
+    /// Records the outcome of an attempt that ends `now`.
+    pub(super) fn record(
+        &self,
+        plan: &Plan,
+        pending: Pending,
+        outcome: Outcome,
+        reply: Option<&Reply>,
+        now: Instant,
+    ) {
+        let latency = self.clock.measured(pending.begun, now);
+        self.record_after(plan, pending, outcome, Heard { reply, latency }, now);
+    }
+
+    /// The same for one that answered some time after its begin, however long it went on then.
     pub(super) fn record_after(
         &self,
         plan: &Plan,
         pending: Pending,
         outcome: Outcome,
-        latency: Option<Duration>,
+        heard: Heard<'_>,
         now: Instant,
     ) {
+        let latency = heard.latency;
         // What a caller did not wait for is not the time that the extension needs: counted as such
         // it would grow with every hurried call, and a dead extension would never be found out.
         let timed_out = outcome == Outcome::Failure(Failure::Timeout);
         let whole = latency.filter(|latency| !timed_out || *latency >= plan.timeout);
         self.count(outcome, whole, now);
+        if outcome == Outcome::Success {
+            self.runtime.health.answered(now);
+        }
         plan.trace_attempt(&pending, Status::of(outcome));
         // While circuits look away, extensions find their way back, and so do their instances.
         let frozen = || pending.permit.circuit().view(self.clock.at(now)).frozen;
-        if let Some(instance) = pending.instance.as_ref().filter(|_| !frozen()) {
-            self.turn(plan, instance, pending.begun, now, outcome);
+        let target = plan.target.entry();
+        if target.halts() && !frozen() {
+            let revision = target.extension().revision;
+            self.version.compare(outcome, revision, now);
+        }
+        if let Some(instance) = &pending.whom.instance {
+            let begun = (!frozen()).then_some(pending.begun);
+            let latency = latency.filter(|_| outcome != Outcome::Success || !pending.whom.heard);
+            turn(plan, instance, begun, latency, now, outcome);
         }
         if let Outcome::Neutral(Neutral::PushedBack { rest }) = outcome {
             pushed_back(plan, &pending, rest, now);
         }
         // What was not measured was not slow, as far as anybody knows.
         let latency = latency.unwrap_or_default();
+        if let Outcome::Failure(failure) = outcome {
+            self.remember(plan, &pending, failure, heard.reply, now);
+        }
         self.settle(plan.about(), pending.permit, now, verdict(outcome), latency);
     }
 
@@ -115,45 +194,28 @@ impl Recorder {
     ) {
         let circuit = Arc::clone(permit.circuit());
         let transition = permit.record(self.clock.at(now), outcome, latency);
-        self.tell(about, transition);
+        if outcome == breaker::Outcome::Neutral {
+            return self.tell(about, transition);
+        }
+        let view = circuit.view(self.clock.at(now));
+        let (version, degraded) = (&self.version, self.version.gate.is_degraded());
+        let before = transition.map(|_| version.failing());
         // After a success, too: with the call that completes the minimum of requests there is a rate
         // for the first time, whatever that call came to.
-        if about.current && outcome != breaker::Outcome::Neutral {
-            self.watch_rate(about, &circuit, now);
-        }
-    }
-
-    /// Tells of a circuit that changed.
-    pub(super) fn tell(&self, about: About<'_>, transition: Option<Transition>) {
-        if let Some(transition) = transition {
-            self.observers.observe(&Observation::Circuit {
-                id: about.id.clone(),
-                version: about.version.clone(),
-                current: about.current,
-                transition,
-            });
-        }
-    }
-
-    /// Counts an outcome in the extension's health; without a latency where none was measured.
-    pub(super) fn count(&self, outcome: Outcome, latency: Option<Duration>, now: Instant) {
-        let health = &self.runtime.health;
-        match outcome {
-            Outcome::Success => health.succeeded(latency, now),
-            Outcome::Failure(failure) => {
-                health.failed(latency.filter(|_| failure.has_latency()), now);
-            }
-            Outcome::Neutral(Neutral::CallerFault) => health.caller_fault(),
-            Outcome::Neutral(_) => health.neutral(),
-        }
-    }
-
-    fn watch_rate(&self, about: About<'_>, circuit: &Circuit, now: Instant) {
-        let rate = circuit.view(self.clock.at(now)).success_rate;
-        let crossing = self.runtime.gate.observe(rate, self.min_success_rate);
+        let rate = view.success_rate;
+        let crossing = version.gate.observe(rate, self.min_success_rate);
+        version.settled(&view, transition.as_ref(), degraded);
+        // One that closes tells since when it had been failing.
+        let failing = match view.state {
+            CircuitState::Closed => before,
+            _ => transition.map(|_| version.failing()),
+        };
+        self.tell_failing(about, transition, failing.unwrap_or_default());
         if let (Some(crossing), Some(success_rate)) = (crossing, rate) {
             self.observers.observe(&Observation::Health {
                 id: about.id.clone(),
+                version: about.version.clone(),
+                current: about.current,
                 crossing,
                 success_rate,
                 min_success_rate: self.min_success_rate,
@@ -161,21 +223,93 @@ impl Recorder {
         }
     }
 
-    fn turn(
+    /// Tells of a circuit that changed.
+    pub(super) fn tell(&self, about: About<'_>, transition: Option<Transition>) {
+        if transition.is_some() {
+            self.tell_failing(about, transition, self.version.failing());
+        }
+    }
+
+    fn tell_failing(&self, about: About<'_>, transition: Option<Transition>, failing: Failing) {
+        if let Some(transition) = transition {
+            self.observers.observe(&Observation::Circuit {
+                id: about.id.clone(),
+                version: about.version.clone(),
+                current: about.current,
+                transition,
+                failing,
+            });
+        }
+    }
+
+    /// Counts a call that is over, and the time that it took as a whole.
+    pub(super) fn called(&self, status: Status, took: Duration) {
+        self.runtime.meter.record(status);
+        self.version.meter.record(status, took);
+    }
+
+    /// Remembers a failed attempt for whoever asks what the matter is.
+    fn remember(
         &self,
         plan: &Plan,
-        instance: &InstanceId,
-        begun: Instant,
+        pending: &Pending,
+        failure: Failure,
+        reply: Option<&Reply>,
         now: Instant,
-        outcome: Outcome,
     ) {
-        let Some(mut balancer) = plan.setup.balancer(plan.version()) else {
-            return;
+        let code = match failure {
+            Failure::ErrorReply { code } => code,
+            _ => None,
         };
-        let breaker = &plan.setup.limits.breaker;
+        let error = reply.and_then(|reply| answer::said(reply, failure));
+        self.version.remember(&Failed {
+            at: now,
+            attempt: pending.number,
+            kind: kind(failure),
+            code,
+            error: error.as_deref(),
+            instance: pending.whom.instance.as_ref().map(InstanceId::as_str),
+            call: plan.call_id.as_ref().map(CallId::as_str),
+            trace_id: plan.on_behalf.trace_id.as_deref(),
+            tenant_id: plan.on_behalf.tenant_id.as_deref(),
+        });
+    }
+
+    /// Counts an outcome in the extension's health; without a latency where none was measured.
+    pub(super) fn count(&self, outcome: Outcome, latency: Option<Duration>, now: Instant) {
+        let health = &self.runtime.health;
+        let known = match outcome {
+            Outcome::Failure(failure) => latency.filter(|_| failure.has_latency()),
+            _ => latency,
+        };
+        self.version.count(outcome, known, self.alone, now);
+        match outcome {
+            Outcome::Success => health.succeeded(latency, now),
+            Outcome::Failure(_) => health.failed(known, now),
+            Outcome::Neutral(Neutral::CallerFault) => health.caller_fault(),
+            Outcome::Neutral(_) => health.neutral(),
+        }
+    }
+}
+
+/// What an outcome says about an instance: for its ejection, if the attempt began at `begun` and
+/// circuits are not frozen, and for its load.
+fn turn(
+    plan: &Plan,
+    instance: &InstanceId,
+    begun: Option<Instant>,
+    latency: Option<Duration>,
+    now: Instant,
+    outcome: Outcome,
+) {
+    let Some(mut balancer) = plan.setup.balancer(plan.version()) else {
+        return;
+    };
+    if let Some(begun) = begun {
         match outcome {
             Outcome::Success => balancer.succeeded(instance, begun),
             Outcome::Failure(_) => {
+                let breaker = &plan.setup.limits.breaker;
                 let settings = EjectionSettings {
                     failure_threshold: breaker.failure_threshold,
                     open_time: breaker.open_time,
@@ -186,6 +320,20 @@ impl Recorder {
             Outcome::Neutral(_) => {}
         }
     }
+    let Some(latency) = latency else {
+        return;
+    };
+    match outcome {
+        Outcome::Success => {
+            if let Some(load) = balancer.load(instance) {
+                load.took(latency, now);
+            }
+        }
+        Outcome::Failure(_) | Outcome::Neutral(Neutral::PushedBack { .. }) => {
+            balancer.disappointed(instance, latency, plan.timeout, now);
+        }
+        Outcome::Neutral(_) => {}
+    }
 }
 
 /// Leaves alone for `rest` who asked for it: circuits that look away make no difference to that.
@@ -194,7 +342,7 @@ fn pushed_back(plan: &Plan, pending: &Pending, rest: Option<Duration>, now: Inst
     let until = rest.and_then(|rest| now.checked_add(rest));
     let balancer = plan.setup.balancer(plan.version());
     if let (Some(until), Some(mut balancer)) = (until, balancer)
-        && let Some(rest) = balancer.rest(pending.instance.as_ref())
+        && let Some(rest) = balancer.rest(pending.whom.instance.as_ref())
     {
         rest.until(until);
     }
@@ -202,13 +350,19 @@ fn pushed_back(plan: &Plan, pending: &Pending, rest: Option<Duration>, now: Inst
 
 /// The outcome as a circuit sees it.
 fn verdict(outcome: Outcome) -> breaker::Outcome {
-    let kind = match outcome {
-        Outcome::Success => return breaker::Outcome::Success,
-        Outcome::Neutral(_) => return breaker::Outcome::Neutral,
-        Outcome::Failure(Failure::Timeout) => FailureKind::Timeout,
-        Outcome::Failure(Failure::NoResponders) => FailureKind::NoResponders,
-        Outcome::Failure(Failure::EmptyReply | Failure::UndecodableReply) => FailureKind::BadReply,
-        Outcome::Failure(Failure::ErrorReply { .. }) => FailureKind::Error,
-    };
-    breaker::Outcome::Failure(kind)
+    match outcome {
+        Outcome::Success => breaker::Outcome::Success,
+        Outcome::Neutral(_) => breaker::Outcome::Neutral,
+        Outcome::Failure(failure) => breaker::Outcome::Failure(kind(failure)),
+    }
+}
+
+/// How it failed, as circuits and operators are told.
+const fn kind(failure: Failure) -> FailureKind {
+    match failure {
+        Failure::Timeout => FailureKind::Timeout,
+        Failure::NoResponders => FailureKind::NoResponders,
+        Failure::EmptyReply | Failure::UndecodableReply => FailureKind::BadReply,
+        Failure::ErrorReply { .. } => FailureKind::Error,
+    }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::Tools;
 use super::record::About;
 use crate::domain::breaker::{self, FailureKind};
+use crate::domain::failures::Failed;
 use crate::domain::ids::VersionName;
 use crate::domain::outcome::{Failure, Outcome};
 use crate::service::error::RegistryError;
@@ -32,7 +33,8 @@ pub struct Reported<'a> {
 }
 
 impl Tools {
-    /// Enters a result into the circuit and the health of the extension.
+    /// Enters a result into the circuit and the health of the extension. It is hearsay: at most it opens
+    /// or closes the circuit of this sidecar, and decides nothing for the fleet.
     ///
     /// A circuit that would have refused the call takes no notice of it: it is open, and a result
     /// of a call made before it opened says nothing about now.
@@ -58,20 +60,23 @@ impl Tools {
             version,
             current: candidate.is_current(),
         };
-        let recorder = self.recorder(self.runtimes.of(&entry));
+        let recorder = self.recorder(self.runtimes.of(&entry), &entry, version);
         let now = Instant::now();
         let (outcome, verdict) = match reported.verdict {
-            Verdict::Success => (breaker::Outcome::Success, Outcome::Success),
+            Verdict::Success => (breaker::Outcome::ReportedSuccess, Outcome::Success),
             Verdict::Failure => (
                 breaker::Outcome::Failure(FailureKind::Reported),
                 Outcome::Failure(Failure::ErrorReply { code: None }),
             ),
         };
         recorder.count(verdict, reported.latency, now);
+        if reported.verdict == Verdict::Failure {
+            recorder.version.remember(&Failed::reported(now));
+        }
         let setup = self.runtimes.setup(&entry);
         let circuit = self
             .circuits
-            .get_or_create(about.id, version, || setup.limits.breaker.clone());
+            .get_or_create(extension, version, || setup.limits.breaker.clone());
         let admission = circuit.admit(self.clock.at(now));
         recorder.tell(about, admission.transition);
         if let Ok(permit) = admission.permit {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
+use crate::domain::call_id::CallId;
 use crate::domain::context::Context;
 
 /// What a router asks for. Free-form JSON stays the text it came in.
@@ -36,6 +37,8 @@ pub struct Invocation<'a> {
     pub traceparent: Option<&'a str>,
     /// W3C trace state of the caller.
     pub tracestate: Option<&'a str>,
+    /// What the caller knows the call by, if it may want to cancel it.
+    pub call_id: Option<CallId>,
     /// Whether the caller takes an answer in pieces.
     pub stream: bool,
     /// When the request was received.

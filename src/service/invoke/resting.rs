@@ -4,6 +4,7 @@ use std::time::{Instant, SystemTime};
 
 use super::runtime::{Runtime, Runtimes};
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
+use crate::domain::routing::Resolved;
 use crate::service::clock::Clock;
 
 /// An instance that rests, or, without one, a version that has none.
@@ -20,6 +21,25 @@ impl Runtimes {
     pub fn resting(&self, id: &ExtensionId, version: &VersionName, clock: &Clock) -> Vec<Resting> {
         let runtime = self.get(id.as_str());
         runtime.map_or_else(Vec::new, |runtime| resting(&runtime, version, clock))
+    }
+}
+
+impl Runtime {
+    /// Until when a version rests: all its instances do, or, without any, its own subject.
+    pub fn rests_until(&self, resolved: &Resolved<'_>, now: Instant) -> Option<Instant> {
+        let setup = self.current_setup();
+        let balancer = setup.balancer(resolved.version)?;
+        let of = |wanted: Option<&InstanceId>| {
+            let mut resting = balancer.resting(now);
+            resting.find_map(|(instance, until)| (instance == wanted).then_some(until))
+        };
+        balancer.resting(now).next()?;
+        let mut instances = resolved.instances().peekable();
+        if instances.peek().is_none() {
+            return of(None);
+        }
+        let resting = instances.map(|instance| of(Some(&instance.instance_id)));
+        resting.collect::<Option<Vec<_>>>()?.into_iter().min()
     }
 }
 

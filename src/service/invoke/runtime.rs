@@ -3,36 +3,38 @@
 //! It lives apart from the catalog and survives reloads. What follows from the record (limits,
 //! breaker settings) is derived once per record and kept until another one is applied.
 
-use std::collections::HashSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
 use super::limits::{Defaults, Limits};
-use super::meter::{InvocationMeter, Summary};
+use super::meter::{InvocationMeter, Status, Summary};
+use super::places::Places;
+use super::versions::Versions;
 use crate::domain::balancer::Balancer;
 use crate::domain::catalog::Catalog;
 use crate::domain::entry::Entry;
-use crate::domain::extension::{Extension, Incarnation};
-use crate::domain::health::{ExtensionHealth, HealthGate};
+use crate::domain::extension::{Extension, Whose};
+use crate::domain::health::ExtensionHealth;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::retry::RetryBudget;
+use crate::service::observe::Failing;
 
 /// The running side of one extension.
 #[derive(Debug)]
 pub struct Runtime {
-    /// Whose it is, once a source has told: another extension of the same id has one of its own.
-    incarnation: OnceLock<Incarnation>,
+    /// Another extension of the same id has one of its own.
+    pub whose: Whose,
     /// What calls came to.
     pub health: ExtensionHealth,
     /// What callers got.
     pub meter: InvocationMeter,
+    /// The same of each version.
+    pub versions: Versions,
     budget: Mutex<RetryBudget>,
-    /// Whether it counts as degraded.
-    pub gate: HealthGate,
-    in_flight: AtomicUsize,
+    /// Of its calls.
+    pub places: Arc<Places>,
     setup: ArcSwap<Setup>,
 }
 
@@ -45,28 +47,16 @@ pub struct Setup {
     balancers: Vec<(VersionName, Arc<Mutex<Balancer>>)>,
 }
 
-/// A place among the calls of one extension, given back when dropped.
-#[derive(Debug)]
-pub struct Place(Arc<Runtime>);
-
 impl Runtime {
-    /// Whose it is, once a source has told.
-    pub fn incarnation(&self) -> Option<Incarnation> {
-        self.incarnation.get().copied()
-    }
-
     /// The running side of an extension that has not been called yet.
     pub fn new(entry: &Arc<Entry>, defaults: &Defaults, now: Instant) -> Self {
         Self {
-            incarnation: entry
-                .extension()
-                .incarnation
-                .map_or_else(OnceLock::new, OnceLock::from),
+            whose: Whose::of(entry.extension()),
             health: ExtensionHealth::new(now),
             meter: InvocationMeter::default(),
             budget: Mutex::default(),
-            gate: HealthGate::default(),
-            in_flight: AtomicUsize::new(0),
+            versions: Versions::default(),
+            places: Arc::default(),
             setup: ArcSwap::from_pointee(Setup::new(entry, defaults, &[])),
         }
     }
@@ -83,30 +73,19 @@ impl Runtime {
     }
 
     /// What followed from the record that the last call met.
-    pub(super) fn current_setup(&self) -> Arc<Setup> {
+    pub fn current_setup(&self) -> Arc<Setup> {
         self.setup.load_full()
     }
 
-    /// Whether it is this extension's, and not that of one of the same id. What files began goes on
-    /// as what the database has.
-    fn is_of(&self, extension: &Extension) -> bool {
-        extension
-            .incarnation
-            .is_none_or(|it| *self.incarnation.get_or_init(|| it) == it)
-    }
-
-    /// Takes a place; none when `limit` of them are taken.
-    pub fn enter(self: &Arc<Self>, limit: usize) -> Option<Place> {
-        if self.in_flight.fetch_add(1, Ordering::AcqRel) >= limit {
-            self.in_flight.fetch_sub(1, Ordering::AcqRel);
-            return None;
-        }
-        Some(Place(Arc::clone(self)))
+    /// Counts a call of `version` that is over, and the time that it took as a whole.
+    pub fn called(&self, version: &VersionName, status: Status, took: Duration) {
+        self.meter.record(status);
+        self.versions.of(version).meter.record(status, took);
     }
 
     /// Calls under way.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        self.places.taken()
     }
 
     /// The budget of retries.
@@ -150,12 +129,6 @@ impl Setup {
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
 /// The running sides of all extensions that were called.
 #[derive(Debug)]
 pub struct Runtimes {
@@ -187,7 +160,7 @@ impl Runtimes {
             Some(runtime) => runtime,
             None => pinned.get_or_insert_with(extension.id.clone(), make),
         };
-        if runtime.is_of(extension) {
+        if runtime.whose.is(extension) {
             Arc::clone(runtime)
         } else {
             make()
@@ -202,10 +175,16 @@ impl Runtimes {
     /// The same for who only asks what a call would be: nothing is kept of an extension that was
     /// not called yet.
     pub fn glance(&self, entry: &Arc<Entry>) -> Arc<Setup> {
-        match self.get(entry.extension().id.as_str()) {
+        match self.known(entry.extension()) {
             Some(runtime) => runtime.setup(entry, &self.defaults),
             None => Arc::new(Setup::new(entry, &self.defaults, &[])),
         }
+    }
+
+    /// The running side of this extension, and of none that had its id before, if it was called.
+    pub fn known(&self, extension: &Extension) -> Option<Arc<Runtime>> {
+        let runtime = self.get(extension.id.as_str());
+        runtime.filter(|runtime| runtime.whose.is(extension))
     }
 
     /// The running side of an extension, if it was called.
@@ -213,19 +192,24 @@ impl Runtimes {
         self.map.pin().get(id).cloned()
     }
 
+    /// What is known of a version's failures.
+    pub fn failing(&self, id: &ExtensionId, version: &VersionName) -> Failing {
+        let runtime = self.get(id.as_str());
+        let version = runtime.and_then(|runtime| runtime.versions.get(version));
+        version.map(|it| it.failing()).unwrap_or_default()
+    }
+
     /// Forgets the extensions that `catalog` does not have, or has another one of their id instead.
-    /// Answers the latter.
-    pub fn follow(&self, catalog: &Catalog) -> HashSet<ExtensionId> {
-        let mut replaced = HashSet::new();
-        self.map.pin().retain(|id, runtime| {
-            let entry = catalog.get(id);
-            let stays = entry.as_ref().map(|it| runtime.is_of(it.extension()));
-            if stays == Some(false) {
-                replaced.insert(id.clone());
+    /// What is in quarantine may come back.
+    pub fn follow(&self, catalog: &Catalog) {
+        let quarantine = catalog.quarantine();
+        self.map.pin().retain(|id, runtime| match catalog.get(id) {
+            Some(entry) => {
+                runtime.versions.retain(|version| entry.has(version));
+                runtime.whose.is(entry.extension())
             }
-            stays == Some(true)
+            None => quarantine.holds(id.as_str()),
         });
-        replaced
     }
 
     /// What all callers got.

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::answer::{Answered, ERROR_CODE, ErrorHeaders, Trail, ended};
+use super::cancelling::Awaited;
 use super::meter::Status;
+use super::places::Seat;
 use super::plan::Plan;
-use super::record::{Pending, Recorder};
-use super::runtime::Place;
+use super::record::{Heard, Pending, Recorder};
 use crate::domain::outcome::{Answer, Failure, Neutral, Outcome};
 use crate::service::caller::{Call, CallError, Reply};
 use crate::service::error::{RegistryError, Unavailable};
@@ -39,7 +41,8 @@ pub struct Streaming<S> {
     recorder: Recorder,
     /// Who answers.
     pub trail: Trail,
-    _place: Option<Place>,
+    awaited: Option<Awaited>,
+    _seat: Option<Seat>,
 }
 
 /// One message for the router.
@@ -62,7 +65,7 @@ impl<S: Call> Streaming<S> {
         trail: Trail,
         plan: Arc<Plan>,
         recorder: Recorder,
-        place: Option<Place>,
+        (awaited, seat): (Option<Awaited>, Option<Seat>),
     ) -> Self {
         Self {
             call,
@@ -75,7 +78,8 @@ impl<S: Call> Streaming<S> {
             plan,
             recorder,
             trail,
-            _place: place,
+            awaited,
+            _seat: seat,
         }
     }
 
@@ -91,18 +95,30 @@ impl<S: Call> Streaming<S> {
             false => (self.begun, whole.0, whole.1),
         };
         let reply = match self.ahead.take() {
-            Some(reply) => Ok(reply),
-            None if self.is_over(whole.0, now) => Err(NoReply::Call(CallError::Timeout)),
+            Some(reply) => Some(Ok(reply)),
+            None if self.is_over(whole.0, now) => Some(Err(NoReply::Call(CallError::Timeout))),
             None => {
+                let cancel = self.canceller();
                 let patience = self.recorder.patience(&self.plan);
                 let wait = self.plan.wait(begun, ends);
-                patience.next(&mut self.call, wait).await
+                let next = patience.next(&mut self.call, wait);
+                cancel.run_until_cancelled(next).await
             }
         };
         match reply {
-            Ok(reply) => self.piece(&reply),
-            Err(error) => self.broken(error, by_caller),
+            Some(Ok(reply)) => self.piece(&reply),
+            Some(Err(error)) => self.broken(error, by_caller),
+            None => {
+                self.finish(Outcome::Neutral(Neutral::Cancelled), None);
+                Piece::Broken(RegistryError::Cancelled)
+            }
         }
+    }
+
+    /// Ends it for whoever has nobody to pass it on to.
+    pub fn canceller(&self) -> CancellationToken {
+        let known = self.plan.known.as_ref();
+        known.map(|known| known.token().clone()).unwrap_or_default()
     }
 
     /// Whether it has had its time, however much still comes. What came while this process stood
@@ -118,14 +134,21 @@ impl<S: Call> Streaming<S> {
 
     /// Gives it up for a reason that is not the extension's.
     pub fn give_up(&mut self) {
-        self.finish(Outcome::Neutral(Neutral::CallerFault));
+        self.finish(Outcome::Neutral(Neutral::CallerFault), None);
+    }
+
+    fn answered(&mut self) {
+        if let Some(awaited) = self.awaited.take() {
+            awaited.answered();
+        }
     }
 
     fn piece(&mut self, reply: &Reply) -> Piece {
         if reply.headers.get(ERROR_CODE).is_some()
             && let (outcome, Answer::ErrorReply { lacks_code }) = ended(reply).classify()
         {
-            self.finish(outcome);
+            self.answered();
+            self.finish(outcome, Some(reply));
             let headers = ErrorHeaders::of(Some(reply), lacks_code, outcome.rest());
             return Piece::Error(Answered {
                 body: reply.payload.clone(),
@@ -134,8 +157,9 @@ impl<S: Call> Streaming<S> {
             });
         }
         if reply.headers.get(STREAM) == Some(END) {
+            self.answered();
             if reply.payload.is_empty() {
-                self.finish(Outcome::Success);
+                self.finish(Outcome::Success, None);
                 return Piece::End;
             }
             // The end is empty for routers: what an extension says with it goes before it.
@@ -151,6 +175,16 @@ impl<S: Call> Streaming<S> {
     /// first: its first chunk was in time.
     fn broken(&mut self, error: NoReply, by_caller: bool) -> Piece {
         let id = self.trail.id.to_string();
+        match error {
+            NoReply::Call(CallError::Timeout | CallError::GivenUp) | NoReply::StoodStill => {
+                if let Some(awaited) = self.awaited.take() {
+                    awaited.late();
+                }
+            }
+            // It goes on, and nobody reads it.
+            NoReply::Call(CallError::Overloaded) => {}
+            NoReply::Call(_) => self.answered(),
+        }
         let (outcome, error) = match error {
             NoReply::Call(CallError::Timeout) if by_caller => (
                 Outcome::Neutral(Neutral::ShortDeadline),
@@ -185,11 +219,13 @@ impl<S: Call> Streaming<S> {
                 (Outcome::Neutral(Neutral::Disconnected), error)
             }
         };
-        self.finish(outcome);
+        self.finish(outcome, None);
         Piece::Broken(error)
     }
 
-    fn finish(&mut self, outcome: Outcome) {
+    /// Unless its extension has had its last word, it hears that nobody waits for it.
+    fn finish(&mut self, outcome: Outcome, reply: Option<&Reply>) {
+        drop(self.awaited.take());
         if let Some(pending) = self.pending.take() {
             let status = Status::of(outcome);
             let now = std::time::Instant::now();
@@ -197,12 +233,13 @@ impl<S: Call> Streaming<S> {
                 .recorder
                 .clock
                 .awake(self.plan.received.into_std(), now);
-            self.recorder.runtime.meter.record(status, took);
+            self.recorder.called(status, took);
             self.plan.trace_end(status);
             // To the first chunk: how long a stream goes on says nothing about how fast it is.
             let latency = self.latency;
+            let heard = Heard { reply, latency };
             self.recorder
-                .record_after(&self.plan, pending, outcome, latency, now);
+                .record_after(&self.plan, pending, outcome, heard, now);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::domain::breaker::CircuitState;
 use crate::domain::extension::ExtensionType;
 use crate::domain::ids::{ExtensionId, VersionName};
-use crate::service::health::{Condition, Standing};
+use crate::service::health::{Standing, State};
 
 /// One extension as a watcher sees it, to the precision that is shown: what moves beyond it is no
 /// change.
@@ -24,8 +24,10 @@ pub struct Row {
     pub auto_disabled: bool,
     /// Of its last change.
     pub revision: u64,
-    /// The verdict.
-    pub condition: Condition,
+    /// The worst of the versions that take part.
+    pub state: State,
+    /// Which version that is, where it is not the current one.
+    pub ailing: Option<VersionName>,
     /// The circuit of its current version.
     pub circuit: CircuitState,
     /// The share of successes of all time, in 1/10,000.
@@ -67,7 +69,8 @@ impl Row {
             enabled: extension.enabled,
             auto_disabled: extension.auto_disabled,
             revision: extension.revision,
-            condition: standing.condition,
+            state: standing.state,
+            ailing: standing.ailing().map(|version| version.version.clone()),
             circuit: standing.circuit,
             // Rounded down: one failure in a million is not none.
             success_per_10k: standing.success_rate.map(|rate| (rate * 1e4) as u32),
@@ -126,7 +129,8 @@ mod tests {
             enabled: true,
             auto_disabled: false,
             revision,
-            condition: Condition::Healthy,
+            state: State::Ok,
+            ailing: None,
             circuit: CircuitState::Closed,
             success_per_10k: None,
             p50_us: None,

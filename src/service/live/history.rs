@@ -41,8 +41,10 @@ impl Point {
 #[derive(Debug, Default)]
 pub(super) struct History(HashMap<ExtensionId, Track>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Track {
+    /// Of an extension that was deleted and made anew it is another one.
+    began: Instant,
     /// The counts at the end of the last interval.
     counted: Counts,
     /// Oldest first; none at all of an extension that fell silent.
@@ -60,7 +62,13 @@ impl History {
         let mut told = Vec::new();
         let mut places = MAX_TRACKS;
         for (id, health) in health {
-            let mut track = before.remove(id).unwrap_or_default();
+            let track = before.remove(id);
+            let track = track.filter(|track| track.began == health.began());
+            let mut track = track.unwrap_or_else(|| Track {
+                began: health.began(),
+                counted: Counts::default(),
+                points: VecDeque::new(),
+            });
             let point = track.advance(health, now);
             if places == 0 {
                 track.points = VecDeque::new();
@@ -103,11 +111,8 @@ impl Track {
 }
 
 fn point(before: Counts, counts: Counts, health: &ExtensionHealth, now: Instant) -> Point {
-    let grown = |before: u64, now: u64| {
-        // An extension that was deleted and made anew counts from 0.
-        let grown = now.checked_sub(before).unwrap_or(now);
-        u32::try_from(grown).unwrap_or(u32::MAX)
-    };
+    let grown =
+        |before: u64, now: u64| u32::try_from(now.saturating_sub(before)).unwrap_or(u32::MAX);
     let point = Point {
         successes: grown(before.successes, counts.successes),
         failures: grown(before.failures, counts.failures),
@@ -177,9 +182,10 @@ mod tests {
         history.sample([(&a, &health)].into_iter(), now);
         assert_eq!(counts(&history.of(&a)), [(3, 1), (0, 0), (0, 2)]);
 
-        // Made anew: what it counts now, it counted since.
-        history.sample([(&a, &called(now, 1, 0))].into_iter(), now);
-        assert_eq!(counts(&history.of(&a)).last(), Some(&(1, 0)));
+        // Made anew, it has nothing of the one before, however often it was called.
+        let later = now + Duration::from_millis(1);
+        history.sample([(&a, &called(later, 9, 9))].into_iter(), later);
+        assert_eq!(counts(&history.of(&a)), [(9, 9)]);
     }
 
     #[test]

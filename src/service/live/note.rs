@@ -9,10 +9,14 @@ use tokio::sync::mpsc;
 use crate::domain::breaker::{CircuitState, Transition};
 use crate::domain::health::Crossing;
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::domain::quote::quoted;
 use crate::service::observe::{ListenerState, Observation, Observer};
 
 /// Notes that may wait for the feed; more are lost, the log has them all the same.
 const CAPACITY: usize = 256;
+
+/// Extensions named in one note.
+const NAMED: usize = 5;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,12 +70,15 @@ impl Note {
                 version,
                 current,
                 transition,
+                ..
             } => {
                 let (tone, text) = circuit(version, *current, transition);
                 (tone, Some(id), text)
             }
             Observation::Health {
                 id,
+                version,
+                current,
                 crossing,
                 success_rate,
                 min_success_rate,
@@ -81,8 +88,13 @@ impl Note {
                     Crossing::Recovered => (Tone::Good, "back over"),
                 };
                 let (rate, least) = (success_rate * 100.0, min_success_rate * 100.0);
-                let text = format!("success rate {rate:.1} % is {place} {least:.0} %");
+                let whose = whose(version, *current);
+                let text = format!("success rate{whose} {rate:.1} % is {place} {least:.0} %");
                 (tone, Some(id), text)
+            }
+            Observation::RolloutHalted { id, version, .. } => {
+                let text = format!("rollout of {version} halted: too many of its calls fail");
+                (Tone::Bad, Some(id), text)
             }
             Observation::AutoSwitched { id, disabled, .. } if *disabled => {
                 (Tone::Bad, Some(id), "was disabled automatically".to_owned())
@@ -122,11 +134,7 @@ fn circuit(version: &VersionName, current: bool, transition: &Transition) -> (To
         CircuitState::Closed => (Tone::Good, "closed"),
     };
     let reason = transition.reason.as_str().replace('_', " ");
-    let whose = if current {
-        String::new()
-    } else {
-        format!(" of {version}")
-    };
+    let whose = whose(version, current);
     let mut text = format!("circuit{whose} {word}: {reason}");
     if transition.to == CircuitState::Open && transition.failures > 0 {
         text.push_str(&format!(", {} failed", transition.failures));
@@ -138,10 +146,21 @@ fn circuit(version: &VersionName, current: bool, transition: &Transition) -> (To
     (tone, text)
 }
 
+/// Names a version that is not the current one.
+fn whose(version: &VersionName, current: bool) -> String {
+    match current {
+        true => String::new(),
+        false => format!(" of {version}"),
+    }
+}
+
 fn registry(observation: &Observation) -> Option<(Tone, String)> {
     Some(match observation {
         Observation::Loaded {
-            counts, revision, ..
+            counts,
+            changed,
+            revision,
+            ..
         } => {
             let words = [
                 (counts.added, "added"),
@@ -152,7 +171,24 @@ fn registry(observation: &Observation) -> Option<(Tone, String)> {
             let words: Vec<_> = words
                 .map(|(count, word)| format!("{count} {word}"))
                 .collect();
-            let text = format!("revision {revision}: {}", words.join(", "));
+            let mut text = format!("revision {revision}: {}", words.join(", "));
+            let named: Vec<_> = changed
+                .ids
+                .iter()
+                .take(NAMED)
+                .map(ExtensionId::as_str)
+                .collect();
+            if !named.is_empty() {
+                let more = if changed.ids.len() > NAMED {
+                    ", ..."
+                } else {
+                    ""
+                };
+                text.push_str(&format!(" ({}{more})", named.join(", ")));
+            }
+            if let Some(by) = &changed.by {
+                text.push_str(&format!(" by {}", quoted(by)));
+            }
             (Tone::Plain, text)
         }
         Observation::LoadFailed { error, .. } => {
@@ -213,7 +249,7 @@ impl Observer for NoteObserver {
 mod tests {
     use super::*;
     use crate::domain::catalog::{ActiveSource, Counts};
-    use crate::service::observe::Trigger;
+    use crate::service::observe::{Changed, Trigger};
 
     fn id() -> ExtensionId {
         ExtensionId::parse("guard").unwrap()
@@ -230,6 +266,8 @@ mod tests {
     fn what_matters_is_told_and_what_happens_often_is_not() {
         let crossed = Observation::Health {
             id: id(),
+            version: VersionName::parse("v1").unwrap(),
+            current: true,
             crossing: Crossing::Degraded,
             success_rate: 0.615,
             min_success_rate: 0.8,
@@ -246,13 +284,19 @@ mod tests {
                 updated: 2,
                 removed: 1,
             },
+            changed: Changed {
+                ids: ["a", "b", "gone"]
+                    .map(|id| ExtensionId::parse(id).unwrap())
+                    .into(),
+                by: Some("alice".into()),
+            },
             revision: 7,
             total: 5,
             enabled: 4,
             quarantined: 0,
             duration: std::time::Duration::ZERO,
         };
-        let told = "revision 7: 2 updated, 1 removed";
+        let told = "revision 7: 2 updated, 1 removed (a, b, gone) by alice";
         check(&loaded, Some((Tone::Plain, told)));
         let link = Observation::NatsUp {
             connection: "lookup",

@@ -13,7 +13,8 @@ use crate::domain::entry::{Entry, PrepareReply};
 use crate::domain::reconcile;
 use crate::domain::record;
 use crate::service::boundary::survived_now;
-use crate::service::observe::{Observation, Observers, Trigger};
+use crate::service::health_store::MAX_CHANGES;
+use crate::service::observe::{Changed, Observation, Observers, Trigger};
 use crate::service::progress::Progress;
 use crate::service::source::{Database, Fixtures, Known, Read, SourceError, Want};
 use crate::service::status::{SourceMode, Status};
@@ -226,7 +227,9 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         scope: Option<&Scope>,
         started: Instant,
     ) -> Result<Applied, SourceError> {
-        let read = self.database()?.read(&self.want(scope)).await?;
+        let mut want = self.want(scope);
+        want.told = trigger == Trigger::Notification;
+        let read = self.database()?.read(&want).await?;
         if self.status.database_answered() {
             self.observers.observe(&Observation::DatabaseUp);
         }
@@ -270,10 +273,12 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             Some(Scope::One(id)) => Want {
                 known: self.known(),
                 also: Some(id.clone()),
+                told: false,
             },
             None => Want {
                 known: self.known(),
                 also: None,
+                told: false,
             },
         }
     }
@@ -308,6 +313,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         self.status.applied(false, duration, false);
         Applied {
             counts: Counts::default(),
+            changed: Changed::default(),
             news: false,
             from: None,
             duration,
@@ -323,6 +329,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             .iter()
             .flat_map(|entry| warnings(&catalog, entry))
             .collect();
+        let changed = changed(&change);
         let counts = self.writer.apply(change);
         let head = catalog.head();
         self.progress.announce(head.revision);
@@ -355,6 +362,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         let moved = before.source != ActiveSource::None && before.source != head.source;
         Applied {
             counts,
+            changed,
             news,
             from: moved.then_some(before.source),
             duration,
@@ -378,12 +386,29 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             trigger,
             source: head.source,
             counts: applied.counts,
+            changed: applied.changed.clone(),
             revision: head.revision,
             total,
             enabled,
             quarantined: catalog.quarantine().faults().len(),
             duration,
         });
+    }
+}
+
+/// Which extensions a change touches, and who made it: that is known where something is left, and all
+/// of it was last changed by the same one.
+fn changed(change: &Change) -> Changed {
+    let upserts = change.upserts.iter().map(|entry| entry.extension());
+    let ids = upserts.clone().map(|extension| &extension.id);
+    let ids = ids.chain(&change.removals).take(MAX_CHANGES);
+    let mut actors = upserts.map(|extension| extension.provenance.updated_by.as_deref());
+    let by = actors.next().flatten();
+    Changed {
+        ids: ids.cloned().collect(),
+        by: by
+            .filter(|by| actors.all(|it| it == Some(by)))
+            .map(Box::from),
     }
 }
 
@@ -410,6 +435,7 @@ fn warnings(catalog: &Catalog, entry: &Entry) -> Vec<Observation> {
 /// What a load did.
 struct Applied {
     counts: Counts,
+    changed: Changed,
     /// Whether anybody would care: something changed, or the source did.
     news: bool,
     /// The source before, if it changed.
@@ -425,6 +451,10 @@ impl Applied {
                 added: self.counts.added + then.counts.added,
                 updated: self.counts.updated + then.counts.updated,
                 removed: self.counts.removed + then.counts.removed,
+            },
+            changed: match then.changed.ids.is_empty() {
+                true => self.changed,
+                false => then.changed,
             },
             news: self.news || then.news,
             from: self.from.or(then.from),

@@ -31,7 +31,7 @@ const HASHED: (&str, &str) = (
 );
 
 /// Starts it.
-pub(super) async fn server() -> NatsServer {
+pub(crate) async fn server() -> NatsServer {
     assert_eq!(SHIPPED.matches(LISTEN).count(), 1);
     let mut server = NatsServer::builder().config(&SHIPPED.replace(LISTEN, ""));
     for user in USERS {
@@ -47,7 +47,7 @@ fn password(user: &str) -> String {
 }
 
 /// A daemon that logs in as the registry.
-pub(super) fn daemon(server: &NatsServer) -> Builder {
+pub(crate) fn daemon(server: &NatsServer) -> Builder {
     Daemon::builder()
         .nats(&server.url())
         .setting("NATS_USER", "registry")

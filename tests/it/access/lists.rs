@@ -29,7 +29,10 @@ fn each_role_may_send_what_the_one_before_it_may_and_its_own() {
     let alice = lines("user: \"alice\"");
     let reading = subjects(&reader, &[]);
     assert!(reading.len() > 20, "{reading:?}");
-    assert_eq!(subjects(&invoker, &[".invoke", ".report"]), reading);
+    assert_eq!(
+        subjects(&invoker, &[".invoke", ".report", ".cancel"]),
+        reading
+    );
     let invoking = subjects(&invoker, &[]);
     let own = [".as.", "$SRV", ".all.reload", ".local.*.reload"];
     assert_eq!(subjects(&oscar, &own), invoking);

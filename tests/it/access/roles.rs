@@ -1,6 +1,7 @@
 //! Every verb, in every form, by every role: answered, or refused by the server.
 
 use beamline_registry::adapters::nats::verb::Verb;
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use super::guarded::{self, User};
@@ -20,7 +21,7 @@ const READER: &[&str] = &[
     "explain",
     "ping",
 ];
-const INVOKER: &[&str] = &["invoke", "report"];
+const INVOKER: &[&str] = &["invoke", "report", "cancel"];
 const OPERATOR: &[&str] = &["enable", "disable", "reload", "circuit", "promote"];
 
 /// The users that ship, with their roles' verbs; `None` is all there are.
@@ -81,6 +82,7 @@ fn body(verb: &str) -> Value {
         "list" | "stats" | "ping" | "reload" | "circuits" | "audit" => json!({}),
         "invoke" => json!({"id": EXTENSION, "payload": {}}),
         "report" => json!({"id": EXTENSION, "outcome": "success"}),
+        "cancel" => json!({"call": "nobodys"}),
         "circuit" => json!({"id": EXTENSION, "action": "close"}),
         "create" => json!({"id": "new", "type": "pre", "subject": "beamline.ext.new"}),
         "update" => json!({"id": EXTENSION, "retry": 1}),
@@ -117,8 +119,9 @@ fn attempts(user: &str, role: Option<&[&[&str]]>, verb: Verb) -> Vec<Attempt> {
     let changes = has && (verb.mutates() || role.is_none());
     // A reload changes no definition, so its sender need not be known: it may go to every sidecar.
     let reloads = has && verb == Verb::Reload;
+    let anywhere = verb.answers_any();
     let forms = [
-        (name.to_owned(), reads),
+        (name.to_owned(), reads && anywhere),
         (format!("local.one.{name}"), reads || reloads),
         (
             format!("all.{name}"),
@@ -132,6 +135,10 @@ fn attempts(user: &str, role: Option<&[&[&str]]>, verb: Verb) -> Vec<Attempt> {
     ];
     let mut attempts = Vec::new();
     for (form, allowed) in forms {
+        if !anywhere && form.starts_with(&format!("as.{user}.")) {
+            // Nobody listens there, whoever may send it.
+            continue;
+        }
         let subject = format!("beamline.registry.{form}");
         if verb.takes_id() {
             let subject = format!("{subject}.{EXTENSION}");
@@ -168,7 +175,14 @@ async fn each_role_may_send_its_verbs_and_the_server_refuses_the_rest() {
 
 async fn check(user: &User, client: &Client, verb: Verb, attempt: &Attempt) {
     let Attempt { subject, allowed } = attempt;
-    if *allowed {
+    if *allowed && verb == Verb::Cancel && subject.contains(".all.") {
+        // Nobody has the call, so nobody answers.
+        let body = body(verb.name()).to_string();
+        let publishing = user.nats.publish(subject.clone(), body.into());
+        publishing.await.unwrap();
+        client.request("beamline.registry.ping", "").await.ok();
+        assert!(!user.may_not_publish(subject), "{subject}");
+    } else if *allowed {
         let reply = client.request_json(subject, &body(verb.name())).await;
         assert!(!reply.is_no_responders(), "{subject}");
         let code = reply.header("Nats-Service-Error-Code");
@@ -197,6 +211,7 @@ async fn nobody_reads_along_or_speaks_for_others() {
             "beamline.>",
             "beamline.registry.lookup",
             "beamline.registry.as.*.create",
+            "beamline.registry.cancelled.*",
             "beamline.ext.pre.normalize_text.v1",
             "$SYS.>",
             "$SRV.PING",
@@ -208,6 +223,7 @@ async fn nobody_reads_along_or_speaks_for_others() {
         for subject in [
             "_INBOX.registry.x",
             "beamline.registry.events.circuit_opened.x",
+            "beamline.registry.cancelled.normalize_text",
             "beamline.registry.create.x",
             "beamline.ext.pre.normalize_text.v1",
             "$JS.API.STREAM.DELETE.x",
@@ -237,7 +253,31 @@ async fn an_extension_may_answer_and_nothing_else() {
         let what = format!("may not send {subject}");
         eventually(&what, DEADLINE, async || user.may_not_publish(subject)).await;
     }
-    for subject in [SUBJECT, "beamline.provider.mock.v1", "_INBOX.>"] {
+    let cancelled = "beamline.registry.cancelled.normalize_text";
+    let mut hears = user.nats.subscribe(cancelled).await.unwrap();
+    user.nats.flush().await.unwrap();
+    let before = user.refusals().len();
+    stage.extension.behave(Behaviour::silent());
+    let router = User::login(&stage.server, "router").await.client().await;
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("Beamline-Call-Id", "c0ffee");
+    let call = r#"{"id":"normalize_text","payload":{},"deadline_ms":200}"#;
+    let invoke = "beamline.registry.invoke";
+    router.request_with_headers(invoke, headers, call).await;
+    let heard = tokio::time::timeout(DEADLINE, hears.next()).await;
+    let heard = heard.expect("a cancel").unwrap();
+    assert_eq!(heard.subject.as_str(), cancelled);
+    assert_eq!(
+        user.refusals().len(),
+        before,
+        "it may hear of its own calls"
+    );
+    for subject in [
+        SUBJECT,
+        "beamline.provider.mock.v1",
+        "beamline.registry.cancelled.mock_provider",
+        "_INBOX.>",
+    ] {
         let _kept = user.nats.subscribe(subject).await.unwrap();
         let what = format!("may not hear {subject}");
         eventually(&what, DEADLINE, async || user.may_not_subscribe(subject)).await;

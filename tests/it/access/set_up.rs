@@ -35,7 +35,7 @@ async fn who_may_create_roles_and_owns_the_database_sets_it_up() {
     migrate(&mut manager, DEADLINE).await.unwrap();
     seed(&manager).await.unwrap();
     for file in [ROLES, GRANTS, ROLES, GRANTS] {
-        run(&manager, file).await;
+        ruled.file("manager", file).await.unwrap();
     }
     assert_eq!(value(&superuser, STRANGERS).await, "0 0");
     for role in NAMES {

@@ -1,12 +1,14 @@
 //! What is said of a change is true, whatever happens while it commits.
 
+use beamline_registry::adapters::postgres::migrate::migrate;
 use serde_json::{Value, json};
 
 use super::outages::entries;
 use super::{plain, ready};
 use crate::gate;
-use crate::harness::{DEADLINE, FaultProxy, Reply, eventually};
-use crate::rig::Rig;
+use crate::harness::{DEADLINE, FaultProxy, Postgres, Reply, eventually};
+use crate::rig::{Rig, insert};
+use crate::schema::{run, value};
 
 /// A rig whose commits wait while the gate is closed.
 async fn gated() -> Rig {
@@ -108,4 +110,48 @@ async fn a_change_that_is_given_up_at_a_shutdown_is_unknown() {
             .is_none(),
     );
     assert_eq!(entries(&rig, "one").await, whole, "all of it or nothing");
+}
+
+/// Whoever answers after a failover may have given the number of the lost transaction, and its revision,
+/// to somebody else.
+#[tokio::test]
+async fn a_commit_that_a_failover_lost_is_not_taken_for_somebody_elses() {
+    let rig = gated().await;
+    let successor = Postgres::private().await;
+    let admin = successor.connect("postgres").await.unwrap();
+    let name = rig.database.name();
+    run(
+        &admin,
+        &format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'"),
+    )
+    .await;
+    let mut sql = successor.connect(name).await.unwrap();
+    migrate(&mut sql, DEADLINE).await.unwrap();
+
+    let proxy = FaultProxy::start(rig.database.addr()).await;
+    let _daemon = ready(rig.daemon_at(&rig.database.url_at(proxy.addr()))).await;
+    gate::close(&rig.sql).await;
+    let (reply, ()) = tokio::join!(create(&rig, "one"), async {
+        gate::wait(&rig.sql).await;
+        // There too a first change with this revision, and all numbers of transactions up to now are
+        // those of transactions that committed.
+        run(&sql, &insert("other")).await;
+        let at = "SELECT pg_snapshot_xmax(pg_current_snapshot())";
+        let (lost, own) = (value(&rig.sql, at).await, value(&sql, at).await);
+        let (lost, own): (i64, i64) = (lost.parse().unwrap(), own.parse().unwrap());
+        let burn = format!(
+            "DO $$ BEGIN FOR i IN {own}..{lost} LOOP PERFORM pg_current_xact_id(); COMMIT;
+             END LOOP; END $$"
+        );
+        run(&sql, &burn).await;
+        proxy.set_upstream(&successor.addr());
+        proxy.kill_connections().await;
+    });
+    assert_eq!(reply.error(), (503, "database_unavailable".into()));
+    assert_eq!(reply.details(), json!({"reason": "unreachable"}));
+    assert_eq!(
+        value(&sql, "SELECT string_agg(id, ',') FROM extensions").await,
+        "other"
+    );
+    gate::open(&rig.sql).await;
 }

@@ -79,7 +79,10 @@ async fn every_other_failing_call_opens_the_circuit_and_degrades_the_health() {
             told.iter().partition(|(kind, _)| kind == "circuit_opened");
         assert_eq!((opened.len(), degraded.len()), (1, 1), "{told:?}");
         assert_eq!(opened[0].1["data"]["reason"], "error_rate");
-        let data = json!({"id": id, "success_rate": 0.5, "min_success_rate": 0.8});
+        let data = json!({
+            "id": id, "version": "v1", "current": true,
+            "success_rate": 0.5, "min_success_rate": 0.8,
+        });
         assert_eq!(degraded[0].1["data"], data);
     }
 }
@@ -143,7 +146,10 @@ async fn a_success_rate_that_crosses_the_minimum_is_told_both_ways() {
     assert_eq!(kinds, ["health_degraded", "health_recovered"]);
     for ((kind, event), rate) in told.iter().zip([0.5, 10.0 / 12.0]) {
         assert_about(event, kind, "a");
-        let data = json!({"id": "a", "success_rate": rate, "min_success_rate": 0.8});
+        let data = json!({
+            "id": "a", "version": "v1", "current": true,
+            "success_rate": rate, "min_success_rate": 0.8,
+        });
         assert_eq!(event["data"], data);
     }
 }

@@ -162,7 +162,7 @@ async fn what_another_sidecar_has_just_seen_alive_stays_until_its_next_opening()
     let interval = Duration::from_secs(5);
     let boot = elsewhere.register(interval).await.unwrap();
     let mut seen = report(ExtensionId::parse("a").unwrap(), 1, 0);
-    seen.figures.last_success = Some(Instant::now());
+    seen.last_answer = Some(Instant::now());
     let flush = Flush {
         boot: &boot,
         sequence: 1,
@@ -182,9 +182,62 @@ async fn what_another_sidecar_has_just_seen_alive_stays_until_its_next_opening()
     .await;
     assert_eq!(automatic(&rig, "a").await, "");
 
-    let sql = "UPDATE extension_health_reports SET last_success = now() - interval '61 s'";
+    let sql = "UPDATE extension_health_reports SET last_answer = now() - interval '61 s'";
     run(&rig.sql, sql).await;
     eventually("a trial fails, and it goes", DEADLINE, async || {
+        invoke(&rig, "pod-1", "a").await;
+        automatic(&rig, "a").await == "auto_disabled"
+    })
+    .await;
+}
+
+/// Whoever may report can open one sidecar's circuit, and decides nothing for the fleet: neither that an
+/// extension leaves service nor that a dead one stays.
+#[tokio::test]
+async fn what_routers_report_decides_nothing_for_the_fleet() {
+    let rig = Rig::start().await;
+    add(&rig, &["a"], &[]).await;
+    let quick = |builder: Builder| builder.setting("HEALTH_FLUSH_INTERVAL_SECONDS", "100ms");
+    let (one, _two) = tokio::join!(
+        ready(quick(disabling(&rig, "pod-1"))),
+        ready(quick(disabling(&rig, "pod-2")))
+    );
+    let report = async |pod: &str, outcome: &str| {
+        let body = json!({"id": "a", "outcome": outcome});
+        let subject = format!("beamline.registry.local.{pod}.report");
+        rig.client.request_json(&subject, &body).await.ok();
+    };
+    for _ in 0..3 {
+        report("pod-1", "failure").await;
+    }
+    eventually("its circuit opens", DEADLINE, async || {
+        logged(&one, "circuit opened", "a") == 1
+    })
+    .await;
+    // A failed trial of our own is no proof yet, and a further report is none at all.
+    tokio::time::sleep(std::time::Duration::from_millis(350)).await;
+    invoke(&rig, "pod-1", "a").await;
+    tokio::time::sleep(std::time::Duration::from_millis(350)).await;
+    report("pod-1", "failure").await;
+    let flushed = "SELECT failure_count >= 5 FROM extension_health WHERE extension_id = 'a'";
+    eventually("it is flushed", DEADLINE, async || {
+        value(&rig.sql, flushed).await == "true"
+    })
+    .await;
+    let shown =
+        "SELECT circuit_breaker_state || ' ' || (SELECT count(*) FROM extension_circuit_reports)
+        FROM extension_health WHERE extension_id = 'a'";
+    assert_eq!(value(&rig.sql, shown).await, "closed 0");
+    assert_eq!(automatic(&rig, "a").await, "");
+
+    // Dead it is, and another sidecar hears that it is well.
+    report("pod-2", "success").await;
+    let heard = "SELECT success_count FROM extension_health WHERE extension_id = 'a'";
+    eventually("that is flushed", DEADLINE, async || {
+        value(&rig.sql, heard).await == "1"
+    })
+    .await;
+    eventually("what our own calls show counts", DEADLINE, async || {
         invoke(&rig, "pod-1", "a").await;
         automatic(&rig, "a").await == "auto_disabled"
     })

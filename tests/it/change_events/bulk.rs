@@ -12,7 +12,7 @@ fn many(count: usize) -> String {
 }
 
 #[tokio::test]
-async fn a_bulk_change_is_one_reload_with_counts_and_nothing_else() {
+async fn a_bulk_change_is_one_event_of_the_fleet_with_counts_ids_and_who_and_a_reload_of_each() {
     let rig = Rig::start().await;
     let daemon = rig.daemon().setting("INSTANCE_ID", "pod-1").spawn().await;
     daemon.wait_ready().await;
@@ -28,7 +28,16 @@ async fn a_bulk_change_is_one_reload_with_counts_and_nothing_else() {
         1,
         "the fence alone"
     );
-    let reloads = events.of_kind("registry_reloaded");
+    let told = events.of_kind("registry_reloaded").into_iter();
+    let (fleet, reloads): (Vec<_>, Vec<_>) = told.partition(|it| it["data"].get("ids").is_some());
+    let [fleet] = &fleet[..] else {
+        panic!("{fleet:?}")
+    };
+    let data = &fleet["data"];
+    let counts = ["revision", "total", "added", "updated", "removed"].map(|name| &data[name]);
+    assert_eq!(counts, [1, 150, 150, 0, 0]);
+    assert_eq!(data["ids"].as_array().unwrap().len(), 100);
+    assert!(data["changed_by"].is_string(), "{data}");
     let added: Vec<_> = reloads
         .iter()
         .map(|event| &event["data"]["added"])

@@ -74,7 +74,11 @@ async fn every_change_is_told_once_by_one_of_two_sidecars() {
         assert_eq!(kind, expected);
         assert_about(event, kind, "a");
         assert_eq!(event["id"], format!("{epoch}-{revision}-1"));
-        let data = json!({"id": "a", "revision": revision, "changed": fields});
+        let by = &event["data"]["changed_by"];
+        assert!(by.is_string(), "{event}");
+        let data = json!({
+            "id": "a", "revision": revision, "changed_by": by, "total": 1, "changed": fields
+        });
         assert_eq!(event["data"], data);
     }
     let text = Value::from_iter(told.into_iter().map(|(_, event)| event)).to_string();

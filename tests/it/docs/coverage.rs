@@ -21,7 +21,8 @@ fn every_verb_and_form_has_an_example() {
         if verb.takes_id() {
             shown(&format!(".{name}."));
         }
-        if verb.answers_all() {
+        // Of those that are in one sidecar only that one answers, and no example has a call there.
+        if verb.answers_all() && verb.answers_any() {
             shown(&format!(".all.{name} "));
         }
     }

@@ -8,6 +8,7 @@ pub(crate) const MARK: &str = "…";
 
 /// Durations, and what is drawn or derived from what is drawn.
 const NAMES: &[&str] = &[
+    "Beamline-Call-Id",
     "Beamline-Deadline-Ms",
     "Beamline-Latency-Us",
     "Beamline-Stale-Ms",

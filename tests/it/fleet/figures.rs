@@ -8,6 +8,7 @@ use beamline_registry::config::{Settings, Surroundings};
 use beamline_registry::domain::breaker;
 use beamline_registry::domain::catalog::{ActiveSource, Catalog, Change};
 use beamline_registry::domain::entry::{Entry, PreparedReply};
+use beamline_registry::domain::extension::Incarnation;
 use beamline_registry::domain::policy::Policy;
 use beamline_registry::domain::quarantine::Quarantine;
 use beamline_registry::domain::record::{EXTENSION, Fields, Gate};
@@ -15,7 +16,7 @@ use beamline_registry::domain::routing::Resolved;
 use beamline_registry::domain::subject::SubjectPattern;
 use beamline_registry::service::circuits::Circuits;
 use beamline_registry::service::clock::Clock;
-use beamline_registry::service::fleet::{FleetFigures, Keeper, Restored, Signal};
+use beamline_registry::service::fleet::{Alive, FleetFigures, Keeper, Restored, Signal};
 use beamline_registry::service::invoke::{Defaults, Runtimes, Tools};
 use beamline_registry::service::observe::Observers;
 use beamline_registry::service::selection::{HealthRouting, Selector};
@@ -25,8 +26,8 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::harness::TestDatabase;
 
-/// Serves `e` alone.
-fn tools() -> Tools {
+/// Serves `e` alone, which is this one in the database.
+fn tools(incarnation: Incarnation) -> Tools {
     let policy = Policy {
         allowed_subjects: vec![SubjectPattern::parse("beamline.ext.>").unwrap()],
         forbidden_prefixes: Vec::new(),
@@ -43,12 +44,11 @@ fn tools() -> Tools {
         bytes: bytes::Bytes::new(),
         state_at: 0,
     };
+    let mut extension = Gate::of(&policy).extension(&fields).unwrap();
+    extension.incarnation = Some(incarnation);
     let (catalog, mut writer) = Catalog::new();
     writer.apply(Change {
-        upserts: vec![Arc::new(Entry::new(
-            Gate::of(&policy).extension(&fields).unwrap(),
-            &prepare,
-        ))],
+        upserts: vec![Arc::new(Entry::new(extension, &prepare))],
         removals: Vec::new(),
         quarantine: Quarantine::default(),
         source: ActiveSource::Database,
@@ -113,10 +113,19 @@ struct Sidecar {
 impl Sidecar {
     /// A sidecar that has taken over what the database says.
     async fn start(fleet: &Fleet, name: &str) -> Self {
-        let (tools, figures) = (tools(), Arc::<FleetFigures>::default());
+        let uuid = "SELECT replace(incarnation::text, '-', '') FROM extensions WHERE id = 'e'";
+        let uuid = u128::from_str_radix(&fleet.value(uuid).await, 16).unwrap();
+        let tools = tools(Incarnation(uuid));
+        let figures = Arc::<FleetFigures>::default();
         let store = Arc::new(store(&fleet.rig.database, name));
         let interval = Duration::from_millis(50);
-        let keeper = Keeper::new(store, tools.clone(), Arc::clone(&figures), interval);
+        let keeper = Keeper::new(
+            store,
+            tools.clone(),
+            Arc::clone(&figures),
+            Alive::default(),
+            interval,
+        );
         let (stop, restored) = (CancellationToken::new(), Restored::missing(1));
         let running = keeper.run(Signal::default().signs(), restored.clone(), stop.clone());
         let task = tokio::spawn(running);

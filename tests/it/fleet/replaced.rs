@@ -135,3 +135,52 @@ async fn an_id_deleted_and_made_again_between_two_reads_inherits_nothing() {
     caught_up(&fleet).await;
     assert_new(&fleet, &played).await;
 }
+
+/// What is in quarantine is the same extension when it is back: nothing is lost, nothing counted twice.
+#[tokio::test]
+async fn what_goes_through_quarantine_and_back_is_counted_once_and_keeps_its_circuit() {
+    let fleet = Fleet::with(&["e", "other"]).await;
+    let played = Played::start(&fleet, "e").await;
+    let a = fleet.started("a", OFTEN).await;
+    let _b = fleet.started("b", OFTEN).await;
+    played.fail(false);
+    fleet.call("b", "e", 5).await;
+    played.fail(true);
+    fleet.call("a", "e", 2).await;
+    fleet.wait_state("a", "e", "open").await;
+    for timeout_ms in [-1, 2000] {
+        let change = format!("UPDATE extensions SET timeout_ms = {timeout_ms} WHERE id = 'e'");
+        run(&fleet.rig.sql, &change).await;
+        caught_up_whatever_it_is(&fleet).await;
+    }
+    let state = health(&fleet, "a").await[2].clone();
+    assert_eq!(state, "open", "it is the same circuit");
+    played.fail(false);
+    fleet.call("b", "e", 3).await;
+    fleet.wait_sums("e", (8, 2)).await;
+    for sidecar in ["a", "b"] {
+        let what = format!("{sidecar} knows what both counted, once");
+        eventually(&what, DEADLINE, async || {
+            let health = health(&fleet, sidecar).await;
+            if health[0] == 8 && health[1] == 2 {
+                Ok(())
+            } else {
+                Err(health)
+            }
+        })
+        .await;
+    }
+    // What was counted before it went, and not flushed by then, is flushed at the end.
+    a.sigterm();
+    a.wait_exit(DEADLINE).await;
+    fleet.wait_sums("e", (8, 2)).await;
+}
+
+/// Waits until both have the revision of the database, in which `e` may be in quarantine.
+async fn caught_up_whatever_it_is(fleet: &Fleet) {
+    let now = revision(&fleet.rig.sql).await;
+    for sidecar in ["a", "b"] {
+        let body = json!({"id": "other", "min_revision": now, "wait_ms": 10_000});
+        fleet.ask(sidecar, "lookup", &body).await.ok();
+    }
+}

@@ -43,3 +43,34 @@ async fn a_thousand_invocations_run_no_statement() {
         "all were calls: {successes}"
     );
 }
+
+/// A revision that is served already is no news: a thousand sidecars would look for nothing.
+#[tokio::test]
+async fn a_notification_that_is_no_news_runs_no_statement() {
+    let fleet = Fleet::with(&["e"]).await;
+    let _daemon = fleet.started("a", NEVER).await;
+    let notify = "SELECT pg_notify('beamline_registry', revision::text),
+        pg_notify('beamline_registry', '1') FROM registry_revision";
+    eventually("told again, it looks for nothing", DEADLINE, async || {
+        let before = fleet.value(SESSIONS).await;
+        for _ in 0..5 {
+            fleet.rig.sql.batch_execute(notify).await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+        }
+        let after = fleet.value(SESSIONS).await;
+        if before == after {
+            Ok(())
+        } else {
+            Err((before, after))
+        }
+    })
+    .await;
+    // What is no number may be anything: it looks.
+    let before = fleet.value(SESSIONS).await;
+    let anything = "SELECT pg_notify('beamline_registry', '')";
+    fleet.rig.sql.batch_execute(anything).await.unwrap();
+    eventually("it looks", DEADLINE, async || {
+        fleet.value(SESSIONS).await != before
+    })
+    .await;
+}

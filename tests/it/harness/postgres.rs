@@ -29,7 +29,7 @@ const SETTINGS: &[&str] = &[
     "fsync=off",
     "synchronous_commit=off",
     "full_page_writes=off",
-    "max_connections=300",
+    "max_connections=1500",
     "shared_buffers=64MB",
     "jit=off",
 ];
@@ -209,6 +209,24 @@ pub(crate) async fn connect(url: &str) -> Result<tokio_postgres::Client, tokio_p
         let _ended = connection.await;
     });
     Ok(client)
+}
+
+/// Runs a file in psql, with nobody's own settings; what it said where it failed.
+pub(crate) async fn psql(url: &str, file: &Path) -> Result<(), String> {
+    let program = match servers::mode() {
+        Mode::Native => servers::postgres_programs().join("psql"),
+        Mode::Containers => PathBuf::from("psql"),
+    };
+    let mut psql = tokio::process::Command::new(&program);
+    psql.args(["--no-psqlrc", "--quiet", url, "--file"]);
+    psql.arg(file).kill_on_drop(true);
+    let run = tokio::time::timeout(DEADLINE, psql.output());
+    let run = run.await.expect("an end of psql");
+    let run = run.unwrap_or_else(|error| panic!("{program:?}: {error}"));
+    match run.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&run.stderr).into_owned()),
+    }
 }
 
 fn data(folder: &Path) -> PathBuf {

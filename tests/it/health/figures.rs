@@ -20,6 +20,13 @@ async fn before_the_first_call_nothing_is_known() {
             "last_failure": null, "circuit_breaker_state": "closed",
             "circuit_breaker_opened_at": null,
         },
+        "state": "no_data",
+        "versions": [{
+            "version": "v1", "current": true, "takes_part": true, "state": "no_data",
+            "success_count": 0, "failure_count": 0, "success_rate": null, "p50_latency_ms": null,
+            "p99_latency_ms": null, "failing_since": null, "rests_until": null,
+        }],
+        "failures": [],
     });
     for (rest, payload) in [
         ("health.plain", ""),
@@ -83,7 +90,8 @@ async fn invocations_count_with_their_times_and_latencies() {
     assert_eq!(
         stats["invocations"],
         json!({
-            "success": 3, "failure": 1, "timeout": 0, "neutral": 0, "pushed_back": 0, "rejected": 0,
+            "success": 3, "failure": 1, "timeout": 0, "neutral": 0, "pushed_back": 0,
+            "cancelled": 0, "rejected": 0,
             "overloaded": 0, "retries": 0, "in_flight": 0,
         })
     );
@@ -152,7 +160,8 @@ async fn what_callers_do_wrong_moves_nothing() {
         assert_eq!(health["circuit_breaker_state"], "closed");
     }
     let metrics = daemon.get("/metrics").await.body;
-    let neutral = "extension_invocations_total{extension_id=\"picky\",status=\"neutral\"} 20";
+    let neutral =
+        "extension_invocations_total{extension_id=\"picky\",version=\"v1\",status=\"neutral\"} 20";
     assert!(metrics.lines().any(|line| line == neutral), "{metrics}");
     assert!(
         !metrics.contains("extension_health_success_rate"),

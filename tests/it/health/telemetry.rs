@@ -31,10 +31,10 @@ async fn metrics_begin_with_the_first_call_and_end_with_the_extension() {
     }
     let lines = series(&daemon).await;
     for expected in [
-        "extension_invocations_total{extension_id=\"a\",status=\"success\"} 3",
-        "extension_invocations_total{extension_id=\"b\",status=\"failure\"} 3",
-        "extension_invocation_duration_seconds_count{extension_id=\"a\"} 3",
-        "extension_invocation_duration_seconds_bucket{le=\"+Inf\",extension_id=\"b\"} 3",
+        "extension_invocations_total{extension_id=\"a\",version=\"v1\",status=\"success\"} 3",
+        "extension_invocations_total{extension_id=\"b\",version=\"v1\",status=\"failure\"} 3",
+        "extension_invocation_duration_seconds_count{extension_id=\"a\",version=\"v1\"} 3",
+        "extension_invocation_duration_seconds_bucket{le=\"+Inf\",extension_id=\"b\",version=\"v1\"} 3",
         "extension_invocation_retries_total{extension_id=\"a\"} 0",
         "extension_health_success_rate{extension_id=\"a\"} 1.0",
         "extension_health_success_rate{extension_id=\"b\"} 0.0",

@@ -49,6 +49,10 @@ impl HealthReports for Lossy {
         self.store.restore(boot).await
     }
 
+    async fn alive(&self) -> Result<u64, StoreError> {
+        self.store.alive().await
+    }
+
     async fn tidy(&self) -> Result<u64, StoreError> {
         self.store.tidy().await
     }

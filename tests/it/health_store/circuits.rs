@@ -1,6 +1,8 @@
 //! Circuits of the fleet, and what operators force.
 
-use beamline_registry::service::health_store::{NewOverride, Override, OverrideAction, Overrides};
+use beamline_registry::service::health_store::{
+    AutoDisabled, AutoEnabled, AutoSwitch, NewOverride, Override, OverrideAction, Overrides,
+};
 
 use super::*;
 
@@ -41,11 +43,14 @@ async fn the_state_is_open_while_any_live_sidecar_has_it_open() {
     flush(&a, &boot_a, 4, &[], &[of_v2]).await;
     assert_eq!(state(&client, 1).await, "closed f 0");
 
-    // Silent for three intervals, it is not asked any more: the next flush of anyone settles it.
+    // Silent for three intervals, it is not asked any more: the next that tidies settles it, but no flush,
+    // which settles its own.
     flush(&a, &boot_a, 5, &[], &[open(id(1))]).await;
     assert_eq!(state(&client, 1).await, "open t 0");
     silence(&client, "16 s", "instance_id = 'a'").await;
     flush(&b, &boot_b, 2, &[], &[]).await;
+    assert_eq!(state(&client, 1).await, "open t 0");
+    b.tidy().await.unwrap();
     assert_eq!(state(&client, 1).await, "closed f 0");
 }
 
@@ -192,4 +197,60 @@ async fn overrides_are_audited_notified_and_expire() {
             .await
             .unwrap()
     );
+}
+
+/// Which extension of the id it is now.
+async fn incarnation(client: &Client, number: usize) -> Option<Incarnation> {
+    let uuid = format!(
+        "SELECT replace(incarnation::text, '-', '') FROM extensions WHERE id = 'e{number}'"
+    );
+    let digits = value(client, &uuid).await;
+    Some(Incarnation(u128::from_str_radix(&digits, 16).unwrap()))
+}
+
+/// Until the sidecars that said it have flushed again, too.
+#[tokio::test]
+async fn what_was_said_of_one_that_was_deleted_says_nothing_of_the_next() {
+    let (database, client) = fleet(1).await;
+    let (a, b) = (store(&database, "a"), store(&database, "b"));
+    let old = incarnation(&client, 1).await;
+    let held = HeldCircuit {
+        incarnation: old,
+        ..open(id(1))
+    };
+    let boot_a = a.register(INTERVAL).await.unwrap();
+    flush(&a, &boot_a, 1, &[report(id(1), 0, 5)], &[held]).await;
+    assert_eq!(state(&client, 1).await, "open t 0");
+    let boot_b = b.register(INTERVAL).await.unwrap();
+    assert_eq!(b.restore(&boot_b).await.unwrap().circuits.len(), 1);
+
+    run(
+        &client,
+        "CREATE TEMP TABLE kept AS SELECT id, type, subject FROM extensions;
+         DELETE FROM extensions; INSERT INTO extensions (id, type, subject) TABLE kept",
+    )
+    .await;
+    flush(&b, &boot_b, 1, &[report(id(1), 1, 0)], &[]).await;
+    assert_eq!(state(&client, 1).await, "closed f 0");
+    let restored = b.restore(&boot_b).await.unwrap();
+    assert_eq!(restored.circuits, []);
+    let new = incarnation(&client, 1).await;
+    assert_ne!(old, new);
+    let others = a.others(&boot_a, None).await.unwrap();
+    assert!(
+        others
+            .iter()
+            .all(|it| it.incarnation == new && it.tally.failures == 0)
+    );
+
+    let disabled = a.auto_disable(&id(1), old, "{}", 100).await;
+    assert_eq!(disabled, Ok(AutoDisabled::Gone));
+    let disabled = a.auto_disable(&id(1), new, "{}", 100).await;
+    assert!(
+        matches!(disabled, Ok(AutoDisabled::SeenAlive)),
+        "{disabled:?}"
+    );
+    run(&client, "UPDATE extensions SET auto_disabled = true").await;
+    let enabled = a.auto_enable(&id(1), old, "{}").await;
+    assert_eq!(enabled, Ok(AutoEnabled::Gone));
 }

@@ -55,9 +55,9 @@ async fn a_claim_names_fields_and_never_values() {
         "UPDATE extensions SET retry = 4, config = '{\"secret\": 1}'",
         "INSERT INTO extension_versions (id, version, subject) VALUES ('e1', 'v2', 's.2')",
         "UPDATE extensions SET enabled = false",
-        "SELECT registry_auto_enable('e1', '{}', 's1')",
+        "SELECT registry_auto_enable('e1', NULL, '{}', 's1')",
         "UPDATE extensions SET enabled = true",
-        "SELECT registry_auto_disable('e1', '{\"failures\": 5}', 50, 's1')",
+        "SELECT registry_auto_disable('e1', NULL, '{\"failures\": 5}', 50, 's1')",
         "DELETE FROM extensions",
     ] {
         run(&client, sql).await;

@@ -32,11 +32,9 @@ async fn what_was_counted_of_another_extension_of_the_id_is_left_out() {
     let of = async || u128::from_str_radix(&value(&client, told).await, 16).unwrap();
     let first = of().await;
     let reports = |incarnation: u128| {
-        let incarnation = Some(Incarnation(incarnation));
-        [Report {
-            incarnation,
-            ..report(id(1), 1, 2)
-        }]
+        let mut report = report(id(1), 1, 2);
+        report.figures.incarnation = Some(Incarnation(incarnation));
+        [report]
     };
     assert_eq!(
         flush(&store, &boot, 1, &reports(first), &[]).await,

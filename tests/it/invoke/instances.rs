@@ -5,7 +5,7 @@ use super::record;
 use crate::harness::{Behaviour, DEADLINE, Daemon, Extension, eventually, flood};
 use crate::site::{Site, subject};
 
-/// A daemon, and the instances `a`, `b`... of `x` with these weights.
+/// A daemon, and the instances `a`, `b`... of `x` with these weights, which are exact.
 async fn pool(weights: &[u8], breaker: Value) -> (Site, Daemon, Vec<Extension>) {
     let names = ["a", "b", "c"];
     let instances: Vec<_> = names
@@ -15,7 +15,8 @@ async fn pool(weights: &[u8], breaker: Value) -> (Site, Daemon, Vec<Extension>) 
             json!({"instance_id": name, "subject": format!("beamline.ext.x.{name}"), "weight": weight})
         })
         .collect();
-    let fields = json!({"instances": instances, "circuit_breaker": breaker});
+    let weighted = json!({"balance": "weighted"});
+    let fields = json!({"instances": instances, "circuit_breaker": breaker, "metadata": weighted});
     let (site, daemon) = Site::serving(&json!([record("x", fields)])).await;
     let mut extensions = Vec::new();
     for name in names.iter().take(weights.len()) {

@@ -91,7 +91,7 @@ async fn without_another_the_caller_gets_the_error_and_all_who_follow_are_refuse
             1.0,
         ),
         (
-            r#"extension_invocations_total{extension_id="x",status="pushed_back"}"#,
+            r#"extension_invocations_total{extension_id="x",version="v1",status="pushed_back"}"#,
             11.0,
         ),
     ] {

@@ -71,19 +71,19 @@ async fn a_call_that_fails_or_is_pushed_back_is_answered_by_the_fallback() {
         (r#"extension_fallbacks_total{extension_id="x"}"#, Some(7.0)),
         (r#"extension_fallbacks_total{extension_id="y"}"#, Some(0.0)),
         (
-            r#"extension_invocations_total{extension_id="x",status="timeout"}"#,
+            r#"extension_invocations_total{extension_id="x",version="v1",status="timeout"}"#,
             Some(1.0),
         ),
         (
-            r#"extension_invocations_total{extension_id="x",status="failure"}"#,
+            r#"extension_invocations_total{extension_id="x",version="v1",status="failure"}"#,
             Some(3.0),
         ),
         (
-            r#"extension_invocations_total{extension_id="x",status="pushed_back"}"#,
+            r#"extension_invocations_total{extension_id="x",version="v1",status="pushed_back"}"#,
             Some(3.0),
         ),
         (
-            r#"extension_invocations_total{extension_id="y",status="success"}"#,
+            r#"extension_invocations_total{extension_id="y",version="v1",status="success"}"#,
             Some(7.0),
         ),
     ] {

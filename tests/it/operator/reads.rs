@@ -15,6 +15,7 @@ async fn every_read_is_a_table() {
         "pre",
         "v1",
         "yes",
+        "no_data",
         "closed",
         "beamline.ext.plain.v1",
         "100",
@@ -52,7 +53,8 @@ async fn every_read_is_a_table() {
     );
     let health = said(&url, "health plain").await;
     let cells = row(&health, "plain");
-    assert_eq!(cells[3..7], ["0.0%", "closed", "0", "1"]);
+    assert_eq!(cells[2], "ok");
+    assert_eq!(cells[4..8], ["0.0%", "closed", "0", "1"]);
     let health = said(&url, "health").await;
     assert!(health.contains("total=4 enabled=3 "), "{health}");
     assert_eq!(said(&url, "circuits").await.lines().count(), 2);

@@ -1,24 +1,118 @@
 use std::process::Command;
 
+use serde_json::json;
+
 use super::said;
 use crate::harness::Daemon;
+use crate::site::Site;
 
+/// The scripts ask the program itself at each TAB.
 #[tokio::test]
-async fn completion_scripts_know_every_command() {
+async fn a_script_for_each_shell() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = said("nats://127.0.0.1:1", &format!("completion {shell}")).await;
-        for name in ["put-instance", "explain", "watch", "completion"] {
-            assert!(script.contains(name), "{shell}: {name}");
-        }
-        if shell == "bash" {
-            let folder = tempfile::tempdir().unwrap();
-            let file = folder.path().join("completion.bash");
-            std::fs::write(&file, script).unwrap();
-            let parsed = Command::new("bash").arg("-n").arg(file).output().unwrap();
-            let errors = String::from_utf8_lossy(&parsed.stderr);
-            assert!(parsed.status.success() && errors.is_empty(), "{errors}");
-        }
+        assert!(
+            script.contains("COMPLETE") && script.contains("beamline-registry"),
+            "{script}"
+        );
     }
+}
+
+/// What bash does at TAB: it calls the function that the script has registered.
+const TAB: &str = r#"
+PATH="$(dirname "$PROGRAM"):$PATH"
+source <(beamline-registry completion bash)
+COMP_WORDS=("$@"); COMP_CWORD=$(( $# - 1 )); COMP_TYPE=9
+_clap_complete_beamline_registry "$1" "${@: -1}" "${@: -2:1}"
+printf '%s\n' "${COMPREPLY[@]}"
+"#;
+
+/// What stands in the place of the last of `words`.
+fn completed(url: &str, shell: &str, words: &[&str]) -> Vec<String> {
+    let program = env!("CARGO_BIN_EXE_beamline-registry");
+    let mut command = match shell {
+        "bash" => {
+            let mut command = Command::new("bash");
+            command.args(["-c", TAB, "bash"]).env("PROGRAM", program);
+            command
+        }
+        // As their scripts call it.
+        _ => {
+            let mut command = Command::new(program);
+            let index = (words.len() - 1).to_string();
+            command.env("COMPLETE", shell).arg("--");
+            command
+                .env("_CLAP_COMPLETE_INDEX", index)
+                .env("_CLAP_IFS", "\n");
+            command
+        }
+    };
+    let ran = command
+        .args(words)
+        .env("EXTENSION_REGISTRY_NATS_URL", url)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&ran.stderr), "", "{words:?}");
+    let out = String::from_utf8(ran.stdout).unwrap();
+    let lines = out
+        .split(['\n', '\u{b}'])
+        .map(|line| line.split(['\t', ':']).next().unwrap());
+    let mut found: Vec<_> = lines
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tab_offers_what_the_registry_has() {
+    let version = json!({"version": "v2", "subject": "beamline.ext.mask.v2", "enabled": false});
+    let instance = json!({"instance_id": "mask-a", "subject": "beamline.ext.mask.a"});
+    let site = Site::with(&json!([
+        {"id": "mask_pii", "type": "pre", "subject": "beamline.ext.mask", "versions": [version],
+         "instances": [instance]},
+        {"id": "mask_cards", "type": "pre", "subject": "beamline.ext.cards", "enabled": false},
+        {"id": "other", "type": "pre", "subject": "beamline.ext.other"},
+    ]))
+    .await;
+    let _one = site.start(site.named("pod-one")).await;
+    let _two = site.start(site.named("pod-two")).await;
+    let url = site.nats.url();
+    for shell in ["bash", "zsh", "fish"] {
+        let tab = |line: &str| {
+            let line = format!("beamline-registry {line}");
+            let words: Vec<_> = line.split(' ').collect();
+            completed(&url, shell, &words)
+        };
+        assert_eq!(tab("upda"), ["update", "update-version"], "{shell}");
+        assert_eq!(tab("get mask_"), ["mask_cards", "mask_pii"], "{shell}");
+        assert_eq!(
+            tab("disable other ma"),
+            ["mask_cards", "mask_pii"],
+            "{shell}"
+        );
+        assert_eq!(tab("promote mask_pii v"), ["v1", "v2"], "{shell}");
+        assert_eq!(tab("lookup mask_pii --version v"), ["v1", "v2"], "{shell}");
+        assert_eq!(tab("delete-instance mask_pii m"), ["mask-a"], "{shell}");
+        assert_eq!(tab("stats --local pod"), ["pod-one", "pod-two"], "{shell}");
+        assert_eq!(tab("update mask_pii time"), ["timeout_ms="], "{shell}");
+        assert_eq!(tab("list --type pro"), ["provider"], "{shell}");
+        assert_eq!(tab("get nothing_like_it"), [""; 0], "{shell}");
+    }
+    // Nobody there: no words, and no wait.
+    let begun = std::time::Instant::now();
+    let nobody = completed(
+        "nats://127.0.0.1:1",
+        "bash",
+        &["beamline-registry", "get", "m"],
+    );
+    assert_eq!(nobody, [""; 0]);
+    assert!(begun.elapsed() < crate::harness::DEADLINE);
+}
+
+#[tokio::test]
+async fn the_help_names_every_command() {
     let (_, help, _) = Daemon::builder().arg("--help").run().await;
     for name in [
         "serve",

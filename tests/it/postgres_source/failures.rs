@@ -118,6 +118,7 @@ async fn a_lock_in_the_way_is_waited_for_only_so_long() {
     let want = Want {
         known: Some(known),
         also: None,
+        told: false,
     };
     let error = source.read(&want).await.unwrap_err().to_string();
     assert!(

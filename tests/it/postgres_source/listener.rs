@@ -8,7 +8,7 @@ use beamline_registry::adapters::postgres::{Listener, Pool, Reports};
 use beamline_registry::domain::catalog::Catalog;
 use beamline_registry::domain::entry::PreparedReply;
 use beamline_registry::domain::reconcile::Everything;
-use beamline_registry::service::fleet::Signal;
+use beamline_registry::service::fleet::{Alive, Signal};
 use beamline_registry::service::observe::{ListenerState, Observation, Observer, Observers};
 use beamline_registry::service::progress::Progress;
 use beamline_registry::service::reload::{Parts, Reloader};
@@ -59,6 +59,7 @@ impl Following {
         let status = Arc::new(Status::new(SourceMode::Database, sync_interval));
         let states = States::default();
         let observers = Observers::new(vec![Box::new(states.clone())]);
+        let progress = Progress::default();
         let (reloader, reload) = Reloader::new(Parts {
             writer,
             prepare: Arc::new(|_: &_| PreparedReply {
@@ -68,7 +69,7 @@ impl Following {
             database: Some(source(pool_url)),
             fixtures: None::<NoFixtures>,
             status: Arc::clone(&status),
-            progress: Progress::default(),
+            progress: progress.clone(),
             observers: observers.clone(),
             applied: Box::new(|| {}),
             sync_interval,
@@ -76,6 +77,8 @@ impl Following {
         let reports = Reports {
             reload,
             overrides: Signal::default(),
+            progress,
+            alive: Alive::default(),
             status,
             observers,
             pool: Arc::new(Pool::new(&settings(pool_url), "test-1").unwrap()),

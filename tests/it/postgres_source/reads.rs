@@ -6,7 +6,9 @@ use beamline_registry::adapters::postgres::migrate::new_epoch;
 use beamline_registry::domain::ids::ExtensionId;
 use beamline_registry::service::source::{Database, Known, Read, Want};
 
-use super::{add, delta_since, ids, known, migrated, read_everything, read_since, run, touched};
+use super::{
+    add, delta_since, ids, known, migrated, read_everything, read_since, read_told, run, touched,
+};
 
 #[tokio::test]
 async fn every_column_arrives_where_it_belongs() {
@@ -186,6 +188,7 @@ async fn one_id_is_read_again_on_demand() {
         let want = Want {
             known: Some(known.clone()),
             also: Some(ExtensionId::parse(id).unwrap()),
+            told: false,
         };
         let Read::Delta(delta) = source.read(&want).await.unwrap() else {
             panic!("a delta");
@@ -261,4 +264,21 @@ async fn nothing_of_a_session_is_relied_on() {
     assert_eq!(row.get::<_, &str>(0), "idle");
     assert!(row.get::<_, bool>(1), "a snapshot is held");
     assert_eq!(row.get::<_, &str>(2), "COMMIT");
+}
+
+/// Told that there is something new, it spares the first look, and finds the same.
+#[tokio::test]
+async fn who_is_told_of_news_reads_at_once() {
+    let (_database, client, source) = migrated().await;
+    add(&client, 3).await;
+    let before = known(&read_everything(&source).await);
+    assert!(matches!(read_told(&source, &before).await, Read::Unchanged));
+    run(&client, "UPDATE extensions SET retry = 2 WHERE id = 'e3'").await;
+    let Read::Delta(delta) = read_told(&source, &before).await else {
+        panic!("a delta");
+    };
+    assert_eq!(ids(&delta.extensions), ["e3"]);
+    new_epoch(&client).await.unwrap();
+    let told = read_told(&source, &before).await;
+    assert!(matches!(told, Read::Everything(_)), "{told:?}");
 }

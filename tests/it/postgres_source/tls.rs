@@ -224,10 +224,10 @@ async fn a_certificate_that_is_refused_is_explained_by_check_and_in_the_log() {
 
 async fn explained(builder: Builder, reason: &str) {
     let (code, output, _) = builder.clone().arg("check").run().await;
-    let line = output.lines().find(|line| line.starts_with("Postgres: "));
-    let line = line.unwrap_or_else(|| panic!("{output}"));
-    assert!(line.starts_with("Postgres: FAILED: "), "{line}");
-    assert!(code == 1 && line.contains(reason), "{line}");
+    let failed = output.split_once("\u{d7} connects for queries\n");
+    let (_, problem) = failed.unwrap_or_else(|| panic!("{output}"));
+    let problem = problem.lines().next().unwrap();
+    assert!(code == 1 && problem.contains(reason), "{problem}");
     let daemon = builder.spawn().await;
     daemon
         .wait_log(reason, |entry| {

@@ -21,7 +21,8 @@ async fn stats_have_every_field_and_count() {
         "database": {"state": "off", "reason": null, "error": null, "since": null}, "nats": {"state": "up"}, "instance_id": "pod-1",
         "version": env!("CARGO_PKG_VERSION"),
         "invocations": {
-            "success": 0, "failure": 0, "timeout": 0, "neutral": 0, "pushed_back": 0, "rejected": 0,
+            "success": 0, "failure": 0, "timeout": 0, "neutral": 0, "pushed_back": 0,
+            "cancelled": 0, "rejected": 0,
             "overloaded": 0, "retries": 0, "in_flight": 0,
         },
     });

@@ -192,10 +192,12 @@ async fn a_new_column_is_part_of_the_definition() {
         &client,
         r#"SELECT registry_put('versions', jsonb_agg(v)) FROM extension_version_definitions v;
          SELECT registry_put('extensions', jsonb_agg(v)) FROM extension_definitions v;
-         SELECT registry_auto_disable('a', '{}', 50, 'x'), registry_auto_enable('a', '{}', 'x');
+         SELECT registry_auto_disable('a', NULL, '{}', 50, 'x'), registry_auto_enable('a', NULL, '{}', 'x');
+          SELECT registry_rollout_report(gen_random_uuid(), '[]', '[{"id": "a", "length": 1}]'),
+              registry_rollout_halt('a', 'v2', 0, '{}');
          BEGIN; TRUNCATE extensions CASCADE; ROLLBACK; BEGIN; DELETE FROM extensions; ROLLBACK;
          BEGIN; UPDATE extensions SET id = 'z', version = 'v7' WHERE id = 'a'; ROLLBACK;
-         INSERT INTO extension_health (extension_id) VALUES ('a'); SELECT health_settle_states();
+         INSERT INTO extension_health (extension_id) VALUES ('a'); SELECT health_settle_states(NULL);
          INSERT INTO sidecar_boots (instance_id, flush_interval) VALUES ('x', '5 s');
          SELECT health_flush(boot, 1, '5 s', '[{"id": "a", "successes": 1, "failures": 1,
              "latency_count": 1, "latency_total_us": 1, "failure_threshold": 1,

@@ -134,8 +134,8 @@ async fn a_watcher_is_told_everything_then_what_changes() {
         }
     };
     assert_eq!(
-        (&open["condition"], &open["success_rate"]),
-        (&json!("unhealthy"), &json!(0.25))
+        (&open["state"], &open["success_rate"]),
+        (&json!("open"), &json!(0.25))
     );
     let stats = watcher.wait("stats").await;
     assert_eq!(stats["invocations"]["success"], 1);

@@ -18,7 +18,7 @@ async fn a_circuit_that_opens_is_seen_without_a_reload() {
     let (site, daemon, guard) = served(Behaviour::reply("{}")).await;
     let browser = Browser::start(1280, 800).await;
     open(&browser, &daemon).await;
-    assert_eq!(browser.run(GUARD).await, "closed");
+    assert_eq!(browser.run(GUARD).await, "no_data");
     // Notes when the row changes, and would be gone after a reload.
     browser
         .run(

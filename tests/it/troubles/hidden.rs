@@ -45,8 +45,13 @@ async fn row_security_on_each_table_in_turn_hides_nothing_unsaid() {
         tables.sort_by_key(|table| table != "probe_lease");
         for table in tables {
             // A schema that was looked at stays looked at while its connections last; functions
-            // are for `migrate`.
-            if ["refinery_schema_history", "registry_functions"].contains(&table.as_str()) {
+            // are for `migrate`; attempts are read where a rollout may halt, of which there is none.
+            let unread = [
+                "refinery_schema_history",
+                "registry_functions",
+                "rollout_attempts",
+            ];
+            if unread.contains(&table.as_str()) {
                 continue;
             }
             run(&stage.superuser, &on(&table)).await;
@@ -119,10 +124,9 @@ async fn hidden_rows_are_named_everywhere_and_nothing_is_forgotten() {
         .arg("check");
     let (code, found, _) = check.run().await;
     assert_eq!(code, 1, "{found}");
-    let line = found
-        .lines()
-        .find(|line| line.starts_with("Postgres: FAILED"));
-    assert!(line.unwrap().contains("extension_versions"), "{found}");
+    let failed = found.split_once("\u{d7} may read every table\n").unwrap().1;
+    let problem = failed.lines().next().unwrap();
+    assert!(problem.contains("extension_versions"), "{found}");
 
     let off = "ALTER TABLE extension_versions DISABLE ROW LEVEL SECURITY";
     run(&stage.superuser, off).await;

@@ -116,7 +116,7 @@ async fn a_change_without_the_right_is_internal_and_the_log_says_what_to_grant()
     let (code, found, _) = check.run().await;
     assert_eq!(code, 1, "{found}");
     assert!(
-        found.contains("Postgres: FAILED: permission denied for table extension_audit_log"),
+        found.contains("permission denied for table extension_audit_log"),
         "{found}"
     );
 }

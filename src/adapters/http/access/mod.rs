@@ -62,6 +62,9 @@ pub struct Access {
 /// Whoever has leave to change something.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
+    /// Whether it may see what extensions said: an operator's token, or, without a file of tokens,
+    /// a server that nobody but this host reaches.
+    pub(super) operates: bool,
     /// Whom the token is bound to.
     bound: Option<Actor>,
     /// Whom the header names.
@@ -93,7 +96,8 @@ impl Access {
                 let why = "the audit needs a file of tokens, or HTTP_ADDR on the loopback";
                 return Err(forbidden(why));
             }
-            (None, _) | (_, Need::Nothing) => return Ok(Caller::nobody()),
+            (None, _) => return Ok(Caller::nobody(self.local)),
+            (_, Need::Nothing) => return Ok(Caller::nobody(false)),
             (Some(tokens), Need::Reader | Need::Viewer) => (tokens, Role::Reader),
             (Some(tokens), Need::Audit) => (tokens, Role::Admin),
             (Some(tokens), Need::Write(role)) => (tokens, role),
@@ -120,6 +124,7 @@ impl Access {
         }
         let header = headers.get(ACTOR);
         Ok(Caller {
+            operates: grant.role >= Role::Operator,
             bound: grant.actor.clone(),
             header: header.map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned()),
         })
@@ -127,8 +132,9 @@ impl Access {
 }
 
 impl Caller {
-    fn nobody() -> Self {
+    fn nobody(operates: bool) -> Self {
         Self {
+            operates,
             bound: None,
             header: None,
         }

@@ -1,9 +1,11 @@
 //! Reads: all but the audit from memory.
 
+use axum::Extension;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Extract};
 
 use crate::adapters::http::State;
+use crate::adapters::http::access::Caller;
 use crate::adapters::http::answer::HttpError;
 use crate::adapters::http::query::Query;
 use crate::documents::audit::AuditArguments;
@@ -37,7 +39,7 @@ pub(in crate::adapters::http) async fn health(
     Extract(state): Extract<State>,
     query: Query,
 ) -> Outcome {
-    Ok(state.desk.health(&query.read()?, MAX_BYTES).await?)
+    Ok(state.desk.health(&query.read()?, false, MAX_BYTES).await?)
 }
 
 /// The stored record of an extension, enabled or not
@@ -51,11 +53,12 @@ pub(in crate::adapters::http) async fn get(
     Ok(state.desk.get(&id(path)?, query.arguments()?).await?)
 }
 
-/// How one extension is doing
+/// How one extension is doing; its last failures for operators only
 #[utoipa::path(get, path = "/admin/extensions/{id}/health", tag = "reads", params(Freshness),
     responses((status = 200, description = "Its health", body = ref("#/components/schemas/ExtensionHealth"))))]
 pub(in crate::adapters::http) async fn health_of(
     Extract(state): Extract<State>,
+    Extension(caller): Extension<Caller>,
     path: Result<Path<String>, PathRejection>,
     query: Query,
 ) -> Outcome {
@@ -66,7 +69,7 @@ pub(in crate::adapters::http) async fn health_of(
         },
         freshness: query.arguments()?,
     };
-    Ok(state.desk.health(&read, MAX_BYTES).await?)
+    Ok(state.desk.health(&read, caller.operates, MAX_BYTES).await?)
 }
 
 /// The circuits of this sidecar

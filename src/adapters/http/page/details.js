@@ -61,7 +61,7 @@ export class Details {
     const fact = (name, text, toned) => element("div", {}, element("dt", {}, name), element("dd", { "data-tone": toned }, text));
     this.#charts.replaceChildren(...large(row.points, latency, count));
     this.#figures.replaceChildren(
-      fact("Circuit", `${mark} ${word}`, tone),
+      fact("State", `${mark} ${word}${figures.ailing ? ` ${figures.ailing}` : ""}`, tone),
       fact("Success, 5 min", rate(row.recent)),
       fact("Success, all time", rate(figures.success_rate)),
       fact("Calls, 5 min", count(row.calls)),
@@ -79,16 +79,18 @@ export class Details {
       return [answer.ok, await answer.json()];
     };
     try {
-      const [[found, record], [, { circuits = [] }], [answered, audit]] = await Promise.all([
+      const [[found, record], [, health], [, { circuits = [] }], [answered, audit]] = await Promise.all([
         get(`admin/extensions/${id}`),
+        get(`admin/extensions/${id}/health`),
         get(`admin/circuits?limit=1000`),
         this.hasAudit() ? get(`live/changes?id=${id}&limit=${AUDITED}`) : [false, { error: { message: "this sidecar serves files" } }],
       ]);
       if (this.#row !== row) return; // Another one was opened meanwhile.
       if (!found) throw new Error(record.error.message);
-      const own = new Map(circuits.filter((circuit) => circuit.id === row.id).map((circuit) => [circuit.version, circuit]));
+      const forced = new Set(circuits.filter((it) => it.id === row.id && it.forced).map(({ version }) => version));
+      const own = new Map((health.versions ?? []).map((it) => [it.version, { ...it, forced: forced.has(it.version) }]));
       this.record.replaceChildren(
-        ...plain(record), ...versions(record, own), ...instances(record),
+        ...plain(record), ...versions(record, own), ...failed(health.failures), ...instances(record),
         ...audited(answered ? audit.entries : [], audit.error), ...documents(record));
     } catch (error) {
       if (this.#row === row) this.record.replaceChildren(element("p", { class: "notice" }, `It cannot be read: ${error.message}`));
@@ -119,11 +121,20 @@ function plain(record) {
     element("div", {}, element("dt", {}, name), element("dd", {}, value))))];
 }
 
-function circuit(own, version) {
+function state(own, version) {
   const found = own.get(version);
-  if (!found) return element("span", { class: "idle" }, "not called");
+  if (!found || found.state === "no_data") return element("span", { class: "idle" }, "not called");
   const [word, mark, tone] = STATES[found.state];
-  return element("span", { class: "pill", "data-tone": tone }, `${mark} ${word}${found.forced ? ", forced" : ""}`);
+  const pill = element("span", { class: "pill", "data-tone": tone }, `${mark} ${word}${found.forced ? ", forced" : ""}`);
+  const more = [found.failing_since && `since ${moment(found.failing_since)}`, found.rests_until && `until ${moment(found.rests_until)}`];
+  return element("span", {}, pill, ...more.filter(Boolean).map((text) => ` ${text}`));
+}
+
+/** What failed last: absent for who may not see what extensions said, and while nothing did. */
+function failed(failures = []) {
+  if (!failures.length) return [];
+  return table("Last failures", ["When", "Version", "Instance", "What", "It said", "For"], failures.map((it) =>
+    [moment(it.at), it.version, it.instance, [it.kind.replaceAll("_", " "), it.code].filter(Boolean).join(" "), it.error, it.tenant_id]), "");
 }
 
 function versions(record, own) {
@@ -133,10 +144,10 @@ function versions(record, own) {
   };
   const row = (version, current) => [
     current ? element("b", {}, `${version.version} (current)`) : version.version,
-    version.enabled ? "yes" : "no", circuit(own, version.version), rollout(version), code(version.subject),
+    version.enabled ? "yes" : "no", state(own, version.version), rollout(version), code(version.subject),
   ];
   const others = record.versions.filter(({ version }) => version !== record.version);
-  return table("Versions", ["Version", "Enabled", "Circuit", "For", "Subject"],
+  return table("Versions", ["Version", "Enabled", "State", "For", "Subject"],
     [row(record, true), ...others.map((version) => row(version, false))], "");
 }
 

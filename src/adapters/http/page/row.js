@@ -11,19 +11,13 @@ export const STATES = {
   open: ["open", "▲", "bad"],
   auto_disabled: ["auto-disabled", "✕", "bad"],
   half_open: ["half-open", "◐", "warn"],
+  resting: ["resting", "◇", "warn"],
   degraded: ["degraded", "▽", "warn"],
-  closed: ["closed", "●", "good"],
+  ok: ["ok", "●", "good"],
+  no_data: ["no data", "·", "idle"],
   disabled: ["disabled", "○", "idle"],
 };
 const RANKS = Object.fromEntries(Object.keys(STATES).map((state, rank) => [state, rank]));
-
-function stateOf({ enabled, auto_disabled, circuit, condition }) {
-  if (!enabled) return "disabled";
-  if (circuit === "open") return "open";
-  if (auto_disabled) return "auto_disabled";
-  if (circuit === "half_open") return "half_open";
-  return condition === "unhealthy" ? "degraded" : "closed";
-}
 
 export class Row {
   #cells;
@@ -38,7 +32,7 @@ export class Row {
   take({ history, ...figures }) {
     const before = this.figures && { ...this.figures, state: this.state };
     this.figures = figures;
-    this.state = stateOf(figures);
+    this.state = figures.state;
     this.text = `${figures.id} ${figures.type} ${figures.version}`.toLowerCase();
     if (history) this.points = [...Array(POINTS - history.length).fill(null), ...history];
     this.#sum();
@@ -125,7 +119,8 @@ export class Row {
     write(cells.type, figures.type);
     write(cells.version, figures.version);
     write(cells.sub, `${figures.type} · ${figures.version}`);
-    write(cells.pill, `${mark} ${word}`);
+    // A version that fails is named, unless it is the current one.
+    write(cells.pill, `${mark} ${word}${figures.ailing ? ` ${figures.ailing}` : ""}`);
     cells.pill.dataset.tone = tone;
     cells.row.dataset.state = this.state;
     write(cells.rate, rate(this.rate));

@@ -8,7 +8,7 @@ const STEP = 150;
 /** While figures move, rows change places at most so often. */
 const RESORT_MS = 3_000;
 
-const CHIPS = [["all", "All"], ["open", "Open"], ["half_open", "Half-open"], ["degraded", "Degraded"], ["auto_disabled", "Auto-disabled"], ["disabled", "Disabled"]];
+const CHIPS = [["all", "All"], ["open", "Open"], ["half_open", "Half-open"], ["resting", "Resting"], ["degraded", "Degraded"], ["auto_disabled", "Auto-disabled"], ["disabled", "Disabled"]];
 const byId = (a, b) => (a.id < b.id ? -1 : 1);
 
 export class Table {
@@ -194,7 +194,7 @@ export class Table {
     for (const [state, { chip, number }] of this.#chips) {
       write(number, count(counts[state] ?? 0));
       // What is never there is not offered, unless it is what was chosen.
-      const rare = ["half_open", "degraded", "auto_disabled", "disabled"].includes(state);
+      const rare = ["half_open", "resting", "degraded", "auto_disabled", "disabled"].includes(state);
       chip.hidden = rare && !counts[state] && this.#state !== state;
       chip.classList.toggle("none", !counts[state]);
     }

@@ -7,6 +7,7 @@
 //! had arrived before is in the table. A server that does not answer that either is our link's
 //! fault, not the extension's.
 
+mod audience;
 mod looks;
 mod table;
 mod tasks;
@@ -19,7 +20,10 @@ use std::time::Instant as StdInstant;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+pub use self::audience::Audience;
+use self::audience::Audiences;
 use self::looks::Looks;
 use self::table::Table;
 use self::tasks::Tasks;
@@ -46,6 +50,7 @@ pub struct Calls {
     /// All reply subjects begin with this, and end with a token.
     inbox_prefix: String,
     table: Arc<Table>,
+    audiences: Arc<Audiences>,
     looks: Looks,
     tasks: Tasks,
     observers: Observers,
@@ -71,6 +76,7 @@ impl Calls {
         Self {
             inbox_prefix: format!("{inbox_prefix}.{:032x}.", rand::random::<u128>()),
             table: Arc::new(Table::new(max_pending)),
+            audiences: Arc::default(),
             looks: Looks::default(),
             tasks: Tasks::new(Arc::clone(&outbox), runtime),
             outbox,
@@ -86,6 +92,16 @@ impl Calls {
     /// How many calls are under way.
     pub fn pending(&self) -> usize {
         self.table.pending()
+    }
+
+    /// Watches over who receives a stream, and cancels `gone` when nobody does any more.
+    pub fn watch(&self, gone: CancellationToken) -> Audience {
+        self.audiences.watch(gone)
+    }
+
+    /// Where the server says that nobody received chunk number `sequence`.
+    pub fn echo(&self, audience: &Audience, sequence: u64) -> Vec<u8> {
+        [self.inbox_prefix.as_bytes(), &audience.token(sequence)].concat()
     }
 
     /// Runs `future` on the lane's thread, from the end of its present turn on.
@@ -131,10 +147,16 @@ impl Calls {
 
     fn take(&self, message: &Message<'_>) {
         let last = message.subject.get(self.inbox_prefix.len()..);
-        let Some(token) = last.and_then(Token::parse) else {
+        let last = last.unwrap_or_default();
+        let headers = message.headers.read();
+        let Some(token) = Token::parse(last) else {
+            let status = headers.ok().and_then(|headers| headers.status());
+            if let (Some(NO_RESPONDERS), Some(chunk)) = (status, token::parse_chunk(last)) {
+                self.audiences.missed(chunk, StdInstant::now());
+            }
             return;
         };
-        match message.headers.read() {
+        match headers {
             Ok(headers) if headers.status() == Some(NO_RESPONDERS) => {
                 self.table.end(token, CallError::NoResponders);
             }

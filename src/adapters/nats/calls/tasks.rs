@@ -121,9 +121,14 @@ impl Tasks {
 
     fn poll(&self, index: usize) {
         let mut pool = lock(&self.pool);
-        let Some(seat) = pool.seats.get_mut(index).filter(|seat| seat.taken) else {
+        let Some(seat) = pool.seats.get_mut(index) else {
             return;
         };
+        if !seat.taken {
+            // Its task was called as it ended: the next one there must hear its own call.
+            seat.call.called.store(false, Ordering::Release);
+            return;
+        }
         let (Some(mut task), waker) = (seat.task.take(), seat.waker.clone()) else {
             return;
         };
@@ -227,6 +232,22 @@ mod tests {
             assert_eq!(done.load(Ordering::Relaxed), round);
         }
         assert_eq!(lock(&tasks.pool).seats.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_call_of_a_task_that_ends_is_not_taken_for_that_of_the_next() {
+        let tasks = tasks();
+        let done = Arc::new(AtomicUsize::new(0));
+        for round in 1..=3 {
+            let counted = Arc::clone(&done);
+            tasks.spawn(std::future::poll_fn(move |cx| {
+                cx.waker().wake_by_ref();
+                counted.fetch_add(1, Ordering::Relaxed);
+                Poll::Ready(())
+            }));
+            tasks.run();
+            assert_eq!(done.load(Ordering::Relaxed), round);
+        }
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
-//! The last token of a reply subject: which call a reply belongs to.
+//! The last token of a reply subject: which call a reply belongs to, or which chunk of a stream is
+//! meant.
 
 /// Hexadecimal digits of a slot and of a secret.
 const DIGITS: (usize, usize) = (8, 16);
@@ -10,6 +11,26 @@ pub(super) struct Token {
     pub(super) slot: u32,
     /// 64 random bits.
     pub(super) secret: u64,
+}
+
+/// Bytes of a token of a chunk; none of a call is as long.
+pub(super) const CHUNK_LEN: usize = 2 * DIGITS.1;
+
+/// The token of chunk number `sequence` of the stream with this secret.
+pub(super) fn chunk(secret: u64, sequence: u64) -> [u8; CHUNK_LEN] {
+    let mut text = [0; CHUNK_LEN];
+    if let Some((stream, number)) = text.split_at_mut_checked(DIGITS.1) {
+        write(stream, secret);
+        write(number, sequence);
+    }
+    text
+}
+
+/// Reads what [`chunk`] wrote: the stream's secret and the chunk's number.
+pub(super) fn parse_chunk(text: &[u8]) -> Option<(u64, u64)> {
+    let (stream, sequence) = text.split_at_checked(DIGITS.1)?;
+    let whole = text.len() == CHUNK_LEN;
+    whole.then(|| Some((number(stream)?, number(sequence)?)))?
 }
 
 impl Token {
@@ -69,6 +90,16 @@ mod tests {
         for (slot, secret) in [(0, 0), (4095, 17), (u32::MAX, u64::MAX)] {
             let token = Token { slot, secret };
             assert_eq!(Token::parse(&token.text()), Some(token));
+        }
+        let chunk = chunk(0xab, u64::MAX);
+        assert_eq!(parse_chunk(&chunk), Some((0xab, u64::MAX)));
+        assert_eq!(Token::parse(&chunk), None);
+        for no_chunk in [
+            &chunk[1..],
+            &[&chunk[..], b"0"].concat(),
+            &[b'x'; CHUNK_LEN],
+        ] {
+            assert_eq!(parse_chunk(no_chunk), None);
         }
         let token = Token {
             slot: 0xab,

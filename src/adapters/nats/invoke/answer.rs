@@ -3,6 +3,7 @@
 use crate::adapters::nats::respond::{ERROR, ERROR_CODE};
 use crate::adapters::nats::wire::write::HeaderBlock;
 use crate::domain::push_back::RETRY_AFTER_MS;
+use crate::service::caller::CALL_ID;
 use crate::service::invoke::{Answered, CHUNK, END, STREAM, Trail};
 
 const EXTENSION_ID: &str = "Beamline-Extension-Id";
@@ -11,14 +12,26 @@ const INSTANCE: &str = "Beamline-Instance";
 const ATTEMPTS: &str = "Beamline-Attempts";
 const LATENCY_US: &str = "Beamline-Latency-Us";
 const FALLBACK_FROM: &str = "Beamline-Fallback-From";
+/// The sidecar that has the call, and may be asked to cancel it.
+const SERVED_BY: &str = "Beamline-Served-By";
 /// Set on an error that is the extension's own.
 const EXTENSION_ERROR: &str = "Beamline-Extension-Error";
 /// The number of a message within a stream, from 1.
 const SEQUENCE: &str = "Beamline-Seq";
 
+/// The first message of an answer: who answered, and where its call may be cancelled.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct First<'a> {
+    pub(super) trail: &'a Trail,
+    /// This sidecar.
+    pub(super) served_by: &'a str,
+}
+
 /// The headers of an answer in one piece.
-pub(super) fn headers(block: &mut HeaderBlock, answered: &Answered) {
-    trail(block, &answered.trail);
+pub(super) fn headers(block: &mut HeaderBlock, answered: &Answered, first: Option<First<'_>>) {
+    if let Some(first) = first {
+        trail(block, first);
+    }
     if let Some(error) = &answered.error {
         push(block, ERROR_CODE, &error.code);
         push(block, ERROR, &error.text);
@@ -30,16 +43,16 @@ pub(super) fn headers(block: &mut HeaderBlock, answered: &Answered) {
 }
 
 /// The headers of a chunk; the first one tells who answers.
-pub(super) fn chunk_headers(block: &mut HeaderBlock, first: Option<&Trail>, sequence: u64) {
+pub(super) fn chunk_headers(block: &mut HeaderBlock, first: Option<First<'_>>, sequence: u64) {
     stream(block, first, CHUNK, sequence);
 }
 
 /// The headers of the last message of a stream.
-pub(super) fn end_headers(block: &mut HeaderBlock, first: Option<&Trail>, sequence: u64) {
+pub(super) fn end_headers(block: &mut HeaderBlock, first: Option<First<'_>>, sequence: u64) {
     stream(block, first, END, sequence);
 }
 
-fn stream(block: &mut HeaderBlock, first: Option<&Trail>, kind: &str, sequence: u64) {
+fn stream(block: &mut HeaderBlock, first: Option<First<'_>>, kind: &str, sequence: u64) {
     if let Some(first) = first {
         trail(block, first);
     }
@@ -47,7 +60,7 @@ fn stream(block: &mut HeaderBlock, first: Option<&Trail>, kind: &str, sequence: 
     block.push_number(SEQUENCE, sequence);
 }
 
-fn trail(block: &mut HeaderBlock, trail: &Trail) {
+fn trail(block: &mut HeaderBlock, First { trail, served_by }: First<'_>) {
     push(block, EXTENSION_ID, trail.id.as_str());
     push(block, VERSION, trail.version.as_str());
     if let Some(instance) = &trail.instance {
@@ -58,6 +71,10 @@ fn trail(block: &mut HeaderBlock, trail: &Trail) {
     block.push_number(LATENCY_US, latency_us);
     if let Some(id) = &trail.fallback_from {
         push(block, FALLBACK_FROM, id.as_str());
+    }
+    if let Some(id) = &trail.call_id {
+        push(block, CALL_ID, id.as_str());
+        push(block, SERVED_BY, served_by);
     }
 }
 

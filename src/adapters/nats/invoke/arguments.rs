@@ -15,9 +15,11 @@ use crate::adapters::nats::subjects::Route;
 use crate::adapters::nats::wire::headers::Headers;
 use crate::adapters::nats::wire::operation::Message;
 use crate::documents::request::{context, malformed, numbers};
+use crate::domain::call_id::CallId;
 use crate::domain::json::{ObjectError, check_keys};
 use crate::domain::quote::quoted;
 use crate::domain::whole::whole;
+use crate::service::caller::CALL_ID;
 use crate::service::error::RegistryError;
 use crate::service::invoke::Invocation;
 
@@ -112,9 +114,17 @@ impl<'a> Arguments<'a> {
             deadline: self.deadline()?,
             traceparent: self.headers.get("traceparent"),
             tracestate: self.headers.get("tracestate"),
+            call_id: self.call_id()?,
             stream: self.headers.get(ACCEPT) == Some("stream"),
             received: self.received,
         })
+    }
+
+    fn call_id(&self) -> Result<Option<CallId>, RegistryError> {
+        let given = self.headers.get(CALL_ID).map(CallId::parse);
+        given
+            .transpose()
+            .map_err(|rule| RegistryError::field(CALL_ID, rule))
     }
 
     /// The nearer of the deadlines in body and header.

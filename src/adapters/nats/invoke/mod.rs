@@ -6,6 +6,7 @@
 
 mod answer;
 mod arguments;
+mod messenger;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +16,9 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use self::answer::First;
 use self::arguments::Arguments;
+pub(super) use self::messenger::Messenger;
 use super::calls::{CallUnderWay, Calls};
 use super::endpoints::Endpoints;
 use super::link::lane::{Handler, Turn};
@@ -60,6 +63,8 @@ pub struct Inner {
     pub in_flight: AtomicUsize,
     /// Who hears of it.
     pub observers: Observers,
+    /// This sidecar.
+    pub instance_id: String,
 }
 
 /// A request with what it holds until it is answered.
@@ -200,15 +205,18 @@ impl Job {
         &self,
         mut stream: Box<Streaming<CallUnderWay>>,
     ) -> Result<Whole, RegistryError> {
+        let inner = &self.place.0.0;
         let mut first = Some(stream.trail.clone());
+        let audience = inner.calls.watch(stream.canceller());
         for sequence in 1u64.. {
             match stream.next().await {
                 Piece::Chunk(body) => {
                     let trail = first.take();
                     let headers = |block: &mut HeaderBlock| {
-                        answer::chunk_headers(block, trail.as_ref(), sequence);
+                        answer::chunk_headers(block, self.first(trail.as_ref()), sequence);
                     };
-                    if let Err(error) = self.append(headers, &body) {
+                    let back = inner.calls.echo(&audience, sequence);
+                    if let Err(error) = self.append(headers, &body, Some(&back)) {
                         // A chunk is missing: what comes after it is of no use.
                         stream.give_up();
                         return Err(error);
@@ -226,12 +234,16 @@ impl Job {
         self.place.0.count(self.received.elapsed(), &outcome);
         let sent = outcome.and_then(|whole| match whole {
             Whole::Answered(answered) => {
-                self.append(|block| answer::headers(block, &answered), &answered.body)
+                let headers = |block: &mut _| {
+                    answer::headers(block, &answered, self.first(Some(&answered.trail)));
+                };
+                self.append(headers, &answered.body, None)
             }
-            Whole::End { first, sequence } => self.append(
-                |block| answer::end_headers(block, first.as_ref(), sequence),
-                b"",
-            ),
+            Whole::End { first, sequence } => {
+                let first = self.first(first.as_ref());
+                let headers = |block: &mut _| answer::end_headers(block, first, sequence);
+                self.append(headers, b"", None)
+            }
         });
         if let Err(error) = sent {
             let inner = &self.place.0.0;
@@ -241,17 +253,24 @@ impl Job {
         }
     }
 
-    /// Sends one message.
+    /// What the first message says.
+    fn first<'t>(&'t self, trail: Option<&'t Trail>) -> Option<First<'t>> {
+        let served_by = &self.place.0.0.instance_id;
+        trail.map(|trail| First { trail, served_by })
+    }
+
+    /// Sends one message; `back` is its own reply subject.
     fn append(
         &self,
         headers: impl FnOnce(&mut HeaderBlock),
         body: &[u8],
+        back: Option<&[u8]>,
     ) -> Result<(), RegistryError> {
         let inner = &self.place.0.0;
         let sent = inner.respond.submit(&inner.outbox, |out| {
             inner
                 .respond
-                .append_message(out, &self.reply, headers, body)
+                .append_message(out, (&self.reply, back), headers, body)
         });
         // What could not be sent was counted; an error could not be sent either.
         sent.unwrap_or(Err(RegistryError::Internal))

@@ -3,8 +3,9 @@
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row};
 
-use super::transact::{Refused, Work, name_action, own_revision};
+use super::transact::{Prepared, Refused, Work, name_action};
 use super::{Parameter, read, steps};
+use crate::adapters::postgres::commit::mark;
 use crate::adapters::postgres::snapshot;
 use crate::domain::actor::Actor;
 use crate::domain::edit::plan;
@@ -34,7 +35,7 @@ impl Work for Write {
         &self,
         client: &Client,
         policy: &Policy,
-    ) -> Result<Result<Written, Refused>, Error> {
+    ) -> Result<Result<Prepared<Written>, Refused>, Error> {
         let id = self.id.as_str();
         let stored = read::record(client, id).await?;
         let plan = match plan(stored.as_ref(), &self.command, self.if_revision, policy) {
@@ -49,11 +50,13 @@ impl Work for Write {
         }
         if self.dry_run {
             let rehearsal = rehearsal(client, id, policy).await?;
-            return Ok(Ok(Written::Rehearsed(Box::new(rehearsal))));
+            return Ok(Ok((Written::Rehearsed(Box::new(rehearsal)), None)));
         }
         let unchanged = stored.map_or(0, |stored| stored.revision);
-        let own = own_revision(client).await?;
-        Ok(Ok(own.map_or(Written::Nothing(unchanged), Written::At)))
+        let mark = mark(client).await?;
+        let own = mark.as_ref().map(|mark| mark.revision);
+        let written = own.map_or(Written::Nothing(unchanged), Written::At);
+        Ok(Ok((written, mark)))
     }
 }
 

@@ -17,8 +17,6 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_postgres::types::{ToSql, Type};
 
-pub(super) use transact::rolled_back;
-
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 use super::pool::Pool;
@@ -30,7 +28,7 @@ pub struct PostgresDefinitions {
     /// Half of the pool at most is for writers: what loads, listens and flushes needs the rest
     /// while they wait for a lock.
     writers: Semaphore,
-    /// So is a quarter for readers of the audit: behind somebody's lock they could take it all.
+    /// Reads of the audit may be long, so they have a connection beside the pool, one at a time.
     auditors: Semaphore,
 }
 
@@ -38,11 +36,10 @@ impl PostgresDefinitions {
     /// Definitions in the database that `pool` leads to.
     pub fn new(pool: Arc<Pool>) -> Self {
         let writers = Semaphore::new((pool.max_size() / 2).max(1));
-        let auditors = Semaphore::new((pool.max_size() / 4).max(1));
         Self {
             pool,
             writers,
-            auditors,
+            auditors: Semaphore::new(1),
         }
     }
 }

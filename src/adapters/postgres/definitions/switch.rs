@@ -5,8 +5,9 @@ use tokio_postgres::{Client, Error};
 
 use super::Parameter;
 use super::steps::reset_circuits;
-use super::transact::{Refused, Work, name_action, own_revision};
+use super::transact::{Prepared, Refused, Work, name_action};
 use crate::adapters::postgres::columns::Columns;
+use crate::adapters::postgres::commit::mark;
 use crate::adapters::postgres::tables::EXTENSIONS;
 use crate::domain::actor::Actor;
 use crate::domain::edit::EditError;
@@ -40,7 +41,7 @@ impl Work for Switch {
         &self,
         client: &Client,
         policy: &Policy,
-    ) -> Result<Result<Switched, Refused>, Error> {
+    ) -> Result<Result<Prepared<Switched>, Refused>, Error> {
         let records = match self.records(client).await? {
             Ok(records) => records,
             Err(refused) => return Ok(Err(refused)),
@@ -68,18 +69,20 @@ impl Work for Switch {
             let ids: Vec<_> = unchanged.iter().map(String::as_str).collect();
             reset_circuits(client, &ids).await?;
         }
-        let revision = match own_revision(client).await? {
-            Some(own) => own,
+        let mark = mark(client).await?;
+        let revision = match &mark {
+            Some(own) => own.revision,
             None => {
                 let head = client.query_typed_one(HEAD, &[]).await?;
                 head.try_get::<_, i64>(0)?.unsigned_abs()
             }
         };
-        Ok(Ok(Switched {
+        let switched = Switched {
             changed,
             unchanged,
             revision,
-        }))
+        };
+        Ok(Ok((switched, mark)))
     }
 }
 

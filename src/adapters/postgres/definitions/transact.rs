@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
 
 use super::write::Deadlines;
 use super::{Parameter, PostgresDefinitions};
+use crate::adapters::postgres::commit::{LOCK, Mark, Uncommitted, name_actor};
 use crate::adapters::postgres::error::PostgresError;
 use crate::adapters::postgres::limit::until;
 use crate::adapters::postgres::pool;
@@ -25,45 +25,27 @@ const ROOM: Duration = Duration::from_millis(400);
 /// Between two statements.
 const IDLE_LIMIT: Duration = Duration::from_secs(5);
 
-/// The triggers of a statement that changes nothing take the lock on the revision, with the rights
-/// of the schema's owner.
-const LOCK: &str = "UPDATE extension_definitions SET enabled = enabled WHERE false";
-
-const NAME_ACTOR: &str = "SELECT set_config('beamline.actor', $1, true), \
-    set_config('beamline.actor_source', $2, true), pg_current_xact_id()::text, \
-    set_config('beamline.action', '', true)";
-
 const NAME_ACTION: &str = "SELECT set_config('beamline.action', $1, true)";
 
-/// The revision that this transaction has taken, if it has.
-const OWN_REVISION: &str =
-    "SELECT revision FROM registry_revision WHERE last_xid = pg_current_xact_id()";
-
 /// Why a transaction did not commit, as far as is known.
-pub(super) enum Ended<T> {
+pub(super) enum Ended {
     /// A rule was broken: rolled back.
     Refused(Refused),
-    /// It failed before COMMIT was sent, or COMMIT was refused: rolled back.
-    Failed(PostgresError),
-    /// COMMIT was sent, and its answer does not tell.
-    InDoubt {
-        /// The transaction.
-        xid: String,
-        /// What it comes to if it was committed.
-        done: T,
-        /// What came instead of an answer.
-        error: PostgresError,
-    },
+    /// It failed before COMMIT was sent, or is not known to be committed.
+    Failed(Uncommitted),
 }
 
 /// A rule that was broken, and by which of many extensions.
 pub(super) type Refused = (Option<String>, EditError);
 
-impl<T> From<PostgresError> for Ended<T> {
+impl From<PostgresError> for Ended {
     fn from(error: PostgresError) -> Self {
-        Self::Failed(error)
+        Self::Failed(Uncommitted::Failed(error))
     }
 }
+
+/// What a transaction comes to once it is committed, and what it has written.
+pub(super) type Prepared<T> = (T, Option<Mark>);
 
 /// What is done in a transaction, under the lock on the revision.
 pub(super) trait Work: Sync {
@@ -81,7 +63,7 @@ pub(super) trait Work: Sync {
         &self,
         client: &Client,
         policy: &Policy,
-    ) -> impl Future<Output = Result<Result<Self::Done, Refused>, Error>> + Send;
+    ) -> impl Future<Output = Result<Result<Prepared<Self::Done>, Refused>, Error>> + Send;
 }
 
 impl PostgresDefinitions {
@@ -91,30 +73,22 @@ impl PostgresDefinitions {
         work: &W,
         policy: &Policy,
         deadlines: Deadlines,
-    ) -> Result<W::Done, Ended<W::Done>> {
+    ) -> Result<W::Done, Ended> {
         let prepared_by = deadlines.prepared;
         let connection = until("a connection", prepared_by, self.pool.get_whole()).await?;
         let preparing = prepare(&connection, work, policy, prepared_by);
-        let (xid, prepared) = until("the change", prepared_by, preparing).await?;
-        let done = match prepared {
-            Ok(done) if !work.dry_run() => done,
+        let (done, mark) = match until("the change", prepared_by, preparing).await? {
+            Ok(prepared) if !work.dry_run() => prepared,
             ended => {
                 // The transaction is rolled back, so the connection can be used again.
                 pool::ended(connection);
-                return ended.map_err(Ended::Refused);
+                return ended.map(|(done, _)| done).map_err(Ended::Refused);
             }
         };
-        let committing = connection.batch_execute("COMMIT");
-        match until("COMMIT", deadlines.committed, committing).await {
-            Ok(()) => {
-                pool::ended(connection);
-                Ok(done)
-            }
-            Err(PostgresError::Driver(error)) if rolled_back(&error) => {
-                Err(Ended::Failed(error.into()))
-            }
-            Err(error) => Err(Ended::InDoubt { xid, done, error }),
-        }
+        let (limit, answered) = (deadlines.committed, deadlines.answered);
+        let committed = self.pool.commit(connection, mark.as_ref(), limit, answered);
+        committed.await.map_err(Ended::Failed)?;
+        Ok(done)
     }
 }
 
@@ -140,46 +114,23 @@ async fn prepare<W: Work>(
     work: &W,
     policy: &Policy,
     prepared_by: Instant,
-) -> Result<(String, Result<W::Done, Refused>), Error> {
+) -> Result<Result<Prepared<W::Done>, Refused>, Error> {
     let (begin, actor) = (begin(prepared_by), work.actor());
-    let (name, source) = (actor.name(), actor.source().as_str());
-    let actor: [Parameter<'_>; 2] = [(&name, Type::TEXT), (&source, Type::TEXT)];
-    let ((), (), named) = tokio::try_join!(
+    tokio::try_join!(
         biased;
         client.batch_execute(&begin),
         client.batch_execute(LOCK),
-        client.query_typed_one(NAME_ACTOR, &actor),
+        name_actor(client, actor.name(), actor.source().as_str()),
     )?;
-    let done = work.carry_out(client, policy).await?;
-    if done.is_err() || work.dry_run() {
+    let prepared = work.carry_out(client, policy).await?;
+    if prepared.is_err() || work.dry_run() {
         client.batch_execute("ROLLBACK").await?;
     }
-    Ok((named.try_get(2)?, done))
+    Ok(prepared)
 }
 
 /// The name that all that follows has in the audit.
 pub(super) async fn name_action(client: &Client, action: &str) -> Result<(), Error> {
     let action: [Parameter<'_>; 1] = [(&action, Type::TEXT)];
     client.query_typed(NAME_ACTION, &action).await.map(drop)
-}
-
-/// The revision that this transaction has taken, if it has.
-pub(super) async fn own_revision(client: &Client) -> Result<Option<u64>, Error> {
-    let own = client.query_typed(OWN_REVISION, &[]).await?;
-    let own = own
-        .first()
-        .map(|row| row.try_get::<_, i64>(0))
-        .transpose()?;
-    Ok(own.map(i64::unsigned_abs))
-}
-
-/// Whether an answer to COMMIT means that nothing is committed: a constraint or a conflict that
-/// Postgres checks then. Other answers may come from a pooler, or from a server that stops after
-/// it has committed.
-pub(in crate::adapters::postgres) fn rolled_back(error: &Error) -> bool {
-    error.code().is_some_and(|code| {
-        let class = code.code();
-        (class.starts_with("40") || class.starts_with("23"))
-            && *code != SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN
-    })
 }

@@ -8,6 +8,7 @@ use tokio_postgres::error::DbError;
 
 use super::PostgresDefinitions;
 use super::transact::{Ended, Work};
+use crate::adapters::postgres::commit::Uncommitted;
 use crate::adapters::postgres::error::PostgresError;
 use crate::adapters::postgres::limit::punctual;
 use crate::domain::edit::EditError;
@@ -37,7 +38,7 @@ const ANSWERED_AFTER: Duration = Duration::from_millis(4800);
 pub(super) struct Deadlines {
     pub(super) prepared: Instant,
     pub(super) committed: Instant,
-    answered: Instant,
+    pub(super) answered: Instant,
 }
 
 impl Deadlines {
@@ -110,13 +111,9 @@ impl PostgresDefinitions {
             Ok(done) => Ok(done),
             Err(Ended::Refused((None, refused))) => Err(WriteError::Refused(refused)),
             Err(Ended::Refused((Some(id), refused))) => Err(WriteError::RefusedFor(id, refused)),
-            Err(Ended::Failed(error)) => Err(self.failure(&error).await),
-            Err(Ended::InDoubt { xid, done, error }) => {
-                match self.pool.fate(&xid, deadlines.answered).await {
-                    Some(true) => Ok(done),
-                    Some(false) => Err(self.failure(&error).await),
-                    None => Err(WriteError::Unknown("COMMIT got no answer".to_owned())),
-                }
+            Err(Ended::Failed(Uncommitted::Failed(error))) => Err(self.failure(&error).await),
+            Err(Ended::Failed(Uncommitted::Unknown)) => {
+                Err(WriteError::Unknown("COMMIT got no answer".to_owned()))
             }
         }
     }

@@ -8,6 +8,7 @@ use tokio_postgres::types::Type;
 use super::PostgresHealth;
 use super::sets::{Table, Unusable, named};
 use super::transaction::milliseconds;
+use crate::adapters::postgres::rows::incarnation;
 use crate::adapters::postgres::stamp::Stamp;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::health_store::{NewOverride, Override, OverrideAction, Overrides, StoreError};
@@ -49,9 +50,10 @@ const SET: &str = "
     FROM known";
 
 /// All in force, in the order in which [`in_force`] takes the columns.
-pub(super) const OVERRIDES: &str = "SELECT extension_id, version, action, change::text, until, \
-        now(), reason, set_by \
-    FROM circuit_overrides WHERE until IS NULL OR until > now()";
+pub(super) const OVERRIDES: &str = "SELECT o.extension_id, o.version, o.action, o.change::text, \
+        o.until, now(), o.reason, o.set_by, e.incarnation::text \
+    FROM circuit_overrides o LEFT JOIN extensions e ON e.id = o.extension_id \
+    WHERE o.until IS NULL OR o.until > now()";
 
 pub(super) const TABLE: Table = Table {
     name: "circuit_overrides",
@@ -112,6 +114,7 @@ pub(super) fn in_force(row: &Row) -> Result<Override, Unusable> {
     let (until, now): (Option<Stamp>, Stamp) = (row.try_get(4)?, row.try_get(5)?);
     Ok(Override {
         extension: ExtensionId::parse(row.try_get(0)?).map_err(named("extension_id"))?,
+        incarnation: row.try_get::<_, Option<&str>>(8)?.and_then(incarnation),
         version: VersionName::parse(row.try_get(1)?).map_err(named("version"))?,
         action,
         change: u128::from_str_radix(&change, 16)?,

@@ -11,6 +11,11 @@ use crate::service::health_store::{
 };
 use crate::service::skipped::Reading;
 
+/// Whether there may be something to claim; seen without a lock, for of many sidecars nearly all come too
+/// late.
+const LOOK: &str = "SELECT NOT EXISTS (SELECT FROM event_claims c JOIN registry_revision r USING (epoch) \
+    WHERE c.epoch = $1::uuid AND c.revision BETWEEN least($2, r.revision) AND r.revision + 100000)";
+
 /// Advances by at most 100 revisions, never beyond what is committed, and reads at most 100
 /// changes of each. A row without change tells of a claim whose audit entries are gone.
 ///
@@ -34,20 +39,23 @@ const CLAIM: &str = "
             c.revision AS up_to),
     entries AS (
         SELECT a.*, row_number() OVER (PARTITION BY a.revision ORDER BY a.id) AS place,
-            count(*) OVER (PARTITION BY a.revision) AS total
+            count(*) OVER w AS total,
+            count(*) FILTER (WHERE a.action = 'created') OVER w AS created,
+            count(*) FILTER (WHERE a.action = 'deleted') OVER w AS deleted
         FROM extension_audit_log a, claimed
         WHERE a.revision > claimed.after AND a.revision <= claimed.up_to
-          AND a.action <> 'circuit_override')
+          AND a.action <> 'circuit_override'
+        WINDOW w AS (PARTITION BY a.revision))
     SELECT claimed.up_to, e.revision, e.total, e.extension_id, e.action,
         CASE WHEN e.action NOT IN ('created', 'deleted') THEN ARRAY(
             SELECT DISTINCT jsonb_object_keys(
                 CASE WHEN jsonb_typeof(side) = 'object' THEN side ELSE '{}' END)
             FROM unnest(ARRAY[e.changes -> 'old', e.changes -> 'new']) AS side
             ORDER BY 1) END,
-        (e.changes -> 'reason')::text, e.place
+        (e.changes -> 'reason')::text, e.place, e.created, e.deleted, e.changed_by
     FROM claimed LEFT JOIN entries e ON e.place <= 100
     UNION ALL
-    SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE NOT EXISTS (SELECT FROM before)
+    SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE NOT EXISTS (SELECT FROM before)
     ORDER BY 2, 8";
 
 const ENTRIES: Table = Table {
@@ -62,6 +70,11 @@ impl Claims for PostgresHealth {
     async fn claim(&self, epoch: &str, revision: u64) -> Result<Option<Claimed>, StoreError> {
         let revision = bigint(revision);
         let parameters: [Parameter<'_>; 2] = [(&epoch, Type::TEXT), (&revision, Type::INT8)];
+        let seen = self.transact("claiming events", LOOK, &parameters).await?;
+        let news = seen.first().map_or(Ok(true), |row| row.try_get(0));
+        if !news.map_err(|error| self.unreadable(error))? {
+            return Ok(None);
+        }
         let rows = self.transact("claiming events", CLAIM, &parameters).await?;
         let Some(first) = rows.first() else {
             return Ok(None);
@@ -80,6 +93,9 @@ impl Claims for PostgresHealth {
 struct Entry {
     revision: u64,
     total: u64,
+    created: u64,
+    deleted: u64,
+    changed_by: Option<Box<str>>,
     change: Change,
 }
 
@@ -91,6 +107,9 @@ fn by_revision(entries: impl Iterator<Item = Entry>) -> Vec<RevisionChanges> {
             _ => revisions.push(RevisionChanges {
                 revision: entry.revision,
                 total: entry.total,
+                created: entry.created,
+                deleted: entry.deleted,
+                changed_by: entry.changed_by,
                 changes: vec![entry.change],
             }),
         }
@@ -107,6 +126,9 @@ fn entry(row: &Row) -> Result<Option<Entry>, Unusable> {
     Ok(Some(Entry {
         revision: count(revision),
         total: count(row.try_get(2)?),
+        created: count(row.try_get(8)?),
+        deleted: count(row.try_get(9)?),
+        changed_by: row.try_get(10)?,
         change: Change {
             extension: row.try_get(3)?,
             kind: kind(row.try_get(4)?),
@@ -125,6 +147,7 @@ fn kind(action: &str) -> ChangeKind {
         "disabled" => ChangeKind::Disabled,
         "auto_disabled" => ChangeKind::AutoDisabled,
         "auto_enabled" => ChangeKind::AutoEnabled,
+        "rollout_halted" => ChangeKind::RolloutHalted,
         _ => ChangeKind::Updated,
     }
 }

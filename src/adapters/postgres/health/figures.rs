@@ -10,6 +10,7 @@ use super::PostgresHealth;
 use super::circuits;
 use super::sets::{Table, Unusable, named};
 use super::transaction::{CENTURY, LIMITS, Parameter, count, milliseconds};
+use crate::adapters::postgres::rows::incarnation;
 use crate::adapters::postgres::stamp::Stamp;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::health_store::{Boot, Figures, Held, HeldCircuit, Restored, StoreError, Tally};
@@ -19,8 +20,8 @@ use crate::service::skipped::Reading;
 /// cost all rows. `$1` is our boot, `$2` milliseconds or null.
 const OTHERS: &str = "SELECT h.extension_id, h.success_count, r.success_count, h.failure_count, \
         r.failure_count, h.latency_count, r.latency_count, h.latency_total_us, \
-        r.latency_total_us, h.last_success, h.last_failure, now() \
-    FROM extension_health h LEFT JOIN extension_health_reports r \
+        r.latency_total_us, h.last_success, h.last_failure, now(), e.incarnation::text \
+    FROM extension_health h JOIN extensions e ON e.id = h.extension_id LEFT JOIN extension_health_reports r \
         ON r.extension_id = h.extension_id AND r.boot = $1::uuid \
     WHERE $2::bigint IS NULL OR h.updated_at > now() - $2 * interval '1 ms'";
 
@@ -30,10 +31,12 @@ const FIGURES: Table = Table {
 };
 
 /// A boot that has not flushed yet, such as our own, has no say.
-const HELD: &str = "SELECT c.extension_id, c.version, min(c.opened_at), min(c.retry_at), now() \
-    FROM extension_circuit_reports c JOIN live_sidecars s USING (boot) \
-    WHERE s.boot <> $1::uuid AND EXISTS (SELECT FROM extensions WHERE id = c.extension_id) \
-    GROUP BY c.extension_id, c.version \
+const HELD: &str = "SELECT c.extension_id, c.version, min(c.opened_at), min(c.retry_at), now(), \
+        e.incarnation::text \
+    FROM extension_circuit_reports c JOIN live_sidecars s USING (boot) JOIN extensions e \
+        ON e.id = c.extension_id AND e.incarnation = coalesce(c.incarnation, e.incarnation) \
+    WHERE s.boot <> $1::uuid \
+    GROUP BY c.extension_id, c.version, e.incarnation \
     HAVING 2 * count(*) >= (SELECT count(*) FROM live_sidecars WHERE boot <> $1::uuid)";
 
 const CIRCUITS: Table = Table {
@@ -99,6 +102,7 @@ fn figures(row: &Row) -> Result<Figures, Unusable> {
     };
     Ok(Figures {
         extension,
+        incarnation: incarnation(row.try_get(12)?),
         tally: Tally {
             successes: others(1, 2)?,
             failures: others(3, 4)?,
@@ -118,6 +122,7 @@ fn held(row: &Row) -> Result<HeldCircuit, Unusable> {
     let wait = retry_at.ahead_of(stored_now).min(CENTURY);
     Ok(HeldCircuit {
         extension,
+        incarnation: incarnation(row.try_get(5)?),
         version,
         state: Held::Open,
         opened_at: opened_at.past(stored_now).unwrap_or(now),

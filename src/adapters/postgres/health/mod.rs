@@ -8,6 +8,7 @@ mod circuits;
 mod claims;
 mod figures;
 mod reports;
+mod rollouts;
 mod sets;
 mod switch;
 mod transaction;

@@ -7,8 +7,7 @@ use tokio_postgres::types::Type;
 
 use super::PostgresHealth;
 use super::figures;
-use super::transaction::{Parameter, Parameters, age_ms, bigint, count, milliseconds};
-use crate::domain::extension::Incarnation;
+use super::transaction::{Parameter, Parameters, age_ms, bigint, count, milliseconds, uuid};
 use crate::domain::ids::ExtensionId;
 use crate::service::health_store::{
     Boot, Figures, Flush, Flushed, HealthReports, Held, HeldCircuit, MAX_CIRCUITS, MAX_REPORTS,
@@ -58,6 +57,14 @@ impl HealthReports for PostgresHealth {
 
     async fn restore(&self, boot: &Boot) -> Result<Restored, StoreError> {
         figures::restore(self, boot).await
+    }
+
+    async fn alive(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM live_sidecars";
+        let rows = self.transact("counting sidecars", sql, &[]).await?;
+        let row = rows.first().ok_or_else(|| self.damaged("no answer"))?;
+        let sidecars = row.try_get(0).map_err(|error| self.unreadable(error))?;
+        Ok(count(sidecars))
     }
 
     async fn tidy(&self) -> Result<u64, StoreError> {
@@ -139,6 +146,7 @@ struct ReportRow<'a> {
     latency_count: i64,
     latency_total_us: i64,
     success_age: Option<i64>,
+    answer_age: Option<i64>,
     failure_age: Option<i64>,
     failure_threshold: i32,
     half_open_maximum: i32,
@@ -149,14 +157,13 @@ impl<'a> ReportRow<'a> {
         let (figures, tally) = (&report.figures, report.figures.tally);
         Self {
             id: figures.extension.as_str(),
-            incarnation: report
-                .incarnation
-                .map(|Incarnation(it)| format!("{it:032x}")),
+            incarnation: figures.incarnation.map(uuid),
             successes: bigint(tally.successes),
             failures: bigint(tally.failures),
             latency_count: bigint(tally.latency_count),
             latency_total_us: bigint(tally.latency_total_us),
             success_age: figures.last_success.map(|it| age_ms(it, now)),
+            answer_age: report.last_answer.map(|it| age_ms(it, now)),
             failure_age: figures.last_failure.map(|it| age_ms(it, now)),
             failure_threshold: integer(report.failure_threshold),
             half_open_maximum: integer(report.half_open_max_requests),
@@ -168,6 +175,7 @@ impl<'a> ReportRow<'a> {
 #[derive(Serialize)]
 struct CircuitRow<'a> {
     id: &'a str,
+    incarnation: Option<String>,
     version: &'a str,
     state: &'static str,
     age: i64,
@@ -179,6 +187,7 @@ impl<'a> CircuitRow<'a> {
     fn of(circuit: &'a HeldCircuit, now: Instant) -> Self {
         Self {
             id: circuit.extension.as_str(),
+            incarnation: circuit.incarnation.map(uuid),
             version: circuit.version.as_str(),
             state: match circuit.state {
                 Held::Open => "open",

@@ -5,13 +5,15 @@ use std::time::Duration;
 use tokio_postgres::types::Type;
 
 use super::PostgresHealth;
-use super::transaction::{Parameter, count, milliseconds};
+use super::transaction::{Parameter, count, milliseconds, uuid};
+use crate::domain::extension::Incarnation;
 use crate::domain::ids::ExtensionId;
 use crate::service::health_store::{AutoDisabled, AutoEnabled, AutoSwitch, StoreError};
 
 const DISABLE: &str =
-    "SELECT outcome, at_revision FROM registry_auto_disable($1, $2::jsonb, $3, $4)";
-const ENABLE: &str = "SELECT outcome, at_revision FROM registry_auto_enable($1, $2::jsonb, $3)";
+    "SELECT outcome, at_revision FROM registry_auto_disable($1, $2::uuid, $3::jsonb, $4, $5)";
+const ENABLE: &str =
+    "SELECT outcome, at_revision FROM registry_auto_enable($1, $2::uuid, $3::jsonb, $4)";
 
 /// The clock rather than the transaction's time: the row may have been waited for. A lease for
 /// longer than anybody takes one is nobody's.
@@ -28,12 +30,14 @@ impl AutoSwitch for PostgresHealth {
     async fn auto_disable(
         &self,
         extension: &ExtensionId,
+        incarnation: Option<Incarnation>,
         reason: &str,
         max_percent: u8,
     ) -> Result<AutoDisabled, StoreError> {
-        let max_percent = i32::from(max_percent);
-        let parameters: [Parameter<'_>; 4] = [
+        let (max_percent, incarnation) = (i32::from(max_percent), incarnation.map(uuid));
+        let parameters: [Parameter<'_>; 5] = [
             (&extension.as_str(), Type::TEXT),
+            (&incarnation, Type::TEXT),
             (&reason, Type::TEXT),
             (&max_percent, Type::INT4),
             (&&*self.instance_id, Type::TEXT),
@@ -52,10 +56,13 @@ impl AutoSwitch for PostgresHealth {
     async fn auto_enable(
         &self,
         extension: &ExtensionId,
+        incarnation: Option<Incarnation>,
         reason: &str,
     ) -> Result<AutoEnabled, StoreError> {
-        let parameters: [Parameter<'_>; 3] = [
+        let incarnation = incarnation.map(uuid);
+        let parameters: [Parameter<'_>; 4] = [
             (&extension.as_str(), Type::TEXT),
+            (&incarnation, Type::TEXT),
             (&reason, Type::TEXT),
             (&&*self.instance_id, Type::TEXT),
         ];
@@ -86,7 +93,7 @@ impl AutoSwitch for PostgresHealth {
 
 impl PostgresHealth {
     /// The outcome, and its revision where it has one.
-    async fn switch(
+    pub(super) async fn switch(
         &self,
         what: &'static str,
         sql: &str,

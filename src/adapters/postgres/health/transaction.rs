@@ -10,6 +10,7 @@ use super::super::limit::within;
 use super::super::pool;
 use super::super::settings::{self, Kind, Limits};
 use super::PostgresHealth;
+use crate::domain::extension::Incarnation;
 use crate::service::health_store::StoreError;
 use crate::service::trouble::{DatabaseError, Trouble};
 
@@ -176,4 +177,9 @@ pub(super) fn bigint(count: u64) -> i64 {
 /// A count as the database has it; below zero is none.
 pub(super) fn count(bigint: i64) -> u64 {
     u64::try_from(bigint).unwrap_or(0)
+}
+
+/// An incarnation as the database takes it.
+pub(super) fn uuid(Incarnation(number): Incarnation) -> String {
+    format!("{number:032x}")
 }

@@ -59,7 +59,7 @@ const AUDIT_OF_SEEDS: [&str; 2] = ["changes", "timestamp"];
 
 /// What only our migrations make: with one of these, and no migration on record, somebody has
 /// upgraded half of it by hand.
-const OURS: [&str; 9] = [
+const OURS: [&str; 10] = [
     "registry_revision",
     "registry_tombstones",
     "registry_functions",
@@ -67,6 +67,7 @@ const OURS: [&str; 9] = [
     "extension_health_reports",
     "extension_circuit_reports",
     "circuit_overrides",
+    "rollout_attempts",
     "probe_lease",
     "event_claims",
 ];

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row};
 
-use crate::adapters::postgres::definitions::rolled_back;
+use crate::adapters::postgres::commit::{LOCK, Uncommitted, mark, name_actor};
 use crate::adapters::postgres::error::PostgresError;
 use crate::adapters::postgres::limit::within;
 use crate::adapters::postgres::pool::{self, Pool, Whole};
@@ -38,13 +38,6 @@ const LIMITS: Limits = Limits {
     idle: Duration::from_secs(60),
 };
 
-/// As in a daemon's change; the account of the database vouches for whoever imports.
-const NAME_ACTOR: &str = "SELECT set_config('beamline.actor', $1, true), \
-    set_config('beamline.actor_source', 'database', true), pg_current_xact_id()::text";
-
-/// The triggers of a statement that changes nothing take the lock on the revision.
-const LOCK: &str = "UPDATE extension_definitions SET enabled = enabled WHERE false";
-
 const AS_WRITTEN: &str = "SELECT json::jsonb::text FROM unnest($1::text[]) WITH ORDINALITY \
     AS given (json, place) ORDER BY place";
 
@@ -53,16 +46,12 @@ const HOLDERS: &str = "SELECT subject, id FROM extensions WHERE subject = ANY ($
 /// No subject begins with a space, and no two ids are the same.
 const VACATE: &str = "UPDATE extension_definitions SET subject = ' ' || id WHERE id = ANY ($1)";
 
-const OWN_REVISION: &str =
-    "SELECT revision FROM registry_revision WHERE last_xid = pg_current_xact_id()";
-
 /// See [`Transaction`].
 #[derive(Debug)]
 pub struct PostgresTransaction {
     connection: Whole,
     pool: Arc<Pool>,
     policy: Arc<Policy>,
-    xid: String,
 }
 
 impl PostgresTransaction {
@@ -74,22 +63,17 @@ impl PostgresTransaction {
         let beginning = async {
             let connection = pool.get_whole().await?;
             let begin = settings::begin(Kind::Change, LIMITS);
-            let actor: [(&(dyn ToSql + Sync), Type); 1] = [(&changed_by, Type::TEXT)];
-            let ((), named) = tokio::try_join!(
-                biased;
-                connection.batch_execute(&begin),
-                connection.query_typed_one(NAME_ACTOR, &actor),
-            )?;
-            let xid = named.try_get(2)?;
-            Ok::<_, PostgresError>((connection, xid))
+            // The account of the database vouches for whoever imports.
+            let named = name_actor(&connection, changed_by, "database");
+            tokio::try_join!(biased; connection.batch_execute(&begin), named)?;
+            Ok::<_, PostgresError>(connection)
         };
         let begun = within("beginning", STEP_LIMIT, beginning).await;
-        let (connection, xid) = begun.map_err(|error| explained(&pool, &error))?;
+        let connection = begun.map_err(|error| explained(&pool, &error))?;
         Ok(Self {
             connection,
             pool,
             policy,
-            xid,
         })
     }
 
@@ -180,30 +164,20 @@ impl Transaction for PostgresTransaction {
     }
 
     async fn commit(self) -> Result<Option<u64>, StoreError> {
-        let own = self.connection.query_typed(OWN_REVISION, &[]);
-        let own = self.step(own).await?;
-        let revision = self.step(async {
-            let row = own.first().map(|row| row.try_get::<_, i64>(0));
-            row.transpose()
-        });
-        let revision = revision.await?.map(i64::unsigned_abs);
+        let mark = self.step(mark(&self.connection)).await?;
         let Self {
-            connection,
-            pool,
-            xid,
-            ..
+            connection, pool, ..
         } = self;
-        let error = match timeout(COMMIT_LIMIT, connection.batch_execute("COMMIT")).await {
-            Ok(Ok(())) => {
-                pool::ended(connection);
-                return Ok(revision);
-            }
-            Ok(Err(error)) => Some(error),
-            Err(_elapsed) => None,
-        };
-        // Asked with a connection of its own, and the pool may have a single place.
-        drop(connection);
-        settle(&pool, &xid, error).await.map(|()| revision)
+        let limit = Instant::now() + COMMIT_LIMIT;
+        let committing = pool.commit(connection, mark.as_ref(), limit, limit + PATIENCE);
+        match committing.await {
+            Ok(()) => Ok(mark.map(|mark| mark.revision)),
+            Err(Uncommitted::Failed(error)) => Err(explained(&pool, &error)),
+            Err(Uncommitted::Unknown) => Err(StoreError::Unknown(format!(
+                "{}: COMMIT got no answer",
+                pool.target()
+            ))),
+        }
     }
 
     async fn roll_back(self) {
@@ -236,25 +210,6 @@ impl<'a> Rows<'a> {
             versions: parts(&VERSIONS, |it| &it.record.versions),
             instances: parts(&INSTANCES, |it| &it.record.instances),
         }
-    }
-}
-
-/// What became of a COMMIT that failed with `error`, or got no answer.
-async fn settle(pool: &Pool, xid: &str, error: Option<Error>) -> Result<(), StoreError> {
-    let fate = match &error {
-        Some(error) if rolled_back(error) => Some(false),
-        _ => pool.fate(xid, Instant::now() + PATIENCE).await,
-    };
-    let target = pool.target();
-    match (fate, error) {
-        (Some(true), _) => Ok(()),
-        (Some(false), Some(error)) => Err(explained(pool, &error.into())),
-        (Some(false), None) => Err(StoreError::Failed(DatabaseError::unreachable(format!(
-            "{target}: COMMIT failed"
-        )))),
-        (None, _) => Err(StoreError::Unknown(format!(
-            "{target}: COMMIT got no answer"
-        ))),
     }
 }
 

@@ -1,19 +1,23 @@
 //! Sample extensions: small NATS services like those that routers have called, which know nothing
 //! of the registry.
 //!
-//! [`samples`] has what they answer; how it is sent, and how an extension breaks, is here.
+//! [`samples`] has what they answer; how it is sent, how an extension breaks, and how one stops that
+//! nobody listens to any more, is here.
 
 mod patterns;
 mod samples;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use async_nats::{Client, HeaderName, HeaderValue, Message};
+use async_nats::{Client, HeaderName, HeaderValue, Message, Subject};
 use futures_util::stream::{Stream, StreamExt, select_all};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
+
+use crate::service::caller::CALL_ID;
 
 /// They answer one request after the other, and should not be told to sleep for long.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -36,13 +40,15 @@ pub(super) struct Extensions {
 }
 
 impl Extensions {
-    /// Connects and subscribes all of them.
-    pub(super) async fn start(url: &str) -> Result<Self, async_nats::Error> {
+    /// Connects and subscribes all of them, to what they are asked and to what is cancelled of that.
+    pub(super) async fn start(url: &str, prefix: &str) -> Result<Self, async_nats::Error> {
         let client = async_nats::connect(url).await?;
         let mut calls = Vec::new();
         for (id, subject) in SAMPLES {
-            let subscriber = client.subscribe(format!("{subject}.*")).await?;
-            calls.push(subscriber.map(move |call| (id, call)));
+            for subject in [format!("{subject}.*"), format!("{prefix}.cancelled.{id}")] {
+                let subscriber = client.subscribe(subject).await?;
+                calls.push(subscriber.map(move |call| (id, call)));
+            }
         }
         client.flush().await?;
         let (mood, now) = watch::channel(Default::default());
@@ -54,7 +60,7 @@ impl Extensions {
     }
 
     /// Breaks a sample, or repairs it: one that is `silent` takes requests and answers none, one that
-    /// is `failing` answers errors.
+    /// is `failing` answers errors, one that is `slow` pauses between the pieces of an answer.
     pub(super) fn put(&self, id: &str, mood: &str) {
         self.mood.send_replace((id.to_owned(), mood.to_owned()));
     }
@@ -65,8 +71,17 @@ async fn serve(
     mut calls: impl Stream<Item = (&'static str, Message)> + Unpin,
     mood: watch::Receiver<(String, String)>,
 ) {
+    // What is told slowly, by its call; dropped, it stops.
+    let mut tales = HashMap::new();
     while let Some((id, mut call)) = calls.next().await {
+        let call_id = call
+            .headers
+            .as_ref()
+            .and_then(|headers| headers.get(CALL_ID));
+        let call_id = call_id.map(ToString::to_string);
         let Some(inbox) = call.reply.take() else {
+            // Nobody waits for that call any more.
+            tales.remove(&call_id);
             continue;
         };
         let (ill, mood) = mood.borrow().clone();
@@ -75,11 +90,26 @@ async fn serve(
             "failing" if ill == id => vec![error(500, "out of order")],
             _ => answer(id, &call).await,
         };
-        for (headers, body) in messages {
-            let headers = headers.into_iter().collect();
-            let sent = client.publish_with_headers(inbox.clone(), headers, body.into());
-            // A client that is gone has no more calls either.
-            drop(sent.await);
+        let slow = mood == "slow" && ill == id;
+        let telling = tell(client.clone(), inbox, messages, slow);
+        if slow {
+            let tale = AbortOnDropHandle::new(tokio::spawn(telling));
+            tales.retain(|_, tale: &mut AbortOnDropHandle<()>| !tale.is_finished());
+            tales.insert(call_id, tale);
+        } else {
+            telling.await;
+        }
+    }
+}
+
+async fn tell(client: Client, inbox: Subject, messages: Vec<(Headers, String)>, slowly: bool) {
+    for (headers, body) in messages {
+        let headers = headers.into_iter().collect();
+        let sent = client.publish_with_headers(inbox.clone(), headers, body.into());
+        // A client that is gone has no more calls either.
+        drop(sent.await);
+        if slowly {
+            sleep(LONGEST_PAUSE).await;
         }
     }
 }

@@ -217,10 +217,12 @@ impl Model {
                 consecutive_failures: 0,
                 error_rate: None,
                 success_rate: None,
+                first_failure: None,
                 opened_at: None,
                 retry_at: None,
                 trials_out: 0,
                 forced_until: None,
+                hearsay: false,
                 frozen: self.frozen,
             };
         }
@@ -237,10 +239,12 @@ impl Model {
             error_rate: quotient(failures),
             success_rate: quotient(calls - failures)
                 .filter(|_| calls >= self.settings.minimum_requests),
+            first_failure: self.first_failure(now),
             opened_at,
             retry_at,
             trials_out: self.trials_out(),
             forced_until: self.held.map(at),
+            hearsay: false,
             frozen: self.frozen,
         }
     }
@@ -284,14 +288,22 @@ impl Model {
         u32::try_from(failures.count()).unwrap()
     }
 
+    fn first_failure(&self, now: u64) -> Option<Tick> {
+        let failed = self.recent(now).into_iter().filter(|call| call.failed);
+        failed.map(|call| at(call.at)).min()
+    }
+
+    fn recent(&self, now: u64) -> Vec<&Call> {
+        let bucket = |at: u64| at / (millis(self.settings.window) / BUCKETS);
+        let calls = self.calls.iter();
+        calls
+            .filter(|call| call.in_window && bucket(call.at) + BUCKETS > bucket(now))
+            .collect()
+    }
+
     /// Calls, failures and slow calls.
     fn window(&self, now: u64) -> (u32, u32, u32) {
-        let bucket = |at: u64| at / (millis(self.settings.window) / BUCKETS);
-        let recent: Vec<_> = self
-            .calls
-            .iter()
-            .filter(|call| call.in_window && bucket(call.at) + BUCKETS > bucket(now))
-            .collect();
+        let recent = self.recent(now);
         let count = |n: usize| u32::try_from(n).unwrap();
         (
             count(recent.len()),
@@ -364,6 +376,7 @@ impl Model {
                 at: at(call.at),
                 kind: FailureKind::Timeout,
             }),
+            hearsay: false,
         };
         if let Phase::Closed { .. } = phase {
             self.calls.clear();

@@ -77,6 +77,7 @@ fn an_opening_says_what_an_alert_needs() {
             retry_at: Some(at(1070)),
             failures: 6,
             last_failure,
+            hearsay: false,
         }
     );
     let view = script.view();
@@ -85,6 +86,50 @@ fn an_opening_says_what_an_alert_needs() {
         (5, Some(at(70)))
     );
     assert_eq!(view.error_rate, Some(0.75));
+}
+
+/// What opens it, and whether it is hearsay: our own attempts alone would have left it closed.
+#[test]
+fn what_reports_alone_open_is_hearsay() {
+    for (calls, hearsay) in [
+        ("fffff", false),
+        ("rrrrr", true),
+        ("frrrr", true),
+        ("rrrrf", true),
+        // A report in between takes nothing from what our own attempts show.
+        ("ffffRfffff", false),
+        ("sfsfsfsfsf", false),
+        ("srsrsrsrsr", true),
+    ] {
+        let mut script = Script::new(settings());
+        let opened = script.calls(calls).unwrap();
+        assert_eq!((opened.to, opened.hearsay), (Open, hearsay), "{calls}");
+        assert_eq!(script.view().hearsay, hearsay, "{calls}");
+    }
+}
+
+#[test]
+fn hearsay_lasts_until_our_own_attempts_would_have_opened_it() {
+    let mut script = Script::new(Settings {
+        max_open_time: ms(1000),
+        ..settings()
+    });
+    script.calls("rrrrr");
+    for trial in 1..=6 {
+        script.now += 1000;
+        let opened = script.calls("f").unwrap();
+        assert_eq!(opened.reason, Reason::TrialFailed);
+        assert_eq!(opened.hearsay, trial < 5, "trial {trial}");
+    }
+    script.now += 1000;
+    assert!(script.calls("r").unwrap().hearsay, "this time a report did");
+    assert!(!script.view().hearsay, "but it was proved before");
+    script.now += 1000;
+    script.calls("s");
+    script.is(Closed);
+    assert!(script.calls("rrrrr").unwrap().hearsay, "all begins anew");
+    script.breaker.force_open(at(script.now), Tick::NEVER);
+    assert!(!script.view().hearsay, "an operator's word is none");
 }
 
 #[test]

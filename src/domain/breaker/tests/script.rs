@@ -80,7 +80,7 @@ impl Script {
     }
 
     /// Calls one after the other: `s`uccess, `f`ailure, `n`eutral, `S`low success (1 s), slow
-    /// failure `F`; the last transition.
+    /// failure `F`, `r`eported failure, `R`eported success; the last transition.
     #[track_caller]
     pub(super) fn calls(&mut self, outcomes: &str) -> Option<Transition> {
         let mut last = None;
@@ -91,6 +91,8 @@ impl Script {
                 'n' => (Outcome::Neutral, 1000),
                 'S' => (Outcome::Success, 1000),
                 'F' => (FAIL, 1000),
+                'r' => (Outcome::Failure(FailureKind::Reported), 1),
+                'R' => (Outcome::ReportedSuccess, 1),
                 other => panic!("no outcome {other}"),
             };
             let permit = self.permit();

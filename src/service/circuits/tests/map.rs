@@ -7,15 +7,14 @@ use std::time::Duration;
 
 use super::{FAIL, at, settings};
 use crate::domain::breaker::{CircuitState, Reason, Settings};
+use crate::domain::extension::Incarnation;
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::domain::testing::extension;
 use crate::service::circuits::{Circuit, Circuits};
 
 fn create(circuits: &Circuits, id: &str, version: &str) -> Arc<Circuit> {
-    let (id, version) = (
-        ExtensionId::parse(id).unwrap(),
-        VersionName::parse(version).unwrap(),
-    );
-    circuits.get_or_create(&id, &version, settings)
+    let version = VersionName::parse(version).unwrap();
+    circuits.get_or_create(&extension(id), &version, settings)
 }
 
 fn fail(circuit: &Arc<Circuit>) {
@@ -43,6 +42,30 @@ fn each_version_has_one_circuit_of_its_own() {
     assert_eq!(circuits.snapshot(at(0))[0].view.state, CircuitState::Open);
 }
 
+/// Whichever of them calls first, before circuits follow the catalog and afterwards.
+#[test]
+fn an_extension_made_anew_has_nothing_to_do_with_the_circuit_of_the_one_before() {
+    let circuits = Circuits::default();
+    let of = |number| {
+        let mut extension = extension("a");
+        extension.incarnation = Some(Incarnation(number));
+        extension
+    };
+    let v1 = VersionName::parse("v1").unwrap();
+    let circuit = |number| circuits.get_or_create(&of(number), &v1, settings);
+    fail(&circuit(1));
+    assert!(circuits.of(&of(1), &v1).unwrap().refuses(at(0)));
+    assert!(circuits.of(&of(2), &v1).is_none());
+    assert!(!circuit(2).refuses(at(0)));
+    circuits.retain(at(0), |_, _, circuit| {
+        circuit.whose.is(&of(2)).then(settings)
+    });
+    assert_eq!(names(&circuits), [""; 0]);
+    circuit(2);
+    fail(&circuit(1));
+    assert!(!circuits.get("a", "v1").unwrap().refuses(at(0)));
+}
+
 #[test]
 fn circuits_follow_the_catalog() {
     let circuits = Circuits::default();
@@ -53,10 +76,12 @@ fn circuits_follow_the_catalog() {
         enabled: false,
         ..settings()
     };
-    let moved = circuits.retain(at(0), |id, version| match (id.as_str(), version.as_str()) {
-        ("a", "v1") => Some(settings()),
-        ("b", _) => Some(off.clone()),
-        _ => None,
+    let moved = circuits.retain(at(0), |id, version, _| {
+        match (id.as_str(), version.as_str()) {
+            ("a", "v1") => Some(settings()),
+            ("b", _) => Some(off.clone()),
+            _ => None,
+        }
     });
     assert_eq!(names(&circuits), ["a/v1", "b/v1"]);
     assert_eq!((moved.len(), moved[0].id.as_str()), (1, "b"));

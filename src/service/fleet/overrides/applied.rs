@@ -46,11 +46,14 @@ impl Applied {
         self.begun = true;
     }
 
-    /// Brings one circuit in line. A version that the catalog does not have is left for when it
+    /// Brings one circuit in line. A version that the catalog does not have, or has of another extension
+    /// of the id, is left for when it
     /// does: whatever changes the catalog has this looked at again.
     pub(super) fn one(&mut self, tools: &Tools, wanted: &Override) {
         let key = (wanted.extension.clone(), wanted.version.clone());
-        let Some(spot) = Spot::find(tools, key.0.as_str(), &key.1) else {
+        let spot = Spot::find(tools, key.0.as_str(), &key.1);
+        let meant = |spot: &Spot| spot.extension().incarnation == wanted.incarnation;
+        let Some(spot) = spot.filter(meant) else {
             self.by_circuit.remove(&key);
             return;
         };
@@ -165,6 +168,7 @@ mod tests {
     fn wanted(action: OverrideAction, change: u128, until: Option<Duration>) -> Override {
         Override {
             extension: ExtensionId::parse("e").unwrap(),
+            incarnation: None,
             version: VersionName::parse("v1").unwrap(),
             action,
             change,
@@ -227,7 +231,7 @@ mod tests {
         let open = [wanted(OverrideAction::Open, 1, HOUR)];
         let mut sidecar = Sidecar::started(&open);
         let tools = sidecar.tools.clone();
-        let drop_circuits = || tools.circuits.retain(tools.clock.tick(), |_, _| None);
+        let drop_circuits = || tools.circuits.retain(tools.clock.tick(), |_, _, _| None);
         drop_circuits();
         assert_eq!(sidecar.stands(), (Closed, false));
         sidecar.follow(&open);

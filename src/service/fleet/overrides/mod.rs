@@ -35,6 +35,8 @@ pub struct OverrideKeeper<S> {
     store: Arc<S>,
     tools: Tools,
     applied: Applied,
+    /// All that are in force, as last read.
+    listed: Option<Vec<Override>>,
     queue: OverrideQueue,
     /// The period in which overrides are read even if nobody says that they changed.
     sync_interval: Duration,
@@ -47,17 +49,25 @@ impl<S: Overrides> OverrideKeeper<S> {
             store,
             tools,
             applied: Applied::default(),
+            listed: None,
             queue,
             sync_interval,
         }
     }
 
-    /// Follows the store until `stop`. `signs` tell that the catalog or an override changed.
-    pub async fn run(mut self, mut signs: Signs, restored: Restored, stop: CancellationToken) {
+    /// Follows the store until `stop`. `news` tell that an override may have changed, `changed` that the
+    /// catalog has: then what was read before is held against it.
+    pub async fn run(
+        mut self,
+        mut news: Signs,
+        mut changed: Signs,
+        restored: Restored,
+        stop: CancellationToken,
+    ) {
         let mut restored = Some(restored);
         let observers = self.tools.observers.clone();
         loop {
-            let looking = survived(&observers, self.look());
+            let looking = survived(&observers, self.look_again());
             let Some(read) = stop.run_until_cancelled(looking).await else {
                 return;
             };
@@ -77,20 +87,36 @@ impl<S: Overrides> OverrideKeeper<S> {
                 order = self.queue.next() => {
                     survived(&observers, self.carry_out(order)).await;
                 }
-                () = signs.next() => {}
-                () = sleep_until(next) => {}
+                () = news.next() => self.listed = None,
+                () = changed.next() => {}
+                () = sleep_until(next) => self.listed = None,
             }
+        }
+    }
+
+    /// Brings the circuits in line with what was read, or where that may be outdated with the store.
+    async fn look_again(&mut self) -> Result<bool, StoreError> {
+        match &self.listed {
+            Some(listed) => {
+                self.applied.follow(&self.tools, listed);
+                Ok(true)
+            }
+            None => self.look().await,
         }
     }
 
     /// Brings the circuits in line with the store; not before its data is what we serve, `false`
     /// until then. A failure is reported: circuits stay as they are meanwhile.
     async fn look(&mut self) -> Result<bool, StoreError> {
+        self.listed = None;
         if self.tools.selector.catalog().head().source != ActiveSource::Database {
             return Ok(false);
         }
         match self.store.overrides().await {
-            Ok(overrides) => self.applied.follow(&self.tools, &overrides),
+            Ok(overrides) => {
+                self.applied.follow(&self.tools, &overrides);
+                self.listed = Some(overrides);
+            }
             Err(error) => {
                 self.tell(&error);
                 return Err(error);
@@ -178,6 +204,7 @@ impl<S: Overrides> OverrideKeeper<S> {
 fn in_force(wanted: &Wanted, change: u128) -> Override {
     Override {
         extension: wanted.spot.id().clone(),
+        incarnation: wanted.spot.extension().incarnation,
         version: wanted.spot.version().clone(),
         action: wanted.action,
         change,

@@ -27,7 +27,7 @@ use crate::service::invoke::{ERROR_CODE, Tools};
 use crate::service::observe::Observation;
 use crate::service::patience::{Patience, Wait};
 use lease::Lease;
-use schedule::Schedule;
+use schedule::{Out, Schedule};
 
 /// Probes under way at a time: the mux has places for them beside the calls of routers.
 const AT_A_TIME: usize = 4;
@@ -105,7 +105,7 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
     }
 
     /// Who is to be probed, and how often.
-    fn out_of_service(&self) -> impl Iterator<Item = (ExtensionId, Duration)> {
+    fn out_of_service(&self) -> impl Iterator<Item = Out> {
         let Tools {
             selector, runtimes, ..
         } = &self.tools;
@@ -113,7 +113,11 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
         catalog.ids().into_iter().filter_map(move |id| {
             let entry = catalog.get(&id)?;
             let out = entry.admitted() == Err(Refusal::AutoDisabled);
-            out.then(|| (id, runtimes.setup(&entry).limits.breaker.open_time))
+            out.then(|| Out {
+                incarnation: entry.extension().incarnation,
+                every: runtimes.setup(&entry).limits.breaker.open_time,
+                id,
+            })
         })
     }
 
@@ -141,7 +145,8 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
             version: resolved.version,
             latency: begun.elapsed(),
         });
-        match self.store.auto_enable(&id, &cause).await {
+        let incarnation = entry.extension().incarnation;
+        match self.store.auto_enable(&id, incarnation, &cause).await {
             Ok(AutoEnabled::Enabled(revision)) => observers.observe(&Observation::AutoSwitched {
                 id,
                 disabled: false,
@@ -168,6 +173,7 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
             version: resolved.version,
             left: timeout,
             stream: false,
+            call_id: None,
         };
         let subject = destination(resolved);
         let call = self.caller.call(subject, &headers, body.as_ref(), ends);

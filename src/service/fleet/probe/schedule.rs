@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use crate::domain::extension::Incarnation;
 use crate::domain::ids::ExtensionId;
 
 /// However short or long circuits stay open: neither a flood nor forgotten for an hour.
@@ -17,25 +18,36 @@ const JITTER: f64 = 0.2;
 #[derive(Debug, Default)]
 pub(super) struct Schedule(BTreeMap<ExtensionId, Turn>);
 
+/// An extension that is out of service, and how often it is probed.
+#[derive(Debug)]
+pub(super) struct Out {
+    pub(super) id: ExtensionId,
+    /// Made anew, it has a turn of its own.
+    pub(super) incarnation: Option<Incarnation>,
+    pub(super) every: Duration,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Turn {
+    incarnation: Option<Incarnation>,
     every: Duration,
     at: Instant,
 }
 
 impl Schedule {
     /// Takes over who is out of service as of `now`; whoever was before keeps its turn.
-    pub(super) fn follow(
-        &mut self,
-        out_of_service: impl Iterator<Item = (ExtensionId, Duration)>,
-        now: Instant,
-    ) {
+    pub(super) fn follow(&mut self, out_of_service: impl Iterator<Item = Out>, now: Instant) {
         let mut before = std::mem::take(&mut self.0);
-        for (id, every) in out_of_service {
-            let every = every.clamp(SHORTEST, LONGEST);
-            let kept = before.remove(&id).filter(|turn| turn.every == every);
-            self.0
-                .insert(id, kept.unwrap_or_else(|| Turn::after(every, now)));
+        for out in out_of_service {
+            let new = Turn {
+                incarnation: out.incarnation,
+                every: out.every.clamp(SHORTEST, LONGEST),
+                at: now,
+            };
+            let same = |turn: &Turn| (turn.incarnation, turn.every) == (new.incarnation, new.every);
+            let kept = before.remove(&out.id).filter(same);
+            let turn = kept.unwrap_or_else(|| new.next(now));
+            self.0.insert(out.id, turn);
         }
     }
 
@@ -45,17 +57,20 @@ impl Schedule {
             return std::future::pending().await;
         };
         sleep_until(turn.at).await;
-        *turn = Turn::after(turn.every, Instant::now());
+        *turn = turn.next(Instant::now());
         id.clone()
     }
 }
 
 impl Turn {
-    fn after(every: Duration, now: Instant) -> Self {
-        let pause = every.mul_f64(rand::random_range(1.0 - JITTER..1.0 + JITTER));
+    /// The one after it, at least a pause from now.
+    fn next(self, now: Instant) -> Self {
+        let pause = self
+            .every
+            .mul_f64(rand::random_range(1.0 - JITTER..1.0 + JITTER));
         Self {
-            every,
             at: now + pause,
+            ..self
         }
     }
 }
@@ -66,12 +81,16 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    fn out(ids: &[&str], every: Duration) -> impl Iterator<Item = (ExtensionId, Duration)> {
+    fn out(ids: &[&str], every: Duration) -> impl Iterator<Item = Out> {
         let ids: Vec<_> = ids
             .iter()
             .map(|id| ExtensionId::parse(id).unwrap())
             .collect();
-        ids.into_iter().map(move |id| (id, every))
+        ids.into_iter().map(move |id| Out {
+            id,
+            incarnation: None,
+            every,
+        })
     }
 
     #[tokio::test(start_paused = true)]
@@ -102,6 +121,17 @@ mod tests {
         }
         assert_eq!(schedule.due().await.as_str(), "a");
         assert!(start.elapsed() <= MINUTE * 6 / 5 + Duration::from_millis(10));
+
+        // Made anew, `a` has a turn as if it had just gone.
+        tokio::time::advance(MINUTE / 2).await;
+        let again = out(&["a"], 100 * MINUTE).map(|out| Out {
+            incarnation: Some(Incarnation(2)),
+            ..out
+        });
+        let begun = Instant::now();
+        schedule.follow(again, begun);
+        schedule.due().await;
+        assert!(begun.elapsed() >= MINUTE * 4 / 5);
 
         schedule.follow(out(&["c"], Duration::from_millis(10)), Instant::now());
         let begun = Instant::now();

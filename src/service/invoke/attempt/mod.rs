@@ -9,19 +9,22 @@ use std::time::{Duration, Instant as StdInstant};
 use tokio::time::{Instant, sleep};
 
 use super::answer::{Answered, ERROR_CODE, ErrorHeaders, Trail, ended};
+use super::cancelling::Awaited;
 use super::meter::Status;
+use super::places::Seat;
 use super::plan::Plan;
 use super::record::{Pending, Recorder};
-use super::runtime::Place;
 use super::stream::{CHUNK, END, STREAM, Streaming};
 use super::{Invoked, Invoker};
 use crate::domain::ids::InstanceId;
 use crate::domain::outcome::{Answer, Ended, Failure, Neutral, Outcome, Patience};
 use crate::domain::retry::{backoff, retryable};
+use crate::domain::shares::Crowd;
 use crate::service::caller::{CallError, Caller, Reply};
 use crate::service::circuits::Circuit;
 use crate::service::clock;
 use crate::service::error::{RegistryError, Unavailable};
+use crate::service::observe::Observation;
 use crate::service::patience::NoReply;
 use crate::service::status::millis;
 
@@ -30,7 +33,8 @@ pub(super) struct Attempts<'a, C> {
     invoker: &'a Invoker<C>,
     plan: Arc<Plan>,
     recorder: Recorder,
-    place: Option<Place>,
+    /// Its place, or leave to wait for one.
+    seat: Option<Seat>,
     /// That of the version, from the first attempt on: by the time of a retry the catalog may have
     /// forgotten it.
     circuit: Option<Arc<Circuit>>,
@@ -58,13 +62,13 @@ impl<'a, C: Caller> Attempts<'a, C> {
         invoker: &'a Invoker<C>,
         plan: Arc<Plan>,
         recorder: Recorder,
-        place: Place,
+        seat: Seat,
     ) -> Self {
         Self {
             invoker,
             plan,
             recorder,
-            place: Some(place),
+            seat: Some(seat),
             circuit: None,
             tried: Vec::new(),
             barred: 0,
@@ -74,7 +78,11 @@ impl<'a, C: Caller> Attempts<'a, C> {
     }
 
     /// Tries until an answer, an error that stays, or the end of retries, budget or time.
-    pub(super) async fn run(mut self) -> Result<Invoked<C::Call>, RegistryError> {
+    pub(super) async fn run(&mut self) -> Result<Invoked<C::Call>, RegistryError> {
+        if let Some(Seat::Awaited(_)) = self.seat {
+            // Boxed: it is rare, as below.
+            Box::pin(self.take_place()).await?;
+        }
         let (status, last) = match self.tries().await {
             Ok(invoked) => return Ok(invoked),
             Err(given_up) => given_up,
@@ -89,6 +97,31 @@ impl<'a, C: Caller> Attempts<'a, C> {
         }
         self.plan.trace_end(status);
         last.map(Invoked::Answer)
+    }
+
+    /// Waits for a place, as long as for an attempt.
+    async fn take_place(&mut self) -> Result<(), RegistryError> {
+        let (until, _) = self.plan.attempt_ends(self.plan.received);
+        self.seat = match self.seat.take() {
+            Some(Seat::Awaited(waiting)) => waiting.until(until).await.map(Seat::Taken),
+            seat => seat,
+        };
+        if self.seat.is_some() {
+            return Ok(());
+        }
+        self.count(Status::Overloaded, StdInstant::now());
+        self.plan.trace_end(Status::Overloaded);
+        let observers = &self.invoker.tools.observers;
+        observers.observe(&Observation::Overloaded);
+        Err(RegistryError::Crowded(Crowd::Full))
+    }
+
+    /// Nobody waits for them any more.
+    pub(super) fn cancelled(&self) -> RegistryError {
+        self.count(Status::Cancelled, StdInstant::now());
+        self.plan.trace_end(Status::Cancelled);
+        self.recorder.runtime.health.neutral();
+        RegistryError::Cancelled
     }
 
     /// The attempts at the extension that was chosen; at their end, what they came to.
@@ -121,7 +154,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
     fn count(&self, status: Status, now: StdInstant) {
         let received = self.plan.received.into_std();
         let took = self.recorder.clock.awake(received, now);
-        self.recorder.runtime.meter.record(status, took);
+        self.recorder.called(status, took);
     }
 
     fn is_in_time(&self) -> bool {
@@ -136,9 +169,10 @@ impl<'a, C: Caller> Attempts<'a, C> {
             Some(known) => Arc::clone(known),
             None => {
                 let resolved = self.plan.target.resolved();
-                let (id, version) = (&resolved.extension.id, resolved.version);
                 let settings = || self.plan.setup.limits.breaker.clone();
-                tools.circuits.get_or_create(id, version, settings)
+                tools
+                    .circuits
+                    .get_or_create(resolved.extension, resolved.version, settings)
             }
         };
         self.circuit = Some(Arc::clone(&circuit));
@@ -149,11 +183,10 @@ impl<'a, C: Caller> Attempts<'a, C> {
             let retry_after_ms = clock::foreseeable(refused.retry_after).map(millis);
             Unavailable::CircuitOpen { retry_after_ms }
         })?;
-        let (instance, trial) = self.turn(begun)?;
+        let whom = self.turn(begun)?;
         Ok(Pending {
             permit,
-            instance,
-            trial,
+            whom,
             begun,
             number: self.number + 1,
             span_id: rand::random(),
@@ -163,22 +196,35 @@ impl<'a, C: Caller> Attempts<'a, C> {
     async fn attempt(&mut self, mut pending: Pending) -> Step<C::Call> {
         let begun = Instant::from_std(pending.begun);
         let (ends, by_caller) = self.plan.attempt_ends(begun);
-        self.tried.extend(pending.instance.clone());
+        self.tried.extend(pending.whom.instance.clone());
+        let awaited = Awaited::of(&self.plan, &self.recorder.runtime, pending.number);
         let (call, reply) = match self.exchange(&pending, begun, ends).await {
             Ok(answer) => answer,
             Err(error) => {
                 let ended = self.ended(error, by_caller, begun, ends);
+                if let Some(awaited) = awaited {
+                    awaited.unanswered(&ended);
+                }
                 return self.judge(pending, &ended, None);
             }
         };
         // An error is no chunk: until the first one, there is still time for another attempt.
-        if self.plan.stream && reply.headers.get(ERROR_CODE).is_none() && is_stream(&reply) {
+        let streams =
+            self.plan.stream && reply.headers.get(ERROR_CODE).is_none() && is_stream(&reply);
+        let clock = self.recorder.clock;
+        let latency = streams.then(|| clock.measured(pending.begun, StdInstant::now()));
+        let (plan, whom) = (&self.plan, &mut pending.whom);
+        self.recorder.heard(plan, whom, &reply, latency.flatten());
+        if streams {
             pending.answered();
             let trail = self.trail(&pending, StdInstant::now());
             let (plan, recorder) = (Arc::clone(&self.plan), self.recorder.clone());
-            let place = self.place.take();
-            let streaming = Streaming::new((call, reply), pending, trail, plan, recorder, place);
+            let held = (awaited, self.seat.take());
+            let streaming = Streaming::new((call, reply), pending, trail, plan, recorder, held);
             return Step::Done(Invoked::Stream(Box::new(streaming)));
+        }
+        if let Some(awaited) = awaited {
+            awaited.answered();
         }
         self.judge(pending, &ended(&reply), Some(&reply))
     }
@@ -191,7 +237,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
         ends: Instant,
     ) -> Result<(C::Call, Reply), NoReply> {
         let plan = &self.plan;
-        let subject = plan.subject(pending.instance.as_ref());
+        let subject = plan.subject(pending.whom.instance.as_ref());
         let headers = plan.headers(pending.number, begun, ends, pending.span_id);
         let patience = self.recorder.patience(plan);
         let call = self
@@ -252,7 +298,8 @@ impl<'a, C: Caller> Attempts<'a, C> {
         }
         let now = StdInstant::now();
         let trail = self.trail(&pending, now);
-        self.recorder.record(&self.plan, pending, outcome, now);
+        self.recorder
+            .record(&self.plan, pending, outcome, reply, now);
         match self.answer(answer, reply, outcome.rest(), trail) {
             Ok(answered) if answered.error.is_none() => {
                 let status = Status::of(outcome);
@@ -327,10 +374,11 @@ impl<'a, C: Caller> Attempts<'a, C> {
         Trail {
             id: resolved.extension.id.clone(),
             version: resolved.version.clone(),
-            instance: pending.instance.clone(),
+            instance: pending.whom.instance.clone(),
             attempts: self.number,
             latency: now.saturating_duration_since(pending.begun),
             fallback_from: self.plan.target.fallback_from.clone(),
+            call_id: self.plan.call_id.clone(),
         }
     }
 
@@ -352,6 +400,7 @@ impl Status {
             Outcome::Failure(Failure::Timeout) => Self::Timeout,
             Outcome::Failure(_) => Self::Failure,
             Outcome::Neutral(Neutral::PushedBack { .. }) => Self::PushedBack,
+            Outcome::Neutral(Neutral::Cancelled) => Self::Cancelled,
             Outcome::Neutral(_) => Self::Neutral,
         }
     }

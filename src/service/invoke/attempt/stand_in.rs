@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::{Attempts, Step};
 use crate::service::caller::Caller;
-use crate::service::invoke::Invoked;
 use crate::service::invoke::meter::Status;
+use crate::service::invoke::{Invoked, Seat};
 
 impl<C: Caller> Attempts<'_, C> {
     /// Whether a call that came to `status` goes to a fallback.
@@ -15,7 +15,7 @@ impl<C: Caller> Attempts<'_, C> {
         let led = match status {
             Status::Rejected => true,
             Status::Failure | Status::Timeout | Status::PushedBack => !open_only,
-            Status::Success | Status::Neutral | Status::Overloaded => false,
+            Status::Success | Status::Neutral | Status::Cancelled | Status::Overloaded => false,
         };
         led && self.plan.spare.is_some() && self.is_in_time()
     }
@@ -30,16 +30,19 @@ impl<C: Caller> Attempts<'_, C> {
             .standby(self.plan.target.entry(), &spare.context)?;
         let runtime = tools.runtimes.of(target.entry());
         let setup = runtime.setup(target.entry(), tools.runtimes.defaults());
-        let Some(place) = runtime.enter(setup.limits.max_in_flight) else {
-            runtime.meter.record(Status::Overloaded, Duration::ZERO);
+        let limit = setup.limits.max_in_flight;
+        // It has waited long enough.
+        let Ok(Seat::Taken(place)) = runtime.places.enter(&spare.context, limit) else {
+            let version = target.resolved().version;
+            runtime.called(version, Status::Overloaded, Duration::ZERO);
             return None;
         };
         // Nobody else holds the plan: there is no stream yet.
         let plan = Arc::get_mut(&mut self.plan)?.stand_in(target, setup)?;
         self.recorder.runtime.meter.fell_back();
         self.plan = Arc::new(plan);
-        self.recorder = tools.recorder(runtime);
-        self.place = Some(place);
+        self.recorder = tools.recorder(runtime, self.plan.target.entry(), self.plan.version());
+        self.seat = Some(Seat::Taken(place));
         self.circuit = None;
         self.tried.clear();
         self.barred = 0;

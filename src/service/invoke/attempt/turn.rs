@@ -1,30 +1,31 @@
-//! Whose turn it is: an instance, or, without any, the version itself.
+//! Who gets an attempt: an instance, or, without any, the version itself.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::Attempts;
-use crate::domain::balancer::Past;
-use crate::domain::ids::InstanceId;
+use crate::domain::balancer::{Balance, Past};
 use crate::service::caller::Caller;
 use crate::service::error::Unavailable;
-use crate::service::invoke::record::Pending;
+use crate::service::invoke::record::{Pending, Whom};
 use crate::service::invoke::trial::Trial;
 use crate::service::status::millis;
 
 impl<C: Caller> Attempts<'_, C> {
-    /// The instance whose turn it is at `begun`, and whether it is only tried.
-    pub(super) fn turn(
-        &self,
-        begun: Instant,
-    ) -> Result<(Option<InstanceId>, Option<Box<Trial>>), Unavailable> {
+    /// The instance that gets an attempt at `begun`, and whether it is only tried.
+    pub(super) fn turn(&self, begun: Instant) -> Result<Whom, Unavailable> {
         let resolved = self.plan.target.resolved();
         let setup = &self.plan.setup;
         let Some(mut balancer) = setup.balancer(resolved.version) else {
-            return Ok((None, None));
+            return Ok(Whom::default());
         };
         let (barred, tried) = self.tried.split_at_checked(self.barred).unwrap_or_default();
-        let picked = balancer.pick(resolved.instances(), Past { barred, tried }, begun);
+        let past = Past { barred, tried };
+        let other = match setup.limits.rules.balance {
+            Balance::Adaptive => Some(rand::random()),
+            Balance::Weighted => None,
+        };
+        let picked = balancer.pick(resolved.instances(), past, other, begun);
         drop(balancer);
         let pick = picked.map_err(|nobody| {
             let wait = nobody
@@ -42,7 +43,12 @@ impl<C: Caller> Attempts<'_, C> {
                 begun,
             })
         });
-        Ok((instance, trial))
+        Ok(Whom {
+            instance,
+            _in_flight: pick.in_flight,
+            heard: false,
+            trial,
+        })
     }
 
     /// After push-back, an attempt at an instance that this call has not been to; nobody has failed,

@@ -1,0 +1,110 @@
+//! Whether somebody is there to receive a stream.
+//!
+//! Each chunk has a reply subject of our own: who receives a chunk has no use for it, but where the
+//! server can give one to nobody, it says so there. Nothing else is taken at that subject, whose
+//! secret names one stream and no call.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::token;
+
+/// Nobody was there for so long: a caller that connects again may miss chunks in between.
+const ABSENCE: Duration = Duration::from_millis(250);
+
+/// The audiences of all streams under way, by their secrets.
+#[derive(Debug, Default)]
+pub(super) struct Audiences(Mutex<HashMap<u64, Absence, foldhash::fast::RandomState>>);
+
+/// The audience of one stream; forgotten on drop.
+#[derive(Debug)]
+pub struct Audience {
+    all: Arc<Audiences>,
+    secret: u64,
+}
+
+#[derive(Debug)]
+struct Absence {
+    /// The last chunk that nobody received, and when the first of that row came back.
+    last: Option<(u64, Instant)>,
+    gone: CancellationToken,
+}
+
+impl Audiences {
+    /// Watches over a stream, and cancels `gone` when nobody receives it any more.
+    pub(super) fn watch(self: &Arc<Self>, gone: CancellationToken) -> Audience {
+        let secret = rand::random();
+        self.all().insert(secret, Absence { last: None, gone });
+        Audience {
+            all: Arc::clone(self),
+            secret,
+        }
+    }
+
+    /// The server could give the chunk `sequence` to nobody.
+    pub(super) fn missed(&self, (secret, sequence): (u64, u64), now: Instant) {
+        let mut all = self.all();
+        let Some(absence) = all.get_mut(&secret) else {
+            return;
+        };
+        let since = match absence.last {
+            Some((before, since)) if before.checked_add(1) == Some(sequence) => since,
+            _ => now,
+        };
+        absence.last = Some((sequence, since));
+        if now.saturating_duration_since(since) >= ABSENCE {
+            absence.gone.cancel();
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<u64, Absence, foldhash::fast::RandomState>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Audience {
+    /// The last token of the subject where the server says that nobody received a chunk.
+    pub(super) fn token(&self, sequence: u64) -> [u8; token::CHUNK_LEN] {
+        token::chunk(self.secret, sequence)
+    }
+}
+
+impl Drop for Audience {
+    fn drop(&mut self) {
+        self.all.all().remove(&self.secret);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_misses_chunks_in_a_row_for_a_while_is_gone() {
+        let start = Instant::now();
+        for (missed, gone) in [
+            (&[(1, 0), (2, 250)][..], true),
+            (&[(1, 0), (2, 100), (3, 249)], false),
+            (&[(1, 0), (2, 100), (3, 251)], true),
+            (&[(1, 0), (3, 300)], false),
+            (&[(1, 0), (3, 300), (4, 600)], true),
+            (&[(1, 0)], false),
+        ] {
+            let audiences = Arc::new(Audiences::default());
+            let (token, other) = (CancellationToken::new(), CancellationToken::new());
+            let audience = audiences.watch(token.clone());
+            let _other = audiences.watch(other.clone());
+            for (sequence, ms) in missed {
+                let told = token::parse_chunk(&audience.token(*sequence)).unwrap();
+                audiences.missed(told, start + Duration::from_millis(*ms));
+            }
+            assert_eq!(token.is_cancelled(), gone, "{missed:?}");
+            assert!(!other.is_cancelled(), "nobody else");
+            drop(audience);
+            assert_eq!(audiences.all().len(), 1);
+        }
+    }
+}

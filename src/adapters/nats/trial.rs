@@ -1,0 +1,225 @@
+//! What `check` tries with a server that lets us in: each right that the daemon needs, used once.
+//!
+//! A subscription in the queue group takes requests from the sidecars that run. So each is given up
+//! in the same breath, and a request that comes in between is answered `shutting_down`, which every
+//! router repeats elsewhere.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_nats::{Client, Event, HeaderMap, Message, Subscriber};
+use futures_util::{FutureExt, StreamExt};
+use serde_json::json;
+use tokio::time::{sleep, timeout};
+
+use super::connect::{addresses, options};
+use super::respond::{ERROR, ERROR_CODE};
+use super::server::subscriptions;
+use super::subjects::Layout;
+use crate::config::{NatsAddress, NatsSettings};
+use crate::documents;
+use crate::service::error::RegistryError;
+
+/// How long one server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the client may take to hand on what the server complained of before its answer.
+const COMPLAINTS: Duration = Duration::from_millis(50);
+
+/// A subject that the server refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The subject.
+    pub subject: String,
+    /// The group it was subscribed in, if any.
+    pub queue_group: Option<String>,
+    /// The server's words.
+    pub words: String,
+}
+
+/// A connection to one server.
+#[derive(Debug)]
+pub struct Trial {
+    client: Client,
+    token: String,
+    /// Our own messages come back here: with each the server has read what was sent before it.
+    inbox: String,
+    echo: Subscriber,
+    complaints: Arc<Mutex<Vec<String>>>,
+}
+
+impl Trial {
+    /// Connects to `server` alone, with the login of `settings`.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub async fn connect(
+        settings: &NatsSettings,
+        server: &NatsAddress,
+        instance_id: &str,
+    ) -> Result<Self, String> {
+        let settings = NatsSettings {
+            servers: vec![server.clone()],
+            // One address or file demands TLS of all of them.
+            ..settings.clone()
+        };
+        let complaints = Arc::<Mutex<Vec<String>>>::default();
+        let noted = Arc::clone(&complaints);
+        let options = options(&settings)
+            .name(format!("beamline-registry/{instance_id}/check"))
+            .event_callback(move |event| {
+                if let Event::ServerError(error) = event {
+                    let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
+                    noted.push(error.to_string());
+                }
+                async {}
+            });
+        let connecting = timeout(PATIENCE, options.connect(addresses(&settings))).await;
+        let client = connecting.map_err(|_| "no answer".to_owned())?;
+        let client = client.map_err(|error| words(&error))?;
+        let inbox = client.new_inbox();
+        let echo = client.subscribe(inbox.clone()).await;
+        Ok(Self {
+            token: format!("{:08x}", rand::random::<u32>()),
+            echo: echo.map_err(|error| error.to_string())?,
+            inbox,
+            client,
+            complaints,
+        })
+    }
+
+    /// The server's name and version.
+    pub fn server(&self) -> String {
+        let server = self.client.server_info();
+        format!("{}, version {}", server.server_name, server.version)
+    }
+
+    /// The most bytes of a message that it takes.
+    pub fn max_payload(&self) -> usize {
+        self.client.server_info().max_payload
+    }
+
+    /// A token that nobody else uses.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// How long a message to our own inbox takes. When it is back, the server has read all that was
+    /// sent before it.
+    ///
+    /// # Errors
+    /// It does not come back.
+    pub async fn round_trip(&mut self) -> Result<Duration, String> {
+        let begun = Instant::now();
+        let trip = async {
+            self.client
+                .publish(self.inbox.clone(), "".into())
+                .await
+                .ok()?;
+            self.echo.next().await
+        };
+        match timeout(PATIENCE, trip).await {
+            Ok(Some(_)) => Ok(begun.elapsed()),
+            _ => Err(self
+                .noted(&self.inbox)
+                .unwrap_or_else(|| "no answer".to_owned())),
+        }
+    }
+
+    /// Publishes an empty message at a subject that means nothing to anybody.
+    ///
+    /// # Errors
+    /// The server refuses.
+    pub async fn publishes(&mut self, subject: &str) -> Result<(), String> {
+        self.sent(subject, Vec::new()).await
+    }
+
+    /// Publishes an event that says only that somebody checked.
+    ///
+    /// # Errors
+    /// The server refuses.
+    pub async fn event(&mut self, subject: &str) -> Result<(), String> {
+        let event = json!({
+            "specversion": "1.0", "id": format!("check-{}", self.token),
+            "source": "/beamline-registry/check", "type": "beamline.registry.check", "data": {},
+        });
+        self.sent(subject, event.to_string().into_bytes()).await
+    }
+
+    async fn sent(&mut self, subject: &str, body: Vec<u8>) -> Result<(), String> {
+        let sent = self.client.publish(subject.to_owned(), body.into()).await;
+        sent.map_err(|error| error.to_string())?;
+        self.round_trip().await?;
+        sleep(COMPLAINTS).await;
+        self.noted(subject).map_or(Ok(()), Err)
+    }
+
+    /// Subscribes to everything that a daemon serves; how many subjects that are, and those refused.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn subscribes(&mut self, layout: &Layout) -> Result<(usize, Vec<Refused>), String> {
+        let wanted = subscriptions(layout);
+        for (subject, queue_group) in &wanted {
+            let tried = match queue_group {
+                Some(group) => {
+                    self.client
+                        .queue_subscribe(subject.clone(), group.clone())
+                        .await
+                }
+                None => self.client.subscribe(subject.clone()).await,
+            };
+            let mut subscriber = tried.map_err(|error| error.to_string())?;
+            subscriber
+                .unsubscribe()
+                .await
+                .map_err(|error| error.to_string())?;
+            self.round_trip().await?;
+            self.turn_away(&mut subscriber).await;
+        }
+        sleep(COMPLAINTS).await;
+        let mut refused = Vec::new();
+        for (subject, queue_group) in &wanted {
+            if let Some(words) = self.noted(subject) {
+                refused.push(Refused {
+                    subject: subject.clone(),
+                    queue_group: queue_group.clone(),
+                    words,
+                });
+            }
+        }
+        Ok((wanted.len(), refused))
+    }
+
+    /// Answers what came in between.
+    async fn turn_away(&self, subscriber: &mut Subscriber) {
+        while let Some(Some(Message { reply, .. })) = subscriber.next().now_or_never() {
+            let error = RegistryError::ShuttingDown;
+            let mut headers = HeaderMap::new();
+            headers.insert(ERROR_CODE, error.number().to_string().as_str());
+            headers.insert(ERROR, error.title());
+            let body = documents::error::error(&error);
+            if let Some(reply) = reply {
+                let _ = self.client.publish_with_headers(reply, headers, body).await;
+            }
+        }
+    }
+
+    /// What the server said of `subject`.
+    fn noted(&self, subject: &str) -> Option<String> {
+        let complaints = self
+            .complaints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let quoted = format!("\"{subject}\"");
+        let mut complaints = complaints.iter();
+        complaints.find(|words| words.contains(&quoted)).cloned()
+    }
+}
+
+fn words(error: &async_nats::ConnectError) -> String {
+    let cause = std::error::Error::source(error);
+    match cause {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}

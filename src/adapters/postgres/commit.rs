@@ -1,0 +1,220 @@
+//! How changes of definitions begin and end, for operators' changes and imports alike: who makes them,
+//! the lock on the revision, COMMIT, and what became of one that got no answer; and who is in the way.
+//!
+//! The fate of a COMMIT is asked of what was written, the audit entry with its revision, time and
+//! content: after a failover the number of a transaction may be somebody else's, and so may a revision.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Error};
+
+use super::definitions::Parameter;
+use super::error::PostgresError;
+use super::limit::{punctual, until};
+use super::place;
+use super::pool::{self, Pool, Whole};
+use super::settings::{self, Kind, Limits};
+use crate::service::trouble::{DatabaseError, Trouble};
+
+/// The triggers of a statement that changes nothing take the lock on the revision, with the rights
+/// of the schema's owner.
+pub(super) const LOCK: &str = "UPDATE extension_definitions SET enabled = enabled WHERE false";
+
+const NAME_ACTOR: &str = "SELECT set_config('beamline.actor', $1, true), \
+    set_config('beamline.actor_source', $2, true), set_config('beamline.action', '', true)";
+
+/// The revision that this transaction has taken, if it has, and the first entry that it wrote with it.
+const MARK: &str = "SELECT r.revision, \
+        (SELECT md5(a::text) FROM extension_audit_log a WHERE a.revision = r.revision \
+         ORDER BY a.id LIMIT 1) \
+    FROM registry_revision r WHERE last_xid = pg_current_xact_id()";
+
+/// Whether that entry is there.
+const FIND: &str = "SELECT EXISTS (SELECT FROM extension_audit_log a \
+    WHERE a.revision = $1 AND md5(a::text) = $2)";
+
+/// Between two questions about a lost commit.
+const PAUSE: Duration = Duration::from_millis(200);
+/// For one question; a connection for it may have to be made first.
+const QUESTION: Duration = Duration::from_millis(1300);
+
+/// What the server keeps of one.
+const LIMITS: Limits = Limits {
+    statement: QUESTION,
+    lock: QUESTION,
+    idle: QUESTION,
+};
+
+/// What a transaction has written, by which it is found again.
+#[derive(Debug)]
+pub(super) struct Mark {
+    /// Its revision.
+    pub(super) revision: u64,
+    /// Of the first of its audit entries, its number and its time included.
+    entry: String,
+}
+
+/// Why a transaction is not known to be committed.
+#[derive(Debug)]
+pub(super) enum Uncommitted {
+    /// It is rolled back.
+    Failed(PostgresError),
+    /// COMMIT got no answer, and nobody could say what became of it.
+    Unknown,
+}
+
+/// Names who makes the change, in its audit entries.
+pub(super) async fn name_actor(client: &Client, name: &str, source: &str) -> Result<(), Error> {
+    let actor: [Parameter<'_>; 2] = [(&name, Type::TEXT), (&source, Type::TEXT)];
+    client.query_typed(NAME_ACTOR, &actor).await.map(drop)
+}
+
+/// The mark of this transaction, if it has changed a definition.
+pub(super) async fn mark(client: &Client) -> Result<Option<Mark>, Error> {
+    let rows = client.query_typed(MARK, &[]).await?;
+    let mark = rows.first().map(|row| {
+        let (revision, entry): (i64, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
+        Ok(Mark {
+            revision: revision.unsigned_abs(),
+            entry: entry.unwrap_or_default(),
+        })
+    });
+    mark.transpose()
+}
+
+/// Whether an answer to COMMIT means that nothing is committed: a constraint or a conflict that
+/// Postgres checks then. Other answers may come from a pooler, or from a server that stops after
+/// it has committed.
+fn rolled_back(error: &Error) -> bool {
+    error.code().is_some_and(|code| {
+        let class = code.code();
+        (class.starts_with("40") || class.starts_with("23"))
+            && *code != SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN
+    })
+}
+
+/// Whoever reads or writes the revision to change something holds a lock on its table until the end
+/// of the transaction; readers are kept out by one who changes a table itself. A transaction that
+/// waits for another one is a victim, not the cause.
+const BLOCKER: &str = "SELECT format('pid %s, %s, %s', a.pid, \
+    coalesce(nullif(a.application_name, ''), 'no application name'), a.usename) \
+    FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
+    WHERE l.granted AND a.pid <> pg_backend_pid() AND l.relation = ANY ('{registry_revision,\
+        registry_tombstones,extensions,extension_versions,extension_instances}'::regclass[]) \
+      AND (l.mode = 'AccessExclusiveLock' OR l.relation = 'registry_revision'::regclass \
+        AND l.mode IN ('RowShareLock', 'RowExclusiveLock', 'ExclusiveLock')) \
+      AND NOT EXISTS (SELECT FROM pg_locks w WHERE w.pid = l.pid AND NOT w.granted) \
+    ORDER BY a.xact_start LIMIT 1";
+
+impl Pool {
+    /// The error in words of the ports. A lock is asked for its owner; a table that is missing, for
+    /// where it is.
+    pub(super) async fn explained(&self, error: &PostgresError) -> DatabaseError {
+        let sorted = error.sorted(self.target());
+        match sorted.trouble {
+            Trouble::Locked => DatabaseError {
+                blocked_by: self.blocker(QUESTION).await,
+                ..sorted
+            },
+            Trouble::Schema if error.driver().is_some() => {
+                let looking = punctual(Instant::now() + QUESTION, self.look());
+                match looking.await {
+                    Some(Err(found)) if found.trouble() != Trouble::Unreachable => {
+                        found.sorted(self.target())
+                    }
+                    _ => sorted,
+                }
+            }
+            _ => sorted,
+        }
+    }
+
+    /// Whether the tables are still where they were.
+    async fn look(&self) -> Result<(), PostgresError> {
+        let connection = self.get_whole().await?;
+        let client: &tokio_postgres::Client = &connection;
+        place::find(client).await?;
+        pool::ended(connection);
+        Ok(())
+    }
+
+    /// Commits a change by `limit`. Where no answer comes, the database is asked until `answered`
+    /// whether what `mark` says is there.
+    pub(super) async fn commit(
+        &self,
+        connection: Whole,
+        mark: Option<&Mark>,
+        limit: Instant,
+        answered: Instant,
+    ) -> Result<(), Uncommitted> {
+        let committing = until("COMMIT", limit, connection.batch_execute("COMMIT")).await;
+        let error = match committing {
+            Ok(()) => {
+                pool::ended(connection);
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        // Asked with a connection of its own, and the pool may have a single place.
+        drop(connection);
+        match error.driver() {
+            Some(answer) if rolled_back(answer) => return Err(Uncommitted::Failed(error)),
+            _ => {}
+        }
+        // Without a mark there is nothing to look for.
+        let Some(mark) = mark else {
+            return Err(Uncommitted::Unknown);
+        };
+        let asking = async {
+            loop {
+                let asked = punctual(Instant::now() + QUESTION, self.has(mark));
+                match asked.await {
+                    Some(Ok(there)) => return there,
+                    // Nobody answers, or the transaction has not ended yet.
+                    _ => sleep(PAUSE).await,
+                }
+            }
+        };
+        match punctual(answered, asking).await {
+            Some(true) => Ok(()),
+            Some(false) => Err(Uncommitted::Failed(error)),
+            None => Err(Uncommitted::Unknown),
+        }
+    }
+
+    /// Whether a change is committed. One that cannot be seen may be at its COMMIT still: it holds the
+    /// lock on the revision then, so what is not there under that lock never will be.
+    async fn has(&self, mark: &Mark) -> Result<bool, PostgresError> {
+        let connection = self.get_whole().await?;
+        let revision = i64::try_from(mark.revision).unwrap_or(i64::MAX);
+        let of: [Parameter<'_>; 2] = [(&revision, Type::INT8), (&mark.entry, Type::TEXT)];
+        let seen = async || {
+            let row = connection.query_typed_one(FIND, &of).await?;
+            row.try_get::<_, bool>(0)
+        };
+        let mut there = seen().await?;
+        if !there {
+            let begin = settings::begin(Kind::Change, LIMITS);
+            connection.batch_execute(&begin).await?;
+            connection.batch_execute(LOCK).await?;
+            there = seen().await?;
+            connection.batch_execute("ROLLBACK").await?;
+        }
+        pool::ended(connection);
+        Ok(there)
+    }
+
+    /// Who holds the lock on the revision.
+    pub(super) async fn blocker(&self, limit: Duration) -> Option<String> {
+        let asking = async {
+            let connection = self.get_whole().await.ok()?;
+            let rows = connection.query_typed(BLOCKER, &[]).await.ok()?;
+            pool::ended(connection);
+            rows.first()?.try_get(0).ok()
+        };
+        punctual(Instant::now() + limit, asking).await.flatten()
+    }
+}

@@ -1,0 +1,140 @@
+//! Attempts of versions, told and compared, and shares given up.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use super::PostgresHealth;
+use super::sets::{Table, Unusable, named};
+use super::transaction::{Parameter, Parameters, age_ms, bigint, count, milliseconds};
+use crate::domain::halting::Comparison;
+use crate::domain::health::Counts;
+use crate::domain::ids::{ExtensionId, VersionName};
+use crate::service::fleet::halt::{Halted, Rollouts, Share, Tried};
+use crate::service::health_store::StoreError;
+use crate::service::skipped::Reading;
+
+const TELL: &str = "SELECT extension_id, version, since, successes, failures, current_successes, \
+    current_failures \
+    FROM registry_rollout_report($1::uuid, $2::text::jsonb, $3::text::jsonb)";
+const HALT: &str =
+    "SELECT outcome, at_revision FROM registry_rollout_halt($1, $2, $3, $4::text::jsonb)";
+
+const SHARES: Table = Table {
+    name: "extension_versions",
+    keys: &[0, 1],
+};
+
+impl Rollouts for PostgresHealth {
+    async fn tell(
+        &self,
+        batch: u128,
+        tried: &[Tried],
+        windows: &BTreeMap<ExtensionId, Duration>,
+    ) -> Result<Vec<Share>, StoreError> {
+        let batch = format!("{batch:032x}");
+        let windows = windows.iter().map(|(id, length)| WindowRow {
+            id: id.as_str(),
+            length: milliseconds(*length),
+        });
+        let windows = json(&windows.collect::<Vec<_>>());
+        // Ages are those of the moment in which they are sent.
+        let made = || Arguments {
+            batch: &batch,
+            attempts: attempts(tried, Instant::now()),
+            windows: &windows,
+        };
+        let rows = self
+            .transact_late("attempts of versions", TELL, made)
+            .await?;
+        Ok(self.each(SHARES, Reading::Part, &rows, share))
+    }
+
+    async fn halt(&self, share: &Share, figures: &str) -> Result<Halted, StoreError> {
+        let since = bigint(share.since);
+        let parameters: [Parameter<'_>; 4] = [
+            (&share.id.as_str(), Type::TEXT),
+            (&share.version.as_str(), Type::TEXT),
+            (&since, Type::INT8),
+            (&figures, Type::TEXT),
+        ];
+        let (outcome, revision) = self.switch("halting a rollout", HALT, &parameters).await?;
+        match &*outcome {
+            "halted" => Ok(Halted::Now(revision)),
+            "over" | "changed" | "gone" => Ok(Halted::Over),
+            _ => Err(self.damaged("an unknown outcome of registry_rollout_halt")),
+        }
+    }
+}
+
+struct Arguments<'a> {
+    batch: &'a str,
+    attempts: String,
+    windows: &'a str,
+}
+
+impl Parameters for Arguments<'_> {
+    fn list(&self) -> Vec<Parameter<'_>> {
+        vec![
+            (&self.batch, Type::TEXT),
+            (&self.attempts, Type::TEXT),
+            (&self.windows, Type::TEXT),
+        ]
+    }
+}
+
+#[derive(Serialize)]
+struct WindowRow<'a> {
+    id: &'a str,
+    length: i64,
+}
+
+#[derive(Serialize)]
+struct AttemptsRow<'a> {
+    place: usize,
+    id: &'a str,
+    version: &'a str,
+    revision: i64,
+    age: i64,
+    successes: i64,
+    failures: i64,
+}
+
+fn attempts(tried: &[Tried], now: Instant) -> String {
+    let rows = tried.iter().enumerate().map(|(place, it)| AttemptsRow {
+        place,
+        id: it.id.as_str(),
+        version: it.version.as_str(),
+        revision: bigint(it.attempts.revision),
+        age: age_ms(it.attempts.begun, now),
+        successes: bigint(it.attempts.counts.successes),
+        failures: bigint(it.attempts.counts.failures),
+    });
+    json(&rows.collect::<Vec<_>>())
+}
+
+/// Plain structs cannot fail to be written.
+fn json(rows: &impl Serialize) -> String {
+    serde_json::to_string(rows).unwrap_or_default()
+}
+
+fn share(row: &Row) -> Result<Share, Unusable> {
+    let counts = |successes, failures| {
+        Ok::<_, tokio_postgres::Error>(Counts {
+            successes: count(row.try_get(successes)?),
+            failures: count(row.try_get(failures)?),
+        })
+    };
+    Ok(Share {
+        id: ExtensionId::parse(row.try_get(0)?).map_err(named("extension_id"))?,
+        version: VersionName::parse(row.try_get(1)?).map_err(named("version"))?,
+        since: count(row.try_get(2)?),
+        figures: Comparison {
+            version: counts(3, 4)?,
+            current: counts(5, 6)?,
+        },
+    })
+}

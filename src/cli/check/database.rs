@@ -1,0 +1,125 @@
+//! The database: both addresses, what is in it, every right, and whether notifications arrive.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::line::{Advice, Line};
+use crate::adapters::postgres::session::Session;
+use crate::adapters::postgres::{Pool, inspect, round_trip};
+use crate::app::policy;
+use crate::cli::chain;
+use crate::config::{DatabaseSettings, Settings};
+
+/// Clocks may differ by so much: what is shown of times is as good as they are.
+const CLOCKS: Duration = Duration::from_secs(30);
+
+const CONNECTION: Advice = (
+    "set EXTENSION_REGISTRY_DB_URL (or DB_HOST and the others), and look whether it takes the login",
+    "docs/troubleshooting.md#the-database-cannot-be-used",
+);
+const SCHEMA: Advice = (
+    "run `beamline-registry migrate` with an account that owns the schema",
+    "docs/troubleshooting.md#the-database-cannot-be-used",
+);
+const RIGHTS: Advice = (
+    "run deploy/postgres/grants.sql",
+    "docs/access.md#in-postgres",
+);
+const READ: Advice = (
+    "what the daemon cannot see it does not take for gone; the table says what to do",
+    "docs/troubleshooting.md#the-database-cannot-be-used",
+);
+const LISTEN: Advice = (
+    "behind a transaction pooler, set EXTENSION_REGISTRY_DB_LISTEN_URL to the database itself",
+    "docs/troubleshooting.md#changes-arrive-late",
+);
+const CLOCK: Advice = (
+    "have both hosts keep their time by NTP",
+    "docs/troubleshooting.md#the-database-cannot-be-used",
+);
+
+pub(super) async fn lines(settings: &Settings, database: &DatabaseSettings) -> Vec<Line> {
+    let instance_id = &settings.identity.instance_id;
+    let mut lines = Vec::new();
+    for (what, endpoint) in [
+        ("connects for queries", &database.pool),
+        ("connects for LISTEN", &database.listen),
+    ] {
+        match Session::open(endpoint, instance_id).await {
+            Ok(session) => lines.extend(looked_at(what, &session).await),
+            Err(error) => lines.push(Line::bad(what, chain(&error), CONNECTION)),
+        }
+    }
+    if lines.iter().all(Line::is_good) {
+        lines.push(definitions(settings, database).await);
+        lines.push(notifications(settings, database).await);
+    }
+    lines
+}
+
+async fn looked_at(what: &str, session: &Session) -> Vec<Line> {
+    let client = session.client();
+    let schema = match inspect::schema(client).await {
+        Ok(schema) => schema,
+        Err(error) => return vec![Line::bad(what, error.to_string(), SCHEMA)],
+    };
+    let mut lines = vec![Line::good(format!("{what}: {schema}"))];
+    let unreadable = inspect::unreadable(client).await;
+    let readable = "may read every table";
+    lines.extend(
+        unreadable
+            .iter()
+            .map(|error| Line::bad(readable, error.to_string(), RIGHTS)),
+    );
+    lines.extend(match inspect::missing_rights(client).await {
+        Ok(missing) if missing.is_empty() && unreadable.is_empty() => {
+            vec![Line::good("has every right that it needs")]
+        }
+        Ok(missing) => {
+            let line = |right| Line::bad("has every right that it needs", right, RIGHTS);
+            let missing = missing
+                .into_iter()
+                .map(|right| format!("the account lacks {right}"));
+            missing.map(line).collect()
+        }
+        Err(error) => vec![Line::bad(
+            "has every right that it needs",
+            error.to_string(),
+            RIGHTS,
+        )],
+    });
+    let what = "has about our time";
+    lines.push(match inspect::clock_difference(client).await {
+        Ok(difference) if difference > CLOCKS => {
+            let difference = humantime::format_duration(Duration::from_secs(difference.as_secs()));
+            Line::bad(
+                what,
+                format!("its clock and ours differ by {difference}"),
+                CLOCK,
+            )
+        }
+        Ok(_) => Line::good(what),
+        Err(error) => Line::bad(what, error.to_string(), CONNECTION),
+    });
+    lines
+}
+
+async fn definitions(settings: &Settings, database: &DatabaseSettings) -> Line {
+    let what = "reads every definition";
+    let pool = match Pool::new(database, &settings.identity.instance_id) {
+        Ok(pool) => Arc::new(pool),
+        Err(error) => return Line::bad(what, error.to_string(), CONNECTION),
+    };
+    match inspect::read(pool, policy(settings)).await {
+        Ok(count) => Line::good(format!("{what}: {count} extensions")),
+        Err(error) => Line::bad(what, error, READ),
+    }
+}
+
+async fn notifications(settings: &Settings, database: &DatabaseSettings) -> Line {
+    let what = "hears notifications";
+    match round_trip::notification(database, &settings.identity.instance_id).await {
+        Ok(took) => Line::good(format!("{what} in {:.1} ms", took.as_secs_f64() * 1e3)),
+        Err(error) => Line::bad(what, chain(&error), LISTEN),
+    }
+}

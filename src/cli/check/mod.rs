@@ -1,0 +1,72 @@
+//! `check`: tries what the daemon will need, in groups, and says what to do about what fails.
+//!
+//! Every cause of a daemon that starts and cannot work is a line of it, in the manner of
+//! `linkerd check`. What faults the configuration itself has, all of them at once, is told before
+//! any command runs.
+
+mod configuration;
+mod database;
+mod files;
+mod fleet;
+mod line;
+mod nats;
+
+use std::process::ExitCode;
+
+use clap::Command;
+
+use self::line::Mark;
+use super::operator::switch;
+use super::{Ended, Invocation, out};
+use crate::domain::source::SourceMode;
+
+/// The command and its arguments.
+pub(super) fn command() -> Command {
+    Command::new("check")
+        .about("Try what the daemon needs, and say what to do about what fails")
+        .arg(switch(
+            "settings",
+            "Print the settings in force, and where each came from",
+        ))
+        .arg(switch(
+            "fleet",
+            "Compare the sidecars that are running, too",
+        ))
+        .arg(switch("json", "Print JSON"))
+        .after_help(
+            "Examples:\n  beamline-registry check --config deploy/config/prod.toml\n  \
+             beamline-registry check --fleet\n\nExits with 1 when a line fails.",
+        )
+}
+
+/// Tries everything that applies; 0 when no line fails.
+pub(super) async fn run(invocation: &Invocation) -> Ended {
+    let (settings, arguments) = (&invocation.settings, &invocation.arguments);
+    let is_set = |name| arguments.get_flag(name);
+    if is_set("settings") {
+        out(&configuration::effective(invocation, is_set("json")));
+        return Ok(());
+    }
+    let mut groups = vec![
+        ("configuration", configuration::lines(invocation).await),
+        ("NATS", nats::lines(settings).await),
+    ];
+    if let Some(database) = &settings.database {
+        groups.push(("database", database::lines(settings, database).await));
+    }
+    if settings.source.mode != SourceMode::Database {
+        groups.push(("files", files::lines(settings).await));
+    }
+    if is_set("fleet") {
+        groups.push(("fleet", fleet::lines(settings).await));
+    }
+    out(&match is_set("json") {
+        true => line::json(&groups),
+        false => line::text(&groups, &invocation.screen),
+    });
+    let mut lines = groups.iter().flat_map(|(_, lines)| lines);
+    match lines.any(|line| line.mark == Mark::Bad) {
+        true => Err(ExitCode::FAILURE),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,178 @@
+//! NATS: every server, the login, and the right to each subject that the daemon uses.
+
+use super::line::{Advice, Line};
+use crate::adapters::nats::trial::{Refused, Trial};
+use crate::app::layout;
+use crate::config::{NatsAddress, Settings};
+
+const SERVER: Advice = (
+    "set EXTENSION_REGISTRY_NATS_URL, and look whether the server runs",
+    "docs/troubleshooting.md#nobody-answers",
+);
+const LOGIN: Advice = (
+    "give the login that the server knows; its log says whom it refused",
+    "docs/access.md#credentials-and-how-they-are-renewed",
+);
+const TLS: Advice = (
+    "give the authority that signed the server's certificate and the name that stands in it, or \
+     nats:// where the server has no TLS",
+    "docs/access.md#credentials-and-how-they-are-renewed",
+);
+const RIGHTS: Advice = (
+    "give the daemon's user this right, as deploy/nats/nats-server.conf does",
+    "docs/access.md#over-nats",
+);
+const PAYLOAD: Advice = (
+    "raise max_payload of the server, or lower EXTENSION_REGISTRY_MAX_PAYLOAD_BYTES",
+    "docs/configuration.md#limits",
+);
+const SLOW: Advice = (
+    "look at the server's log and at the network",
+    "docs/troubleshooting.md#nobody-answers",
+);
+
+pub(super) async fn lines(settings: &Settings) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut first = None;
+    for server in &settings.nats.servers {
+        match Trial::connect(&settings.nats, server, &settings.identity.instance_id).await {
+            Ok(trial) => {
+                lines.push(Line::good(format!(
+                    "connects to {server}: {}",
+                    trial.server()
+                )));
+                first = first.or(Some(trial));
+            }
+            Err(problem) => lines.push(unconnected(server, problem)),
+        }
+    }
+    if let Some(mut trial) = first {
+        lines.extend(rights(settings, &mut trial).await);
+    }
+    lines
+}
+
+fn unconnected(server: &NatsAddress, problem: String) -> Line {
+    let lower = problem.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    let advice = if has(&["tls", "certificate", "corrupt message"]) {
+        TLS
+    } else if has(&["authorization", "authentication", "nkey", "seed", "jwt"]) {
+        LOGIN
+    } else {
+        SERVER
+    };
+    Line::bad(format!("connects to {server}"), problem, advice)
+}
+
+async fn rights(settings: &Settings, trial: &mut Trial) -> Vec<Line> {
+    let mut lines = Vec::new();
+    match trial.round_trip().await {
+        Ok(took) => {
+            let took = took.as_secs_f64() * 1e3;
+            lines.push(Line::good(format!("answers itself in {took:.1} ms")));
+        }
+        Err(problem) => {
+            // What proves everything else does not come back.
+            let what = format!("receives at {}.>", settings.nats.inbox_prefix.as_str());
+            lines.push(Line::bad(what, problem, RIGHTS));
+            return lines;
+        }
+    }
+    let limits = (trial.max_payload(), settings.limits.max_payload_bytes);
+    lines.push(match limits {
+        (server, ours) if server < ours => {
+            let what = format!("takes payloads of {ours} bytes");
+            Line::doubtful(what, format!("the server takes {server}"), PAYLOAD)
+        }
+        (server, _) => Line::good(format!("takes messages of {server} bytes")),
+    });
+    let layout = layout(settings);
+    match trial.subscribes(&layout).await {
+        Ok((count, refused)) if refused.is_empty() => {
+            lines.push(Line::good(format!(
+                "may subscribe to all {count} subjects of requests"
+            )));
+        }
+        Ok((_, refused)) => {
+            lines.extend(refused.iter().map(|refused| denied("subscribe", refused)))
+        }
+        Err(problem) => lines.push(Line::bad("may subscribe", problem, SLOW)),
+    }
+    lines.extend(publishing(settings, trial).await);
+    lines
+}
+
+async fn publishing(settings: &Settings, trial: &mut Trial) -> Vec<Line> {
+    let subjects = &settings.subjects;
+    let prefix = subjects.prefix.as_str();
+    let events = trial.event(&format!("{prefix}.events.check")).await;
+    let mut lines = vec![published(&format!("{prefix}.events.>"), events, Line::bad)];
+    let cancelled = trial.publishes(&format!("{prefix}.cancelled.check")).await;
+    lines.push(published(
+        &format!("{prefix}.cancelled.*"),
+        cancelled,
+        Line::doubtful,
+    ));
+
+    let (mut answered, mut refused) = (Vec::new(), None);
+    for beginning in &subjects.reply_prefixes {
+        let subject = format!("{beginning}check.{}", trial.token());
+        match trial.publishes(&subject).await {
+            Ok(()) => answered.push(format!("{beginning}>")),
+            Err(problem) => refused = refused.or(Some(problem)),
+        }
+    }
+    lines.push(match (answered.join(", "), refused) {
+        (none, Some(problem)) if none.is_empty() => Line::bad("may answer", problem, RIGHTS),
+        (places, _) => Line::good(format!("may answer at {places}")),
+    });
+
+    for pattern in &subjects.allowed {
+        let Some(subject) = example(pattern.as_str(), trial.token()) else {
+            continue;
+        };
+        lines.push(published(
+            pattern.as_str(),
+            trial.publishes(&subject).await,
+            Line::bad,
+        ));
+    }
+    lines
+}
+
+/// A subject under `pattern` at which no extension is; `None` for a subject that may be one's.
+fn example(pattern: &str, token: &str) -> Option<String> {
+    let wild = pattern.contains(['*', '>']);
+    wild.then(|| pattern.replace(['*', '>'], &format!("check-{token}")))
+}
+
+type Make = fn(String, String, Advice) -> Line;
+
+fn published(subject: &str, outcome: Result<(), String>, make: Make) -> Line {
+    let what = format!("may publish at {subject}");
+    match outcome {
+        Ok(()) => Line::good(what),
+        Err(problem) => make(what, problem, RIGHTS),
+    }
+}
+
+fn denied(what: &str, refused: &Refused) -> Line {
+    let what = match &refused.queue_group {
+        Some(group) => format!("may {what} to {} in group {group}", refused.subject),
+        None => format!("may {what} to {}", refused.subject),
+    };
+    Line::bad(what, refused.words.clone(), RIGHTS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_extension_is_called() {
+        assert_eq!(example("a.>", "t").as_deref(), Some("a.check-t"));
+        assert_eq!(example("a.*.b", "t").as_deref(), Some("a.check-t.b"));
+        assert_eq!(example("a.b", "t"), None);
+    }
+}

@@ -1,0 +1,92 @@
+//! `dev DIR`: the loop of an extension's author. Serves the files of a folder, and prints every
+//! request, call, answer and fault as it happens.
+//!
+//! The requests are seen from outside, by a connection of its own ([`tap`]); the daemon is the one
+//! that `serve` runs, with its log beside them.
+
+mod tap;
+
+use clap::{Arg, ArgMatches, Command};
+use tokio_util::sync::CancellationToken;
+
+use super::arguments::{folder, folder_argument};
+use super::private_server::{PrivateServer, free};
+use super::{Ended, Invocation, chain, err, failure};
+use crate::adapters::nats::ask::servers;
+use crate::app;
+use crate::app::signals::Signals;
+use crate::config::variables::NATS_URL;
+use crate::config::{LogFormat, NatsAddress, Settings};
+use crate::domain::source::SourceMode;
+use tap::Tap;
+
+/// The command and its argument.
+pub(super) fn command() -> Command {
+    let folder: Arg = folder_argument("Folder with fixtures");
+    Command::new("dev")
+        .about("Serve the files of a folder, and print every request and call")
+        .arg(folder)
+        .after_help(
+            "With a nats-server of its own, unless one is configured.\n\nExamples:\n  \
+             beamline-registry dev .\n  beamline-registry dev fixtures --nats-url nats://localhost",
+        )
+}
+
+/// Serves until a signal; a second one ends the process at once.
+pub(super) async fn run(invocation: &Invocation) -> Ended {
+    let mut settings = invocation.settings.clone();
+    let mut signals = Signals::catch().map_err(|error| failure(&error.to_string()))?;
+    // Gone when this is over.
+    let server = match invocation.is_set(&NATS_URL) {
+        true => None,
+        false => Some(
+            PrivateServer::start("dev")
+                .await
+                .map_err(|error| failure(&error))?,
+        ),
+    };
+    if let Some(server) = &server {
+        settings.nats.servers = NatsAddress::parse(&server.url).into_iter().collect();
+    }
+    adapt(&mut settings, &invocation.arguments).await;
+    let log = super::log::start_log(&settings.logging)?;
+    err(&format!(
+        "serving {} at {}",
+        settings.source.fixtures_dir.display(),
+        servers(&settings.nats)
+    ));
+    if let Some(addr) = settings.http.addr {
+        err(&format!("status page: http://{addr}/"));
+    }
+    let stop = CancellationToken::new();
+    let (tapped, screen) = (settings.clone(), invocation.screen);
+    let tapping = tokio::spawn(async move {
+        match Tap::open(&tapped, screen).await {
+            Ok(tap) => tap.run().await,
+            Err(error) => err(&format!("requests are not shown: {error}")),
+        }
+    });
+    let serving = app::serve(settings, log.dropped(), stop.clone().cancelled_owned());
+    let serving = tokio::spawn(serving);
+    let served = tokio::select! {
+        served = serving => served,
+        () = signals.twice(&stop) => return Err(failure("interrupted again: leaving at once")),
+    };
+    tapping.abort();
+    match served {
+        Ok(served) => served.map_err(|error| failure(&chain(&error))),
+        // The panic hook has said where.
+        Err(_) => Err(failure("a bug ended it")),
+    }
+}
+
+/// The files of the folder and nothing else, and a log to be read.
+async fn adapt(settings: &mut Settings, arguments: &ArgMatches) {
+    settings.source.mode = SourceMode::Fixtures;
+    settings.source.fixtures_dir = folder(arguments);
+    settings.database = None;
+    settings.logging.format = LogFormat::Pretty;
+    if let Some(addr) = settings.http.addr {
+        settings.http.addr = Some(free(addr).await);
+    }
+}

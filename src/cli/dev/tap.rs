@@ -1,0 +1,212 @@
+//! What goes over NATS between routers, registry and extensions, a line for each answered message.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant, SystemTime};
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use serde_json::value::RawValue;
+use tokio::time::sleep;
+
+use crate::adapters::nats::ask::{AskError, Asker, Replies, Reply, To};
+use crate::adapters::nats::verb::Verb;
+use crate::cli::document::string;
+use crate::cli::operator::clean;
+use crate::cli::screen::{Screen, Tone};
+use crate::config::Settings;
+use crate::domain::moment::rfc3339;
+use crate::domain::quote::quoted_within;
+
+/// For the connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two looks whether the registry answers.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Messages without an answer yet; of more, the oldest is forgotten.
+const PENDING: usize = 1024;
+/// So much of an answer is shown.
+const SHOWN: usize = 160;
+
+/// A message that waits for its answer.
+struct Pending {
+    reply: String,
+    what: String,
+    at: Instant,
+}
+
+/// Sees what goes by.
+pub(super) struct Tap {
+    messages: BoxStream<'static, Reply>,
+    prefix: String,
+    pending: VecDeque<Pending>,
+    screen: Screen,
+    /// Keeps the connection.
+    _asker: Asker,
+}
+
+impl Tap {
+    /// Listens to requests, calls and answers, once the registry does: a request that nobody but us
+    /// hears would have no answer, instead of "no responders".
+    ///
+    /// # Errors
+    /// No server takes us.
+    pub(super) async fn open(settings: &Settings, screen: Screen) -> Result<Self, AskError> {
+        let asker = Asker::connect(&settings.nats, "beamline-registry/dev", PATIENCE).await?;
+        let subjects = &settings.subjects;
+        let prefix = subjects.prefix.as_str().to_owned();
+        let ping = To::Local(&settings.identity.instance_id).subject(&prefix, Verb::Ping);
+        loop {
+            let pong = asker.ask(ping.clone(), HeaderMap::new(), Bytes::new(), PATIENCE);
+            match pong.await?.next(PATIENCE).await {
+                Ok(_) => break,
+                Err(AskError::NoResponders | AskError::Silent(_)) => sleep(PAUSE).await,
+                Err(error) => return Err(error),
+            }
+        }
+        let mut wanted = vec![format!("{prefix}.>")];
+        wanted.extend(
+            subjects
+                .allowed
+                .iter()
+                .map(|pattern| pattern.as_str().to_owned()),
+        );
+        // One that ends within a token cannot be subscribed to.
+        let replies = subjects
+            .reply_prefixes
+            .iter()
+            .filter(|prefix| prefix.ends_with('.'));
+        wanted.extend(replies.map(|prefix| format!("{prefix}>")));
+        let mut all = Vec::new();
+        for subject in wanted {
+            all.push(passing(asker.subscribe(subject).await?));
+        }
+        Ok(Self {
+            messages: stream::select_all(all).boxed(),
+            prefix,
+            pending: VecDeque::new(),
+            screen,
+            _asker: asker,
+        })
+    }
+
+    /// Prints until the connection is closed.
+    pub(super) async fn run(mut self) {
+        while let Some(message) = self.messages.next().await {
+            let waiting = self
+                .pending
+                .iter()
+                .position(|it| it.reply == message.subject);
+            if let Some(asked) = waiting.and_then(|at| self.pending.get(at)) {
+                // A stream is many answers to one message.
+                let line = answered(asked, &message, &self.screen);
+                if self.screen.line(&line).is_err() {
+                    return;
+                }
+            } else if let Some(what) = named(&self.prefix, &message)
+                && let Some(reply) = message.reply
+            {
+                if self.pending.len() == PENDING {
+                    self.pending.pop_front();
+                }
+                let at = Instant::now();
+                self.pending.push_back(Pending { reply, what, at });
+            }
+        }
+    }
+}
+
+/// The messages of a subscription, until the server refuses it or the connection ends.
+fn passing(replies: Replies) -> BoxStream<'static, Reply> {
+    let next = async |mut replies: Replies| loop {
+        match replies.next(PATIENCE).await {
+            Ok(message) => return Some((message, replies)),
+            Err(AskError::Silent(_) | AskError::NoResponders) => {}
+            Err(_) => return None,
+        }
+    };
+    stream::unfold(replies, next).boxed()
+}
+
+/// What a message asks for; nothing for an event.
+fn named(prefix: &str, message: &Reply) -> Option<String> {
+    let Some(rest) = message.subject.strip_prefix(prefix) else {
+        let attempt = message.header("Beamline-Attempt");
+        let attempt = attempt.map(|attempt| format!(" (attempt {attempt})"));
+        return Some(clean(&format!(
+            "  call {}{}",
+            message.subject,
+            attempt.unwrap_or_default()
+        )));
+    };
+    let mut tokens: Vec<_> = rest.split('.').filter(|token| !token.is_empty()).collect();
+    match tokens.first() {
+        Some(&"events" | &"cancelled") => return None,
+        Some(&"as" | &"local") => drop(tokens.drain(..2.min(tokens.len()))),
+        Some(&"all") => drop(tokens.drain(..1)),
+        _ => {}
+    }
+    if tokens.len() < 2
+        && let Ok(body) = serde_json::from_slice::<&RawValue>(&message.body)
+    {
+        let id = string(body, "id");
+        return Some(clean(&format!("{} {id}", tokens.join(" "))));
+    }
+    let body = String::from_utf8_lossy(&message.body);
+    match tokens.as_slice() {
+        [verb] => Some(clean(&format!(
+            "{verb} {}",
+            quoted_within(body.trim(), SHOWN)
+        ))),
+        _ => Some(clean(&tokens.join(" "))),
+    }
+}
+
+/// What was asked, what was answered, and how long it took.
+fn answered(asked: &Pending, message: &Reply, screen: &Screen) -> String {
+    let time = rfc3339(SystemTime::now()).unwrap_or_default();
+    let time = time.get(11..23).unwrap_or_default();
+    let took = asked.at.elapsed().as_secs_f64() * 1e3;
+    let (tone, outcome) = match message.header("Nats-Service-Error-Code") {
+        Some(code) => (Tone::Bad, format!("error {code}: ")),
+        None => (Tone::Good, String::new()),
+    };
+    let body = String::from_utf8_lossy(&message.body);
+    let body = clean(&quoted_within(body.trim(), SHOWN));
+    let what = screen.painted(&asked.what, tone);
+    format!("{time}  {what}  {took:.1} ms  {}{body}", clean(&outcome))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(subject: &str, body: &str) -> Reply {
+        Reply {
+            subject: subject.to_owned(),
+            reply: None,
+            headers: async_nats::HeaderMap::new(),
+            body: body.to_owned().into(),
+        }
+    }
+
+    #[test]
+    fn a_message_is_named_by_what_it_asks_for() {
+        for (subject, body, what) in [
+            ("p.lookup", "mask_pii", Some("lookup mask_pii")),
+            ("p.lookup", r#"{"id":"mask_pii"}"#, Some("lookup mask_pii")),
+            ("p.lookup.mask_pii", "", Some("lookup mask_pii")),
+            ("p.as.alice.enable.mask_pii", "", Some("enable mask_pii")),
+            ("p.local.pod-1.invoke", r#"{"id":"a"}"#, Some("invoke a")),
+            ("p.all.ping", "", Some("ping ")),
+            ("p.events.circuit_opened.a", "{}", None),
+            ("beamline.ext.a", "{}", Some("  call beamline.ext.a")),
+        ] {
+            assert_eq!(
+                named("p", &message(subject, body)).as_deref(),
+                what,
+                "{subject}"
+            );
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! How many sidecars there are: what many do at once is spread over time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// With so many sidecars, each does as it would alone.
+pub(super) const FEW: u64 = 50;
+/// How long each of many gathers what it is told before it looks: news reach all of them at once.
+const GATHERING: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(50)];
+/// Of many, one is to begin after about so long what one of them has to do for all.
+const FIRST: Duration = Duration::from_millis(5);
+/// However many there are, each has its turn within this time.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// The sidecars that flushed lately, ours included, as last counted; none before that.
+#[derive(Debug, Clone, Default)]
+pub struct Alive(Arc<AtomicU64>);
+
+impl Alive {
+    /// So many were counted.
+    pub fn counted(&self, sidecars: u64) {
+        self.0.store(sidecars, Ordering::Relaxed);
+    }
+
+    /// How many there are.
+    pub(super) fn sidecars(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// How long to gather news before a look; not at all among few.
+    pub fn gathering(&self) -> Option<Duration> {
+        let [least, most] = GATHERING;
+        (self.sidecars() > FEW).then(|| rand::random_range(least..most))
+    }
+
+    /// How long to wait before doing what only one of all has to do; not at all among few.
+    pub(super) fn turn(&self) -> Option<Duration> {
+        let sidecars = u32::try_from(self.sidecars()).unwrap_or(u32::MAX);
+        let all = FIRST.saturating_mul(sidecars).min(LONGEST);
+        (self.sidecars() > FEW).then(|| rand::random_range(Duration::ZERO..all))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_many_wait_for_each_other() {
+        let alive = Alive::default();
+        for few in [0, 1, 50] {
+            alive.counted(few);
+            assert_eq!((alive.gathering(), alive.turn()), (None, None), "{few}");
+        }
+        alive.counted(51);
+        for _ in 0..1000 {
+            let gathering = alive.gathering().unwrap();
+            assert!(gathering >= GATHERING[0] && gathering < GATHERING[1]);
+            assert!(alive.turn().unwrap() < Duration::from_millis(255));
+        }
+        alive.counted(u64::MAX);
+        assert!(alive.turn().unwrap() < LONGEST);
+    }
+}

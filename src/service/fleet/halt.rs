@@ -1,0 +1,206 @@
+//! Versions that fail give up their share: `rollout.halt`.
+//!
+//! Every sidecar reports the attempts that it made, and is told those of all. Who sees that a version
+//! fails has the store set its share to 0, which one of them does. While our own link is not steady
+//! nothing is decided here: what looks like failures may be our own.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::jittered;
+use super::link::Link;
+use crate::domain::catalog::ActiveSource;
+use crate::domain::halting::Comparison;
+use crate::domain::ids::{ExtensionId, VersionName};
+use crate::domain::rollout::Halt;
+use crate::service::boundary::survived;
+use crate::service::health_store::StoreError;
+use crate::service::invoke::{Attempts, Tools};
+use crate::service::observe::Observation;
+
+/// Attempts of one version, on their way to the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// The extension.
+    pub id: ExtensionId,
+    /// Its version.
+    pub version: VersionName,
+    /// What they came to.
+    pub attempts: Attempts,
+}
+
+/// What the attempts of all sidecars came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// The extension.
+    pub id: ExtensionId,
+    /// A version of it that may have to give up its share.
+    pub version: VersionName,
+    /// The revision since which its figures are.
+    pub since: u64,
+    /// The figures, and those of the current version.
+    pub figures: Comparison,
+}
+
+/// What became of an attempt to halt a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Halted {
+    /// Done, in this revision.
+    Now(u64),
+    /// Somebody was faster, or it has changed since.
+    Over,
+}
+
+/// Port: what the fleet knows of its rollouts. Every call is bounded in time.
+pub trait Rollouts: Send + Sync + 'static {
+    /// Adds attempts, and answers what all came to of the extensions in `windows`, within that time.
+    /// A batch that is repeated adds nothing.
+    fn tell(
+        &self,
+        batch: u128,
+        tried: &[Tried],
+        windows: &BTreeMap<ExtensionId, Duration>,
+    ) -> impl Future<Output = Result<Vec<Share>, StoreError>> + Send;
+
+    /// Sets the share of a version to 0, where its figures are still those since `since`; `figures` is
+    /// a JSON document for audit and event.
+    fn halt(
+        &self,
+        share: &Share,
+        figures: &str,
+    ) -> impl Future<Output = Result<Halted, StoreError>> + Send;
+}
+
+/// Writes the figures that a version is halted for as a JSON document.
+pub type WriteFigures = fn(&Share, &Halt) -> String;
+
+/// Compares versions for as long as the daemon runs.
+#[derive(Debug)]
+pub struct Halter<S> {
+    /// What the fleet knows.
+    pub store: Arc<S>,
+    /// Whether anything may be decided now.
+    pub link: Arc<Link>,
+    /// What calls came to, and whom to tell.
+    pub tools: Tools,
+    /// Time between looks.
+    pub interval: Duration,
+    /// The document of the figures.
+    pub write_figures: WriteFigures,
+}
+
+/// A batch that the store may not have yet.
+#[derive(Debug, Default)]
+struct Batch {
+    number: u128,
+    tried: Vec<Tried>,
+}
+
+impl<S: Rollouts> Halter<S> {
+    /// Tells and compares until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        stop.run_until_cancelled(self.keep()).await;
+    }
+
+    async fn keep(&self) {
+        let mut batch = Batch::default();
+        loop {
+            sleep(jittered(self.interval)).await;
+            let turn = survived(&self.tools.observers, self.turn(&mut batch)).await;
+            if let Some(Err(error)) = turn {
+                let what = "comparing versions";
+                let failed = Observation::StoreFailed { what, error };
+                self.tools.observers.observe(&failed);
+            }
+        }
+    }
+
+    async fn turn(&self, batch: &mut Batch) -> Result<(), StoreError> {
+        let windows = self.windows();
+        // What could not be told is told again as it was: it may have been written.
+        if batch.tried.is_empty() {
+            *batch = Batch {
+                number: rand::random(),
+                tried: self.gather(windows.keys()),
+            };
+        }
+        if windows.is_empty() {
+            batch.tried.clear();
+            return Ok(());
+        }
+        let shares = self
+            .store
+            .tell(batch.number, &batch.tried, &windows)
+            .await?;
+        batch.tried.clear();
+        for share in shares {
+            self.judge(&share).await?;
+        }
+        Ok(())
+    }
+
+    /// The extensions that may have to be halted and were called here, each with how old figures may be.
+    fn windows(&self) -> BTreeMap<ExtensionId, Duration> {
+        let Tools {
+            runtimes, selector, ..
+        } = &self.tools;
+        // What files say nobody can change.
+        if selector.catalog().head().source != ActiveSource::Database {
+            return BTreeMap::new();
+        }
+        let called = runtimes.all().into_iter();
+        let halting = called.filter_map(|(id, runtime)| {
+            let entry = selector.catalog().get(id.as_str())?;
+            let setup = runtime.setup(&entry, runtimes.defaults());
+            entry.halts().then(|| (id, setup.limits.breaker.window))
+        });
+        halting.collect()
+    }
+
+    fn gather<'a>(&self, ids: impl Iterator<Item = &'a ExtensionId>) -> Vec<Tried> {
+        let mut tried = Vec::new();
+        for id in ids {
+            let Some(runtime) = self.tools.runtimes.get(id.as_str()) else {
+                continue;
+            };
+            for version in runtime.versions.all().iter() {
+                tried.extend(version.take_attempts().into_iter().map(|attempts| Tried {
+                    id: id.clone(),
+                    version: version.version.clone(),
+                    attempts,
+                }));
+            }
+        }
+        tried
+    }
+
+    async fn judge(&self, share: &Share) -> Result<(), StoreError> {
+        let entry = self.tools.selector.catalog().get(share.id.as_str());
+        let halt = entry.and_then(|entry| entry.halt(&share.version));
+        let Some(halt) = halt.filter(|halt| share.figures.halts(halt)) else {
+            return Ok(());
+        };
+        if !self.link.is_steady() {
+            return Ok(());
+        }
+        let figures = (self.write_figures)(share, &halt);
+        if let Halted::Now(revision) = self.store.halt(share, &figures).await? {
+            self.tools.observers.observe(&Observation::RolloutHalted {
+                id: share.id.clone(),
+                version: share.version.clone(),
+                figures: share.figures,
+                revision,
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "halt_tests.rs"]
+mod tests;

@@ -1,0 +1,246 @@
+//! How each version of an extension is doing, and what that makes of the extension.
+//!
+//! A failing canary is never green: an extension's state is the worst of the versions that some
+//! request could be served by. Everything here is by this sidecar's own calls, but for the counts of
+//! an extension with a single version, which are the fleet's.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::Health;
+use crate::domain::breaker::{CircuitState, FailureKind};
+use crate::domain::entry::{Entry, Refusal};
+use crate::domain::failures::Failed;
+use crate::domain::health::Counts;
+use crate::domain::ids::VersionName;
+use crate::domain::routing::Candidate;
+use crate::service::invoke::{Runtime, Tools, VersionRuntime};
+
+/// How an extension, or one of its versions, is doing; from the best to the worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// It was not called yet.
+    NoData,
+    /// Nothing is known against it.
+    Ok,
+    /// Its rolling success rate is below the minimum.
+    Degraded,
+    /// It asked to be left alone: all its instances rest.
+    Resting,
+    /// Its circuit tries whether it works again.
+    HalfOpen,
+    /// Its circuit is open.
+    Open,
+    /// The extension is out of service: its circuit opened.
+    AutoDisabled,
+    /// An operator took the extension out of service.
+    Disabled,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::NoData,
+        Self::Ok,
+        Self::Degraded,
+        Self::Resting,
+        Self::HalfOpen,
+        Self::Open,
+        Self::AutoDisabled,
+        Self::Disabled,
+    ];
+
+    /// Reads the name of a state.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+
+    /// The state as it stands in documents.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoData => "no_data",
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Resting => "resting",
+            Self::HalfOpen => "half_open",
+            Self::Open => "open",
+            Self::AutoDisabled => "auto_disabled",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+/// How one version is doing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VersionStanding {
+    /// The version.
+    pub version: VersionName,
+    /// Whether it is the current one.
+    pub current: bool,
+    /// Whether some context could choose it.
+    pub takes_part: bool,
+    /// Its own state, whether it takes part or not.
+    pub state: State,
+    /// What attempts came to.
+    pub counts: Counts,
+    /// Half of the latest calls took at most so long.
+    pub p50: Option<Duration>,
+    /// 99 % of them did.
+    pub p99: Option<Duration>,
+    /// The earliest failure in the window in which it ceased to be well.
+    pub failing_since: Option<SystemTime>,
+    /// When calls go to it again, while it rests.
+    pub rests_until: Option<SystemTime>,
+}
+
+/// A failed attempt, by the wall clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailureRow {
+    /// When its outcome came in.
+    pub at: SystemTime,
+    /// The version that was called.
+    pub version: VersionName,
+    /// The instance, where the version has any.
+    pub instance: Option<Box<str>>,
+    /// Which attempt of its call it was, from 1; `None` of one that a router reported.
+    pub attempt: Option<u32>,
+    /// What it was.
+    pub kind: FailureKind,
+    /// The code of the extension's error.
+    pub code: Option<u32>,
+    /// What the extension said.
+    pub error: Option<Box<str>>,
+    /// The id of the call.
+    pub call: Option<Box<str>>,
+    /// The trace that it is of.
+    pub trace_id: Option<Box<str>>,
+    /// Whom it was made for.
+    pub tenant_id: Option<Box<str>>,
+}
+
+/// What the versions of an extension share.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Whole {
+    /// The fleet's counts.
+    pub(super) counts: Counts,
+    /// Whether other sidecars have called it.
+    pub(super) called_elsewhere: bool,
+    /// Half of the latest calls took at most so long.
+    pub(super) p50: Option<Duration>,
+    /// 99 % of them did.
+    pub(super) p99: Option<Duration>,
+}
+
+/// The state of an extension whose versions are doing like this.
+pub(super) fn overall(entry: &Entry, versions: &[VersionStanding]) -> State {
+    match entry.admitted() {
+        Err(Refusal::Disabled) => State::Disabled,
+        Err(_) => State::AutoDisabled,
+        Ok(()) => {
+            let taking_part = versions.iter().filter(|it| it.takes_part);
+            let worst = taking_part.map(|it| it.state).max();
+            worst.unwrap_or(State::NoData)
+        }
+    }
+}
+
+impl Health {
+    /// How an extension is doing, in a word.
+    pub fn state(&self, entry: &Arc<Entry>) -> State {
+        self.standing(Arc::clone(entry), Instant::now()).state
+    }
+
+    /// A version of `entry`; `whole` is what is known of all its versions together.
+    pub(super) fn version(
+        &self,
+        entry: &Entry,
+        (candidate, takes_part): (&Candidate, bool),
+        runtime: Option<&Runtime>,
+        whole: Whole,
+        now: Instant,
+    ) -> VersionStanding {
+        let Tools {
+            circuits, clock, ..
+        } = &self.tools;
+        let resolved = candidate.resolve(entry.extension());
+        let (id, version) = (entry.extension().id.as_str(), resolved.version);
+        let own = runtime.and_then(|runtime| runtime.versions.get(version));
+        let own = own.as_deref();
+        let circuit = circuits.get(id, version.as_str());
+        let view = circuit.map(|circuit| circuit.view(clock.at(now)));
+        let rests_until = runtime.and_then(|runtime| runtime.rests_until(&resolved, now));
+        let counts = own.map(VersionRuntime::counts).unwrap_or_default();
+        let current = candidate.is_current();
+        let state = match view.map_or(CircuitState::Closed, |view| view.state) {
+            CircuitState::Open => State::Open,
+            CircuitState::HalfOpen => State::HalfOpen,
+            CircuitState::Closed if rests_until.is_some() => State::Resting,
+            CircuitState::Closed if own.is_some_and(|own| own.gate.is_degraded()) => {
+                State::Degraded
+            }
+            // Nobody is to read "no data" beside a thousand successes of the other sidecars.
+            CircuitState::Closed if counts.total() > 0 || current && whole.called_elsewhere => {
+                State::Ok
+            }
+            CircuitState::Closed => State::NoData,
+        };
+        let alone = entry.has_one_version();
+        let latencies = own.and_then(|own| own.latencies(now));
+        let percentile = |q, of_all: Option<Duration>| match &latencies {
+            Some(latencies) => latencies.percentile(q),
+            None => of_all.filter(|_| alone),
+        };
+        // A circuit that another run of this sidecar left open has no failures here.
+        let since = view.and_then(|view| match own {
+            Some(own) => own.failing_since(&view),
+            None => view.opened_at,
+        });
+        VersionStanding {
+            version: version.clone(),
+            current,
+            takes_part,
+            state,
+            counts: if alone { whole.counts } else { counts },
+            p50: percentile(0.5, whole.p50),
+            p99: percentile(0.99, whole.p99),
+            failing_since: since.map(|tick| clock.wall(tick)),
+            rests_until: rests_until.map(|until| clock.wall_of(until)),
+        }
+    }
+
+    /// The last failures of all versions that the extension has, newest first.
+    pub fn failures(&self, entry: &Entry) -> Vec<FailureRow> {
+        let Some(runtime) = self.tools.runtimes.get(entry.extension().id.as_str()) else {
+            return Vec::new();
+        };
+        let mut rows = Vec::new();
+        for version in runtime
+            .versions
+            .all()
+            .iter()
+            .filter(|it| entry.has(&it.version))
+        {
+            let log = version.failures();
+            let failed = log.iter().flat_map(|log| log.newest_first());
+            rows.extend(failed.map(|it| (it.at, self.failure(&version.version, &it))));
+        }
+        rows.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        rows.into_iter().map(|(_, row)| row).collect()
+    }
+
+    fn failure(&self, version: &VersionName, failed: &Failed<'_>) -> FailureRow {
+        let text = |text: Option<&str>| text.map(Box::from);
+        FailureRow {
+            at: self.tools.clock.wall_of(failed.at),
+            version: version.clone(),
+            instance: text(failed.instance),
+            attempt: (failed.attempt > 0).then_some(failed.attempt),
+            kind: failed.kind,
+            code: failed.code,
+            error: text(failed.error),
+            call: text(failed.call),
+            trace_id: text(failed.trace_id),
+            tenant_id: text(failed.tenant_id),
+        }
+    }
+}

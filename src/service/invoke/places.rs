@@ -1,0 +1,213 @@
+//! The places of one extension: taken, waited for, and given back when dropped.
+
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use crate::domain::context::{Context, Scalar};
+use crate::domain::shares::{Crowd, Shares, Verdict};
+
+/// Places for calls, shared fairly between tenants.
+#[derive(Debug, Default)]
+pub struct Places {
+    state: Mutex<State>,
+    /// Makes tenants numbers: names are not kept.
+    hashes: foldhash::fast::RandomState,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    shares: Shares,
+    queue: VecDeque<Waiter>,
+    last: u64,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    number: u64,
+    tenant: u64,
+    place: oneshot::Sender<Place>,
+}
+
+/// A place, given back when dropped: the first that waits for one has it then.
+#[derive(Debug)]
+pub struct Place {
+    all: Arc<Places>,
+    tenant: u64,
+}
+
+/// A call that waits for a place; it gives up when dropped.
+#[derive(Debug)]
+pub struct Waiting {
+    all: Arc<Places>,
+    number: u64,
+    place: oneshot::Receiver<Place>,
+}
+
+/// What a call got.
+#[derive(Debug)]
+pub enum Seat {
+    /// A place.
+    Taken(Place),
+    /// Leave to wait for one.
+    Awaited(Waiting),
+}
+
+impl Places {
+    /// A place for a call with this context, or leave to wait, where there are `places` in all.
+    ///
+    /// # Errors
+    /// Neither.
+    pub fn enter(self: &Arc<Self>, context: &Context, places: usize) -> Result<Seat, Crowd> {
+        let tenant = self.tenant(context);
+        let all = Arc::clone(self);
+        let mut state = self.state();
+        match state.shares.comes(tenant, places) {
+            Verdict::Enters => Ok(Seat::Taken(Place { all, tenant })),
+            Verdict::Refused(why) => Err(why),
+            Verdict::Waits => {
+                state.last += 1;
+                let number = state.last;
+                let (place, waits) = oneshot::channel();
+                state.queue.push_back(Waiter {
+                    number,
+                    tenant,
+                    place,
+                });
+                Ok(Seat::Awaited(Waiting {
+                    all,
+                    number,
+                    place: waits,
+                }))
+            }
+        }
+    }
+
+    /// Places taken.
+    pub fn taken(&self) -> usize {
+        self.state().shares.taken()
+    }
+
+    /// Who says nothing is one tenant.
+    fn tenant(&self, context: &Context) -> u64 {
+        let name = context.get("tenant_id").map(|name| match name {
+            Scalar::Text(text) => text.as_str(),
+            Scalar::Number(number) => number.written(),
+            Scalar::Bool(true) => "true",
+            Scalar::Bool(false) => "false",
+        });
+        self.hashes.hash_one(name)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = self.all.state();
+        state.shares.leaves(self.tenant);
+        let Some(next) = state.queue.pop_front() else {
+            return;
+        };
+        state.shares.enters(next.tenant);
+        drop(state);
+        // Who has just given up gives it back by this.
+        let _ = next.place.send(Place {
+            all: Arc::clone(&self.all),
+            tenant: next.tenant,
+        });
+    }
+}
+
+impl Waiting {
+    /// The place, unless there is none before `until`.
+    pub async fn until(mut self, until: Instant) -> Option<Place> {
+        timeout_at(until, &mut self.place).await.ok()?.ok()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut state = self.all.state();
+        let number = self.number;
+        let waits = state.queue.iter().position(|it| it.number == number);
+        if let Some(waiter) = waits.and_then(|at| state.queue.remove(at)) {
+            state.shares.gives_up(waiter.tenant);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    fn of(tenant: &str) -> Context {
+        let json = format!(r#"{{"tenant_id":"{tenant}"}}"#);
+        Context::read(&RawValue::from_string(json).unwrap()).unwrap()
+    }
+
+    fn taken(seat: Result<Seat, Crowd>) -> Place {
+        match seat {
+            Ok(Seat::Taken(place)) => place,
+            other => panic!("no place: {other:?}"),
+        }
+    }
+
+    fn waits(seat: Result<Seat, Crowd>) -> Waiting {
+        match seat {
+            Ok(Seat::Awaited(waiting)) => waiting,
+            other => panic!("it does not wait: {other:?}"),
+        }
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(5)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_is_given_back_goes_to_the_first_that_still_waits() {
+        let all = Arc::new(Places::default());
+        let mut places: Vec<_> = (0..4).map(|_| taken(all.enter(&of("a"), 4))).collect();
+        assert_eq!(all.enter(&of("a"), 4).unwrap_err(), Crowd::Full);
+        let (first, second) = (waits(all.enter(&of("b"), 4)), waits(all.enter(&of("c"), 4)));
+        assert_eq!(all.enter(&of("a"), 4).unwrap_err(), Crowd::TenantShare);
+        drop(first);
+        places.pop();
+        let place = second.until(soon()).await.unwrap();
+        assert_eq!(all.taken(), 4);
+        drop((place, places));
+        assert_eq!(all.taken(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_lost_to_who_gives_up() {
+        let all = Arc::new(Places::default());
+        let place = taken(all.enter(&of("a"), 1));
+        let late = waits(all.enter(&of("b"), 1));
+        assert!(late.until(Instant::now()).await.is_none());
+        let given = waits(all.enter(&of("b"), 1));
+        drop(place);
+        assert_eq!(all.taken(), 1, "it has it, and does not know yet");
+        drop(given);
+        assert_eq!(all.taken(), 0);
+        drop(taken(all.enter(&Context::default(), 1)));
+    }
+
+    #[test]
+    fn names_are_told_apart_and_who_has_none_is_one() {
+        let all = Places::default();
+        let [a, b] = ["a", "b"].map(|name| all.tenant(&of(name)));
+        let nobody = all.tenant(&Context::default());
+        assert!(a != b && a != nobody && b != nobody);
+        assert_eq!(all.tenant(&of("a")), a);
+    }
+}

@@ -1,0 +1,72 @@
+//! `dev`: an author sees each request, call and fault as it happens.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::harness::servers::{self, Mode};
+use crate::harness::{Behaviour, Client, DEADLINE, Daemon, Extension, eventually};
+
+/// With the nats-server of the tests.
+fn path() -> String {
+    let server = servers::nats_server();
+    #[expect(clippy::disallowed_methods, reason = "passed on as it is")]
+    let known = std::env::var("PATH").unwrap_or_default();
+    format!("{}:{known}", server.parent().unwrap().display())
+}
+
+#[tokio::test]
+async fn an_author_sees_requests_calls_and_faults() {
+    if servers::mode() == Mode::Containers {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let write = |entry: &Value| {
+        fs::write(folder.path().join("mine.json"), entry.to_string()).unwrap();
+    };
+    write(&json!({"id": "mine", "type": "pre", "subject": "beamline.ext.mine"}));
+    let dev = Daemon::builder().arg("dev").arg(folder.path().display());
+    let dev = dev.env("PATH", path());
+    let dev = dev.setting("HTTP_ADDR", "off").spawn().await;
+    let url = dev
+        .wait_line("where it serves", |line| {
+            let place = line.split_once(" at nats://")?.1;
+            Some(format!("nats://{place}"))
+        })
+        .await;
+    let client = Client::connect(&url).await;
+    let answer = json!({"payload": {"text": "seen"}}).to_string();
+    let _extension = Extension::at(&url, "beamline.ext.mine", Behaviour::reply(answer)).await;
+    // What is asked before it looks is answered, but not shown.
+    eventually("it shows what is asked", DEADLINE, async || {
+        let asked = client.try_request("beamline.registry.lookup", "mine", DEADLINE);
+        let reply = asked.await.map(|reply| reply.is_no_responders());
+        assert!(reply.is_some(), "a request has an answer");
+        dev.log().iter().any(|line| line.contains("lookup mine"))
+    })
+    .await;
+    let call = json!({"id": "mine", "payload": {"text": "x"}});
+    client
+        .request_json("beamline.registry.invoke", &call)
+        .await
+        .ok();
+    client
+        .request("beamline.registry.get.nothing", "")
+        .await
+        .error();
+    for words in [
+        &["lookup mine", "\"subject\":\"beamline.ext.mine\""][..],
+        &["  call beamline.ext.mine (attempt 1)", "seen"],
+        &["invoke mine", "seen"],
+        &["get nothing", "error 404: "],
+    ] {
+        let all = |line: &str| words.iter().all(|word| line.contains(word));
+        dev.wait_line(words[0], |line| all(line).then_some(()))
+            .await;
+    }
+    write(&json!({"id": "mine", "type": "nonsense", "subject": "beamline.ext.mine"}));
+    let fault = |line: &str| (line.contains("mine.json") && line.contains("type")).then_some(());
+    dev.wait_line("the fault", fault).await;
+    dev.sigterm();
+    assert_eq!(dev.wait_exit(DEADLINE).await, 0);
+}

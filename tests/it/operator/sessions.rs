@@ -1,0 +1,147 @@
+//! What an operator asks in the first two minutes, as recorded in `docs/sessions/`: the commands are
+//! run as they stand there, and answer the same but for times. `just docs` writes the pages.
+
+use serde_json::json;
+
+use super::said;
+use crate::docs::{file, writes};
+use crate::harness::{Answer, Behaviour, Daemon, Extension};
+use crate::rig::Rig;
+
+/// A page in the making.
+struct Session {
+    rig: Rig,
+    _daemon: Daemon,
+    page: String,
+}
+
+impl Session {
+    async fn start(title: &str) -> Self {
+        let rig = Rig::start().await;
+        let daemon = rig.daemon().setting("INSTANCE_ID", "pod-1").spawn().await;
+        daemon.wait_ready().await;
+        Self {
+            rig,
+            _daemon: daemon,
+            page: format!("# {title}\n"),
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        self.page += &format!("\n{text}\n");
+    }
+
+    /// Runs commands that belong together, each with what it prints.
+    async fn block(&mut self, lines: &[&str]) -> String {
+        let mut block = String::new();
+        for line in lines {
+            let out = said(&self.rig.nats.url(), line).await;
+            block += &format!("$ beamline-registry {line}\n{}\n", out.trim_end());
+        }
+        self.page += &format!("\n```\n{block}```\n");
+        block
+    }
+
+    /// What is not shown: how it came to be so.
+    async fn before(&self, lines: &[&str]) {
+        for line in lines {
+            said(&self.rig.nats.url(), line).await;
+        }
+    }
+
+    async fn call(&self, tenant: &str) {
+        let context = json!({"tenant_id": tenant});
+        let body = json!({"id": "x", "payload": {}, "context": context});
+        self.rig.ask("invoke", &body).await;
+    }
+
+    /// Compares the page with the one in `docs/sessions/`, or writes it.
+    fn settle(self, name: &str) {
+        let path = file(&format!("docs/sessions/{name}.md"));
+        if writes() {
+            std::fs::write(path, self.page).unwrap();
+            return;
+        }
+        let recorded = std::fs::read_to_string(path).unwrap_or_default();
+        assert_eq!(words(&recorded), words(&self.page), "just docs writes it");
+    }
+}
+
+/// The words of a page, those that are times, ages or latencies left out. How wide a column is depends
+/// on them.
+fn words(page: &str) -> Vec<&str> {
+    let fixed = |word: &&str| {
+        let digits = word.trim_end_matches(['s', 'm', 'h', 'd', '%']);
+        let number = digits.contains('.') || digits.len() + 1 == word.len();
+        let is_latency = number && digits.parse::<f64>().is_ok() && !word.ends_with('%');
+        // A call that was slow, unlike the code of an error.
+        let is_slow = word.len() > 2 && word.parse::<u32>().is_ok() && *word != "503";
+        let is_time = word.len() > 20 && word.ends_with('Z');
+        !is_latency && !is_slow && !is_time
+    };
+    page.split_whitespace().filter(fixed).collect()
+}
+
+#[tokio::test]
+async fn an_extension_fails() {
+    let mut session = Session::start("An extension fails").await;
+    session
+        .before(&[
+            "create x type=pre subject=beamline.ext.x retry=0 owner=search --as alice",
+            "put-version x v2 subject=beamline.ext.x.v2 rollout={\"by\":\"tenant_id\",\"percent\":100} --as bob",
+        ])
+        .await;
+    let url = session.rig.nats.url();
+    let error = Answer::new(r#"{"error":"model not loaded"}"#);
+    let error = error.header("Nats-Service-Error-Code", "503");
+    let _canary = Extension::at(&url, "beamline.ext.x.v2", Behaviour::from(error)).await;
+    let _current = Extension::at(&url, "beamline.ext.x", Behaviour::Echo).await;
+    for tenant in ["acme", "acme", "globex", "acme", "initech"] {
+        session.call(tenant).await;
+    }
+    session.text("Since when, how, and for whom: `failing_since` of the version, and the last failures with what the extension said.");
+    let health = session.block(&["health x"]).await;
+    for told in ["model not loaded", "globex", "open", "failing_since"] {
+        assert!(health.contains(told), "{told}: {health}");
+    }
+    session.text("Who changed it, and what.");
+    let audit = session.block(&["audit x"]).await;
+    assert!(
+        audit.contains("bob") && audit.contains("versions.v2"),
+        "{audit}"
+    );
+    session.settle("an-extension-fails");
+}
+
+#[tokio::test]
+async fn a_rollout_and_back() {
+    let mut session = Session::start("v2 to 10 %, to 100 %, and back").await;
+    session
+        .before(&[
+            "create x type=pre subject=beamline.ext.x retry=0 --as alice",
+            "put-version x v2 subject=beamline.ext.x.v2 enabled=false --as alice",
+            "update-version x v2 enabled=true rollout={\"by\":\"tenant_id\",\"percent\":0} --as alice",
+        ])
+        .await;
+    session.text("For a tenth of the tenants. Who fails that is judged against the current version, and loses its share by itself.");
+    session
+        .block(&["rollout x v2 10 halt={\"min_requests\":50} --as alice"])
+        .await;
+    session.text("For all.");
+    let all = session
+        .block(&[
+            "rollout x v2 100 --as alice",
+            "lookup x --context tenant_id=acme",
+        ])
+        .await;
+    assert!(all.contains("beamline.ext.x.v2"), "{all}");
+    session.text("And back.");
+    let back = session
+        .block(&[
+            "rollout x v2 0 --as alice",
+            "lookup x --context tenant_id=acme",
+        ])
+        .await;
+    assert!(!back.contains("beamline.ext.x.v2"), "{back}");
+    session.settle("a-rollout-and-back");
+}
