@@ -45,7 +45,7 @@ use crate::service::reload::{Parts, ReloadHandle, Reloader};
 use crate::service::selection::Selector;
 use crate::service::skipped::Skipped;
 use crate::service::spans::Spans;
-use crate::service::stats::{Configured, Stats};
+use crate::service::stats::Stats;
 use crate::service::status::{Status, millis};
 
 /// Length of the random text that sets a boot's event ids apart from the last boot's.
@@ -154,10 +154,7 @@ impl Shared {
             Arc::clone(&lookups),
             Arc::clone(&runtimes),
             Arc::clone(&skipped),
-            Configured {
-                fingerprint: settings.distinct.fingerprint.clone(),
-                changed: settings.distinct.changed.clone(),
-            },
+            settings.distinct.clone(),
             instance_id,
         );
         let tools = Tools {

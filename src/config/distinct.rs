@@ -7,42 +7,32 @@ use sha2::{Digest, Sha256};
 
 use super::reader::Reader;
 use super::variables::Values;
+use crate::domain::distinct::Distinct;
 
 /// Bytes of the fingerprint: enough that two fleets' worth of settings do not share one.
 const BYTES: usize = 6;
 
-/// The settings that differ from the defaults.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Distinct {
-    /// Alike where all settings are that a fleet shares: hexadecimal.
-    pub fingerprint: String,
-    /// Those that may be told to anybody, by name, as they were given.
-    pub changed: BTreeMap<&'static str, String>,
-}
-
-impl Distinct {
-    /// What `values` have that `defaults` have not.
-    pub(super) fn new(values: &Values, defaults: &Values, reader: &Reader<'_>) -> Self {
-        let mut changed = BTreeMap::new();
-        let mut hash = Sha256::new();
-        for ((variable, text), (_, default)) in values.texts().into_iter().zip(defaults.texts()) {
-            if text == default {
-                continue;
-            }
-            if variable.is_shared() {
-                hash.update(format!("{}={text}\n", variable.name));
-            }
-            let given = reader.layers.given.get(variable.name);
-            let given = given.and_then(|given| given.text.clone().ok());
-            if let Some(given) = given.filter(|_| variable.is_public()) {
-                changed.insert(variable.name, given);
-            }
+/// What `values` have that `defaults` have not.
+pub(super) fn distinct(values: &Values, defaults: &Values, reader: &Reader<'_>) -> Distinct {
+    let mut changed = BTreeMap::new();
+    let mut hash = Sha256::new();
+    for ((variable, text), (_, default)) in values.texts().into_iter().zip(defaults.texts()) {
+        if text == default {
+            continue;
         }
-        let hash = hash.finalize();
-        let hexadecimal = hash.iter().take(BYTES).map(|byte| format!("{byte:02x}"));
-        Self {
-            fingerprint: hexadecimal.collect(),
-            changed,
+        if variable.is_shared() {
+            hash.update(format!("{}={text}\n", variable.name));
         }
+        let given = reader.layers.given.get(variable.name);
+        let given = given.and_then(|given| given.text.clone().ok());
+        if let Some(given) = given.filter(|_| variable.is_public()) {
+            changed.insert(variable.name, given);
+        }
+    }
+    let hash = hash.finalize();
+    let hexadecimal = hash.iter().take(BYTES).map(|byte| format!("{byte:02x}"));
+    Distinct {
+        fingerprint: hexadecimal.collect(),
+        changed,
     }
 }

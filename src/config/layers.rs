@@ -69,26 +69,28 @@ impl Layers {
             let text = text.ok_or("must be a text, a number, a boolean or a list of them");
             Given::new("file", format!("{path}:{name}"), text)
         };
+        let fallback = |key: &str| {
+            let variable = variables::ALL.iter().find(|it| it.name == key)?;
+            in_env(variable.fallback?.to_owned())
+        };
         let layers: [Layer<'_>; 3] = [&flag, &prefixed, &in_file];
-        for variable in variables::ALL {
-            let mut values = layers
-                .iter()
-                .map(|layer| value(variable, layer, surroundings));
-            if let Some(given) = values.find_map(|given| given) {
-                this.given.insert(variable.name, given);
-            }
+        for layer in layers {
+            this.below(layer, surroundings);
         }
         this.context(surroundings);
-        for variable in variables::ALL {
-            let fallback = || in_env(variable.fallback?.to_owned());
-            if !this.given.contains_key(variable.name)
-                && let Some(given) = fallback()
-            {
-                this.given.insert(variable.name, given);
-            }
-        }
+        this.below(&fallback, surroundings);
         this.unknown_names(surroundings);
         this
+    }
+
+    /// Lays everything over `layer`.
+    fn below(&mut self, layer: Layer<'_>, surroundings: &Surroundings<'_>) {
+        for variable in variables::ALL {
+            if !self.given.contains_key(variable.name) {
+                let given = value(variable, layer, surroundings);
+                self.given.extend(given.map(|given| (variable.name, given)));
+            }
+        }
     }
 
     /// Path and content of the TOML file that is `named`.
@@ -152,14 +154,7 @@ impl Layers {
                 Ok(text),
             )
         };
-        for variable in variables::ALL {
-            let given = || value(variable, &in_context, surroundings);
-            if !self.given.contains_key(variable.name)
-                && let Some(given) = given()
-            {
-                self.given.insert(variable.name, given);
-            }
-        }
+        self.below(&in_context, surroundings);
     }
 
     /// Kubernetes service links inject names with our prefix, so one that nobody knows is no fault.

@@ -36,7 +36,6 @@ mod tests;
 use std::collections::BTreeMap;
 
 pub use database::DatabaseSettings;
-pub use distinct::Distinct;
 pub use effective::{Effective, Entry};
 pub use endpoint::Endpoint;
 pub use fault::{Fault, Faults, Origin};
@@ -54,6 +53,7 @@ pub use variables::{
     SourceSettings, SubjectSettings, TracingSettings,
 };
 
+use crate::domain::distinct::Distinct;
 use layers::Layers;
 use reader::Reader;
 use variables::{DB_ENABLED, DB_HOST, DB_URL, INSTANCE_ID, LOG_FORMAT, Values};
@@ -123,7 +123,7 @@ impl Settings {
         let mut reader = reader(layers);
         let values = Values::read(&mut reader).zip(defaults);
         let settings = values.map(|(values, defaults)| {
-            let distinct = Distinct::new(&values, &defaults, &reader);
+            let distinct = distinct::distinct(&values, &defaults, &reader);
             Self::settle(values, distinct, &mut reader)
         });
         let effective = Effective::new(&reader);

@@ -86,10 +86,12 @@ impl Variable {
         format!("{PREFIX}{}", self.name)
     }
 
-    /// Whether it may be told to whoever asks this sidecar: no secret, and no address.
+    /// Whether it may be told to whoever asks this sidecar: no secret, no address, and not who logs
+    /// in there.
     pub(super) fn is_public(&self) -> bool {
         let private = [Kind::SECRET, Kind::URL, Kind::URLS, Kind::ADDRESS];
-        !private.contains(&self.kind)
+        let logins = ["DB_PORT", "DB_NAME", "DB_USER", "NATS_USER", "NATS_CONTEXT"];
+        !private.contains(&self.kind) && !logins.contains(&self.name)
     }
 
     /// Whether all sidecars of a fleet should have it alike: it is not about where one runs, who it

@@ -26,6 +26,7 @@ pub mod version_order;
 pub mod routing;
 pub mod entry;
 pub mod source;
+pub mod distinct;
 pub mod quarantine;
 pub mod selector;
 pub mod listing;

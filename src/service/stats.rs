@@ -1,6 +1,5 @@
 //! The state of this sidecar, gathered for `stats`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +13,7 @@ use super::observe::ListenerState;
 use super::skipped::Skipped;
 use super::status::{DatabaseState, LastReload, SourceMode, Status};
 use crate::domain::catalog::{Catalog, Head};
+use crate::domain::distinct::Distinct;
 use crate::domain::quarantine::Quarantine;
 
 /// Everything `stats` tells.
@@ -38,19 +38,10 @@ pub struct Figures<'a> {
     pub listener: ListenerState,
     pub database: DatabaseState,
     pub nats_up: bool,
-    pub settings: &'a Configured,
+    pub settings: &'a Distinct,
     pub instance_id: &'a str,
     pub started_at: SystemTime,
     pub uptime: Duration,
-}
-
-/// What tells this sidecar's settings from those of others.
-#[derive(Debug, Default)]
-pub struct Configured {
-    /// Alike where all settings are that a fleet shares.
-    pub fingerprint: String,
-    /// Those that differ from the defaults, without secrets and addresses.
-    pub changed: BTreeMap<&'static str, String>,
 }
 
 /// Gathers [`Figures`].
@@ -61,7 +52,7 @@ pub struct Stats {
     lookups: Arc<Lookups>,
     runtimes: Arc<Runtimes>,
     skipped: Arc<Skipped>,
-    settings: Configured,
+    settings: Distinct,
     instance_id: String,
     started: Instant,
 }
@@ -74,7 +65,7 @@ impl Stats {
         lookups: Arc<Lookups>,
         runtimes: Arc<Runtimes>,
         skipped: Arc<Skipped>,
-        settings: Configured,
+        settings: Distinct,
         instance_id: String,
     ) -> Self {
         let started = Instant::now();
@@ -96,7 +87,7 @@ impl Stats {
     }
 
     /// What tells its settings from those of others.
-    pub fn settings(&self) -> &Configured {
+    pub fn settings(&self) -> &Distinct {
         &self.settings
     }
 

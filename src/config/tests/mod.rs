@@ -224,9 +224,14 @@ fn what_differs_from_the_defaults_is_told_without_secrets_and_addresses() {
     let (settings, ..) = load_env(&[
         ("SYNC_INTERVAL_SECONDS", "1m"),
         ("MAX_IN_FLIGHT", "9"),
-        ("DB_URL", "postgres://u:hunter2@db/x"),
+        ("DB_HOST", "db"),
+        ("DB_PORT", "6432"),
+        ("DB_NAME", "registry"),
+        ("DB_USER", "somebody"),
+        ("DB_PASSWORD", "hunter2"),
         ("DB_POOL_SIZE", "7"),
-        ("NATS_TOKEN", "hunter2"),
+        ("NATS_USER", "somebody"),
+        ("NATS_PASSWORD", "hunter2"),
         ("HTTP_ADDR", "127.0.0.1:1"),
         ("LOG", "debug"),
     ])

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Desk;
 use crate::domain::catalog::Catalog;
+use crate::domain::distinct::Distinct;
 use crate::domain::policy::Policy;
 use crate::domain::source::SourceMode;
 use crate::service::administration::Administration;
@@ -15,7 +16,7 @@ use crate::service::lookup::Lookups;
 use crate::service::progress::Progress;
 use crate::service::read::Reads;
 use crate::service::reload::nobodys_handle;
-use crate::service::stats::{Configured, Stats};
+use crate::service::stats::Stats;
 use crate::service::status::Status;
 use crate::service::testing::tools;
 
@@ -62,7 +63,7 @@ pub(crate) fn desk(progress: Progress) -> Arc<Desk> {
         Arc::new(Lookups::new(Arc::clone(&tools.selector))),
         Arc::clone(&tools.runtimes),
         Arc::default(),
-        Configured::default(),
+        Distinct::default(),
         "test".to_owned(),
     );
     Arc::new(Desk {

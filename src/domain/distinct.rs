@@ -1,0 +1,12 @@
+//! What tells a sidecar's settings from those of others.
+
+use std::collections::BTreeMap;
+
+/// The settings that differ from the defaults.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Distinct {
+    /// Alike where all settings are that a fleet shares: hexadecimal.
+    pub fingerprint: String,
+    /// Those that may be told to anybody, by name, as they were given.
+    pub changed: BTreeMap<&'static str, String>,
+}
