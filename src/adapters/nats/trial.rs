@@ -2,7 +2,7 @@
 //!
 //! A subscription in the queue group takes requests from the sidecars that run. So each is given up
 //! in the same breath, and a request that comes in between is answered `shutting_down`, which every
-//! router repeats elsewhere.
+//! router repeats elsewhere. What is not in a group reaches whom it is for as well, who answers it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -57,9 +57,13 @@ impl Trial {
         server: &NatsAddress,
         instance_id: &str,
     ) -> Result<Self, String> {
+        let alone = NatsAddress {
+            // One address demands it of all of them.
+            tls: settings.demands_tls(),
+            ..server.clone()
+        };
         let settings = NatsSettings {
-            servers: vec![server.clone()],
-            // One address or file demands TLS of all of them.
+            servers: vec![alone],
             ..settings.clone()
         };
         let complaints = Arc::<Mutex<Vec<String>>>::default();
@@ -174,7 +178,9 @@ impl Trial {
                 .await
                 .map_err(|error| error.to_string())?;
             self.round_trip().await?;
-            self.turn_away(&mut subscriber).await;
+            if queue_group.is_some() {
+                self.turn_away(&mut subscriber).await;
+            }
         }
         sleep(COMPLAINTS).await;
         let mut refused = Vec::new();
@@ -192,13 +198,14 @@ impl Trial {
 
     /// Answers what came in between.
     async fn turn_away(&self, subscriber: &mut Subscriber) {
+        let error = RegistryError::ShuttingDown;
+        let mut headers = HeaderMap::new();
+        headers.insert(ERROR_CODE, error.number().to_string().as_str());
+        headers.insert(ERROR, error.title());
+        let body = documents::error::error(&error);
         while let Some(Some(Message { reply, .. })) = subscriber.next().now_or_never() {
-            let error = RegistryError::ShuttingDown;
-            let mut headers = HeaderMap::new();
-            headers.insert(ERROR_CODE, error.number().to_string().as_str());
-            headers.insert(ERROR, error.title());
-            let body = documents::error::error(&error);
             if let Some(reply) = reply {
+                let (headers, body) = (headers.clone(), body.clone());
                 let _ = self.client.publish_with_headers(reply, headers, body).await;
             }
         }

@@ -40,16 +40,16 @@ const CLOCK: Advice = (
 
 pub(super) async fn lines(settings: &Settings, database: &DatabaseSettings) -> Vec<Line> {
     let instance_id = &settings.identity.instance_id;
-    let mut lines = Vec::new();
-    for (what, endpoint) in [
-        ("connects for queries", &database.pool),
-        ("connects for LISTEN", &database.listen),
-    ] {
-        match Session::open(endpoint, instance_id).await {
-            Ok(session) => lines.extend(looked_at(what, &session).await),
-            Err(error) => lines.push(Line::bad(what, chain(&error), CONNECTION)),
-        }
-    }
+    let what = "connects for queries";
+    let mut lines = match Session::open(&database.pool, instance_id).await {
+        Ok(session) => looked_at(what, &session).await,
+        Err(error) => vec![Line::bad(what, chain(&error), CONNECTION)],
+    };
+    let what = "connects for LISTEN";
+    lines.push(match Session::open(&database.listen, instance_id).await {
+        Ok(_) => Line::good(what),
+        Err(error) => Line::bad(what, chain(&error), CONNECTION),
+    });
     if lines.iter().all(Line::is_good) {
         lines.push(definitions(settings, database).await);
         lines.push(notifications(settings, database).await);
