@@ -23,8 +23,9 @@ use crate::config::{Settings, Surroundings};
 
 pub(super) const NAME: &str = "completion";
 
-/// The variable by which a shell asks.
-const ASKS: &str = "COMPLETE";
+/// The variable by which a shell asks. Our own: a daemon whose environment happens to have another
+/// program's must not take itself for asked, and end.
+const ASKS: &str = "BEAMLINE_REGISTRY_COMPLETE";
 /// For a connection, and for an answer.
 const PATIENCE: Duration = Duration::from_millis(400);
 /// For another sidecar after one has answered.

@@ -12,7 +12,7 @@ async fn a_script_for_each_shell() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = said("nats://127.0.0.1:1", &format!("completion {shell}")).await;
         assert!(
-            script.contains("COMPLETE") && script.contains("beamline-registry"),
+            script.contains("BEAMLINE_REGISTRY_COMPLETE") && script.contains("beamline-registry"),
             "{script}"
         );
     }
@@ -40,7 +40,7 @@ fn completed(url: &str, shell: &str, words: &[&str]) -> Vec<String> {
         _ => {
             let mut command = Command::new(program);
             let index = (words.len() - 1).to_string();
-            command.env("COMPLETE", shell).arg("--");
+            command.env("BEAMLINE_REGISTRY_COMPLETE", shell).arg("--");
             command
                 .env("_CLAP_COMPLETE_INDEX", index)
                 .env("_CLAP_IFS", "\n");
