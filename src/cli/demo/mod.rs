@@ -16,13 +16,12 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use super::document::string;
-use super::private_server::{PrivateServer, free};
+use super::private_server::{PrivateServer, alone};
 use super::screen::Screen;
 use super::{Ended, chain, failure};
 use crate::app;
 use crate::app::signals::Signals;
-use crate::config::{LogFormat, NatsAddress, NatsAuth, Settings};
-use crate::domain::source::SourceMode;
+use crate::config::Settings;
 use extensions::Extensions;
 use printer::Printer;
 use tour::Visit;
@@ -58,7 +57,9 @@ async fn play(mut settings: Settings, once: bool, screen: &Screen) -> Result<(),
     let mut signals = Signals::catch()?;
     let server = PrivateServer::start("demo").await?;
     let fixtures = copied(server.folder.path())?;
-    adapt(&mut settings, &fixtures, &server.url).await;
+    server.point(&mut settings.nats);
+    alone(&mut settings, fixtures).await;
+    adapt(&mut settings);
     let log = super::log::start_log(&settings.logging);
     let dropped = log.map(|log| log.dropped()).unwrap_or_default();
     let extensions = Extensions::start(&server.url, settings.subjects.prefix.as_str()).await?;
@@ -96,24 +97,12 @@ fn copied(folder: &Path) -> Result<PathBuf, Failure> {
     Ok(folder)
 }
 
-/// Points the daemon at the private server and the copied fixtures, and nowhere else; circuits do
-/// what the tour shows. The tour is what there is to read; the log joins in only when something is
-/// wrong.
-async fn adapt(settings: &mut Settings, fixtures: &Path, url: &str) {
-    settings.source.mode = SourceMode::Fixtures;
-    settings.source.fixtures_dir = fixtures.to_owned();
-    settings.database = None;
-    settings.nats.servers = NatsAddress::parse(url).into_iter().collect();
-    settings.nats.auth = NatsAuth::None;
-    settings.nats.tls_ca = None;
-    settings.nats.client_certificate = None;
+/// Circuits do what the tour shows. The tour is what there is to read; the log joins in only when
+/// something is wrong.
+fn adapt(settings: &mut Settings) {
     settings.breaker.enabled = true;
     settings.breaker.failure_threshold = FAILURE_THRESHOLD;
     settings.breaker.open_time = OPEN_TIME;
     settings.breaker.max_open_time = settings.breaker.max_open_time.max(OPEN_TIME);
     settings.logging.filter = "warn".to_owned();
-    settings.logging.format = LogFormat::Pretty;
-    if let Some(addr) = settings.http.addr {
-        settings.http.addr = Some(free(addr).await);
-    }
 }

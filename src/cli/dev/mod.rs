@@ -6,26 +6,23 @@
 
 mod tap;
 
-use clap::{Arg, ArgMatches, Command};
+use clap::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::{folder, folder_argument};
-use super::private_server::{PrivateServer, free};
+use super::private_server::{PrivateServer, alone};
 use super::{Ended, Invocation, chain, err, failure};
 use crate::adapters::nats::ask::servers;
 use crate::app;
 use crate::app::signals::Signals;
 use crate::config::variables::NATS_URL;
-use crate::config::{LogFormat, NatsAddress, Settings};
-use crate::domain::source::SourceMode;
 use tap::Tap;
 
 /// The command and its argument.
 pub(super) fn command() -> Command {
-    let folder: Arg = folder_argument("Folder with fixtures");
     Command::new("dev")
         .about("Serve the files of a folder, and print every request and call")
-        .arg(folder)
+        .arg(folder_argument("Folder with fixtures"))
         .after_help(
             "With a nats-server of its own, unless one is configured.\n\nExamples:\n  \
              beamline-registry dev .\n  beamline-registry dev fixtures --nats-url nats://localhost",
@@ -46,9 +43,9 @@ pub(super) async fn run(invocation: &Invocation) -> Ended {
         ),
     };
     if let Some(server) = &server {
-        settings.nats.servers = NatsAddress::parse(&server.url).into_iter().collect();
+        server.point(&mut settings.nats);
     }
-    adapt(&mut settings, &invocation.arguments).await;
+    alone(&mut settings, folder(&invocation.arguments)).await;
     let log = super::log::start_log(&settings.logging)?;
     err(&format!(
         "serving {} at {}",
@@ -77,16 +74,5 @@ pub(super) async fn run(invocation: &Invocation) -> Ended {
         Ok(served) => served.map_err(|error| failure(&chain(&error))),
         // The panic hook has said where.
         Err(_) => Err(failure("a bug ended it")),
-    }
-}
-
-/// The files of the folder and nothing else, and a log to be read.
-async fn adapt(settings: &mut Settings, arguments: &ArgMatches) {
-    settings.source.mode = SourceMode::Fixtures;
-    settings.source.fixtures_dir = folder(arguments);
-    settings.database = None;
-    settings.logging.format = LogFormat::Pretty;
-    if let Some(addr) = settings.http.addr {
-        settings.http.addr = Some(free(addr).await);
     }
 }

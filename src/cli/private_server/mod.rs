@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,6 +11,9 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
+
+use crate::config::{LogFormat, NatsAddress, NatsAuth, NatsSettings, Settings};
+use crate::domain::source::SourceMode;
 
 /// How long the server may take to say where it listens.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -62,6 +66,14 @@ impl PrivateServer {
         Ok(server)
     }
 
+    /// Points a daemon here: nobody has to log in, and nothing leaves this machine.
+    pub(super) fn point(&self, nats: &mut NatsSettings) {
+        nats.servers = NatsAddress::parse(&self.url).into_iter().collect();
+        nats.auth = NatsAuth::None;
+        nats.tls_ca = None;
+        nats.client_certificate = None;
+    }
+
     /// What `--ports_file_dir` has made it write.
     fn announced(&self) -> Option<String> {
         let file = format!("nats-server_{}.ports", self.process.id()?);
@@ -77,8 +89,19 @@ impl Drop for PrivateServer {
     }
 }
 
+/// The files of `folder` and nothing else, with a log to be read.
+pub(super) async fn alone(settings: &mut Settings, folder: PathBuf) {
+    settings.source.mode = SourceMode::Fixtures;
+    settings.source.fixtures_dir = folder;
+    settings.database = None;
+    settings.logging.format = LogFormat::Pretty;
+    if let Some(addr) = settings.http.addr {
+        settings.http.addr = Some(free(addr).await);
+    }
+}
+
 /// The usual address, or another port where somebody has it.
-pub(super) async fn free(addr: SocketAddr) -> SocketAddr {
+async fn free(addr: SocketAddr) -> SocketAddr {
     if TcpListener::bind(addr).await.is_ok() {
         return addr;
     }
