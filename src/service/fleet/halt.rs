@@ -156,8 +156,10 @@ impl<S: Rollouts> Halter<S> {
         let called = runtimes.all().into_iter();
         let halting = called.filter_map(|(id, runtime)| {
             let entry = selector.catalog().get(id.as_str())?;
-            let setup = runtime.setup(&entry, runtimes.defaults());
-            entry.halts().then(|| (id, setup.limits.breaker.window))
+            entry.halts().then(|| {
+                let setup = runtime.setup(&entry, runtimes.defaults());
+                (id, setup.limits.breaker.window)
+            })
         });
         halting.collect()
     }

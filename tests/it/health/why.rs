@@ -1,5 +1,6 @@
 //! Which version fails, since when, how, and for whom; and who may know.
 
+use async_nats::HeaderMap;
 use serde_json::{Value, json};
 
 use super::{health, service, serving};
@@ -163,6 +164,26 @@ async fn what_works_again_is_green_again_and_what_pushes_back_rests() {
     let failures = site.send("health.x", "").await.ok()["failures"].take();
     assert_eq!(failures.as_array().unwrap().len(), 3);
     assert_eq!(health(&site, "x").await["circuit_breaker_state"], "closed");
+}
+
+#[tokio::test]
+async fn a_failure_names_the_call_by_the_id_that_its_caller_gave() {
+    let (site, _daemon, _played) = canary(not_loaded()).await;
+    let mut headers = HeaderMap::new();
+    headers.insert("Beamline-Call-Id", "c0ffee");
+    let body = json!({"id": "x", "payload": {}, "context": {"tenant_id": "acme"}}).to_string();
+    let invoke = "beamline.registry.invoke";
+    let named = site.client.request_with_headers(invoke, headers, body);
+    assert_eq!(named.await.header("Nats-Service-Error-Code"), Some("503"));
+    call(&site, "acme").await;
+    let failures = site.send("health.x", "").await.ok()["failures"].take();
+    let calls: Vec<_> = failures
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["call"])
+        .collect();
+    assert_eq!(calls, [&Value::Null, &json!("c0ffee")], "newest first");
 }
 
 #[tokio::test]
