@@ -9,17 +9,16 @@
 //! | `named` | the same as without a word, with `REQUIRE_ACTOR_SUBJECT=true` |
 //! | `away` | `SOURCE=auto` and a database that does not answer |
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::command::Request;
-use super::file;
 use super::layout::laid_out;
 use super::volatile::{MARK, is_volatile};
 use crate::harness::{
     Client, DEADLINE, Daemon, Extension, NatsServer, Reply, TestDatabase, eventually,
 };
 use crate::played;
-use crate::rig::shipped_fixtures;
 
 /// After the last reply of several, this long for one more.
 const QUIET: Duration = Duration::from_millis(300);
@@ -44,9 +43,9 @@ impl Stage {
             "" | "named" => Some(seeded().await),
             _ => None,
         };
+        // The shipped fixtures are the default. Folders as seen from the project's: replies show them.
         let builder = Daemon::builder()
             .nats(&nats.url())
-            .fixtures(&shipped_fixtures())
             .setting("INSTANCE_ID", "pod-1");
         let builder = match (name, &database) {
             ("", Some(database)) => builder.database(&database.url()),
@@ -54,7 +53,7 @@ impl Stage {
                 .database(&database.url())
                 .setting("REQUIRE_ACTOR_SUBJECT", true),
             ("faulty", _) => builder
-                .fixtures(&file("tests/golden/fixtures"))
+                .fixtures(Path::new("tests/golden/fixtures"))
                 .setting("SOURCE", "fixtures"),
             ("files", _) => builder.setting("SOURCE", "fixtures"),
             ("closed", _) => builder

@@ -30,8 +30,8 @@ function facts(stats, per) {
 
 const hasDatabase = ({ source, database }) => source !== "fixtures" || database.state !== "off";
 
-const calls = ({ success, failure, timeout, neutral, pushed_back, rejected, overloaded }) =>
-  success + failure + timeout + neutral + pushed_back + rejected + overloaded;
+const calls = ({ success, failure, timeout, neutral, pushed_back, cancelled, rejected, overloaded }) =>
+  success + failure + timeout + neutral + pushed_back + cancelled + rejected + overloaded;
 
 export class Facts {
   #list = document.getElementById("facts");
