@@ -1,14 +1,14 @@
 //! Read your own writes, on any sidecar.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 
 use crate::harness::http;
-use crate::harness::{Client, DEADLINE, Daemon, NatsServer, eventually};
+use crate::harness::{Client, DEADLINE, Daemon, NatsServer};
 use crate::rig::{Rig, insert};
 use crate::schema::migrated;
 use crate::site::{Site, subject};
@@ -128,16 +128,21 @@ async fn reads_that_wait_take_no_place_of_what_they_wait_for() {
     let verbs = [
         "get", "lookup", "explain", "list", "health", "circuits", "stats",
     ];
-    // Whoever waited in vain asks again, so that all wait at once however slow this machine is.
-    let again = AtomicUsize::new(0);
-    let (rig, waiting, again) = (&rig, &waiting, &again);
+    // Whoever waited in vain asks again, so that all wait at once however slow this machine is. Nobody
+    // else asks for a place, so that exactly those are refused for whom there is none.
+    let refused = watch::Sender::new(0);
+    let (rig, waiting, refused) = (&rig, &waiting, &refused);
     let reads = join_all((0..1024).map(|n| async move {
         loop {
             let reply = rig.ask(verbs[n % verbs.len()], waiting).await;
             match reply.header("Nats-Service-Error-Code") {
-                Some("412") => again.fetch_add(1, Ordering::Relaxed),
-                _ => break reply,
-            };
+                Some("412") => {}
+                Some("503") => {
+                    assert_eq!(reply.error().1, "overloaded");
+                    break refused.send_modify(|count| *count += 1);
+                }
+                _ => break assert_eq!(reply.header("Nats-Service-Error-Code"), None),
+            }
         }
     }));
     let addr = &daemon.http_addr().await;
@@ -146,23 +151,18 @@ async fn reads_that_wait_take_no_place_of_what_they_wait_for() {
         loop {
             let answer = http::get(addr, path).await.unwrap();
             match answer.status {
-                412 => again.fetch_add(1, Ordering::Relaxed),
-                _ => break answer,
-            };
+                412 => {}
+                503 => break refused.send_modify(|count| *count += 1),
+                status => break assert_eq!(status, 200),
+            }
         }
     }));
     let work = async {
-        let hurried = json!({"id": "a", "min_revision": 2, "wait_ms": 0});
-        eventually("no more may wait", DEADLINE, async || {
-            let reply = rig.ask("get", &hurried).await;
-            let told = reply.error();
-            if told.1 == "overloaded" {
-                Ok(())
-            } else {
-                Err(told)
-            }
-        })
-        .await;
+        let mut told = refused.subscribe();
+        timeout(DEADLINE, told.wait_for(|count| *count == 64))
+            .await
+            .expect("1,024 wait and 64 are refused")
+            .unwrap();
         for verb in ["ping", "list", "stats", "audit"] {
             rig.ask(verb, &json!({})).await.ok();
         }
@@ -177,17 +177,7 @@ async fn reads_that_wait_take_no_place_of_what_they_wait_for() {
             (&json!(2), &json!(1234))
         );
     };
-    let (reads, over_http, ()) = tokio::join!(reads, over_http, work);
-    let refused =
-        |reply: &&crate::harness::Reply| reply.header("Nats-Service-Error-Code").is_some();
-    // Those over HTTP count among the 1,024, so some came too late.
-    let over = reads
-        .iter()
-        .filter(refused)
-        .inspect(|it| assert_eq!(it.error().1, "overloaded"));
-    let over = over.count() + over_http.iter().filter(|it| it.status == 503).count();
-    // So may one, while somebody asked whether there is room, or who asked again.
-    let most = 80 + again.load(Ordering::Relaxed);
-    assert!((64..most).contains(&over), "{over} of 1,088 refused");
+    tokio::join!(reads, over_http, work);
+    assert_eq!(*refused.borrow(), 64, "of 1,088");
     rig.client.assert_one_reply_each().await;
 }
