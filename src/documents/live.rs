@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::to_bytes;
 use crate::domain::ids::{ExtensionId, VersionName};
-use crate::service::live::{Changes, Note, Point, Row};
+use crate::service::live::{Note, Point, Row};
 use crate::service::status::millis;
 
 #[derive(Serialize)]
@@ -81,10 +81,10 @@ pub fn rows(rows: &[(Row, Vec<Point>)]) -> Bytes {
 }
 
 /// What differs from what was told before.
-pub fn changes(changes: &Changes) -> Bytes {
+pub fn changes(rows: &[Row], gone: &[ExtensionId]) -> Bytes {
     to_bytes(&Rows {
-        rows: changes.rows.iter().map(row_body).collect(),
-        gone: changes.gone.iter().map(ExtensionId::as_str).collect(),
+        rows: rows.iter().map(row_body).collect(),
+        gone: gone.iter().map(ExtensionId::as_str).collect(),
     })
 }
 

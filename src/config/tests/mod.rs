@@ -30,6 +30,7 @@ fn load(
                 .ok_or(io::Error::from(io::ErrorKind::NotFound).into())
         },
         host_name: "pod-1.local".to_owned(),
+        memory_limit: Some(256 << 20),
         terminal: false,
     };
     let flags = flags

@@ -183,8 +183,8 @@ impl<C: Caller> Invoker<C> {
         let seat = seat.map_err(|why| {
             let took = self.tools.clock.awake_since(invocation.received.into_std());
             runtime.called(&version, Status::Overloaded, took);
-            self.tools.observers.observe(&Observation::Overloaded);
-            RegistryError::Crowded(why)
+            self.tools.observers.observe(&Observation::Overloaded(why));
+            RegistryError::Overloaded(why)
         })?;
         runtime.budget().call();
         plan.spare = Spare::of(invocation, &plan.target);

@@ -1,6 +1,7 @@
 //! The rows that watchers have, so that they are told only what changed.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::time::Duration;
 
 use crate::domain::breaker::CircuitState;
@@ -80,13 +81,6 @@ impl Row {
     }
 }
 
-impl Changes {
-    /// Whether there is nothing to tell.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.gone.is_empty()
-    }
-}
-
 impl Board {
     /// Takes one row; the row, if it differs.
     pub(super) fn put(&mut self, row: Row) -> Option<Row> {
@@ -111,9 +105,11 @@ impl Board {
         changes
     }
 
-    /// All rows, by id.
-    pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.0.values()
+    /// The rows after `last`, by id.
+    pub(super) fn rows_after(&self, last: Option<&ExtensionId>) -> impl Iterator<Item = &Row> {
+        let begin = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = self.0.range::<ExtensionId, _>((begin, Bound::Unbounded));
+        rows.map(|(_, row)| row)
     }
 }
 
@@ -143,11 +139,8 @@ mod tests {
         let mut board = Board::default();
         let told = board.replace([row("a", 1), row("b", 1)].into_iter());
         assert_eq!((told.rows.len(), told.gone.len()), (2, 0));
-        assert!(
-            board
-                .replace([row("a", 1), row("b", 1)].into_iter())
-                .is_empty()
-        );
+        let told = board.replace([row("a", 1), row("b", 1)].into_iter());
+        assert_eq!(told, Changes::default());
 
         let told = board.replace([row("b", 2), row("c", 1)].into_iter());
         assert_eq!(told.rows, [row("b", 2), row("c", 1)]);
@@ -155,7 +148,9 @@ mod tests {
 
         assert_eq!(board.put(row("c", 1)), None);
         assert_eq!(board.put(row("c", 2)), Some(row("c", 2)));
-        let kept: Vec<_> = board.rows().cloned().collect();
+        let kept: Vec<_> = board.rows_after(None).cloned().collect();
         assert_eq!(kept, [row("b", 2), row("c", 2)]);
+        let rest: Vec<_> = board.rows_after(Some(&kept[0].id)).collect();
+        assert_eq!(rest, [&row("c", 2)]);
     }
 }
