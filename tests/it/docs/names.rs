@@ -1,4 +1,4 @@
-//! What the pages name is there: metrics, settings and lines of the log.
+//! What the pages name is there: metrics, settings, lines of the log, and tests.
 
 use std::collections::BTreeSet;
 
@@ -58,6 +58,24 @@ fn metrics_settings_and_log_lines_of_the_pages_exist() {
         }
     }
     assert!(checked > 40, "only {checked} names were found");
+}
+
+/// Each line of the threat model names what holds it.
+#[test]
+fn the_tests_that_the_threat_model_names_exist() {
+    let text = read("SECURITY.md");
+    let rows = text.lines().filter(|line| line.starts_with("| "));
+    let held = rows.filter_map(|row| row.trim_end_matches(" |").rsplit_once("| "));
+    let mut named = 0;
+    for test in held.flat_map(|(_, tests)| tests.split('`').skip(1).step_by(2)) {
+        let places = [
+            format!("tests/it/{test}.rs"),
+            format!("src/adapters/{test}.rs"),
+        ];
+        assert!(places.iter().any(|it| file(it).exists()), "{test}");
+        named += 1;
+    }
+    assert!(named > 15, "only {named} tests are named");
 }
 
 fn read(path: &str) -> String {
