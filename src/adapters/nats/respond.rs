@@ -72,7 +72,7 @@ impl Respond {
     pub fn append(&self, out: &mut Out<'_>, reply: &[u8], outcome: &Result<Answer, RegistryError>) {
         match outcome {
             Ok(answer) => self.append_answer(out, reply, answer),
-            Err(error) => self.append_error(out, reply, error),
+            Err(error) => self.append_error(out, reply, error, |_| {}),
         }
     }
 
@@ -83,7 +83,7 @@ impl Respond {
             }
         };
         if let Err(error) = self.append_message(out, (reply, None), headers, &answer.body) {
-            self.append_error(out, reply, &error);
+            self.append_error(out, reply, &error, |_| {});
         }
     }
 
@@ -114,9 +114,16 @@ impl Respond {
         Ok(())
     }
 
-    /// Appends an error.
-    pub fn append_error(&self, out: &mut Out<'_>, reply: &[u8], error: &RegistryError) {
+    /// Appends an error, with the headers that `headers` adds.
+    pub fn append_error(
+        &self,
+        out: &mut Out<'_>,
+        reply: &[u8],
+        error: &RegistryError,
+        headers: impl FnOnce(&mut HeaderBlock),
+    ) {
         self.annotate(out.headers);
+        headers(out.headers);
         out.headers.push_number(ERROR_CODE, error.number().into());
         // A fixed text, which any header can hold.
         let _ = out.headers.push(ERROR, error.title());

@@ -40,6 +40,7 @@ pub use stream::{CHUNK, END, Piece, STREAM, Streaming};
 pub use versions::{Attempts, VersionRuntime, Versions};
 
 use self::spare::Spare;
+use crate::domain::call_id::CallId;
 use crate::domain::entry::Entry;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::caller::{CallHeaders, Caller};
@@ -83,6 +84,13 @@ pub struct Accepted {
     plan: Arc<Plan>,
     recorder: Recorder,
     seat: Seat,
+}
+
+impl Accepted {
+    /// What the call is known by, where it may be cancelled.
+    pub fn call_id(&self) -> Option<&CallId> {
+        self.plan.call_id.as_ref()
+    }
 }
 
 /// What a call came to.

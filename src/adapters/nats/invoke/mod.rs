@@ -9,7 +9,7 @@ mod arguments;
 mod messenger;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -30,6 +30,7 @@ use super::verb::Verb;
 use super::wire::operation::Message;
 use super::wire::write::HeaderBlock;
 use crate::documents;
+use crate::domain::call_id::CallId;
 use crate::domain::overload::Overload;
 use crate::service::boundary::{answered, survived};
 use crate::service::budget::Held;
@@ -74,6 +75,10 @@ struct Job {
     place: Place,
     reply: Vec<u8>,
     received: Instant,
+    /// What the call may be cancelled by.
+    call_id: Option<CallId>,
+    /// Whether the caller has had a message, which told that.
+    begun: AtomicBool,
     /// A drain waits for it.
     _counted: TaskTrackerToken,
 }
@@ -178,6 +183,8 @@ impl InvokeServer {
         let job = Job {
             reply: reply.to_vec(),
             received,
+            call_id: accepted.call_id().cloned(),
+            begun: AtomicBool::new(false),
             place,
             _counted: self.0.tasks.token(),
         };
@@ -262,9 +269,18 @@ impl Job {
         if let Err(error) = sent {
             let inner = &self.place.server.0;
             let append = |out: &mut Out<'_>| {
-                inner.respond.append_error(out, &self.reply, &error);
+                inner
+                    .respond
+                    .append_error(out, &self.reply, &error, |block| self.call_headers(block));
             };
             inner.respond.submit(&inner.outbox, append).await;
+        }
+    }
+
+    /// The headers of an error that is the first message.
+    fn call_headers(&self, block: &mut HeaderBlock) {
+        if let (Some(id), false) = (&self.call_id, self.begun.load(Ordering::Relaxed)) {
+            answer::call_headers(block, id, &self.place.server.0.instance_id);
         }
     }
 
@@ -289,6 +305,9 @@ impl Job {
         };
         // What could not be sent was counted; an error could not be sent either.
         let sent = inner.respond.submit(&inner.outbox, append).await;
+        if let Some(Ok(())) = sent {
+            self.begun.store(true, Ordering::Relaxed);
+        }
         sent.unwrap_or(Err(RegistryError::Internal))
     }
 }
