@@ -23,7 +23,7 @@ CREATE OR REPLACE FUNCTION registry_actor_source() RETURNS text
     LANGUAGE sql STABLE
     RETURN left(coalesce(registry_named('actor_source'), 'database'), 50);
 
--- Defaults run as whoever inserts. Set once: ALTER TABLE keeps readers out.
+-- Defaults run as the inserting role. Set once: ALTER TABLE keeps readers out.
 GRANT EXECUTE ON FUNCTION registry_named(text), registry_actor() TO PUBLIC;
 DO $$
 DECLARE

@@ -12,7 +12,7 @@
 -- orders; and an idle psql transaction would silence the whole fleet. A row that somebody has locked
 -- is held back instead, and comes with a later flush.
 
--- After so long without a flush a sidecar is silent: 3 of its intervals. Within bounds, as one
+-- A sidecar without a flush for this long is silent: 3 of its intervals. Within bounds, as one
 -- interval that somebody set wrong must not fail what all sidecars ask.
 CREATE OR REPLACE FUNCTION health_patience(flush_interval interval) RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -177,7 +177,7 @@ END
 $$;
 
 -- Brings circuit_breaker_state and auto_disabled of extension_health up to date, of these extensions, or
--- of all, also where a sidecar went silent. What is locked is left to whoever comes next.
+-- of all, also where a sidecar went silent. What is locked is left to the next caller.
 CREATE OR REPLACE FUNCTION health_settle_states(ids text[]) RETURNS void
     LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_variable
@@ -210,10 +210,10 @@ BEGIN
 END
 $$;
 
--- The flush itself. It settles the states of its own circuits and reports; whoever tidies does the
--- rest. Figures count only under a number that the boot has not had; circuits are
--- replaced by any but an overtaken one. Fenced: the boot was folded, nothing is written, and
--- `last_sequence` says what had been; null when even the fence is gone.
+-- The flush itself. It settles the states of its own circuits and reports; the sidecar that tidies
+-- does the rest. Figures count only under a number that the boot has not had; circuits are replaced
+-- by any but an overtaken one. Fenced: the boot was folded, nothing is written, and `last_sequence`
+-- says what had been; null when even the fence is gone.
 CREATE OR REPLACE FUNCTION health_flush(of_boot uuid, of_sequence bigint, every interval,
         reports jsonb, circuits jsonb,
         OUT fenced boolean, OUT last_sequence bigint, OUT left_out text[])

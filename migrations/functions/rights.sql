@@ -1,10 +1,10 @@
 -- What each role of deploy/postgres/roles.sql may do with what the registry has made in this schema;
 -- of anything else that the schema holds it says nothing.
 --
--- The triggers run as the owner (SECURITY DEFINER), so whoever changes a definition needs no rights on
--- the revision, the tombstones or the audit, and cannot get round them. INSERT on sidecar_boots makes
--- an account a daemon's: only such a one may name in a transaction who changes something, and as what
--- it is audited (beamline.actor, .actor_source, .action).
+-- The triggers run as the owner (SECURITY DEFINER), so a role that changes a definition needs no
+-- rights on the revision, the tombstones or the audit, and cannot get round them. INSERT on
+-- sidecar_boots makes an account a daemon's: only such a one may name in a transaction who changes
+-- something, and as what it is audited (beamline.actor, .actor_source, .action).
 
 -- Gives the rights, and takes back first what is not given here. Run by `migrate` where the tables are
 -- beamline_owner's, and by deploy/postgres/grants.sql; with the rights of the caller.

@@ -1,4 +1,4 @@
-//! What the machine does by itself: freezing circuits, disabling and enabling, telling of changes.
+//! What happens automatically: freezing circuits, disabling and enabling, publishing changes.
 
 use std::sync::Arc;
 

@@ -72,7 +72,7 @@ pub enum DaemonError {
 /// `log_lines_dropped` is shown among the metrics.
 ///
 /// # Errors
-/// Only what no waiting can mend.
+/// Only what no waiting can fix.
 pub async fn serve(
     settings: Settings,
     log_lines_dropped: Count,
@@ -150,7 +150,7 @@ pub async fn serve(
         Some(server) => Some(finish_requests(server, end).await),
         None => None,
     };
-    // What goes on beside requests can end now; meanwhile the last replies get away.
+    // What goes on beside requests can end now; meanwhile the last replies are sent.
     let close = async {
         if let Some(closing) = closing {
             closing.close(end.all).await;

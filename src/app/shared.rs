@@ -78,7 +78,7 @@ pub(super) struct Shared {
     /// How many sidecars there are.
     pub(super) alive: Alive,
     overrides: OverrideHandle,
-    /// What the machine does by itself.
+    /// What happens automatically.
     pub(super) automatic: Automatic,
     /// The end of the grace period, for HTTP, which ends last.
     pub(super) give_up: CancellationToken,

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Ignored, because somebody may send them, or a limit may cause them, and their default is the end
 /// of the process without a drain. A file that the log may not make longer (`XFSZ`) costs lines.
-/// The numbers are those of Linux, where not every kind has a name here.
+/// The numbers are Linux's; not every kind has a name here.
 fn ignored() -> [SignalKind; 8] {
     const XFSZ: i32 = 25;
     const VTALRM: i32 = 26;
@@ -32,7 +32,7 @@ pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
-    /// `None` where whoever started the process had it ignored, as `nohup` does.
+    /// `None` if it was ignored when the process started, as `nohup` does.
     hang_up: Option<Signal>,
 }
 

@@ -17,7 +17,7 @@ const MAX_OF_ONE: usize = 20;
 /// each in one line.
 const MAX_SHOWN: usize = 200;
 
-/// What became of what was found.
+/// The result for what was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Done {
     /// Nothing.
@@ -119,7 +119,7 @@ pub(super) fn success(report: &Report, revision: Option<u64>, done: Done) -> Str
         Some(revision) => {
             format!("imported and verified {written} extensions in revision {revision}{untouched}")
         }
-        None => format!("nothing to import: the database holds what the files say{untouched}"),
+        None => format!("nothing to import: the database matches the files{untouched}"),
     }
 }
 

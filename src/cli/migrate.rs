@@ -15,7 +15,7 @@ use crate::adapters::postgres::{functions, old};
 use crate::config::Settings;
 use crate::service::trouble::DatabaseError;
 
-/// How long another starter's migration is waited for, and how long whoever holds the tables.
+/// How long another starter's migration is waited for, and how long a holder of the tables.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 
 type Failure = Box<dyn Error>;

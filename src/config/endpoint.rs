@@ -149,7 +149,7 @@ impl Endpoint {
                 let url = Self::parse(secret::read(file)?.expose_secret()).ok();
                 let password = url.as_ref().and_then(|url| url.config.get_password());
                 let (Some(url), Some(password)) = (&url, password) else {
-                    let rule = "cannot be read: it is no Postgres URL with a password";
+                    let rule = "cannot be read: it is not a Postgres URL with a password";
                     return Err(format!("{} {rule}", file.display()));
                 };
                 url.config.get_user().map(|user| config.user(user));

@@ -122,7 +122,7 @@ impl Layers {
         let Ok(name) = named.text.as_deref().map(str::to_owned) else {
             return;
         };
-        // A name that is none is a fault of the value, found by whoever reads values.
+        // An unknown name is a fault of the value, found when values are read.
         let context = nats_context::name(&name).map(|name| nats_context::read(&name, surroundings));
         let mut context = match context {
             Ok(Ok(context)) => context,

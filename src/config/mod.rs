@@ -96,7 +96,7 @@ impl Settings {
     /// over the defaults, and checks everything. What is worth saying about it comes beside it.
     ///
     /// # Errors
-    /// All faults of the configuration, those of single values and those between values.
+    /// All faults of the configuration, of single values and between values.
     pub fn load(
         flags: BTreeMap<String, String>,
         surroundings: &Surroundings<'_>,

@@ -23,8 +23,8 @@ pub struct NatsAddress {
     pub tls: bool,
     /// The login that stands in it: a user or a token.
     pub login: Option<NatsAuth>,
-    /// The name that its certificate must have: its host's; of a server that was learned by its IP
-    /// address, that of the server that the cluster was entered by.
+    /// The name that its certificate must have: its host's. For a server learned by its IP address,
+    /// the name of the server through which the cluster was entered.
     pub certificate_name: String,
 }
 
@@ -38,7 +38,7 @@ impl NatsAddress {
             true => Url::parse(text),
             false => Url::parse(&format!("nats://{text}")),
         };
-        let url = url.map_err(|error| format!("is no address: {error}"))?;
+        let url = url.map_err(|error| format!("is not an address: {error}"))?;
         if !["nats", "tls"].contains(&url.scheme()) {
             return Err("must begin with nats:// or tls://".to_owned());
         }

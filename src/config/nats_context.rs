@@ -82,7 +82,7 @@ pub(super) fn read(
     let home = surroundings.variable("HOME");
     let file = |field: &str, path: String| match path.strip_prefix("~/") {
         _ if path.contains(['$', ':']) => Err(format!(
-            "names a context whose `{field}` is no plain path: write it out"
+            "names a context whose `{field}` is not a plain path: write it out"
         )),
         Some(rest) => {
             let home = home.ok_or("needs HOME to be set, for `~`")?;

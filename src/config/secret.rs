@@ -1,7 +1,7 @@
 //! A secret that is renewed under a running process.
 //!
-//! One given by a `_FILE` key remembers its file, and whoever connects reads that again: a password
-//! is changed by writing the file, without a restart.
+//! One given by a `_FILE` key remembers its file, which is read again for each connection: a
+//! password is changed by writing the file, without a restart.
 
 use std::path::{Path, PathBuf};
 
@@ -26,8 +26,8 @@ impl Secret {
         &self.text
     }
 
-    /// The text that is there now. Reads a small file where there is one, so it is for whoever is
-    /// about to connect and not for the path of a request.
+    /// The text that is there now. Reads a small file where there is one, so it is for code that is
+    /// about to connect, not for the path of a request.
     ///
     /// # Errors
     /// The file cannot be read or is empty, told by its name: it may be there again at the next

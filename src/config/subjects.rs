@@ -51,15 +51,15 @@ fn clash(item: &str, own: &Subject, allowed: &[SubjectPattern]) -> Option<String
         Some("but subjects under `$` are the server's".to_owned())
     } else if item.contains(['*', '>']) || !item.bytes().all(|byte| byte.is_ascii_graphic()) {
         let rule = "no wildcards, printable ASCII only";
-        Some(format!("which is no beginning of a subject: {rule}"))
+        Some(format!("which is not a subject prefix: {rule}"))
     } else if overlap(item, &format!("{own}.")) {
         Some(format!(
-            "which meets the registry's own subjects under {own}"
+            "which overlaps the registry's own subjects under {own}"
         ))
     } else {
         let met = allowed.find(|pattern| overlap(item, literal_head(pattern)))?;
         Some(format!(
-            "which meets the extension subjects {}",
+            "which overlaps the extension subjects {}",
             met.as_str()
         ))
     }

@@ -1,4 +1,4 @@
-//! The one reader of files that people write: settings, secrets, tokens, certificates, fixtures.
+//! The one reader of files that operators write: settings, secrets, tokens, certificates, fixtures.
 //!
 //! Bounded in bytes, and it waits for nobody: opening a pipe would, and so would reading a device.
 

@@ -66,7 +66,7 @@ impl TokenTable {
     pub fn parse(text: &str) -> Result<Self, Vec<String>> {
         let (mut table, mut faults) = (Self::default(), Vec::new());
         if text.trim().is_empty() {
-            faults.push("there is neither a token nor a comment in it".to_owned());
+            faults.push("it holds neither tokens nor comments".to_owned());
         }
         for (number, line) in (1..).zip(text.lines()) {
             let words = line.split_whitespace();
@@ -102,7 +102,7 @@ impl TokenTable {
         let role = word(&ROLES)(role).map_err(|rule| format!("has a role that {rule}"))?;
         let actor = |name| Actor::parse(name, ActorSource::Token);
         let actor = name.map(actor).transpose();
-        let actor = actor.map_err(|_| "binds the token to what is no actor's name")?;
+        let actor = actor.map_err(|_| "binds the token to a name that no actor may have")?;
         if self.find(token).is_some() {
             return Err("repeats a token".to_owned());
         }

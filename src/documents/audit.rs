@@ -25,11 +25,11 @@ pub struct AuditArguments {
     pub by: Option<String>,
     /// Only this action, as entries have it.
     pub action: Option<String>,
-    /// Only from this moment on: in RFC 3339, or so long ago, as in `1h`.
+    /// Only from this moment on: in RFC 3339, or an age, as in `1h`.
     pub since: Option<String>,
     /// Only up to this moment, likewise.
     pub until: Option<String>,
-    /// At most so many.
+    /// The most that are returned.
     #[param(minimum = 1, maximum = 1000)]
     #[serde(default, deserialize_with = "numbers::rows")]
     pub limit: Option<u64>,

@@ -66,7 +66,7 @@ impl CircuitArguments {
             line.map_err(|rule| RegistryError::field("reason", rule))
         });
         if self.ttl_seconds.is_some() && action == OverrideAction::Reset {
-            let rule = "means nothing to a reset, which happens once";
+            let rule = "cannot be used with `reset`, which happens once";
             return Err(RegistryError::field("ttl_seconds", rule));
         }
         Ok(CircuitOrder {

@@ -19,7 +19,7 @@ use utoipa::IntoParams;
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct CircuitsArguments {
-    /// At most so many.
+    /// The most that are returned.
     #[param(minimum = 1, maximum = 1000)]
     #[serde(default, deserialize_with = "numbers::rows")]
     pub limit: Option<u64>,

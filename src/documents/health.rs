@@ -28,7 +28,7 @@ pub struct HealthArguments {
         pattern = "^(open|half_open|resting|degraded|ok|no_data|disabled|auto_disabled|closed)$"
     )]
     pub state: Option<String>,
-    /// At most so many.
+    /// The most that are returned.
     #[param(minimum = 1, maximum = 1000)]
     #[serde(default, deserialize_with = "numbers::rows")]
     pub limit: Option<u64>,

@@ -112,7 +112,7 @@ mod tests {
 
     use super::*;
 
-    /// A page of records of so many bytes; what is in short has 10.
+    /// A page of records of that many bytes; what is in short has 10.
     fn page(sizes: &[usize], room: usize, brief: bool) -> Result<Value, RegistryError> {
         let items: Vec<_> = sizes.iter().zip('a'..).collect();
         let page = Page {

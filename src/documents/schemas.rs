@@ -1,5 +1,4 @@
-//! What the documents look like, for whoever reads OpenAPI: made from the types that they are
-//! written with.
+//! What the documents look like, for OpenAPI: made from the types that they are written with.
 
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{Components, RefOr};
@@ -58,7 +57,7 @@ struct CircuitPage<'a> {
 )))]
 struct Documents;
 
-/// All schemas by name: those of answers, and what the bodies of changes may have.
+/// All schemas by name: of answers, and of the bodies of changes.
 pub fn components() -> Components {
     let mut components = Documents::openapi().components.unwrap_or_default();
     for (name, schema) in stored::schemas() {

@@ -1,4 +1,4 @@
-//! Why the machine switched an extension: for its audit entry and its event.
+//! Why an extension was switched automatically: for its audit entry and its event.
 
 use serde::Serialize;
 

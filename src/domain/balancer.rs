@@ -4,8 +4,9 @@
 //! The algorithm of turns is nginx's (`ngx_http_upstream_get_peer`, commit 52327e0627f4, 2012): with each
 //! pick every peer earns its weight, the richest is picked and pays what all earned together, so a
 //! cycle of weights 5/1/1 is `a a b a c a a` and never a run of one. Here peers earn shares of one
-//! call instead of weights. A credit then means the same whatever the weights and whoever is left
-//! out, so changes of the set need no restart, which would favour the first or the heaviest.
+//! call instead of weights. A credit then means the same whatever the weights and whichever
+//! instances are left out, so changes of the set need no restart, which would favour the first or
+//! the heaviest.
 //!
 //! By load and latency, whose turn it is is held against another one, drawn by weight, and gives way
 //! where a call there would cost much less ([`Load::score`]). Two choices are nearly as good as the
@@ -26,12 +27,12 @@ use super::rest::Rest;
 /// instance is less than one call off its exact share. Equal shares are rounded equally.
 const CALL: i64 = 1 << 40;
 
-/// Whose turn it is gets the call, unless it costs so many times what the other one does.
+/// Whose turn it is gets the call, unless it costs this many times what the other one does.
 const MUCH_WORSE: f64 = 1.25;
-/// Where the calls of whoever would get it take so many times what those of the fastest do, another
-/// one is drawn.
+/// If the calls of the chosen one take this many times as long as the fastest one's, another one is
+/// drawn.
 const FAR_WORSE: f64 = 4.0;
-/// A failure counts as so many times what the others' calls take, where it was faster.
+/// A failure that was fast counts as this many times what the others' calls take.
 const SLOWNESS_OF_FAILURES: f64 = 10.0;
 
 /// The turn of each instance of one version. Memory is bounded by the number of instances.
@@ -143,7 +144,7 @@ impl Balancer {
         })
     }
 
-    /// Spends the turn of whoever has it, of those with a weight.
+    /// Gives the turn to the instance whose turn it is, of those with a weight.
     fn turn(&mut self, field: &Field, now: Instant) -> Option<usize> {
         let mean = field.mean_seconds();
         let (mut earned, mut turn, mut most) = (0, None, i64::MIN);
@@ -247,7 +248,7 @@ impl Balancer {
         self.peers.iter_mut().find(|peer| peer.id == *id)
     }
 
-    /// Makes the peers those of `instances`, in their order. Who stays keeps credit and ejection.
+    /// Makes the peers match `instances`, in their order. Who stays keeps credit and ejection.
     fn follow<'a>(&mut self, instances: impl Iterator<Item = &'a Instance> + Clone) {
         let known = self.peers.iter().map(|peer| &peer.id);
         if known.eq(instances.clone().map(|instance| &instance.instance_id)) {

@@ -398,7 +398,8 @@ proptest! {
         }
     }
 
-    /// Leaving instances out never lets a credit run away, and nobody who is left out is picked.
+    /// Leaving instances out never lets a credit grow without bound, and no instance that is left
+    /// out is picked.
     #[test]
     fn credits_stay_bounded(
         history in prop::collection::vec((prop::bits::u8::masked(0b1111), 1..=100u8), 1..120)

@@ -1,4 +1,4 @@
-//! What a call is known by to whoever may want to cancel it.
+//! How a call is named by a client that wants to cancel it.
 
 use std::borrow::Borrow;
 use std::fmt;

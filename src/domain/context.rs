@@ -46,7 +46,7 @@ impl PartialEq for Number {
 impl Eq for Number {}
 
 impl Scalar {
-    /// Reads valid JSON. `None` for what cannot be compared: null, lists, objects, numbers beyond those of
+    /// Reads valid JSON. `None` for what cannot be compared: null, lists, objects, numbers beyond
     /// [`Decimal`], and strings that are no text.
     pub fn read(json: &str) -> Option<Self> {
         match json.bytes().next()? {

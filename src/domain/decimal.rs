@@ -1,4 +1,4 @@
-//! Numbers as people write them, exactly.
+//! Decimal numbers, exactly as written.
 //!
 //! A float cannot tell 18446744073709551616 from 18446744073709551617: one tenant would be taken for
 //! another. So numbers that are compared or hashed stay decimals, from the text they came in.

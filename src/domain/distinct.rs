@@ -1,4 +1,4 @@
-//! What tells a sidecar's settings from those of others.
+//! What distinguishes a sidecar's settings from others'.
 
 use std::collections::BTreeMap;
 

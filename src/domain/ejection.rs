@@ -1,4 +1,4 @@
-//! Ejection of one instance: out after so many failures in a row, for a time that grows.
+//! Ejection of one instance: out after a number of failures in a row, for a time that grows.
 //!
 //! As in Envoy's outlier detection the time grows with each ejection; as in a half-open circuit one
 //! failure after the return is enough to be ejected again, and one success forgives everything.

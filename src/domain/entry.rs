@@ -34,7 +34,7 @@ impl PreparedReply {
     }
 }
 
-/// Makes the reply of one version; the wire format is an outer layer's business.
+/// Makes the reply of one version; the wire format belongs to an outer layer.
 pub type PrepareReply = dyn Fn(&Resolved<'_>) -> PreparedReply + Send + Sync;
 
 /// An extension with its versions in routing order and a prepared reply for each.
@@ -48,9 +48,9 @@ pub struct Entry {
 /// Why an entry does not serve a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// Disabled by people.
+    /// Disabled by an operator.
     Disabled,
-    /// Taken out of service by the machine.
+    /// Auto-disabled.
     AutoDisabled,
     /// No version takes part for this context.
     NotTargeted,
@@ -154,7 +154,7 @@ impl Entry {
         (self.admitted().is_ok() && first.is_unconditional()).then_some(reply)
     }
 
-    /// Whether both people and the machine allow it to serve.
+    /// Whether it is enabled and not auto-disabled.
     pub fn admitted(&self) -> Result<(), Refusal> {
         match (self.extension.enabled, self.extension.auto_disabled) {
             (false, _) => Err(Refusal::Disabled),

@@ -217,7 +217,7 @@ fn provider_fields(payload: &str) -> Result<&str, EnvelopeError> {
     {
         Some(name) => Err(EnvelopeError {
             field: format!("payload.{name}").into(),
-            rule: "is reserved: the registry itself tells it to a provider",
+            rule: "is reserved: the registry itself sets it for a provider",
         }),
         None => Ok(inner.trim_ascii()),
     }

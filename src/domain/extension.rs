@@ -87,7 +87,7 @@ impl Whose {
         self.0.get().copied()
     }
 
-    /// Whether it is this extension's, and not that of one of the same id.
+    /// Whether it belongs to this extension, and not to another one of the same id.
     pub fn is(&self, extension: &Extension) -> bool {
         let own = extension.incarnation;
         own.is_none_or(|own| *self.0.get_or_init(|| own) == own)
@@ -107,7 +107,7 @@ pub struct Extension {
     pub timeout_ms: u32,
     /// Attempts after the first.
     pub retry: u32,
-    /// Whether people allow it to serve.
+    /// Whether operators have it enabled.
     pub enabled: bool,
     /// Whether the daemon has taken it out of service.
     pub auto_disabled: bool,
@@ -117,7 +117,7 @@ pub struct Extension {
     pub owner: Option<Box<str>>,
     /// Settings handed to the extension with every call.
     pub config: JsonObject,
-    /// Settings and notes for the registry and for people.
+    /// Settings and notes for the registry and for operators.
     pub metadata: JsonObject,
     /// Who takes over when this one cannot serve, in order of preference.
     pub fallback: Vec<ExtensionId>,
@@ -208,7 +208,7 @@ pub struct Instance {
     pub subject: Subject,
     /// Its share of the calls, 0 to 100, relative to its siblings.
     pub weight: u8,
-    /// Whether people allow it to serve.
+    /// Whether operators have it enabled.
     pub enabled: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The last failures of one version: when, where, for whom, and what the extension said.
+//! The last failures of one version: when, where, for which tenant, and the extension's error text.
 //!
 //! **Memory.** At most [`MOST`] failures of [`MOST_BYTES`] bytes of text each, all in one piece: below
 //! 4 kB. A version that never failed should have no log.

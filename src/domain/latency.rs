@@ -140,7 +140,7 @@ impl Default for LatencySnapshot {
 }
 
 impl LatencySnapshot {
-    /// Adds the figures of `other`: the result is that of one histogram with all samples.
+    /// Adds the figures of `other`: the result equals one histogram with all samples.
     pub fn merge(&mut self, other: &Self) {
         for (count, more) in self.counts.iter_mut().zip(&other.counts) {
             *count += more;

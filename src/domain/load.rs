@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 /// The header of a reply in which an instance says how busy it is, in calls.
 pub const LOAD: &str = "Beamline-Load";
 
-/// After so long all but a third of what was seen is forgotten.
+/// The time after which all but a third of what was seen is forgotten.
 const DECAY: Duration = Duration::from_secs(10);
-/// What an instance says of its own load holds for so long.
+/// How long an instance's report of its own load counts.
 const OWN_WORD: Duration = Duration::from_secs(5);
 
 /// The load of one instance. The default is one that was never called.

@@ -10,10 +10,11 @@ use super::reply;
 
 /// A deadline that left an attempt less than this says nothing about the extension.
 pub const SHORTEST_FAIR_TIME: Duration = Duration::from_millis(100);
-/// Without history, an attempt with less than one part in so many of its timeout is not fair.
+/// Without history, an attempt with less than this fraction (one part in N) of its timeout is not
+/// fair.
 const FAIR_PART_OF_TIMEOUT: u32 = 5;
 
-/// A standstill of one part in so many of a wait explains that nothing came.
+/// A standstill of this fraction (one part in N) of a wait explains that nothing arrived.
 const TELLING_PART: u32 = 3;
 
 /// Whether the silence of a wait of `allowed` may be our own: this process stood still for
@@ -43,8 +44,8 @@ pub enum Ended<'a> {
     NoResponders,
     /// The caller's deadline passed first.
     DeadlinePassed(Patience),
-    /// No reply came, but this process stood still for so much of the time that it cannot tell
-    /// whether one would have; see [`explains_silence`].
+    /// No reply came, but this process stood still for too much of the time to know whether one
+    /// would have; see [`explains_silence`].
     StoodStill {
         /// Whether the caller's deadline, not the extension's timeout, ended the wait.
         by_caller: bool,
@@ -169,7 +170,7 @@ pub enum Answer {
 }
 
 impl Ended<'_> {
-    /// Whether its time was over, whoever's it was: the extension may still be at work.
+    /// Whether its time was over, the caller's or its own: the extension may still be at work.
     pub fn ran_out_of_time(&self) -> bool {
         matches!(
             self,

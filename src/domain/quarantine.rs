@@ -1,4 +1,4 @@
-//! Faulty input: set aside, named, and never served.
+//! Faulty input: quarantined, named, and never served.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -23,7 +23,7 @@ pub struct FaultyExtension {
     pub unserved_digest: Option<u64>,
 }
 
-/// Everything that is set aside at one moment.
+/// Everything that is quarantined at one moment.
 #[derive(Debug, Default, PartialEq)]
 pub struct Quarantine {
     faults: BTreeMap<String, Fault>,

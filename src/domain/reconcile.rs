@@ -32,7 +32,7 @@ pub struct Everything {
 pub struct Delta {
     /// The database's revision.
     pub revision: u64,
-    /// Every id that was read again, whatever became of it. As found: a faulty row's id may break
+    /// Every id that was read again, whatever the result. As found: a faulty row's id may break
     /// the rules for ids, and has to be forgotten like any other when the row goes.
     pub touched: Vec<String>,
     /// The valid records among them; touched ids without one are gone or faulty.

@@ -51,7 +51,7 @@ impl Rest {
         self.until = self.until.filter(|until| begun < *until);
     }
 
-    /// The call that tries it is over, whatever it came to.
+    /// The call that tries it is over, whatever its outcome.
     pub fn left(&mut self) {
         self.tried = false;
     }

@@ -15,7 +15,7 @@ pub const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
 /// The most retries that the budget holds, and those that it begins with.
 const MOST_RETRIES: u32 = 10;
-/// One retry for so many calls: 20 %.
+/// One retry for this many calls: 20 %.
 const CALLS_PER_RETRY: u32 = 5;
 
 /// Whether a failure may be different the next time: nobody answered in time, nobody was there, or

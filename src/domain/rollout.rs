@@ -42,7 +42,7 @@ pub enum RolloutError {
 /// When a version whose calls fail more often than the current one's gives up its share.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Halt {
-    /// By how much its failure rate may exceed that of the current version.
+    /// By how much its failure rate may exceed the current version's.
     pub max_failure_rate_delta: f64,
     /// Of how many requests its rate says anything.
     pub min_requests: u64,

@@ -23,7 +23,7 @@ enum Origin {
     Row(usize),
 }
 
-/// How a candidate came to be preferred; lower goes first.
+/// Why a candidate is preferred; lower goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {
     /// It has rules, and they match.
@@ -163,7 +163,7 @@ impl Candidate {
         self.tier
     }
 
-    /// Whether people allow it to take part.
+    /// Whether operators have it enabled.
     pub fn enabled(&self) -> bool {
         self.enabled
     }

@@ -1,6 +1,6 @@
 //! How the places of one extension are shared between tenants.
 //!
-//! While there are places, whoever comes gets one. When all are taken, the next that is free goes to
+//! While there are places, every call gets one. When all are taken, the next that is free goes to
 //! a tenant that holds less than its share: the places, divided by the tenants that are in or wait.
 //! Only these are known here, and by hashes: however many tenants there are, no name is kept, and
 //! there is no more to keep than calls under way.

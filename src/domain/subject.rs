@@ -27,7 +27,7 @@ pub enum SubjectError {
     #[error("has a character that is not printable ASCII")]
     BadCharacter,
     /// `*` or `>` where none may stand.
-    #[error("has a wildcard where none may stand")]
+    #[error("has a wildcard where none is allowed")]
     Wildcard,
 }
 

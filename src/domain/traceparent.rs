@@ -109,7 +109,7 @@ impl TraceParent {
         }
     }
 
-    /// Whether whoever sent it records the trace.
+    /// Whether its sender records the trace.
     pub fn is_sampled(self) -> bool {
         self.flags & SAMPLED != 0
     }

@@ -59,7 +59,7 @@ impl Values {
     }
 }
 
-/// What a change came to.
+/// The result of a change.
 #[derive(Debug)]
 pub enum Changed {
     /// The record is now this one, at this revision of the catalog.
@@ -95,7 +95,7 @@ pub trait Changes: Send + Sync + std::fmt::Debug {
     /// A page of the audit, newest first, and whether there is more.
     ///
     /// # Errors
-    /// A limit out of bounds, or a database that is away.
+    /// A limit out of bounds, or an unreachable database.
     fn audit(
         self: Arc<Self>,
         query: AuditQuery,
@@ -279,7 +279,7 @@ impl<D: Definitions> Administration<D> {
     }
 }
 
-/// The error of a write for whoever asked for it.
+/// The error of a write, for its caller.
 fn explain(error: WriteError, id: &str, values: &Values) -> RegistryError {
     let id = id.to_owned();
     match error {

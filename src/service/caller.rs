@@ -122,7 +122,7 @@ pub enum CallError {
     InvalidHeader,
     /// Too many calls, a connection that took no request in time, or replies that came faster than
     /// they were read, so that some are lost.
-    #[error("too much at a time")]
+    #[error("too many calls at once")]
     Overloaded,
     /// The reply's headers cannot be read.
     #[error("the reply cannot be read")]

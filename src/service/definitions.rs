@@ -50,18 +50,18 @@ pub enum Which {
     Matching(Selector),
 }
 
-/// What became of a switch; ids in order.
+/// The result of a switch; ids in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Switched {
     /// Whose record is another now.
     pub changed: Vec<String>,
     /// Who was like this already.
     pub unchanged: Vec<String>,
-    /// The revision that the change took; that of the catalog where there was none.
+    /// The revision that the change took; the catalog's if there was none.
     pub revision: u64,
 }
 
-/// What a dry run came to.
+/// The result of a dry run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rehearsal {
     /// The fields that would change.
@@ -70,7 +70,7 @@ pub struct Rehearsal {
     pub record: Option<Extension>,
 }
 
-/// What became of a write.
+/// The result of a write.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Written {
     /// Nothing: it was a dry run.
@@ -92,7 +92,7 @@ pub enum WriteError {
     SubjectTaken,
     /// Nothing was written: the database did not do it.
     Failed(DatabaseError),
-    /// COMMIT got no answer, and nobody could say what became of it.
+    /// COMMIT got no answer, and its outcome could not be found out.
     Unknown(String),
 }
 
@@ -105,7 +105,7 @@ pub struct AuditEntry {
     pub extension_id: Box<str>,
     /// What was done.
     pub action: Box<str>,
-    /// By whom.
+    /// Its actor.
     pub changed_by: Option<Box<str>>,
     /// How that is known.
     pub actor_source: Box<str>,
@@ -141,7 +141,7 @@ pub struct AuditQuery {
     pub until: Option<When>,
     /// Only entries before this one.
     pub before: Option<u64>,
-    /// At most so many.
+    /// The most that are returned.
     pub limit: usize,
 }
 

@@ -11,9 +11,9 @@ use crate::domain::shares::Crowd;
 pub enum NotFoundReason {
     /// No source knows the id.
     Unknown,
-    /// Disabled by people.
+    /// Disabled by an operator.
     Disabled,
-    /// Taken out of service by the machine.
+    /// Auto-disabled.
     AutoDisabled,
     /// No version takes part for this context.
     NotTargeted,
@@ -154,7 +154,10 @@ pub enum RegistryError {
     #[error("internal error")]
     Internal,
     /// The extension's answer was empty or not JSON.
-    #[error("extension `{}` answered neither a document nor an error", quoted(id))]
+    #[error(
+        "extension `{}` replied with neither a document nor an error",
+        quoted(id)
+    )]
     ExtensionError {
         /// The extension that was called.
         id: String,
@@ -194,7 +197,7 @@ pub enum RegistryError {
         blocked_by: Option<String>,
     },
     /// Nobody could find out whether the change was committed.
-    #[error("{}; whether the change was committed could not be found out", quoted_within(.0, MAX_MESSAGE))]
+    #[error("{}; it is unknown whether the change was committed", quoted_within(.0, MAX_MESSAGE))]
     OutcomeUnknown(String),
     /// A source could not be read, and only an operator can change that.
     #[error("{}", quoted_within(.0, MAX_MESSAGE))]
@@ -208,7 +211,7 @@ pub enum RegistryError {
     /// All places of an extension are taken; nothing was done.
     #[error("too many calls of the extension at once: {}", .0.as_str())]
     Crowded(Crowd),
-    /// The daemon is going away; nothing was done.
+    /// The daemon is shutting down; nothing was done.
     #[error("this sidecar is shutting down")]
     ShuttingDown,
 }

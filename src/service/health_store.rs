@@ -4,7 +4,7 @@
 //! [`Ledger`](ledger::Ledger). [`Overrides`], [`AutoSwitch`] and [`Claims`] are the decisions that
 //! hold for all: forced circuits, automatic disabling, who probes, who publishes.
 //!
-//! Moments are those of this process's monotonic clock: a store carries them as ages, so clocks need
+//! Moments are from this process's monotonic clock: a store carries them as ages, so clocks need
 //! neither agree nor stay as they are set.
 
 pub mod ledger;
@@ -132,7 +132,7 @@ pub struct HeldCircuit {
 pub struct Flush<'a> {
     /// Whose flush it is.
     pub boot: &'a Boot,
-    /// One more than that of the last flush written under the boot, from 1 on.
+    /// One more than the number of the last flush written under the boot, from 1 on.
     pub sequence: u64,
     /// Time between flushes: after three without one, the sidecar's circuits no longer count.
     pub interval: Duration,
@@ -157,12 +157,12 @@ pub struct Written {
     pub held_back: Vec<ExtensionId>,
 }
 
-/// What became of a flush.
+/// The result of a flush.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Flushed {
     /// It is written, now or by an earlier attempt.
     Written(Written),
-    /// The boot had been silent for so long that it was folded. This was its last flush; `None`
+    /// The boot had been silent for too long and was folded. This was its last flush; `None`
     /// when nobody knows any more, after 7 days.
     Fenced(Option<Written>),
 }
@@ -230,7 +230,7 @@ pub struct Override {
     pub version: VersionName,
     /// What is wanted.
     pub action: OverrideAction,
-    /// The number of [`NewOverride::change`], for whoever must apply each once.
+    /// The number of [`NewOverride::change`], for a reader that must apply each once.
     pub change: u128,
     /// When it ends by itself.
     pub until: Option<SystemTime>,
@@ -274,7 +274,7 @@ pub trait Overrides: Send + Sync + 'static {
     fn overrides(&self) -> impl Future<Output = Result<Vec<Override>, StoreError>> + Send;
 }
 
-/// What became of an attempt to disable.
+/// The result of an attempt to disable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AutoDisabled {
     /// Done, in this revision.
@@ -283,13 +283,13 @@ pub enum AutoDisabled {
     CapReached,
     /// Another sidecar saw it succeed within the last minute.
     SeenAlive,
-    /// It is not in service, by the machine or by people.
+    /// It is auto-disabled already, or disabled by an operator.
     AlreadyDisabled,
     /// There is no such extension, or another one of its id.
     Gone,
 }
 
-/// What became of an attempt to enable again.
+/// The result of an attempt to enable again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AutoEnabled {
     /// Done, in this revision.
@@ -340,9 +340,9 @@ pub enum ChangeKind {
     Updated,
     /// It is gone.
     Deleted,
-    /// People switched it on.
+    /// An operator enabled it.
     Enabled,
-    /// People switched it off.
+    /// An operator disabled it.
     Disabled,
     /// The machine switched it off.
     AutoDisabled,

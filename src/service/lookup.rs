@@ -26,7 +26,7 @@ pub const MAX_IDS: usize = 100;
 #[derive(Debug)]
 pub struct Lookups {
     selector: Arc<Selector>,
-    /// What lookups came to.
+    /// The results of lookups.
     pub meter: LookupMeter,
 }
 

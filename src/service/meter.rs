@@ -85,7 +85,7 @@ impl Histogram {
     }
 }
 
-/// What lookups came to.
+/// The results of lookups.
 #[derive(Debug, Default)]
 pub struct LookupMeter {
     hits: AtomicU64,

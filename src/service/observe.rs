@@ -79,15 +79,15 @@ pub enum Observation {
         source: ActiveSource,
         /// What changed.
         counts: Counts,
-        /// Which, and by whom.
+        /// Which, and by which actor.
         changed: Changed,
         /// The catalog's revision now.
         revision: u64,
         /// Entries in the catalog now.
         total: usize,
-        /// Entries that people enabled.
+        /// Enabled entries.
         enabled: usize,
-        /// Faults set aside now.
+        /// Faults in quarantine now.
         quarantined: usize,
         /// From the decision to read until everything was applied.
         duration: Duration,
@@ -218,7 +218,7 @@ pub enum Observation {
         id: ExtensionId,
         /// Its version.
         version: VersionName,
-        /// What attempts came to.
+        /// The outcomes of attempts.
         figures: Comparison,
         /// The revision that says so.
         revision: u64,
@@ -230,7 +230,7 @@ pub enum Observation {
         /// Why, in words.
         why: &'static str,
     },
-    /// An extension that is out of service answered a probe, and waits for people.
+    /// An extension that is out of service answered a probe, and waits for an operator.
     ProbeAnswered {
         /// The extension.
         id: ExtensionId,
@@ -277,7 +277,7 @@ pub enum Observation {
         /// The stream, fit to be quoted.
         stream: String,
     },
-    /// A request was turned away because too many ran at once.
+    /// A request was refused because too many ran at once.
     Overloaded,
     /// A request cannot be answered; logged once per cause.
     Dropped {

@@ -45,7 +45,7 @@ pub enum NoReply {
     StoodStill,
 }
 
-/// Who waits, for whom, and who hears of what is passed over.
+/// Who waits for which extension, and who is informed of what is passed over.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience<'a> {
     /// Knows what this process slept through.

@@ -16,8 +16,8 @@ pub const DEFAULT_WAIT: Duration = Duration::from_millis(1000);
 pub const MAX_WAIT: Duration = Duration::from_millis(MAX_WAIT_MS);
 /// Likewise, in milliseconds.
 pub const MAX_WAIT_MS: u64 = 10_000;
-/// How many reads may wait at a time. Waiting must take no place of those who work: whoever bounds
-/// requests has so many places more.
+/// How many reads may wait at a time. Waiting must take no place from working requests: code that
+/// bounds requests has this many extra places.
 pub const MAX_WAITERS: usize = 1024;
 
 /// Tells waiting reads which revision has been applied.
@@ -56,7 +56,7 @@ impl Progress {
         self.applied.subscribe()
     }
 
-    /// Announces that a load is done, and that whoever is to hear of it has.
+    /// Announces that a load is done, and that its observers have heard of it.
     pub fn loaded(&self) {
         self.begun
             .send_if_modified(|begun| !std::mem::replace(begun, true));

@@ -1,4 +1,4 @@
-//! Reads for people and tools: stored records, listings and explanations.
+//! Reads for operators and tools: stored records, listings and explanations.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub struct ListQuery {
     pub enabled: Option<bool>,
     /// Only those that it matches.
     pub selector: Option<selector::Selector>,
-    /// At most so many; `None` for [`DEFAULT_PAGE`].
+    /// The most that are returned; `None` for [`DEFAULT_PAGE`].
     pub limit: Option<u64>,
     /// Only entries after this place.
     pub after: Option<Position>,
@@ -85,7 +85,7 @@ impl Reads {
         Ok((self.selector.entry(id)?, revision))
     }
 
-    /// The state of an extension's circuit, which is that of its current version.
+    /// The state of an extension's circuit: its current version's.
     pub fn state(&self, entry: &Entry) -> CircuitState {
         let extension = entry.extension();
         self.selector.state(extension, &extension.version)

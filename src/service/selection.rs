@@ -17,7 +17,7 @@ use crate::domain::extension::Extension;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::routing::{Candidate, Resolved, Tier};
 
-/// One call in so many tries a version that the others are led around.
+/// One call in this many tries a version that the others avoid.
 const TRIAL_SHARE: u32 = 20;
 
 /// Whether and when health leads calls elsewhere.
@@ -40,7 +40,7 @@ pub enum Reason {
     Default,
     /// No version takes part.
     NotTargeted,
-    /// People or the machine disabled it.
+    /// It is disabled, by an operator or automatically.
     Disabled,
     /// What the rules chose ails, and the current version or another extension stands in.
     Fallback,
@@ -114,8 +114,8 @@ pub struct Wanted<'a> {
     pub version: Option<&'a VersionName>,
     /// What rules and rollouts read, completed by the deployment's defaults.
     pub context: &'a Context,
-    /// Whether this is a real request, one in so many of which tries what the others are led
-    /// around; an explanation is not.
+    /// Whether this is a real request, some of which try what the others avoid; an explanation is
+    /// not.
     pub real: bool,
 }
 
@@ -278,7 +278,7 @@ impl Selector {
             return true;
         }
         let rate = circuit.view(now).success_rate;
-        // One call in so many goes on: without it, nobody would notice a recovery.
+        // Some calls go on: without them, a recovery would go unnoticed.
         rate.is_some_and(|rate| rate < self.routing.min_success_rate)
             && !(real && circuit.takes_turn(TRIAL_SHARE))
     }
@@ -317,7 +317,7 @@ impl Selector {
     }
 }
 
-/// Whether a version would serve, had the machine not taken the extension out of service.
+/// Whether a version would serve if the extension were not auto-disabled.
 fn serves_but_for_the_machine(entry: &Entry, wanted: Wanted<'_>) -> bool {
     let extension = entry.extension();
     entry

@@ -18,7 +18,7 @@ pub enum SourceError {
     #[error("fixtures cannot be read: {0}")]
     Unreadable(String),
     /// This program failed while it read.
-    #[error("a bug in this program ended the load; the log has the place")]
+    #[error("a bug in this program ended the load; see the panic in the log")]
     Bug,
 }
 

@@ -36,7 +36,7 @@ pub struct Span {
     pub took: Duration,
     /// What else is known: ids, versions, numbers. Never payloads, nor who asked.
     pub attributes: Vec<Attribute>,
-    /// What it came to, if that is an error: a code of the contract or a call's status.
+    /// Its error, if any: a code of the contract or a call's status.
     pub error: Option<&'static str>,
 }
 
@@ -120,7 +120,7 @@ pub struct OpenSpan {
     /// clock moves.
     begun_at: SystemTime,
     attributes: Vec<Attribute>,
-    /// What it came to: an error, or none.
+    /// Its outcome: an error, or none.
     end: OnceLock<Option<&'static str>>,
 }
 
@@ -133,7 +133,7 @@ impl OpenSpan {
         self.attributes.push((name, value.to_string()));
     }
 
-    /// Tells what it came to: an error, or none. Dropped without that, it was cancelled.
+    /// Records its outcome: an error, or none. Dropped without that, it was cancelled.
     pub fn end(&self, error: Option<&'static str>) {
         // Told twice is no news: the first is the cause.
         let _ = self.end.set(error);
@@ -180,7 +180,7 @@ impl Drop for OpenSpan {
     }
 }
 
-/// The wall clock's time so long ago.
+/// The wall clock's time that long ago.
 fn ago(took: Duration) -> SystemTime {
     let now = SystemTime::now();
     now.checked_sub(took).unwrap_or(now)

@@ -68,7 +68,7 @@ impl Trouble {
             Self::Login => "the database refuses the login: ",
             Self::Hidden => "the database hides rows: ",
             Self::Locked => "the database is locked: ",
-            Self::Conflict => "another transaction was in the way: ",
+            Self::Conflict => "conflict with another transaction: ",
             Self::Slow => "the database took too long: ",
             Self::ReadOnly => "the database is read-only: ",
             Self::Full => "the database is out of resources: ",

@@ -54,7 +54,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// The most headers of a request; more are answered 431.
 const MAX_HEADERS: usize = 64;
-/// How long the answers to what was given up may take to get away.
+/// How long the answers to abandoned requests may take to be sent.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 /// The pause after a failed accept, most likely for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);

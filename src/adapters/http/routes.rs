@@ -42,7 +42,7 @@ pub(super) fn router(state: State) -> Router {
         .with_state(state)
 }
 
-/// The page for people and its stream, which are no interface for programs.
+/// The page and its stream, which are no interface for programs.
 fn status_page(state: State, places: Places) -> Router<State> {
     let watch = get(live::watch);
     let changes = get(live::changes);
@@ -84,7 +84,7 @@ fn routes(state: State, places: Places) -> (Router<State>, OpenApi) {
 }
 
 /// Holds every request to its limits in bytes and time. A body of unknown length is held to the
-/// limit by whoever reads it.
+/// limit by its reader.
 async fn limits(Extract(state): Extract<State>, request: Request, next: Next) -> Response {
     let mut response = if let Err(refusal) = state.access.of_ours(&request) {
         refusal.into_response()

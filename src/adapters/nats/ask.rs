@@ -1,8 +1,8 @@
 //! Asking registries from outside: one connection for the length of a command.
 //!
-//! Each request has an inbox of its own, so that a single reply, a stream of them and those of a
-//! whole fleet are read in the same way. Every wait has a limit; a request that the server refuses
-//! to pass on is told as such, instead of looking like one that nobody answers.
+//! Each request has an inbox of its own, so that one reply, a stream of replies and the replies of
+//! a whole fleet are read in the same way. Every wait has a limit; a request that the server
+//! refuses to pass on is told as such, instead of looking like one that nobody answers.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::verb::Verb;
 use crate::config::NatsSettings;
 use crate::domain::acknowledgement;
 
-/// Who is asked, and as whom.
+/// Which sidecar is asked, and the actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum To<'a> {
     /// Any sidecar.
@@ -77,7 +77,7 @@ pub struct Link {
     pub up: bool,
     /// The first complaints of the server, such as permissions that are missing.
     pub refusals: Vec<String>,
-    /// Messages that came faster than they were read, and were dropped; at least so many.
+    /// Lower bound of the messages that were dropped because they came faster than they were read.
     pub dropped: u64,
 }
 
@@ -95,7 +95,7 @@ pub struct Asker {
 #[derive(Debug)]
 pub struct Replies {
     inbox: Subscriber,
-    /// Where replies come to, and what was asked: complaints of the server name either.
+    /// The subjects of the replies and of the request: errors of the server name either.
     subjects: Vec<String>,
     link: watch::Receiver<Link>,
 }
@@ -103,7 +103,7 @@ pub struct Replies {
 /// One message.
 #[derive(Debug)]
 pub struct Reply {
-    /// The subject it came to: the inbox, or that of an event.
+    /// The subject it arrived on: the inbox, or an event's.
     pub subject: String,
     /// Where it wants an answer, if it does.
     pub reply: Option<String>,

@@ -220,7 +220,7 @@ impl LookupServer {
         context: &Context,
     ) -> Result<Answer, RegistryError> {
         if arguments.id.is_some() {
-            return Err(RegistryError::field("ids", "cannot stand beside `id`"));
+            return Err(RegistryError::field("ids", "cannot be combined with `id`"));
         }
         if arguments.version.is_some() {
             return Err(RegistryError::field("version", "needs one `id`"));

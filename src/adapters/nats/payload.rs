@@ -85,7 +85,8 @@ pub fn agreed_id<'a>(
     }
 }
 
-/// The payload as an object: nothing is an empty one, and a text by itself is that of `bare`.
+/// The payload as an object: an empty payload is an empty object, and a bare text is the value of
+/// `bare`.
 ///
 /// # Errors
 /// It is not UTF-8.

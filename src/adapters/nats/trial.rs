@@ -2,7 +2,8 @@
 //!
 //! A subscription in the queue group takes requests from the sidecars that run. So each is given up
 //! in the same breath, and a request that comes in between is answered `shutting_down`, which every
-//! router repeats elsewhere. What is not in a group reaches whom it is for as well, who answers it.
+//! router repeats elsewhere. What is not in a group reaches its real addressee as well, who answers
+//! it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -27,7 +27,7 @@ pub enum Verb {
     Write(WriteVerb),
     /// Who changed what.
     Audit,
-    /// A router tells what a call of its own came to.
+    /// A router reports the outcome of a call of its own.
     Report,
     /// How one extension, or all of them, are doing.
     Health,

@@ -1,5 +1,6 @@
-//! How changes of definitions begin and end, for operators' changes and imports alike: who makes them,
-//! the lock on the revision, COMMIT, and what became of one that got no answer; and who is in the way.
+//! How changes of definitions begin and end, for operators' changes and imports alike: the actor,
+//! the lock on the revision, COMMIT, the fate of a COMMIT that got no answer, and the transactions
+//! that block it.
 //!
 //! The fate of a COMMIT is asked of what was written, the audit entry with its revision, time and
 //! content: after a failover the number of a transaction may be somebody else's, and so may a revision.
@@ -62,7 +63,7 @@ pub(super) struct Mark {
 pub(super) enum Uncommitted {
     /// It is rolled back.
     Failed(PostgresError),
-    /// COMMIT got no answer, and nobody could say what became of it.
+    /// COMMIT got no answer, and its outcome could not be found out.
     Unknown,
 }
 

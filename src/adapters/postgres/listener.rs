@@ -141,7 +141,7 @@ enum Lost {
     Closed,
     #[error("{0}")]
     Silent(DatabaseError),
-    #[error("a bug in this program ended it; the log has the place")]
+    #[error("a bug in this program ended it; see the panic in the log")]
     Bug,
     #[error(
         "no notification comes back within {}; behind a transaction pooler, DB_LISTEN_URL must \
@@ -174,7 +174,7 @@ impl Listener {
         })
     }
 
-    /// Causes a heartbeat after so much silence instead of ten seconds.
+    /// Sends a heartbeat after this much silence instead of ten seconds.
     #[must_use]
     pub fn with_heartbeat(mut self, silence: Duration) -> Self {
         self.heartbeat = silence;

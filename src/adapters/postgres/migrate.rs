@@ -69,7 +69,7 @@ pub enum MigrateError {
     /// from the file of the same number.
     #[error("the schema could not be migrated")]
     Migration(#[from] refinery::Error),
-    /// Postgres refused or went away.
+    /// Postgres refused or became unreachable.
     #[error("the database did not answer as expected")]
     Database(#[from] tokio_postgres::Error),
     /// This is not a database to make tables in, or they are somewhere else in it.
@@ -94,7 +94,7 @@ pub(super) fn newest() -> SchemaVersion {
         .unwrap_or(0)
 }
 
-/// Brings the schema up to date, that of an old system included, and answers what it did.
+/// Brings the schema up to date, an old system's included, and returns what it did.
 ///
 /// Waits up to `wait` (rounded up to milliseconds) for another starter that is migrating, and as
 /// long for transactions that hold its tables. When the future is dropped, closing the connection

@@ -9,9 +9,9 @@ use tokio_postgres::{GenericClient, Row};
 
 use super::error::PostgresError;
 
-/// Schemas that have the registry's tables, those of the path first. The revision is nobody else's
-/// table; a database of the old system has none, but an `extensions` with these columns. The path of
-/// the session becomes the first one's alone, in the same round trip.
+/// Schemas that have the registry's tables, the ones in the path first. The revision is nobody
+/// else's table; a database of the old system has none, but an `extensions` with these columns. The
+/// path of the session becomes the first one's alone, in the same round trip.
 const FIND: &str = "WITH sets AS (
         SELECT n.oid, n.nspname::text AS name,
             pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS usable,

@@ -1,4 +1,4 @@
-//! Rows become extensions; what breaks a rule is set aside and named.
+//! Rows become extensions; what breaks a rule is quarantined and named.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -174,7 +174,7 @@ impl<'p> Assembly<'p> {
             .unserved
             .entry(id.to_owned())
             .or_insert_with(|| Unserved {
-                reason: "its versions or instances are there without it".to_owned(),
+                reason: "it has versions or instances, but no row of its own".to_owned(),
                 digest: 0,
             });
         unserved.digest = unserved.digest.wrapping_add(digest);

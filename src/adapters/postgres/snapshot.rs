@@ -1,8 +1,8 @@
 //! Reads of one moment: each a transaction that sees one snapshot and changes nothing.
 //!
 //! Each is sent whole, without waiting between its statements: that costs one round trip, and a
-//! transaction whose reader goes away still ends. A transaction pooler may stand between, so limits
-//! are set inside each transaction and every statement is unnamed.
+//! transaction whose reader disappears still ends. A transaction pooler may stand between, so
+//! limits are set inside each transaction and every statement is unnamed.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -32,7 +32,7 @@ const ROWS_LIMIT: Duration = Duration::from_secs(20);
 const LOCK_LIMIT: Duration = Duration::from_millis(1500);
 /// Each is sent whole.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
-/// Beyond so many extensions or deletions, reading everything is as fast, and does not hold all
+/// Beyond this many extensions or deletions, reading everything is as fast, and does not hold all
 /// rows in memory twice.
 const MAX_DELTA: usize = 1000;
 
@@ -239,7 +239,7 @@ pub(super) async fn everything(
     let whole = whole.first().map(hexadecimal).transpose()?;
     if whole != Some(seen(&extensions, &faults)) {
         return Err(PostgresError::Hidden(
-            "the rows that were read are not those that registry_digest() counts".to_owned(),
+            "the rows read do not match registry_digest()".to_owned(),
         ));
     }
     Ok(Everything {

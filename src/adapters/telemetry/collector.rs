@@ -59,7 +59,7 @@ impl Sources {
         )?;
         page.gauge(
             "extension_registry_enabled_count",
-            "Extensions that people enabled",
+            "Extensions enabled by an operator",
             enabled as u64,
         )?;
         page.gauge(
@@ -99,7 +99,7 @@ impl Sources {
         }
         page.gauge(
             "extension_registry_nats_up",
-            "Whether every connection to NATS is there",
+            "Whether every connection to NATS is up",
             u64::from(self.status.nats_up()),
         )
     }
@@ -107,7 +107,7 @@ impl Sources {
     fn losses(&self, page: &mut Page<'_>) -> Result<(), Error> {
         page.counter(
             "extension_registry_log_lines_dropped",
-            "Log lines lost because nobody took them in time",
+            "Log lines dropped because the reader was too slow",
             self.log_lines_dropped.get(),
         )?;
         page.counter(
@@ -128,7 +128,7 @@ impl Sources {
         if results.iter().any(|(_, count)| *count > 0) {
             page.counters(
                 "extension_registry_lookups",
-                "Ids looked up, by what came of it",
+                "Ids looked up, by result",
                 results.map(|(result, count)| ([("result", result)], count)),
             )?;
         }

@@ -1,4 +1,4 @@
-//! Says a repeated thing once, then seldom: a database that is away must not fill the log.
+//! Logs a repeated thing once, then seldom: an unreachable database must not fill the log.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -18,7 +18,7 @@ const MAX_LINES: usize = 2048;
 /// Bytes that may wait.
 const MAX_BYTES: usize = 1 << 20;
 /// The pause before a reader that takes nothing now is tried again, where the system does not wait
-/// for it: standard error may have been made non-blocking by whoever shares it.
+/// for it: standard error may have been made non-blocking by another process that shares it.
 const FULL: Duration = Duration::from_millis(10);
 
 /// Takes log lines, one per [`Write::write`]. Never waits, never fails.

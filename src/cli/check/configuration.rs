@@ -11,10 +11,7 @@ use crate::adapters::http::probe;
 use crate::cli::Invocation;
 use crate::cli::table::{Column, NONE, draw};
 
-const NAMES: Advice = (
-    "set the right name, or take it out",
-    "docs/configuration.md",
-);
+const NAMES: Advice = ("correct the name, or remove it", "docs/configuration.md");
 const ADDRESS: Advice = (
     "stop what listens there, or set EXTENSION_REGISTRY_HTTP_ADDR",
     "docs/configuration.md#http",

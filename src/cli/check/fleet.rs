@@ -29,7 +29,7 @@ const ODD: Advice = (
     "docs/troubleshooting.md#a-sidecar-differs",
 );
 const TWICE: Advice = (
-    "give each its own EXTENSION_REGISTRY_INSTANCE_ID, or none",
+    "set a different EXTENSION_REGISTRY_INSTANCE_ID for each, or none",
     "docs/troubleshooting.md#two-answers-to-one-request",
 );
 

@@ -23,10 +23,10 @@ use crate::domain::source::SourceMode;
 /// The command and its arguments.
 pub(super) fn command() -> Command {
     Command::new("check")
-        .about("Try what the daemon needs, and say what to do about what fails")
+        .about("Check the configuration and the connections, with hints for what fails")
         .arg(switch(
             "settings",
-            "Print the settings in force, and where each came from",
+            "Print the effective settings, and where each came from",
         ))
         .arg(switch(
             "fleet",

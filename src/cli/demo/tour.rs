@@ -99,7 +99,7 @@ impl Visit {
                 "listen" => self.listen().await,
                 _ => {
                     let kept = self.asked(line, 0).await?;
-                    self.kept = Some(kept.ok_or("nobody serves")?);
+                    self.kept = Some(kept.ok_or("no version serves")?);
                     self.show();
                     self.overhear(Duration::ZERO).await;
                 }
@@ -170,7 +170,7 @@ impl Visit {
         let body = json!({ "call": said(CALL_ID) });
         let cancel = format!("local.{}.cancel {body}", said("Beamline-Served-By"));
         let kept = self.asked(&cancel, 0).await?;
-        self.kept = Some(kept.ok_or("nobody serves")?);
+        self.kept = Some(kept.ok_or("no version serves")?);
         self.show();
         self.pieces(asked, &mut replies).await?;
         self.printer.message(&heard.next(PATIENCE).await?);
@@ -227,7 +227,7 @@ impl Visit {
         }
     }
 
-    /// What `request`, a verb and a payload, comes to, if anybody serves.
+    /// The reply to `request`, a verb and a payload, if a version serves.
     async fn asked(&self, request: &str, before: usize) -> Result<Option<Kept>, AskError> {
         let asked = Instant::now();
         let mut replies = self.send(request, HeaderMap::new()).await?;

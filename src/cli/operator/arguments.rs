@@ -61,7 +61,7 @@ fn output() -> [Arg; 2] {
     [json, form.conflicts_with("json")]
 }
 
-/// Who is asked, and as whom.
+/// Which sidecar is asked, and the actor.
 pub(super) fn whom() -> [Arg; 2] {
     let (send, ask) = (
         "Send as this actor, on <prefix>.as.NAME.*",

@@ -43,7 +43,7 @@ fn sentence(document: &RawValue) -> String {
         true => "{id}: {version} serves at {subject} ({reason})",
         false => "{id}: {served_by} {version} serves in its place at {subject} ({reason})",
     };
-    let nobody = || line("{id}: nobody serves ({reason})", document);
+    let nobody = || line("{id}: no version serves ({reason})", document);
     line(served, document).or_else(nobody).unwrap_or_default()
 }
 

@@ -136,7 +136,7 @@ fn sentence(error: &RawValue) -> String {
     if faults.is_empty() {
         return format!("{} [{notes}]", plain(error, "message"));
     }
-    let mut sentence = format!("the request has faults [{notes}]");
+    let mut sentence = format!("invalid request [{notes}]");
     for fault in faults {
         sentence += &format!("\n  `{}` {}", plain(fault, "field"), plain(fault, "rule"));
         if let Some(value) = at(fault, "value") {
@@ -172,7 +172,7 @@ mod tests {
         ]}}});
         assert_eq!(
             refused(&body),
-            "the request has faults [invalid_request]\n  \
+            "invalid request [invalid_request]\n  \
              `timeout_ms` must be a whole number from 1 to 120000, not -1\n  `type` is missing"
         );
         let foreign = refused(&json!({"failed": "\u{1b}[2J"}));

@@ -159,7 +159,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// `text` in whole units of so many nanoseconds.
+/// `text` in whole units of that many nanoseconds.
 fn units(text: &str, nanos: u128) -> Result<Box<RawValue>, String> {
     let duration = duration(text)?.as_nanos();
     let unit = if nanos < 1_000_000_000 {

@@ -69,7 +69,7 @@ pub(super) async fn run(
 }
 
 /// The sidecars that answer, in order: those that do within the session's patience, and no more
-/// than [`MAX_INSTANCES`], since whoever may reply can do so under any name, for ever.
+/// than [`MAX_INSTANCES`], since a client that may reply can do so under any name, for ever.
 async fn instances(session: &Session<'_>) -> Outcome<BTreeSet<String>> {
     let (verb, nothing, headers) = (Verb::Ping, json::object([]), HeaderMap::new());
     let mut replies = session.send(To::All, verb, &nothing, headers).await?;
@@ -114,7 +114,7 @@ fn mark_odd_ones(column: &mut Column) {
     }
 }
 
-/// One table for the answers of all: the `chosen` columns of each, else those of the view.
+/// One table for the answers of all: the `chosen` columns of each, else the view's.
 fn drawn(view: View, chosen: &str, answered: &[(&str, Box<RawValue>)], screen: &Screen) -> String {
     let (name, chosen) = match view {
         View::Rows(name, of_view) if chosen.is_empty() => (name, of_view),

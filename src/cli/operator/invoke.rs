@@ -34,7 +34,7 @@ const OVERRIDE: Field = field(
     Named("override"),
     "config",
     Kind::Pairs,
-    "Laid over its config; may be repeated",
+    "Overrides its config; may be repeated",
 );
 const TIMEOUT: Field = field(
     Named("timeout"),
@@ -47,8 +47,11 @@ pub(super) fn command() -> Command {
     Command::new(NAME)
         .about("Call an extension, and print its answer byte for byte")
         .args(FIELDS.iter().map(Field::arg))
-        .arg(switch("dry-run", "Send nothing; show choice and request"))
-        .arg(switch("stream", "Take an answer in pieces, as they come").conflicts_with("dry-run"))
+        .arg(switch(
+            "dry-run",
+            "Send nothing; show the choice and the request",
+        ))
+        .arg(switch("stream", "Print a streamed answer chunk by chunk").conflicts_with("dry-run"))
         .arg(switch("verbose", "Print the answer's headers to standard error").short('v'))
         .arg(switch("json", "Print errors and dry runs as JSON"))
         .args(whom())

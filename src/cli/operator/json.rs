@@ -54,7 +54,7 @@ pub(super) fn read(text: &str) -> Result<Box<RawValue>, String> {
     };
     let bytes = bytes.map_err(|error| format!("{place}: {error}"))?;
     let text = decoded(bytes).map_err(|error| format!("{place} {error}"))?;
-    parsed(text.trim()).map_err(|error| format!("{place} is no JSON: {error}"))
+    parsed(text.trim()).map_err(|error| format!("{place} is not valid JSON: {error}"))
 }
 
 fn parsed(text: &str) -> Result<Box<RawValue>, serde_json::Error> {

@@ -50,7 +50,7 @@ pub(super) async fn run(invocation: &Invocation) -> Ended {
         invoke::NAME => invoke::run(invocation).await,
         name => match commands::all().find(|verb| commands::name(*verb) == name) {
             Some(verb) => ask(invocation, verb).await,
-            None => Err(Failure::usage(&format!("`{name}` is no command"))),
+            None => Err(Failure::usage(&format!("unknown command `{name}`"))),
         },
     };
     let json = is_json(&invocation.arguments);
@@ -101,7 +101,7 @@ async fn ask(invocation: &Invocation, verb: Verb) -> Outcome<()> {
     failure::of_parts(&document)
 }
 
-/// The ids in an answer, those of sidecars where it is about them.
+/// The ids in an answer; of sidecars if it is about them.
 fn names(verb: Verb, document: &RawValue) -> Vec<String> {
     let rows = match commands::pages(verb) {
         Some(pages) => list(document, pages.list),
@@ -120,7 +120,7 @@ fn names(verb: Verb, document: &RawValue) -> Vec<String> {
 /// It is no JSON.
 fn raw(body: &[u8]) -> Outcome<&RawValue> {
     serde_json::from_slice(body)
-        .map_err(|_| Failure::unanswered("the answer is no JSON: is this a registry?"))
+        .map_err(|_| Failure::unanswered("the answer is not JSON: is this a registry?"))
 }
 
 /// The form of `-o`, where the command has it.

@@ -1,4 +1,5 @@
-//! A connection, and how requests are sent over it: to whom, as whom, with how much patience.
+//! A connection, and how requests are sent over it: to which sidecar, as which actor, with how much
+//! patience.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -10,8 +10,8 @@ use crate::cli::document::{at, fields, list, members};
 use crate::cli::screen::{Screen, Tone};
 use crate::cli::table::{Cell, Column, NONE, draw, fit};
 
-/// What a command makes of its answer. Columns are names, with dots between those of nested
-/// objects, or `HEAD=NAME`; an empty text stands for every field there is.
+/// What a command makes of its answer. Columns are names, with dots for nested objects, or
+/// `HEAD=NAME`; an empty text stands for every field there is.
 #[derive(Clone, Copy)]
 pub(super) enum View {
     /// A line for each field; first the list of this name with these columns, if there is one.

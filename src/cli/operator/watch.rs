@@ -18,8 +18,8 @@ use crate::cli::{Invocation, err};
 
 pub(super) const NAME: &str = "watch";
 
-/// Changes of one revision come at once. Where some are not asked for, those that are wait so long for
-/// the others.
+/// Changes of one revision come at once. How long a shown event waits for others, where some kinds
+/// are not asked for.
 const SOON: Duration = Duration::from_millis(300);
 
 /// Events come when they come; this only bounds a wait.
@@ -94,8 +94,8 @@ async fn greet(session: &Session<'_>) {
     err(&format!("watching {place}{but}"));
 }
 
-/// What whoever watches has to know of a change. Complaints of the server are not among it: those
-/// about our subject end the watch.
+/// What a watching operator has to know of a change. Complaints of the server are not among it:
+/// those about our subject end the watch.
 fn news(before: &Link, now: &Link) -> Vec<String> {
     let link = match (before.up, now.up) {
         (false, true) => Some("connected again".to_owned()),
@@ -133,11 +133,11 @@ fn show(session: &Session<'_>, event: &Reply, together: &mut Option<Together>) -
         return Ok(());
     };
     let Ok(document) = raw(&event.body) else {
-        err(&format!("no event: {}", text::clean(&event.subject)));
+        err(&format!("not an event: {}", text::clean(&event.subject)));
         return Ok(());
     };
     if is_set(session.matches, "json") {
-        // One per line, whoever has published it: in JSON, an end of line is but a space.
+        // One per line, from any publisher: in JSON, an end of line is just white space.
         let line = document.get().replace(['\n', '\r'], " ");
         return Ok(session.screen.line(&line)?);
     }

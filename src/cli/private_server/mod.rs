@@ -58,7 +58,7 @@ impl PrivateServer {
         let deadline = Instant::now() + PATIENCE;
         while server.url.is_empty() {
             if Instant::now() > deadline {
-                return Err("nats-server did not say where it listens".to_owned());
+                return Err("nats-server did not report its address".to_owned());
             }
             sleep(Duration::from_millis(10)).await;
             server.url = server.announced().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! A change as it is asked for: the body of a writing request, the same over NATS and HTTP.
 //!
-//! Writes refuse what they do not know, and name every fault at once: whoever fixes one field at a
-//! time against a production database is tired of it.
+//! Writes refuse what they do not know, and name every fault at once: fixing one field at a time
+//! against a production database is tiresome.
 
 mod body;
 mod bulk;

@@ -36,7 +36,7 @@ struct Many<'a> {
 }
 
 /// The events of one revision, published by `instance_id` for the fleet: the n-th is
-/// `<epoch>-<revision>-<n>`, whoever publishes it. An id that breaks the rules of ids has no event,
+/// `<epoch>-<revision>-<n>`, from any publisher. An id that breaks the rules of ids has no event,
 /// as it has no place in a subject; such a row is quarantined.
 pub fn change_events(instance_id: &str, epoch: &str, changes: &RevisionChanges) -> Vec<Event> {
     let revision = changes.revision;

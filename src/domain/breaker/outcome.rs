@@ -1,4 +1,4 @@
-//! What an attempt came to, as far as a circuit is concerned.
+//! The outcome of an attempt, as far as a circuit is concerned.
 
 /// The outcome of one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

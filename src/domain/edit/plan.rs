@@ -59,7 +59,7 @@ pub enum Step {
     Update(Fields<'static>),
     /// Write these two, and touch no other: a switch must work on any record.
     Switch {
-        /// Whether people allow it to serve.
+        /// Whether operators have it enabled.
         enabled: bool,
         /// Whether the daemon has taken it out of service.
         auto_disabled: bool,

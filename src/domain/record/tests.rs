@@ -18,7 +18,7 @@ const OF_VERSION: &str = r#"{"version":"v2","subject":"beamline.ext.v2","timeout
 const OF_INSTANCE: &str = r#"{"instance_id":"i","version":"v2","subject":"beamline.ext.i","weight":0,
     "enabled":false}"#;
 
-/// What `json` comes to, value by value as text.
+/// What `json` is read as, value by value as text.
 fn shown(fields: &Fields<'_>) -> Vec<(&'static str, String)> {
     let shown = fields
         .iter()

@@ -1,7 +1,7 @@
 //! The circuits of this sidecar, one per (extension, version).
 //!
-//! They live apart from the catalog and survive its reloads. What changes a circuit answers the
-//! transition, and whoever asked tells it to the observers; nothing is logged or published here.
+//! They live apart from the catalog and survive its reloads. A change of a circuit returns the
+//! transition, and the caller reports it to the observers; nothing is logged or published here.
 
 mod circuit;
 mod quiet;

@@ -1,5 +1,5 @@
-//! Whether any circuit may be worth a look: one relaxed read for whoever asks a hundred thousand
-//! times a second.
+//! Whether any circuit may be worth a look: one relaxed read, for callers that ask a hundred
+//! thousand times a second.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 

@@ -7,8 +7,8 @@
 //!
 //! A thread notes every few milliseconds that it runs; a gap between two notes is a standstill. Who
 //! asks right after one may come before that thread does, so the gap up to now counts, too. A
-//! runtime of its own that was blocked shows in a timer that fires late, and whoever finds its timer
-//! late adds it ([`note_late`]).
+//! runtime of its own that was blocked shows in a timer that fires late, and the code that finds
+//! its timer late adds it ([`note_late`]).
 //!
 //! A machine that is suspended stops the monotonic clock as well, so no timer runs out by it.
 

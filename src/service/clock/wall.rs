@@ -31,7 +31,7 @@ impl WallClock {
         clock
     }
 
-    /// The wall time so long after the origin.
+    /// The wall time at a duration after the origin.
     pub(super) fn after_origin(&self, time: Duration) -> SystemTime {
         system_time(self.look().saturating_add(micros(time)))
     }
@@ -115,7 +115,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Sets it so many seconds ahead of the real one, or behind.
+    /// Sets it a number of seconds ahead of the real one, or behind.
     pub(crate) fn move_wall(seconds: i64) {
         AHEAD.set(seconds);
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 pub(super) const FEW: u64 = 50;
 /// How long each of many gathers what it is told before it looks: news reach all of them at once.
 const GATHERING: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(50)];
-/// Of many, one is to begin after about so long what one of them has to do for all.
+/// About how long it takes until one of many sidecars begins what one has to do for all.
 const FIRST: Duration = Duration::from_millis(5);
 /// However many there are, each has its turn within this time.
 const LONGEST: Duration = Duration::from_secs(5);

@@ -30,7 +30,7 @@ use crate::service::observe::Observation;
 const TIDY: Duration = Duration::from_secs(300);
 /// The longest time between readings of what the others counted.
 const OTHERS: Duration = Duration::from_secs(60);
-/// After so long everything is read again: rows that somebody changed by hand do not say when.
+/// After this long everything is read again: rows changed by hand carry no time.
 const FULL_READ: Duration = Duration::from_secs(600);
 /// A flush is dated by its beginning and read after its commit, which may be so much later.
 const COMMIT_DELAY: Duration = Duration::from_secs(30);
@@ -211,7 +211,8 @@ impl<S: HealthReports> Keeper<S> {
         }
     }
 
-    /// Flushes until the store has everything, or owes nothing to a store that is away.
+    /// Flushes until the store has everything, or the store is unreachable and nothing is owed to
+    /// it.
     async fn finish(&mut self) {
         let observers = self.tools.observers.clone();
         loop {

@@ -55,7 +55,7 @@ pub struct AutoDisabler<S> {
     pub openings: Arc<Openings>,
     /// Whether anything may be decided now.
     pub link: Arc<Link>,
-    /// The circuits, and whom to tell.
+    /// The circuits, and the observers.
     pub tools: Tools,
     /// What the other sidecars counted.
     pub others: Arc<FleetFigures>,
@@ -162,7 +162,7 @@ impl<S: AutoSwitch> AutoDisabler<S> {
                     revision,
                 });
             }
-            AutoDisabled::CapReached => "as many extensions as may be are disabled",
+            AutoDisabled::CapReached => "the limit of auto-disabled extensions is reached",
             AutoDisabled::SeenAlive => "another sidecar saw it succeed within the last minute",
             AutoDisabled::AlreadyDisabled | AutoDisabled::Gone => return,
         };

@@ -16,7 +16,7 @@ pub type CircuitPlace = (ExtensionId, VersionName);
 /// What a listing asks for.
 #[derive(Debug, Clone)]
 pub struct CircuitQuery {
-    /// At most so many; `None` for the usual length of a page.
+    /// The most that are returned; `None` for the usual length of a page.
     pub limit: Option<u64>,
     /// Only circuits after this place.
     pub after: Option<CircuitPlace>,

@@ -6,7 +6,7 @@
 //! it has made none, the fleet's rate stands in: nobody is to read "no data" beside a thousand
 //! successes. Before the first call anywhere there is no rate, which is not 0.
 //!
-//! An extension's circuit is that of its current version; its state is the worst of the versions
+//! An extension's circuit is its current version's; its state is the worst of the versions
 //! that take part, see [`State`].
 
 mod circuits;
@@ -46,7 +46,7 @@ pub struct Health {
 pub struct HealthQuery {
     /// Only extensions of which this is so.
     pub state: Option<StateFilter>,
-    /// At most so many; `None` for the usual length of a page.
+    /// The most that are returned; `None` for the usual length of a page.
     pub limit: Option<u64>,
     /// Only extensions after this place.
     pub after: Option<Position>,
@@ -142,7 +142,7 @@ impl Health {
         sums.summary()
     }
 
-    /// What this sidecar's own calls came to.
+    /// The outcomes of this sidecar's own calls.
     pub fn runtimes(&self) -> &Runtimes {
         &self.tools.runtimes
     }

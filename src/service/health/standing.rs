@@ -24,7 +24,7 @@ pub struct Standing {
     pub last_failure: Option<SystemTime>,
     /// The share of successes, 0 to 1; `None` before the first call.
     pub success_rate: Option<f64>,
-    /// Half of the latest calls took at most so long.
+    /// Median latency of the latest calls.
     pub p50: Option<Duration>,
     /// 95 % of them did.
     pub p95: Option<Duration>,

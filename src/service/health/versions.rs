@@ -81,9 +81,9 @@ pub struct VersionStanding {
     pub takes_part: bool,
     /// Its own state, whether it takes part or not.
     pub state: State,
-    /// What attempts came to.
+    /// The outcomes of attempts.
     pub counts: Counts,
-    /// Half of the latest calls took at most so long.
+    /// Median latency of the latest calls.
     pub p50: Option<Duration>,
     /// 99 % of them did.
     pub p99: Option<Duration>,
@@ -125,7 +125,7 @@ pub(super) struct Whole {
     pub(super) counts: Counts,
     /// Whether other sidecars have called it.
     pub(super) called_elsewhere: bool,
-    /// Half of the latest calls took at most so long.
+    /// Median latency of the latest calls.
     pub(super) p50: Option<Duration>,
     /// 99 % of them did.
     pub(super) p99: Option<Duration>,

@@ -36,7 +36,7 @@ struct Account {
     folded: Tally,
 }
 
-/// What a flush came to.
+/// The result of a flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// The store has everything it was given.

@@ -60,7 +60,7 @@ pub struct Answered {
     pub body: Bytes,
     /// What it said about its own error, if it is one: boxed, as that is rare.
     pub error: Option<Box<ErrorHeaders>>,
-    /// Who answered, and how it came to that.
+    /// Which version answered, and why.
     pub trail: Trail,
 }
 
@@ -93,7 +93,7 @@ impl ErrorHeaders {
     }
 }
 
-/// Who answered, and how it came to that.
+/// Which version answered, and why.
 #[derive(Debug, Clone)]
 pub struct Trail {
     /// The extension that answered.

@@ -27,9 +27,8 @@ impl Follower {
     }
 
     /// Forgets what is gone, or was deleted and made again, and gives the rest its new settings; what is in
-    /// quarantine is left as it is. What
-    /// is back in service, by people or by the machine, begins with circuits that are closed, unless
-    /// an operator holds them.
+    /// quarantine is left as it is. What is back in service, by an operator or automatically,
+    /// begins with closed circuits, unless an operator holds them.
     pub fn follow(&self) {
         let Tools {
             selector,

@@ -9,7 +9,7 @@ const BOUNDS_MS: [u64; 14] = [
     1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16_384, 65_536,
 ];
 
-/// What an invocation came to.
+/// The outcome of an invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// The extension answered.
@@ -179,7 +179,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// How many came to `status`.
+    /// How many had `status`.
     pub fn of(&self, status: Status) -> u64 {
         let position = Status::ALL.iter().position(|known| *known == status);
         let count = position.and_then(|i| self.statuses.get(i));

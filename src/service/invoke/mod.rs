@@ -1,7 +1,7 @@
 //! Calling an extension on behalf of a router.
 //!
 //! One straight line: choose the target, check sizes, take a place, then attempts: admitted by the
-//! circuit, sent to an instance, judged, recorded. What an attempt came to is decided in
+//! circuit, sent to an instance, judged, recorded. The outcome of an attempt is decided in
 //! [`crate::domain::outcome`]; what follows from it for circuit, health and instance is recorded in
 //! one place (`record`).
 
@@ -52,10 +52,11 @@ use crate::service::selection::{Selector, Target, Wanted};
 use crate::service::spans::{OpenSpan, Spans, Work};
 use record::Recorder;
 
-/// What calls need besides a way to make them; shared with whoever shows or switches circuits.
+/// What calls need besides a way to make them; shared with the code that shows or switches
+/// circuits.
 #[derive(Debug, Clone)]
 pub struct Tools {
-    /// Chooses whom to call.
+    /// Chooses what to call.
     pub selector: Arc<Selector>,
     /// The running sides of the extensions.
     pub runtimes: Arc<Runtimes>,
@@ -85,7 +86,7 @@ pub struct Accepted {
     seat: Seat,
 }
 
-/// What a call came to.
+/// The outcome of a call.
 #[derive(Debug)]
 pub enum Invoked<S> {
     /// One message.
@@ -104,7 +105,7 @@ impl<C: Caller> Invoker<C> {
         }
     }
 
-    /// What would be sent, to whom and with which headers: given to `told`. Nothing is sent or
+    /// What would be sent, where to and with which headers: given to `told`. Nothing is sent or
     /// counted.
     ///
     /// # Errors
@@ -124,7 +125,7 @@ impl<C: Caller> Invoker<C> {
         Ok(told(&plan, &subject, &headers))
     }
 
-    /// Decides whom to call, and that the call may be made.
+    /// Decides what to call, and whether the call may be made.
     ///
     /// # Errors
     /// It may not.
@@ -221,7 +222,7 @@ impl<C: Caller> Invoker<C> {
 }
 
 impl Tools {
-    /// Records what calls of `version` come to.
+    /// Records the outcomes of calls of `version`.
     fn recorder(&self, runtime: Arc<Runtime>, entry: &Entry, version: &VersionName) -> Recorder {
         Recorder {
             version: runtime.versions.of(version),

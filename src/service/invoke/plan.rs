@@ -47,7 +47,7 @@ pub struct Plan {
     pub call_id: Option<CallId>,
     /// As long as it is under way, by that id.
     pub(super) known: Option<Known>,
-    /// For whom it is made.
+    /// The caller's context, as failures name it.
     pub(super) on_behalf: OnBehalf,
     /// Of the trace that begins here, where the caller has none: all attempts are of one trace.
     trace_id: [u8; 16],
@@ -59,7 +59,7 @@ pub struct Plan {
     pub(super) spare: Option<Spare>,
 }
 
-/// For whom a call is made, as failures name it.
+/// The caller's context of a call, as failures name it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct OnBehalf {
     pub(super) tenant_id: Option<SmolStr>,
@@ -194,7 +194,7 @@ impl Plan {
         self
     }
 
-    /// Notes what the call came to.
+    /// Notes the outcome of the call.
     pub(super) fn trace_end(&self, status: Status) {
         if let Some(span) = &self.span {
             span.end(error(status));
@@ -322,7 +322,7 @@ fn attempt_timeout(own: Duration, stream: bool, limits: &Limits) -> Duration {
     }
 }
 
-/// What a span says of a call or attempt that came to `status`.
+/// What a span records for a call or attempt with `status`.
 fn error(status: Status) -> Option<&'static str> {
     (status != Status::Success).then_some(status.as_str())
 }

@@ -66,7 +66,7 @@ pub(super) struct About<'a> {
     pub(super) current: bool,
 }
 
-/// What came of an attempt besides its outcome.
+/// What an attempt yields besides its outcome.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Heard<'a> {
     /// The last message of the extension's, where there was one.
@@ -160,7 +160,7 @@ impl Recorder {
             self.runtime.health.answered(now);
         }
         plan.trace_attempt(&pending, Status::of(outcome));
-        // While circuits look away, extensions find their way back, and so do their instances.
+        // While circuits are frozen, extensions recover, and so do their instances.
         let frozen = || pending.permit.circuit().view(self.clock.at(now)).frozen;
         let target = plan.target.entry();
         if target.halts() && !frozen() {
@@ -201,7 +201,7 @@ impl Recorder {
         let (version, degraded) = (&self.version, self.version.gate.is_degraded());
         let before = transition.map(|_| version.failing());
         // After a success, too: with the call that completes the minimum of requests there is a rate
-        // for the first time, whatever that call came to.
+        // for the first time, whatever its outcome.
         let rate = view.success_rate;
         let crossing = version.gate.observe(rate, self.min_success_rate);
         version.settled(&view, transition.as_ref(), degraded);
@@ -248,7 +248,7 @@ impl Recorder {
         self.version.meter.record(status, took);
     }
 
-    /// Remembers a failed attempt for whoever asks what the matter is.
+    /// Remembers a failed attempt for `health`.
     fn remember(
         &self,
         plan: &Plan,
@@ -336,7 +336,7 @@ fn turn(
     }
 }
 
-/// Leaves alone for `rest` who asked for it: circuits that look away make no difference to that.
+/// Lets the instance that asked for it rest for `rest`, also while circuits are frozen.
 fn pushed_back(plan: &Plan, pending: &Pending, rest: Option<Duration>, now: Instant) {
     pending.permit.circuit().pushed_back();
     let until = rest.and_then(|rest| now.checked_add(rest));

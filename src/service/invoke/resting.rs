@@ -1,4 +1,4 @@
-//! Who is left alone, for whoever shows it.
+//! Which instances rest, for display.
 
 use std::time::{Instant, SystemTime};
 

@@ -26,7 +26,7 @@ use crate::service::observe::Failing;
 pub struct Runtime {
     /// Another extension of the same id has one of its own.
     pub whose: Whose,
-    /// What calls came to.
+    /// The outcomes of calls.
     pub health: ExtensionHealth,
     /// What callers got.
     pub meter: InvocationMeter,

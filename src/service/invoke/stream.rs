@@ -115,7 +115,7 @@ impl<S: Call> Streaming<S> {
         }
     }
 
-    /// Ends it for whoever has nobody to pass it on to.
+    /// Ends it for a caller that has no audience left.
     pub fn canceller(&self) -> CancellationToken {
         let known = self.plan.known.as_ref();
         known.map(|known| known.token().clone()).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What calls of each version came to, beside what the extension as a whole counts.
+//! The outcomes of calls of each version, beside the counts of the extension as a whole.
 //!
 //! A version has one from its first call on, for as long as the record has the version.
 
@@ -48,14 +48,15 @@ const TOGETHER: Duration = Duration::from_secs(5);
 /// Counts that wait to be told; the oldest goes for more.
 const MOST_WAITING: usize = 32;
 
-/// What attempts of one version came to, made by one record of the extension and soon after each other.
+/// The outcomes of attempts of one version, made by one record of the extension and soon after each
+/// other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempts {
     /// The revision of the record.
     pub revision: u64,
     /// When the first of them ended.
     pub begun: Instant,
-    /// What they came to.
+    /// Their outcomes.
     pub counts: Counts,
 }
 
@@ -164,7 +165,7 @@ impl VersionRuntime {
         std::mem::take(&mut locked(&self.attempts))
     }
 
-    /// What its attempts came to since it was first called.
+    /// The outcomes of its attempts since it was first called.
     pub fn counts(&self) -> Counts {
         Counts {
             successes: self.successes.load(Ordering::Relaxed),

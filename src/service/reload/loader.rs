@@ -20,7 +20,7 @@ use crate::service::source::{Database, Fixtures, Known, Read, SourceError, Want}
 use crate::service::status::{SourceMode, Status};
 use crate::service::trouble::DatabaseError;
 
-/// Every so many syncs the digests are compared too: rows can change without a revision,
+/// Every this many syncs the digests are compared too: rows can change without a revision,
 /// under `pg_restore --disable-triggers` for one.
 const SYNCS_PER_DIGEST: u32 = 10;
 

@@ -96,8 +96,8 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
                     None => return,
                 },
             };
-            // Files that were read while the database cannot be used satisfy whoever asked; it is
-            // asked again as soon as after any other failure.
+            // Files that were read while the database cannot be used satisfy a waiting request; it
+            // is asked again as soon as after any other failure.
             let failed = !done || self.loader.database_is_down();
             // Hints and requests, however often they come, put off neither the sync, which finds
             // what nobody is told of, nor the next attempt.

@@ -78,7 +78,7 @@ pub struct Report {
     pub others: usize,
 }
 
-/// What came of an import.
+/// The result of an import.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Written, in this revision; `None` when there was nothing to write, or in a dry run.
@@ -163,7 +163,9 @@ fn faults(files: &Everything) -> Vec<String> {
         );
         let subject = extension.subject.as_str();
         match holders.get(subject) {
-            Some(other) => faults.push(format!("{id}: `subject` {subject} is that of {other}")),
+            Some(other) => faults.push(format!(
+                "{id}: `subject` {subject} is already used by {other}"
+            )),
             None => drop(holders.insert(subject, id)),
         }
     }

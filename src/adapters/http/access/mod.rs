@@ -89,11 +89,11 @@ impl Access {
         let forbidden = |why| HttpError::Registry(RegistryError::Forbidden(why));
         let (tokens, role) = match (&self.tokens, need) {
             (None, Need::Write(_) | Need::Reload) => {
-                let why = "changes over HTTP need a file of tokens on this sidecar";
+                let why = "changes over HTTP need HTTP_TOKENS_FILE on this sidecar";
                 return Err(forbidden(why));
             }
             (None, Need::Audit) if !self.local => {
-                let why = "the audit needs a file of tokens, or HTTP_ADDR on the loopback";
+                let why = "the audit needs HTTP_TOKENS_FILE, or HTTP_ADDR on loopback";
                 return Err(forbidden(why));
             }
             (None, _) => return Ok(Caller::nobody(self.local)),

@@ -23,7 +23,7 @@ impl Access {
         let says = |name, word| headers.get_all(name).iter().any(|value| value == word);
         let visits = uri.path() == "/" && says("sec-fetch-mode", "navigate");
         if says("sec-fetch-site", "cross-site") && !visits {
-            return Err(RegistryError::Forbidden("a page of another site asks").into());
+            return Err(RegistryError::Forbidden("cross-site requests are refused").into());
         }
         if PROBES.contains(&uri.path()) {
             return Ok(());

@@ -93,7 +93,7 @@ export class Details {
         ...plain(record), ...versions(record, own), ...failed(health.failures), ...instances(record),
         ...audited(answered ? audit.entries : [], audit.error), ...documents(record));
     } catch (error) {
-      if (this.#row === row) this.record.replaceChildren(element("p", { class: "notice" }, `It cannot be read: ${error.message}`));
+      if (this.#row === row) this.record.replaceChildren(element("p", { class: "notice" }, `Cannot read this extension: ${error.message}`));
     }
   }
 }
@@ -133,7 +133,7 @@ function state(own, version) {
 /** What failed last: absent for who may not see what extensions said, and while nothing did. */
 function failed(failures = []) {
   if (!failures.length) return [];
-  return table("Last failures", ["When", "Version", "Instance", "What", "It said", "For"], failures.map((it) =>
+  return table("Last failures", ["When", "Version", "Instance", "What", "Error", "Tenant"], failures.map((it) =>
     [moment(it.at), it.version, it.instance, [it.kind.replaceAll("_", " "), it.code].filter(Boolean).join(" "), it.error, it.tenant_id]), "");
 }
 
@@ -159,7 +159,7 @@ function instances(record) {
 }
 
 function audited(entries, error) {
-  const none = error ? `There is no audit to read: ${error.message}.` : "Nothing yet.";
+  const none = error ? `Audit unavailable: ${error.message}.` : "Nothing yet.";
   return table("Recent audit", ["When", "What", "By", "Fields"], entries.map((entry) =>
     [moment(entry.timestamp), entry.action.replaceAll("_", " "), entry.changed_by, entry.changes?.join(", ")]), none);
 }

@@ -1,4 +1,4 @@
-// Figures as people read them, and elements made without markup from data.
+// Figures formatted for reading, and elements made without markup from data.
 
 const MISSING = "–";
 

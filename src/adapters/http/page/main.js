@@ -18,9 +18,9 @@ function tell(row, before) {
   if (!complete) return;
   const { id, enabled, version } = row.figures;
   const at = Date.now();
-  if (!before) events.add({ at, tone: "plain", id, text: "is new" });
+  if (!before) events.add({ at, tone: "plain", id, text: "was created" });
   else if (before.enabled !== enabled) events.add({ at, tone: "plain", id, text: enabled ? "was enabled" : "was disabled" });
-  else if (before.version !== version) events.add({ at, tone: "plain", id, text: `is ${version} now, after ${before.version}` });
+  else if (before.version !== version) events.add({ at, tone: "plain", id, text: `changed from ${before.version} to ${version}` });
 }
 
 const hear = {
@@ -35,7 +35,7 @@ const hear = {
     for (const figures of rows) tell(...table.take(figures));
     for (const id of gone) {
       table.remove(id);
-      events.add({ at: Date.now(), tone: "plain", text: `${id} is gone` });
+      events.add({ at: Date.now(), tone: "plain", text: `${id} was removed` });
     }
     details.draw();
   },

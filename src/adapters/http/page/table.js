@@ -3,7 +3,7 @@
 import { count, element, write } from "./format.js";
 import { Row, STATES } from "./row.js";
 
-/** Rows made at a time. A browser lays out so many in a few milliseconds. */
+/** Rows made at a time. A browser lays this many out in a few milliseconds. */
 const STEP = 150;
 /** While figures move, rows change places at most so often. */
 const RESORT_MS = 3_000;
@@ -170,7 +170,7 @@ export class Table {
     this.#shown = rows;
     const left = wanted.length - rows.length;
     this.#more.hidden = left <= 0;
-    write(this.#more, `Show more: ${count(left)} are left`);
+    write(this.#more, `Show more (${count(left)} left)`);
     this.#empty.hidden = wanted.length > 0;
     write(this.#empty, this.rows.size ? "No extension matches." : "There are no extensions yet.");
   }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::token;
 
-/// Nobody was there for so long: a caller that connects again may miss chunks in between.
+/// How long no audience is tolerated: a caller that reconnects may miss chunks in between.
 const ABSENCE: Duration = Duration::from_millis(250);
 
 /// The audiences of all streams under way, by their secrets.

@@ -64,7 +64,7 @@ pub struct CallUnderWay {
 }
 
 impl Calls {
-    /// Calls over `outbox`, at most `max_pending` at a time. Replies come to a subject of its own
+    /// Calls over `outbox`, at most `max_pending` at a time. Replies arrive on a subject of its own
     /// that begins with `inbox_prefix`; timers run on `runtime`.
     pub fn new(
         outbox: Arc<Outbox>,

@@ -86,8 +86,8 @@ impl Table {
         self.slots.len() - lock(&self.free).len()
     }
 
-    /// Takes a slot for a call to `subject` that will be waited for until `until`, or longer; whoever
-    /// gets it must [`release`](Self::release) it.
+    /// Takes a slot for a call to `subject` that will be waited for until `until`, or longer; the
+    /// caller must [`release`](Self::release) it.
     pub(super) fn begin(&self, subject: &Subject, until: Instant) -> Result<Token, CallError> {
         let index = lock(&self.free).pop().ok_or(CallError::Overloaded)?;
         let slot = self.slots.get(index as usize);
@@ -304,7 +304,7 @@ fn end(mut slot: MutexGuard<'_, Slot>, error: CallError) {
     wake(slot);
 }
 
-/// Wakes whoever reads the slot, without its lock: they would only wait for it.
+/// Wakes the slot's reader after giving up its lock: the reader would only wait for it.
 fn wake(mut slot: MutexGuard<'_, Slot>) {
     let waker = slot.waker.take();
     drop(slot);

@@ -1,7 +1,7 @@
 //! Operations that are looked at before the first of them is dealt with.
 //!
-//! Memory that a message will need is far away where there are many extensions. That of several
-//! messages is fetched at a time, which takes hardly longer than fetching that of one.
+//! With many extensions, the memory that a message needs is not in the cache. Fetching it for
+//! several messages at a time takes hardly longer than for one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

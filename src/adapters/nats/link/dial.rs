@@ -23,7 +23,7 @@ use crate::config::{NatsAddress, NatsSettings};
 const PATIENCE: Duration = Duration::from_secs(3);
 /// For one of several addresses of a host.
 const EACH: Duration = Duration::from_secs(1);
-/// A connection that takes nothing for so long is given up.
+/// A connection that accepts no bytes for this long is given up.
 const WRITE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Why there is no connection.

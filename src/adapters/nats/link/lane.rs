@@ -106,13 +106,13 @@ pub struct Turn {
     pub now: Instant,
     /// Operations for the server.
     pub out: Vec<u8>,
-    /// For whoever needs a header block.
+    /// For callers that need a header block.
     pub headers: HeaderBlock,
     /// The most bytes of a message that the server takes, headers included.
     pub max_payload: usize,
 }
 
-/// A lane's connection, for whoever sends over it.
+/// A lane's connection, for its senders.
 pub struct Lane<T> {
     shared: Arc<Shared<T>>,
     thread: thread::Thread,
@@ -130,7 +130,7 @@ pub(super) struct Shared<T> {
     pub(super) observers: Observers,
 }
 
-/// The subscription id of the companion's inbox; those of requests come after it.
+/// The subscription id of the companion's inbox; the ids of requests come after it.
 pub(super) const INBOX: u64 = 1;
 
 /// The subscriptions and who answers them. A subscription's id is its position after [`INBOX`].

@@ -20,7 +20,7 @@ pub enum Unsent {
     #[error("there is no connection to NATS")]
     Down,
     /// Too much waits already.
-    #[error("the connection to NATS takes no more")]
+    #[error("the queue to NATS is full")]
     Full,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Queue {
     pub(super) bytes: Vec<u8>,
     /// What waits for a connection.
     pub(super) later: Vec<u8>,
-    /// For whoever needs a header block.
+    /// For callers that need a header block.
     headers: HeaderBlock,
     /// Why our PINGs were sent, in their order.
     pub(super) pings: VecDeque<Ping>,

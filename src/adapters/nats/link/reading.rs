@@ -25,7 +25,7 @@ use crate::adapters::nats::wire::write::HeaderBlock;
 use crate::config::{NatsAddress, NatsSettings};
 use crate::service::observe::Observation;
 
-/// Answers of one turn are sent when they are so many bytes, and the turn goes on.
+/// Answers of one turn are sent once they reach this many bytes, and the turn goes on.
 const SEND_AT: usize = 256 * 1024;
 /// Before a thread that has panicked goes on: whatever it was may be there still.
 const RECOVERY: Duration = Duration::from_millis(100);

@@ -1,4 +1,4 @@
-//! A socket, with TLS or without: one thread reads it, whoever holds the writer writes.
+//! A socket, with TLS or without: one thread reads it, the holder of the writer writes.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -116,7 +116,7 @@ impl Writer {
         Ok(open)
     }
 
-    /// Nothing more is read or written; wakes whoever reads.
+    /// Nothing more is read or written; wakes the reader.
     pub(super) fn close(&self) {
         let _closed = self.socket.shutdown(Shutdown::Both);
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct ServerInfo {
-    /// Its name, for people.
+    /// Its name, for display.
     pub server_name: String,
     /// Its version.
     pub version: String,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::config::NatsAddress;
 
-/// Servers that are learned at most: whoever announces more than that is no cluster of ours.
+/// The most servers that are learned: no cluster of ours announces more.
 const MAX_LEARNED: usize = 256;
 /// The pause after the first round without success.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);

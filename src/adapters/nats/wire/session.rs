@@ -1,7 +1,7 @@
 //! One connection to a server, from its greeting to its loss, as a state machine.
 //!
 //! Whoever owns the socket gives it the operations that arrive and the time, and sends what it
-//! appends to the buffer. It holds no subscriptions: whoever owns those makes them again after
+//! appends to the buffer. It holds no subscriptions: their owner makes them again after
 //! [`Step::Established`].
 
 use std::time::{Duration, Instant};
@@ -47,7 +47,7 @@ pub enum Lost {
     /// The login was not accepted, or has expired.
     #[error("the server refuses the login: {0}")]
     Login(String),
-    /// Nothing has come for so long that nothing will.
+    /// Nothing has arrived for too long: the connection is dead.
     #[error("the server is silent")]
     Silent,
 }

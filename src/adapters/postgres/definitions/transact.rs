@@ -44,12 +44,12 @@ impl From<PostgresError> for Ended {
     }
 }
 
-/// What a transaction comes to once it is committed, and what it has written.
+/// The result of a transaction once it is committed, and what it has written.
 pub(super) type Prepared<T> = (T, Option<Mark>);
 
 /// What is done in a transaction, under the lock on the revision.
 pub(super) trait Work: Sync {
-    /// What it comes to.
+    /// Its result.
     type Done: Send;
 
     /// Who wants it.

@@ -28,9 +28,9 @@ const SLOW_LIMIT: Duration = Duration::from_millis(1000);
 /// For everything before COMMIT, from the beginning. A connection, its check, the wait for a turn
 /// and for a lock are all part of it.
 const PREPARED_AFTER: Duration = Duration::from_millis(3800);
-/// For the answer to COMMIT, before the database is asked what became of it.
+/// For the answer to COMMIT, before the database is asked for its outcome.
 const COMMITTED_AFTER: Duration = Duration::from_millis(4200);
-/// For all: whoever asked has an answer within five seconds.
+/// For all steps: the caller gets an answer within five seconds.
 const ANSWERED_AFTER: Duration = Duration::from_millis(4800);
 
 /// By when what is done.

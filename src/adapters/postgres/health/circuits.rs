@@ -14,7 +14,7 @@ use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::health_store::{NewOverride, Override, OverrideAction, Overrides, StoreError};
 use crate::service::skipped::Reading;
 
-/// For an operator's order: whoever gave it waits.
+/// For an operator's order: the operator waits for it.
 const OVERRIDE_LIMIT: Duration = Duration::from_secs(4);
 
 /// A reset stays for ten minutes: longer than any sidecar goes without looking. The lock keeps the

@@ -1,4 +1,5 @@
-//! Who publishes the events of a revision: whoever advances the one row of `event_claims`.
+//! Which sidecar publishes the events of a revision: the one that advances the one row of
+//! `event_claims`.
 
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;

@@ -41,7 +41,7 @@ impl Rollouts for PostgresHealth {
             length: milliseconds(*length),
         });
         let windows = json(&windows.collect::<Vec<_>>());
-        // Ages are those of the moment in which they are sent.
+        // Ages are computed when they are sent.
         let made = || Arguments {
             batch: &batch,
             attempts: attempts(tried, Instant::now()),

@@ -164,7 +164,7 @@ pub(super) fn age_ms(time: Instant, now: Instant) -> i64 {
 /// Ages and waits beyond it are nobody's, and would overflow a timestamp.
 pub(super) const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// A number of milliseconds as the database takes it, at most those of a century.
+/// A number of milliseconds as the database takes it, at most a century.
 pub(super) fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.min(CENTURY).as_millis()).unwrap_or(i64::MAX)
 }

@@ -111,8 +111,8 @@ async fn of_tables(client: &impl GenericClient, shape: &Shape) -> Result<Vec<Str
     let dependents = client.query(&dependents, &[]).await?;
     found.extend(lines(&dependents, |column, things| {
         format!(
-            "{column} changes its type or goes, and this depends on it: {}: drop it before, and \
-             make it again afterwards",
+            "{column} changes its type or is dropped, and this depends on it: {}: drop it first, \
+             and recreate it afterwards",
             things.join("; ")
         )
     })?);

@@ -80,7 +80,7 @@ const NAMES: &str = "SELECT c.relname::text, c.relkind::text, \
         AND c.relkind <> 'i' \
     GROUP BY 1, 2";
 
-/// Zero where refinery has begun but no migration came to an end.
+/// Zero if refinery has begun but no migration has finished.
 const APPLIED: &str = "SELECT count(*) FROM refinery_schema_history";
 
 /// The comment on `extensions` between the step and V1: see `migrations/old/keys.sql`.

@@ -64,7 +64,7 @@ fn mock_provider(request: &Value) -> Value {
     json!({"text": text, "model": "mock", "usage": {"words": words}})
 }
 
-/// `provider`: tells a story, in pieces to whoever takes pieces.
+/// `provider`: tells a story, as a stream if the caller accepts one.
 fn story_teller(request: &Value, in_pieces: bool) -> Vec<Value> {
     let asked = prompt(request);
     let story =

@@ -175,7 +175,7 @@ impl<S: Overrides> OverrideKeeper<S> {
         let _ = answer.send(outcome);
     }
 
-    /// A database that does not answer is reported by whoever loads data from it.
+    /// A database that does not answer is reported by the task that loads data from it.
     fn tell(&self, error: &StoreError) {
         if !error.database().is_unreachable() {
             self.tools.observers.observe(&Observation::StoreFailed {

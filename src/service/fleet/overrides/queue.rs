@@ -15,7 +15,7 @@ use crate::service::trouble::{DatabaseError, Trouble};
 
 /// Orders that may wait for their turn; more are answered `overloaded`.
 const MAX_ORDERS: usize = 64;
-/// For an order, its turn included: whoever gave it has an answer within five seconds.
+/// For an order, its turn included: the operator has an answer within five seconds.
 const PATIENCE: Duration = Duration::from_millis(4800);
 
 /// What an operator wants of a circuit.
@@ -33,7 +33,7 @@ pub struct Wanted {
     pub actor: Actor,
 }
 
-/// What is to be done, and where to say what became of it.
+/// What is to be done, and where to send the result.
 #[derive(Debug)]
 pub enum Order {
     /// Have an override written, and apply it.
@@ -70,8 +70,8 @@ impl OverrideHandle {
     /// Has an override written and applied here.
     ///
     /// # Errors
-    /// The store is away, or there are too many orders; nothing was done, unless the error says
-    /// that nobody knows.
+    /// The store is unreachable, or there are too many orders; nothing was done, unless the error
+    /// says that the outcome is unknown.
     pub async fn order(&self, wanted: Wanted) -> Result<(), RegistryError> {
         let (answer, answered) = oneshot::channel();
         let begun = Arc::<AtomicBool>::default();
@@ -105,7 +105,7 @@ impl OverrideHandle {
     pub async fn look(&self) {
         let (answer, answered) = oneshot::channel();
         if self.0.try_send(Order::Look { answer }).is_ok() {
-            // An end without an answer is that of the process.
+            // An end without an answer means that the process ends.
             let _ = answered.await;
         }
     }

@@ -46,14 +46,14 @@ pub struct EnableCause<'a> {
 /// Writes an [`EnableCause`] as a JSON document.
 pub type WriteEnableCause = fn(&EnableCause<'_>) -> String;
 
-/// Probes extensions that the machine took out of service.
+/// Probes auto-disabled extensions.
 #[derive(Debug)]
 pub struct Prober<S, C> {
     /// Knows who probes, and enables for the fleet.
     pub store: Arc<S>,
     /// Sends the probes.
     pub caller: C,
-    /// The catalog, and whom to tell.
+    /// The catalog, and the observers.
     pub tools: Tools,
     /// Revisions of the catalog as they are applied.
     pub applied: watch::Receiver<Option<u64>>,

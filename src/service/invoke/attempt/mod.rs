@@ -124,7 +124,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
         RegistryError::Cancelled
     }
 
-    /// The attempts at the extension that was chosen; at their end, what they came to.
+    /// The attempts at the chosen extension; at their end, the outcome.
     async fn tries(&mut self) -> Result<Invoked<C::Call>, (Status, Last)> {
         let admitted = self.admit();
         let mut pending =
@@ -393,7 +393,7 @@ fn is_stream(reply: &Reply) -> bool {
 }
 
 impl Status {
-    /// What a call came to whose last attempt came to `outcome`.
+    /// The status of a call whose last attempt had `outcome`.
     pub(super) fn of(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Success => Self::Success,
@@ -405,7 +405,7 @@ impl Status {
         }
     }
 
-    /// What a call came to that nobody was asked.
+    /// The status of a call for which no attempt was made.
     fn refused(why: Unavailable) -> Self {
         match why {
             Unavailable::PushedBack { .. } => Self::PushedBack,
