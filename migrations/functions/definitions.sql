@@ -30,7 +30,7 @@ END
 $$;
 
 -- For each table a view that shows what a definition is; registry_definition(row), the same as JSON,
--- null of no row; and registry_texts(row), its columns as texts, by name, by which the triggers tell
+-- null of no row; and registry_texts(row), its columns as texts, by name, by which the triggers see
 -- whether something changed. Null in JSON is null.
 DO $$
 DECLARE

@@ -31,7 +31,8 @@ BEGIN
 
     -- Definitions: through the views that show what one is, and, for operators whose plain SQL names
     -- the tables, the same columns of those, but for the keys in an UPDATE. What is left out (revision,
-    -- created_at, created_by, updated_at, updated_by, digest) is the triggers', and says the truth.
+    -- created_at, created_by, updated_at, updated_by, digest) is set by the triggers, and cannot be
+    -- forged.
     GRANT INSERT, UPDATE, DELETE ON extension_definitions, extension_version_definitions,
         extension_instance_definitions TO beamline_registry, beamline_operator;
     FOR shape IN
@@ -75,8 +76,8 @@ BEGIN
 END
 $$;
 
--- A mark on what has just been made, by which roles.sql tells our functions from those of others: all
--- of ours are made anew by this transaction.
+-- A mark on what has just been made, by which roles.sql recognises our functions: all of ours are
+-- made anew by this transaction.
 DO $$
 DECLARE
     own regprocedure;

@@ -1,8 +1,8 @@
 -- Versions that fail give up their share by themselves: `rollout.halt`.
 --
 -- Sidecars report the attempts that they made, in batches that add nothing when they are repeated,
--- and get the sums over all sidecars. Who finds that a version fails asks for its share to be set
--- to 0; that is decided here, under the lock of the revision, so that one of them does it.
+-- and get the sums over all sidecars. A sidecar that finds a version failing asks for its share to
+-- be set to 0; that is decided here, under the lock of the revision, so that one of them does it.
 
 -- The revision of the last change that figures of a version have to begin after: of the version
 -- itself, or of which one is the current. What the audit no longer has is older than any figure.

@@ -184,7 +184,7 @@ async fn start_http(
     Ok(())
 }
 
-/// Starts the one task that fills the catalog, and those that tell it when to look.
+/// Starts the one task that fills the catalog, and the tasks that trigger it.
 fn start_sources(
     settings: &Settings,
     shared: &Shared,
@@ -216,8 +216,8 @@ async fn start_serving(
 ) -> Server {
     shared.progress.first_load().await;
     if shared.catalog.head().source == ActiveSource::Database {
-        // What operators forced should hold from the first request on. A store that is slow to say
-        // must not keep a sidecar from serving.
+        // What operators forced should hold from the first request on. A slow store must not keep a
+        // sidecar from serving.
         let _late = timeout(RESTORE_PATIENCE, restored.all()).await;
     }
     shared.readiness.open(Part::Data);

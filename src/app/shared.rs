@@ -285,7 +285,7 @@ impl Shared {
         Reads::new(Arc::clone(selector), Arc::clone(runtimes))
     }
 
-    /// What the status page is told, until `stop`.
+    /// The data of the status page, until `stop`.
     pub(super) fn feed(&self, stop: CancellationToken) -> Arc<Feed> {
         let live = Live::new(Arc::clone(&self.health));
         let (stats, observers) = (Arc::clone(&self.stats), self.observers.clone());

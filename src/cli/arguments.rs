@@ -123,7 +123,7 @@ fn files() -> impl Iterator<Item = Arg> {
     keys.map(|key| setting(key, "PATH").hide(true))
 }
 
-/// A time after which nobody looks for what he has just written.
+/// An age at least as old as entries that operators still look for.
 fn age(text: &str) -> Result<Duration, String> {
     let age = humantime::parse_duration(text).ok();
     let age = age.filter(|age| *age >= LEAST_AGE);

@@ -1,4 +1,4 @@
-//! How far an import is, on standard error and only where somebody sees it.
+//! How far an import is, on standard error and only at a terminal.
 
 use std::time::Duration;
 

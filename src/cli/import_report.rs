@@ -13,8 +13,8 @@ const MAX_FIELD: usize = 120;
 const CONTEXT: usize = 12;
 /// The most differences shown of one extension.
 const MAX_OF_ONE: usize = 20;
-/// The most shown of all, more than anyone reads in a terminal; extensions after that are named,
-/// each in one line.
+/// The most that are shown in full, too many to read in a terminal; extensions after that are
+/// named, each in one line.
 const MAX_SHOWN: usize = 200;
 
 /// The result for what was found.

@@ -53,7 +53,7 @@ async fn serve(settings: Settings, warnings: &[String], log: &Log) -> Ended {
                 error!(error = %super::chain(&error), "exiting after an error");
                 ExitCode::FAILURE
             }),
-            // The panic hook has said where.
+            // The panic hook has logged where.
             Err(_) => Err(ExitCode::FAILURE),
         },
         () = signals.twice(&stop) => {

@@ -1,4 +1,4 @@
-//! One address of the database: what a URL says, and what fills the gaps in it.
+//! One address of the database: a URL, and what fills the gaps in it.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -91,7 +91,7 @@ impl Endpoint {
         })
     }
 
-    /// Fills the gaps in it by what stands beside it; `file` is where the URL stands.
+    /// Fills the gaps in it from the settings beside it; `file` is the file with the URL.
     pub(super) fn fill(
         &mut self,
         beside: &DatabaseValues,

@@ -1,4 +1,4 @@
-//! Addresses of NATS servers, with the logins that may stand in them.
+//! Addresses of NATS servers, with the logins that they may hold.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -21,7 +21,7 @@ pub struct NatsAddress {
     pub port: u16,
     /// Whether the address itself demands TLS.
     pub tls: bool,
-    /// The login that stands in it: a user or a token.
+    /// The login in it: a user or a token.
     pub login: Option<NatsAuth>,
     /// The name that its certificate must have: its host's. For a server learned by its IP address,
     /// the name of the server through which the cluster was entered.

@@ -1,7 +1,7 @@
 //! The subjects that are served, answered and called, kept apart from each other.
 //!
-//! Reply subjects are chosen by callers: without a list of allowed beginnings the daemon would
-//! publish wherever it is told, to an extension or to itself.
+//! Reply subjects are chosen by callers: without a list of allowed prefixes the daemon would
+//! publish anywhere, to an extension or to itself.
 
 use super::parse::Rule;
 use super::reader::Reader;
@@ -35,7 +35,7 @@ pub(super) fn pattern(item: &str) -> Result<SubjectPattern, Rule> {
     }
 }
 
-/// Notes every reply prefix that meets what is somebody else's.
+/// Notes every reply prefix that overlaps subjects of other users.
 pub(super) fn check(values: &SubjectSettings, reader: &mut Reader<'_>) {
     for item in &values.reply_prefixes {
         if let Some(why) = clash(item, &values.prefix, &values.allowed) {

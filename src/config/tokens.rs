@@ -38,7 +38,7 @@ pub struct Grant {
     digest: [u8; 32],
     /// What it allows.
     pub role: Role,
-    /// Whom it is bound to.
+    /// The actor it is bound to.
     pub actor: Option<Actor>,
 }
 
@@ -58,8 +58,8 @@ pub struct TokenTable {
 }
 
 impl TokenTable {
-    /// Reads the text of a file. One that has only comments says that nobody has a token; one that
-    /// has nothing at all is taken for a mishap.
+    /// Reads the text of a file. A file with only comments means that there are no tokens; an empty
+    /// file is taken for a mistake.
     ///
     /// # Errors
     /// All faults, each with its line; none repeats anything of the file.
@@ -114,7 +114,7 @@ impl TokenTable {
         Ok(())
     }
 
-    /// What `token` allows. How long it takes tells nothing of the tokens there are: digests are
+    /// What `token` allows. The time it takes reveals nothing about the tokens: digests are
     /// compared, each with every one.
     pub fn find(&self, token: &str) -> Option<&Grant> {
         let digest = digest(token);

@@ -2,8 +2,8 @@
 //!
 //! Environment names, TOML keys, flags, `--help`, `check`, the documentation and the settings
 //! themselves are all derived from it, so a variable cannot exist in one of them and be missing in
-//! another. What is particular about a value is said in the file of its concern, and so is what
-//! several values mean together.
+//! another. What is particular about a value is in the file of its concern, and so is what several
+//! values mean together.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -28,7 +28,7 @@ use crate::domain::subject::{Subject, SubjectPattern};
 pub const PREFIX: &str = "EXTENSION_REGISTRY_";
 
 /// The key under which `--config FILE` and `EXTENSION_REGISTRY_CONFIG` are given. No variable: a
-/// file cannot name the file it stands in.
+/// file cannot name itself.
 pub const CONFIG: &str = "CONFIG";
 
 /// The form of a value: its placeholder in `--help` and the documentation.
@@ -59,7 +59,7 @@ impl Kind {
     pub const URL: Self = Self("URL");
     /// Several of them, separated by commas.
     pub const URLS: Self = Self("URL,URL,...");
-    /// Where somebody is found, without a login.
+    /// An address, without a login.
     pub const ADDRESS: Self = Self("ADDRESS");
 }
 
@@ -70,11 +70,11 @@ pub struct Variable {
     pub name: &'static str,
     /// The form of its value.
     pub kind: Kind,
-    /// What holds when nobody sets it; `None` when that is nothing, or worked out at the start.
+    /// The value when it is not set; `None` when that is nothing, or worked out at the start.
     pub default: Option<&'static str>,
     /// One line for the reader of `--help`.
     pub doc: &'static str,
-    /// The heading it stands under in `--help`.
+    /// Its heading in `--help`.
     pub section: &'static str,
     /// A name without prefix that serves when no other layer gives a value.
     pub fallback: Option<&'static str>,
@@ -93,15 +93,15 @@ impl Variable {
         !private.contains(&self.kind) && !logins.contains(&self.name)
     }
 
-    /// Whether all sidecars of a fleet should have it alike: it is not about where one runs, who it
-    /// is, or what is told of it.
+    /// Whether all sidecars of a fleet should have it alike: it does not depend on where a sidecar
+    /// runs, its identity, or what it logs.
     pub(super) fn is_shared(&self) -> bool {
         let own = ["Database", "NATS", "HTTP", "Tracing", "Logging"];
         let local = ["INSTANCE_ID", "FIXTURES_DIR", "CACHE_TYPE"];
         !own.contains(&self.section) && !local.contains(&self.name)
     }
 
-    /// Who gives its value when nobody sets it.
+    /// Where its value comes from when it is not set.
     pub(super) fn by_default(&self) -> Origin {
         Origin {
             layer: "default",

@@ -68,7 +68,10 @@ fn when(field: &str, text: Option<&str>) -> Result<Option<When>, RegistryError> 
 
 #[derive(ToSchema)]
 #[schema(as = AuditPage)]
-#[expect(dead_code, reason = "pages are joined of texts; this says of which")]
+#[expect(
+    dead_code,
+    reason = "pages are joined from texts; this is for their schema"
+)]
 pub(super) struct Audit<'a> {
     entries: Vec<EntryBody<'a>>,
     next: Option<u64>,
@@ -89,8 +92,8 @@ pub(super) struct EntryBody<'a> {
     revision: Option<u64>,
 }
 
-/// A page of entries, shortened to fit `max_bytes`; `more` says that there are others after them. An
-/// entry larger than a reply is shown without what changed.
+/// A page of entries, shortened to fit `max_bytes`; `more`: there are others after them. An entry
+/// larger than a reply is shown without what changed.
 ///
 /// # Errors
 /// Not even the first entry fits so.
@@ -116,7 +119,7 @@ pub fn audit(entries: &[AuditEntry], more: bool, max_bytes: usize) -> Result<Byt
     page.fit(max_bytes, &forms)
 }
 
-/// The entry for those who may not see values: of `changes` the names of the fields that differ,
+/// The entry for readers who may not see values: of `changes` the names of the fields that differ,
 /// none where all of the extension is new or gone.
 pub fn without_values(entry: AuditEntry) -> AuditEntry {
     #[derive(Deserialize)]

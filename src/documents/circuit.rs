@@ -34,7 +34,7 @@ pub struct CircuitArguments {
     ttl_seconds: Option<u64>,
     /// Why.
     reason: Option<String>,
-    /// Who asks, where neither the subject nor a header says so.
+    /// The actor, if neither the subject nor a header names one.
     pub actor: Option<String>,
 }
 

@@ -6,5 +6,5 @@ pub const REVISION: &str = "Beamline-Revision";
 pub const STALE_MS: &str = "Beamline-Stale-Ms";
 /// That `auto` serves fixtures.
 pub const SOURCE: &str = "Beamline-Source";
-/// Who asks for a change, where nothing more trustworthy says so.
+/// The actor of a change, if nothing more trustworthy names one.
 pub const ACTOR: &str = "Beamline-Actor";

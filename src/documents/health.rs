@@ -71,8 +71,8 @@ pub(super) struct Record<'a> {
     state: &'static str,
     /// In the order in which they are tried.
     versions: Vec<VersionBody<'a>>,
-    /// The last failures of each version, newest first; only of a single extension, and only for who
-    /// may operate it.
+    /// The last failures of each version, newest first; only of a single extension, and only for
+    /// operators.
     #[serde(skip_serializing_if = "Option::is_none")]
     failures: Option<Vec<FailureBody<'a>>>,
 }
@@ -130,7 +130,7 @@ pub(super) struct FailureBody<'a> {
     kind: &'static str,
     /// The code of the extension's error.
     code: Option<u32>,
-    /// What the extension said.
+    /// The extension's error text.
     error: Option<&'a str>,
     /// The id of the call, where it had one.
     call: Option<&'a str>,

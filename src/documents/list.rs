@@ -100,7 +100,7 @@ fn with_state(record: &[u8], state: State) -> Bytes {
 /// The page as JSON, shortened to fit `max_bytes`; the cursor then leads to what was left out. A
 /// record that no page could hold is named in `omitted`.
 ///
-/// `states` tells how an extension is doing.
+/// `states` gives the state of an extension.
 pub fn page(
     page: &Page,
     max_bytes: usize,

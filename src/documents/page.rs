@@ -21,7 +21,7 @@ pub(super) struct Page<'a, T> {
     pub(super) items: &'a [T],
     /// Whether there are more after them.
     pub(super) more: bool,
-    /// What stands beside the list, as JSON.
+    /// The fields beside the list, as JSON.
     pub(super) beside: &'a [(&'static str, Bytes)],
 }
 

@@ -14,7 +14,10 @@ use crate::domain::record::{EXTENSION, field};
 ///
 /// Where records are so large that no page could hold them, `omitted` lists their ids.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "pages are joined of texts; this says of which")]
+#[expect(
+    dead_code,
+    reason = "pages are joined from texts; this is for their schema"
+)]
 struct ExtensionPage<'a> {
     extensions: Vec<lookup::Record<'a>>,
     /// How many the filter matches in all.
@@ -25,7 +28,10 @@ struct ExtensionPage<'a> {
 
 /// A page of extensions and how they are doing.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "pages are joined of texts; this says of which")]
+#[expect(
+    dead_code,
+    reason = "pages are joined from texts; this is for their schema"
+)]
 struct HealthPage<'a> {
     extensions: Vec<health::Record<'a>>,
     summary: health::SummaryBody,
@@ -35,7 +41,10 @@ struct HealthPage<'a> {
 
 /// A page of circuits.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "pages are joined of texts; this says of which")]
+#[expect(
+    dead_code,
+    reason = "pages are joined from texts; this is for their schema"
+)]
 struct CircuitPage<'a> {
     circuits: Vec<circuits::CircuitBody<'a>>,
     /// The `cursor` of the next page, if there is one.
@@ -84,9 +93,8 @@ pub fn components() -> Components {
     components
 }
 
-/// No document leaves another field out than warnings, which are rare, failures, which not everybody may
-/// see, and what the table of fields
-/// says: what is not known is null.
+/// No document leaves another field out than warnings, which are rare, failures, which need a role,
+/// and optional fields by the table of fields: what is not known is null.
 fn require_everything(schema: &mut RefOr<Schema>) {
     if let RefOr::T(Schema::Object(object)) = schema {
         let names = object.properties.keys();

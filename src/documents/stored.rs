@@ -116,7 +116,7 @@ pub(super) fn schemas() -> [(&'static str, Schema); 3] {
     ]
 }
 
-/// What was checked has every value that a default stands for.
+/// What was checked has every default filled in.
 fn properties(table: &'static [Field]) -> ObjectBuilder {
     let nullable = |field: &Field| match field.kind {
         Kind::Object => !field.empty_is_unset,

@@ -74,7 +74,7 @@ pub fn halted(share: &Share, halt: &Halt) -> String {
     })
 }
 
-/// As precise as anybody reads it.
+/// As precise as it is useful.
 fn thousandths(rate: f64) -> f64 {
     (rate * 1e4).round() / 1e4
 }

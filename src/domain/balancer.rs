@@ -12,8 +12,8 @@
 //! where a call there would cost much less ([`Load::score`]). Two choices are nearly as good as the
 //! best, without all running at the best together (M. Mitzenmacher, "The Power of Two Choices",
 //! 2001). Where both are far slower than the fastest, a third is drawn: of ten instances with two slow
-//! ones, every 45th call would have the choice between those. The turn is spent either way, so nobody
-//! who is slow is owed a burst.
+//! ones, every 45th call would have the choice between those. The turn is spent either way, so a
+//! slow instance is owed no burst.
 
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ const SLOWNESS_OF_FAILURES: f64 = 10.0;
 #[derive(Debug, Clone, Default)]
 pub struct Balancer {
     peers: Vec<Peer>,
-    /// That of the version's own subject, where there are no instances.
+    /// The one of the version's own subject, where there are no instances.
     own: Rest,
 }
 
@@ -48,7 +48,7 @@ struct Peer {
     id: InstanceId,
     /// What it is owed: calls it should have had less calls it got, in units of [`CALL`].
     credit: i64,
-    /// That of the instance, where it may get the call that is about to be given; else 0.
+    /// The instance's weight, if it may get the call that is about to be given; else 0.
     weight: u8,
     ejection: Ejection,
     rest: Rest,
@@ -96,8 +96,9 @@ impl Balancer {
     /// Picks among `instances`, the version's as the catalog has them now. `other`, a random number,
     /// draws the instance that is held against the one whose turn it is; without it, none is.
     ///
-    /// Who rests is left out. Ejected ones are left out, unless all others are. Of these, the
-    /// instances that earlier attempts of this call went to are left out, unless all were tried.
+    /// Resting instances are left out. Ejected ones are left out, unless all others are. Of these,
+    /// the instances that earlier attempts of this call went to are left out, unless all were
+    /// tried.
     ///
     /// # Errors
     /// All that could serve rest, or are barred.
@@ -228,7 +229,8 @@ impl Balancer {
         }
     }
 
-    /// Who rests at `now`, and until when: instances, or, without a name, the version's own subject.
+    /// What rests at `now`, and until when: instances, or, without a name, the version's own
+    /// subject.
     pub fn resting(&self, now: Instant) -> impl Iterator<Item = (Option<&InstanceId>, Instant)> {
         let own = Some(&self.own).filter(|_| self.peers.is_empty());
         let own = own.map(|rest| (None, rest));
@@ -248,7 +250,8 @@ impl Balancer {
         self.peers.iter_mut().find(|peer| peer.id == *id)
     }
 
-    /// Makes the peers match `instances`, in their order. Who stays keeps credit and ejection.
+    /// Makes the peers match `instances`, in their order. Instances that stay keep credit and
+    /// ejection.
     fn follow<'a>(&mut self, instances: impl Iterator<Item = &'a Instance> + Clone) {
         let known = self.peers.iter().map(|peer| &peer.id);
         if known.eq(instances.clone().map(|instance| &instance.instance_id)) {
@@ -290,7 +293,7 @@ impl Balancer {
 struct Field {
     weight: i64,
     count: u32,
-    /// So many of them have a latency: their sum, in seconds, and the least.
+    /// The number of them that have a latency; their sum, in seconds, and the least.
     known: u32,
     seconds: f64,
     least: Option<f64>,
@@ -314,7 +317,7 @@ impl Field {
         (self.known > 0).then(|| self.seconds / f64::from(self.known))
     }
 
-    /// Who gets the call instead of `turn`, if anybody does.
+    /// The instance that gets the call instead of `turn`, if any.
     fn better(&self, turn: usize, peers: &[Peer], other: u32, now: Instant) -> Option<usize> {
         let peer = peers.get(turn)?;
         // After a rest, it is tried: to be left alone was what push-back costs.
@@ -343,7 +346,7 @@ impl Field {
         (chosen != turn).then_some(chosen)
     }
 
-    /// What the calls of the fastest take, in seconds: where nobody has a latency, all have the same.
+    /// What the calls of the fastest take, in seconds: where none has a latency, all have the same.
     fn least(&self) -> f64 {
         self.least.unwrap_or(1.0)
     }

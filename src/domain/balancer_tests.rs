@@ -357,8 +357,8 @@ fn histories() -> impl Strategy<Value = Vec<(usize, u8, usize)>> {
 }
 
 proptest! {
-    /// Whoever comes and goes, credits sum up to nothing (but for rounding) and none is more than a
-    /// few calls: nobody can get a burst or a drought out of changes.
+    /// Whichever instances come and go, credits sum to zero (but for rounding) and none exceeds a
+    /// few calls: no instance gets a burst or a drought from changes.
     #[test]
     fn no_history_builds_up_a_debt(history in histories()) {
         let names = ["a", "b", "c", "d", "e"];

@@ -10,7 +10,7 @@ use super::ids::NameError;
 /// The longest, in bytes.
 const MAX_BYTES: usize = 128;
 
-/// The id of a call: one token of printable ASCII. Who knows it may cancel the call.
+/// The id of a call: one token of printable ASCII. A client that knows it may cancel the call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CallId(SmolStr);
 

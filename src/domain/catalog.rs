@@ -2,7 +2,7 @@
 //!
 //! One writer applies changes, upserts first and removals after them, so that an id which exists
 //! before and after is never missing between. A single lookup is one atomic read. A lookup of many
-//! wants one revision: a sequence counter, odd while a change is applied, tells it to read again or
+//! wants one revision: a sequence counter, odd while a change is applied, makes it read again or
 //! to use what the changing keys held before (a seqlock, as in the Linux kernel, whose readers need
 //! not wait for the writer).
 
@@ -68,7 +68,7 @@ const AT_A_TIME: usize = 8;
 /// What the map holds for an id.
 ///
 /// With many extensions every pointer that a lookup follows is a wait for memory, and those waits
-/// are most of its cost. So the reply that nearly all lookups want stands here, beside the key.
+/// are most of its cost. So the reply that nearly all lookups want is here, beside the key.
 #[derive(Debug)]
 struct Place {
     unconditional: Option<Bytes>,

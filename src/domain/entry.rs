@@ -58,7 +58,7 @@ pub enum Refusal {
     VersionNotFound,
 }
 
-/// The version that serves, and the reply that says so.
+/// The version that serves, and its reply.
 #[derive(Debug, Clone, Copy)]
 pub struct Chosen<'a> {
     /// The version.
@@ -171,7 +171,7 @@ impl Entry {
         })
     }
 
-    /// The named version, whatever its rules say, as long as it is enabled.
+    /// The named version, regardless of its rules, as long as it is enabled.
     pub fn choose_version(&self, version: &VersionName) -> Result<Chosen<'_>, Refusal> {
         self.admitted()?;
         self.pick(Refusal::VersionNotFound, |candidate| {

@@ -31,7 +31,7 @@ pub struct Failed<'a> {
     pub kind: FailureKind,
     /// The code of the extension's error, where it had one.
     pub code: Option<u32>,
-    /// What the extension said, where it said anything.
+    /// The extension's error text, if any.
     pub error: Option<&'a str>,
     /// The instance that was called, where the version has any.
     pub instance: Option<&'a str>,
@@ -39,12 +39,12 @@ pub struct Failed<'a> {
     pub call: Option<&'a str>,
     /// The trace that the call is of.
     pub trace_id: Option<&'a str>,
-    /// Whom it was made for.
+    /// The tenant it was made for.
     pub tenant_id: Option<&'a str>,
 }
 
 impl Failed<'_> {
-    /// One that a router reported, which says no more.
+    /// One that a router reported, without details.
     pub fn reported(at: Instant) -> Self {
         Self {
             at,

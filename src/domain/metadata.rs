@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::json::{JsonObject, KeyFault};
 use super::whole::whole;
 
-/// The limits that an extension sets; the daemon's stand for the rest.
+/// The limits that an extension sets; the daemon's apply for the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct OwnLimits {
     /// The largest payload, in bytes.

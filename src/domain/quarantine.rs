@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// One row, file or entry that cannot be used.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
-    /// Where it stands: `extensions/normalize_text`, `fixtures/a.json#2`...
+    /// Its place: `extensions/normalize_text`, `fixtures/a.json#2`...
     pub origin: String,
     /// What is wrong: the field and the rule it breaks.
     pub reason: String,
-    /// The extension it belongs to, where that can be told.
+    /// The extension it belongs to, if known.
     pub extension: Option<FaultyExtension>,
 }
 
@@ -108,7 +108,7 @@ mod tests {
         }
     }
 
-    /// A file that is no JSON: it belongs to no extension.
+    /// A file that is not JSON: it belongs to no extension.
     fn file() -> Fault {
         Fault {
             origin: "fixtures/a.json".into(),

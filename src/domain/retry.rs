@@ -18,9 +18,9 @@ const MOST_RETRIES: u32 = 10;
 /// One retry for this many calls: 20 %.
 const CALLS_PER_RETRY: u32 = 5;
 
-/// Whether a failure may be different the next time: nobody answered in time, nobody was there, or
-/// the extension said with a code of 500 and more that it could not. An answer that breaks the
-/// protocol, or an error without a code, would come again.
+/// Whether a failure may be different the next time: no answer in time, no subscriber, or an error
+/// code of 500 or above. An answer that breaks the protocol, or an error without a code, would come
+/// again.
 pub fn retryable(failure: Failure) -> bool {
     match failure {
         Failure::Timeout | Failure::NoResponders | Failure::ErrorReply { code: Some(_) } => true,

@@ -44,7 +44,7 @@ pub enum RolloutError {
 pub struct Halt {
     /// By how much its failure rate may exceed the current version's.
     pub max_failure_rate_delta: f64,
-    /// Of how many requests its rate says anything.
+    /// From how many requests on its rate counts.
     pub min_requests: u64,
 }
 
@@ -139,7 +139,7 @@ impl Rollout {
         Some(first % BUCKETS)
     }
 
-    /// Whether it lets nobody in.
+    /// Whether it lets no request in.
     pub fn is_nobodys(&self) -> bool {
         self.threshold == 0
     }

@@ -7,10 +7,10 @@
 
 use std::collections::HashMap;
 
-/// Who holds how many places, and who waits for one.
+/// How many places each tenant holds, and how many wait for one.
 #[derive(Debug, Default)]
 pub struct Shares {
-    /// By tenant; nobody without either is in it.
+    /// By tenant; only those that hold or wait are in it.
     tenants: HashMap<u64, Tenant, foldhash::fast::RandomState>,
     taken: usize,
     waiting: usize,
@@ -43,7 +43,7 @@ pub enum Crowd {
 }
 
 impl Crowd {
-    /// The reason as it stands in `details.reason`.
+    /// The reason as written in `details.reason`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Full => "full",
@@ -149,7 +149,7 @@ mod tests {
             assert_eq!(shares.taken(), 4);
             assert_eq!(shares.tenants[&2].holds, holds);
         }
-        // Both have theirs: nobody waits for more.
+        // Both have theirs: neither waits for more.
         assert_eq!(comes(&mut shares, 1, 1), [SHARE]);
         shares.leaves(2);
         assert_eq!(comes(&mut shares, 1, 1), [Verdict::Enters], "nobody waits");

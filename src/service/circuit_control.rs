@@ -24,7 +24,7 @@ pub struct CircuitOrder {
     pub ttl: Option<Duration>,
     /// Why, in the operator's words.
     pub reason: Option<String>,
-    /// Who asks.
+    /// The actor.
     pub actor: Actor,
 }
 
@@ -42,7 +42,7 @@ impl CircuitControl {
         Self { tools, fleet }
     }
 
-    /// Carries out an order and returns the circuit as it stands then.
+    /// Carries out an order and returns the resulting circuit.
     ///
     /// # Errors
     /// No such extension or version, or a database that is needed and unreachable.

@@ -22,7 +22,7 @@ pub struct Write {
     pub command: Command,
     /// The revision that its record must have.
     pub if_revision: Option<u64>,
-    /// Who wants it.
+    /// Its actor.
     pub actor: Actor,
     /// Whether everything is done but the commit.
     pub dry_run: bool,
@@ -35,7 +35,7 @@ pub struct Switch {
     pub which: Which,
     /// Whether they are to serve.
     pub enabled: bool,
-    /// Who wants it.
+    /// Its actor.
     pub actor: Actor,
     /// Whether everything is done but the commit.
     pub dry_run: bool,
@@ -55,7 +55,7 @@ pub enum Which {
 pub struct Switched {
     /// Whose record is another now.
     pub changed: Vec<String>,
-    /// Who was like this already.
+    /// The ids that were like this already.
     pub unchanged: Vec<String>,
     /// The revision that the change took; the catalog's if there was none.
     pub revision: u64,
@@ -111,13 +111,13 @@ pub struct AuditEntry {
     pub actor_source: Box<str>,
     /// `{"old": ..., "new": ...}`.
     pub changes: Option<Box<RawValue>>,
-    /// When, where a reply can say it.
+    /// When, if a reply can carry it.
     pub timestamp: Option<SystemTime>,
     /// In which revision.
     pub revision: Option<u64>,
 }
 
-/// A moment that somebody names.
+/// A given moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     /// This one.
@@ -150,7 +150,7 @@ pub trait Definitions: Send + Sync + 'static {
     /// Carries a write out, with its audit entry and its revision, in one transaction.
     ///
     /// # Errors
-    /// Nothing was written, unless the error says that nobody knows.
+    /// Nothing was written, unless the error says that the outcome is unknown.
     fn write(
         &self,
         write: &Write,
@@ -160,7 +160,7 @@ pub trait Definitions: Send + Sync + 'static {
     /// Carries a switch out likewise.
     ///
     /// # Errors
-    /// Nothing was written, unless the error says that nobody knows.
+    /// Nothing was written, unless the error says that the outcome is unknown.
     fn switch(
         &self,
         switch: &Switch,

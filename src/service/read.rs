@@ -16,7 +16,7 @@ use crate::domain::routing::Verdict;
 use crate::domain::selector;
 use crate::domain::whole;
 
-/// How many entries a page has unless the request says otherwise.
+/// How many entries a page has by default.
 pub const DEFAULT_PAGE: usize = 100;
 /// The most entries a page may have.
 pub const MAX_PAGE: usize = 1000;
@@ -43,20 +43,20 @@ pub struct Explanation {
     pub entry: Arc<Entry>,
     /// The context, completed by the deployment's defaults.
     pub context: Context,
-    /// What serves: a version of it, or of one that stands in for it.
+    /// What serves: a version of it, or of a fallback.
     pub target: Option<Target>,
     /// Why.
     pub reason: Reason,
     /// The states of the circuits of the entry's candidates, in their order.
     pub circuits: Vec<CircuitState>,
-    /// Who rests of what serves.
+    /// What rests, of what serves.
     pub resting: Vec<Resting>,
     /// The catalog's revision.
     pub revision: u64,
 }
 
 impl Explanation {
-    /// What each candidate, in order, says to the context.
+    /// The verdict of each candidate on the context, in order.
     pub fn verdicts(&self) -> Vec<Verdict<'_>> {
         let extension = self.entry.extension();
         self.entry

@@ -2,7 +2,7 @@
 //!
 //! Steps 2 to 5 are the entry's own ([`crate::domain::routing`]); this adds what only a running
 //! process knows: circuits and success rates. It decides at admission, and once more where a call
-//! has failed that nobody stands in for yet: a fallback's fallback is never asked.
+//! has failed that is not a fallback itself: a fallback's fallback is never asked.
 
 use std::sync::Arc;
 
@@ -42,14 +42,14 @@ pub enum Reason {
     NotTargeted,
     /// It is disabled, by an operator or automatically.
     Disabled,
-    /// What the rules chose ails, and the current version or another extension stands in.
+    /// What the rules chose fails, and the current version or a fallback serves.
     Fallback,
-    /// The circuit is open, and nothing stands in.
+    /// The circuit is open, and there is no fallback.
     CircuitOpen,
 }
 
 impl Reason {
-    /// The reason as it stands in the document.
+    /// The reason as written in the document.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::TargetingMatch => "targeting_match",
@@ -69,7 +69,7 @@ pub struct Target {
     entry: Arc<Entry>,
     candidate: Candidate,
     reply: PreparedReply,
-    /// The extension that was asked for, where this one stands in for it.
+    /// The extension that was asked for, if this one is its fallback.
     pub fallback_from: Option<ExtensionId>,
     /// Why this one.
     pub reason: Reason,
@@ -110,7 +110,7 @@ impl Target {
 /// What a request asks for.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
-    /// A version to use whatever rules and health say.
+    /// A version to use regardless of rules and health.
     pub version: Option<&'a VersionName>,
     /// What rules and rollouts read, completed by the deployment's defaults.
     pub context: &'a Context,
@@ -130,8 +130,7 @@ pub struct Selector {
 }
 
 impl Selector {
-    /// Chooses from `catalog` by what `circuits` say; `environment` stands in where a context says
-    /// nothing about it.
+    /// Chooses from `catalog` by `circuits`; `environment` is used where a context has none.
     pub fn new(
         catalog: Arc<Catalog>,
         environment: Option<String>,
@@ -238,8 +237,7 @@ impl Selector {
         }))
     }
 
-    /// What stands in for an extension whose call has failed: nobody where health leads nothing
-    /// elsewhere.
+    /// The fallback of an extension whose call has failed: none without health-based routing.
     pub fn standby(&self, entry: &Entry, context: &Context) -> Option<Target> {
         let find = |id: &str| self.catalog.get(id);
         let led = self.routing.enabled;
@@ -325,7 +323,7 @@ fn serves_but_for_the_machine(entry: &Entry, wanted: Wanted<'_>) -> bool {
         .any(|candidate| candidate.takes_part(extension, wanted.context))
 }
 
-/// A version that is named is chosen whatever its rules say.
+/// A version that is named is chosen regardless of its rules.
 fn reason(candidate: &Candidate, named: bool) -> Reason {
     match candidate.tier() {
         _ if named => Reason::Default,

@@ -10,7 +10,7 @@ use rand::RngExt;
 
 use crate::domain::traceparent::{SpanId, TraceParent, TraceSeed};
 
-/// The work that a span is about; names have few values, details stand in the attributes.
+/// The work that a span is about; names have few values, details are in the attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
     /// A lookup, received to replied.
@@ -67,7 +67,7 @@ impl Spans {
         Self(Some(Arc::new(Recording { sink, ratio })))
     }
 
-    /// Whether anything is recorded, so that nobody has to read a header in vain.
+    /// Whether anything is recorded, so that no header is read in vain.
     pub fn are_recorded(&self) -> bool {
         self.0.is_some()
     }
@@ -135,7 +135,7 @@ impl OpenSpan {
 
     /// Records its outcome: an error, or none. Dropped without that, it was cancelled.
     pub fn end(&self, error: Option<&'static str>) {
-        // Told twice is no news: the first is the cause.
+        // Only the first error is kept: it is the cause.
         let _ = self.end.set(error);
     }
 

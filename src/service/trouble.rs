@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-/// The kinds of trouble. Only [`Trouble::Unreachable`] says that nobody answers; all others are
-/// what the database itself has said.
+/// The kinds of trouble. Only [`Trouble::Unreachable`] means that there is no answer; all others
+/// are answers of the database itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
     /// No connection can be made, it broke, or nothing came back in time.
@@ -23,7 +23,7 @@ pub enum Trouble {
     Elsewhere,
     /// Its encoding is not UTF8.
     Encoding,
-    /// Somebody else's lock was in the way for too long.
+    /// Another transaction's lock was in the way for too long.
     Locked,
     /// Another transaction came between; worth another attempt.
     Conflict,
@@ -107,7 +107,7 @@ impl Trouble {
 }
 
 /// Why the database did not do what was asked. `Display` is for the log and for operators' commands;
-/// no secrets, no rows. Whoever else asks is told [`Self::outside`].
+/// no secrets, no rows. Everyone else gets [`Self::outside`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct DatabaseError {
     /// Which kind of trouble.
@@ -116,7 +116,7 @@ pub struct DatabaseError {
     pub place: String,
     /// Its own words.
     pub what: String,
-    /// Who holds the lock, where the database tells.
+    /// The holder of the lock, if the database reports it.
     pub blocked_by: Option<String>,
 }
 
@@ -138,7 +138,7 @@ impl DatabaseError {
         Self { place, ..self }
     }
 
-    /// Nobody answers.
+    /// There is no answer.
     pub fn unreachable(what: impl Into<String>) -> Self {
         Self::new(Trouble::Unreachable, what)
     }

@@ -21,11 +21,11 @@ pub(super) enum HttpError {
     NoSuchMethod,
     /// The request is for a name that is not this server's.
     NotOurName,
-    /// No token, or one that nobody knows.
+    /// No token, or an unknown one.
     Unauthorized,
     /// The body did not come in time.
     SlowBody,
-    /// The body is not said to be JSON.
+    /// The body is not declared as JSON.
     NotJson,
     /// There is no data yet.
     Starting,

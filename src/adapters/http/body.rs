@@ -45,7 +45,7 @@ async fn read(request: Request) -> Result<Vec<u8>, HttpError> {
     Ok(bytes)
 }
 
-/// Whether the body is said to be JSON, whatever parameters follow.
+/// Whether the body is declared as JSON, whatever parameters follow.
 fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|value| value.to_str().ok()).unwrap_or("");

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 /// Connections at a time. Administration, reads that wait and watchers of the status page take fewer.
 pub(super) const MAX_CONNECTIONS: usize = 192;
 
-/// What a connection does, as those say who serve it.
+/// What a connection does, as reported by the code that serves it.
 #[derive(Debug, Clone)]
 pub(super) struct Activity(Arc<Mutex<Doing>>);
 

@@ -66,13 +66,13 @@ pub struct State {
     pub readiness: Arc<Readiness>,
     /// Why the last load failed.
     pub status: Arc<Status>,
-    /// Who may do what.
+    /// Access rights.
     pub access: Arc<Access>,
     /// What administration is answered from.
     pub desk: Arc<Desk>,
-    /// What the status page is told.
+    /// The data of the status page.
     pub feed: Arc<live::Feed>,
-    /// Who hears of panics.
+    /// Observers of panics.
     pub observers: Observers,
     /// The end of the grace period: what is not answered by then is answered `shutting_down`.
     pub give_up: CancellationToken,

@@ -1,4 +1,4 @@
-//! Paths, and what holds for all of them.
+//! Paths, and the rules for all of them.
 
 use std::time::Duration;
 
@@ -117,7 +117,7 @@ pub(super) fn too_large() -> HttpError {
     })
 }
 
-/// What every response says: how old the data is, and that browsers must take it for what it is.
+/// What every response carries: how old the data is, and that browsers must not guess its type.
 fn annotate(state: &State, response: &mut Response) {
     let headers = response.headers_mut();
     if let Some(annotations) = state.status.annotations() {

@@ -2,7 +2,7 @@
 //!
 //! Each request has an inbox of its own, so that one reply, a stream of replies and the replies of
 //! a whole fleet are read in the same way. Every wait has a limit; a request that the server
-//! refuses to pass on is told as such, instead of looking like one that nobody answers.
+//! refuses to pass on is reported as such, instead of looking like one without an answer.
 
 use std::time::Duration;
 
@@ -53,11 +53,11 @@ pub enum AskError {
     Unreachable {
         /// The servers, without credentials.
         servers: String,
-        /// What the last one said.
+        /// The text of the last one.
         why: String,
     },
-    /// The server knows of nobody who listens.
-    #[error("nobody listens")]
+    /// The server has no subscriber for it.
+    #[error("no responders")]
     NoResponders,
     /// Nothing came in time.
     #[error("no answer within {}", humantime::format_duration(*.0))]
@@ -73,7 +73,7 @@ pub enum AskError {
 /// What is known of the connection.
 #[derive(Debug, Clone, Default)]
 pub struct Link {
-    /// Whether it stands.
+    /// Whether it is up.
     pub up: bool,
     /// The first complaints of the server, such as permissions that are missing.
     pub refusals: Vec<String>,
@@ -81,7 +81,7 @@ pub struct Link {
     pub dropped: u64,
 }
 
-/// Complaints kept; a command that causes more has been told already.
+/// Complaints kept; a command that causes more has been reported already.
 const MAX_REFUSALS: usize = 16;
 
 /// A connection to ask over.
@@ -139,7 +139,7 @@ impl Asker {
         name: &str,
         patience: Duration,
     ) -> Result<Self, AskError> {
-        // Nobody sees it before the connection stands.
+        // It is not seen before the connection is up.
         let (sender, link) = watch::channel(Link {
             up: true,
             ..Link::default()
@@ -237,7 +237,7 @@ impl Replies {
     }
 }
 
-/// The next message but for those by which a JetStream stream says that it has stored the request.
+/// The next message, acknowledgements of JetStream streams aside.
 async fn answer(inbox: &mut Subscriber) -> Option<Message> {
     loop {
         let message = inbox.next().await?;

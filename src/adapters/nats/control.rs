@@ -63,7 +63,7 @@ pub struct ControlServer {
     pub tasks: TaskTracker,
     /// Their places, see [`places`].
     pub places: Arc<Semaphore>,
-    /// Who hears of it.
+    /// Its observers.
     pub observers: Observers,
     /// Cancelled when the grace period of a shutdown is over.
     pub give_up: CancellationToken,
@@ -169,7 +169,7 @@ impl ControlServer {
         self.respond.append(&mut out(turn), reply, &outcome);
     }
 
-    /// Enters a router's result, also where nobody waits for an answer. Done at once instead of in
+    /// Enters a router's result, also when no answer is asked for. Done at once instead of in
     /// a task: it takes microseconds, and a router's results keep the order in which it sent them.
     fn report(&self, route: Route, message: &Message<'_>, turn: &mut Turn) {
         let reply = match message.reply {
@@ -188,7 +188,7 @@ impl ControlServer {
     }
 }
 
-/// A change goes on when nobody waits for it any more, as long as this process does.
+/// A change goes on after its caller has gone, as long as this process runs.
 fn given_up(verb: Verb) -> RegistryError {
     if matches!(verb, Verb::Write(_) | Verb::Circuit) {
         return RegistryError::OutcomeUnknown("this sidecar is shutting down".into());

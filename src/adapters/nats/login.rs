@@ -87,7 +87,7 @@ fn credentials(path: &Path, nonce: &[u8]) -> Result<Login, String> {
 }
 
 fn key(seed: &str) -> Result<KeyPair, String> {
-    KeyPair::from_seed(seed).map_err(|error| format!("the seed is no nkey: {error}"))
+    KeyPair::from_seed(seed).map_err(|error| format!("the seed is not an nkey: {error}"))
 }
 
 fn signed(key: &KeyPair, nonce: &[u8]) -> Result<Vec<u8>, String> {

@@ -103,7 +103,7 @@ impl Trial {
         self.client.server_info().max_payload
     }
 
-    /// A token that nobody else uses.
+    /// A token that is not used elsewhere.
     pub fn token(&self) -> &str {
         &self.token
     }
@@ -130,7 +130,7 @@ impl Trial {
         }
     }
 
-    /// Publishes an empty message at a subject that means nothing to anybody.
+    /// Publishes an empty message at a subject that is not used elsewhere.
     ///
     /// # Errors
     /// The server refuses.
@@ -138,7 +138,7 @@ impl Trial {
         self.sent(subject, Vec::new()).await
     }
 
-    /// Publishes an event that says only that somebody checked.
+    /// Publishes an event that only reports the check.
     ///
     /// # Errors
     /// The server refuses.
@@ -212,7 +212,7 @@ impl Trial {
         }
     }
 
-    /// What the server said of `subject`.
+    /// What the server reported about `subject`.
     fn noted(&self, subject: &str) -> Option<String> {
         let complaints = self
             .complaints

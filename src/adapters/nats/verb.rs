@@ -25,7 +25,7 @@ pub enum Verb {
     Invoke,
     /// Change a definition.
     Write(WriteVerb),
-    /// Who changed what.
+    /// The audit.
     Audit,
     /// A router reports the outcome of a call of its own.
     Report,
@@ -93,7 +93,7 @@ impl Verb {
         }
     }
 
-    /// Whether the id may stand in the subject, after the verb.
+    /// Whether the id may be in the subject, after the verb.
     pub const fn takes_id(self) -> bool {
         matches!(
             self,

@@ -77,7 +77,7 @@ pub fn channel(endpoint: &str, instance_id: &str) -> Result<(Queue, Exporter), E
     Ok((queue, exporter))
 }
 
-/// Who we are, in the words of the OpenTelemetry conventions.
+/// Our identity, in the terms of the OpenTelemetry conventions.
 fn resource(instance_id: &str) -> Resource {
     Resource::builder_empty()
         .with_service_name("beamline-registry")

@@ -93,7 +93,7 @@ fn connector(endpoint: &Endpoint) -> Result<MakeRustlsConnect, SetupError> {
 fn target(config: &Config) -> String {
     let ports = config.get_ports();
     let hosts = config.get_hosts().iter().enumerate().map(|(n, host)| {
-        // One port may stand for all hosts.
+        // One port may be given for all hosts.
         let port = ports.get(n).or(ports.first()).unwrap_or(&5432);
         match host {
             Host::Tcp(name) => format!("{name}:{port}"),

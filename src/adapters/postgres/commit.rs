@@ -3,7 +3,8 @@
 //! that block it.
 //!
 //! The fate of a COMMIT is asked of what was written, the audit entry with its revision, time and
-//! content: after a failover the number of a transaction may be somebody else's, and so may a revision.
+//! content: after a failover the number of a transaction may belong to another one, and so may a
+//! revision.
 
 use std::time::Duration;
 
@@ -97,9 +98,9 @@ fn rolled_back(error: &Error) -> bool {
     })
 }
 
-/// Whoever reads or writes the revision to change something holds a lock on its table until the end
-/// of the transaction; readers are kept out by one who changes a table itself. A transaction that
-/// waits for another one is a victim, not the cause.
+/// A transaction that reads or writes the revision to change something holds a lock on its table
+/// until its end; readers are kept out only by changes of a table itself. A transaction that waits
+/// for another one is a victim, not the cause.
 const BLOCKER: &str = "SELECT format('pid %s, %s, %s', a.pid, \
     coalesce(nullif(a.application_name, ''), 'no application name'), a.usename) \
     FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
@@ -142,8 +143,8 @@ impl Pool {
         Ok(())
     }
 
-    /// Commits a change by `limit`. Where no answer comes, the database is asked until `answered`
-    /// whether what `mark` says is there.
+    /// Commits a change by `limit`. If no answer comes, the database is asked until `answered`
+    /// whether what `mark` describes is there.
     pub(super) async fn commit(
         &self,
         connection: Whole,
@@ -174,7 +175,7 @@ impl Pool {
                 let asked = punctual(Instant::now() + QUESTION, self.has(mark));
                 match asked.await {
                     Some(Ok(there)) => return there,
-                    // Nobody answers, or the transaction has not ended yet.
+                    // The database does not answer, or the transaction has not ended yet.
                     _ => sleep(PAUSE).await,
                 }
             }
@@ -208,7 +209,7 @@ impl Pool {
         Ok(there)
     }
 
-    /// Who holds the lock on the revision.
+    /// The holder of the lock on the revision.
     pub(super) async fn blocker(&self, limit: Duration) -> Option<String> {
         let asking = async {
             let connection = self.get_whole().await.ok()?;

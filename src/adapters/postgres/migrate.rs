@@ -2,8 +2,8 @@
 //! the functions, see [`super::functions`].
 //!
 //! The SQL is embedded, so the binary alone can migrate. refinery takes no lock; an advisory lock
-//! of the session does, which needs a direct connection: behind a transaction pooler it would
-//! lock somebody else's session.
+//! of the session does, which needs a direct connection: behind a transaction pooler it would lock
+//! another session.
 
 use std::time::Duration;
 
@@ -62,10 +62,10 @@ pub enum MigrateError {
     #[error("nothing was changed, because this cannot be carried over:\n  {}\nchange it, then migrate again", .0.join("\n  "))]
     Obstacles(Vec<String>),
     /// Other transactions held what was to be changed until the wait was over; their names, where
-    /// they hold it still. What was applied before stands.
+    /// they hold it still. What was applied before stays.
     #[error("tables of the registry are held by {}: end that transaction, then migrate again", named(.0))]
     Held(Vec<String>),
-    /// A migration failed and was rolled back, those before it stand; or an applied one differs
+    /// A migration failed and was rolled back, the earlier ones stay; or an applied one differs
     /// from the file of the same number.
     #[error("the schema could not be migrated")]
     Migration(#[from] refinery::Error),
@@ -106,7 +106,7 @@ pub async fn migrate(client: &mut Client, wait: Duration) -> Result<Migrated, Mi
     migrate_telling(client, wait, |_| {}).await
 }
 
-/// The same; `tell` is told who is in the way.
+/// The same; `tell` is called with the holder of the lock.
 ///
 /// # Errors
 /// As [`migrate`].
@@ -237,7 +237,7 @@ pub async fn new_epoch(client: &Client) -> Result<String, MigrateError> {
     Ok(row.try_get(0)?)
 }
 
-/// Takes out some audit entries older than `age` whose events are told; 0 when none is left.
+/// Deletes some audit entries older than `age` whose events are published; 0 when none is left.
 ///
 /// # Errors
 /// [`MigrateError::Behind`] before [`migrate`].

@@ -110,8 +110,8 @@ impl Pool {
         &self.address.target
     }
 
-    /// Notes whether notifications arrive at `target`. Where that is this pool's own address, no
-    /// transaction pooler stands between.
+    /// Notes whether notifications arrive at `target`. Where that is this pool's own address, there
+    /// is no transaction pooler in between.
     pub(super) fn notified(&self, target: &str, arrive: bool) {
         let direct = arrive && target == self.target();
         self.direct.store(direct, Ordering::Relaxed);

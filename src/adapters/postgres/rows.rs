@@ -168,8 +168,8 @@ impl<'p> Assembly<'p> {
             extension.digest = extension.digest.wrapping_add(digest);
             return Some(extension);
         }
-        // What a deletion behind the triggers' back has left over counts too: nothing else tells
-        // it from rows of an extension that is hidden.
+        // What a deletion behind the triggers' back has left over counts too: nothing else
+        // distinguishes it from rows of a hidden extension.
         let unserved = self
             .unserved
             .entry(id.to_owned())

@@ -1,4 +1,4 @@
-//! What the catalog, the status and the meters know, read when somebody scrapes.
+//! What the catalog, the status and the meters know, read at each scrape.
 //!
 //! A gauge that is not known is absent, not 0: no size before the first data, nothing about a
 //! database that is not used.
@@ -17,7 +17,7 @@ use crate::service::observe::ListenerState;
 use crate::service::skipped::Skipped;
 use crate::service::status::Status;
 
-/// Whom the metrics ask.
+/// What the metrics read.
 #[derive(Debug, Clone)]
 pub struct Sources {
     /// Sizes, revision and quarantine.
@@ -26,7 +26,7 @@ pub struct Sources {
     pub status: Arc<Status>,
     /// Lookups.
     pub lookups: Arc<Lookups>,
-    /// Log lines that nobody took.
+    /// Log lines that were dropped.
     pub log_lines_dropped: Count,
     /// Events that were not published.
     pub events_dropped: Count,

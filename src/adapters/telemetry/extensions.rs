@@ -1,4 +1,4 @@
-//! What this sidecar knows of each extension, read when somebody scrapes.
+//! What this sidecar knows of each extension, read at each scrape.
 //!
 //! The catalog decides which series there are: they go with their extension, and no request can
 //! make one. They begin with the first call; a success rate without calls is absent, not 0. Rates
@@ -24,7 +24,7 @@ use crate::service::circuits::{Circuits, Totals};
 use crate::service::clock::Clock;
 use crate::service::invoke::{Runtime, Runtimes, VersionRuntime};
 
-/// Whom the metrics of extensions ask.
+/// What the metrics of extensions read.
 #[derive(Debug, Clone)]
 pub struct ExtensionSources {
     /// The extensions there are.
@@ -226,7 +226,7 @@ fn invocations(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Erro
     )?;
     let fallbacks = called(extensions).filter_map(|(labels, calls)| {
         let fallbacks = calls.runtime.meter.fallbacks();
-        // Who is auto-disabled has no calls of its own.
+        // An auto-disabled extension has no calls of its own.
         (fallbacks > 0 || calls.invoked().next().is_some()).then_some((labels, fallbacks))
     });
     page.counters(

@@ -39,7 +39,7 @@ pub enum LogError {
     /// The filter is not one.
     #[error("the log filter is invalid")]
     Filter(#[from] ParseError),
-    /// Somebody has set up a log before.
+    /// A log was set up before.
     #[error("the log is set up already")]
     Taken(#[from] TryInitError),
     /// There is no thread for it.
@@ -52,7 +52,7 @@ pub enum LogError {
 pub struct Log(LogWriter);
 
 impl Log {
-    /// Counts the lines that nobody took.
+    /// Counts the lines that were dropped.
     pub fn dropped(&self) -> Count {
         self.0.dropped()
     }
@@ -64,7 +64,7 @@ impl Log {
 }
 
 /// Sets up the log of the whole process, panics included; `filter` as in
-/// `info,beamline_registry=debug`. It never keeps anybody waiting.
+/// `info,beamline_registry=debug`. It never blocks.
 pub fn init(filter: &str, format: Format) -> Result<Log, LogError> {
     let writer = LogWriter::start(standard_error(), |lines| {
         warn!(lines, "{lines} log lines dropped: the reader was too slow");
@@ -89,7 +89,7 @@ fn dispatch<W>(filter: &str, format: Format, ansi: bool, writer: W) -> Result<Di
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    // The client tells of each connection what our own lines tell in our terms; name it in the
+    // The client logs for each connection what our own lines log in our terms; name it in the
     // filter to see its view.
     let filter = EnvFilter::try_new(format!("async_nats=warn,{filter}"))?;
     let builder = tracing_subscriber::fmt()
@@ -111,7 +111,7 @@ where
     })
 }
 
-/// Writes observations to the log; what goes on and on is said seldom.
+/// Writes observations to the log; what repeats is logged seldom.
 #[derive(Debug, Default)]
 pub struct LogObserver {
     failures: Repeats<String>,
@@ -312,7 +312,7 @@ impl Observer for LogObserver {
             Observation::NatsRestarted { connection } => {
                 warn!(connection, "nats connection thread panicked; reconnecting");
             }
-            // The panic hook has said where, which nobody else knows.
+            // The panic hook has logged where, which is known only there.
             Observation::Panicked => {}
             Observation::StoodStill { length, times } => {
                 let seconds = length.as_secs_f64();

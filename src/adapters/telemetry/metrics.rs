@@ -1,7 +1,7 @@
 //! The metrics, in the text formats of OpenMetrics and Prometheus.
 //!
-//! Rare events are counted as they are observed; everything else is read from where it lives when
-//! somebody scrapes ([`Sources`], [`ExtensionSources`]). Counters get their `_total`, and `build` its
+//! Rare events are counted as they are observed; everything else is read from where it lives at
+//! each scrape ([`Sources`], [`ExtensionSources`]). Counters get their `_total`, and `build` its
 //! `_info`, from the encoder. A labelled series begins with its first count.
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -69,7 +69,7 @@ impl Metrics {
     pub fn render(&self) -> String {
         let mut page = String::new();
         if open_metrics::encode(&mut page, &self.registry).is_err() {
-            // Writing to a string fails only when a metric says so, which is a bug.
+            // Writing to a string fails only if a metric fails, which is a bug.
             error!("metrics cannot be encoded");
         }
         page

@@ -1,4 +1,4 @@
-//! What the settings say, and whether this host lets them.
+//! The settings, and whether this host allows them.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;

@@ -1,8 +1,8 @@
-//! `check`: tries what the daemon will need, in groups, and says what to do about what fails.
+//! `check`: tries what the daemon will need, in groups, with a hint for each failure.
 //!
 //! Every cause of a daemon that starts and cannot work is a line of it, in the manner of
-//! `linkerd check`. What faults the configuration itself has, all of them at once, is told before
-//! any command runs.
+//! `linkerd check`. Faults of the configuration itself are reported, all at once, before any
+//! command runs.
 
 mod configuration;
 mod database;

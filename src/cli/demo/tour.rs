@@ -70,13 +70,12 @@ impl Visit {
             asker,
             kept: None,
         };
-        // When there is an answer, if only that nobody serves yet, the server knows of the
-        // subscription before it.
+        // Once there is an answer, even an error, the server knows of the subscription before it.
         visit.asked("ping", 0).await?;
         Ok(visit)
     }
 
-    /// Follows the script to its end. The error says what did not happen.
+    /// Follows the script to its end. The error names what did not happen.
     pub(super) async fn tour(
         &mut self,
         extensions: &Extensions,
@@ -108,7 +107,7 @@ impl Visit {
         Ok(())
     }
 
-    /// A line of text, in which names in braces stand for what holds in this run.
+    /// A line of text, in which names in braces stand for values of this run.
     fn say(&self, kind: &str, text: &str) {
         let settings = &self.settings;
         let fixtures = &settings.source.fixtures_dir;
@@ -250,13 +249,13 @@ impl Visit {
         self.asker.ask(subject, headers, body, PATIENCE).await
     }
 
-    /// What stands under our prefix.
+    /// What is under our prefix.
     fn subject(&self, name: &str) -> String {
         format!("{}.{name}", self.settings.subjects.prefix.as_str())
     }
 }
 
-/// Whether a reply is as wanted: of anybody, of the extension itself, of its fallback, or with
+/// Whether a reply is as wanted: any reply, one of the extension itself, of its fallback, or with
 /// `PATH=VALUE` in its document.
 fn is_so(what: &str, reply: &Reply) -> bool {
     let fallback = reply.header("Beamline-Fallback-From").is_some();

@@ -28,7 +28,7 @@ fn command(verb: Verb) -> Command {
         .about(commands::about(verb))
         .args(commands::fields(verb).iter().map(Field::arg))
         .args(output())
-        .args(whom())
+        .args(recipient())
         .arg(patience())
         .args(commands::pages(verb).map(|pages| limit(pages.shown)))
         .args(commands::fleet(verb).map(|_| all))
@@ -36,7 +36,7 @@ fn command(verb: Verb) -> Command {
         .mut_args(completion::suggested)
 }
 
-/// What stands below the arguments: the fields of a record, where it takes some, and two examples.
+/// The text below the arguments: the fields of a record, where it takes some, and two examples.
 fn after(verb: Verb) -> String {
     let fields = commands::record(verb).map(|table| {
         let fields = table.iter().filter(|field| !field.automatic);
@@ -62,7 +62,7 @@ fn output() -> [Arg; 2] {
 }
 
 /// Which sidecar is asked, and the actor.
-pub(super) fn whom() -> [Arg; 2] {
+pub(super) fn recipient() -> [Arg; 2] {
     let (send, ask) = (
         "Send as this actor, on <prefix>.as.NAME.*",
         "Ask this sidecar",
@@ -115,7 +115,7 @@ mod tests {
 
     const PAGE: &str = include_str!("../../../docs/cli.md");
 
-    /// What the page shows as typed: lines of a shell, and what stands between backticks.
+    /// What the page shows as typed: lines of a shell, and what is between backticks.
     fn typed() -> Vec<&'static str> {
         let mut typed = Vec::new();
         for line in PAGE.lines().filter(|line| !line.starts_with("```")) {

@@ -20,7 +20,7 @@ pub(super) struct Pages {
     pub(super) list: &'static str,
     /// The field of the request that takes the `next` of the page before.
     pub(super) cursor: &'static str,
-    /// How many items are shown unless `--limit` says otherwise.
+    /// How many items are shown without `--limit`.
     pub(super) shown: Option<usize>,
 }
 

@@ -101,7 +101,7 @@ async fn instances(session: &Session<'_>) -> Outcome<BTreeSet<String>> {
 /// What all sidecars of a fleet should have alike.
 const ALIKE: [&str; 2] = ["version", "settings"];
 
-/// Marks the cells that differ from what most have: in words too, for not everybody sees colours.
+/// Marks the cells that differ from what most have: in words too, for readers without colours.
 fn mark_odd_ones(column: &mut Column) {
     let texts: Vec<String> = column.cells.iter().map(|cell| cell.text.clone()).collect();
     let times = |text: &String| texts.iter().filter(|other| *other == text).count();

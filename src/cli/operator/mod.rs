@@ -2,7 +2,7 @@
 //!
 //! [`commands`] is the table of what can be asked; [`arguments`] and [`field`] make the command
 //! line from it, [`session`] and [`pages`] ask, [`show`] shows. A document goes to standard output
-//! and whatever else there is to say to standard error, so that scripts can rely on either.
+//! and everything else to standard error, so that scripts can rely on either.
 
 mod arguments;
 mod audit;
@@ -42,7 +42,7 @@ use crate::adapters::nats::ask::To;
 use crate::adapters::nats::verb::Verb;
 use crate::documents::change::WriteVerb;
 
-/// Asks what the command line says, shows the answer, and says with which code to leave.
+/// Sends the request of the command line, shows the answer, and returns the exit code.
 pub(super) async fn run(invocation: &Invocation) -> Ended {
     let outcome = match invocation.command.as_str() {
         completion::NAME => completion::run(invocation),
@@ -117,7 +117,7 @@ fn names(verb: Verb, document: &RawValue) -> Vec<String> {
 /// The document in `body`.
 ///
 /// # Errors
-/// It is no JSON.
+/// It is not JSON.
 fn raw(body: &[u8]) -> Outcome<&RawValue> {
     serde_json::from_slice(body)
         .map_err(|_| Failure::unanswered("the answer is not JSON: is this a registry?"))

@@ -33,7 +33,7 @@ pub(super) async fn explained(
     let ids = ids(session).await.unwrap_or_default();
     match nearest(&wanted, &ids) {
         Some(near) => failure.with(&format!("did you mean `{}`?", clean(near))),
-        None => failure,
+        None => failure.with("all there are: beamline-registry list --enabled all"),
     }
 }
 

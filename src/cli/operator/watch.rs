@@ -1,4 +1,4 @@
-//! `watch`: the events as they happen, until somebody has seen enough.
+//! `watch`: the events as they happen, until Ctrl-C.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub(super) fn command() -> Command {
         .arg(patience())
 }
 
-/// Prints a line per event; ends well with Ctrl-C, or when nobody reads any more.
+/// Prints a line per event; exits with 0 on Ctrl-C, or when the reader closes the pipe.
 pub(super) async fn run(invocation: &Invocation) -> Outcome<()> {
     let session = Session::open(invocation).await?;
     let subjects = format!("{}.events.>", session.prefix);
@@ -82,7 +82,7 @@ pub(super) async fn run(invocation: &Invocation) -> Outcome<()> {
     }
 }
 
-/// Says what is watched. The answer of a registry also proves that the server has heard of the
+/// Prints what is watched. The answer of a registry also proves that the server has heard of the
 /// subscription; without one there is nothing to see yet, which is no reason to leave.
 async fn greet(session: &Session<'_>) {
     let place = format!("`{}.events.>` at {}", session.prefix, session.servers);
@@ -157,7 +157,7 @@ fn show(session: &Session<'_>, event: &Reply, together: &mut Option<Together>) -
 
 /// The kind of the event `KIND` or `KIND.ID`, if it is one of those wanted.
 fn wanted<'a>(name: &'a str, kinds: &[&str], ids: &[&str]) -> Option<&'a str> {
-    // An event of no extension has no id, which nobody asks for.
+    // An event of no extension has no id.
     let (kind, id) = name.split_once('.').unwrap_or((name, ""));
     let is = |wanted: &[&str], value| wanted.is_empty() || wanted.contains(&value);
     (is(kinds, kind) && is(ids, id)).then_some(kind)

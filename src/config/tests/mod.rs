@@ -276,7 +276,7 @@ fn the_fingerprint_covers_what_a_fleet_should_have_alike() {
     }
 }
 
-/// The context `prod` of somebody whose files are in `/home/me`.
+/// The context `prod` of a user whose files are in `/home/me`.
 fn with_context(
     context: &str,
     env: &[(&str, &str)],

@@ -19,7 +19,7 @@ pub struct Bulk {
     pub enabled: bool,
     /// Whether everything is done but the commit.
     pub dry_run: bool,
-    /// Who asks, where nothing else says so.
+    /// The actor, if nothing else names it.
     pub actor: Option<String>,
 }
 

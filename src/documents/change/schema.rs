@@ -1,4 +1,4 @@
-//! What the body of a change may have, field by field, as OpenAPI says it.
+//! What the body of a change may have, field by field, in the terms of OpenAPI.
 
 use utoipa::openapi::schema::{
     AdditionalProperties, ArrayBuilder, KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat,
@@ -40,7 +40,7 @@ pub fn reload_schema() -> Object {
     object.build()
 }
 
-/// One field, where it stands in a path, a query or a header: there it has no null.
+/// One field, in a path, a query or a header: there it has no null.
 pub fn schema_of(field: &str) -> Schema {
     property(field, false)
 }

@@ -18,7 +18,7 @@ const HEADER_BYTES: usize = 512;
 
 #[expect(
     clippy::missing_errors_doc,
-    reason = "those of section 3.4 of the contract"
+    reason = "section 3.4 of the contract lists them"
 )]
 impl Desk {
     /// Carries out the change that `body` asks for, and answers the record. The id may come from

@@ -15,7 +15,7 @@ pub enum Kind {
     Whole {
         /// The least.
         from: i64,
-        /// The most, unless a setting says so.
+        /// The most, unless a setting limits it.
         to: Option<i64>,
     },
     /// True or false.
@@ -37,7 +37,7 @@ pub struct Field {
     pub required: bool,
     /// Whether it is the daemon's alone: neither files nor requests have it.
     pub automatic: bool,
-    /// Whether an empty object or list says no more than none.
+    /// Whether an empty object or list means the same as none.
     pub empty_is_unset: bool,
     /// Whether replies have it only where it is set.
     pub absent_when_unset: bool,

@@ -26,8 +26,8 @@ fn shown(fields: &Fields<'_>) -> Vec<(&'static str, String)> {
     shown.collect()
 }
 
-/// Whoever adds a field to a table learns here where else it has to stand: in the sample above, in
-/// the gate, and in `said`.
+/// A field that is added to a table fails here until it is everywhere it has to be: in the sample
+/// above, in the gate, and in `said`.
 #[track_caller]
 fn comes_through(table: &'static [Field], json: &str, again: &Fields<'_>) {
     let names: Vec<_> = table.iter().map(|field| field.name).collect();
@@ -163,7 +163,7 @@ fn all_json_of_a_record_can_be_rewritten() {
     assert!(record.json_mut().all(|text| text == "{}"));
 }
 
-/// What is said of an extension whose current version has a row of which `json` says more.
+/// The warnings about an extension whose current version has a row with more fields from `json`.
 fn ignored_of(version: &str, json: &str) -> Option<String> {
     let mut extension = extension_with("a", r#"{"config":{"a":1}}"#);
     let plain = said(

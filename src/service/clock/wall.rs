@@ -11,7 +11,7 @@ const JUMP_US: u64 = 500_000;
 const TOGETHER: Duration = Duration::from_millis(20);
 const TRIES: usize = 3;
 
-/// The wall clock, as far as it can be told from the monotonic one.
+/// The wall clock, as far as it follows from the monotonic one.
 #[derive(Debug)]
 pub(super) struct WallClock {
     origin: Instant,

@@ -1,7 +1,7 @@
 //! Versions that fail give up their share: `rollout.halt`.
 //!
-//! Every sidecar reports the attempts that it made, and gets the sums over all. Who sees that a
-//! version fails has the store set its share to 0, which one of them does. While our own link is
+//! Every sidecar reports the attempts that it made, and gets the sums over all. A sidecar that sees
+//! a version failing has the store set its share to 0; one of them succeeds. While our own link is
 //! not steady nothing is decided here: what looks like failures may be our own.
 
 use std::collections::BTreeMap;
@@ -52,7 +52,7 @@ pub struct Share {
 pub enum Halted {
     /// Done, in this revision.
     Now(u64),
-    /// Somebody was faster, or it has changed since.
+    /// Another sidecar was faster, or it has changed since.
     Over,
 }
 
@@ -102,7 +102,7 @@ struct Batch {
 }
 
 impl<S: Rollouts> Halter<S> {
-    /// Tells and compares until `stop`.
+    /// Reports and compares until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         stop.run_until_cancelled(self.keep()).await;
     }
@@ -122,7 +122,7 @@ impl<S: Rollouts> Halter<S> {
 
     async fn turn(&self, batch: &mut Batch) -> Result<(), StoreError> {
         let windows = self.windows();
-        // What could not be told is told again as it was: it may have been written.
+        // What could not be reported is reported again unchanged: it may have been written.
         if batch.tried.is_empty() {
             *batch = Batch {
                 number: rand::random(),
@@ -149,7 +149,7 @@ impl<S: Rollouts> Halter<S> {
         let Tools {
             runtimes, selector, ..
         } = &self.tools;
-        // What files say nobody can change.
+        // What files define cannot be changed here.
         if selector.catalog().head().source != ActiveSource::Database {
             return BTreeMap::new();
         }

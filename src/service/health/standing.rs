@@ -52,7 +52,7 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// The condition as it stands in documents.
+    /// The condition as written in documents.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",

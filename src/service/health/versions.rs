@@ -55,7 +55,7 @@ impl State {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 
-    /// The state as it stands in documents.
+    /// The state as written in documents.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NoData => "no_data",
@@ -108,13 +108,13 @@ pub struct FailureRow {
     pub kind: FailureKind,
     /// The code of the extension's error.
     pub code: Option<u32>,
-    /// What the extension said.
+    /// The extension's error text.
     pub error: Option<Box<str>>,
     /// The id of the call.
     pub call: Option<Box<str>>,
     /// The trace that it is of.
     pub trace_id: Option<Box<str>>,
-    /// Whom it was made for.
+    /// The tenant it was made for.
     pub tenant_id: Option<Box<str>>,
 }
 
@@ -178,7 +178,7 @@ impl Health {
             CircuitState::Closed if own.is_some_and(|own| own.gate.is_degraded()) => {
                 State::Degraded
             }
-            // Nobody is to read "no data" beside a thousand successes of the other sidecars.
+            // "No data" must not be shown beside a thousand successes of the other sidecars.
             CircuitState::Closed if counts.total() > 0 || current && whole.called_elsewhere => {
                 State::Ok
             }

@@ -66,7 +66,7 @@ impl Follower {
         }
     }
 
-    /// Who was out of service at the last change and is not any more.
+    /// What was out of service at the last change and is not any more.
     fn back_in_service(&self, out: HashSet<ExtensionId>) -> Vec<ExtensionId> {
         let mut last = self
             .out_of_service
@@ -79,7 +79,7 @@ impl Follower {
 }
 
 impl Tools {
-    /// Tells of a circuit that changed.
+    /// Reports a circuit that changed.
     pub fn tell(&self, moved: Moved) {
         let entry = self.selector.catalog().get(moved.id.as_str());
         let current = entry.is_some_and(|entry| entry.extension().version == moved.version);

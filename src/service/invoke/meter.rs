@@ -18,11 +18,11 @@ pub enum Status {
     Failure,
     /// It did not answer in time.
     Timeout,
-    /// Nothing can be said about the extension.
+    /// Neutral for the extension.
     Neutral,
-    /// It was busy, and said so, or rests since it did.
+    /// It pushed back as busy, or rests since it did.
     PushedBack,
-    /// Nobody waited for the answer any more.
+    /// The call was cancelled.
     Cancelled,
     /// Its circuit let nothing pass.
     Rejected,
@@ -151,12 +151,12 @@ impl InvocationMeter {
         self.fallbacks.load(Ordering::Relaxed)
     }
 
-    /// Counts that its extension was told that nobody waits for a call, or an attempt, any more.
+    /// Counts a cancellation sent to its extension.
     pub fn told_cancelled(&self) {
         self.told_cancelled.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often it was told that.
+    /// How many were sent.
     pub fn cancelled(&self) -> u64 {
         self.told_cancelled.load(Ordering::Relaxed)
     }

@@ -64,7 +64,7 @@ pub struct Tools {
     pub circuits: Arc<Circuits>,
     /// The clock of the circuits.
     pub clock: Clock,
-    /// Whom to tell.
+    /// The observers.
     pub observers: Observers,
     /// Which calls are recorded in traces.
     pub spans: Spans,
@@ -78,7 +78,7 @@ pub struct Invoker<C> {
     cancellable: Arc<Cancellable>,
 }
 
-/// A call that was accepted: all that its request says has been read.
+/// A call that was accepted: all of its request has been read.
 #[derive(Debug)]
 pub struct Accepted {
     plan: Arc<Plan>,
@@ -109,7 +109,7 @@ impl<C: Caller> Invoker<C> {
     /// counted.
     ///
     /// # Errors
-    /// Those of a call that are known before it is made.
+    /// The errors of a call that are known before it is made.
     pub fn rehearse<T>(
         &self,
         invocation: &mut Invocation<'_>,
@@ -133,7 +133,7 @@ impl<C: Caller> Invoker<C> {
         let received = invocation.received.into_std();
         let spans = &self.tools.spans;
         let mut span = spans.begin(Work::Invoke, invocation.traceparent, received);
-        // Whatever else stands there is nobody's id, and as long as a request may be.
+        // Anything else there is no id, and may be as long as a request.
         if let (Some(span), Ok(id)) = (&mut span, ExtensionId::parse(invocation.id)) {
             span.note("beamline.extension.id", id);
         }

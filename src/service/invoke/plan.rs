@@ -29,9 +29,9 @@ use crate::service::spans::{OpenSpan, Work};
 /// A call that only has to be made.
 #[derive(Debug)]
 pub struct Plan {
-    /// Who is called.
+    /// What is called.
     pub target: Target,
-    /// What its record says about calls.
+    /// What its record sets for calls.
     pub setup: Arc<Setup>,
     /// The body of every attempt.
     pub body: Body,
@@ -145,7 +145,7 @@ impl Plan {
         })
     }
 
-    /// The same call of `target`, which stands in; the span goes over to it. Nothing is taken from
+    /// The same call of `target`, the fallback; the span goes over to it. Nothing is taken from
     /// this plan where the request does not suit the target.
     pub(super) fn stand_in(&mut self, target: Target, setup: Arc<Setup>) -> Option<Self> {
         let resolved = target.resolved();
@@ -236,7 +236,7 @@ impl Plan {
         instance.map_or(resolved.subject, |instance| &instance.subject)
     }
 
-    /// Where the next call would go; nobody's turn is taken.
+    /// Where the next call would go; no turn is taken.
     pub(super) fn next_subject(&self, now: std::time::Instant) -> String {
         let resolved = self.target.resolved();
         let turns = self.setup.balancer(resolved.version);

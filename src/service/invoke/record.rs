@@ -31,11 +31,11 @@ pub(super) struct Pending {
     pub(super) begun: Instant,
     /// Which attempt of its call it is, from 1.
     pub(super) number: u32,
-    /// Its span, as the extension was told it.
+    /// Its span, as sent to the extension.
     pub(super) span_id: SpanId,
 }
 
-/// Who has an attempt.
+/// What has an attempt.
 #[derive(Debug, Default)]
 pub(super) struct Whom {
     /// The instance; without any, the version's own subject.
@@ -71,11 +71,11 @@ pub(super) struct About<'a> {
 pub(super) struct Heard<'a> {
     /// The last message of the extension's, where there was one.
     pub(super) reply: Option<&'a Reply>,
-    /// From its begin to its answer, where anybody could measure it.
+    /// From its begin to its answer, where it was measured.
     pub(super) latency: Option<Duration>,
 }
 
-/// Whom outcomes are told.
+/// Observers of outcomes.
 #[derive(Debug, Clone)]
 pub(super) struct Recorder {
     pub(super) clock: Clock,
@@ -90,7 +90,7 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    /// Waits for what the extension of `plan` says.
+    /// Waits for the reply of the extension of `plan`.
     pub(super) fn patience<'a>(&'a self, plan: &'a Plan) -> Patience<'a> {
         Patience {
             clock: self.clock,
@@ -175,7 +175,7 @@ impl Recorder {
         if let Outcome::Neutral(Neutral::PushedBack { rest }) = outcome {
             pushed_back(plan, &pending, rest, now);
         }
-        // What was not measured was not slow, as far as anybody knows.
+        // What was not measured does not count as slow.
         let latency = latency.unwrap_or_default();
         if let Outcome::Failure(failure) = outcome {
             self.remember(plan, &pending, failure, heard.reply, now);
@@ -183,7 +183,7 @@ impl Recorder {
         self.settle(plan.about(), pending.permit, now, verdict(outcome), latency);
     }
 
-    /// Gives a circuit its outcome, and tells what changes with it.
+    /// Gives a circuit its outcome, and reports what changes with it.
     pub(super) fn settle(
         &self,
         about: About<'_>,
@@ -205,7 +205,7 @@ impl Recorder {
         let rate = view.success_rate;
         let crossing = version.gate.observe(rate, self.min_success_rate);
         version.settled(&view, transition.as_ref(), degraded);
-        // One that closes tells since when it had been failing.
+        // One that closes reports since when it had been failing.
         let failing = match view.state {
             CircuitState::Closed => before,
             _ => transition.map(|_| version.failing()),
@@ -223,7 +223,7 @@ impl Recorder {
         }
     }
 
-    /// Tells of a circuit that changed.
+    /// Reports a circuit that changed.
     pub(super) fn tell(&self, about: About<'_>, transition: Option<Transition>) {
         if transition.is_some() {
             self.tell_failing(about, transition, self.version.failing());
@@ -292,7 +292,7 @@ impl Recorder {
     }
 }
 
-/// What an outcome says about an instance: for its ejection, if the attempt began at `begun` and
+/// What an outcome means for an instance: for its ejection, if the attempt began at `begun` and
 /// circuits are not frozen, and for its load.
 fn turn(
     plan: &Plan,
@@ -357,7 +357,7 @@ fn verdict(outcome: Outcome) -> breaker::Outcome {
     }
 }
 
-/// How it failed, as circuits and operators are told.
+/// How it failed, for circuits and operators.
 const fn kind(failure: Failure) -> FailureKind {
     match failure {
         Failure::Timeout => FailureKind::Timeout,

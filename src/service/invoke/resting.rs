@@ -17,7 +17,7 @@ pub struct Resting {
 }
 
 impl Runtimes {
-    /// Who of a version rests now.
+    /// What rests of a version now.
     pub fn resting(&self, id: &ExtensionId, version: &VersionName, clock: &Clock) -> Vec<Resting> {
         let runtime = self.get(id.as_str());
         runtime.map_or_else(Vec::new, |runtime| resting(&runtime, version, clock))

@@ -145,13 +145,13 @@ impl Runtimes {
         }
     }
 
-    /// What applies where an extension says nothing.
+    /// What applies where an extension sets nothing.
     pub fn defaults(&self) -> &Defaults {
         &self.defaults
     }
 
     /// The running side of an extension, made at its first call. A call of an extension that was
-    /// replaced by another of its id gets one that nobody else sees.
+    /// replaced by another of its id gets one of its own, unseen by others.
     pub fn of(&self, entry: &Arc<Entry>) -> Arc<Runtime> {
         let extension = entry.extension();
         let pinned = self.map.pin();

@@ -1,4 +1,4 @@
-//! The rows that watchers have, so that they are told only what changed.
+//! The rows that watchers have, so that only changes are sent.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -81,7 +81,7 @@ impl Row {
 }
 
 impl Changes {
-    /// Whether there is nothing to tell.
+    /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.gone.is_empty()
     }

@@ -32,7 +32,7 @@ pub struct Point {
 }
 
 impl Point {
-    /// Whether nobody called.
+    /// Whether there were no calls.
     pub const fn is_empty(&self) -> bool {
         self.successes == 0 && self.failures == 0
     }

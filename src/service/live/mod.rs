@@ -1,7 +1,7 @@
-//! What somebody who watches this sidecar sees: every extension as a row, the last minutes of each
+//! What the status page of this sidecar shows: every extension as a row, the last minutes of each
 //! that is called, and what happened lately.
 //!
-//! Rows are made only while somebody watches. History is kept all the time, so that there is one
+//! Rows are made only while a page is open. History is kept all the time, so that there is one
 //! when the first watcher comes: it costs a look at two counters per extension every
 //! [`INTERVAL`], and a percentile for those that were called.
 
@@ -44,7 +44,7 @@ pub struct Snapshot {
 }
 
 impl Live {
-    /// Watches what `health` tells.
+    /// Watches what `health` reports.
     pub fn new(health: Arc<Health>) -> Self {
         Self {
             health,
@@ -95,7 +95,7 @@ impl Live {
         }
     }
 
-    /// Forgets the rows: nobody watches.
+    /// Forgets the rows: no page is open.
     pub fn rest(&mut self) {
         self.board = Board::default();
     }

@@ -34,13 +34,13 @@ pub struct Note {
 /// How much something matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
-    /// Good news after bad.
+    /// A recovery.
     Good,
     /// Neither.
     Plain,
     /// Worth a look.
     Warn,
-    /// Somebody should do something.
+    /// An operator should act.
     Bad,
 }
 
@@ -57,12 +57,12 @@ impl Tone {
 }
 
 impl Note {
-    /// Whether `other` says the same again.
+    /// Whether `other` is a repetition.
     pub(super) fn repeats(&self, other: &Self) -> bool {
         (&self.id, &self.text) == (&other.id, &other.text)
     }
 
-    /// The note about an observation; `None` for what nobody needs to watch.
+    /// The note about an observation; `None` for what the page does not show.
     fn of(observation: &Observation) -> Option<Self> {
         let (tone, id, text) = match observation {
             Observation::Circuit {

@@ -27,7 +27,7 @@ pub struct Comparison<'a> {
     pub identical: Vec<&'a Wanted<'a>>,
     /// There, and different.
     pub different: Vec<Changed<'a>>,
-    /// How many there are that nobody asked about.
+    /// How many there are beyond the ones asked about.
     pub others: usize,
 }
 

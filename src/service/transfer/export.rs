@@ -19,7 +19,7 @@ pub enum ExportError {
     /// The database gave changes only, though everything was asked for.
     #[error("the database returned only a part of the definitions")]
     Partial,
-    /// Rows that no file can say; an export without them would lose them.
+    /// Rows that no file can express; an export without them would lose them.
     #[error("{} rows are in quarantine", .0.len())]
     Quarantined(Vec<Fault>),
 }

@@ -52,13 +52,13 @@ pub trait Transaction: Sized {
     /// JSON texts as the database writes them: two that mean the same to it come out the same.
     fn as_written(&self, texts: &[&str]) -> impl Future<Output = Result<Vec<String>, StoreError>>;
 
-    /// Keeps everybody else from changing definitions. The transaction comes back locked, or ends.
+    /// Keeps all others from changing definitions. The transaction comes back locked, or ends.
     fn lock(self) -> impl Future<Output = Result<Self, StoreError>>;
 
     /// Everything there is, this transaction's changes included.
     fn stored(&self) -> impl Future<Output = Result<Stored, StoreError>>;
 
-    /// Who has these subjects: subject and id, which may break the rules of ids.
+    /// The holders of these subjects: subject and id, which may break the rules of ids.
     fn holders(
         &self,
         subjects: &[&str],

@@ -27,7 +27,7 @@ pub struct Tokens {
 struct Seen {
     at: Option<Instant>,
     stamp: Option<Stamp>,
-    /// Why the file was not taken, said once.
+    /// Why the file was not loaded, logged once.
     fault: Option<String>,
 }
 

@@ -83,7 +83,7 @@ pub(in crate::adapters::http) async fn reload(
 ) -> Outcome {
     query.only(&[])?;
     let arguments: ReloadArguments = optional_object(&body.0)?;
-    // No audit names who reloads, but a name that is none is refused wherever one may stand.
+    // A reload is not audited, but an invalid name is refused wherever a name may be given.
     caller.actor(arguments.actor.as_deref())?;
     Ok(state.desk.reload(&arguments).await?)
 }

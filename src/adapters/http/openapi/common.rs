@@ -1,5 +1,5 @@
-//! What operations have in common: the token they need, the errors they answer, what stands in
-//! paths and headers.
+//! What operations have in common: the token they need, the errors they answer, what is in paths
+//! and headers.
 
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
@@ -65,7 +65,7 @@ const OF_CHANGES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Completes what is said of an operation by what it needs.
+/// Completes the description of an operation with the rights it needs.
 pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
     let own = match need {
         Need::Nothing => return,

@@ -29,7 +29,7 @@ const ABOUT: &str = "The extension registry of a message router: reads, and chan
 #[derive(Debug, Clone)]
 pub(super) struct Document(Bytes);
 
-/// A router in the making, and what will be told of it.
+/// A router in the making, and its description.
 pub(super) struct Routes {
     state: State,
     places: Places,

@@ -1,4 +1,4 @@
-// One extension in full: read when it is opened, and again when its figures say that it changed.
+// One extension in full: read when it is opened, and again when its figures show that it changed.
 
 import { large } from "./chart.js";
 import { ask } from "./feed.js";
@@ -14,7 +14,7 @@ export class Details {
   #figures;
   #version;
 
-  /** `find(id)` gives the row of an extension, `hasAudit()` says whether there is an audit. */
+  /** `find(id)` gives the row of an extension, `hasAudit()` returns whether there is an audit. */
   constructor(find, hasAudit) {
     this.find = find;
     this.hasAudit = hasAudit;
@@ -130,7 +130,7 @@ function state(own, version) {
   return element("span", {}, pill, ...more.filter(Boolean).map((text) => ` ${text}`));
 }
 
-/** What failed last: absent for who may not see what extensions said, and while nothing did. */
+/** The last failures: absent for readers who may not see the error texts of extensions, and while there are none. */
 function failed(failures = []) {
   if (!failures.length) return [];
   return table("Last failures", ["When", "Version", "Instance", "What", "Error", "Tenant"], failures.map((it) =>

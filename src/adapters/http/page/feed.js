@@ -2,7 +2,7 @@
 //
 // It is read by `fetch` and not by an EventSource, which could not send a token.
 
-const SILENCE_MS = 25_000; // The registry says something every 10 s.
+const SILENCE_MS = 25_000; // The registry sends something every 10 s.
 const FIRST_PAUSE_MS = 300;
 const LONGEST_PAUSE_MS = 8_000;
 const HIDDEN_MS = 60_000; // A page hidden for this long disconnects.

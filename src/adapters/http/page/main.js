@@ -13,7 +13,7 @@ const table = new Table((id) => details.open(id));
 const details = new Details((id) => table.rows.get(id), () => facts.hasDatabase);
 let complete = false;
 
-/** Changes of the record that are news, told from one state of a row to the next. */
+/** Changes of the record worth an event, found by comparing a row with its last state. */
 function tell(row, before) {
   if (!complete) return;
   const { id, enabled, version } = row.figures;

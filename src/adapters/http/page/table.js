@@ -1,4 +1,4 @@
-// The table: which rows are shown, in which order, and no more of them than somebody scrolls to.
+// The table: which rows are shown, in which order, and no more of them than are scrolled to.
 
 import { count, element, write } from "./format.js";
 import { Row, STATES } from "./row.js";
@@ -159,7 +159,7 @@ export class Table {
     const focused = document.activeElement;
     const kept = new Set(rows);
     for (const row of this.#shown) if (!kept.has(row)) row.forget();
-    // Only what stands elsewhere than it should is moved.
+    // Only rows in the wrong place are moved.
     let place = this.#body.firstElementChild;
     for (const row of rows) {
       const node = row.node;

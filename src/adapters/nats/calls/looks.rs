@@ -24,7 +24,7 @@ pub(super) struct Looks(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     last: u64,
-    /// Each with the moment from which on it says that the link is dead.
+    /// Each with the moment from which on it means that the link is dead.
     under_way: Vec<(u64, Instant)>,
 }
 

@@ -40,7 +40,7 @@ use crate::service::caller::{Call, CallError, CallHeaders, Caller, Headers, Repl
 use crate::service::observe::{Observation, Observers};
 use crate::service::status::INVOCATIONS;
 
-/// The status by which a server says that nobody is subscribed.
+/// The status by which a server reports that there is no subscriber.
 const NO_RESPONDERS: u16 = 503;
 
 /// Calls extensions over one lane, of which it is the companion.
@@ -94,12 +94,12 @@ impl Calls {
         self.table.pending()
     }
 
-    /// Watches over who receives a stream, and cancels `gone` when nobody does any more.
+    /// Watches the receivers of a stream, and cancels `gone` when there are none left.
     pub fn watch(&self, gone: CancellationToken) -> Audience {
         self.audiences.watch(gone)
     }
 
-    /// Where the server says that nobody received chunk number `sequence`.
+    /// Where the server reports that chunk number `sequence` had no receiver.
     pub fn echo(&self, audience: &Audience, sequence: u64) -> Vec<u8> {
         [self.inbox_prefix.as_bytes(), &audience.token(sequence)].concat()
     }

@@ -266,7 +266,7 @@ impl Table {
         first
     }
 
-    /// The look `number` has shown that no reply is on its way, or that nobody can tell: `error`.
+    /// The look `number` has shown that no reply is on its way, or could not find out: `error`.
     pub(super) fn looked(&self, number: u64, error: CallError) {
         for slot in &self.slots {
             let mut slot = lock(slot);

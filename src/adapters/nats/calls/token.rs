@@ -47,7 +47,7 @@ impl Token {
         })
     }
 
-    /// As it stands in a subject.
+    /// As it appears in a subject.
     pub(super) fn text(self) -> [u8; DIGITS.0 + DIGITS.1] {
         let mut text = [0; DIGITS.0 + DIGITS.1];
         if let Some((slot, secret)) = text.split_at_mut_checked(DIGITS.0) {

@@ -42,7 +42,7 @@ pub(super) fn headers(block: &mut HeaderBlock, answered: &Answered, first: Optio
     }
 }
 
-/// The headers of a chunk; the first one tells who answers.
+/// The headers of a chunk; the first one names the version that answers.
 pub(super) fn chunk_headers(block: &mut HeaderBlock, first: Option<First<'_>>, sequence: u64) {
     stream(block, first, CHUNK, sequence);
 }
@@ -78,7 +78,7 @@ fn trail(block: &mut HeaderBlock, First { trail, served_by }: First<'_>) {
     }
 }
 
-/// What an extension says of its error goes through, but for what no header can hold.
+/// The error text of an extension is passed on, except for what no header can hold.
 fn push(block: &mut HeaderBlock, name: &'static str, value: &str) {
     let _ = block.push(name, value);
 }

@@ -180,7 +180,7 @@ impl Dialing<'_> {
         }
     }
 
-    /// What follows the greeting in the buffer would be said by nobody we know.
+    /// What follows the greeting in the buffer would come from an unknown sender.
     fn secure(&mut self, settings: &NatsSettings, name: &str) -> Result<(), DialError> {
         if !self.buffer.unread().is_empty() {
             return Err(DialError::Tls(

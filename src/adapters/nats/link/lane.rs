@@ -38,8 +38,8 @@ pub struct Subscription<T> {
 
 /// What answers the messages of a lane.
 pub trait Handler<T>: Send + Sync + 'static {
-    /// Answers `message` into `turn`, or leaves it to somebody else to answer later. Runs on the
-    /// lane's thread: whatever takes long belongs elsewhere.
+    /// Answers `message` into `turn`, or leaves the answer to another task. Runs on the lane's
+    /// thread: whatever takes long belongs elsewhere.
     fn message(&self, tag: T, message: &Message<'_>, turn: &mut Turn);
 
     /// These messages will be handed over next: time to have the memory fetched that they will need.
@@ -99,7 +99,7 @@ pub trait Companion: Send + Sync + 'static {
 /// Nothing but requests.
 impl Companion for () {}
 
-/// What a turn has to say, and scratch memory for saying it.
+/// What a turn sends, and scratch memory for it.
 #[derive(Debug)]
 pub struct Turn {
     /// When the messages of this turn had arrived.

@@ -166,7 +166,7 @@ impl Outbox {
         match ping {
             Some(Ping::Leaving) => return Answered::Leave,
             Some(Ping::Companion(number)) => return Answered::Companion(number),
-            // Who has given up does not listen any more.
+            // A waiter that has given up does not listen any more.
             Some(Ping::RoundTrip(waiting)) => drop(waiting.send(())),
             Some(Ping::Sign) | None => {}
         }
@@ -237,7 +237,7 @@ impl Outbox {
         self.writer().as_mut().map(work)
     }
 
-    /// Sends what waits, unless somebody else is about to. When the socket accepts no more, the
+    /// Sends what waits, unless another thread is about to. When the socket accepts no more, the
     /// submitting thread does not wait: a separate thread does.
     fn flush(self: &Arc<Self>) {
         // Asked again after the writer is free: what came meanwhile was left to us.

@@ -44,7 +44,7 @@ pub(super) struct Queue {
 /// Why a PING was sent.
 #[derive(Debug)]
 pub(super) enum Ping {
-    /// Somebody waits for the answer.
+    /// A caller waits for the answer.
     RoundTrip(oneshot::Sender<()>),
     /// To see whether the server is still there.
     Sign,

@@ -140,7 +140,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         self.shared.up.send_replace(up);
         self.shared.status.nats_link(connection, up);
         if self.stopped() {
-            // Our own doing: nobody needs to hear of it, least of all after the last word.
+            // Our own doing: it is not reported, least of all during the drain.
             return;
         }
         self.shared
@@ -265,7 +265,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
 }
 
 impl<T: Copy + Send + Sync + 'static> Running<T> {
-    /// The server has said something new about itself or its cluster.
+    /// The server has sent new information about itself or its cluster.
     fn informed(&mut self, reader: &mut Reader<'_>, address: &NatsAddress, turn: &mut Turn) {
         let (shared, info) = (&self.shared, reader.session.info());
         self.servers.learn(&info.connect_urls, address);
@@ -287,7 +287,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
     }
 }
 
-/// A handler that panics costs its own message, and what it had begun to say about that.
+/// A handler that panics costs its own message, and the answer it had begun.
 fn deliver<T: Copy + 'static>(served: Option<&Served<T>>, message: &Message<'_>, turn: &mut Turn) {
     let Some((served, tag)) = served.and_then(|served| Some((served, served.of(message.sid)?.tag)))
     else {

@@ -81,7 +81,7 @@ impl Writer {
     }
 
     /// Decrypts what the socket has delivered, into `buffer`. Answers of the TLS layer's own are
-    /// sent. False when the server has said that nothing more comes.
+    /// sent. False when the server has ended the stream.
     ///
     /// # Errors
     /// The bytes are not what the server must have sent.

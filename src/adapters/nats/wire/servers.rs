@@ -48,7 +48,7 @@ impl Servers {
         }
     }
 
-    /// Whether nothing may be said to a server before the connection is secured.
+    /// Whether nothing may be sent to a server before the connection is secured.
     pub fn demand_tls(&self) -> bool {
         self.tls
     }
@@ -95,8 +95,9 @@ impl Servers {
         order.any(|entry| entry.address.place() != current.place())
     }
 
-    /// Takes in what `current` says of its cluster: new servers are tried too, learned ones that
-    /// have left are forgotten. They get the login of the settings' first address that has one.
+    /// Takes in what `current` reports about its cluster: new servers are tried too, learned ones
+    /// that have left are forgotten. They get the login of the settings' first address that has
+    /// one.
     pub fn learn(&mut self, urls: &[String], current: &NatsAddress) {
         let login = self.order.iter().filter(|entry| !entry.learned);
         let login = login.clone().find_map(|entry| entry.address.login.clone());

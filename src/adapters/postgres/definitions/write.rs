@@ -67,7 +67,7 @@ impl Definitions for PostgresDefinitions {
 }
 
 impl PostgresDefinitions {
-    /// Who waits in vain is behind a lock only if the database says so.
+    /// A wait in vain is blamed on a lock only if the database reports one.
     async fn turn(&self) -> Result<SemaphorePermit<'_>, WriteError> {
         let turn = punctual(Instant::now() + TURN_LIMIT, self.writers.acquire()).await;
         if let Some(Ok(turn)) = turn {

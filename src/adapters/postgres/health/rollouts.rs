@@ -1,4 +1,4 @@
-//! Attempts of versions, told and compared, and shares given up.
+//! Attempts of versions, reported and compared, and shares set to 0.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -29,7 +29,7 @@ pub struct Wanted {
     pub ttl: Option<Duration>,
     /// Why, in the operator's words.
     pub reason: Option<String>,
-    /// Who.
+    /// The actor.
     pub actor: Actor,
 }
 
@@ -112,7 +112,7 @@ impl OverrideHandle {
 }
 
 impl OverrideQueue {
-    /// The next order; waits for ever once nobody is left who could give one.
+    /// The next order; waits for ever once all senders are gone.
     pub(super) async fn next(&mut self) -> Order {
         match self.0.recv().await {
             Some(order) => order,

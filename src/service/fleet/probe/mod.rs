@@ -57,7 +57,7 @@ pub struct Prober<S, C> {
     pub tools: Tools,
     /// Revisions of the catalog as they are applied.
     pub applied: watch::Receiver<Option<u64>>,
-    /// Whether one that is alive is enabled again, or only told of.
+    /// Whether one that is alive is enabled again, or only reported.
     pub enable: bool,
     /// The document of a cause.
     pub write_cause: WriteEnableCause,
@@ -104,7 +104,7 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
         }
     }
 
-    /// Who is to be probed, and how often.
+    /// Which extensions are to be probed, and how often.
     fn out_of_service(&self) -> impl Iterator<Item = Out> {
         let Tools {
             selector, runtimes, ..
@@ -161,7 +161,7 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
         }
     }
 
-    /// Whether the version answers; `None` when it must not be asked, or nobody knows.
+    /// Whether the version answers; `None` when it must not be asked, or that is unknown.
     async fn probe(&self, resolved: &Resolved<'_>, begun: Instant) -> Option<bool> {
         let body = probe::body(resolved)?;
         let timeout = Duration::from_millis(resolved.timeout_ms.into());

@@ -37,7 +37,7 @@ impl<C: Caller> Attempts<'_, C> {
             runtime.called(version, Status::Overloaded, Duration::ZERO);
             return None;
         };
-        // Nobody else holds the plan: there is no stream yet.
+        // Nothing else holds the plan: there is no stream yet.
         let plan = Arc::get_mut(&mut self.plan)?.stand_in(target, setup)?;
         self.recorder.runtime.meter.fell_back();
         self.plan = Arc::new(plan);
