@@ -1,4 +1,4 @@
-//! What goes on beside requests: health to and from the fleet, and what happens automatically.
+//! Background work: health to and from the fleet, and what happens automatically.
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 //!
 //! [`serve`] is the daemon's life: HTTP first, then data, then NATS; on a signal the other way
 //! round. Request subjects are subscribed only after the first data is applied, so that no sidecar
-//! ever answers "unknown" for want of data.
+//! ever answers "unknown" because it has no data yet.
 
 mod automatic;
 mod essential;

@@ -1,7 +1,7 @@
-//! JSON documents as they are answered, taken apart only as far as they are needed.
+//! JSON documents as they are answered, parsed only as far as needed.
 //!
-//! What is not taken apart keeps its text: the order of its fields, the digits of its numbers, and
-//! nesting without end.
+//! What is not parsed keeps its text: the order of its fields, the digits of its numbers, and any
+//! depth of nesting.
 
 use indexmap::IndexMap;
 use serde_json::value::RawValue;

@@ -1,4 +1,4 @@
-//! The command line: what was asked for, with the settings it is asked under.
+//! The command line: the command, and the settings it runs with.
 
 mod arguments;
 mod check;

@@ -1,4 +1,4 @@
-//! Where things are printed: a terminal of some width, or something that reads them.
+//! Where output goes: a terminal of some width, or a program.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};

@@ -1,4 +1,4 @@
-//! The database: whether there is one, where it is, and who we are to it.
+//! The database: whether there is one, its address, and our login.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 

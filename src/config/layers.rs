@@ -1,4 +1,4 @@
-//! Flags over environment over file: for every variable the one text that counts, and who gave it.
+//! Flags over environment over file: for every variable the one text that counts, and its origin.
 //!
 //! Nothing is interpreted here but the layering itself; see [`super::reader`] for the values.
 

@@ -1,4 +1,4 @@
-//! The NATS connection: where it goes, who it is, how it is protected.
+//! The NATS connection: its address, its login, its protection.
 
 use std::path::PathBuf;
 

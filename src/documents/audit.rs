@@ -1,4 +1,4 @@
-//! Who changed what, newest first.
+//! The audit, newest first.
 
 use std::collections::{BTreeMap, BTreeSet};
 

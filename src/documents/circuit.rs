@@ -1,4 +1,4 @@
-//! The verb `circuit`: what an operator wants of a circuit.
+//! The verb `circuit`: an operator's order for a circuit.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

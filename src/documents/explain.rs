@@ -1,4 +1,4 @@
-//! Why a request is served by the version it is served by.
+//! Why a request is served by its version.
 
 use bytes::Bytes;
 use serde::Serialize;

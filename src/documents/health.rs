@@ -1,4 +1,4 @@
-//! How extensions are doing: one of them, a page of them, and all together.
+//! The health of extensions: of one, of a page, and of all together.
 
 use bytes::Bytes;
 use serde::Serialize;

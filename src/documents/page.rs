@@ -1,7 +1,7 @@
 //! A page of records that fits into one message.
 //!
-//! A record that no page could hold must not be in the way of those after it: a shorter form of it
-//! is shown, where there is one, else it is left out and named.
+//! A record that no page could hold must not block the ones after it: a shorter form of it is
+//! shown, if there is one, else it is left out and named.
 
 use bytes::Bytes;
 

@@ -8,12 +8,12 @@
 //! instances are left out, so changes of the set need no restart, which would favour the first or
 //! the heaviest.
 //!
-//! By load and latency, whose turn it is is held against another one, drawn by weight, and gives way
-//! where a call there would cost much less ([`Load::score`]). Two choices are nearly as good as the
-//! best, without all running at the best together (M. Mitzenmacher, "The Power of Two Choices",
-//! 2001). Where both are far slower than the fastest, a third is drawn: of ten instances with two slow
-//! ones, every 45th call would have the choice between those. The turn is spent either way, so a
-//! slow instance is owed no burst.
+//! By load and latency, the instance whose turn it is is compared with another one, drawn by
+//! weight, and is passed over if a call there would cost much less ([`Load::score`]). Two choices
+//! are nearly as good as the best, without sending all calls to the best at once (M. Mitzenmacher,
+//! "The Power of Two Choices", 2001). Where both are far slower than the fastest, a third is drawn:
+//! of ten instances with two slow ones, every 45th call would have the choice between those. The
+//! turn is spent either way, so a slow instance is owed no burst.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! When a version that fails gives up its share: section 4.4 of the contract.
+//! When a failing version's share is set to 0: section 4.4 of the contract.
 
 use super::health::Counts;
 use super::rollout::Halt;

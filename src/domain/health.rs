@@ -1,4 +1,4 @@
-//! How one extension is doing: what this sidecar counted since it started, and the fleet's sums.
+//! The health of one extension: what this sidecar counted since it started, and the fleet's sums.
 //!
 //! Everything here is recorded with a few relaxed atomic additions. Counts only grow, so they can be
 //! flushed as absolute values of this boot: a flush that is repeated adds nothing. A reader may,

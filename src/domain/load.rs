@@ -2,10 +2,10 @@
 //! long they take.
 //!
 //! Latency is a peak-sensitive, exponentially weighted moving average, as in Finagle's `PeakEwma` and
-//! tower's: a slow answer counts at once and whole, a fast one little by little, and who was not
-//! asked lately is forgiven slowly, until asked again. No instance is assumed to be faster than the
-//! fastest known one: without that, all calls would rush at an instance that has been idle for
-//! long.
+//! tower's: a slow answer counts at once and whole, a fast one little by little, and an instance
+//! that was not asked lately is forgiven slowly, until asked again. No instance is assumed to be
+//! faster than the fastest known one: without that, all calls would rush at an instance that has
+//! been idle for long.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,6 +1,6 @@
 //! What the daemon itself reads of an extension's `metadata`: its limits.
 //!
-//! A limit that cannot be read would silently be none. So it is a fault, wherever it comes from.
+//! A limit that cannot be read would silently be no limit. So it is a fault, from any source.
 
 use std::collections::BTreeMap;
 

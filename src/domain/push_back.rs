@@ -1,4 +1,4 @@
-//! How long an extension that is busy asks to be left alone: the hint in its error reply.
+//! How long a busy extension asks to rest: the hint in its error reply.
 //!
 //! A hint is for what all callers share. An extension that limits one tenant gives none, and goes on
 //! serving the others.

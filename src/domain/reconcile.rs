@@ -1,4 +1,4 @@
-//! What has to change so that the catalog holds what a source holds.
+//! What has to change so that the catalog matches a source.
 //!
 //! Both ways of reading a source, everything or what changed, end in one [`Change`]; entries whose
 //! record is the same are kept as they are, so a reload without changes touches nothing.

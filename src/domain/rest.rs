@@ -1,4 +1,4 @@
-//! Rest of one instance, or of a version without instances, that has asked to be left alone.
+//! Rest of one instance, or of a version without instances, after push-back.
 //!
 //! It is separate from ejection and is no failure: an instance that names a time to come back is
 //! alive. After the rest one call at a time tries it, so that a crowd that has waited does not come

@@ -1,8 +1,8 @@
 //! Whether and when an attempt is repeated.
 //!
 //! Backoff is exponential with full jitter (M. Brooker, "Exponential Backoff And Jitter", 2015):
-//! callers that failed together do not come back together. Retries are a share of the calls, so a dead
-//! extension is not met with a multiple of its load.
+//! callers that failed together do not come back together. Retries are a share of the calls, so a
+//! dead extension does not get a multiple of its load.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! The place of a call in a distributed trace: W3C Trace Context, level 2.
 //!
-//! Each attempt gets a span id, recorded or not, so that what an extension reports hangs below the
+//! Each attempt gets a span id, recorded or not, so that the spans of an extension belong to the
 //! right attempt of the right caller.
 
 use std::fmt;

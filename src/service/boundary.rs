@@ -1,4 +1,4 @@
-//! Boundaries: a panic in one piece of work costs that piece only, and is counted.
+//! Boundaries: a panic in one piece of work ends only that piece, and is counted.
 //!
 //! The code that catches one goes on with state that it shares with others. That is sound here:
 //! locks are taken also after a panic, and what must be given back (places, permits, slots) is

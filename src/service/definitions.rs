@@ -1,4 +1,4 @@
-//! Port: writing definitions, and reading who wrote them.
+//! Port: writing definitions, and reading the audit.
 
 use std::future::Future;
 use std::time::{Duration, SystemTime};

@@ -1,4 +1,4 @@
-//! Everything worth telling, in one place: log, metrics and NATS events are readers of it.
+//! Everything worth reporting, in one place: log, metrics and NATS events are readers of it.
 //!
 //! Business code reports what happened, and does not know its readers. Two things are not
 //! observations because they happen thousands of times a second: lookups and requests are counted

@@ -1,8 +1,8 @@
-//! Waiting for the reply of an extension: everything that may come in between is dealt with here,
-//! for calls, streams and probes alike.
+//! Waiting for the reply of an extension: everything that may come in between is handled here, for
+//! calls, streams and probes alike.
 //!
-//! Two things are not the extension's: an acknowledgement of JetStream, which is passed over, and
-//! time in which this process stood still, which is made up for. What comes meanwhile counts.
+//! Two things are not the extension's: an acknowledgement of JetStream, which is ignored, and time
+//! in which this process stood still, which is added to the limit. What arrives meanwhile counts.
 
 use std::time::Duration;
 

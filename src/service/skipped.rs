@@ -1,4 +1,4 @@
-//! Rows that the fleet shares and that cannot be used: read without, and named in `stats`.
+//! Unusable rows of what the fleet shares: skipped, and named in `stats`.
 //!
 //! Definitions have their own quarantine, in the catalog: it decides what is served. A row skipped
 //! here costs its own content, such as one override, and nothing else.

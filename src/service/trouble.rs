@@ -1,5 +1,5 @@
-//! What can be wrong with the database, sorted. Every place that reports it, for operators and for
-//! programs, goes by this: log, `stats`, `/readyz`, `check` and the codes of replies.
+//! What can be wrong with the database, by kind. Every place that reports it, for operators and for
+//! programs, uses this: log, `stats`, `/readyz`, `check` and the codes of replies.
 
 use std::fmt;
 

@@ -1,9 +1,9 @@
-//! The connections there are, and which of them gives way to one too many.
+//! The open connections, and which of them is closed for one too many.
 //!
 //! A connection whose request is being worked on never does, nor does one with a stream. There are
 //! fewer places for those than connections (see [`places`](super::places)), so a new connection, a
-//! probe above all, finds a place that an idle one can give up. Idle is also who sends a head byte
-//! by byte, or does not read its answer.
+//! probe above all, finds a place that an idle one can give up. A client that sends a head byte by
+//! byte, or does not read its answer, counts as idle.
 
 use std::cmp::Reverse;
 use std::net::IpAddr;

@@ -1,7 +1,7 @@
 //! The HTTP server: probes, metrics, administration and the status page.
 //!
 //! Bounded in connections, in time per request and in bytes. It starts first and ends last, so that
-//! probes are answered while the rest comes and goes.
+//! probes are answered while other parts start and stop.
 
 mod accept;
 mod access;

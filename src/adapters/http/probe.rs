@@ -1,4 +1,4 @@
-//! Asking the local daemon how it is: one request, one answer, no client library.
+//! Asking the local daemon for its state: one request, one answer, no client library.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

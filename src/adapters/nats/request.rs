@@ -1,4 +1,4 @@
-//! A request that leaves the lane's thread: what lay in its buffer, owned.
+//! A request that leaves the lane's thread: the contents of its buffer, owned.
 
 use std::str;
 

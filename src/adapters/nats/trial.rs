@@ -1,9 +1,8 @@
 //! What `check` tries with a server that lets us in: each right that the daemon needs, used once.
 //!
-//! A subscription in the queue group takes requests from the sidecars that run. So each is given up
-//! in the same breath, and a request that comes in between is answered `shutting_down`, which every
-//! router repeats elsewhere. What is not in a group reaches its real addressee as well, who answers
-//! it.
+//! A subscription in the queue group takes requests from the sidecars that run. So each is dropped
+//! at once, and a request that comes in between is answered `shutting_down`, which every router
+//! retries elsewhere. What is not in a group reaches its real addressee as well, who answers it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

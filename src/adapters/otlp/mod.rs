@@ -1,4 +1,4 @@
-//! Spans to an OpenTelemetry collector: OTLP over HTTP, in batches, beside everything else.
+//! Spans to an OpenTelemetry collector: OTLP over HTTP, in batches, in the background.
 //!
 //! Spans are best effort: an unreachable or slow collector costs spans, never a request.
 

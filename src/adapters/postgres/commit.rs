@@ -2,7 +2,7 @@
 //! the lock on the revision, COMMIT, the fate of a COMMIT that got no answer, and the transactions
 //! that block it.
 //!
-//! The fate of a COMMIT is asked of what was written, the audit entry with its revision, time and
+//! The fate of a COMMIT is read from what was written, the audit entry with its revision, time and
 //! content: after a failover the number of a transaction may belong to another one, and so may a
 //! revision.
 

@@ -1,4 +1,4 @@
-//! Postgres: the source of extensions, the ear for their changes, and the fleet's memory.
+//! Postgres: the source of extensions, the listener for their changes, and the fleet's memory.
 //!
 //! A [`Pool`] opens connections, a [`PostgresSource`] reads definitions over it, a
 //! [`PostgresHealth`] keeps what the fleet shares besides, and a [`Listener`] waits for

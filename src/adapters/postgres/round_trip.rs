@@ -1,4 +1,4 @@
-//! Whether a notification that one connection gives reaches another, for `check`.
+//! Whether a notification from one connection reaches another, for `check`.
 //!
 //! Behind a transaction pooler it does not: the daemon would find changes at its next safety sync
 //! only.

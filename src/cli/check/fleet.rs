@@ -1,4 +1,4 @@
-//! The sidecars that are running: what they should have alike, and do not.
+//! The running sidecars: what they should have in common, and do not.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,8 +1,7 @@
 //! `check`: tries what the daemon will need, in groups, with a hint for each failure.
 //!
-//! Every cause of a daemon that starts and cannot work is a line of it, in the manner of
-//! `linkerd check`. Faults of the configuration itself are reported, all at once, before any
-//! command runs.
+//! Every reason why a daemon can start and then not work has a line, in the manner of `linkerd
+//! check`. Faults of the configuration itself are reported, all at once, before any command runs.
 
 mod configuration;
 mod database;

@@ -1,4 +1,4 @@
-//! The tour: a visitor at the registry follows the script in `tour.txt`, and prints what comes.
+//! The tour: a client of the registry follows the script in `tour.txt`, and prints the replies.
 
 use std::fs;
 use std::time::{Duration, Instant};

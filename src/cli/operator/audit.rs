@@ -1,4 +1,4 @@
-//! `audit`: who changed what.
+//! `audit`: changes and their actors.
 
 use std::collections::BTreeSet;
 

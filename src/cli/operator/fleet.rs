@@ -1,5 +1,5 @@
-//! Asking every sidecar: first who is there, then each by its own name, so that every answer has
-//! one, and long ones their pages.
+//! Asking every sidecar: first which ones there are, then each by its own name, so that every
+//! answer has a name and long answers have pages.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

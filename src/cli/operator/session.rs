@@ -1,5 +1,5 @@
-//! A connection, and how requests are sent over it: to which sidecar, as which actor, with how much
-//! patience.
+//! A connection, and how requests are sent over it: to which sidecar, as which actor, with which
+//! timeout.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

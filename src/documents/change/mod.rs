@@ -1,4 +1,4 @@
-//! A change as it is asked for: the body of a writing request, the same over NATS and HTTP.
+//! A requested change: the body of a writing request, the same over NATS and HTTP.
 //!
 //! Writes refuse what they do not know, and name every fault at once: fixing one field at a time
 //! against a production database is tiresome.

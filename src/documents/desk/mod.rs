@@ -1,4 +1,4 @@
-//! Administration's desk: arguments in, document out, whichever way a request came.
+//! Administration's desk: arguments in, document out, for every transport.
 //!
 //! An adapter decodes what is its own (a subject, a path, a header), and hands the rest over here.
 

@@ -1,4 +1,4 @@
-//! Changes, and who made them.
+//! Changes, and their actors.
 
 use std::sync::Arc;
 

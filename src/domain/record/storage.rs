@@ -1,5 +1,5 @@
-//! What the database can hold, and how much of it one record may: so that it can always be answered,
-//! served and audited in a message.
+//! What the database can hold, and how large one record may be, so that it always fits into a
+//! message when it is answered, served or audited.
 //!
 //! Counted as the database writes it back, which may be more than was sent: `jsonb` writes numbers
 //! without an exponent, and puts a space after commas and colons.

@@ -1,4 +1,4 @@
-//! What a record says and is not served as it says.
+//! What a record holds that is not served as written.
 
 use super::{Value, extension, version};
 use crate::domain::call_rules::CallRules;

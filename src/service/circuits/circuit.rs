@@ -1,4 +1,4 @@
-//! A breaker shared by threads, whose permits come back by themselves.
+//! A breaker shared by threads, whose permits return on drop.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

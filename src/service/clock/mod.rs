@@ -5,7 +5,7 @@
 //! kept by it would lie in the future, or too far in the past. What is shown is therefore worked
 //! out anew from the monotonic moment each time ([`wall`]).
 //!
-//! What this process slept through is known to [`standstill`].
+//! [`standstill`] knows when this process did not run.
 
 pub mod standstill;
 mod wall;

@@ -10,7 +10,7 @@
 //! too. A runtime of its own that was blocked shows in a timer that fires late, and the code that
 //! finds its timer late adds it ([`note_late`]).
 //!
-//! A machine that is suspended stops the monotonic clock as well, so no timer runs out by it.
+//! A suspended host stops the monotonic clock as well, so no timer runs out because of it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! How many sidecars there are: what many do at once is spread over time.
+//! The number of sidecars: what many do at once is spread over time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,8 +1,8 @@
-//! Versions that fail give up their share: `rollout.halt`.
+//! The share of a failing version is set to 0: `rollout.halt`.
 //!
 //! Every sidecar reports the attempts that it made, and gets the sums over all. A sidecar that sees
 //! a version failing has the store set its share to 0; one of them succeeds. While our own link is
-//! not steady nothing is decided here: what looks like failures may be our own.
+//! not steady nothing is decided here: the failures may be our own.
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -1,4 +1,5 @@
-//! Circuits that this sidecar holds, as the store takes them; and those a start takes over.
+//! Circuits that this sidecar holds, in the form of the store; and the ones that a start takes
+//! over.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Whether what a start takes over from the store is there.
+//! Whether everything that a start takes over from the store has arrived.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How one extension is doing.
+//! The health of one extension.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};

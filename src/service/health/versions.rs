@@ -1,4 +1,4 @@
-//! How each version of an extension is doing, and what that makes of the extension.
+//! The health of each version of an extension, and the resulting state of the extension.
 //!
 //! A failing canary is never green: an extension's state is the worst of the versions that some
 //! request could be served by. Everything here is by this sidecar's own calls, but for the counts of

@@ -1,4 +1,4 @@
-//! Answers in pieces: relayed as they come, judged at the end.
+//! Streamed answers: relayed as they come, judged at the end.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The one call that tries what has rested.
+//! The one call that tries an instance after its rest.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;

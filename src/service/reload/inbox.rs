@@ -1,4 +1,4 @@
-//! How others reach the reloader: hints that collapse, and requests that want an answer.
+//! The inbox of the reloader: hints that collapse, and requests that want an answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};

@@ -1,4 +1,4 @@
-//! What files want beside what the database holds.
+//! A comparison of the files with the database.
 
 use std::collections::HashMap;
 

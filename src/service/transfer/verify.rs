@@ -1,4 +1,4 @@
-//! What the database holds after an import, beside what it should.
+//! The check that the database holds what was imported.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! The tokens there are now: their file is looked at again as requests come.
+//! The current tokens: their file is checked again as requests come.
 
 use std::path::PathBuf;
 use std::sync::Arc;

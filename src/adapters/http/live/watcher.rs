@@ -1,4 +1,4 @@
-//! One who watches.
+//! One watcher.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Whether a stream still has a receiver.
 //!
 //! Each chunk has a reply subject of our own: receivers have no use for it, but the server reports
-//! there when a chunk had no receiver. Nothing else is taken at that subject, whose secret names
+//! there when a chunk had no receiver. Nothing else is accepted at that subject, whose secret names
 //! one stream and no call.
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! Looking again before silence is believed.
+//! A second look before a timeout counts.
 //!
 //! When the time of calls is over, a reply may lie in the socket, or the link may be dead. So a PING
 //! is sent, one for all that end at a time; its PONG comes behind everything that the server had

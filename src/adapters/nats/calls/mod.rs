@@ -2,8 +2,8 @@
 //!
 //! A call has a slot in a [`table`] of fixed size; the last token of its reply subject names the
 //! slot and a secret of that call's own. The lane's thread puts replies into their slots and runs
-//! the [`tasks`] that wait for them. It is also the clock: a call whose time is over is not believed
-//! to be unanswered before the server has answered a PING sent afterwards, as then everything that
+//! the [`tasks`] that wait for them. It is also the clock: a call whose time is over counts as
+//! unanswered only after the server has answered a PING sent afterwards, since then everything that
 //! had arrived before is in the table. A server that does not answer that either is our link's
 //! fault, not the extension's.
 

@@ -1,4 +1,4 @@
-//! Operations that are looked at before the first of them is dealt with.
+//! Operations that are looked at before the first of them is handled.
 //!
 //! With many extensions, the memory that a message needs is not in the cache. Fetching it for
 //! several messages at a time takes hardly longer than for one.

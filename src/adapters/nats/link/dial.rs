@@ -1,7 +1,7 @@
 //! One attempt to connect: from an address to a session that is logged in.
 //!
-//! It blocks its thread, every step within one deadline: there is nothing else to do on a lane that
-//! has no connection.
+//! It blocks its thread, all steps within one deadline: a lane without a connection has nothing
+//! else to do.
 
 use std::io::{self, Read};
 use std::net::{TcpStream, ToSocketAddrs};

@@ -1,4 +1,4 @@
-//! Rows read as a set, each for itself: one that cannot be used costs itself only.
+//! Rows read as a set: one that cannot be used affects only itself.
 
 use std::error::Error;
 

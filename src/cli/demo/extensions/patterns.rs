@@ -1,4 +1,4 @@
-//! What looks like personal data. Good enough for a sample: it knows shapes, no check digits.
+//! Patterns of personal data. Good enough for a sample: they match shapes, without check digits.
 
 use std::ops::Range;
 

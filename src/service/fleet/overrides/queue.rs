@@ -1,4 +1,4 @@
-//! How others reach the keeper of overrides.
+//! The inbox of the keeper of overrides.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

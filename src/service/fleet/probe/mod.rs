@@ -1,4 +1,4 @@
-//! Asking extensions that are out of service whether they are alive, and taking them back.
+//! Asking extensions that are out of service whether they are alive, and enabling them again.
 //!
 //! One sidecar of the fleet does, the one that holds the lease; the others ask for the lease at the
 //! times at which they would probe, so a holder that dies is followed within a lease and a round.
