@@ -5,8 +5,8 @@ use super::ids::NameError;
 /// The rule for actors: one token of a NATS subject, fit for an audit entry.
 const RULE: &str = "[A-Za-z0-9_@=+-]{1,128}";
 
-/// How we know who it is. The first two are proven, by NATS permissions and by the tokens file; the
-/// others are what the request claims.
+/// How the actor is known. The first two are proven, by NATS permissions and by the tokens file;
+/// the others are what the request claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActorSource {
     /// The token in `as.<actor>`.

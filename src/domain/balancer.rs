@@ -272,8 +272,8 @@ impl Balancer {
         self.settle(&newcomers);
     }
 
-    /// Spreads what leavers were owed over who stayed, so that credits sum up to nothing again and
-    /// a newcomer, who starts at nothing, is neither ahead nor behind.
+    /// Spreads the credits of removed instances over the remaining ones, so that credits sum to
+    /// zero again and a new instance, which starts at zero, is neither ahead nor behind.
     fn settle(&mut self, newcomers: &[usize]) {
         let stayed = self.peers.len() - newcomers.len();
         let sum: i64 = self.peers.iter().map(|peer| peer.credit).sum();

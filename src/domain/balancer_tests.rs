@@ -172,7 +172,7 @@ fn who_rests_is_never_used_and_the_first_that_is_back_is_named() {
     for (ejected, resting, barred, expected) in [
         ("", &[("a", 2)][..], &[][..], Ok("bc")),
         ("b", &[("a", 2)], &[], Ok("c")),
-        // All who could are ejected: they are used, who rests is not.
+        // All that could serve are ejected: they are used, resting ones are not.
         ("b,c", &[("a", 2)], &[], Ok("bc")),
         ("", &[("a", 2), ("b", 3)], &[], Ok("c")),
         ("", &[("a", 2), ("b", 3)], &["c"], until(2)),

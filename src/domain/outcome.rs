@@ -217,7 +217,7 @@ impl Ended<'_> {
 }
 
 impl Outcome {
-    /// How long who pushed back is to be left alone.
+    /// How long to rest after push-back.
     pub fn rest(self) -> Option<Duration> {
         match self {
             Self::Neutral(Neutral::PushedBack { rest }) => rest,

@@ -2,7 +2,7 @@
 //!
 //! [`HealthReports`] adds what each sidecar counts to the fleet's sums, exactly once, through a
 //! [`Ledger`](ledger::Ledger). [`Overrides`], [`AutoSwitch`] and [`Claims`] are the decisions that
-//! hold for all: forced circuits, automatic disabling, who probes, who publishes.
+//! hold for all: forced circuits, automatic disabling, probing, publishing.
 //!
 //! Moments are from this process's monotonic clock: a store carries them as ages, so clocks need
 //! neither agree nor stay as they are set.

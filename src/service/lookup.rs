@@ -67,7 +67,7 @@ impl Lookups {
         answered
     }
 
-    /// Has the memory fetched that the replies for `ids` are in, for who will want them in a moment.
+    /// Has the memory fetched that the replies for `ids` are in, which will be needed in a moment.
     pub fn fetch<'a>(&self, ids: impl Iterator<Item = &'a str>) {
         self.selector.catalog().unconditionals(ids, |body| {
             // One byte of each cache line: these loads wait for nothing, not even for each other.

@@ -74,7 +74,7 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// Reads that choose as `selector` does, and see who rests among `runtimes`.
+    /// Reads that choose as `selector` does, and see what rests among `runtimes`.
     pub fn new(selector: Arc<Selector>, runtimes: Arc<Runtimes>) -> Self {
         Self { selector, runtimes }
     }

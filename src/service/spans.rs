@@ -1,6 +1,6 @@
 //! Spans: what a request and its attempts look like in a distributed trace.
 //!
-//! A span is handed on when it is over, in one piece; nothing here knows who collects them. Without
+//! A span is handed on when it is over, in one piece; nothing here knows the collector. Without
 //! a collector a request pays one look at an empty `Option`.
 
 use std::sync::{Arc, OnceLock};
@@ -34,7 +34,7 @@ pub struct Span {
     pub begun: SystemTime,
     /// How long it took.
     pub took: Duration,
-    /// What else is known: ids, versions, numbers. Never payloads, nor who asked.
+    /// What else is known: ids, versions, numbers. Never payloads, nor the actor.
     pub attributes: Vec<Attribute>,
     /// Its error, if any: a code of the contract or a call's status.
     pub error: Option<&'static str>,

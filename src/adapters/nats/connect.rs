@@ -1,4 +1,4 @@
-//! Connecting to NATS by the official client, for the command line: who we are, how long we wait.
+//! Connecting to NATS by the official client, for the command line: our login, and the timeouts.
 
 use std::time::Duration;
 

@@ -150,7 +150,7 @@ impl ControlServer {
         );
     }
 
-    /// Cancels a call, at once. Where every sidecar is asked, who does not have it is silent.
+    /// Cancels a call, at once. Where every sidecar is asked, those that do not have it are silent.
     fn cancel(&self, route: Route, message: &Message<'_>, turn: &mut Turn) {
         let Some(reply) = self.respond.reply_to(message) else {
             return;

@@ -14,7 +14,7 @@ use crate::service::error::RegistryError;
 pub struct Request {
     /// The subject by which it came.
     pub subject: String,
-    /// The header that names who asks.
+    /// The header that names the actor.
     pub actor: Option<String>,
     /// Its body.
     pub payload: Bytes,

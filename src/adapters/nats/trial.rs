@@ -2,7 +2,7 @@
 //!
 //! A subscription in the queue group takes requests from the sidecars that run. So each is dropped
 //! at once, and a request that comes in between is answered `shutting_down`, which every router
-//! retries elsewhere. What is not in a group reaches its real addressee as well, who answers it.
+//! retries elsewhere. What is not in a group reaches its real addressee as well, which answers it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -5,7 +5,7 @@ use crate::documents::change::WriteVerb;
 /// A verb: the token after the prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
-    /// One id or many: who serves this request.
+    /// One id or many: what serves this request.
     Lookup,
     /// All enabled extensions of a type.
     LookupByType,

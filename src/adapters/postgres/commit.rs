@@ -68,7 +68,7 @@ pub(super) enum Uncommitted {
     Unknown,
 }
 
-/// Names who makes the change, in its audit entries.
+/// Sets the actor of the change, for its audit entries.
 pub(super) async fn name_actor(client: &Client, name: &str, source: &str) -> Result<(), Error> {
     let actor: [Parameter<'_>; 2] = [(&name, Type::TEXT), (&source, Type::TEXT)];
     client.query_typed(NAME_ACTOR, &actor).await.map(drop)

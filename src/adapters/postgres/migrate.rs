@@ -176,7 +176,7 @@ async fn apply(
     Ok(())
 }
 
-/// Those who are in the way, in words.
+/// The holders of the lock, in words.
 fn named(holders: &[String]) -> String {
     match holders {
         [] => "others, a moment each".to_owned(),

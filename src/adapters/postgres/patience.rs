@@ -11,7 +11,7 @@ use super::migrate::MigrateError;
 /// For one try. A daemon waits longer for a lock (1.5 s to read, 2 s to write), so it notices
 /// nothing; Postgres takes a table from its own vacuum after 1 s.
 const TRY: Duration = Duration::from_millis(1200);
-/// Between two tries, in which those who queued behind us have their turn.
+/// Between two tries, in which queries that queued behind us have their turn.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// Other transactions with a lock in the schema of the registry, and what identifies each.

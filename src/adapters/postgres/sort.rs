@@ -53,7 +53,7 @@ impl PostgresError {
     }
 }
 
-/// For those who know which database they asked.
+/// For callers that know which database they asked.
 impl From<PostgresError> for DatabaseError {
     fn from(error: PostgresError) -> Self {
         Self::new(error.trouble(), error.to_string())

@@ -52,7 +52,7 @@ async fn http(addr: SocketAddr) -> Line {
     }
 }
 
-/// One line per variable: name, value (secrets hidden) and who set it.
+/// One line per variable: name, value (secrets hidden) and where it was set.
 pub(super) fn effective(invocation: &Invocation, as_json: bool) -> String {
     let entries = &invocation.effective.0;
     if as_json {

@@ -84,7 +84,7 @@ pub(super) async fn lines(settings: &Settings) -> Vec<Line> {
     lines
 }
 
-/// One line: all alike, or who has what.
+/// One line: all alike, or which sidecar has which value.
 fn compared(found: &[Box<RawValue>], path: &str, what: &str) -> Line {
     let mut names = BTreeMap::<String, Vec<String>>::new();
     for document in found {

@@ -88,7 +88,7 @@ impl Standstill {
                 from: last,
                 to: now,
             };
-            // Before the note: who sees the note sees the gap before it.
+            // Before the note: a reader that sees the note sees the gap before it.
             self.remember(gap);
             let mut untold = lock(&self.untold);
             untold.length += gap.length();

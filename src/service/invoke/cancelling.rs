@@ -16,7 +16,7 @@ use crate::domain::outcome::Ended;
 
 /// Informs extensions, so that they need not go on.
 pub trait Messenger: Debug + Send + Sync + 'static {
-    /// The attempt number `attempt` of a call at `id`, or the whole call, was cancelled. One who
+    /// The attempt number `attempt` of a call at `id`, or the whole call, was cancelled. One that
     /// does not hear of it loses nothing.
     fn cancelled(&self, id: &ExtensionId, call: &CallId, attempt: Option<u32>);
 }
@@ -86,7 +86,7 @@ impl Drop for Known {
         let Some(named) = calls.get_mut(&self.id) else {
             return;
         };
-        // Which of them it is makes no difference but to who can still be cancelled.
+        // Which of them it is only matters for what can still be cancelled.
         named.retain(|cancel| *cancel != self.cancel);
         if named.is_empty() {
             calls.remove(&self.id);

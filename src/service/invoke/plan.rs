@@ -53,7 +53,7 @@ pub struct Plan {
     trace_id: [u8; 16],
     traceparent: Option<String>,
     tracestate: Option<String>,
-    /// The span of the call, where it is recorded; over when the last who needs the plan is done.
+    /// The span of the call, where it is recorded; over when the plan is no longer needed.
     span: Option<OpenSpan>,
     /// What a fallback would need, where one may be called.
     pub(super) spare: Option<Spare>,

@@ -122,7 +122,7 @@ impl Setup {
         Some(balancer.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The same for who keeps it.
+    /// The same, for callers that keep it.
     pub(super) fn shared_balancer(&self, version: &VersionName) -> Option<&Arc<Mutex<Balancer>>> {
         let mut balancers = self.balancers.iter();
         balancers.find_map(|(name, balancer)| (name == version).then_some(balancer))
@@ -172,7 +172,7 @@ impl Runtimes {
         self.of(entry).setup(entry, &self.defaults)
     }
 
-    /// The same for who only asks what a call would be: nothing is kept of an extension that was
+    /// The same, for dry runs and explanations: nothing is kept of an extension that was
     /// not called yet.
     pub fn glance(&self, entry: &Arc<Entry>) -> Arc<Setup> {
         match self.known(entry.extension()) {

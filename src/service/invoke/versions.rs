@@ -131,7 +131,7 @@ impl VersionRuntime {
         }
     }
 
-    /// Counts an attempt that a sidecar made by the record of `revision`, for who compares versions.
+    /// Counts an attempt that a sidecar made by the record of `revision`, for comparing versions.
     pub fn compare(&self, outcome: Outcome, revision: u64, now: Instant) {
         let (successes, failures) = match outcome {
             Outcome::Success => (1, 0),

@@ -22,7 +22,7 @@ use self::history::History;
 use super::health::Health;
 use crate::domain::ids::ExtensionId;
 
-/// Notes that are kept for who comes later.
+/// Notes that are kept for later watchers.
 const KEPT_NOTES: usize = 50;
 
 /// The sidecar as it is watched.

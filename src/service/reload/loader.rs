@@ -396,8 +396,8 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
     }
 }
 
-/// Which extensions a change touches, and who made it: that is known where something is left, and all
-/// of it was last changed by the same one.
+/// Which extensions a change touches, and its actor: that is known if something is left, and all of
+/// it was last changed by the same actor.
 fn changed(change: &Change) -> Changed {
     let upserts = change.upserts.iter().map(|entry| entry.extension());
     let ids = upserts.clone().map(|extension| &extension.id);

@@ -11,7 +11,7 @@ use crate::config::Role;
 use crate::documents::change::schema_of;
 use crate::documents::headers::ACTOR;
 
-/// The name of the one way to show who one is.
+/// The name of the one security scheme.
 pub(super) const BEARER: &str = "token";
 
 /// Errors of every operation that needs data, by status.

@@ -19,7 +19,7 @@ const EXTENSION_ERROR: &str = "Beamline-Extension-Error";
 /// The number of a message within a stream, from 1.
 const SEQUENCE: &str = "Beamline-Seq";
 
-/// The first message of an answer: who answered, and where its call may be cancelled.
+/// The first message of an answer: which version answered, and where its call may be cancelled.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct First<'a> {
     pub(super) trail: &'a Trail,

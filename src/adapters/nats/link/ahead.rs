@@ -46,7 +46,7 @@ impl<'b> Ahead<'b> {
         self.operations.iter().map_while(|operation| *operation)
     }
 
-    /// Shows their messages to who will answer them, where there are several.
+    /// Shows their messages to their handler, where there are several.
     pub(super) fn foresee<T: Copy + 'static>(&self, served: &Served<T>) {
         if self.operations.get(1).is_none_or(Option::is_none) {
             return;

@@ -1,4 +1,4 @@
-//! One connection to NATS: what it subscribes to, who answers, and how others send over it.
+//! One connection to NATS: what it subscribes to, the handler, and how others send over it.
 //!
 //! Its thread is in [`reading`](super::reading).
 
@@ -133,7 +133,7 @@ pub(super) struct Shared<T> {
 /// The subscription id of the companion's inbox; the ids of requests come after it.
 pub(super) const INBOX: u64 = 1;
 
-/// The subscriptions and who answers them. A subscription's id is its position after [`INBOX`].
+/// The subscriptions and their handler. A subscription's id is its position after [`INBOX`].
 pub(super) struct Served<T> {
     subscriptions: Vec<Subscription<T>>,
     pub(super) handler: Box<dyn Handler<T>>,

@@ -120,7 +120,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         }
     }
 
-    /// The connection is gone, and who depends on it gets to know.
+    /// The connection is gone, and its dependants are informed.
     fn lost(&self) {
         self.shared.outbox.close();
         self.up(false);

@@ -21,7 +21,7 @@ use crate::service::trouble::{DatabaseError, Trouble};
 const ATTEMPTS: usize = 3;
 /// For a place among the writers: as long as the database waits for a lock.
 const TURN_LIMIT: Duration = Duration::from_secs(2);
-/// For the question whose lock it is, which all who wait ask at the same time.
+/// For the query for the holder of the lock, which all waiting writers make at the same time.
 const WHOSE_LIMIT: Duration = Duration::from_millis(2500);
 /// The same after a statement that took too long.
 const SLOW_LIMIT: Duration = Duration::from_millis(1000);

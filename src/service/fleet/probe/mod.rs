@@ -49,7 +49,7 @@ pub type WriteEnableCause = fn(&EnableCause<'_>) -> String;
 /// Probes auto-disabled extensions.
 #[derive(Debug)]
 pub struct Prober<S, C> {
-    /// Knows who probes, and enables for the fleet.
+    /// Knows which sidecar probes, and enables for the fleet.
     pub store: Arc<S>,
     /// Sends the probes.
     pub caller: C,
