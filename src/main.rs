@@ -1,4 +1,4 @@
-//! The process: understand what is asked, do it, leave with a code.
+//! The process: parse the command, run it, exit with a code.
 
 use std::process::ExitCode;
 

@@ -67,7 +67,7 @@ async fn full(
         "ms",
     );
     report.line(
-        what("nothing new"),
+        what("no changes"),
         Asked::AtMost(limit_ms),
         median(same),
         "ms",

@@ -3,8 +3,9 @@
 -- are: migrations/functions/rights.sql.
 --
 -- `beamline-registry migrate` does the same by itself in a database that roles.sql has handed to
--- beamline_owner. So this is for a database that was migrated before roles.sql was run, and for rights
--- that somebody has changed. By beamline_owner, whoever ran roles.sql, or a superuser, in psql:
+-- beamline_owner. So this is for a database that was migrated before roles.sql was run, and for
+-- rights that were changed by hand. Run in psql as beamline_owner, as the role that ran roles.sql,
+-- or as a superuser:
 --
 --   psql -d beamline -U beamline_owner -f deploy/postgres/grants.sql
 --

@@ -6,7 +6,7 @@
 -- All or nothing: psql stops at the first error, and exits 3. In a database that is migrated already,
 -- grants.sql comes after it.
 --
--- No password is set here, since it would stand in files and logs. In psql, which hashes before it
+-- No password is set here, since it would end up in files and logs. In psql, which hashes before it
 -- sends:  \password beamline_registry  and so on.
 --
 -- By a superuser, or, where there is none, by a role that may create roles (CREATEROLE) and owns the
@@ -14,13 +14,14 @@
 -- becomes a member of beamline_owner, to hand things over to it and to run grants.sql. Roles of
 -- these names that others have made need ADMIN OPTION on them.
 --
--- Afterwards nobody connects to this database but owners, superusers and these four roles, their
--- members included: GRANT CONNECT ON DATABASE ... TO whoever else should. See docs/access.md.
+-- Afterwards only owners, superusers and these four roles, their members included, can connect to
+-- this database. To let others in: GRANT CONNECT ON DATABASE ... TO the other roles. See
+-- docs/access.md.
 --
 -- The schema is the first of the search_path, as for `migrate`. Other tools may have tables and
--- functions there: nothing is done to theirs. But whoever may create something in it could stand in the
--- way of our functions, so nobody may by being anybody; give CREATE to whom you would trust with the
--- registry itself.
+-- functions there: nothing is done to theirs. But a role that may create objects in it could shadow
+-- our functions, so PUBLIC may not; give CREATE only to roles that you trust with the registry
+-- itself.
 
 \set ON_ERROR_STOP on
 
@@ -36,7 +37,8 @@ BEGIN
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
             EXECUTE format('CREATE ROLE %I LOGIN', name);
         END IF;
-        -- To say NOSUPERUSER takes a superuser, so it is said only where there is something to lose.
+        -- To say NOSUPERUSER takes a superuser, so it is used only where there is something to
+        -- lose.
         IF EXISTS (SELECT FROM pg_roles WHERE rolname = name AND (rolsuper OR rolcreatedb
             OR rolcreaterole OR rolreplication OR rolbypassrls))
         THEN
@@ -52,10 +54,10 @@ $$;
 
 COMMENT ON ROLE beamline_owner IS 'Owns the schema; for `beamline-registry migrate` only';
 COMMENT ON ROLE beamline_registry IS 'The daemon';
-COMMENT ON ROLE beamline_operator IS 'People who change definitions with plain SQL';
+COMMENT ON ROLE beamline_operator IS 'Operators who change definitions with plain SQL';
 COMMENT ON ROLE beamline_readonly IS 'Dashboards';
 
--- Nobody gets in, or makes anything here, by being nobody in particular.
+-- PUBLIC can neither connect nor create anything here.
 DO $$
 BEGIN
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
@@ -68,9 +70,9 @@ BEGIN
 END
 $$;
 
--- A database that somebody else has migrated, or that the old system made, changes hands: what the
--- owner does not own it cannot migrate. Functions that `migrate` has marked as made by it: a mark on
--- somebody else's is not believed.
+-- A database that another role has migrated, or that the old system made, changes hands: what the
+-- owner does not own it cannot migrate. Functions that `migrate` has marked as made by it: a mark
+-- on another owner's function is ignored.
 DO $$
 DECLARE
     home constant regnamespace := current_schema()::regnamespace;

@@ -7,9 +7,9 @@
 --                           same extension then joins the first entry, so that a promotion, which
 --                           takes several statements, is one entry
 
--- Anyone can set a setting, but only a daemon speaks for others: an account that may register a
--- sidecar. Everybody else is audited as the session user, and as what the statement did: nobody
--- passes a deletion off as something else.
+-- Any account can set a setting, but only a daemon names other actors: an account that may register
+-- a sidecar. All others are audited as the session user, and as what the statement did: no account
+-- can pass a deletion off as something else.
 CREATE OR REPLACE FUNCTION registry_named(setting text) RETURNS text
     LANGUAGE sql STABLE
     RETURN CASE WHEN has_any_column_privilege(session_user, 'sidecar_boots'::regclass, 'INSERT')
@@ -23,7 +23,7 @@ CREATE OR REPLACE FUNCTION registry_actor_source() RETURNS text
     LANGUAGE sql STABLE
     RETURN left(coalesce(registry_named('actor_source'), 'database'), 50);
 
--- Defaults run as whoever inserts. Set once: ALTER TABLE keeps readers out.
+-- Defaults run as the inserting role. Set once: ALTER TABLE keeps readers out.
 GRANT EXECUTE ON FUNCTION registry_named(text), registry_actor() TO PUBLIC;
 DO $$
 DECLARE
@@ -162,8 +162,8 @@ BEGIN
 END
 $$;
 
--- Takes out entries older than `age` that are told: up to the revision that is claimed, or without one.
--- At most 10,000 at a time; answers how many.
+-- Deletes entries older than `age` whose events are published: up to the claimed revision, or
+-- without one. At most 10,000 at a time; answers how many.
 CREATE OR REPLACE FUNCTION registry_prune_audit(age interval) RETURNS bigint
     LANGUAGE sql SET search_path FROM CURRENT AS $$
     WITH pruned AS (

@@ -30,7 +30,7 @@ END
 $$;
 
 -- For each table a view that shows what a definition is; registry_definition(row), the same as JSON,
--- null of no row; and registry_texts(row), its columns as texts, by name, by which the triggers tell
+-- null of no row; and registry_texts(row), its columns as texts, by name, by which the triggers see
 -- whether something changed. Null in JSON is null.
 DO $$
 DECLARE
@@ -64,7 +64,7 @@ END
 $$;
 
 -- The digest of the whole catalog: the sum of all row digests modulo 2^64, in 16 hex digits. A
--- reader that sums the digests of the rows it holds, wrapping, comes to the same.
+-- reader that sums the digests of the rows it holds, wrapping, gets the same value.
 CREATE OR REPLACE FUNCTION registry_digest() RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE SET search_path FROM CURRENT AS $$
     -- to_hex reads the two's complement, so the sum is brought into the range of a bigint.

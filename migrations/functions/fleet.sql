@@ -1,6 +1,6 @@
 -- Automatic switching, for sidecars: they lock the revision and put the reason into an audit entry,
--- so that a daemon's account can rewrite neither. For whoever may call them they do no more than an
--- UPDATE of auto_disabled, within the cap.
+-- so that a daemon's account can rewrite neither. They let their callers do no more than UPDATE
+-- auto_disabled, within the cap.
 
 -- Sets extensions.auto_disabled for a sidecar; the triggers do the rest, the reason joins their
 -- entry. The caller has locked the revision.
@@ -22,10 +22,9 @@ BEGIN
 END
 $$;
 
--- Outcomes: disabled, cap_reached, seen_alive, already_disabled (by people too), gone, where the id is
--- another extension's by now too.
--- The lock of the revision is what makes the cap hold: all who disable wait for it, and what they
--- count afterwards is committed.
+-- Outcomes: disabled, cap_reached, seen_alive, already_disabled (by an operator too), gone, where
+-- the id is another extension's by now too. The lock of the revision is what makes the cap hold:
+-- all who disable wait for it, and what they count afterwards is committed.
 CREATE OR REPLACE FUNCTION registry_auto_disable(of_id text, of_incarnation uuid, reason jsonb,
         max_percent integer, instance text,
         OUT outcome text, OUT at_revision bigint)
@@ -47,7 +46,7 @@ BEGIN
           AND r.last_answer BETWEEN now() - interval '1 minute' AND now() + interval '1 minute')
     THEN
         outcome := 'seen_alive';
-    -- What people switched off is out of service by their will, whatever the machine did before.
+    -- What an operator disabled stays disabled, whether or not it was auto-disabled before.
     ELSIF (SELECT count(*) FROM extensions WHERE auto_disabled AND enabled)
         >= (SELECT greatest(1, count(*) * max_percent / 100) FROM extensions WHERE enabled)
     THEN

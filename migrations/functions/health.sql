@@ -4,16 +4,16 @@
 -- A number that the boot has had adds nothing, so a flush whose COMMIT got no answer is repeated as
 -- it was. The sums in extension_health hold everything ever flushed; the rows of a boot say which
 -- part of them is its own. A boot that is silent is folded: its rows go, the sums stay, and its
--- row remains as a fence, so that a late flush is told what was written last and adds nothing.
+-- row remains as a fence, so that a late flush learns what was written last and adds nothing.
 --
 -- A flush is a function: it is decided on the spot whether it still counts, no lock is held across
--- the network, and a sidecar that dies leaves nothing half done. It waits for nobody's row. Two
+-- the network, and a sidecar that dies leaves nothing half done. It waits for no row. Two
 -- flushes, or a flush and a DELETE with its cascade, would otherwise lock the same rows in different
--- orders; and an idle psql transaction would silence the whole fleet. A row that somebody has locked
--- is held back instead, and comes with a later flush.
+-- orders; and an idle psql transaction would silence the whole fleet. A locked row is held back
+-- instead, and comes with a later flush.
 
--- After so long without a flush a sidecar is silent: 3 of its intervals. Within bounds, as one
--- interval that somebody set wrong must not fail what all sidecars ask.
+-- A sidecar without a flush for this long is silent: 3 of its intervals. Within bounds, as one
+-- wrong interval must not fail the queries of all sidecars.
 CREATE OR REPLACE FUNCTION health_patience(flush_interval interval) RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN 3 * greatest(least(flush_interval, interval '1 day'), interval '0');
@@ -44,19 +44,19 @@ SELECT registry_view('extension_circuit_states', $$
 COMMENT ON VIEW extension_circuit_states IS
     'open while any live sidecar has the circuit of the current version open';
 
--- A count and what was counted since, within bigint: one number that somebody set wrong must not
--- end a flush of all. Below zero is none.
+-- A count and what was counted since, within bigint: one wrong number must not fail the flush of
+-- all. Below zero is none.
 CREATE OR REPLACE FUNCTION health_sum(known bigint, more bigint) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN least(greatest(coalesce(known, 0), 0)::numeric + more, 9223372036854775807)::bigint;
 
--- The later of two times. One that is still to come says nothing of what has happened.
+-- The later of two times. A time in the future cannot be one that has happened.
 CREATE OR REPLACE FUNCTION health_latest(known timestamptz, seen timestamptz) RETURNS timestamptz
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN CASE WHEN seen IS NULL OR known <= now() THEN greatest(known, seen) ELSE seen END;
 
 -- Adds reports to the sums and to the boot's part of them; answers the ids held back. Reports of
--- extensions that do not exist are left out for good, as are those of another one that had the same id.
+-- extensions that do not exist are dropped, and so are reports of another one that had the same id.
 -- Ages are milliseconds before now, null for never.
 CREATE OR REPLACE FUNCTION health_add(of_boot uuid, reports jsonb) RETURNS text[]
     LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
@@ -177,7 +177,7 @@ END
 $$;
 
 -- Brings circuit_breaker_state and auto_disabled of extension_health up to date, of these extensions, or
--- of all, also where a sidecar went silent. What is locked is left to whoever comes next.
+-- of all, also where a sidecar went silent. What is locked is left to the next caller.
 CREATE OR REPLACE FUNCTION health_settle_states(ids text[]) RETURNS void
     LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_variable
@@ -210,10 +210,10 @@ BEGIN
 END
 $$;
 
--- The flush itself. It settles the states of its own circuits and reports; whoever tidies does the
--- rest. Figures count only under a number that the boot has not had; circuits are
--- replaced by any but an overtaken one. Fenced: the boot was folded, nothing is written, and
--- `last_sequence` says what had been; null when even the fence is gone.
+-- The flush itself. It settles the states of its own circuits and reports; the sidecar that tidies
+-- does the rest. Figures count only under a number that the boot has not had; circuits are replaced
+-- by any but an overtaken one. Fenced: the boot was folded, nothing is written, and `last_sequence`
+-- says what had been; null when even the fence is gone.
 CREATE OR REPLACE FUNCTION health_flush(of_boot uuid, of_sequence bigint, every interval,
         reports jsonb, circuits jsonb,
         OUT fenced boolean, OUT last_sequence bigint, OUT left_out text[])

@@ -2,11 +2,11 @@
 -- number until it has committed.
 --
 -- What others call, and every trigger function, fixes its search path to the schema it is made in;
--- pg_temp comes last, so that nobody's temporary table stands in for ours. What only such functions
--- call, as here, goes by theirs.
+-- pg_temp comes last, so that no temporary table can shadow ours. What only such functions call, as
+-- here, goes by theirs.
 
--- Locks the row and answers the revision that this transaction's changes have: one more than that
--- of the last one, or its own when it has taken one already. A savepoint rolled back takes the
+-- Locks the row and answers the revision that this transaction's changes have: one more than the
+-- last revision, or its own when it has taken one already. A savepoint rolled back takes the
 -- revision and last_xid back with it.
 CREATE OR REPLACE FUNCTION registry_own_revision() RETURNS bigint
     LANGUAGE plpgsql AS $$
@@ -23,7 +23,7 @@ BEGIN
 END
 $$;
 
--- Takes the revision for this transaction, once, and tells the listeners.
+-- Takes the revision for this transaction, once, and notifies the listeners.
 CREATE OR REPLACE FUNCTION registry_take_revision() RETURNS bigint
     LANGUAGE plpgsql AS $$
 DECLARE

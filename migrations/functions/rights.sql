@@ -1,10 +1,10 @@
 -- What each role of deploy/postgres/roles.sql may do with what the registry has made in this schema;
 -- of anything else that the schema holds it says nothing.
 --
--- The triggers run as the owner (SECURITY DEFINER), so whoever changes a definition needs no rights on
--- the revision, the tombstones or the audit, and cannot get round them. INSERT on sidecar_boots makes
--- an account a daemon's: only such a one may name in a transaction who changes something, and as what
--- it is audited (beamline.actor, .actor_source, .action).
+-- The triggers run as the owner (SECURITY DEFINER), so a role that changes a definition needs no
+-- rights on the revision, the tombstones or the audit, and cannot get round them. INSERT on
+-- sidecar_boots makes an account a daemon's: only such a one may name in a transaction who changes
+-- something, and as what it is audited (beamline.actor, .actor_source, .action).
 
 -- Gives the rights, and takes back first what is not given here. Run by `migrate` where the tables are
 -- beamline_owner's, and by deploy/postgres/grants.sql; with the rights of the caller.
@@ -31,7 +31,8 @@ BEGIN
 
     -- Definitions: through the views that show what one is, and, for operators whose plain SQL names
     -- the tables, the same columns of those, but for the keys in an UPDATE. What is left out (revision,
-    -- created_at, created_by, updated_at, updated_by, digest) is the triggers', and says the truth.
+    -- created_at, created_by, updated_at, updated_by, digest) is set by the triggers, and cannot be
+    -- forged.
     GRANT INSERT, UPDATE, DELETE ON extension_definitions, extension_version_definitions,
         extension_instance_definitions TO beamline_registry, beamline_operator;
     FOR shape IN
@@ -75,8 +76,8 @@ BEGIN
 END
 $$;
 
--- A mark on what has just been made, by which roles.sql tells our functions from those of others: all
--- of ours are made anew by this transaction.
+-- A mark on what has just been made, by which roles.sql recognises our functions: all of ours are
+-- made anew by this transaction.
 DO $$
 DECLARE
     own regprocedure;

@@ -1,8 +1,8 @@
 -- Versions that fail give up their share by themselves: `rollout.halt`.
 --
--- Sidecars report the attempts that they made, in batches that add nothing when they are repeated, and
--- are told what all of them together came to. Who finds that a version fails asks for its share to be
--- set to 0; that is decided here, under the lock of the revision, so that one of them does it.
+-- Sidecars report the attempts that they made, in batches that add nothing when they are repeated,
+-- and get the sums over all sidecars. A sidecar that finds a version failing asks for its share to
+-- be set to 0; that is decided here, under the lock of the revision, so that one of them does it.
 
 -- The revision of the last change that figures of a version have to begin after: of the version
 -- itself, or of which one is the current. What the audit no longer has is older than any figure.
@@ -22,9 +22,9 @@ CREATE OR REPLACE FUNCTION registry_rollout_halts(rollout jsonb) RETURNS boolean
     RETURN coalesce(jsonb_typeof(rollout -> 'halt') = 'object'
         AND jsonb_typeof(rollout -> 'percent') = 'number' AND rollout -> 'percent' <> '0', false);
 
--- Takes in a batch of attempts, and answers what those of the extensions named in `windows` came to:
--- of each version that has a share it may give up, and of the current one, since the version last
--- changed and at most the window old. Ages and windows are milliseconds.
+-- Takes in a batch of attempts, and answers the sums for the extensions named in `windows`: of each
+-- version that has a share it may give up, and of the current one, since the version last changed
+-- and at most the window old. Ages and windows are milliseconds.
 CREATE OR REPLACE FUNCTION registry_rollout_report(of_batch uuid, attempts jsonb, windows jsonb)
     RETURNS TABLE (extension_id text, version text, since bigint, successes bigint, failures bigint,
         current_successes bigint, current_failures bigint)

@@ -19,7 +19,7 @@ CREATE OR REPLACE FUNCTION extensions_stamp() RETURNS trigger
 DECLARE
     actor text;
 BEGIN
-    -- Nobody's to choose: who copies a row does not copy what the extension has lived through.
+    -- Not for callers to choose: a copied row does not take over the history of the extension.
     NEW.incarnation := CASE WHEN TG_OP = 'UPDATE' AND OLD.id = NEW.id THEN OLD.incarnation
         ELSE gen_random_uuid() END;
     IF TG_OP = 'INSERT' THEN
@@ -134,10 +134,10 @@ END
 $$;
 
 -- The same of versions or instances, as `kind` says; `owner` and `name` are the columns with the id
--- of the extension and their own. They are parts of it: a change takes a revision, moves that of the
--- extension and is audited there. Not where the extension is gone: they went with it; nor where it
--- changed its id, and took them along. Rows of extensions that this transaction has stamped already
--- are left alone.
+-- of the extension and their own. They are parts of it: a change takes a revision, moves the
+-- extension's revision and is audited there. Not where the extension is gone: they went with it;
+-- nor where it changed its id, and took them along. Rows of extensions that this transaction has
+-- stamped already are left alone.
 CREATE OR REPLACE FUNCTION registry_parts_changed(kind text, owner text, name text, olds jsonb[],
         news jsonb[]) RETURNS void
     LANGUAGE plpgsql AS $$
@@ -176,8 +176,8 @@ BEGIN
 END
 $$;
 
--- Afterwards nobody could tell what was there, so before a TRUNCATE the rows are deleted, and that is
--- recorded.
+-- Afterwards the old rows could not be known, so before a TRUNCATE the rows are deleted, and that
+-- is recorded.
 CREATE OR REPLACE FUNCTION registry_empty() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN

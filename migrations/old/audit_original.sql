@@ -8,7 +8,7 @@ DECLARE
 BEGIN
     EXECUTE format('ALTER TABLE extension_audit_log DROP CONSTRAINT %I', key);
 
-    -- Indexes that ours stand for.
+    -- Indexes that ours replace.
     FOR same IN
         SELECT indexrelid::regclass AS index, attname
         FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum::text = indkey::text

@@ -1,4 +1,4 @@
--- An old average goes on as that of the calls it was made of. What no latency can be is left.
+-- An old average counts as the average of the calls it was made of. What no latency can be is left.
 ALTER TABLE extension_health
     ADD COLUMN IF NOT EXISTS circuit_breaker_state varchar(50) DEFAULT 'closed',
     ADD COLUMN IF NOT EXISTS circuit_breaker_opened_at timestamptz,

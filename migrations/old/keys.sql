@@ -33,5 +33,6 @@ BEGIN
 END
 $$;
 
--- Tells a `migrate` that was ended before V1 that this is done; V1 says what the table is.
+-- Records, for a `migrate` that was interrupted before V1, that this is done; V1 describes the
+-- table.
 COMMENT ON TABLE extensions IS 'Of the old system; ready for the first migration';

@@ -1,5 +1,5 @@
--- The original served a version other than the current one only to whom its rules named, and its
--- rows were enabled unless told otherwise: as we read them, one without rules would take over all
+-- The original served a version other than the current one only to requests that its rules named,
+-- and its rows were enabled by default: as we read them, one without rules would take over all
 -- traffic, so it is switched off. A row that names the current version never kept that from
 -- serving: a disabled one is switched on, without the rules that were not in force.
 ALTER TABLE extension_versions ADD COLUMN original jsonb;

@@ -1,4 +1,4 @@
-//! What the machine does by itself: freezing circuits, disabling and enabling, telling of changes.
+//! What happens automatically: freezing circuits, disabling and enabling, publishing changes.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(super) struct Automatic {
     /// Openings to decide on, where anything is disabled automatically.
     openings: Option<Arc<Openings>>,
     changes: ChangePublisher,
-    /// Cancelled when the drain begins: what is claimed after that could not be told any more.
+    /// Cancelled when the drain begins: what is claimed after that could not be published any more.
     pub(super) claims: CancellationToken,
 }
 
@@ -47,7 +47,7 @@ impl Automatic {
         }
     }
 
-    /// Those who must see what happens before anybody else does.
+    /// Observers that must see what happens before all others.
     pub(super) fn observers(&self) -> Vec<Box<dyn Observer>> {
         let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(Arc::clone(&self.link))];
         if let Some(openings) = &self.openings {

@@ -1,4 +1,4 @@
-//! Tasks without which the daemon is none: the death of one ends the process, on purpose.
+//! Essential tasks: the death of one ends the process, on purpose.
 
 use std::future::Future;
 

@@ -1,4 +1,4 @@
-//! What goes on beside requests: health to and from the fleet, and what the machine does by itself.
+//! Background work: health to and from the fleet, and what happens automatically.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::service::fleet::{Keeper, OverrideKeeper, OverrideQueue, Restored, keep_calm};
 use crate::service::health::tell_summaries;
 
-/// Starts the tasks. The answer tells when the circuits are as the fleet left them.
+/// Starts the tasks. The answer completes when the circuits are as the fleet left them.
 pub(super) fn start(
     settings: &Settings,
     shared: &Shared,

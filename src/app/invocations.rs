@@ -12,7 +12,7 @@ pub(super) fn health_routing(settings: &Settings) -> HealthRouting {
     }
 }
 
-/// What applies to an extension that says nothing about its calls.
+/// What applies to an extension without settings for its calls.
 pub(super) fn defaults(settings: &Settings) -> Defaults {
     let limits = &settings.limits;
     Defaults {

@@ -2,7 +2,7 @@
 //!
 //! [`serve`] is the daemon's life: HTTP first, then data, then NATS; on a signal the other way
 //! round. Request subjects are subscribed only after the first data is applied, so that no sidecar
-//! ever answers "unknown" for want of data.
+//! ever answers "unknown" because it has no data yet.
 
 mod automatic;
 mod essential;
@@ -72,7 +72,7 @@ pub enum DaemonError {
 /// `log_lines_dropped` is shown among the metrics.
 ///
 /// # Errors
-/// Only what no waiting can mend.
+/// Only what no waiting can fix.
 pub async fn serve(
     settings: Settings,
     log_lines_dropped: Count,
@@ -149,7 +149,7 @@ pub async fn serve(
         Some(server) => Some(finish_requests(server, end).await),
         None => None,
     };
-    // What goes on beside requests can end now; meanwhile the last replies get away.
+    // What goes on beside requests can end now; meanwhile the last replies are sent.
     let close = async {
         if let Some(closing) = closing {
             closing.close(end.all).await;
@@ -183,7 +183,7 @@ async fn start_http(
     Ok(())
 }
 
-/// Starts the one task that fills the catalog, and those that tell it when to look.
+/// Starts the one task that fills the catalog, and the tasks that trigger it.
 fn start_sources(
     settings: &Settings,
     shared: &Shared,
@@ -215,8 +215,8 @@ async fn start_serving(
 ) -> Server {
     shared.progress.first_load().await;
     if shared.catalog.head().source == ActiveSource::Database {
-        // What operators forced should hold from the first request on. A store that is slow to say
-        // must not keep a sidecar from serving.
+        // What operators forced should hold from the first request on. A slow store must not keep a
+        // sidecar from serving.
         let _late = timeout(RESTORE_PATIENCE, restored.all()).await;
     }
     shared.readiness.open(Part::Data);

@@ -78,7 +78,7 @@ pub(super) struct Shared {
     /// How many sidecars there are.
     pub(super) alive: Alive,
     overrides: OverrideHandle,
-    /// What the machine does by itself.
+    /// What happens automatically.
     pub(super) automatic: Automatic,
     /// The end of the grace period, for HTTP, which ends last.
     pub(super) give_up: CancellationToken,
@@ -285,7 +285,7 @@ impl Shared {
         Reads::new(Arc::clone(selector), Arc::clone(runtimes))
     }
 
-    /// What the status page is told, until `stop`.
+    /// The data of the status page, until `stop`.
     pub(super) fn feed(&self, stop: CancellationToken) -> Arc<Feed> {
         let live = Live::new(Arc::clone(&self.health));
         let (stats, observers) = (Arc::clone(&self.stats), self.observers.clone());

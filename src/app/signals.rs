@@ -6,9 +6,9 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Ignored, because somebody may send them, or a limit may cause them, and their default is the end
-/// of the process without a drain. A file that the log may not make longer (`XFSZ`) costs lines.
-/// The numbers are those of Linux, where not every kind has a name here.
+/// Ignored, because they may be sent by hand or caused by a limit, and by default they end the
+/// process without a drain. A file that the log may not make longer (`XFSZ`) costs lines. The
+/// numbers are Linux's; not every kind has a name here.
 fn ignored() -> [SignalKind; 8] {
     const XFSZ: i32 = 25;
     const VTALRM: i32 = 26;
@@ -32,7 +32,7 @@ pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
-    /// `None` where whoever started the process had it ignored, as `nohup` does.
+    /// `None` if it was ignored when the process started, as `nohup` does.
     hang_up: Option<Signal>,
 }
 
@@ -40,14 +40,14 @@ impl Signals {
     /// Catches the signals.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The error of the operating system.
     pub fn catch() -> io::Result<Self> {
         let hang_up = match is_ignored(SignalKind::hangup()) {
             true => None,
             false => Some(signal(SignalKind::hangup())?),
         };
         for kind in ignored() {
-            // Caught for as long as the process lives, also when nobody asks for them. One that
+            // Caught for as long as the process lives, also when no code waits for them. One that
             // cannot be caught keeps its default.
             let _caught = signal(kind);
         }
@@ -82,14 +82,14 @@ impl Signals {
     }
 }
 
-/// Whether the process ignores `kind` now. Only Linux tells without unsafe code; elsewhere nothing
-/// counts as ignored.
+/// Whether the process ignores `kind` now. Only Linux shows this without unsafe code; elsewhere
+/// nothing counts as ignored.
 fn is_ignored(kind: SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status");
     status.is_ok_and(|status| ignores(&status, kind))
 }
 
-/// Whether a `/proc/<pid>/status` says that `kind` is ignored.
+/// Whether a `/proc/<pid>/status` shows that `kind` is ignored.
 fn ignores(status: &str, kind: SignalKind) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());

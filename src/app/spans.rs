@@ -1,4 +1,4 @@
-//! Where spans go: nowhere, unless the binary can send them and is told where to.
+//! Where spans go: nowhere, unless the binary can send them and an endpoint is configured.
 
 use super::DaemonError;
 use super::essential::Essential;

@@ -25,8 +25,8 @@ pub(super) fn command() -> Command {
         .about("The extension registry of a message router, over NATS")
         .term_width(80)
         .after_help(
-            "Every setting is a flag, an environment variable (EXTENSION_REGISTRY_...) or a key of \
-             the file named by --config, in this order. `serve --help` lists them all.",
+            "Each setting is a flag, an environment variable (EXTENSION_REGISTRY_...) or a key in \
+             the --config file; the first of these wins. List all: `serve --help`.",
         )
         .subcommand(
             Command::new("serve")
@@ -35,7 +35,7 @@ pub(super) fn command() -> Command {
         )
         .subcommand(
             Command::new("demo")
-                .about("Try everything: a nats-server of its own, sample extensions, a tour")
+                .about("Try it out: a private nats-server, sample extensions and a tour")
                 .arg(switch("once", "Exit after the tour")),
         )
         .subcommand(dev::command())
@@ -53,9 +53,7 @@ pub(super) fn command() -> Command {
                         .long("prune-audit")
                         .value_name("AGE")
                         .value_parser(age)
-                        .help(
-                            "Take out audit entries that are older, such as 90d, and told already",
-                        ),
+                        .help("Delete audit entries older than this, such as 90d, and published"),
                 ),
         )
         .subcommand(
@@ -74,8 +72,8 @@ pub(super) fn command() -> Command {
         .subcommand(check::command())
         .subcommand(
             Command::new("probe")
-                .about("Ask the local daemon how it is")
-                .arg(what.help("Exit 0 when it is alive, or when it serves")),
+                .about("Ask whether the local daemon is live or ready")
+                .arg(what.help("Exit 0 when the daemon is live, or ready")),
         )
         .subcommands(operator::subcommands())
         .args(settings())
@@ -125,7 +123,7 @@ fn files() -> impl Iterator<Item = Arg> {
     keys.map(|key| setting(key, "PATH").hide(true))
 }
 
-/// A time after which nobody looks for what he has just written.
+/// An age at least as old as entries that operators still look for.
 fn age(text: &str) -> Result<Duration, String> {
     let age = humantime::parse_duration(text).ok();
     let age = age.filter(|age| *age >= LEAST_AGE);
@@ -138,7 +136,8 @@ fn setting(key: String, placeholder: &'static str) -> Arg {
     arg.value_name(placeholder).global(true)
 }
 
-/// Every command takes it, and the help of `serve` alone shows it: that of a verb fits a screen.
+/// Every command takes it, and only the help of `serve` shows it, so that the help of a verb fits a
+/// screen.
 fn listed(arg: Arg, variable: &Variable) -> Arg {
     let arg = arg.help_heading(variable.section);
     arg.hide(true).hide_short_help(true)

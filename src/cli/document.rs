@@ -1,7 +1,7 @@
-//! JSON documents as they are answered, taken apart only as far as they are needed.
+//! JSON documents as they are answered, parsed only as far as needed.
 //!
-//! What is not taken apart keeps its text: the order of its fields, the digits of its numbers, and
-//! nesting without end.
+//! What is not parsed keeps its text: the order of its fields, the digits of its numbers, and any
+//! depth of nesting.
 
 use indexmap::IndexMap;
 use serde_json::value::RawValue;
@@ -19,7 +19,7 @@ pub(super) fn members(raw: &RawValue) -> Vec<&RawValue> {
     serde_json::from_str(raw.get()).unwrap_or_default()
 }
 
-/// What stands at `path`, names with dots between them; nothing where it is null.
+/// The value at `path`, names with dots between them; nothing where it is null.
 pub(super) fn at<'a>(raw: &'a RawValue, path: &str) -> Option<&'a RawValue> {
     let found = path
         .split('.')
@@ -38,7 +38,7 @@ pub(super) fn string(raw: &RawValue, path: &str) -> String {
     string.unwrap_or_default()
 }
 
-/// Whether `true` stands at `path`.
+/// Whether `path` is `true`.
 pub(super) fn is_true(raw: &RawValue, path: &str) -> bool {
     at(raw, path).is_some_and(|raw| raw.get() == "true")
 }

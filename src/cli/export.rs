@@ -13,10 +13,10 @@ use crate::app;
 use crate::config::Settings;
 use crate::service::transfer::{self, ExportError, WriteError};
 
-/// More names of files than anyone reads.
+/// The most names of files that are printed.
 const MAX_NAMED: usize = 10;
 
-/// Exports; 0 when the files say what the database holds.
+/// Exports; 0 when the files match the database.
 pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> Ended {
     let policy = without_limits(app::policy(settings));
     let database = PostgresSource::new(pool(settings)?, Arc::new(policy));

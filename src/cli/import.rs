@@ -20,7 +20,7 @@ use crate::service::transfer::{self, Outcome, Refusal};
 /// The longest name of a user in the audit, as long as an actor's.
 const MAX_USER: usize = 128;
 
-/// Imports, and prints what was found and done; 0 when the database holds what the files say.
+/// Imports, and prints what was found and done; 0 when the database matches the files.
 pub(super) async fn run(settings: &Settings, arguments: &ArgMatches, screen: &Screen) -> Ended {
     let policy = app::policy(settings);
     let limits = Arc::new(without_limits(policy.clone()));

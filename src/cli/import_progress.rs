@@ -1,4 +1,4 @@
-//! How far an import is, on standard error and only where somebody sees it.
+//! How far an import is, on standard error and only at a terminal.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ impl Progress {
         Self(line)
     }
 
-    /// The import came to this step.
+    /// The import reached this step.
     pub(super) fn show(&self, step: Step) {
         self.0.set_message(match step {
             Step::Comparing => "comparing with the database".to_owned(),

@@ -13,11 +13,11 @@ const MAX_FIELD: usize = 120;
 const CONTEXT: usize = 12;
 /// The most differences shown of one extension.
 const MAX_OF_ONE: usize = 20;
-/// The most shown of all, more than anyone reads in a terminal; extensions after that are named,
-/// each in one line.
+/// The most that are shown in full, too many to read in a terminal; extensions after that are
+/// named, each in one line.
 const MAX_SHOWN: usize = 200;
 
-/// What became of what was found.
+/// The result for what was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Done {
     /// Nothing.
@@ -119,7 +119,7 @@ pub(super) fn success(report: &Report, revision: Option<u64>, done: Done) -> Str
         Some(revision) => {
             format!("imported and verified {written} extensions in revision {revision}{untouched}")
         }
-        None => format!("nothing to import: the database holds what the files say{untouched}"),
+        None => format!("nothing to import: the database matches the files{untouched}"),
     }
 }
 

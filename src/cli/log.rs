@@ -6,7 +6,7 @@ use super::err;
 use crate::adapters::telemetry::log::{self, Format, Log};
 use crate::config::{LogFormat, LogSettings};
 
-/// Sets up the process's log, or says why not and with which code to leave.
+/// Sets up the process's log, or prints why not and returns the exit code.
 pub(super) fn start_log(settings: &LogSettings) -> Result<Log, ExitCode> {
     let format = match settings.format {
         LogFormat::Json => Format::Json,

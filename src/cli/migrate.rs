@@ -15,12 +15,12 @@ use crate::adapters::postgres::{functions, old};
 use crate::config::Settings;
 use crate::service::trouble::DatabaseError;
 
-/// How long another starter's migration is waited for, and how long whoever holds the tables.
+/// How long another starter's migration is waited for, and how long a holder of the tables.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 
 type Failure = Box<dyn Error>;
 
-/// Migrates, or only says whether that is needed.
+/// Migrates, or only reports whether that is needed.
 pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> Ended {
     let database = database(settings)?;
     let session = Session::open(&database.listen, &settings.identity.instance_id).await;
@@ -94,7 +94,7 @@ async fn schema(session: &Session) -> Result<SchemaState, DatabaseError> {
     Ok(schema_state(session.client()).await?)
 }
 
-/// What `migrate` would do, and what stands in its way.
+/// What `migrate` would do, and what prevents it.
 async fn check(session: &Session) -> Result<Ended, Failure> {
     let limited = patience::one_try(session.client()).await;
     limited.map_err(MigrateError::Database)?;

@@ -1,4 +1,4 @@
-//! The command line: what was asked for, with the settings it is asked under.
+//! The command line: the command, and the settings it runs with.
 
 mod arguments;
 mod check;
@@ -36,7 +36,7 @@ use crate::config::{DatabaseSettings, Effective, Settings, Surroundings};
 
 /// Bad usage or configuration, as sysexits.h names it.
 pub const EX_USAGE: u8 = 64;
-/// Nobody answers, as sysexits.h names it.
+/// Service unavailable, as sysexits.h names it.
 pub const EX_UNAVAILABLE: u8 = 69;
 
 /// A command line understood.
@@ -48,7 +48,7 @@ pub struct Invocation {
     pub arguments: ArgMatches,
     /// Under which settings.
     pub settings: Settings,
-    /// What to say about them first.
+    /// Warnings to print first.
     pub warnings: Vec<String>,
     /// The settings, fit to be shown.
     pub effective: Effective,
@@ -56,7 +56,7 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// Whether somebody has set `variable`.
+    /// Whether `variable` is set.
     fn is_set(&self, variable: &Variable) -> bool {
         let (name, mut entries) = (variable.env_name(), self.effective.0.iter());
         entries.any(|entry| entry.name == name && entry.origin.layer != "default")
@@ -93,7 +93,7 @@ pub fn run(invocation: Invocation) -> ExitCode {
     ended.err().unwrap_or(ExitCode::SUCCESS)
 }
 
-/// What comes of a command: nothing more to say, or the code to leave with when all is said.
+/// The result of a command: nothing more to print, or the exit code when all is printed.
 type Ended = Result<(), ExitCode>;
 
 /// The database of a command that needs one, and a pool of connections to it; else with which code
@@ -111,7 +111,7 @@ fn pool(settings: &Settings) -> Result<Arc<Pool>, ExitCode> {
     pool.map(Arc::new).map_err(|error| failure(&chain(&error)))
 }
 
-/// Says what went wrong, and with which code to leave.
+/// Prints what went wrong, and returns the exit code.
 fn failure(what: &str) -> ExitCode {
     err(what);
     ExitCode::FAILURE
@@ -146,7 +146,7 @@ pub fn completed() -> bool {
 /// Understands `args`, the program's name first.
 ///
 /// # Errors
-/// The code to leave with, when all is said: help and version, an unknown argument, or all faults of
+/// The exit code, when all is printed: help and version, an unknown argument, or all faults of
 /// the configuration. An unknown argument is reported alone: what follows from the rest would be
 /// guesswork.
 pub fn parse(
@@ -155,7 +155,7 @@ pub fn parse(
 ) -> Result<Invocation, u8> {
     let matches = arguments::command().try_get_matches_from(args);
     let matches = matches.map_err(|error| {
-        // clap knows the colours; a closed pipe is nobody's concern any more.
+        // clap knows the colours; a closed pipe does not matter any more.
         drop(error.print());
         if error.use_stderr() { EX_USAGE } else { 0 }
     })?;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-/// Prints a line to standard output. A reader that went away is not our fault.
+/// Prints a line to standard output. A reader that closed the pipe is not our fault.
 pub fn out(text: &str) {
     drop(writeln!(io::stdout().lock(), "{text}"));
 }

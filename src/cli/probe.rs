@@ -6,7 +6,7 @@ use super::{Ended, failure, out};
 use crate::adapters::http::probe;
 use crate::config::Settings;
 
-/// Asks the local daemon; 0 when it says yes.
+/// Asks the local daemon; 0 when it answers yes.
 pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> Ended {
     let Some(addr) = settings.http.addr else {
         return Err(failure(

@@ -1,4 +1,4 @@
-//! Where things are printed: a terminal of some width, or something that reads them.
+//! Where output goes: a terminal of some width, or a program.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use comfy_table::Table;
 
-/// What a word tells at a glance; the numbers are those of a terminal's colours.
+/// The meaning of a word; the numbers are terminal colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tone {
     Plain,
@@ -19,7 +19,7 @@ pub(super) enum Tone {
 /// What standard output is fit for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Screen {
-    /// Characters in a line; none where nobody looks, and lines may be of any length.
+    /// Characters in a line; none without a terminal, where lines may be of any length.
     pub(super) width: Option<u16>,
     /// Whether words may have colours.
     pub(super) colours: bool,
@@ -52,12 +52,12 @@ impl Screen {
     /// Prints a line.
     ///
     /// # Errors
-    /// Nobody reads any more, or it cannot be written, such as to a full disk.
+    /// The reader has closed the pipe, or it cannot be written, such as to a full disk.
     pub(super) fn line(&self, text: &str) -> io::Result<()> {
         self.bytes(text.as_bytes(), true)
     }
 
-    /// Prints bytes as they are, and an end of line where `end` says so.
+    /// Prints bytes as they are, and an end of line if `end` is set.
     ///
     /// # Errors
     /// As for a line.

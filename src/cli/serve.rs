@@ -13,7 +13,7 @@ use crate::app;
 use crate::app::signals::Signals;
 use crate::config::Settings;
 
-/// How long the last log lines may take to get away: nobody may read them at all.
+/// How long writing the last log lines may take: the reader may have stopped.
 const LAST_LINES: Duration = Duration::from_millis(200);
 
 /// Serves until a signal; a second one ends the process at once.
@@ -50,10 +50,10 @@ async fn serve(settings: Settings, warnings: &[String], log: &Log) -> Ended {
     tokio::select! {
         served = serving => match served {
             Ok(served) => served.map_err(|error| {
-                error!(error = %super::chain(&error), "cannot go on");
+                error!(error = %super::chain(&error), "exiting after an error");
                 ExitCode::FAILURE
             }),
-            // The panic hook has said where.
+            // The panic hook has logged where.
             Err(_) => Err(ExitCode::FAILURE),
         },
         () = signals.twice(&stop) => {

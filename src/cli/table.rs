@@ -1,6 +1,6 @@
 //! Tables: the one place that knows how wide the screen is.
 //!
-//! Where nobody looks, a row is one line. A terminal gets cells that wrap between words, never
+//! Without a terminal, a row is one line. A terminal gets cells that wrap between words, never
 //! inside one: half a word can neither be copied nor found.
 
 use comfy_table::{
@@ -9,7 +9,7 @@ use comfy_table::{
 
 use super::screen::{Screen, Tone};
 
-/// What stands where there is no value.
+/// Shown where there is no value.
 pub(super) const NONE: &str = "-";
 
 /// Spaces between two columns.
@@ -22,7 +22,7 @@ pub(super) struct Cell {
     pub(super) tone: Tone,
 }
 
-/// A name and what stands below it.
+/// A name and the values below it.
 #[derive(Debug, Clone)]
 pub(super) struct Column {
     /// Empty where there is no head.
@@ -52,7 +52,7 @@ impl Column {
         self.cells.iter().all(|cell| cell.text == NONE)
     }
 
-    /// Numbers stand below each other, from the right.
+    /// Numbers are aligned to the right.
     fn is_numeric(&self) -> bool {
         let part = |c: char| c.is_ascii_digit() || ".-+%".contains(c);
         let is = |text: &str| text.chars().all(part) && text.matches('.').count() < 2;
@@ -69,7 +69,7 @@ impl Column {
 }
 
 /// As [`draw`]; where that is too wide for a terminal, without the widest columns, which are named.
-/// The first one stays: it says what a row is about.
+/// The first one stays: it names what a row is about.
 pub(super) fn fit(mut columns: Vec<Column>, screen: &Screen) -> String {
     let width = |columns: &[Column]| columns.iter().map(Column::least_width).sum::<usize>();
     let room = screen.width.map(|room| usize::from(room) + GAP);

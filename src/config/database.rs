@@ -1,4 +1,4 @@
-//! The database: whether there is one, where it is, and who we are to it.
+//! The database: whether there is one, its address, and our login.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -88,7 +88,7 @@ pub(super) fn port(item: &str) -> Result<u16, Rule> {
 }
 
 /// A host, name, user or password that is given twice is more likely a mistake than an override.
-/// (The listener's URL may well differ: it fills its own gaps only.) What the URL alone says is
+/// (The listener's URL may well differ: it fills its own gaps only.) What only the URL sets is
 /// shown as such, rather than a default that does not hold.
 fn beside(url: &Endpoint, reader: &mut Reader<'_>) {
     for (part, in_url, overrides) in [

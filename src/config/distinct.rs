@@ -1,5 +1,5 @@
-//! What tells this sidecar's settings from those of others: which differ from the defaults, and a
-//! fingerprint of those that a fleet should have alike.
+//! What distinguishes this sidecar's settings from others': which differ from the defaults, and a
+//! fingerprint of the ones that a fleet should share.
 
 use std::collections::BTreeMap;
 

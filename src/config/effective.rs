@@ -4,7 +4,7 @@ use super::fault::Origin;
 use super::reader::Reader;
 use super::variables::{self, Kind};
 
-/// What stands in the place of a secret.
+/// Shown instead of a secret.
 const HIDDEN: &str = "***";
 
 /// The parameters of URLs that are known to hold no secret.
@@ -30,7 +30,7 @@ pub struct Entry {
     pub name: String,
     /// The value, secrets hidden; `None` when there is none.
     pub value: Option<String>,
-    /// Who set it.
+    /// Where it came from.
     pub origin: Origin,
 }
 

@@ -1,4 +1,4 @@
-//! One address of the database: what a URL says, and what fills the gaps in it.
+//! One address of the database: a URL, and what fills the gaps in it.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -91,7 +91,7 @@ impl Endpoint {
         })
     }
 
-    /// Fills the gaps in it by what stands beside it; `file` is where the URL stands.
+    /// Fills the gaps in it from the settings beside it; `file` is the file with the URL.
     pub(super) fn fill(
         &mut self,
         beside: &DatabaseValues,
@@ -149,7 +149,7 @@ impl Endpoint {
                 let url = Self::parse(secret::read(file)?.expose_secret()).ok();
                 let password = url.as_ref().and_then(|url| url.config.get_password());
                 let (Some(url), Some(password)) = (&url, password) else {
-                    let rule = "cannot be read: it is no Postgres URL with a password";
+                    let rule = "cannot be read: it is not a Postgres URL with a password";
                     return Err(format!("{} {rule}", file.display()));
                 };
                 url.config.get_user().map(|user| config.user(user));

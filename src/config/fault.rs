@@ -4,10 +4,10 @@ use std::fmt;
 
 use thiserror::Error;
 
-/// Who gave a value.
+/// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// `flag`, `environment`, `file`, or `default` when nobody did.
+    /// `flag`, `environment`, `file`, or `default` when it was not set.
     pub layer: &'static str,
     /// The name that the value has there: `--db-url`, `EXTENSION_REGISTRY_DB_URL`,
     /// `settings.toml:db_url`.
@@ -27,7 +27,8 @@ impl fmt::Display for Origin {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{} {rule}", .origin.name)]
 pub struct Fault {
-    /// Who set it. The variable is named as its user wrote it: they search their own files for it.
+    /// Where it came from. The variable is named as its user wrote it: they search their own files
+    /// for it.
     pub origin: Origin,
     /// The rule that is broken, to be read after the name: `must be between 0 and 1`.
     pub rule: String,

@@ -1,14 +1,14 @@
-//! Who this sidecar is, and where.
+//! The identity of this sidecar, and its environment.
 
 use rand::distr::{Alphanumeric, SampleString};
 
 use super::parse::Rule;
 use crate::domain::subject::is_token;
 
-/// The longest instance id, in characters: it stands in subjects and connection names.
+/// The longest instance id, in characters: it is part of subjects and connection names.
 const MAX_INSTANCE_ID: usize = 128;
 
-/// Length of the random suffix, which tells sidecars on one host apart.
+/// Length of the random suffix, which distinguishes sidecars on one host.
 const SUFFIX: usize = 6;
 
 pub(super) fn token(text: &str) -> Result<String, Rule> {

@@ -1,4 +1,4 @@
-//! Flags over environment over file: for every variable the one text that counts, and who gave it.
+//! Flags over environment over file: for every variable the one text that counts, and its origin.
 //!
 //! Nothing is interpreted here but the layering itself; see [`super::reader`] for the values.
 
@@ -13,13 +13,13 @@ use super::parse::Rule;
 use super::secret;
 use super::variables::{self, CONFIG, Kind, NATS_CONTEXT, NATS_URL, PREFIX, Variable};
 
-/// A text that somebody gave. No `Debug`: it may be a secret.
+/// A text that was given. No `Debug`: it may be a secret.
 pub(super) struct Given {
     /// Or the rule that keeps it from being made out. It still counts as given: a lower layer must
     /// not take its place.
     pub(super) text: Result<String, Rule>,
     pub(super) origin: Origin,
-    /// Where the text stands, when a `_FILE` key named its file.
+    /// The file of the text, when a `_FILE` key named it.
     pub(super) file: Option<PathBuf>,
 }
 
@@ -35,10 +35,10 @@ impl Given {
     }
 }
 
-/// What a layer says under a key.
+/// What a layer has under a key.
 type Layer<'a> = &'a dyn Fn(&str) -> Option<Given>;
 
-/// The layers laid over each other, by variable name; what nobody gave is absent.
+/// The layers laid over each other, by variable name; what was not given is absent.
 #[derive(Default)]
 pub(super) struct Layers {
     pub(super) given: BTreeMap<&'static str, Given>,
@@ -122,7 +122,7 @@ impl Layers {
         let Ok(name) = named.text.as_deref().map(str::to_owned) else {
             return;
         };
-        // A name that is none is a fault of the value, found by whoever reads values.
+        // An unknown name is a fault of the value, found when values are read.
         let context = nats_context::name(&name).map(|name| nats_context::read(&name, surroundings));
         let mut context = match context {
             Ok(Ok(context)) => context,
@@ -157,7 +157,7 @@ impl Layers {
         self.below(&in_context, surroundings);
     }
 
-    /// Kubernetes service links inject names with our prefix, so one that nobody knows is no fault.
+    /// Kubernetes service links inject names with our prefix, so an unknown one is no fault.
     fn unknown_names(&mut self, surroundings: &Surroundings<'_>) {
         for name in surroundings.env.keys().filter_map(|name| name.to_str()) {
             let Some(key) = name.strip_prefix(PREFIX).filter(|key| *key != CONFIG) else {

@@ -9,7 +9,7 @@ use super::parse::Rule;
 pub enum LogFormat {
     /// One JSON object per line, for collectors.
     Json,
-    /// For people.
+    /// For reading at a terminal.
     Pretty,
 }
 

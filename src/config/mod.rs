@@ -1,9 +1,9 @@
 //! Settings: flags, environment, file and defaults become validated values; all faults at once.
 //!
 //! [`variables`] is the table of everything that can be set; it also makes the structs of settings.
-//! [`layers`] decides which text counts and remembers who gave it, [`reader`] turns texts into
-//! values and collects faults, and one file per concern says what is particular about its values and
-//! what several of them mean together. Nothing outside this module sees a raw text.
+//! [`layers`] decides which text counts and remembers where it came from, [`reader`] turns texts
+//! into values and collects faults, and one file per concern has what is particular about its
+//! values and what several of them mean together. Nothing outside this module sees a raw text.
 
 mod breaker;
 mod database;
@@ -64,7 +64,7 @@ use variables::{
 /// Bytes that calls may hold where memory is not limited.
 const UNLIMITED_IN_FLIGHT_BYTES: usize = 256 << 20;
 
-/// Everything the daemon was told, checked. Immutable; shared by reference or part by part.
+/// All settings of the daemon, checked. Immutable; shared by reference or part by part.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where the extensions come from.
@@ -75,13 +75,13 @@ pub struct Settings {
     pub nats: NatsSettings,
     /// The subjects served, answered and called.
     pub subjects: SubjectSettings,
-    /// Who this sidecar is.
+    /// The identity of this sidecar.
     pub identity: IdentitySettings,
     /// The HTTP server.
     pub http: HttpSettings,
-    /// Who may do what over HTTP.
+    /// Rights over HTTP.
     pub tokens: Option<TokensFile>,
-    /// Who may change what.
+    /// Rights to change things.
     pub admin: AdminSettings,
     /// The circuit breakers, unless an extension brings its own.
     pub breaker: crate::domain::breaker::Settings,
@@ -102,7 +102,7 @@ impl Settings {
     /// over the defaults, and checks everything. What is worth saying about it comes beside it.
     ///
     /// # Errors
-    /// All faults of the configuration, those of single values and those between values.
+    /// All faults of the configuration, of single values and between values.
     pub fn load(
         flags: BTreeMap<String, String>,
         surroundings: &Surroundings<'_>,

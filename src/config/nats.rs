@@ -1,4 +1,4 @@
-//! The NATS connection: where it goes, who it is, how it is protected.
+//! The NATS connection: its address, its login, its protection.
 
 use std::path::PathBuf;
 
@@ -20,19 +20,19 @@ use crate::domain::text::without_mark;
 pub struct NatsSettings {
     /// The servers, at least one.
     pub servers: Vec<NatsAddress>,
-    /// Who we are to them.
+    /// Our login.
     pub auth: NatsAuth,
     /// PEM file of the authorities that servers are checked against, instead of the system's.
     pub tls_ca: Option<PathBuf>,
     /// What we show to a server that asks for a certificate.
     pub client_certificate: Option<ClientCertificate>,
-    /// What our own reply subjects begin with. Where it is this user's alone, nobody else can be
+    /// What our own reply subjects begin with. If it is this user's alone, no other user can be
     /// allowed to read what extensions answer us.
     pub inbox_prefix: Subject,
 }
 
 impl NatsSettings {
-    /// Whether a connection has to be secured before anything is said on it, whatever the server:
+    /// Whether a connection has to be secured before anything is sent on it, whatever the server:
     /// one address or one TLS file demands it of all, those learned from a cluster included.
     pub fn demands_tls(&self) -> bool {
         let files = self.tls_ca.is_some() || self.client_certificate.is_some();
@@ -79,7 +79,7 @@ pub(super) fn settle(values: NatsValues, reader: &mut Reader<'_>) -> NatsSetting
         if let Some(Ok(bytes)) = bytes
             && without_mark(&bytes).len() != bytes.len()
         {
-            // Who reads certificates and keys knows no such mark.
+            // The readers of certificates and keys know no such mark.
             let rule = "names a file that begins with a byte order mark: save it without";
             reader.fault(variable, rule);
         }

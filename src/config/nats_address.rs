@@ -1,4 +1,4 @@
-//! Addresses of NATS servers, with the logins that may stand in them.
+//! Addresses of NATS servers, with the logins that they may hold.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -21,10 +21,10 @@ pub struct NatsAddress {
     pub port: u16,
     /// Whether the address itself demands TLS.
     pub tls: bool,
-    /// The login that stands in it: a user or a token.
+    /// The login in it: a user or a token.
     pub login: Option<NatsAuth>,
-    /// The name that its certificate must have: its host's; of a server that was learned by its IP
-    /// address, that of the server that the cluster was entered by.
+    /// The name that its certificate must have: its host's. For a server learned by its IP address,
+    /// the name of the server through which the cluster was entered.
     pub certificate_name: String,
 }
 
@@ -38,7 +38,7 @@ impl NatsAddress {
             true => Url::parse(text),
             false => Url::parse(&format!("nats://{text}")),
         };
-        let url = url.map_err(|error| format!("is no address: {error}"))?;
+        let url = url.map_err(|error| format!("is not an address: {error}"))?;
         if !["nats", "tls"].contains(&url.scheme()) {
             return Err("must begin with nats:// or tls://".to_owned());
         }
@@ -128,16 +128,16 @@ mod tests {
         for (text, rule) in [
             ("http://a", "must begin with nats:// or tls://"),
             ("nats://", "must name a host"),
-            ("nats://a b", "is no address"),
-            ("nats://[::1", "is no address: invalid IPv6 address"),
+            ("nats://a b", "is not an address"),
+            ("nats://[::1", "is not an address: invalid IPv6 address"),
             ("nats://a:0", "must have a port"),
-            ("nats://a:65536", "is no address: invalid port number"),
-            ("nats://[::1]4", "is no address"),
+            ("nats://a:65536", "is not an address: invalid port number"),
+            ("nats://[::1]4", "is not an address"),
             ("nats://a/b", "end after host and port"),
             ("nats://a?x=1", "end after host and port"),
             (
                 "nats://hunter2:pass/word@a",
-                "is no address: invalid port number",
+                "is not an address: invalid port number",
             ),
             ("nats://%ff@a", "percent-encoded UTF-8"),
         ] {

@@ -1,8 +1,8 @@
 //! Contexts of the `nats` command line: servers, login and TLS in a JSON file that has a name.
 //!
-//! What a context says stands below all other layers. Nothing in it is executed: where it asks for
-//! a program, a vault or another kind of connection, that is a fault which says so. Format: the
-//! package `natscontext` of `nats-io/jsm.go`.
+//! The settings of a context rank below all other layers. Nothing in it is executed: where it asks
+//! for a program, a vault or another kind of connection, that is a fault which names it. Format:
+//! the package `natscontext` of `nats-io/jsm.go`.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -53,7 +53,7 @@ pub(super) fn name(text: &str) -> Result<String, Rule> {
     }
 }
 
-/// What the context says, by the key of the setting that would say it. Whatever is empty is absent.
+/// The settings of the context, by the key of the setting. Whatever is empty is absent.
 pub(super) fn read(
     context: &str,
     surroundings: &Surroundings<'_>,
@@ -82,7 +82,7 @@ pub(super) fn read(
     let home = surroundings.variable("HOME");
     let file = |field: &str, path: String| match path.strip_prefix("~/") {
         _ if path.contains(['$', ':']) => Err(format!(
-            "names a context whose `{field}` is no plain path: write it out"
+            "names a context whose `{field}` is not a plain path: write it out"
         )),
         Some(rest) => {
             let home = home.ok_or("needs HOME to be set, for `~`")?;
@@ -115,7 +115,7 @@ pub(super) fn read(
     Ok(said.collect())
 }
 
-/// `urls` without the logins that stand in them.
+/// `urls` without the logins in them.
 pub(super) fn without_logins(urls: &str) -> String {
     let bare = urls.split(',').map(|url| {
         let (scheme, rest) = url.split_at(url.find("://").map_or(0, |colon| colon + 3));

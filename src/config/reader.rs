@@ -29,13 +29,13 @@ impl Reader<'_> {
         self.layers.given.contains_key(variable.name)
     }
 
-    /// Who set `variable`.
+    /// Where `variable` was set.
     pub(super) fn origin(&self, variable: &Variable) -> Origin {
         let given = self.layers.given.get(variable.name);
         given.map_or_else(|| variable.by_default(), |given| given.origin.clone())
     }
 
-    /// What holds when nobody sets `variable`.
+    /// The value when `variable` is not set.
     pub(super) fn default(&self, variable: &Variable) -> Option<&str> {
         let default = self.defaults.get(variable.name).map(String::as_str);
         default.or(variable.default)
@@ -57,12 +57,12 @@ impl Reader<'_> {
         value.ok().or_else(|| parse(&default).ok())
     }
 
-    /// A secret that `variable` holds, with the file that it stands in if a `_FILE` key named one.
+    /// A secret that `variable` holds, with its file if a `_FILE` key named one.
     pub(super) fn secret(&self, variable: &Variable, text: Option<SecretString>) -> Option<Secret> {
         text.map(|text| Secret::new(text, self.file(variable)))
     }
 
-    /// The file that the value of `variable` stands in, if a `_FILE` key named one.
+    /// The file with the value of `variable`, if a `_FILE` key named one.
     pub(super) fn file(&self, variable: &Variable) -> Option<PathBuf> {
         self.layers.given.get(variable.name)?.file.clone()
     }

@@ -1,7 +1,7 @@
 //! A secret that is renewed under a running process.
 //!
-//! One given by a `_FILE` key remembers its file, and whoever connects reads that again: a password
-//! is changed by writing the file, without a restart.
+//! One given by a `_FILE` key remembers its file, which is read again for each connection: a
+//! password is changed by writing the file, without a restart.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use super::text_file::{MAX_BYTES, read_text};
 
-/// A text that is never shown, and where it stands.
+/// A text that is never shown, and its file.
 #[derive(Debug, Clone)]
 pub struct Secret {
     text: SecretString,
@@ -26,11 +26,11 @@ impl Secret {
         &self.text
     }
 
-    /// The text that is there now. Reads a small file where there is one, so it is for whoever is
-    /// about to connect and not for the path of a request.
+    /// The text that is there now. Reads a small file where there is one, so it is for code that is
+    /// about to connect, not for the path of a request.
     ///
     /// # Errors
-    /// The file cannot be read or is empty, told by its name: it may be there again at the next
+    /// The file cannot be read or is empty; the error names it: it may be there again at the next
     /// attempt.
     pub fn current(&self) -> Result<SecretString, String> {
         match &self.file {
@@ -40,7 +40,7 @@ impl Secret {
     }
 }
 
-/// The secret that stands in `file` now.
+/// The secret that `file` holds now.
 pub(super) fn read(file: &Path) -> Result<SecretString, String> {
     let text = read_text(file, MAX_BYTES);
     let text = text.map_err(|error| format!("{} {error}", file.display()))?;
@@ -51,7 +51,7 @@ pub(super) fn read(file: &Path) -> Result<SecretString, String> {
 }
 
 impl From<SecretString> for Secret {
-    /// A secret that nobody renews.
+    /// A secret that is not re-read.
     fn from(text: SecretString) -> Self {
         Self::new(text, None)
     }

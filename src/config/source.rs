@@ -1,4 +1,4 @@
-//! Where the extensions come from, and how often that is looked at without a hint.
+//! Where the extensions come from, and how often the source is checked without a hint.
 
 use super::reader::Reader;
 use super::variables::{CACHE_TYPE, DB_ENABLED, SOURCE, SourceSettings};

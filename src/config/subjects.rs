@@ -1,7 +1,7 @@
 //! The subjects that are served, answered and called, kept apart from each other.
 //!
-//! Reply subjects are chosen by callers: without a list of allowed beginnings the daemon would
-//! publish wherever it is told, to an extension or to itself.
+//! Reply subjects are chosen by callers: without a list of allowed prefixes the daemon would
+//! publish anywhere, to an extension or to itself.
 
 use super::parse::Rule;
 use super::reader::Reader;
@@ -35,7 +35,7 @@ pub(super) fn pattern(item: &str) -> Result<SubjectPattern, Rule> {
     }
 }
 
-/// Notes every reply prefix that meets what is somebody else's.
+/// Notes every reply prefix that overlaps subjects of other users.
 pub(super) fn check(values: &SubjectSettings, reader: &mut Reader<'_>) {
     for item in &values.reply_prefixes {
         if let Some(why) = clash(item, &values.prefix, &values.allowed) {
@@ -51,15 +51,15 @@ fn clash(item: &str, own: &Subject, allowed: &[SubjectPattern]) -> Option<String
         Some("but subjects under `$` are the server's".to_owned())
     } else if item.contains(['*', '>']) || !item.bytes().all(|byte| byte.is_ascii_graphic()) {
         let rule = "no wildcards, printable ASCII only";
-        Some(format!("which is no beginning of a subject: {rule}"))
+        Some(format!("which is not a subject prefix: {rule}"))
     } else if overlap(item, &format!("{own}.")) {
         Some(format!(
-            "which meets the registry's own subjects under {own}"
+            "which overlaps the registry's own subjects under {own}"
         ))
     } else {
         let met = allowed.find(|pattern| overlap(item, literal_head(pattern)))?;
         Some(format!(
-            "which meets the extension subjects {}",
+            "which overlaps the extension subjects {}",
             met.as_str()
         ))
     }

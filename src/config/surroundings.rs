@@ -25,7 +25,7 @@ pub struct Surroundings<'a> {
 }
 
 impl Surroundings<'static> {
-    /// Those of this process.
+    /// The surroundings of this process.
     pub fn of_process() -> Self {
         Self {
             env: std::env::vars_os().collect(),

@@ -1,6 +1,6 @@
-//! The one reader of files that people write: settings, secrets, tokens, certificates, fixtures.
+//! The one reader of files that operators write: settings, secrets, tokens, certificates, fixtures.
 //!
-//! Bounded in bytes, and it waits for nobody: opening a pipe would, and so would reading a device.
+//! Bounded in bytes, and it never waits: opening a pipe would, and so would reading a device.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -42,7 +42,7 @@ pub fn read_text(path: &Path, max_bytes: u64) -> Result<String, TextFileError> {
     Ok(text(read_bytes(path, max_bytes)?)?)
 }
 
-/// The bytes of a file of at most `max_bytes`, all of one moment as far as its times tell.
+/// The bytes of a file of at most `max_bytes`, all of one moment as far as its times show.
 ///
 /// # Errors
 /// It cannot be read.
@@ -102,8 +102,8 @@ impl Stamp {
     }
 
     /// Whether every change from `now` on, in seconds since the Unix epoch, shows in the stamp. A
-    /// file that changed a moment ago may change again and look the same. When it changed is the
-    /// system's own word: nobody can set it back.
+    /// file that changed a moment ago may change again and look the same. The time of change is the
+    /// system's own: it cannot be set back.
     pub fn is_settled(&self, now: i64) -> bool {
         now.saturating_sub(self.changed.0) >= COARSEST_STEP
     }

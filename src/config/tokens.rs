@@ -38,7 +38,7 @@ pub struct Grant {
     digest: [u8; 32],
     /// What it allows.
     pub role: Role,
-    /// Whom it is bound to.
+    /// The actor it is bound to.
     pub actor: Option<Actor>,
 }
 
@@ -58,15 +58,15 @@ pub struct TokenTable {
 }
 
 impl TokenTable {
-    /// Reads the text of a file. One that has only comments says that nobody has a token; one that
-    /// has nothing at all is taken for a mishap.
+    /// Reads the text of a file. A file with only comments means that there are no tokens; an empty
+    /// file is taken for a mistake.
     ///
     /// # Errors
     /// All faults, each with its line; none repeats anything of the file.
     pub fn parse(text: &str) -> Result<Self, Vec<String>> {
         let (mut table, mut faults) = (Self::default(), Vec::new());
         if text.trim().is_empty() {
-            faults.push("there is neither a token nor a comment in it".to_owned());
+            faults.push("it holds neither tokens nor comments".to_owned());
         }
         for (number, line) in (1..).zip(text.lines()) {
             let words = line.split_whitespace();
@@ -102,7 +102,7 @@ impl TokenTable {
         let role = word(&ROLES)(role).map_err(|rule| format!("has a role that {rule}"))?;
         let actor = |name| Actor::parse(name, ActorSource::Token);
         let actor = name.map(actor).transpose();
-        let actor = actor.map_err(|_| "binds the token to what is no actor's name")?;
+        let actor = actor.map_err(|_| "binds the token to a name that no actor may have")?;
         if self.find(token).is_some() {
             return Err("repeats a token".to_owned());
         }
@@ -114,7 +114,7 @@ impl TokenTable {
         Ok(())
     }
 
-    /// What `token` allows. How long it takes tells nothing of the tokens there are: digests are
+    /// What `token` allows. The time it takes reveals nothing about the tokens: digests are
     /// compared, each with every one.
     pub fn find(&self, token: &str) -> Option<&Grant> {
         let digest = digest(token);

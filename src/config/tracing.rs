@@ -2,7 +2,7 @@
 
 use super::parse::Rule;
 
-/// Collectors stand on the node or in the pod, where TLS would protect nothing; and every further
+/// Collectors run on the node or in the pod, where TLS would protect nothing; and every further
 /// TLS client is one more to keep up to date.
 pub(super) fn endpoint(text: &str) -> Result<String, Rule> {
     if !cfg!(feature = "otlp") {

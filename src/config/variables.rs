@@ -2,8 +2,8 @@
 //!
 //! Environment names, TOML keys, flags, `--help`, `check`, the documentation and the settings
 //! themselves are all derived from it, so a variable cannot exist in one of them and be missing in
-//! another. What is particular about a value is said in the file of its concern, and so is what
-//! several values mean together.
+//! another. What is particular about a value is in the file of its concern, and so is what several
+//! values mean together.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -28,7 +28,7 @@ use crate::domain::subject::{Subject, SubjectPattern};
 pub const PREFIX: &str = "EXTENSION_REGISTRY_";
 
 /// The key under which `--config FILE` and `EXTENSION_REGISTRY_CONFIG` are given. No variable: a
-/// file cannot name the file it stands in.
+/// file cannot name itself.
 pub const CONFIG: &str = "CONFIG";
 
 /// The form of a value: its placeholder in `--help` and the documentation.
@@ -59,7 +59,7 @@ impl Kind {
     pub const URL: Self = Self("URL");
     /// Several of them, separated by commas.
     pub const URLS: Self = Self("URL,URL,...");
-    /// Where somebody is found, without a login.
+    /// An address, without a login.
     pub const ADDRESS: Self = Self("ADDRESS");
 }
 
@@ -70,11 +70,11 @@ pub struct Variable {
     pub name: &'static str,
     /// The form of its value.
     pub kind: Kind,
-    /// What holds when nobody sets it; `None` when that is nothing, or worked out at the start.
+    /// The value when it is not set; `None` when that is nothing, or worked out at the start.
     pub default: Option<&'static str>,
     /// One line for the reader of `--help`.
     pub doc: &'static str,
-    /// The heading it stands under in `--help`.
+    /// Its heading in `--help`.
     pub section: &'static str,
     /// A name without prefix that serves when no other layer gives a value.
     pub fallback: Option<&'static str>,
@@ -86,23 +86,22 @@ impl Variable {
         format!("{PREFIX}{}", self.name)
     }
 
-    /// Whether it may be told to whoever asks this sidecar: no secret, no address, and not who logs
-    /// in there.
+    /// Whether any client of this sidecar may see it: no secret, no address, no login name.
     pub(super) fn is_public(&self) -> bool {
         let private = [Kind::SECRET, Kind::URL, Kind::URLS, Kind::ADDRESS];
         let logins = ["DB_PORT", "DB_NAME", "DB_USER", "NATS_USER", "NATS_CONTEXT"];
         !private.contains(&self.kind) && !logins.contains(&self.name)
     }
 
-    /// Whether all sidecars of a fleet should have it alike: it is not about where one runs, who it
-    /// is, or what is told of it.
+    /// Whether all sidecars of a fleet should have it alike: it does not depend on where a sidecar
+    /// runs, its identity, or what it logs.
     pub(super) fn is_shared(&self) -> bool {
         let own = ["Database", "NATS", "HTTP", "Tracing", "Logging"];
         let local = ["INSTANCE_ID", "FIXTURES_DIR", "CACHE_TYPE"];
         !own.contains(&self.section) && !local.contains(&self.name)
     }
 
-    /// Who gives its value when nobody sets it.
+    /// Where its value comes from when it is not set.
     pub(super) fn by_default(&self) -> Origin {
         Origin {
             layer: "default",
@@ -130,7 +129,7 @@ pub fn flag(key: &str) -> String {
     format!("--{}", key.to_ascii_lowercase().replace('_', "-"))
 }
 
-/// The known key that looks most like `unknown`, to be offered to whoever mistyped it.
+/// The known key that looks most like `unknown`, to suggest in the error.
 pub fn nearest(unknown: &str) -> String {
     keys()
         .chain([CONFIG.to_owned()])
@@ -139,7 +138,7 @@ pub fn nearest(unknown: &str) -> String {
 }
 
 /// A row is the name, the field and its type, the form, the default, the name without prefix that
-/// serves as a fallback, what makes a value of a text, and the line for whoever looks it up.
+/// serves as a fallback, what makes a value of a text, and the line for the help.
 macro_rules! variables {
     ($( $section:literal, $group:ident: $struct:ident { $(
         $name:ident, $field:ident: $type:ty, $kind:ident $(= $default:literal)?
@@ -202,7 +201,7 @@ variables! {
         SOURCE, mode: SourceMode, TEXT = "auto", word(&source::MODES), "`database`, `fixtures`, or `auto`: the database as soon as it answers, fixtures until then";
         FIXTURES_DIR, fixtures_dir: PathBuf, PATH = "fixtures/extensions", plain, "folder of the fixtures";
         SYNC_INTERVAL_SECONDS, sync_interval: Duration, DURATION = "60", seconds(INTERVAL), "time between safety syncs with the database";
-        CACHE_TYPE, cache_type: &'static str, TEXT = "ets", word(&source::CACHES), "accepted from the original (`ets`, `mnesia`), without effect";
+        CACHE_TYPE, cache_type: &'static str, TEXT = "ets", word(&source::CACHES), "ignored; accepted so that old configurations still load";
     }
     "Database", database: DatabaseValues {
         DB_ENABLED, enabled: bool, BOOL, boolean, "whether there is a database; by default true when a DB_* address is set";
@@ -215,7 +214,7 @@ variables! {
         DB_LISTEN_URL, listen_url: Option<Endpoint>, URL, maybe(Endpoint::parse), "direct URL for LISTEN when the address above is a transaction pooler";
         DB_SSLMODE, ssl_mode: SslMode, TEXT = "prefer", word(&ssl_mode::MODES), "`disable`, `prefer`, `require`, `verify-ca` or `verify-full`; also read from a URL";
         DB_SSL_ROOT_CERT, ssl_root_cert: Option<PathBuf>, FILE, maybe(plain), "PEM file of the authorities that the database's certificate is checked against";
-        DB_POOL_SIZE, pool_size: usize, NUMBER = "4", number(1..=1000), "connections to the database, beside the one that listens";
+        DB_POOL_SIZE, pool_size: usize, NUMBER = "4", number(1..=1000), "connections to the database, besides the one for LISTEN";
     }
     "NATS", nats: NatsValues {
         NATS_CONTEXT, context: Option<String>, TEXT, maybe(nats_context::name), "context of the `nats` command line: servers, login, TLS and inbox prefix that no other setting gives";
@@ -228,12 +227,12 @@ variables! {
         NATS_TLS_CA, tls_ca: Option<PathBuf>, FILE, maybe(plain), "PEM file of the authorities that the server's certificate is checked against";
         NATS_TLS_CERT, tls_cert: Option<PathBuf>, FILE, maybe(plain), "PEM file of the client certificate, together with NATS_TLS_KEY";
         NATS_TLS_KEY, tls_key: Option<PathBuf>, FILE, maybe(plain), "PEM file of the client certificate's key";
-        NATS_INBOX_PREFIX, inbox_prefix: Subject, TEXT = "_INBOX", subjects::own, "beginning of the subjects on which this user receives replies";
+        NATS_INBOX_PREFIX, inbox_prefix: Subject, TEXT = "_INBOX", subjects::own, "prefix of the subjects on which this user receives replies";
     }
     "Subjects", subjects: SubjectSettings {
-        SUBJECT_PREFIX, prefix: Subject, TEXT = "beamline.registry", subjects::own, "subject that all requests stand under";
+        SUBJECT_PREFIX, prefix: Subject, TEXT = "beamline.registry", subjects::own, "prefix of every request subject";
         QUEUE_GROUP, queue_group: String, TEXT = "beamline-registry", subjects::group, "queue group that the sidecars share";
-        REPLY_PREFIXES, reply_prefixes: Vec<String>, LIST = "_INBOX.,_INBOX_,_R_.,_GR_.", list(text), "beginnings of the reply subjects that are answered";
+        REPLY_PREFIXES, reply_prefixes: Vec<String>, LIST = "_INBOX.,_INBOX_,_R_.,_GR_.", list(text), "reply-subject prefixes the registry may answer to";
         ALLOWED_SUBJECTS, allowed: Vec<SubjectPattern>, LIST = "beamline.ext.>,beamline.provider.>", list(subjects::pattern), "patterns of the subjects an extension may have";
     }
     "This sidecar", identity: IdentitySettings {
@@ -242,31 +241,31 @@ variables! {
     }
     "HTTP", http: HttpSettings {
         HTTP_ADDR, addr: Option<SocketAddr>, ADDRESS = "127.0.0.1:9640", unless_off(http::addr), "IP address and port of the HTTP server, or `off`";
-        HTTP_HOSTS, hosts: Option<Vec<String>>, LIST, maybe(list(http::host)), "names that are answered as `Host`, beside IP addresses and `localhost`";
+        HTTP_HOSTS, hosts: Option<Vec<String>>, LIST, maybe(list(http::host)), "host names accepted in `Host`, besides IP addresses and `localhost`";
         HTTP_TOKENS_FILE, tokens_file: Option<PathBuf>, FILE, maybe(plain), "file of HTTP tokens and roles, one pair per line";
     }
     "Administration", admin: AdminSettings {
         ADMIN_ENABLED, enabled: bool, BOOL = "true", boolean, "`false`: every mutating verb answers 403";
-        REQUIRE_ACTOR_SUBJECT, require_actor_subject: bool, BOOL = "false", boolean, "`true`: mutating verbs but `reload` only at `as.<actor>`";
+        REQUIRE_ACTOR_SUBJECT, require_actor_subject: bool, BOOL = "false", boolean, "`true`: mutating verbs except `reload` only at `as.<actor>`";
     }
     "Circuit breaker", breaker: BreakerValues {
-        CIRCUIT_BREAKER_ENABLED, enabled: bool, BOOL = "true", boolean, "whether failing extensions are cut off";
-        CIRCUIT_BREAKER_FAILURE_THRESHOLD, failure_threshold: u32, NUMBER = "5", number(1..=1_000_000), "consecutive failures that open";
-        CIRCUIT_BREAKER_ERROR_RATE_THRESHOLD, error_rate_threshold: f64, FRACTION = "0.5", rate, "rolling error rate that opens";
+        CIRCUIT_BREAKER_ENABLED, enabled: bool, BOOL = "true", boolean, "whether circuit breakers are on";
+        CIRCUIT_BREAKER_FAILURE_THRESHOLD, failure_threshold: u32, NUMBER = "5", number(1..=1_000_000), "consecutive failures that open a circuit";
+        CIRCUIT_BREAKER_ERROR_RATE_THRESHOLD, error_rate_threshold: f64, FRACTION = "0.5", rate, "rolling error rate that opens a circuit";
         CIRCUIT_BREAKER_WINDOW_SECONDS, window: Duration, DURATION = "60", seconds(0.1..=3600.0), "length of the rolling window";
         CIRCUIT_BREAKER_MINIMUM_REQUESTS, minimum_requests: u32, NUMBER = "20", number(1..=1_000_000), "requests in the window before a rate counts";
         CIRCUIT_BREAKER_SLOW_CALL_MS, slow_call: Option<Duration>, DURATION = "off", unless_off(millis(1.0..=3_600_000.0)), "latency from which a call is slow, or `off`";
-        CIRCUIT_BREAKER_SLOW_CALL_RATE_THRESHOLD, slow_call_rate: Option<f64>, FRACTION = "off", unless_off(rate), "rolling slow-call rate that opens, or `off`";
-        CIRCUIT_BREAKER_TIMEOUT_SECONDS, timeout: Duration, DURATION = "60", seconds(OPEN), "open time, doubled at each re-open";
+        CIRCUIT_BREAKER_SLOW_CALL_RATE_THRESHOLD, slow_call_rate: Option<f64>, FRACTION = "off", unless_off(rate), "rolling slow-call rate that opens a circuit, or `off`";
+        CIRCUIT_BREAKER_TIMEOUT_SECONDS, timeout: Duration, DURATION = "60", seconds(OPEN), "how long a circuit stays open; doubles at each re-open";
         CIRCUIT_BREAKER_MAX_TIMEOUT_SECONDS, max_timeout: Duration, DURATION = "600", seconds(OPEN), "longest open time";
         CIRCUIT_BREAKER_HALF_OPEN_MAX_REQUESTS, half_open_max_requests: u32, NUMBER = "3", number(1..=10_000), "concurrent trial calls";
     }
     "Health", health: HealthSettings {
         AUTO_DISABLE_ON_CIRCUIT_OPEN, auto_disable: bool, BOOL = "false", boolean, "whether an open circuit disables its extension for the fleet";
-        AUTO_ENABLE_ON_CIRCUIT_CLOSE, auto_enable: bool, BOOL = "false", boolean, "whether a live probe enables it again";
+        AUTO_ENABLE_ON_CIRCUIT_CLOSE, auto_enable: bool, BOOL = "false", boolean, "whether a successful probe enables it again";
         AUTO_DISABLE_MAX_PERCENT, auto_disable_max_percent: u8, NUMBER = "50", number(0..=100), "share of the enabled extensions that may be auto-disabled, percent";
-        HEALTH_BASED_ROUTING_ENABLED, routing: bool, BOOL = "true", boolean, "whether failing versions give way to healthy ones";
-        HEALTH_BASED_ROUTING_MIN_SUCCESS_RATE, min_success_rate: f64, FRACTION = "0.8", number(0.0..=1.0), "success rate below which a version gives way";
+        HEALTH_BASED_ROUTING_ENABLED, routing: bool, BOOL = "true", boolean, "whether a failing version is replaced by the current one";
+        HEALTH_BASED_ROUTING_MIN_SUCCESS_RATE, min_success_rate: f64, FRACTION = "0.8", number(0.0..=1.0), "success rate below which a version is replaced";
         HEALTH_FLUSH_INTERVAL_SECONDS, flush_interval: Duration, DURATION = "5", seconds(INTERVAL), "time between writes of health to the database";
         HEALTH_SUMMARY_INTERVAL_SECONDS, summary_interval: Duration, DURATION = "60", seconds(INTERVAL), "time between `health_summary` events";
     }

@@ -1,4 +1,4 @@
-//! Who changed what, newest first.
+//! The audit, newest first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,11 +25,11 @@ pub struct AuditArguments {
     pub by: Option<String>,
     /// Only this action, as entries have it.
     pub action: Option<String>,
-    /// Only from this moment on: in RFC 3339, or so long ago, as in `1h`.
+    /// Only from this moment on: in RFC 3339, or an age, as in `1h`.
     pub since: Option<String>,
     /// Only up to this moment, likewise.
     pub until: Option<String>,
-    /// At most so many.
+    /// The most that are returned.
     #[param(minimum = 1, maximum = 1000)]
     #[serde(default, deserialize_with = "numbers::rows")]
     pub limit: Option<u64>,
@@ -68,7 +68,10 @@ fn when(field: &str, text: Option<&str>) -> Result<Option<When>, RegistryError> 
 
 #[derive(ToSchema)]
 #[schema(as = AuditPage)]
-#[expect(dead_code, reason = "pages are joined of texts; this says of which")]
+#[expect(
+    dead_code,
+    reason = "pages are joined from texts; this is for their schema"
+)]
 pub(super) struct Audit<'a> {
     entries: Vec<EntryBody<'a>>,
     next: Option<u64>,
@@ -89,8 +92,8 @@ pub(super) struct EntryBody<'a> {
     revision: Option<u64>,
 }
 
-/// A page of entries, shortened to fit `max_bytes`; `more` says that there are others after them. An
-/// entry larger than a reply is shown without what changed.
+/// A page of entries, shortened to fit `max_bytes`; `more`: there are others after them. An entry
+/// larger than a reply is shown without what changed.
 ///
 /// # Errors
 /// Not even the first entry fits so.
@@ -116,7 +119,7 @@ pub fn audit(entries: &[AuditEntry], more: bool, max_bytes: usize) -> Result<Byt
     page.fit(max_bytes, &forms)
 }
 
-/// The entry for those who may not see values: of `changes` the names of the fields that differ,
+/// The entry for readers who may not see values: of `changes` the names of the fields that differ,
 /// none where all of the extension is new or gone.
 pub fn without_values(entry: AuditEntry) -> AuditEntry {
     #[derive(Deserialize)]

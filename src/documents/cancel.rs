@@ -31,7 +31,7 @@ struct Cancelled {
     cancelled: usize,
 }
 
-/// So many calls were cancelled.
+/// The number of calls that were cancelled.
 pub fn cancelled(count: usize) -> Bytes {
     to_bytes(&Cancelled { cancelled: count })
 }

@@ -1,4 +1,4 @@
-//! The verb `circuit`: what an operator wants of a circuit.
+//! The verb `circuit`: an operator's order for a circuit.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub struct CircuitArguments {
     ttl_seconds: Option<u64>,
     /// Why.
     reason: Option<String>,
-    /// Who asks, where neither the subject nor a header says so.
+    /// The actor, if neither the subject nor a header names one.
     pub actor: Option<String>,
 }
 
@@ -66,7 +66,7 @@ impl CircuitArguments {
             line.map_err(|rule| RegistryError::field("reason", rule))
         });
         if self.ttl_seconds.is_some() && action == OverrideAction::Reset {
-            let rule = "means nothing to a reset, which happens once";
+            let rule = "cannot be used with `reset`, which happens once";
             return Err(RegistryError::field("ttl_seconds", rule));
         }
         Ok(CircuitOrder {

@@ -19,7 +19,7 @@ use utoipa::IntoParams;
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct CircuitsArguments {
-    /// At most so many.
+    /// The most that are returned.
     #[param(minimum = 1, maximum = 1000)]
     #[serde(default, deserialize_with = "numbers::rows")]
     pub limit: Option<u64>,
@@ -54,12 +54,12 @@ pub(super) struct CircuitBody<'a> {
     #[schema(format = DateTime)]
     retry_at: Option<String>,
     forced: ForcedBody,
-    /// Who asked to be left alone; absent where nobody did.
+    /// What rests after push-back; absent when nothing does.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     resting: Vec<RestingBody<'a>>,
 }
 
-/// When an override ends says more than that there is one; either way it is not `false`.
+/// The end of an override is more useful than its existence; either way it is not `false`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Forced)]
 #[serde(untagged)]

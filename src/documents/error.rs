@@ -52,8 +52,8 @@ pub fn error(error: &RegistryError) -> Bytes {
     })
 }
 
-/// The reply in shorter and shorter forms, for whom the whole one is too large to be sent: with the
-/// first fault only, and with nothing but the code.
+/// The reply in shorter and shorter forms, for when the whole one is too large to be sent: with the
+/// first fault only, and with only the code.
 pub fn shorter(error: &RegistryError) -> [Bytes; 2] {
     let title = error.title();
     let mut first = ErrorBody::of(error);

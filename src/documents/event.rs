@@ -56,7 +56,7 @@ struct SourceChanged {
 /// An event ready to be published.
 #[derive(Debug)]
 pub struct Event {
-    /// The CloudEvent's id, which nothing else has: who stores events stores each once by it.
+    /// The CloudEvent's id, which is unique: consumers that store events store each once by it.
     pub id: Box<str>,
     /// The token after `<prefix>.events.`.
     pub kind: &'static str,

@@ -1,4 +1,4 @@
-//! Why a request is served by the version it is served by.
+//! Why a request is served by its version.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -25,7 +25,7 @@ pub(super) struct Explained<'a> {
     current_version: &'a str,
     candidates: Vec<CandidateBody<'a>>,
     instances: Vec<InstanceBody<'a>>,
-    /// Who of what serves asked to be left alone; absent where nobody did.
+    /// What rests after push-back, of what serves; absent when nothing does.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     resting: Vec<RestingBody<'a>>,
     fallback: Vec<&'a str>,

@@ -1,4 +1,4 @@
-//! How extensions are doing: one of them, a page of them, and all together.
+//! The health of extensions: of one, of a page, and of all together.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -28,7 +28,7 @@ pub struct HealthArguments {
         pattern = "^(open|half_open|resting|degraded|ok|no_data|disabled|auto_disabled|closed)$"
     )]
     pub state: Option<String>,
-    /// At most so many.
+    /// The most that are returned.
     #[param(minimum = 1, maximum = 1000)]
     #[serde(default, deserialize_with = "numbers::rows")]
     pub limit: Option<u64>,
@@ -71,8 +71,8 @@ pub(super) struct Record<'a> {
     state: &'static str,
     /// In the order in which they are tried.
     versions: Vec<VersionBody<'a>>,
-    /// The last failures of each version, newest first; only of a single extension, and only for who
-    /// may operate it.
+    /// The last failures of each version, newest first; only of a single extension, and only for
+    /// operators.
     #[serde(skip_serializing_if = "Option::is_none")]
     failures: Option<Vec<FailureBody<'a>>>,
 }
@@ -130,7 +130,7 @@ pub(super) struct FailureBody<'a> {
     kind: &'static str,
     /// The code of the extension's error.
     code: Option<u32>,
-    /// What the extension said.
+    /// The extension's error text.
     error: Option<&'a str>,
     /// The id of the call, where it had one.
     call: Option<&'a str>,

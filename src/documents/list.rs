@@ -28,14 +28,14 @@ pub struct ListArguments {
     #[serde(rename = "type")]
     #[param(pattern = "^(pre|validator|post|provider)$")]
     pub kind: Option<String>,
-    /// Whether people enabled them; without it, only those that they did.
+    /// Whether an operator enabled them; without it, only the enabled ones.
     #[param(value_type = Option<String>, pattern = "^(true|false|all)$")]
     pub enabled: Option<EnabledFilter>,
     /// Only extensions whose fields equal these: a JSON object of `type`, `owner`, `version` and
     /// `metadata.<key>`.
     #[param(value_type = Option<Object>)]
     pub selector: Option<Box<RawValue>>,
-    /// At most so many.
+    /// The most that are returned.
     #[param(minimum = 1, maximum = 1000)]
     #[serde(default, deserialize_with = "numbers::rows")]
     pub limit: Option<u64>,
@@ -100,7 +100,7 @@ fn with_state(record: &[u8], state: State) -> Bytes {
 /// The page as JSON, shortened to fit `max_bytes`; the cursor then leads to what was left out. A
 /// record that no page could hold is named in `omitted`.
 ///
-/// `states` tells how an extension is doing.
+/// `states` gives the state of an extension.
 pub fn page(
     page: &Page,
     max_bytes: usize,

@@ -1,4 +1,4 @@
-//! What the status page is told: compact, and only what it shows.
+//! The data of the status page: compact, and only what it shows.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -80,7 +80,7 @@ pub fn rows(rows: &[(Row, Vec<Point>)]) -> Bytes {
     })
 }
 
-/// What differs from what was told before.
+/// What differs from what was sent before.
 pub fn changes(rows: &[Row], gone: &[ExtensionId]) -> Bytes {
     to_bytes(&Rows {
         rows: rows.iter().map(row_body).collect(),

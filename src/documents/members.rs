@@ -1,4 +1,4 @@
-//! The members of a JSON object as they stand there.
+//! The members of a JSON object as they were written.
 
 use std::marker::PhantomData;
 

@@ -1,7 +1,7 @@
 //! A page of records that fits into one message.
 //!
-//! A record that no page could hold must not be in the way of those after it: a shorter form of it
-//! is shown, where there is one, else it is left out and named.
+//! A record that no page could hold must not block the ones after it: a shorter form of it is
+//! shown, if there is one, else it is left out and named.
 
 use bytes::Bytes;
 
@@ -21,7 +21,7 @@ pub(super) struct Page<'a, T> {
     pub(super) items: &'a [T],
     /// Whether there are more after them.
     pub(super) more: bool,
-    /// What stands beside the list, as JSON.
+    /// The fields beside the list, as JSON.
     pub(super) beside: &'a [(&'static str, Bytes)],
 }
 
@@ -112,7 +112,7 @@ mod tests {
 
     use super::*;
 
-    /// A page of records of so many bytes; what is in short has 10.
+    /// A page of records of that many bytes; what is in short has 10.
     fn page(sizes: &[usize], room: usize, brief: bool) -> Result<Value, RegistryError> {
         let items: Vec<_> = sizes.iter().zip('a'..).collect();
         let page = Page {

@@ -11,7 +11,7 @@ struct Pong<'a> {
     instance_id: &'a str,
 }
 
-/// Yes, and who.
+/// Yes, and which sidecar.
 pub fn pong(instance_id: &str) -> Bytes {
     to_bytes(&Pong {
         ok: true,

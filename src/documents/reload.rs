@@ -14,7 +14,7 @@ use serde::Deserialize;
 pub struct ReloadArguments {
     /// Only this id.
     pub id: Option<String>,
-    /// Who asks, where nothing else says so.
+    /// The actor, if nothing else names it.
     pub actor: Option<String>,
 }
 

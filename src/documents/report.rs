@@ -1,4 +1,5 @@
-//! The verb `report`: what a router says of a call of its own, and the answer for those that ask for one.
+//! The verb `report`: what a router reports about a call of its own, and the answer for those that
+//! ask for one.
 
 use bytes::Bytes;
 use serde::Serialize;

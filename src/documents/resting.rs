@@ -1,4 +1,4 @@
-//! Who asked to be left alone, in whatever document shows it.
+//! What rests after push-back, in the documents that show it.
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -1,5 +1,4 @@
-//! What the documents look like, for whoever reads OpenAPI: made from the types that they are
-//! written with.
+//! What the documents look like, for OpenAPI: made from the types that they are written with.
 
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{Components, RefOr};
@@ -15,7 +14,10 @@ use crate::domain::record::{EXTENSION, field};
 ///
 /// Where records are so large that no page could hold them, `omitted` lists their ids.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "pages are joined of texts; this says of which")]
+#[expect(
+    dead_code,
+    reason = "pages are joined from texts; this is for their schema"
+)]
 struct ExtensionPage<'a> {
     extensions: Vec<lookup::Record<'a>>,
     /// How many the filter matches in all.
@@ -26,7 +28,10 @@ struct ExtensionPage<'a> {
 
 /// A page of extensions and how they are doing.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "pages are joined of texts; this says of which")]
+#[expect(
+    dead_code,
+    reason = "pages are joined from texts; this is for their schema"
+)]
 struct HealthPage<'a> {
     extensions: Vec<health::Record<'a>>,
     summary: health::SummaryBody,
@@ -36,7 +41,10 @@ struct HealthPage<'a> {
 
 /// A page of circuits.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "pages are joined of texts; this says of which")]
+#[expect(
+    dead_code,
+    reason = "pages are joined from texts; this is for their schema"
+)]
 struct CircuitPage<'a> {
     circuits: Vec<circuits::CircuitBody<'a>>,
     /// The `cursor` of the next page, if there is one.
@@ -58,7 +66,7 @@ struct CircuitPage<'a> {
 )))]
 struct Documents;
 
-/// All schemas by name: those of answers, and what the bodies of changes may have.
+/// All schemas by name: of answers, and of the bodies of changes.
 pub fn components() -> Components {
     let mut components = Documents::openapi().components.unwrap_or_default();
     for (name, schema) in stored::schemas() {
@@ -85,9 +93,8 @@ pub fn components() -> Components {
     components
 }
 
-/// No document leaves another field out than warnings, which are rare, failures, which not everybody may
-/// see, and what the table of fields
-/// says: what is not known is null.
+/// No document leaves another field out than warnings, which are rare, failures, which need a role,
+/// and optional fields by the table of fields: what is not known is null.
 fn require_everything(schema: &mut RefOr<Schema>) {
     if let RefOr::T(Schema::Object(object)) = schema {
         let names = object.properties.keys();

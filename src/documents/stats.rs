@@ -84,7 +84,7 @@ pub(super) struct StateBody {
     state: &'static str,
 }
 
-/// What tells its settings from those of other sidecars.
+/// What distinguishes its settings from other sidecars'.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Settings)]
 pub(super) struct SettingsBody<'a> {

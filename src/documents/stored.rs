@@ -59,7 +59,7 @@ impl Serialize for Stored<'_> {
 struct Part<'a> {
     table: &'static [Field],
     fields: Fields<'a>,
-    /// When and by whom, where that is told.
+    /// When, and by which actor, where it is known.
     created: Option<(Option<SystemTime>, Option<&'a str>)>,
 }
 
@@ -97,7 +97,7 @@ fn said<M: SerializeMap>(
 pub(super) fn schemas() -> [(&'static str, Schema); 3] {
     let warnings = ArrayBuilder::new()
         .items(Object::with_type(Type::String))
-        .description(Some("What the record says and is not served as it says"));
+        .description(Some("What is stored but not served as stored"));
     let extension = properties(EXTENSION)
         .property("versions", list_of("ExtensionVersion"))
         .property("instances", list_of("ExtensionInstance"))
@@ -116,7 +116,7 @@ pub(super) fn schemas() -> [(&'static str, Schema); 3] {
     ]
 }
 
-/// What was checked has every value that a default stands for.
+/// What was checked has every default filled in.
 fn properties(table: &'static [Field]) -> ObjectBuilder {
     let nullable = |field: &Field| match field.kind {
         Kind::Object => !field.empty_is_unset,

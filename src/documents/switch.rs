@@ -1,4 +1,4 @@
-//! Why the machine switched an extension: for its audit entry and its event.
+//! Why an extension was switched automatically: for its audit entry and its event.
 
 use serde::Serialize;
 
@@ -74,7 +74,7 @@ pub fn halted(share: &Share, halt: &Halt) -> String {
     })
 }
 
-/// As precise as anybody reads it.
+/// As precise as it is useful.
 fn thousandths(rate: f64) -> f64 {
     (rate * 1e4).round() / 1e4
 }

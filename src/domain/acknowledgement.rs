@@ -1,8 +1,8 @@
 //! Acknowledgements of JetStream among the replies to a request: contract, section 3.2.
 //!
 //! A stream that stores the subject of an extension answers every request to it, on the reply
-//! subject like the extension: that it has stored the request, or that it could not. Neither says
-//! anything about the extension. Such a reply has no headers and a body that no extension would
+//! subject like the extension: that it has stored the request, or that it could not. Neither is a
+//! sign of the extension's health. Such a reply has no headers and a body that no extension would
 //! make by chance: nothing but these fields.
 
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 /// No acknowledgement is as long: names of streams and domains, and one sentence.
 const MAX_BYTES: usize = 4096;
 
-/// The field by which nearly every other body is told apart without being read.
+/// The field by which nearly every other body is recognised without being read.
 const TELLING: &[u8] = b"\"seq\"";
 
 #[derive(Deserialize)]

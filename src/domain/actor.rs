@@ -1,12 +1,12 @@
-//! Who changes things, and how we know.
+//! The actor of a change, and how it is known.
 
 use super::ids::NameError;
 
 /// The rule for actors: one token of a NATS subject, fit for an audit entry.
 const RULE: &str = "[A-Za-z0-9_@=+-]{1,128}";
 
-/// How we know who it is. The first two are vouched for, by NATS permissions and by the file of
-/// tokens; the others are what the request says of itself.
+/// How the actor is known. The first two are proven, by NATS permissions and by the tokens file;
+/// the others are what the request claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActorSource {
     /// The token in `as.<actor>`.
@@ -17,12 +17,12 @@ pub enum ActorSource {
     Header,
     /// A field of the request.
     Field,
-    /// Nobody said.
+    /// Not named.
     None,
 }
 
 impl ActorSource {
-    /// The source as it stands in the audit.
+    /// The source as written in the audit.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Subject => "subject",
@@ -34,7 +34,7 @@ impl ActorSource {
     }
 }
 
-/// Who wants a change.
+/// The actor of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
     name: Box<str>,
@@ -53,7 +53,7 @@ impl Actor {
         }
     }
 
-    /// The first who is named, the most trustworthy first; nobody known where none is.
+    /// The first actor that is named, the most trustworthy source first; unknown where none is.
     ///
     /// # Errors
     /// The first name is none.
@@ -68,7 +68,7 @@ impl Actor {
         )
     }
 
-    /// Somebody who did not say who they are.
+    /// An unknown actor.
     pub fn anonymous() -> Self {
         Self {
             name: "anonymous".into(),

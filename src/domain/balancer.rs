@@ -4,15 +4,16 @@
 //! The algorithm of turns is nginx's (`ngx_http_upstream_get_peer`, commit 52327e0627f4, 2012): with each
 //! pick every peer earns its weight, the richest is picked and pays what all earned together, so a
 //! cycle of weights 5/1/1 is `a a b a c a a` and never a run of one. Here peers earn shares of one
-//! call instead of weights. A credit then means the same whatever the weights and whoever is left
-//! out, so changes of the set need no restart, which would favour the first or the heaviest.
+//! call instead of weights. A credit then means the same whatever the weights and whichever
+//! instances are left out, so changes of the set need no restart, which would favour the first or
+//! the heaviest.
 //!
-//! By load and latency, whose turn it is is held against another one, drawn by weight, and gives way
-//! where a call there would cost much less ([`Load::score`]). Two choices are nearly as good as the
-//! best, without all running at the best together (M. Mitzenmacher, "The Power of Two Choices",
-//! 2001). Where both are far slower than the fastest, a third is drawn: of ten instances with two slow
-//! ones, every 45th call would have the choice between those. The turn is spent either way, so nobody
-//! who is slow is owed a burst.
+//! By load and latency, the instance whose turn it is is compared with another one, drawn by
+//! weight, and is passed over if a call there would cost much less ([`Load::score`]). Two choices
+//! are nearly as good as the best, without sending all calls to the best at once (M. Mitzenmacher,
+//! "The Power of Two Choices", 2001). Where both are far slower than the fastest, a third is drawn:
+//! of ten instances with two slow ones, every 45th call would have the choice between those. The
+//! turn is spent either way, so a slow instance is owed no burst.
 
 use std::time::{Duration, Instant};
 
@@ -26,19 +27,19 @@ use super::rest::Rest;
 /// instance is less than one call off its exact share. Equal shares are rounded equally.
 const CALL: i64 = 1 << 40;
 
-/// Whose turn it is gets the call, unless it costs so many times what the other one does.
+/// Whose turn it is gets the call, unless it costs this many times what the other one does.
 const MUCH_WORSE: f64 = 1.25;
-/// Where the calls of whoever would get it take so many times what those of the fastest do, another
-/// one is drawn.
+/// If the calls of the chosen one take this many times as long as the fastest one's, another one is
+/// drawn.
 const FAR_WORSE: f64 = 4.0;
-/// A failure counts as so many times what the others' calls take, where it was faster.
+/// A failure that was fast counts as this many times what the others' calls take.
 const SLOWNESS_OF_FAILURES: f64 = 10.0;
 
 /// The turn of each instance of one version. Memory is bounded by the number of instances.
 #[derive(Debug, Clone, Default)]
 pub struct Balancer {
     peers: Vec<Peer>,
-    /// That of the version's own subject, where there are no instances.
+    /// The one of the version's own subject, where there are no instances.
     own: Rest,
 }
 
@@ -47,7 +48,7 @@ struct Peer {
     id: InstanceId,
     /// What it is owed: calls it should have had less calls it got, in units of [`CALL`].
     credit: i64,
-    /// That of the instance, where it may get the call that is about to be given; else 0.
+    /// The instance's weight, if it may get the call that is about to be given; else 0.
     weight: u8,
     ejection: Ejection,
     rest: Rest,
@@ -95,8 +96,9 @@ impl Balancer {
     /// Picks among `instances`, the version's as the catalog has them now. `other`, a random number,
     /// draws the instance that is held against the one whose turn it is; without it, none is.
     ///
-    /// Who rests is left out. Ejected ones are left out, unless all others are. Of these, the
-    /// instances that earlier attempts of this call went to are left out, unless all were tried.
+    /// Resting instances are left out. Ejected ones are left out, unless all others are. Of these,
+    /// the instances that earlier attempts of this call went to are left out, unless all were
+    /// tried.
     ///
     /// # Errors
     /// All that could serve rest, or are barred.
@@ -143,7 +145,7 @@ impl Balancer {
         })
     }
 
-    /// Spends the turn of whoever has it, of those with a weight.
+    /// Gives the turn to the instance whose turn it is, of those with a weight.
     fn turn(&mut self, field: &Field, now: Instant) -> Option<usize> {
         let mean = field.mean_seconds();
         let (mut earned, mut turn, mut most) = (0, None, i64::MIN);
@@ -227,7 +229,8 @@ impl Balancer {
         }
     }
 
-    /// Who rests at `now`, and until when: instances, or, without a name, the version's own subject.
+    /// What rests at `now`, and until when: instances, or, without a name, the version's own
+    /// subject.
     pub fn resting(&self, now: Instant) -> impl Iterator<Item = (Option<&InstanceId>, Instant)> {
         let own = Some(&self.own).filter(|_| self.peers.is_empty());
         let own = own.map(|rest| (None, rest));
@@ -247,7 +250,8 @@ impl Balancer {
         self.peers.iter_mut().find(|peer| peer.id == *id)
     }
 
-    /// Makes the peers those of `instances`, in their order. Who stays keeps credit and ejection.
+    /// Makes the peers match `instances`, in their order. Instances that stay keep credit and
+    /// ejection.
     fn follow<'a>(&mut self, instances: impl Iterator<Item = &'a Instance> + Clone) {
         let known = self.peers.iter().map(|peer| &peer.id);
         if known.eq(instances.clone().map(|instance| &instance.instance_id)) {
@@ -268,8 +272,8 @@ impl Balancer {
         self.settle(&newcomers);
     }
 
-    /// Spreads what leavers were owed over who stayed, so that credits sum up to nothing again and
-    /// a newcomer, who starts at nothing, is neither ahead nor behind.
+    /// Spreads the credits of removed instances over the remaining ones, so that credits sum to
+    /// zero again and a new instance, which starts at zero, is neither ahead nor behind.
     fn settle(&mut self, newcomers: &[usize]) {
         let stayed = self.peers.len() - newcomers.len();
         let sum: i64 = self.peers.iter().map(|peer| peer.credit).sum();
@@ -289,7 +293,7 @@ impl Balancer {
 struct Field {
     weight: i64,
     count: u32,
-    /// So many of them have a latency: their sum, in seconds, and the least.
+    /// The number of them that have a latency; their sum, in seconds, and the least.
     known: u32,
     seconds: f64,
     least: Option<f64>,
@@ -313,7 +317,7 @@ impl Field {
         (self.known > 0).then(|| self.seconds / f64::from(self.known))
     }
 
-    /// Who gets the call instead of `turn`, if anybody does.
+    /// The instance that gets the call instead of `turn`, if any.
     fn better(&self, turn: usize, peers: &[Peer], other: u32, now: Instant) -> Option<usize> {
         let peer = peers.get(turn)?;
         // After a rest, it is tried: to be left alone was what push-back costs.
@@ -342,7 +346,7 @@ impl Field {
         (chosen != turn).then_some(chosen)
     }
 
-    /// What the calls of the fastest take, in seconds: where nobody has a latency, all have the same.
+    /// What the calls of the fastest take, in seconds: where none has a latency, all have the same.
     fn least(&self) -> f64 {
         self.least.unwrap_or(1.0)
     }

@@ -1,5 +1,5 @@
 //! Load and latency against turns, in virtual time: tower's demonstration of its balancers, with
-//! other figures for who is slow.
+//! other figures for the slow ones.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

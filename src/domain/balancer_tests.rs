@@ -172,7 +172,7 @@ fn who_rests_is_never_used_and_the_first_that_is_back_is_named() {
     for (ejected, resting, barred, expected) in [
         ("", &[("a", 2)][..], &[][..], Ok("bc")),
         ("b", &[("a", 2)], &[], Ok("c")),
-        // All who could are ejected: they are used, who rests is not.
+        // All that could serve are ejected: they are used, resting ones are not.
         ("b,c", &[("a", 2)], &[], Ok("bc")),
         ("", &[("a", 2), ("b", 3)], &[], Ok("c")),
         ("", &[("a", 2), ("b", 3)], &["c"], until(2)),
@@ -357,8 +357,8 @@ fn histories() -> impl Strategy<Value = Vec<(usize, u8, usize)>> {
 }
 
 proptest! {
-    /// Whoever comes and goes, credits sum up to nothing (but for rounding) and none is more than a
-    /// few calls: nobody can get a burst or a drought out of changes.
+    /// Whichever instances come and go, credits sum to zero (but for rounding) and none exceeds a
+    /// few calls: no instance gets a burst or a drought from changes.
     #[test]
     fn no_history_builds_up_a_debt(history in histories()) {
         let names = ["a", "b", "c", "d", "e"];
@@ -398,7 +398,8 @@ proptest! {
         }
     }
 
-    /// Leaving instances out never lets a credit run away, and nobody who is left out is picked.
+    /// Leaving instances out never lets a credit grow without bound, and no instance that is left
+    /// out is picked.
     #[test]
     fn credits_stay_bounded(
         history in prop::collection::vec((prop::bits::u8::masked(0b1111), 1..=100u8), 1..120)

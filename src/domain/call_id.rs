@@ -1,4 +1,4 @@
-//! What a call is known by to whoever may want to cancel it.
+//! How a call is named by a client that wants to cancel it.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -10,7 +10,7 @@ use super::ids::NameError;
 /// The longest, in bytes.
 const MAX_BYTES: usize = 128;
 
-/// The id of a call: one token of printable ASCII. Who knows it may cancel the call.
+/// The id of a call: one token of printable ASCII. A client that knows it may cancel the call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CallId(SmolStr);
 

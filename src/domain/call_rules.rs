@@ -1,5 +1,5 @@
-//! What an extension's `metadata` say about its calls: who gets them, how long a stream may take, and
-//! when a fallback is called.
+//! What an extension's `metadata` set for its calls: which instance gets them, how long a stream
+//! may take, and when a fallback is called.
 //!
 //! A setting that cannot be read leaves its default in force, which is safe: so it is a fault only
 //! when it is written, and a warning of what is there already.
@@ -14,7 +14,7 @@ use super::whole::whole;
 
 /// The longest that a stream may be given for anything, in milliseconds.
 const MOST_MS: u64 = 3_600_000;
-/// How long a stream goes on unless its extension says otherwise.
+/// How long a stream may go on by default.
 const DEFAULT_TOTAL: Duration = Duration::from_secs(600);
 
 /// How calls of one extension go.

@@ -2,7 +2,7 @@
 //!
 //! One writer applies changes, upserts first and removals after them, so that an id which exists
 //! before and after is never missing between. A single lookup is one atomic read. A lookup of many
-//! wants one revision: a sequence counter, odd while a change is applied, tells it to read again or
+//! wants one revision: a sequence counter, odd while a change is applied, makes it read again or
 //! to use what the changing keys held before (a seqlock, as in the Linux kernel, whose readers need
 //! not wait for the writer).
 
@@ -68,7 +68,7 @@ const AT_A_TIME: usize = 8;
 /// What the map holds for an id.
 ///
 /// With many extensions every pointer that a lookup follows is a wait for memory, and those waits
-/// are most of its cost. So the reply that nearly all lookups want stands here, beside the key.
+/// are most of its cost. So the reply that nearly all lookups want is here, beside the key.
 #[derive(Debug)]
 struct Place {
     unconditional: Option<Bytes>,
@@ -92,7 +92,7 @@ pub struct Change {
     pub upserts: Vec<Arc<Entry>>,
     /// Ids to remove.
     pub removals: Vec<ExtensionId>,
-    /// What is set aside from now on.
+    /// What is quarantined from now on.
     pub quarantine: Quarantine,
     /// The catalog's source, epoch and revision from now on; the digest is computed here.
     pub source: ActiveSource,
@@ -159,8 +159,8 @@ impl Catalog {
         Some(read(pinned.get(id)?.unconditional.as_ref()?))
     }
 
-    /// The same for many ids at a time: found first and read then, so that the memory of one does
-    /// not have to wait for that of another.
+    /// The same for many ids at a time: all are found first and read then, so that their memory is
+    /// fetched in parallel.
     pub fn unconditionals<'a>(&self, ids: impl Iterator<Item = &'a str>, read: impl Fn(&[u8])) {
         let pinned = self.entries.pin();
         let mut found = [None; AT_A_TIME];
@@ -234,7 +234,7 @@ impl Catalog {
         self.head.load().revision
     }
 
-    /// What is set aside.
+    /// What is quarantined.
     pub fn quarantine(&self) -> Arc<Quarantine> {
         self.quarantine.load_full()
     }

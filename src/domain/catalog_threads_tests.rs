@@ -50,7 +50,7 @@ fn flip(generation: u64) -> Change {
     }
 }
 
-/// Tells readers to stop even when the test's own thread fails.
+/// Stops readers even when the test's own thread fails.
 struct StopOnDrop<'a>(&'a AtomicBool);
 
 impl Drop for StopOnDrop<'_> {

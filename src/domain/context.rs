@@ -1,4 +1,4 @@
-//! What a request says about itself: tenant, environment, policy and whatever else rules ask for.
+//! The context of a request: tenant, environment, policy and whatever else rules ask for.
 //!
 //! Every verb reads it here, so that none can take a request for another tenant's than the others do.
 
@@ -31,7 +31,7 @@ pub struct Number {
 }
 
 impl Number {
-    /// The number as it was written: what an extension is told.
+    /// The number as it was written: what an extension receives.
     pub fn written(&self) -> &str {
         &self.written
     }
@@ -46,7 +46,7 @@ impl PartialEq for Number {
 impl Eq for Number {}
 
 impl Scalar {
-    /// Reads valid JSON. `None` for what cannot be compared: null, lists, objects, numbers beyond those of
+    /// Reads valid JSON. `None` for what cannot be compared: null, lists, objects, numbers beyond
     /// [`Decimal`], and strings that are no text.
     pub fn read(json: &str) -> Option<Self> {
         match json.bytes().next()? {
@@ -73,7 +73,7 @@ impl fmt::Display for Scalar {
     }
 }
 
-/// Whom a request is made for must not be guessed: these are ignored in no case.
+/// The tenant of a request must not be guessed: these are ignored in no case.
 const IDENTITIES: [&str; 2] = ["tenant_id", "trace_id"];
 
 /// Why a context cannot be used at all.
@@ -85,7 +85,7 @@ pub enum ContextError {
     /// It has this key twice.
     #[error("is given twice")]
     Twice(String),
-    /// Who asks cannot be read.
+    /// The context cannot be read.
     #[error(
         "must be a string, true or false, or a number of up to 64 digits below 1e308; or null for none"
     )]
@@ -147,7 +147,7 @@ impl Context {
         self.0.get(place).map(|(_, value)| value)
     }
 
-    /// Adds `key` unless the request already says something about it.
+    /// Adds `key` unless the request already has it.
     pub fn set_default(&mut self, key: &str, value: &str) {
         if let Err(place) = self.place(key) {
             let value = Scalar::Text(value.into());

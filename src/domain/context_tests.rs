@@ -53,7 +53,7 @@ fn what_cannot_be_compared_is_ignored_and_the_rest_is_read() {
     }
 }
 
-/// CASES.md C2: a request must not be served as nobody's because its tenant cannot be read.
+/// CASES.md C2: a request must not be served without a tenant because its tenant cannot be read.
 #[test]
 fn whoever_asks_must_be_readable() {
     for value in [r#""\ud800""#, "1e400", "{}", "[\"acme\"]", &"9".repeat(70)] {

@@ -1,7 +1,8 @@
-//! Numbers as people write them, exactly.
+//! Decimal numbers, exactly as written.
 //!
-//! A float cannot tell 18446744073709551616 from 18446744073709551617: one tenant would be taken for
-//! another. So numbers that are compared or hashed stay decimals, from the text they came in.
+//! A float cannot distinguish 18446744073709551616 from 18446744073709551617: one tenant would be
+//! taken for another. So numbers that are compared or hashed stay decimals, from the text they came
+//! in.
 
 use std::fmt;
 
@@ -18,9 +19,9 @@ const FAR: i64 = 1 << 40;
 
 /// A decimal number. Equal numbers are equal however they were written.
 ///
-/// `Display` is the shortest text in plain decimal notation: no exponent, no zeros before or after
-/// that say nothing, no point where nothing follows it, `0` for zero. Rollouts hash it, so it must
-/// never change.
+/// `Display` is the shortest text in plain decimal notation: no exponent, no leading or trailing
+/// zeros, no point where nothing follows it, `0` for zero. Rollouts hash it, so it must never
+/// change.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Decimal {
     negative: bool,
@@ -34,7 +35,7 @@ impl Decimal {
     /// Reads a number as JSON writes it. `None` for any other text, and for a number with more than
     /// [`MAX_DIGITS`] digits, one from 1e308 on, or one with more than 1000 digits after the point.
     ///
-    /// Takes time in proportion to the text, whatever its exponent says.
+    /// Takes time in proportion to the text, whatever its exponent.
     pub fn parse(text: &str) -> Option<Self> {
         let (negative, text) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),

@@ -1,4 +1,4 @@
-//! What tells a sidecar's settings from those of others.
+//! What distinguishes a sidecar's settings from others'.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,6 @@ use std::collections::BTreeMap;
 pub struct Distinct {
     /// Alike where all settings are that a fleet shares: hexadecimal.
     pub fingerprint: String,
-    /// Those that may be told to anybody, by name, as they were given.
+    /// The public ones, by name, as they were given.
     pub changed: BTreeMap<&'static str, String>,
 }

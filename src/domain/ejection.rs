@@ -1,4 +1,4 @@
-//! Ejection of one instance: out after so many failures in a row, for a time that grows.
+//! Ejection of one instance: out after a number of failures in a row, for a time that grows.
 //!
 //! As in Envoy's outlier detection the time grows with each ejection; as in a half-open circuit one
 //! failure after the return is enough to be ejected again, and one success forgives everything.
@@ -41,7 +41,7 @@ impl Ejection {
     /// An attempt that began at `begun` succeeded: nothing is held against the instance any more,
     /// and it is back at once.
     ///
-    /// A late success, of an attempt begun before the ejection, says nothing about now.
+    /// A late success, of an attempt begun before the ejection, does not count for now.
     pub fn succeeded(&mut self, begun: Instant) {
         if self.last.is_none_or(|span| begun >= span.from) {
             *self = Self::default();
@@ -50,7 +50,7 @@ impl Ejection {
 
     /// An attempt that began at `begun` failed at `now`; true when this ejects the instance.
     ///
-    /// Failures of attempts begun before the instance was due back are no news: they neither
+    /// Failures of attempts begun before the instance was due back do not count: they neither
     /// prolong an ejection nor start the next one, however many were in flight.
     pub fn failed(&mut self, begun: Instant, now: Instant, settings: &EjectionSettings) -> bool {
         if self.last.is_some_and(|span| begun < span.until) {

@@ -34,7 +34,7 @@ impl PreparedReply {
     }
 }
 
-/// Makes the reply of one version; the wire format is an outer layer's business.
+/// Makes the reply of one version; the wire format belongs to an outer layer.
 pub type PrepareReply = dyn Fn(&Resolved<'_>) -> PreparedReply + Send + Sync;
 
 /// An extension with its versions in routing order and a prepared reply for each.
@@ -48,9 +48,9 @@ pub struct Entry {
 /// Why an entry does not serve a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// Disabled by people.
+    /// Disabled by an operator.
     Disabled,
-    /// Taken out of service by the machine.
+    /// Auto-disabled.
     AutoDisabled,
     /// No version takes part for this context.
     NotTargeted,
@@ -58,7 +58,7 @@ pub enum Refusal {
     VersionNotFound,
 }
 
-/// The version that serves, and the reply that says so.
+/// The version that serves, and its reply.
 #[derive(Debug, Clone, Copy)]
 pub struct Chosen<'a> {
     /// The version.
@@ -154,7 +154,7 @@ impl Entry {
         (self.admitted().is_ok() && first.is_unconditional()).then_some(reply)
     }
 
-    /// Whether both people and the machine allow it to serve.
+    /// Whether it is enabled and not auto-disabled.
     pub fn admitted(&self) -> Result<(), Refusal> {
         match (self.extension.enabled, self.extension.auto_disabled) {
             (false, _) => Err(Refusal::Disabled),
@@ -171,7 +171,7 @@ impl Entry {
         })
     }
 
-    /// The named version, whatever its rules say, as long as it is enabled.
+    /// The named version, regardless of its rules, as long as it is enabled.
     pub fn choose_version(&self, version: &VersionName) -> Result<Chosen<'_>, Refusal> {
         self.admitted()?;
         self.pick(Refusal::VersionNotFound, |candidate| {

@@ -174,7 +174,7 @@ fn a_row_naming_the_current_version_counts_for_rules_rollout_and_enabled_only() 
     );
     assert_eq!(current.subject, &own.subject);
 
-    // The extension's own rules and those of the row must both match.
+    // The extension's own rules and the row's must both match.
     own.routing_rules = rules(r#"{"environment":"prod"}"#);
     assert_eq!(chosen(&own, both).as_deref(), Ok("v1"));
     assert_eq!(chosen(&own, ACME), Err(Refusal::NotTargeted));

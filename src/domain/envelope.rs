@@ -46,7 +46,7 @@ pub struct EnvelopeError {
     pub rule: &'static str,
 }
 
-/// What the registry itself says to a provider, beside the fields of the payload.
+/// What the registry itself sends to a provider, beside the fields of the payload.
 ///
 /// A payload with such a field is refused. To drop the field would lose data silently, to let it
 /// through would allow a tenant to speak for another, and two fields of one name mean something else
@@ -60,7 +60,7 @@ const NOT_AN_OBJECT: &str = "must be a JSON object";
 pub struct Body {
     /// The bytes.
     pub bytes: Vec<u8>,
-    /// Where a provider's id stands; empty for other types.
+    /// The field of a provider's id; empty for other types.
     id: Range<usize>,
     /// Where the config begins; it is the last field.
     config: usize,
@@ -197,7 +197,7 @@ fn object<'a>(
     }
 }
 
-/// The fields of a provider's payload, as they stand between its braces.
+/// The fields of a provider's payload, as written between its braces.
 fn provider_fields(payload: &str) -> Result<&str, EnvelopeError> {
     let inner = payload
         .strip_prefix('{')
@@ -217,7 +217,7 @@ fn provider_fields(payload: &str) -> Result<&str, EnvelopeError> {
     {
         Some(name) => Err(EnvelopeError {
             field: format!("payload.{name}").into(),
-            rule: "is reserved: the registry itself tells it to a provider",
+            rule: "is reserved: the registry itself sets it for a provider",
         }),
         None => Ok(inner.trim_ascii()),
     }

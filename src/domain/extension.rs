@@ -63,7 +63,7 @@ impl fmt::Display for ExtensionType {
     }
 }
 
-/// Tells an extension from one of the same id that was deleted: drawn when it is made.
+/// Distinguishes an extension from a deleted one of the same id: drawn when it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Incarnation(pub u128);
 
@@ -82,12 +82,12 @@ impl Whose {
         )
     }
 
-    /// Which extension of the id, once a source has told.
+    /// Which extension of the id, once a source has given it.
     pub fn incarnation(&self) -> Option<Incarnation> {
         self.0.get().copied()
     }
 
-    /// Whether it is this extension's, and not that of one of the same id.
+    /// Whether it belongs to this extension, and not to another one of the same id.
     pub fn is(&self, extension: &Extension) -> bool {
         let own = extension.incarnation;
         own.is_none_or(|own| *self.0.get_or_init(|| own) == own)
@@ -107,19 +107,19 @@ pub struct Extension {
     pub timeout_ms: u32,
     /// Attempts after the first.
     pub retry: u32,
-    /// Whether people allow it to serve.
+    /// Whether operators have it enabled.
     pub enabled: bool,
     /// Whether the daemon has taken it out of service.
     pub auto_disabled: bool,
     /// The name of the current version.
     pub version: VersionName,
-    /// Who answers for it.
+    /// Its owner.
     pub owner: Option<Box<str>>,
     /// Settings handed to the extension with every call.
     pub config: JsonObject,
-    /// Settings and notes for the registry and for people.
+    /// Settings and notes for the registry and for operators.
     pub metadata: JsonObject,
-    /// Who takes over when this one cannot serve, in order of preference.
+    /// The extensions that take over when this one cannot serve, in order of preference.
     pub fallback: Vec<ExtensionId>,
     /// Which requests the current version is for; `None` for all.
     pub routing_rules: Option<Rules>,
@@ -133,11 +133,11 @@ pub struct Extension {
     pub instances: Vec<Instance>,
     /// The revision of the last change to any of this; 0 for fixtures.
     pub revision: u64,
-    /// Which extension of this id it is; `None` for fixtures, which do not tell.
+    /// Which extension of this id it is; `None` for fixtures, which do not have it.
     pub incarnation: Option<Incarnation>,
     /// What the source's digest of this record is; equal definitions have equal digests.
     pub digest: u64,
-    /// Who changed it and when, where the source knows.
+    /// Its authors and times, where the source knows.
     pub provenance: Provenance,
     /// What was cut to this deployment's limits; nearly always nothing.
     pub cuts: Vec<Cut>,
@@ -155,16 +155,16 @@ impl Extension {
     }
 }
 
-/// Who made a record and who changed it last.
+/// The actors that created a record and changed it last.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Provenance {
     /// When it was created.
     pub created_at: Option<SystemTime>,
     /// When it was last changed.
     pub updated_at: Option<SystemTime>,
-    /// Who created it.
+    /// The actor that created it.
     pub created_by: Option<Box<str>>,
-    /// Who changed it last.
+    /// The actor that changed it last.
     pub updated_by: Option<Box<str>>,
 }
 
@@ -191,7 +191,7 @@ pub struct Version {
     pub priority: i32,
     /// Whether it takes part at all.
     pub enabled: bool,
-    /// Who made it and when.
+    /// Its author and time.
     pub provenance: Provenance,
     /// See [`Extension::cuts`].
     pub cuts: Vec<Cut>,
@@ -208,7 +208,7 @@ pub struct Instance {
     pub subject: Subject,
     /// Its share of the calls, 0 to 100, relative to its siblings.
     pub weight: u8,
-    /// Whether people allow it to serve.
+    /// Whether operators have it enabled.
     pub enabled: bool,
 }
 

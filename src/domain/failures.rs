@@ -1,4 +1,4 @@
-//! The last failures of one version: when, where, for whom, and what the extension said.
+//! The last failures of one version: when, where, for which tenant, and the extension's error text.
 //!
 //! **Memory.** At most [`MOST`] failures of [`MOST_BYTES`] bytes of text each, all in one piece: below
 //! 4 kB. A version that never failed should have no log.
@@ -31,7 +31,7 @@ pub struct Failed<'a> {
     pub kind: FailureKind,
     /// The code of the extension's error, where it had one.
     pub code: Option<u32>,
-    /// What the extension said, where it said anything.
+    /// The extension's error text, if any.
     pub error: Option<&'a str>,
     /// The instance that was called, where the version has any.
     pub instance: Option<&'a str>,
@@ -39,12 +39,12 @@ pub struct Failed<'a> {
     pub call: Option<&'a str>,
     /// The trace that the call is of.
     pub trace_id: Option<&'a str>,
-    /// Whom it was made for.
+    /// The tenant it was made for.
     pub tenant_id: Option<&'a str>,
 }
 
 impl Failed<'_> {
-    /// One that a router reported, which says no more.
+    /// One that a router reported, without details.
     pub fn reported(at: Instant) -> Self {
         Self {
             at,

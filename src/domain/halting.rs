@@ -1,4 +1,4 @@
-//! When a version that fails gives up its share: section 4.4 of the contract.
+//! When a failing version's share is set to 0: section 4.4 of the contract.
 
 use super::health::Counts;
 use super::rollout::Halt;
@@ -8,7 +8,7 @@ use super::rollout::Halt;
 /// allowed comes on top.
 const Z: f64 = 3.290_526_731_491_895;
 
-/// What the attempts of a version and those of the current one came to.
+/// The outcomes of the attempts of a version and of the current one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Comparison {
     /// Of the version with a share.
@@ -18,8 +18,9 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Whether the version fails so much more often that it is to be halted. A current version that was
-    /// not called meanwhile, as with a share of all, counts as one that never fails.
+    /// Whether the version fails often enough beyond the current one to be halted. A current
+    /// version that was not called meanwhile, as with a share of all, counts as one that never
+    /// fails.
     pub fn halts(&self, halt: &Halt) -> bool {
         let enough = self.version.total() >= halt.min_requests.max(1);
         let allowed = failure_rate(self.current).unwrap_or(0.0) + halt.max_failure_rate_delta;

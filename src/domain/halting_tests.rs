@@ -51,8 +51,9 @@ fn only_what_is_clearly_worse_is_halted_and_never_before_the_minimum() {
     }
 }
 
-/// One run: 5,000 calls, of which a tenth go to the canary, told in batches of `flush`, as sidecars
-/// flush. How many calls had been made when the canary was halted, and how many of all had failed.
+/// One run: 5,000 calls, of which a tenth go to the canary, reported in batches of `flush`, as
+/// sidecars flush. How many calls had been made when the canary was halted, and how many of all had
+/// failed.
 fn run(seed: u64, current_fails: f64, canary_fails: f64) -> (Option<u32>, u32) {
     const CALLS: u32 = 5_000;
     const FLUSH: u32 = 100;

@@ -1,8 +1,8 @@
-//! How one extension is doing: what this sidecar counted since it started, and the fleet's sums.
+//! The health of one extension: what this sidecar counted since it started, and the fleet's sums.
 //!
 //! Everything here is recorded with a few relaxed atomic additions. Counts only grow, so they can be
-//! flushed as absolute values of this boot: a flush that is repeated adds nothing. Whoever reads
-//! while others record may see a call's count before its latency; the next reading has both.
+//! flushed as absolute values of this boot: a flush that is repeated adds nothing. A reader may,
+//! while others record, see a call's count before its latency; the next reading has both.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -72,7 +72,7 @@ impl ExtensionHealth {
     }
 
     /// Counts a failure at `now`; `latency` where one was measured, which is not the case when
-    /// nobody was there to answer.
+    /// there was no subscriber.
     pub fn failed(&self, latency: Option<Duration>, now: Instant) {
         self.failures.fetch_add(1, Ordering::Relaxed);
         self.last_failure_us
@@ -80,7 +80,7 @@ impl ExtensionHealth {
         self.took(latency, now);
     }
 
-    /// Counts an attempt that says nothing about the extension.
+    /// Counts a neutral attempt.
     pub fn neutral(&self) {
         self.neutrals.fetch_add(1, Ordering::Relaxed);
     }
@@ -95,7 +95,7 @@ impl ExtensionHealth {
         &self.latency
     }
 
-    /// Attempts of this boot that say nothing about the extension, the caller's faults excluded.
+    /// Neutral attempts of this boot, the caller's faults excluded.
     pub fn neutrals(&self) -> u64 {
         self.neutrals.load(Ordering::Relaxed)
     }
@@ -224,10 +224,11 @@ pub enum Crossing {
 }
 
 /// How far above the minimum a rate must be to count as recovered, as a share of the way from there
-/// to 1. An extension that hovers about the minimum would otherwise be told both ways at every call.
+/// to 1. An extension that hovers about the minimum would otherwise be reported both ways at every
+/// call.
 const RECOVERY: f64 = 0.1;
 
-/// Tells each crossing of the minimum success rate exactly once; starts on the healthy side.
+/// Reports each crossing of the minimum success rate exactly once; starts on the healthy side.
 #[derive(Debug, Default)]
 pub struct HealthGate {
     degraded: AtomicBool,
@@ -235,7 +236,7 @@ pub struct HealthGate {
 
 impl HealthGate {
     /// Looks at the rolling success rate after a call; without one, for want of calls, nothing is
-    /// known, and the last verdict stands.
+    /// known, and the last verdict holds.
     pub fn observe(&self, success_rate: Option<f64>, min_rate: f64) -> Option<Crossing> {
         let rate = success_rate?;
         let bound = match self.is_degraded() {
@@ -243,7 +244,8 @@ impl HealthGate {
             false => min_rate,
         };
         let degraded = rate < bound;
-        // The swap picks the one caller that tells; who finds its own verdict there stays silent.
+        // The swap picks the one caller that reports; a caller that finds its own verdict there
+        // stays silent.
         let before = self.degraded.swap(degraded, Ordering::Relaxed);
         match (before, degraded) {
             (false, true) => Some(Crossing::Degraded),

@@ -1,9 +1,10 @@
-//! Names: what may stand for an extension, a version and an instance.
+//! Names of extensions, versions and instances.
 //!
 //! They appear as tokens of NATS subjects, as keys and as metric labels, so each is a short run of
 //! harmless ASCII. A parsed name needs no further check anywhere.
 //!
-//! Up to 23 bytes stand in the name itself, so that finding an id in the catalog follows no pointer.
+//! Up to 23 bytes are stored in the name itself, so that finding an id in the catalog follows no
+//! pointer.
 
 use std::borrow::Borrow;
 use std::fmt;

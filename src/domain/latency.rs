@@ -23,7 +23,7 @@ pub const PART: Duration = Duration::from_secs(60);
 /// Buckets per doubling, as a power of two.
 const PRECISION_BITS: u32 = 4;
 const PER_DOUBLING: usize = 1 << PRECISION_BITS;
-/// The longest latency told apart, in microseconds: 71 min, above any timeout.
+/// The longest latency that is distinguished, in microseconds: 71 min, above any timeout.
 const MAX_US: u64 = u32::MAX as u64;
 const BUCKETS: usize = (32 - PRECISION_BITS as usize + 1) * PER_DOUBLING;
 
@@ -140,7 +140,7 @@ impl Default for LatencySnapshot {
 }
 
 impl LatencySnapshot {
-    /// Adds the figures of `other`: the result is that of one histogram with all samples.
+    /// Adds the figures of `other`: the result equals one histogram with all samples.
     pub fn merge(&mut self, other: &Self) {
         for (count, more) in self.counts.iter_mut().zip(&other.counts) {
             *count += more;

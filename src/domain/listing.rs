@@ -20,13 +20,13 @@ pub type Position = (ExtensionType, ExtensionId);
 pub struct PageRequest<'a> {
     /// Only this type.
     pub kind: Option<ExtensionType>,
-    /// Only those that people enabled, or only those they did not.
+    /// Only the enabled ones, or only the disabled ones.
     pub enabled: Option<bool>,
     /// Only those that it matches.
     pub selector: Option<&'a Selector>,
     /// Only entries after this place.
     pub after: Option<&'a Position>,
-    /// At most so many.
+    /// The most that are returned.
     pub limit: usize,
 }
 
@@ -81,7 +81,7 @@ impl Listing {
         }
     }
 
-    /// How many entries there are, by type and by whether people enabled them.
+    /// How many entries there are, by type and by whether they are enabled.
     pub fn count(&self, kind: Option<ExtensionType>, enabled: Option<bool>) -> usize {
         self.counts
             .iter()

@@ -2,20 +2,21 @@
 //! long they take.
 //!
 //! Latency is a peak-sensitive, exponentially weighted moving average, as in Finagle's `PeakEwma` and
-//! tower's: a slow answer counts at once and whole, a fast one little by little, and who was not
-//! asked lately is forgiven slowly, until asked again. Nobody is thought to be faster than the fastest
-//! is known to be: without that, all calls would rush at whoever has been silent for long.
+//! tower's: a slow answer counts at once and whole, a fast one little by little, and an instance
+//! that was not asked lately is forgiven slowly, until asked again. No instance is assumed to be
+//! faster than the fastest known one: without that, all calls would rush at an instance that has
+//! been idle for long.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// The header of a reply in which an instance says how busy it is, in calls.
+/// The header of a reply in which an instance reports how busy it is, in calls.
 pub const LOAD: &str = "Beamline-Load";
 
-/// After so long all but a third of what was seen is forgotten.
+/// The time after which all but a third of what was seen is forgotten.
 const DECAY: Duration = Duration::from_secs(10);
-/// What an instance says of its own load holds for so long.
+/// How long an instance's report of its own load counts.
 const OWN_WORD: Duration = Duration::from_secs(5);
 
 /// The load of one instance. The default is one that was never called.
@@ -23,7 +24,7 @@ const OWN_WORD: Duration = Duration::from_secs(5);
 pub struct Load {
     in_flight: Arc<AtomicU32>,
     latency: Option<Average>,
-    /// What it said of its own load, and until when that holds.
+    /// What it reported of its own load, and until when that holds.
     said: Option<(f64, Instant)>,
 }
 
@@ -68,7 +69,7 @@ impl Load {
         });
     }
 
-    /// It said of itself how busy it is: anything but a finite number from 0 says nothing.
+    /// It reported how busy it is: anything but a finite number from 0 is ignored.
     pub fn said(&mut self, load: &str, now: Instant) {
         let load = load.trim().parse().ok();
         if let Some(load) = load.filter(|load: &f64| load.is_finite() && *load >= 0.0) {

@@ -1,6 +1,6 @@
 //! What the daemon itself reads of an extension's `metadata`: its limits.
 //!
-//! A limit that cannot be read would silently be none. So it is a fault, wherever it comes from.
+//! A limit that cannot be read would silently be no limit. So it is a fault, from any source.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::json::{JsonObject, KeyFault};
 use super::whole::whole;
 
-/// The limits that an extension sets; the daemon's stand for the rest.
+/// The limits that an extension sets; the daemon's apply for the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct OwnLimits {
     /// The largest payload, in bytes.

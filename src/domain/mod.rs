@@ -1,6 +1,6 @@
 //! The registry's own terms. Nothing here does I/O, awaits, reads a clock or speaks to a driver.
 //!
-//! JSON stands here only where it is the subject itself: settings of an extension, rules, and what
+//! JSON is here only where it is the subject itself: settings of an extension, rules, and what
 //! goes to and comes from one.
 
 pub mod ids;

@@ -40,7 +40,7 @@ fn since_first_us(at: SystemTime) -> Option<u64> {
     u64::try_from(us - FIRST_US).ok().filter(|_| written)
 }
 
-/// Year, month and day, so many days after 0001-01-01. Reckoned in years that begin in March, so
+/// Year, month and day, that many days after 0001-01-01. Reckoned in years that begin in March, so
 /// that a leap day is the last one (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
 const fn date(days: u64) -> (u64, u64, u64) {
     const FROM_MARCH_OF_YEAR_0: u64 = 306;

@@ -1,4 +1,4 @@
-//! What one attempt says about the extension, and what its caller gets: contract, section 3.2.
+//! What one attempt means for the extension, and what its caller gets: contract, section 3.2.
 //!
 //! Only failures count against an extension. What the caller did wrong, or what went wrong on this
 //! side, is neutral: five oversized requests of one tenant must not cut an extension off for all.
@@ -9,12 +9,13 @@ use super::overload::Overload;
 use super::push_back::Hint;
 use super::reply;
 
-/// A deadline that left an attempt less than this says nothing about the extension.
+/// An attempt that its deadline left less than this is neutral.
 pub const SHORTEST_FAIR_TIME: Duration = Duration::from_millis(100);
-/// Without history, an attempt with less than one part in so many of its timeout is not fair.
+/// Without history, an attempt with less than this fraction (one part in N) of its timeout is not
+/// fair.
 const FAIR_PART_OF_TIMEOUT: u32 = 5;
 
-/// A standstill of one part in so many of a wait explains that nothing came.
+/// A standstill of this fraction (one part in N) of a wait explains that nothing arrived.
 const TELLING_PART: u32 = 3;
 
 /// Whether the silence of a wait of `allowed` may be our own: this process stood still for
@@ -31,7 +32,7 @@ pub enum Ended<'a> {
     Reply {
         /// The value of header `Nats-Service-Error-Code`.
         error_code: Option<&'a str>,
-        /// When it says to come back, if it does.
+        /// When it asks to be called again, if it does.
         hint: Option<Hint>,
         /// The body.
         body: &'a [u8],
@@ -40,12 +41,12 @@ pub enum Ended<'a> {
     Unreadable,
     /// No reply came within the extension's timeout.
     Timeout,
-    /// NATS said that nobody is subscribed.
+    /// NATS reported that there is no subscriber.
     NoResponders,
     /// The caller's deadline passed first.
     DeadlinePassed(Patience),
-    /// No reply came, but this process stood still for so much of the time that it cannot tell
-    /// whether one would have; see [`explains_silence`].
+    /// No reply came, but this process stood still for too much of the time to know whether one
+    /// would have; see [`explains_silence`].
     StoodStill {
         /// Whether the caller's deadline, not the extension's timeout, ended the wait.
         by_caller: bool,
@@ -83,7 +84,7 @@ impl Patience {
     }
 }
 
-/// What an attempt says about the extension.
+/// What an attempt means for the extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// It works. A validator's rejection is a success too.
@@ -99,7 +100,7 @@ pub enum Outcome {
 pub enum Failure {
     /// It did not answer in time, though it had a fair time to.
     Timeout,
-    /// Nobody was subscribed.
+    /// There was no subscriber.
     NoResponders,
     /// Its reply had no body and no error code.
     EmptyReply,
@@ -107,17 +108,18 @@ pub enum Failure {
     UndecodableReply,
     /// It replied an error.
     ErrorReply {
-        /// The code, at least 500; `None` where the body alone said so, or the code was no number.
+        /// The code, at least 500; `None` where only the body had the error, or the code was no
+        /// number.
         code: Option<u32>,
     },
 }
 
-/// Why an attempt says nothing about the extension.
+/// Why an attempt is neutral.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Neutral {
     /// The request was wrong: too large here, or 4xx by the extension. Counted apart.
     CallerFault,
-    /// It is busy, and said so: a 429, or a 503 that says when to come back.
+    /// It pushed back as busy: a 429, or a 503 with a time to come back.
     PushedBack {
         /// How long it, or its instance, is to be left alone.
         rest: Option<Duration>,
@@ -128,13 +130,13 @@ pub enum Neutral {
     PermissionViolation,
     /// Our own link.
     Disconnected,
-    /// The caller's deadline was too short to tell.
+    /// The caller's deadline was too short to judge.
     ShortDeadline,
     /// This process stood still while it waited.
     StoodStill,
     /// This process ended before the wait did.
     GivenUp,
-    /// Somebody cancelled the call, or nobody was there any more to have its answer.
+    /// The call was cancelled, or its caller was gone.
     Cancelled,
 }
 
@@ -170,7 +172,7 @@ pub enum Answer {
 }
 
 impl Ended<'_> {
-    /// Whether its time was over, whoever's it was: the extension may still be at work.
+    /// Whether its time was over, the caller's or its own: the extension may still be at work.
     pub fn ran_out_of_time(&self) -> bool {
         matches!(
             self,
@@ -216,7 +218,7 @@ impl Ended<'_> {
 }
 
 impl Outcome {
-    /// How long who pushed back is to be left alone.
+    /// How long to rest after push-back.
     pub fn rest(self) -> Option<Duration> {
         match self {
             Self::Neutral(Neutral::PushedBack { rest }) => rest,
@@ -231,8 +233,8 @@ impl Outcome {
 }
 
 impl Failure {
-    /// Whether the time the attempt took belongs into the extension's latency. That nobody is there
-    /// is known at once, and would make a dead extension look fast.
+    /// Whether the time the attempt took belongs into the extension's latency. The lack of a
+    /// subscriber is known at once, and would make a dead extension look fast.
     pub fn has_latency(self) -> bool {
         self != Self::NoResponders
     }

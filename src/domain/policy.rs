@@ -36,7 +36,7 @@ impl Policy {
             .iter()
             .any(|prefix| text.starts_with(prefix.as_str()))
         {
-            return Err("stands in a reserved part of the subject space".into());
+            return Err("is in a reserved part of the subject space".into());
         }
         if !self
             .allowed_subjects

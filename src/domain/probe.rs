@@ -16,7 +16,7 @@ struct Known<'a> {
     probe: Option<&'a RawValue>,
 }
 
-/// What a probe of this version sends: its `metadata.probe` as it stands, else a request without
+/// What a probe of this version sends: its `metadata.probe` as it is, else a request without
 /// content. `None` for a provider without one, as to ask it may cost money or have consequences.
 pub fn body(resolved: &Resolved<'_>) -> Option<Vec<u8>> {
     let known: Known<'_> = serde_json::from_str(resolved.metadata.as_str()).unwrap_or_default();
@@ -39,8 +39,8 @@ pub fn body(resolved: &Resolved<'_>) -> Option<Vec<u8>> {
     envelope.body().ok().map(|body| body.bytes)
 }
 
-/// Whether this answer to a probe shows that somebody is there who works. An empty request may well
-/// be refused: a 4xx is as good as a success.
+/// Whether this answer to a probe shows a working extension. An empty request may well be refused:
+/// a 4xx is as good as a success.
 pub fn is_alive(error_code: Option<&str>, body: &[u8]) -> bool {
     let ended = Ended::Reply {
         error_code,

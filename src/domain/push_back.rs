@@ -1,4 +1,4 @@
-//! How long an extension that is busy asks to be left alone: the hint in its error reply.
+//! How long a busy extension asks to rest: the hint in its error reply.
 //!
 //! A hint is for what all callers share. An extension that limits one tenant gives none, and goes on
 //! serving the others.
@@ -10,13 +10,13 @@ pub const RETRY_AFTER_MS: &str = "Beamline-Retry-After-Ms";
 /// HTTP's header, in seconds; its other form, a date, is no hint.
 pub const RETRY_AFTER: &str = "Retry-After";
 
-/// Nobody is left alone for longer, whatever a reply says.
+/// No rest is longer, whatever a reply asks for.
 const LONGEST_REST: Duration = Duration::from_secs(300);
 
-/// What a reply says about when to come back.
+/// What a reply asks for about when to come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hint {
-    /// The time to rest; `None` where the reply says zero, or less, which means: do not try again.
+    /// The time to rest; `None` where the reply has zero or less, which means: do not try again.
     pub rest: Option<Duration>,
 }
 

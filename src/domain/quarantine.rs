@@ -1,15 +1,15 @@
-//! Faulty input: set aside, named, and never served.
+//! Faulty input: quarantined, named, and never served.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// One row, file or entry that cannot be used.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
-    /// Where it stands: `extensions/normalize_text`, `fixtures/a.json#2`...
+    /// Its place: `extensions/normalize_text`, `fixtures/a.json#2`...
     pub origin: String,
     /// What is wrong: the field and the rule it breaks.
     pub reason: String,
-    /// The extension it belongs to, where that can be told.
+    /// The extension it belongs to, if known.
     pub extension: Option<FaultyExtension>,
 }
 
@@ -23,7 +23,7 @@ pub struct FaultyExtension {
     pub unserved_digest: Option<u64>,
 }
 
-/// Everything that is set aside at one moment.
+/// Everything that is quarantined at one moment.
 #[derive(Debug, Default, PartialEq)]
 pub struct Quarantine {
     faults: BTreeMap<String, Fault>,
@@ -108,7 +108,7 @@ mod tests {
         }
     }
 
-    /// A file that is no JSON: it belongs to no extension.
+    /// A file that is not JSON: it belongs to no extension.
     fn file() -> Fault {
         Fault {
             origin: "fixtures/a.json".into(),

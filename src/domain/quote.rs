@@ -1,6 +1,6 @@
 //! The one rule for foreign text that is quoted: in errors, faults, logs, events and on the page.
 //!
-//! What a request, a file, a row or an extension says can be of any length and hold anything. It is
+//! Text from a request, a file, a row or an extension can be of any length and hold anything. It is
 //! shortened and cleaned where the quotation is made, so that nothing downstream has to.
 
 /// The most bytes of one quotation, before the ellipsis.

@@ -1,4 +1,4 @@
-//! What has to change so that the catalog holds what a source holds.
+//! What has to change so that the catalog matches a source.
 //!
 //! Both ways of reading a source, everything or what changed, end in one [`Change`]; entries whose
 //! record is the same are kept as they are, so a reload without changes touches nothing.
@@ -32,7 +32,7 @@ pub struct Everything {
 pub struct Delta {
     /// The database's revision.
     pub revision: u64,
-    /// Every id that was read again, whatever became of it. As found: a faulty row's id may break
+    /// Every id that was read again, whatever the result. As found: a faulty row's id may break
     /// the rules for ids, and has to be forgotten like any other when the row goes.
     pub touched: Vec<String>,
     /// The valid records among them; touched ids without one are gone or faulty.

@@ -1,4 +1,4 @@
-//! What an extension's reply body says at its top level.
+//! The top level of an extension's reply body.
 //!
 //! One pass, and nothing is built: fields other than `error` and `status` are skipped, but read to
 //! the end, for a body that breaks off is not JSON.
@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::{RawValue, Value};
 
-/// What a reply body says.
+/// What a reply body holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body {
     /// Nothing, or only white space.
@@ -45,8 +45,8 @@ pub fn inspect(body: &[u8]) -> Body {
 /// The most of a body that is read for its words.
 const MOST_READ: usize = 64 * 1024;
 
-/// What an error's body says, in words: of `error` the text, or its `message`; else the body's own
-/// `message` or `reason`. With `plain`, a body that is no JSON is all words.
+/// The error text in a body: of `error` the text, or its `message`; else the body's own `message`
+/// or `reason`. With `plain`, a body that is not JSON is all text.
 pub fn error_text(body: &[u8], plain: bool) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Said {
@@ -126,7 +126,7 @@ fn is_error(value: &RawValue) -> bool {
     !matches!(value.get(), "null" | "false")
 }
 
-/// Compared as text first: an escaped spelling is possible, but nobody writes one.
+/// Compared as text first: an escaped spelling is possible, but rare.
 fn is_status_error(value: &RawValue) -> bool {
     let text = value.get();
     text == r#""error""#
@@ -215,7 +215,7 @@ mod tests {
             ("[1]", true, None),
             ("", true, None),
             ("no model\n", true, Some("no model")),
-            // Without the code of an error it may be anybody's payload.
+            // Without the code of an error it may be a payload.
             ("secret", false, None),
         ] {
             let found = error_text(body.as_bytes(), plain);

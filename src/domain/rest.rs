@@ -1,14 +1,15 @@
-//! Rest of one instance, or of a version without instances, that has asked to be left alone.
+//! Rest of one instance, or of a version without instances, after push-back.
 //!
-//! It stands beside ejection and is no failure: who says when it will be well again is alive. After
-//! the rest one call at a time tries it, so that a crowd that has waited does not come at once.
+//! It is separate from ejection and is no failure: an instance that names a time to come back is
+//! alive. After the rest one call at a time tries it, so that a crowd that has waited does not come
+//! at once.
 
 use std::time::{Duration, Instant};
 
 /// The longest wait named to a caller refused while one call tries: it may be over at any time.
 const TRIAL_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Whether somebody rests. The default is somebody who does not.
+/// Whether an instance rests. By default it does not.
 #[derive(Debug, Clone, Default)]
 pub struct Rest {
     /// When the rest ends, or has ended and nothing was answered yet since.
@@ -51,7 +52,7 @@ impl Rest {
         self.until = self.until.filter(|until| begun < *until);
     }
 
-    /// The call that tries it is over, whatever it came to.
+    /// The call that tries it is over, whatever its outcome.
     pub fn left(&mut self) {
         self.tried = false;
     }
@@ -99,7 +100,7 @@ mod tests {
         assert!(rest.enter());
         rest.answered(at(4));
         rest.left();
-        assert!(!rest.enter(), "everybody's again");
+        assert!(!rest.enter(), "open to all again");
     }
 
     #[test]

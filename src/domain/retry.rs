@@ -1,8 +1,8 @@
 //! Whether and when an attempt is repeated.
 //!
 //! Backoff is exponential with full jitter (M. Brooker, "Exponential Backoff And Jitter", 2015):
-//! callers that failed together do not come back together. Retries are a share of the calls, so a dead
-//! extension is not met with a multiple of its load.
+//! callers that failed together do not come back together. Retries are a share of the calls, so a
+//! dead extension does not get a multiple of its load.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ pub const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
 /// The most retries that the budget holds, and those that it begins with.
 const MOST_RETRIES: u32 = 10;
-/// One retry for so many calls: 20 %.
+/// One retry for this many calls: 20 %.
 const CALLS_PER_RETRY: u32 = 5;
 
-/// Whether a failure may be different the next time: nobody answered in time, nobody was there, or
-/// the extension said with a code of 500 and more that it could not. An answer that breaks the
-/// protocol, or an error without a code, would come again.
+/// Whether a failure may be different the next time: no answer in time, no subscriber, or an error
+/// code of 500 or above. An answer that breaks the protocol, or an error without a code, would come
+/// again.
 pub fn retryable(failure: Failure) -> bool {
     match failure {
         Failure::Timeout | Failure::NoResponders | Failure::ErrorReply { code: Some(_) } => true,

@@ -42,9 +42,9 @@ pub enum RolloutError {
 /// When a version whose calls fail more often than the current one's gives up its share.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Halt {
-    /// By how much its failure rate may exceed that of the current version.
+    /// By how much its failure rate may exceed the current version's.
     pub max_failure_rate_delta: f64,
-    /// Of how many requests its rate says anything.
+    /// From how many requests on its rate counts.
     pub min_requests: u64,
 }
 
@@ -139,7 +139,7 @@ impl Rollout {
         Some(first % BUCKETS)
     }
 
-    /// Whether it lets nobody in.
+    /// Whether it lets no request in.
     pub fn is_nobodys(&self) -> bool {
         self.threshold == 0
     }

@@ -23,7 +23,7 @@ enum Origin {
     Row(usize),
 }
 
-/// How a candidate came to be preferred; lower goes first.
+/// Why a candidate is preferred; lower goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {
     /// It has rules, and they match.
@@ -74,7 +74,7 @@ impl<'a> Resolved<'a> {
     }
 }
 
-/// What one candidate says to one context.
+/// The verdict of one candidate on one context.
 #[derive(Debug)]
 pub struct Verdict<'a> {
     /// Each rule's key and whether it matched.
@@ -163,7 +163,7 @@ impl Candidate {
         self.tier
     }
 
-    /// Whether people allow it to take part.
+    /// Whether operators have it enabled.
     pub fn enabled(&self) -> bool {
         self.enabled
     }
@@ -203,7 +203,7 @@ impl Candidate {
             })
     }
 
-    /// Whether it may serve anybody at all: it is enabled, and no rollout of its keeps everyone out.
+    /// Whether it may serve any request at all: it is enabled, and its rollout is not 0.
     pub fn has_share(&self, extension: &Extension) -> bool {
         self.enabled && !self.origin.rollouts(extension).any(Rollout::is_nobodys)
     }

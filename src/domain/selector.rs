@@ -1,4 +1,4 @@
-//! Which extensions somebody means: those whose fields equal all that is said.
+//! Which extensions are meant: those whose fields equal all that is given.
 
 use thiserror::Error;
 
@@ -39,7 +39,7 @@ enum Key {
     Metadata(String),
 }
 
-/// What is said of a record, by field.
+/// The required values, by field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selector(Vec<(Key, Scalar)>);
 
@@ -48,7 +48,7 @@ pub struct Selector(Vec<(Key, Scalar)>);
 pub struct Selected<'a> {
     /// Its type.
     pub kind: &'a str,
-    /// Who answers for it.
+    /// Its owner.
     pub owner: Option<&'a str>,
     /// Its current version.
     pub version: &'a str,

@@ -1,6 +1,6 @@
 //! How the places of one extension are shared between tenants.
 //!
-//! While there are places, whoever comes gets one. When all are taken, the next that is free goes to
+//! While there are places, every call gets one. When all are taken, the next that is free goes to
 //! a tenant that holds less than its share: the places, divided by the tenants that are in or wait.
 //! Only these are known here, and by hashes: however many tenants there are, no name is kept, and
 //! there is no more to keep than calls under way.
@@ -9,10 +9,10 @@ use std::collections::HashMap;
 
 use super::overload::Overload;
 
-/// Who holds how many places, and who waits for one.
+/// How many places each tenant holds, and how many wait for one.
 #[derive(Debug, Default)]
 pub struct Shares {
-    /// By tenant; nobody without either is in it.
+    /// By tenant; only those that hold or wait are in it.
     tenants: HashMap<u64, Tenant, foldhash::fast::RandomState>,
     taken: usize,
     waiting: usize,
@@ -132,7 +132,7 @@ mod tests {
             assert_eq!(shares.taken(), 4);
             assert_eq!(shares.tenants[&2].holds, holds);
         }
-        // Both have theirs: nobody waits for more.
+        // Both have theirs: neither waits for more.
         assert_eq!(comes(&mut shares, 1, 1), [SHARE]);
         shares.leaves(2);
         assert_eq!(comes(&mut shares, 1, 1), [Verdict::Enters], "nobody waits");

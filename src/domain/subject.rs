@@ -26,8 +26,8 @@ pub enum SubjectError {
     /// White space, a control or a non-ASCII character.
     #[error("has a character that is not printable ASCII")]
     BadCharacter,
-    /// `*` or `>` where none may stand.
-    #[error("has a wildcard where none may stand")]
+    /// `*` or `>` where none is allowed.
+    #[error("has a wildcard where none is allowed")]
     Wildcard,
 }
 
@@ -96,7 +96,7 @@ impl SubjectPattern {
     }
 }
 
-/// Whether `text` can stand as exactly one token of a subject.
+/// Whether `text` is exactly one token of a subject.
 pub fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text

@@ -31,14 +31,14 @@ pub(crate) fn policy() -> Policy {
     }
 }
 
-/// What the JSON object `json` says of the fields in `table`.
+/// The fields in `table` from the JSON object `json`.
 pub(crate) fn said(table: &'static [Field], json: &str) -> Fields<'static> {
     let members = members(json).unwrap();
     let members = members.map(|member| (member.key.unwrap(), member.value));
     Fields::read(table, members).into_owned()
 }
 
-/// An extension of type `pre`, of which `json` says more.
+/// An extension of type `pre`, with more fields from `json`.
 pub(crate) fn extension_with(id: &str, json: &str) -> Extension {
     let plain = format!(r#"{{"id":"{id}","type":"pre","subject":"beamline.ext.current"}}"#);
     let fields = said(EXTENSION, &plain).with(&said(EXTENSION, json));
@@ -50,7 +50,7 @@ pub(crate) fn extension(id: &str) -> Extension {
     extension_with(id, "{}")
 }
 
-/// An enabled version, of which `json` says more.
+/// An enabled version, with more fields from `json`.
 pub(crate) fn version_with(name: &str, json: &str) -> Version {
     let plain =
         format!(r#"{{"version":"{name}","subject":"beamline.ext.version","enabled":true}}"#);

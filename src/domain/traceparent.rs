@@ -1,6 +1,6 @@
-//! Where a call stands in a distributed trace: W3C Trace Context, level 2.
+//! The place of a call in a distributed trace: W3C Trace Context, level 2.
 //!
-//! Each attempt gets a span id, recorded or not, so that what an extension reports hangs below the
+//! Each attempt gets a span id, recorded or not, so that the spans of an extension belong to the
 //! right attempt of the right caller.
 
 use std::fmt;
@@ -62,7 +62,7 @@ impl<'a> TraceHeaders<'a> {
 }
 
 impl TraceParent {
-    /// Reads a header; `None` when the standard says that the trace has to start anew. Versions
+    /// Reads a header; `None` when by the standard the trace has to start anew. Versions
     /// above 00 may have more fields, which are not passed on.
     pub fn parse(text: &str) -> Option<Self> {
         let (version, rest) = text.split_once('-')?;
@@ -109,7 +109,7 @@ impl TraceParent {
         }
     }
 
-    /// Whether whoever sent it records the trace.
+    /// Whether its sender records the trace.
     pub fn is_sampled(self) -> bool {
         self.flags & SAMPLED != 0
     }

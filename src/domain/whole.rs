@@ -22,7 +22,7 @@ where
         .ok_or_else(|| rule(range.start(), range.end()))
 }
 
-/// What is said of a number that is none, or not a whole one from `from` to `to`.
+/// The message for a value that is not a whole number from `from` to `to`.
 pub fn rule(from: impl Display, to: impl Display) -> String {
     format!("must be a whole number from {from} to {to}")
 }

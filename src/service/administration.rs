@@ -28,12 +28,12 @@ use crate::domain::whole;
 
 /// How long a committed change may take to be served here before the answer is given regardless.
 const SERVED_WITHIN: Duration = Duration::from_secs(5);
-/// Entries of an audit page unless the request says otherwise.
+/// Entries of an audit page by default.
 const DEFAULT_ENTRIES: u64 = 100;
 /// The most entries of an audit page.
 const MAX_ENTRIES: u64 = 1000;
 
-/// A change that somebody asked for.
+/// A requested change.
 #[derive(Debug)]
 pub struct ChangeRequest {
     /// The extension.
@@ -59,7 +59,7 @@ impl Values {
     }
 }
 
-/// What a change came to.
+/// The result of a change.
 #[derive(Debug)]
 pub enum Changed {
     /// The record is now this one, at this revision of the catalog.
@@ -79,23 +79,23 @@ pub trait Changes: Send + Sync + std::fmt::Debug {
     /// What may be written, for faults that name the bounds.
     fn policy(&self) -> &Policy;
 
-    /// Commits a change, and answers when this sidecar serves it. Whoever stops waiting for that
-    /// does not stop the change: half of one must not be left on a connection.
+    /// Commits a change, and answers when this sidecar serves it. A caller that stops waiting does
+    /// not stop the change: half of one must not be left on a connection.
     ///
     /// # Errors
-    /// Nothing was changed, unless the error says that nobody knows.
+    /// Nothing was changed, unless the error says that the outcome is unknown.
     fn change(self: Arc<Self>, request: ChangeRequest, actor: Actor) -> Pending<Changed>;
 
     /// Switches many extensions, likewise.
     ///
     /// # Errors
-    /// Nothing was changed, unless the error says that nobody knows.
+    /// Nothing was changed, unless the error says that the outcome is unknown.
     fn switch(self: Arc<Self>, switch: Switch) -> Pending<Switched>;
 
     /// A page of the audit, newest first, and whether there is more.
     ///
     /// # Errors
-    /// A limit out of bounds, or a database that is away.
+    /// A limit out of bounds, or an unreachable database.
     fn audit(
         self: Arc<Self>,
         query: AuditQuery,
@@ -148,9 +148,9 @@ pub struct Administration<D> {
     pub policy: Policy,
     /// The circuits that follow a change, and the catalog that has it.
     pub tools: Tools,
-    /// Is told that there is something new.
+    /// Hears that there is something new.
     pub reload: ReloadHandle,
-    /// Tells when it is served.
+    /// Knows when it is served.
     pub progress: Progress,
     /// The circuits as operators want them; without a database there are none.
     pub overrides: Option<OverrideHandle>,
@@ -251,7 +251,7 @@ impl<D: Definitions> Administration<D> {
         })
     }
 
-    /// What the database did not do is for an operator to know, whatever its caller is told.
+    /// Failures of the database are logged for operators, whatever the caller gets.
     fn tell(&self, what: &'static str, error: &WriteError) {
         if let WriteError::Failed(error) = error {
             let error = error.clone();
@@ -264,8 +264,9 @@ impl<D: Definitions> Administration<D> {
         self.definitions.as_ref().ok_or(RegistryError::ReadOnly)
     }
 
-    /// Who enables an extension has repaired it. The other sidecars do the same; what they do it by
-    /// is applied here before the answer, or it would reset what calls find out afterwards.
+    /// An extension that is enabled is taken to be repaired. The other sidecars do the same; what
+    /// they do it by is applied here before the answer, or it would reset what calls find out
+    /// afterwards.
     async fn reset_circuits(&self, ids: &[ExtensionId]) {
         let tools = &self.tools;
         for id in ids {
@@ -279,7 +280,7 @@ impl<D: Definitions> Administration<D> {
     }
 }
 
-/// The error of a write for whoever asked for it.
+/// The error of a write, for its caller.
 fn explain(error: WriteError, id: &str, values: &Values) -> RegistryError {
     let id = id.to_owned();
     match error {
@@ -326,7 +327,7 @@ fn explain(error: WriteError, id: &str, values: &Values) -> RegistryError {
     }
 }
 
-/// The error of a database that did nothing, or nobody knows what.
+/// The error of a database that did nothing, or whose outcome is unknown.
 fn failed(error: WriteError) -> RegistryError {
     match error {
         WriteError::Failed(error) => error.into(),

@@ -8,7 +8,7 @@ use crate::domain::subject::SubjectPattern;
 use crate::service::reload;
 use crate::service::testing::tools;
 
-/// Commits when it is told to.
+/// Commits on command.
 #[derive(Debug, Default)]
 struct Slow {
     begun: Notify,

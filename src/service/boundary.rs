@@ -1,8 +1,8 @@
-//! Boundaries: a panic in one piece of work costs that piece only, and is counted.
+//! Boundaries: a panic in one piece of work ends only that piece, and is counted.
 //!
-//! Whoever catches one goes on with what it shares with others. That is sound here: locks are taken
-//! also after a panic, and what must be given back (places, permits, slots) is given back on drop.
-//! Where in the code it happened is logged by the process's panic hook, once.
+//! The code that catches one goes on with state that it shares with others. That is sound here:
+//! locks are taken also after a panic, and what must be given back (places, permits, slots) is
+//! given back on drop. Where in the code it happened is logged by the process's panic hook, once.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,7 +43,7 @@ pub fn survived_now<T>(observers: &Observers, work: impl FnOnce() -> T) -> Optio
 /// Answers one request; `internal` if that panics.
 ///
 /// # Errors
-/// Those of `work`, and [`RegistryError::Internal`].
+/// The errors of `work`, and [`RegistryError::Internal`].
 pub fn answered<T>(
     observers: &Observers,
     work: impl Future<Output = Result<T, RegistryError>>,
@@ -54,7 +54,7 @@ pub fn answered<T>(
 /// The same for work that awaits nothing.
 ///
 /// # Errors
-/// Those of `work`, and [`RegistryError::Internal`].
+/// The errors of `work`, and [`RegistryError::Internal`].
 pub fn answered_now<T>(
     observers: &Observers,
     work: impl FnOnce() -> Result<T, RegistryError>,
@@ -71,7 +71,7 @@ mod tests {
     use crate::domain::overload::Overload;
     use crate::service::observe::Observer;
 
-    /// Counts panics it is told of.
+    /// Counts observed panics.
     #[derive(Default)]
     struct Counting(AtomicU64);
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
-/// So many bytes, taken and given back.
+/// A number of bytes, taken and given back.
 #[derive(Debug)]
 pub struct Budget {
     limit: usize,

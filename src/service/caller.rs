@@ -38,10 +38,10 @@ pub trait Caller: Send + Sync + 'static {
     fn max_payload(&self) -> usize;
 }
 
-/// What a request says beside its payload.
+/// What a request carries besides its payload.
 #[derive(Debug, Clone, Copy)]
 pub struct CallHeaders<'a> {
-    /// Where the attempt stands in its caller's trace; probes belong to none.
+    /// The place of the attempt in its caller's trace; probes belong to none.
     pub trace: Option<TraceHeaders<'a>>,
     /// Which attempt of its call it is, from 1; `None` for a probe.
     pub attempt: Option<u32>,
@@ -106,8 +106,8 @@ pub enum CallError {
     /// No reply before the deadline.
     #[error("no reply in time")]
     Timeout,
-    /// Nobody is subscribed to the subject.
-    #[error("nobody is subscribed")]
+    /// The subject has no subscriber.
+    #[error("no subscriber on its subject")]
     NoResponders,
     /// Our own link is down, or broke while the call waited. It may have been carried out.
     #[error("our link to NATS is down")]

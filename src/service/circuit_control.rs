@@ -24,7 +24,7 @@ pub struct CircuitOrder {
     pub ttl: Option<Duration>,
     /// Why, in the operator's words.
     pub reason: Option<String>,
-    /// Who asks.
+    /// The actor.
     pub actor: Actor,
 }
 
@@ -37,15 +37,15 @@ pub struct CircuitControl {
 }
 
 impl CircuitControl {
-    /// Controls the circuits of `tools`, by `fleet` those of all sidecars.
+    /// Controls the circuits of `tools`, and through `fleet` the circuits of all sidecars.
     pub fn new(tools: Tools, fleet: Option<OverrideHandle>) -> Self {
         Self { tools, fleet }
     }
 
-    /// Carries out an order and returns the circuit as it stands then.
+    /// Carries out an order and returns the resulting circuit.
     ///
     /// # Errors
-    /// No such extension or version, or a database that is needed and away.
+    /// No such extension or version, or a database that is needed and unreachable.
     pub async fn carry_out(&self, order: CircuitOrder) -> Result<Listed, RegistryError> {
         let entry = self.tools.selector.entry(&order.id)?;
         let current = || entry.extension().version.clone();

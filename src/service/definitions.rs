@@ -1,4 +1,4 @@
-//! Port: writing definitions, and reading who wrote them.
+//! Port: writing definitions, and reading the audit.
 
 use std::future::Future;
 use std::time::{Duration, SystemTime};
@@ -22,7 +22,7 @@ pub struct Write {
     pub command: Command,
     /// The revision that its record must have.
     pub if_revision: Option<u64>,
-    /// Who wants it.
+    /// Its actor.
     pub actor: Actor,
     /// Whether everything is done but the commit.
     pub dry_run: bool,
@@ -35,7 +35,7 @@ pub struct Switch {
     pub which: Which,
     /// Whether they are to serve.
     pub enabled: bool,
-    /// Who wants it.
+    /// Its actor.
     pub actor: Actor,
     /// Whether everything is done but the commit.
     pub dry_run: bool,
@@ -50,18 +50,18 @@ pub enum Which {
     Matching(Selector),
 }
 
-/// What became of a switch; ids in order.
+/// The result of a switch; ids in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Switched {
     /// Whose record is another now.
     pub changed: Vec<String>,
-    /// Who was like this already.
+    /// The ids that were like this already.
     pub unchanged: Vec<String>,
-    /// The revision that the change took; that of the catalog where there was none.
+    /// The revision that the change took; the catalog's if there was none.
     pub revision: u64,
 }
 
-/// What a dry run came to.
+/// The result of a dry run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rehearsal {
     /// The fields that would change.
@@ -70,7 +70,7 @@ pub struct Rehearsal {
     pub record: Option<Extension>,
 }
 
-/// What became of a write.
+/// The result of a write.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Written {
     /// Nothing: it was a dry run.
@@ -92,7 +92,7 @@ pub enum WriteError {
     SubjectTaken,
     /// Nothing was written: the database did not do it.
     Failed(DatabaseError),
-    /// COMMIT got no answer, and nobody could say what became of it.
+    /// COMMIT got no answer, and its outcome could not be found out.
     Unknown(String),
 }
 
@@ -105,19 +105,19 @@ pub struct AuditEntry {
     pub extension_id: Box<str>,
     /// What was done.
     pub action: Box<str>,
-    /// By whom.
+    /// Its actor.
     pub changed_by: Option<Box<str>>,
     /// How that is known.
     pub actor_source: Box<str>,
     /// `{"old": ..., "new": ...}`.
     pub changes: Option<Box<RawValue>>,
-    /// When, where a reply can say it.
+    /// When, if a reply can carry it.
     pub timestamp: Option<SystemTime>,
     /// In which revision.
     pub revision: Option<u64>,
 }
 
-/// A moment that somebody names.
+/// A given moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     /// This one.
@@ -141,7 +141,7 @@ pub struct AuditQuery {
     pub until: Option<When>,
     /// Only entries before this one.
     pub before: Option<u64>,
-    /// At most so many.
+    /// The most that are returned.
     pub limit: usize,
 }
 
@@ -150,7 +150,7 @@ pub trait Definitions: Send + Sync + 'static {
     /// Carries a write out, with its audit entry and its revision, in one transaction.
     ///
     /// # Errors
-    /// Nothing was written, unless the error says that nobody knows.
+    /// Nothing was written, unless the error says that the outcome is unknown.
     fn write(
         &self,
         write: &Write,
@@ -160,7 +160,7 @@ pub trait Definitions: Send + Sync + 'static {
     /// Carries a switch out likewise.
     ///
     /// # Errors
-    /// Nothing was written, unless the error says that nobody knows.
+    /// Nothing was written, unless the error says that the outcome is unknown.
     fn switch(
         &self,
         switch: &Switch,

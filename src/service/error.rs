@@ -11,9 +11,9 @@ use crate::domain::quote::{quoted, quoted_within};
 pub enum NotFoundReason {
     /// No source knows the id.
     Unknown,
-    /// Disabled by people.
+    /// Disabled by an operator.
     Disabled,
-    /// Taken out of service by the machine.
+    /// Auto-disabled.
     AutoDisabled,
     /// No version takes part for this context.
     NotTargeted,
@@ -22,7 +22,7 @@ pub enum NotFoundReason {
 }
 
 impl NotFoundReason {
-    /// The reason as it stands in `details.reason`.
+    /// The reason as written in `details.reason`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
@@ -30,6 +30,17 @@ impl NotFoundReason {
             Self::AutoDisabled => "auto_disabled",
             Self::NotTargeted => "not_targeted",
             Self::Quarantined => "quarantined",
+        }
+    }
+
+    /// The reason in words, about the extension `id`.
+    fn sentence(self, id: &str) -> String {
+        match self {
+            Self::Unknown => format!("no extension `{id}`"),
+            Self::Disabled => format!("extension `{id}` is disabled"),
+            Self::AutoDisabled => format!("extension `{id}` is auto-disabled"),
+            Self::NotTargeted => format!("extension `{id}` has no version for this request"),
+            Self::Quarantined => format!("extension `{id}` is quarantined"),
         }
     }
 }
@@ -43,19 +54,19 @@ pub enum Unavailable {
         /// end.
         retry_after_ms: Option<u64>,
     },
-    /// All that could serve rest: they were busy, and said when to come back.
+    /// All that could serve rest: they were busy, and named a time to come back.
     PushedBack {
         /// Until the first of them is back, in milliseconds.
         retry_after_ms: u64,
     },
-    /// Nobody is subscribed to its subject.
+    /// Its subject has no subscriber.
     NoResponders,
     /// This sidecar's own link is down; the call may have been carried out.
     LinkDown,
 }
 
 impl Unavailable {
-    /// The reason as it stands in `details.reason`.
+    /// The reason as written in `details.reason`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CircuitOpen { .. } => "circuit_open",
@@ -79,14 +90,14 @@ pub enum RegistryError {
         /// The rule it breaks.
         message: String,
     },
-    /// Several fields, or one whose value can be told.
+    /// Several fields, or one whose value can be shown.
     #[error("{}", describe(.0))]
     BadFields(Vec<BadField>),
     /// A mutating verb where administration is off.
     #[error("{0}")]
     Forbidden(&'static str),
     /// No such extension, or none that serves this request.
-    #[error("extension `{}` is not available: {}", quoted(id), reason.as_str())]
+    #[error("{}", reason.sentence(&quoted(id)))]
     ExtensionNotFound {
         /// The id asked for.
         id: String,
@@ -150,16 +161,19 @@ pub enum RegistryError {
         /// The limit, in bytes.
         limit_bytes: usize,
     },
-    /// A bug. The cause is logged, never told.
+    /// A bug. The cause is logged, never sent.
     #[error("internal error")]
     Internal,
     /// The extension's answer was empty or not JSON.
-    #[error("extension `{}` answered neither a document nor an error", quoted(id))]
+    #[error(
+        "extension `{}` replied with neither a document nor an error",
+        quoted(id)
+    )]
     ExtensionError {
         /// The extension that was called.
         id: String,
     },
-    /// The extension was not called, or nobody was there to answer.
+    /// The extension was not called, or had no subscriber.
     #[error("extension `{}` is unavailable: {}", quoted(id), why.as_str())]
     ExtensionUnavailable {
         /// The extension that was to be called.
@@ -179,33 +193,33 @@ pub enum RegistryError {
         /// The extension that was called.
         id: String,
     },
-    /// The database is needed and cannot be used now; the message says why.
+    /// The database is needed and cannot be used now; the message has the cause.
     #[error("{}", quoted_within(.message, MAX_MESSAGE))]
     DatabaseUnavailable {
         /// Which kind of trouble.
         reason: Trouble,
-        /// What the database, or the lack of an answer, says.
+        /// The database's message, or the lack of an answer.
         message: String,
     },
-    /// Nothing was written: somebody else holds the lock.
+    /// Nothing was written: another transaction holds the lock.
     #[error("the database is locked by another transaction")]
     DatabaseLocked {
-        /// Who, where the database tells.
+        /// Its holder, if the database reports it.
         blocked_by: Option<String>,
     },
-    /// Nobody could find out whether the change was committed.
-    #[error("{}; whether the change was committed could not be found out", quoted_within(.0, MAX_MESSAGE))]
+    /// It is unknown whether the change was committed.
+    #[error("{}; it is unknown whether the change was committed", quoted_within(.0, MAX_MESSAGE))]
     OutcomeUnknown(String),
     /// A source could not be read, and only an operator can change that.
     #[error("{}", quoted_within(.0, MAX_MESSAGE))]
     SourceUnreadable(String),
-    /// The call was cancelled, by somebody who knows its id or because its caller is gone.
+    /// The call was cancelled, by a client that knows its id or because its caller is gone.
     #[error("the call was cancelled")]
     Cancelled,
     /// Too much at once; nothing was done.
     #[error("too much at once: {}", .0.as_str())]
     Overloaded(Overload),
-    /// The daemon is going away; nothing was done.
+    /// The daemon is shutting down; nothing was done.
     #[error("this sidecar is shutting down")]
     ShuttingDown,
 }
@@ -223,7 +237,7 @@ pub struct BadField {
 
 /// The most bytes of a message that others have made.
 const MAX_MESSAGE: usize = 600;
-/// The most faults that are told; a body can have any number of unknown fields.
+/// The most faults that are reported; a body can have any number of unknown fields.
 pub const MAX_FAULTS: usize = 50;
 
 fn describe(faults: &[BadField]) -> String {

@@ -157,7 +157,7 @@ fn reasons_have_the_names_of_the_contract() {
 }
 
 /// What an operator must set right is a fault of ours to the caller, what cannot be stored is the
-/// caller's, and nobody is told "away" of a database that has answered.
+/// caller's, and a database that has answered is never reported as unreachable.
 #[test]
 fn each_trouble_of_the_database_has_its_code() {
     for (trouble, code, number) in [

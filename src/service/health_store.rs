@@ -2,9 +2,9 @@
 //!
 //! [`HealthReports`] adds what each sidecar counts to the fleet's sums, exactly once, through a
 //! [`Ledger`](ledger::Ledger). [`Overrides`], [`AutoSwitch`] and [`Claims`] are the decisions that
-//! hold for all: forced circuits, automatic disabling, who probes, who publishes.
+//! hold for all: forced circuits, automatic disabling, probing, publishing.
 //!
-//! Moments are those of this process's monotonic clock: a store carries them as ages, so clocks need
+//! Moments are from this process's monotonic clock: a store carries them as ages, so clocks need
 //! neither agree nor stay as they are set.
 
 pub mod ledger;
@@ -60,7 +60,7 @@ pub struct Tally {
 pub struct Figures {
     /// Whose they are.
     pub extension: ExtensionId,
-    /// Which extension of the id it is; `None` where no source has told.
+    /// Which extension of the id it is; `None` where no source has given it.
     pub incarnation: Option<Incarnation>,
     /// How many.
     pub tally: Tally,
@@ -86,7 +86,7 @@ impl From<&Figures> for HealthSums {
     }
 }
 
-/// What a flush says of one extension.
+/// What a flush reports of one extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// The calls: in [`Flush`] those since the last flush, for the ledger all since the start.
@@ -113,7 +113,7 @@ pub enum Held {
 pub struct HeldCircuit {
     /// Whose it is.
     pub extension: ExtensionId,
-    /// Which extension of the id it is; `None` where no source has told.
+    /// Which extension of the id it is; `None` where no source has given it.
     pub incarnation: Option<Incarnation>,
     /// Of which version.
     pub version: VersionName,
@@ -127,12 +127,12 @@ pub struct HeldCircuit {
     pub half_open_requests: u32,
 }
 
-/// One flush; a heartbeat when there is nothing to say.
+/// One flush; a heartbeat when there is nothing to report.
 #[derive(Debug, Clone, Copy)]
 pub struct Flush<'a> {
     /// Whose flush it is.
     pub boot: &'a Boot,
-    /// One more than that of the last flush written under the boot, from 1 on.
+    /// One more than the number of the last flush written under the boot, from 1 on.
     pub sequence: u64,
     /// Time between flushes: after three without one, the sidecar's circuits no longer count.
     pub interval: Duration,
@@ -153,17 +153,17 @@ pub const MAX_CIRCUITS: usize = 10_000;
 pub struct Written {
     /// Its number.
     pub sequence: u64,
-    /// The extensions it left out because somebody had them locked; they count in a later one.
+    /// The extensions it left out because they were locked; they count in a later one.
     pub held_back: Vec<ExtensionId>,
 }
 
-/// What became of a flush.
+/// The result of a flush.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Flushed {
     /// It is written, now or by an earlier attempt.
     Written(Written),
-    /// The boot had been silent for so long that it was folded. This was its last flush; `None`
-    /// when nobody knows any more, after 7 days.
+    /// The boot had been silent for too long and was folded. This was its last flush; `None` when
+    /// that is no longer known, after 7 days.
     Fenced(Option<Written>),
 }
 
@@ -188,8 +188,8 @@ pub trait HealthReports: Send + Sync + 'static {
     /// Writes a flush. Repeating it adds nothing.
     fn flush(&self, flush: Flush<'_>) -> impl Future<Output = Result<Flushed, StoreError>> + Send;
 
-    /// The figures of all extensions less those of `boot`; with `changed_within`, only those
-    /// flushed by anyone in that time.
+    /// The figures of all extensions without the share of `boot`; with `changed_within`, only the
+    /// ones flushed by any sidecar in that time.
     fn others(
         &self,
         boot: &Boot,
@@ -224,19 +224,19 @@ pub enum OverrideAction {
 pub struct Override {
     /// Of which extension.
     pub extension: ExtensionId,
-    /// Which extension of the id it is; `None` where no source has told.
+    /// Which extension of the id it is; `None` where no source has given it.
     pub incarnation: Option<Incarnation>,
     /// Of which version.
     pub version: VersionName,
     /// What is wanted.
     pub action: OverrideAction,
-    /// The number of [`NewOverride::change`], for whoever must apply each once.
+    /// The number of [`NewOverride::change`], for a reader that must apply each once.
     pub change: u128,
     /// When it ends by itself.
     pub until: Option<SystemTime>,
     /// Why, in the operator's words.
     pub reason: Option<Box<str>>,
-    /// Who wanted it.
+    /// Its actor.
     pub set_by: Box<str>,
 }
 
@@ -255,7 +255,7 @@ pub struct NewOverride<'a> {
     pub ttl: Option<Duration>,
     /// Why, in the operator's words.
     pub reason: Option<&'a str>,
-    /// Who wants it: the audit's `changed_by`.
+    /// Its actor: the audit's `changed_by`.
     pub actor: &'a str,
     /// How we know: the audit's `actor_source`.
     pub actor_source: &'a str,
@@ -274,7 +274,7 @@ pub trait Overrides: Send + Sync + 'static {
     fn overrides(&self) -> impl Future<Output = Result<Vec<Override>, StoreError>> + Send;
 }
 
-/// What became of an attempt to disable.
+/// The result of an attempt to disable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AutoDisabled {
     /// Done, in this revision.
@@ -283,13 +283,13 @@ pub enum AutoDisabled {
     CapReached,
     /// Another sidecar saw it succeed within the last minute.
     SeenAlive,
-    /// It is not in service, by the machine or by people.
+    /// It is auto-disabled already, or disabled by an operator.
     AlreadyDisabled,
     /// There is no such extension, or another one of its id.
     Gone,
 }
 
-/// What became of an attempt to enable again.
+/// The result of an attempt to enable again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AutoEnabled {
     /// Done, in this revision.
@@ -331,7 +331,7 @@ pub trait AutoSwitch: Send + Sync + 'static {
     fn release_probe_lease(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
-/// What a change event tells.
+/// What a change event reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
     /// The extension is new.
@@ -340,13 +340,13 @@ pub enum ChangeKind {
     Updated,
     /// It is gone.
     Deleted,
-    /// People switched it on.
+    /// An operator enabled it.
     Enabled,
-    /// People switched it off.
+    /// An operator disabled it.
     Disabled,
-    /// The machine switched it off.
+    /// It was auto-disabled.
     AutoDisabled,
-    /// The machine switched it on again.
+    /// It was enabled again automatically.
     AutoEnabled,
     /// A version of it failed and lost its share.
     RolloutHalted,
@@ -376,16 +376,16 @@ pub struct RevisionChanges {
     pub created: u64,
     /// How many of them deleted one.
     pub deleted: u64,
-    /// Who made them.
+    /// Their actor.
     pub changed_by: Option<Box<str>>,
     /// The first of them, at most [`MAX_CHANGES`].
     pub changes: Vec<Change>,
 }
 
-/// Most changes told of one revision.
+/// The most changes published of one revision.
 pub const MAX_CHANGES: usize = 100;
 
-/// Revisions whose events are now ours to publish, and nobody else's.
+/// Revisions whose events are now ours alone to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
     /// The last one claimed; lower than asked for when there are many: ask again.
@@ -396,7 +396,7 @@ pub struct Claimed {
 
 /// Events that are published once per fleet.
 pub trait Claims: Send + Sync + 'static {
-    /// Claims what nobody has claimed up to `revision`, and reads its changes; `None` when there is
+    /// Claims what is unclaimed up to `revision`, and reads its changes; `None` when there is
     /// nothing, or the database is of another epoch.
     ///
     /// At most once: events of a sidecar that dies between this answer and publishing are lost.

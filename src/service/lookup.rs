@@ -26,7 +26,7 @@ pub const MAX_IDS: usize = 100;
 #[derive(Debug)]
 pub struct Lookups {
     selector: Arc<Selector>,
-    /// What lookups came to.
+    /// The results of lookups.
     pub meter: LookupMeter,
 }
 
@@ -67,7 +67,7 @@ impl Lookups {
         answered
     }
 
-    /// Has the memory fetched that the replies for `ids` are in, for who will want them in a moment.
+    /// Has the memory fetched that the replies for `ids` are in, which will be needed in a moment.
     pub fn fetch<'a>(&self, ids: impl Iterator<Item = &'a str>) {
         self.selector.catalog().unconditionals(ids, |body| {
             // One byte of each cache line: these loads wait for nothing, not even for each other.
@@ -100,7 +100,7 @@ impl Lookups {
         let mut consistent = catalog.get_many(&asked);
         let standby = self.standbys(&consistent);
         if !standby.is_empty() {
-            // Who stands in has to be of the same revision, too.
+            // A fallback has to be of the same revision, too.
             asked.to_mut().extend(standby.iter().map(String::as_str));
             consistent = catalog.get_many(&asked);
         }
@@ -122,7 +122,7 @@ impl Lookups {
         many
     }
 
-    /// Whom the entries name as fallbacks, if any of them may be needed.
+    /// The fallbacks that the entries name, if any may be needed.
     fn standbys(&self, consistent: &Consistent) -> Vec<String> {
         let quiet = self.selector.all_quiet();
         let entries = consistent.entries.iter().flatten();
@@ -253,7 +253,7 @@ mod tests {
         Lookups::new(Arc::new(selector(catalog, environment)))
     }
 
-    /// The version that serves, or the error's code and what its details say.
+    /// The version that serves, or the error's code and details.
     fn outcome(result: Result<Bytes, RegistryError>) -> String {
         match result {
             Ok(reply) => String::from_utf8(reply.to_vec()).unwrap(),

@@ -85,7 +85,7 @@ impl Histogram {
     }
 }
 
-/// What lookups came to.
+/// The results of lookups.
 #[derive(Debug, Default)]
 pub struct LookupMeter {
     hits: AtomicU64,
@@ -133,7 +133,7 @@ impl LookupMeter {
 }
 
 impl LookupFigures {
-    /// Hits among the ids that a source knows or nobody knows; `None` before the first.
+    /// Hits among the ids that a source knows or no source knows; `None` before the first.
     #[expect(
         clippy::cast_precision_loss,
         reason = "a ratio needs no more than 53 bits"

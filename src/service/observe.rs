@@ -1,8 +1,8 @@
-//! Everything worth telling, in one place: log, metrics and NATS events are readers of it.
+//! Everything worth reporting, in one place: log, metrics and NATS events are readers of it.
 //!
-//! Business code says what happened and nothing about who wants to know. Two things are not
+//! Business code reports what happened, and does not know its readers. Two things are not
 //! observations because they happen thousands of times a second: lookups and requests are counted
-//! by [`super::meter`], and read when somebody asks.
+//! by [`super::meter`], and read on demand.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub enum Trigger {
     Timer,
     /// A file changed.
     Files,
-    /// Somebody asked for it.
+    /// A request asked for it.
     Request,
 }
 
@@ -72,7 +72,7 @@ impl ListenerState {
 /// Something that happened.
 #[derive(Debug)]
 pub enum Observation {
-    /// Data was read; `counts` says what it changed.
+    /// Data was read; `counts` has what it changed.
     Loaded {
         /// Why it was read.
         trigger: Trigger,
@@ -80,15 +80,15 @@ pub enum Observation {
         source: ActiveSource,
         /// What changed.
         counts: Counts,
-        /// Which, and by whom.
+        /// Which, and by which actor.
         changed: Changed,
         /// The catalog's revision now.
         revision: u64,
         /// Entries in the catalog now.
         total: usize,
-        /// Entries that people enabled.
+        /// Enabled entries.
         enabled: usize,
-        /// Faults set aside now.
+        /// Faults in quarantine now.
         quarantined: usize,
         /// From the decision to read until everything was applied.
         duration: Duration,
@@ -107,7 +107,7 @@ pub enum Observation {
     },
     /// A fault was found that was not known before.
     Quarantined {
-        /// Where it stands.
+        /// Its place.
         origin: String,
         /// What is wrong.
         reason: String,
@@ -157,7 +157,7 @@ pub enum Observation {
         /// Whether it is there.
         up: bool,
     },
-    /// The NATS server said something, or could not be reached.
+    /// The NATS server sent a notice, or could not be reached.
     NatsNotice {
         /// Which connection.
         connection: &'static str,
@@ -197,7 +197,7 @@ pub enum Observation {
         /// The minimum.
         min_success_rate: f64,
     },
-    /// How all extensions are doing, told every so often.
+    /// The health of all extensions, periodically.
     HealthSummary(Summary),
     /// Health could not be exchanged with the database; the next exchange makes up for it.
     FlushFailed {
@@ -210,7 +210,7 @@ pub enum Observation {
         id: ExtensionId,
         /// Whether it is out of service now.
         disabled: bool,
-        /// The revision that says so.
+        /// The revision of that change.
         revision: u64,
     },
     /// This sidecar took its share from a version that fails, for the whole fleet.
@@ -219,9 +219,9 @@ pub enum Observation {
         id: ExtensionId,
         /// Its version.
         version: VersionName,
-        /// What attempts came to.
+        /// The outcomes of attempts.
         figures: Comparison,
-        /// The revision that says so.
+        /// The revision of that change.
         revision: u64,
     },
     /// A circuit opened, but its extension stays in service.
@@ -231,7 +231,7 @@ pub enum Observation {
         /// Why, in words.
         why: &'static str,
     },
-    /// An extension that is out of service answered a probe, and waits for people.
+    /// An extension that is out of service answered a probe, and waits for an operator.
     ProbeAnswered {
         /// The extension.
         id: ExtensionId,
@@ -243,7 +243,7 @@ pub enum Observation {
         /// What went wrong.
         error: StoreError,
     },
-    /// The database did not carry out what somebody asked for.
+    /// The database did not carry out a request.
     RequestFailed {
         /// What cannot be done, in words.
         what: &'static str,
@@ -264,7 +264,7 @@ pub enum Observation {
     },
     /// A piece of work panicked, which is a bug; the panic hook has logged where.
     Panicked,
-    /// This process stood still: whatever timer ran out meanwhile is nobody's silence.
+    /// This process stood still: timers that ran out meanwhile count against no extension.
     StoodStill {
         /// For how long.
         length: Duration,
@@ -294,16 +294,16 @@ pub enum Observation {
 pub struct Changed {
     /// The first of them.
     pub ids: Vec<ExtensionId>,
-    /// Who changed them, where that is known, and one.
+    /// Their actor, if it is known, and only one.
     pub by: Option<Box<str>>,
 }
 
-/// What a version's failures say besides how many there are.
+/// What is known of a version's failures besides their number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Failing {
     /// Since when it fails; `None` while it does not.
     pub since: Option<Tick>,
-    /// What the extension said last, fit to be quoted.
+    /// The extension's last error text, fit to be quoted.
     pub error: Option<Box<str>>,
 }
 
@@ -332,7 +332,7 @@ impl DropReason {
     }
 }
 
-/// Somebody who wants to know. Must not block and must not fail; a panic costs itself only.
+/// A reader of observations. Must not block and must not fail; a panic costs itself only.
 pub trait Observer: Send + Sync {
     /// Takes notice of one observation.
     fn observe(&self, observation: &Observation);
@@ -354,10 +354,10 @@ impl Observers {
         Self(observers.into())
     }
 
-    /// Tells everyone; one who panics misses this observation, and nobody else does.
+    /// Passes it to all observers; one that panics misses this observation, and no other does.
     pub fn observe(&self, observation: &Observation) {
         if !self.tell(observation) {
-            // Who panics at this too has told of it already.
+            // An observer that panics at this too has been reported already.
             self.tell(&Observation::Panicked);
         }
     }

@@ -1,8 +1,8 @@
-//! Waiting for what an extension says: everything that may come in between is dealt with here, for
+//! Waiting for the reply of an extension: everything that may come in between is handled here, for
 //! calls, streams and probes alike.
 //!
-//! Two things are not the extension's: an acknowledgement of JetStream, which is passed over, and
-//! time in which this process stood still, which is made up for. What comes meanwhile counts.
+//! Two things are not the extension's: an acknowledgement of JetStream, which is ignored, and time
+//! in which this process stood still, which is added to the limit. What arrives meanwhile counts.
 
 use std::time::Duration;
 
@@ -41,16 +41,16 @@ impl Wait {
 pub enum NoReply {
     /// None came, or none can come.
     Call(CallError),
-    /// None came, and this process stood still for too much of the time to blame anybody.
+    /// None came, and this process stood still for too much of the time to blame the extension.
     StoodStill,
 }
 
-/// Who waits, for whom, and who hears of what is passed over.
+/// The waiting side, the extension, and the observers of what is passed over.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience<'a> {
     /// Knows what this process slept through.
     pub clock: Clock,
-    /// Are told of acknowledgements.
+    /// Observers of acknowledgements.
     pub observers: &'a Observers,
     /// Whose reply it is to be.
     pub id: &'a ExtensionId,
@@ -84,7 +84,7 @@ impl Patience<'_> {
     /// Why nothing was sent in time.
     pub fn unsent(&self, error: CallError) -> NoReply {
         match error {
-            // Nobody is silent who was not asked.
+            // An extension that was not asked is not silent.
             CallError::Timeout => NoReply::StoodStill,
             error => NoReply::Call(error),
         }

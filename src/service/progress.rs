@@ -11,17 +11,17 @@ use crate::domain::whole;
 
 use crate::service::clock::standstill::timeout;
 
-/// How long a read with `min_revision` waits unless it says otherwise.
+/// How long a read with `min_revision` waits by default.
 pub const DEFAULT_WAIT: Duration = Duration::from_millis(1000);
 /// The longest a read may ask to wait.
 pub const MAX_WAIT: Duration = Duration::from_millis(MAX_WAIT_MS);
 /// Likewise, in milliseconds.
 pub const MAX_WAIT_MS: u64 = 10_000;
-/// How many reads may wait at a time. Waiting must take no place of those who work: whoever bounds
-/// requests has so many places more.
+/// How many reads may wait at a time. Waiting must take no place from working requests: code that
+/// bounds requests has this many extra places.
 pub const MAX_WAITERS: usize = 1024;
 
-/// Tells waiting reads which revision has been applied.
+/// Informs waiting reads of the applied revision.
 #[derive(Debug, Clone)]
 pub struct Progress {
     /// `None` before anything was applied.
@@ -57,7 +57,7 @@ impl Progress {
         self.applied.subscribe()
     }
 
-    /// Announces that a load is done, and that whoever is to hear of it has.
+    /// Announces that a load is done, and that its observers have heard of it.
     pub fn loaded(&self) {
         self.begun
             .send_if_modified(|begun| !std::mem::replace(begun, true));
@@ -74,7 +74,7 @@ impl Progress {
         self.applied.borrow().is_some()
     }
 
-    /// Waits for `min_revision`, if a request names one, as long as it says.
+    /// Waits for `min_revision`, if a request names one, for its time.
     ///
     /// # Errors
     /// It did not come in time, would have to be waited for too long, or by too many.
@@ -113,7 +113,7 @@ impl Progress {
     }
 }
 
-/// How long a request is willing to wait, as it says in milliseconds. Too long is refused even where
+/// How long a request is willing to wait, given in milliseconds. Too long is refused even where
 /// nothing has to be waited for: whether a request is valid must not depend on the moment.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! Reads for people and tools: stored records, listings and explanations.
+//! Reads for operators and tools: stored records, listings and explanations.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::domain::routing::Verdict;
 use crate::domain::selector;
 use crate::domain::whole;
 
-/// How many entries a page has unless the request says otherwise.
+/// How many entries a page has by default.
 pub const DEFAULT_PAGE: usize = 100;
 /// The most entries a page may have.
 pub const MAX_PAGE: usize = 1000;
@@ -30,7 +30,7 @@ pub struct ListQuery {
     pub enabled: Option<bool>,
     /// Only those that it matches.
     pub selector: Option<selector::Selector>,
-    /// At most so many; `None` for [`DEFAULT_PAGE`].
+    /// The most that are returned; `None` for [`DEFAULT_PAGE`].
     pub limit: Option<u64>,
     /// Only entries after this place.
     pub after: Option<Position>,
@@ -43,20 +43,20 @@ pub struct Explanation {
     pub entry: Arc<Entry>,
     /// The context, completed by the deployment's defaults.
     pub context: Context,
-    /// What serves: a version of it, or of one that stands in for it.
+    /// What serves: a version of it, or of a fallback.
     pub target: Option<Target>,
     /// Why.
     pub reason: Reason,
     /// The states of the circuits of the entry's candidates, in their order.
     pub circuits: Vec<CircuitState>,
-    /// Who rests of what serves.
+    /// What rests, of what serves.
     pub resting: Vec<Resting>,
     /// The catalog's revision.
     pub revision: u64,
 }
 
 impl Explanation {
-    /// What each candidate, in order, says to the context.
+    /// The verdict of each candidate on the context, in order.
     pub fn verdicts(&self) -> Vec<Verdict<'_>> {
         let extension = self.entry.extension();
         self.entry
@@ -74,7 +74,7 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// Reads that choose as `selector` does, and see who rests among `runtimes`.
+    /// Reads that choose as `selector` does, and see what rests among `runtimes`.
     pub fn new(selector: Arc<Selector>, runtimes: Arc<Runtimes>) -> Self {
         Self { selector, runtimes }
     }
@@ -85,7 +85,7 @@ impl Reads {
         Ok((self.selector.entry(id)?, revision))
     }
 
-    /// The state of an extension's circuit, which is that of its current version.
+    /// The state of an extension's circuit: its current version's.
     pub fn state(&self, entry: &Entry) -> CircuitState {
         let extension = entry.extension();
         self.selector.state(extension, &extension.version)

@@ -38,12 +38,12 @@ impl Part {
 /// Set by the drain, and never cleared.
 const DRAINING: u8 = 0x80;
 
-/// The latch. One atomic holds it all, so that nobody sees it open after it was closed.
+/// The latch. One atomic holds it all, so that it is never seen open after it was closed.
 #[derive(Debug, Default)]
 pub struct Readiness(AtomicU8);
 
 impl Readiness {
-    /// Says that `part` is ready. Saying it again changes nothing.
+    /// Marks `part` as ready. Saying it again changes nothing.
     pub fn open(&self, part: Part) {
         self.0.fetch_or(part.bit(), Ordering::AcqRel);
     }

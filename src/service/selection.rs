@@ -2,7 +2,7 @@
 //!
 //! Steps 2 to 5 are the entry's own ([`crate::domain::routing`]); this adds what only a running
 //! process knows: circuits and success rates. It decides at admission, and once more where a call
-//! has failed that nobody stands in for yet: a fallback's fallback is never asked.
+//! has failed that is not a fallback itself: a fallback's fallback is never asked.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::domain::extension::Extension;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::routing::{Candidate, Resolved, Tier};
 
-/// One call in so many tries a version that the others are led around.
+/// One call in this many tries a version that the others avoid.
 const TRIAL_SHARE: u32 = 20;
 
 /// Whether and when health leads calls elsewhere.
@@ -40,16 +40,16 @@ pub enum Reason {
     Default,
     /// No version takes part.
     NotTargeted,
-    /// People or the machine disabled it.
+    /// It is disabled, by an operator or automatically.
     Disabled,
-    /// What the rules chose ails, and the current version or another extension stands in.
+    /// What the rules chose fails, and the current version or a fallback serves.
     Fallback,
-    /// The circuit is open, and nothing stands in.
+    /// The circuit is open, and there is no fallback.
     CircuitOpen,
 }
 
 impl Reason {
-    /// The reason as it stands in the document.
+    /// The reason as written in the document.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::TargetingMatch => "targeting_match",
@@ -69,7 +69,7 @@ pub struct Target {
     entry: Arc<Entry>,
     candidate: Candidate,
     reply: PreparedReply,
-    /// The extension that was asked for, where this one stands in for it.
+    /// The extension that was asked for, if this one is its fallback.
     pub fallback_from: Option<ExtensionId>,
     /// Why this one.
     pub reason: Reason,
@@ -110,12 +110,12 @@ impl Target {
 /// What a request asks for.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
-    /// A version to use whatever rules and health say.
+    /// A version to use regardless of rules and health.
     pub version: Option<&'a VersionName>,
     /// What rules and rollouts read, completed by the deployment's defaults.
     pub context: &'a Context,
-    /// Whether this is a real request, one in so many of which tries what the others are led
-    /// around; an explanation is not.
+    /// Whether this is a real request, some of which try what the others avoid; an explanation is
+    /// not.
     pub real: bool,
 }
 
@@ -130,8 +130,7 @@ pub struct Selector {
 }
 
 impl Selector {
-    /// Chooses from `catalog` by what `circuits` say; `environment` stands in where a context says
-    /// nothing about it.
+    /// Chooses from `catalog` by `circuits`; `environment` is used where a context has none.
     pub fn new(
         catalog: Arc<Catalog>,
         environment: Option<String>,
@@ -238,8 +237,7 @@ impl Selector {
         }))
     }
 
-    /// What stands in for an extension whose call has failed: nobody where health leads nothing
-    /// elsewhere.
+    /// The fallback of an extension whose call has failed: none without health-based routing.
     pub fn standby(&self, entry: &Entry, context: &Context) -> Option<Target> {
         let find = |id: &str| self.catalog.get(id);
         let led = self.routing.enabled;
@@ -278,7 +276,7 @@ impl Selector {
             return true;
         }
         let rate = circuit.view(now).success_rate;
-        // One call in so many goes on: without it, nobody would notice a recovery.
+        // Some calls go on: without them, a recovery would go unnoticed.
         rate.is_some_and(|rate| rate < self.routing.min_success_rate)
             && !(real && circuit.takes_turn(TRIAL_SHARE))
     }
@@ -317,7 +315,7 @@ impl Selector {
     }
 }
 
-/// Whether a version would serve, had the machine not taken the extension out of service.
+/// Whether a version would serve if the extension were not auto-disabled.
 fn serves_but_for_the_machine(entry: &Entry, wanted: Wanted<'_>) -> bool {
     let extension = entry.extension();
     entry
@@ -325,7 +323,7 @@ fn serves_but_for_the_machine(entry: &Entry, wanted: Wanted<'_>) -> bool {
         .any(|candidate| candidate.takes_part(extension, wanted.context))
 }
 
-/// A version that is named is chosen whatever its rules say.
+/// A version that is named is chosen regardless of its rules.
 fn reason(candidate: &Candidate, named: bool) -> Reason {
     match candidate.tier() {
         _ if named => Reason::Default,

@@ -84,7 +84,7 @@ impl Case {
         self.selector.select(&entry, wanted, |id| catalog.get(id))
     }
 
-    /// `id/version reason`, with `<from` where another stands in; or why not.
+    /// `id/version reason`, with `<from` for a fallback; or why not.
     fn chosen(&self, id: &str, given: &str, version: Option<&str>, real: bool) -> String {
         let version = version.map(|version| VersionName::parse(version).unwrap());
         let wanted = Wanted {

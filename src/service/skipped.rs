@@ -1,17 +1,17 @@
-//! Rows that the fleet shares and that cannot be used: read without, and named in `stats`.
+//! Unusable rows of what the fleet shares: skipped, and named in `stats`.
 //!
 //! Definitions have their own quarantine, in the catalog: it decides what is served. A row skipped
-//! here costs what that row says, such as one override, and nothing else.
+//! here costs its own content, such as one override, and nothing else.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::domain::quarantine::Fault;
 
-/// So many are named of each table; the others are skipped all the same.
+/// The most that are named of each table; the others are skipped all the same.
 const MAX_NAMED: usize = 100;
 
-/// The rows skipped, by table and by where they stand.
+/// The rows skipped, by table and place.
 #[derive(Debug, Default)]
 pub struct Skipped(Mutex<BTreeMap<&'static str, BTreeMap<String, Fault>>>);
 

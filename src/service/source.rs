@@ -18,11 +18,11 @@ pub enum SourceError {
     #[error("fixtures cannot be read: {0}")]
     Unreadable(String),
     /// This program failed while it read.
-    #[error("a bug in this program ended the load; the log has the place")]
+    #[error("a bug in this program ended the load; see the panic in the log")]
     Bug,
 }
 
-/// "Unreachable" says it all; anything else is about a database that is there.
+/// "Unreachable" needs no detail; anything else is about a database that answers.
 fn reading(error: &DatabaseError, text: &str) -> String {
     match error.is_unreachable() {
         true => text.to_owned(),
@@ -67,7 +67,7 @@ pub struct Want {
     pub known: Option<Known>,
     /// An id to read again even if it has not changed.
     pub also: Option<ExtensionId>,
-    /// Whether somebody says that there is something new: then a first look at the revision is spared.
+    /// Whether there was a notification: then a first look at the revision is spared.
     pub told: bool,
 }
 

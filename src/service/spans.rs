@@ -1,6 +1,6 @@
 //! Spans: what a request and its attempts look like in a distributed trace.
 //!
-//! A span is handed on when it is over, in one piece; nothing here knows who collects them. Without
+//! A span is handed on when it is over, in one piece; nothing here knows the collector. Without
 //! a collector a request pays one look at an empty `Option`.
 
 use std::sync::{Arc, OnceLock};
@@ -10,7 +10,7 @@ use rand::RngExt;
 
 use crate::domain::traceparent::{SpanId, TraceParent, TraceSeed};
 
-/// The work that a span is about; names have few values, details stand in the attributes.
+/// The work that a span is about; names have few values, details are in the attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
     /// A lookup, received to replied.
@@ -34,9 +34,9 @@ pub struct Span {
     pub begun: SystemTime,
     /// How long it took.
     pub took: Duration,
-    /// What else is known: ids, versions, numbers. Never payloads, nor who asked.
+    /// What else is known: ids, versions, numbers. Never payloads, nor the actor.
     pub attributes: Vec<Attribute>,
-    /// What it came to, if that is an error: a code of the contract or a call's status.
+    /// Its error, if any: a code of the contract or a call's status.
     pub error: Option<&'static str>,
 }
 
@@ -67,7 +67,7 @@ impl Spans {
         Self(Some(Arc::new(Recording { sink, ratio })))
     }
 
-    /// Whether anything is recorded, so that nobody has to read a header in vain.
+    /// Whether anything is recorded, so that no header is read in vain.
     pub fn are_recorded(&self) -> bool {
         self.0.is_some()
     }
@@ -120,7 +120,7 @@ pub struct OpenSpan {
     /// clock moves.
     begun_at: SystemTime,
     attributes: Vec<Attribute>,
-    /// What it came to: an error, or none.
+    /// Its outcome: an error, or none.
     end: OnceLock<Option<&'static str>>,
 }
 
@@ -133,9 +133,9 @@ impl OpenSpan {
         self.attributes.push((name, value.to_string()));
     }
 
-    /// Tells what it came to: an error, or none. Dropped without that, it was cancelled.
+    /// Records its outcome: an error, or none. Dropped without that, it was cancelled.
     pub fn end(&self, error: Option<&'static str>) {
-        // Told twice is no news: the first is the cause.
+        // Only the first error is kept: it is the cause.
         let _ = self.end.set(error);
     }
 
@@ -180,7 +180,7 @@ impl Drop for OpenSpan {
     }
 }
 
-/// The wall clock's time so long ago.
+/// The wall clock's time that long ago.
 fn ago(took: Duration) -> SystemTime {
     let now = SystemTime::now();
     now.checked_sub(took).unwrap_or(now)

@@ -1,4 +1,4 @@
-//! Which requests are recorded, and what is told of them.
+//! Which requests are recorded, and what of them.
 
 use std::sync::Mutex;
 

@@ -16,7 +16,7 @@ use crate::domain::catalog::{Catalog, Head};
 use crate::domain::distinct::Distinct;
 use crate::domain::quarantine::Quarantine;
 
-/// Everything `stats` tells.
+/// Everything in `stats`.
 #[derive(Debug)]
 #[expect(
     missing_docs,
@@ -86,7 +86,7 @@ impl Stats {
         &self.instance_id
     }
 
-    /// What tells its settings from those of others.
+    /// What distinguishes its settings from others'.
     pub fn settings(&self) -> &Distinct {
         &self.settings
     }

@@ -34,7 +34,7 @@ impl LastReload {
     }
 }
 
-/// What a reply has to say about the age and origin of its data.
+/// What a reply reports about the age and origin of its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Annotations {
     /// How long ago the database last answered (or this started, if it never has), when it cannot
@@ -65,7 +65,7 @@ pub enum DatabaseState {
 }
 
 impl DatabaseState {
-    /// The state's name in `stats`. Only a database that does not answer is `away`.
+    /// The state's name in `stats`. Only a database that does not answer has the state `away`.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Off => "off",
@@ -129,7 +129,7 @@ impl Status {
         self.mode
     }
 
-    /// What replies have to say about their data; `None` nearly always.
+    /// What replies report about their data; `None` nearly always.
     pub fn annotations(&self) -> Option<Annotations> {
         if !self.remarkable.load(Ordering::Relaxed) {
             return None;
@@ -145,7 +145,7 @@ impl Status {
         (stale_ms.is_some() || fixtures).then_some(Annotations { stale_ms, fixtures })
     }
 
-    /// Notes a successful read; true if that is news.
+    /// Notes a successful read; true if that is a change.
     pub(super) fn database_answered(&self) -> bool {
         let mut loads = self.loads();
         let was_down = loads.down.take().is_some() || loads.last_answer.is_none();
@@ -154,8 +154,8 @@ impl Status {
         was_down
     }
 
-    /// Notes that the database has answered on the connection on which it would have told of a
-    /// change. What it was that failed has to be tried again before that is over.
+    /// Notes that the database has answered on the connection that carries notifications. What it
+    /// was that failed has to be tried again before that is over.
     pub fn database_alive(&self) {
         let mut loads = self.loads();
         if loads.down.is_none() && loads.last_answer.is_some() {
@@ -163,14 +163,14 @@ impl Status {
         }
     }
 
-    /// Notes a failed read; true if that is news, or its kind is.
+    /// Notes a failed read; true if that, or its kind, is a change.
     pub(super) fn database_failed(&self, error: &DatabaseError) -> bool {
         let mut loads = self.loads();
         loads.errors += 1;
         self.goes_down(&mut loads, error)
     }
 
-    /// Notes that the database is silent; true if that is news.
+    /// Notes that the database is silent; true if that is a change.
     pub fn database_silent(&self, error: &DatabaseError) -> bool {
         let mut loads = self.loads();
         loads.last_error = Some(error.outside());
@@ -315,13 +315,16 @@ mod tests {
         assert_eq!((status.database_up(), status.staleness()), (None, None));
         assert!(
             status.database_answered(),
-            "it is news that the database is there"
+            "the change to reachable is reported"
         );
         assert!(!status.database_answered());
         assert_eq!(status.annotations(), None);
 
         let gone = DatabaseError::unreachable("gone");
-        assert!(status.database_failed(&gone), "it is news that it is down");
+        assert!(
+            status.database_failed(&gone),
+            "the change to down is reported"
+        );
         tokio::time::advance(INTERVAL).await;
         assert!(!status.database_failed(&gone), "it is still down");
         assert_eq!(

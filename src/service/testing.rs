@@ -21,7 +21,7 @@ pub(crate) fn selector(catalog: Arc<Catalog>, environment: Option<String>) -> Se
     Selector::new(catalog, environment, circuits, routing, Clock::default())
 }
 
-/// What calls need, around `catalog`; nobody observes. A circuit opens at the second failure in a
+/// What calls need, around `catalog`; without observers. A circuit opens at the second failure in a
 /// row, for 10 ms; a success rate counts from the second call on.
 pub(crate) fn tools(catalog: Arc<Catalog>) -> Tools {
     let breaker = Settings {

@@ -1,10 +1,10 @@
-//! What can be wrong with the database, sorted. Every place that reports it, for operators and for
-//! programs, goes by this: log, `stats`, `/readyz`, `check` and the codes of replies.
+//! What can be wrong with the database, by kind. Every place that reports it, for operators and for
+//! programs, uses this: log, `stats`, `/readyz`, `check` and the codes of replies.
 
 use std::fmt;
 
-/// The kinds of trouble. Only [`Trouble::Unreachable`] says that nobody answers; all others are
-/// what the database itself has said.
+/// The kinds of trouble. Only [`Trouble::Unreachable`] means that there is no answer; all others
+/// are answers of the database itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
     /// No connection can be made, it broke, or nothing came back in time.
@@ -23,7 +23,7 @@ pub enum Trouble {
     Elsewhere,
     /// Its encoding is not UTF8.
     Encoding,
-    /// Somebody else's lock was in the way for too long.
+    /// Another transaction's lock was in the way for too long.
     Locked,
     /// Another transaction came between; worth another attempt.
     Conflict,
@@ -68,7 +68,7 @@ impl Trouble {
             Self::Login => "the database refuses the login: ",
             Self::Hidden => "the database hides rows: ",
             Self::Locked => "the database is locked: ",
-            Self::Conflict => "another transaction was in the way: ",
+            Self::Conflict => "conflict with another transaction: ",
             Self::Slow => "the database took too long: ",
             Self::ReadOnly => "the database is read-only: ",
             Self::Full => "the database is out of resources: ",
@@ -107,7 +107,7 @@ impl Trouble {
 }
 
 /// Why the database did not do what was asked. `Display` is for the log and for operators' commands;
-/// no secrets, no rows. Whoever else asks is told [`Self::outside`].
+/// no secrets, no rows. Everyone else gets [`Self::outside`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct DatabaseError {
     /// Which kind of trouble.
@@ -116,7 +116,7 @@ pub struct DatabaseError {
     pub place: String,
     /// Its own words.
     pub what: String,
-    /// Who holds the lock, where the database tells.
+    /// The holder of the lock, if the database reports it.
     pub blocked_by: Option<String>,
 }
 
@@ -138,7 +138,7 @@ impl DatabaseError {
         Self { place, ..self }
     }
 
-    /// Nobody answers.
+    /// There is no answer.
     pub fn unreachable(what: impl Into<String>) -> Self {
         Self::new(Trouble::Unreachable, what)
     }

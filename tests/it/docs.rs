@@ -3,7 +3,8 @@
 //! - [`page`]: a page's `console` blocks are run as they stand, in their order, and its replies
 //!   compared with the real ones,
 //! - [`coverage`], [`names`]: every verb has an example, and what pages name exists,
-//! - [`configuration`]: the tables of variables are those of the code.
+//! - [`configuration`]: the tables of variables are the ones in the code,
+//! - [`wording`]: words that are not used, in code, migrations and deployment.
 //!
 //! `just docs` writes the pages instead of comparing them, so nobody edits a reply by hand.
 
@@ -15,6 +16,7 @@ mod names;
 mod page;
 mod stage;
 mod volatile;
+mod wording;
 
 use std::path::{Path, PathBuf};
 

@@ -32,7 +32,7 @@ fn origins(stats: &Value) -> Vec<&str> {
 async fn logged(daemon: &Daemon, origin: &str) -> String {
     daemon
         .wait_log(&format!("a word on {origin}"), |entry| {
-            let about = message(entry)? == "set aside" && field(entry, "origin")? == origin;
+            let about = message(entry)? == "quarantined" && field(entry, "origin")? == origin;
             about.then(|| field(entry, "reason")?.as_str().map(str::to_owned))?
         })
         .await

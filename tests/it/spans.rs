@@ -201,7 +201,7 @@ async fn a_collector_that_is_away_costs_nobody_an_answer() {
     site.ask("lookup", &json!({"id": "x"})).await.ok();
     let not_taken = |entry: &serde_json::Value| {
         message(entry)?
-            .starts_with("spans were not taken")
+            .starts_with("the collector did not accept spans")
             .then_some(())
     };
     daemon.wait_log("the loss of spans", not_taken).await;

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, header};
 /// A format that metrics can be read in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetricsFormat {
-    /// Prometheus text 0.0.4, which everybody reads.
+    /// Prometheus text 0.0.4, which every scraper reads.
     Text,
     /// OpenMetrics 1.0.0.
     OpenMetrics,

@@ -21,11 +21,11 @@ pub(super) enum HttpError {
     NoSuchMethod,
     /// The request is for a name that is not this server's.
     NotOurName,
-    /// No token, or one that nobody knows.
+    /// No token, or an unknown one.
     Unauthorized,
     /// The body did not come in time.
     SlowBody,
-    /// The body is not said to be JSON.
+    /// The body is not declared as JSON.
     NotJson,
     /// There is no data yet.
     Starting,
@@ -57,17 +57,17 @@ impl HttpError {
             Self::NotOurName => (
                 StatusCode::MISDIRECTED_REQUEST,
                 "misdirected_request",
-                "no name of this server: ask by IP address, or set HTTP_HOSTS",
+                "the Host header does not name this server: use its IP address, or set HTTP_HOSTS",
             ),
             Self::Unauthorized => (
                 StatusCode::UNAUTHORIZED,
                 "unauthorized",
-                "a known token is needed: `Authorization: Bearer <token>`",
+                "a valid token is required: `Authorization: Bearer <token>`",
             ),
             Self::SlowBody => (
                 StatusCode::REQUEST_TIMEOUT,
                 "request_timeout",
-                "the body took too long",
+                "the request body took too long",
             ),
             Self::NotJson => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -82,7 +82,7 @@ impl HttpError {
             Self::SlowAnswer => (
                 StatusCode::GATEWAY_TIMEOUT,
                 "deadline_exceeded",
-                "the answer took too long; a change may still be carried out",
+                "the answer took too long; a change may still be applied",
             ),
         };
         json(status, documents::error::plain(code, message))

@@ -36,7 +36,7 @@ async fn read(request: Request) -> Result<Vec<u8>, HttpError> {
     let mut pieces = request.into_body().into_data_stream();
     let mut bytes = Vec::new();
     while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(|_| malformed("the body broke off"))?;
+        let piece = piece.map_err(|_| malformed("the request body ended early"))?;
         if bytes.len() + piece.len() > MAX_BODY_BYTES {
             return Err(too_large());
         }
@@ -45,7 +45,7 @@ async fn read(request: Request) -> Result<Vec<u8>, HttpError> {
     Ok(bytes)
 }
 
-/// Whether the body is said to be JSON, whatever parameters follow.
+/// Whether the body is declared as JSON, whatever parameters follow.
 fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|value| value.to_str().ok()).unwrap_or("");

@@ -1,9 +1,9 @@
-//! The connections there are, and which of them gives way to one too many.
+//! The open connections, and which of them is closed for one too many.
 //!
 //! A connection whose request is being worked on never does, nor does one with a stream. There are
-//! fewer places for those than connections (see [`places`](super::places)), so whoever comes, a probe
-//! above all, finds a place that an idle one can leave. Idle is also who sends a head byte by byte, or
-//! does not read its answer.
+//! fewer places for those than connections (see [`places`](super::places)), so a new connection, a
+//! probe above all, finds a place that an idle one can give up. A client that sends a head byte by
+//! byte, or does not read its answer, counts as idle.
 
 use std::cmp::Reverse;
 use std::net::IpAddr;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 /// Connections at a time. Administration, reads that wait and watchers of the status page take fewer.
 pub(super) const MAX_CONNECTIONS: usize = 192;
 
-/// What a connection does, as those say who serve it.
+/// What a connection does, as reported by the code that serves it.
 #[derive(Debug, Clone)]
 pub(super) struct Activity(Arc<Mutex<Doing>>);
 
@@ -98,8 +98,8 @@ impl Connections {
         }
     }
 
-    /// Closes the connection that was idle for longest, of whoever has most: mostly `peer` itself,
-    /// whose one more counts.
+    /// Closes the connection that was idle longest, of the peer that has most: mostly `peer`
+    /// itself, whose new connection counts.
     fn make_room(&mut self, peer: IpAddr) -> bool {
         let idle = self.open.iter().enumerate().filter_map(|(at, open)| {
             let since = Reverse(open.activity.idle_since()?);

@@ -1,7 +1,7 @@
 //! The HTTP server: probes, metrics, administration and the status page.
 //!
 //! Bounded in connections, in time per request and in bytes. It starts first and ends last, so that
-//! probes are answered while the rest comes and goes.
+//! probes are answered while other parts start and stop.
 
 mod accept;
 mod access;
@@ -55,7 +55,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// The most headers of a request; more are answered 431.
 const MAX_HEADERS: usize = 64;
-/// How long the answers to what was given up may take to get away.
+/// How long the answers to abandoned requests may take to be sent.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 /// The pause after a failed accept, most likely for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
@@ -67,13 +67,13 @@ pub struct State {
     pub readiness: Arc<Readiness>,
     /// Why the last load failed.
     pub status: Arc<Status>,
-    /// Who may do what.
+    /// Access rights.
     pub access: Arc<Access>,
     /// What administration is answered from.
     pub desk: Arc<Desk>,
-    /// What the status page is told.
+    /// The data of the status page.
     pub feed: Arc<live::Feed>,
-    /// Who hears of panics.
+    /// Observers of panics.
     pub observers: Observers,
     /// The end of the grace period: what is not answered by then is answered `shutting_down`.
     pub give_up: CancellationToken,

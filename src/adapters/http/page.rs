@@ -1,7 +1,7 @@
-//! The status page at `/`: a few files inside the binary, nothing from elsewhere, no data in them.
+//! The status page at `/`: a few files inside the binary, no external assets, no data in them.
 //!
-//! Browsers may keep the files but ask each time whether they are still the same: the tag is that
-//! of the binary's files, so a new version of the daemon brings its own page.
+//! Browsers may keep the files but ask each time whether they are still the same: the tag is made
+//! from the binary's files, so a new version of the daemon brings its own page.
 
 use std::sync::LazyLock;
 

@@ -1,8 +1,8 @@
 //! Places for requests of administration and for scrapes: fewer than there are connections, so that
 //! probes are answered however many clients wait for something or read slowly.
 //!
-//! A read that names a `min_revision` may wait for it, and has a place of another kind: the change
-//! that it waits for, and reads that wait for nothing, are not kept out.
+//! A read that names a `min_revision` may wait for it, and takes a place of another kind, so that
+//! it does not keep out the change that it waits for, or other reads.
 
 use std::sync::Arc;
 use std::time::Duration;

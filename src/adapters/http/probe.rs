@@ -1,4 +1,4 @@
-//! Asking the local daemon how it is: one request, one answer, no client library.
+//! Asking the local daemon for its state: one request, one answer, no client library.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Far more than a probe answers.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 
-/// What the daemon said.
+/// The daemon's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status.

@@ -12,18 +12,18 @@ use super::places::Places;
 use crate::documents::probe::{Alive, Ready};
 use crate::documents::to_bytes;
 
-/// Whether the process lives
+/// Whether the process is alive
 ///
-/// That it answers is the answer: neither NATS nor Postgres matters here.
+/// It always answers 200, whatever the state of NATS and Postgres.
 #[utoipa::path(get, path = "/livez", tag = "probes",
-    responses((status = 200, description = "It does", body = Alive)))]
+    responses((status = 200, description = "Alive", body = Alive)))]
 pub(super) async fn livez() -> Response {
     alive()
 }
 
 /// Whether the process has started: its configuration is read and HTTP is up
 #[utoipa::path(get, path = "/startupz", tag = "probes",
-    responses((status = 200, description = "It has", body = Alive)))]
+    responses((status = 200, description = "Started", body = Alive)))]
 pub(super) async fn startupz() -> Response {
     alive()
 }
@@ -33,10 +33,10 @@ fn alive() -> Response {
     answer::json(StatusCode::OK, to_bytes(alive))
 }
 
-/// Whether requests should come; if not, what is missing
+/// Whether the sidecar can serve; if not, what is missing
 #[utoipa::path(get, path = "/readyz", tag = "probes", responses(
-    (status = 200, description = "They should", body = Ready),
-    (status = 503, description = "Not yet, or not any more", body = Ready),
+    (status = 200, description = "Ready", body = Ready),
+    (status = 503, description = "Not ready yet, or draining", body = Ready),
 ))]
 pub(super) async fn readyz(Extract(state): Extract<State>) -> Response {
     let (readiness, last_error) = (&state.readiness, state.status.last_error());

@@ -21,7 +21,7 @@ const NO_TEXTS: [&str; 6] = [
     "wait_ms",
 ];
 
-/// The parameters of a read; those that nobody takes are ignored.
+/// The parameters of a read; unknown ones are ignored.
 pub(super) struct Query(pub(super) Vec<(String, String)>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Query {

@@ -1,4 +1,4 @@
-//! Paths, and what holds for all of them.
+//! Paths, and the rules for all of them.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub(super) fn router(state: State) -> Router {
         .with_state(state)
 }
 
-/// The page for people and its stream, which are no interface for programs.
+/// The page and its stream, which are no interface for programs.
 fn status_page(state: State, places: Places) -> Router<State> {
     let watch = get(live::watch);
     let changes = get(live::changes);
@@ -84,7 +84,7 @@ fn routes(state: State, places: Places) -> (Router<State>, OpenApi) {
 }
 
 /// Holds every request to its limits in bytes and time. A body of unknown length is held to the
-/// limit by whoever reads it.
+/// limit by its reader.
 async fn limits(Extract(state): Extract<State>, request: Request, next: Next) -> Response {
     let mut response = if let Err(refusal) = state.access.of_ours(&request) {
         refusal.into_response()
@@ -117,7 +117,7 @@ pub(super) fn too_large() -> HttpError {
     })
 }
 
-/// What every response says: how old the data is, and that browsers must take it for what it is.
+/// What every response carries: how old the data is, and that browsers must not guess its type.
 fn annotate(state: &State, response: &mut Response) {
     let headers = response.headers_mut();
     if let Some(annotations) = state.status.annotations() {

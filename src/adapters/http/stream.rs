@@ -1,4 +1,4 @@
-//! A client's connection, which ends when what is written to it does not get away.
+//! A client's connection, which ends when the client does not read what is written to it.
 //!
 //! Only a write that waits is timed: a stream of events may be silent for as long as it likes.
 
@@ -35,7 +35,7 @@ impl<S> Stream<S> {
         }
     }
 
-    /// What a write came to: an error where it has waited for too long.
+    /// The result of a write: an error after too long a wait.
     fn timed(
         &mut self,
         written: Poll<io::Result<usize>>,

@@ -268,7 +268,7 @@ async fn reads_that_wait_leave_places_to_probes_and_to_what_they_wait_for() {
         stream.write_all(request.as_bytes()).await.unwrap();
         asked.push(tokio::spawn(async move { read(&mut stream).await.0 }));
     }
-    // One is too many, whichever it is; it is told so before any of the others is answered.
+    // One is too many, whichever it is; it is refused before any of the others is answered.
     let (first, _, waiting) = futures_util::future::select_all(asked).await;
     let first = first.unwrap();
     assert!(first.starts_with("HTTP/1.1 503"), "{first}");

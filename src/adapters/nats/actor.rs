@@ -1,11 +1,11 @@
-//! Who asks for a change: what NATS permissions vouch for comes before what the request says.
+//! The actor of a change: what NATS permissions prove comes before what the request claims.
 
 use super::request::Request;
 use super::subjects::Route;
 use crate::domain::actor::{Actor, ActorSource};
 use crate::service::error::RegistryError;
 
-/// Who sent `request`: the token in `as.<actor>`, else the header, else `field`, else nobody known.
+/// The actor of `request`: the token in `as.<actor>`, else the header, else `field`, else unknown.
 ///
 /// # Errors
 /// A name that could not be audited.

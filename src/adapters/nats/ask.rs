@@ -1,8 +1,8 @@
 //! Asking registries from outside: one connection for the length of a command.
 //!
-//! Each request has an inbox of its own, so that a single reply, a stream of them and those of a
-//! whole fleet are read in the same way. Every wait has a limit; a request that the server refuses
-//! to pass on is told as such, instead of looking like one that nobody answers.
+//! Each request has an inbox of its own, so that one reply, a stream of replies and the replies of
+//! a whole fleet are read in the same way. Every wait has a limit; a request that the server
+//! refuses to pass on is reported as such, instead of looking like one without an answer.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::verb::Verb;
 use crate::config::NatsSettings;
 use crate::domain::acknowledgement;
 
-/// Who is asked, and as whom.
+/// Which sidecar is asked, and the actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum To<'a> {
     /// Any sidecar.
@@ -53,11 +53,11 @@ pub enum AskError {
     Unreachable {
         /// The servers, without credentials.
         servers: String,
-        /// What the last one said.
+        /// The text of the last one.
         why: String,
     },
-    /// The server knows of nobody who listens.
-    #[error("nobody listens")]
+    /// The server has no subscriber for it.
+    #[error("no responders")]
     NoResponders,
     /// Nothing came in time.
     #[error("no answer within {}", humantime::format_duration(*.0))]
@@ -73,15 +73,15 @@ pub enum AskError {
 /// What is known of the connection.
 #[derive(Debug, Clone, Default)]
 pub struct Link {
-    /// Whether it stands.
+    /// Whether it is up.
     pub up: bool,
     /// The first complaints of the server, such as permissions that are missing.
     pub refusals: Vec<String>,
-    /// Messages that came faster than they were read, and were dropped; at least so many.
+    /// Lower bound of the messages that were dropped because they came faster than they were read.
     pub dropped: u64,
 }
 
-/// Complaints kept; a command that causes more has been told already.
+/// Complaints kept; a command that causes more has been reported already.
 const MAX_REFUSALS: usize = 16;
 
 /// A connection to ask over.
@@ -95,7 +95,7 @@ pub struct Asker {
 #[derive(Debug)]
 pub struct Replies {
     inbox: Subscriber,
-    /// Where replies come to, and what was asked: complaints of the server name either.
+    /// The subjects of the replies and of the request: errors of the server name either.
     subjects: Vec<String>,
     link: watch::Receiver<Link>,
 }
@@ -103,7 +103,7 @@ pub struct Replies {
 /// One message.
 #[derive(Debug)]
 pub struct Reply {
-    /// The subject it came to: the inbox, or that of an event.
+    /// The subject it arrived on: the inbox, or an event's.
     pub subject: String,
     /// Where it wants an answer, if it does.
     pub reply: Option<String>,
@@ -139,7 +139,7 @@ impl Asker {
         name: &str,
         patience: Duration,
     ) -> Result<Self, AskError> {
-        // Nobody sees it before the connection stands.
+        // It is not seen before the connection is up.
         let (sender, link) = watch::channel(Link {
             up: true,
             ..Link::default()
@@ -237,7 +237,7 @@ impl Replies {
     }
 }
 
-/// The next message but for those by which a JetStream stream says that it has stored the request.
+/// The next message, acknowledgements of JetStream streams aside.
 async fn answer(inbox: &mut Subscriber) -> Option<Message> {
     loop {
         let message = inbox.next().await?;

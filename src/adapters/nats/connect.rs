@@ -1,4 +1,4 @@
-//! Connecting to NATS by the official client, for the command line: who we are, how long we wait.
+//! Connecting to NATS by the official client, for the command line: our login, and the timeouts.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest pause between attempts to connect, before jitter.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Who we are and how the link is protected.
+/// Our login and how the link is protected.
 pub(super) fn options(settings: &NatsSettings) -> ConnectOptions {
     let mut options = authenticated(settings)
         .require_tls(settings.demands_tls())
@@ -28,7 +28,7 @@ pub(super) fn options(settings: &NatsSettings) -> ConnectOptions {
     options
 }
 
-/// The servers as the client library has them. It sends no login that stands in an address, so
+/// The servers as the client library has them. It does not send a login from an address, so
 /// [`authenticated`] does.
 pub(super) fn addresses(settings: &NatsSettings) -> Vec<ServerAddr> {
     let scheme = if settings.demands_tls() {

@@ -69,7 +69,7 @@ pub struct ControlServer {
     pub places: Arc<Semaphore>,
     /// The bytes they may hold, see [`budget`].
     pub budget: Arc<Budget>,
-    /// Who hears of it.
+    /// Its observers.
     pub observers: Observers,
     /// Cancelled when the grace period of a shutdown is over.
     pub give_up: CancellationToken,
@@ -168,7 +168,7 @@ impl ControlServer {
         );
     }
 
-    /// Cancels a call, at once. Where every sidecar is asked, who does not have it is silent.
+    /// Cancels a call, at once. Where every sidecar is asked, those that do not have it are silent.
     fn cancel(&self, route: Route, message: &Message<'_>, turn: &mut Turn) {
         let Some(reply) = self.respond.reply_to(message) else {
             return;
@@ -187,7 +187,7 @@ impl ControlServer {
         self.respond.append(&mut out(turn), reply, &outcome);
     }
 
-    /// Enters a router's result, also where nobody waits for an answer. Done at once instead of in
+    /// Enters a router's result, also when no answer is asked for. Done at once instead of in
     /// a task: it takes microseconds, and a router's results keep the order in which it sent them.
     fn report(&self, route: Route, message: &Message<'_>, turn: &mut Turn) {
         let reply = match message.reply {
@@ -206,7 +206,7 @@ impl ControlServer {
     }
 }
 
-/// A change goes on when nobody waits for it any more, as long as this process does.
+/// A change goes on after its caller has gone, as long as this process runs.
 fn given_up(verb: Verb) -> RegistryError {
     if matches!(verb, Verb::Write(_) | Verb::Circuit) {
         return RegistryError::OutcomeUnknown("this sidecar is shutting down".into());

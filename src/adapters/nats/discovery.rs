@@ -1,4 +1,4 @@
-//! Discovery as ADR-32 says: `nats micro ls`, `info` and `stats` find every sidecar.
+//! Discovery by ADR-32: `nats micro ls`, `info` and `stats` find every sidecar.
 //!
 //! Written by hand: the official client's service module always joins a queue group.
 

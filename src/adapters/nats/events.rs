@@ -75,7 +75,8 @@ impl EventObserver {
 impl ChangeEvents for ChangePublisher {
     async fn tell(&self, epoch: &str, changes: &RevisionChanges) {
         for event in change_events(&self.instance_id, epoch, changes) {
-            // Nobody else will tell of it: it waits for room. An error means that the daemon ends.
+            // No other sidecar will publish it: it waits for room. An error means that the daemon
+            // ends.
             let _ = self.queue.send(event).await;
         }
     }
@@ -88,7 +89,7 @@ impl Observer for EventObserver {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(event) = envelopes.event(observation) {
-            // A full queue means a link that is down: events are news, not a journal.
+            // A full queue means a link that is down: delivery is at most once.
             if self.queue.try_send(event).is_err() {
                 self.dropped.add(1);
             }
@@ -112,7 +113,7 @@ pub struct Denied {
 }
 
 impl Denied {
-    /// Counts in `dropped`, and tells `observers`.
+    /// Counts in `dropped`, and reports to `observers`.
     pub fn new(layout: Layout, dropped: Count, observers: Observers) -> Self {
         Self {
             layout,
@@ -144,7 +145,7 @@ pub struct Publisher {
     pub up: watch::Receiver<bool>,
     /// Their subjects.
     pub layout: Layout,
-    /// Who hears of those that are lost.
+    /// Observers of lost events.
     pub observers: Observers,
 }
 
@@ -169,8 +170,8 @@ impl Publisher {
         }
     }
 
-    /// Without a limit: changes were claimed, and nobody else tells of them. While the link is down
-    /// the queue fills, and what is merely news is lost there.
+    /// Without a limit: changes were claimed, and no other sidecar publishes them. While the link
+    /// is down the queue fills, and other events are lost there.
     async fn publish(&mut self, event: Event, dropped: &Count, stop: &CancellationToken) {
         if event.body.is_empty() {
             let why = "it cannot be written as JSON".to_owned();

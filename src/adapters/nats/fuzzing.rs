@@ -1,5 +1,5 @@
-//! What `fuzz/` reads requests by: the readers that are nobody else's, and no others. Only built
-//! with `--cfg fuzzing`, which cargo-fuzz sets.
+//! What `fuzz/` reads requests by: the readers that are private to this adapter, and no others.
+//! Only built with `--cfg fuzzing`, which cargo-fuzz sets.
 //!
 //! Readers that are private to a verb are compiled once more from their own files.
 

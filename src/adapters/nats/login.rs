@@ -40,8 +40,9 @@ impl From<Login> for Auth {
     }
 }
 
-/// What to show a server that sent `nonce`: who we are by the settings, else by its address. Reads small files on the connection's thread, which has
-/// nothing else to do while there is no connection.
+/// What to show a server that sent `nonce`: the login from the settings, else from its address.
+/// Reads small files on the connection's thread, which has nothing else to do while there is no
+/// connection.
 pub(super) fn login(
     auth: &NatsAuth,
     in_address: Option<&NatsAuth>,
@@ -87,7 +88,7 @@ fn credentials(path: &Path, nonce: &[u8]) -> Result<Login, String> {
 }
 
 fn key(seed: &str) -> Result<KeyPair, String> {
-    KeyPair::from_seed(seed).map_err(|error| format!("the seed is no nkey: {error}"))
+    KeyPair::from_seed(seed).map_err(|error| format!("the seed is not an nkey: {error}"))
 }
 
 fn signed(key: &KeyPair, nonce: &[u8]) -> Result<Vec<u8>, String> {

@@ -55,9 +55,9 @@ pub struct LookupServer {
     pub spans: Spans,
     /// Where lookups wait for a revision.
     pub runtime: Handle,
-    /// The bytes that those hold.
+    /// The bytes that such lookups hold.
     pub budget: Arc<Budget>,
-    /// Who hears of it.
+    /// Observers of panics and refusals.
     pub observers: Observers,
     /// Lookups that wait for a revision.
     pub waiting: TaskTracker,
@@ -132,7 +132,7 @@ impl LookupServer {
     }
 
     /// The most frequent lookup by far: one id, no version, nothing that could choose between two
-    /// answers, nothing to be said beside it.
+    /// answers, no extra headers.
     fn answer_at_once(&self, lookup: &Lookup<'_>, reply: &[u8], turn: &mut Turn) -> bool {
         let arguments = &lookup.arguments;
         let (Some(id), None, None, None) = (
@@ -217,7 +217,7 @@ impl LookupServer {
         arguments: &IdArguments<'_>,
         context: Context,
     ) -> Result<Answer, RegistryError> {
-        // Read before the record, so that the answer is at least as new as it says.
+        // Read before the record, so that the answer is at least as new as it claims.
         let revision = arguments.min_revision.map(|_| self.lookups.revision());
         let body: Bytes =
             self.lookups
@@ -235,7 +235,7 @@ impl LookupServer {
         context: &Context,
     ) -> Result<Answer, RegistryError> {
         if arguments.id.is_some() {
-            return Err(RegistryError::field("ids", "cannot stand beside `id`"));
+            return Err(RegistryError::field("ids", "cannot be combined with `id`"));
         }
         if arguments.version.is_some() {
             return Err(RegistryError::field("version", "needs one `id`"));
@@ -282,7 +282,7 @@ struct Lookup<'a> {
 }
 
 impl<'a> Lookup<'a> {
-    /// Understands `message`. A lookup reads no header, but says of a block that it cannot read.
+    /// Understands `message`. A lookup reads no header, but refuses a block that cannot be read.
     fn read(route: Route, message: &Message<'a>) -> Result<Self, RegistryError> {
         let headers = message.headers.read();
         headers.map_err(|why| malformed(&why.to_string()))?;

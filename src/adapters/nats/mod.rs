@@ -1,9 +1,9 @@
 //! The NATS adapter: requests in, replies and events out.
 //!
 //! Three connections, each with a thread of its own ([`link::lane`]): lookups and calls have one
-//! each, so that neither a long listing nor a thousand calls stand in the way of a lookup. A request
-//! is decoded, answered by a use case, and its answer appended to what leaves with the next write;
-//! nothing here decides anything about extensions.
+//! each, so that neither a long listing nor a thousand calls delay a lookup. A request is decoded,
+//! answered by a use case, and its answer appended to what leaves with the next write; nothing here
+//! decides anything about extensions.
 
 mod login;
 pub mod connect;

@@ -1,4 +1,4 @@
-//! Payloads of requests over NATS: an object, a bare id, or nothing where the subject says it all.
+//! Payloads of requests over NATS: an object, a bare id, or nothing if the subject has everything.
 
 use std::borrow::Cow;
 
@@ -19,10 +19,10 @@ pub struct IdArguments<'a> {
     /// Many ids, where the verb takes them.
     #[serde(borrow)]
     pub ids: Option<Vec<Cow<'a, str>>>,
-    /// A version to use whatever the rules say.
+    /// A version to use regardless of the rules.
     #[serde(borrow)]
     pub version: Option<Cow<'a, str>>,
-    /// What the request says about itself, unread.
+    /// The request's context, unread.
     #[serde(borrow)]
     context: Option<&'a RawValue>,
     /// The revision the answer must have seen.
@@ -85,7 +85,8 @@ pub fn agreed_id<'a>(
     }
 }
 
-/// The payload as an object: nothing is an empty one, and a text by itself is that of `bare`.
+/// The payload as an object: an empty payload is an empty object, and a bare text is the value of
+/// `bare`.
 ///
 /// # Errors
 /// It is not UTF-8.

@@ -1,4 +1,4 @@
-//! A request that leaves the lane's thread: what lay in its buffer, owned.
+//! A request that leaves the lane's thread: the contents of its buffer, owned.
 
 use std::str;
 
@@ -14,7 +14,7 @@ use crate::service::error::RegistryError;
 pub struct Request {
     /// The subject by which it came.
     pub subject: String,
-    /// The header that names who asks.
+    /// The header that names the actor.
     pub actor: Option<String>,
     /// Its body.
     pub payload: Bytes,

@@ -53,7 +53,7 @@ pub fn out(turn: &mut Turn) -> Out<'_> {
 }
 
 impl Respond {
-    /// Answers what `rules` allow, with what `status` has to say about the data.
+    /// Answers where `rules` allow it, with the headers that `status` adds about the data.
     pub fn new(rules: Arc<ReplyRules>, status: Arc<Status>) -> Self {
         Self { rules, status }
     }
@@ -130,7 +130,7 @@ impl Respond {
         let room = out.max_payload.saturating_sub(out.headers.wire_len());
         let mut body = documents::error::error(error);
         if body.len() > room {
-            // Where not even the shortest fits, it is the server's to say so.
+            // If not even the shortest fits, the server refuses it.
             let [shorter, shortest] = documents::error::shorter(error);
             body = if shorter.len() <= room {
                 shorter

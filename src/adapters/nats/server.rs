@@ -42,7 +42,7 @@ const CONTROL: &str = "control";
 const REPLIES: Duration = Duration::from_millis(300);
 /// What the drain gets at least, to unsubscribe and to answer what had arrived.
 const DRAIN: Duration = Duration::from_millis(400);
-/// Calls of our own that need a place beside those of routers.
+/// Our own calls, which need places besides those for routers.
 const PROBES: u32 = 16;
 
 /// The thread of a connection cannot be had.

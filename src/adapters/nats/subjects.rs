@@ -1,7 +1,7 @@
 //! Which subjects are subscribed, and how a request's subject is read.
 //!
 //! One subscription per verb and form, never `<prefix>.>` in the group: NATS permissions can then
-//! be given per verb, and a request for a verb nobody knows gets "no responders" at once.
+//! be given per verb, and a request for an unknown verb gets "no responders" at once.
 
 use super::link::lane::Subscription;
 use super::verb::Verb;
@@ -96,7 +96,7 @@ impl Layout {
         }
     }
 
-    /// Where an extension hears that nobody waits for a call any more.
+    /// Where an extension hears that a call was cancelled.
     pub fn cancelled(&self, id: &str) -> String {
         format!("{}.cancelled.{id}", self.prefix)
     }

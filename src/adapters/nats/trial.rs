@@ -1,8 +1,8 @@
 //! What `check` tries with a server that lets us in: each right that the daemon needs, used once.
 //!
-//! A subscription in the queue group takes requests from the sidecars that run. So each is given up
-//! in the same breath, and a request that comes in between is answered `shutting_down`, which every
-//! router repeats elsewhere. What is not in a group reaches whom it is for as well, who answers it.
+//! A subscription in the queue group takes requests from the sidecars that run. So each is dropped
+//! at once, and a request that comes in between is answered `shutting_down`, which every router
+//! retries elsewhere. What is not in a group reaches its real addressee as well, which answers it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -102,7 +102,7 @@ impl Trial {
         self.client.server_info().max_payload
     }
 
-    /// A token that nobody else uses.
+    /// A token that is not used elsewhere.
     pub fn token(&self) -> &str {
         &self.token
     }
@@ -129,7 +129,7 @@ impl Trial {
         }
     }
 
-    /// Publishes an empty message at a subject that means nothing to anybody.
+    /// Publishes an empty message at a subject that is not used elsewhere.
     ///
     /// # Errors
     /// The server refuses.
@@ -137,7 +137,7 @@ impl Trial {
         self.sent(subject, Vec::new()).await
     }
 
-    /// Publishes an event that says only that somebody checked.
+    /// Publishes an event that only reports the check.
     ///
     /// # Errors
     /// The server refuses.
@@ -211,7 +211,7 @@ impl Trial {
         }
     }
 
-    /// What the server said of `subject`.
+    /// What the server reported about `subject`.
     fn noted(&self, subject: &str) -> Option<String> {
         let complaints = self
             .complaints

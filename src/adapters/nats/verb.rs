@@ -5,7 +5,7 @@ use crate::documents::change::WriteVerb;
 /// A verb: the token after the prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
-    /// One id or many: who serves this request.
+    /// One id or many: what serves this request.
     Lookup,
     /// All enabled extensions of a type.
     LookupByType,
@@ -25,9 +25,9 @@ pub enum Verb {
     Invoke,
     /// Change a definition.
     Write(WriteVerb),
-    /// Who changed what.
+    /// The audit.
     Audit,
-    /// A router tells what a call of its own came to.
+    /// A router reports the outcome of a call of its own.
     Report,
     /// How one extension, or all of them, are doing.
     Health,
@@ -93,7 +93,7 @@ impl Verb {
         }
     }
 
-    /// Whether the id may stand in the subject, after the verb.
+    /// Whether the id may be in the subject, after the verb.
     pub const fn takes_id(self) -> bool {
         matches!(
             self,

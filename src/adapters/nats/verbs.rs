@@ -21,7 +21,7 @@ use crate::service::circuit_control::CircuitControl;
 use crate::service::error::RegistryError;
 use crate::service::invoke::Tools;
 
-/// Who may change things.
+/// The rights to change things.
 #[derive(Debug, Clone, Copy)]
 pub struct Administration {
     /// Whether mutating verbs are served at all.
@@ -39,7 +39,7 @@ pub struct Verbs {
     pub tools: Tools,
     /// Circuits as operators want them.
     pub circuits: CircuitControl,
-    /// Who may change things.
+    /// The rights to change things.
     pub administration: Administration,
 }
 
@@ -98,7 +98,7 @@ impl Verbs {
     /// Enters a router's result.
     ///
     /// # Errors
-    /// What it says cannot be read, or is about nobody we know.
+    /// It cannot be read, or is about an unknown extension.
     pub fn report(&self, route: Route, request: &Request) -> Result<Answer, RegistryError> {
         check_actor(route, &request.subject)?;
         let arguments: ReportArguments<'_> = optional_object(&request.payload)?;
@@ -116,7 +116,7 @@ impl Verbs {
                 "administration is disabled on this sidecar",
             ));
         }
-        // A reload changes nothing that an audit would have to name somebody for.
+        // A reload changes nothing that is audited.
         let audited = route.verb != Verb::Reload;
         if audited && require_actor_subject && route.actor(&request.subject).is_none() {
             return Err(RegistryError::Forbidden(

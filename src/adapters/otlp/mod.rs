@@ -1,6 +1,6 @@
-//! Spans to an OpenTelemetry collector: OTLP over HTTP, in batches, beside everything else.
+//! Spans to an OpenTelemetry collector: OTLP over HTTP, in batches, in the background.
 //!
-//! Spans are news, not accounts: a collector that is away or slow costs spans, never a request.
+//! Spans are best effort: an unreachable or slow collector costs spans, never a request.
 
 mod convert;
 
@@ -28,7 +28,7 @@ const BATCH: usize = 512;
 const GATHER: Duration = Duration::from_secs(1);
 /// How long a collector may take for a batch.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
-/// What is left at the end may take so long.
+/// How long sending the rest may take at the end.
 const LAST_BATCHES: Duration = Duration::from_millis(500);
 
 /// The entrance: never waits.
@@ -77,7 +77,7 @@ pub fn channel(endpoint: &str, instance_id: &str) -> Result<(Queue, Exporter), E
     Ok((queue, exporter))
 }
 
-/// Who we are, in the words of the OpenTelemetry conventions.
+/// Our identity, in the terms of the OpenTelemetry conventions.
 fn resource(instance_id: &str) -> Resource {
     Resource::builder_empty()
         .with_service_name("beamline-registry")
@@ -152,7 +152,7 @@ impl Exporter {
         if dropping && !std::mem::replace(&mut self.dropping, dropping) {
             warn!(
                 spans = dropped,
-                "spans were dropped: the collector does not keep up; said once until none are"
+                "spans were dropped: the collector does not keep up (logged once until it does)"
             );
         }
         self.dropping = dropping;
@@ -160,7 +160,7 @@ impl Exporter {
             Ok(Ok(())) if self.taken => return,
             Ok(Ok(())) => {
                 self.taken = true;
-                info!("the collector takes spans again");
+                info!("the collector accepts spans again");
                 return;
             }
             Ok(Err(error)) => error.to_string(),
@@ -169,7 +169,7 @@ impl Exporter {
         if std::mem::replace(&mut self.taken, false) {
             warn!(
                 spans,
-                error, "spans were not taken; said once until they are"
+                error, "the collector did not accept spans (logged once until it does)"
             );
         }
     }

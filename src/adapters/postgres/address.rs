@@ -75,10 +75,10 @@ impl Address {
     pub(super) fn renewed(&self) -> (Config, MakeRustlsConnect) {
         let mut config = self.config.clone();
         if let Err(error) = self.endpoint.renew_login(&mut config) {
-            warn!(database = self.target, %error, "the password is not renewed");
+            warn!(database = self.target, %error, "the password was not reloaded; the previous one stays in use");
         }
         let tls = connector(&self.endpoint).unwrap_or_else(|error| {
-            warn!(database = self.target, %error, "the certificates are not renewed");
+            warn!(database = self.target, %error, "the certificates were not reloaded; the previous ones stay in use");
             self.tls.clone()
         });
         (config, tls)
@@ -93,7 +93,7 @@ fn connector(endpoint: &Endpoint) -> Result<MakeRustlsConnect, SetupError> {
 fn target(config: &Config) -> String {
     let ports = config.get_ports();
     let hosts = config.get_hosts().iter().enumerate().map(|(n, host)| {
-        // One port may stand for all hosts.
+        // One port may be given for all hosts.
         let port = ports.get(n).or(ports.first()).unwrap_or(&5432);
         match host {
             Host::Tcp(name) => format!("{name}:{port}"),

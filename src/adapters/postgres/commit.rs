@@ -1,8 +1,10 @@
-//! How changes of definitions begin and end, for operators' changes and imports alike: who makes them,
-//! the lock on the revision, COMMIT, and what became of one that got no answer; and who is in the way.
+//! How changes of definitions begin and end, for operators' changes and imports alike: the actor,
+//! the lock on the revision, COMMIT, the fate of a COMMIT that got no answer, and the transactions
+//! that block it.
 //!
-//! The fate of a COMMIT is asked of what was written, the audit entry with its revision, time and
-//! content: after a failover the number of a transaction may be somebody else's, and so may a revision.
+//! The fate of a COMMIT is read from what was written, the audit entry with its revision, time and
+//! content: after a failover the number of a transaction may belong to another one, and so may a
+//! revision.
 
 use std::time::Duration;
 
@@ -62,11 +64,11 @@ pub(super) struct Mark {
 pub(super) enum Uncommitted {
     /// It is rolled back.
     Failed(PostgresError),
-    /// COMMIT got no answer, and nobody could say what became of it.
+    /// COMMIT got no answer, and its outcome could not be found out.
     Unknown,
 }
 
-/// Names who makes the change, in its audit entries.
+/// Sets the actor of the change, for its audit entries.
 pub(super) async fn name_actor(client: &Client, name: &str, source: &str) -> Result<(), Error> {
     let actor: [Parameter<'_>; 2] = [(&name, Type::TEXT), (&source, Type::TEXT)];
     client.query_typed(NAME_ACTOR, &actor).await.map(drop)
@@ -96,9 +98,9 @@ fn rolled_back(error: &Error) -> bool {
     })
 }
 
-/// Whoever reads or writes the revision to change something holds a lock on its table until the end
-/// of the transaction; readers are kept out by one who changes a table itself. A transaction that
-/// waits for another one is a victim, not the cause.
+/// A transaction that reads or writes the revision to change something holds a lock on its table
+/// until its end; readers are kept out only by changes of a table itself. A transaction that waits
+/// for another one is a victim, not the cause.
 const BLOCKER: &str = "SELECT format('pid %s, %s, %s', a.pid, \
     coalesce(nullif(a.application_name, ''), 'no application name'), a.usename) \
     FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
@@ -141,8 +143,8 @@ impl Pool {
         Ok(())
     }
 
-    /// Commits a change by `limit`. Where no answer comes, the database is asked until `answered`
-    /// whether what `mark` says is there.
+    /// Commits a change by `limit`. If no answer comes, the database is asked until `answered`
+    /// whether what `mark` describes is there.
     pub(super) async fn commit(
         &self,
         connection: Whole,
@@ -173,7 +175,7 @@ impl Pool {
                 let asked = punctual(Instant::now() + QUESTION, self.has(mark));
                 match asked.await {
                     Some(Ok(there)) => return there,
-                    // Nobody answers, or the transaction has not ended yet.
+                    // The database does not answer, or the transaction has not ended yet.
                     _ => sleep(PAUSE).await,
                 }
             }
@@ -207,7 +209,7 @@ impl Pool {
         Ok(there)
     }
 
-    /// Who holds the lock on the revision.
+    /// The holder of the lock on the revision.
     pub(super) async fn blocker(&self, limit: Duration) -> Option<String> {
         let asking = async {
             let connection = self.get_whole().await.ok()?;

@@ -24,8 +24,8 @@ pub enum SetupError {
     Pool(String),
 }
 
-/// Why the database gave no answer, or not the one expected. What kind of trouble each is, says
-/// [`super::sort`].
+/// Why the database gave no answer, or not the one expected. [`super::sort`] decides what kind of
+/// trouble each is.
 #[derive(Debug, Error)]
 pub enum PostgresError {
     /// Postgres refused, or the connection broke.
@@ -53,7 +53,7 @@ pub enum PostgresError {
         /// The last migration known.
         need: i32,
     },
-    /// Nobody has migrations for it; its last one.
+    /// There are no migrations for it; its last one.
     #[error("the database schema (version {0}) was made by a version that was never released")]
     Unreleased(i32),
     /// Texts would not arrive as they were written.
@@ -66,7 +66,7 @@ pub enum PostgresError {
         search_path: String,
         /// Schemas that have such tables.
         schemas: Vec<String>,
-        /// Those of them that the account may not use.
+        /// The schemas that the account may not use.
         unusable: Vec<String>,
     },
     /// Rows are there that were not seen.

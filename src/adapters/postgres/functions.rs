@@ -1,7 +1,7 @@
 //! The functions, views and triggers of the schema: `migrations/functions/`, each in one place.
 //!
 //! They are no migrations: all of them are applied again, in one transaction, whenever one of them
-//! or the tables have changed. What the database has is told by a hash that it keeps.
+//! or the tables have changed. What the database has is known by a hash that it keeps.
 
 use sha2::{Digest, Sha256};
 use tokio_postgres::{Client, Error, GenericClient};
@@ -62,7 +62,7 @@ pub(super) async fn rights(client: &Client) -> Result<Vec<String>, Error> {
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
-/// Applies all of them; `rights` are what [`rights`] said before the tables changed.
+/// Applies all of them; `rights` are what [`rights`] returned before the tables changed.
 pub(super) async fn apply(client: &mut Client, rights: &[String]) -> Result<(), Error> {
     let transaction = client.transaction().await?;
     transaction.execute(HERE, &[]).await?;

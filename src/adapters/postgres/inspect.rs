@@ -60,7 +60,7 @@ const RIGHTS: &str = "
         AND NOT has_function_privilege(p.oid, 'EXECUTE')
     ORDER BY 1";
 
-/// The schema and where it is; other sets of tables are named, which nobody reads.
+/// The schema and where it is; other sets of tables are named; they are not read.
 ///
 /// # Errors
 /// What makes the database unusable.

@@ -12,7 +12,7 @@
 //!
 //! Between heartbeats an empty query shows whether the database answers at all: it begins no
 //! transaction, takes no lock and writes nothing, so that a thousand sidecars may ask every other
-//! second. Whoever gets no answer asks over the pool too before the database is called unreachable:
+//! second. Without an answer, the pool is tried too before the database is reported as unreachable:
 //! one connection that broke is not the database.
 
 use std::convert::Infallible;
@@ -69,20 +69,20 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause, before jitter.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Whom a listener tells what it hears.
+/// The receivers of what a listener hears.
 #[derive(Debug, Clone)]
 pub struct Reports {
-    /// Is told that there may be something new.
+    /// Hears that there may be something new.
     pub reload: ReloadHandle,
-    /// Is told that overrides may be other ones: they are notified on the same channel.
+    /// Hears that overrides may have changed: they are notified on the same channel.
     pub overrides: Signal,
     /// Knows which revision is served.
     pub progress: Progress,
-    /// Among many sidecars, news are gathered.
+    /// Among many sidecars, notifications are gathered.
     pub alive: Alive,
     /// Keeps the listener's state.
     pub status: Arc<Status>,
-    /// Are told when the state changes.
+    /// Hear when the state changes.
     pub observers: Observers,
     /// Is asked too when the listener's connection is silent.
     pub pool: Arc<Pool>,
@@ -95,8 +95,8 @@ impl Reports {
         self.overrides.give();
     }
 
-    /// Reads a notification; whether a look at the definitions is due. A revision that is served already
-    /// is no news, nor is an override for who serves definitions.
+    /// Reads a notification; whether a look at the definitions is due. A revision that is served
+    /// already is not new, nor does an override concern the reader of definitions.
     fn heard(&self, payload: &str) -> bool {
         match payload.parse::<u64>() {
             Ok(revision) => revision > self.progress.current(),
@@ -141,7 +141,7 @@ enum Lost {
     Closed,
     #[error("{0}")]
     Silent(DatabaseError),
-    #[error("a bug in this program ended it; the log has the place")]
+    #[error("a bug in this program ended it; see the panic in the log")]
     Bug,
     #[error(
         "no notification comes back within {}; behind a transaction pooler, DB_LISTEN_URL must \
@@ -174,7 +174,7 @@ impl Listener {
         })
     }
 
-    /// Causes a heartbeat after so much silence instead of ten seconds.
+    /// Sends a heartbeat after this much silence instead of ten seconds.
     #[must_use]
     pub fn with_heartbeat(mut self, silence: Duration) -> Self {
         self.heartbeat = silence;
@@ -343,7 +343,7 @@ impl Listener {
         }
     }
 
-    /// Tells of the state if it is another one.
+    /// Reports the state if it has changed.
     fn tell(&self, state: ListenerState, cause: impl FnOnce() -> String) {
         let arrive = state == ListenerState::Listening;
         self.reports.pool.notified(&self.address.target, arrive);

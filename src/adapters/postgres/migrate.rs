@@ -2,8 +2,8 @@
 //! the functions, see [`super::functions`].
 //!
 //! The SQL is embedded, so the binary alone can migrate. refinery takes no lock; an advisory lock
-//! of the session does, which needs a direct connection: behind a transaction pooler it would
-//! lock somebody else's session.
+//! of the session does, which needs a direct connection: behind a transaction pooler it would lock
+//! another session.
 
 use std::time::Duration;
 
@@ -62,14 +62,14 @@ pub enum MigrateError {
     #[error("nothing was changed, because this cannot be carried over:\n  {}\nchange it, then migrate again", .0.join("\n  "))]
     Obstacles(Vec<String>),
     /// Other transactions held what was to be changed until the wait was over; their names, where
-    /// they hold it still. What was applied before stands.
+    /// they hold it still. What was applied before stays.
     #[error("tables of the registry are held by {}: end that transaction, then migrate again", named(.0))]
     Held(Vec<String>),
-    /// A migration failed and was rolled back, those before it stand; or an applied one differs
+    /// A migration failed and was rolled back, the earlier ones stay; or an applied one differs
     /// from the file of the same number.
     #[error("the schema could not be migrated")]
     Migration(#[from] refinery::Error),
-    /// Postgres refused or went away.
+    /// Postgres refused or became unreachable.
     #[error("the database did not answer as expected")]
     Database(#[from] tokio_postgres::Error),
     /// This is not a database to make tables in, or they are somewhere else in it.
@@ -94,7 +94,7 @@ pub(super) fn newest() -> SchemaVersion {
         .unwrap_or(0)
 }
 
-/// Brings the schema up to date, that of an old system included, and answers what it did.
+/// Brings the schema up to date, an old system's included, and returns what it did.
 ///
 /// Waits up to `wait` (rounded up to milliseconds) for another starter that is migrating, and as
 /// long for transactions that hold its tables. When the future is dropped, closing the connection
@@ -106,7 +106,7 @@ pub async fn migrate(client: &mut Client, wait: Duration) -> Result<Migrated, Mi
     migrate_telling(client, wait, |_| {}).await
 }
 
-/// The same; `tell` is told who is in the way.
+/// The same; `tell` is called with the holder of the lock.
 ///
 /// # Errors
 /// As [`migrate`].
@@ -176,7 +176,7 @@ async fn apply(
     Ok(())
 }
 
-/// Those who are in the way, in words.
+/// The holders of the lock, in words.
 fn named(holders: &[String]) -> String {
     match holders {
         [] => "others, a moment each".to_owned(),
@@ -237,7 +237,7 @@ pub async fn new_epoch(client: &Client) -> Result<String, MigrateError> {
     Ok(row.try_get(0)?)
 }
 
-/// Takes out some audit entries older than `age` whose events are told; 0 when none is left.
+/// Deletes some audit entries older than `age` whose events are published; 0 when none is left.
 ///
 /// # Errors
 /// [`MigrateError::Behind`] before [`migrate`].

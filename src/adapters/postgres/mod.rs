@@ -1,11 +1,10 @@
-//! Postgres: the source of extensions, the ear for their changes, and the fleet's memory.
+//! Postgres: the source of extensions, the listener for their changes, and the fleet's memory.
 //!
 //! A [`Pool`] opens connections, a [`PostgresSource`] reads definitions over it, a
 //! [`PostgresHealth`] keeps what the fleet shares besides, and a [`Listener`] waits for
 //! notifications on a connection of its own. Nothing here waits without a limit, and
-//! nothing relies on a session outliving a transaction except the listener, so that the pool may
-//! stand behind a transaction pooler. Sessions are set up in [`settings`], errors are sorted in
-//! [`sort`].
+//! nothing relies on a session outliving a transaction except the listener, so that the pool works
+//! behind a transaction pooler. Sessions are set up in [`settings`], errors are sorted in [`sort`].
 
 mod address;
 mod columns;

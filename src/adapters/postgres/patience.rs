@@ -1,5 +1,5 @@
-//! Waiting for locks while daemons work: a little at a time, so that nobody queues for long behind
-//! what we wait for, up to a limit, and naming who is in the way.
+//! Waiting for locks while daemons work: a little at a time, so that no query queues for long
+//! behind ours, up to a limit, and naming the holder of the lock.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::migrate::MigrateError;
 /// For one try. A daemon waits longer for a lock (1.5 s to read, 2 s to write), so it notices
 /// nothing; Postgres takes a table from its own vacuum after 1 s.
 const TRY: Duration = Duration::from_millis(1200);
-/// Between two tries, in which those who queued behind us have their turn.
+/// Between two tries, in which queries that queued behind us have their turn.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// Other transactions with a lock in the schema of the registry, and what identifies each.
@@ -36,7 +36,7 @@ pub struct Patience<T> {
 }
 
 impl<T: FnMut(&[String])> Patience<T> {
-    /// As [`one_try`]; `tell` is told who is in the way, whenever that changes.
+    /// As [`one_try`]; `tell` is called with the holder of the lock, whenever that changes.
     ///
     /// # Errors
     /// What Postgres answers.
@@ -61,7 +61,7 @@ impl<T: FnMut(&[String])> Patience<T> {
         if !is_about_locks(&error) {
             return Err(error);
         }
-        // Who holds a lock before the pause and after it, in one transaction, is in the way.
+        // A transaction that holds a lock before the pause and after it is in the way.
         let before = holders(client).await?;
         let left = self.until.saturating_duration_since(Instant::now());
         tokio::time::sleep(PAUSE.min(left)).await;

@@ -2,16 +2,17 @@
 //!
 //! One rule for all connections: the first schema of the account's `search_path` that has them. The
 //! session's path is then that schema alone, so that no table of the same name elsewhere comes
-//! between. Tables in a schema that the path does not lead to are named, and nobody makes a second,
-//! empty set beside them.
+//! between. Tables in a schema that the path does not lead to are named, and no second, empty set
+//! is made beside them.
 
 use tokio_postgres::{GenericClient, Row};
 
 use super::error::PostgresError;
 
-/// Schemas that have the registry's tables, those of the path first. The revision is nobody else's
-/// table; a database of the old system has none, but an `extensions` with these columns. The path of
-/// the session becomes the first one's alone, in the same round trip.
+/// Schemas that have the registry's tables, the ones in the path first. No other application has a
+/// table of this name for the revision; a database of the old system has none, but an `extensions`
+/// with these columns. The path of the session becomes the first one's alone, in the same round
+/// trip.
 const FIND: &str = "WITH sets AS (
         SELECT n.oid, n.nspname::text AS name,
             pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS usable,

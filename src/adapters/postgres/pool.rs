@@ -60,7 +60,7 @@ impl Connect for Renewing {
             let (config, tls) = self.address.renewed();
             let (client, connection) = config.connect(tls).await?;
             self.made.fetch_add(1, Ordering::Relaxed);
-            // The client reports what goes wrong to whoever waits for an answer.
+            // The client reports errors to the task that waits for an answer.
             let driver = tokio::spawn(async move { drop(connection.await) });
             Ok((client, driver))
         })
@@ -110,8 +110,8 @@ impl Pool {
         &self.address.target
     }
 
-    /// Notes whether notifications arrive at `target`. Where that is this pool's own address, no
-    /// transaction pooler stands between.
+    /// Notes whether notifications arrive at `target`. Where that is this pool's own address, there
+    /// is no transaction pooler in between.
     pub(super) fn notified(&self, target: &str, arrive: bool) {
         let direct = arrive && target == self.target();
         self.direct.store(direct, Ordering::Relaxed);
@@ -154,8 +154,7 @@ impl Pool {
         }
     }
 
-    /// A connection of one's own, beside the pool: whoever may be slow takes no place of those who
-    /// work.
+    /// A separate connection, besides the pool: slow work takes no pool place.
     pub(super) async fn aside(&self) -> Result<Session, PostgresError> {
         let session = Session::connect(&self.address, Purpose::Pool).await?;
         schema_state(session.client()).await?.usable()?;

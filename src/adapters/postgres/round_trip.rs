@@ -1,4 +1,4 @@
-//! Whether a notification that one connection gives reaches another, for `check`.
+//! Whether a notification from one connection reaches another, for `check`.
 //!
 //! Behind a transaction pooler it does not: the daemon would find changes at its next safety sync
 //! only.
@@ -14,7 +14,7 @@ use super::limit::within;
 use super::session::{Session, SessionError};
 use crate::config::DatabaseSettings;
 
-/// A channel that nobody else listens to: no daemon takes it for news.
+/// A channel that is not used elsewhere: no daemon takes it for a change.
 const CHANNEL: &str = "beamline_registry_check";
 /// For a notification to come back, and for everything before it.
 const ANSWER: Duration = Duration::from_secs(5);

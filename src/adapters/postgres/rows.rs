@@ -1,4 +1,4 @@
-//! Rows become extensions; what breaks a rule is set aside and named.
+//! Rows become extensions; what breaks a rule is quarantined and named.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -168,13 +168,13 @@ impl<'p> Assembly<'p> {
             extension.digest = extension.digest.wrapping_add(digest);
             return Some(extension);
         }
-        // What a deletion behind the triggers' back has left over counts too: nothing else tells
-        // it from rows of an extension that is hidden.
+        // What a deletion behind the triggers' back has left over counts too: nothing else
+        // distinguishes it from rows of a hidden extension.
         let unserved = self
             .unserved
             .entry(id.to_owned())
             .or_insert_with(|| Unserved {
-                reason: "its versions or instances are there without it".to_owned(),
+                reason: "it has versions or instances, but no row of its own".to_owned(),
                 digest: 0,
             });
         unserved.digest = unserved.digest.wrapping_add(digest);

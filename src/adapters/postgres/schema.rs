@@ -1,7 +1,7 @@
 //! Which schema a database has, and which one this binary was built for.
 //!
 //! Versions are the numbers of the files in `migrations/`. The daemon asks whenever it has made a
-//! connection: from a schema that is behind nothing is read, one that is ahead is served, since
+//! connection: nothing is read from a schema that is behind; one that is ahead is served, since
 //! migrations only add. Its queries are unnamed, as all of the daemon's: a transaction pooler would
 //! lose named ones.
 

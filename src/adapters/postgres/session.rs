@@ -71,7 +71,7 @@ impl Session {
         let (config, tls) = address.renewed();
         let connecting = async { config.connect(tls).await.map_err(PostgresError::Connect) };
         let (client, connection) = within("connecting", CONNECT, connecting).await?;
-        // The client reports what goes wrong to whoever waits for an answer.
+        // The client reports errors to the task that waits for an answer.
         let driver = tokio::spawn(async move { drop(connection.await) });
         let session = Self { client, driver };
         let applying = apply_settings(&session.client, purpose);

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use super::address::Purpose;
 
-/// What holds for all. `row_security` off makes rows that a policy hides an error.
+/// Settings for all sessions. `row_security` off makes rows that a policy hides an error.
 const EVERYBODY: &[(&str, &str)] = &[
     ("row_security", "off"),
     ("idle_session_timeout", "0"),
@@ -35,14 +35,15 @@ const EVERYBODY: &[(&str, &str)] = &[
     ("extra_float_digits", "1"),
     ("bytea_output", "hex"),
     ("client_min_messages", "warning"),
-    // Who changes something, and what it is called in the audit, is named in each transaction.
+    // The actor, and what the change is called in the audit, are named in each transaction.
     ("beamline.actor", ""),
     ("beamline.actor_source", ""),
     ("beamline.action", ""),
 ];
 
 /// What some servers have: `transaction_timeout` since 17, the other since a minor release.
-/// Whoever may not set the last one finds out: without triggers a change has no revision.
+/// An account that may not set the last one gets an error: without triggers a change has no
+/// revision.
 const WHERE_KNOWN: &str = "SELECT pg_catalog.set_config(name, value, false) FROM (VALUES \
     ('transaction_timeout', '0'), ('restrict_nonsystem_relation_kind', ''), \
     ('session_replication_role', 'origin')) AS setting (name, value) \

@@ -1,8 +1,8 @@
 //! Reads of one moment: each a transaction that sees one snapshot and changes nothing.
 //!
 //! Each is sent whole, without waiting between its statements: that costs one round trip, and a
-//! transaction whose reader goes away still ends. A transaction pooler may stand between, so limits
-//! are set inside each transaction and every statement is unnamed.
+//! transaction whose reader disappears still ends. A transaction pooler may be in between, so
+//! limits are set inside each transaction and every statement is unnamed.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -28,18 +28,18 @@ use crate::service::source::{Known, Read};
 const HEAD_LIMIT: Duration = Duration::from_secs(2);
 /// For each statement that reads definitions.
 const ROWS_LIMIT: Duration = Duration::from_secs(20);
-/// For a lock: shorter than a statement, so that the database says that it was one.
+/// For a lock: shorter than a statement, so that the database reports it as one.
 const LOCK_LIMIT: Duration = Duration::from_millis(1500);
 /// Each is sent whole.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
-/// Beyond so many extensions or deletions, reading everything is as fast, and does not hold all
+/// Beyond this many extensions or deletions, reading everything is as fast, and does not hold all
 /// rows in memory twice.
 const MAX_DELTA: usize = 1000;
 
 const HEAD: &str = "SELECT epoch::text, revision, tombstone_floor FROM registry_revision";
 const DIGEST: &str = "SELECT revision, registry_digest() FROM registry_revision";
 const NO_PARAMETERS: [(&(dyn ToSql + Sync), Type); 0] = [];
-/// What stands in the place of a table and shows what it likes, such as a view.
+/// What takes the place of a table and can show anything, such as a view.
 const IMPOSTORS: &str = "SELECT relname::text FROM pg_catalog.pg_class WHERE oid = ANY \
     ('{registry_revision,registry_tombstones,extensions,extension_versions,extension_instances}'\
     ::regclass[]) AND relkind NOT IN ('r', 'p')";
@@ -72,7 +72,7 @@ impl Head {
         self.epoch == known.epoch && self.revision == known.revision
     }
 
-    /// Whether all changes since can still be told.
+    /// Whether all changes since are still known.
     pub(super) fn reaches_back_to(&self, known: &Known) -> bool {
         self.epoch == known.epoch
             && (self.tombstone_floor..=self.revision).contains(&known.revision)
@@ -125,7 +125,7 @@ fn refuse(impostors: &[Row]) -> Result<(), PostgresError> {
     )))
 }
 
-/// A statement as it is sent: where no transaction pooler stands between, prepared once for each
+/// A statement as it is sent: if there is no transaction pooler in between, prepared once for each
 /// connection. To plan it costs several times what it costs to run, and every sidecar runs it at every
 /// change.
 enum Statement<'a> {
@@ -161,8 +161,8 @@ impl<'a> Statement<'a> {
     }
 }
 
-/// What changed after `known`, and the extension `also`; `None` when that cannot be told. `direct` says
-/// that statements may be prepared.
+/// What changed after `known`, and the extension `also`; `None` when that is not known. With
+/// `direct`, statements may be prepared.
 pub(super) async fn delta(
     client: &Object,
     direct: bool,
@@ -239,7 +239,7 @@ pub(super) async fn everything(
     let whole = whole.first().map(hexadecimal).transpose()?;
     if whole != Some(seen(&extensions, &faults)) {
         return Err(PostgresError::Hidden(
-            "the rows that were read are not those that registry_digest() counts".to_owned(),
+            "the rows read do not match registry_digest()".to_owned(),
         ));
     }
     Ok(Everything {

@@ -27,8 +27,8 @@ impl PostgresError {
         }
     }
 
-    /// The same in words of the ports. `target` says which database, where it is about that and not
-    /// about the request.
+    /// The same in words of the ports. `target` names the database, if the error is about that and
+    /// not about the request.
     pub(super) fn sorted(&self, target: &str) -> DatabaseError {
         match self.trouble() {
             trouble @ (Trouble::Refused | Trouble::Conflict | Trouble::Locked) => {
@@ -53,7 +53,7 @@ impl PostgresError {
     }
 }
 
-/// For those who know which database they asked.
+/// For callers that know which database they asked.
 impl From<PostgresError> for DatabaseError {
     fn from(error: PostgresError) -> Self {
         Self::new(error.trouble(), error.to_string())
@@ -67,7 +67,7 @@ fn of_driver(error: &tokio_postgres::Error) -> Trouble {
     let mut cause = error.source();
     while let Some(error) = cause {
         if let Some(io) = error.downcast_ref::<io::Error>() {
-            // What the driver says of a server that `target_session_attrs` does not want.
+            // The driver's message for a server that `target_session_attrs` rejects.
             return match io.kind() {
                 io::ErrorKind::PermissionDenied if io.raw_os_error().is_none() => Trouble::ReadOnly,
                 _ => Trouble::Unreachable,
@@ -122,7 +122,7 @@ fn of_code(code: &str) -> Trouble {
         (_, "53") => Trouble::Full,
         ("57P01" | "57P02" | "57P03" | "57P04", _) | (_, "08") => Trouble::Unreachable,
         (_, "40") => Trouble::Conflict,
-        // A trigger of the operators' own that says no is a rule like any constraint.
+        // A refusal by an operator's own trigger is a rule like any constraint.
         ("P0001", _) | (_, "22" | "23" | "0A" | "54" | "44") => Trouble::Refused,
         _ => Trouble::Unexpected,
     }

@@ -16,7 +16,7 @@ use crate::service::source::{Database, Read, SourceError, Want};
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// For a whole read, however much it reads. Within it each statement has a limit of its own.
 const READ_LIMIT: Duration = Duration::from_secs(30);
-/// For the one row that says whether anything changed.
+/// For the one row that shows whether anything changed.
 const HEAD_LIMIT: Duration = Duration::from_secs(4);
 
 /// Reads definitions over a pool.
@@ -68,7 +68,7 @@ impl PostgresSource {
     }
 }
 
-/// Looks at one row first, and reads on only if that says so; at once where there are news.
+/// Looks at one row first, and reads on only if that shows a change; at once after a notification.
 async fn read(
     client: &Object,
     direct: bool,

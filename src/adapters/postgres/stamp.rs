@@ -51,7 +51,7 @@ impl Stamp {
     }
 }
 
-/// `from`, moved by so many microseconds; `None` beyond what the system can tell.
+/// `from`, moved by that many microseconds; `None` beyond what the system can represent.
 fn moved(from: SystemTime, us: i64) -> Option<SystemTime> {
     let away = Duration::from_micros(us.unsigned_abs());
     match us < 0 {

@@ -1,4 +1,4 @@
-//! The tables of definitions, as the record's own table of fields says: what is selected, and how
+//! The tables of definitions, by the record's own table of fields: what is selected, and how
 //! records are written, as JSON.
 
 use tokio_postgres::types::Type;
@@ -17,7 +17,7 @@ pub(super) struct Table {
     view: &'static str,
     /// What its rows are, as `registry_put` knows them.
     kind: &'static str,
-    /// The column that says whose part a row is.
+    /// The column that names the extension a row belongs to.
     owner: Option<&'static str>,
     /// Its other columns that are part of a definition, its name first.
     fields: &'static [Field],

@@ -1,4 +1,4 @@
-//! What the catalog, the status and the meters know, read when somebody scrapes.
+//! What the catalog, the status and the meters know, read at each scrape.
 //!
 //! A gauge that is not known is absent, not 0: no size before the first data, nothing about a
 //! database that is not used.
@@ -17,7 +17,7 @@ use crate::service::observe::ListenerState;
 use crate::service::skipped::Skipped;
 use crate::service::status::Status;
 
-/// Whom the metrics ask.
+/// What the metrics read.
 #[derive(Debug, Clone)]
 pub struct Sources {
     /// Sizes, revision and quarantine.
@@ -26,7 +26,7 @@ pub struct Sources {
     pub status: Arc<Status>,
     /// Lookups.
     pub lookups: Arc<Lookups>,
-    /// Log lines that nobody took.
+    /// Log lines that were dropped.
     pub log_lines_dropped: Count,
     /// Events that were not published.
     pub events_dropped: Count,
@@ -59,7 +59,7 @@ impl Sources {
         )?;
         page.gauge(
             "extension_registry_enabled_count",
-            "Extensions that people enabled",
+            "Extensions enabled by an operator",
             enabled as u64,
         )?;
         page.gauge(
@@ -99,7 +99,7 @@ impl Sources {
         }
         page.gauge(
             "extension_registry_nats_up",
-            "Whether every connection to NATS is there",
+            "Whether every connection to NATS is up",
             u64::from(self.status.nats_up()),
         )
     }
@@ -107,7 +107,7 @@ impl Sources {
     fn losses(&self, page: &mut Page<'_>) -> Result<(), Error> {
         page.counter(
             "extension_registry_log_lines_dropped",
-            "Log lines lost because nobody took them in time",
+            "Log lines dropped because the reader was too slow",
             self.log_lines_dropped.get(),
         )?;
         page.counter(
@@ -128,7 +128,7 @@ impl Sources {
         if results.iter().any(|(_, count)| *count > 0) {
             page.counters(
                 "extension_registry_lookups",
-                "Ids looked up, by what came of it",
+                "Ids looked up, by result",
                 results.map(|(result, count)| ([("result", result)], count)),
             )?;
         }

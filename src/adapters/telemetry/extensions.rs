@@ -1,8 +1,8 @@
-//! What this sidecar knows of each extension, read when somebody scrapes.
+//! What this sidecar knows of each extension, read at each scrape.
 //!
-//! The catalog says for whom there are series: they go with their extension, and no request can make
-//! one. They begin with the first call; a success rate without calls is absent, not 0. Rates and
-//! averages are this sidecar's own, since its start: Prometheus adds sidecars up by itself.
+//! The catalog decides which series there are: they go with their extension, and no request can
+//! make one. They begin with the first call; a success rate without calls is absent, not 0. Rates
+//! and averages are this sidecar's own, since its start: Prometheus adds sidecars up by itself.
 //!
 //! `extension_circuit_breaker_failures_total` counts, as in the original, every failed attempt, not
 //! every opening, and `..._recoveries_total` the times that a trial call closed a circuit; one that
@@ -24,12 +24,12 @@ use crate::service::circuits::{Circuits, Totals};
 use crate::service::clock::Clock;
 use crate::service::invoke::{Runtime, Runtimes, VersionRuntime};
 
-/// Whom the metrics of extensions ask.
+/// What the metrics of extensions read.
 #[derive(Debug, Clone)]
 pub struct ExtensionSources {
     /// The extensions there are.
     pub catalog: Arc<Catalog>,
-    /// What their calls came to.
+    /// The outcomes of their calls.
     pub runtimes: Arc<Runtimes>,
     /// Their circuits.
     pub circuits: Arc<Circuits>,
@@ -39,13 +39,13 @@ pub struct ExtensionSources {
 
 type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
 
-/// An extension that was called, or that the machine took out of service.
+/// An extension that was called, or that is auto-disabled.
 struct Extension {
     entry: Arc<Entry>,
     calls: Option<Calls>,
 }
 
-/// What calls came to.
+/// The outcomes of calls.
 struct Calls {
     runtime: Arc<Runtime>,
     sums: HealthSums,
@@ -53,7 +53,7 @@ struct Calls {
     versions: Vec<OfVersion>,
 }
 
-/// What calls of one version came to.
+/// The outcomes of calls of one version.
 struct OfVersion {
     runtime: Arc<VersionRuntime>,
     durations: ConstHistogram,
@@ -158,7 +158,7 @@ impl ExtensionSources {
         )?;
         page.counters(
             "extension_pushed_back",
-            "Attempts answered that the extension is busy",
+            "Attempts that the extension pushed back as busy",
             circuits.iter().map(|c| (c.labels, c.totals.pushed_back)),
         )
     }
@@ -207,7 +207,7 @@ fn health(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Error> {
     });
     page.gauges(
         "extension_auto_disabled",
-        "Whether the machine has taken the extension out of service",
+        "Whether the extension is auto-disabled",
         auto_disabled,
     )
 }
@@ -217,11 +217,7 @@ fn invocations(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Erro
         let statuses = calls.runtime.meter.statuses();
         statuses.map(move |(status, count)| ([id, version, ("status", status.as_str())], count))
     });
-    page.counters(
-        "extension_invocations",
-        "Invocations, by what they came to",
-        statuses,
-    )?;
+    page.counters("extension_invocations", "Invocations, by outcome", statuses)?;
     let invoked = || called(extensions).filter(|(_, calls)| calls.invoked().next().is_some());
     page.counters(
         "extension_invocation_retries",
@@ -230,7 +226,7 @@ fn invocations(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Erro
     )?;
     let fallbacks = called(extensions).filter_map(|(labels, calls)| {
         let fallbacks = calls.runtime.meter.fallbacks();
-        // Who is auto-disabled has no calls of its own.
+        // An auto-disabled extension has no calls of its own.
         (fallbacks > 0 || calls.invoked().next().is_some()).then_some((labels, fallbacks))
     });
     page.counters(
@@ -240,7 +236,7 @@ fn invocations(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Erro
     )?;
     page.counters(
         "extension_cancelled",
-        "Calls and attempts of which the extension was told that nobody waits any more",
+        "Cancellations sent to the extension",
         invoked().map(|(labels, calls)| (labels, calls.runtime.meter.cancelled())),
     )?;
     page.histograms(

@@ -14,7 +14,7 @@ use crate::domain::testing::{change, entry, extension, version};
 use crate::service::invoke::{Reported, Status, Tools, Verdict};
 use crate::service::testing::tools;
 
-/// `a` with a second version, `b`, and `off`, which the machine took out of service.
+/// `a` with a second version, `b`, and `off`, which is auto-disabled.
 fn sources() -> (Tools, CatalogWriter, Registry) {
     let (catalog, mut writer) = Catalog::new();
     let a = Record {

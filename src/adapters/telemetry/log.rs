@@ -1,4 +1,4 @@
-//! The log: one line per observation, JSON for collectors or text for people, to stderr.
+//! The log: one line per observation, JSON for collectors or text for terminals, to stderr.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write, stderr};
@@ -30,7 +30,7 @@ use crate::service::status::millis;
 pub enum Format {
     /// One flat JSON object per line: `timestamp`, `level`, `target`, `message` and fields.
     Json,
-    /// For people at a terminal.
+    /// For reading at a terminal.
     Pretty,
 }
 
@@ -40,7 +40,7 @@ pub enum LogError {
     /// The filter is not one.
     #[error("the log filter is invalid")]
     Filter(#[from] ParseError),
-    /// Somebody has set up a log before.
+    /// A log was set up before.
     #[error("the log is set up already")]
     Taken(#[from] TryInitError),
     /// There is no thread for it.
@@ -53,7 +53,7 @@ pub enum LogError {
 pub struct Log(LogWriter);
 
 impl Log {
-    /// Counts the lines that nobody took.
+    /// Counts the lines that were dropped.
     pub fn dropped(&self) -> Count {
         self.0.dropped()
     }
@@ -65,10 +65,10 @@ impl Log {
 }
 
 /// Sets up the log of the whole process, panics included; `filter` as in
-/// `info,beamline_registry=debug`. It never keeps anybody waiting.
+/// `info,beamline_registry=debug`. It never blocks.
 pub fn init(filter: &str, format: Format) -> Result<Log, LogError> {
     let writer = LogWriter::start(standard_error(), |lines| {
-        warn!(lines, "{lines} log lines dropped: nobody took them in time");
+        warn!(lines, "{lines} log lines dropped: the reader was too slow");
     })?;
     let made = writer.clone();
     let ansi = stderr().is_terminal();
@@ -90,8 +90,8 @@ fn dispatch<W>(filter: &str, format: Format, ansi: bool, writer: W) -> Result<Di
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    // The client tells of each connection what our own lines tell in our terms; whoever wants its
-    // view names it in the filter.
+    // The client logs for each connection what our own lines log in our terms; name it in the
+    // filter to see its view.
     let filter = EnvFilter::try_new(format!("async_nats=warn,{filter}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -112,7 +112,7 @@ where
     })
 }
 
-/// Writes observations to the log; what goes on and on is said seldom.
+/// Writes observations to the log; what repeats is logged seldom.
 #[derive(Debug, Default)]
 pub struct LogObserver {
     failures: Repeats<String>,
@@ -160,7 +160,7 @@ impl Observer for LogObserver {
             }
             Observation::Unchanged { duration } => {
                 self.failures.clear();
-                debug!(duration_ms = millis(*duration), "nothing new");
+                debug!(duration_ms = millis(*duration), "no changes");
             }
             Observation::LoadFailed { trigger, error } => {
                 if let Some(repeated) = self.failures.say(error.to_string(), Instant::now()) {
@@ -169,10 +169,10 @@ impl Observer for LogObserver {
                 }
             }
             Observation::Quarantined { origin, reason } => {
-                warn!(%origin, %reason, "set aside");
+                warn!(%origin, %reason, "quarantined");
             }
             Observation::Cut { id, what } => {
-                warn!(extension_id = %id, %what, "beyond the limits of this deployment");
+                warn!(extension_id = %id, %what, "exceeds this deployment's limits; reduced to them");
             }
             Observation::Ignored { id, what } => {
                 warn!(extension_id = %id, %what, "part of a version row is ignored");
@@ -223,7 +223,7 @@ impl Observer for LogObserver {
                 if let Some(repeated) = self.slow.say(connection, Instant::now()) {
                     warn!(
                         connection,
-                        repeated, "a reply was dropped: those before it were not read"
+                        repeated, "a reply was dropped: earlier ones were not read in time"
                     );
                 }
             }
@@ -266,7 +266,7 @@ impl Observer for LogObserver {
                     false => error.to_string(),
                 };
                 if let Some(repeated) = self.flushes.say(trouble, Instant::now()) {
-                    warn!(repeated, %error, "health not exchanged; it is kept for the next time");
+                    warn!(repeated, %error, "health not saved; it is kept for the next attempt");
                 }
             }
             Observation::AutoSwitched {
@@ -295,14 +295,14 @@ impl Observer for LogObserver {
             }
             Observation::ProbeAnswered { id } => {
                 if self.alive.say(id.clone(), Instant::now()).is_some() {
-                    info!(extension_id = %id, "alive; it is for people to enable it");
+                    info!(extension_id = %id, "extension responds again; an operator must enable it");
                 }
             }
             Observation::StoreFailed { what, error } => {
                 let error = error.to_string();
                 let key = (*what, error.clone());
                 if let Some(repeated) = self.store.say(key, Instant::now()) {
-                    warn!(what, repeated, %error, "the database failed; it is tried again");
+                    warn!(what, repeated, %error, "the database failed; trying again");
                 }
             }
             Observation::EventDropped { kind, why } => {
@@ -311,12 +311,9 @@ impl Observer for LogObserver {
                 }
             }
             Observation::NatsRestarted { connection } => {
-                warn!(
-                    connection,
-                    "nats connection thread panicked; connecting again"
-                );
+                warn!(connection, "nats connection thread panicked; reconnecting");
             }
-            // The panic hook has said where, which nobody else knows.
+            // The panic hook has logged where, which is known only there.
             Observation::Panicked => {}
             Observation::StoodStill { length, times } => {
                 let seconds = length.as_secs_f64();
@@ -324,7 +321,7 @@ impl Observer for LogObserver {
                     stood_still_ms = millis(*length),
                     times,
                     "process stood still for {seconds:.1} s (stopped, frozen or short of CPU); \
-                     timers that ran out meanwhile are held against nobody"
+                     timeouts in that time count against no extension"
                 );
             }
             Observation::Acknowledged { id, stream } => {
@@ -332,15 +329,16 @@ impl Observer for LogObserver {
                     warn!(
                         extension_id = %id,
                         stream,
-                        "a JetStream stream answers calls to extensions; its acknowledgements are \
-                         passed over: take their subjects out of the stream (logged once per stream)"
+                        "a JetStream stream acknowledges calls to extensions; its \
+                         acknowledgements are ignored: remove the extensions' subjects from the \
+                         stream (logged once per stream)"
                     );
                 }
             }
             Observation::Overloaded(why) => {
                 if let Some(repeated) = self.overload.say(*why, Instant::now()) {
                     let reason = why.as_str();
-                    warn!(reason, repeated, "a request was refused: too much at once");
+                    warn!(reason, repeated, "request refused: too much at once");
                 }
             }
             Observation::Dropped {
@@ -352,7 +350,7 @@ impl Observer for LogObserver {
                     let (reason, reply_prefix) = (reason.as_str(), reply_prefix.as_deref());
                     warn!(
                         reason,
-                        reply_prefix, "requests cannot be answered; said once"
+                        reply_prefix, "requests cannot be answered (logged once)"
                     );
                 }
             }
@@ -360,7 +358,7 @@ impl Observer for LogObserver {
     }
 }
 
-/// A circuit that opens is news for whoever is on call, one that closes is good news.
+/// A circuit that opens is a warning for the operator on call, one that closes is information.
 fn circuit(id: &ExtensionId, version: &VersionName, transition: &Transition, failing: &Failing) {
     let (from, to) = (transition.from.as_str(), transition.to.as_str());
     let (reason, failures) = (transition.reason.as_str(), transition.failures);
@@ -371,7 +369,7 @@ fn circuit(id: &ExtensionId, version: &VersionName, transition: &Transition, fai
         let since = since.and_then(rfc3339);
         warn!(extension_id = %id, %version, from, to, reason, failures, last_failure, failing_since = since, error, "circuit opened");
     } else {
-        info!(extension_id = %id, %version, from, to, reason, failures, last_failure, "circuit moved");
+        info!(extension_id = %id, %version, from, to, reason, failures, last_failure, "circuit changed");
     }
 }
 

@@ -1,7 +1,7 @@
-//! The metrics, in the OpenMetrics text format and in that of Prometheus.
+//! The metrics, in the text formats of OpenMetrics and Prometheus.
 //!
-//! Rare events are counted as they are observed; everything else is read from where it lives when
-//! somebody scrapes ([`Sources`], [`ExtensionSources`]). Counters get their `_total`, and `build` its
+//! Rare events are counted as they are observed; everything else is read from where it lives at
+//! each scrape ([`Sources`], [`ExtensionSources`]). Counters get their `_total`, and `build` its
 //! `_info`, from the encoder. A labelled series begins with its first count.
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -56,7 +56,7 @@ impl Metrics {
             ("os", std::env::consts::OS),
             ("arch", std::env::consts::ARCH),
         ]);
-        registry.register("build", "What is running", build);
+        registry.register("build", "The running version", build);
         Self { registry, observer }
     }
 
@@ -69,7 +69,7 @@ impl Metrics {
     pub fn render(&self) -> String {
         let mut page = String::new();
         if open_metrics::encode(&mut page, &self.registry).is_err() {
-            // Writing to a string fails only when a metric says so, which is a bug.
+            // Writing to a string fails only if a metric fails, which is a bug.
             error!("metrics cannot be encoded");
         }
         page
@@ -83,7 +83,7 @@ impl Metrics {
 
 impl MetricsObserver {
     fn new(registry: &mut Registry) -> Self {
-        // 0.5 ms to 8 s: one row of a database near by, up to 100,000 from one far away.
+        // 0.5 ms to 8 s: one row of a database near by, up to 100,000 rows of a remote one.
         let this = Self {
             sync_duration: Histogram::new(exponential_buckets(0.0005, 2.0, 15)),
             sync_errors: Counter::default(),
@@ -107,7 +107,7 @@ impl MetricsObserver {
         );
         registry.register(
             "extension_registry_slow_consumer",
-            "Replies of extensions dropped because those before them were not read",
+            "Extension replies dropped because earlier ones were not read in time",
             this.slow_consumer.clone(),
         );
         registry.register(
@@ -127,12 +127,12 @@ impl MetricsObserver {
         );
         registry.register(
             "extension_registry_nats_restarts",
-            "Connections to NATS made anew because their thread panicked",
+            "Connections to NATS reopened because their thread panicked",
             this.nats_restarts.clone(),
         );
         registry.register(
             "extension_health_auto_disabled",
-            "Extensions that this sidecar took out of service",
+            "Extensions that this sidecar auto-disabled",
             this.auto_disabled.clone(),
         );
         registry.register(

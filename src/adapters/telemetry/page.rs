@@ -1,4 +1,4 @@
-//! What a scrape is answered with: metrics that are made when somebody asks.
+//! The answer to a scrape: metrics made at that moment.
 //!
 //! A family without series leaves no trace, not even its description.
 
@@ -104,7 +104,7 @@ pub(super) struct ConstHistogram {
 
 impl ConstHistogram {
     /// Of durations: their sum in seconds, and upper bounds in seconds, each with the durations in
-    /// that bucket alone. The last bound is infinite, whatever it says.
+    /// that bucket alone. The last bound is infinite, whatever its value.
     pub(super) fn of_seconds(sum: f64, mut buckets: Vec<(f64, u64)>) -> Self {
         if let Some((bound, _)) = buckets.last_mut() {
             *bound = f64::INFINITY;

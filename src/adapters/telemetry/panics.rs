@@ -8,7 +8,7 @@ use tracing::error;
 
 use super::repeats::Repeats;
 
-/// Logs every panic of the process from now on; one that comes again and again is said seldom.
+/// Logs every panic of the process from now on; one that repeats is logged seldom.
 pub(super) fn log_panics() {
     let repeats = Repeats::default();
     panic::set_hook(Box::new(move |info| {

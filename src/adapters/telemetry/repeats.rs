@@ -1,16 +1,16 @@
-//! Says a repeated thing once, then seldom: a database that is away must not fill the log.
+//! Logs a repeated thing once, then seldom: an unreachable database must not fill the log.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often something that goes on is said again.
+/// How often something that repeats is logged again.
 pub(super) const PERIOD: Duration = Duration::from_secs(30);
-/// How many keys are told apart; a bound, as keys may come from outside.
+/// How many keys are kept apart; a bound, as keys may come from outside.
 const MAX_KEYS: usize = 256;
 
-/// What was said, and how often it happened since.
+/// What was logged, and how often it happened since.
 #[derive(Debug)]
 pub(super) struct Repeats<K>(Mutex<HashMap<K, Said>>);
 
@@ -27,7 +27,7 @@ impl<K> Default for Repeats<K> {
 }
 
 impl<K: Hash + Eq> Repeats<K> {
-    /// Whether `key` should be said at `now`; if so, how often it happened unsaid before.
+    /// Whether `key` should be logged at `now`; if so, how often it happened unlogged before.
     pub(super) fn say(&self, key: K, now: Instant) -> Option<u64> {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if said.len() >= MAX_KEYS && !said.contains_key(&key) {
@@ -59,7 +59,7 @@ impl<K: Hash + Eq> Repeats<K> {
         said.insert(key, Said { at: now, silent: 0 }).is_none()
     }
 
-    /// Forgets everything: what comes next is said at once.
+    /// Forgets everything: what comes next is logged at once.
     pub(super) fn clear(&self) {
         self.0
             .lock()

@@ -1,9 +1,10 @@
 //! Where log lines go: through a bounded queue to one thread, the only one that waits for a reader.
 //!
 //! A reader that is slow, stopped or gone costs lines and nothing else. What does not fit into the
-//! queue, or cannot be written, is dropped and counted; once lines flow again, the log says how many
-//! are missing, at the place where they are missing. A line is written whole or not at all, as far
-//! as that is ours: after a write that broke off within a line, the next line begins on a new one.
+//! queue, or cannot be written, is dropped and counted; once lines flow again, the log reports how
+//! many are missing, at the place where they are missing. A line is written whole or not at all, as
+//! far as that is ours: after a write that broke off within a line, the next line begins on a new
+//! one.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -18,7 +19,7 @@ const MAX_LINES: usize = 2048;
 /// Bytes that may wait.
 const MAX_BYTES: usize = 1 << 20;
 /// The pause before a reader that takes nothing now is tried again, where the system does not wait
-/// for it: standard error may have been made non-blocking by whoever shares it.
+/// for it: standard error may have been made non-blocking by another process that shares it.
 const FULL: Duration = Duration::from_millis(10);
 
 /// Takes log lines, one per [`Write::write`]. Never waits, never fails.
@@ -48,7 +49,7 @@ struct Queue {
 #[derive(Debug)]
 enum Item {
     Line(Vec<u8>),
-    /// So many lines are missing here.
+    /// The number of lines that are missing here.
     Gap(u64),
 }
 
@@ -131,8 +132,8 @@ impl Shared {
     /// Writes for as long as the process lives.
     fn write_all(&self, mut sink: Sink<impl Write>, report: impl Fn(u64)) {
         self.lock().writes = Some(thread::current().id());
-        // Lines that the sink refused, to be told when it takes one again; and those told last,
-        // whose report, the next line, it may refuse as well.
+        // Lines that the sink refused, to be reported when it accepts one again; and those reported
+        // last, whose report, the next line, it may refuse as well.
         let (mut refused, mut told) = (0, 0);
         loop {
             match self.next() {
@@ -202,7 +203,7 @@ impl Shared {
     }
 }
 
-/// Whoever takes the lines.
+/// The reader of the lines.
 struct Sink<W> {
     inner: W,
     /// Whether it has the beginning of a line without its end.

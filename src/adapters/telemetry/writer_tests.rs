@@ -5,7 +5,7 @@ use super::*;
 /// Far more than any of this takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What the reader does at each write, told by the test; without orders it takes everything.
+/// What the reader does at each write, set by the test; without orders it takes everything.
 struct Reader {
     orders: Receiver<io::Result<usize>>,
     taken: Arc<Mutex<Vec<u8>>>,
@@ -38,7 +38,7 @@ impl Rig {
             orders: receiver,
             taken: Arc::clone(&taken),
         };
-        // The report goes the way of all lines, as that of the process does.
+        // The report is written like all lines, and so is the process's.
         let own = Arc::new(Mutex::new(None::<LogWriter>));
         let reporting = Arc::clone(&own);
         let log = LogWriter::start(reader, move |lines| {
@@ -91,7 +91,7 @@ fn a_reader_that_takes_nothing_costs_the_lines_that_do_not_fit_and_the_gap_is_to
     // The first may be with the thread already, which makes room for one more.
     let lost = rig.log.dropped().get();
     assert!((9..=10).contains(&lost), "{lost}");
-    // Taken one by one from here on: what comes after the gap stands after its report.
+    // Taken one by one from here on: what comes after the gap is written after its report.
     rig.order(Ok(usize::MAX));
     rig.order(Ok(usize::MAX));
     rig.log("later\n");

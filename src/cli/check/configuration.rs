@@ -1,4 +1,4 @@
-//! What the settings say, and whether this host lets them.
+//! The settings, and whether this host allows them.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -11,10 +11,7 @@ use crate::adapters::http::probe;
 use crate::cli::Invocation;
 use crate::cli::table::{Column, NONE, draw};
 
-const NAMES: Advice = (
-    "set the right name, or take it out",
-    "docs/configuration.md",
-);
+const NAMES: Advice = ("correct the name, or remove it", "docs/configuration.md");
 const ADDRESS: Advice = (
     "stop what listens there, or set EXTENSION_REGISTRY_HTTP_ADDR",
     "docs/configuration.md#http",
@@ -55,7 +52,7 @@ async fn http(addr: SocketAddr) -> Line {
     }
 }
 
-/// One line per variable: name, value (secrets hidden) and who set it.
+/// One line per variable: name, value (secrets hidden) and where it was set.
 pub(super) fn effective(invocation: &Invocation, as_json: bool) -> String {
     let entries = &invocation.effective.0;
     if as_json {

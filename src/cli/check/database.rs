@@ -10,7 +10,7 @@ use crate::app::policy;
 use crate::cli::chain;
 use crate::config::{DatabaseSettings, Settings};
 
-/// Clocks may differ by so much: what is shown of times is as good as they are.
+/// The most that clocks may differ: times shown are only as accurate as they are.
 const CLOCKS: Duration = Duration::from_secs(30);
 
 const CONNECTION: Advice = (
@@ -26,7 +26,7 @@ const RIGHTS: Advice = (
     "docs/access.md#in-postgres",
 );
 const READ: Advice = (
-    "what the daemon cannot see it does not take for gone; the table says what to do",
+    "the daemon refuses data that it sees only in part; see the table for the fix",
     "docs/troubleshooting.md#the-database-cannot-be-used",
 );
 const LISTEN: Advice = (

@@ -1,4 +1,4 @@
-//! The sidecars that are running: what they should have alike, and do not.
+//! The running sidecars: what they should have in common, and do not.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,7 +29,7 @@ const ODD: Advice = (
     "docs/troubleshooting.md#a-sidecar-differs",
 );
 const TWICE: Advice = (
-    "give each its own EXTENSION_REGISTRY_INSTANCE_ID, or none",
+    "set a different EXTENSION_REGISTRY_INSTANCE_ID for each, or none",
     "docs/troubleshooting.md#two-answers-to-one-request",
 );
 
@@ -84,7 +84,7 @@ pub(super) async fn lines(settings: &Settings) -> Vec<Line> {
     lines
 }
 
-/// One line: all alike, or who has what.
+/// One line: all alike, or which sidecar has which value.
 fn compared(found: &[Box<RawValue>], path: &str, what: &str) -> Line {
     let mut names = BTreeMap::<String, Vec<String>>::new();
     for document in found {

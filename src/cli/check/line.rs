@@ -11,7 +11,7 @@ use crate::cli::screen::{Screen, Tone};
 pub(super) enum Mark {
     /// As the daemon needs it.
     Good,
-    /// The daemon works, but not as somebody may expect.
+    /// The daemon works, but not as may be expected.
     Doubtful,
     /// The daemon cannot work.
     Bad,

@@ -1,8 +1,7 @@
-//! `check`: tries what the daemon will need, in groups, and says what to do about what fails.
+//! `check`: tries what the daemon will need, in groups, with a hint for each failure.
 //!
-//! Every cause of a daemon that starts and cannot work is a line of it, in the manner of
-//! `linkerd check`. What faults the configuration itself has, all of them at once, is told before
-//! any command runs.
+//! Every reason why a daemon can start and then not work has a line, in the manner of `linkerd
+//! check`. Faults of the configuration itself are reported, all at once, before any command runs.
 
 mod configuration;
 mod database;
@@ -23,10 +22,10 @@ use crate::domain::source::SourceMode;
 /// The command and its arguments.
 pub(super) fn command() -> Command {
     Command::new("check")
-        .about("Try what the daemon needs, and say what to do about what fails")
+        .about("Check the configuration and the connections, with hints for what fails")
         .arg(switch(
             "settings",
-            "Print the settings in force, and where each came from",
+            "Print the effective settings, and where each came from",
         ))
         .arg(switch(
             "fleet",

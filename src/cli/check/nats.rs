@@ -10,12 +10,12 @@ const SERVER: Advice = (
     "docs/troubleshooting.md#nobody-answers",
 );
 const LOGIN: Advice = (
-    "give the login that the server knows; its log says whom it refused",
+    "set a login that the server knows; its log names the user it refused",
     "docs/access.md#credentials-and-how-they-are-renewed",
 );
 const TLS: Advice = (
-    "give the authority that signed the server's certificate and the name that stands in it, or \
-     nats:// where the server has no TLS",
+    "set the CA that signed the server's certificate and use the name in it, or use nats:// if \
+     the server has no TLS",
     "docs/access.md#credentials-and-how-they-are-renewed",
 );
 const RIGHTS: Advice = (

@@ -26,7 +26,7 @@ use extensions::Extensions;
 use printer::Printer;
 use tour::Visit;
 
-/// How long a circuit stays open: nobody wants to watch for the usual minute.
+/// How long a circuit stays open: the usual minute is too long to watch.
 const OPEN_TIME: Duration = Duration::from_secs(2);
 
 /// Failures in a row that open one; the tour counts them aloud.

@@ -46,13 +46,13 @@ impl Printer {
         self.say("-", &format!("  ({:.1} ms)", took.as_secs_f64() * 1e3));
     }
 
-    /// An event that somebody published.
+    /// A published event.
     pub(super) fn event(self, event: &Reply) {
         self.print("35", &format!("event on {}", event.subject));
         self.document(&event.body);
     }
 
-    /// A message of headers only, that somebody published.
+    /// A published message of headers only.
     pub(super) fn message(self, message: &Reply) {
         self.print("35", &format!("message on {}", message.subject));
         for header in headers_of(message) {

@@ -1,4 +1,4 @@
-//! The tour: a visitor at the registry follows the script in `tour.txt`, and prints what comes.
+//! The tour: a client of the registry follows the script in `tour.txt`, and prints the replies.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -70,13 +70,12 @@ impl Visit {
             asker,
             kept: None,
         };
-        // When there is an answer, if only that nobody serves yet, the server knows of the
-        // subscription before it.
+        // Once there is an answer, even an error, the server knows of the subscription before it.
         visit.asked("ping", 0).await?;
         Ok(visit)
     }
 
-    /// Follows the script to its end. The error says what did not happen.
+    /// Follows the script to its end. The error names what did not happen.
     pub(super) async fn tour(
         &mut self,
         extensions: &Extensions,
@@ -99,7 +98,7 @@ impl Visit {
                 "listen" => self.listen().await,
                 _ => {
                     let kept = self.asked(line, 0).await?;
-                    self.kept = Some(kept.ok_or("nobody serves")?);
+                    self.kept = Some(kept.ok_or("no version serves")?);
                     self.show();
                     self.overhear(Duration::ZERO).await;
                 }
@@ -108,7 +107,7 @@ impl Visit {
         Ok(())
     }
 
-    /// A line of text, in which names in braces stand for what holds in this run.
+    /// A line of text, in which names in braces stand for values of this run.
     fn say(&self, kind: &str, text: &str) {
         let settings = &self.settings;
         let fixtures = &settings.source.fixtures_dir;
@@ -170,7 +169,7 @@ impl Visit {
         let body = json!({ "call": said(CALL_ID) });
         let cancel = format!("local.{}.cancel {body}", said("Beamline-Served-By"));
         let kept = self.asked(&cancel, 0).await?;
-        self.kept = Some(kept.ok_or("nobody serves")?);
+        self.kept = Some(kept.ok_or("no version serves")?);
         self.show();
         self.pieces(asked, &mut replies).await?;
         self.printer.message(&heard.next(PATIENCE).await?);
@@ -227,7 +226,7 @@ impl Visit {
         }
     }
 
-    /// What `request`, a verb and a payload, comes to, if anybody serves.
+    /// The reply to `request`, a verb and a payload, if a version serves.
     async fn asked(&self, request: &str, before: usize) -> Result<Option<Kept>, AskError> {
         let asked = Instant::now();
         let mut replies = self.send(request, HeaderMap::new()).await?;
@@ -250,13 +249,13 @@ impl Visit {
         self.asker.ask(subject, headers, body, PATIENCE).await
     }
 
-    /// What stands under our prefix.
+    /// What is under our prefix.
     fn subject(&self, name: &str) -> String {
         format!("{}.{name}", self.settings.subjects.prefix.as_str())
     }
 }
 
-/// Whether a reply is as wanted: of anybody, of the extension itself, of its fallback, or with
+/// Whether a reply is as wanted: any reply, one of the extension itself, of its fallback, or with
 /// `PATH=VALUE` in its document.
 fn is_so(what: &str, reply: &Reply) -> bool {
     let fallback = reply.header("Beamline-Fallback-From").is_some();

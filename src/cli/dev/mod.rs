@@ -72,7 +72,7 @@ pub(super) async fn run(invocation: &Invocation) -> Ended {
     tapping.abort();
     match served {
         Ok(served) => served.map_err(|error| failure(&chain(&error))),
-        // The panic hook has said where.
+        // The panic hook has logged where.
         Err(_) => Err(failure("a bug ended it")),
     }
 }

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);
 /// Messages without an answer yet; of more, the oldest is forgotten.
 const PENDING: usize = 1024;
-/// So much of an answer is shown.
+/// The most of an answer that is shown.
 const SHOWN: usize = 160;
 
 /// A message that waits for its answer.
@@ -46,8 +46,8 @@ pub(super) struct Tap {
 }
 
 impl Tap {
-    /// Listens to requests, calls and answers, once the registry does: a request that nobody but us
-    /// hears would have no answer, instead of "no responders".
+    /// Listens to requests, calls and answers, once the registry does: a request that only we hear
+    /// would have no answer, instead of "no responders".
     ///
     /// # Errors
     /// No server takes us.

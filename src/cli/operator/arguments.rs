@@ -28,7 +28,7 @@ fn command(verb: Verb) -> Command {
         .about(commands::about(verb))
         .args(commands::fields(verb).iter().map(Field::arg))
         .args(output())
-        .args(whom())
+        .args(recipient())
         .arg(patience())
         .args(commands::pages(verb).map(|pages| limit(pages.shown)))
         .args(commands::fleet(verb).map(|_| all))
@@ -37,7 +37,7 @@ fn command(verb: Verb) -> Command {
         .mut_args(completion::suggested)
 }
 
-/// What stands below the arguments: the fields of a record, where it takes some, and two examples.
+/// The text below the arguments: the fields of a record, where it takes some, and two examples.
 fn after(verb: Verb) -> String {
     let fields = commands::record(verb).map(|table| {
         let fields = table.iter().filter(|field| !field.automatic);
@@ -62,8 +62,8 @@ fn output() -> [Arg; 2] {
     [json, form.conflicts_with("json")]
 }
 
-/// Who is asked, and as whom.
-pub(super) fn whom() -> [Arg; 2] {
+/// Which sidecar is asked, and the actor.
+pub(super) fn recipient() -> [Arg; 2] {
     let (send, ask) = (
         "Send as this actor, on <prefix>.as.NAME.*",
         "Ask this sidecar",
@@ -116,7 +116,7 @@ mod tests {
 
     const PAGE: &str = include_str!("../../../docs/cli.md");
 
-    /// What the page shows as typed: lines of a shell, and what stands between backticks.
+    /// What the page shows as typed: lines of a shell, and what is between backticks.
     fn typed() -> Vec<&'static str> {
         let mut typed = Vec::new();
         for line in PAGE.lines().filter(|line| !line.starts_with("```")) {

@@ -1,4 +1,4 @@
-//! `audit`: who changed what.
+//! `audit`: changes and their actors.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ fn made(head: &str, entry: &RawValue) -> Option<String> {
     }
 }
 
-/// Who, and how that is known: only a subject is vouched for by NATS permissions.
+/// The actor, and how it is known: only a subject is enforced by NATS permissions.
 fn by(entry: &RawValue) -> String {
     let by = plain(entry, "changed_by");
     match string(entry, "actor_source").as_str() {

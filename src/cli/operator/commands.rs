@@ -20,7 +20,7 @@ pub(super) struct Pages {
     pub(super) list: &'static str,
     /// The field of the request that takes the `next` of the page before.
     pub(super) cursor: &'static str,
-    /// How many items are shown unless `--limit` says otherwise.
+    /// How many items are shown without `--limit`.
     pub(super) shown: Option<usize>,
 }
 
@@ -42,22 +42,22 @@ pub(super) const fn about(verb: Verb) -> &'static str {
         List => "List extensions",
         Get => "Show an extension as it is stored",
         Lookup => "Show which version serves a request",
-        Explain => "Show why a version serves a request, and the others do not",
+        Explain => "Show why a version was chosen for a request",
         Health => "Show the health of an extension, or of all of them",
         Circuits => "List a sidecar's circuit breakers (called, open or forced)",
         Stats => "Show a sidecar at a glance",
-        Ping => "See whether a registry answers, and how fast",
+        Ping => "Check whether a registry answers, and how fast",
         Audit => "Show who changed what, newest first",
         Write(Create) => "Create an extension",
         Write(Update) => "Change fields of an extension",
         Write(Delete) => "Delete an extension, with its versions and instances",
-        Write(Enable) => "Let an extension serve, and reset its circuits",
-        Write(Disable) => "Take an extension out of service",
+        Write(Enable) => "Enable an extension, and reset its circuits",
+        Write(Disable) => "Disable an extension",
         Write(PutVersion) => "Add a version to an extension, or replace it",
         Write(UpdateVersion) => "Change fields of a version",
         Write(Rollout) => "Change the share of requests that a version gets",
         Write(DeleteVersion) => "Delete a version of an extension",
-        Write(Promote) => "Make a version the current one; the one before is the rollback",
+        Write(Promote) => "Make a version the current one; promote the old one to roll back",
         Write(PutInstance) => "Add an instance to an extension, or replace it",
         Write(DeleteInstance) => "Delete an instance of an extension",
         Circuit => "Force a circuit open or closed, or reset it",
@@ -208,7 +208,7 @@ pub(super) const fn view(verb: Verb) -> View {
         Ping => Line("{instance_id} answers in {elapsed_ms} ms"),
         Explain => Own(explain::view),
         Audit => Own(audit::view),
-        Report => Line("noted"),
+        Report => Line("reported"),
         Cancel => Line("{cancelled} cancelled"),
         Write(Create) => Line("{id}: created, revision {revision}"),
         Write(Update) => Line("{id}: updated, revision {revision}"),
@@ -226,7 +226,7 @@ pub(super) const fn view(verb: Verb) -> View {
 }
 
 /// Where every sidecar may be asked: the columns for the answer of each, or, where they are empty,
-/// those of the view.
+/// the view's.
 pub(super) const fn fleet(verb: Verb) -> Option<&'static str> {
     match verb {
         Explain => Some("reason served_by version circuit=circuit_breaker_state revision subject"),
@@ -247,7 +247,7 @@ const SERVED: &str =
     "id type version enabled state circuit=circuit_breaker_state subject timeout_ms retry";
 const CIRCUIT: &str = "id version state failures=consecutive_failures error_rate opened=opened_at \
                        retry=retry_at forced_until=forced";
-/// Of one extension; the last columns are those of all together.
+/// Of one extension; the last columns are of all together.
 const HEALTH: &str = "id type state status=health.status success=health.success_rate \
                       circuit=health.circuit_breaker_state successes=health.success_count \
                       failures=health.failure_count p50_ms=health.p50_latency_ms \
@@ -284,7 +284,7 @@ const SELECTOR: Field = field(
     Flag,
     "selector",
     Kind::Pairs,
-    "Only where all of these are so, e.g. owner=search or metadata.team=z; may be repeated",
+    "Only where all of these match, e.g. owner=search or metadata.team=z; repeatable",
 );
 const STATES: Kind = Kind::Word(&[
     "open",
@@ -298,21 +298,21 @@ const STATES: Kind = Kind::Word(&[
     "closed",
 ]);
 const STATE: Field = field(Flag, "state", STATES, "Only in this state");
-const BY: Field = field(Flag, "by", Kind::Text, "Only what this one changed");
+const BY: Field = field(Flag, "by", Kind::Text, "Only changes by this actor");
 const DONE: Field = field(Flag, "action", Kind::Text, "Only this action, e.g. updated");
 const SINCE: Field = field(
     Flag,
     "since",
     Kind::Text,
-    "Only after this: a time, or 1h ago: 1h",
+    "Only after this time, or within this age, e.g. 1h",
 );
-const UNTIL: Field = field(Flag, "until", Kind::Text, "Only up to this, likewise");
+const UNTIL: Field = field(Flag, "until", Kind::Text, "Only up to this time, or age");
 pub(super) const CHOSEN: Field = field(Flag, "version", Kind::Text, "Exactly this version");
 pub(super) const CONTEXT: Field = field(
     Flag,
     "context",
     Kind::Pairs,
-    "Of the request, e.g. tenant_id=acme; repeatable",
+    "Request attribute, e.g. tenant_id=acme; repeatable",
 );
 const BODY: Field = field(
     Flag,
@@ -321,7 +321,12 @@ const BODY: Field = field(
     "The fields as one JSON object; pairs replace them",
 );
 const FIELDS: Field = field(May, "fields", Kind::Fields, "Values are JSON, or strings");
-const IF_REVISION: Field = field(Flag, "if_revision", Kind::Number, "Only at this revision");
+const IF_REVISION: Field = field(
+    Flag,
+    "if_revision",
+    Kind::Number,
+    "Only if the record is at this revision",
+);
 const VERSION: Field = field(Must, "version", Kind::Text, "The version");
 const PERCENT: Field = field(Must, "percent", Kind::Json, "From 0 to 100");
 const INSTANCE: Field = field(Must, "instance_id", Kind::Text, "The instance");
@@ -339,7 +344,7 @@ const CALL: Field = field(
     Must,
     "call",
     Kind::Text,
-    "The call's id, header Beamline-Call-Id of its first message",
+    "The call's id (header Beamline-Call-Id of its first reply)",
 );
 const OUTCOMES: Kind = Kind::Word(&["success", "failure"]);
 const OUTCOME: Field = field(Must, "outcome", OUTCOMES, "The outcome");

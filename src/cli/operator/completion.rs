@@ -1,7 +1,7 @@
 //! Completion in the shell: `completion SHELL` prints what asks this program at each TAB, and
 //! [`answered`] answers, with the ids, versions, instances and sidecars of the registry that runs.
 //!
-//! Nobody waits long at a prompt: what does not answer at once is left out.
+//! A prompt must not wait: what does not answer at once is left out.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ pub(crate) fn answered() -> bool {
     asked.unwrap_or(true)
 }
 
-/// An argument, with what may stand there.
+/// An argument, with its possible values.
 pub(super) fn suggested(arg: Arg) -> Arg {
     let candidates: fn() -> Vec<CompletionCandidate> = match arg.get_id().as_str() {
         "id" | "ids" => || offered(&[(Verb::List, "extensions", "id")]),

@@ -65,7 +65,7 @@ fn told(kind: &str, data: &RawValue) -> String {
         "circuit_opened" | "circuit_half_opened" | "circuit_closed" => line(CIRCUIT, data),
         "auto_disabled" | "auto_enabled" => line(SWITCHED, data),
         "rollout_halted" => line(HALTED, data),
-        // Of the fleet; that of a sidecar has no ids.
+        // Of the fleet; a sidecar's own has no ids.
         "registry_reloaded" => at(data, "ids").and_then(|_| line(MANY, data)),
         _ if list(data, "changed").is_empty() => line(WHOLE, data),
         _ => line(CHANGED, data),

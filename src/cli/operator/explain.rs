@@ -1,4 +1,4 @@
-//! `explain`: the choice, and what every candidate has to say for itself.
+//! `explain`: the choice, and the verdict on every candidate.
 
 use serde_json::value::RawValue;
 
@@ -43,8 +43,8 @@ fn sentence(document: &RawValue) -> String {
         true => "{id}: {version} serves at {subject} ({reason})",
         false => "{id}: {served_by} {version} serves in its place at {subject} ({reason})",
     };
-    let nobody = || line("{id}: nobody serves ({reason})", document);
-    line(served, document).or_else(nobody).unwrap_or_default()
+    let none = || line("{id}: no version serves ({reason})", document);
+    line(served, document).or_else(none).unwrap_or_default()
 }
 
 fn made(head: &str, row: &RawValue) -> Option<String> {
@@ -124,6 +124,6 @@ warning: a warning"
             r#""version": null,
             "subject""#,
         );
-        assert!(show(&nobody).starts_with("a: nobody serves (default)"));
+        assert!(show(&nobody).starts_with("a: no version serves (default)"));
     }
 }

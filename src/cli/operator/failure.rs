@@ -21,7 +21,7 @@ pub(super) type Outcome<T> = Result<T, Failure>;
 #[derive(Debug)]
 pub(super) struct Failure {
     exit_code: u8,
-    /// Empty where all has been said.
+    /// Empty where everything was printed.
     sentence: String,
     /// The error as a registry answered it.
     document: Option<Bytes>,
@@ -42,7 +42,7 @@ impl Failure {
         Self::new(EX_USAGE, fault)
     }
 
-    /// Nobody answered.
+    /// There was no answer.
     pub(super) fn unanswered(why: &str) -> Self {
         Self::new(EX_UNAVAILABLE, clean(why))
     }
@@ -61,7 +61,7 @@ impl Failure {
         })
     }
 
-    /// What stands at `path` of the error as it was answered.
+    /// The value at `path` of the error as it was answered.
     pub(super) fn answered(&self, path: &str) -> Option<String> {
         let body: &RawValue = serde_json::from_slice(self.document.as_deref()?).ok()?;
         at(body, path).map(exact)
@@ -88,7 +88,7 @@ impl Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            // Nobody reads any more, as with `head`.
+            // The reader has closed the pipe, as `head` does.
             io::ErrorKind::BrokenPipe => Self::new(0, ""),
             _ => Self::new(1, format!("cannot write the answer: {error}")),
         }
@@ -136,7 +136,7 @@ fn sentence(error: &RawValue) -> String {
     if faults.is_empty() {
         return format!("{} [{notes}]", plain(error, "message"));
     }
-    let mut sentence = format!("the request has faults [{notes}]");
+    let mut sentence = format!("invalid request [{notes}]");
     for fault in faults {
         sentence += &format!("\n  `{}` {}", plain(fault, "field"), plain(fault, "rule"));
         if let Some(value) = at(fault, "value") {
@@ -159,11 +159,11 @@ mod tests {
     #[test]
     fn an_error_is_one_sentence() {
         let body = json!({"error": {"code": "extension_not_found",
-            "message": "extension `x` is not available: unknown",
+            "message": "no extension `x`",
             "details": {"id": "x", "reason": "unknown"}}});
         assert_eq!(
             refused(&body),
-            "extension `x` is not available: unknown [extension_not_found, reason unknown]"
+            "no extension `x` [extension_not_found, reason unknown]"
         );
         let body = json!({"error": {"code": "invalid_request", "message": "...", "details": {
         "field": "timeout_ms", "faults": [
@@ -172,7 +172,7 @@ mod tests {
         ]}}});
         assert_eq!(
             refused(&body),
-            "the request has faults [invalid_request]\n  \
+            "invalid request [invalid_request]\n  \
              `timeout_ms` must be a whole number from 1 to 120000, not -1\n  `type` is missing"
         );
         let foreign = refused(&json!({"failed": "\u{1b}[2J"}));

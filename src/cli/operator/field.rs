@@ -1,4 +1,4 @@
-//! Fields of requests as arguments: where each stands on the command line, and how its text
+//! Fields of requests as arguments: where each is on the command line, and how its text
 //! becomes JSON.
 
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(super) struct Field {
     help: &'static str,
 }
 
-/// Where it stands.
+/// Its place.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// A position that must be filled.
@@ -147,10 +147,10 @@ impl Field {
     }
 }
 
-/// Nobody waits, or orders, for longer; moments that far ahead can be reckoned with.
+/// No wait and no order is longer; moments that far ahead can be reckoned with.
 const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
-/// A duration as operators write it; a bare number is refused, as nobody knows its unit.
+/// A duration as operators write it; a bare number is refused, as its unit is unknown.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text);
     let duration = duration.map_err(|_| "must be a duration such as 250ms, 2s or 1m".to_owned())?;
@@ -160,7 +160,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// `text` in whole units of so many nanoseconds.
+/// `text` in whole units of that many nanoseconds.
 fn units(text: &str, nanos: u128) -> Result<Box<RawValue>, String> {
     let duration = duration(text)?.as_nanos();
     let unit = if nanos < 1_000_000_000 {

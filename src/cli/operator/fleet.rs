@@ -1,5 +1,5 @@
-//! Asking every sidecar: first who is there, then each by its own name, so that every answer has
-//! one, and long ones their pages.
+//! Asking every sidecar: first which ones there are, then each by its own name, so that every
+//! answer has a name and long answers have pages.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -69,7 +69,7 @@ pub(super) async fn run(
 }
 
 /// The sidecars that answer, in order: those that do within the session's patience, and no more
-/// than [`MAX_INSTANCES`], since whoever may reply can do so under any name, for ever.
+/// than [`MAX_INSTANCES`], since a client that may reply can do so under any name, for ever.
 async fn instances(session: &Session<'_>) -> Outcome<BTreeSet<String>> {
     let (verb, nothing, headers) = (Verb::Ping, json::object([]), HeaderMap::new());
     let mut replies = session.send(To::All, verb, &nothing, headers).await?;
@@ -101,7 +101,7 @@ async fn instances(session: &Session<'_>) -> Outcome<BTreeSet<String>> {
 /// What all sidecars of a fleet should have alike.
 const ALIKE: [&str; 2] = ["version", "settings"];
 
-/// Marks the cells that differ from what most have: in words too, for not everybody sees colours.
+/// Marks the cells that differ from what most have: in words too, for readers without colours.
 fn mark_odd_ones(column: &mut Column) {
     let texts: Vec<String> = column.cells.iter().map(|cell| cell.text.clone()).collect();
     let times = |text: &String| texts.iter().filter(|other| *other == text).count();
@@ -114,7 +114,7 @@ fn mark_odd_ones(column: &mut Column) {
     }
 }
 
-/// One table for the answers of all: the `chosen` columns of each, else those of the view.
+/// One table for the answers of all: the `chosen` columns of each, else the view's.
 fn drawn(view: View, chosen: &str, answered: &[(&str, Box<RawValue>)], screen: &Screen) -> String {
     let (name, chosen) = match view {
         View::Rows(name, of_view) if chosen.is_empty() => (name, of_view),

@@ -6,7 +6,7 @@ use async_nats::HeaderMap;
 use clap::{ArgMatches, Command};
 use serde_json::value::RawValue;
 
-use super::arguments::{patience, switch, whom};
+use super::arguments::{patience, recipient, switch};
 use super::commands::{CHOSEN, CONTEXT, ID};
 use super::failure::{ERROR_CODE, Failure, Outcome};
 use super::field::Place::{Flag, Named};
@@ -22,7 +22,7 @@ use crate::domain::quote::quoted;
 
 pub(super) const NAME: &str = "invoke";
 
-/// How long for an answer, unless `--wait` says otherwise: extensions may be slow, and repeated.
+/// How long to wait for an answer without `--wait`: extensions may be slow, and repeated.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The registry answers at the deadline; its answer takes a moment.
 const GRACE: Duration = Duration::from_millis(500);
@@ -34,7 +34,7 @@ const OVERRIDE: Field = field(
     Named("override"),
     "config",
     Kind::Pairs,
-    "Laid over its config; may be repeated",
+    "Overrides its config; may be repeated",
 );
 const TIMEOUT: Field = field(
     Named("timeout"),
@@ -47,11 +47,14 @@ pub(super) fn command() -> Command {
     Command::new(NAME)
         .about("Call an extension, and print its answer byte for byte")
         .args(FIELDS.iter().map(Field::arg))
-        .arg(switch("dry-run", "Send nothing; show choice and request"))
-        .arg(switch("stream", "Take an answer in pieces, as they come").conflicts_with("dry-run"))
+        .arg(switch(
+            "dry-run",
+            "Send nothing; show the choice and the request",
+        ))
+        .arg(switch("stream", "Print a streamed answer chunk by chunk").conflicts_with("dry-run"))
         .arg(switch("verbose", "Print the answer's headers to standard error").short('v'))
         .arg(switch("json", "Print errors and dry runs as JSON"))
-        .args(whom())
+        .args(recipient())
         .arg(patience())
         .mut_arg("wait", |wait| {
             wait.help("How long to wait for each answer [default: 1m]")
@@ -85,8 +88,8 @@ pub(super) async fn run(invocation: &Invocation) -> Outcome<()> {
     }
 }
 
-/// The request. The registry is told how long we wait: it answers in time, and what it answers
-/// tells more than silence. A stream may go on for as long as its pieces come in time.
+/// The request. The registry gets our time limit: it answers in time, and its answer is more useful
+/// than silence. A stream may go on for as long as its pieces come in time.
 fn body(matches: &ArgMatches, patience: Duration) -> Outcome<Box<RawValue>> {
     let mut fields = vec![("payload".to_owned(), json::object([]))];
     if !is_set(matches, "stream") {

@@ -46,7 +46,7 @@ pub(super) fn object(fields: impl IntoIterator<Item = (String, Box<RawValue>)>) 
 
 /// JSON in `text` itself, in the file that it names by `@file`, or on standard input for `-`.
 pub(super) fn read(text: &str) -> Result<Box<RawValue>, String> {
-    // Not the reader of files that waits for nobody: one may name a pipe, as `@<(...)` is one.
+    // Not the reader of files that never waits: an operator may name a pipe, as `@<(...)` is one.
     let (place, bytes) = match text.strip_prefix('@') {
         Some(path) => (path, std::fs::read(path)),
         None if text == "-" => ("standard input", std::io::stdin().lock().bytes().collect()),
@@ -54,7 +54,7 @@ pub(super) fn read(text: &str) -> Result<Box<RawValue>, String> {
     };
     let bytes = bytes.map_err(|error| format!("{place}: {error}"))?;
     let text = decoded(bytes).map_err(|error| format!("{place} {error}"))?;
-    parsed(text.trim()).map_err(|error| format!("{place} is no JSON: {error}"))
+    parsed(text.trim()).map_err(|error| format!("{place} is not valid JSON: {error}"))
 }
 
 fn parsed(text: &str) -> Result<Box<RawValue>, serde_json::Error> {
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(read_file(&path).unwrap().get(), "{\"a\": 1.0}");
         std::fs::write(&path, "{").unwrap();
         let error = read_file(&path).unwrap_err();
-        assert!(error.contains("a.json is no JSON"), "{error}");
+        assert!(error.contains("a.json is not valid JSON"), "{error}");
         let error = read_file(&folder.path().join("none")).unwrap_err();
         assert!(error.contains("none: "), "{error}");
     }

@@ -2,7 +2,7 @@
 //!
 //! [`commands`] is the table of what can be asked; [`arguments`] and [`field`] make the command
 //! line from it, [`session`] and [`pages`] ask, [`show`] shows. A document goes to standard output
-//! and whatever else there is to say to standard error, so that scripts can rely on either.
+//! and everything else to standard error, so that scripts can rely on either.
 
 mod arguments;
 mod audit;
@@ -42,7 +42,7 @@ use crate::adapters::nats::ask::To;
 use crate::adapters::nats::verb::Verb;
 use crate::documents::change::WriteVerb;
 
-/// Asks what the command line says, shows the answer, and says with which code to leave.
+/// Sends the request of the command line, shows the answer, and returns the exit code.
 pub(super) async fn run(invocation: &Invocation) -> Ended {
     let outcome = match invocation.command.as_str() {
         completion::NAME => completion::run(invocation),
@@ -50,7 +50,7 @@ pub(super) async fn run(invocation: &Invocation) -> Ended {
         invoke::NAME => invoke::run(invocation).await,
         name => match commands::all().find(|verb| commands::name(*verb) == name) {
             Some(verb) => ask(invocation, verb).await,
-            None => Err(Failure::usage(&format!("`{name}` is no command"))),
+            None => Err(Failure::usage(&format!("unknown command `{name}`"))),
         },
     };
     let json = is_json(&invocation.arguments);
@@ -103,7 +103,7 @@ async fn ask(invocation: &Invocation, verb: Verb) -> Outcome<()> {
     failure::of_parts(&document)
 }
 
-/// The ids in an answer, those of sidecars where it is about them.
+/// The ids in an answer; of sidecars if it is about them.
 fn names(verb: Verb, document: &RawValue) -> Vec<String> {
     let rows = match commands::pages(verb) {
         Some(pages) => list(document, pages.list),
@@ -119,10 +119,10 @@ fn names(verb: Verb, document: &RawValue) -> Vec<String> {
 /// The document in `body`.
 ///
 /// # Errors
-/// It is no JSON.
+/// It is not JSON.
 fn raw(body: &[u8]) -> Outcome<&RawValue> {
     serde_json::from_slice(body)
-        .map_err(|_| Failure::unanswered("the answer is no JSON: is this a registry?"))
+        .map_err(|_| Failure::unanswered("the answer is not JSON: is this a registry?"))
 }
 
 /// The form of `-o`, where the command has it.

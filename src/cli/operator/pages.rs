@@ -68,8 +68,8 @@ impl Answer {
         })
     }
 
-    /// All pages as one document for a view: the last one, with the lists of all. That of a ping
-    /// also has how long it took.
+    /// All pages as one document for a view: the last one, with the lists of all. The answer to a
+    /// ping also has how long it took.
     pub(super) fn document(&self, verb: Verb) -> Box<RawValue> {
         let pages = self.pages.iter().map(|page| raw(page));
         let pages: Vec<_> = pages.flatten().collect();

@@ -1,4 +1,5 @@
-//! A connection, and how requests are sent over it: to whom, as whom, with how much patience.
+//! A connection, and how requests are sent over it: to which sidecar, as which actor, with which
+//! timeout.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -29,14 +30,14 @@ pub(super) struct Session<'a> {
     /// Where all this is, in words.
     pub(super) servers: String,
     pub(super) patience: Duration,
-    /// Who is asked, unless all are.
+    /// Which sidecar is asked, unless all are.
     pub(super) to: To<'a>,
-    /// Whose data was already said to come from elsewhere.
+    /// Sidecars whose data was already reported to come from elsewhere.
     told: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Session<'a> {
-    /// Connects as settings and arguments say.
+    /// Connects by settings and arguments.
     pub(super) async fn open(invocation: &'a Invocation) -> Outcome<Self> {
         let (settings, matches) = (&invocation.settings, &invocation.arguments);
         // Not every command has every argument.
@@ -87,7 +88,7 @@ impl<'a> Session<'a> {
         sent.await.map_err(|error| self.explain(to, error))
     }
 
-    /// The next reply to a request that was sent `to` somebody.
+    /// The next reply to a request that was sent to `to`.
     pub(super) async fn next(
         &self,
         to: To<'_>,
@@ -100,8 +101,8 @@ impl<'a> Session<'a> {
         Ok(reply)
     }
 
-    /// Says where the data comes from, unless from a database that answers: once for each sidecar
-    /// that is asked by name, and once for all others.
+    /// Reports where the data comes from, unless from a database that answers: once for each
+    /// sidecar that is asked by name, and once for all others.
     fn tell_origin(&self, to: To<'_>, reply: &Reply) {
         let place = match to {
             // Each is asked by its name afterwards.
@@ -120,7 +121,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Why a request that was sent `to` somebody has no answer.
+    /// Why a request that was sent to `to` has no answer.
     pub(super) fn explain(&self, to: To<'_>, error: AskError) -> Failure {
         let place = format!("under `{}` at {}", self.prefix, self.servers);
         Failure::unanswered(&match (error, to) {

@@ -10,8 +10,8 @@ use crate::cli::document::{at, fields, list, members};
 use crate::cli::screen::{Screen, Tone};
 use crate::cli::table::{Cell, Column, NONE, draw, fit};
 
-/// What a command makes of its answer. Columns are names, with dots between those of nested
-/// objects, or `HEAD=NAME`; an empty text stands for every field there is.
+/// What a command makes of its answer. Columns are names, with dots for nested objects, or
+/// `HEAD=NAME`; an empty text stands for every field there is.
 #[derive(Clone, Copy)]
 pub(super) enum View {
     /// A line for each field; first the list of this name with these columns, if there is one.
@@ -137,7 +137,7 @@ pub(super) fn columns(
     columns.filter(|column| !column.is_empty()).collect()
 }
 
-/// Fields whose words tell how something is doing.
+/// Fields whose words show a state.
 const STATES: [&str; 8] = [
     "circuit",
     "circuit_breaker_state",
@@ -149,7 +149,7 @@ const STATES: [&str; 8] = [
     "listener",
 ];
 
-/// The text in the colour of what it says about the field `name`.
+/// The text in the colour of its meaning for the field `name`.
 fn toned(name: &str, text: String) -> Cell {
     let word = text.split(' ').next().unwrap_or_default();
     let word = word.strip_prefix("state=").unwrap_or(word);

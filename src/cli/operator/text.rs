@@ -1,5 +1,5 @@
 //! Values as operators read them. Whatever comes from a record is cleaned first: a terminal obeys
-//! control characters, and a name must not be able to draw on somebody's screen.
+//! control characters, and a name must not be able to draw on the operator's screen.
 
 use std::time::SystemTime;
 
@@ -39,7 +39,7 @@ pub(super) fn exact(value: &RawValue) -> String {
     }
 }
 
-/// What stands at `path`, exactly.
+/// The value at `path`, exactly.
 pub(super) fn plain(document: &RawValue, path: &str) -> String {
     at(document, path).map_or_else(|| NONE.to_owned(), exact)
 }
@@ -123,8 +123,8 @@ pub(super) fn age(text: &str, now: SystemTime) -> Option<String> {
     })
 }
 
-/// `template` with the values of `document` for the paths in braces. What stands in brackets is left
-/// out where one of its values is null; there is no line at all where one outside of them is.
+/// `template` with the values of `document` for the paths in braces. Text in brackets is left out
+/// where one of its values is null; there is no line at all where one outside of them is.
 pub(super) fn line(template: &str, document: &RawValue) -> Option<String> {
     let mut line = String::new();
     for (number, part) in template.split(['[', ']']).enumerate() {

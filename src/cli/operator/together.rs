@@ -18,7 +18,7 @@ const NAMED: usize = 10;
 pub(super) struct Together {
     kind: String,
     revision: String,
-    /// The line's beginning and its end: when, and who tells.
+    /// The line's beginning and its end: when, and which sidecar.
     first: Box<RawValue>,
     ids: Vec<String>,
     total: usize,

@@ -1,5 +1,5 @@
-//! What helps with an id: the one that was meant where there is none of that name, and what goes with
-//! one that is deleted.
+//! Hints about an id: the one that was probably meant if it is unknown, and what is deleted with
+//! it.
 
 use super::failure::{Failure, Outcome};
 use super::field::Given;
@@ -33,7 +33,7 @@ pub(super) async fn explained(
     let ids = ids(session).await.unwrap_or_default();
     match nearest(&wanted, &ids) {
         Some(near) => failure.with(&format!("did you mean `{}`?", clean(near))),
-        None => failure,
+        None => failure.with("all there are: beamline-registry list --enabled all"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `watch`: the events as they happen, until somebody has seen enough.
+//! `watch`: the events as they happen, until Ctrl-C.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use crate::cli::{Invocation, err};
 
 pub(super) const NAME: &str = "watch";
 
-/// Changes of one revision come at once. Where some are not asked for, those that are wait so long for
-/// the others.
+/// Changes of one revision come at once. How long a shown event waits for others, where some kinds
+/// are not asked for.
 const SOON: Duration = Duration::from_millis(300);
 
 /// Events come when they come; this only bounds a wait.
@@ -40,7 +40,7 @@ pub(super) fn command() -> Command {
         .arg(patience())
 }
 
-/// Prints a line per event; ends well with Ctrl-C, or when nobody reads any more.
+/// Prints a line per event; exits with 0 on Ctrl-C, or when the reader closes the pipe.
 pub(super) async fn run(invocation: &Invocation) -> Outcome<()> {
     let session = Session::open(invocation).await?;
     let subjects = format!("{}.events.>", session.prefix);
@@ -82,7 +82,7 @@ pub(super) async fn run(invocation: &Invocation) -> Outcome<()> {
     }
 }
 
-/// Says what is watched. The answer of a registry also proves that the server has heard of the
+/// Prints what is watched. The answer of a registry also proves that the server has heard of the
 /// subscription; without one there is nothing to see yet, which is no reason to leave.
 async fn greet(session: &Session<'_>) {
     let place = format!("`{}.events.>` at {}", session.prefix, session.servers);
@@ -94,8 +94,8 @@ async fn greet(session: &Session<'_>) {
     err(&format!("watching {place}{but}"));
 }
 
-/// What whoever watches has to know of a change. Complaints of the server are not among it: those
-/// about our subject end the watch.
+/// What a watching operator has to know of a change. Complaints of the server are not among it:
+/// those about our subject end the watch.
 fn news(before: &Link, now: &Link) -> Vec<String> {
     let link = match (before.up, now.up) {
         (false, true) => Some("connected again".to_owned()),
@@ -133,11 +133,11 @@ fn show(session: &Session<'_>, event: &Reply, together: &mut Option<Together>) -
         return Ok(());
     };
     let Ok(document) = raw(&event.body) else {
-        err(&format!("no event: {}", text::clean(&event.subject)));
+        err(&format!("not an event: {}", text::clean(&event.subject)));
         return Ok(());
     };
     if is_set(session.matches, "json") {
-        // One per line, whoever has published it: in JSON, an end of line is but a space.
+        // One per line, from any publisher: in JSON, an end of line is just white space.
         let line = document.get().replace(['\n', '\r'], " ");
         return Ok(session.screen.line(&line)?);
     }
@@ -157,7 +157,7 @@ fn show(session: &Session<'_>, event: &Reply, together: &mut Option<Together>) -
 
 /// The kind of the event `KIND` or `KIND.ID`, if it is one of those wanted.
 fn wanted<'a>(name: &'a str, kinds: &[&str], ids: &[&str]) -> Option<&'a str> {
-    // An event of no extension has no id, which nobody asks for.
+    // An event of no extension has no id.
     let (kind, id) = name.split_once('.').unwrap_or((name, ""));
     let is = |wanted: &[&str], value| wanted.is_empty() || wanted.contains(&value);
     (is(kinds, kind) && is(ids, id)).then_some(kind)

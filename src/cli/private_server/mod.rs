@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use crate::config::{LogFormat, NatsAddress, NatsAuth, NatsSettings, Settings};
 use crate::domain::source::SourceMode;
 
-/// How long the server may take to say where it listens.
+/// How long the server may take to report its address.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running server, which ends when this is dropped.
@@ -23,8 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct PrivateServer {
     /// Where clients connect.
     pub(super) url: String,
-    /// Its folder, for whatever else should be gone afterwards. Nobody can guess its name or have
-    /// prepared it, and nobody else may look into it.
+    /// Its folder, for whatever else should be gone afterwards. Its name cannot be guessed or
+    /// prepared, and no other user may look into it.
     pub(super) folder: TempDir,
     process: Child,
 }
@@ -58,7 +58,7 @@ impl PrivateServer {
         let deadline = Instant::now() + PATIENCE;
         while server.url.is_empty() {
             if Instant::now() > deadline {
-                return Err("nats-server did not say where it listens".to_owned());
+                return Err("nats-server did not report its address".to_owned());
             }
             sleep(Duration::from_millis(10)).await;
             server.url = server.announced().unwrap_or_default();
@@ -66,7 +66,7 @@ impl PrivateServer {
         Ok(server)
     }
 
-    /// Points a daemon here: nobody has to log in, and nothing leaves this machine.
+    /// Points a daemon here: it needs no login, and nothing leaves this host.
     pub(super) fn point(&self, nats: &mut NatsSettings) {
         nats.servers = NatsAddress::parse(&self.url).into_iter().collect();
         nats.auth = NatsAuth::None;
@@ -100,7 +100,7 @@ pub(super) async fn alone(settings: &mut Settings, folder: PathBuf) {
     }
 }
 
-/// The usual address, or another port where somebody has it.
+/// The usual address, or another port if it is taken.
 async fn free(addr: SocketAddr) -> SocketAddr {
     if TcpListener::bind(addr).await.is_ok() {
         return addr;

@@ -144,7 +144,7 @@ fn every_fault_names_its_rule() {
         (&[("REPLY_PREFIXES", "$JS.")], "REPLY_PREFIXES has `$JS.`"),
         (
             &[("REPLY_PREFIXES", "beamline.")],
-            "meets the registry's own subjects",
+            "overlaps the registry's own subjects",
         ),
         (
             &[("HTTP_ADDR", "localhost")],

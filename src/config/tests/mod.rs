@@ -277,7 +277,7 @@ fn the_fingerprint_covers_what_a_fleet_should_have_alike() {
     }
 }
 
-/// The context `prod` of somebody whose files are in `/home/me`.
+/// The context `prod` of a user whose files are in `/home/me`.
 fn with_context(
     context: &str,
     env: &[(&str, &str)],
@@ -363,9 +363,9 @@ fn what_a_context_would_have_executed_is_a_fault() {
         ),
         (
             r#"{"creds":"nsc://op/account/user"}"#,
-            "`creds` is no plain path",
+            "`creds` is not a plain path",
         ),
-        (r#"{"creds":"$HOME/x"}"#, "`creds` is no plain path"),
+        (r#"{"creds":"$HOME/x"}"#, "`creds` is not a plain path"),
         (r#"{"user_jwt":"eyJ"}"#, "`user_jwt` is not supported here"),
         (r#"{"token":"hunter2","#, "not a context: line 1"),
         (r#"{"url":"ws://a"}"#, "must begin with nats:// or tls://"),

@@ -1,4 +1,4 @@
-//! The body of a change before anything is known of its fields.
+//! The body of a change before its fields are known.
 
 use std::collections::{BTreeMap, BTreeSet};
 

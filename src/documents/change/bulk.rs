@@ -19,7 +19,7 @@ pub struct Bulk {
     pub enabled: bool,
     /// Whether everything is done but the commit.
     pub dry_run: bool,
-    /// Who asks, where nothing else says so.
+    /// The actor, if nothing else names it.
     pub actor: Option<String>,
 }
 
@@ -40,17 +40,14 @@ pub fn bulk(
     };
     let mut given = Given::new(body.clone(), verb.fields());
     if has_ids && has_selector {
-        given.fault("selector", "must not stand beside `ids`");
+        given.fault("selector", "must not be combined with `ids`");
     }
     for name in ["id", "if_revision"] {
-        given.refuse(name, "must not stand beside `ids` or `selector`");
+        given.refuse(name, "must not be combined with `ids` or `selector`");
     }
     if id_elsewhere.is_some() {
         let name = if has_ids { "ids" } else { "selector" };
-        given.fault(
-            name,
-            "must not stand in a request whose subject or path has an id",
-        );
+        given.fault(name, "must not be given when the subject or path has an id");
     }
     let ids = given.read("ids", ids);
     let selector = given.read("selector", Selector::parse);

@@ -17,8 +17,8 @@ pub(super) struct Given {
     faults: Vec<BadField>,
 }
 
-/// Letters by which a name may differ from the one that was meant. Longer ones than these are
-/// nobody's typing error.
+/// Letters by which a name may differ from the one that was meant. Longer ones than these are no
+/// typing error.
 const NEAR: usize = 2;
 const MAX_NAME: usize = 64;
 
@@ -148,7 +148,7 @@ impl Given {
         }
     }
 
-    /// Those of `names` that the body mentions, as JSON.
+    /// The fields in `names` that the body mentions, as JSON.
     pub(super) fn members(&self, names: &[&'static str]) -> Vec<(&'static str, String)> {
         let said = names.iter().filter_map(|name| {
             let value = self.body.fields.get(*name)?;

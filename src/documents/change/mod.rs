@@ -1,7 +1,7 @@
-//! A change as it is asked for: the body of a writing request, the same over NATS and HTTP.
+//! A requested change: the body of a writing request, the same over NATS and HTTP.
 //!
-//! Writes refuse what they do not know, and name every fault at once: whoever fixes one field at a
-//! time against a production database is tired of it.
+//! Writes refuse what they do not know, and name every fault at once: fixing one field at a time
+//! against a production database is tiresome.
 
 mod body;
 mod bulk;
@@ -26,8 +26,8 @@ use crate::service::error::RegistryError;
 /// The members of a rollout.
 const SHARE: [&str; 4] = ["percent", "by", "salt", "halt"];
 
-/// The change that `body` asks for, and the actor that it names. The id may stand elsewhere, as in
-/// the subject: then it need not stand here, but must not differ.
+/// The change that `body` asks for, and the actor that it names. The id may be elsewhere, as in the
+/// subject: then it need not be here, but must not differ.
 ///
 /// # Errors
 /// All faults of the body.
@@ -78,7 +78,7 @@ pub fn read(
 fn command(verb: WriteVerb, given: &mut Given) -> Option<Command> {
     Some(match verb {
         WriteVerb::Create => Command::Create(given.fields(EXTENSION)),
-        // The id says which extension, and is no part of the change.
+        // The id names the extension, and is no part of the change.
         WriteVerb::Update => Command::Update(given.fields(EXTENSION).without("id")),
         WriteVerb::Delete => Command::Delete,
         WriteVerb::Enable => Command::Enable,

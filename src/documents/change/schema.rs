@@ -1,4 +1,4 @@
-//! What the body of a change may have, field by field, as OpenAPI says it.
+//! What the body of a change may have, field by field, in the terms of OpenAPI.
 
 use utoipa::openapi::schema::{
     AdditionalProperties, ArrayBuilder, KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat,
@@ -40,7 +40,7 @@ pub fn reload_schema() -> Object {
     object.build()
 }
 
-/// One field, where it stands in a path, a query or a header: there it has no null.
+/// One field, in a path, a query or a header: there it has no null.
 pub fn schema_of(field: &str) -> Schema {
     property(field, false)
 }
@@ -57,10 +57,10 @@ fn property(name: &str, nullable: bool) -> Schema {
     }
     let object = match name {
         "dry_run" => typed(Type::Boolean, nullable)
-            .description(Some("Whether everything is done but the commit")),
+            .description(Some("Whether to check the change without committing it")),
         "actor" => typed(Type::String, nullable)
             .pattern(Some("^[A-Za-z0-9_@=+-]{1,128}$"))
-            .description(Some("Who asks, where neither token nor header says so")),
+            .description(Some("The actor, if neither token nor header names one")),
         // `if_revision`.
         _ => whole(nullable).minimum(Some(0)).description(Some(
             "The revision that the record must have, as `If-Match`",

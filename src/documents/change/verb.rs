@@ -45,12 +45,12 @@ impl WriteVerb {
         }
     }
 
-    /// Whether an id says it all.
+    /// Whether an id is all it needs.
     pub const fn needs_only_an_id(self) -> bool {
         matches!(self, Self::Delete | Self::Enable | Self::Disable)
     }
 
-    /// The record that it says something of, or a part of one.
+    /// The record that it changes, or a part of one.
     const fn table(self) -> &'static [Field] {
         match self {
             // `type` and `version` of an update are known, to be refused with a reason.

@@ -1,4 +1,4 @@
-//! Administration's desk: arguments in, document out, whichever way a request came.
+//! Administration's desk: arguments in, document out, for every transport.
 //!
 //! An adapter decodes what is its own (a subject, a path, a header), and hands the rest over here.
 
@@ -29,7 +29,7 @@ use crate::service::stats::Stats;
 pub struct Answer {
     /// The JSON document.
     pub body: Bytes,
-    /// The catalog's revision, where the request's kind tells it.
+    /// The catalog's revision, for the requests that answer it.
     pub revision: Option<u64>,
     /// The revision of the record that the document is.
     pub record: Option<u64>,
@@ -45,7 +45,7 @@ impl Answer {
         }
     }
 
-    /// An answer that tells the catalog's revision.
+    /// An answer with the catalog's revision.
     pub fn at(revision: u64, body: Bytes) -> Self {
         Self {
             revision: Some(revision),
@@ -82,7 +82,7 @@ pub struct Desk {
 /// Reads. Where they take `max_bytes`, that is the largest answer that can be sent.
 #[expect(
     clippy::missing_errors_doc,
-    reason = "those of sections 3.1 and 3.3 of the contract"
+    reason = "sections 3.1 and 3.3 of the contract list them"
 )]
 impl Desk {
     /// Waits until the catalog is as new as asked for.

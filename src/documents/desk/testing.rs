@@ -1,4 +1,4 @@
-//! A desk without data, for tests of what stands around it.
+//! A desk without data, for tests of what surrounds it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Changes, and who made them.
+//! Changes, and their actors.
 
 use std::sync::Arc;
 
@@ -18,11 +18,11 @@ const HEADER_BYTES: usize = 512;
 
 #[expect(
     clippy::missing_errors_doc,
-    reason = "those of section 3.4 of the contract"
+    reason = "section 3.4 of the contract lists them"
 )]
 impl Desk {
-    /// Carries out the change that `body` asks for, and answers the record. The id may stand
-    /// elsewhere; `actor` says who asks, given whom the body names.
+    /// Carries out the change that `body` asks for, and answers the record. The id may come from
+    /// elsewhere; `actor` decides who asks, given the actor that the body names.
     pub async fn change(
         &self,
         verb: WriteVerb,
@@ -98,7 +98,7 @@ impl Desk {
         let id = id(arguments.id.as_deref())?;
         let report = self.reload.reload(id.clone()).await?;
         if let Some(id) = id {
-            // An id that nobody knows is an error of whoever asked to read it again.
+            // An unknown id is an error for a caller that asked to read it again.
             self.reads.get(id.as_str())?;
         }
         Ok(Answer::plain(reload::reloaded(&report)))

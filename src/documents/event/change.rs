@@ -1,4 +1,4 @@
-//! Changes of extensions, told once per fleet: names of fields, never values.
+//! Changes of extensions, published once per fleet: names of fields, never values.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -11,7 +11,7 @@ use crate::service::health_store::{Change, ChangeKind, MAX_CHANGES, RevisionChan
 struct Changed<'a> {
     id: &'a str,
     revision: u64,
-    /// Who changed it.
+    /// Its actor.
     changed_by: Option<&'a str>,
     /// Changes of the revision, this one included.
     total: u64,
@@ -22,7 +22,7 @@ struct Changed<'a> {
     reason: Option<&'a RawValue>,
 }
 
-/// Of a revision with more changes than are told one by one.
+/// Of a revision with more changes than are published one by one.
 #[derive(Serialize)]
 struct Many<'a> {
     revision: u64,
@@ -36,7 +36,7 @@ struct Many<'a> {
 }
 
 /// The events of one revision, published by `instance_id` for the fleet: the n-th is
-/// `<epoch>-<revision>-<n>`, whoever publishes it. An id that breaks the rules of ids has no event,
+/// `<epoch>-<revision>-<n>`, from any publisher. An id that breaks the rules of ids has no event,
 /// as it has no place in a subject; such a row is quarantined.
 pub fn change_events(instance_id: &str, epoch: &str, changes: &RevisionChanges) -> Vec<Event> {
     let revision = changes.revision;

@@ -25,7 +25,7 @@ pub(super) struct Moved<'a> {
     last_error: Option<&'static str>,
     /// The earliest failure in the window in which the version ceased to be well.
     failing_since: Option<String>,
-    /// What the extension said last.
+    /// The extension's last error text.
     error: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     opened_at: Option<Option<String>>,
@@ -64,7 +64,7 @@ impl<'a> Moved<'a> {
     }
 }
 
-/// The kind of event that tells of a transition.
+/// The kind of event for a transition.
 pub(super) const fn kind(transition: &Transition) -> &'static str {
     match transition.to {
         CircuitState::Open => "circuit_opened",

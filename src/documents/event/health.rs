@@ -15,7 +15,7 @@ pub(super) struct Crossed<'a> {
     pub(super) min_success_rate: f64,
 }
 
-/// The kind of event that tells of a crossing.
+/// The kind of event for a crossing.
 pub(super) const fn kind(crossing: Crossing) -> &'static str {
     match crossing {
         Crossing::Degraded => "health_degraded",

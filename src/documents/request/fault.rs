@@ -40,7 +40,7 @@ fn located(error: serde_path_to_error::Error<serde_json::Error>) -> RegistryErro
     RegistryError::field(&quoted(&path), rule(text))
 }
 
-/// The rule behind what the decoder says. Its own words are Rust's, not the caller's.
+/// The rule behind the decoder's message. Its own words are Rust's, not the caller's.
 fn rule(text: &str) -> String {
     const KINDS: [(&str, &str); 6] = [
         ("a string", "must be a string"),

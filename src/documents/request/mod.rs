@@ -14,7 +14,7 @@ pub use self::fault::malformed;
 use crate::domain::context::Context;
 use crate::service::error::RegistryError;
 
-/// What is said of a payload of another kind.
+/// The message for a payload of another kind.
 const NOT_AN_OBJECT: &str = "the payload must be a JSON object";
 
 /// Parses a JSON object; the error names the field at fault.
@@ -32,10 +32,10 @@ pub fn optional_object<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, R
     object(if payload.is_empty() { b"{}" } else { payload })
 }
 
-/// What a request says about itself, the same for every verb; nothing where it says nothing.
+/// The context of a request, the same for every verb; empty where it has none.
 ///
 /// # Errors
-/// It is no object, has a key twice, or does not tell readably who asks.
+/// It is no object, has a key twice, or its actor cannot be read.
 pub fn context(json: Option<&RawValue>) -> Result<Context, RegistryError> {
     let read = json.map(Context::read).transpose();
     let read = read.map_err(|error| RegistryError::field(&error.field(), error))?;

@@ -31,8 +31,8 @@ pub fn waits_ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64
     within(deserializer, &WAITS_MS)
 }
 
-/// An optional number within `range`. Its text is read, not a float: whoever writes all numbers as
-/// floats is understood, and no digit is lost.
+/// An optional number within `range`. Its text is read, not a float: clients that write all numbers
+/// as floats are understood, and no digit is lost.
 pub fn within<'de, D: Deserializer<'de>>(
     deserializer: D,
     range: &RangeInclusive<u64>,

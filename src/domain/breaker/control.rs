@@ -56,8 +56,8 @@ impl Breaker {
         self.change(now, State::Open { since: now, until }, Reason::Restored)
     }
 
-    /// Makes every outcome neutral while our own link is down, and afterwards those of the attempts
-    /// that were under way then. Permits come back as ever.
+    /// Makes every outcome neutral while our own link is down, and afterwards the outcomes of the
+    /// attempts that were in flight then. Permits come back as ever.
     pub fn freeze(&mut self, frozen: bool) {
         if self.frozen && !frozen {
             self.serials.thaw();

@@ -1,14 +1,14 @@
-//! The circuit breaker: a state machine that stops calls to what keeps failing, and tries again.
+//! The circuit breaker: a state machine that stops calls to a failing extension, and tries again.
 //!
 //! It reads no clock and waits for nothing: every call brings the time as a [`Tick`]. Reading
-//! order: [`settings`] says when it opens, [`outcome`] what it is told, `tally` and `window` what it
-//! remembers, `state` and `serials` where it stands, [`machine`] the
-//! rules of calls and `control` those of orders.
+//! order: [`settings`] says when it opens, [`outcome`] what it takes in, `tally` and `window` what
+//! it remembers, `state` and `serials` its state, [`machine`] the rules of calls and `control` the
+//! rules of orders.
 //!
-//! Three things that wedge or mislead breakers elsewhere cannot happen here. Results of attempts
-//! begun before the circuit last changed are dropped: each [`Permit`] carries a serial number, and
-//! a change outdates all smaller ones. A trial whose outcome is lost keeps its permit for
-//! [`Settings::trial_limit`] at most. Counters begin anew whenever the circuit closes.
+//! Three common faults of breakers cannot happen here. Results of attempts begun before the circuit
+//! last changed are dropped: each [`Permit`] carries a serial number, and a change outdates all
+//! smaller ones. A trial whose outcome is lost keeps its permit for [`Settings::trial_limit`] at
+//! most. Counters begin anew whenever the circuit closes.
 
 mod control;
 pub mod machine;

@@ -1,4 +1,4 @@
-//! What an attempt came to, as far as a circuit is concerned.
+//! The outcome of an attempt, as far as a circuit is concerned.
 
 /// The outcome of one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,12 +9,12 @@ pub enum Outcome {
     ReportedSuccess,
     /// The extension is at fault.
     Failure(FailureKind),
-    /// Says nothing about the extension: the caller's fault, overload, our own link.
+    /// No sign of the extension's health: the caller's fault, overload, our own link.
     Neutral,
 }
 
 impl Outcome {
-    /// Whether somebody else says so, and no attempt of ours showed it.
+    /// Whether it was reported by a router, and no attempt of ours showed it.
     pub(super) fn is_hearsay(self) -> bool {
         matches!(
             self,
@@ -28,18 +28,18 @@ impl Outcome {
 pub enum FailureKind {
     /// No reply within the timeout.
     Timeout,
-    /// Nobody subscribed.
+    /// No subscriber.
     NoResponders,
     /// An empty or undecodable reply.
     BadReply,
-    /// An error of its own: a code of 500 or above, or a body that says so.
+    /// An error of its own: a code of 500 or above, or a body with an error.
     Error,
     /// A router that calls the extension directly reported it.
     Reported,
 }
 
 impl FailureKind {
-    /// The kind as it stands in events and logs.
+    /// The kind as written in events and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Timeout => "timeout",

@@ -15,7 +15,7 @@ use crate::domain::json::{JsonObject, KeyFault};
 use crate::domain::quote::quoted;
 use crate::domain::whole::whole;
 
-/// What an extension sets; the daemon's values stand for the rest.
+/// What an extension sets; the daemon's values apply for the rest.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Overrides {
     enabled: Option<bool>,
@@ -37,7 +37,7 @@ const WINDOWS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration:
 const LATENCIES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
 const OPEN_TIMES: RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_secs(86_400);
-/// Unknown keys named at once; a bound on what one record can make us say.
+/// Unknown keys named at once; a bound on the message that one record can cause.
 const MAX_UNKNOWN: usize = 8;
 
 impl Overrides {

@@ -11,7 +11,7 @@ pub struct Permit(u64);
 #[derive(Debug, Default)]
 pub(super) struct Serials {
     next: u64,
-    /// First of the present state: older attempts say nothing about it.
+    /// First of the present state: older attempts do not count for it.
     of_state: u64,
     /// First of the trials whose permits are counted: older ones were given up as lost.
     of_round: u64,
@@ -38,7 +38,7 @@ impl Serials {
         self.of_round = self.next;
     }
 
-    /// What is under way as our own link returns says nothing about the extension.
+    /// What is in flight as our own link returns does not count for the extension.
     pub(super) fn thaw(&mut self) {
         self.since_thaw = self.next;
     }

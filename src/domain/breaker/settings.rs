@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Settings of one circuit. Whoever makes them has checked them: counts are at least 1, rates over
-/// 0 and up to 1, times over 0, and `open_time` is at most `max_open_time`.
+/// Settings of one circuit. They were checked when they were made: counts are at least 1, rates
+/// over 0 and up to 1, times over 0, and `open_time` is at most `max_open_time`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Whether it may open at all.

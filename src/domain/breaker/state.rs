@@ -22,7 +22,7 @@ impl CircuitState {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 
-    /// The state as it stands in replies and events.
+    /// The state as written in replies and events.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",

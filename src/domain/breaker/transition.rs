@@ -1,4 +1,4 @@
-//! A change of state, with what logs, metrics and events say about it.
+//! A change of state, with what logs, metrics and events report about it.
 
 use super::outcome::FailureKind;
 use super::state::CircuitState;
@@ -62,7 +62,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The reason as it stands in events and logs.
+    /// The reason as written in events and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ConsecutiveFailures => "consecutive_failures",

@@ -16,7 +16,7 @@ pub struct View {
     pub error_rate: Option<f64>,
     /// Successes per call over the window; `None` below the minimum of requests.
     pub success_rate: Option<f64>,
-    /// When the earliest failure of the window came, to the millisecond.
+    /// The time of the earliest failure of the window, to the millisecond.
     pub first_failure: Option<Tick>,
     /// When it last opened, unless it is closed.
     pub opened_at: Option<Tick>,
@@ -34,7 +34,7 @@ pub struct View {
 }
 
 impl Breaker {
-    /// How the circuit stands at `now`; nothing changes.
+    /// The circuit at `now`; nothing changes.
     pub fn view(&self, now: Tick) -> View {
         let now = now.max(self.latest);
         let over = self.override_over(now);

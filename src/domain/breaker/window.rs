@@ -40,7 +40,7 @@ impl Counts {
         self.rate(self.slow)
     }
 
-    /// A quotient, because 3 of 10 then is exactly the 0.3 that somebody wrote as a threshold.
+    /// A quotient, because 3 of 10 then is exactly the 0.3 that was written as a threshold.
     fn rate(self, part: u32) -> Option<f64> {
         (self.calls > 0).then(|| f64::from(part) / f64::from(self.calls))
     }

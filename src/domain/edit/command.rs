@@ -41,8 +41,7 @@ pub enum Command {
 pub struct Share(pub Vec<(&'static str, String)>);
 
 impl Share {
-    /// The rollout that `old` becomes. Whoever has none is shared out by tenants unless told
-    /// otherwise.
+    /// The rollout that `old` becomes. One without a key is shared out by tenant by default.
     pub(super) fn over(&self, old: &Value<'_>) -> Value<'static> {
         let old = match old {
             Value::Json(json) => JsonObject::parse(json).unwrap_or_default(),

@@ -59,7 +59,7 @@ pub enum Step {
     Update(Fields<'static>),
     /// Write these two, and touch no other: a switch must work on any record.
     Switch {
-        /// Whether people allow it to serve.
+        /// Whether operators have it enabled.
         enabled: bool,
         /// Whether the daemon has taken it out of service.
         auto_disabled: bool,
@@ -92,7 +92,7 @@ pub enum Step {
 /// What carries a command out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// The name of the whole in the audit, where the steps' own names would not tell.
+    /// The name of the whole in the audit, where the steps' own names would not show it.
     pub action: Option<&'static str>,
     /// In this order; none where there is nothing to do.
     pub steps: Vec<Step>,
@@ -210,8 +210,8 @@ fn disable(own: &Fields<'_>) -> Plan {
     step.into()
 }
 
-/// A row that names the current version is enabled unless it says otherwise: it would switch the
-/// current version off.
+/// A row that names the current version is enabled by default: it would switch the current version
+/// off.
 fn put_version(
     record: &Record<'static>,
     fields: &Fields<'static>,
@@ -267,7 +267,7 @@ fn row<'r>(
     row.ok_or_else(|| EditError::VersionNotFound(version.clone()))
 }
 
-/// The current version has nobody to give its share to.
+/// There is no version to give the current version's share to.
 fn no_halt(record: &Record<'_>, version: &Version) -> Result<(), EditError> {
     let halts = version
         .rollout

@@ -3,9 +3,9 @@
 //! The promoted row's fields move into the extension and the row goes; what the extension had is
 //! kept in a row of the version that was current, disabled, with every field written out: promoting
 //! it again is the rollback, whatever was changed since. Rules and rollout of the extension itself
-//! stay: they say who gets the extension at all. Those of the promoted row said who was to try it;
-//! they are out of force, and come back with the row, as do its nulls, when it is replaced: there
-//! and back again, nothing has changed.
+//! stay: they decide which requests get the extension at all. The promoted row's decided which
+//! requests tried it; they are out of force, and come back with the row, as do its nulls, when it
+//! is replaced: there and back again, nothing has changed.
 
 use super::plan::{EditError, Plan, Step, bounded, current};
 use crate::domain::ids::VersionName;

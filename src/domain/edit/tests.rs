@@ -19,12 +19,12 @@ fn policy() -> Policy {
 const OWN: &str = r#"{"id":"x","type":"pre","subject":"ext.x","timeout_ms":100,"retry":1,"enabled":true,
     "version":"v1","config":{"a":1}}"#;
 
-/// What `json` says of an extension's own fields.
+/// The extension's own fields from `json`.
 fn own(json: &str) -> Fields<'static> {
     said(EXTENSION, json)
 }
 
-/// A row of a version, of which `json` says more.
+/// A row of a version, with more fields from `json`.
 fn row(version: &str, json: &str) -> Fields<'static> {
     let plain = format!(r#"{{"version":"{version}","subject":"ext.x.{version}","enabled":true}}"#);
     said(VERSION, &plain).with(&said(VERSION, json))
@@ -257,7 +257,7 @@ fn a_promotion_swaps_the_versions_and_switches_the_others_off() {
     let record = stored(vec![v2, row("v3", "{}"), canary]);
     let planned = planned(&record, &Command::Promote(version("v2"))).unwrap();
     assert_eq!(planned.action, Some("promoted"));
-    // Null is the extension's own, and so are the rules: the row's said who was to try it.
+    // Null is the extension's own, and so are the rules: the row's decided which requests tried it.
     let promoted = r#"{"version":"v2","subject":"ext.x.v2","timeout_ms":200}"#;
     assert_eq!(written(&planned), promoted);
     let steps = vec![
@@ -399,7 +399,7 @@ fn a_share_keeps_the_rest_of_the_rollout() {
     for (name, members) in [
         ("v2", &[("percent", "101")][..]),
         ("v2", &[("percent", "1"), ("halt", "7")]),
-        // The current version has nobody to give its share to.
+        // There is no version to give the current version's share to.
         ("v1", &[("percent", "1"), ("halt", "{}")]),
     ] {
         let refused = share(name, members);

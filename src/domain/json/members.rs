@@ -1,5 +1,5 @@
-//! The members of an object as they stand there: the reader of what requests say, which may be bad in
-//! one place and good in all others.
+//! The members of an object as they were written: the reader of requests, which may be faulty in
+//! one place and sound in all others.
 
 use std::borrow::Cow;
 

@@ -101,7 +101,7 @@ impl fmt::Display for JsonObject {
     }
 }
 
-/// Valid JSON without the white space between tokens; what stands in strings is kept.
+/// Valid JSON without the white space between tokens; the contents of strings are kept.
 pub fn compact(text: &str) -> String {
     let (mut in_string, mut escaped) = (false, false);
     let significant = |c: &char| {
@@ -169,7 +169,7 @@ mod tests {
         let long = "k".repeat(100_000);
         let refused = JsonObject::parse(&format!(r#"{{"{long}":1,"{long}":2}}"#));
         assert!(refused.unwrap_err().to_string().len() < 300);
-        // A value that is no text harms nobody here: it is kept and passed on.
+        // A value that is no text does no harm here: it is kept and passed on.
         let kept = r#"{"a":"\ud800"}"#;
         assert_eq!(JsonObject::parse(kept).unwrap().as_str(), kept);
     }

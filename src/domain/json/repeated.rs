@@ -85,14 +85,14 @@ fn twice(keys: &mut [Cow<'_, str>]) -> Option<String> {
     })
 }
 
-/// Where the last key stands: the keys and numbers that lead there.
+/// The place of the last key: the keys and numbers that lead there.
 fn place(levels: &[Level], keys: &[Cow<'_, str>]) -> String {
     let mut place = String::new();
     for (level, inner) in levels.iter().zip(1..) {
         match level {
             Level::List { item } => place.push_str(&format!("[{item}]")),
             Level::Object { .. } => {
-                // The last key of this level stands before the first one of the next object.
+                // The last key of this level comes before the first one of the next object.
                 let ends = levels.iter().skip(inner).find_map(|next| match next {
                     Level::Object { first_key } => Some(*first_key),
                     Level::List { .. } => None,

@@ -82,7 +82,7 @@ fn nested(text: &str) -> usize {
     text.len() - rest.len()
 }
 
-/// The next byte that says something of the structure, and what follows it.
+/// The next structural byte, and what follows it.
 pub(super) fn structural(text: &str) -> Option<(u8, &str)> {
     let says = |byte: u8| matches!(byte, b'{' | b'}' | b'[' | b']' | b',' | b'"');
     let at = text.bytes().position(says)?;

@@ -1,6 +1,6 @@
 //! The one table: which fields an extension, a version and an instance have.
 //!
-//! Names are those of files, requests, replies and columns alike. The order is that of files.
+//! Files, requests, replies and columns use the same names. The order is the one in files.
 
 use super::gate::{PRIORITIES, WEIGHTS};
 use crate::domain::extension::ExtensionType;
@@ -15,7 +15,7 @@ pub enum Kind {
     Whole {
         /// The least.
         from: i64,
-        /// The most, unless a setting says so.
+        /// The most, unless a setting limits it.
         to: Option<i64>,
     },
     /// True or false.
@@ -37,7 +37,7 @@ pub struct Field {
     pub required: bool,
     /// Whether it is the daemon's alone: neither files nor requests have it.
     pub automatic: bool,
-    /// Whether an empty object or list says no more than none.
+    /// Whether an empty object or list means the same as none.
     pub empty_is_unset: bool,
     /// Whether replies have it only where it is set.
     pub absent_when_unset: bool,
@@ -74,7 +74,7 @@ pub const EXTENSION: &[Field] = &[
     Field::text("version").pattern(VersionName::RULE),
     Field::text("owner")
         .absent_when_unset()
-        .note("Who answers for it, in 1 to 200 characters"),
+        .note("Who is responsible for it, in 1 to 200 characters"),
     Field::of("config", Kind::Object).empty_is_unset(),
     Field::of("metadata", Kind::Object).empty_is_unset(),
     Field::of("fallback", Kind::Ids).empty_is_unset(),

@@ -40,7 +40,7 @@ impl fmt::Display for FieldFault {
 pub struct Cut {
     /// The field's name.
     pub field: &'static str,
-    /// What was said.
+    /// What was given.
     pub value: i64,
     /// What is served.
     pub limit: i64,
@@ -83,7 +83,7 @@ pub(super) const WEIGHTS: RangeInclusive<i64> = 0..=100;
 pub const NO_HALT: &str = "`halt` is for a version beside the current one";
 /// Longer than any team's name.
 const MAX_OWNER_CHARS: usize = 200;
-/// More fallbacks than anyone follows; a bound on what one record can cost.
+/// More fallbacks than are of use; a bound on what one record can cost.
 const MAX_FALLBACKS: usize = 16;
 
 /// What passes the gate, by a deployment's policy.

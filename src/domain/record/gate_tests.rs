@@ -231,7 +231,7 @@ fn what_is_beyond_the_limits_is_cut_and_told_or_refused() {
     let fields = with(EXTENSION, AN_EXTENSION, beyond);
     let refused = Gate::strict(&policy()).extension(&fields).unwrap_err();
     assert_eq!(refused.len(), 2, "{}", describe(&refused));
-    // A default is nobody's fault.
+    // A default is never a fault.
     let narrow = Policy {
         max_timeout_ms: 1000,
         ..policy()

@@ -1,9 +1,9 @@
-//! One record: what files, requests and the database say of an extension, by field, unchecked.
+//! One record: what files, requests and the database have of an extension, by field, unchecked.
 //!
 //! [`fields`](self::fields) is the one table of the fields there are. [`gate`] makes checked types of
-//! a record, naming every fault at once; [`said`] says again what was checked. Requests, files,
-//! columns, schemas, comparison and sizes go through the table by name: a new field is a line there,
-//! a line in the gate and one in `said`.
+//! a record, naming every fault at once; [`said`] writes out again what was checked. Requests,
+//! files, columns, schemas, comparison and sizes go through the table by name: a new field is a
+//! line there, a line in the gate and one in `said`.
 
 mod difference;
 mod fields;
@@ -25,13 +25,13 @@ use serde::ser::{Serialize, Serializer};
 
 use super::ids::VersionName;
 
-/// The fields of one object, in the order in which they were said. A field that is not among them was
-/// not mentioned; one that is [`Value::Unset`] was, as null.
+/// The fields of one object, in the order in which they were given. A field that is not among them
+/// was not mentioned; one that is [`Value::Unset`] was, as null.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fields<'a>(Vec<(&'static str, Value<'a>)>);
 
 impl<'a> Fields<'a> {
-    /// Those of `table` among the members of an object: names, and values as valid JSON.
+    /// The fields in `table` among the members of an object: names, and values as valid JSON.
     pub fn read<N: AsRef<str>>(
         table: &'static [Field],
         members: impl IntoIterator<Item = (N, &'a str)>,
@@ -43,7 +43,7 @@ impl<'a> Fields<'a> {
         Self(known.collect())
     }
 
-    /// What is said of `name`; nothing where it is not mentioned.
+    /// The value of `name`; nothing where it is not mentioned.
     pub fn get(&self, name: &str) -> &Value<'a> {
         let mut all = self.0.iter();
         all.find(|(known, _)| *known == name)
@@ -63,7 +63,7 @@ impl<'a> Fields<'a> {
         self.0.iter().any(|(known, _)| *known == name)
     }
 
-    /// Says `value` of `name`, whatever was said before.
+    /// Sets `name` to `value`, whatever it was before.
     pub fn set(&mut self, name: &'static str, value: Value<'a>) {
         match self.0.iter_mut().find(|(known, _)| *known == name) {
             Some((_, old)) => *old = value,
@@ -92,12 +92,12 @@ impl<'a> Fields<'a> {
         Self(mentioned.cloned().collect())
     }
 
-    /// All that is said.
+    /// All fields that are given.
     pub fn iter(&self) -> impl Iterator<Item = &(&'static str, Value<'a>)> {
         self.0.iter()
     }
 
-    /// The texts of all JSON in it, to be written as somebody else writes them.
+    /// The texts of all JSON in it, to be rewritten in another's notation.
     pub fn json_mut(&mut self) -> impl Iterator<Item = &mut std::borrow::Cow<'a, str>> {
         self.0.iter_mut().filter_map(|(_, value)| match value {
             Value::Json(text) => Some(text),

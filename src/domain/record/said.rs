@@ -1,4 +1,4 @@
-//! What was checked, said again: every field with the value that it came to.
+//! What was checked, written out again: every field with its final value.
 
 use super::{Fields, Record, Value};
 use crate::domain::extension::{Extension, Instance, Version};

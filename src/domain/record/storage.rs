@@ -1,5 +1,5 @@
-//! What the database can hold, and how much of it one record may: so that it can always be answered,
-//! served and audited in a message.
+//! What the database can hold, and how large one record may be, so that it always fits into a
+//! message when it is answered, served or audited.
 //!
 //! Counted as the database writes it back, which may be more than was sent: `jsonb` writes numbers
 //! without an exponent, and puts a space after commas and colons.
@@ -9,9 +9,9 @@ use crate::domain::extension::Extension;
 
 /// The most bytes of one record: half of what a nats-server takes by default.
 pub const MAX_RECORD_BYTES: usize = 512 * 1024;
-/// More versions or instances than anyone runs; a bound on what one record can cost.
+/// More versions or instances than are run in practice; a bound on what one record can cost.
 pub const MAX_PARTS: usize = 100;
-/// Deeper JSON than anyone means; parsers stop at 128.
+/// Deeper JSON than is used in practice; parsers stop at 128.
 const MAX_DEPTH: usize = 100;
 /// The longest exponent of a number, in digits: 1e999 is a thousand digits, 1e99999 a megabyte.
 const MAX_EXPONENT_DIGITS: usize = 3;

@@ -18,7 +18,7 @@ const OF_VERSION: &str = r#"{"version":"v2","subject":"beamline.ext.v2","timeout
 const OF_INSTANCE: &str = r#"{"instance_id":"i","version":"v2","subject":"beamline.ext.i","weight":0,
     "enabled":false}"#;
 
-/// What `json` comes to, value by value as text.
+/// What `json` is read as, value by value as text.
 fn shown(fields: &Fields<'_>) -> Vec<(&'static str, String)> {
     let shown = fields
         .iter()
@@ -26,8 +26,8 @@ fn shown(fields: &Fields<'_>) -> Vec<(&'static str, String)> {
     shown.collect()
 }
 
-/// Whoever adds a field to a table learns here where else it has to stand: in the sample above, in
-/// the gate, and in `said`.
+/// A field that is added to a table fails here until it is everywhere it has to be: in the sample
+/// above, in the gate, and in `said`.
 #[track_caller]
 fn comes_through(table: &'static [Field], json: &str, again: &Fields<'_>) {
     let names: Vec<_> = table.iter().map(|field| field.name).collect();
@@ -163,7 +163,7 @@ fn all_json_of_a_record_can_be_rewritten() {
     assert!(record.json_mut().all(|text| text == "{}"));
 }
 
-/// What is said of an extension whose current version has a row of which `json` says more.
+/// The warnings about an extension whose current version has a row with more fields from `json`.
 fn ignored_of(version: &str, json: &str) -> Option<String> {
     let mut extension = extension_with("a", r#"{"config":{"a":1}}"#);
     let plain = said(
@@ -180,8 +180,8 @@ fn settings_of_calls_that_cannot_be_read_are_named_and_a_fault_only_when_written
     let metadata = r#"{"metadata":{"stream":{"gap_ms":0},"fallback_on":"never"}}"#;
     let extension = extension_with("a", metadata);
     let expected = [
-        "metadata: `fallback_on` must be `open`; the default counts",
-        "metadata: `stream.gap_ms` must be a whole number from 1 to 3600000; the default counts",
+        "metadata: `fallback_on` must be `open`; the default applies",
+        "metadata: `stream.gap_ms` must be a whole number from 1 to 3600000; the default applies",
     ];
     assert_eq!(ignored(&extension), expected);
     assert_eq!(warnings(&extension), expected);

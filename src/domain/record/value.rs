@@ -1,4 +1,4 @@
-//! A value as it was said, before anybody checks it.
+//! A value as it was given, before it is checked.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::domain::json::string;
 
-/// What is said of a field.
+/// The value of a field.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Value<'a> {
     /// Null, which is absent: the default, or for a version the extension's own.
@@ -16,7 +16,7 @@ pub enum Value<'a> {
     Unset,
     /// A text.
     Text(Cow<'a, str>),
-    /// A number that somebody has read.
+    /// A number that was read already.
     Number(i64),
     /// True or false.
     Switch(bool),
@@ -25,7 +25,7 @@ pub enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// The value that valid JSON stands for. A string that holds half of a surrogate pair is no text.
+    /// The value of valid JSON. A string that holds half of a surrogate pair is no text.
     pub fn read(json: &'a str) -> Self {
         match json.trim_ascii() {
             "null" => Self::Unset,

@@ -1,4 +1,4 @@
-//! What a record says and is not served as it says.
+//! What a record holds that is not served as written.
 
 use super::{Value, extension, version};
 use crate::domain::call_rules::CallRules;
@@ -17,12 +17,12 @@ pub fn ignored(it: &Extension) -> Vec<String> {
     let (_, faults) = CallRules::read(&it.metadata);
     let faults = faults
         .iter()
-        .map(|fault| format!("metadata: {fault}; the default counts"));
+        .map(|fault| format!("metadata: {fault}; the default applies"));
     row_of_current(it).into_iter().chain(faults).collect()
 }
 
 /// A row that names the current version has rules, rollout and `enabled` to add. Fields in which it
-/// differs from the extension count for nothing; whoever wrote them meant something by it.
+/// differs from the extension count for nothing; their author meant something by them.
 fn row_of_current(it: &Extension) -> Option<String> {
     let row = it.versions.iter().find(|row| row.version == it.version)?;
     let (own, fields) = (extension(it), version(row));

@@ -1,4 +1,4 @@
-//! A breaker shared by threads, whose permits come back by themselves.
+//! A breaker shared by threads, whose permits return on drop.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -164,7 +164,7 @@ impl<L: Lock> Circuit<L> {
             && view.error_rate.is_none_or(|rate| rate == 0.0)
     }
 
-    /// Ends an override that has run out: without calls nobody else would.
+    /// Ends an override that has run out: without calls nothing else would.
     pub(super) fn expire(&self, now: Tick) -> Option<Transition> {
         self.breaker.with(|breaker| breaker.expire(now))
     }

@@ -1,7 +1,7 @@
 //! The circuits of this sidecar, one per (extension, version).
 //!
-//! They live apart from the catalog and survive its reloads. What changes a circuit answers the
-//! transition, and whoever asked tells it to the observers; nothing is logged or published here.
+//! They live apart from the catalog and survive its reloads. A change of a circuit returns the
+//! transition, and the caller reports it to the observers; nothing is logged or published here.
 
 mod circuit;
 mod quiet;
@@ -48,9 +48,9 @@ pub struct Listed {
     pub id: ExtensionId,
     /// Its version.
     pub version: VersionName,
-    /// Which extension of the id it is, once a source has told.
+    /// Which extension of the id it is, once a source has given it.
     pub incarnation: Option<Incarnation>,
-    /// How it stands.
+    /// Its state.
     pub view: View,
 }
 
@@ -69,7 +69,7 @@ impl Circuits {
 
     /// The circuit, made with `settings` where there is none. Only for what the catalog has, and
     /// read from it when asked, not before. A call of an extension that was replaced by another of its
-    /// id gets one that nobody else sees.
+    /// id gets one of its own, unseen by others.
     pub fn get_or_create(
         &self,
         extension: &Extension,

@@ -1,5 +1,5 @@
-//! Whether any circuit may be worth a look: one relaxed read for whoever asks a hundred thousand
-//! times a second.
+//! Whether any circuit may be worth a look: one relaxed read, for callers that ask a hundred
+//! thousand times a second.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -13,7 +13,7 @@ const UNQUIET: u8 = 2;
 pub(super) struct Quiet(AtomicU8);
 
 impl Quiet {
-    /// Whether no circuit needs a look. While somebody finds out, the answer is no.
+    /// Whether no circuit needs a look. While another thread finds out, the answer is no.
     pub(super) fn is_quiet(&self) -> bool {
         self.0.load(Ordering::Relaxed) == QUIET
     }
@@ -30,7 +30,7 @@ impl Quiet {
         let begun = self.0.compare_exchange(UNQUIET, LOOKING, release, acquire);
         if begun.is_ok() {
             let found = if all_quiet() { QUIET } else { UNQUIET };
-            // A raise meanwhile stands: the exchange fails.
+            // A raise meanwhile wins: the exchange fails.
             let _ = self.0.compare_exchange(LOOKING, found, release, acquire);
         }
     }

@@ -5,7 +5,7 @@
 //! kept by it would lie in the future, or too far in the past. What is shown is therefore worked
 //! out anew from the monotonic moment each time ([`wall`]).
 //!
-//! What this process slept through is known to [`standstill`].
+//! [`standstill`] knows when this process did not run.
 
 pub mod standstill;
 mod wall;
@@ -69,7 +69,7 @@ impl Clock {
         Tick::at(now.saturating_duration_since(self.process.origin))
     }
 
-    /// What the wall clock showed at `tick`, or will show, if nobody sets it meanwhile. For ticks
+    /// What the wall clock showed at `tick`, or will show, if it is not set meanwhile. For ticks
     /// that may never come there is [`Clock::due`].
     pub fn wall(&self, tick: Tick) -> SystemTime {
         self.process.wall.after_origin(tick.elapsed())
@@ -117,7 +117,7 @@ impl Clock {
             .saturating_sub(self.stood_still(begun, now))
     }
 
-    /// The time from `begun` to `now` as a measure of somebody else's speed; `None` when this
+    /// The time from `begun` to `now` as a measure of an extension's speed; `None` when this
     /// process stood still meanwhile: what came then was seen only afterwards.
     pub fn measured(&self, begun: Instant, now: Instant) -> Option<Duration> {
         let stood_still = self.stood_still(begun, now);

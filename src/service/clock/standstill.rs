@@ -3,14 +3,14 @@
 //!
 //! The monotonic clock goes on meanwhile, and so do all timers: at the end of a standstill every one
 //! of them is over, while what was waited for lies unread in a socket. So a timer is believed only
-//! if this process was awake: what was slept through is nobody's silence.
+//! if this process was awake: what was slept through counts against no extension.
 //!
-//! A thread notes every few milliseconds that it runs; a gap between two notes is a standstill. Who
-//! asks right after one may come before that thread does, so the gap up to now counts, too. A
-//! runtime of its own that was blocked shows in a timer that fires late, and whoever finds its timer
-//! late adds it ([`note_late`]).
+//! A thread notes every few milliseconds that it runs; a gap between two notes is a standstill.
+//! Code that runs right after one may come before that thread does, so the gap up to now counts,
+//! too. A runtime of its own that was blocked shows in a timer that fires late, and the code that
+//! finds its timer late adds it ([`note_late`]).
 //!
-//! A machine that is suspended stops the monotonic clock as well, so no timer runs out by it.
+//! A suspended host stops the monotonic clock as well, so no timer runs out because of it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,7 +43,7 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Standstill {
     origin: Instant,
-    /// The last note, in microseconds since the origin; 0 while nobody takes any.
+    /// The last note, in microseconds since the origin; 0 while none are taken.
     awake_us: AtomicU64,
     /// The end of the last standstill, likewise; 0 before the first.
     ended_us: AtomicU64,
@@ -88,7 +88,7 @@ impl Standstill {
                 from: last,
                 to: now,
             };
-            // Before the note: who sees the note sees the gap before it.
+            // Before the note: a reader that sees the note sees the gap before it.
             self.remember(gap);
             let mut untold = lock(&self.untold);
             untold.length += gap.length();
@@ -207,7 +207,7 @@ pub fn watch() -> io::Result<()> {
     Ok(())
 }
 
-/// Tells of every standstill once, of those within one second together, until `stop`.
+/// Reports every standstill once, those within one second together, until `stop`.
 pub async fn tell(observers: Observers, stop: CancellationToken) {
     let standstill = &PROCESS.standstill;
     let telling = async {

@@ -11,7 +11,7 @@ const JUMP_US: u64 = 500_000;
 const TOGETHER: Duration = Duration::from_millis(20);
 const TRIES: usize = 3;
 
-/// The wall clock, as far as it can be told from the monotonic one.
+/// The wall clock, as far as it follows from the monotonic one.
 #[derive(Debug)]
 pub(super) struct WallClock {
     origin: Instant,
@@ -31,7 +31,7 @@ impl WallClock {
         clock
     }
 
-    /// The wall time so long after the origin.
+    /// The wall time at a duration after the origin.
     pub(super) fn after_origin(&self, time: Duration) -> SystemTime {
         system_time(self.look().saturating_add(micros(time)))
     }
@@ -115,7 +115,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Sets it so many seconds ahead of the real one, or behind.
+    /// Sets it a number of seconds ahead of the real one, or behind.
     pub(crate) fn move_wall(seconds: i64) {
         AHEAD.set(seconds);
     }

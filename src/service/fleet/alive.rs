@@ -1,14 +1,14 @@
-//! How many sidecars there are: what many do at once is spread over time.
+//! The number of sidecars: what many do at once is spread over time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// With so many sidecars, each does as it would alone.
+/// Up to this many sidecars, each acts as it would alone.
 pub(super) const FEW: u64 = 50;
-/// How long each of many gathers what it is told before it looks: news reach all of them at once.
+/// How long each of many gathers notifications before it looks: they reach all of them at once.
 const GATHERING: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(50)];
-/// Of many, one is to begin after about so long what one of them has to do for all.
+/// About how long it takes until one of many sidecars begins what one has to do for all.
 const FIRST: Duration = Duration::from_millis(5);
 /// However many there are, each has its turn within this time.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -18,7 +18,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 pub struct Alive(Arc<AtomicU64>);
 
 impl Alive {
-    /// So many were counted.
+    /// The number that was counted.
     pub fn counted(&self, sidecars: u64) {
         self.0.store(sidecars, Ordering::Relaxed);
     }
@@ -28,7 +28,7 @@ impl Alive {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// How long to gather news before a look; not at all among few.
+    /// How long to gather notifications before a look; not at all among few.
     pub fn gathering(&self) -> Option<Duration> {
         let [least, most] = GATHERING;
         (self.sidecars() > FEW).then(|| rand::random_range(least..most))

@@ -27,11 +27,11 @@ pub trait ChangeEvents: Send + Sync + 'static {
 /// Claims revisions as they are applied.
 #[derive(Debug)]
 pub struct ChangeTeller<S, E> {
-    /// Knows whose events are told.
+    /// Knows whose events are published.
     pub store: Arc<S>,
     /// Takes the events.
     pub events: E,
-    /// The catalog whose revisions are told of.
+    /// The catalog whose revisions are published.
     pub catalog: Arc<Catalog>,
     /// Its revisions as they are applied.
     pub progress: Progress,
@@ -39,12 +39,13 @@ pub struct ChangeTeller<S, E> {
     pub alive: Alive,
     /// Whether events can be published at all.
     pub status: Arc<Status>,
-    /// Whom to tell of failures.
+    /// Observers of failures.
     pub observers: Observers,
 }
 
 impl<S: Claims, E: ChangeEvents> ChangeTeller<S, E> {
-    /// Claims and tells until `stop`, which is heeded between turns only: what is claimed is told.
+    /// Claims and publishes until `stop`, which is heeded between turns only: what is claimed is
+    /// published.
     pub async fn run(self, stop: CancellationToken) {
         let mut applied = self.progress.follow();
         applied.mark_changed();
@@ -58,11 +59,11 @@ impl<S: Claims, E: ChangeEvents> ChangeTeller<S, E> {
         }
     }
 
-    /// Claims until everything that was applied has somebody who tells it.
+    /// Claims until everything that was applied has a publisher.
     async fn catch_up(&self, stop: &CancellationToken) {
         let mut pauses = retry::pauses();
         while !stop.is_cancelled() {
-            // Who cannot publish leaves the claim to those who can.
+            // A sidecar that cannot publish leaves the claim to others.
             if !self.status.nats_up() {
                 stop.run_until_cancelled(sleep(LINK_PAUSE)).await;
                 continue;

@@ -28,9 +28,9 @@ impl FleetFigures {
             .store(by_id(figures).collect::<HashMap<_, _>>().into());
     }
 
-    /// Replaces the figures of some; those of extensions that `catalog` does not have, or has another one
-    /// of their id instead, are dropped, but for what is in quarantine and may come back. For the one task
-    /// that keeps them.
+    /// Replaces the figures of some; figures of extensions that `catalog` does not have, or has
+    /// another one of their id instead, are dropped, except for what is in quarantine and may come
+    /// back. For the one task that keeps them.
     pub fn merge(&self, figures: impl IntoIterator<Item = Figures>, catalog: &Catalog) {
         let mut all = HashMap::clone(&self.0.load());
         all.extend(by_id(figures));
@@ -99,7 +99,7 @@ mod tests {
         });
         let fleet = FleetFigures::default();
         fleet.replace(["a", "b", "c", "e", "faulty"].map(|id| figures(id, 1, 1)));
-        // Read before `f` was made anew, and told afterwards.
+        // Read before `f` was made anew, and reported afterwards.
         let read = [figures("b", 1, 20), figures("d", 1, 40), figures("f", 1, 7)];
         fleet.merge(read, &catalog);
         let successes = |id: &str, incarnation: u128| {
@@ -109,7 +109,7 @@ mod tests {
         let all = ["a", "b", "c", "d"].map(|id| successes(id, 1));
         assert_eq!(all, [None, Some(20), Some(1), Some(40)]);
         assert_eq!([successes("e", 1), successes("e", 2)], [None, None]);
-        assert_eq!(successes("b", 2), None, "not those of the one before");
+        assert_eq!(successes("b", 2), None, "not the previous one's figures");
         assert_eq!(successes("f", 2), None, "nor those that came late");
         assert_eq!(successes("faulty", 1), Some(1), "it may come back");
     }

@@ -1,8 +1,8 @@
-//! Versions that fail give up their share: `rollout.halt`.
+//! The share of a failing version is set to 0: `rollout.halt`.
 //!
-//! Every sidecar reports the attempts that it made, and is told those of all. Who sees that a version
-//! fails has the store set its share to 0, which one of them does. While our own link is not steady
-//! nothing is decided here: what looks like failures may be our own.
+//! Every sidecar reports the attempts that it made, and gets the sums over all. A sidecar that sees
+//! a version failing has the store set its share to 0; one of them succeeds. While our own link is
+//! not steady nothing is decided here: the failures may be our own.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -30,11 +30,11 @@ pub struct Tried {
     pub id: ExtensionId,
     /// Its version.
     pub version: VersionName,
-    /// What they came to.
+    /// Their outcomes.
     pub attempts: Attempts,
 }
 
-/// What the attempts of all sidecars came to.
+/// The outcomes of the attempts of all sidecars.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
     /// The extension.
@@ -43,22 +43,22 @@ pub struct Share {
     pub version: VersionName,
     /// The revision since which its figures are.
     pub since: u64,
-    /// The figures, and those of the current version.
+    /// Its figures, and the current version's.
     pub figures: Comparison,
 }
 
-/// What became of an attempt to halt a version.
+/// The result of an attempt to halt a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Halted {
     /// Done, in this revision.
     Now(u64),
-    /// Somebody was faster, or it has changed since.
+    /// Another sidecar was faster, or it has changed since.
     Over,
 }
 
 /// Port: what the fleet knows of its rollouts. Every call is bounded in time.
 pub trait Rollouts: Send + Sync + 'static {
-    /// Adds attempts, and answers what all came to of the extensions in `windows`, within that time.
+    /// Adds attempts, and returns the sums for the extensions in `windows`, within that time.
     /// A batch that is repeated adds nothing.
     fn tell(
         &self,
@@ -86,7 +86,7 @@ pub struct Halter<S> {
     pub store: Arc<S>,
     /// Whether anything may be decided now.
     pub link: Arc<Link>,
-    /// What calls came to, and whom to tell.
+    /// The outcomes of calls, and the observers.
     pub tools: Tools,
     /// Time between looks.
     pub interval: Duration,
@@ -102,7 +102,7 @@ struct Batch {
 }
 
 impl<S: Rollouts> Halter<S> {
-    /// Tells and compares until `stop`.
+    /// Reports and compares until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         stop.run_until_cancelled(self.keep()).await;
     }
@@ -122,7 +122,7 @@ impl<S: Rollouts> Halter<S> {
 
     async fn turn(&self, batch: &mut Batch) -> Result<(), StoreError> {
         let windows = self.windows();
-        // What could not be told is told again as it was: it may have been written.
+        // What could not be reported is reported again unchanged: it may have been written.
         if batch.tried.is_empty() {
             *batch = Batch {
                 number: rand::random(),
@@ -149,7 +149,7 @@ impl<S: Rollouts> Halter<S> {
         let Tools {
             runtimes, selector, ..
         } = &self.tools;
-        // What files say nobody can change.
+        // What files define cannot be changed here.
         if selector.catalog().head().source != ActiveSource::Database {
             return BTreeMap::new();
         }

@@ -1,4 +1,5 @@
-//! What is told of attempts, and that a version is halted once, by its figures, over a steady link.
+//! What is reported of attempts, and that a version is halted once, by its figures, over a steady
+//! link.
 
 use std::sync::Mutex;
 use std::time::Instant;
@@ -15,7 +16,7 @@ use crate::service::status::INVOCATIONS;
 use crate::service::testing::tools;
 use crate::service::trouble::{DatabaseError, Trouble};
 
-/// Adds up what is told, as the database does.
+/// Adds up what is reported, as the database does.
 #[derive(Debug, Default)]
 struct Store {
     told: Mutex<BTreeMap<u128, Vec<Tried>>>,

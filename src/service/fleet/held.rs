@@ -1,4 +1,5 @@
-//! Circuits that this sidecar holds, as the store takes them; and those a start takes over.
+//! Circuits that this sidecar holds, in the form of the store; and the ones that a start takes
+//! over.
 
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,8 @@ use crate::service::invoke::Tools;
 /// Stands for the end of a circuit that is forced without one.
 const NO_END: Duration = Duration::from_secs(10 * 365 * 86_400);
 
-/// All circuits that are not closed, but for those that reports alone opened: what somebody said to this
-/// sidecar is nothing that the fleet shows, or that others take over at their start.
+/// All circuits that are not closed, except those that only reports opened: what routers report to
+/// this sidecar is neither shown by the fleet nor taken over by others at their start.
 pub(super) fn held(tools: &Tools) -> Vec<HeldCircuit> {
     let listed = tools.circuits.snapshot(tools.clock.tick());
     let held = listed.into_iter();

@@ -1,9 +1,9 @@
 //! The exchange of health with the store.
 //!
 //! It begins with the first data that comes from the database: figures and open circuits of the
-//! fleet are taken over once. From then on every interval tells the store what was counted since
-//! and which circuits are held, and reads what the others told. A turn that fails loses nothing:
-//! the next one makes up for it.
+//! fleet are taken over once. From then on every interval reports to the store what was counted
+//! since and which circuits are held, and reads what the others reported. A turn that fails loses
+//! nothing: the next one makes up for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,14 +30,14 @@ use crate::service::observe::Observation;
 const TIDY: Duration = Duration::from_secs(300);
 /// The longest time between readings of what the others counted.
 const OTHERS: Duration = Duration::from_secs(60);
-/// After so long everything is read again: rows that somebody changed by hand do not say when.
+/// After this long everything is read again: rows changed by hand carry no time.
 const FULL_READ: Duration = Duration::from_secs(600);
-/// A flush is dated by its beginning and read after its commit, which may be so much later.
+/// A flush is dated by its beginning and read after its commit, which may be this much later.
 const COMMIT_DELAY: Duration = Duration::from_secs(30);
 /// The share of the interval after which a flush begins: it has to be written, not begun, when the
 /// interval is over, for that is what a killed sidecar may cost.
 const BEGINS_AT: f64 = 0.75;
-/// Attempts in one turn at what somebody else had locked, mostly another sidecar's flush.
+/// Attempts in one turn at what another session had locked, mostly another sidecar's flush.
 const MORE_FLUSHES: u32 = 3;
 /// Between such attempts: a flush holds its locks for milliseconds.
 const LOCKED: Duration = Duration::from_millis(50);
@@ -86,7 +86,7 @@ impl<S: HealthReports> Keeper<S> {
     }
 
     /// Exchanges health until `stop`; then flushes what is left, for as long as it is let live.
-    /// `signs` tell that the catalog changed.
+    /// `signs` signal that the catalog changed.
     pub async fn run(mut self, mut signs: Signs, restored: Restored, stop: CancellationToken) {
         let begun = stop.run_until_cancelled(self.begin(&mut signs)).await;
         if begun.is_none() {
@@ -211,7 +211,8 @@ impl<S: HealthReports> Keeper<S> {
         }
     }
 
-    /// Flushes until the store has everything, or owes nothing to a store that is away.
+    /// Flushes until the store has everything, or the store is unreachable and nothing is owed to
+    /// it.
     async fn finish(&mut self) {
         let observers = self.tools.observers.clone();
         loop {

@@ -1,4 +1,4 @@
-//! Our own link to the extensions: while it is down, and for a while after, nobody is to blame.
+//! Our own link to the extensions: while it is down, and for a while after, no extension is blamed.
 //!
 //! A lost link makes every extension look dead, and so does the moment after its return, when the
 //! extensions have not reconnected yet. Circuits are frozen from the loss until the link has been

@@ -1,7 +1,8 @@
-//! This sidecar as one of many: what the others counted, and what holds for all.
+//! This sidecar as one of many: what the others counted, and what applies to all.
 //!
 //! [`Keeper`] exchanges health with the store, [`OverrideKeeper`] keeps circuits as operators want
-//! them. Neither is on the way of a call, and both do without the store for as long as it is away.
+//! them. Neither is in the path of a call, and both work without the store for as long as it is
+//! unreachable.
 
 mod alive;
 pub mod changes;

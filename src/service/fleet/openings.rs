@@ -1,4 +1,4 @@
-//! Circuits that opened, on their way to the decision whether their extension stays in service.
+//! Opened circuits that wait for the decision whether their extension stays in service.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! Whether what a start takes over from the store is there.
+//! Whether everything that a start takes over from the store has arrived.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 pub struct Restored(Arc<watch::Sender<u32>>);
 
 impl Restored {
-    /// So many parts are missing.
+    /// The number of missing parts.
     pub fn missing(parts: u32) -> Self {
         Self(Arc::new(watch::Sender::new(parts)))
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// Gives signs; several before anybody looks count as one, and none is lost.
+/// Gives signs; several before a look count as one, and none is lost.
 #[derive(Debug, Clone)]
 pub struct Signal(Arc<watch::Sender<()>>);
 
@@ -19,12 +19,12 @@ impl Default for Signal {
 }
 
 impl Signal {
-    /// Tells everyone who waits, now or later.
+    /// Wakes all waiters, now or later.
     pub fn give(&self) {
         self.0.send_replace(());
     }
 
-    /// Somebody who will see every sign from now on.
+    /// A receiver of every sign from now on.
     pub fn signs(&self) -> Signs {
         Signs(self.0.subscribe())
     }
@@ -34,7 +34,7 @@ impl Signs {
     /// Waits for a sign; one that came since the last wait counts.
     pub async fn next(&mut self) {
         if self.0.changed().await.is_err() {
-            // Nobody is left who could give one.
+            // All senders are gone.
             std::future::pending::<()>().await;
         }
     }

@@ -66,7 +66,7 @@ impl Spot {
         circuits.get_or_create(self.extension(), &self.version, settings)
     }
 
-    /// How the circuit stands.
+    /// The state of the circuit.
     pub fn listed(&self) -> Listed {
         let circuit = self.circuit();
         Listed {
@@ -77,7 +77,7 @@ impl Spot {
         }
     }
 
-    /// Tells of a change of the circuit.
+    /// Reports a change of the circuit.
     pub fn tell(&self, transition: Option<Transition>) {
         if let Some(transition) = transition {
             self.tools.observers.observe(&Observation::Circuit {

@@ -1,6 +1,6 @@
 //! Extensions whose circuit opened are taken out of service for the whole fleet.
 //!
-//! One pod's bad network must not disable an extension for everybody: nothing is decided while our
+//! One pod's bad network must not disable an extension for the fleet: nothing is decided while our
 //! own link is not steady, the database refuses what another sidecar has just seen alive, and it
 //! holds the cap. What it refuses is reconsidered when the circuit opens the next time.
 
@@ -25,7 +25,7 @@ use crate::service::health_store::{AutoDisabled, AutoSwitch, StoreError};
 use crate::service::invoke::Tools;
 use crate::service::observe::Observation;
 
-/// Openings decided on at a time: one whose row somebody keeps locked holds up no other.
+/// Openings decided on at a time: one whose row stays locked holds up no other.
 const AT_A_TIME: usize = 8;
 
 /// Why an extension is taken out of service: for its audit entry and its event.
@@ -55,7 +55,7 @@ pub struct AutoDisabler<S> {
     pub openings: Arc<Openings>,
     /// Whether anything may be decided now.
     pub link: Arc<Link>,
-    /// The circuits, and whom to tell.
+    /// The circuits, and the observers.
     pub tools: Tools,
     /// What the other sidecars counted.
     pub others: Arc<FleetFigures>,
@@ -162,7 +162,7 @@ impl<S: AutoSwitch> AutoDisabler<S> {
                     revision,
                 });
             }
-            AutoDisabled::CapReached => "as many extensions as may be are disabled",
+            AutoDisabled::CapReached => "the limit of auto-disabled extensions is reached",
             AutoDisabled::SeenAlive => "another sidecar saw it succeed within the last minute",
             AutoDisabled::AlreadyDisabled | AutoDisabled::Gone => return,
         };

@@ -9,8 +9,8 @@ use crate::service::health_store::ledger::Ledger;
 use crate::service::health_store::{Figures, Report, Tally};
 use crate::service::invoke::{Runtime, Tools};
 
-/// Whose counters were read last: those of an extension that leaves the catalog are dropped, and
-/// begin at zero if it comes back.
+/// Whose counters were read last. The counters of an extension that leaves the catalog are dropped,
+/// and begin at zero if it returns.
 #[derive(Debug, Default)]
 pub(super) struct Counted(HashMap<ExtensionId, Arc<Runtime>>);
 

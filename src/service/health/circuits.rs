@@ -16,7 +16,7 @@ pub type CircuitPlace = (ExtensionId, VersionName);
 /// What a listing asks for.
 #[derive(Debug, Clone)]
 pub struct CircuitQuery {
-    /// At most so many; `None` for the usual length of a page.
+    /// The most that are returned; `None` for the usual length of a page.
     pub limit: Option<u64>,
     /// Only circuits after this place.
     pub after: Option<CircuitPlace>,
@@ -38,7 +38,7 @@ pub struct CircuitRow {
     pub id: ExtensionId,
     /// Its version.
     pub version: VersionName,
-    /// How it stands.
+    /// Its state.
     pub state: CircuitState,
     /// Failures since the last success.
     pub consecutive_failures: u32,
@@ -50,7 +50,7 @@ pub struct CircuitRow {
     pub retry_at: Option<SystemTime>,
     /// Whether an operator holds it.
     pub forced: Forced,
-    /// Who asked to be left alone: that is beside the circuit, and does not move it.
+    /// What rests after push-back: that is separate from the circuit, and does not move it.
     pub resting: Vec<Resting>,
 }
 
@@ -61,7 +61,7 @@ pub enum Forced {
     No,
     /// Until then.
     Until(SystemTime),
-    /// Until somebody says otherwise.
+    /// Until it is changed.
     WithoutEnd,
 }
 

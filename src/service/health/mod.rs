@@ -1,12 +1,12 @@
-//! How extensions are doing, as this sidecar tells it.
+//! The health of extensions, as this sidecar reports it.
 //!
 //! **The fleet's** are counts, average latency, last success and last failure: this sidecar's own,
 //! live, and with them what the others flushed. **This sidecar's own** are percentiles, of the last
-//! one to two minutes, the circuit, and the success rate, of all its calls since it started. Where
-//! it has made none, the fleet's rate stands in: nobody is to read "no data" beside a thousand
+//! one to two minutes, the circuit, and the success rate, of all its calls since it started. If it
+//! has made none, the fleet's rate is used: "no data" must not be shown beside a thousand
 //! successes. Before the first call anywhere there is no rate, which is not 0.
 //!
-//! An extension's circuit is that of its current version; its state is the worst of the versions
+//! An extension's circuit is its current version's; its state is the worst of the versions
 //! that take part, see [`State`].
 
 mod circuits;
@@ -34,7 +34,7 @@ use crate::domain::breaker::CircuitState;
 use crate::domain::entry::Entry;
 use crate::domain::listing::{PageRequest, Position};
 
-/// Tells how extensions are doing.
+/// Reports the health of extensions.
 #[derive(Debug)]
 pub struct Health {
     tools: Tools,
@@ -46,7 +46,7 @@ pub struct Health {
 pub struct HealthQuery {
     /// Only extensions of which this is so.
     pub state: Option<StateFilter>,
-    /// At most so many; `None` for the usual length of a page.
+    /// The most that are returned; `None` for the usual length of a page.
     pub limit: Option<u64>,
     /// Only extensions after this place.
     pub after: Option<Position>,
@@ -87,7 +87,7 @@ pub struct HealthPage {
 }
 
 impl Health {
-    /// Tells what the runtimes and circuits of `tools` know, and `fleet` of the other sidecars.
+    /// Reports what the runtimes and circuits of `tools` know, and `fleet` of the other sidecars.
     pub fn new(tools: Tools, fleet: Arc<FleetFigures>) -> Self {
         Self { tools, fleet }
     }
@@ -142,7 +142,7 @@ impl Health {
         sums.summary()
     }
 
-    /// What this sidecar's own calls came to.
+    /// The outcomes of this sidecar's own calls.
     pub fn runtimes(&self) -> &Runtimes {
         &self.tools.runtimes
     }

@@ -1,4 +1,4 @@
-//! How one extension is doing.
+//! The health of one extension.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -24,7 +24,7 @@ pub struct Standing {
     pub last_failure: Option<SystemTime>,
     /// The share of successes, 0 to 1; `None` before the first call.
     pub success_rate: Option<f64>,
-    /// Half of the latest calls took at most so long.
+    /// Median latency of the latest calls.
     pub p50: Option<Duration>,
     /// 95 % of them did.
     pub p95: Option<Duration>,
@@ -52,7 +52,7 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// The condition as it stands in documents.
+    /// The condition as written in documents.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",

@@ -10,7 +10,7 @@ use super::standing::{Condition, Standing};
 pub struct Summary {
     /// Extensions: the healthy, the unhealthy and the half-open ones.
     pub total: usize,
-    /// Those that people enabled.
+    /// Extensions that are enabled.
     pub enabled: usize,
     /// [`Condition::Healthy`] ones.
     pub healthy: usize,
@@ -77,7 +77,7 @@ impl Sums {
             .add(standing.p95.map(|latency| latency.as_secs_f64()));
     }
 
-    /// What all of them came to.
+    /// The outcomes of all of them.
     pub(super) fn summary(self) -> Summary {
         Summary {
             avg_success_rate: self.success_rate.value(),

@@ -1,4 +1,4 @@
-//! Tells, every so often, how all extensions are doing.
+//! Reports periodically the health of all extensions.
 
 use std::sync::Arc;
 use std::time::Duration;

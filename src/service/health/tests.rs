@@ -108,7 +108,7 @@ fn counts_are_the_fleets_and_the_rate_is_ours_once_we_have_one() {
     let later = Instant::now() + Duration::from_secs(3600);
     setting.fleet.replace([flushed("a", 3, 1, later)]);
     let standing = setting.health.of("a").unwrap();
-    assert_eq!(standing.success_rate, Some(0.75), "the fleet's stands in");
+    assert_eq!(standing.success_rate, Some(0.75), "the fleet's is used");
     assert_eq!(standing.p99, None, "percentiles are never another's");
 
     setting.report("a", Verdict::Success, 40);
@@ -184,7 +184,7 @@ fn each_extension_is_in_one_condition() {
     assert!(opened.unwrap() <= SystemTime::now());
 }
 
-/// `x` at v1 with a canary v2 and, without rules or a share, v0; and what the version `wanted` says.
+/// `x` at v1 with a canary v2 and, without rules or a share, v0; and the fields of `wanted`.
 fn canary(rollout: &str) -> Setting {
     let (catalog, mut writer) = Catalog::new();
     let versions = vec![
@@ -264,7 +264,7 @@ fn an_extension_is_as_bad_as_the_worst_version_that_takes_part() {
     );
     assert_eq!(standing.ailing().map(|it| it.version.as_str()), Some("v2"));
 
-    // Without a share nobody meets it.
+    // Without a share no request gets it.
     let setting = canary(r#"{"by":"tenant_id","percent":0}"#);
     setting.report_of("v1", Verdict::Success, 1);
     setting.report_of("v2", Verdict::Failure, 2);
@@ -293,7 +293,7 @@ fn it_fails_since_its_earliest_failure_in_the_window_until_it_is_well_again() {
         "{open:?} {before:?} {after:?}"
     );
 
-    // After its open time a trial closes it. It is degraded until its rate says otherwise.
+    // After its open time a trial closes it. It is degraded until its rate recovers.
     let circuit = setting.tools.circuits.get("x", "v2").unwrap();
     while circuit.refuses(setting.tools.clock.tick()) {
         std::thread::yield_now();

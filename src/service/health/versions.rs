@@ -1,4 +1,4 @@
-//! How each version of an extension is doing, and what that makes of the extension.
+//! The health of each version of an extension, and the resulting state of the extension.
 //!
 //! A failing canary is never green: an extension's state is the worst of the versions that some
 //! request could be served by. Everything here is by this sidecar's own calls, but for the counts of
@@ -55,7 +55,7 @@ impl State {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 
-    /// The state as it stands in documents.
+    /// The state as written in documents.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NoData => "no_data",
@@ -81,9 +81,9 @@ pub struct VersionStanding {
     pub takes_part: bool,
     /// Its own state, whether it takes part or not.
     pub state: State,
-    /// What attempts came to.
+    /// The outcomes of attempts.
     pub counts: Counts,
-    /// Half of the latest calls took at most so long.
+    /// Median latency of the latest calls.
     pub p50: Option<Duration>,
     /// 99 % of them did.
     pub p99: Option<Duration>,
@@ -108,13 +108,13 @@ pub struct FailureRow {
     pub kind: FailureKind,
     /// The code of the extension's error.
     pub code: Option<u32>,
-    /// What the extension said.
+    /// The extension's error text.
     pub error: Option<Box<str>>,
     /// The id of the call.
     pub call: Option<Box<str>>,
     /// The trace that it is of.
     pub trace_id: Option<Box<str>>,
-    /// Whom it was made for.
+    /// The tenant it was made for.
     pub tenant_id: Option<Box<str>>,
 }
 
@@ -125,7 +125,7 @@ pub(super) struct Whole {
     pub(super) counts: Counts,
     /// Whether other sidecars have called it.
     pub(super) called_elsewhere: bool,
-    /// Half of the latest calls took at most so long.
+    /// Median latency of the latest calls.
     pub(super) p50: Option<Duration>,
     /// 99 % of them did.
     pub(super) p99: Option<Duration>,
@@ -178,7 +178,7 @@ impl Health {
             CircuitState::Closed if own.is_some_and(|own| own.gate.is_degraded()) => {
                 State::Degraded
             }
-            // Nobody is to read "no data" beside a thousand successes of the other sidecars.
+            // "No data" must not be shown beside a thousand successes of the other sidecars.
             CircuitState::Closed if counts.total() > 0 || current && whole.called_elsewhere => {
                 State::Ok
             }

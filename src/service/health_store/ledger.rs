@@ -1,7 +1,7 @@
 //! Which part of a sidecar's counts the store has, so that each call counts exactly once.
 //!
 //! A batch is fixed when it is first sent, and sent again under the same number until its fate is
-//! known; what is counted meanwhile waits for the next. When the boot was folded, the store says
+//! known; what is counted meanwhile waits for the next. When the boot was folded, the store returns
 //! which batch it had last, and the rest goes on under a new boot.
 
 use std::collections::HashMap;
@@ -36,7 +36,7 @@ struct Account {
     folded: Tally,
 }
 
-/// What a flush came to.
+/// The result of a flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// The store has everything it was given.
@@ -46,7 +46,7 @@ pub enum Progress {
 }
 
 impl Ledger {
-    /// Brings the store up to `totals`, and tells it which circuits are held. To be called once
+    /// Brings the store up to `totals`, and reports which circuits are held. To be called once
     /// per `interval`, also when nothing has changed.
     ///
     /// # Errors
@@ -74,8 +74,8 @@ impl Ledger {
                 circuits,
             };
             match store.flush(flush).await? {
-                // Beyond what was sent: somebody else has written to the boot's row, and nothing that
-                // it says of a batch can be believed any more.
+                // Beyond what was sent: another writer has changed the boot's row, and what it
+                // holds of a batch can no longer be trusted.
                 Flushed::Written(written) if written.sequence > flush.sequence => self.fence(None),
                 Flushed::Written(written) => {
                     self.settle(&written);
@@ -103,7 +103,7 @@ impl Ledger {
     /// The boot under which flushes count, begun if there is none.
     ///
     /// # Errors
-    /// Those of the store.
+    /// The errors of the store.
     pub async fn boot(
         &mut self,
         store: &impl HealthReports,
@@ -174,7 +174,7 @@ impl Ledger {
         }
     }
 
-    /// Goes on without a boot. Where nobody knows what was written last, everything sent counts as
+    /// Goes on without a boot. Where it is unknown what was written last, everything sent counts as
     /// written: the sums may lack a batch, but never exceed the truth.
     fn fence(&mut self, written: Option<Written>) {
         self.settle(&written.unwrap_or(Written {

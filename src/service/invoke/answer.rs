@@ -31,9 +31,9 @@ pub(super) fn ended(reply: &Reply) -> Ended<'_> {
     }
 }
 
-/// What the extension said with a failure: the text of its error in the headers, and the one in the
-/// body where that says more. A body that is no JSON is its words only with the code of an error;
-/// without one it may be anybody's payload.
+/// The extension's text for a failure: the one in the headers, and the one in the body where that
+/// has more. A body that is not JSON is an error text only with the code of an error; without one
+/// it may be a payload.
 pub(super) fn said(reply: &Reply, failure: Failure) -> Option<String> {
     let has_code = reply.headers.get(ERROR_CODE).is_some();
     let text = reply.headers.get(ERROR_TEXT).map(str::trim);
@@ -58,9 +58,9 @@ pub(super) fn said(reply: &Reply, failure: Failure) -> Option<String> {
 pub struct Answered {
     /// The body.
     pub body: Bytes,
-    /// What it said about its own error, if it is one: boxed, as that is rare.
+    /// Its own error text, if it is an error: boxed, as that is rare.
     pub error: Option<Box<ErrorHeaders>>,
-    /// Who answered, and how it came to that.
+    /// Which version answered, and why.
     pub trail: Trail,
 }
 
@@ -76,8 +76,8 @@ pub struct ErrorHeaders {
 }
 
 impl ErrorHeaders {
-    /// What `reply` said; 502 where it named no code that anyone could read. A `rest` is what it
-    /// asked for by pushing back.
+    /// The error of `reply`; 502 where it had no readable code. A `rest` is what it asked for by
+    /// pushing back.
     pub(super) fn of(reply: Option<&Reply>, lacks_code: bool, rest: Option<Duration>) -> Self {
         let header = |name: &str| {
             reply
@@ -93,7 +93,7 @@ impl ErrorHeaders {
     }
 }
 
-/// Who answered, and how it came to that.
+/// Which version answered, and why.
 #[derive(Debug, Clone)]
 pub struct Trail {
     /// The extension that answered.
@@ -106,7 +106,7 @@ pub struct Trail {
     pub attempts: u32,
     /// From the start of the last attempt to the answer, or to its beginning.
     pub latency: Duration,
-    /// The extension that was asked for, where another stood in.
+    /// The extension that was asked for, where a fallback answered.
     pub fallback_from: Option<ExtensionId>,
     /// What the call is known by, where it may be, or could have been, cancelled.
     pub call_id: Option<CallId>,

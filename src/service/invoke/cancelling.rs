@@ -1,4 +1,4 @@
-//! Calls that somebody may cancel, and extensions that hear of it.
+//! Calls that can be cancelled, and the message to their extension.
 //!
 //! Only calls with an id are known here: all others pay nothing for it.
 
@@ -14,10 +14,10 @@ use crate::domain::call_id::CallId;
 use crate::domain::ids::ExtensionId;
 use crate::domain::outcome::Ended;
 
-/// Tells extensions, so that they need not go on.
+/// Informs extensions, so that they need not go on.
 pub trait Messenger: Debug + Send + Sync + 'static {
-    /// Nobody waits any more for the attempt number `attempt` of a call at `id`, or for the call as
-    /// a whole. One who does not hear of it loses nothing.
+    /// The attempt number `attempt` of a call at `id`, or the whole call, was cancelled. One that
+    /// does not hear of it loses nothing.
     fn cancelled(&self, id: &ExtensionId, call: &CallId, attempt: Option<u32>);
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Known {
 }
 
 impl Cancellable {
-    /// None yet; extensions are told by `messenger`.
+    /// None yet; extensions are informed by `messenger`.
     pub fn new(messenger: Arc<dyn Messenger>) -> Arc<Self> {
         Arc::new(Self {
             calls: Mutex::default(),
@@ -86,7 +86,7 @@ impl Drop for Known {
         let Some(named) = calls.get_mut(&self.id) else {
             return;
         };
-        // Which of them it is makes no difference but to who can still be cancelled.
+        // Which of them it is only matters for what can still be cancelled.
         named.retain(|cancel| *cancel != self.cancel);
         if named.is_empty() {
             calls.remove(&self.id);
@@ -95,7 +95,7 @@ impl Drop for Known {
 }
 
 /// An attempt of a call with an id, whose answer is awaited. Dropped without
-/// [`answered`](Self::answered) or [`late`](Self::late), nobody waits for the call any more, and its
+/// [`answered`](Self::answered) or [`late`](Self::late), the call counts as cancelled, and its
 /// extension hears of that.
 #[derive(Debug)]
 pub(super) struct Awaited {
@@ -122,7 +122,7 @@ impl Awaited {
         self.over = true;
     }
 
-    /// No answer came: `ended` says why.
+    /// No answer came: `ended` has the cause.
     pub(super) fn unanswered(self, ended: &Ended<'_>) {
         match ended.ran_out_of_time() {
             true => self.late(),

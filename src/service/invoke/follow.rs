@@ -27,9 +27,8 @@ impl Follower {
     }
 
     /// Forgets what is gone, or was deleted and made again, and gives the rest its new settings; what is in
-    /// quarantine is left as it is. What
-    /// is back in service, by people or by the machine, begins with circuits that are closed, unless
-    /// an operator holds them.
+    /// quarantine is left as it is. What is back in service, by an operator or automatically,
+    /// begins with closed circuits, unless an operator holds them.
     pub fn follow(&self) {
         let Tools {
             selector,
@@ -67,7 +66,7 @@ impl Follower {
         }
     }
 
-    /// Who was out of service at the last change and is not any more.
+    /// What was out of service at the last change and is not any more.
     fn back_in_service(&self, out: HashSet<ExtensionId>) -> Vec<ExtensionId> {
         let mut last = self
             .out_of_service
@@ -80,7 +79,7 @@ impl Follower {
 }
 
 impl Tools {
-    /// Tells of a circuit that changed.
+    /// Reports a circuit that changed.
     pub fn tell(&self, moved: Moved) {
         let entry = self.selector.catalog().get(moved.id.as_str());
         let current = entry.is_some_and(|entry| entry.extension().version == moved.version);

@@ -1,4 +1,4 @@
-//! How large, how many, how patient: the daemon's limits and what an extension's record says.
+//! Sizes, numbers and times: the daemon's limits and the extension's own.
 
 use crate::domain::breaker::{Overrides, Settings};
 use crate::domain::call_rules::CallRules;
@@ -36,7 +36,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The limits of `extension`; what it says of them was checked when it was applied.
+    /// The limits of `extension`; its record was checked when it was applied.
     pub fn of(extension: &Extension, defaults: &Defaults) -> Self {
         let own = OwnLimits::read(&extension.metadata).unwrap_or_default();
         let overrides = extension.circuit_breaker.as_ref();

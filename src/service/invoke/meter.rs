@@ -9,7 +9,7 @@ const BOUNDS_MS: [u64; 14] = [
     1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16_384, 65_536,
 ];
 
-/// What an invocation came to.
+/// The outcome of an invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// The extension answered.
@@ -18,11 +18,11 @@ pub enum Status {
     Failure,
     /// It did not answer in time.
     Timeout,
-    /// Nothing can be said about the extension.
+    /// Neutral for the extension.
     Neutral,
-    /// It was busy, and said so, or rests since it did.
+    /// It pushed back as busy, or rests since it did.
     PushedBack,
-    /// Nobody waited for the answer any more.
+    /// The call was cancelled.
     Cancelled,
     /// Its circuit let nothing pass.
     Rejected,
@@ -151,12 +151,12 @@ impl InvocationMeter {
         self.fallbacks.load(Ordering::Relaxed)
     }
 
-    /// Counts that its extension was told that nobody waits for a call, or an attempt, any more.
+    /// Counts a cancellation sent to its extension.
     pub fn told_cancelled(&self) {
         self.told_cancelled.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often it was told that.
+    /// How many were sent.
     pub fn cancelled(&self) -> u64 {
         self.told_cancelled.load(Ordering::Relaxed)
     }
@@ -179,7 +179,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// How many came to `status`.
+    /// How many had `status`.
     pub fn of(&self, status: Status) -> u64 {
         let position = Status::ALL.iter().position(|known| *known == status);
         let count = position.and_then(|i| self.statuses.get(i));

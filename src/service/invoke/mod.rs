@@ -1,7 +1,7 @@
 //! Calling an extension on behalf of a router.
 //!
 //! One straight line: choose the target, check sizes, take a place, then attempts: admitted by the
-//! circuit, sent to an instance, judged, recorded. What an attempt came to is decided in
+//! circuit, sent to an instance, judged, recorded. The outcome of an attempt is decided in
 //! [`crate::domain::outcome`]; what follows from it for circuit, health and instance is recorded in
 //! one place (`record`).
 
@@ -53,10 +53,11 @@ use crate::service::selection::{Selector, Target, Wanted};
 use crate::service::spans::{OpenSpan, Spans, Work};
 use record::Recorder;
 
-/// What calls need besides a way to make them; shared with whoever shows or switches circuits.
+/// What calls need besides a way to make them; shared with the code that shows or switches
+/// circuits.
 #[derive(Debug, Clone)]
 pub struct Tools {
-    /// Chooses whom to call.
+    /// Chooses what to call.
     pub selector: Arc<Selector>,
     /// The running sides of the extensions.
     pub runtimes: Arc<Runtimes>,
@@ -64,7 +65,7 @@ pub struct Tools {
     pub circuits: Arc<Circuits>,
     /// The clock of the circuits.
     pub clock: Clock,
-    /// Whom to tell.
+    /// The observers.
     pub observers: Observers,
     /// Which calls are recorded in traces.
     pub spans: Spans,
@@ -78,7 +79,7 @@ pub struct Invoker<C> {
     cancellable: Arc<Cancellable>,
 }
 
-/// A call that was accepted: all that its request says has been read.
+/// A call that was accepted: all of its request has been read.
 #[derive(Debug)]
 pub struct Accepted {
     plan: Arc<Plan>,
@@ -93,7 +94,7 @@ impl Accepted {
     }
 }
 
-/// What a call came to.
+/// The outcome of a call.
 #[derive(Debug)]
 pub enum Invoked<S> {
     /// One message.
@@ -112,11 +113,11 @@ impl<C: Caller> Invoker<C> {
         }
     }
 
-    /// What would be sent, to whom and with which headers: given to `told`. Nothing is sent or
+    /// What would be sent, where to and with which headers: given to `told`. Nothing is sent or
     /// counted.
     ///
     /// # Errors
-    /// Those of a call that are known before it is made.
+    /// The errors of a call that are known before it is made.
     pub fn rehearse<T>(
         &self,
         invocation: &mut Invocation<'_>,
@@ -132,7 +133,7 @@ impl<C: Caller> Invoker<C> {
         Ok(told(&plan, &subject, &headers))
     }
 
-    /// Decides whom to call, and that the call may be made.
+    /// Decides what to call, and whether the call may be made.
     ///
     /// # Errors
     /// It may not.
@@ -140,7 +141,7 @@ impl<C: Caller> Invoker<C> {
         let received = invocation.received.into_std();
         let spans = &self.tools.spans;
         let mut span = spans.begin(Work::Invoke, invocation.traceparent, received);
-        // Whatever else stands there is nobody's id, and as long as a request may be.
+        // Anything else there is no id, and may be as long as a request.
         if let (Some(span), Ok(id)) = (&mut span, ExtensionId::parse(invocation.id)) {
             span.note("beamline.extension.id", id);
         }
@@ -229,7 +230,7 @@ impl<C: Caller> Invoker<C> {
 }
 
 impl Tools {
-    /// Records what calls of `version` come to.
+    /// Records the outcomes of calls of `version`.
     fn recorder(&self, runtime: Arc<Runtime>, entry: &Entry, version: &VersionName) -> Recorder {
         Recorder {
             version: runtime.versions.of(version),

@@ -92,7 +92,7 @@ impl Places {
         self.state().shares.taken()
     }
 
-    /// Who says nothing is one tenant.
+    /// Calls without a tenant are one tenant.
     fn tenant(&self, context: &Context) -> u64 {
         let name = context.get("tenant_id").map(|name| match name {
             Scalar::Text(text) => text.as_str(),
@@ -117,7 +117,7 @@ impl Drop for Place {
         };
         state.shares.enters(next.tenant);
         drop(state);
-        // Who has just given up gives it back by this.
+        // A waiter that has just given up gives it back here.
         let _ = next.place.send(Place {
             all: Arc::clone(&self.all),
             tenant: next.tenant,

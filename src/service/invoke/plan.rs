@@ -29,9 +29,9 @@ use crate::service::spans::{OpenSpan, Work};
 /// A call that only has to be made.
 #[derive(Debug)]
 pub struct Plan {
-    /// Who is called.
+    /// What is called.
     pub target: Target,
-    /// What its record says about calls.
+    /// What its record sets for calls.
     pub setup: Arc<Setup>,
     /// The body of every attempt.
     pub body: Body,
@@ -47,19 +47,19 @@ pub struct Plan {
     pub call_id: Option<CallId>,
     /// As long as it is under way, by that id.
     pub(super) known: Option<Known>,
-    /// For whom it is made.
+    /// The caller's context, as failures name it.
     pub(super) on_behalf: OnBehalf,
     /// Of the trace that begins here, where the caller has none: all attempts are of one trace.
     trace_id: [u8; 16],
     traceparent: Option<String>,
     tracestate: Option<String>,
-    /// The span of the call, where it is recorded; over when the last who needs the plan is done.
+    /// The span of the call, where it is recorded; over when the plan is no longer needed.
     span: Option<OpenSpan>,
     /// What a fallback would need, where one may be called.
     pub(super) spare: Option<Spare>,
 }
 
-/// For whom a call is made, as failures name it.
+/// The caller's context of a call, as failures name it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct OnBehalf {
     pub(super) tenant_id: Option<SmolStr>,
@@ -145,7 +145,7 @@ impl Plan {
         })
     }
 
-    /// The same call of `target`, which stands in; the span goes over to it. Nothing is taken from
+    /// The same call of `target`, the fallback; the span goes over to it. Nothing is taken from
     /// this plan where the request does not suit the target.
     pub(super) fn stand_in(&mut self, target: Target, setup: Arc<Setup>) -> Option<Self> {
         let resolved = target.resolved();
@@ -194,7 +194,7 @@ impl Plan {
         self
     }
 
-    /// Notes what the call came to.
+    /// Notes the outcome of the call.
     pub(super) fn trace_end(&self, status: Status) {
         if let Some(span) = &self.span {
             span.end(error(status));
@@ -236,7 +236,7 @@ impl Plan {
         instance.map_or(resolved.subject, |instance| &instance.subject)
     }
 
-    /// Where the next call would go; nobody's turn is taken.
+    /// Where the next call would go; no turn is taken.
     pub(super) fn next_subject(&self, now: std::time::Instant) -> String {
         let resolved = self.target.resolved();
         let turns = self.setup.balancer(resolved.version);
@@ -322,7 +322,7 @@ fn attempt_timeout(own: Duration, stream: bool, limits: &Limits) -> Duration {
     }
 }
 
-/// What a span says of a call or attempt that came to `status`.
+/// What a span records for a call or attempt with `status`.
 fn error(status: Status) -> Option<&'static str> {
     (status != Status::Success).then_some(status.as_str())
 }

@@ -31,11 +31,11 @@ pub(super) struct Pending {
     pub(super) begun: Instant,
     /// Which attempt of its call it is, from 1.
     pub(super) number: u32,
-    /// Its span, as the extension was told it.
+    /// Its span, as sent to the extension.
     pub(super) span_id: SpanId,
 }
 
-/// Who has an attempt.
+/// What has an attempt.
 #[derive(Debug, Default)]
 pub(super) struct Whom {
     /// The instance; without any, the version's own subject.
@@ -66,16 +66,16 @@ pub(super) struct About<'a> {
     pub(super) current: bool,
 }
 
-/// What came of an attempt besides its outcome.
+/// What an attempt yields besides its outcome.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Heard<'a> {
     /// The last message of the extension's, where there was one.
     pub(super) reply: Option<&'a Reply>,
-    /// From its begin to its answer, where anybody could measure it.
+    /// From its begin to its answer, where it was measured.
     pub(super) latency: Option<Duration>,
 }
 
-/// Whom outcomes are told.
+/// Observers of outcomes.
 #[derive(Debug, Clone)]
 pub(super) struct Recorder {
     pub(super) clock: Clock,
@@ -90,7 +90,7 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    /// Waits for what the extension of `plan` says.
+    /// Waits for the reply of the extension of `plan`.
     pub(super) fn patience<'a>(&'a self, plan: &'a Plan) -> Patience<'a> {
         Patience {
             clock: self.clock,
@@ -160,7 +160,7 @@ impl Recorder {
             self.runtime.health.answered(now);
         }
         plan.trace_attempt(&pending, Status::of(outcome));
-        // While circuits look away, extensions find their way back, and so do their instances.
+        // While circuits are frozen, extensions recover, and so do their instances.
         let frozen = || pending.permit.circuit().view(self.clock.at(now)).frozen;
         let target = plan.target.entry();
         if target.halts() && !frozen() {
@@ -175,7 +175,7 @@ impl Recorder {
         if let Outcome::Neutral(Neutral::PushedBack { rest }) = outcome {
             pushed_back(plan, &pending, rest, now);
         }
-        // What was not measured was not slow, as far as anybody knows.
+        // What was not measured does not count as slow.
         let latency = latency.unwrap_or_default();
         if let Outcome::Failure(failure) = outcome {
             self.remember(plan, &pending, failure, heard.reply, now);
@@ -183,7 +183,7 @@ impl Recorder {
         self.settle(plan.about(), pending.permit, now, verdict(outcome), latency);
     }
 
-    /// Gives a circuit its outcome, and tells what changes with it.
+    /// Gives a circuit its outcome, and reports what changes with it.
     pub(super) fn settle(
         &self,
         about: About<'_>,
@@ -201,11 +201,11 @@ impl Recorder {
         let (version, degraded) = (&self.version, self.version.gate.is_degraded());
         let before = transition.map(|_| version.failing());
         // After a success, too: with the call that completes the minimum of requests there is a rate
-        // for the first time, whatever that call came to.
+        // for the first time, whatever its outcome.
         let rate = view.success_rate;
         let crossing = version.gate.observe(rate, self.min_success_rate);
         version.settled(&view, transition.as_ref(), degraded);
-        // One that closes tells since when it had been failing.
+        // One that closes reports since when it had been failing.
         let failing = match view.state {
             CircuitState::Closed => before,
             _ => transition.map(|_| version.failing()),
@@ -223,7 +223,7 @@ impl Recorder {
         }
     }
 
-    /// Tells of a circuit that changed.
+    /// Reports a circuit that changed.
     pub(super) fn tell(&self, about: About<'_>, transition: Option<Transition>) {
         if transition.is_some() {
             self.tell_failing(about, transition, self.version.failing());
@@ -248,7 +248,7 @@ impl Recorder {
         self.version.meter.record(status, took);
     }
 
-    /// Remembers a failed attempt for whoever asks what the matter is.
+    /// Remembers a failed attempt for `health`.
     fn remember(
         &self,
         plan: &Plan,
@@ -292,7 +292,7 @@ impl Recorder {
     }
 }
 
-/// What an outcome says about an instance: for its ejection, if the attempt began at `begun` and
+/// What an outcome means for an instance: for its ejection, if the attempt began at `begun` and
 /// circuits are not frozen, and for its load.
 fn turn(
     plan: &Plan,
@@ -336,7 +336,7 @@ fn turn(
     }
 }
 
-/// Leaves alone for `rest` who asked for it: circuits that look away make no difference to that.
+/// Lets the instance that asked for it rest for `rest`, also while circuits are frozen.
 fn pushed_back(plan: &Plan, pending: &Pending, rest: Option<Duration>, now: Instant) {
     pending.permit.circuit().pushed_back();
     let until = rest.and_then(|rest| now.checked_add(rest));
@@ -357,7 +357,7 @@ fn verdict(outcome: Outcome) -> breaker::Outcome {
     }
 }
 
-/// How it failed, as circuits and operators are told.
+/// How it failed, for circuits and operators.
 const fn kind(failure: Failure) -> FailureKind {
     match failure {
         Failure::Timeout => FailureKind::Timeout,

@@ -1,4 +1,4 @@
-//! What routers say of extensions that they call directly.
+//! What routers report of extensions that they call directly.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ impl Tools {
     /// or closes the circuit of this sidecar, and decides nothing for the fleet.
     ///
     /// A circuit that would have refused the call takes no notice of it: it is open, and a result
-    /// of a call made before it opened says nothing about now.
+    /// of a call made before it opened does not count for now.
     ///
     /// # Errors
     /// No such extension or version.

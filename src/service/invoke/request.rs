@@ -15,7 +15,7 @@ use crate::domain::context::Context;
 pub struct Invocation<'a> {
     /// The extension.
     pub id: &'a str,
-    /// A version to use whatever the rules say.
+    /// A version to use regardless of the rules.
     pub version: Option<&'a str>,
     /// What the extension works on.
     pub payload: &'a RawValue,
@@ -25,7 +25,7 @@ pub struct Invocation<'a> {
     pub config: Option<&'a RawValue>,
     /// Settings for a fallback, by its id: the request's own do not travel there.
     pub fallback_config: HashMap<Cow<'a, str>, &'a RawValue>,
-    /// What the request says about itself: rules and rollouts read it, `trace_id` and `tenant_id`
+    /// The context of the request: rules and rollouts read it, `trace_id` and `tenant_id`
     /// travel on.
     pub context: Context,
     /// How long the caller wants to wait for one attempt; below the extension's own it is a

@@ -1,4 +1,4 @@
-//! Who is left alone, for whoever shows it.
+//! Which instances rest, for display.
 
 use std::time::{Instant, SystemTime};
 
@@ -17,7 +17,7 @@ pub struct Resting {
 }
 
 impl Runtimes {
-    /// Who of a version rests now.
+    /// What rests of a version now.
     pub fn resting(&self, id: &ExtensionId, version: &VersionName, clock: &Clock) -> Vec<Resting> {
         let runtime = self.get(id.as_str());
         runtime.map_or_else(Vec::new, |runtime| resting(&runtime, version, clock))

@@ -26,7 +26,7 @@ use crate::service::observe::Failing;
 pub struct Runtime {
     /// Another extension of the same id has one of its own.
     pub whose: Whose,
-    /// What calls came to.
+    /// The outcomes of calls.
     pub health: ExtensionHealth,
     /// What callers got.
     pub meter: InvocationMeter,
@@ -122,7 +122,7 @@ impl Setup {
         Some(balancer.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The same for who keeps it.
+    /// The same, for callers that keep it.
     pub(super) fn shared_balancer(&self, version: &VersionName) -> Option<&Arc<Mutex<Balancer>>> {
         let mut balancers = self.balancers.iter();
         balancers.find_map(|(name, balancer)| (name == version).then_some(balancer))
@@ -145,13 +145,13 @@ impl Runtimes {
         }
     }
 
-    /// What applies where an extension says nothing.
+    /// What applies where an extension sets nothing.
     pub fn defaults(&self) -> &Defaults {
         &self.defaults
     }
 
     /// The running side of an extension, made at its first call. A call of an extension that was
-    /// replaced by another of its id gets one that nobody else sees.
+    /// replaced by another of its id gets one of its own, unseen by others.
     pub fn of(&self, entry: &Arc<Entry>) -> Arc<Runtime> {
         let extension = entry.extension();
         let pinned = self.map.pin();
@@ -172,7 +172,7 @@ impl Runtimes {
         self.of(entry).setup(entry, &self.defaults)
     }
 
-    /// The same for who only asks what a call would be: nothing is kept of an extension that was
+    /// The same, for dry runs and explanations: nothing is kept of an extension that was
     /// not called yet.
     pub fn glance(&self, entry: &Arc<Entry>) -> Arc<Setup> {
         match self.known(entry.extension()) {

@@ -1,4 +1,4 @@
-//! What a call keeps of its request for an extension that may stand in for the one that is called.
+//! What a call keeps of its request for a fallback.
 //!
 //! The body is not kept twice: it is made of the other's, see [`crate::domain::envelope::Body`].
 
@@ -21,8 +21,8 @@ pub(super) struct Spare {
 }
 
 impl Spare {
-    /// Takes from `invocation` what may still be needed; nothing where nobody may stand in for
-    /// `target`: it has no fallback or is one, or its version was asked for by name.
+    /// Takes from `invocation` what may still be needed; nothing where `target` has no usable
+    /// fallback: it has no fallback or is one, or its version was asked for by name.
     pub(super) fn of(invocation: &mut Invocation<'_>, target: &Target) -> Option<Self> {
         let alone = target.resolved().extension.fallback.is_empty();
         if alone || target.fallback_from.is_some() || invocation.version.is_some() {

@@ -1,4 +1,4 @@
-//! Answers in pieces: relayed as they come, judged at the end.
+//! Streamed answers: relayed as they come, judged at the end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub const END: &str = "end";
 pub const CHUNK: &str = "chunk";
 
 /// A stream of which the first message is here. Dropped before its end, as when the daemon gives
-/// the call up, it says nothing about the extension.
+/// the call up, it is neutral.
 #[derive(Debug)]
 pub struct Streaming<S> {
     call: S,
@@ -39,7 +39,7 @@ pub struct Streaming<S> {
     begun: Instant,
     plan: Arc<Plan>,
     recorder: Recorder,
-    /// Who answers.
+    /// What answers.
     pub trail: Trail,
     awaited: Option<Awaited>,
     _seat: Option<Seat>,
@@ -115,7 +115,7 @@ impl<S: Call> Streaming<S> {
         }
     }
 
-    /// Ends it for whoever has nobody to pass it on to.
+    /// Ends it for a caller that has no audience left.
     pub fn canceller(&self) -> CancellationToken {
         let known = self.plan.known.as_ref();
         known.map(|known| known.token().clone()).unwrap_or_default()
@@ -162,7 +162,7 @@ impl<S: Call> Streaming<S> {
                 self.finish(Outcome::Success, None);
                 return Piece::End;
             }
-            // The end is empty for routers: what an extension says with it goes before it.
+            // The end is empty for routers: what an extension sends with it goes before it.
             self.ahead = Some(Reply {
                 headers: reply.headers.clone(),
                 payload: Bytes::new(),
@@ -181,7 +181,7 @@ impl<S: Call> Streaming<S> {
                     awaited.late();
                 }
             }
-            // It goes on, and nobody reads it.
+            // It goes on, unread.
             NoReply::Call(CallError::Overloaded(_)) => {}
             NoReply::Call(_) => self.answered(),
         }
@@ -223,7 +223,7 @@ impl<S: Call> Streaming<S> {
         Piece::Broken(error)
     }
 
-    /// Unless its extension has had its last word, it hears that nobody waits for it.
+    /// Unless its extension has sent the end, it hears that the call was cancelled.
     fn finish(&mut self, outcome: Outcome, reply: Option<&Reply>) {
         drop(self.awaited.take());
         if let Some(pending) = self.pending.take() {
@@ -235,7 +235,7 @@ impl<S: Call> Streaming<S> {
                 .awake(self.plan.received.into_std(), now);
             self.recorder.called(status, took);
             self.plan.trace_end(status);
-            // To the first chunk: how long a stream goes on says nothing about how fast it is.
+            // To the first chunk: the length of a stream is no sign of its speed.
             let latency = self.latency;
             let heard = Heard { reply, latency };
             self.recorder

@@ -1,4 +1,4 @@
-//! The one call that tries what has rested.
+//! The one call that tries an instance after its rest.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -7,7 +7,7 @@ use crate::domain::balancer::Balancer;
 use crate::domain::ids::InstanceId;
 use crate::domain::rest::Rest;
 
-/// While there is one, nobody else goes there; dropped, the next call may.
+/// While there is one, no other call goes there; dropped, the next call may.
 #[derive(Debug)]
 pub(super) struct Trial {
     pub(super) balancer: Arc<Mutex<Balancer>>,
@@ -17,7 +17,7 @@ pub(super) struct Trial {
 }
 
 impl Trial {
-    /// It was answered without another push-back: everybody may go there again.
+    /// It was answered without another push-back: all calls may go there again.
     pub(super) fn answered(&self) {
         self.rest(|rest| rest.answered(self.begun));
     }

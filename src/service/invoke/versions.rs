@@ -1,4 +1,4 @@
-//! What calls of each version came to, beside what the extension as a whole counts.
+//! The outcomes of calls of each version, beside the counts of the extension as a whole.
 //!
 //! A version has one from its first call on, for as long as the record has the version.
 
@@ -34,7 +34,7 @@ pub struct VersionRuntime {
     failures: AtomicU64,
     /// Only where there is more than one version: of a single one it is the extension's.
     latency: OnceLock<Box<LatencyHistogram>>,
-    /// For [`crate::domain::halting`], until the fleet is told.
+    /// For [`crate::domain::halting`], until they are reported to the fleet.
     attempts: Mutex<Vec<Attempts>>,
     /// Nothing of a version that never failed.
     log: Mutex<Option<Box<FailureLog>>>,
@@ -45,17 +45,18 @@ pub struct VersionRuntime {
 
 /// How long attempts are counted together.
 const TOGETHER: Duration = Duration::from_secs(5);
-/// Counts that wait to be told; the oldest goes for more.
+/// Counts that wait to be reported; the oldest is dropped for more.
 const MOST_WAITING: usize = 32;
 
-/// What attempts of one version came to, made by one record of the extension and soon after each other.
+/// The outcomes of attempts of one version, made by one record of the extension and soon after each
+/// other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempts {
     /// The revision of the record.
     pub revision: u64,
     /// When the first of them ended.
     pub begun: Instant,
-    /// What they came to.
+    /// Their outcomes.
     pub counts: Counts,
 }
 
@@ -79,7 +80,7 @@ impl Versions {
         }
         let made = Arc::new(VersionRuntime::new(version));
         self.0.rcu(|all| {
-            // Somebody may have been faster.
+            // Another thread may have been faster.
             if all.iter().any(|it| it.version == *version) {
                 return Arc::clone(all);
             }
@@ -116,7 +117,7 @@ impl VersionRuntime {
         }
     }
 
-    /// Counts an outcome; `alone` says that the extension has no other version.
+    /// Counts an outcome; `alone`: the extension has no other version.
     pub fn count(&self, outcome: Outcome, latency: Option<Duration>, alone: bool, now: Instant) {
         match outcome {
             Outcome::Success => &self.successes,
@@ -130,7 +131,7 @@ impl VersionRuntime {
         }
     }
 
-    /// Counts an attempt that a sidecar made by the record of `revision`, for who compares versions.
+    /// Counts an attempt that a sidecar made by the record of `revision`, for comparing versions.
     pub fn compare(&self, outcome: Outcome, revision: u64, now: Instant) {
         let (successes, failures) = match outcome {
             Outcome::Success => (1, 0),
@@ -164,7 +165,7 @@ impl VersionRuntime {
         std::mem::take(&mut locked(&self.attempts))
     }
 
-    /// What its attempts came to since it was first called.
+    /// The outcomes of its attempts since it was first called.
     pub fn counts(&self) -> Counts {
         Counts {
             successes: self.successes.load(Ordering::Relaxed),
@@ -177,18 +178,18 @@ impl VersionRuntime {
         self.latency.get().map(|latency| latency.snapshot(now))
     }
 
-    /// Since when it fails, while `view` or its success rate say that it does.
+    /// Since when it fails, while `view` or its success rate show that it does.
     pub fn failing_since(&self, view: &View) -> Option<Tick> {
         self.ails(view)
             .then(|| self.since().or(view.opened_at))
             .flatten()
     }
 
-    /// Notes what an outcome has changed: `degraded` is what the gate said before it.
+    /// Notes what an outcome has changed: `degraded` is the gate's verdict before it.
     pub(super) fn settled(&self, view: &View, transition: Option<&Transition>, degraded: bool) {
         let since = self.since();
         let ails = self.ails(view);
-        // An operator may have ended what went before: nobody told this version.
+        // An operator may have ended what went before: this version was not informed.
         let anew = transition.is_some_and(|moved| moved.from == CircuitState::Closed) && !degraded;
         let now = match since {
             _ if !ails => None,
@@ -215,8 +216,8 @@ impl VersionRuntime {
         self.failures().get_or_insert_default().push(failed);
     }
 
-    /// What is told of a circuit that changes: since when its version fails, and what the extension
-    /// said last.
+    /// What is reported of a circuit that changes: since when its version fails, and the
+    /// extension's last error text.
     pub fn failing(&self) -> Failing {
         let log = self.failures();
         let last = log.as_ref().and_then(|log| log.last());

@@ -1,4 +1,4 @@
-//! The rows that watchers have, so that they are told only what changed.
+//! The rows that watchers have, so that only changes are sent.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -19,9 +19,9 @@ pub struct Row {
     pub kind: ExtensionType,
     /// Its current version.
     pub version: VersionName,
-    /// Whether people allow it to serve.
+    /// Whether operators have it enabled.
     pub enabled: bool,
-    /// Whether the machine has taken it out of service.
+    /// Whether it is auto-disabled.
     pub auto_disabled: bool,
     /// Of its last change.
     pub revision: u64,
@@ -33,7 +33,7 @@ pub struct Row {
     pub circuit: CircuitState,
     /// The share of successes of all time, in 1/10,000.
     pub success_per_10k: Option<u32>,
-    /// Half of the latest calls took at most so long, in microseconds.
+    /// Median latency of the latest calls, in microseconds.
     pub p50_us: Option<u64>,
     /// 99 % of them did.
     pub p99_us: Option<u64>,

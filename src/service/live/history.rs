@@ -18,21 +18,21 @@ pub const POINTS: usize = 60;
 /// Extensions that may have points at a time.
 const MAX_TRACKS: usize = 5_000;
 
-/// What one interval came to, by the calls of this sidecar.
+/// The outcomes of one interval's calls by this sidecar.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Point {
     /// Attempts that succeeded.
     pub successes: u32,
     /// Attempts that failed.
     pub failures: u32,
-    /// Half of the calls of the last one to two minutes took at most so long, in microseconds.
+    /// Median latency of the calls of the last one to two minutes, in microseconds.
     pub p50_us: Option<NonZeroU32>,
     /// 99 % of them did.
     pub p99_us: Option<NonZeroU32>,
 }
 
 impl Point {
-    /// Whether nobody called.
+    /// Whether there were no calls.
     pub const fn is_empty(&self) -> bool {
         self.successes == 0 && self.failures == 0
     }

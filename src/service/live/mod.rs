@@ -1,7 +1,7 @@
-//! What somebody who watches this sidecar sees: every extension as a row, the last minutes of each
+//! What the status page of this sidecar shows: every extension as a row, the last minutes of each
 //! that is called, and what happened lately.
 //!
-//! Rows are made only while somebody watches. History is kept all the time, so that there is one
+//! Rows are made only while a page is open. History is kept all the time, so that there is one
 //! when the first watcher comes: it costs a look at two counters per extension every
 //! [`INTERVAL`], and a percentile for those that were called.
 
@@ -22,7 +22,7 @@ use self::history::History;
 use super::health::Health;
 use crate::domain::ids::ExtensionId;
 
-/// Notes that are kept for who comes later.
+/// Notes that are kept for later watchers.
 const KEPT_NOTES: usize = 50;
 
 /// The sidecar as it is watched.
@@ -35,7 +35,7 @@ pub struct Live {
 }
 
 impl Live {
-    /// Watches what `health` tells.
+    /// Watches what `health` reports.
     pub fn new(health: Arc<Health>) -> Self {
         Self {
             health,
@@ -89,7 +89,7 @@ impl Live {
             .collect()
     }
 
-    /// Forgets the rows: nobody watches.
+    /// Forgets the rows: no page is open.
     pub fn rest(&mut self) {
         self.board = Board::default();
     }

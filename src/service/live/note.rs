@@ -1,12 +1,12 @@
-//! What happened, in a sentence for whoever watches: a reader of observations, as the log is.
+//! What happened, in a sentence for the status page: a reader of observations, as the log is.
 //!
-//! What happens often (requests turned away, slow consumers) is left to the metrics.
+//! What happens often (refused requests, slow consumers) is left to the metrics.
 
 use std::time::SystemTime;
 
 use tokio::sync::mpsc;
 
-use crate::domain::breaker::{CircuitState, Transition};
+use crate::domain::breaker::{CircuitState, Reason, Transition};
 use crate::domain::health::Crossing;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::quote::quoted;
@@ -34,13 +34,13 @@ pub struct Note {
 /// How much something matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
-    /// Good news after bad.
+    /// A recovery.
     Good,
     /// Neither.
     Plain,
     /// Worth a look.
     Warn,
-    /// Somebody should do something.
+    /// An operator should act.
     Bad,
 }
 
@@ -57,12 +57,12 @@ impl Tone {
 }
 
 impl Note {
-    /// Whether `other` says the same again.
+    /// Whether `other` is a repetition.
     pub(super) fn repeats(&self, other: &Self) -> bool {
         (&self.id, &self.text) == (&other.id, &other.text)
     }
 
-    /// The note about an observation; `None` for what nobody needs to watch.
+    /// The note about an observation; `None` for what the page does not show.
     fn of(observation: &Observation) -> Option<Self> {
         let (tone, id, text) = match observation {
             Observation::Circuit {
@@ -85,7 +85,7 @@ impl Note {
             } => {
                 let (tone, place) = match crossing {
                     Crossing::Degraded => (Tone::Warn, "below"),
-                    Crossing::Recovered => (Tone::Good, "back over"),
+                    Crossing::Recovered => (Tone::Good, "above"),
                 };
                 let (rate, least) = (success_rate * 100.0, min_success_rate * 100.0);
                 let whose = whose(version, *current);
@@ -106,7 +106,7 @@ impl Note {
                 (Tone::Plain, Some(id), format!("stays in service: {why}"))
             }
             Observation::ProbeAnswered { id } => {
-                let text = "answers again, and waits for people to enable it";
+                let text = "responds again; an operator must enable it";
                 (Tone::Good, Some(id), text.to_owned())
             }
             Observation::Cut { id, what } => {
@@ -133,17 +133,36 @@ fn circuit(version: &VersionName, current: bool, transition: &Transition) -> (To
         CircuitState::HalfOpen => (Tone::Plain, "is half-open"),
         CircuitState::Closed => (Tone::Good, "closed"),
     };
-    let reason = transition.reason.as_str().replace('_', " ");
-    let whose = whose(version, current);
+    let (reason, whose) = (reason(transition.reason), whose(version, current));
     let mut text = format!("circuit{whose} {word}: {reason}");
     if transition.to == CircuitState::Open && transition.failures > 0 {
-        text.push_str(&format!(", {} failed", transition.failures));
+        let failures = transition.failures;
+        let s = if failures == 1 { "" } else { "s" };
+        text.push_str(&format!(" ({failures} failure{s}"));
         if let Some(last) = transition.last_failure {
             let kind = last.kind.as_str().replace('_', " ");
-            text.push_str(&format!(", the last by {kind}"));
+            text.push_str(&format!("; last: {kind}"));
         }
+        text.push(')');
     }
     (tone, text)
+}
+
+/// Why a circuit moved, for a reader who does not know the codes of events.
+const fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::ConsecutiveFailures => "too many failures in a row",
+        Reason::ErrorRate => "the error rate is too high",
+        Reason::SlowCalls => "too many calls are slow",
+        Reason::OpenTimeOver => "the next call is a trial",
+        Reason::TrialSucceeded => "the trial call succeeded",
+        Reason::TrialFailed => "the trial call failed",
+        Reason::Forced => "forced by an operator",
+        Reason::OverrideEnded => "the operator's override ended",
+        Reason::Reset => "reset by an operator",
+        Reason::Disabled => "circuit breakers are switched off",
+        Reason::Restored => "it was open before the restart",
+    }
 }
 
 /// Names a version that is not the current one.

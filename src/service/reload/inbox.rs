@@ -1,4 +1,4 @@
-//! How others reach the reloader: hints that collapse, and requests that want an answer.
+//! The inbox of the reloader: hints that collapse, and requests that want an answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -21,7 +21,7 @@ const MAX_REQUESTS: usize = 64;
 pub enum Hint {
     /// The database notified.
     Database,
-    /// A connection to the database was lost, or is there again: what was told meanwhile was not
+    /// A connection to the database was lost, or is there again: notifications meanwhile were not
     /// heard, and it may be another server.
     Reconnected,
     /// A file changed.
@@ -60,7 +60,7 @@ pub struct ReloadReport {
     pub source: ActiveSource,
 }
 
-/// What has to be read, whatever the revision says.
+/// What has to be read, whatever the revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Want {
     Everything,
@@ -85,7 +85,7 @@ pub(super) struct Scope {
 impl Scope {
     pub(super) fn reply(self, result: &Result<ReloadReport, SourceError>) {
         for answer in self.answers {
-            // Whoever asked may have gone; the load served the others.
+            // The caller may have gone; the load served the others.
             let _ = answer.send(result.clone());
         }
     }
@@ -160,7 +160,7 @@ pub(super) fn pair() -> (Inbox, ReloadHandle) {
     )
 }
 
-/// A handle whose hints nobody takes.
+/// A handle whose hints are discarded.
 #[cfg(test)]
 pub(crate) fn nobodys_handle() -> ReloadHandle {
     pair().1
@@ -204,7 +204,7 @@ impl Inbox {
 }
 
 impl ReloadHandle {
-    /// Says that there may be something new. Never waits; many hints make one load.
+    /// Hints that there may be something new. Never waits; many hints make one load.
     pub fn hint(&self, hint: Hint) {
         self.dirty.bits.fetch_or(hint.bit(), Ordering::AcqRel);
         self.dirty.notify.notify_one();
@@ -237,7 +237,7 @@ impl ReloadHandle {
                             RegistryError::DatabaseUnavailable { reason, message }
                         }
                         locked @ RegistryError::DatabaseLocked { .. } => locked,
-                        // Whoever may reload may know more than "internal".
+                        // A client that may reload may see more than "internal".
                         _ => RegistryError::SourceUnreadable(format!("{}{kept}", error.outside())),
                     }
                 }

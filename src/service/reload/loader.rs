@@ -1,4 +1,4 @@
-//! One load: choose the source, read it, apply what it says, tell everyone.
+//! One load: choose the source, read it, apply it, report it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::service::source::{Database, Fixtures, Known, Read, SourceError, Want}
 use crate::service::status::{SourceMode, Status};
 use crate::service::trouble::DatabaseError;
 
-/// Every so many syncs the digests are compared too: rows can change without a revision,
+/// Every this many syncs the digests are compared too: rows can change without a revision,
 /// under `pg_restore --disable-triggers` for one.
 const SYNCS_PER_DIGEST: u32 = 10;
 
@@ -44,7 +44,7 @@ impl Digests {
         self.reconnected = false;
     }
 }
-/// The most faults of one load that are told one by one.
+/// The most faults of one load that are reported one by one.
 const MAX_TOLD: usize = 100;
 
 /// Reads sources into the catalog; owned by the one task that may.
@@ -83,7 +83,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         }
     }
 
-    /// Reads the source in force and applies what it says. A failure changes nothing.
+    /// Reads the source in force and applies it. A failure changes nothing.
     pub(super) async fn load(
         &mut self,
         trigger: Trigger,
@@ -124,7 +124,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             .observe(&Observation::LoadFailed { trigger, error });
     }
 
-    /// Whom to tell.
+    /// The observers.
     pub(super) fn observers(&self) -> &Observers {
         &self.observers
     }
@@ -167,7 +167,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             other => return other,
         };
         match trigger {
-            // Whoever asks for a reload gets what there is.
+            // A request for a reload gets what there is.
             Trigger::Request => self.load_fixtures().await,
             _ if serving == ActiveSource::None => {
                 let applied = self.load_fixtures().await?;
@@ -396,8 +396,8 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
     }
 }
 
-/// Which extensions a change touches, and who made it: that is known where something is left, and all
-/// of it was last changed by the same one.
+/// Which extensions a change touches, and its actor: that is known if something is left, and all of
+/// it was last changed by the same actor.
 fn changed(change: &Change) -> Changed {
     let upserts = change.upserts.iter().map(|entry| entry.extension());
     let ids = upserts.clone().map(|extension| &extension.id);
@@ -412,8 +412,8 @@ fn changed(change: &Change) -> Changed {
     }
 }
 
-/// What an entry says and is not served as it says. What is ignored is told once for as long as it
-/// stays so.
+/// What an entry has that is not served as written. What is ignored is reported once for as long as
+/// it stays so.
 fn warnings(catalog: &Catalog, entry: &Entry) -> Vec<Observation> {
     let extension = entry.extension();
     let id = &extension.id;
@@ -436,7 +436,7 @@ fn warnings(catalog: &Catalog, entry: &Entry) -> Vec<Observation> {
 struct Applied {
     counts: Counts,
     changed: Changed,
-    /// Whether anybody would care: something changed, or the source did.
+    /// Whether it is worth reporting: something changed, or the source did.
     news: bool,
     /// The source before, if it changed.
     from: Option<ActiveSource>,

@@ -53,9 +53,9 @@ pub struct Parts<D, F> {
     pub fixtures: Option<F>,
     /// Shared state of the sources.
     pub status: Arc<Status>,
-    /// Whom to tell about applied revisions.
+    /// Observers of applied revisions.
     pub progress: Progress,
-    /// Whom to tell about everything else.
+    /// Observers of everything else.
     pub observers: Observers,
     /// Called after each change of the catalog, by the task that made it.
     pub applied: Box<dyn Fn() + Send + Sync>,
@@ -86,7 +86,7 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
         let mut wake = Wake::Timer(Trigger::Start);
         loop {
             let by_timer = matches!(wake, Wake::Timer(_));
-            // Whoever asked for a load waits for it; nobody waits for the others.
+            // A request for a load waits for it; nothing waits for the others.
             let asked = matches!(wake, Wake::Requests(_));
             let load = self.survive(wake);
             let done = match asked {
@@ -96,11 +96,11 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
                     None => return,
                 },
             };
-            // Files that were read while the database cannot be used satisfy whoever asked; it is
-            // asked again as soon as after any other failure.
+            // Files that were read while the database cannot be used satisfy a waiting request; it
+            // is asked again as soon as after any other failure.
             let failed = !done || self.loader.database_is_down();
             // Hints and requests, however often they come, put off neither the sync, which finds
-            // what nobody is told of, nor the next attempt.
+            // unannounced changes, nor the next attempt.
             if by_timer || failed != failing {
                 let pause = if failed {
                     pauses.next().unwrap_or(LONGEST_RETRY)

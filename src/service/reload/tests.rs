@@ -20,7 +20,7 @@ use crate::service::trouble::DatabaseError;
 
 const SYNC_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A database with one extension per revision, which may be away.
+/// A database with one extension per revision, which may be unreachable.
 #[derive(Debug, Default)]
 struct Switch {
     up: AtomicBool,

@@ -1,4 +1,4 @@
-//! JSON as the database writes it, so that what files say can be compared as text.
+//! JSON as the database writes it, so that files can be compared as text.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! What files want beside what the database holds.
+//! A comparison of the files with the database.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ pub struct Comparison<'a> {
     pub identical: Vec<&'a Wanted<'a>>,
     /// There, and different.
     pub different: Vec<Changed<'a>>,
-    /// How many there are that nobody asked about.
+    /// How many there are beyond the ones asked about.
     pub others: usize,
 }
 

@@ -17,15 +17,15 @@ pub enum ExportError {
     #[error(transparent)]
     Folder(#[from] WriteError),
     /// The database gave changes only, though everything was asked for.
-    #[error("the database gave a part of the definitions only")]
+    #[error("the database returned only a part of the definitions")]
     Partial,
-    /// Rows that no file can say; an export without them would lose them.
+    /// Rows that no file can express; an export without them would lose them.
     #[error("{} rows are in quarantine", .0.len())]
     Quarantined(Vec<Fault>),
 }
 
-/// Writes all definitions of `database` to `folder`, and answers how many extensions there
-/// are and what became of the files.
+/// Writes all definitions of `database` to `folder`, and returns the number of extensions and the
+/// result for the files.
 ///
 /// # Errors
 /// See [`ExportError`].

@@ -14,13 +14,13 @@ use crate::domain::record::{Difference, record_faults};
 
 /// How to import.
 pub struct Import<'a> {
-    /// Who is to stand in the audit.
+    /// The actor for the audit.
     pub changed_by: &'a str,
     /// Whether extensions that are there in another shape are replaced.
     pub overwrite: bool,
     /// Whether everything is done but the commit.
     pub dry_run: bool,
-    /// Is told each step as it begins, and how far the writing is.
+    /// Receives each step as it begins, and how far the writing is.
     pub progress: &'a dyn Fn(Step),
 }
 
@@ -31,9 +31,9 @@ pub enum Step {
     Comparing,
     /// Writes what is absent or different.
     Writing {
-        /// So many extensions were written.
+        /// The number of extensions that were written.
         written: usize,
-        /// So many are to be written.
+        /// The number that are to be written.
         all: usize,
     },
     /// Reads everything back.
@@ -78,7 +78,7 @@ pub struct Report {
     pub others: usize,
 }
 
-/// What came of an import.
+/// The result of an import.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Written, in this revision; `None` when there was nothing to write, or in a dry run.
@@ -100,7 +100,7 @@ pub enum Refusal {
     NotAsWritten(String),
 }
 
-/// Makes the database hold what `files` say, in one transaction.
+/// Makes the database match `files`, in one transaction.
 ///
 /// # Errors
 /// Why the database could not be read or written.
@@ -163,7 +163,9 @@ fn faults(files: &Everything) -> Vec<String> {
         );
         let subject = extension.subject.as_str();
         match holders.get(subject) {
-            Some(other) => faults.push(format!("{id}: `subject` {subject} is that of {other}")),
+            Some(other) => faults.push(format!(
+                "{id}: `subject` {subject} is already used by {other}"
+            )),
             None => drop(holders.insert(subject, id)),
         }
     }
@@ -184,7 +186,7 @@ fn report(comparison: &Comparison<'_>) -> Report {
     }
 }
 
-/// Writes, unless something stands against it.
+/// Writes, unless something prevents it.
 async fn refusal(
     transaction: &impl Transaction,
     comparison: &Comparison<'_>,
@@ -221,7 +223,7 @@ async fn refusal(
 }
 
 /// Which of the extensions to be replaced must give up a subject that another one is to have; the
-/// inner error names subjects that nobody gives up.
+/// inner error names subjects that are not given up.
 async fn moving<'a>(
     transaction: &impl Transaction,
     absent: &[&Wanted<'_>],

@@ -1,8 +1,8 @@
 //! Definitions between files and the database: all of them or none.
 //!
-//! [`import`] makes the database hold what files say, [`export`] makes files say what the database
-//! holds. Both go through ports: [`Store`] for the database's side of an import, [`Folder`] for
-//! files that are written.
+//! [`import`] makes the database match the files, [`export`] the files match the database. Both go
+//! through ports: [`Store`] for the database's side of an import, [`Folder`] for files that are
+//! written.
 
 mod alike;
 mod compare;

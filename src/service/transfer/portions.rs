@@ -6,8 +6,8 @@ pub(super) const MAX_ITEMS: usize = 1000;
 /// And the most bytes of JSON, so that no statement outgrows what the database takes.
 pub(super) const MAX_BYTES: usize = 16 << 20;
 
-/// Cuts `all` into portions of at most so many items and bytes. An item that is larger by itself is
-/// a portion of its own.
+/// Cuts `all` into portions of a limited number of items and bytes. An item that is larger by
+/// itself is a portion of its own.
 pub(super) fn portions<T>(
     all: &[T],
     max_items: usize,

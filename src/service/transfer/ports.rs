@@ -17,10 +17,10 @@ pub enum StoreError {
     /// Nothing was written.
     #[error("{0}; nothing was written")]
     Failed(DatabaseError),
-    /// COMMIT got no answer, and nobody could say what became of it.
+    /// COMMIT got no answer, and its outcome could not be found out.
     #[error(
-        "{0}: it is not known whether the import was written; all of it was, or nothing: \
-         import again with --dry-run to see which"
+        "{0}: it is unknown whether the import was committed, all of it or nothing: import again \
+         with --dry-run to see"
     )]
     Unknown(String),
 }
@@ -52,13 +52,13 @@ pub trait Transaction: Sized {
     /// JSON texts as the database writes them: two that mean the same to it come out the same.
     fn as_written(&self, texts: &[&str]) -> impl Future<Output = Result<Vec<String>, StoreError>>;
 
-    /// Keeps everybody else from changing definitions. The transaction comes back locked, or ends.
+    /// Keeps all others from changing definitions. The transaction comes back locked, or ends.
     fn lock(self) -> impl Future<Output = Result<Self, StoreError>>;
 
     /// Everything there is, this transaction's changes included.
     fn stored(&self) -> impl Future<Output = Result<Stored, StoreError>>;
 
-    /// Who has these subjects: subject and id, which may break the rules of ids.
+    /// The holders of these subjects: subject and id, which may break the rules of ids.
     fn holders(
         &self,
         subjects: &[&str],
@@ -96,7 +96,7 @@ pub enum WriteError {
     Partly(String),
 }
 
-/// What became of the files.
+/// The result for the files.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// Files of an earlier export that are gone, by their names.
@@ -107,7 +107,7 @@ pub struct Written {
 
 /// A folder for files with definitions.
 pub trait Folder {
-    /// Writes one file per extension, and takes away what an earlier export wrote.
+    /// Writes one file per extension, and removes what an earlier export wrote.
     fn write(
         &self,
         extensions: Vec<Extension>,

@@ -1,4 +1,4 @@
-//! What the database holds after an import, beside what it should.
+//! The check that the database holds what was imported.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,7 +13,7 @@ pub(super) fn verify(wanted: &[Wanted<'_>], before: &Stored, after: &Stored) -> 
     for wanted in wanted {
         let id = &wanted.extension.id;
         let Some(held) = held.get(id).map(|it| record(it)) else {
-            return Some(format!("{id} is not there after it was written"));
+            return Some(format!("{id} is missing after it was written"));
         };
         if held != wanted.record {
             let fields = differences(&held, &wanted.record).into_iter();

@@ -1,4 +1,4 @@
-//! What files want.
+//! What the files define.
 
 use crate::domain::extension::Extension;
 use crate::domain::record::{Record, record};

@@ -99,8 +99,8 @@ async fn a_live_one_waits_for_people_where_the_machine_must_not_enable() {
     let player = Player::start(&rig.nats.url(), "a").await;
     run(&rig.sql, ALL_OUT).await;
     eventually("it answers", DEADLINE, async || player.probes().len() >= 2).await;
-    let alive = "alive; it is for people to enable it";
-    assert_eq!(logged(&daemon, alive, "a"), 1, "said once");
+    let alive = "extension responds again; an operator must enable it";
+    assert_eq!(logged(&daemon, alive, "a"), 1, "logged once");
     wait_reason(&rig, "pod-1", "a", Some("auto_disabled")).await;
     assert_eq!(automatic(&rig, "a").await, "");
 }

@@ -22,7 +22,7 @@ async fn servers_and_logins() {
     let secured = site.nats.url().replace("nats://", "tls://");
     Found::by(site.daemon().nats(&secured))
         .await
-        .names("NATS", "where the server has no TLS");
+        .names("NATS", "if the server has no TLS");
 
     let users = r#"authorization { users: [ { user: "a", password: "right" } ] }"#;
     let guarded = NatsServer::builder().config(users).start().await;
@@ -64,10 +64,10 @@ async fn certificates() {
     Found::by(daemon(&named, &ours_pem)).await.is_sound();
     Found::by(daemon(&named, &other_pem))
         .await
-        .names("NATS", "authority that signed");
+        .names("NATS", "set the CA that signed");
     Found::by(daemon(&server.url(), &ours_pem))
         .await
-        .names("NATS", "authority that signed");
+        .names("NATS", "set the CA that signed");
 }
 
 /// Each right of the daemon's user taken away in turn.

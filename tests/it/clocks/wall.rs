@@ -61,7 +61,7 @@ impl Wall {
         self.folder.path().join("ahead")
     }
 
-    /// Sets it so many seconds ahead of the real one, or behind.
+    /// Sets it a number of seconds ahead of the real one, or behind.
     fn set(&self, ahead: i64) {
         let draft: &Path = &self.folder.path().join("draft");
         std::fs::write(draft, ahead.to_string()).unwrap();

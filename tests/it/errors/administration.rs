@@ -1,4 +1,4 @@
-//! Who may change things.
+//! The rights to change things.
 
 use serde_json::json;
 

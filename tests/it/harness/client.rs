@@ -239,7 +239,7 @@ impl Reply {
 
     /// The body of a success; panics on an error.
     pub(crate) fn ok(&self) -> Value {
-        assert!(!self.is_no_responders(), "nobody is subscribed");
+        assert!(!self.is_no_responders(), "no subscriber on its subject");
         assert_eq!(self.error_number(), None, "an error: {self:?}");
         self.json()
     }

@@ -50,7 +50,7 @@ async fn the_file_may_change_under_a_running_daemon() {
     assert_eq!(status(&api.addr, READER).await, 401, "the old one does not");
 
     write("new-token-0000000 king\n");
-    let told = "http tokens stay as they were";
+    let told = "http tokens not reloaded; the previous ones stay valid";
     eventually("a fault is told", DEADLINE, async || {
         assert_eq!(
             status(&api.addr, ADMIN).await,

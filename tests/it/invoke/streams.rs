@@ -36,7 +36,8 @@ impl Stream {
         reply.expect("a message").unwrap().into()
     }
 
-    /// Chunks from 0 to `count`, in order and numbered from 1; the first one tells who answers.
+    /// Chunks from 0 to `count`, in order and numbered from 1; the first one names the version that
+    /// answers.
     pub(crate) async fn chunks(&mut self, count: usize) {
         for number in 0..count {
             let reply = self.next().await;

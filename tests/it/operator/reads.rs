@@ -37,7 +37,11 @@ async fn every_read_is_a_table() {
     let many = run(&url, "lookup plain off").await;
     assert_eq!(many.code, 1, "one of them is not found");
     assert_eq!(row(&many.out, "plain")[2], "v1");
-    assert!(many.err.contains("`off` is not available"), "{}", many.err);
+    assert!(
+        many.err.contains("extension `off` is disabled"),
+        "{}",
+        many.err
+    );
 
     let explain = said(&url, "explain routed --context tenant_id=acme").await;
     assert!(explain.starts_with("routed: v1 serves at "), "{explain}");
@@ -49,7 +53,7 @@ async fn every_read_is_a_table() {
         said(&url, "report plain failure --latency 5ms")
             .await
             .trim(),
-        "noted"
+        "reported"
     );
     let health = said(&url, "health plain").await;
     let cells = row(&health, "plain");

@@ -277,7 +277,7 @@ async fn a_folder_that_cannot_be_read_costs_itself_only() {
         .await;
     let reason = stats["quarantined"][2]["reason"].as_str().unwrap();
     assert!(
-        reason.ends_with("what it held before is still served"),
+        reason.ends_with("its last good entries are still served"),
         "{reason}"
     );
     put("a.json", "a", 2);

@@ -236,7 +236,7 @@ async fn what_cannot_be_carried_is_listed_at_once_and_nothing_is_changed() {
         "extension_versions has rows of extensions that do not exist: ghost/v1",
         "extension_health has rows of extensions that do not exist: ghost",
         "the action renamed",
-        "extensions.version changes its type or goes, and this depends on it: rule _RETURN on view current",
+        "extensions.version changes its type or is dropped, and this depends on it: rule _RETURN on view current",
         "extension_audit_log.new_values",
         "trigger noting on extensions calls note",
     ] {

@@ -122,7 +122,7 @@ async fn a_watcher_is_told_everything_then_what_changes() {
         (note["tone"].as_str(), note["text"].as_str()),
         (
             Some("bad"),
-            Some("circuit opened: consecutive failures, 3 failed, the last by error")
+            Some("circuit opened: too many failures in a row (3 failures; last: error)")
         )
     );
     // Its row follows at once, or was told just before.

@@ -108,7 +108,7 @@ async fn a_refusal_is_not_an_outage() {
     let errors = failed(place.import(folder.path(), &[]).await);
     assert_eq!(
         errors,
-        "another transaction was in the way: came between (40001): try again; nothing was written\n"
+        "conflict with another transaction: came between (40001): try again; nothing was written\n"
     );
     let full = "CREATE OR REPLACE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS
                     $$BEGIN RAISE disk_full USING MESSAGE = 'no room'; END$$";

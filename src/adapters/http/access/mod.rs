@@ -1,7 +1,7 @@
-//! Who may do what: tokens, roles, and the name that a change is audited under.
+//! Access: tokens, roles, and the name that a change is audited under.
 //!
 //! A browser cannot be made to change anything: it sends no bearer token unless its page has one,
-//! and asks before it sends a header or a body of this kind, to which nothing here says yes.
+//! and asks before it sends a header or a body of this kind, to which nothing here agrees.
 
 mod origin;
 mod tokens;
@@ -32,8 +32,8 @@ pub(super) enum Need {
     Audit,
     /// Data, and leave to change something.
     Write(Role),
-    /// Data, and an operator's leave to have it read again. Nothing changes by that, so nobody has to
-    /// be named for it.
+    /// Data, and an operator's leave to have it read again. That changes no definition, so it needs
+    /// no actor.
     Reload,
 }
 
@@ -44,35 +44,35 @@ impl Need {
     }
 }
 
-/// Who may change and see what.
+/// The rights of clients.
 #[derive(Debug)]
 pub struct Access {
-    /// Without tokens everybody reads and nobody writes.
+    /// Without tokens all clients may read and none may write.
     pub tokens: Option<Tokens>,
     /// Whether anything may be changed.
     pub admin_enabled: bool,
     /// Whether changes need a token that is bound to a name.
     pub require_name: bool,
-    /// Whether nobody but this host reaches the server.
+    /// Whether only this host can reach the server.
     pub local: bool,
     /// Names that are answered, beside IP addresses and `localhost`.
     pub hosts: Vec<String>,
 }
 
-/// Whoever has leave to change something.
+/// A client with the right to change something.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
-    /// Whether it may see what extensions said: an operator's token, or, without a file of tokens,
-    /// a server that nobody but this host reaches.
+    /// Whether it may see the error texts of extensions: an operator's token, or, without a tokens
+    /// file, a server that only this host can reach.
     pub(super) operates: bool,
-    /// Whom the token is bound to.
+    /// The actor that the token is bound to.
     bound: Option<Actor>,
-    /// Whom the header names.
+    /// The actor that the header names.
     header: Option<String>,
 }
 
 impl Caller {
-    /// Who asks: the name of the token, else the header's, else the one of `field`.
+    /// The actor: the name of the token, else the header's, else the one of `field`.
     pub(super) fn actor(&self, field: Option<&str>) -> Result<Actor, RegistryError> {
         let named = [
             (ActorSource::Token, self.bound.as_ref().map(Actor::name)),
@@ -89,11 +89,11 @@ impl Access {
         let forbidden = |why| HttpError::Registry(RegistryError::Forbidden(why));
         let (tokens, role) = match (&self.tokens, need) {
             (None, Need::Write(_) | Need::Reload) => {
-                let why = "changes over HTTP need a file of tokens on this sidecar";
+                let why = "changes over HTTP need HTTP_TOKENS_FILE on this sidecar";
                 return Err(forbidden(why));
             }
             (None, Need::Audit) if !self.local => {
-                let why = "the audit needs a file of tokens, or HTTP_ADDR on the loopback";
+                let why = "the audit needs HTTP_TOKENS_FILE, or HTTP_ADDR on loopback";
                 return Err(forbidden(why));
             }
             (None, _) => return Ok(Caller::nobody(self.local)),

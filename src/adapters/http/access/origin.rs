@@ -1,7 +1,7 @@
-//! Requests that a page of elsewhere has a browser send.
+//! Cross-site requests: sent by a browser for a page of another site.
 //!
-//! A page on the internet can have a name of its own lead here (DNS rebinding), and would then read
-//! whatever is open to who reaches the port. The browser still says which name it asks for.
+//! A page on the internet can have a name of its own lead here (DNS rebinding), and could then read
+//! whatever is open to clients that reach the port. The browser still sends the name it asks for.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -23,7 +23,7 @@ impl Access {
         let says = |name, word| headers.get_all(name).iter().any(|value| value == word);
         let visits = uri.path() == "/" && says("sec-fetch-mode", "navigate");
         if says("sec-fetch-site", "cross-site") && !visits {
-            return Err(RegistryError::Forbidden("a page of another site asks").into());
+            return Err(RegistryError::Forbidden("cross-site requests are refused").into());
         }
         if PROBES.contains(&uri.path()) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The tokens there are now: their file is looked at again as requests come.
+//! The current tokens: their file is checked again as requests come.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub struct Tokens {
 struct Seen {
     at: Option<Instant>,
     stamp: Option<Stamp>,
-    /// Why the file was not taken, said once.
+    /// Why the file was not loaded, logged once.
     fault: Option<String>,
 }
 
@@ -61,14 +61,14 @@ impl Tokens {
             Ok(Some((stamp, table))) => {
                 // The first look finds what the start has read.
                 if **self.table.load() != table {
-                    info!(%path, "http tokens read again");
+                    info!(%path, "http tokens reloaded");
                     self.table.store(Arc::new(table));
                 }
                 (seen.stamp, seen.fault) = (Some(stamp), None);
             }
             Err(fault) => {
                 if seen.fault.as_ref() != Some(&fault) {
-                    warn!(%path, fault, "http tokens stay as they were");
+                    warn!(%path, fault, "http tokens not reloaded; the previous ones stay valid");
                 }
                 (seen.stamp, seen.fault) = (None, Some(fault));
             }

@@ -1,4 +1,4 @@
-//! A change as HTTP asks for it: a path, a body, and what may stand in headers and query as well.
+//! A change as HTTP asks for it: a path, a body, and what may be in headers and query as well.
 
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::{HeaderMap, header};
@@ -66,7 +66,7 @@ impl Change {
         said.is_some_and(|raw| raw.get() == "true")
     }
 
-    /// Commits it; the record, or what is left to tell.
+    /// Commits it; returns the record, or what is left to report.
     pub(super) async fn carry_out(self, verb: WriteVerb) -> Result<Answer, HttpError> {
         let Self {
             state,
@@ -83,7 +83,7 @@ impl Change {
     }
 }
 
-/// Lays the parameters of a URL over the fields; whatever nobody takes is a fault.
+/// Lays the parameters of a URL over the fields; an unknown parameter is a fault.
 fn lay_query(fields: &mut change::Body, query: &Query) -> Result<(), RegistryError> {
     query.only(&IN_QUERY)?;
     for name in IN_QUERY {

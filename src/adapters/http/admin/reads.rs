@@ -16,8 +16,8 @@ use crate::documents::list::ListArguments;
 use crate::documents::request::{Freshness, Read};
 use crate::service::error::RegistryError;
 
-/// The largest answer that is a page: what NATS allows in a message unless its server is told
-/// otherwise, so that pages are the same on both ways.
+/// The largest answer that is a page: what NATS allows in a message by default, so that pages are
+/// the same on both ways.
 pub(in crate::adapters::http) const MAX_BYTES: usize = 1024 * 1024;
 
 type Outcome = Result<Answer, HttpError>;

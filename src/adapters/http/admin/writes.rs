@@ -22,7 +22,7 @@ type Outcome = Result<Answer, HttpError>;
 #[utoipa::path(post, path = "/admin/extensions", tag = "writes",
     request_body(content = ref("#/components/schemas/NewExtension"), content_type = "application/json"),
     responses((status = 201, description = "The record", body = ref("#/components/schemas/Extension")),
-        (status = 200, description = "Of a dry run", body = ref("#/components/schemas/Rehearsal"))))]
+        (status = 200, description = "Dry run: what would change", body = ref("#/components/schemas/Rehearsal"))))]
 pub(in crate::adapters::http) async fn create(change: Change) -> Result<Response, HttpError> {
     let id = change.new_id();
     if change.is_dry_run() {
@@ -50,12 +50,12 @@ pub(in crate::adapters::http) async fn update(change: Change) -> Outcome {
 /// Delete an extension with its versions and instances
 #[utoipa::path(delete, path = "/admin/extensions/{id}", tag = "writes",
     request_body(content = ref("#/components/schemas/Condition"), content_type = "application/json"),
-    responses((status = 200, description = "The revision in which it went", body = ref("#/components/schemas/Deleted"))))]
+    responses((status = 200, description = "The revision that deleted it", body = ref("#/components/schemas/Deleted"))))]
 pub(in crate::adapters::http) async fn delete(change: Change) -> Outcome {
     change.carry_out(WriteVerb::Delete).await
 }
 
-/// Let an extension serve, also where the machine had taken it out of service
+/// Enable an extension, also after it was auto-disabled
 #[utoipa::path(post, path = "/admin/extensions/{id}/enable", tag = "writes",
     request_body(content = ref("#/components/schemas/Condition"), content_type = "application/json"),
     responses((status = 200, description = "The record", body = ref("#/components/schemas/Changed"))))]
@@ -83,7 +83,7 @@ pub(in crate::adapters::http) async fn reload(
 ) -> Outcome {
     query.only(&[])?;
     let arguments: ReloadArguments = optional_object(&body.0)?;
-    // No audit names who reloads, but a name that is none is refused wherever one may stand.
+    // A reload is not audited, but an invalid name is refused wherever a name may be given.
     caller.actor(arguments.actor.as_deref())?;
     Ok(state.desk.reload(&arguments).await?)
 }

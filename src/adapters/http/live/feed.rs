@@ -18,30 +18,30 @@ use crate::service::stats::Stats;
 
 /// Watchers at a time. Each holds one of the server's connections.
 pub(super) const MAX_WATCHERS: usize = 16;
-/// How often rows and figures are brought up to date while somebody watches.
+/// How often rows and figures are updated while a page is open.
 const REFRESH: Duration = Duration::from_secs(1);
-/// The most bytes of the figures that a watcher is told; they have the first faults.
+/// The most bytes of the figures that a watcher gets; they have the first faults.
 const MAX_STATS: usize = 64 * 1024;
 /// Messages that a slow watcher may be behind.
 pub(super) const BACKLOG: usize = 64;
 
-/// What every watcher is told.
+/// What every watcher gets.
 #[derive(Debug)]
 pub struct Feed {
     live: Mutex<Live>,
     stats: Arc<Stats>,
     messages: broadcast::Sender<Bytes>,
     places: Arc<Semaphore>,
-    /// Somebody came.
+    /// A watcher came.
     arrival: Notify,
-    /// Who hears of panics.
+    /// Observers of panics.
     observers: Observers,
     /// Ends all streams.
     stop: CancellationToken,
 }
 
 impl Feed {
-    /// A feed that nobody watches yet, and that ends with `stop`.
+    /// A feed without watchers yet, which ends with `stop`.
     pub fn new(
         live: Live,
         stats: Arc<Stats>,
@@ -59,7 +59,7 @@ impl Feed {
         }
     }
 
-    /// Tells the watchers what happens, until the end.
+    /// Sends the watchers what happens, until the end.
     pub async fn run(self: Arc<Self>, mut notes: Notes) {
         let mut refreshes = interval(REFRESH);
         refreshes.set_missed_tick_behavior(MissedTickBehavior::Delay);

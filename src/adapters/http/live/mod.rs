@@ -1,4 +1,4 @@
-//! `GET /live`: what the status page is told, as server-sent events.
+//! `GET /live`: the data of the status page, as server-sent events.
 //!
 //! A watcher gets a snapshot first (`hello`, `rows`, `ready`), then what changes: `rows` and `stats`
 //! at most once a second, `note` at once and with it the row it is about, `tick` with the points of
@@ -42,7 +42,7 @@ pub(super) async fn watch(
     Ok((headers, body).into_response())
 }
 
-/// The audit as the page shows it: who, when and which fields, for those who may not see values.
+/// The audit as the page shows it: actor, time and fields, for readers who may not see values.
 pub(super) async fn changes(
     Extract(state): Extract<State>,
     query: Query,

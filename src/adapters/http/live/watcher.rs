@@ -1,4 +1,4 @@
-//! One who watches.
+//! One watcher.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::documents;
 use crate::domain::ids::ExtensionId;
 use crate::service::boundary::survived;
 
-/// Something is said at least so often, so that both sides notice when the other is gone.
+/// Something is sent at least this often, so that both sides notice when the other is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Rows in one message of a snapshot.
 pub(super) const ROWS_PER_MESSAGE: usize = 250;
@@ -51,7 +51,7 @@ impl Watcher {
         }
     }
 
-    /// Everything it is told, for as long as the headers of its request give it leave; a panic ends
+    /// Everything it is sent, for as long as the headers of its request give it leave; a panic ends
     /// the stream, as its answer has begun.
     pub(super) fn messages(
         self,

@@ -1,5 +1,5 @@
-//! What operations have in common: the token they need, the errors they answer, what stands in
-//! paths and headers.
+//! What operations have in common: the token they need, the errors they answer, what is in paths
+//! and headers.
 
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
@@ -11,7 +11,7 @@ use crate::config::Role;
 use crate::documents::change::schema_of;
 use crate::documents::headers::ACTOR;
 
-/// The name of the one way to show who one is.
+/// The name of the one security scheme.
 pub(super) const BEARER: &str = "token";
 
 /// Errors of every operation that needs data, by status.
@@ -22,11 +22,11 @@ const ALWAYS: &[(&str, &str)] = &[
     ),
     (
         "401",
-        "`unauthorized`: there is a file of tokens, and the request has none of them",
+        "`unauthorized`: the server has a tokens file, and the request has no token from it",
     ),
     (
         "403",
-        "`forbidden`: the token's role does not suffice; of changes also: there is no file of tokens, administration is disabled, or the token is bound to no name",
+        "`forbidden`: the token's role is too low. For changes also: the server has no tokens file, administration is disabled, or the token is bound to no name",
     ),
     (
         "404",
@@ -39,11 +39,11 @@ const ALWAYS: &[(&str, &str)] = &[
     ("500", "`internal`: a bug"),
     (
         "503",
-        "`starting`: there is no data yet. `database_unavailable`: it is needed and away; `details.reason` is `locked` behind somebody's lock; `details.outcome` is `unknown` where nobody could find out what became of a change. `overloaded`, `shutting_down`: try elsewhere",
+        "`starting`: no data yet. `database_unavailable`: the database is needed and unreachable; `details.reason` is `locked` if another transaction holds a lock; `details.outcome` is `unknown` if it is not known whether a change was committed. `overloaded`, `shutting_down`: try another sidecar",
     ),
     (
         "504",
-        "`deadline_exceeded`: the answer took too long; a change may still be carried out",
+        "`deadline_exceeded`: the answer took too long; a change may still be applied",
     ),
 ];
 const OF_READS: &[(&str, &str)] = &[
@@ -54,10 +54,10 @@ const OF_READS: &[(&str, &str)] = &[
     ),
 ];
 const OF_CHANGES: &[(&str, &str)] = &[
-    ("408", "`request_timeout`: the body took too long"),
+    ("408", "`request_timeout`: the request body took too long"),
     (
         "409",
-        "`conflict`: the record is not at the revision that was expected, which `details.revision` has; or the change contradicts it. `already_exists`: the id or the subject is taken. `read_only`: there is no database",
+        "`conflict`: the record is not at the expected revision (`details.revision` is the current one), or the change contradicts it. `already_exists`: the id or the subject is taken. `read_only`: there is no database",
     ),
     (
         "415",
@@ -65,7 +65,7 @@ const OF_CHANGES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Completes what is said of an operation by what it needs.
+/// Completes the description of an operation with the rights it needs.
 pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
     let own = match need {
         Need::Nothing => return,
@@ -82,9 +82,9 @@ pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
             .or_insert(RefOr::T(response));
     }
     let otherwise = match need {
-        Need::Write(_) | Need::Reload => "and is forbidden without a file of tokens",
-        Need::Audit => "or, without a file of tokens, `HTTP_ADDR` on the loopback",
-        _ => "if there is a file of tokens",
+        Need::Write(_) | Need::Reload => "and is forbidden without a tokens file",
+        Need::Audit => "or, without a tokens file, `HTTP_ADDR` on loopback",
+        _ => "if there is a tokens file",
     };
     let (role, needed) = match need {
         Need::Audit => ("admin", false),
@@ -108,17 +108,17 @@ pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
         add("id", ParameterIn::Path, schema_of("id"), "The extension");
     }
     if need.writes() {
-        let meaning = "Who asks, unless the token is bound to a name";
+        let meaning = "The actor, unless the token is bound to a name";
         add(ACTOR, ParameterIn::Header, schema_of("actor"), meaning);
     }
     if need.writes() && path.contains("/extensions") {
-        let meaning = "Do everything but the commit, and answer what would change";
+        let meaning = "Check the change without committing it; the answer shows what would change";
         add("dry_run", ParameterIn::Query, schema_of("dry_run"), meaning);
     }
     if need.writes() && path.contains("{id}") {
         let tag = ObjectBuilder::new().schema_type(Type::String);
         let tag = tag.pattern(Some(r#"^(\*|"?[0-9]{1,18}"?)$"#)).into();
-        let meaning = "The revision that the record must have, as `ETag` has it";
+        let meaning = "The revision that the record must have, as in `ETag`";
         add("If-Match", ParameterIn::Header, tag, meaning);
         let revision = schema_of("if_revision");
         add("if_revision", ParameterIn::Query, revision, "The same");

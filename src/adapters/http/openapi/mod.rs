@@ -21,15 +21,15 @@ use super::places::{self, Places};
 use crate::documents::schemas::components;
 
 const ABOUT: &str = "The extension registry of a message router: reads, and changes by operators. \
-    Answers have `Beamline-Revision` where they are of one revision of the catalog, `ETag` where they \
-    are one record, `Beamline-Stale-Ms` while the database has been away for longer than the sync \
-    interval, and `Beamline-Source: fixtures` while files stand in for it.";
+    Answers have `Beamline-Revision` if they show one revision of the catalog, `ETag` if they are \
+    one record, `Beamline-Stale-Ms` once the database has been unreachable for longer than the \
+    sync interval, and `Beamline-Source: fixtures` while files are served in its place.";
 
 /// The document, as JSON.
 #[derive(Debug, Clone)]
 pub(super) struct Document(Bytes);
 
-/// A router in the making, and what will be told of it.
+/// A router in the making, and its description.
 pub(super) struct Routes {
     state: State,
     places: Places,
@@ -48,7 +48,7 @@ impl Routes {
         }
     }
 
-    /// Adds the route that `description` describes, for whoever has what it needs.
+    /// Adds the route that `description` describes, for clients with the rights it needs.
     pub(super) fn add<P, H, T>(mut self, need: Need, _description: P, handler: H) -> Self
     where
         P: utoipa::Path,
@@ -63,7 +63,7 @@ impl Routes {
         if need != Need::Nothing {
             let places = self.places.clone();
             let state = (self.state.clone(), need);
-            // The guard is asked first: whoever has no leave takes no place.
+            // The guard is asked first: a request without the rights takes no place.
             route = route
                 .route_layer(middleware::from_fn_with_state(places, places::take))
                 .route_layer(middleware::from_fn_with_state(state, guard));

@@ -1,4 +1,4 @@
-// One extension in full: read when it is opened, and again when its figures say that it changed.
+// One extension in full: read when it is opened, and again when its figures show that it changed.
 
 import { large } from "./chart.js";
 import { ask } from "./feed.js";
@@ -14,7 +14,7 @@ export class Details {
   #figures;
   #version;
 
-  /** `find(id)` gives the row of an extension, `hasAudit()` says whether there is an audit. */
+  /** `find(id)` gives the row of an extension, `hasAudit()` returns whether there is an audit. */
   constructor(find, hasAudit) {
     this.find = find;
     this.hasAudit = hasAudit;
@@ -93,7 +93,7 @@ export class Details {
         ...plain(record), ...versions(record, own), ...failed(health.failures), ...instances(record),
         ...audited(answered ? audit.entries : [], audit.error), ...documents(record));
     } catch (error) {
-      if (this.#row === row) this.record.replaceChildren(element("p", { class: "notice" }, `It cannot be read: ${error.message}`));
+      if (this.#row === row) this.record.replaceChildren(element("p", { class: "notice" }, `Cannot read this extension: ${error.message}`));
     }
   }
 }
@@ -130,10 +130,10 @@ function state(own, version) {
   return element("span", {}, pill, ...more.filter(Boolean).map((text) => ` ${text}`));
 }
 
-/** What failed last: absent for who may not see what extensions said, and while nothing did. */
+/** The last failures: absent for readers who may not see the error texts of extensions, and while there are none. */
 function failed(failures = []) {
   if (!failures.length) return [];
-  return table("Last failures", ["When", "Version", "Instance", "What", "It said", "For"], failures.map((it) =>
+  return table("Last failures", ["When", "Version", "Instance", "What", "Error", "Tenant"], failures.map((it) =>
     [moment(it.at), it.version, it.instance, [it.kind.replaceAll("_", " "), it.code].filter(Boolean).join(" "), it.error, it.tenant_id]), "");
 }
 
@@ -159,7 +159,7 @@ function instances(record) {
 }
 
 function audited(entries, error) {
-  const none = error ? `There is no audit to read: ${error.message}.` : "Nothing yet.";
+  const none = error ? `Audit unavailable: ${error.message}.` : "Nothing yet.";
   return table("Recent audit", ["When", "What", "By", "Fields"], entries.map((entry) =>
     [moment(entry.timestamp), entry.action.replaceAll("_", " "), entry.changed_by, entry.changes?.join(", ")]), none);
 }

@@ -12,7 +12,7 @@ export class Events {
   #announced = -Infinity;
   #boot;
 
-  /** A snapshot tells again what it knows; what a registry told before it was restarted stays. */
+  /** A snapshot repeats the notes it has; notes from before a restart of the registry stay. */
   begin(boot, at) {
     if (this.#boot === boot) this.#list.replaceChildren();
     else if (this.#boot) this.add({ at, tone: "plain", text: "the registry was restarted" });
@@ -29,7 +29,7 @@ export class Events {
     while (this.#list.children.length > KEPT) this.#list.lastElementChild.remove();
   }
 
-  /** Says something to those who do not see the page; seldom. */
+  /** Announces something to screen readers; seldom. */
   announce(text) {
     const now = performance.now();
     if (now - this.#announced < ANNOUNCE_MS) return;

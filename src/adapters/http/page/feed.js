@@ -2,10 +2,10 @@
 //
 // It is read by `fetch` and not by an EventSource, which could not send a token.
 
-const SILENCE_MS = 25_000; // The registry says something every 10 s.
+const SILENCE_MS = 25_000; // The registry sends something every 10 s.
 const FIRST_PAUSE_MS = 300;
 const LONGEST_PAUSE_MS = 8_000;
-const HIDDEN_MS = 60_000; // A page that nobody has looked at for so long costs nobody anything.
+const HIDDEN_MS = 60_000; // A page hidden for this long disconnects.
 const TOKEN = "beamline-registry-token";
 
 /** A request with the token, where there is one. */
@@ -48,7 +48,7 @@ export class Feed {
     let pause = FIRST_PAUSE_MS;
     for (;;) {
       if (this.#asleep) {
-        this.#tell("asleep", "nobody was looking");
+        this.#tell("asleep", "paused while the page was hidden");
         await new Promise((wake) => (this.#wake = wake));
         pause = FIRST_PAUSE_MS;
       }
@@ -82,20 +82,20 @@ export class Feed {
       alive();
       const answer = await ask("live", abort.signal);
       if (answer.status === 401 || answer.status === 403) return "token";
-      if (answer.status === 503) return "too many watch it already";
-      if (!answer.ok) return `it answered ${answer.status}`;
+      if (answer.status === 503) return "too many pages are open";
+      if (!answer.ok) return `the registry answered ${answer.status}`;
       const text = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       let rest = "";
       for (;;) {
         const { value, done } = await text.read();
-        if (done) return "the registry ended";
+        if (done) return "the registry closed the connection";
         alive();
         const messages = (rest + value).split("\n\n");
         rest = messages.pop();
         for (const message of messages) this.#take(message, arrived);
       }
     } catch {
-      return "it does not answer";
+      return "the registry does not answer";
     } finally {
       clearTimeout(watchdog);
     }

@@ -1,4 +1,4 @@
-// Figures as people read them, and elements made without markup from data.
+// Figures formatted for reading, and elements made without markup from data.
 
 const MISSING = "–";
 
@@ -46,7 +46,7 @@ export function moment(text) {
   return `${at.toLocaleDateString("en-CA")} ${at.toLocaleTimeString("en-GB")}`;
 }
 
-/** An element with attributes and children; text stays text, whatever stands in it. */
+/** An element with attributes and children; text stays text, whatever it contains. */
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {

@@ -13,14 +13,14 @@ const table = new Table((id) => details.open(id));
 const details = new Details((id) => table.rows.get(id), () => facts.hasDatabase);
 let complete = false;
 
-/** Changes of the record that are news, told from one state of a row to the next. */
+/** Changes of the record worth an event, found by comparing a row with its last state. */
 function tell(row, before) {
   if (!complete) return;
   const { id, enabled, version } = row.figures;
   const at = Date.now();
-  if (!before) events.add({ at, tone: "plain", id, text: "is new" });
+  if (!before) events.add({ at, tone: "plain", id, text: "was created" });
   else if (before.enabled !== enabled) events.add({ at, tone: "plain", id, text: enabled ? "was enabled" : "was disabled" });
-  else if (before.version !== version) events.add({ at, tone: "plain", id, text: `is ${version} now, after ${before.version}` });
+  else if (before.version !== version) events.add({ at, tone: "plain", id, text: `changed from ${before.version} to ${version}` });
 }
 
 const hear = {
@@ -35,7 +35,7 @@ const hear = {
     for (const figures of rows) tell(...table.take(figures));
     for (const id of gone) {
       table.remove(id);
-      events.add({ at: Date.now(), tone: "plain", text: `${id} is gone` });
+      events.add({ at: Date.now(), tone: "plain", text: `${id} was removed` });
     }
     details.draw();
   },

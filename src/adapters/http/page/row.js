@@ -28,7 +28,7 @@ export class Row {
     this.points = Array(POINTS).fill(null);
   }
 
-  /** Takes new figures; what changed of its state, for who tells of it. */
+  /** Takes new figures; what changed of its state, for the events. */
   take({ history, ...figures }) {
     const before = this.figures && { ...this.figures, state: this.state };
     this.figures = figures;

@@ -1,9 +1,9 @@
-// The table: which rows are shown, in which order, and no more of them than somebody scrolls to.
+// The table: which rows are shown, in which order, and no more of them than are scrolled to.
 
 import { count, element, write } from "./format.js";
 import { Row, STATES } from "./row.js";
 
-/** Rows made at a time. A browser lays out so many in a few milliseconds. */
+/** Rows made at a time. A browser lays this many out in a few milliseconds. */
 const STEP = 150;
 /** While figures move, rows change places at most so often. */
 const RESORT_MS = 3_000;
@@ -159,7 +159,7 @@ export class Table {
     const focused = document.activeElement;
     const kept = new Set(rows);
     for (const row of this.#shown) if (!kept.has(row)) row.forget();
-    // Only what stands elsewhere than it should is moved.
+    // Only rows in the wrong place are moved.
     let place = this.#body.firstElementChild;
     for (const row of rows) {
       const node = row.node;
@@ -170,7 +170,7 @@ export class Table {
     this.#shown = rows;
     const left = wanted.length - rows.length;
     this.#more.hidden = left <= 0;
-    write(this.#more, `Show more: ${count(left)} are left`);
+    write(this.#more, `Show more (${count(left)} left)`);
     this.#empty.hidden = wanted.length > 0;
     write(this.#empty, this.rows.size ? "No extension matches." : "There are no extensions yet.");
   }

@@ -1,4 +1,4 @@
-//! Who may read the audit, and for how long a stream may be read.
+//! Which tokens may read the audit, and for how long a stream may be read.
 
 use super::*;
 use crate::adapters::http::access::Tokens;
@@ -26,10 +26,10 @@ async fn the_audit_is_for_admins_or_the_loopback() {
         let get = |path| format!("GET {path} HTTP/1.1\r\nauthorization: Bearer {token}");
         let (head, body) = server.send(&get("/admin/audit")).await;
         let status = head.split(' ').nth(1).unwrap();
-        // Whoever may is told that there is none without a database.
+        // A client with the right learns that there is none without a database.
         let told = (with_file, local, token);
         assert_eq!(status, expected.to_string(), "{told:?}: {body}");
-        // Who, when and which fields are for every reader.
+        // Actor, time and fields are for every reader.
         let (head, body) = server.send(&get("/live/changes?limit=1")).await;
         let readable = head.starts_with("HTTP/1.1 409");
         assert_eq!(readable, expected != 401, "{told:?}: {body}");
@@ -62,7 +62,7 @@ async fn a_revoked_token_ends_its_stream() {
         streams.push(stream);
     }
     write(&format!("{TOKEN} admin"));
-    // It is told something every 10 s at least, and ends instead. An end is an empty chunk.
+    // It gets something every 10 s at least, and ends instead. An end is an empty chunk.
     let mut told = Vec::new();
     let reader = streams.pop().unwrap();
     let mut reader = reader.take(1024 * 1024);

@@ -7,7 +7,7 @@ use tokio::net::TcpSocket;
 use super::*;
 
 const GET: &[u8] = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
-/// What a kubelet waits for unless it is told otherwise.
+/// How long a kubelet waits by default.
 const PROBE: Duration = Duration::from_secs(1);
 
 /// A connection that comes from 127.0.0.`last`.
@@ -94,7 +94,7 @@ async fn a_crowd_gives_way_to_itself_first() {
     );
     assert!(is_closed(crowd.first_mut().unwrap()).await);
     assert!(ask(crowd.last_mut().unwrap()).await);
-    // Whoever has none of his own is given one of those who have most.
+    // A peer without a place is given one from the peers that have most.
     let mut newcomer = connect(&server, 3).await;
     assert!(ask(&mut newcomer).await);
     assert!(is_closed(crowd.get_mut(1).unwrap()).await);
@@ -129,7 +129,7 @@ async fn what_is_worked_on_or_watched_does_not_give_way() {
         .unwrap()
         .unwrap();
     assert_eq!(&first, b"HTTP/1.1 412", "its answer comes");
-    // What it has been told is there, and no end of it.
+    // What it was sent has arrived, and no end of it.
     let mut told = vec![0; 64 * 1024];
     while let Ok(read) = timeout(Duration::from_millis(200), watching.read(&mut told)).await {
         assert!(read.unwrap() > 0, "a watcher was cut off");

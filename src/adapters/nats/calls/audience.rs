@@ -1,8 +1,8 @@
-//! Whether somebody is there to receive a stream.
+//! Whether a stream still has a receiver.
 //!
-//! Each chunk has a reply subject of our own: who receives a chunk has no use for it, but where the
-//! server can give one to nobody, it says so there. Nothing else is taken at that subject, whose
-//! secret names one stream and no call.
+//! Each chunk has a reply subject of our own: receivers have no use for it, but the server reports
+//! there when a chunk had no receiver. Nothing else is accepted at that subject, whose secret names
+//! one stream and no call.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::token;
 
-/// Nobody was there for so long: a caller that connects again may miss chunks in between.
+/// How long no audience is tolerated: a caller that reconnects may miss chunks in between.
 const ABSENCE: Duration = Duration::from_millis(250);
 
 /// The audiences of all streams under way, by their secrets.
@@ -28,13 +28,13 @@ pub struct Audience {
 
 #[derive(Debug)]
 struct Absence {
-    /// The last chunk that nobody received, and when the first of that row came back.
+    /// The last chunk without a receiver, and when the first of that row came back.
     last: Option<(u64, Instant)>,
     gone: CancellationToken,
 }
 
 impl Audiences {
-    /// Watches over a stream, and cancels `gone` when nobody receives it any more.
+    /// Watches over a stream, and cancels `gone` when it has no receiver any more.
     pub(super) fn watch(self: &Arc<Self>, gone: CancellationToken) -> Audience {
         let secret = rand::random();
         self.all().insert(secret, Absence { last: None, gone });
@@ -44,7 +44,7 @@ impl Audiences {
         }
     }
 
-    /// The server could give the chunk `sequence` to nobody.
+    /// The chunk `sequence` had no receiver.
     pub(super) fn missed(&self, (secret, sequence): (u64, u64), now: Instant) {
         let mut all = self.all();
         let Some(absence) = all.get_mut(&secret) else {
@@ -66,7 +66,7 @@ impl Audiences {
 }
 
 impl Audience {
-    /// The last token of the subject where the server says that nobody received a chunk.
+    /// The last token of the subject where the server reports that a chunk had no receiver.
     pub(super) fn token(&self, sequence: u64) -> [u8; token::CHUNK_LEN] {
         token::chunk(self.secret, sequence)
     }

@@ -1,4 +1,4 @@
-//! Looking again before silence is believed.
+//! A second look before a timeout counts.
 //!
 //! When the time of calls is over, a reply may lie in the socket, or the link may be dead. So a PING
 //! is sent, one for all that end at a time; its PONG comes behind everything that the server had
@@ -24,7 +24,7 @@ pub(super) struct Looks(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     last: u64,
-    /// Each with the moment from which on it says that the link is dead.
+    /// Each with the moment from which on it means that the link is dead.
     under_way: Vec<(u64, Instant)>,
 }
 

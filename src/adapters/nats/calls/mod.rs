@@ -2,8 +2,8 @@
 //!
 //! A call has a slot in a [`table`] of fixed size; the last token of its reply subject names the
 //! slot and a secret of that call's own. The lane's thread puts replies into their slots and runs
-//! the [`tasks`] that wait for them. It is also the clock: a call whose time is over is not believed
-//! to be unanswered before the server has answered a PING sent afterwards, as then everything that
+//! the [`tasks`] that wait for them. It is also the clock: a call whose time is over counts as
+//! unanswered only after the server has answered a PING sent afterwards, since then everything that
 //! had arrived before is in the table. A server that does not answer that either is our link's
 //! fault, not the extension's.
 
@@ -41,7 +41,7 @@ use crate::service::caller::{Call, CallError, CallHeaders, Caller, Headers, Repl
 use crate::service::observe::{Observation, Observers};
 use crate::service::status::INVOCATIONS;
 
-/// The status by which a server says that nobody is subscribed.
+/// The status by which a server reports that there is no subscriber.
 const NO_RESPONDERS: u16 = 503;
 
 /// Calls extensions over one lane, of which it is the companion.
@@ -67,7 +67,7 @@ pub struct CallUnderWay {
 
 impl Calls {
     /// Calls over `outbox`, at most `max_pending` at a time, with replies of no more bytes than
-    /// `budget` has. Replies come to a subject of its own that begins with `inbox_prefix`; timers run
+    /// `budget` has. Replies arrive on a subject of its own that begins with `inbox_prefix`; timers run
     /// on `runtime`.
     pub fn new(
         outbox: Arc<Outbox>,
@@ -104,12 +104,12 @@ impl Calls {
         self.table.pending()
     }
 
-    /// Watches over who receives a stream, and cancels `gone` when nobody does any more.
+    /// Watches the receivers of a stream, and cancels `gone` when there are none left.
     pub fn watch(&self, gone: CancellationToken) -> Audience {
         self.audiences.watch(gone)
     }
 
-    /// Where the server says that nobody received chunk number `sequence`.
+    /// Where the server reports that chunk number `sequence` had no receiver.
     pub fn echo(&self, audience: &Audience, sequence: u64) -> Vec<u8> {
         [self.inbox_prefix.as_bytes(), &audience.token(sequence)].concat()
     }

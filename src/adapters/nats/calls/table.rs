@@ -83,8 +83,8 @@ impl Table {
         self.slots.len() - lock(&self.free).len()
     }
 
-    /// Takes a slot for a call to `subject` that will be waited for until `until`, or longer; whoever
-    /// gets it must [`release`](Self::release) it.
+    /// Takes a slot for a call to `subject` that will be waited for until `until`, or longer; the
+    /// caller must [`release`](Self::release) it.
     pub(super) fn begin(&self, subject: &Subject, until: Instant) -> Result<Token, CallError> {
         let index = lock(&self.free)
             .pop()
@@ -259,7 +259,7 @@ impl Table {
         first
     }
 
-    /// The look `number` has shown that no reply is on its way, or that nobody can tell: `error`.
+    /// The look `number` has shown that no reply is on its way, or could not find out: `error`.
     pub(super) fn looked(&self, number: u64, error: CallError) {
         for slot in &self.slots {
             let mut slot = lock(slot);
@@ -297,7 +297,7 @@ fn end(mut slot: MutexGuard<'_, Slot>, error: CallError) {
     wake(slot);
 }
 
-/// Wakes whoever reads the slot, without its lock: they would only wait for it.
+/// Wakes the slot's reader after giving up its lock: the reader would only wait for it.
 fn wake(mut slot: MutexGuard<'_, Slot>) {
     let waker = slot.waker.take();
     drop(slot);

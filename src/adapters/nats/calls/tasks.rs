@@ -1,8 +1,8 @@
 //! Futures that run on a lane's thread, between its turns.
 //!
-//! A reply wakes a future on the thread that reads it, and what the future says leaves with the same
-//! write as everything else of the turn: no other thread, no other system call. The memory of a
-//! future that is done serves the next one.
+//! A reply wakes a future on the thread that reads it, and what the future sends leaves with the
+//! same write as everything else of the turn: no other thread, no other system call. The memory of
+//! a future that is done serves the next one.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -136,7 +136,7 @@ impl Tasks {
         seat.call.called.store(false, Ordering::Release);
         drop(pool);
         let polling = || task.poll(&mut Context::from_waker(&waker));
-        // Whoever spawns tells of panics; here one only ends its future.
+        // The spawner reports panics; here one only ends its future.
         let polled = catch_unwind(AssertUnwindSafe(polling));
         let mut pool = lock(&self.pool);
         let Pool { seats, free } = &mut *pool;

@@ -5,7 +5,7 @@
 const DIGITS: (usize, usize) = (8, 16);
 
 /// A slot of the table, and a secret of the call that has it: a reply that comes after its call is
-/// over names a secret that is over too, and who knows one call's knows nothing of another's.
+/// over names an expired secret, and the secret of one call reveals nothing of another's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Token {
     pub(super) slot: u32,
@@ -47,7 +47,7 @@ impl Token {
         })
     }
 
-    /// As it stands in a subject.
+    /// As it appears in a subject.
     pub(super) fn text(self) -> [u8; DIGITS.0 + DIGITS.1] {
         let mut text = [0; DIGITS.0 + DIGITS.1];
         if let Some((slot, secret)) = text.split_at_mut_checked(DIGITS.0) {

@@ -20,7 +20,7 @@ const EXTENSION_ERROR: &str = "Beamline-Extension-Error";
 /// The number of a message within a stream, from 1.
 const SEQUENCE: &str = "Beamline-Seq";
 
-/// The first message of an answer: who answered, and where its call may be cancelled.
+/// The first message of an answer: which version answered, and where its call may be cancelled.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct First<'a> {
     pub(super) trail: &'a Trail,
@@ -43,7 +43,7 @@ pub(super) fn headers(block: &mut HeaderBlock, answered: &Answered, first: Optio
     }
 }
 
-/// The headers of a chunk; the first one tells who answers.
+/// The headers of a chunk; the first one names the version that answers.
 pub(super) fn chunk_headers(block: &mut HeaderBlock, first: Option<First<'_>>, sequence: u64) {
     stream(block, first, CHUNK, sequence);
 }
@@ -84,7 +84,7 @@ pub(super) fn call_headers(block: &mut HeaderBlock, id: &CallId, served_by: &str
     push(block, SERVED_BY, served_by);
 }
 
-/// What an extension says of its error goes through, but for what no header can hold.
+/// The error text of an extension is passed on, except for what no header can hold.
 fn push(block: &mut HeaderBlock, name: &'static str, value: &str) {
     let _ = block.push(name, value);
 }

@@ -1,4 +1,4 @@
-//! Telling extensions that nobody waits for a call any more.
+//! Informing extensions of cancelled calls.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use crate::domain::ids::ExtensionId;
 use crate::service::caller::{ATTEMPT, CALL_ID};
 use crate::service::invoke;
 
-/// Tells them over the connection of calls. What cannot be sent is lost: an extension that does not
-/// hear of it goes on as ever.
+/// Informs them over the connection of calls. What cannot be sent is lost: an extension that does
+/// not hear of it goes on as ever.
 #[derive(Debug)]
 pub(in crate::adapters::nats) struct Messenger {
     pub(in crate::adapters::nats) outbox: Arc<Outbox>,

@@ -64,7 +64,7 @@ pub struct Inner {
     pub max_in_flight: usize,
     /// Places taken.
     pub in_flight: AtomicUsize,
-    /// Who hears of it.
+    /// Its observers.
     pub observers: Observers,
     /// This sidecar.
     pub instance_id: String,
@@ -284,7 +284,7 @@ impl Job {
         }
     }
 
-    /// What the first message says.
+    /// The content of the first message.
     fn first<'t>(&'t self, trail: Option<&'t Trail>) -> Option<First<'t>> {
         let served_by = &self.place.server.0.instance_id;
         trail.map(|trail| First { trail, served_by })

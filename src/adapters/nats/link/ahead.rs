@@ -1,7 +1,7 @@
-//! Operations that are looked at before the first of them is dealt with.
+//! Operations that are looked at before the first of them is handled.
 //!
-//! Memory that a message will need is far away where there are many extensions. That of several
-//! messages is fetched at a time, which takes hardly longer than fetching that of one.
+//! With many extensions, the memory that a message needs is not in the cache. Fetching it for
+//! several messages at a time takes hardly longer than for one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -46,7 +46,7 @@ impl<'b> Ahead<'b> {
         self.operations.iter().map_while(|operation| *operation)
     }
 
-    /// Shows their messages to who will answer them, where there are several.
+    /// Shows their messages to their handler, where there are several.
     pub(super) fn foresee<T: Copy + 'static>(&self, served: &Served<T>) {
         if self.operations.get(1).is_none_or(Option::is_none) {
             return;

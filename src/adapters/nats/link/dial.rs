@@ -1,7 +1,7 @@
 //! One attempt to connect: from an address to a session that is logged in.
 //!
-//! It blocks its thread, every step within one deadline: there is nothing else to do on a lane that
-//! has no connection.
+//! It blocks its thread, all steps within one deadline: a lane without a connection has nothing
+//! else to do.
 
 use std::io::{self, Read};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -23,7 +23,7 @@ use crate::config::{NatsAddress, NatsSettings};
 const PATIENCE: Duration = Duration::from_secs(3);
 /// For one of several addresses of a host.
 const EACH: Duration = Duration::from_secs(1);
-/// A connection that takes nothing for so long is given up.
+/// A connection that accepts no bytes for this long is given up.
 const WRITE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Why there is no connection.
@@ -180,7 +180,7 @@ impl Dialing<'_> {
         }
     }
 
-    /// What follows the greeting in the buffer would be said by nobody we know.
+    /// What follows the greeting in the buffer would come from an unknown sender.
     fn secure(&mut self, settings: &NatsSettings, name: &str) -> Result<(), DialError> {
         if !self.buffer.unread().is_empty() {
             return Err(DialError::Tls(

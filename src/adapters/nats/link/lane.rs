@@ -1,4 +1,4 @@
-//! One connection to NATS: what it subscribes to, who answers, and how others send over it.
+//! One connection to NATS: what it subscribes to, the handler, and how others send over it.
 //!
 //! Its thread is in [`reading`](super::reading).
 
@@ -38,8 +38,8 @@ pub struct Subscription<T> {
 
 /// What answers the messages of a lane.
 pub trait Handler<T>: Send + Sync + 'static {
-    /// Answers `message` into `turn`, or leaves it to somebody else to answer later. Runs on the
-    /// lane's thread: whatever takes long belongs elsewhere.
+    /// Answers `message` into `turn`, or leaves the answer to another task. Runs on the lane's
+    /// thread: whatever takes long belongs elsewhere.
     fn message(&self, tag: T, message: &Message<'_>, turn: &mut Turn);
 
     /// These messages will be handed over next: time to have the memory fetched that they will need.
@@ -99,20 +99,20 @@ pub trait Companion: Send + Sync + 'static {
 /// Nothing but requests.
 impl Companion for () {}
 
-/// What a turn has to say, and scratch memory for saying it.
+/// What a turn sends, and scratch memory for it.
 #[derive(Debug)]
 pub struct Turn {
     /// When the messages of this turn had arrived.
     pub now: Instant,
     /// Operations for the server.
     pub out: Vec<u8>,
-    /// For whoever needs a header block.
+    /// For callers that need a header block.
     pub headers: HeaderBlock,
     /// The most bytes of a message that the server takes, headers included.
     pub max_payload: usize,
 }
 
-/// A lane's connection, for whoever sends over it.
+/// A lane's connection, for its senders.
 pub struct Lane<T> {
     shared: Arc<Shared<T>>,
     thread: thread::Thread,
@@ -130,10 +130,10 @@ pub(super) struct Shared<T> {
     pub(super) observers: Observers,
 }
 
-/// The subscription id of the companion's inbox; those of requests come after it.
+/// The subscription id of the companion's inbox; the ids of requests come after it.
 pub(super) const INBOX: u64 = 1;
 
-/// The subscriptions and who answers them. A subscription's id is its position after [`INBOX`].
+/// The subscriptions and their handler. A subscription's id is its position after [`INBOX`].
 pub(super) struct Served<T> {
     subscriptions: Vec<Subscription<T>>,
     pub(super) handler: Box<dyn Handler<T>>,

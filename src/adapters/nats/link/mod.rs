@@ -1,6 +1,6 @@
 //! Connections to NATS of our own: sockets, TLS, logins, and the threads that read them.
 //!
-//! What is said on them is [`wire`](super::wire)'s. A [`lane`] is one connection with one thread,
+//! The protocol on them is in [`wire`](super::wire). A [`lane`] is one connection with one thread,
 //! which reads what is there, answers it, and sends all answers with one write. Other threads send
 //! through the lane's [`outbox`].
 

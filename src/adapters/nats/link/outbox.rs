@@ -1,9 +1,9 @@
-//! What leaves a connection, whoever sends it.
+//! What leaves a connection, from any sender.
 //!
-//! The lane's own thread writes its answers itself. Everybody else appends to a bounded queue, and
-//! whoever finds the writer free sends what is in it: nobody waits for another's write, and nothing
-//! stays behind (flat combining, after Hendler and others). During a turn of the lane's thread what
-//! is appended waits for the one write at its end.
+//! The lane's own thread writes its answers itself. All others append to a bounded queue, and the
+//! thread that finds the writer free sends what is in it: no thread waits for another's write, and
+//! nothing stays queued (flat combining, after Hendler and others). During a turn of the lane's
+//! thread what is appended waits for the one write at its end.
 
 use std::mem;
 use std::net::Shutdown;
@@ -168,8 +168,8 @@ impl Outbox {
         self.ask(Ping::Companion(number), |_| {})
     }
 
-    /// Has the lane's thread come to the end of a turn soon, wherever it waits for the server: what
-    /// comes from other threads it only sees there. Without a connection it needs no waking.
+    /// Makes the lane's thread end its turn soon if it is waiting for the server: what comes from
+    /// other threads it only sees there. Without a connection it needs no waking.
     pub fn nudge(self: &Arc<Self>) {
         // Not sent, it is not needed either.
         let _ = self.ask(Ping::Sign, |_| {});
@@ -181,15 +181,15 @@ impl Outbox {
         match ping {
             Some(Ping::Leaving) => return Answered::Leave,
             Some(Ping::Companion(number)) => return Answered::Companion(number),
-            // Who has given up does not listen any more.
+            // A waiter that has given up does not listen any more.
             Some(Ping::RoundTrip(waiting)) => drop(waiting.send(())),
             Some(Ping::Sign) | None => {}
         }
         Answered::Nothing
     }
 
-    /// A connection is there. `lines` appends its subscriptions; whether those of requests are
-    /// to be there is its argument.
+    /// A connection is there. `lines` appends its subscriptions; its argument says whether to
+    /// include the subscriptions for requests.
     pub(super) fn open(self: &Arc<Self>, writer: Writer, lines: impl FnOnce(&mut Vec<u8>, bool)) {
         let socket = writer.socket();
         *self.writer() = Some(writer);
@@ -258,8 +258,8 @@ impl Outbox {
         self.writer().as_mut().map(work)
     }
 
-    /// Sends what waits, unless somebody else is about to. Where the socket takes no more, whoever
-    /// submits does not wait for it: a thread for such work does.
+    /// Sends what waits, unless another thread is about to. When the socket accepts no more, the
+    /// submitting thread does not wait: a separate thread does.
     fn flush(self: &Arc<Self>) {
         // Asked again after the writer is free: what came meanwhile was left to us.
         while !self.queue().bytes.is_empty() {

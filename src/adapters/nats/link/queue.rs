@@ -20,7 +20,7 @@ pub enum Unsent {
     #[error("there is no connection to NATS")]
     Down,
     /// Too much waits already.
-    #[error("the connection to NATS takes no more")]
+    #[error("the queue to NATS is full")]
     Full,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Queue {
     pub(super) awaited: bool,
     /// What waits for a connection.
     pub(super) later: Vec<u8>,
-    /// For whoever needs a header block.
+    /// For callers that need a header block.
     headers: HeaderBlock,
     /// Why our PINGs were sent, in their order.
     pub(super) pings: VecDeque<Ping>,
@@ -46,7 +46,7 @@ pub(super) struct Queue {
 /// Why a PING was sent.
 #[derive(Debug)]
 pub(super) enum Ping {
-    /// Somebody waits for the answer.
+    /// A caller waits for the answer.
     RoundTrip(oneshot::Sender<()>),
     /// To see whether the server is still there.
     Sign,
@@ -68,7 +68,7 @@ pub(super) enum Answered {
 }
 
 impl Queue {
-    /// Whether something could be appended; if not, whoever makes room is to say so.
+    /// Whether something could be appended. If not, the next write that makes room is reported.
     pub(super) fn has_room_or_awaits(&mut self) -> bool {
         let waiting = match self.socket {
             Some(_) => &self.bytes,

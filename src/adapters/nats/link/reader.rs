@@ -41,8 +41,8 @@ pub(super) enum Leaving {
     Asked,
     /// They are ended since then; what was begun is being finished.
     Unsubscribed(Instant),
-    /// All is said, and the server is asked whether it has heard it: what a socket still holds when
-    /// it is closed may be lost.
+    /// Everything is sent, and the server is asked to confirm it: what a socket still holds when it
+    /// is closed may be lost.
     Said,
     /// It has.
     Heard,
@@ -110,14 +110,14 @@ impl<'s> Reader<'s> {
                 .clamp(SHORTEST, TICK),
             None => TICK,
         };
-        // A failure means a broken socket, which the next read tells.
+        // A failure means a broken socket, which the next read reports.
         let change = wanted < self.patience || (self.quiet && wanted != self.patience);
         if change && self.socket.set_read_timeout(Some(wanted)).is_ok() {
             self.patience = wanted;
         }
     }
 
-    /// The server has answered what was said to it with the intent to leave.
+    /// The server has answered the last PING before leaving.
     pub(super) fn leaves(&mut self) {
         self.leaving = match self.leaving {
             Some(Leaving::Asked) => Some(Leaving::Unsubscribed(self.now)),

@@ -25,7 +25,7 @@ use crate::adapters::nats::wire::write::HeaderBlock;
 use crate::config::{NatsAddress, NatsSettings};
 use crate::service::observe::Observation;
 
-/// Answers of one turn are sent when they are so many bytes, and the turn goes on.
+/// Answers of one turn are sent once they reach this many bytes, and the turn goes on.
 const SEND_AT: usize = 256 * 1024;
 /// Before a thread that has panicked goes on: whatever it was may be there still.
 const RECOVERY: Duration = Duration::from_millis(100);
@@ -120,7 +120,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         }
     }
 
-    /// The connection is gone, and who depends on it gets to know.
+    /// The connection is gone, and its dependants are informed.
     fn lost(&self) {
         self.shared.outbox.close();
         self.up(false);
@@ -140,7 +140,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         self.shared.up.send_replace(up);
         self.shared.status.nats_link(connection, up);
         if self.stopped() {
-            // Our own doing: nobody needs to hear of it, least of all after the last word.
+            // Our own doing: it is not reported, least of all during the drain.
             return;
         }
         self.shared
@@ -265,7 +265,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
 }
 
 impl<T: Copy + Send + Sync + 'static> Running<T> {
-    /// The server has said something new about itself or its cluster.
+    /// The server has sent new information about itself or its cluster.
     fn informed(&mut self, reader: &mut Reader<'_>, address: &NatsAddress, turn: &mut Turn) {
         let (shared, info) = (&self.shared, reader.session.info());
         self.servers.learn(&info.connect_urls, address);
@@ -287,7 +287,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
     }
 }
 
-/// A handler that panics costs its own message, and what it had begun to say about that.
+/// A handler that panics costs its own message, and the answer it had begun.
 fn deliver<T: Copy + 'static>(served: Option<&Served<T>>, message: &Message<'_>, turn: &mut Turn) {
     let Some((served, tag)) = served.and_then(|served| Some((served, served.of(message.sid)?.tag)))
     else {

@@ -1,4 +1,4 @@
-//! A socket, with TLS or without: one thread reads it, whoever holds the writer writes.
+//! A socket, with TLS or without: one thread reads it, the holder of the writer writes.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -81,7 +81,7 @@ impl Writer {
     }
 
     /// Decrypts what the socket has delivered, into `buffer`. Answers of the TLS layer's own are
-    /// sent. False when the server has said that nothing more comes.
+    /// sent. False when the server has ended the stream.
     ///
     /// # Errors
     /// The bytes are not what the server must have sent.
@@ -116,7 +116,7 @@ impl Writer {
         Ok(open)
     }
 
-    /// Nothing more is read or written; wakes whoever reads.
+    /// Nothing more is read or written; wakes the reader.
     pub(super) fn close(&self) {
         let _closed = self.socket.shutdown(Shutdown::Both);
     }

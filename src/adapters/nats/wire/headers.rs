@@ -1,6 +1,6 @@
 //! Header blocks (ADR-4): checked once, then read in place.
 //!
-//! Whoever may send one message decides what its block holds, so a block that cannot be read is a
+//! The sender of a message decides what its block holds, so a block that cannot be read is a
 //! fact about that message and about nothing else.
 
 use std::str;
@@ -75,7 +75,7 @@ impl<'b> RawHeaders<'b> {
 }
 
 impl<'b> Headers<'b> {
-    /// The status in the first line, such as 503 where nobody is subscribed.
+    /// The status in the first line, such as 503 where there is no subscriber.
     pub fn status(&self) -> Option<u16> {
         self.status
     }

@@ -4,12 +4,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize, Serializer};
 
-/// What a server says of itself, as far as a client needs it. Everything has a default: servers
-/// leave out what is false or empty.
+/// What a server reports about itself, as far as a client needs it. Everything has a default:
+/// servers leave out what is false or empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct ServerInfo {
-    /// Its name, for people.
+    /// Its name, for display.
     pub server_name: String,
     /// Its version.
     pub version: String,
@@ -31,7 +31,7 @@ pub struct ServerInfo {
     pub ldm: bool,
 }
 
-/// Who logs in, and how.
+/// The login.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Login {
     /// A user.
@@ -72,7 +72,7 @@ pub(super) struct ConnectOptions<'a> {
     pub(super) name: &'a str,
     pub(super) lang: &'static str,
     pub(super) version: &'static str,
-    /// 1: the server may tell of other servers at any time.
+    /// 1: the server may announce other servers at any time.
     pub(super) protocol: u8,
     /// Messages to ourselves come back: that is how a link shows that it is alive.
     pub(super) echo: bool,

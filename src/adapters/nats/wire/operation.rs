@@ -16,7 +16,7 @@ const END: &[u8] = b"\r\n";
 pub enum Parsed<'b> {
     /// A whole operation, and how many bytes it took.
     Whole(Operation<'b>, usize),
-    /// The buffer has to hold at least so many bytes before another look is worth it.
+    /// The bytes that the buffer must hold before it is worth parsing again.
     Part(usize),
 }
 

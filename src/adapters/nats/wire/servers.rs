@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::config::NatsAddress;
 
-/// Servers that are learned at most: whoever announces more than that is no cluster of ours.
+/// The most servers that are learned: no cluster of ours announces more.
 const MAX_LEARNED: usize = 256;
 /// The pause after the first round without success.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -48,7 +48,7 @@ impl Servers {
         }
     }
 
-    /// Whether nothing may be said to a server before the connection is secured.
+    /// Whether nothing may be sent to a server before the connection is secured.
     pub fn demand_tls(&self) -> bool {
         self.tls
     }
@@ -95,8 +95,9 @@ impl Servers {
         order.any(|entry| entry.address.place() != current.place())
     }
 
-    /// Takes in what `current` says of its cluster: new servers are tried too, learned ones that
-    /// have left are forgotten. They get the login of the settings' first address that has one.
+    /// Takes in what `current` reports about its cluster: new servers are tried too, learned ones
+    /// that have left are forgotten. They get the login of the settings' first address that has
+    /// one.
     pub fn learn(&mut self, urls: &[String], current: &NatsAddress) {
         let login = self.order.iter().filter(|entry| !entry.learned);
         let login = login.clone().find_map(|entry| entry.address.login.clone());

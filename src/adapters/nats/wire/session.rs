@@ -1,7 +1,7 @@
 //! One connection to a server, from its greeting to its loss, as a state machine.
 //!
-//! Whoever owns the socket gives it the operations that arrive and the time, and sends what it
-//! appends to the buffer. It holds no subscriptions: whoever owns those makes them again after
+//! The owner of the socket gives it the operations that arrive and the time, and sends what it
+//! appends to the buffer. It holds no subscriptions: their owner makes them again after
 //! [`Step::Established`].
 
 use std::time::{Duration, Instant};
@@ -22,9 +22,10 @@ const SILENCE: Duration = Duration::from_millis(2700);
 /// A tick that comes this late means that we stood still: what we did not read in that time is no
 /// silence of the server's.
 const STOOD_STILL: Duration = Duration::from_millis(1000);
-/// What a server may send in one message before it has said how much it accepts, and beside that.
+/// What a server may send in one message before it has announced how much it accepts, and beyond
+/// that.
 const HEADROOM: usize = 64 * 1024;
-/// What a server accepts that does not say so.
+/// What a server accepts that does not announce it.
 const DEFAULT_MAX_PAYLOAD: usize = 1 << 20;
 /// No server accepts more than this.
 const MOST_MAX_PAYLOAD: usize = 64 << 20;
@@ -35,7 +36,7 @@ pub enum Lost {
     /// The server did not keep to the protocol.
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
-    /// Its greeting is no JSON object of the expected kind.
+    /// Its greeting is not a JSON object of the expected kind.
     #[error("the server's greeting cannot be read")]
     Greeting,
     /// TLS is demanded, and the server has none.
@@ -47,7 +48,7 @@ pub enum Lost {
     /// The login was not accepted, or has expired.
     #[error("the server refuses the login: {0}")]
     Login(String),
-    /// Nothing has come for so long that nothing will.
+    /// Nothing has arrived for too long: the connection is dead.
     #[error("the server is silent")]
     Silent,
 }
@@ -108,7 +109,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A connection that has just been made. `demand_tls`: nothing may be said before it is
+    /// A connection that has just been made. `demand_tls`: nothing may be sent before it is
     /// secured.
     pub fn new(demand_tls: bool, now: Instant) -> Self {
         Self {
@@ -121,7 +122,7 @@ impl Session {
         }
     }
 
-    /// What the server has said of itself.
+    /// What the server has reported about itself.
     pub fn info(&self) -> &ServerInfo {
         &self.info
     }
@@ -166,8 +167,8 @@ impl Session {
             (State::New, Operation::Error(text)) | (State::LoggingIn, Operation::Error(text)) => {
                 return Err(refused(text));
             }
-            // Nobody may talk before the greeting, nor before the connection is secured: what comes
-            // earlier was not sent by the server that we are about to trust.
+            // Nothing may be sent before the greeting, nor before the connection is secured: what
+            // comes earlier was not sent by the server that we are about to trust.
             (State::New | State::Greeted, _) => return Err(ProtocolError::Unknown.into()),
             (_, Operation::Info(json)) => {
                 self.info = serde_json::from_slice(json).map_err(|_| Lost::Greeting)?;

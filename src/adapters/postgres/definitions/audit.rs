@@ -16,9 +16,9 @@ use crate::adapters::postgres::stamp::Stamp;
 use crate::service::definitions::{AuditEntry, AuditQuery, When, WriteError};
 use crate::service::trouble::{DatabaseError, Trouble};
 
-/// For a page, a connection for it included: whoever asked has an answer within five seconds.
+/// For a page, a connection for it included: the caller gets an answer within five seconds.
 const LIMIT: Duration = Duration::from_millis(4500);
-/// What the server keeps of it: a little less, so that it says what was in the way.
+/// What the server keeps of it: a little less, so that the server reports what was in the way.
 const LIMITS: Limits = Limits {
     statement: Duration::from_millis(4000),
     lock: Duration::from_millis(2000),

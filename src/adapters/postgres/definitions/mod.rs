@@ -1,8 +1,8 @@
 //! Writing definitions: one transaction per change, with statically written SQL only.
 //!
-//! The transaction takes the lock on the revision before it reads anything, so what it decides by
-//! is what it changes, and no two writers wait for each other. Lock and read are one round trip;
-//! each step and the commit are one more.
+//! The transaction takes the lock on the revision before it reads anything, so it decides by the
+//! same data that it changes, and no two writers wait for each other. Lock and read are one round
+//! trip; each step and the commit are one more.
 
 mod audit;
 mod change;

@@ -31,8 +31,8 @@ const RESET_CIRCUITS: &str = "WITH versions AS ( \
 const DELETE: &str = "DELETE FROM extension_definitions WHERE id = $1";
 
 /// Remembers of the row `$2` what its promotion would lose: its rules, and which of its values are
-/// null. Of those the value that the extension has then, as a hash: once it is another, somebody has
-/// given the version one of its own.
+/// null. Of those the value that the extension has then, as a hash: once it differs, the version
+/// has been given one of its own.
 const REMEMBER: &str = "UPDATE extensions e SET promoted = jsonb_build_object('version', v.version, \
     'routing_rules', v.routing_rules, 'rollout', v.rollout, 'priority', v.priority, \
     'timeout_ms', CASE WHEN v.timeout_ms IS NULL THEN md5(e.timeout_ms::text) END, \

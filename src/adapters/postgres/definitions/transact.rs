@@ -18,7 +18,7 @@ use crate::domain::actor::Actor;
 use crate::domain::edit::EditError;
 use crate::domain::policy::Policy;
 
-/// For a lock, before the database says whose it is.
+/// For a lock, before the database reports its holder.
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
 /// What remains for the answer when a lock is given up.
 const ROOM: Duration = Duration::from_millis(400);
@@ -44,15 +44,15 @@ impl From<PostgresError> for Ended {
     }
 }
 
-/// What a transaction comes to once it is committed, and what it has written.
+/// The result of a transaction once it is committed, and what it has written.
 pub(super) type Prepared<T> = (T, Option<Mark>);
 
 /// What is done in a transaction, under the lock on the revision.
 pub(super) trait Work: Sync {
-    /// What it comes to.
+    /// Its result.
     type Done: Send;
 
-    /// Who wants it.
+    /// Its actor.
     fn actor(&self) -> &Actor;
 
     /// Whether everything is done but the commit.
@@ -92,9 +92,9 @@ impl PostgresDefinitions {
     }
 }
 
-/// The limits hold also where a pooler keeps the session of a daemon that is gone. They pass before
-/// ours do, so that it is the database that says so. The one for a lock holds for each of the two
-/// that a row has.
+/// The limits hold also where a pooler keeps the session of a daemon that is gone. They run out
+/// before ours do, so that the database reports the cause. The one for a lock holds for each of the
+/// two that a row has.
 fn begin(prepared_by: Instant) -> String {
     let rest = prepared_by.saturating_duration_since(Instant::now());
     let rest = rest.saturating_sub(ROOM);

@@ -21,16 +21,16 @@ use crate::service::trouble::{DatabaseError, Trouble};
 const ATTEMPTS: usize = 3;
 /// For a place among the writers: as long as the database waits for a lock.
 const TURN_LIMIT: Duration = Duration::from_secs(2);
-/// For the question whose lock it is, which all who wait ask at the same time.
+/// For the query for the holder of the lock, which all waiting writers make at the same time.
 const WHOSE_LIMIT: Duration = Duration::from_millis(2500);
 /// The same after a statement that took too long.
 const SLOW_LIMIT: Duration = Duration::from_millis(1000);
 /// For everything before COMMIT, from the beginning. A connection, its check, the wait for a turn
 /// and for a lock are all part of it.
 const PREPARED_AFTER: Duration = Duration::from_millis(3800);
-/// For the answer to COMMIT, before the database is asked what became of it.
+/// For the answer to COMMIT, before the database is asked for its outcome.
 const COMMITTED_AFTER: Duration = Duration::from_millis(4200);
-/// For all: whoever asked has an answer within five seconds.
+/// For all steps: the caller gets an answer within five seconds.
 const ANSWERED_AFTER: Duration = Duration::from_millis(4800);
 
 /// By when what is done.
@@ -67,7 +67,7 @@ impl Definitions for PostgresDefinitions {
 }
 
 impl PostgresDefinitions {
-    /// Who waits in vain is behind a lock only if the database says so.
+    /// A wait in vain is blamed on a lock only if the database reports one.
     async fn turn(&self) -> Result<SemaphorePermit<'_>, WriteError> {
         let turn = punctual(Instant::now() + TURN_LIMIT, self.writers.acquire()).await;
         if let Some(Ok(turn)) = turn {

@@ -1,4 +1,4 @@
-//! Circuits forced by operators: written with their audit entry, told to every sidecar.
+//! Circuits forced by operators: written with their audit entry, and announced to every sidecar.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::health_store::{NewOverride, Override, OverrideAction, Overrides, StoreError};
 use crate::service::skipped::Reading;
 
-/// For an operator's order: whoever gave it waits.
+/// For an operator's order: the operator waits for it.
 const OVERRIDE_LIMIT: Duration = Duration::from_secs(4);
 
 /// A reset stays for ten minutes: longer than any sidecar goes without looking. The lock keeps the
@@ -98,8 +98,7 @@ const fn name(action: OverrideAction) -> &'static str {
     }
 }
 
-/// A row of [`OVERRIDES`]. An end that no calendar has is none: it holds until somebody says
-/// otherwise.
+/// A row of [`OVERRIDES`]. An end that no calendar has is none: it holds until it is changed.
 pub(super) fn in_force(row: &Row) -> Result<Override, Unusable> {
     let action = match row.try_get(2)? {
         "open" => OverrideAction::Open,

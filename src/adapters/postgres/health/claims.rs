@@ -1,4 +1,5 @@
-//! Who publishes the events of a revision: whoever advances the one row of `event_claims`.
+//! Which sidecar publishes the events of a revision: the one that advances the one row of
+//! `event_claims`.
 
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -17,10 +18,10 @@ const LOOK: &str = "SELECT NOT EXISTS (SELECT FROM event_claims c JOIN registry_
     WHERE c.epoch = $1::uuid AND c.revision BETWEEN least($2, r.revision) AND r.revision + 100000)";
 
 /// Advances by at most 100 revisions, never beyond what is committed, and reads at most 100
-/// changes of each. A row without change tells of a claim whose audit entries are gone.
+/// changes of each. A row without change stands for a claim whose audit entries are gone.
 ///
-/// A claim left over from another epoch says nothing about this one: it is brought up to date
-/// without events, as nobody knows which were published. So is one that cannot be: a negative one,
+/// A claim left over from another epoch means nothing for this one: it is brought up to date
+/// without events, as it is unknown which were published. So is one that cannot be: a negative one,
 /// or one so far ahead that no other sidecar can have claimed it since this statement began.
 const CLAIM: &str = "
     WITH head AS (SELECT epoch, revision FROM registry_revision WHERE epoch = $1::uuid),

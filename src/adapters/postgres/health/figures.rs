@@ -30,7 +30,7 @@ const FIGURES: Table = Table {
     keys: &[0],
 };
 
-/// A boot that has not flushed yet, such as our own, has no say.
+/// A boot that has not flushed yet, such as our own, does not count.
 const HELD: &str = "SELECT c.extension_id, c.version, min(c.opened_at), min(c.retry_at), now(), \
         e.incarnation::text \
     FROM extension_circuit_reports c JOIN live_sidecars s USING (boot) JOIN extensions e \
@@ -86,8 +86,8 @@ pub(super) async fn restore(store: &PostgresHealth, boot: &Boot) -> Result<Resto
     })
 }
 
-/// What the others counted: the whole less our own part. Counts that somebody set below that, or
-/// below zero, are none. Clocks differ, so times are taken by how far they are from `now()`.
+/// What the others counted: the whole less our own part. Counts that were set below that, or below
+/// zero, are ignored. Clocks differ, so times are taken by how far they are from `now()`.
 fn figures(row: &Row) -> Result<Figures, Unusable> {
     let extension = ExtensionId::parse(row.try_get(0)?).map_err(named("extension_id"))?;
     let of = |column| {

@@ -93,9 +93,8 @@ fn flushed(row: &tokio_postgres::Row) -> Result<Flushed, tokio_postgres::Error> 
     })
 }
 
-/// The arguments of `health_flush`. Ages are those of the moment in which they are sent: the time
-/// that a connection was waited for would make what they are the age of later, and the older of two
-/// moments could become the younger one.
+/// The arguments of `health_flush`. Ages are computed when they are sent. Otherwise the wait for a
+/// connection would shift them, and could swap the order of two moments.
 struct Arguments<'a> {
     boot: &'a str,
     sequence: i64,

@@ -1,4 +1,4 @@
-//! Attempts of versions, told and compared, and shares given up.
+//! Attempts of versions, reported and compared, and shares set to 0.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ impl Rollouts for PostgresHealth {
             length: milliseconds(*length),
         });
         let windows = json(&windows.collect::<Vec<_>>());
-        // Ages are those of the moment in which they are sent.
+        // Ages are computed when they are sent.
         let made = || Arguments {
             batch: &batch,
             attempts: attempts(tried, Instant::now()),

@@ -1,4 +1,4 @@
-//! Rows read as a set, each for itself: one that cannot be used costs itself only.
+//! Rows read as a set: one that cannot be used affects only itself.
 
 use std::error::Error;
 
@@ -14,7 +14,7 @@ use crate::service::skipped::Reading;
 /// Why a row cannot be used, in words for operators.
 pub(super) type Unusable = Box<dyn Error + Send + Sync>;
 
-/// Says which column breaks a rule.
+/// Names the column that breaks a rule.
 pub(super) fn named(column: &'static str) -> impl Fn(NameError) -> Unusable {
     move |rule| format!("`{column}` {rule}").into()
 }
@@ -27,8 +27,8 @@ pub(super) struct Table {
 }
 
 impl PostgresHealth {
-    /// What the rows say. Those that cannot be used are skipped, named in `stats`, and reported
-    /// when they are news.
+    /// What the rows hold. Rows that cannot be used are skipped, named in `stats`, and reported
+    /// when they are new.
     pub(super) fn each<T>(
         &self,
         table: Table,

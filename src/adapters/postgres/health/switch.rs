@@ -16,7 +16,7 @@ const ENABLE: &str =
     "SELECT outcome, at_revision FROM registry_auto_enable($1, $2::uuid, $3::jsonb, $4)";
 
 /// The clock rather than the transaction's time: the row may have been waited for. A lease for
-/// longer than anybody takes one is nobody's.
+/// longer than any sidecar takes one is invalid.
 const TAKE: &str = "INSERT INTO probe_lease AS l (holder, until) \
     VALUES ($1, clock_timestamp() + $2 * interval '1 ms') \
     ON CONFLICT (singleton) DO UPDATE \

@@ -24,7 +24,7 @@ pub(super) const LIMITS: Limits = Limits {
     idle: Duration::from_secs(15),
 };
 
-/// A parameter and its type: statements are unnamed, and nobody asks the server for types.
+/// A parameter and its type: statements are unnamed, and the server is never asked for types.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// The parameters of one statement.
@@ -58,7 +58,7 @@ impl PostgresHealth {
             .await
     }
 
-    /// The same for somebody who waits for it.
+    /// The same for a caller that waits for it.
     pub(super) async fn transact_within(
         &self,
         what: &'static str,
@@ -121,7 +121,7 @@ impl PostgresHealth {
         }
     }
 
-    /// Until there is a connection nothing has been written: an error says which it was.
+    /// Until there is a connection nothing has been written: an error states which it was.
     async fn attempt<T>(
         &self,
         what: &'static str,
@@ -161,10 +161,10 @@ pub(super) fn age_ms(time: Instant, now: Instant) -> i64 {
     milliseconds(now.saturating_duration_since(time))
 }
 
-/// Ages and waits beyond it are nobody's, and would overflow a timestamp.
+/// Ages and waits beyond it do not occur, and would overflow a timestamp.
 pub(super) const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// A number of milliseconds as the database takes it, at most those of a century.
+/// A number of milliseconds as the database takes it, at most a century.
 pub(super) fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.min(CENTURY).as_millis()).unwrap_or(i64::MAX)
 }

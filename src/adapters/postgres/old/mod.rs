@@ -1,7 +1,7 @@
-//! A database that the old system made: what it looks like, what stands in the way of its upgrade,
-//! and the step that brings its tables to where the migrations begin.
+//! A database that the old system made: what it looks like, what prevents its upgrade, and the step
+//! that brings its tables to where the migrations begin.
 //!
-//! Two kinds are known, told apart by their columns: the seeds' SQL in its two phases, and the
+//! Two kinds are known, distinguished by their columns: the seeds' SQL in its two phases, and the
 //! `011_extensions_registry.sql` that the original deployed. The step is one transaction: it
 //! locks the tables, looks for everything that cannot be carried over, and changes something only
 //! when there is nothing of that kind. Afterwards the tables are as V1 makes them, so a `migrate`

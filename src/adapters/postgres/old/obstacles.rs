@@ -1,4 +1,4 @@
-//! Everything that cannot be carried over, all of it at once, each in words that say what to do.
+//! Everything that cannot be carried over, all of it at once, each with what to do.
 
 use tokio_postgres::{Error, GenericClient, Row};
 
@@ -39,8 +39,8 @@ const ACTIONS: &str = "SELECT action, ARRAY[count(*)::text] FROM extension_audit
         'version_deleted', 'promoted', 'instance_put', 'instance_deleted', 'circuit_override') \
     GROUP BY action ORDER BY action";
 
-/// What stands in the way; empty when nothing does. What is read of rows needs the columns to be
-/// there, so an odd shape is all that is said of an odd shape.
+/// What prevents the upgrade; empty when nothing does. What is read of rows needs the columns to be
+/// there, so nothing else is reported about an odd shape.
 pub(super) async fn find(client: &impl GenericClient, shape: &Shape) -> Result<Vec<String>, Error> {
     let mut found = shape.oddities();
     if !found.is_empty() {
@@ -111,8 +111,8 @@ async fn of_tables(client: &impl GenericClient, shape: &Shape) -> Result<Vec<Str
     let dependents = client.query(&dependents, &[]).await?;
     found.extend(lines(&dependents, |column, things| {
         format!(
-            "{column} changes its type or goes, and this depends on it: {}: drop it before, and \
-             make it again afterwards",
+            "{column} changes its type or is dropped, and this depends on it: {}: drop it first, \
+             and recreate it afterwards",
             things.join("; ")
         )
     })?);

@@ -8,10 +8,10 @@ use super::obstacles;
 use super::shape::{Shape, VERSIONS};
 use crate::domain::quote::quoted;
 
-/// So many names in a line; the rest is counted.
+/// The most names in a line; the rest is counted.
 const NAMED: usize = 20;
 
-/// Versions that will not take part as their rows say, and the current ones that have rules.
+/// Versions that will not take part as their rows have it, and the current ones that have rules.
 const VERSION_ROWS: &str = "SELECT v.id || '/' || v.version, v.version = e.version, \
         coalesce(v.enabled, true), coalesce(v.routing_rules NOT IN ('{}', 'null'), false) \
     FROM extension_versions v JOIN extensions e USING (id) ORDER BY v.id, v.version";
@@ -23,7 +23,7 @@ pub struct Findings {
     original: bool,
     /// The tables and their rows.
     rows: Vec<(&'static str, i64)>,
-    /// What is served otherwise than the rows say.
+    /// What is served differently from the rows.
     notes: Vec<String>,
     /// What cannot be carried over: with any of it, nothing is done.
     pub obstacles: Vec<String>,

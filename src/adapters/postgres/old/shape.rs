@@ -57,8 +57,8 @@ const OLD: [(&str, &[&str]); 5] = [
 const AUDIT_OF_ORIGINAL: [&str; 3] = ["old_values", "new_values", "changed_at"];
 const AUDIT_OF_SEEDS: [&str; 2] = ["changes", "timestamp"];
 
-/// What only our migrations make: with one of these, and no migration on record, somebody has
-/// upgraded half of it by hand.
+/// What only our migrations make: with one of these, and no migration on record, it was upgraded
+/// half by hand.
 const OURS: [&str; 10] = [
     "registry_revision",
     "registry_tombstones",
@@ -80,7 +80,7 @@ const NAMES: &str = "SELECT c.relname::text, c.relkind::text, \
         AND c.relkind <> 'i' \
     GROUP BY 1, 2";
 
-/// Zero where refinery has begun but no migration came to an end.
+/// Zero if refinery has begun but no migration has finished.
 const APPLIED: &str = "SELECT count(*) FROM refinery_schema_history";
 
 /// The comment on `extensions` between the step and V1: see `migrations/old/keys.sql`.

@@ -21,7 +21,7 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// The database that `pool` leads to. What it holds is read as `policy` says.
+    /// The database that `pool` leads to. What it holds is read by `policy`.
     pub fn new(pool: Arc<Pool>, policy: Arc<Policy>) -> Self {
         Self { pool, policy }
     }

@@ -25,7 +25,7 @@ use crate::service::trouble::{DatabaseError, Trouble};
 
 /// For one step, a little more than the database's own limit for a statement.
 const STEP_LIMIT: Duration = Duration::from_secs(70);
-/// For COMMIT, before the database is asked what became of it.
+/// For COMMIT, before the database is asked for its outcome.
 const COMMIT_LIMIT: Duration = Duration::from_secs(20);
 
 /// How long the database is asked about a lost commit.
@@ -63,7 +63,7 @@ impl PostgresTransaction {
         let beginning = async {
             let connection = pool.get_whole().await?;
             let begin = settings::begin(Kind::Change, LIMITS);
-            // The account of the database vouches for whoever imports.
+            // The database account identifies the importer.
             let named = name_actor(&connection, changed_by, "database");
             tokio::try_join!(biased; connection.batch_execute(&begin), named)?;
             Ok::<_, PostgresError>(connection)
@@ -213,7 +213,7 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// What an error means to whoever imports; who holds a lock is not looked up.
+/// What an error means for an import; the holder of a lock is not looked up.
 fn explained(pool: &Pool, error: &PostgresError) -> StoreError {
     StoreError::Failed(error.sorted(pool.target()))
 }

@@ -1,8 +1,8 @@
 //! Sample extensions: small NATS services like those that routers have called, which know nothing
 //! of the registry.
 //!
-//! [`samples`] has what they answer; how it is sent, how an extension breaks, and how one stops that
-//! nobody listens to any more, is here.
+//! [`samples`] has what they answer; how it is sent, how an extension breaks, and how a cancelled
+//! one stops, is here.
 
 mod patterns;
 mod samples;
@@ -19,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::service::caller::CALL_ID;
 
-/// They answer one request after the other, and should not be told to sleep for long.
+/// They answer one request after the other, and should not be made to sleep for long.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Their ids in the fixtures, and where they listen, before the version.
@@ -71,7 +71,7 @@ async fn serve(
     mut calls: impl Stream<Item = (&'static str, Message)> + Unpin,
     mood: watch::Receiver<(String, String)>,
 ) {
-    // What is told slowly, by its call; dropped, it stops.
+    // Slow answers, by their call; dropped, one stops.
     let mut tales = HashMap::new();
     while let Some((id, mut call)) = calls.next().await {
         let call_id = call
@@ -80,7 +80,7 @@ async fn serve(
             .and_then(|headers| headers.get(CALL_ID));
         let call_id = call_id.map(ToString::to_string);
         let Some(inbox) = call.reply.take() else {
-            // Nobody waits for that call any more.
+            // That call was cancelled.
             tales.remove(&call_id);
             continue;
         };
@@ -116,7 +116,7 @@ async fn tell(client: Client, inbox: Subject, messages: Vec<(Headers, String)>, 
 
 type Headers = Vec<(HeaderName, HeaderValue)>;
 
-/// A document, or several as a stream: each says that it is a part of one, and the last is empty.
+/// A document, or several as a stream: each is marked as a part of one, and the last is empty.
 async fn answer(id: &str, call: &Message) -> Vec<(Headers, String)> {
     let Ok(request) = serde_json::from_slice::<Value>(&call.payload) else {
         return vec![error(400, "not a request that an extension can read")];

@@ -1,4 +1,4 @@
-//! What looks like personal data. Good enough for a sample: it knows shapes, no check digits.
+//! Patterns of personal data. Good enough for a sample: they match shapes, without check digits.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use regex::Regex;
 const EMAIL: &str = r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+";
 const NUMBER: &str = r"\+?\d(?:[ -]*\d)*";
 
-/// What the kind of data that settings call `name` is, in words, and where it stands in `text`.
+/// The kind of data that settings call `name`, in words, and its place in `text`.
 pub(super) fn find(name: &str, text: &str) -> Option<(&'static str, Vec<Range<usize>>)> {
     let (words, shape, is_one): (_, _, fn(&str) -> bool) = match name {
         "email" => ("an e-mail address", EMAIL, |_| true),

@@ -15,7 +15,7 @@ pub(super) fn answer(id: &str, request: &Value, in_pieces: bool) -> Vec<Value> {
     }
 }
 
-/// `pre`: trims the text and makes it lower case, as its settings say.
+/// `pre`: trims the text and makes it lower case, by its settings.
 fn normalize_text(request: &Value) -> Value {
     let mut new = text(request).to_owned();
     if config(request, "trim_whitespace") == &Value::Bool(true) {
@@ -64,11 +64,11 @@ fn mock_provider(request: &Value) -> Value {
     json!({"text": text, "model": "mock", "usage": {"words": words}})
 }
 
-/// `provider`: tells a story, in pieces to whoever takes pieces.
+/// `provider`: tells a story, as a stream if the caller accepts one.
 fn story_teller(request: &Value, in_pieces: bool) -> Vec<Value> {
     let asked = prompt(request);
     let story =
-        format!("Once upon a time somebody asked: {asked} Nobody knew, so they all went home.");
+        format!("Once upon a time a child asked: {asked} No one knew, so they all went home.");
     let words: Vec<&str> = story.split_inclusive(' ').collect();
     let size = config(request, "words_per_chunk");
     let size = size.as_u64().map(usize::try_from);
@@ -92,7 +92,7 @@ fn names<'a>(request: &'a Value, name: &str) -> impl Iterator<Item = &'a str> {
     names.into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// What a provider is asked; the fields of its payload stand at the top.
+/// The request of a provider; the fields of its payload are at the top level.
 fn prompt(request: &Value) -> &str {
     request["prompt"].as_str().unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 //! The breaker once more, naive: it keeps every call and every attempt and searches them each time.
 //!
-//! Written from the contract, not from the machine: no serial numbers, no buckets, no counters.
-//! Times are whole milliseconds.
+//! Written from the contract, not from the implementation: no serial numbers, no buckets, no
+//! counters. Times are whole milliseconds.
 
 use std::collections::BTreeMap;
 

@@ -135,7 +135,7 @@ fn every_key_at_fault_is_named_with_its_rule() {
             r#"{"minimum_requests":1e99}"#,
             format!("`minimum_requests` {bounds}"),
         ),
-        // CASES.md C6: a number that no float holds made all settings those of the daemon.
+        // CASES.md C6: a number that no float holds replaced all settings by the daemon's.
         (
             r#"{"window_seconds":1e400,"failure_threshold":1}"#,
             "`window_seconds` must be a time from 100ms to 1h".to_owned(),

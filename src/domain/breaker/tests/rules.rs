@@ -33,7 +33,7 @@ fn opening() {
         (&plain, "ffffsffff", None),
         (&plain, "ffnffnf", Some(Reason::ConsecutiveFailures)),
         (&plain, "nnnnnnnnnnnnnnnnnnnn", None),
-        // A rate counts from ten calls on, whoever is the tenth.
+        // A rate counts from ten calls on, whatever the tenth is.
         (&plain, "sfsfsfsfs", None),
         (&plain, "sfsfsfsfsf", Some(Reason::ErrorRate)),
         (&plain, "fsfsfsfsfs", Some(Reason::ErrorRate)),

@@ -110,7 +110,7 @@ fn all_circuits_of_an_extension_are_reset_together() {
     assert_eq!(open, [Closed, Closed, Closed, Open]);
 }
 
-/// Circuits are made while others freeze and thaw all: in the end each is as the last order says.
+/// Circuits are made while others freeze and thaw all: in the end each follows the last order.
 #[test]
 fn no_circuit_slips_through_a_freeze() {
     for last in [true, false] {

@@ -9,7 +9,7 @@ use crate::service::circuits::Circuit;
 use crate::service::health_store::{Override, OverrideAction};
 use crate::service::invoke::Tools;
 
-/// What was last applied to each circuit that the store says something about.
+/// What was last applied to each circuit that the store has an entry for.
 #[derive(Debug, Default)]
 pub(super) struct Applied {
     by_circuit: HashMap<(ExtensionId, VersionName), Known>,

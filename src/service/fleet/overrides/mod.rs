@@ -38,7 +38,7 @@ pub struct OverrideKeeper<S> {
     /// All that are in force, as last read.
     listed: Option<Vec<Override>>,
     queue: OverrideQueue,
-    /// The period in which overrides are read even if nobody says that they changed.
+    /// The period in which overrides are read even without a notification.
     sync_interval: Duration,
 }
 
@@ -55,8 +55,8 @@ impl<S: Overrides> OverrideKeeper<S> {
         }
     }
 
-    /// Follows the store until `stop`. `news` tell that an override may have changed, `changed` that the
-    /// catalog has: then what was read before is held against it.
+    /// Follows the store until `stop`. `news` signals that an override may have changed, `changed`
+    /// that the catalog has: then what was read before is held against it.
     pub async fn run(
         mut self,
         mut news: Signs,
@@ -138,14 +138,14 @@ impl<S: Overrides> OverrideKeeper<S> {
                 return;
             }
         };
-        // First said, then looked: who gives up in between takes it for begun.
+        // Marked first, then checked: a caller that gives up in between takes it as begun.
         begun.store(true, Ordering::SeqCst);
         if answer.is_closed() {
             return;
         }
         let change = rand::random();
         let written = match self.write(&wanted, change).await {
-            // Nobody knows whether it was written; repeated, it is written once.
+            // It is unknown whether it was written; repeated, it is written once.
             Err(StoreError::Unknown(_)) => self.write(&wanted, change).await,
             written => written,
         };
@@ -171,11 +171,11 @@ impl<S: Overrides> OverrideKeeper<S> {
                 Err(error.into())
             }
         };
-        // Whoever asked may have gone meanwhile; what is written holds all the same.
+        // The caller may have gone meanwhile; what is written holds all the same.
         let _ = answer.send(outcome);
     }
 
-    /// A database that does not answer is reported by whoever loads data from it.
+    /// A database that does not answer is reported by the task that loads data from it.
     fn tell(&self, error: &StoreError) {
         if !error.database().is_unreachable() {
             self.tools.observers.observe(&Observation::StoreFailed {

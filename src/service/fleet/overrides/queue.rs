@@ -1,4 +1,4 @@
-//! How others reach the keeper of overrides.
+//! The inbox of the keeper of overrides.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ use crate::service::trouble::{DatabaseError, Trouble};
 
 /// Orders that may wait for their turn; more are answered `overloaded`.
 const MAX_ORDERS: usize = 64;
-/// For an order, its turn included: whoever gave it has an answer within five seconds.
+/// For an order, its turn included: the operator has an answer within five seconds.
 const PATIENCE: Duration = Duration::from_millis(4800);
 
 /// What an operator wants of a circuit.
@@ -30,11 +30,11 @@ pub struct Wanted {
     pub ttl: Option<Duration>,
     /// Why, in the operator's words.
     pub reason: Option<String>,
-    /// Who.
+    /// The actor.
     pub actor: Actor,
 }
 
-/// What is to be done, and where to say what became of it.
+/// What is to be done, and where to send the result.
 #[derive(Debug)]
 pub enum Order {
     /// Have an override written, and apply it.
@@ -71,8 +71,8 @@ impl OverrideHandle {
     /// Has an override written and applied here.
     ///
     /// # Errors
-    /// The store is away, or there are too many orders; nothing was done, unless the error says
-    /// that nobody knows.
+    /// The store is unreachable, or there are too many orders; nothing was done, unless the error
+    /// says that the outcome is unknown.
     pub async fn order(&self, wanted: Wanted) -> Result<(), RegistryError> {
         let (answer, answered) = oneshot::channel();
         let begun = Arc::<AtomicBool>::default();
@@ -106,14 +106,14 @@ impl OverrideHandle {
     pub async fn look(&self) {
         let (answer, answered) = oneshot::channel();
         if self.0.try_send(Order::Look { answer }).is_ok() {
-            // An end without an answer is that of the process.
+            // An end without an answer means that the process ends.
             let _ = answered.await;
         }
     }
 }
 
 impl OverrideQueue {
-    /// The next order; waits for ever once nobody is left who could give one.
+    /// The next order; waits for ever once all senders are gone.
     pub(super) async fn next(&mut self) -> Order {
         match self.0.recv().await {
             Some(order) => order,

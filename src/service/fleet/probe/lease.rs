@@ -48,7 +48,7 @@ impl<S: AutoSwitch> Lease<S> {
         let taken = self.store.take_probe_lease(LENGTH).await?;
         self.held_until = taken.then_some(now + LENGTH);
         self.refused_until = (!taken).then_some(now + ASK_AGAIN);
-        // It runs from before the question: whoever slept through it does not hold it any more.
+        // It runs from before the request: a process that slept through it no longer holds it.
         Ok(taken && now.elapsed() < LENGTH)
     }
 

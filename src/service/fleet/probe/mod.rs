@@ -1,4 +1,4 @@
-//! Asking extensions that are out of service whether they are alive, and taking them back.
+//! Asking extensions that are out of service whether they are alive, and enabling them again.
 //!
 //! One sidecar of the fleet does, the one that holds the lease; the others ask for the lease at the
 //! times at which they would probe, so a holder that dies is followed within a lease and a round.
@@ -46,18 +46,18 @@ pub struct EnableCause<'a> {
 /// Writes an [`EnableCause`] as a JSON document.
 pub type WriteEnableCause = fn(&EnableCause<'_>) -> String;
 
-/// Probes extensions that the machine took out of service.
+/// Probes auto-disabled extensions.
 #[derive(Debug)]
 pub struct Prober<S, C> {
-    /// Knows who probes, and enables for the fleet.
+    /// Knows which sidecar probes, and enables for the fleet.
     pub store: Arc<S>,
     /// Sends the probes.
     pub caller: C,
-    /// The catalog, and whom to tell.
+    /// The catalog, and the observers.
     pub tools: Tools,
     /// Revisions of the catalog as they are applied.
     pub applied: watch::Receiver<Option<u64>>,
-    /// Whether one that is alive is enabled again, or only told of.
+    /// Whether one that is alive is enabled again, or only reported.
     pub enable: bool,
     /// The document of a cause.
     pub write_cause: WriteEnableCause,
@@ -104,7 +104,7 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
         }
     }
 
-    /// Who is to be probed, and how often.
+    /// Which extensions are to be probed, and how often.
     fn out_of_service(&self) -> impl Iterator<Item = Out> {
         let Tools {
             selector, runtimes, ..
@@ -161,7 +161,7 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
         }
     }
 
-    /// Whether the version answers; `None` when it must not be asked, or nobody knows.
+    /// Whether the version answers; `None` when it must not be asked, or that is unknown.
     async fn probe(&self, resolved: &Resolved<'_>, begun: Instant) -> Option<bool> {
         let body = probe::body(resolved)?;
         let timeout = Duration::from_millis(resolved.timeout_ms.into());

@@ -35,7 +35,8 @@ struct Turn {
 }
 
 impl Schedule {
-    /// Takes over who is out of service as of `now`; whoever was before keeps its turn.
+    /// Takes over which extensions are out of service as of `now`; one that was before keeps its
+    /// turn.
     pub(super) fn follow(&mut self, out_of_service: impl Iterator<Item = Out>, now: Instant) {
         let mut before = std::mem::take(&mut self.0);
         for out in out_of_service {

@@ -35,11 +35,11 @@ pub(super) struct Attempts<'a, C> {
     recorder: Recorder,
     /// Its place, or leave to wait for one.
     seat: Option<Seat>,
-    /// That of the version, from the first attempt on: by the time of a retry the catalog may have
+    /// The version's, from the first attempt on: by the time of a retry the catalog may have
     /// forgotten it.
     circuit: Option<Arc<Circuit>>,
     tried: Vec<InstanceId>,
-    /// So many of the first of them are not tried again.
+    /// The number of the first of them that are not tried again.
     barred: usize,
     number: u32,
     /// Attempts that repeated a failure; what goes on elsewhere after push-back is none.
@@ -116,7 +116,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
         Err(RegistryError::Overloaded(Overload::Full))
     }
 
-    /// Nobody waits for them any more.
+    /// Their caller no longer waits.
     pub(super) fn cancelled(&self) -> RegistryError {
         self.count(Status::Cancelled, StdInstant::now());
         self.plan.trace_end(Status::Cancelled);
@@ -124,7 +124,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
         RegistryError::Cancelled
     }
 
-    /// The attempts at the extension that was chosen; at their end, what they came to.
+    /// The attempts at the chosen extension; at their end, the outcome.
     async fn tries(&mut self) -> Result<Invoked<C::Call>, (Status, Last)> {
         let admitted = self.admit();
         let mut pending =
@@ -138,7 +138,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
             let next = if outcome.is_pushed_back() {
                 self.elsewhere()
             } else if self.pause_before_retry(outcome).await {
-                // What the extension did tells more than that its circuit has opened since.
+                // What the extension did matters more than that its circuit has opened since.
                 self.admit().ok()
             } else {
                 None
@@ -285,7 +285,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
         }
     }
 
-    /// Records what the attempt says about the extension and finds what the router gets.
+    /// Records what the attempt means for the extension and finds what the router gets.
     fn judge(
         &self,
         mut pending: Pending,
@@ -393,7 +393,7 @@ fn is_stream(reply: &Reply) -> bool {
 }
 
 impl Status {
-    /// What a call came to whose last attempt came to `outcome`.
+    /// The status of a call whose last attempt had `outcome`.
     pub(super) fn of(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Success => Self::Success,
@@ -405,7 +405,7 @@ impl Status {
         }
     }
 
-    /// What a call came to that nobody was asked.
+    /// The status of a call for which no attempt was made.
     fn refused(why: Unavailable) -> Self {
         match why {
             Unavailable::PushedBack { .. } => Self::PushedBack,

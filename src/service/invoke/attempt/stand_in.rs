@@ -9,7 +9,7 @@ use crate::service::invoke::meter::Status;
 use crate::service::invoke::{Invoked, Seat};
 
 impl<C: Caller> Attempts<'_, C> {
-    /// Whether a call that came to `status` goes to a fallback.
+    /// Whether a call with `status` goes to a fallback.
     pub(super) fn may_stand_in(&self, status: Status) -> bool {
         let open_only = self.plan.setup.limits.rules.fallback_on_open_only;
         let led = match status {
@@ -37,7 +37,7 @@ impl<C: Caller> Attempts<'_, C> {
             runtime.called(version, Status::Overloaded, Duration::ZERO);
             return None;
         };
-        // Nobody else holds the plan: there is no stream yet.
+        // Nothing else holds the plan: there is no stream yet.
         let plan = Arc::get_mut(&mut self.plan)?.stand_in(target, setup)?;
         self.recorder.runtime.meter.fell_back();
         self.plan = Arc::new(plan);

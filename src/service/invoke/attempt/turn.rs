@@ -1,4 +1,4 @@
-//! Who gets an attempt: an instance, or, without any, the version itself.
+//! What gets an attempt: an instance, or, without any, the version itself.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -51,8 +51,8 @@ impl<C: Caller> Attempts<'_, C> {
         })
     }
 
-    /// After push-back, an attempt at an instance that this call has not been to; nobody has failed,
-    /// so it is no retry, but it is paid from the same budget.
+    /// After push-back, an attempt at an instance that this call has not been to; nothing has
+    /// failed, so it is no retry, but it is paid from the same budget.
     pub(super) fn elsewhere(&mut self) -> Option<Pending> {
         self.barred = self.tried.len();
         if self.tried.is_empty() || !self.is_in_time() {
