@@ -19,6 +19,11 @@ struct RowBody<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     version: &'a str,
+    subject: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    team: Option<&'a str>,
     enabled: bool,
     auto_disabled: bool,
     revision: u64,
@@ -104,6 +109,9 @@ fn row_body(row: &Row) -> RowBody<'_> {
         id: row.id.as_str(),
         kind: row.kind.as_str(),
         version: row.version.as_str(),
+        subject: row.subject.as_str(),
+        owner: row.owner.as_deref(),
+        team: row.team.as_deref(),
         enabled: row.enabled,
         auto_disabled: row.auto_disabled,
         revision: row.revision,

@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::domain::breaker::CircuitState;
 use crate::domain::extension::ExtensionType;
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::domain::json::JsonObject;
+use crate::domain::subject::Subject;
 use crate::service::health::{Standing, State};
 
 /// One extension as a watcher sees it, to the precision that is shown: what moves beyond it is no
@@ -19,6 +21,12 @@ pub struct Row {
     pub kind: ExtensionType,
     /// Its current version.
     pub version: VersionName,
+    /// Where its current version listens.
+    pub subject: Subject,
+    /// Its owner.
+    pub owner: Option<Box<str>>,
+    /// `metadata.team`, where that is a text.
+    pub team: Option<String>,
     /// Whether operators have it enabled.
     pub enabled: bool,
     /// Whether it is auto-disabled.
@@ -67,6 +75,9 @@ impl Row {
             id: extension.id.clone(),
             kind: extension.kind,
             version: extension.version.clone(),
+            subject: extension.subject.clone(),
+            owner: extension.owner.clone(),
+            team: team(&extension.metadata),
             enabled: extension.enabled,
             auto_disabled: extension.auto_disabled,
             revision: extension.revision,
@@ -79,6 +90,19 @@ impl Row {
             p99_us: standing.p99.map(microseconds),
         }
     }
+}
+
+/// Rows are made every second: what cannot have a team is not read.
+fn team(metadata: &JsonObject) -> Option<String> {
+    let text = metadata.as_str();
+    text.contains("\"team\"")
+        .then(|| {
+            metadata
+                .members()
+                .get("team")
+                .and_then(|it| serde_json::from_str(it.get()).ok())
+        })
+        .flatten()
 }
 
 impl Board {
@@ -122,6 +146,9 @@ mod tests {
             id: ExtensionId::parse(id).unwrap(),
             kind: ExtensionType::Pre,
             version: VersionName::parse("v1").unwrap(),
+            subject: Subject::parse("a").unwrap(),
+            owner: None,
+            team: None,
             enabled: true,
             auto_disabled: false,
             revision,
