@@ -362,9 +362,9 @@ fn what_a_context_would_have_executed_is_a_fault() {
         ),
         (
             r#"{"creds":"nsc://op/account/user"}"#,
-            "`creds` is no plain path",
+            "`creds` is not a plain path",
         ),
-        (r#"{"creds":"$HOME/x"}"#, "`creds` is no plain path"),
+        (r#"{"creds":"$HOME/x"}"#, "`creds` is not a plain path"),
         (r#"{"user_jwt":"eyJ"}"#, "`user_jwt` is not supported here"),
         (r#"{"token":"hunter2","#, "not a context: line 1"),
         (r#"{"url":"ws://a"}"#, "must begin with nats:// or tls://"),
