@@ -36,6 +36,7 @@ pub struct MetricsObserver {
     panics: Counter,
     nats_restarts: Counter,
     auto_disabled: Counter,
+    rollouts_halted: Counter,
     dropped: Family<Dropped, Counter>,
 }
 
@@ -93,6 +94,7 @@ impl MetricsObserver {
             panics: Counter::default(),
             nats_restarts: Counter::default(),
             auto_disabled: Counter::default(),
+            rollouts_halted: Counter::default(),
             dropped: Family::default(),
         };
         registry.register(
@@ -119,6 +121,11 @@ impl MetricsObserver {
             "extension_registry_overloaded",
             "Requests refused because of too much at once",
             this.overloaded.clone(),
+        );
+        registry.register(
+            "extension_registry_rollouts_halted",
+            "Rollouts that this sidecar halted: the version failed more often than the current one",
+            this.rollouts_halted.clone(),
         );
         registry.register(
             "extension_registry_panics",
@@ -167,6 +174,9 @@ impl Observer for MetricsObserver {
             Observation::Overloaded(_) => {
                 self.overloaded.inc();
             }
+            Observation::RolloutHalted { .. } => {
+                self.rollouts_halted.inc();
+            }
             Observation::Panicked => {
                 self.panics.inc();
             }
@@ -190,7 +200,6 @@ impl Observer for MetricsObserver {
             | Observation::Circuit { .. }
             | Observation::Health { .. }
             | Observation::HealthSummary(_)
-            | Observation::RolloutHalted { .. }
             | Observation::DigestDiffers { .. }
             | Observation::DatabaseUp
             | Observation::DatabaseDown(_)

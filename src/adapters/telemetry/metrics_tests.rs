@@ -56,6 +56,7 @@ fn what_is_unknown_is_absent_and_the_rest_has_the_names_of_the_contract() {
             "extension_registry_slow_consumer_total",
             "extension_registry_flush_errors_total",
             "extension_registry_overloaded_total",
+            "extension_registry_rollouts_halted_total",
             "extension_registry_panics_total",
             "extension_registry_nats_restarts_total",
             "extension_health_auto_disabled_total",
