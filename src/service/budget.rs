@@ -44,7 +44,7 @@ impl Held {
     /// A copy of `text`, which holds these bytes until the last that shares it is dropped.
     pub fn copy(self, text: &[u8]) -> Bytes {
         let text = text.into();
-        Bytes::from_owner(Copy { text, _held: self })
+        Bytes::from_owner(Kept { text, _held: self })
     }
 }
 
@@ -54,12 +54,12 @@ impl Drop for Held {
     }
 }
 
-struct Copy {
+struct Kept {
     text: Box<[u8]>,
     _held: Held,
 }
 
-impl AsRef<[u8]> for Copy {
+impl AsRef<[u8]> for Kept {
     fn as_ref(&self) -> &[u8] {
         &self.text
     }

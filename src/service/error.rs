@@ -291,79 +291,49 @@ impl RegistryError {
 
     /// The stable code.
     pub const fn code(&self) -> &'static str {
-        match self {
-            Self::InvalidRequest { .. } | Self::BadFields(_) => "invalid_request",
-            Self::InstanceNotFound { .. } => "instance_not_found",
-            Self::AlreadyExists { .. } => "already_exists",
-            Self::Conflict { .. } => "conflict",
-            Self::ReadOnly => "read_only",
-            Self::Forbidden(_) => "forbidden",
-            Self::ExtensionNotFound { .. } => "extension_not_found",
-            Self::VersionNotFound { .. } => "version_not_found",
-            Self::RevisionTimeout { .. } => "revision_timeout",
-            Self::PayloadTooLarge { .. } => "payload_too_large",
-            Self::Internal | Self::SourceUnreadable(_) => "internal",
-            Self::ExtensionError { .. } => "extension_error",
-            Self::ExtensionUnavailable { .. } => "extension_unavailable",
-            Self::ExtensionTimeout { .. } => "extension_timeout",
-            Self::DeadlineExceeded { .. } => "deadline_exceeded",
-            Self::DatabaseUnavailable { .. }
-            | Self::DatabaseLocked { .. }
-            | Self::OutcomeUnknown(_) => "database_unavailable",
-            Self::Cancelled => "cancelled",
-            Self::Overloaded(_) => "overloaded",
-            Self::ShuttingDown => "shutting_down",
-        }
+        self.kind().1
     }
 
     /// The number of the code, as in HTTP.
     pub const fn number(&self) -> u16 {
-        match self {
-            Self::InvalidRequest { .. } | Self::BadFields(_) => 400,
-            Self::AlreadyExists { .. } | Self::Conflict { .. } | Self::ReadOnly => 409,
-            Self::Forbidden(_) => 403,
-            Self::ExtensionNotFound { .. }
-            | Self::VersionNotFound { .. }
-            | Self::InstanceNotFound { .. } => 404,
-            Self::RevisionTimeout { .. } => 412,
-            Self::PayloadTooLarge { .. } => 413,
-            Self::Cancelled => 499,
-            Self::Internal | Self::SourceUnreadable(_) => 500,
-            Self::ExtensionError { .. } => 502,
-            Self::DatabaseUnavailable { .. }
-            | Self::DatabaseLocked { .. }
-            | Self::OutcomeUnknown(_)
-            | Self::ExtensionUnavailable { .. }
-            | Self::Overloaded(_)
-            | Self::ShuttingDown => 503,
-            Self::ExtensionTimeout { .. } | Self::DeadlineExceeded { .. } => 504,
-        }
+        self.kind().0
     }
 
     /// The fixed text of the code: safe in a header, never request data.
     pub const fn title(&self) -> &'static str {
+        self.kind().2
+    }
+
+    /// Number, code and title: the one table of errors.
+    const fn kind(&self) -> (u16, &'static str, &'static str) {
         match self {
-            Self::InvalidRequest { .. } | Self::BadFields(_) => "invalid request",
-            Self::InstanceNotFound { .. } => "instance not found",
-            Self::AlreadyExists { .. } => "already exists",
-            Self::Conflict { .. } => "conflict",
-            Self::ReadOnly => "read only",
-            Self::Forbidden(_) => "forbidden",
-            Self::ExtensionNotFound { .. } => "extension not found",
-            Self::VersionNotFound { .. } => "version not found",
-            Self::RevisionTimeout { .. } => "revision not reached in time",
-            Self::PayloadTooLarge { .. } => "payload too large",
-            Self::Internal | Self::SourceUnreadable(_) => "internal error",
-            Self::ExtensionError { .. } => "extension error",
-            Self::ExtensionUnavailable { .. } => "extension unavailable",
-            Self::ExtensionTimeout { .. } => "extension timeout",
-            Self::DeadlineExceeded { .. } => "deadline exceeded",
+            Self::InvalidRequest { .. } | Self::BadFields(_) => {
+                (400, "invalid_request", "invalid request")
+            }
+            Self::Forbidden(_) => (403, "forbidden", "forbidden"),
+            Self::ExtensionNotFound { .. } => (404, "extension_not_found", "extension not found"),
+            Self::VersionNotFound { .. } => (404, "version_not_found", "version not found"),
+            Self::InstanceNotFound { .. } => (404, "instance_not_found", "instance not found"),
+            Self::AlreadyExists { .. } => (409, "already_exists", "already exists"),
+            Self::Conflict { .. } => (409, "conflict", "conflict"),
+            Self::ReadOnly => (409, "read_only", "read only"),
+            Self::RevisionTimeout { .. } => {
+                (412, "revision_timeout", "revision not reached in time")
+            }
+            Self::PayloadTooLarge { .. } => (413, "payload_too_large", "payload too large"),
+            Self::Cancelled => (499, "cancelled", "cancelled"),
+            Self::Internal | Self::SourceUnreadable(_) => (500, "internal", "internal error"),
+            Self::ExtensionError { .. } => (502, "extension_error", "extension error"),
             Self::DatabaseUnavailable { .. }
             | Self::DatabaseLocked { .. }
-            | Self::OutcomeUnknown(_) => "database unavailable",
-            Self::Cancelled => "cancelled",
-            Self::Overloaded(_) => "overloaded",
-            Self::ShuttingDown => "shutting down",
+            | Self::OutcomeUnknown(_) => (503, "database_unavailable", "database unavailable"),
+            Self::ExtensionUnavailable { .. } => {
+                (503, "extension_unavailable", "extension unavailable")
+            }
+            Self::Overloaded(_) => (503, "overloaded", "overloaded"),
+            Self::ShuttingDown => (503, "shutting_down", "shutting down"),
+            Self::DeadlineExceeded { .. } => (504, "deadline_exceeded", "deadline exceeded"),
+            Self::ExtensionTimeout { .. } => (504, "extension_timeout", "extension timeout"),
         }
     }
 

@@ -86,7 +86,7 @@ struct Job {
 /// A place among the calls of this sidecar, and the bytes of the request; given back when dropped.
 struct Place {
     server: InvokeServer,
-    _request: Option<Held>,
+    _request: Held,
 }
 
 /// The last or only message of an answer.
@@ -143,17 +143,15 @@ impl InvokeServer {
     }
 
     fn enter(&self, message: &Message<'_>) -> Result<Place, Overload> {
-        let taken = self.0.in_flight.fetch_add(1, Ordering::AcqRel);
-        let mut place = Place {
-            server: self.clone(),
-            _request: None,
-        };
-        if taken >= self.0.max_in_flight {
-            return Err(Overload::Calls);
-        }
         let held = self.0.calls.budget().take(message.size());
-        place._request = Some(held.ok_or(Overload::Bytes)?);
-        Ok(place)
+        let place = Place {
+            _request: held.ok_or(Overload::Bytes)?,
+            server: self.clone(),
+        };
+        let taken = self.0.in_flight.fetch_add(1, Ordering::AcqRel);
+        (taken < self.0.max_in_flight)
+            .then_some(place)
+            .ok_or(Overload::Calls)
     }
 
     fn accept(
