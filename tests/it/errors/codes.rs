@@ -137,13 +137,19 @@ async fn too_many_waiting_reads_are_turned_away_at_once() {
     const WAITERS: usize = 1024;
     const MORE: usize = 50;
     let (site, daemon) = Site::served().await;
-    let request = json!({"id": "plain", "min_revision": 1, "wait_ms": 2000});
+    let request = json!({"id": "plain", "min_revision": 1, "wait_ms": 10_000});
     let replies = join_all((0..WAITERS + MORE).map(|_| site.ask("lookup", &request))).await;
     let (waited, refused): (Vec<_>, Vec<_>) =
         replies.iter().partition(|reply| reply.error().0 == 412);
     assert_eq!((waited.len(), refused.len()), (WAITERS, MORE));
     for reply in refused {
-        assert_error(reply, 503, "overloaded", "overloaded", &json!({}));
+        assert_error(
+            reply,
+            503,
+            "overloaded",
+            "overloaded",
+            &json!({"reason": "requests"}),
+        );
     }
     site.send("lookup", "plain").await.ok();
     site.client.assert_one_reply_each().await;
