@@ -12,7 +12,7 @@ demo *ARGS: tools
     @PATH="$PATH:$(dirname "$(scripts/server-path nats)")" cargo run --quiet -- demo {{ ARGS }}
 
 # Every test, against a real nats-server and a real Postgres (BEAMLINE_TEST_SERVERS=native|containers|auto).
-test *ARGS: tools erlang
+test *ARGS: tools erlang python
     cargo test {{ features }} {{ ARGS }}
 
 # The status page in a headless Chromium, which is installed where root may; else skipped outside CI.
@@ -47,7 +47,7 @@ alerts:
 
 # Writes what docs/ and tests/golden/ take from the code: real replies, the tables of variables.
 docs: tools
-    BEAMLINE_DOCS=write cargo test {{ features }} --test it -- docs:: golden::
+    BEAMLINE_DOCS=write cargo test {{ features }} --test it -- docs:: golden:: operator::sessions::
 
 # Line coverage of src/domain and src/service; fails under 80 percent.
 coverage: tools
@@ -100,6 +100,10 @@ fuzz *ARGS:
 # An Erlang for the router example's tests, where it can be had.
 erlang:
     @scripts/erlang
+
+# Python's NATS client, for the test of docs/first-extension.md. Without it that test is left out.
+python:
+    @scripts/pip-tool install nats-py || [ "${BEAMLINE_PYTHON:-}" != required ]
 
 # A nats-server and a Postgres, installed into .tools/ where the machine has none.
 tools:

@@ -3,8 +3,10 @@
 //! - [`page`]: a page's `console` blocks are run as they stand, in their order, and its replies
 //!   compared with the real ones,
 //! - [`coverage`], [`names`]: every verb has an example, and what pages name exists,
-//! - [`configuration`]: the tables of variables are the ones in the code,
-//! - [`wording`]: words that are not used, in code, migrations and deployment.
+//! - [`links`], [`wording`]: links and anchors resolve, and words are those of the house,
+//! - [`configuration`]: the tables of variables are those of the code,
+//! - [`tutorial`]: the first extension, command by command,
+//! - [`recording`]: a session as a picture.
 //!
 //! `just docs` writes the pages instead of comparing them, so nobody edits a reply by hand.
 
@@ -12,13 +14,57 @@ mod command;
 mod configuration;
 mod coverage;
 pub(crate) mod layout;
+mod links;
 mod names;
 mod page;
+mod recording;
 mod stage;
+mod tutorial;
 mod volatile;
 mod wording;
 
 use std::path::{Path, PathBuf};
+
+pub(crate) use recording::draw;
+
+/// The pages of the NATS API.
+const API: &[&str] = &[
+    "docs/nats-api.md",
+    "docs/nats-reading.md",
+    "docs/nats-calling.md",
+    "docs/nats-administration.md",
+    "docs/nats-errors.md",
+];
+
+/// Every page for users, by its path from the root.
+fn pages() -> Vec<String> {
+    let mut pages = files("docs", &["md"]);
+    pages.extend(["README.md", "SECURITY.md", "CONTRIBUTING.md"].map(str::to_owned));
+    pages
+}
+
+/// The files of a folder and those below it that end in one of `extensions`, by their paths from the
+/// root.
+fn files(folder: &str, extensions: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(file(folder)).unwrap() {
+        let entry = entry.unwrap();
+        let path = format!("{folder}/{}", entry.file_name().to_str().unwrap());
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files(&path, extensions));
+        } else if let Some((_, extension)) = path.rsplit_once('.')
+            && extensions.contains(&extension)
+        {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(file(path)).unwrap()
+}
 
 /// A file of the project, by its path from the root.
 pub(crate) fn file(path: &str) -> PathBuf {

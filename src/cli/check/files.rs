@@ -12,7 +12,7 @@ const FOLDER: Advice = (
 );
 const FAULT: Advice = (
     "correct the entry; the others are served",
-    "docs/troubleshooting.md#a-record-is-set-aside",
+    "docs/troubleshooting.md#a-record-is-quarantined",
 );
 
 pub(super) async fn lines(settings: &Settings) -> Vec<Line> {

@@ -5,11 +5,11 @@ import unittest
 
 import rendering
 
-DOCUMENT = rendering.ROOT / "docs" / "deploying.md"
+DOCUMENT = rendering.ROOT / "docs" / "install.md"
 
 
 def provided():
-    """The keys of each Secret that docs/deploying.md asks for."""
+    """The keys of each Secret that docs/install.md asks for."""
     rows = re.findall(r"^\| `([a-z-]+)` \| ([`a-z_., ]+) \|", DOCUMENT.read_text(), re.M)
     return {name: set(re.findall(r"`([a-z_.]+)`", keys)) for name, keys in rows}
 

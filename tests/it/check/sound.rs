@@ -108,7 +108,7 @@ async fn a_terminal_gets_groups_marks_and_hints() {
         "files\n-----\n\u{221a} ",
         "\n\u{d7} all.json is sound\n    line 1, column 18: `type` must be one of ",
         "\n    hint: correct the entry",
-        "\n    see docs/troubleshooting.md#a-record-is-set-aside",
+        "\n    see docs/troubleshooting.md#a-record-is-quarantined",
     ] {
         assert!(out.contains(line), "{line}: {out}");
     }

@@ -28,9 +28,7 @@ fn tables() -> String {
         if variable.section != section {
             section = variable.section;
             write!(out, "\n## {section}\n\n").unwrap();
-            out.push_str(
-                "| name | TOML key | flag | default | form | |\n|---|---|---|---|---|---|\n",
-            );
+            out.push_str("| name | default | form | |\n|---|---|---|---|\n");
         }
         out.push_str(&row(variable));
     }
@@ -39,16 +37,14 @@ fn tables() -> String {
 
 fn row(variable: &Variable) -> String {
     let name = variable.name;
-    let key = name.to_ascii_lowercase();
-    let flag = variables::flag(name);
     let default = variable.default.map(|text| format!("`{text}`"));
     let default = default.unwrap_or_default();
     let form = variable.kind.0.replace('|', "\\|");
     let fallback = variable.fallback;
     let fallback = fallback.map(|name| format!("; else the environment's `{name}`"));
     let file = variable.file_key();
-    let file = file.map(|name| format!("; or a file that holds it: `{name}`"));
+    let file = file.map(|name| format!("; or `{name}`"));
     let (fallback, file) = (fallback.unwrap_or_default(), file.unwrap_or_default());
     let doc = variable.doc;
-    format!("| `{name}` | `{key}` | `{flag}` | {default} | `{form}` | {doc}{fallback}{file} |\n")
+    format!("| `{name}` | {default} | `{form}` | {doc}{fallback}{file} |\n")
 }

@@ -1,13 +1,15 @@
-//! The page of the NATS API leaves nothing out.
+//! The pages of the NATS API leave nothing out.
+
+use std::collections::BTreeSet;
 
 use beamline_registry::adapters::nats::verb::Verb;
 
-use super::file;
+use super::{API, read};
 
 #[test]
 fn every_verb_and_form_has_an_example() {
-    let page = std::fs::read_to_string(file("docs/nats-api.md")).unwrap();
-    let commands: Vec<&str> = page
+    let pages: String = API.iter().map(|path| read(path)).collect();
+    let commands: Vec<&str> = pages
         .lines()
         .filter(|line| line.starts_with("$ nats req "))
         .collect();
@@ -34,5 +36,25 @@ fn every_verb_and_form_has_an_example() {
         "$SRV.STATS",
     ] {
         shown(form);
+    }
+}
+
+/// Where the codes are made, and where each has its section.
+const CODES: &str = "src/service/error.rs";
+const ERRORS: &str = "docs/nats-errors.md";
+
+#[test]
+fn every_error_code_has_a_section_and_a_row() {
+    let source = read(CODES);
+    let (_, codes) = source.split_once("pub const fn code(").expect("the codes");
+    let (codes, _) = codes.split_once("\n    }\n").expect("their end");
+    let codes: BTreeSet<_> = codes.split('"').skip(1).step_by(2).collect();
+    assert!(codes.len() > 15, "found only {codes:?}");
+    let page = read(ERRORS);
+    let sections = page.lines().filter_map(|line| line.strip_prefix("## "));
+    assert_eq!(sections.collect::<BTreeSet<_>>(), codes);
+    for code in codes {
+        let row = format!("[`{code}`](#{code})");
+        assert!(page.contains(&row), "no row for {row}");
     }
 }

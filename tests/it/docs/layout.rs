@@ -11,11 +11,21 @@ use super::volatile::{MARK, is_time, is_volatile};
 const WIDTH: usize = 100;
 /// How much further in a level stands, in characters.
 const STEP: usize = 2;
+/// So many objects of a list are shown.
+const LONG: usize = 4;
 
 /// `text`, which is JSON, laid out and marked; anything else is left as it is.
 pub(crate) fn laid_out(text: &str) -> String {
     match serde_json::from_str::<Box<RawValue>>(text) {
         Ok(raw) => Document::of(&raw).broken(0, 0),
+        Err(_) => text.to_owned(),
+    }
+}
+
+/// The same; of a list of more than [`LONG`] objects, the first stands for all.
+pub(crate) fn shortened(text: &str) -> String {
+    match serde_json::from_str::<Box<RawValue>>(text) {
+        Ok(raw) => Document::of(&raw).shortened().broken(0, 0),
         Err(_) => text.to_owned(),
     }
 }
@@ -48,6 +58,23 @@ impl Document {
             }
             _ if is_time(text.trim_matches('"')) => mark(),
             _ => Self::Scalar(text.to_owned()),
+        }
+    }
+
+    fn shortened(self) -> Self {
+        match self {
+            Self::Scalar(text) => Self::Scalar(text),
+            Self::Object(fields) => {
+                let fields = fields.into_iter();
+                Self::Object(fields.map(|(name, it)| (name, it.shortened())).collect())
+            }
+            Self::List(items) => {
+                let is_object = |item: &Self| matches!(item, Self::Object(_));
+                let long = items.len() > LONG && items.iter().all(is_object);
+                let shown = if long { 1 } else { items.len() };
+                let items = items.into_iter().take(shown).map(Self::shortened);
+                Self::List(items.chain(long.then(mark)).collect())
+            }
         }
     }
 
@@ -141,4 +168,8 @@ fn short_values_stay_on_one_line_and_volatile_ones_are_marked() {
     );
     assert_eq!(laid_out(&long), shown);
     assert_eq!(laid_out("no json"), "no json");
+    let four = r#"[{"a": 1}, {}, {}, {}]"#;
+    assert_eq!(shortened(four), four);
+    let five = r#"[{"a": 1}, {}, {}, {}, {}]"#;
+    assert_eq!(shortened(five), r#"[{"a": 1}, "…"]"#);
 }

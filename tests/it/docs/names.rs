@@ -4,25 +4,21 @@ use std::collections::BTreeSet;
 
 use beamline_registry::config::variables;
 
-use super::file;
+use super::{file, files, pages, read};
 
-const PAGES: &[&str] = &[
-    "docs/administration.md",
-    "docs/cli.md",
-    "docs/configuration.md",
-    "docs/health.md",
-    "docs/http.md",
-    "docs/invoking.md",
-    "docs/metrics.md",
-    "docs/nats-api.md",
-    "docs/rollout.md",
-    "docs/runbooks.md",
-    "docs/troubleshooting.md",
+/// Variables that are not settings of the table: the path of the file of settings, ports of
+/// `compose.yaml`, and what all programs heed.
+const OTHERS: &[&str] = &[
+    "CONFIG",
+    "GRAFANA_PORT",
+    "NAME_FILE",
+    "NATS_PORT",
+    "NO_COLOR",
+    "POSTGRES_PORT",
+    "PROMETHEUS_PORT",
+    "REGISTRY_PORT",
+    "RUST_LOG",
 ];
-
-/// Variables that are not settings of the table: the path of the file of settings, and what all
-/// programs heed.
-const OTHERS: &[&str] = &["EXTENSION_REGISTRY_CONFIG", "NO_COLOR", "RUST_LOG"];
 
 /// Where metrics and log lines are made.
 const TELEMETRY: &[&str] = &[
@@ -35,19 +31,22 @@ const TELEMETRY: &[&str] = &[
 #[test]
 fn metrics_settings_and_log_lines_of_the_pages_exist() {
     let telemetry: String = TELEMETRY.iter().map(|path| read(path)).collect();
+    let migrations = files("migrations", &["sql"]);
+    let tables: String = migrations.iter().map(|path| read(path)).collect();
     let settings: BTreeSet<String> = variables::keys().collect();
     let mut checked = 0;
-    for page in PAGES {
-        let text = read(page);
+    for page in pages() {
+        let text = read(&page);
         // Odd parts of a line stand between backticks.
         let lines = text.lines().map(|line| line.split('`').collect::<Vec<_>>());
         for parts in lines {
             for (before, span) in parts.iter().zip(&parts[1..]).step_by(2) {
                 let known = if is_metric(span) {
                     telemetry.contains(&format!("\"{}\"", span.trim_end_matches("_total")))
+                        || tables.contains(&format!(" {span} "))
                 } else if let Some(setting) = setting(span) {
                     settings.contains(setting)
-                } else if before.ends_with("log says ") {
+                } else if quotes_log(before) && span.contains(' ') {
                     telemetry.contains(&format!("\"{span}\""))
                 } else {
                     continue;
@@ -58,6 +57,14 @@ fn metrics_settings_and_log_lines_of_the_pages_exist() {
         }
     }
     assert!(checked > 40, "only {checked} names were found");
+}
+
+/// Whether a line of the log comes next.
+fn quotes_log(before: &str) -> bool {
+    let ends = |it: &str| before.to_ascii_lowercase().ends_with(it);
+    ["log says ", "log has ", "log line ", "log: "]
+        .into_iter()
+        .any(ends)
 }
 
 /// Each line of the threat model names what holds it.
@@ -78,10 +85,6 @@ fn the_tests_that_the_threat_model_names_exist() {
     assert!(named > 15, "only {named} tests are named");
 }
 
-fn read(path: &str) -> String {
-    std::fs::read_to_string(file(path)).unwrap()
-}
-
 fn is_metric(span: &str) -> bool {
     let metric = [
         "extension_registry_",
@@ -95,6 +98,7 @@ fn is_metric(span: &str) -> bool {
 /// `NAME` or `NAME=value`, in capitals with an underscore.
 fn setting(span: &str) -> Option<&str> {
     let name = span.split('=').next()?;
+    let name = name.strip_prefix("EXTENSION_REGISTRY_").unwrap_or(name);
     let shaped = name.contains('_') && name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
     let whole = !name.starts_with('_') && !name.ends_with('_');
     (shaped && whole && !OTHERS.contains(&name)).then_some(name)

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 
 use super::command::{Request, is_open};
 use super::stage::Stage;
-use super::{file, settle, writes};
+use super::{API, file, settle, writes};
 
 #[tokio::test]
 async fn the_replies_of_the_nats_api_are_real() {
-    check("docs/nats-api.md").await;
+    for page in API {
+        check(page).await;
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::command::Request;
-use super::layout::laid_out;
+use super::layout::shortened;
 use super::volatile::{MARK, is_volatile};
 use crate::harness::{
     Client, DEADLINE, Daemon, Extension, NatsServer, Reply, TestDatabase, eventually,
@@ -112,7 +112,7 @@ fn printed(reply: &Reply) -> String {
         })
         .collect();
     headers.sort();
-    let body = laid_out(std::str::from_utf8(&reply.payload).unwrap());
+    let body = shortened(std::str::from_utf8(&reply.payload).unwrap());
     match (headers.is_empty(), body.is_empty()) {
         (true, _) => body,
         (false, true) => headers.join("\n"),

@@ -8,7 +8,15 @@ use std::path::Path;
 use super::file;
 
 /// Folders and files whose texts are looked at, from the root of the project.
-const PLACES: [&str; 3] = ["src", "migrations", "deploy"];
+const PLACES: [&str; 7] = [
+    "CONTRIBUTING.md",
+    "README.md",
+    "SECURITY.md",
+    "deploy",
+    "docs",
+    "migrations",
+    "src",
+];
 
 /// Left alone: applied migrations are compared byte by byte with their files.
 const FIXED: &str = "migrations/V";
@@ -31,12 +39,16 @@ const BANNED: &[(&str, &str)] = &[
     ("is no json", "is not valid JSON"),
     ("mend", "fix"),
     ("mended", "fixed"),
+    ("nobody else's business", "does not affect the others"),
     ("people", "operators"),
+    ("reckon", "compute"),
+    ("rightly so", "nothing"),
     ("said once", "logged once"),
     ("set aside", "quarantined"),
     ("so long as", "while"),
     ("so many", "N, this many"),
     ("so much", "this much"),
+    ("somebody playing", "a program that plays"),
     ("something to tell", "something to report"),
     ("stand under", "begin with"),
     ("stands in", "is in"),

@@ -5,7 +5,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::said;
-use crate::docs::{file, writes};
+use crate::docs::{self, file, writes};
 use crate::harness::daemon::Builder;
 use crate::harness::{Answer, Behaviour, Daemon, Extension};
 use crate::rig::Rig;
@@ -84,6 +84,7 @@ impl Session {
         let path = file(&format!("docs/sessions/{name}.md"));
         if writes() {
             std::fs::write(path, self.page).unwrap();
+            docs::draw();
             return;
         }
         let recorded = std::fs::read_to_string(path).unwrap_or_default();
@@ -129,7 +130,7 @@ async fn an_extension_fails() {
     for tenant in ["acme", "acme", "globex", "acme", "initech"] {
         session.call(tenant).await;
     }
-    session.text("Since when, how, and for whom: `failing_since` of the version, and the last failures with what the extension said.");
+    session.text("Since when, how, and for which tenant: `failing_since` of the version, and the last failures with what the extension said.");
     let health = session.block(&["health x"]).await;
     for told in ["model not loaded", "globex", "open", "failing_since"] {
         assert!(health.contains(told), "{told}: {health}");
@@ -153,7 +154,7 @@ async fn a_rollout_and_back() {
             "update-version x v2 enabled=true rollout={\"by\":\"tenant_id\",\"percent\":0} --as alice",
         ])
         .await;
-    session.text("For a tenth of the tenants. Who fails that is judged against the current version, and loses its share by itself.");
+    session.text("For a tenth of the tenants. With `halt`, the share is set to 0 automatically if the version fails more often than the current one.");
     session
         .block(&["rollout x v2 10 halt={\"min_requests\":50} --as alice"])
         .await;
