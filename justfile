@@ -12,7 +12,7 @@ demo *ARGS: tools
     @PATH="$PATH:$(dirname "$(scripts/server-path nats)")" cargo run --quiet -- demo {{ ARGS }}
 
 # Every test, against a real nats-server and a real Postgres (BEAMLINE_TEST_SERVERS=native|containers|auto).
-test *ARGS: tools erlang
+test *ARGS: tools erlang examples
     cargo test {{ features }} {{ ARGS }}
 
 # The status page in a headless Chromium, which is installed where root may; else skipped outside CI.
@@ -95,6 +95,10 @@ fuzz *ARGS:
 # An Erlang for the router example's tests, where it can be had.
 erlang:
     @scripts/erlang
+
+# What the examples in Python and JavaScript need for their tests, where it can be had.
+examples:
+    @scripts/examples install
 
 # A nats-server and a Postgres, installed into .tools/ where the machine has none.
 tools:

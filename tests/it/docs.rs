@@ -14,7 +14,7 @@ pub(crate) mod layout;
 mod names;
 mod page;
 mod stage;
-mod volatile;
+pub(crate) mod volatile;
 
 use std::path::{Path, PathBuf};
 

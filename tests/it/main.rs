@@ -23,6 +23,7 @@ mod erlang;
 mod errors;
 mod events;
 mod events_seen;
+mod examples;
 mod fuzz;
 mod gate;
 mod golden;
