@@ -57,9 +57,9 @@ coverage: tools
 bench *ARGS: tools
     cargo bench --bench registry -- {{ ARGS }}
 
-# The daemon against its own OpenAPI document, by a property-based tester.
+# What is published of the interfaces, by validators in another language, and the daemon against its OpenAPI document.
 api-test: tools
-    cargo test {{ features }} --test it -- --ignored http_admin::tester
+    cargo test {{ features }} --test it -- --ignored http_admin::tester docs::schemas
 
 # The tests that take minutes, in a release build.
 soak *ARGS: tools

@@ -3,7 +3,8 @@
 //! - [`page`]: a page's `console` blocks are run as they stand, in their order, and its replies
 //!   compared with the real ones,
 //! - [`coverage`], [`names`]: every verb has an example, and what pages name exists,
-//! - [`configuration`]: the tables of variables are those of the code.
+//! - [`configuration`]: the tables of variables are those of the code,
+//! - [`schemas`]: so are the schemas, and validators in another language agree with the daemon.
 //!
 //! `just docs` writes the pages instead of comparing them, so nobody edits a reply by hand.
 
@@ -13,6 +14,7 @@ mod coverage;
 pub(crate) mod layout;
 mod names;
 mod page;
+mod schemas;
 mod stage;
 pub(crate) mod volatile;
 

@@ -10,6 +10,7 @@
 
 mod access;
 mod admin;
+mod api_tools;
 mod auto;
 mod change_events;
 mod check;
