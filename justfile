@@ -12,7 +12,7 @@ demo *ARGS: tools
     @PATH="$PATH:$(dirname "$(scripts/server-path nats)")" cargo run --quiet -- demo {{ ARGS }}
 
 # Every test, against a real nats-server and a real Postgres (BEAMLINE_TEST_SERVERS=native|containers|auto).
-test *ARGS: tools erlang python
+test *ARGS: tools erlang python examples
     cargo test {{ features }} {{ ARGS }}
 
 # The status page in a headless Chromium, which is installed where root may; else skipped outside CI.
@@ -57,9 +57,9 @@ coverage: tools
 bench *ARGS: tools
     cargo bench --bench registry -- {{ ARGS }}
 
-# The daemon against its own OpenAPI document, by a property-based tester.
+# What is published of the interfaces, by validators in another language, and the daemon against its OpenAPI document.
 api-test: tools
-    cargo test {{ features }} --test it -- --ignored http_admin::tester
+    cargo test {{ features }} --test it -- --ignored http_admin::tester docs::schemas
 
 # Everybody tries what they may not: each role of NATS, HTTP and the database, an extension, strangers.
 attack *ARGS: tools
@@ -104,6 +104,10 @@ erlang:
 # Python's NATS client, for the test of docs/first-extension.md. Without it that test is left out.
 python:
     @scripts/pip-tool install nats-py || [ "${BEAMLINE_PYTHON:-}" != required ]
+
+# What the examples in Python and JavaScript need for their tests, where it can be had.
+examples:
+    @scripts/examples install
 
 # A nats-server and a Postgres, installed into .tools/ where the machine has none.
 tools:

@@ -5,6 +5,7 @@
 //! - [`coverage`], [`names`]: every verb has an example, and what pages name exists,
 //! - [`links`], [`wording`]: links and anchors resolve, and words are those of the house,
 //! - [`configuration`]: the tables of variables are those of the code,
+//! - [`schemas`]: so are the schemas, and validators in another language agree with the daemon,
 //! - [`tutorial`]: the first extension, command by command,
 //! - [`recording`]: a session as a picture.
 //!
@@ -18,9 +19,10 @@ mod links;
 mod names;
 mod page;
 mod recording;
+mod schemas;
 mod stage;
 mod tutorial;
-mod volatile;
+pub(crate) mod volatile;
 mod wording;
 
 use std::path::{Path, PathBuf};
@@ -50,7 +52,9 @@ fn files(folder: &str, extensions: &[&str]) -> Vec<String> {
     for entry in std::fs::read_dir(file(folder)).unwrap() {
         let entry = entry.unwrap();
         let path = format!("{folder}/{}", entry.file_name().to_str().unwrap());
-        if entry.file_type().unwrap().is_dir() {
+        if path.ends_with("/node_modules") {
+            // Not ours.
+        } else if entry.file_type().unwrap().is_dir() {
             found.extend(files(&path, extensions));
         } else if let Some((_, extension)) = path.rsplit_once('.')
             && extensions.contains(&extension)

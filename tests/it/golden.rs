@@ -9,7 +9,8 @@ use crate::docs::{file, settle};
 use crate::harness::{Client, Daemon, Extension, NatsServer, Reply};
 use crate::played;
 
-const FOLDER: &str = "tests/golden";
+/// Where they are.
+pub(crate) const FOLDER: &str = "tests/golden";
 
 #[derive(Deserialize)]
 struct Exchange {

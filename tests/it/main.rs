@@ -10,6 +10,7 @@
 
 mod access;
 mod admin;
+mod api_tools;
 mod auto;
 mod change_events;
 mod check;
@@ -23,6 +24,7 @@ mod erlang;
 mod errors;
 mod events;
 mod events_seen;
+mod examples;
 mod fuzz;
 mod gate;
 mod golden;

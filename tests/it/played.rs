@@ -7,6 +7,11 @@ use crate::harness::{Answer, Behaviour, Extension};
 
 /// Everyone who plays, as long as the result is kept.
 pub(crate) async fn seeds(url: &str) -> Vec<Extension> {
+    all_but("", url).await
+}
+
+/// The same without the one at `left_out`, whom somebody else plays.
+pub(crate) async fn all_but(left_out: &str, url: &str) -> Vec<Extension> {
     let words = [r#"{"delta":"Hel"}"#, r#"{"delta":"lo"}"#];
     let words = words.map(|word| Answer::new(word).header("Beamline-Stream", "chunk"));
     let stream: Vec<_> = words.into_iter().chain([Answer::end()]).collect();
@@ -37,7 +42,7 @@ pub(crate) async fn seeds(url: &str) -> Vec<Extension> {
         ),
     ];
     let mut players = Vec::new();
-    for (subject, behaviour) in cast {
+    for (subject, behaviour) in cast.into_iter().filter(|(subject, _)| *subject != left_out) {
         players.push(Extension::at(url, subject, behaviour).await);
     }
     players

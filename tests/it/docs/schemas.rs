@@ -1,0 +1,132 @@
+//! `docs/schemas`: written from the code, and what they say is true: a validator in another language
+//! marks what the daemon refuses, and nothing of what it serves.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::{file, settle};
+use crate::api_tools::run;
+use crate::harness::{Client, Daemon, NatsServer};
+
+/// The schema of a fixtures file.
+const FIXTURES: &str = "docs/schemas/fixtures.json";
+
+#[test]
+fn the_schema_of_fixtures_is_that_of_the_code() {
+    let schema = beamline_registry::documents::fixtures::schema();
+    let text = serde_json::to_string_pretty(&schema).unwrap();
+    settle(FIXTURES, &(text + "\n"));
+}
+
+/// Entries with one fault each: the field, and what stands there.
+fn faulty() -> Vec<(&'static str, Value)> {
+    let version = json!([{"version": "v2", "routing_rules": {"tenant_id": "acme"}}]);
+    vec![
+        ("subject", Value::Null),
+        ("type", json!("filter")),
+        ("timout_ms", json!(100)),
+        ("timeout_ms", json!(0)),
+        ("retry", json!("1")),
+        ("subject", json!("beamline.ext.*")),
+        ("rollout", json!({"by": "tenant_id", "percent": 120})),
+        ("circuit_breaker", json!({"failure_treshold": 3})),
+        ("routing_rules", json!({"tenant_id": {"is": "acme"}})),
+        ("versions", version),
+    ]
+}
+
+fn entry(n: usize) -> Value {
+    json!({
+        "id": format!("x{n}"), "type": "pre", "subject": format!("beamline.ext.x{n}"),
+        "timeout_ms": 100.0, "retry": null, "config": {"any": [1, {"thing": null}]},
+        "rollout": {}, "metadata": {"team": "z", "stream": {"gap_ms": 500}},
+        "circuit_breaker": {"timeout_seconds": "1m 30s"},
+        "versions": {"v2": {"subject": "beamline.ext.v2", "rollout": {"by": "user_id", "percent": 0.5}}},
+        "instances": [{"instance_id": "a", "subject": "beamline.ext.a", "weight": 0}]
+    })
+}
+
+#[tokio::test]
+#[ignore = "installs its tools first; `just api-test`"]
+async fn ten_faults_are_marked_and_what_serves_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut entries = Vec::new();
+    for (n, (field, value)) in faulty().into_iter().enumerate() {
+        let mut entry = entry(n);
+        entry[field] = value;
+        entries.push(entry);
+    }
+    assert_eq!(entries.len(), 10);
+    entries.push(json!({"$schema": "../any.json", "id": "sound", "type": "post", "subject": "beamline.ext.sound"}));
+    std::fs::write(
+        folder.path().join("faulty.json"),
+        Value::from(entries).to_string(),
+    )
+    .unwrap();
+    let one = |n: usize| {
+        let mut entry = entry(n);
+        entry["circuit_breaker"]["slow_call_rate_threshold"] = json!("off");
+        entry["circuit_breaker"]["slow_call_ms"] = json!("off");
+        entry
+    };
+    let mut map = json!({"$schema": "any", "m1": one(101)});
+    map["m1"].as_object_mut().unwrap().remove("id");
+    let single =
+        json!({"$schema": "any", "id": "alone", "type": "pre", "subject": "beamline.ext.alone"});
+    for (name, sound) in [("map.json", map), ("single.json", single)] {
+        std::fs::write(folder.path().join(name), sound.to_string()).unwrap();
+    }
+
+    // The daemon's word.
+    let nats = NatsServer::start().await;
+    let daemon = Daemon::builder()
+        .nats(&nats.url())
+        .fixtures(folder.path())
+        .setting("SOURCE", "fixtures")
+        .spawn()
+        .await;
+    daemon.wait_ready().await;
+    let client = Client::connect(&nats.url()).await;
+    let stats = client.request("beamline.registry.stats", "").await.ok();
+    let refused: Vec<_> = stats["quarantined"].as_array().unwrap().iter().collect();
+    assert_eq!(refused.len(), 10, "{refused:#?}");
+    for id in ["sound", "m1", "alone"] {
+        client.request("beamline.registry.lookup", id).await.ok();
+    }
+
+    // The validator's.
+    let mut files = vec![folder.path().join("faulty.json")];
+    let marks = marks(&file(FIXTURES), &files).await;
+    let mut marked: Vec<usize> = marks
+        .iter()
+        .map(|mark| mark.split(['[', ']']).nth(1).unwrap().parse().unwrap())
+        .collect();
+    marked.dedup();
+    assert_eq!(marked, Vec::from_iter(0..10), "{marks:#?}");
+
+    files = ["map.json", "single.json"]
+        .map(|name| folder.path().join(name))
+        .into();
+    for shipped in [
+        "fixtures/extensions",
+        "tests/golden/fixtures",
+        "examples/fixtures",
+        "src/cli/demo/fixtures",
+    ] {
+        let entries = std::fs::read_dir(file(shipped)).unwrap();
+        files.extend(entries.map(|entry| entry.unwrap().path()));
+    }
+    assert!(files.len() > 9, "where are they? {files:?}");
+    assert_eq!(self::marks(&file(FIXTURES), &files).await, [""; 0]);
+}
+
+/// What a validator marks in `files` by a schema: a line each, with its place.
+async fn marks(schema: &Path, files: &[PathBuf]) -> Vec<String> {
+    let script = file("tests/it/docs/marks.py");
+    let mut arguments = vec![script.to_str().unwrap(), schema.to_str().unwrap()];
+    arguments.extend(files.iter().map(|path| path.to_str().unwrap()));
+    let (ran, said) = run(file("target").as_path(), &arguments).await;
+    assert!(ran, "{said}");
+    said.lines().map(str::to_owned).collect()
+}
