@@ -61,6 +61,11 @@ bench *ARGS: tools
 api-test: tools
     cargo test {{ features }} --test it -- --ignored http_admin::tester
 
+# Everybody tries what they may not: each role of NATS, HTTP and the database, an extension, strangers.
+attack *ARGS: tools
+    cargo test {{ features }} --lib http::tests {{ ARGS }}
+    cargo test {{ features }} --test it -- access:: subjects:: fuzz:: http_admin:: requests::headers invoke::forged invoke::bytes --nocapture {{ ARGS }}
+
 # The tests that take minutes, in a release build.
 soak *ARGS: tools
     cargo test --release --test it -- --ignored --test-threads=1 --skip status_page:: {{ ARGS }}

@@ -97,14 +97,13 @@ pub async fn serve(
     start_http(&settings, &shared, &desk, notes, &mut essential).await?;
     start_sources(&settings, &shared, reloader, &reload, &mut essential)?;
     let instance_id = &settings.identity.instance_id;
-    let max_in_flight = settings.limits.max_in_flight;
     let layout = layout(&settings);
     let observers = shared.observers.clone();
     let denied = Denied::new(layout.clone(), events.dropped(), observers.clone());
     let links = nats::connect(
         &settings.nats,
         instance_id,
-        max_in_flight,
+        &settings.limits,
         denied,
         &shared.status,
         &observers,

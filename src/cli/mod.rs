@@ -187,6 +187,7 @@ mod tests {
             env: BTreeMap::new(),
             read_file: &|_| Err(io::Error::from(io::ErrorKind::NotFound).into()),
             host_name: "host".to_owned(),
+            memory_limit: None,
             terminal: false,
         };
         let args = ["beamline-registry"]

@@ -15,6 +15,7 @@ mod http;
 mod identity;
 mod layers;
 mod logging;
+mod memory;
 mod nats;
 mod nats_address;
 mod nats_context;
@@ -56,7 +57,12 @@ pub use variables::{
 use crate::domain::distinct::Distinct;
 use layers::Layers;
 use reader::Reader;
-use variables::{DB_ENABLED, DB_HOST, DB_URL, INSTANCE_ID, LOG_FORMAT, Values};
+use variables::{
+    DB_ENABLED, DB_HOST, DB_URL, INSTANCE_ID, LOG_FORMAT, MAX_IN_FLIGHT_BYTES, Values,
+};
+
+/// Bytes that calls may hold where memory is not limited.
+const UNLIMITED_IN_FLIGHT_BYTES: usize = 256 << 20;
 
 /// All settings of the daemon, checked. Immutable; shared by reference or part by part.
 #[derive(Debug, Clone)]
@@ -110,6 +116,8 @@ impl Settings {
             "json"
         };
         let instance_id = identity::default_instance_id(&surroundings.host_name);
+        let quarter = surroundings.memory_limit.map(|limit| limit / 4);
+        let in_flight_bytes = quarter.unwrap_or(UNLIMITED_IN_FLIGHT_BYTES);
         let reader = |layers| Reader {
             layers,
             surroundings,
@@ -117,6 +125,7 @@ impl Settings {
                 (DB_ENABLED.name, addressed.to_string()),
                 (INSTANCE_ID.name, instance_id.clone()),
                 (LOG_FORMAT.name, log_format.to_owned()),
+                (MAX_IN_FLIGHT_BYTES.name, in_flight_bytes.to_string()),
             ]),
         };
         let defaults = Values::read(&mut reader(Layers::default()));

@@ -128,16 +128,16 @@ mod tests {
         for (text, rule) in [
             ("http://a", "must begin with nats:// or tls://"),
             ("nats://", "must name a host"),
-            ("nats://a b", "is no address"),
-            ("nats://[::1", "is no address: invalid IPv6 address"),
+            ("nats://a b", "is not an address"),
+            ("nats://[::1", "is not an address: invalid IPv6 address"),
             ("nats://a:0", "must have a port"),
-            ("nats://a:65536", "is no address: invalid port number"),
-            ("nats://[::1]4", "is no address"),
+            ("nats://a:65536", "is not an address: invalid port number"),
+            ("nats://[::1]4", "is not an address"),
             ("nats://a/b", "end after host and port"),
             ("nats://a?x=1", "end after host and port"),
             (
                 "nats://hunter2:pass/word@a",
-                "is no address: invalid port number",
+                "is not an address: invalid port number",
             ),
             ("nats://%ff@a", "percent-encoded UTF-8"),
         ] {

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
+use super::memory;
 use super::parse::Rule;
 use super::text_file::{MAX_BYTES, TextFileError, read_bytes};
 use crate::domain::text::text;
@@ -17,6 +18,8 @@ pub struct Surroundings<'a> {
     pub read_file: &'a dyn Fn(&Path) -> Result<Vec<u8>, TextFileError>,
     /// The host's name; in Kubernetes the pod's.
     pub host_name: String,
+    /// How many bytes of memory this process may have, where that is limited.
+    pub memory_limit: Option<usize>,
     /// Whether the log goes to a terminal.
     pub terminal: bool,
 }
@@ -28,6 +31,7 @@ impl Surroundings<'static> {
             env: std::env::vars_os().collect(),
             read_file: &|path| read_bytes(path, MAX_BYTES),
             host_name: whoami::hostname().unwrap_or_default(),
+            memory_limit: memory::limit(),
             terminal: io::stderr().is_terminal(),
         }
     }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::to_bytes;
 use crate::domain::ids::{ExtensionId, VersionName};
-use crate::service::live::{Changes, Note, Point, Row};
+use crate::service::live::{Note, Point, Row};
 use crate::service::status::millis;
 
 #[derive(Serialize)]
@@ -19,6 +19,11 @@ struct RowBody<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     version: &'a str,
+    subject: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    team: Option<&'a str>,
     enabled: bool,
     auto_disabled: bool,
     revision: u64,
@@ -81,10 +86,10 @@ pub fn rows(rows: &[(Row, Vec<Point>)]) -> Bytes {
 }
 
 /// What differs from what was sent before.
-pub fn changes(changes: &Changes) -> Bytes {
+pub fn changes(rows: &[Row], gone: &[ExtensionId]) -> Bytes {
     to_bytes(&Rows {
-        rows: changes.rows.iter().map(row_body).collect(),
-        gone: changes.gone.iter().map(ExtensionId::as_str).collect(),
+        rows: rows.iter().map(row_body).collect(),
+        gone: gone.iter().map(ExtensionId::as_str).collect(),
     })
 }
 
@@ -104,6 +109,9 @@ fn row_body(row: &Row) -> RowBody<'_> {
         id: row.id.as_str(),
         kind: row.kind.as_str(),
         version: row.version.as_str(),
+        subject: row.subject.as_str(),
+        owner: row.owner.as_deref(),
+        team: row.team.as_deref(),
         enabled: row.enabled,
         auto_disabled: row.auto_disabled,
         revision: row.revision,

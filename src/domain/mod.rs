@@ -49,6 +49,7 @@ pub mod reply;
 pub mod acknowledgement;
 pub mod push_back;
 pub mod outcome;
+pub mod overload;
 pub mod call_id;
 pub mod probe;
 

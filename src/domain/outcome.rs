@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::overload::Overload;
 use super::push_back::Hint;
 use super::reply;
 
@@ -52,8 +53,8 @@ pub enum Ended<'a> {
     },
     /// Too large to be sent, by the extension's limits or the server's.
     TooLarge,
-    /// Too many calls at once; nothing was sent.
-    Overloaded,
+    /// Too much at once: nothing was sent, or the reply could not be kept.
+    Overloaded(Overload),
     /// NATS does not let this sidecar publish to the extension's subject.
     PermissionViolation,
     /// This sidecar's own NATS link is or went down.
@@ -161,7 +162,7 @@ pub enum Answer {
     /// 413 `payload_too_large`.
     PayloadTooLarge,
     /// 503 `overloaded`.
-    Overloaded,
+    Overloaded(Overload),
     /// 403 `forbidden`: the subject is not allowed to this sidecar.
     Forbidden,
     /// 503: the link is down, and an answer may never arrive.
@@ -206,7 +207,7 @@ impl Ended<'_> {
                 (Indifferent(Neutral::StoodStill), answer)
             }
             Self::TooLarge => (Indifferent(Neutral::CallerFault), Answer::PayloadTooLarge),
-            Self::Overloaded => (Indifferent(Neutral::Overloaded), Answer::Overloaded),
+            Self::Overloaded(why) => (Indifferent(Neutral::Overloaded), Answer::Overloaded(why)),
             Self::PermissionViolation => {
                 (Indifferent(Neutral::PermissionViolation), Answer::Forbidden)
             }

@@ -116,9 +116,9 @@ fn calls_without_a_reply() {
         ),
         (Ended::TooLarge, CALLER_FAULT, Answer::PayloadTooLarge),
         (
-            Ended::Overloaded,
+            Ended::Overloaded(Overload::Bytes),
             Outcome::Neutral(Neutral::Overloaded),
-            Answer::Overloaded,
+            Answer::Overloaded(Overload::Bytes),
         ),
         (
             Ended::PermissionViolation,

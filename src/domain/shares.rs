@@ -7,6 +7,8 @@
 
 use std::collections::HashMap;
 
+use super::overload::Overload;
+
 /// How many places each tenant holds, and how many wait for one.
 #[derive(Debug, Default)]
 pub struct Shares {
@@ -30,26 +32,7 @@ pub enum Verdict {
     /// It may wait for the next one.
     Waits,
     /// It may not.
-    Refused(Crowd),
-}
-
-/// Why a call has no place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Crowd {
-    /// All are taken, and too many wait.
-    Full,
-    /// All are taken, and its tenant has its share of them.
-    TenantShare,
-}
-
-impl Crowd {
-    /// The reason as written in `details.reason`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::TenantShare => "tenant_share",
-        }
-    }
+    Refused(Overload),
 }
 
 impl Shares {
@@ -61,11 +44,11 @@ impl Shares {
             Verdict::Enters
         } else if (entry.holds + entry.waits) * known >= places {
             match known {
-                1 => Verdict::Refused(Crowd::Full),
-                _ => Verdict::Refused(Crowd::TenantShare),
+                1 => Verdict::Refused(Overload::Full),
+                _ => Verdict::Refused(Overload::TenantShare),
             }
         } else if self.waiting >= places {
-            Verdict::Refused(Crowd::Full)
+            Verdict::Refused(Overload::Full)
         } else {
             Verdict::Waits
         };
@@ -125,8 +108,8 @@ impl Shares {
 mod tests {
     use super::*;
 
-    const FULL: Verdict = Verdict::Refused(Crowd::Full);
-    const SHARE: Verdict = Verdict::Refused(Crowd::TenantShare);
+    const FULL: Verdict = Verdict::Refused(Overload::Full);
+    const SHARE: Verdict = Verdict::Refused(Overload::TenantShare);
 
     fn comes(shares: &mut Shares, tenant: u64, times: usize) -> Vec<Verdict> {
         (0..times).map(|_| shares.comes(tenant, 4)).collect()

@@ -68,6 +68,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
+    use crate::domain::overload::Overload;
     use crate::service::observe::Observer;
 
     /// Counts observed panics.
@@ -102,8 +103,8 @@ mod tests {
         let (observers, counting) = counting();
         let fine = answered(&observers, async { Ok(1) }).await;
         let refused: Result<(), _> =
-            answered(&observers, async { Err(RegistryError::Overloaded) }).await;
-        assert_eq!((fine, refused), (Ok(1), Err(RegistryError::Overloaded)));
+            answered(&observers, async { Err(RegistryError::ReadOnly) }).await;
+        assert_eq!((fine, refused), (Ok(1), Err(RegistryError::ReadOnly)));
         assert_eq!(counting.0.load(Ordering::Relaxed), 0);
 
         let late: Result<(), _> = answered(&observers, async {
@@ -134,7 +135,7 @@ mod tests {
         let counting = Arc::<Counting>::default();
         let (broken, told) = (Box::new(Broken), Box::new(Arc::clone(&counting)));
         let observers = Observers::new(vec![broken, told]);
-        observers.observe(&Observation::Overloaded);
+        observers.observe(&Observation::Overloaded(Overload::Requests));
         assert_eq!(
             counting.0.load(Ordering::Relaxed),
             1,

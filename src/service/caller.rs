@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::domain::call_id::CallId;
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::domain::overload::Overload;
 use crate::domain::subject::Subject;
 use crate::domain::traceparent::{TraceHeaders, TraceParent};
 
@@ -122,8 +123,8 @@ pub enum CallError {
     InvalidHeader,
     /// Too many calls, a connection that took no request in time, or replies that came faster than
     /// they were read, so that some are lost.
-    #[error("too many calls at once")]
-    Overloaded,
+    #[error("too much at a time: {}", .0.as_str())]
+    Overloaded(Overload),
     /// The reply's headers cannot be read.
     #[error("the reply cannot be read")]
     BadReply,

@@ -3,8 +3,8 @@
 use thiserror::Error;
 
 use super::trouble::{DatabaseError, Trouble};
+use crate::domain::overload::Overload;
 use crate::domain::quote::{quoted, quoted_within};
-use crate::domain::shares::Crowd;
 
 /// Why an extension is not found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,11 +217,8 @@ pub enum RegistryError {
     #[error("the call was cancelled")]
     Cancelled,
     /// Too much at once; nothing was done.
-    #[error("too many requests at once")]
-    Overloaded,
-    /// All places of an extension are taken; nothing was done.
-    #[error("too many calls of the extension at once: {}", .0.as_str())]
-    Crowded(Crowd),
+    #[error("too much at once: {}", .0.as_str())]
+    Overloaded(Overload),
     /// The daemon is shutting down; nothing was done.
     #[error("this sidecar is shutting down")]
     ShuttingDown,
@@ -314,7 +311,7 @@ impl RegistryError {
             | Self::DatabaseLocked { .. }
             | Self::OutcomeUnknown(_) => "database_unavailable",
             Self::Cancelled => "cancelled",
-            Self::Overloaded | Self::Crowded(_) => "overloaded",
+            Self::Overloaded(_) => "overloaded",
             Self::ShuttingDown => "shutting_down",
         }
     }
@@ -337,8 +334,7 @@ impl RegistryError {
             | Self::DatabaseLocked { .. }
             | Self::OutcomeUnknown(_)
             | Self::ExtensionUnavailable { .. }
-            | Self::Overloaded
-            | Self::Crowded(_)
+            | Self::Overloaded(_)
             | Self::ShuttingDown => 503,
             Self::ExtensionTimeout { .. } | Self::DeadlineExceeded { .. } => 504,
         }
@@ -366,7 +362,7 @@ impl RegistryError {
             | Self::DatabaseLocked { .. }
             | Self::OutcomeUnknown(_) => "database unavailable",
             Self::Cancelled => "cancelled",
-            Self::Overloaded | Self::Crowded(_) => "overloaded",
+            Self::Overloaded(_) => "overloaded",
             Self::ShuttingDown => "shutting down",
         }
     }
@@ -425,7 +421,7 @@ impl RegistryError {
                 [reason].into_iter().chain(blocked_by).collect()
             }
             Self::DatabaseUnavailable { reason, .. } => vec![("reason", text(reason.as_str()))],
-            Self::Crowded(why) => vec![("reason", text(why.as_str()))],
+            Self::Overloaded(why) => vec![("reason", text(why.as_str()))],
             Self::OutcomeUnknown(_) => vec![("outcome", text("unknown"))],
             _ => Vec::new(),
         }

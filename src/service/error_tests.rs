@@ -91,9 +91,14 @@ fn codes_numbers_and_details_are_the_contracts() {
             503,
             vec![("outcome", text("unknown"))],
         ),
-        (E::Overloaded, "overloaded", 503, vec![]),
         (
-            E::Crowded(Crowd::TenantShare),
+            E::Overloaded(Overload::Requests),
+            "overloaded",
+            503,
+            vec![("reason", text("requests"))],
+        ),
+        (
+            E::Overloaded(Overload::TenantShare),
             "overloaded",
             503,
             vec![("reason", text("tenant_share"))],

@@ -5,6 +5,7 @@
 pub mod error;
 pub mod observe;
 pub mod boundary;
+pub mod budget;
 pub mod source;
 pub mod spans;
 pub mod caller;

@@ -13,6 +13,7 @@ use crate::domain::catalog::{ActiveSource, Counts};
 use crate::domain::halting::Comparison;
 use crate::domain::health::Crossing;
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::domain::overload::Overload;
 use crate::service::health::Summary;
 use crate::service::health_store::StoreError;
 use crate::service::source::SourceError;
@@ -277,8 +278,8 @@ pub enum Observation {
         /// The stream, fit to be quoted.
         stream: String,
     },
-    /// A request was refused because too many ran at once.
-    Overloaded,
+    /// A request was refused because of too much at once.
+    Overloaded(Overload),
     /// A request cannot be answered; logged once per cause.
     Dropped {
         /// Why.

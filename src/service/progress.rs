@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
 use super::error::RegistryError;
+use crate::domain::overload::Overload;
 use crate::domain::whole;
 
 use crate::service::clock::standstill::timeout;
@@ -87,7 +88,7 @@ impl Progress {
             return Ok(());
         };
         let Ok(_place) = self.waiters.try_acquire() else {
-            return Err(RegistryError::Overloaded);
+            return Err(RegistryError::Overloaded(Overload::Requests));
         };
         self.reached(wanted, patience).await
     }
@@ -166,7 +167,7 @@ mod tests {
         }
         assert_eq!(
             progress.wait(Some(1), Some(10_000)).await,
-            Err(RegistryError::Overloaded)
+            Err(RegistryError::Overloaded(Overload::Requests))
         );
         let writer = tokio::spawn({
             let progress = progress.clone();

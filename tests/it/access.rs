@@ -6,10 +6,12 @@
 //! - [`set_up`]: the files set up a new database or take over an old one, without a superuser too,
 //! - [`shared`]: in a schema that others share they touch nothing of theirs,
 //! - [`audited`]: no role can make the audit say what is not so,
+//! - [`afternoon`]: everybody tries what they may not, all at once, and nothing gets through,
 //! - [`lists`]: the lists of the NATS file that have to agree do,
 //! - [`nats_logins`], [`database_logins`]: each way to log in works, and what is renewed in a file is
 //!   used without a restart; no secret is logged.
 
+mod afternoon;
 mod audited;
 mod database;
 mod database_logins;

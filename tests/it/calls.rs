@@ -16,6 +16,7 @@ use beamline_registry::config::{NatsAddress, NatsAuth, NatsSettings, SourceMode}
 use beamline_registry::domain::ids::{ExtensionId, VersionName};
 use beamline_registry::domain::subject::Subject;
 use beamline_registry::domain::traceparent::TraceHeaders;
+use beamline_registry::service::budget::Budget;
 use beamline_registry::service::caller::{Call, CallError, CallHeaders, Caller, Reply};
 use beamline_registry::service::observe::Observers;
 use beamline_registry::service::status::Status;
@@ -58,6 +59,7 @@ impl Calling {
             Arc::clone(&outbox),
             "_INBOX",
             max_pending,
+            Budget::new(64 << 20),
             Handle::current(),
             observers.clone(),
         ));

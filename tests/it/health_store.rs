@@ -53,6 +53,7 @@ pub(crate) fn store(database: &TestDatabase, instance_id: &str) -> PostgresHealt
         env: BTreeMap::from([(name.into(), database.url().into())]),
         read_file: &|path| Ok(std::fs::read(path)?),
         host_name: "test".to_owned(),
+        memory_limit: None,
         terminal: false,
     };
     let (settings, _, _) = Settings::load(BTreeMap::new(), &surroundings).unwrap();

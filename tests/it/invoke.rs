@@ -11,7 +11,7 @@
 //! - [`adaptive`]: who is slow, or says that it is busy, gets less,
 //! - [`instances`], [`versions`] and [`fallbacks`]: who gets the call, and who stands in,
 //! - [`stand_in`]: whoever fails has a fallback answer for it, within the call,
-//! - [`limits`] and [`fairness`]: how many at a time, and of whom,
+//! - [`limits`], [`bytes`] and [`fairness`]: how many at a time, how large, and of whom,
 //! - [`cancelling`]: what nobody waits for any more ends, and its extension hears of it,
 //! - [`streams`] and [`stream_limits`]: answers in pieces, and how long they may take,
 //! - [`drain`] and [`link`]: calls in flight when the daemon or its link goes,
@@ -28,6 +28,7 @@ mod acknowledgements;
 mod adaptive;
 mod answers;
 mod bad_day;
+mod bytes;
 mod cancelling;
 mod circuit;
 mod deadlines;

@@ -47,6 +47,7 @@ pub(crate) fn settings(url: &str) -> DatabaseSettings {
         env: BTreeMap::from([(name.into(), url.into())]),
         read_file: &|path| Ok(std::fs::read(path)?),
         host_name: "test".to_owned(),
+        memory_limit: None,
         terminal: false,
     };
     let (settings, _, _) = Settings::load(BTreeMap::new(), &surroundings).unwrap();

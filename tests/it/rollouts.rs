@@ -74,7 +74,7 @@ async fn compared(rig: &Rig, pods: &[&str]) {
 async fn a_version_that_fails_gives_up_its_share_once_in_the_fleet() {
     let rig = rig().await;
     let events = EventsSeen::start(&rig.nats).await;
-    let pods: Vec<_> = (1..=4).map(|n| format!("pod-{n}")).collect();
+    let pods: Vec<_> = (1..=10).map(|n| format!("pod-{n}")).collect();
     let mut daemons: Vec<Daemon> = Vec::new();
     for pod in &pods {
         daemons.push(ready(sidecar(rig.daemon(), pod)).await);

@@ -12,6 +12,7 @@ mod connections;
 pub mod live;
 mod openapi;
 mod page;
+mod pieces;
 mod places;
 pub mod probe;
 mod probes;

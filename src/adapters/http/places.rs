@@ -1,29 +1,43 @@
-//! Places for requests of administration: fewer than there are connections, so that probes are
-//! answered however many clients wait for something.
+//! Places for requests of administration and for scrapes: fewer than there are connections, so that
+//! probes are answered however many clients wait for something or read slowly.
 //!
 //! A read that names a `min_revision` may wait for it, and takes a place of another kind, so that
 //! it does not keep out the change that it waits for, or other reads.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::body::HttpBody;
 use axum::extract::{Query as Pairs, Request, State as Extract};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::answer::HttpError;
+use super::pieces::holding;
+use crate::domain::overload::Overload;
+use crate::service::budget::Budget;
 use crate::service::error::RegistryError;
 
 /// Requests of administration at a time that wait for nothing.
 pub(super) const MAX_ADMIN: usize = 32;
 /// Reads at a time that name a `min_revision`.
 pub(super) const MAX_WAITING: usize = 128;
+/// Bytes of answers that are not read yet.
+const MAX_BYTES: usize = 32 << 20;
+/// Pages of metrics that are not read yet; with many extensions one has tens of megabytes.
+const MAX_SCRAPES: usize = 2;
+/// How long a scrape waits for those before it.
+const SCRAPE_WAIT: Duration = Duration::from_secs(5);
 
 /// The places.
 #[derive(Debug, Clone)]
 pub(super) struct Places {
     working: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    answers: Arc<Budget>,
+    scrapes: Arc<Semaphore>,
 }
 
 impl Default for Places {
@@ -31,6 +45,8 @@ impl Default for Places {
         Self {
             working: Arc::new(Semaphore::new(MAX_ADMIN)),
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+            answers: Budget::new(MAX_BYTES),
+            scrapes: Arc::new(Semaphore::new(MAX_SCRAPES)),
         }
     }
 }
@@ -44,16 +60,40 @@ impl Places {
             false => &self.working,
         }
     }
+
+    /// Answers a scrape with `page`, after those before it were read.
+    pub(super) async fn scrape(&self, page: impl FnOnce() -> Response) -> Response {
+        let place = Arc::clone(&self.scrapes).acquire_owned();
+        match timeout(SCRAPE_WAIT, place).await {
+            Ok(Ok(place)) => holding(page(), place).await,
+            _ => overloaded(Overload::Requests),
+        }
+    }
 }
 
-/// Lets a request pass while there is a place for it.
+/// Lets a request pass while there is a place for it, and room for what it reads.
 pub(super) async fn take(
     Extract(places): Extract<Places>,
     request: Request,
     next: Next,
 ) -> Response {
     let Ok(_place) = places.of(&request).try_acquire() else {
-        return HttpError::Registry(RegistryError::Overloaded).into_response();
+        return overloaded(Overload::Requests);
     };
-    next.run(request).await
+    let reads = request.method().is_safe();
+    let answer = next.run(request).await;
+    let size = answer.body().size_hint().exact().unwrap_or_default();
+    match places
+        .answers
+        .take(usize::try_from(size).unwrap_or(usize::MAX))
+    {
+        Some(held) => holding(answer, held).await,
+        None if reads => overloaded(Overload::Bytes),
+        // It was done, and its answer is no larger than the request was.
+        None => answer,
+    }
+}
+
+fn overloaded(why: Overload) -> Response {
+    HttpError::Registry(RegistryError::Overloaded(why)).into_response()
 }

@@ -1,5 +1,6 @@
 //! Probes and metrics: what Kubernetes and Prometheus ask, without a token.
 
+use axum::Extension;
 use axum::extract::State as Extract;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -7,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::State;
 use super::accept::MetricsFormat;
 use super::answer;
+use super::places::Places;
 use crate::documents::probe::{Alive, Ready};
 use crate::documents::to_bytes;
 
@@ -61,12 +63,16 @@ pub(super) async fn readyz(Extract(state): Extract<State>) -> Response {
         (String = "application/openmetrics-text"),
     )),
 ))]
-pub(super) async fn metrics(Extract(state): Extract<State>, headers: HeaderMap) -> Response {
+pub(super) async fn metrics(
+    Extract(state): Extract<State>,
+    Extension(places): Extension<Places>,
+    headers: HeaderMap,
+) -> Response {
     let format = MetricsFormat::preferred(&headers);
-    let page = (state.render_metrics)(format);
     let describing = [
         (header::CONTENT_TYPE, format.content_type()),
         (header::VARY, "accept"),
     ];
-    (describing, page).into_response()
+    let page = || (describing, (state.render_metrics)(format)).into_response();
+    places.scrape(page).await
 }

@@ -3,6 +3,7 @@
 mod audit;
 mod crowd;
 mod origin;
+mod slow;
 
 use std::time::Duration;
 

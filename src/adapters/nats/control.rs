@@ -16,14 +16,16 @@ use super::link::outbox::Outbox;
 use super::payload::{as_object, object};
 use super::replies::Answer;
 use super::request::Request;
-use super::respond::{Respond, out};
+use super::respond::{Respond, hold, out};
 use super::subjects::Route;
 use super::verb::Verb;
 use super::verbs::Verbs;
 use super::wire::operation::Message;
 use crate::documents;
 use crate::documents::cancel::CancelArguments;
+use crate::domain::overload::Overload;
 use crate::service::boundary::answered;
+use crate::service::budget::Budget;
 use crate::service::error::RegistryError;
 use crate::service::invoke::Cancellable;
 use crate::service::observe::{Observation, Observers};
@@ -32,6 +34,8 @@ use crate::service::progress::MAX_WAITERS;
 /// Requests worked on at a time; one more is answered `overloaded`. Reads that wait for a revision
 /// have places beside these, so what they wait for is never kept out by them.
 const MAX_CONCURRENT: usize = 1024;
+/// Bytes that such requests and the answers to reads hold at a time, lookups that wait included.
+const MAX_BYTES: usize = 32 << 20;
 
 /// What comes over the control connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +67,8 @@ pub struct ControlServer {
     pub tasks: TaskTracker,
     /// Their places, see [`places`].
     pub places: Arc<Semaphore>,
+    /// The bytes they may hold, see [`budget`].
+    pub budget: Arc<Budget>,
     /// Its observers.
     pub observers: Observers,
     /// Cancelled when the grace period of a shutdown is over.
@@ -72,6 +78,11 @@ pub struct ControlServer {
 /// Places for requests.
 pub fn places() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(MAX_CONCURRENT + MAX_WAITERS))
+}
+
+/// Bytes for requests.
+pub fn budget() -> Arc<Budget> {
+    Budget::new(MAX_BYTES)
 }
 
 impl Handler<Asked> for ControlServer {
@@ -113,13 +124,16 @@ impl ControlServer {
         let received = turn.now;
         let begun = Request::read(message).and_then(|request| {
             let place = Arc::clone(&self.places).try_acquire_owned();
-            let place = place.map_err(|_| {
-                self.observers.observe(&Observation::Overloaded);
-                RegistryError::Overloaded
+            let place = place.map_err(|_| Overload::Requests);
+            let held = self.budget.take(message.size()).ok_or(Overload::Bytes);
+            let held = place.and_then(|place| Ok((place, held?)));
+            let held = held.map_err(|why| {
+                self.observers.observe(&Observation::Overloaded(why));
+                RegistryError::Overloaded(why)
             })?;
-            Ok((request, place))
+            Ok((request, held))
         });
-        let (request, place) = match begun {
+        let (request, held) = match begun {
             Ok(begun) => begun,
             Err(error) => {
                 let outcome = Err(error);
@@ -135,16 +149,20 @@ impl ControlServer {
         );
         let (endpoints, give_up) = (Arc::clone(&self.endpoints), self.give_up.clone());
         let (observers, reply) = (self.observers.clone(), reply.to_vec());
+        let budget = Arc::clone(&self.budget);
         self.tasks.spawn_on(
             async move {
                 let answering = verbs.answer(route, &request, outbox.max_payload());
-                let outcome = tokio::select! {
+                let mut outcome = tokio::select! {
                     outcome = answered(&observers, answering) => outcome,
                     () = give_up.cancelled() => Err(given_up(route.verb)),
                 };
+                // What changed something must not be told that nothing was done.
+                let read = !route.verb.mutates();
+                let answer = read.then(|| hold(&budget, &mut outcome));
                 endpoints.record(route.verb, received.elapsed(), &outcome);
-                respond.send(&outbox, &reply, &outcome);
-                drop(place);
+                respond.send(&outbox, &reply, &outcome).await;
+                drop((held, answer));
             },
             &self.workers,
         );

@@ -20,7 +20,7 @@ use super::link::lane::{Handler, Turn};
 use super::link::outbox::Outbox;
 use super::payload::IdArguments;
 use super::replies::Answer;
-use super::respond::{Respond, out};
+use super::respond::{Respond, hold, out};
 use super::subjects::Route;
 use super::verb::Verb;
 use super::wire::operation::Message;
@@ -29,7 +29,9 @@ use crate::documents;
 use crate::documents::request::malformed;
 use crate::domain::context::Context;
 use crate::domain::ids::ExtensionId;
+use crate::domain::overload::Overload;
 use crate::service::boundary::answered;
+use crate::service::budget::{Budget, Held};
 use crate::service::error::RegistryError;
 use crate::service::lookup::{Lookups, MAX_IDS};
 use crate::service::observe::{Observation, Observers};
@@ -53,7 +55,9 @@ pub struct LookupServer {
     pub spans: Spans,
     /// Where lookups wait for a revision.
     pub runtime: Handle,
-    /// Observers of panics.
+    /// The bytes that such lookups hold.
+    pub budget: Arc<Budget>,
+    /// Observers of panics and refusals.
     pub observers: Observers,
     /// Lookups that wait for a revision.
     pub waiting: TaskTracker,
@@ -69,9 +73,16 @@ impl Handler<Route> for LookupServer {
         let received = turn.now;
         let mut span = self.begin(message, received);
         let outcome = match Lookup::read(route, message) {
-            Ok(lookup) if self.must_wait(&lookup) => {
-                return self.defer(message, route, reply, received, span);
-            }
+            Ok(lookup) if self.must_wait(&lookup) => match self.budget.take(message.size()) {
+                Some(held) => {
+                    return self.defer(message, held, route, reply, received, span);
+                }
+                None => {
+                    let why = Overload::Bytes;
+                    self.observers.observe(&Observation::Overloaded(why));
+                    Err(RegistryError::Overloaded(why))
+                }
+            },
             Ok(lookup) => {
                 lookup.describe(span.as_mut());
                 if self.answer_at_once(&lookup, reply, turn) {
@@ -153,6 +164,7 @@ impl LookupServer {
     fn defer(
         &self,
         message: &Message<'_>,
+        held: Held,
         route: Route,
         reply: &[u8],
         received: Instant,
@@ -166,14 +178,17 @@ impl LookupServer {
             reply: reply.to_vec(),
         };
         let answering = async move {
-            let outcome = tokio::select! {
+            let mut outcome = tokio::select! {
                 outcome = answered(&server.observers, server.answer_later(&deferred)) => outcome,
                 () = server.give_up.cancelled() => Err(RegistryError::ShuttingDown),
             };
+            let answer = hold(&server.budget, &mut outcome);
             server
                 .respond
-                .send(&server.outbox, &deferred.reply, &outcome);
+                .send(&server.outbox, &deferred.reply, &outcome)
+                .await;
             server.count(received.elapsed(), &outcome, span);
+            drop((held, answer));
         };
         self.waiting.spawn_on(answering, &self.runtime);
     }

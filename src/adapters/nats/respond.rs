@@ -1,6 +1,7 @@
 //! Answers on a lane of our own, appended to what leaves with the next write.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::link::lane::Turn;
 use super::link::outbox::Outbox;
@@ -9,6 +10,9 @@ use super::wire::operation::Message;
 use super::wire::write::{self, HeaderBlock};
 use crate::documents;
 use crate::documents::headers::{REVISION, SOURCE, STALE_MS};
+use crate::domain::overload::Overload;
+use crate::service::budget::{Budget, Held};
+use crate::service::clock::standstill::timeout;
 use crate::service::error::RegistryError;
 use crate::service::observe::DropReason;
 use crate::service::status::Status;
@@ -17,6 +21,9 @@ use crate::service::status::Status;
 pub const ERROR_CODE: &str = "Nats-Service-Error-Code";
 /// The fixed text of the error code.
 pub const ERROR: &str = "Nats-Service-Error";
+
+/// How long an answer waits for room to be sent.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Answers requests.
 #[derive(Debug, Clone)]
@@ -65,7 +72,7 @@ impl Respond {
     pub fn append(&self, out: &mut Out<'_>, reply: &[u8], outcome: &Result<Answer, RegistryError>) {
         match outcome {
             Ok(answer) => self.append_answer(out, reply, answer),
-            Err(error) => self.append_error(out, reply, error),
+            Err(error) => self.append_error(out, reply, error, |_| {}),
         }
     }
 
@@ -76,7 +83,7 @@ impl Respond {
             }
         };
         if let Err(error) = self.append_message(out, (reply, None), headers, &answer.body) {
-            self.append_error(out, reply, &error);
+            self.append_error(out, reply, &error, |_| {});
         }
     }
 
@@ -107,9 +114,16 @@ impl Respond {
         Ok(())
     }
 
-    /// Appends an error.
-    pub fn append_error(&self, out: &mut Out<'_>, reply: &[u8], error: &RegistryError) {
+    /// Appends an error, with the headers that `headers` adds.
+    pub fn append_error(
+        &self,
+        out: &mut Out<'_>,
+        reply: &[u8],
+        error: &RegistryError,
+        headers: impl FnOnce(&mut HeaderBlock),
+    ) {
         self.annotate(out.headers);
+        headers(out.headers);
         out.headers.push_number(ERROR_CODE, error.number().into());
         // A fixed text, which any header can hold.
         let _ = out.headers.push(ERROR, error.title());
@@ -141,35 +155,54 @@ impl Respond {
 
     /// Sends an answer that was not at hand during the turn of its request; one that cannot be sent
     /// is counted.
-    pub fn send(
+    pub async fn send(
         &self,
         outbox: &Arc<Outbox>,
         reply: &[u8],
         outcome: &Result<Answer, RegistryError>,
     ) {
-        self.submit(outbox, |out| self.append(out, reply, outcome));
+        self.submit(outbox, |out| self.append(out, reply, outcome))
+            .await;
     }
 
     /// Has `append` append answers like [`append`](Self::append), outside the turn of their
-    /// request. Without a connection they wait for the next; where too much waits they are lost and
-    /// counted.
-    pub fn submit<T>(
+    /// request. Without a connection they wait for the next. Where too much waits, room is waited
+    /// for; an answer that finds none in time is lost, and counted.
+    pub async fn submit<T>(
         &self,
         outbox: &Arc<Outbox>,
-        append: impl FnOnce(&mut Out<'_>) -> T,
+        append: impl Fn(&mut Out<'_>) -> T,
     ) -> Option<T> {
-        let max_payload = outbox.max_payload();
-        let sent = outbox.submit_or_keep(|bytes, headers| {
-            append(&mut Out {
-                bytes,
-                headers,
-                max_payload,
-            })
-        });
-        let sent = sent.ok();
+        let sending = async {
+            loop {
+                let max_payload = outbox.max_payload();
+                let sent = outbox.submit_or_keep(|bytes, headers| {
+                    append(&mut Out {
+                        bytes,
+                        headers,
+                        max_payload,
+                    })
+                });
+                if let Ok(done) = sent {
+                    return done;
+                }
+                outbox.room().await;
+            }
+        };
+        let sent = timeout(PATIENCE, sending).await.ok();
         if sent.is_none() {
             self.rules.drop_request(DropReason::PublishFailed, None);
         }
         sent
     }
+}
+
+/// The bytes that an answer holds until it is sent. One that would be too much is refused: nothing was
+/// done for it but reading.
+pub fn hold(budget: &Arc<Budget>, outcome: &mut Result<Answer, RegistryError>) -> Option<Held> {
+    let held = budget.take(outcome.as_ref().ok()?.body.len());
+    if held.is_none() {
+        *outcome = Err(RegistryError::Overloaded(Overload::Bytes));
+    }
+    held
 }

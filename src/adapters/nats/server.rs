@@ -25,7 +25,8 @@ use super::respond::Respond;
 use super::subjects::{Layout, Route};
 use super::verb::Verb;
 use super::verbs::Verbs;
-use crate::config::NatsSettings;
+use crate::config::{LimitSettings, NatsSettings};
+use crate::service::budget::Budget;
 use crate::service::invoke::{Cancellable, Invoker, Tools};
 use crate::service::lookup::Lookups;
 use crate::service::observe::Observers;
@@ -90,17 +91,18 @@ pub struct Server {
 pub fn connect(
     settings: &NatsSettings,
     instance_id: &str,
-    max_in_flight: usize,
+    limits: &LimitSettings,
     denied: Denied,
     status: &Arc<Status>,
     observers: &Observers,
 ) -> Result<Links, ThreadError> {
     let outbox = Arc::<Outbox>::default();
-    let max_pending = u32::try_from(max_in_flight).unwrap_or(u32::MAX);
+    let max_pending = u32::try_from(limits.max_in_flight).unwrap_or(u32::MAX);
     let calls = Arc::new(Calls::new(
         Arc::clone(&outbox),
         settings.inbox_prefix.as_str(),
         max_pending.saturating_add(PROBES),
+        Budget::new(limits.max_in_flight_bytes),
         Handle::current(),
         observers.clone(),
     ));
@@ -177,6 +179,7 @@ impl Links {
     pub async fn serve(self, parts: Parts) -> Server {
         let (give_up, tasks) = (CancellationToken::new(), TaskTracker::new());
         let endpoints = Arc::<Endpoints>::default();
+        let budget = control::budget();
         parts.reply_rules.never(self.calls.inbox_prefix());
         let respond = Respond::new(Arc::clone(&parts.reply_rules), Arc::clone(&parts.status));
 
@@ -190,6 +193,7 @@ impl Links {
             runtime: Handle::current(),
             observers: parts.observers.clone(),
             waiting: tasks.clone(),
+            budget: Arc::clone(&budget),
             give_up: give_up.clone(),
         };
         let subscriptions = parts.layout.subscriptions(Verb::Lookup);
@@ -231,6 +235,7 @@ impl Links {
             workers: Handle::current(),
             tasks: tasks.clone(),
             places: control::places(),
+            budget,
             observers: parts.observers,
             give_up: give_up.clone(),
         };

@@ -18,6 +18,7 @@ use crate::domain::breaker::{CircuitState, Transition};
 use crate::domain::health::Crossing;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::moment::rfc3339;
+use crate::domain::overload::Overload;
 use crate::service::clock::Clock;
 use crate::service::health::Summary;
 use crate::service::meter::Count;
@@ -118,7 +119,7 @@ pub struct LogObserver {
     notices: Repeats<(&'static str, String)>,
     slow: Repeats<&'static str>,
     flushes: Repeats<String>,
-    overload: Repeats<()>,
+    overload: Repeats<Overload>,
     events: Repeats<Option<&'static str>>,
     store: Repeats<(&'static str, String)>,
     requests: Repeats<(&'static str, String)>,
@@ -334,9 +335,10 @@ impl Observer for LogObserver {
                     );
                 }
             }
-            Observation::Overloaded => {
-                if let Some(repeated) = self.overload.say((), Instant::now()) {
-                    warn!(repeated, "request refused: too many at once");
+            Observation::Overloaded(why) => {
+                if let Some(repeated) = self.overload.say(*why, Instant::now()) {
+                    let reason = why.as_str();
+                    warn!(reason, repeated, "request refused: too much at once");
                 }
             }
             Observation::Dropped {

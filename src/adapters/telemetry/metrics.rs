@@ -117,7 +117,7 @@ impl MetricsObserver {
         );
         registry.register(
             "extension_registry_overloaded",
-            "Requests refused because too many ran at once",
+            "Requests refused because of too much at once",
             this.overloaded.clone(),
         );
         registry.register(
@@ -164,7 +164,7 @@ impl Observer for MetricsObserver {
             Observation::FlushFailed { .. } => {
                 self.flush_errors.inc();
             }
-            Observation::Overloaded => {
+            Observation::Overloaded(_) => {
                 self.overloaded.inc();
             }
             Observation::Panicked => {

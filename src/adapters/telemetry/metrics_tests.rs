@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::*;
 use crate::domain::catalog::{ActiveSource, Catalog, Change};
 use crate::domain::context::Context;
+use crate::domain::overload::Overload;
 use crate::domain::quarantine::Quarantine;
 use crate::service::lookup::Lookups;
 use crate::service::meter::Count;
@@ -81,7 +82,7 @@ fn what_is_unknown_is_absent_and_the_rest_has_the_names_of_the_contract() {
     lookups.meter.duration.record(Duration::from_nanos(300));
     lookups.meter.duration.record(Duration::from_secs(1));
     let observer = metrics.observer();
-    observer.observe(&Observation::Overloaded);
+    observer.observe(&Observation::Overloaded(Overload::Requests));
     observer.observe(&Observation::Unchanged {
         duration: Duration::from_millis(1),
     });

@@ -32,6 +32,7 @@ fn command(verb: Verb) -> Command {
         .arg(patience())
         .args(commands::pages(verb).map(|pages| limit(pages.shown)))
         .args(commands::fleet(verb).map(|_| all))
+        .args((verb == Verb::Audit).then(|| switch("diff", "Show each value before and after")))
         .after_help(after(verb))
         .mut_args(completion::suggested)
 }

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::show::listed;
 use super::text::{clean, line, plain, time};
-use crate::cli::document::{at, fields, string};
+use crate::cli::document::{Fields, at, fields, list, string};
 use crate::cli::screen::Screen;
 use crate::cli::table::NONE;
 
@@ -59,6 +59,62 @@ fn changed(entry: &RawValue) -> String {
         }
     }
     names.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// Each entry with every value that it changed, before and after.
+pub(super) fn diff(document: &RawValue, screen: &Screen) -> String {
+    let entries = list(document, "entries");
+    let entries: Vec<_> = entries.iter().map(|entry| differences(entry)).collect();
+    match entries.is_empty() {
+        true => view(document, screen),
+        false => entries.join("\n\n"),
+    }
+}
+
+fn differences(entry: &RawValue) -> String {
+    let revision = at(entry, "revision").map_or(NONE, RawValue::get);
+    let mut lines = vec![format!(
+        "{}  revision {revision}  {}  {} by {}",
+        time(&plain(entry, "timestamp")),
+        plain(entry, "extension_id"),
+        plain(entry, "action"),
+        by(entry)
+    )];
+    let side = |name| at(entry, name);
+    compare("", side("changes.old"), side("changes.new"), &mut lines);
+    if let Some(reason) = side("changes.reason") {
+        lines.push(format!("  reason: {}", clean(reason.get())));
+    }
+    lines.join("\n")
+}
+
+/// A line for each value that differs. Objects are compared by their fields, so that a long one shows
+/// only what changed; a field that is null is none.
+fn compare(path: &str, old: Option<&RawValue>, new: Option<&RawValue>, lines: &mut Vec<String>) {
+    let text = |side: Option<&RawValue>| side.map_or(NONE, RawValue::get).to_owned();
+    if text(old) == text(new) {
+        return;
+    }
+    let (before, after) = (parts(old), parts(new));
+    if before.is_empty() && after.is_empty() {
+        let (old, new) = (clean(&text(old)), clean(&text(new)));
+        return lines.push(format!("  {}: {old} -> {new}", clean(path)));
+    }
+    let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    for name in names {
+        let path = match path {
+            "" => name.clone(),
+            path => format!("{path}.{name}"),
+        };
+        let (old, new) = (before.get(name), after.get(name));
+        compare(&path, old.copied(), new.copied(), lines);
+    }
+}
+
+fn parts(side: Option<&RawValue>) -> Fields<'_> {
+    let mut parts = side.map(fields).unwrap_or_default();
+    parts.retain(|_, value| value.get() != "null");
+    parts
 }
 
 #[cfg(test)]
@@ -123,6 +179,23 @@ time                      revision  id  action            by                chan
 2026-11-21T15:18:04.286Z         3  a   created           alice (database)  -
 
 the first 5; there are more (--limit)"
+        );
+    }
+
+    #[test]
+    fn a_diff_shows_each_value_before_and_after() {
+        let entry = r#"{"id":1,"extension_id":"a","action":"updated","changed_by":"alice",
+            "actor_source":"header","revision":3,"timestamp":"2026-11-21T15:18:04.286098Z",
+            "changes":{"old":{"config":{"deep":{"x":1,"y":[1]},"same":0},"retry":1,"owner":null},
+                "new":{"config":{"deep":{"x":1,"y":[1,2]},"same":0},"retry":2,"owner":"\u001b[2J"}}}"#;
+        let document = format!(r#"{{"entries":[{entry}],"next":null}}"#);
+        assert_eq!(
+            diff(serde_json::from_str(&document).unwrap(), &Screen::plain()),
+            "\
+2026-11-21T15:18:04.286Z  revision 3  a  updated by alice (header)
+  config.deep.y: [1] -> [1,2]
+  owner: - -> \"\\u001b[2J\"
+  retry: 1 -> 2"
         );
     }
 }

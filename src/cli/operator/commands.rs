@@ -89,7 +89,7 @@ pub(super) const fn examples(verb: Verb) -> [&'static str; 2] {
         Stats => ["stats", "stats --all"],
         Ping => ["ping", "ping --all"],
         Audit => [
-            "audit mask_pii --since 1h",
+            "audit mask_pii --since 1h --diff",
             "audit --by alice --action updated",
         ],
         Write(Create) => [

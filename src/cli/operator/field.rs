@@ -97,7 +97,7 @@ impl Field {
         let pair = |arg: Arg| arg.value_name("KEY=VALUE").value_parser(Pair::parse);
         match self.kind {
             Kind::Text => arg.value_parser(text()),
-            Kind::Ids => arg.value_name("id").num_args(1..=100).value_parser(text()),
+            Kind::Ids => arg.value_name("id").num_args(1..=1000).value_parser(text()),
             Kind::Word(known) => arg.value_parser(words(known)),
             Kind::TruthOrAll => {
                 let known = &["true", "false", "all"];
@@ -136,6 +136,7 @@ impl Field {
                 return fields.collect();
             }
             Kind::Ids => match values.collect::<Vec<_>>().as_slice() {
+                [] => None,
                 [id] => return vec![("id".to_owned(), (*id).clone())],
                 ids => Some(json::value(&ids)),
             },

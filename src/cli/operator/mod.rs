@@ -92,6 +92,8 @@ async fn ask(invocation: &Invocation, verb: Verb) -> Outcome<()> {
         for name in names(verb, &document) {
             screen.line(&name)?;
         }
+    } else if is_set(matches, "diff") {
+        screen.line(&audit::diff(&document, screen))?;
     } else {
         screen.line(&commands::view(verb).of(&document, screen))?;
         if let Some(taken) = taken {

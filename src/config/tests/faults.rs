@@ -324,6 +324,7 @@ fn a_value_that_is_not_utf8_is_a_fault_and_hides_no_lower_layer() {
         env: [("EXTENSION_REGISTRY_QUEUE_GROUP".into(), bad)].into(),
         read_file: &|_| Err(io::Error::from(io::ErrorKind::NotFound).into()),
         host_name: String::new(),
+        memory_limit: Some(256 << 20),
         terminal: false,
     };
     let faults = Settings::load(BTreeMap::new(), &surroundings).unwrap_err();

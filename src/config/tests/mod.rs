@@ -30,6 +30,7 @@ fn load(
                 .ok_or(io::Error::from(io::ErrorKind::NotFound).into())
         },
         host_name: "pod-1.local".to_owned(),
+        memory_limit: Some(256 << 20),
         terminal: false,
     };
     let flags = flags
@@ -362,9 +363,9 @@ fn what_a_context_would_have_executed_is_a_fault() {
         ),
         (
             r#"{"creds":"nsc://op/account/user"}"#,
-            "`creds` is no plain path",
+            "`creds` is not a plain path",
         ),
-        (r#"{"creds":"$HOME/x"}"#, "`creds` is no plain path"),
+        (r#"{"creds":"$HOME/x"}"#, "`creds` is not a plain path"),
         (r#"{"user_jwt":"eyJ"}"#, "`user_jwt` is not supported here"),
         (r#"{"token":"hunter2","#, "not a context: line 1"),
         (r#"{"url":"ws://a"}"#, "must begin with nats:// or tls://"),

@@ -180,8 +180,8 @@ fn settings_of_calls_that_cannot_be_read_are_named_and_a_fault_only_when_written
     let metadata = r#"{"metadata":{"stream":{"gap_ms":0},"fallback_on":"never"}}"#;
     let extension = extension_with("a", metadata);
     let expected = [
-        "metadata: `fallback_on` must be `open`; the default counts",
-        "metadata: `stream.gap_ms` must be a whole number from 1 to 3600000; the default counts",
+        "metadata: `fallback_on` must be `open`; the default applies",
+        "metadata: `stream.gap_ms` must be a whole number from 1 to 3600000; the default applies",
     ];
     assert_eq!(ignored(&extension), expected);
     assert_eq!(warnings(&extension), expected);

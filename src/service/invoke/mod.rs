@@ -40,6 +40,7 @@ pub use stream::{CHUNK, END, Piece, STREAM, Streaming};
 pub use versions::{Attempts, VersionRuntime, Versions};
 
 use self::spare::Spare;
+use crate::domain::call_id::CallId;
 use crate::domain::entry::Entry;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::caller::{CallHeaders, Caller};
@@ -84,6 +85,13 @@ pub struct Accepted {
     plan: Arc<Plan>,
     recorder: Recorder,
     seat: Seat,
+}
+
+impl Accepted {
+    /// What the call is known by, where it may be cancelled.
+    pub fn call_id(&self) -> Option<&CallId> {
+        self.plan.call_id.as_ref()
+    }
 }
 
 /// The outcome of a call.
@@ -184,8 +192,8 @@ impl<C: Caller> Invoker<C> {
         let seat = seat.map_err(|why| {
             let took = self.tools.clock.awake_since(invocation.received.into_std());
             runtime.called(&version, Status::Overloaded, took);
-            self.tools.observers.observe(&Observation::Overloaded);
-            RegistryError::Crowded(why)
+            self.tools.observers.observe(&Observation::Overloaded(why));
+            RegistryError::Overloaded(why)
         })?;
         runtime.budget().call();
         plan.spare = Spare::of(invocation, &plan.target);

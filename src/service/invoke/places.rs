@@ -8,7 +8,8 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::context::{Context, Scalar};
-use crate::domain::shares::{Crowd, Shares, Verdict};
+use crate::domain::overload::Overload;
+use crate::domain::shares::{Shares, Verdict};
 
 /// Places for calls, shared fairly between tenants.
 #[derive(Debug, Default)]
@@ -61,7 +62,7 @@ impl Places {
     ///
     /// # Errors
     /// Neither.
-    pub fn enter(self: &Arc<Self>, context: &Context, places: usize) -> Result<Seat, Crowd> {
+    pub fn enter(self: &Arc<Self>, context: &Context, places: usize) -> Result<Seat, Overload> {
         let tenant = self.tenant(context);
         let all = Arc::clone(self);
         let mut state = self.state();
@@ -155,14 +156,14 @@ mod tests {
         Context::read(&RawValue::from_string(json).unwrap()).unwrap()
     }
 
-    fn taken(seat: Result<Seat, Crowd>) -> Place {
+    fn taken(seat: Result<Seat, Overload>) -> Place {
         match seat {
             Ok(Seat::Taken(place)) => place,
             other => panic!("no place: {other:?}"),
         }
     }
 
-    fn waits(seat: Result<Seat, Crowd>) -> Waiting {
+    fn waits(seat: Result<Seat, Overload>) -> Waiting {
         match seat {
             Ok(Seat::Awaited(waiting)) => waiting,
             other => panic!("it does not wait: {other:?}"),
@@ -177,9 +178,9 @@ mod tests {
     async fn a_place_that_is_given_back_goes_to_the_first_that_still_waits() {
         let all = Arc::new(Places::default());
         let mut places: Vec<_> = (0..4).map(|_| taken(all.enter(&of("a"), 4))).collect();
-        assert_eq!(all.enter(&of("a"), 4).unwrap_err(), Crowd::Full);
+        assert_eq!(all.enter(&of("a"), 4).unwrap_err(), Overload::Full);
         let (first, second) = (waits(all.enter(&of("b"), 4)), waits(all.enter(&of("c"), 4)));
-        assert_eq!(all.enter(&of("a"), 4).unwrap_err(), Crowd::TenantShare);
+        assert_eq!(all.enter(&of("a"), 4).unwrap_err(), Overload::TenantShare);
         drop(first);
         places.pop();
         let place = second.until(soon()).await.unwrap();

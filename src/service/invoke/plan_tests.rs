@@ -11,7 +11,7 @@ use crate::domain::entry::Entry;
 use crate::domain::extension::Extension;
 use crate::domain::ids::ExtensionId;
 use crate::domain::json::JsonObject;
-use crate::domain::shares::Crowd;
+use crate::domain::overload::Overload;
 use crate::domain::testing::{change, context, entry, extension, instance};
 use crate::service::invoke::{Defaults, Runtimes, Seat};
 use crate::service::selection::Wanted;
@@ -207,7 +207,7 @@ fn places_are_bounded_and_come_back() {
     let enter = || runtime.places.enter(&Context::default(), limit);
     let places = [(); 2].map(|()| enter());
     assert!(places.iter().all(|seat| matches!(seat, Ok(Seat::Taken(_)))));
-    assert_eq!(enter().unwrap_err(), Crowd::Full);
+    assert_eq!(enter().unwrap_err(), Overload::Full);
     assert_eq!(runtime.in_flight(), 2, "who was turned away holds nothing");
     drop(places);
     assert_eq!(runtime.in_flight(), 0);

@@ -182,7 +182,7 @@ impl<S: Call> Streaming<S> {
                 }
             }
             // It goes on, unread.
-            NoReply::Call(CallError::Overloaded) => {}
+            NoReply::Call(CallError::Overloaded(_)) => {}
             NoReply::Call(_) => self.answered(),
         }
         let (outcome, error) = match error {
@@ -201,9 +201,9 @@ impl<S: Call> Streaming<S> {
                 Outcome::Failure(Failure::Timeout),
                 RegistryError::ExtensionTimeout { id },
             ),
-            NoReply::Call(CallError::Overloaded) => (
+            NoReply::Call(CallError::Overloaded(why)) => (
                 Outcome::Neutral(Neutral::Overloaded),
-                RegistryError::Overloaded,
+                RegistryError::Overloaded(why),
             ),
             NoReply::Call(CallError::BadReply) => (
                 Outcome::Failure(Failure::UndecodableReply),

@@ -1,11 +1,14 @@
 //! The rows that watchers have, so that only changes are sent.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::time::Duration;
 
 use crate::domain::breaker::CircuitState;
 use crate::domain::extension::ExtensionType;
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::domain::json::JsonObject;
+use crate::domain::subject::Subject;
 use crate::service::health::{Standing, State};
 
 /// One extension as a watcher sees it, to the precision that is shown: what moves beyond it is no
@@ -18,6 +21,12 @@ pub struct Row {
     pub kind: ExtensionType,
     /// Its current version.
     pub version: VersionName,
+    /// Where its current version listens.
+    pub subject: Subject,
+    /// Its owner.
+    pub owner: Option<Box<str>>,
+    /// `metadata.team`, where that is a text.
+    pub team: Option<String>,
     /// Whether operators have it enabled.
     pub enabled: bool,
     /// Whether it is auto-disabled.
@@ -66,6 +75,9 @@ impl Row {
             id: extension.id.clone(),
             kind: extension.kind,
             version: extension.version.clone(),
+            subject: extension.subject.clone(),
+            owner: extension.owner.clone(),
+            team: team(&extension.metadata),
             enabled: extension.enabled,
             auto_disabled: extension.auto_disabled,
             revision: extension.revision,
@@ -80,11 +92,17 @@ impl Row {
     }
 }
 
-impl Changes {
-    /// Whether there is nothing to send.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.gone.is_empty()
-    }
+/// Rows are made every second: what cannot have a team is not read.
+fn team(metadata: &JsonObject) -> Option<String> {
+    let text = metadata.as_str();
+    text.contains("\"team\"")
+        .then(|| {
+            metadata
+                .members()
+                .get("team")
+                .and_then(|it| serde_json::from_str(it.get()).ok())
+        })
+        .flatten()
 }
 
 impl Board {
@@ -111,9 +129,11 @@ impl Board {
         changes
     }
 
-    /// All rows, by id.
-    pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.0.values()
+    /// The rows after `last`, by id.
+    pub(super) fn rows_after(&self, last: Option<&ExtensionId>) -> impl Iterator<Item = &Row> {
+        let begin = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = self.0.range::<ExtensionId, _>((begin, Bound::Unbounded));
+        rows.map(|(_, row)| row)
     }
 }
 
@@ -126,6 +146,9 @@ mod tests {
             id: ExtensionId::parse(id).unwrap(),
             kind: ExtensionType::Pre,
             version: VersionName::parse("v1").unwrap(),
+            subject: Subject::parse("a").unwrap(),
+            owner: None,
+            team: None,
             enabled: true,
             auto_disabled: false,
             revision,
@@ -143,11 +166,8 @@ mod tests {
         let mut board = Board::default();
         let told = board.replace([row("a", 1), row("b", 1)].into_iter());
         assert_eq!((told.rows.len(), told.gone.len()), (2, 0));
-        assert!(
-            board
-                .replace([row("a", 1), row("b", 1)].into_iter())
-                .is_empty()
-        );
+        let told = board.replace([row("a", 1), row("b", 1)].into_iter());
+        assert_eq!(told, Changes::default());
 
         let told = board.replace([row("b", 2), row("c", 1)].into_iter());
         assert_eq!(told.rows, [row("b", 2), row("c", 1)]);
@@ -155,7 +175,9 @@ mod tests {
 
         assert_eq!(board.put(row("c", 1)), None);
         assert_eq!(board.put(row("c", 2)), Some(row("c", 2)));
-        let kept: Vec<_> = board.rows().cloned().collect();
+        let kept: Vec<_> = board.rows_after(None).cloned().collect();
         assert_eq!(kept, [row("b", 2), row("c", 2)]);
+        let rest: Vec<_> = board.rows_after(Some(&kept[0].id)).collect();
+        assert_eq!(rest, [&row("c", 2)]);
     }
 }

@@ -34,15 +34,6 @@ pub struct Live {
     notes: VecDeque<Note>,
 }
 
-/// Everything at one moment.
-#[derive(Debug)]
-pub struct Snapshot {
-    /// The extensions, by id, each with its last points, oldest first, if it was called.
-    pub rows: Vec<(Row, Vec<Point>)>,
-    /// What happened, oldest first.
-    pub notes: Vec<Note>,
-}
-
 impl Live {
     /// Watches what `health` reports.
     pub fn new(health: Arc<Health>) -> Self {
@@ -85,14 +76,17 @@ impl Live {
         true
     }
 
-    /// Everything as of the last [`Self::refresh`].
-    pub fn snapshot(&self) -> Snapshot {
-        let rows = self.board.rows();
-        let rows = rows.map(|row| (row.clone(), self.history.of(&row.id)));
-        Snapshot {
-            rows: rows.collect(),
-            notes: self.notes.iter().cloned().collect(),
-        }
+    /// What happened lately, oldest first.
+    pub fn notes(&self) -> Vec<Note> {
+        self.notes.iter().cloned().collect()
+    }
+
+    /// The first `count` extensions after `last` by id, each with its last points, oldest first, if it
+    /// was called. As of the last [`Self::refresh`].
+    pub fn rows(&self, last: Option<&ExtensionId>, count: usize) -> Vec<(Row, Vec<Point>)> {
+        let rows = self.board.rows_after(last).take(count);
+        rows.map(|row| (row.clone(), self.history.of(&row.id)))
+            .collect()
     }
 
     /// Forgets the rows: no page is open.

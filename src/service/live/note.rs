@@ -322,7 +322,10 @@ mod tests {
             up: false,
         };
         check(&link, Some((Tone::Bad, "NATS disconnected (lookup)")));
-        check(&Observation::Overloaded, None);
+        check(
+            &Observation::Overloaded(crate::domain::overload::Overload::Requests),
+            None,
+        );
         let connection = "lookup";
         check(&Observation::SlowConsumer { connection }, None);
     }

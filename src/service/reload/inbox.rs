@@ -8,6 +8,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::domain::catalog::{ActiveSource, Counts};
 use crate::domain::ids::ExtensionId;
+use crate::domain::overload::Overload;
 use crate::service::error::RegistryError;
 use crate::service::observe::Trigger;
 use crate::service::source::SourceError;
@@ -216,7 +217,7 @@ impl ReloadHandle {
         self.requests
             .try_send(Request { want, answer })
             .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => RegistryError::Overloaded,
+                mpsc::error::TrySendError::Full(_) => RegistryError::Overloaded(Overload::Requests),
                 mpsc::error::TrySendError::Closed(_) => RegistryError::ShuttingDown,
             })?;
         let result = outcome.await.map_err(|_| match self.requests.is_closed() {
@@ -325,6 +326,9 @@ mod tests {
         while handle.requests.capacity() > 0 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(handle.reload(None).await, Err(RegistryError::Overloaded));
+        assert_eq!(
+            handle.reload(None).await,
+            Err(RegistryError::Overloaded(Overload::Requests))
+        );
     }
 }

@@ -55,7 +55,7 @@ pub(super) const OWNERS: &[&str] = &[
 ];
 
 /// What only the daemon may do.
-const DAEMONS: &[&str] = &[
+pub(super) const DAEMONS: &[&str] = &[
     "SELECT registry_audit_override('x', 'alice', 'subject', NULL, '{}')",
     "INSERT INTO sidecar_boots (instance_id, flush_interval) VALUES ('x', '5 s')",
     "INSERT INTO extension_health (extension_id) VALUES ('normalize_text')",

@@ -1,9 +1,12 @@
 //! Many extensions at once, writes that are tried only, and entries of the audit by what they say.
 
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng};
 use serde_json::{Value, json};
 
 use super::{actions, plain, started};
 use crate::rig::Rig;
+use crate::schema::value;
 
 /// Extensions of two teams: four of one, two of the other.
 async fn teams(rig: &Rig) {
@@ -192,6 +195,78 @@ async fn a_dry_run_answers_what_the_write_does_and_writes_nothing() {
     let many = rig.ask("disable", &many).await.ok();
     assert_eq!(many["changed"], json!(["x"]));
     rig.lookup("x").await.ok();
+}
+
+/// Some fields of an update, each with one of its values, valid or not.
+fn edit(random: &mut StdRng) -> Value {
+    let values = [
+        ("timeout_ms", json!([1, 250, 5000.0, 120_000, 0, "5"])),
+        ("retry", json!([0, 1, 10, -1])),
+        ("owner", json!(["search", "Größe", null, ""])),
+        ("enabled", json!([true, false])),
+        (
+            "subject",
+            json!(["beamline.ext.x", "beamline.ext.y", "a b"]),
+        ),
+        (
+            "config",
+            json!([{}, {"a": 1.50}, {"a": {"b": [1, null]}}, null, []]),
+        ),
+        (
+            "metadata",
+            json!([{}, {"team": "z", "max_in_flight": 7}, {"max_in_flight": 0}]),
+        ),
+        ("routing_rules", json!([null, {"tenant_id": ["acme"]}, {}])),
+        (
+            "rollout",
+            json!([null, {"by": "tenant_id", "percent": 12.5}, {"percent": 101}]),
+        ),
+        (
+            "circuit_breaker",
+            json!([null, {"failure_threshold": 3}, {"enabled": false}]),
+        ),
+        ("fallback", json!([[], ["f"], ["x"]])),
+    ];
+    let mut body = json!({"id": "x"});
+    for _ in 0..random.random_range(1..4) {
+        let (name, values) = &values[random.random_range(0..values.len())];
+        let values = values.as_array().unwrap();
+        body[name] = values[random.random_range(0..values.len())].clone();
+    }
+    body
+}
+
+#[tokio::test]
+async fn random_edits_come_out_as_they_were_tried() {
+    let (rig, _daemon) = started().await;
+    for id in ["f", "x"] {
+        rig.ask("create", &plain(id)).await.ok();
+    }
+    let seed = rand::random();
+    let mut random = StdRng::seed_from_u64(seed);
+    let everything =
+        "SELECT concat_ws(' ', registry_digest(), (SELECT revision FROM registry_revision),
+        (SELECT count(*) FROM extension_audit_log))";
+    let mut written = 0;
+    for turn in 0..500 {
+        let body = edit(&mut random);
+        let before = value(&rig.sql, everything).await;
+        let mut trial = body.clone();
+        trial["dry_run"] = json!(true);
+        let tried = rig.ask("update", &trial).await;
+        assert_eq!(value(&rig.sql, everything).await, before, "{body}");
+        let real = rig.ask("update", &body).await;
+        let shown = format!("seed {seed}, edit {turn}: {body}");
+        match real.header("Nats-Service-Error-Code") {
+            Some(_) => assert_eq!(tried.json(), real.json(), "{shown}"),
+            None => {
+                let tried = tried.ok()["record"].clone();
+                assert_eq!(settled(tried), settled(real.ok()), "{shown}");
+                written += 1;
+            }
+        }
+    }
+    assert!((100..450).contains(&written), "{written} of 500 are valid");
 }
 
 #[tokio::test]

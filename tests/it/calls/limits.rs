@@ -1,4 +1,5 @@
 use beamline_registry::config::NatsAuth;
+use beamline_registry::domain::overload::Overload;
 use beamline_registry::domain::traceparent::{TraceHeaders, TraceParent, TraceSeed};
 use beamline_registry::service::caller::CallError;
 use secrecy::SecretString;
@@ -120,7 +121,10 @@ async fn thousands_of_calls_at_a_time_get_their_own_reply_each_and_one_more_is_r
             calls.push((calling.call(SUBJECT, payload.clone()).unwrap(), payload));
         }
         let refused = calling.call(SUBJECT, "");
-        assert_eq!(refused.err(), Some(CallError::Overloaded));
+        assert_eq!(
+            refused.err(),
+            Some(CallError::Overloaded(Overload::Requests))
+        );
         let mut requests = Vec::new();
         for _ in 0..CALLS {
             requests.push(extension.request().await);

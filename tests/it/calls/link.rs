@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use beamline_registry::domain::overload::Overload;
 use beamline_registry::service::caller::{Call, CallError, Caller};
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -86,7 +87,7 @@ async fn a_link_that_takes_nothing_holds_nobody_past_the_deadline() {
         match call.await.unwrap().unwrap_err() {
             CallError::Disconnected => {}
             error => {
-                assert_eq!(error, CallError::Overloaded);
+                assert_eq!(error, CallError::Overloaded(Overload::Requests));
                 overloaded += 1;
             }
         }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use async_nats::HeaderMap;
+use beamline_registry::domain::overload::Overload;
 use beamline_registry::service::caller::{Call, CallError};
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -81,7 +82,7 @@ async fn chunks_that_nobody_reads_end_the_call_instead_of_missing() {
         }
         read += 1;
     };
-    assert_eq!(error, CallError::Overloaded);
+    assert_eq!(error, CallError::Overloaded(Overload::Bytes));
     assert!((1..40).contains(&read), "{read}");
 }
 

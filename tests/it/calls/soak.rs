@@ -63,7 +63,7 @@ async fn time_out(calling: &Arc<Calling>, calls: u64) {
                 // disconnected: nor a sign of life of the link within a moment.
                 let expected = matches!(
                     error,
-                    CallError::Timeout | CallError::Overloaded | CallError::Disconnected
+                    CallError::Timeout | CallError::Overloaded(_) | CallError::Disconnected
                 );
                 assert!(expected, "{error}");
             }

@@ -1,10 +1,10 @@
-//! What the pages name is there: metrics, settings and lines of the log.
+//! What the pages name is there: metrics, settings, lines of the log, and tests.
 
 use std::collections::BTreeSet;
 
 use beamline_registry::config::variables;
 
-use super::{files, pages, read};
+use super::{file, files, pages, read};
 
 /// Variables that are not settings of the table: the path of the file of settings, ports of
 /// `compose.yaml`, and what all programs heed.
@@ -65,6 +65,24 @@ fn quotes_log(before: &str) -> bool {
     ["log says ", "log has ", "log line ", "log: "]
         .into_iter()
         .any(ends)
+}
+
+/// Each line of the threat model names what holds it.
+#[test]
+fn the_tests_that_the_threat_model_names_exist() {
+    let text = read("SECURITY.md");
+    let rows = text.lines().filter(|line| line.starts_with("| "));
+    let held = rows.filter_map(|row| row.trim_end_matches(" |").rsplit_once("| "));
+    let mut named = 0;
+    for test in held.flat_map(|(_, tests)| tests.split('`').skip(1).step_by(2)) {
+        let places = [
+            format!("tests/it/{test}.rs"),
+            format!("src/adapters/{test}.rs"),
+        ];
+        assert!(places.iter().any(|it| file(it).exists()), "{test}");
+        named += 1;
+    }
+    assert!(named > 15, "only {named} tests are named");
 }
 
 fn is_metric(span: &str) -> bool {

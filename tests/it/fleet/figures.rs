@@ -95,6 +95,7 @@ fn store(database: &TestDatabase, name: &str) -> PostgresHealth {
         env: BTreeMap::from([("EXTENSION_REGISTRY_DB_URL".into(), database.url().into())]),
         read_file: &|path| Ok(std::fs::read(path)?),
         host_name: "test".to_owned(),
+        memory_limit: None,
         terminal: false,
     };
     let (settings, _, _) = Settings::load(BTreeMap::new(), &surroundings).unwrap();

@@ -211,6 +211,14 @@ impl Daemon {
         self.process.pid()
     }
 
+    /// The most bytes of memory that it had so far.
+    pub(crate) fn peak_memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.unwrap().trim().trim_end_matches(" kB");
+        kib.parse::<usize>().unwrap() * 1024
+    }
+
     /// Sends a signal, named as for `kill -s`.
     pub(crate) fn signal(&self, signal: &str) {
         self.process.signal(signal);

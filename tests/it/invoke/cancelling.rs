@@ -157,6 +157,32 @@ async fn who_does_not_have_a_call_says_so_by_name_and_is_silent_among_all() {
 }
 
 #[tokio::test]
+async fn an_error_of_ours_names_them_too_where_it_is_the_first_message() {
+    let site = Site::with(&json!([record("x", json!({}))])).await;
+    let _daemon = site.start(site.named("one")).await;
+    let x = site.play("x", Behaviour::silent()).await;
+    let reply = call(&site, "mine", &json!({"deadline_ms": 100})).await;
+    assert_eq!(reply.error(), (504, "deadline_exceeded".to_owned()));
+    assert_eq!(reply.header("Beamline-Call-Id"), Some("mine"));
+    assert_eq!(reply.header("Beamline-Served-By"), Some("one"));
+
+    x.behave(Behaviour::endless(1));
+    let mut headers = HeaderMap::new();
+    headers.insert("Beamline-Accept", "stream");
+    let body = json!({"id": "x", "payload": {}, "deadline_ms": 300}).to_string();
+    let (invoke, quiet) = (subject("invoke"), Duration::from_millis(700));
+    let stream = site
+        .client
+        .request_all_with_headers(&invoke, headers, body, quiet);
+    let [chunk, error] = &stream.await[..] else {
+        panic!("one chunk, and an error")
+    };
+    assert_eq!(chunk.header("Beamline-Served-By"), Some("one"));
+    assert_eq!(error.error().0, 504);
+    assert_eq!(error.header("Beamline-Served-By"), None);
+}
+
+#[tokio::test]
 async fn an_answer_names_its_call_and_who_has_it_and_calls_without_an_id_are_as_ever() {
     let site = Site::with(&json!([record("x", json!({}))])).await;
     let _daemon = site.start(site.named("one")).await;

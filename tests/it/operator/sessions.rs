@@ -2,9 +2,11 @@
 //! run as they stand there, and answer the same but for times. `just docs` writes the pages.
 
 use serde_json::json;
+use tempfile::TempDir;
 
 use super::said;
 use crate::docs::{self, file, writes};
+use crate::harness::daemon::Builder;
 use crate::harness::{Answer, Behaviour, Daemon, Extension};
 use crate::rig::Rig;
 
@@ -12,6 +14,7 @@ use crate::rig::Rig;
 struct Session {
     rig: Rig,
     _daemon: Daemon,
+    folder: TempDir,
     page: String,
 }
 
@@ -23,6 +26,7 @@ impl Session {
         Self {
             rig,
             _daemon: daemon,
+            folder: tempfile::tempdir().unwrap(),
             page: format!("# {title}\n"),
         }
     }
@@ -36,6 +40,26 @@ impl Session {
         let mut block = String::new();
         for line in lines {
             let out = said(&self.rig.nats.url(), line).await;
+            block += &format!("$ beamline-registry {line}\n{}\n", out.trim_end());
+        }
+        self.page += &format!("\n```\n{block}```\n");
+        block
+    }
+
+    /// The same with commands that work on the database, and a folder called `yesterday`.
+    async fn at_database(&mut self, lines: &[&str]) -> String {
+        let folder = self.folder.path().join("yesterday");
+        let folder = folder.to_str().unwrap();
+        let mut block = String::new();
+        for line in lines {
+            let builder = Daemon::builder().database(&self.rig.database.url());
+            let arguments = line.split(' ').map(|argument| match argument {
+                "yesterday" => folder,
+                other => other,
+            });
+            let (code, out, err) = arguments.fold(builder, Builder::arg).run().await;
+            assert_eq!(code, 0, "{line}: {out}{err}");
+            let out = out.replace(folder, "yesterday");
             block += &format!("$ beamline-registry {line}\n{}\n", out.trim_end());
         }
         self.page += &format!("\n```\n{block}```\n");
@@ -78,9 +102,15 @@ fn words(page: &str) -> Vec<&str> {
         // A call that was slow, unlike the code of an error.
         let is_slow = word.len() > 2 && word.parse::<u32>().is_ok() && *word != "503";
         let is_time = word.len() > 20 && word.ends_with('Z');
-        !is_latency && !is_slow && !is_time
+        let is_uuid = word.len() == 36 && word.matches('-').count() == 4;
+        !is_latency && !is_slow && !is_time && !is_uuid
     };
-    page.split_whitespace().filter(fixed).collect()
+    // How often data was read depends on when the listener came up.
+    let lines = page.lines().filter(|line| !line.starts_with("load_count"));
+    lines
+        .flat_map(str::split_whitespace)
+        .filter(fixed)
+        .collect()
 }
 
 #[tokio::test]
@@ -145,4 +175,103 @@ async fn a_rollout_and_back() {
         .await;
     assert!(!back.contains("beamline.ext.x.v2"), "{back}");
     session.settle("a-rollout-and-back");
+}
+
+#[tokio::test]
+async fn a_tenant_gets_the_wrong_version() {
+    let mut session = Session::start("A tenant gets the wrong version").await;
+    session
+        .before(&[
+            "create x type=pre subject=beamline.ext.x --as alice",
+            "put-version x v2 subject=beamline.ext.x.v2 routing_rules={\"tenant_id\":[\"acme\"]} --as bob",
+        ])
+        .await;
+    session.text("`acme` is answered by `v2`: which rule chose it, and what it compared.");
+    let why = session.block(&["explain x --context tenant_id=acme"]).await;
+    assert!(why.contains("tenant_id") && why.contains("v2"), "{why}");
+    session.text("Who set the rule, and when.");
+    let who = session
+        .block(&["audit x --action version_put --diff"])
+        .await;
+    assert!(who.contains("bob") && who.contains("acme"), "{who}");
+    session.settle("a-tenant-gets-the-wrong-version");
+}
+
+#[tokio::test]
+async fn everything_of_one_team() {
+    let mut session = Session::start("Everything of one team, off and on").await;
+    session
+        .before(&[
+            "create a type=pre subject=beamline.ext.a owner=search --as alice",
+            "create b type=post subject=beamline.ext.b owner=search --as alice",
+            "create c type=post subject=beamline.ext.c owner=billing --as alice",
+        ])
+        .await;
+    session.text("Off: one command, one revision, one line in `watch` and on the page.");
+    let off = session
+        .block(&["disable --selector owner=search --as alice"])
+        .await;
+    session.text("And on again.");
+    let on = session
+        .block(&["enable --selector owner=search --as alice"])
+        .await;
+    for changed in [off, on] {
+        assert!(changed.contains("changed    a, b\n"), "{changed}");
+    }
+    session.settle("everything-of-one-team");
+}
+
+#[tokio::test]
+async fn what_changed_lately() {
+    let mut session = Session::start("What changed in the last hour").await;
+    session
+        .before(&[
+            "create x type=pre subject=beamline.ext.x --as alice",
+            "update x timeout_ms=250 config={\"lang\":\"de\"} --as bob",
+        ])
+        .await;
+    session.text("Everything, by everybody, newest first, with each value before and after.");
+    let changed = session.block(&["audit --since 1h --diff"]).await;
+    assert!(changed.contains("timeout_ms: 5000 -> 250"), "{changed}");
+    session.settle("what-changed-lately");
+}
+
+#[tokio::test]
+async fn restored_from_yesterday() {
+    let mut session = Session::start("Restored from yesterday").await;
+    session
+        .before(&["create x type=pre subject=beamline.ext.x timeout_ms=800 --as alice"])
+        .await;
+    session.text("Yesterday, as every day:");
+    session.at_database(&["export yesterday"]).await;
+    session.before(&["update x timeout_ms=1 --as bob"]).await;
+    session.text("Today, after a change that should not have been: look what would come back, and bring it back. Extensions that were made since stay.");
+    let back = session
+        .at_database(&[
+            "import yesterday --overwrite --dry-run",
+            "import yesterday --overwrite",
+        ])
+        .await;
+    assert!(back.contains("x"), "{back}");
+    session.rig.wait_timeout_ms("x", 800).await;
+    session.settle("restored-from-yesterday");
+}
+
+#[tokio::test]
+async fn one_sidecar_differs() {
+    let mut session = Session::start("One sidecar differs").await;
+    let mut others = Vec::new();
+    for (name, retries) in [("pod-2", 10), ("pod-3", 3)] {
+        let daemon = session.rig.daemon().setting("INSTANCE_ID", name);
+        let daemon = daemon.setting("MAX_RETRIES", retries).spawn().await;
+        daemon.wait_ready().await;
+        others.push(daemon);
+    }
+    session.text("Which, by the fingerprint of its settings.");
+    let all = session.block(&["stats --all"]).await;
+    assert!(all.contains("differs"), "{all}");
+    session.text("In what: `settings.changed` names what differs from the defaults.");
+    let one = session.block(&["stats --local pod-3"]).await;
+    assert!(one.contains("MAX_RETRIES"), "{one}");
+    session.settle("one-sidecar-differs");
 }

@@ -101,6 +101,21 @@ async fn it_is_filtered_sorted_and_opened_by_keyboard() {
     browser.press(&"\u{e003}".repeat("validzzz".len())).await;
     shown("all again", &["guard", "normalize", &long, "off"]).await;
 
+    // What is shown is in the address, and so is what it shows when it is opened there.
+    browser.press("beamline.ext.guard").await;
+    shown("by subject", &["guard"]).await;
+    let address = "return location.search";
+    assert_eq!(browser.run(address).await, "?q=beamline.ext.guard");
+    browser.run("location.reload()").await;
+    live(&browser).await;
+    shown("the same again", &["guard"]).await;
+    browser.press("/").await;
+    browser
+        .press(&"\u{e003}".repeat("beamline.ext.guard".len()))
+        .await;
+    shown("and all", &["guard", "normalize", &long, "off"]).await;
+    assert_eq!(browser.run(address).await, "");
+
     // From the filter to the first head, and from there to the second.
     browser.press(key::TAB).await;
     browser.press(key::ENTER).await;
@@ -128,7 +143,13 @@ async fn it_is_filtered_sorted_and_opened_by_keyboard() {
         if complete { Ok(text) } else { Err(text) }
     })
     .await;
-    for wanted in ["10 % by tenant_id", "beamline.ext.guard.v2", "blue", "70"] {
+    for wanted in [
+        "10 % by tenant_id",
+        "beamline.ext.guard.v2",
+        "blue",
+        "70",
+        "beamline-registry explain guard",
+    ] {
         assert!(text.as_str().unwrap().contains(wanted), "{wanted}: {text}");
     }
     browser.picture("details").await;
@@ -170,7 +191,7 @@ async fn changes_in_the_database_arrive_and_the_details_tell_who_made_them() {
         .run("return document.querySelector('#events ol').textContent")
         .await;
     let events = events.as_str().unwrap();
-    for wanted in ["translate is new", "translate was disabled"] {
+    for wanted in ["translate was created", "translate was disabled"] {
         assert!(events.contains(wanted), "{wanted}: {events}");
     }
     let facts = browser

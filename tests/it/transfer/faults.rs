@@ -29,7 +29,7 @@ async fn every_fault_of_the_files_is_named() {
         "all.json#3: ",
         "`timeout_ms` must be a whole number from 1 to 120000",
         "slow: `timeout_ms` 999999 must be at most 120000",
-        "twin: `subject` beamline.ext.good.v1 is that of good",
+        "twin: `subject` beamline.ext.good.v1 is already used by good",
         "zero: `config` holds the character \\u0000",
         "all.json#7/instances/1: ",
         "broken.json: is not JSON",

@@ -8,10 +8,11 @@ use tokio::sync::{Notify, Semaphore, broadcast};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::watcher::{Opening, Watcher};
+use super::watcher::{Opening, ROWS_PER_MESSAGE, Watcher};
 use crate::documents;
+use crate::domain::ids::ExtensionId;
 use crate::service::boundary::survived_now;
-use crate::service::live::{Changes, INTERVAL, Live, Note, Notes};
+use crate::service::live::{Changes, INTERVAL, Live, Note, Notes, Point, Row};
 use crate::service::observe::Observers;
 use crate::service::stats::Stats;
 
@@ -92,11 +93,17 @@ impl Feed {
         let mut live = self.live();
         // The others must not miss what the refresh finds.
         self.tell_changes(&live.refresh());
-        let snapshot = live.snapshot();
+        let notes = live.notes();
         let receiver = self.messages.subscribe();
         drop(live);
         self.arrival.notify_one();
-        (Opening::new(self.figures(), snapshot), receiver)
+        let hello = documents::live::hello(&self.figures(), &notes);
+        (Opening::Hello(hello), receiver)
+    }
+
+    /// The next `count` rows of a snapshot.
+    pub(super) fn rows(&self, last: Option<&ExtensionId>, count: usize) -> Vec<(Row, Vec<Point>)> {
+        self.live().rows(last, count)
     }
 
     fn note(&self, note: Note) {
@@ -107,11 +114,7 @@ impl Feed {
         }
         self.tell("note", &message);
         if let Some(row) = id.and_then(|id| live.refresh_one(&id)) {
-            let rows = vec![row];
-            self.tell_changes(&Changes {
-                rows,
-                ..Changes::default()
-            });
+            self.tell("rows", &documents::live::changes(&[row], &[]));
         }
     }
 
@@ -135,8 +138,15 @@ impl Feed {
     }
 
     fn tell_changes(&self, changes: &Changes) {
-        if !changes.is_empty() && self.is_watched() {
-            self.tell("rows", &documents::live::changes(changes));
+        if !self.is_watched() {
+            return;
+        }
+        // In small messages: their number is bounded, for who is slow, and so are their bytes.
+        for rows in changes.rows.chunks(ROWS_PER_MESSAGE) {
+            self.tell("rows", &documents::live::changes(rows, &[]));
+        }
+        for gone in changes.gone.chunks(ROWS_PER_MESSAGE) {
+            self.tell("rows", &documents::live::changes(&[], gone));
         }
     }
 

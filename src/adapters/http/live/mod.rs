@@ -20,6 +20,7 @@ use super::admin::reads::MAX_BYTES;
 use super::answer::HttpError;
 use super::query::Query;
 use crate::documents::desk::Answer;
+use crate::domain::overload::Overload;
 use crate::service::error::RegistryError;
 
 /// Opens the stream, unless as many watch already as may.
@@ -27,7 +28,10 @@ pub(super) async fn watch(
     Extract(state): Extract<State>,
     request: HeaderMap,
 ) -> Result<Response, HttpError> {
-    let watcher = state.feed.admit().ok_or(RegistryError::Overloaded)?;
+    let watcher = state
+        .feed
+        .admit()
+        .ok_or(RegistryError::Overloaded(Overload::Requests))?;
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),

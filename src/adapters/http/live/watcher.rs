@@ -17,13 +17,13 @@ use super::feed::{Feed, message};
 use crate::adapters::http::State;
 use crate::adapters::http::access::Need;
 use crate::documents;
+use crate::domain::ids::ExtensionId;
 use crate::service::boundary::survived;
-use crate::service::live::{Point, Row, Snapshot};
 
 /// Something is sent at least this often, so that both sides notice when the other is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Rows in one message of a snapshot.
-const ROWS_PER_MESSAGE: usize = 250;
+pub(super) const ROWS_PER_MESSAGE: usize = 250;
 
 /// A watcher, with its place, which it gives back when it is dropped.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Watcher {
     /// The next message; none at the end.
     pub(super) async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if let Some(message) = self.opening.next() {
+            if let Some(message) = self.opening.next(&self.feed) {
                 return Some(message);
             }
             tokio::select! {
@@ -87,36 +87,34 @@ impl Watcher {
     }
 }
 
-/// The messages of a snapshot, made when they are sent.
+/// How far a watcher is with its snapshot. Its messages are made when they are sent: one that reads
+/// slowly holds no copy of all rows. A row that changes meanwhile is told again afterwards.
 #[derive(Debug)]
-pub(super) struct Opening {
-    hello: Option<Bytes>,
-    rows: std::vec::IntoIter<(Row, Vec<Point>)>,
-    ready: bool,
+pub(super) enum Opening {
+    Hello(Bytes),
+    /// The rows after this one come next.
+    Rows(Option<ExtensionId>),
+    Over,
 }
 
 impl Opening {
-    pub(super) fn new(stats: Bytes, snapshot: Snapshot) -> Self {
-        Self {
-            hello: Some(documents::live::hello(&stats, &snapshot.notes)),
-            rows: snapshot.rows.into_iter(),
-            ready: false,
+    fn next(&mut self, feed: &Feed) -> Option<Bytes> {
+        match self {
+            Self::Hello(hello) => {
+                let hello = message("hello", hello);
+                *self = Self::Rows(None);
+                Some(hello)
+            }
+            Self::Rows(last) => {
+                let rows = feed.rows(last.as_ref(), ROWS_PER_MESSAGE);
+                if let Some((row, _)) = rows.last() {
+                    *last = Some(row.id.clone());
+                    return Some(message("rows", &documents::live::rows(&rows)));
+                }
+                *self = Self::Over;
+                Some(message("ready", &Bytes::from_static(b"null")))
+            }
+            Self::Over => None,
         }
-    }
-}
-
-impl Iterator for Opening {
-    type Item = Bytes;
-
-    fn next(&mut self) -> Option<Bytes> {
-        if let Some(hello) = self.hello.take() {
-            return Some(message("hello", &hello));
-        }
-        let rows: Vec<_> = self.rows.by_ref().take(ROWS_PER_MESSAGE).collect();
-        if !rows.is_empty() {
-            return Some(message("rows", &documents::live::rows(&rows)));
-        }
-        let ready = !std::mem::replace(&mut self.ready, true);
-        ready.then(|| message("ready", &Bytes::from_static(b"null")))
     }
 }

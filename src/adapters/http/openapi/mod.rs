@@ -91,7 +91,8 @@ impl Routes {
             .components(Some(components))
             .build();
         let text = Document(crate::documents::to_bytes(&document));
-        (self.router.layer(Extension(text)), document)
+        let router = self.router.layer(Extension(text));
+        (router.layer(Extension(self.places)), document)
     }
 }
 

@@ -79,18 +79,23 @@ export class Spark {
   }
 }
 
-/** Two charts with scales, for the details: calls, and latencies. */
+/** Two charts with axes, for the details: calls, and latencies. */
 export function large(points, latency, count) {
   const [width, height] = [330, 64];
   const calls = most(points, (point) => point[0] + point[1]);
   const slowest = most(points, (point) => point[3]);
   const chart = (title, parts, label) => {
-    const svg = shape("svg", { viewBox: `0 -18 ${width} ${height + 20}`, class: "large", role: "img", "aria-label": label });
+    const svg = shape("svg", { viewBox: `0 -18 ${width} ${height + 34}`, class: "large", role: "img", "aria-label": label });
     svg.append(shape("path", { class: "grid", d: `M0 .5H${width}M0 ${height / 2}H${width}M0 ${height}H${width}` }));
     for (const [part, path] of parts) svg.append(shape("path", { class: part, d: path }));
     const text = shape("text", { x: 0, y: -6 });
     text.textContent = title;
     svg.append(text);
+    for (const [x, anchor, label] of [[0, "start", "5 min ago"], [width, "end", "now"]]) {
+      const mark = shape("text", { x, y: height + 13, class: "axis", "text-anchor": anchor });
+      mark.textContent = label;
+      svg.append(mark);
+    }
     return svg;
   };
   const { fine, failed } = paths(points, width, height);

@@ -87,10 +87,10 @@ export class Details {
       ]);
       if (this.#row !== row) return; // Another one was opened meanwhile.
       if (!found) throw new Error(record.error.message);
-      const forced = new Set(circuits.filter((it) => it.id === row.id && it.forced).map(({ version }) => version));
-      const own = new Map((health.versions ?? []).map((it) => [it.version, { ...it, forced: forced.has(it.version) }]));
+      const cut = new Map(circuits.filter((it) => it.id === row.id).map((it) => [it.version, it]));
+      const own = new Map((health.versions ?? []).map((it) => [it.version, { ...it, circuit: cut.get(it.version) ?? {} }]));
       this.record.replaceChildren(
-        ...plain(record), ...versions(record, own), ...failed(health.failures), ...instances(record),
+        ...helps(record, row, own), ...plain(record), ...versions(record, own), ...failed(health.failures), ...instances(record),
         ...audited(answered ? audit.entries : [], audit.error), ...documents(record));
     } catch (error) {
       if (this.#row === row) this.record.replaceChildren(element("p", { class: "notice" }, `Cannot read this extension: ${error.message}`));
@@ -107,6 +107,30 @@ function table(title, heads, rows, none) {
 }
 
 const code = (text) => element("code", {}, text);
+
+/** Commands for what is wrong, to be copied. */
+function helps(record, row, own) {
+  const { id } = record;
+  const ailing = row.figures.ailing;
+  const rolledOut = record.versions.some(({ version, rollout }) => version === ailing && rollout);
+  const commands = [
+    ["bad", "warn"].includes(STATES[row.state][2]) && `health ${id}`,
+    rolledOut && `rollout ${id} ${ailing} 0`,
+    [...own.values()].some(({ circuit }) => circuit.forced) && `circuit ${id} reset`,
+    (!record.enabled || record.auto_disabled) && `enable ${id}`,
+    `explain ${id} --context tenant_id=…`,
+  ];
+  return [element("div", { class: "helps" }, ...commands.filter(Boolean).map((command) => {
+    const text = `beamline-registry ${command}`;
+    const copy = element("button", { type: "button", "aria-label": `Copy ${text}` }, "Copy");
+    copy.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(text);
+      copy.textContent = "Copied";
+    });
+    // Browsers give a clipboard to pages of this host, and to those with TLS.
+    return element("div", {}, code(text), navigator.clipboard && copy);
+  }))];
+}
 
 function plain(record) {
   const facts = [
@@ -125,8 +149,12 @@ function state(own, version) {
   const found = own.get(version);
   if (!found || found.state === "no_data") return element("span", { class: "idle" }, "not called");
   const [word, mark, tone] = STATES[found.state];
-  const pill = element("span", { class: "pill", "data-tone": tone }, `${mark} ${word}${found.forced ? ", forced" : ""}`);
-  const more = [found.failing_since && `since ${moment(found.failing_since)}`, found.rests_until && `until ${moment(found.rests_until)}`];
+  const pill = element("span", { class: "pill", "data-tone": tone }, `${mark} ${word}${found.circuit.forced ? ", forced" : ""}`);
+  const more = [
+    found.failing_since && `since ${moment(found.failing_since)}`,
+    found.rests_until && `until ${moment(found.rests_until)}`,
+    found.circuit.retry_at && `next try ${moment(found.circuit.retry_at)}`,
+  ];
   return element("span", {}, pill, ...more.filter(Boolean).map((text) => ` ${text}`));
 }
 

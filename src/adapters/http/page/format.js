@@ -39,11 +39,11 @@ export function span(ms) {
 export const clock = (moment) =>
   Number.isFinite(moment) ? new Date(moment).toLocaleTimeString("en-GB") : MISSING;
 
-/** Date and time of a moment, by the clock of the reader. */
+/** Date and time of a moment, by the clock of the reader, with its zone. */
 export function moment(text) {
   if (!text) return MISSING;
   const at = new Date(text);
-  return `${at.toLocaleDateString("en-CA")} ${at.toLocaleTimeString("en-GB")}`;
+  return `${at.toLocaleDateString("en-CA")} ${at.toLocaleTimeString("en-GB", { timeZoneName: "short" })}`;
 }
 
 /** An element with attributes and children; text stays text, whatever it contains. */

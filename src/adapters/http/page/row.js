@@ -33,7 +33,8 @@ export class Row {
     const before = this.figures && { ...this.figures, state: this.state };
     this.figures = figures;
     this.state = figures.state;
-    this.text = `${figures.id} ${figures.type} ${figures.version}`.toLowerCase();
+    const { id, type, version, subject, owner = "", team = "" } = figures;
+    this.text = `${id} ${type} ${version} ${subject} ${owner} ${team}`.toLowerCase();
     if (history) this.points = [...Array(POINTS - history.length).fill(null), ...history];
     this.#sum();
     if (this.#cells) this.draw();

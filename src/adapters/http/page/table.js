@@ -32,6 +32,7 @@ export class Table {
 
   /** `open(id)` shows the details of an extension. */
   constructor(open) {
+    this.#read(new URLSearchParams(location.search));
     this.#makeChips();
     for (const head of this.#heads) {
       head.firstElementChild.addEventListener("click", () => this.#sortBy(head.dataset.sort));
@@ -102,7 +103,30 @@ export class Table {
 
   #anew() {
     this.#limit = STEP;
+    this.#keep();
     this.refresh(true);
+  }
+
+  /** Shows what the address asks for. */
+  #read(asked) {
+    this.#filter.value = asked.get("q") ?? "";
+    this.#type.value = asked.get("type") ?? "";
+    if (CHIPS.some(([state]) => state === asked.get("state"))) this.#state = asked.get("state");
+    const [column, direction] = (asked.get("sort") ?? "").split(":");
+    if (this.#heads.some((head) => head.dataset.sort === column)) this.#sort = { column, down: direction === "down" };
+  }
+
+  /** Keeps in the address what is shown, so that it can be sent to somebody. */
+  #keep() {
+    const { column, down } = this.#sort;
+    const shown = {
+      q: this.#filter.value.trim(),
+      type: this.#type.value,
+      state: this.#state === "all" ? "" : this.#state,
+      sort: column === "state" && !down ? "" : `${column}${down ? ":down" : ""}`,
+    };
+    const query = new URLSearchParams(Object.entries(shown).filter(([, value]) => value)).toString();
+    history.replaceState(null, "", `${location.pathname}${query && `?${query}`}${location.hash}`);
   }
 
   #extend() {
@@ -178,7 +202,7 @@ export class Table {
   #makeChips() {
     const place = document.getElementById("states");
     for (const [state, label] of CHIPS) {
-      const input = element("input", { type: "radio", name: "state", value: state, checked: state === "all" });
+      const input = element("input", { type: "radio", name: "state", value: state, checked: state === this.#state });
       input.addEventListener("change", () => {
         this.#state = state;
         this.#anew();

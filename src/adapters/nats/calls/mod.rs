@@ -17,7 +17,6 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Instant as StdInstant;
 
-use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -34,8 +33,10 @@ use super::wire::headers::Headers as WireHeaders;
 use super::wire::operation::Message;
 use super::wire::refusal::Refusal;
 use super::wire::write;
+use crate::domain::overload::Overload;
 use crate::domain::subject::Subject;
 use crate::service::boundary::survived_now;
+use crate::service::budget::{Budget, Held};
 use crate::service::caller::{Call, CallError, CallHeaders, Caller, Headers, Reply};
 use crate::service::observe::{Observation, Observers};
 use crate::service::status::INVOCATIONS;
@@ -53,6 +54,7 @@ pub struct Calls {
     audiences: Arc<Audiences>,
     looks: Looks,
     tasks: Tasks,
+    budget: Arc<Budget>,
     observers: Observers,
 }
 
@@ -64,12 +66,14 @@ pub struct CallUnderWay {
 }
 
 impl Calls {
-    /// Calls over `outbox`, at most `max_pending` at a time. Replies arrive on a subject of its own
-    /// that begins with `inbox_prefix`; timers run on `runtime`.
+    /// Calls over `outbox`, at most `max_pending` at a time, with replies of no more bytes than
+    /// `budget` has. Replies arrive on a subject of its own that begins with `inbox_prefix`; timers run
+    /// on `runtime`.
     pub fn new(
         outbox: Arc<Outbox>,
         inbox_prefix: &str,
         max_pending: u32,
+        budget: Arc<Budget>,
         runtime: Handle,
         observers: Observers,
     ) -> Self {
@@ -80,6 +84,7 @@ impl Calls {
             looks: Looks::default(),
             tasks: Tasks::new(Arc::clone(&outbox), runtime),
             outbox,
+            budget,
             observers,
         }
     }
@@ -87,6 +92,11 @@ impl Calls {
     /// What all its reply subjects begin with.
     pub fn inbox_prefix(&self) -> &str {
         &self.inbox_prefix
+    }
+
+    /// The bytes that calls may hold.
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
     }
 
     /// How many calls are under way.
@@ -141,7 +151,7 @@ impl Calls {
         match sent {
             Ok(written) => written,
             Err(Unsent::Down) => Err(CallError::Disconnected),
-            Err(Unsent::Full) => Err(CallError::Overloaded),
+            Err(Unsent::Full) => Err(CallError::Overloaded(Overload::Requests)),
         }
     }
 
@@ -160,27 +170,33 @@ impl Calls {
             Ok(headers) if headers.status() == Some(NO_RESPONDERS) => {
                 self.table.end(token, CallError::NoResponders);
             }
-            Ok(headers) => {
-                let reply = reply(headers, message.payload);
-                if !self.table.deliver(token, reply) {
-                    let connection = INVOCATIONS;
-                    self.observers
-                        .observe(&Observation::SlowConsumer { connection });
+            Ok(headers) => match self.budget.take(message.size()) {
+                Some(held) => {
+                    if !self.table.deliver(token, reply(headers, held, message)) {
+                        let connection = INVOCATIONS;
+                        self.observers
+                            .observe(&Observation::SlowConsumer { connection });
+                    }
                 }
-            }
+                None => {
+                    let why = Overload::Bytes;
+                    self.table.end(token, CallError::Overloaded(why));
+                    self.observers.observe(&Observation::Overloaded(why));
+                }
+            },
             Err(_) => self.table.end(token, CallError::BadReply),
         }
     }
 }
 
-fn reply(headers: WireHeaders<'_>, payload: &[u8]) -> Reply {
+fn reply(headers: WireHeaders<'_>, held: Held, message: &Message<'_>) -> Reply {
     let mut owned = Headers::new();
     for (name, value) in headers.iter() {
         owned.push(name.to_owned(), value);
     }
     Reply {
         headers: owned,
-        payload: Bytes::copy_from_slice(payload),
+        payload: held.copy(message.payload),
     }
 }
 

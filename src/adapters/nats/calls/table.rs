@@ -1,23 +1,22 @@
 //! The table of pending calls: a fixed number of slots, each with the replies not yet read.
 //!
 //! Every slot has a lock of its own, held for a few moves and never across an `await`. Memory is
-//! bounded by the number of slots and by what streams may queue, not by how many calls ever timed
+//! bounded by the number of slots and by what replies may hold, not by how many calls ever timed
 //! out: a slot is taken when a call begins and free again when its handle is dropped.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::token::Token;
+use crate::domain::overload::Overload;
 use crate::domain::subject::Subject;
 use crate::service::caller::{CallError, Reply};
 
 /// What one call may have unread, beyond one reply of any size.
 const MAX_CALL_BYTES: usize = 8 << 20;
-/// What all calls together may have unread, beyond one reply of any size each.
-const MAX_TOTAL_BYTES: usize = 64 << 20;
 /// What a queued reply costs beside its text.
 const REPLY_OVERHEAD_BYTES: usize = 128;
 /// A slot keeps room for as many replies between calls; a stream's queue is given back.
@@ -32,7 +31,6 @@ pub(super) struct Table {
     slots: Box<[Mutex<Slot>]>,
     /// Slots without a call; the one used last comes first, its memory is warm.
     free: Mutex<Vec<u32>>,
-    queued_bytes: AtomicUsize,
     /// Where the clock of `earliest_us` begins.
     origin: Instant,
     /// No wait ends before this, in microseconds since the origin.
@@ -74,7 +72,6 @@ impl Table {
         Self {
             slots: (0..slots).map(|_| Mutex::default()).collect(),
             free: Mutex::new((0..slots).rev().collect()),
-            queued_bytes: AtomicUsize::new(0),
             origin: Instant::now(),
             earliest_us: AtomicU64::new(NEVER),
             refusal: Mutex::new(None),
@@ -89,9 +86,11 @@ impl Table {
     /// Takes a slot for a call to `subject` that will be waited for until `until`, or longer; the
     /// caller must [`release`](Self::release) it.
     pub(super) fn begin(&self, subject: &Subject, until: Instant) -> Result<Token, CallError> {
-        let index = lock(&self.free).pop().ok_or(CallError::Overloaded)?;
+        let index = lock(&self.free)
+            .pop()
+            .ok_or(CallError::Overloaded(Overload::Requests))?;
         let slot = self.slots.get(index as usize);
-        let mut slot = lock(slot.ok_or(CallError::Overloaded)?);
+        let mut slot = lock(slot.ok_or(CallError::Overloaded(Overload::Requests))?);
         slot.subject = Some(subject.clone());
         slot.secret = rand::random();
         let token = Token {
@@ -117,8 +116,6 @@ impl Table {
         let Some(mut slot) = self.find(token) else {
             return;
         };
-        self.queued_bytes
-            .fetch_sub(slot.queued_bytes, Ordering::Relaxed);
         slot.subject = None;
         slot.replies.clear();
         slot.replies.shrink_to(KEPT_REPLIES);
@@ -139,14 +136,11 @@ impl Table {
             return true;
         }
         let bytes = cost(&reply);
-        let total = self.queued_bytes.load(Ordering::Relaxed);
-        let full = slot.queued_bytes + bytes > MAX_CALL_BYTES || total + bytes > MAX_TOTAL_BYTES;
-        let full = full && !slot.replies.is_empty();
+        let full = slot.queued_bytes + bytes > MAX_CALL_BYTES && !slot.replies.is_empty();
         if full {
             // The reader gets what was queued, then this error: no reply is missing in silence.
-            slot.ended = Some(CallError::Overloaded);
+            slot.ended = Some(CallError::Overloaded(Overload::Bytes));
         } else {
-            self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
             slot.queued_bytes += bytes;
             slot.replies.push_back(reply);
         }
@@ -207,7 +201,6 @@ impl Table {
             let bytes = cost(&reply);
             slot.queued_bytes -= bytes;
             slot.wait = None;
-            self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             return Poll::Ready(Ok(reply));
         }
         if let Some(error) = slot.ended {
@@ -313,6 +306,7 @@ fn wake(mut slot: MutexGuard<'_, Slot>) {
     }
 }
 
+/// What a reply takes, in bytes.
 fn cost(reply: &Reply) -> usize {
     let headers = reply.headers.iter();
     let headers: usize = headers.map(|(name, value)| name.len() + value.len()).sum();

@@ -2,6 +2,7 @@
 
 use crate::adapters::nats::respond::{ERROR, ERROR_CODE};
 use crate::adapters::nats::wire::write::HeaderBlock;
+use crate::domain::call_id::CallId;
 use crate::domain::push_back::RETRY_AFTER_MS;
 use crate::service::caller::CALL_ID;
 use crate::service::invoke::{Answered, CHUNK, END, STREAM, Trail};
@@ -73,9 +74,14 @@ fn trail(block: &mut HeaderBlock, First { trail, served_by }: First<'_>) {
         push(block, FALLBACK_FROM, id.as_str());
     }
     if let Some(id) = &trail.call_id {
-        push(block, CALL_ID, id.as_str());
-        push(block, SERVED_BY, served_by);
+        call_headers(block, id, served_by);
     }
+}
+
+/// Where a call may be cancelled, and by which id.
+pub(super) fn call_headers(block: &mut HeaderBlock, id: &CallId, served_by: &str) {
+    push(block, CALL_ID, id.as_str());
+    push(block, SERVED_BY, served_by);
 }
 
 /// The error text of an extension is passed on, except for what no header can hold.

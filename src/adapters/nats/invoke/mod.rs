@@ -9,7 +9,7 @@ mod arguments;
 mod messenger;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -24,13 +24,16 @@ use super::endpoints::Endpoints;
 use super::link::lane::{Handler, Turn};
 use super::link::outbox::Outbox;
 use super::replies::Answer;
-use super::respond::{Respond, out};
+use super::respond::{Out, Respond, out};
 use super::subjects::Route;
 use super::verb::Verb;
 use super::wire::operation::Message;
 use super::wire::write::HeaderBlock;
 use crate::documents;
+use crate::domain::call_id::CallId;
+use crate::domain::overload::Overload;
 use crate::service::boundary::{answered, survived};
+use crate::service::budget::Held;
 use crate::service::error::RegistryError;
 use crate::service::invoke::{Accepted, Answered, Invoked, Invoker, Piece, Streaming, Trail};
 use crate::service::observe::{Observation, Observers};
@@ -72,12 +75,19 @@ struct Job {
     place: Place,
     reply: Vec<u8>,
     received: Instant,
+    /// What the call may be cancelled by.
+    call_id: Option<CallId>,
+    /// Whether the caller has had a message, which told that.
+    begun: AtomicBool,
     /// A drain waits for it.
     _counted: TaskTrackerToken,
 }
 
-/// A place among the calls of this sidecar, given back when dropped.
-struct Place(InvokeServer);
+/// A place among the calls of this sidecar, and the bytes of the request; given back when dropped.
+struct Place {
+    server: InvokeServer,
+    _request: Option<Held>,
+}
 
 /// The last or only message of an answer.
 enum Whole {
@@ -91,17 +101,17 @@ impl Handler<Route> for InvokeServer {
             return;
         };
         let received = Instant::from_std(turn.now);
-        let outcome = match self.enter() {
-            Some(place) => match self.accept(route, message, received) {
+        let outcome = match self.enter(message) {
+            Ok(place) => match self.accept(route, message, received) {
                 Ok(Begun::Call(accepted)) => {
                     return self.spawn(reply, received, place, accepted);
                 }
                 Ok(Begun::Rehearsed(answer)) => Ok(answer),
                 Err(error) => Err(error),
             },
-            None => {
-                self.0.observers.observe(&Observation::Overloaded);
-                Err(RegistryError::Overloaded)
+            Err(why) => {
+                self.0.observers.observe(&Observation::Overloaded(why));
+                Err(RegistryError::Overloaded(why))
             }
         };
         self.0.respond.append(&mut out(turn), reply, &outcome);
@@ -132,10 +142,18 @@ impl InvokeServer {
         Self(Arc::new(parts))
     }
 
-    fn enter(&self) -> Option<Place> {
-        let place = Place(self.clone());
+    fn enter(&self, message: &Message<'_>) -> Result<Place, Overload> {
         let taken = self.0.in_flight.fetch_add(1, Ordering::AcqRel);
-        (taken < self.0.max_in_flight).then_some(place)
+        let mut place = Place {
+            server: self.clone(),
+            _request: None,
+        };
+        if taken >= self.0.max_in_flight {
+            return Err(Overload::Calls);
+        }
+        let held = self.0.calls.budget().take(message.size());
+        place._request = Some(held.ok_or(Overload::Bytes)?);
+        Ok(place)
     }
 
     fn accept(
@@ -165,11 +183,13 @@ impl InvokeServer {
         let job = Job {
             reply: reply.to_vec(),
             received,
+            call_id: accepted.call_id().cloned(),
+            begun: AtomicBool::new(false),
             place,
             _counted: self.0.tasks.token(),
         };
         self.0.calls.spawn(async move {
-            survived(&job.place.0.0.observers, job.run(accepted)).await;
+            survived(&job.place.server.0.observers, job.run(accepted)).await;
         });
     }
 
@@ -180,13 +200,13 @@ impl InvokeServer {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.server.0.in_flight.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 impl Job {
     async fn run(&self, accepted: Accepted) {
-        let inner = &self.place.0.0;
+        let inner = &self.place.server.0;
         let invoked = answered(&inner.observers, inner.invoker.call(accepted)).await;
         let outcome = match invoked {
             Ok(Invoked::Answer(answer)) => Ok(Whole::Answered(answer)),
@@ -197,7 +217,7 @@ impl Job {
             }
             Err(error) => Err(error),
         };
-        self.finish(outcome);
+        self.finish(outcome).await;
     }
 
     /// Passes on a stream, message by message; its outcome is the one final message.
@@ -205,7 +225,7 @@ impl Job {
         &self,
         mut stream: Box<Streaming<CallUnderWay>>,
     ) -> Result<Whole, RegistryError> {
-        let inner = &self.place.0.0;
+        let inner = &self.place.server.0;
         let mut first = Some(stream.trail.clone());
         let audience = inner.calls.watch(stream.canceller());
         for sequence in 1u64.. {
@@ -216,7 +236,7 @@ impl Job {
                         answer::chunk_headers(block, self.first(trail.as_ref()), sequence);
                     };
                     let back = inner.calls.echo(&audience, sequence);
-                    if let Err(error) = self.append(headers, &body, Some(&back)) {
+                    if let Err(error) = self.append(headers, &body, Some(&back)).await {
                         // A chunk is missing: what comes after it is of no use.
                         stream.give_up();
                         return Err(error);
@@ -230,49 +250,64 @@ impl Job {
         Err(RegistryError::Internal)
     }
 
-    fn finish(&self, outcome: Result<Whole, RegistryError>) {
-        self.place.0.count(self.received.elapsed(), &outcome);
-        let sent = outcome.and_then(|whole| match whole {
-            Whole::Answered(answered) => {
-                let headers = |block: &mut _| {
+    async fn finish(&self, outcome: Result<Whole, RegistryError>) {
+        self.place.server.count(self.received.elapsed(), &outcome);
+        let sent = match outcome {
+            Ok(Whole::Answered(answered)) => {
+                let headers = |block: &mut HeaderBlock| {
                     answer::headers(block, &answered, self.first(Some(&answered.trail)));
                 };
-                self.append(headers, &answered.body, None)
+                self.append(headers, &answered.body, None).await
             }
-            Whole::End { first, sequence } => {
+            Ok(Whole::End { first, sequence }) => {
                 let first = self.first(first.as_ref());
-                let headers = |block: &mut _| answer::end_headers(block, first, sequence);
-                self.append(headers, b"", None)
+                let headers = |block: &mut HeaderBlock| answer::end_headers(block, first, sequence);
+                self.append(headers, b"", None).await
             }
-        });
+            Err(error) => Err(error),
+        };
         if let Err(error) = sent {
-            let inner = &self.place.0.0;
-            inner.respond.submit(&inner.outbox, |out| {
-                inner.respond.append_error(out, &self.reply, &error);
-            });
+            let inner = &self.place.server.0;
+            let append = |out: &mut Out<'_>| {
+                inner
+                    .respond
+                    .append_error(out, &self.reply, &error, |block| self.call_headers(block));
+            };
+            inner.respond.submit(&inner.outbox, append).await;
+        }
+    }
+
+    /// The headers of an error that is the first message.
+    fn call_headers(&self, block: &mut HeaderBlock) {
+        if let (Some(id), false) = (&self.call_id, self.begun.load(Ordering::Relaxed)) {
+            answer::call_headers(block, id, &self.place.server.0.instance_id);
         }
     }
 
     /// The content of the first message.
     fn first<'t>(&'t self, trail: Option<&'t Trail>) -> Option<First<'t>> {
-        let served_by = &self.place.0.0.instance_id;
+        let served_by = &self.place.server.0.instance_id;
         trail.map(|trail| First { trail, served_by })
     }
 
     /// Sends one message; `back` is its own reply subject.
-    fn append(
+    async fn append(
         &self,
-        headers: impl FnOnce(&mut HeaderBlock),
+        headers: impl Fn(&mut HeaderBlock),
         body: &[u8],
         back: Option<&[u8]>,
     ) -> Result<(), RegistryError> {
-        let inner = &self.place.0.0;
-        let sent = inner.respond.submit(&inner.outbox, |out| {
+        let inner = &self.place.server.0;
+        let append = |out: &mut Out<'_>| {
             inner
                 .respond
-                .append_message(out, (&self.reply, back), headers, body)
-        });
+                .append_message(out, (&self.reply, back), &headers, body)
+        };
         // What could not be sent was counted; an error could not be sent either.
+        let sent = inner.respond.submit(&inner.outbox, append).await;
+        if let Some(Ok(())) = sent {
+            self.begun.store(true, Ordering::Relaxed);
+        }
         sent.unwrap_or(Err(RegistryError::Internal))
     }
 }

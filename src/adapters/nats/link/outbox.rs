@@ -7,11 +7,12 @@
 
 use std::mem;
 use std::net::Shutdown;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::queue::Queue;
 pub use super::queue::Unsent;
@@ -27,6 +28,8 @@ const KEPT: usize = 256 * 1024;
 pub struct Outbox {
     queue: Mutex<Queue>,
     writer: Mutex<Option<Writer>>,
+    /// Something was sent.
+    room: Notify,
     max_payload: AtomicUsize,
 }
 
@@ -63,6 +66,18 @@ impl Outbox {
             return Ok(written);
         }
         queue.keep(write)
+    }
+
+    /// Waits until there is room for more.
+    pub async fn room(&self) {
+        loop {
+            let mut sent = pin!(self.room.notified());
+            sent.as_mut().enable();
+            if self.queue().has_room_or_awaits() {
+                return;
+            }
+            sent.await;
+        }
     }
 
     /// From here on what others append waits for [`send`](Self::send).
@@ -186,6 +201,7 @@ impl Outbox {
         queue.bytes.extend_from_slice(&later);
         drop(queue);
         self.flush();
+        self.room.notify_waiters();
     }
 
     /// The connection is lost, and with it what waited.
@@ -196,6 +212,7 @@ impl Outbox {
         queue.bytes = Vec::new();
         queue.pings.clear();
         drop(queue);
+        self.room.notify_waiters();
         if let Some(writer) = self.writer().take() {
             writer.close();
         }
@@ -225,8 +242,12 @@ impl Outbox {
             answers.append(&mut queue.bytes);
         }
         let rest = !queue.bytes.is_empty();
+        let awaited = mem::take(&mut queue.awaited);
         drop(queue);
         self.send(answers);
+        if awaited {
+            self.room.notify_waiters();
+        }
         if rest {
             self.flush_patiently();
         }
@@ -294,11 +315,14 @@ impl Outbox {
         }
     }
 
-    /// The memory goes back to where it is needed next.
+    /// It was sent: the memory goes back to where it is needed next, and there is room for more.
     fn keep(&self, bytes: Vec<u8>) {
         let mut queue = self.queue();
         if queue.bytes.is_empty() && bytes.capacity() <= KEPT {
             queue.bytes = bytes;
+        }
+        if mem::take(&mut queue.awaited) {
+            self.room.notify_waiters();
         }
     }
 

@@ -33,6 +33,8 @@ pub(super) struct Queue {
     /// Whether a turn of the lane's thread is under way, at whose end `bytes` leave.
     pub(super) held: bool,
     pub(super) bytes: Vec<u8>,
+    /// Whether somebody waits for room.
+    pub(super) awaited: bool,
     /// What waits for a connection.
     pub(super) later: Vec<u8>,
     /// For callers that need a header block.
@@ -66,6 +68,17 @@ pub(super) enum Answered {
 }
 
 impl Queue {
+    /// Whether something could be appended. If not, the next write that makes room is reported.
+    pub(super) fn has_room_or_awaits(&mut self) -> bool {
+        let waiting = match self.socket {
+            Some(_) => &self.bytes,
+            None => &self.later,
+        };
+        let has_room = waiting.len() < MAX_WAITING;
+        self.awaited |= !has_room;
+        has_room
+    }
+
     /// Lets `write` append what is to be sent, with scratch memory for a header block.
     ///
     /// # Errors

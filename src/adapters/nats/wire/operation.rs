@@ -53,6 +53,13 @@ pub struct Message<'b> {
     pub payload: &'b [u8],
 }
 
+impl Message<'_> {
+    /// Bytes of headers and body.
+    pub fn size(&self) -> usize {
+        self.headers.0.len() + self.payload.len()
+    }
+}
+
 /// The bytes are not the protocol; the connection is of no further use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ProtocolError {

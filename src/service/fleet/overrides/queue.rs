@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::super::spot::Spot;
 use crate::domain::actor::Actor;
+use crate::domain::overload::Overload;
 use crate::service::error::RegistryError;
 use crate::service::health_store::OverrideAction;
 use crate::service::trouble::{DatabaseError, Trouble};
@@ -81,7 +82,7 @@ impl OverrideHandle {
             begun: Arc::clone(&begun),
         };
         self.0.try_send(order).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => RegistryError::Overloaded,
+            mpsc::error::TrySendError::Full(_) => RegistryError::Overloaded(Overload::Requests),
             mpsc::error::TrySendError::Closed(_) => RegistryError::ShuttingDown,
         })?;
         match timeout(PATIENCE, answered).await {

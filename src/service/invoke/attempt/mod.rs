@@ -18,8 +18,8 @@ use super::stream::{CHUNK, END, STREAM, Streaming};
 use super::{Invoked, Invoker};
 use crate::domain::ids::InstanceId;
 use crate::domain::outcome::{Answer, Ended, Failure, Neutral, Outcome, Patience};
+use crate::domain::overload::Overload;
 use crate::domain::retry::{backoff, retryable};
-use crate::domain::shares::Crowd;
 use crate::service::caller::{CallError, Caller, Reply};
 use crate::service::circuits::Circuit;
 use crate::service::clock;
@@ -112,8 +112,8 @@ impl<'a, C: Caller> Attempts<'a, C> {
         self.count(Status::Overloaded, StdInstant::now());
         self.plan.trace_end(Status::Overloaded);
         let observers = &self.invoker.tools.observers;
-        observers.observe(&Observation::Overloaded);
-        Err(RegistryError::Crowded(Crowd::Full))
+        observers.observe(&Observation::Overloaded(Overload::Full));
+        Err(RegistryError::Overloaded(Overload::Full))
     }
 
     /// Their caller no longer waits.
@@ -278,7 +278,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
             CallError::NoResponders => Ended::NoResponders,
             CallError::PermissionDenied => Ended::PermissionViolation,
             CallError::TooLarge | CallError::InvalidHeader => Ended::TooLarge,
-            CallError::Overloaded => Ended::Overloaded,
+            CallError::Overloaded(why) => Ended::Overloaded(why),
             CallError::BadReply => Ended::Unreadable,
             CallError::GivenUp => Ended::GivenUp,
             CallError::Disconnected | CallError::Closed => Ended::Disconnected,
@@ -339,7 +339,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
                 what: "the request to the extension",
                 limit_bytes: self.invoker.caller.max_payload(),
             },
-            Answer::Overloaded => RegistryError::Overloaded,
+            Answer::Overloaded(why) => RegistryError::Overloaded(why),
             Answer::ShuttingDown => RegistryError::ShuttingDown,
             Answer::Forbidden => {
                 RegistryError::Forbidden("this sidecar may not publish to the extension's subject")
