@@ -4,14 +4,18 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::to_bytes;
 use crate::service::error::RegistryError;
 
 /// The arguments of `cancel`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = CancelRequest)]
 pub struct CancelArguments<'a> {
+    /// The id of the calls that are to end.
     #[serde(borrow)]
+    #[schema(value_type = String)]
     call: Option<Cow<'a, str>>,
 }
 
@@ -26,8 +30,10 @@ impl CancelArguments<'_> {
     }
 }
 
-#[derive(Serialize)]
-struct Cancelled {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Cancelled)]
+pub(super) struct Cancelled {
+    /// How many calls had the id.
     cancelled: usize,
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::Deserializer;
+use utoipa::ToSchema;
 
 use super::request::numbers;
 use crate::domain::actor::Actor;
@@ -20,19 +21,24 @@ const MAX_REASON_CHARS: usize = 500;
 const TTL_SECONDS: RangeInclusive<u64> = 1..=30 * 86_400;
 
 /// The arguments of `circuit`, which is no read: it refuses what it does not know.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = CircuitRequest)]
 #[serde(deny_unknown_fields)]
 pub struct CircuitArguments {
     /// The extension.
+    #[schema(value_type = String)]
     id: Option<String>,
     /// The version; without one, the current.
     version: Option<String>,
     /// What to do.
+    #[schema(value_type = String, pattern = "^(open|close|reset)$")]
     action: Option<String>,
     /// For how long, in seconds; without it until the next order.
     #[serde(default, deserialize_with = "ttl_seconds")]
+    #[schema(minimum = 1, maximum = 2592000)]
     ttl_seconds: Option<u64>,
     /// Why.
+    #[schema(max_length = 500)]
     reason: Option<String>,
     /// The actor, if neither the subject nor a header names one.
     pub actor: Option<String>,

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::explain::Explained;
 use super::to_bytes;
@@ -11,20 +12,25 @@ use crate::service::caller::CallHeaders;
 use crate::service::invoke::Plan;
 use crate::service::read::Explanation;
 
-#[derive(Serialize)]
-struct Rehearsed<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallRehearsal)]
+pub(super) struct Rehearsed<'a> {
     #[serde(flatten)]
     explained: Explained<'a>,
     dry_run: bool,
     request: RequestBody<'a>,
 }
 
-#[derive(Serialize)]
-struct RequestBody<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = RehearsedRequest)]
+pub(super) struct RequestBody<'a> {
     subject: &'a str,
+    #[schema(value_type = Object)]
     headers: Map<String, Value>,
     /// The document as it would be sent, byte for byte.
+    #[schema(value_type = Option<Object>)]
     body: Option<&'a RawValue>,
+    #[schema(value_type = u64)]
     timeout_ms: u128,
 }
 

@@ -1,13 +1,15 @@
 //! Events as CloudEvents 1.0 in JSON.
 
-mod change;
-mod circuit;
-mod health;
+pub(super) mod change;
+pub(super) mod circuit;
+pub(super) mod health;
+mod kinds;
 
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::health::SummaryBody;
 use super::{time, to_bytes};
@@ -16,6 +18,7 @@ use crate::service::clock::Clock;
 use crate::service::observe::Observation;
 
 pub use change::change_events;
+pub use kinds::{KINDS, Kind};
 
 #[derive(Serialize)]
 struct CloudEvent<'a, T> {
@@ -33,8 +36,10 @@ struct CloudEvent<'a, T> {
     data: T,
 }
 
-#[derive(Serialize)]
-struct Reloaded {
+/// `data` of `registry_reloaded`, of one sidecar.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RegistryReloaded)]
+pub(super) struct Reloaded {
     trigger: &'static str,
     active_source: &'static str,
     added: usize,
@@ -47,8 +52,10 @@ struct Reloaded {
     duration_ms: f64,
 }
 
-#[derive(Serialize)]
-struct SourceChanged {
+/// `data` of `source_changed`.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SourceChanged)]
+pub(super) struct SourceChanged {
     from: &'static str,
     to: &'static str,
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::resting::RestingBody;
 use super::to_bytes;
@@ -10,7 +11,8 @@ use crate::domain::record::warnings;
 use crate::service::read::Explanation;
 use crate::service::selection::Target;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Explanation)]
 pub(super) struct Explained<'a> {
     id: &'a str,
     #[serde(rename = "type")]
@@ -35,8 +37,9 @@ pub(super) struct Explained<'a> {
     warnings: Vec<String>,
 }
 
-#[derive(Serialize)]
-struct CandidateBody<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Candidate)]
+pub(super) struct CandidateBody<'a> {
     version: &'a str,
     subject: &'a str,
     enabled: bool,
@@ -49,20 +52,23 @@ struct CandidateBody<'a> {
     circuit_breaker_state: &'static str,
 }
 
-#[derive(Serialize)]
-struct RuleBody<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = RuleVerdict)]
+pub(super) struct RuleBody<'a> {
     key: &'a str,
     matched: bool,
 }
 
-#[derive(Serialize)]
-struct RolloutBody {
+#[derive(Serialize, ToSchema)]
+#[schema(as = RolloutVerdict)]
+pub(super) struct RolloutBody {
     bucket: Option<u64>,
     admitted: bool,
 }
 
-#[derive(Serialize)]
-struct InstanceBody<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ExplainedInstance)]
+pub(super) struct InstanceBody<'a> {
     instance_id: &'a str,
     subject: &'a str,
     weight: u8,

@@ -87,8 +87,20 @@ fn instance(instance: &Instance) -> InstanceBody<'_> {
     }
 }
 
-#[derive(Serialize)]
-struct MissBody<'a> {
+/// What a lookup of many finds, all of one revision.
+#[derive(ToSchema)]
+#[schema(as = ServedExtensions)]
+#[expect(dead_code, reason = "joined of prepared replies; this says of which")]
+pub(super) struct Found<'a> {
+    extensions: Vec<Record<'a>>,
+    errors: Vec<MissBody<'a>>,
+    revision: u64,
+}
+
+/// An id that was not found, and why.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Miss)]
+pub(super) struct MissBody<'a> {
     id: &'a str,
     #[serde(flatten)]
     error: ErrorBody,

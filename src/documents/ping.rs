@@ -2,11 +2,13 @@
 
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::to_bytes;
 
-#[derive(Serialize)]
-struct Pong<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Pong)]
+pub(super) struct Pong<'a> {
     ok: bool,
     instance_id: &'a str,
 }

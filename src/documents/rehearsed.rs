@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type};
 use utoipa::openapi::{Ref, RefOr};
 
@@ -27,8 +28,9 @@ pub fn rehearsed(rehearsal: &Rehearsal) -> Bytes {
     })
 }
 
-#[derive(Serialize)]
-struct Many<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Switched)]
+pub(super) struct Many<'a> {
     changed: &'a [String],
     unchanged: &'a [String],
     revision: u64,

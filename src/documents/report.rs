@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::domain::decimal::Decimal;
 use crate::service::error::RegistryError;
@@ -19,15 +20,24 @@ use crate::service::invoke::{Reported, Verdict};
 const MAX_LATENCY_MS: f64 = 86_400_000.0;
 
 /// The arguments of `report`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ReportRequest)]
 pub struct ReportArguments<'a> {
+    /// The extension that was called.
     #[serde(borrow)]
+    #[schema(value_type = String)]
     id: Option<Cow<'a, str>>,
+    /// The version; without one, the current.
     #[serde(borrow)]
+    #[schema(value_type = Option<String>)]
     version: Option<Cow<'a, str>>,
+    /// `success` or `failure`.
     #[serde(borrow)]
+    #[schema(value_type = String, pattern = "^(success|failure)$")]
     outcome: Option<Cow<'a, str>>,
+    /// How long it took.
     #[serde(borrow)]
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 86400000)]
     latency_ms: Option<&'a RawValue>,
 }
 
@@ -67,8 +77,9 @@ fn latency(ms: &RawValue) -> Result<Duration, RegistryError> {
     Ok(Duration::from_secs_f64(ms / 1e3))
 }
 
-#[derive(Serialize)]
-struct Noted {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Noted)]
+pub(super) struct Noted {
     ok: bool,
 }
 

@@ -6,7 +6,8 @@ use utoipa::{OpenApi, ToSchema};
 
 use super::change::{self, WriteVerb};
 use super::{
-    audit, circuits, committed, error, health, lookup, probe, rehearsed, reload, stats, stored,
+    audit, cancel, circuits, committed, dry_run, error, event, explain, health, lookup, ping,
+    probe, rehearsed, reload, report, stats, stored,
 };
 use crate::domain::record::{EXTENSION, field};
 
@@ -66,6 +67,33 @@ struct CircuitPage<'a> {
 )))]
 struct Documents;
 
+/// What goes over NATS alone.
+#[derive(OpenApi)]
+#[openapi(components(schemas(
+    cancel::Cancelled,
+    dry_run::Rehearsed,
+    event::Reloaded,
+    event::SourceChanged,
+    event::change::Changed,
+    event::change::Many,
+    event::circuit::Moved,
+    event::health::Crossed,
+    explain::Explained,
+    lookup::Found,
+    ping::Pong,
+    rehearsed::Many,
+    report::Noted
+)))]
+struct Messages;
+
+/// The schemas of what goes over NATS, by name: those of HTTP, and what HTTP has not.
+pub fn messages() -> Components {
+    let mut components = components();
+    let others = Messages::openapi().components.unwrap_or_default();
+    components.schemas.extend(others.schemas);
+    components
+}
+
 /// All schemas by name: of answers, and of the bodies of changes.
 pub fn components() -> Components {
     let mut components = Documents::openapi().components.unwrap_or_default();
@@ -93,14 +121,14 @@ pub fn components() -> Components {
     components
 }
 
-/// No document leaves another field out than warnings, which are rare, failures, which need a role,
-/// and optional fields by the table of fields: what is not known is null.
+/// No document leaves another field out than warnings and resting ones, which are rare, failures, which
+/// need a role, and optional fields by the table of fields: what is not known is null.
 fn require_everything(schema: &mut RefOr<Schema>) {
     if let RefOr::T(Schema::Object(object)) = schema {
         let names = object.properties.keys();
         let absent =
             |name: &str| field(EXTENSION, name).is_some_and(|field| field.absent_when_unset);
-        let rare = |name: &str| matches!(name, "warnings" | "failures") || absent(name);
+        let rare = |name: &str| matches!(name, "warnings" | "failures" | "resting") || absent(name);
         let required = names.filter(|name| !rare(name));
         object.required = required.cloned().collect();
     }

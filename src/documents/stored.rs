@@ -98,7 +98,7 @@ pub(super) fn schemas() -> [(&'static str, Schema); 3] {
     let warnings = ArrayBuilder::new()
         .items(Object::with_type(Type::String))
         .description(Some("What is stored but not served as stored"));
-    let extension = properties(EXTENSION)
+    let extension = properties(EXTENSION, false)
         .property("versions", list_of("ExtensionVersion"))
         .property("instances", list_of("ExtensionInstance"))
         .property("revision", Object::with_type(Type::Integer));
@@ -108,19 +108,23 @@ pub(super) fn schemas() -> [(&'static str, Schema); 3] {
     let extension = ["created_by", "updated_by"]
         .into_iter()
         .fold(extension, person);
-    let version = person(moment(properties(VERSION), "created_at"), "created_by");
+    let version = person(
+        moment(properties(VERSION, true), "created_at"),
+        "created_by",
+    );
     [
         ("Extension", extension.property("warnings", warnings).into()),
         ("ExtensionVersion", version.into()),
-        ("ExtensionInstance", properties(INSTANCE).into()),
+        ("ExtensionInstance", properties(INSTANCE, false).into()),
     ]
 }
 
-/// What was checked has every default filled in.
-fn properties(table: &'static [Field]) -> ObjectBuilder {
+/// What was checked has every default filled in. Where it inherits, numbers may be those of the
+/// extension, and are null then.
+fn properties(table: &'static [Field], inherits: bool) -> ObjectBuilder {
     let nullable = |field: &Field| match field.kind {
         Kind::Object => !field.empty_is_unset,
-        Kind::Whole { to: None, .. } => std::ptr::eq(table, VERSION),
+        Kind::Whole { to: None, .. } => inherits,
         _ => false,
     };
     let object = ObjectBuilder::new().schema_type(Type::Object);

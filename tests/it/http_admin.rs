@@ -11,7 +11,7 @@
 
 mod docs;
 mod hostile;
-mod openapi;
+pub(crate) mod openapi;
 mod reads;
 mod roles;
 mod tester;

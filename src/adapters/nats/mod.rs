@@ -8,6 +8,7 @@
 mod login;
 pub mod connect;
 pub mod verb;
+pub mod asyncapi;
 pub mod subjects;
 pub mod payload;
 pub mod headers;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::documents::request::{Freshness, context, malformed, numbers};
 pub use crate::documents::request::{object, optional_object};
@@ -11,25 +12,31 @@ use crate::domain::context::Context;
 use crate::service::error::RegistryError;
 
 /// The arguments of a verb that is about one extension.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = LookupRequest)]
 pub struct IdArguments<'a> {
     /// The id.
     #[serde(borrow)]
+    #[schema(value_type = Option<String>)]
     pub id: Option<Cow<'a, str>>,
     /// Many ids, where the verb takes them.
     #[serde(borrow)]
+    #[schema(value_type = Option<Vec<String>>)]
     pub ids: Option<Vec<Cow<'a, str>>>,
     /// A version to use regardless of the rules.
     #[serde(borrow)]
+    #[schema(value_type = Option<String>)]
     pub version: Option<Cow<'a, str>>,
     /// The request's context, unread.
     #[serde(borrow)]
+    #[schema(value_type = Option<Object>)]
     context: Option<&'a RawValue>,
     /// The revision the answer must have seen.
     #[serde(default, deserialize_with = "numbers::any")]
     pub min_revision: Option<u64>,
     /// How long to wait for it, in milliseconds.
     #[serde(default, deserialize_with = "numbers::waits_ms")]
+    #[schema(maximum = 10000)]
     pub wait_ms: Option<u64>,
 }
 

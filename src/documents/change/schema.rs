@@ -6,11 +6,16 @@ use utoipa::openapi::schema::{
 };
 
 use super::WriteVerb;
+use crate::domain::ids::InstanceId;
 use crate::domain::record::{EXTENSION, Field, Kind, field};
 
-/// The body of a change over HTTP.
+/// The body of a change. The id may stand elsewhere.
 pub fn schema(verb: WriteVerb) -> Object {
-    let creates = verb == WriteVerb::Create;
+    let makes = [
+        WriteVerb::Create,
+        WriteVerb::PutVersion,
+        WriteVerb::PutInstance,
+    ];
     let mut object = closed();
     for name in verb.fields() {
         // Known only to be refused with a reason.
@@ -22,8 +27,12 @@ pub fn schema(verb: WriteVerb) -> Object {
         if refused {
             continue;
         }
-        let required = creates && field(EXTENSION, name).is_some_and(|field| field.required);
-        object = object.property(name, property(name, !required));
+        let own = field(verb.table(), name);
+        let required = makes.contains(&verb) && own.is_some_and(|field| field.required);
+        object = match own {
+            Some(field) => object.property(name, of_field(field, !required)),
+            None => object.property(name, property(name, !required)),
+        };
         if required {
             object = object.required(name);
         }
@@ -56,6 +65,20 @@ fn property(name: &str, nullable: bool) -> Schema {
         return of_field(field, nullable);
     }
     let object = match name {
+        "ids" => {
+            let kinds = kinds(Type::Array, nullable);
+            let items = ObjectBuilder::new().schema_type(Type::String);
+            let ids = ArrayBuilder::new().schema_type(kinds).items(items);
+            return ids.max_items(Some(1000)).into();
+        }
+        "instance_id" => {
+            typed(Type::String, nullable).pattern(Some(format!("^{}$", InstanceId::RULE)))
+        }
+        "percent" => typed(Type::Number, nullable)
+            .minimum(Some(0))
+            .maximum(Some(100)),
+        "by" | "salt" => typed(Type::String, nullable),
+        "halt" | "selector" => typed(Type::Object, nullable),
         "dry_run" => typed(Type::Boolean, nullable)
             .description(Some("Whether to check the change without committing it")),
         "actor" => typed(Type::String, nullable)

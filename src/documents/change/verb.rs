@@ -51,7 +51,7 @@ impl WriteVerb {
     }
 
     /// The record that it changes, or a part of one.
-    const fn table(self) -> &'static [Field] {
+    pub(super) const fn table(self) -> &'static [Field] {
         match self {
             // `type` and `version` of an update are known, to be refused with a reason.
             Self::Create | Self::Update => EXTENSION,

@@ -2,13 +2,16 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::{Event, event};
 use crate::domain::ids::ExtensionId;
 use crate::service::health_store::{Change, ChangeKind, MAX_CHANGES, RevisionChanges};
 
-#[derive(Serialize)]
-struct Changed<'a> {
+/// `data` of an event of one extension that changed.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ExtensionChanged)]
+pub(in crate::documents) struct Changed<'a> {
     id: &'a str,
     revision: u64,
     /// Its actor.
@@ -16,15 +19,18 @@ struct Changed<'a> {
     /// Changes of the revision, this one included.
     total: u64,
     /// The names of the fields that changed; none where all of the extension is new or gone.
+    #[schema(value_type = Vec<String>)]
     changed: &'a [Box<str>],
     /// Of an automatic change.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     reason: Option<&'a RawValue>,
 }
 
 /// Of a revision with more changes than are published one by one.
-#[derive(Serialize)]
-struct Many<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ManyChanged)]
+pub(in crate::documents) struct Many<'a> {
     revision: u64,
     changed_by: Option<&'a str>,
     total: u64,

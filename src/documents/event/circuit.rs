@@ -1,6 +1,7 @@
 //! A circuit that went from one state to another.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::time;
 use crate::domain::breaker::{CircuitState, Transition};
@@ -9,8 +10,9 @@ use crate::service::clock::Clock;
 use crate::service::observe::Failing;
 
 /// `data` of `circuit_opened`, `circuit_half_opened` and `circuit_closed`.
-#[derive(Serialize)]
-pub(super) struct Moved<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = CircuitMoved)]
+pub(in crate::documents) struct Moved<'a> {
     id: &'a str,
     version: &'a str,
     /// Whether the version is the current one, whose circuit is the extension's.
@@ -20,16 +22,20 @@ pub(super) struct Moved<'a> {
     reason: &'static str,
     /// Since the circuit had last closed.
     failure_count: u64,
+    #[schema(format = DateTime)]
     last_failure: Option<String>,
     /// The kind of the last failure.
     last_error: Option<&'static str>,
     /// The earliest failure in the window in which the version ceased to be well.
+    #[schema(format = DateTime)]
     failing_since: Option<String>,
     /// The extension's last error text.
     error: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     opened_at: Option<Option<String>>,
     /// Null where nothing is due: not open, or held open without an end.
+    #[schema(format = DateTime)]
     retry_at: Option<String>,
 }
 

@@ -1,12 +1,14 @@
 //! A success rate that crossed the minimum.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::health::Crossing;
 
 /// `data` of `health_degraded` and `health_recovered`.
-#[derive(Serialize)]
-pub(super) struct Crossed<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = RateCrossed)]
+pub(in crate::documents) struct Crossed<'a> {
     pub(super) id: &'a str,
     pub(super) version: &'a str,
     /// Whether the version is the current one, whose rate is the extension's.

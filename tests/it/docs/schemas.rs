@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::{file, settle};
 use crate::api_tools::run;
+use crate::golden::FOLDER;
 use crate::harness::{Client, Daemon, NatsServer};
+use crate::http_admin::openapi::references;
 
 /// The schema of a fixtures file.
 const FIXTURES: &str = "docs/schemas/fixtures.json";
@@ -129,4 +131,57 @@ async fn marks(schema: &Path, files: &[PathBuf]) -> Vec<String> {
     let (ran, said) = run(file("target").as_path(), &arguments).await;
     assert!(ran, "{said}");
     said.lines().map(str::to_owned).collect()
+}
+
+/// What goes over NATS.
+const ASYNCAPI: &str = "docs/asyncapi.json";
+
+#[test]
+fn asyncapi_is_that_of_the_code() {
+    let document = beamline_registry::adapters::nats::asyncapi::document();
+    let text = serde_json::to_string_pretty(&document).unwrap();
+    settle(ASYNCAPI, &(text + "\n"));
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    for reference in &found {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+    for name in document["components"]["schemas"]
+        .as_object()
+        .unwrap()
+        .keys()
+    {
+        let used = found.iter().any(|it| it.ends_with(&format!("/{name}")));
+        assert!(used, "{name} is not used");
+    }
+}
+
+#[tokio::test]
+#[ignore = "installs its tools first; `just api-test`"]
+async fn asyncapi_is_valid_and_true_of_every_example() {
+    let specs = file("scripts/asyncapi");
+    let mut install = std::process::Command::new(file("scripts/npm-tool"));
+    assert!(
+        install
+            .arg("install")
+            .arg(&specs)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let schema = specs.join("node_modules/@asyncapi/specs/schemas/3.0.0.json");
+    let document = file(ASYNCAPI);
+    assert_eq!(marks(&schema, &[document.clone()]).await, [""; 0]);
+
+    let mut arguments = vec![file("tests/it/docs/conforms.py"), document, file(FOLDER)];
+    let pages = std::fs::read_dir(file("docs")).unwrap();
+    let pages = pages.map(|page| page.unwrap().path());
+    arguments.extend(pages.filter(|page| page.extension().is_some_and(|kind| kind == "md")));
+    let arguments: Vec<_> = arguments
+        .iter()
+        .map(|path| path.to_str().unwrap())
+        .collect();
+    let (ran, said) = run(&file("target"), &arguments).await;
+    assert!(ran && said.is_empty(), "{said}");
 }

@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::Api;
 use crate::site::Site;
 
-/// Every reference in `value`.
-fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+/// Appends every reference in `value`.
+pub(crate) fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
     match value {
         Value::Object(fields) => {
             found.extend(fields.get("$ref").and_then(Value::as_str));

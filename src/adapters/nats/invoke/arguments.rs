@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::adapters::nats::actor::check_actor;
 use crate::adapters::nats::payload;
@@ -29,27 +30,45 @@ const DEADLINE_MS: &str = "Beamline-Deadline-Ms";
 const ACCEPT: &str = "Beamline-Accept";
 
 /// The body of an `invoke`.
-#[derive(serde::Deserialize)]
-struct Body<'a> {
+#[derive(serde::Deserialize, ToSchema)]
+#[schema(as = InvokeRequest)]
+pub(in crate::adapters::nats) struct Body<'a> {
+    /// The extension, where the subject does not have it.
     #[serde(borrow)]
+    #[schema(value_type = Option<String>)]
     id: Option<Cow<'a, str>>,
+    /// That version, whatever rules and health say, as long as it is enabled.
     #[serde(borrow)]
+    #[schema(value_type = Option<String>)]
     version: Option<Cow<'a, str>>,
-    /// As it came, null included: that is no message, but a mistake.
+    /// What the extension works on: anything but null, of a provider an object.
+    // As it came, null included: that is no message, but a mistake.
     #[serde(borrow, default, deserialize_with = "with_null")]
+    #[schema(value_type = Value)]
     payload: Option<&'a RawValue>,
+    /// Goes to the extension as it is.
     #[serde(borrow)]
+    #[schema(value_type = Option<Object>)]
     metadata: Option<&'a RawValue>,
+    /// Laid over the extension's own, by top-level key.
     #[serde(borrow)]
+    #[schema(value_type = Option<Object>)]
     config: Option<&'a RawValue>,
+    /// By id: the config for an extension that stands in.
     #[serde(borrow)]
+    #[schema(value_type = Option<Object>)]
     fallback_config: Option<&'a RawValue>,
+    /// What rules and rollouts read.
     #[serde(borrow)]
+    #[schema(value_type = Option<Object>)]
     context: Option<&'a RawValue>,
+    /// A timeout below the extension's own, in milliseconds.
     #[serde(default, deserialize_with = "numbers::any")]
     timeout_ms: Option<u64>,
+    /// Milliseconds from receipt; the header's counts if it is nearer.
     #[serde(default, deserialize_with = "numbers::any")]
     deadline_ms: Option<u64>,
+    /// Whether nothing is sent, and the reply says what would be.
     dry_run: Option<bool>,
 }
 

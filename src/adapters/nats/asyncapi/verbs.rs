@@ -1,0 +1,194 @@
+//! Each verb: what it is for, what it takes, what it answers.
+
+use serde_json::{Map, Value, json};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::path::ParameterIn;
+use utoipa::{IntoParams, PartialSchema};
+
+use crate::adapters::nats::invoke::InvokeBody;
+use crate::adapters::nats::payload::IdArguments;
+use crate::adapters::nats::verb::Verb;
+use crate::documents::audit::AuditArguments;
+use crate::documents::cancel::CancelArguments;
+use crate::documents::change::{self, WriteVerb};
+use crate::documents::circuit::CircuitArguments;
+use crate::documents::circuits::CircuitsArguments;
+use crate::documents::health::HealthArguments;
+use crate::documents::list::ListArguments;
+use crate::documents::report::ReportArguments;
+use crate::documents::request::Freshness;
+
+/// A verb, described.
+pub(super) struct Description {
+    pub(super) summary: &'static str,
+    /// The schema of what it takes.
+    pub(super) request: Value,
+    /// The schemas of what it answers, by name, beside errors.
+    pub(super) replies: &'static [&'static str],
+}
+
+pub(super) fn describe(verb: Verb) -> Description {
+    let (summary, request, replies): (_, _, &[_]) = match verb {
+        Verb::Lookup => (
+            "Which service implements an extension, or each of many, in a context",
+            schema_of::<IdArguments<'_>>(),
+            &["ServedExtension", "ServedExtensions"],
+        ),
+        Verb::LookupByType | Verb::List => {
+            let mut request = parameters(&[listing::<ListArguments>(), freshness()]);
+            // Over HTTP it is a text.
+            if let Some(enabled) = request.pointer_mut("/properties/enabled") {
+                *enabled = json!({"enum": [true, false, "all", null]});
+            }
+            ("A page of extensions", request, &["ExtensionPage"])
+        }
+        Verb::Get => (
+            "A stored record, enabled or not",
+            of_id(&["id", "min_revision", "wait_ms"]),
+            &["Extension"],
+        ),
+        Verb::Explain => (
+            "Why a lookup answers what it answers",
+            of_id(&["id", "version", "context", "min_revision", "wait_ms"]),
+            &["Explanation"],
+        ),
+        Verb::Stats => (
+            "A sidecar at a glance",
+            parameters(&[freshness()]),
+            &["Stats"],
+        ),
+        Verb::Reload => (
+            "Reads the source again",
+            json(&change::reload_schema()),
+            &["Reloaded"],
+        ),
+        Verb::Ping => ("Whether a sidecar is there", parameters(&[]), &["Pong"]),
+        Verb::Invoke => (
+            "Calls an extension; the reply is its own",
+            schema_of::<InvokeBody<'_>>(),
+            &["ExtensionReply", "CallRehearsal"],
+        ),
+        Verb::Write(verb) => return write(verb),
+        Verb::Audit => (
+            "Who changed what, newest first",
+            parameters(&[listing::<AuditArguments>()]),
+            &["AuditPage"],
+        ),
+        Verb::Report => (
+            "The outcome of a call made without the registry",
+            schema_of::<ReportArguments<'_>>(),
+            &["Noted"],
+        ),
+        Verb::Health => (
+            "How one extension, or all of them, are doing",
+            parameters(&[listing::<HealthArguments>(), freshness(), id()]),
+            &["ExtensionHealth", "HealthPage"],
+        ),
+        Verb::Circuits => (
+            "The circuits of a sidecar",
+            parameters(&[listing::<CircuitsArguments>(), freshness()]),
+            &["CircuitPage"],
+        ),
+        Verb::Circuit => (
+            "Forces a circuit open or closed, or resets it",
+            schema_of::<CircuitArguments>(),
+            &["Circuit"],
+        ),
+        Verb::Cancel => (
+            "Ends a call by its id",
+            schema_of::<CancelArguments<'_>>(),
+            &["Cancelled"],
+        ),
+    };
+    Description {
+        summary,
+        request,
+        replies,
+    }
+}
+
+fn write(verb: WriteVerb) -> Description {
+    let (summary, replies): (_, &[_]) = match verb {
+        WriteVerb::Create => ("Creates an extension", &["Changed"]),
+        WriteVerb::Update => ("Changes fields of an extension", &["Changed"]),
+        WriteVerb::Delete => ("Deletes an extension", &["Deleted"]),
+        WriteVerb::Enable => ("Enables an extension, or many", &["Changed", "Switched"]),
+        WriteVerb::Disable => ("Disables an extension, or many", &["Changed", "Switched"]),
+        WriteVerb::PutVersion => ("Writes a version", &["Changed"]),
+        WriteVerb::UpdateVersion => ("Changes fields of a version", &["Changed"]),
+        WriteVerb::Rollout => ("Sets the share of a version", &["Changed"]),
+        WriteVerb::DeleteVersion => ("Deletes a version", &["Changed"]),
+        WriteVerb::Promote => ("Makes a version the current one", &["Changed"]),
+        WriteVerb::PutInstance => ("Writes an instance", &["Changed"]),
+        WriteVerb::DeleteInstance => ("Deletes an instance", &["Changed"]),
+    };
+    let mut request = json(&change::schema(verb));
+    if let Value::Object(request) = &mut request
+        && !verb.needs_only_an_id()
+    {
+        let required = request.entry("required").or_insert_with(|| json!([]));
+        match required {
+            Value::Array(names) if !names.contains(&json!("id")) => names.push(json!("id")),
+            _ => {}
+        }
+    }
+    Description {
+        summary,
+        request,
+        replies,
+    }
+}
+
+fn json(schema: &impl serde::Serialize) -> Value {
+    serde_json::to_value(schema).unwrap_or_default()
+}
+
+fn schema_of<T: PartialSchema>() -> Value {
+    match T::schema() {
+        RefOr::T(schema) => json(&schema),
+        RefOr::Ref(reference) => json(&reference),
+    }
+}
+
+type Fields = Map<String, Value>;
+
+/// The fields of the arguments of a lookup that another verb has, too.
+fn of_id(names: &[&str]) -> Value {
+    let known = schema_of::<IdArguments<'_>>();
+    let fields = names.iter().filter_map(|name| {
+        let schema = known.get("properties")?.get(name)?.clone();
+        Some(((*name).to_owned(), schema))
+    });
+    parameters(&[fields.collect()])
+}
+
+/// The fields of arguments that stand in queries over HTTP.
+fn listing<T: IntoParams>() -> Fields {
+    let fields = T::into_params(|| Some(ParameterIn::Query)).into_iter();
+    let field = |parameter: utoipa::openapi::path::Parameter| {
+        let mut schema = json(&parameter.schema);
+        if let (Some(about), Value::Object(schema)) = (parameter.description, &mut schema) {
+            schema.insert("description".to_owned(), about.into());
+        }
+        (parameter.name, schema)
+    };
+    fields.map(field).collect()
+}
+
+fn freshness() -> Fields {
+    listing::<Freshness>()
+}
+
+fn id() -> Fields {
+    let schema = json!({"type": ["string", "null"], "description": "Only this extension"});
+    Map::from_iter([("id".to_owned(), schema)])
+}
+
+fn parameters(fields: &[Fields]) -> Value {
+    let properties: Fields = fields
+        .iter()
+        .flatten()
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
+    json!({"type": "object", "properties": properties})
+}
