@@ -86,7 +86,7 @@ struct Documents;
 )))]
 struct Messages;
 
-/// The schemas of what goes over NATS, by name: those of HTTP, and what HTTP has not.
+/// The schemas of what goes over NATS, by name: all of HTTP, and what HTTP does not have.
 pub fn messages() -> Components {
     let mut components = components();
     let others = Messages::openapi().components.unwrap_or_default();

@@ -119,8 +119,8 @@ pub(super) fn schemas() -> [(&'static str, Schema); 3] {
     ]
 }
 
-/// What was checked has every default filled in. Where it inherits, numbers may be those of the
-/// extension, and are null then.
+/// What was checked has every default filled in. Where it inherits, numbers may be null: the
+/// extension has them.
 fn properties(table: &'static [Field], inherits: bool) -> ObjectBuilder {
     let nullable = |field: &Field| match field.kind {
         Kind::Object => !field.empty_is_unset,

@@ -30,7 +30,7 @@ const CHANGED: &[&str] = &["ExtensionChanged"];
 const MOVED: &[&str] = &["CircuitMoved"];
 const CROSSED: &[&str] = &["RateCrossed"];
 
-/// All of them: first those of each sidecar, then those of which the fleet publishes one.
+/// All of them: first what each sidecar publishes, then what the fleet publishes once.
 pub const KINDS: [Kind; 16] = [
     of_extension("circuit_opened", MOVED, "A circuit opened"),
     of_extension(

@@ -54,7 +54,7 @@ pub(in crate::adapters::nats) struct Body<'a> {
     #[serde(borrow)]
     #[schema(value_type = Option<Object>)]
     config: Option<&'a RawValue>,
-    /// By id: the config for an extension that stands in.
+    /// By id: the config for a fallback.
     #[serde(borrow)]
     #[schema(value_type = Option<Object>)]
     fallback_config: Option<&'a RawValue>,
