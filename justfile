@@ -3,6 +3,9 @@
 # One build for all tests, with everything that can be built in.
 features := "--features otlp"
 
+# Tests wait for servers more than they work: twice as many at a time as two cores.
+export RUST_TEST_THREADS := env("RUST_TEST_THREADS", "4")
+
 # What there is to run.
 default:
     @{{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} --list --unsorted

@@ -152,16 +152,17 @@ async fn dropped(fort: &Fort) -> f64 {
 /// Replies to calls that are somebody else's, by an extension.
 async fn forged_replies(fort: &Fort) {
     let extension = User::login(&fort.nats, "normalize_text").await;
-    for guess in 0..300 {
+    for guess in 0..100 {
         let inbox = format!("_INBOX.registry.{guess:032x}.{guess:024x}");
         let sent = extension.nats.publish(inbox, r#"{"forged":true}"#.into());
         sent.await.unwrap();
         fort.tried("forged replies", 1);
+        // The client drops what it is told faster than it is heard.
+        eventually("it is refused", DEADLINE, async || {
+            extension.refusals().len() > guess
+        })
+        .await;
     }
-    eventually("they are refused", DEADLINE, async || {
-        extension.refusals().len() >= 300
-    })
-    .await;
 }
 
 /// Messages as large as there can be.

@@ -112,7 +112,7 @@ async fn limits_that_cannot_be_read_are_a_warning_and_the_default_counts() {
     let (end, _) = last(&site, json!({})).await;
     assert_eq!(end.header("Beamline-Stream"), Some("end"));
     let warnings = site.send("explain", "x").await.ok()["warnings"].clone();
-    let rule = "must be a whole number from 1 to 3600000; the default counts";
+    let rule = "must be a whole number from 1 to 3600000; the default applies";
     let expected = ["gap_ms", "total_ms"].map(|key| format!("metadata: `stream.{key}` {rule}"));
     assert_eq!(warnings, json!(expected));
 }
