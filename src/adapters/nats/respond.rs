@@ -173,20 +173,26 @@ impl Respond {
         outbox: &Arc<Outbox>,
         append: impl Fn(&mut Out<'_>) -> T,
     ) -> Option<T> {
+        let attempt = || {
+            let max_payload = outbox.max_payload();
+            let sent = outbox.submit_or_keep(|bytes, headers| {
+                append(&mut Out {
+                    bytes,
+                    headers,
+                    max_payload,
+                })
+            });
+            sent.ok()
+        };
+        if let Some(done) = attempt() {
+            return Some(done);
+        }
         let sending = async {
             loop {
-                let max_payload = outbox.max_payload();
-                let sent = outbox.submit_or_keep(|bytes, headers| {
-                    append(&mut Out {
-                        bytes,
-                        headers,
-                        max_payload,
-                    })
-                });
-                if let Ok(done) = sent {
+                outbox.room().await;
+                if let Some(done) = attempt() {
                     return done;
                 }
-                outbox.room().await;
             }
         };
         let sent = timeout(PATIENCE, sending).await.ok();
