@@ -105,12 +105,22 @@ fn words(page: &str) -> Vec<&str> {
         let is_uuid = word.len() == 36 && word.matches('-').count() == 4;
         !is_latency && !is_slow && !is_time && !is_uuid
     };
-    // How often data was read depends on when the listener came up.
-    let lines = page.lines().filter(|line| !line.starts_with("load_count"));
-    lines
-        .flat_map(str::split_whitespace)
-        .filter(fixed)
-        .collect()
+    // How often data was read depends on when the listener came up; how long it took, on the host.
+    let moves = [
+        "load_count",
+        "last_reload",
+        "staleness_ms",
+        "uptime_ms",
+        "started_at",
+    ];
+    let lines = page.lines();
+    let lines = lines.filter(|line| !moves.iter().any(|field| line.starts_with(field)));
+    let words = lines.flat_map(|line| {
+        let is_sidecar = line.starts_with("pod-");
+        let words = line.split_whitespace();
+        words.filter(move |word| !is_sidecar || word.parse::<u32>().is_err())
+    });
+    words.filter(fixed).collect()
 }
 
 #[tokio::test]
