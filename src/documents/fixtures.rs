@@ -1,7 +1,7 @@
 //! What a file of fixtures may hold, as a JSON Schema: editors mark faults by it.
 //!
 //! Made from the table of fields. What stands inside of their objects is here; that this is what the
-//! reader of files takes is tried by `tests/it/schemas`.
+//! reader of files takes is tried by `tests/it/docs/schemas`.
 
 use serde_json::{Map, Value, json};
 

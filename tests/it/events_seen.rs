@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use beamline_registry::documents::event::KINDS;
 use futures_util::StreamExt;
 use serde_json::Value;
 use tokio_util::task::AbortOnDropHandle;
@@ -21,6 +22,17 @@ pub(crate) struct EventsSeen {
     _taking: AbortOnDropHandle<()>,
 }
 
+/// Whether AsyncAPI has this kind of event, with an id in its subject or without.
+fn is_described(subject: &str) -> bool {
+    let (kind, has_id) = match subject.split_once('.') {
+        Some((kind, _)) => (kind, true),
+        None => (subject, false),
+    };
+    KINDS
+        .iter()
+        .any(|it| (it.name, it.has_id) == (kind, has_id))
+}
+
 impl EventsSeen {
     /// Subscribed for certain when this returns.
     pub(crate) async fn start(nats: &NatsServer) -> Self {
@@ -37,6 +49,7 @@ impl EventsSeen {
                 let headers = message.headers.unwrap_or_default();
                 let id = headers.get("Nats-Msg-Id").map(|id| id.as_str());
                 assert_eq!(id, event["id"].as_str(), "{subject}");
+                assert!(is_described(&subject), "{subject}");
                 sink.lock().unwrap().push(Seen { subject, event });
             }
         });

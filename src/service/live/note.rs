@@ -268,6 +268,7 @@ impl Observer for NoteObserver {
 mod tests {
     use super::*;
     use crate::domain::catalog::{ActiveSource, Counts};
+    use crate::domain::overload::Overload;
     use crate::service::observe::{Changed, Trigger};
 
     fn id() -> ExtensionId {
@@ -322,10 +323,7 @@ mod tests {
             up: false,
         };
         check(&link, Some((Tone::Bad, "NATS disconnected (lookup)")));
-        check(
-            &Observation::Overloaded(crate::domain::overload::Overload::Requests),
-            None,
-        );
+        check(&Observation::Overloaded(Overload::Requests), None);
         let connection = "lookup";
         check(&Observation::SlowConsumer { connection }, None);
     }

@@ -63,12 +63,12 @@ impl Made {
         let name = verb.name();
         let schema = format!("{}Request", camel(name));
         self.schemas.insert(schema.clone(), request);
-        self.message(&schema, &[&schema], headers(REQUEST));
+        self.message(&schema, &schema, headers(REQUEST));
         let mut answers = Vec::new();
         for reply in replies.iter().copied().chain(["Error"]) {
             let message = format!("{reply}Reply");
             let fields = if reply == "Error" { ERROR } else { REPLY };
-            self.message(&message, &[reply], headers(fields));
+            self.message(&message, reply, headers(fields));
             if !self.replies.contains(&message) {
                 self.replies.push(message.clone());
             }
@@ -86,7 +86,7 @@ impl Made {
             forms.push(format!("{PREFIX}.all.{name}"));
         }
         let address = forms.remove(0);
-        self.channel(name, &address, &[&schema]);
+        self.channel(name, &address, &schema);
         let operation = json!({
             "action": "receive",
             "channel": {"$ref": format!("#/channels/{name}")},
@@ -106,7 +106,7 @@ impl Made {
         };
         let schema = format!("{}Event", camel(kind.name));
         self.schemas.insert(schema.clone(), cloud_event(kind));
-        self.message(&schema, &[&schema], headers(EVENT));
+        self.message(&schema, &schema, headers(EVENT));
         self.sends(&name, &address, &schema, kind.when);
     }
 
@@ -124,20 +124,20 @@ impl Made {
             "required": ["trace_id", "tenant_id", "metadata", "config"]
         });
         self.schemas.insert("ExtensionRequest".to_owned(), request);
-        self.message("ExtensionRequest", &["ExtensionRequest"], headers(CALL));
+        self.message("ExtensionRequest", "ExtensionRequest", headers(CALL));
         let summary =
             "A call of an extension, at its subject; it answers any JSON, an error, or a stream";
         self.sends("extension", "{subject}", "ExtensionRequest", summary);
         let nothing = json!({"const": ""});
         self.schemas.insert("Nothing".to_owned(), nothing);
-        self.message("CallCancelled", &["Nothing"], headers(CANCELLED));
+        self.message("CallCancelled", "Nothing", headers(CANCELLED));
         let address = format!("{PREFIX}.cancelled.{{id}}");
         let summary = "Nobody waits for a call, or for one attempt of it, any more";
         self.sends("cancelled", &address, "CallCancelled", summary);
     }
 
     fn sends(&mut self, name: &str, address: &str, message: &str, summary: &str) {
-        self.channel(name, address, &[message]);
+        self.channel(name, address, message);
         let operation = json!({
             "action": "send",
             "channel": {"$ref": format!("#/channels/{name}")},
@@ -147,7 +147,7 @@ impl Made {
         self.operations.insert(name.to_owned(), operation);
     }
 
-    fn channel(&mut self, name: &str, address: &str, messages: &[&str]) {
+    fn channel(&mut self, name: &str, address: &str, message: &str) {
         let named = ["id", "instance_id", "subject"].into_iter();
         let parameters: Map<_, _> = named
             .filter(|name| address.contains(&format!("{{{name}}}")))
@@ -159,18 +159,13 @@ impl Made {
         let channel = json!({
             "address": address,
             "parameters": parameters,
-            "messages": references(messages)
+            "messages": references(&[message])
         });
         self.channels.insert(name.to_owned(), channel);
     }
 
-    fn message(&mut self, name: &str, schemas: &[&str], headers: Value) {
-        let payload = schemas.iter().map(|schema| schema_reference(schema));
-        let payload: Vec<_> = payload.collect();
-        let payload = match &payload[..] {
-            [one] => one.clone(),
-            several => json!({"oneOf": several}),
-        };
+    fn message(&mut self, name: &str, schema: &str, headers: Value) {
+        let payload = schema_reference(schema);
         let message = json!({"name": name, "headers": headers, "payload": payload});
         self.messages.insert(name.to_owned(), message);
     }

@@ -5,6 +5,7 @@ use std::task::Wake;
 use bytes::Bytes;
 
 use super::*;
+use crate::service::budget::Budget;
 use crate::service::caller::Headers;
 
 fn subject(text: &str) -> Subject {
@@ -132,6 +133,32 @@ fn a_stream_nobody_reads_ends_with_an_error() {
         matches!(poll(&table, token), Poll::Ready(Ok(_))),
         "one reply may have any size"
     );
+}
+
+#[test]
+fn what_was_queued_is_given_back_with_its_call_or_its_reader() {
+    let (table, budget) = (Table::new(32), Budget::new(64 << 20));
+    let chunk = vec![0; 1 << 20];
+    let tokens: Vec<_> = (0..32).map(|_| begin(&table, "a").unwrap()).collect();
+    let mut refused = 0;
+    for _ in 0..6 {
+        for token in &tokens {
+            match budget.take(chunk.len()) {
+                Some(held) => _ = table.deliver(*token, reply(held.copy(&chunk))),
+                None => refused += 1,
+            }
+        }
+    }
+    assert_eq!((budget.held(), refused), (64 << 20, 6 * 32 - 64));
+    let read = poll(&table, tokens[0]);
+    assert!(matches!(read, Poll::Ready(Ok(_))));
+    assert_eq!(budget.held(), 64 << 20, "its reader has it");
+    drop(read);
+    assert_eq!(budget.held(), 63 << 20);
+    for token in tokens {
+        table.release(token);
+    }
+    assert_eq!(budget.held(), 0);
 }
 
 #[test]
