@@ -75,7 +75,7 @@ pub(super) struct Shared {
     pub(super) changed: Signal,
     /// Is given when an override may have changed.
     pub(super) overridden: Signal,
-    /// How many sidecars there are.
+    /// The sidecars there are.
     pub(super) alive: Alive,
     overrides: OverrideHandle,
     /// What happens automatically.
@@ -148,12 +148,14 @@ impl Shared {
         let (note_observer, notes) = live::notes();
         observers.push(Box::new(note_observer));
         let observers = Observers::new(observers);
+        let alive = Alive::default();
         let stats = Stats::new(
             Arc::clone(&catalog),
             Arc::clone(&status),
             Arc::clone(&lookups),
             Arc::clone(&runtimes),
             Arc::clone(&skipped),
+            alive.clone(),
             settings.distinct.clone(),
             instance_id,
         );
@@ -182,7 +184,7 @@ impl Shared {
             fleet,
             changed: Signal::default(),
             overridden: Signal::default(),
-            alive: Alive::default(),
+            alive,
             overrides,
             automatic,
             give_up: CancellationToken::new(),

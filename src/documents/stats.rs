@@ -39,6 +39,7 @@ pub(super) struct Stats<'a> {
     listener: StateBody,
     database: DatabaseBody,
     nats: StateBody,
+    sidecars: SidecarsBody<'a>,
     settings: SettingsBody<'a>,
     instance_id: &'a str,
     version: &'static str,
@@ -82,6 +83,16 @@ pub(super) struct InvocationsBody {
 #[schema(as = LinkState)]
 pub(super) struct StateBody {
     state: &'static str,
+}
+
+/// The sidecars that share the database, this one included, as last counted.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Sidecars)]
+pub(super) struct SidecarsBody<'a> {
+    /// None before the first count, and without a database.
+    total: u64,
+    /// Of 50 of them at most, in order.
+    instance_ids: &'a [String],
 }
 
 /// What distinguishes its settings from other sidecars'.
@@ -174,6 +185,10 @@ fn without_faults<'a>(figures: &'a Figures<'_>) -> Stats<'a> {
         database: database(&figures.database),
         nats: StateBody {
             state: if figures.nats_up { "up" } else { "away" },
+        },
+        sidecars: SidecarsBody {
+            total: figures.sidecars.total,
+            instance_ids: &figures.sidecars.instance_ids,
         },
         settings: SettingsBody {
             fingerprint: &figures.settings.fingerprint,

@@ -222,6 +222,9 @@ pub enum RegistryError {
     /// The daemon is shutting down; nothing was done.
     #[error("this sidecar is shutting down")]
     ShuttingDown,
+    /// The grace period ended while a call was under way: the extension may have done its work.
+    #[error("this sidecar is shutting down, and the extension has not answered yet")]
+    GivenUp,
 }
 
 /// A field of a request, its value and the rule it breaks.
@@ -331,7 +334,7 @@ impl RegistryError {
                 (503, "extension_unavailable", "extension unavailable")
             }
             Self::Overloaded(_) => (503, "overloaded", "overloaded"),
-            Self::ShuttingDown => (503, "shutting_down", "shutting down"),
+            Self::ShuttingDown | Self::GivenUp => (503, "shutting_down", "shutting down"),
             Self::DeadlineExceeded { .. } => (504, "deadline_exceeded", "deadline exceeded"),
             Self::ExtensionTimeout { .. } => (504, "extension_timeout", "extension timeout"),
         }
@@ -392,7 +395,7 @@ impl RegistryError {
             }
             Self::DatabaseUnavailable { reason, .. } => vec![("reason", text(reason.as_str()))],
             Self::Overloaded(why) => vec![("reason", text(why.as_str()))],
-            Self::OutcomeUnknown(_) => vec![("outcome", text("unknown"))],
+            Self::OutcomeUnknown(_) | Self::GivenUp => vec![("outcome", text("unknown"))],
             _ => Vec::new(),
         }
     }

@@ -105,6 +105,12 @@ fn codes_numbers_and_details_are_the_contracts() {
         ),
         (E::Cancelled, "cancelled", 499, vec![]),
         (E::ShuttingDown, "shutting_down", 503, vec![]),
+        (
+            E::GivenUp,
+            "shutting_down",
+            503,
+            vec![("outcome", text("unknown"))],
+        ),
     ] {
         assert_eq!((error.code(), error.number()), (code, expected_number));
         assert_eq!(error.details(), details, "{code}");

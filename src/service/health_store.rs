@@ -199,14 +199,26 @@ pub trait HealthReports: Send + Sync + 'static {
     /// What to start with, as of one moment, less what is of `boot`.
     fn restore(&self, boot: &Boot) -> impl Future<Output = Result<Restored, StoreError>> + Send;
 
-    /// How many sidecars flushed within 3 of their intervals.
-    fn alive(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    /// The sidecars that flushed within 3 of their intervals.
+    fn alive(&self) -> impl Future<Output = Result<Sidecars, StoreError>> + Send;
 
     /// Folds boots that are long silent, brings the states of all extensions up to date, and forgets what
     /// has expired; answers how many were folded. To be called by any sidecar about once in an interval
     /// of flushes.
     fn tidy(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
+
+/// Sidecars, as the store knows them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sidecars {
+    /// How many there are.
+    pub total: u64,
+    /// Their instance ids in order, of the first [`MAX_NAMED`] of them.
+    pub instance_ids: Vec<String>,
+}
+
+/// So many sidecars are named; more are only counted.
+pub const MAX_NAMED: usize = 50;
 
 /// What an operator wants of a circuit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

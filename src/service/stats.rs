@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::clock::Clock;
+use super::fleet::Alive;
+use super::health_store::Sidecars;
 use super::invoke::{Runtimes, Summary};
 use super::lookup::Lookups;
 use super::meter::LookupFigures;
@@ -38,6 +40,7 @@ pub struct Figures<'a> {
     pub listener: ListenerState,
     pub database: DatabaseState,
     pub nats_up: bool,
+    pub sidecars: Arc<Sidecars>,
     pub settings: &'a Distinct,
     pub instance_id: &'a str,
     pub started_at: SystemTime,
@@ -52,6 +55,7 @@ pub struct Stats {
     lookups: Arc<Lookups>,
     runtimes: Arc<Runtimes>,
     skipped: Arc<Skipped>,
+    alive: Alive,
     settings: Distinct,
     instance_id: String,
     started: Instant,
@@ -65,6 +69,7 @@ impl Stats {
         lookups: Arc<Lookups>,
         runtimes: Arc<Runtimes>,
         skipped: Arc<Skipped>,
+        alive: Alive,
         settings: Distinct,
         instance_id: String,
     ) -> Self {
@@ -75,6 +80,7 @@ impl Stats {
             lookups,
             runtimes,
             skipped,
+            alive,
             settings,
             instance_id,
             started,
@@ -128,6 +134,7 @@ impl Stats {
             listener: self.status.listener(),
             database: self.status.database(),
             nats_up: self.status.nats_up(),
+            sidecars: self.alive.sidecars(),
             settings: &self.settings,
             instance_id: &self.instance_id,
             started_at: self.started_at(),

@@ -6,8 +6,10 @@
 //! - [`listings`]: pages of health and of circuits show everything exactly once,
 //! - [`telemetry`]: metrics and the `health_summary` event say the same,
 //! - [`why`]: which version fails, since when, how, for whom, and who may know,
-//! - [`load`]: many at a time, and nothing is lost or counted twice.
+//! - [`load`]: many at a time, and nothing is lost or counted twice,
+//! - [`cost`]: what it costs to remember failures (ignored; run in release).
 
+mod cost;
 mod figures;
 mod listings;
 mod load;

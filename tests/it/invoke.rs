@@ -16,7 +16,7 @@
 //! - [`streams`] and [`stream_limits`]: answers in pieces, and how long they may take,
 //! - [`drain`] and [`link`]: calls in flight when the daemon or its link goes,
 //! - [`bad_day`]: a provider that is busy or dies under load,
-//! - [`load`]: a dead extension under load,
+//! - [`load`] and [`capacity`]: a dead extension under load, and a fleet whose extension is half dead,
 //! - [`soak`]: a million timeouts cost no memory (ignored; run in release).
 
 use serde_json::{Value, json};
@@ -29,6 +29,7 @@ mod adaptive;
 mod answers;
 mod bad_day;
 mod bytes;
+mod capacity;
 mod cancelling;
 mod circuit;
 mod deadlines;

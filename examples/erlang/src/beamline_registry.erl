@@ -64,7 +64,9 @@ invoke(Id, Payload, Context) ->
     Headers = [{<<"Beamline-Deadline-Ms">>, integer_to_binary(TimeoutMs)}],
     case ask(call, invoke_request(Id, Payload, Context), Headers, TimeoutMs + ?MARGIN_MS) of
         {error, no_responders} -> direct(Id, Payload, Context);
-        {error, #{code := <<"shutting_down">>}} -> direct(Id, Payload, Context);
+        %% With `outcome` the extension has the call already.
+        {error, #{code := <<"shutting_down">>, details := Details}} when Details =:= #{} ->
+            direct(Id, Payload, Context);
         Answer -> Answer
     end.
 
@@ -142,8 +144,10 @@ answer({ok, Reply}) -> decode(Reply);
 answer({error, Reason}) -> {error, Reason}.
 
 %% Whether another sidecar may be asked the same. A timeout says nothing about whether a call was
-%% carried out; a read may be repeated whatever became of it.
+%% carried out, nor does a sidecar that shuts down before the extension has answered; a read may be
+%% repeated whatever became of it.
 is_for_another(call, timeout) -> false;
+is_for_another(call, #{details := #{<<"outcome">> := _}}) -> false;
 is_for_another(_, Reason) -> is_away(Reason).
 
 %% Whether this is about the registry rather than about the extension.

@@ -91,6 +91,7 @@ async fn limits(Extract(state): Extract<State>, request: Request, next: Next) ->
     } else if request.body().size_hint().lower() > MAX_BODY_BYTES as u64 {
         too_large().into_response()
     } else {
+        let is_read = request.method().is_safe();
         let answer = survived(&state.observers, next.run(request));
         let answer = timeout(REQUEST_TIMEOUT, answer);
         tokio::select! {
@@ -101,12 +102,20 @@ async fn limits(Extract(state): Extract<State>, request: Request, next: Next) ->
                 Err(_) => HttpError::SlowAnswer.into_response(),
             },
             () = state.give_up.cancelled() => {
-                HttpError::Registry(RegistryError::ShuttingDown).into_response()
+                HttpError::Registry(given_up(is_read)).into_response()
             }
         }
     };
     annotate(&state, &mut response);
     response
+}
+
+/// A change goes on after its caller has gone, as long as this process runs.
+fn given_up(is_read: bool) -> RegistryError {
+    match is_read {
+        true => RegistryError::ShuttingDown,
+        false => RegistryError::OutcomeUnknown("this sidecar is shutting down".into()),
+    }
 }
 
 /// The body is over the limit.

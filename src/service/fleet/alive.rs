@@ -1,8 +1,9 @@
-//! The number of sidecars: what many do at once is spread over time.
+//! The sidecars there are: what many do at once is spread over time.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use crate::service::health_store::Sidecars;
 
 /// Up to this many sidecars, each acts as it would alone.
 pub(super) const FEW: u64 = 50;
@@ -15,30 +16,35 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// The sidecars that flushed lately, ours included, as last counted; none before that.
 #[derive(Debug, Clone, Default)]
-pub struct Alive(Arc<AtomicU64>);
+pub struct Alive(Arc<Mutex<Arc<Sidecars>>>);
 
 impl Alive {
-    /// The number that was counted.
-    pub fn counted(&self, sidecars: u64) {
-        self.0.store(sidecars, Ordering::Relaxed);
+    /// Replaces them by the ones just counted.
+    pub fn counted(&self, sidecars: Sidecars) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(sidecars);
+    }
+
+    /// The sidecars.
+    pub fn sidecars(&self) -> Arc<Sidecars> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// How many there are.
-    pub(super) fn sidecars(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    pub(super) fn total(&self) -> u64 {
+        self.sidecars().total
     }
 
     /// How long to gather notifications before a look; not at all among few.
     pub fn gathering(&self) -> Option<Duration> {
         let [least, most] = GATHERING;
-        (self.sidecars() > FEW).then(|| rand::random_range(least..most))
+        (self.total() > FEW).then(|| rand::random_range(least..most))
     }
 
     /// How long to wait before doing what only one of all has to do; not at all among few.
     pub(super) fn turn(&self) -> Option<Duration> {
-        let sidecars = u32::try_from(self.sidecars()).unwrap_or(u32::MAX);
+        let sidecars = u32::try_from(self.total()).unwrap_or(u32::MAX);
         let all = FIRST.saturating_mul(sidecars).min(LONGEST);
-        (self.sidecars() > FEW).then(|| rand::random_range(Duration::ZERO..all))
+        (self.total() > FEW).then(|| rand::random_range(Duration::ZERO..all))
     }
 }
 
@@ -49,11 +55,17 @@ mod tests {
     #[test]
     fn only_many_wait_for_each_other() {
         let alive = Alive::default();
+        let counted = |total| {
+            alive.counted(Sidecars {
+                total,
+                ..Sidecars::default()
+            });
+        };
         for few in [0, 1, 50] {
-            alive.counted(few);
+            counted(few);
             assert_eq!((alive.gathering(), alive.turn()), (None, None), "{few}");
         }
-        alive.counted(51);
+        counted(51);
         for _ in 0..1000 {
             let gathering = alive.gathering().unwrap();
             assert!(gathering >= GATHERING[0] && gathering < GATHERING[1]);

@@ -164,14 +164,14 @@ impl<S: HealthReports> Keeper<S> {
     }
 
     fn turn_to_tidy(&self) -> Duration {
-        let others = self.alive.sidecars().saturating_sub(1);
+        let others = self.alive.total().saturating_sub(1);
         let all = u32::try_from(others).map_or(TIDY, |others| self.interval.saturating_mul(others));
         all.min(TIDY)
     }
 
     /// Every time among few; what many read of each other would grow with their square.
     fn others_are_due(&self) -> bool {
-        let times = u32::try_from(self.alive.sidecars() / FEW).unwrap_or(u32::MAX);
+        let times = u32::try_from(self.alive.total() / FEW).unwrap_or(u32::MAX);
         let pause = self.interval.saturating_mul(times).min(OTHERS);
         let read = self.read.as_ref();
         read.is_none_or(|(_, at)| at.elapsed() >= pause)

@@ -211,7 +211,7 @@ impl<S: Call> Streaming<S> {
             ),
             NoReply::Call(CallError::GivenUp) => (
                 Outcome::Neutral(Neutral::GivenUp),
-                RegistryError::ShuttingDown,
+                RegistryError::GivenUp,
             ),
             NoReply::Call(_) => {
                 let why = Unavailable::LinkDown;

@@ -1,12 +1,16 @@
 //! Many extensions at once, writes that are tried only, and entries of the audit by what they say.
 
+use std::time::Instant;
+
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng};
 use serde_json::{Value, json};
 
 use super::{actions, plain, started};
+use crate::events_seen::EventsSeen;
+use crate::harness::{DEADLINE, eventually};
 use crate::rig::Rig;
-use crate::schema::value;
+use crate::schema::{run, value};
 
 /// Extensions of two teams: four of one, two of the other.
 async fn teams(rig: &Rig) {
@@ -309,4 +313,45 @@ async fn entries_are_found_by_who_what_and_when() {
         assert_eq!(reply.details()["field"], field, "{query}");
     }
     assert_eq!(actions(&rig, "x").await.len(), 3);
+}
+
+/// How long it takes: in release, `just soak admin::many`.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn a_team_of_125_goes_off_and_on_in_one_change_each() {
+    let (rig, _daemon) = started().await;
+    let thousand = "INSERT INTO extensions (id, type, subject, metadata)
+        SELECT 'e' || n, 'pre', 'beamline.ext.e' || n,
+            jsonb_build_object('team', CASE WHEN n <= 125 THEN 7 ELSE 8 END)
+        FROM generate_series(1, 1000) n";
+    run(&rig.sql, thousand).await;
+    eventually("all are served", DEADLINE, async || {
+        rig.stats().await["total_extensions"] == 1000
+    })
+    .await;
+    let events = EventsSeen::start(&rig.nats).await;
+    let before = rig.stats().await["revision"].as_u64().unwrap();
+    let team = json!({"selector": {"metadata.team": 7}});
+    for (revision, verb) in (before + 1..).zip(["disable", "enable", "disable", "enable"]) {
+        let begun = Instant::now();
+        let reply = rig.ask(verb, &team).await.ok();
+        let answered = begun.elapsed();
+        assert_eq!(reply["changed"].as_array().unwrap().len(), 125);
+        assert_eq!(reply["revision"], revision);
+        let is_off = rig
+            .lookup("e125")
+            .await
+            .header("Nats-Service-Error-Code")
+            .is_some();
+        assert_eq!(is_off, verb == "disable");
+        println!("{verb} of 125 of 1000: {answered:?}");
+        let told = |event: &Value| event["data"]["revision"] == revision;
+        eventually("one event tells of it", DEADLINE, async || {
+            let all = events.of_kind("registry_reloaded");
+            all.iter()
+                .any(|event| told(event) && event["data"]["total"] == 125)
+        })
+        .await;
+    }
+    assert_eq!(events.about("e1"), []);
 }

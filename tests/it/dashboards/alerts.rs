@@ -3,6 +3,9 @@
 
 use std::collections::BTreeSet;
 
+/// The folder or address of the docs, as the rules write it.
+const DOCS: &str = r#"{{ or $externalLabels.beamline_registry_docs "docs" }}"#;
+
 /// A rule.
 #[derive(Debug, Default)]
 pub(super) struct Rule {
@@ -52,7 +55,9 @@ pub(super) fn rules(text: &str) -> Vec<Rule> {
         } else if let Some(severity) = begins("severity: ").or(begins("labels: *")) {
             rule.severity = Some(severity.to_owned());
         } else if let Some(url) = begins("runbook_url: ") {
-            rule.runbook = Some(url.to_owned());
+            // Where the docs are is a label that the site sets; in the repository they are in `docs`.
+            let url = url.trim_matches('\'').replace(DOCS, "docs");
+            rule.runbook = Some(url);
         } else if begins("annotations: *").is_some() {
             rule.runbook = before;
         }

@@ -1,12 +1,14 @@
 """Prints where docs/asyncapi.json and reality differ.
 
-usage: conforms.py ASYNCAPI GOLDEN_FOLDER PAGE...
+usage: conforms.py ASYNCAPI GOLDEN_FOLDER EVENTS_FOLDER PAGE...
 
 Requests and replies are those of the golden files, and of the pages' `nats req` examples, which a test
-holds against the daemon. What stands for a value that differs from run to run is not looked at.
+holds against the daemon. What stands for a value that differs from run to run is not looked at. Events
+are the ones that the tests saw last, one of each kind; in CI all kinds have to be there.
 """
 
 import json
+import os
 import pathlib
 import re
 import shlex
@@ -51,7 +53,7 @@ def verb(subject):
     return tokens[1] if tokens[0] == "all" else tokens[0]
 
 
-def main(asyncapi, folder, *pages):
+def main(asyncapi, folder, events, *pages):
     document = json.load(open(asyncapi, encoding="utf-8"))
     schemas = {"components": document["components"]}
     seen = set()
@@ -84,6 +86,15 @@ def main(asyncapi, folder, *pages):
         found = [list(faults(payload(answer), reply)) for answer in answers]
         if all(found):
             print(f"{origin}: reply: {min(found, key=len)}")
+    for channel in (name for name in document["channels"] if name.startswith("events.")):
+        path = pathlib.Path(events, channel.removeprefix("events.") + ".json")
+        if path.exists():
+            (message,) = document["channels"][channel]["messages"]
+            reference = {"$ref": f"#/channels/{channel}/messages/{message}"}
+            for fault in faults(payload(reference), json.loads(path.read_text(encoding="utf-8"))):
+                print(f"{channel}: event: {fault}")
+        elif os.environ.get("CI"):
+            print(f"{channel}: no test has seen one")
     operations = document["operations"].items()
     for name in {name for name, it in operations if it["action"] == "receive"} - seen:
         print(f"{name}: no example")

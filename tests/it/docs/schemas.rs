@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{file, settle};
 use crate::api_tools::run;
+use crate::events_seen::SAMPLES;
 use crate::golden::FOLDER;
 use crate::harness::{Client, Daemon, NatsServer};
 use crate::http_admin::openapi::references;
@@ -177,7 +178,12 @@ async fn asyncapi_is_valid_and_true_of_every_example() {
         [""; 0]
     );
 
-    let mut arguments = vec![file("tests/it/docs/conforms.py"), document, file(FOLDER)];
+    let mut arguments = vec![
+        file("tests/it/docs/conforms.py"),
+        document,
+        file(FOLDER),
+        SAMPLES.into(),
+    ];
     let pages = std::fs::read_dir(file("docs")).unwrap();
     let pages = pages.map(|page| page.unwrap().path());
     arguments.extend(pages.filter(|page| page.extension().is_some_and(|kind| kind == "md")));

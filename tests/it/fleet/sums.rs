@@ -34,6 +34,30 @@ async fn counts_of_two_sidecars_add_up() {
 }
 
 #[tokio::test]
+async fn each_sidecar_names_all_that_are_there() {
+    let fleet = Fleet::with(&["e"]).await;
+    let _a = fleet.started("a", OFTEN).await;
+    let b = fleet.started("b", OFTEN).await;
+    let named = async |ids: &[&str]| {
+        for pod in ids {
+            let subject = format!("beamline.registry.local.{pod}.stats");
+            eventually("both are counted", DEADLINE, async || {
+                let stats = fleet.rig.client.request(&subject, "").await.ok();
+                let sidecars = stats["sidecars"].clone();
+                match sidecars == json!({"total": ids.len(), "instance_ids": ids}) {
+                    true => Ok(()),
+                    false => Err(sidecars),
+                }
+            })
+            .await;
+        }
+    };
+    named(&["a", "b"]).await;
+    stop(b).await;
+    named(&["a"]).await;
+}
+
+#[tokio::test]
 async fn a_shutdown_flushes_the_rest_and_a_restart_goes_on_from_there() {
     let fleet = Fleet::with(&["e"]).await;
     let _played = Played::start(&fleet, "e").await;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use beamline_registry::service::health_store::{Restored, StoreError};
+use beamline_registry::service::health_store::{Restored, Sidecars, StoreError};
 use beamline_registry::service::trouble::DatabaseError;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -49,7 +49,7 @@ impl HealthReports for Lossy {
         self.store.restore(boot).await
     }
 
-    async fn alive(&self) -> Result<u64, StoreError> {
+    async fn alive(&self) -> Result<Sidecars, StoreError> {
         self.store.alive().await
     }
 

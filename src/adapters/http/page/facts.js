@@ -35,12 +35,12 @@ const calls = ({ success, failure, timeout, neutral, pushed_back, cancelled, rej
 
 export class Facts {
   #list = document.getElementById("facts");
-  #faults = document.getElementById("faults");
+  #faults = new Foldout("faults");
+  #sidecars = new Foldout("sidecars");
   #error = document.getElementById("error");
   #tiles = new Map();
   #before = {};
   #boot;
-  #faultsShown = "";
 
   /** Whether there is a database, and so an audit. */
   hasDatabase = false;
@@ -73,18 +73,33 @@ export class Facts {
     document.title = `${stats.instance_id} – beamline-registry`;
     this.#error.hidden = !stats.last_error;
     write(this.#error, `The last load failed: ${stats.last_error}`);
-    this.#showFaults(stats);
+    const { quarantined, quarantined_total: faults, sidecars: { total, instance_ids: ids } } = stats;
+    this.#faults.show(faults, faults === 1 ? "1 record is quarantined" : `${count(faults)} records are quarantined`,
+      quarantined.map(({ origin, reason }) => [origin, reason]));
+    // Alone there is nobody else to look at.
+    this.#sidecars.show(total > 1 ? total : 0, `${count(total)} sidecars share this database`,
+      ids.map(id => [id, id === stats.instance_id ? "this page" : ""]));
+  }
+}
+
+/** A heading that unfolds a list of codes, each with a few words; hidden while there is nothing to list. */
+class Foldout {
+  #details;
+  #shown = "";
+
+  constructor(id) {
+    this.#details = document.getElementById(id);
   }
 
-  #showFaults({ quarantined, quarantined_total: total }) {
-    const key = JSON.stringify([quarantined, total]);
-    if (this.#faultsShown === key) return;
-    this.#faultsShown = key;
-    this.#faults.hidden = total === 0;
-    const [summary, list] = this.#faults.children;
-    write(summary, total === 1 ? "1 record is quarantined" : `${count(total)} records are quarantined`);
-    list.replaceChildren(...quarantined.map(({ origin, reason }) =>
-      element("li", {}, element("code", {}, origin), ` ${reason}`)));
-    if (total > quarantined.length) list.append(element("li", {}, `and ${count(total - quarantined.length)} more`));
+  show(total, title, items) {
+    const key = JSON.stringify([total, items]);
+    if (this.#shown === key) return;
+    this.#shown = key;
+    this.#details.hidden = total === 0;
+    const [summary, list] = this.#details.children;
+    write(summary, title);
+    list.replaceChildren(...items.map(([code, words]) =>
+      element("li", {}, element("code", {}, code), ` ${words}`)));
+    if (total > items.length) list.append(element("li", {}, `and ${count(total - items.length)} more`));
   }
 }

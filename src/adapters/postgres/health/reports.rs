@@ -10,8 +10,8 @@ use super::figures;
 use super::transaction::{Parameter, Parameters, age_ms, bigint, count, milliseconds, uuid};
 use crate::domain::ids::ExtensionId;
 use crate::service::health_store::{
-    Boot, Figures, Flush, Flushed, HealthReports, Held, HeldCircuit, MAX_CIRCUITS, MAX_REPORTS,
-    Report, Restored, StoreError, Written,
+    Boot, Figures, Flush, Flushed, HealthReports, Held, HeldCircuit, MAX_CIRCUITS, MAX_NAMED,
+    MAX_REPORTS, Report, Restored, Sidecars, StoreError, Written,
 };
 
 const REGISTER: &str = "INSERT INTO sidecar_boots (instance_id, flush_interval) \
@@ -19,6 +19,10 @@ const REGISTER: &str = "INSERT INTO sidecar_boots (instance_id, flush_interval) 
 
 const FLUSH: &str = "SELECT fenced, last_sequence, left_out FROM health_flush($1::uuid, $2, \
     $3 * interval '1 ms', $4::text::jsonb, $5::text::jsonb)";
+
+/// A sidecar that has restarted has two boots for a while. Its name is as long as an instance id may be.
+const ALIVE: &str = "SELECT count(DISTINCT instance_id), \
+    coalesce((array_agg(DISTINCT left(instance_id, 255)))[1:$1], '{}') FROM live_sidecars";
 
 const TIDY: &str = "WITH expired AS (DELETE FROM circuit_overrides WHERE until < now()) \
     SELECT health_fold()";
@@ -59,12 +63,20 @@ impl HealthReports for PostgresHealth {
         figures::restore(self, boot).await
     }
 
-    async fn alive(&self) -> Result<u64, StoreError> {
-        let sql = "SELECT count(*) FROM live_sidecars";
-        let rows = self.transact("counting sidecars", sql, &[]).await?;
+    async fn alive(&self) -> Result<Sidecars, StoreError> {
+        let named = i32::try_from(MAX_NAMED).unwrap_or(i32::MAX);
+        let parameters: [Parameter<'_>; 1] = [(&named, Type::INT4)];
+        let rows = self
+            .transact("counting sidecars", ALIVE, &parameters)
+            .await?;
         let row = rows.first().ok_or_else(|| self.damaged("no answer"))?;
-        let sidecars = row.try_get(0).map_err(|error| self.unreadable(error))?;
-        Ok(count(sidecars))
+        let sidecars = || {
+            Ok(Sidecars {
+                total: count(row.try_get(0)?),
+                instance_ids: row.try_get(1)?,
+            })
+        };
+        sidecars().map_err(|error| self.unreadable(error))
     }
 
     async fn tidy(&self) -> Result<u64, StoreError> {

@@ -340,7 +340,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
                 limit_bytes: self.invoker.caller.max_payload(),
             },
             Answer::Overloaded(why) => RegistryError::Overloaded(why),
-            Answer::ShuttingDown => RegistryError::ShuttingDown,
+            Answer::ShuttingDown => RegistryError::GivenUp,
             Answer::Forbidden => {
                 RegistryError::Forbidden("this sidecar may not publish to the extension's subject")
             }
