@@ -11,6 +11,7 @@ use super::page::{Forms, Page};
 use super::request::id;
 use super::request::numbers;
 use super::{time, to_bytes};
+use crate::domain::moment;
 use crate::service::definitions::{AuditEntry, AuditQuery, When};
 use crate::service::error::RegistryError;
 
@@ -58,9 +59,9 @@ impl AuditArguments {
 
 fn when(field: &str, text: Option<&str>) -> Result<Option<When>, RegistryError> {
     let Some(text) = text else { return Ok(None) };
-    let at = humantime::parse_rfc3339(text).map(When::At);
-    let when = at.or_else(|_| humantime::parse_duration(text).map(When::Ago));
-    when.map(Some).map_err(|_| {
+    let at = moment::parse(text).map(When::At);
+    let when = at.or_else(|| humantime::parse_duration(text).ok().map(When::Ago));
+    when.map(Some).ok_or_else(|| {
         let rule = "must be a time in RFC 3339 (2026-11-29T08:00:00Z), or how long ago (1h)";
         RegistryError::field(field, rule)
     })

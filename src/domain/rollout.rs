@@ -19,24 +19,63 @@ pub enum RolloutError {
     /// Not an object, or one with a key given twice.
     #[error(transparent)]
     Object(#[from] ObjectError),
-    /// `by` is missing or empty.
-    #[error("`by` must be a non-empty string")]
-    By,
-    /// `percent` is missing or out of range.
-    #[error("`percent` must be a number from 0 to 100")]
-    Percent,
-    /// `salt` is no string.
-    #[error("`salt` must be a string")]
-    Salt,
-    /// `halt` cannot be read.
-    #[error(
-        "`halt` must be an object of `max_failure_rate_delta`, a number from 0 to 1, and \
-         `min_requests`, a whole number from 1 to 1000000"
-    )]
-    Halt,
+    /// A member that is missing or breaks its rule.
+    #[error("`{}` {}", .0.name(), .0.rule())]
+    Member(Member),
     /// A key that means nothing here, most likely a typing mistake.
     #[error("unknown key `{}`", quoted(.0))]
     Unknown(String),
+}
+
+/// What a rollout consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Member {
+    /// The share.
+    Percent,
+    /// The key of the context by whose value requests are shared out.
+    By,
+    /// What is hashed before the value.
+    Salt,
+    /// See [`Halt`].
+    Halt,
+}
+
+impl Member {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Percent, Self::By, Self::Salt, Self::Halt];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Percent => "percent",
+            Self::By => "by",
+            Self::Salt => "salt",
+            Self::Halt => "halt",
+        }
+    }
+
+    /// What its value has to be.
+    pub const fn rule(self) -> &'static str {
+        match self {
+            Self::Percent => "must be a number from 0 to 100",
+            Self::By => "must be a non-empty string",
+            Self::Salt => "must be a string",
+            Self::Halt => {
+                "must be an object of `max_failure_rate_delta`, a number from 0 to 1, and \
+                 `min_requests`, a whole number from 1 to 1000000"
+            }
+        }
+    }
+
+    /// Whether `json` may be its value.
+    pub fn accepts(self, json: &str) -> bool {
+        let rest = match self {
+            Self::Percent => r#""by":"x""#,
+            Self::By => r#""percent":0"#,
+            Self::Salt | Self::Halt => r#""by":"x","percent":0"#,
+        };
+        Rollout::parse(&format!(r#"{{"{}":{json},{rest}}}"#, self.name())).is_ok()
+    }
 }
 
 /// When a version whose calls fail more often than the current one's gives up its share.
@@ -50,11 +89,11 @@ pub struct Halt {
 
 impl Halt {
     fn parse(json: &str) -> Result<Self, RolloutError> {
-        let object = JsonObject::parse(json).map_err(|_| RolloutError::Halt)?;
+        let object = JsonObject::parse(json).map_err(|_| RolloutError::Member(Member::Halt))?;
         let fields = object.members();
         let known = ["max_failure_rate_delta", "min_requests"];
         if fields.keys().any(|key| !known.contains(&key.as_str())) {
-            return Err(RolloutError::Halt);
+            return Err(RolloutError::Member(Member::Halt));
         }
         let given = |name| {
             fields
@@ -68,8 +107,8 @@ impl Halt {
         Ok(Self {
             max_failure_rate_delta: delta
                 .filter(|delta| (0.0..=1.0).contains(delta))
-                .ok_or(RolloutError::Halt)?,
-            min_requests: requests.map_err(|_| RolloutError::Halt)?,
+                .ok_or(RolloutError::Member(Member::Halt))?,
+            min_requests: requests.map_err(|_| RolloutError::Member(Member::Halt))?,
         })
     }
 }
@@ -90,16 +129,19 @@ impl Rollout {
     pub fn parse(text: &str) -> Result<Self, RolloutError> {
         let source = JsonObject::parse(text)?;
         let fields = source.members();
-        let unknown = |key: &&String| !["by", "percent", "salt", "halt"].contains(&key.as_str());
+        let unknown = |key: &&String| Member::ALL.iter().all(|member| member.name() != *key);
         if let Some(key) = fields.keys().find(unknown) {
             return Err(RolloutError::Unknown(key.clone()));
         }
         let given = |name| fields.get(name).filter(|value| value.get() != "null");
         let by = given("by").and_then(|value| string(value));
-        let by = by.filter(|by| !by.is_empty()).ok_or(RolloutError::By)?;
+        let by = by
+            .filter(|by| !by.is_empty())
+            .ok_or(RolloutError::Member(Member::By))?;
         let percent = given("percent").and_then(|value| threshold(value.get()));
-        let threshold = percent.ok_or(RolloutError::Percent)?;
-        let salt = given("salt").map(|value| string(value).ok_or(RolloutError::Salt));
+        let threshold = percent.ok_or(RolloutError::Member(Member::Percent))?;
+        let salt =
+            given("salt").map(|value| string(value).ok_or(RolloutError::Member(Member::Salt)));
         let salt = salt.transpose()?;
         let halt = given("halt").map(|halt| Halt::parse(halt.get()));
         Ok(Self {
@@ -275,31 +317,55 @@ mod tests {
     #[test]
     fn bad_rollouts_name_the_field() {
         for (text, error) in [
-            (r#"{"percent":1}"#, RolloutError::By),
-            (r#"{"by":"t"}"#, RolloutError::Percent),
-            (r#"{"by":"t","percent":101}"#, RolloutError::Percent),
-            (r#"{"by":"t","percent":100.001}"#, RolloutError::Percent),
-            (r#"{"by":"t","percent":-1e-9}"#, RolloutError::Percent),
-            (r#"{"by":"t","percent":1e400}"#, RolloutError::Percent),
-            (r#"{"by":"t","percent":"10"}"#, RolloutError::Percent),
-            (r#"{"by":null,"percent":1}"#, RolloutError::By),
-            (r#"{"by":"t","percent":1,"salt":2}"#, RolloutError::Salt),
+            (r#"{"percent":1}"#, RolloutError::Member(Member::By)),
+            (r#"{"by":"t"}"#, RolloutError::Member(Member::Percent)),
+            (
+                r#"{"by":"t","percent":101}"#,
+                RolloutError::Member(Member::Percent),
+            ),
+            (
+                r#"{"by":"t","percent":100.001}"#,
+                RolloutError::Member(Member::Percent),
+            ),
+            (
+                r#"{"by":"t","percent":-1e-9}"#,
+                RolloutError::Member(Member::Percent),
+            ),
+            (
+                r#"{"by":"t","percent":1e400}"#,
+                RolloutError::Member(Member::Percent),
+            ),
+            (
+                r#"{"by":"t","percent":"10"}"#,
+                RolloutError::Member(Member::Percent),
+            ),
+            (
+                r#"{"by":null,"percent":1}"#,
+                RolloutError::Member(Member::By),
+            ),
+            (
+                r#"{"by":"t","percent":1,"salt":2}"#,
+                RolloutError::Member(Member::Salt),
+            ),
             (
                 r#"{"by":"t","percent":1,"sallt":"x"}"#,
                 RolloutError::Unknown("sallt".into()),
             ),
-            (r#"{"by":"t","percent":1,"halt":true}"#, RolloutError::Halt),
+            (
+                r#"{"by":"t","percent":1,"halt":true}"#,
+                RolloutError::Member(Member::Halt),
+            ),
             (
                 r#"{"by":"t","percent":1,"halt":{"max_failure_rate_delta":1.1}}"#,
-                RolloutError::Halt,
+                RolloutError::Member(Member::Halt),
             ),
             (
                 r#"{"by":"t","percent":1,"halt":{"min_requests":0}}"#,
-                RolloutError::Halt,
+                RolloutError::Member(Member::Halt),
             ),
             (
                 r#"{"by":"t","percent":1,"halt":{"min":1}}"#,
-                RolloutError::Halt,
+                RolloutError::Member(Member::Halt),
             ),
             ("[]", RolloutError::Object(ObjectError::NotAnObject)),
             (

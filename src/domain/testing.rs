@@ -55,7 +55,7 @@ pub(crate) fn version_with(name: &str, json: &str) -> Version {
     let plain =
         format!(r#"{{"version":"{name}","subject":"beamline.ext.version","enabled":true}}"#);
     let fields = said(VERSION, &plain).with(&said(VERSION, json));
-    Gate::of(&policy()).version(&fields).unwrap()
+    Gate::of(&policy()).version(&fields, "").unwrap()
 }
 
 /// An enabled version without rules.

@@ -9,7 +9,8 @@ use tokio::time::timeout;
 
 use super::boundary::answered;
 use super::definitions::{
-    AuditEntry, AuditQuery, Definitions, Rehearsal, Switch, Switched, Write, WriteError, Written,
+    AuditEntry, AuditQuery, Definitions, Rehearsal, Switch, Switched, Which, Write, WriteError,
+    Written,
 };
 use super::error::{BadField, MAX_FAULTS, NotFoundReason, RegistryError};
 use super::fleet::OverrideHandle;
@@ -197,7 +198,7 @@ impl<D: Definitions> Administration<D> {
         let switched = self.definitions()?.switch(&switch, &self.policy).await;
         let switched = switched.map_err(|error| {
             self.tell("cannot write", &error);
-            explain(error, "", &Values::default())
+            explain_of_many(error, &switch.which)
         })?;
         if !switch.dry_run {
             self.served(switched.revision).await;
@@ -280,15 +281,24 @@ impl<D: Definitions> Administration<D> {
     }
 }
 
+/// The error of a write of many, for its caller.
+fn explain_of_many(error: WriteError, which: &Which) -> RegistryError {
+    let (id, error) = match error {
+        WriteError::RefusedFor(id, EditError::Invalid(faults)) => {
+            let faults = crate::domain::record::describe(&faults);
+            let rule = format!("has {id}, which cannot serve: {faults}");
+            return RegistryError::field(which.field(), rule);
+        }
+        WriteError::RefusedFor(id, refused) => (id, WriteError::Refused(refused)),
+        error => (String::new(), error),
+    };
+    explain(error, &id, &Values::default())
+}
+
 /// The error of a write, for its caller.
 fn explain(error: WriteError, id: &str, values: &Values) -> RegistryError {
     let id = id.to_owned();
     match error {
-        WriteError::RefusedFor(id, EditError::Invalid(faults)) => {
-            let faults = crate::domain::record::describe(&faults);
-            RegistryError::field("ids", format!("has {id}, which cannot serve: {faults}"))
-        }
-        WriteError::RefusedFor(id, refused) => explain(WriteError::Refused(refused), &id, values),
         WriteError::Refused(refused) => match refused {
             EditError::NotFound => RegistryError::ExtensionNotFound {
                 id,

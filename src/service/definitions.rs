@@ -50,6 +50,16 @@ pub enum Which {
     Matching(Selector),
 }
 
+impl Which {
+    /// The field of a request that says so.
+    pub const fn field(&self) -> &'static str {
+        match self {
+            Self::Ids(_) => "ids",
+            Self::Matching(_) => "selector",
+        }
+    }
+}
+
 /// The result of a switch; ids in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Switched {

@@ -59,8 +59,8 @@ impl Verbs {
         let subject_id = route.id(&request.subject);
         match route.verb {
             Verb::Get => {
-                let arguments = IdArguments::read(payload, subject_id)?;
-                desk.get(arguments.id()?, arguments.freshness()).await
+                let (id, freshness) = get(payload, subject_id)?;
+                desk.get(&id, freshness).await
             }
             Verb::Explain => self.explain(IdArguments::read(payload, subject_id)?).await,
             Verb::List => desk.list(&Read::of(payload)?, max_bytes).await,
@@ -151,6 +151,24 @@ fn of_type(payload: &[u8]) -> Result<Read<ListArguments>, RegistryError> {
     }
     read.arguments.enabled = None;
     Ok(read)
+}
+
+/// The arguments of `get`. What other verbs take beside an id is nothing to it.
+fn get<'a>(
+    payload: &'a [u8],
+    subject_id: Option<&'a str>,
+) -> Result<(Cow<'a, str>, Freshness), RegistryError> {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        id: Option<String>,
+    }
+    let Read {
+        arguments: Named { id },
+        freshness,
+    } = Read::of(&as_object(payload, "id")?)?;
+    let id = agreed_id(id.map(Cow::from), subject_id)?;
+    let id = id.ok_or_else(|| RegistryError::field("id", "is missing"))?;
+    Ok((id, freshness))
 }
 
 /// The arguments of `health`, of one extension or of all.

@@ -98,7 +98,8 @@ impl<'p> Assembly<'p> {
             return Ok(());
         };
         let fields = tables::VERSIONS.fields(&mut columns);
-        match readable(fields.map(|fields| gate.version(&fields))) {
+        let current = extension.version.as_str();
+        match readable(fields.map(|fields| gate.version(&fields, current))) {
             Ok(version) => extension.versions.push(Version {
                 provenance,
                 ..version

@@ -40,4 +40,10 @@ impl Body {
             ..Self::default()
         }
     }
+
+    /// The JSON of a field that is there; none and null are the same.
+    pub(super) fn json(&self, field: &str) -> Option<&str> {
+        let raw = self.fields.get(field)?.get();
+        (raw != "null").then_some(raw)
+    }
 }

@@ -32,7 +32,7 @@ pub fn bulk(
     body: &Body,
     id_elsewhere: Option<&str>,
 ) -> Result<Option<Bulk>, RegistryError> {
-    let many = ["ids", "selector"].map(|name| body.fields.contains_key(name));
+    let many = ["ids", "selector"].map(|name| body.json(name).is_some());
     let (enabled, [has_ids, has_selector]) = match (verb, many) {
         (WriteVerb::Enable, [true, _] | [_, true]) => (true, many),
         (WriteVerb::Disable, [true, _] | [_, true]) => (false, many),

@@ -67,8 +67,15 @@ impl Given {
         }
     }
 
-    /// A field that must not be there.
+    /// A field that must not be there; null is as good as absent.
     pub(super) fn refuse(&mut self, field: &'static str, rule: &str) {
+        if self.is_there(field) {
+            self.fault(field, rule);
+        }
+    }
+
+    /// A field that must not be there in an update, where null means a default.
+    pub(super) fn refuse_change(&mut self, field: &'static str, rule: &str) {
         if self.body.fields.contains_key(field) {
             self.fault(field, rule);
         }
@@ -130,13 +137,13 @@ impl Given {
         }
     }
 
-    /// What `read` makes of the JSON of a field that is there.
+    /// What `read` makes of the JSON of a field that is there; none and null are the same.
     pub(super) fn read<T, E: ToString>(
         &mut self,
         field: &'static str,
         read: impl Fn(&str) -> Result<T, E>,
     ) -> Option<T> {
-        let json = self.body.fields.get(field)?.get().to_owned();
+        let json = self.json(field)?;
         let read = read(&json).map_err(|rule| self.fault(field, &rule.to_string()));
         read.ok()
     }
@@ -148,13 +155,9 @@ impl Given {
         }
     }
 
-    /// The fields in `names` that the body mentions, as JSON.
-    pub(super) fn members(&self, names: &[&'static str]) -> Vec<(&'static str, String)> {
-        let said = names.iter().filter_map(|name| {
-            let value = self.body.fields.get(*name)?;
-            Some((*name, value.get().to_owned()))
-        });
-        said.collect()
+    /// The JSON of a field that is there; none and null are the same.
+    pub(super) fn json(&self, field: &str) -> Option<String> {
+        self.body.json(field).map(str::to_owned)
     }
 
     /// The values for later errors, or all faults so far.
@@ -173,10 +176,7 @@ impl Given {
     }
 
     pub(super) fn is_there(&self, field: &str) -> bool {
-        self.body
-            .fields
-            .get(field)
-            .is_some_and(|raw| raw.get() != "null")
+        self.body.json(field).is_some()
     }
 
     /// Notes that `field` breaks `rule`; a field has one fault.

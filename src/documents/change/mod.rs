@@ -20,11 +20,9 @@ use crate::domain::edit::{Command, Share};
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
 use crate::domain::policy::Policy;
 use crate::domain::record::{EXTENSION, INSTANCE, VERSION};
+use crate::domain::rollout::Member;
 use crate::service::administration::ChangeRequest;
 use crate::service::error::RegistryError;
-
-/// The members of a rollout.
-const SHARE: [&str; 4] = ["percent", "by", "salt", "halt"];
 
 /// The change that `body` asks for, and the actor that it names. The id may be elsewhere, as in the
 /// subject: then it need not be here, but must not differ.
@@ -40,11 +38,11 @@ pub fn read(
     let mut given = Given::new(body, verb.fields());
     given.id_stands_elsewhere(id_elsewhere);
     if verb == WriteVerb::Update {
-        given.refuse(
+        given.refuse_change(
             "type",
             "cannot change: delete the extension and create another one",
         );
-        given.refuse("version", "changes by `promote`");
+        given.refuse_change("version", "changes by `promote`");
     }
     if verb == WriteVerb::Create {
         given.refuse("if_revision", "is for a record that exists");
@@ -91,7 +89,9 @@ fn command(verb: WriteVerb, given: &mut Given) -> Option<Command> {
         WriteVerb::Rollout => {
             let version = given.name("version", VersionName::parse);
             given.required("percent");
-            Command::Share(version?, Share(given.members(&SHARE)))
+            let members = Member::ALL.into_iter();
+            let said = members.filter_map(|member| Some((member, given.json(member.name())?)));
+            Command::Share(version?, Share(said.collect()))
         }
         WriteVerb::DeleteVersion => {
             Command::DeleteVersion(given.name("version", VersionName::parse)?)

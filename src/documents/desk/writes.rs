@@ -97,8 +97,11 @@ impl Desk {
     pub async fn reload(&self, arguments: &ReloadArguments) -> Result<Answer, RegistryError> {
         let id = id(arguments.id.as_deref())?;
         let report = self.reload.reload(id.clone()).await?;
-        if let Some(id) = id {
-            // An unknown id is an error for a caller that asked to read it again.
+        if let Some(id) = id
+            && report.counts.removed == 0
+        {
+            // An unknown id is an error for a caller that asked to read it again; one that is gone since
+            // is what this found out.
             self.reads.get(id.as_str())?;
         }
         Ok(Answer::plain(reload::reloaded(&report)))

@@ -6,6 +6,7 @@ use crate::domain::ids::{InstanceId, VersionName};
 use crate::domain::json::JsonObject;
 use crate::domain::policy::Policy;
 use crate::domain::record::{self, Checked, FieldFault, Fields, Gate, Value};
+use crate::domain::rollout::Member;
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,11 +37,26 @@ pub enum Command {
     DeleteInstance(InstanceId),
 }
 
-/// Members of a rollout by name, as JSON: those that are not among them stay.
+/// Members of a rollout, as JSON: those that are not among them stay.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Share(pub Vec<(&'static str, String)>);
+pub struct Share(pub Vec<(Member, String)>);
 
 impl Share {
+    /// What is wrong with it, by member.
+    fn faults(&self) -> Vec<FieldFault> {
+        let wrong = self.0.iter().filter(|(member, json)| !member.accepts(json));
+        let faults = wrong.map(|(member, _)| FieldFault {
+            field: member.name(),
+            rule: member.rule().to_owned(),
+        });
+        faults.collect()
+    }
+
+    /// Whether it says when to give the share up.
+    pub(super) fn halts(&self) -> bool {
+        self.0.iter().any(|(member, _)| *member == Member::Halt)
+    }
+
     /// The rollout that `old` becomes. One without a key is shared out by tenant by default.
     pub(super) fn over(&self, old: &Value<'_>) -> Value<'static> {
         let old = match old {
@@ -51,7 +67,8 @@ impl Share {
         let members = old.members();
         all.extend(members.iter().map(|(name, raw)| (name.clone(), raw.get())));
         let given = self.0.iter();
-        all.extend(given.map(|(name, json)| ((*name).to_owned(), json.as_str())));
+        all.extend(given.map(|(member, json)| (member.name().to_owned(), json.as_str())));
+        // What a row holds may be null.
         all.retain(|_, json| *json != "null");
         let members = all.iter().map(|(name, json)| {
             let name = serde_json::Value::from(name.as_str());
@@ -72,9 +89,10 @@ impl Command {
         let (fields, mut faults) = match self {
             Self::Create(fields) => (fields, of(gate.extension(fields))),
             Self::Update(fields) => (fields, of(gate.extension(fields))),
-            Self::PutVersion(fields) => (fields, of(gate.version(fields))),
-            Self::UpdateVersion(_, fields) => (fields, of(gate.version(fields))),
+            Self::PutVersion(fields) => (fields, of(gate.version(fields, ""))),
+            Self::UpdateVersion(_, fields) => (fields, of(gate.version(fields, ""))),
             Self::PutInstance(fields) => (fields, of(gate.instance(fields, ""))),
+            Self::Share(_, share) => return share.faults(),
             _ => return Vec::new(),
         };
         if let Self::Update(fields) | Self::UpdateVersion(_, fields) = self {

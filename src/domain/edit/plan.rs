@@ -10,6 +10,7 @@ use crate::domain::policy::Policy;
 use crate::domain::record::{
     self, FieldFault, Fields, Gate, MAX_PARTS, MAX_RECORD_BYTES, NO_HALT, Record, Value,
 };
+use crate::domain::rollout::Rollout;
 
 /// A record as it is stored, before anything about it is checked: what is broken must be fixable.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -140,6 +141,9 @@ pub fn plan(
         Command::PutVersion(fields) => put_version(record, fields, policy),
         Command::UpdateVersion(version, patch) => update_version(record, version, patch, policy),
         Command::Share(version, share) => {
+            if share.halts() && record.runs(version) {
+                return Err(invalid("halt", NO_HALT.to_owned()));
+            }
             let row = row(record, version)?;
             let rollout = share.over(row.get("rollout"));
             let patch = [("rollout", rollout)].into_iter().collect();
@@ -210,20 +214,12 @@ fn disable(own: &Fields<'_>) -> Plan {
     step.into()
 }
 
-/// A row that names the current version is enabled by default: it would switch the current version
-/// off.
 fn put_version(
     record: &Record<'static>,
     fields: &Fields<'static>,
     policy: &Policy,
 ) -> Result<Plan, EditError> {
-    let mut fields = fields.clone();
-    if *fields.get("enabled") == Value::Unset
-        && fields.text("version") == record.own.text("version")
-    {
-        fields.set("enabled", Value::Switch(true));
-    }
-    let version = Gate::strict(policy).version(&fields);
+    let version = Gate::strict(policy).version(fields, running(record));
     let version = version.map_err(EditError::Invalid)?;
     no_halt(record, &version)?;
     let mut after = record.clone();
@@ -244,8 +240,15 @@ fn update_version(
     patch: &Fields<'static>,
     policy: &Policy,
 ) -> Result<Plan, EditError> {
+    let halts = |rollout: Rollout| rollout.halt().is_some();
+    if let Value::Json(json) = patch.get("rollout")
+        && Rollout::parse(json).is_ok_and(halts)
+        && record.runs(name)
+    {
+        return Err(invalid("rollout", NO_HALT.to_owned()));
+    }
     let fields = row(record, name)?.with(patch);
-    let checked = Gate::of(policy).version(&fields);
+    let checked = Gate::of(policy).version(&fields, running(record));
     let version = checked.map_err(EditError::Invalid)?;
     no_halt(record, &version)?;
     let mut after = record.clone();
@@ -320,10 +323,14 @@ fn names(row: &Fields<'_>, instance: &InstanceId) -> bool {
     row.text("instance_id") == Some(instance.as_str())
 }
 
+/// The name of the current version, as it is stored.
+fn running<'r>(record: &'r Record<'_>) -> &'r str {
+    record.own.text("version").unwrap_or_default()
+}
+
 /// The current version.
 pub(super) fn current(record: &Record<'_>) -> Result<VersionName, EditError> {
-    let version = record.own.text("version").unwrap_or_default();
-    VersionName::parse(version).map_err(|rule| invalid("version", rule.to_string()))
+    VersionName::parse(running(record)).map_err(|rule| invalid("version", rule.to_string()))
 }
 
 /// Refuses a record that would be too large; one that shrinks may still be, as it is getting better.

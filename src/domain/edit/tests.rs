@@ -4,6 +4,7 @@ use super::*;
 use crate::domain::ids::VersionName;
 use crate::domain::policy::Policy;
 use crate::domain::record::{EXTENSION, Fields, INSTANCE, Record, VERSION, Value};
+use crate::domain::rollout::Member;
 use crate::domain::subject::SubjectPattern;
 use crate::domain::testing::said;
 
@@ -377,32 +378,49 @@ fn an_update_of_a_version_leaves_the_rest_as_it_is_stored() {
 fn a_share_keeps_the_rest_of_the_rollout() {
     let rollout = r#"{"rollout":{"by":"user_id","percent":5,"salt":"s"}}"#;
     let record = stored(vec![row("v2", rollout), row("v3", "{}"), row("v1", "{}")]);
-    let share = |name: &str, members: &[(&'static str, &str)]| {
+    let share = |name: &str, members: &[(Member, &str)]| {
         let members = members
             .iter()
-            .map(|(name, json)| (*name, (*json).to_owned()));
+            .map(|(member, json)| (*member, (*json).to_owned()));
         let share = Command::Share(version(name), Share(members.collect()));
         planned(&record, &share).map(|plan| put(&plan)["rollout"].clone())
     };
-    let wider = share("v2", &[("percent", "12.5")]).unwrap();
+    let wider = share("v2", &[(Member::Percent, "12.5")]).unwrap();
     assert_eq!(
         wider.to_string(),
         r#"{"by":"user_id","percent":12.5,"salt":"s"}"#
     );
-    let salted = share("v2", &[("percent", "10"), ("salt", "null"), ("halt", "{}")]).unwrap();
+    let halting = [(Member::Percent, "10"), (Member::Halt, "{}")];
     assert_eq!(
-        salted.to_string(),
-        r#"{"by":"user_id","halt":{},"percent":10}"#
+        share("v2", &halting).unwrap().to_string(),
+        r#"{"by":"user_id","halt":{},"percent":10,"salt":"s"}"#
     );
-    let first = share("v3", &[("percent", "1")]).unwrap();
+    let first = share("v3", &[(Member::Percent, "1")]).unwrap();
     assert_eq!(first.to_string(), r#"{"by":"tenant_id","percent":1}"#);
-    for (name, members) in [
-        ("v2", &[("percent", "101")][..]),
-        ("v2", &[("percent", "1"), ("halt", "7")]),
+    for (name, member, json) in [
+        ("v2", Member::Percent, "101"),
+        ("v2", Member::Halt, "7"),
+        ("v2", Member::Salt, "2"),
+        ("v2", Member::By, r#""""#),
         // There is no version to give the current version's share to.
-        ("v1", &[("percent", "1"), ("halt", "{}")]),
+        ("v1", Member::Halt, "{}"),
     ] {
-        let refused = share(name, members);
-        assert!(matches!(refused, Err(EditError::Invalid(_))), "{members:?}");
+        let refused = share(name, &[(member, json)]).unwrap_err();
+        let EditError::Invalid(faults) = refused else {
+            panic!("{refused}")
+        };
+        assert_eq!(faults[0].field, member.name(), "{json}");
     }
+    let of_current = r#"{"rollout":{"by":"t","percent":1,"halt":{}}}"#;
+    let record = stored(vec![]);
+    let halting = Command::UpdateVersion(version("v1"), said(VERSION, of_current));
+    assert!(matches!(
+        planned(&record, &halting),
+        Err(EditError::Invalid(_))
+    ));
+    let halting = Command::Share(version("v1"), Share(vec![(Member::Halt, "{}".into())]));
+    assert!(matches!(
+        planned(&record, &halting),
+        Err(EditError::Invalid(_))
+    ));
 }

@@ -169,11 +169,11 @@ impl<'p> Gate<'p> {
 
     /// Checks the fields of a version. Without `enabled`, a version with rules or a rollout takes
     /// part, one without (or with `{}`, which matches everything) does not: it would take over all
-    /// traffic.
+    /// traffic. A row that names the `current` version takes part too: it would switch it off.
     ///
     /// # Errors
     /// Every fault.
-    pub fn version(self, fields: &Fields<'_>) -> Checked<Version> {
+    pub fn version(self, fields: &Fields<'_>, current: &str) -> Checked<Version> {
         let mut check = Check::of(fields, self);
         let version = check.required("version", VersionName::parse);
         let subject = check.subject();
@@ -189,7 +189,7 @@ impl<'p> Gate<'p> {
             return Err(check.faults);
         };
         let targeted = routing_rules.as_ref().is_some_and(|rules| rules.keys() > 0);
-        let conditional = targeted || rollout.is_some();
+        let takes_part = targeted || rollout.is_some() || version.as_str() == current;
         let cuts = std::mem::take(&mut check.cuts);
         check.done(Version {
             version,
@@ -198,7 +198,7 @@ impl<'p> Gate<'p> {
             retry,
             config,
             metadata,
-            enabled: enabled.unwrap_or(conditional),
+            enabled: enabled.unwrap_or(takes_part),
             routing_rules,
             rollout,
             priority: priority.unwrap_or(0),

@@ -18,7 +18,7 @@ fn extension(more: &str) -> Checked<Extension> {
 }
 
 fn version(more: &str) -> Checked<Version> {
-    Gate::of(&policy()).version(&with(VERSION, A_VERSION, more))
+    Gate::of(&policy()).version(&with(VERSION, A_VERSION, more), "v1")
 }
 
 fn instance(more: &str) -> Checked<Instance> {

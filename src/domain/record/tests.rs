@@ -43,7 +43,7 @@ fn every_field_passes_the_gate_and_is_said_again() {
     let gate = Gate::of(&policy);
     let own = gate.extension(&said(EXTENSION, OWN)).unwrap();
     comes_through(EXTENSION, OWN, &extension(&own));
-    let of_version = gate.version(&said(VERSION, OF_VERSION)).unwrap();
+    let of_version = gate.version(&said(VERSION, OF_VERSION), "").unwrap();
     comes_through(VERSION, OF_VERSION, &version(&of_version));
     let of_instance = gate.instance(&said(INSTANCE, OF_INSTANCE), "v1").unwrap();
     comes_through(INSTANCE, OF_INSTANCE, &instance(&of_instance));
@@ -55,7 +55,7 @@ fn the_table_says_what_the_gate_demands() {
     let gate = Gate::of(&policy);
     for (table, faults) in [
         (EXTENSION, gate.extension(&nothing).unwrap_err()),
-        (VERSION, gate.version(&nothing).unwrap_err()),
+        (VERSION, gate.version(&nothing, "").unwrap_err()),
         (INSTANCE, gate.instance(&nothing, "v1").unwrap_err()),
     ] {
         let required = table.iter().filter(|field| field.required);
@@ -170,7 +170,7 @@ fn ignored_of(version: &str, json: &str) -> Option<String> {
         VERSION,
         &format!(r#"{{"version":"{version}","subject":"beamline.ext.current"}}"#),
     );
-    let row = Gate::of(&policy()).version(&plain.with(&said(VERSION, json)));
+    let row = Gate::of(&policy()).version(&plain.with(&said(VERSION, json)), "");
     extension.versions.push(row.unwrap());
     ignored(&extension).pop()
 }

@@ -161,7 +161,12 @@ async fn a_version_is_changed_field_by_field_and_its_share_alone() {
         (
             "rollout",
             json!({"id": "x", "version": "v2", "percent": 101}),
+            "percent",
+        ),
+        (
             "rollout",
+            json!({"id": "x", "version": "v2", "percent": 1, "salt": 2, "by": ""}),
+            "by",
         ),
         ("rollout", json!({"id": "x", "percent": 1}), "version"),
         (

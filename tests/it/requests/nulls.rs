@@ -107,6 +107,62 @@ async fn null_is_absent_in_reads_and_calls() {
     );
 }
 
+/// The same of writes, where null is no default.
+#[tokio::test]
+async fn null_is_absent_in_writes() {
+    let rig = Rig::start().await;
+    let daemon = rig.daemon().spawn().await;
+    daemon.wait_ready().await;
+    let x = json!({"id": "x", "type": "pre", "subject": "beamline.ext.x", "if_revision": null});
+    rig.ask("create", &x).await.ok();
+    let rollout = json!({"by": "user_id", "percent": 5, "salt": "s", "halt": {}});
+    let v2 =
+        json!({"id": "x", "version": "v2", "subject": "beamline.ext.x.v2", "rollout": rollout});
+    rig.ask("put_version", &v2).await.ok();
+    for (verb, given, optional) in [
+        (
+            "disable",
+            json!({"id": "x"}),
+            &["ids", "selector", "if_revision", "actor", "dry_run"][..],
+        ),
+        (
+            "enable",
+            json!({"ids": ["x"]}),
+            &["id", "selector", "if_revision", "actor", "dry_run"],
+        ),
+        (
+            "enable",
+            json!({"selector": {"type": "pre"}}),
+            &["id", "ids", "if_revision"],
+        ),
+        (
+            "rollout",
+            json!({"id": "x", "version": "v2", "percent": 20}),
+            &["by", "salt", "halt", "if_revision"],
+        ),
+        (
+            "delete_version",
+            json!({"id": "x", "version": "v2", "dry_run": true}),
+            &["actor"],
+        ),
+    ] {
+        let mut body = given;
+        for field in optional {
+            body[*field] = Value::Null;
+        }
+        rig.ask(verb, &body).await.ok();
+    }
+    let version = &rig.ask("get", &json!({"id": "x"})).await.ok()["versions"][0];
+    assert_eq!(
+        version["rollout"],
+        json!({"by": "user_id", "percent": 20, "salt": "s", "halt": {}})
+    );
+    for field in ["type", "version"] {
+        let refused = rig.ask("update", &json!({"id": "x", field: null})).await;
+        assert_eq!(refused.details()["field"], field);
+    }
+}
+
 #[tokio::test]
 async fn what_is_missing_or_wrong_is_named() {
     let (site, _daemon) = Site::served().await;
