@@ -41,6 +41,8 @@ async fn reload_reads_everything_or_one_id_whatever_the_revision_says() {
             5000,
             "only one was asked for"
         );
+        let gone = rig.ask("reload", &json!({"id": "c"})).await.ok();
+        assert_eq!(gone["removed"], 1);
         let gone = rig.ask("reload", &json!({"id": "c"})).await;
         assert_eq!(reason(&gone), "unknown");
         assert_eq!(reason(&rig.lookup("c").await), "unknown");
