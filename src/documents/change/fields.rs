@@ -24,10 +24,9 @@ const MAX_NAME: usize = 64;
 
 fn unknown_field(name: &str, known: &[&str]) -> String {
     let distance = |known: &&&str| strsim::damerau_levenshtein(known, name);
-    let near = known
-        .iter()
-        .min_by_key(distance)
-        .filter(|_| name.len() <= MAX_NAME);
+    // Time and memory of a comparison grow with the name.
+    let comparable = known.iter().filter(|_| name.len() <= MAX_NAME);
+    let near = comparable.min_by_key(distance);
     match near.filter(|near| distance(near) <= NEAR.min(name.len() / 2)) {
         Some(near) => format!("is unknown; did you mean `{near}`?"),
         None => "is unknown".to_owned(),

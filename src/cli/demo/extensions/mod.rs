@@ -50,6 +50,7 @@ impl Extensions {
                 calls.push(subscriber.map(move |call| (id, call)));
             }
         }
+        patterns::prepare();
         client.flush().await?;
         let (mood, now) = watch::channel(Default::default());
         let serving = tokio::spawn(serve(client, select_all(calls), now));

@@ -1,27 +1,36 @@
 //! Patterns of personal data. Good enough for a sample: they match shapes, without check digits.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use regex::Regex;
 
-const EMAIL: &str = r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+";
-const NUMBER: &str = r"\+?\d(?:[ -]*\d)*";
+type Shape = LazyLock<Option<Regex>>;
+
+static EMAIL: Shape = LazyLock::new(|| Regex::new(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+").ok());
+static NUMBER: Shape = LazyLock::new(|| Regex::new(r"\+?\d(?:[ -]*\d)*").ok());
+
+/// Compiles them: in a debug build that can take longer than a call may.
+pub(super) fn prepare() {
+    for shape in [&EMAIL, &NUMBER] {
+        LazyLock::force(shape);
+    }
+}
 
 /// The kind of data that settings call `name`, in words, and its place in `text`.
 pub(super) fn find(name: &str, text: &str) -> Option<(&'static str, Vec<Range<usize>>)> {
-    let (words, shape, is_one): (_, _, fn(&str) -> bool) = match name {
-        "email" => ("an e-mail address", EMAIL, |_| true),
-        "credit_card" => ("a card number", NUMBER, |text| {
+    let (words, shape, is_one): (_, &Shape, fn(&str) -> bool) = match name {
+        "email" => ("an e-mail address", &EMAIL, |_| true),
+        "credit_card" => ("a card number", &NUMBER, |text| {
             (13..=19).contains(&digits(text))
         }),
-        "ssn" => ("a social security number", NUMBER, is_ssn),
-        "phone" => ("a phone number", NUMBER, |text| {
+        "ssn" => ("a social security number", &NUMBER, is_ssn),
+        "phone" => ("a phone number", &NUMBER, |text| {
             (7..=12).contains(&digits(text)) && !is_ssn(text)
         }),
         _ => return None,
     };
-    let shape = Regex::new(shape).ok()?;
-    let found = shape.find_iter(text).filter(|found| is_one(found.as_str()));
+    let found = shape.as_ref()?.find_iter(text).filter(|found| is_one(found.as_str()));
     Some((words, found.map(|found| found.range()).collect()))
 }
 
