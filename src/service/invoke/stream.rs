@@ -209,10 +209,9 @@ impl<S: Call> Streaming<S> {
                 Outcome::Failure(Failure::UndecodableReply),
                 RegistryError::ExtensionError { id },
             ),
-            NoReply::Call(CallError::GivenUp) => (
-                Outcome::Neutral(Neutral::GivenUp),
-                RegistryError::GivenUp,
-            ),
+            NoReply::Call(CallError::GivenUp) => {
+                (Outcome::Neutral(Neutral::GivenUp), RegistryError::GivenUp)
+            }
             NoReply::Call(_) => {
                 let why = Unavailable::LinkDown;
                 let error = RegistryError::ExtensionUnavailable { id, why };
