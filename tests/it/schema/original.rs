@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 
 use super::upgrade::{LATER, assert_same, description};
 use super::{NO_WAIT, migrated, run, value};
-use crate::harness::{DEADLINE, TestDatabase};
+use crate::harness::{DEADLINE, Postgres, TestDatabase};
 
 /// Tables, keys, checks and indexes.
 pub(crate) const ORIGINAL: &str = include_str!("upgrade/original.sql");
@@ -308,6 +308,35 @@ async fn an_upgrade_that_ended_in_the_middle_goes_on() {
     let migrated = migrate(&mut client, DEADLINE).await.unwrap();
     assert!(migrated.old.is_none(), "{migrated:?}");
     assert_kept(&client).await;
+}
+
+/// The tables are a role's own, as where the original logged in by one; a superuser migrates them,
+/// or a member of that role.
+#[tokio::test]
+async fn whoever_has_the_rights_of_the_owner_upgrades_it() {
+    let server = Postgres::private().await;
+    let superuser = server.connect("postgres").await.unwrap();
+    run(
+        &superuser,
+        "CREATE ROLE beamline; CREATE ROLE mate IN ROLE beamline",
+    )
+    .await;
+    for migrator in ["postgres", "mate"] {
+        let database = TestDatabase::create_on(&server).await;
+        let client = database.connect().await;
+        let old = format!("SET ROLE beamline; {ORIGINAL}; {ROWS}; RESET ROLE");
+        run(&client, "GRANT CREATE ON SCHEMA public TO beamline").await;
+        run(&client, &old).await;
+        keep(&client).await;
+        let mut theirs = database.connect().await;
+        let login = format!("SET SESSION AUTHORIZATION {migrator}");
+        run(&theirs, &login).await;
+        migrate(&mut theirs, DEADLINE).await.unwrap();
+        assert_kept(&client).await;
+        run(&theirs, "UPDATE extensions SET retry = retry + 1").await;
+        let newest = "SELECT max(id) FROM extension_audit_log";
+        assert_eq!(value(&client, newest).await, "7", "4 and 3: {migrator}");
+    }
 }
 
 #[tokio::test]
