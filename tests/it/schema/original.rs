@@ -339,6 +339,20 @@ async fn whoever_has_the_rights_of_the_owner_upgrades_it() {
     }
 }
 
+/// Rows of a published table can be updated only while it has a key.
+#[tokio::test]
+async fn published_tables_are_upgraded_and_stay_published() {
+    let (_database, mut client) = made(&many(20, 50)).await;
+    keep(&client).await;
+    run(&client, "CREATE PUBLICATION everything FOR ALL TABLES").await;
+    migrate(&mut client, DEADLINE).await.unwrap();
+    assert_kept(&client).await;
+    run(&client, "UPDATE extension_audit_log SET changed_by = 'kim'").await;
+    let published = "SELECT count(*) FROM pg_publication_tables
+        WHERE schemaname = 'public' AND tablename = 'extension_audit_log'";
+    assert_eq!(value(&client, published).await, "1");
+}
+
 #[tokio::test]
 async fn several_starters_upgrade_it_once() {
     let (database, client) = made(&many(100, 500)).await;
