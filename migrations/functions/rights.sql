@@ -84,7 +84,8 @@ DECLARE
 BEGIN
     FOR own IN
         SELECT oid FROM pg_proc
-        WHERE pronamespace = current_schema()::regnamespace AND xmin = pg_current_xact_id()::xid
+        WHERE pronamespace = quote_ident(current_schema())::regnamespace
+          AND xmin = pg_current_xact_id()::xid
     LOOP
         EXECUTE format('COMMENT ON FUNCTION %s IS %L', own, 'Part of beamline-registry');
     END LOOP;

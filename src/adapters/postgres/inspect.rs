@@ -54,7 +54,7 @@ const RIGHTS: &str = "
         ELSE has_any_column_privilege(relation, privilege) END
     UNION ALL
     SELECT format('EXECUTE ON FUNCTION %s', p.oid::regprocedure)
-    FROM pg_proc p WHERE p.pronamespace = current_schema()::regnamespace
+    FROM pg_proc p WHERE p.pronamespace = quote_ident(current_schema())::regnamespace
         AND p.proname IN ('registry_auto_disable', 'registry_auto_enable',
             'registry_audit_override', 'registry_rollout_halt')
         AND NOT has_function_privilege(p.oid, 'EXECUTE')

@@ -434,6 +434,27 @@ async fn a_mixed_database_is_refused_with_words() {
     }
 }
 
+/// A schema whose name needs quotes, as `$user` does for a role with capitals.
+#[tokio::test]
+async fn it_may_be_in_a_schema_with_capitals() {
+    let database = TestDatabase::create().await;
+    let mut client = database.connect().await;
+    let here = "CREATE SCHEMA \"App\"; SET search_path = \"App\"";
+    run(&client, here).await;
+    run(&client, &format!("{ORIGINAL}; {}", many(20, 50))).await;
+    keep(&client).await;
+    let holder = database.connect().await;
+    let hold = "BEGIN; SELECT count(*) FROM \"App\".extension_health";
+    run(&holder, hold).await;
+    match migrate(&mut client, NO_WAIT).await {
+        Err(MigrateError::Held(names)) => assert!(!names.is_empty(), "the holder has a name"),
+        other => panic!("{other:?}"),
+    }
+    run(&holder, "COMMIT").await;
+    migrate(&mut client, DEADLINE).await.unwrap();
+    assert_kept(&client).await;
+}
+
 /// Readers must not queue behind an upgrade that waits for an idle transaction.
 #[tokio::test]
 async fn a_table_that_is_held_is_not_waited_for_without_a_limit() {
