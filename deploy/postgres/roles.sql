@@ -75,7 +75,7 @@ $$;
 -- on another owner's function is ignored.
 DO $$
 DECLARE
-    home constant regnamespace := current_schema()::regnamespace;
+    home constant regnamespace := quote_ident(current_schema())::regnamespace;
     thing record;
 BEGIN
     FOR thing IN

@@ -55,6 +55,29 @@ CREATE OR REPLACE FUNCTION health_latest(known timestamptz, seen timestamptz) RE
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN CASE WHEN seen IS NULL OR known <= now() THEN greatest(known, seen) ELSE seen END;
 
+-- Makes the rows that extension_health lacks of the extensions named in reports or circuits: all of
+-- a flush at once and in the order of ids, as this alone waits for another flush that makes the same.
+CREATE OR REPLACE FUNCTION health_rows(named jsonb) RETURNS void
+    LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+#variable_conflict use_variable
+DECLARE
+    lacking text[];
+BEGIN
+    -- Until the flush ends none of these is deleted.
+    lacking := ARRAY(
+        SELECT e.id FROM extensions e
+            JOIN jsonb_to_recordset(named) AS f (id text, incarnation uuid) ON f.id = e.id
+        WHERE coalesce(f.incarnation, e.incarnation) = e.incarnation
+          AND NOT EXISTS (SELECT FROM extension_health h WHERE h.extension_id = e.id)
+        ORDER BY e.id FOR KEY SHARE OF e SKIP LOCKED);
+    IF lacking <> '{}' THEN
+        INSERT INTO extension_health (extension_id)
+        SELECT DISTINCT id FROM unnest(lacking) AS id ORDER BY id
+        ON CONFLICT DO NOTHING;
+    END IF;
+END
+$$;
+
 -- Adds reports to the sums and to the boot's part of them; answers the ids held back. Reports of
 -- extensions that do not exist are dropped, and so are reports of another one that had the same id.
 -- Ages are milliseconds before now, null for never.
@@ -76,12 +99,6 @@ BEGIN
             JOIN jsonb_to_recordset(reports) AS f (id text, incarnation uuid) ON f.id = e.id
         WHERE coalesce(f.incarnation, e.incarnation) = e.incarnation
         ORDER BY e.id FOR KEY SHARE OF e SKIP LOCKED);
-
-    INSERT INTO extension_health (extension_id)
-    SELECT id FROM unnest(locked) AS id
-    WHERE NOT EXISTS (SELECT FROM extension_health h WHERE h.extension_id = id)
-    ORDER BY id
-    ON CONFLICT DO NOTHING;
 
     locked := ARRAY(SELECT extension_id FROM extension_health WHERE extension_id = ANY (locked)
                     FOR NO KEY UPDATE SKIP LOCKED);
@@ -230,6 +247,7 @@ BEGIN
         RETURN;
     END IF;
 
+    PERFORM health_rows(reports || circuits);
     IF own.sequence < of_sequence THEN
         left_out := CASE reports WHEN '[]' THEN '{}' ELSE health_add(of_boot, reports) END;
         last_sequence := of_sequence;

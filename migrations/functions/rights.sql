@@ -20,6 +20,7 @@ DECLARE
     roles constant text := 'beamline_registry, beamline_operator, beamline_readonly';
     role text;
     shape record;
+    own regprocedure;
 BEGIN
     FOREACH role IN ARRAY string_to_array(roles, ', ') LOOP
         IF NOT has_schema_privilege(role, current_schema(), 'USAGE') THEN
@@ -73,18 +74,33 @@ BEGIN
         registry_auto_enable(text, uuid, jsonb, text),
         registry_rollout_halt(text, text, bigint, jsonb),
         registry_audit_override(text, text, text, jsonb, jsonb) TO beamline_registry;
+
+    -- All others that are no owner's run with the rights of their caller, and are everybody's unless
+    -- the site's default privileges say otherwise.
+    FOR own IN
+        SELECT p.oid FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner
+        WHERE p.pronamespace = quote_ident(current_schema())::regnamespace AND NOT p.prosecdef
+          AND obj_description(p.oid, 'pg_proc') = 'Part of beamline-registry'
+          AND p.proname NOT IN ('registry_grant', 'registry_prune_audit')
+          AND (r.rolsuper OR p.proowner IN (
+              SELECT relowner FROM pg_class WHERE oid = 'registry_revision'::regclass))
+          AND pg_has_role(p.proowner, 'USAGE')
+    LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', own, roles);
+    END LOOP;
 END
 $$;
 
--- A mark on what has just been made, by which roles.sql recognises our functions: all of ours are
--- made anew by this transaction.
+-- A mark on what has just been made, by which roles.sql, registry_grant() and `check` recognise our
+-- functions: all of ours are made anew by this transaction.
 DO $$
 DECLARE
     own regprocedure;
 BEGIN
     FOR own IN
         SELECT oid FROM pg_proc
-        WHERE pronamespace = current_schema()::regnamespace AND xmin = pg_current_xact_id()::xid
+        WHERE pronamespace = quote_ident(current_schema())::regnamespace
+          AND xmin = pg_current_xact_id()::xid
     LOOP
         EXECUTE format('COMMENT ON FUNCTION %s IS %L', own, 'Part of beamline-registry');
     END LOOP;

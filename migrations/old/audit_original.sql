@@ -2,12 +2,8 @@
 -- the number. One without a time is older than all others.
 DO $$
 DECLARE
-    key name := (SELECT conname FROM pg_constraint
-                 WHERE conrelid = 'extension_audit_log'::regclass AND contype = 'p');
     same record;
 BEGIN
-    EXECUTE format('ALTER TABLE extension_audit_log DROP CONSTRAINT %I', key);
-
     -- Indexes that ours replace.
     FOR same IN
         SELECT indexrelid::regclass AS index, attname
@@ -22,10 +18,13 @@ $$;
 
 ALTER TABLE extension_audit_log RENAME COLUMN id TO original_id;
 ALTER TABLE extension_audit_log RENAME COLUMN changed_at TO timestamp;
+-- A column with a sequence makes the table anew: with its rows in the order in which they lie.
+SET LOCAL synchronize_seqscans = off;
+-- Postgres wants one owner for the table and its sequence: bigserial gives it the table's, CREATE
+-- SEQUENCE the migrating role.
 ALTER TABLE extension_audit_log
     ALTER COLUMN original_id DROP DEFAULT,
-    ALTER COLUMN original_id DROP NOT NULL,
-    ADD COLUMN id bigint,
+    ADD COLUMN id bigserial,
     ADD COLUMN changes jsonb;
 COMMENT ON COLUMN extension_audit_log.original_id IS 'The id that the original gave its entry';
 
@@ -43,11 +42,19 @@ FROM (
 ) AS numbered
 WHERE entry.ctid = numbered.place;
 
-CREATE SEQUENCE extension_audit_log_id_seq OWNED BY extension_audit_log.id;
 SELECT setval('extension_audit_log_id_seq', coalesce(max(id), 0) + 1, false)
 FROM extension_audit_log;
+
+-- Only now: no row of a published table can be updated while it has no key.
+DO $$
+BEGIN
+    EXECUTE format('ALTER TABLE extension_audit_log DROP CONSTRAINT %I',
+        (SELECT conname FROM pg_constraint
+         WHERE conrelid = 'extension_audit_log'::regclass AND contype = 'p'));
+END
+$$;
 ALTER TABLE extension_audit_log
-    ALTER COLUMN id SET DEFAULT nextval('extension_audit_log_id_seq'),
+    ALTER COLUMN original_id DROP NOT NULL,
     ADD PRIMARY KEY (id),
     DROP COLUMN old_values,
     DROP COLUMN new_values;

@@ -24,7 +24,8 @@ FROM (VALUES
     ('extension_audit_log', 'changed_at', 'timestamp with time zone'),
     ('extension_audit_log', 'timestamp', 'timestamp with time zone')
 ) AS want (relation, attribute, type)
-JOIN pg_class c ON c.relname = want.relation AND c.relnamespace = current_schema()::regnamespace
+JOIN pg_class c ON c.relname = want.relation
+    AND c.relnamespace = quote_ident(current_schema())::regnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = want.attribute AND NOT a.attisdropped
 WHERE format_type(a.atttypid, a.atttypmod) <> want.type
   -- The original's uuid is kept beside a number, see audit_original.sql.

@@ -145,11 +145,12 @@ impl Status {
         (stale_ms.is_some() || fixtures).then_some(Annotations { stale_ms, fixtures })
     }
 
-    /// Notes a successful read; true if that is a change.
+    /// Notes a load from the database that succeeded as a whole; true if that is a change.
     pub(super) fn database_answered(&self) -> bool {
         let mut loads = self.loads();
         let was_down = loads.down.take().is_some() || loads.last_answer.is_none();
         loads.last_answer = Some(Instant::now());
+        loads.last_error = None;
         self.refresh(&loads);
         was_down
     }
@@ -204,8 +205,9 @@ impl Status {
     pub(super) fn applied(&self, changed: bool, duration: Duration, fixtures: bool) {
         let mut loads = self.loads();
         loads.count += 1;
-        // Files that are served instead do not repair the database.
-        if !(fixtures && loads.down.is_some()) {
+        // A database that cannot be used is repaired neither by files that are served instead, nor by
+        // a first read: see `database_answered`.
+        if loads.down.is_none() {
             loads.last_error = None;
         }
         if changed {

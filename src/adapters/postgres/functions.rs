@@ -39,7 +39,7 @@ const RIGHTS: &str = "SELECT format('GRANT %s ON %s TO %s%s', privilege_type, c.
         CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END, \
         CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) \
     FROM pg_class c, aclexplode(relacl) \
-    WHERE relkind = 'v' AND relnamespace = current_schema()::regnamespace \
+    WHERE relkind = 'v' AND relnamespace = quote_ident(current_schema())::regnamespace \
         AND relname = ANY ('{extension_definitions,extension_version_definitions,\
             extension_instance_definitions,extension_circuit_states,live_sidecars}') \
         AND grantee <> relowner AND pg_has_role(relowner, 'USAGE')";

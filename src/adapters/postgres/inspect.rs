@@ -32,7 +32,8 @@ const TABLES: [&str; 13] = [
 ];
 
 /// What the daemon may have to do beside reading, and may not. A right on some columns counts as
-/// one on the table: `deploy/postgres/grants.sql` gives all of them together.
+/// one on the table: `deploy/postgres/grants.sql` gives all of them together. Functions are those
+/// that it gives, see `registry_grant` in `migrations/functions/rights.sql`.
 const RIGHTS: &str = "
     SELECT format('%s ON %s', privilege, relation)
     FROM (VALUES
@@ -54,9 +55,14 @@ const RIGHTS: &str = "
         ELSE has_any_column_privilege(relation, privilege) END
     UNION ALL
     SELECT format('EXECUTE ON FUNCTION %s', p.oid::regprocedure)
-    FROM pg_proc p WHERE p.pronamespace = current_schema()::regnamespace
-        AND p.proname IN ('registry_auto_disable', 'registry_auto_enable',
-            'registry_audit_override', 'registry_rollout_halt')
+    FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner
+    WHERE p.pronamespace = quote_ident(current_schema())::regnamespace
+        AND (p.proname IN ('registry_auto_disable', 'registry_auto_enable',
+                'registry_audit_override', 'registry_rollout_halt')
+            OR NOT p.prosecdef AND p.proname NOT IN ('registry_grant', 'registry_prune_audit')
+                AND obj_description(p.oid, 'pg_proc') = 'Part of beamline-registry'
+                AND (r.rolsuper OR p.proowner IN (
+                    SELECT relowner FROM pg_class WHERE oid = 'registry_revision'::regclass)))
         AND NOT has_function_privilege(p.oid, 'EXECUTE')
     ORDER BY 1";
 

@@ -23,7 +23,7 @@ const HOLDERS: &str = "SELECT DISTINCT l.virtualtransaction, CASE \
         || coalesce(', since ' || to_char(a.xact_start, 'YYYY-MM-DD HH24:MI:SS TZ'), '') END \
     FROM pg_locks l JOIN pg_class c ON c.oid = l.relation LEFT JOIN pg_stat_activity a USING (pid) \
     WHERE l.granted AND l.pid IS DISTINCT FROM pg_backend_pid() \
-        AND c.relnamespace = current_schema()::regnamespace \
+        AND c.relnamespace = quote_ident(current_schema())::regnamespace \
         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
     ORDER BY 2";
 

@@ -186,22 +186,21 @@ fn update(
 }
 
 /// Enabling is a person's word over the daemon's: it takes back what the daemon has done, and is named
-/// as a person's deed.
+/// as a person's deed. Circuits are reset in any case: a sidecar may see no change of the record, or
+/// only the last of several.
 fn enable(own: &Fields<'_>, policy: &Policy) -> Result<Plan, EditError> {
     let checked = Gate::of(policy)
         .extension(own)
         .map_err(EditError::Invalid)?;
-    let step = match checked.enabled && !checked.auto_disabled {
-        // It is no change of the record, by which the sidecars would know.
-        true => Step::ResetCircuits,
-        false => Step::Switch {
-            enabled: true,
-            auto_disabled: false,
-        },
+    let switch = Step::Switch {
+        enabled: true,
+        auto_disabled: false,
     };
+    let changes = !checked.enabled || checked.auto_disabled;
+    let steps = changes.then_some(switch).into_iter();
     Ok(Plan {
         action: Some("enabled"),
-        steps: vec![step],
+        steps: steps.chain([Step::ResetCircuits]).collect(),
     })
 }
 

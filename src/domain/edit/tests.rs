@@ -156,14 +156,15 @@ fn values_beyond_the_limits_bind_only_who_names_them() {
 fn people_take_back_what_the_machine_did() {
     let mut record = stored(vec![]);
     record.record.own.set("auto_disabled", Value::Switch(true));
-    for (command, action, enabled, auto_disabled) in [
-        (Command::Enable, Some("enabled"), true, false),
-        (Command::Disable, None, false, true),
+    let switch = |enabled, auto_disabled| Step::Switch {
+        enabled,
+        auto_disabled,
+    };
+    let on = vec![switch(true, false), Step::ResetCircuits];
+    for (command, action, steps) in [
+        (Command::Enable, Some("enabled"), on),
+        (Command::Disable, None, vec![switch(false, true)]),
     ] {
-        let steps = vec![Step::Switch {
-            enabled,
-            auto_disabled,
-        }];
         assert_eq!(planned(&record, &command), Ok(Plan { action, steps }));
     }
 }

@@ -209,12 +209,21 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
     ) -> Result<Applied, SourceError> {
         let started = Instant::now();
         let result = self.read_and_apply(trigger, scope, started).await;
-        if let Err(SourceError::Database(error)) = &result {
-            self.digests.reconnected = true;
-            if self.status.database_failed(error) {
-                let down = Observation::DatabaseDown(error.clone());
-                self.observers.observe(&down);
+        match &result {
+            // Not before all of it succeeded: what one query may read, the next may not.
+            Ok(_) => {
+                if self.status.database_answered() {
+                    self.observers.observe(&Observation::DatabaseUp);
+                }
             }
+            Err(SourceError::Database(error)) => {
+                self.digests.reconnected = true;
+                if self.status.database_failed(error) {
+                    let down = Observation::DatabaseDown(error.clone());
+                    self.observers.observe(&down);
+                }
+            }
+            Err(_) => {}
         }
         result
     }
@@ -230,9 +239,6 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         let mut want = self.want(scope);
         want.told = trigger == Trigger::Notification;
         let read = self.database()?.read(&want).await?;
-        if self.status.database_answered() {
-            self.observers.observe(&Observation::DatabaseUp);
-        }
         if trigger == Trigger::Timer {
             self.digests.syncs += 1;
         }

@@ -15,15 +15,17 @@ use crate::domain::reconcile::{Delta, Everything};
 use crate::domain::testing::{extension, prepare};
 use crate::service::observe::{Observation, Observer};
 use crate::service::source::{Read, Want};
-use crate::service::status::SourceMode;
-use crate::service::trouble::DatabaseError;
+use crate::service::status::{DatabaseState, SourceMode};
+use crate::service::trouble::{DatabaseError, Trouble};
 
 const SYNC_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A database with one extension per revision, which may be unreachable.
+/// A database with one extension per revision, which may be unreachable, or hide rows from whatever
+/// looks at all of them.
 #[derive(Debug, Default)]
 struct Switch {
     up: AtomicBool,
+    hides: AtomicBool,
     revision: AtomicU64,
     reads: AtomicU64,
     digests: AtomicU64,
@@ -60,6 +62,9 @@ impl Database for Arc<Switch> {
 
     async fn digest(&self) -> Result<(u64, u64), SourceError> {
         self.digests.fetch_add(1, Ordering::Relaxed);
+        if self.hides.load(Ordering::Relaxed) {
+            return Err(DatabaseError::new(Trouble::Hidden, "row security").into());
+        }
         Ok((self.revision.load(Ordering::Relaxed), 0))
     }
 
@@ -82,14 +87,22 @@ impl Fixtures for OneFile {
     }
 }
 
-/// Keeps the changes of source.
+/// Keeps the changes of source, and whether the database could be used.
 #[derive(Clone, Default)]
-struct Moves(Arc<Mutex<Vec<(ActiveSource, ActiveSource)>>>);
+struct Moves {
+    sources: Arc<Mutex<Vec<(ActiveSource, ActiveSource)>>>,
+    usable: Arc<Mutex<Vec<bool>>>,
+}
 
 impl Observer for Moves {
     fn observe(&self, observation: &Observation) {
-        if let Observation::SourceChanged { from, to } = observation {
-            self.0.lock().unwrap().push((*from, *to));
+        match observation {
+            Observation::SourceChanged { from, to } => {
+                self.sources.lock().unwrap().push((*from, *to));
+            }
+            Observation::DatabaseUp => self.usable.lock().unwrap().push(true),
+            Observation::DatabaseDown(_) => self.usable.lock().unwrap().push(false),
+            _ => {}
         }
     }
 }
@@ -190,7 +203,7 @@ async fn auto_goes_from_files_to_the_database_and_never_back() {
         .await;
     assert!(run.serves(ActiveSource::Database, "db1"));
     let (from, to) = (ActiveSource::Fixtures, ActiveSource::Database);
-    assert_eq!(*run.moves.0.lock().unwrap(), [(from, to)]);
+    assert_eq!(*run.moves.sources.lock().unwrap(), [(from, to)]);
     run.stopped().await;
 }
 
@@ -286,5 +299,37 @@ async fn the_database_mode_serves_nothing_until_the_database_answers() {
         run.serves(ActiveSource::Database, "db1")
     })
     .await;
+    run.stopped().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_only_a_part_can_be_read_the_database_stays_down() {
+    let run = start(SourceMode::Database, true);
+    run.within(Duration::from_secs(1), |run| {
+        run.serves(ActiveSource::Database, "db1")
+    })
+    .await;
+    run.database.hides.store(true, Ordering::Relaxed);
+    run.handle.hint(Hint::Reconnected);
+    let down = |run: &Running| run.status.database_up() == Some(false);
+    run.within(Duration::from_secs(1), down).await;
+    let before = run.status.database();
+    let reads = run.reads();
+    run.within(SYNC_INTERVAL, |run| run.reads() > reads + 3)
+        .await;
+    match (before, run.status.database()) {
+        (DatabaseState::Down(before), DatabaseState::Down(now)) => {
+            assert_eq!(before.since, now.since);
+        }
+        states => panic!("{states:?}"),
+    }
+    let (stale, error) = (run.status.staleness(), run.status.last_error());
+    assert!(stale > Some(Duration::from_millis(500)), "{stale:?}");
+    assert!(error.is_some(), "why it is down");
+
+    run.database.hides.store(false, Ordering::Relaxed);
+    run.within(LONGEST_RETRY * 2, |run| !down(run)).await;
+    assert_eq!(run.status.last_error(), None);
+    assert_eq!(*run.moves.usable.lock().unwrap(), [true, false, true]);
     run.stopped().await;
 }

@@ -1,9 +1,12 @@
 //! What each Postgres role may run, and what it is refused.
 
+use beamline_registry::adapters::postgres::inspect::missing_rights;
+use beamline_registry::adapters::postgres::migrate::{migrate, seed};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-use super::ruled::Ruled;
+use super::ruled::{GRANTS, Ruled};
+use crate::harness::DEADLINE;
 use crate::schema::run;
 
 /// What nobody but the owner may do.
@@ -159,4 +162,38 @@ async fn each_role_may_run_its_statements_and_is_refused_the_rest() {
         // What is not the registry's own is nobody's but its owner's.
         check(&client, role, &["SELECT * FROM later"], false).await;
     }
+}
+
+/// A site may say that functions are not everybody's.
+#[tokio::test]
+async fn functions_are_granted_where_new_ones_are_nobodys() {
+    let ruled = Ruled::unmigrated().await;
+    let superuser = ruled.database.connect().await;
+    let closed = "ALTER DEFAULT PRIVILEGES FOR ROLE beamline_owner
+        REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC";
+    run(&superuser, closed).await;
+    let mut owner = ruled.login("beamline_owner").await;
+    migrate(&mut owner, DEADLINE).await.unwrap();
+    seed(&owner).await.unwrap();
+    let operator = ruled.login("beamline_operator").await;
+    check(&operator, "beamline_operator", READS, true).await;
+    check(&operator, "beamline_operator", DEFINITIONS, true).await;
+    check(&operator, "beamline_operator", TABLES, true).await;
+    check(&operator, "beamline_operator", DAEMONS, false).await;
+    let readonly = ruled.login("beamline_readonly").await;
+    check(&readonly, "beamline_readonly", READS, true).await;
+    let registry = ruled.login("beamline_registry").await;
+    for statements in [READS, DEFINITIONS, DAEMONS] {
+        check(&registry, "beamline_registry", statements, true).await;
+    }
+    check(&registry, "beamline_registry", OWNERS, false).await;
+    let missing = missing_rights(&registry).await.unwrap();
+    assert!(missing.is_empty(), "{missing:?}");
+
+    let revoke = "REVOKE EXECUTE ON FUNCTION registry_digest() FROM beamline_registry";
+    run(&superuser, revoke).await;
+    let missing = missing_rights(&registry).await.unwrap();
+    assert_eq!(missing, ["EXECUTE ON FUNCTION registry_digest()"]);
+    ruled.file("beamline_owner", GRANTS).await.unwrap();
+    check(&registry, "beamline_registry", READS, true).await;
 }

@@ -1,5 +1,6 @@
 //! The files of `deploy/postgres` set a database up, whoever owned it and whoever runs them.
 
+use beamline_registry::adapters::postgres::inspect::missing_rights;
 use beamline_registry::adapters::postgres::migrate::{migrate, seed};
 
 use super::database::{DEFINITIONS, OWNERS, READS, check};
@@ -79,4 +80,25 @@ async fn a_database_that_somebody_else_migrated_changes_hands() {
     assert_eq!(value(&superuser, STRANGERS).await, "0 0");
     let registry = ruled.login("beamline_registry").await;
     check(&registry, "beamline_registry", DEFINITIONS, true).await;
+}
+
+/// A schema whose name needs quotes.
+#[tokio::test]
+async fn a_schema_with_capitals_is_set_up() {
+    let ruled = Ruled::unmigrated().await;
+    let superuser = ruled.database.connect().await;
+    let name = ruled.database.name();
+    let here =
+        format!("CREATE SCHEMA \"App\"; ALTER DATABASE \"{name}\" SET search_path = \"App\"");
+    run(&superuser, &here).await;
+    ruled.file("postgres", ROLES).await.unwrap();
+    let mut owner = ruled.login("beamline_owner").await;
+    migrate(&mut owner, DEADLINE).await.unwrap();
+    seed(&owner).await.unwrap();
+    ruled.again().await;
+    let registry = ruled.login("beamline_registry").await;
+    check(&registry, "beamline_registry", READS, true).await;
+    check(&registry, "beamline_registry", DEFINITIONS, true).await;
+    let missing = missing_rights(&registry).await.unwrap();
+    assert!(missing.is_empty(), "{missing:?}");
 }

@@ -296,6 +296,9 @@ async fn entries_are_found_by_who_what_and_when() {
     );
     assert_eq!(found(json!({"since": "0s"})).await, [""; 0]);
     assert_eq!(found(json!({"until": "1h"})).await, [""; 0]);
+    // Older than any time that the database has.
+    assert_eq!(found(json!({"since": "1000000y"})).await.len(), 3);
+    assert_eq!(found(json!({"until": "1000000y"})).await, [""; 0]);
     assert_eq!(
         found(json!({"since": "2001-01-01T00:00:00Z"})).await.len(),
         3

@@ -291,3 +291,26 @@ async fn enable_closes_the_circuits_of_the_whole_fleet() {
     fleet.order("two", &other).await;
     fleet.wait_state("one", "e", "closed").await;
 }
+
+/// One that was disabled and enabled again while a sidecar saw nothing is reset there all the same.
+#[tokio::test]
+async fn enable_closes_circuits_where_nobody_saw_it_disabled() {
+    let fleet = Fleet::with(&["e"]).await;
+    let played = Played::start(&fleet, "e").await;
+    let _one = fleet.started("one", NEVER).await;
+    let proxy = FaultProxy::start(fleet.rig.database.addr()).await;
+    let through = fleet.rig.database.url_at(proxy.addr());
+    let two = fleet.sidecar("two", NEVER).database(&through).spawn().await;
+    two.wait_ready().await;
+    played.fail(true);
+    for which in [json!({"id": "e"}), json!({"ids": ["e"]})] {
+        fleet.call("two", "e", 2).await;
+        assert_eq!(fleet.state("two", "e").await, "open");
+        proxy.cut().await;
+        for verb in ["disable", "enable"] {
+            fleet.ask("one", verb, &which).await.ok();
+        }
+        proxy.heal().await;
+        fleet.wait_state("two", "e", "closed").await;
+    }
+}

@@ -54,6 +54,30 @@ async fn the_state_is_open_while_any_live_sidecar_has_it_open() {
     assert_eq!(state(&client, 1).await, "closed f 0");
 }
 
+/// As one that an operator forces open.
+#[tokio::test]
+async fn an_open_circuit_shows_before_the_first_call() {
+    let (database, client) = fleet(3).await;
+    let (a, b) = (store(&database, "a"), store(&database, "b"));
+    let boot = holds(&a, &[open(id(1))]).await;
+    assert_eq!(state(&client, 1).await, "open t 0");
+    holds(&b, &[open(id(1)), open(id(2))]).await;
+    assert_eq!(state(&client, 2).await, "open t 0");
+    flush(&a, &boot, 2, &[report(id(1), 1, 0)], &[open(id(1))]).await;
+    assert_eq!(state(&client, 1).await, "open t 0");
+    assert_eq!(sums(&client, &id(1)).await, (1, 0));
+
+    // A definition that is locked is not waited for: whoever tidies later settles it.
+    let writer = database.connect().await;
+    let lock = "BEGIN; SELECT FROM extensions WHERE id = 'e3' FOR UPDATE";
+    run(&writer, lock).await;
+    flush(&a, &boot, 3, &[], &[open(id(3))]).await;
+    run(&writer, "ROLLBACK").await;
+    flush(&a, &boot, 4, &[], &[open(id(3))]).await;
+    a.tidy().await.unwrap();
+    assert_eq!(state(&client, 3).await, "open t 0");
+}
+
 #[tokio::test]
 async fn a_start_restores_what_half_of_the_fleet_holds() {
     let (database, client) = fleet(3).await;

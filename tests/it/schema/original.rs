@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 
 use super::upgrade::{LATER, assert_same, description};
 use super::{NO_WAIT, migrated, run, value};
-use crate::harness::{DEADLINE, TestDatabase};
+use crate::harness::{DEADLINE, Postgres, TestDatabase};
 
 /// Tables, keys, checks and indexes.
 pub(crate) const ORIGINAL: &str = include_str!("upgrade/original.sql");
@@ -310,6 +310,49 @@ async fn an_upgrade_that_ended_in_the_middle_goes_on() {
     assert_kept(&client).await;
 }
 
+/// The tables are a role's own, as where the original logged in by one; a superuser migrates them,
+/// or a member of that role.
+#[tokio::test]
+async fn whoever_has_the_rights_of_the_owner_upgrades_it() {
+    let server = Postgres::private().await;
+    let superuser = server.connect("postgres").await.unwrap();
+    run(
+        &superuser,
+        "CREATE ROLE beamline; CREATE ROLE mate IN ROLE beamline",
+    )
+    .await;
+    for migrator in ["postgres", "mate"] {
+        let database = TestDatabase::create_on(&server).await;
+        let client = database.connect().await;
+        let old = format!("SET ROLE beamline; {ORIGINAL}; {ROWS}; RESET ROLE");
+        run(&client, "GRANT CREATE ON SCHEMA public TO beamline").await;
+        run(&client, &old).await;
+        keep(&client).await;
+        let mut theirs = database.connect().await;
+        let login = format!("SET SESSION AUTHORIZATION {migrator}");
+        run(&theirs, &login).await;
+        migrate(&mut theirs, DEADLINE).await.unwrap();
+        assert_kept(&client).await;
+        run(&theirs, "UPDATE extensions SET retry = retry + 1").await;
+        let newest = "SELECT max(id) FROM extension_audit_log";
+        assert_eq!(value(&client, newest).await, "7", "4 and 3: {migrator}");
+    }
+}
+
+/// Rows of a published table can be updated only while it has a key.
+#[tokio::test]
+async fn published_tables_are_upgraded_and_stay_published() {
+    let (_database, mut client) = made(&many(20, 50)).await;
+    keep(&client).await;
+    run(&client, "CREATE PUBLICATION everything FOR ALL TABLES").await;
+    migrate(&mut client, DEADLINE).await.unwrap();
+    assert_kept(&client).await;
+    run(&client, "UPDATE extension_audit_log SET changed_by = 'kim'").await;
+    let published = "SELECT count(*) FROM pg_publication_tables
+        WHERE schemaname = 'public' AND tablename = 'extension_audit_log'";
+    assert_eq!(value(&client, published).await, "1");
+}
+
 #[tokio::test]
 async fn several_starters_upgrade_it_once() {
     let (database, client) = made(&many(100, 500)).await;
@@ -389,6 +432,27 @@ async fn a_mixed_database_is_refused_with_words() {
         );
         assert_eq!(description(&client).await, before, "{odd}");
     }
+}
+
+/// A schema whose name needs quotes, as `$user` does for a role with capitals.
+#[tokio::test]
+async fn it_may_be_in_a_schema_with_capitals() {
+    let database = TestDatabase::create().await;
+    let mut client = database.connect().await;
+    let here = "CREATE SCHEMA \"App\"; SET search_path = \"App\"";
+    run(&client, here).await;
+    run(&client, &format!("{ORIGINAL}; {}", many(20, 50))).await;
+    keep(&client).await;
+    let holder = database.connect().await;
+    let hold = "BEGIN; SELECT count(*) FROM \"App\".extension_health";
+    run(&holder, hold).await;
+    match migrate(&mut client, NO_WAIT).await {
+        Err(MigrateError::Held(names)) => assert!(!names.is_empty(), "the holder has a name"),
+        other => panic!("{other:?}"),
+    }
+    run(&holder, "COMMIT").await;
+    migrate(&mut client, DEADLINE).await.unwrap();
+    assert_kept(&client).await;
 }
 
 /// Readers must not queue behind an upgrade that waits for an idle transaction.

@@ -132,6 +132,8 @@ async fn a_lost_database_keeps_its_data_and_files_never_replace_it() {
 
     proxy.heal().await;
     rig.wait_timeout_ms("in_row", 77).await;
+    // The change is served a moment before the load that brought it is over.
+    rig.wait_stats("/database/state", json!("up")).await;
     let reply = rig.lookup("in_row").await;
     assert_eq!((reply.header(SOURCE), reply.header(STALE_MS)), (None, None));
 }

@@ -119,6 +119,13 @@ async fn hidden_rows_are_named_everywhere_and_nothing_is_forgotten() {
             .contains("is kept")
     );
     wait_logged(&daemon, &["database cannot be read; the data is kept"]).await;
+    // While it lasts, that is one condition: replies get older, and it began when it began.
+    eventually("replies say how old they are", DEADLINE, async || {
+        let reply = stage.ask("lookup", &json!({"id": super::SERVED})).await;
+        reply.header("Beamline-Stale-Ms").is_some()
+    })
+    .await;
+    assert_eq!(stage.database_state().await["since"], down["since"]);
     let check = stage
         .builder(&stage.ruled.url("beamline_registry"))
         .arg("check");

@@ -10,7 +10,7 @@ use crate::harness::{DEADLINE, eventually};
 use crate::schema::run;
 
 /// What is revoked and granted again, and what the server says of it. A right on single columns is
-/// listed for each of them, one on a whole table once.
+/// listed for each of them, one on a whole table once. What everybody may run cannot be taken away.
 const RIGHTS: &str = "
     SELECT format('%s ON %I', privilege_type, table_name), table_name::text
     FROM information_schema.role_table_grants WHERE grantee = 'beamline_registry'
@@ -25,6 +25,7 @@ const RIGHTS: &str = "
     FROM pg_proc p, aclexplode(p.proacl) a
     WHERE p.pronamespace = 'public'::regnamespace
       AND a.grantee = 'beamline_registry'::regrole
+      AND NOT EXISTS (SELECT FROM aclexplode(p.proacl) o WHERE o.grantee = 0)
     UNION ALL SELECT 'USAGE ON SCHEMA public', 'public'
     ORDER BY 1";
 

@@ -28,6 +28,9 @@ const LIMITS: Limits = Limits {
 /// The most bytes of changes in a page: more than one message holds.
 const MAX_BYTES: i64 = 4 << 20;
 
+/// The longest time before now, or before 1970: the database has no years before 4713 BC.
+const LONGEST_AGO: Duration = Duration::from_secs(6000 * 365 * 86_400);
+
 const PAGE: &str = "SELECT id, extension_id, action, changed_by, actor_source, changes, \
         timestamp, revision, more \
     FROM registry_audit_page($1, $2, $3, \
@@ -90,10 +93,13 @@ fn moment(when: Option<When>) -> (Option<i64>, Option<i64>) {
     let whole = |number: u128| i64::try_from(number).unwrap_or(i64::MAX);
     match when {
         None => (None, None),
-        Some(When::Ago(ago)) => (None, Some(whole(ago.as_millis()))),
+        Some(When::Ago(ago)) => (None, Some(whole(ago.min(LONGEST_AGO).as_millis()))),
         Some(When::At(at)) => {
-            let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-            (Some(whole(since.as_micros())), None)
+            let us = match at.duration_since(UNIX_EPOCH) {
+                Ok(since) => whole(since.as_micros()),
+                Err(before) => -whole(before.duration().min(LONGEST_AGO).as_micros()),
+            };
+            (Some(us), None)
         }
     }
 }
@@ -111,4 +117,31 @@ fn entry(row: &Row) -> Result<AuditEntry, Error> {
         timestamp: row.try_get::<_, Option<Stamp>>(6)?.and_then(Stamp::moment),
         revision: revision.and_then(|revision| u64::try_from(revision).ok()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_within_what_the_database_has() {
+        let second = Duration::from_secs(1);
+        let longest = 189_216_000_000_000;
+        for (when, sent) in [
+            (None, (None, None)),
+            (Some(When::Ago(second)), (None, Some(1000))),
+            (Some(When::Ago(Duration::MAX)), (None, Some(longest))),
+            (Some(When::At(UNIX_EPOCH + second)), (Some(1_000_000), None)),
+            (
+                Some(When::At(UNIX_EPOCH - second)),
+                (Some(-1_000_000), None),
+            ),
+            (
+                Some(When::At(UNIX_EPOCH - 2 * LONGEST_AGO)),
+                (Some(-1000 * longest), None),
+            ),
+        ] {
+            assert_eq!(moment(when), sent, "{when:?}");
+        }
+    }
 }

@@ -61,14 +61,14 @@ impl Work for Switch {
         let changed = rows.iter().map(|row| row.try_get(0));
         let mut changed: Vec<String> = changed.collect::<Result<_, _>>()?;
         changed.sort_unstable();
+        if self.enabled {
+            let all: Vec<_> = ids.iter().map(String::as_str).collect();
+            reset_circuits(client, &all).await?;
+        }
         let unchanged: Vec<_> = ids
             .into_iter()
             .filter(|id| changed.binary_search(id).is_err())
             .collect();
-        if self.enabled {
-            let ids: Vec<_> = unchanged.iter().map(String::as_str).collect();
-            reset_circuits(client, &ids).await?;
-        }
         let mark = mark(client).await?;
         let revision = match &mark {
             Some(own) => own.revision,

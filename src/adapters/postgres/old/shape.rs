@@ -76,7 +76,7 @@ const OURS: [&str; 10] = [
 const NAMES: &str = "SELECT c.relname::text, c.relkind::text, \
         coalesce(array_agg(a.attname || ' ' || a.atttypid::regtype) FILTER (WHERE a.attnum > 0), '{}') \
     FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped \
-    WHERE c.relnamespace = current_schema()::regnamespace AND c.relname = ANY ($1) \
+    WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relname = ANY ($1) \
         AND c.relkind <> 'i' \
     GROUP BY 1, 2";
 
