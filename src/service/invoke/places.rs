@@ -24,6 +24,8 @@ struct State {
     shares: Shares,
     queue: VecDeque<Waiter>,
     last: u64,
+    /// How many places there are, as the last call that came had it.
+    limit: usize,
 }
 
 #[derive(Debug)]
@@ -66,6 +68,12 @@ impl Places {
         let tenant = self.tenant(context);
         let all = Arc::clone(self);
         let mut state = self.state();
+        state.limit = places;
+        if !state.queue.is_empty() {
+            // Where the limit was raised: they came first.
+            self.serve(state);
+            state = self.state();
+        }
         match state.shares.comes(tenant, places) {
             Verdict::Enters => Ok(Seat::Taken(Place { all, tenant })),
             Verdict::Refused(why) => Err(why),
@@ -92,6 +100,24 @@ impl Places {
         self.state().shares.taken()
     }
 
+    /// Gives places that are free to those that wait for one. Where the limit was lowered, none is
+    /// before enough calls have left.
+    fn serve(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        while state.shares.taken() < state.limit {
+            let Some(next) = state.queue.pop_front() else {
+                return;
+            };
+            state.shares.enters(next.tenant);
+            drop(state);
+            // A waiter that has just given up gives it back here.
+            let _ = next.place.send(Place {
+                all: Arc::clone(self),
+                tenant: next.tenant,
+            });
+            state = self.state();
+        }
+    }
+
     /// Calls without a tenant are one tenant.
     fn tenant(&self, context: &Context) -> u64 {
         let name = context.get("tenant_id").map(|name| match name {
@@ -112,16 +138,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.all.state();
         state.shares.leaves(self.tenant);
-        let Some(next) = state.queue.pop_front() else {
-            return;
-        };
-        state.shares.enters(next.tenant);
-        drop(state);
-        // A waiter that has just given up gives it back here.
-        let _ = next.place.send(Place {
-            all: Arc::clone(&self.all),
-            tenant: next.tenant,
-        });
+        self.all.serve(state);
     }
 }
 
@@ -186,6 +203,24 @@ mod tests {
         let place = second.until(soon()).await.unwrap();
         assert_eq!(all.taken(), 4);
         drop((place, places));
+        assert_eq!(all.taken(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_that_changes_holds_for_those_that_wait_too() {
+        let all = Arc::new(Places::default());
+        let mut places: Vec<_> = (0..4).map(|_| taken(all.enter(&of("a"), 4))).collect();
+        let first = waits(all.enter(&of("b"), 4));
+        assert_eq!(all.enter(&of("c"), 1).unwrap_err(), Overload::Full);
+        places.truncate(1);
+        assert_eq!(all.taken(), 1, "lowered: no place is passed on");
+        drop(places);
+        let first = first.until(soon()).await.unwrap();
+        let older = waits(all.enter(&of("c"), 1));
+        assert_eq!(all.enter(&of("b"), 2).unwrap_err(), Overload::TenantShare);
+        let older = older.until(soon()).await.unwrap();
+        assert_eq!(all.taken(), 2, "raised: who waits comes first");
+        drop((first, older));
         assert_eq!(all.taken(), 0);
     }
 
