@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use crate::domain::context::{Context, Scalar};
+use crate::domain::context::Context;
 use crate::domain::overload::Overload;
 use crate::domain::shares::{Shares, Verdict};
 
@@ -118,15 +118,9 @@ impl Places {
         }
     }
 
-    /// Calls without a tenant are one tenant.
+    /// The same for what rules take for equal, `1` and `1.0`. Calls without a tenant are one tenant.
     fn tenant(&self, context: &Context) -> u64 {
-        let name = context.get("tenant_id").map(|name| match name {
-            Scalar::Text(text) => text.as_str(),
-            Scalar::Number(number) => number.written(),
-            Scalar::Bool(true) => "true",
-            Scalar::Bool(false) => "false",
-        });
-        self.hashes.hash_one(name)
+        self.hashes.hash_one(context.get("tenant_id"))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -164,13 +158,11 @@ impl Drop for Waiting {
 mod tests {
     use std::time::Duration;
 
-    use serde_json::value::RawValue;
-
     use super::*;
+    use crate::domain::testing::context;
 
     fn of(tenant: &str) -> Context {
-        let json = format!(r#"{{"tenant_id":"{tenant}"}}"#);
-        Context::read(&RawValue::from_string(json).unwrap()).unwrap()
+        context(&format!(r#"{{"tenant_id":"{tenant}"}}"#))
     }
 
     fn taken(seat: Result<Seat, Overload>) -> Place {
@@ -245,5 +237,18 @@ mod tests {
         let nobody = all.tenant(&Context::default());
         assert!(a != b && a != nobody && b != nobody);
         assert_eq!(all.tenant(&of("a")), a);
+    }
+
+    /// CASES.md C1.
+    #[test]
+    fn a_tenant_is_one_however_its_number_is_written_and_no_text() {
+        let all = Places::default();
+        let tenant = |id: &str| all.tenant(&context(&format!(r#"{{"tenant_id":{id}}}"#)));
+        for same in ["1.0", "1e0", "0.1e1"] {
+            assert_eq!(tenant(same), tenant("1"), "{same}");
+        }
+        for (one, other) in [("1", r#""1""#), ("true", r#""true""#), ("1", "10")] {
+            assert_ne!(tenant(one), tenant(other), "{one} {other}");
+        }
     }
 }
