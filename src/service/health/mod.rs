@@ -176,6 +176,7 @@ impl Health {
         let mut standing = Standing::new(entry, runtime.as_deref(), view, flushed, clock, now);
         let whole = Whole {
             counts: standing.sums.counts,
+            success_rate: standing.success_rate,
             called_elsewhere,
             p50: standing.p50,
             p99: standing.p99,

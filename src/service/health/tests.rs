@@ -109,6 +109,7 @@ fn counts_are_the_fleets_and_the_rate_is_ours_once_we_have_one() {
     setting.fleet.replace([flushed("a", 3, 1, later)]);
     let standing = setting.health.of("a").unwrap();
     assert_eq!(standing.success_rate, Some(0.75), "the fleet's is used");
+    assert_eq!(standing.versions[0].success_rate, Some(0.75));
     assert_eq!(standing.p99, None, "percentiles are never another's");
 
     setting.report("a", Verdict::Success, 40);
@@ -117,6 +118,8 @@ fn counts_are_the_fleets_and_the_rate_is_ours_once_we_have_one() {
     let counts = standing.sums.counts;
     assert_eq!((counts.successes, counts.failures), (4, 2));
     assert_eq!(standing.success_rate, Some(0.5));
+    assert_eq!(standing.versions[0].success_rate, Some(0.5));
+    assert_eq!(standing.versions[0].counts, counts);
     let average = (4 * 20 + 40 + 60) / 6;
     assert_eq!(
         standing

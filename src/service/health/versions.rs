@@ -83,6 +83,8 @@ pub struct VersionStanding {
     pub state: State,
     /// The outcomes of attempts.
     pub counts: Counts,
+    /// The share of successes, 0 to 1; of a single version it is the extension's.
+    pub success_rate: Option<f64>,
     /// Median latency of the latest calls.
     pub p50: Option<Duration>,
     /// 99 % of them did.
@@ -123,6 +125,8 @@ pub struct FailureRow {
 pub(super) struct Whole {
     /// The fleet's counts.
     pub(super) counts: Counts,
+    /// This sidecar's rate.
+    pub(super) success_rate: Option<f64>,
     /// Whether other sidecars have called it.
     pub(super) called_elsewhere: bool,
     /// Median latency of the latest calls.
@@ -201,6 +205,10 @@ impl Health {
             takes_part,
             state,
             counts: if alone { whole.counts } else { counts },
+            success_rate: match alone {
+                true => whole.success_rate,
+                false => counts.success_rate(),
+            },
             p50: percentile(0.5, whole.p50),
             p99: percentile(0.99, whole.p99),
             failing_since: since.map(|tick| clock.wall(tick)),
