@@ -27,6 +27,7 @@ pub struct ExtensionHealth {
     latency_sum_us: AtomicU64,
     latency_count: AtomicU64,
     latency: LatencyHistogram,
+    baseline: Baseline,
 }
 
 impl ExtensionHealth {
@@ -44,6 +45,7 @@ impl ExtensionHealth {
             latency_sum_us: AtomicU64::default(),
             latency_count: AtomicU64::default(),
             latency: LatencyHistogram::new(now),
+            baseline: Baseline::default(),
         }
     }
 
@@ -105,13 +107,32 @@ impl ExtensionHealth {
         self.caller_faults.load(Ordering::Relaxed)
     }
 
+    /// Begins the success rate anew.
+    pub fn reset(&self) {
+        self.baseline.set(self.counts());
+    }
+
+    /// Whether that has ever happened.
+    pub fn was_reset(&self) -> bool {
+        self.baseline.is_set()
+    }
+
+    /// Successes and failures since the last reset, or of this boot.
+    pub fn since_reset(&self) -> Counts {
+        self.baseline.since(self.counts())
+    }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            successes: self.successes.load(Ordering::Relaxed),
+            failures: self.failures.load(Ordering::Relaxed),
+        }
+    }
+
     /// The sums of this boot.
     pub fn sums(&self) -> HealthSums {
         HealthSums {
-            counts: Counts {
-                successes: self.successes.load(Ordering::Relaxed),
-                failures: self.failures.load(Ordering::Relaxed),
-            },
+            counts: self.counts(),
             latency_sum_us: self.latency_sum_us.load(Ordering::Relaxed),
             latency_count: self.latency_count.load(Ordering::Relaxed),
             last_success: self.moment(self.last_success_us.load(Ordering::Relaxed)),
@@ -170,6 +191,38 @@ impl Counts {
     /// The success rate times 100.
     pub fn health_score(self) -> Option<f64> {
         self.success_rate().map(|rate| rate * 100.0)
+    }
+}
+
+/// The counts at the last reset: a success rate is of what came since. Counts themselves only grow.
+#[derive(Debug, Default)]
+pub struct Baseline {
+    set: AtomicBool,
+    successes: AtomicU64,
+    failures: AtomicU64,
+}
+
+impl Baseline {
+    /// Begins anew at `counts`.
+    pub fn set(&self, counts: Counts) {
+        self.successes.store(counts.successes, Ordering::Relaxed);
+        self.failures.store(counts.failures, Ordering::Relaxed);
+        self.set.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that has ever happened.
+    pub fn is_set(&self) -> bool {
+        self.set.load(Ordering::Relaxed)
+    }
+
+    /// What of `counts` came since.
+    pub fn since(&self, counts: Counts) -> Counts {
+        let successes = self.successes.load(Ordering::Relaxed);
+        let failures = self.failures.load(Ordering::Relaxed);
+        Counts {
+            successes: counts.successes.saturating_sub(successes),
+            failures: counts.failures.saturating_sub(failures),
+        }
     }
 }
 
@@ -252,6 +305,11 @@ impl HealthGate {
             (true, false) => Some(Crossing::Recovered),
             _ => None,
         }
+    }
+
+    /// Forgets the last verdict.
+    pub fn clear(&self) {
+        self.degraded.store(false, Ordering::Relaxed);
     }
 
     /// Whether the last verdict was below the minimum.
