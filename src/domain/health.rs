@@ -272,14 +272,9 @@ impl HealthSums {
 pub enum Crossing {
     /// It fell below the minimum.
     Degraded,
-    /// It is clearly above the minimum again.
+    /// It reached the minimum again.
     Recovered,
 }
-
-/// How far above the minimum a rate must be to count as recovered, as a share of the way from there
-/// to 1. An extension that hovers about the minimum would otherwise be reported both ways at every
-/// call.
-const RECOVERY: f64 = 0.1;
 
 /// Reports each crossing of the minimum success rate exactly once; starts on the healthy side.
 #[derive(Debug, Default)]
@@ -291,12 +286,7 @@ impl HealthGate {
     /// Looks at the rolling success rate after a call; without one, for want of calls, nothing is
     /// known, and the last verdict holds.
     pub fn observe(&self, success_rate: Option<f64>, min_rate: f64) -> Option<Crossing> {
-        let rate = success_rate?;
-        let bound = match self.is_degraded() {
-            true => min_rate + (1.0 - min_rate) * RECOVERY,
-            false => min_rate,
-        };
-        let degraded = rate < bound;
+        let degraded = success_rate? < min_rate;
         // The swap picks the one caller that reports; a caller that finds its own verdict there
         // stays silent.
         let before = self.degraded.swap(degraded, Ordering::Relaxed);
