@@ -108,7 +108,7 @@ impl<'a> VersionBody<'a> {
             state: version.state.as_str(),
             success_count: version.counts.successes,
             failure_count: version.counts.failures,
-            success_rate: version.counts.success_rate(),
+            success_rate: version.success_rate,
             p50_latency_ms: version.p50.map(milliseconds),
             p99_latency_ms: version.p99.map(milliseconds),
             failing_since: version.failing_since.and_then(time),

@@ -3,6 +3,7 @@
 //! Every verb reads it here, so that none can take a request for another tenant's than the others do.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use serde_json::value::RawValue;
 use smol_str::SmolStr;
@@ -13,7 +14,7 @@ use super::json::{Member, members, string};
 use super::quote::quoted;
 
 /// A value that rules compare and rollouts hash.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Scalar {
     /// A JSON string.
     Text(SmolStr),
@@ -44,6 +45,12 @@ impl PartialEq for Number {
 }
 
 impl Eq for Number {}
+
+impl Hash for Number {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.value.hash(state);
+    }
+}
 
 impl Scalar {
     /// Reads valid JSON. `None` for what cannot be compared: null, lists, objects, numbers beyond

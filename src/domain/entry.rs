@@ -139,12 +139,11 @@ impl Entry {
             .map(|(candidate, reply)| Chosen { candidate, reply })
     }
 
-    /// Whether the request's context can make a difference.
+    /// Whether the request's context can make a difference: to its own versions, or to a fallback's.
     pub fn needs_context(&self) -> bool {
-        !self
-            .candidates
-            .first()
-            .is_some_and(|(candidate, _)| candidate.is_unconditional())
+        let first = self.candidates.first();
+        let unconditional = first.is_some_and(|(candidate, _)| candidate.is_unconditional());
+        !unconditional || !self.extension.fallback.is_empty()
     }
 
     /// The reply to every request that names no version, where neither the context nor anything else

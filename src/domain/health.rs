@@ -27,6 +27,7 @@ pub struct ExtensionHealth {
     latency_sum_us: AtomicU64,
     latency_count: AtomicU64,
     latency: LatencyHistogram,
+    baseline: Baseline,
 }
 
 impl ExtensionHealth {
@@ -44,6 +45,7 @@ impl ExtensionHealth {
             latency_sum_us: AtomicU64::default(),
             latency_count: AtomicU64::default(),
             latency: LatencyHistogram::new(now),
+            baseline: Baseline::default(),
         }
     }
 
@@ -105,13 +107,32 @@ impl ExtensionHealth {
         self.caller_faults.load(Ordering::Relaxed)
     }
 
+    /// Begins the success rate anew.
+    pub fn reset(&self) {
+        self.baseline.set(self.counts());
+    }
+
+    /// Whether that has ever happened.
+    pub fn was_reset(&self) -> bool {
+        self.baseline.is_set()
+    }
+
+    /// Successes and failures since the last reset, or of this boot.
+    pub fn since_reset(&self) -> Counts {
+        self.baseline.since(self.counts())
+    }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            successes: self.successes.load(Ordering::Relaxed),
+            failures: self.failures.load(Ordering::Relaxed),
+        }
+    }
+
     /// The sums of this boot.
     pub fn sums(&self) -> HealthSums {
         HealthSums {
-            counts: Counts {
-                successes: self.successes.load(Ordering::Relaxed),
-                failures: self.failures.load(Ordering::Relaxed),
-            },
+            counts: self.counts(),
             latency_sum_us: self.latency_sum_us.load(Ordering::Relaxed),
             latency_count: self.latency_count.load(Ordering::Relaxed),
             last_success: self.moment(self.last_success_us.load(Ordering::Relaxed)),
@@ -173,6 +194,38 @@ impl Counts {
     }
 }
 
+/// The counts at the last reset: a success rate is of what came since. Counts themselves only grow.
+#[derive(Debug, Default)]
+pub struct Baseline {
+    set: AtomicBool,
+    successes: AtomicU64,
+    failures: AtomicU64,
+}
+
+impl Baseline {
+    /// Begins anew at `counts`.
+    pub fn set(&self, counts: Counts) {
+        self.successes.store(counts.successes, Ordering::Relaxed);
+        self.failures.store(counts.failures, Ordering::Relaxed);
+        self.set.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that has ever happened.
+    pub fn is_set(&self) -> bool {
+        self.set.load(Ordering::Relaxed)
+    }
+
+    /// What of `counts` came since.
+    pub fn since(&self, counts: Counts) -> Counts {
+        let successes = self.successes.load(Ordering::Relaxed);
+        let failures = self.failures.load(Ordering::Relaxed);
+        Counts {
+            successes: counts.successes.saturating_sub(successes),
+            failures: counts.failures.saturating_sub(failures),
+        }
+    }
+}
+
 /// Sums that can be added up: of this boot, of the others as flushed, or of the fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HealthSums {
@@ -219,14 +272,9 @@ impl HealthSums {
 pub enum Crossing {
     /// It fell below the minimum.
     Degraded,
-    /// It is clearly above the minimum again.
+    /// It reached the minimum again.
     Recovered,
 }
-
-/// How far above the minimum a rate must be to count as recovered, as a share of the way from there
-/// to 1. An extension that hovers about the minimum would otherwise be reported both ways at every
-/// call.
-const RECOVERY: f64 = 0.1;
 
 /// Reports each crossing of the minimum success rate exactly once; starts on the healthy side.
 #[derive(Debug, Default)]
@@ -238,12 +286,7 @@ impl HealthGate {
     /// Looks at the rolling success rate after a call; without one, for want of calls, nothing is
     /// known, and the last verdict holds.
     pub fn observe(&self, success_rate: Option<f64>, min_rate: f64) -> Option<Crossing> {
-        let rate = success_rate?;
-        let bound = match self.is_degraded() {
-            true => min_rate + (1.0 - min_rate) * RECOVERY,
-            false => min_rate,
-        };
-        let degraded = rate < bound;
+        let degraded = success_rate? < min_rate;
         // The swap picks the one caller that reports; a caller that finds its own verdict there
         // stays silent.
         let before = self.degraded.swap(degraded, Ordering::Relaxed);
@@ -252,6 +295,11 @@ impl HealthGate {
             (true, false) => Some(Crossing::Recovered),
             _ => None,
         }
+    }
+
+    /// Forgets the last verdict.
+    pub fn clear(&self) {
+        self.degraded.store(false, Ordering::Relaxed);
     }
 
     /// Whether the last verdict was below the minimum.

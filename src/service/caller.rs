@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::call_id::CallId;
 use crate::domain::ids::{ExtensionId, VersionName};
@@ -36,6 +37,9 @@ pub trait Caller: Send + Sync + 'static {
 
     /// The most bytes that headers and payload of a call may have together.
     fn max_payload(&self) -> usize;
+
+    /// Cancelled when this process is about to go: no call is sent or waited for any longer.
+    fn giving_up(&self) -> &CancellationToken;
 }
 
 /// What a request carries besides its payload.

@@ -58,7 +58,7 @@ impl CircuitControl {
         let Some(fleet) = &self.fleet else {
             let now = self.tools.clock.tick();
             let until = order.ttl.map_or(Tick::NEVER, |ttl| now.plus(ttl));
-            spot.tell(order.action.apply(&spot.circuit(), now, until));
+            spot.apply(order.action, now, until);
             return Ok(spot.listed());
         };
         let wanted = Wanted {

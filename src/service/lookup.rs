@@ -212,12 +212,14 @@ mod tests {
     use super::*;
     use crate::domain::catalog::{Catalog, Change};
     use crate::domain::extension::{Extension, Version};
+    use crate::domain::ids::ExtensionId;
     use crate::domain::quarantine::Quarantine;
     use crate::domain::testing::{change, context, entry, extension, fault, rules, version};
     use crate::service::meter::LookupFigures;
     use crate::service::testing::selector;
 
-    /// `plain`, `off`, `auto_off`, a canary for production, one for acme alone, a faulty one.
+    /// `plain`, `off`, `auto_off`, a canary for production, `led` to it, one for acme alone, a faulty
+    /// one.
     fn lookups(environment: Option<&str>) -> Lookups {
         let (catalog, mut writer) = Catalog::new();
         let canary = Version {
@@ -237,6 +239,11 @@ mod tests {
             entry(Extension {
                 versions: vec![canary],
                 ..extension("canary")
+            }),
+            entry(Extension {
+                auto_disabled: true,
+                fallback: vec![ExtensionId::parse("canary").unwrap()],
+                ..extension("led")
             }),
             entry(Extension {
                 routing_rules: rules(r#"{"tenant_id":"acme"}"#),
@@ -319,13 +326,13 @@ mod tests {
             (r#"{"environment":null}"#, "v2"),
             (r#"{"environment":"dev"}"#, "v1"),
         ] {
-            assert_eq!(
-                outcome(lookups.one("canary", None, context(given))),
-                expected
-            );
-            let many = lookups.many(&["canary"], &context(given));
-            let expected = Bytes::from(expected);
-            assert_eq!(many.found, [("canary", expected)], "{given}");
+            // Also where it is only a fallback that asks for it.
+            for id in ["canary", "led"] {
+                let one = lookups.one(id, None, context(given));
+                assert_eq!(outcome(one), expected, "{id} {given}");
+                let many = lookups.many(&[id], &context(given));
+                assert_eq!(many.found, [(id, Bytes::from(expected))], "{id} {given}");
+            }
         }
     }
 

@@ -6,14 +6,14 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, Event, HeaderMap, Message, StatusCode, Subscriber};
+use async_nats::{Client, ConnectError, Event, HeaderMap, Message, StatusCode, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use thiserror::Error;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::connect::{addresses, options, pause};
+use super::connect::{addresses, by_login, options, pause};
 use super::headers;
 use super::verb::Verb;
 use crate::config::NatsSettings;
@@ -130,7 +130,8 @@ pub fn servers(settings: &NatsSettings) -> String {
 }
 
 impl Asker {
-    /// Connects within `patience`; `name` is shown in the server's list of connections.
+    /// Connects within `patience`, to servers with a login of their own one after the other; `name` is
+    /// shown in the server's list of connections.
     ///
     /// # Errors
     /// [`AskError::Unreachable`].
@@ -139,6 +140,25 @@ impl Asker {
         name: &str,
         patience: Duration,
     ) -> Result<Self, AskError> {
+        let end = Instant::now() + patience;
+        let mut why = String::new();
+        let groups = by_login(settings);
+        for (left, group) in (1..=groups.len()).rev().zip(&groups) {
+            // One that is silent leaves the others their share.
+            let share = u32::try_from(left).unwrap_or(u32::MAX);
+            let share = end.saturating_duration_since(Instant::now()) / share;
+            why = match timeout(share, Self::reach(group, name)).await {
+                Ok(Ok(asker)) => return Ok(asker),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer".to_owned(),
+            };
+        }
+        let servers = servers(settings);
+        Err(AskError::Unreachable { servers, why })
+    }
+
+    /// Connects to any of the servers.
+    async fn reach(settings: &NatsSettings, name: &str) -> Result<Self, ConnectError> {
         // It is not seen before the connection is up.
         let (sender, link) = watch::channel(Link {
             up: true,
@@ -151,15 +171,8 @@ impl Asker {
                 notice(&sender, &event);
                 async {}
             });
-        let unreachable = |why| AskError::Unreachable {
-            servers: servers(settings),
-            why,
-        };
-        match timeout(patience, options.connect(addresses(settings))).await {
-            Ok(Ok(client)) => Ok(Self { client, link }),
-            Ok(Err(error)) => Err(unreachable(error.to_string())),
-            Err(_) => Err(unreachable("no answer".to_owned())),
-        }
+        let client = options.connect(addresses(settings)).await?;
+        Ok(Self { client, link })
     }
 
     /// Sends a request, and returns when it is on its way.

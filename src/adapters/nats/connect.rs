@@ -5,8 +5,9 @@ use std::time::Duration;
 use async_nats::{ConnectOptions, ServerAddr};
 use rand::RngExt;
 
-use super::login::authenticated;
-use crate::config::NatsSettings;
+use super::login::{authenticated, login};
+use super::wire::info::Login;
+use crate::config::{NatsAddress, NatsAuth, NatsSettings};
 
 /// How long one attempt to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,6 +27,33 @@ pub(super) fn options(settings: &NatsSettings) -> ConnectOptions {
         options = options.add_client_certificate(client.cert.clone(), client.key.clone());
     }
     options
+}
+
+/// `settings` for each login there is: the client has one for all its servers, and no server is to be
+/// shown the login of another.
+pub(super) fn by_login(settings: &NatsSettings) -> Vec<NatsSettings> {
+    let mut groups: Vec<(Option<Login>, Vec<NatsAddress>)> = Vec::new();
+    for server in &settings.servers {
+        let shown = match &settings.auth {
+            NatsAuth::None => login(&settings.auth, server.login.as_ref(), b"").ok(),
+            // One for all.
+            _ => None,
+        };
+        let server = NatsAddress {
+            // One address demands it of all of them.
+            tls: settings.demands_tls(),
+            ..server.clone()
+        };
+        match groups.iter_mut().find(|(login, _)| *login == shown) {
+            Some((_, servers)) => servers.push(server),
+            None => groups.push((shown, vec![server])),
+        }
+    }
+    let groups = groups.into_iter().map(|(_, servers)| NatsSettings {
+        servers,
+        ..settings.clone()
+    });
+    groups.collect()
 }
 
 /// The servers as the client library has them. It does not send a login from an address, so
@@ -53,6 +81,39 @@ pub(super) fn pause(attempts: usize) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::subject::Subject;
+
+    #[test]
+    fn servers_with_the_same_login_stay_together_and_no_others() {
+        let by_login = |urls: &[&str]| {
+            by_login(&NatsSettings {
+                servers: urls
+                    .iter()
+                    .map(|url| NatsAddress::parse(url).unwrap())
+                    .collect(),
+                auth: NatsAuth::None,
+                tls_ca: None,
+                client_certificate: None,
+                inbox_prefix: Subject::parse("_INBOX").unwrap(),
+            })
+        };
+        let urls = [
+            "nats://a",
+            "nats://u:p@b",
+            "nats://u:p@c",
+            "nats://u:q@d",
+            "nats://t@e",
+            "nats://f",
+        ];
+        let names = by_login(&urls).into_iter().map(|group| {
+            let hosts = group.servers.into_iter().map(|server| server.host);
+            hosts.collect::<String>()
+        });
+        assert_eq!(names.collect::<Vec<_>>(), ["af", "bc", "d", "e"]);
+        let groups = by_login(&["nats://a", "tls://u:p@b"]);
+        assert_eq!(groups.len(), 2);
+        assert!(groups.iter().all(NatsSettings::demands_tls));
+    }
 
     #[test]
     fn pauses_grow_and_stay_below_the_longest() {

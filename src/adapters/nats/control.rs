@@ -34,8 +34,10 @@ use crate::service::progress::MAX_WAITERS;
 /// Requests worked on at a time; one more is answered `overloaded`. Reads that wait for a revision
 /// have places beside these, so what they wait for is never kept out by them.
 const MAX_CONCURRENT: usize = 1024;
-/// Bytes that such requests and the answers to reads hold at a time, lookups that wait included.
+/// Bytes that such requests and the answers to reads hold at a time.
 const MAX_BYTES: usize = 32 << 20;
+/// Bytes that reads hold while they wait for a revision, lookups included.
+const MAX_WAITING_BYTES: usize = 8 << 20;
 
 /// What comes over the control connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,8 +69,8 @@ pub struct ControlServer {
     pub tasks: TaskTracker,
     /// Their places, see [`places`].
     pub places: Arc<Semaphore>,
-    /// The bytes they may hold, see [`budget`].
-    pub budget: Arc<Budget>,
+    /// The bytes they may hold.
+    pub budgets: Budgets,
     /// Its observers.
     pub observers: Observers,
     /// Cancelled when the grace period of a shutdown is over.
@@ -80,9 +82,22 @@ pub fn places() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(MAX_CONCURRENT + MAX_WAITERS))
 }
 
-/// Bytes for requests.
-pub fn budget() -> Arc<Budget> {
-    Budget::new(MAX_BYTES)
+/// Bytes for requests. As with places, what waits takes none of those that work needs.
+#[derive(Debug, Clone)]
+pub struct Budgets {
+    /// Of requests that are worked on, and of answers.
+    pub working: Arc<Budget>,
+    /// Of reads that wait for a revision.
+    pub waiting: Arc<Budget>,
+}
+
+impl Default for Budgets {
+    fn default() -> Self {
+        Self {
+            working: Budget::new(MAX_BYTES),
+            waiting: Budget::new(MAX_WAITING_BYTES),
+        }
+    }
 }
 
 impl Handler<Asked> for ControlServer {
@@ -125,7 +140,11 @@ impl ControlServer {
         let begun = Request::read(message).and_then(|request| {
             let place = Arc::clone(&self.places).try_acquire_owned();
             let place = place.map_err(|_| Overload::Requests);
-            let held = self.budget.take(message.size()).ok_or(Overload::Bytes);
+            let budget = match self.verbs.must_wait(route.verb, message.payload) {
+                true => &self.budgets.waiting,
+                false => &self.budgets.working,
+            };
+            let held = budget.take(message.size()).ok_or(Overload::Bytes);
             let held = place.and_then(|place| Ok((place, held?)));
             let held = held.map_err(|why| {
                 self.observers.observe(&Observation::Overloaded(why));
@@ -149,7 +168,7 @@ impl ControlServer {
         );
         let (endpoints, give_up) = (Arc::clone(&self.endpoints), self.give_up.clone());
         let (observers, reply) = (self.observers.clone(), reply.to_vec());
-        let budget = Arc::clone(&self.budget);
+        let budget = Arc::clone(&self.budgets.working);
         self.tasks.spawn_on(
             async move {
                 let answering = verbs.answer(route, &request, outbox.max_payload());

@@ -13,7 +13,7 @@ use super::wire::info::Login;
 use crate::config::text_file::{MAX_BYTES, read_text};
 use crate::config::{NatsAddress, NatsAuth, NatsSettings, Secret};
 
-/// Options that log in by `settings`.
+/// Options that log in by `settings`, in whose addresses there is one login at most.
 pub(super) fn authenticated(settings: &NatsSettings) -> ConnectOptions {
     let login_of = |server: &NatsAddress| server.login.clone();
     let in_address = settings.servers.iter().find_map(login_of);

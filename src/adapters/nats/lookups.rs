@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::actor::check_actor;
+use super::control::Budgets;
 use super::endpoints::Endpoints;
 use super::link::lane::{Handler, Turn};
 use super::link::outbox::Outbox;
@@ -31,7 +32,7 @@ use crate::domain::context::Context;
 use crate::domain::ids::ExtensionId;
 use crate::domain::overload::Overload;
 use crate::service::boundary::answered;
-use crate::service::budget::{Budget, Held};
+use crate::service::budget::Held;
 use crate::service::error::RegistryError;
 use crate::service::lookup::{Lookups, MAX_IDS};
 use crate::service::observe::{Observation, Observers};
@@ -55,8 +56,8 @@ pub struct LookupServer {
     pub spans: Spans,
     /// Where lookups wait for a revision.
     pub runtime: Handle,
-    /// The bytes that such lookups hold.
-    pub budget: Arc<Budget>,
+    /// The bytes that such lookups, and their answers, may hold.
+    pub budgets: Budgets,
     /// Observers of panics and refusals.
     pub observers: Observers,
     /// Lookups that wait for a revision.
@@ -73,16 +74,18 @@ impl Handler<Route> for LookupServer {
         let received = turn.now;
         let mut span = self.begin(message, received);
         let outcome = match Lookup::read(route, message) {
-            Ok(lookup) if self.must_wait(&lookup) => match self.budget.take(message.size()) {
-                Some(held) => {
-                    return self.defer(message, held, route, reply, received, span);
+            Ok(lookup) if self.must_wait(&lookup) => {
+                match self.budgets.waiting.take(message.size()) {
+                    Some(held) => {
+                        return self.defer(message, held, route, reply, received, span);
+                    }
+                    None => {
+                        let why = Overload::Bytes;
+                        self.observers.observe(&Observation::Overloaded(why));
+                        Err(RegistryError::Overloaded(why))
+                    }
                 }
-                None => {
-                    let why = Overload::Bytes;
-                    self.observers.observe(&Observation::Overloaded(why));
-                    Err(RegistryError::Overloaded(why))
-                }
-            },
+            }
             Ok(lookup) => {
                 lookup.describe(span.as_mut());
                 if self.answer_at_once(&lookup, reply, turn) {
@@ -182,7 +185,7 @@ impl LookupServer {
                 outcome = answered(&server.observers, server.answer_later(&deferred)) => outcome,
                 () = server.give_up.cancelled() => Err(RegistryError::ShuttingDown),
             };
-            let answer = hold(&server.budget, &mut outcome);
+            let answer = hold(&server.budgets.working, &mut outcome);
             server
                 .respond
                 .send(&server.outbox, &deferred.reply, &outcome)

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::calls::Calls;
-use super::control::{self, Asked, ControlServer};
+use super::control::{self, Asked, Budgets, ControlServer};
 use super::discovery::{Discovery, Question};
 use super::endpoints::Endpoints;
 use super::events::{Denied, EventQueue, Publisher};
@@ -179,7 +179,7 @@ impl Links {
     pub async fn serve(self, parts: Parts) -> Server {
         let (give_up, tasks) = (CancellationToken::new(), TaskTracker::new());
         let endpoints = Arc::<Endpoints>::default();
-        let budget = control::budget();
+        let budgets = Budgets::default();
         parts.reply_rules.never(self.calls.inbox_prefix());
         let respond = Respond::new(Arc::clone(&parts.reply_rules), Arc::clone(&parts.status));
 
@@ -193,7 +193,7 @@ impl Links {
             runtime: Handle::current(),
             observers: parts.observers.clone(),
             waiting: tasks.clone(),
-            budget: Arc::clone(&budget),
+            budgets: budgets.clone(),
             give_up: give_up.clone(),
         };
         let subscriptions = parts.layout.subscriptions(Verb::Lookup);
@@ -235,7 +235,7 @@ impl Links {
             workers: Handle::current(),
             tasks: tasks.clone(),
             places: control::places(),
-            budget,
+            budgets,
             observers: parts.observers,
             give_up: give_up.clone(),
         };

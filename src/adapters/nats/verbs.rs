@@ -95,6 +95,17 @@ impl Verbs {
         }
     }
 
+    /// Whether a request for `verb` is a read of a revision that is not applied yet. One that cannot
+    /// be read waits for nothing.
+    pub fn must_wait(&self, verb: Verb, payload: &[u8]) -> bool {
+        if verb.mutates() {
+            return false;
+        }
+        let freshness = serde_json::from_slice::<Freshness>(payload.trim_ascii());
+        let wanted = freshness.ok().and_then(|freshness| freshness.min_revision);
+        wanted.is_some_and(|wanted| wanted > self.desk.progress.current())
+    }
+
     /// Enters a router's result.
     ///
     /// # Errors

@@ -2,7 +2,8 @@
 //!
 //! The catalog decides which series there are: they go with their extension, and no request can
 //! make one. They begin with the first call; a success rate without calls is absent, not 0. Rates
-//! and averages are this sidecar's own, since its start: Prometheus adds sidecars up by itself.
+//! and averages are this sidecar's own, since its start, rates since a reset: Prometheus adds sidecars
+//! up by itself.
 //!
 //! `extension_circuit_breaker_failures_total` counts, as in the original, every failed attempt, not
 //! every opening, and `..._recoveries_total` the times that a trial call closed a circuit; one that
@@ -185,8 +186,10 @@ fn versions(extensions: &[Extension]) -> impl Iterator<Item = (Labels<'_, 2>, &O
 }
 
 fn health(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Error> {
-    let rates = called(extensions)
-        .filter_map(|(labels, calls)| Some((labels, calls.sums.counts.success_rate()?)));
+    let rates = called(extensions).filter_map(|(labels, calls)| {
+        let lately = calls.runtime.health.since_reset();
+        Some((labels, lately.success_rate()?))
+    });
     page.gauges(
         "extension_health_success_rate",
         "Share of successes among this sidecar's calls, 0 to 1",

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::domain::breaker::Transition;
+use crate::domain::breaker::{Tick, Transition};
 use crate::domain::entry::Entry;
 use crate::domain::extension::Extension;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::circuits::{Circuit, Listed};
+use crate::service::health_store::OverrideAction;
 use crate::service::invoke::Tools;
 use crate::service::observe::Observation;
 
@@ -74,6 +75,23 @@ impl Spot {
             version: self.version.clone(),
             incarnation: circuit.whose.incarnation(),
             view: circuit.view(self.tools.clock.tick()),
+        }
+    }
+
+    /// Does what an operator wants to the circuit, until then. With a reset health begins anew, too:
+    /// of the version, and of the extension if it is the current one.
+    pub fn apply(&self, action: OverrideAction, now: Tick, until: Tick) {
+        // Reports since when it failed.
+        self.tell(action.apply(&self.circuit(), now, until));
+        if action != OverrideAction::Reset {
+            return;
+        }
+        let runtime = self.tools.runtimes.of(&self.entry);
+        if let Some(version) = runtime.versions.get(&self.version) {
+            version.reset();
+        }
+        if self.extension().version == self.version {
+            runtime.health.reset();
         }
     }
 

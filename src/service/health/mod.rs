@@ -4,7 +4,8 @@
 //! live, and with them what the others flushed. **This sidecar's own** are percentiles, of the last
 //! one to two minutes, the circuit, and the success rate, of all its calls since it started. If it
 //! has made none, the fleet's rate is used: "no data" must not be shown beside a thousand
-//! successes. Before the first call anywhere there is no rate, which is not 0.
+//! successes. Before the first call anywhere there is no rate, which is not 0. A reset of its circuit
+//! begins rate and state anew, by this sidecar's calls alone.
 //!
 //! An extension's circuit is its current version's; its state is the worst of the versions
 //! that take part, see [`State`].
@@ -172,10 +173,12 @@ impl Health {
         let flushed = self.fleet.of(extension);
         let elsewhere = flushed.as_ref().map(|figures| figures.tally);
         let called = |tally: Tally| tally.successes > 0 || tally.failures > 0;
-        let called_elsewhere = elsewhere.is_some_and(called);
+        let was_reset = runtime.as_ref().is_some_and(|it| it.health.was_reset());
+        let called_elsewhere = elsewhere.is_some_and(called) && !was_reset;
         let mut standing = Standing::new(entry, runtime.as_deref(), view, flushed, clock, now);
         let whole = Whole {
             counts: standing.sums.counts,
+            success_rate: standing.success_rate,
             called_elsewhere,
             p50: standing.p50,
             p99: standing.p99,

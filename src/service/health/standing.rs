@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::{State, VersionStanding};
 use crate::domain::breaker::{CircuitState, View};
 use crate::domain::entry::Entry;
-use crate::domain::health::HealthSums;
+use crate::domain::health::{Counts, HealthSums};
 use crate::service::clock::Clock;
 use crate::service::health_store::Figures;
 use crate::service::invoke::Runtime;
@@ -22,7 +22,7 @@ pub struct Standing {
     pub last_success: Option<SystemTime>,
     /// Its last failure, likewise.
     pub last_failure: Option<SystemTime>,
-    /// The share of successes, 0 to 1; `None` before the first call.
+    /// The share of successes, 0 to 1; `None` before the first call, and after a reset.
     pub success_rate: Option<f64>,
     /// Median latency of the latest calls.
     pub p50: Option<Duration>,
@@ -98,15 +98,17 @@ impl Standing {
         let own = runtime.map(|runtime| runtime.health.sums());
         let own = own.unwrap_or_default();
         let sums = flushed.map_or(own, |figures| own.with(&HealthSums::from(&figures)));
+        let lately = runtime.map(|runtime| runtime.health.since_reset());
+        let reset = runtime.is_some_and(|runtime| runtime.health.was_reset());
         // An idle extension costs no look at a histogram.
         let latencies = runtime.map(|runtime| runtime.health.latency().snapshot(now));
         let percentile = |q| latencies.as_ref()?.percentile(q);
         let circuit = view.map_or(CircuitState::Closed, |view| view.state);
         Self {
-            success_rate: own
-                .counts
-                .success_rate()
-                .or_else(|| sums.counts.success_rate()),
+            // What the others counted may be from before the reset.
+            success_rate: lately
+                .and_then(Counts::success_rate)
+                .or_else(|| sums.counts.success_rate().filter(|_| !reset)),
             p50: percentile(0.5),
             p95: percentile(0.95),
             p99: percentile(0.99),

@@ -6,9 +6,10 @@ use super::*;
 use crate::domain::breaker::Tick;
 use crate::domain::catalog::{Catalog, Change};
 use crate::domain::extension::{Extension, ExtensionType};
-use crate::domain::ids::ExtensionId;
+use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::testing::{change, entry, extension, version, version_with};
-use crate::service::health_store::{Figures, Tally};
+use crate::service::fleet::Spot;
+use crate::service::health_store::{Figures, OverrideAction, Tally};
 use crate::service::invoke::{Reported, Verdict};
 use crate::service::testing::tools;
 
@@ -109,6 +110,7 @@ fn counts_are_the_fleets_and_the_rate_is_ours_once_we_have_one() {
     setting.fleet.replace([flushed("a", 3, 1, later)]);
     let standing = setting.health.of("a").unwrap();
     assert_eq!(standing.success_rate, Some(0.75), "the fleet's is used");
+    assert_eq!(standing.versions[0].success_rate, Some(0.75));
     assert_eq!(standing.p99, None, "percentiles are never another's");
 
     setting.report("a", Verdict::Success, 40);
@@ -117,6 +119,8 @@ fn counts_are_the_fleets_and_the_rate_is_ours_once_we_have_one() {
     let counts = standing.sums.counts;
     assert_eq!((counts.successes, counts.failures), (4, 2));
     assert_eq!(standing.success_rate, Some(0.5));
+    assert_eq!(standing.versions[0].success_rate, Some(0.5));
+    assert_eq!(standing.versions[0].counts, counts);
     let average = (4 * 20 + 40 + 60) / 6;
     assert_eq!(
         standing
@@ -132,6 +136,56 @@ fn counts_are_the_fleets_and_the_rate_is_ours_once_we_have_one() {
         (measured / ms - 1.0).abs() < 0.04
     };
     assert!(near(standing.p50, 40.0) && near(standing.p95, 60.0) && near(standing.p99, 60.0));
+}
+
+impl Setting {
+    fn reset(&self, id: &str, version: &str) {
+        let version = VersionName::parse(version).unwrap();
+        let spot = Spot::find(&self.tools, id, &version).unwrap();
+        spot.apply(OverrideAction::Reset, self.tools.clock.tick(), Tick::NEVER);
+    }
+}
+
+#[test]
+fn a_reset_begins_rate_and_state_anew_and_counts_go_on() {
+    let setting = setting(&["a", "idle"]);
+    let now = Instant::now();
+    setting
+        .fleet
+        .replace(["a", "idle"].map(|id| flushed(id, 3, 1, now)));
+    setting.report("a", Verdict::Success, 10);
+    setting.report("a", Verdict::Failure, 10);
+    let of = |id: &str| setting.health.of(id).unwrap();
+    assert_eq!(of("a").state, State::Degraded);
+    for (id, counted) in [("a", (4, 2)), ("idle", (3, 1))] {
+        setting.reset(id, "v1");
+        let standing = of(id);
+        let rates = [standing.success_rate, standing.versions[0].success_rate];
+        assert_eq!((rates, standing.state), ([None; 2], State::NoData), "{id}");
+        assert_eq!(standing.versions[0].failing_since, None);
+        let counts = standing.sums.counts;
+        assert_eq!((counts.successes, counts.failures), counted);
+        setting.report(id, Verdict::Success, 10);
+        let standing = of(id);
+        assert_eq!(
+            (standing.success_rate, standing.state),
+            (Some(1.0), State::Ok)
+        );
+    }
+
+    // Of a version that is not the current one, nothing else.
+    let setting = canary(r#"{"by":"tenant_id","percent":10}"#);
+    setting.report_of("v1", Verdict::Success, 1);
+    setting.report_of("v2", Verdict::Failure, 1);
+    setting.reset("x", "v2");
+    let standing = setting.health.of("x").unwrap();
+    assert_eq!(standing.success_rate, Some(0.5));
+    let versions = standing.versions.iter();
+    let versions: Vec<_> = versions.map(|it| (it.success_rate, it.state)).collect();
+    assert_eq!(
+        versions[..2],
+        [(None, State::NoData), (Some(1.0), State::Ok)]
+    );
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::service::invoke::{Runtime, Tools, VersionRuntime};
 /// How an extension, or one of its versions, is doing; from the best to the worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
-    /// It was not called yet.
+    /// It was not called yet, or not since a reset.
     NoData,
     /// Nothing is known against it.
     Ok,
@@ -83,6 +83,8 @@ pub struct VersionStanding {
     pub state: State,
     /// The outcomes of attempts.
     pub counts: Counts,
+    /// The share of successes, 0 to 1; of a single version it is the extension's.
+    pub success_rate: Option<f64>,
     /// Median latency of the latest calls.
     pub p50: Option<Duration>,
     /// 99 % of them did.
@@ -123,7 +125,9 @@ pub struct FailureRow {
 pub(super) struct Whole {
     /// The fleet's counts.
     pub(super) counts: Counts,
-    /// Whether other sidecars have called it.
+    /// This sidecar's rate.
+    pub(super) success_rate: Option<f64>,
+    /// Whether other sidecars have called it, as far as that still says something.
     pub(super) called_elsewhere: bool,
     /// Median latency of the latest calls.
     pub(super) p50: Option<Duration>,
@@ -170,6 +174,7 @@ impl Health {
         let view = circuit.map(|circuit| circuit.view(clock.at(now)));
         let rests_until = runtime.and_then(|runtime| runtime.rests_until(&resolved, now));
         let counts = own.map(VersionRuntime::counts).unwrap_or_default();
+        let lately = own.map(VersionRuntime::since_reset).unwrap_or_default();
         let current = candidate.is_current();
         let state = match view.map_or(CircuitState::Closed, |view| view.state) {
             CircuitState::Open => State::Open,
@@ -179,7 +184,7 @@ impl Health {
                 State::Degraded
             }
             // "No data" must not be shown beside a thousand successes of the other sidecars.
-            CircuitState::Closed if counts.total() > 0 || current && whole.called_elsewhere => {
+            CircuitState::Closed if lately.total() > 0 || current && whole.called_elsewhere => {
                 State::Ok
             }
             CircuitState::Closed => State::NoData,
@@ -201,6 +206,10 @@ impl Health {
             takes_part,
             state,
             counts: if alone { whole.counts } else { counts },
+            success_rate: match alone {
+                true => whole.success_rate,
+                false => lately.success_rate(),
+            },
             p50: percentile(0.5, whole.p50),
             p99: percentile(0.99, whole.p99),
             failing_since: since.map(|tick| clock.wall(tick)),

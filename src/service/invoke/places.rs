@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use crate::domain::context::{Context, Scalar};
+use crate::domain::context::Context;
 use crate::domain::overload::Overload;
 use crate::domain::shares::{Shares, Verdict};
 
@@ -24,6 +24,8 @@ struct State {
     shares: Shares,
     queue: VecDeque<Waiter>,
     last: u64,
+    /// How many places there are, as the last call that came had it.
+    limit: usize,
 }
 
 #[derive(Debug)]
@@ -66,6 +68,12 @@ impl Places {
         let tenant = self.tenant(context);
         let all = Arc::clone(self);
         let mut state = self.state();
+        state.limit = places;
+        if !state.queue.is_empty() {
+            // Where the limit was raised: they came first.
+            self.serve(state);
+            state = self.state();
+        }
         match state.shares.comes(tenant, places) {
             Verdict::Enters => Ok(Seat::Taken(Place { all, tenant })),
             Verdict::Refused(why) => Err(why),
@@ -92,15 +100,27 @@ impl Places {
         self.state().shares.taken()
     }
 
-    /// Calls without a tenant are one tenant.
+    /// Gives places that are free to those that wait for one. Where the limit was lowered, none is
+    /// before enough calls have left.
+    fn serve(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        while state.shares.taken() < state.limit {
+            let Some(next) = state.queue.pop_front() else {
+                return;
+            };
+            state.shares.enters(next.tenant);
+            drop(state);
+            // A waiter that has just given up gives it back here.
+            let _ = next.place.send(Place {
+                all: Arc::clone(self),
+                tenant: next.tenant,
+            });
+            state = self.state();
+        }
+    }
+
+    /// The same for what rules take for equal, `1` and `1.0`. Calls without a tenant are one tenant.
     fn tenant(&self, context: &Context) -> u64 {
-        let name = context.get("tenant_id").map(|name| match name {
-            Scalar::Text(text) => text.as_str(),
-            Scalar::Number(number) => number.written(),
-            Scalar::Bool(true) => "true",
-            Scalar::Bool(false) => "false",
-        });
-        self.hashes.hash_one(name)
+        self.hashes.hash_one(context.get("tenant_id"))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -112,16 +132,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.all.state();
         state.shares.leaves(self.tenant);
-        let Some(next) = state.queue.pop_front() else {
-            return;
-        };
-        state.shares.enters(next.tenant);
-        drop(state);
-        // A waiter that has just given up gives it back here.
-        let _ = next.place.send(Place {
-            all: Arc::clone(&self.all),
-            tenant: next.tenant,
-        });
+        self.all.serve(state);
     }
 }
 
@@ -147,13 +158,11 @@ impl Drop for Waiting {
 mod tests {
     use std::time::Duration;
 
-    use serde_json::value::RawValue;
-
     use super::*;
+    use crate::domain::testing::context;
 
     fn of(tenant: &str) -> Context {
-        let json = format!(r#"{{"tenant_id":"{tenant}"}}"#);
-        Context::read(&RawValue::from_string(json).unwrap()).unwrap()
+        context(&format!(r#"{{"tenant_id":"{tenant}"}}"#))
     }
 
     fn taken(seat: Result<Seat, Overload>) -> Place {
@@ -190,6 +199,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_limit_that_changes_holds_for_those_that_wait_too() {
+        let all = Arc::new(Places::default());
+        let mut places: Vec<_> = (0..4).map(|_| taken(all.enter(&of("a"), 4))).collect();
+        let first = waits(all.enter(&of("b"), 4));
+        assert_eq!(all.enter(&of("c"), 1).unwrap_err(), Overload::Full);
+        places.truncate(1);
+        assert_eq!(all.taken(), 1, "lowered: no place is passed on");
+        drop(places);
+        let first = first.until(soon()).await.unwrap();
+        let older = waits(all.enter(&of("c"), 1));
+        assert_eq!(all.enter(&of("b"), 2).unwrap_err(), Overload::TenantShare);
+        let older = older.until(soon()).await.unwrap();
+        assert_eq!(all.taken(), 2, "raised: who waits comes first");
+        drop((first, older));
+        assert_eq!(all.taken(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn nothing_is_lost_to_who_gives_up() {
         let all = Arc::new(Places::default());
         let place = taken(all.enter(&of("a"), 1));
@@ -210,5 +237,18 @@ mod tests {
         let nobody = all.tenant(&Context::default());
         assert!(a != b && a != nobody && b != nobody);
         assert_eq!(all.tenant(&of("a")), a);
+    }
+
+    /// CASES.md C1.
+    #[test]
+    fn a_tenant_is_one_however_its_number_is_written_and_no_text() {
+        let all = Places::default();
+        let tenant = |id: &str| all.tenant(&context(&format!(r#"{{"tenant_id":{id}}}"#)));
+        for same in ["1.0", "1e0", "0.1e1"] {
+            assert_eq!(tenant(same), tenant("1"), "{same}");
+        }
+        for (one, other) in [("1", r#""1""#), ("true", r#""true""#), ("1", "10")] {
+            assert_ne!(tenant(one), tenant(other), "{one} {other}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use super::meter::DurationMeter;
 use crate::domain::breaker::{CircuitState, Tick, Transition, View};
 use crate::domain::failures::{Failed, FailureLog};
-use crate::domain::health::{Counts, HealthGate};
+use crate::domain::health::{Baseline, Counts, HealthGate};
 use crate::domain::ids::VersionName;
 use crate::domain::latency::{LatencyHistogram, LatencySnapshot};
 use crate::domain::outcome::Outcome;
@@ -32,6 +32,7 @@ pub struct VersionRuntime {
     pub gate: HealthGate,
     successes: AtomicU64,
     failures: AtomicU64,
+    baseline: Baseline,
     /// Only where there is more than one version: of a single one it is the extension's.
     latency: OnceLock<Box<LatencyHistogram>>,
     /// For [`crate::domain::halting`], until they are reported to the fleet.
@@ -110,6 +111,7 @@ impl VersionRuntime {
             gate: HealthGate::default(),
             successes: AtomicU64::default(),
             failures: AtomicU64::default(),
+            baseline: Baseline::default(),
             latency: OnceLock::new(),
             attempts: Mutex::default(),
             log: Mutex::default(),
@@ -171,6 +173,18 @@ impl VersionRuntime {
             successes: self.successes.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
         }
+    }
+
+    /// The same since the last reset.
+    pub fn since_reset(&self) -> Counts {
+        self.baseline.since(self.counts())
+    }
+
+    /// Begins anew after a reset of its circuit: what came before no longer speaks against it.
+    pub fn reset(&self) {
+        self.baseline.set(self.counts());
+        self.gate.clear();
+        self.failing_since_us.store(0, Ordering::Relaxed);
     }
 
     /// Its latencies of the last one to two minutes, where they are not the extension's.

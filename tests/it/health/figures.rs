@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 
 use super::{Behaviour, Extension, counts, health, invoke, number, report, service, serving, time};
-use crate::rig::reason;
+use crate::rig::{metric, reason};
 use crate::site::Site;
 
 #[tokio::test]
@@ -170,4 +170,25 @@ async fn what_callers_do_wrong_moves_nothing() {
     assert!(!metrics.contains(
         "extension_circuit_breaker_failures_total{extension_id=\"picky\",version=\"v1\"} 1"
     ));
+}
+
+#[tokio::test]
+async fn after_a_reset_nothing_is_known_and_nothing_uncounted() {
+    let (site, daemon) = serving(&json!([service("pre", "a")]), |with| with).await;
+    report(&site, "a", "failure", 5.0).await;
+    let rate = "extension_health_success_rate{extension_id=\"a\"}";
+    assert_eq!(metric(&daemon, rate).await, Some(0.0));
+    let reset = json!({"id": "a", "action": "reset"});
+    site.ask("circuit", &reset).await.ok();
+    let known = health(&site, "a").await;
+    assert_eq!(
+        (&known["status"], &known["success_rate"]),
+        (&json!("no_data"), &json!(null))
+    );
+    assert_eq!(counts(&known), (0, 1));
+    assert_eq!(metric(&daemon, rate).await, None);
+    report(&site, "a", "success", 5.0).await;
+    let known = health(&site, "a").await;
+    assert_eq!(known["success_rate"], 1.0);
+    assert_eq!(counts(&known), (1, 1));
 }

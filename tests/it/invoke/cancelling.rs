@@ -183,6 +183,35 @@ async fn an_error_of_ours_names_them_too_where_it_is_the_first_message() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_refused_names_them_too() {
+    let small = json!({"metadata": {"max_payload_size": 10, "max_in_flight": 1}});
+    let site = Site::with(&json!([record("x", small)])).await;
+    let _daemon = site.start(site.named("one")).await;
+    let x = site.play("x", Behaviour::Held(Answer::new("{}"))).await;
+    let refusals = async {
+        x.wait_count(1).await;
+        for (id, mut fields, number) in [
+            ("nobody", json!({}), 404),
+            ("x", json!({"payload": "more than ten bytes"}), 413),
+            ("x", json!({}), 503),
+            ("x", json!({"payload": null}), 400),
+        ] {
+            fields["id"] = json!(id);
+            let reply = call(&site, "mine", &fields).await;
+            assert_eq!(reply.error().0, number);
+            assert_eq!(reply.header("Beamline-Call-Id"), Some("mine"), "{number}");
+            assert_eq!(reply.header("Beamline-Served-By"), Some("one"), "{number}");
+        }
+        let reply = site.call("nobody", json!({})).await;
+        assert_eq!(reply.header("Beamline-Call-Id"), None);
+        x.behave(Behaviour::Echo);
+    };
+    let fields = json!({});
+    let (held, ()) = tokio::join!(call(&site, "held", &fields), refusals);
+    held.ok();
+}
+
+#[tokio::test]
 async fn an_answer_names_its_call_and_who_has_it_and_calls_without_an_id_are_as_ever() {
     let site = Site::with(&json!([record("x", json!({}))])).await;
     let _daemon = site.start(site.named("one")).await;

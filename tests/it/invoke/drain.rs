@@ -68,6 +68,38 @@ async fn calls_in_flight_are_finished_or_told_and_none_is_lost() {
 }
 
 #[tokio::test]
+async fn a_call_that_pauses_before_a_retry_is_told() {
+    const ALL: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+    let fields = json!({"retry": 10, "circuit_breaker": {"enabled": false}});
+    let records: Vec<_> = ALL.iter().map(|id| record(id, fields.clone())).collect();
+    let site = Site::with(&json!(records)).await;
+    let daemon = site.daemon().setting("SHUTDOWN_GRACE_SECONDS", "10ms");
+    let daemon = site.start(daemon).await;
+    let client = Arc::new(Client::connect(&site.nats.url()).await);
+    let (mut failing, mut calls) = (Vec::new(), JoinSet::new());
+    for id in ALL {
+        failing.push(site.play(id, Behaviour::error(500)).await);
+        let client = Arc::clone(&client);
+        calls.spawn(async move {
+            let body = json!({"id": id, "payload": {}});
+            client.request_json(&subject("invoke"), &body).await
+        });
+    }
+    // From the fifth attempt on a pause takes up to 1.6 seconds.
+    for extension in &failing {
+        extension.wait_count(5).await;
+    }
+    daemon.sigterm();
+    while let Some(reply) = calls.join_next().await {
+        let reply = reply.unwrap();
+        assert_eq!(reply.error(), (503, "shutting_down".to_owned()));
+        assert_eq!(reply.details(), json!({"outcome": "unknown"}));
+    }
+    assert_eq!(daemon.wait_exit(DEADLINE).await, 0);
+    client.assert_one_reply_each().await;
+}
+
+#[tokio::test]
 async fn a_stream_in_flight_ends_with_an_error() {
     let site = Site::with(&fixtures()).await;
     let daemon = site.daemon().setting("SHUTDOWN_GRACE_SECONDS", 1);

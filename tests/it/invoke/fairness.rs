@@ -118,6 +118,31 @@ async fn a_call_that_waits_can_be_cancelled() {
     assert_eq!(x.count(), 2, "it was not asked");
 }
 
+#[tokio::test]
+async fn who_waits_for_a_place_of_a_sidecar_that_goes_is_told() {
+    let fields = json!({"metadata": {"max_in_flight": 1}});
+    let site = Site::with(&json!([record("x", fields)])).await;
+    let daemon = site.daemon().setting("SHUTDOWN_GRACE_SECONDS", 1);
+    let daemon = site.start(daemon).await;
+    let x = site.play("x", Behaviour::silent()).await;
+    let client = Arc::new(Client::connect(&site.nats.url()).await);
+    let mut held = calls(&client, json!("a"), 1);
+    x.wait_count(1).await;
+    let mut waits = calls(&client, json!("b"), 2);
+    refused(&mut waits, 1, "tenant_share").await;
+    daemon.sigterm();
+    // What was not sent was not done, for certain.
+    let unknown = json!({"outcome": "unknown"});
+    for (calls, details) in [(&mut held, unknown), (&mut waits, json!({}))] {
+        let reply = calls.join_next().await.unwrap().unwrap();
+        assert_eq!(reply.error(), (503, "shutting_down".to_owned()));
+        assert_eq!(reply.details(), details);
+    }
+    assert_eq!(daemon.wait_exit(DEADLINE).await, 0);
+    assert_eq!(x.count(), 1);
+    client.assert_one_reply_each().await;
+}
+
 /// Latencies of calls of `tenant`, one after the other, until `end`; none is refused.
 async fn steady(client: &Client, tenant: &str, end: Instant) -> Vec<Duration> {
     let mut took = Vec::new();

@@ -181,3 +181,43 @@ async fn reads_that_wait_take_no_place_of_what_they_wait_for() {
     assert_eq!(*refused.borrow(), 64, "of 1,088");
     rig.client.assert_one_reply_each().await;
 }
+
+/// CASES.md B12, by bytes.
+#[tokio::test]
+async fn reads_that_wait_take_no_bytes_of_what_they_wait_for() {
+    let rig = Rig::start().await;
+    rig.sql.batch_execute(&insert("a")).await.unwrap();
+    let daemon = rig.daemon().spawn().await;
+    daemon.wait_ready().await;
+    let pad = "x".repeat(900_000);
+    let waiting = json!({"id": "a", "min_revision": 2, "wait_ms": 10_000, "pad": pad});
+    // Together more than all other requests may hold.
+    let refused = watch::Sender::new(0);
+    let (rig, waiting, refused) = (&rig, &waiting, &refused);
+    let reads = join_all((0..40).map(|n| async move {
+        let reply = rig.ask(["get", "lookup"][n % 2], waiting).await;
+        match reply.header("Nats-Service-Error-Code") {
+            None | Some("412") => {}
+            Some(_) => {
+                assert_eq!(reply.error(), (503, "overloaded".to_owned()));
+                assert_eq!(reply.details(), json!({"reason": "bytes"}));
+                refused.send_modify(|count| *count += 1);
+            }
+        }
+    }));
+    let work = async {
+        let mut told = refused.subscribe();
+        timeout(DEADLINE, told.wait_for(|count| *count > 0))
+            .await
+            .expect("some are refused")
+            .unwrap();
+        rig.ask("get", &json!({"id": "a", "pad": pad})).await.ok();
+        for verb in ["ping", "list", "stats"] {
+            rig.ask(verb, &json!({})).await.ok();
+        }
+        let change = json!({"id": "a", "timeout_ms": 1234});
+        assert_eq!(rig.ask("update", &change).await.ok()["revision"], 2);
+    };
+    tokio::join!(reads, work);
+    rig.client.assert_one_reply_each().await;
+}

@@ -1,9 +1,13 @@
 use futures_util::StreamExt;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+use tokio::time::timeout;
 
-use super::run;
-use crate::harness::NatsServer;
+use super::{run, said};
 use crate::harness::ports;
-use crate::site::Site;
+use crate::harness::{DEADLINE, NatsServer};
+use crate::site::{Site, extensions};
 
 /// "Service unavailable" of sysexits.h.
 const UNAVAILABLE: i32 = 69;
@@ -50,6 +54,42 @@ async fn it_is_said_who_does_not_answer() {
     assert_eq!(ran.code, UNAVAILABLE);
     let told = format!("cannot connect to NATS at {nowhere}: ");
     assert!(ran.err.contains(&told), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn a_server_is_shown_its_own_login_and_no_others() {
+    // Whoever shows none is let in, whoever shows a wrong one is not.
+    let users = r#"authorization { users: [ { user: u, password: p }, { user: t, password: t } ] }
+        no_auth_user: t"#;
+    let nats = NatsServer::builder().config(users).start().await;
+    let site = Site::on(nats, &extensions()).await;
+    let _daemon = site.start(site.daemon()).await;
+    let live = format!("nats://u:p@{}", site.nats.addr());
+    let dead = ports::free_port();
+    said(&format!("nats://x:y@127.0.0.1:{dead},{live}"), "ping").await;
+
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("nats://{},{live}", other.local_addr().unwrap());
+    let shown = async {
+        let (mut socket, _) = other.accept().await.unwrap();
+        let info = br#"INFO {"server_id":"other","version":"2.12.0","max_payload":1048576,"headers":true,"auth_required":true}"#;
+        socket.write_all(info).await.unwrap();
+        socket.write_all(b"\r\n").await.unwrap();
+        let mut line = String::new();
+        let mut reader = BufReader::new(socket);
+        reader.read_line(&mut line).await.unwrap();
+        let refusal = b"-ERR 'Authorization Violation'\r\n";
+        reader.get_mut().write_all(refusal).await.unwrap();
+        line
+    };
+    let shown = timeout(DEADLINE, shown);
+    let (shown, _pong) = tokio::join!(shown, said(&url, "ping"));
+    let shown = shown.expect("a login");
+    let shown = shown.strip_prefix("CONNECT ").expect("its first line");
+    let shown: Value = serde_json::from_str(shown).unwrap();
+    for field in ["user", "pass", "auth_token"] {
+        assert_eq!(shown[field], Value::Null, "{field}");
+    }
 }
 
 #[tokio::test]

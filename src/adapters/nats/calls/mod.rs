@@ -55,6 +55,7 @@ pub struct Calls {
     looks: Looks,
     tasks: Tasks,
     budget: Arc<Budget>,
+    giving_up: CancellationToken,
     observers: Observers,
 }
 
@@ -85,6 +86,7 @@ impl Calls {
             tasks: Tasks::new(Arc::clone(&outbox), runtime),
             outbox,
             budget,
+            giving_up: CancellationToken::new(),
             observers,
         }
     }
@@ -121,6 +123,8 @@ impl Calls {
 
     /// Ends all calls, those under way and those to come: this process is about to go.
     pub fn give_up(&self) {
+        // First: what ends in the table frees places, and nobody is to take them any more.
+        self.giving_up.cancel();
         self.table.refuse(CallError::GivenUp);
     }
 
@@ -287,6 +291,10 @@ impl Caller for Arc<Calls> {
 
     fn max_payload(&self) -> usize {
         self.outbox.max_payload()
+    }
+
+    fn giving_up(&self) -> &CancellationToken {
+        &self.giving_up
     }
 }
 

@@ -159,6 +159,16 @@ impl<'a> Arguments<'a> {
     }
 }
 
+/// What the call in `message` is known by, as far as it can be read: its own id, or for a stream one
+/// that is made.
+pub(super) fn call_id(message: &Message<'_>) -> Option<CallId> {
+    let headers = message.headers.read().ok()?;
+    match headers.get(CALL_ID) {
+        Some(id) => CallId::parse(id).ok(),
+        None => (headers.get(ACCEPT) == Some("stream")).then(|| CallId::of(rand::random())),
+    }
+}
+
 /// Settings for fallbacks, by id. Each is an object, whether it will be needed or not.
 fn fallback_config(
     given: Option<&RawValue>,

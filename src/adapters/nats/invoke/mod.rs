@@ -115,16 +115,19 @@ impl Handler<Route> for InvokeServer {
                 Err(RegistryError::Overloaded(why))
             }
         };
-        self.0.respond.append(&mut out(turn), reply, &outcome);
+        match &outcome {
+            Ok(_) => self.0.respond.append(&mut out(turn), reply, &outcome),
+            Err(error) => self.refuse(message, reply, error, turn),
+        }
         self.count(received.elapsed(), &outcome);
     }
 
     fn panicked(&self, _route: Route, message: &Message<'_>, turn: &mut Turn) {
         self.0.observers.observe(&Observation::Panicked);
         if let Some(reply) = self.0.respond.reply_to(message) {
-            let outcome = Err(RegistryError::Internal);
-            self.0.respond.append(&mut out(turn), reply, &outcome);
-            self.count(Duration::ZERO, &outcome);
+            let error = RegistryError::Internal;
+            self.refuse(message, reply, &error, turn);
+            self.count(Duration::ZERO, &Err::<(), _>(error));
         }
     }
 }
@@ -176,6 +179,18 @@ impl InvokeServer {
                 documents::dry_run::rehearsed(&explanation, plan, subject, headers)
             })?;
         Ok(Begun::Rehearsed(Answer::plain(body)))
+    }
+
+    /// Answers a call that was not made; like any first message, with what it is known by.
+    fn refuse(&self, message: &Message<'_>, reply: &[u8], error: &RegistryError, turn: &mut Turn) {
+        let call_id = arguments::call_id(message);
+        let headers = |block: &mut HeaderBlock| {
+            if let Some(id) = &call_id {
+                answer::call_headers(block, id, &self.0.instance_id);
+            }
+        };
+        let respond = &self.0.respond;
+        respond.append_error(&mut out(turn), reply, error, headers);
     }
 
     fn spawn(&self, reply: &[u8], received: Instant, place: Place, accepted: Accepted) {

@@ -96,11 +96,8 @@ impl Servers {
     }
 
     /// Takes in what `current` reports about its cluster: new servers are tried too, learned ones
-    /// that have left are forgotten. They get the login of the settings' first address that has
-    /// one.
+    /// that have left are forgotten. They get its login, and no other.
     pub fn learn(&mut self, urls: &[String], current: &NatsAddress) {
-        let login = self.order.iter().filter(|entry| !entry.learned);
-        let login = login.clone().find_map(|entry| entry.address.login.clone());
         let urls = urls.iter().take(MAX_LEARNED);
         let announced: Vec<NatsAddress> = urls
             .filter_map(|url| NatsAddress::parse(url).ok())
@@ -120,7 +117,7 @@ impl Servers {
                     .certificate_name
                     .clone_from(&current.certificate_name);
             }
-            address.login.clone_from(&login);
+            address.login.clone_from(&current.login);
             self.order.push(Entry {
                 address,
                 learned: true,

@@ -64,6 +64,23 @@ fn the_cluster_is_learned_and_forgotten() {
 }
 
 #[test]
+fn who_is_learned_gets_the_login_of_whom_it_was_learned_from() {
+    for (configured, at, user) in [
+        ("nats://u1:p@dead", "nats://u2:p@live", Some("u2")),
+        ("nats://u1:p@dead", "nats://live", None),
+    ] {
+        let mut servers = servers(&[configured, at]);
+        servers.learn(&["b:1".to_owned()], &address(at));
+        let learned = servers.order.iter().find(|entry| entry.learned).unwrap();
+        let known = match &learned.address.login {
+            Some(NatsAuth::User { name, .. }) => Some(name.as_str()),
+            _ => None,
+        };
+        assert_eq!(known, user);
+    }
+}
+
+#[test]
 fn a_shuffle_keeps_every_server() {
     let mut servers = servers(&["a", "b", "c"]);
     servers.shuffle(|below| below - 1);

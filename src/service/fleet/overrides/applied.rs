@@ -74,7 +74,7 @@ impl Applied {
         if known.action == OverrideAction::Reset && !self.begun {
             return;
         }
-        spot.tell(known.action.apply(&spot.circuit(), now, known.until));
+        spot.apply(known.action, now, known.until);
     }
 }
 

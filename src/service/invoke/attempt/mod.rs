@@ -57,6 +57,16 @@ enum Step<S> {
     Ended(Outcome, Last),
 }
 
+/// How the pause after a failed attempt ended.
+enum Pause {
+    /// It is time for the next one.
+    Over,
+    /// There is no other attempt.
+    NoRetry,
+    /// This process is about to go.
+    GivenUp,
+}
+
 impl<'a, C: Caller> Attempts<'a, C> {
     pub(super) fn new(
         invoker: &'a Invoker<C>,
@@ -101,19 +111,37 @@ impl<'a, C: Caller> Attempts<'a, C> {
 
     /// Waits for a place, as long as for an attempt.
     async fn take_place(&mut self) -> Result<(), RegistryError> {
-        let (until, _) = self.plan.attempt_ends(self.plan.received);
-        self.seat = match self.seat.take() {
-            Some(Seat::Awaited(waiting)) => waiting.until(until).await.map(Seat::Taken),
-            seat => seat,
+        let waiting = match self.seat.take() {
+            Some(Seat::Awaited(waiting)) => waiting,
+            seat => {
+                self.seat = seat;
+                return Ok(());
+            }
         };
-        if self.seat.is_some() {
-            return Ok(());
-        }
-        self.count(Status::Overloaded, StdInstant::now());
-        self.plan.trace_end(Status::Overloaded);
-        let observers = &self.invoker.tools.observers;
-        observers.observe(&Observation::Overloaded(Overload::Full));
-        Err(RegistryError::Overloaded(Overload::Full))
+        let (until, _) = self.plan.attempt_ends(self.plan.received);
+        let giving_up = self.invoker.caller.giving_up();
+        let place = tokio::select! {
+            // First: the end of other calls frees places, too.
+            biased;
+            () = giving_up.cancelled() => None,
+            place = waiting.until(until) => Some(place),
+        };
+        let (status, error) = match place {
+            Some(Some(place)) => {
+                self.seat = Some(Seat::Taken(place));
+                return Ok(());
+            }
+            Some(None) => {
+                let why = Overload::Full;
+                let observers = &self.invoker.tools.observers;
+                observers.observe(&Observation::Overloaded(why));
+                (Status::Overloaded, RegistryError::Overloaded(why))
+            }
+            None => (Status::Neutral, RegistryError::ShuttingDown),
+        };
+        self.count(status, StdInstant::now());
+        self.plan.trace_end(status);
+        Err(error)
     }
 
     /// Their caller no longer waits.
@@ -137,11 +165,13 @@ impl<'a, C: Caller> Attempts<'a, C> {
             };
             let next = if outcome.is_pushed_back() {
                 self.elsewhere()
-            } else if self.pause_before_retry(outcome).await {
-                // What the extension did matters more than that its circuit has opened since.
-                self.admit().ok()
             } else {
-                None
+                match self.pause_before_retry(outcome).await {
+                    // What the extension did matters more than that its circuit has opened since.
+                    Pause::Over => self.admit().ok(),
+                    Pause::NoRetry => None,
+                    Pause::GivenUp => return Err((Status::Neutral, Err(RegistryError::GivenUp))),
+                }
             };
             let Some(next) = next else {
                 return Err((Status::of(outcome), last));
@@ -347,26 +377,29 @@ impl<'a, C: Caller> Attempts<'a, C> {
         })
     }
 
-    /// Waits before the next attempt; false when there is none.
-    async fn pause_before_retry(&mut self, outcome: Outcome) -> bool {
+    /// Waits before the next attempt, if there is one.
+    async fn pause_before_retry(&mut self, outcome: Outcome) -> Pause {
         let Outcome::Failure(failure) = outcome else {
-            return false;
+            return Pause::NoRetry;
         };
         if self.retries >= self.plan.target.resolved().retry || !retryable(failure) {
-            return false;
+            return Pause::NoRetry;
         }
         let now = Instant::now();
         let deadline = self.plan.deadline;
         let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
         let Some(pause) = backoff(self.retries + 1, rand::random(), left) else {
-            return false;
+            return Pause::NoRetry;
         };
         if !self.recorder.runtime.budget().take() {
-            return false;
+            return Pause::NoRetry;
         }
         self.retries += 1;
-        sleep(pause).await;
-        true
+        let giving_up = self.invoker.caller.giving_up();
+        match giving_up.run_until_cancelled(sleep(pause)).await {
+            Some(()) => Pause::Over,
+            None => Pause::GivenUp,
+        }
     }
 
     fn trail(&self, pending: &Pending, now: StdInstant) -> Trail {
