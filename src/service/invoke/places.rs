@@ -102,7 +102,7 @@ impl Places {
 
     /// Gives places that are free to those that wait for one. Where the limit was lowered, none is
     /// before enough calls have left.
-    fn serve(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+    fn serve<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>) {
         while state.shares.taken() < state.limit {
             let Some(next) = state.queue.pop_front() else {
                 return;
