@@ -1,7 +1,7 @@
 //! The HTTP server: probes, metrics, administration and the status page.
 //!
-//! Bounded in connections, in time per request and in bytes. It starts first and ends last, so that
-//! probes are answered while other parts start and stop.
+//! Bounded in connections, in time per request and in bytes. It starts first and ends after NATS, so
+//! that probes are answered while other parts start and drain.
 
 mod accept;
 mod access;
