@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use nkeys::KeyPair;
 use secrecy::SecretString;
 
 use super::nats_address::NatsAddress;
@@ -124,10 +125,12 @@ pub(super) fn server(item: &str) -> Result<NatsAddress, Rule> {
     NatsAddress::parse(item).map_err(|error| format!("{rule} {error}"))
 }
 
-/// What a user's nkey is made from.
+/// What a user's nkey is made from. The parser's own words are not passed on: they may quote a part
+/// of the seed.
 pub(super) fn seed(text: &str) -> Result<SecretString, Rule> {
-    match text.trim().starts_with("SU") {
+    let seed = text.trim();
+    match seed.starts_with("SU") && KeyPair::from_seed(seed).is_ok() {
         true => Ok(text.into()),
-        false => Err("must be the seed of a user nkey (SU...)".to_owned()),
+        false => Err("must be the seed of a user nkey (SU..., 58 characters)".to_owned()),
     }
 }
