@@ -20,6 +20,7 @@ mod nats;
 mod nats_address;
 mod nats_context;
 mod parse;
+pub mod pem_file;
 mod reader;
 mod secret;
 mod source;

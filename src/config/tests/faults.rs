@@ -66,6 +66,13 @@ fn every_fault_names_its_rule() {
             "DB_URL names gone, which cannot be read",
         ),
         (
+            &[(
+                "DB_URL",
+                "postgres://a?sslmode=verify-ca&sslrootcert=readable",
+            )],
+            "DB_URL names readable, which has no root certificate",
+        ),
+        (
             &[("DB_PASSWORD_FILE", "gone")],
             "DB_PASSWORD_FILE names gone, which cannot be read",
         ),

@@ -5,6 +5,7 @@ mod faults;
 
 use std::io;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -12,6 +13,12 @@ use secrecy::ExposeSecret;
 use super::*;
 
 type Loaded = (Settings, Vec<String>, Effective);
+
+/// The certificate of an authority.
+static AUTHORITY: LazyLock<String> = LazyLock::new(|| {
+    let made = rcgen::generate_simple_self_signed(vec!["authority".to_owned()]);
+    made.unwrap().cert.pem()
+});
 
 /// Loads from flags by key, environment names and files, each given as pairs.
 fn load(
@@ -50,7 +57,8 @@ fn load_env(env: &[(&str, &str)]) -> Result<Loaded, Faults> {
         .map(String::as_str)
         .zip(env.iter().map(|(_, value)| *value))
         .collect();
-    load(&[], &env, &[("readable", "SECRET\n")])
+    let files = [("readable", "SECRET\n"), ("ca.pem", AUTHORITY.as_str())];
+    load(&[], &env, &files)
 }
 
 fn entry<'a>(effective: &'a Effective, key: &str) -> &'a Entry {
@@ -210,7 +218,10 @@ fn the_shipped_files_load() {
     let paths = names.map(|name| format!("{secrets}/{name}"));
     let prod = include_str!("../../../deploy/config/prod.toml");
     let mut files = vec![("prod.toml", prod)];
-    files.extend(paths.iter().map(|path| (path.as_str(), "secret")));
+    files.extend(paths.iter().map(|path| match path.ends_with("ca.pem") {
+        true => (path.as_str(), AUTHORITY.as_str()),
+        false => (path.as_str(), "secret"),
+    }));
     let (settings, warnings, _) = load(&[("CONFIG", "prod.toml")], &[], &files).unwrap();
     assert_eq!(settings.source.mode, SourceMode::Database);
     let database = settings.database.unwrap().pool;
