@@ -144,17 +144,18 @@ impl Asker {
             up: true,
             ..Link::default()
         });
+        let unreachable = |why| AskError::Unreachable {
+            servers: servers(settings),
+            why,
+        };
         let options = options(settings)
+            .map_err(unreachable)?
             .name(name)
             .reconnect_delay_callback(pause)
             .event_callback(move |event| {
                 notice(&sender, &event);
                 async {}
             });
-        let unreachable = |why| AskError::Unreachable {
-            servers: servers(settings),
-            why,
-        };
         match timeout(patience, options.connect(addresses(settings))).await {
             Ok(Ok(client)) => Ok(Self { client, link }),
             Ok(Err(error)) => Err(unreachable(error.to_string())),
