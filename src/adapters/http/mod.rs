@@ -73,7 +73,7 @@ pub struct State {
     pub desk: Arc<Desk>,
     /// The data of the status page.
     pub feed: Arc<live::Feed>,
-    /// Observers of panics.
+    /// Observers of panics and refusals.
     pub observers: Observers,
     /// The end of the grace period: what is not answered by then is answered `shutting_down`.
     pub give_up: CancellationToken,

@@ -57,7 +57,7 @@ pub struct LookupServer {
     pub runtime: Handle,
     /// The bytes that such lookups hold.
     pub budget: Arc<Budget>,
-    /// Observers of panics and refusals.
+    /// Observers of panics.
     pub observers: Observers,
     /// Lookups that wait for a revision.
     pub waiting: TaskTracker,
@@ -77,11 +77,7 @@ impl Handler<Route> for LookupServer {
                 Some(held) => {
                     return self.defer(message, held, route, reply, received, span);
                 }
-                None => {
-                    let why = Overload::Bytes;
-                    self.observers.observe(&Observation::Overloaded(why));
-                    Err(RegistryError::Overloaded(why))
-                }
+                None => Err(RegistryError::Overloaded(Overload::Bytes)),
             },
             Ok(lookup) => {
                 lookup.describe(span.as_mut());

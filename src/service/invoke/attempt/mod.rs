@@ -24,7 +24,6 @@ use crate::service::caller::{CallError, Caller, Reply};
 use crate::service::circuits::Circuit;
 use crate::service::clock;
 use crate::service::error::{RegistryError, Unavailable};
-use crate::service::observe::Observation;
 use crate::service::patience::NoReply;
 use crate::service::status::millis;
 
@@ -111,8 +110,6 @@ impl<'a, C: Caller> Attempts<'a, C> {
         }
         self.count(Status::Overloaded, StdInstant::now());
         self.plan.trace_end(Status::Overloaded);
-        let observers = &self.invoker.tools.observers;
-        observers.observe(&Observation::Overloaded(Overload::Full));
         Err(RegistryError::Overloaded(Overload::Full))
     }
 
