@@ -97,6 +97,27 @@ fn nothing_set_gives_the_defaults_of_the_contract() {
 }
 
 #[test]
+fn calls_may_hold_a_quarter_of_the_memory_within_the_bounds_of_the_setting() {
+    for (memory_limit, bytes) in [
+        (None, 256 << 20),
+        (Some(256 << 20), 64 << 20),
+        (Some(8 << 40), 1 << 40),
+        (Some(3), 1),
+    ] {
+        let surroundings = Surroundings {
+            env: BTreeMap::new(),
+            read_file: &|_| Err(io::Error::from(io::ErrorKind::NotFound).into()),
+            host_name: String::new(),
+            memory_limit,
+            terminal: false,
+        };
+        let (settings, ..) = Settings::load(BTreeMap::new(), &surroundings).unwrap();
+        let found = settings.limits.max_in_flight_bytes;
+        assert_eq!(found, bytes, "{memory_limit:?}");
+    }
+}
+
+#[test]
 fn flags_override_environment_overrides_file_overrides_fallback_overrides_default() {
     let flag: &[(&str, &str)] = &[("NATS_URL", "nats://flag")];
     let env = ("EXTENSION_REGISTRY_NATS_URL", "nats://env");
