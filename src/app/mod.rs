@@ -1,8 +1,9 @@
 //! Composition root: the one place that names every adapter.
 //!
-//! [`serve`] is the daemon's life: HTTP first, then data, then NATS; on a signal the other way
-//! round. Request subjects are subscribed only after the first data is applied, so that no sidecar
-//! ever answers "unknown" because it has no data yet.
+//! [`serve`] is the daemon's life: HTTP first, then data, then NATS; on a signal NATS ends first,
+//! then HTTP, then the rest, so that what a request waits for is there until it is answered. Request
+//! subjects are subscribed only after the first data is applied, so that no sidecar ever answers
+//! "unknown" because it has no data yet.
 
 mod automatic;
 mod essential;
@@ -19,7 +20,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::adapters::nats::events::Denied;
@@ -94,7 +97,9 @@ pub async fn serve(
 
     let (reloader, reload) = shared.reloader(&settings, writer);
     let desk = shared.desk(&settings, reload.clone());
-    start_http(&settings, &shared, &desk, notes, &mut essential).await?;
+    let http = HttpServer::default();
+    http.start(&settings, &shared, &desk, notes, &mut essential)
+        .await?;
     start_sources(&settings, &shared, reloader, &reload, &mut essential)?;
     let instance_id = &settings.identity.instance_id;
     let layout = layout(&settings);
@@ -149,6 +154,7 @@ pub async fn serve(
         Some(server) => Some(finish_requests(server, end).await),
         None => None,
     };
+    http.finish(end.requests).await;
     // What goes on beside requests can end now; meanwhile the last replies are sent.
     let close = async {
         if let Some(closing) = closing {
@@ -163,24 +169,43 @@ pub async fn serve(
     ended
 }
 
-async fn start_http(
-    settings: &Settings,
-    shared: &Shared,
-    desk: &Arc<Desk>,
-    notes: Notes,
-    essential: &mut Essential,
-) -> Result<(), DaemonError> {
-    let Some(addr) = settings.http.addr else {
-        return Ok(());
-    };
-    let listener = TcpListener::bind(addr)
-        .await
-        .map_err(|e| DaemonError::Http(addr, e))?;
-    let feed = shared.feed(essential.stopped());
-    essential.spawn("feed", Arc::clone(&feed).run(notes));
-    let state = shared.http_state(settings, Arc::clone(desk), feed);
-    essential.spawn("http", http::serve(listener, state, essential.stopped()));
-    Ok(())
+/// The HTTP server. It answers probes while NATS drains, and ends before what its requests may wait
+/// for: a change is not answered before it has been loaded.
+#[derive(Debug, Default)]
+struct HttpServer {
+    stop: CancellationToken,
+    task: TaskTracker,
+}
+
+impl HttpServer {
+    async fn start(
+        &self,
+        settings: &Settings,
+        shared: &Shared,
+        desk: &Arc<Desk>,
+        notes: Notes,
+        essential: &mut Essential,
+    ) -> Result<(), DaemonError> {
+        let Some(addr) = settings.http.addr else {
+            return Ok(());
+        };
+        let listener = TcpListener::bind(addr)
+            .await
+            .map_err(|e| DaemonError::Http(addr, e))?;
+        let feed = shared.feed(self.stop.clone());
+        essential.spawn("feed", Arc::clone(&feed).run(notes));
+        let state = shared.http_state(settings, Arc::clone(desk), feed);
+        let serving = http::serve(listener, state, self.stop.clone());
+        essential.spawn("http", self.task.track_future(serving));
+        Ok(())
+    }
+
+    /// Takes no more requests, and waits for those in flight until `deadline`.
+    async fn finish(self, deadline: Instant) {
+        self.stop.cancel();
+        self.task.close();
+        let _late = timeout_at(deadline, self.task.wait()).await;
+    }
 }
 
 /// Starts the one task that fills the catalog, and the tasks that trigger it.

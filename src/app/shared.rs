@@ -80,7 +80,7 @@ pub(super) struct Shared {
     overrides: OverrideHandle,
     /// What happens automatically.
     pub(super) automatic: Automatic,
-    /// The end of the grace period, for HTTP, which ends last.
+    /// The end of the grace period, for HTTP.
     pub(super) give_up: CancellationToken,
     pool: Option<Arc<Pool>>,
 }

@@ -4,6 +4,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::endpoint::Endpoint;
 use super::parse::{Rule, number};
+use super::pem_file::authorities_in;
 use super::reader::Reader;
 use super::variables::{
     DB_ENABLED, DB_HOST, DB_LISTEN_URL, DB_NAME, DB_PASSWORD, DB_PORT, DB_SSL_ROOT_CERT,
@@ -58,15 +59,35 @@ pub(super) fn settle(
         url.fill(&values, password.as_ref(), reader.file(variable));
         url
     };
-    url.filter(|_| values.enabled).map(|url| {
-        let pool = filled(url, &DB_URL);
-        let listen = listen_url.map(|url| filled(url, &DB_LISTEN_URL));
-        DatabaseSettings {
-            listen: listen.unwrap_or_else(|| pool.clone()),
-            pool,
-            pool_size: values.pool_size,
-        }
+    let pool = filled(url.filter(|_| values.enabled)?, &DB_URL);
+    let listen = listen_url.map(|url| filled(url, &DB_LISTEN_URL));
+    let mut faults = Vec::new();
+    for (url, endpoint) in [(&DB_URL, Some(&pool)), (&DB_LISTEN_URL, listen.as_ref())] {
+        let beside = values.ssl_root_cert.is_some();
+        let variable = if beside { &DB_SSL_ROOT_CERT } else { url };
+        let rule = endpoint.and_then(|endpoint| without_authorities(endpoint, reader));
+        faults.extend(rule.map(|rule| (variable, rule)));
+    }
+    // Both endpoints may have it from one variable.
+    faults.dedup_by(|one, other| one.0.name == other.0.name);
+    for (variable, rule) in faults {
+        reader.fault(variable, rule);
+    }
+    Some(DatabaseSettings {
+        listen: listen.unwrap_or_else(|| pool.clone()),
+        pool,
+        pool_size: values.pool_size,
     })
+}
+
+/// The rule that the file of authorities breaks with which `endpoint` checks its server. One that
+/// cannot be read is a fault already.
+fn without_authorities(endpoint: &Endpoint, reader: &Reader<'_>) -> Option<Rule> {
+    let file = endpoint.ssl_root_cert.as_deref()?;
+    let text = reader.surroundings.bytes(file).ok()?;
+    let why = authorities_in(&text).err()?;
+    let rule = format!("names {}, which {why}", file.display());
+    endpoint.ssl_mode().checks_authority(true).then_some(rule)
 }
 
 /// The URL of `hosts`, `None` without any. It needs one port, or one for each.

@@ -20,6 +20,7 @@ mod nats;
 mod nats_address;
 mod nats_context;
 mod parse;
+pub mod pem_file;
 mod reader;
 mod secret;
 mod source;
@@ -58,7 +59,8 @@ use crate::domain::distinct::Distinct;
 use layers::Layers;
 use reader::Reader;
 use variables::{
-    DB_ENABLED, DB_HOST, DB_URL, INSTANCE_ID, LOG_FORMAT, MAX_IN_FLIGHT_BYTES, Values,
+    DB_ENABLED, DB_HOST, DB_URL, IN_FLIGHT_BYTES, INSTANCE_ID, LOG_FORMAT, MAX_IN_FLIGHT_BYTES,
+    Values,
 };
 
 /// Bytes that calls may hold where memory is not limited.
@@ -118,6 +120,8 @@ impl Settings {
         let instance_id = identity::default_instance_id(&surroundings.host_name);
         let quarter = surroundings.memory_limit.map(|limit| limit / 4);
         let in_flight_bytes = quarter.unwrap_or(UNLIMITED_IN_FLIGHT_BYTES);
+        let in_flight_bytes =
+            in_flight_bytes.clamp(*IN_FLIGHT_BYTES.start(), *IN_FLIGHT_BYTES.end());
         let reader = |layers| Reader {
             layers,
             surroundings,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use nkeys::KeyPair;
 use secrecy::SecretString;
 
 use super::nats_address::NatsAddress;
@@ -9,11 +10,10 @@ use super::parse::Rule;
 use super::reader::Reader;
 use super::secret::Secret;
 use super::variables::{
-    NATS_CREDS, NATS_NKEY, NATS_PASSWORD, NATS_TLS_CA, NATS_TLS_CERT, NATS_TLS_KEY, NATS_TOKEN,
-    NATS_URL, NATS_USER, NatsValues,
+    NATS_CREDS, NATS_NKEY, NATS_PASSWORD, NATS_TLS_CERT, NATS_TLS_KEY, NATS_TOKEN, NATS_URL,
+    NATS_USER, NatsValues,
 };
 use crate::domain::subject::Subject;
-use crate::domain::text::without_mark;
 
 /// Settings of the NATS connection.
 #[derive(Debug, Clone)]
@@ -70,20 +70,6 @@ pub struct ClientCertificate {
 }
 
 pub(super) fn settle(values: NatsValues, reader: &mut Reader<'_>) -> NatsSettings {
-    for (variable, path) in [
-        (&NATS_TLS_CA, &values.tls_ca),
-        (&NATS_TLS_CERT, &values.tls_cert),
-        (&NATS_TLS_KEY, &values.tls_key),
-    ] {
-        let bytes = path.as_ref().map(|path| reader.surroundings.bytes(path));
-        if let Some(Ok(bytes)) = bytes
-            && without_mark(&bytes).len() != bytes.len()
-        {
-            // The readers of certificates and keys know no such mark.
-            let rule = "names a file that begins with a byte order mark: save it without";
-            reader.fault(variable, rule);
-        }
-    }
     reader.both_or_neither(&NATS_TLS_CERT, &NATS_TLS_KEY);
     reader.both_or_neither(&NATS_USER, &NATS_PASSWORD);
     let logins = [&NATS_CREDS, &NATS_NKEY, &NATS_USER, &NATS_TOKEN];
@@ -124,10 +110,12 @@ pub(super) fn server(item: &str) -> Result<NatsAddress, Rule> {
     NatsAddress::parse(item).map_err(|error| format!("{rule} {error}"))
 }
 
-/// What a user's nkey is made from.
+/// What a user's nkey is made from. The parser's own words are not passed on: they may quote a part
+/// of the seed.
 pub(super) fn seed(text: &str) -> Result<SecretString, Rule> {
-    match text.trim().starts_with("SU") {
+    let seed = text.trim();
+    match seed.starts_with("SU") && KeyPair::from_seed(seed).is_ok() {
         true => Ok(text.into()),
-        false => Err("must be the seed of a user nkey (SU...)".to_owned()),
+        false => Err("must be the seed of a user nkey (SU..., 58 characters)".to_owned()),
     }
 }

@@ -27,6 +27,16 @@ pub(super) const MODES: [(&str, SslMode); 5] = [
 ];
 
 impl SslMode {
+    /// Whether the authority of the server's certificate is checked; `has_file` says whether a file
+    /// of authorities is named.
+    pub fn checks_authority(self, has_file: bool) -> bool {
+        match self {
+            Self::Disable | Self::Prefer => false,
+            Self::Require => has_file,
+            Self::VerifyCa | Self::VerifyFull => true,
+        }
+    }
+
     /// The driver knows only whether to encrypt; checking is the connector's.
     pub(super) fn for_driver(self) -> DriverMode {
         match self {

@@ -195,6 +195,8 @@ const INTERVAL: RangeInclusive<f64> = 0.05..=86_400.0;
 const OPEN: RangeInclusive<f64> = 0.01..=86_400.0;
 /// The largest `max_payload` a nats-server can be configured with; more could never arrive.
 const NATS_MAX: usize = 64 * 1024 * 1024;
+/// Bytes that calls may hold.
+pub(super) const IN_FLIGHT_BYTES: RangeInclusive<usize> = 1..=1 << 40;
 
 variables! {
     "Source of the extensions", source: SourceSettings {
@@ -276,7 +278,7 @@ variables! {
         MAX_RETRIES, max_retries: u32, NUMBER = "10", number(0..=100), "most retries an extension may have";
         MAX_IN_FLIGHT, max_in_flight: usize, NUMBER = "4096", number(1..=1_000_000), "concurrent invocations";
         MAX_IN_FLIGHT_PER_EXTENSION, max_in_flight_per_extension: usize, NUMBER = "256", number(1..=1_000_000), "concurrent invocations of one extension";
-        MAX_IN_FLIGHT_BYTES, max_in_flight_bytes: usize, NUMBER, number(1..=1 << 40), "bytes that the requests and replies of invocations hold; by default a quarter of the memory limit, else 256 MiB";
+        MAX_IN_FLIGHT_BYTES, max_in_flight_bytes: usize, NUMBER, number(IN_FLIGHT_BYTES), "bytes that the requests and replies of invocations hold; by default a quarter of the memory limit, else 256 MiB";
         SHUTDOWN_GRACE_SECONDS, shutdown_grace: Duration, DURATION = "5", seconds(0.0..=600.0), "time to finish what is in flight after SIGTERM";
     }
     "Tracing", tracing: TracingSettings {

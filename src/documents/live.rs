@@ -140,7 +140,7 @@ fn point(point: &Point) -> PointBody {
 
 fn note_body(note: &Note) -> NoteBody<'_> {
     NoteBody {
-        at: epoch_ms(note.at),
+        at: epoch_ms(note.at()),
         tone: note.tone.as_str(),
         id: note.id.as_ref().map(ExtensionId::as_str),
         text: &note.text,

@@ -125,7 +125,7 @@ fn database(state: &DatabaseState) -> DatabaseBody {
         state: state.as_str(),
         reason: down.map(|down| down.error.trouble.as_str()),
         error: down.map(|down| down.error.outside()),
-        since: down.and_then(|down| time(down.since)),
+        since: down.and_then(|down| time(down.since())),
     }
 }
 

@@ -50,7 +50,14 @@ pub struct Down {
     /// The latest reason.
     pub error: DatabaseError,
     /// When it was first found so.
-    pub since: SystemTime,
+    since: Instant,
+}
+
+impl Down {
+    /// When it was first found so, by the wall clock as it is set now.
+    pub fn since(&self) -> SystemTime {
+        Clock::default().wall_of(self.since.into_std())
+    }
 }
 
 /// What is known of the database.
@@ -185,7 +192,7 @@ impl Status {
             .is_none_or(|down| down.error.trouble != error.trouble);
         loads.down = Some(Down {
             error: error.clone(),
-            since: before.map_or_else(SystemTime::now, |down| down.since),
+            since: before.map_or_else(Instant::now, |down| down.since),
         });
         self.refresh(loads);
         news

@@ -3,7 +3,7 @@
 //! The tests in a browser need Chromium: `just browser-test` sees to it and runs them.
 
 mod assets;
-mod feed;
+pub(crate) mod feed;
 mod look;
 mod many;
 mod page;

@@ -46,7 +46,12 @@ impl HttpError {
             Self::Registry(error) => {
                 let status = StatusCode::from_u16(error.number());
                 let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                return json(status, documents::error::error(error));
+                let mut response = json(status, documents::error::error(error));
+                if let RegistryError::Overloaded(why) = error {
+                    // For who observes refusals: whatever the bound, its answer ends here.
+                    response.extensions_mut().insert(*why);
+                }
+                return response;
             }
             Self::NoSuchPath => (StatusCode::NOT_FOUND, "not_found", "no such path"),
             Self::NoSuchMethod => (

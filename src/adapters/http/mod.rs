@@ -1,7 +1,7 @@
 //! The HTTP server: probes, metrics, administration and the status page.
 //!
-//! Bounded in connections, in time per request and in bytes. It starts first and ends last, so that
-//! probes are answered while other parts start and stop.
+//! Bounded in connections, in time per request and in bytes. It starts first and ends after NATS, so
+//! that probes are answered while other parts start and drain.
 
 mod accept;
 mod access;
@@ -73,7 +73,7 @@ pub struct State {
     pub desk: Arc<Desk>,
     /// The data of the status page.
     pub feed: Arc<live::Feed>,
-    /// Observers of panics.
+    /// Observers of panics and refusals.
     pub observers: Observers,
     /// The end of the grace period: what is not answered by then is answered `shutting_down`.
     pub give_up: CancellationToken,

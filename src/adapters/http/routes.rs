@@ -21,9 +21,11 @@ use super::places::{self, Places};
 use super::{live, page, probes};
 use crate::config::Role;
 use crate::documents::headers::{SOURCE, STALE_MS};
+use crate::domain::overload::Overload;
 use crate::service::boundary::survived;
 use crate::service::clock::standstill::timeout;
 use crate::service::error::RegistryError;
+use crate::service::observe::Observation;
 
 /// How long a request may take. The slowest is a change whose COMMIT got no answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -106,6 +108,9 @@ async fn limits(Extract(state): Extract<State>, request: Request, next: Next) ->
             }
         }
     };
+    if let Some(why) = response.extensions().get::<Overload>() {
+        state.observers.observe(&Observation::Overloaded(*why));
+    }
     annotate(&state, &mut response);
     response
 }

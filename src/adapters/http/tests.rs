@@ -5,6 +5,7 @@ mod crowd;
 mod origin;
 mod slow;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -18,6 +19,7 @@ use super::*;
 use crate::config::{TokenTable, TokensFile};
 use crate::documents::desk::testing::desk;
 use crate::service::live::Live;
+use crate::service::observe::{Observation, Observer};
 use crate::service::progress::Progress;
 use crate::service::readiness::Part;
 use crate::service::status::SourceMode;
@@ -25,9 +27,22 @@ use crate::service::status::SourceMode;
 const DEADLINE: Duration = Duration::from_secs(20);
 const TOKEN: &str = "admin-token-00000";
 
+/// Counts requests that were refused for too much at once.
+#[derive(Default)]
+struct Refusals(AtomicUsize);
+
+impl Observer for Refusals {
+    fn observe(&self, observation: &Observation) {
+        if matches!(observation, Observation::Overloaded(_)) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 struct Server {
     addr: SocketAddr,
     readiness: Arc<Readiness>,
+    refusals: Arc<Refusals>,
     cancel: CancellationToken,
     give_up: CancellationToken,
     task: JoinHandle<()>,
@@ -60,6 +75,7 @@ impl Server {
         let (desk, cancel) = (desk(progress), CancellationToken::new());
         let give_up = CancellationToken::new();
         let live = Live::new(Arc::clone(&desk.health));
+        let refusals = Arc::<Refusals>::default();
         let state = State {
             readiness: Arc::clone(&readiness),
             status: Arc::new(Status::new(SourceMode::Fixtures, DEADLINE)),
@@ -76,7 +92,7 @@ impl Server {
                 Observers::new(Vec::new()),
                 cancel.clone(),
             )),
-            observers: Observers::new(Vec::new()),
+            observers: Observers::new(vec![Box::new(Arc::clone(&refusals))]),
             desk,
             give_up: give_up.clone(),
             render_metrics: Arc::new(render),
@@ -85,6 +101,7 @@ impl Server {
         Self {
             addr,
             readiness,
+            refusals,
             cancel,
             give_up,
             task,
@@ -281,9 +298,32 @@ async fn reads_that_wait_leave_places_to_probes_and_to_what_they_wait_for() {
         let head = read(&mut stream).await.0;
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     }
+    assert_eq!(server.refusals.0.load(Ordering::Relaxed), 1);
     for task in waiting {
         task.abort();
     }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn one_watcher_too_many_is_refused_and_counted() {
+    let server = Server::start().await;
+    let watch =
+        format!("GET /live HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\n\r\n");
+    let mut watching = Vec::new();
+    let refused = loop {
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
+        stream.write_all(watch.as_bytes()).await.unwrap();
+        let mut first = [0; 12];
+        let read = timeout(DEADLINE, stream.read_exact(&mut first));
+        read.await.unwrap().unwrap();
+        if &first != b"HTTP/1.1 200" {
+            break first;
+        }
+        watching.push(stream);
+    };
+    assert_eq!(&refused, b"HTTP/1.1 503");
+    assert_eq!(server.refusals.0.load(Ordering::Relaxed), 1);
     server.end().await;
 }
 

@@ -149,7 +149,7 @@ impl Asker {
             let share = end.saturating_duration_since(Instant::now()) / share;
             why = match timeout(share, Self::reach(group, name)).await {
                 Ok(Ok(asker)) => return Ok(asker),
-                Ok(Err(error)) => error.to_string(),
+                Ok(Err(why)) => why,
                 Err(_) => "no answer".to_owned(),
             };
         }
@@ -158,20 +158,21 @@ impl Asker {
     }
 
     /// Connects to any of the servers.
-    async fn reach(settings: &NatsSettings, name: &str) -> Result<Self, ConnectError> {
+    async fn reach(settings: &NatsSettings, name: &str) -> Result<Self, String> {
         // It is not seen before the connection is up.
         let (sender, link) = watch::channel(Link {
             up: true,
             ..Link::default()
         });
-        let options = options(settings)
+        let options = options(settings)?
             .name(name)
             .reconnect_delay_callback(pause)
             .event_callback(move |event| {
                 notice(&sender, &event);
                 async {}
             });
-        let client = options.connect(addresses(settings)).await?;
+        let client = options.connect(addresses(settings)).await;
+        let client = client.map_err(|error| error.to_string())?;
         Ok(Self { client, link })
     }
 

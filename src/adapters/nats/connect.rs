@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_nats::{ConnectOptions, ServerAddr};
 use rand::RngExt;
 
+use super::link::tls;
 use super::login::{authenticated, login};
 use super::wire::info::Login;
 use crate::config::{NatsAddress, NatsAuth, NatsSettings};
@@ -14,19 +15,21 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest pause between attempts to connect, before jitter.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Our login and how the link is protected.
-pub(super) fn options(settings: &NatsSettings) -> ConnectOptions {
-    let mut options = authenticated(settings)
+/// Our login and how the link is protected. Certificates are read here, once: the client's own
+/// reader knows no byte order mark.
+///
+/// # Errors
+/// In words: files that cannot be read or do not fit.
+pub(super) fn options(settings: &NatsSettings) -> Result<ConnectOptions, String> {
+    let options = authenticated(settings)
         .require_tls(settings.demands_tls())
         .connection_timeout(CONNECT_TIMEOUT)
         .custom_inbox_prefix(&settings.inbox_prefix);
-    if let Some(ca) = &settings.tls_ca {
-        options = options.add_root_certificates(ca.clone());
+    if settings.tls_ca.is_none() && settings.client_certificate.is_none() {
+        return Ok(options);
     }
-    if let Some(client) = &settings.client_certificate {
-        options = options.add_client_certificate(client.cert.clone(), client.key.clone());
-    }
-    options
+    let config = tls::config(settings).map_err(|why| format!("TLS: {why}"))?;
+    Ok(options.tls_client_config(config))
 }
 
 /// `settings` for each login there is: the client has one for all its servers, and no server is to be

@@ -146,10 +146,7 @@ impl ControlServer {
             };
             let held = budget.take(message.size()).ok_or(Overload::Bytes);
             let held = place.and_then(|place| Ok((place, held?)));
-            let held = held.map_err(|why| {
-                self.observers.observe(&Observation::Overloaded(why));
-                RegistryError::Overloaded(why)
-            })?;
+            let held = held.map_err(RegistryError::Overloaded)?;
             Ok((request, held))
         });
         let (request, held) = match begun {

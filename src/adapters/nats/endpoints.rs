@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::verb::Verb;
 use crate::service::error::RegistryError;
+use crate::service::observe::{Observation, Observers};
 
 /// What one verb has done since the start.
 #[derive(Debug, Default)]
@@ -60,20 +61,35 @@ impl Endpoint {
 }
 
 /// The endpoints of all verbs.
-#[derive(Debug, Default)]
-pub struct Endpoints([Endpoint; Verb::ALL.len()]);
+#[derive(Debug)]
+pub struct Endpoints {
+    verbs: [Endpoint; Verb::ALL.len()],
+    observers: Observers,
+}
 
 impl Endpoints {
+    /// Endpoints that have answered nothing; `observers` hear of refusals.
+    pub fn new(observers: Observers) -> Self {
+        Self {
+            verbs: std::array::from_fn(|_| Endpoint::default()),
+            observers,
+        }
+    }
+
     /// The endpoint of `verb`.
     pub fn of(&self, verb: Verb) -> Option<&Endpoint> {
-        self.0
+        self.verbs
             .get(Verb::ALL.iter().position(|known| *known == verb)?)
     }
 
-    /// Counts one answered request for `verb`.
+    /// Counts one answered request for `verb`. Here its outcome is final, so what was refused for too
+    /// much at once is observed here, whichever bound it met.
     pub fn record<T>(&self, verb: Verb, took: Duration, outcome: &Result<T, RegistryError>) {
         if let Some(endpoint) = self.of(verb) {
             endpoint.record(took, outcome);
+        }
+        if let Err(RegistryError::Overloaded(why)) = outcome {
+            self.observers.observe(&Observation::Overloaded(*why));
         }
     }
 
@@ -81,6 +97,47 @@ impl Endpoints {
     pub fn figures(&self) -> impl Iterator<Item = (Verb, EndpointFigures)> {
         Verb::ALL
             .into_iter()
-            .zip(self.0.iter().map(Endpoint::figures))
+            .zip(self.verbs.iter().map(Endpoint::figures))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::domain::overload::Overload;
+    use crate::service::observe::Observer;
+
+    /// The refusals observed.
+    #[derive(Default)]
+    struct Refusals(Mutex<Vec<Overload>>);
+
+    impl Observer for Refusals {
+        fn observe(&self, observation: &Observation) {
+            if let Observation::Overloaded(why) = observation {
+                self.0.lock().unwrap().push(*why);
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_observed_once_whichever_bound_was_met() {
+        let refusals = Arc::<Refusals>::default();
+        let endpoints = Endpoints::new(Observers::new(vec![Box::new(Arc::clone(&refusals))]));
+        let met = [Overload::Requests, Overload::Bytes, Overload::Full];
+        for why in met {
+            let outcome: Result<(), _> = Err(RegistryError::Overloaded(why));
+            endpoints.record(Verb::Get, Duration::ZERO, &outcome);
+        }
+        for other in [Ok(()), Err(RegistryError::ReadOnly)] {
+            endpoints.record(Verb::Get, Duration::ZERO, &other);
+        }
+        assert_eq!(*refusals.0.lock().unwrap(), met);
+        let (_, figures) = endpoints
+            .figures()
+            .find(|(verb, _)| *verb == Verb::Get)
+            .unwrap();
+        assert_eq!((figures.requests, figures.errors), (5, 4));
     }
 }

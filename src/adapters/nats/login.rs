@@ -1,7 +1,6 @@
 //! Logging in at a NATS server.
 //!
-//! Secrets are read again at every attempt, since files are renewed under a running process. So are
-//! the files of certificates, which the library does.
+//! Secrets are read again at every attempt, since files are renewed under a running process.
 
 use std::path::Path;
 

@@ -58,7 +58,7 @@ pub struct LookupServer {
     pub runtime: Handle,
     /// The bytes that such lookups, and their answers, may hold.
     pub budgets: Budgets,
-    /// Observers of panics and refusals.
+    /// Observers of panics.
     pub observers: Observers,
     /// Lookups that wait for a revision.
     pub waiting: TaskTracker,
@@ -79,11 +79,7 @@ impl Handler<Route> for LookupServer {
                     Some(held) => {
                         return self.defer(message, held, route, reply, received, span);
                     }
-                    None => {
-                        let why = Overload::Bytes;
-                        self.observers.observe(&Observation::Overloaded(why));
-                        Err(RegistryError::Overloaded(why))
-                    }
+                    None => Err(RegistryError::Overloaded(Overload::Bytes)),
                 }
             }
             Ok(lookup) => {

@@ -178,7 +178,7 @@ impl Links {
     /// Subscribes to everything and returns when the servers have confirmed it.
     pub async fn serve(self, parts: Parts) -> Server {
         let (give_up, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let endpoints = Arc::<Endpoints>::default();
+        let endpoints = Arc::new(Endpoints::new(parts.observers.clone()));
         let budgets = Budgets::default();
         parts.reply_rules.never(self.calls.inbox_prefix());
         let respond = Respond::new(Arc::clone(&parts.reply_rules), Arc::clone(&parts.status));

@@ -10,14 +10,12 @@ use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_na
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::SetupError;
 use crate::config::SslMode;
-use crate::config::text_file::{MAX_BYTES, read_bytes};
-use crate::domain::text::without_mark;
+use crate::config::pem_file::authorities;
 
 /// The connector for `mode`; reads `root_cert`, or the system's certificates, where it needs them.
 ///
@@ -26,16 +24,12 @@ pub(super) fn connector(
     mode: SslMode,
     root_cert: Option<&Path>,
 ) -> Result<MakeRustlsConnect, SetupError> {
-    let (checks_authority, checks_name) = match mode {
-        SslMode::Disable | SslMode::Prefer => (false, false),
-        SslMode::Require => (root_cert.is_some(), false),
-        SslMode::VerifyCa => (true, false),
-        SslMode::VerifyFull => (true, true),
-    };
+    let checks_authority = mode.checks_authority(root_cert.is_some());
+    let roots = checks_authority.then(|| authorities(root_cert));
     let provider = Arc::new(ring::default_provider());
     let verifier = Arc::new(Verifier {
-        roots: checks_authority.then(|| roots(root_cert)).transpose()?,
-        checks_name,
+        roots: roots.transpose().map_err(SetupError::Tls)?,
+        checks_name: mode == SslMode::VerifyFull,
         provider: Arc::clone(&provider),
     });
     let config = ClientConfig::builder_with_provider(provider)
@@ -45,32 +39,6 @@ pub(super) fn connector(
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     Ok(MakeRustlsConnect::new(config))
-}
-
-fn roots(file: Option<&Path>) -> Result<RootCertStore, SetupError> {
-    let mut roots = RootCertStore::empty();
-    let origin = match file {
-        Some(file) => {
-            let bytes = read_bytes(file, MAX_BYTES);
-            let bytes = bytes.map_err(|e| SetupError::Tls(format!("{} {e}", file.display())))?;
-            // Not all text has to be UTF-8: bundles have comments in other encodings.
-            for certificate in CertificateDer::pem_slice_iter(without_mark(&bytes)) {
-                let certificate = certificate
-                    .map_err(|error| SetupError::Tls(format!("{}: {error}", file.display())))?;
-                let added = roots.add(certificate);
-                added.map_err(|error| SetupError::Tls(format!("{}: {error}", file.display())))?;
-            }
-            file.display().to_string()
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            "the system".to_owned()
-        }
-    };
-    if roots.is_empty() {
-        return Err(SetupError::Tls(format!("{origin} has no root certificate")));
-    }
-    Ok(roots)
 }
 
 /// Checks the server's certificate as far as the mode asks. That the server holds the certificate's

@@ -25,6 +25,9 @@ use crate::service::meter::Count;
 use crate::service::observe::{Failing, ListenerState, Observation, Observer};
 use crate::service::status::millis;
 
+/// The target of the number of lines that are missing.
+const LOST: &str = "beamline_registry::lost_lines";
+
 /// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -67,14 +70,16 @@ impl Log {
 /// Sets up the log of the whole process, panics included; `filter` as in
 /// `info,beamline_registry=debug`. It never blocks.
 pub fn init(filter: &str, format: Format) -> Result<Log, LogError> {
-    let writer = LogWriter::start(standard_error(), |lines| {
-        warn!(lines, "{lines} log lines dropped: the reader was too slow");
-    })?;
+    let writer = LogWriter::start(standard_error(), report_lost)?;
     let made = writer.clone();
     let ansi = stderr().is_terminal();
     dispatch(filter, format, ansi, move || made.clone())?.try_init()?;
     log_panics();
     Ok(Log(writer))
+}
+
+fn report_lost(lines: u64) {
+    warn!(target: LOST, lines, "{lines} log lines dropped: the reader was too slow");
 }
 
 /// Standard error without the lock of the standard library, which a reader that takes nothing would
@@ -91,8 +96,8 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     // The client logs for each connection what our own lines log in our terms; name it in the
-    // filter to see its view.
-    let filter = EnvFilter::try_new(format!("async_nats=warn,{filter}"))?;
+    // filter to see its view. Lines that are missing are reported whatever the filter takes.
+    let filter = EnvFilter::try_new(format!("async_nats=warn,{LOST}=warn,{filter}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(ansi)

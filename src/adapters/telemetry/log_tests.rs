@@ -24,15 +24,20 @@ impl Write for Lines {
 
 /// The lines that `observations` leave in the JSON log.
 fn logged(filter: &str, observations: &[Observation]) -> Vec<Value> {
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let dispatch = dispatch(filter, Format::Json, false, move || writer.clone()).unwrap();
     let observer = LogObserver::default();
-    tracing::dispatcher::with_default(&dispatch, || {
+    written(filter, || {
         for observation in observations {
             observer.observe(observation);
         }
-    });
+    })
+}
+
+/// The lines that `work` leaves in it.
+fn written(filter: &str, work: impl FnOnce()) -> Vec<Value> {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let dispatch = dispatch(filter, Format::Json, false, move || writer.clone()).unwrap();
+    tracing::dispatcher::with_default(&dispatch, work);
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -117,6 +122,23 @@ fn a_drop_is_said_once_per_cause() {
     assert_eq!(lines.len(), 3);
     assert_eq!(lines[0]["reply_prefix"], "$JS");
     assert!(lines[2].get("reply_prefix").is_none());
+}
+
+/// CASES.md A2.
+#[test]
+fn lines_that_are_missing_are_reported_whatever_the_filter_takes() {
+    for filter in ["info", "error", "beamline_registry=off,error"] {
+        let lines = written(filter, || report_lost(7));
+        let [line] = &lines[..] else {
+            panic!("{filter}: {lines:?}")
+        };
+        assert_eq!(
+            (&line["lines"], &line["level"]),
+            (&7.into(), &"WARN".into())
+        );
+        let message = line["message"].as_str().unwrap();
+        assert!(message.starts_with("7 log lines dropped"), "{message}");
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::{Ended, Invocation, chain, err, failure};
 use crate::adapters::nats::ask::servers;
 use crate::app;
 use crate::app::signals::Signals;
-use crate::config::variables::NATS_URL;
+use crate::config::variables::{NATS_CONTEXT, NATS_URL};
 use tap::Tap;
 
 /// The command and its argument.
@@ -34,7 +34,7 @@ pub(super) async fn run(invocation: &Invocation) -> Ended {
     let mut settings = invocation.settings.clone();
     let mut signals = Signals::catch().map_err(|error| failure(&error.to_string()))?;
     // Gone when this is over.
-    let server = match invocation.is_set(&NATS_URL) {
+    let server = match has_server(invocation) {
         true => None,
         false => Some(
             PrivateServer::start("dev")
@@ -74,5 +74,47 @@ pub(super) async fn run(invocation: &Invocation) -> Ended {
         Ok(served) => served.map_err(|error| failure(&chain(&error))),
         // The panic hook has logged where.
         Err(_) => Err(failure("a bug ended it")),
+    }
+}
+
+/// Whether a server is configured: by its address or by a context, which means the usual address
+/// where it has none, and may be no more than a login.
+fn has_server(invocation: &Invocation) -> bool {
+    invocation.is_set(&NATS_URL) || invocation.is_set(&NATS_CONTEXT)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::ffi::OsString;
+    use std::io;
+    use std::path::Path;
+
+    use super::*;
+    use crate::cli::parse;
+    use crate::config::Surroundings;
+
+    #[test]
+    fn a_context_is_a_server_even_without_an_address() {
+        let context = Path::new("/home/me/.config/nats/context/local.json");
+        let surroundings = Surroundings {
+            env: BTreeMap::from([("HOME".into(), "/home/me".into())]),
+            read_file: &|path| match path == context {
+                true => Ok(br#"{"user":"u","password":"p"}"#.to_vec()),
+                false => Err(io::Error::from(io::ErrorKind::NotFound).into()),
+            },
+            host_name: "host".to_owned(),
+            memory_limit: None,
+            terminal: false,
+        };
+        for (line, configured) in [
+            ("dev .", false),
+            ("dev . --nats-url nats://a", true),
+            ("dev . --nats-context local", true),
+        ] {
+            let args = ["beamline-registry"].into_iter().chain(line.split(' '));
+            let invocation = parse(args.map(OsString::from), &surroundings).unwrap();
+            assert_eq!(has_server(&invocation), configured, "{line}");
+        }
     }
 }

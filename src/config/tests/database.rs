@@ -9,7 +9,7 @@ fn database_addresses_become_driver_configurations() {
     let (settings, _, effective) = load_env(&[
         (
             "DB_URL",
-            "postgres://a:1,b:2?sslmode=verify-full&sslrootcert=readable",
+            "postgres://a:1,b:2?sslmode=verify-full&sslrootcert=ca.pem",
         ),
         (
             "DB_LISTEN_URL",
@@ -38,7 +38,7 @@ fn database_addresses_become_driver_configurations() {
     assert_eq!(database.pool.ssl_mode(), SslMode::VerifyFull);
     assert_eq!(
         database.pool.ssl_root_cert.as_deref(),
-        Some(Path::new("readable"))
+        Some(Path::new("ca.pem"))
     );
     let shown = entry(&effective, "DB_SSLMODE").value.as_deref();
     assert_eq!(shown, Some("(in DB_URL)"));
@@ -59,4 +59,28 @@ fn database_addresses_become_driver_configurations() {
 
     let (settings, ..) = load_env(&[("DB_HOST", "a,b"), ("DB_ENABLED", "false")]).unwrap();
     assert!(settings.database.is_none());
+}
+
+/// The file of authorities is looked into only where a connection needs it.
+#[test]
+fn authorities_are_read_where_the_server_is_checked() {
+    let beside = |mode, file| {
+        load_env(&[
+            ("DB_HOST", "a"),
+            ("DB_LISTEN_URL", "postgres://b"),
+            ("DB_SSLMODE", mode),
+            ("DB_SSL_ROOT_CERT", file),
+        ])
+    };
+    for mode in ["disable", "prefer"] {
+        assert!(beside(mode, "readable").is_ok(), "{mode}");
+    }
+    for mode in ["require", "verify-ca", "verify-full"] {
+        assert!(beside(mode, "ca.pem").is_ok(), "{mode}");
+        let faults = beside(mode, "readable").unwrap_err().to_string();
+        assert_eq!(
+            faults,
+            "EXTENSION_REGISTRY_DB_SSL_ROOT_CERT names readable, which has no root certificate"
+        );
+    }
 }

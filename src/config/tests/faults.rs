@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use nkeys::KeyPair;
+
 use super::*;
 
 #[test]
@@ -64,6 +66,13 @@ fn every_fault_names_its_rule() {
             "DB_URL names gone, which cannot be read",
         ),
         (
+            &[(
+                "DB_URL",
+                "postgres://a?sslmode=verify-ca&sslrootcert=readable",
+            )],
+            "DB_URL names readable, which has no root certificate",
+        ),
+        (
             &[("DB_PASSWORD_FILE", "gone")],
             "DB_PASSWORD_FILE names gone, which cannot be read",
         ),
@@ -115,6 +124,10 @@ fn every_fault_names_its_rule() {
         ),
         (
             &[("NATS_NKEY", "hunter2")],
+            "NATS_NKEY must be the seed of a user nkey",
+        ),
+        (
+            &[("NATS_NKEY", "SUhunter2")],
             "NATS_NKEY must be the seed of a user nkey",
         ),
         (
@@ -222,6 +235,23 @@ fn every_fault_names_its_rule() {
         assert!(text.contains(rule), "{env:?}: {text}");
         assert!(text.starts_with("EXTENSION_REGISTRY_"), "{text}");
         assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn a_seed_is_read_to_its_checksum() {
+    let seed = |key: KeyPair| key.seed().unwrap();
+    let good = seed(KeyPair::new_user());
+    let line = format!("{good}\n");
+    assert!(load_env(&[("NATS_NKEY", line.as_str())]).is_ok());
+    let (kept, last) = good.split_at(good.len() - 1);
+    let typo = format!("{kept}{}", if last == "A" { "B" } else { "A" });
+    let short = kept.to_owned();
+    for bad in [typo, short, seed(KeyPair::new_account())] {
+        let faults = load_env(&[("NATS_NKEY", bad.as_str())]).unwrap_err();
+        let faults = faults.to_string();
+        assert!(faults.contains("the seed of a user nkey"), "{faults}");
+        assert!(!faults.contains(&bad), "it is a secret");
     }
 }
 

@@ -5,6 +5,7 @@ mod faults;
 
 use std::io;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -12,6 +13,12 @@ use secrecy::ExposeSecret;
 use super::*;
 
 type Loaded = (Settings, Vec<String>, Effective);
+
+/// The certificate of an authority.
+static AUTHORITY: LazyLock<String> = LazyLock::new(|| {
+    let made = rcgen::generate_simple_self_signed(vec!["authority".to_owned()]);
+    made.unwrap().cert.pem()
+});
 
 /// Loads from flags by key, environment names and files, each given as pairs.
 fn load(
@@ -50,7 +57,8 @@ fn load_env(env: &[(&str, &str)]) -> Result<Loaded, Faults> {
         .map(String::as_str)
         .zip(env.iter().map(|(_, value)| *value))
         .collect();
-    load(&[], &env, &[("readable", "SECRET\n")])
+    let files = [("readable", "SECRET\n"), ("ca.pem", AUTHORITY.as_str())];
+    load(&[], &env, &files)
 }
 
 fn entry<'a>(effective: &'a Effective, key: &str) -> &'a Entry {
@@ -86,6 +94,27 @@ fn nothing_set_gives_the_defaults_of_the_contract() {
     );
     let instance_id = entry(&effective, "INSTANCE_ID").value.clone();
     assert_eq!(instance_id, Some(settings.identity.instance_id));
+}
+
+#[test]
+fn calls_may_hold_a_quarter_of_the_memory_within_the_bounds_of_the_setting() {
+    for (memory_limit, bytes) in [
+        (None, 256 << 20),
+        (Some(256 << 20), 64 << 20),
+        (Some(8 << 40), 1 << 40),
+        (Some(3), 1),
+    ] {
+        let surroundings = Surroundings {
+            env: BTreeMap::new(),
+            read_file: &|_| Err(io::Error::from(io::ErrorKind::NotFound).into()),
+            host_name: String::new(),
+            memory_limit,
+            terminal: false,
+        };
+        let (settings, ..) = Settings::load(BTreeMap::new(), &surroundings).unwrap();
+        let found = settings.limits.max_in_flight_bytes;
+        assert_eq!(found, bytes, "{memory_limit:?}");
+    }
 }
 
 #[test]
@@ -210,7 +239,10 @@ fn the_shipped_files_load() {
     let paths = names.map(|name| format!("{secrets}/{name}"));
     let prod = include_str!("../../../deploy/config/prod.toml");
     let mut files = vec![("prod.toml", prod)];
-    files.extend(paths.iter().map(|path| (path.as_str(), "secret")));
+    files.extend(paths.iter().map(|path| match path.ends_with("ca.pem") {
+        true => (path.as_str(), AUTHORITY.as_str()),
+        false => (path.as_str(), "secret"),
+    }));
     let (settings, warnings, _) = load(&[("CONFIG", "prod.toml")], &[], &files).unwrap();
     assert_eq!(settings.source.mode, SourceMode::Database);
     let database = settings.database.unwrap().pool;

@@ -48,7 +48,7 @@ use crate::service::circuits::Circuits;
 use crate::service::clock::Clock;
 use crate::service::error::RegistryError;
 use crate::service::lookup::refused;
-use crate::service::observe::{Observation, Observers};
+use crate::service::observe::Observers;
 use crate::service::selection::{Selector, Target, Wanted};
 use crate::service::spans::{OpenSpan, Spans, Work};
 use record::Recorder;
@@ -192,7 +192,6 @@ impl<C: Caller> Invoker<C> {
         let seat = seat.map_err(|why| {
             let took = self.tools.clock.awake_since(invocation.received.into_std());
             runtime.called(&version, Status::Overloaded, took);
-            self.tools.observers.observe(&Observation::Overloaded(why));
             RegistryError::Overloaded(why)
         })?;
         runtime.budget().call();

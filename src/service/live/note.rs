@@ -2,7 +2,7 @@
 //!
 //! What happens often (refused requests, slow consumers) is left to the metrics.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use tokio::sync::mpsc;
 
@@ -10,6 +10,7 @@ use crate::domain::breaker::{CircuitState, Reason, Transition};
 use crate::domain::health::Crossing;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::quote::quoted;
+use crate::service::clock::Clock;
 use crate::service::observe::{ListenerState, Observation, Observer};
 
 /// Notes that may wait for the feed; more are lost, the log has them all the same.
@@ -22,7 +23,7 @@ const NAMED: usize = 5;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     /// When.
-    pub at: SystemTime,
+    at: Instant,
     /// How much it matters.
     pub tone: Tone,
     /// The extension it is about, if it is about one.
@@ -57,6 +58,11 @@ impl Tone {
 }
 
 impl Note {
+    /// When it happened, by the wall clock as it is set now.
+    pub fn at(&self) -> SystemTime {
+        Clock::default().wall_of(self.at)
+    }
+
     /// Whether `other` is a repetition.
     pub(super) fn repeats(&self, other: &Self) -> bool {
         (&self.id, &self.text) == (&other.id, &other.text)
@@ -119,7 +125,7 @@ impl Note {
             }
         };
         Some(Self {
-            at: SystemTime::now(),
+            at: Instant::now(),
             tone,
             id: id.cloned(),
             text,

@@ -62,6 +62,10 @@ async fn certificates() {
     let named = server.url().replace("127.0.0.1", "localhost");
     let daemon = |url: &str, ca: &str| site.daemon().nats(url).setting("NATS_TLS_CA", ca);
     Found::by(daemon(&named, &ours_pem)).await.is_sound();
+    // CASES.md E4: to the commands and to the daemon, which have readers of their own.
+    let marked = file("marked", &format!("\u{feff}{}", ours.pem()));
+    Found::by(daemon(&named, &marked)).await.is_sound();
+    daemon(&named, &marked).spawn().await.wait_ready().await;
     Found::by(daemon(&named, &other_pem))
         .await
         .names("NATS", "set the CA that signed");

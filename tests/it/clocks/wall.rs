@@ -1,14 +1,15 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::daemon::Builder;
-use crate::harness::{Behaviour, DEADLINE, Extension, Reply, eventually};
+use crate::harness::{Behaviour, DEADLINE, Extension, FaultProxy, Reply, eventually};
 use crate::rig::{Rig, insert};
 use crate::schema::value;
+use crate::status_page::feed::Watcher;
 
 /// Stands between a program and the system's wall clock: the first argument of every reading is
 /// left alone but for the wall clock's, which is ahead by what a file says, in seconds.
@@ -78,7 +79,10 @@ impl Wall {
 
 /// How far a moment of a document is ahead of the real time, in seconds.
 fn ahead(text: &Value) -> f64 {
-    let moment = humantime::parse_rfc3339(text.as_str().unwrap()).unwrap();
+    distance(humantime::parse_rfc3339(text.as_str().unwrap()).unwrap())
+}
+
+fn distance(moment: SystemTime) -> f64 {
     match moment.duration_since(SystemTime::now()) {
         Ok(ahead) => ahead.as_secs_f64(),
         Err(behind) => -behind.duration().as_secs_f64(),
@@ -165,4 +169,32 @@ async fn what_happened_is_dated_by_the_wall_clock_as_it_is_set_now() {
     let opened = ahead(&again["circuits"][0]["opened_at"]);
     assert!((-60.0..1.0).contains(&opened), "{again}");
     assert!(daemon.exit_code().is_none());
+}
+
+/// CASES.md A6.
+#[tokio::test]
+async fn an_outage_and_the_notes_of_the_page_are_dated_by_it_too() {
+    let rig = Rig::start().await;
+    let proxy = FaultProxy::start(rig.database.addr()).await;
+    let wall = Wall::new();
+    let daemon = rig.daemon_at(&rig.database.url_at(proxy.addr()));
+    let daemon = daemon.setting("SYNC_INTERVAL_SECONDS", 1);
+    let daemon = wall.read_by(daemon).spawn().await;
+    daemon.wait_ready().await;
+    proxy.cut().await;
+    rig.wait_stats("/database/state", json!("away")).await;
+    for ahead_s in [-3600, 3600] {
+        wall.set(ahead_s);
+        let stats = rig.stats().await;
+        let off = ahead(&stats["database"]["since"]) - ahead_s as f64;
+        assert!((-60.0..0.5).contains(&off), "`since` is {off} s ahead");
+        let (hello, _) = Watcher::of(&daemon).await.snapshot().await;
+        let notes = hello["notes"].as_array().unwrap();
+        assert!(!notes.is_empty());
+        for note in notes {
+            let at = UNIX_EPOCH + Duration::from_millis(note["at"].as_u64().unwrap());
+            let off = distance(at) - ahead_s as f64;
+            assert!((-60.0..0.5).contains(&off), "{off} s ahead: {note}");
+        }
+    }
 }

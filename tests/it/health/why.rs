@@ -197,12 +197,14 @@ async fn over_http_only_who_may_operate_sees_what_extensions_said() {
             .get("failures")
             .map(|it| it.as_array().unwrap().len())
     };
-    let path = "/admin/extensions/x/health";
-    assert_eq!(
-        failures(&daemon.get(path).await.body),
-        Some(1),
-        "on the loopback"
-    );
+    let paths = [
+        "/admin/extensions/x/health",
+        "/admin/extensions/health?id=x",
+    ];
+    for path in paths {
+        let seen = failures(&daemon.get(path).await.body);
+        assert_eq!(seen, Some(1), "on the loopback, at {path}");
+    }
     drop(daemon);
 
     let folder = tempfile::tempdir().unwrap();
@@ -214,11 +216,13 @@ async fn over_http_only_who_may_operate_sees_what_extensions_said() {
         .setting("HTTP_TOKENS_FILE", file.display());
     let daemon = site.start(builder).await;
     call(&site, "acme").await;
+    let addr = daemon.http_addr().await;
     for (token, seen) in [(reader, None), (operator, Some(1))] {
         let headers = [("Authorization", format!("Bearer {token}"))];
-        let addr = daemon.http_addr().await;
-        let request = format!("GET {path}");
-        let reply = crate::http_admin::send(&addr, &request, &headers, b"").await;
-        assert_eq!(failures(&reply.body), seen);
+        for path in paths {
+            let request = format!("GET {path}");
+            let reply = crate::http_admin::send(&addr, &request, &headers, b"").await;
+            assert_eq!(failures(&reply.body), seen, "{path}");
+        }
     }
 }

@@ -59,6 +59,11 @@ async fn documents_are_those_of_nats() {
             "health",
             json!({"id": "routed"}),
         ),
+        (
+            "/admin/extensions/health?id=routed",
+            "health",
+            json!({"id": "routed"}),
+        ),
         ("/admin/circuits", "circuits", json!({})),
         ("/admin/circuits?limit=1", "circuits", json!({"limit": 1})),
     ] {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{ALICE, Api, error, plain, send};
+use crate::harness::{DEADLINE, eventually, http};
 
 #[tokio::test]
 async fn an_extension_lives_its_life() {
@@ -200,4 +201,36 @@ async fn a_reload_tells_what_it_found() {
     }
     let unknown = api.ask("POST /admin/reload", &json!({"id": "y"})).await;
     assert_eq!(error(&unknown), (404, "extension_not_found".into()));
+}
+
+/// What it waits for ends after it: else it would be committed, and answered as if it were not.
+#[tokio::test]
+async fn a_change_that_a_drain_finds_waiting_is_answered_with_its_record() {
+    let api = Api::start().await;
+    api.ask("POST /admin/extensions", &plain("x")).await;
+    let sql = &api.rig.sql;
+    sql.batch_execute("BEGIN; UPDATE extensions SET retry = 5")
+        .await
+        .unwrap();
+    let body = json!({"timeout_ms": 77});
+    let change = api.ask("PATCH /admin/extensions/x", &body);
+    let drain = async {
+        let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pid IN
+            (SELECT pid FROM pg_stat_activity WHERE datname = current_database()))";
+        eventually("the change waits", DEADLINE, async || {
+            let row = sql.query_one(waits, &[]).await.unwrap();
+            row.get::<_, bool>(0)
+        })
+        .await;
+        api.daemon.sigterm();
+        eventually("it takes no more connections", DEADLINE, async || {
+            http::get(&api.addr, "/livez").await.is_err()
+        })
+        .await;
+        sql.batch_execute("ROLLBACK").await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(change, drain);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.json()["timeout_ms"], 77);
+    assert_eq!(api.daemon.wait_exit(DEADLINE).await, 0);
 }

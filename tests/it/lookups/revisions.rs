@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::harness::http;
-use crate::harness::{Client, DEADLINE, Daemon, NatsServer};
-use crate::rig::{Rig, insert};
+use crate::harness::{Client, DEADLINE, Daemon, NatsServer, eventually};
+use crate::rig::{Rig, insert, metric};
 use crate::schema::migrated;
 use crate::site::{Site, subject};
 
@@ -179,6 +179,10 @@ async fn reads_that_wait_take_no_place_of_what_they_wait_for() {
     };
     tokio::join!(reads, over_http, work);
     assert_eq!(*refused.borrow(), 64, "of 1,088");
+    eventually("each refusal is counted", DEADLINE, async || {
+        metric(&daemon, "extension_registry_overloaded_total").await == Some(64.0)
+    })
+    .await;
     rig.client.assert_one_reply_each().await;
 }
 

@@ -12,10 +12,10 @@ use crate::harness::{Behaviour, DEADLINE, Daemon};
 use crate::rig::Rig;
 
 /// A reader of the stream.
-struct Watcher(BufReader<TcpStream>);
+pub(crate) struct Watcher(BufReader<TcpStream>);
 
 impl Watcher {
-    async fn of(daemon: &Daemon) -> Self {
+    pub(crate) async fn of(daemon: &Daemon) -> Self {
         let addr = daemon.http_addr().await;
         let mut stream = TcpStream::connect(&addr).await.unwrap();
         let request = format!("GET /live HTTP/1.1\r\nHost: {addr}\r\n\r\n");
@@ -64,7 +64,7 @@ impl Watcher {
     }
 
     /// The snapshot: its beginning and its rows.
-    async fn snapshot(&mut self) -> (Value, Vec<Value>) {
+    pub(crate) async fn snapshot(&mut self) -> (Value, Vec<Value>) {
         let hello = self.wait("hello").await;
         let mut rows = Vec::new();
         loop {

@@ -37,9 +37,12 @@ pub(in crate::adapters::http) async fn list(
     responses((status = 200, description = "A page", body = ref("#/components/schemas/HealthPage"))))]
 pub(in crate::adapters::http) async fn health(
     Extract(state): Extract<State>,
+    Extension(caller): Extension<Caller>,
     query: Query,
 ) -> Outcome {
-    Ok(state.desk.health(&query.read()?, false, MAX_BYTES).await?)
+    // One that names an `id` gets the same as at the path of that extension.
+    let read = query.read()?;
+    Ok(state.desk.health(&read, caller.operates, MAX_BYTES).await?)
 }
 
 /// The stored record of an extension, enabled or not

@@ -182,11 +182,9 @@ impl Calls {
                             .observe(&Observation::SlowConsumer { connection });
                     }
                 }
-                None => {
-                    let why = Overload::Bytes;
-                    self.table.end(token, CallError::Overloaded(why));
-                    self.observers.observe(&Observation::Overloaded(why));
-                }
+                None => self
+                    .table
+                    .end(token, CallError::Overloaded(Overload::Bytes)),
             },
             Err(_) => self.table.end(token, CallError::BadReply),
         }

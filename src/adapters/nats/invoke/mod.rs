@@ -110,10 +110,7 @@ impl Handler<Route> for InvokeServer {
                 Ok(Begun::Rehearsed(answer)) => Ok(answer),
                 Err(error) => Err(error),
             },
-            Err(why) => {
-                self.0.observers.observe(&Observation::Overloaded(why));
-                Err(RegistryError::Overloaded(why))
-            }
+            Err(why) => Err(RegistryError::Overloaded(why)),
         };
         match &outcome {
             Ok(_) => self.0.respond.append(&mut out(turn), reply, &outcome),

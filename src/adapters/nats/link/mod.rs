@@ -5,7 +5,7 @@
 //! through the lane's [`outbox`].
 
 mod buffer;
-mod tls;
+pub mod tls;
 mod dial;
 mod socket;
 mod queue;

@@ -24,7 +24,6 @@ use crate::service::caller::{CallError, Caller, Reply};
 use crate::service::circuits::Circuit;
 use crate::service::clock;
 use crate::service::error::{RegistryError, Unavailable};
-use crate::service::observe::Observation;
 use crate::service::patience::NoReply;
 use crate::service::status::millis;
 
@@ -131,12 +130,10 @@ impl<'a, C: Caller> Attempts<'a, C> {
                 self.seat = Some(Seat::Taken(place));
                 return Ok(());
             }
-            Some(None) => {
-                let why = Overload::Full;
-                let observers = &self.invoker.tools.observers;
-                observers.observe(&Observation::Overloaded(why));
-                (Status::Overloaded, RegistryError::Overloaded(why))
-            }
+            Some(None) => (
+                Status::Overloaded,
+                RegistryError::Overloaded(Overload::Full),
+            ),
             None => (Status::Neutral, RegistryError::ShuttingDown),
         };
         self.count(status, StdInstant::now());
