@@ -217,7 +217,7 @@ pub struct Sidecars {
     pub instance_ids: Vec<String>,
 }
 
-/// So many sidecars are named; more are only counted.
+/// The most sidecars that are named; more are only counted.
 pub const MAX_NAMED: usize = 50;
 
 /// What an operator wants of a circuit.

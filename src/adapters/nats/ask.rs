@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, ConnectError, Event, HeaderMap, Message, StatusCode, Subscriber};
+use async_nats::{Client, Event, HeaderMap, Message, StatusCode, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use thiserror::Error;

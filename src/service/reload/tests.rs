@@ -319,7 +319,7 @@ async fn while_only_a_part_can_be_read_the_database_stays_down() {
         .await;
     match (before, run.status.database()) {
         (DatabaseState::Down(before), DatabaseState::Down(now)) => {
-            assert_eq!(before.since, now.since);
+            assert_eq!(before, now, "since when, too");
         }
         states => panic!("{states:?}"),
     }

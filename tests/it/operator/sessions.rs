@@ -105,8 +105,10 @@ fn words(page: &str) -> Vec<&str> {
         let is_uuid = word.len() == 36 && word.matches('-').count() == 4;
         !is_latency && !is_slow && !is_time && !is_uuid
     };
-    // How often data was read depends on when the listener came up; how long it took, on the host.
+    // How often data was read depends on when the listener came up; how long it took, on the host; who is
+    // counted, on when each wrote its health first.
     let moves = [
+        "sidecars",
         "load_count",
         "last_reload",
         "staleness_ms",
