@@ -155,10 +155,10 @@ impl Shared {
             Arc::clone(&lookups),
             Arc::clone(&runtimes),
             Arc::clone(&skipped),
-            alive.clone(),
             settings.distinct.clone(),
             instance_id,
-        );
+        )
+        .beside(alive.clone());
         let tools = Tools {
             selector,
             runtimes,

@@ -69,7 +69,6 @@ impl Stats {
         lookups: Arc<Lookups>,
         runtimes: Arc<Runtimes>,
         skipped: Arc<Skipped>,
-        alive: Alive,
         settings: Distinct,
         instance_id: String,
     ) -> Self {
@@ -80,11 +79,17 @@ impl Stats {
             lookups,
             runtimes,
             skipped,
-            alive,
+            alive: Alive::default(),
             settings,
             instance_id,
             started,
         }
+    }
+
+    /// With what is known of the other sidecars.
+    #[must_use]
+    pub fn beside(self, alive: Alive) -> Self {
+        Self { alive, ..self }
     }
 
     /// The name of this sidecar.

@@ -11,7 +11,6 @@ use crate::service::administration::Administration;
 use crate::service::definitions::{
     AuditEntry, AuditQuery, Definitions, Switch, Switched, Write, WriteError, Written,
 };
-use crate::service::fleet::Alive;
 use crate::service::health::Health;
 use crate::service::lookup::Lookups;
 use crate::service::progress::Progress;
@@ -64,7 +63,6 @@ pub(crate) fn desk(progress: Progress) -> Arc<Desk> {
         Arc::new(Lookups::new(Arc::clone(&tools.selector))),
         Arc::clone(&tools.runtimes),
         Arc::default(),
-        Alive::default(),
         Distinct::default(),
         "test".to_owned(),
     );
