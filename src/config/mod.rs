@@ -6,6 +6,7 @@
 //! values and what several of them mean together. Nothing outside this module sees a raw text.
 
 mod breaker;
+pub mod credentials;
 mod database;
 mod distinct;
 mod effective;

@@ -1,19 +1,22 @@
 //! The NATS connection: its address, its login, its protection.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nkeys::KeyPair;
 use secrecy::SecretString;
 
+use super::credentials::credentials;
 use super::nats_address::NatsAddress;
 use super::parse::Rule;
+use super::pem_file::{authorities_in, certificates_in, private_key_in};
 use super::reader::Reader;
 use super::secret::Secret;
 use super::variables::{
-    NATS_CREDS, NATS_NKEY, NATS_PASSWORD, NATS_TLS_CERT, NATS_TLS_KEY, NATS_TOKEN, NATS_URL,
-    NATS_USER, NatsValues,
+    NATS_CREDS, NATS_NKEY, NATS_PASSWORD, NATS_TLS_CA, NATS_TLS_CERT, NATS_TLS_KEY, NATS_TOKEN,
+    NATS_URL, NATS_USER, NatsValues, Variable,
 };
 use crate::domain::subject::Subject;
+use crate::domain::text::without_mark;
 
 /// Settings of the NATS connection.
 #[derive(Debug, Clone)]
@@ -70,6 +73,15 @@ pub struct ClientCertificate {
 }
 
 pub(super) fn settle(values: NatsValues, reader: &mut Reader<'_>) -> NatsSettings {
+    for (variable, path, look) in looks(&values) {
+        // One that cannot be read is a fault already.
+        let text = path.map(|path| (path, reader.surroundings.bytes(path)));
+        if let Some((path, Ok(text))) = text
+            && let Err(why) = look(&text)
+        {
+            reader.fault(variable, format!("names {}, which {why}", path.display()));
+        }
+    }
     reader.both_or_neither(&NATS_TLS_CERT, &NATS_TLS_KEY);
     reader.both_or_neither(&NATS_USER, &NATS_PASSWORD);
     let logins = [&NATS_CREDS, &NATS_NKEY, &NATS_USER, &NATS_TOKEN];
@@ -101,6 +113,27 @@ pub(super) fn settle(values: NatsValues, reader: &mut Reader<'_>) -> NatsSetting
         client_certificate: certificate.map(|(cert, key)| ClientCertificate { cert, key }),
         inbox_prefix: values.inbox_prefix,
     }
+}
+
+type Look = fn(&[u8]) -> Result<(), String>;
+
+/// Files without which no attempt to connect can succeed, and what they must hold.
+fn looks(values: &NatsValues) -> [(&'static Variable, Option<&Path>, Look); 4] {
+    [
+        (&NATS_TLS_CA, values.tls_ca.as_deref(), |text| {
+            authorities_in(text).map(drop)
+        }),
+        (&NATS_TLS_CERT, values.tls_cert.as_deref(), |text| {
+            certificates_in(text).map(drop)
+        }),
+        (&NATS_TLS_KEY, values.tls_key.as_deref(), |text| {
+            private_key_in(text).map(drop)
+        }),
+        (&NATS_CREDS, values.creds.as_deref(), |text| {
+            let text = str::from_utf8(without_mark(text)).map_err(|_| "is not UTF-8".to_owned())?;
+            credentials(text).map(drop).map_err(str::to_owned)
+        }),
+    ]
 }
 
 /// The message never quotes the address, which may carry a password.

@@ -20,7 +20,10 @@ pub fn authorities(file: Option<&Path>) -> Result<RootCertStore, String> {
     }
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    some(roots).map_err(|why| format!("the system {why}"))
+    match roots.is_empty() {
+        true => Err("the system has no root certificate".to_owned()),
+        false => Ok(roots),
+    }
 }
 
 /// The authorities in the text of a file, at least one.
@@ -33,7 +36,7 @@ pub(super) fn authorities_in(text: &[u8]) -> Result<RootCertStore, String> {
         let added = roots.add(certificate);
         added.map_err(|error| format!("has a certificate that cannot be used: {error}"))?;
     }
-    some(roots)
+    Ok(roots)
 }
 
 /// The certificates in `file`, in its order.
@@ -49,24 +52,31 @@ pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String>
 /// # Errors
 /// What is wrong, the name of the file first.
 pub fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    read(file, |text| {
-        match PrivateKeyDer::from_pem_slice(without_mark(text)) {
-            Err(pem::Error::NoItemsFound) => Err("has no private key".to_owned()),
-            key => key.map_err(unreadable),
-        }
-    })
+    read(file, private_key_in)
 }
 
-fn some(roots: RootCertStore) -> Result<RootCertStore, String> {
-    match roots.is_empty() {
-        true => Err("has no root certificate".to_owned()),
-        false => Ok(roots),
+/// The first private key in the text of a file.
+///
+/// # Errors
+/// What is wrong, to be read after the name of the file.
+pub(super) fn private_key_in(text: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+    match PrivateKeyDer::from_pem_slice(without_mark(text)) {
+        Err(pem::Error::NoItemsFound) => Err("has no private key".to_owned()),
+        key => key.map_err(unreadable),
     }
 }
 
-fn certificates_in(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+/// The certificates in the text of a file, at least one.
+///
+/// # Errors
+/// What is wrong, to be read after the name of the file.
+pub(super) fn certificates_in(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let found = CertificateDer::pem_slice_iter(without_mark(text));
-    found.map(|found| found.map_err(unreadable)).collect()
+    let found: Result<Vec<_>, _> = found.map(|found| found.map_err(unreadable)).collect();
+    match found?.as_slice() {
+        [] => Err("has no certificate".to_owned()),
+        certificates => Ok(certificates.to_vec()),
+    }
 }
 
 fn read<T>(file: &Path, parse: impl Fn(&[u8]) -> Result<T, String>) -> Result<T, String> {
@@ -105,7 +115,7 @@ mod tests {
         let told = || authorities(Some(&file)).unwrap_err();
         assert!(told().contains("x.pem cannot be read: "), "{}", told());
         std::fs::write(&file, "nothing").unwrap();
-        assert!(told().ends_with("x.pem has no root certificate"));
+        assert!(told().ends_with("x.pem has no certificate"));
         let section = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         std::fs::write(&file, section).unwrap();
         assert!(told().contains("x.pem has a certificate that cannot be used: "));

@@ -280,6 +280,9 @@ pub enum Crossing {
 #[derive(Debug, Default)]
 pub struct HealthGate {
     degraded: AtomicBool,
+    /// Whether the last report was of a fall: it is followed by one of the recovery, whatever is
+    /// forgotten in between.
+    reported: AtomicBool,
 }
 
 impl HealthGate {
@@ -287,9 +290,10 @@ impl HealthGate {
     /// known, and the last verdict holds.
     pub fn observe(&self, success_rate: Option<f64>, min_rate: f64) -> Option<Crossing> {
         let degraded = success_rate? < min_rate;
+        self.degraded.store(degraded, Ordering::Relaxed);
         // The swap picks the one caller that reports; a caller that finds its own verdict there
         // stays silent.
-        let before = self.degraded.swap(degraded, Ordering::Relaxed);
+        let before = self.reported.swap(degraded, Ordering::Relaxed);
         match (before, degraded) {
             (false, true) => Some(Crossing::Degraded),
             (true, false) => Some(Crossing::Recovered),

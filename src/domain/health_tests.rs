@@ -115,6 +115,25 @@ fn each_crossing_is_told_once() {
     }
 }
 
+/// Whoever pairs the two reports is not left waiting by a reset.
+#[test]
+fn a_recovery_is_told_after_a_verdict_was_forgotten() {
+    let gate = HealthGate::default();
+    let bad = rate(counts(0, 20));
+    assert_eq!(gate.observe(bad, 0.8), Some(Crossing::Degraded));
+    gate.clear();
+    assert!(!gate.is_degraded());
+    assert_eq!(gate.observe(rate(counts(0, 0)), 0.8), None);
+    assert_eq!(
+        gate.observe(rate(counts(20, 0)), 0.8),
+        Some(Crossing::Recovered)
+    );
+    assert_eq!(gate.observe(bad, 0.8), Some(Crossing::Degraded));
+    gate.clear();
+    assert_eq!(gate.observe(bad, 0.8), None, "it is told already");
+    assert!(gate.is_degraded());
+}
+
 /// The rate over a window of at least 20 calls.
 fn rate(window: Counts) -> Option<f64> {
     window.success_rate().filter(|_| window.total() >= 20)

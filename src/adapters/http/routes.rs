@@ -93,7 +93,7 @@ async fn limits(Extract(state): Extract<State>, request: Request, next: Next) ->
     } else if request.body().size_hint().lower() > MAX_BODY_BYTES as u64 {
         too_large().into_response()
     } else {
-        let is_read = request.method().is_safe();
+        let changes = !request.method().is_safe() && request.uri().path() != RELOAD;
         let answer = survived(&state.observers, next.run(request));
         let answer = timeout(REQUEST_TIMEOUT, answer);
         tokio::select! {
@@ -104,7 +104,7 @@ async fn limits(Extract(state): Extract<State>, request: Request, next: Next) ->
                 Err(_) => HttpError::SlowAnswer.into_response(),
             },
             () = state.give_up.cancelled() => {
-                HttpError::Registry(given_up(is_read)).into_response()
+                HttpError::Registry(given_up(changes)).into_response()
             }
         }
     };
@@ -115,11 +115,14 @@ async fn limits(Extract(state): Extract<State>, request: Request, next: Next) ->
     response
 }
 
+/// The one request that is no read and changes nothing.
+const RELOAD: &str = "/admin/reload";
+
 /// A change goes on after its caller has gone, as long as this process runs.
-fn given_up(is_read: bool) -> RegistryError {
-    match is_read {
-        true => RegistryError::ShuttingDown,
-        false => RegistryError::OutcomeUnknown("this sidecar is shutting down".into()),
+fn given_up(changes: bool) -> RegistryError {
+    match changes {
+        true => RegistryError::OutcomeUnknown("this sidecar is shutting down".into()),
+        false => RegistryError::ShuttingDown,
     }
 }
 

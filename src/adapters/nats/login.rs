@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 
 use super::wire::info::Login;
 use crate::config::text_file::{MAX_BYTES, read_text};
-use crate::config::{NatsAddress, NatsAuth, NatsSettings, Secret};
+use crate::config::{self, NatsAddress, NatsAuth, NatsSettings, Secret};
 
 /// Options that log in by `settings`, in whose addresses there is one login at most.
 pub(super) fn authenticated(settings: &NatsSettings) -> ConnectOptions {
@@ -77,11 +77,11 @@ pub(super) fn login(
 fn credentials(path: &Path, nonce: &[u8]) -> Result<Login, String> {
     let text = read_text(path, MAX_BYTES);
     let text = text.map_err(|error| format!("{} {error}", path.display()))?;
-    let jwt = section(&text, "NATS USER JWT").ok_or("the file holds no user JWT")?;
-    let seed = section(&text, "USER NKEY SEED").ok_or("the file holds no user seed")?;
+    let held = config::credentials::credentials(&text);
+    let (jwt, key) = held.map_err(|why| format!("{} {why}", path.display()))?;
     Ok(Login {
         jwt: Some(jwt.to_owned()),
-        signature: Some(signed(&key(seed)?, nonce)?),
+        signature: Some(signed(&key, nonce)?),
         ..Login::default()
     })
 }
@@ -92,30 +92,4 @@ fn key(seed: &str) -> Result<KeyPair, String> {
 
 fn signed(key: &KeyPair, nonce: &[u8]) -> Result<Vec<u8>, String> {
     key.sign(nonce).map_err(|error| error.to_string())
-}
-
-/// The line between `-----BEGIN <name>-----` and the dashes that end it.
-fn section<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let mut lines = text.lines().map(str::trim);
-    lines.find(|line| line.starts_with("---") && line.contains(&format!("BEGIN {name}")))?;
-    lines
-        .find(|line| !line.is_empty())
-        .filter(|line| !line.starts_with("---"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn credentials_files_are_taken_apart() {
-        let text = "-----BEGIN NATS USER JWT-----\neyJ0.x.y\n------END NATS USER JWT------\n\n\
-                    *** IMPORTANT ***\n-----BEGIN USER NKEY SEED-----\nSUAX\n------END USER NKEY SEED------\n";
-        assert_eq!(section(text, "NATS USER JWT"), Some("eyJ0.x.y"));
-        assert_eq!(section(text, "USER NKEY SEED"), Some("SUAX"));
-        assert_eq!(
-            section("-----BEGIN NATS USER JWT-----\n------END", "NATS USER JWT"),
-            None
-        );
-    }
 }

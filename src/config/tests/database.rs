@@ -80,7 +80,7 @@ fn authorities_are_read_where_the_server_is_checked() {
         let faults = beside(mode, "readable").unwrap_err().to_string();
         assert_eq!(
             faults,
-            "EXTENSION_REGISTRY_DB_SSL_ROOT_CERT names readable, which has no root certificate"
+            "EXTENSION_REGISTRY_DB_SSL_ROOT_CERT names readable, which has no certificate"
         );
     }
 }

@@ -70,7 +70,7 @@ fn every_fault_names_its_rule() {
                 "DB_URL",
                 "postgres://a?sslmode=verify-ca&sslrootcert=readable",
             )],
-            "DB_URL names readable, which has no root certificate",
+            "DB_URL names readable, which has no certificate",
         ),
         (
             &[("DB_PASSWORD_FILE", "gone")],

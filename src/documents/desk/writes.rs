@@ -9,9 +9,10 @@ use crate::documents::reload::{self, ReloadArguments};
 use crate::documents::request::id;
 use crate::documents::{committed, rehearsed, stored};
 use crate::domain::actor::Actor;
+use crate::domain::ids::ExtensionId;
 use crate::service::administration::Changed;
 use crate::service::definitions::Switch;
-use crate::service::error::RegistryError;
+use crate::service::error::{NotFoundReason, RegistryError};
 
 /// Room for the headers of a reply.
 const HEADER_BYTES: usize = 512;
@@ -96,13 +97,18 @@ impl Desk {
     /// Reads the source again, or one extension of it.
     pub async fn reload(&self, arguments: &ReloadArguments) -> Result<Answer, RegistryError> {
         let id = id(arguments.id.as_deref())?;
+        let known = |id: &ExtensionId| self.reads.get(id.as_str());
+        let before = id.as_ref().is_some_and(|id| known(id).is_ok());
         let report = self.reload.reload(id.clone()).await?;
-        if let Some(id) = id
-            && report.counts.removed == 0
-        {
-            // An unknown id is an error for a caller that asked to read it again; one that is gone since
-            // is what this found out.
-            self.reads.get(id.as_str())?;
+        match id.as_ref().map(known) {
+            // That it is gone is what this found out.
+            Some(Err(RegistryError::ExtensionNotFound {
+                reason: NotFoundReason::Unknown,
+                ..
+            })) if before => {}
+            // An unknown id is an error for a caller that asked to read it again.
+            Some(Err(error)) => return Err(error),
+            Some(Ok(_)) | None => {}
         }
         Ok(Answer::plain(reload::reloaded(&report)))
     }

@@ -81,8 +81,15 @@ impl Spot {
     /// Does what an operator wants to the circuit, until then. With a reset health begins anew, too:
     /// of the version, and of the extension if it is the current one.
     pub fn apply(&self, action: OverrideAction, now: Tick, until: Tick) {
-        // Reports since when it failed.
-        self.tell(action.apply(&self.circuit(), now, until));
+        // There is nothing to reset in a circuit that there is not.
+        let circuit = match action {
+            OverrideAction::Reset => self.existing(),
+            _ => Some(self.circuit()),
+        };
+        if let Some(circuit) = circuit {
+            // Reports since when it failed.
+            self.tell(action.apply(&circuit, now, until));
+        }
         if action != OverrideAction::Reset {
             return;
         }
