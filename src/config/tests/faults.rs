@@ -111,15 +111,31 @@ fn every_fault_names_its_rule() {
         (&[("NATS_USER", "a")], "NATS_USER needs NATS_PASSWORD"),
         (&[("NATS_PASSWORD", "a")], "NATS_PASSWORD needs NATS_USER"),
         (
-            &[("NATS_TLS_CERT", "readable")],
+            &[("NATS_TLS_CA", "key.pem")],
+            "NATS_TLS_CA names key.pem, which has no certificate",
+        ),
+        (
+            &[("NATS_TLS_CERT", "readable"), ("NATS_TLS_KEY", "key.pem")],
+            "NATS_TLS_CERT names readable, which has no certificate",
+        ),
+        (
+            &[("NATS_TLS_CERT", "ca.pem"), ("NATS_TLS_KEY", "ca.pem")],
+            "NATS_TLS_KEY names ca.pem, which has no private key",
+        ),
+        (
+            &[("NATS_CREDS", "readable")],
+            "NATS_CREDS names readable, which holds no user JWT",
+        ),
+        (
+            &[("NATS_TLS_CERT", "ca.pem")],
             "NATS_TLS_CERT needs NATS_TLS_KEY",
         ),
         (
-            &[("NATS_TLS_KEY", "readable")],
+            &[("NATS_TLS_KEY", "key.pem")],
             "NATS_TLS_KEY needs NATS_TLS_CERT",
         ),
         (
-            &[("NATS_CREDS", "readable"), ("NATS_TOKEN", "t")],
+            &[("NATS_CREDS", "me.creds"), ("NATS_TOKEN", "t")],
             "NATS_TOKEN is set beside NATS_CREDS",
         ),
         (

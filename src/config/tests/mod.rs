@@ -14,10 +14,17 @@ use super::*;
 
 type Loaded = (Settings, Vec<String>, Effective);
 
-/// The certificate of an authority.
-static AUTHORITY: LazyLock<String> = LazyLock::new(|| {
-    let made = rcgen::generate_simple_self_signed(vec!["authority".to_owned()]);
-    made.unwrap().cert.pem()
+/// The certificate of an authority, and its key.
+static AUTHORITY: LazyLock<String> = LazyLock::new(|| MADE.cert.pem());
+static KEY: LazyLock<String> = LazyLock::new(|| MADE.signing_key.serialize_pem());
+static MADE: LazyLock<rcgen::CertifiedKey<rcgen::KeyPair>> =
+    LazyLock::new(|| rcgen::generate_simple_self_signed(vec!["authority".to_owned()]).unwrap());
+
+/// What a user logs in with.
+static CREDENTIALS: LazyLock<String> = LazyLock::new(|| {
+    let seed = nkeys::KeyPair::new_user().seed().unwrap();
+    let jwt = "-----BEGIN NATS USER JWT-----\neyJ0.x.y\n------END NATS USER JWT------";
+    format!("{jwt}\n-----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n")
 });
 
 /// Loads from flags by key, environment names and files, each given as pairs.
@@ -57,7 +64,12 @@ fn load_env(env: &[(&str, &str)]) -> Result<Loaded, Faults> {
         .map(String::as_str)
         .zip(env.iter().map(|(_, value)| *value))
         .collect();
-    let files = [("readable", "SECRET\n"), ("ca.pem", AUTHORITY.as_str())];
+    let files = [
+        ("readable", "SECRET\n"),
+        ("ca.pem", AUTHORITY.as_str()),
+        ("key.pem", KEY.as_str()),
+        ("me.creds", CREDENTIALS.as_str()),
+    ];
     load(&[], &env, &files)
 }
 
@@ -329,7 +341,7 @@ fn with_context(
 fn a_context_of_the_nats_command_line_stands_below_all_other_settings() {
     let context = r#"{"url":"nats://a:1,nats://b:2","user":"u","password":"p","ca":"~/ca.pem",
         "inbox_prefix":"_INBOX.me","color_scheme":"blue","token":"unused"}"#;
-    let files = [("/home/me/ca.pem", "ca")];
+    let files = [("/home/me/ca.pem", AUTHORITY.as_str())];
     let (settings, _, effective) = with_context(context, &[], &files).unwrap();
     let servers: Vec<_> = settings
         .nats
