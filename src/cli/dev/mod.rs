@@ -16,7 +16,6 @@ use crate::adapters::nats::ask::servers;
 use crate::app;
 use crate::app::signals::Signals;
 use crate::config::variables::{NATS_CONTEXT, NATS_URL};
-use tap::Tap;
 
 /// The command and its argument.
 pub(super) fn command() -> Command {
@@ -57,12 +56,7 @@ pub(super) async fn run(invocation: &Invocation) -> Ended {
     }
     let stop = CancellationToken::new();
     let (tapped, screen) = (settings.clone(), invocation.screen);
-    let tapping = tokio::spawn(async move {
-        match Tap::open(&tapped, screen).await {
-            Ok(tap) => tap.run().await,
-            Err(error) => err(&format!("requests are not shown: {error}")),
-        }
-    });
+    let tapping = tokio::spawn(async move { tap::show(&tapped, screen).await });
     let serving = app::serve(settings, log.dropped(), stop.clone().cancelled_owned());
     let serving = tokio::spawn(serving);
     let served = tokio::select! {
