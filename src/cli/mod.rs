@@ -113,8 +113,14 @@ fn pool(settings: &Settings) -> Result<Arc<Pool>, ExitCode> {
 
 /// Prints what went wrong, and returns the exit code.
 fn failure(what: &str) -> ExitCode {
-    err(what);
+    err(&harmless(what));
     ExitCode::FAILURE
+}
+
+/// Lines without what a terminal would obey: paths, names and what servers answer can hold anything.
+fn harmless(text: &str) -> String {
+    let lines: Vec<_> = text.lines().map(operator::clean).collect();
+    lines.join("\n")
 }
 
 /// The headers of a reply, in the order of their names.
@@ -161,7 +167,7 @@ pub fn parse(
     })?;
     let loaded = Settings::load(arguments::given(&matches), surroundings);
     let (settings, warnings, effective) = loaded.map_err(|faults| {
-        err(&faults.to_string());
+        err(&harmless(&faults.to_string()));
         EX_USAGE
     })?;
     let (command, arguments) = matches.subcommand().unwrap_or(("serve", &matches));

@@ -170,6 +170,19 @@ async fn check_shows_what_holds_and_whence() {
 }
 
 #[tokio::test]
+async fn no_setting_reaches_the_terminal_as_a_command() {
+    let odd = Daemon::builder().setting("ENVIRONMENT", "a\u{9b}2Jb\u{1b}[2J");
+    let (code, out, errors) = odd.arg("check").arg("--settings").run().await;
+    assert_eq!(code, 0, "{errors}");
+    assert!(!out.contains(['\u{9b}', '\u{1b}']), "{out}");
+    assert!(out.contains(r"a\u{9b}2Jb\u{1b}[2J"), "{out}");
+    let odd = Daemon::builder().arg("--config").arg("a\u{1b}[2J");
+    let (code, _, errors) = odd.arg("check").run().await;
+    assert_eq!(code, 64, "{errors}");
+    assert!(!errors.contains('\u{1b}'), "{errors}");
+}
+
+#[tokio::test]
 async fn probes_ask_the_local_daemon() {
     let mut site = Site::with(&extensions()).await;
     site.nats.stop().await;

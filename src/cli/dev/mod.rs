@@ -10,6 +10,7 @@ use clap::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::{folder, folder_argument};
+use super::operator::clean;
 use super::private_server::{PrivateServer, alone};
 use super::{Ended, Invocation, chain, err, failure};
 use crate::adapters::nats::ask::servers;
@@ -46,11 +47,11 @@ pub(super) async fn run(invocation: &Invocation) -> Ended {
     }
     alone(&mut settings, folder(&invocation.arguments)).await;
     let log = super::log::start_log(&settings.logging)?;
-    err(&format!(
+    err(&clean(&format!(
         "serving {} at {}",
         settings.source.fixtures_dir.display(),
         servers(&settings.nats)
-    ));
+    )));
     if let Some(addr) = settings.http.addr {
         err(&format!("status page: http://{addr}/"));
     }

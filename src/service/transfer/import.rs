@@ -9,6 +9,7 @@ use super::ports::{Store, StoreError, Transaction};
 use super::verify::verify;
 use super::wanted::Wanted;
 use crate::domain::ids::ExtensionId;
+use crate::domain::quote::quoted;
 use crate::domain::reconcile::Everything;
 use crate::domain::record::{Difference, record_faults, refusals};
 
@@ -263,7 +264,10 @@ async fn moving<'a>(
         }
         match movers.get(holder.as_str()) {
             Some(mover) => moving.push(*mover),
-            None => taken.push(format!("{heir}: `subject` {subject} is taken by {holder}")),
+            None => taken.push(format!(
+                "{heir}: `subject` {subject} is taken by {}",
+                quoted(&holder)
+            )),
         }
     }
     taken.sort_unstable();
