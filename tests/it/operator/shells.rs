@@ -129,19 +129,22 @@ async fn the_help_names_every_command() {
 
 #[test]
 fn an_answer_that_cannot_be_written_is_a_failure() {
-    let completion = |out: &str| {
-        let out = std::fs::File::options().write(true).open(out).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_beamline-registry"));
-        let ran = command.args(["completion", "bash"]).stdout(out).output();
-        let ran = ran.unwrap();
-        let said = String::from_utf8(ran.stderr).unwrap();
-        (ran.status.code(), said)
-    };
-    assert_eq!(completion("/dev/null"), (Some(0), String::new()));
-    let (code, said) = completion("/dev/full");
-    assert_eq!(code, Some(1));
-    assert!(
-        said.starts_with("error: cannot write the answer: "),
-        "{said}"
-    );
+    for line in [
+        "completion bash",
+        "check --settings",
+        "check --settings --json",
+    ] {
+        let run = |out: &str| {
+            let out = std::fs::File::options().write(true).open(out).unwrap();
+            let mut command = Command::new(env!("CARGO_BIN_EXE_beamline-registry"));
+            let ran = command.args(line.split(' ')).stdout(out).output();
+            let ran = ran.unwrap();
+            let said = String::from_utf8(ran.stderr).unwrap();
+            (ran.status.code(), said)
+        };
+        assert_eq!(run("/dev/null"), (Some(0), String::new()), "{line}");
+        let (code, said) = run("/dev/full");
+        assert_eq!(code, Some(1), "{line}");
+        assert!(said.contains("cannot write the answer: "), "{line}: {said}");
+    }
 }
