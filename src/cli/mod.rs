@@ -75,8 +75,15 @@ pub fn run(invocation: Invocation) -> ExitCode {
         screen,
         ..
     } = &invocation;
+    let command = invocation.command.as_str();
+    // Of the others, `serve` logs them and `check` has a line for each; what is typed all day, or run
+    // by a probe, is spared them.
+    if ["demo", "dev", "migrate", "import", "export"].contains(&command) {
+        let warnings = invocation.warnings.iter();
+        warnings.for_each(|warning| err(&harmless(&format!("warning: {warning}"))));
+    }
     let ended = runtime.block_on(async {
-        match invocation.command.as_str() {
+        match command {
             "serve" => serve::run(settings.clone(), &invocation.warnings).await,
             "demo" => demo::run(settings, arguments.get_flag("once"), screen).await,
             "dev" => dev::run(&invocation).await,

@@ -7,6 +7,7 @@
 
 use serde_json::Value;
 
+use crate::harness::daemon::Builder;
 use crate::harness::servers::{self, Mode};
 use crate::harness::{DEADLINE, Daemon, NatsServer, eventually};
 use crate::schema::migrated;
@@ -107,6 +108,22 @@ async fn an_unknown_environment_name_is_a_warning() {
         .await;
     assert_eq!(said.1, "WARN", "{said:?}");
     assert!(said.0.contains("nearest"), "{said:?}");
+}
+
+/// Contract 2. `serve` logs it, `check` has a line for it, these print it.
+#[tokio::test]
+async fn an_unknown_environment_name_is_a_warning_of_every_command_that_changes_something() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in ["migrate", "import", "export"] {
+        let builder = Daemon::builder().setting("DB_USERNAME", "x").arg(command);
+        let folder = (command != "migrate").then(|| folder.path().display());
+        let builder = folder.into_iter().fold(builder, Builder::arg);
+        let (code, _, errors) = builder.run().await;
+        assert_eq!(code, 64, "no database is configured: {errors}");
+        let warning = "warning: EXTENSION_REGISTRY_DB_USERNAME is not known and ignored; the nearest \
+                       name is EXTENSION_REGISTRY_DB_";
+        assert!(errors.starts_with(warning), "{command}: {errors}");
+    }
 }
 
 #[tokio::test]
