@@ -6,7 +6,7 @@ use clap::ArgMatches;
 
 use super::arguments::folder;
 use super::import::without_limits;
-use super::{Ended, err, failure, out, pool};
+use super::{Ended, err, failure, harmless, out, pool};
 use crate::adapters::fixtures::ExportFolder;
 use crate::adapters::postgres::PostgresSource;
 use crate::app;
@@ -24,15 +24,14 @@ pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> Ended {
     let folder = ExportFolder::new(path.clone(), arguments.get_flag("force"));
     let exported = transfer::export(&database, &folder).await;
     let (count, written) = exported.map_err(|error| failure(&reason(&error)))?;
-    out(&format!(
-        "exported {count} extensions to {}",
-        path.display()
-    ));
+    let done = format!("exported {count} extensions to {}", path.display());
+    out(&harmless(&done));
     if !written.removed.is_empty() {
-        out(&removed(&written.removed));
+        out(&harmless(&removed(&written.removed)));
     }
     if let Some(reason) = written.not_synced {
-        err(&format!("warning: a power cut may undo this: {reason}"));
+        let warning = format!("warning: a power cut may undo this: {reason}");
+        err(&harmless(&warning));
     }
     Ok(())
 }

@@ -75,8 +75,15 @@ pub fn run(invocation: Invocation) -> ExitCode {
         screen,
         ..
     } = &invocation;
+    let command = invocation.command.as_str();
+    // Of the others, `serve` logs them and `check` has a line for each; what is typed all day, or run
+    // by a probe, is spared them.
+    if ["demo", "dev", "migrate", "import", "export"].contains(&command) {
+        let warnings = invocation.warnings.iter();
+        warnings.for_each(|warning| err(&harmless(&format!("warning: {warning}"))));
+    }
     let ended = runtime.block_on(async {
-        match invocation.command.as_str() {
+        match command {
             "serve" => serve::run(settings.clone(), &invocation.warnings).await,
             "demo" => demo::run(settings, arguments.get_flag("once"), screen).await,
             "dev" => dev::run(&invocation).await,
@@ -113,8 +120,14 @@ fn pool(settings: &Settings) -> Result<Arc<Pool>, ExitCode> {
 
 /// Prints what went wrong, and returns the exit code.
 fn failure(what: &str) -> ExitCode {
-    err(what);
+    err(&harmless(what));
     ExitCode::FAILURE
+}
+
+/// Lines without what a terminal would obey: paths, names and what servers answer can hold anything.
+fn harmless(text: &str) -> String {
+    let lines: Vec<_> = text.lines().map(operator::clean).collect();
+    lines.join("\n")
 }
 
 /// The headers of a reply, in the order of their names.
@@ -161,7 +174,7 @@ pub fn parse(
     })?;
     let loaded = Settings::load(arguments::given(&matches), surroundings);
     let (settings, warnings, effective) = loaded.map_err(|faults| {
-        err(&faults.to_string());
+        err(&harmless(&faults.to_string()));
         EX_USAGE
     })?;
     let (command, arguments) = matches.subcommand().unwrap_or(("serve", &matches));

@@ -2,7 +2,7 @@
 
 use clap::ArgMatches;
 
-use super::{Ended, failure, out};
+use super::{Ended, failure, harmless, out};
 use crate::adapters::http::probe;
 use crate::config::Settings;
 
@@ -19,7 +19,7 @@ pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> Ended {
     };
     match probe::ask(addr, path).await {
         Ok(answer) if answer.status == 200 => {
-            out(&answer.body);
+            out(&harmless(&answer.body));
             Ok(())
         }
         Ok(answer) => Err(failure(&answer.body)),

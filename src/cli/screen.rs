@@ -35,7 +35,7 @@ impl Screen {
         let plain = value("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = value("TERM") == Some("dumb");
         Self {
-            width: terminal.then(|| Table::new().width().unwrap_or(u16::MAX)),
+            width: terminal.then(|| columns(Table::new().width())),
             colours: terminal && !plain && !dumb,
             now: SystemTime::now(),
         }
@@ -71,6 +71,12 @@ impl Screen {
     }
 }
 
+/// The columns of a terminal that says it has this many. One that nobody gave a size says 0: a serial
+/// line, or a pseudo-terminal of a program.
+fn columns(said: Option<u16>) -> u16 {
+    said.filter(|columns| *columns > 0).unwrap_or(u16::MAX)
+}
+
 #[cfg(test)]
 impl Screen {
     /// A reader that is no terminal, such as a file.
@@ -79,6 +85,23 @@ impl Screen {
             width: None,
             colours: false,
             now: SystemTime::UNIX_EPOCH,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_without_a_size_hides_nothing() {
+        for (said, taken) in [
+            (Some(80), 80),
+            (Some(1), 1),
+            (Some(0), u16::MAX),
+            (None, u16::MAX),
+        ] {
+            assert_eq!(columns(said), taken, "{said:?}");
         }
     }
 }

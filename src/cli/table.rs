@@ -15,6 +15,10 @@ pub(super) const NONE: &str = "-";
 /// Spaces between two columns.
 const GAP: usize = 2;
 
+/// A cell that is wider is shown in one line at a terminal, too: comfy-table counts in 16 bits, the
+/// gaps included.
+const WIDEST: usize = u16::MAX as usize - 4;
+
 /// A value in a table. Its text must be clean: a terminal obeys control characters.
 #[derive(Debug, Clone)]
 pub(super) struct Cell {
@@ -59,10 +63,15 @@ impl Column {
         !self.name.is_empty() && self.cells.iter().all(|cell| is(&cell.text))
     }
 
+    /// All of it, its name first.
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        let texts = self.cells.iter().map(|cell| cell.text.as_str());
+        std::iter::once(self.name.as_str()).chain(texts)
+    }
+
     /// The longest word, and the gap behind it.
     fn least_width(&self) -> usize {
-        let texts = self.cells.iter().map(|cell| &cell.text);
-        let words = texts.chain([&self.name]).flat_map(|text| text.split(' '));
+        let words = self.texts().flat_map(|text| text.split(' '));
         let longest = words.map(|word| word.chars().count()).max();
         longest.unwrap_or_default() + GAP
     }
@@ -88,17 +97,69 @@ pub(super) fn fit(mut columns: Vec<Column>, screen: &Screen) -> String {
 
 /// Columns beside each other, under their names if they have any.
 pub(super) fn draw(columns: Vec<Column>, screen: &Screen) -> String {
+    let mut texts = columns.iter().flat_map(Column::texts);
+    match screen.width {
+        Some(room) if texts.all(|text| width(text) <= WIDEST) => wrapped(&columns, room, screen),
+        _ => unwrapped(&columns, screen),
+    }
+}
+
+fn has_heads(columns: &[Column]) -> bool {
+    columns.iter().any(|column| !column.name.is_empty())
+}
+
+/// A line for each row, however long. A cell that no screen has room for makes its own line longer
+/// and no other.
+fn unwrapped(columns: &[Column], screen: &Screen) -> String {
+    let rows = columns.first().map_or(0, |column| column.cells.len());
+    let mut lines = vec![String::new(); rows + 1];
+    let gap = " ".repeat(GAP);
+    for column in columns {
+        let widths: Vec<_> = column.texts().map(width).collect();
+        let room = widths.iter().copied().filter(|width| *width <= WIDEST);
+        let room = room.max().unwrap_or_default().max(1);
+        let (head, is_numeric) = (Cell::from(column.name.as_str()), column.is_numeric());
+        let cells = std::iter::once(&head).chain(&column.cells).zip(widths);
+        for (line, (cell, width)) in lines.iter_mut().zip(cells) {
+            let text = screen.painted(&cell.text, cell.tone);
+            let rest = " ".repeat(room.saturating_sub(width));
+            match is_numeric {
+                true => line.extend([rest, text]),
+                false => line.extend([text, rest]),
+            }
+            line.push_str(&gap);
+        }
+    }
+    let lines = lines.iter().skip(usize::from(!has_heads(columns)));
+    let lines: Vec<_> = lines.map(|line| line.trim_end()).collect();
+    lines.join("\n")
+}
+
+/// The columns of a terminal that `text` takes, as comfy-table measures it.
+fn width(text: &str) -> usize {
+    if text.is_ascii() {
+        return text.len();
+    }
+    let mut table = Table::new();
+    let widths = table.add_row([text]).column_max_content_widths();
+    match widths.first() {
+        Some(width) if *width < u16::MAX => usize::from(*width),
+        // It counts no further.
+        _ => usize::MAX,
+    }
+}
+
+/// Cells that wrap in the `room` of a line.
+fn wrapped(columns: &[Column], room: u16, screen: &Screen) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).force_no_tty();
     if screen.colours {
         table.enforce_styling().style_text_only();
     }
-    if let Some(width) = screen.width {
-        // The last gap may hang over.
-        table.set_width(width.saturating_add(2));
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-    }
-    if columns.iter().any(|column| !column.name.is_empty()) {
+    // The last gap may hang over.
+    table.set_width(room.saturating_add(2));
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    if has_heads(columns) {
         table.set_header(columns.iter().map(|column| &column.name));
     }
     for row in 0..columns.first().map_or(0, |column| column.cells.len()) {
@@ -178,6 +239,45 @@ mod tests {
             at(3).starts_with("name\na\nlong-name\n(no room for why, n;"),
             "{}",
             at(3)
+        );
+    }
+
+    /// As of `config` in `get`, or of a thousand ids.
+    #[test]
+    fn a_cell_may_be_wider_than_any_screen() {
+        let columns = |long: &str| {
+            vec![
+                Column::new("id", ["a", "b"]),
+                Column::new("config", [long, "-"]),
+                Column::new("n", ["1", "20"]),
+            ]
+        };
+        let terminal = Screen {
+            width: Some(80),
+            ..Screen::plain()
+        };
+        for screen in [Screen::plain(), terminal] {
+            for count in [WIDEST, WIDEST + 1, 65_534, 65_535] {
+                let text = draw(columns(&"x".repeat(count)), &screen);
+                assert_eq!(text.matches('x').count(), count);
+            }
+            let long = "x".repeat(70_000);
+            let text = format!("id  config   n\na   {long}   1\nb   -       20");
+            assert!(draw(columns(&long), &screen) == text);
+            let wide = "\u{8868}".repeat(35_000);
+            assert!(draw(columns(&wide), &screen) == text.replace(&long, &wide));
+        }
+    }
+
+    #[test]
+    fn a_letter_of_two_columns_is_two_columns_wide() {
+        let columns = vec![
+            Column::new("name", ["\u{8868}\u{8868}\u{8868}", "ab"]),
+            Column::new("b", ["x", "y"]),
+        ];
+        assert_eq!(
+            draw(columns, &Screen::plain()),
+            "name    b\n\u{8868}\u{8868}\u{8868}  x\nab      y"
         );
     }
 

@@ -7,6 +7,7 @@
 
 use serde_json::Value;
 
+use crate::harness::daemon::Builder;
 use crate::harness::servers::{self, Mode};
 use crate::harness::{DEADLINE, Daemon, NatsServer, eventually};
 use crate::schema::migrated;
@@ -109,6 +110,22 @@ async fn an_unknown_environment_name_is_a_warning() {
     assert!(said.0.contains("nearest"), "{said:?}");
 }
 
+/// Contract 2. `serve` logs it, `check` has a line for it, these print it.
+#[tokio::test]
+async fn an_unknown_environment_name_is_a_warning_of_every_command_that_changes_something() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in ["migrate", "import", "export"] {
+        let builder = Daemon::builder().setting("DB_USERNAME", "x").arg(command);
+        let folder = (command != "migrate").then(|| folder.path().display());
+        let builder = folder.into_iter().fold(builder, Builder::arg);
+        let (code, _, errors) = builder.run().await;
+        assert_eq!(code, 64, "no database is configured: {errors}");
+        let warning = "warning: EXTENSION_REGISTRY_DB_USERNAME is not known and ignored; the nearest \
+                       name is EXTENSION_REGISTRY_DB_";
+        assert!(errors.starts_with(warning), "{command}: {errors}");
+    }
+}
+
 #[tokio::test]
 async fn check_shows_what_holds_and_whence() {
     let nats = NatsServer::builder()
@@ -167,6 +184,19 @@ async fn check_shows_what_holds_and_whence() {
         !out.contains(SECRET) && !out.contains("postgres:postgres"),
         "{out}"
     );
+}
+
+#[tokio::test]
+async fn no_setting_reaches_the_terminal_as_a_command() {
+    let odd = Daemon::builder().setting("ENVIRONMENT", "a\u{9b}2Jb\u{1b}[2J");
+    let (code, out, errors) = odd.arg("check").arg("--settings").run().await;
+    assert_eq!(code, 0, "{errors}");
+    assert!(!out.contains(['\u{9b}', '\u{1b}']), "{out}");
+    assert!(out.contains(r"a\u{9b}2Jb\u{1b}[2J"), "{out}");
+    let odd = Daemon::builder().arg("--config").arg("a\u{1b}[2J");
+    let (code, _, errors) = odd.arg("check").run().await;
+    assert_eq!(code, 64, "{errors}");
+    assert!(!errors.contains('\u{1b}'), "{errors}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::harness::servers::{self, Mode};
-use crate::harness::{Behaviour, Client, DEADLINE, Daemon, Extension, eventually};
+use crate::harness::{Behaviour, Client, DEADLINE, Daemon, Extension, NatsServer, eventually};
 
 /// With the nats-server of the tests.
 fn path() -> String {
@@ -67,6 +67,44 @@ async fn an_author_sees_requests_calls_and_faults() {
     write(&json!({"id": "mine", "type": "nonsense", "subject": "beamline.ext.mine"}));
     let fault = |line: &str| (line.contains("mine.json") && line.contains("type")).then_some(());
     dev.wait_line("the fault", fault).await;
+    dev.sigterm();
+    assert_eq!(dev.wait_exit(DEADLINE).await, 0);
+}
+
+/// The daemon waits for the server, and so does what shows the requests.
+#[tokio::test]
+async fn an_author_sees_requests_of_a_server_that_comes_later() {
+    let mut nats = NatsServer::start().await;
+    nats.stop().await;
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Daemon::builder().arg("dev").arg(folder.path().display());
+    let dev = dev.nats(&nats.url()).setting("HTTP_ADDR", "off");
+    let dev = dev.spawn().await;
+    let reason = |line: &str| line.starts_with("requests are not shown: ").then_some(());
+    dev.wait_line("why nothing is shown", reason).await;
+    nats.start_again().await;
+    let client = Client::connect(&nats.url()).await;
+    eventually("it shows what is asked", DEADLINE, async || {
+        let asked = client.try_request("beamline.registry.lookup", "mine", DEADLINE);
+        asked.await.is_some() && dev.log().iter().any(|line| line.contains("lookup mine"))
+    })
+    .await;
+    dev.sigterm();
+    assert_eq!(dev.wait_exit(DEADLINE).await, 0);
+}
+
+#[tokio::test]
+async fn an_author_is_told_what_cannot_be_shown() {
+    let users = r#"authorization { users: [ { user: u, password: p,
+        permissions: { subscribe: { allow: ">", deny: "beamline.ext.>" } } } ] }"#;
+    let nats = NatsServer::builder().config(users).start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Daemon::builder().arg("dev").arg(folder.path().display());
+    let dev = dev.nats(&format!("nats://u:p@{}", nats.addr()));
+    let dev = dev.setting("HTTP_ADDR", "off").spawn().await;
+    let reason = "messages at `beamline.ext.>` are not shown: the NATS server refuses: ";
+    let told = |line: &str| line.starts_with(reason).then_some(());
+    dev.wait_line("what is not shown", told).await;
     dev.sigterm();
     assert_eq!(dev.wait_exit(DEADLINE).await, 0);
 }

@@ -147,7 +147,7 @@ impl Asker {
             // One that is silent leaves the others their share.
             let share = u32::try_from(left).unwrap_or(u32::MAX);
             let share = end.saturating_duration_since(Instant::now()) / share;
-            why = match timeout(share, Self::reach(group, name)).await {
+            why = match timeout(share, Self::reach(group, name, share)).await {
                 Ok(Ok(asker)) => return Ok(asker),
                 Ok(Err(why)) => why,
                 Err(_) => "no answer".to_owned(),
@@ -158,13 +158,17 @@ impl Asker {
     }
 
     /// Connects to any of the servers.
-    async fn reach(settings: &NatsSettings, name: &str) -> Result<Self, String> {
+    async fn reach(
+        settings: &NatsSettings,
+        name: &str,
+        patience: Duration,
+    ) -> Result<Self, String> {
         // It is not seen before the connection is up.
         let (sender, link) = watch::channel(Link {
             up: true,
             ..Link::default()
         });
-        let options = options(settings)?
+        let options = options(settings, patience)?
             .name(name)
             .reconnect_delay_callback(pause)
             .event_callback(move |event| {

@@ -10,26 +10,39 @@ use super::login::{authenticated, login};
 use super::wire::info::Login;
 use crate::config::{NatsAddress, NatsAuth, NatsSettings};
 
-/// How long one attempt to connect may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest that one attempt to connect may take: then a silent server is given up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often a server that says nothing is asked for a sign of life. The third time that the answer
+/// to two others is missing, the client gives up: within 3 s.
+const PING_INTERVAL: Duration = Duration::from_millis(750);
 /// The longest pause between attempts to connect, before jitter.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Our login and how the link is protected. Certificates are read here, once: the client's own
-/// reader knows no byte order mark.
+/// Our login, how the link is protected, and how much of `patience` each server has. Certificates are
+/// read here, once: the client's own reader knows no byte order mark.
 ///
 /// # Errors
 /// In words: files that cannot be read or do not fit.
-pub(super) fn options(settings: &NatsSettings) -> Result<ConnectOptions, String> {
+pub(super) fn options(
+    settings: &NatsSettings,
+    patience: Duration,
+) -> Result<ConnectOptions, String> {
     let options = authenticated(settings)
         .require_tls(settings.demands_tls())
-        .connection_timeout(CONNECT_TIMEOUT)
+        .connection_timeout(share(patience, settings.servers.len()))
+        .ping_interval(PING_INTERVAL)
         .custom_inbox_prefix(&settings.inbox_prefix);
     if settings.tls_ca.is_none() && settings.client_certificate.is_none() {
         return Ok(options);
     }
     let config = tls::config(settings).map_err(|why| format!("TLS: {why}"))?;
     Ok(options.tls_client_config(config))
+}
+
+/// What each server has of `patience`: one that is silent leaves the others theirs.
+fn share(patience: Duration, servers: usize) -> Duration {
+    let servers = u32::try_from(servers).unwrap_or(u32::MAX).max(1);
+    (patience / servers).min(CONNECT_TIMEOUT)
 }
 
 /// `settings` for each login there is: the client has one for all its servers, and no server is to be
@@ -116,6 +129,17 @@ mod tests {
         let groups = by_login(&["nats://a", "tls://u:p@b"]);
         assert_eq!(groups.len(), 2);
         assert!(groups.iter().all(NatsSettings::demands_tls));
+    }
+
+    #[test]
+    fn a_silent_server_leaves_the_others_their_share() {
+        for (patience, servers, of_each) in
+            [(5, 2, 2500), (3, 1, 3000), (60, 1, 3000), (6, 0, 3000)]
+        {
+            let patience = Duration::from_secs(patience);
+            let of_each = Duration::from_millis(of_each);
+            assert_eq!(share(patience, servers), of_each, "{servers}");
+        }
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl Trial {
         };
         let complaints = Arc::<Mutex<Vec<String>>>::default();
         let noted = Arc::clone(&complaints);
-        let options = options(&settings)?
+        let options = options(&settings, PATIENCE)?
             .name(format!("beamline-registry/{instance_id}/check"))
             .event_callback(move |event| {
                 if let Event::ServerError(error) = event {

@@ -7,6 +7,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error, Transaction};
 
 use super::migrate::MigrateError;
+use crate::domain::quote::quoted;
 
 /// For one try. A daemon waits longer for a lock (1.5 s to read, 2 s to write), so it notices
 /// nothing; Postgres takes a table from its own vacuum after 1 s.
@@ -113,7 +114,7 @@ pub(super) async fn lock(
 
 async fn holders(client: &Client) -> Result<Vec<(String, String)>, Error> {
     let rows = client.query(HOLDERS, &[]).await?;
-    let holder = |row: &tokio_postgres::Row| Ok((row.try_get(0)?, row.try_get(1)?));
+    let holder = |row: &tokio_postgres::Row| Ok((row.try_get(0)?, quoted(row.try_get(1)?)));
     rows.iter().map(holder).collect()
 }
 

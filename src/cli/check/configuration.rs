@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use super::line::{Advice, Line};
 use crate::adapters::http::probe;
 use crate::cli::Invocation;
+use crate::cli::operator::clean;
 use crate::cli::table::{Column, NONE, draw};
 
 const NAMES: Advice = ("correct the name, or remove it", "docs/configuration.md");
@@ -63,11 +64,12 @@ pub(super) fn effective(invocation: &Invocation, as_json: bool) -> String {
         return format!("{document:#}");
     }
     let values = entries.iter().map(|entry| entry.value.as_deref());
-    let values = values.map(|value| value.unwrap_or(NONE));
+    let values = values.map(|value| clean(value.unwrap_or(NONE)));
+    let origins = entries.iter().map(|entry| entry.origin.to_string());
     let columns = vec![
         Column::new("variable", entries.iter().map(|entry| entry.name.as_str())),
         Column::new("value", values),
-        Column::new("from", entries.iter().map(|entry| entry.origin.to_string())),
+        Column::new("from", origins.map(|origin| clean(&origin))),
     ];
     draw(columns, &invocation.screen)
 }

@@ -10,13 +10,14 @@ mod fleet;
 mod line;
 mod nats;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::Command;
 
 use self::line::Mark;
 use super::operator::switch;
-use super::{Ended, Invocation, out};
+use super::{Ended, Invocation, failure};
 use crate::domain::source::SourceMode;
 
 /// The command and its arguments.
@@ -43,8 +44,10 @@ pub(super) async fn run(invocation: &Invocation) -> Ended {
     let (settings, arguments) = (&invocation.settings, &invocation.arguments);
     let is_set = |name| arguments.get_flag(name);
     if is_set("settings") {
-        out(&configuration::effective(invocation, is_set("json")));
-        return Ok(());
+        return print(
+            invocation,
+            &configuration::effective(invocation, is_set("json")),
+        );
     }
     let mut groups = vec![
         ("configuration", configuration::lines(invocation).await),
@@ -59,13 +62,24 @@ pub(super) async fn run(invocation: &Invocation) -> Ended {
     if is_set("fleet") {
         groups.push(("fleet", fleet::lines(settings).await));
     }
-    out(&match is_set("json") {
+    let text = match is_set("json") {
         true => line::json(&groups),
         false => line::text(&groups, &invocation.screen),
-    });
+    };
+    print(invocation, &text)?;
     let mut lines = groups.iter().flat_map(|(_, lines)| lines);
     match lines.any(|line| line.mark == Mark::Bad) {
         true => Err(ExitCode::FAILURE),
         false => Ok(()),
+    }
+}
+
+/// Prints the answer. A reader that has closed the pipe, as `head` does, has read enough.
+fn print(invocation: &Invocation, text: &str) -> Ended {
+    match invocation.screen.line(text) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(failure(&format!("cannot write the answer: {error}")))
+        }
+        _ => Ok(()),
     }
 }

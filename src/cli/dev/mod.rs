@@ -10,13 +10,13 @@ use clap::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::{folder, folder_argument};
+use super::operator::clean;
 use super::private_server::{PrivateServer, alone};
 use super::{Ended, Invocation, chain, err, failure};
 use crate::adapters::nats::ask::servers;
 use crate::app;
 use crate::app::signals::Signals;
 use crate::config::variables::{NATS_CONTEXT, NATS_URL};
-use tap::Tap;
 
 /// The command and its argument.
 pub(super) fn command() -> Command {
@@ -47,22 +47,17 @@ pub(super) async fn run(invocation: &Invocation) -> Ended {
     }
     alone(&mut settings, folder(&invocation.arguments)).await;
     let log = super::log::start_log(&settings.logging)?;
-    err(&format!(
+    err(&clean(&format!(
         "serving {} at {}",
         settings.source.fixtures_dir.display(),
         servers(&settings.nats)
-    ));
+    )));
     if let Some(addr) = settings.http.addr {
         err(&format!("status page: http://{addr}/"));
     }
     let stop = CancellationToken::new();
     let (tapped, screen) = (settings.clone(), invocation.screen);
-    let tapping = tokio::spawn(async move {
-        match Tap::open(&tapped, screen).await {
-            Ok(tap) => tap.run().await,
-            Err(error) => err(&format!("requests are not shown: {error}")),
-        }
-    });
+    let tapping = tokio::spawn(async move { tap::show(&tapped, screen).await });
     let serving = app::serve(settings, log.dropped(), stop.clone().cancelled_owned());
     let serving = tokio::spawn(serving);
     let served = tokio::select! {

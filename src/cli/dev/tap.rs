@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use crate::adapters::nats::ask::{AskError, Asker, Replies, Reply, To};
 use crate::adapters::nats::verb::Verb;
 use crate::cli::document::string;
+use crate::cli::err;
 use crate::cli::operator::clean;
 use crate::cli::screen::{Screen, Tone};
 use crate::config::Settings;
@@ -23,6 +24,8 @@ use crate::domain::quote::quoted_within;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two looks whether the registry answers.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Between two attempts to connect.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Messages without an answer yet; of more, the oldest is forgotten.
 const PENDING: usize = 1024;
 /// The most of an answer that is shown.
@@ -35,9 +38,30 @@ struct Pending {
     at: Instant,
 }
 
+/// Shows what goes by, once a server takes us: the daemon waits for one too. What is not shown is
+/// reported, each reason once.
+pub(super) async fn show(settings: &Settings, screen: Screen) {
+    let mut reported = String::new();
+    loop {
+        let error = match Tap::open(settings, screen).await {
+            Ok(tap) => return tap.run().await,
+            Err(error) => error,
+        };
+        let reason = format!("requests are not shown: {error}");
+        if reason != reported {
+            err(&clean(&reason));
+        }
+        if !matches!(error, AskError::Unreachable { .. }) {
+            return;
+        }
+        reported = reason;
+        sleep(AGAIN).await;
+    }
+}
+
 /// Sees what goes by.
-pub(super) struct Tap {
-    messages: BoxStream<'static, Reply>,
+struct Tap {
+    messages: BoxStream<'static, Result<Reply, String>>,
     prefix: String,
     pending: VecDeque<Pending>,
     screen: Screen,
@@ -51,14 +75,18 @@ impl Tap {
     ///
     /// # Errors
     /// No server takes us.
-    pub(super) async fn open(settings: &Settings, screen: Screen) -> Result<Self, AskError> {
+    async fn open(settings: &Settings, screen: Screen) -> Result<Self, AskError> {
         let asker = Asker::connect(&settings.nats, "beamline-registry/dev", PATIENCE).await?;
         let subjects = &settings.subjects;
         let prefix = subjects.prefix.as_str().to_owned();
         let ping = To::Local(&settings.identity.instance_id).subject(&prefix, Verb::Ping);
         loop {
-            let pong = asker.ask(ping.clone(), HeaderMap::new(), Bytes::new(), PATIENCE);
-            match pong.await?.next(PATIENCE).await {
+            let sent = asker.ask(ping.clone(), HeaderMap::new(), Bytes::new(), PATIENCE);
+            let pong = match sent.await {
+                Ok(mut replies) => replies.next(PATIENCE).await,
+                Err(error) => Err(error),
+            };
+            match pong {
                 Ok(_) => break,
                 Err(AskError::NoResponders | AskError::Silent(_)) => sleep(PAUSE).await,
                 Err(error) => return Err(error),
@@ -79,7 +107,8 @@ impl Tap {
         wanted.extend(replies.map(|prefix| format!("{prefix}>")));
         let mut all = Vec::new();
         for subject in wanted {
-            all.push(passing(asker.subscribe(subject).await?));
+            let replies = asker.subscribe(subject.clone()).await?;
+            all.push(passing(subject, replies));
         }
         Ok(Self {
             messages: stream::select_all(all).boxed(),
@@ -90,9 +119,16 @@ impl Tap {
         })
     }
 
-    /// Prints until the connection is closed.
-    pub(super) async fn run(mut self) {
-        while let Some(message) = self.messages.next().await {
+    /// Prints until the connection is closed, or nobody reads.
+    async fn run(mut self) {
+        while let Some(passed) = self.messages.next().await {
+            let message = match passed {
+                Ok(message) => message,
+                Err(why) => {
+                    err(&clean(&why));
+                    continue;
+                }
+            };
             let waiting = self
                 .pending
                 .iter()
@@ -100,8 +136,8 @@ impl Tap {
             if let Some(asked) = waiting.and_then(|at| self.pending.get(at)) {
                 // A stream is many answers to one message.
                 let line = answered(asked, &message, &self.screen);
-                if self.screen.line(&line).is_err() {
-                    return;
+                if let Err(error) = self.screen.line(&line) {
+                    return err(&format!("requests are not shown any more: {error}"));
                 }
             } else if let Some(what) = named(&self.prefix, &message)
                 && let Some(reply) = message.reply
@@ -116,16 +152,21 @@ impl Tap {
     }
 }
 
-/// The messages of a subscription, until the server refuses it or the connection ends.
-fn passing(replies: Replies) -> BoxStream<'static, Reply> {
-    let next = async |mut replies: Replies| loop {
-        match replies.next(PATIENCE).await {
-            Ok(message) => return Some((message, replies)),
-            Err(AskError::Silent(_) | AskError::NoResponders) => {}
-            Err(_) => return None,
+/// The messages at `subject`; the last item is why there are no more, such as a missing permission.
+fn passing(subject: String, replies: Replies) -> BoxStream<'static, Result<Reply, String>> {
+    let next = async |replies: Option<Replies>| {
+        let mut replies = replies?;
+        loop {
+            match replies.next(PATIENCE).await {
+                Ok(message) => return Some((Ok(message), Some(replies))),
+                Err(AskError::Silent(_) | AskError::NoResponders) => {}
+                Err(error) => return Some((Err(error), None)),
+            }
         }
     };
-    stream::unfold(replies, next).boxed()
+    let why = move |error: AskError| format!("messages at `{subject}` are not shown: {error}");
+    let passing = stream::unfold(Some(replies), next);
+    passing.map(move |passed| passed.map_err(&why)).boxed()
 }
 
 /// What a message asks for; nothing for an event.

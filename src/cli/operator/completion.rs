@@ -3,6 +3,7 @@
 //!
 //! A prompt must not wait: what does not answer at once is left out.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -84,8 +85,23 @@ pub(super) fn suggested(arg: Arg) -> Arg {
 /// The line so far.
 fn line() -> Option<ArgMatches> {
     let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
+    let words = words.map(unread);
     let command = arguments::command().ignore_errors(true);
     command.try_get_matches_from(words).ok()
+}
+
+/// The word, with an object in the place of a value that would be read from a file or from standard
+/// input: there the shell waits for what is typed next.
+fn unread(word: OsString) -> OsString {
+    let text = word.to_str().unwrap_or_default();
+    let (flag, value) = match text.split_once('=') {
+        Some((flag, value)) if flag.starts_with("--") => (format!("{flag}="), value),
+        _ => (String::new(), text),
+    };
+    match value == "-" || value.starts_with('@') {
+        true => format!("{flag}{{}}").into(),
+        false => word,
+    }
 }
 
 /// The fields that the command takes.
@@ -163,4 +179,26 @@ async fn names(
     names.sort_unstable();
     names.dedup();
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_would_be_read_is_replaced() {
+        for (word, taken) in [
+            ("-", "{}"),
+            ("@a.json", "{}"),
+            ("--body=-", "--body={}"),
+            ("--payload=@a.json", "--payload={}"),
+            ("--", "--"),
+            ("--body", "--body"),
+            ("--body={\"a\":1}", "--body={\"a\":1}"),
+            ("note=@home", "note=@home"),
+            ("", ""),
+        ] {
+            assert_eq!(unread(word.into()), OsString::from(taken), "{word}");
+        }
+    }
 }

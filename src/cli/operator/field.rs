@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::json::{self, Pair};
 use crate::cli::document;
+use crate::domain::json::{ObjectError, check_keys};
 
 /// A field of a request.
 pub(super) struct Field {
@@ -184,12 +185,15 @@ fn number(text: &str) -> Result<Box<RawValue>, String> {
     Ok(json::value(&number))
 }
 
+/// An object of which nothing is lost when it is taken apart.
 fn whole(text: &str) -> Result<Box<RawValue>, String> {
     let document = json::read(text)?;
-    match document.get().starts_with('{') {
-        true => Ok(document),
-        false => Err("the request must be a JSON object".to_owned()),
+    if !document.get().starts_with('{') {
+        return Err(format!("the request {}", ObjectError::NotAnObject));
     }
+    let keys = check_keys(document.get()).map_err(ObjectError::from);
+    keys.map_err(|error| format!("the request {error}"))?;
+    Ok(document)
 }
 
 fn pairs(matches: &ArgMatches, name: &str) -> Vec<Given> {
@@ -234,6 +238,21 @@ mod tests {
         ] {
             let error = given(kind, text).unwrap_err();
             assert!(error.contains(rule), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn no_field_of_a_body_is_dropped_or_chosen() {
+        let body = r#"{"retry":1,"config":{"retry":2}}"#;
+        assert_eq!(given(Kind::Whole, body).unwrap(), "1");
+        for (body, rule) in [
+            (r#"{"retry":1,"retry":2}"#, "has the key `retry` twice"),
+            (r#"{"retry":1,"\u0072etry":2}"#, "has the key `retry` twice"),
+            (r#"{"retry":1,"\ud800":2}"#, "half of a surrogate pair"),
+            ("[1]", "must be a JSON object"),
+        ] {
+            let error = given(Kind::Whole, body).unwrap_err();
+            assert!(error.contains(rule), "{body}: {error}");
         }
     }
 }

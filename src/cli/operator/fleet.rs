@@ -14,7 +14,7 @@ use super::field::Given;
 use super::pages::Answer;
 use super::session::Session;
 use super::show::{View, columns};
-use super::{is_json, json, text};
+use super::{form, is_json, json, text};
 use crate::adapters::nats::ask::{AskError, To};
 use crate::adapters::nats::verb::Verb;
 use crate::cli::document::{list, string};
@@ -30,14 +30,16 @@ const MAX_INSTANCES: usize = 1024;
 /// Sidecars asked at a time.
 const AT_ONCE: usize = 32;
 
-/// A row for each sidecar, or for each item of its answer; documents one per line for `--json`.
+/// A row for each sidecar, or for each item of its answer; its name alone, or documents one per line,
+/// where that is asked for.
 pub(super) async fn run(
     session: &Session<'_>,
     verb: Verb,
     chosen: &str,
     given: Vec<Given>,
+    screen: &Screen,
 ) -> Outcome<()> {
-    let (json, screen) = (is_json(session.matches), session.screen);
+    let json = is_json(session.matches);
     let instances = instances(session).await?;
     let asking = instances.iter().map(|instance| {
         let answer = Answer::of(session, To::Local(instance), verb, given.clone());
@@ -62,7 +64,11 @@ pub(super) async fn run(
             }
         }
     }
-    if !json {
+    if form(session.matches) == Some("name") {
+        for (instance, _) in &documents {
+            screen.line(&text::clean(instance))?;
+        }
+    } else if !json {
         screen.line(&drawn(commands::view(verb), chosen, &documents, screen))?;
     }
     outcome

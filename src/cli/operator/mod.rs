@@ -33,10 +33,9 @@ use self::field::{Field, Given, Place};
 use self::pages::Answer;
 use self::session::Session;
 pub(super) use self::text::clean;
-use self::text::plain;
-use super::document::list;
+use self::text::exact;
+use super::document::{at, list};
 use super::screen::Screen;
-use super::table::NONE;
 use super::{Ended, Invocation};
 use crate::adapters::nats::ask::To;
 use crate::adapters::nats::verb::Verb;
@@ -63,9 +62,6 @@ async fn ask(invocation: &Invocation, verb: Verb) -> Outcome<()> {
     let session = Session::open(invocation).await?;
     let nobody_is_named = !verb.answers_any() && matches!(session.to, To::Any);
     let all = is_set(matches, "all") || nobody_is_named;
-    if let Some(chosen) = commands::fleet(verb).filter(|_| all) {
-        return fleet::run(&session, verb, chosen, given).await;
-    }
     let screen = &match form(matches) {
         // A line may be of any length.
         Some("wide") => Screen {
@@ -74,6 +70,9 @@ async fn ask(invocation: &Invocation, verb: Verb) -> Outcome<()> {
         },
         _ => invocation.screen,
     };
+    if let Some(chosen) = commands::fleet(verb).filter(|_| all) {
+        return fleet::run(&session, verb, chosen, given, screen).await;
+    }
     let taken = match verb {
         Verb::Write(WriteVerb::Delete) => unknown::taken(&session, &given).await,
         _ => None,
@@ -89,7 +88,7 @@ async fn ask(invocation: &Invocation, verb: Verb) -> Outcome<()> {
             screen.bytes(page, true)?;
         }
     } else if form(matches) == Some("name") {
-        for name in names(verb, &document) {
+        for name in names(verb, &document, &given) {
             screen.line(&name)?;
         }
     } else if is_set(matches, "diff") {
@@ -103,17 +102,26 @@ async fn ask(invocation: &Invocation, verb: Verb) -> Outcome<()> {
     failure::of_parts(&document)
 }
 
-/// The ids in an answer; of sidecars if it is about them.
-fn names(verb: Verb, document: &RawValue) -> Vec<String> {
-    let rows = match commands::pages(verb) {
-        Some(pages) => list(document, pages.list),
-        None => vec![document],
-    };
-    let name = |row: &&RawValue| match plain(row, "id") {
-        none if none == NONE => plain(row, "instance_id"),
-        id => id,
-    };
-    rows.iter().map(name).collect()
+/// The ids in an answer, of sidecars if it is about them; where it has none, the one in the request.
+fn names(verb: Verb, document: &RawValue, given: &[Given]) -> Vec<String> {
+    // A change of many: the ids are all there is of them.
+    if at(document, "unchanged").is_some() {
+        return list(document, "changed").into_iter().map(exact).collect();
+    }
+    let pages = commands::pages(verb).map(|pages| pages.list);
+    let mut lists = pages.into_iter().chain(["extensions"]);
+    if let Some(name) = lists.find(|name| at(document, name).is_some()) {
+        let rows = list(document, name).into_iter();
+        return rows.filter_map(id_of).map(exact).collect();
+    }
+    let one = id_of(at(document, "record").unwrap_or(document));
+    let asked = given.iter().find(|(name, _)| name == "id");
+    let one = one.or_else(|| asked.map(|(_, id)| &**id));
+    one.map(exact).into_iter().collect()
+}
+
+fn id_of(row: &RawValue) -> Option<&RawValue> {
+    at(row, "id").or_else(|| at(row, "instance_id"))
 }
 
 /// The document in `body`.
@@ -164,11 +172,56 @@ fn given(fields: &[Field], matches: &ArgMatches) -> Outcome<Vec<Given>> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn an_answer_is_json() {
-        assert!(super::raw(b" {}\n").is_ok());
+        assert!(raw(b" {}\n").is_ok());
         for body in [&b"oops"[..], b"", b"{", b"\"\xff\""] {
-            super::raw(body).unwrap_err();
+            raw(body).unwrap_err();
         }
+    }
+
+    #[test]
+    fn the_names_are_those_of_what_is_shown() {
+        let (enable, update) = (
+            Verb::Write(WriteVerb::Enable),
+            Verb::Write(WriteVerb::Update),
+        );
+        let delete = Verb::Write(WriteVerb::Delete);
+        let given = [("id".to_owned(), json::value(&"asked"))];
+        for (verb, document, expected) in [
+            (
+                Verb::List,
+                r#"{"extensions":[{"id":"a"},{"id":"b"}],"next":null}"#,
+                "a b",
+            ),
+            (Verb::List, r#"{"extensions":[],"next":null}"#, ""),
+            (Verb::Lookup, r#"{"id":"a","fallback":[]}"#, "a"),
+            (
+                Verb::Lookup,
+                r#"{"extensions":[{"id":"a"}],"errors":[{"id":"b"}]}"#,
+                "a",
+            ),
+            (Verb::Health, r#"{"id":"a","versions":[]}"#, "a"),
+            (Verb::Ping, r#"{"ok":true,"instance_id":"pod-1"}"#, "pod-1"),
+            (
+                enable,
+                r#"{"changed":["a","b"],"unchanged":["c"],"revision":7}"#,
+                "a b",
+            ),
+            (update, r#"{"changed":["retry"],"record":{"id":"a"}}"#, "a"),
+            (delete, r#"{"changed":["id"],"record":null}"#, "asked"),
+            (Verb::Reload, r#"{"added":0}"#, "asked"),
+        ] {
+            let parsed = serde_json::from_str(document).unwrap();
+            assert_eq!(
+                names(verb, parsed, &given).join(" "),
+                expected,
+                "{document}"
+            );
+        }
+        let everything = serde_json::from_str(r#"{"added":0}"#).unwrap();
+        assert_eq!(names(Verb::Reload, everything, &[]), [""; 0]);
     }
 }

@@ -91,7 +91,7 @@ async fn greet(session: &Session<'_>) {
         Ok(_) => "",
         Err(_) => ", though no registry answers there now",
     };
-    err(&format!("watching {place}{but}"));
+    err(&text::clean(&format!("watching {place}{but}")));
 }
 
 /// What a watching operator has to know of a change. Complaints of the server are not among it:

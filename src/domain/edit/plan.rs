@@ -180,6 +180,11 @@ fn update(
     };
     let result = Gate::of(policy).extension(&after.own);
     let result = result.map_err(EditError::Invalid)?;
+    // From now on its row would name the current version.
+    let row = after.version(result.version.as_str());
+    if !record.runs(&result.version) && row.is_some_and(halts) {
+        return Err(invalid("version", NO_HALT.to_owned()));
+    }
     bounded(Some(record), &after)?;
     let written = record::extension(&result).mentioned_by(patch);
     Ok(Step::Update(written.into_owned()).into())
@@ -239,11 +244,7 @@ fn update_version(
     patch: &Fields<'static>,
     policy: &Policy,
 ) -> Result<Plan, EditError> {
-    let halts = |rollout: Rollout| rollout.halt().is_some();
-    if let Value::Json(json) = patch.get("rollout")
-        && Rollout::parse(json).is_ok_and(halts)
-        && record.runs(name)
-    {
+    if halts(patch) && record.runs(name) {
         return Err(invalid("rollout", NO_HALT.to_owned()));
     }
     let fields = row(record, name)?.with(patch);
@@ -267,6 +268,12 @@ fn row<'r>(
 ) -> Result<&'r Fields<'static>, EditError> {
     let row = record.version(version.as_str());
     row.ok_or_else(|| EditError::VersionNotFound(version.clone()))
+}
+
+/// Whether the fields of a version say when to give its share up.
+fn halts(fields: &Fields<'_>) -> bool {
+    let halts = |rollout: Rollout| rollout.halt().is_some();
+    matches!(fields.get("rollout"), Value::Json(json) if Rollout::parse(json).is_ok_and(halts))
 }
 
 /// There is no version to give the current version's share to.

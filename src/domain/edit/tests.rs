@@ -424,4 +424,8 @@ fn a_share_keeps_the_rest_of_the_rollout() {
         planned(&record, &halting),
         Err(EditError::Invalid(_))
     ));
+    let halting = stored(vec![row("v2", of_current)]);
+    let renamed = planned(&halting, &update(r#"{"version":"v2"}"#));
+    assert_eq!(faults(renamed), ["version"]);
+    planned(&halting, &update(r#"{"retry":2}"#)).unwrap();
 }

@@ -8,6 +8,7 @@
 mod difference;
 mod fields;
 mod gate;
+mod refusals;
 mod said;
 mod storage;
 mod value;
@@ -16,6 +17,7 @@ mod warnings;
 pub use difference::{Difference, differences};
 pub use fields::{EXTENSION, Field, INSTANCE, Kind, VERSION, field};
 pub use gate::{Checked, Cut, FieldFault, Gate, NO_HALT, describe};
+pub use refusals::refusals;
 pub use said::{extension, instance, record, version};
 pub use storage::{MAX_PARTS, MAX_RECORD_BYTES, faults, record_faults, size};
 pub use value::Value;

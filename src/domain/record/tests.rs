@@ -231,3 +231,31 @@ fn every_fault_of_a_whole_record_is_named() {
         ]
     );
 }
+
+#[test]
+fn what_only_writing_refuses_is_named_of_the_extension_and_of_its_versions() {
+    let halting = r#"{"rollout":{"by":"t","percent":5,"halt":{}},"metadata":{"balance":"random"}}"#;
+    let mut refused = extension_with("a", halting);
+    refused.versions = ["v1", "v2"].map(|name| version_with(name, halting)).into();
+    let (balance, halt) = (
+        "`metadata` `balance` must be `adaptive` or `weighted`",
+        format!("`rollout` {NO_HALT}"),
+    );
+    assert_eq!(
+        refusals(&refused),
+        [
+            balance.to_owned(),
+            halt.clone(),
+            format!("version v1: {balance}"),
+            format!("version v1: {halt}"),
+            format!("version v2: {balance}"),
+        ]
+    );
+    let sound = r#"{"rollout":{"by":"t","percent":5},"metadata":{"balance":"weighted"}}"#;
+    let mut sound = extension_with("a", sound);
+    sound.versions = vec![version_with(
+        "v2",
+        r#"{"rollout":{"by":"t","percent":5,"halt":{}}}"#,
+    )];
+    assert_eq!(refusals(&sound), [""; 0]);
+}

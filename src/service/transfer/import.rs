@@ -9,8 +9,9 @@ use super::ports::{Store, StoreError, Transaction};
 use super::verify::verify;
 use super::wanted::Wanted;
 use crate::domain::ids::ExtensionId;
+use crate::domain::quote::quoted;
 use crate::domain::reconcile::Everything;
-use crate::domain::record::{Difference, record_faults};
+use crate::domain::record::{Difference, record_faults, refusals};
 
 /// How to import.
 pub struct Import<'a> {
@@ -186,12 +187,28 @@ fn report(comparison: &Comparison<'_>) -> Report {
     }
 }
 
+/// What no other write would take. What is in the database already stays as it is, so that an export
+/// of it can be imported.
+fn unwritable(comparison: &Comparison<'_>) -> Vec<String> {
+    let replaced = comparison.different.iter().map(|it| it.wanted);
+    let mut faults = Vec::new();
+    for wanted in comparison.absent.iter().copied().chain(replaced) {
+        let refused = refusals(wanted.extension).into_iter();
+        faults.extend(refused.map(|it| format!("{}: {it}", wanted.extension.id)));
+    }
+    faults
+}
+
 /// Writes, unless something prevents it.
 async fn refusal(
     transaction: &impl Transaction,
     comparison: &Comparison<'_>,
     how: &Import<'_>,
 ) -> Result<Option<Refusal>, StoreError> {
+    let refused = unwritable(comparison);
+    if !refused.is_empty() {
+        return Ok(Some(Refusal::Faults(refused)));
+    }
     if !comparison.different.is_empty() && !how.overwrite {
         return Ok(Some(Refusal::Different));
     }
@@ -247,7 +264,10 @@ async fn moving<'a>(
         }
         match movers.get(holder.as_str()) {
             Some(mover) => moving.push(*mover),
-            None => taken.push(format!("{heir}: `subject` {subject} is taken by {holder}")),
+            None => taken.push(format!(
+                "{heir}: `subject` {subject} is taken by {}",
+                quoted(&holder)
+            )),
         }
     }
     taken.sort_unstable();

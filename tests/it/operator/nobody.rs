@@ -1,4 +1,5 @@
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
@@ -89,6 +90,22 @@ async fn a_server_is_shown_its_own_login_and_no_others() {
     let shown: Value = serde_json::from_str(shown).unwrap();
     for field in ["user", "pass", "auth_token"] {
         assert_eq!(shown[field], Value::Null, "{field}");
+    }
+}
+
+/// The client tries them in any order.
+#[tokio::test]
+async fn a_silent_server_leaves_the_others_their_share_of_the_patience() {
+    let (site, _daemon) = Site::served().await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!(
+        "nats://{},{}",
+        silent.local_addr().unwrap(),
+        site.nats.url()
+    );
+    let asking = (0..8).map(|_| run(&url, "ping"));
+    for ran in join_all(asking).await {
+        assert_eq!(ran.code, 0, "{}", ran.err);
     }
 }
 

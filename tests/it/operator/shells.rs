@@ -1,9 +1,9 @@
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 
 use super::said;
-use crate::harness::Daemon;
+use crate::harness::{DEADLINE, Daemon};
 use crate::site::Site;
 
 /// The scripts ask the program itself at each TAB.
@@ -27,28 +27,32 @@ _clap_complete_beamline_registry "$1" "${@: -1}" "${@: -2:1}"
 printf '%s\n' "${COMPREPLY[@]}"
 "#;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_beamline-registry");
+
+/// The program, called as the script of `shell` calls it.
+fn asked(shell: &str, words: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    let index = (words.len() - 1).to_string();
+    command.env("BEAMLINE_REGISTRY_COMPLETE", shell).arg("--");
+    command
+        .env("_CLAP_COMPLETE_INDEX", index)
+        .env("_CLAP_IFS", "\n");
+    command.args(words);
+    command
+}
+
 /// What stands in the place of the last of `words`.
 fn completed(url: &str, shell: &str, words: &[&str]) -> Vec<String> {
-    let program = env!("CARGO_BIN_EXE_beamline-registry");
     let mut command = match shell {
         "bash" => {
             let mut command = Command::new("bash");
-            command.args(["-c", TAB, "bash"]).env("PROGRAM", program);
+            command.args(["-c", TAB, "bash"]).env("PROGRAM", PROGRAM);
+            command.args(words);
             command
         }
-        // As their scripts call it.
-        _ => {
-            let mut command = Command::new(program);
-            let index = (words.len() - 1).to_string();
-            command.env("BEAMLINE_REGISTRY_COMPLETE", shell).arg("--");
-            command
-                .env("_CLAP_COMPLETE_INDEX", index)
-                .env("_CLAP_IFS", "\n");
-            command
-        }
+        _ => asked(shell, words),
     };
     let ran = command
-        .args(words)
         .env("EXTENSION_REGISTRY_NATS_URL", url)
         .output()
         .unwrap();
@@ -108,7 +112,23 @@ async fn tab_offers_what_the_registry_has() {
         &["beamline-registry", "get", "m"],
     );
     assert_eq!(nobody, [""; 0]);
-    assert!(begun.elapsed() < crate::harness::DEADLINE);
+    assert!(begun.elapsed() < DEADLINE);
+}
+
+/// Standard input of a prompt is the terminal: reading it would wait for ever.
+#[tokio::test]
+async fn tab_does_not_wait_for_what_is_typed() {
+    for value in ["--body -", "--body=-", "--body @/dev/stdin"] {
+        let line = format!("beamline-registry update mask_pii {value} time");
+        let words: Vec<_> = line.split(' ').collect();
+        let mut command = tokio::process::Command::from(asked("fish", &words));
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut shell = piped.kill_on_drop(true).spawn().unwrap();
+        let _open = shell.stdin.take();
+        let ended = tokio::time::timeout(DEADLINE, shell.wait_with_output()).await;
+        let out = ended.expect("an end").unwrap().stdout;
+        assert!(out.starts_with(b"timeout_ms="), "{value}");
+    }
 }
 
 #[tokio::test]
@@ -129,19 +149,22 @@ async fn the_help_names_every_command() {
 
 #[test]
 fn an_answer_that_cannot_be_written_is_a_failure() {
-    let completion = |out: &str| {
-        let out = std::fs::File::options().write(true).open(out).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_beamline-registry"));
-        let ran = command.args(["completion", "bash"]).stdout(out).output();
-        let ran = ran.unwrap();
-        let said = String::from_utf8(ran.stderr).unwrap();
-        (ran.status.code(), said)
-    };
-    assert_eq!(completion("/dev/null"), (Some(0), String::new()));
-    let (code, said) = completion("/dev/full");
-    assert_eq!(code, Some(1));
-    assert!(
-        said.starts_with("error: cannot write the answer: "),
-        "{said}"
-    );
+    for line in [
+        "completion bash",
+        "check --settings",
+        "check --settings --json",
+    ] {
+        let run = |out: &str| {
+            let out = std::fs::File::options().write(true).open(out).unwrap();
+            let mut command = Command::new(env!("CARGO_BIN_EXE_beamline-registry"));
+            let ran = command.args(line.split(' ')).stdout(out).output();
+            let ran = ran.unwrap();
+            let said = String::from_utf8(ran.stderr).unwrap();
+            (ran.status.code(), said)
+        };
+        assert_eq!(run("/dev/null"), (Some(0), String::new()), "{line}");
+        let (code, said) = run("/dev/full");
+        assert_eq!(code, Some(1), "{line}");
+        assert!(said.contains("cannot write the answer: "), "{line}: {said}");
+    }
 }

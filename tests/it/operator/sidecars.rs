@@ -34,6 +34,7 @@ async fn one_is_asked_by_name_and_all_have_a_row_each() {
             assert!(row(&table, name).len() >= cells, "{line}: {table}");
         }
     }
+    assert_eq!(said(&url, "ping --all -o name").await, "east\nwest\n");
     let lines = said(&url, "ping --all --json").await;
     let lines: Vec<Value> = lines
         .lines()

@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use super::{command, said};
-use crate::harness::{DEADLINE, Daemon};
+use crate::harness::{DEADLINE, Daemon, FaultProxy, NatsServer};
 use crate::rig::Rig;
 
 /// Follows the events; returns when the server knows of it.
@@ -58,7 +58,7 @@ async fn events_are_shown_as_they_happen_until_interrupted() {
 
 #[tokio::test]
 async fn a_watch_outlives_the_server() {
-    let mut nats = crate::harness::NatsServer::start().await;
+    let mut nats = NatsServer::start().await;
     let watch = command(&nats.url(), "watch").spawn().await;
     wait_line(&watch, |line| {
         line.contains("no registry answers there now")
@@ -67,6 +67,21 @@ async fn a_watch_outlives_the_server() {
     nats.stop().await;
     wait_line(&watch, |line| line.contains("is lost")).await;
     nats.start_again().await;
+    wait_line(&watch, |line| line == "connected again").await;
+    watch.signal("INT");
+    assert_eq!(watch.wait_exit(DEADLINE).await, 0);
+}
+
+/// Contract 2: a silent connection is given up after 3 s.
+#[tokio::test]
+async fn a_watch_notices_that_the_server_is_silent() {
+    let nats = NatsServer::start().await;
+    let proxy = FaultProxy::start(&nats.addr()).await;
+    let url = format!("nats://{}", proxy.addr());
+    let watch = watching(&url, "watch").await;
+    proxy.stall();
+    wait_line(&watch, |line| line.contains("is lost")).await;
+    proxy.heal().await;
     wait_line(&watch, |line| line == "connected again").await;
     watch.signal("INT");
     assert_eq!(watch.wait_exit(DEADLINE).await, 0);

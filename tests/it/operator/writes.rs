@@ -104,6 +104,8 @@ async fn a_request_comes_from_a_file_or_standard_input_too() {
     for (line, input) in [
         ("create b --body {", ""),
         ("create b --body [1]", ""),
+        ("update a --body {\"retry\":1,\"retry\":2}", ""),
+        ("update a --body -", r#"{"retry":1,"\ud800":2}"#),
         ("create b --body @/no/such/file", ""),
         ("create b --body -", "no json"),
         ("create b subject", ""),

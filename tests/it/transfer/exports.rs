@@ -1,5 +1,7 @@
 //! Which files an export writes, and where it refuses to.
 
+use serde_json::json;
+
 use super::{Place, failed, files, ok};
 use crate::rig::shipped_fixtures;
 use crate::schema::run;
@@ -102,4 +104,20 @@ async fn a_folder_that_is_not_empty_is_refused() {
         errors.contains("would be read with it, 1: more.json; nothing was exported"),
         "{errors}"
     );
+}
+
+#[tokio::test]
+async fn no_name_reaches_the_terminal_as_a_command() {
+    let place = Place::new().await;
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("a\u{1b}[2J");
+    let out = ok(place.export(&folder, &[]).await);
+    assert!(out.ends_with("/a\\u{1b}[2J\n"), "{out}");
+    let by_sql = "INSERT INTO extensions (id, type, subject)
+                  VALUES (E'odd\\u001b[2J', 'pre', 'beamline.ext.taken')";
+    run(&place.sql, by_sql).await;
+    let taken = json!({"id": "a", "type": "pre", "subject": "beamline.ext.taken"});
+    std::fs::write(folder.join("a.json"), taken.to_string()).unwrap();
+    let errors = failed(place.import(&folder, &[]).await);
+    assert!(errors.contains("is taken by odd\u{fffd}[2J\n"), "{errors}");
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{Place, failed, folder, import, ok, write};
 use crate::harness::{DEADLINE, Daemon, TestDatabase, eventually};
 use crate::rig::insert;
+use crate::schema::run;
 use crate::site::extension;
 
 const COUNT: &str = "SELECT count(*) FROM extensions";
@@ -38,6 +39,41 @@ async fn every_fault_of_the_files_is_named() {
         assert!(errors.contains(part), "{part}: {errors}");
     }
     assert_eq!(place.value(COUNT).await, "0");
+}
+
+/// Contract 2 and 4.4: as `create` and `put_version` refuse it. What is in the database already comes
+/// back as it was.
+#[tokio::test]
+async fn what_every_other_write_refuses_is_written_by_no_import() {
+    let place = Place::new().await;
+    let mut odd = extension("pre", "odd");
+    odd["metadata"] = json!({"balance": "random"});
+    odd["rollout"] = json!({"by": "tenant_id", "percent": 50, "halt": {}});
+    odd["versions"] = json!([
+        {"version": "v2", "subject": "beamline.ext.odd.v2", "metadata": {"fallback_on": "never"}}
+    ]);
+    let files = folder(&json!([odd, extension("pre", "good")]));
+    let errors = failed(place.import(files.path(), &[]).await);
+    for part in [
+        "odd: `metadata` `balance` must be `adaptive` or `weighted`\n",
+        "odd: `rollout` `halt` is for a version beside the current one\n",
+        "odd: version v2: `metadata` `fallback_on` must be `open`\n",
+        "the files have 3 faults; nothing was written",
+    ] {
+        assert!(errors.contains(part), "{part}: {errors}");
+    }
+    assert_eq!(place.value(COUNT).await, "0");
+
+    let by_sql = "INSERT INTO extensions (id, type, subject, metadata)
+                  VALUES ('there', 'pre', 'beamline.ext.there', '{\"balance\": \"random\"}')";
+    run(&place.sql, by_sql).await;
+    let exported = tempfile::tempdir().unwrap();
+    ok(place.export(exported.path(), &[]).await);
+    let again = ok(place.import(exported.path(), &[]).await);
+    assert!(again.contains("nothing to import"), "{again}");
+    run(&place.sql, "UPDATE extensions SET retry = 7").await;
+    let errors = failed(place.import(exported.path(), &["--overwrite"]).await);
+    assert!(errors.contains("there: `metadata` `balance`"), "{errors}");
 }
 
 #[tokio::test]
