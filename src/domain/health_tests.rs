@@ -115,7 +115,7 @@ fn each_crossing_is_told_once() {
     }
 }
 
-/// Whoever pairs the two reports is not left waiting by a reset.
+/// A reader that pairs the two reports is not left waiting by a reset.
 #[test]
 fn a_recovery_is_told_after_a_verdict_was_forgotten() {
     let gate = HealthGate::default();
@@ -130,7 +130,7 @@ fn a_recovery_is_told_after_a_verdict_was_forgotten() {
     );
     assert_eq!(gate.observe(bad, 0.8), Some(Crossing::Degraded));
     gate.clear();
-    assert_eq!(gate.observe(bad, 0.8), None, "it is told already");
+    assert_eq!(gate.observe(bad, 0.8), None, "it was reported before");
     assert!(gate.is_degraded());
 }
 
