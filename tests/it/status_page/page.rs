@@ -162,6 +162,29 @@ async fn it_is_filtered_sorted_and_opened_by_keyboard() {
 
 #[tokio::test]
 #[ignore = "needs Chromium: just browser-test"]
+async fn the_other_sidecars_are_listed() {
+    let rig = Rig::start().await;
+    let mut daemons = Vec::new();
+    for pod in ["pod-1", "pod-2"] {
+        let daemon = rig.daemon().setting("INSTANCE_ID", pod);
+        let daemon = daemon.setting("HEALTH_FLUSH_INTERVAL_SECONDS", "0.2");
+        daemons.push(daemon.spawn().await);
+    }
+    let browser = Browser::start(1280, 800).await;
+    open(&browser, &daemons[1]).await;
+    browser
+        .wait(
+            "both sidecars",
+            "const list = document.getElementById('sidecars');
+             return !list.hidden && list.textContent.replace(/\\s+/g, ' ').includes(
+                 '2 sidecars share this database') && list.textContent.includes('pod-2 this page')",
+        )
+        .await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium: just browser-test"]
 async fn changes_in_the_database_arrive_and_the_details_tell_who_made_them() {
     let rig = Rig::start().await;
     let daemon = rig.daemon().spawn().await;
