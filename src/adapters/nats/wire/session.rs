@@ -22,8 +22,8 @@ const SILENCE: Duration = Duration::from_millis(2700);
 /// A tick that comes this late means that we stood still: what we did not read in that time is no
 /// silence of the server's.
 const STOOD_STILL: Duration = Duration::from_millis(1000);
-/// What a server may send in one message before it has announced how much it accepts, and beyond
-/// that.
+/// What a server may send in one message beyond what it accepts: other servers add headers. It is
+/// also the most before the login, when there is nothing to send messages for.
 const HEADROOM: usize = 64 * 1024;
 /// What a server accepts that does not announce it.
 const DEFAULT_MAX_PAYLOAD: usize = 1 << 20;
@@ -141,10 +141,14 @@ impl Session {
         }
     }
 
-    /// The most bytes of a message that is read: an account behind another server may accept a
-    /// little more.
+    /// The most bytes of a message that is read: what any server may accept. What this one has
+    /// announced bounds only what is sent to it: another of its cluster may accept more, and so may
+    /// this one after a reload, which it announces to nobody.
     pub fn max_message(&self) -> usize {
-        self.max_payload() + HEADROOM
+        match self.state {
+            State::Established => MOST_MAX_PAYLOAD + HEADROOM,
+            State::New | State::Greeted | State::LoggingIn => HEADROOM,
+        }
     }
 
     /// Bytes have arrived, whatever they are.

@@ -160,6 +160,23 @@ fn messages_pings_and_news_are_passed_on() {
     assert_eq!(session.max_payload(), MOST_MAX_PAYLOAD);
 }
 
+/// Another server of the cluster may accept more than this one has announced.
+#[test]
+fn what_a_server_has_announced_does_not_bound_what_is_read() {
+    let mut session = Session::new(false, start());
+    assert!(
+        session.max_message() < 1 << 20,
+        "nothing is sent before the login"
+    );
+    took(&mut session, Operation::Info(INFO)).0.unwrap();
+    assert!(session.max_message() < 1 << 20);
+    let mut session = established(start());
+    let small = br#"{"headers":true,"max_payload":1024}"#;
+    took(&mut session, Operation::Info(small)).0.unwrap();
+    assert_eq!(session.max_payload(), 1024);
+    assert!(session.max_message() > MOST_MAX_PAYLOAD);
+}
+
 /// Ticks every [`TICK`] until the session is lost, at most for `seconds`; when, in milliseconds.
 fn tick_until_lost(session: &mut Session, from: Instant, seconds: u64) -> Option<u128> {
     let mut now = from;
