@@ -184,7 +184,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
             }
             match reader.tick() {
                 Ok(Tick::Fine) => {}
-                // Not sent, it is asked again in a moment, or the connection is gone.
+                // Not sent, the connection is gone.
                 Ok(Tick::Ask) => drop(shared.outbox.ask(Ping::Sign, |_| {})),
                 Err(lost) => return End::Lost(lost),
             }

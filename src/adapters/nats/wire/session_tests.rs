@@ -211,6 +211,47 @@ fn silence_is_asked_about_and_then_given_up_within_three_seconds() {
     assert!(asked > 10, "{asked}");
 }
 
+/// Bytes that arrive say nothing about what we send.
+#[test]
+fn a_connection_that_is_dead_in_one_direction_is_given_up() {
+    let now = start();
+    let mut session = established(now);
+    let (mut asked, mut lost) = (Vec::new(), None);
+    for turn in 1..100 {
+        let at = now + TICK * turn;
+        session.heard(at);
+        match session.tick(at) {
+            Ok(Tick::Fine) => {}
+            Ok(Tick::Ask) => asked.push((at - now).as_millis()),
+            Err(error) => {
+                lost = Some((error, (at - now).as_millis()));
+                break;
+            }
+        }
+    }
+    assert_eq!(asked, [1000], "until there is an answer");
+    let (error, lost_after) = lost.unwrap();
+    assert_eq!(error, Lost::Silent);
+    assert!((6000..=7000).contains(&lost_after), "{lost_after}");
+}
+
+#[test]
+fn an_answer_behind_a_backlog_keeps_the_connection() {
+    let now = start();
+    let mut session = established(now);
+    let mut asked = 0;
+    for turn in 1..200 {
+        let at = now + TICK * turn;
+        session.heard(at);
+        asked += usize::from(session.tick(at).unwrap() == Tick::Ask);
+        // Five seconds after it was asked for.
+        if turn % 24 == 0 {
+            assert_eq!(took(&mut session, Operation::Pong).0, Ok(Step::Pong));
+        }
+    }
+    assert!(asked > 5, "{asked}");
+}
+
 /// CASES.md A4.
 #[test]
 fn what_we_slept_through_is_not_silence() {
@@ -221,4 +262,16 @@ fn what_we_slept_through_is_not_silence() {
     session.tick(woken).unwrap();
     let lost_after = tick_until_lost(&mut session, woken, 10).unwrap();
     assert!((2700..=3000).contains(&lost_after), "{lost_after}");
+
+    // Nor is a PONG late that we slept through.
+    let mut session = established(now);
+    let asked = now + TICK * 4;
+    for turn in 1..4 {
+        session.tick(now + TICK * turn).unwrap();
+    }
+    assert_eq!(session.tick(asked), Ok(Tick::Ask));
+    let woken = asked + Duration::from_secs(60);
+    assert_eq!(session.tick(woken), Ok(Tick::Fine));
+    session.heard(woken + TICK);
+    assert_eq!(session.tick(woken + TICK), Ok(Tick::Fine));
 }
