@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 
 use super::ahead::Ahead;
-use super::dial::{Connection, dial};
+use super::dial::{Connection, DialError, dial, places};
 use super::lane::{INBOX, Served, Shared, Turn};
 use super::outbox::{Answered, Ping};
 use super::reader::{Leaving, Reader};
@@ -75,17 +75,35 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
             let Some(address) = self.servers.advance() else {
                 return;
             };
-            let demand_tls = self.servers.demand_tls();
-            let place = address.to_string();
-            match dial(&self.settings, address, demand_tls, &self.client_name) {
+            match self.connect(&address) {
                 Ok(connection) => self.use_up(connection),
                 Err(error) => {
-                    self.notice(format!("{place}: {error}"));
-                    // Nothing comes, but time goes on.
+                    self.notice(format!("{address}: {error}"));
                     self.shared.companion.turn_over(Instant::now());
                 }
             }
         }
+    }
+
+    /// Tries each address of a server, from any of them on: not the same one first every time, nor
+    /// in all of a fleet. The error is the one that says most.
+    fn connect(&self, address: &NatsAddress) -> Result<Connection, DialError> {
+        let (settings, name) = (&self.settings, &self.client_name);
+        let demand_tls = self.servers.demand_tls();
+        let mut failure = None;
+        for place in places(address, rand::random::<u16>().into())? {
+            match dial(settings, address, &place, demand_tls, name) {
+                Ok(connection) => return Ok(connection),
+                Err(error) if failure.is_none() || error.is_answer() => failure = Some(error),
+                Err(_) => {}
+            }
+            if self.stopped() {
+                break;
+            }
+            // Nothing comes, but time goes on.
+            self.shared.companion.turn_over(Instant::now());
+        }
+        Err(failure.unwrap_or(DialError::Late))
     }
 
     fn stopped(&self) -> bool {
