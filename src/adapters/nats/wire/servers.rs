@@ -123,6 +123,9 @@ impl Servers {
                 learned: true,
             });
         }
+        // It is the one in use, so it is the last to be tried after its loss.
+        self.order
+            .sort_by_key(|entry| entry.address.place() == current.place());
     }
 }
 

@@ -51,16 +51,28 @@ fn the_cluster_is_learned_and_forgotten() {
         &urls(&["seed:4222", "10.0.0.2:4222", "b:1", "not an address!"]),
         &seed,
     );
-    assert_eq!(names(&servers), ["seed:4222", "10.0.0.2:4222", "b:1"]);
-    let learned = &servers.order[1].address;
+    assert_eq!(names(&servers), ["10.0.0.2:4222", "b:1", "seed:4222"]);
+    let learned = &servers.order[0].address;
     assert_eq!(learned.certificate_name, "seed");
     assert!(matches!(&learned.login, Some(NatsAuth::User { name, .. }) if name == "u"));
-    assert_eq!(servers.order[2].address.certificate_name, "b");
+    assert_eq!(servers.order[1].address.certificate_name, "b");
     servers.learn(&urls(&["c:1"]), &address("10.0.0.2"));
-    assert_eq!(names(&servers), ["seed:4222", "10.0.0.2:4222", "c:1"]);
+    assert_eq!(names(&servers), ["seed:4222", "c:1", "10.0.0.2:4222"]);
     let many: Vec<String> = (0..1000).map(|n| format!("n{n}:1")).collect();
     servers.learn(&many, &seed);
     assert_eq!(servers.order.len(), 1 + MAX_LEARNED);
+}
+
+#[test]
+fn a_server_that_is_lost_comes_after_those_learned_from_it() {
+    let mut servers = servers(&["a"]);
+    let current = servers.advance().unwrap();
+    servers.connected();
+    servers.learn(&["a:4222", "b:1", "c:1"].map(str::to_owned), &current);
+    for host in ["b", "c", "a"] {
+        assert_eq!(servers.pause(1.0), Duration::ZERO, "{host}");
+        assert_eq!(servers.advance().unwrap().host, host);
+    }
 }
 
 #[test]
