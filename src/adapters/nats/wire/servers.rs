@@ -5,6 +5,7 @@
 //! takes over at once and a dead cluster is not hammered.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config::NatsAddress;
@@ -112,7 +113,9 @@ impl Servers {
             if self.order.iter().any(known) {
                 continue;
             }
-            if address.is_ip() {
+            // An IP address is in the certificate of its own server only; a name may be all of
+            // the cluster's.
+            if address.is_ip() && current.certificate_name.parse::<IpAddr>().is_err() {
                 address
                     .certificate_name
                     .clone_from(&current.certificate_name);

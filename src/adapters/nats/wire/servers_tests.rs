@@ -75,6 +75,17 @@ fn a_server_that_is_lost_comes_after_those_learned_from_it() {
     }
 }
 
+/// A certificate for a server's IP address is not another server's.
+#[test]
+fn addresses_learned_at_an_address_are_checked_by_their_own() {
+    for (entered, name) in [("tls://10.0.0.1", "10.0.0.2"), ("tls://seed", "seed")] {
+        let mut servers = servers(&[entered]);
+        servers.learn(&["10.0.0.2:4222".to_owned()], &address(entered));
+        let learned = servers.order.iter().find(|entry| entry.learned).unwrap();
+        assert_eq!(learned.address.certificate_name, name, "{entered}");
+    }
+}
+
 #[test]
 fn who_is_learned_gets_the_login_of_whom_it_was_learned_from() {
     for (configured, at, user) in [
