@@ -119,7 +119,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
             buffer,
             address,
         } = connection;
-        self.servers.connected();
+        let began = Instant::now();
         self.servers.learn(&session.info().connect_urls, &address);
         let shared = Arc::clone(&self.shared);
         shared.outbox.accepts(session.max_payload());
@@ -131,6 +131,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         shared.companion.link(true);
         let mut reader = Reader::new(&socket, secured, buffer, session);
         let end = self.read(&mut reader, &address);
+        self.servers.ended(began.elapsed());
         self.lost();
         match end {
             End::Lost(lost) => self.notice(format!("{address}: {lost}")),

@@ -35,11 +35,28 @@ fn servers_take_turns_and_pauses_come_between_rounds() {
     for ((turn, host), pause) in turns.iter().zip(hosts).zip(pauses) {
         assert_eq!((turn.0, turn.1.as_str()), (pause, host), "{turns:?}");
     }
-    servers.connected();
+    servers.ended(SETTLED);
     assert_eq!(servers.pause(1.0), Duration::ZERO, "another server at once");
     servers.attempts = 1_000_000;
     assert_eq!(servers.pause(1.0), LONGEST_PAUSE);
     assert_eq!(servers.pause(0.0), LONGEST_PAUSE / 2);
+}
+
+#[test]
+fn a_server_that_drops_us_at_once_is_not_hammered() {
+    for (texts, pauses) in [
+        (&["a"][..], [50, 100, 200, 400, 800, 1600, 2000, 2000]),
+        (&["a", "b"], [50, 50, 50, 100, 50, 200, 50, 400]),
+    ] {
+        let mut servers = servers(texts);
+        for pause in pauses {
+            servers.advance().unwrap();
+            servers.ended(Duration::from_millis(10));
+            assert_eq!(servers.pause(1.0).as_millis(), pause, "{texts:?}");
+        }
+        servers.ended(SETTLED);
+        assert_eq!(servers.pause(1.0), Duration::ZERO);
+    }
 }
 
 #[test]
@@ -67,7 +84,7 @@ fn the_cluster_is_learned_and_forgotten() {
 fn a_server_that_is_lost_comes_after_those_learned_from_it() {
     let mut servers = servers(&["a"]);
     let current = servers.advance().unwrap();
-    servers.connected();
+    servers.ended(SETTLED);
     servers.learn(&["a:4222", "b:1", "c:1"].map(str::to_owned), &current);
     for host in ["b", "c", "a"] {
         assert_eq!(servers.pause(1.0), Duration::ZERO, "{host}");
