@@ -188,10 +188,14 @@ impl Session {
             // Nothing may be sent before the greeting, nor before the connection is secured: what
             // comes earlier was not sent by the server that we are about to trust.
             (State::New | State::Greeted, _) => return Err(ProtocolError::Unknown.into()),
-            (_, Operation::Info(json)) => {
-                self.info = serde_json::from_slice(json).map_err(|_| Lost::Greeting)?;
-                Step::Informed
-            }
+            (_, Operation::Info(json)) => match serde_json::from_slice(json) {
+                Ok(info) => {
+                    self.info = info;
+                    Step::Informed
+                }
+                // News that cannot be read is no reason to give up a connection that works.
+                Err(_) => Step::Nothing,
+            },
             (_, Operation::Ping) => {
                 write::pong(out);
                 Step::Nothing

@@ -160,6 +160,37 @@ fn messages_pings_and_news_are_passed_on() {
     assert_eq!(session.max_payload(), MOST_MAX_PAYLOAD);
 }
 
+#[test]
+fn null_is_the_default_and_news_that_cannot_be_read_changes_nothing() {
+    let mut session = established(start());
+    let known = session.info().clone();
+    for news in [
+        "7",
+        "{\"headers\":1}",
+        "{\"max_payload\":1e6}",
+        "{\"ldm\":true,\"ldm\":true}",
+        "{\"ldm\":true,\"connect_urls\":\"b:1\"}",
+        "{\"ldm\":true",
+        "",
+    ] {
+        let (step, out) = took(&mut session, Operation::Info(news.as_bytes()));
+        assert_eq!((step, out.as_str()), (Ok(Step::Nothing), ""), "{news}");
+        assert_eq!(session.info(), &known, "{news}");
+    }
+    let nulls = br#"{"headers":true,"server_name":null,"version":null,"max_payload":null,
+        "auth_required":null,"tls_required":null,"tls_available":null,"nonce":null,
+        "connect_urls":null,"ldm":null}"#;
+    let step = took(&mut session, Operation::Info(nulls)).0;
+    assert_eq!(step, Ok(Step::Informed));
+    let defaults = ServerInfo {
+        headers: true,
+        ..ServerInfo::default()
+    };
+    assert_eq!(session.info(), &defaults);
+    let greeted = took(&mut Session::new(false, start()), Operation::Info(nulls)).0;
+    assert_eq!(greeted, Ok(Step::Greeted { secure: false }));
+}
+
 /// Another server of the cluster may accept more than this one has announced.
 #[test]
 fn what_a_server_has_announced_does_not_bound_what_is_read() {
