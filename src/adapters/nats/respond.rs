@@ -99,6 +99,9 @@ impl Respond {
         headers: impl FnOnce(&mut HeaderBlock),
         body: &[u8],
     ) -> Result<(), RegistryError> {
+        // The caller's may be as long as a server takes: without ours nobody hears that the receiver
+        // is gone, and with it the connection would be.
+        let back = back.filter(|back| reply.len() + back.len() <= write::MAX_SUBJECTS);
         self.annotate(out.headers);
         headers(out.headers);
         if out.headers.is_empty() && body.len() <= out.max_payload {
@@ -212,3 +215,7 @@ pub fn hold(budget: &Arc<Budget>, outcome: &mut Result<Answer, RegistryError>) -
     }
     held
 }
+
+#[cfg(test)]
+#[path = "respond_tests.rs"]
+mod tests;
