@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use crate::adapters::nats::wire::write::HeaderBlock;
+use crate::adapters::nats::wire::write::{self, HeaderBlock};
 
 /// Bytes that may wait: a server that takes nothing for as long as this takes to fill is none.
 const MAX_WAITING: usize = 8 << 20;
@@ -39,8 +40,8 @@ pub(super) struct Queue {
     pub(super) later: Vec<u8>,
     /// For callers that need a header block.
     headers: HeaderBlock,
-    /// Why our PINGs were sent, in their order.
-    pub(super) pings: VecDeque<Ping>,
+    /// Why our PINGs were sent, in their order, and when.
+    pub(super) pings: VecDeque<(Ping, Instant)>,
 }
 
 /// Why a PING was sent.
@@ -68,6 +69,12 @@ pub(super) enum Answered {
 }
 
 impl Queue {
+    /// Appends a PING that is sent for `why`.
+    pub(super) fn ping(&mut self, why: Ping) {
+        write::ping(&mut self.bytes);
+        self.pings.push_back((why, Instant::now()));
+    }
+
     /// Whether something could be appended. If not, the next write that makes room is reported.
     pub(super) fn has_room_or_awaits(&mut self) -> bool {
         let waiting = match self.socket {
