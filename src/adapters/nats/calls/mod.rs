@@ -135,7 +135,6 @@ impl Calls {
         headers: &CallHeaders<'_>,
         payload: &[u8],
     ) -> Result<(), CallError> {
-        let max_payload = self.outbox.max_payload();
         let sent = self.outbox.submit(|out, block| {
             block.clear();
             let mut fits = Ok(());
@@ -144,7 +143,7 @@ impl Calls {
                     fits = Err(CallError::InvalidHeader);
                 }
             });
-            if block.wire_len() + payload.len() > max_payload {
+            if block.wire_len() + payload.len() > self.outbox.max_payload() {
                 fits = Err(CallError::TooLarge);
             }
             fits?;

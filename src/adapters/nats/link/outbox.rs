@@ -200,8 +200,13 @@ impl Outbox {
     }
 
     /// A connection is there. `lines` appends its subscriptions; its argument says whether to
-    /// include the subscriptions for requests.
-    pub(super) fn open(self: &Arc<Self>, writer: Writer, lines: impl FnOnce(&mut Vec<u8>, bool)) {
+    /// include the subscriptions for requests. How many answers are lost, because they waited for a
+    /// server that takes larger ones.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        writer: Writer,
+        lines: impl FnOnce(&mut Vec<u8>, bool),
+    ) -> usize {
         let socket = writer.socket();
         *self.writer() = Some(writer);
         let mut queue = self.queue();
@@ -210,11 +215,11 @@ impl Outbox {
         lines(&mut queue.bytes, subscribed);
         // From the first moment on it is known how long the server takes.
         queue.ping(Ping::Sign);
-        let later = mem::take(&mut queue.later);
-        queue.bytes.extend_from_slice(&later);
+        let lost = queue.append_kept(self.max_payload());
         drop(queue);
         self.flush();
         self.room.notify_waiters();
+        lost
     }
 
     /// The connection is lost, and with it what waited.

@@ -23,7 +23,7 @@ use crate::adapters::nats::wire::servers::Servers;
 use crate::adapters::nats::wire::session::{Lost, Step, Tick};
 use crate::adapters::nats::wire::write::HeaderBlock;
 use crate::config::{NatsAddress, NatsSettings};
-use crate::service::observe::Observation;
+use crate::service::observe::{DropReason, Observation};
 
 /// Answers of one turn are sent once they reach this many bytes, and the turn goes on.
 const SEND_AT: usize = 256 * 1024;
@@ -124,9 +124,13 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         let shared = Arc::clone(&self.shared);
         shared.outbox.accepts(session.max_payload());
         let secured = writer.is_secured();
-        shared
-            .outbox
-            .open(writer, |lines, requests| shared.subscribe(lines, requests));
+        let subscribe = |lines: &mut Vec<u8>, requests| shared.subscribe(lines, requests);
+        for _ in 0..shared.outbox.open(writer, subscribe) {
+            self.shared.observers.observe(&Observation::Dropped {
+                reason: DropReason::PublishFailed,
+                reply_prefix: None,
+            });
+        }
         self.up(true);
         shared.companion.link(true);
         let mut reader = Reader::new(&socket, secured, buffer, session);
