@@ -227,11 +227,18 @@ impl Companion for Calls {
                     known.as_str() == subject
                 })
             }
-            // No call can be answered before the next connection, perhaps with other permissions.
+            // No call can be answered before the server permits it again, perhaps on another
+            // connection.
             Refusal::Subscription(subject) if subject.starts_with(&self.inbox_prefix) => {
                 self.table.refuse(CallError::PermissionDenied);
             }
             _ => {}
+        }
+    }
+
+    fn permitted(&self, subject: &str) {
+        if subject.starts_with(&self.inbox_prefix) {
+            self.table.accept();
         }
     }
 

@@ -151,17 +151,37 @@ impl Outbox {
         Ok(answer)
     }
 
+    /// Makes the subscriptions that `lines` appends again, and asks for the answer to them; see
+    /// [`open`](Self::open).
+    pub(super) fn subscribe_again(
+        self: &Arc<Self>,
+        lines: impl FnOnce(&mut Vec<u8>, bool),
+    ) -> Result<(), Unsent> {
+        self.send_and_ask(Ping::Subscriptions, lines)
+    }
+
     /// Sends what `lines` appends and a PING behind it.
     pub(super) fn ask(
         self: &Arc<Self>,
         ping: Ping,
         lines: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), Unsent> {
+        self.send_and_ask(ping, |out, _subscribed| lines(out))
+    }
+
+    /// `lines` learns whether the subscriptions for requests are to be there, which cannot change
+    /// before they are on their way.
+    fn send_and_ask(
+        self: &Arc<Self>,
+        ping: Ping,
+        lines: impl FnOnce(&mut Vec<u8>, bool),
+    ) -> Result<(), Unsent> {
         let mut queue = self.queue();
         if queue.socket.is_none() {
             return Err(Unsent::Down);
         }
-        lines(&mut queue.bytes);
+        let subscribed = queue.subscribed;
+        lines(&mut queue.bytes, subscribed);
         queue.ping(ping);
         self.leave(queue);
         Ok(())
@@ -190,6 +210,7 @@ impl Outbox {
         let took = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.pong_us.store(took, Ordering::Relaxed);
         match ping {
+            Ping::Subscriptions => return Answered::Subscriptions,
             Ping::Leaving => return Answered::Leave,
             Ping::Companion(number) => return Answered::Companion(number),
             // A waiter that has given up does not listen any more.

@@ -55,6 +55,8 @@ pub(super) enum Ping {
     RoundTrip(oneshot::Sender<()>),
     /// To see whether the server is still there.
     Sign,
+    /// All subscriptions are made again: see [`Refusals`](super::refusals::Refusals).
+    Subscriptions,
     /// On the way to another server: see [`Leaving`](super::reader::Leaving).
     Leaving,
     /// A companion of the lane asked, under this number.
@@ -66,6 +68,8 @@ pub(super) enum Ping {
 pub(super) enum Answered {
     /// Nothing.
     Nothing,
+    /// The server has answered to all subscriptions.
+    Subscriptions,
     /// The connection is a step nearer to being left.
     Leave,
     /// The companion gets to know, by the number that it gave.

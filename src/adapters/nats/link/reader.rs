@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::buffer::Buffer;
 use super::lane::Companion;
 use super::outbox::{Outbox, Ping};
+use super::refusals::Refusals;
 use crate::adapters::nats::wire::session::{Lost, Session, TICK, Tick};
 
 /// The shortest wait for bytes: a wait of zero would have no end.
@@ -24,6 +25,7 @@ pub(super) struct Reader<'s> {
     raw: Vec<u8>,
     pub(super) buffer: Buffer,
     pub(super) session: Session,
+    pub(super) refusals: Refusals,
     /// When the last bytes came, or the last wait for some ended.
     pub(super) now: Instant,
     ticked: Instant,
@@ -63,6 +65,7 @@ impl<'s> Reader<'s> {
             raw: Vec::new(),
             buffer,
             session,
+            refusals: Refusals::default(),
             now,
             ticked: now,
             patience: TICK,

@@ -19,10 +19,12 @@ use super::lane::{INBOX, Served, Shared, Turn};
 use super::outbox::{Answered, Ping};
 use super::reader::{Leaving, Reader};
 use crate::adapters::nats::wire::operation::Message;
+use crate::adapters::nats::wire::refusal::Refusal;
 use crate::adapters::nats::wire::servers::Servers;
 use crate::adapters::nats::wire::session::{Lost, Step, Tick};
 use crate::adapters::nats::wire::write::HeaderBlock;
 use crate::config::{NatsAddress, NatsSettings};
+use crate::domain::quote::quoted;
 use crate::service::observe::{DropReason, Observation};
 
 /// Answers of one turn are sent once they reach this many bytes, and the turn goes on.
@@ -211,6 +213,11 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
                 Ok(Tick::Ask) => drop(shared.outbox.ask(Ping::Sign, |_| {})),
                 Err(lost) => return End::Lost(lost),
             }
+            if reader.leaving.is_none() && reader.refusals.ask(reader.now) {
+                let subscribe = |lines: &mut Vec<u8>, requests| shared.subscribe(lines, requests);
+                // Not sent, the connection is gone.
+                let _ = shared.outbox.subscribe_again(subscribe);
+            }
         }
     }
 
@@ -227,6 +234,12 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
             match outbox.answered() {
                 Answered::Nothing => {}
                 Answered::Leave => reader.leaves(),
+                Answered::Subscriptions => {
+                    for subject in reader.refusals.answered() {
+                        companion.permitted(&subject);
+                        self.notice(format!("permitted to subscribe to {}", quoted(&subject)));
+                    }
+                }
                 Answered::Companion(number) => {
                     companion.looked(number);
                     looked = true;
@@ -265,6 +278,9 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
                     Step::Pong => pongs += 1,
                     Step::Informed => informed = true,
                     Step::Refused(refusal) => {
+                        if let Refusal::Subscription(subject) = &refusal {
+                            reader.refusals.refused(subject, reader.now);
+                        }
                         shared.companion.refused(&refusal);
                         self.notice(refusal.text());
                     }
