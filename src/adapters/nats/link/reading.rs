@@ -204,7 +204,8 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
                 Ok(pongs) => self.answered(reader, pongs),
                 Err(lost) => return End::Lost(lost),
             }
-            if reader.may_leave(&*shared.companion, &shared.outbox) {
+            let unsubscribe = |lines: &mut Vec<u8>| shared.unsubscribe(lines);
+            if reader.may_leave(&*shared.companion, &shared.outbox, unsubscribe) {
                 return End::Left;
             }
             match reader.tick() {
@@ -317,11 +318,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         // Another server takes over before this one closes, and what it has sent is answered first.
         // Where there is no other, the last moment counts.
         if self.servers.has_another(address) {
-            reader.leaving = Some(Leaving::Asked);
-            // Without a connection there is nothing to leave.
-            let _ = shared
-                .outbox
-                .ask(Ping::Leaving, |lines| shared.unsubscribe(lines));
+            reader.leaving = Some(Leaving::Announced(reader.now));
         }
     }
 }
