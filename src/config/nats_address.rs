@@ -24,7 +24,7 @@ pub struct NatsAddress {
     /// The login in it: a user or a token.
     pub login: Option<NatsAuth>,
     /// The name that its certificate must have: its host's. For a server learned by its IP address,
-    /// the name of the server through which the cluster was entered.
+    /// the name of the server through which the cluster was entered, if that has one.
     pub certificate_name: String,
 }
 

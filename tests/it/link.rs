@@ -4,15 +4,15 @@
 //! - [`servers`]: it finds another server, and a silent one is given up,
 //! - [`draining`]: what the server had sent is answered.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use beamline_registry::adapters::nats::link::lane::{Handler, Lane, Subscription, Turn};
+use beamline_registry::adapters::nats::link::lane::{Companion, Handler, Lane, Subscription, Turn};
 use beamline_registry::adapters::nats::wire::operation::Message;
 use beamline_registry::adapters::nats::wire::write;
 use beamline_registry::config::{NatsAddress, NatsAuth, NatsSettings, SourceMode};
 use beamline_registry::domain::subject::Subject;
-use beamline_registry::service::observe::Observers;
+use beamline_registry::service::observe::{Observation, Observer, Observers};
 use beamline_registry::service::status::Status;
 use bytes::Bytes;
 use tokio::time::timeout;
@@ -62,16 +62,33 @@ fn settings(urls: &[&str]) -> NatsSettings {
     }
 }
 
+/// What a lane has logged about servers.
+#[derive(Default)]
+struct Notices(Mutex<Vec<String>>);
+
+impl Observer for Notices {
+    fn observe(&self, observation: &Observation) {
+        if let Observation::NatsNotice { notice, .. } = observation {
+            self.0.lock().unwrap().push(notice.clone());
+        }
+    }
+}
+
 /// A lane that answers on [`SUBJECT`], not necessarily connected yet.
 fn start(urls: &[&str]) -> Lane<()> {
+    start_beside(Arc::new(()), urls, Observers::new(Vec::new()))
+}
+
+/// The same beside a companion, with observers.
+fn start_beside(companion: Arc<dyn Companion>, urls: &[&str], observers: Observers) -> Lane<()> {
     let lane = Lane::start(
         settings(urls),
         "test",
         "echo",
         Arc::new(Status::new(SourceMode::Fixtures, DEADLINE)),
-        Observers::new(Vec::new()),
+        observers,
         Arc::default(),
-        Arc::new(()),
+        companion,
     );
     let lane = lane.unwrap();
     let subscription = Subscription {

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use memchr::memchr2;
 
+use super::wire::write::MAX_SUBJECTS;
 pub use crate::documents::desk::Answer;
 use crate::domain::quote::quoted_within;
 use crate::service::observe::{DropReason, Observation, Observers};
@@ -45,6 +46,7 @@ impl ReplyRules {
         let known = |prefix: &String| reply.starts_with(prefix.as_bytes());
         if self.prefixes.iter().any(known)
             && memchr2(b'*', b'>', reply).is_none()
+            && reply.len() <= MAX_SUBJECTS
             && !self.own.get().is_some_and(known)
         {
             return Some(reply);
@@ -61,5 +63,38 @@ impl ReplyRules {
             reason,
             reply_prefix,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::service::observe::Observer;
+
+    #[derive(Default)]
+    struct Drops(Mutex<Vec<DropReason>>);
+
+    impl Observer for Drops {
+        fn observe(&self, observation: &Observation) {
+            if let Observation::Dropped { reason, .. } = observation {
+                self.0.lock().unwrap().push(*reason);
+            }
+        }
+    }
+
+    /// A server closes a connection whose control line is too long.
+    #[test]
+    fn a_reply_subject_that_fits_no_control_line_is_not_answered() {
+        let drops = Arc::new(Drops::default());
+        let observers = Observers::new(vec![Box::new(Arc::clone(&drops))]);
+        let rules = ReplyRules::new(vec!["_INBOX.".to_owned()], observers);
+        let reply = format!("{:x<4060}", "_INBOX.");
+        assert!(rules.allowed(Some(reply.as_bytes())).is_some());
+        assert!(drops.0.lock().unwrap().is_empty());
+        let longer = reply + "x";
+        assert_eq!(rules.allowed(Some(longer.as_bytes())), None);
+        assert_eq!(*drops.0.lock().unwrap(), [DropReason::ReplyNotAllowed]);
     }
 }

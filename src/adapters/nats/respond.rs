@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::link::lane::Turn;
 use super::link::outbox::Outbox;
 use super::replies::{Answer, ReplyRules};
@@ -49,6 +51,13 @@ pub fn out(turn: &mut Turn) -> Out<'_> {
         bytes: &mut turn.out,
         headers: &mut turn.headers,
         max_payload: turn.max_payload,
+    }
+}
+
+impl Out<'_> {
+    /// The most bytes of a body beside the headers there are.
+    fn room(&self) -> usize {
+        self.max_payload.saturating_sub(self.headers.wire_len())
     }
 }
 
@@ -99,6 +108,9 @@ impl Respond {
         headers: impl FnOnce(&mut HeaderBlock),
         body: &[u8],
     ) -> Result<(), RegistryError> {
+        // The caller's may be as long as a server takes: without ours nobody hears that the receiver
+        // is gone, and with it the connection would be.
+        let back = back.filter(|back| reply.len() + back.len() <= write::MAX_SUBJECTS);
         self.annotate(out.headers);
         headers(out.headers);
         if out.headers.is_empty() && body.len() <= out.max_payload {
@@ -114,7 +126,8 @@ impl Respond {
         Ok(())
     }
 
-    /// Appends an error, with the headers that `headers` adds.
+    /// Appends an error, with the headers that `headers` adds, or as much of it as the server takes.
+    /// If that is nothing, it is counted: what the server does not take ends the connection.
     pub fn append_error(
         &self,
         out: &mut Out<'_>,
@@ -124,21 +137,18 @@ impl Respond {
     ) {
         self.annotate(out.headers);
         headers(out.headers);
-        out.headers.push_number(ERROR_CODE, error.number().into());
-        // A fixed text, which any header can hold.
-        let _ = out.headers.push(ERROR, error.title());
-        let room = out.max_payload.saturating_sub(out.headers.wire_len());
-        let mut body = documents::error::error(error);
-        if body.len() > room {
-            // If not even the shortest fits, the server refuses it.
-            let [shorter, shortest] = documents::error::shorter(error);
-            body = if shorter.len() <= room {
-                shorter
-            } else {
-                shortest
-            };
+        error_headers(out.headers, error);
+        let body = error_body(error, out.room()).or_else(|| {
+            out.headers.clear();
+            error_headers(out.headers, error);
+            error_body(error, out.room())
+        });
+        match body {
+            Some(body) => {
+                write::publish_with_headers(out.bytes, reply, None, out.headers, &body);
+            }
+            None => self.rules.drop_request(DropReason::PublishFailed, None),
         }
-        write::publish_with_headers(out.bytes, reply, None, out.headers, &body);
     }
 
     fn annotate(&self, headers: &mut HeaderBlock) {
@@ -174,12 +184,12 @@ impl Respond {
         append: impl Fn(&mut Out<'_>) -> T,
     ) -> Option<T> {
         let attempt = || {
-            let max_payload = outbox.max_payload();
             let sent = outbox.submit_or_keep(|bytes, headers| {
                 append(&mut Out {
                     bytes,
                     headers,
-                    max_payload,
+                    // Asked here: until now the connection could become another.
+                    max_payload: outbox.max_payload(),
                 })
             });
             sent.ok()
@@ -203,6 +213,23 @@ impl Respond {
     }
 }
 
+/// The headers that every error has.
+fn error_headers(headers: &mut HeaderBlock, error: &RegistryError) {
+    headers.push_number(ERROR_CODE, error.number().into());
+    // A fixed text, which any header can hold.
+    let _ = headers.push(ERROR, error.title());
+}
+
+/// The most detailed body of at most `room` bytes.
+fn error_body(error: &RegistryError, room: usize) -> Option<Bytes> {
+    let whole = documents::error::error(error);
+    if whole.len() <= room {
+        return Some(whole);
+    }
+    let mut shorter = documents::error::shorter(error).into_iter();
+    shorter.find(|body| body.len() <= room)
+}
+
 /// The bytes that an answer holds until it is sent. One that would be too much is refused: nothing was
 /// done for it but reading.
 pub fn hold(budget: &Arc<Budget>, outcome: &mut Result<Answer, RegistryError>) -> Option<Held> {
@@ -212,3 +239,7 @@ pub fn hold(budget: &Arc<Budget>, outcome: &mut Result<Answer, RegistryError>) -
     }
     held
 }
+
+#[cfg(test)]
+#[path = "respond_tests.rs"]
+mod tests;

@@ -60,6 +60,44 @@ async fn replies_the_server_does_not_let_us_receive_are_no_timeouts() {
     assert_eq!(refused.err(), Some(CallError::PermissionDenied));
 }
 
+/// Permissions change under a connection that stays.
+#[tokio::test]
+async fn replies_that_the_server_lets_us_receive_again_are_received() {
+    let builder = |denied: &str| {
+        NatsServer::builder().config(&format!(
+            r#"authorization {{ users: [
+                {{ user: extension, password: secret }}
+                {{ user: caller, password: secret,
+                   permissions: {{ subscribe: {{ deny: ["{denied}"] }} }} }}
+            ] }}"#
+        ))
+    };
+    let mut server = builder("nothing").start().await;
+    let options = async_nats::ConnectOptions::with_user_and_password(
+        "extension".to_owned(),
+        "secret".to_owned(),
+    );
+    let extension = options.connect(server.url()).await.unwrap();
+    let _echo = Extension::over(extension, SUBJECT).await.echo();
+    let calling = Calling::with(&server.url(), user("caller"), 16);
+    calling.round_trip().await;
+    let connection = calling.lane.up();
+    for (denied, outcome) in [
+        ("nothing", Ok(())),
+        ("_INBOX.*.>", Err(CallError::PermissionDenied)),
+        ("nothing", Ok(())),
+    ] {
+        server.configure(builder(denied));
+        server.reload();
+        eventually("the calls' outcome", DEADLINE, async || {
+            let asked = calling.ask(SUBJECT, "").await.map(drop);
+            if asked == outcome { Ok(()) } else { Err(asked) }
+        })
+        .await;
+    }
+    assert!(!connection.has_changed().unwrap(), "the connection stayed");
+}
+
 #[tokio::test]
 async fn what_cannot_be_sent_is_refused_and_the_link_stays() {
     let server = NatsServer::builder().max_payload(1000).start().await;

@@ -62,6 +62,22 @@ async fn nothing_is_sent_before_the_first_connection() {
     );
 }
 
+/// Half a second there and back: a timeout is the extension's all the same.
+#[tokio::test]
+async fn a_long_way_is_no_dead_link() {
+    let server = NatsServer::start().await;
+    let proxy = FaultProxy::start(&server.addr()).await;
+    let mut silent = Extension::at(&server, SUBJECT).await;
+    proxy.delay(Duration::from_millis(250));
+    let calling = Calling::ready(&format!("nats://{}", proxy.addr()), 4).await;
+    for _ in 0..2 {
+        let deadline = Instant::now() + Duration::from_millis(700);
+        let mut call = calling.call_until(SUBJECT, None, "", deadline).unwrap();
+        silent.request().await;
+        assert_eq!(call.next(deadline).await, Err(CallError::Timeout));
+    }
+}
+
 #[tokio::test]
 async fn a_link_that_takes_nothing_holds_nobody_past_the_deadline() {
     let server = NatsServer::start().await;

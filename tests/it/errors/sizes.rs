@@ -1,9 +1,10 @@
 //! How large an error may be.
 
+use async_nats::HeaderMap;
 use serde_json::{Map, Value, json};
 
 use crate::harness::{NatsServer, Reply};
-use crate::site::{Site, extensions};
+use crate::site::{Site, extensions, subject};
 
 /// More than any error needs.
 const LARGE: usize = 64 * 1024;
@@ -92,4 +93,23 @@ async fn an_error_that_does_not_fit_is_told_in_short() {
         assert_eq!(reply.error().1, "extension_not_found");
         site.client.assert_one_reply_each().await;
     }
+}
+
+/// The headers that a call's error could do without leave no room for it.
+#[tokio::test]
+async fn an_error_that_does_not_fit_leaves_out_what_its_call_is_known_by() {
+    let nats = NatsServer::builder().max_payload(460).start().await;
+    let site = Site::on(nats, &extensions()).await;
+    let daemon = site.daemon().setting("INSTANCE_ID", "i".repeat(128));
+    let _daemon = site.start(daemon).await;
+    for _ in 0..2 {
+        let mut headers = HeaderMap::new();
+        headers.insert("Beamline-Call-Id", "c".repeat(128).as_str());
+        let (invoke, body) = (subject("invoke"), r#"{"id":"nope","payload":1}"#);
+        let asked = site.client.request_with_headers(&invoke, headers, body);
+        let reply = asked.await;
+        assert_eq!(reply.error().1, "extension_not_found");
+        assert_eq!(reply.header("Beamline-Call-Id"), None);
+    }
+    site.client.assert_one_reply_each().await;
 }

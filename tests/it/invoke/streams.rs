@@ -17,6 +17,11 @@ impl Stream {
         let client = async_nats::ConnectOptions::new().subscription_capacity(100_000);
         let client = client.connect(site.nats.url()).await.unwrap();
         let inbox = client.new_inbox();
+        Self::at(&client, inbox, fields).await
+    }
+
+    /// The same at an inbox of the test's own.
+    async fn at(client: &async_nats::Client, inbox: String, fields: Value) -> Self {
         let replies = client.subscribe(inbox.clone()).await.unwrap();
         let mut headers = HeaderMap::new();
         headers.insert("Beamline-Accept", "stream");
@@ -85,6 +90,17 @@ async fn ten_thousand_chunks_arrive_complete_and_in_order() {
     stream.chunks(10_000).await;
     stream.end(10_001).await;
     assert_eq!(site.circuit("x").await, "closed");
+}
+
+/// The control line of its request is nearly as long as a server takes.
+#[tokio::test]
+async fn a_stream_reaches_the_longest_of_inboxes() {
+    let (site, _daemon, _x) = one(json!({}), Behaviour::stream(3, Answer::end())).await;
+    let client = async_nats::connect(site.nats.url()).await.unwrap();
+    let inbox = format!("{:x<4040}", client.new_inbox() + ".");
+    let mut stream = Stream::at(&client, inbox, json!({})).await;
+    stream.chunks(3).await;
+    stream.end(4).await;
 }
 
 #[tokio::test]

@@ -48,3 +48,22 @@ async fn large_and_small_messages_come_back_as_they_went() {
     }
     lane.close(soon()).await;
 }
+
+/// A server announces a new `max_payload` to new connections only.
+#[tokio::test]
+async fn a_message_larger_than_the_server_had_announced_is_read() {
+    let mut server = NatsServer::builder().max_payload(10_000).start().await;
+    let lane = start(&[&server.url()]);
+    ready(&lane).await;
+    server.configure(NatsServer::builder().max_payload(1 << 20));
+    server.reload();
+    let limit = async || {
+        let client = async_nats::connect(server.url()).await.unwrap();
+        client.server_info().max_payload == 1 << 20
+    };
+    eventually("the new limit", DEADLINE, limit).await;
+    let client = Client::connect(&server.url()).await;
+    let payload = vec![b'x'; 500_000];
+    assert_eq!(echoed(&client, payload.clone()).await, payload);
+    lane.close(soon()).await;
+}

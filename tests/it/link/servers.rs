@@ -47,6 +47,27 @@ async fn a_server_that_stands_still_is_left_for_another() {
     lane.close(soon()).await;
 }
 
+/// One address of the name accepts connections and serves nobody.
+#[tokio::test]
+async fn each_address_of_a_name_is_tried() {
+    let server = NatsServer::start().await;
+    let addr = server.addr();
+    let port = addr.rsplit(':').next().unwrap();
+    let Ok(_silent) = tokio::net::TcpListener::bind(format!("[::1]:{port}")).await else {
+        return;
+    };
+    let name = format!("localhost:{port}");
+    let places = tokio::net::lookup_host(&name).await.unwrap();
+    if places.filter(std::net::SocketAddr::is_ipv4).count() == 0 {
+        return;
+    }
+    for _ in 0..2 {
+        let lane = start(&[&format!("nats://{name}")]);
+        ready(&lane).await;
+        lane.close(soon()).await;
+    }
+}
+
 #[tokio::test]
 async fn a_lane_without_a_server_waits_for_one_and_can_be_closed() {
     let lane = start(&["nats://127.0.0.1:1"]);

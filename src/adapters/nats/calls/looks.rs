@@ -12,8 +12,13 @@ use crate::adapters::nats::link::outbox::Outbox;
 use crate::service::caller::CallError;
 use crate::service::clock::standstill;
 
-/// How long the PONG may take. A link, or a process, that is slower than this explains silence.
+/// How long the PONG may take, if the last one did not take long. A link, or a process, that is
+/// slower than this explains silence.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// It may take this many times what the last one took: a long link is not a dead one.
+const ROUND_TRIPS: u32 = 3;
+/// A link that is slower than this is given up.
+const LONGEST_PATIENCE: Duration = Duration::from_millis(2700);
 /// How long it may take behind the backlog of a standstill.
 const PATIENCE_AFTER_STANDSTILL: Duration = Duration::from_secs(3);
 
@@ -50,7 +55,7 @@ impl Looks {
         state.last = number;
         let patience = match standstill::lately() {
             true => PATIENCE_AFTER_STANDSTILL,
-            false => PATIENCE,
+            false => patience(outbox.pong_took()),
         };
         match outbox.look(number) {
             Ok(()) => state.under_way.push((number, now + patience)),
@@ -78,5 +83,25 @@ impl Looks {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long a PONG may take where the last one took `last`.
+fn patience(last: Duration) -> Duration {
+    last.saturating_mul(ROUND_TRIPS)
+        .clamp(PATIENCE, LONGEST_PATIENCE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_way_takes_longer() {
+        let ms = Duration::from_millis;
+        for (last, patience) in [(0, 250), (80, 250), (100, 300), (400, 1200), (5000, 2700)] {
+            assert_eq!(super::patience(ms(last)), ms(patience), "{last}");
+        }
+        assert_eq!(super::patience(Duration::MAX), LONGEST_PATIENCE);
     }
 }

@@ -135,7 +135,6 @@ impl Calls {
         headers: &CallHeaders<'_>,
         payload: &[u8],
     ) -> Result<(), CallError> {
-        let max_payload = self.outbox.max_payload();
         let sent = self.outbox.submit(|out, block| {
             block.clear();
             let mut fits = Ok(());
@@ -144,7 +143,7 @@ impl Calls {
                     fits = Err(CallError::InvalidHeader);
                 }
             });
-            if block.wire_len() + payload.len() > max_payload {
+            if block.wire_len() + payload.len() > self.outbox.max_payload() {
                 fits = Err(CallError::TooLarge);
             }
             fits?;
@@ -228,11 +227,18 @@ impl Companion for Calls {
                     known.as_str() == subject
                 })
             }
-            // No call can be answered before the next connection, perhaps with other permissions.
+            // No call can be answered before the server permits it again, perhaps on another
+            // connection.
             Refusal::Subscription(subject) if subject.starts_with(&self.inbox_prefix) => {
                 self.table.refuse(CallError::PermissionDenied);
             }
             _ => {}
+        }
+    }
+
+    fn permitted(&self, subject: &str) {
+        if subject.starts_with(&self.inbox_prefix) {
+            self.table.accept();
         }
     }
 

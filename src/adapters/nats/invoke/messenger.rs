@@ -10,8 +10,8 @@ use crate::domain::ids::ExtensionId;
 use crate::service::caller::{ATTEMPT, CALL_ID};
 use crate::service::invoke;
 
-/// Informs them over the connection of calls. What cannot be sent is lost: an extension that does
-/// not hear of it goes on as ever.
+/// Informs them over the connection of calls. What cannot be sent, or is larger than the server takes,
+/// is lost: an extension that does not hear of it goes on as ever.
 #[derive(Debug)]
 pub(in crate::adapters::nats) struct Messenger {
     pub(in crate::adapters::nats) outbox: Arc<Outbox>,
@@ -28,7 +28,9 @@ impl invoke::Messenger for Messenger {
             if let Some(attempt) = attempt {
                 block.push_number(ATTEMPT, attempt.into());
             }
-            write::publish_with_headers(out, subject.as_bytes(), None, block, b"");
+            if block.wire_len() <= self.outbox.max_payload() {
+                write::publish_with_headers(out, subject.as_bytes(), None, block, b"");
+            }
         });
     }
 }

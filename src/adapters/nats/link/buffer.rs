@@ -2,7 +2,7 @@
 
 /// Room for what a socket holds at a time.
 const USUAL: usize = 64 * 1024;
-/// More than this is given back once it is empty.
+/// More than this is given back once it is not needed.
 const KEPT: usize = 4 * USUAL;
 
 /// A buffer that operations are read from in place.
@@ -37,8 +37,12 @@ impl Buffer {
 
     /// Makes room for [`unread`](Self::unread) to grow to `whole` bytes.
     pub(super) fn expect(&mut self, whole: usize) {
-        if self.start == self.end && self.bytes.len() > KEPT && whole <= USUAL {
-            *self = Self::new();
+        if self.bytes.len() > KEPT && whole <= USUAL {
+            // Also where a busy server never leaves it empty: one large message is held for no
+            // longer than it takes.
+            let mut usual = Self::new();
+            usual.append(self.unread());
+            *self = usual;
         }
         if self.start + whole <= self.bytes.len() {
             return;
@@ -115,5 +119,11 @@ mod tests {
         buffer.take(1 << 20);
         buffer.expect(1);
         assert_eq!(buffer.bytes.len(), USUAL);
+
+        buffer.append(&vec![1; 1 << 20]);
+        buffer.append(b"next");
+        buffer.take(1 << 20);
+        buffer.expect(5);
+        assert_eq!((buffer.bytes.len(), buffer.unread()), (USUAL, &b"next"[..]));
     }
 }

@@ -1,10 +1,11 @@
 //! One attempt to connect: from an address to a session that is logged in.
 //!
 //! It blocks its thread, all steps within one deadline: a lane without a connection has nothing
-//! else to do.
+//! else to do. A name may have several addresses, one for each server behind it. That one of them
+//! accepts connections does not mean that it serves, so each gets an attempt of its own.
 
 use std::io::{self, Read};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,8 +22,8 @@ use crate::config::{NatsAddress, NatsSettings};
 
 /// For a whole attempt.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// For one of several addresses of a host.
-const EACH: Duration = Duration::from_secs(1);
+/// Of it, for TCP.
+const REACHED_WITHIN: Duration = Duration::from_secs(1);
 /// A connection that accepts no bytes for this long is given up.
 const WRITE_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -55,18 +56,40 @@ pub(super) struct Connection {
     pub(super) address: NatsAddress,
 }
 
-/// Connects to `address` and logs in as `name`.
+impl DialError {
+    /// Whether it says more about the server than that it is not there.
+    pub(super) fn is_answer(&self) -> bool {
+        !matches!(self, Self::Unreachable(_) | Self::Late)
+    }
+}
+
+/// The addresses that the host of `address` has now, in turn. Which one comes first depends on
+/// `start`, which may be any number.
+///
+/// # Errors
+/// The name cannot be resolved.
+pub(super) fn places(address: &NatsAddress, start: usize) -> Result<Vec<SocketAddr>, DialError> {
+    let mut places: Vec<_> = (address.host.as_str(), address.port)
+        .to_socket_addrs()?
+        .collect();
+    let first = start.checked_rem(places.len()).unwrap_or(0);
+    places.rotate_left(first);
+    Ok(places)
+}
+
+/// Connects to `place`, which is one of `address`, and logs in as `name`.
 ///
 /// # Errors
 /// See [`DialError`]; another attempt may succeed.
 pub(super) fn dial(
     settings: &NatsSettings,
-    address: NatsAddress,
+    address: &NatsAddress,
+    place: &SocketAddr,
     demand_tls: bool,
     name: &str,
 ) -> Result<Connection, DialError> {
     let deadline = Instant::now() + PATIENCE;
-    let socket = Arc::new(connect(&address, deadline)?);
+    let socket = Arc::new(TcpStream::connect_timeout(place, REACHED_WITHIN)?);
     socket.set_nodelay(true)?;
     socket.set_write_timeout(Some(WRITE_PATIENCE))?;
     let mut dialing = Dialing {
@@ -104,20 +127,8 @@ pub(super) fn dial(
         writer,
         session,
         buffer,
-        address,
+        address: address.clone(),
     })
-}
-
-/// Each address that the host has, in turn.
-fn connect(address: &NatsAddress, deadline: Instant) -> Result<TcpStream, DialError> {
-    let mut failure = DialError::Late;
-    for place in (address.host.as_str(), address.port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&place, left(deadline)?.min(EACH)) {
-            Ok(socket) => return Ok(socket),
-            Err(error) => failure = error.into(),
-        }
-    }
-    Err(failure)
 }
 
 fn left(deadline: Instant) -> Result<Duration, DialError> {
@@ -221,5 +232,22 @@ fn late(error: io::Error) -> DialError {
     match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => DialError::Late,
         _ => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_address_of_a_name_may_be_the_first() {
+        let address = NatsAddress::parse("nats://localhost:1").unwrap();
+        let all = places(&address, 0).unwrap();
+        for start in 0..2 * all.len() {
+            let turn = places(&address, start).unwrap();
+            assert_eq!(turn.len(), all.len());
+            assert_eq!(turn.first(), all.get(start % all.len()), "{start}");
+        }
+        assert_eq!(places(&address, usize::MAX).unwrap().len(), all.len());
     }
 }

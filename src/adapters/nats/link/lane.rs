@@ -74,6 +74,11 @@ pub trait Companion: Send + Sync + 'static {
         let _ = refusal;
     }
 
+    /// The server permits a subscription again that it had refused.
+    fn permitted(&self, subject: &str) {
+        let _ = subject;
+    }
+
     /// The PONG of [`Outbox::look`] is here: all that the server had sent before it saw that PING
     /// has been dealt with.
     fn looked(&self, number: u64) {

@@ -12,5 +12,6 @@ mod queue;
 pub mod outbox;
 pub mod lane;
 mod ahead;
+mod refusals;
 mod reader;
 mod reading;

@@ -8,8 +8,9 @@
 use std::mem;
 use std::net::Shutdown;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
@@ -18,7 +19,7 @@ use super::queue::Queue;
 pub use super::queue::Unsent;
 pub(super) use super::queue::{Answered, Ping};
 use super::socket::Writer;
-use crate::adapters::nats::wire::write::{self, HeaderBlock};
+use crate::adapters::nats::wire::write::HeaderBlock;
 
 /// A buffer of more than this is given back once it is sent.
 const KEPT: usize = 256 * 1024;
@@ -31,6 +32,8 @@ pub struct Outbox {
     /// Something was sent.
     room: Notify,
     max_payload: AtomicUsize,
+    /// How long the last PONG took, in microseconds.
+    pong_us: AtomicU64,
 }
 
 impl Outbox {
@@ -104,6 +107,11 @@ impl Outbox {
         self.max_payload.store(max_payload, Ordering::Relaxed);
     }
 
+    /// How long the server took to answer the last PING that it has answered; zero before the first.
+    pub fn pong_took(&self) -> Duration {
+        Duration::from_micros(self.pong_us.load(Ordering::Relaxed))
+    }
+
     /// Whether there is a connection.
     pub fn is_up(&self) -> bool {
         self.queue().socket.is_some()
@@ -143,19 +151,38 @@ impl Outbox {
         Ok(answer)
     }
 
+    /// Makes the subscriptions that `lines` appends again, and asks for the answer to them; see
+    /// [`open`](Self::open).
+    pub(super) fn subscribe_again(
+        self: &Arc<Self>,
+        lines: impl FnOnce(&mut Vec<u8>, bool),
+    ) -> Result<(), Unsent> {
+        self.send_and_ask(Ping::Subscriptions, lines)
+    }
+
     /// Sends what `lines` appends and a PING behind it.
     pub(super) fn ask(
         self: &Arc<Self>,
         ping: Ping,
         lines: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), Unsent> {
+        self.send_and_ask(ping, |out, _subscribed| lines(out))
+    }
+
+    /// `lines` learns whether the subscriptions for requests are to be there, which cannot change
+    /// before they are on their way.
+    fn send_and_ask(
+        self: &Arc<Self>,
+        ping: Ping,
+        lines: impl FnOnce(&mut Vec<u8>, bool),
+    ) -> Result<(), Unsent> {
         let mut queue = self.queue();
         if queue.socket.is_none() {
             return Err(Unsent::Down);
         }
-        lines(&mut queue.bytes);
-        write::ping(&mut queue.bytes);
-        queue.pings.push_back(ping);
+        let subscribed = queue.subscribed;
+        lines(&mut queue.bytes, subscribed);
+        queue.ping(ping);
         self.leave(queue);
         Ok(())
     }
@@ -177,31 +204,43 @@ impl Outbox {
 
     /// A PONG has come, and all that came before it has been dealt with.
     pub(super) fn answered(&self) -> Answered {
-        let ping = self.queue().pings.pop_front();
+        let Some((ping, asked)) = self.queue().pings.pop_front() else {
+            return Answered::Nothing;
+        };
+        let took = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.pong_us.store(took, Ordering::Relaxed);
         match ping {
-            Some(Ping::Leaving) => return Answered::Leave,
-            Some(Ping::Companion(number)) => return Answered::Companion(number),
+            Ping::Subscriptions => return Answered::Subscriptions,
+            Ping::Leaving => return Answered::Leave,
+            Ping::Companion(number) => return Answered::Companion(number),
             // A waiter that has given up does not listen any more.
-            Some(Ping::RoundTrip(waiting)) => drop(waiting.send(())),
-            Some(Ping::Sign) | None => {}
+            Ping::RoundTrip(waiting) => drop(waiting.send(())),
+            Ping::Sign => {}
         }
         Answered::Nothing
     }
 
     /// A connection is there. `lines` appends its subscriptions; its argument says whether to
-    /// include the subscriptions for requests.
-    pub(super) fn open(self: &Arc<Self>, writer: Writer, lines: impl FnOnce(&mut Vec<u8>, bool)) {
+    /// include the subscriptions for requests. How many answers are lost, because they waited for a
+    /// server that takes larger ones.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        writer: Writer,
+        lines: impl FnOnce(&mut Vec<u8>, bool),
+    ) -> usize {
         let socket = writer.socket();
         *self.writer() = Some(writer);
         let mut queue = self.queue();
         queue.socket = Some(socket);
         let subscribed = queue.subscribed;
         lines(&mut queue.bytes, subscribed);
-        let later = mem::take(&mut queue.later);
-        queue.bytes.extend_from_slice(&later);
+        // From the first moment on it is known how long the server takes.
+        queue.ping(Ping::Sign);
+        let lost = queue.append_kept(self.max_payload());
         drop(queue);
         self.flush();
         self.room.notify_waiters();
+        lost
     }
 
     /// The connection is lost, and with it what waited.

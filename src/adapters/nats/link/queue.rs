@@ -1,14 +1,17 @@
 //! What waits to be sent over a connection, and why we asked for PONGs.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
+use memchr::memchr;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use crate::adapters::nats::wire::write::HeaderBlock;
+use crate::adapters::nats::wire::write::{self, HeaderBlock};
 
 /// Bytes that may wait: a server that takes nothing for as long as this takes to fill is none.
 const MAX_WAITING: usize = 8 << 20;
@@ -35,12 +38,14 @@ pub(super) struct Queue {
     pub(super) bytes: Vec<u8>,
     /// Whether somebody waits for room.
     pub(super) awaited: bool,
-    /// What waits for a connection.
-    pub(super) later: Vec<u8>,
+    /// Messages that wait for a connection.
+    later: Vec<u8>,
+    /// Where each of them ends.
+    ends: Vec<usize>,
     /// For callers that need a header block.
     headers: HeaderBlock,
-    /// Why our PINGs were sent, in their order.
-    pub(super) pings: VecDeque<Ping>,
+    /// Why our PINGs were sent, in their order, and when.
+    pub(super) pings: VecDeque<(Ping, Instant)>,
 }
 
 /// Why a PING was sent.
@@ -50,6 +55,8 @@ pub(super) enum Ping {
     RoundTrip(oneshot::Sender<()>),
     /// To see whether the server is still there.
     Sign,
+    /// All subscriptions are made again: see [`Refusals`](super::refusals::Refusals).
+    Subscriptions,
     /// On the way to another server: see [`Leaving`](super::reader::Leaving).
     Leaving,
     /// A companion of the lane asked, under this number.
@@ -61,6 +68,8 @@ pub(super) enum Ping {
 pub(super) enum Answered {
     /// Nothing.
     Nothing,
+    /// The server has answered to all subscriptions.
+    Subscriptions,
     /// The connection is a step nearer to being left.
     Leave,
     /// The companion gets to know, by the number that it gave.
@@ -68,6 +77,12 @@ pub(super) enum Answered {
 }
 
 impl Queue {
+    /// Appends a PING that is sent for `why`.
+    pub(super) fn ping(&mut self, why: Ping) {
+        write::ping(&mut self.bytes);
+        self.pings.push_back((why, Instant::now()));
+    }
+
     /// Whether something could be appended. If not, the next write that makes room is reported.
     pub(super) fn has_room_or_awaits(&mut self) -> bool {
         let waiting = match self.socket {
@@ -93,7 +108,7 @@ impl Queue {
         Ok(whole(&mut self.bytes, &mut self.headers, write))
     }
 
-    /// The same for the next connection.
+    /// The same with one message for the next connection.
     ///
     /// # Errors
     /// Too much waits already.
@@ -104,8 +119,37 @@ impl Queue {
         if self.later.len() >= MAX_WAITING {
             return Err(Unsent::Full);
         }
-        Ok(whole(&mut self.later, &mut self.headers, write))
+        let before = self.later.len();
+        let written = whole(&mut self.later, &mut self.headers, write);
+        if self.later.len() > before {
+            self.ends.push(self.later.len());
+        }
+        Ok(written)
     }
+
+    /// Appends what was kept for a connection; it is there, and its server takes messages of
+    /// `max_payload` bytes. How many are lost because they were made for a server that took more.
+    pub(super) fn append_kept(&mut self, max_payload: usize) -> usize {
+        let (later, ends) = (mem::take(&mut self.later), mem::take(&mut self.ends));
+        let (mut start, mut lost) = (0, 0);
+        for end in ends {
+            let message = later.get(start..end).unwrap_or_default();
+            if size(message) <= max_payload {
+                self.bytes.extend_from_slice(message);
+            } else {
+                lost += 1;
+            }
+            start = end;
+        }
+        lost
+    }
+}
+
+/// Bytes of headers and body of a message on the wire: what is between its control line and the line
+/// break at its end.
+fn size(message: &[u8]) -> usize {
+    let line = memchr(b'\n', message).map_or(0, |end| end + 1);
+    message.len().saturating_sub(line + b"\r\n".len())
 }
 
 /// Lets `write` append to `bytes`. Where it panics nothing was appended: a part of an operation would
@@ -142,6 +186,40 @@ mod tests {
         });
         assert!(catch_unwind(half).is_err());
         assert_eq!(queue.bytes, whole);
+    }
+
+    #[test]
+    fn what_was_kept_goes_to_a_server_that_takes_it() {
+        let mut queue = Queue::default();
+        let mut headers = HeaderBlock::default();
+        headers.push("A", "1").unwrap();
+        for size in [0, 18, 19, 10_000, 3] {
+            let body = vec![b'\n'; size];
+            queue
+                .keep(|out, _| write::publish(out, b"a", None, &body))
+                .unwrap();
+            queue
+                .keep(|out, _| write::publish_with_headers(out, b"a", None, &headers, &body))
+                .unwrap();
+            queue.keep(|_, _| ()).unwrap();
+        }
+        let kept = queue.later.clone();
+        assert_eq!(queue.append_kept(36), 3, "19 with headers, and 10,000");
+        assert_eq!(queue.append_kept(36), 0, "only once");
+        let sent = String::from_utf8(mem::take(&mut queue.bytes)).unwrap();
+        let lines = sent.lines().filter(|line| line.contains("PUB"));
+        let lines: Vec<_> = lines.collect();
+        let expected = [
+            "PUB a 0",
+            "HPUB a 18 18",
+            "PUB a 18",
+            "HPUB a 18 36",
+            "PUB a 19",
+            "PUB a 3",
+            "HPUB a 18 21",
+        ];
+        assert_eq!(lines, expected);
+        assert!(kept.len() > sent.len());
     }
 
     #[test]

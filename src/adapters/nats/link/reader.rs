@@ -8,13 +8,17 @@ use std::time::{Duration, Instant};
 use super::buffer::Buffer;
 use super::lane::Companion;
 use super::outbox::{Outbox, Ping};
+use super::refusals::Refusals;
 use crate::adapters::nats::wire::session::{Lost, Session, TICK, Tick};
 
 /// The shortest wait for bytes: a wait of zero would have no end.
 const SHORTEST: Duration = Duration::from_millis(1);
-/// How long what was begun may keep us at a server that is about to go; by default such a server
-/// stays for two minutes.
-const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+/// How long requests are still taken from a server that is about to go, while what was begun keeps us
+/// there: a sidecar may be the only one.
+const SERVE_FOR: Duration = Duration::from_secs(8);
+/// How long what was begun may keep us there in all: by default such a server closes no connection
+/// within its first ten seconds.
+const LEAVE_WITHIN: Duration = Duration::from_secs(9);
 
 /// The reading half.
 pub(super) struct Reader<'s> {
@@ -24,6 +28,7 @@ pub(super) struct Reader<'s> {
     raw: Vec<u8>,
     pub(super) buffer: Buffer,
     pub(super) session: Session,
+    pub(super) refusals: Refusals,
     /// When the last bytes came, or the last wait for some ended.
     pub(super) now: Instant,
     ticked: Instant,
@@ -37,9 +42,11 @@ pub(super) struct Reader<'s> {
 /// How far it is with leaving a server that is about to go.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Leaving {
+    /// The server has announced it then; what was begun is being finished, and what comes is served.
+    Announced(Instant),
     /// The subscriptions are being ended.
-    Asked,
-    /// They are ended since then; what was begun is being finished.
+    Asked(Instant),
+    /// They are ended; what was begun is being finished.
     Unsubscribed(Instant),
     /// Everything is sent, and the server is asked to confirm it: what a socket still holds when it
     /// is closed may be lost.
@@ -63,6 +70,7 @@ impl<'s> Reader<'s> {
             raw: Vec::new(),
             buffer,
             session,
+            refusals: Refusals::default(),
             now,
             ticked: now,
             patience: TICK,
@@ -120,22 +128,34 @@ impl<'s> Reader<'s> {
     /// The server has answered the last PING before leaving.
     pub(super) fn leaves(&mut self) {
         self.leaving = match self.leaving {
-            Some(Leaving::Asked) => Some(Leaving::Unsubscribed(self.now)),
+            Some(Leaving::Asked(since)) => Some(Leaving::Unsubscribed(since)),
             Some(Leaving::Said) => Some(Leaving::Heard),
             other => other,
         };
     }
 
-    /// Whether nothing keeps us at a server that is about to go any more; `outbox` is the way to ask.
-    pub(super) fn may_leave(&mut self, companion: &dyn Companion, outbox: &Arc<Outbox>) -> bool {
-        if let Some(Leaving::Unsubscribed(since)) = self.leaving {
-            let waited = self.now.saturating_duration_since(since);
-            if waited < LEAVE_WITHIN && companion.is_busy() {
-                return false;
+    /// Whether nothing keeps us at a server that is about to go any more; `outbox` is the way to ask,
+    /// and `unsubscribe` appends the ends of the subscriptions to requests.
+    pub(super) fn may_leave(
+        &mut self,
+        companion: &dyn Companion,
+        outbox: &Arc<Outbox>,
+        unsubscribe: impl FnOnce(&mut Vec<u8>),
+    ) -> bool {
+        let now = self.now;
+        let is_kept =
+            |since, limit| now.saturating_duration_since(since) < limit && companion.is_busy();
+        // Without a connection there is nothing to leave.
+        match self.leaving {
+            Some(Leaving::Announced(since)) if !is_kept(since, SERVE_FOR) => {
+                self.leaving = Some(Leaving::Asked(since));
+                let _ = outbox.ask(Ping::Leaving, unsubscribe);
             }
-            self.leaving = Some(Leaving::Said);
-            // Without a connection there is nothing to leave.
-            let _ = outbox.ask(Ping::Leaving, |_| {});
+            Some(Leaving::Unsubscribed(since)) if !is_kept(since, LEAVE_WITHIN) => {
+                self.leaving = Some(Leaving::Said);
+                let _ = outbox.ask(Ping::Leaving, |_| {});
+            }
+            _ => {}
         }
         matches!(self.leaving, Some(Leaving::Heard))
     }
@@ -153,4 +173,52 @@ impl<'s> Reader<'s> {
 fn is_quiet(error: io::ErrorKind) -> bool {
     use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
     matches!(error, WouldBlock | TimedOut | Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    struct Calls {
+        under_way: bool,
+    }
+
+    impl Companion for Calls {
+        fn is_busy(&self) -> bool {
+            self.under_way
+        }
+    }
+
+    /// How many seconds after the announcement requests are no longer taken, and the server is left.
+    fn leaves(calls: &Calls) -> (u64, u64) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let announced = Instant::now();
+        let session = Session::new(false, announced);
+        let mut reader = Reader::new(&socket, false, Buffer::new(), session);
+        reader.leaving = Some(Leaving::Announced(announced));
+        let (outbox, mut unsubscribed) = (Arc::default(), None);
+        for second in 0..60 {
+            reader.now = announced + Duration::from_secs(second);
+            // One call for each step; each PING is answered at once.
+            for _ in 0..3 {
+                if reader.may_leave(calls, &outbox, |_| {}) {
+                    return (unsubscribed.unwrap(), second);
+                }
+                if let Some(Leaving::Asked(_)) = reader.leaving {
+                    unsubscribed = Some(second);
+                }
+                reader.leaves();
+            }
+        }
+        panic!("{:?}", reader.leaving);
+    }
+
+    #[test]
+    fn calls_under_way_keep_us_within_the_grace_of_a_server_that_goes() {
+        assert_eq!(leaves(&Calls { under_way: false }), (0, 0));
+        assert_eq!(leaves(&Calls { under_way: true }), (8, 9));
+    }
 }

@@ -14,16 +14,18 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 
 use super::ahead::Ahead;
-use super::dial::{Connection, dial};
+use super::dial::{Connection, DialError, dial, places};
 use super::lane::{INBOX, Served, Shared, Turn};
 use super::outbox::{Answered, Ping};
 use super::reader::{Leaving, Reader};
 use crate::adapters::nats::wire::operation::Message;
+use crate::adapters::nats::wire::refusal::Refusal;
 use crate::adapters::nats::wire::servers::Servers;
 use crate::adapters::nats::wire::session::{Lost, Step, Tick};
 use crate::adapters::nats::wire::write::HeaderBlock;
 use crate::config::{NatsAddress, NatsSettings};
-use crate::service::observe::Observation;
+use crate::domain::quote::quoted;
+use crate::service::observe::{DropReason, Observation};
 
 /// Answers of one turn are sent once they reach this many bytes, and the turn goes on.
 const SEND_AT: usize = 256 * 1024;
@@ -75,17 +77,35 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
             let Some(address) = self.servers.advance() else {
                 return;
             };
-            let demand_tls = self.servers.demand_tls();
-            let place = address.to_string();
-            match dial(&self.settings, address, demand_tls, &self.client_name) {
+            match self.connect(&address) {
                 Ok(connection) => self.use_up(connection),
                 Err(error) => {
-                    self.notice(format!("{place}: {error}"));
-                    // Nothing comes, but time goes on.
+                    self.notice(format!("{address}: {error}"));
                     self.shared.companion.turn_over(Instant::now());
                 }
             }
         }
+    }
+
+    /// Tries each address of a server, from any of them on: not the same one first every time, nor
+    /// in all of a fleet. The error is the one that says most.
+    fn connect(&self, address: &NatsAddress) -> Result<Connection, DialError> {
+        let (settings, name) = (&self.settings, &self.client_name);
+        let demand_tls = self.servers.demand_tls();
+        let mut failure = None;
+        for place in places(address, rand::random::<u16>().into())? {
+            match dial(settings, address, &place, demand_tls, name) {
+                Ok(connection) => return Ok(connection),
+                Err(error) if failure.is_none() || error.is_answer() => failure = Some(error),
+                Err(_) => {}
+            }
+            if self.stopped() {
+                break;
+            }
+            // Nothing comes, but time goes on.
+            self.shared.companion.turn_over(Instant::now());
+        }
+        Err(failure.unwrap_or(DialError::Late))
     }
 
     fn stopped(&self) -> bool {
@@ -101,18 +121,23 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
             buffer,
             address,
         } = connection;
-        self.servers.connected();
+        let began = Instant::now();
         self.servers.learn(&session.info().connect_urls, &address);
         let shared = Arc::clone(&self.shared);
         shared.outbox.accepts(session.max_payload());
         let secured = writer.is_secured();
-        shared
-            .outbox
-            .open(writer, |lines, requests| shared.subscribe(lines, requests));
+        let subscribe = |lines: &mut Vec<u8>, requests| shared.subscribe(lines, requests);
+        for _ in 0..shared.outbox.open(writer, subscribe) {
+            self.shared.observers.observe(&Observation::Dropped {
+                reason: DropReason::PublishFailed,
+                reply_prefix: None,
+            });
+        }
         self.up(true);
         shared.companion.link(true);
         let mut reader = Reader::new(&socket, secured, buffer, session);
         let end = self.read(&mut reader, &address);
+        self.servers.ended(began.elapsed());
         self.lost();
         match end {
             End::Lost(lost) => self.notice(format!("{address}: {lost}")),
@@ -179,14 +204,20 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
                 Ok(pongs) => self.answered(reader, pongs),
                 Err(lost) => return End::Lost(lost),
             }
-            if reader.may_leave(&*shared.companion, &shared.outbox) {
+            let unsubscribe = |lines: &mut Vec<u8>| shared.unsubscribe(lines);
+            if reader.may_leave(&*shared.companion, &shared.outbox, unsubscribe) {
                 return End::Left;
             }
             match reader.tick() {
                 Ok(Tick::Fine) => {}
-                // Not sent, it is asked again in a moment, or the connection is gone.
+                // Not sent, the connection is gone.
                 Ok(Tick::Ask) => drop(shared.outbox.ask(Ping::Sign, |_| {})),
                 Err(lost) => return End::Lost(lost),
+            }
+            if reader.leaving.is_none() && reader.refusals.ask(reader.now) {
+                let subscribe = |lines: &mut Vec<u8>, requests| shared.subscribe(lines, requests);
+                // Not sent, the connection is gone.
+                let _ = shared.outbox.subscribe_again(subscribe);
             }
         }
     }
@@ -204,6 +235,12 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
             match outbox.answered() {
                 Answered::Nothing => {}
                 Answered::Leave => reader.leaves(),
+                Answered::Subscriptions => {
+                    for subject in reader.refusals.answered() {
+                        companion.permitted(&subject);
+                        self.notice(format!("permitted to subscribe to {}", quoted(&subject)));
+                    }
+                }
                 Answered::Companion(number) => {
                     companion.looked(number);
                     looked = true;
@@ -242,6 +279,9 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
                     Step::Pong => pongs += 1,
                     Step::Informed => informed = true,
                     Step::Refused(refusal) => {
+                        if let Refusal::Subscription(subject) = &refusal {
+                            reader.refusals.refused(subject, reader.now);
+                        }
                         shared.companion.refused(&refusal);
                         self.notice(refusal.text());
                     }
@@ -278,11 +318,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         // Another server takes over before this one closes, and what it has sent is answered first.
         // Where there is no other, the last moment counts.
         if self.servers.has_another(address) {
-            reader.leaving = Some(Leaving::Asked);
-            // Without a connection there is nothing to leave.
-            let _ = shared
-                .outbox
-                .ask(Ping::Leaving, |lines| shared.unsubscribe(lines));
+            reader.leaving = Some(Leaving::Announced(reader.now));
         }
     }
 }

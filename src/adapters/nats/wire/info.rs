@@ -2,33 +2,50 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What a server reports about itself, as far as a client needs it. Everything has a default:
-/// servers leave out what is false or empty.
+/// servers leave out what is false or empty, or write null.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct ServerInfo {
     /// Its name, for display.
+    #[serde(deserialize_with = "or_default")]
     pub server_name: String,
     /// Its version.
+    #[serde(deserialize_with = "or_default")]
     pub version: String,
     /// The most bytes of a message, headers included.
     pub max_payload: Option<i64>,
     /// Whether it takes headers.
+    #[serde(deserialize_with = "or_default")]
     pub headers: bool,
     /// Whether a login is needed.
+    #[serde(deserialize_with = "or_default")]
     pub auth_required: bool,
     /// Whether a connection has to be secured.
+    #[serde(deserialize_with = "or_default")]
     pub tls_required: bool,
     /// Whether a connection can be secured.
+    #[serde(deserialize_with = "or_default")]
     pub tls_available: bool,
     /// What a login by key has to sign.
+    #[serde(deserialize_with = "or_default")]
     pub nonce: String,
     /// Other servers of the cluster, as `host:port`.
+    #[serde(deserialize_with = "or_default")]
     pub connect_urls: Vec<String>,
     /// Lame duck mode: it is about to go.
+    #[serde(deserialize_with = "or_default")]
     pub ldm: bool,
+}
+
+/// null is the default.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    json: D,
+) -> Result<T, D::Error> {
+    let value: Option<T> = Deserialize::deserialize(json)?;
+    Ok(value.unwrap_or_default())
 }
 
 /// The login.

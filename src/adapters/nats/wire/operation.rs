@@ -72,8 +72,8 @@ pub enum ProtocolError {
     /// A line without end.
     #[error("the server sent a control line that is too long")]
     LineTooLong,
-    /// More than the server itself allows.
-    #[error("the server sent a message larger than it accepts")]
+    /// More than any server allows.
+    #[error("the server sent a message larger than any server accepts")]
     TooLarge,
     /// A line or a message that does not end as it must.
     #[error("the server sent an operation that does not end with a line break")]

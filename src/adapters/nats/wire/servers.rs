@@ -2,9 +2,11 @@
 //!
 //! Servers come from the settings and, while connected, from the cluster. They are tried in turn:
 //! the one that was lost comes last. A pause comes after each whole round, so that a second server
-//! takes over at once and a dead cluster is not hammered.
+//! takes over at once and a dead cluster is not hammered. So it does after a session that was over
+//! as soon as it began.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config::NatsAddress;
@@ -15,6 +17,8 @@ const MAX_LEARNED: usize = 256;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause, before jitter.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// A session that lasted for this long was no failed attempt.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// The servers there are, in the order in which they are tried.
 #[derive(Debug)]
@@ -22,8 +26,10 @@ pub struct Servers {
     /// The next one to try comes first. Never empty.
     order: Vec<Entry>,
     tls: bool,
-    /// Attempts since the last one that succeeded.
+    /// Attempts since the last one that led to a session of some length.
     attempts: usize,
+    /// Whether the last one led to a shorter session.
+    dropped: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -45,6 +51,7 @@ impl Servers {
             order: order.collect(),
             tls,
             attempts: 0,
+            dropped: false,
         }
     }
 
@@ -67,26 +74,34 @@ impl Servers {
         let first = self.order.first()?.address.clone();
         self.order.rotate_left(1);
         self.attempts = self.attempts.saturating_add(1);
+        self.dropped = false;
         Some(first)
     }
 
     /// How long to wait before [`advance`](Self::advance): not at all within a round, then longer with
-    /// each. `random` lies in 0 to 1.
+    /// each; at least for a moment after a session that was dropped. `random` lies in 0 to 1.
     pub fn pause(&self, random: f64) -> Duration {
+        let least = match self.dropped {
+            true => FIRST_PAUSE,
+            false => Duration::ZERO,
+        };
         let rounds = self.attempts.checked_div(self.order.len()).unwrap_or(0);
         let in_turn = self.attempts.checked_rem(self.order.len()).unwrap_or(0);
         if rounds == 0 || in_turn != 0 {
-            return Duration::ZERO;
+            return least;
         }
         let doublings = u32::try_from(rounds - 1).unwrap_or(u32::MAX).min(6);
         let pause = (FIRST_PAUSE * 2u32.pow(doublings)).min(LONGEST_PAUSE);
         // A random half to whole of it: a fleet does not return as one.
-        pause.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
+        least.max(pause.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0))
     }
 
-    /// The last attempt led to a session: the next loss begins a new schedule.
-    pub fn connected(&mut self) {
-        self.attempts = 0;
+    /// A session has ended. After one of some length a new schedule begins.
+    pub fn ended(&mut self, lasted: Duration) {
+        self.dropped = lasted < SETTLED;
+        if !self.dropped {
+            self.attempts = 0;
+        }
     }
 
     /// Whether there is a server other than `current`.
@@ -112,7 +127,9 @@ impl Servers {
             if self.order.iter().any(known) {
                 continue;
             }
-            if address.is_ip() {
+            // An IP address is in the certificate of its own server only; a name may be all of
+            // the cluster's.
+            if address.is_ip() && current.certificate_name.parse::<IpAddr>().is_err() {
                 address
                     .certificate_name
                     .clone_from(&current.certificate_name);
@@ -123,6 +140,9 @@ impl Servers {
                 learned: true,
             });
         }
+        // It is the one in use, so it is the last to be tried after its loss.
+        self.order
+            .sort_by_key(|entry| entry.address.place() == current.place());
     }
 }
 

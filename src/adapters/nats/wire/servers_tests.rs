@@ -35,11 +35,28 @@ fn servers_take_turns_and_pauses_come_between_rounds() {
     for ((turn, host), pause) in turns.iter().zip(hosts).zip(pauses) {
         assert_eq!((turn.0, turn.1.as_str()), (pause, host), "{turns:?}");
     }
-    servers.connected();
+    servers.ended(SETTLED);
     assert_eq!(servers.pause(1.0), Duration::ZERO, "another server at once");
     servers.attempts = 1_000_000;
     assert_eq!(servers.pause(1.0), LONGEST_PAUSE);
     assert_eq!(servers.pause(0.0), LONGEST_PAUSE / 2);
+}
+
+#[test]
+fn a_server_that_drops_us_at_once_is_not_hammered() {
+    for (texts, pauses) in [
+        (&["a"][..], [50, 100, 200, 400, 800, 1600, 2000, 2000]),
+        (&["a", "b"], [50, 50, 50, 100, 50, 200, 50, 400]),
+    ] {
+        let mut servers = servers(texts);
+        for pause in pauses {
+            servers.advance().unwrap();
+            servers.ended(Duration::from_millis(10));
+            assert_eq!(servers.pause(1.0).as_millis(), pause, "{texts:?}");
+        }
+        servers.ended(SETTLED);
+        assert_eq!(servers.pause(1.0), Duration::ZERO);
+    }
 }
 
 #[test]
@@ -51,16 +68,39 @@ fn the_cluster_is_learned_and_forgotten() {
         &urls(&["seed:4222", "10.0.0.2:4222", "b:1", "not an address!"]),
         &seed,
     );
-    assert_eq!(names(&servers), ["seed:4222", "10.0.0.2:4222", "b:1"]);
-    let learned = &servers.order[1].address;
+    assert_eq!(names(&servers), ["10.0.0.2:4222", "b:1", "seed:4222"]);
+    let learned = &servers.order[0].address;
     assert_eq!(learned.certificate_name, "seed");
     assert!(matches!(&learned.login, Some(NatsAuth::User { name, .. }) if name == "u"));
-    assert_eq!(servers.order[2].address.certificate_name, "b");
+    assert_eq!(servers.order[1].address.certificate_name, "b");
     servers.learn(&urls(&["c:1"]), &address("10.0.0.2"));
-    assert_eq!(names(&servers), ["seed:4222", "10.0.0.2:4222", "c:1"]);
+    assert_eq!(names(&servers), ["seed:4222", "c:1", "10.0.0.2:4222"]);
     let many: Vec<String> = (0..1000).map(|n| format!("n{n}:1")).collect();
     servers.learn(&many, &seed);
     assert_eq!(servers.order.len(), 1 + MAX_LEARNED);
+}
+
+#[test]
+fn a_server_that_is_lost_comes_after_those_learned_from_it() {
+    let mut servers = servers(&["a"]);
+    let current = servers.advance().unwrap();
+    servers.ended(SETTLED);
+    servers.learn(&["a:4222", "b:1", "c:1"].map(str::to_owned), &current);
+    for host in ["b", "c", "a"] {
+        assert_eq!(servers.pause(1.0), Duration::ZERO, "{host}");
+        assert_eq!(servers.advance().unwrap().host, host);
+    }
+}
+
+/// A certificate for a server's IP address is not another server's.
+#[test]
+fn addresses_learned_at_an_address_are_checked_by_their_own() {
+    for (entered, name) in [("tls://10.0.0.1", "10.0.0.2"), ("tls://seed", "seed")] {
+        let mut servers = servers(&[entered]);
+        servers.learn(&["10.0.0.2:4222".to_owned()], &address(entered));
+        let learned = servers.order.iter().find(|entry| entry.learned).unwrap();
+        assert_eq!(learned.address.certificate_name, name, "{entered}");
+    }
 }
 
 #[test]

@@ -15,15 +15,19 @@ use super::write;
 
 /// How often [`Session::tick`] wants to be called.
 pub const TICK: Duration = Duration::from_millis(250);
-/// Silence after which the server is asked for a sign of life.
+/// How old the last PONG may be before the server is asked for another: what arrives otherwise says
+/// nothing about what we send.
 const ASK: Duration = Duration::from_millis(1000);
 /// Silence after which the connection is given up: with the tick that notices it, less than 3 s.
 const SILENCE: Duration = Duration::from_millis(2700);
+/// How long a PONG may take while other bytes arrive: it comes behind all that the server had to
+/// send.
+const BACKLOG: Duration = Duration::from_millis(5400);
 /// A tick that comes this late means that we stood still: what we did not read in that time is no
 /// silence of the server's.
 const STOOD_STILL: Duration = Duration::from_millis(1000);
-/// What a server may send in one message before it has announced how much it accepts, and beyond
-/// that.
+/// What a server may send in one message beyond what it accepts: other servers add headers. It is
+/// also the most before the login, when there is nothing to send messages for.
 const HEADROOM: usize = 64 * 1024;
 /// What a server accepts that does not announce it.
 const DEFAULT_MAX_PAYLOAD: usize = 1 << 20;
@@ -48,7 +52,8 @@ pub enum Lost {
     /// The login was not accepted, or has expired.
     #[error("the server refuses the login: {0}")]
     Login(String),
-    /// Nothing has arrived for too long: the connection is dead.
+    /// Nothing has arrived for too long, or no answer: the connection is dead, perhaps in one
+    /// direction only.
     #[error("the server is silent")]
     Silent,
 }
@@ -81,7 +86,7 @@ pub enum Step<'b> {
 pub enum Tick {
     /// Nothing.
     Fine,
-    /// Send a PING: the server has been quiet.
+    /// Send a PING.
     Ask,
 }
 
@@ -102,10 +107,13 @@ pub struct Session {
     state: State,
     demand_tls: bool,
     info: ServerInfo,
+    /// When bytes arrived last.
     heard: Instant,
+    /// When a PONG did.
+    answered: Instant,
+    /// When the server was asked for a PONG, if none has come since.
+    unanswered: Option<Instant>,
     ticked: Instant,
-    /// Whether it was asked for a sign of life since one came.
-    asked: bool,
 }
 
 impl Session {
@@ -117,8 +125,9 @@ impl Session {
             demand_tls,
             info: ServerInfo::default(),
             heard: now,
+            answered: now,
+            unanswered: None,
             ticked: now,
-            asked: false,
         }
     }
 
@@ -141,16 +150,25 @@ impl Session {
         }
     }
 
-    /// The most bytes of a message that is read: an account behind another server may accept a
-    /// little more.
+    /// The most bytes of a message that is read: what any server may accept. What this one has
+    /// announced bounds only what is sent to it: another of its cluster may accept more, and so may
+    /// this one after a reload, which it announces to nobody.
     pub fn max_message(&self) -> usize {
-        self.max_payload() + HEADROOM
+        match self.state {
+            State::Established => MOST_MAX_PAYLOAD + HEADROOM,
+            State::New | State::Greeted | State::LoggingIn => HEADROOM,
+        }
     }
 
     /// Bytes have arrived, whatever they are.
     pub fn heard(&mut self, now: Instant) {
         self.heard = now;
-        self.asked = false;
+    }
+
+    /// The server had seen what we sent.
+    fn answered(&mut self, when: Instant) {
+        self.answered = when;
+        self.unanswered = None;
     }
 
     /// Takes in one operation; what has to be answered is appended to `out`.
@@ -170,19 +188,27 @@ impl Session {
             // Nothing may be sent before the greeting, nor before the connection is secured: what
             // comes earlier was not sent by the server that we are about to trust.
             (State::New | State::Greeted, _) => return Err(ProtocolError::Unknown.into()),
-            (_, Operation::Info(json)) => {
-                self.info = serde_json::from_slice(json).map_err(|_| Lost::Greeting)?;
-                Step::Informed
-            }
+            (_, Operation::Info(json)) => match serde_json::from_slice(json) {
+                Ok(info) => {
+                    self.info = info;
+                    Step::Informed
+                }
+                // News that cannot be read is no reason to give up a connection that works.
+                Err(_) => Step::Nothing,
+            },
             (_, Operation::Ping) => {
                 write::pong(out);
                 Step::Nothing
             }
             (State::LoggingIn, Operation::Pong) => {
+                self.answered(self.heard);
                 self.state = State::Established;
                 Step::Established
             }
-            (State::Established, Operation::Pong) => Step::Pong,
+            (State::Established, Operation::Pong) => {
+                self.answered(self.heard);
+                Step::Pong
+            }
             (_, Operation::Ok) => Step::Nothing,
             (_, Operation::Error(text)) => match Refusal::parse(text) {
                 Refusal::Login(text) => return Err(Lost::Login(text)),
@@ -235,16 +261,18 @@ impl Session {
     /// # Errors
     /// The server has been silent for too long.
     pub fn tick(&mut self, now: Instant) -> Result<Tick, Lost> {
-        if now.saturating_duration_since(self.ticked) > STOOD_STILL {
+        let since = |moment| now.saturating_duration_since(moment);
+        if since(self.ticked) > STOOD_STILL {
             self.heard(now);
+            self.answered(now);
         }
         self.ticked = now;
-        let silent = now.saturating_duration_since(self.heard);
-        if silent >= SILENCE {
+        let waits = self.unanswered.map(since);
+        if since(self.heard) >= SILENCE || waits.is_some_and(|waits| waits >= BACKLOG) {
             return Err(Lost::Silent);
         }
-        if silent >= ASK && self.is_established() && !self.asked {
-            self.asked = true;
+        if self.is_established() && waits.is_none() && since(self.answered) >= ASK {
+            self.unanswered = Some(now);
             return Ok(Tick::Ask);
         }
         Ok(Tick::Fine)

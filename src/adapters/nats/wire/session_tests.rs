@@ -160,6 +160,54 @@ fn messages_pings_and_news_are_passed_on() {
     assert_eq!(session.max_payload(), MOST_MAX_PAYLOAD);
 }
 
+#[test]
+fn null_is_the_default_and_news_that_cannot_be_read_changes_nothing() {
+    let mut session = established(start());
+    let known = session.info().clone();
+    for news in [
+        "7",
+        "{\"headers\":1}",
+        "{\"max_payload\":1e6}",
+        "{\"ldm\":true,\"ldm\":true}",
+        "{\"ldm\":true,\"connect_urls\":\"b:1\"}",
+        "{\"ldm\":true",
+        "",
+    ] {
+        let (step, out) = took(&mut session, Operation::Info(news.as_bytes()));
+        assert_eq!((step, out.as_str()), (Ok(Step::Nothing), ""), "{news}");
+        assert_eq!(session.info(), &known, "{news}");
+    }
+    let nulls = br#"{"headers":true,"server_name":null,"version":null,"max_payload":null,
+        "auth_required":null,"tls_required":null,"tls_available":null,"nonce":null,
+        "connect_urls":null,"ldm":null}"#;
+    let step = took(&mut session, Operation::Info(nulls)).0;
+    assert_eq!(step, Ok(Step::Informed));
+    let defaults = ServerInfo {
+        headers: true,
+        ..ServerInfo::default()
+    };
+    assert_eq!(session.info(), &defaults);
+    let greeted = took(&mut Session::new(false, start()), Operation::Info(nulls)).0;
+    assert_eq!(greeted, Ok(Step::Greeted { secure: false }));
+}
+
+/// Another server of the cluster may accept more than this one has announced.
+#[test]
+fn what_a_server_has_announced_does_not_bound_what_is_read() {
+    let mut session = Session::new(false, start());
+    assert!(
+        session.max_message() < 1 << 20,
+        "nothing is sent before the login"
+    );
+    took(&mut session, Operation::Info(INFO)).0.unwrap();
+    assert!(session.max_message() < 1 << 20);
+    let mut session = established(start());
+    let small = br#"{"headers":true,"max_payload":1024}"#;
+    took(&mut session, Operation::Info(small)).0.unwrap();
+    assert_eq!(session.max_payload(), 1024);
+    assert!(session.max_message() > MOST_MAX_PAYLOAD);
+}
+
 /// Ticks every [`TICK`] until the session is lost, at most for `seconds`; when, in milliseconds.
 fn tick_until_lost(session: &mut Session, from: Instant, seconds: u64) -> Option<u128> {
     let mut now = from;
@@ -194,6 +242,47 @@ fn silence_is_asked_about_and_then_given_up_within_three_seconds() {
     assert!(asked > 10, "{asked}");
 }
 
+/// Bytes that arrive say nothing about what we send.
+#[test]
+fn a_connection_that_is_dead_in_one_direction_is_given_up() {
+    let now = start();
+    let mut session = established(now);
+    let (mut asked, mut lost) = (Vec::new(), None);
+    for turn in 1..100 {
+        let at = now + TICK * turn;
+        session.heard(at);
+        match session.tick(at) {
+            Ok(Tick::Fine) => {}
+            Ok(Tick::Ask) => asked.push((at - now).as_millis()),
+            Err(error) => {
+                lost = Some((error, (at - now).as_millis()));
+                break;
+            }
+        }
+    }
+    assert_eq!(asked, [1000], "until there is an answer");
+    let (error, lost_after) = lost.unwrap();
+    assert_eq!(error, Lost::Silent);
+    assert!((6000..=7000).contains(&lost_after), "{lost_after}");
+}
+
+#[test]
+fn an_answer_behind_a_backlog_keeps_the_connection() {
+    let now = start();
+    let mut session = established(now);
+    let mut asked = 0;
+    for turn in 1..200 {
+        let at = now + TICK * turn;
+        session.heard(at);
+        asked += usize::from(session.tick(at).unwrap() == Tick::Ask);
+        // Five seconds after it was asked for.
+        if turn % 24 == 0 {
+            assert_eq!(took(&mut session, Operation::Pong).0, Ok(Step::Pong));
+        }
+    }
+    assert!(asked > 5, "{asked}");
+}
+
 /// CASES.md A4.
 #[test]
 fn what_we_slept_through_is_not_silence() {
@@ -204,4 +293,16 @@ fn what_we_slept_through_is_not_silence() {
     session.tick(woken).unwrap();
     let lost_after = tick_until_lost(&mut session, woken, 10).unwrap();
     assert!((2700..=3000).contains(&lost_after), "{lost_after}");
+
+    // Nor is a PONG late that we slept through.
+    let mut session = established(now);
+    let asked = now + TICK * 4;
+    for turn in 1..4 {
+        session.tick(now + TICK * turn).unwrap();
+    }
+    assert_eq!(session.tick(asked), Ok(Tick::Ask));
+    let woken = asked + Duration::from_secs(60);
+    assert_eq!(session.tick(woken), Ok(Tick::Fine));
+    session.heard(woken + TICK);
+    assert_eq!(session.tick(woken + TICK), Ok(Tick::Fine));
 }

@@ -3,6 +3,10 @@
 use memchr::memchr2;
 use thiserror::Error;
 
+/// The most bytes that the subject and the reply subject of a message have together. A server closes a
+/// connection whose control line has more than 4,096 bytes; sizes and blanks need the rest.
+pub const MAX_SUBJECTS: usize = 4_060;
+
 /// A header that cannot be sent: it would end its line, or the block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("a header's value cannot be sent")]
