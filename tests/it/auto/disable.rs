@@ -102,6 +102,44 @@ async fn what_fails_leaves_service_and_returns_once_for_the_whole_fleet() {
     assert!((disabled - 2.0).abs() < f64::EPSILON, "{disabled}");
 }
 
+/// It restores the circuit as it was when the extension was taken out of service.
+#[tokio::test]
+async fn what_is_enabled_again_is_called_by_a_sidecar_that_restarted_meanwhile() {
+    let rig = Rig::start().await;
+    add(&rig, &["a"], &[]).await;
+    let lasting = || {
+        let builder = disabling(&rig, "pod-1");
+        builder
+            .setting("CIRCUIT_BREAKER_TIMEOUT_SECONDS", 300)
+            .setting("CIRCUIT_BREAKER_MAX_TIMEOUT_SECONDS", 300)
+    };
+    let daemon = ready(lasting()).await;
+    for _ in 0..3 {
+        invoke(&rig, "pod-1", "a").await;
+    }
+    wait_reason(&rig, "pod-1", "a", Some("auto_disabled")).await;
+    daemon.sigterm();
+    assert_eq!(daemon.wait_exit(DEADLINE).await, 0);
+    let held = "SELECT count(*) FROM extension_circuit_reports";
+    assert_eq!(value(&rig.sql, held).await, "1");
+
+    let _restarted = ready(lasting()).await;
+    wait_reason(&rig, "pod-1", "a", Some("auto_disabled")).await;
+    let _player = Player::start(&rig.nats.url(), "a").await;
+    let enable = "SELECT registry_auto_enable('a', NULL, '{}', 'pod-2')";
+    run(&rig.sql, enable).await;
+    wait_reason(&rig, "pod-1", "a", None).await;
+    eventually("it is called", DEADLINE, async || {
+        let reply = invoke(&rig, "pod-1", "a").await;
+        if error_code(&reply).is_none() {
+            Ok(())
+        } else {
+            Err(reply)
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn many_that_fail_at_once_leave_service_up_to_the_cap() {
     let rig = Rig::start().await;
