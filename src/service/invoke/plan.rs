@@ -224,7 +224,6 @@ impl Plan {
         About {
             id: &resolved.extension.id,
             version: resolved.version,
-            current: self.target.is_current(),
         }
     }
 

@@ -77,6 +77,12 @@ impl Runtime {
         self.setup.load_full()
     }
 
+    /// Whether `version` is the current one, whose circuit and success rate are the extension's: now,
+    /// not when a call of it began.
+    pub fn is_current(&self, version: &VersionName) -> bool {
+        self.setup.load().entry.extension().version == *version
+    }
+
     /// Counts a call of `version` that is over, and the time that it took as a whole.
     pub fn called(&self, version: &VersionName, status: Status, took: Duration) {
         self.meter.record(status);
