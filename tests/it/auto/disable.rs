@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use beamline_registry::domain::ids::ExtensionId;
-use beamline_registry::service::health_store::{Flush, HealthReports};
+use beamline_registry::service::health_store::{Flush, HealthReports, Report};
 
 use super::*;
 use crate::events_seen::{EventsSeen, assert_about};
@@ -210,7 +210,8 @@ async fn what_another_sidecar_has_just_seen_alive_stays_until_its_next_opening()
     };
     elsewhere.flush(flush).await.unwrap();
 
-    let daemon = ready(disabling(&rig, "pod-1")).await;
+    let builder = disabling(&rig, "pod-1").setting("HEALTH_FLUSH_INTERVAL_SECONDS", "1s");
+    let daemon = ready(builder).await;
     for _ in 0..3 {
         invoke(&rig, "pod-1", "a").await;
     }
@@ -227,6 +228,42 @@ async fn what_another_sidecar_has_just_seen_alive_stays_until_its_next_opening()
         automatic(&rig, "a").await == "auto_disabled"
     })
     .await;
+}
+
+/// What it saw is only known once it is flushed.
+#[tokio::test]
+async fn what_another_sidecar_flushes_after_the_opening_keeps_it_in_service() {
+    let rig = Rig::start().await;
+    add(&rig, &["a"], &[]).await;
+    let elsewhere = store(&rig.database, "elsewhere");
+    let interval = Duration::from_secs(5);
+    let boot = elsewhere.register(interval).await.unwrap();
+    let flush = async |sequence, reports: &[Report]| {
+        let flush = Flush {
+            boot: &boot,
+            sequence,
+            interval,
+            reports,
+            circuits: &[],
+        };
+        elsewhere.flush(flush).await.unwrap();
+    };
+    flush(1, &[]).await;
+    let daemon = ready(disabling(&rig, "pod-1")).await;
+    let seen = report(ExtensionId::parse("a").unwrap(), 1, 0);
+    for _ in 0..3 {
+        invoke(&rig, "pod-1", "a").await;
+    }
+    eventually("its circuit opens", DEADLINE, async || {
+        logged(&daemon, "circuit opened", "a") == 1
+    })
+    .await;
+    flush(2, &[seen]).await;
+    eventually("it is kept", DEADLINE, async || {
+        logged(&daemon, KEPT, "a") == 1
+    })
+    .await;
+    assert_eq!(automatic(&rig, "a").await, "");
 }
 
 /// Whoever may report can open one sidecar's circuit, and decides nothing for the fleet: neither that an
