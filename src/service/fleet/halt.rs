@@ -138,10 +138,12 @@ impl<S: Rollouts> Halter<S> {
             .tell(batch.number, &batch.tried, &windows)
             .await?;
         batch.tried.clear();
+        let mut judged = Ok(());
         for share in shares {
-            self.judge(&share).await?;
+            // One that cannot be halted now, as when somebody has its row locked, holds up no other.
+            judged = judged.and(self.judge(&share).await);
         }
-        Ok(())
+        judged
     }
 
     /// The extensions that may have to be halted and were called here, each with how old figures may be.
