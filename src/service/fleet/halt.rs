@@ -59,7 +59,7 @@ pub enum Halted {
 /// Port: what the fleet knows of its rollouts. Every call is bounded in time.
 pub trait Rollouts: Send + Sync + 'static {
     /// Adds attempts, and returns the sums for the extensions in `windows`, within that time.
-    /// A batch that is repeated adds nothing.
+    /// A batch that is repeated adds nothing. Without windows nothing is added, and nothing asked.
     fn tell(
         &self,
         batch: u128,
@@ -128,10 +128,6 @@ impl<S: Rollouts> Halter<S> {
                 number: rand::random(),
                 tried: self.gather(windows.keys()),
             };
-        }
-        if windows.is_empty() {
-            batch.tried.clear();
-            return Ok(());
         }
         let shares = self
             .store

@@ -60,7 +60,11 @@ pub(super) async fn others(
         .await?;
     let reading = match within {
         Some(_) => Reading::Part,
-        None => Reading::Whole,
+        None => {
+            // Circuits are read at a start only.
+            store.none(CIRCUITS);
+            Reading::Whole
+        }
     };
     Ok(store.each(FIGURES, reading, &rows, figures))
 }
