@@ -1,6 +1,6 @@
 -- Automatic switching, for sidecars: they lock the revision and put the reason into an audit entry,
 -- so that a daemon's account can rewrite neither. They let their callers do no more than UPDATE
--- auto_disabled, within the cap.
+-- auto_disabled, within the cap, and reset the circuits of what is enabled again.
 
 -- Sets extensions.auto_disabled for a sidecar; the triggers do the rest, the reason joins their
 -- entry. The caller has locked the revision.
@@ -58,7 +58,31 @@ BEGIN
 END
 $$;
 
--- Outcomes: enabled, not_disabled, gone.
+-- Has every sidecar reset the circuits of all versions of these extensions, as by an operator's reset,
+-- which each heeds once. Overrides in force stay. It is audited as what led to it.
+CREATE OR REPLACE FUNCTION registry_reset_circuits(ids text[]) RETURNS void
+    LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    INSERT INTO circuit_overrides AS o
+        (extension_id, version, action, change, until, set_by, actor_source)
+    SELECT v.id, v.version, 'reset', gen_random_uuid(), now() + interval '10 minutes',
+        registry_actor(), registry_actor_source()
+    FROM (
+        SELECT e.id, e.version FROM extensions e WHERE e.id = ANY (ids)
+        UNION SELECT r.id, r.version FROM extension_versions r WHERE r.id = ANY (ids)) AS v
+    ON CONFLICT (extension_id, version) DO UPDATE
+    SET action = excluded.action, change = excluded.change, until = excluded.until,
+        reason = NULL, set_by = excluded.set_by, actor_source = excluded.actor_source,
+        set_at = now()
+    WHERE o.action = 'reset' OR o.until <= now();
+    IF FOUND THEN
+        PERFORM pg_notify('beamline_registry', 'override');
+    END IF;
+END
+$$;
+
+-- Outcomes: enabled, not_disabled, gone. What is enabled begins with closed circuits on every sidecar,
+-- also on one that has restored an open circuit since.
 CREATE OR REPLACE FUNCTION registry_auto_enable(of_id text, of_incarnation uuid, reason jsonb,
         instance text,
         OUT outcome text, OUT at_revision bigint)
@@ -77,6 +101,7 @@ BEGIN
     ELSE
         outcome := 'enabled';
         at_revision := registry_auto_switch(of_id, false, instance, reason);
+        PERFORM registry_reset_circuits(ARRAY[of_id]);
     END IF;
 END
 $$;

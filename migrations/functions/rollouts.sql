@@ -50,10 +50,15 @@ BEGIN
 
     RETURN QUERY
     SELECT v.id::text, v.version, began.revision,
-        coalesce(sum(a.success_count) FILTER (WHERE a.version = v.version), 0)::bigint,
-        coalesce(sum(a.failure_count) FILTER (WHERE a.version = v.version), 0)::bigint,
-        coalesce(sum(a.success_count) FILTER (WHERE a.version = e.version), 0)::bigint,
-        coalesce(sum(a.failure_count) FILTER (WHERE a.version = e.version), 0)::bigint
+        -- Within bigint: one wrong number must not fail the report of all. Below zero is none.
+        least(coalesce(sum(greatest(a.success_count, 0)) FILTER (WHERE a.version = v.version), 0),
+            9223372036854775807)::bigint,
+        least(coalesce(sum(greatest(a.failure_count, 0)) FILTER (WHERE a.version = v.version), 0),
+            9223372036854775807)::bigint,
+        least(coalesce(sum(greatest(a.success_count, 0)) FILTER (WHERE a.version = e.version), 0),
+            9223372036854775807)::bigint,
+        least(coalesce(sum(greatest(a.failure_count, 0)) FILTER (WHERE a.version = e.version), 0),
+            9223372036854775807)::bigint
     FROM jsonb_to_recordset(windows) AS w (id text, length bigint)
         JOIN extensions e ON e.id = w.id
         JOIN extension_versions v ON v.id = e.id AND v.version <> e.version

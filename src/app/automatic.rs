@@ -113,6 +113,9 @@ fn start_fleet_wide(
             link: Arc::clone(&shared.automatic.link),
             tools: shared.tools.clone(),
             others: Arc::clone(&shared.fleet),
+            alive: shared.alive.clone(),
+            instance_id: settings.identity.instance_id.as_str().into(),
+            flush_interval: settings.health.flush_interval,
             max_percent: settings.health.auto_disable_max_percent,
             write_cause: switch::disabled,
         });

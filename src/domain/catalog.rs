@@ -7,7 +7,7 @@
 //! not wait for the writer).
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -248,6 +248,15 @@ impl Catalog {
     /// Every id, in no order.
     pub fn ids(&self) -> Vec<ExtensionId> {
         self.entries.pin().keys().cloned().collect()
+    }
+
+    /// The ids of those that may not serve now. What is beside the key rules out most of the others.
+    pub fn out_of_service(&self) -> HashSet<ExtensionId> {
+        let pinned = self.entries.pin();
+        let places = pinned.values();
+        let out = places.filter(|it| it.unconditional.is_none() && it.entry.admitted().is_err());
+        out.map(|place| place.entry.extension().id.clone())
+            .collect()
     }
 
     fn listing(&self) -> MutexGuard<'_, Listing> {

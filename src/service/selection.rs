@@ -96,11 +96,6 @@ impl Target {
         self.candidate.resolve(self.entry.extension())
     }
 
-    /// Whether it is the extension's current version, whose circuit is the extension's.
-    pub fn is_current(&self) -> bool {
-        self.candidate.is_current()
-    }
-
     /// The prepared reply to a lookup.
     pub fn reply(&self) -> &PreparedReply {
         &self.reply

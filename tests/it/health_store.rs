@@ -4,7 +4,8 @@
 //! - [`chaos`]: also through lost answers, kills and folds,
 //! - [`circuits`]: states of the whole fleet, what is restored, and operators' overrides,
 //! - [`switch`]: the cap holds whoever tries at the same time, one sidecar probes,
-//! - [`claims`]: every revision is published by exactly one.
+//! - [`claims`]: every revision is published by exactly one,
+//! - [`skipped`]: rows that cannot be used are named until they are repaired.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use beamline_registry::service::health_store::{
     Boot, Figures, Flush, Flushed, HealthReports, Held, HeldCircuit, Report, Tally, Written,
 };
 use beamline_registry::service::observe::Observers;
+use beamline_registry::service::skipped::Skipped;
 use tokio_postgres::Client;
 
 use crate::harness::{DEADLINE, TestDatabase};
@@ -28,6 +30,7 @@ mod chaos;
 mod circuits;
 mod claims;
 mod flush;
+mod skipped;
 mod switch;
 
 /// Between flushes, as far as the database knows.
@@ -48,6 +51,15 @@ async fn fleet(extensions: usize) -> (TestDatabase, Client) {
 
 /// The store as a sidecar of this name uses it.
 pub(crate) fn store(database: &TestDatabase, instance_id: &str) -> PostgresHealth {
+    store_naming(database, instance_id, Arc::default())
+}
+
+/// The same, whose `skipped` names the rows that cannot be used.
+fn store_naming(
+    database: &TestDatabase,
+    instance_id: &str,
+    skipped: Arc<Skipped>,
+) -> PostgresHealth {
     let name = "EXTENSION_REGISTRY_DB_URL";
     let surroundings = Surroundings {
         env: BTreeMap::from([(name.into(), database.url().into())]),
@@ -59,7 +71,7 @@ pub(crate) fn store(database: &TestDatabase, instance_id: &str) -> PostgresHealt
     let (settings, _, _) = Settings::load(BTreeMap::new(), &surroundings).unwrap();
     let pool = Pool::new(&settings.database.unwrap(), instance_id).unwrap();
     let nobody = Observers::new(Vec::new());
-    PostgresHealth::new(Arc::new(pool), instance_id, Arc::default(), nobody)
+    PostgresHealth::new(Arc::new(pool), instance_id, skipped, nobody)
 }
 
 /// Runs statements that must succeed.

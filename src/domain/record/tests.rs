@@ -188,6 +188,21 @@ fn settings_of_calls_that_cannot_be_read_are_named_and_a_fault_only_when_written
 }
 
 #[test]
+fn settings_of_a_versions_calls_that_cannot_be_read_are_named_with_it() {
+    let row = |version| version_with(version, r#"{"metadata":{"balance":"random"}}"#);
+    let mut extension = extension_with("a", r#"{"metadata":{"balance":"random"}}"#);
+    extension.versions = ["v1", "v2"].map(row).into();
+    let rule = "metadata: `balance` must be `adaptive` or `weighted`; the default applies";
+    assert_eq!(
+        ignored(&extension).last(),
+        Some(&format!("version v2: {rule}"))
+    );
+    let named = ignored(&extension);
+    let named = named.iter().filter(|warning| warning.contains(rule));
+    assert_eq!(named.count(), 2);
+}
+
+#[test]
 fn what_is_set_in_the_row_of_the_current_version_and_differs_is_named() {
     let differing = r#"{"subject":"beamline.ext.other","timeout_ms":7,"retry":1,"config":{},
         "metadata":{},"priority":3}"#;

@@ -3,6 +3,7 @@
 use super::{Value, extension, version};
 use crate::domain::call_rules::CallRules;
 use crate::domain::extension::Extension;
+use crate::domain::json::JsonObject;
 
 /// The fields of a version that count for nothing in a row that names the current version.
 const OWN: [&str; 5] = ["subject", "timeout_ms", "retry", "config", "metadata"];
@@ -14,11 +15,24 @@ pub fn warnings(extension: &Extension) -> Vec<String> {
 
 /// What of it is ignored.
 pub fn ignored(it: &Extension) -> Vec<String> {
-    let (_, faults) = CallRules::read(&it.metadata);
-    let faults = faults
-        .iter()
-        .map(|fault| format!("metadata: {fault}; the default applies"));
-    row_of_current(it).into_iter().chain(faults).collect()
+    let own = unreadable(&it.metadata);
+    // Of a row that names the current version, `metadata` counts for nothing.
+    let others = it.versions.iter().filter(|row| row.version != it.version);
+    let others = others.flat_map(|row| {
+        let faults = row.metadata.iter().flat_map(unreadable);
+        faults.map(|fault| format!("version {}: {fault}", row.version))
+    });
+    let current = row_of_current(it).into_iter();
+    current.chain(own).chain(others).collect()
+}
+
+/// The settings of calls in `metadata` that cannot be read.
+fn unreadable(metadata: &JsonObject) -> Vec<String> {
+    let (_, faults) = CallRules::read(metadata);
+    let faults = faults.iter();
+    faults
+        .map(|fault| format!("metadata: {fault}; the default applies"))
+        .collect()
 }
 
 /// A row that names the current version has rules, rollout and `enabled` to add. Fields in which it

@@ -59,7 +59,7 @@ pub enum Halted {
 /// Port: what the fleet knows of its rollouts. Every call is bounded in time.
 pub trait Rollouts: Send + Sync + 'static {
     /// Adds attempts, and returns the sums for the extensions in `windows`, within that time.
-    /// A batch that is repeated adds nothing.
+    /// A batch that is repeated adds nothing. Without windows nothing is added, and nothing asked.
     fn tell(
         &self,
         batch: u128,
@@ -129,19 +129,17 @@ impl<S: Rollouts> Halter<S> {
                 tried: self.gather(windows.keys()),
             };
         }
-        if windows.is_empty() {
-            batch.tried.clear();
-            return Ok(());
-        }
         let shares = self
             .store
             .tell(batch.number, &batch.tried, &windows)
             .await?;
         batch.tried.clear();
+        let mut judged = Ok(());
         for share in shares {
-            self.judge(&share).await?;
+            // One that cannot be halted now, as when somebody has its row locked, holds up no other.
+            judged = judged.and(self.judge(&share).await);
         }
-        Ok(())
+        judged
     }
 
     /// The extensions that may have to be halted and were called here, each with how old figures may be.

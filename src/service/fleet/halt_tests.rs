@@ -22,6 +22,8 @@ struct Store {
     told: Mutex<BTreeMap<u128, Vec<Tried>>>,
     halted: Mutex<Vec<String>>,
     away: Mutex<bool>,
+    /// Whose row somebody keeps locked.
+    locked: Option<ExtensionId>,
 }
 
 impl Rollouts for Store {
@@ -59,6 +61,9 @@ impl Rollouts for Store {
     }
 
     async fn halt(&self, share: &Share, figures: &str) -> Result<Halted, StoreError> {
+        if self.locked.as_ref() == Some(&share.id) {
+            return Err(DatabaseError::new(Trouble::Locked, "a test").into());
+        }
         let mut halted = self.halted.lock().unwrap();
         halted.push(format!("{} {} {figures}", share.id, share.version));
         Ok(if halted.len() == 1 {
@@ -75,19 +80,26 @@ struct Rig {
     _writer: CatalogWriter,
 }
 
+/// A canary's share, that may be halted.
+const HALT: &str = r#","halt":{"min_requests":10}"#;
+
 /// `a` with a canary that may be halted, `b` with one that may not.
 fn rig() -> Rig {
+    serving([("a", HALT), ("b", "")], Store::default())
+}
+
+/// These extensions with a canary each.
+fn serving(canaries: [(&str, &str); 2], store: Store) -> Rig {
     let (catalog, mut writer) = Catalog::new();
-    let with = |id: &str, halt: &str| {
+    let with = |(id, halt): (&str, &str)| {
         let rollout = format!(r#"{{"rollout":{{"by":"tenant_id","percent":10{halt}}}}}"#);
         entry(Extension {
             versions: vec![version_with("v2", &rollout)],
             ..extension(id)
         })
     };
-    let upserts = vec![with("a", r#","halt":{"min_requests":10}"#), with("b", "")];
     writer.apply(Change {
-        upserts,
+        upserts: canaries.map(with).into(),
         ..change(1)
     });
     let tools = tools(catalog);
@@ -99,7 +111,7 @@ fn rig() -> Rig {
     observe(true);
     Rig {
         halter: Halter {
-            store: Arc::default(),
+            store: Arc::new(store),
             link,
             tools,
             interval: Duration::from_secs(5),
@@ -143,6 +155,22 @@ async fn a_version_that_fails_is_halted_by_its_figures_and_only_where_that_is_wa
     rig.attempts("a", "v2", FAILED, 1);
     rig.turn().await.unwrap();
     assert_eq!(rig.halted(), ["a v2 10"]);
+}
+
+/// It is tried again at the next look.
+#[tokio::test]
+async fn one_that_cannot_be_halted_holds_up_no_other() {
+    let store = Store {
+        locked: Some(ExtensionId::parse("a").unwrap()),
+        ..Store::default()
+    };
+    let mut rig = serving([("a", HALT), ("b", HALT)], store);
+    for id in ["a", "b"] {
+        rig.attempts(id, "v1", Outcome::Success, 100);
+        rig.attempts(id, "v2", FAILED, 100);
+    }
+    rig.turn().await.unwrap_err();
+    assert_eq!(rig.halted(), ["b v2 200"]);
 }
 
 #[tokio::test]

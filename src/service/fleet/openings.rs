@@ -9,21 +9,23 @@ use crate::domain::breaker::{CircuitState, Reason, Transition};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::observe::{Observation, Observer};
 
-/// The circuit of a current version opened because its calls failed.
+/// A circuit opened because its calls failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opening {
     /// The extension.
     pub id: ExtensionId,
-    /// The version that was current.
+    /// The version. Whether it is the current one is asked when it is decided on.
     pub version: VersionName,
     /// How it opened.
     pub transition: Transition,
 }
 
-/// Openings that wait, the latest one of each extension: never more than there are extensions.
+type Key = (ExtensionId, VersionName);
+
+/// Openings that wait, the latest one of each circuit: never more than there are circuits.
 #[derive(Debug, Default)]
 pub struct Openings {
-    waiting: Mutex<BTreeMap<ExtensionId, Opening>>,
+    waiting: Mutex<BTreeMap<Key, Opening>>,
     added: Notify,
 }
 
@@ -40,7 +42,7 @@ impl Openings {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ExtensionId, Opening>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Opening>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -50,7 +52,6 @@ impl Observer for Openings {
         let Observation::Circuit {
             id,
             version,
-            current: true,
             transition,
             ..
         } = observation
@@ -65,7 +66,8 @@ impl Observer for Openings {
                 version: version.clone(),
                 transition: *transition,
             };
-            self.lock().insert(id.clone(), opening);
+            let key = (id.clone(), version.clone());
+            self.lock().insert(key, opening);
             self.added.notify_one();
         }
     }
@@ -79,7 +81,7 @@ mod tests {
     use crate::domain::breaker::Tick;
     use crate::service::observe::Failing;
 
-    fn observe(openings: &Openings, id: &str, current: bool, to: CircuitState, reason: Reason) {
+    fn observe(openings: &Openings, of: (&str, &str), to: CircuitState, reason: Reason) {
         let transition = Transition {
             from: CircuitState::HalfOpen,
             to,
@@ -91,42 +93,40 @@ mod tests {
             hearsay: false,
         };
         openings.observe(&Observation::Circuit {
-            id: ExtensionId::parse(id).unwrap(),
-            version: VersionName::parse("v1").unwrap(),
-            current,
+            id: ExtensionId::parse(of.0).unwrap(),
+            version: VersionName::parse(of.1).unwrap(),
+            // By the time of the decision it may be.
+            current: false,
             transition,
             failing: Failing::default(),
         });
     }
 
     #[test]
-    fn only_evidence_against_a_current_version_counts_and_the_latest_of_each_waits() {
+    fn only_evidence_counts_and_the_latest_of_each_circuit_waits() {
         let openings = Openings::default();
-        for (id, current, to, reason) in [
-            ("old", false, CircuitState::Open, Reason::ErrorRate),
-            ("tried", true, CircuitState::HalfOpen, Reason::OpenTimeOver),
-            ("forced", true, CircuitState::Open, Reason::Forced),
-            ("restored", true, CircuitState::Open, Reason::Restored),
+        for (id, to, reason) in [
+            ("tried", CircuitState::HalfOpen, Reason::OpenTimeOver),
+            ("forced", CircuitState::Open, Reason::Forced),
+            ("restored", CircuitState::Open, Reason::Restored),
         ] {
-            observe(&openings, id, current, to, reason);
+            observe(&openings, (id, "v1"), to, reason);
         }
         assert_eq!(openings.next().now_or_never(), None);
 
-        observe(&openings, "b", true, CircuitState::Open, Reason::ErrorRate);
-        observe(&openings, "a", true, CircuitState::Open, Reason::SlowCalls);
-        observe(
-            &openings,
-            "b",
-            true,
-            CircuitState::Open,
-            Reason::TrialFailed,
-        );
+        let (open, b) = (CircuitState::Open, ("b", "v1"));
+        observe(&openings, b, open, Reason::ErrorRate);
+        observe(&openings, ("a", "v1"), open, Reason::SlowCalls);
+        observe(&openings, b, open, Reason::TrialFailed);
+        observe(&openings, ("b", "v2"), open, Reason::ErrorRate);
         let next = || {
             let opening = openings.next().now_or_never()?;
-            Some((opening.id.to_string(), opening.transition.reason))
+            let of = format!("{} {}", opening.id, opening.version);
+            Some((of, opening.transition.reason))
         };
-        assert_eq!(next(), Some(("a".into(), Reason::SlowCalls)));
-        assert_eq!(next(), Some(("b".into(), Reason::TrialFailed)));
+        assert_eq!(next(), Some(("a v1".into(), Reason::SlowCalls)));
+        assert_eq!(next(), Some(("b v1".into(), Reason::TrialFailed)));
+        assert_eq!(next(), Some(("b v2".into(), Reason::ErrorRate)));
         assert_eq!(next(), None);
     }
 }

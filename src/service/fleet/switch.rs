@@ -2,20 +2,21 @@
 //!
 //! One pod's bad network must not disable an extension for the fleet: nothing is decided while our
 //! own link is not steady, the database refuses what another sidecar has just seen alive, and it
-//! holds the cap. What it refuses is reconsidered when the circuit opens the next time.
+//! holds the cap. What it refuses is reconsidered when the circuit opens the next time. It knows what
+//! the others have flushed: a sidecar that is not alone waits until that holds all that they had seen
+//! when the circuit opened.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::FleetFigures;
 use super::link::Link;
 use super::openings::{Opening, Openings};
-use super::retry;
+use super::{Alive, FleetFigures, retry};
 use crate::domain::breaker::CircuitState;
 use crate::domain::entry::Entry;
 use crate::domain::extension::Extension;
@@ -27,6 +28,12 @@ use crate::service::observe::Observation;
 
 /// Openings decided on at a time: one whose row stays locked holds up no other.
 const AT_A_TIME: usize = 8;
+/// Openings that wait for the flushes of the others at a time; more are kept by [`Openings`].
+const HELD: usize = 1000;
+/// The longest wait for those flushes.
+const LONGEST_HOLD: Duration = Duration::from_secs(60);
+/// How long the trial of a circuit is waited for.
+const TRIAL: Duration = Duration::from_secs(60);
 
 /// Why an extension is taken out of service: for its audit entry and its event.
 #[derive(Debug)]
@@ -59,6 +66,12 @@ pub struct AutoDisabler<S> {
     pub tools: Tools,
     /// What the other sidecars counted.
     pub others: Arc<FleetFigures>,
+    /// Which there are.
+    pub alive: Alive,
+    /// The name of this one among them.
+    pub instance_id: Box<str>,
+    /// Within which time each flushes what it has seen.
+    pub flush_interval: Duration,
     /// Share of the enabled extensions that may be out of service at a time, percent.
     pub max_percent: u8,
     /// The document of a cause.
@@ -72,11 +85,13 @@ impl<S: AutoSwitch> AutoDisabler<S> {
     }
 
     async fn decide_all(&self) {
-        let mut deciding = FuturesUnordered::new();
+        let (mut held, mut deciding) = (FuturesUnordered::new(), FuturesUnordered::new());
         loop {
-            let room = deciding.len() < AT_A_TIME;
+            let due = !held.is_empty() && deciding.len() < AT_A_TIME;
+            let room = held.len() < HELD;
             tokio::select! {
-                opening = self.openings.next(), if room => {
+                opening = self.openings.next(), if room => held.push(self.hold(opening)),
+                Some(opening) = held.next(), if due => {
                     deciding.push(survived(&self.tools.observers, self.decide(opening)));
                 }
                 Some(_) = deciding.next(), if !deciding.is_empty() => {}
@@ -84,14 +99,29 @@ impl<S: AutoSwitch> AutoDisabler<S> {
         }
     }
 
-    /// Tries while the circuit stays open.
+    /// Waits until the others have flushed what they had seen before; where there are none, not at all.
+    async fn hold(&self, opening: Opening) -> Opening {
+        let sidecars = self.alive.sidecars();
+        let mut ids = sidecars.instance_ids.iter();
+        if ids.any(|id| **id != *self.instance_id) {
+            sleep(self.flush_interval.min(LONGEST_HOLD)).await;
+        }
+        opening
+    }
+
+    /// Tries while the circuit stays open. The end of a trial is waited for: a circuit that is open for
+    /// a shorter time than [`AutoDisabler::hold`] takes would never be found open.
     async fn decide(&self, opening: Opening) {
-        let opening = &opening;
+        let (opening, begun) = (&opening, Instant::now());
         for pause in retry::pauses() {
-            let Some(entry) = self.blamed(opening) else {
+            let Some((entry, state)) = self.blamed(opening) else {
                 return;
             };
-            if self.link.is_steady() {
+            let open = state == CircuitState::Open;
+            if !open && begun.elapsed() > TRIAL {
+                return;
+            }
+            if open && self.link.is_steady() {
                 match self.disable(opening, entry.extension()).await {
                     Ok(outcome) => return self.tell(opening, outcome),
                     Err(error) => self.tools.observers.observe(&Observation::StoreFailed {
@@ -104,8 +134,9 @@ impl<S: AutoSwitch> AutoDisabler<S> {
         }
     }
 
-    /// Of which extension the reason still holds: the version serves, and its circuit is open by itself.
-    fn blamed(&self, opening: &Opening) -> Option<Arc<Entry>> {
+    /// Of which extension the reason still holds: the version serves, and its circuit is open by itself,
+    /// or being tried.
+    fn blamed(&self, opening: &Opening) -> Option<(Arc<Entry>, CircuitState)> {
         let Tools {
             selector,
             circuits,
@@ -118,8 +149,8 @@ impl<S: AutoSwitch> AutoDisabler<S> {
         }
         let circuit = circuits.of(entry.extension(), &opening.version)?;
         let view = circuit.view(clock.tick());
-        let open = view.state == CircuitState::Open && view.forced_until.is_none();
-        open.then_some(entry)
+        let ails = view.state != CircuitState::Closed && view.forced_until.is_none();
+        ails.then_some((entry, view.state))
     }
 
     async fn disable(
@@ -170,3 +201,7 @@ impl<S: AutoSwitch> AutoDisabler<S> {
         self.tools.observers.observe(&kept);
     }
 }
+
+#[cfg(test)]
+#[path = "switch_tests.rs"]
+mod tests;

@@ -1,6 +1,5 @@
 //! Circuits and running sides follow the catalog.
 
-use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -13,7 +12,8 @@ use crate::service::observe::Observation;
 #[derive(Debug)]
 pub struct Follower {
     tools: Tools,
-    /// Extensions with a circuit that were out of service at the last change.
+    /// All extensions that were out of service at the last change: a circuit may be made later, as
+    /// when a start restores it.
     out_of_service: Mutex<HashSet<ExtensionId>>,
 }
 
@@ -40,7 +40,6 @@ impl Follower {
         let catalog = selector.catalog();
         runtimes.follow(catalog);
         let quarantine = catalog.quarantine();
-        let out = RefCell::new(HashSet::new());
         let mut moved = circuits.retain(clock.tick(), |id, version, circuit| {
             let Some(entry) = catalog.get(id.as_str()) else {
                 let runtime = runtimes.get(id.as_str());
@@ -50,15 +49,12 @@ impl Follower {
             if !circuit.whose.is(entry.extension()) {
                 return None;
             }
-            if entry.admitted().is_err() {
-                out.borrow_mut().insert(id.clone());
-            }
             let extension = entry.extension();
             let mut candidates = entry.candidates();
             candidates.find(|candidate| candidate.resolve(extension).version == version)?;
             Some(runtimes.setup(&entry).limits.breaker.clone())
         });
-        for id in self.back_in_service(out.into_inner()) {
+        for id in self.back_in_service(catalog.out_of_service()) {
             moved.extend(circuits.start_over(clock.tick(), &id));
         }
         for moved in moved {
@@ -91,5 +87,49 @@ impl Tools {
             transition: moved.transition,
             failing,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::breaker::CircuitState;
+    use crate::domain::catalog::{Catalog, Change};
+    use crate::domain::extension::Extension;
+    use crate::domain::testing::{change, entry, extension};
+    use crate::service::testing::tools;
+
+    #[test]
+    fn a_circuit_restored_while_its_extension_was_out_of_service_closes_when_it_is_back() {
+        let (catalog, mut writer) = Catalog::new();
+        let tools = tools(catalog);
+        let follower = Follower::new(tools.clone());
+        let mut apply = |revision, auto_disabled| {
+            let extension = Extension {
+                auto_disabled,
+                ..extension("e")
+            };
+            writer.apply(Change {
+                upserts: vec![entry(extension)],
+                ..change(revision)
+            });
+            follower.follow();
+        };
+        apply(1, true);
+
+        let served = tools.selector.catalog().get("e").unwrap();
+        let setup = tools.runtimes.setup(&served);
+        let settings = || setup.limits.breaker.clone();
+        let extension = served.extension();
+        let circuits = &tools.circuits;
+        let circuit = circuits.get_or_create(extension, &extension.version, settings);
+        let now = tools.clock.tick();
+        circuit.restore_open(now, Duration::from_secs(60));
+        let state = || circuit.view(now).state;
+        assert_eq!(state(), CircuitState::Open);
+        apply(2, false);
+        assert_eq!(state(), CircuitState::Closed);
     }
 }

@@ -1,7 +1,6 @@
 //! Sizes, numbers and times: the daemon's limits and the extension's own.
 
 use crate::domain::breaker::{Overrides, Settings};
-use crate::domain::call_rules::CallRules;
 use crate::domain::extension::Extension;
 use crate::domain::metadata::OwnLimits;
 
@@ -31,8 +30,6 @@ pub struct Limits {
     pub max_in_flight: usize,
     /// When its circuits open.
     pub breaker: Settings,
-    /// How its calls go.
-    pub rules: CallRules,
 }
 
 impl Limits {
@@ -49,7 +46,6 @@ impl Limits {
                 None => defaults.breaker.clone(),
                 Some(overrides) => overrides.apply(&defaults.breaker),
             },
-            rules: CallRules::read(&extension.metadata).0,
         }
     }
 }

@@ -7,7 +7,6 @@ use smol_str::SmolStr;
 use tokio::time::Instant;
 
 use super::cancelling::Known;
-use super::limits::Limits;
 use super::meter::Status;
 use super::record::{About, Pending};
 use super::request::Invocation;
@@ -15,6 +14,7 @@ use super::runtime::Setup;
 use super::spare::Spare;
 use crate::domain::balancer::Past;
 use crate::domain::call_id::CallId;
+use crate::domain::call_rules::CallRules;
 use crate::domain::context::{Context, Scalar};
 use crate::domain::envelope::{Body, Envelope};
 use crate::domain::ids::{InstanceId, VersionName};
@@ -125,7 +125,10 @@ impl Plan {
         let impatient = impatient.map(|patience| invocation.received + patience);
         Ok(Self {
             body,
-            timeout: attempt_timeout(own_timeout, invocation.stream, limits),
+            timeout: match invocation.stream {
+                true => first_chunk_timeout(own_timeout, setup.rules(resolved.version)),
+                false => own_timeout,
+            },
             deadline: [invocation.deadline, impatient].into_iter().flatten().min(),
             received: invocation.received,
             stream: invocation.stream,
@@ -165,7 +168,10 @@ impl Plan {
         });
         Some(Self {
             body,
-            timeout: attempt_timeout(own_timeout, self.stream, &setup.limits),
+            timeout: match self.stream {
+                true => first_chunk_timeout(own_timeout, setup.rules(resolved.version)),
+                false => own_timeout,
+            },
             deadline: self.deadline,
             received: Instant::now(),
             stream: self.stream,
@@ -218,13 +224,17 @@ impl Plan {
         self.target.resolved().version
     }
 
+    /// How calls of that version go.
+    pub(super) fn rules(&self) -> CallRules {
+        self.setup.rules(self.version())
+    }
+
     /// What its outcomes are about.
     pub(super) fn about(&self) -> About<'_> {
         let resolved = self.target.resolved();
         About {
             id: &resolved.extension.id,
             version: resolved.version,
-            current: self.target.is_current(),
         }
     }
 
@@ -259,7 +269,7 @@ impl Plan {
     /// How long a stream may pause between two of its pieces.
     pub(super) fn gap(&self) -> Duration {
         let own_timeout = Duration::from_millis(self.target.resolved().timeout_ms.into());
-        self.setup.limits.rules.stream.gap.unwrap_or(own_timeout)
+        self.rules().stream.gap.unwrap_or(own_timeout)
     }
 
     /// The extension's own time, or the caller's deadline, and whether it is that.
@@ -313,13 +323,10 @@ impl Plan {
     }
 }
 
-/// How long an attempt may take until its answer, or the first piece of it.
-fn attempt_timeout(own: Duration, stream: bool, limits: &Limits) -> Duration {
-    let limits = &limits.rules.stream;
-    match stream {
-        true => limits.first_chunk.unwrap_or(own).min(limits.total),
-        false => own,
-    }
+/// How long an attempt may take until the first piece of its answer.
+fn first_chunk_timeout(own: Duration, rules: CallRules) -> Duration {
+    let limits = rules.stream;
+    limits.first_chunk.unwrap_or(own).min(limits.total)
 }
 
 /// What a span records for a call or attempt with `status`.

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::domain::balancer::Past;
+use crate::domain::balancer::{Balance, Past};
 use crate::domain::breaker::Settings;
 use crate::domain::catalog::{Catalog, Change};
 use crate::domain::context::Context;
@@ -12,7 +12,7 @@ use crate::domain::extension::Extension;
 use crate::domain::ids::ExtensionId;
 use crate::domain::json::JsonObject;
 use crate::domain::overload::Overload;
-use crate::domain::testing::{change, context, entry, extension, instance};
+use crate::domain::testing::{change, context, entry, extension, instance, version_with};
 use crate::service::invoke::{Defaults, Runtimes, Seat};
 use crate::service::selection::Wanted;
 use crate::service::testing::selector;
@@ -238,4 +238,45 @@ fn a_new_record_brings_new_limits_and_keeps_whose_turn_it_is() {
     assert_eq!(turn(&before), (2, "a".to_owned()));
     assert_eq!(turn(&after), (9, "b".to_owned()));
     assert_eq!(turn(&after), (9, "a".to_owned()));
+}
+
+#[test]
+fn a_version_with_metadata_of_its_own_has_its_own_settings_of_calls() {
+    let versions = [
+        version_with("v2", "{}"),
+        version_with(
+            "v3",
+            r#"{"metadata":{"stream":{"gap_ms":7},"fallback_on":"open"}}"#,
+        ),
+    ];
+    let x = Extension {
+        metadata: JsonObject::parse(
+            r#"{"stream":{"first_chunk_ms":100,"total_ms":900},"balance":"weighted"}"#,
+        )
+        .unwrap(),
+        versions: versions.into(),
+        ..patient()
+    };
+    let setup = Runtimes::new(defaults()).glance(&entry(x.clone()));
+    let rules = |version| {
+        let rules = setup.rules(&VersionName::parse(version).unwrap());
+        (rules.balance, rules.fallback_on_open_only)
+    };
+    for version in ["v1", "v2"] {
+        assert_eq!(rules(version), (Balance::Weighted, false), "{version}");
+    }
+    assert_eq!(rules("v3"), (Balance::Adaptive, true));
+
+    let mut invocation = invocation("1");
+    invocation.stream = true;
+    let newest = plan(x.clone(), &invocation).unwrap();
+    let millis = Duration::from_millis;
+    assert_eq!(newest.version().as_str(), "v3");
+    assert_eq!((newest.timeout, newest.gap()), (SECOND, millis(7)));
+    let alone = Extension {
+        versions: Vec::new(),
+        ..x
+    };
+    let current = plan(alone, &invocation).unwrap();
+    assert_eq!((current.timeout, current.gap()), (millis(100), SECOND));
 }

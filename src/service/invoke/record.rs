@@ -62,8 +62,6 @@ impl Pending {
 pub(super) struct About<'a> {
     pub(super) id: &'a ExtensionId,
     pub(super) version: &'a VersionName,
-    /// Whether it is the current one: its circuit and its success rate are the extension's.
-    pub(super) current: bool,
 }
 
 /// What an attempt yields besides its outcome.
@@ -215,7 +213,7 @@ impl Recorder {
             self.observers.observe(&Observation::Health {
                 id: about.id.clone(),
                 version: about.version.clone(),
-                current: about.current,
+                current: self.runtime.is_current(about.version),
                 crossing,
                 success_rate,
                 min_success_rate: self.min_success_rate,
@@ -235,7 +233,7 @@ impl Recorder {
             self.observers.observe(&Observation::Circuit {
                 id: about.id.clone(),
                 version: about.version.clone(),
-                current: about.current,
+                current: self.runtime.is_current(about.version),
                 transition,
                 failing,
             });
@@ -364,5 +362,76 @@ const fn kind(failure: Failure) -> FailureKind {
         Failure::NoResponders => FailureKind::NoResponders,
         Failure::EmptyReply | Failure::UndecodableReply => FailureKind::BadReply,
         Failure::ErrorReply { .. } => FailureKind::Error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::domain::catalog::{Catalog, Change};
+    use crate::domain::extension::Extension;
+    use crate::domain::testing::{change, entry, extension, version};
+    use crate::service::invoke::{Follower, Tools};
+    use crate::service::observe::Observer;
+    use crate::service::testing;
+
+    /// Whether each circuit that moved was the current version's.
+    #[derive(Default)]
+    struct Told(Mutex<Vec<bool>>);
+
+    impl Observer for Told {
+        fn observe(&self, observation: &Observation) {
+            if let Observation::Circuit { current, .. } = observation {
+                self.0.lock().unwrap().push(*current);
+            }
+        }
+    }
+
+    #[test]
+    fn a_circuit_is_the_extensions_by_the_record_in_force_when_it_moves() {
+        let (catalog, mut writer) = Catalog::new();
+        let told = Arc::<Told>::default();
+        let tools = Tools {
+            observers: Observers::new(vec![Box::new(Arc::clone(&told))]),
+            ..testing::tools(catalog)
+        };
+        let follower = Follower::new(tools.clone());
+        let mut promote = |revision, current, other| {
+            let extension = Extension {
+                version: VersionName::parse(current).unwrap(),
+                versions: vec![version(other)],
+                ..extension("e")
+            };
+            writer.apply(Change {
+                upserts: vec![entry(extension)],
+                ..change(revision)
+            });
+            follower.follow();
+        };
+        promote(1, "v1", "v2");
+
+        let called = tools.selector.catalog().get("e").unwrap();
+        let v2 = VersionName::parse("v2").unwrap();
+        let recorder = tools.recorder(tools.runtimes.of(&called), &called, &v2);
+        let setup = tools.runtimes.setup(&called);
+        let settings = || setup.limits.breaker.clone();
+        let circuits = &tools.circuits;
+        let circuit = circuits.get_or_create(called.extension(), &v2, settings);
+        let now = Instant::now();
+        let leave = || circuit.admit(tools.clock.at(now)).permit.unwrap();
+        let permits = [leave(), leave()];
+        promote(2, "v2", "v1");
+
+        let about = About {
+            id: &called.extension().id,
+            version: &v2,
+        };
+        let failed = breaker::Outcome::Failure(FailureKind::Error);
+        for permit in permits {
+            recorder.settle(about, permit, now, failed, Duration::ZERO);
+        }
+        assert_eq!(*told.0.lock().unwrap(), [true]);
     }
 }

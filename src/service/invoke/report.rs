@@ -47,18 +47,15 @@ impl Tools {
         let named = reported.version.map(VersionName::parse).transpose();
         let named = named.map_err(|rule| RegistryError::field("version", rule))?;
         let version = named.as_ref().unwrap_or(&extension.version);
-        let mut candidates = entry.candidates();
-        let known = candidates.find(|candidate| candidate.resolve(extension).version == version);
-        let Some(candidate) = known else {
+        if !entry.has(version) {
             return Err(RegistryError::VersionNotFound {
                 id: reported.id.to_owned(),
                 version: version.to_string(),
             });
-        };
+        }
         let about = About {
             id: &extension.id,
             version,
-            current: candidate.is_current(),
         };
         let recorder = self.recorder(self.runtimes.of(&entry), &entry, version);
         let now = Instant::now();

@@ -13,6 +13,7 @@ use super::meter::{InvocationMeter, Status, Summary};
 use super::places::Places;
 use super::versions::Versions;
 use crate::domain::balancer::Balancer;
+use crate::domain::call_rules::CallRules;
 use crate::domain::catalog::Catalog;
 use crate::domain::entry::Entry;
 use crate::domain::extension::{Extension, Whose};
@@ -44,7 +45,15 @@ pub struct Setup {
     entry: Arc<Entry>,
     /// Sizes, places and breaker settings.
     pub limits: Limits,
-    balancers: Vec<(VersionName, Arc<Mutex<Balancer>>)>,
+    parts: Vec<Part>,
+}
+
+/// What follows for one version.
+#[derive(Debug)]
+struct Part {
+    version: VersionName,
+    balancer: Arc<Mutex<Balancer>>,
+    rules: CallRules,
 }
 
 impl Runtime {
@@ -67,7 +76,7 @@ impl Runtime {
         if Arc::ptr_eq(&setup.entry, entry) {
             return setup;
         }
-        let renewed = Arc::new(Setup::new(entry, defaults, &setup.balancers));
+        let renewed = Arc::new(Setup::new(entry, defaults, &setup.parts));
         self.setup.store(Arc::clone(&renewed));
         renewed
     }
@@ -75,6 +84,12 @@ impl Runtime {
     /// What followed from the record that the last call met.
     pub fn current_setup(&self) -> Arc<Setup> {
         self.setup.load_full()
+    }
+
+    /// Whether `version` is the current one, whose circuit and success rate are the extension's: now,
+    /// not when a call of it began.
+    pub fn is_current(&self, version: &VersionName) -> bool {
+        self.setup.load().entry.extension().version == *version
     }
 
     /// Counts a call of `version` that is over, and the time that it took as a whole.
@@ -95,25 +110,35 @@ impl Runtime {
 }
 
 impl Setup {
-    fn new(
-        entry: &Arc<Entry>,
-        defaults: &Defaults,
-        before: &[(VersionName, Arc<Mutex<Balancer>>)],
-    ) -> Self {
+    fn new(entry: &Arc<Entry>, defaults: &Defaults, before: &[Part]) -> Self {
         let extension = entry.extension();
-        let balancers = entry.candidates().map(|candidate| {
-            let version = candidate.resolve(extension).version.clone();
-            let kept = before.iter().find(|(name, _)| *name == version);
-            let balancer = kept
-                .map(|(_, balancer)| Arc::clone(balancer))
-                .unwrap_or_default();
-            (version, balancer)
+        let own = CallRules::read(&extension.metadata).0;
+        let parts = entry.candidates().map(|candidate| {
+            let resolved = candidate.resolve(extension);
+            let kept = before.iter().find(|part| part.version == *resolved.version);
+            Part {
+                version: resolved.version.clone(),
+                balancer: kept
+                    .map(|part| Arc::clone(&part.balancer))
+                    .unwrap_or_default(),
+                rules: match std::ptr::eq(resolved.metadata, &extension.metadata) {
+                    true => own,
+                    false => CallRules::read(resolved.metadata).0,
+                },
+            }
         });
         Self {
             entry: Arc::clone(entry),
             limits: Limits::of(extension, defaults),
-            balancers: balancers.collect(),
+            parts: parts.collect(),
         }
+    }
+
+    /// How calls of a version go.
+    pub fn rules(&self, version: &VersionName) -> CallRules {
+        self.part(version)
+            .map(|part| part.rules)
+            .unwrap_or_default()
     }
 
     /// The turns of a version's instances.
@@ -124,8 +149,11 @@ impl Setup {
 
     /// The same, for callers that keep it.
     pub(super) fn shared_balancer(&self, version: &VersionName) -> Option<&Arc<Mutex<Balancer>>> {
-        let mut balancers = self.balancers.iter();
-        balancers.find_map(|(name, balancer)| (name == version).then_some(balancer))
+        self.part(version).map(|part| &part.balancer)
+    }
+
+    fn part(&self, version: &VersionName) -> Option<&Part> {
+        self.parts.iter().find(|part| part.version == *version)
     }
 }
 

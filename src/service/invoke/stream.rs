@@ -86,7 +86,7 @@ impl<S: Call> Streaming<S> {
     /// The next message; after anything but a chunk there is none.
     pub async fn next(&mut self) -> Piece {
         let now = Instant::now();
-        let limits = &self.plan.setup.limits.rules.stream;
+        let limits = self.plan.rules().stream;
         let whole = self.plan.within_deadline(self.begun + limits.total);
         let gap_ends = now + self.plan.gap();
         // The end of the whole is held against the whole, however little of it is left.

@@ -66,6 +66,7 @@ pub(super) const DAEMONS: &[&str] = &[
     "INSERT INTO circuit_overrides (extension_id, version, action, change, set_by, actor_source)
      VALUES ('x', 'v1', 'open', gen_random_uuid(), 'x', 'none')",
     "DELETE FROM circuit_overrides",
+    "SELECT registry_reset_circuits('{normalize_text}')",
     "INSERT INTO probe_lease (holder, until) VALUES ('x', now())",
     "UPDATE event_claims SET revision = 0",
     "SELECT registry_auto_disable('normalize_text', NULL, '{}', 50, 'x')",

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use beamline_registry::domain::ids::ExtensionId;
-use beamline_registry::service::health_store::{Flush, HealthReports};
+use beamline_registry::service::health_store::{Flush, HealthReports, Report};
 
 use super::*;
 use crate::events_seen::{EventsSeen, assert_about};
@@ -102,6 +102,44 @@ async fn what_fails_leaves_service_and_returns_once_for_the_whole_fleet() {
     assert!((disabled - 2.0).abs() < f64::EPSILON, "{disabled}");
 }
 
+/// It restores the circuit as it was when the extension was taken out of service.
+#[tokio::test]
+async fn what_is_enabled_again_is_called_by_a_sidecar_that_restarted_meanwhile() {
+    let rig = Rig::start().await;
+    add(&rig, &["a"], &[]).await;
+    let lasting = || {
+        let builder = disabling(&rig, "pod-1");
+        builder
+            .setting("CIRCUIT_BREAKER_TIMEOUT_SECONDS", 300)
+            .setting("CIRCUIT_BREAKER_MAX_TIMEOUT_SECONDS", 300)
+    };
+    let daemon = ready(lasting()).await;
+    for _ in 0..3 {
+        invoke(&rig, "pod-1", "a").await;
+    }
+    wait_reason(&rig, "pod-1", "a", Some("auto_disabled")).await;
+    daemon.sigterm();
+    assert_eq!(daemon.wait_exit(DEADLINE).await, 0);
+    let held = "SELECT count(*) FROM extension_circuit_reports";
+    assert_eq!(value(&rig.sql, held).await, "1");
+
+    let _restarted = ready(lasting()).await;
+    wait_reason(&rig, "pod-1", "a", Some("auto_disabled")).await;
+    let _player = Player::start(&rig.nats.url(), "a").await;
+    let enable = "SELECT registry_auto_enable('a', NULL, '{}', 'pod-2')";
+    run(&rig.sql, enable).await;
+    wait_reason(&rig, "pod-1", "a", None).await;
+    eventually("it is called", DEADLINE, async || {
+        let reply = invoke(&rig, "pod-1", "a").await;
+        if error_code(&reply).is_none() {
+            Ok(())
+        } else {
+            Err(reply)
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn many_that_fail_at_once_leave_service_up_to_the_cap() {
     let rig = Rig::start().await;
@@ -172,7 +210,8 @@ async fn what_another_sidecar_has_just_seen_alive_stays_until_its_next_opening()
     };
     elsewhere.flush(flush).await.unwrap();
 
-    let daemon = ready(disabling(&rig, "pod-1")).await;
+    let builder = disabling(&rig, "pod-1").setting("HEALTH_FLUSH_INTERVAL_SECONDS", "1s");
+    let daemon = ready(builder).await;
     for _ in 0..3 {
         invoke(&rig, "pod-1", "a").await;
     }
@@ -189,6 +228,42 @@ async fn what_another_sidecar_has_just_seen_alive_stays_until_its_next_opening()
         automatic(&rig, "a").await == "auto_disabled"
     })
     .await;
+}
+
+/// What it saw is only known once it is flushed.
+#[tokio::test]
+async fn what_another_sidecar_flushes_after_the_opening_keeps_it_in_service() {
+    let rig = Rig::start().await;
+    add(&rig, &["a"], &[]).await;
+    let elsewhere = store(&rig.database, "elsewhere");
+    let interval = Duration::from_secs(5);
+    let boot = elsewhere.register(interval).await.unwrap();
+    let flush = async |sequence, reports: &[Report]| {
+        let flush = Flush {
+            boot: &boot,
+            sequence,
+            interval,
+            reports,
+            circuits: &[],
+        };
+        elsewhere.flush(flush).await.unwrap();
+    };
+    flush(1, &[]).await;
+    let daemon = ready(disabling(&rig, "pod-1")).await;
+    let seen = report(ExtensionId::parse("a").unwrap(), 1, 0);
+    for _ in 0..3 {
+        invoke(&rig, "pod-1", "a").await;
+    }
+    eventually("its circuit opens", DEADLINE, async || {
+        logged(&daemon, "circuit opened", "a") == 1
+    })
+    .await;
+    flush(2, &[seen]).await;
+    eventually("it is kept", DEADLINE, async || {
+        logged(&daemon, KEPT, "a") == 1
+    })
+    .await;
+    assert_eq!(automatic(&rig, "a").await, "");
 }
 
 /// Whoever may report can open one sidecar's circuit, and decides nothing for the fleet: neither that an

@@ -223,6 +223,34 @@ async fn overrides_are_audited_notified_and_expire() {
     );
 }
 
+/// Also where it was the last to flush, and has stopped since.
+#[tokio::test]
+async fn a_start_does_not_restore_what_an_operator_has_closed_since() {
+    let (database, _client) = fleet(1).await;
+    let (old, new) = (store(&database, "old"), store(&database, "new"));
+    let held = holds(&old, &[open(id(1))]).await;
+    let boot = new.register(INTERVAL).await.unwrap();
+    let restored = async || new.restore(&boot).await.unwrap().circuits.len();
+    let order = async |action, change| old.set_override(forced(action, change)).await.unwrap();
+    assert_eq!(restored().await, 1);
+    order(OverrideAction::Open, 1).await;
+    assert_eq!(restored().await, 1);
+    for (action, change) in [(OverrideAction::Close, 2), (OverrideAction::Reset, 3)] {
+        order(action, change).await;
+        assert_eq!(restored().await, 0, "{action:?}");
+        // What is flushed later was found failing again.
+        flush(
+            &old,
+            &held,
+            u64::try_from(change).unwrap(),
+            &[],
+            &[open(id(1))],
+        )
+        .await;
+        assert_eq!(restored().await, 1, "{action:?}");
+    }
+}
+
 /// Which extension of the id it is now.
 async fn incarnation(client: &Client, number: usize) -> Option<Incarnation> {
     let uuid = format!(

@@ -80,6 +80,44 @@ async fn one_may_always_be_disabled_and_enabled_again() {
     );
 }
 
+/// By the rows that an operator's `enable` writes, which those see too that restart meanwhile.
+#[tokio::test]
+async fn what_is_enabled_again_begins_with_closed_circuits_on_every_sidecar() {
+    let (database, client) = fleet(1).await;
+    let store = store(&database, "s1");
+    run(
+        &client,
+        "INSERT INTO extension_versions (id, version, subject)
+         SELECT 'e1', 'v' || n, 's.' || n FROM generate_series(2, 4) AS n;
+         INSERT INTO circuit_overrides
+             (extension_id, version, action, change, until, set_by, actor_source)
+         VALUES ('e1', 'v2', 'open', gen_random_uuid(), NULL, 'alice', 'subject'),
+             ('e1', 'v3', 'open', gen_random_uuid(), now() - interval '1 s', 'alice', 'subject')",
+    )
+    .await;
+    let disabled = store.auto_disable(&id(1), None, REASON, 100).await;
+    assert!(
+        matches!(disabled, Ok(AutoDisabled::Disabled(_))),
+        "{disabled:?}"
+    );
+    let enabled = store.auto_enable(&id(1), None, "{}").await;
+    assert!(
+        matches!(enabled, Ok(AutoEnabled::Enabled(_))),
+        "{enabled:?}"
+    );
+    let overrides = "SELECT string_agg(concat_ws(' ', version, action, set_by, actor_source), ', '
+        ORDER BY version) FROM circuit_overrides WHERE until > now() OR until IS NULL";
+    assert_eq!(
+        value(&client, overrides).await,
+        "v1 reset sidecar:s1 database, v2 open alice subject, v3 reset sidecar:s1 database, \
+         v4 reset sidecar:s1 database"
+    );
+    // It is audited as what it is, and is nobody's override.
+    let audited = "SELECT string_agg(action, ' ' ORDER BY id) FROM extension_audit_log
+        WHERE action LIKE 'auto%' OR action = 'circuit_override'";
+    assert_eq!(value(&client, audited).await, "auto_disabled auto_enabled");
+}
+
 #[tokio::test]
 async fn what_another_sidecar_saw_alive_stays() {
     let (database, client) = fleet(4).await;

@@ -58,6 +58,45 @@ async fn counts_out_of_range_cost_no_other_extension_its_flush() {
     }
 }
 
+#[tokio::test]
+async fn attempts_out_of_range_keep_no_other_rollout_from_being_halted() {
+    let rig = Rig::start().await;
+    add(&rig, &["full", "failing"], &[]).await;
+    run(
+        &rig.sql,
+        r#"INSERT INTO extension_versions (id, version, subject, rollout)
+           SELECT id, 'v2', 'beamline.ext.nobody',
+               '{"by": "tenant_id", "percent": 100, "halt": {"min_requests": 10}}'
+           FROM extensions;
+           INSERT INTO rollout_attempts (batch, place, extension_id, version, revision, counted_at,
+               success_count, failure_count)
+           SELECT gen_random_uuid(), n, 'full', 'v' || n % 2 + 1, 1000, now(),
+               9223372036854775807, -9223372036854775808
+           FROM generate_series(1, 4) AS n"#,
+    )
+    .await;
+    let builder = rig.daemon().setting("INSTANCE_ID", "one");
+    let builder = builder
+        .setting("CIRCUIT_BREAKER_ENABLED", false)
+        .setting("HEALTH_BASED_ROUTING_ENABLED", false)
+        .setting("HEALTH_FLUSH_INTERVAL_SECONDS", "100ms");
+    let _one = ready(builder).await;
+    let share = async |id: &str| {
+        let sql = format!("SELECT rollout ->> 'percent' FROM extension_versions WHERE id = '{id}'");
+        value(&rig.sql, &sql).await
+    };
+    eventually("it has no share any more", DEADLINE, async || {
+        for id in ["full", "failing"] {
+            let call = json!({"id": id, "payload": {}, "context": {"tenant_id": "t"}});
+            ask(&rig, "one", "invoke", &call).await;
+        }
+        let left = share("failing").await;
+        if left == "0" { Ok(()) } else { Err(left) }
+    })
+    .await;
+    assert_eq!(share("full").await, "100");
+}
+
 /// CASES.md D5: the number of a flush, and who holds the probes.
 #[tokio::test]
 async fn a_boot_whose_row_is_wrong_goes_on_as_another() {

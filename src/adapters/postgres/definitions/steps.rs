@@ -10,23 +10,7 @@ use crate::domain::edit::Step;
 const SWITCH: &str =
     "UPDATE extension_definitions SET enabled = $2, auto_disabled = $3 WHERE id = $1";
 
-/// As an operator's reset, which every sidecar heeds once; overrides in force stay.
-const RESET_CIRCUITS: &str = "WITH versions AS ( \
-        SELECT id, version FROM extensions WHERE id = ANY ($1) \
-        UNION SELECT id, version FROM extension_versions WHERE id = ANY ($1)), \
-    reset AS ( \
-        INSERT INTO circuit_overrides AS o \
-            (extension_id, version, action, change, until, set_by, actor_source) \
-        SELECT id, version, 'reset', gen_random_uuid(), now() + interval '10 minutes', \
-            registry_actor(), registry_actor_source() \
-        FROM versions \
-        ON CONFLICT (extension_id, version) DO UPDATE \
-        SET action = excluded.action, change = excluded.change, until = excluded.until, \
-            reason = NULL, set_by = excluded.set_by, actor_source = excluded.actor_source, \
-            set_at = now() \
-        WHERE o.action = 'reset' OR o.until <= now() \
-        RETURNING true) \
-    SELECT pg_notify('beamline_registry', 'override')::text WHERE EXISTS (SELECT FROM reset)";
+const RESET_CIRCUITS: &str = "SELECT registry_reset_circuits($1)::text";
 
 const DELETE: &str = "DELETE FROM extension_definitions WHERE id = $1";
 

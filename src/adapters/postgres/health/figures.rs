@@ -30,12 +30,16 @@ const FIGURES: Table = Table {
     keys: &[0],
 };
 
-/// A boot that has not flushed yet, such as our own, does not count.
+/// A boot that has not flushed yet, such as our own, does not count. Nor does what one flushed before
+/// the circuit was closed by an override: it may have stopped since, and has not heard of that.
 const HELD: &str = "SELECT c.extension_id, c.version, min(c.opened_at), min(c.retry_at), now(), \
         e.incarnation::text \
-    FROM extension_circuit_reports c JOIN live_sidecars s USING (boot) JOIN extensions e \
+    FROM extension_circuit_reports c JOIN live_sidecars s USING (boot) \
+        JOIN sidecar_boots b USING (boot) JOIN extensions e \
         ON e.id = c.extension_id AND e.incarnation = coalesce(c.incarnation, e.incarnation) \
-    WHERE s.boot <> $1::uuid \
+    WHERE s.boot <> $1::uuid AND NOT EXISTS (SELECT FROM circuit_overrides o \
+        WHERE o.extension_id = c.extension_id AND o.version = c.version \
+            AND o.action <> 'open' AND o.set_at > b.flushed_at) \
     GROUP BY c.extension_id, c.version, e.incarnation \
     HAVING 2 * count(*) >= (SELECT count(*) FROM live_sidecars WHERE boot <> $1::uuid)";
 
@@ -56,7 +60,11 @@ pub(super) async fn others(
         .await?;
     let reading = match within {
         Some(_) => Reading::Part,
-        None => Reading::Whole,
+        None => {
+            // Circuits are read at a start only.
+            store.none(CIRCUITS);
+            Reading::Whole
+        }
     };
     Ok(store.each(FIGURES, reading, &rows, figures))
 }

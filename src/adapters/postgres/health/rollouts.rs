@@ -35,6 +35,10 @@ impl Rollouts for PostgresHealth {
         tried: &[Tried],
         windows: &BTreeMap<ExtensionId, Duration>,
     ) -> Result<Vec<Share>, StoreError> {
+        if windows.is_empty() {
+            self.none(SHARES);
+            return Ok(Vec::new());
+        }
         let batch = format!("{batch:032x}");
         let windows = windows.iter().map(|(id, length)| WindowRow {
             id: id.as_str(),
@@ -50,7 +54,7 @@ impl Rollouts for PostgresHealth {
         let rows = self
             .transact_late("attempts of versions", TELL, made)
             .await?;
-        Ok(self.each(SHARES, Reading::Part, &rows, share))
+        Ok(self.each(SHARES, Reading::Whole, &rows, share))
     }
 
     async fn halt(&self, share: &Share, figures: &str) -> Result<Halted, StoreError> {

@@ -53,6 +53,11 @@ impl PostgresHealth {
         }
         values
     }
+
+    /// Nothing of `table` is read any more, so nothing of it is skipped.
+    pub(super) fn none(&self, table: Table) {
+        self.skipped.note(table.name, Reading::Whole, Vec::new());
+    }
 }
 
 impl Table {

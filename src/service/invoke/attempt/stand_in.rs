@@ -11,7 +11,7 @@ use crate::service::invoke::{Invoked, Seat};
 impl<C: Caller> Attempts<'_, C> {
     /// Whether a call with `status` goes to a fallback.
     pub(super) fn may_stand_in(&self, status: Status) -> bool {
-        let open_only = self.plan.setup.limits.rules.fallback_on_open_only;
+        let open_only = self.plan.rules().fallback_on_open_only;
         let led = match status {
             Status::Rejected => true,
             Status::Failure | Status::Timeout | Status::PushedBack => !open_only,

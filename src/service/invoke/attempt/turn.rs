@@ -21,7 +21,7 @@ impl<C: Caller> Attempts<'_, C> {
         };
         let (barred, tried) = self.tried.split_at_checked(self.barred).unwrap_or_default();
         let past = Past { barred, tried };
-        let other = match setup.limits.rules.balance {
+        let other = match setup.rules(resolved.version).balance {
             Balance::Adaptive => Some(rand::random()),
             Balance::Weighted => None,
         };

@@ -1,0 +1,177 @@
+//! When an opening is decided on: at once alone, in company after the others have flushed.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::*;
+use crate::domain::breaker::{FailureKind, Outcome, Reason, Tick, Transition};
+use crate::domain::catalog::{Catalog, CatalogWriter, Change};
+use crate::domain::extension::Incarnation;
+use crate::domain::ids::ExtensionId;
+use crate::domain::testing::{change, entry, extension};
+use crate::service::circuits::Circuit;
+use crate::service::fleet::link::SETTLING;
+use crate::service::health_store::{AutoEnabled, Sidecars};
+use crate::service::observe::{Failing, Observer};
+use crate::service::status::INVOCATIONS;
+use crate::service::testing::tools;
+
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Counts how often it is asked to disable.
+#[derive(Debug, Default)]
+struct Store(AtomicU32);
+
+impl AutoSwitch for Store {
+    async fn auto_disable(
+        &self,
+        _: &ExtensionId,
+        _: Option<Incarnation>,
+        _: &str,
+        _: u8,
+    ) -> Result<AutoDisabled, StoreError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(AutoDisabled::SeenAlive)
+    }
+
+    async fn auto_enable(
+        &self,
+        _: &ExtensionId,
+        _: Option<Incarnation>,
+        _: &str,
+    ) -> Result<AutoEnabled, StoreError> {
+        Ok(AutoEnabled::NotDisabled)
+    }
+
+    async fn take_probe_lease(&self, _: Duration) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn release_probe_lease(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+struct Rig {
+    store: Arc<Store>,
+    openings: Arc<Openings>,
+    tools: Tools,
+    circuit: Arc<Circuit>,
+    stop: CancellationToken,
+    _writer: CatalogWriter,
+}
+
+impl Rig {
+    /// The sidecar `one` of `sidecars`, that serves `e`, whose circuit is open.
+    fn start(sidecars: &[&str]) -> Self {
+        let (catalog, mut writer) = Catalog::new();
+        writer.apply(Change {
+            upserts: vec![entry(extension("e"))],
+            ..change(1)
+        });
+        let tools = tools(catalog);
+        let served = tools.selector.catalog().get("e").unwrap();
+        let setup = tools.runtimes.setup(&served);
+        let settings = || setup.limits.breaker.clone();
+        let version = &served.extension().version;
+        let circuits = &tools.circuits;
+        let circuit = circuits.get_or_create(served.extension(), version, settings);
+        circuit.restore_open(tools.clock.tick(), INTERVAL);
+
+        let link = Arc::new(Link::new(Arc::clone(&tools.circuits), SETTLING));
+        let (connection, up) = (INVOCATIONS, true);
+        link.observe(&Observation::NatsUp { connection, up });
+        let alive = Alive::default();
+        alive.counted(Sidecars {
+            total: u64::try_from(sidecars.len()).unwrap(),
+            instance_ids: sidecars.iter().map(|id| (*id).to_owned()).collect(),
+        });
+        let (store, openings) = (Arc::<Store>::default(), Arc::<Openings>::default());
+        let disabler = AutoDisabler {
+            store: Arc::clone(&store),
+            openings: Arc::clone(&openings),
+            link,
+            tools: tools.clone(),
+            others: Arc::default(),
+            alive,
+            instance_id: "one".into(),
+            flush_interval: INTERVAL,
+            max_percent: 100,
+            write_cause: |_| String::new(),
+        };
+        let stop = CancellationToken::new();
+        tokio::spawn(disabler.run(stop.clone()));
+        let rig = Self {
+            store,
+            openings,
+            tools,
+            circuit,
+            stop,
+            _writer: writer,
+        };
+        rig.opens();
+        rig
+    }
+
+    fn opens(&self) {
+        let transition = Transition {
+            from: CircuitState::Closed,
+            to: CircuitState::Open,
+            at: Tick::default(),
+            reason: Reason::ConsecutiveFailures,
+            retry_at: None,
+            failures: 2,
+            last_failure: None,
+            hearsay: false,
+        };
+        let served = self.tools.selector.catalog().get("e").unwrap();
+        self.openings.observe(&Observation::Circuit {
+            id: served.extension().id.clone(),
+            version: served.extension().version.clone(),
+            current: true,
+            transition,
+            failing: Failing::default(),
+        });
+    }
+
+    /// How often the database has been asked to disable after another `time`.
+    async fn asked_after(&self, time: Duration) -> u32 {
+        sleep(time).await;
+        self.store.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_company_an_opening_waits_for_what_the_others_had_seen() {
+    let moment = Duration::from_millis(100);
+    for alone in [Vec::new(), vec!["one"]] {
+        let asked = Rig::start(&alone).asked_after(moment).await;
+        assert_eq!(asked, 1, "{alone:?}");
+    }
+    let rig = Rig::start(&["one", "two"]);
+    assert_eq!(rig.asked_after(INTERVAL - moment).await, 0);
+    assert_eq!(rig.asked_after(2 * moment).await, 1);
+    // Before our first flush only the others are counted.
+    let rig = Rig::start(&["two"]);
+    assert_eq!(rig.asked_after(INTERVAL - moment).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_circuit_that_is_being_tried_is_decided_on_by_the_outcome() {
+    for (outcome, asked) in [
+        (Outcome::Failure(FailureKind::Error), 1),
+        (Outcome::Success, 0),
+    ] {
+        let rig = Rig::start(&["one", "two"]);
+        let later = rig.tools.clock.tick().plus(INTERVAL);
+        let permit = rig.circuit.admit(later).permit.unwrap();
+        assert_eq!(rig.asked_after(2 * INTERVAL).await, 0, "it is being tried");
+        permit.record(later, outcome, Duration::ZERO);
+        assert_eq!(rig.asked_after(TRIAL).await, asked, "{outcome:?}");
+    }
+}
