@@ -100,11 +100,15 @@ impl<S: AutoSwitch> AutoDisabler<S> {
     }
 
     /// Waits until the others have flushed what they had seen before; where there are none, not at all.
+    /// For no longer than half of the time that the circuit stays open: it is to be found open.
     async fn hold(&self, opening: Opening) -> Opening {
         let sidecars = self.alive.sidecars();
         let mut ids = sidecars.instance_ids.iter();
         if ids.any(|id| **id != *self.instance_id) {
-            sleep(self.flush_interval.min(LONGEST_HOLD)).await;
+            let opened = &opening.transition;
+            let half = opened.retry_at.map(|retry| retry.since(opened.at) / 2);
+            let most = half.unwrap_or(LONGEST_HOLD).min(LONGEST_HOLD);
+            sleep(self.flush_interval.min(most)).await;
         }
         opening
     }

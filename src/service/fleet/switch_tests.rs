@@ -113,12 +113,16 @@ impl Rig {
     }
 
     fn opens(&self) {
+        self.opens_for(None);
+    }
+
+    fn opens_for(&self, time: Option<Duration>) {
         let transition = Transition {
             from: CircuitState::Closed,
             to: CircuitState::Open,
             at: Tick::default(),
             reason: Reason::ConsecutiveFailures,
-            retry_at: None,
+            retry_at: time.map(Tick::at),
             failures: 2,
             last_failure: None,
             hearsay: false,
@@ -156,6 +160,9 @@ async fn in_company_an_opening_waits_for_what_the_others_had_seen() {
     let rig = Rig::start(&["one", "two"]);
     assert_eq!(rig.asked_after(INTERVAL - moment).await, 0);
     assert_eq!(rig.asked_after(2 * moment).await, 1);
+    // A circuit that opens for a short time is found open.
+    rig.opens_for(Some(INTERVAL));
+    assert_eq!(rig.asked_after(INTERVAL / 2 + moment).await, 2);
     // Before our first flush only the others are counted.
     let rig = Rig::start(&["two"]);
     assert_eq!(rig.asked_after(INTERVAL - moment).await, 0);
