@@ -172,12 +172,18 @@ pub fn parse(
         drop(error.print());
         if error.use_stderr() { EX_USAGE } else { 0 }
     })?;
+    let (command, arguments) = matches.subcommand().unwrap_or(("serve", &matches));
+    let surroundings = &Surroundings {
+        env: surroundings.env.clone(),
+        host_name: surroundings.host_name.clone(),
+        looks_into_files: surroundings.looks_into_files && command != "probe",
+        ..*surroundings
+    };
     let loaded = Settings::load(arguments::given(&matches), surroundings);
     let (settings, warnings, effective) = loaded.map_err(|faults| {
         err(&harmless(&faults.to_string()));
         EX_USAGE
     })?;
-    let (command, arguments) = matches.subcommand().unwrap_or(("serve", &matches));
     Ok(Invocation {
         command: command.to_owned(),
         arguments: arguments.clone(),
@@ -202,6 +208,7 @@ mod tests {
             host_name: "host".to_owned(),
             memory_limit: None,
             terminal: false,
+            looks_into_files: true,
         };
         let args = ["beamline-registry"]
             .into_iter()

@@ -75,6 +75,7 @@ pub struct ClientCertificate {
 pub(super) fn settle(values: NatsValues, reader: &mut Reader<'_>) -> NatsSettings {
     for (variable, path, look) in looks(&values) {
         // One that cannot be read is a fault already.
+        let path = path.filter(|_| reader.surroundings.looks_into_files);
         let text = path.map(|path| (path, reader.surroundings.bytes(path)));
         if let Some((path, Ok(text))) = text
             && let Err(why) = look(&text)

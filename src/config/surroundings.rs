@@ -22,6 +22,9 @@ pub struct Surroundings<'a> {
     pub memory_limit: Option<usize>,
     /// Whether the log goes to a terminal.
     pub terminal: bool,
+    /// Whether it is a fault that a certificate, key or login in a file cannot be used. Not for a probe: it
+    /// asks a daemon that may go on with what it has read.
+    pub looks_into_files: bool,
 }
 
 impl Surroundings<'static> {
@@ -33,6 +36,7 @@ impl Surroundings<'static> {
             host_name: whoami::hostname().unwrap_or_default(),
             memory_limit: memory::limit(),
             terminal: io::stderr().is_terminal(),
+            looks_into_files: true,
         }
     }
 }

@@ -199,7 +199,7 @@ pub trait HealthReports: Send + Sync + 'static {
     /// What to start with, as of one moment, less what is of `boot`.
     fn restore(&self, boot: &Boot) -> impl Future<Output = Result<Restored, StoreError>> + Send;
 
-    /// The sidecars that flushed within 3 of their intervals.
+    /// The sidecars that started or flushed within 3 of their intervals.
     fn alive(&self) -> impl Future<Output = Result<Sidecars, StoreError>> + Send;
 
     /// Folds boots that are long silent, brings the states of all extensions up to date, and forgets what

@@ -49,6 +49,7 @@ pub(crate) fn settings(url: &str) -> DatabaseSettings {
         host_name: "test".to_owned(),
         memory_limit: None,
         terminal: false,
+        looks_into_files: true,
     };
     let (settings, _, _) = Settings::load(BTreeMap::new(), &surroundings).unwrap();
     settings.database.unwrap()

@@ -372,6 +372,7 @@ fn a_value_that_is_not_utf8_is_a_fault_and_hides_no_lower_layer() {
         host_name: String::new(),
         memory_limit: Some(256 << 20),
         terminal: false,
+        looks_into_files: true,
     };
     let faults = Settings::load(BTreeMap::new(), &surroundings).unwrap_err();
     let text = faults.to_string();

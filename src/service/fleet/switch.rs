@@ -103,8 +103,12 @@ impl<S: AutoSwitch> AutoDisabler<S> {
     /// For no longer than half of the time that the circuit stays open: it is to be found open.
     async fn hold(&self, opening: Opening) -> Opening {
         let sidecars = self.alive.sidecars();
-        let mut ids = sidecars.instance_ids.iter();
-        if ids.any(|id| **id != *self.instance_id) {
+        let is_alone = match sidecars.instance_ids.as_slice() {
+            [only] => **only == *self.instance_id,
+            // Where none is known they have not been counted yet.
+            _ => false,
+        };
+        if !is_alone {
             let opened = &opening.transition;
             let half = opened.retry_at.map(|retry| retry.since(opened.at) / 2);
             let most = half.unwrap_or(LONGEST_HOLD).min(LONGEST_HOLD);

@@ -153,10 +153,8 @@ impl Drop for Rig {
 #[tokio::test(start_paused = true)]
 async fn in_company_an_opening_waits_for_what_the_others_had_seen() {
     let moment = Duration::from_millis(100);
-    for alone in [Vec::new(), vec!["one"]] {
-        let asked = Rig::start(&alone).asked_after(moment).await;
-        assert_eq!(asked, 1, "{alone:?}");
-    }
+    assert_eq!(Rig::start(&["one"]).asked_after(moment).await, 1);
+    assert_eq!(Rig::start(&[]).asked_after(moment).await, 0, "not counted");
     let rig = Rig::start(&["one", "two"]);
     assert_eq!(rig.asked_after(INTERVAL - moment).await, 0);
     assert_eq!(rig.asked_after(2 * moment).await, 1);

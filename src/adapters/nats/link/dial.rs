@@ -20,8 +20,11 @@ use crate::adapters::nats::wire::operation::{Operation, Parsed, parse};
 use crate::adapters::nats::wire::session::{Lost, Session, Step, TICK};
 use crate::config::{NatsAddress, NatsSettings};
 
-/// For a whole attempt.
+/// For an attempt with all addresses of a name together, each of which has the least of it.
 const PATIENCE: Duration = Duration::from_secs(3);
+const LEAST: Duration = Duration::from_millis(500);
+/// The most addresses that are tried in one attempt.
+const MOST: usize = 8;
 /// Of it, for TCP.
 const REACHED_WITHIN: Duration = Duration::from_secs(1);
 /// A connection that accepts no bytes for this long is given up.
@@ -74,10 +77,18 @@ pub(super) fn places(address: &NatsAddress, start: usize) -> Result<Vec<SocketAd
         .collect();
     let first = start.checked_rem(places.len()).unwrap_or(0);
     places.rotate_left(first);
+    places.truncate(MOST);
     Ok(places)
 }
 
-/// Connects to `place`, which is one of `address`, and logs in as `name`.
+/// How long one of that number of places may take, so that a name whose servers are silent does not hold up
+/// the way to the next one.
+pub(super) fn patience(places: usize) -> Duration {
+    let share = PATIENCE.checked_div(u32::try_from(places).unwrap_or(u32::MAX));
+    share.unwrap_or(PATIENCE).max(LEAST)
+}
+
+/// Connects to `place`, which is one of `address`, within `patience`, and logs in as `name`.
 ///
 /// # Errors
 /// See [`DialError`]; another attempt may succeed.
@@ -87,9 +98,11 @@ pub(super) fn dial(
     place: &SocketAddr,
     demand_tls: bool,
     name: &str,
+    patience: Duration,
 ) -> Result<Connection, DialError> {
-    let deadline = Instant::now() + PATIENCE;
-    let socket = Arc::new(TcpStream::connect_timeout(place, REACHED_WITHIN)?);
+    let deadline = Instant::now() + patience;
+    let reached_within = REACHED_WITHIN.min(patience);
+    let socket = Arc::new(TcpStream::connect_timeout(place, reached_within)?);
     socket.set_nodelay(true)?;
     socket.set_write_timeout(Some(WRITE_PATIENCE))?;
     let mut dialing = Dialing {

@@ -15,7 +15,7 @@ use crate::adapters::nats::wire::session::{Lost, Session, TICK, Tick};
 const SHORTEST: Duration = Duration::from_millis(1);
 /// How long requests are still taken from a server that is about to go, while what was begun keeps us
 /// there: a sidecar may be the only one.
-const SERVE_FOR: Duration = Duration::from_secs(8);
+const SERVE_FOR: Duration = Duration::from_secs(4);
 /// How long what was begun may keep us there in all: by default such a server closes no connection
 /// within its first ten seconds.
 const LEAVE_WITHIN: Duration = Duration::from_secs(9);
@@ -219,6 +219,6 @@ mod tests {
     #[test]
     fn calls_under_way_keep_us_within_the_grace_of_a_server_that_goes() {
         assert_eq!(leaves(&Calls { under_way: false }), (0, 0));
-        assert_eq!(leaves(&Calls { under_way: true }), (8, 9));
+        assert_eq!(leaves(&Calls { under_way: true }), (4, 9));
     }
 }

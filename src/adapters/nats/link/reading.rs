@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 
 use super::ahead::Ahead;
-use super::dial::{Connection, DialError, dial, places};
+use super::dial::{Connection, DialError, dial, patience, places};
 use super::lane::{INBOX, Served, Shared, Turn};
 use super::outbox::{Answered, Ping};
 use super::reader::{Leaving, Reader};
@@ -93,8 +93,16 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         let (settings, name) = (&self.settings, &self.client_name);
         let demand_tls = self.servers.demand_tls();
         let mut failure = None;
-        for place in places(address, rand::random::<u16>().into())? {
-            match dial(settings, address, &place, demand_tls, name) {
+        let places = places(address, rand::random::<u16>().into())?;
+        for place in &places {
+            match dial(
+                settings,
+                address,
+                place,
+                demand_tls,
+                name,
+                patience(places.len()),
+            ) {
                 Ok(connection) => return Ok(connection),
                 Err(error) if failure.is_none() || error.is_answer() => failure = Some(error),
                 Err(_) => {}
@@ -317,7 +325,9 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         self.notice(format!("{address}: lame duck mode"));
         // Another server takes over before this one closes, and what it has sent is answered first.
         // Where there is no other, the last moment counts.
-        if self.servers.has_another(address) {
+        // A name may have another server behind it, and this one takes no more connections.
+        let several = || places(address, 0).is_ok_and(|all| all.len() > 1);
+        if self.servers.has_another(address) || several() {
             reader.leaving = Some(Leaving::Announced(reader.now));
         }
     }

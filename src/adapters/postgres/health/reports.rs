@@ -20,9 +20,12 @@ const REGISTER: &str = "INSERT INTO sidecar_boots (instance_id, flush_interval) 
 const FLUSH: &str = "SELECT fenced, last_sequence, left_out FROM health_flush($1::uuid, $2, \
     $3 * interval '1 ms', $4::text::jsonb, $5::text::jsonb)";
 
-/// A sidecar that has restarted has two boots for a while. Its name is as long as an instance id may be.
+/// Those too that have not flushed yet: they serve. A sidecar that has restarted has two boots for a while.
+/// Its name is as long as an instance id may be.
 const ALIVE: &str = "SELECT count(DISTINCT instance_id), \
-    coalesce((array_agg(DISTINCT left(instance_id, 255)))[1:$1], '{}') FROM live_sidecars";
+        coalesce((array_agg(DISTINCT left(instance_id, 255)))[1:$1], '{}') \
+    FROM sidecar_boots WHERE folded_at IS NULL \
+      AND flushed_at BETWEEN now() - health_patience(flush_interval) AND now() + interval '1 minute'";
 
 const TIDY: &str = "WITH expired AS (DELETE FROM circuit_overrides WHERE until < now()) \
     SELECT health_fold()";
