@@ -6,7 +6,7 @@
 /// Stands for a value that cannot be foretold.
 pub(crate) const MARK: &str = "…";
 
-/// Durations, and what is drawn or derived from what is drawn.
+/// Durations, who was counted by now, and what is drawn or derived from what is drawn.
 const NAMES: &[&str] = &[
     "Beamline-Call-Id",
     "Beamline-Deadline-Ms",
@@ -25,6 +25,7 @@ const NAMES: &[&str] = &[
     "p99_latency_ms",
     "processing_time",
     "retry_after_ms",
+    "sidecars",
     "staleness_ms",
     "traceparent",
     "uptime_ms",
