@@ -315,10 +315,7 @@ impl Outbox {
             match sent {
                 Ok(true) => self.keep(bytes),
                 Ok(false) => {
-                    let mut queue = self.queue();
-                    bytes.append(&mut queue.bytes);
-                    queue.bytes = bytes;
-                    drop((queue, writer));
+                    drop(writer);
                     return self.flush_elsewhere();
                 }
                 Err(_) => {

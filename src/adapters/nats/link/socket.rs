@@ -1,6 +1,7 @@
 //! A socket, with TLS or without: one thread reads it, the holder of the writer writes.
 
 use std::io::{self, Read, Write};
+use std::mem;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 
@@ -14,11 +15,18 @@ use super::buffer::Buffer;
 pub(super) struct Writer {
     socket: Arc<TcpStream>,
     tls: Option<Box<ClientConnection>>,
+    /// What the socket did not take. It may begin in the middle of a message, so it goes before
+    /// everything else, whoever sends next.
+    rest: Vec<u8>,
 }
 
 impl Writer {
     pub(super) fn new(socket: Arc<TcpStream>, tls: Option<Box<ClientConnection>>) -> Self {
-        Self { socket, tls }
+        Self {
+            socket,
+            tls,
+            rest: Vec::new(),
+        }
     }
 
     pub(super) fn socket(&self) -> Arc<TcpStream> {
@@ -29,11 +37,18 @@ impl Writer {
         self.tls.is_some()
     }
 
-    /// Sends all of `bytes`. A part may be gone when it fails: the connection is of no use then.
+    /// Sends all of `bytes`, after what was left over. A part may be gone when it fails: the connection
+    /// is of no use then.
     ///
     /// # Errors
     /// The connection broke, or took nothing for as long as its write timeout.
     pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let rest = mem::take(&mut self.rest);
+        self.send_all(&rest)?;
+        self.send_all(bytes)
+    }
+
+    fn send_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut socket = &*self.socket;
         let Some(tls) = &mut self.tls else {
             return socket.write_all(bytes);
@@ -52,12 +67,25 @@ impl Writer {
         Ok(())
     }
 
-    /// Sends what the socket takes at once of `bytes`, which keeps the rest. Whether that was all: if
-    /// not, [`send`](Self::send) has to go on.
+    /// Takes `bytes`, and sends what the socket takes of them at once. Whether that was all: if not,
+    /// [`send`](Self::send) has to go on.
     ///
     /// # Errors
     /// The connection broke.
     pub(super) fn send_some(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
+        if !self.rest.is_empty() {
+            self.rest.append(bytes);
+            mem::swap(&mut self.rest, bytes);
+        }
+        let sent = self.send_now(bytes)?;
+        if !sent {
+            mem::swap(&mut self.rest, bytes);
+        }
+        Ok(sent)
+    }
+
+    /// Sends what the socket takes at once of `bytes`, which keeps the others.
+    fn send_now(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
         let mut socket = Now(&self.socket);
         let Some(tls) = &mut self.tls else {
             let sent = all_of(bytes, |rest| socket.write(rest))?;
@@ -147,5 +175,41 @@ impl Write for Now<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// What one sender could not send whole is not interrupted by what another sends.
+    #[test]
+    fn messages_stay_whole_and_in_order_where_the_socket_takes_a_part() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        let mut writer = Writer::new(Arc::new(socket), None);
+        let large = |mark| vec![mark; 16 << 20];
+        let mut expected = Vec::new();
+        for mark in [b'a', b'b'] {
+            let mut bytes = large(mark);
+            expected.append(&mut bytes.clone());
+            assert!(!writer.send_some(&mut bytes).unwrap(), "more than it takes");
+            assert!(bytes.is_empty(), "taken over");
+        }
+        let received = thread::spawn(move || {
+            let mut received = Vec::new();
+            server.read_to_end(&mut received).unwrap();
+            received
+        });
+        writer.send(b"c").unwrap();
+        let mut last = b"d".to_vec();
+        assert!(writer.send_some(&mut last).unwrap());
+        writer.close();
+        expected.extend_from_slice(b"cd");
+        assert!(received.join().unwrap() == expected);
     }
 }
