@@ -16,7 +16,7 @@ pub(super) struct Writer {
     socket: Arc<TcpStream>,
     tls: Option<Box<ClientConnection>>,
     /// What the socket did not take. It may begin in the middle of a message, so it goes before
-    /// everything else, whoever sends next.
+    /// everything else, from any sender.
     rest: Vec<u8>,
 }
 
