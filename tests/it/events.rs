@@ -12,6 +12,7 @@ use async_nats::{Subscriber, jetstream};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
+use crate::events_seen::leave;
 use crate::harness::{DEADLINE, FaultProxy, NatsServer, eventually};
 use crate::rig::metric;
 use crate::schema::migrated;
@@ -91,6 +92,7 @@ async fn a_change_of_the_source_is_an_event() {
     let event = next(&mut events).await;
     assert_envelope(&event, "source_changed");
     assert_eq!(event["data"], json!({"from": "fixtures", "to": "database"}));
+    leave("source_changed", &event);
     let reply = site.send("lookup", "z").await;
     reply.ok();
     assert_eq!(reply.header("Beamline-Source"), None);

@@ -37,11 +37,10 @@ fn is_described(subject: &str) -> bool {
 pub(crate) const SAMPLES: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/events");
 
 /// Tests that run at the same time see each other's files whole.
-fn leave(subject: &str, payload: &[u8]) {
-    let kind = subject.split('.').next().unwrap();
+pub(crate) fn leave(kind: &str, event: &Value) {
     std::fs::create_dir_all(SAMPLES).unwrap();
     let draft = tempfile::NamedTempFile::new_in(SAMPLES).unwrap();
-    std::fs::write(draft.path(), payload).unwrap();
+    std::fs::write(draft.path(), event.to_string()).unwrap();
     draft.persist(format!("{SAMPLES}/{kind}.json")).unwrap();
 }
 
@@ -62,7 +61,7 @@ impl EventsSeen {
                 let id = headers.get("Nats-Msg-Id").map(|id| id.as_str());
                 assert_eq!(id, event["id"].as_str(), "{subject}");
                 assert!(is_described(&subject), "{subject}");
-                leave(&subject, &message.payload);
+                leave(subject.split('.').next().unwrap(), &event);
                 sink.lock().unwrap().push(Seen { subject, event });
             }
         });
