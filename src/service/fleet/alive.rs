@@ -14,7 +14,7 @@ const FIRST: Duration = Duration::from_millis(5);
 /// However many there are, each has its turn within this time.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// The sidecars that flushed lately, ours included, as last counted; none before that.
+/// The sidecars that started or flushed lately, ours included, as last counted; none before that.
 #[derive(Debug, Clone, Default)]
 pub struct Alive(Arc<Mutex<Arc<Sidecars>>>);
 

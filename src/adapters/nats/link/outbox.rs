@@ -307,11 +307,13 @@ impl Outbox {
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => return,
             };
-            let mut bytes = mem::take(&mut self.queue().bytes);
-            let sent = match &mut *writer {
-                Some(writer) => writer.send_some(&mut bytes),
-                None => return,
+            // Who left something over has sent for a thread that goes on with that, and with what waits
+            // here by then. Until then it waits where it is bounded.
+            let Some(open) = writer.as_mut().filter(|writer| !writer.is_behind()) else {
+                return;
             };
+            let mut bytes = mem::take(&mut self.queue().bytes);
+            let sent = open.send_some(&mut bytes);
             match sent {
                 Ok(true) => self.keep(bytes),
                 Ok(false) => {
@@ -344,7 +346,8 @@ impl Outbox {
             // Also where nothing waits: TLS may hold something back.
             send(&mut writer, &mut bytes);
             drop(writer);
-            if last {
+            // Asked again after the writer is free, as in `flush`.
+            if last && self.queue().bytes.is_empty() {
                 return;
             }
             self.keep(bytes);

@@ -67,19 +67,24 @@ impl Writer {
         Ok(())
     }
 
+    /// Whether something was left over that [`send`](Self::send) has yet to go on with.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.rest.is_empty()
+    }
+
     /// Takes `bytes`, and sends what the socket takes of them at once. Whether that was all: if not,
     /// [`send`](Self::send) has to go on.
     ///
     /// # Errors
     /// The connection broke.
     pub(super) fn send_some(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
-        if !self.rest.is_empty() {
+        if self.is_behind() {
             self.rest.append(bytes);
-            mem::swap(&mut self.rest, bytes);
+            *bytes = mem::take(&mut self.rest);
         }
         let sent = self.send_now(bytes)?;
         if !sent {
-            mem::swap(&mut self.rest, bytes);
+            self.rest = mem::take(bytes);
         }
         Ok(sent)
     }
@@ -199,6 +204,7 @@ mod tests {
             expected.append(&mut bytes.clone());
             assert!(!writer.send_some(&mut bytes).unwrap(), "more than it takes");
             assert!(bytes.is_empty(), "taken over");
+            assert!(writer.is_behind());
         }
         let received = thread::spawn(move || {
             let mut received = Vec::new();
@@ -206,6 +212,7 @@ mod tests {
             received
         });
         writer.send(b"c").unwrap();
+        assert!(!writer.is_behind());
         let mut last = b"d".to_vec();
         assert!(writer.send_some(&mut last).unwrap());
         writer.close();
