@@ -106,7 +106,8 @@ async fn a_retry_finds_another_instance_first() {
         {"instance_id": "good", "subject": "beamline.ext.x.good"},
         {"instance_id": "gone", "subject": "beamline.ext.x.gone"},
     ]);
-    let fields = json!({"instances": instances, "retry": 2, "circuit_breaker": {"enabled": false, "failure_threshold": 1000}});
+    // In turn: by load and latency, the good one might get all of so few calls at once.
+    let fields = json!({"instances": instances, "retry": 2, "metadata": {"balance": "weighted"}, "circuit_breaker": {"enabled": false, "failure_threshold": 1000}});
     let (site, _daemon) = Site::serving(&json!([record("x", fields)])).await;
     let url = site.nats.url();
     let bad = Extension::at(&url, "beamline.ext.x.bad", Behaviour::error(500)).await;
