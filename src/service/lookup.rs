@@ -1,7 +1,7 @@
 //! Lookups: which version of an extension serves this request, answered from memory.
 //!
 //! Synchronous on purpose: between receipt and reply nothing is awaited, locked or built, as long
-//! as every circuit is quiet.
+//! as the circuits of the extension are quiet.
 
 use std::borrow::Cow;
 use std::hint::black_box;
@@ -59,7 +59,7 @@ impl Lookups {
     /// it is not, or `answer` does not take it: nothing is counted, and [`one`](Self::one) has to
     /// look closer.
     pub fn at_once(&self, id: &str, answer: impl FnOnce(&[u8]) -> bool) -> bool {
-        let answered = self.selector.all_quiet()
+        let answered = self.selector.is_quiet(id)
             && self.selector.catalog().unconditional(id, answer) == Some(true);
         if answered {
             self.meter.hit();
@@ -124,11 +124,10 @@ impl Lookups {
 
     /// The fallbacks that the entries name, if any may be needed.
     fn standbys(&self, consistent: &Consistent) -> Vec<String> {
-        let quiet = self.selector.all_quiet();
         let entries = consistent.entries.iter().flatten();
         entries
             .map(|entry| entry.extension())
-            .filter(|extension| !quiet || extension.auto_disabled)
+            .filter(|it| it.auto_disabled || !self.selector.is_quiet(it.id.as_str()))
             .flat_map(|extension| &extension.fallback)
             .map(|id| id.as_str().to_owned())
             .collect()
@@ -168,10 +167,10 @@ impl Lookups {
 
     /// The prepared reply, with the state that the circuit has.
     fn reply(&self, target: &Target) -> Bytes {
-        if self.selector.all_quiet() {
+        let resolved = target.resolved();
+        if self.selector.is_quiet(resolved.extension.id.as_str()) {
             return target.reply().bytes.clone();
         }
-        let resolved = target.resolved();
         let state = self.selector.state(resolved.extension, resolved.version);
         target.reply().in_state(state)
     }

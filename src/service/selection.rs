@@ -152,9 +152,9 @@ impl Selector {
         &self.clock
     }
 
-    /// Whether health makes no difference at the moment, to any request.
-    pub fn all_quiet(&self) -> bool {
-        self.circuits.all_quiet()
+    /// Whether health makes no difference at the moment, to any request for this id.
+    pub fn is_quiet(&self, id: &str) -> bool {
+        self.circuits.is_quiet(id)
     }
 
     /// Adds what the deployment knows about every request.
@@ -213,7 +213,7 @@ impl Selector {
         };
         let reason = reason(chosen.candidate, named);
         let target = Target::new(entry, chosen, reason);
-        if self.circuits.all_quiet() {
+        if self.is_quiet(entry.extension().id.as_str()) {
             return Ok(target);
         }
         let now = self.clock.tick();

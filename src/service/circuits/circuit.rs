@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::quiet::Quiet;
+use super::quiet::Alarm;
 use crate::domain::breaker::{
     Admission, Breaker, CircuitState, Outcome, Permit, Reason, Settings, Tick, Transition, View,
 };
@@ -36,7 +36,7 @@ pub struct Circuit<L: Lock = Mutex<Breaker>> {
     pub whose: Whose,
     breaker: L,
     /// Raised by whatever may make it differ from a closed circuit that never saw a failure.
-    quiet: Arc<Quiet>,
+    alarm: Alarm,
     /// Calls that met it while it ailed.
     turns: AtomicU32,
     failures: AtomicU64,
@@ -58,15 +58,15 @@ pub struct Totals {
 impl<L: Lock> Circuit<L> {
     /// A closed circuit.
     pub fn new(settings: Settings) -> Self {
-        Self::raising(settings, Arc::default(), Whose::default())
+        Self::raising(settings, Alarm::default(), Whose::default())
     }
 
-    /// A closed circuit that raises `quiet` when there is anything to know about it.
-    pub(super) fn raising(settings: Settings, quiet: Arc<Quiet>, whose: Whose) -> Self {
+    /// A closed circuit that raises `alarm` when there is anything to know about it.
+    pub(super) fn raising(settings: Settings, alarm: Alarm, whose: Whose) -> Self {
         Self {
             whose,
             breaker: L::around(Breaker::new(settings)),
-            quiet,
+            alarm,
             turns: AtomicU32::new(0),
             failures: AtomicU64::new(0),
             recoveries: AtomicU64::new(0),
@@ -120,14 +120,14 @@ impl<L: Lock> Circuit<L> {
     /// [`Breaker::force_open`].
     pub fn force_open(&self, now: Tick, until: Tick) -> Option<Transition> {
         let transition = self.breaker.with(|breaker| breaker.force_open(now, until));
-        self.quiet.raise();
+        self.alarm.raise();
         transition
     }
 
     /// [`Breaker::force_close`].
     pub fn force_close(&self, now: Tick, until: Tick) -> Option<Transition> {
         let transition = self.breaker.with(|breaker| breaker.force_close(now, until));
-        self.quiet.raise();
+        self.alarm.raise();
         transition
     }
 
@@ -146,7 +146,7 @@ impl<L: Lock> Circuit<L> {
         let restored = self
             .breaker
             .with(|breaker| breaker.restore_open(now, remaining));
-        self.quiet.raise();
+        self.alarm.raise();
         restored
     }
 
@@ -156,12 +156,13 @@ impl<L: Lock> Circuit<L> {
             .with(|breaker| breaker.configure(now, settings))
     }
 
-    /// Whether nothing sets it apart from a circuit that never saw a failure.
-    pub(super) fn is_quiet(&self, now: Tick) -> bool {
+    /// What it raises, where something sets it apart from a circuit that never saw a failure.
+    pub(super) fn ailing(&self, now: Tick) -> Option<&Alarm> {
         let view = self.view(now);
-        view.state == CircuitState::Closed
+        let is_quiet = view.state == CircuitState::Closed
             && view.forced_until.is_none()
-            && view.error_rate.is_none_or(|rate| rate == 0.0)
+            && view.error_rate.is_none_or(|rate| rate == 0.0);
+        (!is_quiet).then_some(&self.alarm)
     }
 
     /// Ends an override that has run out: without calls nothing else would.
@@ -203,7 +204,7 @@ impl<L: Lock> CallPermit<L> {
             .with(|breaker| breaker.record(now, permit, outcome, latency));
         // Slow successes open a circuit, too.
         if failed || transition.is_some() {
-            circuit.quiet.raise();
+            circuit.alarm.raise();
         }
         if transition.is_some_and(|moved| moved.reason == Reason::TrialSucceeded) {
             circuit.recoveries.fetch_add(1, Ordering::Relaxed);

@@ -26,7 +26,7 @@ pub struct Circuits {
     /// Whether our own link is down. Locked while circuits are made, frozen or configured, so that
     /// none is made with what has just become outdated.
     frozen: Mutex<bool>,
-    /// Whether none needs a look; lowered by [`Circuits::calm`].
+    /// Of which extensions none needs a look; lowered by [`Circuits::calm`].
     quiet: Arc<Quiet>,
 }
 
@@ -82,7 +82,8 @@ impl Circuits {
         let frozen = self.lock();
         let make = || {
             let whose = Whose::of(extension);
-            let circuit = Circuit::raising(settings(), Arc::clone(&self.quiet), whose);
+            let alarm = self.quiet.alarm(extension.id.as_str());
+            let circuit = Circuit::raising(settings(), alarm, whose);
             circuit.freeze(*frozen);
             Arc::new(circuit)
         };
@@ -138,9 +139,10 @@ impl Circuits {
         }
     }
 
-    /// Whether all circuits are closed and have seen no failure lately, so that none needs a look.
-    pub fn all_quiet(&self) -> bool {
-        self.quiet.is_quiet()
+    /// Whether all circuits of an extension are closed and have seen no failure lately, so that none
+    /// needs a look.
+    pub fn is_quiet(&self, id: &str) -> bool {
+        self.quiet.is_quiet(id)
     }
 
     /// What time alone does: overrides run out, and failures leave their windows. To be called
@@ -153,7 +155,7 @@ impl Circuits {
         });
         let moved = expired.collect();
         self.quiet
-            .look(|| map.values().all(|circuit| circuit.is_quiet(now)));
+            .look(map.values().filter_map(|circuit| circuit.ailing(now)));
         moved
     }
 
