@@ -1,6 +1,7 @@
 //! What goes over NATS between routers, registry and extensions, a line for each answered message.
 
 use std::collections::VecDeque;
+use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
 use async_nats::HeaderMap;
@@ -28,6 +29,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 const AGAIN: Duration = Duration::from_secs(1);
 /// Messages without an answer yet; of more, the oldest is forgotten.
 const PENDING: usize = 1024;
+/// Answers to a message that has not been read yet: subscriptions are read in turns.
+const EARLY: usize = 64;
 /// The most of an answer that is shown.
 const SHOWN: usize = 160;
 
@@ -62,8 +65,7 @@ pub(super) async fn show(settings: &Settings, screen: Screen) {
 /// Sees what goes by.
 struct Tap {
     messages: BoxStream<'static, Result<Reply, String>>,
-    prefix: String,
-    pending: VecDeque<Pending>,
+    exchanges: Exchanges,
     screen: Screen,
     /// Keeps the connection.
     _asker: Asker,
@@ -112,8 +114,11 @@ impl Tap {
         }
         Ok(Self {
             messages: stream::select_all(all).boxed(),
-            prefix,
-            pending: VecDeque::new(),
+            exchanges: Exchanges {
+                prefix,
+                pending: VecDeque::new(),
+                early: VecDeque::new(),
+            },
             screen,
             _asker: asker,
         })
@@ -129,27 +134,59 @@ impl Tap {
                     continue;
                 }
             };
-            let waiting = self
-                .pending
-                .iter()
-                .position(|it| it.reply == message.subject);
-            if let Some(asked) = waiting.and_then(|at| self.pending.get(at)) {
-                // A stream is many answers to one message.
-                let line = answered(asked, &message, &self.screen);
-                if let Err(error) = self.screen.line(&line) {
-                    return err(&format!("requests are not shown any more: {error}"));
-                }
-            } else if let Some(what) = named(&self.prefix, &message)
-                && let Some(reply) = message.reply
-            {
-                if self.pending.len() == PENDING {
-                    self.pending.pop_front();
-                }
-                let at = Instant::now();
-                self.pending.push_back(Pending { reply, what, at });
+            let screen = &self.screen;
+            let show =
+                |asked: &Pending, answer: &Reply| screen.line(&answered(asked, answer, screen));
+            if let Err(error) = self.exchanges.take(message, show) {
+                return err(&format!("requests are not shown any more: {error}"));
             }
         }
     }
+}
+
+/// Brings messages and answers together.
+struct Exchanges {
+    prefix: String,
+    pending: VecDeque<Pending>,
+    early: VecDeque<Reply>,
+}
+
+impl Exchanges {
+    /// Notes a message down, or shows it with what it answers. A stream is many answers to one.
+    fn take(
+        &mut self,
+        message: Reply,
+        mut show: impl FnMut(&Pending, &Reply) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let asked = self.pending.iter().find(|it| it.reply == message.subject);
+        if let Some(asked) = asked {
+            return show(asked, &message);
+        }
+        let Some(reply) = message.reply.clone() else {
+            put(&mut self.early, EARLY, message);
+            return Ok(());
+        };
+        let Some(what) = named(&self.prefix, &message) else {
+            return Ok(());
+        };
+        let at = Instant::now();
+        let asked = Pending { reply, what, at };
+        let early = self.early.iter().filter(|it| it.subject == asked.reply);
+        for answer in early {
+            show(&asked, answer)?;
+        }
+        self.early.retain(|it| it.subject != asked.reply);
+        put(&mut self.pending, PENDING, asked);
+        Ok(())
+    }
+}
+
+/// Adds to a queue of at most `most`; the oldest gives way.
+fn put<T>(queue: &mut VecDeque<T>, most: usize, item: T) {
+    if queue.len() == most {
+        queue.pop_front();
+    }
+    queue.push_back(item);
 }
 
 /// The messages at `subject`; the last item is why there are no more, such as a missing permission.
@@ -228,6 +265,36 @@ mod tests {
             reply: None,
             headers: async_nats::HeaderMap::new(),
             body: body.to_owned().into(),
+        }
+    }
+
+    #[test]
+    fn an_answer_is_shown_with_its_message_whichever_is_read_first() {
+        for asked_first in [true, false] {
+            let mut exchanges = Exchanges {
+                prefix: "p".to_owned(),
+                pending: VecDeque::new(),
+                early: VecDeque::new(),
+            };
+            let asked = Reply {
+                reply: Some("_INBOX.1".to_owned()),
+                ..message("p.get.a", "")
+            };
+            let answer = message("_INBOX.1", "{}");
+            let mut both = vec![asked, answer];
+            if !asked_first {
+                both.reverse();
+            }
+            let mut shown = Vec::new();
+            for message in both {
+                let show = |asked: &Pending, answer: &Reply| {
+                    shown.push((asked.what.clone(), answer.body.clone()));
+                    Ok(())
+                };
+                exchanges.take(message, show).unwrap();
+            }
+            assert_eq!(shown, [("get a".to_owned(), "{}".into())], "{asked_first}");
+            assert!(exchanges.early.is_empty());
         }
     }
 
