@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::daemon::message;
-use crate::harness::{Client, Daemon, NatsServer};
+use crate::harness::{Client, DEADLINE, Daemon, NatsServer, eventually};
 use crate::rig::Rig;
 use crate::schema::{revision, run};
 
@@ -75,7 +75,8 @@ async fn rows_of_the_current_version_that_differ_are_told_of_in_get_explain_and_
         warnings(&rig.client).await,
         [json!([other]), json!([other])]
     );
-    assert_eq!(told(&daemon), 2);
+    // Served first, logged then.
+    eventually("it is told", DEADLINE, async || told(&daemon) == 2).await;
 }
 
 #[tokio::test]
