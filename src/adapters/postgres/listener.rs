@@ -6,9 +6,10 @@
 //!
 //! A connection can look alive and deliver nothing: behind a transaction pooler, or through a
 //! network that swallows packets. So one counts as listening only once a notification has come
-//! through it, and when none has come for a while, one is caused on a channel for that purpose. All
-//! sidecars share that channel: whichever asks first proves the connections of all, which keeps the
-//! database's load the same however many there are (the report suppression of IGMP).
+//! through it that another connection caused, and when none has come for a while, one is caused on
+//! a channel for that purpose. All sidecars share that channel: whichever asks first proves the
+//! connections of all, which keeps the database's load the same however many there are (the report
+//! suppression of IGMP).
 //!
 //! Between heartbeats an empty query shows whether the database answers at all: it begins no
 //! transaction, takes no lock and writes nothing, so that a thousand sidecars may ask every other
@@ -268,12 +269,19 @@ impl Listener {
         // Listen first, load then: a change between the two is notified.
         self.reports.reconnected();
         let notify = format!("NOTIFY {HEARTBEATS}");
+        // The first one over another connection: a transaction pooler hands out what a connection has
+        // caused itself, and nothing else.
+        within("NOTIFY", ANSWER, self.reports.pool.execute(&notify)).await?;
+        let mut caused = true;
         loop {
-            self.answered("NOTIFY", client.batch_execute(&notify))
-                .await?;
+            if !caused {
+                self.answered("NOTIFY", client.batch_execute(&notify))
+                    .await?;
+            }
             if !self.hears(client, heard, ANSWER).await? {
                 return Err(Lost::Deaf);
             }
+            caused = false;
             self.tell(ListenerState::Listening, || {
                 format!("notifications of {} arrive", self.address.target)
             });

@@ -167,6 +167,13 @@ impl Pool {
         within("a connection", limit, self.get()).await.map(drop)
     }
 
+    /// Runs statements without answers.
+    pub(super) async fn execute(&self, sql: &str) -> Result<(), PostgresError> {
+        let connection = self.get().await?;
+        let done = connection.batch_execute(sql).await;
+        put_back(connection, done.map_err(PostgresError::from))
+    }
+
     /// A connection for a transaction of several round trips.
     pub(super) async fn get_whole(&self) -> Result<Whole, PostgresError> {
         Ok(guard(self.get().await?, close))

@@ -33,14 +33,19 @@ const TRIES: usize = 3;
 
 /// Gives a new connection the settings that all of ours have.
 pub(super) async fn apply_settings(client: &Client, purpose: Purpose) -> Result<(), PostgresError> {
-    let settings = settings::session(purpose);
+    let [limit, others] = settings::session(purpose);
     let mut tries = 1;
     loop {
-        match client.batch_execute(&settings).await {
+        let applied = tokio::try_join!(
+            biased;
+            client.batch_execute(&limit),
+            client.batch_execute(&others),
+        );
+        match applied {
             Err(error) if tries < TRIES && error.code() == Some(&SqlState::QUERY_CANCELED) => {
                 tries += 1;
             }
-            outcome => return Ok(outcome?),
+            outcome => return Ok(outcome.map(drop)?),
         }
     }
 }

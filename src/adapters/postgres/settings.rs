@@ -8,7 +8,8 @@
 //! - [`begin`] begins every transaction, and repeats what can hide rows or end it. A transaction
 //!   pooler may run each transaction on another connection to the server, without what was set in a
 //!   session; the other way round what a session has set may reach other clients of the pooler that
-//!   log in as the same account.
+//!   log in as the same account. Where there is known to be none, what every sidecar runs at every change
+//!   and flush does without ([`begin_in_session`]): it is a good part of what that costs the server.
 //!
 //! Left alone on purpose: `search_path` (see [`super::place`]); `role`, by which accounts that change
 //! work as one that stays; `default_transaction_read_only`, by which a server says that it is not the
@@ -49,24 +50,24 @@ const WHERE_KNOWN: &str = "SELECT pg_catalog.set_config(name, value, false) FROM
     ('session_replication_role', 'origin')) AS setting (name, value) \
     WHERE pg_catalog.current_setting(name, true) <> value";
 
-/// For statements outside of transactions, of the daemon's own connections.
+/// What the daemon's own connections have where a transaction sets nothing else. For a lock shorter than
+/// what waits for the answer, so that the database reports it as one.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(20);
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+const LOCK_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Transactions of ours are never idle for long.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What a new connection for `purpose` sends. The limit of the server's comes first, for it may be
-/// too short for the rest. A command takes its time, and reads times of an old database in the time
-/// zone that the database has.
-pub(super) fn session(purpose: Purpose) -> String {
+/// What a new connection for `purpose` sends, as two messages: the limit of the server's holds for the
+/// whole of the one that changes it, and may be too short for the rest. A command takes its time,
+/// and reads times of an old database in the time zone that the database has.
+pub(super) fn session(purpose: Purpose) -> [String; 2] {
     let (statement, lock) = match purpose {
         Purpose::Command => (Duration::ZERO, Duration::ZERO),
         Purpose::Listen | Purpose::Pool => (STATEMENT_TIMEOUT, LOCK_TIMEOUT),
     };
+    let limit = format!("SET statement_timeout = {}", statement.as_millis());
     let mut sql = format!(
-        "SET statement_timeout = {}; SET lock_timeout = {}; \
-         SET idle_in_transaction_session_timeout = {}",
-        statement.as_millis(),
+        "SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {}",
         lock.as_millis(),
         IDLE_TIMEOUT.as_millis(),
     );
@@ -76,7 +77,7 @@ pub(super) fn session(purpose: Purpose) -> String {
     if purpose != Purpose::Command {
         sql.push_str("; SET TimeZone = 'UTC'");
     }
-    format!("{sql}; {WHERE_KNOWN}")
+    [limit, format!("{sql}; {WHERE_KNOWN}")]
 }
 
 /// What a transaction does.
@@ -101,16 +102,22 @@ pub(super) struct Limits {
     pub(super) idle: Duration,
 }
 
+/// The beginning of a transaction that relies on what [`session`] has set.
+pub(super) fn begin_in_session(kind: Kind) -> String {
+    let mode = match kind {
+        Kind::Snapshot => "REPEATABLE READ READ ONLY",
+        Kind::Change => "READ COMMITTED",
+    };
+    format!("BEGIN ISOLATION LEVEL {mode}")
+}
+
 /// The beginning of a transaction.
 pub(super) fn begin(kind: Kind, limits: Limits) -> String {
-    let mode = match kind {
-        Kind::Snapshot => "ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        Kind::Change => "ISOLATION LEVEL READ COMMITTED",
-    };
     // 0 would mean no limit.
     let ms = |limit: Duration| limit.as_millis().max(1);
+    let begin = begin_in_session(kind);
     format!(
-        "BEGIN {mode}; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; \
+        "{begin}; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; \
          SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL row_security = off",
         ms(limits.statement),
         ms(limits.lock),
@@ -145,12 +152,9 @@ mod tests {
 
     #[test]
     fn an_upgrade_reads_times_in_the_databases_own_zone_and_takes_its_time() {
-        let daemon = session(Purpose::Pool);
-        let command = session(Purpose::Command);
+        let [_, daemon] = session(Purpose::Pool);
+        let [limit, command] = session(Purpose::Command);
         assert!(daemon.contains("TimeZone") && !command.contains("TimeZone"));
-        assert!(
-            command.starts_with("SET statement_timeout = 0;"),
-            "{command}"
-        );
+        assert_eq!(limit, "SET statement_timeout = 0");
     }
 }

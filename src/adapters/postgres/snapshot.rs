@@ -2,20 +2,23 @@
 //!
 //! Each is sent whole, without waiting between its statements: that costs one round trip, and a
 //! transaction whose reader disappears still ends. A transaction pooler may be in between, so
-//! limits are set inside each transaction and every statement is unnamed.
+//! limits are set inside each transaction and every statement is unnamed, unless it is known that there
+//! is none.
 
 use std::pin::pin;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use deadpool_postgres::Object;
 use futures_util::TryStreamExt;
 use tokio::sync::Mutex;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row};
 
 use super::error::PostgresError;
 use super::rows::{Assembly, EXTENSIONS, INSTANCES, VERSIONS};
 use super::settings::{self, Kind, Limits};
+use super::statement::{Parameter, Statement};
 use crate::domain::catalog::ActiveSource;
 use crate::domain::extension::Extension;
 use crate::domain::ids::ExtensionId;
@@ -36,16 +39,38 @@ const IDLE_LIMIT: Duration = Duration::from_secs(10);
 /// rows in memory twice.
 const MAX_DELTA: usize = 1000;
 
-const HEAD: &str = "SELECT epoch::text, revision, tombstone_floor FROM registry_revision";
+/// Here and below, `tableoid` makes a view in the table's place an error: it has none, and could show
+/// anything.
+const HEAD: &str = "SELECT epoch::text, revision, tombstone_floor FROM registry_revision \
+    WHERE tableoid IS NOT NULL";
 const DIGEST: &str = "SELECT revision, registry_digest() FROM registry_revision";
-const NO_PARAMETERS: [(&(dyn ToSql + Sync), Type); 0] = [];
+const NO_PARAMETERS: [Parameter<'static>; 0] = [];
 /// What takes the place of a table and can show anything, such as a view.
 const IMPOSTORS: &str = "SELECT relname::text FROM pg_catalog.pg_class WHERE oid = ANY \
     ('{registry_revision,registry_tombstones,extensions,extension_versions,extension_instances}'\
     ::regclass[]) AND relkind NOT IN ('r', 'p')";
 /// The ids that changed after `$1`, and `$2`; at most [`MAX_DELTA`] and one.
 const CHANGED: &str = "SELECT id FROM extensions WHERE revision > $1 OR id = $2 LIMIT 1001";
-const DELETED: &str = "SELECT id FROM registry_tombstones WHERE revision > $1 LIMIT 1001";
+const DELETED: &str = "SELECT id FROM registry_tombstones WHERE revision > $1 \
+    AND tableoid IS NOT NULL LIMIT 1001";
+
+/// The rows of what changed. As an array, which is found once: a join would be planned for each.
+static CHANGES: LazyLock<Changes> = LazyLock::new(|| {
+    let of = |rows: &str, id| {
+        format!("{rows} WHERE {id} = ANY (ARRAY({CHANGED})) AND tableoid IS NOT NULL")
+    };
+    Changes {
+        extensions: of(&EXTENSIONS, "id"),
+        versions: of(&VERSIONS, "id"),
+        instances: of(&INSTANCES, "extension_id"),
+    }
+});
+
+struct Changes {
+    extensions: String,
+    versions: String,
+    instances: String,
+}
 
 /// The one row of `registry_revision`.
 #[derive(Debug)]
@@ -83,7 +108,7 @@ impl Head {
 pub(super) async fn head(client: &Client) -> Result<Head, PostgresError> {
     let ((), rows, ()) = tokio::try_join!(
         biased;
-        begin(client, HEAD_LIMIT),
+        begin(client, false, HEAD_LIMIT),
         client.query_typed(HEAD, &[]),
         commit(client),
     )?;
@@ -94,7 +119,7 @@ pub(super) async fn head(client: &Client) -> Result<Head, PostgresError> {
 pub(super) async fn digest(client: &Client) -> Result<(u64, u64), PostgresError> {
     let ((), row, ()) = tokio::try_join!(
         biased;
-        begin(client, ROWS_LIMIT),
+        begin(client, false, ROWS_LIMIT),
         client.query_typed_one(DIGEST, &[]),
         commit(client),
     )?;
@@ -125,45 +150,26 @@ fn refuse(impostors: &[Row]) -> Result<(), PostgresError> {
     )))
 }
 
-/// A statement as it is sent: if there is no transaction pooler in between, prepared once for each
-/// connection. To plan it costs several times what it costs to run, and every sidecar runs it at every
-/// change.
-enum Statement<'a> {
-    Unnamed(&'a str),
-    Prepared(tokio_postgres::Statement),
-}
-
-impl<'a> Statement<'a> {
-    async fn of(
-        client: &Object,
-        direct: bool,
-        sql: &'a str,
-        types: &[Type],
-    ) -> Result<Self, Error> {
-        Ok(match direct {
-            true => Self::Prepared(client.prepare_typed_cached(sql, types).await?),
-            false => Self::Unnamed(sql),
-        })
-    }
-
-    async fn rows(
-        &self,
-        client: &Client,
-        parameters: &[(&(dyn ToSql + Sync), Type)],
-    ) -> Result<Vec<Row>, Error> {
-        match self {
-            Self::Unnamed(sql) => client.query_typed(sql, parameters).await,
-            Self::Prepared(statement) => {
-                let values: Vec<_> = parameters.iter().map(|(value, _)| *value).collect();
-                client.query(statement, &values).await
-            }
-        }
-    }
-}
-
-/// What changed after `known`, and the extension `also`; `None` when that is not known. With
-/// `direct`, statements may be prepared.
+/// What changed after `known`, and the extension `also`; `None` when that is not known. `direct`: no
+/// pooler is in between.
 pub(super) async fn delta(
+    client: &Object,
+    direct: bool,
+    policy: &Policy,
+    known: &Known,
+    also: Option<&ExtensionId>,
+) -> Result<Option<Read>, PostgresError> {
+    match changes(client, direct, policy, known, also).await {
+        Err(error) if error.is_outdated() => {
+            // A view in a table's place for one: to read everything tells what it is.
+            client.statement_cache.clear();
+            Ok(None)
+        }
+        other => other,
+    }
+}
+
+async fn changes(
     client: &Object,
     direct: bool,
     policy: &Policy,
@@ -172,25 +178,19 @@ pub(super) async fn delta(
 ) -> Result<Option<Read>, PostgresError> {
     let after = i64::try_from(known.revision).unwrap_or(i64::MAX);
     let also_text = also.map(ExtensionId::as_str);
-    let after: (&(dyn ToSql + Sync), Type) = (&after, Type::INT8);
+    let after: Parameter<'_> = (&after, Type::INT8);
     let changed = [after.clone(), (&also_text, Type::TEXT)];
     let deleted = [after];
-    // As an array, which is found once: a join would be planned for each, and by every sidecar.
-    let extensions = format!("{} WHERE id = ANY (ARRAY({CHANGED}))", *EXTENSIONS);
-    let versions = format!("{} WHERE id = ANY (ARRAY({CHANGED}))", *VERSIONS);
-    let instances = format!("{} WHERE extension_id = ANY (ARRAY({CHANGED}))", *INSTANCES);
     // All of them before the transaction, which is sent whole.
     let two = &[Type::INT8, Type::TEXT];
-    let impostors = Statement::of(client, direct, IMPOSTORS, &[]).await?;
     let head = Statement::of(client, direct, HEAD, &[]).await?;
-    let extensions = Statement::of(client, direct, &extensions, two).await?;
-    let versions = Statement::of(client, direct, &versions, two).await?;
-    let instances = Statement::of(client, direct, &instances, two).await?;
+    let extensions = Statement::of(client, direct, &CHANGES.extensions, two).await?;
+    let versions = Statement::of(client, direct, &CHANGES.versions, two).await?;
+    let instances = Statement::of(client, direct, &CHANGES.instances, two).await?;
     let gone = Statement::of(client, direct, DELETED, &[Type::INT8]).await?;
-    let ((), impostors, head, extensions, versions, instances, deleted, ()) = tokio::try_join!(
+    let ((), head, extensions, versions, instances, deleted, ()) = tokio::try_join!(
         biased;
-        begin(client, ROWS_LIMIT),
-        impostors.rows(client, &[]),
+        begin(client, direct, ROWS_LIMIT),
         head.rows(client, &[]),
         extensions.rows(client, &changed),
         versions.rows(client, &changed),
@@ -198,7 +198,6 @@ pub(super) async fn delta(
         gone.rows(client, &deleted),
         commit(client),
     )?;
-    refuse(&impostors)?;
     let head = Head::of(head.first())?;
     if head.is(known) && also.is_none() {
         return Ok(Some(Read::Unchanged));
@@ -227,7 +226,7 @@ pub(super) async fn everything(
 ) -> Result<Everything, PostgresError> {
     let ((), impostors, head, (extensions, faults), whole, ()) = tokio::try_join!(
         biased;
-        begin(client, ROWS_LIMIT),
+        begin(client, false, ROWS_LIMIT),
         client.query_typed(IMPOSTORS, &[]),
         client.query_typed(HEAD, &[]),
         records(client, policy),
@@ -258,7 +257,7 @@ pub(super) async fn record(
     policy: &Policy,
     id: &str,
 ) -> Result<Option<Extension>, Error> {
-    let of: [(&(dyn ToSql + Sync), Type); 1] = [(&id, Type::TEXT)];
+    let of: [Parameter<'_>; 1] = [(&id, Type::TEXT)];
     let extensions = format!("{} WHERE id = $1", *EXTENSIONS);
     let versions = format!("{} WHERE id = $1", *VERSIONS);
     let instances = format!("{} WHERE extension_id = $1", *INSTANCES);
@@ -328,14 +327,17 @@ async fn parts<'p>(
     Ok(())
 }
 
-/// `limit` holds for each statement of the transaction.
-async fn begin(client: &Client, limit: Duration) -> Result<(), Error> {
+/// `limit` holds for each statement of the transaction. What is `direct` has the session's limits.
+async fn begin(client: &Client, direct: bool, limit: Duration) -> Result<(), Error> {
     let limits = Limits {
         statement: limit,
         lock: LOCK_LIMIT,
         idle: IDLE_LIMIT,
     };
-    let begin = settings::begin(Kind::Snapshot, limits);
+    let begin = match direct {
+        true => settings::begin_in_session(Kind::Snapshot),
+        false => settings::begin(Kind::Snapshot, limits),
+    };
     client.batch_execute(&begin).await
 }
 

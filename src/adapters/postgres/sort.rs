@@ -11,6 +11,10 @@ use crate::service::trouble::{DatabaseError, Trouble};
 /// What our own functions raise when the one row is missing: damage, not a refusal of a value.
 const LOST_ROW: &str = "registry_revision has lost its row";
 
+/// "cached plan must not change result type", no such column, statement or function, such a statement
+/// already.
+const OUTDATED: [&str; 5] = ["0A000", "42703", "26000", "42883", "42P05"];
+
 impl PostgresError {
     /// Which kind of trouble it is.
     pub fn trouble(&self) -> Trouble {
@@ -45,6 +49,13 @@ impl PostgresError {
             Self::Late { .. } => true,
             _ => false,
         }
+    }
+
+    /// Whether a statement does not fit any more what it was prepared for: a column has another type, a
+    /// view is where a table was, or it is another connection to the server that it came to.
+    pub(super) fn is_outdated(&self) -> bool {
+        let code = self.driver().and_then(tokio_postgres::Error::code);
+        code.is_some_and(|code| OUTDATED.contains(&code.code()))
     }
 
     /// Whether another transaction was in the way, as a deadlock shows.

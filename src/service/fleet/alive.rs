@@ -9,10 +9,14 @@ use crate::service::health_store::Sidecars;
 pub(super) const FEW: u64 = 50;
 /// How long each of many gathers notifications before it looks: they reach all of them at once.
 const GATHERING: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(50)];
+/// This many sidecars look within that time; of more, each waits longer in proportion.
+const AT_ONCE: u64 = 200;
+/// The longest that it waits, however many there are.
+const GATHERED: Duration = Duration::from_millis(500);
 /// About how long it takes until one of many sidecars begins what one has to do for all.
-const FIRST: Duration = Duration::from_millis(5);
+const FIRST: Duration = Duration::from_millis(10);
 /// However many there are, each has its turn within this time.
-const LONGEST: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(20);
 
 /// The sidecars that started or flushed lately, ours included, as last counted; none before that.
 #[derive(Debug, Clone, Default)]
@@ -36,8 +40,10 @@ impl Alive {
 
     /// How long to gather notifications before a look; not at all among few.
     pub fn gathering(&self) -> Option<Duration> {
-        let [least, most] = GATHERING;
-        (self.total() > FEW).then(|| rand::random_range(least..most))
+        let sidecars = self.total();
+        let times = u32::try_from(sidecars.div_ceil(AT_ONCE)).unwrap_or(u32::MAX);
+        let [least, most] = GATHERING.map(|it| it.saturating_mul(times));
+        (sidecars > FEW).then(|| rand::random_range(least..most).min(GATHERED))
     }
 
     /// How long to wait before doing what only one of all has to do; not at all among few.
@@ -69,9 +75,13 @@ mod tests {
         for _ in 0..1000 {
             let gathering = alive.gathering().unwrap();
             assert!(gathering >= GATHERING[0] && gathering < GATHERING[1]);
-            assert!(alive.turn().unwrap() < Duration::from_millis(255));
+            assert!(alive.turn().unwrap() < Duration::from_millis(510));
         }
+        counted(1000);
+        let gathering = alive.gathering().unwrap();
+        assert!(gathering >= 5 * GATHERING[0] && gathering < 5 * GATHERING[1]);
         counted(u64::MAX);
         assert!(alive.turn().unwrap() < LONGEST);
+        assert!(alive.gathering().unwrap() <= GATHERED);
     }
 }

@@ -23,7 +23,8 @@ async fn a_thousand_invocations_run_no_statement() {
         DEADLINE,
         async || {
             let before = fleet.value(SESSIONS).await;
-            assert!(before.contains("COMMIT"), "the pool was used: {before}");
+            let used = before.contains("SELECT") || before.contains("COMMIT");
+            assert!(used, "the pool was used: {before}");
             fleet.call("a", "e", 980).await;
             fleet.call("a", "broken", 20).await;
             let after = fleet.value(SESSIONS).await;

@@ -96,7 +96,7 @@ impl PostgresHealth {
     pub(super) async fn switch(
         &self,
         what: &'static str,
-        sql: &str,
+        sql: &'static str,
         parameters: &[Parameter<'_>],
     ) -> Result<(Box<str>, u64), StoreError> {
         let rows = self.transact(what, sql, parameters).await?;

@@ -1,14 +1,17 @@
-//! One statement as a transaction of its own, with limits, in one round trip.
+//! One statement as a transaction of its own, with limits, in one round trip: by itself under the
+//! settings of the session, or framed by them, where a transaction pooler may be in between.
 
 use std::time::{Duration, Instant};
 
-use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Error, Row};
+use deadpool_postgres::Object;
+use tokio_postgres::{Error, Row};
 
 use super::super::error::PostgresError;
 use super::super::limit::within;
 use super::super::pool;
 use super::super::settings::{self, Kind, Limits};
+pub(super) use super::super::statement::Parameter;
+use super::super::statement::Statement;
 use super::PostgresHealth;
 use crate::domain::extension::Incarnation;
 use crate::service::health_store::StoreError;
@@ -23,9 +26,6 @@ pub(super) const LIMITS: Limits = Limits {
     lock: Duration::from_secs(2),
     idle: Duration::from_secs(15),
 };
-
-/// A parameter and its type: statements are unnamed, and the server is never asked for types.
-pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// The parameters of one statement.
 pub(super) trait Parameters: Send + Sync {
@@ -51,7 +51,7 @@ impl PostgresHealth {
     pub(super) async fn transact(
         &self,
         what: &'static str,
-        sql: &str,
+        sql: &'static str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
         self.transact_within(what, CALL_LIMIT, sql, parameters)
@@ -63,7 +63,7 @@ impl PostgresHealth {
         &self,
         what: &'static str,
         limit: Duration,
-        sql: &str,
+        sql: &'static str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
         self.transact_made(what, limit, sql, || parameters).await
@@ -73,7 +73,7 @@ impl PostgresHealth {
     pub(super) async fn transact_late<P: Parameters>(
         &self,
         what: &'static str,
-        sql: &str,
+        sql: &'static str,
         make: impl Fn() -> P,
     ) -> Result<Vec<Row>, StoreError> {
         self.transact_made(what, CALL_LIMIT, sql, make).await
@@ -83,24 +83,21 @@ impl PostgresHealth {
         &self,
         what: &'static str,
         limit: Duration,
-        sql: &str,
+        sql: &'static str,
         make: impl Fn() -> P,
     ) -> Result<Vec<Row>, StoreError> {
-        let begin = settings::begin(Kind::Change, LIMITS);
+        let mut direct = self.pool.is_direct();
         for attempt in [Attempt::First, Attempt::Last] {
-            let work = async |client: &Client| {
+            let work = async |client: &Object| {
                 let made = make();
-                let parameters = made.list();
-                let ((), rows, ()) = tokio::try_join!(
-                    biased;
-                    client.batch_execute(&begin),
-                    client.query_typed(sql, &parameters),
-                    client.batch_execute("COMMIT"),
-                )?;
-                Ok::<_, Error>(rows)
+                match direct {
+                    true => alone(client, sql, &made.list()).await,
+                    false => framed(client, sql, &made.list()).await,
+                }
             };
             match self.attempt(what, limit, work).await {
                 Err(error) if attempt == Attempt::First && error.is_conflict() => {}
+                Err(error) if direct && error.is_outdated() => direct = false,
                 Err(error) => return Err(self.explained(&error).await),
                 Ok(rows) => return Ok(rows),
             }
@@ -113,7 +110,7 @@ impl PostgresHealth {
     pub(super) async fn run<T>(
         &self,
         what: &'static str,
-        work: impl AsyncFnOnce(&Client) -> Result<T, Error>,
+        work: impl AsyncFnOnce(&Object) -> Result<T, Error>,
     ) -> Result<T, StoreError> {
         match self.attempt(what, CALL_LIMIT, work).await {
             Err(error) => Err(self.explained(&error).await),
@@ -126,7 +123,7 @@ impl PostgresHealth {
         &self,
         what: &'static str,
         limit: Duration,
-        work: impl AsyncFnOnce(&Client) -> Result<T, Error>,
+        work: impl AsyncFnOnce(&Object) -> Result<T, Error>,
     ) -> Result<T, PostgresError> {
         let connecting = within("a connection", limit, self.pool.get()).await;
         let connection = connecting.map_err(|error| match error {
@@ -154,6 +151,31 @@ impl PostgresHealth {
     pub(super) fn damaged(&self, what: &'static str) -> StoreError {
         StoreError::Failed(PostgresError::Damaged(what).sorted(self.pool.target()))
     }
+}
+
+async fn alone(
+    client: &Object,
+    sql: &'static str,
+    parameters: &[Parameter<'_>],
+) -> Result<Vec<Row>, Error> {
+    let types: Vec<_> = parameters.iter().map(|(_, kind)| kind.clone()).collect();
+    let statement = Statement::of(client, true, sql, &types).await?;
+    statement.rows(client, parameters).await
+}
+
+async fn framed(
+    client: &Object,
+    sql: &'static str,
+    parameters: &[Parameter<'_>],
+) -> Result<Vec<Row>, Error> {
+    let begin = settings::begin(Kind::Change, LIMITS);
+    let ((), rows, ()) = tokio::try_join!(
+        biased;
+        client.batch_execute(&begin),
+        client.query_typed(sql, parameters),
+        client.batch_execute("COMMIT"),
+    )?;
+    Ok(rows)
 }
 
 /// How long ago, in milliseconds as the database takes it. Times to come are now.
