@@ -3,7 +3,6 @@
 pub(super) mod change;
 pub(super) mod circuit;
 pub(super) mod health;
-mod kinds;
 
 use std::time::SystemTime;
 
@@ -18,7 +17,13 @@ use crate::service::clock::Clock;
 use crate::service::observe::Observation;
 
 pub use change::change_events;
-pub use kinds::{KINDS, Kind};
+
+/// All kinds, by name, separated by spaces.
+pub const KINDS: &str = "circuit_opened circuit_half_opened circuit_closed health_degraded \
+                         health_recovered health_summary registry_reloaded source_changed \
+                         extension_created extension_updated extension_deleted \
+                         extension_enabled extension_disabled auto_disabled auto_enabled \
+                         rollout_halted";
 
 #[derive(Serialize)]
 struct CloudEvent<'a, T> {

@@ -11,6 +11,7 @@
 //!
 //! `just docs` writes the pages instead of comparing them, so nobody edits a reply by hand.
 
+pub(crate) mod asyncapi;
 mod command;
 mod configuration;
 mod coverage;
