@@ -15,6 +15,7 @@ pub(crate) mod asyncapi;
 mod command;
 mod configuration;
 mod coverage;
+mod fixtures;
 pub(crate) mod layout;
 mod links;
 mod names;

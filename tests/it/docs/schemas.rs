@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use beamline_registry::documents::event::KINDS;
 use serde_json::{Value, json};
 
-use super::{asyncapi, file, settle};
+use super::{asyncapi, file, fixtures, settle};
 use crate::api_tools::run;
 use crate::events_seen::SAMPLES;
 use crate::golden::FOLDER;
@@ -19,7 +19,7 @@ const FIXTURES: &str = "docs/schemas/fixtures.json";
 
 #[test]
 fn the_schema_of_fixtures_is_that_of_the_code() {
-    let schema = beamline_registry::documents::fixtures::schema();
+    let schema = fixtures::schema();
     let text = serde_json::to_string_pretty(&schema).unwrap();
     settle(FIXTURES, &(text + "\n"));
 }
