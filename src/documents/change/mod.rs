@@ -89,7 +89,7 @@ fn command(verb: WriteVerb, given: &mut Given) -> Option<Command> {
             let version = given.name("version", VersionName::parse);
             given.required("percent");
             let members = Member::ALL.into_iter();
-            let said = members.filter_map(|member| Some((member, given.json(member.name())?)));
+            let said = members.filter_map(|member| Some((member, given.json(member.as_str())?)));
             Command::Share(version?, Share(said.collect()))
         }
         WriteVerb::DeleteVersion => {
