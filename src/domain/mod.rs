@@ -8,6 +8,7 @@ pub mod actor;
 pub mod subject;
 pub mod quote;
 pub mod words;
+pub mod lock;
 pub mod text;
 pub mod line;
 pub mod moment;
