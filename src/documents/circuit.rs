@@ -57,16 +57,9 @@ impl CircuitArguments {
         let missing = |field| RegistryError::field(field, "is missing");
         let id = self.id.ok_or_else(|| missing("id"))?;
         let version = self.version.as_deref().map(VersionName::parse).transpose();
-        let action = match self.action.as_deref() {
-            None => return Err(missing("action")),
-            Some("open") => OverrideAction::Open,
-            Some("close") => OverrideAction::Close,
-            Some("reset") => OverrideAction::Reset,
-            Some(_) => {
-                let rule = "must be open, close or reset";
-                return Err(RegistryError::field("action", rule));
-            }
-        };
+        let action = self.action.ok_or_else(|| missing("action"))?;
+        let action = OverrideAction::named(&action)
+            .ok_or_else(|| RegistryError::field("action", "must be open, close or reset"))?;
         let reason = self.reason.map(|reason| {
             let line = line(&reason, MAX_REASON_CHARS).map(String::from);
             line.map_err(|rule| RegistryError::field("reason", rule))

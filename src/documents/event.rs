@@ -3,7 +3,6 @@
 pub(super) mod change;
 pub(super) mod circuit;
 pub(super) mod health;
-mod kinds;
 
 use std::time::SystemTime;
 
@@ -13,12 +12,17 @@ use utoipa::ToSchema;
 
 use super::health::SummaryBody;
 use super::{time, to_bytes};
-use crate::domain::catalog::ActiveSource;
 use crate::service::clock::Clock;
 use crate::service::observe::Observation;
 
 pub use change::change_events;
-pub use kinds::{KINDS, Kind};
+
+/// All kinds, by name, separated by spaces.
+pub const KINDS: &str = "circuit_opened circuit_half_opened circuit_closed health_degraded \
+                         health_recovered health_summary registry_reloaded source_changed \
+                         extension_created extension_updated extension_deleted \
+                         extension_enabled extension_disabled auto_disabled auto_enabled \
+                         rollout_halted";
 
 #[derive(Serialize)]
 struct CloudEvent<'a, T> {
@@ -109,6 +113,7 @@ impl Envelopes {
                 duration,
             } => Some(self.wrap(
                 "registry_reloaded",
+                None,
                 Reloaded {
                     trigger: trigger.as_str(),
                     active_source: source.as_str(),
@@ -123,9 +128,16 @@ impl Envelopes {
                 },
             )),
             Observation::HealthSummary(summary) => {
-                Some(self.wrap("health_summary", SummaryBody::of(summary)))
+                Some(self.wrap("health_summary", None, SummaryBody::of(summary)))
             }
-            Observation::SourceChanged { from, to } => Some(self.source_changed(*from, *to)),
+            Observation::SourceChanged { from, to } => Some(self.wrap(
+                "source_changed",
+                None,
+                SourceChanged {
+                    from: from.as_str(),
+                    to: to.as_str(),
+                },
+            )),
             Observation::Circuit {
                 id,
                 version,
@@ -135,7 +147,7 @@ impl Envelopes {
             } => {
                 let data =
                     circuit::Moved::new((id, version), *current, transition, failing, self.clock);
-                Some(self.about(id.as_str(), circuit::kind(transition), data))
+                Some(self.wrap(circuit::kind(transition), Some(id.as_str()), data))
             }
             Observation::Health {
                 id,
@@ -152,36 +164,16 @@ impl Envelopes {
                     success_rate: *success_rate,
                     min_success_rate: *min_success_rate,
                 };
-                Some(self.about(id.as_str(), health::kind(*crossing), data))
+                Some(self.wrap(health::kind(*crossing), Some(id.as_str()), data))
             }
             _ => None,
         }
     }
 
-    fn source_changed(&mut self, from: ActiveSource, to: ActiveSource) -> Event {
-        self.wrap(
-            "source_changed",
-            SourceChanged {
-                from: from.as_str(),
-                to: to.as_str(),
-            },
-        )
-    }
-
-    fn wrap(&mut self, kind: &'static str, data: impl Serialize) -> Event {
-        let id = self.next_id();
-        event(&self.instance_id, id, kind, None, data)
-    }
-
-    fn about(&mut self, subject: &str, kind: &'static str, data: impl Serialize) -> Event {
-        let id = self.next_id();
-        event(&self.instance_id, id, kind, Some(subject), data)
-    }
-
-    fn next_id(&mut self) -> String {
-        let number = self.next;
+    fn wrap(&mut self, kind: &'static str, subject: Option<&str>, data: impl Serialize) -> Event {
+        let id = format!("{}-{}-{}", self.instance_id, self.boot, self.next);
         self.next += 1;
-        format!("{}-{}-{number}", self.instance_id, self.boot)
+        event(&self.instance_id, id, kind, subject, data)
     }
 }
 

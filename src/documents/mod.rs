@@ -14,7 +14,6 @@ pub mod dry_run;
 pub mod error;
 pub mod event;
 pub mod explain;
-pub mod fixtures;
 pub mod headers;
 pub mod health;
 pub mod list;

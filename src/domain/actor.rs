@@ -1,36 +1,25 @@
 //! The actor of a change, and how it is known.
 
 use super::ids::NameError;
+use super::words::words;
 
 /// The rule for actors: one token of a NATS subject, fit for an audit entry.
 const RULE: &str = "[A-Za-z0-9_@=+-]{1,128}";
 
-/// How the actor is known. The first two are proven, by NATS permissions and by the tokens file;
-/// the others are what the request claims.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ActorSource {
-    /// The token in `as.<actor>`.
-    Subject,
-    /// The token of an HTTP request, which its file binds to the name.
-    Token,
-    /// A header.
-    Header,
-    /// A field of the request.
-    Field,
-    /// Not named.
-    None,
-}
-
-impl ActorSource {
-    /// The source as written in the audit.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Subject => "subject",
-            Self::Token => "token",
-            Self::Header => "header",
-            Self::Field => "field",
-            Self::None => "none",
-        }
+words! {
+    /// How the actor is known. The first two are proven, by NATS permissions and by the tokens file;
+    /// the others are what the request claims.
+    pub enum ActorSource {
+        /// The token in `as.<actor>`.
+        Subject = "subject",
+        /// The token of an HTTP request, which its file binds to the name.
+        Token = "token",
+        /// A header.
+        Header = "header",
+        /// A field of the request.
+        Field = "field",
+        /// Not named.
+        None = "none",
     }
 }
 

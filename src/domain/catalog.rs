@@ -10,7 +10,7 @@ use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use bytes::Bytes;
 use super::entry::Entry;
 use super::ids::ExtensionId;
 use super::listing::{Listing, Page, PageRequest};
+use super::lock::locked;
 use super::quarantine::Quarantine;
 pub use super::source::ActiveSource;
 
@@ -220,7 +221,7 @@ impl Catalog {
 
     /// A page of entries in the order of type and id, and the revision they all belong to.
     pub fn list(&self, request: &PageRequest<'_>) -> (Page, u64) {
-        let listing = self.listing();
+        let listing = locked(&self.listing);
         (listing.page(request), self.revision())
     }
 
@@ -241,7 +242,7 @@ impl Catalog {
 
     /// All entries and the enabled ones among them.
     pub fn sizes(&self) -> (usize, usize) {
-        let listing = self.listing();
+        let listing = locked(&self.listing);
         (listing.count(None, None), listing.count(None, Some(true)))
     }
 
@@ -258,10 +259,6 @@ impl Catalog {
         out.map(|place| place.entry.extension().id.clone())
             .collect()
     }
-
-    fn listing(&self) -> MutexGuard<'_, Listing> {
-        self.listing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl CatalogWriter {
@@ -275,7 +272,7 @@ impl CatalogWriter {
         let catalog = &*self.0;
         let old_head = catalog.head();
         let sequence = catalog.sequence.load(Ordering::Acquire) + 1;
-        let mut listing = catalog.listing();
+        let mut listing = locked(&catalog.listing);
         let pinned = catalog.entries.pin();
 
         let touched = change.upserts.iter().map(|entry| &entry.extension().id);

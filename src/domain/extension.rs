@@ -12,18 +12,21 @@ use super::record::Cut;
 use super::rollout::Rollout;
 use super::rules::Rules;
 use super::subject::Subject;
+use super::words::words;
 
-/// What an extension does to a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ExtensionType {
-    /// Rewrites the reply.
-    Post,
-    /// Rewrites a message before routing.
-    Pre,
-    /// An LLM, RAG, CRM... that answers by itself.
-    Provider,
-    /// Accepts or rejects a message.
-    Validator,
+words! {
+    /// What an extension does to a message.
+    #[derive(Hash, PartialOrd, Ord)]
+    pub enum ExtensionType {
+        /// Rewrites the reply.
+        Post = "post",
+        /// Rewrites a message before routing.
+        Pre = "pre",
+        /// An LLM, RAG, CRM... that answers by itself.
+        Provider = "provider",
+        /// Accepts or rejects a message.
+        Validator = "validator",
+    }
 }
 
 /// The text names no type.
@@ -35,25 +38,9 @@ impl ExtensionType {
     /// The names of all types, in the order in which a message meets them.
     pub const NAMES: [&'static str; 4] = ["pre", "validator", "post", "provider"];
 
-    /// All types, in the order of their names, which is the order of listings.
-    pub const ALL: [Self; 4] = [Self::Post, Self::Pre, Self::Provider, Self::Validator];
-
     /// Parses the name of a type.
     pub fn parse(text: &str) -> Result<Self, UnknownType> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or(UnknownType)
-    }
-
-    /// The name of the type.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Post => "post",
-            Self::Pre => "pre",
-            Self::Provider => "provider",
-            Self::Validator => "validator",
-        }
+        Self::named(text).ok_or(UnknownType)
     }
 }
 

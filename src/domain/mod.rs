@@ -7,6 +7,8 @@ pub mod ids;
 pub mod actor;
 pub mod subject;
 pub mod quote;
+pub mod words;
+pub mod lock;
 pub mod text;
 pub mod line;
 pub mod moment;

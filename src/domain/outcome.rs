@@ -238,17 +238,6 @@ impl Failure {
     pub fn has_latency(self) -> bool {
         self != Self::NoResponders
     }
-
-    /// The name of the failure in events, logs and health.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Timeout => "timeout",
-            Self::NoResponders => "no_responders",
-            Self::EmptyReply => "empty_reply",
-            Self::UndecodableReply => "undecodable_reply",
-            Self::ErrorReply { .. } => "error_reply",
-        }
-    }
 }
 
 /// A reply with an error code is an error whatever its body, which is often empty. Codes below 400

@@ -1,29 +1,20 @@
 //! What there is too much of, where a request is refused before anything is done for it.
 
-/// The bound that a request met.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Overload {
-    /// Requests at a time, or answers that wait to be sent.
-    Requests,
-    /// Calls of this sidecar at a time.
-    Calls,
-    /// Calls of the extension at a time.
-    Full,
-    /// Calls of the extension at a time, of which the tenant has its share.
-    TenantShare,
-    /// Bytes that requests and replies hold at a time.
-    Bytes,
-}
+use super::words::words;
 
-impl Overload {
-    /// The reason as `details.reason` and the log have it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Requests => "requests",
-            Self::Calls => "calls",
-            Self::Full => "full",
-            Self::TenantShare => "tenant_share",
-            Self::Bytes => "bytes",
-        }
+words! {
+    /// The bound that a request met.
+    #[derive(Hash)]
+    pub enum Overload {
+        /// Requests at a time, or answers that wait to be sent.
+        Requests = "requests",
+        /// Calls of this sidecar at a time.
+        Calls = "calls",
+        /// Calls of the extension at a time.
+        Full = "full",
+        /// Calls of the extension at a time, of which the tenant has its share.
+        TenantShare = "tenant_share",
+        /// Bytes that requests and replies hold at a time.
+        Bytes = "bytes",
     }
 }

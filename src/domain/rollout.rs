@@ -9,6 +9,7 @@ use super::decimal::Decimal;
 use super::json::{JsonObject, ObjectError};
 use super::quote::quoted;
 use super::whole::whole;
+use super::words::words;
 
 /// Buckets per rollout: a hundredth of a percent each.
 const BUCKETS: u64 = 10_000;
@@ -20,40 +21,28 @@ pub enum RolloutError {
     #[error(transparent)]
     Object(#[from] ObjectError),
     /// A member that is missing or breaks its rule.
-    #[error("`{}` {}", .0.name(), .0.rule())]
+    #[error("`{}` {}", .0.as_str(), .0.rule())]
     Member(Member),
     /// A key that means nothing here, most likely a typing mistake.
     #[error("unknown key `{}`", quoted(.0))]
     Unknown(String),
 }
 
-/// What a rollout consists of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Member {
-    /// The share.
-    Percent,
-    /// The key of the context by whose value requests are shared out.
-    By,
-    /// What is hashed before the value.
-    Salt,
-    /// See [`Halt`].
-    Halt,
+words! {
+    /// What a rollout consists of.
+    pub enum Member {
+        /// The share.
+        Percent = "percent",
+        /// The key of the context by whose value requests are shared out.
+        By = "by",
+        /// What is hashed before the value.
+        Salt = "salt",
+        /// See [`Halt`].
+        Halt = "halt",
+    }
 }
 
 impl Member {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Percent, Self::By, Self::Salt, Self::Halt];
-
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Percent => "percent",
-            Self::By => "by",
-            Self::Salt => "salt",
-            Self::Halt => "halt",
-        }
-    }
-
     /// What its value has to be.
     pub const fn rule(self) -> &'static str {
         match self {
@@ -74,7 +63,7 @@ impl Member {
             Self::By => r#""percent":0"#,
             Self::Salt | Self::Halt => r#""by":"x","percent":0"#,
         };
-        Rollout::parse(&format!(r#"{{"{}":{json},{rest}}}"#, self.name())).is_ok()
+        Rollout::parse(&format!(r#"{{"{}":{json},{rest}}}"#, self.as_str())).is_ok()
     }
 }
 
@@ -129,7 +118,7 @@ impl Rollout {
     pub fn parse(text: &str) -> Result<Self, RolloutError> {
         let source = JsonObject::parse(text)?;
         let fields = source.members();
-        let unknown = |key: &&String| Member::ALL.iter().all(|member| member.name() != *key);
+        let unknown = |key: &&String| Member::named(key).is_none();
         if let Some(key) = fields.keys().find(unknown) {
             return Err(RolloutError::Unknown(key.clone()));
         }

@@ -51,17 +51,6 @@ pub fn answered<T>(
     survived(observers, work).map(|answer| answer.unwrap_or(Err(RegistryError::Internal)))
 }
 
-/// The same for work that awaits nothing.
-///
-/// # Errors
-/// The errors of `work`, and [`RegistryError::Internal`].
-pub fn answered_now<T>(
-    observers: &Observers,
-    work: impl FnOnce() -> Result<T, RegistryError>,
-) -> Result<T, RegistryError> {
-    survived_now(observers, work).unwrap_or(Err(RegistryError::Internal))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -112,9 +101,8 @@ mod tests {
             panic!("a request's bug")
         })
         .await;
-        let now: Result<(), _> = answered_now(&observers, || panic!("a request's bug"));
-        assert_eq!(late, Err(RegistryError::Internal));
-        assert_eq!(now, Err(RegistryError::Internal));
+        let now: Option<()> = survived_now(&observers, || panic!("a request's bug"));
+        assert_eq!((late, now), (Err(RegistryError::Internal), None));
         assert_eq!(counting.0.load(Ordering::Relaxed), 2);
     }
 

@@ -188,11 +188,6 @@ impl Headers {
         self.0.iter().map(|(name, value)| (&**name, value.as_str()))
     }
 
-    /// All headers, in order, taken apart.
-    pub fn into_pairs(self) -> impl Iterator<Item = (Cow<'static, str>, String)> {
-        self.0.into_iter()
-    }
-
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -5,34 +5,25 @@ use thiserror::Error;
 use super::trouble::{DatabaseError, Trouble};
 use crate::domain::overload::Overload;
 use crate::domain::quote::{quoted, quoted_within};
+use crate::domain::words::words;
 
-/// Why an extension is not found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotFoundReason {
-    /// No source knows the id.
-    Unknown,
-    /// Disabled by an operator.
-    Disabled,
-    /// Auto-disabled.
-    AutoDisabled,
-    /// No version takes part for this context.
-    NotTargeted,
-    /// The source has it, but its record breaks a rule.
-    Quarantined,
+words! {
+    /// Why an extension is not found.
+    pub enum NotFoundReason {
+        /// No source knows the id.
+        Unknown = "unknown",
+        /// Disabled by an operator.
+        Disabled = "disabled",
+        /// Auto-disabled.
+        AutoDisabled = "auto_disabled",
+        /// No version takes part for this context.
+        NotTargeted = "not_targeted",
+        /// The source has it, but its record breaks a rule.
+        Quarantined = "quarantined",
+    }
 }
 
 impl NotFoundReason {
-    /// The reason as written in `details.reason`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Disabled => "disabled",
-            Self::AutoDisabled => "auto_disabled",
-            Self::NotTargeted => "not_targeted",
-            Self::Quarantined => "quarantined",
-        }
-    }
-
     /// The reason in words, about the extension `id`.
     fn sentence(self, id: &str) -> String {
         match self {

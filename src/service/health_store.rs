@@ -17,6 +17,7 @@ use thiserror::Error;
 use crate::domain::extension::Incarnation;
 use crate::domain::health::{Counts, HealthSums};
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::domain::words::words;
 use crate::service::trouble::DatabaseError;
 
 /// Why the store did not do what was asked. `Display` is fit for operators; no secrets.
@@ -99,13 +100,14 @@ pub struct Report {
     pub half_open_max_requests: u32,
 }
 
-/// A circuit that is not closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Held {
-    /// No calls pass.
-    Open,
-    /// Trial calls pass.
-    HalfOpen,
+words! {
+    /// A circuit that is not closed.
+    pub enum Held {
+        /// No calls pass.
+        Open = "open",
+        /// Trial calls pass.
+        HalfOpen = "half_open",
+    }
 }
 
 /// A circuit that a sidecar holds.
@@ -220,15 +222,16 @@ pub struct Sidecars {
 /// The most sidecars that are named; more are only counted.
 pub const MAX_NAMED: usize = 50;
 
-/// What an operator wants of a circuit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OverrideAction {
-    /// Held open.
-    Open,
-    /// Held closed.
-    Close,
-    /// Overrides end, and the circuit begins anew: once, when it is first seen.
-    Reset,
+words! {
+    /// What an operator wants of a circuit.
+    pub enum OverrideAction {
+        /// Held open.
+        Open = "open",
+        /// Held closed.
+        Close = "close",
+        /// Overrides end, and the circuit begins anew: once, when it is first seen.
+        Reset = "reset",
+    }
 }
 
 /// An override in force, or a reset of the last ten minutes.
@@ -343,25 +346,26 @@ pub trait AutoSwitch: Send + Sync + 'static {
     fn release_probe_lease(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
-/// What a change event reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChangeKind {
-    /// The extension is new.
-    Created,
-    /// Its definition, a version or an instance changed.
-    Updated,
-    /// It is gone.
-    Deleted,
-    /// An operator enabled it.
-    Enabled,
-    /// An operator disabled it.
-    Disabled,
-    /// It was auto-disabled.
-    AutoDisabled,
-    /// It was enabled again automatically.
-    AutoEnabled,
-    /// A version of it failed and lost its share.
-    RolloutHalted,
+words! {
+    /// What a change event reports.
+    pub enum ChangeKind {
+        /// The extension is new.
+        Created = "extension_created",
+        /// Its definition, a version or an instance changed.
+        Updated = "extension_updated",
+        /// It is gone.
+        Deleted = "extension_deleted",
+        /// An operator enabled it.
+        Enabled = "extension_enabled",
+        /// An operator disabled it.
+        Disabled = "extension_disabled",
+        /// It was auto-disabled.
+        AutoDisabled = "auto_disabled",
+        /// It was enabled again automatically.
+        AutoEnabled = "auto_enabled",
+        /// A version of it failed and lost its share.
+        RolloutHalted = "rollout_halted",
+    }
 }
 
 /// One change of one extension.

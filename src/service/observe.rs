@@ -14,58 +14,37 @@ use crate::domain::halting::Comparison;
 use crate::domain::health::Crossing;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::overload::Overload;
+use crate::domain::words::words;
 use crate::service::health::Summary;
 use crate::service::health_store::StoreError;
 use crate::service::source::SourceError;
 use crate::service::trouble::DatabaseError;
 
-/// Why data was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trigger {
-    /// The daemon starts.
-    Start,
-    /// A notification, or the listener's connection came (back) up.
-    Notification,
-    /// The safety sync's timer, or a retry.
-    Timer,
-    /// A file changed.
-    Files,
-    /// A request asked for it.
-    Request,
-}
-
-impl Trigger {
-    /// The trigger's name in logs and events.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Notification => "notification",
-            Self::Timer => "timer",
-            Self::Files => "files",
-            Self::Request => "request",
-        }
+words! {
+    /// Why data was read.
+    pub enum Trigger {
+        /// The daemon starts.
+        Start = "start",
+        /// A notification, or the listener's connection came (back) up.
+        Notification = "notification",
+        /// The safety sync's timer, or a retry.
+        Timer = "timer",
+        /// A file changed.
+        Files = "files",
+        /// A request asked for it.
+        Request = "request",
     }
 }
 
-/// How the daemon learns of changes in the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ListenerState {
-    /// There is no database to listen to.
-    Off,
-    /// Notifications arrive, shown by a heartbeat.
-    Listening,
-    /// They do not; the periodic sync finds changes meanwhile.
-    Polling,
-}
-
-impl ListenerState {
-    /// The state's name in `stats`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Listening => "listening",
-            Self::Polling => "polling",
-        }
+words! {
+    /// How the daemon learns of changes in the database.
+    pub enum ListenerState {
+        /// There is no database to listen to.
+        Off = "off",
+        /// Notifications arrive, shown by a heartbeat.
+        Listening = "listening",
+        /// They do not; the periodic sync finds changes meanwhile.
+        Polling = "polling",
     }
 }
 
@@ -307,28 +286,15 @@ pub struct Failing {
     pub error: Option<Box<str>>,
 }
 
-/// Why a request got no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DropReason {
-    /// It had no reply subject.
-    NoReply,
-    /// Its reply subject is not one that may be answered.
-    ReplyNotAllowed,
-    /// The answer could not be handed to the connection.
-    PublishFailed,
-}
-
-impl DropReason {
-    /// All reasons.
-    pub const ALL: [Self; 3] = [Self::NoReply, Self::ReplyNotAllowed, Self::PublishFailed];
-
-    /// The reason as a metric label.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NoReply => "no_reply",
-            Self::ReplyNotAllowed => "reply_not_allowed",
-            Self::PublishFailed => "publish_failed",
-        }
+words! {
+    /// Why a request got no answer.
+    pub enum DropReason {
+        /// It had no reply subject.
+        NoReply = "no_reply",
+        /// Its reply subject is not one that may be answered.
+        ReplyNotAllowed = "reply_not_allowed",
+        /// The answer could not be handed to the connection.
+        PublishFailed = "publish_failed",
     }
 }
 

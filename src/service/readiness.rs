@@ -6,27 +6,19 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Something without which no request can be answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// The first data is applied.
-    Data,
-    /// A request to itself came back over NATS, and its subjects are subscribed.
-    Nats,
+use crate::domain::words::words;
+
+words! {
+    /// Something without which no request can be answered.
+    pub enum Part {
+        /// The first data is applied.
+        Data = "data",
+        /// A request to itself came back over NATS, and its subjects are subscribed.
+        Nats = "nats",
+    }
 }
 
 impl Part {
-    /// All parts, in the order in which they become ready.
-    pub const ALL: [Self; 2] = [Self::Data, Self::Nats];
-
-    /// The part's name in `/readyz`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Data => "data",
-            Self::Nats => "nats",
-        }
-    }
-
     const fn bit(self) -> u8 {
         match self {
             Self::Data => 1,

@@ -4,8 +4,9 @@
 //! here costs its own content, such as one override, and nothing else.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
+use crate::domain::lock::locked;
 use crate::domain::quarantine::Fault;
 
 /// The most that are named of each table; the others are skipped all the same.
@@ -27,7 +28,7 @@ pub enum Reading {
 impl Skipped {
     /// Notes what was skipped of a table; answers what was not known before.
     pub fn note(&self, table: &'static str, reading: Reading, faults: Vec<Fault>) -> Vec<Fault> {
-        let mut tables = self.lock();
+        let mut tables = locked(&self.0);
         let known = tables.entry(table).or_default();
         let mut fresh = Vec::new();
         let mut named = match reading {
@@ -48,18 +49,14 @@ impl Skipped {
 
     /// How many are named.
     pub fn count(&self) -> usize {
-        self.lock().values().map(BTreeMap::len).sum()
+        locked(&self.0).values().map(BTreeMap::len).sum()
     }
 
     /// All that are named, by table.
     pub fn faults(&self) -> Vec<Fault> {
-        let tables = self.lock();
+        let tables = locked(&self.0);
         let faults = tables.values().flat_map(BTreeMap::values);
         faults.cloned().collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, BTreeMap<String, Fault>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

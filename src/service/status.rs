@@ -1,7 +1,7 @@
 //! What is known about the sources and links, for `stats`, metrics and reply headers.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::clock::Clock;
 use super::observe::ListenerState;
 use super::trouble::DatabaseError;
+use crate::domain::lock::locked;
 use crate::domain::quote::quoted_within;
 pub use crate::domain::source::SourceMode;
 
@@ -141,7 +142,7 @@ impl Status {
         if !self.remarkable.load(Ordering::Relaxed) {
             return None;
         }
-        let loads = self.loads();
+        let loads = locked(&self.loads);
         let answered = loads.last_answer.unwrap_or(self.started);
         let stale = loads.down.is_some().then(|| answered.elapsed());
         drop(loads);
@@ -154,7 +155,7 @@ impl Status {
 
     /// Notes a load from the database that succeeded as a whole; true if that is a change.
     pub(super) fn database_answered(&self) -> bool {
-        let mut loads = self.loads();
+        let mut loads = locked(&self.loads);
         let was_down = loads.down.take().is_some() || loads.last_answer.is_none();
         loads.last_answer = Some(Instant::now());
         loads.last_error = None;
@@ -165,7 +166,7 @@ impl Status {
     /// Notes that the database has answered on the connection that carries notifications. What it
     /// was that failed has to be tried again before that is over.
     pub fn database_alive(&self) {
-        let mut loads = self.loads();
+        let mut loads = locked(&self.loads);
         if loads.down.is_none() && loads.last_answer.is_some() {
             loads.last_answer = Some(Instant::now());
         }
@@ -173,14 +174,14 @@ impl Status {
 
     /// Notes a failed read; true if that, or its kind, is a change.
     pub(super) fn database_failed(&self, error: &DatabaseError) -> bool {
-        let mut loads = self.loads();
+        let mut loads = locked(&self.loads);
         loads.errors += 1;
         self.goes_down(&mut loads, error)
     }
 
     /// Notes that the database is silent; true if that is a change.
     pub fn database_silent(&self, error: &DatabaseError) -> bool {
-        let mut loads = self.loads();
+        let mut loads = locked(&self.loads);
         loads.last_error = Some(error.outside());
         self.goes_down(&mut loads, error)
     }
@@ -200,17 +201,17 @@ impl Status {
 
     /// Notes a read of fixtures that failed.
     pub(super) fn fixtures_failed(&self) {
-        self.loads().errors += 1;
+        locked(&self.loads).errors += 1;
     }
 
     /// Notes why a load failed, until one succeeds: where it is the database, one of that.
     pub(super) fn load_failed(&self, error: &str) {
-        self.loads().last_error = Some(quoted_within(error, MAX_ERROR));
+        locked(&self.loads).last_error = Some(quoted_within(error, MAX_ERROR));
     }
 
     /// Notes a load that was applied.
     pub(super) fn applied(&self, changed: bool, duration: Duration, fixtures: bool) {
-        let mut loads = self.loads();
+        let mut loads = locked(&self.loads);
         loads.count += 1;
         // A database that cannot be used is repaired neither by files that are served instead, nor by
         // a first read: see `database_answered`.
@@ -230,15 +231,12 @@ impl Status {
 
     /// Notes how changes are learnt of; the state before.
     pub fn set_listener(&self, state: ListenerState) -> ListenerState {
-        std::mem::replace(&mut self.loads().listener, state)
+        std::mem::replace(&mut locked(&self.loads).listener, state)
     }
 
     /// Notes that a connection to NATS is there or not; the first note makes it known.
     pub fn nats_link(&self, connection: &'static str, up: bool) {
-        let mut links = self
-            .nats_links
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut links = locked(&self.nats_links);
         match links.iter_mut().find(|(name, _)| *name == connection) {
             Some(link) => link.1 = up,
             None => links.push((connection, up)),
@@ -247,21 +245,18 @@ impl Status {
 
     /// Whether every connection to NATS is there.
     pub fn nats_up(&self) -> bool {
-        let links = self
-            .nats_links
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let links = locked(&self.nats_links);
         !links.is_empty() && links.iter().all(|(_, up)| *up)
     }
 
     /// How changes are learnt of.
     pub fn listener(&self) -> ListenerState {
-        self.loads().listener
+        locked(&self.loads).listener
     }
 
     /// What is known of the database.
     pub fn database(&self) -> DatabaseState {
-        let loads = self.loads();
+        let loads = locked(&self.loads);
         match (&loads.down, loads.last_answer) {
             (Some(down), _) => DatabaseState::Down(down.clone()),
             (None, Some(_)) => DatabaseState::Up,
@@ -271,7 +266,7 @@ impl Status {
 
     /// Whether the database can be used; `None` before it was asked.
     pub fn database_up(&self) -> Option<bool> {
-        let loads = self.loads();
+        let loads = locked(&self.loads);
         match (&loads.down, loads.last_answer) {
             (Some(_), _) => Some(false),
             (None, Some(_)) => Some(true),
@@ -281,27 +276,25 @@ impl Status {
 
     /// How long ago the database last confirmed the data; `None` before the first time.
     pub fn staleness(&self) -> Option<Duration> {
-        self.loads().last_answer.map(|answer| answer.elapsed())
+        locked(&self.loads)
+            .last_answer
+            .map(|answer| answer.elapsed())
     }
 
     /// Loads applied, loads failed, and the last load that changed something.
     pub fn load_figures(&self) -> (u64, u64, Option<LastReload>) {
-        let loads = self.loads();
+        let loads = locked(&self.loads);
         (loads.count, loads.errors, loads.last_reload)
     }
 
     /// Why the last load failed; `None` if it did not.
     pub fn last_error(&self) -> Option<String> {
-        self.loads().last_error.clone()
+        locked(&self.loads).last_error.clone()
     }
 
     fn refresh(&self, loads: &Loads) {
         let remarkable = loads.down.is_some() || self.auto_fixtures.load(Ordering::Relaxed);
         self.remarkable.store(remarkable, Ordering::Relaxed);
-    }
-
-    fn loads(&self) -> MutexGuard<'_, Loads> {
-        self.loads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

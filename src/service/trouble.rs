@@ -3,64 +3,46 @@
 
 use std::fmt;
 
-/// The kinds of trouble. Only [`Trouble::Unreachable`] means that there is no answer; all others
-/// are answers of the database itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
-    /// No connection can be made, it broke, or nothing came back in time.
-    Unreachable,
-    /// It does not let this account in, or there is no such database.
-    Login,
-    /// The account lacks a right.
-    NotAllowed,
-    /// Rows are there that the account may not see.
-    Hidden,
-    /// Migrations are missing, or a table or column is.
-    Schema,
-    /// Its tables are a version's that was never released.
-    Unreleased,
-    /// The tables are in a schema that the search path does not lead to.
-    Elsewhere,
-    /// Its encoding is not UTF8.
-    Encoding,
-    /// Another transaction's lock was in the way for too long.
-    Locked,
-    /// Another transaction came between; worth another attempt.
-    Conflict,
-    /// It ended a statement or a session that took too long.
-    Slow,
-    /// It takes no changes now: a standby, or a server that is kept from writing.
-    ReadOnly,
-    /// It has no room, memory or connection left.
-    Full,
-    /// It does not take a value.
-    Refused,
-    /// Anything else: a fault of this program, or of the server.
-    Unexpected,
+use crate::domain::words::words;
+
+words! {
+    /// The kinds of trouble. Only [`Trouble::Unreachable`] means that there is no answer; all others
+    /// are answers of the database itself.
+    pub enum Trouble {
+        /// No connection can be made, it broke, or nothing came back in time.
+        Unreachable = "unreachable",
+        /// It does not let this account in, or there is no such database.
+        Login = "login",
+        /// The account lacks a right.
+        NotAllowed = "not_allowed",
+        /// Rows are there that the account may not see.
+        Hidden = "hidden",
+        /// Migrations are missing, or a table or column is.
+        Schema = "schema",
+        /// Its tables are a version's that was never released.
+        Unreleased = "unreleased",
+        /// The tables are in a schema that the search path does not lead to.
+        Elsewhere = "elsewhere",
+        /// Its encoding is not UTF8.
+        Encoding = "encoding",
+        /// Another transaction's lock was in the way for too long.
+        Locked = "locked",
+        /// Another transaction came between; worth another attempt.
+        Conflict = "conflict",
+        /// It ended a statement or a session that took too long.
+        Slow = "slow",
+        /// It takes no changes now: a standby, or a server that is kept from writing.
+        ReadOnly = "read_only",
+        /// It has no room, memory or connection left.
+        Full = "full",
+        /// It does not take a value.
+        Refused = "refused",
+        /// Anything else: a fault of this program, or of the server.
+        Unexpected = "unexpected",
+    }
 }
 
 impl Trouble {
-    /// The kind in `stats` and in `details.reason` of replies.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unreachable => "unreachable",
-            Self::Login => "login",
-            Self::NotAllowed => "not_allowed",
-            Self::Hidden => "hidden",
-            Self::Schema => "schema",
-            Self::Unreleased => "unreleased",
-            Self::Elsewhere => "elsewhere",
-            Self::Encoding => "encoding",
-            Self::Locked => "locked",
-            Self::Conflict => "conflict",
-            Self::Slow => "slow",
-            Self::ReadOnly => "read_only",
-            Self::Full => "full",
-            Self::Refused => "refused",
-            Self::Unexpected => "unexpected",
-        }
-    }
-
     /// What comes before the database's own words.
     const fn opening(self) -> &'static str {
         match self {

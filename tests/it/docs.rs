@@ -11,9 +11,11 @@
 //!
 //! `just docs` writes the pages instead of comparing them, so nobody edits a reply by hand.
 
+pub(crate) mod asyncapi;
 mod command;
 mod configuration;
 mod coverage;
+mod fixtures;
 pub(crate) mod layout;
 mod links;
 mod names;

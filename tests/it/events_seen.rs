@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use beamline_registry::documents::event::KINDS;
 use futures_util::StreamExt;
 use serde_json::Value;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::docs::asyncapi::KINDS;
 use crate::harness::{DEADLINE, NatsServer, eventually, settled};
 
 /// An event with the subject it came on, without `beamline.registry.events.`.

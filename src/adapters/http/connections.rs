@@ -7,10 +7,12 @@
 
 use std::cmp::Reverse;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
+
+use crate::domain::lock::locked;
 
 /// Connections at a time. Administration, reads that wait and watchers of the status page take fewer.
 pub(super) const MAX_CONNECTIONS: usize = 192;
@@ -35,22 +37,18 @@ impl Activity {
     /// A request has come; it is worked on until the answer is dropped.
     pub(super) fn begin(&self) -> Busy {
         self.touch();
-        self.doing().requests += 1;
+        locked(&self.0).requests += 1;
         Busy(self.clone())
     }
 
     /// Something moves.
     pub(super) fn touch(&self) {
-        self.doing().last = Instant::now();
+        locked(&self.0).last = Instant::now();
     }
 
     fn idle_since(&self) -> Option<Instant> {
-        let doing = self.doing();
+        let doing = locked(&self.0);
         (doing.requests == 0).then_some(doing.last)
-    }
-
-    fn doing(&self) -> MutexGuard<'_, Doing> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -61,7 +59,7 @@ pub(super) struct Busy(Activity);
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.touch();
-        self.0.doing().requests -= 1;
+        locked(&self.0.0).requests -= 1;
     }
 }
 

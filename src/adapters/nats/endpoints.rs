@@ -1,10 +1,11 @@
 //! Figures per verb, as discovery shows them.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::verb::Verb;
+use crate::domain::lock::locked;
 use crate::service::error::RegistryError;
 use crate::service::observe::{Observation, Observers};
 
@@ -39,18 +40,12 @@ impl Endpoint {
         if let Err(error) = outcome {
             self.errors.fetch_add(1, Ordering::Relaxed);
             let text = format!("{}:{}", error.number(), error.title());
-            *self
-                .last_error
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = Some(text);
+            *locked(&self.last_error) = Some(text);
         }
     }
 
     fn figures(&self) -> EndpointFigures {
-        let last_error = self
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let last_error = locked(&self.last_error);
         EndpointFigures {
             requests: self.requests.load(Ordering::Relaxed),
             errors: self.errors.load(Ordering::Relaxed),

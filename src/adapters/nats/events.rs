@@ -13,6 +13,7 @@ use super::subjects::Layout;
 use super::wire::refusal::Refusal;
 use super::wire::write::{self, HeaderBlock};
 use crate::documents::event::{Envelopes, Event, change_events};
+use crate::domain::lock::locked;
 use crate::service::boundary::survived;
 use crate::service::fleet::changes::ChangeEvents;
 use crate::service::health_store::RevisionChanges;
@@ -84,10 +85,7 @@ impl ChangeEvents for ChangePublisher {
 
 impl Observer for EventObserver {
     fn observe(&self, observation: &Observation) {
-        let mut envelopes = self
-            .envelopes
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut envelopes = locked(&self.envelopes);
         if let Some(event) = envelopes.event(observation) {
             // A full queue means a link that is down: delivery is at most once.
             if self.queue.try_send(event).is_err() {

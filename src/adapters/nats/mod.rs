@@ -8,7 +8,6 @@
 mod login;
 pub mod connect;
 pub mod verb;
-pub mod asyncapi;
 pub mod subjects;
 pub mod payload;
 pub mod headers;

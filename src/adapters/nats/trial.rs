@@ -4,7 +4,7 @@
 //! at once, and a request that comes in between is answered `shutting_down`, which every router
 //! retries elsewhere. What is not in a group reaches its real addressee as well, which answers it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_nats::{Client, Event, HeaderMap, Message, Subscriber};
@@ -18,6 +18,7 @@ use super::server::subscriptions;
 use super::subjects::Layout;
 use crate::config::{NatsAddress, NatsSettings};
 use crate::documents;
+use crate::domain::lock::locked;
 use crate::service::error::RegistryError;
 
 /// How long one server may take to answer.
@@ -72,7 +73,7 @@ impl Trial {
             .name(format!("beamline-registry/{instance_id}/check"))
             .event_callback(move |event| {
                 if let Event::ServerError(error) = event {
-                    let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut noted = locked(&noted);
                     noted.push(error.to_string());
                 }
                 async {}
@@ -213,10 +214,7 @@ impl Trial {
 
     /// What the server reported about `subject`.
     fn noted(&self, subject: &str) -> Option<String> {
-        let complaints = self
-            .complaints
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let complaints = locked(&self.complaints);
         let quoted = format!("\"{subject}\"");
         let mut complaints = complaints.iter();
         complaints.find(|words| words.contains(&quoted)).cloned()

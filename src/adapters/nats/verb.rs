@@ -83,7 +83,7 @@ impl Verb {
             Self::Reload => "reload",
             Self::Ping => "ping",
             Self::Invoke => "invoke",
-            Self::Write(write) => write.name(),
+            Self::Write(write) => write.as_str(),
             Self::Audit => "audit",
             Self::Report => "report",
             Self::Health => "health",

@@ -8,30 +8,24 @@ use tracing::warn;
 use super::error::SetupError;
 use super::tls;
 use crate::config::Endpoint;
+use crate::domain::words::words;
 
 /// Postgres cuts names of connections to 63 bytes, which would take the purpose off their end.
 const MAX_APPLICATION_NAME: usize = 63;
 
-/// What a connection is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// Notifications.
-    Listen,
-    /// Queries.
-    Pool,
-    /// A command that is not the daemon.
-    Command,
+words! {
+    /// What a connection is for.
+    pub enum Purpose {
+        /// Notifications.
+        Listen = "listen",
+        /// Queries.
+        Pool = "pool",
+        /// A command that is not the daemon.
+        Command = "command",
+    }
 }
 
 impl Purpose {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Listen => "listen",
-            Self::Pool => "pool",
-            Self::Command => "command",
-        }
-    }
-
     /// The connection's name in `pg_stat_activity`. Of an instance id that is too long the end is
     /// kept, which is its random part.
     pub fn application_name(self, instance_id: &str) -> String {

@@ -85,63 +85,50 @@ impl Metrics {
 impl MetricsObserver {
     fn new(registry: &mut Registry) -> Self {
         // 0.5 ms to 8 s: one row of a database near by, up to 100,000 rows of a remote one.
-        let this = Self {
-            sync_duration: Histogram::new(exponential_buckets(0.0005, 2.0, 15)),
-            sync_errors: Counter::default(),
-            slow_consumer: Counter::default(),
-            flush_errors: Counter::default(),
-            overloaded: Counter::default(),
-            panics: Counter::default(),
-            nats_restarts: Counter::default(),
-            auto_disabled: Counter::default(),
-            rollouts_halted: Counter::default(),
-            dropped: Family::default(),
-        };
+        let sync_duration = Histogram::new(exponential_buckets(0.0005, 2.0, 15));
         registry.register(
             "extension_registry_sync_duration_seconds",
             "How long reading and applying data took",
-            this.sync_duration.clone(),
+            sync_duration.clone(),
         );
-        registry.register(
-            "extension_registry_sync_errors",
-            "Loads that failed",
-            this.sync_errors.clone(),
-        );
-        registry.register(
-            "extension_registry_slow_consumer",
-            "Extension replies dropped because earlier ones were not read in time",
-            this.slow_consumer.clone(),
-        );
-        registry.register(
-            "extension_registry_flush_errors",
-            "Exchanges of health with the database that failed",
-            this.flush_errors.clone(),
-        );
-        registry.register(
-            "extension_registry_overloaded",
-            "Requests refused because of too much at once",
-            this.overloaded.clone(),
-        );
-        registry.register(
-            "extension_registry_rollouts_halted",
-            "Rollouts that this sidecar halted: the version failed more often than the current one",
-            this.rollouts_halted.clone(),
-        );
-        registry.register(
-            "extension_registry_panics",
-            "Panics that cost one request or one turn of a loop; each is a bug",
-            this.panics.clone(),
-        );
-        registry.register(
-            "extension_registry_nats_restarts",
-            "Connections to NATS reopened because their thread panicked",
-            this.nats_restarts.clone(),
-        );
-        registry.register(
-            "extension_health_auto_disabled",
-            "Extensions that this sidecar auto-disabled",
-            this.auto_disabled.clone(),
-        );
+        let mut counter = |name: &str, help: &str| {
+            let counter = Counter::default();
+            registry.register(name, help, counter.clone());
+            counter
+        };
+        let this = Self {
+            sync_duration,
+            sync_errors: counter("extension_registry_sync_errors", "Loads that failed"),
+            slow_consumer: counter(
+                "extension_registry_slow_consumer",
+                "Extension replies dropped because earlier ones were not read in time",
+            ),
+            flush_errors: counter(
+                "extension_registry_flush_errors",
+                "Exchanges of health with the database that failed",
+            ),
+            overloaded: counter(
+                "extension_registry_overloaded",
+                "Requests refused because of too much at once",
+            ),
+            rollouts_halted: counter(
+                "extension_registry_rollouts_halted",
+                "Rollouts that this sidecar halted: the version failed more often than the current one",
+            ),
+            panics: counter(
+                "extension_registry_panics",
+                "Panics that cost one request or one turn of a loop; each is a bug",
+            ),
+            nats_restarts: counter(
+                "extension_registry_nats_restarts",
+                "Connections to NATS reopened because their thread panicked",
+            ),
+            auto_disabled: counter(
+                "extension_health_auto_disabled",
+                "Extensions that this sidecar auto-disabled",
+            ),
+            dropped: Family::default(),
+        };
         registry.register(
             "extension_registry_dropped_requests",
             "Requests that could not be answered",
@@ -158,35 +145,19 @@ impl MetricsObserver {
 
 impl Observer for MetricsObserver {
     fn observe(&self, observation: &Observation) {
-        match observation {
+        let counter = match observation {
             Observation::Loaded { duration, .. } | Observation::Unchanged { duration } => {
-                self.sync_duration.observe(duration.as_secs_f64());
+                return self.sync_duration.observe(duration.as_secs_f64());
             }
-            Observation::LoadFailed { .. } => {
-                self.sync_errors.inc();
-            }
-            Observation::SlowConsumer { .. } => {
-                self.slow_consumer.inc();
-            }
-            Observation::FlushFailed { .. } => {
-                self.flush_errors.inc();
-            }
-            Observation::Overloaded(_) => {
-                self.overloaded.inc();
-            }
-            Observation::RolloutHalted { .. } => {
-                self.rollouts_halted.inc();
-            }
-            Observation::Panicked => {
-                self.panics.inc();
-            }
-            Observation::NatsRestarted { .. } => {
-                self.nats_restarts.inc();
-            }
-            Observation::Dropped { reason, .. } => self.dropped(*reason),
-            Observation::AutoSwitched { disabled: true, .. } => {
-                self.auto_disabled.inc();
-            }
+            Observation::LoadFailed { .. } => &self.sync_errors,
+            Observation::SlowConsumer { .. } => &self.slow_consumer,
+            Observation::FlushFailed { .. } => &self.flush_errors,
+            Observation::Overloaded(_) => &self.overloaded,
+            Observation::RolloutHalted { .. } => &self.rollouts_halted,
+            Observation::Panicked => &self.panics,
+            Observation::NatsRestarted { .. } => &self.nats_restarts,
+            Observation::Dropped { reason, .. } => return self.dropped(*reason),
+            Observation::AutoSwitched { disabled: true, .. } => &self.auto_disabled,
             // Dropped events are counted where they are dropped: see `Sources`.
             Observation::EventDropped { .. }
             | Observation::AutoSwitched { .. }
@@ -208,8 +179,9 @@ impl Observer for MetricsObserver {
             | Observation::NatsUp { .. }
             | Observation::StoodStill { .. }
             | Observation::Acknowledged { .. }
-            | Observation::NatsNotice { .. } => {}
-        }
+            | Observation::NatsNotice { .. } => return,
+        };
+        counter.inc();
     }
 }
 

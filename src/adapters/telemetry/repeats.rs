@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use crate::domain::lock::locked;
 
 /// How often something that repeats is logged again.
 pub(super) const PERIOD: Duration = Duration::from_secs(30);
@@ -29,7 +31,7 @@ impl<K> Default for Repeats<K> {
 impl<K: Hash + Eq> Repeats<K> {
     /// Whether `key` should be logged at `now`; if so, how often it happened unlogged before.
     pub(super) fn say(&self, key: K, now: Instant) -> Option<u64> {
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = locked(&self.0);
         if said.len() >= MAX_KEYS && !said.contains_key(&key) {
             said.clear();
         }
@@ -52,7 +54,7 @@ impl<K: Hash + Eq> Repeats<K> {
 
     /// Whether `key` was never seen before; no once there are too many.
     pub(super) fn first(&self, key: K, now: Instant) -> bool {
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = locked(&self.0);
         if said.len() >= MAX_KEYS {
             return false;
         }
@@ -61,10 +63,7 @@ impl<K: Hash + Eq> Repeats<K> {
 
     /// Forgets everything: what comes next is logged at once.
     pub(super) fn clear(&self) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        locked(&self.0).clear();
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
+use crate::domain::lock::locked;
 use crate::service::meter::Count;
 
 /// Lines that may wait: a busy minute's, since what could come by the thousand is logged seldom.
@@ -83,7 +84,7 @@ impl LogWriter {
     /// Waits until everything is written, but no longer than `limit`.
     pub(super) fn flush(&self, limit: Duration) {
         let until = Instant::now() + limit;
-        let mut queue = self.0.lock();
+        let mut queue = locked(&self.0.queue);
         while queue.busy || queue.lost > 0 || !queue.items.is_empty() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -107,7 +108,7 @@ impl Write for LogWriter {
 
 impl Shared {
     fn push(&self, line: &[u8]) {
-        let mut queue = self.lock();
+        let mut queue = locked(&self.queue);
         if queue.writes == Some(thread::current().id()) {
             // A report of the thread itself: it belongs where the gap is, and is the only one.
             queue.bytes += line.len();
@@ -131,7 +132,7 @@ impl Shared {
 
     /// Writes for as long as the process lives.
     fn write_all(&self, mut sink: Sink<impl Write>, report: impl Fn(u64)) {
-        self.lock().writes = Some(thread::current().id());
+        locked(&self.queue).writes = Some(thread::current().id());
         // Lines that the sink refused, to be reported when it accepts one again; and those reported
         // last, whose report, the next line, it may refuse as well.
         let (mut refused, mut told) = (0, 0);
@@ -158,7 +159,7 @@ impl Shared {
     }
 
     fn next(&self) -> Item {
-        let mut queue = self.lock();
+        let mut queue = locked(&self.queue);
         queue.busy = false;
         loop {
             if let Some(item) = queue.items.pop_front() {
@@ -183,7 +184,7 @@ impl Shared {
     /// Waits for a moment.
     fn pause(&self) {
         let until = Instant::now() + FULL;
-        let mut queue = self.lock();
+        let mut queue = locked(&self.queue);
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -191,10 +192,6 @@ impl Shared {
             }
             queue = self.wait(queue, left);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wait<'a>(&self, queue: MutexGuard<'a, Queue>, limit: Duration) -> MutexGuard<'a, Queue> {

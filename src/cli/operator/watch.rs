@@ -6,7 +6,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command};
 
 use super::arguments::{patience, switch};
-use super::event::{self, KINDS};
+use super::event;
 use super::failure::Outcome;
 use super::json;
 use super::session::Session;
@@ -15,6 +15,7 @@ use super::{is_set, raw, text};
 use crate::adapters::nats::ask::{AskError, Link, Reply, To};
 use crate::adapters::nats::verb::Verb;
 use crate::cli::{Invocation, err};
+use crate::documents::event::KINDS;
 
 pub(super) const NAME: &str = "watch";
 

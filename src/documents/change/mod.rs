@@ -12,8 +12,7 @@ mod verb;
 pub use self::body::Body;
 pub use self::bulk::{Bulk, bulk};
 use self::fields::Given;
-pub(super) use self::schema::of_field;
-pub use self::schema::{reload_schema, schema, schema_of};
+pub use self::schema::{of_field, reload_schema, schema, schema_of};
 pub use self::verb::WriteVerb;
 use crate::documents::request::numbers::ANY;
 use crate::domain::edit::{Command, Share};
@@ -90,7 +89,7 @@ fn command(verb: WriteVerb, given: &mut Given) -> Option<Command> {
             let version = given.name("version", VersionName::parse);
             given.required("percent");
             let members = Member::ALL.into_iter();
-            let said = members.filter_map(|member| Some((member, given.json(member.name())?)));
+            let said = members.filter_map(|member| Some((member, given.json(member.as_str())?)));
             Command::Share(version?, Share(said.collect()))
         }
         WriteVerb::DeleteVersion => {

@@ -93,7 +93,7 @@ fn property(name: &str, nullable: bool) -> Schema {
 }
 
 /// The values of a field of a record.
-pub(in crate::documents) fn of_field(field: &Field, nullable: bool) -> Schema {
+pub fn of_field(field: &Field, nullable: bool) -> Schema {
     let object = match field.kind {
         Kind::Text if !field.words.is_empty() => {
             typed(Type::String, nullable).enum_values(Some(field.words.iter().copied()))

@@ -1,50 +1,34 @@
 //! Which changes can be asked for, and with which fields.
 
 use crate::domain::record::{EXTENSION, Field, INSTANCE, VERSION};
+use crate::domain::words::words;
 
-/// A kind of change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "named as section 3.4 of the contract names them"
-)]
-pub enum WriteVerb {
-    Create,
-    Update,
-    Delete,
-    Enable,
-    Disable,
-    PutVersion,
-    UpdateVersion,
-    Rollout,
-    DeleteVersion,
-    Promote,
-    PutInstance,
-    DeleteInstance,
+words! {
+    /// A kind of change.
+    #[expect(
+        missing_docs,
+        reason = "named as section 3.4 of the contract names them"
+    )]
+    pub enum WriteVerb {
+        Create = "create",
+        Update = "update",
+        Delete = "delete",
+        Enable = "enable",
+        Disable = "disable",
+        PutVersion = "put_version",
+        UpdateVersion = "update_version",
+        Rollout = "rollout",
+        DeleteVersion = "delete_version",
+        Promote = "promote",
+        PutInstance = "put_instance",
+        DeleteInstance = "delete_instance",
+    }
 }
 
 /// Fields that every change may have.
 const COMMON: &[&str] = &["id", "actor", "if_revision", "dry_run"];
 
 impl WriteVerb {
-    /// Its name in requests.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Delete => "delete",
-            Self::Enable => "enable",
-            Self::Disable => "disable",
-            Self::PutVersion => "put_version",
-            Self::UpdateVersion => "update_version",
-            Self::Rollout => "rollout",
-            Self::DeleteVersion => "delete_version",
-            Self::Promote => "promote",
-            Self::PutInstance => "put_instance",
-            Self::DeleteInstance => "delete_instance",
-        }
-    }
-
     /// Whether an id is all it needs.
     pub const fn needs_only_an_id(self) -> bool {
         matches!(self, Self::Delete | Self::Enable | Self::Disable)

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::{Event, event};
 use crate::domain::ids::ExtensionId;
-use crate::service::health_store::{Change, ChangeKind, MAX_CHANGES, RevisionChanges};
+use crate::service::health_store::{Change, MAX_CHANGES, RevisionChanges};
 
 /// `data` of an event of one extension that changed.
 #[derive(Serialize, ToSchema)]
@@ -63,7 +63,7 @@ pub fn change_events(instance_id: &str, epoch: &str, changes: &RevisionChanges) 
             let id = format!("{epoch}-{revision}-{number}");
             let subject = Some(&*change.extension);
             let data = Changed::new(change, changes);
-            event(instance_id, id, kind(change.kind), subject, data)
+            event(instance_id, id, change.kind.as_str(), subject, data)
         })
         .collect()
 }
@@ -97,24 +97,12 @@ impl<'a> Many<'a> {
     }
 }
 
-const fn kind(kind: ChangeKind) -> &'static str {
-    match kind {
-        ChangeKind::Created => "extension_created",
-        ChangeKind::Updated => "extension_updated",
-        ChangeKind::Deleted => "extension_deleted",
-        ChangeKind::Enabled => "extension_enabled",
-        ChangeKind::Disabled => "extension_disabled",
-        ChangeKind::AutoDisabled => "auto_disabled",
-        ChangeKind::AutoEnabled => "auto_enabled",
-        ChangeKind::RolloutHalted => "rollout_halted",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::service::health_store::ChangeKind;
 
     fn change(extension: &str, kind: ChangeKind, fields: &[&str], reason: Option<&str>) -> Change {
         Change {

@@ -1,5 +1,7 @@
 //! The outcome of an attempt, as far as a circuit is concerned.
 
+use crate::domain::words::words;
+
 /// The outcome of one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -23,30 +25,19 @@ impl Outcome {
     }
 }
 
-/// How an extension failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FailureKind {
-    /// No reply within the timeout.
-    Timeout,
-    /// No subscriber.
-    NoResponders,
-    /// An empty or undecodable reply.
-    BadReply,
-    /// An error of its own: a code of 500 or above, or a body with an error.
-    Error,
-    /// A router that calls the extension directly reported it.
-    Reported,
-}
-
-impl FailureKind {
-    /// The kind as written in events and logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Timeout => "timeout",
-            Self::NoResponders => "no_responders",
-            Self::BadReply => "bad_reply",
-            Self::Error => "error",
-            Self::Reported => "reported",
-        }
+words! {
+    /// How an extension failed.
+    #[derive(Hash)]
+    pub enum FailureKind {
+        /// No reply within the timeout.
+        Timeout = "timeout",
+        /// No subscriber.
+        NoResponders = "no_responders",
+        /// An empty or undecodable reply.
+        BadReply = "bad_reply",
+        /// An error of its own: a code of 500 or above, or a body with an error.
+        Error = "error",
+        /// A router that calls the extension directly reported it.
+        Reported = "reported",
     }
 }

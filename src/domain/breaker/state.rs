@@ -1,34 +1,18 @@
 //! The three states of a circuit.
 
 use super::tick::Tick;
+use crate::domain::words::words;
 
-/// A state by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CircuitState {
-    /// Calls pass.
-    Closed,
-    /// Calls are refused.
-    Open,
-    /// A few trial calls pass, and one outcome decides.
-    HalfOpen,
-}
-
-impl CircuitState {
-    /// All states.
-    pub const ALL: [Self; 3] = [Self::Closed, Self::Open, Self::HalfOpen];
-
-    /// Reads the name of a state.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == text)
-    }
-
-    /// The state as written in replies and events.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Open => "open",
-            Self::HalfOpen => "half_open",
-        }
+words! {
+    /// A state by name.
+    #[derive(Hash)]
+    pub enum CircuitState {
+        /// Calls pass.
+        Closed = "closed",
+        /// Calls are refused.
+        Open = "open",
+        /// A few trial calls pass, and one outcome decides.
+        HalfOpen = "half_open",
     }
 }
 

@@ -3,6 +3,7 @@
 use super::outcome::FailureKind;
 use super::state::CircuitState;
 use super::tick::Tick;
+use crate::domain::words::words;
 
 /// A circuit went from one state to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,48 +35,31 @@ pub struct LastFailure {
     pub kind: FailureKind,
 }
 
-/// Why a circuit changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// Opened: too many failures in a row.
-    ConsecutiveFailures,
-    /// Opened: too many of the window's calls failed.
-    ErrorRate,
-    /// Opened: too many of the window's calls were slow.
-    SlowCalls,
-    /// Half-opened: the open time is over and a call came.
-    OpenTimeOver,
-    /// Closed: a trial succeeded.
-    TrialSucceeded,
-    /// Opened again: a trial failed.
-    TrialFailed,
-    /// An operator set it.
-    Forced,
-    /// Closed: an operator's override ran out.
-    OverrideEnded,
-    /// Closed: an operator reset it.
-    Reset,
-    /// Closed: circuit breaking was switched off.
-    Disabled,
-    /// Opened: it was open when the daemon last stopped.
-    Restored,
-}
-
-impl Reason {
-    /// The reason as written in events and logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ConsecutiveFailures => "consecutive_failures",
-            Self::ErrorRate => "error_rate",
-            Self::SlowCalls => "slow_calls",
-            Self::OpenTimeOver => "open_time_over",
-            Self::TrialSucceeded => "trial_succeeded",
-            Self::TrialFailed => "trial_failed",
-            Self::Forced => "forced",
-            Self::OverrideEnded => "override_ended",
-            Self::Reset => "reset",
-            Self::Disabled => "disabled",
-            Self::Restored => "restored",
-        }
+words! {
+    /// Why a circuit changed.
+    #[derive(Hash)]
+    pub enum Reason {
+        /// Opened: too many failures in a row.
+        ConsecutiveFailures = "consecutive_failures",
+        /// Opened: too many of the window's calls failed.
+        ErrorRate = "error_rate",
+        /// Opened: too many of the window's calls were slow.
+        SlowCalls = "slow_calls",
+        /// Half-opened: the open time is over and a call came.
+        OpenTimeOver = "open_time_over",
+        /// Closed: a trial succeeded.
+        TrialSucceeded = "trial_succeeded",
+        /// Opened again: a trial failed.
+        TrialFailed = "trial_failed",
+        /// An operator set it.
+        Forced = "forced",
+        /// Closed: an operator's override ran out.
+        OverrideEnded = "override_ended",
+        /// Closed: an operator reset it.
+        Reset = "reset",
+        /// Closed: circuit breaking was switched off.
+        Disabled = "disabled",
+        /// Opened: it was open when the daemon last stopped.
+        Restored = "restored",
     }
 }

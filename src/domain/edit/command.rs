@@ -46,7 +46,7 @@ impl Share {
     fn faults(&self) -> Vec<FieldFault> {
         let wrong = self.0.iter().filter(|(member, json)| !member.accepts(json));
         let faults = wrong.map(|(member, _)| FieldFault {
-            field: member.name(),
+            field: member.as_str(),
             rule: member.rule().to_owned(),
         });
         faults.collect()
@@ -67,7 +67,7 @@ impl Share {
         let members = old.members();
         all.extend(members.iter().map(|(name, raw)| (name.clone(), raw.get())));
         let given = self.0.iter();
-        all.extend(given.map(|(member, json)| (member.name().to_owned(), json.as_str())));
+        all.extend(given.map(|(member, json)| (member.as_str().to_owned(), json.as_str())));
         // What a row holds may be null.
         all.retain(|_, json| *json != "null");
         let members = all.iter().map(|(name, json)| {

@@ -410,7 +410,7 @@ fn a_share_keeps_the_rest_of_the_rollout() {
         let EditError::Invalid(faults) = refused else {
             panic!("{refused}")
         };
-        assert_eq!(faults[0].field, member.name(), "{json}");
+        assert_eq!(faults[0].field, member.as_str(), "{json}");
     }
     let of_current = r#"{"rollout":{"by":"t","percent":1,"halt":{}}}"#;
     let record = stored(vec![]);

@@ -13,8 +13,8 @@
 //! A suspended host stops the monotonic clock as well, so no timer runs out because of it.
 
 use std::collections::VecDeque;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
@@ -24,6 +24,7 @@ use tokio::time::{sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::PROCESS;
+use crate::domain::lock::locked;
 use crate::service::observe::{Observation, Observers};
 
 /// Between two notes.
@@ -90,7 +91,7 @@ impl Standstill {
             };
             // Before the note: a reader that sees the note sees the gap before it.
             self.remember(gap);
-            let mut untold = lock(&self.untold);
+            let mut untold = locked(&self.untold);
             untold.length += gap.length();
             untold.times += 1;
             drop(untold);
@@ -100,7 +101,7 @@ impl Standstill {
     }
 
     fn remember(&self, gap: Gap) {
-        let mut remembered = lock(&self.remembered);
+        let mut remembered = locked(&self.remembered);
         if remembered.len() == REMEMBERED {
             remembered.pop_front();
         }
@@ -142,7 +143,7 @@ impl Standstill {
         }
         let ended = self.ended_us.load(Ordering::Acquire);
         if ended > 0 && Duration::from_micros(ended) + most > Duration::from_micros(asked.from) {
-            let remembered = lock(&self.remembered);
+            let remembered = locked(&self.remembered);
             let gaps = remembered.iter();
             slept += gaps
                 .map(|gap| stretched(*gap).overlap(asked))
@@ -213,7 +214,7 @@ pub async fn tell(observers: Observers, stop: CancellationToken) {
     let telling = async {
         loop {
             standstill.news.notified().await;
-            let Untold { length, times } = std::mem::take(&mut *lock(&standstill.untold));
+            let Untold { length, times } = std::mem::take(&mut *locked(&standstill.untold));
             if times > 0 {
                 observers.observe(&Observation::StoodStill { length, times });
             }
@@ -270,10 +271,6 @@ pub async fn timeout<F: Future>(limit: Duration, work: F) -> Result<F::Output, E
         begun = now;
         due = now + stood_still.min(limit);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -358,7 +355,7 @@ mod tests {
     fn only_so_many_are_remembered() {
         let beats: Vec<u32> = (1..2000).map(|beat| beat * 200).collect();
         let (standstill, _) = watched(&beats);
-        assert_eq!(lock(&standstill.remembered).len(), REMEMBERED);
+        assert_eq!(locked(&standstill.remembered).len(), REMEMBERED);
     }
 
     #[tokio::test(start_paused = true)]

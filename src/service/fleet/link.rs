@@ -5,13 +5,14 @@
 //! there again for the settling time; what is decided for the whole fleet waits for
 //! [`Link::is_steady`].
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::lock::locked;
 use crate::service::circuits::Circuits;
 use crate::service::observe::{Observation, Observer};
 use crate::service::status::INVOCATIONS;
@@ -56,7 +57,7 @@ impl Link {
 
     /// Whether failures may be held against extensions.
     pub fn is_steady(&self) -> bool {
-        *self.state() == State::Steady
+        *locked(&self.state) == State::Steady
     }
 
     /// Thaws the circuits in time, until `stop`. `is_up` asks the connection itself.
@@ -74,7 +75,7 @@ impl Link {
     }
 
     fn report(&self, up: bool) {
-        let mut state = self.state();
+        let mut state = locked(&self.state);
         *state = match (*state, up) {
             (State::New, true) => State::Steady,
             (State::Down, true) => {
@@ -90,23 +91,19 @@ impl Link {
     }
 
     fn settles_at(&self) -> Option<Instant> {
-        match *self.state() {
+        match *locked(&self.state) {
             State::Settling(until) => Some(until),
             State::New | State::Down | State::Steady => None,
         }
     }
 
     fn settle(&self) {
-        let mut state = self.state();
+        let mut state = locked(&self.state);
         // It may have gone again meanwhile, and even come back.
         if matches!(*state, State::Settling(until) if until <= Instant::now()) {
             *state = State::Steady;
             self.circuits.freeze(false);
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

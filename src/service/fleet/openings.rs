@@ -1,12 +1,13 @@
 //! Opened circuits that wait for the decision whether their extension stays in service.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use tokio::sync::Notify;
 
 use crate::domain::breaker::{CircuitState, Reason, Transition};
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::domain::lock::locked;
 use crate::service::observe::{Observation, Observer};
 
 /// A circuit opened because its calls failed.
@@ -34,16 +35,12 @@ impl Openings {
     pub async fn next(&self) -> Opening {
         loop {
             // A statement of its own: the lock is not held while waiting.
-            let first = self.lock().pop_first();
+            let first = locked(&self.waiting).pop_first();
             match first {
                 Some((_, opening)) => return opening,
                 None => self.added.notified().await,
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Opening>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -67,7 +64,7 @@ impl Observer for Openings {
                 transition: *transition,
             };
             let key = (id.clone(), version.clone());
-            self.lock().insert(key, opening);
+            locked(&self.waiting).insert(key, opening);
             self.added.notify_one();
         }
     }

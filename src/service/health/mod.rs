@@ -66,7 +66,7 @@ pub struct StateFilter {
 impl StateFilter {
     /// Reads the name of a state; `None` where there is none of that name.
     pub fn parse(text: &str) -> Option<Self> {
-        let (state, circuit) = (State::parse(text), CircuitState::parse(text));
+        let (state, circuit) = (State::named(text), CircuitState::named(text));
         let known = state.is_some() || circuit.is_some();
         known.then_some(Self { state, circuit })
     }

@@ -7,6 +7,7 @@ use super::{State, VersionStanding};
 use crate::domain::breaker::{CircuitState, View};
 use crate::domain::entry::Entry;
 use crate::domain::health::{Counts, HealthSums};
+use crate::domain::words::words;
 use crate::service::clock::Clock;
 use crate::service::health_store::Figures;
 use crate::service::invoke::Runtime;
@@ -40,25 +41,15 @@ pub struct Standing {
     pub versions: Vec<VersionStanding>,
 }
 
-/// What a person wants to know first. Each extension is in exactly one of these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Condition {
-    /// Nothing is known against it, be it for want of calls, or because an operator disabled it.
-    Healthy,
-    /// A version that takes part fails or rests, or the extension is auto-disabled.
-    Unhealthy,
-    /// The worst of its versions tries whether it works again.
-    HalfOpen,
-}
-
-impl Condition {
-    /// The condition as written in documents.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Healthy => "healthy",
-            Self::Unhealthy => "unhealthy",
-            Self::HalfOpen => "half_open",
-        }
+words! {
+    /// What a person wants to know first. Each extension is in exactly one of these.
+    pub enum Condition {
+        /// Nothing is known against it, be it for want of calls, or because an operator disabled it.
+        Healthy = "healthy",
+        /// A version that takes part fails or rests, or the extension is auto-disabled.
+        Unhealthy = "unhealthy",
+        /// The worst of its versions tries whether it works again.
+        HalfOpen = "half_open",
     }
 }
 

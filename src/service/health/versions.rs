@@ -14,59 +14,29 @@ use crate::domain::failures::Failed;
 use crate::domain::health::Counts;
 use crate::domain::ids::VersionName;
 use crate::domain::routing::Candidate;
+use crate::domain::words::words;
 use crate::service::invoke::{Runtime, Tools, VersionRuntime};
 
-/// How an extension, or one of its versions, is doing; from the best to the worst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
-    /// It was not called yet, or not since a reset.
-    NoData,
-    /// Nothing is known against it.
-    Ok,
-    /// Its rolling success rate is below the minimum.
-    Degraded,
-    /// It asked to be left alone: all its instances rest.
-    Resting,
-    /// Its circuit tries whether it works again.
-    HalfOpen,
-    /// Its circuit is open.
-    Open,
-    /// The extension is out of service: its circuit opened.
-    AutoDisabled,
-    /// An operator took the extension out of service.
-    Disabled,
-}
-
-impl State {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::NoData,
-        Self::Ok,
-        Self::Degraded,
-        Self::Resting,
-        Self::HalfOpen,
-        Self::Open,
-        Self::AutoDisabled,
-        Self::Disabled,
-    ];
-
-    /// Reads the name of a state.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == text)
-    }
-
-    /// The state as written in documents.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NoData => "no_data",
-            Self::Ok => "ok",
-            Self::Degraded => "degraded",
-            Self::Resting => "resting",
-            Self::HalfOpen => "half_open",
-            Self::Open => "open",
-            Self::AutoDisabled => "auto_disabled",
-            Self::Disabled => "disabled",
-        }
+words! {
+    /// How an extension, or one of its versions, is doing; from the best to the worst.
+    #[derive(PartialOrd, Ord, Hash)]
+    pub enum State {
+        /// It was not called yet, or not since a reset.
+        NoData = "no_data",
+        /// Nothing is known against it.
+        Ok = "ok",
+        /// Its rolling success rate is below the minimum.
+        Degraded = "degraded",
+        /// It asked to be left alone: all its instances rest.
+        Resting = "resting",
+        /// Its circuit tries whether it works again.
+        HalfOpen = "half_open",
+        /// Its circuit is open.
+        Open = "open",
+        /// The extension is out of service: its circuit opened.
+        AutoDisabled = "auto_disabled",
+        /// An operator took the extension out of service.
+        Disabled = "disabled",
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +12,7 @@ use super::plan::Plan;
 use super::runtime::Runtime;
 use crate::domain::call_id::CallId;
 use crate::domain::ids::ExtensionId;
+use crate::domain::lock::locked;
 use crate::domain::outcome::Ended;
 
 /// Informs extensions, so that they need not go on.
@@ -47,7 +48,7 @@ impl Cancellable {
 
     /// Cancels all calls that `id` names; how many that are.
     pub fn cancel(&self, id: &str) -> usize {
-        let named = self.calls().get(id).cloned().unwrap_or_default();
+        let named = locked(&self.calls).get(id).cloned().unwrap_or_default();
         for call in &named {
             call.cancel();
         }
@@ -56,7 +57,7 @@ impl Cancellable {
 
     pub(super) fn know(self: &Arc<Self>, id: CallId) -> Known {
         let cancel = CancellationToken::new();
-        let mut calls = self.calls();
+        let mut calls = locked(&self.calls);
         calls.entry(id.clone()).or_default().push(cancel.clone());
         drop(calls);
         Known {
@@ -64,12 +65,6 @@ impl Cancellable {
             cancel,
             all: Arc::clone(self),
         }
-    }
-
-    fn calls(
-        &self,
-    ) -> MutexGuard<'_, HashMap<CallId, Vec<CancellationToken>, foldhash::fast::RandomState>> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -82,7 +77,7 @@ impl Known {
 
 impl Drop for Known {
     fn drop(&mut self) {
-        let mut calls = self.all.calls();
+        let mut calls = locked(&self.all.calls);
         let Some(named) = calls.get_mut(&self.id) else {
             return;
         };
@@ -174,6 +169,6 @@ mod tests {
         let cancelled = [&a, &same, &b].map(|known| known.token().is_cancelled());
         assert_eq!(cancelled, [true, true, false]);
         drop((a, same, b));
-        assert!(all.calls().is_empty(), "nothing stays behind");
+        assert!(locked(&all.calls).is_empty(), "nothing stays behind");
     }
 }

@@ -1,10 +1,11 @@
 //! Circuits and running sides follow the catalog.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::Tools;
 use crate::domain::ids::ExtensionId;
+use crate::domain::lock::locked;
 use crate::service::circuits::Moved;
 use crate::service::observe::Observation;
 
@@ -64,10 +65,7 @@ impl Follower {
 
     /// What was out of service at the last change and is not any more.
     fn back_in_service(&self, out: HashSet<ExtensionId>) -> Vec<ExtensionId> {
-        let mut last = self
-            .out_of_service
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut last = locked(&self.out_of_service);
         let back = last.difference(&out).cloned().collect();
         *last = out;
         back

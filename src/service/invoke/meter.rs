@@ -3,58 +3,33 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::domain::words::words;
+
 /// Upper bounds of the duration histogram, in milliseconds: doubling to 1 s, then fourfold to 65 s. They
 /// are most of what a scrape of ten thousand extensions weighs.
 const BOUNDS_MS: [u64; 14] = [
     1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16_384, 65_536,
 ];
 
-/// The outcome of an invocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// The extension answered.
-    Success,
-    /// It failed.
-    Failure,
-    /// It did not answer in time.
-    Timeout,
-    /// Neutral for the extension.
-    Neutral,
-    /// It pushed back as busy, or rests since it did.
-    PushedBack,
-    /// The call was cancelled.
-    Cancelled,
-    /// Its circuit let nothing pass.
-    Rejected,
-    /// Too many calls at once.
-    Overloaded,
-}
-
-impl Status {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Success,
-        Self::Failure,
-        Self::Timeout,
-        Self::Neutral,
-        Self::PushedBack,
-        Self::Cancelled,
-        Self::Rejected,
-        Self::Overloaded,
-    ];
-
-    /// The status as a metric label.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::Failure => "failure",
-            Self::Timeout => "timeout",
-            Self::Neutral => "neutral",
-            Self::PushedBack => "pushed_back",
-            Self::Cancelled => "cancelled",
-            Self::Rejected => "rejected",
-            Self::Overloaded => "overloaded",
-        }
+words! {
+    /// The outcome of an invocation.
+    pub enum Status {
+        /// The extension answered.
+        Success = "success",
+        /// It failed.
+        Failure = "failure",
+        /// It did not answer in time.
+        Timeout = "timeout",
+        /// Neutral for the extension.
+        Neutral = "neutral",
+        /// It pushed back as busy, or rests since it did.
+        PushedBack = "pushed_back",
+        /// The call was cancelled.
+        Cancelled = "cancelled",
+        /// Its circuit let nothing pass.
+        Rejected = "rejected",
+        /// Too many calls at once.
+        Overloaded = "overloaded",
     }
 }
 

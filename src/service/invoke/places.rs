@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::context::Context;
+use crate::domain::lock::locked;
 use crate::domain::overload::Overload;
 use crate::domain::shares::{Shares, Verdict};
 
@@ -67,12 +68,12 @@ impl Places {
     pub fn enter(self: &Arc<Self>, context: &Context, places: usize) -> Result<Seat, Overload> {
         let tenant = self.tenant(context);
         let all = Arc::clone(self);
-        let mut state = self.state();
+        let mut state = locked(&self.state);
         state.limit = places;
         if !state.queue.is_empty() {
             // Where the limit was raised: they came first.
             self.serve(state);
-            state = self.state();
+            state = locked(&self.state);
         }
         match state.shares.comes(tenant, places) {
             Verdict::Enters => Ok(Seat::Taken(Place { all, tenant })),
@@ -97,7 +98,7 @@ impl Places {
 
     /// Places taken.
     pub fn taken(&self) -> usize {
-        self.state().shares.taken()
+        locked(&self.state).shares.taken()
     }
 
     /// Gives places that are free to those that wait for one. Where the limit was lowered, none is
@@ -114,7 +115,7 @@ impl Places {
                 all: Arc::clone(self),
                 tenant: next.tenant,
             });
-            state = self.state();
+            state = locked(&self.state);
         }
     }
 
@@ -122,15 +123,11 @@ impl Places {
     fn tenant(&self, context: &Context) -> u64 {
         self.hashes.hash_one(context.get("tenant_id"))
     }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut state = self.all.state();
+        let mut state = locked(&self.all.state);
         state.shares.leaves(self.tenant);
         self.all.serve(state);
     }
@@ -145,7 +142,7 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let mut state = self.all.state();
+        let mut state = locked(&self.all.state);
         let number = self.number;
         let waits = state.queue.iter().position(|it| it.number == number);
         if let Some(waiter) = waits.and_then(|at| state.queue.remove(at)) {

@@ -3,7 +3,7 @@
 //! It lives apart from the catalog and survives reloads. What follows from the record (limits,
 //! breaker settings) is derived once per record and kept until another one is applied.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -19,6 +19,7 @@ use crate::domain::entry::Entry;
 use crate::domain::extension::{Extension, Whose};
 use crate::domain::health::ExtensionHealth;
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::domain::lock::locked;
 use crate::domain::retry::RetryBudget;
 use crate::service::observe::Failing;
 
@@ -105,7 +106,7 @@ impl Runtime {
 
     /// The budget of retries.
     pub fn budget(&self) -> MutexGuard<'_, RetryBudget> {
-        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.budget)
     }
 }
 
@@ -144,7 +145,7 @@ impl Setup {
     /// The turns of a version's instances.
     pub fn balancer(&self, version: &VersionName) -> Option<MutexGuard<'_, Balancer>> {
         let balancer = self.shared_balancer(version)?;
-        Some(balancer.lock().unwrap_or_else(PoisonError::into_inner))
+        Some(locked(balancer))
     }
 
     /// The same, for callers that keep it.

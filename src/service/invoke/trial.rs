@@ -1,10 +1,11 @@
 //! The one call that tries an instance after its rest.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use crate::domain::balancer::Balancer;
 use crate::domain::ids::InstanceId;
+use crate::domain::lock::locked;
 use crate::domain::rest::Rest;
 
 /// While there is one, no other call goes there; dropped, the next call may.
@@ -23,7 +24,7 @@ impl Trial {
     }
 
     fn rest(&self, change: impl FnOnce(&mut Rest)) {
-        let mut balancer = self.balancer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut balancer = locked(&self.balancer);
         if let Some(rest) = balancer.rest(self.instance.as_ref()) {
             change(rest);
         }

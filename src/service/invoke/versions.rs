@@ -3,7 +3,7 @@
 //! A version has one from its first call on, for as long as the record has the version.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -14,6 +14,7 @@ use crate::domain::failures::{Failed, FailureLog};
 use crate::domain::health::{Baseline, Counts, HealthGate};
 use crate::domain::ids::VersionName;
 use crate::domain::latency::{LatencyHistogram, LatencySnapshot};
+use crate::domain::lock::locked;
 use crate::domain::outcome::Outcome;
 use crate::service::observe::Failing;
 
@@ -249,10 +250,6 @@ impl VersionRuntime {
     fn ails(&self, view: &View) -> bool {
         view.state != CircuitState::Closed || self.gate.is_degraded()
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

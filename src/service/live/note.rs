@@ -10,6 +10,7 @@ use crate::domain::breaker::{CircuitState, Reason, Transition};
 use crate::domain::health::Crossing;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::quote::quoted;
+use crate::domain::words::words;
 use crate::service::clock::Clock;
 use crate::service::observe::{ListenerState, Observation, Observer};
 
@@ -32,28 +33,17 @@ pub struct Note {
     pub text: String,
 }
 
-/// How much something matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tone {
-    /// A recovery.
-    Good,
-    /// Neither.
-    Plain,
-    /// Worth a look.
-    Warn,
-    /// An operator should act.
-    Bad,
-}
-
-impl Tone {
-    /// The tone's name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::Plain => "plain",
-            Self::Warn => "warn",
-            Self::Bad => "bad",
-        }
+words! {
+    /// How much something matters.
+    pub enum Tone {
+        /// A recovery.
+        Good = "good",
+        /// Neither.
+        Plain = "plain",
+        /// Worth a look.
+        Warn = "warn",
+        /// An operator should act.
+        Bad = "bad",
     }
 }
 

@@ -1,11 +1,13 @@
 //! `docs/schemas`: written from the code, and what they say is true: a validator in another language
 //! marks what the daemon refuses, and nothing of what it serves.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use beamline_registry::documents::event::KINDS;
 use serde_json::{Value, json};
 
-use super::{file, settle};
+use super::{asyncapi, file, fixtures, settle};
 use crate::api_tools::run;
 use crate::events_seen::SAMPLES;
 use crate::golden::FOLDER;
@@ -17,7 +19,7 @@ const FIXTURES: &str = "docs/schemas/fixtures.json";
 
 #[test]
 fn the_schema_of_fixtures_is_that_of_the_code() {
-    let schema = beamline_registry::documents::fixtures::schema();
+    let schema = fixtures::schema();
     let text = serde_json::to_string_pretty(&schema).unwrap();
     settle(FIXTURES, &(text + "\n"));
 }
@@ -139,9 +141,12 @@ const ASYNCAPI: &str = "docs/asyncapi.json";
 
 #[test]
 fn asyncapi_is_that_of_the_code() {
-    let document = beamline_registry::adapters::nats::asyncapi::document();
+    let document = asyncapi::document();
     let text = serde_json::to_string_pretty(&document).unwrap();
     settle(ASYNCAPI, &(text + "\n"));
+    let kinds = asyncapi::KINDS.map(|kind| kind.name);
+    let kinds = BTreeSet::from(kinds);
+    assert_eq!(kinds, KINDS.split(' ').collect::<BTreeSet<_>>());
     let mut found = Vec::new();
     references(&document, &mut found);
     for reference in &found {

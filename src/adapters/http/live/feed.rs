@@ -1,6 +1,6 @@
 //! Makes the messages and hands them to all watchers.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::watcher::{Opening, ROWS_PER_MESSAGE, Watcher};
 use crate::documents;
 use crate::domain::ids::ExtensionId;
+use crate::domain::lock::locked;
 use crate::service::boundary::survived_now;
 use crate::service::live::{Changes, INTERVAL, Live, Note, Notes, Point, Row};
 use crate::service::observe::Observers;
@@ -90,7 +91,7 @@ impl Feed {
 
     /// A snapshot, and all messages that come after it.
     pub(super) fn open(&self) -> (Opening, broadcast::Receiver<Bytes>) {
-        let mut live = self.live();
+        let mut live = locked(&self.live);
         // The others must not miss what the refresh finds.
         self.tell_changes(&live.refresh());
         let notes = live.notes();
@@ -103,11 +104,11 @@ impl Feed {
 
     /// The next `count` rows of a snapshot.
     pub(super) fn rows(&self, last: Option<&ExtensionId>, count: usize) -> Vec<(Row, Vec<Point>)> {
-        self.live().rows(last, count)
+        locked(&self.live).rows(last, count)
     }
 
     fn note(&self, note: Note) {
-        let mut live = self.live();
+        let mut live = locked(&self.live);
         let (id, message) = (note.id.clone(), documents::live::note(&note));
         if !live.note(note) || !self.is_watched() {
             return;
@@ -119,7 +120,7 @@ impl Feed {
     }
 
     fn sample(&self) {
-        let mut live = self.live();
+        let mut live = locked(&self.live);
         let points = live.sample(Instant::now());
         if self.is_watched() {
             self.tell("tick", &documents::live::tick(&points));
@@ -129,7 +130,7 @@ impl Feed {
     }
 
     fn refresh(&self) {
-        self.tell_changes(&self.live().refresh());
+        self.tell_changes(&locked(&self.live).refresh());
         self.tell("stats", &self.figures());
     }
 
@@ -156,10 +157,6 @@ impl Feed {
 
     fn is_watched(&self) -> bool {
         self.messages.receiver_count() > 0
-    }
-
-    fn live(&self) -> MutexGuard<'_, Live> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

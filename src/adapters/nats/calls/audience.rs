@@ -5,12 +5,13 @@
 //! one stream and no call.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use super::token;
+use crate::domain::lock::locked;
 
 /// How long no audience is tolerated: a caller that reconnects may miss chunks in between.
 const ABSENCE: Duration = Duration::from_millis(250);
@@ -37,7 +38,7 @@ impl Audiences {
     /// Watches over a stream, and cancels `gone` when it has no receiver any more.
     pub(super) fn watch(self: &Arc<Self>, gone: CancellationToken) -> Audience {
         let secret = rand::random();
-        self.all().insert(secret, Absence { last: None, gone });
+        locked(&self.0).insert(secret, Absence { last: None, gone });
         Audience {
             all: Arc::clone(self),
             secret,
@@ -46,7 +47,7 @@ impl Audiences {
 
     /// The chunk `sequence` had no receiver.
     pub(super) fn missed(&self, (secret, sequence): (u64, u64), now: Instant) {
-        let mut all = self.all();
+        let mut all = locked(&self.0);
         let Some(absence) = all.get_mut(&secret) else {
             return;
         };
@@ -59,10 +60,6 @@ impl Audiences {
             absence.gone.cancel();
         }
     }
-
-    fn all(&self) -> MutexGuard<'_, HashMap<u64, Absence, foldhash::fast::RandomState>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Audience {
@@ -74,7 +71,7 @@ impl Audience {
 
 impl Drop for Audience {
     fn drop(&mut self) {
-        self.all.all().remove(&self.secret);
+        locked(&self.all.0).remove(&self.secret);
     }
 }
 
@@ -104,7 +101,7 @@ mod tests {
             assert_eq!(token.is_cancelled(), gone, "{missed:?}");
             assert!(!other.is_cancelled(), "nobody else");
             drop(audience);
-            assert_eq!(audiences.all().len(), 1);
+            assert_eq!(locked(&audiences.0).len(), 1);
         }
     }
 }

@@ -4,11 +4,12 @@
 //! is sent, one for all that end at a time; its PONG comes behind everything that the server had
 //! sent.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::table::Table;
 use crate::adapters::nats::link::outbox::Outbox;
+use crate::domain::lock::locked;
 use crate::service::caller::CallError;
 use crate::service::clock::standstill;
 
@@ -36,7 +37,7 @@ struct State {
 impl Looks {
     /// Begins a look where waits are over, and ends those that took too long.
     pub(super) fn turn_over(&self, now: Instant, table: &Table, outbox: &Arc<Outbox>) {
-        let mut state = self.state();
+        let mut state = locked(&self.0);
         state.under_way.retain(|(number, due)| {
             let waits = *due > now;
             if !waits {
@@ -65,7 +66,7 @@ impl Looks {
 
     /// The PONG of a look is here; false if it came too late.
     pub(super) fn answered(&self, number: u64) -> bool {
-        let mut state = self.state();
+        let mut state = locked(&self.0);
         let before = state.under_way.len();
         state.under_way.retain(|(known, _)| *known != number);
         state.under_way.len() < before
@@ -73,16 +74,12 @@ impl Looks {
 
     /// When a look will have taken too long.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.state().under_way.iter().map(|(_, due)| *due).min()
+        locked(&self.0).under_way.iter().map(|(_, due)| *due).min()
     }
 
     /// The connection that they were made over is gone.
     pub(super) fn forget(&self) {
-        self.state().under_way.clear();
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.0).under_way.clear();
     }
 }
 

@@ -6,11 +6,12 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::token::Token;
+use crate::domain::lock::locked;
 use crate::domain::overload::Overload;
 use crate::domain::subject::Subject;
 use crate::service::caller::{CallError, Reply};
@@ -80,17 +81,17 @@ impl Table {
 
     /// How many calls are under way.
     pub(super) fn pending(&self) -> usize {
-        self.slots.len() - lock(&self.free).len()
+        self.slots.len() - locked(&self.free).len()
     }
 
     /// Takes a slot for a call to `subject` that will be waited for until `until`, or longer; the
     /// caller must [`release`](Self::release) it.
     pub(super) fn begin(&self, subject: &Subject, until: Instant) -> Result<Token, CallError> {
-        let index = lock(&self.free)
+        let index = locked(&self.free)
             .pop()
             .ok_or(CallError::Overloaded(Overload::Requests))?;
         let slot = self.slots.get(index as usize);
-        let mut slot = lock(slot.ok_or(CallError::Overloaded(Overload::Requests))?);
+        let mut slot = locked(slot.ok_or(CallError::Overloaded(Overload::Requests))?);
         slot.subject = Some(subject.clone());
         slot.secret = rand::random();
         let token = Token {
@@ -101,7 +102,7 @@ impl Table {
         self.earliest_us
             .fetch_min(self.micros(until), Ordering::AcqRel);
         // Asked last: a refusal that comes later finds this call and ends it.
-        let refusal = *lock(&self.refusal);
+        let refusal = *locked(&self.refusal);
         match refusal {
             None => Ok(token),
             Some(error) => {
@@ -124,7 +125,7 @@ impl Table {
         slot.ended = None;
         slot.waker = None;
         drop(slot);
-        lock(&self.free).push(token.slot);
+        locked(&self.free).push(token.slot);
     }
 
     /// Queues a reply; one to a call that is over is ignored. False if there is no room for it.
@@ -158,7 +159,7 @@ impl Table {
     /// Ends the wait of every call whose subject is `chosen`.
     pub(super) fn end_where(&self, error: CallError, chosen: impl Fn(&Subject) -> bool) {
         for slot in &self.slots {
-            let slot = lock(slot);
+            let slot = locked(slot);
             if slot.subject.as_ref().is_some_and(&chosen) {
                 end(slot, error);
             }
@@ -173,7 +174,7 @@ impl Table {
     /// Ends every call, and those to come: until [`accept`](Self::accept), where permissions are
     /// missing, else for good.
     pub(super) fn refuse(&self, error: CallError) {
-        let mut refusal = lock(&self.refusal);
+        let mut refusal = locked(&self.refusal);
         if refusal.is_none_or(is_lifted) {
             *refusal = Some(error);
         }
@@ -183,7 +184,7 @@ impl Table {
 
     /// Takes calls again.
     pub(super) fn accept(&self) {
-        lock(&self.refusal).take_if(|error| is_lifted(*error));
+        locked(&self.refusal).take_if(|error| is_lifted(*error));
     }
 
     /// The next reply to a call, or why there will be none; [`CallError::Timeout`] some time after
@@ -241,7 +242,7 @@ impl Table {
         self.earliest_us.store(NEVER, Ordering::Release);
         let (mut earliest, mut first) = (NEVER, None);
         for slot in &self.slots {
-            let mut slot = lock(slot);
+            let mut slot = locked(slot);
             let Some(wait) = &mut slot.wait else {
                 continue;
             };
@@ -262,7 +263,7 @@ impl Table {
     /// The look `number` has shown that no reply is on its way, or could not find out: `error`.
     pub(super) fn looked(&self, number: u64, error: CallError) {
         for slot in &self.slots {
-            let mut slot = lock(slot);
+            let mut slot = locked(slot);
             match &mut slot.wait {
                 Some(wait) if wait.state == State::Looking(number) => {
                     wait.state = State::Over(error);
@@ -281,7 +282,7 @@ impl Table {
 
     /// The slot of a call under way.
     fn find(&self, token: Token) -> Option<MutexGuard<'_, Slot>> {
-        let slot = lock(self.slots.get(token.slot as usize)?);
+        let slot = locked(self.slots.get(token.slot as usize)?);
         (slot.secret == token.secret && slot.subject.is_some()).then_some(slot)
     }
 }
@@ -311,10 +312,6 @@ fn cost(reply: &Reply) -> usize {
     let headers = reply.headers.iter();
     let headers: usize = headers.map(|(name, value)| name.len() + value.len()).sum();
     REPLY_OVERHEAD_BYTES + headers + reply.payload.len()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -7,13 +7,14 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::runtime::Handle;
 use tokio_util::sync::ReusableBoxFuture;
 
 use crate::adapters::nats::link::outbox::Outbox;
+use crate::domain::lock::locked;
 
 /// Memory of futures that is kept for others.
 const KEPT: usize = 256;
@@ -80,7 +81,7 @@ impl Tasks {
 
     /// Runs `future` from the end of this turn on.
     pub(super) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
-        let mut pool = lock(&self.pool);
+        let mut pool = locked(&self.pool);
         let index = match pool.free.pop() {
             Some(index) => index,
             None => {
@@ -112,7 +113,7 @@ impl Tasks {
         OWN.set(Arc::as_ptr(&self.ready).addr());
         let _entered = self.runtime.enter();
         loop {
-            let Some(seat) = lock(&self.ready.seats).pop_front() else {
+            let Some(seat) = locked(&self.ready.seats).pop_front() else {
                 return;
             };
             self.poll(seat);
@@ -120,7 +121,7 @@ impl Tasks {
     }
 
     fn poll(&self, index: usize) {
-        let mut pool = lock(&self.pool);
+        let mut pool = locked(&self.pool);
         let Some(seat) = pool.seats.get_mut(index) else {
             return;
         };
@@ -138,7 +139,7 @@ impl Tasks {
         let polling = || task.poll(&mut Context::from_waker(&waker));
         // The spawner reports panics; here one only ends its future.
         let polled = catch_unwind(AssertUnwindSafe(polling));
-        let mut pool = lock(&self.pool);
+        let mut pool = locked(&self.pool);
         let Pool { seats, free } = &mut *pool;
         let Some(seat) = seats.get_mut(index) else {
             return;
@@ -186,7 +187,7 @@ impl Wake for Call {
         if self.called.swap(true, Ordering::AcqRel) {
             return;
         }
-        let mut seats = lock(&self.ready.seats);
+        let mut seats = locked(&self.ready.seats);
         seats.push_back(self.seat);
         let first = seats.len() == 1;
         drop(seats);
@@ -195,10 +196,6 @@ impl Wake for Call {
             self.ready.outbox.nudge();
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -231,7 +228,7 @@ mod tests {
             tasks.run();
             assert_eq!(done.load(Ordering::Relaxed), round);
         }
-        assert_eq!(lock(&tasks.pool).seats.len(), 1);
+        assert_eq!(locked(&tasks.pool).seats.len(), 1);
     }
 
     #[tokio::test]
@@ -263,7 +260,7 @@ mod tests {
         }
         tasks.run();
         assert_eq!(done.load(Ordering::Relaxed), 9);
-        assert_eq!(lock(&tasks.pool).free.len(), 10);
+        assert_eq!(locked(&tasks.pool).free.len(), 10);
     }
 
     #[tokio::test(flavor = "multi_thread")]

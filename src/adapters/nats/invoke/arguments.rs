@@ -32,7 +32,7 @@ const ACCEPT: &str = "Beamline-Accept";
 /// The body of an `invoke`.
 #[derive(serde::Deserialize, ToSchema)]
 #[schema(as = InvokeRequest)]
-pub(in crate::adapters::nats) struct Body<'a> {
+pub struct Body<'a> {
     /// The extension, where the subject does not have it.
     #[serde(borrow)]
     #[schema(value_type = Option<String>)]

@@ -18,7 +18,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use self::answer::First;
 use self::arguments::Arguments;
-pub(super) use self::arguments::Body as InvokeBody;
+pub use self::arguments::Body as InvokeBody;
 pub(super) use self::messenger::Messenger;
 use super::calls::{CallUnderWay, Calls};
 use super::endpoints::Endpoints;

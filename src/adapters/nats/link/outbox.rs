@@ -9,7 +9,7 @@ use std::mem;
 use std::net::Shutdown;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -20,6 +20,7 @@ pub use super::queue::Unsent;
 pub(super) use super::queue::{Answered, Ping};
 use super::socket::Writer;
 use crate::adapters::nats::wire::write::HeaderBlock;
+use crate::domain::lock::locked;
 
 /// A buffer of more than this is given back once it is sent.
 const KEPT: usize = 256 * 1024;
@@ -45,7 +46,7 @@ impl Outbox {
         self: &Arc<Self>,
         write: impl FnOnce(&mut Vec<u8>, &mut HeaderBlock) -> T,
     ) -> Result<T, Unsent> {
-        let mut queue = self.queue();
+        let mut queue = locked(&self.queue);
         if queue.socket.is_none() {
             return Err(Unsent::Down);
         }
@@ -62,7 +63,7 @@ impl Outbox {
         self: &Arc<Self>,
         write: impl FnOnce(&mut Vec<u8>, &mut HeaderBlock) -> T,
     ) -> Result<T, Unsent> {
-        let mut queue = self.queue();
+        let mut queue = locked(&self.queue);
         if queue.socket.is_some() {
             let written = queue.append(write)?;
             self.leave(queue);
@@ -76,7 +77,7 @@ impl Outbox {
         loop {
             let mut sent = pin!(self.room.notified());
             sent.as_mut().enable();
-            if self.queue().has_room_or_awaits() {
+            if locked(&self.queue).has_room_or_awaits() {
                 return;
             }
             sent.await;
@@ -85,7 +86,7 @@ impl Outbox {
 
     /// From here on what others append waits for [`send`](Self::send).
     pub(super) fn hold(&self) {
-        self.queue().held = true;
+        locked(&self.queue).held = true;
     }
 
     /// Sends what was appended, at the end of the turn if one is under way and it is not much.
@@ -114,7 +115,7 @@ impl Outbox {
 
     /// Whether there is a connection.
     pub fn is_up(&self) -> bool {
-        self.queue().socket.is_some()
+        locked(&self.queue).socket.is_some()
     }
 
     /// Sends a PING; the receiver hears when everything was read that the server had sent before it
@@ -130,7 +131,7 @@ impl Outbox {
 
     /// Makes the subscriptions that `lines` appends, now and after each reconnect.
     pub(super) fn subscribe(self: &Arc<Self>, lines: impl FnOnce(&mut Vec<u8>)) {
-        let mut queue = self.queue();
+        let mut queue = locked(&self.queue);
         queue.subscribed = true;
         if queue.socket.is_some() {
             lines(&mut queue.bytes);
@@ -145,7 +146,7 @@ impl Outbox {
         self: &Arc<Self>,
         lines: impl FnOnce(&mut Vec<u8>),
     ) -> Result<oneshot::Receiver<()>, Unsent> {
-        self.queue().subscribed = false;
+        locked(&self.queue).subscribed = false;
         let (answered, answer) = oneshot::channel();
         self.ask(Ping::RoundTrip(answered), lines)?;
         Ok(answer)
@@ -176,7 +177,7 @@ impl Outbox {
         ping: Ping,
         lines: impl FnOnce(&mut Vec<u8>, bool),
     ) -> Result<(), Unsent> {
-        let mut queue = self.queue();
+        let mut queue = locked(&self.queue);
         if queue.socket.is_none() {
             return Err(Unsent::Down);
         }
@@ -204,7 +205,7 @@ impl Outbox {
 
     /// A PONG has come, and all that came before it has been dealt with.
     pub(super) fn answered(&self) -> Answered {
-        let Some((ping, asked)) = self.queue().pings.pop_front() else {
+        let Some((ping, asked)) = locked(&self.queue).pings.pop_front() else {
             return Answered::Nothing;
         };
         let took = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -229,8 +230,8 @@ impl Outbox {
         lines: impl FnOnce(&mut Vec<u8>, bool),
     ) -> usize {
         let socket = writer.socket();
-        *self.writer() = Some(writer);
-        let mut queue = self.queue();
+        *locked(&self.writer) = Some(writer);
+        let mut queue = locked(&self.queue);
         queue.socket = Some(socket);
         let subscribed = queue.subscribed;
         lines(&mut queue.bytes, subscribed);
@@ -245,21 +246,21 @@ impl Outbox {
 
     /// The connection is lost, and with it what waited.
     pub(super) fn close(&self) {
-        let mut queue = self.queue();
+        let mut queue = locked(&self.queue);
         queue.socket = None;
         queue.held = false;
         queue.bytes = Vec::new();
         queue.pings.clear();
         drop(queue);
         self.room.notify_waiters();
-        if let Some(writer) = self.writer().take() {
+        if let Some(writer) = locked(&self.writer).take() {
             writer.close();
         }
     }
 
     /// Ends the connection, if there is one, which wakes the thread that reads it.
     pub(super) fn interrupt(&self) {
-        if let Some(socket) = &self.queue().socket {
+        if let Some(socket) = &locked(&self.queue).socket {
             let _closed = socket.shutdown(Shutdown::Both);
         }
     }
@@ -268,13 +269,13 @@ impl Outbox {
     /// ends the connection, which the reader notices.
     pub(super) fn send(&self, answers: &mut Vec<u8>) {
         if !answers.is_empty() {
-            send(&mut self.writer(), answers);
+            send(&mut locked(&self.writer), answers);
         }
     }
 
     /// The same at the end of a turn, with what others appended meanwhile.
     pub(super) fn release(&self, answers: &mut Vec<u8>) {
-        let mut queue = self.queue();
+        let mut queue = locked(&self.queue);
         queue.held = false;
         // Copied, where that is less than another system call.
         if queue.bytes.len() < KEPT {
@@ -294,14 +295,14 @@ impl Outbox {
 
     /// Does `work` with the writer, if there is a connection.
     pub(super) fn with_writer<T>(&self, work: impl FnOnce(&mut Writer) -> T) -> Option<T> {
-        self.writer().as_mut().map(work)
+        locked(&self.writer).as_mut().map(work)
     }
 
     /// Sends what waits, unless another thread is about to. When the socket accepts no more, the
     /// submitting thread does not wait: a separate thread does.
     fn flush(self: &Arc<Self>) {
         // Asked again after the writer is free: what came meanwhile was left to us.
-        while !self.queue().bytes.is_empty() {
+        while !locked(&self.queue).bytes.is_empty() {
             let mut writer = match self.writer.try_lock() {
                 Ok(writer) => writer,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -312,7 +313,7 @@ impl Outbox {
             let Some(open) = writer.as_mut().filter(|writer| !writer.is_behind()) else {
                 return;
             };
-            let mut bytes = mem::take(&mut self.queue().bytes);
+            let mut bytes = mem::take(&mut locked(&self.queue).bytes);
             let sent = open.send_some(&mut bytes);
             match sent {
                 Ok(true) => self.keep(bytes),
@@ -340,14 +341,14 @@ impl Outbox {
     /// Sends what waits, and waits for the socket.
     fn flush_patiently(&self) {
         loop {
-            let mut writer = self.writer();
-            let mut bytes = mem::take(&mut self.queue().bytes);
+            let mut writer = locked(&self.writer);
+            let mut bytes = mem::take(&mut locked(&self.queue).bytes);
             let last = bytes.is_empty();
             // Also where nothing waits: TLS may hold something back.
             send(&mut writer, &mut bytes);
             drop(writer);
             // Asked again after the writer is free, as in `flush`.
-            if last && self.queue().bytes.is_empty() {
+            if last && locked(&self.queue).bytes.is_empty() {
                 return;
             }
             self.keep(bytes);
@@ -356,21 +357,13 @@ impl Outbox {
 
     /// It was sent: the memory goes back to where it is needed next, and there is room for more.
     fn keep(&self, bytes: Vec<u8>) {
-        let mut queue = self.queue();
+        let mut queue = locked(&self.queue);
         if queue.bytes.is_empty() && bytes.capacity() <= KEPT {
             queue.bytes = bytes;
         }
         if mem::take(&mut queue.awaited) {
             self.room.notify_waiters();
         }
-    }
-
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

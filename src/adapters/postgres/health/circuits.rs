@@ -72,7 +72,7 @@ impl Overrides for PostgresHealth {
                 &[
                     (&new.extension.as_str(), Type::TEXT),
                     (&new.version.as_str(), Type::TEXT),
-                    (&name(new.action), Type::TEXT),
+                    (&new.action.as_str(), Type::TEXT),
                     (&change, Type::TEXT),
                     (&ttl, Type::INT8),
                     (&new.reason, Type::TEXT),
@@ -90,24 +90,10 @@ impl Overrides for PostgresHealth {
     }
 }
 
-const fn name(action: OverrideAction) -> &'static str {
-    match action {
-        OverrideAction::Open => "open",
-        OverrideAction::Close => "close",
-        OverrideAction::Reset => "reset",
-    }
-}
-
 /// A row of [`OVERRIDES`]. An end that no calendar has is none: it holds until it is changed.
 pub(super) fn in_force(row: &Row) -> Result<Override, Unusable> {
-    let action = match row.try_get(2)? {
-        "open" => OverrideAction::Open,
-        "close" => OverrideAction::Close,
-        "reset" => OverrideAction::Reset,
-        other => {
-            return Err(format!("`action` is {other}, which this binary does not know").into());
-        }
-    };
+    let action: &str = row.try_get(2)?;
+    let unknown = || format!("`action` is {action}, which this binary does not know");
     // A uuid in text is 32 hexadecimal digits and some hyphens.
     let change = row.try_get::<_, &str>(3)?.replace('-', "");
     let (until, now): (Option<Stamp>, Stamp) = (row.try_get(4)?, row.try_get(5)?);
@@ -115,7 +101,7 @@ pub(super) fn in_force(row: &Row) -> Result<Override, Unusable> {
         extension: ExtensionId::parse(row.try_get(0)?).map_err(named("extension_id"))?,
         incarnation: row.try_get::<_, Option<&str>>(8)?.and_then(incarnation),
         version: VersionName::parse(row.try_get(1)?).map_err(named("version"))?,
-        action,
+        action: OverrideAction::named(action).ok_or_else(unknown)?,
         change: u128::from_str_radix(&change, 16)?,
         until: until.and_then(|until| until.by_our_clock(now)),
         reason: row.try_get(6)?,

@@ -10,7 +10,7 @@ use super::figures;
 use super::transaction::{Parameter, Parameters, age_ms, bigint, count, milliseconds, uuid};
 use crate::domain::ids::ExtensionId;
 use crate::service::health_store::{
-    Boot, Figures, Flush, Flushed, HealthReports, Held, HeldCircuit, MAX_CIRCUITS, MAX_NAMED,
+    Boot, Figures, Flush, Flushed, HealthReports, HeldCircuit, MAX_CIRCUITS, MAX_NAMED,
     MAX_REPORTS, Report, Restored, Sidecars, StoreError, Written,
 };
 
@@ -203,10 +203,7 @@ impl<'a> CircuitRow<'a> {
             id: circuit.extension.as_str(),
             incarnation: circuit.incarnation.map(uuid),
             version: circuit.version.as_str(),
-            state: match circuit.state {
-                Held::Open => "open",
-                Held::HalfOpen => "half_open",
-            },
+            state: circuit.state.as_str(),
             age: age_ms(circuit.opened_at, now),
             wait: milliseconds(circuit.retry_at.saturating_duration_since(now)),
             trials: integer(circuit.half_open_requests),

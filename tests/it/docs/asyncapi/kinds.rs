@@ -2,15 +2,15 @@
 
 /// A kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kind {
+pub(crate) struct Kind {
     /// The token after `<prefix>.events.`.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Whether the extension's id is the next token.
-    pub has_id: bool,
+    pub(crate) has_id: bool,
     /// The schemas of `data`, by name.
-    pub data: &'static [&'static str],
+    pub(crate) data: &'static [&'static str],
     /// When it is published.
-    pub when: &'static str,
+    pub(crate) when: &'static str,
 }
 
 const fn of_extension(
@@ -31,7 +31,7 @@ const MOVED: &[&str] = &["CircuitMoved"];
 const CROSSED: &[&str] = &["RateCrossed"];
 
 /// All of them: first what each sidecar publishes, then what the fleet publishes once.
-pub const KINDS: [Kind; 16] = [
+pub(crate) const KINDS: [Kind; 16] = [
     of_extension("circuit_opened", MOVED, "A circuit opened"),
     of_extension(
         "circuit_half_opened",

@@ -1,14 +1,15 @@
 //! What goes over NATS, as AsyncAPI 3.0 describes it: made from the verbs, the kinds of events and the
 //! types that documents are written with, so that none of them can be left out.
 
+mod kinds;
 mod verbs;
 
+use beamline_registry::adapters::nats::verb::Verb;
+use beamline_registry::documents::schemas::messages;
 use serde_json::{Map, Value, json};
 
+pub(crate) use self::kinds::{KINDS, Kind};
 use self::verbs::{Description, describe};
-use super::verb::Verb;
-use crate::documents::event::{KINDS, Kind};
-use crate::documents::schemas::messages;
 
 /// The default of `SUBJECT_PREFIX`.
 const PREFIX: &str = "beamline.registry";
@@ -30,7 +31,7 @@ const ABOUT: &str = "The extension registry of a message router: requests from r
     `all` is every sidecar. A reply with header `Nats-Service-Error-Code` is an error.";
 
 /// The document.
-pub fn document() -> Value {
+pub(super) fn document() -> Value {
     let mut made = Made::default();
     for verb in Verb::ALL {
         made.verb(verb);

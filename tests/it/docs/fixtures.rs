@@ -1,22 +1,21 @@
 //! What a file of fixtures may hold, as a JSON Schema: editors mark faults by it.
 //!
-//! Made from the table of fields. What stands inside of their objects is here; that this is what the
-//! reader of files takes is tried by `tests/it/docs/schemas`.
+//! Made from the table of fields. What is inside of their objects is here; that this is what the
+//! reader of files takes is tried by `schemas`.
 
+use beamline_registry::documents::change::of_field;
+use beamline_registry::domain::ids::ExtensionId;
+use beamline_registry::domain::record::{EXTENSION, Field, INSTANCE, VERSION};
 use serde_json::{Map, Value, json};
 
-use super::change::of_field;
-use crate::domain::ids::ExtensionId;
-use crate::domain::record::{EXTENSION, Field, INSTANCE, VERSION};
-
 /// The name of a member that readers skip: where the schema is, for an editor.
-pub const SCHEMA: &str = "$schema";
+const SCHEMA: &str = "$schema";
 
 /// Printable ASCII tokens without wildcards.
 const SUBJECT: &str = r"^[!-)+-\-/-=?-~]+(\.[!-)+-\-/-=?-~]+)*$";
 
 /// The schema.
-pub fn schema() -> Value {
+pub(super) fn schema() -> Value {
     let text = json!({"type": "string"});
     // No map has one of these keys with a text under it.
     let single = ["id", "type", "subject"]

@@ -1,22 +1,21 @@
 //! Each verb: what it is for, what it takes, what it answers.
 
+use beamline_registry::adapters::nats::invoke::InvokeBody;
+use beamline_registry::adapters::nats::payload::IdArguments;
+use beamline_registry::adapters::nats::verb::Verb;
+use beamline_registry::documents::audit::AuditArguments;
+use beamline_registry::documents::cancel::CancelArguments;
+use beamline_registry::documents::change::{self, WriteVerb};
+use beamline_registry::documents::circuit::CircuitArguments;
+use beamline_registry::documents::circuits::CircuitsArguments;
+use beamline_registry::documents::health::HealthArguments;
+use beamline_registry::documents::list::ListArguments;
+use beamline_registry::documents::report::ReportArguments;
+use beamline_registry::documents::request::Freshness;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::path::ParameterIn;
 use utoipa::{IntoParams, PartialSchema};
-
-use crate::adapters::nats::invoke::InvokeBody;
-use crate::adapters::nats::payload::IdArguments;
-use crate::adapters::nats::verb::Verb;
-use crate::documents::audit::AuditArguments;
-use crate::documents::cancel::CancelArguments;
-use crate::documents::change::{self, WriteVerb};
-use crate::documents::circuit::CircuitArguments;
-use crate::documents::circuits::CircuitsArguments;
-use crate::documents::health::HealthArguments;
-use crate::documents::list::ListArguments;
-use crate::documents::report::ReportArguments;
-use crate::documents::request::Freshness;
 
 /// A verb, described.
 pub(super) struct Description {
