@@ -7,13 +7,6 @@ use crate::cli::document::{at, list, string};
 use crate::cli::screen::{Screen, Tone};
 use crate::cli::table::NONE;
 
-/// What can be reported.
-pub(super) const KINDS: &str = "circuit_opened circuit_half_opened circuit_closed health_degraded \
-                                health_recovered health_summary registry_reloaded source_changed \
-                                extension_created extension_updated extension_deleted \
-                                extension_enabled extension_disabled auto_disabled auto_enabled \
-                                rollout_halted";
-
 /// What there is to know of a kind; where it does not fit, its fields.
 const CIRCUIT: &str = "{version} {from} -> {to} ({reason})[, {failure_count} failures, last \
                        {last_error}][: {error}][, since {failing_since}][, next trial {retry_at}]";

@@ -6,7 +6,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command};
 
 use super::arguments::{patience, switch};
-use super::event::{self, KINDS};
+use super::event;
 use super::failure::Outcome;
 use super::json;
 use super::session::Session;
@@ -15,6 +15,7 @@ use super::{is_set, raw, text};
 use crate::adapters::nats::ask::{AskError, Link, Reply, To};
 use crate::adapters::nats::verb::Verb;
 use crate::cli::{Invocation, err};
+use crate::documents::event::KINDS;
 
 pub(super) const NAME: &str = "watch";
 
@@ -31,7 +32,7 @@ pub(super) fn command() -> Command {
         .about("Follow the events of all sidecars, until Ctrl-C")
         .arg(
             many("kind")
-                .value_parser(PossibleValuesParser::new(KINDS.split(' ')))
+                .value_parser(PossibleValuesParser::new(KINDS.map(|kind| kind.name)))
                 .hide_possible_values(true)
                 .help("Only this kind, such as circuit_opened; may be repeated"),
         )
