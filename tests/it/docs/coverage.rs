@@ -1,6 +1,6 @@
 //! The pages of the NATS API leave nothing out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use beamline_registry::adapters::nats::verb::Verb;
 
@@ -48,14 +48,22 @@ fn every_error_code_has_a_section_and_a_row() {
     let source = read(CODES);
     let (_, codes) = source.split_once("const fn kind(").expect("the table");
     let (codes, _) = codes.split_once("\n    }\n").expect("their end");
-    // A code and a title in each row.
-    let codes: BTreeSet<_> = codes.split('"').skip(1).step_by(4).collect();
-    assert!(codes.len() > 15, "found only {codes:?}");
+    // A number, a code and a title in each row.
+    let parts: Vec<_> = codes.split('"').collect();
+    let numbers = parts.iter().step_by(4).map(|text| text.rsplit('(').next());
+    let numbers = numbers.map(|text| text.unwrap().trim_end_matches(", "));
+    let codes = parts.iter().skip(1).step_by(4).copied();
+    let numbered: BTreeMap<_, _> = codes.zip(numbers).collect();
+    assert!(numbered.len() > 15, "found only {numbered:?}");
     let page = read(ERRORS);
     let sections = page.lines().filter_map(|line| line.strip_prefix("## "));
+    let codes: BTreeSet<_> = numbered.keys().copied().collect();
     assert_eq!(sections.collect::<BTreeSet<_>>(), codes);
-    for code in codes {
-        let row = format!("[`{code}`](#{code})");
-        assert!(page.contains(&row), "no row for {row}");
+    for (code, number) in numbered {
+        let name = format!("[`{code}`](#{code})");
+        let cells = page.lines().filter_map(|line| line.split(" | ").next());
+        let mut named = cells.filter(|cell| cell.contains(&name));
+        let cell = named.next().unwrap_or_else(|| panic!("no row for {code}"));
+        assert!(cell.ends_with(&format!(" {number}")), "{cell}: {number}");
     }
 }
