@@ -40,6 +40,25 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::Unreachable,
+        Self::Login,
+        Self::NotAllowed,
+        Self::Hidden,
+        Self::Schema,
+        Self::Unreleased,
+        Self::Elsewhere,
+        Self::Encoding,
+        Self::Locked,
+        Self::Conflict,
+        Self::Slow,
+        Self::ReadOnly,
+        Self::Full,
+        Self::Refused,
+        Self::Unexpected,
+    ];
+
     /// The kind in `stats` and in `details.reason` of replies.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -180,25 +199,8 @@ mod tests {
 
     #[test]
     fn each_kind_has_its_own_words_and_only_one_is_unreachable() {
-        let all = [
-            Trouble::Unreachable,
-            Trouble::Login,
-            Trouble::NotAllowed,
-            Trouble::Hidden,
-            Trouble::Schema,
-            Trouble::Unreleased,
-            Trouble::Elsewhere,
-            Trouble::Encoding,
-            Trouble::Locked,
-            Trouble::Conflict,
-            Trouble::Slow,
-            Trouble::ReadOnly,
-            Trouble::Full,
-            Trouble::Refused,
-            Trouble::Unexpected,
-        ];
         let mut seen = std::collections::BTreeSet::new();
-        for trouble in all {
+        for trouble in Trouble::ALL {
             let text = DatabaseError::new(trouble, "x").to_string();
             assert_eq!(
                 text.contains("unreachable"),

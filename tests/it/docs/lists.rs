@@ -11,6 +11,7 @@ use beamline_registry::domain::extension::ExtensionType;
 use beamline_registry::domain::ids::{ExtensionId, VersionName};
 use beamline_registry::service::definitions::ACTIONS;
 use beamline_registry::service::health::{State, StateFilter};
+use beamline_registry::service::trouble::Trouble;
 
 use super::read;
 
@@ -84,6 +85,13 @@ fn the_page_of_health_names_every_event_and_every_state() {
 fn the_page_of_the_audit_names_every_action() {
     let row = row("docs/administration.md", "| `action` |");
     assert_eq!(spans(&row).skip(1).collect::<Vec<_>>(), ACTIONS);
+}
+
+#[test]
+fn the_troubleshooting_guide_names_every_trouble_of_the_database() {
+    let head = "| `database.reason` | means | do |";
+    let troubles = owned(Trouble::ALL.map(Trouble::as_str));
+    assert_eq!(first_cells("docs/troubleshooting.md", head), troubles);
 }
 
 #[test]
