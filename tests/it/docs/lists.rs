@@ -11,6 +11,8 @@ use beamline_registry::domain::extension::ExtensionType;
 use beamline_registry::domain::ids::{ExtensionId, VersionName};
 use beamline_registry::service::definitions::ACTIONS;
 use beamline_registry::service::health::{State, StateFilter};
+use beamline_registry::service::invoke::Status;
+use beamline_registry::service::observe::DropReason;
 use beamline_registry::service::trouble::Trouble;
 
 use super::read;
@@ -92,6 +94,18 @@ fn the_troubleshooting_guide_names_every_trouble_of_the_database() {
     let head = "| `database.reason` | means | do |";
     let troubles = owned(Trouble::ALL.map(Trouble::as_str));
     assert_eq!(first_cells("docs/troubleshooting.md", head), troubles);
+}
+
+/// Behind the names of the metric and of its labels.
+#[test]
+fn the_page_of_metrics_names_every_value_of_a_label() {
+    let page = "docs/metrics.md";
+    let calls = row(page, "| `extension_invocations_total` |");
+    let statuses: Vec<_> = spans(&calls).skip(4).collect();
+    assert_eq!(statuses, Status::ALL.map(Status::as_str));
+    let dropped = row(page, "| `extension_registry_dropped_requests_total` |");
+    let reasons: Vec<_> = spans(&dropped).skip(2).collect();
+    assert_eq!(reasons, DropReason::ALL.map(DropReason::as_str));
 }
 
 #[test]
