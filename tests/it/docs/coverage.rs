@@ -39,6 +39,25 @@ fn every_verb_and_form_has_an_example() {
     }
 }
 
+#[test]
+fn every_error_of_http_alone_is_on_its_page_and_in_openapi() {
+    let source = read("src/adapters/http/answer.rs");
+    let (_, codes) = source.split_once("fn plain(").expect("the table");
+    let (codes, _) = codes.split_once("error::plain(").expect("its end");
+    let rows = codes.split("StatusCode::").skip(1);
+    let codes: Vec<_> = rows.filter_map(|row| row.split('"').nth(1)).collect();
+    assert!(codes.len() > 6, "found only {codes:?}");
+    let page = read("docs/http.md");
+    let openapi = read("src/adapters/http/openapi/common.rs");
+    for code in codes {
+        let name = format!("`{code}`");
+        assert!(page.contains(&name), "docs/http.md has no {code}");
+        // No operation has it: it is what there is without one.
+        let described = code == "method_not_allowed" || openapi.contains(&name);
+        assert!(described, "OpenAPI has no {code}");
+    }
+}
+
 /// Where the codes are made, and where each has its section.
 const CODES: &str = "src/service/error.rs";
 const ERRORS: &str = "docs/nats-errors.md";
