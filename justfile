@@ -100,6 +100,10 @@ exhaustive *ARGS:
 fuzz *ARGS:
     @scripts/fuzz {{ ARGS }}
 
+# Small faults in the code that decides: are they caught? In many hours, or of some files: `just mutants GLOB...`.
+mutants *ARGS: tools
+    @scripts/mutants {{ ARGS }}
+
 # An Erlang for the router example's tests, where it can be had.
 erlang:
     @scripts/erlang

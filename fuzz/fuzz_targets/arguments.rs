@@ -13,6 +13,7 @@ use beamline_registry::adapters::nats::verb::Verb;
 use beamline_registry::adapters::nats::wire::headers::RawHeaders;
 use beamline_registry::adapters::nats::wire::operation::Message;
 use beamline_registry::documents::audit::AuditArguments;
+use beamline_registry::documents::cancel::CancelArguments;
 use beamline_registry::documents::change::{self, WriteVerb};
 use beamline_registry::documents::circuit::CircuitArguments;
 use beamline_registry::documents::circuits::CircuitsArguments;
@@ -64,8 +65,15 @@ fuzz_target!(|body: &[u8]| {
     }
     let _ = fair(nats::report(payload, |reported| format!("{reported:?}")));
     if let Some(json) = fair(as_object(payload, "id")) {
-        let _ = fair(object::<AuditArguments>(&json));
+        if let Some(arguments) = fair(object::<AuditArguments>(&json)) {
+            let _ = fair(arguments.query());
+        }
         let _ = fair(object::<ReloadArguments>(&json));
+    }
+    if let Some(json) = fair(as_object(payload, "call"))
+        && let Some(arguments) = fair(object::<CancelArguments<'_>>(&json))
+    {
+        let _ = fair(arguments.call());
     }
     let _ = fair(optional_object::<CircuitArguments>(payload));
     let _ = fair(optional_object::<Freshness>(payload));

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::err;
+use super::{chain, failure};
 use crate::adapters::telemetry::log::{self, Format, Log};
 use crate::config::{LogFormat, LogSettings};
 
@@ -12,8 +12,5 @@ pub(super) fn start_log(settings: &LogSettings) -> Result<Log, ExitCode> {
         LogFormat::Json => Format::Json,
         LogFormat::Pretty => Format::Pretty,
     };
-    log::init(&settings.filter, format).map_err(|error| {
-        err(&super::chain(&error));
-        ExitCode::FAILURE
-    })
+    log::init(&settings.filter, format).map_err(|error| failure(&chain(&error)))
 }

@@ -43,9 +43,8 @@ impl HealthArguments {
     /// An unknown state, or a cursor that no page has given out.
     pub fn query(&self) -> Result<HealthQuery, RegistryError> {
         let state = self.state.as_deref().map(|text| {
-            let rule = "must be open, half_open, resting, degraded, ok, no_data, disabled or \
-                auto_disabled, or closed for a circuit";
-            StateFilter::parse(text).ok_or_else(|| RegistryError::field("state", rule))
+            let rule = || format!("must be one of {}", StateFilter::NAMES.join(", "));
+            StateFilter::parse(text).ok_or_else(|| RegistryError::field("state", rule()))
         });
         let after = self.cursor.as_deref().map(super::list::parse_cursor);
         Ok(HealthQuery {

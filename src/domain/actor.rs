@@ -3,9 +3,6 @@
 use super::ids::NameError;
 use super::words::words;
 
-/// The rule for actors: one token of a NATS subject, fit for an audit entry.
-const RULE: &str = "[A-Za-z0-9_@=+-]{1,128}";
-
 words! {
     /// How the actor is known. The first two are proven, by NATS permissions and by the tokens file;
     /// the others are what the request claims.
@@ -31,6 +28,9 @@ pub struct Actor {
 }
 
 impl Actor {
+    /// The rule for names: one token of a NATS subject, fit for an audit entry.
+    pub const RULE: &'static str = "[A-Za-z0-9_@=+-]{1,128}";
+
     /// The actor `name`; the error names the rule.
     pub fn parse(name: &str, source: ActorSource) -> Result<Self, NameError> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_@=+-".contains(&b);
@@ -38,7 +38,7 @@ impl Actor {
             let name = name.into();
             Ok(Self { name, source })
         } else {
-            Err(NameError { rule: RULE })
+            Err(NameError { rule: Self::RULE })
         }
     }
 

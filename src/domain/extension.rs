@@ -31,7 +31,7 @@ words! {
 
 /// The text names no type.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("must be one of pre, validator, post, provider")]
+#[error("must be one of {}", ExtensionType::NAMES.join(", "))]
 pub struct UnknownType;
 
 impl ExtensionType {
@@ -220,6 +220,9 @@ mod tests {
         for kind in ExtensionType::ALL {
             assert_eq!(ExtensionType::parse(kind.as_str()), Ok(kind));
         }
+        let mut names = ExtensionType::NAMES;
+        names.sort_unstable();
+        assert_eq!(names, ExtensionType::ALL.map(ExtensionType::as_str));
         assert_eq!(ExtensionType::parse("Pre"), Err(UnknownType));
     }
 }

@@ -101,7 +101,10 @@ impl ExtensionId {
 
 #[cfg(test)]
 mod tests {
+    use regex::Regex;
+
     use super::*;
+    use crate::domain::actor::{Actor, ActorSource};
 
     #[test]
     fn names_follow_the_contract() {
@@ -123,5 +126,29 @@ mod tests {
         assert!(ExtensionId::parse_new("health").is_err());
         assert!(VersionName::parse("1.0.0-rc_1").is_ok());
         assert!(VersionName::parse(&"1".repeat(65)).is_err());
+    }
+
+    #[test]
+    fn each_rule_says_what_is_checked() {
+        let new = ExtensionId::parse_new("health").unwrap_err().rule;
+        let new = new.strip_suffix(" and not be `health`").unwrap();
+        let names: [(&str, fn(&str) -> bool); 5] = [
+            (ExtensionId::RULE, |it| ExtensionId::parse(it).is_ok()),
+            (new, |it| ExtensionId::parse_new(it).is_ok()),
+            (VersionName::RULE, |it| VersionName::parse(it).is_ok()),
+            (InstanceId::RULE, |it| InstanceId::parse(it).is_ok()),
+            (Actor::RULE, |it| {
+                Actor::parse(it, ActorSource::None).is_ok()
+            }),
+        ];
+        for (rule, is_name) in names {
+            let pattern = Regex::new(&format!("^{rule}$")).unwrap();
+            let characters = (0..=u8::MAX).map(char::from);
+            let texts = characters.flat_map(|c| [format!("{c}"), format!("a{c}")]);
+            let long = [0, 63, 64, 65, 127, 128, 129].map(|length| "a".repeat(length));
+            for text in texts.chain(long) {
+                assert_eq!(is_name(&text), pattern.is_match(&text), "{text:?}: {rule}");
+            }
+        }
     }
 }

@@ -47,6 +47,7 @@ pub mod failures;
 pub mod halting;
 pub mod envelope;
 pub mod traceparent;
+pub mod header;
 pub mod reply;
 pub mod acknowledgement;
 pub mod push_back;

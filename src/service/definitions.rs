@@ -106,6 +106,24 @@ pub enum WriteError {
     Unknown(String),
 }
 
+/// What entries of the audit say was done. The table `extension_audit_log` takes no other.
+pub const ACTIONS: [&str; 14] = [
+    "created",
+    "updated",
+    "deleted",
+    "enabled",
+    "disabled",
+    "auto_disabled",
+    "auto_enabled",
+    "version_put",
+    "version_deleted",
+    "promoted",
+    "instance_put",
+    "instance_deleted",
+    "circuit_override",
+    "rollout_halted",
+];
+
 /// An entry of the audit.
 #[derive(Debug)]
 pub struct AuditEntry {
@@ -113,7 +131,7 @@ pub struct AuditEntry {
     pub id: i64,
     /// Whose change it is; the extension may be gone.
     pub extension_id: Box<str>,
-    /// What was done.
+    /// What was done, see [`ACTIONS`].
     pub action: Box<str>,
     /// Its actor.
     pub changed_by: Option<Box<str>>,

@@ -162,25 +162,8 @@ mod tests {
 
     #[test]
     fn each_kind_has_its_own_words_and_only_one_is_unreachable() {
-        let all = [
-            Trouble::Unreachable,
-            Trouble::Login,
-            Trouble::NotAllowed,
-            Trouble::Hidden,
-            Trouble::Schema,
-            Trouble::Unreleased,
-            Trouble::Elsewhere,
-            Trouble::Encoding,
-            Trouble::Locked,
-            Trouble::Conflict,
-            Trouble::Slow,
-            Trouble::ReadOnly,
-            Trouble::Full,
-            Trouble::Refused,
-            Trouble::Unexpected,
-        ];
         let mut seen = std::collections::BTreeSet::new();
-        for trouble in all {
+        for trouble in Trouble::ALL {
             let text = DatabaseError::new(trouble, "x").to_string();
             assert_eq!(
                 text.contains("unreachable"),

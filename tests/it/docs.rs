@@ -3,6 +3,7 @@
 //! - [`page`]: a page's `console` blocks are run as they stand, in their order, and its replies
 //!   compared with the real ones,
 //! - [`coverage`], [`names`]: every verb has an example, and what pages name exists,
+//! - [`lists`]: what repeats a table of the code has all of it,
 //! - [`links`], [`wording`]: links and anchors resolve, and words are those of the house,
 //! - [`configuration`]: the tables of variables are those of the code,
 //! - [`schemas`]: so are the schemas, and validators in another language agree with the daemon,
@@ -18,6 +19,7 @@ mod coverage;
 mod fixtures;
 pub(crate) mod layout;
 mod links;
+mod lists;
 mod names;
 mod page;
 mod recording;

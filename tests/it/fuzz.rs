@@ -2,6 +2,7 @@
 //!
 //! The generator is seeded, so that a failure can be repeated.
 
+use beamline_registry::adapters::nats::verb::Verb;
 use futures_util::StreamExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -13,35 +14,6 @@ use crate::site::{Site, extensions, subject};
 
 const REQUESTS: usize = 4000;
 const IN_FLIGHT: usize = 64;
-const VERBS: &[&str] = &[
-    "lookup",
-    "lookup_by_type",
-    "list",
-    "get",
-    "stats",
-    "reload",
-    "explain",
-    "ping",
-    "invoke",
-    "report",
-    "health",
-    "circuits",
-    "create",
-    "update",
-    "delete",
-    "enable",
-    "disable",
-    "put_version",
-    "delete_version",
-    "promote",
-    "put_instance",
-    "delete_instance",
-    "audit",
-];
-const WITH_ID: &[&str] = &[
-    "lookup", "get", "explain", "invoke", "health", "enable", "disable", "delete",
-];
-const OF_ALL: &[&str] = &["ping", "stats", "reload", "health", "circuits"];
 /// Names that mean something somewhere, and some that do not.
 const FIELDS: &[&str] = &[
     "id",
@@ -215,10 +187,11 @@ async fn large_and_deep_requests_get_one_reply() {
             .to_string()
             .into(),
     );
-    for verb in VERBS {
+    let verbs = Verb::ALL.into_iter();
+    for verb in verbs.filter(|verb| verb.answers_any()) {
         let requests = payloads
             .iter()
-            .map(|payload| (subject(verb), payload.clone()));
+            .map(|payload| (subject(verb.name()), payload.clone()));
         // With 64 MiB on the way to one client, a nats-server takes it for too slow.
         send_all(&site, requests.collect(), IN_FLIGHT / 4).await;
     }
@@ -275,18 +248,22 @@ async fn assert_well(site: &Site, daemon: &Daemon) {
 
 /// A verb in one of its forms.
 fn any_subject(random: &mut StdRng) -> String {
-    let pick = |random: &mut StdRng, of: &[&'static str]| *of.choose(random).unwrap();
-    let form = match random.random_range(0..4) {
-        0 => return subject(&format!("all.{}", pick(random, OF_ALL))),
-        1 => "local.pod-1.".to_owned(),
-        2 => format!("as.{}.", any_token(random)),
-        _ => String::new(),
+    // Of those that are in one sidecar only that one answers when all are asked.
+    let to_all = |verb: Verb| verb.answers_all() && verb.answers_any();
+    let (form, served): (String, fn(Verb) -> bool) = match random.random_range(0..4) {
+        0 => ("all.".to_owned(), to_all),
+        1 => ("local.pod-1.".to_owned(), |_| true),
+        2 => (format!("as.{}.", any_token(random)), Verb::answers_any),
+        _ => (String::new(), Verb::answers_any),
     };
-    if random.random() {
-        let verb = pick(random, WITH_ID);
-        return subject(&format!("{form}{verb}.{}", any_token(random)));
+    let with_id = form != "all." && random.random::<bool>();
+    let verbs = Verb::ALL.into_iter();
+    let verbs = verbs.filter(|verb| served(*verb) && (verb.takes_id() || !with_id));
+    let verb = verbs.collect::<Vec<_>>().choose(random).unwrap().name();
+    match with_id {
+        true => subject(&format!("{form}{verb}.{}", any_token(random))),
+        false => subject(&format!("{form}{verb}")),
     }
-    subject(&format!("{form}{}", pick(random, VERBS)))
 }
 
 /// What the protocol lets through as one token: no white space, no dots, no wildcards.

@@ -87,3 +87,37 @@ fn answer(headers: &HeaderMap, kind: &'static str, content: &'static str) -> Res
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::extension::ExtensionType;
+    use crate::service::health::State;
+
+    fn list(file: &str, begin: &str, end: &str) -> &'static str {
+        let (_, _, content) = FILES.iter().find(|(name, ..)| *name == file).unwrap();
+        let (_, list) = content.split_once(begin).unwrap();
+        list.split_once(end).unwrap().0
+    }
+
+    #[test]
+    fn the_page_knows_every_state_and_every_type() {
+        let states = list("row.js", "export const STATES = {\n", "\n};");
+        let states = states.lines().filter_map(|line| line.split_once(':'));
+        let mut states: Vec<_> = states.map(|(name, _)| name.trim()).collect();
+        states.sort_unstable();
+        let mut all = State::ALL.map(State::as_str);
+        all.sort_unstable();
+        assert_eq!(states, all);
+
+        let chips = list("table.js", "const CHIPS = [[\"all\", ", "]];");
+        let chips = chips.split("[\"").skip(1);
+        for chip in chips.filter_map(|chip| chip.split('"').next()) {
+            assert!(State::parse(chip).is_some(), "{chip}");
+        }
+
+        let types = INDEX.split("<option>").skip(1);
+        let types = types.filter_map(|rest| rest.split("</option>").next());
+        assert_eq!(types.collect::<Vec<_>>(), ExtensionType::NAMES);
+    }
+}

@@ -1,20 +1,19 @@
-//! The one look-up of headers, of requests and of replies.
+//! Headers as the client library holds them.
 
-use async_nats::{HeaderMap, HeaderValue};
+use async_nats::HeaderMap;
 
-/// The first value of the header `name`: of its exact name, else of one that differs in ASCII case
-/// alone. Of several of those, the first by name counts, as the client library keeps no order.
+use crate::domain::header;
+
+/// The first value of the header `name`: by its exact name, else ignoring ASCII case. Of several of
+/// those, the first by name counts, as the client library keeps no order.
 pub fn find<'a>(headers: Option<&'a HeaderMap>, name: &str) -> Option<&'a str> {
-    let headers = headers?;
-    if let Some(value) = headers.get(name) {
-        return Some(value.as_str());
-    }
-    let named = headers
-        .iter()
-        .map(|(known, values)| (known.as_ref(), values));
-    let alike = named.filter(|(known, _): &(&str, _)| known.eq_ignore_ascii_case(name));
-    let (_, values) = alike.min_by_key(|(known, _)| *known)?;
-    values.first().map(HeaderValue::as_str)
+    let named = headers?.iter().filter_map(|(known, values)| {
+        let known: &str = known.as_ref();
+        Some((known, values.first()?.as_str()))
+    });
+    let mut named: Vec<_> = named.collect();
+    named.sort_unstable();
+    header::find(named, name)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::adapters::nats::ask::Reply;
 use crate::cli::document::{fields, members};
-use crate::cli::{headers_of, out};
+use crate::cli::{harmless, headers_of, out};
 
 /// A document no longer than this is one line, others have a line for each member.
 const MAX_WIDTH: usize = 100;
@@ -61,21 +61,32 @@ impl Printer {
     }
 
     fn document(self, body: &[u8]) {
-        let text = match serde_json::from_slice(body) {
-            Ok(document) => laid_out(document, 0),
-            Err(_) => String::from_utf8_lossy(body).into_owned(),
-        };
-        for line in text.lines() {
-            out(&format!("  {line}"));
-        }
+        lines(body).iter().for_each(|line| out(line));
     }
 
     fn print(self, style: &str, text: &str) {
+        out(&self.styled(style, text));
+    }
+
+    /// Without what a terminal would obey beside the style: any program on this host may publish
+    /// to the demo's server.
+    fn styled(self, style: &str, text: &str) -> String {
+        let text = harmless(text);
         match self.0 {
-            true => out(&format!("\u{1b}[{style}m{text}\u{1b}[0m")),
-            false => out(text),
+            true => format!("\u{1b}[{style}m{text}\u{1b}[0m"),
+            false => text,
         }
     }
+}
+
+/// What a message holds, line by line.
+fn lines(body: &[u8]) -> Vec<String> {
+    let text = match serde_json::from_slice(body) {
+        Ok(document) => laid_out(document, 0),
+        Err(_) => String::from_utf8_lossy(body).into_owned(),
+    };
+    let lines = text.lines().map(|line| harmless(&format!("  {line}")));
+    lines.collect()
 }
 
 /// The text of a document, in lines where it is long. Order and digits are kept.
@@ -101,6 +112,19 @@ fn laid_out(value: &RawValue, depth: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_terminal_obeys_nothing_that_was_received() {
+        let heard = "event on a\u{1b}[2J\u{9b}1m";
+        let shown = "event on a\\u{1b}[2J\\u{9b}1m";
+        assert_eq!(Printer(false).styled("35", heard), shown);
+        let coloured = format!("\u{1b}[35m{shown}\u{1b}[0m");
+        assert_eq!(Printer(true).styled("35", heard), coloured);
+        assert_eq!(Printer(false).styled("1", "\n# one"), "\n# one");
+        let body = "no JSON\u{1b}[2J\nmore";
+        assert_eq!(lines(body.as_bytes()), ["  no JSON\\u{1b}[2J", "  more"]);
+        assert_eq!(lines("\"\u{9b}1m\"".as_bytes()), ["  \"\\u{9b}1m\""]);
+    }
 
     #[test]
     fn long_documents_have_a_line_for_each_member() {

@@ -11,7 +11,9 @@ use crate::documents::change::WriteVerb::{
     Create, Delete, DeleteInstance, DeleteVersion, Disable, Enable, Promote, PutInstance,
     PutVersion, Rollout, Update, UpdateVersion,
 };
+use crate::domain::extension::ExtensionType;
 use crate::domain::record;
+use crate::service::health::StateFilter;
 
 /// Answers that come in pages.
 #[derive(Clone, Copy)]
@@ -272,7 +274,7 @@ const DRY_RUN: Field = field(
     "Commit nothing, and show what would change",
 );
 const MAYBE_ID: Field = field(May, "id", Kind::Text, "Only this extension");
-const TYPES: Kind = Kind::Word(&["pre", "validator", "post", "provider"]);
+const TYPES: Kind = Kind::Word(&ExtensionType::NAMES);
 const TYPE: Field = field(Flag, "type", TYPES, "Only this type");
 const ENABLED: Field = field(
     Flag,
@@ -286,17 +288,7 @@ const SELECTOR: Field = field(
     Kind::Pairs,
     "Only where all of these match, e.g. owner=search or metadata.team=z; repeatable",
 );
-const STATES: Kind = Kind::Word(&[
-    "open",
-    "half_open",
-    "resting",
-    "degraded",
-    "ok",
-    "no_data",
-    "disabled",
-    "auto_disabled",
-    "closed",
-]);
+const STATES: Kind = Kind::Word(&StateFilter::NAMES);
 const STATE: Field = field(Flag, "state", STATES, "Only in this state");
 const BY: Field = field(Flag, "by", Kind::Text, "Only changes by this actor");
 const DONE: Field = field(Flag, "action", Kind::Text, "Only this action, e.g. updated");

@@ -32,7 +32,7 @@ pub(super) fn command() -> Command {
         .about("Follow the events of all sidecars, until Ctrl-C")
         .arg(
             many("kind")
-                .value_parser(PossibleValuesParser::new(KINDS.split(' ')))
+                .value_parser(PossibleValuesParser::new(KINDS.map(|kind| kind.name)))
                 .hide_possible_values(true)
                 .help("Only this kind, such as circuit_opened; may be repeated"),
         )

@@ -6,6 +6,7 @@ use utoipa::openapi::schema::{
 };
 
 use super::WriteVerb;
+use crate::domain::actor::Actor;
 use crate::domain::ids::InstanceId;
 use crate::domain::record::{EXTENSION, Field, Kind, field};
 
@@ -82,7 +83,7 @@ fn property(name: &str, nullable: bool) -> Schema {
         "dry_run" => typed(Type::Boolean, nullable)
             .description(Some("Whether to check the change without committing it")),
         "actor" => typed(Type::String, nullable)
-            .pattern(Some("^[A-Za-z0-9_@=+-]{1,128}$"))
+            .pattern(Some(format!("^{}$", Actor::RULE)))
             .description(Some("The actor, if neither token nor header names one")),
         // `if_revision`.
         _ => whole(nullable).minimum(Some(0)).description(Some(

@@ -81,3 +81,23 @@ fn conditional(row: &Fields<'_>) -> bool {
     let given = |name| matches!(row.get(name), Value::Json(json) if json.trim_ascii() != "{}");
     given("routing_rules") || given("rollout")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::domain::record::VERSION;
+
+    /// A new field of versions fails here until a promotion either takes it along or leaves it.
+    #[test]
+    fn each_field_of_a_version_is_taken_along_or_left() {
+        let left = ["routing_rules", "rollout", "priority", "enabled"];
+        let taken = ["version", "subject"].into_iter().chain(OWN);
+        let fields = VERSION.iter().map(|field| field.name);
+        assert_eq!(
+            BTreeSet::from_iter(taken.chain(left)),
+            BTreeSet::from_iter(fields)
+        );
+    }
+}

@@ -64,6 +64,19 @@ pub struct StateFilter {
 }
 
 impl StateFilter {
+    /// The names of all states that can be asked for: of extensions, the worst first, and of circuits.
+    pub const NAMES: [&'static str; 9] = [
+        "open",
+        "half_open",
+        "resting",
+        "degraded",
+        "ok",
+        "no_data",
+        "disabled",
+        "auto_disabled",
+        "closed",
+    ];
+
     /// Reads the name of a state; `None` where there is none of that name.
     pub fn parse(text: &str) -> Option<Self> {
         let (state, circuit) = (State::named(text), CircuitState::named(text));

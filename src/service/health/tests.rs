@@ -1,5 +1,6 @@
 //! What is joined from where, and what a page and its summary show.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use super::*;
@@ -454,4 +455,16 @@ fn circuits_are_paged_and_tell_who_holds_them_until_when() {
     };
     assert_eq!((c.forced, c.retry_at), (Forced::WithoutEnd, None));
     assert!(c.opened_at.is_some());
+}
+
+#[test]
+fn every_state_of_extensions_and_of_circuits_can_be_asked_for() {
+    let states = State::ALL.map(State::as_str);
+    let circuits = CircuitState::ALL.map(CircuitState::as_str);
+    let all = states.into_iter().chain(circuits);
+    let all: BTreeSet<_> = all.collect();
+    assert_eq!(BTreeSet::from(StateFilter::NAMES), all);
+    for name in StateFilter::NAMES {
+        assert!(StateFilter::parse(name).is_some(), "{name}");
+    }
 }

@@ -1,5 +1,7 @@
 //! What each Postgres role may run, and what it is refused.
 
+use std::collections::BTreeSet;
+
 use beamline_registry::adapters::postgres::inspect::missing_rights;
 use beamline_registry::adapters::postgres::migrate::{migrate, seed};
 use tokio_postgres::Client;
@@ -163,6 +165,31 @@ async fn each_role_may_run_its_statements_and_is_refused_the_rest() {
         // What is not the registry's own is nobody's but its owner's.
         check(&client, role, &["SELECT * FROM later"], false).await;
     }
+}
+
+/// What is given beyond reading, a right on some columns as one on the table.
+const GIVEN: &str = "
+    SELECT format('%s ON %s', privilege_type, table_name)
+    FROM information_schema.role_table_grants
+    WHERE grantee = 'beamline_registry' AND privilege_type <> 'SELECT'
+    UNION SELECT format('%s ON %s', privilege_type, table_name)
+    FROM information_schema.column_privileges
+    WHERE grantee = 'beamline_registry' AND privilege_type <> 'SELECT'";
+
+/// `check` has a list of its own.
+#[tokio::test]
+async fn check_asks_for_every_right_that_is_given() {
+    let ruled = Ruled::start().await;
+    let superuser = ruled.database.connect().await;
+    let given = superuser.query(GIVEN, &[]).await.unwrap();
+    let given: BTreeSet<String> = given.iter().map(|row| row.get(0)).collect();
+    assert!(given.len() > 20, "{given:?}");
+    let registry = ruled.login("beamline_registry").await;
+    assert_eq!(missing_rights(&registry).await.unwrap(), [""; 0]);
+    let revoke = "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM beamline_registry";
+    run(&superuser, revoke).await;
+    let missing = missing_rights(&registry).await.unwrap();
+    assert_eq!(BTreeSet::from_iter(missing), given);
 }
 
 /// A site may say that functions are not everybody's.

@@ -1,10 +1,13 @@
 //! Every verb, in every form, by every role: answered, or refused by the server.
 
+use std::collections::BTreeSet;
+
 use beamline_registry::adapters::nats::verb::Verb;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use super::guarded::{self, User};
+use crate::docs::file;
 use crate::harness::{
     Answer, Behaviour, Client, DEADLINE, Daemon, Extension, NatsServer, eventually,
 };
@@ -31,6 +34,25 @@ const ROLES: [(&str, Option<&[&[&str]]>); 4] = [
     ("oscar", Some(&[READER, INVOKER, OPERATOR])),
     ("alice", None),
 ];
+
+/// The page says what the users of each role may send.
+#[test]
+fn the_page_names_the_verbs_of_each_role() {
+    let page = std::fs::read_to_string(file("docs/access.md")).unwrap();
+    let known = Verb::ALL.map(Verb::name);
+    for (role, verbs) in [
+        ("reader", READER),
+        ("invoker", INVOKER),
+        ("operator", OPERATOR),
+    ] {
+        let begin = format!("| {role}, ");
+        let row = page.lines().find(|line| line.starts_with(&begin)).unwrap();
+        let (_, may) = row.split_once(" | ").unwrap();
+        let named = may.split('`').skip(1).step_by(2);
+        let named: BTreeSet<_> = named.filter(|word| known.contains(word)).collect();
+        assert_eq!(named, BTreeSet::from_iter(verbs.iter().copied()), "{role}");
+    }
+}
 
 const EXTENSION: &str = "normalize_text";
 const SUBJECT: &str = "beamline.ext.pre.normalize_text.v1";

@@ -1,7 +1,10 @@
 //! What nobody means well: each is refused or ignored, and neither tables, revision, audit nor
 //! anybody's stream move.
 
+use std::collections::BTreeSet;
+
 use async_nats::{HeaderMap, jetstream};
+use beamline_registry::adapters::nats::verb::Verb;
 use serde_json::{Value, json};
 
 use super::{plain, ready};
@@ -59,6 +62,16 @@ fn requests() -> Vec<(&'static str, Value, &'static [&'static str])> {
             &["id", "version", "subject"],
         ),
         (
+            "update_version",
+            json!({"id": "x", "version": "v9", "retry": 2}),
+            &["id", "version", "actor"],
+        ),
+        (
+            "rollout",
+            json!({"id": "x", "version": "v9", "percent": 10}),
+            &["id", "version", "actor"],
+        ),
+        (
             "delete_version",
             json!({"id": "x", "version": "v9"}),
             &["id", "version"],
@@ -84,6 +97,15 @@ fn requests() -> Vec<(&'static str, Value, &'static [&'static str])> {
             &["id", "version", "action", "actor"],
         ),
     ]
+}
+
+#[test]
+fn every_verb_that_changes_something_is_tried() {
+    let changes = Verb::ALL.into_iter().filter(|verb| verb.mutates());
+    let changes = changes.filter(|verb| *verb != Verb::Reload);
+    let changes: BTreeSet<_> = changes.map(Verb::name).collect();
+    let tried = requests().into_iter().map(|(verb, ..)| verb);
+    assert_eq!(BTreeSet::from_iter(tried), changes);
 }
 
 /// A JetStream server with a stream `x` that holds a message, and a daemon with an extension `x`.

@@ -1,6 +1,6 @@
 //! The pages of the NATS API leave nothing out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use beamline_registry::adapters::nats::verb::Verb;
 
@@ -39,6 +39,25 @@ fn every_verb_and_form_has_an_example() {
     }
 }
 
+#[test]
+fn every_error_of_http_alone_is_on_its_page_and_in_openapi() {
+    let source = read("src/adapters/http/answer.rs");
+    let (_, codes) = source.split_once("fn plain(").expect("the table");
+    let (codes, _) = codes.split_once("error::plain(").expect("its end");
+    let rows = codes.split("StatusCode::").skip(1);
+    let codes: Vec<_> = rows.filter_map(|row| row.split('"').nth(1)).collect();
+    assert!(codes.len() > 6, "found only {codes:?}");
+    let page = read("docs/http.md");
+    let openapi = read("src/adapters/http/openapi/common.rs");
+    for code in codes {
+        let name = format!("`{code}`");
+        assert!(page.contains(&name), "docs/http.md has no {code}");
+        // No operation has it: it is what there is without one.
+        let described = code == "method_not_allowed" || openapi.contains(&name);
+        assert!(described, "OpenAPI has no {code}");
+    }
+}
+
 /// Where the codes are made, and where each has its section.
 const CODES: &str = "src/service/error.rs";
 const ERRORS: &str = "docs/nats-errors.md";
@@ -48,14 +67,22 @@ fn every_error_code_has_a_section_and_a_row() {
     let source = read(CODES);
     let (_, codes) = source.split_once("const fn kind(").expect("the table");
     let (codes, _) = codes.split_once("\n    }\n").expect("their end");
-    // A code and a title in each row.
-    let codes: BTreeSet<_> = codes.split('"').skip(1).step_by(4).collect();
-    assert!(codes.len() > 15, "found only {codes:?}");
+    // A number, a code and a title in each row.
+    let parts: Vec<_> = codes.split('"').collect();
+    let numbers = parts.iter().step_by(4).map(|text| text.rsplit('(').next());
+    let numbers = numbers.map(|text| text.unwrap().trim_end_matches(", "));
+    let codes = parts.iter().skip(1).step_by(4).copied();
+    let numbered: BTreeMap<_, _> = codes.zip(numbers).collect();
+    assert!(numbered.len() > 15, "found only {numbered:?}");
     let page = read(ERRORS);
     let sections = page.lines().filter_map(|line| line.strip_prefix("## "));
+    let codes: BTreeSet<_> = numbered.keys().copied().collect();
     assert_eq!(sections.collect::<BTreeSet<_>>(), codes);
-    for code in codes {
-        let row = format!("[`{code}`](#{code})");
-        assert!(page.contains(&row), "no row for {row}");
+    for (code, number) in numbered {
+        let name = format!("[`{code}`](#{code})");
+        let cells = page.lines().filter_map(|line| line.split(" | ").next());
+        let mut named = cells.filter(|cell| cell.contains(&name));
+        let cell = named.next().unwrap_or_else(|| panic!("no row for {code}"));
+        assert!(cell.ends_with(&format!(" {number}")), "{cell}: {number}");
     }
 }

@@ -36,6 +36,10 @@ const ALWAYS: &[(&str, &str)] = &[
         "413",
         "`payload_too_large`: the body, or a record, is over its limit",
     ),
+    (
+        "421",
+        "`misdirected_request`: `Host` is none of this server's names",
+    ),
     ("500", "`internal`: a bug"),
     (
         "503",

@@ -7,6 +7,8 @@ use std::str;
 
 use thiserror::Error;
 
+use crate::domain::header;
+
 const VERSION: &[u8] = b"NATS/1.0";
 const BREAK: &[u8] = b"\r\n";
 
@@ -87,16 +89,7 @@ impl<'b> Headers<'b> {
 
     /// The first value of `name`: by its exact name, else ignoring ASCII case.
     pub fn get(&self, name: &str) -> Option<&'b str> {
-        let mut another_case = None;
-        for (known, value) in self.iter() {
-            if known == name {
-                return Some(value);
-            }
-            if another_case.is_none() && known.eq_ignore_ascii_case(name) {
-                another_case = Some(value);
-            }
-        }
-        another_case
+        header::find(self.iter(), name)
     }
 
     /// All headers, in order; values without the white space around them.

@@ -102,3 +102,26 @@ async fn named(client: &Client, sql: &str, id: &str, part: &str) -> Result<(), E
 async fn run(client: &Client, sql: &str, parameters: &[Parameter<'_>]) -> Result<(), Error> {
     client.query_typed(sql, parameters).await.map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::record::VERSION;
+
+    /// Of the statements only these name columns; a new one of versions would be lost in a promotion.
+    #[test]
+    fn a_promotion_keeps_every_column_of_a_version() {
+        let (_, kept) = KEEP_CURRENT.split_once("AS kept (id, ").unwrap();
+        let (kept, _) = kept.split_once(')').unwrap();
+        let fields: Vec<_> = VERSION.iter().map(|field| field.name).collect();
+        let mut kept: Vec<_> = kept.split(", ").collect();
+        kept.sort_by_key(|name| fields.iter().position(|field| field == name));
+        assert_eq!(kept, fields);
+        for field in fields {
+            // A row always has these.
+            let given = ["subject", "enabled"].contains(&field);
+            let remembered = REMEMBER.contains(&format!("'{field}'"));
+            assert_ne!(given, remembered, "{field}");
+        }
+    }
+}

@@ -5,6 +5,7 @@ use tokio_postgres::{Error, GenericClient, Row};
 use super::TYPES;
 use super::shape::{AUDIT, EXTENSIONS, HEALTH, INSTANCES, Shape, VERSIONS};
 use crate::domain::quote::quoted;
+use crate::service::definitions::ACTIONS;
 
 const DEPENDENTS: &str = include_str!("../../../../migrations/old/dependents.sql");
 
@@ -32,11 +33,10 @@ const AUDITORS: &str = "SELECT tgname || ' on ' || tgrelid::regclass, ARRAY[pron
 const REFERENCES: &str = "SELECT conname || ' of ' || conrelid::regclass, '{}'::text[] \
     FROM pg_constraint WHERE contype = 'f' AND confrelid = to_regclass('extension_audit_log')";
 
-/// Actions that are neither the original's nor ours.
-const ACTIONS: &str = "SELECT action, ARRAY[count(*)::text] FROM extension_audit_log \
-    WHERE action NOT IN ('create', 'update', 'delete', 'enable', 'disable', 'created', 'updated', \
-        'deleted', 'enabled', 'disabled', 'auto_disabled', 'auto_enabled', 'version_put', \
-        'version_deleted', 'promoted', 'instance_put', 'instance_deleted', 'circuit_override') \
+/// Actions that are neither the original's nor ours, which are `$1`.
+const UNKNOWN: &str = "SELECT action, ARRAY[count(*)::text] FROM extension_audit_log \
+    WHERE action NOT IN ('create', 'update', 'delete', 'enable', 'disable') \
+        AND action <> ALL ($1::text[]) \
     GROUP BY action ORDER BY action";
 
 /// What prevents the upgrade; empty when nothing does. What is read of rows needs the columns to be
@@ -58,7 +58,8 @@ pub(super) async fn find(client: &impl GenericClient, shape: &Shape) -> Result<V
     })?);
     found.extend(orphans(client, shape).await?);
     if shape.has(AUDIT) {
-        let unknown = client.query(ACTIONS, &[]).await?;
+        let ours: &[&str] = &ACTIONS;
+        let unknown = client.query(UNKNOWN, &[&ours]).await?;
         found.extend(lines(&unknown, |action, count| {
             format!(
                 "{AUDIT} has the action {}, which is none of the known ones, {} times",
