@@ -39,19 +39,26 @@ struct Pending {
 }
 
 /// Shows what goes by, once a server takes us: the daemon waits for one too. What is not shown is
-/// reported, each reason once.
+/// reported, each reason once. The client library may end, as by a panic over a header block that it
+/// cannot read: then there is another connection.
 pub(super) async fn show(settings: &Settings, screen: Screen) {
     let mut reported = String::new();
     loop {
         let error = match Tap::open(settings, screen).await {
-            Ok(tap) => return tap.run().await,
+            Ok(tap) => {
+                reported.clear();
+                match tap.run().await {
+                    End::Closed => AskError::Closed,
+                    End::Unread => return,
+                }
+            }
             Err(error) => error,
         };
         let reason = format!("requests are not shown: {error}");
         if reason != reported {
             err(&clean(&reason));
         }
-        if !matches!(error, AskError::Unreachable { .. }) {
+        if !matches!(error, AskError::Unreachable { .. } | AskError::Closed) {
             return;
         }
         reported = reason;
@@ -59,9 +66,17 @@ pub(super) async fn show(settings: &Settings, screen: Screen) {
     }
 }
 
+/// Why nothing more is shown.
+enum End {
+    /// The connection is closed.
+    Closed,
+    /// Nobody reads, or nothing may be listened to.
+    Unread,
+}
+
 /// Sees what goes by.
 struct Tap {
-    messages: BoxStream<'static, Result<Reply, String>>,
+    messages: BoxStream<'static, Result<Reply, (String, AskError)>>,
     prefix: String,
     pending: VecDeque<Pending>,
     screen: Screen,
@@ -120,11 +135,13 @@ impl Tap {
     }
 
     /// Prints until the connection is closed, or nobody reads.
-    async fn run(mut self) {
+    async fn run(mut self) -> End {
         while let Some(passed) = self.messages.next().await {
             let message = match passed {
                 Ok(message) => message,
-                Err(why) => {
+                Err((_, AskError::Closed)) => return End::Closed,
+                Err((subject, error)) => {
+                    let why = format!("messages at `{subject}` are not shown: {error}");
                     err(&clean(&why));
                     continue;
                 }
@@ -137,7 +154,8 @@ impl Tap {
                 // A stream is many answers to one message.
                 let line = answered(asked, &message, &self.screen);
                 if let Err(error) = self.screen.line(&line) {
-                    return err(&format!("requests are not shown any more: {error}"));
+                    err(&format!("requests are not shown any more: {error}"));
+                    return End::Unread;
                 }
             } else if let Some(what) = named(&self.prefix, &message)
                 && let Some(reply) = message.reply
@@ -149,11 +167,15 @@ impl Tap {
                 self.pending.push_back(Pending { reply, what, at });
             }
         }
+        End::Unread
     }
 }
 
 /// The messages at `subject`; the last item is why there are no more, such as a missing permission.
-fn passing(subject: String, replies: Replies) -> BoxStream<'static, Result<Reply, String>> {
+fn passing(
+    subject: String,
+    replies: Replies,
+) -> BoxStream<'static, Result<Reply, (String, AskError)>> {
     let next = async |replies: Option<Replies>| {
         let mut replies = replies?;
         loop {
@@ -164,9 +186,10 @@ fn passing(subject: String, replies: Replies) -> BoxStream<'static, Result<Reply
             }
         }
     };
-    let why = move |error: AskError| format!("messages at `{subject}` are not shown: {error}");
     let passing = stream::unfold(Some(replies), next);
-    passing.map(move |passed| passed.map_err(&why)).boxed()
+    let of_subject = move |error: AskError| (subject.clone(), error);
+    let passing = passing.map(move |passed| passed.map_err(&of_subject));
+    passing.boxed()
 }
 
 /// What a message asks for; nothing for an event.
