@@ -47,13 +47,23 @@ impl AuditArguments {
     pub fn query(&self) -> Result<AuditQuery, RegistryError> {
         Ok(AuditQuery {
             extension: id(self.id.as_deref())?,
-            by: self.by.clone(),
-            action: self.action.clone(),
+            by: stored("by", self.by.as_deref())?,
+            action: stored("action", self.action.as_deref())?,
             since: when("since", self.since.as_deref())?,
             until: when("until", self.until.as_deref())?,
             before: self.before,
             limit: 0,
         })
+    }
+}
+
+/// A text that an entry can have: the database stores no other.
+fn stored(field: &str, text: Option<&str>) -> Result<Option<String>, RegistryError> {
+    match text {
+        Some(text) if text.contains('\0') => {
+            Err(RegistryError::field(field, "holds the character \\u0000"))
+        }
+        text => Ok(text.map(str::to_owned)),
     }
 }
 
@@ -161,6 +171,19 @@ fn body(entry: &AuditEntry) -> EntryBody<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_that_no_entry_can_have_is_a_fault_that_is_named() {
+        for field in ["by", "action"] {
+            let arguments = |text: &str| {
+                let json = serde_json::json!({ field: text }).to_string();
+                serde_json::from_str::<AuditArguments>(&json).unwrap()
+            };
+            assert!(arguments("alice").query().is_ok());
+            let fault = RegistryError::field(field, "holds the character \\u0000");
+            assert_eq!(arguments("a\0b").query().unwrap_err(), fault);
+        }
+    }
 
     #[test]
     fn names_of_fields_are_all_that_is_left_of_values() {

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type};
 use utoipa::openapi::{Ref, RefOr};
 
+use super::page::ENVELOPE_BYTES;
 use super::stored::stored;
 use super::to_bytes;
 use crate::service::definitions::{Rehearsal, Switched};
@@ -33,16 +34,36 @@ pub fn rehearsed(rehearsal: &Rehearsal) -> Bytes {
 pub(super) struct Many<'a> {
     changed: &'a [String],
     unchanged: &'a [String],
+    /// How many ids have no room in the reply; absent where all are here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    omitted: Option<usize>,
     revision: u64,
 }
 
-/// Which of many are another now.
-pub fn switched(switched: &Switched) -> Bytes {
+/// Which of many are another now, shortened to fit `max_bytes`: what is committed must not be
+/// answered as a reply that is too large.
+pub fn switched(switched: &Switched, max_bytes: usize) -> Bytes {
+    let mut room = max_bytes.saturating_sub(ENVELOPE_BYTES);
+    let changed = fitting(&switched.changed, &mut room);
+    let unchanged = fitting(&switched.unchanged, &mut room);
+    let all = switched.changed.len() + switched.unchanged.len();
+    let omitted = all - changed.len() - unchanged.len();
     to_bytes(&Many {
-        changed: &switched.changed,
-        unchanged: &switched.unchanged,
+        changed,
+        unchanged,
+        omitted: (omitted > 0).then_some(omitted),
         revision: switched.revision,
     })
+}
+
+/// The first ids for which there is room, which they take.
+fn fitting<'a>(ids: &'a [String], room: &mut usize) -> &'a [String] {
+    let fit = ids.iter().take_while(|id| {
+        let left = room.checked_sub(to_bytes(id).len() + 1);
+        *room = left.unwrap_or(0);
+        left.is_some()
+    });
+    ids.get(..fit.count()).unwrap_or_default()
 }
 
 /// The schemas of answers by name: of a dry run, and of a change that may be one.
@@ -69,4 +90,37 @@ pub(super) fn schemas() -> [(&'static str, RefOr<Schema>); 3] {
         ("Changed", or_rehearsal("Extension")),
         ("Deleted", or_rehearsal("Committed")),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_many_is_answered_within_every_limit() {
+        let ids = |letter: &str| (0..500).map(|n| format!("{letter}{n:0>127}")).collect();
+        let many = Switched {
+            changed: ids("c"),
+            unchanged: ids("u"),
+            revision: 7,
+        };
+        for (max_bytes, all_changed, all) in [
+            (460, false, false),
+            (4096, false, false),
+            (100_000, true, false),
+            (1 << 20, true, true),
+            (usize::MAX, true, true),
+        ] {
+            let body = switched(&many, max_bytes);
+            assert!(body.len() <= max_bytes, "{max_bytes}");
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            let count = |name: &str| body[name].as_array().unwrap().len();
+            let (changed, unchanged) = (count("changed"), count("unchanged"));
+            let omitted = usize::try_from(body["omitted"].as_u64().unwrap_or(0)).unwrap();
+            assert_eq!(changed + unchanged + omitted, 1000);
+            assert_eq!((changed == 500, omitted == 0), (all_changed, all));
+            assert_eq!(body["omitted"].is_null(), all);
+            assert_eq!(body["revision"], 7);
+        }
+    }
 }

@@ -8,14 +8,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
 use super::context::{Context, Scalar};
 use super::extension::ExtensionType;
 use super::ids::ExtensionId;
-use super::json::JsonObject;
+use super::json::{JsonObject, members};
 
 /// What goes to an extension.
 #[derive(Debug, Clone, Copy)]
@@ -206,15 +205,12 @@ fn provider_fields(payload: &str) -> Result<&str, EnvelopeError> {
             field: "payload".into(),
             rule: "must be a JSON object for a provider",
         })?;
-    let keys: BTreeMap<Key<'_>, IgnoredAny> =
-        serde_json::from_str(payload).map_err(|_| EnvelopeError {
-            field: "payload".into(),
-            rule: NOT_AN_OBJECT,
-        })?;
-    match RESERVED
-        .iter()
-        .find(|name| keys.contains_key(&Key(Cow::Borrowed(name))))
-    {
+    // A key that is no text is none of ours.
+    let mut keys = members(payload)
+        .into_iter()
+        .flatten()
+        .filter_map(|member| member.key);
+    match keys.find(|key| RESERVED.contains(&&**key)) {
         Some(name) => Err(EnvelopeError {
             field: format!("payload.{name}").into(),
             rule: "is reserved: the registry itself sets it for a provider",

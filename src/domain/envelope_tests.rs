@@ -158,6 +158,12 @@ fn a_providers_payload_is_an_object_without_reserved_fields() {
         }),
         "payload.config"
     );
+    let payload = r#"{"\ud800":1,"\udfff":2}"#;
+    let sent = body(&Request {
+        payload,
+        ..PROVIDER
+    });
+    assert!(sent.unwrap().contains(&payload[1..payload.len() - 1]));
 }
 
 #[test]

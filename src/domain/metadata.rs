@@ -20,6 +20,17 @@ pub struct OwnLimits {
     pub max_in_flight: Option<usize>,
 }
 
+impl OwnLimits {
+    /// Each with its key.
+    pub fn named(self) -> [(&'static str, Option<usize>); 3] {
+        [
+            ("max_payload_size", self.max_payload_size),
+            ("max_metadata_size", self.max_metadata_size),
+            ("max_in_flight", self.max_in_flight),
+        ]
+    }
+}
+
 /// Far beyond every limit of a daemon, and a number that every language holds exactly.
 const MOST: usize = 1 << 53;
 

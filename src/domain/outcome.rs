@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::overload::Overload;
 use super::push_back::Hint;
 use super::reply;
+use super::whole::whole;
 
 /// An attempt that its deadline left less than this is neutral.
 pub const SHORTEST_FAIR_TIME: Duration = Duration::from_millis(100);
@@ -249,7 +250,7 @@ fn classify_reply(error_code: Option<&str>, hint: Option<Hint>, body: &[u8]) -> 
         (failure, Answer::ErrorReply { lacks_code })
     };
     if let Some(text) = error_code {
-        match (text.trim().parse::<u32>(), hint) {
+        match (whole(text.trim(), &(0..=u32::MAX)), hint) {
             (Ok(429), _) | (Ok(503), Some(_)) => {
                 let rest = hint.and_then(|hint| hint.rest);
                 let answer = Answer::ErrorReply { lacks_code: false };

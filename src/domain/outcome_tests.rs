@@ -40,6 +40,9 @@ fn replies() {
         (Some(" 503 "), "oops", (error(Some(503)), passed_on(false))),
         (Some("70000"), "{}", (error(Some(70_000)), passed_on(false))),
         (Some("400"), "", (CALLER_FAULT, passed_on(false))),
+        (Some("404.0"), "", (CALLER_FAULT, passed_on(false))),
+        (Some("5e2"), "{}", (error(Some(500)), passed_on(false))),
+        (Some("500.5"), "{}", (error(None), passed_on(true))),
         (
             Some("499"),
             r#"{"error":"x"}"#,
@@ -64,6 +67,7 @@ fn who_is_busy_and_says_so_pushes_back() {
     let pushed_back = |rest| Outcome::Neutral(Neutral::PushedBack { rest });
     for (code, hint, expected) in [
         ("429", None, pushed_back(None)),
+        ("429.0", None, pushed_back(None)),
         ("429", hint(None), pushed_back(None)),
         ("429", hint(second), pushed_back(second)),
         ("503", hint(second), pushed_back(second)),

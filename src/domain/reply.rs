@@ -3,10 +3,13 @@
 //! One pass, and nothing is built: fields other than `error` and `status` are skipped, but read to
 //! the end, for a body that breaks off is not JSON.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::{RawValue, Value};
+use serde_json::value::RawValue;
+
+use super::json::{compact, members, string};
 
 /// What a reply body holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +33,8 @@ pub fn inspect(body: &[u8]) -> Body {
     // JSON is UTF-8 (RFC 8259), and serde_json does not look into strings that it skips.
     let says_error = std::str::from_utf8(body).map(|text| {
         if text.starts_with('{') {
-            serde_json::from_str(text).map(|Object { says_error }| says_error)
+            let read = serde_json::from_str(text).map(|Object { says_error }| says_error);
+            read.or_else(|_| says_error_beside_odd_keys(text))
         } else {
             serde_json::from_str::<IgnoredAny>(text).map(|_| false)
         }
@@ -48,34 +52,42 @@ const MOST_READ: usize = 64 * 1024;
 /// The error text in a body: of `error` the text, or its `message`; else the body's own `message`
 /// or `reason`. With `plain`, a body that is not JSON is all text.
 pub fn error_text(body: &[u8], plain: bool) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Said {
-        error: Option<Value>,
-        message: Option<Value>,
-        reason: Option<Value>,
-    }
-    let text = |value: &Value| value.as_str().map(str::to_owned);
     let body = std::str::from_utf8(body).ok()?.trim();
     if body.len() > MOST_READ {
         return None;
     }
-    let said = match serde_json::from_str::<Said>(body) {
-        Ok(said) => said,
-        Err(_) if plain && serde_json::from_str::<IgnoredAny>(body).is_err() => {
-            return (!body.is_empty()).then(|| body.to_owned());
+    if serde_json::from_str::<IgnoredAny>(body).is_err() {
+        return (plain && !body.is_empty()).then(|| body.to_owned());
+    }
+    let error = member(body, "error").and_then(|error| match error.starts_with('{') {
+        true => {
+            let message = member(error, "message").and_then(text);
+            message.or_else(|| Some(compact(error)))
         }
-        Err(_) => return None,
-    };
-    let error = said.error.as_ref().and_then(|error| match error {
-        Value::Object(error) => {
-            let message = error.get("message").and_then(text);
-            message.or_else(|| serde_json::to_string(error).ok())
-        }
-        error => text(error),
+        false => text(error),
     });
     error
-        .or_else(|| said.message.as_ref().and_then(text))
-        .or_else(|| said.reason.as_ref().and_then(text))
+        .or_else(|| member(body, "message").and_then(text))
+        .or_else(|| member(body, "reason").and_then(text))
+}
+
+/// The value of the last member `name` of the object that `json` is.
+fn member<'a>(json: &'a str, name: &str) -> Option<&'a str> {
+    let named = members(json)?.filter(|member| member.key.as_deref() == Some(name));
+    named.last().map(|member| member.value)
+}
+
+/// The string that `json` is; with half of a surrogate pair in it, as it was written.
+fn text(json: &str) -> Option<String> {
+    let written = json.strip_prefix('"')?.strip_suffix('"')?;
+    Some(string(json).map_or_else(|| written.to_owned(), Cow::into_owned))
+}
+
+/// The slow way, for an object with a key that is no text: half of a surrogate pair.
+fn says_error_beside_odd_keys(text: &str) -> serde_json::Result<bool> {
+    serde_json::from_str::<IgnoredAny>(text)?;
+    Ok(member(text, "error").is_some_and(is_error)
+        || member(text, "status").is_some_and(is_status_error))
 }
 
 struct Object {
@@ -111,8 +123,8 @@ impl<'de> Visitor<'de> for ObjectVisitor {
         let (mut error, mut status) = (false, false);
         while let Some(field) = map.next_key()? {
             match field {
-                Field::Error => error = is_error(map.next_value::<&RawValue>()?),
-                Field::Status => status = is_status_error(map.next_value::<&RawValue>()?),
+                Field::Error => error = is_error(map.next_value::<&RawValue>()?.get()),
+                Field::Status => status = is_status_error(map.next_value::<&RawValue>()?.get()),
                 Field::Other => _ = map.next_value::<IgnoredAny>()?,
             }
         }
@@ -122,13 +134,12 @@ impl<'de> Visitor<'de> for ObjectVisitor {
     }
 }
 
-fn is_error(value: &RawValue) -> bool {
-    !matches!(value.get(), "null" | "false")
+fn is_error(value: &str) -> bool {
+    !matches!(value, "null" | "false")
 }
 
 /// Compared as text first: an escaped spelling is possible, but rare.
-fn is_status_error(value: &RawValue) -> bool {
-    let text = value.get();
+fn is_status_error(text: &str) -> bool {
     text == r#""error""#
         || text.contains('\\') && serde_json::from_str::<String>(text).is_ok_and(|s| s == "error")
 }
@@ -179,6 +190,11 @@ mod tests {
             (r#"{"status":["error"]}"#, Body::Fine),
             (r#"{"status":"error","error":null}"#, Body::Error),
             (r#"{"error":1,"error":null}"#, Body::Fine),
+            (r#"{"\ud800":1,"a":"\ud800"}"#, Body::Fine),
+            (r#"{"\ud800":1,"error":1}"#, Body::Error),
+            (r#"{"error":1,"\ud800":1,"error":null}"#, Body::Fine),
+            (r#"{"\ud800":1,"status":"error"}"#, Body::Error),
+            (r#"{"\ud800":1"#, Body::Undecodable),
             (&deep_field, Body::Error),
         ] {
             let shown = body.get(..60).unwrap_or(body);
@@ -211,6 +227,23 @@ mod tests {
                 false,
                 Some("no model"),
             ),
+            (
+                r#"{"error":{"message":"no model","limit":1e400,"\ud800":1}}"#,
+                false,
+                Some("no model"),
+            ),
+            (
+                r#"{"error":{"tenant": 18446744073709551617}}"#,
+                false,
+                Some(r#"{"tenant":18446744073709551617}"#),
+            ),
+            (
+                r#"{"error":"cannot read \ud83d"}"#,
+                false,
+                Some(r"cannot read \ud83d"),
+            ),
+            (r#"{"error":1,"error":"no model"}"#, false, Some("no model")),
+            (r#"["secret",null,null]"#, true, None),
             (r#"{"status":"error","payload":"secret"}"#, true, None),
             ("[1]", true, None),
             ("", true, None),

@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::harness::raw::{MALFORMED, publish_raw};
 use crate::harness::servers::{self, Mode};
 use crate::harness::{Behaviour, Client, DEADLINE, Daemon, Extension, NatsServer, eventually};
 
@@ -89,6 +90,32 @@ async fn an_author_sees_requests_of_a_server_that_comes_later() {
         asked.await.is_some() && dev.log().iter().any(|line| line.contains("lookup mine"))
     })
     .await;
+    dev.sigterm();
+    assert_eq!(dev.wait_exit(DEADLINE).await, 0);
+}
+
+/// CASES.md B1: the client library panics over what anybody may send.
+#[tokio::test]
+async fn an_author_sees_requests_after_a_header_block_that_cannot_be_read() {
+    let nats = NatsServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Daemon::builder().arg("dev").arg(folder.path().display());
+    let dev = dev.nats(&nats.url()).setting("HTTP_ADDR", "off");
+    let dev = dev.spawn().await;
+    let client = Client::connect(&nats.url()).await;
+    let shows = async |id: &'static str| {
+        let line = format!("lookup {id}");
+        eventually("it shows what is asked", DEADLINE, async || {
+            let asked = client.try_request("beamline.registry.lookup", id, DEADLINE);
+            asked.await.is_some() && dev.log().iter().any(|it| it.contains(&line))
+        })
+        .await;
+    };
+    shows("before").await;
+    publish_raw(&nats.addr(), "beamline.ext.x", None, MALFORMED[0], b"{}").await;
+    let reason = |line: &str| line.starts_with("requests are not shown: ").then_some(());
+    dev.wait_line("why nothing is shown", reason).await;
+    shows("after").await;
     dev.sigterm();
     assert_eq!(dev.wait_exit(DEADLINE).await, 0);
 }

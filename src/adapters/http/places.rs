@@ -2,7 +2,8 @@
 //! probes are answered however many clients wait for something or read slowly.
 //!
 //! A read that names a `min_revision` may wait for it, and takes a place of another kind, so that
-//! it does not keep out the change that it waits for, or other reads.
+//! it does not keep out the change that it waits for, or other reads. What may wait for the database,
+//! or for the body of a change, has some of the places only: the others answer from memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +12,10 @@ use axum::body::HttpBody;
 use axum::extract::{Query as Pairs, Request, State as Extract};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
+use super::access::Need;
 use super::answer::HttpError;
 use super::pieces::holding;
 use crate::domain::overload::Overload;
@@ -22,6 +24,8 @@ use crate::service::error::RegistryError;
 
 /// Requests of administration at a time that wait for nothing.
 pub(super) const MAX_ADMIN: usize = 32;
+/// How many of those may need the database.
+pub(super) const MAX_STORED: usize = 16;
 /// Reads at a time that name a `min_revision`.
 pub(super) const MAX_WAITING: usize = 128;
 /// Bytes of answers that are not read yet.
@@ -35,6 +39,7 @@ const SCRAPE_WAIT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(super) struct Places {
     working: Arc<Semaphore>,
+    stored: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     answers: Arc<Budget>,
     scrapes: Arc<Semaphore>,
@@ -44,6 +49,7 @@ impl Default for Places {
     fn default() -> Self {
         Self {
             working: Arc::new(Semaphore::new(MAX_ADMIN)),
+            stored: Arc::new(Semaphore::new(MAX_STORED)),
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),
             answers: Budget::new(MAX_BYTES),
             scrapes: Arc::new(Semaphore::new(MAX_SCRAPES)),
@@ -61,6 +67,16 @@ impl Places {
         }
     }
 
+    /// What `request` takes until it is answered; `None` where there is too little.
+    fn enter(&self, need: Need, request: &Request) -> Option<[Option<SemaphorePermit<'_>>; 2]> {
+        let stored = match need.stores() {
+            true => Some(self.stored.try_acquire().ok()?),
+            false => None,
+        };
+        let place = self.of(request).try_acquire().ok()?;
+        Some([Some(place), stored])
+    }
+
     /// Answers a scrape with `page`, after those before it were read.
     pub(super) async fn scrape(&self, page: impl FnOnce() -> Response) -> Response {
         let place = Arc::clone(&self.scrapes).acquire_owned();
@@ -73,11 +89,11 @@ impl Places {
 
 /// Lets a request pass while there is a place for it, and room for what it reads.
 pub(super) async fn take(
-    Extract(places): Extract<Places>,
+    Extract((places, need)): Extract<(Places, Need)>,
     request: Request,
     next: Next,
 ) -> Response {
-    let Ok(_place) = places.of(&request).try_acquire() else {
+    let Some(_taken) = places.enter(need, &request) else {
         return overloaded(Overload::Requests);
     };
     let reads = request.method().is_safe();

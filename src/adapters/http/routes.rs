@@ -48,6 +48,8 @@ pub(super) fn router(state: State) -> Router {
 fn status_page(state: State, places: Places) -> Router<State> {
     let watch = get(live::watch);
     let changes = get(live::changes);
+    // They are of the audit, without its values.
+    let places = (places, Audit);
     let changes = changes.route_layer(middleware::from_fn_with_state(places, places::take));
     let guard = middleware::from_fn_with_state((state, Viewer), guard);
     Router::new()

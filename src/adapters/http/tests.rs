@@ -305,6 +305,35 @@ async fn reads_that_wait_leave_places_to_probes_and_to_what_they_wait_for() {
     server.end().await;
 }
 
+/// CASES.md B12: what waits, here for its own body, takes no place of those who work.
+#[tokio::test]
+async fn changes_that_wait_leave_places_to_reads() {
+    let server = Server::start().await;
+    let change = format!(
+        "POST /admin/reload HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\n\
+        content-type: application/json\r\ncontent-length: 2\r\n\r\n"
+    );
+    let mut asked = futures_util::stream::FuturesUnordered::new();
+    for _ in 0..=places::MAX_ADMIN {
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
+        stream.write_all(change.as_bytes()).await.unwrap();
+        asked.push(async move {
+            let mut first = [0; 12];
+            stream.read_exact(&mut first).await.unwrap();
+            (first, stream)
+        });
+    }
+    for _ in places::MAX_STORED..=places::MAX_ADMIN {
+        let refused = timeout(DEADLINE, asked.next()).await.unwrap();
+        assert_eq!(&refused.unwrap().0, b"HTTP/1.1 503");
+    }
+    let read = format!("GET /admin/extensions HTTP/1.1\r\nauthorization: Bearer {TOKEN}");
+    let (head, _) = server.send(&read).await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    drop(asked);
+    server.end().await;
+}
+
 #[tokio::test]
 async fn one_watcher_too_many_is_refused_and_counted() {
     let server = Server::start().await;

@@ -42,19 +42,26 @@ struct Pending {
 }
 
 /// Shows what goes by, once a server takes us: the daemon waits for one too. What is not shown is
-/// reported, each reason once.
+/// reported, each reason once. The client library may end, as by a panic over a header block that it
+/// cannot read: then there is another connection.
 pub(super) async fn show(settings: &Settings, screen: Screen) {
     let mut reported = String::new();
     loop {
         let error = match Tap::open(settings, screen).await {
-            Ok(tap) => return tap.run().await,
+            Ok(tap) => {
+                reported.clear();
+                match tap.run().await {
+                    End::Closed => AskError::Closed,
+                    End::Unread => return,
+                }
+            }
             Err(error) => error,
         };
         let reason = format!("requests are not shown: {error}");
         if reason != reported {
             err(&clean(&reason));
         }
-        if !matches!(error, AskError::Unreachable { .. }) {
+        if !matches!(error, AskError::Unreachable { .. } | AskError::Closed) {
             return;
         }
         reported = reason;
@@ -62,9 +69,17 @@ pub(super) async fn show(settings: &Settings, screen: Screen) {
     }
 }
 
+/// Why nothing more is shown.
+enum End {
+    /// The connection is closed.
+    Closed,
+    /// Nobody reads, or nothing may be listened to.
+    Unread,
+}
+
 /// Sees what goes by.
 struct Tap {
-    messages: BoxStream<'static, Result<Reply, String>>,
+    messages: BoxStream<'static, Result<Reply, (String, AskError)>>,
     exchanges: Exchanges,
     screen: Screen,
     /// Keeps the connection.
@@ -125,11 +140,13 @@ impl Tap {
     }
 
     /// Prints until the connection is closed, or nobody reads.
-    async fn run(mut self) {
+    async fn run(mut self) -> End {
         while let Some(passed) = self.messages.next().await {
             let message = match passed {
                 Ok(message) => message,
-                Err(why) => {
+                Err((_, AskError::Closed)) => return End::Closed,
+                Err((subject, error)) => {
+                    let why = format!("messages at `{subject}` are not shown: {error}");
                     err(&clean(&why));
                     continue;
                 }
@@ -138,9 +155,11 @@ impl Tap {
             let show =
                 |asked: &Pending, answer: &Reply| screen.line(&answered(asked, answer, screen));
             if let Err(error) = self.exchanges.take(message, show) {
-                return err(&format!("requests are not shown any more: {error}"));
+                err(&format!("requests are not shown any more: {error}"));
+                return End::Unread;
             }
         }
+        End::Unread
     }
 }
 
@@ -190,7 +209,10 @@ fn put<T>(queue: &mut VecDeque<T>, most: usize, item: T) {
 }
 
 /// The messages at `subject`; the last item is why there are no more, such as a missing permission.
-fn passing(subject: String, replies: Replies) -> BoxStream<'static, Result<Reply, String>> {
+fn passing(
+    subject: String,
+    replies: Replies,
+) -> BoxStream<'static, Result<Reply, (String, AskError)>> {
     let next = async |replies: Option<Replies>| {
         let mut replies = replies?;
         loop {
@@ -201,9 +223,10 @@ fn passing(subject: String, replies: Replies) -> BoxStream<'static, Result<Reply
             }
         }
     };
-    let why = move |error: AskError| format!("messages at `{subject}` are not shown: {error}");
     let passing = stream::unfold(Some(replies), next);
-    passing.map(move |passed| passed.map_err(&why)).boxed()
+    let of_subject = move |error: AskError| (subject.clone(), error);
+    let passing = passing.map(move |passed| passed.map_err(&of_subject));
+    passing.boxed()
 }
 
 /// What a message asks for; nothing for an event.

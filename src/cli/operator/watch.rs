@@ -1,9 +1,12 @@
 //! `watch`: the events as they happen, until Ctrl-C.
 
+use std::io;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command};
+use tokio::time::sleep;
 
 use super::arguments::{patience, switch};
 use super::event;
@@ -18,6 +21,7 @@ use crate::cli::{Invocation, err};
 use crate::documents::event::KINDS;
 
 pub(super) const NAME: &str = "watch";
+const LOST: &str = "the connection is lost; trying again";
 
 /// Changes of one revision come at once. How long a shown event waits for others, where some kinds
 /// are not asked for.
@@ -25,6 +29,15 @@ const SOON: Duration = Duration::from_millis(300);
 
 /// Events come when they come; this only bounds a wait.
 const FOR_EVER: Duration = Duration::from_secs(86_400);
+/// Between two attempts to connect.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Why a connection is not followed any more.
+enum End {
+    Interrupted,
+    /// The client library has ended, as by a panic: it cannot read every header block.
+    Closed,
+}
 
 pub(super) fn command() -> Command {
     let many = |name: &'static str| Arg::new(name).long(name).action(ArgAction::Append);
@@ -43,13 +56,44 @@ pub(super) fn command() -> Command {
 
 /// Prints a line per event; exits with 0 on Ctrl-C, or when the reader closes the pipe.
 pub(super) async fn run(invocation: &Invocation) -> Outcome<()> {
-    let session = Session::open(invocation).await?;
+    let mut session = Session::open(invocation).await?;
+    let mut interrupt = pin!(tokio::signal::ctrl_c());
+    loop {
+        match follow(&session, interrupt.as_mut()).await? {
+            End::Interrupted => return Ok(()),
+            End::Closed => err(LOST),
+        }
+        session = tokio::select! {
+            _ = &mut interrupt => return Ok(()),
+            session = again(invocation) => session,
+        };
+    }
+}
+
+/// A new connection, as soon as a server takes us.
+async fn again(invocation: &Invocation) -> Session<'_> {
+    loop {
+        sleep(AGAIN).await;
+        if let Ok(session) = Session::open(invocation).await {
+            return session;
+        }
+    }
+}
+
+/// Prints the events of one connection.
+async fn follow(
+    session: &Session<'_>,
+    mut interrupt: Pin<&mut impl Future<Output = io::Result<()>>>,
+) -> Outcome<End> {
     let subjects = format!("{}.events.>", session.prefix);
-    let mut events = session.asker.subscribe(subjects).await?;
-    let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut events = match session.asker.subscribe(subjects).await {
+        Ok(events) => events,
+        Err(AskError::Closed) => return Ok(End::Closed),
+        Err(error) => return Err(error.into()),
+    };
     tokio::select! {
-        _ = &mut interrupt => return Ok(()),
-        () = greet(&session) => {}
+        _ = &mut interrupt => return Ok(End::Interrupted),
+        () = greet(session) => {}
     }
     let mut link = session.asker.link();
     let mut known = Link {
@@ -63,10 +107,10 @@ pub(super) async fn run(invocation: &Invocation) -> Outcome<()> {
             .as_ref()
             .is_some_and(|it| it.begun.elapsed() >= SOON)
         {
-            end(&session, together.take())?;
+            end(session, together.take())?;
         }
         tokio::select! {
-            _ = &mut interrupt => return Ok(()),
+            _ = &mut interrupt => return Ok(End::Interrupted),
             Ok(()) = link.changed() => {
                 let now = link.borrow_and_update().clone();
                 for line in news(&known, &now) {
@@ -75,8 +119,12 @@ pub(super) async fn run(invocation: &Invocation) -> Outcome<()> {
                 known = now;
             }
             event = events.next(patience) => match event {
-                Ok(event) => show(&session, &event, &mut together)?,
-                Err(AskError::Silent(_)) => end(&session, together.take())?,
+                Ok(event) => show(session, &event, &mut together)?,
+                Err(AskError::Silent(_)) => end(session, together.take())?,
+                Err(AskError::Closed) => {
+                    end(session, together.take())?;
+                    return Ok(End::Closed);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -100,7 +148,7 @@ async fn greet(session: &Session<'_>) {
 fn news(before: &Link, now: &Link) -> Vec<String> {
     let link = match (before.up, now.up) {
         (false, true) => Some("connected again".to_owned()),
-        (true, false) => Some("the connection is lost; trying again".to_owned()),
+        (true, false) => Some(LOST.to_owned()),
         _ => None,
     };
     let lost = now.dropped.saturating_sub(before.dropped);

@@ -34,7 +34,7 @@ impl Desk {
     ) -> Result<Answer, RegistryError> {
         if let Some(bulk) = change::bulk(verb, &body, id_elsewhere)? {
             let actor = actor(bulk.actor.as_deref())?;
-            return self.switch(bulk, actor).await;
+            return self.switch(bulk, actor, max_bytes).await;
         }
         let (request, field) = change::read(verb, body, id_elsewhere, self.changes.policy())?;
         let actor = actor(field.as_deref())?;
@@ -58,7 +58,12 @@ impl Desk {
         Ok(Answer::at(revision, body))
     }
 
-    async fn switch(&self, bulk: Bulk, actor: Actor) -> Result<Answer, RegistryError> {
+    async fn switch(
+        &self,
+        bulk: Bulk,
+        actor: Actor,
+        max_bytes: usize,
+    ) -> Result<Answer, RegistryError> {
         let Bulk {
             which,
             enabled,
@@ -72,7 +77,7 @@ impl Desk {
             dry_run,
         };
         let switched = Arc::clone(&self.changes).switch(switch).await?;
-        let body = rehearsed::switched(&switched);
+        let body = rehearsed::switched(&switched, max_bytes);
         Ok(match dry_run {
             true => Answer::plain(body),
             false => Answer::at(switched.revision, body),

@@ -202,6 +202,22 @@ fn settings_of_a_versions_calls_that_cannot_be_read_are_named_with_it() {
     assert_eq!(named.count(), 2);
 }
 
+/// CASES.md C5: no limit is silently none.
+#[test]
+fn limits_of_a_version_that_have_no_effect_are_named() {
+    let own = r#"{"max_in_flight":2,"max_payload_size":1e2}"#;
+    let mut extension = extension_with("a", &format!(r#"{{"metadata":{own}}}"#));
+    let row =
+        |version, metadata: &str| version_with(version, &format!(r#"{{"metadata":{metadata}}}"#));
+    let other = r#"{"max_in_flight":1,"max_payload_size":100,"max_metadata_size":5}"#;
+    extension.versions = vec![row("v2", other), row("v3", own), row("v4", "{}")];
+    let without_effect = |key: &str| {
+        format!("version v2: metadata: `{key}` has no effect: limits are the extension's")
+    };
+    let expected = ["max_metadata_size", "max_in_flight"].map(without_effect);
+    assert_eq!(ignored(&extension), expected);
+}
+
 #[test]
 fn what_is_set_in_the_row_of_the_current_version_and_differs_is_named() {
     let differing = r#"{"subject":"beamline.ext.other","timeout_ms":7,"retry":1,"config":{},

@@ -4,6 +4,7 @@ use super::{Value, extension, version};
 use crate::domain::call_rules::CallRules;
 use crate::domain::extension::Extension;
 use crate::domain::json::JsonObject;
+use crate::domain::metadata::OwnLimits;
 
 /// The fields of a version that count for nothing in a row that names the current version.
 const OWN: [&str; 5] = ["subject", "timeout_ms", "retry", "config", "metadata"];
@@ -20,6 +21,9 @@ pub fn ignored(it: &Extension) -> Vec<String> {
     let others = it.versions.iter().filter(|row| row.version != it.version);
     let others = others.flat_map(|row| {
         let faults = row.metadata.iter().flat_map(unreadable);
+        let limits = row.metadata.as_ref();
+        let limits = limits.map(|row| without_effect(&it.metadata, row));
+        let faults = faults.chain(limits.unwrap_or_default());
         faults.map(|fault| format!("version {}: {fault}", row.version))
     });
     let current = row_of_current(it).into_iter();
@@ -32,6 +36,20 @@ fn unreadable(metadata: &JsonObject) -> Vec<String> {
     let faults = faults.iter();
     faults
         .map(|fault| format!("metadata: {fault}; the default applies"))
+        .collect()
+}
+
+/// The limits in the `metadata` of a version that are not the extension's own, which hold for all
+/// versions.
+fn without_effect(own: &JsonObject, row: &JsonObject) -> Vec<String> {
+    // One that cannot be read is a fault of the record.
+    let [own, row] = [own, row].map(|it| OwnLimits::read(it).unwrap_or_default().named());
+    let differ = row
+        .into_iter()
+        .zip(own)
+        .filter(|((_, row), (_, own))| row.is_some() && row != own);
+    let keys = differ.map(|((key, _), _)| key);
+    keys.map(|key| format!("metadata: `{key}` has no effect: limits are the extension's"))
         .collect()
 }
 

@@ -71,7 +71,9 @@ impl OnBehalf {
     fn of(context: &Context) -> Self {
         let text = |key| match context.get(key)? {
             Scalar::Text(text) => Some(text.clone()),
-            value => Some(SmolStr::from(value.to_string())),
+            // As the caller and the extension have it in their own logs.
+            Scalar::Number(number) => Some(SmolStr::from(number.written())),
+            Scalar::Bool(value) => Some(SmolStr::from(value.to_string())),
         };
         Self {
             tenant_id: text("tenant_id"),

@@ -98,6 +98,16 @@ fn patient() -> Extension {
     }
 }
 
+/// CASES.md C1: also where failures are listed.
+#[test]
+fn failures_name_tenant_and_trace_as_the_caller_wrote_them() {
+    let mut invocation = invocation("1");
+    invocation.context = context(r#"{"tenant_id":1.10,"trace_id":12e2}"#);
+    let plan = plan(patient(), &invocation).unwrap();
+    assert_eq!(plan.on_behalf.tenant_id.as_deref(), Some("1.10"));
+    assert_eq!(plan.on_behalf.trace_id.as_deref(), Some("12e2"));
+}
+
 #[test]
 fn an_attempt_ends_at_its_timeout_or_at_the_nearest_deadline() {
     let millis = Duration::from_millis;

@@ -1,7 +1,8 @@
 use serde_json::Value;
 
 use super::{command, said};
-use crate::harness::{DEADLINE, Daemon, FaultProxy, NatsServer};
+use crate::harness::raw::{MALFORMED, publish_raw};
+use crate::harness::{DEADLINE, Daemon, FaultProxy, NatsServer, eventually};
 use crate::rig::Rig;
 
 /// Follows the events; returns when the server knows of it.
@@ -83,6 +84,29 @@ async fn a_watch_notices_that_the_server_is_silent() {
     wait_line(&watch, |line| line.contains("is lost")).await;
     proxy.heal().await;
     wait_line(&watch, |line| line == "connected again").await;
+    watch.signal("INT");
+    assert_eq!(watch.wait_exit(DEADLINE).await, 0);
+}
+
+/// CASES.md B1: the client library panics over what anybody may publish.
+#[tokio::test]
+async fn a_watch_outlives_a_header_block_that_ends_its_client() {
+    let rig = Rig::start().await;
+    let daemon = rig.daemon().spawn().await;
+    daemon.wait_ready().await;
+    let url = rig.nats.url();
+    let watch = watching(&url, "watch").await;
+    let subject = "beamline.registry.events.circuit_opened.a";
+    publish_raw(&rig.nats.addr(), subject, None, MALFORMED[0], b"{}").await;
+    wait_line(&watch, |line| line.contains("is lost")).await;
+    eventually("it watches again", DEADLINE, async || {
+        let log = watch.log();
+        let begun = log.iter().filter(|line| line.starts_with("watching `"));
+        begun.count() == 2
+    })
+    .await;
+    said(&url, "create a type=pre subject=beamline.ext.a").await;
+    wait_line(&watch, |line| line.contains("extension_created")).await;
     watch.signal("INT");
     assert_eq!(watch.wait_exit(DEADLINE).await, 0);
 }

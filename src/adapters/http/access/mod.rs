@@ -42,6 +42,11 @@ impl Need {
     pub(super) fn writes(self) -> bool {
         matches!(self, Self::Write(_) | Self::Reload)
     }
+
+    /// Whether it may have to wait for the database.
+    pub(super) fn stores(self) -> bool {
+        self.writes() || self == Self::Audit
+    }
 }
 
 /// The rights of clients.

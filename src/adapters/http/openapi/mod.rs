@@ -61,7 +61,7 @@ impl Routes {
             route = route.on(filter(method), handler.clone());
         }
         if need != Need::Nothing {
-            let places = self.places.clone();
+            let places = (self.places.clone(), need);
             let state = (self.state.clone(), need);
             // The guard is asked first: a request without the rights takes no place.
             route = route
