@@ -85,7 +85,7 @@ pub(super) const fn examples(verb: Verb) -> [&'static str; 2] {
             "explain mask_pii --all",
         ],
         Health => ["health mask_pii", "health --state open"],
-        Circuits => ["circuits", "circuits --all"],
+        Circuits => ["circuits", "circuits mask_pii --all"],
         Stats => ["stats", "stats --all"],
         Ping => ["ping", "ping --all"],
         Audit => [
@@ -157,14 +157,14 @@ pub(super) const fn record(verb: Verb) -> Option<&'static [record::Field]> {
 /// What its request consists of.
 pub(super) const fn fields(verb: Verb) -> &'static [Field] {
     match verb {
-        Invoke | LookupByType | Circuits | Stats | Ping => &[],
+        Invoke | LookupByType | Stats | Ping => &[],
         List => &[TYPE, ENABLED, SELECTOR],
         Get => &[ID],
         Lookup => &[IDS, CHOSEN, CONTEXT],
         Explain => &[ID, CHOSEN, CONTEXT],
         Health => &[MAYBE_ID, STATE],
         Audit => &[MAYBE_ID, BY, DONE, SINCE, UNTIL],
-        Reload => &[MAYBE_ID],
+        Circuits | Reload => &[MAYBE_ID],
         Write(Create) => &[BODY, ID, FIELDS, DRY_RUN],
         Write(Update) => &[BODY, ID, FIELDS, IF_REVISION, DRY_RUN],
         Write(Enable | Disable) => &[SOME_IDS, SELECTOR, IF_REVISION, DRY_RUN],
@@ -246,7 +246,7 @@ const RELOADED: &str = "{added} added, {updated} updated, {removed} removed; {to
 const SERVED: &str =
     "id type version enabled state circuit=circuit_breaker_state subject timeout_ms retry";
 const CIRCUIT: &str = "id version state failures=consecutive_failures error_rate opened=opened_at \
-                       retry=retry_at forced_until=forced";
+                       retry=retry_at forced_until=forced resting";
 /// Of one extension; the last columns are of all together.
 const HEALTH: &str = "id type state status=health.status success=health.success_rate \
                       circuit=health.circuit_breaker_state successes=health.success_count \

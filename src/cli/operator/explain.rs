@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::show::columns;
-use super::text::{clean, exact, line, plain};
+use super::text::{clean, exact, line, plain, resting};
 use crate::cli::document::{at, fields, is_true, list, string};
 use crate::cli::screen::Screen;
 use crate::cli::table::fit;
@@ -13,7 +13,8 @@ const CANDIDATES: &str = "candidate=version verdict enabled current priority rul
 
 const INSTANCES: &str = "instance=instance_id weight subject";
 
-/// The choice in a sentence, the candidates in the order in which they are tried, the instances.
+/// The choice in a sentence, the candidates in the order in which they are tried, the instances, and
+/// which of them rest.
 pub(super) fn view(document: &RawValue, screen: &Screen) -> String {
     let mut parts = vec![sentence(document)];
     for (name, chosen) in [("candidates", CANDIDATES), ("instances", INSTANCES)] {
@@ -22,6 +23,8 @@ pub(super) fn view(document: &RawValue, screen: &Screen) -> String {
             parts.push(fit(columns(&rows, chosen, made, screen), screen));
         }
     }
+    let rests = at(document, "resting").map(|rests| resting(rests, screen.now));
+    parts.extend(rests.map(|rests| format!("resting, called again: {rests}")));
     let warnings = list(document, "warnings").into_iter();
     parts.extend(warnings.map(|warning| format!("warning: {}", exact(warning))));
     parts.join("\n\n")
@@ -97,6 +100,7 @@ mod tests {
                  "circuit_breaker_state": "open"}
             ],
             "instances": [{"instance_id": "blue", "subject": "beamline.ext.a.blue", "weight": 30}],
+            "resting": [{"instance_id": "blue", "until": "soon"}],
             "warnings": ["a warning"]
         }"#;
         assert_eq!(
@@ -110,6 +114,8 @@ v1         chosen   yes      yes             0  -                               
 
 instance  weight  subject
 blue          30  beamline.ext.a.blue
+
+resting, called again: blue soon
 
 warning: a warning"
         );

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{SHOWN, call, live, open, served};
 use crate::harness::browser::key;
 use crate::harness::ports::free_port;
-use crate::harness::{Behaviour, Browser, DEADLINE, eventually};
+use crate::harness::{Answer, Behaviour, Browser, DEADLINE, Extension, eventually};
 use crate::rig::Rig;
 use crate::site::Site;
 
@@ -243,6 +243,31 @@ async fn changes_in_the_database_arrive_and_the_details_tell_who_made_them() {
         .wait(
             "no row",
             "return !document.querySelector('[data-id=translate]')",
+        )
+        .await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium: just browser-test"]
+async fn the_details_name_who_answers_for_it_and_which_instance_rests() {
+    let busy = Answer::error(429).header("Beamline-Retry-After-Ms", "60000");
+    let mut fixtures = super::fixtures();
+    fixtures[1]["owner"] = json!("team-search");
+    let (site, daemon) = Site::serving(&fixtures).await;
+    let _guard = Extension::at(&site.nats.url(), "beamline.ext.guard.v1", busy.into()).await;
+    call(&site, "guard", 1).await;
+    let browser = Browser::start(1280, 800).await;
+    open(&browser, &daemon).await;
+    browser
+        .run("document.querySelector('[data-id=guard]').click()")
+        .await;
+    browser
+        .wait(
+            "the instance that rests, and the owner",
+            "const text = (place) => document.querySelector(`#details ${place}`)?.textContent ?? '';
+             return text('[aria-label=Instances]').includes('resting until') && \
+                 text('.record').includes('team-search')",
         )
         .await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
