@@ -256,12 +256,13 @@ const HEALTH: &str = "id type state status=health.status success=health.success_
                       half_open=summary.half_open enabled=summary.enabled total=summary.total \
                       success=summary.avg_success_rate avg_ms=summary.avg_latency_ms \
                       p95_ms=summary.avg_p95_latency_ms";
-const STATS: &str = "version settings=settings.fingerprint source=active_source revision \
-                           total=total_extensions \
-                           enabled=enabled_extensions quarantined=quarantined_total \
-                           database=database.state stale_ms=staleness_ms started=started_at \
-                           hits=lookups.hits misses=lookups.misses success=invocations.success \
-                           failure=invocations.failure timeout=invocations.timeout";
+const STATS: &str = "version settings=settings.fingerprint source=active_source epoch revision \
+                     total=total_extensions enabled=enabled_extensions \
+                     quarantined=quarantined_total database=database.state \
+                     reason=database.reason since=database.since listener=listener.state \
+                     nats=nats.state stale_ms=staleness_ms started=started_at hits=lookups.hits \
+                     misses=lookups.misses success=invocations.success \
+                     failure=invocations.failure timeout=invocations.timeout";
 pub(super) const ID: Field = field(Must, "id", Kind::Text, "The extension's id");
 const IDS: Field = field(Must, "ids", Kind::Ids, "One id, or up to 100 of them");
 const SOME_IDS: Field = field(May, "ids", Kind::Ids, "One id, or many: all or none");

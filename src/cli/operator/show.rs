@@ -162,7 +162,7 @@ fn toned(name: &str, text: String) -> Cell {
         ("auto_disabled", "yes") => Tone::Bad,
         (name, _) if !STATES.contains(&name) => Tone::Plain,
         (_, "closed" | "ok" | "healthy" | "up" | "listening" | "chosen") => Tone::Good,
-        (_, "half_open" | "resting" | "disabled" | "out") => Tone::Doubtful,
+        (_, "half_open" | "resting" | "disabled" | "out" | "polling") => Tone::Doubtful,
         (
             _,
             "open" | "degraded" | "auto_disabled" | "unhealthy" | "away" | "unreachable"
@@ -253,6 +253,7 @@ long_id  -             -  -";
             ("circuit", "open", Tone::Bad),
             ("database", "state=away error=\"refused\"", Tone::Bad),
             ("nats", "state=up", Tone::Good),
+            ("listener", "polling", Tone::Doubtful),
             ("status", "half_open", Tone::Doubtful),
             ("id", "open", Tone::Plain),
             ("enabled", "no", Tone::Doubtful),
