@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::resting::RestingBody;
-use super::to_bytes;
+use super::{time, to_bytes};
 use crate::domain::breaker::CircuitState;
 use crate::domain::record::warnings;
 use crate::service::read::Explanation;
@@ -72,6 +72,10 @@ pub(super) struct InstanceBody<'a> {
     instance_id: &'a str,
     subject: &'a str,
     weight: u8,
+    /// Until when it gets no calls, unless all are ejected; absent where it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    ejected_until: Option<String>,
 }
 
 /// The choice and every candidate's verdict, in the order in which they are tried.
@@ -127,10 +131,15 @@ impl<'a> Explained<'a> {
             instances: resolved
                 .iter()
                 .flat_map(|resolved| resolved.instances())
-                .map(|instance| InstanceBody {
-                    instance_id: instance.instance_id.as_str(),
-                    subject: instance.subject.as_str(),
-                    weight: instance.weight,
+                .map(|instance| {
+                    let mut ejected = explanation.ejected.iter();
+                    let ejected = ejected.find(|(id, _)| *id == instance.instance_id);
+                    InstanceBody {
+                        instance_id: instance.instance_id.as_str(),
+                        subject: instance.subject.as_str(),
+                        weight: instance.weight,
+                        ejected_until: ejected.and_then(|(_, until)| time(*until)),
+                    }
                 })
                 .collect(),
             resting: RestingBody::all(&explanation.resting),

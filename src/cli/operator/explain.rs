@@ -11,7 +11,7 @@ use crate::cli::table::fit;
 const CANDIDATES: &str = "candidate=version verdict enabled current priority rules rollout \
                           circuit=circuit_breaker_state subject";
 
-const INSTANCES: &str = "instance=instance_id weight subject";
+const INSTANCES: &str = "instance=instance_id weight subject ejected_until";
 
 /// The choice in a sentence, the candidates in the order in which they are tried, the instances, and
 /// which of them rest.
