@@ -50,6 +50,10 @@ pub(super) struct CandidateBody<'a> {
     takes_part: bool,
     chosen: bool,
     circuit_breaker_state: &'static str,
+    /// Over the circuit's window: below the minimum it gives way to the current version. Absent
+    /// before it had enough calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    success_rate: Option<f64>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -91,6 +95,7 @@ impl<'a> Explained<'a> {
         let own = resolved.filter(|resolved| resolved.extension.id == extension.id);
         let states = &explanation.circuits;
         let candidates = entry.candidates().zip(explanation.verdicts()).zip(states);
+        let candidates = candidates.zip(&explanation.success_rates);
         let current = entry
             .candidates()
             .zip(states)
@@ -106,7 +111,7 @@ impl<'a> Explained<'a> {
             auto_disabled: extension.auto_disabled,
             current_version: extension.version.as_str(),
             candidates: candidates
-                .map(|((candidate, verdict), state)| {
+                .map(|(((candidate, verdict), state), success_rate)| {
                     let resolved = candidate.resolve(extension);
                     let rules = verdict.rules.into_iter();
                     let rollouts = verdict.rollouts.into_iter();
@@ -125,6 +130,7 @@ impl<'a> Explained<'a> {
                         takes_part: verdict.takes_part,
                         chosen: own.is_some_and(|own| own.version == resolved.version),
                         circuit_breaker_state: state.as_str(),
+                        success_rate: *success_rate,
                     }
                 })
                 .collect(),

@@ -50,6 +50,8 @@ pub struct Explanation {
     pub reason: Reason,
     /// The states of the circuits of the entry's candidates, in their order.
     pub circuits: Vec<CircuitState>,
+    /// Their rolling success rates, likewise: a version below the minimum gives way.
+    pub success_rates: Vec<Option<f64>>,
     /// What rests, of what serves.
     pub resting: Vec<Resting>,
     /// Which instances are ejected, of what serves, and until when.
@@ -149,8 +151,13 @@ impl Reads {
             let version = candidate.resolve(extension).version;
             self.selector.state(extension, version)
         });
+        let success_rates = entry.candidates().map(|candidate| {
+            let version = candidate.resolve(extension).version;
+            self.selector.success_rate(extension, version)
+        });
         Ok(Explanation {
             circuits: circuits.collect(),
+            success_rates: success_rates.collect(),
             entry,
             context,
             target,

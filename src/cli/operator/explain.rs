@@ -9,7 +9,7 @@ use crate::cli::screen::Screen;
 use crate::cli::table::fit;
 
 const CANDIDATES: &str = "candidate=version verdict enabled current priority rules rollout \
-                          circuit=circuit_breaker_state subject";
+                          circuit=circuit_breaker_state success=success_rate subject";
 
 const INSTANCES: &str = "instance=instance_id weight subject ejected_until";
 
