@@ -42,9 +42,13 @@ pub(super) fn request(document: &RawValue) -> String {
 }
 
 fn sentence(document: &RawValue) -> String {
-    let served = match string(document, "served_by") == string(document, "id") {
-        true => "{id}: {version} serves at {subject} ({reason})",
-        false => "{id}: {served_by} {version} serves in its place at {subject} ({reason})",
+    let is_own = string(document, "served_by") == string(document, "id");
+    let served = match (string(document, "reason").as_str(), is_own) {
+        ("circuit_open", _) => {
+            "{id}: {version} at {subject} is chosen, but its circuit is open: calls fail ({reason})"
+        }
+        (_, true) => "{id}: {version} serves at {subject} ({reason})",
+        (_, false) => "{id}: {served_by} {version} serves in its place at {subject} ({reason})",
     };
     let none = || line("{id}: no version serves ({reason})", document);
     line(served, document).or_else(none).unwrap_or_default()
@@ -123,6 +127,10 @@ warning: a warning"
         assert!(
             show(&other).starts_with("a: b v1 serves in its place at beamline.ext.a (default)")
         );
+        let open = document.replace(r#""reason": "default""#, r#""reason": "circuit_open""#);
+        let open = show(&open);
+        let chosen = "a: v1 at beamline.ext.a is chosen, but its circuit is open: calls fail";
+        assert!(open.starts_with(chosen), "{open}");
         let nobody = document.replace(r#""served_by": "a""#, r#""served_by": null"#);
         let nobody = nobody.replace(
             r#""version": "v1",
