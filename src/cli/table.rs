@@ -56,6 +56,12 @@ impl Column {
         self.cells.iter().all(|cell| cell.text == NONE)
     }
 
+    /// Whether a cell shows that something is wrong.
+    fn is_alarming(&self) -> bool {
+        let wrong = |tone| matches!(tone, Tone::Bad | Tone::Doubtful);
+        self.cells.iter().any(|cell| wrong(cell.tone))
+    }
+
     /// Numbers are aligned to the right.
     fn is_numeric(&self) -> bool {
         let part = |c: char| c.is_ascii_digit() || ".-+%".contains(c);
@@ -78,14 +84,15 @@ impl Column {
 }
 
 /// As [`draw`]; where that is too wide for a terminal, without the widest columns, which are named.
-/// The first one stays: it names what a row is about.
+/// The first one stays: it names what a row is about. One that shows what is wrong goes last.
 pub(super) fn fit(mut columns: Vec<Column>, screen: &Screen) -> String {
     let width = |columns: &[Column]| columns.iter().map(Column::least_width).sum::<usize>();
     let room = screen.width.map(|room| usize::from(room) + GAP);
     let room = room.unwrap_or(usize::MAX);
     let mut hidden = Vec::new();
     while columns.len() > 1 && width(&columns) > room {
-        let widest = (1..columns.len()).max_by_key(|at| columns.get(*at).map(Column::least_width));
+        let rank = |column: &Column| (!column.is_alarming(), column.least_width());
+        let widest = (1..columns.len()).max_by_key(|at| columns.get(*at).map(rank));
         hidden.push(columns.remove(widest.unwrap_or(1)).name);
     }
     let table = draw(columns, screen);
@@ -201,12 +208,12 @@ mod tests {
         ]
     }
 
-    fn at(width: u16) -> String {
+    fn at(width: u16, columns: Vec<Column>) -> String {
         let screen = Screen {
             width: Some(width),
             ..Screen::plain()
         };
-        fit(columns(), &screen)
+        fit(columns, &screen)
     }
 
     #[test]
@@ -221,25 +228,39 @@ mod tests {
 
     #[test]
     fn cells_wrap_between_words_and_what_has_no_room_is_named() {
-        assert_eq!(at(36), draw(columns(), &Screen::plain()));
+        let calm = || {
+            let mut columns = columns();
+            let cells = columns.iter_mut().flat_map(|column| &mut column.cells);
+            cells.for_each(|cell| cell.tone = Tone::Plain);
+            columns
+        };
+        assert_eq!(at(36, calm()), draw(columns(), &Screen::plain()));
         assert_eq!(
-            at(28),
+            at(28, calm()),
             "name          n  why\n\
              a             7  words that\n                 may wrap\n\
              long-name  1234  open"
         );
         assert_eq!(
-            at(20),
+            at(20, calm()),
             "name          n\n\
              a             7\n\
              long-name  1234\n\
              (no room for why; --json has all)"
         );
+        let narrow = at(3, calm());
         assert!(
-            at(3).starts_with("name\na\nlong-name\n(no room for why, n;"),
-            "{}",
-            at(3)
+            narrow.starts_with("name\na\nlong-name\n(no room for why, n;"),
+            "{narrow}"
         );
+        // What is wrong has room for as long as anything has.
+        let alarming = at(20, columns());
+        assert!(
+            alarming.contains("open\n(no room for n; --json has all)"),
+            "{alarming}"
+        );
+        let narrow = at(3, columns());
+        assert!(narrow.contains("(no room for n, why;"), "{narrow}");
     }
 
     /// As of `config` in `get`, or of a thousand ids.

@@ -19,6 +19,8 @@ use utoipa::IntoParams;
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct CircuitsArguments {
+    /// Only circuits of this extension.
+    pub id: Option<String>,
     /// The most that are returned.
     #[param(minimum = 1, maximum = 1000)]
     #[serde(default, deserialize_with = "numbers::rows")]
@@ -35,6 +37,7 @@ impl CircuitsArguments {
     pub fn query(&self) -> Result<CircuitQuery, RegistryError> {
         let after = self.cursor.as_deref().map(parse_cursor);
         Ok(CircuitQuery {
+            id: self.id.clone(),
             limit: self.limit,
             after: after.transpose()?,
         })

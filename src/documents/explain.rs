@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::resting::RestingBody;
-use super::to_bytes;
+use super::{time, to_bytes};
 use crate::domain::breaker::CircuitState;
 use crate::domain::record::warnings;
 use crate::service::read::Explanation;
@@ -50,6 +50,10 @@ pub(super) struct CandidateBody<'a> {
     takes_part: bool,
     chosen: bool,
     circuit_breaker_state: &'static str,
+    /// Over the circuit's window: below the minimum it gives way to the current version. Absent
+    /// before it had enough calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    success_rate: Option<f64>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -72,6 +76,10 @@ pub(super) struct InstanceBody<'a> {
     instance_id: &'a str,
     subject: &'a str,
     weight: u8,
+    /// Until when it gets no calls, unless all are ejected; absent where it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    ejected_until: Option<String>,
 }
 
 /// The choice and every candidate's verdict, in the order in which they are tried.
@@ -87,6 +95,7 @@ impl<'a> Explained<'a> {
         let own = resolved.filter(|resolved| resolved.extension.id == extension.id);
         let states = &explanation.circuits;
         let candidates = entry.candidates().zip(explanation.verdicts()).zip(states);
+        let candidates = candidates.zip(&explanation.success_rates);
         let current = entry
             .candidates()
             .zip(states)
@@ -102,7 +111,7 @@ impl<'a> Explained<'a> {
             auto_disabled: extension.auto_disabled,
             current_version: extension.version.as_str(),
             candidates: candidates
-                .map(|((candidate, verdict), state)| {
+                .map(|(((candidate, verdict), state), success_rate)| {
                     let resolved = candidate.resolve(extension);
                     let rules = verdict.rules.into_iter();
                     let rollouts = verdict.rollouts.into_iter();
@@ -121,16 +130,22 @@ impl<'a> Explained<'a> {
                         takes_part: verdict.takes_part,
                         chosen: own.is_some_and(|own| own.version == resolved.version),
                         circuit_breaker_state: state.as_str(),
+                        success_rate: *success_rate,
                     }
                 })
                 .collect(),
             instances: resolved
                 .iter()
                 .flat_map(|resolved| resolved.instances())
-                .map(|instance| InstanceBody {
-                    instance_id: instance.instance_id.as_str(),
-                    subject: instance.subject.as_str(),
-                    weight: instance.weight,
+                .map(|instance| {
+                    let mut ejected = explanation.ejected.iter();
+                    let ejected = ejected.find(|(id, _)| *id == instance.instance_id);
+                    InstanceBody {
+                        instance_id: instance.instance_id.as_str(),
+                        subject: instance.subject.as_str(),
+                        weight: instance.weight,
+                        ejected_until: ejected.and_then(|(_, until)| time(*until)),
+                    }
                 })
                 .collect(),
             resting: RestingBody::all(&explanation.resting),

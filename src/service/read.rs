@@ -1,6 +1,7 @@
 //! Reads for operators and tools: stored records, listings and explanations.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::error::RegistryError;
 use super::invoke::{Resting, Runtimes};
@@ -10,7 +11,7 @@ use crate::domain::breaker::CircuitState;
 use crate::domain::context::Context;
 use crate::domain::entry::{Entry, Refusal};
 use crate::domain::extension::ExtensionType;
-use crate::domain::ids::VersionName;
+use crate::domain::ids::{InstanceId, VersionName};
 use crate::domain::listing::{Page, PageRequest, Position};
 use crate::domain::routing::Verdict;
 use crate::domain::selector;
@@ -49,8 +50,12 @@ pub struct Explanation {
     pub reason: Reason,
     /// The states of the circuits of the entry's candidates, in their order.
     pub circuits: Vec<CircuitState>,
+    /// Their rolling success rates, likewise: a version below the minimum gives way.
+    pub success_rates: Vec<Option<f64>>,
     /// What rests, of what serves.
     pub resting: Vec<Resting>,
+    /// Which instances are ejected, of what serves, and until when.
+    pub ejected: Vec<(InstanceId, SystemTime)>,
     /// The catalog's revision.
     pub revision: u64,
 }
@@ -131,23 +136,34 @@ impl Reads {
             Err(Refusal::Disabled | Refusal::AutoDisabled) => (None, Reason::Disabled),
             Err(refusal @ Refusal::VersionNotFound) => return Err(refused(id, version, refusal)),
         };
-        let resting = target.as_ref().map(|target| {
+        let out = target.as_ref().map(|target| {
             let (resolved, clock) = (target.resolved(), self.selector.clock());
-            let id = &resolved.extension.id;
-            self.runtimes.resting(id, resolved.version, clock)
+            let (id, version) = (&resolved.extension.id, resolved.version);
+            let runtimes = &self.runtimes;
+            (
+                runtimes.resting(id, version, clock),
+                runtimes.ejected(id, version, clock),
+            )
         });
+        let (resting, ejected) = out.unwrap_or_default();
         let extension = entry.extension();
         let circuits = entry.candidates().map(|candidate| {
             let version = candidate.resolve(extension).version;
             self.selector.state(extension, version)
         });
+        let success_rates = entry.candidates().map(|candidate| {
+            let version = candidate.resolve(extension).version;
+            self.selector.success_rate(extension, version)
+        });
         Ok(Explanation {
             circuits: circuits.collect(),
+            success_rates: success_rates.collect(),
             entry,
             context,
             target,
             reason,
-            resting: resting.unwrap_or_default(),
+            resting,
+            ejected,
             revision,
         })
     }

@@ -247,6 +247,12 @@ impl Selector {
         })
     }
 
+    /// The rolling success rate by which a version gives way; `None` before it had enough calls.
+    pub fn success_rate(&self, extension: &Extension, version: &VersionName) -> Option<f64> {
+        let circuit = self.circuits.of(extension, version)?;
+        circuit.view(self.clock.tick()).success_rate
+    }
+
     /// An ailing version gives way to the current one, where that takes part.
     fn led_around(&self, target: Target, wanted: Wanted<'_>, now: Tick) -> Target {
         if target.candidate.is_current() || !self.ails(&target, wanted.real, now) {

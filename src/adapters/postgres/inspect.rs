@@ -11,6 +11,7 @@ use super::pool::Pool;
 use super::schema::schema_state;
 use super::source::PostgresSource;
 use crate::domain::policy::Policy;
+use crate::domain::quarantine::Fault;
 use crate::service::source::{Database, Read, Want};
 use crate::service::trouble::DatabaseError;
 
@@ -125,15 +126,15 @@ pub async fn clock_difference(client: &Client) -> Result<Duration, DatabaseError
     Ok(ahead.unwrap_or_else(|behind| behind.duration()))
 }
 
-/// Reads all definitions as the daemon does.
+/// Reads all definitions as the daemon does: how many serve, and the faults of those that do not.
 ///
 /// # Errors
 /// Why it could not.
-pub async fn read(pool: Arc<Pool>, policy: Policy) -> Result<usize, String> {
+pub async fn read(pool: Arc<Pool>, policy: Policy) -> Result<(usize, Vec<Fault>), String> {
     let source = PostgresSource::new(pool, Arc::new(policy));
     match source.read(&Want::default()).await {
-        Ok(Read::Everything(all)) => Ok(all.extensions.len()),
-        Ok(_) => Ok(0),
+        Ok(Read::Everything(all)) => Ok((all.extensions.len(), all.faults)),
+        Ok(_) => Ok((0, Vec::new())),
         Err(error) => Err(error.to_string()),
     }
 }

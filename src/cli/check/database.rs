@@ -1,4 +1,5 @@
-//! The database: both addresses, what is in it, every right, and whether notifications arrive.
+//! The database: both addresses, what is in it, every right, faulty rows, and whether notifications
+//! arrive.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,12 @@ const READ: Advice = (
     "the daemon refuses data that it sees only in part; see the table for the fix",
     "docs/troubleshooting.md#the-database-cannot-be-used",
 );
+const FAULT: Advice = (
+    "correct or delete the row; the others are served",
+    "docs/troubleshooting.md#a-record-is-quarantined",
+);
+/// Faulty rows that are named; more are counted.
+const NAMED: usize = 20;
 const LISTEN: Advice = (
     "behind a transaction pooler, set EXTENSION_REGISTRY_DB_LISTEN_URL to the database itself",
     "docs/troubleshooting.md#changes-arrive-late",
@@ -51,7 +58,7 @@ pub(super) async fn lines(settings: &Settings, database: &DatabaseSettings) -> V
         Err(error) => Line::bad(what, chain(&error), CONNECTION),
     });
     if lines.iter().all(Line::is_good) {
-        lines.push(definitions(settings, database).await);
+        lines.extend(definitions(settings, database).await);
         lines.push(notifications(settings, database).await);
     }
     lines
@@ -104,16 +111,27 @@ async fn looked_at(what: &str, session: &Session) -> Vec<Line> {
     lines
 }
 
-async fn definitions(settings: &Settings, database: &DatabaseSettings) -> Line {
+async fn definitions(settings: &Settings, database: &DatabaseSettings) -> Vec<Line> {
     let what = "reads every definition";
     let pool = match Pool::new(database, &settings.identity.instance_id) {
         Ok(pool) => Arc::new(pool),
-        Err(error) => return Line::bad(what, error.to_string(), CONNECTION),
+        Err(error) => return vec![Line::bad(what, error.to_string(), CONNECTION)],
     };
-    match inspect::read(pool, policy(settings)).await {
-        Ok(count) => Line::good(format!("{what}: {count} extensions")),
-        Err(error) => Line::bad(what, error, READ),
+    let (count, faults) = match inspect::read(pool, policy(settings)).await {
+        Ok(found) => found,
+        Err(error) => return vec![Line::bad(what, error, READ)],
+    };
+    let mut lines = vec![Line::good(format!("{what}: {count} extensions"))];
+    // The daemon works without them: only their callers get 404.
+    lines.extend(faults.iter().take(NAMED).map(|fault| {
+        let what = format!("{} is sound", fault.origin);
+        Line::doubtful(what, fault.reason.clone(), FAULT)
+    }));
+    if let more @ 1.. = faults.len().saturating_sub(NAMED) {
+        let problem = format!("{more} more are quarantined");
+        lines.push(Line::doubtful("every other row is sound", problem, FAULT));
     }
+    lines
 }
 
 async fn notifications(settings: &Settings, database: &DatabaseSettings) -> Line {

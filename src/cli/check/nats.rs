@@ -31,6 +31,9 @@ const SLOW: Advice = (
     "docs/troubleshooting.md#nobody-answers",
 );
 
+/// As `stats` names the setting.
+const REPLY_PREFIXES: &str = "REPLY_PREFIXES";
+
 pub(super) async fn lines(settings: &Settings) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut first = None;
@@ -115,18 +118,17 @@ async fn publishing(settings: &Settings, trial: &mut Trial) -> Vec<Line> {
         Line::doubtful,
     ));
 
-    let (mut answered, mut refused) = (Vec::new(), None);
+    let (mut answered, mut refused) = (Vec::new(), Vec::new());
     for beginning in &subjects.reply_prefixes {
         let subject = format!("{beginning}check.{}", trial.token());
+        let place = format!("{beginning}>");
         match trial.publishes(&subject).await {
-            Ok(()) => answered.push(format!("{beginning}>")),
-            Err(problem) => refused = refused.or(Some(problem)),
+            Ok(()) => answered.push(place),
+            Err(problem) => refused.push((place, problem)),
         }
     }
-    lines.push(match (answered.join(", "), refused) {
-        (none, Some(problem)) if none.is_empty() => Line::bad("may answer", problem, RIGHTS),
-        (places, _) => Line::good(format!("may answer at {places}")),
-    });
+    let chosen = settings.distinct.changed.contains_key(REPLY_PREFIXES);
+    lines.extend(answering(&answered, refused, chosen));
 
     for pattern in &subjects.allowed {
         let Some(subject) = example(pattern.as_str(), trial.token()) else {
@@ -138,6 +140,23 @@ async fn publishing(settings: &Settings, trial: &mut Trial) -> Vec<Line> {
             Line::bad,
         ));
     }
+    lines
+}
+
+/// Where replies may go. Of the default places some are for gateways and service imports, which few
+/// have; where an operator has `chosen` them, each is meant, and its callers would hear nothing.
+fn answering(answered: &[String], refused: Vec<(String, String)>, chosen: bool) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if !answered.is_empty() {
+        let places = answered.join(", ");
+        lines.push(Line::good(format!("may answer at {places}")));
+    }
+    let wrong = refused.into_iter();
+    let wrong = wrong.filter(|_| chosen || answered.is_empty());
+    lines.extend(wrong.map(|(place, problem)| {
+        let what = format!("may answer at {place}");
+        Line::bad(what, problem, RIGHTS)
+    }));
     lines
 }
 
@@ -168,6 +187,20 @@ fn denied(what: &str, refused: &Refused) -> Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_place_for_replies_that_was_chosen_must_be_allowed() {
+        let bad = |answered: &[&str], refused: &[&str], chosen| {
+            let answered: Vec<_> = answered.iter().map(|it| (*it).to_owned()).collect();
+            let refused = refused.iter().map(|it| ((*it).to_owned(), String::new()));
+            let lines = answering(&answered, refused.collect(), chosen);
+            lines.iter().filter(|line| !line.is_good()).count()
+        };
+        assert_eq!(bad(&["_INBOX.>"], &["_R_.>", "_GR_.>"], false), 0);
+        assert_eq!(bad(&["_INBOX.>"], &["_R_.>", "_GR_.>"], true), 2);
+        assert_eq!(bad(&[], &["_INBOX.>", "_R_.>"], false), 2);
+        assert_eq!(bad(&["_INBOX.>"], &[], true), 0);
+    }
 
     #[test]
     fn no_extension_is_called() {

@@ -87,7 +87,7 @@ pub(super) const fn examples(verb: Verb) -> [&'static str; 2] {
             "explain mask_pii --all",
         ],
         Health => ["health mask_pii", "health --state open"],
-        Circuits => ["circuits", "circuits --all"],
+        Circuits => ["circuits", "circuits mask_pii --all"],
         Stats => ["stats", "stats --all"],
         Ping => ["ping", "ping --all"],
         Audit => [
@@ -159,14 +159,14 @@ pub(super) const fn record(verb: Verb) -> Option<&'static [record::Field]> {
 /// What its request consists of.
 pub(super) const fn fields(verb: Verb) -> &'static [Field] {
     match verb {
-        Invoke | LookupByType | Circuits | Stats | Ping => &[],
+        Invoke | LookupByType | Stats | Ping => &[],
         List => &[TYPE, ENABLED, SELECTOR],
         Get => &[ID],
         Lookup => &[IDS, CHOSEN, CONTEXT],
         Explain => &[ID, CHOSEN, CONTEXT],
         Health => &[MAYBE_ID, STATE],
         Audit => &[MAYBE_ID, BY, DONE, SINCE, UNTIL],
-        Reload => &[MAYBE_ID],
+        Circuits | Reload => &[MAYBE_ID],
         Write(Create) => &[BODY, ID, FIELDS, DRY_RUN],
         Write(Update) => &[BODY, ID, FIELDS, IF_REVISION, DRY_RUN],
         Write(Enable | Disable) => &[SOME_IDS, SELECTOR, IF_REVISION, DRY_RUN],
@@ -248,7 +248,7 @@ const RELOADED: &str = "{added} added, {updated} updated, {removed} removed; {to
 const SERVED: &str =
     "id type version enabled state circuit=circuit_breaker_state subject timeout_ms retry";
 const CIRCUIT: &str = "id version state failures=consecutive_failures error_rate opened=opened_at \
-                       retry=retry_at forced_until=forced";
+                       retry=retry_at forced_until=forced resting";
 /// Of one extension; the last columns are of all together.
 const HEALTH: &str = "id type state status=health.status success=health.success_rate \
                       circuit=health.circuit_breaker_state successes=health.success_count \
@@ -258,12 +258,13 @@ const HEALTH: &str = "id type state status=health.status success=health.success_
                       half_open=summary.half_open enabled=summary.enabled total=summary.total \
                       success=summary.avg_success_rate avg_ms=summary.avg_latency_ms \
                       p95_ms=summary.avg_p95_latency_ms";
-const STATS: &str = "version settings=settings.fingerprint source=active_source revision \
-                           total=total_extensions \
-                           enabled=enabled_extensions quarantined=quarantined_total \
-                           database=database.state stale_ms=staleness_ms started=started_at \
-                           hits=lookups.hits misses=lookups.misses success=invocations.success \
-                           failure=invocations.failure timeout=invocations.timeout";
+const STATS: &str = "version settings=settings.fingerprint source=active_source epoch revision \
+                     total=total_extensions enabled=enabled_extensions \
+                     quarantined=quarantined_total database=database.state \
+                     reason=database.reason since=database.since listener=listener.state \
+                     nats=nats.state stale_ms=staleness_ms started=started_at hits=lookups.hits \
+                     misses=lookups.misses success=invocations.success \
+                     failure=invocations.failure timeout=invocations.timeout";
 pub(super) const ID: Field = field(Must, "id", Kind::Text, "The extension's id");
 const IDS: Field = field(Must, "ids", Kind::Ids, "One id, or up to 100 of them");
 const SOME_IDS: Field = field(May, "ids", Kind::Ids, "One id, or many: all or none");

@@ -3,17 +3,18 @@
 use serde_json::value::RawValue;
 
 use super::show::columns;
-use super::text::{clean, exact, line, plain};
+use super::text::{clean, exact, line, plain, resting};
 use crate::cli::document::{at, fields, is_true, list, string};
 use crate::cli::screen::Screen;
 use crate::cli::table::fit;
 
 const CANDIDATES: &str = "candidate=version verdict enabled current priority rules rollout \
-                          circuit=circuit_breaker_state subject";
+                          circuit=circuit_breaker_state success=success_rate subject";
 
-const INSTANCES: &str = "instance=instance_id weight subject";
+const INSTANCES: &str = "instance=instance_id weight subject ejected_until";
 
-/// The choice in a sentence, the candidates in the order in which they are tried, the instances.
+/// The choice in a sentence, the candidates in the order in which they are tried, the instances, and
+/// which of them rest.
 pub(super) fn view(document: &RawValue, screen: &Screen) -> String {
     let mut parts = vec![sentence(document)];
     for (name, chosen) in [("candidates", CANDIDATES), ("instances", INSTANCES)] {
@@ -22,6 +23,8 @@ pub(super) fn view(document: &RawValue, screen: &Screen) -> String {
             parts.push(fit(columns(&rows, chosen, made, screen), screen));
         }
     }
+    let rests = at(document, "resting").map(|rests| resting(rests, screen.now));
+    parts.extend(rests.map(|rests| format!("resting, called again: {rests}")));
     let warnings = list(document, "warnings").into_iter();
     parts.extend(warnings.map(|warning| format!("warning: {}", exact(warning))));
     parts.join("\n\n")
@@ -39,9 +42,13 @@ pub(super) fn request(document: &RawValue) -> String {
 }
 
 fn sentence(document: &RawValue) -> String {
-    let served = match string(document, "served_by") == string(document, "id") {
-        true => "{id}: {version} serves at {subject} ({reason})",
-        false => "{id}: {served_by} {version} serves in its place at {subject} ({reason})",
+    let is_own = string(document, "served_by") == string(document, "id");
+    let served = match (string(document, "reason").as_str(), is_own) {
+        ("circuit_open", _) => {
+            "{id}: {version} at {subject} is chosen, but its circuit is open: calls fail ({reason})"
+        }
+        (_, true) => "{id}: {version} serves at {subject} ({reason})",
+        (_, false) => "{id}: {served_by} {version} serves in its place at {subject} ({reason})",
     };
     let none = || line("{id}: no version serves ({reason})", document);
     line(served, document).or_else(none).unwrap_or_default()
@@ -97,6 +104,7 @@ mod tests {
                  "circuit_breaker_state": "open"}
             ],
             "instances": [{"instance_id": "blue", "subject": "beamline.ext.a.blue", "weight": 30}],
+            "resting": [{"instance_id": "blue", "until": "soon"}],
             "warnings": ["a warning"]
         }"#;
         assert_eq!(
@@ -111,12 +119,18 @@ v1         chosen   yes      yes             0  -                               
 instance  weight  subject
 blue          30  beamline.ext.a.blue
 
+resting, called again: blue soon
+
 warning: a warning"
         );
         let other = document.replace(r#""served_by": "a""#, r#""served_by": "b""#);
         assert!(
             show(&other).starts_with("a: b v1 serves in its place at beamline.ext.a (default)")
         );
+        let open = document.replace(r#""reason": "default""#, r#""reason": "circuit_open""#);
+        let open = show(&open);
+        let chosen = "a: v1 at beamline.ext.a is chosen, but its circuit is open: calls fail";
+        assert!(open.starts_with(chosen), "{open}");
         let nobody = document.replace(r#""served_by": "a""#, r#""served_by": null"#);
         let nobody = nobody.replace(
             r#""version": "v1",

@@ -105,15 +105,19 @@ async fn instances(session: &Session<'_>) -> Outcome<BTreeSet<String>> {
 }
 
 /// What all sidecars of a fleet should have alike.
-const ALIKE: [&str; 2] = ["version", "settings"];
+const ALIKE: [&str; 4] = ["version", "settings", "source", "epoch"];
 
-/// Marks the cells that differ from what most have: in words too, for readers without colours.
+/// Marks the cells that differ from what most have, or all where no value has a majority of them: in
+/// words too, for readers without colours.
 fn mark_odd_ones(column: &mut Column) {
     let texts: Vec<String> = column.cells.iter().map(|cell| cell.text.clone()).collect();
     let times = |text: &String| texts.iter().filter(|other| *other == text).count();
     let most = texts.iter().map(times).max().unwrap_or_default();
+    let usual = |text: &&String| times(text) == most;
+    let first = texts.iter().find(usual);
+    let contested = texts.iter().any(|text| usual(&text) && Some(text) != first);
     for (cell, text) in column.cells.iter_mut().zip(&texts) {
-        if times(text) < most {
+        if contested || times(text) < most {
             cell.text.push_str(" differs");
             cell.tone = Tone::Doubtful;
         }
@@ -162,5 +166,8 @@ mod tests {
         assert_eq!(marked(&["a", "a"]), "a, a");
         assert_eq!(marked(&["a", "b", "a"]), "a, b differs, a");
         assert_eq!(marked(&["a"]), "a");
+        assert_eq!(marked(&["a", "b"]), "a differs, b differs");
+        let halves = marked(&["a", "b", "a", "b", "c"]);
+        assert_eq!(halves.matches("differs").count(), 5, "{halves}");
     }
 }

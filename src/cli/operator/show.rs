@@ -5,7 +5,7 @@
 use indexmap::IndexSet;
 use serde_json::value::RawValue;
 
-use super::text::{age, clean, line, shown, time};
+use super::text::{age, clean, line, resting, shown, time};
 use crate::cli::document::{at, fields, list, members};
 use crate::cli::screen::{Screen, Tone};
 use crate::cli::table::{Cell, Column, NONE, draw, fit};
@@ -126,7 +126,11 @@ pub(super) fn columns(
         let (head, path) = name.split_once('=').unwrap_or((name, name));
         let cells = rows.iter().map(|row| {
             let own = || {
-                let text = shown(path, at(row, path)?);
+                let value = at(row, path)?;
+                if path == "resting" {
+                    return Some(resting(value, screen.now));
+                }
+                let text = shown(path, value);
                 Some(age(&text, screen.now).unwrap_or(text))
             };
             let text = made(head, row).or_else(own);
@@ -158,7 +162,7 @@ fn toned(name: &str, text: String) -> Cell {
         ("auto_disabled", "yes") => Tone::Bad,
         (name, _) if !STATES.contains(&name) => Tone::Plain,
         (_, "closed" | "ok" | "healthy" | "up" | "listening" | "chosen") => Tone::Good,
-        (_, "half_open" | "resting" | "disabled" | "out") => Tone::Doubtful,
+        (_, "half_open" | "resting" | "disabled" | "out" | "polling") => Tone::Doubtful,
         (
             _,
             "open" | "degraded" | "auto_disabled" | "unhealthy" | "away" | "unreachable"
@@ -249,6 +253,7 @@ long_id  -             -  -";
             ("circuit", "open", Tone::Bad),
             ("database", "state=away error=\"refused\"", Tone::Bad),
             ("nats", "state=up", Tone::Good),
+            ("listener", "polling", Tone::Doubtful),
             ("status", "half_open", Tone::Doubtful),
             ("id", "open", Tone::Plain),
             ("enabled", "no", Tone::Doubtful),

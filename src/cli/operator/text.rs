@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde_json::value::RawValue;
 
-use crate::cli::document::{at, fields, members};
+use crate::cli::document::{at, fields, members, string};
 use crate::cli::table::NONE;
 
 /// What users put into records as they like: it is shown as it is, digit for digit.
@@ -123,6 +123,20 @@ pub(super) fn age(text: &str, now: SystemTime) -> Option<String> {
     })
 }
 
+/// What rests after push-back, and when calls go there again: each instance by its name; a version
+/// without any is the only one, and has none.
+pub(super) fn resting(list: &RawValue, now: SystemTime) -> String {
+    let texts = members(list).into_iter().map(|it| {
+        let until = string(it, "until");
+        let until = age(&until, now).unwrap_or_else(|| clean(&until));
+        match at(it, "instance_id") {
+            Some(instance) => format!("{} {until}", exact(instance)),
+            None => until,
+        }
+    });
+    named(&texts.collect::<Vec<_>>().join(", "))
+}
+
 /// `template` with the values of `document` for the paths in braces. Text in brackets is left out
 /// where one of its values is null; there is no line at all where one outside of them is.
 pub(super) fn line(template: &str, document: &RawValue) -> Option<String> {
@@ -199,6 +213,26 @@ mod tests {
         let all = "{id} in {took_ms} ms[ by {by}][, last {last.error}]";
         assert_eq!(fill(all).as_deref(), Some("a in 1.23 ms, last x"));
         assert_eq!(fill("{id} by {by}"), None);
+    }
+
+    #[test]
+    fn who_rests_is_named_with_the_time_that_is_left() {
+        let now = SystemTime::UNIX_EPOCH;
+        for (list, text) in [
+            ("[]", "-"),
+            (
+                r#"[{"instance_id":null,"until":"1970-01-01T00:00:30Z"}]"#,
+                "in 30s",
+            ),
+            (
+                r#"[{"instance_id":"a","until":"1970-01-01T00:00:30Z"},
+                    {"instance_id":"b","until":"1970-01-01T00:04:00.5Z"}]"#,
+                "a in 30s, b in 4m",
+            ),
+        ] {
+            let list = serde_json::from_str(list).unwrap();
+            assert_eq!(resting(list, now), text);
+        }
     }
 
     #[test]

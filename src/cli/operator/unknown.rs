@@ -27,7 +27,12 @@ pub(super) async fn explained(
     failure: Failure,
 ) -> Failure {
     let unknown = failure.answered("error.details.reason").as_deref() == Some("unknown");
-    let Some(wanted) = id(given).filter(|_| unknown && verb != Verb::List) else {
+    // Of several, the answer names the one.
+    let wanted = failure
+        .answered("error.details.id")
+        .or_else(|| id(given))
+        .filter(|_| unknown && verb != Verb::List);
+    let Some(wanted) = wanted else {
         return failure;
     };
     let ids = ids(session).await.unwrap_or_default();

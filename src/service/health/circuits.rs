@@ -16,6 +16,8 @@ pub type CircuitPlace = (ExtensionId, VersionName);
 /// What a listing asks for.
 #[derive(Debug, Clone)]
 pub struct CircuitQuery {
+    /// Only circuits of this extension.
+    pub id: Option<String>,
     /// The most that are returned; `None` for the usual length of a page.
     pub limit: Option<u64>,
     /// Only circuits after this place.
@@ -69,11 +71,15 @@ impl Health {
     /// A page of the circuits.
     ///
     /// # Errors
-    /// A limit out of bounds.
+    /// A limit out of bounds, or no such extension.
     pub fn circuits(&self, query: &CircuitQuery) -> Result<CircuitPage, RegistryError> {
         let limit = page_limit(query.limit)?;
         let clock = &self.tools.clock;
         let mut listed = self.tools.circuits.snapshot(clock.tick());
+        if let Some(id) = &query.id {
+            let entry = self.tools.selector.entry(id)?;
+            listed.retain(|circuit| circuit.id == entry.extension().id);
+        }
         if let Some((id, version)) = &query.after {
             listed.retain(|circuit| (&circuit.id, &circuit.version) > (id, version));
         }

@@ -425,6 +425,7 @@ fn circuits_are_paged_and_tell_who_holds_them_until_when() {
         .force_open(now, Tick::NEVER);
 
     let query = CircuitQuery {
+        id: None,
         limit: Some(2),
         after: None,
     };
@@ -445,6 +446,7 @@ fn circuits_are_paged_and_tell_who_holds_them_until_when() {
     assert!(left > minute / 2 && left <= minute);
 
     let query = CircuitQuery {
+        id: None,
         limit: None,
         after: Some((b.id.clone(), b.version.clone())),
     };
@@ -455,6 +457,20 @@ fn circuits_are_paged_and_tell_who_holds_them_until_when() {
     };
     assert_eq!((c.forced, c.retry_at), (Forced::WithoutEnd, None));
     assert!(c.opened_at.is_some());
+
+    // Of one extension: the status page asks so, however many circuits there are.
+    let of = |id: &str| {
+        let query = CircuitQuery {
+            id: Some(id.to_owned()),
+            limit: None,
+            after: None,
+        };
+        let page = setting.health.circuits(&query)?;
+        let ids = page.circuits.iter().map(|circuit| circuit.id.to_string());
+        Ok::<_, RegistryError>(ids.collect::<Vec<_>>())
+    };
+    assert_eq!(of("c").unwrap(), ["c"]);
+    of("nobody").unwrap_err();
 }
 
 #[test]

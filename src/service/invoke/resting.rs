@@ -1,4 +1,4 @@
-//! Which instances rest, for display.
+//! Which instances rest, and which are ejected, for display.
 
 use std::time::{Instant, SystemTime};
 
@@ -21,6 +21,17 @@ impl Runtimes {
     pub fn resting(&self, id: &ExtensionId, version: &VersionName, clock: &Clock) -> Vec<Resting> {
         let runtime = self.get(id.as_str());
         runtime.map_or_else(Vec::new, |runtime| resting(&runtime, version, clock))
+    }
+
+    /// Which instances of a version are ejected now, and until when, by the wall clock.
+    pub fn ejected(
+        &self,
+        id: &ExtensionId,
+        version: &VersionName,
+        clock: &Clock,
+    ) -> Vec<(InstanceId, SystemTime)> {
+        let runtime = self.get(id.as_str());
+        runtime.map_or_else(Vec::new, |runtime| ejected(&runtime, version, clock))
     }
 }
 
@@ -54,4 +65,18 @@ fn resting(runtime: &Runtime, version: &VersionName, clock: &Clock) -> Vec<Resti
         until: clock.wall_of(until),
     });
     resting.collect()
+}
+
+fn ejected(
+    runtime: &Runtime,
+    version: &VersionName,
+    clock: &Clock,
+) -> Vec<(InstanceId, SystemTime)> {
+    let setup = runtime.current_setup();
+    let Some(balancer) = setup.balancer(version) else {
+        return Vec::new();
+    };
+    let ejected = balancer.ejected(Instant::now());
+    let ejected = ejected.map(|(instance, until)| (instance.clone(), clock.wall_of(until)));
+    ejected.collect()
 }

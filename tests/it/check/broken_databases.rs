@@ -104,3 +104,23 @@ async fn rights() {
         .await
         .names("database", "extension_versions");
 }
+
+/// The daemon serves the others.
+#[tokio::test]
+async fn faulty_rows_are_named_and_fail_nothing() {
+    let (nats, ruled) = tokio::join!(NatsServer::start(), Ruled::start());
+    let superuser = ruled.database.connect().await;
+    let stray = |n: usize| format!("('stray{n:02}', 'pre', 'elsewhere.x{n}')");
+    let rows: Vec<_> = (0..21).map(stray).collect();
+    let insert = "INSERT INTO extensions (id, type, subject) VALUES";
+    run(&superuser, &format!("{insert} {}", rows.join(","))).await;
+    let found = Found::by(builder(&nats, &ruled.url("beamline_registry"))).await;
+    let (bad, doubtful) = (found.marked("bad"), found.marked("doubtful"));
+    let counts = (found.code, bad.len(), doubtful.len());
+    assert_eq!(counts, (0, 0, 21), "{:#}", found.document);
+    let named = doubtful[0]["check"].as_str().unwrap();
+    assert!(named.starts_with("extensions/stray"), "{named}");
+    let problem = doubtful[0]["problem"].as_str().unwrap();
+    assert!(problem.contains("subject"), "{problem}");
+    assert_eq!(doubtful[20]["problem"], "1 more are quarantined");
+}

@@ -121,6 +121,23 @@ async fn rights_to_subjects() {
     }
 }
 
+/// Of the default places for replies some may be refused; of those that were chosen none.
+#[tokio::test]
+async fn rights_to_answer() {
+    let site = Site::with(&sound()).await;
+    let users = r#"authorization { users: [ { user: "a", password: "b", permissions: {
+        publish: ["_INBOX.>", "beamline.>"] } } ] }"#;
+    let server = NatsServer::builder().config(users).start().await;
+    let daemon = site.daemon().nats(&server.url());
+    let daemon = daemon
+        .setting("NATS_USER", "a")
+        .setting("NATS_PASSWORD", "b");
+    Found::by(daemon.clone()).await.is_sound();
+    Found::by(daemon.setting("REPLY_PREFIXES", "_INBOX.,answers."))
+        .await
+        .names("NATS", "may answer at answers.>");
+}
+
 /// The daemon works without: calls go on, and extensions do not hear that nobody waits any more.
 #[tokio::test]
 async fn what_is_only_doubtful_fails_nothing() {

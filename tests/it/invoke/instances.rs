@@ -72,6 +72,24 @@ async fn who_fails_is_left_out_for_a_while_and_comes_back() {
 }
 
 #[tokio::test]
+async fn who_is_left_out_is_explained() {
+    let breaker =
+        json!({"failure_threshold": 2, "timeout_seconds": 600, "error_rate_threshold": 1.0});
+    let (site, _daemon, extensions) = pool(&[50, 50], breaker).await;
+    let explained = site.send("explain", "x").await.ok();
+    assert_eq!(explained["instances"][0].get("ejected_until"), None);
+    extensions[0].behave(Behaviour::error(500));
+    while extensions[0].count() < 2 {
+        calls(&site, 1, 1).await;
+    }
+    eventually("the one that fails", DEADLINE, async || {
+        let instances = site.send("explain", "x").await.ok()["instances"].clone();
+        instances[0]["ejected_until"].is_string() && instances[1].get("ejected_until").is_none()
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn when_all_are_out_all_are_used() {
     // Without a circuit: it would be open by then.
     let breaker = json!({"enabled": false, "failure_threshold": 2, "timeout_seconds": 600});

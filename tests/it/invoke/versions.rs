@@ -82,6 +82,12 @@ async fn an_ailing_canary_gets_one_call_in_twenty() {
         site.call("x", tenant("acme")).await;
     }
     assert_eq!((canary.count(), current.count()), (10, 0));
+    // Why the rules' choice does not serve.
+    let asked = json!({"id": "x", "context": {"tenant_id": "acme"}});
+    let explained = site.ask("explain", &asked).await.ok();
+    assert_eq!(explained["reason"], "fallback");
+    assert_eq!(explained["candidates"][0]["success_rate"], 0.5);
+    assert_eq!(explained["candidates"][1].get("success_rate"), None);
     // To explain it takes nobody's turn.
     for _ in 0..7 {
         site.ask(

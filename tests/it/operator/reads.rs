@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::{row, run, said};
-use crate::harness::Daemon;
+use crate::harness::{Answer, Daemon, Extension};
 use crate::site::{Site, extension, extensions};
 
 #[tokio::test]
@@ -62,6 +62,11 @@ async fn every_read_is_a_table() {
     let health = said(&url, "health").await;
     assert!(health.contains("total=4 enabled=3 "), "{health}");
     assert_eq!(said(&url, "circuits").await.lines().count(), 2);
+    assert_eq!(said(&url, "circuits plain").await.lines().count(), 2);
+    assert_eq!(said(&url, "circuits off").await.trim(), "no circuits");
+    let unknown = run(&url, "circuits plan").await;
+    assert_eq!(unknown.code, 1);
+    assert!(unknown.err.contains("did you mean `plain`?"), "{unknown:?}");
 
     let stats = said(&url, "stats").await;
     assert_eq!(row(&stats, "active_source")[1..], ["fixtures"]);
@@ -75,6 +80,24 @@ async fn every_read_is_a_table() {
         reload.starts_with("0 added, 0 updated, 0 removed; 4"),
         "{reload}"
     );
+}
+
+#[tokio::test]
+async fn who_rests_is_shown_with_the_time_that_is_left() {
+    let (site, _daemon) = Site::served().await;
+    let url = site.nats.url();
+    let busy = Answer::error(429).header("Beamline-Retry-After-Ms", "60000");
+    let _plain = Extension::at(&url, "beamline.ext.plain.v1", busy.into()).await;
+    site.ask("invoke.plain", &json!({"payload": {}})).await;
+    let explain = said(&url, "explain plain").await;
+    assert!(explain.contains("resting, called again: in "), "{explain}");
+    for line in ["circuits plain", "circuits plain --all"] {
+        let circuits = said(&url, line).await;
+        let head = circuits.lines().next().unwrap();
+        assert!(head.ends_with("  resting"), "{circuits}");
+        let row = circuits.lines().nth(1).unwrap();
+        assert!(row.contains("  closed  ") && row.contains("  in "), "{row}");
+    }
 }
 
 #[tokio::test]

@@ -72,6 +72,21 @@ async fn every_write_works_and_is_audited() {
 }
 
 #[tokio::test]
+async fn of_several_ids_the_unknown_one_gets_the_one_that_was_meant() {
+    let (_rig, _daemon, url) = started().await;
+    for id in ["mask_pii", "pii_guard"] {
+        said(
+            &url,
+            &format!("create {id} type=pre subject=beamline.ext.{id}"),
+        )
+        .await;
+    }
+    let ran = run(&url, "disable mask_pii pii_gard").await;
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("did you mean `pii_guard`?"), "{}", ran.err);
+}
+
+#[tokio::test]
 async fn a_request_comes_from_a_file_or_standard_input_too() {
     let (rig, _daemon, url) = started().await;
     let body = json!({"type": "pre", "subject": "beamline.ext.a", "retry": 2}).to_string();

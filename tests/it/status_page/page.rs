@@ -5,8 +5,8 @@ use serde_json::json;
 use super::{SHOWN, call, live, open, served};
 use crate::harness::browser::key;
 use crate::harness::ports::free_port;
-use crate::harness::{Behaviour, Browser, DEADLINE, eventually};
-use crate::rig::Rig;
+use crate::harness::{Answer, Behaviour, Browser, DEADLINE, Extension, eventually};
+use crate::rig::{Rig, insert};
 use crate::site::Site;
 
 /// A state of the row of `guard`.
@@ -243,6 +243,67 @@ async fn changes_in_the_database_arrive_and_the_details_tell_who_made_them() {
         .wait(
             "no row",
             "return !document.querySelector('[data-id=translate]')",
+        )
+        .await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium: just browser-test"]
+async fn several_changes_of_one_revision_are_one_event_with_ids_and_who() {
+    let rig = Rig::start().await;
+    let ids: Vec<String> = (0..12).map(|n| format!("x{n:02}")).collect();
+    let rows: Vec<String> = ids.iter().map(|id| insert(id)).collect();
+    rig.sql.batch_execute(&rows.join(";")).await.unwrap();
+    let daemon = rig.daemon().spawn().await;
+    daemon.wait_ready().await;
+    let browser = Browser::start(1280, 800).await;
+    open(&browser, &daemon).await;
+    let off = json!({"ids": ids, "actor": "grace"});
+    let revision = rig.ask("disable", &off).await.ok()["revision"].clone();
+    browser
+        .wait(
+            "the disabled rows, and the event",
+            "return document.querySelectorAll('tr[data-state=disabled]').length === 12 && \
+             document.querySelector('#events').textContent.includes('12 updated')",
+        )
+        .await;
+    let events = "return [...document.querySelectorAll('#events li')].map((it) => it.textContent)";
+    let events = browser.run(events).await;
+    let about = |words: &str| {
+        let events = events.as_array().unwrap().iter();
+        let found = events.filter(|event| event.as_str().unwrap().contains(words));
+        found
+            .map(|event| event.as_str().unwrap())
+            .collect::<Vec<_>>()
+    };
+    let told = about(&format!("revision {revision}: 12 updated (x00, "));
+    assert_eq!(told.len(), 1, "{events}");
+    assert!(told[0].ends_with(" by grace"), "{events}");
+    assert_eq!(about("was disabled"), [""; 0], "{events}");
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium: just browser-test"]
+async fn the_details_name_who_answers_for_it_and_which_instance_rests() {
+    let busy = Answer::error(429).header("Beamline-Retry-After-Ms", "60000");
+    let mut fixtures = super::fixtures();
+    fixtures[1]["owner"] = json!("team-search");
+    let (site, daemon) = Site::serving(&fixtures).await;
+    let _guard = Extension::at(&site.nats.url(), "beamline.ext.guard.v1", busy.into()).await;
+    call(&site, "guard", 1).await;
+    let browser = Browser::start(1280, 800).await;
+    open(&browser, &daemon).await;
+    browser
+        .run("document.querySelector('[data-id=guard]').click()")
+        .await;
+    browser
+        .wait(
+            "the instance that rests, and the owner",
+            "const text = (place) => document.querySelector(`#details ${place}`)?.textContent ?? '';
+             return text('[aria-label=Instances]').includes('resting until') && \
+                 text('.record').includes('team-search')",
         )
         .await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());

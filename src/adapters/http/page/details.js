@@ -82,15 +82,15 @@ export class Details {
       const [[found, record], [, health], [, { circuits = [] }], [answered, audit]] = await Promise.all([
         get(`admin/extensions/${id}`),
         get(`admin/extensions/${id}/health`),
-        get(`admin/circuits?limit=1000`),
+        get(`admin/circuits?id=${id}`),
         this.hasAudit() ? get(`live/changes?id=${id}&limit=${AUDITED}`) : [false, { error: { message: "this sidecar serves files" } }],
       ]);
       if (this.#row !== row) return; // Another one was opened meanwhile.
       if (!found) throw new Error(record.error.message);
-      const cut = new Map(circuits.filter((it) => it.id === row.id).map((it) => [it.version, it]));
+      const cut = new Map(circuits.map((it) => [it.version, it]));
       const own = new Map((health.versions ?? []).map((it) => [it.version, { ...it, circuit: cut.get(it.version) ?? {} }]));
       this.record.replaceChildren(
-        ...helps(record, row, own), ...plain(record), ...versions(record, own), ...failed(health.failures), ...instances(record),
+        ...helps(record, row, own), ...plain(record), ...versions(record, own), ...failed(health.failures), ...instances(record, circuits),
         ...audited(answered ? audit.entries : [], audit.error), ...documents(record));
     } catch (error) {
       if (this.#row === row) this.record.replaceChildren(element("p", { class: "notice" }, `Cannot read this extension: ${error.message}`));
@@ -134,10 +134,10 @@ function helps(record, row, own) {
 
 function plain(record) {
   const facts = [
-    ["Type", record.type], ["Subject", code(record.subject)],
+    ["Type", record.type], ["Owner", record.owner], ["Subject", code(record.subject)],
     ["Timeout", `${count(record.timeout_ms)} ms`], ["Retries", record.retry],
     ["Enabled", record.enabled ? (record.auto_disabled ? "yes, but disabled automatically" : "yes") : "no"],
-    ["Fallback", record.fallback.join(", ")], ["Revision", record.revision],
+    ["Fallback", record.fallback.join(", ")], ["Warnings", record.warnings?.join("; ")], ["Revision", record.revision],
     ["Changed", record.updated_at && `${moment(record.updated_at)} by ${record.updated_by ?? "?"}`],
     ["Created", record.created_at && `${moment(record.created_at)} by ${record.created_by ?? "?"}`],
   ];
@@ -179,10 +179,14 @@ function versions(record, own) {
     [row(record, true), ...others.map((version) => row(version, false))], "");
 }
 
-function instances(record) {
-  return table("Instances", ["Instance", "Version", "Weight", "Enabled", "Subject"],
+/** The instances, and which of them rest after push-back; calls go on at the others. */
+function instances(record, circuits) {
+  const rests = new Map(circuits.flatMap(({ resting = [] }) => resting.map((it) => [it.instance_id, it.until])));
+  const state = (id) => rests.has(id) ? element("span", {},
+    element("span", { class: "pill", "data-tone": "warn" }, "◇ resting"), ` until ${moment(rests.get(id))}`) : null;
+  return table("Instances", ["Instance", "Version", "Weight", "Enabled", "State", "Subject"],
     record.instances.map(({ instance_id, version, weight, enabled, subject }) =>
-      [instance_id, version, weight, enabled ? "yes" : "no", code(subject)]),
+      [instance_id, version, weight, enabled ? "yes" : "no", state(instance_id), code(subject)]),
     "None: calls go to the version's own subject.");
 }
 

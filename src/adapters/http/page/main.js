@@ -13,14 +13,23 @@ const table = new Table((id) => details.open(id));
 const details = new Details((id) => table.rows.get(id), () => facts.hasDatabase);
 let complete = false;
 
-/** Changes of the record worth an event, found by comparing a row with its last state. */
-function tell(row, before) {
+/** What changed of a record, found by comparing a row with its last state; null where that is no event. */
+function change({ enabled, version }, before) {
+  if (!before) return "was created";
+  if (before.enabled !== enabled) return enabled ? "was enabled" : "was disabled";
+  return before.version === version ? null : `changed from ${before.version} to ${version}`;
+}
+
+/** Adds the changes of records. Several of one revision are in its note: one line, with ids and actor. */
+function tell(taken) {
   if (!complete) return;
-  const { id, enabled, version } = row.figures;
-  const at = Date.now();
-  if (!before) events.add({ at, tone: "plain", id, text: "was created" });
-  else if (before.enabled !== enabled) events.add({ at, tone: "plain", id, text: enabled ? "was enabled" : "was disabled" });
-  else if (before.version !== version) events.add({ at, tone: "plain", id, text: `changed from ${before.version} to ${version}` });
+  const changes = taken
+    .map(([{ id, figures }, before]) => ({ id, revision: figures.revision, text: change(figures, before) }))
+    .filter(({ text }) => text);
+  for (const { id, revision, text } of changes) {
+    const alone = changes.filter((other) => other.revision === revision).length === 1;
+    if (alone) events.add({ at: Date.now(), tone: "plain", id, text });
+  }
 }
 
 const hear = {
@@ -32,11 +41,9 @@ const hear = {
     for (const note of notes) events.add(note);
   },
   rows({ rows = [], gone = [] }) {
-    for (const figures of rows) tell(...table.take(figures));
-    for (const id of gone) {
-      table.remove(id);
-      events.add({ at: Date.now(), tone: "plain", text: `${id} was removed` });
-    }
+    tell(rows.map((figures) => table.take(figures)));
+    for (const id of gone) table.remove(id);
+    if (gone.length === 1) events.add({ at: Date.now(), tone: "plain", text: `${gone[0]} was removed` });
     details.draw();
   },
   ready() {

@@ -22,6 +22,9 @@ use crate::service::caller::CALL_ID;
 /// They answer one request after the other, and should not be made to sleep for long.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
+/// For how long a busy one wants no calls.
+const BUSY_MS: &str = "2000";
+
 /// Their ids in the fixtures, and where they listen, before the version.
 const SAMPLES: [(&str, &str); 5] = [
     ("normalize_text", "beamline.ext.pre.normalize_text"),
@@ -61,7 +64,8 @@ impl Extensions {
     }
 
     /// Breaks a sample, or repairs it: one that is `silent` takes requests and answers none, one that
-    /// is `failing` answers errors, one that is `slow` pauses between the pieces of an answer.
+    /// is `failing` answers errors, one that is `busy` says when to come back, one that is `slow`
+    /// pauses between the pieces of an answer.
     pub(super) fn put(&self, id: &str, mood: &str) {
         self.mood.send_replace((id.to_owned(), mood.to_owned()));
     }
@@ -89,6 +93,7 @@ async fn serve(
         let messages = match mood.as_str() {
             "silent" if ill == id => continue,
             "failing" if ill == id => vec![error(500, "out of order")],
+            "busy" if ill == id => vec![busy()],
             _ => answer(id, &call).await,
         };
         let slow = mood == "slow" && ill == id;
@@ -147,6 +152,13 @@ fn error(code: u16, text: &'static str) -> (Headers, String) {
     let code = header("Nats-Service-Error-Code", &code.to_string());
     let headers = vec![code, header("Nats-Service-Error", text)];
     (headers, json!({ "error": text }).to_string())
+}
+
+/// Push-back: nobody should call again before [`BUSY_MS`] are over.
+fn busy() -> (Headers, String) {
+    let (mut headers, body) = error(429, "busy");
+    headers.push(header("Beamline-Retry-After-Ms", BUSY_MS));
+    (headers, body)
 }
 
 fn header(name: &'static str, value: &str) -> (HeaderName, HeaderValue) {
