@@ -15,7 +15,7 @@
 //! - [`cancelling`]: what nobody waits for any more ends, and its extension hears of it,
 //! - [`streams`] and [`stream_limits`]: answers in pieces, and how long they may take,
 //! - [`drain`] and [`link`]: calls in flight when the daemon or its link goes,
-//! - [`bad_day`]: a provider that is busy or dies under load,
+//! - [`bad_day`]: a provider that is busy or dies under load (the long versions ignored),
 //! - [`load`] and [`capacity`]: a dead extension under load, and a fleet whose extension is half dead,
 //! - [`soak`]: a million timeouts cost no memory (ignored; run in release).
 

@@ -6,7 +6,8 @@
 //! - files: one that is no JSON, an entry that breaks a rule, an id that is taken; a file that is
 //!   broken by an edit keeps what it held,
 //! - [`ignored`]: what a row of the current version says in vain is told of,
-//! - an edit is served within a second, also where Kubernetes turns a link to a new folder.
+//! - an edit is served within a second, also where Kubernetes turns a link to a new folder,
+//! - [`many`]: also among ten thousand files (ignored; run in release).
 
 use serde_json::Value;
 
@@ -15,6 +16,7 @@ use crate::harness::daemon::{field, message};
 
 mod files;
 mod ignored;
+mod many;
 mod rows;
 
 const QUARANTINED: &str = "extension_registry_quarantined";

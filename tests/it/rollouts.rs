@@ -1,5 +1,5 @@
 //! `rollout.halt`: a version that fails gives up its share, once in the fleet, and is never blamed for
-//! what is not its own.
+//! what is not its own. [`figures`]: how sure that is, and how soon (ignored; run in release).
 
 use serde_json::{Value, json};
 
@@ -9,6 +9,8 @@ use crate::harness::daemon::Builder;
 use crate::harness::{Behaviour, DEADLINE, Daemon, Extension, FaultProxy, Reply, eventually};
 use crate::rig::Rig;
 use crate::schema::{run, value};
+
+mod figures;
 
 const CANARY: &str = "beamline.ext.x.v2";
 

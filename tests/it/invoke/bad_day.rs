@@ -1,46 +1,63 @@
-use std::sync::Arc;
+//! A provider that is busy or dies under load: briefly in every run, and as long as was asked for by
+//! `just soak invoke::bad_day`.
+
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::record;
+use super::{one, reason, record};
 use crate::harness::{Answer, Behaviour, Client, Extension, Reply};
 use crate::site::{Site, subject};
 
-/// Calls of `x` at a constant rate, each with its answer and how long that took.
-async fn calls(site: &Site, rate: u32, span: Duration) -> Vec<(Reply, Duration)> {
+/// What a busy one asks for.
+const HINT: Duration = Duration::from_secs(2);
+/// How long one that dies is waited for, and its fallback.
+const TIMEOUT: Duration = Duration::from_millis(300);
+
+/// One call, as its router sees it.
+struct Call {
+    begun: Instant,
+    took: Duration,
+    reply: Reply,
+}
+
+/// Calls of `x` at a constant rate, each with this deadline.
+async fn calls(site: &Site, rate: u32, span: Duration, deadline: Duration) -> Vec<Call> {
     let client = Arc::new(Client::connect(&site.nats.url()).await);
+    let body = json!({"id": "x", "payload": {}, "deadline_ms": deadline.as_millis() as u64});
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
     let (begun, mut calls) = (Instant::now(), JoinSet::new());
     while begun.elapsed() < span {
         ticks.tick().await;
-        let client = Arc::clone(&client);
+        let (client, body) = (Arc::clone(&client), body.clone());
         calls.spawn(async move {
             let begun = Instant::now();
-            let body = json!({"id": "x", "payload": {}, "deadline_ms": 5000});
             let reply = client.request_json(&subject("invoke"), &body).await;
-            (reply, begun.elapsed())
+            let took = begun.elapsed();
+            Call { begun, took, reply }
         });
     }
     calls.join_all().await
 }
 
-fn errors(calls: &[(Reply, Duration)]) -> Vec<&Reply> {
-    let replies = calls.iter().map(|(reply, _)| reply);
+fn errors(calls: &[Call]) -> Vec<&Reply> {
+    let replies = calls.iter().map(|call| &call.reply);
     replies
         .filter(|reply| reply.header("Nats-Service-Error-Code").is_some())
         .collect()
 }
 
-fn p99(calls: &[(Reply, Duration)]) -> Duration {
-    let mut took: Vec<_> = calls.iter().map(|(_, took)| *took).collect();
+/// p50, p99 and the longest.
+fn times<'a>(calls: impl Iterator<Item = &'a Call>) -> [Duration; 3] {
+    let mut took: Vec<_> = calls.map(|call| call.took).collect();
     took.sort_unstable();
-    took[took.len() * 99 / 100]
+    [took.len() / 2, took.len() * 99 / 100, took.len() - 1].map(|place| took[place])
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_busy_instance_is_asked_once_for_each_time_that_it_names() {
+/// `a` is busy, `b` is well: calls, and how many of them were at `a`.
+async fn beside_one_that_is_well(span: Duration) -> (usize, usize) {
     let instances = json!([
         {"instance_id": "a", "subject": "beamline.ext.x.a"},
         {"instance_id": "b", "subject": "beamline.ext.x.b"},
@@ -51,43 +68,156 @@ async fn a_busy_instance_is_asked_once_for_each_time_that_it_names() {
     let busy = Answer::error(429).header("Retry-After", "2");
     let a = Extension::at(&url, "beamline.ext.x.a", busy.into()).await;
     let _b = Extension::at(&url, "beamline.ext.x.b", Behaviour::Echo).await;
-    let calls = calls(&site, 200, Duration::from_secs(5)).await;
-    println!("{} calls, {} at the busy one", calls.len(), a.count());
+    let calls = calls(&site, 200, span, Duration::from_secs(5)).await;
     assert!(errors(&calls).is_empty(), "{:?}", errors(&calls)[0]);
     assert!((1..=10).contains(&a.count()), "{}", a.count());
     assert_eq!(site.circuit("x").await, "closed");
+    (calls.len(), a.count())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_dies_under_load_is_stood_in_for_from_the_first_call() {
-    let fallback = |to: &str| json!({"fallback": [to], "timeout_ms": 300});
+async fn a_busy_instance_is_asked_once_for_each_time_that_it_names() {
+    let (calls, busy) = beside_one_that_is_well(Duration::from_secs(5)).await;
+    println!("{calls} calls, {busy} at the busy one");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "ten seconds: just soak invoke::bad_day"]
+async fn nobody_notices_ten_seconds_of_a_busy_instance() {
+    let (calls, busy) = beside_one_that_is_well(Duration::from_secs(10)).await;
+    println!("{calls} calls without an error, {busy} at the busy one");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "ten seconds: just soak invoke::bad_day"]
+async fn a_busy_one_without_another_gets_one_call_for_each_hint() {
+    // It takes a moment to say so: many calls are in flight when its first hint comes.
+    let moment = Duration::from_millis(200);
+    let arrived = Arc::<Mutex<Vec<Instant>>>::default();
+    let arrivals = Arc::clone(&arrived);
+    let busy = Behaviour::each(move |_, _| {
+        arrivals.lock().unwrap().push(Instant::now());
+        Behaviour::Slow(moment, Answer::error(429).header("Retry-After", "2"))
+    });
+    let (site, _daemon, x) = one(json!({}), busy).await;
+    let [span, deadline] = [10, 5].map(Duration::from_secs);
+    let calls = calls(&site, 200, span, deadline).await;
+    let mut refused = 0;
+    for Call { reply, .. } in &calls {
+        if reply.header("Nats-Service-Error-Code") == Some("429") {
+            assert_eq!(reply.header("Beamline-Extension-Error"), Some("1"));
+            continue;
+        }
+        assert_eq!(reason(reply, 503, "extension_unavailable"), "pushed_back");
+        let wait = reply.details()["retry_after_ms"].as_u64().unwrap();
+        assert!((1..=2000).contains(&wait), "{wait}");
+        refused += 1;
+    }
+    assert_eq!(x.count() + refused, calls.len(), "each was asked or not");
+    assert_eq!(site.circuit("x").await, "closed");
+
+    let arrived = arrived.lock().unwrap();
+    let first = arrived[0];
+    // The hint was on its way for as long as the machine needed.
+    let in_flight = arrived
+        .iter()
+        .filter(|at| **at - first < moment * 2)
+        .count();
+    let tries = &arrived[in_flight..];
+    println!(
+        "{} calls; {in_flight} in flight at the first hint, {} after it",
+        calls.len(),
+        tries.len()
+    );
+    let mut last = first;
+    for at in tries {
+        assert!(*at - last >= HINT, "{:?} after the last", *at - last);
+        last = *at;
+    }
+    assert!(!tries.is_empty(), "nobody has tried it since");
+}
+
+/// `x`, which dies under load; its fallback is `y`, whose own is `z`.
+struct Death {
+    calls: Vec<Call>,
+    at: Instant,
+    at_fallback: usize,
+}
+
+/// It falls silent after `well` of `span`, from one moment to the next, and its circuit has these
+/// settings. No caller sees an error, and nobody asks `z`.
+async fn death(rate: u32, [well, span, deadline]: [Duration; 3], circuit: Value) -> Death {
+    let fallback = |to: &str| {
+        json!({
+            "fallback": [to], "timeout_ms": TIMEOUT.as_millis() as u64,
+            "circuit_breaker": circuit,
+            // A test that stands still sends at once what it has missed.
+            "metadata": {"max_in_flight": 1024},
+        })
+    };
     let fixtures = json!([
         record("x", fallback("y")),
         record("y", fallback("z")),
-        record("z", Value::Object(serde_json::Map::new())),
+        record("z", json!({})),
     ]);
     let (site, _daemon) = Site::serving(&fixtures).await;
-    let dies = Instant::now() + Duration::from_secs(1);
-    let alive = Behaviour::each(move |_, _| match Instant::now() < dies {
+    let at = Instant::now() + well;
+    let alive = Behaviour::each(move |_, _| match Instant::now() < at {
         true => Behaviour::Echo,
         false => Behaviour::silent(),
     });
     let _x = site.play("x", alive).await;
     let y = site.play("y", Behaviour::Echo).await;
     let z = site.play("z", Behaviour::Echo).await;
-    let calls = calls(&site, 300, Duration::from_secs(3)).await;
-    println!(
-        "{} calls, {} at the fallback, p99 {:?}",
-        calls.len(),
-        y.count(),
-        p99(&calls)
-    );
+    let calls = calls(&site, rate, span, deadline).await;
     assert!(errors(&calls).is_empty(), "{:?}", errors(&calls)[0]);
-    assert!(y.count() > 100, "{}", y.count());
     assert_eq!(z.count(), 0, "nobody asks the fallback's fallback");
-    assert!(
-        p99(&calls) < Duration::from_millis(600) * 2,
-        "{:?}",
-        p99(&calls)
+    let at_fallback = y.count();
+    Death {
+        calls,
+        at,
+        at_fallback,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_dies_under_load_is_stood_in_for_from_the_first_call() {
+    let spans = [1, 3, 5].map(Duration::from_secs);
+    let circuit = json!({"failure_threshold": 1, "timeout_seconds": 600});
+    let Death {
+        calls, at_fallback, ..
+    } = death(300, spans, circuit).await;
+    let [_, p99, _] = times(calls.iter());
+    println!(
+        "{} calls, {at_fallback} at the fallback, p99 {p99:?}",
+        calls.len()
     );
+    assert!(at_fallback > 100, "{at_fallback}");
+    assert!(p99 < TIMEOUT * 4, "{p99:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "ten seconds: just soak invoke::bad_day"]
+async fn a_death_under_500_calls_a_second_costs_no_caller_more_than_two_timeouts() {
+    let (rate, spans) = (500, [2, 10, 1].map(Duration::from_secs));
+    let [_, span, deadline] = spans;
+    // Tried every second, which costs a few callers the timeout each time.
+    let circuit = json!({"failure_threshold": 5, "timeout_seconds": 1, "max_timeout_seconds": 1});
+    let death = death(rate, spans, circuit).await;
+    // From those on that were in flight.
+    let after = |call: &&Call| call.begun + TIMEOUT >= death.at;
+    let before = times(death.calls.iter().filter(|call| !after(call)));
+    let [p50, p99, longest] = times(death.calls.iter().filter(after));
+    println!(
+        "{} calls, {} at the fallback; p50, p99 and longest {before:?} before it died, \
+         {:?} since",
+        death.calls.len(),
+        death.at_fallback,
+        [p50, p99, longest],
+    );
+    let offered = rate as usize * span.as_secs() as usize;
+    assert!(death.calls.len() * 10 >= offered * 9, "of {offered}");
+    assert!(death.at_fallback * 2 > offered, "{}", death.at_fallback);
+    assert!(p99 <= TIMEOUT * 2, "{p99:?}");
+    assert!(longest <= deadline, "{longest:?}");
 }

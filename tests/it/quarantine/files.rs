@@ -14,14 +14,14 @@ use crate::harness::{Client, DEADLINE, Daemon, NatsServer, Reply, eventually};
 use crate::rig::{metric, reason};
 
 /// A daemon on a folder, and a client to ask it with.
-struct Files {
+pub(super) struct Files {
     daemon: Daemon,
     client: Client,
     _nats: NatsServer,
 }
 
 impl Files {
-    async fn serve(folder: &Path) -> Self {
+    pub(super) async fn serve(folder: &Path) -> Self {
         Self::serve_by(Daemon::builder(), folder).await
     }
 
@@ -43,7 +43,7 @@ impl Files {
             .await
     }
 
-    async fn stats(&self) -> Value {
+    pub(super) async fn stats(&self) -> Value {
         self.client
             .request("beamline.registry.stats", "")
             .await
@@ -51,7 +51,7 @@ impl Files {
     }
 
     /// Waits until `id` is served with `timeout_ms`; how long that took.
-    async fn wait(&self, id: &str, timeout_ms: u64) -> Duration {
+    pub(super) async fn wait(&self, id: &str, timeout_ms: u64) -> Duration {
         let start = Instant::now();
         eventually("the edit is served", DEADLINE, async || {
             let reply = self.lookup(id).await;
@@ -78,7 +78,7 @@ impl Files {
     }
 }
 
-fn extension(id: &str, timeout_ms: u64) -> Value {
+pub(super) fn extension(id: &str, timeout_ms: u64) -> Value {
     json!({"id": id, "type": "pre", "subject": format!("beamline.ext.{id}"), "timeout_ms": timeout_ms})
 }
 
