@@ -1,10 +1,12 @@
 //! What goes over NATS, as AsyncAPI 3.0 describes it: made from the verbs, the kinds of events and the
 //! types that documents are written with, so that none of them can be left out.
 
+mod schemas;
 mod verbs;
 
 use serde_json::{Map, Value, json};
 
+pub use self::schemas::schemas;
 use self::verbs::{Description, describe};
 use super::verb::Verb;
 use crate::documents::event::{KINDS, Kind};
