@@ -100,7 +100,7 @@ exhaustive *ARGS:
 fuzz *ARGS:
     @scripts/fuzz {{ ARGS }}
 
-# An Erlang for the router example's tests, where it can be had.
+# An Erlang for the tests of examples/erlang, where it can be had.
 erlang:
     @scripts/erlang
 
