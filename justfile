@@ -104,7 +104,7 @@ fuzz *ARGS:
 mutants *ARGS: tools
     @scripts/mutants {{ ARGS }}
 
-# An Erlang for the router example's tests, where it can be had.
+# An Erlang for the tests of examples/erlang, where it can be had.
 erlang:
     @scripts/erlang
 

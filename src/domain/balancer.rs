@@ -239,6 +239,13 @@ impl Balancer {
         all.filter_map(move |(id, rest)| Some((id, rest.resting(now)?)))
     }
 
+    /// The instances that are out at `now`, and when each comes back.
+    pub fn ejected(&self, now: Instant) -> impl Iterator<Item = (&InstanceId, Instant)> {
+        self.peers
+            .iter()
+            .filter_map(move |peer| Some((&peer.id, peer.ejection.until(now)?)))
+    }
+
     fn peer(&mut self, id: &InstanceId) -> Option<&mut Peer> {
         self.peers.iter_mut().find(|peer| peer.id == *id)
     }

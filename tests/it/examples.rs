@@ -1,4 +1,5 @@
-//! `examples/`: in each language an extension and a router's side, with its official client library.
+//! `examples/`: in each language an extension and a router's side, with its official client library;
+//! Erlang has none and brings its own.
 //!
 //! - the golden exchanges pass through both: the extension plays `normalize_text`, the client asks;
 //! - a stream, a deadline and a cancellation, and whose error an error is;
@@ -57,6 +58,7 @@ macro_rules! languages {
 languages! {
     python: Language::Python;
     javascript: Language::JavaScript;
+    erlang: Language::Erlang;
     rust: Language::Rust;
 }
 

@@ -45,7 +45,7 @@ pub(super) fn command() -> Command {
         .about("Follow the events of all sidecars, until Ctrl-C")
         .arg(
             many("kind")
-                .value_parser(PossibleValuesParser::new(KINDS.map(|kind| kind.name)))
+                .value_parser(PossibleValuesParser::new(KINDS))
                 .hide_possible_values(true)
                 .help("Only this kind, such as circuit_opened; may be repeated"),
         )

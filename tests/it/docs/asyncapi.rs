@@ -2,6 +2,7 @@
 //! types that documents are written with, so that none of them can be left out.
 
 mod kinds;
+mod schemas;
 mod verbs;
 
 use beamline_registry::adapters::nats::verb::Verb;
@@ -9,6 +10,7 @@ use beamline_registry::documents::schemas::messages;
 use serde_json::{Map, Value, json};
 
 pub(crate) use self::kinds::{KINDS, Kind};
+pub(super) use self::schemas::schemas;
 use self::verbs::{Description, describe};
 
 /// The default of `SUBJECT_PREFIX`.

@@ -23,6 +23,7 @@ pub(super) fn schema() -> Value {
     let id = format!("^{}$", ExtensionId::RULE);
     json!({
         SCHEMA: "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:beamline-registry:fixtures",
         "title": "Extensions of beamline-registry, in a file",
         "description": "One extension, a list of extensions, or a map from id to extension",
         "type": ["object", "array"],

@@ -1,4 +1,4 @@
-//! `docs/schemas`: written from the code, and what they say is true: a validator in another language
+//! `docs/schemas` and `docs/asyncapi.json`: written from the code, and what they say is true: a validator in another language
 //! marks what the daemon refuses, and nothing of what it serves.
 
 use std::collections::BTreeSet;
@@ -7,15 +7,17 @@ use std::path::{Path, PathBuf};
 use beamline_registry::documents::event::KINDS;
 use serde_json::{Value, json};
 
-use super::{asyncapi, file, fixtures, settle};
+use super::volatile::MARK;
+use super::{asyncapi, file, files, fixtures, settle};
 use crate::api_tools::run;
 use crate::events_seen::SAMPLES;
 use crate::golden::FOLDER;
 use crate::harness::{Client, Daemon, NatsServer};
 use crate::http_admin::openapi::references;
 
-/// The schema of a fixtures file.
+/// The schema of a fixtures file, beside those of documents.
 const FIXTURES: &str = "docs/schemas/fixtures.json";
+const SCHEMAS: &str = "docs/schemas";
 
 #[test]
 fn the_schema_of_fixtures_is_that_of_the_code() {
@@ -134,6 +136,63 @@ async fn marks(schema: &Path, files: &[PathBuf]) -> Vec<String> {
     let (ran, said) = run(file("target").as_path(), &arguments).await;
     assert!(ran, "{said}");
     said.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn each_document_has_its_schema() {
+    let mut paths = vec![FIXTURES.to_owned()];
+    for (name, schema) in &asyncapi::schemas() {
+        let mut found = Vec::new();
+        references(schema, &mut found);
+        for reference in found {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(schema.pointer(pointer).is_some(), "{name}: {reference}");
+        }
+        assert_eq!(schema["$id"], format!("urn:beamline-registry:{name}"));
+        let path = format!("{SCHEMAS}/{name}.json");
+        settle(
+            &path,
+            &(serde_json::to_string_pretty(schema).unwrap() + "\n"),
+        );
+        paths.push(path);
+    }
+    paths.sort();
+    assert_eq!(files(SCHEMAS, &["json"]), paths);
+    let described = |name: &str| paths.contains(&format!("{SCHEMAS}/{name}.json"));
+    for name in [
+        "served_extension",
+        "invoke_request",
+        "stats",
+        "error",
+        "circuit_opened_event",
+    ] {
+        assert!(described(name), "{name}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "installs its tools first; `just api-test`"]
+async fn golden_replies_conform_to_their_schemas() {
+    let folder = tempfile::tempdir().unwrap();
+    for (schema, exchange) in [
+        ("served_extension", "lookup"),
+        ("served_extensions", "lookup_many"),
+        ("call_rehearsal", "dry_run"),
+        ("error", "lookup_unknown"),
+    ] {
+        let text = std::fs::read_to_string(file(FOLDER).join(format!("{exchange}.json")));
+        let exchange: Value = serde_json::from_str(&text.unwrap()).unwrap();
+        let reply = folder.path().join("reply.json");
+        std::fs::write(&reply, exchange["reply"]["body"].to_string()).unwrap();
+        let schema = file(&format!("{SCHEMAS}/{schema}.json"));
+        let mut marks = marks(&schema, std::slice::from_ref(&reply)).await;
+        // What differs from run to run.
+        marks.retain(|mark| !mark.contains(MARK));
+        assert_eq!(marks, [""; 0], "{}", schema.display());
+        std::fs::write(&reply, "{}").unwrap();
+        let marks = self::marks(&schema, std::slice::from_ref(&reply)).await;
+        assert_ne!(marks, [""; 0], "{} takes anything", schema.display());
+    }
 }
 
 /// What goes over NATS.

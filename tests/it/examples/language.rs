@@ -13,6 +13,7 @@ use crate::harness::Process;
 pub(super) enum Language {
     Python,
     JavaScript,
+    Erlang,
     Rust,
 }
 
@@ -21,6 +22,7 @@ impl Language {
         match self {
             Self::Python => "python",
             Self::JavaScript => "javascript",
+            Self::Erlang => "erlang",
             Self::Rust => "rust",
         }
     }

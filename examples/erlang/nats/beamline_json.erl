@@ -5,10 +5,8 @@
 -module(beamline_json).
 
 -export([decode/1, encode/1]).
--export_type([json/0, encodable/0]).
 
 -type json() :: null | boolean() | number() | binary() | [json()] | #{binary() => json()}.
-
 %% What can be written: beside JSON itself, atoms as keys and strings.
 -type encodable() :: atom() | number() | binary() | [encodable()] | #{atom() | binary() => encodable()}.
 
@@ -109,7 +107,7 @@ number(Text) ->
 space(<<C, Rest/binary>>) when ?is_space(C) -> space(Rest);
 space(Text) -> Text.
 
-%% Encoding.
+%% Encoding: of what messages are made of here.
 
 text(Value) when is_boolean(Value); Value =:= null -> atom_to_binary(Value);
 text(Value) when is_atom(Value) -> quoted(atom_to_binary(Value));
@@ -118,21 +116,14 @@ text(Value) when is_integer(Value) -> integer_to_binary(Value);
 text(Value) when is_float(Value) -> float_to_binary(Value, [short]);
 text(Value) when is_list(Value) -> [$[, lists:join($,, [text(Item) || Item <- Value]), $]];
 text(Value) when is_map(Value) ->
-    Fields = [[quoted(key(Key)), $:, text(Item)] || {Key, Item} <- maps:to_list(Value)],
+    Fields = [[text(Key), $:, text(Item)] || {Key, Item} <- maps:to_list(Value)],
     [${, lists:join($,, Fields), $}].
 
-key(Key) when is_atom(Key) -> atom_to_binary(Key);
-key(Key) when is_binary(Key) -> Key.
-
 quoted(Text) ->
-    [$", << <<(escaped(C))/binary>> || <<C/utf8>> <= valid(Text) >>, $"].
-
-%% A comprehension over bad UTF-8 would end silently in the middle of the text.
-valid(Text) ->
-    Text = unicode:characters_to_binary(Text),
-    Text.
+    %% Fails on what is not UTF-8; a comprehension over bytes would end there silently.
+    [$", [escaped(C) || C <- unicode:characters_to_list(Text)], $"].
 
 escaped($") -> <<"\\\"">>;
 escaped($\\) -> <<"\\\\">>;
-escaped(C) when C < $\s -> iolist_to_binary(io_lib:format("\\u~4.16.0b", [C]));
+escaped(C) when C < $\s -> io_lib:format("\\u~4.16.0b", [C]);
 escaped(C) -> <<C/utf8>>.

@@ -1,19 +1,18 @@
 %% The NATS protocol as bytes: what the server says, and what is said to it. Nothing here does I/O.
 -module(beamline_nats_wire).
 
--export([parse/1, connect/1, subscribe/2, publish/4]).
--export_type([operation/0, headers/0, message/0]).
+-export([parse/1, connect/1, subscribe/3, unsubscribe/1, publish/4]).
+-export_type([headers/0, message/0]).
 
 -type headers() :: [{binary(), binary()}].
 -type message() :: #{
-    subject := binary(),
     reply_to := binary() | undefined,
     %% Of the server itself: 503 says that nobody is subscribed.
     status := undefined | pos_integer(),
     headers := headers(),
     payload := binary()
 }.
--type operation() :: {info, map()} | ping | pong | ok | {error, binary()} | {message, message()}.
+-type operation() :: info | ping | pong | ok | {error, binary()} | {message, pos_integer(), message()}.
 
 %% The longest control line that is waited for, in bytes; the server's own limit is 4096, but for
 %% INFO.
@@ -27,41 +26,35 @@ parse(Buffer) ->
         [Part] when byte_size(Part) =< ?MAX_LINE -> more
     end.
 
-operation(<<"INFO ", Json/binary>>, Rest) ->
-    {ok, Info} = beamline_json:decode(Json),
-    {{info, Info}, Rest};
+operation(<<"INFO ", _/binary>>, Rest) -> {info, Rest};
 operation(<<"PING">>, Rest) -> {ping, Rest};
 operation(<<"PONG">>, Rest) -> {pong, Rest};
 operation(<<"+OK">>, Rest) -> {ok, Rest};
 operation(<<"-ERR ", Reason/binary>>, Rest) -> {{error, Reason}, Rest};
 operation(<<"MSG ", Arguments/binary>>, Rest) ->
-    {Subject, ReplyTo, [Size]} = arguments(Arguments, 1),
-    message(Subject, ReplyTo, 0, Size, Rest);
+    {Number, ReplyTo, [Size]} = arguments(Arguments, 1),
+    message(Number, ReplyTo, 0, Size, Rest);
 operation(<<"HMSG ", Arguments/binary>>, Rest) ->
-    {Subject, ReplyTo, [HeaderSize, Size]} = arguments(Arguments, 2),
-    message(Subject, ReplyTo, HeaderSize, Size, Rest).
+    {Number, ReplyTo, [HeaderSize, Size]} = arguments(Arguments, 2),
+    message(Number, ReplyTo, HeaderSize, Size, Rest).
 
-%% `<subject> <sid> [reply-to] <sizes>`.
+%% `<subject> <number> [reply-to] <sizes>`.
 arguments(Arguments, Sizes) ->
-    [Subject, _Sid | Rest] = binary:split(Arguments, <<" ">>, [global, trim_all]),
-    case length(Rest) - Sizes of
-        0 -> {Subject, undefined, [binary_to_integer(Size) || Size <- Rest]};
-        1 -> {Subject, hd(Rest), [binary_to_integer(Size) || Size <- tl(Rest)]}
-    end.
+    [_Subject, Number | Rest] = binary:split(Arguments, <<" ">>, [global, trim_all]),
+    {ReplyTo, Last} =
+        case length(Rest) - Sizes of
+            0 -> {undefined, Rest};
+            1 -> {hd(Rest), tl(Rest)}
+        end,
+    {binary_to_integer(Number), ReplyTo, [binary_to_integer(Size) || Size <- Last]}.
 
-message(Subject, ReplyTo, HeaderSize, Size, Rest) ->
+message(Number, ReplyTo, HeaderSize, Size, Rest) ->
     PayloadSize = Size - HeaderSize,
     case Rest of
         <<Head:HeaderSize/binary, Payload:PayloadSize/binary, "\r\n", Rest2/binary>> ->
             {Status, Headers} = head(Head),
-            Message = #{
-                subject => Subject,
-                reply_to => ReplyTo,
-                status => Status,
-                headers => Headers,
-                payload => Payload
-            },
-            {{message, Message}, Rest2};
+            Message = #{reply_to => ReplyTo, status => Status, headers => Headers, payload => Payload},
+            {{message, Number, Message}, Rest2};
         _ when byte_size(Rest) < Size + 2 ->
             more
     end.
@@ -83,20 +76,17 @@ header(Line) ->
 
 %% With `no_responders`, a request to nobody is answered at once.
 -spec connect(map()) -> iodata().
-connect(Options) ->
-    Base = #{
-        verbose => false,
-        pedantic => false,
-        headers => true,
-        no_responders => true,
-        lang => erlang,
-        version => <<"0.1.0">>
-    },
-    [<<"CONNECT ">>, beamline_json:encode(maps:merge(Base, Options)), <<"\r\n">>].
+connect(Login) ->
+    Options = #{verbose => false, pedantic => false, headers => true, no_responders => true},
+    [<<"CONNECT ">>, beamline_json:encode(maps:merge(Login, Options)), <<"\r\n">>].
 
--spec subscribe(binary(), pos_integer()) -> iodata().
-subscribe(Subject, Sid) ->
-    [<<"SUB ">>, Subject, $\s, integer_to_binary(Sid), <<"\r\n">>].
+-spec subscribe(pos_integer(), binary(), binary()) -> iodata().
+subscribe(Number, Subject, Group) ->
+    [<<"SUB ">>, Subject, $\s, Group, $\s, integer_to_binary(Number), <<"\r\n">>].
+
+-spec unsubscribe(pos_integer()) -> iodata().
+unsubscribe(Number) ->
+    [<<"UNSUB ">>, integer_to_binary(Number), <<"\r\n">>].
 
 %% A message with a reply subject, or without one (`<<>>`).
 -spec publish(binary(), binary(), headers(), binary()) -> iodata().
