@@ -90,3 +90,23 @@ async fn each_kind_of_refusal_has_its_code() {
     run(&rig.sql, "DROP TRIGGER refuse ON extensions").await;
     rig.ask("create", &bad).await.ok();
 }
+
+#[tokio::test]
+async fn a_constraint_is_known_by_its_rule_and_not_by_its_name() {
+    let rig = Rig::start().await;
+    let daemon = rig.daemon().spawn().await;
+    daemon.wait_ready().await;
+    let new = |id: &str, subject: &str| json!({"id": id, "type": "pre", "subject": subject});
+    rig.ask("create", &new("a", "beamline.ext.a")).await.ok();
+    run(
+        &rig.sql,
+        "ALTER TABLE extensions RENAME CONSTRAINT extensions_subject_key TO one_of_each;
+         ALTER TABLE extensions ADD CONSTRAINT extensions_subject_check
+             CHECK (subject NOT LIKE '%.bad')",
+    )
+    .await;
+    let taken = rig.ask("create", &new("b", "beamline.ext.a")).await;
+    assert_eq!(taken.error(), (409, "already_exists".to_owned()));
+    let refused = rig.ask("create", &new("b", "beamline.ext.bad")).await;
+    assert_eq!(refused.error(), (400, "invalid_request".to_owned()));
+}
