@@ -98,8 +98,20 @@ fn of_refusal(refusal: &DbError) -> Trouble {
     match refusal.code() {
         &SqlState::INSUFFICIENT_PRIVILEGE if is_about_hidden_rows(refusal) => Trouble::Hidden,
         &SqlState::RAISE_EXCEPTION if refusal.message() == LOST_ROW => Trouble::Unexpected,
-        code => of_code(code.code()),
+        code => match of_code(code.code()) {
+            Trouble::Unexpected if is_raised(refusal) => Trouble::Refused,
+            trouble => trouble,
+        },
     }
+}
+
+/// Whether an operator's function refuses, with a code of its own. Ours raise only what is known.
+fn is_raised(refusal: &DbError) -> bool {
+    let raised = matches!(
+        refusal.routine(),
+        Some("exec_stmt_raise" | "exec_stmt_assert")
+    );
+    raised && !refusal.code().code().starts_with("XX")
 }
 
 /// Both have the same code; the routine has one name in every language.

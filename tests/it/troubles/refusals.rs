@@ -55,6 +55,13 @@ async fn each_kind_of_refusal_has_its_code() {
             "invalid_request",
         ),
         ("RAISE 'no'", 400, "invalid_request"),
+        ("RAISE 'no' USING ERRCODE = 'BL001'", 400, "invalid_request"),
+        (
+            "RAISE no_data_found USING MESSAGE = 'no'",
+            400,
+            "invalid_request",
+        ),
+        ("ASSERT false, 'no'", 400, "invalid_request"),
         (
             "RAISE insufficient_privilege USING MESSAGE = 'no'",
             500,
