@@ -62,6 +62,8 @@ async fn each_kind_of_refusal_has_its_code() {
             "invalid_request",
         ),
         ("ASSERT false, 'no'", 400, "invalid_request"),
+        // Without a word: the row is left out.
+        ("RETURN NULL", 400, "invalid_request"),
         (
             "RAISE insufficient_privilege USING MESSAGE = 'no'",
             500,
@@ -116,4 +118,35 @@ async fn a_constraint_is_known_by_its_rule_and_not_by_its_name() {
     assert_eq!(taken.error(), (409, "already_exists".to_owned()));
     let refused = rig.ask("create", &new("b", "beamline.ext.bad")).await;
     assert_eq!(refused.error(), (400, "invalid_request".to_owned()));
+}
+
+/// A trigger that leaves a row out answers the server's statement with success.
+#[tokio::test]
+async fn what_a_trigger_keeps_is_not_called_deleted() {
+    let rig = Rig::start().await;
+    let daemon = rig.daemon().spawn().await;
+    daemon.wait_ready().await;
+    let new = json!({"id": "a", "type": "pre", "subject": "beamline.ext.a"});
+    rig.ask("create", &new).await.ok();
+    let instance = json!({"id": "a", "instance_id": "i", "subject": "beamline.ext.i"});
+    rig.ask("put_instance", &instance).await.ok();
+    run(
+        &rig.sql,
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;
+         CREATE TRIGGER keep BEFORE DELETE ON extensions
+             FOR EACH ROW EXECUTE FUNCTION keep();
+         CREATE TRIGGER keep BEFORE DELETE ON extension_instances
+             FOR EACH ROW EXECUTE FUNCTION keep()",
+    )
+    .await;
+    for (verb, body) in [
+        ("delete", json!({"id": "a"})),
+        ("delete", json!({"id": "a", "dry_run": true})),
+        ("delete_instance", json!({"id": "a", "instance_id": "i"})),
+    ] {
+        let kept = rig.ask(verb, &body).await;
+        assert_eq!(kept.error(), (400, "invalid_request".to_owned()), "{verb}");
+        assert_eq!(kept.details()["field"], "id", "{verb}");
+    }
+    rig.lookup("a").await.ok();
 }
