@@ -4,9 +4,10 @@
 //! what was notified in between is lost. [`Listener::run`] owns the backoff, and what it runs
 //! returns on any error (as in the worker of rust-lang's registry service).
 //!
-//! A connection can look alive and deliver nothing: behind a transaction pooler, or through a
-//! network that swallows packets. So one counts as listening only once a notification has come
-//! through it, and when none has come for a while, one is caused on a channel for that purpose. All
+//! A connection can look alive and deliver nothing: behind a transaction pooler, in another database
+//! than the one that is read, or through a network that swallows packets. So one counts as listening
+//! only once a notification has come through it that the pool sent: its own come back to it also
+//! behind a pooler. When none has come for a while, one is caused on a channel for that purpose. All
 //! sidecars share that channel: whichever asks first proves the connections of all, which keeps the
 //! database's load the same however many there are (the report suppression of IGMP).
 //!
@@ -33,8 +34,9 @@ use tokio_util::sync::CancellationToken;
 use super::address::{Address, Purpose};
 use super::error::{PostgresError, SetupError};
 use super::limit::{punctual, within};
-use super::pool::Pool;
+use super::pool::{self, Pool};
 use super::session;
+use super::settings::{self, Kind, Limits};
 use crate::config::DatabaseSettings;
 use crate::service::boundary::survived;
 use crate::service::fleet::{Alive, Signal};
@@ -62,6 +64,12 @@ const PULSE: Duration = Duration::from_secs(2);
 const SUSPICION: Duration = Duration::from_millis(1500);
 /// For the answer over the pool, before it is called unreachable. Together less than five seconds.
 const SECOND_OPINION: Duration = Duration::from_millis(1300);
+/// What the server keeps of a notification that the pool sends.
+const LIMITS: Limits = Limits {
+    statement: SECOND_OPINION,
+    lock: SECOND_OPINION,
+    idle: SECOND_OPINION,
+};
 /// For a new connection.
 const CONNECT: Duration = Duration::from_secs(15);
 /// The first pause after a connection was lost.
@@ -144,8 +152,8 @@ enum Lost {
     #[error("a bug in this program ended it; see the panic in the log")]
     Bug,
     #[error(
-        "no notification comes back within {}; behind a transaction pooler, DB_LISTEN_URL must \
-         name the database itself",
+        "no notification arrives within {}; DB_LISTEN_URL must name the database that is read, \
+         past any transaction pooler",
         humantime::format_duration(ANSWER)
     )]
     Deaf,
@@ -190,7 +198,7 @@ impl Listener {
     async fn keep_listening(&self) {
         let mut pauses = fresh_pauses();
         loop {
-            let heard = Heard::default();
+            let heard = Heard::new();
             let listening = survived(&self.reports.observers, self.listen(&heard));
             let Err(lost) = listening.await.unwrap_or(Err(Lost::Bug));
             self.tell(ListenerState::Polling, || lost.to_string());
@@ -245,7 +253,7 @@ impl Listener {
                 return Err(Lost::Closed);
             };
             if let AsyncMessage::Notification(notification) = message? {
-                heard.note();
+                heard.note(notification.payload());
                 let change = notification.channel() == CHANGES;
                 if change && self.reports.heard(notification.payload()) && gathered.is_none() {
                     // Among few, now; a hint given during a load causes one more.
@@ -274,6 +282,9 @@ impl Listener {
             if !self.hears(client, heard, ANSWER).await? {
                 return Err(Lost::Deaf);
             }
+            if !heard.is_proven() && self.pool_notifies(heard).await {
+                self.hears_the_pool(client, heard).await?;
+            }
             self.tell(ListenerState::Listening, || {
                 format!("notifications of {} arrive", self.address.target)
             });
@@ -285,6 +296,36 @@ impl Listener {
                 }
             }
         }
+    }
+
+    /// Sends the notification that proves this connection over one of the pool's; whether that was
+    /// possible. The pool may have none to give now, or a schema that is behind.
+    async fn pool_notifies(&self, heard: &Heard) -> bool {
+        let begin = settings::begin(Kind::Change, LIMITS);
+        let notify = format!("NOTIFY {HEARTBEATS}, '{}'", heard.token);
+        let notifying = async {
+            let connection = self.reports.pool.get().await?;
+            let notified = tokio::try_join!(
+                biased;
+                connection.batch_execute(&begin),
+                connection.batch_execute(&notify),
+                connection.batch_execute("COMMIT"),
+            );
+            pool::put_back(connection, notified.map_err(PostgresError::from))
+        };
+        within("NOTIFY", SECOND_OPINION, notifying).await.is_ok()
+    }
+
+    /// Waits for that notification; others prove nothing, they may be another database's.
+    async fn hears_the_pool(&self, client: &Client, heard: &Heard) -> Result<(), Lost> {
+        let end = Instant::now() + ANSWER;
+        while !heard.is_proven() {
+            let left = end.saturating_duration_since(Instant::now());
+            if !self.hears(client, heard, left).await? {
+                return Err(Lost::Deaf);
+            }
+        }
+        Ok(())
     }
 
     /// Whether something is heard within `limit`. The connection is asked meanwhile.
@@ -355,21 +396,39 @@ impl Listener {
     }
 }
 
-/// Whether anything has arrived over a connection.
-#[derive(Default)]
+/// What has arrived over a connection.
 struct Heard {
     latest: Notify,
     ever: AtomicBool,
+    /// What the pool notifies to prove it.
+    token: String,
+    proven: AtomicBool,
 }
 
 impl Heard {
-    fn note(&self) {
+    fn new() -> Self {
+        Self {
+            latest: Notify::new(),
+            ever: AtomicBool::new(false),
+            token: format!("{:032x}", rand::random::<u128>()),
+            proven: AtomicBool::new(false),
+        }
+    }
+
+    fn note(&self, payload: &str) {
         self.ever.store(true, Ordering::Relaxed);
+        if payload == self.token {
+            self.proven.store(true, Ordering::Relaxed);
+        }
         self.latest.notify_one();
     }
 
     fn anything(&self) -> bool {
         self.ever.load(Ordering::Relaxed)
+    }
+
+    fn is_proven(&self) -> bool {
+        self.proven.load(Ordering::Relaxed)
     }
 
     /// Waits for the next sign; one that came since the last wait counts.
