@@ -150,3 +150,21 @@ async fn what_a_trigger_keeps_is_not_called_deleted() {
     }
     rig.lookup("a").await.ok();
 }
+
+/// A restore of rows alone leaves the audit's sequence behind them.
+#[tokio::test]
+async fn a_number_that_the_audit_has_already_is_not_the_requests_fault() {
+    let rig = Rig::start().await;
+    let daemon = rig.daemon().spawn().await;
+    daemon.wait_ready().await;
+    let new = |id: &str| {
+        let subject = format!("beamline.ext.{id}");
+        json!({"id": id, "type": "pre", "subject": subject})
+    };
+    rig.ask("create", &new("a")).await.ok();
+    let behind = "SELECT setval('extension_audit_log_id_seq', 1, false)";
+    run(&rig.sql, behind).await;
+    let refused = rig.ask("create", &new("b")).await;
+    assert_eq!(refused.error(), (500, "internal".to_owned()));
+    super::wait_logged(&daemon, &["cannot write: ", "extension_audit_log_pkey"]).await;
+}
