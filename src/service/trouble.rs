@@ -23,6 +23,8 @@ pub enum Trouble {
     Elsewhere,
     /// Its encoding is not UTF8.
     Encoding,
+    /// The server is older than what the registry needs.
+    TooOld,
     /// Another transaction's lock was in the way for too long.
     Locked,
     /// Another transaction came between; worth another attempt.
@@ -51,6 +53,7 @@ impl Trouble {
             Self::Unreleased => "unreleased",
             Self::Elsewhere => "elsewhere",
             Self::Encoding => "encoding",
+            Self::TooOld => "too_old",
             Self::Locked => "locked",
             Self::Conflict => "conflict",
             Self::Slow => "slow",
@@ -77,7 +80,8 @@ impl Trouble {
             | Self::Schema
             | Self::Unreleased
             | Self::Elsewhere
-            | Self::Encoding => "",
+            | Self::Encoding
+            | Self::TooOld => "",
             Self::Unexpected => "the database answered an unexpected error: ",
         }
     }
@@ -101,6 +105,7 @@ impl Trouble {
             Self::Encoding => {
                 ": make a database with ENCODING 'UTF8' TEMPLATE template0, dump and restore"
             }
+            Self::TooOld => ": upgrade the server",
             _ => "",
         }
     }
@@ -189,6 +194,7 @@ mod tests {
             Trouble::Unreleased,
             Trouble::Elsewhere,
             Trouble::Encoding,
+            Trouble::TooOld,
             Trouble::Locked,
             Trouble::Conflict,
             Trouble::Slow,

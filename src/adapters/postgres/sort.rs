@@ -20,6 +20,7 @@ impl PostgresError {
             Self::SchemaBehind { .. } => Trouble::Schema,
             Self::Unreleased(_) => Trouble::Unreleased,
             Self::Encoding(_) => Trouble::Encoding,
+            Self::TooOld { .. } => Trouble::TooOld,
             Self::Elsewhere { unusable, .. } if !unusable.is_empty() => Trouble::NotAllowed,
             Self::Elsewhere { .. } => Trouble::Elsewhere,
             Self::Hidden(_) => Trouble::Hidden,
@@ -211,6 +212,15 @@ mod tests {
         assert_eq!(
             PostgresError::Encoding("LATIN1".to_owned()).trouble(),
             Trouble::Encoding
+        );
+        let old = PostgresError::TooOld {
+            version: "13.14".to_owned(),
+            lacks: "unrecognized configuration parameter".to_owned(),
+        };
+        assert_eq!(
+            old.sorted("a:1/b").to_string(),
+            "a:1/b: the server is PostgreSQL 13.14, and the registry needs 14 or newer: \
+             unrecognized configuration parameter: upgrade the server"
         );
     }
 }
