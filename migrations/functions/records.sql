@@ -28,8 +28,9 @@ BEGIN
             FILTER (WHERE attname <> ALL (keys || 'auto_disabled'::text))
     INTO columns, given, changed
     FROM pg_attribute
-    WHERE attrelid = shown::regclass AND attnum > 0 AND (attname = ANY (keys || 'subject'::text)
-        OR attname IN (SELECT jsonb_object_keys(value) FROM jsonb_array_elements(records)));
+    WHERE attrelid = shown::regclass AND attnum > 0
+        AND (attname = ANY (keys || '{subject, auto_disabled}'::text[])
+            OR attname IN (SELECT jsonb_object_keys(value) FROM jsonb_array_elements(records)));
     EXECUTE format(
         'INSERT INTO %1$I (%2$s) SELECT %3$s FROM jsonb_populate_recordset(NULL::%1$I, $1)
          ON CONFLICT (%4$s) DO UPDATE SET %5$s',
