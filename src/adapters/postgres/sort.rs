@@ -15,6 +15,12 @@ impl PostgresError {
     /// Which kind of trouble it is.
     pub fn trouble(&self) -> Trouble {
         match self {
+            // A database that takes no connections at all, ALLOW_CONNECTIONS false.
+            Self::Connect(error)
+                if error.code() == Some(&SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE) =>
+            {
+                Trouble::Login
+            }
             Self::Driver(error) | Self::Connect(error) => of_driver(error),
             Self::Late { .. } | Self::Pool(_) => Trouble::Unreachable,
             Self::SchemaBehind { .. } => Trouble::Schema,
