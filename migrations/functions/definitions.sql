@@ -31,7 +31,8 @@ $$;
 
 -- For each table a view that shows what a definition is; registry_definition(row), the same as JSON,
 -- null of no row; and registry_texts(row), its columns as texts, by name, by which the triggers see
--- whether something changed. Null in JSON is null.
+-- whether something changed. Null in JSON is null. A generated column is no part of it: it cannot be
+-- written, and has no value yet where a trigger stamps the row.
 DO $$
 DECLARE
     shape record;
@@ -45,7 +46,8 @@ BEGIN
         FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
         WHERE pg_class.oid IN ('extensions'::regclass, 'extension_versions'::regclass,
                 'extension_instances'::regclass)
-          AND attnum > 0 AND NOT attisdropped AND attname <> ALL (registry_bookkeeping())
+          AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+          AND attname <> ALL (registry_bookkeeping())
         GROUP BY relname
     LOOP
         PERFORM registry_view(shape.shown, format('SELECT %s FROM %I',

@@ -1,9 +1,10 @@
 -- Definitions written as JSON, with the rights of the caller. A member is a column of the view of
 -- that name; null in JSON is null in SQL, also in a column of JSON.
 
--- Adds or replaces rows of extensions, versions or instances, as `kind` says: every column is written,
--- null where a record has no such member. What is not an operator's to say stays: auto_disabled. What
--- was remembered of the current version's promotion is forgotten.
+-- Adds or replaces rows of extensions, versions or instances, as `kind` says. Columns that no record
+-- names are another tool's, or of a later version: they keep their values, and have their defaults in
+-- new rows. What is not an operator's to say stays: auto_disabled. What was remembered of the current
+-- version's promotion is forgotten.
 CREATE OR REPLACE FUNCTION registry_put(kind text, records jsonb) RETURNS void
     LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_variable
@@ -26,7 +27,10 @@ BEGIN
         string_agg(format('%1$I = excluded.%1$I', attname), ', ')
             FILTER (WHERE attname <> ALL (keys || 'auto_disabled'::text))
     INTO columns, given, changed
-    FROM pg_attribute WHERE attrelid = shown::regclass AND attnum > 0;
+    FROM pg_attribute
+    WHERE attrelid = shown::regclass AND attnum > 0
+        AND (attname = ANY (keys || '{subject, auto_disabled}'::text[])
+            OR attname IN (SELECT jsonb_object_keys(value) FROM jsonb_array_elements(records)));
     EXECUTE format(
         'INSERT INTO %1$I (%2$s) SELECT %3$s FROM jsonb_populate_recordset(NULL::%1$I, $1)
          ON CONFLICT (%4$s) DO UPDATE SET %5$s',

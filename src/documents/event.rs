@@ -17,12 +17,25 @@ use crate::service::observe::Observation;
 
 pub use change::change_events;
 
-/// All kinds, by name, separated by spaces.
-pub const KINDS: &str = "circuit_opened circuit_half_opened circuit_closed health_degraded \
-                         health_recovered health_summary registry_reloaded source_changed \
-                         extension_created extension_updated extension_deleted \
-                         extension_enabled extension_disabled auto_disabled auto_enabled \
-                         rollout_halted";
+/// All kinds, by name.
+pub const KINDS: [&str; 16] = [
+    "circuit_opened",
+    "circuit_half_opened",
+    "circuit_closed",
+    "health_degraded",
+    "health_recovered",
+    "health_summary",
+    "registry_reloaded",
+    "source_changed",
+    "extension_created",
+    "extension_updated",
+    "extension_deleted",
+    "extension_enabled",
+    "extension_disabled",
+    "auto_disabled",
+    "auto_enabled",
+    "rollout_halted",
+];
 
 #[derive(Serialize)]
 struct CloudEvent<'a, T> {

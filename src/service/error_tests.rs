@@ -175,6 +175,7 @@ fn each_trouble_of_the_database_has_its_code() {
         (Trouble::Unreachable, "database_unavailable", 503),
         (Trouble::Schema, "database_unavailable", 503),
         (Trouble::Encoding, "database_unavailable", 503),
+        (Trouble::TooOld, "database_unavailable", 503),
         (Trouble::ReadOnly, "database_unavailable", 503),
         (Trouble::Full, "database_unavailable", 503),
         (Trouble::Slow, "database_unavailable", 503),

@@ -25,6 +25,8 @@ words! {
         Elsewhere = "elsewhere",
         /// Its encoding is not UTF8.
         Encoding = "encoding",
+        /// The server is older than what the registry needs.
+        TooOld = "too_old",
         /// Another transaction's lock was in the way for too long.
         Locked = "locked",
         /// Another transaction came between; worth another attempt.
@@ -59,7 +61,8 @@ impl Trouble {
             | Self::Schema
             | Self::Unreleased
             | Self::Elsewhere
-            | Self::Encoding => "",
+            | Self::Encoding
+            | Self::TooOld => "",
             Self::Unexpected => "the database answered an unexpected error: ",
         }
     }
@@ -83,6 +86,7 @@ impl Trouble {
             Self::Encoding => {
                 ": make a database with ENCODING 'UTF8' TEMPLATE template0, dump and restore"
             }
+            Self::TooOld => ": upgrade the server",
             _ => "",
         }
     }

@@ -67,9 +67,7 @@ pub(super) async fn file(
 }
 
 fn answer(headers: &HeaderMap, kind: &'static str, content: &'static str) -> Response {
-    let known = headers.get(header::IF_NONE_MATCH);
-    let known = known.is_some_and(|tag| tag.as_bytes() == TAG.as_bytes());
-    let mut response = if known {
+    let mut response = if is_known(headers) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         ([(header::CONTENT_TYPE, kind)], content).into_response()
@@ -86,6 +84,15 @@ fn answer(headers: &HeaderMap, kind: &'static str, content: &'static str) -> Res
         headers.insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// Whether the client has the files as they are: one of several tags, or any. A proxy that compresses
+/// makes a weak tag of ours.
+fn is_known(headers: &HeaderMap) -> bool {
+    let tags = headers.get_all(header::IF_NONE_MATCH).iter();
+    let tags = tags.filter_map(|tags| tags.to_str().ok());
+    let mut tags = tags.flat_map(|tags| tags.split(',')).map(str::trim);
+    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == TAG.as_str())
 }
 
 #[cfg(test)]
@@ -119,5 +126,27 @@ mod tests {
         let types = INDEX.split("<option>").skip(1);
         let types = types.filter_map(|rest| rest.split("</option>").next());
         assert_eq!(types.collect::<Vec<_>>(), ExtensionType::NAMES);
+    }
+
+    #[test]
+    fn a_file_is_known_by_any_of_its_tags() {
+        let weak = format!("W/{}", *TAG);
+        let list = format!("\"a\", {weak},\"b\"");
+        for (tags, known) in [
+            (&[][..], false),
+            (&[TAG.as_str()], true),
+            (&[weak.as_str()], true),
+            (&[list.as_str()], true),
+            (&["\"a\"", TAG.as_str()], true),
+            (&["*"], true),
+            (&["\"a\""], false),
+            (&["", ",", "W/"], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for tag in tags {
+                headers.append(header::IF_NONE_MATCH, tag.parse().unwrap());
+            }
+            assert_eq!(is_known(&headers), known, "{tags:?}");
+        }
     }
 }

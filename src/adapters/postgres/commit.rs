@@ -99,17 +99,23 @@ fn rolled_back(error: &Error) -> bool {
 }
 
 /// A transaction that reads or writes the revision to change something holds a lock on its table
-/// until its end; readers are kept out only by changes of a table itself. A transaction that waits
-/// for another one is a victim, not the cause.
+/// until its end. Other tables keep writers out while they are changed or indexed, and readers only
+/// while they are changed. With `$1`, transactions count too that have rows locked, but for sidecars'
+/// own, which never last: it is not known which rows. A transaction that waits for another one is a
+/// victim, not the cause.
 const BLOCKER: &str = "SELECT format('pid %s, %s, %s', a.pid, \
     coalesce(nullif(a.application_name, ''), 'no application name'), a.usename) \
-    FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
-    WHERE l.granted AND a.pid <> pg_backend_pid() AND l.relation = ANY ('{registry_revision,\
-        registry_tombstones,extensions,extension_versions,extension_instances}'::regclass[]) \
-      AND (l.mode = 'AccessExclusiveLock' OR l.relation = 'registry_revision'::regclass \
-        AND l.mode IN ('RowShareLock', 'RowExclusiveLock', 'ExclusiveLock')) \
+    FROM pg_locks l JOIN pg_stat_activity a USING (pid), LATERAL (SELECT \
+        l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock') \
+        OR l.relation = 'registry_revision'::regclass \
+            AND l.mode IN ('RowShareLock', 'RowExclusiveLock')) AS kept (strong) \
+    WHERE l.granted AND a.pid <> pg_backend_pid() AND a.datname = current_database() \
+      AND l.relation = ANY ('{registry_revision,registry_tombstones,extensions,extension_versions,\
+        extension_instances,extension_health,extension_audit_log,circuit_overrides}'::regclass[]) \
+      AND (kept.strong OR $1 AND l.mode IN ('RowShareLock', 'RowExclusiveLock') \
+        AND coalesce(a.application_name, '') NOT LIKE 'beamline-registry/%') \
       AND NOT EXISTS (SELECT FROM pg_locks w WHERE w.pid = l.pid AND NOT w.granted) \
-    ORDER BY a.xact_start LIMIT 1";
+    ORDER BY l.mode = 'AccessExclusiveLock' DESC, kept.strong DESC, a.xact_start LIMIT 1";
 
 impl Pool {
     /// The error in words of the ports. A lock is asked for its owner; a table that is missing, for
@@ -118,7 +124,7 @@ impl Pool {
         let sorted = error.sorted(self.target());
         match sorted.trouble {
             Trouble::Locked => DatabaseError {
-                blocked_by: self.blocker(QUESTION).await,
+                blocked_by: self.holder(QUESTION, true).await,
                 ..sorted
             },
             Trouble::Schema if error.driver().is_some() => {
@@ -209,13 +215,19 @@ impl Pool {
         Ok(there)
     }
 
-    /// The holder of the lock on the revision.
+    /// The transaction that keeps writers out.
     pub(super) async fn blocker(&self, limit: Duration) -> Option<String> {
+        self.holder(limit, false).await
+    }
+
+    /// The same. Where the database has reported a lock, it may be one `or_of_rows`.
+    async fn holder(&self, limit: Duration, or_of_rows: bool) -> Option<String> {
         let asking = async {
             let connection = self.get_whole().await.ok()?;
-            let rows = connection.query_typed(BLOCKER, &[]).await.ok()?;
+            let rows: [Parameter<'_>; 1] = [(&or_of_rows, Type::BOOL)];
+            let found = connection.query_typed(BLOCKER, &rows).await.ok()?;
             pool::ended(connection);
-            rows.first()?.try_get(0).ok()
+            found.first()?.try_get(0).ok()
         };
         punctual(Instant::now() + limit, asking).await.flatten()
     }

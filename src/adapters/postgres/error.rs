@@ -59,6 +59,14 @@ pub enum PostgresError {
     /// Texts would not arrive as they were written.
     #[error("the database's encoding is {0}; the registry needs UTF8")]
     Encoding(String),
+    /// The server does not know a setting of our sessions.
+    #[error("the server is PostgreSQL {version}, and the registry needs 14 or newer: {lacks}")]
+    TooOld {
+        /// Its version.
+        version: String,
+        /// What it answers.
+        lacks: String,
+    },
     /// The search path does not lead to the tables.
     #[error("{}", elsewhere(.schemas, .search_path, .unusable))]
     Elsewhere {

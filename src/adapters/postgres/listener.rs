@@ -4,12 +4,12 @@
 //! what was notified in between is lost. [`Listener::run`] owns the backoff, and what it runs
 //! returns on any error (as in the worker of rust-lang's registry service).
 //!
-//! A connection can look alive and deliver nothing: behind a transaction pooler, or through a
-//! network that swallows packets. So one counts as listening only once a notification has come
-//! through it that another connection caused, and when none has come for a while, one is caused on
-//! a channel for that purpose. All sidecars share that channel: whichever asks first proves the
-//! connections of all, which keeps the database's load the same however many there are (the report
-//! suppression of IGMP).
+//! A connection can look alive and deliver nothing: behind a transaction pooler, in another database
+//! than the one that is read, or through a network that swallows packets. So one counts as listening
+//! only once a notification has come through it that the pool sent: its own come back to it also
+//! behind a pooler. When none has come for a while, one is caused on a channel for that purpose. All
+//! sidecars share that channel: whichever asks first proves the connections of all, which keeps the
+//! database's load the same however many there are (the report suppression of IGMP).
 //!
 //! Between heartbeats an empty query shows whether the database answers at all: it begins no
 //! transaction, takes no lock and writes nothing, so that a thousand sidecars may ask every other
@@ -34,8 +34,9 @@ use tokio_util::sync::CancellationToken;
 use super::address::{Address, Purpose};
 use super::error::{PostgresError, SetupError};
 use super::limit::{punctual, within};
-use super::pool::Pool;
+use super::pool::{self, Pool};
 use super::session;
+use super::settings::{self, Kind, Limits};
 use crate::config::DatabaseSettings;
 use crate::service::boundary::survived;
 use crate::service::fleet::{Alive, Signal};
@@ -63,6 +64,12 @@ const PULSE: Duration = Duration::from_secs(2);
 const SUSPICION: Duration = Duration::from_millis(1500);
 /// For the answer over the pool, before it is called unreachable. Together less than five seconds.
 const SECOND_OPINION: Duration = Duration::from_millis(1300);
+/// What the server keeps of a notification that the pool sends.
+const LIMITS: Limits = Limits {
+    statement: SECOND_OPINION,
+    lock: SECOND_OPINION,
+    idle: SECOND_OPINION,
+};
 /// For a new connection.
 const CONNECT: Duration = Duration::from_secs(15);
 /// The first pause after a connection was lost.
@@ -145,8 +152,8 @@ enum Lost {
     #[error("a bug in this program ended it; see the panic in the log")]
     Bug,
     #[error(
-        "no notification comes back within {}; behind a transaction pooler, DB_LISTEN_URL must \
-         name the database itself",
+        "no notification arrives within {}; DB_LISTEN_URL must name the database that is read, \
+         past any transaction pooler",
         humantime::format_duration(ANSWER)
     )]
     Deaf,
@@ -191,9 +198,10 @@ impl Listener {
     async fn keep_listening(&self) {
         let mut pauses = fresh_pauses();
         loop {
-            let heard = Heard::default();
+            let heard = Heard::new();
             let listening = survived(&self.reports.observers, self.listen(&heard));
             let Err(lost) = listening.await.unwrap_or(Err(Lost::Bug));
+            self.reports.pool.notified(&self.address.target, false);
             self.tell(ListenerState::Polling, || lost.to_string());
             if heard.anything() {
                 // What was missed on the dead connection is found even if no new one can be had.
@@ -246,7 +254,7 @@ impl Listener {
                 return Err(Lost::Closed);
             };
             if let AsyncMessage::Notification(notification) = message? {
-                heard.note();
+                heard.note(notification.payload());
                 let change = notification.channel() == CHANGES;
                 if change && self.reports.heard(notification.payload()) && gathered.is_none() {
                     // Among few, now; a hint given during a load causes one more.
@@ -269,19 +277,17 @@ impl Listener {
         // Listen first, load then: a change between the two is notified.
         self.reports.reconnected();
         let notify = format!("NOTIFY {HEARTBEATS}");
-        // The first one over another connection: a transaction pooler hands out what a connection has
-        // caused itself, and nothing else.
-        within("NOTIFY", ANSWER, self.reports.pool.execute(&notify)).await?;
-        let mut caused = true;
         loop {
-            if !caused {
-                self.answered("NOTIFY", client.batch_execute(&notify))
-                    .await?;
-            }
+            self.answered("NOTIFY", client.batch_execute(&notify))
+                .await?;
             if !self.hears(client, heard, ANSWER).await? {
                 return Err(Lost::Deaf);
             }
-            caused = false;
+            if !heard.is_proven() && self.pool_notifies(heard).await {
+                self.hears_the_pool(client, heard).await?;
+            }
+            let pool = &self.reports.pool;
+            pool.notified(&self.address.target, heard.is_proven());
             self.tell(ListenerState::Listening, || {
                 format!("notifications of {} arrive", self.address.target)
             });
@@ -293,6 +299,36 @@ impl Listener {
                 }
             }
         }
+    }
+
+    /// Sends the notification that proves this connection over one of the pool's; whether that was
+    /// possible. The pool may have none to give now, or a schema that is behind.
+    async fn pool_notifies(&self, heard: &Heard) -> bool {
+        let begin = settings::begin(Kind::Change, LIMITS);
+        let notify = format!("NOTIFY {HEARTBEATS}, '{}'", heard.token);
+        let notifying = async {
+            let connection = self.reports.pool.get().await?;
+            let notified = tokio::try_join!(
+                biased;
+                connection.batch_execute(&begin),
+                connection.batch_execute(&notify),
+                connection.batch_execute("COMMIT"),
+            );
+            pool::put_back(connection, notified.map_err(PostgresError::from))
+        };
+        within("NOTIFY", SECOND_OPINION, notifying).await.is_ok()
+    }
+
+    /// Waits for that notification; others prove nothing, they may be another database's.
+    async fn hears_the_pool(&self, client: &Client, heard: &Heard) -> Result<(), Lost> {
+        let end = Instant::now() + ANSWER;
+        while !heard.is_proven() {
+            let left = end.saturating_duration_since(Instant::now());
+            if !self.hears(client, heard, left).await? {
+                return Err(Lost::Deaf);
+            }
+        }
+        Ok(())
     }
 
     /// Whether something is heard within `limit`. The connection is asked meanwhile.
@@ -353,8 +389,6 @@ impl Listener {
 
     /// Reports the state if it has changed.
     fn tell(&self, state: ListenerState, cause: impl FnOnce() -> String) {
-        let arrive = state == ListenerState::Listening;
-        self.reports.pool.notified(&self.address.target, arrive);
         if self.reports.status.set_listener(state) != state {
             let cause = cause();
             let observation = Observation::Listener { state, cause };
@@ -363,21 +397,39 @@ impl Listener {
     }
 }
 
-/// Whether anything has arrived over a connection.
-#[derive(Default)]
+/// What has arrived over a connection.
 struct Heard {
     latest: Notify,
     ever: AtomicBool,
+    /// What the pool notifies to prove it.
+    token: String,
+    proven: AtomicBool,
 }
 
 impl Heard {
-    fn note(&self) {
+    fn new() -> Self {
+        Self {
+            latest: Notify::new(),
+            ever: AtomicBool::new(false),
+            token: format!("{:032x}", rand::random::<u128>()),
+            proven: AtomicBool::new(false),
+        }
+    }
+
+    fn note(&self, payload: &str) {
         self.ever.store(true, Ordering::Relaxed);
+        if payload == self.token {
+            self.proven.store(true, Ordering::Relaxed);
+        }
         self.latest.notify_one();
     }
 
     fn anything(&self) -> bool {
         self.ever.load(Ordering::Relaxed)
+    }
+
+    fn is_proven(&self) -> bool {
+        self.proven.load(Ordering::Relaxed)
     }
 
     /// Waits for the next sign; one that came since the last wait counts.

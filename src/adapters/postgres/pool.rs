@@ -110,7 +110,7 @@ impl Pool {
         &self.address.target
     }
 
-    /// Notes whether notifications arrive at `target`. Where that is this pool's own address, there
+    /// Notes whether notifications of this pool arrive at `target`. Where that is this pool's own address, there
     /// is no transaction pooler in between.
     pub(super) fn notified(&self, target: &str, arrive: bool) {
         let direct = arrive && target == self.target();
@@ -165,13 +165,6 @@ impl Pool {
     pub(super) async fn answers(&self, limit: Duration) -> Result<(), PostgresError> {
         // A connection is asked before it is handed out.
         within("a connection", limit, self.get()).await.map(drop)
-    }
-
-    /// Runs statements without answers.
-    pub(super) async fn execute(&self, sql: &str) -> Result<(), PostgresError> {
-        let connection = self.get().await?;
-        let done = connection.batch_execute(sql).await;
-        put_back(connection, done.map_err(PostgresError::from))
     }
 
     /// A connection for a transaction of several round trips.

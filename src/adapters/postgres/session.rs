@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::task::JoinHandle;
-use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Error as DriverError};
 
 use super::address::{Address, Purpose};
-use super::error::{PostgresError, SetupError};
+use super::error::{PostgresError, SetupError, describe};
 use super::limit::within;
 use super::settings;
 use crate::config::Endpoint;
@@ -45,8 +45,24 @@ pub(super) async fn apply_settings(client: &Client, purpose: Purpose) -> Result<
             Err(error) if tries < TRIES && error.code() == Some(&SqlState::QUERY_CANCELED) => {
                 tries += 1;
             }
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_OBJECT) => {
+                return Err(too_old(client, error).await);
+            }
             outcome => return Ok(outcome.map(drop)?),
         }
+    }
+}
+
+/// The error of a server that lacks one of the settings: 14 has all that are set without a look.
+async fn too_old(client: &Client, error: DriverError) -> PostgresError {
+    let version = "SELECT pg_catalog.current_setting('server_version')";
+    let row = client.query_typed_one(version, &[]).await;
+    match row.and_then(|row| row.try_get(0)) {
+        Ok(version) => PostgresError::TooOld {
+            version,
+            lacks: describe(&error),
+        },
+        Err(_) => error.into(),
     }
 }
 

@@ -19,11 +19,18 @@ impl PostgresError {
     /// Which kind of trouble it is.
     pub fn trouble(&self) -> Trouble {
         match self {
+            // A database that takes no connections at all, ALLOW_CONNECTIONS false.
+            Self::Connect(error)
+                if error.code() == Some(&SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE) =>
+            {
+                Trouble::Login
+            }
             Self::Driver(error) | Self::Connect(error) => of_driver(error),
             Self::Late { .. } | Self::Pool(_) => Trouble::Unreachable,
             Self::SchemaBehind { .. } => Trouble::Schema,
             Self::Unreleased(_) => Trouble::Unreleased,
             Self::Encoding(_) => Trouble::Encoding,
+            Self::TooOld { .. } => Trouble::TooOld,
             Self::Elsewhere { unusable, .. } if !unusable.is_empty() => Trouble::NotAllowed,
             Self::Elsewhere { .. } => Trouble::Elsewhere,
             Self::Hidden(_) => Trouble::Hidden,
@@ -109,8 +116,24 @@ fn of_refusal(refusal: &DbError) -> Trouble {
     match refusal.code() {
         &SqlState::INSUFFICIENT_PRIVILEGE if is_about_hidden_rows(refusal) => Trouble::Hidden,
         &SqlState::RAISE_EXCEPTION if refusal.message() == LOST_ROW => Trouble::Unexpected,
-        code => of_code(code.code()),
+        // Numbers are the database's own: its sequence is behind, as after a restore of rows alone.
+        &SqlState::UNIQUE_VIOLATION if refusal.table() == Some("extension_audit_log") => {
+            Trouble::Unexpected
+        }
+        code => match of_code(code.code()) {
+            Trouble::Unexpected if is_raised(refusal) => Trouble::Refused,
+            trouble => trouble,
+        },
     }
+}
+
+/// Whether an operator's function refuses, with a code of its own. Ours raise only what is known.
+fn is_raised(refusal: &DbError) -> bool {
+    let raised = matches!(
+        refusal.routine(),
+        Some("exec_stmt_raise" | "exec_stmt_assert")
+    );
+    raised && !refusal.code().code().starts_with("XX")
 }
 
 /// Both have the same code; the routine has one name in every language.
@@ -206,6 +229,15 @@ mod tests {
         assert_eq!(
             PostgresError::Encoding("LATIN1".to_owned()).trouble(),
             Trouble::Encoding
+        );
+        let old = PostgresError::TooOld {
+            version: "13.14".to_owned(),
+            lacks: "unrecognized configuration parameter".to_owned(),
+        };
+        assert_eq!(
+            old.sorted("a:1/b").to_string(),
+            "a:1/b: the server is PostgreSQL 13.14, and the registry needs 14 or newer: \
+             unrecognized configuration parameter: upgrade the server"
         );
     }
 }

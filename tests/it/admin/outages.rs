@@ -34,6 +34,32 @@ async fn a_lock_held_by_someone_is_named() {
         .ok();
 }
 
+/// A row, a table that is being indexed, and one that a writer reaches by a trigger.
+#[tokio::test]
+async fn whatever_is_locked_its_holder_is_named() {
+    let (rig, _daemon) = started().await;
+    rig.ask("create", &plain("x")).await.ok();
+    let pid = rig.sql.query_one("SELECT pg_backend_pid()", &[]).await;
+    let pid: i32 = pid.unwrap().get(0);
+    for hold in [
+        "SELECT FROM extensions WHERE id = 'x' FOR UPDATE",
+        "CREATE INDEX of_owners ON extensions (owner)",
+        "LOCK TABLE extension_audit_log IN SHARE MODE",
+    ] {
+        let hold = format!("BEGIN; {hold}");
+        rig.sql.batch_execute(&hold).await.unwrap();
+        let reply = rig.ask("update", &json!({"id": "x", "retry": 2})).await;
+        let details = reply.details();
+        assert_eq!(details["reason"], "locked", "{hold}: {reply:?}");
+        let blocked_by = details["blocked_by"].as_str().unwrap_or_default();
+        assert!(
+            blocked_by.starts_with(&format!("pid {pid}, ")),
+            "{hold}: {reply:?}"
+        );
+        rig.sql.batch_execute("ROLLBACK").await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_database_that_is_away_takes_no_change_and_says_so() {
     let rig = Rig::start().await;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use beamline_registry::adapters::nats::asyncapi;
 use beamline_registry::adapters::nats::verb::Verb;
 use beamline_registry::documents::event::KINDS;
 use beamline_registry::domain::actor::Actor;
@@ -15,7 +14,7 @@ use beamline_registry::service::invoke::Status;
 use beamline_registry::service::observe::DropReason;
 use beamline_registry::service::trouble::Trouble;
 
-use super::read;
+use super::{asyncapi, read};
 
 const ADMINISTRATION: &str = "docs/nats-administration.md";
 
@@ -77,7 +76,7 @@ fn the_page_of_the_nats_api_names_every_verb_and_its_forms() {
 #[test]
 fn the_page_of_health_names_every_event_and_every_state() {
     let path = "docs/health.md";
-    let kinds = owned(KINDS.iter().map(|kind| kind.name));
+    let kinds = owned(KINDS);
     assert_eq!(first_cells(path, "| kind | from | `data` |"), kinds);
     let states = owned(State::ALL.map(State::as_str));
     assert_eq!(first_cells(path, "| state, worst first | |"), states);

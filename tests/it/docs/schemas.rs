@@ -205,7 +205,7 @@ fn asyncapi_is_that_of_the_code() {
     settle(ASYNCAPI, &(text + "\n"));
     let kinds = asyncapi::KINDS.map(|kind| kind.name);
     let kinds = BTreeSet::from(kinds);
-    assert_eq!(kinds, KINDS.split(' ').collect::<BTreeSet<_>>());
+    assert_eq!(kinds, BTreeSet::from(KINDS));
     let mut found = Vec::new();
     references(&document, &mut found);
     for reference in &found {

@@ -287,6 +287,22 @@ async fn a_database_that_cannot_be_listened_to_is_polled_with_a_reason() {
     );
 }
 
+/// Its own notifications come back, and no other: another database, or a transaction pooler that
+/// gives both statements the same connection.
+#[tokio::test]
+async fn a_connection_that_hears_only_itself_does_not_listen() {
+    let (database, _client, _) = migrated().await;
+    let (other, _other_client, _) = migrated().await;
+    let _talking = Following::start(&other.url(), &other.url());
+    let following = Following::start(&database.url(), &other.url());
+    following.reaches(&[ListenerState::Polling]).await;
+    assert!(
+        following.last_cause().contains("no notification arrives"),
+        "{}",
+        following.last_cause()
+    );
+}
+
 #[tokio::test]
 async fn a_restarted_database_is_followed_again() {
     let mut server = Postgres::private().await;

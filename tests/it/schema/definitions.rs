@@ -277,7 +277,11 @@ async fn records_are_put_as_json_and_what_is_the_machines_stays() {
     let stored = stored[0].as_object_mut().unwrap();
     stored.retain(|name, value| extension.get(name).is_some() || !value.is_null());
     stored.remove("auto_disabled");
-    assert_eq!(json!(stored), extension, "what is not mentioned is null");
+    assert_eq!(
+        json!(stored),
+        extension,
+        "what is not mentioned has its default"
+    );
     let text = "SELECT config::text FROM extensions";
     assert_eq!(value(&client, text).await, r#"{"n": 1.0, "of": [null]}"#);
     let nulls = "SELECT metadata IS NULL AND routing_rules IS NULL FROM extensions";
@@ -299,7 +303,7 @@ async fn records_are_put_as_json_and_what_is_the_machines_stays() {
     .await;
     let incarnation = value(&client, "SELECT incarnation FROM extensions").await;
     let other = json!({"id": "x", "type": "post", "subject": "s.x", "timeout_ms": 5, "retry": 2,
-        "enabled": true, "version": "v1", "auto_disabled": false});
+        "enabled": true, "version": "v1", "config": null, "fallback": null, "auto_disabled": false});
     put("extensions", &other).await;
     let stays = "SELECT concat_ws(' ', type, auto_disabled, promoted, config, fallback)
         FROM extensions";
@@ -312,6 +316,56 @@ async fn records_are_put_as_json_and_what_is_the_machines_stays() {
         .execute("SELECT registry_put('others', '[]')", &[])
         .await;
     assert!(refused.is_err());
+}
+
+/// Numbered, computed, or with a default: what other tools keep in our tables.
+#[tokio::test]
+async fn columns_of_others_keep_their_values_and_get_their_defaults() {
+    let (database, client) = migrated().await;
+    run(&client, CATALOG).await;
+    for (table, view) in VIEWS {
+        run(
+            &client,
+            &format!(
+                "ALTER TABLE {table} ADD COLUMN team text NOT NULL DEFAULT 'none',
+                    ADD COLUMN place integer GENERATED ALWAYS AS IDENTITY,
+                    ADD COLUMN host text GENERATED ALWAYS AS (split_part(subject, '.', 1)) STORED"
+            ),
+        )
+        .await;
+        migrate_again(&database).await;
+        run(&client, &format!("UPDATE {view} SET team = 'red'")).await;
+    }
+    run(
+        &client,
+        r#"SELECT registry_put('extensions', '[
+             {"id": "a", "type": "pre", "subject": "s.a", "timeout_ms": 7},
+             {"id": "c", "type": "pre", "subject": "s.c", "timeout_ms": 7}]');
+         SELECT registry_put('versions', '[{"id": "a", "version": "v0", "subject": "t.0"},
+             {"id": "a", "version": "v9", "subject": "t.9"}]');
+         SELECT registry_put('instances', '[
+             {"extension_id": "a", "instance_id": "i", "subject": "u.i"},
+             {"extension_id": "a", "instance_id": "j", "subject": "u.j"}]')"#,
+    )
+    .await;
+    for (of, rows) in [
+        ("id FROM extensions", "a red s, b red s, c none s"),
+        ("version FROM extension_versions", "v0 red t, v9 none t"),
+        ("instance_id FROM extension_instances", "i red u, j none u"),
+    ] {
+        let (name, table) = of.split_once(" FROM ").unwrap();
+        let kept = format!(
+            "SELECT string_agg(concat_ws(' ', {name}, team, host), ', ' ORDER BY {name}) FROM {table}"
+        );
+        assert_eq!(value(&client, &kept).await, rows);
+    }
+
+    // What is computed is no change by itself.
+    let before = revision(&client).await;
+    run(&client, "UPDATE extensions SET retry = retry").await;
+    assert_eq!(revision(&client).await, before);
+    let ahead = format!("SELECT count(*) FROM extensions WHERE revision > {before}");
+    assert_eq!(value(&client, &ahead).await, "0");
 }
 
 #[tokio::test]

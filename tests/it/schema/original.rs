@@ -410,6 +410,33 @@ async fn a_mixed_database_is_refused_with_words() {
             "ALTER TABLE extensions DROP COLUMN timeout_ms",
             "extensions has no timeout_ms",
         ),
+        // What another tool has kept in columns that are named as ours, or in types of its own.
+        (
+            ORIGINAL,
+            "ALTER TABLE extensions ADD COLUMN revision integer, ADD COLUMN owner integer",
+            "extensions.revision is integer, not bigint: change its type, or rename it",
+        ),
+        (
+            ORIGINAL,
+            "ALTER TABLE extensions ADD COLUMN promoted boolean",
+            "extensions has a column promoted",
+        ),
+        (
+            ORIGINAL,
+            "ALTER TABLE extension_versions ALTER COLUMN retry TYPE smallint",
+            "extension_versions.retry is smallint, not integer",
+        ),
+        (
+            LATER,
+            "ALTER TABLE extension_audit_log ALTER COLUMN changes TYPE json USING changes::json",
+            "extension_audit_log.changes is json, not jsonb",
+        ),
+        // Its rows would have no triggers of ours.
+        (
+            ORIGINAL,
+            "CREATE TABLE extensions_of_others () INHERITS (extensions)",
+            "extensions is not an ordinary table",
+        ),
         (
             "",
             "CREATE TABLE extension_health (extension_id text)",

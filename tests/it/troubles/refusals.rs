@@ -55,6 +55,15 @@ async fn each_kind_of_refusal_has_its_code() {
             "invalid_request",
         ),
         ("RAISE 'no'", 400, "invalid_request"),
+        ("RAISE 'no' USING ERRCODE = 'BL001'", 400, "invalid_request"),
+        (
+            "RAISE no_data_found USING MESSAGE = 'no'",
+            400,
+            "invalid_request",
+        ),
+        ("ASSERT false, 'no'", 400, "invalid_request"),
+        // Without a word: the row is left out.
+        ("RETURN NULL", 400, "invalid_request"),
         (
             "RAISE insufficient_privilege USING MESSAGE = 'no'",
             500,
@@ -89,4 +98,73 @@ async fn each_kind_of_refusal_has_its_code() {
     assert!(!logged(&daemon, &["unreachable"]));
     run(&rig.sql, "DROP TRIGGER refuse ON extensions").await;
     rig.ask("create", &bad).await.ok();
+}
+
+#[tokio::test]
+async fn a_constraint_is_known_by_its_rule_and_not_by_its_name() {
+    let rig = Rig::start().await;
+    let daemon = rig.daemon().spawn().await;
+    daemon.wait_ready().await;
+    let new = |id: &str, subject: &str| json!({"id": id, "type": "pre", "subject": subject});
+    rig.ask("create", &new("a", "beamline.ext.a")).await.ok();
+    run(
+        &rig.sql,
+        "ALTER TABLE extensions RENAME CONSTRAINT extensions_subject_key TO one_of_each;
+         ALTER TABLE extensions ADD CONSTRAINT extensions_subject_check
+             CHECK (subject NOT LIKE '%.bad')",
+    )
+    .await;
+    let taken = rig.ask("create", &new("b", "beamline.ext.a")).await;
+    assert_eq!(taken.error(), (409, "already_exists".to_owned()));
+    let refused = rig.ask("create", &new("b", "beamline.ext.bad")).await;
+    assert_eq!(refused.error(), (400, "invalid_request".to_owned()));
+}
+
+/// A trigger that leaves a row out answers the server's statement with success.
+#[tokio::test]
+async fn what_a_trigger_keeps_is_not_called_deleted() {
+    let rig = Rig::start().await;
+    let daemon = rig.daemon().spawn().await;
+    daemon.wait_ready().await;
+    let new = json!({"id": "a", "type": "pre", "subject": "beamline.ext.a"});
+    rig.ask("create", &new).await.ok();
+    let instance = json!({"id": "a", "instance_id": "i", "subject": "beamline.ext.i"});
+    rig.ask("put_instance", &instance).await.ok();
+    run(
+        &rig.sql,
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;
+         CREATE TRIGGER keep BEFORE DELETE ON extensions
+             FOR EACH ROW EXECUTE FUNCTION keep();
+         CREATE TRIGGER keep BEFORE DELETE ON extension_instances
+             FOR EACH ROW EXECUTE FUNCTION keep()",
+    )
+    .await;
+    for (verb, body) in [
+        ("delete", json!({"id": "a"})),
+        ("delete", json!({"id": "a", "dry_run": true})),
+        ("delete_instance", json!({"id": "a", "instance_id": "i"})),
+    ] {
+        let kept = rig.ask(verb, &body).await;
+        assert_eq!(kept.error(), (400, "invalid_request".to_owned()), "{verb}");
+        assert_eq!(kept.details()["field"], "id", "{verb}");
+    }
+    rig.lookup("a").await.ok();
+}
+
+/// A restore of rows alone leaves the audit's sequence behind them.
+#[tokio::test]
+async fn a_number_that_the_audit_has_already_is_not_the_requests_fault() {
+    let rig = Rig::start().await;
+    let daemon = rig.daemon().spawn().await;
+    daemon.wait_ready().await;
+    let new = |id: &str| {
+        let subject = format!("beamline.ext.{id}");
+        json!({"id": id, "type": "pre", "subject": subject})
+    };
+    rig.ask("create", &new("a")).await.ok();
+    let behind = "SELECT setval('extension_audit_log_id_seq', 1, false)";
+    run(&rig.sql, behind).await;
+    let refused = rig.ask("create", &new("b")).await;
+    assert_eq!(refused.error(), (500, "internal".to_owned()));
+    super::wait_logged(&daemon, &["cannot write: ", "extension_audit_log_pkey"]).await;
 }

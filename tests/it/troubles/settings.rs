@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::{SERVED, Stage, logged};
-use crate::harness::{DEADLINE, eventually};
+use crate::harness::{DEADLINE, Postgres, eventually};
+use crate::rig::Rig;
 use crate::schema::{run, value};
 
 /// Each would end, distort or silence a session of ours.
@@ -108,4 +109,25 @@ async fn a_read_only_database_is_called_that() {
     );
     run(&stage.superuser, &reset).await;
     stage.wait_state("up").await;
+}
+
+/// As for a move to another server: whoever is connected is sent away, and nobody is let in.
+#[tokio::test]
+async fn a_database_that_allows_no_connections_refuses_the_login() {
+    let rig = Rig::start().await;
+    let daemon = rig.daemon().spawn().await;
+    daemon.wait_ready().await;
+    let outside = Postgres::shared().await.connect("postgres").await.unwrap();
+    let name = rig.database.name();
+    let allow = |whether: bool| format!("ALTER DATABASE \"{name}\" ALLOW_CONNECTIONS {whether}");
+    run(&outside, &allow(false)).await;
+    let ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name LIKE 'beamline-registry/%'";
+    run(&rig.sql, ours).await;
+    rig.wait_stats("/database/reason", json!("login")).await;
+    let new = json!({"id": "x", "type": "pre", "subject": "beamline.ext.x"});
+    let reply = rig.ask("create", &new).await;
+    assert_eq!(reply.error(), (503, "database_unavailable".to_owned()));
+    run(&outside, &allow(true)).await;
+    rig.wait_stats("/database/state", json!("up")).await;
 }

@@ -8,8 +8,9 @@ use super::{Parameter, read, steps};
 use crate::adapters::postgres::commit::mark;
 use crate::adapters::postgres::snapshot;
 use crate::domain::actor::Actor;
-use crate::domain::edit::plan;
+use crate::domain::edit::{EditError, Step, plan};
 use crate::domain::policy::Policy;
+use crate::domain::record::FieldFault;
 use crate::service::definitions::{Rehearsal, Write, Written};
 
 /// The fields that this transaction has changed of an extension, as its events name them.
@@ -48,16 +49,35 @@ impl Work for Write {
         for step in &plan.steps {
             steps::carry_out(client, id, step).await?;
         }
+        let mark = mark(client).await?;
+        if mark.is_none() && plan.steps.iter().any(changes) {
+            return Ok(Err((None, kept())));
+        }
         if self.dry_run {
             let rehearsal = rehearsal(client, id, policy).await?;
             return Ok(Ok((Written::Rehearsed(Box::new(rehearsal)), None)));
         }
         let unchanged = stored.map_or(0, |stored| stored.revision);
-        let mark = mark(client).await?;
         let own = mark.as_ref().map(|mark| mark.revision);
         let written = own.map_or(Written::Nothing(unchanged), Written::At);
         Ok(Ok((written, mark)))
     }
+}
+
+/// Whether a step takes a revision whatever is stored: it was decided under the lock.
+fn changes(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::Insert(_) | Step::Delete | Step::DeleteVersion(_) | Step::DeleteInstance(_)
+    )
+}
+
+/// A trigger or a rule of an operator's kept the row as it was, without an error.
+fn kept() -> EditError {
+    EditError::Invalid(vec![FieldFault {
+        field: "id",
+        rule: "is kept as it is by a trigger or a rule of the database".to_owned(),
+    }])
 }
 
 /// What has been done, before it is rolled back.

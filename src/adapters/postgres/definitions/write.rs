@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
-use tokio_postgres::error::DbError;
+use tokio_postgres::error::{DbError, SqlState};
 
 use super::PostgresDefinitions;
 use super::transact::{Ended, Work};
@@ -121,10 +121,10 @@ impl PostgresDefinitions {
     /// Why nothing was written.
     async fn failure(&self, error: &PostgresError) -> WriteError {
         let refusal = error.driver().and_then(tokio_postgres::Error::as_db_error);
-        match refusal.and_then(DbError::constraint) {
+        match refusal.and_then(taken) {
             // Made meanwhile by a transaction that bypassed the lock; the lock makes it rare.
-            Some("extensions_pkey") => WriteError::Refused(EditError::AlreadyExists),
-            Some(name) if name.contains("subject") => WriteError::SubjectTaken,
+            Some(("extensions", "id")) => WriteError::Refused(EditError::AlreadyExists),
+            Some((_, "subject")) => WriteError::SubjectTaken,
             _ => WriteError::Failed(self.explained(error).await),
         }
     }
@@ -142,6 +142,45 @@ impl PostgresDefinitions {
                 ..explained
             },
             None => explained,
+        }
+    }
+}
+
+/// The table and the column whose value another row has. A constraint may have any name, and one
+/// that is named after a column may be about something else.
+fn taken(refusal: &DbError) -> Option<(&str, &str)> {
+    if *refusal.code() != SqlState::UNIQUE_VIOLATION {
+        return None;
+    }
+    Some((refusal.table()?, key(refusal.detail()?)?))
+}
+
+/// The columns of `Key (subject)=(x) already exists.`, which is so in every language.
+fn key(detail: &str) -> Option<&str> {
+    let (_, key) = detail.split_once('(')?;
+    key.split_once(")=(").map(|(columns, _)| columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_a_row_that_exists_is_found_in_every_language() {
+        for (detail, columns) in [
+            ("Key (subject)=(a.b) already exists.", Some("subject")),
+            (
+                "Schlüssel »(subject)=(a.b)« existiert bereits.",
+                Some("subject"),
+            ),
+            (
+                "Key (id, version)=(a, v1) already exists.",
+                Some("id, version"),
+            ),
+            ("Failing row contains (a, b).", None),
+            ("", None),
+        ] {
+            assert_eq!(key(detail), columns, "{detail}");
         }
     }
 }

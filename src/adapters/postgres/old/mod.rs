@@ -7,6 +7,7 @@
 //! when there is nothing of that kind. Afterwards the tables are as V1 makes them, so a `migrate`
 //! that ends in between picks up there. Its SQL is in `migrations/old/`.
 
+mod kinds;
 mod obstacles;
 mod report;
 mod shape;

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_postgres::{Error, GenericClient};
 
+use super::kinds::KINDS;
+
 pub(super) const EXTENSIONS: &str = "extensions";
 pub(super) const VERSIONS: &str = "extension_versions";
 pub(super) const INSTANCES: &str = "extension_instances";
@@ -72,13 +74,25 @@ const OURS: [&str; 10] = [
     "event_claims",
 ];
 
-/// Names in the schema that migrations make things in, with kind and columns (`name type`).
-const NAMES: &str = "SELECT c.relname::text, c.relkind::text, \
+/// Columns that only our migrations add, likewise.
+const OUR_COLUMNS: [&str; 5] = [
+    "digest",
+    "promoted",
+    "incarnation",
+    "latency_count",
+    "latency_total_us",
+];
+
+/// Names in the schema that migrations make things in, with kind and columns (`name type`). A table
+/// that shares rows with others by inheritance, partitions included, has a kind of its own.
+const NAMES: &str = "SELECT c.relname::text, \
+        CASE WHEN EXISTS (SELECT FROM pg_inherits WHERE c.oid IN (inhparent, inhrelid)) \
+            THEN 'inherited' ELSE c.relkind::text END, \
         coalesce(array_agg(a.attname || ' ' || a.atttypid::regtype) FILTER (WHERE a.attnum > 0), '{}') \
     FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped \
     WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relname = ANY ($1) \
         AND c.relkind <> 'i' \
-    GROUP BY 1, 2";
+    GROUP BY c.oid, c.relname, c.relkind";
 
 /// Zero if refinery has begun but no migration has finished.
 const APPLIED: &str = "SELECT count(*) FROM refinery_schema_history";
@@ -88,7 +102,7 @@ const PREPARED: &str = "Of the old system; ready for the first migration";
 
 #[derive(Debug)]
 struct Table {
-    /// As in `pg_class.relkind`.
+    /// As in `pg_class.relkind`, but for `inherited`.
     kind: String,
     /// Name and type.
     columns: BTreeMap<String, String>,
@@ -207,11 +221,23 @@ impl Shape {
             if !missing.is_empty() {
                 odd.push(format!("{name} has no {}", missing.join(", ")));
             }
-            if table.columns.contains_key("digest") {
+            let taken = OUR_COLUMNS.iter();
+            for column in taken.filter(|column| table.columns.contains_key(**column)) {
                 odd.push(format!(
-                    "{name} has a column digest, but no migration is on record: a part of the \
+                    "{name} has a column {column}, but no migration is on record: a part of the \
                      schema was made by other means"
                 ));
+            }
+        }
+        for (name, columns, kinds) in KINDS {
+            for column in columns {
+                let kind = self.type_of(name, column);
+                if let Some(kind) = kind.filter(|kind| !kinds.contains(kind)) {
+                    odd.push(format!(
+                        "{name}.{column} is {kind}, not {}: change its type, or rename it",
+                        kinds.join(" or ")
+                    ));
+                }
             }
         }
         odd.extend(self.odd_audit());
