@@ -59,7 +59,7 @@ impl PostgresError {
     }
 
     /// Whether a statement does not fit any more what it was prepared for: a column has another type, a
-    /// view is where a table was, or it is another connection to the server that it came to.
+    /// view is where a table was, or the server has never heard of it on this connection.
     pub(super) fn is_outdated(&self) -> bool {
         let code = self.driver().and_then(tokio_postgres::Error::code);
         code.is_some_and(|code| OUTDATED.contains(&code.code()))
