@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use super::entry::Entry;
 use super::ids::ExtensionId;
-use super::listing::{Listing, Page, PageRequest};
+use super::listing::{Listing, Page, PageRequest, Position};
 use super::lock::locked;
 use super::quarantine::Quarantine;
 pub use super::source::ActiveSource;
@@ -65,6 +65,8 @@ pub struct Catalog {
 
 /// Ids that are looked for at a time by [`Catalog::unconditionals`]; the rest is left out.
 const AT_A_TIME: usize = 8;
+/// Entries that [`Catalog::walk`] takes under one lock.
+const WALKED_AT_A_TIME: usize = 1000;
 
 /// What the map holds for an id.
 ///
@@ -251,13 +253,29 @@ impl Catalog {
         self.entries.pin().keys().cloned().collect()
     }
 
-    /// The ids of those that may not serve now. What is beside the key rules out most of the others.
+    /// The ids of those that may not serve now.
     pub fn out_of_service(&self) -> HashSet<ExtensionId> {
-        let pinned = self.entries.pin();
-        let places = pinned.values();
-        let out = places.filter(|it| it.unconditional.is_none() && it.entry.admitted().is_err());
-        out.map(|place| place.entry.extension().id.clone())
-            .collect()
+        locked(&self.listing).out_of_service().clone()
+    }
+
+    /// All entries after a place, in the order of listings, some at a time: no writer waits for who
+    /// reads on. What is moved meanwhile may be met twice or not at all.
+    pub fn walk(&self, after: Option<Position>) -> impl Iterator<Item = Arc<Entry>> {
+        let (mut ahead, mut after, mut more) = (Vec::new().into_iter(), after, true);
+        std::iter::from_fn(move || {
+            if ahead.len() == 0 && more {
+                let (page, _) = self.list(&PageRequest {
+                    after: after.as_ref(),
+                    limit: WALKED_AT_A_TIME,
+                    ..PageRequest::default()
+                });
+                more = page.more;
+                let last = page.entries.last().map(|entry| entry.extension());
+                after = last.map(|extension| (extension.kind, extension.id.clone()));
+                ahead = page.entries.into_iter();
+            }
+            ahead.next()
+        })
     }
 }
 

@@ -218,6 +218,9 @@ proptest! {
             prop_assert_eq!(catalog.ids().len(), model.len());
             let enabled_total = model.values().filter(|(_, enabled, _)| *enabled).count();
             prop_assert_eq!(catalog.sizes(), (model.len(), enabled_total));
+            let disabled = model.iter().filter(|(_, (_, enabled, _))| !*enabled);
+            let disabled = disabled.map(|(id, _)| id.clone()).collect();
+            prop_assert_eq!(catalog.out_of_service(), disabled);
             for (id, (_, _, digest)) in &model {
                 prop_assert_eq!(catalog.get(id.as_str()).unwrap().extension().digest, *digest);
             }

@@ -3,7 +3,7 @@
 //! Listings are rare and long, lookups frequent and short: the order has a lock of its own that no
 //! lookup takes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -53,11 +53,12 @@ pub struct Page {
     pub more: bool,
 }
 
-/// All entries in order, and how many there are of each kind.
+/// All entries in order, how many there are of each kind, and which may not serve.
 #[derive(Debug, Default)]
 pub struct Listing {
     entries: BTreeMap<Position, Arc<Entry>>,
     counts: BTreeMap<(ExtensionType, bool), usize>,
+    out_of_service: HashSet<ExtensionId>,
 }
 
 impl Listing {
@@ -68,12 +69,16 @@ impl Listing {
             .counts
             .entry((extension.kind, extension.enabled))
             .or_default() += 1;
+        if entry.admitted().is_err() {
+            self.out_of_service.insert(extension.id.clone());
+        }
         self.entries.insert(position(extension), entry);
     }
 
     /// Takes an entry out.
     pub fn remove(&mut self, extension: &Extension) {
         if self.entries.remove(&position(extension)).is_some() {
+            self.out_of_service.remove(&extension.id);
             *self
                 .counts
                 .entry((extension.kind, extension.enabled))
@@ -90,6 +95,11 @@ impl Listing {
             })
             .map(|(_, count)| count)
             .sum()
+    }
+
+    /// The ids of those that may not serve.
+    pub fn out_of_service(&self) -> &HashSet<ExtensionId> {
+        &self.out_of_service
     }
 
     /// The entries that `request` asks for.

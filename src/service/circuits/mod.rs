@@ -159,6 +159,12 @@ impl Circuits {
         moved
     }
 
+    /// The ids of the extensions that have any.
+    pub fn ids(&self) -> Vec<ExtensionId> {
+        let map = self.map.pin();
+        map.keys().map(|key| key.id.clone()).collect()
+    }
+
     /// All circuits, by id and version.
     pub fn snapshot(&self, now: Tick) -> Vec<Listed> {
         let map = self.map.pin();

@@ -22,6 +22,11 @@ impl FleetFigures {
             .cloned()
     }
 
+    /// The ids of all that the others counted something of.
+    pub fn ids(&self) -> Vec<ExtensionId> {
+        self.0.load().keys().cloned().collect()
+    }
+
     /// Replaces all figures.
     pub fn replace(&self, figures: impl IntoIterator<Item = Figures>) {
         self.0

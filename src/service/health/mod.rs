@@ -84,13 +84,18 @@ impl StateFilter {
         known.then_some(Self { state, circuit })
     }
 
+    /// Whether an extension of which nothing is known is among them.
+    fn matches_the_unknown(self) -> bool {
+        self.state == Some(State::NoData) || self.circuit == Some(CircuitState::Closed)
+    }
+
     fn matches(self, standing: &Standing) -> bool {
         self.state == Some(standing.state) || self.circuit == Some(standing.circuit)
     }
 }
 
 /// Some extensions in the order of `list`, and how all are doing.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct HealthPage {
     /// The extensions.
     pub standings: Vec<Standing>,
@@ -121,39 +126,54 @@ impl Health {
     /// A limit out of bounds.
     pub fn list(&self, query: &HealthQuery) -> Result<HealthPage, RegistryError> {
         let limit = page_limit(query.limit)?;
-        let after = query.after.as_ref();
-        let mut page = HealthPage {
-            standings: Vec::new(),
-            more: false,
-            summary: Summary::default(),
-        };
-        let mut sums = summary::Sums::default();
-        for standing in self.all() {
-            sums.add(&standing);
-            let extension = standing.entry.extension();
-            let comes_after =
-                after.is_none_or(|(kind, id)| (extension.kind, &extension.id) > (*kind, id));
-            let wanted = query.state.is_none_or(|state| state.matches(&standing));
-            if !comes_after || !wanted {
+        let (now, mut page) = (Instant::now(), HealthPage::default());
+        page.summary = self.summary();
+        for entry in self.candidates(query) {
+            let standing = self.standing(entry, now);
+            if query.state.is_some_and(|state| !state.matches(&standing)) {
                 continue;
             }
-            if page.standings.len() < limit {
-                page.standings.push(standing);
-            } else {
+            if page.standings.len() == limit {
                 page.more = true;
+                break;
             }
+            page.standings.push(standing);
         }
-        page.summary = sums.summary();
         Ok(page)
     }
 
-    /// All extensions together.
+    /// All extensions together. What nothing is known of is not looked at: it is healthy.
     pub fn summary(&self) -> Summary {
-        let mut sums = summary::Sums::default();
-        for standing in self.all() {
-            sums.add(&standing);
+        let (now, mut sums) = (Instant::now(), summary::Sums::default());
+        for entry in self.known() {
+            sums.add(&self.standing(entry, now));
         }
-        sums.summary()
+        let (total, enabled) = self.tools.selector.catalog().sizes();
+        sums.summary(total, enabled)
+    }
+
+    /// What a page may show, in the order of `list`.
+    fn candidates(&self, query: &HealthQuery) -> Box<dyn Iterator<Item = Arc<Entry>> + '_> {
+        let after = query.after.clone();
+        if query.state.is_none_or(StateFilter::matches_the_unknown) {
+            return Box::new(self.tools.selector.catalog().walk(after));
+        }
+        let place = |entry: &Arc<Entry>| (entry.extension().kind, entry.extension().id.clone());
+        let mut known = self.known();
+        known.retain(|entry| after.as_ref().is_none_or(|after| place(entry) > *after));
+        known.sort_by_cached_key(place);
+        Box::new(known.into_iter())
+    }
+
+    /// The extensions of which anything is known besides their records: calls, here or elsewhere,
+    /// circuits, being out of service. Of many, these are often few.
+    fn known(&self) -> Vec<Arc<Entry>> {
+        let catalog = self.tools.selector.catalog();
+        let mut ids = catalog.out_of_service();
+        ids.extend(self.tools.runtimes.ids());
+        ids.extend(self.tools.circuits.ids());
+        ids.extend(self.fleet.ids());
+        ids.iter().filter_map(|id| catalog.get(id)).collect()
     }
 
     /// The outcomes of this sidecar's own calls.

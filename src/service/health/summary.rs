@@ -63,7 +63,6 @@ impl Sums {
     pub(super) fn add(&mut self, standing: &Standing) {
         let counts = &mut self.counts;
         counts.total += 1;
-        counts.enabled += usize::from(standing.entry.extension().enabled);
         *match standing.condition() {
             Condition::Healthy => &mut counts.healthy,
             Condition::Unhealthy => &mut counts.unhealthy,
@@ -77,9 +76,13 @@ impl Sums {
             .add(standing.p95.map(|latency| latency.as_secs_f64()));
     }
 
-    /// The outcomes of all of them.
-    pub(super) fn summary(self) -> Summary {
+    /// The outcomes of all `total` extensions: what was not added is healthy.
+    pub(super) fn summary(self, total: usize, enabled: usize) -> Summary {
+        let others = total.saturating_sub(self.counts.total);
         Summary {
+            total,
+            enabled,
+            healthy: self.counts.healthy + others,
             avg_success_rate: self.success_rate.value(),
             avg_latency: self.latency_seconds.duration(),
             avg_p95_latency: self.p95_seconds.duration(),

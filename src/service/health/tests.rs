@@ -473,6 +473,58 @@ fn circuits_are_paged_and_tell_who_holds_them_until_when() {
     of("nobody").unwrap_err();
 }
 
+/// Whether all are walked, or only what has figures.
+#[test]
+fn a_page_of_a_state_has_all_in_it_and_the_summary_everyone() {
+    let ids: Vec<_> = (0..2500).map(|n| format!("e{n:04}")).collect();
+    let mut ids: Vec<_> = ids.iter().map(String::as_str).collect();
+    ids.extend(["dead", "off"]);
+    let setting = setting(&ids);
+    let worked = flushed("e0003", 9, 0, Instant::now());
+    setting.fleet.replace([worked]);
+    for id in ["e0001", "e2499"].repeat(30) {
+        setting.report(id, Verdict::Failure, 1);
+    }
+    for (state, limit, expected, more) in [
+        ("open", 100, &["e0001", "e2499"][..], false),
+        ("open", 1, &["e0001"], true),
+        ("ok", 100, &["e0003"], false),
+        ("auto_disabled", 100, &["dead"], false),
+        ("disabled", 100, &["off"], false),
+        ("no_data", 2, &["e0000", "e0002"], true),
+        ("closed", 3, &["dead", "e0000", "e0002"], true),
+        ("degraded", 100, &[], false),
+    ] {
+        let query = HealthQuery {
+            state: StateFilter::parse(state),
+            limit: Some(limit),
+            after: None,
+        };
+        let page = setting.health.list(&query).unwrap();
+        assert_eq!(super::tests::ids(&page), expected, "{state}");
+        assert_eq!(page.more, more, "{state}");
+        let summary = page.summary;
+        assert_eq!((summary.total, summary.enabled), (2502, 2501), "{state}");
+        assert_eq!((summary.healthy, summary.unhealthy), (2499, 3), "{state}");
+    }
+    let mut seen = 0;
+    let mut query = HealthQuery {
+        state: None,
+        limit: Some(700),
+        after: None,
+    };
+    loop {
+        let page = setting.health.list(&query).unwrap();
+        seen += page.standings.len();
+        let last = page.standings.last().unwrap().entry.extension();
+        query.after = Some((last.kind, last.id.clone()));
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(seen, 2502);
+}
+
 #[test]
 fn every_state_of_extensions_and_of_circuits_can_be_asked_for() {
     let states = State::ALL.map(State::as_str);

@@ -250,6 +250,11 @@ impl Runtimes {
         summary
     }
 
+    /// The ids of all of them.
+    pub fn ids(&self) -> Vec<ExtensionId> {
+        self.map.pin().keys().cloned().collect()
+    }
+
     /// All running sides, by id.
     pub fn all(&self) -> Vec<(ExtensionId, Arc<Runtime>)> {
         let pinned = self.map.pin();

@@ -211,7 +211,10 @@ async fn behind_a_lock_an_order_is_refused_and_says_so() {
     fleet.rig.sql.batch_execute(lock).await.unwrap();
     let refused = fleet.ask("a", "circuit", &order("open")).await;
     assert_eq!(refused.error(), (503, "database_unavailable".to_owned()));
-    assert_eq!(refused.details(), json!({"reason": "locked"}));
+    let details = refused.details();
+    assert_eq!(details["reason"], "locked");
+    let blocked_by = details["blocked_by"].as_str().unwrap();
+    assert!(blocked_by.starts_with("pid "), "{blocked_by}");
     fleet.rig.sql.batch_execute("ROLLBACK").await.unwrap();
     assert_eq!(fleet.state("a", "e").await, "closed");
     fleet.order("a", &order("open")).await;

@@ -110,7 +110,7 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
             selector, runtimes, ..
         } = &self.tools;
         let catalog = selector.catalog();
-        catalog.ids().into_iter().filter_map(move |id| {
+        catalog.out_of_service().into_iter().filter_map(move |id| {
             let entry = catalog.get(&id)?;
             let out = entry.admitted() == Err(Refusal::AutoDisabled);
             out.then(|| Out {
