@@ -128,11 +128,13 @@ mod tests {
         assert!(VersionName::parse(&"1".repeat(65)).is_err());
     }
 
+    type Checked = fn(&str) -> bool;
+
     #[test]
     fn each_rule_says_what_is_checked() {
         let new = ExtensionId::parse_new("health").unwrap_err().rule;
         let new = new.strip_suffix(" and not be `health`").unwrap();
-        let names: [(&str, fn(&str) -> bool); 5] = [
+        let names: [(&str, Checked); 5] = [
             (ExtensionId::RULE, |it| ExtensionId::parse(it).is_ok()),
             (new, |it| ExtensionId::parse_new(it).is_ok()),
             (VersionName::RULE, |it| VersionName::parse(it).is_ok()),

@@ -64,6 +64,11 @@ impl Address {
         })
     }
 
+    /// What a pooler tells apart: it may treat one account otherwise than another.
+    pub(super) fn route(&self) -> (&str, Option<&str>) {
+        (&self.target, self.config.get_user())
+    }
+
     /// For one attempt to connect: passwords and certificates are renewed under a running process,
     /// so their files are read again. What cannot be read now is used as it was at the start.
     pub(super) fn renewed(&self) -> (Config, MakeRustlsConnect) {

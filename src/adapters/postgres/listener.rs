@@ -201,7 +201,7 @@ impl Listener {
             let heard = Heard::new();
             let listening = survived(&self.reports.observers, self.listen(&heard));
             let Err(lost) = listening.await.unwrap_or(Err(Lost::Bug));
-            self.reports.pool.notified(&self.address.target, false);
+            self.reports.pool.notified(&self.address, false);
             self.tell(ListenerState::Polling, || lost.to_string());
             if heard.anything() {
                 // What was missed on the dead connection is found even if no new one can be had.
@@ -287,15 +287,24 @@ impl Listener {
                 self.hears_the_pool(client, heard).await?;
             }
             let pool = &self.reports.pool;
-            pool.notified(&self.address.target, heard.is_proven());
+            pool.notified(&self.address, heard.is_proven());
             self.tell(ListenerState::Listening, || {
                 format!("notifications of {} arrive", self.address.target)
             });
+            let mut again = Instant::now() + self.heartbeat;
             loop {
                 self.reports.status.database_alive();
                 let silence = self.heartbeat.mul_f64(rand::random_range(1.0..1.5));
                 if !self.hears(client, heard, silence).await? {
                     break;
+                }
+                // The pool had no connection; what is heard meanwhile is others'.
+                if !heard.is_proven() && Instant::now() >= again {
+                    if self.pool_notifies(heard).await {
+                        self.hears_the_pool(client, heard).await?;
+                        pool.notified(&self.address, true);
+                    }
+                    again = Instant::now() + self.heartbeat;
                 }
             }
         }

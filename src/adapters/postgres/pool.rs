@@ -110,10 +110,10 @@ impl Pool {
         &self.address.target
     }
 
-    /// Notes whether notifications of this pool arrive at `target`. Where that is this pool's own address, there
-    /// is no transaction pooler in between.
-    pub(super) fn notified(&self, target: &str, arrive: bool) {
-        let direct = arrive && target == self.target();
+    /// Notes whether notifications of this pool arrive at an address. Where that is this pool's own,
+    /// there is no transaction pooler in between.
+    pub(super) fn notified(&self, at: &Address, arrive: bool) {
+        let direct = arrive && at.route() == self.address.route();
         self.direct.store(direct, Ordering::Relaxed);
     }
 

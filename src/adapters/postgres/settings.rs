@@ -52,7 +52,7 @@ const WHERE_KNOWN: &str = "SELECT pg_catalog.set_config(name, value, false) FROM
 
 /// What the daemon's own connections have where a transaction sets nothing else. For a lock shorter than
 /// what waits for the answer, so that the database reports it as one.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(20);
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 const LOCK_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Transactions of ours are never idle for long.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);

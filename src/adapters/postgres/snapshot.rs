@@ -39,9 +39,10 @@ const IDLE_LIMIT: Duration = Duration::from_secs(10);
 /// rows in memory twice.
 const MAX_DELTA: usize = 1000;
 
+const HEAD: &str = "SELECT epoch::text, revision, tombstone_floor FROM registry_revision";
 /// Here and below, `tableoid` makes a view in the table's place an error: it has none, and could show
 /// anything.
-const HEAD: &str = "SELECT epoch::text, revision, tombstone_floor FROM registry_revision \
+const HEAD_OF_TABLE: &str = "SELECT epoch::text, revision, tombstone_floor FROM registry_revision \
     WHERE tableoid IS NOT NULL";
 const DIGEST: &str = "SELECT revision, registry_digest() FROM registry_revision";
 const NO_PARAMETERS: [Parameter<'static>; 0] = [];
@@ -109,7 +110,7 @@ pub(super) async fn head(client: &Client) -> Result<Head, PostgresError> {
     let ((), rows, ()) = tokio::try_join!(
         biased;
         begin(client, false, HEAD_LIMIT),
-        client.query_typed(HEAD, &[]),
+        client.query_typed(HEAD_OF_TABLE, &[]),
         commit(client),
     )?;
     Head::of(rows.first())
@@ -183,7 +184,7 @@ async fn changes(
     let deleted = [after];
     // All of them before the transaction, which is sent whole.
     let two = &[Type::INT8, Type::TEXT];
-    let head = Statement::of(client, direct, HEAD, &[]).await?;
+    let head = Statement::of(client, direct, HEAD_OF_TABLE, &[]).await?;
     let extensions = Statement::of(client, direct, &CHANGES.extensions, two).await?;
     let versions = Statement::of(client, direct, &CHANGES.versions, two).await?;
     let instances = Statement::of(client, direct, &CHANGES.instances, two).await?;

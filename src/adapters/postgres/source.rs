@@ -77,11 +77,13 @@ async fn read(
 ) -> Result<Read, PostgresError> {
     if let Some(known) = &want.known {
         let reaches_back = want.told || {
-            let head = within("the revision", HEAD_LIMIT, snapshot::head(client)).await?;
-            if head.is(known) && want.also.is_none() {
-                return Ok(Read::Unchanged);
+            match within("the revision", HEAD_LIMIT, snapshot::head(client)).await {
+                // To read everything tells what it is.
+                Err(error) if error.is_outdated() => false,
+                Err(error) => return Err(error),
+                Ok(head) if head.is(known) && want.also.is_none() => return Ok(Read::Unchanged),
+                Ok(head) => head.reaches_back_to(known),
             }
-            head.reaches_back_to(known)
         };
         if reaches_back
             && let Some(delta) =

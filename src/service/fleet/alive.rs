@@ -43,7 +43,9 @@ impl Alive {
         let sidecars = self.total();
         let times = u32::try_from(sidecars.div_ceil(AT_ONCE)).unwrap_or(u32::MAX);
         let [least, most] = GATHERING.map(|it| it.saturating_mul(times));
-        (sidecars > FEW).then(|| rand::random_range(least..most).min(GATHERED))
+        let most = most.min(GATHERED);
+        let least = least.min(most.mul_f64(0.4));
+        (sidecars > FEW).then(|| rand::random_range(least..most))
     }
 
     /// How long to wait before doing what only one of all has to do; not at all among few.
@@ -82,6 +84,11 @@ mod tests {
         assert!(gathering >= 5 * GATHERING[0] && gathering < 5 * GATHERING[1]);
         counted(u64::MAX);
         assert!(alive.turn().unwrap() < LONGEST);
-        assert!(alive.gathering().unwrap() <= GATHERED);
+        let mut gathering: Vec<_> = (0..100).map(|_| alive.gathering().unwrap()).collect();
+        gathering.sort();
+        assert!(
+            gathering[99] <= GATHERED && gathering[0] < gathering[50],
+            "spread"
+        );
     }
 }

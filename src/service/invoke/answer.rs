@@ -10,7 +10,7 @@ use crate::domain::outcome::{Ended, Failure};
 use crate::domain::push_back::Hint;
 use crate::domain::reply;
 use crate::service::caller::Reply;
-use crate::service::status::millis;
+use crate::service::status::wait_millis;
 
 /// The number of an error's code, in a reply.
 pub const ERROR_CODE: &str = "Nats-Service-Error-Code";
@@ -88,7 +88,7 @@ impl ErrorHeaders {
         Self {
             code: code.unwrap_or_else(|| BAD_GATEWAY.to_owned()),
             text: header(ERROR_TEXT).unwrap_or_else(|| "extension error".to_owned()),
-            retry_after_ms: rest.map(millis),
+            retry_after_ms: rest.map(wait_millis),
         }
     }
 }

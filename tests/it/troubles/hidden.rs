@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Stage, wait_logged};
 use crate::harness::{DEADLINE, eventually};
-use crate::schema::run;
+use crate::schema::{revision, run};
 
 /// Every table of the schema.
 const TABLES: &str = "SELECT relname::text FROM pg_class
@@ -170,4 +170,60 @@ async fn a_view_in_the_place_of_a_table_is_not_believed() {
     .await;
     stage.wait_state("up").await;
     stage.works().await.unwrap();
+}
+
+/// The statements were prepared while it was a table.
+#[tokio::test]
+async fn a_view_is_not_believed_by_who_reads_changes_either() {
+    let stage = Stage::start().await;
+    let _daemon = stage.daemon("beamline_registry").await;
+    stage.wait_state("up").await;
+    let bump = "UPDATE extensions SET timeout_ms = timeout_ms + 1 WHERE id = 'mock_provider'";
+    for _ in 0..5 {
+        run(&stage.superuser, bump).await;
+        let revision = revision(&stage.superuser).await;
+        let body = json!({"id": "mock_provider", "min_revision": revision, "wait_ms": 10_000});
+        stage.ask("lookup", &body).await.ok();
+    }
+    run(
+        &stage.superuser,
+        "ALTER TABLE extension_instances RENAME TO real_instances;
+         CREATE VIEW extension_instances AS SELECT * FROM real_instances WHERE false;
+         GRANT SELECT ON extension_instances TO beamline_registry",
+    )
+    .await;
+    run(&stage.superuser, bump).await;
+    assert_eq!(stage.wait_state("failing").await["reason"], "hidden");
+    run(
+        &stage.superuser,
+        "DROP VIEW extension_instances; ALTER TABLE real_instances RENAME TO extension_instances",
+    )
+    .await;
+    stage.wait_state("up").await;
+    run(
+        &stage.superuser,
+        "ALTER TABLE registry_revision RENAME TO real_revision;
+         CREATE VIEW registry_revision AS SELECT * FROM real_revision;
+         GRANT SELECT ON registry_revision TO beamline_registry",
+    )
+    .await;
+    assert_eq!(stage.wait_state("failing").await["reason"], "hidden");
+    run(
+        &stage.superuser,
+        "DROP VIEW registry_revision; ALTER TABLE real_revision RENAME TO registry_revision",
+    )
+    .await;
+    stage.wait_state("up").await;
+    // Another type: what was prepared does not fit.
+    run(
+        &stage.superuser,
+        "ALTER TABLE extensions ALTER COLUMN created_by TYPE text",
+    )
+    .await;
+    run(&stage.superuser, bump).await;
+    let revision = revision(&stage.superuser).await;
+    let body = json!({"id": "mock_provider", "min_revision": revision, "wait_ms": 10_000});
+    stage.ask("lookup", &body).await.ok();
+    let stats = stage.ask("stats", &json!({})).await.ok();
+    assert_eq!(stats["last_error"], json!(null), "{stats}");
 }

@@ -122,7 +122,7 @@ async fn a_constraint_is_known_by_its_rule_and_not_by_its_name() {
 
 /// A trigger that leaves a row out answers the server's statement with success.
 #[tokio::test]
-async fn what_a_trigger_keeps_is_not_called_deleted() {
+async fn what_a_trigger_keeps_is_not_called_changed() {
     let rig = Rig::start().await;
     let daemon = rig.daemon().spawn().await;
     daemon.wait_ready().await;
@@ -133,9 +133,11 @@ async fn what_a_trigger_keeps_is_not_called_deleted() {
     run(
         &rig.sql,
         "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;
-         CREATE TRIGGER keep BEFORE DELETE ON extensions
+         CREATE TRIGGER keep BEFORE UPDATE OR DELETE ON extensions
              FOR EACH ROW EXECUTE FUNCTION keep();
-         CREATE TRIGGER keep BEFORE DELETE ON extension_instances
+         CREATE TRIGGER keep BEFORE INSERT ON extension_versions
+             FOR EACH ROW EXECUTE FUNCTION keep();
+         CREATE TRIGGER keep BEFORE INSERT OR DELETE ON extension_instances
              FOR EACH ROW EXECUTE FUNCTION keep()",
     )
     .await;
@@ -143,6 +145,15 @@ async fn what_a_trigger_keeps_is_not_called_deleted() {
         ("delete", json!({"id": "a"})),
         ("delete", json!({"id": "a", "dry_run": true})),
         ("delete_instance", json!({"id": "a", "instance_id": "i"})),
+        (
+            "put_version",
+            json!({"id": "a", "version": "v2", "subject": "beamline.ext.b"}),
+        ),
+        (
+            "put_instance",
+            json!({"id": "a", "instance_id": "j", "subject": "beamline.ext.j"}),
+        ),
+        ("disable", json!({"id": "a"})),
     ] {
         let kept = rig.ask(verb, &body).await;
         assert_eq!(kept.error(), (400, "invalid_request".to_owned()), "{verb}");

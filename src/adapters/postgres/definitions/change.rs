@@ -8,9 +8,9 @@ use super::{Parameter, read, steps};
 use crate::adapters::postgres::commit::mark;
 use crate::adapters::postgres::snapshot;
 use crate::domain::actor::Actor;
-use crate::domain::edit::{EditError, Step, plan};
+use crate::domain::edit::{EditError, Step, Stored, plan};
 use crate::domain::policy::Policy;
-use crate::domain::record::FieldFault;
+use crate::domain::record::{FieldFault, Fields, Value};
 use crate::service::definitions::{Rehearsal, Write, Written};
 
 /// The fields that this transaction has changed of an extension, as its events name them.
@@ -50,7 +50,8 @@ impl Work for Write {
             steps::carry_out(client, id, step).await?;
         }
         let mark = mark(client).await?;
-        if mark.is_none() && plan.steps.iter().any(changes) {
+        let mut steps = plan.steps.iter();
+        if mark.is_none() && steps.any(|step| changes(step, stored.as_ref())) {
             return Ok(Err((None, kept())));
         }
         if self.dry_run {
@@ -64,12 +65,28 @@ impl Work for Write {
     }
 }
 
-/// Whether a step takes a revision whatever is stored: it was decided under the lock.
-fn changes(step: &Step) -> bool {
-    matches!(
-        step,
-        Step::Insert(_) | Step::Delete | Step::DeleteVersion(_) | Step::DeleteInstance(_)
-    )
+/// Whether a step takes a revision for sure: it was decided under the lock.
+fn changes(step: &Step, stored: Option<&Stored>) -> bool {
+    let stored = stored.map(|stored| &stored.record);
+    match step {
+        Step::Insert(_) | Step::Delete | Step::DeleteVersion(_) | Step::DeleteInstance(_) => true,
+        Step::PutVersion(row) => stored.is_some_and(|stored| {
+            let name = row.text("version").unwrap_or_default();
+            stored.version(name).is_none()
+        }),
+        Step::PutInstance(row) => stored.is_some_and(|stored| {
+            let named = |known: &Fields<'_>| known.text("instance_id") == row.text("instance_id");
+            !stored.instances.iter().any(named)
+        }),
+        Step::Switch {
+            enabled,
+            auto_disabled,
+        } => stored.is_some_and(|stored| {
+            let is = |name, value: bool| *stored.own.get(name) == Value::Switch(value);
+            !is("enabled", *enabled) || !is("auto_disabled", *auto_disabled)
+        }),
+        _ => false,
+    }
 }
 
 /// A trigger or a rule of an operator's kept the row as it was, without an error.

@@ -97,7 +97,9 @@ impl PostgresHealth {
             };
             match self.attempt(what, limit, work).await {
                 Err(error) if attempt == Attempt::First && error.is_conflict() => {}
-                Err(error) if direct && error.is_outdated() => direct = false,
+                Err(error) if attempt == Attempt::First && direct && error.is_outdated() => {
+                    direct = false;
+                }
                 Err(error) => return Err(self.explained(&error).await),
                 Ok(rows) => return Ok(rows),
             }

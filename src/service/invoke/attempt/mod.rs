@@ -25,7 +25,7 @@ use crate::service::circuits::Circuit;
 use crate::service::clock;
 use crate::service::error::{RegistryError, Unavailable};
 use crate::service::patience::NoReply;
-use crate::service::status::millis;
+use crate::service::status::wait_millis;
 
 /// The attempts of one call.
 pub(super) struct Attempts<'a, C> {
@@ -207,7 +207,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
         let admission = circuit.admit(tools.clock.at(begun));
         self.recorder.tell(self.plan.about(), admission.transition);
         let permit = admission.permit.map_err(|refused| {
-            let retry_after_ms = clock::foreseeable(refused.retry_after).map(millis);
+            let retry_after_ms = clock::foreseeable(refused.retry_after).map(wait_millis);
             Unavailable::CircuitOpen { retry_after_ms }
         })?;
         let whom = self.turn(begun)?;

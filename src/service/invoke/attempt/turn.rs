@@ -9,7 +9,7 @@ use crate::service::caller::Caller;
 use crate::service::error::Unavailable;
 use crate::service::invoke::record::{Pending, Whom};
 use crate::service::invoke::trial::Trial;
-use crate::service::status::millis;
+use crate::service::status::wait_millis;
 
 impl<C: Caller> Attempts<'_, C> {
     /// The instance that gets an attempt at `begun`, and whether it is only tried.
@@ -31,7 +31,7 @@ impl<C: Caller> Attempts<'_, C> {
             let wait = nobody
                 .until
                 .map(|until| until.saturating_duration_since(begun));
-            let retry_after_ms = millis(wait.unwrap_or_default());
+            let retry_after_ms = wait_millis(wait.unwrap_or_default());
             Unavailable::PushedBack { retry_after_ms }
         })?;
         let instance = pick.instance.map(|instance| instance.instance_id.clone());
