@@ -6,42 +6,13 @@
 
 use std::time::Duration;
 
+use beamline_registry::adapters::nats::verb::Verb;
 use serde_json::{Map, Value, json};
 
 use crate::harness::{DEADLINE, Daemon, Reply, eventually};
 use crate::site::{Site, extensions};
 
 const QUIET: Duration = Duration::from_millis(300);
-const ENDPOINTS: &[&str] = &[
-    "lookup",
-    "lookup_by_type",
-    "list",
-    "get",
-    "explain",
-    "stats",
-    "reload",
-    "ping",
-    "invoke",
-    "create",
-    "update",
-    "delete",
-    "enable",
-    "disable",
-    "put_version",
-    "update_version",
-    "rollout",
-    "delete_version",
-    "promote",
-    "put_instance",
-    "delete_instance",
-    "audit",
-    "report",
-    "health",
-    "circuits",
-    "circuit",
-    "cancel",
-];
-
 /// Where an endpoint is found, and its queue group: a call is in one sidecar, so all are asked.
 fn place(name: &str) -> (String, &'static str) {
     match name {
@@ -91,8 +62,9 @@ async fn documents_have_the_fields_of_the_adr() {
     let info = ask(&site, "INFO", "one").await;
     let description = text(&info, "description");
     assert!(!description.is_empty());
-    let endpoints: Vec<Value> = ENDPOINTS
-        .iter()
+    let endpoints: Vec<Value> = Verb::ALL
+        .map(Verb::name)
+        .into_iter()
         .map(|name| {
             let (subject, group) = place(name);
             json!({
@@ -108,8 +80,9 @@ async fn documents_have_the_fields_of_the_adr() {
     assert!(humantime::parse_rfc3339(&started).is_ok(), "{started}");
     let with_microseconds = "2026-01-01T00:00:00.000000Z".len();
     assert_eq!(started.len(), with_microseconds, "nats-py reads no more");
-    let endpoints: Vec<Value> = ENDPOINTS
-        .iter()
+    let endpoints: Vec<Value> = Verb::ALL
+        .map(Verb::name)
+        .into_iter()
         .map(|name| {
             let (subject, group) = place(name);
             json!({

@@ -125,8 +125,24 @@ impl Verb {
         matches!(self, Self::Lookup | Self::Invoke)
     }
 
-    /// Whether it changes something, so that administration must be allowed.
+    /// Whether it changes something, so that administration must be allowed. Each verb by name: one
+    /// that was forgotten would be allowed.
     pub const fn mutates(self) -> bool {
-        matches!(self, Self::Reload | Self::Circuit | Self::Write(_))
+        match self {
+            Self::Reload | Self::Circuit | Self::Write(_) => true,
+            Self::Lookup
+            | Self::LookupByType
+            | Self::List
+            | Self::Get
+            | Self::Explain
+            | Self::Stats
+            | Self::Ping
+            | Self::Invoke
+            | Self::Audit
+            | Self::Report
+            | Self::Health
+            | Self::Circuits
+            | Self::Cancel => false,
+        }
     }
 }
