@@ -67,7 +67,7 @@ api-test: tools
 # Everybody tries what they may not: each role of NATS, HTTP and the database, an extension, strangers.
 attack *ARGS: tools
     cargo test {{ features }} --lib http::tests {{ ARGS }}
-    cargo test {{ features }} --test it -- access:: subjects:: fuzz:: http_admin:: requests::headers invoke::forged invoke::bytes --nocapture {{ ARGS }}
+    cargo test {{ features }} --test it -- access:: admin::audit auto::disable fuzz:: http_admin:: invoke::bytes invoke::fairness invoke::forged invoke::stream_limits requests::headers subjects:: --nocapture {{ ARGS }}
 
 # The tests that take minutes, in a release build.
 soak *ARGS: tools

@@ -14,6 +14,8 @@ use crate::domain::subject::is_token;
 
 /// How long a request waits for its answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// The page that has the fields of a record.
+const FIELDS: &str = "docs/nats-administration.md";
 
 /// All the operator's commands.
 pub(in crate::cli) fn subcommands() -> Vec<Command> {
@@ -42,7 +44,7 @@ fn after(verb: Verb) -> String {
     let fields = commands::record(verb).map(|table| {
         let fields = table.iter().filter(|field| !field.automatic);
         let names: Vec<_> = fields.map(|field| field.name).collect();
-        format!("Fields (docs/data.md): {}\n", names.join(" "))
+        format!("Fields ({FIELDS}): {}\n", names.join(" "))
     });
     let examples = commands::examples(verb);
     let examples = examples.map(|line| format!("  beamline-registry {line}"));
@@ -132,6 +134,21 @@ mod tests {
     fn flags(text: &str) -> impl Iterator<Item = &str> {
         let words = text.split(|c: char| !(c.is_ascii_lowercase() || c == '-'));
         words.filter_map(|word| word.strip_prefix("--"))
+    }
+
+    #[test]
+    fn the_page_that_the_help_names_has_every_field() {
+        let page = include_str!("../../../docs/nats-administration.md");
+        for verb in commands::all() {
+            let help = after(verb);
+            let Some((_, fields)) = help.split_once(&format!("Fields ({FIELDS}): ")) else {
+                assert!(commands::record(verb).is_none(), "{verb:?}: {help}");
+                continue;
+            };
+            for field in fields.lines().next().unwrap().split(' ') {
+                assert!(page.contains(&format!("`{field}`")), "{verb:?}: {field}");
+            }
+        }
     }
 
     #[test]

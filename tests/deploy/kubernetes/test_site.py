@@ -91,6 +91,16 @@ class Site(unittest.TestCase):
             [sidecar] = template["spec"]["initContainers"]
             self.assertEqual(sidecar["restartPolicy"], "Always")
 
+    def test_the_folders_that_the_page_has_copied_are_enough(self):
+        page = (rendering.ROOT / "docs" / "install.md").read_text()
+        [copied] = re.findall(r"Copy (.+?) into", page)
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder).resolve()
+            for name in re.findall(r"`(\w+)/`", copied):
+                shutil.copytree(rendering.ROOT / name, folder / name)
+            for built in (*OVERLAYS, "migrate"):
+                self.assertTrue(rendering.build(folder / "deploy" / "kubernetes" / built))
+
     @staticmethod
     def page(kustomization):
         """A router's folder with this kustomization, rendered."""

@@ -67,10 +67,17 @@ fn quotes_log(before: &str) -> bool {
         .any(ends)
 }
 
-/// Each line of the threat model names what holds it.
+/// Each line of the threat model names what holds it, and `just attack` runs that.
 #[test]
 fn the_tests_that_the_threat_model_names_exist() {
     let text = read("SECURITY.md");
+    let recipes = read("justfile");
+    let (_, attack) = recipes.split_once("\nattack ").unwrap();
+    let (attack, _) = attack.split_once("\n\n").unwrap();
+    let run: Vec<&str> = attack
+        .split_whitespace()
+        .filter(|word| word.contains("::"))
+        .collect();
     let rows = text.lines().filter(|line| line.starts_with("| "));
     let held = rows.filter_map(|row| row.trim_end_matches(" |").rsplit_once("| "));
     let mut named = 0;
@@ -80,6 +87,9 @@ fn the_tests_that_the_threat_model_names_exist() {
             format!("src/adapters/{test}.rs"),
         ];
         assert!(places.iter().any(|it| file(it).exists()), "{test}");
+        let module = format!("{}::", test.replace('/', "::"));
+        let is_run = run.iter().any(|filter| module.contains(filter));
+        assert!(is_run, "`just attack` leaves out {test}");
         named += 1;
     }
     assert!(named > 15, "only {named} tests are named");
