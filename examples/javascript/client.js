@@ -7,7 +7,7 @@
 
 import { randomBytes } from "node:crypto";
 import { createInterface } from "node:readline";
-import { connect, createInbox, headers } from "@nats-io/transport-node";
+import { connect, MsgHdrsImpl, NoRespondersError } from "@nats-io/transport-node";
 
 const PREFIX = process.env.SUBJECT_PREFIX ?? "beamline.registry";
 const INSTANCE_ID = process.env.INSTANCE_ID; // Of the sidecar in this pod.
@@ -16,79 +16,57 @@ const MARGIN_MS = 500; // What a reply may take on its way.
 
 // Whose answer it is. An extension's own error says that the call was carried out.
 function kind(said) {
-  const code = said.get("Nats-Service-Error-Code");
-  if (!code) return said.get("Beamline-Stream") || "ok";
+  const code = said?.get("Nats-Service-Error-Code");
+  if (!code) return said?.get("Beamline-Stream") || "ok";
   return `${said.has("Beamline-Extension-Error") ? "extension" : "registry"} ${code}`;
 }
 
-// The replies to a request, with who gave them: the sidecar of this pod, else one of the group.
-async function* replies(verb, payload, head) {
+// Prints each reply with its sender: the sidecar of this pod, else one of the group.
+async function ask(verb, payload, fields) {
   // It would be sent after the reconnect, when nobody waits any more.
-  if (!connected) throw new Error("disconnected");
+  if (!nc.info) throw new Error("disconnected");
   const subjects = [["group", `${PREFIX}.${verb}`]];
   if (INSTANCE_ID && !verb.startsWith("all.")) {
     subjects.unshift(["local", `${PREFIX}.local.${INSTANCE_ID}.${verb}`]);
   }
-  const end = Date.now() + DEADLINE_MS + MARGIN_MS;
+  const headers = MsgHdrsImpl.fromRecord(fields);
   for (const [via, subject] of subjects) {
-    const reply = createInbox();
-    const waiting = nc.subscribe(reply);
-    const timer = setTimeout(() => waiting.unsubscribe(), end - Date.now());
+    // `noMux`, an inbox for this request alone: once it is gone, the registry ends its stream.
+    const options = { headers, maxWait: DEADLINE_MS + MARGIN_MS, noMux: true };
     try {
-      nc.publish(subject, payload, { reply, headers: head });
-      let nobody = false;
-      for await (const message of waiting) {
-        const said = message.headers ?? headers();
-        nobody = said.code === 503; // Says the server, at once; so nothing was carried out.
-        if (nobody) break;
-        yield [via, kind(said), message.string()];
-        if (said.get("Beamline-Stream") !== "chunk") return;
+      for await (const reply of await nc.requestMany(subject, payload, options)) {
+        console.log(via, kind(reply.headers), reply.string());
+        if (reply.headers?.get("Beamline-Stream") !== "chunk") return;
       }
-      if (!nobody) throw new Error("timeout");
-    } finally {
-      clearTimeout(timer);
-      waiting.unsubscribe();
+      throw new Error("timeout");
+    } catch (error) {
+      // Nobody is there, says the server at once; so nothing was carried out.
+      if (!(error instanceof NoRespondersError)) throw error;
     }
   }
   throw new Error("no responders");
 }
 
-async function show(...request) {
-  try {
-    for await (const reply of replies(...request)) console.log(...reply);
-  } catch (error) {
-    // After a timeout nobody knows whether a call was carried out: it is not repeated here.
-    console.log("failed", error.message);
-  }
-}
-
-let connected = true;
-const nc = await connect({
-  servers: process.env.NATS_URL ?? "nats://127.0.0.1:4222",
-  maxReconnectAttempts: -1,
-  reconnectTimeWait: 200,
-});
-(async () => {
-  for await (const { type } of nc.status()) {
-    if (["disconnect", "reconnect"].includes(type)) connected = type === "reconnect";
-  }
-})();
+const servers = process.env.NATS_URL ?? "nats://127.0.0.1:4222";
+const nc = await connect({ servers, maxReconnectAttempts: -1, reconnectTimeWait: 200 });
 const calls = new Set();
-let call;
+let last; // The id of the last stream.
 for await (const line of createInterface({ input: process.stdin })) {
   let [, verb, payload] = line.match(/^(\S*) ?(.*)$/);
-  const head = headers();
-  head.set("Beamline-Deadline-Ms", `${DEADLINE_MS}`); // After it, the registry gives up too.
+  // After the deadline, the registry gives up too.
+  const fields = { "Beamline-Deadline-Ms": `${DEADLINE_MS}` };
   if (verb === "stream") {
-    [verb, call] = ["invoke", randomBytes(8).toString("hex")];
-    head.set("Beamline-Accept", "stream");
-    head.set("Beamline-Call-Id", call);
+    [verb, last] = ["invoke", randomBytes(8).toString("hex")];
+    Object.assign(fields, { "Beamline-Accept": "stream", "Beamline-Call-Id": last });
   } else if (verb === "cancel") {
     // Asks every sidecar; the one that has the call answers.
-    [verb, payload] = ["all.cancel", JSON.stringify({ call })];
+    [verb, payload] = ["all.cancel", JSON.stringify({ call: last })];
   }
-  const shown = show(verb, payload, head).finally(() => calls.delete(shown));
-  calls.add(shown);
+  const call = ask(verb, payload, fields)
+    // After a timeout nobody knows whether a call was carried out: it is not repeated here.
+    .catch((error) => console.log("failed", error.message))
+    .finally(() => calls.delete(call));
+  calls.add(call);
 }
 await Promise.all(calls);
 await nc.drain();

@@ -16,7 +16,7 @@ import nats
 PREFIX = os.environ.get("SUBJECT_PREFIX", "beamline.registry")
 INSTANCE_ID = os.environ.get("INSTANCE_ID")  # Of the sidecar in this pod.
 DEADLINE_MS = int(os.environ.get("DEADLINE_MS", "5000"))
-MARGIN = 0.5  # Seconds that a reply may take on its way.
+PATIENCE = DEADLINE_MS / 1000 + 0.5  # Seconds: the last reply has to travel.
 
 
 def kind(headers):
@@ -27,51 +27,39 @@ def kind(headers):
     return headers.get("Beamline-Stream", "ok")
 
 
-async def replies(nc, verb, payload, headers):
-    """The replies to a request, with who gave them: the sidecar of this pod, else one of the group."""
+async def ask(nc, verb, payload, headers):
+    """Prints each reply with its sender: the sidecar of this pod, else one of the group."""
     if not nc.is_connected:  # It would be sent after the reconnect, when nobody waits any more.
         raise ConnectionError("disconnected")
     subjects = [("group", f"{PREFIX}.{verb}")]
     if INSTANCE_ID and not verb.startswith("all."):
         subjects.insert(0, ("local", f"{PREFIX}.local.{INSTANCE_ID}.{verb}"))
-    clock = asyncio.get_running_loop().time
-    end = clock() + DEADLINE_MS / 1000 + MARGIN
     for via, subject in subjects:
-        inbox = nc.new_inbox()
-        waiting = await nc.subscribe(inbox)
+        replies = await nc.subscribe(nc.new_inbox())
         try:
-            await nc.publish(subject, payload.encode(), inbox, headers)
-            while True:
-                message = await waiting.next_msg(end - clock())
-                said = message.headers or {}
+            await nc.publish(subject, payload.encode(), replies.subject, headers)
+            async for reply in replies.messages:
+                said = reply.headers or {}
                 if said.get("Status") == "503":
                     break  # Nobody is there, says the server at once; so nothing was carried out.
-                yield via, kind(said), message.data.decode()
+                print(via, kind(said), reply.data.decode(), flush=True)
                 if said.get("Beamline-Stream") != "chunk":
                     return
         finally:
-            await waiting.unsubscribe()
+            await replies.unsubscribe()
     raise ConnectionError("no responders")
 
 
 async def show(*request):
     try:
-        async for reply in replies(*request):
-            print(*reply, flush=True)
-    except (nats.errors.Error, OSError) as error:
+        await asyncio.wait_for(ask(*request), PATIENCE)
+    except (nats.errors.Error, OSError, asyncio.TimeoutError) as error:
         # After a timeout nobody knows whether a call was carried out: it is not repeated here.
-        print("failed", error, flush=True)
-
-
-async def on_error(error):
-    print("nats:", error, file=sys.stderr)  # By default, a traceback for every attempt to reconnect.
+        print("failed", repr(error), flush=True)
 
 
 async def main():
-    url = os.environ.get("NATS_URL", "nats://127.0.0.1:4222")
-    nc = await nats.connect(
-        url, max_reconnect_attempts=-1, reconnect_time_wait=0.2, error_cb=on_error
-    )
+    nc = await nats.connect(os.environ.get("NATS_URL", "localhost"), max_reconnect_attempts=-1)
     tasks, call = set(), None
     while line := await asyncio.to_thread(sys.stdin.readline):
         verb, _, payload = line.rstrip("\n").partition(" ")

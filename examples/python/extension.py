@@ -4,69 +4,53 @@ import asyncio
 import json
 import os
 import signal
-import sys
 
 import nats
 
-ID = "normalize_text"
 SUBJECT = "beamline.ext.pre.normalize_text.v1"
-CANCELLED = os.environ.get("SUBJECT_PREFIX", "beamline.registry") + ".cancelled." + ID
+CANCELLED = os.environ.get("SUBJECT_PREFIX", "beamline.registry") + ".cancelled.normalize_text"
 NO_TEXT = {"Nats-Service-Error-Code": "422", "Nats-Service-Error": "no text"}
-PAUSE = 0.1  # Seconds between two words of a stream: this one works hard.
 
 
-async def answer(request, reply):
+async def answer(nc, request):
+    def reply(body, headers=None):
+        return nc.publish(request.reply, json.dumps(body).encode(), headers=headers)
+
     payload = json.loads(request.data)["payload"]
     text = payload.get("text") if isinstance(payload, dict) else None
     if not isinstance(text, str):
         # 4xx is the caller's fault: it is not retried, and the circuit does not move.
-        await reply({"error": "payload.text is missing"}, NO_TEXT)
-    elif request.headers.get("Beamline-Accept") != "stream":
-        await reply({"payload": {"text": text.strip().lower()}})
-    else:
-        for word in text.lower().split():
-            await reply({"delta": word}, {"Beamline-Stream": "chunk"})
-            await asyncio.sleep(PAUSE)
-        await reply(None, {"Beamline-Stream": "end"})
-
-
-async def on_error(error):
-    print("nats:", error, file=sys.stderr)  # By default, a traceback for every attempt to reconnect.
+        return await reply({"error": "payload.text is missing"}, NO_TEXT)
+    if request.headers.get("Beamline-Accept") != "stream":
+        return await reply({"payload": {"text": text.strip().lower()}})
+    for word in text.lower().split():
+        await reply({"delta": word}, {"Beamline-Stream": "chunk"})
+        await asyncio.sleep(0.1)  # This one works hard.
+    await nc.publish(request.reply, headers={"Beamline-Stream": "end"})
 
 
 async def main():
-    url = os.environ.get("NATS_URL", "nats://127.0.0.1:4222")
-    nc = await nats.connect(
-        url, max_reconnect_attempts=-1, reconnect_time_wait=0.2, error_cb=on_error
-    )
-    calls = {}  # The tasks in hand, each with its call and attempt: what a cancellation names.
+    nc = await nats.connect(os.environ.get("NATS_URL", "localhost"), max_reconnect_attempts=-1)
+    calls = {}  # The tasks in hand, each with the headers of its request.
 
     async def on_request(request):
-        def reply(body, headers=None):
-            data = b"" if body is None else json.dumps(body).encode()
-            return nc.publish(request.reply, data, headers=headers)
-
-        # A task each: the next request must not wait for this one.
-        task = asyncio.create_task(answer(request, reply))
-        calls[task] = [request.headers.get("Beamline-" + name) for name in ("Call-Id", "Attempt")]
+        task = asyncio.create_task(answer(nc, request))  # The next request must not wait for it.
+        calls[task] = request.headers
         task.add_done_callback(calls.pop)
 
     async def on_cancelled(message):
-        call, attempt = (message.headers.get("Beamline-" + name) for name in ("Call-Id", "Attempt"))
-        for task, (its_call, its_attempt) in list(calls.items()):
-            if its_call == call and attempt in (None, its_attempt):
-                print("cancelled", call, flush=True)
+        for task, headers in list(calls.items()):
+            if message.headers.items() <= headers.items():  # A call, or one attempt of it.
+                print("cancelled", message.headers["Beamline-Call-Id"], flush=True)
                 task.cancel()
 
-    # A queue group, so that each request goes to one replica; a cancellation goes to all of them.
-    requests = await nc.subscribe(SUBJECT, ID, cb=on_request)
-    await nc.subscribe(CANCELLED, cb=on_cancelled)
+    requests = await nc.subscribe(SUBJECT, "normalize_text", on_request)  # Each to one replica.
+    await nc.subscribe(CANCELLED, cb=on_cancelled)  # Without a queue group: each to all of them.
     await nc.flush()
     print("ready", flush=True)
 
     stop = asyncio.Event()
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await stop.wait()
     await requests.drain()  # No new calls; those in hand are finished.
     await asyncio.gather(*calls, return_exceptions=True)
