@@ -23,6 +23,8 @@ const PLACES: usize = 1 << 16;
 /// only by a look at all of them during which nothing raised it.
 #[derive(Debug)]
 pub(super) struct Quiet {
+    /// Whether any place may be unquiet: mostly none is, and no lookup has to fetch its place.
+    any: AtomicU8,
     places: Box<[AtomicU8]>,
     hasher: RandomState,
     /// Held during a look.
@@ -39,6 +41,7 @@ pub(super) struct Alarm {
 impl Default for Quiet {
     fn default() -> Self {
         Self {
+            any: AtomicU8::default(),
             places: std::iter::repeat_with(AtomicU8::default)
                 .take(PLACES)
                 .collect(),
@@ -52,6 +55,9 @@ impl Quiet {
     /// Whether no circuit of the extension needs a look. While another thread finds out, the answer
     /// is no.
     pub(super) fn is_quiet(&self, id: &str) -> bool {
+        if self.any.load(Ordering::Relaxed) == QUIET {
+            return true;
+        }
         let place = self.places.get(self.place(id));
         place.is_some_and(|place| place.load(Ordering::Relaxed) == QUIET)
     }
@@ -70,6 +76,12 @@ impl Quiet {
     pub(super) fn look<'a>(&self, ailing: impl IntoIterator<Item = &'a Alarm>) {
         let (acquire, release) = (Ordering::Acquire, Ordering::AcqRel);
         let _alone = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = self
+            .any
+            .compare_exchange(UNQUIET, LOOKING, release, acquire);
+        if begun.is_err() {
+            return;
+        }
         let places = self.places.iter().enumerate();
         let looked_at: Vec<_> = places
             .filter(|(_, place)| place.load(Ordering::Relaxed) == UNQUIET)
@@ -78,15 +90,16 @@ impl Quiet {
                 begun.is_ok()
             })
             .collect();
-        if looked_at.is_empty() {
-            return;
-        }
         let ailing: HashSet<_> = ailing.into_iter().map(|alarm| alarm.place).collect();
+        let mut all_quiet = true;
         for (at, place) in looked_at {
             let found = if ailing.contains(&at) { UNQUIET } else { QUIET };
             // An alarm meanwhile wins: the exchange fails.
-            let _ = place.compare_exchange(LOOKING, found, release, acquire);
+            let settled = place.compare_exchange(LOOKING, found, release, acquire);
+            all_quiet &= settled.is_ok() && found == QUIET;
         }
+        let found = if all_quiet { QUIET } else { UNQUIET };
+        let _ = self.any.compare_exchange(LOOKING, found, release, acquire);
     }
 
     fn place(&self, id: &str) -> usize {
@@ -99,10 +112,14 @@ impl Alarm {
     /// There may be something to know. To be called after the change, or a look in between misses
     /// it.
     pub(super) fn raise(&self) {
-        let place = self.table.as_ref().and_then(|it| it.places.get(self.place));
-        if let Some(place) = place {
+        let Some(table) = &self.table else {
+            return;
+        };
+        if let Some(place) = table.places.get(self.place) {
             place.store(UNQUIET, Ordering::Release);
         }
+        // After the place: a look that lowers this has seen it.
+        table.any.store(UNQUIET, Ordering::Release);
     }
 }
 
