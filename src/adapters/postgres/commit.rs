@@ -13,12 +13,12 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
 
-use super::definitions::Parameter;
 use super::error::PostgresError;
 use super::limit::{punctual, until};
 use super::place;
 use super::pool::{self, Pool, Whole};
 use super::settings::{self, Kind, Limits};
+use super::statement::Parameter;
 use crate::service::trouble::{DatabaseError, Trouble};
 
 /// The triggers of a statement that changes nothing take the lock on the revision, with the rights

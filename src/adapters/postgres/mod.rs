@@ -2,9 +2,10 @@
 //!
 //! A [`Pool`] opens connections, a [`PostgresSource`] reads definitions over it, a
 //! [`PostgresHealth`] keeps what the fleet shares besides, and a [`Listener`] waits for
-//! notifications on a connection of its own. Nothing here waits without a limit, and
-//! nothing relies on a session outliving a transaction except the listener, so that the pool works
-//! behind a transaction pooler. Sessions are set up in [`settings`], errors are sorted in [`sort`].
+//! notifications on a connection of its own. Nothing here waits without a limit. Only the listener
+//! relies on a session outliving a transaction, so that the pool works behind a transaction pooler;
+//! where there is proven to be none, what every sidecar runs at every change does too ([`statement`]).
+//! Sessions are set up in [`settings`], errors are sorted in [`sort`].
 
 mod address;
 mod columns;

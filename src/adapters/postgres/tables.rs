@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
 
 use super::columns::Columns;
-use super::definitions::Parameter;
+use super::statement::Parameter;
 use crate::domain::record::{self, Field, Fields, Kind, Value};
 
 /// A table of definitions.

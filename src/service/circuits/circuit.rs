@@ -1,7 +1,7 @@
 //! A breaker shared by threads, whose permits return on drop.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::quiet::Alarm;
@@ -9,6 +9,7 @@ use crate::domain::breaker::{
     Admission, Breaker, CircuitState, Outcome, Permit, Reason, Settings, Tick, Transition, View,
 };
 use crate::domain::extension::Whose;
+use crate::domain::lock::locked;
 
 /// A mutex around a breaker. Tests put one here that tries every order of threads.
 pub trait Lock {
@@ -25,7 +26,7 @@ impl Lock for Mutex<Breaker> {
     }
 
     fn with<R>(&self, work: impl FnOnce(&mut Breaker) -> R) -> R {
-        work(&mut self.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut locked(self))
     }
 }
 

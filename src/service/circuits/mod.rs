@@ -7,7 +7,7 @@ mod circuit;
 mod quiet;
 
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use foldhash::fast::RandomState;
 use papaya::Equivalent;
@@ -16,6 +16,7 @@ use self::quiet::Quiet;
 use crate::domain::breaker::{Settings, Tick, Transition, View};
 use crate::domain::extension::{Extension, Incarnation, Whose};
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::domain::lock::locked;
 
 pub use circuit::{CallPermit, Circuit, Lock, Totals};
 
@@ -79,7 +80,7 @@ impl Circuits {
         if let Some(circuit) = self.of(extension, version) {
             return circuit;
         }
-        let frozen = self.lock();
+        let frozen = locked(&self.frozen);
         let make = || {
             let whose = Whose::of(extension);
             let alarm = self.quiet.alarm(extension.id.as_str());
@@ -105,7 +106,7 @@ impl Circuits {
         now: Tick,
         settings: impl Fn(&ExtensionId, &VersionName, &Circuit) -> Option<Settings>,
     ) -> Vec<Moved> {
-        let _none_is_made = self.lock();
+        let _none_is_made = locked(&self.frozen);
         let map = self.map.pin();
         let mut moved = Vec::new();
         for (key, circuit) in &map {
@@ -132,7 +133,7 @@ impl Circuits {
 
     /// Freezes or thaws all circuits, and those to come, as our own link goes and returns.
     pub fn freeze(&self, frozen: bool) {
-        let mut state = self.lock();
+        let mut state = locked(&self.frozen);
         *state = frozen;
         for circuit in self.map.pin().values() {
             circuit.freeze(frozen);
@@ -183,11 +184,7 @@ impl Circuits {
 
     #[cfg(test)]
     pub(crate) fn is_frozen(&self) -> bool {
-        *self.lock()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, bool> {
-        self.frozen.lock().unwrap_or_else(PoisonError::into_inner)
+        *locked(&self.frozen)
     }
 }
 

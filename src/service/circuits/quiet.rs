@@ -7,9 +7,11 @@
 use std::collections::HashSet;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use foldhash::fast::RandomState;
+
+use crate::domain::lock::locked;
 
 const QUIET: u8 = 0;
 const LOOKING: u8 = 1;
@@ -75,7 +77,7 @@ impl Quiet {
     /// missed.
     pub(super) fn look<'a>(&self, ailing: impl IntoIterator<Item = &'a Alarm>) {
         let (acquire, release) = (Ordering::Acquire, Ordering::AcqRel);
-        let _alone = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = locked(&self.looks);
         let begun = self
             .any
             .compare_exchange(UNQUIET, LOOKING, release, acquire);

@@ -1,8 +1,9 @@
 //! The sidecars there are: what many do at once is spread over time.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::domain::lock::locked;
 use crate::service::health_store::Sidecars;
 
 /// Up to this many sidecars, each acts as it would alone.
@@ -25,12 +26,12 @@ pub struct Alive(Arc<Mutex<Arc<Sidecars>>>);
 impl Alive {
     /// Replaces them by the ones just counted.
     pub fn counted(&self, sidecars: Sidecars) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(sidecars);
+        *locked(&self.0) = Arc::new(sidecars);
     }
 
     /// The sidecars.
     pub fn sidecars(&self) -> Arc<Sidecars> {
-        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&locked(&self.0))
     }
 
     /// How many there are.

@@ -15,11 +15,9 @@ mod write;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use tokio_postgres::types::{ToSql, Type};
-
-pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 use super::pool::Pool;
+use super::statement::Parameter;
 
 /// The port of [`crate::service::definitions`] over a pool.
 #[derive(Debug)]
