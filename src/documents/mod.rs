@@ -42,6 +42,41 @@ use serde_json::value::RawValue;
 use crate::domain::json::JsonObject;
 use crate::domain::moment::rfc3339 as time;
 
+/// What goes over HTTP, for its schemas.
+#[derive(utoipa::OpenApi)]
+#[openapi(components(schemas(
+    schemas::ExtensionPage,
+    schemas::HealthPage,
+    schemas::CircuitPage,
+    audit::Audit,
+    committed::Committed,
+    error::Envelope,
+    probe::Alive,
+    probe::Ready,
+    reload::Reloaded,
+    stats::Stats
+)))]
+struct Documents;
+
+/// What goes over NATS alone, likewise.
+#[derive(utoipa::OpenApi)]
+#[openapi(components(schemas(
+    cancel::Cancelled,
+    dry_run::Rehearsed,
+    event::Reloaded,
+    event::SourceChanged,
+    event::change::Changed,
+    event::change::Many,
+    event::circuit::Moved,
+    event::health::Crossed,
+    explain::Explained,
+    lookup::Found,
+    ping::Pong,
+    rehearsed::Many,
+    report::Noted
+)))]
+struct Messages;
+
 static EMPTY_OBJECT: LazyLock<Box<RawValue>> = LazyLock::new(|| {
     RawValue::from_string("{}".to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned())
 });

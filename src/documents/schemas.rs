@@ -1,25 +1,24 @@
-//! What the documents look like, for OpenAPI: made from the types that they are written with.
+//! What the documents look like, for OpenAPI: made from the types that they are written with, which
+//! `documents/mod.rs` lists.
+
+#![expect(
+    dead_code,
+    reason = "pages are joined from texts; their types are for their schemas"
+)]
 
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{Components, RefOr};
 use utoipa::{OpenApi, ToSchema};
 
 use super::change::{self, WriteVerb};
-use super::{
-    audit, cancel, circuits, committed, dry_run, error, event, explain, health, lookup, ping,
-    probe, rehearsed, reload, report, stats, stored,
-};
+use super::{Documents, Messages, circuits, health, lookup, rehearsed, stored};
 use crate::domain::record::{EXTENSION, field};
 
 /// A page of extensions.
 ///
 /// Where records are so large that no page could hold them, `omitted` lists their ids.
 #[derive(ToSchema)]
-#[expect(
-    dead_code,
-    reason = "pages are joined from texts; this is for their schema"
-)]
-struct ExtensionPage<'a> {
+pub(super) struct ExtensionPage<'a> {
     extensions: Vec<lookup::Record<'a>>,
     /// How many the filter matches in all.
     total: u64,
@@ -29,11 +28,7 @@ struct ExtensionPage<'a> {
 
 /// A page of extensions and how they are doing.
 #[derive(ToSchema)]
-#[expect(
-    dead_code,
-    reason = "pages are joined from texts; this is for their schema"
-)]
-struct HealthPage<'a> {
+pub(super) struct HealthPage<'a> {
     extensions: Vec<health::Record<'a>>,
     summary: health::SummaryBody,
     /// The `cursor` of the next page, if there is one.
@@ -42,49 +37,11 @@ struct HealthPage<'a> {
 
 /// A page of circuits.
 #[derive(ToSchema)]
-#[expect(
-    dead_code,
-    reason = "pages are joined from texts; this is for their schema"
-)]
-struct CircuitPage<'a> {
+pub(super) struct CircuitPage<'a> {
     circuits: Vec<circuits::CircuitBody<'a>>,
     /// The `cursor` of the next page, if there is one.
     next: Option<String>,
 }
-
-#[derive(OpenApi)]
-#[openapi(components(schemas(
-    ExtensionPage,
-    HealthPage,
-    CircuitPage,
-    audit::Audit,
-    committed::Committed,
-    error::Envelope,
-    probe::Alive,
-    probe::Ready,
-    reload::Reloaded,
-    stats::Stats
-)))]
-struct Documents;
-
-/// What goes over NATS alone.
-#[derive(OpenApi)]
-#[openapi(components(schemas(
-    cancel::Cancelled,
-    dry_run::Rehearsed,
-    event::Reloaded,
-    event::SourceChanged,
-    event::change::Changed,
-    event::change::Many,
-    event::circuit::Moved,
-    event::health::Crossed,
-    explain::Explained,
-    lookup::Found,
-    ping::Pong,
-    rehearsed::Many,
-    report::Noted
-)))]
-struct Messages;
 
 /// The schemas of what goes over NATS, by name: all of HTTP, and what HTTP does not have.
 pub fn messages() -> Components {
