@@ -48,7 +48,7 @@ deny:
 alerts:
     scripts/alerts
 
-# Writes what docs/ and tests/golden/ take from the code: real replies, the tables of variables.
+# Writes what docs/, deploy/nats and tests/golden/ take from the code: real replies, tables of variables, lists of verbs.
 docs: tools
     BEAMLINE_DOCS=write cargo test {{ features }} --test it -- docs:: golden:: operator::sessions::
 

@@ -4,6 +4,7 @@
 //!   compared with the real ones,
 //! - [`coverage`], [`names`]: every verb has an example, and what pages name exists,
 //! - [`lists`]: what repeats a table of the code has all of it,
+//! - [`verbs`]: lists of verbs in pages and permissions are made from their table,
 //! - [`links`], [`wording`]: links and anchors resolve, and words are those of the house,
 //! - [`configuration`]: the tables of variables are those of the code,
 //! - [`schemas`]: so are the schemas, and validators in another language agree with the daemon,
@@ -26,6 +27,7 @@ mod recording;
 mod schemas;
 mod stage;
 mod tutorial;
+mod verbs;
 pub(crate) mod volatile;
 mod wording;
 

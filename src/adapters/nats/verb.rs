@@ -1,6 +1,7 @@
-//! What can be asked for.
+//! What can be asked for, and by which role.
 
-use crate::documents::change::WriteVerb;
+use self::Verb::*;
+use crate::documents::change::WriteVerb::{self, *};
 
 /// A verb: the token after the prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,110 +40,138 @@ pub enum Verb {
     Cancel,
 }
 
+/// Which users of `deploy/nats` may send a verb; each role may send what those before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Dashboards, and everybody who looks.
+    Reader,
+    /// Routers.
+    Invoker,
+    /// Those who switch, reload and override.
+    Operator,
+    /// Those who write definitions, and read the audit.
+    Admin,
+}
+
 impl Verb {
     /// All verbs.
     pub const ALL: [Self; 27] = [
-        Self::Lookup,
-        Self::LookupByType,
-        Self::List,
-        Self::Get,
-        Self::Explain,
-        Self::Stats,
-        Self::Reload,
-        Self::Ping,
-        Self::Invoke,
-        Self::Write(WriteVerb::Create),
-        Self::Write(WriteVerb::Update),
-        Self::Write(WriteVerb::Delete),
-        Self::Write(WriteVerb::Enable),
-        Self::Write(WriteVerb::Disable),
-        Self::Write(WriteVerb::PutVersion),
-        Self::Write(WriteVerb::UpdateVersion),
-        Self::Write(WriteVerb::Rollout),
-        Self::Write(WriteVerb::DeleteVersion),
-        Self::Write(WriteVerb::Promote),
-        Self::Write(WriteVerb::PutInstance),
-        Self::Write(WriteVerb::DeleteInstance),
-        Self::Audit,
-        Self::Report,
-        Self::Health,
-        Self::Circuits,
-        Self::Circuit,
-        Self::Cancel,
+        Lookup,
+        LookupByType,
+        List,
+        Get,
+        Explain,
+        Stats,
+        Reload,
+        Ping,
+        Invoke,
+        Write(Create),
+        Write(Update),
+        Write(Delete),
+        Write(Enable),
+        Write(Disable),
+        Write(PutVersion),
+        Write(UpdateVersion),
+        Write(Rollout),
+        Write(DeleteVersion),
+        Write(Promote),
+        Write(PutInstance),
+        Write(DeleteInstance),
+        Audit,
+        Report,
+        Health,
+        Circuits,
+        Circuit,
+        Cancel,
     ];
 
     /// The token in subjects.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Lookup => "lookup",
-            Self::LookupByType => "lookup_by_type",
-            Self::List => "list",
-            Self::Get => "get",
-            Self::Explain => "explain",
-            Self::Stats => "stats",
-            Self::Reload => "reload",
-            Self::Ping => "ping",
-            Self::Invoke => "invoke",
-            Self::Write(write) => write.as_str(),
-            Self::Audit => "audit",
-            Self::Report => "report",
-            Self::Health => "health",
-            Self::Circuits => "circuits",
-            Self::Circuit => "circuit",
-            Self::Cancel => "cancel",
+            Lookup => "lookup",
+            LookupByType => "lookup_by_type",
+            List => "list",
+            Get => "get",
+            Explain => "explain",
+            Stats => "stats",
+            Reload => "reload",
+            Ping => "ping",
+            Invoke => "invoke",
+            Write(write) => write.as_str(),
+            Audit => "audit",
+            Report => "report",
+            Health => "health",
+            Circuits => "circuits",
+            Circuit => "circuit",
+            Cancel => "cancel",
         }
     }
 
     /// Whether the id may be in the subject, after the verb.
     pub const fn takes_id(self) -> bool {
-        matches!(
-            self,
-            Self::Lookup | Self::Get | Self::Explain | Self::Invoke | Self::Health
-        ) || matches!(self, Self::Write(write) if write.needs_only_an_id())
+        match self {
+            Lookup | Get | Explain | Invoke | Health => true,
+            Write(write) => write.needs_only_an_id(),
+            _ => false,
+        }
     }
 
     /// Whether every sidecar answers when all are asked.
     pub const fn answers_all(self) -> bool {
         matches!(
             self,
-            Self::Explain
-                | Self::Stats
-                | Self::Reload
-                | Self::Ping
-                | Self::Health
-                | Self::Circuits
-                | Self::Cancel
+            Explain | Stats | Reload | Ping | Health | Circuits | Cancel
         )
     }
 
     /// Whether any sidecar will do: a call is in one of them.
     pub const fn answers_any(self) -> bool {
-        !matches!(self, Self::Cancel)
+        !matches!(self, Cancel)
     }
 
     /// Whether it is too frequent, or too long, to share a lane with others.
     pub const fn has_own_lane(self) -> bool {
-        matches!(self, Self::Lookup | Self::Invoke)
+        matches!(self, Lookup | Invoke)
     }
 
-    /// Whether it changes something, so that administration must be allowed. Each verb by name: one
-    /// that was forgotten would be allowed.
-    pub const fn mutates(self) -> bool {
+    /// The least role that may send it. Each verb by name: one that was forgotten would be allowed.
+    pub const fn role(self) -> Role {
         match self {
-            Self::Reload | Self::Circuit | Self::Write(_) => true,
-            Self::Lookup
-            | Self::LookupByType
-            | Self::List
-            | Self::Get
-            | Self::Explain
-            | Self::Stats
-            | Self::Ping
-            | Self::Invoke
-            | Self::Audit
-            | Self::Report
-            | Self::Health
-            | Self::Circuits
-            | Self::Cancel => false,
+            Lookup | LookupByType | List | Get | Explain | Stats | Ping | Health | Circuits => {
+                Role::Reader
+            }
+            Invoke | Report | Cancel => Role::Invoker,
+            Reload | Circuit | Write(Enable | Disable | Promote) => Role::Operator,
+            Write(_) | Audit => Role::Admin,
+        }
+    }
+
+    /// Whether it changes something, so that administration must be allowed: what operators and
+    /// admins alone may send, except the audit.
+    pub const fn mutates(self) -> bool {
+        match self.role() {
+            Role::Reader | Role::Invoker => false,
+            Role::Operator | Role::Admin => !matches!(self, Audit),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_more_than_reading_needs_more_than_a_reader() {
+        for verb in Verb::ALL {
+            let (role, mutates) = match verb {
+                Invoke | Report | Cancel => (Role::Invoker, false),
+                Reload | Circuit => (Role::Operator, true),
+                Write(Enable | Disable | Promote) => (Role::Operator, true),
+                Write(_) => (Role::Admin, true),
+                Audit => (Role::Admin, false),
+                _ => (Role::Reader, false),
+            };
+            assert_eq!((verb.role(), verb.mutates()), (role, mutates), "{verb:?}");
         }
     }
 }

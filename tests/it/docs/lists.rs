@@ -19,7 +19,7 @@ use super::{asyncapi, read};
 const ADMINISTRATION: &str = "docs/nats-administration.md";
 
 /// What stands between backticks.
-fn spans(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn spans(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
