@@ -17,6 +17,11 @@ pub(super) fn json(rows: &(impl Serialize + ?Sized)) -> String {
     serde_json::to_string(rows).unwrap_or_default()
 }
 
+/// A count as a parameter.
+pub(super) fn bigint(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 /// Runs what answers nothing.
 pub(super) async fn run(
     client: &Client,
