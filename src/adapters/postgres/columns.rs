@@ -37,3 +37,8 @@ impl<'r> Columns<'r> {
         Ok(self.take::<Option<&str>>()?.map(Box::from))
     }
 }
+
+/// A count as the database has it; below zero is none.
+pub(super) fn count(bigint: i64) -> u64 {
+    u64::try_from(bigint).unwrap_or(0)
+}

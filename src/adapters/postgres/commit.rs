@@ -17,8 +17,8 @@ use super::error::PostgresError;
 use super::limit::{punctual, until};
 use super::place;
 use super::pool::{self, Pool, Whole};
-use super::settings::{self, Kind, Limits};
-use super::statement::Parameter;
+use super::statement::{Parameter, bigint, run};
+use super::transaction::{Limits, Transaction};
 use crate::service::trouble::{DatabaseError, Trouble};
 
 /// The triggers of a statement that changes nothing take the lock on the revision, with the rights
@@ -42,13 +42,7 @@ const FIND: &str = "SELECT EXISTS (SELECT FROM extension_audit_log a \
 const PAUSE: Duration = Duration::from_millis(200);
 /// For one question; a connection for it may have to be made first.
 const QUESTION: Duration = Duration::from_millis(1300);
-
-/// What the server keeps of one.
-const LIMITS: Limits = Limits {
-    statement: QUESTION,
-    lock: QUESTION,
-    idle: QUESTION,
-};
+const ASKING: Transaction = Transaction::change(Limits::all(QUESTION));
 
 /// What a transaction has written, by which it is found again.
 #[derive(Debug)]
@@ -68,10 +62,15 @@ pub(super) enum Uncommitted {
     Unknown,
 }
 
-/// Sets the actor of the change, for its audit entries.
-pub(super) async fn name_actor(client: &Client, name: &str, source: &str) -> Result<(), Error> {
-    let actor: [Parameter<'_>; 2] = [(&name, Type::TEXT), (&source, Type::TEXT)];
-    client.query_typed(NAME_ACTOR, &actor).await.map(drop)
+/// Begins a change; its actor is for its audit entries.
+pub(super) async fn begin(
+    client: &Client,
+    change: Transaction,
+    actor: &str,
+    source: &str,
+) -> Result<(), Error> {
+    let actor: [Parameter<'_>; 2] = [(&actor, Type::TEXT), (&source, Type::TEXT)];
+    change.begin(client, run(client, NAME_ACTOR, &actor)).await
 }
 
 /// The mark of this transaction, if it has changed a definition.
@@ -197,7 +196,7 @@ impl Pool {
     /// lock on the revision then, so what is not there under that lock never will be.
     async fn has(&self, mark: &Mark) -> Result<bool, PostgresError> {
         let connection = self.get_whole().await?;
-        let revision = i64::try_from(mark.revision).unwrap_or(i64::MAX);
+        let revision = bigint(mark.revision);
         let of: [Parameter<'_>; 2] = [(&revision, Type::INT8), (&mark.entry, Type::TEXT)];
         let seen = async || {
             let row = connection.query_typed_one(FIND, &of).await?;
@@ -205,9 +204,8 @@ impl Pool {
         };
         let mut there = seen().await?;
         if !there {
-            let begin = settings::begin(Kind::Change, LIMITS);
-            connection.batch_execute(&begin).await?;
-            connection.batch_execute(LOCK).await?;
+            let lock = connection.batch_execute(LOCK);
+            ASKING.begin(&connection, lock).await?;
             there = seen().await?;
             connection.batch_execute("ROLLBACK").await?;
         }

@@ -99,6 +99,7 @@ impl PostgresError {
     pub(super) fn before_use(self) -> Self {
         match self {
             Self::Driver(error) => Self::Connect(error),
+            late @ Self::Late { .. } => Self::Pool(late.to_string()),
             other => other,
         }
     }

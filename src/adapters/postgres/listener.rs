@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backon::BackoffBuilder;
+use deadpool_postgres::Object;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -34,9 +35,9 @@ use tokio_util::sync::CancellationToken;
 use super::address::{Address, Purpose};
 use super::error::{PostgresError, SetupError};
 use super::limit::{punctual, within};
-use super::pool::{self, Pool};
+use super::pool::Pool;
 use super::session;
-use super::settings::{self, Kind, Limits};
+use super::transaction::{Limits, Transaction};
 use crate::config::DatabaseSettings;
 use crate::service::boundary::survived;
 use crate::service::fleet::{Alive, Signal};
@@ -65,11 +66,7 @@ const SUSPICION: Duration = Duration::from_millis(1500);
 /// For the answer over the pool, before it is called unreachable. Together less than five seconds.
 const SECOND_OPINION: Duration = Duration::from_millis(1300);
 /// What the server keeps of a notification that the pool sends.
-const LIMITS: Limits = Limits {
-    statement: SECOND_OPINION,
-    lock: SECOND_OPINION,
-    idle: SECOND_OPINION,
-};
+const PROOF: Transaction = Transaction::change(Limits::all(SECOND_OPINION));
 /// For a new connection.
 const CONNECT: Duration = Duration::from_secs(15);
 /// The first pause after a connection was lost.
@@ -313,19 +310,14 @@ impl Listener {
     /// Sends the notification that proves this connection over one of the pool's; whether that was
     /// possible. The pool may have none to give now, or a schema that is behind.
     async fn pool_notifies(&self, heard: &Heard) -> bool {
-        let begin = settings::begin(Kind::Change, LIMITS);
+        let (what, limit) = ("NOTIFY", SECOND_OPINION);
         let notify = format!("NOTIFY {HEARTBEATS}, '{}'", heard.token);
-        let notifying = async {
-            let connection = self.reports.pool.get().await?;
-            let notified = tokio::try_join!(
-                biased;
-                connection.batch_execute(&begin),
-                connection.batch_execute(&notify),
-                connection.batch_execute("COMMIT"),
-            );
-            pool::put_back(connection, notified.map_err(PostgresError::from))
+        let work = async |client: &Object| {
+            let notifying = client.batch_execute(&notify);
+            PROOF.send(client, notifying).await
         };
-        within("NOTIFY", SECOND_OPINION, notifying).await.is_ok()
+        let notifying = self.reports.pool.run(what, limit, limit, work);
+        within(what, limit, notifying).await.is_ok()
     }
 
     /// Waits for that notification; others prove nothing, they may be another database's.

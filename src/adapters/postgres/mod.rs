@@ -5,7 +5,8 @@
 //! notifications on a connection of its own. Nothing here waits without a limit. Only the listener
 //! relies on a session outliving a transaction, so that the pool works behind a transaction pooler;
 //! where there is proven to be none, what every sidecar runs at every change does too ([`statement`]).
-//! Sessions are set up in [`settings`], errors are sorted in [`sort`].
+//! Sessions are set up in [`settings`], there is one kind of [`transaction`], and errors are sorted
+//! in [`sort`].
 
 mod address;
 mod columns;
@@ -34,6 +35,7 @@ mod stamp;
 mod statement;
 mod tables;
 mod tls;
+mod transaction;
 mod transfer;
 
 pub use address::Purpose;

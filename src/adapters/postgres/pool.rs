@@ -167,6 +167,29 @@ impl Pool {
         within("a connection", limit, self.get()).await.map(drop)
     }
 
+    /// Runs `work`, which sends a transaction whole, on a connection that answers. Until there is one
+    /// nothing has been written: an error states which it was. One on which something failed is closed,
+    /// so that no statement and no transaction is left on one that is used again. (One whose use was
+    /// cancelled goes back; its transaction ends by itself, or the check before the next use fails.)
+    pub(super) async fn run<T, E>(
+        &self,
+        what: &'static str,
+        connect: Duration,
+        limit: Duration,
+        work: impl AsyncFnOnce(&Object) -> Result<T, E>,
+    ) -> Result<T, PostgresError>
+    where
+        PostgresError: From<E>,
+    {
+        let connecting = within("a connection", connect, self.get()).await;
+        let connection = connecting.map_err(PostgresError::before_use)?;
+        let result = within(what, limit, work(&connection)).await;
+        if result.is_err() {
+            close(connection);
+        }
+        result
+    }
+
     /// A connection for a transaction of several round trips.
     pub(super) async fn get_whole(&self) -> Result<Whole, PostgresError> {
         Ok(guard(self.get().await?, close))
@@ -202,17 +225,4 @@ pub(super) type Whole = ScopeGuard<Object, fn(Object)>;
 /// Gives back a connection whose transaction has ended.
 pub(super) fn ended(connection: Whole) {
     drop(ScopeGuard::into_inner(connection));
-}
-
-/// Ends the use of a connection: one on which something failed is closed, so that no statement and
-/// no transaction is left on one that is used again. (One whose use was cancelled goes back without
-/// this; its transaction was sent whole and ends by itself, or the check before the next use fails.)
-pub(super) fn put_back<T>(
-    connection: Object,
-    result: Result<T, PostgresError>,
-) -> Result<T, PostgresError> {
-    if result.is_err() {
-        close(connection);
-    }
-    result
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use tokio_postgres::{Error, Row};
 
-use super::columns::Columns;
+use super::columns::{Columns, count};
 use super::tables;
 use crate::domain::extension::{Extension, Incarnation, Provenance, Version};
 use crate::domain::ids::ExtensionId;
@@ -209,7 +209,7 @@ fn extension(
     };
     let fields = tables::EXTENSIONS.fields(&mut columns)?;
     Ok(gate.extension(&fields).map(|extension| Extension {
-        revision: u64::try_from(revision).unwrap_or(0),
+        revision: count(revision),
         incarnation,
         digest,
         provenance,

@@ -5,11 +5,11 @@
 //!
 //! - [`session`] is sent when a connection is made, by every kind of connection, in the round trip
 //!   in which the tables are looked for. Not as startup options: a transaction pooler refuses those.
-//! - [`begin`] begins every transaction, and repeats what can hide rows or end it. A transaction
+//! - Every transaction ([`super::transaction`]) repeats what can hide rows or end it. A transaction
 //!   pooler may run each transaction on another connection to the server, without what was set in a
 //!   session; the other way round what a session has set may reach other clients of the pooler that
 //!   log in as the same account. Where there is known to be none, what every sidecar runs at every change
-//!   and flush does without ([`begin_in_session`]): it is a good part of what that costs the server.
+//!   and flush does without: it is a good part of what that costs the server.
 //!
 //! Left alone on purpose: `search_path` (see [`super::place`]); `role`, by which accounts that change
 //! work as one that stays; `default_transaction_read_only`, by which a server says that it is not the
@@ -80,75 +80,9 @@ pub(super) fn session(purpose: Purpose) -> [String; 2] {
     [limit, format!("{sql}; {WHERE_KNOWN}")]
 }
 
-/// What a transaction does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Sees one moment, and changes nothing.
-    Snapshot,
-    /// Changes something, and sees what was committed before each of its statements: whatever the
-    /// default is, what is read after a lock must be as of then.
-    Change,
-}
-
-/// Limits that the server keeps for us, also where a pooler keeps the session of a daemon that is
-/// gone.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// For each statement.
-    pub(super) statement: Duration,
-    /// For each lock.
-    pub(super) lock: Duration,
-    /// Between two statements.
-    pub(super) idle: Duration,
-}
-
-/// The beginning of a transaction that relies on what [`session`] has set.
-pub(super) fn begin_in_session(kind: Kind) -> String {
-    let mode = match kind {
-        Kind::Snapshot => "REPEATABLE READ READ ONLY",
-        Kind::Change => "READ COMMITTED",
-    };
-    format!("BEGIN ISOLATION LEVEL {mode}")
-}
-
-/// The beginning of a transaction.
-pub(super) fn begin(kind: Kind, limits: Limits) -> String {
-    // 0 would mean no limit.
-    let ms = |limit: Duration| limit.as_millis().max(1);
-    let begin = begin_in_session(kind);
-    format!(
-        "{begin}; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; \
-         SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL row_security = off",
-        ms(limits.statement),
-        ms(limits.lock),
-        ms(limits.idle),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_transaction_makes_hidden_rows_an_error_and_has_limits() {
-        let limits = Limits {
-            statement: Duration::from_secs(2),
-            lock: Duration::ZERO,
-            idle: Duration::from_secs(5),
-        };
-        for kind in [Kind::Snapshot, Kind::Change] {
-            let sql = begin(kind, limits);
-            assert!(sql.starts_with("BEGIN ISOLATION LEVEL "), "{sql}");
-            for setting in [
-                "statement_timeout = 2000",
-                "lock_timeout = 1;",
-                "idle_in_transaction_session_timeout = 5000",
-                "row_security = off",
-            ] {
-                assert!(sql.contains(setting), "{sql}");
-            }
-        }
-    }
 
     #[test]
     fn an_upgrade_reads_times_in_the_databases_own_zone_and_takes_its_time() {

@@ -17,8 +17,8 @@ use tokio_postgres::{Client, Error, Row};
 
 use super::error::PostgresError;
 use super::rows::{Assembly, EXTENSIONS, INSTANCES, VERSIONS};
-use super::settings::{self, Kind, Limits};
-use super::statement::{Parameter, Statement};
+use super::statement::{Parameter, Statement, bigint};
+use super::transaction::{Limits, Transaction};
 use crate::domain::catalog::ActiveSource;
 use crate::domain::extension::Extension;
 use crate::domain::ids::ExtensionId;
@@ -107,23 +107,15 @@ impl Head {
 
 /// Reads the head.
 pub(super) async fn head(client: &Client) -> Result<Head, PostgresError> {
-    let ((), rows, ()) = tokio::try_join!(
-        biased;
-        begin(client, false, HEAD_LIMIT),
-        client.query_typed(HEAD_OF_TABLE, &[]),
-        commit(client),
-    )?;
+    let reading = client.query_typed(HEAD_OF_TABLE, &[]);
+    let rows = snapshot(HEAD_LIMIT).send(client, reading).await?;
     Head::of(rows.first())
 }
 
 /// The revision and the digest of all definitions, computed by the database.
 pub(super) async fn digest(client: &Client) -> Result<(u64, u64), PostgresError> {
-    let ((), row, ()) = tokio::try_join!(
-        biased;
-        begin(client, false, ROWS_LIMIT),
-        client.query_typed_one(DIGEST, &[]),
-        commit(client),
-    )?;
+    let reading = client.query_typed_one(DIGEST, &[]);
+    let row = snapshot(ROWS_LIMIT).send(client, reading).await?;
     Ok((number(row.try_get(0)?)?, hexadecimal(&row)?))
 }
 
@@ -177,7 +169,7 @@ async fn changes(
     known: &Known,
     also: Option<&ExtensionId>,
 ) -> Result<Option<Read>, PostgresError> {
-    let after = i64::try_from(known.revision).unwrap_or(i64::MAX);
+    let after = bigint(known.revision);
     let also_text = also.map(ExtensionId::as_str);
     let after: Parameter<'_> = (&after, Type::INT8);
     let changed = [after.clone(), (&also_text, Type::TEXT)];
@@ -189,16 +181,19 @@ async fn changes(
     let versions = Statement::of(client, direct, &CHANGES.versions, two).await?;
     let instances = Statement::of(client, direct, &CHANGES.instances, two).await?;
     let gone = Statement::of(client, direct, DELETED, &[Type::INT8]).await?;
-    let ((), head, extensions, versions, instances, deleted, ()) = tokio::try_join!(
-        biased;
-        begin(client, direct, ROWS_LIMIT),
-        head.rows(client, &[]),
-        extensions.rows(client, &changed),
-        versions.rows(client, &changed),
-        instances.rows(client, &changed),
-        gone.rows(client, &deleted),
-        commit(client),
-    )?;
+    let reading = async {
+        tokio::try_join!(
+            biased;
+            head.rows(client, &[]),
+            extensions.rows(client, &changed),
+            versions.rows(client, &changed),
+            instances.rows(client, &changed),
+            gone.rows(client, &deleted),
+        )
+    };
+    let transaction = snapshot(ROWS_LIMIT).on(direct);
+    let (head, extensions, versions, instances, deleted) =
+        transaction.send(client, reading).await?;
     let head = Head::of(head.first())?;
     if head.is(known) && also.is_none() {
         return Ok(Some(Read::Unchanged));
@@ -225,15 +220,17 @@ pub(super) async fn everything(
     client: &Client,
     policy: &Policy,
 ) -> Result<Everything, PostgresError> {
-    let ((), impostors, head, (extensions, faults), whole, ()) = tokio::try_join!(
-        biased;
-        begin(client, false, ROWS_LIMIT),
-        client.query_typed(IMPOSTORS, &[]),
-        client.query_typed(HEAD, &[]),
-        records(client, policy),
-        client.query_typed(DIGEST, &[]),
-        commit(client),
-    )?;
+    let reading = async {
+        tokio::try_join!(
+            biased;
+            client.query_typed(IMPOSTORS, &[]),
+            client.query_typed(HEAD, &[]),
+            records(client, policy),
+            client.query_typed(DIGEST, &[]),
+        )
+    };
+    let (impostors, head, (extensions, faults), whole) =
+        snapshot(ROWS_LIMIT).send(client, reading).await?;
     refuse(&impostors)?;
     let head = Head::of(head.first())?;
     let whole = whole.first().map(hexadecimal).transpose()?;
@@ -328,22 +325,13 @@ async fn parts<'p>(
     Ok(())
 }
 
-/// `limit` holds for each statement of the transaction. What is `direct` has the session's limits.
-async fn begin(client: &Client, direct: bool, limit: Duration) -> Result<(), Error> {
-    let limits = Limits {
+/// `limit` holds for each statement of the transaction.
+fn snapshot(limit: Duration) -> Transaction {
+    Transaction::snapshot(Limits {
         statement: limit,
         lock: LOCK_LIMIT,
         idle: IDLE_LIMIT,
-    };
-    let begin = match direct {
-        true => settings::begin_in_session(Kind::Snapshot),
-        false => settings::begin(Kind::Snapshot, limits),
-    };
-    client.batch_execute(&begin).await
-}
-
-async fn commit(client: &Client) -> Result<(), Error> {
-    client.batch_execute("COMMIT").await
+    })
 }
 
 fn number(value: i64) -> Result<u64, PostgresError> {

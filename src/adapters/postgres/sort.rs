@@ -164,6 +164,8 @@ fn of_code(code: &str) -> Trouble {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -196,6 +198,23 @@ mod tests {
                 assert_eq!(of_code(code), trouble, "{code}");
             }
         }
+    }
+
+    /// A flush without an answer may have been written; one that got no connection was not.
+    #[test]
+    fn what_is_late_leaves_doubt_but_for_a_connection() {
+        let late = PostgresError::Late {
+            what: "a connection",
+            limit: Duration::from_secs(15),
+        };
+        assert!(late.leaves_doubt());
+        let before = late.before_use();
+        assert!(!before.leaves_doubt());
+        assert_eq!(before.trouble(), Trouble::Unreachable);
+        assert_eq!(
+            before.to_string(),
+            "no connection: a connection took longer than 15s"
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use deadpool_postgres::Object;
 
 use super::error::PostgresError;
 use super::limit::within;
-use super::pool::{self, Pool};
+use super::pool::Pool;
 use super::snapshot;
 use crate::domain::policy::Policy;
 use crate::service::source::{Database, Read, SourceError, Want};
@@ -35,17 +35,16 @@ impl PostgresSource {
 
 impl Database for PostgresSource {
     async fn read(&self, want: &Want) -> Result<Read, SourceError> {
-        match self.try_read(want).await {
-            Ok(read) => Ok(read),
-            Err(error) => Err(self.pool.explained(&error).await.into()),
-        }
+        let work = async |client: &Object| {
+            let direct = self.pool.is_direct();
+            read(client, direct, &self.policy, want).await
+        };
+        self.run("a read", work).await
     }
 
     async fn digest(&self) -> Result<(u64, u64), SourceError> {
-        match self.try_digest().await {
-            Ok(digest) => Ok(digest),
-            Err(error) => Err(self.pool.explained(&error).await.into()),
-        }
+        let work = async |client: &Object| snapshot::digest(client).await;
+        self.run("the digest", work).await
     }
 
     fn connections_made(&self) -> u64 {
@@ -54,17 +53,15 @@ impl Database for PostgresSource {
 }
 
 impl PostgresSource {
-    async fn try_read(&self, want: &Want) -> Result<Read, PostgresError> {
-        let connection = within("a connection", CONNECT_LIMIT, self.pool.get()).await?;
-        let work = read(&connection, self.pool.is_direct(), &self.policy, want);
-        let read = within("a read", READ_LIMIT, work).await;
-        pool::put_back(connection, read)
-    }
-
-    async fn try_digest(&self) -> Result<(u64, u64), PostgresError> {
-        let connection = within("a connection", CONNECT_LIMIT, self.pool.get()).await?;
-        let digest = within("the digest", READ_LIMIT, snapshot::digest(&connection)).await;
-        pool::put_back(connection, digest)
+    async fn run<T>(
+        &self,
+        what: &'static str,
+        work: impl AsyncFnOnce(&Object) -> Result<T, PostgresError>,
+    ) -> Result<T, SourceError> {
+        match self.pool.run(what, CONNECT_LIMIT, READ_LIMIT, work).await {
+            Ok(done) => Ok(done),
+            Err(error) => Err(self.pool.explained(&error).await.into()),
+        }
     }
 }
 

@@ -5,11 +5,31 @@
 //! transaction pooler is in between: the next transaction is on another connection then.
 
 use deadpool_postgres::Object;
+use serde::Serialize;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row};
 
 /// A parameter and its type: the server is never asked for types.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// Rows, or the fields of one, as a parameter: nothing in them can fail to be written.
+pub(super) fn json(rows: &(impl Serialize + ?Sized)) -> String {
+    serde_json::to_string(rows).unwrap_or_default()
+}
+
+/// A count as a parameter.
+pub(super) fn bigint(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Runs what answers nothing.
+pub(super) async fn run(
+    client: &Client,
+    sql: &str,
+    parameters: &[Parameter<'_>],
+) -> Result<(), Error> {
+    client.query_typed(sql, parameters).await.map(drop)
+}
 
 /// See the module.
 pub(super) enum Statement<'a> {

@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
 
 use super::columns::Columns;
-use super::statement::Parameter;
+use super::statement::{Parameter, json, run};
 use crate::domain::record::{self, Field, Fields, Kind, Value};
 
 /// A table of definitions.
@@ -93,7 +93,7 @@ impl Table {
             return Ok(());
         }
         let parameters: [Parameter<'_>; 2] = [(&self.kind, Type::TEXT), (&json(rows), Type::TEXT)];
-        client.query_typed(PUT, &parameters).await.map(drop)
+        run(client, PUT, &parameters).await
     }
 
     /// Removes the parts of `owners` that are not among `kept`.
@@ -112,18 +112,12 @@ impl Table {
         );
         let parameters: [Parameter<'_>; 2] =
             [(&json(kept), Type::TEXT), (&owners, Type::TEXT_ARRAY)];
-        client.query_typed(&sql, &parameters).await.map(drop)
+        run(client, &sql, &parameters).await
     }
 }
 
 /// Writes the fields that `patch` mentions of the extension `id`, and no other.
 pub(super) async fn patch(client: &Client, id: &str, patch: &Fields<'_>) -> Result<(), Error> {
-    let patch = serde_json::to_string(patch).unwrap_or_default();
-    let parameters: [Parameter<'_>; 2] = [(&id, Type::TEXT), (&patch, Type::TEXT)];
-    client.query_typed(PATCH, &parameters).await.map(drop)
-}
-
-/// Rows as a parameter of a statement. Plain fields cannot fail to be written.
-fn json(rows: &[Fields<'_>]) -> String {
-    serde_json::to_string(rows).unwrap_or_default()
+    let parameters: [Parameter<'_>; 2] = [(&id, Type::TEXT), (&json(patch), Type::TEXT)];
+    run(client, PATCH, &parameters).await
 }

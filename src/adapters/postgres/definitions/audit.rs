@@ -11,19 +11,20 @@ use super::Parameter;
 use super::PostgresDefinitions;
 use crate::adapters::postgres::error::PostgresError;
 use crate::adapters::postgres::limit::{punctual, until};
-use crate::adapters::postgres::settings::{self, Kind, Limits};
 use crate::adapters::postgres::stamp::Stamp;
+use crate::adapters::postgres::statement::bigint;
+use crate::adapters::postgres::transaction::{Limits, Transaction};
 use crate::service::definitions::{AuditEntry, AuditQuery, When, WriteError};
 use crate::service::trouble::{DatabaseError, Trouble};
 
 /// For a page, a connection for it included: the caller gets an answer within five seconds.
 const LIMIT: Duration = Duration::from_millis(4500);
 /// What the server keeps of it: a little less, so that the server reports what was in the way.
-const LIMITS: Limits = Limits {
+const READING: Transaction = Transaction::snapshot(Limits {
     statement: Duration::from_millis(4000),
     lock: Duration::from_millis(2000),
     idle: LIMIT,
-};
+});
 
 /// The most bytes of changes in a page: more than one message holds.
 const MAX_BYTES: i64 = 4 << 20;
@@ -59,7 +60,7 @@ impl PostgresDefinitions {
         let session = self.pool.aside().await?;
         let client = session.client();
         let extension = query.extension.as_ref().map(|id| id.as_str());
-        let before = query.before.map(|id| i64::try_from(id).unwrap_or(i64::MAX));
+        let before = query.before.map(bigint);
         let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
         let (since, since_ago) = moment(query.since);
         let (until_at, until_ago) = moment(query.until);
@@ -75,13 +76,8 @@ impl PostgresDefinitions {
             (&limit, Type::INT8),
             (&MAX_BYTES, Type::INT8),
         ];
-        let begin = settings::begin(Kind::Snapshot, LIMITS);
-        let ((), rows, ()) = tokio::try_join!(
-            biased;
-            client.batch_execute(&begin),
-            client.query_typed(PAGE, &parameters),
-            client.batch_execute("COMMIT"),
-        )?;
+        let page = client.query_typed(PAGE, &parameters);
+        let rows = READING.send(client, page).await?;
         let entries = rows.iter().map(entry).collect::<Result<_, _>>()?;
         let more = rows.last().map_or(Ok(false), |row| row.try_get(8))?;
         Ok((entries, more))

@@ -6,7 +6,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
 
 use super::Parameter;
-use crate::adapters::postgres::columns::Columns;
+use crate::adapters::postgres::columns::{Columns, count};
 use crate::adapters::postgres::tables::{EXTENSIONS, INSTANCES, Table, VERSIONS};
 use crate::domain::edit::Stored;
 use crate::domain::record::{Fields, Record};
@@ -34,7 +34,7 @@ pub(super) async fn record(client: &Client, id: &str) -> Result<Option<Stored>, 
     };
     let mut columns = Columns::of(own);
     let own = EXTENSIONS.fields(&mut columns)?.into_owned();
-    let revision: i64 = columns.take()?;
+    let revision = count(columns.take()?);
     let parts = |table: &Table, rows: &[_]| -> Result<Vec<Fields<'static>>, Error> {
         let part = |row| Ok(table.fields(&mut Columns::of(row))?.into_owned());
         rows.iter().map(part).collect()
@@ -45,6 +45,6 @@ pub(super) async fn record(client: &Client, id: &str) -> Result<Option<Stored>, 
             versions: parts(&VERSIONS, &versions)?,
             instances: parts(&INSTANCES, &instances)?,
         },
-        revision: u64::try_from(revision).unwrap_or(0),
+        revision,
     }))
 }

@@ -4,6 +4,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
 
 use super::Parameter;
+use crate::adapters::postgres::statement::run;
 use crate::adapters::postgres::tables::{self, EXTENSIONS, INSTANCES, VERSIONS};
 use crate::domain::edit::Step;
 
@@ -97,10 +98,6 @@ pub(super) async fn reset_circuits(client: &Client, ids: &[&str]) -> Result<(), 
 /// A statement about one part of an extension.
 async fn named(client: &Client, sql: &str, id: &str, part: &str) -> Result<(), Error> {
     run(client, sql, &[(&id, Type::TEXT), (&part, Type::TEXT)]).await
-}
-
-async fn run(client: &Client, sql: &str, parameters: &[Parameter<'_>]) -> Result<(), Error> {
-    client.query_typed(sql, parameters).await.map(drop)
 }
 
 #[cfg(test)]

@@ -9,11 +9,12 @@ use tokio_postgres::{Client, Error};
 
 use super::write::Deadlines;
 use super::{Parameter, PostgresDefinitions};
-use crate::adapters::postgres::commit::{LOCK, Mark, Uncommitted, name_actor};
+use crate::adapters::postgres::commit::{LOCK, Mark, Uncommitted, begin};
 use crate::adapters::postgres::error::PostgresError;
 use crate::adapters::postgres::limit::until;
 use crate::adapters::postgres::pool;
-use crate::adapters::postgres::settings::{self, Kind, Limits};
+use crate::adapters::postgres::statement::run;
+use crate::adapters::postgres::transaction::{Limits, Transaction};
 use crate::domain::actor::Actor;
 use crate::domain::edit::EditError;
 use crate::domain::policy::Policy;
@@ -95,17 +96,14 @@ impl PostgresDefinitions {
 /// The limits hold also where a pooler keeps the session of a daemon that is gone. They run out
 /// before ours do, so that the database reports the cause. The one for a lock holds for each of the
 /// two that a row has.
-fn begin(prepared_by: Instant) -> String {
+fn change(prepared_by: Instant) -> Transaction {
     let rest = prepared_by.saturating_duration_since(Instant::now());
     let rest = rest.saturating_sub(ROOM);
-    settings::begin(
-        Kind::Change,
-        Limits {
-            statement: rest,
-            lock: rest.min(LOCK_LIMIT),
-            idle: IDLE_LIMIT,
-        },
-    )
+    Transaction::change(Limits {
+        statement: rest,
+        lock: rest.min(LOCK_LIMIT),
+        idle: IDLE_LIMIT,
+    })
 }
 
 /// Everything but COMMIT; with an inner error, and in a dry run, rolled back.
@@ -115,12 +113,11 @@ async fn prepare<W: Work>(
     policy: &Policy,
     prepared_by: Instant,
 ) -> Result<Result<Prepared<W::Done>, Refused>, Error> {
-    let (begin, actor) = (begin(prepared_by), work.actor());
+    let (change, actor) = (change(prepared_by), work.actor());
     tokio::try_join!(
         biased;
-        client.batch_execute(&begin),
+        begin(client, change, actor.name(), actor.source().as_str()),
         client.batch_execute(LOCK),
-        name_actor(client, actor.name(), actor.source().as_str()),
     )?;
     let prepared = work.carry_out(client, policy).await?;
     if prepared.is_err() || work.dry_run() {
@@ -132,5 +129,5 @@ async fn prepare<W: Work>(
 /// The name that all that follows has in the audit.
 pub(super) async fn name_action(client: &Client, action: &str) -> Result<(), Error> {
     let action: [Parameter<'_>; 1] = [(&action, Type::TEXT)];
-    client.query_typed(NAME_ACTION, &action).await.map(drop)
+    run(client, NAME_ACTION, &action).await
 }

@@ -6,8 +6,8 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::PostgresHealth;
+use super::call::{Parameter, milliseconds};
 use super::sets::{Table, Unusable, named};
-use super::transaction::milliseconds;
 use crate::adapters::postgres::rows::incarnation;
 use crate::adapters::postgres::stamp::Stamp;
 use crate::domain::ids::{ExtensionId, VersionName};
@@ -64,22 +64,19 @@ impl Overrides for PostgresHealth {
     async fn set_override(&self, new: NewOverride<'_>) -> Result<bool, StoreError> {
         let change = format!("{:032x}", new.change);
         let ttl = new.ttl.map(milliseconds);
+        let parameters: [Parameter<'_>; 8] = [
+            (&new.extension.as_str(), Type::TEXT),
+            (&new.version.as_str(), Type::TEXT),
+            (&new.action.as_str(), Type::TEXT),
+            (&change, Type::TEXT),
+            (&ttl, Type::INT8),
+            (&new.reason, Type::TEXT),
+            (&new.actor, Type::TEXT),
+            (&new.actor_source, Type::TEXT),
+        ];
+        let made = || parameters.as_slice();
         let rows = self
-            .transact_within(
-                "an override",
-                OVERRIDE_LIMIT,
-                SET,
-                &[
-                    (&new.extension.as_str(), Type::TEXT),
-                    (&new.version.as_str(), Type::TEXT),
-                    (&new.action.as_str(), Type::TEXT),
-                    (&change, Type::TEXT),
-                    (&ttl, Type::INT8),
-                    (&new.reason, Type::TEXT),
-                    (&new.actor, Type::TEXT),
-                    (&new.actor_source, Type::TEXT),
-                ],
-            )
+            .transact_made("an override", OVERRIDE_LIMIT, SET, made)
             .await?;
         Ok(!rows.is_empty())
     }

@@ -5,8 +5,8 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::PostgresHealth;
+use super::call::{Parameter, bigint, count};
 use super::sets::{Table, Unusable};
-use super::transaction::{Parameter, bigint, count};
 use crate::service::health_store::{
     Change, ChangeKind, Claimed, Claims, RevisionChanges, StoreError,
 };

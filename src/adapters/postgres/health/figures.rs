@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::super::settings::{self, Kind};
 use super::PostgresHealth;
+use super::call::{CENTURY, LIMITS, Parameter, count, milliseconds};
 use super::circuits;
 use super::sets::{Table, Unusable, named};
-use super::transaction::{CENTURY, LIMITS, Parameter, count, milliseconds};
 use crate::adapters::postgres::rows::incarnation;
 use crate::adapters::postgres::stamp::Stamp;
+use crate::adapters::postgres::transaction::Transaction;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::health_store::{Boot, Figures, Held, HeldCircuit, Restored, StoreError, Tally};
 use crate::service::skipped::Reading;
@@ -72,18 +72,17 @@ pub(super) async fn others(
 pub(super) async fn restore(store: &PostgresHealth, boot: &Boot) -> Result<Restored, StoreError> {
     let own: Parameter<'_> = (&&*boot.0, Type::TEXT);
     let everything = [own.clone(), (&None::<i64>, Type::INT8)];
-    let begin = settings::begin(Kind::Snapshot, LIMITS);
     let (figure_rows, circuit_rows, override_rows) = store
         .run("restoring health", async |client| {
-            let ((), figures, circuits, overrides, ()) = tokio::try_join!(
-                biased;
-                client.batch_execute(&begin),
-                client.query_typed(OTHERS, &everything),
-                client.query_typed(HELD, std::slice::from_ref(&own)),
-                client.query_typed(circuits::OVERRIDES, &[]),
-                client.batch_execute("COMMIT"),
-            )?;
-            Ok((figures, circuits, overrides))
+            let reading = async {
+                tokio::try_join!(
+                    biased;
+                    client.query_typed(OTHERS, &everything),
+                    client.query_typed(HELD, std::slice::from_ref(&own)),
+                    client.query_typed(circuits::OVERRIDES, &[]),
+                )
+            };
+            Transaction::snapshot(LIMITS).send(client, reading).await
         })
         .await?;
     let whole = Reading::Whole;

@@ -4,6 +4,7 @@
 //! call is one transaction, sent whole: no lock is held across the network, and a sidecar that
 //! dies in the middle leaves nothing behind.
 
+mod call;
 mod circuits;
 mod claims;
 mod figures;
@@ -11,7 +12,6 @@ mod reports;
 mod rollouts;
 mod sets;
 mod switch;
-mod transaction;
 
 use std::sync::Arc;
 

@@ -6,8 +6,9 @@ use serde::Serialize;
 use tokio_postgres::types::Type;
 
 use super::PostgresHealth;
+use super::call::{CALL_LIMIT, Parameter, Parameters, age_ms, bigint, count, milliseconds, uuid};
 use super::figures;
-use super::transaction::{Parameter, Parameters, age_ms, bigint, count, milliseconds, uuid};
+use crate::adapters::postgres::statement::json;
 use crate::domain::ids::ExtensionId;
 use crate::service::health_store::{
     Boot, Figures, Flush, Flushed, HealthReports, HeldCircuit, MAX_CIRCUITS, MAX_NAMED,
@@ -36,10 +37,7 @@ impl HealthReports for PostgresHealth {
         let parameters: [Parameter<'_>; 2] =
             [(&&*self.instance_id, Type::TEXT), (&interval, Type::INT8)];
         let rows = self.transact("a boot", REGISTER, &parameters).await?;
-        let row = rows.first().ok_or_else(|| self.damaged("no boot"))?;
-        row.try_get(0)
-            .map(Boot)
-            .map_err(|error| self.unreadable(error))
+        self.one(&rows, |row| row.try_get(0).map(Boot))
     }
 
     async fn flush(&self, flush: Flush<'_>) -> Result<Flushed, StoreError> {
@@ -48,10 +46,9 @@ impl HealthReports for PostgresHealth {
         }
         let columns = || Arguments::of(flush, Instant::now());
         let rows = self
-            .transact_late("a flush of health", FLUSH, columns)
+            .transact_made("a flush of health", CALL_LIMIT, FLUSH, columns)
             .await?;
-        let row = rows.first().ok_or_else(|| self.damaged("no flush"))?;
-        flushed(row).map_err(|error| self.unreadable(error))
+        self.one(&rows, flushed)
     }
 
     async fn others(
@@ -72,21 +69,17 @@ impl HealthReports for PostgresHealth {
         let rows = self
             .transact("counting sidecars", ALIVE, &parameters)
             .await?;
-        let row = rows.first().ok_or_else(|| self.damaged("no answer"))?;
-        let sidecars = || {
+        self.one(&rows, |row| {
             Ok(Sidecars {
                 total: count(row.try_get(0)?),
                 instance_ids: row.try_get(1)?,
             })
-        };
-        sidecars().map_err(|error| self.unreadable(error))
+        })
     }
 
     async fn tidy(&self) -> Result<u64, StoreError> {
         let rows = self.transact("tidying health", TIDY, &[]).await?;
-        let row = rows.first().ok_or_else(|| self.damaged("no answer"))?;
-        let folded = row.try_get(0).map_err(|error| self.unreadable(error))?;
-        Ok(count(folded))
+        self.one(&rows, |row| row.try_get(0).map(count))
     }
 }
 
@@ -127,13 +120,12 @@ impl<'a> Arguments<'a> {
             .collect();
         let circuits = flush.circuits.iter().take(MAX_CIRCUITS);
         let circuits: Vec<_> = circuits.map(|it| CircuitRow::of(it, now)).collect();
-        // Plain structs cannot fail to be written.
         Self {
             boot: &flush.boot.0,
             sequence: bigint(flush.sequence),
             interval: milliseconds(flush.interval),
-            reports: serde_json::to_string(&reports).unwrap_or_default(),
-            circuits: serde_json::to_string(&circuits).unwrap_or_default(),
+            reports: json(&reports),
+            circuits: json(&circuits),
         }
     }
 }

@@ -8,8 +8,9 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::PostgresHealth;
+use super::call::{CALL_LIMIT, Parameter, Parameters, age_ms, bigint, count, milliseconds};
 use super::sets::{Table, Unusable, named};
-use super::transaction::{Parameter, Parameters, age_ms, bigint, count, milliseconds};
+use crate::adapters::postgres::statement::json;
 use crate::domain::halting::Comparison;
 use crate::domain::health::Counts;
 use crate::domain::ids::{ExtensionId, VersionName};
@@ -52,7 +53,7 @@ impl Rollouts for PostgresHealth {
             windows: &windows,
         };
         let rows = self
-            .transact_late("attempts of versions", TELL, made)
+            .transact_made("attempts of versions", CALL_LIMIT, TELL, made)
             .await?;
         Ok(self.each(SHARES, Reading::Whole, &rows, share))
     }
@@ -118,11 +119,6 @@ fn attempts(tried: &[Tried], now: Instant) -> String {
         failures: bigint(it.attempts.counts.failures),
     });
     json(&rows.collect::<Vec<_>>())
-}
-
-/// Plain structs cannot fail to be written.
-fn json(rows: &impl Serialize) -> String {
-    serde_json::to_string(rows).unwrap_or_default()
 }
 
 fn share(row: &Row) -> Result<Share, Unusable> {

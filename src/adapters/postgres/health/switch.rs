@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_postgres::types::Type;
 
 use super::PostgresHealth;
-use super::transaction::{Parameter, count, milliseconds, uuid};
+use super::call::{Parameter, count, milliseconds, uuid};
 use crate::domain::extension::Incarnation;
 use crate::domain::ids::ExtensionId;
 use crate::service::health_store::{AutoDisabled, AutoEnabled, AutoSwitch, StoreError};
@@ -100,11 +100,9 @@ impl PostgresHealth {
         parameters: &[Parameter<'_>],
     ) -> Result<(Box<str>, u64), StoreError> {
         let rows = self.transact(what, sql, parameters).await?;
-        let row = rows.first().ok_or_else(|| self.damaged("no outcome"))?;
-        let answer = || {
+        self.one(&rows, |row| {
             let revision: Option<i64> = row.try_get(1)?;
             Ok((row.try_get(0)?, count(revision.unwrap_or(0))))
-        };
-        answer().map_err(|error| self.unreadable(error))
+        })
     }
 }

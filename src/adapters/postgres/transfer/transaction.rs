@@ -6,21 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 use tokio_postgres::{Error, Row};
 
-use crate::adapters::postgres::commit::{LOCK, Uncommitted, mark, name_actor};
+use crate::adapters::postgres::commit::{LOCK, Uncommitted, begin, mark};
 use crate::adapters::postgres::error::PostgresError;
 use crate::adapters::postgres::limit::within;
 use crate::adapters::postgres::pool::{self, Pool, Whole};
-use crate::adapters::postgres::settings::{self, Kind, Limits};
 use crate::adapters::postgres::snapshot;
+use crate::adapters::postgres::statement::Parameter;
 use crate::adapters::postgres::tables::{EXTENSIONS, INSTANCES, Table, VERSIONS};
+use crate::adapters::postgres::transaction::{Limits, Transaction};
 use crate::domain::ids::ExtensionId;
 use crate::domain::policy::Policy;
 use crate::domain::record::Fields;
 use crate::service::clock::standstill::timeout;
-use crate::service::transfer::{StoreError, Stored, Transaction, Wanted};
+use crate::service::transfer::{self, StoreError, Stored, Wanted};
 use crate::service::trouble::{DatabaseError, Trouble};
 
 /// For one step, a little more than the database's own limit for a statement.
@@ -32,11 +33,11 @@ const COMMIT_LIMIT: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// A lock is waited for longer than a daemon's writers do, and no longer than an operator likes.
-const LIMITS: Limits = Limits {
+const IMPORT: Transaction = Transaction::change(Limits {
     statement: Duration::from_secs(60),
     lock: Duration::from_secs(5),
     idle: Duration::from_secs(60),
-};
+});
 
 const AS_WRITTEN: &str = "SELECT json::jsonb::text FROM unnest($1::text[]) WITH ORDINALITY \
     AS given (json, place) ORDER BY place";
@@ -46,7 +47,7 @@ const HOLDERS: &str = "SELECT subject, id FROM extensions WHERE subject = ANY ($
 /// No subject begins with a space, and no two ids are the same.
 const VACATE: &str = "UPDATE extension_definitions SET subject = ' ' || id WHERE id = ANY ($1)";
 
-/// See [`Transaction`].
+/// See [`transfer::Transaction`].
 #[derive(Debug)]
 pub struct PostgresTransaction {
     connection: Whole,
@@ -62,10 +63,8 @@ impl PostgresTransaction {
     ) -> Result<Self, StoreError> {
         let beginning = async {
             let connection = pool.get_whole().await?;
-            let begin = settings::begin(Kind::Change, LIMITS);
             // The database account identifies the importer.
-            let named = name_actor(&connection, changed_by, "database");
-            tokio::try_join!(biased; connection.batch_execute(&begin), named)?;
+            begin(&connection, IMPORT, changed_by, "database").await?;
             Ok::<_, PostgresError>(connection)
         };
         let begun = within("beginning", STEP_LIMIT, beginning).await;
@@ -83,18 +82,25 @@ impl PostgresTransaction {
         done.map_err(|error| explained(&self.pool, &error))
     }
 
-    async fn list(&self, sql: &str, texts: &[&str]) -> Result<Vec<Row>, StoreError> {
-        let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(&texts, Type::TEXT_ARRAY)];
-        self.step(self.connection.query_typed(sql, &parameters))
-            .await
+    /// The answers of a statement about `texts`.
+    async fn list<T>(
+        &self,
+        sql: &str,
+        texts: &[&str],
+        read: fn(&Row) -> Result<T, Error>,
+    ) -> Result<Vec<T>, StoreError> {
+        let parameters: [Parameter<'_>; 1] = [(&texts, Type::TEXT_ARRAY)];
+        let listing = async {
+            let rows = self.connection.query_typed(sql, &parameters).await?;
+            rows.iter().map(read).collect::<Result<_, Error>>()
+        };
+        self.step(listing).await
     }
 }
 
-impl Transaction for PostgresTransaction {
+impl transfer::Transaction for PostgresTransaction {
     async fn as_written(&self, texts: &[&str]) -> Result<Vec<String>, StoreError> {
-        let rows = self.list(AS_WRITTEN, texts).await?;
-        self.step(async { rows.iter().map(|row| row.try_get(0)).collect() })
-            .await
+        self.list(AS_WRITTEN, texts, |row| row.try_get(0)).await
     }
 
     async fn lock(self) -> Result<Self, StoreError> {
@@ -122,14 +128,15 @@ impl Transaction for PostgresTransaction {
     }
 
     async fn holders(&self, subjects: &[&str]) -> Result<Vec<(String, String)>, StoreError> {
-        let rows = self.list(HOLDERS, subjects).await?;
-        let pair = |row: &Row| Ok((row.try_get(0)?, row.try_get(1)?));
-        self.step(async { rows.iter().map(pair).collect() }).await
+        self.list(HOLDERS, subjects, |row| {
+            Ok((row.try_get(0)?, row.try_get(1)?))
+        })
+        .await
     }
 
     async fn vacate(&self, ids: &[&ExtensionId]) -> Result<(), StoreError> {
         let ids: Vec<_> = ids.iter().map(|id| id.as_str()).collect();
-        self.list(VACATE, &ids).await.map(drop)
+        self.list(VACATE, &ids, |_| Ok(())).await.map(drop)
     }
 
     async fn create(&self, wanted: &[&Wanted<'_>]) -> Result<(), StoreError> {

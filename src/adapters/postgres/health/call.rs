@@ -1,24 +1,25 @@
-//! One statement as a transaction of its own, with limits, in one round trip: by itself under the
-//! settings of the session, or framed by them, where a transaction pooler may be in between.
+//! One call: one statement as a transaction of its own, with limits, in one round trip. Where a
+//! transaction pooler may be in between it is a [`Transaction`]; else it is sent by itself, under the
+//! settings of the session.
 
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::Object;
 use tokio_postgres::{Error, Row};
 
+pub(super) use super::super::columns::count;
 use super::super::error::PostgresError;
-use super::super::limit::within;
-use super::super::pool;
-use super::super::settings::{self, Kind, Limits};
-pub(super) use super::super::statement::Parameter;
 use super::super::statement::Statement;
+pub(super) use super::super::statement::{Parameter, bigint};
+use super::super::transaction::{Limits, Transaction};
 use super::PostgresHealth;
 use crate::domain::extension::Incarnation;
 use crate::service::health_store::StoreError;
-use crate::service::trouble::{DatabaseError, Trouble};
 
 /// For a whole call, a connection for it included.
-const CALL_LIMIT: Duration = Duration::from_secs(15);
+pub(super) const CALL_LIMIT: Duration = Duration::from_secs(15);
+/// Attempts while other transactions get in the way.
+const ATTEMPTS: usize = 2;
 
 /// What the server keeps of it.
 pub(super) const LIMITS: Limits = Limits {
@@ -39,13 +40,6 @@ impl Parameters for &[Parameter<'_>] {
     }
 }
 
-/// Whether a conflict with another transaction is worth another attempt.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Attempt {
-    First,
-    Last,
-}
-
 impl PostgresHealth {
     /// Runs `sql` and commits. A deadlock or a serialization failure is tried once more.
     pub(super) async fn transact(
@@ -54,32 +48,12 @@ impl PostgresHealth {
         sql: &'static str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
-        self.transact_within(what, CALL_LIMIT, sql, parameters)
+        self.transact_made(what, CALL_LIMIT, sql, || parameters)
             .await
     }
 
-    /// The same for a caller that waits for it.
-    pub(super) async fn transact_within(
-        &self,
-        what: &'static str,
-        limit: Duration,
-        sql: &'static str,
-        parameters: &[Parameter<'_>],
-    ) -> Result<Vec<Row>, StoreError> {
-        self.transact_made(what, limit, sql, || parameters).await
-    }
-
-    /// The same for parameters that are made when there is a connection to send them.
-    pub(super) async fn transact_late<P: Parameters>(
-        &self,
-        what: &'static str,
-        sql: &'static str,
-        make: impl Fn() -> P,
-    ) -> Result<Vec<Row>, StoreError> {
-        self.transact_made(what, CALL_LIMIT, sql, make).await
-    }
-
-    async fn transact_made<P: Parameters>(
+    /// The same within `limit`, for parameters that are made when there is a connection to send them.
+    pub(super) async fn transact_made<P: Parameters>(
         &self,
         what: &'static str,
         limit: Duration,
@@ -87,25 +61,22 @@ impl PostgresHealth {
         make: impl Fn() -> P,
     ) -> Result<Vec<Row>, StoreError> {
         let mut direct = self.pool.is_direct();
-        for attempt in [Attempt::First, Attempt::Last] {
+        let mut attempt = 1;
+        loop {
             let work = async |client: &Object| {
                 let made = make();
-                match direct {
-                    true => alone(client, sql, &made.list()).await,
-                    false => framed(client, sql, &made.list()).await,
-                }
+                carry_out(client, direct, sql, &made.list()).await
             };
-            match self.attempt(what, limit, work).await {
-                Err(error) if attempt == Attempt::First && error.is_conflict() => {}
-                Err(error) if attempt == Attempt::First && direct && error.is_outdated() => {
+            match self.pool.run(what, limit, limit, work).await {
+                Err(error) if attempt < ATTEMPTS && error.is_conflict() => {}
+                Err(error) if attempt < ATTEMPTS && direct && error.is_outdated() => {
                     direct = false;
                 }
                 Err(error) => return Err(self.explained(&error).await),
                 Ok(rows) => return Ok(rows),
             }
+            attempt += 1;
         }
-        let conflicts = DatabaseError::new(Trouble::Conflict, "twice").at(self.pool.target());
-        Err(StoreError::Failed(conflicts))
     }
 
     /// Runs `work` on a connection that answers, within the limit of a call.
@@ -114,26 +85,10 @@ impl PostgresHealth {
         what: &'static str,
         work: impl AsyncFnOnce(&Object) -> Result<T, Error>,
     ) -> Result<T, StoreError> {
-        match self.attempt(what, CALL_LIMIT, work).await {
+        match self.pool.run(what, CALL_LIMIT, CALL_LIMIT, work).await {
             Err(error) => Err(self.explained(&error).await),
             Ok(done) => Ok(done),
         }
-    }
-
-    /// Until there is a connection nothing has been written: an error states which it was.
-    async fn attempt<T>(
-        &self,
-        what: &'static str,
-        limit: Duration,
-        work: impl AsyncFnOnce(&Object) -> Result<T, Error>,
-    ) -> Result<T, PostgresError> {
-        let connecting = within("a connection", limit, self.pool.get()).await;
-        let connection = connecting.map_err(|error| match error {
-            late @ PostgresError::Late { .. } => PostgresError::Pool(late.to_string()),
-            other => other,
-        })?;
-        let result = within(what, limit, work(&connection)).await;
-        pool::put_back(connection, result)
     }
 
     async fn explained(&self, error: &PostgresError) -> StoreError {
@@ -142,6 +97,16 @@ impl PostgresHealth {
             true => StoreError::Unknown(explained),
             false => StoreError::Failed(explained),
         }
+    }
+
+    /// What the one row of an answer holds.
+    pub(super) fn one<T>(
+        &self,
+        rows: &[Row],
+        read: impl FnOnce(&Row) -> Result<T, Error>,
+    ) -> Result<T, StoreError> {
+        let row = rows.first().ok_or_else(|| self.damaged("no answer"))?;
+        read(row).map_err(|error| self.unreadable(error))
     }
 
     /// For answers that do not have the shape they must have.
@@ -155,29 +120,19 @@ impl PostgresHealth {
     }
 }
 
-async fn alone(
+async fn carry_out(
     client: &Object,
+    direct: bool,
     sql: &'static str,
     parameters: &[Parameter<'_>],
 ) -> Result<Vec<Row>, Error> {
     let types: Vec<_> = parameters.iter().map(|(_, kind)| kind.clone()).collect();
-    let statement = Statement::of(client, true, sql, &types).await?;
-    statement.rows(client, parameters).await
-}
-
-async fn framed(
-    client: &Object,
-    sql: &'static str,
-    parameters: &[Parameter<'_>],
-) -> Result<Vec<Row>, Error> {
-    let begin = settings::begin(Kind::Change, LIMITS);
-    let ((), rows, ()) = tokio::try_join!(
-        biased;
-        client.batch_execute(&begin),
-        client.query_typed(sql, parameters),
-        client.batch_execute("COMMIT"),
-    )?;
-    Ok(rows)
+    let statement = Statement::of(client, direct, sql, &types).await?;
+    let rows = statement.rows(client, parameters);
+    match direct {
+        true => rows.await,
+        false => Transaction::change(LIMITS).send(client, rows).await,
+    }
 }
 
 /// How long ago, in milliseconds as the database takes it. Times to come are now.
@@ -191,16 +146,6 @@ pub(super) const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// A number of milliseconds as the database takes it, at most a century.
 pub(super) fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.min(CENTURY).as_millis()).unwrap_or(i64::MAX)
-}
-
-/// A count as the database takes it.
-pub(super) fn bigint(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// A count as the database has it; below zero is none.
-pub(super) fn count(bigint: i64) -> u64 {
-    u64::try_from(bigint).unwrap_or(0)
 }
 
 /// An incarnation as the database takes it.
