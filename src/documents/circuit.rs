@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::Deserializer;
 use utoipa::ToSchema;
 
-use super::request::numbers;
+use super::request::{numbers, required};
 use crate::domain::actor::Actor;
 use crate::domain::ids::VersionName;
 use crate::domain::line::line;
@@ -54,10 +54,9 @@ impl CircuitArguments {
     /// # Errors
     /// The field at fault.
     pub fn order(self, actor: Actor) -> Result<CircuitOrder, RegistryError> {
-        let missing = |field| RegistryError::field(field, "is missing");
-        let id = self.id.ok_or_else(|| missing("id"))?;
+        let id = required("id", self.id)?;
         let version = self.version.as_deref().map(VersionName::parse).transpose();
-        let action = self.action.ok_or_else(|| missing("action"))?;
+        let action = required("action", self.action)?;
         let action = OverrideAction::named(&action)
             .ok_or_else(|| RegistryError::field("action", "must be open, close or reset"))?;
         let reason = self.reason.map(|reason| {

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::request::required;
 use super::to_bytes;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -47,18 +48,16 @@ impl ReportArguments<'_> {
     /// # Errors
     /// The field at fault.
     pub fn reported(&self) -> Result<Reported<'_>, RegistryError> {
-        let missing = |field| RegistryError::field(field, "is missing");
-        let verdict = match self.outcome.as_deref() {
-            Some("success") => Verdict::Success,
-            Some("failure") => Verdict::Failure,
-            Some(_) => {
+        let verdict = match required("outcome", self.outcome.as_deref())? {
+            "success" => Verdict::Success,
+            "failure" => Verdict::Failure,
+            _ => {
                 let rule = "must be success or failure";
                 return Err(RegistryError::field("outcome", rule));
             }
-            None => return Err(missing("outcome")),
         };
         Ok(Reported {
-            id: self.id.as_deref().ok_or_else(|| missing("id"))?,
+            id: required("id", self.id.as_deref())?,
             version: self.version.as_deref(),
             verdict,
             latency: self.latency_ms.map(latency).transpose()?,

@@ -33,7 +33,7 @@ pub use meter::{DurationMeter, InvocationMeter, Status, Summary};
 pub use places::{Place, Places, Seat};
 pub use plan::Plan;
 pub use report::{Reported, Verdict};
-pub use request::Invocation;
+pub use request::{Invocation, known_as};
 pub use resting::Resting;
 pub use runtime::{Runtime, Runtimes, Setup};
 pub use stream::{CHUNK, END, Piece, STREAM, Streaming};
