@@ -7,16 +7,18 @@ use super::record::About;
 use crate::domain::breaker::{self, FailureKind};
 use crate::domain::failures::Failed;
 use crate::domain::outcome::{Failure, Outcome};
+use crate::domain::words::words;
 use crate::service::error::RegistryError;
 use crate::service::lookup::named;
 
-/// What a router saw.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The extension answered.
-    Success,
-    /// It did not, or not well.
-    Failure,
+words! {
+    /// What a router saw.
+    pub enum Verdict {
+        /// The extension answered.
+        Success = "success",
+        /// It did not, or not well.
+        Failure = "failure",
+    }
 }
 
 /// A call that a router made itself.
