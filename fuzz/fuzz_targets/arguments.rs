@@ -6,21 +6,24 @@
 #![no_main]
 
 use std::sync::LazyLock;
+use std::time::Instant;
 
-use beamline_registry::adapters::nats::fuzzing as nats;
-use beamline_registry::adapters::nats::payload::{IdArguments, as_object, object, optional_object};
 use beamline_registry::adapters::nats::verb::Verb;
 use beamline_registry::adapters::nats::wire::headers::RawHeaders;
-use beamline_registry::adapters::nats::wire::operation::Message;
 use beamline_registry::documents::audit::AuditArguments;
 use beamline_registry::documents::cancel::CancelArguments;
 use beamline_registry::documents::change::{self, WriteVerb};
 use beamline_registry::documents::circuit::CircuitArguments;
 use beamline_registry::documents::circuits::CircuitsArguments;
 use beamline_registry::documents::error::{error, shorter};
+use beamline_registry::documents::explain::ExplainArguments;
+use beamline_registry::documents::health::HealthArguments;
+use beamline_registry::documents::invoke::{InvokeArguments, InvokeHeaders};
 use beamline_registry::documents::list::ListArguments;
+use beamline_registry::documents::lookup::LookupArguments;
 use beamline_registry::documents::reload::ReloadArguments;
-use beamline_registry::documents::request::Freshness;
+use beamline_registry::documents::report::ReportArguments;
+use beamline_registry::documents::request::{Freshness, Read, object_or_bare, optional_object};
 use beamline_registry::domain::context::{Context, Scalar};
 use beamline_registry::domain::edit::{Stored, plan};
 use beamline_registry::domain::record::{EXTENSION, Field, Fields, INSTANCE, Record, VERSION};
@@ -44,15 +47,16 @@ const SUBJECT_ID: Option<&str> = Some("mask_pii");
 fuzz_target!(|body: &[u8]| {
     let (headers, payload) = divided(body);
     for subject_id in [None, SUBJECT_ID] {
-        if let Some(arguments) = fair(IdArguments::read(payload, subject_id)) {
-            let _ = fair(arguments.id());
+        if let Some(arguments) = fair(LookupArguments::read(payload, subject_id)) {
+            let _ = fair(arguments.asked());
             if let Some(context) = fair(arguments.context()) {
                 is_exact(context);
             }
         }
         invocation(headers, payload, subject_id);
-        if let Some(arguments) = fair(nats::health(payload, subject_id)) {
-            let _ = fair(arguments.arguments.query());
+        let _ = fair(Read::<ExplainArguments>::of_one(payload, subject_id));
+        if let Some(read) = fair(Read::<HealthArguments>::of_one(payload, subject_id)) {
+            let _ = fair(read.arguments.query());
         }
     }
     for verb in Verb::ALL {
@@ -63,16 +67,14 @@ fuzz_target!(|body: &[u8]| {
             }
         }
     }
-    let _ = fair(nats::report(payload, |reported| format!("{reported:?}")));
-    if let Some(json) = fair(as_object(payload, "id")) {
-        if let Some(arguments) = fair(object::<AuditArguments>(&json)) {
-            let _ = fair(arguments.query());
-        }
-        let _ = fair(object::<ReloadArguments>(&json));
+    if let Some(arguments) = fair(optional_object::<ReportArguments<'_>>(payload)) {
+        let _ = fair(arguments.reported());
     }
-    if let Some(json) = fair(as_object(payload, "call"))
-        && let Some(arguments) = fair(object::<CancelArguments<'_>>(&json))
-    {
+    if let Some(arguments) = fair(object_or_bare::<AuditArguments>(payload, "id")) {
+        let _ = fair(arguments.query());
+    }
+    let _ = fair(object_or_bare::<ReloadArguments>(payload, "id"));
+    if let Some(arguments) = fair(object_or_bare::<CancelArguments>(payload, "call")) {
         let _ = fair(arguments.call());
     }
     let _ = fair(optional_object::<CircuitArguments>(payload));
@@ -134,34 +136,32 @@ fn is_exact(mut context: Context) {
 }
 
 fn invocation(headers: &[u8], payload: &[u8], subject_id: Option<&str>) {
-    let subject = match subject_id {
-        None => "r.invoke".to_owned(),
-        Some(id) => format!("r.invoke.{id}"),
+    let Ok(headers) = RawHeaders(headers).read() else {
+        return;
     };
-    let message = Message {
-        subject: subject.as_bytes(),
-        sid: 1,
-        reply: None,
-        headers: RawHeaders(headers),
-        payload,
+    let headers = InvokeHeaders::read(|name| headers.get(name));
+    let _ = headers.known_as();
+    let Some(arguments) = fair(InvokeArguments::read(payload, subject_id)) else {
+        return;
     };
-    let read = nats::invoke(&message, |invocation, _| {
-        assert!(subject_id.is_none_or(|id| id == invocation.id));
-        assert_ne!(invocation.payload.get(), "null");
-        for object in [invocation.metadata, invocation.config]
-            .into_iter()
-            .flatten()
-        {
-            assert!(object.get().starts_with('{'));
-        }
-        is_exact(invocation.context.clone());
-    });
-    let _ = fair(read);
+    let received = Instant::now().into();
+    let Some(invocation) = fair(arguments.invocation(&headers, received)) else {
+        return;
+    };
+    assert!(subject_id.is_none_or(|id| id == invocation.id));
+    assert_ne!(invocation.payload.get(), "null");
+    for object in [invocation.metadata, invocation.config]
+        .into_iter()
+        .flatten()
+    {
+        assert!(object.get().starts_with('{'));
+    }
+    is_exact(invocation.context);
 }
 
 /// A change as far as it goes without a database: to its steps.
 fn changed(verb: WriteVerb, payload: &[u8], subject_id: Option<&str>) {
-    let Some(body) = fair(nats::change(verb, payload)) else {
+    let Some(body) = fair(change::Body::read(verb, payload)) else {
         return;
     };
     let Some((request, _)) = fair(change::read(verb, body, subject_id, &POLICY)) else {

@@ -1,32 +1,29 @@
 //! The verb `cancel`: which call, and how many there were.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::request::required;
 use super::to_bytes;
 use crate::service::error::RegistryError;
 
 /// The arguments of `cancel`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = CancelRequest)]
-pub struct CancelArguments<'a> {
+pub struct CancelArguments {
     /// The id of the calls that are to end.
-    #[serde(borrow)]
     #[schema(value_type = String)]
-    call: Option<Cow<'a, str>>,
+    call: Option<String>,
 }
 
-impl CancelArguments<'_> {
+impl CancelArguments {
     /// The id of the calls that are to end.
     ///
     /// # Errors
     /// There is none.
     pub fn call(&self) -> Result<&str, RegistryError> {
-        let call = self.call.as_deref();
-        call.ok_or_else(|| RegistryError::field("call", "is missing"))
+        required("call", self.call.as_deref())
     }
 }
 

@@ -7,13 +7,13 @@ use serde::Deserialize;
 use serde::de::Deserializer;
 use utoipa::ToSchema;
 
-use super::request::numbers;
+use super::request::{numbers, required};
 use crate::domain::actor::Actor;
-use crate::domain::ids::VersionName;
 use crate::domain::line::line;
 use crate::service::circuit_control::CircuitOrder;
 use crate::service::error::RegistryError;
 use crate::service::health_store::OverrideAction;
+use crate::service::lookup::named;
 
 /// A reason goes into the audit.
 const MAX_REASON_CHARS: usize = 500;
@@ -54,10 +54,9 @@ impl CircuitArguments {
     /// # Errors
     /// The field at fault.
     pub fn order(self, actor: Actor) -> Result<CircuitOrder, RegistryError> {
-        let missing = |field| RegistryError::field(field, "is missing");
-        let id = self.id.ok_or_else(|| missing("id"))?;
-        let version = self.version.as_deref().map(VersionName::parse).transpose();
-        let action = self.action.ok_or_else(|| missing("action"))?;
+        let id = required("id", self.id)?;
+        let version = named(self.version.as_deref());
+        let action = required("action", self.action)?;
         let action = OverrideAction::named(&action)
             .ok_or_else(|| RegistryError::field("action", "must be open, close or reset"))?;
         let reason = self.reason.map(|reason| {
@@ -70,7 +69,7 @@ impl CircuitArguments {
         }
         Ok(CircuitOrder {
             id,
-            version: version.map_err(|rule| RegistryError::field("version", rule))?,
+            version: version?,
             action,
             ttl: self.ttl_seconds.map(Duration::from_secs),
             reason: reason.transpose()?,

@@ -1,15 +1,36 @@
-//! Why a request is served by its version.
+//! The verb `explain`: a request, and why it is served by its version.
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::request::OfOne;
 use super::resting::RestingBody;
 use super::{time, to_bytes};
 use crate::domain::breaker::CircuitState;
 use crate::domain::record::warnings;
 use crate::service::read::Explanation;
 use crate::service::selection::Target;
+
+/// The arguments of `explain`.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = ExplainRequest)]
+pub struct ExplainArguments {
+    /// The id.
+    pub id: Option<String>,
+    /// A version to use regardless of the rules.
+    pub version: Option<String>,
+    /// What rules and rollouts read.
+    #[schema(value_type = Option<Object>)]
+    pub context: Option<Box<RawValue>>,
+}
+
+impl OfOne for ExplainArguments {
+    fn id_mut(&mut self) -> &mut Option<String> {
+        &mut self.id
+    }
+}
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Explanation)]

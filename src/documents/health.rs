@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::list::cursor;
 use super::page::{Forms, Page, no_brief};
-use super::request::numbers;
+use super::request::{OfOne, numbers};
 use super::stats::milliseconds;
 use super::{time, to_bytes};
 use crate::service::error::RegistryError;
@@ -34,6 +34,12 @@ pub struct HealthArguments {
     pub limit: Option<u64>,
     /// The `next` of an earlier page.
     pub cursor: Option<String>,
+}
+
+impl OfOne for HealthArguments {
+    fn id_mut(&mut self) -> &mut Option<String> {
+        &mut self.id
+    }
 }
 
 impl HealthArguments {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::request::numbers;
+use super::request::{Read, as_object, numbers, required};
 use super::{page, to_bytes};
 use crate::domain::breaker::CircuitState;
 use crate::domain::entry::Entry;
@@ -44,6 +44,17 @@ pub struct ListArguments {
 }
 
 impl ListArguments {
+    /// The arguments of `lookup_by_type`; a bare type will do.
+    ///
+    /// # Errors
+    /// The field at fault; also a type that is missing.
+    pub fn of_type(payload: &[u8]) -> Result<Read<Self>, RegistryError> {
+        let mut read: Read<Self> = Read::of(&as_object(payload, "type")?)?;
+        required("type", read.arguments.kind.as_ref())?;
+        read.arguments.enabled = None;
+        Ok(read)
+    }
+
     /// The listing that is asked for.
     ///
     /// # Errors

@@ -1,20 +1,111 @@
-//! The answer to a lookup.
+//! The verb `lookup`: one extension or many, and the records that serve.
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::error::ErrorBody;
 use super::page::ENVELOPE_BYTES;
+use super::request::{agreed_id, bare_text, context, numbers, object, required};
 use super::{raw, to_bytes};
 use crate::domain::breaker::CircuitState;
+use crate::domain::context::Context;
 use crate::domain::entry::PreparedReply;
 use crate::domain::extension::Instance;
 use crate::domain::quote::quoted;
 use crate::domain::routing::Resolved;
 use crate::service::error::RegistryError;
-use crate::service::lookup::Many;
+use crate::service::lookup::{MAX_IDS, Many};
+
+/// The arguments of `lookup`.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = LookupRequest)]
+pub struct LookupArguments<'a> {
+    /// The id.
+    #[serde(borrow)]
+    #[schema(value_type = Option<String>)]
+    pub id: Option<Cow<'a, str>>,
+    /// Many ids, in place of one.
+    #[serde(borrow)]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub ids: Option<Vec<Cow<'a, str>>>,
+    /// A version to use regardless of the rules.
+    #[serde(borrow)]
+    #[schema(value_type = Option<String>)]
+    pub version: Option<Cow<'a, str>>,
+    /// What rules and rollouts read.
+    #[serde(borrow)]
+    #[schema(value_type = Option<Object>)]
+    context: Option<&'a RawValue>,
+    /// The revision the answer must have seen.
+    #[serde(default, deserialize_with = "numbers::any")]
+    pub min_revision: Option<u64>,
+    /// How long to wait for it, in milliseconds.
+    #[serde(default, deserialize_with = "numbers::waits_ms")]
+    #[schema(maximum = 10000)]
+    pub wait_ms: Option<u64>,
+}
+
+/// The ids that a lookup is about.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Asked<'a> {
+    /// One.
+    One(&'a str),
+    /// Many, all of one revision.
+    Many(Vec<&'a str>),
+}
+
+impl<'a> LookupArguments<'a> {
+    /// Reads a JSON object, a bare id, or nothing where the subject says it all.
+    ///
+    /// # Errors
+    /// The field at fault; also an id that is not the one in the subject.
+    pub fn read(payload: &'a [u8], subject_id: Option<&'a str>) -> Result<Self, RegistryError> {
+        let payload = payload.trim_ascii();
+        let mut arguments = match payload.first() {
+            None => Self::default(),
+            Some(b'{') => object(payload)?,
+            Some(_) => Self {
+                id: Some(bare_text(payload)?.into()),
+                ..Self::default()
+            },
+        };
+        arguments.id = agreed_id(arguments.id, subject_id)?;
+        Ok(arguments)
+    }
+
+    /// The ids.
+    ///
+    /// # Errors
+    /// There is none, there are too many, or one and many are mixed.
+    pub fn asked(&self) -> Result<Asked<'_>, RegistryError> {
+        let Some(ids) = &self.ids else {
+            return required("id", self.id.as_deref()).map(Asked::One);
+        };
+        if self.id.is_some() {
+            return Err(RegistryError::field("ids", "cannot be combined with `id`"));
+        }
+        if self.version.is_some() {
+            return Err(RegistryError::field("version", "needs one `id`"));
+        }
+        if !(1..=MAX_IDS).contains(&ids.len()) {
+            let rule = format!("must have 1 to {MAX_IDS} ids");
+            return Err(RegistryError::field("ids", rule));
+        }
+        Ok(Asked::Many(ids.iter().map(AsRef::as_ref).collect()))
+    }
+
+    /// The context, without what no rule can compare.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn context(&self) -> Result<Context, RegistryError> {
+        context(self.context)
+    }
+}
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = ServedExtension)]

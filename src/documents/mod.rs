@@ -16,6 +16,7 @@ pub mod event;
 pub mod explain;
 pub mod headers;
 pub mod health;
+pub mod invoke;
 pub mod list;
 pub mod live;
 pub mod lookup;

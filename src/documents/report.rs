@@ -1,17 +1,16 @@
 //! The verb `report`: what a router reports about a call of its own, and the answer for those that
 //! ask for one.
 
-use bytes::Bytes;
-use serde::Serialize;
-
-use super::to_bytes;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use serde::Deserialize;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::request::required;
+use super::to_bytes;
 use crate::domain::decimal::Decimal;
 use crate::service::error::RegistryError;
 use crate::service::invoke::{Reported, Verdict};
@@ -47,18 +46,10 @@ impl ReportArguments<'_> {
     /// # Errors
     /// The field at fault.
     pub fn reported(&self) -> Result<Reported<'_>, RegistryError> {
-        let missing = |field| RegistryError::field(field, "is missing");
-        let verdict = match self.outcome.as_deref() {
-            Some("success") => Verdict::Success,
-            Some("failure") => Verdict::Failure,
-            Some(_) => {
-                let rule = "must be success or failure";
-                return Err(RegistryError::field("outcome", rule));
-            }
-            None => return Err(missing("outcome")),
-        };
+        let verdict = Verdict::named(required("outcome", self.outcome.as_deref())?)
+            .ok_or_else(|| RegistryError::field("outcome", "must be success or failure"))?;
         Ok(Reported {
-            id: self.id.as_deref().ok_or_else(|| missing("id"))?,
+            id: required("id", self.id.as_deref())?,
             version: self.version.as_deref(),
             verdict,
             latency: self.latency_ms.map(latency).transpose()?,

@@ -1,18 +1,35 @@
-//! The stored record of an extension, as `get` answers it.
+//! The verb `get`: an id, and the stored record of its extension.
 
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use utoipa::ToSchema;
 use utoipa::openapi::schema::{
     Array, KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type,
 };
 use utoipa::openapi::{ArrayBuilder, Ref, RefOr};
 
 use super::change::of_field;
+use super::request::OfOne;
 use super::{time, to_bytes};
 use crate::domain::extension::Extension;
 use crate::domain::record::{self, EXTENSION, Field, Fields, INSTANCE, Kind, VERSION, Value};
+
+/// The arguments of `get`.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = GetRequest)]
+pub struct GetArguments {
+    /// The id.
+    pub id: Option<String>,
+}
+
+impl OfOne for GetArguments {
+    fn id_mut(&mut self) -> &mut Option<String> {
+        &mut self.id
+    }
+}
 
 /// The record with its versions and instances, as stored.
 pub fn stored(extension: &Extension) -> Bytes {

@@ -62,6 +62,10 @@ pub struct CallHeaders<'a> {
     pub call_id: Option<&'a CallId>,
 }
 
+/// The header with the milliseconds that the caller still waits, from receipt.
+pub const DEADLINE_MS: &str = "Beamline-Deadline-Ms";
+/// The header with the kinds of answers that the caller takes.
+pub const ACCEPT: &str = "Beamline-Accept";
 /// The header with what a call is known by.
 pub const CALL_ID: &str = "Beamline-Call-Id";
 /// The header with the number of an attempt, from 1.
@@ -80,7 +84,7 @@ impl CallHeaders<'_> {
                 push("tracestate", tracestate);
             }
         }
-        push("Beamline-Deadline-Ms", digits.format(self.left.as_millis()));
+        push(DEADLINE_MS, digits.format(self.left.as_millis()));
         push("Beamline-Extension-Id", self.id.as_str());
         push("Beamline-Version", self.version.as_str());
         match self.attempt {
@@ -88,7 +92,7 @@ impl CallHeaders<'_> {
             None => push("Beamline-Probe", "1"),
         }
         if self.stream {
-            push("Beamline-Accept", "stream");
+            push(ACCEPT, "stream");
         }
         if let Some(id) = self.call_id {
             push(CALL_ID, id.as_str());

@@ -144,12 +144,9 @@ impl Lookups {
         let Some(entry) = entry else {
             return Err(self.absent(id));
         };
-        let named = version.map(VersionName::parse).transpose();
+        let named = named(version)?;
         let wanted = Wanted {
-            version: named
-                .as_ref()
-                .map_err(|rule| RegistryError::field("version", rule))?
-                .as_ref(),
+            version: named.as_ref(),
             context,
             real: true,
         };
@@ -185,6 +182,15 @@ impl Lookups {
         }
         error
     }
+}
+
+/// The version that a request names, where it names one.
+///
+/// # Errors
+/// It is no version's name.
+pub fn named(version: Option<&str>) -> Result<Option<VersionName>, RegistryError> {
+    let named = version.map(VersionName::parse).transpose();
+    named.map_err(|rule| RegistryError::field("version", rule))
 }
 
 /// The error for a request that an existing extension does not serve.

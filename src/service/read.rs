@@ -5,13 +5,13 @@ use std::time::SystemTime;
 
 use super::error::RegistryError;
 use super::invoke::{Resting, Runtimes};
-use super::lookup::refused;
+use super::lookup::{named, refused};
 use super::selection::{Reason, Selector, Target, Wanted};
 use crate::domain::breaker::CircuitState;
 use crate::domain::context::Context;
 use crate::domain::entry::{Entry, Refusal};
 use crate::domain::extension::ExtensionType;
-use crate::domain::ids::{InstanceId, VersionName};
+use crate::domain::ids::InstanceId;
 use crate::domain::listing::{Page, PageRequest, Position};
 use crate::domain::routing::Verdict;
 use crate::domain::selector;
@@ -118,8 +118,7 @@ impl Reads {
     ) -> Result<Explanation, RegistryError> {
         let (entry, revision) = self.get(id)?;
         self.selector.complete(&mut context);
-        let named = version.map(VersionName::parse).transpose();
-        let named = named.map_err(|rule| RegistryError::field("version", rule))?;
+        let named = named(version)?;
         let wanted = Wanted {
             version: named.as_ref(),
             context: &context,

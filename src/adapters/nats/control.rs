@@ -13,9 +13,8 @@ use super::discovery::{Discovery, Question};
 use super::endpoints::Endpoints;
 use super::link::lane::{Handler, Turn};
 use super::link::outbox::Outbox;
-use super::payload::{as_object, object};
 use super::replies::Answer;
-use super::request::Request;
+use super::request::{Request, opened};
 use super::respond::{Respond, hold, out};
 use super::subjects::Route;
 use super::verb::Verb;
@@ -23,6 +22,7 @@ use super::verbs::Verbs;
 use super::wire::operation::Message;
 use crate::documents;
 use crate::documents::cancel::CancelArguments;
+use crate::documents::request::object_or_bare;
 use crate::domain::overload::Overload;
 use crate::service::boundary::answered;
 use crate::service::budget::Budget;
@@ -137,7 +137,7 @@ impl ControlServer {
             return;
         };
         let received = turn.now;
-        let begun = Request::read(message).and_then(|request| {
+        let begun = Request::read(route, message).and_then(|request| {
             let place = Arc::clone(&self.places).try_acquire_owned();
             let place = place.map_err(|_| Overload::Requests);
             let budget = match self.verbs.must_wait(route.verb, message.payload) {
@@ -189,9 +189,8 @@ impl ControlServer {
         let Some(reply) = self.respond.reply_to(message) else {
             return;
         };
-        let cancelled = Request::read(message).and_then(|request| {
-            let payload = as_object(&request.payload, "call")?;
-            let arguments: CancelArguments<'_> = object(&payload)?;
+        let cancelled = opened(route, message).and_then(|_| {
+            let arguments: CancelArguments = object_or_bare(message.payload, "call")?;
             Ok(self.cancellable.cancel(arguments.call()?))
         });
         if route.to_all && cancelled == Ok(0) {
@@ -213,7 +212,7 @@ impl ControlServer {
                 reply => reply,
             },
         };
-        let outcome = Request::read(message).and_then(|request| self.verbs.report(route, &request));
+        let outcome = opened(route, message).and_then(|_| self.verbs.report(message.payload));
         self.endpoints
             .record(route.verb, turn.now.elapsed(), &outcome);
         if let Some(reply) = reply {

@@ -8,33 +8,31 @@ use std::str;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use memchr::memchr;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::actor::check_actor;
 use super::control::Budgets;
 use super::endpoints::Endpoints;
 use super::link::lane::{Handler, Turn};
 use super::link::outbox::Outbox;
-use super::payload::IdArguments;
 use super::replies::Answer;
+use super::request::opened;
 use super::respond::{Respond, hold, out};
 use super::subjects::Route;
 use super::verb::Verb;
 use super::wire::operation::Message;
 use super::wire::write;
 use crate::documents;
-use crate::documents::request::malformed;
+use crate::documents::lookup::{Asked, LookupArguments};
 use crate::domain::context::Context;
 use crate::domain::ids::ExtensionId;
 use crate::domain::overload::Overload;
 use crate::service::boundary::answered;
 use crate::service::budget::Held;
 use crate::service::error::RegistryError;
-use crate::service::lookup::{Lookups, MAX_IDS};
+use crate::service::lookup::Lookups;
 use crate::service::observe::{Observation, Observers};
 use crate::service::progress::Progress;
 use crate::service::spans::{OpenSpan, Spans, Work};
@@ -172,7 +170,8 @@ impl LookupServer {
         let server = self.clone();
         let deferred = Deferred {
             route,
-            subject: message.subject.to_vec(),
+            // Nothing is lost: it has been read as text.
+            subject: String::from_utf8_lossy(message.subject).into_owned(),
             payload: message.payload.to_vec(),
             reply: reply.to_vec(),
         };
@@ -194,7 +193,7 @@ impl LookupServer {
 
     async fn answer_later(&self, deferred: &Deferred) -> Result<Answer, RegistryError> {
         let lookup = Lookup::of(deferred.route, &deferred.subject, &deferred.payload)?;
-        let IdArguments {
+        let LookupArguments {
             min_revision,
             wait_ms,
             ..
@@ -205,50 +204,23 @@ impl LookupServer {
 
     fn answer(&self, lookup: Lookup<'_>) -> Result<Answer, RegistryError> {
         let Lookup { arguments, context } = lookup;
-        match &arguments.ids {
-            Some(ids) => self.answer_many(&arguments, ids, &context),
-            None => self.answer_one(&arguments, context),
+        match arguments.asked()? {
+            Asked::One(id) => {
+                // Read before the record, so that the answer is at least as new as it claims.
+                let revision = arguments.min_revision.map(|_| self.lookups.revision());
+                let version = arguments.version.as_deref();
+                let body = self.lookups.one(id, version, context)?;
+                Ok(Answer {
+                    revision,
+                    ..Answer::plain(body)
+                })
+            }
+            Asked::Many(ids) => {
+                let many = self.lookups.many(&ids, &context);
+                let body = documents::lookup::many(&many, self.outbox.max_payload());
+                Ok(Answer::at(many.revision, body))
+            }
         }
-    }
-
-    fn answer_one(
-        &self,
-        arguments: &IdArguments<'_>,
-        context: Context,
-    ) -> Result<Answer, RegistryError> {
-        // Read before the record, so that the answer is at least as new as it claims.
-        let revision = arguments.min_revision.map(|_| self.lookups.revision());
-        let body: Bytes =
-            self.lookups
-                .one(arguments.id()?, arguments.version.as_deref(), context)?;
-        Ok(Answer {
-            revision,
-            ..Answer::plain(body)
-        })
-    }
-
-    fn answer_many(
-        &self,
-        arguments: &IdArguments<'_>,
-        ids: &[std::borrow::Cow<'_, str>],
-        context: &Context,
-    ) -> Result<Answer, RegistryError> {
-        if arguments.id.is_some() {
-            return Err(RegistryError::field("ids", "cannot be combined with `id`"));
-        }
-        if arguments.version.is_some() {
-            return Err(RegistryError::field("version", "needs one `id`"));
-        }
-        if ids.is_empty() || ids.len() > MAX_IDS {
-            return Err(RegistryError::field(
-                "ids",
-                format!("must have 1 to {MAX_IDS} ids"),
-            ));
-        }
-        let ids: Vec<&str> = ids.iter().map(AsRef::as_ref).collect();
-        let many = self.lookups.many(&ids, context);
-        let body = documents::lookup::many(&many, self.outbox.max_payload());
-        Ok(Answer::at(many.revision, body))
     }
 
     fn count<T>(&self, took: Duration, outcome: &Result<T, RegistryError>, span: Option<OpenSpan>) {
@@ -269,29 +241,26 @@ fn likely_id(payload: &[u8]) -> Option<&[u8]> {
 /// A lookup that waits for a revision.
 struct Deferred {
     route: Route,
-    subject: Vec<u8>,
+    subject: String,
     payload: Vec<u8>,
     reply: Vec<u8>,
 }
 
 /// A lookup understood.
 struct Lookup<'a> {
-    arguments: IdArguments<'a>,
+    arguments: LookupArguments<'a>,
     context: Context,
 }
 
 impl<'a> Lookup<'a> {
     /// Understands `message`. A lookup reads no header, but refuses a block that cannot be read.
     fn read(route: Route, message: &Message<'a>) -> Result<Self, RegistryError> {
-        let headers = message.headers.read();
-        headers.map_err(|why| malformed(&why.to_string()))?;
-        Self::of(route, message.subject, message.payload)
+        let (_, subject) = opened(route, message)?;
+        Self::of(route, subject, message.payload)
     }
 
-    fn of(route: Route, subject: &'a [u8], payload: &'a [u8]) -> Result<Self, RegistryError> {
-        let subject = str::from_utf8(subject).map_err(|_| malformed("the subject is not UTF-8"))?;
-        check_actor(route, subject)?;
-        let arguments = IdArguments::read(payload, route.id(subject))?;
+    fn of(route: Route, subject: &'a str, payload: &'a [u8]) -> Result<Self, RegistryError> {
+        let arguments = LookupArguments::read(payload, route.id(subject))?;
         let context = arguments.context()?;
         Ok(Self { arguments, context })
     }
@@ -301,14 +270,11 @@ impl<'a> Lookup<'a> {
         let Some(span) = span else {
             return;
         };
-        match (&self.arguments.ids, self.arguments.id()) {
-            (Some(ids), _) => span.note("beamline.extension.count", ids.len()),
-            (None, Ok(id)) => {
-                if let Ok(id) = ExtensionId::parse(id) {
-                    span.note("beamline.extension.id", id);
-                }
-            }
-            (None, Err(_)) => {}
+        let LookupArguments { id, ids, .. } = &self.arguments;
+        if let Some(ids) = ids {
+            span.note("beamline.extension.count", ids.len());
+        } else if let Some(Ok(id)) = id.as_deref().map(ExtensionId::parse) {
+            span.note("beamline.extension.id", id);
         }
     }
 }

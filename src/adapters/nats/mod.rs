@@ -9,7 +9,6 @@ mod login;
 pub mod connect;
 pub mod verb;
 pub mod subjects;
-pub mod payload;
 pub mod headers;
 pub mod replies;
 pub mod respond;
@@ -28,6 +27,3 @@ pub mod invoke;
 pub mod discovery;
 pub mod events;
 pub mod server;
-#[cfg(fuzzing)]
-#[doc(hidden)]
-pub mod fuzzing;

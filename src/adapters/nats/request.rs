@@ -4,6 +4,9 @@ use std::str;
 
 use bytes::Bytes;
 
+use super::actor::check_actor;
+use super::subjects::Route;
+use super::wire::headers::Headers;
 use super::wire::operation::Message;
 use crate::documents::headers::ACTOR;
 use crate::documents::request::malformed;
@@ -24,22 +27,32 @@ impl Request {
     /// Takes what is needed of `message`.
     ///
     /// # Errors
-    /// A header block that cannot be read, or a subject in another encoding.
-    pub fn read(message: &Message<'_>) -> Result<Self, RegistryError> {
-        let headers = message.headers.read();
-        let headers = headers.map_err(|why| malformed(&why.to_string()))?;
+    /// See [`opened`].
+    pub fn read(route: Route, message: &Message<'_>) -> Result<Self, RegistryError> {
+        let (headers, subject) = opened(route, message)?;
         Ok(Self {
-            subject: subject(message)?.to_owned(),
+            subject: subject.to_owned(),
             actor: headers.get(ACTOR).map(str::to_owned),
             payload: Bytes::copy_from_slice(message.payload),
         })
     }
 }
 
-/// The subject of `message`, as text.
+/// What every request must have in order, whatever its verb: the headers of `message`, and its subject.
 ///
 /// # Errors
-/// It is in another encoding.
-pub fn subject<'m>(message: &Message<'m>) -> Result<&'m str, RegistryError> {
-    str::from_utf8(message.subject).map_err(|_| malformed("the subject is not UTF-8"))
+/// A header block that cannot be read, a subject in another encoding, or an actor in it that could not
+/// be audited.
+// Part of every lookup.
+#[inline]
+pub fn opened<'m>(
+    route: Route,
+    message: &Message<'m>,
+) -> Result<(Headers<'m>, &'m str), RegistryError> {
+    let headers = message.headers.read();
+    let headers = headers.map_err(|why| malformed(&why.to_string()))?;
+    let subject = str::from_utf8(message.subject);
+    let subject = subject.map_err(|_| malformed("the subject is not UTF-8"))?;
+    check_actor(route, subject)?;
+    Ok((headers, subject))
 }

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::WriteVerb;
 use crate::documents::members::Members;
+use crate::documents::request::{object_or_bare, optional_object};
+use crate::service::error::RegistryError;
 
 /// The fields of a request as they came.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -30,6 +33,18 @@ impl From<Members<Box<RawValue>>> for Body {
 }
 
 impl Body {
+    /// Reads a JSON object; a verb that needs only an id takes it bare, or nothing where the subject
+    /// has it.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn read(verb: WriteVerb, payload: &[u8]) -> Result<Self, RegistryError> {
+        match verb.needs_only_an_id() {
+            true => object_or_bare(payload, "id"),
+            false => optional_object(payload),
+        }
+    }
+
     /// A body that has only an id.
     pub fn of_id(id: &str) -> Self {
         let text = serde_json::Value::from(id).to_string();

@@ -11,10 +11,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::circuits::{self, CircuitsArguments};
+use super::explain::{self, ExplainArguments};
 use super::health::{self, HealthArguments};
 use super::list::{self, ListArguments};
-use super::request::{Freshness, Read};
-use super::{stats, stored};
+use super::request::{Freshness, Read, context, required};
+use super::stats;
+use super::stored::{self, GetArguments};
 use crate::domain::entry::Entry;
 use crate::service::administration::Changes;
 use crate::service::error::RegistryError;
@@ -94,13 +96,37 @@ impl Desk {
         self.progress.wait(min_revision, wait_ms).await
     }
 
-    /// The stored record of `id`.
-    pub async fn get(&self, id: &str, freshness: Freshness) -> Result<Answer, RegistryError> {
-        self.fresh(freshness).await?;
+    /// The stored record of an extension.
+    pub async fn get(
+        &self,
+        Read {
+            arguments,
+            freshness,
+        }: &Read<GetArguments>,
+    ) -> Result<Answer, RegistryError> {
+        let id = required("id", arguments.id.as_deref())?;
+        self.fresh(*freshness).await?;
         let (entry, revision) = self.reads.get(id)?;
         let extension = entry.extension();
         let answer = Answer::at(revision, stored::stored(extension));
         Ok(answer.of_record(extension.revision))
+    }
+
+    /// Why a lookup answers what it answers.
+    pub async fn explain(
+        &self,
+        Read {
+            arguments,
+            freshness,
+        }: &Read<ExplainArguments>,
+    ) -> Result<Answer, RegistryError> {
+        let id = required("id", arguments.id.as_deref())?;
+        let context = context(arguments.context.as_deref())?;
+        self.fresh(*freshness).await?;
+        let version = arguments.version.as_deref();
+        let explanation = self.reads.explain(id, version, context)?;
+        let body = explain::explained(&explanation);
+        Ok(Answer::at(explanation.revision, body))
     }
 
     /// A page of the catalog.

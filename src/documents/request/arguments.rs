@@ -1,15 +1,14 @@
-//! What every read may ask for, and the ids that requests name.
+//! What every read may ask for.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{numbers, optional_object};
-use crate::domain::ids::ExtensionId;
 use crate::service::error::RegistryError;
 
 /// How new an answer must be. All that a read without other arguments has.
-#[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query)]
 pub struct Freshness {
     /// The revision the answer must have seen.
@@ -17,6 +16,7 @@ pub struct Freshness {
     pub min_revision: Option<u64>,
     /// How long to wait for it, in milliseconds.
     #[param(maximum = 10000)]
+    #[schema(maximum = 10000)]
     #[serde(default, deserialize_with = "numbers::waits_ms")]
     pub wait_ms: Option<u64>,
 }
@@ -41,10 +41,4 @@ impl<T: DeserializeOwned> Read<T> {
             freshness: optional_object(payload)?,
         })
     }
-}
-
-/// An id that a request names, where it names one.
-pub(in crate::documents) fn id(text: Option<&str>) -> Result<Option<ExtensionId>, RegistryError> {
-    let id = text.map(ExtensionId::parse).transpose();
-    id.map_err(|rule| RegistryError::field("id", rule))
 }

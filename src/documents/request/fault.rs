@@ -22,6 +22,11 @@ pub fn malformed(message: &str) -> RegistryError {
     }
 }
 
+/// The value of a field that must be there.
+pub(in crate::documents) fn required<T>(field: &str, value: Option<T>) -> Result<T, RegistryError> {
+    value.ok_or_else(|| RegistryError::field(field, "is missing"))
+}
+
 /// The error of a payload that is JSON.
 fn located(error: serde_path_to_error::Error<serde_json::Error>) -> RegistryError {
     let path = error.path().to_string();

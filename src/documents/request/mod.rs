@@ -3,14 +3,17 @@
 
 mod arguments;
 mod fault;
+mod ids;
 pub mod numbers;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub(in crate::documents) use self::arguments::id;
 pub use self::arguments::{Freshness, Read};
 pub use self::fault::malformed;
+pub(in crate::documents) use self::fault::required;
+pub use self::ids::{OfOne, object_or_bare};
+pub(in crate::documents) use self::ids::{agreed_id, as_object, bare_text, id};
 use crate::domain::context::Context;
 use crate::service::error::RegistryError;
 
@@ -41,3 +44,6 @@ pub fn context(json: Option<&RawValue>) -> Result<Context, RegistryError> {
     let read = read.map_err(|error| RegistryError::field(&error.field(), error))?;
     Ok(read.unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests;

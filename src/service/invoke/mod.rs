@@ -33,7 +33,7 @@ pub use meter::{DurationMeter, InvocationMeter, Status, Summary};
 pub use places::{Place, Places, Seat};
 pub use plan::Plan;
 pub use report::{Reported, Verdict};
-pub use request::Invocation;
+pub use request::{Invocation, known_as};
 pub use resting::Resting;
 pub use runtime::{Runtime, Runtimes, Setup};
 pub use stream::{CHUNK, END, Piece, STREAM, Streaming};
@@ -47,7 +47,7 @@ use crate::service::caller::{CallHeaders, Caller};
 use crate::service::circuits::Circuits;
 use crate::service::clock::Clock;
 use crate::service::error::RegistryError;
-use crate::service::lookup::refused;
+use crate::service::lookup::{named, refused};
 use crate::service::observe::Observers;
 use crate::service::selection::{Selector, Target, Wanted};
 use crate::service::spans::{OpenSpan, Spans, Work};
@@ -208,12 +208,9 @@ impl<C: Caller> Invoker<C> {
         let selector = &self.tools.selector;
         let entry = selector.entry(invocation.id)?;
         selector.complete(&mut invocation.context);
-        let named = invocation.version.map(VersionName::parse).transpose();
+        let named = named(invocation.version)?;
         let wanted = Wanted {
-            version: named
-                .as_ref()
-                .map_err(|rule| RegistryError::field("version", rule))?
-                .as_ref(),
+            version: named.as_ref(),
             context: &invocation.context,
             real,
         };

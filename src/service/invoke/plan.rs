@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::cancelling::Known;
 use super::meter::Status;
 use super::record::{About, Pending};
-use super::request::Invocation;
+use super::request::{Invocation, known_as};
 use super::runtime::Setup;
 use super::spare::Spare;
 use crate::domain::balancer::Past;
@@ -134,10 +134,7 @@ impl Plan {
             deadline: [invocation.deadline, impatient].into_iter().flatten().min(),
             received: invocation.received,
             stream: invocation.stream,
-            call_id: match &invocation.call_id {
-                None if invocation.stream => Some(CallId::of(rand::random())),
-                given => given.clone(),
-            },
+            call_id: known_as(invocation.call_id.clone(), invocation.stream),
             known: None,
             on_behalf: OnBehalf::of(&invocation.context),
             trace_id: rand::random(),

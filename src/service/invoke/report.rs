@@ -6,17 +6,19 @@ use super::Tools;
 use super::record::About;
 use crate::domain::breaker::{self, FailureKind};
 use crate::domain::failures::Failed;
-use crate::domain::ids::VersionName;
 use crate::domain::outcome::{Failure, Outcome};
+use crate::domain::words::words;
 use crate::service::error::RegistryError;
+use crate::service::lookup::named;
 
-/// What a router saw.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The extension answered.
-    Success,
-    /// It did not, or not well.
-    Failure,
+words! {
+    /// What a router saw.
+    pub enum Verdict {
+        /// The extension answered.
+        Success = "success",
+        /// It did not, or not well.
+        Failure = "failure",
+    }
 }
 
 /// A call that a router made itself.
@@ -44,8 +46,7 @@ impl Tools {
     pub fn report(&self, reported: Reported<'_>) -> Result<(), RegistryError> {
         let entry = self.selector.entry(reported.id)?;
         let extension = entry.extension();
-        let named = reported.version.map(VersionName::parse).transpose();
-        let named = named.map_err(|rule| RegistryError::field("version", rule))?;
+        let named = named(reported.version)?;
         let version = named.as_ref().unwrap_or(&extension.version);
         if !entry.has(version) {
             return Err(RegistryError::VersionNotFound {

@@ -10,6 +10,12 @@ use tokio::time::Instant;
 use crate::domain::call_id::CallId;
 use crate::domain::context::Context;
 
+/// What a call is known by, where it may be cancelled: its own id, or, of an answer in pieces, one that
+/// is made.
+pub fn known_as(own: Option<CallId>, stream: bool) -> Option<CallId> {
+    own.or_else(|| stream.then(|| CallId::of(rand::random())))
+}
+
 /// What a router asks for. Free-form JSON stays the text it came in.
 #[derive(Debug)]
 pub struct Invocation<'a> {

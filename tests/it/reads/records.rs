@@ -120,6 +120,9 @@ async fn explain_chooses_as_a_lookup_does_and_says_why() {
             "{request}"
         );
     }
+    // What only a lookup takes is ignored.
+    let request = json!({"id": "plain", "ids": 7});
+    site.ask("explain", &request).await.ok();
     for (request, code) in [
         (json!({"id": "nobody"}), "extension_not_found"),
         (json!({"id": "faulty"}), "extension_not_found"),

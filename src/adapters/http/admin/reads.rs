@@ -14,6 +14,7 @@ use crate::documents::desk::Answer;
 use crate::documents::health::HealthArguments;
 use crate::documents::list::ListArguments;
 use crate::documents::request::{Freshness, Read};
+use crate::documents::stored::GetArguments;
 use crate::service::error::RegistryError;
 
 /// The largest answer that is a page: what NATS allows in a message by default, so that pages are
@@ -53,7 +54,13 @@ pub(in crate::adapters::http) async fn get(
     path: Result<Path<String>, PathRejection>,
     query: Query,
 ) -> Outcome {
-    Ok(state.desk.get(&id(path)?, query.arguments()?).await?)
+    let read = Read {
+        arguments: GetArguments {
+            id: Some(id(path)?),
+        },
+        freshness: query.arguments()?,
+    };
+    Ok(state.desk.get(&read).await?)
 }
 
 /// How one extension is doing; its last failures for operators only

@@ -5,7 +5,6 @@
 //! none.
 
 mod answer;
-mod arguments;
 mod messenger;
 
 use std::sync::Arc;
@@ -17,20 +16,20 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use self::answer::First;
-use self::arguments::Arguments;
-pub use self::arguments::Body as InvokeBody;
 pub(super) use self::messenger::Messenger;
 use super::calls::{CallUnderWay, Calls};
 use super::endpoints::Endpoints;
 use super::link::lane::{Handler, Turn};
 use super::link::outbox::Outbox;
 use super::replies::Answer;
+use super::request::opened;
 use super::respond::{Out, Respond, out};
 use super::subjects::Route;
 use super::verb::Verb;
 use super::wire::operation::Message;
 use super::wire::write::HeaderBlock;
 use crate::documents;
+use crate::documents::invoke::{InvokeArguments, InvokeHeaders};
 use crate::domain::call_id::CallId;
 use crate::domain::overload::Overload;
 use crate::service::boundary::{answered, survived};
@@ -161,8 +160,10 @@ impl InvokeServer {
         message: &Message<'_>,
         received: Instant,
     ) -> Result<Begun, RegistryError> {
-        let arguments = Arguments::read(route, message, received)?;
-        let mut invocation = arguments.invocation()?;
+        let (headers, subject) = opened(route, message)?;
+        let headers = InvokeHeaders::read(|name| headers.get(name));
+        let arguments = InvokeArguments::read(message.payload, route.id(subject))?;
+        let mut invocation = arguments.invocation(&headers, received)?;
         if !arguments.dry_run() {
             return self.0.invoker.accept(&mut invocation).map(Begun::Call);
         }
@@ -180,7 +181,9 @@ impl InvokeServer {
 
     /// Answers a call that was not made; like any first message, with what it is known by.
     fn refuse(&self, message: &Message<'_>, reply: &[u8], error: &RegistryError, turn: &mut Turn) {
-        let call_id = arguments::call_id(message);
+        let headers = message.headers.read().ok();
+        let headers = headers.map(|headers| InvokeHeaders::read(|name| headers.get(name)));
+        let call_id = headers.and_then(|headers| headers.known_as());
         let headers = |block: &mut HeaderBlock| {
             if let Some(id) = &call_id {
                 answer::call_headers(block, id, &self.0.instance_id);

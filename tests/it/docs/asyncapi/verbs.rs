@@ -1,17 +1,19 @@
 //! Each verb: what it is for, what it takes, what it answers.
 
-use beamline_registry::adapters::nats::invoke::InvokeBody;
-use beamline_registry::adapters::nats::payload::IdArguments;
 use beamline_registry::adapters::nats::verb::Verb;
 use beamline_registry::documents::audit::AuditArguments;
 use beamline_registry::documents::cancel::CancelArguments;
 use beamline_registry::documents::change::{self, WriteVerb};
 use beamline_registry::documents::circuit::CircuitArguments;
 use beamline_registry::documents::circuits::CircuitsArguments;
+use beamline_registry::documents::explain::ExplainArguments;
 use beamline_registry::documents::health::HealthArguments;
+use beamline_registry::documents::invoke::InvokeArguments;
 use beamline_registry::documents::list::ListArguments;
+use beamline_registry::documents::lookup::LookupArguments;
 use beamline_registry::documents::report::ReportArguments;
 use beamline_registry::documents::request::Freshness;
+use beamline_registry::documents::stored::GetArguments;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::path::ParameterIn;
@@ -30,7 +32,7 @@ pub(super) fn describe(verb: Verb) -> Description {
     let (summary, request, replies): (_, _, &[_]) = match verb {
         Verb::Lookup => (
             "Which service implements an extension, or each of many, in a context",
-            schema_of::<IdArguments<'_>>(),
+            schema_of::<LookupArguments<'_>>(),
             &["ServedExtension", "ServedExtensions"],
         ),
         Verb::LookupByType | Verb::List => {
@@ -43,12 +45,12 @@ pub(super) fn describe(verb: Verb) -> Description {
         }
         Verb::Get => (
             "A stored record, enabled or not",
-            of_id(&["id", "min_revision", "wait_ms"]),
+            of_one::<GetArguments>(),
             &["Extension"],
         ),
         Verb::Explain => (
             "Why a lookup answers what it answers",
-            of_id(&["id", "version", "context", "min_revision", "wait_ms"]),
+            of_one::<ExplainArguments>(),
             &["Explanation"],
         ),
         Verb::Stats => (
@@ -64,7 +66,7 @@ pub(super) fn describe(verb: Verb) -> Description {
         Verb::Ping => ("Whether a sidecar is there", parameters(&[]), &["Pong"]),
         Verb::Invoke => (
             "Calls an extension; the reply is its own",
-            schema_of::<InvokeBody<'_>>(),
+            schema_of::<InvokeArguments<'_>>(),
             &["ExtensionReply", "CallRehearsal"],
         ),
         Verb::Write(verb) => return write(verb),
@@ -95,7 +97,7 @@ pub(super) fn describe(verb: Verb) -> Description {
         ),
         Verb::Cancel => (
             "Ends a call by its id",
-            schema_of::<CancelArguments<'_>>(),
+            schema_of::<CancelArguments>(),
             &["Cancelled"],
         ),
     };
@@ -151,14 +153,13 @@ fn schema_of<T: PartialSchema>() -> Value {
 
 type Fields = Map<String, Value>;
 
-/// The fields of the arguments of a lookup that another verb has, too.
-fn of_id(names: &[&str]) -> Value {
-    let known = schema_of::<IdArguments<'_>>();
-    let fields = names.iter().filter_map(|name| {
-        let schema = known.get("properties")?.get(name)?.clone();
-        Some(((*name).to_owned(), schema))
+/// The arguments of a read of one extension.
+fn of_one<T: PartialSchema>() -> Value {
+    let fields = [schema_of::<T>(), schema_of::<Freshness>()].map(|mut schema| {
+        let fields = schema["properties"].as_object_mut();
+        fields.map(std::mem::take).unwrap_or_default()
     });
-    parameters(&[fields.collect()])
+    parameters(&fields)
 }
 
 /// The fields of arguments that stand in queries over HTTP.

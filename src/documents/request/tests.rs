@@ -1,19 +1,37 @@
 use super::*;
+use crate::documents::explain::ExplainArguments;
+use crate::documents::health::HealthArguments;
 use crate::documents::list::{EnabledFilter, ListArguments};
+use crate::documents::lookup::{Asked, LookupArguments};
 use crate::documents::reload::ReloadArguments;
+use crate::documents::stored::GetArguments;
+use crate::service::health::StateFilter;
 
 fn reload_arguments(payload: &[u8]) -> Result<ReloadArguments, RegistryError> {
-    object(&as_object(payload, "id")?)
+    object_or_bare(payload, "id")
 }
 
 fn read(payload: &str, subject_id: Option<&str>) -> Result<String, (Option<String>, String)> {
-    let outcome = IdArguments::read(payload.as_bytes(), subject_id)
-        .and_then(|arguments| arguments.context().map(|_| arguments))
-        .and_then(|arguments| arguments.id().map(str::to_owned));
-    outcome.map_err(|error| match error {
+    looked_up(payload.as_bytes(), subject_id).map_err(|error| match error {
         RegistryError::InvalidRequest { field, message } => (field, message),
         other => panic!("{other:?}"),
     })
+}
+
+fn looked_up(payload: &[u8], subject_id: Option<&str>) -> Result<String, RegistryError> {
+    let arguments = LookupArguments::read(payload, subject_id)?;
+    arguments.context()?;
+    let asked = arguments.asked()?;
+    Ok(match asked {
+        Asked::One(id) => id.to_owned(),
+        Asked::Many(ids) => ids.join(" "),
+    })
+}
+
+/// The id that a verb reads which does not borrow it.
+fn one<T: OfOne>(payload: &str, subject_id: Option<&str>) -> Result<Option<String>, RegistryError> {
+    let mut read = Read::<T>::of_one(payload.as_bytes(), subject_id)?;
+    Ok(read.arguments.id_mut().take())
 }
 
 #[test]
@@ -33,7 +51,42 @@ fn an_id_may_come_in_three_ways() {
             Ok("pii_guard".into()),
             "{payload:?}"
         );
+        for one in [
+            one::<GetArguments>,
+            one::<ExplainArguments>,
+            one::<HealthArguments>,
+        ] {
+            let id = one(payload, subject_id).unwrap();
+            assert_eq!(id.as_deref(), Some("pii_guard"), "{payload:?}");
+        }
     }
+    for payload in ["", "{}"] {
+        assert_eq!(one::<HealthArguments>(payload, None), Ok(None));
+    }
+    one::<HealthArguments>("b", Some("a")).unwrap_err();
+}
+
+#[test]
+fn what_other_verbs_take_beside_an_id_is_ignored() {
+    let payload = r#"{"id":"a","ids":7,"state":7}"#;
+    for one in [one::<GetArguments>, one::<ExplainArguments>] {
+        assert_eq!(one(payload, None), Ok(Some("a".to_owned())));
+    }
+    let payload = r#"{"id":"a","version":7,"context":[]}"#;
+    for one in [one::<GetArguments>, one::<HealthArguments>] {
+        assert_eq!(one(payload, None), Ok(Some("a".to_owned())));
+    }
+}
+
+#[test]
+fn health_is_read_by_state_too() {
+    let query = |payload: &str| {
+        let read = Read::<HealthArguments>::of_one(payload.as_bytes(), None);
+        read.and_then(|read| read.arguments.query())
+    };
+    let state = query(r#"{"state":"half_open"}"#).unwrap().state;
+    assert_eq!(state, StateFilter::parse("half_open"));
+    query(r#"{"state":"ajar"}"#).unwrap_err();
 }
 
 #[test]
@@ -51,6 +104,9 @@ fn errors_name_the_field() {
         ),
         (r#"{"id":"a","context":[]}"#, None, Some("context")),
         (r#"{"ids":["a",2]}"#, None, Some("ids[1]")),
+        (r#"{"ids":[]}"#, None, Some("ids")),
+        (r#"{"ids":["a"]}"#, Some("b"), Some("ids")),
+        (r#"{"ids":["a"],"version":"v1"}"#, None, Some("version")),
         (r#"{"id":"a""#, None, None),
         (r#"{"id":"a"} x"#, None, None),
     ] {
@@ -60,7 +116,7 @@ fn errors_name_the_field() {
     }
     let deep = format!(r#"{{"context":{}1{}}}"#, "[".repeat(500), "]".repeat(500));
     assert!(read(&deep, None).is_err());
-    assert!(IdArguments::read(b"\xff\xfe", None).is_err());
+    assert!(LookupArguments::read(b"\xff\xfe", None).is_err());
 }
 
 #[test]
@@ -82,7 +138,8 @@ fn errors_quote_little_of_what_was_sent() {
 fn the_context_keeps_what_rules_can_compare() {
     let payload =
         br#"{"id":"a","context":{"tenant_id":"t","n":1,"b":true,"x":null,"l":[1],"o":{}}}"#;
-    let context = IdArguments::read(payload, None).unwrap().context().unwrap();
+    let arguments = LookupArguments::read(payload, None).unwrap();
+    let context = arguments.context().unwrap();
     for (key, there) in [
         ("tenant_id", true),
         ("n", true),
