@@ -156,11 +156,10 @@ impl Verbs {
 
 /// The arguments of `list` with a type; a bare type will do.
 fn of_type(payload: &[u8]) -> Result<Read<ListArguments>, RegistryError> {
-    let mut read: Read<ListArguments> = Read::of(&as_object(payload, "type")?)?;
+    let read: Read<ListArguments> = Read::of(&as_object(payload, "type")?)?;
     if read.arguments.kind.is_none() {
         return Err(RegistryError::field("type", "is missing"));
     }
-    read.arguments.enabled = None;
     Ok(read)
 }
 
