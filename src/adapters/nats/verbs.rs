@@ -67,7 +67,7 @@ impl Verbs {
             Verb::LookupByType => desk.list(&of_type(payload)?, max_bytes).await,
             Verb::Stats => desk.stats(optional_object(payload)?, max_bytes).await,
             Verb::Reload => desk.reload(&object(&as_object(payload, "id")?)?).await,
-            Verb::Ping => self.ping(optional_object(payload)?),
+            Verb::Ping => self.ping(optional_object(payload)?).await,
             Verb::Audit => {
                 desk.audit(&object(&as_object(payload, "id")?)?, true, max_bytes)
                     .await
@@ -148,7 +148,8 @@ impl Verbs {
         ))
     }
 
-    fn ping(&self, _: Freshness) -> Result<Answer, RegistryError> {
+    async fn ping(&self, freshness: Freshness) -> Result<Answer, RegistryError> {
+        self.desk.fresh(freshness).await?;
         let instance_id = self.desk.stats.instance_id();
         Ok(Answer::plain(documents::ping::pong(instance_id)))
     }
