@@ -15,6 +15,7 @@ use crate::documents::circuit::CircuitArguments;
 use crate::documents::desk::Desk;
 use crate::documents::health::HealthArguments;
 use crate::documents::list::ListArguments;
+use crate::documents::reload::ReloadArguments;
 use crate::documents::report::ReportArguments;
 use crate::documents::request::{Freshness, Read};
 use crate::service::circuit_control::CircuitControl;
@@ -66,7 +67,12 @@ impl Verbs {
             Verb::List => desk.list(&Read::of(payload)?, max_bytes).await,
             Verb::LookupByType => desk.list(&of_type(payload)?, max_bytes).await,
             Verb::Stats => desk.stats(optional_object(payload)?, max_bytes).await,
-            Verb::Reload => desk.reload(&object(&as_object(payload, "id")?)?).await,
+            Verb::Reload => {
+                let arguments: ReloadArguments = object(&as_object(payload, "id")?)?;
+                // It is not audited, but an invalid name is refused where a name may be given.
+                actor(route, request, arguments.actor.as_deref())?;
+                desk.reload(&arguments).await
+            }
             Verb::Ping => self.ping(optional_object(payload)?).await,
             Verb::Audit => {
                 desk.audit(&object(&as_object(payload, "id")?)?, true, max_bytes)
