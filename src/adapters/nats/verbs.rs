@@ -82,7 +82,10 @@ impl Verbs {
                 desk.health(&health(payload, subject_id)?, true, max_bytes)
                     .await
             }
-            Verb::Circuits => desk.circuits(&Read::of(payload)?, max_bytes).await,
+            Verb::Circuits => {
+                let read = Read::of(&as_object(payload, "id")?)?;
+                desk.circuits(&read, max_bytes).await
+            }
             Verb::Report => self.report(route, request),
             Verb::Circuit => {
                 let arguments: CircuitArguments = optional_object(payload)?;
