@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::page::{Forms, Page, no_brief};
-use super::request::numbers;
+use super::request::{OfOne, numbers};
 use super::resting::RestingBody;
 use super::{time, to_bytes};
 use crate::domain::ids::{ExtensionId, VersionName};
@@ -27,6 +27,12 @@ pub struct CircuitsArguments {
     pub limit: Option<u64>,
     /// The `next` of an earlier page.
     pub cursor: Option<String>,
+}
+
+impl OfOne for CircuitsArguments {
+    fn id_mut(&mut self) -> &mut Option<String> {
+        &mut self.id
+    }
 }
 
 impl CircuitsArguments {

@@ -49,9 +49,8 @@ impl ListArguments {
     /// # Errors
     /// The field at fault; also a type that is missing.
     pub fn of_type(payload: &[u8]) -> Result<Read<Self>, RegistryError> {
-        let mut read: Read<Self> = Read::of(&as_object(payload, "type")?)?;
+        let read: Read<Self> = Read::of(&as_object(payload, "type")?)?;
         required("type", read.arguments.kind.as_ref())?;
-        read.arguments.enabled = None;
         Ok(read)
     }
 

@@ -282,7 +282,7 @@ impl Selector {
             && !(real && circuit.takes_turn(TRIAL_SHARE))
     }
 
-    /// The first fallback that is enabled, of the same type, and not open.
+    /// The first fallback that is enabled, of the same type, and not open; never the extension itself.
     fn fallback(
         &self,
         entry: &Entry,
@@ -291,7 +291,8 @@ impl Selector {
     ) -> Option<Target> {
         let extension = entry.extension();
         let now = self.clock.tick();
-        extension.fallback.iter().find_map(|id| {
+        let mut others = extension.fallback.iter().filter(|id| **id != extension.id);
+        others.find_map(|id| {
             let standby = find(id.as_str())?;
             if standby.extension().kind != extension.kind {
                 return None;

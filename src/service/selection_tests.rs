@@ -294,6 +294,22 @@ fn the_first_fallback_that_can_serve_stands_in_for_an_open_extension() {
 }
 
 #[test]
+fn no_extension_stands_in_for_itself() {
+    let case = Case::new(vec![
+        falling_back("x", &["x", "good"]),
+        falling_back("alone", &["alone"]),
+        extension("good"),
+    ]);
+    let standby = |id: &str| {
+        let failed = case.selector.catalog().get(id).unwrap();
+        let target = case.selector.standby(&failed, &context("{}"))?;
+        Some(target.resolved().extension.id.to_string())
+    };
+    assert_eq!(standby("x").as_deref(), Some("good"));
+    assert_eq!(standby("alone"), None);
+}
+
+#[test]
 fn an_auto_disabled_extension_gives_way_or_is_not_there() {
     let auto = |extension: Extension| Extension {
         auto_disabled: true,

@@ -12,6 +12,7 @@ use crate::documents::change::Body;
 use crate::documents::circuit::CircuitArguments;
 use crate::documents::desk::Desk;
 use crate::documents::list::ListArguments;
+use crate::documents::reload::ReloadArguments;
 use crate::documents::report::ReportArguments;
 use crate::documents::request::{Freshness, Read, object_or_bare, optional_object};
 use crate::service::circuit_control::CircuitControl;
@@ -62,8 +63,13 @@ impl Verbs {
                     .await
             }
             Verb::Stats => desk.stats(optional_object(payload)?, max_bytes).await,
-            Verb::Reload => desk.reload(&object_or_bare(payload, "id")?).await,
-            Verb::Ping => self.ping(optional_object(payload)?),
+            Verb::Reload => {
+                let arguments: ReloadArguments = object_or_bare(payload, "id")?;
+                // It is not audited, but an invalid name is refused where a name may be given.
+                actor(route, request, arguments.actor.as_deref())?;
+                desk.reload(&arguments).await
+            }
+            Verb::Ping => self.ping(optional_object(payload)?).await,
             Verb::Audit => {
                 desk.audit(&object_or_bare(payload, "id")?, true, max_bytes)
                     .await
@@ -72,7 +78,10 @@ impl Verbs {
                 desk.health(&Read::of_one(payload, subject_id)?, true, max_bytes)
                     .await
             }
-            Verb::Circuits => desk.circuits(&Read::of(payload)?, max_bytes).await,
+            Verb::Circuits => {
+                desk.circuits(&Read::of_one(payload, subject_id)?, max_bytes)
+                    .await
+            }
             Verb::Report => self.report(payload),
             Verb::Circuit => {
                 let arguments: CircuitArguments = optional_object(payload)?;
@@ -132,7 +141,8 @@ impl Verbs {
         Ok(())
     }
 
-    fn ping(&self, _: Freshness) -> Result<Answer, RegistryError> {
+    async fn ping(&self, freshness: Freshness) -> Result<Answer, RegistryError> {
+        self.desk.fresh(freshness).await?;
         let instance_id = self.desk.stats.instance_id();
         Ok(Answer::plain(documents::ping::pong(instance_id)))
     }

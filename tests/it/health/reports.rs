@@ -121,6 +121,10 @@ async fn a_version_has_a_circuit_of_its_own() {
         site.ask("report", &body).await.ok();
     }
     let listed = site.send("circuits", "").await.ok();
+    for (id, count) in [("routed", 1), ("plain", 0)] {
+        let bare = site.send("circuits", id).await.ok();
+        assert_eq!(bare["circuits"].as_array().unwrap().len(), count, "of {id}");
+    }
     let circuits = listed["circuits"].as_array().unwrap();
     assert_eq!(circuits.len(), 1);
     assert_eq!(

@@ -97,7 +97,17 @@ async fn a_revision_that_does_not_come_is_told_in_time() {
         "the default is a second"
     );
 
-    for verb in ["lookup", "get", "explain", "list", "stats"] {
+    let reads = [
+        "lookup", "get", "explain", "list", "stats", "health", "circuits", "ping",
+    ];
+    for verb in reads {
+        let request = json!({"id": "plain", "min_revision": 5, "wait_ms": 1});
+        let reply = site.ask(verb, &request).await;
+        assert_eq!(
+            reply.error(),
+            (412, "revision_timeout".to_owned()),
+            "{verb}"
+        );
         for min_revision in [0, 5] {
             let request = json!({"id": "plain", "min_revision": min_revision, "wait_ms": 10_001});
             let reply = site.ask(verb, &request).await;

@@ -70,6 +70,13 @@ async fn a_listing_by_type_takes_the_type_bare_or_in_an_object() {
         disabled,
         json!({"extensions": [], "total": 0, "next": null})
     );
+    for enabled in ["false", r#""all""#] {
+        let payload = format!(r#"{{"type":"provider","enabled":{enabled}}}"#);
+        let listed = site.send("list", payload.clone()).await;
+        let reply = site.send("lookup_by_type", payload).await;
+        assert_eq!(reply.payload, listed.payload, "{enabled}");
+        assert_eq!(reply.ok()["total"], 1, "{enabled}");
+    }
     for (verb, payload, field) in [
         ("lookup_by_type", "", "type"),
         ("lookup_by_type", "{}", "type"),

@@ -295,6 +295,12 @@ async fn what_is_missing_or_wrong_is_named() {
         ("reload", r#"{"idd":"plain"}"#, "idd", "is unknown"),
         (
             "reload",
+            r#"{"actor":"no name"}"#,
+            "actor",
+            "must match [A-Za-z0-9_@=+-]{1,128}",
+        ),
+        (
+            "reload",
             r#"{"id":"plain","id":"off"}"#,
             "id",
             "is given twice",

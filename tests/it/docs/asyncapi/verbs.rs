@@ -63,7 +63,11 @@ pub(super) fn describe(verb: Verb) -> Description {
             json(&change::reload_schema()),
             &["Reloaded"],
         ),
-        Verb::Ping => ("Whether a sidecar is there", parameters(&[]), &["Pong"]),
+        Verb::Ping => (
+            "Whether a sidecar is there",
+            parameters(&[freshness()]),
+            &["Pong"],
+        ),
         Verb::Invoke => (
             "Calls an extension; the reply is its own",
             schema_of::<InvokeArguments<'_>>(),
