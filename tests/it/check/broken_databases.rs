@@ -67,6 +67,10 @@ async fn rights() {
     for right in [
         "SELECT ON extensions",
         "SELECT ON extension_audit_log",
+        "SELECT ON extension_instance_definitions",
+        "SELECT ON extension_circuit_states",
+        "SELECT ON live_sidecars",
+        "SELECT ON probe_lease",
         "INSERT ON extension_definitions",
         "UPDATE ON extension_version_definitions",
         "DELETE ON extension_instance_definitions",
