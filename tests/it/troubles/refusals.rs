@@ -159,6 +159,17 @@ async fn what_a_trigger_keeps_is_not_called_changed() {
         assert_eq!(kept.error(), (400, "invalid_request".to_owned()), "{verb}");
         assert_eq!(kept.details()["field"], "id", "{verb}");
     }
+    for put_back in [
+        "",
+        "CREATE OR REPLACE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN NEW.enabled := OLD.enabled; RETURN NEW; END$$",
+    ] {
+        run(&rig.sql, put_back).await;
+        for many in [json!({"ids": ["a"]}), json!({"selector": {"type": "pre"}})] {
+            let kept = rig.ask("disable", &many).await;
+            assert_eq!(kept.error(), (400, "invalid_request".to_owned()), "{many}");
+        }
+    }
     rig.lookup("a").await.ok();
 }
 

@@ -90,7 +90,7 @@ fn changes(step: &Step, stored: Option<&Stored>) -> bool {
 }
 
 /// A trigger or a rule of an operator's kept the row as it was, without an error.
-fn kept() -> EditError {
+pub(super) fn kept() -> EditError {
     EditError::Invalid(vec![FieldFault {
         field: "id",
         rule: "is kept as it is by a trigger or a rule of the database".to_owned(),
