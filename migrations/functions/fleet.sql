@@ -3,18 +3,24 @@
 -- auto_disabled, within the cap, and reset the circuits of what is enabled again.
 
 -- Sets extensions.auto_disabled for a sidecar; the triggers do the rest, the reason joins their
--- entry. The caller has locked the revision.
+-- entry. The caller has locked the revision. What another tool's trigger keeps as it was is an error:
+-- nobody is told that it was switched.
 CREATE OR REPLACE FUNCTION registry_auto_switch(of_id text, off boolean, instance text, reason jsonb)
     RETURNS bigint
     LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
     own_revision bigint;
+    is_off boolean;
 BEGIN
     PERFORM set_config('beamline.actor', 'sidecar:' || instance, true),
         set_config('beamline.actor_source', 'database', true),
         set_config('beamline.action', '', true);
-    UPDATE extensions SET auto_disabled = off WHERE id = of_id RETURNING revision INTO own_revision;
+    UPDATE extensions SET auto_disabled = off WHERE id = of_id
+    RETURNING revision, auto_disabled INTO own_revision, is_off;
+    IF is_off IS DISTINCT FROM off THEN
+        RAISE '% is kept as it is by a trigger or a rule of the database', of_id;
+    END IF;
     UPDATE extension_audit_log SET changes = changes || jsonb_build_object('reason', reason)
     WHERE revision = own_revision AND extension_id = of_id
       AND action IN ('auto_disabled', 'auto_enabled');

@@ -98,7 +98,12 @@ BEGIN
             set_config('beamline.actor_source', 'database', true),
             set_config('beamline.action', 'rollout_halted', true);
         UPDATE extension_versions SET rollout = jsonb_set(rollout, '{percent}', '0')
-        WHERE id = of_id AND version = of_version;
+        WHERE id = of_id AND version = of_version
+        RETURNING registry_rollout_halts(rollout) INTO runs;
+        -- Left out, or put back.
+        IF runs IS DISTINCT FROM false THEN
+            RAISE '% % is kept as it is by a trigger or a rule of the database', of_id, of_version;
+        END IF;
         SELECT revision INTO at_revision FROM extensions WHERE id = of_id;
         UPDATE extension_audit_log SET changes = changes || jsonb_build_object('reason', reason)
         WHERE revision = at_revision AND extension_id = of_id AND action = 'rollout_halted';

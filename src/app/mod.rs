@@ -39,7 +39,7 @@ use crate::service::readiness::Part;
 use crate::service::reload::ReloadHandle;
 use essential::Essential;
 use shared::{Loose, Shared};
-pub(crate) use shared::{layout, policy};
+pub(crate) use shared::{layout, policy, uses_database};
 
 /// How long a start waits for overrides and open circuits once it has data.
 const RESTORE_PATIENCE: Duration = Duration::from_secs(2);

@@ -362,7 +362,8 @@ fn mode(settings: &Settings) -> SourceMode {
     }
 }
 
-fn uses_database(settings: &Settings) -> Option<&crate::config::DatabaseSettings> {
+/// The database, unless it is never asked.
+pub(crate) fn uses_database(settings: &Settings) -> Option<&crate::config::DatabaseSettings> {
     settings
         .database
         .as_ref()

@@ -286,7 +286,7 @@ fn explain_of_many(error: WriteError, which: &Which) -> RegistryError {
     let (id, error) = match error {
         WriteError::RefusedFor(id, EditError::Invalid(faults)) => {
             let faults = crate::domain::record::describe(&faults);
-            let rule = format!("has {id}, which cannot serve: {faults}");
+            let rule = format!("has {id}: {faults}");
             return RegistryError::field(which.field(), rule);
         }
         WriteError::RefusedFor(id, refused) => (id, WriteError::Refused(refused)),

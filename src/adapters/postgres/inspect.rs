@@ -15,18 +15,24 @@ use crate::domain::quarantine::Fault;
 use crate::service::source::{Database, Read, Want};
 use crate::service::trouble::DatabaseError;
 
-/// Every table that the daemon reads.
-const TABLES: [&str; 13] = [
+/// Every table and view that the daemon reads, be it only to change what is there.
+const TABLES: [&str; 19] = [
     "extensions",
     "extension_versions",
     "extension_instances",
+    "extension_definitions",
+    "extension_version_definitions",
+    "extension_instance_definitions",
     "registry_revision",
     "registry_tombstones",
     "extension_health",
     "extension_health_reports",
     "extension_circuit_reports",
+    "extension_circuit_states",
     "sidecar_boots",
+    "live_sidecars",
     "circuit_overrides",
+    "probe_lease",
     "rollout_attempts",
     "extension_audit_log",
     "event_claims",

@@ -2,7 +2,7 @@
 
 use super::line::{Advice, Line};
 use crate::adapters::fixtures::FixturesSource;
-use crate::app::policy;
+use crate::app::{policy, uses_database};
 use crate::config::Settings;
 use crate::service::source::Fixtures;
 
@@ -22,8 +22,12 @@ pub(super) async fn lines(settings: &Settings) -> Vec<Line> {
     let everything = match source.read().await {
         Ok(everything) => everything,
         Err(error) => {
-            let what = format!("{folder} can be read");
-            return vec![Line::bad(what, error.to_string(), FOLDER)];
+            let (what, problem) = (format!("{folder} can be read"), error.to_string());
+            // Beside a database, files serve only until it answers.
+            return vec![match uses_database(settings) {
+                Some(_) => Line::doubtful(what, problem, FOLDER),
+                None => Line::bad(what, problem, FOLDER),
+            }];
         }
     };
     let count = everything.extensions.len();

@@ -18,6 +18,7 @@ use clap::Command;
 use self::line::Mark;
 use super::operator::switch;
 use super::{Ended, Invocation, failure};
+use crate::app::uses_database;
 use crate::domain::source::SourceMode;
 
 /// The command and its arguments.
@@ -53,7 +54,7 @@ pub(super) async fn run(invocation: &Invocation) -> Ended {
         ("configuration", configuration::lines(invocation).await),
         ("NATS", nats::lines(settings).await),
     ];
-    if let Some(database) = &settings.database {
+    if let Some(database) = uses_database(settings) {
         groups.push(("database", database::lines(settings, database).await));
     }
     if settings.source.mode != SourceMode::Database {

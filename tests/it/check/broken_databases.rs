@@ -67,6 +67,10 @@ async fn rights() {
     for right in [
         "SELECT ON extensions",
         "SELECT ON extension_audit_log",
+        "SELECT ON extension_instance_definitions",
+        "SELECT ON extension_circuit_states",
+        "SELECT ON live_sidecars",
+        "SELECT ON probe_lease",
         "INSERT ON extension_definitions",
         "UPDATE ON extension_version_definitions",
         "DELETE ON extension_instance_definitions",
@@ -123,4 +127,19 @@ async fn faulty_rows_are_named_and_fail_nothing() {
     let problem = doubtful[0]["problem"].as_str().unwrap();
     assert!(problem.contains("subject"), "{problem}");
     assert_eq!(doubtful[20]["problem"], "1 more are quarantined");
+}
+
+/// Files serve until the database answers; where there are none, the daemon waits for it.
+#[tokio::test]
+async fn a_missing_folder_of_files_beside_a_database_fails_nothing() {
+    let (nats, ruled) = tokio::join!(NatsServer::start(), Ruled::start());
+    let auto = builder(&nats, &ruled.url("beamline_registry"))
+        .setting("SOURCE", "auto")
+        .setting("FIXTURES_DIR", "/no/such/folder");
+    let found = Found::by(auto).await;
+    let counts = (found.code, found.marked("bad").len());
+    assert_eq!(counts, (0, 0), "{:#}", found.document);
+    let doubtful = found.marked("doubtful");
+    assert_eq!(doubtful.len(), 1, "{:#}", found.document);
+    assert_eq!(doubtful[0]["group"], "files");
 }

@@ -19,6 +19,17 @@ async fn fixtures_on_a_plain_server() {
     Found::by(with_prefix).await.is_sound();
 }
 
+/// The daemon never asks it.
+#[tokio::test]
+async fn a_database_beside_files_alone_need_not_be_there() {
+    let site = Site::with(&sound()).await;
+    let unreachable = site.daemon().database("postgres://u:pw@127.0.0.1:1/x");
+    Found::by(unreachable.clone()).await.is_sound();
+    Found::by(unreachable.setting("SOURCE", "auto"))
+        .await
+        .names("database", "connects for queries");
+}
+
 #[tokio::test]
 async fn the_roles_and_the_users_that_ship() {
     let (server, ruled) = tokio::join!(guarded::server(), Ruled::start());

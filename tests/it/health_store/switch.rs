@@ -2,6 +2,7 @@
 
 use beamline_registry::service::health_store::{AutoDisabled, AutoEnabled, AutoSwitch, StoreError};
 use beamline_registry::service::trouble::Trouble;
+use tokio_postgres::error::SqlState;
 
 use super::*;
 
@@ -174,6 +175,49 @@ async fn a_lock_of_somebody_else_ends_in_time_and_changes_nothing() {
         store.auto_disable(&id(1), None, REASON, 100).await,
         Ok(AutoDisabled::Disabled(2))
     );
+}
+
+/// Which leaves the row out, or puts it back, and answers the statement with success.
+#[tokio::test]
+async fn what_a_trigger_keeps_is_not_told_as_switched() {
+    let (database, client) = fleet(2).await;
+    let store = store(&database, "s1");
+    run(
+        &client,
+        r#"INSERT INTO extension_versions (id, version, subject, rollout)
+           VALUES ('e1', 'v2', 's.2', '{"by": "tenant_id", "percent": 10, "halt": {}}');
+           UPDATE extensions SET auto_disabled = true WHERE id = 'e2'"#,
+    )
+    .await;
+    for row in ["NULL", "OLD"] {
+        run(
+            &client,
+            &format!(
+                "CREATE OR REPLACE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql
+                     AS $$BEGIN RETURN {row}; END$$;
+                 CREATE OR REPLACE TRIGGER keep BEFORE UPDATE ON extensions
+                     FOR EACH ROW EXECUTE FUNCTION keep();
+                 CREATE OR REPLACE TRIGGER keep BEFORE UPDATE ON extension_versions
+                     FOR EACH ROW EXECUTE FUNCTION keep()"
+            ),
+        )
+        .await;
+        let disabled = store.auto_disable(&id(1), None, REASON, 100).await;
+        let enabled = store.auto_enable(&id(2), None, REASON).await;
+        for result in [disabled.map(drop), enabled.map(drop)] {
+            let Err(StoreError::Failed(error)) = &result else {
+                panic!("{row}: {result:?}")
+            };
+            assert_eq!(error.trouble, Trouble::Refused, "{row}: {error}");
+        }
+        let halt =
+            "SELECT registry_rollout_halt('e1', 'v2', registry_rollout_since('e1', 'v2'), '{}')";
+        let halted = client.batch_execute(halt).await;
+        let code = halted.as_ref().err().and_then(|error| error.code());
+        assert_eq!(code, Some(&SqlState::RAISE_EXCEPTION), "{row}: {halted:?}");
+    }
+    let told = "SELECT count(*) FROM extension_audit_log WHERE changes ? 'reason'";
+    assert_eq!(value(&client, told).await, "0");
 }
 
 #[tokio::test]

@@ -130,6 +130,8 @@ async fn what_a_trigger_keeps_is_not_called_changed() {
     rig.ask("create", &new).await.ok();
     let instance = json!({"id": "a", "instance_id": "i", "subject": "beamline.ext.i"});
     rig.ask("put_instance", &instance).await.ok();
+    let next = json!({"id": "a", "version": "v0", "subject": "beamline.ext.a0"});
+    rig.ask("put_version", &next).await.ok();
     run(
         &rig.sql,
         "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;
@@ -154,10 +156,22 @@ async fn what_a_trigger_keeps_is_not_called_changed() {
             json!({"id": "a", "instance_id": "j", "subject": "beamline.ext.j"}),
         ),
         ("disable", json!({"id": "a"})),
+        ("promote", json!({"id": "a", "version": "v0"})),
     ] {
         let kept = rig.ask(verb, &body).await;
         assert_eq!(kept.error(), (400, "invalid_request".to_owned()), "{verb}");
         assert_eq!(kept.details()["field"], "id", "{verb}");
+    }
+    for put_back in [
+        "",
+        "CREATE OR REPLACE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN NEW.enabled := OLD.enabled; RETURN NEW; END$$",
+    ] {
+        run(&rig.sql, put_back).await;
+        for many in [json!({"ids": ["a"]}), json!({"selector": {"type": "pre"}})] {
+            let kept = rig.ask("disable", &many).await;
+            assert_eq!(kept.error(), (400, "invalid_request".to_owned()), "{many}");
+        }
     }
     rig.lookup("a").await.ok();
 }

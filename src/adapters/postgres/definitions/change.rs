@@ -21,6 +21,8 @@ const CHANGED: &str = "SELECT DISTINCT key FROM extension_audit_log AS entry, \
         (SELECT revision FROM registry_revision WHERE last_xid = pg_current_xact_id()) \
     ORDER BY 1";
 
+const CURRENT: &str = "SELECT version FROM extensions WHERE id = $1";
+
 impl Work for Write {
     type Done = Written;
 
@@ -51,7 +53,9 @@ impl Work for Write {
         }
         let mark = mark(client).await?;
         let mut steps = plan.steps.iter();
-        if mark.is_none() && steps.any(|step| changes(step, stored.as_ref())) {
+        if mark.is_none() && steps.any(|step| changes(step, stored.as_ref()))
+            || !is_promoted(client, id, &plan.steps).await?
+        {
             return Ok(Err((None, kept())));
         }
         if self.dry_run {
@@ -89,8 +93,23 @@ fn changes(step: &Step, stored: Option<&Stored>) -> bool {
     }
 }
 
+/// Whether the version that these make the current one is that now. Where a trigger keeps the one
+/// before, the other steps of a promotion happen all the same, and one of them removes its row.
+async fn is_promoted(client: &Client, id: &str, steps: &[Step]) -> Result<bool, Error> {
+    let promoted = steps.iter().find_map(|step| match step {
+        Step::Remember(version) => Some(version.as_str()),
+        _ => None,
+    });
+    let Some(promoted) = promoted else {
+        return Ok(true);
+    };
+    let of: [Parameter<'_>; 1] = [(&id, Type::TEXT)];
+    let current = client.query_typed_one(CURRENT, &of).await?;
+    Ok(current.try_get::<_, Option<&str>>(0)? == Some(promoted))
+}
+
 /// A trigger or a rule of an operator's kept the row as it was, without an error.
-fn kept() -> EditError {
+pub(super) fn kept() -> EditError {
     EditError::Invalid(vec![FieldFault {
         field: "id",
         rule: "is kept as it is by a trigger or a rule of the database".to_owned(),

@@ -4,6 +4,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
 
 use super::Parameter;
+use super::change::kept;
 use super::steps::reset_circuits;
 use super::transact::{Prepared, Refused, Work, name_action};
 use crate::adapters::postgres::columns::Columns;
@@ -19,10 +20,13 @@ use crate::service::definitions::{Switch, Switched, Which};
 /// The most extensions at once.
 const MOST: usize = 1000;
 
-/// `auto_disabled` is taken back where they are enabled, and stays where not.
-const SWITCH: &str = "UPDATE extension_definitions \
-    SET enabled = $2, auto_disabled = auto_disabled AND NOT $2 \
-    WHERE id = ANY ($1) AND (enabled <> $2 OR auto_disabled AND $2) RETURNING id";
+/// `auto_disabled` is taken back where they are enabled, and stays where not. Answers which of them are
+/// as they are to be, and does not call changed what a trigger has put back.
+const SWITCH: &str = "WITH switched AS (UPDATE extension_definitions \
+        SET enabled = $2, auto_disabled = auto_disabled AND NOT $2 \
+        WHERE id = ANY ($1) AND (enabled <> $2 OR auto_disabled AND $2) \
+        RETURNING id, enabled, auto_disabled) \
+    SELECT id FROM switched WHERE enabled = $2 AND NOT (auto_disabled AND $2)";
 
 const HEAD: &str = "SELECT revision FROM registry_revision";
 
@@ -61,6 +65,12 @@ impl Work for Switch {
         let changed = rows.iter().map(|row| row.try_get(0));
         let mut changed: Vec<String> = changed.collect::<Result<_, _>>()?;
         changed.sort_unstable();
+        let missing = records
+            .iter()
+            .find(|record| self.switches(record) && changed.binary_search(&id(record)).is_err());
+        if let Some(record) = missing {
+            return Ok(Err((Some(id(record)), kept())));
+        }
         if self.enabled {
             let all: Vec<_> = ids.iter().map(String::as_str).collect();
             reset_circuits(client, &all).await?;
@@ -87,6 +97,12 @@ impl Work for Switch {
 }
 
 impl Switch {
+    /// Whether this record is not yet as it is to be.
+    fn switches(&self, record: &Fields<'_>) -> bool {
+        let is = |name, value: bool| *record.get(name) == Value::Switch(value);
+        !is("enabled", self.enabled) || self.enabled && is("auto_disabled", true)
+    }
+
     /// The records of those that are meant, in the order of their ids.
     async fn records(
         &self,
