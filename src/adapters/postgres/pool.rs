@@ -181,9 +181,11 @@ impl Pool {
     where
         PostgresError: From<E>,
     {
-        let connecting = within("a connection", connect, self.get()).await;
+        let connecting = within::<_, PostgresError>("a connection", connect, self.get()).await;
         let connection = connecting.map_err(PostgresError::before_use)?;
-        let result = within(what, limit, work(&connection)).await;
+        // In a place of its own: what passes a future on by value keeps room for it twice.
+        let work = Box::pin(work(&connection));
+        let result = within(what, limit, work).await;
         if result.is_err() {
             close(connection);
         }

@@ -76,6 +76,7 @@ impl Transaction {
         statements: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let opening = self.opening();
+        let statements = Box::pin(statements);
         let ((), done, ()) = tokio::try_join!(
             biased;
             client.batch_execute(&opening),
@@ -92,6 +93,7 @@ impl Transaction {
         first: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let opening = self.opening();
+        let first = Box::pin(first);
         let ((), done) = tokio::try_join!(biased; client.batch_execute(&opening), first)?;
         Ok(done)
     }
