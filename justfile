@@ -22,6 +22,10 @@ test *ARGS: tools erlang python examples
 browser-test *ARGS: tools
     scripts/browser cargo test {{ features }} --test it status_page:: -- --ignored --nocapture --test-threads=1 {{ ARGS }}
 
+# The pictures of the status page in docs/images: five minutes of traffic, and a headless Chromium.
+pictures: tools
+    scripts/browser cargo test {{ features }} --test it docs::pictures:: -- --ignored --nocapture
+
 # Format, clippy, layers, licences and sources.
 lint: check-layers && deny
     cargo fmt --check

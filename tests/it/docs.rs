@@ -9,7 +9,7 @@
 //! - [`configuration`]: the tables of variables are those of the code,
 //! - [`schemas`]: so are the schemas, and validators in another language agree with the daemon,
 //! - [`tutorial`]: the first extension, command by command,
-//! - [`recording`]: a session as a picture.
+//! - [`recording`], [`pictures`]: a session and the status page as pictures.
 //!
 //! `just docs` writes the pages instead of comparing them, so nobody edits a reply by hand.
 
@@ -23,6 +23,7 @@ mod links;
 mod lists;
 mod names;
 mod page;
+mod pictures;
 mod recording;
 mod schemas;
 mod stage;

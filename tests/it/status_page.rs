@@ -14,7 +14,7 @@ use crate::harness::{Behaviour, Browser, Daemon, Extension};
 use crate::site::{Site, extension};
 
 /// Opens the page of a daemon, and waits until it is complete.
-async fn open(browser: &Browser, daemon: &Daemon) {
+pub(crate) async fn open(browser: &Browser, daemon: &Daemon) {
     let addr = daemon.http_addr().await;
     browser.open(&format!("http://{addr}/")).await;
     live(browser).await;
