@@ -15,7 +15,7 @@ demo *ARGS: tools
     @PATH="$PATH:$(dirname "$(scripts/server-path nats)")" cargo run --quiet -- demo {{ ARGS }}
 
 # Every test, against a real nats-server and a real Postgres (BEAMLINE_TEST_SERVERS=native|containers|auto).
-test *ARGS: tools erlang python examples
+test *ARGS: tools erlang python examples shells
     cargo test {{ features }} {{ ARGS }}
 
 # The status page in a headless Chromium, which is installed where root may; else skipped outside CI.
@@ -119,6 +119,10 @@ python:
 # What the examples in Python and JavaScript need for their tests, where it can be had.
 examples:
     @scripts/examples install
+
+# zsh and fish for the test of completion, where they can be had.
+shells:
+    @scripts/shells install
 
 # A nats-server and a Postgres, installed into .tools/ where the machine has none.
 tools:

@@ -7,7 +7,7 @@
 //! - [`watching`]: events as they happen, until Ctrl-C,
 //! - [`invoking`]: what an extension answers, byte for byte,
 //! - [`sessions`]: what an operator asks first, as it is recorded in `docs/sessions/`,
-//! - [`shells`]: completion scripts that shells can read.
+//! - [`shells`]: what TAB offers in real shells (`scripts/shells`).
 
 use crate::harness::Daemon;
 use crate::harness::daemon::Builder;

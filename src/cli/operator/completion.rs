@@ -24,6 +24,10 @@ use crate::config::{Settings, Surroundings};
 
 pub(super) const NAME: &str = "completion";
 
+/// Two scripts are our own. Bash parts words at `=` and `:`, so that with clap's a line with an
+/// address completes nothing; zsh with clap's puts a space between `timeout_ms=` and its value.
+const BASH: &str = include_str!("completion.bash");
+const ZSH: &str = include_str!("completion.zsh");
 /// The variable by which a shell asks. Our own: a daemon whose environment happens to have another
 /// program's must not take itself for asked, and end.
 const ASKS: &str = "BEAMLINE_REGISTRY_COMPLETE";
@@ -40,19 +44,33 @@ pub(super) fn command() -> Command {
     Command::new(NAME)
         .about("Print the completion script of a shell")
         .arg(shell.value_parser(PossibleValuesParser::new(shells)))
-        .after_help("Examples:\n  source <(beamline-registry completion bash)")
+        .after_help(
+            "Examples:\n  source <(beamline-registry completion bash)\n  \
+             autoload -Uz compinit; compinit; source <(beamline-registry completion zsh)\n  \
+             beamline-registry completion fish | source",
+        )
 }
 
 /// Prints the script.
 pub(super) fn run(invocation: &Invocation) -> Outcome<()> {
-    let mut script = Vec::new();
     let shell = invocation.arguments.get_one::<String>("shell");
+    let shell = shell.map(String::as_str).unwrap_or_default();
+    let script: Vec<u8> = match shell {
+        "bash" => BASH.into(),
+        "zsh" => ZSH.into(),
+        _ => clap_script(shell)?,
+    };
+    Ok(invocation.screen.bytes(&script, false)?)
+}
+
+fn clap_script(shell: &str) -> Outcome<Vec<u8>> {
     let shells = Shells::builtins();
-    let shell = shell.and_then(|shell| shells.completer(shell));
+    let shell = shells.completer(shell);
     let shell = shell.ok_or_else(|| Failure::usage("the shell is not known"))?;
+    let mut script = Vec::new();
     let name = "beamline-registry";
     shell.write_registration(ASKS, name, name, name, &mut script)?;
-    Ok(invocation.screen.bytes(&script, false)?)
+    Ok(script)
 }
 
 /// Answers a shell that asks how the line goes on; whether one did. Before anything else is started.
