@@ -167,7 +167,9 @@ impl<C: Caller> Invoker<C> {
         let Some(cancel) = cancel else {
             return attempts.run().await;
         };
-        let ran = cancel.run_until_cancelled(attempts.run()).await;
+        // Boxed: every call's task would have to hold room for it.
+        let running = Box::pin(attempts.run());
+        let ran = cancel.run_until_cancelled(running).await;
         ran.unwrap_or_else(|| Err(attempts.cancelled()))
     }
 

@@ -265,6 +265,14 @@ impl Plan {
         self.within_deadline(begun + self.timeout)
     }
 
+    /// Until when the extension may work. An attempt ends with the first piece of a stream.
+    fn work_ends(&self, begun: Instant, attempt_ends: Instant) -> Instant {
+        match self.stream {
+            true => self.within_deadline(begun + self.rules().stream.total).0,
+            false => attempt_ends,
+        }
+    }
+
     /// How long a stream may pause between two of its pieces.
     pub(super) fn gap(&self) -> Duration {
         let own_timeout = Duration::from_millis(self.target.resolved().timeout_ms.into());
@@ -315,7 +323,7 @@ impl Plan {
             attempt: Some(attempt),
             id: &resolved.extension.id,
             version: resolved.version,
-            left: ends.saturating_duration_since(begun),
+            left: self.work_ends(begun, ends).saturating_duration_since(begun),
             stream: self.stream,
             call_id: self.call_id.as_ref(),
         }

@@ -289,4 +289,8 @@ fn a_version_with_metadata_of_its_own_has_its_own_settings_of_calls() {
     };
     let current = plan(alone, &invocation).unwrap();
     assert_eq!((current.timeout, current.gap()), (millis(100), SECOND));
+    // The extension may go on after its first chunk.
+    let begun = invocation.received;
+    let headers = current.headers(1, begun, current.attempt_ends(begun).0, [3; 8]);
+    assert_eq!(headers.left, millis(900));
 }
