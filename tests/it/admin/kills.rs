@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::{plain, ready};
 use crate::harness::{Client, DEADLINE, Daemon, eventually};
@@ -20,8 +21,7 @@ const WRITES: u64 = 1000;
 const HOSTS: u64 = 10;
 /// Acknowledged writes between a start and the next kill.
 const LIFE: std::ops::Range<u64> = 30..150;
-/// A write without a reply for so long counts as not acknowledged. It may be there all the same,
-/// so a slow machine makes this test weaker, not wrong.
+/// For the answer to a ping, which is sent again and again.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What the writers share.
@@ -29,6 +29,8 @@ const PATIENCE: Duration = Duration::from_millis(500);
 struct Progress {
     next: AtomicU64,
     acknowledged: AtomicU64,
+    /// A write without a reply by then counts as not acknowledged; it may be there all the same.
+    kills: watch::Sender<usize>,
 }
 
 impl Progress {
@@ -60,7 +62,7 @@ async fn a_thousand_writes_survive_kills_at_random_moments() {
 
 /// Kills the daemon and starts it again, until there are enough writes; how often.
 async fn kill(rig: &Rig, mut daemon: Daemon, progress: &Progress) -> usize {
-    let (mut random, mut kills) = (StdRng::seed_from_u64(7), 0);
+    let mut random = StdRng::seed_from_u64(7);
     loop {
         let enough = progress.acknowledged() + random.random_range(LIFE);
         eventually("writes", DEADLINE * 3, async || {
@@ -71,9 +73,9 @@ async fn kill(rig: &Rig, mut daemon: Daemon, progress: &Progress) -> usize {
         tokio::time::sleep(Duration::from_micros(random.random_range(0..20_000))).await;
         daemon.sigkill();
         daemon.wait_exit(DEADLINE).await;
-        kills += 1;
+        progress.kills.send_modify(|kills| *kills += 1);
         if progress.acknowledged() >= WRITES {
-            return kills;
+            return *progress.kills.borrow();
         }
         daemon = ready(rig.daemon()).await;
     }
@@ -82,14 +84,18 @@ async fn kill(rig: &Rig, mut daemon: Daemon, progress: &Progress) -> usize {
 /// Writes one after the other, until all of them together have enough.
 async fn write(rig: &Rig, progress: &Progress) -> Written {
     let client = Client::connect(&rig.nats.url()).await;
+    let mut kills = progress.kills.subscribe();
     let mut written = Written::new();
     while progress.acknowledged() < WRITES {
         let number = progress.next.fetch_add(1, Ordering::Relaxed);
         let (verb, body) = change(number);
         let subject = format!("beamline.registry.as.w{number}.{verb}");
-        let reply = client
-            .try_request(&subject, body.to_string(), PATIENCE)
-            .await;
+        kills.mark_unchanged();
+        let reply = tokio::select! {
+            biased;
+            reply = client.try_request(&subject, body.to_string(), DEADLINE) => reply,
+            _ = kills.changed() => None,
+        };
         let answered = reply.filter(|reply| !reply.is_no_responders());
         let Some(reply) = answered else {
             written.insert(number, None);
