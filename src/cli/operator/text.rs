@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::cli::document::{at, fields, members, string};
 use crate::cli::table::NONE;
+use crate::domain::moment;
 
 /// What users put into records as they like: it is shown as it is, digit for digit.
 const OPEN: &str = "config metadata routing_rules rollout circuit_breaker body";
@@ -97,7 +98,9 @@ fn number(name: &str, json: &str) -> String {
 
 /// A moment in UTC to the millisecond, where `text` is one as the daemon writes it.
 pub(super) fn time(text: &str) -> String {
-    match text.strip_suffix('Z').and_then(|text| text.split_once('.')) {
+    let parts = text.strip_suffix('Z').and_then(|text| text.split_once('.'));
+    // Subjects and versions have dots too, and may end in that letter.
+    match parts.filter(|_| moment::parse(text).is_some()) {
         Some((seconds, fraction)) => {
             let fraction: String = fraction.chars().take(3).collect();
             format!("{seconds}.{fraction}Z")
@@ -242,6 +245,13 @@ mod tests {
             "2026-11-21T15:00:00.123Z"
         );
         assert_eq!(time("2026-11-21T15:00:00Z"), "2026-11-21T15:00:00Z");
+        assert_eq!(
+            time("1066-10-14T09:00:00.123456Z"),
+            "1066-10-14T09:00:00.123Z"
+        );
+        for none in ["beamline.ext.JazzZ", "v1.12345Z", "1.2345Z", ".Z"] {
+            assert_eq!(time(none), none);
+        }
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(10 * 86_400);
         for (text, shown) in [
             ("1970-01-10T23:59:01.5Z", Some("58s ago")),
