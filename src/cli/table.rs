@@ -78,24 +78,34 @@ impl Column {
     /// The longest word, and the gap behind it.
     fn least_width(&self) -> usize {
         let words = self.texts().flat_map(|text| text.split(' '));
-        let longest = words.map(|word| word.chars().count()).max();
-        longest.unwrap_or_default() + GAP
+        let longest = words.map(width).max();
+        longest.unwrap_or_default().saturating_add(GAP)
     }
 }
 
 /// As [`draw`]; where that is too wide for a terminal, without the widest columns, which are named.
 /// The first one stays: it names what a row is about. One that shows what is wrong goes last.
-pub(super) fn fit(mut columns: Vec<Column>, screen: &Screen) -> String {
-    let width = |columns: &[Column]| columns.iter().map(Column::least_width).sum::<usize>();
-    let room = screen.width.map(|room| usize::from(room) + GAP);
-    let room = room.unwrap_or(usize::MAX);
+pub(super) fn fit(columns: Vec<Column>, screen: &Screen) -> String {
+    let Some(room) = screen.width else {
+        return draw(columns, screen);
+    };
+    let room = usize::from(room) + GAP;
+    let measured = columns.into_iter();
+    let measured = measured.map(|column| (column.least_width(), column));
+    let mut columns: Vec<(usize, Column)> = measured.collect();
+    let total = |columns: &[(usize, Column)]| {
+        let widths = columns.iter().map(|(width, _)| *width);
+        widths.fold(0_usize, usize::saturating_add)
+    };
     let mut hidden = Vec::new();
-    while columns.len() > 1 && width(&columns) > room {
-        let rank = |column: &Column| (!column.is_alarming(), column.least_width());
+    while columns.len() > 1 && total(&columns) > room {
+        let rank = |(width, column): &(usize, Column)| (!column.is_alarming(), *width);
         let widest = (1..columns.len()).max_by_key(|at| columns.get(*at).map(rank));
-        hidden.push(columns.remove(widest.unwrap_or(1)).name);
+        let (_, column) = columns.remove(widest.unwrap_or(1));
+        hidden.push(column.name);
     }
-    let table = draw(columns, screen);
+    let columns = columns.into_iter().map(|(_, column)| column);
+    let table = draw(columns.collect(), screen);
     match hidden.join(", ").as_str() {
         "" => table,
         names => format!("{table}\n(no room for {names}; --json has all)"),
@@ -300,6 +310,26 @@ mod tests {
             draw(columns, &Screen::plain()),
             "name    b\n\u{8868}\u{8868}\u{8868}  x\nab      y"
         );
+    }
+
+    #[test]
+    fn a_word_of_wide_letters_is_not_broken() {
+        let wide = "\u{8868}".repeat(30);
+        let columns = || {
+            vec![
+                Column::new("id", ["a"]),
+                Column::new("why", [wide.as_str()]),
+            ]
+        };
+        let narrow = Screen {
+            width: Some(20),
+            ..Screen::plain()
+        };
+        let whole = format!("id  why\na   {wide}");
+        assert_eq!(draw(columns(), &narrow), whole);
+        assert_eq!(at(64, columns()), whole);
+        let hidden = "id\na\n(no room for why; --json has all)";
+        assert_eq!(at(63, columns()), hidden);
     }
 
     #[test]
