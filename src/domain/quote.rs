@@ -26,13 +26,22 @@ pub fn quoted_within(text: &str, limit: usize) -> String {
 /// A terminal obeys control characters, and a reader believes an order of letters that
 /// bidirectional formatting has turned round.
 fn harmless(char: char) -> char {
-    match char {
-        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-            char::REPLACEMENT_CHARACTER
-        }
-        char if char.is_control() => char::REPLACEMENT_CHARACTER,
-        char => char,
+    match char.is_control() || turns_writing(char) {
+        true => char::REPLACEMENT_CHARACTER,
+        false => char,
     }
+}
+
+/// Whether `char` is one that only changes the direction of writing.
+pub const fn turns_writing(char: char) -> bool {
+    matches!(
+        char,
+        '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+    )
 }
 
 #[cfg(test)]
@@ -53,5 +62,6 @@ mod tests {
     fn nothing_in_it_moves_a_cursor_or_turns_text_round() {
         let cleaned = quoted("a\u{1b}[2J\r\nb\u{202e}c\u{85}");
         assert_eq!(cleaned, "a\u{fffd}[2J\u{fffd}\u{fffd}b\u{fffd}c\u{fffd}");
+        assert_eq!(quoted("a\u{61c}b"), "a\u{fffd}b");
     }
 }

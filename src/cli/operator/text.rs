@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use crate::cli::document::{at, fields, members, string};
 use crate::cli::table::NONE;
 use crate::domain::moment;
+use crate::domain::quote::turns_writing;
 
 /// What users put into records as they like: it is shown as it is, digit for digit.
 const OPEN: &str = "config metadata routing_rules rollout circuit_breaker body";
@@ -24,10 +25,6 @@ pub(in crate::cli) fn clean(text: &str) -> String {
         }
     }
     clean
-}
-
-const fn turns_writing(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Any value, exactly: a string as it is, everything else as JSON.
