@@ -9,7 +9,7 @@ use crate::service::transfer::{Refusal, Report, Tally};
 const MAX_VALUE: usize = 48;
 /// The longest name of a field; the names of members of JSON know no limit.
 const MAX_FIELD: usize = 120;
-/// Of a value, what is shown before the first character that differs.
+/// Of a value, the most that is shown before the first character that differs, in bytes.
 const CONTEXT: usize = 12;
 /// The most differences shown of one extension.
 const MAX_OF_ONE: usize = 20;
@@ -64,7 +64,7 @@ fn differences(report: &Report, screen: &Screen) -> String {
         left -= shown.len();
         for difference in shown {
             let (first, second) = (difference.first.as_deref(), difference.second.as_deref());
-            let start = common_start(first, second).saturating_sub(CONTEXT);
+            let start = start(first, second);
             let value = |value: Option<&str>| match value {
                 Some(value) => printable(value, start, MAX_VALUE),
                 None => NONE.to_owned(),
@@ -86,15 +86,22 @@ fn differences(report: &Report, screen: &Screen) -> String {
     draw(columns.collect(), screen)
 }
 
-/// How many characters two values have in common at their start; 0 when both can be shown whole.
-fn common_start(first: Option<&str>, second: Option<&str>) -> usize {
+/// The character from which two values are shown, so that the first one that differs is among them; 0
+/// when both can be shown whole.
+fn start(first: Option<&str>, second: Option<&str>) -> usize {
     let (first, second) = (first.unwrap_or_default(), second.unwrap_or_default());
-    let long = |it: &str| it.chars().nth(MAX_VALUE).is_some();
-    if !long(first) && !long(second) {
+    if first.len().max(second.len()) <= MAX_VALUE {
         return 0;
     }
     let pairs = first.chars().zip(second.chars());
-    pairs.take_while(|(a, b)| a == b).count()
+    let common = pairs.take_while(|(a, b)| a == b).map(|(a, _)| a);
+    let common: Vec<char> = common.collect();
+    let mut bytes = 0;
+    let context = common.iter().rev().take_while(|c| {
+        bytes += c.len_utf8();
+        bytes <= CONTEXT
+    });
+    common.len().saturating_sub(context.count())
 }
 
 /// At most `max` bytes of a text from its character `start` on, in one line: control characters
@@ -237,6 +244,17 @@ mod tests {
             found(common.clone(), &second),
             format!("a config.list ...{before} ...{before}2")
         );
+        // However many bytes a character has.
+        for (letter, before) in [('\u{8868}', 4), ('\u{1f600}', 3)] {
+            for count in [20, 60] {
+                let common = letter.to_string().repeat(count);
+                let before = letter.to_string().repeat(before);
+                assert_eq!(
+                    found(format!("{common}1"), &format!("{common}2")),
+                    format!("a config.list ...{before}1 ...{before}2")
+                );
+            }
+        }
     }
 
     #[test]
