@@ -68,7 +68,7 @@ pub(super) async fn run(
         for (instance, _) in &documents {
             screen.line(&text::clean(instance))?;
         }
-    } else if !json {
+    } else if !documents.is_empty() {
         screen.line(&drawn(commands::view(verb), chosen, &documents, screen))?;
     }
     outcome

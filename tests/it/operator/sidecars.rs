@@ -52,6 +52,7 @@ async fn one_is_asked_by_name_and_all_have_a_row_each() {
 
     let ran = run(&url, "health nobody --all").await;
     assert_eq!(ran.code, 1, "each told why: {}", ran.err);
+    assert_eq!(ran.out, "", "there is no document");
     assert_eq!(
         ran.err.matches("[extension_not_found").count(),
         2,
