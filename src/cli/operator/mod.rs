@@ -59,6 +59,11 @@ pub(super) async fn run(invocation: &Invocation) -> Ended {
 async fn ask(invocation: &Invocation, verb: Verb) -> Outcome<()> {
     let matches = &invocation.arguments;
     let given = given(commands::fields(verb), matches)?;
+    if !verb.answers_any() && matches.try_contains_id("as").is_ok_and(|is_given| is_given) {
+        let name = commands::name(verb);
+        let fault = format!("`{name}` has no subject of an actor: leave out --as");
+        return Err(Failure::usage(&fault));
+    }
     let session = Session::open(invocation).await?;
     let nobody_is_named = !verb.answers_any() && matches!(session.to, To::Any);
     let all = is_set(matches, "all") || nobody_is_named;

@@ -153,6 +153,7 @@ async fn what_is_typed_wrong_is_bad_usage() {
         "ping --as a.b",
         "ping --as a --local b",
         "list --all",
+        "cancel a --as alice",
         "watch --kind nothing",
         "completion cmd",
         "invoke a --payload {",
