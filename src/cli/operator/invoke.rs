@@ -13,7 +13,7 @@ use super::field::Place::{Flag, Named};
 use super::field::{Field, Kind, field};
 use super::session::Session;
 use super::text::clean;
-use super::{explain, given, is_set, json, raw};
+use super::{explain, given, is_set, json, raw, unknown};
 use crate::adapters::nats::ask::Reply;
 use crate::adapters::nats::verb::Verb;
 use crate::cli::screen::Screen;
@@ -83,7 +83,13 @@ pub(super) async fn run(invocation: &Invocation) -> Outcome<()> {
             Some("end") if reply.header(ERROR_CODE).is_none() => {
                 return Ok(screen.bytes(&reply.body, screen.width.is_some())?);
             }
-            _ => return finish(&reply, matches, screen),
+            _ => {
+                let finished = finish(&reply, matches, screen);
+                let Err(failure) = finished else {
+                    return Ok(());
+                };
+                return Err(unknown::explained(&session, verb, &[], failure).await);
+            }
         }
     }
 }

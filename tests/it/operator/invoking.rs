@@ -56,6 +56,21 @@ async fn a_dry_run_sends_nothing() {
 }
 
 #[tokio::test]
+async fn an_unknown_id_gets_the_one_that_was_meant() {
+    let (site, _daemon) = Site::served().await;
+    let url = site.nats.url();
+    for line in [
+        "invoke plan",
+        "invoke plan --stream",
+        "invoke plan --dry-run",
+    ] {
+        let ran = run(&url, line).await;
+        assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{line}");
+        assert!(ran.err.contains("did you mean `plain`?"), "{}", ran.err);
+    }
+}
+
+#[tokio::test]
 async fn a_stream_is_printed_as_it_comes() {
     let (_site, _daemon, extension, url) = played(Behaviour::stream(12, Answer::end())).await;
     assert_eq!(said(&url, "invoke x --stream").await, "01234567891011");
