@@ -6,6 +6,7 @@
 use std::sync::LazyLock;
 
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
@@ -58,9 +59,11 @@ pub(super) async fn index(headers: HeaderMap) -> Response {
 
 /// A file of the page.
 pub(super) async fn file(
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, HttpError> {
+    // Of another name, be it no text, there is no file.
+    let Path(name) = name.map_err(|_| HttpError::NoSuchPath)?;
     let file = FILES.iter().find(|(known, ..)| *known == name);
     let (_, kind, content) = file.ok_or(HttpError::NoSuchPath)?;
     Ok(answer(&headers, kind, content))

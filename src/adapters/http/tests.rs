@@ -206,11 +206,14 @@ async fn metrics_come_as_they_are_preferred_and_what_does_not_exist_says_so() {
         assert_eq!(body, format);
     }
 
-    let (status, body) = server.get("/nothing").await;
-    assert_eq!(
-        (status.as_str(), &body["error"]["code"]),
-        ("404", &"not_found".into())
-    );
+    for path in ["/nothing", "/page/nothing", "/page/%ff"] {
+        let (status, body) = server.get(path).await;
+        assert_eq!(
+            (status.as_str(), &body["error"]["code"]),
+            ("404", &"not_found".into()),
+            "{path}"
+        );
+    }
     let (head, _) = server.send("POST /livez HTTP/1.1").await;
     assert!(head.starts_with("HTTP/1.1 405"), "{head}");
     let (head, _) = server
