@@ -231,7 +231,8 @@ fn passing(
 
 /// What a message asks for; nothing for an event.
 fn named(prefix: &str, message: &Reply) -> Option<String> {
-    let Some(rest) = message.subject.strip_prefix(prefix) else {
+    let rest = message.subject.strip_prefix(prefix);
+    let Some(rest) = rest.and_then(|rest| rest.strip_prefix('.')) else {
         let attempt = message.header("Beamline-Attempt");
         let attempt = attempt.map(|attempt| format!(" (attempt {attempt})"));
         return Some(clean(&format!(
@@ -332,6 +333,7 @@ mod tests {
             ("p.all.ping", "", Some("ping ")),
             ("p.events.circuit_opened.a", "{}", None),
             ("beamline.ext.a", "{}", Some("  call beamline.ext.a")),
+            ("p2.ext.a", "{}", Some("  call p2.ext.a")),
         ] {
             assert_eq!(
                 named("p", &message(subject, body)).as_deref(),
