@@ -110,7 +110,10 @@ async fn follow(
             end(session, together.take())?;
         }
         tokio::select! {
-            _ = &mut interrupt => return Ok(End::Interrupted),
+            _ = &mut interrupt => {
+                end(session, together.take())?;
+                return Ok(End::Interrupted);
+            }
             Ok(()) = link.changed() => {
                 let now = link.borrow_and_update().clone();
                 for line in news(&known, &now) {
@@ -169,7 +172,8 @@ fn end(session: &Session<'_>, together: Option<Together>) -> Outcome<()> {
     Ok(session.screen.line(&line)?)
 }
 
-/// Shows an event that is asked for; changes of one revision when all of them are here. It is chosen here: permissions for all events are one line.
+/// Shows an event that is asked for; changes of one revision when all of them are here. It is chosen
+/// here: permissions for all events are one line.
 fn show(session: &Session<'_>, event: &Reply, together: &mut Option<Together>) -> Outcome<()> {
     let many = |name| {
         let values = session.matches.get_many::<String>(name);

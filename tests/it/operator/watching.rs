@@ -1,9 +1,10 @@
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{command, said};
 use crate::harness::raw::{MALFORMED, publish_raw};
 use crate::harness::{DEADLINE, Daemon, FaultProxy, NatsServer, eventually};
 use crate::rig::Rig;
+use crate::site::Site;
 
 /// Follows the events; returns when the server knows of it.
 async fn watching(url: &str, line: &str) -> Daemon {
@@ -55,6 +56,31 @@ async fn events_are_shown_as_they_happen_until_interrupted() {
         .filter(|line| line.starts_with('{'))
         .count();
     assert_eq!(shown, 1, "nothing else: {:?}", openings.log());
+}
+
+/// One of two changes of a revision waits for the other.
+#[tokio::test]
+async fn an_event_that_waits_for_others_is_shown_when_interrupted() {
+    let (site, _daemon) = Site::served().await;
+    let watch = watching(&site.nats.url(), "watch").await;
+    let client = site.client.nats();
+    let publish = async |kind: &str, data: Value| {
+        let subject = format!("beamline.registry.events.{kind}.a");
+        let event = json!({"subject": "a", "data": data}).to_string();
+        client.publish(subject, event.into()).await.unwrap();
+    };
+    let one = json!({"revision": 7, "total": 2, "changed": ["retry"]});
+    publish("extension_updated", one).await;
+    publish("health_degraded", json!({"success_rate": 0.5})).await;
+    client.flush().await.unwrap();
+    wait_line(&watch, |line| line.contains("health_degraded")).await;
+    watch.signal("INT");
+    assert_eq!(watch.wait_exit(DEADLINE).await, 0);
+    let log = watch.log();
+    assert!(
+        log.iter().any(|line| line.contains("revision 7: retry")),
+        "{log:?}"
+    );
 }
 
 #[tokio::test]
