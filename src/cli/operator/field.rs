@@ -1,6 +1,7 @@
 //! Fields of requests as arguments: where each is on the command line, and how its text
 //! becomes JSON.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, StringValueParser, TypedValueParser};
@@ -114,6 +115,17 @@ impl Field {
             Kind::Whole => arg.value_name("JSON|@FILE|-").value_parser(whole),
             Kind::Json => arg.value_name("JSON|@FILE|-").value_parser(json::read),
         }
+    }
+
+    /// A key that `matches` gives twice. A registry refuses that, and must not be sent one of the two.
+    pub(super) fn repeated(&self, matches: &ArgMatches) -> Option<String> {
+        let pairs = match self.kind {
+            Kind::Pairs | Kind::Fields => pairs(matches, self.name),
+            _ => return None,
+        };
+        let mut keys = BTreeSet::new();
+        let mut given = pairs.into_iter().map(|(key, _)| key);
+        given.find(|key| !keys.insert(key.clone()))
     }
 
     /// What `matches` gives for it.

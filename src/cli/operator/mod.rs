@@ -154,8 +154,8 @@ fn is_set(matches: &ArgMatches, name: &str) -> bool {
     matches!(matches.try_get_one::<bool>(name), Ok(Some(true)))
 }
 
-/// The fields of the request. The last one of a name counts, except for what the command itself
-/// names: what a change is about is not one of the things that it changes.
+/// The fields of the request. Pairs count more than a body, and flags more than pairs, except for what
+/// the command itself names: what a change is about is not one of the things that it changes.
 fn given(fields: &[Field], matches: &ArgMatches) -> Outcome<Vec<Given>> {
     let is_named = |name: &str| {
         let mut named = fields.iter();
@@ -163,6 +163,10 @@ fn given(fields: &[Field], matches: &ArgMatches) -> Outcome<Vec<Given>> {
     };
     let mut given: Vec<Given> = Vec::new();
     for field in fields {
+        if let Some(key) = field.repeated(matches) {
+            let fault = format!("`{}` is given twice", clean(&key));
+            return Err(Failure::usage(&fault));
+        }
         for (name, value) in field.given(matches) {
             let differs = |(known, other): &Given| *known == name && other.get() != value.get();
             if is_named(&name) && given.iter().any(differs) {
