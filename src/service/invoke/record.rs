@@ -221,10 +221,10 @@ impl Recorder {
         }
     }
 
-    /// Reports a circuit that changed.
+    /// Reports a circuit that no outcome has changed.
     pub(super) fn tell(&self, about: About<'_>, transition: Option<Transition>) {
-        if transition.is_some() {
-            self.tell_failing(about, transition, self.version.failing());
+        if let Some(moved) = &transition {
+            self.tell_failing(about, transition, self.version.failing_at(moved));
         }
     }
 
