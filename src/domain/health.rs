@@ -4,10 +4,12 @@
 //! flushed as absolute values of this boot: a flush that is repeated adds nothing. A reader may,
 //! while others record, see a call's count before its latency; the next reading has both.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::latency::{LatencyHistogram, microseconds};
+use super::lock::locked;
 
 /// The health of one extension as this sidecar sees it. Made at the first call: about 2 to 4 kB,
 /// nearly all of it the histogram.
@@ -276,29 +278,72 @@ pub enum Crossing {
     Recovered,
 }
 
-/// Reports each crossing of the minimum success rate exactly once; starts on the healthy side.
+/// The time in which only [`MOST_REPORTS`] crossings are reported.
+const REPORTS_WITHIN: Duration = Duration::from_secs(30);
+/// A rate that stays about the minimum crosses it every few calls: reports of that would push out
+/// others.
+const MOST_REPORTS: u32 = 10;
+
+/// Reports each crossing of the minimum success rate exactly once; starts on the healthy side. What
+/// crosses too often is reported later, where it is still on the other side then.
 #[derive(Debug, Default)]
 pub struct HealthGate {
     degraded: AtomicBool,
     /// Whether the last report was of a fall: it is followed by one of the recovery, whatever is
-    /// forgotten in between.
+    /// forgotten in between. Changes under the lock of `reports`.
     reported: AtomicBool,
+    reports: Mutex<Reports>,
+}
+
+/// How many reports there were lately.
+#[derive(Debug, Default)]
+struct Reports {
+    since: Option<Instant>,
+    count: u32,
+}
+
+impl Reports {
+    /// Whether there may be another one; it counts.
+    fn another(&mut self, now: Instant) -> bool {
+        let is_over = |since| now.saturating_duration_since(since) >= REPORTS_WITHIN;
+        if self.since.is_none_or(is_over) {
+            *self = Self {
+                since: Some(now),
+                count: 0,
+            };
+        }
+        let may = self.count < MOST_REPORTS;
+        self.count += u32::from(may);
+        may
+    }
 }
 
 impl HealthGate {
     /// Looks at the rolling success rate after a call; without one, for want of calls, nothing is
     /// known, and the last verdict holds.
-    pub fn observe(&self, success_rate: Option<f64>, min_rate: f64) -> Option<Crossing> {
+    pub fn observe(
+        &self,
+        success_rate: Option<f64>,
+        min_rate: f64,
+        now: Instant,
+    ) -> Option<Crossing> {
         let degraded = success_rate? < min_rate;
         self.degraded.store(degraded, Ordering::Relaxed);
-        // The swap picks the one caller that reports; a caller that finds its own verdict there
-        // stays silent.
-        let before = self.reported.swap(degraded, Ordering::Relaxed);
-        match (before, degraded) {
-            (false, true) => Some(Crossing::Degraded),
-            (true, false) => Some(Crossing::Recovered),
-            _ => None,
+        let is_known = || self.reported.load(Ordering::Relaxed) == degraded;
+        // Nearly always, and then without the lock.
+        if is_known() {
+            return None;
         }
+        let mut reports = locked(&self.reports);
+        // One caller reports; another that finds its own verdict there stays silent.
+        if is_known() || !reports.another(now) {
+            return None;
+        }
+        self.reported.store(degraded, Ordering::Relaxed);
+        Some(match degraded {
+            true => Crossing::Degraded,
+            false => Crossing::Recovered,
+        })
     }
 
     /// Forgets the last verdict.

@@ -97,7 +97,7 @@ fn the_fleets_figures_are_own_ones_and_the_others() {
 
 #[test]
 fn each_crossing_is_told_once() {
-    let gate = HealthGate::default();
+    let (gate, now) = (HealthGate::default(), Instant::now());
     for (window, told, degraded) in [
         (counts(0, 19), None, false),
         (counts(16, 4), None, false),
@@ -110,7 +110,8 @@ fn each_crossing_is_told_once() {
         (counts(0, 0), None, false),
         (counts(0, 20), Some(Crossing::Degraded), true),
     ] {
-        assert_eq!(gate.observe(rate(window), 0.8), told, "{window:?}");
+        let crossing = gate.observe(rate(window), 0.8, now);
+        assert_eq!(crossing, told, "{window:?}");
         assert_eq!(gate.is_degraded(), degraded, "{window:?}");
     }
 }
@@ -118,20 +119,33 @@ fn each_crossing_is_told_once() {
 /// A reader that pairs the two reports is not left waiting by a reset.
 #[test]
 fn a_recovery_is_told_after_a_verdict_was_forgotten() {
-    let gate = HealthGate::default();
+    let (gate, now) = (HealthGate::default(), Instant::now());
+    let observe = |rate| gate.observe(rate, 0.8, now);
     let bad = rate(counts(0, 20));
-    assert_eq!(gate.observe(bad, 0.8), Some(Crossing::Degraded));
+    assert_eq!(observe(bad), Some(Crossing::Degraded));
     gate.clear();
     assert!(!gate.is_degraded());
-    assert_eq!(gate.observe(rate(counts(0, 0)), 0.8), None);
-    assert_eq!(
-        gate.observe(rate(counts(20, 0)), 0.8),
-        Some(Crossing::Recovered)
-    );
-    assert_eq!(gate.observe(bad, 0.8), Some(Crossing::Degraded));
+    assert_eq!(observe(rate(counts(0, 0))), None);
+    assert_eq!(observe(rate(counts(20, 0))), Some(Crossing::Recovered));
+    assert_eq!(observe(bad), Some(Crossing::Degraded));
     gate.clear();
-    assert_eq!(gate.observe(bad, 0.8), None, "it was reported before");
+    assert_eq!(observe(bad), None, "it was reported before");
     assert!(gate.is_degraded());
+}
+
+#[test]
+fn a_rate_that_stays_about_the_minimum_is_told_seldom_and_told_as_it_is_in_the_end() {
+    let (gate, start) = (HealthGate::default(), Instant::now());
+    let observe = |rate, now| gate.observe(Some(rate), 0.8, now);
+    let about = (0..1000).map(|n| if n % 2 == 0 { 0.79 } else { 0.81 });
+    let told: Vec<_> = about.filter_map(|rate| observe(rate, start)).collect();
+    assert_eq!(told.len(), 10);
+    assert_eq!(told.last(), Some(&Crossing::Recovered));
+    assert_eq!(observe(0.5, start), None);
+    assert!(gate.is_degraded(), "all the same");
+    let later = start + 30 * SECOND;
+    assert_eq!(observe(0.5, later), Some(Crossing::Degraded));
+    assert_eq!(observe(0.9, later), Some(Crossing::Recovered));
 }
 
 /// The rate over a window of at least 20 calls.
@@ -141,13 +155,13 @@ fn rate(window: Counts) -> Option<f64> {
 
 #[test]
 fn many_observers_of_one_crossing_tell_it_once() {
-    let gate = HealthGate::default();
+    let (gate, now) = (HealthGate::default(), Instant::now());
     let told = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..1_000 {
-                    let crossing = gate.observe(Some(0.0), 0.8);
+                    let crossing = gate.observe(Some(0.0), 0.8, now);
                     told.fetch_add(u64::from(crossing.is_some()), Ordering::Relaxed);
                 }
             });
@@ -184,10 +198,11 @@ proptest! {
         windows in prop::collection::vec((0..40u64, 0..40u64), 0..100)
     ) {
         let gate = HealthGate::default();
-        let mut degraded = false;
+        let (mut degraded, mut now) = (false, Instant::now());
         for (successes, failures) in windows {
             let window = counts(successes, failures);
-            match gate.observe(rate(window), 0.8) {
+            now += 30 * SECOND;
+            match gate.observe(rate(window), 0.8, now) {
                 Some(Crossing::Degraded) => prop_assert!(!std::mem::replace(&mut degraded, true)),
                 Some(Crossing::Recovered) => prop_assert!(std::mem::replace(&mut degraded, false)),
                 None => {}

@@ -130,7 +130,9 @@ pub struct LogObserver {
     requests: Repeats<(&'static str, String)>,
     alive: Repeats<ExtensionId>,
     acknowledged: Repeats<String>,
-    drops: Repeats<(&'static str, Option<String>)>,
+    drops: Repeats<&'static str>,
+    /// Of their own: callers choose them, and too many must not hide another reason.
+    reply_prefixes: Repeats<String>,
 }
 
 impl Observer for LogObserver {
@@ -350,9 +352,13 @@ impl Observer for LogObserver {
                 reason,
                 reply_prefix,
             } => {
-                let key = (reason.as_str(), reply_prefix.clone());
-                if self.drops.first(key, Instant::now()) {
-                    let (reason, reply_prefix) = (reason.as_str(), reply_prefix.as_deref());
+                let (reason, now) = (reason.as_str(), Instant::now());
+                let first = match reply_prefix {
+                    Some(prefix) => self.reply_prefixes.first(prefix.clone(), now),
+                    None => self.drops.first(reason, now),
+                };
+                if first {
+                    let reply_prefix = reply_prefix.as_deref();
                     warn!(
                         reason,
                         reply_prefix, "requests cannot be answered (logged once)"

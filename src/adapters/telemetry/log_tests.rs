@@ -124,6 +124,23 @@ fn a_drop_is_said_once_per_cause() {
     assert!(lines[2].get("reply_prefix").is_none());
 }
 
+#[test]
+fn prefixes_that_callers_make_up_do_not_hide_another_cause() {
+    let made_up = (0..1000).map(|n| Observation::Dropped {
+        reason: DropReason::ReplyNotAllowed,
+        reply_prefix: Some(format!("x{n}")),
+    });
+    let failed = || Observation::Dropped {
+        reason: DropReason::PublishFailed,
+        reply_prefix: None,
+    };
+    let observations: Vec<_> = made_up.chain([failed(), failed()]).collect();
+    let lines = logged("info", &observations);
+    assert!(lines.len() < 500, "{}", lines.len());
+    let last = lines.last().unwrap();
+    assert_eq!(last["reason"], "publish_failed");
+}
+
 /// CASES.md A2.
 #[test]
 fn lines_that_are_missing_are_reported_whatever_the_filter_takes() {

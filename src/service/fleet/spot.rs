@@ -105,12 +105,14 @@ impl Spot {
     /// Reports a change of the circuit.
     pub fn tell(&self, transition: Option<Transition>) {
         if let Some(transition) = transition {
+            let runtimes = &self.tools.runtimes;
+            let failing = runtimes.failing_at(self.id(), &self.version, &transition);
             self.tools.observers.observe(&Observation::Circuit {
                 id: self.id().clone(),
                 version: self.version.clone(),
                 current: self.entry.extension().version == self.version,
                 transition,
-                failing: self.tools.runtimes.failing(self.id(), &self.version),
+                failing,
             });
         }
     }

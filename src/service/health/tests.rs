@@ -362,6 +362,35 @@ fn it_fails_since_its_earliest_failure_in_the_window_until_it_is_well_again() {
 }
 
 #[test]
+fn what_ended_without_a_call_is_not_since_when_it_fails_the_next_time() {
+    let setting = setting(&["a"]);
+    let since = || setting.health.of("a").unwrap().versions[0].failing_since;
+    for verdict in [[Verdict::Success; 8].as_slice(), &[Verdict::Failure; 2]].concat() {
+        setting.report("a", verdict, 10);
+    }
+    assert!(since().is_some(), "it is open");
+    let (tools, now) = (&setting.tools, || setting.tools.clock.tick());
+    let id = ExtensionId::parse("a").unwrap();
+    for moved in tools.circuits.start_over(now(), &id) {
+        tools.tell(moved);
+    }
+    assert_eq!(since(), None, "an operator enabled it");
+
+    let before = SystemTime::now();
+    while before.elapsed().unwrap_or_default() < Duration::from_millis(20) {
+        std::thread::yield_now();
+    }
+    let forced = SystemTime::now();
+    let spot = Spot::find(tools, "a", &VersionName::parse("v1").unwrap()).unwrap();
+    spot.apply(OverrideAction::Open, now(), Tick::NEVER);
+    let since = since().unwrap();
+    assert!(
+        since + Duration::from_millis(2) >= forced,
+        "{since:?} {forced:?}"
+    );
+}
+
+#[test]
 fn the_last_failures_of_all_versions_are_told_newest_first() {
     let setting = canary(r#"{"by":"tenant_id","percent":10}"#);
     let entry = setting.tools.selector.catalog().get("x").unwrap();

@@ -77,7 +77,8 @@ impl Tools {
     pub fn tell(&self, moved: Moved) {
         let entry = self.selector.catalog().get(moved.id.as_str());
         let current = entry.is_some_and(|entry| entry.extension().version == moved.version);
-        let failing = self.runtimes.failing(&moved.id, &moved.version);
+        let (runtimes, transition) = (&self.runtimes, &moved.transition);
+        let failing = runtimes.failing_at(&moved.id, &moved.version, transition);
         self.observers.observe(&Observation::Circuit {
             id: moved.id,
             version: moved.version,

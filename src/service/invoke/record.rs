@@ -201,7 +201,7 @@ impl Recorder {
         // After a success, too: with the call that completes the minimum of requests there is a rate
         // for the first time, whatever its outcome.
         let rate = view.success_rate;
-        let crossing = version.gate.observe(rate, self.min_success_rate);
+        let crossing = version.gate.observe(rate, self.min_success_rate, now);
         version.settled(&view, transition.as_ref(), degraded);
         // One that closes reports since when it had been failing.
         let failing = match view.state {
@@ -221,10 +221,10 @@ impl Recorder {
         }
     }
 
-    /// Reports a circuit that changed.
+    /// Reports a circuit that no outcome has changed.
     pub(super) fn tell(&self, about: About<'_>, transition: Option<Transition>) {
-        if transition.is_some() {
-            self.tell_failing(about, transition, self.version.failing());
+        if let Some(moved) = &transition {
+            self.tell_failing(about, transition, self.version.failing_at(moved));
         }
     }
 

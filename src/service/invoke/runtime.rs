@@ -13,6 +13,7 @@ use super::meter::{InvocationMeter, Status, Summary};
 use super::places::Places;
 use super::versions::Versions;
 use crate::domain::balancer::Balancer;
+use crate::domain::breaker::Transition;
 use crate::domain::call_rules::CallRules;
 use crate::domain::catalog::Catalog;
 use crate::domain::entry::Entry;
@@ -221,11 +222,18 @@ impl Runtimes {
         self.map.pin().get(id).cloned()
     }
 
-    /// What is known of a version's failures.
-    pub fn failing(&self, id: &ExtensionId, version: &VersionName) -> Failing {
+    /// What is reported of a version's failures with `transition`, which no outcome of a call has made.
+    pub fn failing_at(
+        &self,
+        id: &ExtensionId,
+        version: &VersionName,
+        transition: &Transition,
+    ) -> Failing {
         let runtime = self.get(id.as_str());
         let version = runtime.and_then(|runtime| runtime.versions.get(version));
-        version.map(|it| it.failing()).unwrap_or_default()
+        version
+            .map(|it| it.failing_at(transition))
+            .unwrap_or_default()
     }
 
     /// Forgets the extensions that `catalog` does not have, or has another one of their id instead.

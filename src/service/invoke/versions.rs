@@ -242,6 +242,16 @@ impl VersionRuntime {
         }
     }
 
+    /// The same of `transition`, which no outcome has made. After one that closes nothing speaks against
+    /// the version, unless it is degraded.
+    pub fn failing_at(&self, transition: &Transition) -> Failing {
+        let failing = self.failing();
+        if transition.to == CircuitState::Closed && !self.gate.is_degraded() {
+            self.failing_since_us.store(0, Ordering::Relaxed);
+        }
+        failing
+    }
+
     /// Its last failures: a log only where there was one.
     pub fn failures(&self) -> MutexGuard<'_, Option<Box<FailureLog>>> {
         locked(&self.log)

@@ -186,7 +186,12 @@ fn registry(observation: &Observation) -> Option<(Tone, String)> {
             let words: Vec<_> = words
                 .map(|(count, word)| format!("{count} {word}"))
                 .collect();
-            let mut text = format!("revision {revision}: {}", words.join(", "));
+            // What is quarantined is not the same, or the source.
+            let words = match words.is_empty() {
+                true => "no extension changed".to_owned(),
+                false => words.join(", "),
+            };
+            let mut text = format!("revision {revision}: {words}");
             let named: Vec<_> = changed
                 .ids
                 .iter()
@@ -292,20 +297,11 @@ mod tests {
             &crossed,
             Some((Tone::Warn, "success rate 61.5 % is below 80 %")),
         );
-        let loaded = Observation::Loaded {
+        let loaded = |counts, changed| Observation::Loaded {
             trigger: Trigger::Notification,
             source: ActiveSource::Database,
-            counts: Counts {
-                added: 0,
-                updated: 2,
-                removed: 1,
-            },
-            changed: Changed {
-                ids: ["a", "b", "gone"]
-                    .map(|id| ExtensionId::parse(id).unwrap())
-                    .into(),
-                by: Some("alice".into()),
-            },
+            counts,
+            changed,
             revision: 7,
             total: 5,
             enabled: 4,
@@ -313,7 +309,21 @@ mod tests {
             duration: std::time::Duration::ZERO,
         };
         let told = "revision 7: 2 updated, 1 removed (a, b, gone) by alice";
-        check(&loaded, Some((Tone::Plain, told)));
+        let counts = Counts {
+            added: 0,
+            updated: 2,
+            removed: 1,
+        };
+        let changed = Changed {
+            ids: ["a", "b", "gone"]
+                .map(|id| ExtensionId::parse(id).unwrap())
+                .into(),
+            by: Some("alice".into()),
+        };
+        check(&loaded(counts, changed), Some((Tone::Plain, told)));
+        let nothing = loaded(Counts::default(), Changed::default());
+        let told = "revision 7: no extension changed";
+        check(&nothing, Some((Tone::Plain, told)));
         let link = Observation::NatsUp {
             connection: "lookup",
             up: false,

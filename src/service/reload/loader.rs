@@ -251,21 +251,40 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         let applied = self.apply_read(read, started);
         if whole {
             self.digests.done();
-        } else if self.digests.are_due() {
-            let (revision, digest) = self.database()?.digest().await?;
-            let head = self.writer.catalog().head();
-            if (revision, digest) == (head.revision, head.digest) {
-                self.digests.done();
-            } else if revision == head.revision {
-                self.observers
-                    .observe(&Observation::DigestDiffers { revision });
-                let everything = self.database()?.read(&Want::default()).await?;
-                self.digests.done();
-                return Ok(applied.and(self.apply_read(everything, started)));
-            }
-            // Else it has changed between the two reads: they are due until they can be compared.
+            return Ok(applied);
         }
-        Ok(applied)
+        match self.compared(started).await {
+            Ok(None) => Ok(applied),
+            Ok(Some(everything)) => Ok(applied.and(everything)),
+            Err(error) => {
+                // What is served by now is reported, although the load as a whole has failed: the next
+                // one finds nothing new.
+                if applied.news {
+                    self.tell_success(trigger, &applied, applied.duration);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Compares digests where that is due; what was applied since they differ.
+    async fn compared(&mut self, started: Instant) -> Result<Option<Applied>, SourceError> {
+        if !self.digests.are_due() {
+            return Ok(None);
+        }
+        let (revision, digest) = self.database()?.digest().await?;
+        let head = self.writer.catalog().head();
+        if (revision, digest) == (head.revision, head.digest) {
+            self.digests.done();
+        } else if revision == head.revision {
+            self.observers
+                .observe(&Observation::DigestDiffers { revision });
+            let everything = self.database()?.read(&Want::default()).await?;
+            self.digests.done();
+            return Ok(Some(self.apply_read(everything, started)));
+        }
+        // Else it has changed between the two reads: they are due until they can be compared.
+        Ok(None)
     }
 
     fn database(&self) -> Result<&D, SourceError> {

@@ -87,11 +87,12 @@ impl Fixtures for OneFile {
     }
 }
 
-/// Keeps the changes of source, and whether the database could be used.
+/// Keeps the changes of source, whether the database could be used, and the revisions loaded.
 #[derive(Clone, Default)]
 struct Moves {
     sources: Arc<Mutex<Vec<(ActiveSource, ActiveSource)>>>,
     usable: Arc<Mutex<Vec<bool>>>,
+    loaded: Arc<Mutex<Vec<(u64, usize)>>>,
 }
 
 impl Observer for Moves {
@@ -102,6 +103,9 @@ impl Observer for Moves {
             }
             Observation::DatabaseUp => self.usable.lock().unwrap().push(true),
             Observation::DatabaseDown(_) => self.usable.lock().unwrap().push(false),
+            Observation::Loaded {
+                revision, counts, ..
+            } => self.loaded.lock().unwrap().push((*revision, counts.added)),
             _ => {}
         }
     }
@@ -331,5 +335,25 @@ async fn while_only_a_part_can_be_read_the_database_stays_down() {
     run.within(LONGEST_RETRY * 2, |run| !down(run)).await;
     assert_eq!(run.status.last_error(), None);
     assert_eq!(*run.moves.usable.lock().unwrap(), [true, false, true]);
+    run.stopped().await;
+}
+
+/// A connection that breaks between a read and the comparison of digests: what was read is served.
+#[tokio::test(start_paused = true)]
+async fn a_change_is_told_once_although_its_load_fails_after_it() {
+    let run = start(SourceMode::Database, true);
+    run.within(Duration::from_secs(1), |run| {
+        run.serves(ActiveSource::Database, "db1")
+    })
+    .await;
+    run.database.hides.store(true, Ordering::Relaxed);
+    run.database.revision.store(2, Ordering::Relaxed);
+    run.handle.hint(Hint::Reconnected);
+    let down = |run: &Running| run.status.database_up() == Some(false);
+    run.within(Duration::from_secs(1), down).await;
+    assert!(run.serves(ActiveSource::Database, "db2"));
+    run.database.hides.store(false, Ordering::Relaxed);
+    run.within(LONGEST_RETRY * 2, |run| !down(run)).await;
+    assert_eq!(*run.moves.loaded.lock().unwrap(), [(1, 1), (2, 1)]);
     run.stopped().await;
 }
