@@ -55,6 +55,8 @@ pub struct Loader<D, F> {
     database: Option<Arc<D>>,
     fixtures: Option<F>,
     edits: Edits,
+    /// Whether the last read of the files succeeded.
+    files_are_read: bool,
     status: Arc<Status>,
     progress: Progress,
     observers: Observers,
@@ -78,6 +80,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             database: parts.database.map(Arc::new),
             fixtures: parts.fixtures,
             edits,
+            files_are_read: false,
             status: parts.status,
             progress: parts.progress,
             observers: parts.observers,
@@ -160,7 +163,8 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         match trigger {
             // A request for a reload gets what there is.
             Trigger::Request => self.load_fixtures().await,
-            _ if serving == ActiveSource::None => {
+            // At the start, and where an edit could not be read when it came.
+            _ if !self.files_are_read => {
                 let applied = self.load_fixtures().await?;
                 self.tell_success(trigger, &applied, applied.duration);
                 self.progress.loaded();
@@ -180,7 +184,9 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         let Some(fixtures) = &self.fixtures else {
             return Err(SourceError::Unreadable("no folder is configured".into()));
         };
-        match fixtures.read().await {
+        let read = fixtures.read().await;
+        self.files_are_read = read.is_ok();
+        match read {
             Ok(everything) => {
                 let change =
                     reconcile::with_everything(self.writer.catalog(), everything, &*self.prepare);

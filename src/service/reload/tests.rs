@@ -80,14 +80,18 @@ impl Database for Arc<Switch> {
     }
 }
 
-/// A folder with one file, and how often it was read.
+/// A folder with one file, which may be missing, and how often it was read.
 #[derive(Debug, Default)]
 struct OneFile {
+    missing: AtomicBool,
     reads: AtomicU64,
 }
 
 impl Fixtures for Arc<OneFile> {
     async fn read(&self) -> Result<Everything, SourceError> {
+        if self.missing.load(Ordering::Relaxed) {
+            return Err(SourceError::Unreadable("no such folder".into()));
+        }
         self.reads.fetch_add(1, Ordering::Relaxed);
         Ok(Everything {
             source: ActiveSource::Fixtures,
@@ -271,6 +275,32 @@ async fn an_edit_is_served_while_a_silent_database_is_waited_for() {
     run.within(SILENCE, |run| run.serves(ActiveSource::Database, "db1"))
         .await;
     assert_eq!(run.reads(), reads + 1);
+    run.stopped().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_that_could_not_be_read_are_read_again_without_another_edit() {
+    let run = start(SourceMode::Auto, false);
+    run.within(Duration::from_secs(1), |run| {
+        run.serves(ActiveSource::Fixtures, "file")
+    })
+    .await;
+    run.files.missing.store(true, Ordering::Relaxed);
+    let files_read = run.files_read();
+    run.handle.hint(Hint::Files);
+    run.within(Duration::from_secs(1), |run| {
+        let error = run.status.last_error();
+        error.is_some_and(|it| it.contains("no such folder"))
+    })
+    .await;
+    assert!(run.serves(ActiveSource::Fixtures, "file"));
+    run.files.missing.store(false, Ordering::Relaxed);
+    run.within(LONGEST_RETRY * 2, |run| run.files_read() > files_read)
+        .await;
+    let reads = run.reads();
+    run.within(LONGEST_RETRY * 3, |run| run.reads() > reads)
+        .await;
+    assert_eq!(run.files_read(), files_read + 1, "once is enough");
     run.stopped().await;
 }
 
