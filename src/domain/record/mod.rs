@@ -19,7 +19,7 @@ pub use fields::{EXTENSION, Field, INSTANCE, Kind, VERSION, field};
 pub use gate::{Checked, Cut, FieldFault, Gate, NO_HALT, describe};
 pub use refusals::refusals;
 pub use said::{extension, instance, record, version};
-pub use storage::{MAX_PARTS, MAX_RECORD_BYTES, faults, record_faults, size};
+pub use storage::{MAX_PARTS, MAX_RECORD_BYTES, beyond_limits, faults, size, unstorable};
 pub use value::Value;
 pub use warnings::{ignored, warnings};
 

@@ -34,9 +34,9 @@ pub fn faults(fields: &Fields<'_>) -> Vec<FieldFault> {
     faults.collect()
 }
 
-/// Every rule for what is written that a whole extension breaks, readable after its id. What was cut
-/// to a limit when it was read breaks that limit.
-pub fn record_faults(extension: &Extension) -> Vec<String> {
+/// Every limit for what is written that a whole extension is beyond, readable after its id. What was
+/// cut to a limit when it was read is beyond that limit. The database can hold it all the same.
+pub fn beyond_limits(extension: &Extension) -> Vec<String> {
     let cuts = extension.all_cuts();
     let mut all: Vec<_> = cuts
         .map(|cut| cut.replace("is cut to", "must be at most"))
@@ -53,7 +53,17 @@ pub fn record_faults(extension: &Extension) -> Vec<String> {
             ));
         }
     }
-    all.extend(faults(&record.own).iter().map(ToString::to_string));
+    if size(&record) > MAX_RECORD_BYTES {
+        all.push(format!("is larger than {MAX_RECORD_BYTES} bytes"));
+    }
+    all
+}
+
+/// Everything of a whole extension that the database could not hold, readable after its id.
+pub fn unstorable(extension: &Extension) -> Vec<String> {
+    let record = record(extension);
+    let own = faults(&record.own);
+    let mut all: Vec<_> = own.iter().map(ToString::to_string).collect();
     for version in &record.versions {
         let name = version.get("version");
         all.extend(
@@ -61,9 +71,6 @@ pub fn record_faults(extension: &Extension) -> Vec<String> {
                 .iter()
                 .map(|fault| format!("version {name}: {fault}")),
         );
-    }
-    if size(&record) > MAX_RECORD_BYTES {
-        all.push(format!("is larger than {MAX_RECORD_BYTES} bytes"));
     }
     all
 }

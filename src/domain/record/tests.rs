@@ -238,15 +238,22 @@ fn what_is_set_in_the_row_of_the_current_version_and_differs_is_named() {
 
 #[test]
 fn every_fault_of_a_whole_record_is_named() {
-    assert_eq!(record_faults(&an_extension("a")), [""; 0]);
+    let sound = an_extension("a");
+    assert_eq!(
+        (beyond_limits(&sound), unstorable(&sound)),
+        (vec![], vec![])
+    );
     let mut faulty = extension_with("a", r#"{"timeout_ms":200000,"config":{"n":1e1000}}"#);
     faulty
         .versions
         .push(version_with("v2", r#"{"metadata":{"z":"\u0000"}}"#));
     assert_eq!(
-        record_faults(&faulty),
+        beyond_limits(&faulty),
+        ["`timeout_ms` 200000 must be at most 120000"]
+    );
+    assert_eq!(
+        unstorable(&faulty),
         [
-            "`timeout_ms` 200000 must be at most 120000",
             "`config` has a number with an exponent of more than 3 digits",
             "version v2: `metadata` holds the character \\u0000",
         ]
@@ -255,7 +262,7 @@ fn every_fault_of_a_whole_record_is_named() {
     large.versions = vec![a_version("v2"); MAX_PARTS + 1];
     large.config = JsonObject::parse(&format!(r#"{{"a":"{}"}}"#, "x".repeat(600_000))).unwrap();
     assert_eq!(
-        record_faults(&large),
+        beyond_limits(&large),
         [
             "`versions` has 101 of at most 100",
             "is larger than 524288 bytes"

@@ -129,6 +129,15 @@ impl Wake {
 struct Dirty {
     bits: AtomicU8,
     notify: Notify,
+    /// Is notified of files as well: a load that waits for a database listens for them.
+    edited: Notify,
+}
+
+impl Dirty {
+    /// Takes a hint, if there is one.
+    fn take(&self, hint: Hint) -> bool {
+        self.bits.fetch_and(!hint.bit(), Ordering::AcqRel) & hint.bit() != 0
+    }
 }
 
 /// The reloader's end.
@@ -136,6 +145,19 @@ struct Dirty {
 pub(super) struct Inbox {
     dirty: Arc<Dirty>,
     requests: mpsc::Receiver<Request>,
+}
+
+/// The loader's end: edits of files during a load.
+#[derive(Debug)]
+pub(super) struct Edits(Arc<Dirty>);
+
+impl Edits {
+    /// Waits until a file has changed, and takes the hint.
+    pub(super) async fn next(&self) {
+        while !self.0.take(Hint::Files) {
+            self.0.edited.notified().await;
+        }
+    }
 }
 
 /// Everyone else's end.
@@ -186,12 +208,13 @@ impl Inbox {
     }
 
     fn take_hint(&self) -> Option<Hint> {
-        let bits = self.dirty.bits.load(Ordering::Acquire);
-        let hint = [Hint::Reconnected, Hint::Database, Hint::Files]
+        [Hint::Reconnected, Hint::Database, Hint::Files]
             .into_iter()
-            .find(|hint| bits & hint.bit() != 0)?;
-        self.dirty.bits.fetch_and(!hint.bit(), Ordering::AcqRel);
-        Some(hint)
+            .find(|hint| self.dirty.take(*hint))
+    }
+
+    pub(super) fn edits(&self) -> Edits {
+        Edits(Arc::clone(&self.dirty))
     }
 
     fn with_waiting(&mut self, first: Request) -> Wake {
@@ -207,6 +230,9 @@ impl ReloadHandle {
     /// Hints that there may be something new. Never waits; many hints make one load.
     pub fn hint(&self, hint: Hint) {
         self.dirty.bits.fetch_or(hint.bit(), Ordering::AcqRel);
+        if hint == Hint::Files {
+            self.dirty.edited.notify_one();
+        }
         self.dirty.notify.notify_one();
     }
 

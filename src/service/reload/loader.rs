@@ -1,13 +1,14 @@
 //! One load: choose the source, read it, apply it, report it.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Parts;
-use super::inbox::{ReloadReport, Want as Scope};
+use super::inbox::{Edits, ReloadReport, Want as Scope};
 use crate::domain::catalog::{ActiveSource, Catalog, CatalogWriter, Change, Counts};
 use crate::domain::entry::{Entry, PrepareReply};
 use crate::domain::reconcile;
@@ -51,8 +52,11 @@ const MAX_TOLD: usize = 100;
 pub struct Loader<D, F> {
     writer: CatalogWriter,
     prepare: Arc<PrepareReply>,
-    database: Option<D>,
+    database: Option<Arc<D>>,
     fixtures: Option<F>,
+    edits: Edits,
+    /// Whether the last read of the files succeeded.
+    files_are_read: bool,
     status: Arc<Status>,
     progress: Progress,
     observers: Observers,
@@ -69,12 +73,14 @@ impl<D, F> fmt::Debug for Loader<D, F> {
 }
 
 impl<D: Database, F: Fixtures> Loader<D, F> {
-    pub(super) fn new(parts: Parts<D, F>) -> Self {
+    pub(super) fn new(parts: Parts<D, F>, edits: Edits) -> Self {
         Self {
             writer: parts.writer,
             prepare: parts.prepare,
-            database: parts.database,
+            database: parts.database.map(Arc::new),
             fixtures: parts.fixtures,
+            edits,
+            files_are_read: false,
             status: parts.status,
             progress: parts.progress,
             observers: parts.observers,
@@ -91,19 +97,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
     ) -> Result<ReloadReport, SourceError> {
         let started = Instant::now();
         let result = self.load_source(trigger, scope).await;
-        match &result {
-            Ok(change) => {
-                self.tell_success(trigger, change, started.elapsed());
-                self.progress.loaded();
-            }
-            Err(error) => {
-                self.status.load_failed(&error.outside());
-                self.observers.observe(&Observation::LoadFailed {
-                    trigger,
-                    error: error.clone(),
-                });
-            }
-        }
+        self.tell(trigger, &result, started.elapsed());
         result.map(|applied| {
             let head = self.writer.catalog().head();
             ReloadReport {
@@ -169,7 +163,8 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         match trigger {
             // A request for a reload gets what there is.
             Trigger::Request => self.load_fixtures().await,
-            _ if serving == ActiveSource::None => {
+            // At the start, and where an edit could not be read when it came.
+            _ if !self.files_are_read => {
                 let applied = self.load_fixtures().await?;
                 self.tell_success(trigger, &applied, applied.duration);
                 self.progress.loaded();
@@ -189,7 +184,9 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         let Some(fixtures) = &self.fixtures else {
             return Err(SourceError::Unreadable("no folder is configured".into()));
         };
-        match fixtures.read().await {
+        let read = fixtures.read().await;
+        self.files_are_read = read.is_ok();
+        match read {
             Ok(everything) => {
                 let change =
                     reconcile::with_everything(self.writer.catalog(), everything, &*self.prepare);
@@ -238,7 +235,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
     ) -> Result<Applied, SourceError> {
         let mut want = self.want(scope);
         want.told = trigger == Trigger::Notification;
-        let read = self.database()?.read(&want).await?;
+        let read = self.read(&want).await?;
         if trigger == Trigger::Timer {
             self.digests.syncs += 1;
         }
@@ -287,7 +284,25 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         Ok(None)
     }
 
-    fn database(&self) -> Result<&D, SourceError> {
+    /// Reads the database. One that is silent takes its time: where files serve, their edits are
+    /// served meanwhile.
+    async fn read(&mut self, want: &Want) -> Result<Read, SourceError> {
+        let database = Arc::clone(self.database()?);
+        let mut reading = pin!(database.read(want));
+        loop {
+            let files_serve = self.writer.catalog().head().source == ActiveSource::Fixtures;
+            tokio::select! {
+                biased;
+                read = &mut reading => return read,
+                () = self.edits.next(), if files_serve => {}
+            }
+            let started = Instant::now();
+            let result = self.load_fixtures().await;
+            self.tell(Trigger::Files, &result, started.elapsed());
+        }
+    }
+
+    fn database(&self) -> Result<&Arc<D>, SourceError> {
         let none = || DatabaseError::unreachable("no database is configured");
         Ok(self.database.as_ref().ok_or_else(none)?)
     }
@@ -391,6 +406,22 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             news,
             from: moved.then_some(before.source),
             duration,
+        }
+    }
+
+    fn tell(&self, trigger: Trigger, result: &Result<Applied, SourceError>, duration: Duration) {
+        match result {
+            Ok(applied) => {
+                self.tell_success(trigger, applied, duration);
+                self.progress.loaded();
+            }
+            Err(error) => {
+                self.status.load_failed(&error.outside());
+                self.observers.observe(&Observation::LoadFailed {
+                    trigger,
+                    error: error.clone(),
+                });
+            }
         }
     }
 

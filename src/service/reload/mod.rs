@@ -70,7 +70,7 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
         let sync_interval = parts.sync_interval;
         (
             Self {
-                loader: Loader::new(parts),
+                loader: Loader::new(parts, inbox.edits()),
                 inbox,
                 sync_interval,
             },

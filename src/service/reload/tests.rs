@@ -20,11 +20,15 @@ use crate::service::trouble::{DatabaseError, Trouble};
 
 const SYNC_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A database with one extension per revision, which may be unreachable, or hide rows from whatever
-/// looks at all of them.
+/// How long a silent database is waited for.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// A database with one extension per revision, which may be unreachable, silent, or hide rows from
+/// whatever looks at all of them.
 #[derive(Debug, Default)]
 struct Switch {
     up: AtomicBool,
+    silent: AtomicBool,
     hides: AtomicBool,
     revision: AtomicU64,
     reads: AtomicU64,
@@ -35,6 +39,9 @@ struct Switch {
 impl Database for Arc<Switch> {
     async fn read(&self, want: &Want) -> Result<Read, SourceError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
+        if self.silent.load(Ordering::Relaxed) {
+            tokio::time::sleep(SILENCE).await;
+        }
         if !self.up.load(Ordering::Relaxed) {
             return Err(DatabaseError::unreachable("switched off").into());
         }
@@ -73,10 +80,19 @@ impl Database for Arc<Switch> {
     }
 }
 
-struct OneFile;
+/// A folder with one file, which may be missing, and how often it was read.
+#[derive(Debug, Default)]
+struct OneFile {
+    missing: AtomicBool,
+    reads: AtomicU64,
+}
 
-impl Fixtures for OneFile {
+impl Fixtures for Arc<OneFile> {
     async fn read(&self) -> Result<Everything, SourceError> {
+        if self.missing.load(Ordering::Relaxed) {
+            return Err(SourceError::Unreadable("no such folder".into()));
+        }
+        self.reads.fetch_add(1, Ordering::Relaxed);
         Ok(Everything {
             source: ActiveSource::Fixtures,
             epoch: None,
@@ -114,6 +130,7 @@ impl Observer for Moves {
 struct Running {
     catalog: Arc<Catalog>,
     database: Arc<Switch>,
+    files: Arc<OneFile>,
     status: Arc<Status>,
     moves: Moves,
     handle: ReloadHandle,
@@ -126,13 +143,14 @@ fn start(mode: SourceMode, up: bool) -> Running {
     let database = Arc::new(Switch::default());
     database.up.store(up, Ordering::Relaxed);
     database.revision.store(1, Ordering::Relaxed);
+    let files = Arc::<OneFile>::default();
     let status = Arc::new(Status::new(mode, SYNC_INTERVAL));
     let moves = Moves::default();
     let (reloader, handle) = Reloader::new(Parts {
         writer,
         prepare: Arc::new(prepare),
         database: Some(Arc::clone(&database)),
-        fixtures: Some(OneFile),
+        fixtures: Some(Arc::clone(&files)),
         status: Arc::clone(&status),
         progress: Progress::default(),
         observers: Observers::new(vec![Box::new(moves.clone())]),
@@ -144,6 +162,7 @@ fn start(mode: SourceMode, up: bool) -> Running {
     Running {
         catalog,
         database,
+        files,
         status,
         moves,
         handle,
@@ -172,6 +191,10 @@ impl Running {
 
     fn reads(&self) -> u64 {
         self.database.reads.load(Ordering::Relaxed)
+    }
+
+    fn files_read(&self) -> u64 {
+        self.files.reads.load(Ordering::Relaxed)
     }
 
     async fn stopped(self) {
@@ -231,6 +254,57 @@ async fn files_that_change_do_not_slow_down_the_way_to_the_database() {
         run.serves(ActiveSource::Database, "db1")
     })
     .await;
+    run.stopped().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_is_served_while_a_silent_database_is_waited_for() {
+    let run = start(SourceMode::Auto, false);
+    run.within(Duration::from_secs(1), |run| {
+        run.serves(ActiveSource::Fixtures, "file")
+    })
+    .await;
+    run.database.silent.store(true, Ordering::Relaxed);
+    let reads = run.reads();
+    run.within(LONGEST_RETRY * 2, |run| run.reads() > reads)
+        .await;
+    for _ in 0..3 {
+        let files_read = run.files_read();
+        run.handle.hint(Hint::Files);
+        run.within(Duration::from_secs(1), |run| run.files_read() > files_read)
+            .await;
+    }
+    assert_eq!(run.reads(), reads + 1, "the database is still waited for");
+    run.database.up.store(true, Ordering::Relaxed);
+    run.within(SILENCE, |run| run.serves(ActiveSource::Database, "db1"))
+        .await;
+    assert_eq!(run.reads(), reads + 1);
+    run.stopped().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_that_could_not_be_read_are_read_again_without_another_edit() {
+    let run = start(SourceMode::Auto, false);
+    run.within(Duration::from_secs(1), |run| {
+        run.serves(ActiveSource::Fixtures, "file")
+    })
+    .await;
+    run.files.missing.store(true, Ordering::Relaxed);
+    let files_read = run.files_read();
+    run.handle.hint(Hint::Files);
+    run.within(Duration::from_secs(1), |run| {
+        let error = run.status.last_error();
+        error.is_some_and(|it| it.contains("no such folder"))
+    })
+    .await;
+    assert!(run.serves(ActiveSource::Fixtures, "file"));
+    run.files.missing.store(false, Ordering::Relaxed);
+    run.within(LONGEST_RETRY * 2, |run| run.files_read() > files_read)
+        .await;
+    let reads = run.reads();
+    run.within(LONGEST_RETRY * 3, |run| run.reads() > reads)
+        .await;
+    assert_eq!(run.files_read(), files_read + 1, "once is enough");
     run.stopped().await;
 }
 

@@ -11,7 +11,7 @@ use super::wanted::Wanted;
 use crate::domain::ids::ExtensionId;
 use crate::domain::quote::quoted;
 use crate::domain::reconcile::Everything;
-use crate::domain::record::{Difference, record_faults, refusals};
+use crate::domain::record::{Difference, beyond_limits, refusals, unstorable};
 
 /// How to import.
 pub struct Import<'a> {
@@ -148,20 +148,21 @@ pub async fn import<S: Store>(
     Ok((report, outcome))
 }
 
-/// Everything that is wrong with the files themselves.
+/// Everything that is wrong with the files themselves. Values beyond a limit alone are not: the
+/// database may hold them already, see [`unwritable`].
 fn faults(files: &Everything) -> Vec<String> {
     let read = files.faults.iter();
     let mut faults: Vec<_> = read
         .map(|fault| format!("{}: {}", fault.origin, fault.reason))
         .collect();
     let mut holders: HashMap<&str, &ExtensionId> = HashMap::new();
+    let mut beyond = 0;
     for extension in &files.extensions {
         let id = &extension.id;
-        faults.extend(
-            record_faults(extension)
-                .iter()
-                .map(|it| format!("{id}: {it}")),
-        );
+        let mut own = beyond_limits(extension);
+        beyond += own.len();
+        own.extend(unstorable(extension));
+        faults.extend(own.iter().map(|it| format!("{id}: {it}")));
         let subject = extension.subject.as_str();
         match holders.get(subject) {
             Some(other) => faults.push(format!(
@@ -169,6 +170,9 @@ fn faults(files: &Everything) -> Vec<String> {
             )),
             None => drop(holders.insert(subject, id)),
         }
+    }
+    if faults.len() == beyond {
+        faults.clear();
     }
     faults
 }
@@ -193,7 +197,8 @@ fn unwritable(comparison: &Comparison<'_>) -> Vec<String> {
     let replaced = comparison.different.iter().map(|it| it.wanted);
     let mut faults = Vec::new();
     for wanted in comparison.absent.iter().copied().chain(replaced) {
-        let refused = refusals(wanted.extension).into_iter();
+        let beyond = beyond_limits(wanted.extension).into_iter();
+        let refused = beyond.chain(refusals(wanted.extension));
         faults.extend(refused.map(|it| format!("{}: {it}", wanted.extension.id)));
     }
     faults

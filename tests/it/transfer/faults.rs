@@ -103,6 +103,37 @@ async fn what_cannot_work_is_told_by_its_exit_code() {
     }
 }
 
+/// Limits are for what is written, and an export holds what is there.
+#[tokio::test]
+async fn what_is_beyond_the_limits_comes_back_as_it_was_and_is_not_written_anew() {
+    let place = Place::new().await;
+    run(
+        &place.sql,
+        "INSERT INTO extensions (id, type, subject, retry, timeout_ms)
+         VALUES ('slow', 'pre', 'beamline.ext.slow', 200, 300000);
+         INSERT INTO extension_versions (id, version, subject, timeout_ms)
+         VALUES ('slow', 'v2', 'beamline.ext.slow.v2', 400000)",
+    )
+    .await;
+    let exported = tempfile::tempdir().unwrap();
+    ok(place.export(exported.path(), &[]).await);
+    let again = ok(place.import(exported.path(), &[]).await);
+    assert!(again.contains("nothing to import"), "{again}");
+
+    run(&place.sql, "UPDATE extensions SET enabled = false").await;
+    let errors = failed(place.import(exported.path(), &["--overwrite"]).await);
+    for part in [
+        "slow: `timeout_ms` 300000 must be at most 120000\n",
+        "slow: `retry` 200 must be at most 10\n",
+        "slow: version v2: `timeout_ms` 400000 must be at most 120000\n",
+        "the files have 3 faults; nothing was written",
+    ] {
+        assert!(errors.contains(part), "{part}: {errors}");
+    }
+    let held = "SELECT concat_ws(' ', retry, timeout_ms, enabled) FROM extensions";
+    assert_eq!(place.value(held).await, "200 300000 f");
+}
+
 /// Another one's mistake in the middle of many leaves nothing of the rest.
 #[tokio::test]
 async fn a_refusal_of_the_database_leaves_nothing() {
