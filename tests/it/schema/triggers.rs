@@ -106,6 +106,33 @@ async fn what_changes_nothing_is_silent() {
     }
 }
 
+/// Followers read the rows above their own revision, and `if_revision` compares with a row's.
+#[tokio::test]
+async fn a_row_is_stamped_by_what_another_trigger_makes_of_it() {
+    let (_database, client) = migrated().await;
+    run(&client, CATALOG).await;
+    run(
+        &client,
+        "CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+             NEW.retry := CASE NEW.id WHEN 'a' THEN OLD.retry ELSE 7 END;
+             RETURN NEW;
+         END$$;
+         CREATE TRIGGER theirs BEFORE UPDATE ON extensions
+             FOR EACH ROW EXECUTE FUNCTION theirs()",
+    )
+    .await;
+    run(&client, "UPDATE extensions SET retry = 9 WHERE id = 'a'").await;
+    let put_back = (revision(&client).await, revision_of(&client, "a").await);
+    assert_eq!(put_back, (1, 1));
+    run(
+        &client,
+        "UPDATE extensions SET retry = retry WHERE id = 'b'",
+    )
+    .await;
+    let changed = (revision(&client).await, revision_of(&client, "b").await);
+    assert_eq!(changed, (2, 2));
+}
+
 #[tokio::test]
 async fn a_writer_of_health_does_not_wait_for_a_writer_of_definitions() {
     let (database, client) = migrated().await;
