@@ -148,6 +148,7 @@ DECLARE
     ids text[];
     actions text[];
     differences jsonb[];
+    kept text;
 BEGIN
     SELECT array_agg(id), array_agg(rtrim(kind, 's') || CASE WHEN gone THEN '_deleted' ELSE '_put' END),
         array_agg(jsonb_build_object('old', jsonb_build_object(kind, old),
@@ -172,6 +173,12 @@ BEGIN
     UPDATE extensions SET revision = own_revision, updated_at = now(), updated_by = actor
     WHERE id = ANY (ids)
       AND (revision, updated_at, updated_by) IS DISTINCT FROM (own_revision, now(), actor);
+    -- Without its revision no follower would find the change.
+    SELECT e.id INTO kept FROM extensions e
+    WHERE e.id = ANY (ids) AND e.revision <> own_revision LIMIT 1;
+    IF FOUND THEN
+        RAISE '% is kept as it is by a trigger or a rule of the database', kept;
+    END IF;
     PERFORM registry_audit(own_revision, ids, actions, differences);
 END
 $$;
