@@ -1,8 +1,8 @@
 -- Every change of a definition gets its revision, tombstone, notification and audit entry.
 --
--- Order within a statement: lock the revision, stamp or fill each row, stamp its digest, then record
--- the statement as a whole. All but the digest run as the owner of the schema: a writer needs rights
--- on the definition tables only.
+-- Order within a statement: lock the revision, fill each row, stamp its digest and the rest, then
+-- record the statement as a whole. All but the digest run as the owner of the schema: a writer needs
+-- rights on the definition tables only.
 
 -- Locked first, before any row: locked last, two writers could wait for each other.
 CREATE OR REPLACE FUNCTION registry_lock() RETURNS trigger
@@ -148,6 +148,7 @@ DECLARE
     ids text[];
     actions text[];
     differences jsonb[];
+    kept text;
 BEGIN
     SELECT array_agg(id), array_agg(rtrim(kind, 's') || CASE WHEN gone THEN '_deleted' ELSE '_put' END),
         array_agg(jsonb_build_object('old', jsonb_build_object(kind, old),
@@ -172,6 +173,12 @@ BEGIN
     UPDATE extensions SET revision = own_revision, updated_at = now(), updated_by = actor
     WHERE id = ANY (ids)
       AND (revision, updated_at, updated_by) IS DISTINCT FROM (own_revision, now(), actor);
+    -- Without its revision no follower would find the change.
+    SELECT e.id INTO kept FROM extensions e
+    WHERE e.id = ANY (ids) AND e.revision <> own_revision LIMIT 1;
+    IF FOUND THEN
+        RAISE '% is kept as it is by a trigger or a rule of the database', kept;
+    END IF;
     PERFORM registry_audit(own_revision, ids, actions, differences);
 END
 $$;
@@ -219,7 +226,16 @@ $$;
 REVOKE EXECUTE ON FUNCTION registry_lock(), extensions_stamp(), registry_fill(), registry_empty(),
     circuit_overrides_follow(), health_reports_follow() FROM PUBLIC;
 
-CREATE OR REPLACE TRIGGER b_stamp BEFORE INSERT OR UPDATE ON extensions
+-- Last, by its name: a row that another tool's trigger changes or puts back is stamped by what it is
+-- then. Before, it was the first; looked for, because DROP TRIGGER keeps readers out.
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'extensions'::regclass AND tgname = 'b_stamp') THEN
+        DROP TRIGGER b_stamp ON extensions;
+    END IF;
+END
+$$;
+CREATE OR REPLACE TRIGGER z_stamp BEFORE INSERT OR UPDATE ON extensions
     FOR EACH ROW EXECUTE FUNCTION extensions_stamp();
 CREATE OR REPLACE TRIGGER b_fill BEFORE INSERT ON extension_versions FOR EACH ROW
     WHEN (NEW.created_at IS NULL OR NEW.created_by IS NULL OR NEW.enabled IS NULL)

@@ -47,13 +47,17 @@ const RIGHTS: &str = "SELECT format('GRANT %s ON %s TO %s%s', privilege_type, c.
 const KEEP: &str = "INSERT INTO registry_functions (sha256) VALUES ($1) \
     ON CONFLICT (singleton) DO UPDATE SET sha256 = excluded.sha256";
 
-/// Whether the database has the functions of this binary. Its tables must be this binary's.
+const SCHEMA: &str = "SELECT current_schema()::text";
+
+/// Whether the database has the functions of this binary, for the schema in which they are. Its tables
+/// must be this binary's.
 ///
 /// # Errors
 /// What Postgres answers.
 pub async fn are_current(client: &impl GenericClient) -> Result<bool, Error> {
     let known = "SELECT EXISTS (SELECT FROM registry_functions WHERE sha256 = $1)";
-    client.query_one(known, &[&hash()]).await?.try_get(0)
+    let hash = hash(client).await?;
+    client.query_one(known, &[&hash]).await?.try_get(0)
 }
 
 /// Statements that give the rights on views again, as they are now.
@@ -71,17 +75,20 @@ pub(super) async fn apply(client: &mut Client, rights: &[String]) -> Result<(), 
         transaction.batch_execute(text).await?;
     }
     transaction.batch_execute(&rights.join(";")).await?;
-    transaction.execute(KEEP, &[&hash()]).await?;
+    let hash = hash(&transaction).await?;
+    transaction.execute(KEEP, &[&hash]).await?;
     transaction.commit().await
 }
 
-/// Of all texts, and of the tables that they were applied to.
-fn hash() -> String {
-    let tables = newest().to_string();
+/// Of all texts, of the tables that they were applied to, and of the schema's name, which the functions
+/// have in them: it may be renamed.
+async fn hash(client: &impl GenericClient) -> Result<String, Error> {
+    let schema: String = client.query_one(SCHEMA, &[]).await?.try_get(0)?;
+    let tables = format!("{} {schema}", newest());
     let mut hash = Sha256::new_with_prefix(tables);
     for text in FILES {
         hash.update(text);
     }
     let bytes = hash.finalize();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -120,7 +120,7 @@ fn of_refusal(refusal: &DbError) -> Trouble {
         &SqlState::UNIQUE_VIOLATION if refusal.table() == Some("extension_audit_log") => {
             Trouble::Unexpected
         }
-        code => match of_code(code.code()) {
+        code => match of_answer(code.code(), refusal.routine()) {
             Trouble::Unexpected if is_raised(refusal) => Trouble::Refused,
             trouble => trouble,
         },
@@ -140,6 +140,15 @@ fn is_raised(refusal: &DbError) -> bool {
 fn is_about_hidden_rows(refusal: &DbError) -> bool {
     refusal.routine() == Some("check_enable_rls")
         || refusal.message().contains("row-level security")
+}
+
+/// By SQLSTATE and the server's function. At COMMIT there may be no room for a notification, because a
+/// session that listens reads none: no request's fault, though the code is a limit's.
+fn of_answer(code: &str, routine: Option<&str>) -> Trouble {
+    match (code, routine) {
+        ("54000", Some("PreCommit_Notify")) => Trouble::Full,
+        _ => of_code(code),
+    }
 }
 
 /// By SQLSTATE, classes last.
@@ -197,6 +206,17 @@ mod tests {
             for code in codes {
                 assert_eq!(of_code(code), trouble, "{code}");
             }
+        }
+    }
+
+    #[test]
+    fn no_room_for_a_notification_is_not_the_requests_fault() {
+        for (routine, trouble) in [
+            (Some("PreCommit_Notify"), Trouble::Full),
+            (Some("exec_stmt_raise"), Trouble::Refused),
+            (None, Trouble::Refused),
+        ] {
+            assert_eq!(of_answer("54000", routine), trouble, "{routine:?}");
         }
     }
 

@@ -3,7 +3,7 @@
 use beamline_registry::adapters::postgres::migrate::{MigrateError, migrate, new_epoch, seed};
 use beamline_registry::adapters::postgres::schema::{SchemaState, schema_state};
 
-use super::{NO_WAIT, actions, migrated, revision, run, value};
+use super::{CATALOG, NO_WAIT, actions, migrated, revision, run, value};
 use crate::harness::{DEADLINE, TestDatabase};
 
 /// The key of the advisory lock, as `migrate.rs` has it.
@@ -114,6 +114,23 @@ async fn the_seed_adds_what_is_missing_and_changes_nothing_else() {
     assert_eq!(actions(&client, 3).await, ["pii_guard created"]);
     let kept = "SELECT count(*) FROM extensions WHERE retry = 7";
     assert_eq!(value(&client, kept).await, "5");
+}
+
+/// As after a restore beside what is to be replaced. Functions find their tables by the schema's name.
+#[tokio::test]
+async fn a_schema_that_was_renamed_gets_its_functions_again() {
+    let (_database, mut client) = migrated().await;
+    run(&client, CATALOG).await;
+    let digest = value(&client, "registry_digest()").await;
+    let rename = "ALTER SCHEMA public RENAME TO app; SET search_path = app";
+    run(&client, rename).await;
+    let done = migrate(&mut client, DEADLINE).await.unwrap();
+    assert!(done.functions && done.applied.is_empty(), "{done:?}");
+    assert_eq!(value(&client, "registry_digest()").await, digest);
+    run(&client, "UPDATE extensions SET retry = 9").await;
+    assert_eq!(revision(&client).await, 2);
+    let again = migrate(&mut client, DEADLINE).await.unwrap();
+    assert!(!again.functions, "{again:?}");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 
 use tokio::sync::mpsc;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client, NoTls};
 
 use super::{CATALOG, actions, insert, migrated, revision, revision_of, run, value};
@@ -104,6 +105,64 @@ async fn what_changes_nothing_is_silent() {
     ] {
         check(&client, sql, &[]).await;
     }
+}
+
+/// Followers read the rows above their own revision, and `if_revision` compares with a row's.
+#[tokio::test]
+async fn a_row_is_stamped_by_what_another_trigger_makes_of_it() {
+    let (_database, client) = migrated().await;
+    run(&client, CATALOG).await;
+    run(
+        &client,
+        "CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+             NEW.retry := CASE NEW.id WHEN 'a' THEN OLD.retry ELSE 7 END;
+             RETURN NEW;
+         END$$;
+         CREATE TRIGGER theirs BEFORE UPDATE ON extensions
+             FOR EACH ROW EXECUTE FUNCTION theirs()",
+    )
+    .await;
+    run(&client, "UPDATE extensions SET retry = 9 WHERE id = 'a'").await;
+    let put_back = (revision(&client).await, revision_of(&client, "a").await);
+    assert_eq!(put_back, (1, 1));
+    run(
+        &client,
+        "UPDATE extensions SET retry = retry WHERE id = 'b'",
+    )
+    .await;
+    let changed = (revision(&client).await, revision_of(&client, "b").await);
+    assert_eq!(changed, (2, 2));
+}
+
+/// Its change could not be followed: the revision of its extension stays what it was.
+#[tokio::test]
+async fn a_part_of_an_extension_that_a_trigger_keeps_is_not_changed() {
+    let (_database, client) = migrated().await;
+    run(&client, CATALOG).await;
+    for row in ["NULL", "OLD"] {
+        run(
+            &client,
+            &format!(
+                "CREATE OR REPLACE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql
+                     AS $$BEGIN RETURN {row}; END$$;
+                 CREATE OR REPLACE TRIGGER keep BEFORE UPDATE ON extensions
+                     FOR EACH ROW EXECUTE FUNCTION keep()"
+            ),
+        )
+        .await;
+        for sql in [
+            "UPDATE extension_versions SET priority = 7",
+            "DELETE FROM extension_instances",
+            "INSERT INTO extension_versions (id, version, subject) VALUES ('a', 'v2', 's.2')",
+        ] {
+            let refused = client.batch_execute(sql).await;
+            let code = refused.as_ref().err().and_then(|error| error.code());
+            assert_eq!(code, Some(&SqlState::RAISE_EXCEPTION), "{row}: {sql}");
+        }
+    }
+    assert_eq!(revision(&client).await, 1);
+    // With the extension they go all the same.
+    run(&client, "DELETE FROM extensions").await;
 }
 
 #[tokio::test]
