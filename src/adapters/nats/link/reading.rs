@@ -130,7 +130,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
             address,
         } = connection;
         let began = Instant::now();
-        self.servers.learn(&session.info().connect_urls, &address);
+        self.servers.informed(session.info(), &address);
         let shared = Arc::clone(&self.shared);
         shared.outbox.accepts(session.max_payload());
         let secured = writer.is_secured();
@@ -316,7 +316,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
     /// The server has sent new information about itself or its cluster.
     fn informed(&mut self, reader: &mut Reader<'_>, address: &NatsAddress, turn: &mut Turn) {
         let (shared, info) = (&self.shared, reader.session.info());
-        self.servers.learn(&info.connect_urls, address);
+        self.servers.informed(info, address);
         turn.max_payload = reader.session.max_payload();
         shared.outbox.accepts(turn.max_payload);
         if !info.ldm || reader.leaving.is_some() {
