@@ -285,7 +285,12 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
                     }
                     Step::Message(message) => deliver(served, &message, turn),
                     Step::Pong => pongs += 1,
-                    Step::Informed => informed = true,
+                    Step::Informed => {
+                        // The messages behind it are answered by its limits.
+                        turn.max_payload = reader.session.max_payload();
+                        shared.outbox.accepts(turn.max_payload);
+                        informed = true;
+                    }
                     Step::Refused(refusal) => {
                         if let Refusal::Subscription(subject) = &refusal {
                             reader.refusals.refused(subject, reader.now);
@@ -299,7 +304,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
             let taken = ahead.taken;
             reader.buffer.take(taken);
             if informed {
-                self.informed(reader, address, turn);
+                self.informed(reader, address);
             }
             if turn.out.len() >= SEND_AT {
                 shared.outbox.send(&mut turn.out);
@@ -314,11 +319,9 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
 
 impl<T: Copy + Send + Sync + 'static> Running<T> {
     /// The server has sent new information about itself or its cluster.
-    fn informed(&mut self, reader: &mut Reader<'_>, address: &NatsAddress, turn: &mut Turn) {
-        let (shared, info) = (&self.shared, reader.session.info());
+    fn informed(&mut self, reader: &mut Reader<'_>, address: &NatsAddress) {
+        let info = reader.session.info();
         self.servers.informed(info, address);
-        turn.max_payload = reader.session.max_payload();
-        shared.outbox.accepts(turn.max_payload);
         if !info.ldm || reader.leaving.is_some() {
             return;
         }
