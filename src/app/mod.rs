@@ -133,6 +133,7 @@ pub async fn serve(
             let ended = tokio::select! {
                 name = essential.death() => Err(DaemonError::Died(name)),
                 () = &mut stop => Ok(()),
+                () = report_ready(&server, &settings, &shared) => Ok(()),
             };
             (Some(server), ended)
         }
@@ -245,11 +246,18 @@ async fn start_serving(
         let _late = timeout(RESTORE_PATIENCE, restored.all()).await;
     }
     shared.readiness.open(Part::Data);
-    let server = links.serve(shared.nats_parts(settings, desk)).await;
+    links.serve(shared.nats_parts(settings, desk))
+}
+
+/// Reports that this sidecar is ready, once the servers have confirmed what it subscribes to, and never
+/// returns. A connection that is there takes requests before that, so a signal must find a server to
+/// drain.
+async fn report_ready(server: &Server, settings: &Settings, shared: &Shared) {
+    server.confirmed().await;
     shared.readiness.open(Part::Nats);
     let (extensions, _) = shared.catalog.sizes();
     info!(instance_id = %settings.identity.instance_id, extensions, "ready");
-    server
+    std::future::pending::<()>().await;
 }
 
 /// When a shutdown is over, whatever is unreachable.

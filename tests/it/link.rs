@@ -2,7 +2,8 @@
 //!
 //! - [`broken`]: no message can end it, nor can a handler that panics,
 //! - [`servers`]: it finds another server, and a silent one is given up,
-//! - [`draining`]: what the server had sent is answered.
+//! - [`draining`]: what the server had sent is answered,
+//! - [`news`]: the limits that a server reports hold from the next message on.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::harness::{Client, DEADLINE, NatsServer, eventually};
 
 mod broken;
 mod draining;
+mod news;
 mod servers;
 
 /// Where the lane of these tests answers.
@@ -81,6 +83,16 @@ fn start(urls: &[&str]) -> Lane<()> {
 
 /// The same beside a companion, with observers.
 fn start_beside(companion: Arc<dyn Companion>, urls: &[&str], observers: Observers) -> Lane<()> {
+    start_with(Echo, companion, urls, observers)
+}
+
+/// The same with a handler of the test's own.
+fn start_with(
+    handler: impl Handler<()>,
+    companion: Arc<dyn Companion>,
+    urls: &[&str],
+    observers: Observers,
+) -> Lane<()> {
     let lane = Lane::start(
         settings(urls),
         "test",
@@ -96,7 +108,7 @@ fn start_beside(companion: Arc<dyn Companion>, urls: &[&str], observers: Observe
         queue_group: Some("echoes".to_owned()),
         tag: (),
     };
-    lane.serve(vec![subscription], Box::new(Echo));
+    lane.serve(vec![subscription], Box::new(handler));
     lane
 }
 

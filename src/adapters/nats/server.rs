@@ -175,8 +175,8 @@ impl Links {
         publisher.run(events, stop)
     }
 
-    /// Subscribes to everything and returns when the servers have confirmed it.
-    pub async fn serve(self, parts: Parts) -> Server {
+    /// Subscribes to everything, now or with the first connection.
+    pub fn serve(self, parts: Parts) -> Server {
         let (give_up, tasks) = (CancellationToken::new(), TaskTracker::new());
         let endpoints = Arc::new(Endpoints::new(parts.observers.clone()));
         let budgets = Budgets::default();
@@ -241,11 +241,6 @@ impl Links {
         };
         self.control.serve(subscriptions, Box::new(control));
 
-        tokio::join!(
-            self.lookup.confirmed(),
-            self.control.confirmed(),
-            self.invoke.confirmed()
-        );
         Server {
             links: self,
             give_up,
@@ -291,6 +286,16 @@ fn control_subscriptions(layout: &Layout) -> Vec<Subscription<Asked>> {
 }
 
 impl Server {
+    /// Waits until the servers have confirmed that they have seen every subscription.
+    pub async fn confirmed(&self) {
+        let links = &self.links;
+        tokio::join!(
+            links.lookup.confirmed(),
+            links.control.confirmed(),
+            links.invoke.confirmed()
+        );
+    }
+
     /// Takes no more requests, finishes what was accepted until `deadline`, and answers
     /// `shutting_down` to what remains, until `end` at the latest. Returns the connections, and how
     /// many requests had to be given up.

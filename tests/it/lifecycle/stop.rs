@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::harness::daemon::message;
-use crate::harness::{DEADLINE, Daemon, FaultProxy, NatsServer, Reply, TestDatabase};
+use crate::harness::{DEADLINE, Daemon, FaultProxy, NatsServer, Reply, TestDatabase, eventually};
 use crate::site::{Site, extensions};
 
 #[tokio::test]
@@ -75,6 +75,34 @@ async fn what_waits_at_the_end_of_the_grace_is_told() {
         &daemon,
         "answered shutting_down at the end of the grace period"
     ));
+    site.client.assert_one_reply_each().await;
+}
+
+/// The server has no room for one of the three connections: the start is never over.
+#[tokio::test]
+async fn what_was_taken_during_the_start_is_answered() {
+    let nats = NatsServer::builder().config("max_connections: 3");
+    let site = Site::on(nats.start().await, &extensions()).await;
+    let daemon = site.daemon().setting("SHUTDOWN_GRACE_SECONDS", "300ms");
+    let daemon = daemon.spawn().await;
+    let served = eventually("requests are taken", DEADLINE, async || {
+        for verb in ["lookup", "get"] {
+            if !site.send(verb, "plain").await.is_no_responders() {
+                return Some(verb);
+            }
+        }
+        None
+    })
+    .await;
+    assert_eq!(daemon.get("/readyz").await.status, 503);
+    let request = waiting(10_000);
+    let signal = async {
+        site.send(served, "plain").await.ok();
+        daemon.sigterm();
+    };
+    let (reply, ()) = tokio::join!(site.ask(served, &request), signal);
+    assert_eq!(reply.error(), (503, "shutting_down".to_owned()));
+    assert_eq!(daemon.wait_exit(DEADLINE).await, 0);
     site.client.assert_one_reply_each().await;
 }
 

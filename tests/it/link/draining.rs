@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::StreamExt;
 
 use super::*;
+use crate::harness::{FaultProxy, settled};
 
 /// Has a call under way, or none.
 struct Calls(AtomicBool);
@@ -86,4 +87,24 @@ async fn a_server_that_is_about_to_go_is_served_while_a_call_is_under_way() {
     })
     .await;
     lane.close(soon()).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_waits_for_a_connection_is_sent_before_the_end() {
+    let server = NatsServer::start().await;
+    let proxy = FaultProxy::start(&server.addr()).await;
+    let lane = start(&[&format!("nats://{}", proxy.addr())]);
+    ready(&lane).await;
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let mut answers = client.subscribe("lane.late").await.unwrap();
+    settled(&client).await;
+    proxy.cut().await;
+    lane.up().wait_for(|up| !*up).await.unwrap();
+    let kept = lane
+        .outbox()
+        .submit_or_keep(|out, _| write::publish(out, b"lane.late", None, b"late"));
+    kept.unwrap();
+    tokio::join!(lane.close(soon()), proxy.heal());
+    let answer = timeout(DEADLINE, answers.next()).await.expect("an answer");
+    assert_eq!(&answer.unwrap().payload[..], b"late");
 }

@@ -127,6 +127,7 @@ pub(super) fn dial(
     let Next::Established = dialing.advance(&mut out)? else {
         return Err(DialError::Closed);
     };
+    dialing.look_ahead(&mut out)?;
     dialing.writer.send(&out)?;
     socket.set_read_timeout(Some(TICK))?;
     let Dialing {
@@ -186,6 +187,16 @@ impl Dialing<'_> {
             self.buffer.expect(taken);
             self.read()?;
         }
+    }
+
+    /// Takes in what the server reports right behind the answer to the login: the limits of our
+    /// account hold for the first message already. It stays in the buffer, as there is more in it.
+    fn look_ahead(&mut self, out: &mut Vec<u8>) -> Result<(), DialError> {
+        let next = parse(self.buffer.unread(), self.session.max_message());
+        if let Ok(Parsed::Whole(news @ Operation::Info(_), _)) = next {
+            self.session.take(news, out)?;
+        }
+        Ok(())
     }
 
     fn read(&mut self) -> Result<(), DialError> {

@@ -244,9 +244,11 @@ impl<T: Copy + Send + Sync + 'static> Lane<T> {
     }
 
     /// Closes the connection once the server has what was sent over it, or at `end`, and ends the
-    /// thread.
+    /// thread. Answers that are kept for a connection wait for one until then.
     pub async fn close(&self, end: tokio::time::Instant) {
-        answered(self.shared.outbox.round_trip(), end).await;
+        let outbox = &self.shared.outbox;
+        let _ = timeout_at(end, outbox.none_kept()).await;
+        answered(outbox.round_trip(), end).await;
         self.end();
     }
 }

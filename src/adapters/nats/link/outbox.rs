@@ -30,7 +30,7 @@ const KEPT: usize = 256 * 1024;
 pub struct Outbox {
     queue: Mutex<Queue>,
     writer: Mutex<Option<Writer>>,
-    /// Something was sent.
+    /// Something was sent, or a connection is there.
     room: Notify,
     max_payload: AtomicUsize,
     /// How long the last PONG took, in microseconds.
@@ -81,6 +81,18 @@ impl Outbox {
                 return;
             }
             sent.await;
+        }
+    }
+
+    /// Waits until nothing is kept for the next connection.
+    pub(super) async fn none_kept(&self) {
+        loop {
+            let mut opened = pin!(self.room.notified());
+            opened.as_mut().enable();
+            if !locked(&self.queue).keeps() {
+                return;
+            }
+            opened.await;
         }
     }
 

@@ -127,6 +127,11 @@ impl Queue {
         Ok(written)
     }
 
+    /// Whether something is kept for a connection.
+    pub(super) fn keeps(&self) -> bool {
+        !self.later.is_empty()
+    }
+
     /// Appends what was kept for a connection; it is there, and its server takes messages of
     /// `max_payload` bytes. How many are lost because they were made for a server that took more.
     pub(super) fn append_kept(&mut self, max_payload: usize) -> usize {
@@ -204,7 +209,9 @@ mod tests {
             queue.keep(|_, _| ()).unwrap();
         }
         let kept = queue.later.clone();
+        assert!(queue.keeps());
         assert_eq!(queue.append_kept(36), 3, "19 with headers, and 10,000");
+        assert!(!queue.keeps());
         assert_eq!(queue.append_kept(36), 0, "only once");
         let sent = String::from_utf8(mem::take(&mut queue.bytes)).unwrap();
         let lines = sent.lines().filter(|line| line.contains("PUB"));

@@ -130,7 +130,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
             address,
         } = connection;
         let began = Instant::now();
-        self.servers.learn(&session.info().connect_urls, &address);
+        self.servers.informed(session.info(), &address);
         let shared = Arc::clone(&self.shared);
         shared.outbox.accepts(session.max_payload());
         let secured = writer.is_secured();
@@ -285,7 +285,12 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
                     }
                     Step::Message(message) => deliver(served, &message, turn),
                     Step::Pong => pongs += 1,
-                    Step::Informed => informed = true,
+                    Step::Informed => {
+                        // The messages behind it are answered by its limits.
+                        turn.max_payload = reader.session.max_payload();
+                        shared.outbox.accepts(turn.max_payload);
+                        informed = true;
+                    }
                     Step::Refused(refusal) => {
                         if let Refusal::Subscription(subject) = &refusal {
                             reader.refusals.refused(subject, reader.now);
@@ -299,7 +304,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
             let taken = ahead.taken;
             reader.buffer.take(taken);
             if informed {
-                self.informed(reader, address, turn);
+                self.informed(reader, address);
             }
             if turn.out.len() >= SEND_AT {
                 shared.outbox.send(&mut turn.out);
@@ -314,11 +319,9 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
 
 impl<T: Copy + Send + Sync + 'static> Running<T> {
     /// The server has sent new information about itself or its cluster.
-    fn informed(&mut self, reader: &mut Reader<'_>, address: &NatsAddress, turn: &mut Turn) {
-        let (shared, info) = (&self.shared, reader.session.info());
-        self.servers.learn(&info.connect_urls, address);
-        turn.max_payload = reader.session.max_payload();
-        shared.outbox.accepts(turn.max_payload);
+    fn informed(&mut self, reader: &mut Reader<'_>, address: &NatsAddress) {
+        let info = reader.session.info();
+        self.servers.informed(info, address);
         if !info.ldm || reader.leaving.is_some() {
             return;
         }

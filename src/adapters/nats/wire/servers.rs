@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::info::ServerInfo;
 use crate::config::NatsAddress;
 
 /// The most servers that are learned: no cluster of ours announces more.
@@ -110,9 +111,18 @@ impl Servers {
         order.any(|entry| entry.address.place() != current.place())
     }
 
-    /// Takes in what `current` reports about its cluster: new servers are tried too, learned ones
-    /// that have left are forgotten. They get its login, and no other.
-    pub fn learn(&mut self, urls: &[String], current: &NatsAddress) {
+    /// Takes in what `current` reports about its cluster. One that names nobody, not even itself, does not
+    /// advertise: that says nothing about servers which others have named. One that is about to go has
+    /// nobody beside it then.
+    pub fn informed(&mut self, info: &ServerInfo, current: &NatsAddress) {
+        if info.ldm || !info.connect_urls.is_empty() {
+            self.learn(&info.connect_urls, current);
+        }
+    }
+
+    /// New servers are tried too, learned ones that have left are forgotten. They get the login of
+    /// `current`, and no other.
+    fn learn(&mut self, urls: &[String], current: &NatsAddress) {
         let urls = urls.iter().take(MAX_LEARNED);
         let announced: Vec<NatsAddress> = urls
             .filter_map(|url| NatsAddress::parse(url).ok())

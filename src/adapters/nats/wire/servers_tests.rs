@@ -81,6 +81,23 @@ fn the_cluster_is_learned_and_forgotten() {
 }
 
 #[test]
+fn a_server_that_does_not_advertise_makes_us_forget_nobody_before_it_goes() {
+    let mut servers = servers(&["a"]);
+    let current = servers.advance().unwrap();
+    let mut info = ServerInfo {
+        connect_urls: vec!["b:1".to_owned()],
+        ..ServerInfo::default()
+    };
+    servers.informed(&info, &current);
+    info.connect_urls.clear();
+    servers.informed(&info, &current);
+    assert_eq!(names(&servers), ["b:1", "a:4222"]);
+    info.ldm = true;
+    servers.informed(&info, &current);
+    assert_eq!(names(&servers), ["a:4222"]);
+}
+
+#[test]
 fn a_server_that_is_lost_comes_after_those_learned_from_it() {
     let mut servers = servers(&["a"]);
     let current = servers.advance().unwrap();
