@@ -8,7 +8,7 @@ use std::time::{Duration, Instant as StdInstant};
 
 use tokio::time::{Instant, sleep};
 
-use super::answer::{Answered, ERROR_CODE, ErrorHeaders, Trail, ended};
+use super::answer::{self, Answered, ErrorHeaders, Trail, ended};
 use super::cancelling::Awaited;
 use super::leave::Leave;
 use super::meter::Status;
@@ -225,8 +225,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
             }
         };
         // An error is no chunk: until the first one, there is still time for another attempt.
-        let streams =
-            self.plan.stream && reply.headers.get(ERROR_CODE).is_none() && is_stream(&reply);
+        let streams = self.plan.stream && is_stream(&reply) && answer::error(&reply).is_none();
         let clock = self.recorder.clock;
         let latency = streams.then(|| clock.measured(pending.begun, StdInstant::now()));
         let (plan, whom) = (&self.plan, &mut pending.whom);
