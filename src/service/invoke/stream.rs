@@ -180,7 +180,7 @@ impl<S: Call> Streaming<S> {
                 }
             }
             // It goes on, unread.
-            NoReply::Call(CallError::Overloaded(_)) => {}
+            NoReply::Call(CallError::Overloaded(_) | CallError::BadReply) => {}
             NoReply::Call(_) => self.answered(),
         }
         let (outcome, error) = match error {
