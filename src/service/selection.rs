@@ -206,7 +206,7 @@ impl Selector {
         let chosen = match chosen {
             Ok(chosen) => chosen,
             Err(Refusal::AutoDisabled) if led && serves_but_for_the_machine(entry, wanted) => {
-                let standby = self.fallback(entry, wanted.context, find);
+                let standby = self.fallback(entry, wanted, find);
                 return standby.ok_or(Refusal::AutoDisabled);
             }
             Err(refusal) => return Err(refusal),
@@ -225,7 +225,7 @@ impl Selector {
         if !self.refuses(&target, now) {
             return Ok(target);
         }
-        let standby = led.then(|| self.fallback(entry, wanted.context, find));
+        let standby = led.then(|| self.fallback(entry, wanted, find));
         Ok(standby.flatten().unwrap_or(Target {
             reason: Reason::CircuitOpen,
             ..target
@@ -235,8 +235,13 @@ impl Selector {
     /// The fallback of an extension whose call has failed: none without health-based routing.
     pub fn standby(&self, entry: &Entry, context: &Context) -> Option<Target> {
         let find = |id: &str| self.catalog.get(id);
+        let wanted = Wanted {
+            version: None,
+            context,
+            real: true,
+        };
         let led = self.routing.enabled;
-        led.then(|| self.fallback(entry, context, find)).flatten()
+        led.then(|| self.fallback(entry, wanted, find)).flatten()
     }
 
     /// The state of a version's circuit; closed before its first call.
@@ -283,10 +288,11 @@ impl Selector {
     }
 
     /// The first fallback that is enabled, of the same type, and not open; never the extension itself.
+    /// Its own ailing versions give way as they do where it is asked for itself.
     fn fallback(
         &self,
         entry: &Entry,
-        context: &Context,
+        wanted: Wanted<'_>,
         find: impl Fn(&str) -> Option<Arc<Entry>>,
     ) -> Option<Target> {
         let extension = entry.extension();
@@ -297,10 +303,11 @@ impl Selector {
             if standby.extension().kind != extension.kind {
                 return None;
             }
-            let chosen = standby.choose(context).ok()?;
+            let chosen = standby.choose(wanted.context).ok()?;
+            let target = Target::new(&standby, chosen, Reason::Fallback);
             let target = Target {
                 fallback_from: Some(extension.id.clone()),
-                ..Target::new(&standby, chosen, Reason::Fallback)
+                ..self.led_around(target, wanted, now)
             };
             (!self.refuses(&target, now)).then_some(target)
         })

@@ -354,6 +354,25 @@ fn an_ailing_fallback_serves_as_it_is_and_an_ailing_canary_leads_past_an_open_cu
 }
 
 #[test]
+fn a_fallback_whose_canary_is_open_serves_with_its_current_version() {
+    let standby = Extension {
+        id: ExtensionId::parse("standby").unwrap(),
+        ..with_canary()
+    };
+    let case = Case::new(vec![
+        falling_back("x", &["standby", "next"]),
+        standby,
+        extension("next"),
+    ]);
+    case.open("x", "v1");
+    assert_eq!(case.explained("x", ACME), "standby/v2<x fallback");
+    case.open("standby", "v2");
+    assert_eq!(case.explained("x", ACME), "standby/v1<x fallback");
+    case.open("standby", "v1");
+    assert_eq!(case.explained("x", ACME), "next/v1<x fallback");
+}
+
+#[test]
 fn without_health_based_routing_nobody_is_led_around() {
     let auto_off = Extension {
         auto_disabled: true,

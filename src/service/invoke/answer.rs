@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::domain::call_id::CallId;
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
-use crate::domain::outcome::{Ended, Failure};
+use crate::domain::outcome::{Answer, Ended, Failure, Outcome};
 use crate::domain::push_back::Hint;
 use crate::domain::reply;
 use crate::service::caller::Reply;
@@ -28,6 +28,16 @@ pub(super) fn ended(reply: &Reply) -> Ended<'_> {
         error_code,
         hint,
         body: &reply.payload,
+    }
+}
+
+/// The outcome of a reply with the code of an error, and whether it lacks a usable one; `None` of any
+/// other: codes below 400 are no error.
+pub(super) fn error(reply: &Reply) -> Option<(Outcome, bool)> {
+    reply.headers.get(ERROR_CODE)?;
+    match ended(reply).classify() {
+        (outcome, Answer::ErrorReply { lacks_code }) => Some((outcome, lacks_code)),
+        _ => None,
     }
 }
 

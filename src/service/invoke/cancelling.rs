@@ -14,6 +14,7 @@ use crate::domain::call_id::CallId;
 use crate::domain::ids::ExtensionId;
 use crate::domain::lock::locked;
 use crate::domain::outcome::Ended;
+use crate::domain::overload::Overload;
 
 /// Informs extensions, so that they need not go on.
 pub trait Messenger: Debug + Send + Sync + 'static {
@@ -119,8 +120,14 @@ impl Awaited {
 
     /// No answer came: `ended` has the cause.
     pub(super) fn unanswered(self, ended: &Ended<'_>) {
+        // Its first piece was lost, and no other attempt follows: it goes on, unread.
+        let lost = matches!(
+            ended,
+            Ended::Overloaded(Overload::Bytes) | Ended::Unreadable
+        );
         match ended.ran_out_of_time() {
             true => self.late(),
+            false if lost && self.plan.stream => drop(self),
             false => self.answered(),
         }
     }

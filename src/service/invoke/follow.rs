@@ -55,11 +55,36 @@ impl Follower {
             candidates.find(|candidate| candidate.resolve(extension).version == version)?;
             Some(runtimes.setup(&entry).limits.breaker.clone())
         });
-        for id in self.back_in_service(catalog.out_of_service()) {
-            moved.extend(circuits.start_over(clock.tick(), &id));
+        let back = self.back_in_service(catalog.out_of_service());
+        for id in &back {
+            moved.extend(circuits.start_over(clock.tick(), id));
         }
         for moved in moved {
             self.tools.tell(moved);
+        }
+        // After the reports, which have since when they failed.
+        for id in &back {
+            self.forgive(id);
+        }
+    }
+
+    /// Forgets which versions of an extension failed, but for those that an operator holds.
+    fn forgive(&self, id: &ExtensionId) {
+        let Tools {
+            runtimes,
+            circuits,
+            clock,
+            ..
+        } = &self.tools;
+        let Some(runtime) = runtimes.get(id.as_str()) else {
+            return;
+        };
+        for version in runtime.versions.all().iter() {
+            let circuit = circuits.get(id.as_str(), version.version.as_str());
+            let view = circuit.map(|circuit| circuit.view(clock.tick()));
+            if view.is_none_or(|view| view.forced_until.is_none()) {
+                version.forgive();
+            }
         }
     }
 
@@ -94,10 +119,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::breaker::CircuitState;
+    use crate::domain::breaker::{CircuitState, Tick};
     use crate::domain::catalog::{Catalog, Change};
     use crate::domain::extension::Extension;
     use crate::domain::testing::{change, entry, extension};
+    use crate::service::invoke::{Reported, Verdict};
     use crate::service::testing::tools;
 
     #[test]
@@ -130,5 +156,55 @@ mod tests {
         assert_eq!(state(), CircuitState::Open);
         apply(2, false);
         assert_eq!(state(), CircuitState::Closed);
+    }
+
+    #[test]
+    fn what_is_back_in_service_is_not_degraded_by_what_came_before_unless_it_is_held() {
+        for (held, degraded) in [(false, false), (true, true)] {
+            let (catalog, mut writer) = Catalog::new();
+            let tools = tools(catalog);
+            let follower = Follower::new(tools.clone());
+            let mut apply = |revision, enabled| {
+                let extension = Extension {
+                    enabled,
+                    ..extension("e")
+                };
+                writer.apply(Change {
+                    upserts: vec![entry(extension)],
+                    ..change(revision)
+                });
+                follower.follow();
+            };
+            apply(1, true);
+            let failed = || {
+                let e = Reported {
+                    id: "e",
+                    version: None,
+                    verdict: Verdict::Failure,
+                    latency: None,
+                };
+                tools.report(e).unwrap();
+            };
+            failed();
+            failed();
+            let served = tools.selector.catalog().get("e").unwrap();
+            let version = &served.extension().version;
+            let failing = || {
+                let version = tools.runtimes.of(&served).versions.of(version);
+                (
+                    version.gate.is_degraded(),
+                    version.failing().since.is_some(),
+                )
+            };
+            assert_eq!(failing(), (true, true));
+            if held {
+                let circuit = tools.circuits.of(served.extension(), version).unwrap();
+                circuit.force_open(tools.clock.tick(), Tick::NEVER);
+            }
+            apply(2, false);
+            assert_eq!(failing(), (true, true));
+            apply(3, true);
+            assert_eq!(failing(), (degraded, degraded));
+        }
     }
 }

@@ -1,14 +1,15 @@
 //! Calling an extension on behalf of a router.
 //!
-//! One straight line: choose the target, check sizes, take a place, then attempts: admitted by the
-//! circuit, sent to an instance, judged, recorded. The outcome of an attempt is decided in
-//! [`crate::domain::outcome`]; what follows from it for circuit, health and instance is recorded in
-//! one place (`record`).
+//! One straight line: choose the target, check sizes, ask its circuit, take a place, then attempts:
+//! sent to an instance, judged, recorded; each later one asks the circuit again. The outcome of an
+//! attempt is decided in [`crate::domain::outcome`]; what follows from it for circuit, health and
+//! instance is recorded in one place (`record`).
 
 mod answer;
 mod attempt;
 mod cancelling;
 mod follow;
+mod leave;
 mod limits;
 mod meter;
 mod places;
@@ -24,6 +25,7 @@ mod trial;
 mod versions;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 pub use answer::{Answered, ERROR_CODE, ErrorHeaders, Trail};
 pub use cancelling::{Cancellable, Messenger};
@@ -39,6 +41,7 @@ pub use runtime::{Runtime, Runtimes, Setup};
 pub use stream::{CHUNK, END, Piece, STREAM, Streaming};
 pub use versions::{Attempts, VersionRuntime, Versions};
 
+use self::leave::Leave;
 use self::spare::Spare;
 use crate::domain::call_id::CallId;
 use crate::domain::entry::Entry;
@@ -84,7 +87,10 @@ pub struct Invoker<C> {
 pub struct Accepted {
     plan: Arc<Plan>,
     recorder: Recorder,
-    seat: Seat,
+    /// None where its circuit is open.
+    seat: Option<Seat>,
+    /// For the first attempt; asked for again by what waited for a place.
+    leave: Option<Leave>,
 }
 
 impl Accepted {
@@ -157,13 +163,9 @@ impl<C: Caller> Invoker<C> {
     /// # Errors
     /// Why there is no answer of the extension to pass on.
     pub async fn call(&self, accepted: Accepted) -> Result<Invoked<C::Call>, RegistryError> {
-        let Accepted {
-            plan,
-            recorder,
-            seat,
-        } = accepted;
-        let cancel = plan.known.as_ref().map(|known| known.token().clone());
-        let mut attempts = attempt::Attempts::new(self, plan, recorder, seat);
+        let known = accepted.plan.known.as_ref();
+        let cancel = known.map(|known| known.token().clone());
+        let mut attempts = attempt::Attempts::new(self, accepted);
         let Some(cancel) = cancel else {
             return attempts.run().await;
         };
@@ -189,20 +191,27 @@ impl<C: Caller> Invoker<C> {
             let took = self.tools.clock.awake_since(invocation.received.into_std());
             runtime.called(&version, Status::Neutral, took);
         })?;
-        let limit = plan.setup.limits.max_in_flight;
-        let seat = runtime.places.enter(&invocation.context, limit);
-        let seat = seat.map_err(|why| {
+        let recorder = self.tools.recorder(runtime, plan.target.entry(), &version);
+        let circuit = self.tools.circuit(&plan);
+        let leave = self.tools.leave(&circuit, &plan, &recorder, Instant::now());
+        let (runtime, limit) = (&recorder.runtime, plan.setup.limits.max_in_flight);
+        let enter = || runtime.places.enter(&invocation.context, limit);
+        let seat = leave.is_ok().then(enter).transpose().map_err(|why| {
             let took = self.tools.clock.awake_since(invocation.received.into_std());
-            runtime.called(&version, Status::Overloaded, took);
+            recorder.called(Status::Overloaded, took);
             RegistryError::Overloaded(why)
         })?;
+        // Much may change until a place is free.
+        let waits = matches!(seat, Some(Seat::Awaited(_)));
+        let leave = (!waits).then_some(leave);
         runtime.budget().call();
         plan.spare = Spare::of(invocation, &plan.target);
         plan.known = plan.call_id.clone().map(|id| self.cancellable.know(id));
         Ok(Accepted {
-            recorder: self.tools.recorder(runtime, plan.target.entry(), &version),
+            recorder,
             plan: Arc::new(plan.traced(span.take())),
             seat,
+            leave,
         })
     }
 

@@ -120,19 +120,15 @@ impl Plan {
             .body()
             .map_err(|e| RegistryError::field(&e.field, e.rule))?;
         let own_timeout = Duration::from_millis(resolved.timeout_ms.into());
-        // A shorter patience than the extension's own is a deadline; a longer one means its own.
-        let impatient = invocation
-            .timeout
-            .filter(|patience| *patience < own_timeout);
-        let impatient = impatient.map(|patience| invocation.received + patience);
+        let (received, patience) = (invocation.received, invocation.timeout);
         Ok(Self {
             body,
             timeout: match invocation.stream {
                 true => first_chunk_timeout(own_timeout, setup.rules(resolved.version)),
                 false => own_timeout,
             },
-            deadline: [invocation.deadline, impatient].into_iter().flatten().min(),
-            received: invocation.received,
+            deadline: nearest(invocation.deadline, patience, own_timeout, received),
+            received,
             stream: invocation.stream,
             call_id: known_as(invocation.call_id.clone(), invocation.stream),
             known: None,
@@ -161,6 +157,7 @@ impl Plan {
             .for_another(id, resolved.config, spare.config(id))
             .ok()?;
         let own_timeout = Duration::from_millis(resolved.timeout_ms.into());
+        let now = Instant::now();
         let span = self.span.take().map(|mut span| {
             span.note("beamline.fallback", id);
             span
@@ -171,8 +168,8 @@ impl Plan {
                 true => first_chunk_timeout(own_timeout, setup.rules(resolved.version)),
                 false => own_timeout,
             },
-            deadline: self.deadline,
-            received: Instant::now(),
+            deadline: nearest(self.deadline, spare.timeout, own_timeout, now),
+            received: now,
             stream: self.stream,
             call_id: self.call_id.take(),
             known: self.known.take(),
@@ -328,6 +325,19 @@ impl Plan {
             call_id: self.call_id.as_ref(),
         }
     }
+}
+
+/// The deadline of a call of an extension with `own_timeout`, received at `received`: a shorter
+/// patience is one, a longer one means the extension's own.
+fn nearest(
+    deadline: Option<Instant>,
+    patience: Option<Duration>,
+    own_timeout: Duration,
+    received: Instant,
+) -> Option<Instant> {
+    let impatient = patience.filter(|patience| *patience < own_timeout);
+    let impatient = impatient.map(|patience| received + patience);
+    [deadline, impatient].into_iter().flatten().min()
 }
 
 /// How long an attempt may take until the first piece of its answer.

@@ -136,6 +136,49 @@ fn an_attempt_ends_at_its_timeout_or_at_the_nearest_deadline() {
 }
 
 #[test]
+fn a_fallback_with_more_time_of_its_own_is_waited_for_as_long_as_the_request_says() {
+    let (catalog, mut writer) = Catalog::new();
+    let x = Extension {
+        fallback: vec![ExtensionId::parse("y").unwrap()],
+        ..patient()
+    };
+    let y = Extension {
+        timeout_ms: 5000,
+        ..extension("y")
+    };
+    writer.apply(Change {
+        upserts: [x.clone(), y].map(entry).into(),
+        ..change(1)
+    });
+    let selector = selector(catalog, None);
+    let runtimes = Runtimes::new(defaults());
+    for (timeout, deadline, seconds, by_caller) in [
+        (None, None, 5, false),
+        (Some(2), None, 2, true),
+        (Some(5), None, 5, false),
+        (Some(2), Some(1), 1, true),
+        (Some(1), Some(2), 1, true),
+    ] {
+        let mut invocation = invocation("1");
+        invocation.timeout = timeout.map(|seconds| SECOND * seconds);
+        let mut asked = plan(x.clone(), &invocation).unwrap();
+        asked.spare = Spare::of(&mut invocation, &asked.target);
+        let target = selector.standby(asked.target.entry(), &context("{}"));
+        let target = target.unwrap();
+        let setup = runtimes.glance(target.entry());
+        asked.deadline = deadline.map(|seconds| invocation.received + SECOND * seconds);
+        let standby = asked.stand_in(target, setup).unwrap();
+        let begun = match deadline {
+            Some(1) => invocation.received,
+            _ => standby.received,
+        };
+        let expected = (begun + SECOND * seconds, by_caller);
+        let ends = standby.attempt_ends(standby.received);
+        assert_eq!(ends, expected, "{timeout:?} {deadline:?}");
+    }
+}
+
+#[test]
 fn a_later_attempt_has_its_whole_timeout_and_what_is_left_of_the_deadline() {
     let mut invocation = invocation("1");
     let received = invocation.received;

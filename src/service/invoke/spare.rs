@@ -2,6 +2,8 @@
 //!
 //! The body is not kept twice: it is made of the other's, see [`crate::domain::envelope::Body`].
 
+use std::time::Duration;
+
 use serde_json::value::RawValue;
 
 use super::limits::Limits;
@@ -16,6 +18,8 @@ pub(super) struct Spare {
     /// What rules and rollouts read.
     pub(super) context: Context,
     configs: Vec<(String, Box<RawValue>)>,
+    /// How long the caller wants to wait for an attempt: a fallback may have more time of its own.
+    pub(super) timeout: Option<Duration>,
     payload_bytes: usize,
     metadata_bytes: usize,
 }
@@ -33,6 +37,7 @@ impl Spare {
         Some(Self {
             configs: configs.collect(),
             context: std::mem::take(&mut invocation.context),
+            timeout: invocation.timeout,
             payload_bytes: invocation.payload.get().len(),
             metadata_bytes: invocation
                 .metadata

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{Answered, ERROR_CODE, ErrorHeaders, Trail, ended};
+use super::answer::{self, Answered, ErrorHeaders, Trail};
 use super::cancelling::Awaited;
 use super::meter::Status;
 use super::places::Seat;
 use super::plan::Plan;
 use super::record::{Heard, Pending, Recorder};
-use crate::domain::outcome::{Answer, Failure, Neutral, Outcome};
+use crate::domain::outcome::{Failure, Neutral, Outcome};
 use crate::service::caller::{Call, CallError, Reply};
 use crate::service::error::{RegistryError, Unavailable};
 use crate::service::patience::NoReply;
@@ -144,9 +144,7 @@ impl<S: Call> Streaming<S> {
     }
 
     fn piece(&mut self, reply: &Reply) -> Piece {
-        if reply.headers.get(ERROR_CODE).is_some()
-            && let (outcome, Answer::ErrorReply { lacks_code }) = ended(reply).classify()
-        {
+        if let Some((outcome, lacks_code)) = answer::error(reply) {
             self.answered();
             self.finish(outcome, Some(reply));
             let headers = ErrorHeaders::of(Some(reply), lacks_code, outcome.rest());
@@ -182,7 +180,7 @@ impl<S: Call> Streaming<S> {
                 }
             }
             // It goes on, unread.
-            NoReply::Call(CallError::Overloaded(_)) => {}
+            NoReply::Call(CallError::Overloaded(_) | CallError::BadReply) => {}
             NoReply::Call(_) => self.answered(),
         }
         let (outcome, error) = match error {

@@ -184,6 +184,11 @@ impl VersionRuntime {
     /// Begins anew after a reset of its circuit: what came before no longer speaks against it.
     pub fn reset(&self) {
         self.baseline.set(self.counts());
+        self.forgive();
+    }
+
+    /// Its circuit began anew: it is no longer held to fail by what had been in its window.
+    pub(super) fn forgive(&self) {
         self.gate.clear();
         self.failing_since_us.store(0, Ordering::Relaxed);
     }

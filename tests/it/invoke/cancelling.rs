@@ -5,7 +5,8 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use super::streams::Stream;
-use super::{one, record};
+use super::{at, one, record};
+use crate::harness::raw::{MALFORMED, publish_raw};
 use crate::harness::{
     Answer, Behaviour, Client, DEADLINE, Daemon, Extension, NatsServer, Reply, eventually,
 };
@@ -513,5 +514,47 @@ async fn what_says_that_nobody_is_there_takes_nothing_else() {
             (chunk.header("Beamline-Stream"), &*chunk.payload),
             (Some("chunk"), &b"1"[..])
         );
+    }
+}
+
+#[tokio::test]
+async fn a_stream_whose_first_chunk_could_not_be_kept_is_cancelled() {
+    let site = Site::with(&json!([record("x", json!({}))])).await;
+    let daemon = site.daemon().setting("MAX_IN_FLIGHT_BYTES", 100_000);
+    let _daemon = site.start(daemon).await;
+    let large = Answer::new("c".repeat(200_000)).header("Beamline-Stream", "chunk");
+    let _x = site.play("x", large.into()).await;
+    let mut heard = Heard::on(&site.nats.url()).await;
+    let mut stream = Stream::of(&site, json!({})).await;
+    let refused = stream.next().await;
+    assert_eq!(refused.error(), (503, "overloaded".to_owned()));
+    let call = refused.header("Beamline-Call-Id").unwrap().to_owned();
+    assert_eq!(heard.next().await, ("x".into(), call, None));
+}
+
+#[tokio::test]
+async fn a_stream_with_a_piece_that_cannot_be_read_is_cancelled() {
+    for before in [0, 1] {
+        let (site, _daemon) = Site::serving(&json!([record("x", json!({}))])).await;
+        let mut heard = Heard::on(&site.nats.url()).await;
+        let client = async_nats::connect(site.nats.url()).await.unwrap();
+        let mut requests = client.subscribe(at("x")).await.unwrap();
+        crate::harness::settled(&client).await;
+        let mut stream = Stream::of(&site, json!({})).await;
+        let request = tokio::time::timeout(DEADLINE, requests.next()).await;
+        let inbox = request.expect("a request").unwrap().reply.unwrap();
+        for number in 0..before {
+            let mut headers = HeaderMap::new();
+            headers.insert("Beamline-Stream", "chunk");
+            let chunk = number.to_string().into();
+            let sent = client.publish_with_headers(inbox.clone(), headers, chunk);
+            sent.await.unwrap();
+        }
+        stream.chunks(before).await;
+        publish_raw(&site.nats.addr(), &inbox, None, MALFORMED[0], b"{}").await;
+        let broken = stream.next().await;
+        assert_eq!(broken.error(), (502, "extension_error".to_owned()));
+        let (id, _, attempt) = heard.next().await;
+        assert_eq!((id.as_str(), attempt), ("x", None), "after {before}");
     }
 }

@@ -166,6 +166,21 @@ async fn an_error_in_the_middle_is_the_extensions_own() {
     }
 }
 
+/// As of a whole answer.
+#[tokio::test]
+async fn a_code_below_400_makes_no_chunk_an_error() {
+    let chunk = |number| Answer::chunk(number).header("Nats-Service-Error-Code", "200");
+    let end = Answer::end().header("Nats-Service-Error-Code", "200");
+    let (site, _daemon, _x) = one(
+        json!({}),
+        Behaviour::Answers([chunk(0), chunk(1), end].into()),
+    )
+    .await;
+    let mut stream = Stream::of(&site, json!({})).await;
+    stream.chunks(2).await;
+    stream.end(3).await;
+}
+
 #[tokio::test]
 async fn an_error_instead_of_a_first_chunk_is_tried_again() {
     let (site, _daemon, x) = one(

@@ -8,24 +8,23 @@ use std::time::{Duration, Instant as StdInstant};
 
 use tokio::time::{Instant, sleep};
 
-use super::answer::{Answered, ERROR_CODE, ErrorHeaders, Trail, ended};
+use super::answer::{self, Answered, ErrorHeaders, Trail, ended};
 use super::cancelling::Awaited;
+use super::leave::Leave;
 use super::meter::Status;
 use super::places::Seat;
 use super::plan::Plan;
 use super::record::{Pending, Recorder};
 use super::stream::{CHUNK, END, STREAM, Streaming};
-use super::{Invoked, Invoker};
+use super::{Accepted, Invoked, Invoker};
 use crate::domain::ids::InstanceId;
 use crate::domain::outcome::{Answer, Ended, Failure, Neutral, Outcome, Patience};
 use crate::domain::overload::Overload;
 use crate::domain::retry::{backoff, retryable};
 use crate::service::caller::{CallError, Caller, Reply};
 use crate::service::circuits::Circuit;
-use crate::service::clock;
 use crate::service::error::{RegistryError, Unavailable};
 use crate::service::patience::NoReply;
-use crate::service::status::wait_millis;
 
 /// The attempts of one call.
 pub(super) struct Attempts<'a, C> {
@@ -34,6 +33,8 @@ pub(super) struct Attempts<'a, C> {
     recorder: Recorder,
     /// Its place, or leave to wait for one.
     seat: Option<Seat>,
+    /// What the circuit has said of the first attempt already.
+    leave: Option<Leave>,
     /// The version's, from the first attempt on: by the time of a retry the catalog may have
     /// forgotten it.
     circuit: Option<Arc<Circuit>>,
@@ -67,17 +68,13 @@ enum Pause {
 }
 
 impl<'a, C: Caller> Attempts<'a, C> {
-    pub(super) fn new(
-        invoker: &'a Invoker<C>,
-        plan: Arc<Plan>,
-        recorder: Recorder,
-        seat: Seat,
-    ) -> Self {
+    pub(super) fn new(invoker: &'a Invoker<C>, accepted: Accepted) -> Self {
         Self {
             invoker,
-            plan,
-            recorder,
-            seat: Some(seat),
+            plan: accepted.plan,
+            recorder: accepted.recorder,
+            seat: accepted.seat,
+            leave: accepted.leave,
             circuit: None,
             tried: Vec::new(),
             barred: 0,
@@ -191,25 +188,17 @@ impl<'a, C: Caller> Attempts<'a, C> {
 
     /// Leave of the circuit for one attempt, and the instance whose turn it is.
     fn admit(&mut self) -> Result<Pending, Unavailable> {
-        let tools = &self.invoker.tools;
-        let circuit = match &self.circuit {
-            Some(known) => Arc::clone(known),
+        let begun = StdInstant::now();
+        let permit = match self.leave.take() {
+            Some(asked) => asked?,
             None => {
-                let resolved = self.plan.target.resolved();
-                let settings = || self.plan.setup.limits.breaker.clone();
-                tools
-                    .circuits
-                    .get_or_create(resolved.extension, resolved.version, settings)
+                let tools = &self.invoker.tools;
+                let known = self.circuit.clone();
+                let circuit = known.unwrap_or_else(|| tools.circuit(&self.plan));
+                tools.leave(&circuit, &self.plan, &self.recorder, begun)?
             }
         };
-        self.circuit = Some(Arc::clone(&circuit));
-        let begun = StdInstant::now();
-        let admission = circuit.admit(tools.clock.at(begun));
-        self.recorder.tell(self.plan.about(), admission.transition);
-        let permit = admission.permit.map_err(|refused| {
-            let retry_after_ms = clock::foreseeable(refused.retry_after).map(wait_millis);
-            Unavailable::CircuitOpen { retry_after_ms }
-        })?;
+        self.circuit = Some(Arc::clone(permit.circuit()));
         let whom = self.turn(begun)?;
         Ok(Pending {
             permit,
@@ -236,8 +225,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
             }
         };
         // An error is no chunk: until the first one, there is still time for another attempt.
-        let streams =
-            self.plan.stream && reply.headers.get(ERROR_CODE).is_none() && is_stream(&reply);
+        let streams = self.plan.stream && is_stream(&reply) && answer::error(&reply).is_none();
         let clock = self.recorder.clock;
         let latency = streams.then(|| clock.measured(pending.begun, StdInstant::now()));
         let (plan, whom) = (&self.plan, &mut pending.whom);

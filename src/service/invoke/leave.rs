@@ -1,0 +1,49 @@
+//! Leave of a circuit for one attempt.
+//!
+//! The first attempt's is asked for where its version is chosen. Of calls that come together, each is
+//! then chosen for with the trials of those before it in mind: what is one too many for a failing
+//! version is led elsewhere, and not refused. What is refused takes no place, and waits for none.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Tools;
+use super::plan::Plan;
+use super::record::Recorder;
+use crate::service::circuits::{CallPermit, Circuit};
+use crate::service::clock;
+use crate::service::error::Unavailable;
+use crate::service::status::wait_millis;
+
+/// Leave, or why there is none.
+pub(super) type Leave = Result<CallPermit, Unavailable>;
+
+impl Tools {
+    /// The circuit of what `plan` calls, made at its first call.
+    pub(super) fn circuit(&self, plan: &Plan) -> Arc<Circuit> {
+        let resolved = plan.target.resolved();
+        let settings = || plan.setup.limits.breaker.clone();
+        let circuits = &self.circuits;
+        circuits.get_or_create(resolved.extension, resolved.version, settings)
+    }
+
+    /// Leave of `circuit` for an attempt of `plan` that begins `now`.
+    pub(super) fn leave(
+        &self,
+        circuit: &Arc<Circuit>,
+        plan: &Plan,
+        recorder: &Recorder,
+        now: Instant,
+    ) -> Leave {
+        let admission = circuit.admit(self.clock.at(now));
+        recorder.tell(plan.about(), admission.transition);
+        admission.permit.map_err(|refused| {
+            let retry_after_ms = clock::foreseeable(refused.retry_after).map(wait_millis);
+            Unavailable::CircuitOpen { retry_after_ms }
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "leave_tests.rs"]
+mod tests;
