@@ -23,7 +23,7 @@ const ROLES: &[Role] = &[
 ];
 
 /// A canary, out of how many calls of which one fails.
-const CANARY: (&str, u64, usize) = ("beamline.ext.support_rag.v2", 45, 3);
+const CANARY: (&str, u64, usize) = ("beamline.ext.support_rag.v2", 45, 2);
 
 fn record(kind: &str, id: &str) -> Value {
     json!({"id": id, "type": kind, "subject": format!("beamline.ext.{id}.v1"), "retry": 0})
@@ -34,7 +34,7 @@ fn records() -> Value {
     let mut rag = record("provider", "support_rag");
     rag["owner"] = json!("support");
     rag["versions"] = json!([
-        {"version": "v2", "subject": CANARY.0, "rollout": {"by": "user_id", "percent": 25}},
+        {"version": "v2", "subject": CANARY.0, "rollout": {"by": "user_id", "percent": 50}},
     ]);
     let mut large = record("provider", "large_model");
     large["fallback"] = json!(["small_model"]);
@@ -70,9 +70,11 @@ fn busy() -> Behaviour {
 async fn calls(url: String, id: String, every: Duration) {
     let client = Client::connect(&url).await;
     for number in 0_u64.. {
-        let context = json!({"context": {"user_id": format!("u-{number}")}, "payload": {}});
+        let context = json!({"user_id": format!("u-{number}"), "tenant_id": "acme"});
+        let call = json!({"context": context, "payload": {}});
+        client.request(&subject(&format!("lookup.{id}")), "").await;
         client
-            .request_json(&subject(&format!("invoke.{id}")), &context)
+            .request_json(&subject(&format!("invoke.{id}")), &call)
             .await;
         tokio::time::sleep(every * u32::try_from(1 + number / 40 % 3).unwrap()).await;
     }
