@@ -155,7 +155,7 @@ function state(own, version) {
     found.rests_until && `until ${moment(found.rests_until)}`,
     found.circuit.retry_at && `next try ${moment(found.circuit.retry_at)}`,
   ];
-  return element("span", {}, pill, ...more.filter(Boolean).map((text) => ` ${text}`));
+  return element("span", {}, pill, ` ${more.filter(Boolean).join(", ")}`);
 }
 
 /** The last failures: absent for readers who may not see the error texts of extensions, and while there are none. */
