@@ -120,18 +120,16 @@ mod tests {
 
     use super::*;
     use crate::domain::breaker::{CircuitState, Tick};
-    use crate::domain::catalog::{Catalog, Change};
+    use crate::domain::catalog::{Catalog, CatalogWriter, Change};
     use crate::domain::extension::Extension;
     use crate::domain::testing::{change, entry, extension};
     use crate::service::invoke::{Reported, Verdict};
     use crate::service::testing::tools;
 
-    #[test]
-    fn a_circuit_restored_while_its_extension_was_out_of_service_closes_when_it_is_back() {
-        let (catalog, mut writer) = Catalog::new();
-        let tools = tools(catalog);
+    /// Follows each change of the extension `e`, which is out of service or not.
+    fn followed(tools: &Tools, mut writer: CatalogWriter) -> impl FnMut(u64, bool) {
         let follower = Follower::new(tools.clone());
-        let mut apply = |revision, auto_disabled| {
+        move |revision, auto_disabled| {
             let extension = Extension {
                 auto_disabled,
                 ..extension("e")
@@ -141,7 +139,14 @@ mod tests {
                 ..change(revision)
             });
             follower.follow();
-        };
+        }
+    }
+
+    #[test]
+    fn a_circuit_restored_while_its_extension_was_out_of_service_closes_when_it_is_back() {
+        let (catalog, writer) = Catalog::new();
+        let tools = tools(catalog);
+        let mut apply = followed(&tools, writer);
         apply(1, true);
 
         let served = tools.selector.catalog().get("e").unwrap();
@@ -161,21 +166,10 @@ mod tests {
     #[test]
     fn what_is_back_in_service_is_not_degraded_by_what_came_before_unless_it_is_held() {
         for (held, degraded) in [(false, false), (true, true)] {
-            let (catalog, mut writer) = Catalog::new();
+            let (catalog, writer) = Catalog::new();
             let tools = tools(catalog);
-            let follower = Follower::new(tools.clone());
-            let mut apply = |revision, enabled| {
-                let extension = Extension {
-                    enabled,
-                    ..extension("e")
-                };
-                writer.apply(Change {
-                    upserts: vec![entry(extension)],
-                    ..change(revision)
-                });
-                follower.follow();
-            };
-            apply(1, true);
+            let mut apply = followed(&tools, writer);
+            apply(1, false);
             let failed = || {
                 let e = Reported {
                     id: "e",
@@ -201,9 +195,9 @@ mod tests {
                 let circuit = tools.circuits.of(served.extension(), version).unwrap();
                 circuit.force_open(tools.clock.tick(), Tick::NEVER);
             }
-            apply(2, false);
+            apply(2, true);
             assert_eq!(failing(), (true, true));
-            apply(3, true);
+            apply(3, false);
             assert_eq!(failing(), (degraded, degraded));
         }
     }
