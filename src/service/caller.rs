@@ -1,6 +1,5 @@
 //! Port: calling an extension, and reading what it answers.
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::time::Duration;
 
@@ -156,23 +155,29 @@ pub struct Reply {
 
 /// Headers of a message. A name may occur more than once and keeps the order of its values; names
 /// are kept as they are, upper and lower case.
+///
+/// One text, a line each: an extension may send millions of small ones, which would take many times
+/// their bytes one by one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(Cow<'static, str>, String)>);
+pub struct Headers(String);
 
 impl Headers {
     /// No headers.
     pub const fn new() -> Self {
-        Self(Vec::new())
+        Self(String::new())
     }
 
-    /// No headers, with room for `count`.
-    pub fn with_capacity(count: usize) -> Self {
-        Self(Vec::with_capacity(count))
+    /// No headers, with room for `bytes` of them.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self(String::with_capacity(bytes))
     }
 
-    /// Adds a header after those there are.
-    pub fn push(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) {
-        self.0.push((name.into(), value.into()));
+    /// Adds a header after those there are. As on the wire, a name has no colon, and neither name
+    /// nor value a line break.
+    pub fn push(&mut self, name: &str, value: &str) {
+        for part in [name, ":", value, "\n"] {
+            self.0.push_str(part);
+        }
     }
 
     /// The first value of `name`: by its exact name, else ignoring ASCII case.
@@ -182,7 +187,8 @@ impl Headers {
 
     /// All headers, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (&**name, value.as_str()))
+        let lines = self.0.split_terminator('\n');
+        lines.filter_map(|line| line.split_once(':'))
     }
 
     /// Whether there are none.
@@ -206,6 +212,12 @@ mod tests {
         let pairs: Vec<_> = headers.iter().collect();
         assert_eq!(pairs, [("b", "1"), ("a", "2"), ("b", "3")]);
         assert_eq!((headers.get("b"), headers.get("c")), (Some("1"), None));
+        headers.push("c", "");
+        headers.push("d", "x:y");
+        assert_eq!(
+            (headers.get("c"), headers.get("d")),
+            (Some(""), Some("x:y"))
+        );
     }
 
     #[test]

@@ -129,6 +129,19 @@ async fn a_crowd_of_large_calls_holds_what_it_may() {
     assert!(peak < 128 * MIB, "{peak} bytes");
 }
 
+/// One by one its headers would take many times their bytes, which nothing counts.
+#[tokio::test]
+async fn a_reply_of_many_headers_takes_no_more_than_its_bytes() {
+    let many = (0..8 * MIB / 5).fold(Answer::new("{}"), |answer, _| answer.header("a", ""));
+    let (site, daemon, _x) = holding(64 * MIB, many.into()).await;
+    let client = Arc::new(Client::connect(&site.nats.url()).await);
+    for reply in calls(&client, 2, 1000).join_all().await {
+        assert_eq!(reply.ok(), json!({}));
+    }
+    let peak = daemon.peak_memory();
+    assert!(peak < 128 * MIB, "{peak} bytes");
+}
+
 /// What the pod's limit of 256Mi has to hold, and a quarter of it for calls.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "half a gigabyte at once: just soak invoke::bytes"]

@@ -191,9 +191,9 @@ impl Calls {
 }
 
 fn reply(headers: WireHeaders<'_>, held: Held, message: &Message<'_>) -> Reply {
-    let mut owned = Headers::new();
+    let mut owned = Headers::with_capacity(message.headers.0.len());
     for (name, value) in headers.iter() {
-        owned.push(name.to_owned(), value);
+        owned.push(name, value);
     }
     Reply {
         headers: owned,
