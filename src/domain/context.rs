@@ -83,12 +83,18 @@ impl fmt::Display for Scalar {
 /// The tenant of a request must not be guessed: these are ignored in no case.
 const IDENTITIES: [&str; 2] = ["tenant_id", "trace_id"];
 
+/// The most keys of a context. One takes a hundred bytes and more, however few it has in its text.
+const MAX_KEYS: usize = 1024;
+
 /// Why a context cannot be used at all.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ContextError {
     /// It is no object.
     #[error("must be a JSON object")]
     NotAnObject,
+    /// It has more keys than any rules ask for.
+    #[error("must have at most {MAX_KEYS} keys")]
+    TooMany,
     /// It has this key twice.
     #[error("is given twice")]
     Twice(String),
@@ -103,7 +109,7 @@ impl ContextError {
     /// The field at fault.
     pub fn field(&self) -> String {
         match self {
-            Self::NotAnObject => "context".to_owned(),
+            Self::NotAnObject | Self::TooMany => "context".to_owned(),
             Self::Twice(key) => format!("context.{}", quoted(key)),
             Self::Identity(key) => format!("context.{key}"),
         }
@@ -122,7 +128,10 @@ impl Context {
     pub fn read(json: &RawValue) -> Result<Self, ContextError> {
         let members = members(json.get()).ok_or(ContextError::NotAnObject)?;
         let mut fields = Vec::new();
-        for Member { key, value } in members {
+        for (count, Member { key, value }) in members.enumerate() {
+            if count == MAX_KEYS {
+                return Err(ContextError::TooMany);
+            }
             // A key that is no text is the key of no rule.
             let Some(key) = key else { continue };
             let scalar = Scalar::read(value);

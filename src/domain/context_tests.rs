@@ -79,9 +79,22 @@ fn a_context_is_an_object_without_a_key_given_twice() {
         let expected = ("context.a".to_owned(), "is given twice".to_owned());
         assert_eq!(read(json).unwrap_err(), expected, "{json}");
     }
-    let keys: Vec<_> = (0..50_000).map(|n| format!("\"key{n}\":{n}")).collect();
-    let many = read(&format!("{{{}}}", keys.join(","))).unwrap();
-    assert_eq!(many.get("key49999").unwrap().to_string(), "49999");
+}
+
+/// A request of a few megabytes would take the memory of all others.
+#[test]
+fn a_context_has_no_more_keys_than_it_may() {
+    let keys = |count| {
+        let keys: Vec<_> = (0..count).map(|n| format!("\"key{n}\":{n}")).collect();
+        format!("{{{}}}", keys.join(","))
+    };
+    let many = read(&keys(MAX_KEYS)).unwrap();
+    assert_eq!(many.get("key1023").unwrap().to_string(), "1023");
+    for count in [MAX_KEYS + 1, 50_000] {
+        let rule = "must have at most 1024 keys".to_owned();
+        let error = read(&keys(count)).unwrap_err();
+        assert_eq!(error, ("context".to_owned(), rule), "{count}");
+    }
 }
 
 #[test]
