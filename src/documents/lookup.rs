@@ -1,8 +1,10 @@
 //! The verb `lookup`: one extension or many, and the records that serve.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use bytes::Bytes;
+use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -29,7 +31,7 @@ pub struct LookupArguments<'a> {
     #[schema(value_type = Option<String>)]
     pub id: Option<Cow<'a, str>>,
     /// Many ids, in place of one.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "ids")]
     #[schema(value_type = Option<Vec<String>>)]
     pub ids: Option<Vec<Cow<'a, str>>>,
     /// A version to use regardless of the rules.
@@ -47,6 +49,36 @@ pub struct LookupArguments<'a> {
     #[serde(default, deserialize_with = "numbers::waits_ms")]
     #[schema(maximum = 10000)]
     pub wait_ms: Option<u64>,
+}
+
+/// A list of ids, and of too many no more than show that: each takes several times its bytes.
+fn ids<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Vec<Cow<'de, str>>>, D::Error> {
+    struct Ids<'a>(Vec<Cow<'a, str>>);
+    impl<'de> Deserialize<'de> for Ids<'de> {
+        fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+            struct Bounded;
+            impl<'de> Visitor<'de> for Bounded {
+                type Value = Ids<'de>;
+
+                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str("a sequence")
+                }
+
+                fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Ids<'de>, A::Error> {
+                    let mut ids = Vec::new();
+                    while let Some(id) = list.next_element::<Cow<'de, str>>()? {
+                        if ids.len() <= MAX_IDS {
+                            ids.push(id);
+                        }
+                    }
+                    Ok(Ids(ids))
+                }
+            }
+            json.deserialize_seq(Bounded)
+        }
+    }
+    let ids = Option::<Ids<'de>>::deserialize(json)?;
+    Ok(ids.map(|Ids(ids)| ids))
 }
 
 /// The ids that a lookup is about.
@@ -275,4 +307,26 @@ pub(super) fn join<'a>(body: &mut Vec<u8>, documents: impl IntoIterator<Item = &
         body.extend_from_slice(document);
     }
     body.push(b']');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_beyond_those_that_are_too_many_are_not_kept() {
+        for (given, kept) in [(1, 1), (MAX_IDS, MAX_IDS), (100_000, MAX_IDS + 1)] {
+            let payload = format!(r#"{{"ids":[{}]}}"#, vec![r#""a""#; given].join(","));
+            let arguments = LookupArguments::read(payload.as_bytes(), None).unwrap();
+            assert_eq!(arguments.ids.as_ref().map(Vec::len), Some(kept));
+            assert_eq!(arguments.asked().is_ok(), given <= MAX_IDS);
+        }
+        let none = LookupArguments::read(br#"{"id":"a","ids":null}"#, None).unwrap();
+        assert_eq!(none.asked(), Ok(Asked::One("a")));
+        for ids in ["{}", "1", r#""a""#, "[1]"] {
+            let payload = format!(r#"{{"ids":{ids}}}"#);
+            let error = LookupArguments::read(payload.as_bytes(), None).unwrap_err();
+            assert_eq!(error.number(), 400, "{ids}");
+        }
+    }
 }
