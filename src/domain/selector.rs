@@ -80,11 +80,15 @@ impl Selector {
             let Some(value) = Scalar::read(value) else {
                 return Err(SelectorError::Value(name.into_owned()));
             };
+            // No key is compared with more than these, however many there are.
+            if all.len() == MAX_KEYS {
+                return Err(SelectorError::Keys);
+            }
             all.push((key, value));
         }
-        match (1..=MAX_KEYS).contains(&all.len()) {
-            true => Ok(Self(all)),
-            false => Err(SelectorError::Keys),
+        match all.is_empty() {
+            false => Ok(Self(all)),
+            true => Err(SelectorError::Keys),
         }
     }
 
@@ -149,6 +153,11 @@ mod tests {
             ("{}", "1 to 8 keys"),
             ("[]", "1 to 8 keys"),
             (&format!("{{{}}}", nine.join(",")), "1 to 8 keys"),
+            // Nothing beyond the ninth key is looked at.
+            (
+                &format!(r#"{{{},"id":"x"}}"#, nine.join(",")),
+                "1 to 8 keys",
+            ),
             (r#"{"id":"x"}"#, "`id`"),
             (r#"{"metadata":{}}"#, "`metadata`"),
             (r#"{"owner":"a","owner":"b"}"#, "twice"),
