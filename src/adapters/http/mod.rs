@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
+use axum::http::header::CONTENT_LENGTH;
 use axum::response::Response;
 use futures_util::StreamExt;
 use hyper::Request;
@@ -157,9 +158,11 @@ fn answer(
     }
 }
 
-/// An answer without a known end is a stream, and its connection busy until that ends.
+/// An answer without a known end is a stream, and its connection busy until that ends. For any other
+/// it is the client that has to do something: to read it.
 fn held(answer: Response, busy: Busy) -> Response {
-    if answer.body().size_hint().exact().is_some() {
+    let is_whole = answer.body().size_hint().exact().is_some();
+    if is_whole || answer.headers().contains_key(CONTENT_LENGTH) {
         return answer;
     }
     answer.map(|body| {

@@ -32,6 +32,8 @@ pub(super) const MAX_WAITING: usize = 128;
 const MAX_BYTES: usize = 32 << 20;
 /// Pages of metrics that are not read yet; with many extensions one has tens of megabytes.
 const MAX_SCRAPES: usize = 2;
+/// Scrapes that wait for those before them, or are made.
+pub(super) const MAX_QUEUED: usize = 8;
 /// How long a scrape waits for those before it.
 const SCRAPE_WAIT: Duration = Duration::from_secs(5);
 
@@ -42,6 +44,7 @@ pub(super) struct Places {
     stored: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     answers: Arc<Budget>,
+    queued: Arc<Semaphore>,
     scrapes: Arc<Semaphore>,
 }
 
@@ -52,6 +55,7 @@ impl Default for Places {
             stored: Arc::new(Semaphore::new(MAX_STORED)),
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),
             answers: Budget::new(MAX_BYTES),
+            queued: Arc::new(Semaphore::new(MAX_QUEUED)),
             scrapes: Arc::new(Semaphore::new(MAX_SCRAPES)),
         }
     }
@@ -77,8 +81,12 @@ impl Places {
         Some([Some(place), stored])
     }
 
-    /// Answers a scrape with `page`, after those before it were read.
+    /// Answers a scrape with `page`, after those before it were read. One that waits keeps its
+    /// connection, so few may.
     pub(super) async fn scrape(&self, page: impl FnOnce() -> Response) -> Response {
+        let Ok(_queued) = self.queued.try_acquire() else {
+            return overloaded(Overload::Requests);
+        };
         let place = Arc::clone(&self.scrapes).acquire_owned();
         match timeout(SCRAPE_WAIT, place).await {
             Ok(Ok(place)) => holding(page(), place).await,

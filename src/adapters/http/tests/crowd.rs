@@ -7,6 +7,8 @@ use tokio::net::TcpSocket;
 use super::*;
 
 const GET: &[u8] = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
+/// An answer far larger than what the system buffers for a client.
+const PAGE: usize = 24 << 20;
 /// How long a kubelet waits by default.
 const PROBE: Duration = Duration::from_secs(1);
 
@@ -134,5 +136,51 @@ async fn what_is_worked_on_or_watched_does_not_give_way() {
     while let Ok(read) = timeout(Duration::from_millis(200), watching.read(&mut told)).await {
         assert!(read.unwrap() > 0, "a watcher was cut off");
     }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn answers_that_nobody_reads_give_way_and_few_scrapes_wait_for_them() {
+    let server = Server::with_metrics(|_| "x".repeat(PAGE)).await;
+    let scrape = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let mut first = [0; 12];
+    let mut unread = Vec::new();
+    for _ in 0..2 {
+        let mut stream = connect(&server, 1).await;
+        stream.write_all(scrape).await.unwrap();
+        stream.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+        unread.push(stream);
+    }
+    // All others wait for these two; what is too many is refused at once.
+    let mut asked = futures_util::stream::FuturesUnordered::new();
+    for _ in 2..MAX_CONNECTIONS {
+        let mut stream = connect(&server, 1).await;
+        stream.write_all(scrape).await.unwrap();
+        asked.push(async move {
+            let mut first = [0; 12];
+            stream.read_exact(&mut first).await.unwrap();
+            (first, stream)
+        });
+    }
+    let mut refused = Vec::new();
+    while asked.len() > places::MAX_QUEUED {
+        let (first, stream) = timeout(PROBE, asked.next()).await.unwrap().unwrap();
+        assert_eq!(&first, b"HTTP/1.1 503");
+        refused.push(stream);
+    }
+    // Each probe finds a place, and the first that give way are those that do not read.
+    let mut probes = Vec::new();
+    for _ in 0..50 {
+        let mut probe = connect(&server, 1).await;
+        assert!(ask(&mut probe).await, "a probe waits");
+        probes.push(probe);
+    }
+    for mut stream in unread {
+        let mut page = Vec::new();
+        let read = timeout(DEADLINE, stream.read_to_end(&mut page)).await;
+        assert!(read.is_ok() && page.len() < PAGE, "{}", page.len());
+    }
+    drop((asked, refused, probes));
     server.end().await;
 }
