@@ -179,6 +179,23 @@ fn a_fallback_with_more_time_of_its_own_is_waited_for_as_long_as_the_request_say
 }
 
 #[test]
+fn of_the_configs_for_fallbacks_those_that_can_be_needed_are_kept() {
+    let x = Extension {
+        fallback: vec![ExtensionId::parse("y").unwrap()],
+        ..patient()
+    };
+    let mut invocation = invocation("1");
+    let others = (0..1000).map(|n| (format!("z{n}").into(), raw("{}")));
+    invocation.fallback_config = others.chain([("y".into(), raw(r#"{"k":1}"#))]).collect();
+    let asked = plan(x, &invocation).unwrap();
+    let spare = Spare::of(&mut invocation, &asked.target).unwrap();
+    let other = ExtensionId::parse("z7").unwrap();
+    assert!(spare.config(&other).is_none());
+    let own = spare.config(&ExtensionId::parse("y").unwrap());
+    assert_eq!(own.map(RawValue::get), Some(r#"{"k":1}"#));
+}
+
+#[test]
 fn a_later_attempt_has_its_whole_timeout_and_what_is_left_of_the_deadline() {
     let mut invocation = invocation("1");
     let received = invocation.received;

@@ -28,11 +28,13 @@ impl Spare {
     /// Takes from `invocation` what may still be needed; nothing where `target` has no usable
     /// fallback: it has no fallback or is one, or its version was asked for by name.
     pub(super) fn of(invocation: &mut Invocation<'_>, target: &Target) -> Option<Self> {
-        let alone = target.resolved().extension.fallback.is_empty();
-        if alone || target.fallback_from.is_some() || invocation.version.is_some() {
+        let fallback = &target.resolved().extension.fallback;
+        if fallback.is_empty() || target.fallback_from.is_some() || invocation.version.is_some() {
             return None;
         }
+        // Of others nobody will ask, and each takes many times its bytes.
         let configs = invocation.fallback_config.drain();
+        let configs = configs.filter(|(id, _)| fallback.iter().any(|known| known.as_str() == id));
         let configs = configs.map(|(id, config)| (id.into_owned(), config.to_owned()));
         Some(Self {
             configs: configs.collect(),
