@@ -1,4 +1,4 @@
-# The one entrance: people and CI run these recipes and nothing else. Without `just`: ./justw RECIPE
+# The one entrance: developers and CI run these recipes and nothing else. Without `just`: ./justw RECIPE
 
 # One build for all tests, with everything that can be built in.
 features := "--features otlp"

@@ -83,8 +83,8 @@ impl Column {
     }
 }
 
-/// As [`draw`]; where that is too wide for a terminal, without the widest columns, which are named.
-/// The first one stays: it names what a row is about. One that shows what is wrong goes last.
+/// Like [`draw`], but leaves out the widest columns where the terminal is too narrow, and names
+/// them. The first column stays, as it names the row; columns that show a fault are left out last.
 pub(super) fn fit(columns: Vec<Column>, screen: &Screen) -> String {
     let Some(room) = screen.width else {
         return draw(columns, screen);

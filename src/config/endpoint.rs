@@ -133,8 +133,8 @@ impl Endpoint {
         config
     }
 
-    /// Puts the user and the password that are valid now into `config`; of a URL nothing else,
-    /// for where the database is does not change under a running process.
+    /// Puts the current user and password into `config`. Takes nothing else from a URL: the address
+    /// of the database does not change under a running process.
     ///
     /// # Errors
     /// The file cannot be read, or there is no URL with a password in it; `config` is as it was.

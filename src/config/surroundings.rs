@@ -22,8 +22,8 @@ pub struct Surroundings<'a> {
     pub memory_limit: Option<usize>,
     /// Whether the log goes to a terminal.
     pub terminal: bool,
-    /// Whether it is a fault that a certificate, key or login in a file cannot be used. Not for a probe: it
-    /// asks a daemon that may go on with what it has read.
+    /// Whether an unusable certificate, key or login file is a fault. Not for `probe`: the daemon
+    /// that it asks may go on with what it has read.
     pub looks_into_files: bool,
 }
 

@@ -264,9 +264,9 @@ variables! {
     }
     "Health", health: HealthSettings {
         AUTO_DISABLE_ON_CIRCUIT_OPEN, auto_disable: bool, BOOL = "false", boolean, "whether an open circuit disables its extension for the fleet";
-        AUTO_ENABLE_ON_CIRCUIT_CLOSE, auto_enable: bool, BOOL = "false", boolean, "whether a successful probe enables it again";
+        AUTO_ENABLE_ON_CIRCUIT_CLOSE, auto_enable: bool, BOOL = "false", boolean, "whether a successful probe enables an auto-disabled extension";
         AUTO_DISABLE_MAX_PERCENT, auto_disable_max_percent: u8, NUMBER = "50", number(0..=100), "share of the enabled extensions that may be auto-disabled, percent";
-        HEALTH_BASED_ROUTING_ENABLED, routing: bool, BOOL = "true", boolean, "whether a failing version is replaced by the current one";
+        HEALTH_BASED_ROUTING_ENABLED, routing: bool, BOOL = "true", boolean, "whether a failing version gives way to the current one, a failing extension to its fallback";
         HEALTH_BASED_ROUTING_MIN_SUCCESS_RATE, min_success_rate: f64, FRACTION = "0.8", number(0.0..=1.0), "success rate below which a version is replaced";
         HEALTH_FLUSH_INTERVAL_SECONDS, flush_interval: Duration, DURATION = "5", seconds(INTERVAL), "time between writes of health to the database";
         HEALTH_SUMMARY_INTERVAL_SECONDS, summary_interval: Duration, DURATION = "60", seconds(INTERVAL), "time between `health_summary` events";

@@ -154,9 +154,9 @@ impl Catalog {
         Some(Arc::clone(&self.entries.pin().get(id)?.entry))
     }
 
-    /// What `read` makes of the reply for `id`, where that is the same for every request, see
-    /// [`Entry::unconditional`]. Read in place: a reference to count would be a write to memory that
-    /// every lookup of this id shares.
+    /// What `read` makes of the reply for `id`, where every request gets the same one: see
+    /// [`Entry::unconditional`]. The reply is borrowed: counting a reference would write to memory
+    /// that every lookup of this id shares.
     pub fn unconditional<T>(&self, id: &str, read: impl FnOnce(&[u8]) -> T) -> Option<T> {
         let pinned = self.entries.pin();
         Some(read(pinned.get(id)?.unconditional.as_ref()?))
@@ -258,8 +258,8 @@ impl Catalog {
         locked(&self.listing).out_of_service().clone()
     }
 
-    /// All entries after a place, in the order of listings, some at a time: no writer waits for who
-    /// reads on. What is moved meanwhile may be met twice or not at all.
+    /// All entries after a position, in the order of listings. Read in portions, so that no writer
+    /// waits for a slow reader. An entry that moves meanwhile may come twice or not at all.
     pub fn walk(&self, after: Option<Position>) -> impl Iterator<Item = Arc<Entry>> {
         let (mut ahead, mut after, mut more) = (Vec::new().into_iter(), after, true);
         std::iter::from_fn(move || {

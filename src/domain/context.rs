@@ -98,7 +98,7 @@ pub enum ContextError {
     /// It has this key twice.
     #[error("is given twice")]
     Twice(String),
-    /// The context cannot be read.
+    /// This id cannot be used.
     #[error(
         "must be a string, true or false, or a number of up to 64 digits below 1e308; or null for none"
     )]

@@ -54,8 +54,8 @@ impl fmt::Display for ExtensionType {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Incarnation(pub u128);
 
-/// Whose something is that outlives reloads: what was counted, a circuit. What files began goes on as
-/// what the database has; an extension that was made anew has nothing of the one before.
+/// The owner of something that outlives reloads, such as counts or a circuit. What began with files
+/// goes on with the database's extension; one that was made anew inherits nothing.
 #[derive(Debug, Default)]
 pub struct Whose(OnceLock<Incarnation>);
 

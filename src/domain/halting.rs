@@ -18,9 +18,8 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Whether the version fails often enough beyond the current one to be halted. A current
-    /// version that was not called meanwhile, as with a share of all, counts as one that never
-    /// fails.
+    /// Whether the version's failure rate exceeds the current one's by more than `halt` allows. A
+    /// current version without calls, as at a share of 100 percent, counts as never failing.
     pub fn halts(&self, halt: &Halt) -> bool {
         let enough = self.version.total() >= halt.min_requests.max(1);
         let allowed = failure_rate(self.current).unwrap_or(0.0) + halt.max_failure_rate_delta;

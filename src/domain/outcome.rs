@@ -19,9 +19,9 @@ const FAIR_PART_OF_TIMEOUT: u32 = 5;
 /// A standstill of this fraction (one part in N) of a wait explains that nothing arrived.
 const TELLING_PART: u32 = 3;
 
-/// Whether the silence of a wait of `allowed` may be our own: this process stood still for
-/// `stood_still` of it. A sidecar that is short of CPU stands still for a moment again and again; an
-/// extension that is silent through most of its timeout is silent nevertheless.
+/// Whether silence in a wait of `allowed` may be our own fault: this process stood still for
+/// `stood_still` of it. Short standstills are frequent where CPU is scarce; an extension that is
+/// silent through most of its timeout is silent all the same.
 pub fn explains_silence(stood_still: Duration, allowed: Duration) -> bool {
     !stood_still.is_zero() && stood_still >= allowed / TELLING_PART
 }

@@ -39,10 +39,10 @@ pub fn backoff(retry: u32, random: f64, left: Option<Duration>) -> Option<Durati
     left.is_none_or(|left| wait < left).then_some(wait)
 }
 
-/// How many retries one extension may see: a bucket that begins full, and that calls fill.
+/// How many retries one extension may see: a bucket that starts full and that calls refill.
 ///
-/// Nothing comes back by time alone: every sidecar has a bucket of its own, and what each of a fleet
-/// grants by the second is granted many times. gRPC's retry throttling is such a bucket.
+/// Time alone refills nothing: each sidecar has its own bucket, so a rate per second would be
+/// granted once by each of a fleet. gRPC's retry throttling works alike.
 #[derive(Debug, Clone)]
 pub struct RetryBudget {
     /// In calls: [`CALLS_PER_RETRY`] of them pay for a retry.

@@ -74,7 +74,7 @@ impl Progress {
         self.applied.borrow().is_some()
     }
 
-    /// Waits for `min_revision`, if a request names one, for its time.
+    /// Waits for `min_revision`, if a request names one, as long as the request allows.
     ///
     /// # Errors
     /// It did not come in time, would have to be waited for too long, or by too many.
@@ -93,8 +93,8 @@ impl Progress {
         self.reached(wanted, patience).await
     }
 
-    /// Waits at most `wait` until `wanted` has been applied. For those whose number is bounded
-    /// already: a change waits for itself to be served, however many reads wait for the change.
+    /// Waits at most `wait` until `wanted` has been applied, without taking a place of the reads
+    /// that wait. Only for callers whose number is bounded already, such as changes.
     pub async fn reached(&self, wanted: u64, wait: Duration) -> Result<(), RegistryError> {
         let mut applied = self.applied.subscribe();
         let reached = timeout(

@@ -18,8 +18,8 @@ const PING_INTERVAL: Duration = Duration::from_millis(750);
 /// The longest pause between attempts to connect, before jitter.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Our login, how the link is protected, and how much of `patience` each server has. Certificates are
-/// read here, once: the client's own reader knows no byte order mark.
+/// Login, TLS, and each server's share of `patience`. Reads certificates here, once: the client's
+/// own reader knows no byte order mark.
 ///
 /// # Errors
 /// In words: files that cannot be read or do not fit.

@@ -175,9 +175,9 @@ impl Respond {
             .await;
     }
 
-    /// Has `append` append answers like [`append`](Self::append), outside the turn of their
-    /// request. Without a connection they wait for the next. Where too much waits, room is waited
-    /// for; an answer that finds none in time is lost, and counted.
+    /// Sends the answers that `append` adds like [`append`](Self::append), outside the turn of
+    /// their request. Without a connection they wait for the next one. Where too much waits
+    /// already, waits for room; an answer that finds none in time is lost and counted.
     pub async fn submit<T>(
         &self,
         outbox: &Arc<Outbox>,

@@ -167,10 +167,11 @@ impl Pool {
         within("a connection", limit, self.get()).await.map(drop)
     }
 
-    /// Runs `work`, which sends a transaction whole, on a connection that answers. Until there is one
-    /// nothing has been written: an error states which it was. One on which something failed is closed,
-    /// so that no statement and no transaction is left on one that is used again. (One whose use was
-    /// cancelled goes back; its transaction ends by itself, or the check before the next use fails.)
+    /// Runs `work`, which sends a transaction whole, on a connection that answers. The error shows
+    /// whether there was none, so that nothing was written. A connection on which something failed
+    /// is closed, so that no statement or transaction is left on one that is used again. One whose
+    /// use was cancelled goes back: its transaction ends by itself, or the check before the next
+    /// use fails.
     pub(super) async fn run<T, E>(
         &self,
         what: &'static str,

@@ -57,9 +57,9 @@ const LOCK_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Transactions of ours are never idle for long.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What a new connection for `purpose` sends, as two messages: the limit of the server's holds for the
-/// whole of the one that changes it, and may be too short for the rest. A command takes its time,
-/// and reads times of an old database in the time zone that the database has.
+/// What a new connection for `purpose` sends. Two messages: the server's own time limit holds for
+/// the whole message that changes it, and may be too short for the rest. Commands have no time
+/// limit, and keep the database's time zone, in which they read the times of an old one.
 pub(super) fn session(purpose: Purpose) -> [String; 2] {
     let (statement, lock) = match purpose {
         Purpose::Command => (Duration::ZERO, Duration::ZERO),

@@ -58,8 +58,8 @@ impl PostgresError {
         }
     }
 
-    /// Whether a statement does not fit any more what it was prepared for: a column has another type, a
-    /// view is where a table was, or the server has never heard of it on this connection.
+    /// Whether a prepared statement no longer fits: a column has another type, a view replaced a
+    /// table, or the server does not know it on this connection.
     pub(super) fn is_outdated(&self) -> bool {
         let code = self.driver().and_then(tokio_postgres::Error::code);
         code.is_some_and(|code| OUTDATED.contains(&code.code()))

@@ -34,8 +34,8 @@ impl Stamp {
         moved(SystemTime::now(), self.0.saturating_sub(now.0)).and_then(writable)
     }
 
-    /// The moment of something that has happened by our own monotonic clock, where the database's
-    /// shows `now`; what lies ahead of that is just now. `None` for one that no reply can write.
+    /// A past moment by our monotonic clock, when the database's clock shows `now`; a later one
+    /// counts as now. `None` for a time that no reply can write.
     pub(super) fn past(self, now: Self) -> Option<Instant> {
         self.by_our_clock(now)?;
         let ago = now.0.saturating_sub(self.0).max(0).unsigned_abs();

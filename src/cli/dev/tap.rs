@@ -41,9 +41,9 @@ struct Pending {
     at: Instant,
 }
 
-/// Shows what goes by, once a server takes us: the daemon waits for one too. What is not shown is
-/// reported, each reason once. The client library may end, as by a panic over a header block that it
-/// cannot read: then there is another connection.
+/// Shows requests and calls, once a server accepts the connection: the daemon waits for one too.
+/// Reports why something is not shown, each reason once. Connects again when the client library
+/// ends, as it may by a panic over a header block that it cannot read.
 pub(super) async fn show(settings: &Settings, screen: Screen) {
     let mut reported = String::new();
     loop {

@@ -57,7 +57,7 @@ pub(super) const fn about(verb: Verb) -> &'static str {
         Write(Disable) => "Disable an extension",
         Write(PutVersion) => "Add a version to an extension, or replace it",
         Write(UpdateVersion) => "Change fields of a version",
-        Write(Rollout) => "Change the share of requests that a version gets",
+        Write(Rollout) => "Change the share of tenants that get a version",
         Write(DeleteVersion) => "Delete a version of an extension",
         Write(Promote) => "Make a version the current one; promote the old one to roll back",
         Write(PutInstance) => "Add an instance to an extension, or replace it",

@@ -38,7 +38,7 @@ pub fn optional_object<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, R
 /// The context of a request, the same for every verb; empty where it has none.
 ///
 /// # Errors
-/// It is no object, has a key twice, or its actor cannot be read.
+/// It is no object, has a key twice, or its tenant or trace id cannot be used.
 pub fn context(json: Option<&RawValue>) -> Result<Context, RegistryError> {
     let read = json.map(Context::read).transpose();
     let read = read.map_err(|error| RegistryError::field(&error.field(), error))?;

@@ -32,8 +32,8 @@ impl Serials {
         self.of_round = self.next;
     }
 
-    /// The permits issued so far are taken to be lost. Should an outcome arrive all the same, it
-    /// still is one of this state: trials that take longer than the limit must be able to close.
+    /// Takes the permits issued so far to be lost. An outcome that still arrives counts in this
+    /// state: trials that take longer than the limit must be able to close the circuit.
     pub(super) fn forget_permits(&mut self) {
         self.of_round = self.next;
     }

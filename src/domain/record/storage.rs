@@ -34,8 +34,9 @@ pub fn faults(fields: &Fields<'_>) -> Vec<FieldFault> {
     faults.collect()
 }
 
-/// Every limit for what is written that a whole extension is beyond, readable after its id. What was
-/// cut to a limit when it was read is beyond that limit. The database can hold it all the same.
+/// The limits of written records that an extension exceeds, each readable after its id. A value
+/// that was cut to a limit when it was read exceeds that limit. The database can hold such an
+/// extension all the same.
 pub fn beyond_limits(extension: &Extension) -> Vec<String> {
     let cuts = extension.all_cuts();
     let mut all: Vec<_> = cuts

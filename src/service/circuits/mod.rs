@@ -68,9 +68,9 @@ impl Circuits {
         circuit.filter(|circuit| circuit.whose.is(extension))
     }
 
-    /// The circuit, made with `settings` where there is none. Only for what the catalog has, and
-    /// read from it when asked, not before. A call of an extension that was replaced by another of its
-    /// id gets one of its own, unseen by others.
+    /// The circuit, made with `settings` where there is none. Ask only for what the catalog has,
+    /// read at that moment. A call of an extension that was replaced by another with its id gets a
+    /// circuit of its own, which nobody else sees.
     pub fn get_or_create(
         &self,
         extension: &Extension,

@@ -72,9 +72,8 @@ impl Quiet {
         }
     }
 
-    /// Looks again where it was not quiet before. `ailing`, the alarms of all circuits that need a
-    /// look, is asked for after it is noted down that somebody looks: what changes meanwhile is not
-    /// missed.
+    /// Looks again where it was not quiet. Iterates `ailing`, the alarms of all circuits that need
+    /// a look, only after noting that a look is under way, so that no change meanwhile is missed.
     pub(super) fn look<'a>(&self, ailing: impl IntoIterator<Item = &'a Alarm>) {
         let (acquire, release) = (Ordering::Acquire, Ordering::AcqRel);
         let _alone = locked(&self.looks);

@@ -224,8 +224,8 @@ pub async fn tell(observers: Observers, stop: CancellationToken) {
     stop.run_until_cancelled(telling).await;
 }
 
-/// Takes notice of a timer that was to fire at `due` and did so only `now`: whatever should have
-/// run it did not run. Whether it is late enough to matter.
+/// Notes that a timer due at `due` fired only `now`, as this process did not run. Returns whether
+/// it is late enough to matter.
 pub fn note_late(due: Instant, now: Instant) -> bool {
     let standstill = &PROCESS.standstill;
     let gap = Gap {

@@ -33,9 +33,9 @@ impl FleetFigures {
             .store(by_id(figures).collect::<HashMap<_, _>>().into());
     }
 
-    /// Replaces the figures of some; figures of extensions that `catalog` does not have, or has
-    /// another one of their id instead, are dropped, except for what is in quarantine and may come
-    /// back. For the one task that keeps them.
+    /// Replaces the figures of the extensions that `figures` names. Drops them where `catalog` has
+    /// no such extension, or another one with its id; keeps quarantined ones, which may come back.
+    /// Only the one task that keeps them calls this.
     pub fn merge(&self, figures: impl IntoIterator<Item = Figures>, catalog: &Catalog) {
         let mut all = HashMap::clone(&self.0.load());
         all.extend(by_id(figures));

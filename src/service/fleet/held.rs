@@ -49,8 +49,8 @@ fn report(listed: Listed, clock: Clock) -> Option<HeldCircuit> {
     })
 }
 
-/// Opens a circuit that the fleet holds open. One that exists here is left alone: it has results of
-/// this sidecar's own, or will have them as soon as a call under way ends.
+/// Opens a circuit that the fleet holds open. Leaves one that exists here alone: it has this
+/// sidecar's own results, or will have them when a call under way ends.
 pub(super) fn restore(tools: &Tools, held: &HeldCircuit) {
     let Some(spot) = Spot::find(tools, held.extension.as_str(), &held.version) else {
         return;

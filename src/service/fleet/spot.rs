@@ -78,8 +78,8 @@ impl Spot {
         }
     }
 
-    /// Does what an operator wants to the circuit, until then. With a reset health begins anew, too:
-    /// of the version, and of the extension if it is the current one.
+    /// Applies an operator's override to the circuit, until `until`. A reset also begins health
+    /// anew: the version's, and the extension's if the version is the current one.
     pub fn apply(&self, action: OverrideAction, now: Tick, until: Tick) {
         // There is nothing to reset in a circuit that there is not.
         let circuit = match action {

@@ -27,9 +27,9 @@ impl Follower {
         }
     }
 
-    /// Forgets what is gone, or was deleted and made again, and gives the rest its new settings; what is in
-    /// quarantine is left as it is. What is back in service, by an operator or automatically,
-    /// begins with closed circuits, unless an operator holds them.
+    /// Forgets extensions that are gone or were made anew, and gives the others their new settings.
+    /// Leaves quarantined ones as they are. An extension that is back in service, by an operator or
+    /// automatically, begins with closed circuits, unless an operator holds them.
     pub fn follow(&self) {
         let Tools {
             selector,

@@ -35,11 +35,11 @@ pub struct Reported<'a> {
 }
 
 impl Tools {
-    /// Enters a result into the circuit and the health of the extension. It is hearsay: at most it opens
-    /// or closes the circuit of this sidecar, and decides nothing for the fleet.
+    /// Counts a reported result in the circuit and the health of the extension. A report is
+    /// hearsay: it moves this sidecar's circuit at most, and decides nothing for the fleet.
     ///
-    /// A circuit that would have refused the call takes no notice of it: it is open, and a result
-    /// of a call made before it opened does not count for now.
+    /// A circuit that would have refused the call ignores it: it is open, and a result of a call
+    /// made before it opened no longer counts.
     ///
     /// # Errors
     /// No such extension or version.

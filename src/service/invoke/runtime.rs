@@ -181,7 +181,7 @@ impl Runtimes {
     }
 
     /// The running side of an extension, made at its first call. A call of an extension that was
-    /// replaced by another of its id gets one of its own, unseen by others.
+    /// replaced by another with its id gets one of its own, which nobody else sees.
     pub fn of(&self, entry: &Arc<Entry>) -> Arc<Runtime> {
         let extension = entry.extension();
         let pinned = self.map.pin();

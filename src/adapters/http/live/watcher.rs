@@ -87,8 +87,8 @@ impl Watcher {
     }
 }
 
-/// How far a watcher is with its snapshot. Its messages are made when they are sent: one that reads
-/// slowly holds no copy of all rows. A row that changes meanwhile is told again afterwards.
+/// How much of its snapshot a watcher has. Messages are made when they are sent, so a slow reader
+/// holds no copy of all rows. A row that changes meanwhile is sent again afterwards.
 #[derive(Debug)]
 pub(super) enum Opening {
     Hello(Bytes),

@@ -236,8 +236,8 @@ impl Table {
             .flatten()
     }
 
-    /// Marks the waits that are over at `now`, for the look `number`: a reply may have arrived that
-    /// was not read yet. The end of the first, if there is any.
+    /// Marks the waits that are over at `now` for the look `number`, as an unread reply may have
+    /// arrived. Returns when the first of them was over, if there is one.
     pub(super) fn look(&self, now: Instant, number: u64) -> Option<Instant> {
         self.earliest_us.store(NEVER, Ordering::Release);
         let (mut earliest, mut first) = (NEVER, None);

@@ -10,8 +10,8 @@ use crate::domain::ids::ExtensionId;
 use crate::service::caller::{ATTEMPT, CALL_ID};
 use crate::service::invoke;
 
-/// Informs them over the connection of calls. What cannot be sent, or is larger than the server takes,
-/// is lost: an extension that does not hear of it goes on as ever.
+/// Informs extensions of cancelled calls, over the connection for calls. A message that cannot be
+/// sent, or is too large for the server, is lost: that extension goes on as ever.
 #[derive(Debug)]
 pub(in crate::adapters::nats) struct Messenger {
     pub(in crate::adapters::nats) outbox: Arc<Outbox>,

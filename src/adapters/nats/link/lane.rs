@@ -235,8 +235,8 @@ impl<T: Copy + Send + Sync + 'static> Lane<T> {
         answered(self.shared.outbox.round_trip(), end).await
     }
 
-    /// Ends the subscriptions to requests and returns when every message that the server had sent for them has
-    /// been handed to the handler, and its answer sent. Without a connection there is none.
+    /// Ends the subscriptions to requests. Returns when every message that the server had sent for
+    /// them was handled and answered, at `end`, or at once without a connection.
     pub async fn drain(&self, end: tokio::time::Instant) {
         let shared = &self.shared;
         let unsubscribed = shared.outbox.unsubscribe(|lines| shared.unsubscribe(lines));

@@ -233,9 +233,9 @@ impl Outbox {
         Answered::Nothing
     }
 
-    /// A connection is there. `lines` appends its subscriptions; its argument says whether to
-    /// include the subscriptions for requests. How many answers are lost, because they waited for a
-    /// server that takes larger ones.
+    /// Takes a new connection into use. `lines` appends its subscriptions; its argument says
+    /// whether to include the ones for requests. Returns how many waiting answers are lost, as too
+    /// large for this server.
     pub(super) fn open(
         self: &Arc<Self>,
         writer: Writer,

@@ -132,8 +132,8 @@ impl Queue {
         !self.later.is_empty()
     }
 
-    /// Appends what was kept for a connection; it is there, and its server takes messages of
-    /// `max_payload` bytes. How many are lost because they were made for a server that took more.
+    /// Appends what was kept while there was no connection; the new one's server takes messages of
+    /// `max_payload` bytes. Returns how many are lost, as too large for it.
     pub(super) fn append_kept(&mut self, max_payload: usize) -> usize {
         let (later, ends) = (mem::take(&mut self.later), mem::take(&mut self.ends));
         let (mut start, mut lost) = (0, 0);

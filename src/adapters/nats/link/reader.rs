@@ -134,8 +134,8 @@ impl<'s> Reader<'s> {
         };
     }
 
-    /// Whether nothing keeps us at a server that is about to go any more; `outbox` is the way to ask,
-    /// and `unsubscribe` appends the ends of the subscriptions to requests.
+    /// Whether a server that is about to shut down can be left, as nothing waits for it any more.
+    /// `outbox` asks it, and `unsubscribe` appends the ends of the subscriptions to requests.
     pub(super) fn may_leave(
         &mut self,
         companion: &dyn Companion,

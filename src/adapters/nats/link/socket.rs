@@ -37,8 +37,8 @@ impl Writer {
         self.tls.is_some()
     }
 
-    /// Sends all of `bytes`, after what was left over. A part may be gone when it fails: the connection
-    /// is of no use then.
+    /// Sends what was left over, then all of `bytes`. After an error the connection is useless: a
+    /// part may have been sent.
     ///
     /// # Errors
     /// The connection broke, or took nothing for as long as its write timeout.

@@ -111,9 +111,9 @@ impl Servers {
         order.any(|entry| entry.address.place() != current.place())
     }
 
-    /// Takes in what `current` reports about its cluster. One that names nobody, not even itself, does not
-    /// advertise: that says nothing about servers which others have named. One that is about to go has
-    /// nobody beside it then.
+    /// Takes in what `current` reports about its cluster. A server that names nobody, not even
+    /// itself, does not advertise: what others have named stays. Only one that is about to shut
+    /// down means that it has no neighbours.
     pub fn informed(&mut self, info: &ServerInfo, current: &NatsAddress) {
         if info.ldm || !info.connect_urls.is_empty() {
             self.learn(&info.connect_urls, current);

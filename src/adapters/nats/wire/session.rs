@@ -150,9 +150,9 @@ impl Session {
         }
     }
 
-    /// The most bytes of a message that is read: what any server may accept. What this one has
-    /// announced bounds only what is sent to it: another of its cluster may accept more, and so may
-    /// this one after a reload, which it announces to nobody.
+    /// The largest message that is read, in bytes: what any server may accept. This server's
+    /// announced limit bounds only what is sent to it: others of its cluster may accept more, and
+    /// so may this one after a reload, which it does not announce.
     pub fn max_message(&self) -> usize {
         match self.state {
             State::Established => MOST_MAX_PAYLOAD + HEADROOM,
