@@ -4,49 +4,39 @@
 //!     invoke {"id":"normalize_text","payload":{"text":" Hi "}}
 //!     stream {"id":"normalize_text","payload":{"text":"one two three"}}
 //!     cancel                                      (ends the last stream)
-#![expect(clippy::print_stdout, reason = "a program of its own")]
-#![expect(clippy::disallowed_methods, reason = "a program of its own")]
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "example")]
 
-use std::time::Duration;
-
-use async_nats::connection::State;
-use async_nats::{Client, Error, HeaderMap, StatusCode};
-use futures_util::StreamExt;
-use tokio::time::timeout;
+use async_nats::{Client, Error, HeaderMap, StatusCode, connection::State};
+use futures_util::{StreamExt, TryFutureExt};
+use tokio::time::{Duration, timeout};
 use tokio_util::task::TaskTracker;
-
-fn setting(name: &str, default: &str) -> String {
-    std::env::var(name).unwrap_or(default.to_owned())
-}
 
 /// Whose answer it is. An extension's own error says that the call was carried out.
 fn kind(headers: &HeaderMap) -> String {
     let said = |name: &str| headers.get(name).map(ToString::to_string);
-    let Some(code) = said("Nats-Service-Error-Code") else {
-        return said("Beamline-Stream").unwrap_or("ok".into());
-    };
-    let own = said("Beamline-Extension-Error").is_some();
-    format!("{} {code}", if own { "extension" } else { "registry" })
+    let who = said("Beamline-Extension-Error").map_or("registry", |_| "extension");
+    match said("Nats-Service-Error-Code") {
+        Some(code) => format!("{who} {code}"),
+        None => said("Beamline-Stream").unwrap_or("ok".into()),
+    }
 }
 
 /// Prints each reply with its sender: the sidecar of this pod, else one of the group.
 async fn ask(nats: Client, verb: String, payload: String, head: HeaderMap) -> Result<(), Error> {
-    // It would be sent after the reconnect, when nobody waits any more.
     if nats.connection_state() != State::Connected {
-        return Err("disconnected".into());
+        return Err("disconnected".into()); // It would be sent later, when nobody waits any more.
     }
-    let prefix = setting("SUBJECT_PREFIX", "beamline.registry");
+    let prefix = std::env::var("SUBJECT_PREFIX").unwrap_or("beamline.registry".into());
     let mut subjects = vec![("group", format!("{prefix}.{verb}"))];
     let one = !verb.starts_with("all.");
     if one && let Ok(id) = std::env::var("INSTANCE_ID") {
         subjects.insert(0, ("local", format!("{prefix}.local.{id}.{verb}")));
     }
-    for (via, subject) in subjects {
+    for (via, to) in subjects {
         // Not `Client::request`: it takes one reply, and leaks an entry when none comes.
         let inbox = nats.new_inbox();
         let mut replies = nats.subscribe(inbox.clone()).await?;
-        let (head, payload) = (head.clone(), payload.clone().into());
-        nats.publish_with_reply_and_headers(subject, inbox, head, payload)
+        nats.publish_with_reply_and_headers(to, inbox, head.clone(), payload.clone().into())
             .await?;
         while let Some(reply) = replies.next().await {
             if reply.status == Some(StatusCode::NO_RESPONDERS) {
@@ -64,17 +54,17 @@ async fn ask(nats: Client, verb: String, payload: String, head: HeaderMap) -> Re
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let nats = async_nats::connect(setting("NATS_URL", "nats://127.0.0.1:4222")).await?;
-    let deadline_ms: u64 = setting("DEADLINE_MS", "5000").parse()?;
-    let patience = Duration::from_millis(deadline_ms + 500); // The last reply has to travel.
+    let url = std::env::var("NATS_URL").unwrap_or("nats://127.0.0.1:4222".into());
+    let deadline_ms = std::env::var("DEADLINE_MS").unwrap_or("5000".into());
+    let wait = Duration::from_millis(deadline_ms.parse::<u64>()? + 500); // A reply has to travel.
+    let nats = async_nats::connect(url).await?;
     let (calls, mut last) = (TaskTracker::new(), String::new());
-    // This thread waits for lines; the calls run on others.
     for line in std::io::stdin().lines() {
-        let line = line?;
+        let line = line?; // This thread waits for it; the calls run on others.
         let (verb, payload) = line.split_once(' ').unwrap_or((&line, ""));
         let (mut verb, mut payload) = (verb.to_owned(), payload.to_owned());
         let mut head = HeaderMap::new();
-        head.insert("Beamline-Deadline-Ms", deadline_ms.to_string()); // Then the registry gives up.
+        head.insert("Beamline-Deadline-Ms", &*deadline_ms); // Then the registry gives up, too.
         if verb == "stream" {
             (verb, last) = ("invoke".into(), format!("{:016x}", rand::random::<u64>()));
             head.insert("Beamline-Accept", "stream");
@@ -83,13 +73,11 @@ async fn main() -> Result<(), Error> {
             // Asks every sidecar; the one that has the call answers.
             (verb, payload) = ("all.cancel".into(), format!(r#"{{"call":"{last}"}}"#));
         }
-        let call = timeout(patience, ask(nats.clone(), verb, payload, head));
-        calls.spawn(async move {
-            // After a timeout nobody knows whether a call was carried out: it is not repeated here.
-            if let Err(error) = call.await.unwrap_or_else(|late| Err(late.into())) {
-                println!("failed {error}");
-            }
-        });
+        // After a timeout nobody knows whether a call was carried out: it is not repeated here.
+        let call = timeout(wait, ask(nats.clone(), verb, payload, head))
+            .unwrap_or_else(|late| Err(late.into()))
+            .inspect_err(|error| println!("failed {error}"));
+        calls.spawn(call);
     }
     calls.close();
     calls.wait().await;

@@ -5,7 +5,7 @@
 -module(beamline_nats).
 -behaviour(gen_server).
 
--export([start_link/1, subscribe/2, unsubscribe/1, publish/4, flush/0, header/2]).
+-export([start_link/1, subscribe/2, unsubscribe/1, drain/1, publish/4, request/5, flush/0, random/0]).
 -export([init/1, handle_continue/2, handle_call/3, handle_cast/2, handle_info/2]).
 
 %% A connection attempt holds up the callers for no longer than this.
@@ -47,6 +47,15 @@ subscribe(Subject, Group) ->
 unsubscribe(Number) ->
     gen_server:call(?MODULE, {unsubscribe, Number}).
 
+%% Ends a subscription of the caller's without a loss: after what the server has sent by now, the
+%% caller gets `{nats, Number, drained}`.
+-spec drain(pos_integer()) -> ok.
+drain(Number) ->
+    ok = gen_server:call(?MODULE, {drain, Number}, infinity),
+    ok = unsubscribe(Number),
+    self() ! {nats, Number, drained},
+    ok.
+
 %% With `ReplyTo` `<<>>` nobody can answer. If nobody is there to, the server says so at once, with a
 %% message of status 503.
 -spec publish(binary(), binary(), beamline_nats_wire:headers(), binary()) ->
@@ -54,14 +63,48 @@ unsubscribe(Number) ->
 publish(Subject, ReplyTo, Headers, Payload) ->
     gen_server:call(?MODULE, {publish, beamline_nats_wire:publish(Subject, ReplyTo, Headers, Payload)}).
 
+%% Asks, and gives each reply to `Take`, which says whether more follow. Ends after `TimeoutMs`, and
+%% at once if nobody is there to answer.
+-spec request(binary(), beamline_nats_wire:headers(), binary(), non_neg_integer(), Take) ->
+    ok | {error, no_responders | disconnected | timeout}
+when
+    Take :: fun((beamline_nats_wire:message()) -> boolean()).
+request(Subject, Headers, Payload, TimeoutMs, Take) ->
+    Inbox = <<"_INBOX.", (random())/binary>>,
+    End = erlang:monotonic_time(millisecond) + TimeoutMs,
+    Replies = subscribe(Inbox, <<>>),
+    Outcome =
+        case publish(Subject, Inbox, Headers, Payload) of
+            ok -> take(Replies, Take, End);
+            Disconnected -> Disconnected
+        end,
+    ok = unsubscribe(Replies),
+    Outcome.
+
+take(Replies, Take, End) ->
+    receive
+        {nats, Replies, #{status := 503}} ->
+            {error, no_responders};
+        {nats, Replies, Reply} ->
+            case Take(Reply) of
+                true -> take(Replies, Take, End);
+                false -> ok
+            end
+    after max(0, End - erlang:monotonic_time(millisecond)) -> {error, timeout}
+    end.
+
 %% Waits until the server has taken all that came before, however long it takes to connect.
 -spec flush() -> ok.
 flush() ->
     gen_server:call(?MODULE, flush, infinity).
 
--spec header(binary(), beamline_nats_wire:message()) -> binary() | undefined.
-header(Name, #{headers := Headers}) ->
-    proplists:get_value(Name, Headers).
+%% 16 digits that are hard to guess, for an inbox or the id of a call.
+-spec random() -> binary().
+random() ->
+    {ok, Source} = file:open("/dev/urandom", [read, raw, binary]),
+    {ok, Bytes} = file:read(Source, 8),
+    ok = file:close(Source),
+    binary:encode_hex(Bytes).
 
 init(Url) ->
     Parts = #{host := Host} = uri_string:parse(Url),
@@ -90,6 +133,8 @@ handle_call({subscribe, Pid, Subject, Group}, _From, State = #state{next = Numbe
 handle_call({unsubscribe, Number}, _From, State = #state{subscriptions = Subscriptions}) ->
     Next = State#state{subscriptions = maps:remove(Number, Subscriptions)},
     {reply, ok, send(beamline_nats_wire:unsubscribe(Number), Next)};
+handle_call({drain, Number}, From, State) ->
+    {noreply, ping(From, send(beamline_nats_wire:unsubscribe(Number), State))};
 handle_call({publish, _}, _From, State = #state{up = false}) ->
     {reply, {error, disconnected}, State};
 handle_call({publish, Bytes}, _From, State) ->
