@@ -259,7 +259,10 @@ impl Outbox {
     /// The connection is lost, and with it what waited.
     pub(super) fn close(&self) {
         let mut queue = locked(&self.queue);
-        queue.socket = None;
+        if let Some(socket) = queue.socket.take() {
+            // Before the writer is asked for: who has it may wait for a server that takes nothing.
+            let _closed = socket.shutdown(Shutdown::Both);
+        }
         queue.held = false;
         queue.bytes = Vec::new();
         queue.pings.clear();
@@ -392,6 +395,7 @@ fn send(writer: &mut Option<Writer>, bytes: &mut Vec<u8>) {
 mod tests {
     use std::io::Read;
     use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc;
     use std::thread::{self, JoinHandle};
 
     use super::*;
@@ -429,5 +433,17 @@ mod tests {
             received.extend_from_slice(&chunk[..read]);
         }
         turn.join().unwrap();
+    }
+
+    #[test]
+    fn a_connection_that_takes_nothing_is_closed_at_once() {
+        let (outbox, sending, _server) = stuck(Outbox::send);
+        let (closed, is_closed) = mpsc::channel();
+        thread::spawn(move || {
+            outbox.close();
+            closed.send(()).unwrap();
+        });
+        is_closed.recv_timeout(Duration::from_secs(2)).unwrap();
+        sending.join().unwrap();
     }
 }
