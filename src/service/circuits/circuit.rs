@@ -1,6 +1,6 @@
 //! A breaker shared by threads, whose permits return on drop.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ pub struct Circuit<L: Lock = Mutex<Breaker>> {
     breaker: L,
     /// Raised by whatever may make it differ from a closed circuit that never saw a failure.
     alarm: Alarm,
+    /// Whether only the calls that have it know it.
+    gone: AtomicBool,
     /// Calls that met it while it ailed.
     turns: AtomicU32,
     failures: AtomicU64,
@@ -68,11 +70,26 @@ impl<L: Lock> Circuit<L> {
             whose,
             breaker: L::around(Breaker::new(settings)),
             alarm,
+            gone: AtomicBool::new(false),
             turns: AtomicU32::new(0),
             failures: AtomicU64::new(0),
             recoveries: AtomicU64::new(0),
             pushed_back: AtomicU64::new(0),
         }
+    }
+
+    /// It is no circuit of the catalog's, or none any more: how it moves concerns nobody else.
+    pub(super) fn goes(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that is so. Of what the calls that have it find out nothing is to be reported.
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    fn reported(&self, transition: Option<Transition>) -> Option<Transition> {
+        transition.filter(|_| !self.is_gone())
     }
 
     /// Counts an attempt that was pushed back; the circuit itself does not move.
@@ -95,7 +112,7 @@ impl<L: Lock> Circuit<L> {
                 circuit: Arc::clone(self),
                 permit: Some(permit),
             }),
-            transition,
+            transition: self.reported(transition),
         }
     }
 
@@ -210,7 +227,7 @@ impl<L: Lock> CallPermit<L> {
         if transition.is_some_and(|moved| moved.reason == Reason::TrialSucceeded) {
             circuit.recoveries.fetch_add(1, Ordering::Relaxed);
         }
-        transition
+        circuit.reported(transition)
     }
 }
 

@@ -94,10 +94,12 @@ impl Circuits {
         };
         let pinned = self.map.pin();
         let circuit = pinned.get_or_insert_with(key, make);
-        match circuit.whose.is(extension) {
-            true => Arc::clone(circuit),
-            false => make(),
+        if circuit.whose.is(extension) {
+            return Arc::clone(circuit);
         }
+        let unseen = make();
+        unseen.goes();
+        unseen
     }
 
     /// Follows the catalog: circuits without settings are gone, the others get theirs.
@@ -112,6 +114,7 @@ impl Circuits {
         for (key, circuit) in &map {
             match settings(&key.id, &key.version, circuit) {
                 None => {
+                    circuit.goes();
                     map.remove(key);
                 }
                 Some(settings) => {

@@ -67,13 +67,16 @@ impl Spot {
         circuits.get_or_create(self.extension(), &self.version, settings)
     }
 
-    /// The state of the circuit.
+    /// The state of the circuit. None is made to show it: the spot may be gone by now, and what is made
+    /// there stays in the way of another extension of its id.
     pub fn listed(&self) -> Listed {
-        let circuit = self.circuit();
+        let defaults = self.tools.runtimes.defaults();
+        let closed = || Arc::new(Circuit::new(defaults.breaker.clone()));
+        let circuit = self.existing().unwrap_or_else(closed);
         Listed {
             id: self.id().clone(),
             version: self.version.clone(),
-            incarnation: circuit.whose.incarnation(),
+            incarnation: self.extension().incarnation,
             view: circuit.view(self.tools.clock.tick()),
         }
     }
@@ -115,5 +118,32 @@ impl Spot {
                 failing,
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::breaker::CircuitState;
+    use crate::domain::catalog::{Catalog, Change};
+    use crate::domain::testing::{change, entry, extension};
+    use crate::service::testing::tools;
+
+    #[test]
+    fn to_show_a_circuit_makes_none() {
+        let (catalog, mut writer) = Catalog::new();
+        writer.apply(Change {
+            upserts: vec![entry(extension("e"))],
+            ..change(1)
+        });
+        let tools = tools(catalog);
+        let version = VersionName::parse("v1").unwrap();
+        let spot = Spot::find(&tools, "e", &version).unwrap();
+        writer.apply(Change {
+            removals: vec![spot.id().clone()],
+            ..change(2)
+        });
+        assert_eq!(spot.listed().view.state, CircuitState::Closed);
+        assert!(tools.circuits.get("e", "v1").is_none());
     }
 }

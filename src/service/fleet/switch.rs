@@ -143,7 +143,7 @@ impl<S: AutoSwitch> AutoDisabler<S> {
     }
 
     /// Of which extension the reason still holds: the version serves, and its circuit is open by itself,
-    /// or being tried.
+    /// or being tried. One that closed meanwhile may be open again for what only routers report.
     fn blamed(&self, opening: &Opening) -> Option<(Arc<Entry>, CircuitState)> {
         let Tools {
             selector,
@@ -157,7 +157,8 @@ impl<S: AutoSwitch> AutoDisabler<S> {
         }
         let circuit = circuits.of(entry.extension(), &opening.version)?;
         let view = circuit.view(clock.tick());
-        let ails = view.state != CircuitState::Closed && view.forced_until.is_none();
+        let evident = view.forced_until.is_none() && !view.hearsay;
+        let ails = view.state != CircuitState::Closed && evident;
         ails.then_some((entry, view.state))
     }
 

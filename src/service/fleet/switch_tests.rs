@@ -180,3 +180,18 @@ async fn a_circuit_that_is_being_tried_is_decided_on_by_the_outcome() {
         assert_eq!(rig.asked_after(TRIAL).await, asked, "{outcome:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_opened_again_by_reports_alone_is_not_decided_on() {
+    let rig = Rig::start(&["one", "two"]);
+    let now = rig.tools.clock.tick();
+    rig.circuit.reset(now);
+    for _ in 0..2 {
+        let permit = rig.circuit.admit(now).permit.unwrap();
+        let failed = Outcome::Failure(FailureKind::Reported);
+        permit.record(now, failed, Duration::ZERO);
+    }
+    let view = rig.circuit.view(now);
+    assert_eq!((view.state, view.hearsay), (CircuitState::Open, true));
+    assert_eq!(rig.asked_after(2 * INTERVAL).await, 0);
+}

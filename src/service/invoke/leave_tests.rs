@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::breaker::Tick;
 use crate::domain::call_id::CallId;
-use crate::domain::catalog::{Catalog, Change};
+use crate::domain::catalog::{Catalog, CatalogWriter, Change};
 use crate::domain::extension::{Extension, Version};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::subject::Subject;
@@ -15,7 +15,7 @@ use crate::domain::testing::{change, context, entry, extension_with, rules, vers
 use crate::service::caller::{Call, CallError, CallHeaders, Caller, Reply};
 use crate::service::circuits::Circuit;
 use crate::service::error::{RegistryError, Unavailable};
-use crate::service::invoke::{Cancellable, Invocation, Invoker, Messenger, Tools};
+use crate::service::invoke::{Cancellable, Follower, Invocation, Invoker, Messenger, Tools};
 use crate::service::testing;
 
 /// A link that is down.
@@ -66,6 +66,7 @@ impl Messenger for Silent {
 
 /// Calls of `x`: `v1` for all, `v2` for acme.
 struct Case {
+    writer: CatalogWriter,
     tools: Tools,
     invoker: Invoker<Nobody>,
 }
@@ -87,7 +88,11 @@ impl Case {
         let tools = testing::tools(catalog);
         let cancellable = Cancellable::new(Arc::new(Silent));
         let invoker = Invoker::new(tools.clone(), Nobody::default(), cancellable);
-        Self { tools, invoker }
+        Self {
+            writer,
+            tools,
+            invoker,
+        }
     }
 
     fn circuit(&self, version: &str) -> Arc<Circuit> {
@@ -174,4 +179,24 @@ async fn who_waited_for_a_place_asks_again() {
     };
     let retry_after_ms = None;
     assert_eq!(*why, Unavailable::CircuitOpen { retry_after_ms });
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waited_while_the_extension_was_deleted_makes_no_circuit_of_it() {
+    let mut case = Case::new(r#"{"metadata":{"max_in_flight":1}}"#);
+    let one = case.invoker.accept(&mut invocation("one")).unwrap();
+    let two = case.invoker.accept(&mut invocation("two")).unwrap();
+    case.writer.apply(Change {
+        removals: vec![ExtensionId::parse("x").unwrap()],
+        ..change(2)
+    });
+    Follower::new(case.tools.clone()).follow();
+    drop(one);
+    let error = case.invoker.call(two).await.unwrap_err();
+    let RegistryError::ExtensionUnavailable { why, .. } = &error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(*why, Unavailable::LinkDown, "it went on");
+    let left = case.tools.circuits.get("x", "v1");
+    assert!(left.is_none(), "another `x` has one of its own");
 }

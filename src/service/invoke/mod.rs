@@ -47,7 +47,7 @@ use crate::domain::call_id::CallId;
 use crate::domain::entry::Entry;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::caller::{CallHeaders, Caller};
-use crate::service::circuits::Circuits;
+use crate::service::circuits::{Circuit, Circuits};
 use crate::service::clock::Clock;
 use crate::service::error::RegistryError;
 use crate::service::lookup::{named, refused};
@@ -87,6 +87,8 @@ pub struct Invoker<C> {
 pub struct Accepted {
     plan: Arc<Plan>,
     recorder: Recorder,
+    /// The version's, for all attempts: later the catalog may have forgotten it.
+    circuit: Arc<Circuit>,
     /// None where its circuit is open.
     seat: Option<Seat>,
     /// For the first attempt; asked for again by what waited for a place.
@@ -210,6 +212,7 @@ impl<C: Caller> Invoker<C> {
         Ok(Accepted {
             recorder,
             plan: Arc::new(plan.traced(span.take())),
+            circuit,
             seat,
             leave,
         })

@@ -192,7 +192,7 @@ impl Recorder {
     ) {
         let circuit = Arc::clone(permit.circuit());
         let transition = permit.record(self.clock.at(now), outcome, latency);
-        if outcome == breaker::Outcome::Neutral {
+        if outcome == breaker::Outcome::Neutral || circuit.is_gone() {
             return self.tell(about, transition);
         }
         let view = circuit.view(self.clock.at(now));
@@ -433,5 +433,52 @@ mod tests {
             recorder.settle(about, permit, now, failed, Duration::ZERO);
         }
         assert_eq!(*told.0.lock().unwrap(), [true]);
+    }
+
+    /// How much was reported.
+    #[derive(Default)]
+    struct Counted(Mutex<u32>);
+
+    impl Observer for Counted {
+        fn observe(&self, _: &Observation) {
+            *self.0.lock().unwrap() += 1;
+        }
+    }
+
+    #[test]
+    fn what_late_attempts_show_of_an_extension_that_is_gone_is_not_reported() {
+        let (catalog, mut writer) = Catalog::new();
+        let counted = Arc::<Counted>::default();
+        let tools = Tools {
+            observers: Observers::new(vec![Box::new(Arc::clone(&counted))]),
+            ..testing::tools(catalog)
+        };
+        writer.apply(Change {
+            upserts: vec![entry(extension("e"))],
+            ..change(1)
+        });
+        let called = tools.selector.catalog().get("e").unwrap();
+        let (id, version) = (&called.extension().id, &called.extension().version);
+        let recorder = tools.recorder(tools.runtimes.of(&called), &called, version);
+        let setup = tools.runtimes.setup(&called);
+        let settings = || setup.limits.breaker.clone();
+        let circuits = &tools.circuits;
+        let circuit = circuits.get_or_create(called.extension(), version, settings);
+        let now = Instant::now();
+        let leave = || circuit.admit(tools.clock.at(now)).permit.unwrap();
+        let permits = [leave(), leave()];
+        writer.apply(Change {
+            removals: vec![id.clone()],
+            ..change(2)
+        });
+        Follower::new(tools.clone()).follow();
+
+        let failed = breaker::Outcome::Failure(FailureKind::Error);
+        for permit in permits {
+            let about = About { id, version };
+            recorder.settle(about, permit, now, failed, Duration::ZERO);
+        }
+        let state = circuit.view(tools.clock.at(now)).state;
+        assert_eq!((state, *counted.0.lock().unwrap()), (CircuitState::Open, 0));
     }
 }

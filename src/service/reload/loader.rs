@@ -372,8 +372,9 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         let changed = changed(&change);
         let counts = self.writer.apply(change);
         let head = catalog.head();
-        self.progress.announce(head.revision);
         survived_now(&self.observers, || (self.applied)());
+        // Then: who waits for the revision must not come before what follows from it.
+        self.progress.announce(head.revision);
 
         for warning in &warnings {
             self.observers.observe(warning);

@@ -57,7 +57,7 @@ pub struct Parts<D, F> {
     pub progress: Progress,
     /// Observers of everything else.
     pub observers: Observers,
-    /// Called after each change of the catalog, by the task that made it.
+    /// Called after each change of the catalog, by the task that made it, before it is announced.
     pub applied: Box<dyn Fn() + Send + Sync>,
     /// The period of the safety sync.
     pub sync_interval: Duration,

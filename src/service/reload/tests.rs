@@ -103,12 +103,14 @@ impl Fixtures for Arc<OneFile> {
     }
 }
 
-/// Keeps the changes of source, whether the database could be used, and the revisions loaded.
+/// Keeps the changes of source, whether the database could be used, the revisions loaded, and which
+/// one was announced when what follows from the next one was done.
 #[derive(Clone, Default)]
 struct Moves {
     sources: Arc<Mutex<Vec<(ActiveSource, ActiveSource)>>>,
     usable: Arc<Mutex<Vec<bool>>>,
     loaded: Arc<Mutex<Vec<(u64, usize)>>>,
+    announced: Arc<Mutex<Vec<u64>>>,
 }
 
 impl Observer for Moves {
@@ -145,16 +147,17 @@ fn start(mode: SourceMode, up: bool) -> Running {
     database.revision.store(1, Ordering::Relaxed);
     let files = Arc::<OneFile>::default();
     let status = Arc::new(Status::new(mode, SYNC_INTERVAL));
-    let moves = Moves::default();
+    let (moves, progress) = (Moves::default(), Progress::default());
+    let (announced, before) = (Arc::clone(&moves.announced), progress.clone());
     let (reloader, handle) = Reloader::new(Parts {
         writer,
         prepare: Arc::new(prepare),
         database: Some(Arc::clone(&database)),
         fixtures: Some(Arc::clone(&files)),
         status: Arc::clone(&status),
-        progress: Progress::default(),
+        progress,
         observers: Observers::new(vec![Box::new(moves.clone())]),
-        applied: Box::new(|| {}),
+        applied: Box::new(move || announced.lock().unwrap().push(before.current())),
         sync_interval: SYNC_INTERVAL,
     });
     let stop = CancellationToken::new();
@@ -429,5 +432,19 @@ async fn a_change_is_told_once_although_its_load_fails_after_it() {
     run.database.hides.store(false, Ordering::Relaxed);
     run.within(LONGEST_RETRY * 2, |run| !down(run)).await;
     assert_eq!(*run.moves.loaded.lock().unwrap(), [(1, 1), (2, 1)]);
+    run.stopped().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revision_is_announced_after_what_follows_from_it_is_done() {
+    let run = start(SourceMode::Database, true);
+    for revision in 1..=3 {
+        run.database.revision.store(revision, Ordering::Relaxed);
+        run.handle.hint(Hint::Database);
+        let id = format!("db{revision}");
+        let served = |run: &Running| run.serves(ActiveSource::Database, &id);
+        run.within(Duration::from_secs(1), served).await;
+    }
+    assert_eq!(*run.moves.announced.lock().unwrap(), [0, 1, 2]);
     run.stopped().await;
 }

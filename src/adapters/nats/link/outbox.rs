@@ -259,7 +259,10 @@ impl Outbox {
     /// The connection is lost, and with it what waited.
     pub(super) fn close(&self) {
         let mut queue = locked(&self.queue);
-        queue.socket = None;
+        if let Some(socket) = queue.socket.take() {
+            // Before the writer is asked for: who has it may wait for a server that takes nothing.
+            let _closed = socket.shutdown(Shutdown::Both);
+        }
         queue.held = false;
         queue.bytes = Vec::new();
         queue.pings.clear();
@@ -293,14 +296,14 @@ impl Outbox {
         if queue.bytes.len() < KEPT {
             answers.append(&mut queue.bytes);
         }
-        let rest = !queue.bytes.is_empty();
         let awaited = mem::take(&mut queue.awaited);
         drop(queue);
         self.send(answers);
         if awaited {
             self.room.notify_waiters();
         }
-        if rest {
+        // Asked after the writer is free, as in `flush`: what came meanwhile was left to us.
+        if !locked(&self.queue).bytes.is_empty() {
             self.flush_patiently();
         }
     }
@@ -386,4 +389,61 @@ fn send(writer: &mut Option<Writer>, bytes: &mut Vec<u8>) {
         writer.close();
     }
     bytes.clear();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc;
+    use std::thread::{self, JoinHandle};
+
+    use super::*;
+
+    /// An outbox, a thread that does `work` with more than its socket takes, and so waits with the
+    /// writer in its hands, and the other end.
+    fn stuck(
+        work: impl FnOnce(&Outbox, &mut Vec<u8>) + Send + 'static,
+    ) -> (Arc<Outbox>, JoinHandle<()>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        server
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
+        let outbox = Arc::<Outbox>::default();
+        outbox.open(Writer::new(Arc::new(socket), None), |_, _| {});
+        let theirs = Arc::clone(&outbox);
+        let working = thread::spawn(move || work(&theirs, &mut vec![b'a'; 16 << 20]));
+        while outbox.writer.try_lock().is_ok() {
+            thread::yield_now();
+        }
+        (outbox, working, server)
+    }
+
+    #[test]
+    fn what_is_appended_while_a_turn_is_being_sent_leaves_behind_it() {
+        let (outbox, turn, mut server) = stuck(Outbox::release);
+        let late = b"late";
+        outbox.submit(|out, _| out.extend_from_slice(late)).unwrap();
+        let (mut received, mut chunk) = (Vec::new(), vec![0; 1 << 20]);
+        while !received.ends_with(late) {
+            let read = server.read(&mut chunk).unwrap();
+            assert!(read > 0, "it is still open");
+            received.extend_from_slice(&chunk[..read]);
+        }
+        turn.join().unwrap();
+    }
+
+    #[test]
+    fn a_connection_that_takes_nothing_is_closed_at_once() {
+        let (outbox, sending, _server) = stuck(Outbox::send);
+        let (closed, is_closed) = mpsc::channel();
+        thread::spawn(move || {
+            outbox.close();
+            closed.send(()).unwrap();
+        });
+        is_closed.recv_timeout(Duration::from_secs(2)).unwrap();
+        sending.join().unwrap();
+    }
 }

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
 
 use super::super::spot::Spot;
 use crate::domain::actor::Actor;
 use crate::domain::overload::Overload;
+use crate::service::clock::standstill::timeout;
 use crate::service::error::RegistryError;
 use crate::service::health_store::OverrideAction;
 use crate::service::trouble::{DatabaseError, Trouble};
@@ -119,5 +119,51 @@ impl OverrideQueue {
             Some(order) => order,
             None => std::future::pending().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use tokio::time::{advance, sleep};
+
+    use super::*;
+    use crate::domain::catalog::{Catalog, Change};
+    use crate::domain::ids::VersionName;
+    use crate::domain::testing::{change, entry, extension};
+    use crate::service::testing::tools;
+
+    const MOMENT: Duration = Duration::from_millis(100);
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_had_no_chance_while_we_stood_still_is_waited_for() {
+        let (catalog, mut writer) = Catalog::new();
+        writer.apply(Change {
+            upserts: vec![entry(extension("e"))],
+            ..change(1)
+        });
+        let version = VersionName::parse("v1").unwrap();
+        let wanted = Wanted {
+            spot: Spot::find(&tools(catalog), "e", &version).unwrap(),
+            action: OverrideAction::Open,
+            ttl: None,
+            reason: None,
+            actor: Actor::anonymous(),
+        };
+        let (handle, mut queue) = orders();
+        let mut ordering = pin!(handle.order(wanted));
+        assert!(futures_util::poll!(&mut ordering).is_pending());
+        let Order::Write { answer, begun, .. } = queue.next().await else {
+            panic!("it is to be written");
+        };
+        begun.store(true, Ordering::SeqCst);
+        advance(PATIENCE + 3 * MOMENT).await;
+        let answering = async {
+            sleep(MOMENT).await;
+            answer.send(Ok(())).unwrap();
+        };
+        let (ordered, ()) = tokio::join!(ordering, answering);
+        assert_eq!(ordered, Ok(()));
     }
 }

@@ -35,9 +35,8 @@ pub(super) struct Attempts<'a, C> {
     seat: Option<Seat>,
     /// What the circuit has said of the first attempt already.
     leave: Option<Leave>,
-    /// The version's, from the first attempt on: by the time of a retry the catalog may have
-    /// forgotten it.
-    circuit: Option<Arc<Circuit>>,
+    /// Asked for leave of each later one.
+    circuit: Arc<Circuit>,
     tried: Vec<InstanceId>,
     /// The number of the first of them that are not tried again.
     barred: usize,
@@ -75,7 +74,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
             recorder: accepted.recorder,
             seat: accepted.seat,
             leave: accepted.leave,
-            circuit: None,
+            circuit: accepted.circuit,
             tried: Vec::new(),
             barred: 0,
             number: 0,
@@ -193,12 +192,9 @@ impl<'a, C: Caller> Attempts<'a, C> {
             Some(asked) => asked?,
             None => {
                 let tools = &self.invoker.tools;
-                let known = self.circuit.clone();
-                let circuit = known.unwrap_or_else(|| tools.circuit(&self.plan));
-                tools.leave(&circuit, &self.plan, &self.recorder, begun)?
+                tools.leave(&self.circuit, &self.plan, &self.recorder, begun)?
             }
         };
-        self.circuit = Some(Arc::clone(permit.circuit()));
         let whom = self.turn(begun)?;
         Ok(Pending {
             permit,

@@ -43,7 +43,7 @@ impl<C: Caller> Attempts<'_, C> {
         self.plan = Arc::new(plan);
         self.recorder = tools.recorder(runtime, self.plan.target.entry(), self.plan.version());
         self.seat = Some(Seat::Taken(place));
-        self.circuit = None;
+        self.circuit = tools.circuit(&self.plan);
         self.tried.clear();
         self.barred = 0;
         let status = match self.admit() {
