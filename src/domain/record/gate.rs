@@ -307,9 +307,9 @@ impl<'c, 'a> Check<'c, 'a> {
         value: &Value<'_>,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        match value {
-            Value::Text(text) => self.sound(field, parse(text)),
-            _ => self.sound(field, Err("must be a string")),
+        match value.as_text() {
+            Ok(text) => self.sound(field, parse(text)),
+            Err(rule) => self.sound(field, Err(rule)),
         }
     }
 

@@ -54,6 +54,7 @@ fn each_field_of_an_extension_names_its_rule() {
         ("version", "must match", r#""v 1""#),
         ("owner", "1 to 200", r#""""#),
         ("owner", "one line", r#""a\u001bb""#),
+        ("owner", "half of a surrogate pair", r#""a\ud800""#),
         ("config", "JSON object", "[]"),
         ("config", "JSON object", r#""{}""#),
         ("metadata", "JSON object", "1"),
