@@ -10,7 +10,7 @@ use crate::domain::breaker::Overrides;
 use crate::domain::call_rules::CallRules;
 use crate::domain::extension::{Extension, ExtensionType, Instance, Provenance, Version};
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
-use crate::domain::json::{JsonObject, KeyFault};
+use crate::domain::json::{JsonObject, KeyFault, compact};
 use crate::domain::line::line;
 use crate::domain::metadata::OwnLimits;
 use crate::domain::policy::Policy;
@@ -407,7 +407,7 @@ impl<'c, 'a> Check<'c, 'a> {
 
     fn rollout(&mut self) -> Option<Rollout> {
         match self.fields.get("rollout") {
-            Value::Json(json) if json.trim_ascii() == "{}" => None,
+            Value::Json(json) if compact(json) == "{}" => None,
             _ => self.json("rollout", Rollout::parse),
         }
     }

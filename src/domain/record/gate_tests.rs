@@ -201,6 +201,7 @@ fn a_version_without_rules_and_rollout_has_to_be_enabled_by_hand() {
     for (said, enabled) in [
         ("{}".to_owned(), false),
         (r#"{"routing_rules":{},"rollout":{}}"#.to_owned(), false),
+        (r#"{"routing_rules":{ },"rollout":{ }}"#.to_owned(), false),
         (format!("{{{rules}}}"), true),
         (format!("{{{rollout}}}"), true),
         (format!(r#"{{{rules},{rollout},"enabled":false}}"#), false),
