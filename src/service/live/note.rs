@@ -161,9 +161,10 @@ const fn reason(reason: Reason) -> &'static str {
     }
 }
 
-/// To a hundredth: a rate just below 99.5 % must not be shown as that.
+/// To a hundredth, and never rounded up: a rate just below 99.5 % must not be shown as that. What is
+/// added is for shares that are no binary fractions.
 fn percent(share: f64) -> f64 {
-    (share * 1e4).round() / 1e2
+    (share * 1e4 + 1e-6).floor() / 1e2
 }
 
 /// Names a version that is not the current one.
@@ -313,6 +314,18 @@ mod tests {
         check(
             &recovered,
             Some((Tone::Good, "success rate 99.5 % is not below 99.5 %")),
+        );
+        let just_below = Observation::Health {
+            id: id(),
+            version: VersionName::parse("v1").unwrap(),
+            current: true,
+            crossing: Crossing::Degraded,
+            success_rate: 0.99496,
+            min_success_rate: 0.995,
+        };
+        check(
+            &just_below,
+            Some((Tone::Warn, "success rate 99.49 % is below 99.5 %")),
         );
         let loaded = |counts, changed| Observation::Loaded {
             trigger: Trigger::Notification,
