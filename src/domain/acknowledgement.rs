@@ -40,6 +40,10 @@ pub fn stream(body: &[u8]) -> Option<String> {
     if !short || !body.windows(TELLING.len()).any(|window| window == TELLING) {
         return None;
     }
+    // A list of as many values would be read as the fields in their order.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return None;
+    }
     let read = serde_json::from_slice::<Acknowledgement>(body);
     Some(read.ok()?.stream)
 }
@@ -85,6 +89,7 @@ mod tests {
             r#"{"stream":"S","seq":1,"payload":{}}"#,
             r#"{"stream":"S","seq":1,"status":"ok"}"#,
             r#"[{"stream":"S","seq":1}]"#,
+            r#"["seq",1,2,3,4,5,6,7]"#,
             r#"{"payload":{"stream":"S","seq":1}}"#,
             r#"{"stream":"S","seq":1} {}"#,
         ] {

@@ -9,13 +9,16 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::balancer::Balance;
-use super::json::{JsonObject, KeyFault};
+use super::json::{JsonObject, KeyFault, string};
+use super::quote::quoted;
 use super::whole::whole;
 
 /// The longest that a stream may be given for anything, in milliseconds.
 const MOST_MS: u64 = 3_600_000;
 /// How long a stream may go on by default.
 const DEFAULT_TOTAL: Duration = Duration::from_secs(600);
+/// Unknown keys named at once; a bound on what one record can make us say.
+const MAX_UNKNOWN: usize = 8;
 
 /// How calls of one extension go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,14 +61,16 @@ impl CallRules {
         }
         let fields = metadata.members();
         let given = |key| fields.get(key).filter(|value| value.get() != "null");
-        match given("fallback_on").map(|value| value.get()) {
+        // As in a database, which keeps no escapes, so in a file.
+        let word = |key| given(key).map(|value| string(value.get()).unwrap_or_default());
+        match word("fallback_on").as_deref() {
             None => {}
-            Some(r#""open""#) => rules.fallback_on_open_only = true,
+            Some("open") => rules.fallback_on_open_only = true,
             Some(_) => faults.push(fault("fallback_on", "must be `open`")),
         }
-        match given("balance").map(|value| value.get()) {
-            None | Some(r#""adaptive""#) => {}
-            Some(r#""weighted""#) => rules.balance = Balance::Weighted,
+        match word("balance").as_deref() {
+            None | Some("adaptive") => {}
+            Some("weighted") => rules.balance = Balance::Weighted,
             Some(_) => faults.push(fault("balance", "must be `adaptive` or `weighted`")),
         }
         if let Some(stream) = given("stream") {
@@ -82,26 +87,20 @@ impl StreamLimits {
             faults.push(fault("stream", "must be a JSON object"));
             return limits;
         };
-        for (key, value) in object.members() {
-            let limit = match value.get() {
-                "null" => None,
-                value => match whole(value, &(1..=MOST_MS)) {
-                    Ok(ms) => Some(Duration::from_millis(ms)),
-                    Err(rule) => {
-                        faults.push(fault(&format!("stream.{key}"), &rule));
-                        continue;
-                    }
-                },
-            };
-            match key.as_str() {
-                "first_chunk_ms" => limits.first_chunk = limit,
-                "gap_ms" => limits.gap = limit,
-                "total_ms" => limits.total = limit.unwrap_or(DEFAULT_TOTAL),
-                _ => {
-                    let rule = "is not known: there are first_chunk_ms, gap_ms and total_ms";
-                    faults.push(fault(&format!("stream.{key}"), rule));
-                }
-            }
+        let mut fields = object.members();
+        let mut limit = |key: &str| {
+            let value = fields.remove(key).map(RawValue::get);
+            let value = value.filter(|value| *value != "null")?;
+            let limit = whole(value, &(1..=MOST_MS)).map(Duration::from_millis);
+            let fault = |rule: String| faults.push(fault(&format!("stream.{key}"), &rule));
+            limit.map_err(fault).ok()
+        };
+        limits.first_chunk = limit("first_chunk_ms");
+        limits.gap = limit("gap_ms");
+        limits.total = limit("total_ms").unwrap_or(DEFAULT_TOTAL);
+        for key in fields.keys().take(MAX_UNKNOWN) {
+            let rule = "is not known: there are first_chunk_ms, gap_ms and total_ms";
+            faults.push(fault(&format!("stream.{}", quoted(key)), rule));
         }
         limits
     }
@@ -129,7 +128,9 @@ mod tests {
             (r#"{"balance":null}"#, Balance::Adaptive, 0),
             (r#"{"balance":"adaptive"}"#, Balance::Adaptive, 0),
             (r#"{"balance":"weighted"}"#, Balance::Weighted, 0),
+            (r#"{"balance":"weighte\u0064"}"#, Balance::Weighted, 0),
             (r#"{"balance":"random"}"#, Balance::Adaptive, 1),
+            (r#"{"balance":"\ud800"}"#, Balance::Adaptive, 1),
         ] {
             let (rules, found) = CallRules::read(&JsonObject::parse(metadata).unwrap());
             assert_eq!(
@@ -189,6 +190,15 @@ mod tests {
                 ],
             ),
             (
+                r#"{"stream":{"gap":"soon","total_ms":null},"fallback_on":"op\u0065n"}"#,
+                default,
+                true,
+                vec![
+                    "`stream.gap` is not known: there are first_chunk_ms, gap_ms and total_ms"
+                        .to_owned(),
+                ],
+            ),
+            (
                 r#"{"stream":[1]}"#,
                 default,
                 false,
@@ -202,6 +212,19 @@ mod tests {
             );
             let found: Vec<_> = found.iter().map(ToString::to_string).collect();
             assert_eq!(found, faults, "{metadata}");
+        }
+    }
+
+    #[test]
+    fn one_record_can_make_us_say_only_so_much() {
+        let keys: Vec<_> = (0..1000).map(|n| format!("\"key{n}\":1")).collect();
+        let long = format!("\"\\u001b{}\":1", "k".repeat(1000));
+        for (keys, most) in [(keys.join(","), 8), (long, 1)] {
+            let metadata = format!(r#"{{"stream":{{{keys}}}}}"#);
+            let (_, found) = CallRules::read(&JsonObject::parse(&metadata).unwrap());
+            assert_eq!(found.len(), most);
+            let mut all = found.iter().map(ToString::to_string);
+            assert!(all.all(|fault| fault.len() < 300 && !fault.contains('\u{1b}')));
         }
     }
 }

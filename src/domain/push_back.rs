@@ -24,9 +24,9 @@ impl Hint {
     /// Reads the headers of a reply through `header`; `None` where neither can be read.
     pub fn read<'a>(header: impl Fn(&'static str) -> Option<&'a str>) -> Option<Self> {
         let number = |name| header(name)?.trim().parse::<f64>().ok();
-        let millis = number(RETRY_AFTER_MS).map(|ms| ms / 1e3);
-        let seconds = millis.or_else(|| number(RETRY_AFTER));
-        let seconds = seconds.filter(|seconds| seconds.is_finite())?;
+        let finite = |name| number(name).filter(|number| number.is_finite());
+        let millis = finite(RETRY_AFTER_MS).map(|ms| ms / 1e3);
+        let seconds = millis.or_else(|| finite(RETRY_AFTER))?;
         let rest = Duration::try_from_secs_f64(seconds.min(LONGEST_REST.as_secs_f64()));
         Some(Self {
             rest: rest.ok().filter(|rest| !rest.is_zero()),
@@ -56,6 +56,8 @@ mod tests {
             (None, Some(" 1.5 "), Some(Some(1500))),
             (Some("250"), Some("2"), Some(Some(250))),
             (Some("soon"), Some("2"), Some(Some(2000))),
+            (Some("NaN"), Some("2"), Some(Some(2000))),
+            (Some("infinity"), Some("2"), Some(Some(2000))),
             (None, Some("Wed, 21 Oct 2026 07:28:00 GMT"), None),
             (Some(""), None, None),
             (Some("NaN"), None, None),

@@ -98,7 +98,8 @@ pub enum Observation {
         /// What was cut, in words.
         what: String,
     },
-    /// A row that names the current version differs from the extension: that counts for nothing.
+    /// A part of a record counts for nothing: fields of a row that names the current version, settings
+    /// that cannot be read, limits of a version.
     Ignored {
         /// The extension.
         id: ExtensionId,

@@ -198,6 +198,10 @@ impl LookupServer {
             wait_ms,
             ..
         } = lookup.arguments;
+        // No revision makes a valid request of it.
+        if let Asked::One(id) = lookup.arguments.asked()? {
+            ExtensionId::parse(id).map_err(|rule| RegistryError::field("id", rule))?;
+        }
         self.progress.wait(min_revision, wait_ms).await?;
         self.answer(lookup)
     }

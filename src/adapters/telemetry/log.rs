@@ -182,7 +182,7 @@ impl Observer for LogObserver {
                 warn!(extension_id = %id, %what, "exceeds this deployment's limits; reduced to them");
             }
             Observation::Ignored { id, what } => {
-                warn!(extension_id = %id, %what, "part of a version row is ignored");
+                warn!(extension_id = %id, %what, "part of the record is ignored");
             }
             Observation::SourceChanged { from, to } => {
                 info!(from = from.as_str(), to = to.as_str(), "source changed");

@@ -248,8 +248,10 @@ fn named(prefix: &str, message: &Reply) -> Option<String> {
         Some(&"all") => drop(tokens.drain(..1)),
         _ => {}
     }
+    // A bare id may be JSON of another kind, as a number is.
     if tokens.len() < 2
         && let Ok(body) = serde_json::from_slice::<&RawValue>(&message.body)
+        && body.get().starts_with('{')
     {
         let id = string(body, "id");
         return Some(clean(&format!("{} {id}", tokens.join(" "))));
@@ -326,6 +328,7 @@ mod tests {
     fn a_message_is_named_by_what_it_asks_for() {
         for (subject, body, what) in [
             ("p.lookup", "mask_pii", Some("lookup mask_pii")),
+            ("p.lookup", "42", Some("lookup 42")),
             ("p.lookup", r#"{"id":"mask_pii"}"#, Some("lookup mask_pii")),
             ("p.lookup.mask_pii", "", Some("lookup mask_pii")),
             ("p.as.alice.enable.mask_pii", "", Some("enable mask_pii")),

@@ -89,14 +89,20 @@ fn differences(entry: &RawValue) -> String {
 }
 
 /// A line for each value that differs. Objects are compared by their fields, so that a long one shows
-/// only what changed; a field that is null is none.
+/// only what changed; a field that is null is none. An object that takes the place of another thing,
+/// or gives it up, is shown whole.
 fn compare(path: &str, old: Option<&RawValue>, new: Option<&RawValue>, lines: &mut Vec<String>) {
     let text = |side: Option<&RawValue>| side.map_or(NONE, RawValue::get).to_owned();
     if text(old) == text(new) {
         return;
     }
     let (before, after) = (parts(old), parts(new));
-    if before.is_empty() && after.is_empty() {
+    let has_fields = |side: Option<&RawValue>| {
+        let json = side.map_or("null", RawValue::get);
+        json == "null" || json.starts_with('{')
+    };
+    let both = has_fields(old) && has_fields(new);
+    if !both || before.is_empty() && after.is_empty() {
         let (old, new) = (clean(&text(old)), clean(&text(new)));
         return lines.push(format!("  {}: {old} -> {new}", clean(path)));
     }
@@ -186,14 +192,15 @@ the first 5; there are more (--limit)"
     fn a_diff_shows_each_value_before_and_after() {
         let entry = r#"{"id":1,"extension_id":"a","action":"updated","changed_by":"alice",
             "actor_source":"header","revision":3,"timestamp":"2026-11-21T15:18:04.286098Z",
-            "changes":{"old":{"config":{"deep":{"x":1,"y":[1]},"same":0},"retry":1,"owner":null},
-                "new":{"config":{"deep":{"x":1,"y":[1,2]},"same":0},"retry":2,"owner":"\u001b[2J"}}}"#;
+            "changes":{"old":{"config":{"deep":{"x":1,"y":[1]},"kind":{"z":1},"same":0},"retry":1,"owner":null},
+                "new":{"config":{"deep":{"x":1,"y":[1,2]},"kind":5,"same":0},"retry":2,"owner":"\u001b[2J"}}}"#;
         let document = format!(r#"{{"entries":[{entry}],"next":null}}"#);
         assert_eq!(
             diff(serde_json::from_str(&document).unwrap(), &Screen::plain()),
             "\
 2026-11-21T15:18:04.286Z  revision 3  a  updated by alice (header)
   config.deep.y: [1] -> [1,2]
+  config.kind: {\"z\":1} -> 5
   owner: - -> \"\\u001b[2J\"
   retry: 1 -> 2"
         );

@@ -83,6 +83,10 @@ fn named(text: &str) -> String {
 
 fn number(name: &str, json: &str) -> String {
     match json.parse::<f64>() {
+        // As on the page: 100 % only when nothing failed.
+        Ok(ratio) if name.ends_with("_rate") && ratio > 0.999 && ratio < 1.0 => {
+            format!("{:.2}%", (ratio * 1e4 + 1e-6).floor() / 100.0)
+        }
         Ok(ratio) if name.ends_with("_rate") => format!("{:.1}%", ratio * 100.0),
         Ok(ms) if name.ends_with("_ms") && json.contains('.') => match ms {
             ms if ms < 10.0 => format!("{ms:.2}"),
@@ -189,6 +193,10 @@ mod tests {
             ("any", "1.50", "1.50"),
             ("any", "true", "yes"),
             ("success_rate", "0.98765", "98.8%"),
+            ("success_rate", "0.999", "99.9%"),
+            ("success_rate", "0.9996", "99.96%"),
+            ("success_rate", "0.99999", "99.99%"),
+            ("success_rate", "1.0", "100.0%"),
             ("latency_ms", "0.1234", "0.12"),
             ("latency_ms", "12.345", "12.3"),
             ("latency_ms", "1234.5", "1234"),

@@ -2,8 +2,6 @@
 
 use std::ops::RangeInclusive;
 
-use serde::de::DeserializeOwned;
-
 use super::Body;
 use crate::domain::quote::quoted;
 use crate::domain::record::{Field, Fields, Value};
@@ -97,7 +95,11 @@ impl Given {
 
     /// A text; none and null are the same.
     pub(super) fn text(&mut self, field: &'static str) -> Option<String> {
-        self.value(field, "must be a string")
+        let text = match Value::read(self.body.fields.get(field)?.get()) {
+            Value::Unset => return None,
+            value => value.as_text().map(str::to_owned),
+        };
+        text.map_err(|rule| self.fault(field, rule)).ok()
     }
 
     /// A whole number within `range`.
@@ -169,11 +171,6 @@ impl Given {
         Ok(Values(values.collect()))
     }
 
-    fn value<T: DeserializeOwned>(&mut self, field: &'static str, rule: &str) -> Option<T> {
-        let parsed = serde_json::from_str::<Option<T>>(self.body.fields.get(field)?.get());
-        parsed.map_err(|_| self.fault(field, rule)).ok().flatten()
-    }
-
     pub(super) fn is_there(&self, field: &str) -> bool {
         self.body.json(field).is_some()
     }
@@ -218,6 +215,9 @@ mod tests {
             faults(r#"{"id":"a","retry":1,"id":"a","\u0069d":"b"}"#),
             [fault("id", "is given twice")]
         );
+        let half = fault("id", "holds half of a surrogate pair");
+        assert_eq!(faults(r#"{"id":"\ud800"}"#), [half]);
+        assert_eq!(faults(r#"{"id":7}"#), [fault("id", "must be a string")]);
         assert_eq!(
             faults(r#"{"x":1,"retry":1,"retry":"2"}"#),
             [fault("retry", "is given twice"), fault("x", "is unknown")]

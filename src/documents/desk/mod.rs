@@ -14,7 +14,7 @@ use super::circuits::{self, CircuitsArguments};
 use super::explain::{self, ExplainArguments};
 use super::health::{self, HealthArguments};
 use super::list::{self, ListArguments};
-use super::request::{Freshness, Read, context, required};
+use super::request::{self, Freshness, Read, context, required};
 use super::stats;
 use super::stored::{self, GetArguments};
 use crate::domain::entry::Entry;
@@ -81,7 +81,8 @@ pub struct Desk {
     pub progress: Progress,
 }
 
-/// Reads. Where they take `max_bytes`, that is the largest answer that can be sent.
+/// Reads. Where they take `max_bytes`, that is the largest answer that can be sent. Arguments are
+/// checked before anything is waited for: whether they are valid must not depend on the moment.
 #[expect(
     clippy::missing_errors_doc,
     reason = "sections 3.1 and 3.3 of the contract list them"
@@ -105,6 +106,7 @@ impl Desk {
         }: &Read<GetArguments>,
     ) -> Result<Answer, RegistryError> {
         let id = required("id", arguments.id.as_deref())?;
+        request::id(Some(id))?;
         self.fresh(*freshness).await?;
         let (entry, revision) = self.reads.get(id)?;
         let extension = entry.extension();
@@ -121,6 +123,7 @@ impl Desk {
         }: &Read<ExplainArguments>,
     ) -> Result<Answer, RegistryError> {
         let id = required("id", arguments.id.as_deref())?;
+        request::id(Some(id))?;
         let context = context(arguments.context.as_deref())?;
         self.fresh(*freshness).await?;
         let version = arguments.version.as_deref();
@@ -138,8 +141,9 @@ impl Desk {
         }: &Read<ListArguments>,
         max_bytes: usize,
     ) -> Result<Answer, RegistryError> {
+        let query = arguments.query()?;
         self.fresh(*freshness).await?;
-        let (page, revision) = self.reads.list(&arguments.query()?)?;
+        let (page, revision) = self.reads.list(&query)?;
         let states = |entry: &Arc<Entry>| list::States {
             circuit: self.reads.state(entry),
             state: self.health.state(entry),
@@ -159,6 +163,10 @@ impl Desk {
         operator: bool,
         max_bytes: usize,
     ) -> Result<Answer, RegistryError> {
+        request::id(arguments.id.as_deref())?;
+        if arguments.id.is_none() {
+            arguments.query()?;
+        }
         self.fresh(*freshness).await?;
         let body = match &arguments.id {
             Some(id) => {
@@ -180,8 +188,10 @@ impl Desk {
         }: &Read<CircuitsArguments>,
         max_bytes: usize,
     ) -> Result<Answer, RegistryError> {
+        request::id(arguments.id.as_deref())?;
+        let query = arguments.query()?;
         self.fresh(*freshness).await?;
-        let page = self.health.circuits(&arguments.query()?)?;
+        let page = self.health.circuits(&query)?;
         Ok(Answer::plain(circuits::page(&page, max_bytes)?))
     }
 

@@ -31,7 +31,9 @@ pub(in crate::documents) fn required<T>(field: &str, value: Option<T>) -> Result
 fn located(error: serde_path_to_error::Error<serde_json::Error>) -> RegistryError {
     let path = error.path().to_string();
     let text = error.into_inner().to_string();
-    let text = text.split(" at line ").next().unwrap_or_default();
+    // The place comes last; what is quoted before it may hold the same words.
+    let before = text.rsplit_once(" at line ");
+    let text = before.map_or(&*text, |(text, _)| text);
     let named = |rest: &str| rest.split('`').next().map(quoted).unwrap_or_default();
     if let Some(rest) = text.strip_prefix("duplicate field `") {
         return RegistryError::field(&named(rest), "is given twice");
@@ -58,10 +60,11 @@ fn rule(text: &str) -> String {
     if text.starts_with("must be ") {
         return quoted(text);
     }
-    if text.contains("surrogate") || text.contains("hex escape") {
+    let expected = text.rsplit_once(", expected ").map(|(_, kind)| kind);
+    // A value of another kind is quoted, and may be these words.
+    if expected.is_none() && (text.contains("surrogate") || text.contains("hex escape")) {
         return "holds half of a surrogate pair".to_owned();
     }
-    let expected = text.rsplit_once(", expected ").map(|(_, kind)| kind);
     let known = KINDS
         .iter()
         .find(|(kind, _)| expected.is_some_and(|expected| expected.starts_with(kind)));

@@ -1,6 +1,7 @@
 use super::*;
 use crate::documents::explain::ExplainArguments;
 use crate::documents::health::HealthArguments;
+use crate::documents::invoke::InvokeArguments;
 use crate::documents::list::{EnabledFilter, ListArguments};
 use crate::documents::lookup::{Asked, LookupArguments};
 use crate::documents::reload::ReloadArguments;
@@ -117,6 +118,37 @@ fn errors_name_the_field() {
     let deep = format!(r#"{{"context":{}1{}}}"#, "[".repeat(500), "]".repeat(500));
     assert!(read(&deep, None).is_err());
     assert!(LookupArguments::read(b"\xff\xfe", None).is_err());
+}
+
+#[test]
+fn a_value_that_reads_like_the_decoders_own_words_changes_no_rule() {
+    for (payload, field, rule) in [
+        (
+            r#"{"dry_run":"yes at line 1"}"#,
+            "dry_run",
+            "must be true or false",
+        ),
+        (
+            r#"{"dry_run":"surrogate"}"#,
+            "dry_run",
+            "must be true or false",
+        ),
+        (
+            r#"{"dry_run":"hex escape, expected a map"}"#,
+            "dry_run",
+            "must be true or false",
+        ),
+        (
+            r#"{"version":"\ud800"}"#,
+            "version",
+            "holds half of a surrogate pair",
+        ),
+    ] {
+        let error = InvokeArguments::read(payload.as_bytes(), None).unwrap_err();
+        assert_eq!(error, RegistryError::field(field, rule), "{payload}");
+    }
+    let unknown = reload_arguments(br#"{"x at line 1":"y"}"#).unwrap_err();
+    assert_eq!(unknown, RegistryError::field("x at line 1", "is unknown"));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::settings::{Settings, SlowCalls};
 use crate::domain::decimal::Decimal;
-use crate::domain::json::{JsonObject, KeyFault};
+use crate::domain::json::{JsonObject, KeyFault, string};
 use crate::domain::quote::quoted;
 use crate::domain::whole::whole;
 
@@ -200,7 +200,7 @@ fn unless_off<T>(
     value: &str,
     parse: impl FnOnce(&str) -> Result<T, String>,
 ) -> Result<Option<T>, String> {
-    if value == r#""off""# {
+    if string(value).as_deref() == Some("off") {
         return Ok(None);
     }
     parse(value)

@@ -299,7 +299,7 @@ fn delete_version(record: &Record<'_>, version: &VersionName) -> Result<Plan, Ed
 }
 
 fn put_instance(
-    record: &Record<'_>,
+    record: &Record<'static>,
     fields: &Fields<'_>,
     policy: &Policy,
 ) -> Result<Plan, EditError> {
@@ -310,11 +310,16 @@ fn put_instance(
     if !record.runs(version) && record.version(version.as_str()).is_none() {
         return Err(EditError::VersionNotFound(instance.version));
     }
-    let mut others = record.instances.iter();
-    let known = others.any(|row| names(row, &instance.instance_id));
-    let before = record.instances.len();
-    one_more("instance_id", before, before - usize::from(known))?;
-    Ok(Step::PutInstance(record::instance(&instance).into_owned()).into())
+    let mut after = record.clone();
+    after
+        .instances
+        .retain(|row| !names(row, &instance.instance_id));
+    let (before, others) = (record.instances.len(), after.instances.len());
+    one_more("instance_id", before, others)?;
+    let written = record::instance(&instance).into_owned();
+    after.instances.push(written.clone());
+    bounded(Some(record), &after)?;
+    Ok(Step::PutInstance(written).into())
 }
 
 fn delete_instance(record: &Record<'_>, instance: &InstanceId) -> Result<Plan, EditError> {

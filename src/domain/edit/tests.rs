@@ -227,6 +227,17 @@ fn a_record_that_is_too_large_may_only_shrink() {
         let too_large = matches!(planned, Err(EditError::TooLarge(_)));
         assert_eq!(too_large, refused, "{before} {after}");
     }
+    // To the byte; an instance that takes the place of another adds nothing.
+    let instance = said(INSTANCE, r#"{"instance_id":"i","subject":"ext.x.i"}"#);
+    let put = Command::PutInstance(instance.clone());
+    for (bytes, refused) in [(522_879, false), (522_880, true)] {
+        let planned = planned(&of(bytes), &put);
+        let too_large = matches!(planned, Err(EditError::TooLarge(_)));
+        assert_eq!(too_large, refused, "{bytes}");
+    }
+    let mut large = of(700_000);
+    large.record.instances.push(instance);
+    assert!(planned(&large, &put).is_ok());
 }
 
 #[test]

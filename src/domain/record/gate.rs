@@ -10,7 +10,7 @@ use crate::domain::breaker::Overrides;
 use crate::domain::call_rules::CallRules;
 use crate::domain::extension::{Extension, ExtensionType, Instance, Provenance, Version};
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
-use crate::domain::json::{JsonObject, KeyFault};
+use crate::domain::json::{JsonObject, KeyFault, compact};
 use crate::domain::line::line;
 use crate::domain::metadata::OwnLimits;
 use crate::domain::policy::Policy;
@@ -307,9 +307,9 @@ impl<'c, 'a> Check<'c, 'a> {
         value: &Value<'_>,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        match value {
-            Value::Text(text) => self.sound(field, parse(text)),
-            _ => self.sound(field, Err("must be a string")),
+        match value.as_text() {
+            Ok(text) => self.sound(field, parse(text)),
+            Err(rule) => self.sound(field, Err(rule)),
         }
     }
 
@@ -407,7 +407,7 @@ impl<'c, 'a> Check<'c, 'a> {
 
     fn rollout(&mut self) -> Option<Rollout> {
         match self.fields.get("rollout") {
-            Value::Json(json) if json.trim_ascii() == "{}" => None,
+            Value::Json(json) if compact(json) == "{}" => None,
             _ => self.json("rollout", Rollout::parse),
         }
     }

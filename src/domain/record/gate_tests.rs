@@ -54,6 +54,7 @@ fn each_field_of_an_extension_names_its_rule() {
         ("version", "must match", r#""v 1""#),
         ("owner", "1 to 200", r#""""#),
         ("owner", "one line", r#""a\u001bb""#),
+        ("owner", "half of a surrogate pair", r#""a\ud800""#),
         ("config", "JSON object", "[]"),
         ("config", "JSON object", r#""{}""#),
         ("metadata", "JSON object", "1"),
@@ -200,6 +201,7 @@ fn a_version_without_rules_and_rollout_has_to_be_enabled_by_hand() {
     for (said, enabled) in [
         ("{}".to_owned(), false),
         (r#"{"routing_rules":{},"rollout":{}}"#.to_owned(), false),
+        (r#"{"routing_rules":{ },"rollout":{ }}"#.to_owned(), false),
         (format!("{{{rules}}}"), true),
         (format!("{{{rollout}}}"), true),
         (format!(r#"{{{rules},{rollout},"enabled":false}}"#), false),

@@ -50,6 +50,18 @@ impl<'a> Value<'a> {
         number.map_or(Self::Unset, |number| Self::Number(number.into()))
     }
 
+    /// The text that it is.
+    ///
+    /// # Errors
+    /// The rule that anything else breaks.
+    pub fn as_text(&self) -> Result<&str, &'static str> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::Json(json) if json.starts_with('"') => Err("holds half of a surrogate pair"),
+            _ => Err("must be a string"),
+        }
+    }
+
     /// The same, on its own.
     pub fn into_owned(self) -> Value<'static> {
         let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());

@@ -81,11 +81,11 @@ impl Note {
             } => {
                 let (tone, place) = match crossing {
                     Crossing::Degraded => (Tone::Warn, "below"),
-                    Crossing::Recovered => (Tone::Good, "above"),
+                    Crossing::Recovered => (Tone::Good, "not below"),
                 };
-                let (rate, least) = (success_rate * 100.0, min_success_rate * 100.0);
+                let (rate, least) = (percent(*success_rate), percent(*min_success_rate));
                 let whose = whose(version, *current);
-                let text = format!("success rate{whose} {rate:.1} % is {place} {least:.0} %");
+                let text = format!("success rate{whose} {rate} % is {place} {least} %");
                 (tone, Some(id), text)
             }
             Observation::RolloutHalted { id, version, .. } => {
@@ -159,6 +159,12 @@ const fn reason(reason: Reason) -> &'static str {
         Reason::Disabled => "circuit breakers are switched off",
         Reason::Restored => "it was open before the restart",
     }
+}
+
+/// To a hundredth, and never rounded up: a rate just below 99.5 % must not be shown as that. What is
+/// added is for shares that are no binary fractions.
+fn percent(share: f64) -> f64 {
+    (share * 1e4 + 1e-6).floor() / 1e2
 }
 
 /// Names a version that is not the current one.
@@ -296,6 +302,30 @@ mod tests {
         check(
             &crossed,
             Some((Tone::Warn, "success rate 61.5 % is below 80 %")),
+        );
+        let recovered = Observation::Health {
+            id: id(),
+            version: VersionName::parse("v1").unwrap(),
+            current: true,
+            crossing: Crossing::Recovered,
+            success_rate: 0.995,
+            min_success_rate: 0.995,
+        };
+        check(
+            &recovered,
+            Some((Tone::Good, "success rate 99.5 % is not below 99.5 %")),
+        );
+        let just_below = Observation::Health {
+            id: id(),
+            version: VersionName::parse("v1").unwrap(),
+            current: true,
+            crossing: Crossing::Degraded,
+            success_rate: 0.99496,
+            min_success_rate: 0.995,
+        };
+        check(
+            &just_below,
+            Some((Tone::Warn, "success rate 99.49 % is below 99.5 %")),
         );
         let loaded = |counts, changed| Observation::Loaded {
             trigger: Trigger::Notification,

@@ -69,6 +69,31 @@ async fn a_write_is_read_on_any_sidecar() {
 }
 
 #[tokio::test]
+async fn what_no_revision_makes_valid_is_refused_without_waiting_for_one() {
+    let (site, _daemon) = Site::served().await;
+    for (verb, mut request, field) in [
+        ("lookup", json!({"id": "no id"}), "id"),
+        ("lookup", json!({"ids": []}), "ids"),
+        ("get", json!({"id": "no id"}), "id"),
+        ("explain", json!({"id": "no id"}), "id"),
+        ("health", json!({"id": "no id"}), "id"),
+        ("health", json!({"state": "ajar"}), "state"),
+        ("circuits", json!({"id": "no id"}), "id"),
+        ("circuits", json!({"cursor": "x"}), "cursor"),
+        ("list", json!({"type": "PRE"}), "type"),
+        ("list", json!({"cursor": "x"}), "cursor"),
+        ("list", json!({"selector": {}}), "selector"),
+    ] {
+        request["min_revision"] = json!(5);
+        request["wait_ms"] = json!(1);
+        let reply = site.ask(verb, &request).await;
+        let refused = (400, "invalid_request".to_owned());
+        assert_eq!(reply.error(), refused, "{verb} {request}");
+        assert_eq!(reply.details()["field"], field, "{verb} {request}");
+    }
+}
+
+#[tokio::test]
 async fn a_revision_that_does_not_come_is_told_in_time() {
     let (site, _daemon) = Site::served().await;
     let start = Instant::now();

@@ -17,7 +17,7 @@ fn told(daemon: &Daemon) -> usize {
         .iter()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
     entries
-        .filter(|entry| message(entry) == Some("part of a version row is ignored"))
+        .filter(|entry| message(entry) == Some("part of the record is ignored"))
         .count()
 }
 
@@ -77,6 +77,20 @@ async fn rows_of_the_current_version_that_differ_are_told_of_in_get_explain_and_
     );
     // Served first, logged then.
     eventually("it is told", DEADLINE, async || told(&daemon) == 2).await;
+}
+
+/// Not only rows of versions have such parts: the line must not lead an operator there.
+#[tokio::test]
+async fn a_setting_of_calls_that_cannot_be_read_is_told_in_the_same_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let x = json!({"id": "x", "type": "pre", "subject": "beamline.ext.x",
+        "metadata": {"balance": "random"}});
+    std::fs::write(folder.path().join("x.json"), x.to_string()).unwrap();
+    let nats = NatsServer::start().await;
+    let daemon = Daemon::builder().nats(&nats.url()).fixtures(folder.path());
+    let daemon = daemon.spawn().await;
+    daemon.wait_ready().await;
+    eventually("it is told", DEADLINE, async || told(&daemon) == 1).await;
 }
 
 #[tokio::test]

@@ -143,10 +143,12 @@ fn lay(
     }
 }
 
-/// Whether two texts are the same JSON; numbers may be written in several ways.
+/// Whether two texts are the same JSON; numbers and strings may be written in several ways.
 fn same(a: &str, b: &str) -> bool {
     let numbers = Decimal::parse(a).zip(Decimal::parse(b));
-    a == b || numbers.is_some_and(|(a, b)| a == b)
+    let string = |json: &str| serde_json::from_str::<String>(json).ok();
+    let strings = string(a).zip(string(b));
+    a == b || numbers.is_some_and(|(a, b)| a == b) || strings.is_some_and(|(a, b)| a == b)
 }
 
 #[cfg(test)]
@@ -185,9 +187,12 @@ mod tests {
         }
         let actor = laid("", &[("actor", "12")], &[]);
         assert_eq!(actor.as_deref(), Ok(r#"{"actor":"12"}"#));
+        let escaped = laid(r#"{"actor":"ops\u0040a"}"#, &[("actor", "ops@a")], &[]);
+        assert_eq!(escaped.as_deref(), Ok(r#"{"actor":"ops@a"}"#));
         for (body, query, if_match, told) in [
             (seven, &[][..], &["\"8\""][..], "differs"),
             (seven, &[("if_revision", "8")], &[], "differs"),
+            (r#"{"actor":"ann"}"#, &[("actor", "bob")], &[], "differs"),
             (
                 "",
                 &[("if_revision", "7"), ("if_revision", "7")],

@@ -76,6 +76,7 @@ fn what_is_set_takes_the_place_of_the_daemons_value() {
             slow(),
         ),
         (r#"{"slow_call_ms":"off"}"#, slow(), plain()),
+        (r#"{"slow_call_ms":"\u006fff"}"#, slow(), plain()),
         (
             r#"{"slow_call_ms":"off","slow_call_rate_threshold":"off"}"#,
             slow(),
