@@ -77,16 +77,11 @@ impl Endpoints {
         }
     }
 
-    /// The endpoint of `verb`.
-    pub fn of(&self, verb: Verb) -> Option<&Endpoint> {
-        self.verbs
-            .get(Verb::ALL.iter().position(|known| *known == verb)?)
-    }
-
     /// Counts one answered request for `verb`. Here its outcome is final, so what was refused for too
     /// much at once is observed here, whichever bound it met.
     pub fn record<T>(&self, verb: Verb, took: Duration, outcome: &Result<T, RegistryError>) {
-        if let Some(endpoint) = self.of(verb) {
+        let place = Verb::ALL.iter().position(|known| *known == verb);
+        if let Some(endpoint) = place.and_then(|place| self.verbs.get(place)) {
             endpoint.record(took, outcome);
         }
         if let Err(RegistryError::Overloaded(why)) = outcome {
