@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio_postgres::types::Type;
 
 use super::PostgresHealth;
-use super::call::{CALL_LIMIT, Parameter, Parameters, age_ms, bigint, count, milliseconds, uuid};
+use super::call::{CALL_LIMIT, Parameter, age_ms, bigint, count, milliseconds, uuid};
 use super::figures;
 use crate::adapters::postgres::statement::json;
 use crate::domain::ids::ExtensionId;
@@ -44,9 +44,15 @@ impl HealthReports for PostgresHealth {
         if flush.reports.len() > MAX_REPORTS {
             return Err(self.damaged("a flush has too many reports"));
         }
-        let columns = || Arguments::of(flush, Instant::now());
+        let (sequence, interval) = (bigint(flush.sequence), milliseconds(flush.interval));
+        let parameters: [Parameter<'_>; 3] = [
+            (&&*flush.boot.0, Type::TEXT),
+            (&sequence, Type::INT8),
+            (&interval, Type::INT8),
+        ];
+        let made = |now| documents(flush, now);
         let rows = self
-            .transact_made("a flush of health", CALL_LIMIT, FLUSH, columns)
+            .transact_made("a flush of health", CALL_LIMIT, FLUSH, &parameters, made)
             .await?;
         self.one(&rows, flushed)
     }
@@ -101,45 +107,16 @@ fn flushed(row: &tokio_postgres::Row) -> Result<Flushed, tokio_postgres::Error> 
     })
 }
 
-/// The arguments of `health_flush`. Ages are computed when they are sent. Otherwise the wait for a
-/// connection would shift them, and could swap the order of two moments.
-struct Arguments<'a> {
-    boot: &'a str,
-    sequence: i64,
-    interval: i64,
-    reports: String,
-    circuits: String,
-}
-
-impl<'a> Arguments<'a> {
-    fn of(flush: Flush<'a>, now: Instant) -> Self {
-        let reports: Vec<_> = flush
-            .reports
-            .iter()
-            .map(|it| ReportRow::of(it, now))
-            .collect();
-        let circuits = flush.circuits.iter().take(MAX_CIRCUITS);
-        let circuits: Vec<_> = circuits.map(|it| CircuitRow::of(it, now)).collect();
-        Self {
-            boot: &flush.boot.0,
-            sequence: bigint(flush.sequence),
-            interval: milliseconds(flush.interval),
-            reports: json(&reports),
-            circuits: json(&circuits),
-        }
-    }
-}
-
-impl Parameters for Arguments<'_> {
-    fn list(&self) -> Vec<Parameter<'_>> {
-        vec![
-            (&self.boot, Type::TEXT),
-            (&self.sequence, Type::INT8),
-            (&self.interval, Type::INT8),
-            (&self.reports, Type::TEXT),
-            (&self.circuits, Type::TEXT),
-        ]
-    }
+/// Reports and circuits as `health_flush` reads them. Ages are computed when they are sent. Otherwise the
+/// wait for a connection would shift them, and could swap the order of two moments.
+fn documents(flush: Flush<'_>, now: Instant) -> Vec<String> {
+    let reports = flush.reports.iter().map(|it| ReportRow::of(it, now));
+    let circuits = flush.circuits.iter().take(MAX_CIRCUITS);
+    let circuits = circuits.map(|it| CircuitRow::of(it, now));
+    vec![
+        json(&reports.collect::<Vec<_>>()),
+        json(&circuits.collect::<Vec<_>>()),
+    ]
 }
 
 /// A report as `health_add` reads it.
