@@ -8,7 +8,6 @@
 mod automatic;
 mod essential;
 mod fleet;
-mod invocations;
 mod shared;
 pub mod signals;
 mod spans;

@@ -6,7 +6,6 @@ use rand::distr::{Alphanumeric, SampleString};
 use tokio_util::sync::CancellationToken;
 
 use super::automatic::Automatic;
-use super::invocations;
 use crate::adapters::fixtures::FixturesSource;
 use crate::adapters::http;
 use crate::adapters::http::live::Feed;
@@ -33,7 +32,7 @@ use crate::service::circuits::Circuits;
 use crate::service::clock::Clock;
 use crate::service::fleet::{self, Alive, FleetFigures, OverrideHandle, OverrideQueue, Signal};
 use crate::service::health::Health;
-use crate::service::invoke::{Follower, Runtimes, Tools};
+use crate::service::invoke::{Defaults, Follower, Runtimes, Tools};
 use crate::service::live::{self, Live, Notes};
 use crate::service::lookup::Lookups;
 use crate::service::meter::Count;
@@ -42,7 +41,7 @@ use crate::service::progress::Progress;
 use crate::service::read::Reads;
 use crate::service::readiness::Readiness;
 use crate::service::reload::{Parts, ReloadHandle, Reloader};
-use crate::service::selection::Selector;
+use crate::service::selection::{HealthRouting, Selector};
 use crate::service::skipped::Skipped;
 use crate::service::spans::Spans;
 use crate::service::stats::Stats;
@@ -110,13 +109,23 @@ impl Shared {
         let status = Arc::new(Status::new(mode(settings), settings.source.sync_interval));
         let environment = settings.identity.environment.clone();
         let circuits = Arc::new(Circuits::default());
-        let runtimes = Arc::new(Runtimes::new(invocations::defaults(settings)));
+        let (limits, health) = (&settings.limits, &settings.health);
+        let runtimes = Arc::new(Runtimes::new(Defaults {
+            max_payload_bytes: limits.max_payload_bytes,
+            max_metadata_bytes: limits.max_metadata_bytes,
+            max_in_flight: limits.max_in_flight_per_extension,
+            breaker: settings.breaker.clone(),
+            min_success_rate: health.min_success_rate,
+        }));
         let clock = Clock::default();
         let selector = Arc::new(Selector::new(
             Arc::clone(&catalog),
             environment,
             Arc::clone(&circuits),
-            invocations::health_routing(settings),
+            HealthRouting {
+                enabled: health.routing,
+                min_success_rate: health.min_success_rate,
+            },
             clock,
         ));
         let lookups = Arc::new(Lookups::new(Arc::clone(&selector)));

@@ -9,7 +9,6 @@ mod export;
 mod import;
 mod import_progress;
 mod import_report;
-mod log;
 mod migrate;
 mod operator;
 mod output;
@@ -31,8 +30,9 @@ pub use output::{err, out};
 use self::screen::Screen;
 use crate::adapters::nats::ask::Reply;
 use crate::adapters::postgres::Pool;
+use crate::adapters::telemetry::log::{self, Log};
 use crate::config::variables::Variable;
-use crate::config::{DatabaseSettings, Effective, Settings, Surroundings};
+use crate::config::{DatabaseSettings, Effective, LogSettings, Settings, Surroundings};
 
 /// Bad usage or configuration, as sysexits.h names it.
 pub const EX_USAGE: u8 = 64;
@@ -116,6 +116,12 @@ fn database(settings: &Settings) -> Result<&DatabaseSettings, ExitCode> {
 fn pool(settings: &Settings) -> Result<Arc<Pool>, ExitCode> {
     let pool = Pool::new(database(settings)?, &settings.identity.instance_id);
     pool.map(Arc::new).map_err(|error| failure(&chain(&error)))
+}
+
+/// Sets up the process's log, or prints why not and returns the exit code.
+fn start_log(settings: &LogSettings) -> Result<Log, ExitCode> {
+    let log = log::init(&settings.filter, settings.format);
+    log.map_err(|error| failure(&chain(&error)))
 }
 
 /// Prints what went wrong, and returns the exit code.

@@ -6,8 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::Ended;
-use super::log::start_log;
+use super::{Ended, start_log};
 use crate::adapters::telemetry::log::Log;
 use crate::app;
 use crate::app::signals::Signals;

@@ -7,7 +7,8 @@ use super::parse::Rule;
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// One JSON object per line, for collectors.
+    /// One flat JSON object per line, for collectors: `timestamp`, `level`, `target`, `message` and
+    /// fields.
     Json,
     /// For reading at a terminal.
     Pretty,

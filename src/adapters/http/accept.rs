@@ -34,7 +34,7 @@ impl MetricsFormat {
             "openmetrics-text",
             &["1.0.0", "0.0.1"],
         );
-        if open.quality > 0 && open > wanted(&ranges, "text", "plain", &["0.0.4"]) {
+        if open.0 > 0 && open > wanted(&ranges, "text", "plain", &["0.0.4"]) {
             Self::OpenMetrics
         } else {
             Self::Text
@@ -42,15 +42,9 @@ impl MetricsFormat {
     }
 }
 
-/// How much a type is wanted: in thousandths, and how exactly it was named.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct Wanted {
-    quality: u16,
-    exactness: u8,
-}
-
-/// The word of the most exact range that names a type, in one of `versions` or in none.
-fn wanted(ranges: &[Range<'_>], kind: &str, subtype: &str, versions: &[&str]) -> Wanted {
+/// How much a type is wanted, in thousandths, and how exactly it was named: the word of the most exact
+/// range that names it, in one of `versions` or in none.
+fn wanted(ranges: &[Range<'_>], kind: &str, subtype: &str, versions: &[&str]) -> (u16, u8) {
     let matching = ranges.iter().filter_map(|range| {
         let same = |name: &str, own: &str| name.eq_ignore_ascii_case(own);
         let exactness = match (range.kind, range.subtype) {
@@ -66,7 +60,7 @@ fn wanted(ranges: &[Range<'_>], kind: &str, subtype: &str, versions: &[&str]) ->
         fits.then_some((exactness, quality))
     });
     let (exactness, quality) = matching.max().unwrap_or_default();
-    Wanted { quality, exactness }
+    (quality, exactness)
 }
 
 /// A range of an `Accept` header.

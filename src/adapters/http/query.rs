@@ -12,14 +12,7 @@ use crate::domain::quote::quoted;
 use crate::service::error::{BadField, MAX_FAULTS, RegistryError};
 
 /// Parameters whose values are JSON: numbers, objects, and what may be true or false.
-const NO_TEXTS: [&str; 6] = [
-    "enabled",
-    "selector",
-    "limit",
-    "before",
-    "min_revision",
-    "wait_ms",
-];
+const NO_TEXTS: &str = "enabled selector limit before min_revision wait_ms";
 
 /// The parameters of a read; unknown ones are ignored.
 pub(super) struct Query(pub(super) Vec<(String, String)>);
@@ -70,7 +63,8 @@ impl Query {
     pub(super) fn arguments<T: DeserializeOwned>(&self) -> Result<T, RegistryError> {
         let members = self.0.iter().map(|(name, text)| {
             let is_json = || serde_json::from_str::<IgnoredAny>(text).is_ok();
-            let value = match NO_TEXTS.contains(&name.as_str()) && is_json() {
+            let may_be = || NO_TEXTS.split(' ').any(|known| known == name);
+            let value = match may_be() && is_json() {
                 true => text.clone(),
                 false => Value::from(text.as_str()).to_string(),
             };

@@ -13,9 +13,10 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::connect::{addresses, by_login, options, pause};
+use super::connect::{addresses, by_login, options};
 use super::headers;
 use super::verb::Verb;
+use super::wire::servers::pause;
 use crate::config::NatsSettings;
 use crate::domain::acknowledgement;
 
@@ -170,7 +171,7 @@ impl Asker {
         });
         let options = options(settings, patience)?
             .name(name)
-            .reconnect_delay_callback(pause)
+            .reconnect_delay_callback(|attempts| pause(attempts, rand::random()))
             .event_callback(move |event| {
                 notice(&sender, &event);
                 async {}

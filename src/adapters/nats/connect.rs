@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_nats::{ConnectOptions, ServerAddr};
-use rand::RngExt;
 
 use super::link::tls;
 use super::login::{authenticated, login};
@@ -15,8 +14,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often a server that says nothing is asked for a sign of life. The third time that the answer
 /// to two others is missing, the client gives up: within 3 s.
 const PING_INTERVAL: Duration = Duration::from_millis(750);
-/// The longest pause between attempts to connect, before jitter.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Login, TLS, and each server's share of `patience`. Reads certificates here, once: the client's
 /// own reader knows no byte order mark.
@@ -85,15 +82,6 @@ pub(super) fn addresses(settings: &NatsSettings) -> Vec<ServerAddr> {
     servers.collect()
 }
 
-/// Doubles from 50 ms and takes a random half to whole of it: a fleet does not return as one.
-pub(super) fn pause(attempts: usize) -> Duration {
-    let doublings = u32::try_from(attempts.saturating_sub(1))
-        .unwrap_or(u32::MAX)
-        .min(6);
-    let pause = (Duration::from_millis(50) * 2u32.pow(doublings)).min(LONGEST_PAUSE);
-    pause.mul_f64(rand::rng().random_range(0.5..=1.0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,14 +128,5 @@ mod tests {
             let of_each = Duration::from_millis(of_each);
             assert_eq!(share(patience, servers), of_each, "{servers}");
         }
-    }
-
-    #[test]
-    fn pauses_grow_and_stay_below_the_longest() {
-        for attempts in [0, 1, 2, 10, usize::MAX] {
-            assert!(pause(attempts) <= LONGEST_PAUSE, "{attempts}");
-            assert!(pause(attempts) >= Duration::from_millis(25), "{attempts}");
-        }
-        assert!(pause(10) >= LONGEST_PAUSE / 2);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::endpoints::Endpoints;
+use super::endpoints::{EndpointFigures, Endpoints};
 use super::subjects::Layout;
 use super::verb::Verb;
 use crate::documents;
@@ -93,11 +93,8 @@ struct EndpointStats<'a> {
     name: &'static str,
     subject: String,
     queue_group: &'a str,
-    num_requests: u64,
-    num_errors: u64,
-    last_error: String,
-    processing_time: u64,
-    average_processing_time: u64,
+    #[serde(flatten)]
+    figures: EndpointFigures,
 }
 
 /// Answers discovery.
@@ -175,14 +172,7 @@ impl Discovery {
                 name: verb.name(),
                 subject,
                 queue_group,
-                num_requests: figures.requests,
-                num_errors: figures.errors,
-                last_error: figures.last_error,
-                processing_time: figures.processing_ns,
-                average_processing_time: figures
-                    .processing_ns
-                    .checked_div(figures.requests)
-                    .unwrap_or(0),
+                figures,
             }
         });
         Stats {

@@ -4,6 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::verb::Verb;
 use crate::domain::lock::locked;
 use crate::service::error::RegistryError;
@@ -18,17 +20,19 @@ pub struct Endpoint {
     last_error: Mutex<Option<String>>,
 }
 
-/// An endpoint's figures at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An endpoint's figures at one moment, as discovery names them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct EndpointFigures {
     /// Requests answered.
-    pub requests: u64,
+    pub num_requests: u64,
     /// Errors among them.
-    pub errors: u64,
-    /// Time spent on them, in nanoseconds.
-    pub processing_ns: u64,
+    pub num_errors: u64,
     /// `code:title` of the last error; empty before the first.
     pub last_error: String,
+    /// Time spent on them, in nanoseconds.
+    pub processing_time: u64,
+    /// The same of one request.
+    pub average_processing_time: u64,
 }
 
 impl Endpoint {
@@ -45,12 +49,14 @@ impl Endpoint {
     }
 
     fn figures(&self) -> EndpointFigures {
-        let last_error = locked(&self.last_error);
+        let num_requests = self.requests.load(Ordering::Relaxed);
+        let processing_time = self.processing_ns.load(Ordering::Relaxed);
         EndpointFigures {
-            requests: self.requests.load(Ordering::Relaxed),
-            errors: self.errors.load(Ordering::Relaxed),
-            processing_ns: self.processing_ns.load(Ordering::Relaxed),
-            last_error: last_error.clone().unwrap_or_default(),
+            num_requests,
+            num_errors: self.errors.load(Ordering::Relaxed),
+            last_error: locked(&self.last_error).clone().unwrap_or_default(),
+            processing_time,
+            average_processing_time: processing_time.checked_div(num_requests).unwrap_or(0),
         }
     }
 }
@@ -71,16 +77,11 @@ impl Endpoints {
         }
     }
 
-    /// The endpoint of `verb`.
-    pub fn of(&self, verb: Verb) -> Option<&Endpoint> {
-        self.verbs
-            .get(Verb::ALL.iter().position(|known| *known == verb)?)
-    }
-
     /// Counts one answered request for `verb`. Here its outcome is final, so what was refused for too
     /// much at once is observed here, whichever bound it met.
     pub fn record<T>(&self, verb: Verb, took: Duration, outcome: &Result<T, RegistryError>) {
-        if let Some(endpoint) = self.of(verb) {
+        let place = Verb::ALL.iter().position(|known| *known == verb);
+        if let Some(endpoint) = place.and_then(|place| self.verbs.get(place)) {
             endpoint.record(took, outcome);
         }
         if let Err(RegistryError::Overloaded(why)) = outcome {
@@ -133,6 +134,6 @@ mod tests {
             .figures()
             .find(|(verb, _)| *verb == Verb::Get)
             .unwrap();
-        assert_eq!((figures.requests, figures.errors), (5, 4));
+        assert_eq!((figures.num_requests, figures.num_errors), (5, 4));
     }
 }

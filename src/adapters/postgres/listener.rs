@@ -17,7 +17,6 @@
 //! one connection that broke is not the database.
 
 use std::convert::Infallible;
-use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -129,12 +128,6 @@ pub struct Listener {
     address: Address,
     reports: Reports,
     heartbeat: Duration,
-}
-
-impl fmt::Debug for Listener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Listener({})", self.address.target)
-    }
 }
 
 /// Why a connection was given up.

@@ -56,22 +56,16 @@ const DELETED: &str = "SELECT id FROM registry_tombstones WHERE revision > $1 \
     AND tableoid IS NOT NULL LIMIT 1001";
 
 /// The rows of what changed. As an array, which is found once: a join would be planned for each.
-static CHANGES: LazyLock<Changes> = LazyLock::new(|| {
+static CHANGES: LazyLock<[String; 3]> = LazyLock::new(|| {
     let of = |rows: &str, id| {
         format!("{rows} WHERE {id} = ANY (ARRAY({CHANGED})) AND tableoid IS NOT NULL")
     };
-    Changes {
-        extensions: of(&EXTENSIONS, "id"),
-        versions: of(&VERSIONS, "id"),
-        instances: of(&INSTANCES, "extension_id"),
-    }
+    [
+        of(&EXTENSIONS, "id"),
+        of(&VERSIONS, "id"),
+        of(&INSTANCES, "extension_id"),
+    ]
 });
-
-struct Changes {
-    extensions: String,
-    versions: String,
-    instances: String,
-}
 
 /// The one row of `registry_revision`.
 #[derive(Debug)]
@@ -176,10 +170,11 @@ async fn changes(
     let deleted = [after];
     // All of them before the transaction, which is sent whole.
     let two = &[Type::INT8, Type::TEXT];
+    let [extensions, versions, instances] = &*CHANGES;
     let head = Statement::of(client, direct, HEAD_OF_TABLE, &[]).await?;
-    let extensions = Statement::of(client, direct, &CHANGES.extensions, two).await?;
-    let versions = Statement::of(client, direct, &CHANGES.versions, two).await?;
-    let instances = Statement::of(client, direct, &CHANGES.instances, two).await?;
+    let extensions = Statement::of(client, direct, extensions, two).await?;
+    let versions = Statement::of(client, direct, versions, two).await?;
+    let instances = Statement::of(client, direct, instances, two).await?;
     let gone = Statement::of(client, direct, DELETED, &[Type::INT8]).await?;
     let reading = async {
         tokio::try_join!(

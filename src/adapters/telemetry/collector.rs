@@ -52,54 +52,31 @@ impl Sources {
         }
         let (total, enabled) = self.catalog.sizes();
         let quarantined = self.catalog.quarantine().faults().len() + self.skipped.count();
-        page.gauge(
-            "extension_registry_size",
-            "Extensions in the catalog",
-            total as u64,
-        )?;
-        page.gauge(
-            "extension_registry_enabled_count",
-            "Extensions enabled by an operator",
-            enabled as u64,
-        )?;
-        page.gauge(
-            "extension_registry_quarantined",
-            "Rows, files and entries quarantined or skipped as faulty",
-            quarantined as u64,
-        )?;
-        page.gauge(
-            "extension_registry_revision",
-            "Last revision applied; 0 for fixtures",
-            head.revision,
-        )
+        page.gauge("extension_registry_size", total as u64)?;
+        page.gauge("extension_registry_enabled_count", enabled as u64)?;
+        page.gauge("extension_registry_quarantined", quarantined as u64)?;
+        page.gauge("extension_registry_revision", head.revision)
     }
 
     fn links(&self, page: &mut Page<'_>) -> Result<(), Error> {
         if let Some(staleness) = self.status.staleness() {
             page.gauge(
                 "extension_registry_staleness_seconds",
-                "Time since the database last confirmed the data",
                 staleness.as_secs_f64(),
             )?;
         }
         if let Some(up) = self.status.database_up() {
-            page.gauge(
-                "extension_registry_database_up",
-                "Whether the last read of the database succeeded",
-                u64::from(up),
-            )?;
+            page.gauge("extension_registry_database_up", u64::from(up))?;
         }
         let listener = self.status.listener();
         if listener != ListenerState::Off {
             page.gauge(
                 "extension_registry_listener_up",
-                "Whether notifications of changes arrive",
                 u64::from(listener == ListenerState::Listening),
             )?;
         }
         page.gauge(
             "extension_registry_nats_up",
-            "Whether every connection to NATS is up",
             u64::from(self.status.nats_up()),
         )
     }
@@ -107,12 +84,10 @@ impl Sources {
     fn losses(&self, page: &mut Page<'_>) -> Result<(), Error> {
         page.counter(
             "extension_registry_log_lines_dropped",
-            "Log lines dropped because the reader was too slow",
             self.log_lines_dropped.get(),
         )?;
         page.counter(
             "extension_registry_events_dropped",
-            "Events that could not be published",
             self.events_dropped.get(),
         )
     }
@@ -128,7 +103,6 @@ impl Sources {
         if results.iter().any(|(_, count)| *count > 0) {
             page.counters(
                 "extension_registry_lookups",
-                "Ids looked up, by result",
                 results.map(|(result, count)| ([("result", result)], count)),
             )?;
         }
@@ -138,7 +112,6 @@ impl Sources {
         }
         page.histogram(
             "extension_registry_lookup_duration_seconds",
-            "From the receipt of a lookup to its answer, within the process",
             &ConstHistogram::of_seconds(duration.sum_seconds, duration.buckets),
         )
     }

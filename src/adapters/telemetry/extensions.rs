@@ -144,22 +144,18 @@ impl ExtensionSources {
         }
         page.gauges(
             "extension_circuit_breaker_state",
-            "State of the circuit: 0 closed, 1 open, 2 half-open",
             circuits.iter().map(|c| (c.labels, number(c.state))),
         )?;
         page.counters(
             "extension_circuit_breaker_failures",
-            "Attempts that failed",
             circuits.iter().map(|c| (c.labels, c.totals.failures)),
         )?;
         page.counters(
             "extension_circuit_breaker_recoveries",
-            "Times that a trial call closed the circuit",
             circuits.iter().map(|c| (c.labels, c.totals.recoveries)),
         )?;
         page.counters(
             "extension_pushed_back",
-            "Attempts that the extension pushed back as busy",
             circuits.iter().map(|c| (c.labels, c.totals.pushed_back)),
         )
     }
@@ -190,29 +186,17 @@ fn health(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Error> {
         let lately = calls.runtime.health.since_reset();
         Some((labels, lately.success_rate()?))
     });
-    page.gauges(
-        "extension_health_success_rate",
-        "Share of successes among this sidecar's calls, 0 to 1",
-        rates,
-    )?;
+    page.gauges("extension_health_success_rate", rates)?;
     let latencies_ms = called(extensions).filter_map(|(labels, calls)| {
         let latency = calls.sums.avg_latency()?;
         Some((labels, latency.as_secs_f64() * 1e3))
     });
-    page.gauges(
-        "extension_health_avg_latency_ms",
-        "Mean latency of this sidecar's calls, in milliseconds",
-        latencies_ms,
-    )?;
+    page.gauges("extension_health_avg_latency_ms", latencies_ms)?;
     let auto_disabled = extensions.iter().map(|known| {
         let auto_disabled = known.entry.extension().auto_disabled;
         (known.labels(), u64::from(auto_disabled))
     });
-    page.gauges(
-        "extension_auto_disabled",
-        "Whether the extension is auto-disabled",
-        auto_disabled,
-    )
+    page.gauges("extension_auto_disabled", auto_disabled)
 }
 
 fn invocations(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Error> {
@@ -220,11 +204,10 @@ fn invocations(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Erro
         let statuses = calls.runtime.meter.statuses();
         statuses.map(move |(status, count)| ([id, version, ("status", status.as_str())], count))
     });
-    page.counters("extension_invocations", "Invocations, by outcome", statuses)?;
+    page.counters("extension_invocations", statuses)?;
     let invoked = || called(extensions).filter(|(_, calls)| calls.invoked().next().is_some());
     page.counters(
         "extension_invocation_retries",
-        "Attempts after the first",
         invoked().map(|(labels, calls)| (labels, calls.runtime.meter.retries())),
     )?;
     let fallbacks = called(extensions).filter_map(|(labels, calls)| {
@@ -232,19 +215,13 @@ fn invocations(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Erro
         // An auto-disabled extension has no calls of its own.
         (fallbacks > 0 || calls.invoked().next().is_some()).then_some((labels, fallbacks))
     });
-    page.counters(
-        "extension_fallbacks",
-        "Calls of the extension that went to a fallback",
-        fallbacks,
-    )?;
+    page.counters("extension_fallbacks", fallbacks)?;
     page.counters(
         "extension_cancelled",
-        "Cancellations sent to the extension",
         invoked().map(|(labels, calls)| (labels, calls.runtime.meter.cancelled())),
     )?;
     page.histograms(
         "extension_invocation_duration_seconds",
-        "From the receipt of an invocation to its answer",
         versions(extensions).map(|(labels, calls)| (labels, &calls.durations)),
     )?;
     if called(extensions).next().is_none() {
@@ -253,11 +230,7 @@ fn invocations(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Erro
     let in_flight: usize = called(extensions)
         .map(|(_, calls)| calls.runtime.in_flight())
         .sum();
-    page.gauge(
-        "extension_invocations_in_flight",
-        "Invocations under way",
-        in_flight as u64,
-    )
+    page.gauge("extension_invocations_in_flight", in_flight as u64)
 }
 
 const fn number(state: CircuitState) -> u64 {

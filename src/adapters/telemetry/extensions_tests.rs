@@ -6,6 +6,7 @@ use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
 use super::*;
+use crate::adapters::telemetry::page::undescribed;
 use crate::domain::catalog::{CatalogWriter, Change};
 use crate::domain::context::Context;
 use crate::domain::extension::{Extension as Record, Version};
@@ -58,6 +59,7 @@ fn report(tools: &Tools, id: &str, version: Option<&str>, verdict: Verdict) {
 fn series(registry: &Registry) -> Vec<String> {
     let mut page = String::new();
     text::encode(&mut page, registry).unwrap();
+    assert_eq!(undescribed(&page), None);
     let lines = page.lines().filter(|line| !line.starts_with('#'));
     lines.map(str::to_owned).collect()
 }

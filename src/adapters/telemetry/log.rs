@@ -14,6 +14,7 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use super::panics::log_panics;
 use super::repeats::Repeats;
 use super::writer::LogWriter;
+use crate::config::LogFormat;
 use crate::domain::breaker::{CircuitState, Transition};
 use crate::domain::health::Crossing;
 use crate::domain::ids::{ExtensionId, VersionName};
@@ -27,15 +28,6 @@ use crate::service::status::millis;
 
 /// The target of the number of lines that are missing.
 const LOST: &str = "beamline_registry::lost_lines";
-
-/// How a line looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// One flat JSON object per line: `timestamp`, `level`, `target`, `message` and fields.
-    Json,
-    /// For reading at a terminal.
-    Pretty,
-}
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +61,7 @@ impl Log {
 
 /// Sets up the log of the whole process, panics included; `filter` as in
 /// `info,beamline_registry=debug`. It never blocks.
-pub fn init(filter: &str, format: Format) -> Result<Log, LogError> {
+pub fn init(filter: &str, format: LogFormat) -> Result<Log, LogError> {
     let writer = LogWriter::start(standard_error(), report_lost)?;
     let made = writer.clone();
     let ansi = stderr().is_terminal();
@@ -91,7 +83,7 @@ fn standard_error() -> Box<dyn Write + Send> {
     }
 }
 
-fn dispatch<W>(filter: &str, format: Format, ansi: bool, writer: W) -> Result<Dispatch, LogError>
+fn dispatch<W>(filter: &str, format: LogFormat, ansi: bool, writer: W) -> Result<Dispatch, LogError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -105,7 +97,7 @@ where
         .log_internal_errors(false)
         .with_writer(writer);
     Ok(match format {
-        Format::Json => Dispatch::new(
+        LogFormat::Json => Dispatch::new(
             builder
                 .json()
                 .flatten_event(true)
@@ -113,7 +105,7 @@ where
                 .with_span_list(false)
                 .finish(),
         ),
-        Format::Pretty => Dispatch::new(builder.finish()),
+        LogFormat::Pretty => Dispatch::new(builder.finish()),
     })
 }
 

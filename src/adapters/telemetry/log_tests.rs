@@ -36,7 +36,7 @@ fn logged(filter: &str, observations: &[Observation]) -> Vec<Value> {
 fn written(filter: &str, work: impl FnOnce()) -> Vec<Value> {
     let lines = Lines::default();
     let writer = lines.clone();
-    let dispatch = dispatch(filter, Format::Json, false, move || writer.clone()).unwrap();
+    let dispatch = dispatch(filter, LogFormat::Json, false, move || writer.clone()).unwrap();
     tracing::dispatcher::with_default(&dispatch, work);
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     text.lines()
@@ -161,7 +161,7 @@ fn lines_that_are_missing_are_reported_whatever_the_filter_takes() {
 #[test]
 fn a_bad_filter_is_an_error() {
     assert!(matches!(
-        init("a=b=c", Format::Json),
+        init("a=b=c", LogFormat::Json),
         Err(LogError::Filter(_))
     ));
 }

@@ -10,11 +10,12 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 use tracing::error;
 
 pub use super::collector::Sources;
 pub use super::extensions::ExtensionSources;
+use super::page::help;
 use super::text;
 use crate::service::observe::{DropReason, Observation, Observer};
 
@@ -57,7 +58,7 @@ impl Metrics {
             ("os", std::env::consts::OS),
             ("arch", std::env::consts::ARCH),
         ]);
-        registry.register("build", "The running version", build);
+        register(&mut registry, "build", build);
         Self { registry, observer }
     }
 
@@ -82,56 +83,39 @@ impl Metrics {
     }
 }
 
+fn register(registry: &mut Registry, name: &str, metric: impl Metric) {
+    registry.register(name, help(name), metric);
+}
+
 impl MetricsObserver {
     fn new(registry: &mut Registry) -> Self {
         // 0.5 ms to 8 s: one row of a database near by, up to 100,000 rows of a remote one.
         let sync_duration = Histogram::new(exponential_buckets(0.0005, 2.0, 15));
-        registry.register(
+        register(
+            registry,
             "extension_registry_sync_duration_seconds",
-            "How long reading and applying data took",
             sync_duration.clone(),
         );
-        let mut counter = |name: &str, help: &str| {
+        let mut counter = |name: &str| {
             let counter = Counter::default();
-            registry.register(name, help, counter.clone());
+            register(registry, name, counter.clone());
             counter
         };
         let this = Self {
             sync_duration,
-            sync_errors: counter("extension_registry_sync_errors", "Loads that failed"),
-            slow_consumer: counter(
-                "extension_registry_slow_consumer",
-                "Extension replies dropped because earlier ones were not read in time",
-            ),
-            flush_errors: counter(
-                "extension_registry_flush_errors",
-                "Exchanges of health with the database that failed",
-            ),
-            overloaded: counter(
-                "extension_registry_overloaded",
-                "Requests refused because of too much at once",
-            ),
-            rollouts_halted: counter(
-                "extension_registry_rollouts_halted",
-                "Rollouts that this sidecar halted: the version failed more often than the current one",
-            ),
-            panics: counter(
-                "extension_registry_panics",
-                "Panics that cost one request or one turn of a loop; each is a bug",
-            ),
-            nats_restarts: counter(
-                "extension_registry_nats_restarts",
-                "Connections to NATS reopened because their thread panicked",
-            ),
-            auto_disabled: counter(
-                "extension_health_auto_disabled",
-                "Extensions that this sidecar auto-disabled",
-            ),
+            sync_errors: counter("extension_registry_sync_errors"),
+            slow_consumer: counter("extension_registry_slow_consumer"),
+            flush_errors: counter("extension_registry_flush_errors"),
+            overloaded: counter("extension_registry_overloaded"),
+            rollouts_halted: counter("extension_registry_rollouts_halted"),
+            panics: counter("extension_registry_panics"),
+            nats_restarts: counter("extension_registry_nats_restarts"),
+            auto_disabled: counter("extension_health_auto_disabled"),
             dropped: Family::default(),
         };
-        registry.register(
+        register(
+            registry,
             "extension_registry_dropped_requests",
-            "Requests that could not be answered",
             this.dropped.clone(),
         );
         this
@@ -159,27 +143,7 @@ impl Observer for MetricsObserver {
             Observation::Dropped { reason, .. } => return self.dropped(*reason),
             Observation::AutoSwitched { disabled: true, .. } => &self.auto_disabled,
             // Dropped events are counted where they are dropped: see `Sources`.
-            Observation::EventDropped { .. }
-            | Observation::AutoSwitched { .. }
-            | Observation::KeptInService { .. }
-            | Observation::ProbeAnswered { .. }
-            | Observation::StoreFailed { .. }
-            | Observation::Quarantined { .. }
-            | Observation::SourceChanged { .. }
-            | Observation::Cut { .. }
-            | Observation::Ignored { .. }
-            | Observation::Circuit { .. }
-            | Observation::Health { .. }
-            | Observation::HealthSummary(_)
-            | Observation::DigestDiffers { .. }
-            | Observation::DatabaseUp
-            | Observation::DatabaseDown(_)
-            | Observation::RequestFailed { .. }
-            | Observation::Listener { .. }
-            | Observation::NatsUp { .. }
-            | Observation::StoodStill { .. }
-            | Observation::Acknowledged { .. }
-            | Observation::NatsNotice { .. } => return,
+            _ => return,
         };
         counter.inc();
     }

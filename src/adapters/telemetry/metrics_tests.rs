@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::adapters::telemetry::page::undescribed;
 use crate::domain::catalog::{ActiveSource, Catalog, Change};
 use crate::domain::context::Context;
 use crate::domain::overload::Overload;
@@ -103,6 +104,7 @@ fn what_is_unknown_is_absent_and_the_rest_has_the_names_of_the_contract() {
     });
 
     let after = metrics.render();
+    assert_eq!(undescribed(&after), None);
     for line in [
         "extension_registry_size 0",
         "extension_registry_enabled_count 0",

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::document::string;
 use super::private_server::{PrivateServer, alone};
 use super::screen::Screen;
-use super::{Ended, chain, failure};
+use super::{Ended, chain, failure, start_log};
 use crate::app;
 use crate::app::signals::Signals;
 use crate::config::Settings;
@@ -60,7 +60,7 @@ async fn play(mut settings: Settings, once: bool, screen: &Screen) -> Result<(),
     server.point(&mut settings.nats);
     alone(&mut settings, fixtures).await;
     adapt(&mut settings);
-    let log = super::log::start_log(&settings.logging);
+    let log = start_log(&settings.logging);
     let dropped = log.map(|log| log.dropped()).unwrap_or_default();
     let extensions = Extensions::start(&server.url, settings.subjects.prefix.as_str()).await?;
     let printer = Printer(screen.colours);

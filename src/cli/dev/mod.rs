@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::arguments::{folder, folder_argument};
 use super::operator::clean;
 use super::private_server::{PrivateServer, alone};
-use super::{Ended, Invocation, chain, err, failure};
+use super::{Ended, Invocation, chain, err, failure, start_log};
 use crate::adapters::nats::ask::servers;
 use crate::app;
 use crate::app::signals::Signals;
@@ -46,7 +46,7 @@ pub(super) async fn run(invocation: &Invocation) -> Ended {
         server.point(&mut settings.nats);
     }
     alone(&mut settings, folder(&invocation.arguments)).await;
-    let log = super::log::start_log(&settings.logging)?;
+    let log = start_log(&settings.logging)?;
     err(&clean(&format!(
         "serving {} at {}",
         settings.source.fixtures_dir.display(),

@@ -46,12 +46,12 @@ fn after(verb: Verb) -> String {
         let names: Vec<_> = fields.map(|field| field.name).collect();
         format!("Fields ({FIELDS}): {}\n", names.join(" "))
     });
-    let examples = commands::examples(verb);
+    let examples = commands::examples(verb).lines();
     let examples = examples.map(|line| format!("  beamline-registry {line}"));
     format!(
         "{}Examples:\n{}",
         fields.unwrap_or_default(),
-        examples.join("\n")
+        examples.collect::<Vec<_>>().join("\n")
     )
 }
 

@@ -69,82 +69,48 @@ pub(super) const fn about(verb: Verb) -> &'static str {
     }
 }
 
-/// Two of its uses, as typed behind the program's name.
-pub(super) const fn examples(verb: Verb) -> [&'static str; 2] {
+/// Two of its uses, as typed behind the program's name, a line for each.
+pub(super) const fn examples(verb: Verb) -> &'static str {
     match verb {
-        Invoke | LookupByType => [""; 2],
-        List => [
-            "list --type provider",
-            "list --selector owner=search -o name",
-        ],
-        Get => ["get mask_pii", "get mask_pii --json"],
-        Lookup => [
-            "lookup mask_pii --context tenant_id=acme",
-            "lookup mask_pii pii_guard",
-        ],
-        Explain => [
-            "explain mask_pii --context tenant_id=acme",
-            "explain mask_pii --all",
-        ],
-        Health => ["health mask_pii", "health --state open"],
-        Circuits => ["circuits", "circuits mask_pii --all"],
-        Stats => ["stats", "stats --all"],
-        Ping => ["ping", "ping --all"],
-        Audit => [
-            "audit mask_pii --since 1h --diff",
-            "audit --by alice --action updated",
-        ],
-        Write(Create) => [
-            "create mask_pii type=pre subject=beamline.ext.mask_pii.v1",
-            "create mask_pii --body @mask_pii.json --dry-run",
-        ],
-        Write(Update) => [
-            "update mask_pii timeout_ms=250 retry=2",
-            "update mask_pii owner=null",
-        ],
-        Write(Delete) => ["delete mask_pii --dry-run", "delete mask_pii --as alice"],
-        Write(Enable) => ["enable mask_pii", "enable --selector metadata.team=search"],
-        Write(Disable) => [
-            "disable mask_pii",
-            "disable --selector owner=search --dry-run",
-        ],
-        Write(PutVersion) => [
-            "put-version mask_pii v2 subject=beamline.ext.mask_pii.v2",
-            "put-version mask_pii v2 --body @v2.json",
-        ],
-        Write(UpdateVersion) => [
-            "update-version mask_pii v2 timeout_ms=250",
-            "update-version mask_pii v2 enabled=false --dry-run",
-        ],
-        Write(Rollout) => [
-            "rollout mask_pii v2 10 by=tenant_id",
-            "rollout mask_pii v2 0",
-        ],
-        Write(DeleteVersion) => [
-            "delete-version mask_pii v2",
-            "delete-version mask_pii v2 --if-revision 7",
-        ],
-        Write(Promote) => ["promote mask_pii v2", "promote mask_pii v1 --dry-run"],
-        Write(PutInstance) => [
-            "put-instance mask_pii a subject=beamline.ext.mask_pii.a weight=50",
-            "put-instance mask_pii a --body @a.json",
-        ],
-        Write(DeleteInstance) => [
-            "delete-instance mask_pii a",
-            "delete-instance mask_pii a --dry-run",
-        ],
-        Circuit => [
-            "circuit mask_pii open --ttl 10m --reason INC-42",
-            "circuit mask_pii reset",
-        ],
-        Reload => ["reload", "reload mask_pii"],
-        Cancel => ["cancel CALL --all", "cancel CALL --local pod-1"],
-        Report => [
-            "report mask_pii success --latency 12ms",
-            "report mask_pii failure",
-        ],
+        Invoke | LookupByType => "",
+        List => "list --type provider\nlist --selector owner=search -o name",
+        Get => "get mask_pii\nget mask_pii --json",
+        Lookup => "lookup mask_pii --context tenant_id=acme\nlookup mask_pii pii_guard",
+        Explain => "explain mask_pii --context tenant_id=acme\nexplain mask_pii --all",
+        Health => "health mask_pii\nhealth --state open",
+        Circuits => "circuits\ncircuits mask_pii --all",
+        Stats => "stats\nstats --all",
+        Ping => "ping\nping --all",
+        Audit => "audit mask_pii --since 1h --diff\naudit --by alice --action updated",
+        Write(Create) => CREATE,
+        Write(Update) => "update mask_pii timeout_ms=250 retry=2\nupdate mask_pii owner=null",
+        Write(Delete) => "delete mask_pii --dry-run\ndelete mask_pii --as alice",
+        Write(Enable) => "enable mask_pii\nenable --selector metadata.team=search",
+        Write(Disable) => "disable mask_pii\ndisable --selector owner=search --dry-run",
+        Write(PutVersion) => PUT_VERSION,
+        Write(UpdateVersion) => UPDATE_VERSION,
+        Write(Rollout) => "rollout mask_pii v2 10 by=tenant_id\nrollout mask_pii v2 0",
+        Write(DeleteVersion) => {
+            "delete-version mask_pii v2\ndelete-version mask_pii v2 --if-revision 7"
+        }
+        Write(Promote) => "promote mask_pii v2\npromote mask_pii v1 --dry-run",
+        Write(PutInstance) => PUT_INSTANCE,
+        Write(DeleteInstance) => "delete-instance mask_pii a\ndelete-instance mask_pii a --dry-run",
+        Circuit => "circuit mask_pii open --ttl 10m --reason INC-42\ncircuit mask_pii reset",
+        Reload => "reload\nreload mask_pii",
+        Cancel => "cancel CALL --all\ncancel CALL --local pod-1",
+        Report => "report mask_pii success --latency 12ms\nreport mask_pii failure",
     }
 }
+
+const CREATE: &str = "create mask_pii type=pre subject=beamline.ext.mask_pii.v1\n\
+                      create mask_pii --body @mask_pii.json --dry-run";
+const PUT_VERSION: &str = "put-version mask_pii v2 subject=beamline.ext.mask_pii.v2\n\
+                           put-version mask_pii v2 --body @v2.json";
+const UPDATE_VERSION: &str = "update-version mask_pii v2 timeout_ms=250\n\
+                              update-version mask_pii v2 enabled=false --dry-run";
+const PUT_INSTANCE: &str = "put-instance mask_pii a subject=beamline.ext.mask_pii.a weight=50\n\
+                            put-instance mask_pii a --body @a.json";
 
 /// The record whose fields it takes, if it takes any.
 pub(super) const fn record(verb: Verb) -> Option<&'static [record::Field]> {
@@ -357,7 +323,8 @@ mod tests {
         for verb in all() {
             assert!(!about(verb).is_empty(), "{verb:?}");
             assert_eq!(fleet(verb).is_some(), verb.answers_all(), "{verb:?}");
-            for example in examples(verb) {
+            assert_eq!(examples(verb).lines().count(), 2, "{verb:?}");
+            for example in examples(verb).lines() {
                 let words = std::iter::once("beamline-registry").chain(example.split(' '));
                 let words = words.filter(|word| !word.starts_with('@') && *word != "--body");
                 let parsed = crate::cli::arguments::command().try_get_matches_from(words);

@@ -14,60 +14,24 @@ use crate::documents::headers::ACTOR;
 /// The name of the one security scheme.
 pub(super) const BEARER: &str = "token";
 
-/// Errors of every operation that needs data, by status.
-const ALWAYS: &[(&str, &str)] = &[
-    (
-        "400",
-        "`invalid_request`: a parameter, a header or the body is wrong; `details.field` names it, of a body `details.faults` all fields",
-    ),
-    (
-        "401",
-        "`unauthorized`: the server has a tokens file, and the request has no token from it",
-    ),
-    (
-        "403",
-        "`forbidden`: the token's role is too low. For changes also: the server has no tokens file, administration is disabled, or the token is bound to no name",
-    ),
-    (
-        "404",
-        "`extension_not_found`: `details.reason` says why. `not_found`: no such path",
-    ),
-    (
-        "413",
-        "`payload_too_large`: the body, or a record, is over its limit",
-    ),
-    (
-        "421",
-        "`misdirected_request`: `Host` is none of this server's names",
-    ),
-    ("500", "`internal`: a bug"),
-    (
-        "503",
-        "`starting`: no data yet. `database_unavailable`: the database is needed and unreachable; `details.reason` is `locked` if another transaction holds a lock; `details.outcome` is `unknown` if it is not known whether a change was committed. `overloaded`, `shutting_down`: try another sidecar",
-    ),
-    (
-        "504",
-        "`deadline_exceeded`: the answer took too long; a change may still be applied",
-    ),
-];
-const OF_READS: &[(&str, &str)] = &[
-    ("409", "`read_only`: there is no audit without a database"),
-    (
-        "412",
-        "`revision_timeout`: `min_revision` was not reached in time",
-    ),
-];
-const OF_CHANGES: &[(&str, &str)] = &[
-    ("408", "`request_timeout`: the request body took too long"),
-    (
-        "409",
-        "`conflict`: the record is not at the expected revision (`details.revision` is the current one), or the change contradicts it. `already_exists`: the id or the subject is taken. `read_only`: there is no database",
-    ),
-    (
-        "415",
-        "`unsupported_media_type`: a body needs `Content-Type: application/json`",
-    ),
-];
+/// Errors of every operation that needs data: a status and what it means in each line.
+const ALWAYS: &str = "\
+400 `invalid_request`: a parameter, a header or the body is wrong; `details.field` names it, of a body `details.faults` all fields
+401 `unauthorized`: the server has a tokens file, and the request has no token from it
+403 `forbidden`: the token's role is too low. For changes also: the server has no tokens file, administration is disabled, or the token is bound to no name
+404 `extension_not_found`: `details.reason` says why. `not_found`: no such path
+413 `payload_too_large`: the body, or a record, is over its limit
+421 `misdirected_request`: `Host` is none of this server's names
+500 `internal`: a bug
+503 `starting`: no data yet. `database_unavailable`: the database is needed and unreachable; `details.reason` is `locked` if another transaction holds a lock; `details.outcome` is `unknown` if it is not known whether a change was committed. `overloaded`, `shutting_down`: try another sidecar
+504 `deadline_exceeded`: the answer took too long; a change may still be applied";
+const OF_READS: &str = "\
+409 `read_only`: there is no audit without a database
+412 `revision_timeout`: `min_revision` was not reached in time";
+const OF_CHANGES: &str = "\
+408 `request_timeout`: the request body took too long
+409 `conflict`: the record is not at the expected revision (`details.revision` is the current one), or the change contradicts it. `already_exists`: the id or the subject is taken. `read_only`: there is no database
+415 `unsupported_media_type`: a body needs `Content-Type: application/json`";
 
 /// Completes the description of an operation with the rights it needs.
 pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
@@ -76,13 +40,14 @@ pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
         Need::Reader | Need::Viewer | Need::Audit => OF_READS,
         Need::Write(_) | Need::Reload => OF_CHANGES,
     };
-    for (status, meaning) in ALWAYS.iter().chain(own) {
+    let lines = ALWAYS.lines().chain(own.lines());
+    for (status, meaning) in lines.filter_map(|line| line.split_once(' ')) {
         let content = Content::new(Some(Ref::from_schema_name("Error")));
-        let response = ResponseBuilder::new().description(*meaning);
+        let response = ResponseBuilder::new().description(meaning);
         let response = response.content("application/json", content).build();
         let responses = &mut operation.responses.responses;
         responses
-            .entry((*status).to_owned())
+            .entry(status.to_owned())
             .or_insert(RefOr::T(response));
     }
     let otherwise = match need {

@@ -148,7 +148,8 @@ impl Calls {
             }
             fits?;
             let reply = (self.inbox_prefix.as_bytes(), &token.text()[..]);
-            write::request(out, subject.as_str().as_bytes(), reply, block, payload);
+            let subject = subject.as_str().as_bytes();
+            write::request(out, subject, Some(reply), block, payload);
             Ok(())
         });
         match sent {

@@ -5,7 +5,7 @@ use crate::adapters::nats::wire::write::HeaderBlock;
 use crate::domain::call_id::CallId;
 use crate::domain::push_back::RETRY_AFTER_MS;
 use crate::service::caller::CALL_ID;
-use crate::service::invoke::{Answered, CHUNK, END, STREAM, Trail};
+use crate::service::invoke::{Answered, STREAM, Trail};
 
 const EXTENSION_ID: &str = "Beamline-Extension-Id";
 const VERSION: &str = "Beamline-Version";
@@ -43,17 +43,8 @@ pub(super) fn headers(block: &mut HeaderBlock, answered: &Answered, first: Optio
     }
 }
 
-/// The headers of a chunk; the first one names the version that answers.
-pub(super) fn chunk_headers(block: &mut HeaderBlock, first: Option<First<'_>>, sequence: u64) {
-    stream(block, first, CHUNK, sequence);
-}
-
-/// The headers of the last message of a stream.
-pub(super) fn end_headers(block: &mut HeaderBlock, first: Option<First<'_>>, sequence: u64) {
-    stream(block, first, END, sequence);
-}
-
-fn stream(block: &mut HeaderBlock, first: Option<First<'_>>, kind: &str, sequence: u64) {
+/// The headers of a message of a stream, by its kind; the first one names the version that answers.
+pub(super) fn stream(block: &mut HeaderBlock, first: Option<First<'_>>, kind: &str, sequence: u64) {
     if let Some(first) = first {
         trail(block, first);
     }

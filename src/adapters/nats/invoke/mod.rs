@@ -35,7 +35,9 @@ use crate::domain::overload::Overload;
 use crate::service::boundary::{answered, survived};
 use crate::service::budget::Held;
 use crate::service::error::RegistryError;
-use crate::service::invoke::{Accepted, Answered, Invoked, Invoker, Piece, Streaming, Trail};
+use crate::service::invoke::{
+    Accepted, Answered, CHUNK, END, Invoked, Invoker, Piece, Streaming, Trail,
+};
 use crate::service::observe::{Observation, Observers};
 use crate::service::read::Reads;
 
@@ -247,7 +249,7 @@ impl Job {
                 Piece::Chunk(body) => {
                     let trail = first.take();
                     let headers = |block: &mut HeaderBlock| {
-                        answer::chunk_headers(block, self.first(trail.as_ref()), sequence);
+                        answer::stream(block, self.first(trail.as_ref()), CHUNK, sequence);
                     };
                     let back = inner.calls.echo(&audience, sequence);
                     if let Err(error) = self.append(headers, &body, Some(&back)).await {
@@ -275,7 +277,7 @@ impl Job {
             }
             Ok(Whole::End { first, sequence }) => {
                 let first = self.first(first.as_ref());
-                let headers = |block: &mut HeaderBlock| answer::end_headers(block, first, sequence);
+                let headers = |block: &mut HeaderBlock| answer::stream(block, first, END, sequence);
                 self.append(headers, b"", None).await
             }
             Err(error) => Err(error),

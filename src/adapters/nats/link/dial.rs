@@ -105,44 +105,32 @@ pub(super) fn dial(
     let socket = Arc::new(TcpStream::connect_timeout(place, reached_within)?);
     socket.set_nodelay(true)?;
     socket.set_write_timeout(Some(WRITE_PATIENCE))?;
-    let mut dialing = Dialing {
+    let mut connection = Connection {
         writer: Writer::new(Arc::clone(&socket), None),
+        socket,
         session: Session::new(demand_tls, Instant::now()),
         buffer: Buffer::new(),
-        socket: &socket,
-        deadline,
+        address: address.clone(),
     };
     let mut out = Vec::new();
-    let Next::Greeted { secure } = dialing.advance(&mut out)? else {
+    let Next::Greeted { secure } = connection.advance(deadline, &mut out)? else {
         return Err(DialError::Closed);
     };
     if secure {
-        dialing.secure(settings, &address.certificate_name)?;
+        connection.secure(settings, deadline)?;
     }
-    let nonce = dialing.session.info().nonce.as_bytes();
+    let nonce = connection.session.info().nonce.as_bytes();
     let login = login(&settings.auth, address.login.as_ref(), nonce).map_err(DialError::Login)?;
-    dialing.session.log_in(name, &login, secure, &mut out);
-    dialing.writer.send(&out)?;
+    connection.session.log_in(name, &login, secure, &mut out);
+    connection.writer.send(&out)?;
     out.clear();
-    let Next::Established = dialing.advance(&mut out)? else {
+    let Next::Established = connection.advance(deadline, &mut out)? else {
         return Err(DialError::Closed);
     };
-    dialing.look_ahead(&mut out)?;
-    dialing.writer.send(&out)?;
-    socket.set_read_timeout(Some(TICK))?;
-    let Dialing {
-        writer,
-        session,
-        buffer,
-        ..
-    } = dialing;
-    Ok(Connection {
-        socket: Arc::clone(&socket),
-        writer,
-        session,
-        buffer,
-        address: address.clone(),
-    })
+    connection.look_ahead(&mut out)?;
+    connection.writer.send(&out)?;
+    connection.socket.set_read_timeout(Some(TICK))?;
+    Ok(connection)
 }
 
 fn left(deadline: Instant) -> Result<Duration, DialError> {
@@ -154,23 +142,15 @@ fn left(deadline: Instant) -> Result<Duration, DialError> {
     }
 }
 
-/// A connection that is being made.
-struct Dialing<'a> {
-    socket: &'a TcpStream,
-    writer: Writer,
-    session: Session,
-    buffer: Buffer,
-    deadline: Instant,
-}
-
 enum Next {
     Greeted { secure: bool },
     Established,
 }
 
-impl Dialing<'_> {
+/// While it is being made.
+impl Connection {
     /// Reads until the session has got one step further.
-    fn advance(&mut self, out: &mut Vec<u8>) -> Result<Next, DialError> {
+    fn advance(&mut self, deadline: Instant, out: &mut Vec<u8>) -> Result<Next, DialError> {
         loop {
             let taken = match parse(self.buffer.unread(), self.session.max_message()) {
                 Ok(Parsed::Whole(operation, taken)) => {
@@ -185,7 +165,7 @@ impl Dialing<'_> {
                 Err(error) => return Err(Lost::from(error).into()),
             };
             self.buffer.expect(taken);
-            self.read()?;
+            self.read(deadline)?;
         }
     }
 
@@ -199,8 +179,8 @@ impl Dialing<'_> {
         Ok(())
     }
 
-    fn read(&mut self) -> Result<(), DialError> {
-        self.socket.set_read_timeout(Some(left(self.deadline)?))?;
+    fn read(&mut self, deadline: Instant) -> Result<(), DialError> {
+        self.socket.set_read_timeout(Some(left(deadline)?))?;
         let mut raw = [0; 4096];
         let read = match (&mut &*self.socket).read(&mut raw) {
             Ok(0) => return Err(DialError::Closed),
@@ -216,18 +196,19 @@ impl Dialing<'_> {
     }
 
     /// What follows the greeting in the buffer would come from an unknown sender.
-    fn secure(&mut self, settings: &NatsSettings, name: &str) -> Result<(), DialError> {
+    fn secure(&mut self, settings: &NatsSettings, deadline: Instant) -> Result<(), DialError> {
         if !self.buffer.unread().is_empty() {
             return Err(DialError::Tls(
                 "the server spoke before the handshake".to_owned(),
             ));
         }
+        let name = &self.address.certificate_name;
         let mut tls = tls::client(settings, name).map_err(DialError::Tls)?;
         while tls.is_handshaking() {
-            self.socket.set_read_timeout(Some(left(self.deadline)?))?;
-            handshake(&mut tls, self.socket)?;
+            self.socket.set_read_timeout(Some(left(deadline)?))?;
+            handshake(&mut tls, &self.socket)?;
         }
-        self.writer = Writer::new(Arc::new(self.socket.try_clone()?), Some(Box::new(tls)));
+        self.writer = Writer::new(Arc::clone(&self.socket), Some(Box::new(tls)));
         Ok(())
     }
 }

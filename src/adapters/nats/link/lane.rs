@@ -43,9 +43,7 @@ pub trait Handler<T>: Send + Sync + 'static {
     fn message(&self, tag: T, message: &Message<'_>, turn: &mut Turn);
 
     /// These messages will be handed over next: time to have the memory fetched that they will need.
-    fn foresee(&self, messages: &mut dyn Iterator<Item = (T, Message<'_>)>) {
-        let _ = messages;
-    }
+    fn foresee(&self, _messages: &mut dyn Iterator<Item = (T, Message<'_>)>) {}
 
     /// [`message`](Self::message) panicked over this one, and what it had appended is gone.
     fn panicked(&self, tag: T, message: &Message<'_>, turn: &mut Turn);
@@ -60,35 +58,24 @@ pub trait Companion: Send + Sync + 'static {
     }
 
     /// A message for the inbox.
-    fn arrived(&self, message: &Message<'_>) {
-        let _ = message;
-    }
+    fn arrived(&self, _message: &Message<'_>) {}
 
     /// The connection is there, or lost.
-    fn link(&self, up: bool) {
-        let _ = up;
-    }
+    fn link(&self, _up: bool) {}
 
     /// The server refuses something.
-    fn refused(&self, refusal: &Refusal) {
-        let _ = refusal;
-    }
+    fn refused(&self, _refusal: &Refusal) {}
 
     /// The server permits a subscription again that it had refused.
-    fn permitted(&self, subject: &str) {
-        let _ = subject;
-    }
+    fn permitted(&self, _subject: &str) {}
 
     /// The PONG of [`Outbox::look`] is here: all that the server had sent before it saw that PING
     /// has been dealt with.
-    fn looked(&self, number: u64) {
-        let _ = number;
-    }
+    fn looked(&self, _number: u64) {}
 
     /// All messages of a turn have been dealt with, or it is time. When to come again at the
     /// latest, if not with the next message.
-    fn turn_over(&self, now: Instant) -> Option<Instant> {
-        let _ = now;
+    fn turn_over(&self, _now: Instant) -> Option<Instant> {
         None
     }
 

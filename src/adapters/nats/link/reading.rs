@@ -315,9 +315,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
             }
         }
     }
-}
 
-impl<T: Copy + Send + Sync + 'static> Running<T> {
     /// The server has sent new information about itself or its cluster.
     fn informed(&mut self, reader: &mut Reader<'_>, address: &NatsAddress) {
         let info = reader.session.info();

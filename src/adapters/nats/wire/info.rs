@@ -9,20 +9,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct ServerInfo {
-    /// Its name, for display.
-    #[serde(deserialize_with = "or_default")]
-    pub server_name: String,
-    /// Its version.
-    #[serde(deserialize_with = "or_default")]
-    pub version: String,
     /// The most bytes of a message, headers included.
     pub max_payload: Option<i64>,
     /// Whether it takes headers.
     #[serde(deserialize_with = "or_default")]
     pub headers: bool,
-    /// Whether a login is needed.
-    #[serde(deserialize_with = "or_default")]
-    pub auth_required: bool,
     /// Whether a connection has to be secured.
     #[serde(deserialize_with = "or_default")]
     pub tls_required: bool,

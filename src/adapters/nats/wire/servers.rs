@@ -91,10 +91,7 @@ impl Servers {
         if rounds == 0 || in_turn != 0 {
             return least;
         }
-        let doublings = u32::try_from(rounds - 1).unwrap_or(u32::MAX).min(6);
-        let pause = (FIRST_PAUSE * 2u32.pow(doublings)).min(LONGEST_PAUSE);
-        // A random half to whole of it: a fleet does not return as one.
-        least.max(pause.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0))
+        least.max(pause(rounds, random))
     }
 
     /// A session has ended. After one of some length a new schedule begins.
@@ -154,6 +151,14 @@ impl Servers {
         self.order
             .sort_by_key(|entry| entry.address.place() == current.place());
     }
+}
+
+/// The pause after that many rounds, or attempts at one server: it doubles, and a random half to whole
+/// of it is taken, so that a fleet does not return as one. `random` lies in 0 to 1.
+pub fn pause(rounds: usize, random: f64) -> Duration {
+    let doublings = rounds.saturating_sub(1).min(6);
+    let pause = (FIRST_PAUSE * (1u32 << doublings)).min(LONGEST_PAUSE);
+    pause.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
 }
 
 #[cfg(test)]

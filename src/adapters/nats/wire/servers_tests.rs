@@ -43,6 +43,15 @@ fn servers_take_turns_and_pauses_come_between_rounds() {
 }
 
 #[test]
+fn pauses_grow_and_stay_below_the_longest() {
+    for (attempts, longest) in [(0, 50), (1, 50), (2, 100), (10, 2000), (usize::MAX, 2000)] {
+        let longest = Duration::from_millis(longest);
+        assert_eq!(pause(attempts, 1.0), longest, "{attempts}");
+        assert_eq!(pause(attempts, 0.0), longest / 2, "{attempts}");
+    }
+}
+
+#[test]
 fn a_server_that_drops_us_at_once_is_not_hammered() {
     for (texts, pauses) in [
         (&["a"][..], [50, 100, 200, 400, 800, 1600, 2000, 2000]),

@@ -43,8 +43,8 @@ impl HeaderBlock {
 
     /// Adds a header with a number for a value, under a name that is a constant of ours.
     pub fn push_number(&mut self, name: &'static str, value: u64) {
-        let mut digits = Digits::new();
-        self.line(name, digits.of(value));
+        let mut digits = itoa::Buffer::new();
+        self.line(name, digits.format(value).as_bytes());
     }
 
     fn line(&mut self, name: &str, value: &[u8]) {
@@ -71,7 +71,7 @@ pub fn publish(out: &mut Vec<u8>, subject: &[u8], reply: Option<&[u8]>, body: &[
     out.reserve(subject.len() + reply.map_or(0, <[u8]>::len) + body.len() + 32);
     out.extend_from_slice(b"PUB ");
     destination(out, subject, reply);
-    decimal(out, body.len());
+    number(out, body.len());
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(body);
     out.extend_from_slice(b"\r\n");
@@ -86,21 +86,12 @@ pub fn publish_with_headers(
     body: &[u8],
 ) {
     let reply = reply.map(|reply| (reply, &b""[..]));
-    with_headers(out, subject, reply, headers, body);
+    request(out, subject, reply, headers, body);
 }
 
-/// Appends a request: a message whose reply subject has a part that all have and one of its own.
+/// Appends a message with headers, such as a request: its reply subject may have a part that all have
+/// and one of its own.
 pub fn request(
-    out: &mut Vec<u8>,
-    subject: &[u8],
-    reply: (&[u8], &[u8]),
-    headers: &HeaderBlock,
-    body: &[u8],
-) {
-    with_headers(out, subject, Some(reply), headers, body);
-}
-
-fn with_headers(
     out: &mut Vec<u8>,
     subject: &[u8],
     reply: Option<(&[u8], &[u8])>,
@@ -118,9 +109,9 @@ fn with_headers(
         out.extend_from_slice(own);
         out.push(b' ');
     }
-    decimal(out, block);
+    number(out, block);
     out.push(b' ');
-    decimal(out, block + body.len());
+    number(out, block + body.len());
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(&headers.0);
     out.extend_from_slice(b"\r\n");
@@ -170,34 +161,8 @@ fn destination(out: &mut Vec<u8>, subject: &[u8], second: Option<&[u8]>) {
     }
 }
 
-fn decimal(out: &mut Vec<u8>, value: usize) {
-    number(out, u64::try_from(value).unwrap_or(u64::MAX));
-}
-
-fn number(out: &mut Vec<u8>, value: u64) {
-    out.extend_from_slice(Digits::new().of(value));
-}
-
-/// Room for the digits of a number; the formatting machinery costs several times as much.
-struct Digits([u8; 20]);
-
-impl Digits {
-    fn new() -> Self {
-        Self([b'0'; 20])
-    }
-
-    fn of(&mut self, mut value: u64) -> &[u8] {
-        let mut used = 0;
-        for place in self.0.iter_mut().rev() {
-            *place = b'0' + u8::try_from(value % 10).unwrap_or(0);
-            value /= 10;
-            used += 1;
-            if value == 0 {
-                break;
-            }
-        }
-        self.0.get(20 - used..).unwrap_or_default()
-    }
+fn number(out: &mut Vec<u8>, value: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 #[cfg(test)]
@@ -224,7 +189,7 @@ mod tests {
             with,
             "HPUB a r 38 40\r\nNATS/1.0\r\nA: 1\r\nBeamline-Seq: 1024\r\n\r\nhi\r\n"
         );
-        let request = written(|out| request(out, b"a", (b"r.", b"1"), &headers, b"hi"));
+        let request = written(|out| request(out, b"a", Some((b"r.", b"1")), &headers, b"hi"));
         assert_eq!(request, with.replace("a r ", "a r.1 "));
         assert_eq!(
             written(|out| subscribe(out, "a.*", None, 7)),

@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::Object;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row};
 
 pub(super) use super::super::columns::count;
@@ -28,18 +29,6 @@ pub(super) const LIMITS: Limits = Limits {
     idle: Duration::from_secs(15),
 };
 
-/// The parameters of one statement.
-pub(super) trait Parameters: Send + Sync {
-    /// All of them, in order.
-    fn list(&self) -> Vec<Parameter<'_>>;
-}
-
-impl Parameters for &[Parameter<'_>] {
-    fn list(&self) -> Vec<Parameter<'_>> {
-        self.to_vec()
-    }
-}
-
 impl PostgresHealth {
     /// Runs `sql` and commits. A deadlock or a serialization failure is tried once more.
     pub(super) async fn transact(
@@ -48,24 +37,29 @@ impl PostgresHealth {
         sql: &'static str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
-        self.transact_made(what, CALL_LIMIT, sql, || parameters)
+        self.transact_made(what, CALL_LIMIT, sql, parameters, |_| Vec::new())
             .await
     }
 
-    /// The same within `limit`, for parameters that are made when there is a connection to send them.
-    pub(super) async fn transact_made<P: Parameters>(
+    /// The same within `limit`. The last parameters are texts that are made when there is a connection to
+    /// send them.
+    pub(super) async fn transact_made(
         &self,
         what: &'static str,
         limit: Duration,
         sql: &'static str,
-        make: impl Fn() -> P,
+        parameters: &[Parameter<'_>],
+        make: impl Fn(Instant) -> Vec<String>,
     ) -> Result<Vec<Row>, StoreError> {
         let mut direct = self.pool.is_direct();
         let mut attempt = 1;
         loop {
             let work = async |client: &Object| {
-                let made = make();
-                carry_out(client, direct, sql, &made.list()).await
+                let texts = make(Instant::now());
+                let mut all = parameters.to_vec();
+                let texts = texts.iter().map(|text| text as &(dyn ToSql + Sync));
+                all.extend(texts.map(|text| (text, Type::TEXT)));
+                carry_out(client, direct, sql, &all).await
             };
             match self.pool.run(what, limit, limit, work).await {
                 Err(error) if attempt < ATTEMPTS && error.is_conflict() => {}

@@ -74,9 +74,9 @@ impl Overrides for PostgresHealth {
             (&new.actor, Type::TEXT),
             (&new.actor_source, Type::TEXT),
         ];
-        let made = || parameters.as_slice();
+        let none = |_| Vec::new();
         let rows = self
-            .transact_made("an override", OVERRIDE_LIMIT, SET, made)
+            .transact_made("an override", OVERRIDE_LIMIT, SET, &parameters, none)
             .await?;
         Ok(!rows.is_empty())
     }

@@ -90,65 +90,42 @@ impl Claims for PostgresHealth {
     }
 }
 
-/// An entry with its revision, and how many that revision has.
-struct Entry {
-    revision: u64,
-    total: u64,
-    created: u64,
-    deleted: u64,
-    changed_by: Option<Box<str>>,
-    change: Change,
-}
-
-fn by_revision(entries: impl Iterator<Item = Entry>) -> Vec<RevisionChanges> {
+/// The entries of each revision together.
+fn by_revision(entries: impl Iterator<Item = RevisionChanges>) -> Vec<RevisionChanges> {
     let mut revisions: Vec<RevisionChanges> = Vec::new();
     for entry in entries {
         match revisions.last_mut() {
-            Some(last) if last.revision == entry.revision => last.changes.push(entry.change),
-            _ => revisions.push(RevisionChanges {
-                revision: entry.revision,
-                total: entry.total,
-                created: entry.created,
-                deleted: entry.deleted,
-                changed_by: entry.changed_by,
-                changes: vec![entry.change],
-            }),
+            Some(last) if last.revision == entry.revision => last.changes.extend(entry.changes),
+            _ => revisions.push(entry),
         }
     }
     revisions
 }
 
-/// `None` where nothing is left of what was claimed.
-fn entry(row: &Row) -> Result<Option<Entry>, Unusable> {
+/// One change with its revision; `None` where nothing is left of what was claimed.
+fn entry(row: &Row) -> Result<Option<RevisionChanges>, Unusable> {
     let Some(revision) = row.try_get::<_, Option<i64>>(1)? else {
         return Ok(None);
     };
     let fields: Option<Vec<Box<str>>> = row.try_get(5)?;
-    Ok(Some(Entry {
+    Ok(Some(RevisionChanges {
         revision: count(revision),
         total: count(row.try_get(2)?),
         created: count(row.try_get(8)?),
         deleted: count(row.try_get(9)?),
         changed_by: row.try_get(10)?,
-        change: Change {
+        changes: vec![Change {
             extension: row.try_get(3)?,
             kind: kind(row.try_get(4)?),
             fields: fields.unwrap_or_default(),
             reason: row.try_get(6)?,
-        },
+        }],
     }))
 }
 
-/// Changes of versions and instances are updates of their extension.
+/// The kind whose event the action names. Changes of versions and instances are updates of their extension.
 fn kind(action: &str) -> ChangeKind {
-    match action {
-        "created" => ChangeKind::Created,
-        "deleted" => ChangeKind::Deleted,
-        "enabled" => ChangeKind::Enabled,
-        "disabled" => ChangeKind::Disabled,
-        "auto_disabled" => ChangeKind::AutoDisabled,
-        "auto_enabled" => ChangeKind::AutoEnabled,
-        "rollout_halted" => ChangeKind::RolloutHalted,
-        _ => ChangeKind::Updated,
-    }
+    let named = ChangeKind::named(action);
+    let named = named.or_else(|| ChangeKind::named(&format!("extension_{action}")));
+    named.unwrap_or(ChangeKind::Updated)
 }

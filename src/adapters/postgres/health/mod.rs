@@ -7,7 +7,6 @@
 mod call;
 mod circuits;
 mod claims;
-mod figures;
 mod reports;
 mod rollouts;
 mod sets;

@@ -1,19 +1,28 @@
-//! Flushes, as JSON: a thousand extensions are one statement.
+//! Health to and from the fleet: flushes, as JSON, a thousand extensions in one statement; the figures of
+//! the others; and what a sidecar takes over when it starts.
 
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Error, Row};
 
 use super::PostgresHealth;
-use super::call::{CALL_LIMIT, Parameter, Parameters, age_ms, bigint, count, milliseconds, uuid};
-use super::figures;
-use crate::adapters::postgres::statement::json;
-use crate::domain::ids::ExtensionId;
-use crate::service::health_store::{
-    Boot, Figures, Flush, Flushed, HealthReports, HeldCircuit, MAX_CIRCUITS, MAX_NAMED,
-    MAX_REPORTS, Report, Restored, Sidecars, StoreError, Written,
+use super::call::{
+    CALL_LIMIT, CENTURY, LIMITS, Parameter, age_ms, bigint, count, milliseconds, uuid,
 };
+use super::circuits;
+use super::sets::{Table, Unusable, named};
+use crate::adapters::postgres::rows::incarnation;
+use crate::adapters::postgres::stamp::Stamp;
+use crate::adapters::postgres::statement::json;
+use crate::adapters::postgres::transaction::Transaction;
+use crate::domain::ids::{ExtensionId, VersionName};
+use crate::service::health_store::{
+    Boot, Figures, Flush, Flushed, HealthReports, Held, HeldCircuit, MAX_CIRCUITS, MAX_NAMED,
+    MAX_REPORTS, Report, Restored, Sidecars, StoreError, Tally, Written,
+};
+use crate::service::skipped::Reading;
 
 const REGISTER: &str = "INSERT INTO sidecar_boots (instance_id, flush_interval) \
     VALUES ($1, $2 * interval '1 ms') RETURNING boot::text";
@@ -31,6 +40,38 @@ const ALIVE: &str = "SELECT count(DISTINCT instance_id), \
 const TIDY: &str = "WITH expired AS (DELETE FROM circuit_overrides WHERE until < now()) \
     SELECT health_fold()";
 
+/// Our own part beside the whole; nothing is reckoned here, where one number out of range would
+/// cost all rows. `$1` is our boot, `$2` milliseconds or null.
+const OTHERS: &str = "SELECT h.extension_id, h.success_count, r.success_count, h.failure_count, \
+        r.failure_count, h.latency_count, r.latency_count, h.latency_total_us, \
+        r.latency_total_us, h.last_success, h.last_failure, now(), e.incarnation::text \
+    FROM extension_health h JOIN extensions e ON e.id = h.extension_id LEFT JOIN extension_health_reports r \
+        ON r.extension_id = h.extension_id AND r.boot = $1::uuid \
+    WHERE $2::bigint IS NULL OR h.updated_at > now() - $2 * interval '1 ms'";
+
+const FIGURES: Table = Table {
+    name: "extension_health",
+    keys: &[0],
+};
+
+/// A boot that has not flushed yet, such as our own, does not count. Nor does what one flushed before
+/// the circuit was closed by an override: it may have stopped since, and has not heard of that.
+const HELD: &str = "SELECT c.extension_id, c.version, min(c.opened_at), min(c.retry_at), now(), \
+        e.incarnation::text \
+    FROM extension_circuit_reports c JOIN live_sidecars s USING (boot) \
+        JOIN sidecar_boots b USING (boot) JOIN extensions e \
+        ON e.id = c.extension_id AND e.incarnation = coalesce(c.incarnation, e.incarnation) \
+    WHERE s.boot <> $1::uuid AND NOT EXISTS (SELECT FROM circuit_overrides o \
+        WHERE o.extension_id = c.extension_id AND o.version = c.version \
+            AND o.action <> 'open' AND o.set_at > b.flushed_at) \
+    GROUP BY c.extension_id, c.version, e.incarnation \
+    HAVING 2 * count(*) >= (SELECT count(*) FROM live_sidecars WHERE boot <> $1::uuid)";
+
+const CIRCUITS: Table = Table {
+    name: "extension_circuit_reports",
+    keys: &[0, 1],
+};
+
 impl HealthReports for PostgresHealth {
     async fn register(&self, interval: Duration) -> Result<Boot, StoreError> {
         let interval = milliseconds(interval);
@@ -44,9 +85,15 @@ impl HealthReports for PostgresHealth {
         if flush.reports.len() > MAX_REPORTS {
             return Err(self.damaged("a flush has too many reports"));
         }
-        let columns = || Arguments::of(flush, Instant::now());
+        let (sequence, interval) = (bigint(flush.sequence), milliseconds(flush.interval));
+        let parameters: [Parameter<'_>; 3] = [
+            (&&*flush.boot.0, Type::TEXT),
+            (&sequence, Type::INT8),
+            (&interval, Type::INT8),
+        ];
+        let made = |now| documents(flush, now);
         let rows = self
-            .transact_made("a flush of health", CALL_LIMIT, FLUSH, columns)
+            .transact_made("a flush of health", CALL_LIMIT, FLUSH, &parameters, made)
             .await?;
         self.one(&rows, flushed)
     }
@@ -56,11 +103,44 @@ impl HealthReports for PostgresHealth {
         boot: &Boot,
         changed_within: Option<Duration>,
     ) -> Result<Vec<Figures>, StoreError> {
-        figures::others(self, boot, changed_within).await
+        let within = changed_within.map(milliseconds);
+        let parameters: [Parameter<'_>; 2] = [(&&*boot.0, Type::TEXT), (&within, Type::INT8)];
+        let rows = self
+            .transact("reading health", OTHERS, &parameters)
+            .await?;
+        let reading = match within {
+            Some(_) => Reading::Part,
+            None => {
+                // Circuits are read at a start only.
+                self.none(CIRCUITS);
+                Reading::Whole
+            }
+        };
+        Ok(self.each(FIGURES, reading, &rows, figures))
     }
 
     async fn restore(&self, boot: &Boot) -> Result<Restored, StoreError> {
-        figures::restore(self, boot).await
+        let own: Parameter<'_> = (&&*boot.0, Type::TEXT);
+        let everything = [own.clone(), (&None::<i64>, Type::INT8)];
+        let (figure_rows, circuit_rows, override_rows) = self
+            .run("restoring health", async |client| {
+                let reading = async {
+                    tokio::try_join!(
+                        biased;
+                        client.query_typed(OTHERS, &everything),
+                        client.query_typed(HELD, std::slice::from_ref(&own)),
+                        client.query_typed(circuits::OVERRIDES, &[]),
+                    )
+                };
+                Transaction::snapshot(LIMITS).send(client, reading).await
+            })
+            .await?;
+        let whole = Reading::Whole;
+        Ok(Restored {
+            figures: self.each(FIGURES, whole, &figure_rows, figures),
+            circuits: self.each(CIRCUITS, whole, &circuit_rows, held),
+            overrides: self.each(circuits::TABLE, whole, &override_rows, circuits::in_force),
+        })
     }
 
     async fn alive(&self) -> Result<Sidecars, StoreError> {
@@ -83,7 +163,7 @@ impl HealthReports for PostgresHealth {
     }
 }
 
-fn flushed(row: &tokio_postgres::Row) -> Result<Flushed, tokio_postgres::Error> {
+fn flushed(row: &Row) -> Result<Flushed, Error> {
     let fenced: bool = row.try_get(0)?;
     let sequence: Option<i64> = row.try_get(1)?;
     let held_back: Option<Vec<Option<&str>>> = row.try_get(2)?;
@@ -101,45 +181,16 @@ fn flushed(row: &tokio_postgres::Row) -> Result<Flushed, tokio_postgres::Error> 
     })
 }
 
-/// The arguments of `health_flush`. Ages are computed when they are sent. Otherwise the wait for a
-/// connection would shift them, and could swap the order of two moments.
-struct Arguments<'a> {
-    boot: &'a str,
-    sequence: i64,
-    interval: i64,
-    reports: String,
-    circuits: String,
-}
-
-impl<'a> Arguments<'a> {
-    fn of(flush: Flush<'a>, now: Instant) -> Self {
-        let reports: Vec<_> = flush
-            .reports
-            .iter()
-            .map(|it| ReportRow::of(it, now))
-            .collect();
-        let circuits = flush.circuits.iter().take(MAX_CIRCUITS);
-        let circuits: Vec<_> = circuits.map(|it| CircuitRow::of(it, now)).collect();
-        Self {
-            boot: &flush.boot.0,
-            sequence: bigint(flush.sequence),
-            interval: milliseconds(flush.interval),
-            reports: json(&reports),
-            circuits: json(&circuits),
-        }
-    }
-}
-
-impl Parameters for Arguments<'_> {
-    fn list(&self) -> Vec<Parameter<'_>> {
-        vec![
-            (&self.boot, Type::TEXT),
-            (&self.sequence, Type::INT8),
-            (&self.interval, Type::INT8),
-            (&self.reports, Type::TEXT),
-            (&self.circuits, Type::TEXT),
-        ]
-    }
+/// Reports and circuits as `health_flush` reads them. Ages are computed when they are sent. Otherwise the
+/// wait for a connection would shift them, and could swap the order of two moments.
+fn documents(flush: Flush<'_>, now: Instant) -> Vec<String> {
+    let reports = flush.reports.iter().map(|it| ReportRow::of(it, now));
+    let circuits = flush.circuits.iter().take(MAX_CIRCUITS);
+    let circuits = circuits.map(|it| CircuitRow::of(it, now));
+    vec![
+        json(&reports.collect::<Vec<_>>()),
+        json(&circuits.collect::<Vec<_>>()),
+    ]
 }
 
 /// A report as `health_add` reads it.
@@ -205,4 +256,49 @@ impl<'a> CircuitRow<'a> {
 
 fn integer(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// What the others counted: the whole less our own part. Counts that were set below that, or below
+/// zero, are ignored. Clocks differ, so times are taken by how far they are from `now()`.
+fn figures(row: &Row) -> Result<Figures, Unusable> {
+    let extension = ExtensionId::parse(row.try_get(0)?).map_err(named("extension_id"))?;
+    let of = |column| {
+        row.try_get::<_, Option<i64>>(column)
+            .map(|it| count(it.unwrap_or(0)))
+    };
+    let others = |whole, own| Ok::<_, Unusable>(of(whole)?.saturating_sub(of(own)?));
+    let now: Stamp = row.try_get(11)?;
+    let time = |column| -> Result<Option<Instant>, Unusable> {
+        let stamp: Option<Stamp> = row.try_get(column)?;
+        Ok(stamp.and_then(|stamp| stamp.past(now)))
+    };
+    Ok(Figures {
+        extension,
+        incarnation: incarnation(row.try_get(12)?),
+        tally: Tally {
+            successes: others(1, 2)?,
+            failures: others(3, 4)?,
+            latency_count: others(5, 6)?,
+            latency_total_us: others(7, 8)?,
+        },
+        last_success: time(9)?,
+        last_failure: time(10)?,
+    })
+}
+
+fn held(row: &Row) -> Result<HeldCircuit, Unusable> {
+    let extension = ExtensionId::parse(row.try_get(0)?).map_err(named("extension_id"))?;
+    let version = VersionName::parse(row.try_get(1)?).map_err(named("version"))?;
+    let (opened_at, retry_at): (Stamp, Stamp) = (row.try_get(2)?, row.try_get(3)?);
+    let (stored_now, now) = (row.try_get(4)?, Instant::now());
+    let wait = retry_at.ahead_of(stored_now).min(CENTURY);
+    Ok(HeldCircuit {
+        extension,
+        incarnation: incarnation(row.try_get(5)?),
+        version,
+        state: Held::Open,
+        opened_at: opened_at.past(stored_now).unwrap_or(now),
+        retry_at: now.checked_add(wait).unwrap_or(now),
+        half_open_requests: 0,
+    })
 }

@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::PostgresHealth;
-use super::call::{CALL_LIMIT, Parameter, Parameters, age_ms, bigint, count, milliseconds};
+use super::call::{CALL_LIMIT, Parameter, age_ms, bigint, count, milliseconds};
 use super::sets::{Table, Unusable, named};
 use crate::adapters::postgres::statement::json;
 use crate::domain::halting::Comparison;
@@ -20,7 +20,7 @@ use crate::service::skipped::Reading;
 
 const TELL: &str = "SELECT extension_id, version, since, successes, failures, current_successes, \
     current_failures \
-    FROM registry_rollout_report($1::uuid, $2::text::jsonb, $3::text::jsonb)";
+    FROM registry_rollout_report($1::uuid, $3::text::jsonb, $2::text::jsonb)";
 const HALT: &str =
     "SELECT outcome, at_revision FROM registry_rollout_halt($1, $2, $3, $4::text::jsonb)";
 
@@ -46,14 +46,11 @@ impl Rollouts for PostgresHealth {
             length: milliseconds(*length),
         });
         let windows = json(&windows.collect::<Vec<_>>());
+        let parameters: [Parameter<'_>; 2] = [(&batch, Type::TEXT), (&windows, Type::TEXT)];
         // Ages are computed when they are sent.
-        let made = || Arguments {
-            batch: &batch,
-            attempts: attempts(tried, Instant::now()),
-            windows: &windows,
-        };
+        let made = |now| vec![attempts(tried, now)];
         let rows = self
-            .transact_made("attempts of versions", CALL_LIMIT, TELL, made)
+            .transact_made("attempts of versions", CALL_LIMIT, TELL, &parameters, made)
             .await?;
         Ok(self.each(SHARES, Reading::Whole, &rows, share))
     }
@@ -72,22 +69,6 @@ impl Rollouts for PostgresHealth {
             "over" | "changed" | "gone" => Ok(Halted::Over),
             _ => Err(self.damaged("an unknown outcome of registry_rollout_halt")),
         }
-    }
-}
-
-struct Arguments<'a> {
-    batch: &'a str,
-    attempts: String,
-    windows: &'a str,
-}
-
-impl Parameters for Arguments<'_> {
-    fn list(&self) -> Vec<Parameter<'_>> {
-        vec![
-            (&self.batch, Type::TEXT),
-            (&self.attempts, Type::TEXT),
-            (&self.windows, Type::TEXT),
-        ]
     }
 }
 

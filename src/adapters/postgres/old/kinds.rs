@@ -11,58 +11,35 @@ const JSON: &[&str] = &["jsonb"];
 
 /// Columns of a table, where they are there, and the types that they may have. `types.sql` has those
 /// that are changed to ours.
-pub(super) const KINDS: [(&str, &[&str], &[&str]); 17] = [
+pub(super) const KINDS: [(&str, &str, &[&str]); 17] = [
+    (EXTENSIONS, "id type owner created_by updated_by", TEXT),
+    (EXTENSIONS, "timeout_ms retry", INTEGER),
+    (EXTENSIONS, "revision", BIGINT),
+    (EXTENSIONS, "enabled auto_disabled", BOOLEAN),
     (
         EXTENSIONS,
-        &["id", "type", "owner", "created_by", "updated_by"],
-        TEXT,
-    ),
-    (EXTENSIONS, &["timeout_ms", "retry"], INTEGER),
-    (EXTENSIONS, &["revision"], BIGINT),
-    (EXTENSIONS, &["enabled", "auto_disabled"], BOOLEAN),
-    (
-        EXTENSIONS,
-        &[
-            "config",
-            "metadata",
-            "fallback",
-            "routing_rules",
-            "rollout",
-            "circuit_breaker",
-        ],
+        "config metadata fallback routing_rules rollout circuit_breaker",
         JSON,
     ),
-    (VERSIONS, &["id", "created_by"], TEXT),
-    (VERSIONS, &["timeout_ms", "retry", "priority"], INTEGER),
-    (VERSIONS, &["enabled"], BOOLEAN),
-    (
-        VERSIONS,
-        &["config", "metadata", "routing_rules", "rollout"],
-        JSON,
-    ),
+    (VERSIONS, "id created_by", TEXT),
+    (VERSIONS, "timeout_ms retry priority", INTEGER),
+    (VERSIONS, "enabled", BOOLEAN),
+    (VERSIONS, "config metadata routing_rules rollout", JSON),
     (
         INSTANCES,
-        &["extension_id", "instance_id", "health_status", "created_by"],
+        "extension_id instance_id health_status created_by",
         TEXT,
     ),
-    (INSTANCES, &["weight"], INTEGER),
-    (INSTANCES, &["enabled"], BOOLEAN),
-    (HEALTH, &["extension_id", "circuit_breaker_state"], TEXT),
+    (INSTANCES, "weight", INTEGER),
+    (INSTANCES, "enabled", BOOLEAN),
+    (HEALTH, "extension_id circuit_breaker_state", TEXT),
     (
         HEALTH,
-        &[
-            "circuit_breaker_failure_threshold",
-            "half_open_request_count",
-            "half_open_requests_count",
-            "half_open_max_requests",
-        ],
+        "circuit_breaker_failure_threshold half_open_request_count half_open_requests_count \
+         half_open_max_requests",
         INTEGER,
     ),
-    (
-        AUDIT,
-        &["extension_id", "action", "changed_by", "actor_source"],
-        TEXT,
-    ),
-    (AUDIT, &["revision"], BIGINT),
-    (AUDIT, &["changes"], JSON),
+    (AUDIT, "extension_id action changed_by actor_source", TEXT),
+    (AUDIT, "revision", BIGINT),
+    (AUDIT, "changes", JSON),
 ];

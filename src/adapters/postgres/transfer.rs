@@ -1,5 +1,8 @@
-//! The transaction of an import. Until COMMIT is sent, whatever fails has changed nothing: the
-//! connection is closed then, and the database rolls back.
+//! An import's side of the database: one transaction, with statically written SQL only.
+//!
+//! A statement writes many rows of one table at once: the triggers, which take the revision and
+//! write the audit, run once per statement, and cost more than the rows. Until COMMIT is sent, whatever
+//! fails has changed nothing: the connection is closed then, and the database rolls back.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,14 +12,14 @@ use tokio::time::Instant;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Error, Row};
 
-use crate::adapters::postgres::commit::{LOCK, Uncommitted, begin, mark};
-use crate::adapters::postgres::error::PostgresError;
-use crate::adapters::postgres::limit::within;
-use crate::adapters::postgres::pool::{self, Pool, Whole};
-use crate::adapters::postgres::snapshot;
-use crate::adapters::postgres::statement::Parameter;
-use crate::adapters::postgres::tables::{EXTENSIONS, INSTANCES, Table, VERSIONS};
-use crate::adapters::postgres::transaction::{Limits, Transaction};
+use super::commit::{LOCK, Uncommitted, begin, mark};
+use super::error::PostgresError;
+use super::limit::within;
+use super::pool::{self, Pool, Whole};
+use super::snapshot;
+use super::statement::Parameter;
+use super::tables::{EXTENSIONS, INSTANCES, Table, VERSIONS};
+use super::transaction::{Limits, Transaction};
 use crate::domain::ids::ExtensionId;
 use crate::domain::policy::Policy;
 use crate::domain::record::Fields;
@@ -47,6 +50,13 @@ const HOLDERS: &str = "SELECT subject, id FROM extensions WHERE subject = ANY ($
 /// No subject begins with a space, and no two ids are the same.
 const VACATE: &str = "UPDATE extension_definitions SET subject = ' ' || id WHERE id = ANY ($1)";
 
+/// The port of [`crate::service::transfer`] over a pool.
+#[derive(Debug)]
+pub struct PostgresStore {
+    pool: Arc<Pool>,
+    policy: Arc<Policy>,
+}
+
 /// See [`transfer::Transaction`].
 #[derive(Debug)]
 pub struct PostgresTransaction {
@@ -55,27 +65,34 @@ pub struct PostgresTransaction {
     policy: Arc<Policy>,
 }
 
-impl PostgresTransaction {
-    pub(super) async fn begin(
-        pool: Arc<Pool>,
-        policy: Arc<Policy>,
-        changed_by: &str,
-    ) -> Result<Self, StoreError> {
+impl PostgresStore {
+    /// The database that `pool` leads to. What it holds is read by `policy`.
+    pub fn new(pool: Arc<Pool>, policy: Arc<Policy>) -> Self {
+        Self { pool, policy }
+    }
+}
+
+impl transfer::Store for PostgresStore {
+    type Transaction = PostgresTransaction;
+
+    async fn begin(&self, changed_by: &str) -> Result<PostgresTransaction, StoreError> {
         let beginning = async {
-            let connection = pool.get_whole().await?;
+            let connection = self.pool.get_whole().await?;
             // The database account identifies the importer.
             begin(&connection, IMPORT, changed_by, "database").await?;
             Ok::<_, PostgresError>(connection)
         };
         let begun = within("beginning", STEP_LIMIT, beginning).await;
-        let connection = begun.map_err(|error| explained(&pool, &error))?;
-        Ok(Self {
+        let connection = begun.map_err(|error| explained(&self.pool, &error))?;
+        Ok(PostgresTransaction {
             connection,
-            pool,
-            policy,
+            pool: Arc::clone(&self.pool),
+            policy: Arc::clone(&self.policy),
         })
     }
+}
 
+impl PostgresTransaction {
     /// One step of the transaction.
     async fn step<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
         let done = within("a step of the import", STEP_LIMIT, work).await;
@@ -140,11 +157,7 @@ impl transfer::Transaction for PostgresTransaction {
     }
 
     async fn create(&self, wanted: &[&Wanted<'_>]) -> Result<(), StoreError> {
-        let Rows {
-            own,
-            versions,
-            instances,
-        } = Rows::of(wanted);
+        let [own, versions, instances] = rows(wanted);
         let client = &self.connection;
         self.step(EXTENSIONS.put(client, &own)).await?;
         self.step(VERSIONS.put(client, &versions)).await?;
@@ -155,11 +168,7 @@ impl transfer::Transaction for PostgresTransaction {
     /// switches off the row of the one before.
     async fn replace(&self, wanted: &[&Wanted<'_>]) -> Result<(), StoreError> {
         let ids: Vec<_> = wanted.iter().map(|it| it.extension.id.as_str()).collect();
-        let Rows {
-            own,
-            versions,
-            instances,
-        } = Rows::of(wanted);
+        let [own, versions, instances] = rows(wanted);
         let client = &self.connection;
         self.step(EXTENSIONS.put(client, &own)).await?;
         self.step(VERSIONS.remove_others(client, &ids, &versions))
@@ -197,27 +206,19 @@ impl transfer::Transaction for PostgresTransaction {
 }
 
 /// Records as rows of the three tables.
-struct Rows<'a> {
-    own: Vec<Fields<'a>>,
-    versions: Vec<Fields<'a>>,
-    instances: Vec<Fields<'a>>,
-}
-
-impl<'a> Rows<'a> {
-    fn of(wanted: &[&'a Wanted<'a>]) -> Self {
-        let parts = |table: &Table, parts: fn(&'a Wanted<'a>) -> &'a [Fields<'a>]| {
-            let rows = wanted.iter().flat_map(|it| {
-                let id = it.extension.id.as_str();
-                parts(it).iter().map(|part| table.row(id, part))
-            });
-            rows.collect()
-        };
-        Self {
-            own: wanted.iter().map(|it| it.record.own.clone()).collect(),
-            versions: parts(&VERSIONS, |it| &it.record.versions),
-            instances: parts(&INSTANCES, |it| &it.record.instances),
-        }
-    }
+fn rows<'a>(wanted: &[&'a Wanted<'a>]) -> [Vec<Fields<'a>>; 3] {
+    let parts = |table: &Table, parts: fn(&'a Wanted<'a>) -> &'a [Fields<'a>]| {
+        let rows = wanted.iter().flat_map(|it| {
+            let id = it.extension.id.as_str();
+            parts(it).iter().map(|part| table.row(id, part))
+        });
+        rows.collect()
+    };
+    [
+        wanted.iter().map(|it| it.record.own.clone()).collect(),
+        parts(&VERSIONS, |it| &it.record.versions),
+        parts(&INSTANCES, |it| &it.record.instances),
+    ]
 }
 
 /// What an error means for an import; the holder of a lock is not looked up.
