@@ -177,8 +177,6 @@ pub struct Restored {
     /// Circuits held by at least half of the sidecars that flushed within 3 intervals, at the time
     /// of the earliest trial of any; all as [`Held::Open`].
     pub circuits: Vec<HeldCircuit>,
-    /// What operators have forced.
-    pub overrides: Vec<Override>,
 }
 
 /// Health of the fleet. Every call is bounded in time.
@@ -249,10 +247,6 @@ pub struct Override {
     pub change: u128,
     /// When it ends by itself.
     pub until: Option<SystemTime>,
-    /// Why, in the operator's words.
-    pub reason: Option<Box<str>>,
-    /// Its actor.
-    pub set_by: Box<str>,
 }
 
 /// An override to be written.

@@ -7,7 +7,6 @@ use tokio_postgres::types::Type;
 
 use super::PostgresHealth;
 use super::call::{CENTURY, LIMITS, Parameter, count, milliseconds};
-use super::circuits;
 use super::sets::{Table, Unusable, named};
 use crate::adapters::postgres::rows::incarnation;
 use crate::adapters::postgres::stamp::Stamp;
@@ -72,14 +71,13 @@ pub(super) async fn others(
 pub(super) async fn restore(store: &PostgresHealth, boot: &Boot) -> Result<Restored, StoreError> {
     let own: Parameter<'_> = (&&*boot.0, Type::TEXT);
     let everything = [own.clone(), (&None::<i64>, Type::INT8)];
-    let (figure_rows, circuit_rows, override_rows) = store
+    let (figure_rows, circuit_rows) = store
         .run("restoring health", async |client| {
             let reading = async {
                 tokio::try_join!(
                     biased;
                     client.query_typed(OTHERS, &everything),
                     client.query_typed(HELD, std::slice::from_ref(&own)),
-                    client.query_typed(circuits::OVERRIDES, &[]),
                 )
             };
             Transaction::snapshot(LIMITS).send(client, reading).await
@@ -89,7 +87,6 @@ pub(super) async fn restore(store: &PostgresHealth, boot: &Boot) -> Result<Resto
     Ok(Restored {
         figures: store.each(FIGURES, whole, &figure_rows, figures),
         circuits: store.each(CIRCUITS, whole, &circuit_rows, held),
-        overrides: store.each(circuits::TABLE, whole, &override_rows, circuits::in_force),
     })
 }
 
