@@ -17,8 +17,6 @@ use super::lock::locked;
 pub struct ExtensionHealth {
     successes: AtomicU64,
     failures: AtomicU64,
-    neutrals: AtomicU64,
-    caller_faults: AtomicU64,
     /// When counting began.
     start: Instant,
     /// Microseconds since the start, at least 1; 0 for never.
@@ -38,8 +36,6 @@ impl ExtensionHealth {
         Self {
             successes: AtomicU64::default(),
             failures: AtomicU64::default(),
-            neutrals: AtomicU64::default(),
-            caller_faults: AtomicU64::default(),
             start: now,
             last_success_us: AtomicU64::default(),
             last_answer_us: AtomicU64::default(),
@@ -84,29 +80,9 @@ impl ExtensionHealth {
         self.took(latency, now);
     }
 
-    /// Counts a neutral attempt.
-    pub fn neutral(&self) {
-        self.neutrals.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts an attempt that the caller spoiled.
-    pub fn caller_fault(&self) {
-        self.caller_faults.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// Latencies of the last one to two minutes.
     pub fn latency(&self) -> &LatencyHistogram {
         &self.latency
-    }
-
-    /// Neutral attempts of this boot, the caller's faults excluded.
-    pub fn neutrals(&self) -> u64 {
-        self.neutrals.load(Ordering::Relaxed)
-    }
-
-    /// Attempts of this boot that the caller spoiled.
-    pub fn caller_faults(&self) -> u64 {
-        self.caller_faults.load(Ordering::Relaxed)
     }
 
     /// Begins the success rate anew.
@@ -188,11 +164,6 @@ impl Counts {
     pub fn success_rate(self) -> Option<f64> {
         let total = self.total();
         (total > 0).then(|| self.successes as f64 / total as f64)
-    }
-
-    /// The success rate times 100.
-    pub fn health_score(self) -> Option<f64> {
-        self.success_rate().map(|rate| rate * 100.0)
     }
 }
 

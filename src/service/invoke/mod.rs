@@ -186,8 +186,7 @@ impl<C: Caller> Invoker<C> {
         let setup = runtime.setup(target.entry(), self.tools.runtimes.defaults());
         let version = target.resolved().version.clone();
         let mut plan = Plan::new(invocation, target, setup).inspect_err(|_| {
-            // The caller's own fault, counted apart.
-            runtime.health.caller_fault();
+            // The caller's own fault.
             let took = self.tools.clock.awake_since(invocation.received.into_std());
             runtime.called(&version, Status::Neutral, took);
         })?;

@@ -284,8 +284,7 @@ impl Recorder {
         match outcome {
             Outcome::Success => health.succeeded(latency, now),
             Outcome::Failure(_) => health.failed(known, now),
-            Outcome::Neutral(Neutral::CallerFault) => health.caller_fault(),
-            Outcome::Neutral(_) => health.neutral(),
+            Outcome::Neutral(_) => {}
         }
     }
 }

@@ -142,7 +142,6 @@ impl<'a, C: Caller> Attempts<'a, C> {
     pub(super) fn cancelled(&self) -> RegistryError {
         self.count(Status::Cancelled, StdInstant::now());
         self.plan.trace_end(Status::Cancelled);
-        self.recorder.runtime.health.neutral();
         RegistryError::Cancelled
     }
 
