@@ -15,8 +15,8 @@ use super::lock::locked;
 /// nearly all of it the histogram.
 #[derive(Debug)]
 pub struct ExtensionHealth {
-    successes: AtomicU64,
-    failures: AtomicU64,
+    /// Successes and failures.
+    pub outcomes: Outcomes,
     /// When counting began.
     start: Instant,
     /// Microseconds since the start, at least 1; 0 for never.
@@ -27,15 +27,13 @@ pub struct ExtensionHealth {
     latency_sum_us: AtomicU64,
     latency_count: AtomicU64,
     latency: LatencyHistogram,
-    baseline: Baseline,
 }
 
 impl ExtensionHealth {
     /// Health before the first call.
     pub fn new(now: Instant) -> Self {
         Self {
-            successes: AtomicU64::default(),
-            failures: AtomicU64::default(),
+            outcomes: Outcomes::default(),
             start: now,
             last_success_us: AtomicU64::default(),
             last_answer_us: AtomicU64::default(),
@@ -43,7 +41,6 @@ impl ExtensionHealth {
             latency_sum_us: AtomicU64::default(),
             latency_count: AtomicU64::default(),
             latency: LatencyHistogram::new(now),
-            baseline: Baseline::default(),
         }
     }
 
@@ -54,7 +51,7 @@ impl ExtensionHealth {
 
     /// Counts a success at `now`; `latency` where it is known.
     pub fn succeeded(&self, latency: Option<Duration>, now: Instant) {
-        self.successes.fetch_add(1, Ordering::Relaxed);
+        self.outcomes.succeeded();
         self.last_success_us
             .fetch_max(self.since_start_us(now), Ordering::Relaxed);
         self.took(latency, now);
@@ -74,7 +71,7 @@ impl ExtensionHealth {
     /// Counts a failure at `now`; `latency` where one was measured, which is not the case when
     /// there was no subscriber.
     pub fn failed(&self, latency: Option<Duration>, now: Instant) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.outcomes.failed();
         self.last_failure_us
             .fetch_max(self.since_start_us(now), Ordering::Relaxed);
         self.took(latency, now);
@@ -85,32 +82,10 @@ impl ExtensionHealth {
         &self.latency
     }
 
-    /// Begins the success rate anew.
-    pub fn reset(&self) {
-        self.baseline.set(self.counts());
-    }
-
-    /// Whether that has ever happened.
-    pub fn was_reset(&self) -> bool {
-        self.baseline.is_set()
-    }
-
-    /// Successes and failures since the last reset, or of this boot.
-    pub fn since_reset(&self) -> Counts {
-        self.baseline.since(self.counts())
-    }
-
-    fn counts(&self) -> Counts {
-        Counts {
-            successes: self.successes.load(Ordering::Relaxed),
-            failures: self.failures.load(Ordering::Relaxed),
-        }
-    }
-
     /// The sums of this boot.
     pub fn sums(&self) -> HealthSums {
         HealthSums {
-            counts: self.counts(),
+            counts: self.outcomes.counts(),
             latency_sum_us: self.latency_sum_us.load(Ordering::Relaxed),
             latency_count: self.latency_count.load(Ordering::Relaxed),
             last_success: self.moment(self.last_success_us.load(Ordering::Relaxed)),
@@ -167,34 +142,61 @@ impl Counts {
     }
 }
 
-/// The counts at the last reset: a success rate is of what came since. Counts themselves only grow.
+/// Counters of outcomes. They only grow: a success rate is of what came since the last reset.
 #[derive(Debug, Default)]
-pub struct Baseline {
-    set: AtomicBool,
+pub struct Outcomes {
     successes: AtomicU64,
     failures: AtomicU64,
+    was_reset: AtomicBool,
+    /// The counts at the last reset.
+    successes_before: AtomicU64,
+    failures_before: AtomicU64,
 }
 
-impl Baseline {
-    /// Begins anew at `counts`.
-    pub fn set(&self, counts: Counts) {
-        self.successes.store(counts.successes, Ordering::Relaxed);
-        self.failures.store(counts.failures, Ordering::Relaxed);
-        self.set.store(true, Ordering::Relaxed);
+impl Outcomes {
+    /// Counts a success.
+    pub fn succeeded(&self) {
+        self.successes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a failure.
+    pub fn failed(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// All since this boot, or the first call.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            successes: self.successes.load(Ordering::Relaxed),
+            failures: self.failures.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Begins the success rate anew.
+    pub fn reset(&self) {
+        let Counts {
+            successes,
+            failures,
+        } = self.counts();
+        self.successes_before.store(successes, Ordering::Relaxed);
+        self.failures_before.store(failures, Ordering::Relaxed);
+        self.was_reset.store(true, Ordering::Relaxed);
     }
 
     /// Whether that has ever happened.
-    pub fn is_set(&self) -> bool {
-        self.set.load(Ordering::Relaxed)
+    pub fn was_reset(&self) -> bool {
+        self.was_reset.load(Ordering::Relaxed)
     }
 
-    /// What of `counts` came since.
-    pub fn since(&self, counts: Counts) -> Counts {
-        let successes = self.successes.load(Ordering::Relaxed);
-        let failures = self.failures.load(Ordering::Relaxed);
+    /// The same since the last reset.
+    pub fn since_reset(&self) -> Counts {
+        let Counts {
+            successes,
+            failures,
+        } = self.counts();
         Counts {
-            successes: counts.successes.saturating_sub(successes),
-            failures: counts.failures.saturating_sub(failures),
+            successes: successes.saturating_sub(self.successes_before.load(Ordering::Relaxed)),
+            failures: failures.saturating_sub(self.failures_before.load(Ordering::Relaxed)),
         }
     }
 }

@@ -187,7 +187,7 @@ fn versions(extensions: &[Extension]) -> impl Iterator<Item = (Labels<'_, 2>, &O
 
 fn health(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Error> {
     let rates = called(extensions).filter_map(|(labels, calls)| {
-        let lately = calls.runtime.health.since_reset();
+        let lately = calls.runtime.health.outcomes.since_reset();
         Some((labels, lately.success_rate()?))
     });
     page.gauges(

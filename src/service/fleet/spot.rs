@@ -93,7 +93,7 @@ impl Spot {
             version.reset();
         }
         if self.extension().version == self.version {
-            runtime.health.reset();
+            runtime.health.outcomes.reset();
         }
     }
 

@@ -206,7 +206,9 @@ impl Health {
         let flushed = self.fleet.of(extension);
         let elsewhere = flushed.as_ref().map(|figures| figures.tally);
         let called = |tally: Tally| tally.successes > 0 || tally.failures > 0;
-        let was_reset = runtime.as_ref().is_some_and(|it| it.health.was_reset());
+        let was_reset = runtime
+            .as_ref()
+            .is_some_and(|it| it.health.outcomes.was_reset());
         let called_elsewhere = elsewhere.is_some_and(called) && !was_reset;
         let mut standing = Standing::new(entry, runtime.as_deref(), view, flushed, clock, now);
         let whole = Whole {

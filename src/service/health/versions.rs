@@ -11,11 +11,11 @@ use super::Health;
 use crate::domain::breaker::{CircuitState, FailureKind};
 use crate::domain::entry::{Entry, Refusal};
 use crate::domain::failures::Failed;
-use crate::domain::health::Counts;
+use crate::domain::health::{Counts, Outcomes};
 use crate::domain::ids::VersionName;
 use crate::domain::routing::Candidate;
 use crate::domain::words::words;
-use crate::service::invoke::{Runtime, Tools, VersionRuntime};
+use crate::service::invoke::{Runtime, Tools};
 
 words! {
     /// How an extension, or one of its versions, is doing; from the best to the worst.
@@ -143,8 +143,9 @@ impl Health {
         let circuit = circuits.get(id, version.as_str());
         let view = circuit.map(|circuit| circuit.view(clock.at(now)));
         let rests_until = runtime.and_then(|runtime| runtime.rests_until(&resolved, now));
-        let counts = own.map(VersionRuntime::counts).unwrap_or_default();
-        let lately = own.map(VersionRuntime::since_reset).unwrap_or_default();
+        let outcomes = own.map(|own| &own.outcomes);
+        let counts = outcomes.map(Outcomes::counts).unwrap_or_default();
+        let lately = outcomes.map(Outcomes::since_reset).unwrap_or_default();
         let current = candidate.is_current();
         let state = match view.map_or(CircuitState::Closed, |view| view.state) {
             CircuitState::Open => State::Open,
