@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::link::Link;
 use super::openings::Openings;
-use super::{Alive, FleetFigures, retry};
+use super::{Alive, FleetFigures, pauses};
 use crate::domain::breaker::CircuitState;
 use crate::domain::entry::Entry;
 use crate::domain::extension::Extension;
@@ -122,7 +122,7 @@ impl<S: AutoSwitch> AutoDisabler<S> {
     /// a shorter time than [`AutoDisabler::hold`] takes would never be found open.
     async fn decide(&self, opening: Moved) {
         let (opening, begun) = (&opening, Instant::now());
-        for pause in retry::pauses() {
+        for pause in pauses() {
             let Some((entry, state)) = self.blamed(opening) else {
                 return;
             };
