@@ -187,11 +187,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         let read = fixtures.read().await;
         self.files_are_read = read.is_ok();
         match read {
-            Ok(everything) => {
-                let change =
-                    reconcile::with_everything(self.writer.catalog(), everything, &*self.prepare);
-                Ok(self.apply(change, started))
-            }
+            Ok(everything) => Ok(self.apply_read(Read::Everything(everything), started)),
             Err(error) => {
                 self.status.fixtures_failed();
                 Err(error)
@@ -233,8 +229,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         scope: Option<&Scope>,
         started: Instant,
     ) -> Result<Applied, SourceError> {
-        let mut want = self.want(scope);
-        want.told = trigger == Trigger::Notification;
+        let want = self.want(scope, trigger);
         let read = self.read(&want).await?;
         if trigger == Trigger::Timer {
             self.digests.syncs += 1;
@@ -307,35 +302,27 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         Ok(self.database.as_ref().ok_or_else(none)?)
     }
 
-    fn want(&self, scope: Option<&Scope>) -> Want {
-        match scope {
-            Some(Scope::Everything) => Want::default(),
-            Some(Scope::One(id)) => Want {
-                known: self.known(),
-                also: Some(id.clone()),
-                told: false,
-            },
-            None => Want {
-                known: self.known(),
-                also: None,
-                told: false,
-            },
+    fn want(&self, scope: Option<&Scope>, trigger: Trigger) -> Want {
+        let also = match scope {
+            Some(Scope::Everything) => return Want::default(),
+            Some(Scope::One(id)) => Some(id.clone()),
+            None => None,
+        };
+        Want {
+            known: self.known(),
+            also,
+            told: trigger == Trigger::Notification,
         }
     }
 
     fn apply_read(&mut self, read: Read, started: Instant) -> Applied {
-        let catalog = Arc::clone(self.writer.catalog());
-        match read {
-            Read::Unchanged => self.nothing_new(started),
-            Read::Delta(delta) => {
-                let change = reconcile::with_delta(&catalog, delta, &*self.prepare);
-                self.apply(change, started)
-            }
-            Read::Everything(everything) => {
-                let change = reconcile::with_everything(&catalog, everything, &*self.prepare);
-                self.apply(change, started)
-            }
-        }
+        let catalog = self.writer.catalog();
+        let change = match read {
+            Read::Unchanged => return self.nothing_new(started),
+            Read::Delta(delta) => reconcile::with_delta(catalog, delta, &*self.prepare),
+            Read::Everything(all) => reconcile::with_everything(catalog, all, &*self.prepare),
+        };
+        self.apply(change, started)
     }
 
     /// What the catalog holds of the database, if its data is the database's.
@@ -352,11 +339,8 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         let duration = started.elapsed();
         self.status.applied(false, duration, false);
         Applied {
-            counts: Counts::default(),
-            changed: Changed::default(),
-            news: false,
-            from: None,
             duration,
+            ..Applied::default()
         }
     }
 
@@ -489,6 +473,7 @@ fn warnings(catalog: &Catalog, entry: &Entry) -> Vec<Observation> {
 }
 
 /// What a load did.
+#[derive(Default)]
 struct Applied {
     counts: Counts,
     changed: Changed,
