@@ -403,7 +403,7 @@ fn the_last_failures_of_all_versions_are_told_newest_first() {
     assert!(
         failures
             .iter()
-            .all(|it| it.kind.as_str() == "reported" && it.attempt.is_none())
+            .all(|it| it.failed.kind.as_str() == "reported" && it.failed.attempt == 0)
     );
 }
 

@@ -215,7 +215,7 @@ impl VersionRuntime {
     }
 
     /// Remembers a failed attempt.
-    pub(super) fn remember(&self, failed: &Failed<'_>) {
+    pub(super) fn remember(&self, failed: &Failed<&str>) {
         self.failures().get_or_insert_default().push(failed);
     }
 
@@ -223,10 +223,10 @@ impl VersionRuntime {
     /// extension's last error text.
     pub fn failing(&self) -> Failing {
         let log = self.failures();
-        let last = log.as_ref().and_then(|log| log.last());
+        let last = log.as_ref().and_then(|log| log.newest_first().next());
         Failing {
             since: self.since(),
-            error: last.and_then(|it| it.error).map(Box::from),
+            error: last.and_then(|it| it.error.clone()),
         }
     }
 
