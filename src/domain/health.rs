@@ -222,17 +222,34 @@ impl HealthSums {
     /// earlier boots have flushed. What this boot itself flushed must not be among them.
     #[must_use]
     pub fn with(self, flushed: &Self) -> Self {
-        let (own, other) = (self.counts, flushed.counts);
         Self {
-            counts: Counts {
-                successes: own.successes.saturating_add(other.successes),
-                failures: own.failures.saturating_add(other.failures),
-            },
-            latency_sum_us: self.latency_sum_us.saturating_add(flushed.latency_sum_us),
-            latency_count: self.latency_count.saturating_add(flushed.latency_count),
             last_success: self.last_success.max(flushed.last_success),
             last_failure: self.last_failure.max(flushed.last_failure),
+            ..self.each(flushed, u64::saturating_add)
         }
+    }
+
+    /// What was counted since `earlier`; the moments stay.
+    #[must_use]
+    pub fn less(self, earlier: &Self) -> Self {
+        self.each(earlier, u64::saturating_sub)
+    }
+
+    fn each(self, other: &Self, apply: fn(u64, u64) -> u64) -> Self {
+        Self {
+            counts: Counts {
+                successes: apply(self.counts.successes, other.counts.successes),
+                failures: apply(self.counts.failures, other.counts.failures),
+            },
+            latency_sum_us: apply(self.latency_sum_us, other.latency_sum_us),
+            latency_count: apply(self.latency_count, other.latency_count),
+            ..self
+        }
+    }
+
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        (self.counts.total(), self.latency_sum_us, self.latency_count) == (0, 0, 0)
     }
 
     /// The mean of all latencies ever measured; `None` without any.

@@ -187,7 +187,7 @@ impl<S: AutoSwitch> AutoDisabler<S> {
         let runtime = self.tools.runtimes.known(extension);
         let own = runtime.map(|it| it.health.sums()).unwrap_or_default();
         match self.others.of(extension) {
-            Some(others) => own.with(&HealthSums::from(&others)),
+            Some(others) => own.with(&others.sums),
             None => own,
         }
     }

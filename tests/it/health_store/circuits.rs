@@ -290,7 +290,7 @@ async fn what_was_said_of_one_that_was_deleted_says_nothing_of_the_next() {
     assert!(
         others
             .iter()
-            .all(|it| it.incarnation == new && it.tally.failures == 0)
+            .all(|it| it.incarnation == new && it.sums.counts.failures == 0)
     );
 
     let disabled = a.auto_disable(&id(1), old, "{}", 100).await;

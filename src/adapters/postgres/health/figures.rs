@@ -11,8 +11,9 @@ use super::sets::{Table, Unusable, named};
 use crate::adapters::postgres::rows::incarnation;
 use crate::adapters::postgres::stamp::Stamp;
 use crate::adapters::postgres::transaction::Transaction;
+use crate::domain::health::{Counts, HealthSums};
 use crate::domain::ids::{ExtensionId, VersionName};
-use crate::service::health_store::{Boot, Figures, Held, HeldCircuit, Restored, StoreError, Tally};
+use crate::service::health_store::{Boot, Figures, Held, HeldCircuit, Restored, StoreError};
 use crate::service::skipped::Reading;
 
 /// Our own part beside the whole; nothing is reckoned here, where one number out of range would
@@ -107,14 +108,16 @@ fn figures(row: &Row) -> Result<Figures, Unusable> {
     Ok(Figures {
         extension,
         incarnation: incarnation(row.try_get(12)?),
-        tally: Tally {
-            successes: others(1, 2)?,
-            failures: others(3, 4)?,
+        sums: HealthSums {
+            counts: Counts {
+                successes: others(1, 2)?,
+                failures: others(3, 4)?,
+            },
             latency_count: others(5, 6)?,
-            latency_total_us: others(7, 8)?,
+            latency_sum_us: others(7, 8)?,
+            last_success: time(9)?,
+            last_failure: time(10)?,
         },
-        last_success: time(9)?,
-        last_failure: time(10)?,
     })
 }
 

@@ -160,17 +160,17 @@ struct ReportRow<'a> {
 
 impl<'a> ReportRow<'a> {
     fn of(report: &'a Report, now: Instant) -> Self {
-        let (figures, tally) = (&report.figures, report.figures.tally);
+        let (figures, sums) = (&report.figures, report.figures.sums);
         Self {
             id: figures.extension.as_str(),
             incarnation: figures.incarnation.map(uuid),
-            successes: bigint(tally.successes),
-            failures: bigint(tally.failures),
-            latency_count: bigint(tally.latency_count),
-            latency_total_us: bigint(tally.latency_total_us),
-            success_age: figures.last_success.map(|it| age_ms(it, now)),
+            successes: bigint(sums.counts.successes),
+            failures: bigint(sums.counts.failures),
+            latency_count: bigint(sums.latency_count),
+            latency_total_us: bigint(sums.latency_sum_us),
+            success_age: sums.last_success.map(|it| age_ms(it, now)),
             answer_age: report.last_answer.map(|it| age_ms(it, now)),
-            failure_age: figures.last_failure.map(|it| age_ms(it, now)),
+            failure_age: sums.last_failure.map(|it| age_ms(it, now)),
             failure_threshold: integer(report.failure_threshold),
             half_open_maximum: integer(report.half_open_max_requests),
         }
