@@ -79,7 +79,7 @@ impl Calls {
         };
         let any = calls.sums.counts.total() > 0
             || calls.invoked().next().is_some()
-            || calls.runtime.meter.fallbacks() > 0
+            || calls.runtime.meter.fallbacks.get() > 0
             || calls.runtime.in_flight() > 0;
         any.then_some(calls)
     }
@@ -225,10 +225,10 @@ fn invocations(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Erro
     page.counters(
         "extension_invocation_retries",
         "Attempts after the first",
-        invoked().map(|(labels, calls)| (labels, calls.runtime.meter.retries())),
+        invoked().map(|(labels, calls)| (labels, calls.runtime.meter.retries.get())),
     )?;
     let fallbacks = called(extensions).filter_map(|(labels, calls)| {
-        let fallbacks = calls.runtime.meter.fallbacks();
+        let fallbacks = calls.runtime.meter.fallbacks.get();
         // An auto-disabled extension has no calls of its own.
         (fallbacks > 0 || calls.invoked().next().is_some()).then_some((labels, fallbacks))
     });
@@ -240,7 +240,7 @@ fn invocations(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Erro
     page.counters(
         "extension_cancelled",
         "Cancellations sent to the extension",
-        invoked().map(|(labels, calls)| (labels, calls.runtime.meter.cancelled())),
+        invoked().map(|(labels, calls)| (labels, calls.runtime.meter.cancelled.get())),
     )?;
     page.histograms(
         "extension_invocation_duration_seconds",

@@ -229,7 +229,7 @@ impl<C: Caller> Invoker<C> {
             .select(&entry, wanted, |id| catalog.get(id))
             .map_err(|refusal| refused(invocation.id, invocation.version, refusal))?;
         if real && target.fallback_from.is_some() {
-            self.tools.runtimes.of(&entry).meter.fell_back();
+            self.tools.runtimes.of(&entry).meter.fallbacks.add(1);
         }
         Ok(target)
     }

@@ -169,7 +169,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
             let Some(next) = next else {
                 return Err((Status::of(outcome), last));
             };
-            self.recorder.runtime.meter.retried();
+            self.recorder.runtime.meter.retries.add(1);
             pending = next;
         }
     }

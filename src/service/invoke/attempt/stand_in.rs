@@ -39,7 +39,7 @@ impl<C: Caller> Attempts<'_, C> {
         };
         // Nothing else holds the plan: there is no stream yet.
         Arc::get_mut(&mut self.plan)?.stand_in(target, setup)?;
-        self.recorder.runtime.meter.fell_back();
+        self.recorder.runtime.meter.fallbacks.add(1);
         self.recorder = tools.recorder(runtime, self.plan.target.entry(), self.plan.version());
         self.seat = Some(Seat::Taken(place));
         self.circuit = None;
