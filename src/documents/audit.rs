@@ -14,6 +14,7 @@ use super::{time, to_bytes};
 use crate::domain::moment;
 use crate::service::definitions::{AuditEntry, AuditQuery, When};
 use crate::service::error::RegistryError;
+use crate::service::read::page_limit;
 
 /// The arguments of `audit`.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -52,7 +53,7 @@ impl AuditArguments {
             since: when("since", self.since.as_deref())?,
             until: when("until", self.until.as_deref())?,
             before: self.before,
-            limit: 0,
+            limit: page_limit(self.limit)?,
         })
     }
 }

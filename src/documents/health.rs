@@ -144,18 +144,19 @@ pub(super) struct FailureBody<'a> {
 }
 
 impl<'a> FailureBody<'a> {
-    fn of(failure: &'a FailureRow) -> Self {
+    fn of(row: &'a FailureRow) -> Self {
+        let failed = &row.failed;
         Self {
-            at: time(failure.at),
-            version: failure.version.as_str(),
-            instance: failure.instance.as_deref(),
-            attempt: failure.attempt,
-            kind: failure.kind.as_str(),
-            code: failure.code,
-            error: failure.error.as_deref(),
-            call: failure.call.as_deref(),
-            trace_id: failure.trace_id.as_deref(),
-            tenant_id: failure.tenant_id.as_deref(),
+            at: time(row.at),
+            version: row.version.as_str(),
+            instance: failed.instance.as_deref(),
+            attempt: (failed.attempt > 0).then_some(failed.attempt),
+            kind: failed.kind.as_str(),
+            code: failed.code,
+            error: failed.error.as_deref(),
+            call: failed.call.as_deref(),
+            trace_id: failed.trace_id.as_deref(),
+            tenant_id: failed.tenant_id.as_deref(),
         }
     }
 }

@@ -17,7 +17,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::ejection::{Ejection, EjectionSettings};
+use super::breaker::Settings;
+use super::ejection::Ejection;
 use super::extension::Instance;
 use super::ids::InstanceId;
 use super::load::{InFlight, Load, Score};
@@ -191,7 +192,7 @@ impl Balancer {
         id: &InstanceId,
         begun: Instant,
         now: Instant,
-        settings: &EjectionSettings,
+        settings: &Settings,
     ) -> bool {
         self.peer(id)
             .is_some_and(|peer| peer.ejection.failed(begun, now, settings))

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::super::testing::instance;
+use super::super::testing::{BREAKER, instance};
 use super::*;
 
-const SETTINGS: EjectionSettings = EjectionSettings {
+const SETTINGS: Settings = Settings {
     failure_threshold: 1,
-    open_time: Duration::from_secs(60),
-    max_open_time: Duration::from_secs(600),
+    ..BREAKER
 };
 
 fn instances(weights: &[(&str, u8)]) -> Vec<Instance> {

@@ -3,18 +3,9 @@
 //! As in Envoy's outlier detection the time grows with each ejection; as in a half-open circuit one
 //! failure after the return is enough to be ejected again, and one success forgives everything.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// When an instance is ejected and for how long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EjectionSettings {
-    /// Failures in a row that eject: the breaker's own threshold. At least 1; 0 counts as 1.
-    pub failure_threshold: u32,
-    /// Time out after the first ejection; doubles with each further one.
-    pub open_time: Duration,
-    /// The longest time out.
-    pub max_open_time: Duration,
-}
+use super::breaker::Settings;
 
 /// What is known of one instance's failures. The default is an instance without any.
 #[derive(Debug, Clone, Default)]
@@ -51,8 +42,9 @@ impl Ejection {
     /// An attempt that began at `begun` failed at `now`; true when this ejects the instance.
     ///
     /// Failures of attempts begun before the instance was due back do not count: they neither
-    /// prolong an ejection nor start the next one, however many were in flight.
-    pub fn failed(&mut self, begun: Instant, now: Instant, settings: &EjectionSettings) -> bool {
+    /// prolong an ejection nor start the next one, however many were in flight. `settings` are the
+    /// breaker's own: its threshold, the first open time and the longest.
+    pub fn failed(&mut self, begun: Instant, now: Instant, settings: &Settings) -> bool {
         if self.last.is_some_and(|span| begun < span.until) {
             return false;
         }
@@ -72,12 +64,16 @@ impl Ejection {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
 
-    const SETTINGS: EjectionSettings = EjectionSettings {
+    use super::*;
+    use crate::domain::testing::BREAKER;
+
+    const SETTINGS: Settings = Settings {
         failure_threshold: 3,
         open_time: Duration::from_secs(60),
         max_open_time: Duration::from_secs(200),
+        ..BREAKER
     };
 
     /// Seconds after an arbitrary start.

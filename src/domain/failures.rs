@@ -1,8 +1,9 @@
 //! The last failures of one version: when, where, for which tenant, and the extension's error text.
 //!
-//! **Memory.** At most [`MOST`] failures of [`MOST_BYTES`] bytes of text each, all in one piece: below
-//! 4 kB. A version that never failed should have no log.
+//! **Memory.** At most [`MOST`] failures of [`MOST_BYTES`] bytes of text each: below 5 kB. A version
+//! that never failed should have no log.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::breaker::FailureKind;
@@ -17,12 +18,9 @@ pub const ERROR_BYTES: usize = 200;
 /// What is kept of all texts of one failure.
 pub const MOST_BYTES: usize = ERROR_BYTES + 4 * ID_BYTES;
 
-/// Texts of one failure, in the order in which they are kept.
-const TEXTS: usize = 5;
-
-/// One failed attempt.
+/// One failed attempt, with texts as they are, or as they are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Failed<'a> {
+pub struct Failed<T> {
     /// When its outcome came in.
     pub at: Instant,
     /// Which attempt of its call it was, from 1; 0 where a router reported it.
@@ -32,18 +30,18 @@ pub struct Failed<'a> {
     /// The code of the extension's error, where it had one.
     pub code: Option<u32>,
     /// The extension's error text, if any.
-    pub error: Option<&'a str>,
+    pub error: Option<T>,
     /// The instance that was called, where the version has any.
-    pub instance: Option<&'a str>,
+    pub instance: Option<T>,
     /// The id of the call, where it had one.
-    pub call: Option<&'a str>,
+    pub call: Option<T>,
     /// The trace that the call is of.
-    pub trace_id: Option<&'a str>,
+    pub trace_id: Option<T>,
     /// The tenant it was made for.
-    pub tenant_id: Option<&'a str>,
+    pub tenant_id: Option<T>,
 }
 
-impl Failed<'_> {
+impl Failed<&str> {
     /// One that a router reported, without details.
     pub fn reported(at: Instant) -> Self {
         Self {
@@ -58,115 +56,44 @@ impl Failed<'_> {
             tenant_id: None,
         }
     }
+
+    fn kept(&self) -> Failed<Box<str>> {
+        Failed {
+            at: self.at,
+            attempt: self.attempt,
+            kind: self.kind,
+            code: self.code,
+            error: kept(self.error, ERROR_BYTES),
+            instance: kept(self.instance, ID_BYTES),
+            call: kept(self.call, ID_BYTES),
+            trace_id: kept(self.trace_id, ID_BYTES),
+            tenant_id: kept(self.tenant_id, ID_BYTES),
+        }
+    }
 }
 
 /// The last failures, oldest first.
 #[derive(Debug, Default)]
-pub struct FailureLog {
-    entries: Vec<Entry>,
-    /// The texts of all entries, one after the other.
-    texts: String,
-}
-
-#[derive(Debug)]
-struct Entry {
-    at: Instant,
-    attempt: u32,
-    /// 0 for none.
-    code: u32,
-    kind: FailureKind,
-    /// Of each text 1 more than its bytes; 0 where there is none.
-    lengths: [u8; TEXTS],
-}
-
-impl Entry {
-    fn bytes(&self) -> usize {
-        let lengths = self.lengths.iter();
-        lengths.map(|it| usize::from(*it).saturating_sub(1)).sum()
-    }
-}
+pub struct FailureLog(VecDeque<Failed<Box<str>>>);
 
 impl FailureLog {
     /// Takes a failure in; the oldest goes where there are [`MOST`]. Texts are cut, and cleaned of
     /// control characters.
-    pub fn push(&mut self, failed: &Failed<'_>) {
-        if self.entries.len() >= MOST {
-            let oldest = self.entries.remove(0);
-            self.texts.drain(..oldest.bytes());
+    pub fn push(&mut self, failed: &Failed<&str>) {
+        if self.0.len() >= MOST {
+            self.0.pop_front();
         }
-        let ids = [
-            failed.instance,
-            failed.call,
-            failed.trace_id,
-            failed.tenant_id,
-        ];
-        let ids = ids.map(|id| kept(id, ID_BYTES));
-        let [instance, call, trace_id, tenant_id] = ids;
-        let texts = [
-            kept(failed.error, ERROR_BYTES),
-            instance,
-            call,
-            trace_id,
-            tenant_id,
-        ];
-        let bytes = texts.iter().flatten().map(String::len).sum();
-        self.texts.reserve_exact(bytes);
-        self.entries.reserve_exact(1);
-        let lengths = texts.map(|text| {
-            let text = text?;
-            self.texts.push_str(&text);
-            u8::try_from(text.len() + 1).ok()
-        });
-        self.entries.push(Entry {
-            at: failed.at,
-            attempt: failed.attempt,
-            code: failed.code.unwrap_or_default(),
-            kind: failed.kind,
-            lengths: lengths.map(Option::unwrap_or_default),
-        });
+        self.0.push_back(failed.kept());
     }
 
     /// All of them, newest first.
-    pub fn newest_first(&self) -> Vec<Failed<'_>> {
-        let mut rest = self.texts.as_str();
-        let failed = self.entries.iter().map(|entry| {
-            let [error, instance, call, trace_id, tenant_id] = entry.lengths.map(|length| {
-                let bytes = usize::from(length.checked_sub(1)?);
-                let (text, after) = rest.split_at_checked(bytes)?;
-                rest = after;
-                Some(text)
-            });
-            Failed {
-                at: entry.at,
-                attempt: entry.attempt,
-                kind: entry.kind,
-                code: (entry.code > 0).then_some(entry.code),
-                error,
-                instance,
-                call,
-                trace_id,
-                tenant_id,
-            }
-        });
-        let mut failed: Vec<_> = failed.collect();
-        failed.reverse();
-        failed
-    }
-
-    /// The last one.
-    pub fn last(&self) -> Option<Failed<'_>> {
-        self.newest_first().into_iter().next()
-    }
-
-    /// The bytes that it takes.
-    pub fn bytes(&self) -> usize {
-        let entries = self.entries.capacity() * size_of::<Entry>();
-        size_of::<Self>() + entries + self.texts.capacity()
+    pub fn newest_first(&self) -> impl Iterator<Item = &Failed<Box<str>>> {
+        self.0.iter().rev()
     }
 }
 
 /// What is kept of a text: at most `limit` bytes, and nothing of an empty one.
-fn kept(text: Option<&str>, limit: usize) -> Option<String> {
+fn kept(text: Option<&str>, limit: usize) -> Option<Box<str>> {
     let text = text.map(str::trim).filter(|text| !text.is_empty())?;
     // What is harmful is replaced by a character that may take more room.
     let mut quotation = quoted_within(text, limit);
@@ -174,14 +101,14 @@ fn kept(text: Option<&str>, limit: usize) -> Option<String> {
         .rev()
         .find(|end| quotation.is_char_boundary(*end));
     quotation.truncate(end.unwrap_or_default().min(quotation.len()));
-    Some(quotation)
+    Some(quotation.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn failed(attempt: u32, error: Option<&str>) -> Failed<'_> {
+    fn failed(attempt: u32, error: Option<&str>) -> Failed<&str> {
         Failed {
             at: Instant::now(),
             attempt,
@@ -202,13 +129,16 @@ mod tests {
             let text = format!("error {n}");
             log.push(&failed(n, Some(&text)));
         }
-        let kept = log.newest_first();
-        let told: Vec<_> = kept.iter().map(|it| (it.attempt, it.error)).collect();
+        let kept: Vec<_> = log.newest_first().collect();
+        let told = kept.iter().map(|it| (it.attempt, it.error.as_deref()));
+        let told: Vec<_> = told.collect();
         assert_eq!(told.len(), MOST);
         assert_eq!(told.first(), Some(&(11, Some("error 11"))));
         assert_eq!(told.last(), Some(&(4, Some("error 4"))));
-        assert!(kept.iter().all(|it| it.tenant_id == Some("acme")));
-        assert!(kept.iter().all(|it| it.instance.is_none()));
+        for it in &kept {
+            assert_eq!(it.tenant_id.as_deref(), Some("acme"));
+            assert!(it.instance.is_none());
+        }
     }
 
     #[test]
@@ -217,19 +147,21 @@ mod tests {
         let long = "\u{1b}".repeat(1_000);
         for text in ["a\u{1b}[2J\nb", "  ", &long, &"\u{e9}".repeat(300)] {
             log.push(&Failed {
-                tenant_id: Some(&long),
+                tenant_id: Some(long.as_str()),
                 ..failed(1, Some(text))
             });
         }
-        let kept = log.newest_first();
+        let kept: Vec<_> = log.newest_first().collect();
         assert_eq!(kept.len(), 4);
         for it in &kept {
-            assert!(it.error.is_none_or(|text| text.len() <= ERROR_BYTES));
-            assert!(it.tenant_id.is_some_and(|id| id.len() <= ID_BYTES));
+            let (error, tenant_id) = (it.error.as_deref(), it.tenant_id.as_deref());
+            assert!(error.is_none_or(|text| text.len() <= ERROR_BYTES));
+            assert!(tenant_id.is_some_and(|id| id.len() <= ID_BYTES));
             let clean = |text: &str| !text.contains(char::is_control);
-            assert!(it.error.is_none_or(clean) && it.tenant_id.is_none_or(clean));
+            assert!(error.is_none_or(clean) && tenant_id.is_none_or(clean));
         }
-        let errors: Vec<_> = kept.iter().rev().map(|it| it.error).collect();
+        let errors = kept.iter().rev().map(|it| it.error.as_deref());
+        let errors: Vec<_> = errors.collect();
         assert_eq!(
             errors.get(..2),
             Some(&[Some("a\u{fffd}[2J\u{fffd}b"), None][..])
@@ -237,22 +169,23 @@ mod tests {
     }
 
     #[test]
-    fn it_takes_below_four_kilobytes() {
+    fn it_takes_below_five_kilobytes() {
         let mut log = FailureLog::default();
         let long = "x".repeat(1_000);
         for n in 0..100 {
             log.push(&Failed {
-                instance: Some(&long),
-                call: Some(&long),
-                trace_id: Some(&long),
-                tenant_id: Some(&long),
+                instance: Some(long.as_str()),
+                call: Some(long.as_str()),
+                trace_id: Some(long.as_str()),
+                tenant_id: Some(long.as_str()),
                 ..failed(n, Some(&long))
             });
         }
-        assert!(log.bytes() <= 4_096, "{}", log.bytes());
-        let kept = log.newest_first();
-        let bytes = |text: Option<&str>| text.map(str::len);
-        assert!(kept.iter().all(|it| bytes(it.error) == Some(ERROR_BYTES)));
-        assert!(kept.iter().all(|it| bytes(it.call) == Some(ID_BYTES)));
+        assert!(MOST * (size_of::<Failed<Box<str>>>() + MOST_BYTES) <= 5_120);
+        assert_eq!(log.newest_first().count(), MOST);
+        for it in log.newest_first() {
+            assert_eq!(it.error.as_deref().map(str::len), Some(ERROR_BYTES));
+            assert_eq!(it.call.as_deref().map(str::len), Some(ID_BYTES));
+        }
     }
 }

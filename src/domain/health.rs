@@ -15,10 +15,8 @@ use super::lock::locked;
 /// nearly all of it the histogram.
 #[derive(Debug)]
 pub struct ExtensionHealth {
-    successes: AtomicU64,
-    failures: AtomicU64,
-    neutrals: AtomicU64,
-    caller_faults: AtomicU64,
+    /// Successes and failures.
+    pub outcomes: Outcomes,
     /// When counting began.
     start: Instant,
     /// Microseconds since the start, at least 1; 0 for never.
@@ -29,17 +27,13 @@ pub struct ExtensionHealth {
     latency_sum_us: AtomicU64,
     latency_count: AtomicU64,
     latency: LatencyHistogram,
-    baseline: Baseline,
 }
 
 impl ExtensionHealth {
     /// Health before the first call.
     pub fn new(now: Instant) -> Self {
         Self {
-            successes: AtomicU64::default(),
-            failures: AtomicU64::default(),
-            neutrals: AtomicU64::default(),
-            caller_faults: AtomicU64::default(),
+            outcomes: Outcomes::default(),
             start: now,
             last_success_us: AtomicU64::default(),
             last_answer_us: AtomicU64::default(),
@@ -47,7 +41,6 @@ impl ExtensionHealth {
             latency_sum_us: AtomicU64::default(),
             latency_count: AtomicU64::default(),
             latency: LatencyHistogram::new(now),
-            baseline: Baseline::default(),
         }
     }
 
@@ -58,7 +51,7 @@ impl ExtensionHealth {
 
     /// Counts a success at `now`; `latency` where it is known.
     pub fn succeeded(&self, latency: Option<Duration>, now: Instant) {
-        self.successes.fetch_add(1, Ordering::Relaxed);
+        self.outcomes.succeeded();
         self.last_success_us
             .fetch_max(self.since_start_us(now), Ordering::Relaxed);
         self.took(latency, now);
@@ -78,20 +71,10 @@ impl ExtensionHealth {
     /// Counts a failure at `now`; `latency` where one was measured, which is not the case when
     /// there was no subscriber.
     pub fn failed(&self, latency: Option<Duration>, now: Instant) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.outcomes.failed();
         self.last_failure_us
             .fetch_max(self.since_start_us(now), Ordering::Relaxed);
         self.took(latency, now);
-    }
-
-    /// Counts a neutral attempt.
-    pub fn neutral(&self) {
-        self.neutrals.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts an attempt that the caller spoiled.
-    pub fn caller_fault(&self) {
-        self.caller_faults.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Latencies of the last one to two minutes.
@@ -99,42 +82,10 @@ impl ExtensionHealth {
         &self.latency
     }
 
-    /// Neutral attempts of this boot, the caller's faults excluded.
-    pub fn neutrals(&self) -> u64 {
-        self.neutrals.load(Ordering::Relaxed)
-    }
-
-    /// Attempts of this boot that the caller spoiled.
-    pub fn caller_faults(&self) -> u64 {
-        self.caller_faults.load(Ordering::Relaxed)
-    }
-
-    /// Begins the success rate anew.
-    pub fn reset(&self) {
-        self.baseline.set(self.counts());
-    }
-
-    /// Whether that has ever happened.
-    pub fn was_reset(&self) -> bool {
-        self.baseline.is_set()
-    }
-
-    /// Successes and failures since the last reset, or of this boot.
-    pub fn since_reset(&self) -> Counts {
-        self.baseline.since(self.counts())
-    }
-
-    fn counts(&self) -> Counts {
-        Counts {
-            successes: self.successes.load(Ordering::Relaxed),
-            failures: self.failures.load(Ordering::Relaxed),
-        }
-    }
-
     /// The sums of this boot.
     pub fn sums(&self) -> HealthSums {
         HealthSums {
-            counts: self.counts(),
+            counts: self.outcomes.counts(),
             latency_sum_us: self.latency_sum_us.load(Ordering::Relaxed),
             latency_count: self.latency_count.load(Ordering::Relaxed),
             last_success: self.moment(self.last_success_us.load(Ordering::Relaxed)),
@@ -189,41 +140,63 @@ impl Counts {
         let total = self.total();
         (total > 0).then(|| self.successes as f64 / total as f64)
     }
-
-    /// The success rate times 100.
-    pub fn health_score(self) -> Option<f64> {
-        self.success_rate().map(|rate| rate * 100.0)
-    }
 }
 
-/// The counts at the last reset: a success rate is of what came since. Counts themselves only grow.
+/// Counters of outcomes. They only grow: a success rate is of what came since the last reset.
 #[derive(Debug, Default)]
-pub struct Baseline {
-    set: AtomicBool,
+pub struct Outcomes {
     successes: AtomicU64,
     failures: AtomicU64,
+    was_reset: AtomicBool,
+    /// The counts at the last reset.
+    successes_before: AtomicU64,
+    failures_before: AtomicU64,
 }
 
-impl Baseline {
-    /// Begins anew at `counts`.
-    pub fn set(&self, counts: Counts) {
-        self.successes.store(counts.successes, Ordering::Relaxed);
-        self.failures.store(counts.failures, Ordering::Relaxed);
-        self.set.store(true, Ordering::Relaxed);
+impl Outcomes {
+    /// Counts a success.
+    pub fn succeeded(&self) {
+        self.successes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a failure.
+    pub fn failed(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// All since this boot, or the first call.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            successes: self.successes.load(Ordering::Relaxed),
+            failures: self.failures.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Begins the success rate anew.
+    pub fn reset(&self) {
+        let Counts {
+            successes,
+            failures,
+        } = self.counts();
+        self.successes_before.store(successes, Ordering::Relaxed);
+        self.failures_before.store(failures, Ordering::Relaxed);
+        self.was_reset.store(true, Ordering::Relaxed);
     }
 
     /// Whether that has ever happened.
-    pub fn is_set(&self) -> bool {
-        self.set.load(Ordering::Relaxed)
+    pub fn was_reset(&self) -> bool {
+        self.was_reset.load(Ordering::Relaxed)
     }
 
-    /// What of `counts` came since.
-    pub fn since(&self, counts: Counts) -> Counts {
-        let successes = self.successes.load(Ordering::Relaxed);
-        let failures = self.failures.load(Ordering::Relaxed);
+    /// The same since the last reset.
+    pub fn since_reset(&self) -> Counts {
+        let Counts {
+            successes,
+            failures,
+        } = self.counts();
         Counts {
-            successes: counts.successes.saturating_sub(successes),
-            failures: counts.failures.saturating_sub(failures),
+            successes: successes.saturating_sub(self.successes_before.load(Ordering::Relaxed)),
+            failures: failures.saturating_sub(self.failures_before.load(Ordering::Relaxed)),
         }
     }
 }
@@ -249,17 +222,34 @@ impl HealthSums {
     /// earlier boots have flushed. What this boot itself flushed must not be among them.
     #[must_use]
     pub fn with(self, flushed: &Self) -> Self {
-        let (own, other) = (self.counts, flushed.counts);
         Self {
-            counts: Counts {
-                successes: own.successes.saturating_add(other.successes),
-                failures: own.failures.saturating_add(other.failures),
-            },
-            latency_sum_us: self.latency_sum_us.saturating_add(flushed.latency_sum_us),
-            latency_count: self.latency_count.saturating_add(flushed.latency_count),
             last_success: self.last_success.max(flushed.last_success),
             last_failure: self.last_failure.max(flushed.last_failure),
+            ..self.each(flushed, u64::saturating_add)
         }
+    }
+
+    /// What was counted since `earlier`; the moments stay.
+    #[must_use]
+    pub fn less(self, earlier: &Self) -> Self {
+        self.each(earlier, u64::saturating_sub)
+    }
+
+    fn each(self, other: &Self, apply: fn(u64, u64) -> u64) -> Self {
+        Self {
+            counts: Counts {
+                successes: apply(self.counts.successes, other.counts.successes),
+                failures: apply(self.counts.failures, other.counts.failures),
+            },
+            latency_sum_us: apply(self.latency_sum_us, other.latency_sum_us),
+            latency_count: apply(self.latency_count, other.latency_count),
+            ..self
+        }
+    }
+
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        (self.counts.total(), self.latency_sum_us, self.latency_count) == (0, 0, 0)
     }
 
     /// The mean of all latencies ever measured; `None` without any.

@@ -19,19 +19,17 @@ fn nothing_is_known_before_the_first_call() {
     let sums = health.sums();
     assert_eq!(sums, HealthSums::default());
     assert_eq!(sums.counts.success_rate(), None);
-    assert_eq!(sums.counts.health_score(), None);
     assert_eq!(sums.avg_latency(), None);
 }
 
 #[test]
-fn rates_and_scores() {
+fn rates() {
     for (counts, rate) in [
         (counts(0, 3), 0.0),
         (counts(3, 1), 0.75),
         (counts(7, 0), 1.0),
     ] {
         assert_eq!(counts.success_rate(), Some(rate));
-        assert_eq!(counts.health_score(), Some(rate * 100.0));
     }
 }
 
@@ -52,20 +50,6 @@ fn successes_and_failures_count_with_their_times_and_latencies() {
     );
     assert_eq!(sums.last_failure, Some(now + SECOND));
     assert_eq!(health.latency().snapshot(now).count(), 2);
-}
-
-#[test]
-fn the_callers_faults_and_neutral_attempts_move_nothing_else() {
-    let health = ExtensionHealth::new(Instant::now());
-    for _ in 0..10_000 {
-        health.caller_fault();
-        health.neutral();
-    }
-    assert_eq!(health.sums(), HealthSums::default());
-    assert_eq!(
-        (health.neutrals(), health.caller_faults()),
-        (10_000, 10_000)
-    );
 }
 
 #[test]

@@ -8,11 +8,11 @@
 //! before, that is, the last one to two minutes. A new minute replaces the parts as a whole instead
 //! of clearing counters, so a sample recorded meanwhile is neither lost nor counted in a later one.
 //!
-//! **Memory.** 1,864 bytes per part, at most two parts, and about 100 bytes around them: below 4 kB
+//! **Memory.** 1,856 bytes per part, at most two parts, and about 100 bytes around them: below 4 kB
 //! for an extension that is being called. One that is never called should have no histogram.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -44,10 +44,7 @@ struct Window {
 }
 
 #[derive(Debug)]
-struct Part {
-    counts: [AtomicU32; BUCKETS],
-    sum_us: AtomicU64,
-}
+struct Part([AtomicU32; BUCKETS]);
 
 impl LatencyHistogram {
     /// An empty histogram; times given to it later are at or after `now`.
@@ -106,57 +103,33 @@ impl LatencyHistogram {
 
 impl Default for Part {
     fn default() -> Self {
-        Self {
-            counts: [const { AtomicU32::new(0) }; BUCKETS],
-            sum_us: AtomicU64::new(0),
-        }
+        Self([const { AtomicU32::new(0) }; BUCKETS])
     }
 }
 
 impl Part {
     fn add(&self, latency: Duration) {
         let us = microseconds(latency).min(MAX_US);
-        if let Some(count) = self.counts.get(bucket(us)) {
+        if let Some(count) = self.0.get(bucket(us)) {
             count.fetch_add(1, Ordering::Relaxed);
-            self.sum_us.fetch_add(us, Ordering::Relaxed);
         }
     }
 }
 
-/// Figures of one histogram at one moment, or of several together.
+/// The counts of a histogram at one moment, by bucket.
 #[derive(Debug, Clone)]
-pub struct LatencySnapshot {
-    counts: Box<[u64]>,
-    sum_us: u64,
-}
+pub struct LatencySnapshot(Box<[u64]>);
 
 impl Default for LatencySnapshot {
     fn default() -> Self {
-        Self {
-            counts: vec![0; BUCKETS].into(),
-            sum_us: 0,
-        }
+        Self(vec![0; BUCKETS].into())
     }
 }
 
 impl LatencySnapshot {
-    /// Adds the figures of `other`: the result equals one histogram with all samples.
-    pub fn merge(&mut self, other: &Self) {
-        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
-            *count += more;
-        }
-        self.sum_us += other.sum_us;
-    }
-
     /// How many latencies there are.
     pub fn count(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-
-    /// Their mean; `None` without any.
-    pub fn mean(&self) -> Option<Duration> {
-        let mean_us = self.sum_us.checked_div(self.count())?;
-        Some(Duration::from_micros(mean_us))
+        self.0.iter().sum()
     }
 
     /// The latency that a share `q` (0 to 1) of all do not exceed; `None` without any.
@@ -169,7 +142,7 @@ impl LatencySnapshot {
     pub fn percentile(&self, q: f64) -> Option<Duration> {
         let rank = ((q.clamp(0.0, 1.0) * self.count() as f64).ceil() as u64).max(1);
         let mut seen = 0;
-        let reached = self.counts.iter().position(|count| {
+        let reached = self.0.iter().position(|count| {
             seen += count;
             seen >= rank
         })?;
@@ -177,10 +150,9 @@ impl LatencySnapshot {
     }
 
     fn add(&mut self, part: &Part) {
-        for (count, more) in self.counts.iter_mut().zip(&part.counts) {
+        for (count, more) in self.0.iter_mut().zip(&part.0) {
             *count += u64::from(more.load(Ordering::Relaxed));
         }
-        self.sum_us += part.sum_us.load(Ordering::Relaxed);
     }
 }
 

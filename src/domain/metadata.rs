@@ -2,10 +2,6 @@
 //!
 //! A limit that cannot be read would silently be no limit. So it is a fault, from any source.
 
-use std::collections::BTreeMap;
-
-use serde_json::value::RawValue;
-
 use super::json::{JsonObject, KeyFault};
 use super::whole::whole;
 
@@ -43,38 +39,25 @@ impl OwnLimits {
         if metadata.raw().is_none() {
             return Ok(Self::default());
         }
-        let mut reader = Reader {
-            fields: metadata.members(),
-            faults: Vec::new(),
+        let (fields, mut faults) = (metadata.members(), Vec::new());
+        let mut limit = |key: &str| {
+            let value = fields.get(key).map(|value| value.get());
+            let limit = whole(value.filter(|value| *value != "null")?, &(0..=MOST));
+            let fault = |rule| KeyFault {
+                key: key.to_owned(),
+                rule,
+            };
+            limit.map_err(|rule| faults.push(fault(rule))).ok()
         };
         let limits = Self {
-            max_payload_size: reader.limit("max_payload_size"),
-            max_metadata_size: reader.limit("max_metadata_size"),
-            max_in_flight: reader.limit("max_in_flight"),
+            max_payload_size: limit("max_payload_size"),
+            max_metadata_size: limit("max_metadata_size"),
+            max_in_flight: limit("max_in_flight"),
         };
-        if reader.faults.is_empty() {
-            Ok(limits)
-        } else {
-            Err(reader.faults)
+        match faults.is_empty() {
+            true => Ok(limits),
+            false => Err(faults),
         }
-    }
-}
-
-struct Reader<'a> {
-    fields: BTreeMap<String, &'a RawValue>,
-    faults: Vec<KeyFault>,
-}
-
-impl Reader<'_> {
-    fn limit(&mut self, key: &str) -> Option<usize> {
-        let value = self.fields.get(key).map(|value| value.get());
-        let value = value.filter(|value| *value != "null")?;
-        let limit = whole(value, &(0..=MOST));
-        let fault = |rule| KeyFault {
-            key: key.to_owned(),
-            rule,
-        };
-        limit.map_err(|rule| self.faults.push(fault(rule))).ok()
     }
 }
 

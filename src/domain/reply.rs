@@ -1,13 +1,10 @@
 //! The top level of an extension's reply body.
 //!
-//! One pass, and nothing is built: fields other than `error` and `status` are skipped, but read to
-//! the end, for a body that breaks off is not JSON.
+//! It is read to the end, for a body that breaks off is not JSON, and nothing is built of it.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::IgnoredAny;
 
 use super::json::{compact, members, string};
 
@@ -31,18 +28,12 @@ pub fn inspect(body: &[u8]) -> Body {
         return Body::Empty;
     }
     // JSON is UTF-8 (RFC 8259), and serde_json does not look into strings that it skips.
-    let says_error = std::str::from_utf8(body).map(|text| {
-        if text.starts_with('{') {
-            let read = serde_json::from_str(text).map(|Object { says_error }| says_error);
-            read.or_else(|_| says_error_beside_odd_keys(text))
-        } else {
-            serde_json::from_str::<IgnoredAny>(text).map(|_| false)
-        }
-    });
-    match says_error {
-        Ok(Ok(true)) => Body::Error,
-        Ok(Ok(false)) => Body::Fine,
-        Ok(Err(_)) | Err(_) => Body::Undecodable,
+    match std::str::from_utf8(body) {
+        Ok(text) if is_json(text) => match says_error(text) {
+            true => Body::Error,
+            false => Body::Fine,
+        },
+        Ok(_) | Err(_) => Body::Undecodable,
     }
 }
 
@@ -56,7 +47,7 @@ pub fn error_text(body: &[u8], plain: bool) -> Option<String> {
     if body.len() > MOST_READ {
         return None;
     }
-    if serde_json::from_str::<IgnoredAny>(body).is_err() {
+    if !is_json(body) {
         return (plain && !body.is_empty()).then(|| body.to_owned());
     }
     let error = member(body, "error").and_then(|error| match error.starts_with('{') {
@@ -71,6 +62,10 @@ pub fn error_text(body: &[u8], plain: bool) -> Option<String> {
         .or_else(|| member(body, "reason").and_then(text))
 }
 
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
 /// The value of the last member `name` of the object that `json` is.
 fn member<'a>(json: &'a str, name: &str) -> Option<&'a str> {
     let named = members(json)?.filter(|member| member.key.as_deref() == Some(name));
@@ -83,55 +78,21 @@ fn text(json: &str) -> Option<String> {
     Some(string(json).map_or_else(|| written.to_owned(), Cow::into_owned))
 }
 
-/// The slow way, for an object with a key that is no text: half of a surrogate pair.
-fn says_error_beside_odd_keys(text: &str) -> serde_json::Result<bool> {
-    serde_json::from_str::<IgnoredAny>(text)?;
-    Ok(member(text, "error").is_some_and(is_error)
-        || member(text, "status").is_some_and(is_status_error))
-}
-
-struct Object {
-    says_error: bool,
-}
-
-#[derive(serde::Deserialize)]
-#[serde(field_identifier, rename_all = "lowercase")]
-enum Field {
-    Error,
-    Status,
-    #[serde(other)]
-    Other,
-}
-
-impl<'de> Deserialize<'de> for Object {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectVisitor)
+/// Whether the object that `json` is has an error. Most have no place where one could be, and are
+/// not read a second time. Of a field that comes twice the last counts, as for most readers.
+fn says_error(json: &str) -> bool {
+    if !json.contains(r#""error""#) && !json.contains('\\') {
+        return false;
     }
-}
-
-struct ObjectVisitor;
-
-impl<'de> Visitor<'de> for ObjectVisitor {
-    type Value = Object;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    /// Of a field that comes twice the last counts, as for most readers.
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-        let (mut error, mut status) = (false, false);
-        while let Some(field) = map.next_key()? {
-            match field {
-                Field::Error => error = is_error(map.next_value::<&RawValue>()?.get()),
-                Field::Status => status = is_status_error(map.next_value::<&RawValue>()?.get()),
-                Field::Other => _ = map.next_value::<IgnoredAny>()?,
-            }
+    let (mut error, mut status) = (false, false);
+    for member in members(json).into_iter().flatten() {
+        match member.key.as_deref() {
+            Some("error") => error = is_error(member.value),
+            Some("status") => status = is_status_error(member.value),
+            _ => {}
         }
-        Ok(Object {
-            says_error: error || status,
-        })
     }
+    error || status
 }
 
 fn is_error(value: &str) -> bool {
@@ -147,6 +108,7 @@ fn is_status_error(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::value::RawValue;
 
     use super::*;
 
@@ -186,6 +148,9 @@ mod tests {
             (r#"{"\u0065rror":1}"#, Body::Error),
             (r#"{"status":"error"}"#, Body::Error),
             (r#"{"status":"\u0065rror"}"#, Body::Error),
+            (r#"{ "a" : "error" , "status" : "ok" }"#, Body::Fine),
+            (r#"{"a":["error",{"error":1}],"b":"\"error\":1"}"#, Body::Fine),
+            ("{ \"a\": {}, \n\"error\" :\t1 }", Body::Error),
             (r#"{"status":"ERROR"}"#, Body::Fine),
             (r#"{"status":["error"]}"#, Body::Fine),
             (r#"{"status":"error","error":null}"#, Body::Error),

@@ -1,9 +1,11 @@
 //! Records for tests, in one line each: valid, plain, with public fields to change.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::breaker::Settings;
 use super::catalog::{ActiveSource, Change};
 use super::context::Context;
 use super::entry::{Entry, PreparedReply};
@@ -30,6 +32,20 @@ pub(crate) fn policy() -> Policy {
         max_retries: 10,
     }
 }
+
+/// The circuit breaker of a daemon with default settings.
+pub(crate) const BREAKER: Settings = Settings {
+    enabled: true,
+    failure_threshold: 5,
+    error_rate_threshold: 0.5,
+    window: Duration::from_secs(60),
+    minimum_requests: 20,
+    slow_calls: None,
+    open_time: Duration::from_secs(60),
+    max_open_time: Duration::from_secs(600),
+    half_open_max_requests: 3,
+    trial_limit: Duration::from_secs(120),
+};
 
 /// The fields in `table` from the JSON object `json`.
 pub(crate) fn said(table: &'static [Field], json: &str) -> Fields<'static> {

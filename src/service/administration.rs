@@ -25,14 +25,9 @@ use crate::domain::ids::ExtensionId;
 use crate::domain::policy::Policy;
 use crate::domain::quote::quoted;
 use crate::domain::record::FieldFault;
-use crate::domain::whole;
 
 /// How long a committed change may take to be served here before the answer is given regardless.
 const SERVED_WITHIN: Duration = Duration::from_secs(5);
-/// Entries of an audit page by default.
-const DEFAULT_ENTRIES: u64 = 100;
-/// The most entries of an audit page.
-const MAX_ENTRIES: u64 = 1000;
 
 /// A requested change.
 #[derive(Debug)]
@@ -96,12 +91,8 @@ pub trait Changes: Send + Sync + std::fmt::Debug {
     /// A page of the audit, newest first, and whether there is more.
     ///
     /// # Errors
-    /// A limit out of bounds, or an unreachable database.
-    fn audit(
-        self: Arc<Self>,
-        query: AuditQuery,
-        limit: Option<u64>,
-    ) -> Pending<(Vec<AuditEntry>, bool)>;
+    /// No database, or one that is unreachable.
+    fn audit(self: Arc<Self>, query: AuditQuery) -> Pending<(Vec<AuditEntry>, bool)>;
 }
 
 impl<D: Definitions + std::fmt::Debug> Changes for Administration<D> {
@@ -110,34 +101,36 @@ impl<D: Definitions + std::fmt::Debug> Changes for Administration<D> {
     }
 
     fn change(self: Arc<Self>, request: ChangeRequest, actor: Actor) -> Pending<Changed> {
-        Box::pin(async move {
-            let change = async move {
-                let carrying_out = self.carry_out(request, actor);
-                answered(&self.tools.observers, carrying_out).await
-            };
-            let carried_out = tokio::spawn(change).await;
-            carried_out.unwrap_or(Err(RegistryError::Internal))
-        })
+        Box::pin(to_the_end(async move {
+            let carrying_out = self.carry_out(request, actor);
+            answered(&self.tools.observers, carrying_out).await
+        }))
     }
 
     fn switch(self: Arc<Self>, switch: Switch) -> Pending<Switched> {
-        Box::pin(async move {
-            let change = async move {
-                let switching = self.switch_all(switch);
-                answered(&self.tools.observers, switching).await
-            };
-            let carried_out = tokio::spawn(change).await;
-            carried_out.unwrap_or(Err(RegistryError::Internal))
-        })
+        Box::pin(to_the_end(async move {
+            let switching = self.switch_all(switch);
+            answered(&self.tools.observers, switching).await
+        }))
     }
 
-    fn audit(
-        self: Arc<Self>,
-        query: AuditQuery,
-        limit: Option<u64>,
-    ) -> Pending<(Vec<AuditEntry>, bool)> {
-        Box::pin(async move { self.read_audit(query, limit).await })
+    fn audit(self: Arc<Self>, query: AuditQuery) -> Pending<(Vec<AuditEntry>, bool)> {
+        Box::pin(async move {
+            let entries = self.definitions()?.audit(&query).await;
+            entries.map_err(|error| {
+                self.tell("cannot read the audit", &error);
+                failed(error)
+            })
+        })
     }
+}
+
+/// Carries out `work`, also when nobody waits for it any more.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, RegistryError>> + Send + 'static,
+) -> Result<T, RegistryError> {
+    let done = tokio::spawn(work).await;
+    done.unwrap_or(Err(RegistryError::Internal))
 }
 
 /// Carries out changes.
@@ -229,27 +222,6 @@ impl<D: Definitions> Administration<D> {
             Some(entry) => Changed::Record(entry, at),
             None => Changed::Committed(revision),
         }
-    }
-
-    async fn read_audit(
-        &self,
-        query: AuditQuery,
-        limit: Option<u64>,
-    ) -> Result<(Vec<AuditEntry>, bool), RegistryError> {
-        let limit = limit.unwrap_or(DEFAULT_ENTRIES);
-        if !(1..=MAX_ENTRIES).contains(&limit) {
-            let rule = whole::rule(1, MAX_ENTRIES);
-            return Err(RegistryError::field("limit", rule));
-        }
-        let query = AuditQuery {
-            limit: usize::try_from(limit).unwrap_or_default(),
-            ..query
-        };
-        let entries = self.definitions()?.audit(&query).await;
-        entries.map_err(|error| {
-            self.tell("cannot read the audit", &error);
-            failed(error)
-        })
     }
 
     /// Failures of the database are logged for operators, whatever the caller gets.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use thiserror::Error;
 
 use crate::domain::extension::Incarnation;
-use crate::domain::health::{Counts, HealthSums};
+use crate::domain::health::HealthSums;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::words::words;
 use crate::service::trouble::DatabaseError;
@@ -43,19 +43,6 @@ impl StoreError {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Boot(pub Box<str>);
 
-/// Counts of calls. Neutral ones are in none of them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Calls that succeeded.
-    pub successes: u64,
-    /// Calls that failed.
-    pub failures: u64,
-    /// Calls with a known latency.
-    pub latency_count: u64,
-    /// The sum of their latencies, microseconds.
-    pub latency_total_us: u64,
-}
-
 /// What is known of one extension's calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Figures {
@@ -63,28 +50,8 @@ pub struct Figures {
     pub extension: ExtensionId,
     /// Which extension of the id it is; `None` where no source has given it.
     pub incarnation: Option<Incarnation>,
-    /// How many.
-    pub tally: Tally,
-    /// The latest success.
-    pub last_success: Option<Instant>,
-    /// The latest failure.
-    pub last_failure: Option<Instant>,
-}
-
-impl From<&Figures> for HealthSums {
-    fn from(figures: &Figures) -> Self {
-        let tally = figures.tally;
-        Self {
-            counts: Counts {
-                successes: tally.successes,
-                failures: tally.failures,
-            },
-            latency_sum_us: tally.latency_total_us,
-            latency_count: tally.latency_count,
-            last_success: figures.last_success,
-            last_failure: figures.last_failure,
-        }
-    }
+    /// What was counted.
+    pub sums: HealthSums,
 }
 
 /// What a flush reports of one extension.
@@ -177,8 +144,6 @@ pub struct Restored {
     /// Circuits held by at least half of the sidecars that flushed within 3 intervals, at the time
     /// of the earliest trial of any; all as [`Held::Open`].
     pub circuits: Vec<HeldCircuit>,
-    /// What operators have forced.
-    pub overrides: Vec<Override>,
 }
 
 /// Health of the fleet. Every call is bounded in time.
@@ -249,10 +214,6 @@ pub struct Override {
     pub change: u128,
     /// When it ends by itself.
     pub until: Option<SystemTime>,
-    /// Why, in the operator's words.
-    pub reason: Option<Box<str>>,
-    /// Its actor.
-    pub set_by: Box<str>,
 }
 
 /// An override to be written.

@@ -62,7 +62,7 @@ impl Lookups {
         let answered = self.selector.is_quiet(id)
             && self.selector.catalog().unconditional(id, answer) == Some(true);
         if answered {
-            self.meter.hit();
+            self.meter.hits.add(1);
         }
         answered
     }
@@ -152,11 +152,11 @@ impl Lookups {
         };
         match self.selector.select(entry, wanted, find) {
             Ok(target) => {
-                self.meter.hit();
+                self.meter.hits.add(1);
                 Ok(self.reply(&target))
             }
             Err(refusal) => {
-                self.meter.refused();
+                self.meter.refused.add(1);
                 Err(refused(id, version, refusal))
             }
         }
@@ -176,8 +176,8 @@ impl Lookups {
         let error = self.selector.absent(id);
         if let RegistryError::ExtensionNotFound { reason, .. } = &error {
             match reason {
-                NotFoundReason::Unknown => self.meter.miss(),
-                _ => self.meter.refused(),
+                NotFoundReason::Unknown => self.meter.misses.add(1),
+                _ => self.meter.refused.add(1),
             }
         }
         error

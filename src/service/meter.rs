@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A counter that one part writes and another reads.
-#[derive(Debug, Clone, Default)]
-pub struct Count(Arc<AtomicU64>);
+/// A counter.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
 
-impl Count {
+/// One that one part writes and another reads.
+pub type Count = Arc<Counter>;
+
+impl Counter {
     /// Counts `more`.
     pub fn add(&self, more: u64) {
         self.0.fetch_add(more, Ordering::Relaxed);
@@ -88,9 +91,12 @@ impl Histogram {
 /// The results of lookups.
 #[derive(Debug, Default)]
 pub struct LookupMeter {
-    hits: AtomicU64,
-    misses: AtomicU64,
-    refused: AtomicU64,
+    /// Ids answered with a record.
+    pub hits: Counter,
+    /// Ids that no source knows.
+    pub misses: Counter,
+    /// Ids that exist but do not serve.
+    pub refused: Counter,
     /// From the receipt of a request to its answer, within the process.
     pub duration: Histogram,
 }
@@ -107,27 +113,12 @@ pub struct LookupFigures {
 }
 
 impl LookupMeter {
-    /// Counts ids answered with a record.
-    pub fn hit(&self) {
-        self.hits.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts an id that no source knows.
-    pub fn miss(&self) {
-        self.misses.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts an id that exists but does not serve.
-    pub fn refused(&self) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// The figures now.
     pub fn figures(&self) -> LookupFigures {
         LookupFigures {
-            hits: self.hits.load(Ordering::Relaxed),
-            misses: self.misses.load(Ordering::Relaxed),
-            refused: self.refused.load(Ordering::Relaxed),
+            hits: self.hits.get(),
+            misses: self.misses.get(),
+            refused: self.refused.get(),
         }
     }
 }
@@ -177,12 +168,12 @@ mod tests {
             None,
             "no figure before the first lookup"
         );
-        meter.refused();
+        meter.refused.add(1);
         assert_eq!(meter.figures().hit_rate(), None);
         for _ in 0..3 {
-            meter.hit();
+            meter.hits.add(1);
         }
-        meter.miss();
+        meter.misses.add(1);
         assert_eq!(
             meter.figures(),
             LookupFigures {

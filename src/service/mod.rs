@@ -17,6 +17,7 @@ pub mod reload;
 pub mod meter;
 pub mod clock;
 pub mod patience;
+pub mod pauses;
 pub mod circuits;
 pub mod selection;
 pub mod lookup;

@@ -7,7 +7,6 @@ use tokio::sync::{Semaphore, watch};
 
 use super::error::RegistryError;
 use crate::domain::overload::Overload;
-use crate::domain::whole;
 
 use crate::service::clock::standstill::timeout;
 
@@ -74,23 +73,25 @@ impl Progress {
         self.applied.borrow().is_some()
     }
 
-    /// Waits for `min_revision`, if a request names one, as long as the request allows.
+    /// Waits for `min_revision`, if a request names one, for its time. Documents refuse one that is too
+    /// long even where nothing has to be waited for: whether a request is valid must not depend on
+    /// the moment.
     ///
     /// # Errors
-    /// It did not come in time, would have to be waited for too long, or by too many.
+    /// It did not come in time, or would have to be waited for by too many.
     pub async fn wait(
         &self,
         min_revision: Option<u64>,
         wait_ms: Option<u64>,
     ) -> Result<(), RegistryError> {
-        let patience = patience(wait_ms)?;
         let Some(wanted) = min_revision.filter(|wanted| *wanted > self.current()) else {
             return Ok(());
         };
         let Ok(_place) = self.waiters.try_acquire() else {
             return Err(RegistryError::Overloaded(Overload::Requests));
         };
-        self.reached(wanted, patience).await
+        let patience = wait_ms.map_or(DEFAULT_WAIT, Duration::from_millis);
+        self.reached(wanted, patience.min(MAX_WAIT)).await
     }
 
     /// Waits at most `wait` until `wanted` has been applied, without taking a place of the reads
@@ -111,20 +112,6 @@ impl Progress {
             }),
         }
     }
-}
-
-/// How long a request is willing to wait, given in milliseconds. Too long is refused even where
-/// nothing has to be waited for: whether a request is valid must not depend on the moment.
-///
-/// # Errors
-/// Longer than [`MAX_WAIT`].
-pub fn patience(wait_ms: Option<u64>) -> Result<Duration, RegistryError> {
-    let wait = wait_ms.map_or(DEFAULT_WAIT, Duration::from_millis);
-    if wait > MAX_WAIT {
-        let rule = whole::rule(0, MAX_WAIT_MS);
-        return Err(RegistryError::field("wait_ms", rule));
-    }
-    Ok(wait)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::domain::entry::{Chosen, Entry, PreparedReply, Refusal};
 use crate::domain::extension::Extension;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::routing::{Candidate, Resolved, Tier};
+use crate::domain::words::words;
 
 /// One call in this many tries a version that the others avoid.
 const TRIAL_SHARE: u32 = 20;
@@ -29,37 +30,23 @@ pub struct HealthRouting {
     pub min_success_rate: f64,
 }
 
-/// Why a request is served by what it is served by, or by nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// Rules matched.
-    TargetingMatch,
-    /// A rollout's bucket is in.
-    Rollout,
-    /// Neither rules nor a rollout were needed.
-    Default,
-    /// No version takes part.
-    NotTargeted,
-    /// It is disabled, by an operator or automatically.
-    Disabled,
-    /// What the rules chose fails, and the current version or a fallback serves.
-    Fallback,
-    /// The circuit is open, and there is no fallback.
-    CircuitOpen,
-}
-
-impl Reason {
-    /// The reason as written in the document.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::TargetingMatch => "targeting_match",
-            Self::Rollout => "rollout",
-            Self::Default => "default",
-            Self::NotTargeted => "not_targeted",
-            Self::Disabled => "disabled",
-            Self::Fallback => "fallback",
-            Self::CircuitOpen => "circuit_open",
-        }
+words! {
+    /// Why a request is served by what it is served by, or by nothing.
+    pub enum Reason {
+        /// Rules matched.
+        TargetingMatch = "targeting_match",
+        /// A rollout's bucket is in.
+        Rollout = "rollout",
+        /// Neither rules nor a rollout were needed.
+        Default = "default",
+        /// No version takes part.
+        NotTargeted = "not_targeted",
+        /// It is disabled, by an operator or automatically.
+        Disabled = "disabled",
+        /// What the rules chose fails, and the current version or a fallback serves.
+        Fallback = "fallback",
+        /// The circuit is open, and there is no fallback.
+        CircuitOpen = "circuit_open",
     }
 }
 

@@ -15,10 +15,11 @@ use beamline_registry::adapters::postgres::migrate::migrate;
 use beamline_registry::adapters::postgres::{Pool, PostgresHealth};
 use beamline_registry::config::{Settings, Surroundings};
 use beamline_registry::domain::extension::Incarnation;
+use beamline_registry::domain::health::{Counts, HealthSums};
 use beamline_registry::domain::ids::{ExtensionId, VersionName};
 use beamline_registry::service::health_store::ledger::{Ledger, Progress};
 use beamline_registry::service::health_store::{
-    Boot, Figures, Flush, Flushed, HealthReports, Held, HeldCircuit, Report, Tally, Written,
+    Boot, Figures, Flush, Flushed, HealthReports, Held, HeldCircuit, Report, Written,
 };
 use beamline_registry::service::observe::Observers;
 use beamline_registry::service::skipped::Skipped;
@@ -99,14 +100,16 @@ pub(crate) fn report(extension: ExtensionId, successes: u64, failures: u64) -> R
         figures: Figures {
             extension,
             incarnation: None,
-            tally: Tally {
-                successes,
-                failures,
+            sums: HealthSums {
+                counts: Counts {
+                    successes,
+                    failures,
+                },
                 latency_count: calls,
-                latency_total_us: 2000 * calls,
+                latency_sum_us: 2000 * calls,
+                last_success: (successes > 0).then_some(now),
+                last_failure: (failures > 0).then_some(now),
             },
-            last_success: (successes > 0).then_some(now),
-            last_failure: (failures > 0).then_some(now),
         },
         last_answer: (successes > 0).then_some(now),
         failure_threshold: 5,

@@ -23,7 +23,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use backon::BackoffBuilder;
 use deadpool_postgres::Object;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
@@ -41,6 +40,7 @@ use crate::config::DatabaseSettings;
 use crate::service::boundary::survived;
 use crate::service::fleet::{Alive, Signal};
 use crate::service::observe::{ListenerState, Observation, Observers};
+use crate::service::pauses::growing;
 use crate::service::progress::Progress;
 use crate::service::reload::{Hint, ReloadHandle};
 use crate::service::status::Status;
@@ -186,7 +186,7 @@ impl Listener {
     }
 
     async fn keep_listening(&self) {
-        let mut pauses = fresh_pauses();
+        let mut pauses = growing(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             let heard = Heard::new();
             let listening = survived(&self.reports.observers, self.listen(&heard));
@@ -196,7 +196,7 @@ impl Listener {
             if heard.anything() {
                 // What was missed on the dead connection is found even if no new one can be had.
                 self.reports.reconnected();
-                pauses = fresh_pauses();
+                pauses = growing(FIRST_PAUSE, LONGEST_PAUSE);
             }
             sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
         }
@@ -430,13 +430,4 @@ impl Heard {
     async fn something(&self) {
         self.latest.notified().await;
     }
-}
-
-fn fresh_pauses() -> backon::ExponentialBackoff {
-    backon::ExponentialBuilder::new()
-        .with_min_delay(FIRST_PAUSE)
-        .with_max_delay(LONGEST_PAUSE)
-        .without_max_times()
-        .with_jitter()
-        .build()
 }

@@ -79,7 +79,7 @@ impl Calls {
         };
         let any = calls.sums.counts.total() > 0
             || calls.invoked().next().is_some()
-            || calls.runtime.meter.fallbacks() > 0
+            || calls.runtime.meter.fallbacks.get() > 0
             || calls.runtime.in_flight() > 0;
         any.then_some(calls)
     }
@@ -183,7 +183,7 @@ fn versions(extensions: &[Extension]) -> impl Iterator<Item = (Labels<'_, 2>, &O
 
 fn health(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Error> {
     let rates = called(extensions).filter_map(|(labels, calls)| {
-        let lately = calls.runtime.health.since_reset();
+        let lately = calls.runtime.health.outcomes.since_reset();
         Some((labels, lately.success_rate()?))
     });
     page.gauges("extension_health_success_rate", rates)?;
@@ -208,17 +208,17 @@ fn invocations(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Erro
     let invoked = || called(extensions).filter(|(_, calls)| calls.invoked().next().is_some());
     page.counters(
         "extension_invocation_retries",
-        invoked().map(|(labels, calls)| (labels, calls.runtime.meter.retries())),
+        invoked().map(|(labels, calls)| (labels, calls.runtime.meter.retries.get())),
     )?;
     let fallbacks = called(extensions).filter_map(|(labels, calls)| {
-        let fallbacks = calls.runtime.meter.fallbacks();
+        let fallbacks = calls.runtime.meter.fallbacks.get();
         // An auto-disabled extension has no calls of its own.
         (fallbacks > 0 || calls.invoked().next().is_some()).then_some((labels, fallbacks))
     });
     page.counters("extension_fallbacks", fallbacks)?;
     page.counters(
         "extension_cancelled",
-        invoked().map(|(labels, calls)| (labels, calls.runtime.meter.cancelled())),
+        invoked().map(|(labels, calls)| (labels, calls.runtime.meter.cancelled.get())),
     )?;
     page.histograms(
         "extension_invocation_duration_seconds",

@@ -159,7 +159,7 @@ fn invocations_show_by_status_until_the_extension_is_gone() {
     let version = b.extension().version.clone();
     runtime.called(&version, Status::Neutral, Duration::from_millis(3));
     runtime.called(&version, Status::Timeout, Duration::from_secs(100));
-    runtime.meter.retried();
+    runtime.meter.retries.add(1);
     let before = series(&registry);
     let bucket = |le: &str, count: u32| {
         let name = "extension_invocation_duration_seconds_bucket";

@@ -91,7 +91,7 @@ impl Desk {
         values: bool,
         max_bytes: usize,
     ) -> Result<Answer, RegistryError> {
-        let page = Arc::clone(&self.changes).audit(arguments.query()?, arguments.limit);
+        let page = Arc::clone(&self.changes).audit(arguments.query()?);
         let (mut entries, more) = page.await?;
         if !values {
             entries = entries.into_iter().map(audit::without_values).collect();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{Alive, retry};
+use super::Alive;
 use crate::domain::catalog::{ActiveSource, Catalog};
 use crate::service::boundary::survived;
 use crate::service::health_store::{Claims, RevisionChanges};
@@ -61,7 +61,7 @@ impl<S: Claims, E: ChangeEvents> ChangeTeller<S, E> {
 
     /// Claims until everything that was applied has a publisher.
     async fn catch_up(&self, stop: &CancellationToken) {
-        let mut pauses = retry::pauses();
+        let mut pauses = super::pauses();
         while !stop.is_cancelled() {
             // A sidecar that cannot publish leaves the claim to others.
             if !self.status.nats_up() {
@@ -78,7 +78,7 @@ impl<S: Claims, E: ChangeEvents> ChangeTeller<S, E> {
             match self.store.claim(epoch, head.revision).await {
                 Ok(None) => return,
                 Ok(Some(claimed)) => {
-                    pauses = retry::pauses();
+                    pauses = super::pauses();
                     for changes in &claimed.revisions {
                         self.events.tell(epoch, changes).await;
                     }

@@ -60,9 +60,9 @@ mod tests {
     use super::*;
     use crate::domain::catalog::Change;
     use crate::domain::extension::Incarnation;
+    use crate::domain::health::{Counts, HealthSums};
     use crate::domain::quarantine::{Fault, FaultyExtension, Quarantine};
     use crate::domain::testing::{change, entry, extension};
-    use crate::service::health_store::Tally;
 
     fn of(id: &str, incarnation: u128) -> Extension {
         let mut extension = extension(id);
@@ -71,16 +71,17 @@ mod tests {
     }
 
     fn figures(id: &str, incarnation: u128, successes: u64) -> Figures {
-        let tally = Tally {
+        let counts = Counts {
             successes,
-            ..Tally::default()
+            ..Counts::default()
         };
         Figures {
             extension: ExtensionId::parse(id).unwrap(),
             incarnation: Some(Incarnation(incarnation)),
-            tally,
-            last_success: None,
-            last_failure: None,
+            sums: HealthSums {
+                counts,
+                ..HealthSums::default()
+            },
         }
     }
 
@@ -109,7 +110,7 @@ mod tests {
         fleet.merge(read, &catalog);
         let successes = |id: &str, incarnation: u128| {
             let figures = fleet.of(&of(id, incarnation));
-            figures.map(|figures| figures.tally.successes)
+            figures.map(|figures| figures.sums.counts.successes)
         };
         let all = ["a", "b", "c", "d"].map(|id| successes(id, 1));
         assert_eq!(all, [None, Some(20), Some(1), Some(40)]);

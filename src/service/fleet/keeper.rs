@@ -206,7 +206,7 @@ impl<S: HealthReports> Keeper<S> {
     fn less_folded(&self, figures: Figures) -> Figures {
         let folded = self.ledger.folded(&figures.extension);
         Figures {
-            tally: figures.tally.less(folded),
+            sums: figures.sums.less(&folded),
             ..figures
         }
     }

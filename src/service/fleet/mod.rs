@@ -18,7 +18,6 @@ mod totals;
 pub mod link;
 pub mod openings;
 pub mod probe;
-mod retry;
 pub mod switch;
 
 pub use alive::Alive;
@@ -35,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::boundary::survived_now;
 use super::invoke::Tools;
+use super::pauses::growing;
 
 /// Looks every now and then whether all circuits are quiet again, until `stop`.
 pub async fn keep_calm(tools: Tools, interval: Duration, stop: CancellationToken) {
@@ -49,6 +49,11 @@ pub async fn keep_calm(tools: Tools, interval: Duration, stop: CancellationToken
         }
     };
     stop.run_until_cancelled(looking).await;
+}
+
+/// How long to wait before the database is asked again.
+fn pauses() -> backon::ExponentialBackoff {
+    growing(Duration::from_millis(200), Duration::from_secs(10))
 }
 
 /// Up to a tenth shorter or longer, so that sidecars that started together drift apart.

@@ -5,34 +5,25 @@ use std::sync::Mutex;
 
 use tokio::sync::Notify;
 
-use crate::domain::breaker::{CircuitState, Reason, Transition};
+use crate::domain::breaker::{CircuitState, Reason};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::lock::locked;
+use crate::service::circuits::Moved;
 use crate::service::observe::{Observation, Observer};
-
-/// A circuit opened because its calls failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opening {
-    /// The extension.
-    pub id: ExtensionId,
-    /// The version. Whether it is the current one is asked when it is decided on.
-    pub version: VersionName,
-    /// How it opened.
-    pub transition: Transition,
-}
 
 type Key = (ExtensionId, VersionName);
 
-/// Openings that wait, the latest one of each circuit: never more than there are circuits.
+/// Circuits that opened because their calls failed, the latest opening of each: never more than there
+/// are circuits. Whether it is of the current version is asked when it is decided on.
 #[derive(Debug, Default)]
 pub struct Openings {
-    waiting: Mutex<BTreeMap<Key, Opening>>,
+    waiting: Mutex<BTreeMap<Key, Moved>>,
     added: Notify,
 }
 
 impl Openings {
     /// The next one, waiting for it. For one task only.
-    pub async fn next(&self) -> Opening {
+    pub async fn next(&self) -> Moved {
         loop {
             // A statement of its own: the lock is not held while waiting.
             let first = locked(&self.waiting).pop_first();
@@ -58,7 +49,7 @@ impl Observer for Openings {
         // An operator's wish, the memory of an earlier run and what routers report are no evidence.
         let evident = !matches!(transition.reason, Reason::Forced | Reason::Restored);
         if transition.to == CircuitState::Open && evident && !transition.hearsay {
-            let opening = Opening {
+            let opening = Moved {
                 id: id.clone(),
                 version: version.clone(),
                 transition: *transition,
@@ -75,7 +66,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::domain::breaker::Tick;
+    use crate::domain::breaker::{Tick, Transition};
     use crate::service::observe::Failing;
 
     fn observe(openings: &Openings, of: (&str, &str), to: CircuitState, reason: Reason) {

@@ -6,10 +6,9 @@ use crate::domain::breaker::{Tick, Transition};
 use crate::domain::entry::Entry;
 use crate::domain::extension::Extension;
 use crate::domain::ids::{ExtensionId, VersionName};
-use crate::service::circuits::{Circuit, Listed};
+use crate::service::circuits::{Circuit, Listed, Moved};
 use crate::service::health_store::OverrideAction;
 use crate::service::invoke::Tools;
-use crate::service::observe::Observation;
 
 /// A version of an extension, and the way to its circuit.
 #[derive(Debug, Clone)]
@@ -28,11 +27,7 @@ impl Spot {
 
     /// The spot of a version of `entry`; `None` where it has no such version.
     pub fn of(tools: &Tools, entry: Arc<Entry>, version: &VersionName) -> Option<Self> {
-        let extension = entry.extension();
-        let known = entry
-            .candidates()
-            .any(|candidate| candidate.resolve(extension).version == version);
-        known.then(|| Self {
+        entry.has(version).then(|| Self {
             tools: tools.clone(),
             entry,
             version: version.clone(),
@@ -101,21 +96,17 @@ impl Spot {
             version.reset();
         }
         if self.extension().version == self.version {
-            runtime.health.reset();
+            runtime.health.outcomes.reset();
         }
     }
 
     /// Reports a change of the circuit.
     pub fn tell(&self, transition: Option<Transition>) {
         if let Some(transition) = transition {
-            let runtimes = &self.tools.runtimes;
-            let failing = runtimes.failing_at(self.id(), &self.version, &transition);
-            self.tools.observers.observe(&Observation::Circuit {
+            self.tools.tell(Moved {
                 id: self.id().clone(),
                 version: self.version.clone(),
-                current: self.entry.extension().version == self.version,
                 transition,
-                failing,
             });
         }
     }

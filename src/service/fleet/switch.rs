@@ -15,13 +15,14 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::link::Link;
-use super::openings::{Opening, Openings};
-use super::{Alive, FleetFigures, retry};
+use super::openings::Openings;
+use super::{Alive, FleetFigures, pauses};
 use crate::domain::breaker::CircuitState;
 use crate::domain::entry::Entry;
 use crate::domain::extension::Extension;
 use crate::domain::health::HealthSums;
 use crate::service::boundary::survived;
+use crate::service::circuits::Moved;
 use crate::service::health_store::{AutoDisabled, AutoSwitch, StoreError};
 use crate::service::invoke::Tools;
 use crate::service::observe::Observation;
@@ -39,7 +40,7 @@ const TRIAL: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct DisableCause<'a> {
     /// The opening that led to it.
-    pub opening: &'a Opening,
+    pub opening: &'a Moved,
     /// When the circuit opened.
     pub opened_at: SystemTime,
     /// When its last failure was counted.
@@ -101,7 +102,7 @@ impl<S: AutoSwitch> AutoDisabler<S> {
 
     /// Waits until the others have flushed what they had seen before; where there are none, not at all.
     /// For no longer than half of the time that the circuit stays open: it is to be found open.
-    async fn hold(&self, opening: Opening) -> Opening {
+    async fn hold(&self, opening: Moved) -> Moved {
         let sidecars = self.alive.sidecars();
         let is_alone = match sidecars.instance_ids.as_slice() {
             [only] => **only == *self.instance_id,
@@ -119,9 +120,9 @@ impl<S: AutoSwitch> AutoDisabler<S> {
 
     /// Tries while the circuit stays open. The end of a trial is waited for: a circuit that is open for
     /// a shorter time than [`AutoDisabler::hold`] takes would never be found open.
-    async fn decide(&self, opening: Opening) {
+    async fn decide(&self, opening: Moved) {
         let (opening, begun) = (&opening, Instant::now());
-        for pause in retry::pauses() {
+        for pause in pauses() {
             let Some((entry, state)) = self.blamed(opening) else {
                 return;
             };
@@ -144,7 +145,7 @@ impl<S: AutoSwitch> AutoDisabler<S> {
 
     /// Of which extension the reason still holds: the version serves, and its circuit is open by itself,
     /// or being tried. One that closed meanwhile may be open again for what only routers report.
-    fn blamed(&self, opening: &Opening) -> Option<(Arc<Entry>, CircuitState)> {
+    fn blamed(&self, opening: &Moved) -> Option<(Arc<Entry>, CircuitState)> {
         let Tools {
             selector,
             circuits,
@@ -164,7 +165,7 @@ impl<S: AutoSwitch> AutoDisabler<S> {
 
     async fn disable(
         &self,
-        opening: &Opening,
+        opening: &Moved,
         extension: &Extension,
     ) -> Result<AutoDisabled, StoreError> {
         let clock = self.tools.clock;
@@ -187,12 +188,12 @@ impl<S: AutoSwitch> AutoDisabler<S> {
         let runtime = self.tools.runtimes.known(extension);
         let own = runtime.map(|it| it.health.sums()).unwrap_or_default();
         match self.others.of(extension) {
-            Some(others) => own.with(&HealthSums::from(&others)),
+            Some(others) => own.with(&others.sums),
             None => own,
         }
     }
 
-    fn tell(&self, opening: &Opening, outcome: AutoDisabled) {
+    fn tell(&self, opening: &Moved, outcome: AutoDisabled) {
         let id = opening.id.clone();
         let why = match outcome {
             AutoDisabled::Disabled(revision) => {

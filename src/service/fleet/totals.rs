@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::domain::health::HealthSums;
 use crate::domain::ids::ExtensionId;
 use crate::service::health_store::ledger::Ledger;
-use crate::service::health_store::{Figures, Report, Tally};
+use crate::service::health_store::{Figures, Report};
 use crate::service::invoke::{Runtime, Tools};
 
 /// Whose counters were read last. The counters of an extension that leaves the catalog are dropped,
@@ -33,7 +32,11 @@ impl Counted {
             let breaker = &setup.limits.breaker;
             Report {
                 last_answer: runtime.health.last_answer(),
-                figures: figures(id.clone(), runtime),
+                figures: Figures {
+                    extension: id.clone(),
+                    incarnation: runtime.whose.incarnation(),
+                    sums: runtime.health.sums(),
+                },
                 failure_threshold: breaker.failure_threshold,
                 half_open_max_requests: breaker.half_open_max_requests,
             }
@@ -41,27 +44,5 @@ impl Counted {
         let reports = reports.collect();
         self.0 = running;
         reports
-    }
-}
-
-fn figures(extension: ExtensionId, runtime: &Runtime) -> Figures {
-    let HealthSums {
-        counts,
-        latency_sum_us,
-        latency_count,
-        last_success,
-        last_failure,
-    } = runtime.health.sums();
-    Figures {
-        extension,
-        incarnation: runtime.whose.incarnation(),
-        tally: Tally {
-            successes: counts.successes,
-            failures: counts.failures,
-            latency_count,
-            latency_total_us: latency_sum_us,
-        },
-        last_success,
-        last_failure,
     }
 }

@@ -28,7 +28,7 @@ pub use versions::{FailureRow, State, VersionStanding};
 use self::versions::{Whole, overall};
 use super::error::RegistryError;
 use super::fleet::FleetFigures;
-use super::health_store::Tally;
+use super::health_store::Figures;
 use super::invoke::{Runtimes, Tools};
 use super::read::page_limit;
 use crate::domain::breaker::CircuitState;
@@ -204,10 +204,11 @@ impl Health {
         let circuit = circuits.of(extension, &extension.version);
         let view = circuit.map(|circuit| circuit.view(clock.at(now)));
         let flushed = self.fleet.of(extension);
-        let elsewhere = flushed.as_ref().map(|figures| figures.tally);
-        let called = |tally: Tally| tally.successes > 0 || tally.failures > 0;
-        let was_reset = runtime.as_ref().is_some_and(|it| it.health.was_reset());
-        let called_elsewhere = elsewhere.is_some_and(called) && !was_reset;
+        let called = |others: &Figures| others.sums.counts.total() > 0;
+        let was_reset = runtime
+            .as_ref()
+            .is_some_and(|it| it.health.outcomes.was_reset());
+        let called_elsewhere = flushed.as_ref().is_some_and(called) && !was_reset;
         let mut standing = Standing::new(entry, runtime.as_deref(), view, flushed, clock, now);
         let whole = Whole {
             counts: standing.sums.counts,

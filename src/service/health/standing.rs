@@ -88,9 +88,9 @@ impl Standing {
     ) -> Self {
         let own = runtime.map(|runtime| runtime.health.sums());
         let own = own.unwrap_or_default();
-        let sums = flushed.map_or(own, |figures| own.with(&HealthSums::from(&figures)));
-        let lately = runtime.map(|runtime| runtime.health.since_reset());
-        let reset = runtime.is_some_and(|runtime| runtime.health.was_reset());
+        let sums = flushed.map_or(own, |figures| own.with(&figures.sums));
+        let lately = runtime.map(|runtime| runtime.health.outcomes.since_reset());
+        let reset = runtime.is_some_and(|runtime| runtime.health.outcomes.was_reset());
         // An idle extension costs no look at a histogram.
         let latencies = runtime.map(|runtime| runtime.health.latency().snapshot(now));
         let percentile = |q| latencies.as_ref()?.percentile(q);

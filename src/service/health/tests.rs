@@ -7,10 +7,11 @@ use super::*;
 use crate::domain::breaker::Tick;
 use crate::domain::catalog::{Catalog, Change};
 use crate::domain::extension::{Extension, ExtensionType};
+use crate::domain::health::{Counts, HealthSums};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::testing::{change, entry, extension, version, version_with};
 use crate::service::fleet::Spot;
-use crate::service::health_store::{Figures, OverrideAction, Tally};
+use crate::service::health_store::OverrideAction;
 use crate::service::invoke::{Reported, Verdict};
 use crate::service::testing::tools;
 
@@ -58,14 +59,16 @@ fn flushed(id: &str, successes: u64, failures: u64, at: Instant) -> Figures {
     Figures {
         extension: ExtensionId::parse(id).unwrap(),
         incarnation: None,
-        tally: Tally {
-            successes,
-            failures,
+        sums: HealthSums {
+            counts: Counts {
+                successes,
+                failures,
+            },
             latency_count: successes + failures,
-            latency_total_us: (successes + failures) * 20_000,
+            latency_sum_us: (successes + failures) * 20_000,
+            last_success: Some(at),
+            last_failure: None,
         },
-        last_success: Some(at),
-        last_failure: None,
     }
 }
 
@@ -403,7 +406,7 @@ fn the_last_failures_of_all_versions_are_told_newest_first() {
     assert!(
         failures
             .iter()
-            .all(|it| it.kind.as_str() == "reported" && it.attempt.is_none())
+            .all(|it| it.failed.kind.as_str() == "reported" && it.failed.attempt == 0)
     );
 }
 

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Health;
-use crate::domain::breaker::{CircuitState, FailureKind};
+use crate::domain::breaker::CircuitState;
 use crate::domain::entry::{Entry, Refusal};
 use crate::domain::failures::Failed;
-use crate::domain::health::Counts;
+use crate::domain::health::{Counts, Outcomes};
 use crate::domain::ids::VersionName;
 use crate::domain::routing::Candidate;
 use crate::domain::words::words;
-use crate::service::invoke::{Runtime, Tools, VersionRuntime};
+use crate::service::invoke::{Runtime, Tools};
 
 words! {
     /// How an extension, or one of its versions, is doing; from the best to the worst.
@@ -65,29 +65,15 @@ pub struct VersionStanding {
     pub rests_until: Option<SystemTime>,
 }
 
-/// A failed attempt, by the wall clock.
+/// A failed attempt of a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailureRow {
-    /// When its outcome came in.
+    /// When its outcome came in, by the wall clock.
     pub at: SystemTime,
     /// The version that was called.
     pub version: VersionName,
-    /// The instance, where the version has any.
-    pub instance: Option<Box<str>>,
-    /// Which attempt of its call it was, from 1; `None` of one that a router reported.
-    pub attempt: Option<u32>,
-    /// What it was.
-    pub kind: FailureKind,
-    /// The code of the extension's error.
-    pub code: Option<u32>,
-    /// The extension's error text.
-    pub error: Option<Box<str>>,
-    /// The id of the call.
-    pub call: Option<Box<str>>,
-    /// The trace that it is of.
-    pub trace_id: Option<Box<str>>,
-    /// The tenant it was made for.
-    pub tenant_id: Option<Box<str>>,
+    /// What is known of it.
+    pub failed: Failed<Box<str>>,
 }
 
 /// What the versions of an extension share.
@@ -143,8 +129,9 @@ impl Health {
         let circuit = circuits.get(id, version.as_str());
         let view = circuit.map(|circuit| circuit.view(clock.at(now)));
         let rests_until = runtime.and_then(|runtime| runtime.rests_until(&resolved, now));
-        let counts = own.map(VersionRuntime::counts).unwrap_or_default();
-        let lately = own.map(VersionRuntime::since_reset).unwrap_or_default();
+        let outcomes = own.map(|own| &own.outcomes);
+        let counts = outcomes.map(Outcomes::counts).unwrap_or_default();
+        let lately = outcomes.map(Outcomes::since_reset).unwrap_or_default();
         let current = candidate.is_current();
         let state = match view.map_or(CircuitState::Closed, |view| view.state) {
             CircuitState::Open => State::Open,
@@ -192,7 +179,7 @@ impl Health {
         let Some(runtime) = self.tools.runtimes.get(entry.extension().id.as_str()) else {
             return Vec::new();
         };
-        let mut rows = Vec::new();
+        let mut rows = Vec::<FailureRow>::new();
         for version in runtime
             .versions
             .all()
@@ -201,25 +188,13 @@ impl Health {
         {
             let log = version.failures();
             let failed = log.iter().flat_map(|log| log.newest_first());
-            rows.extend(failed.map(|it| (it.at, self.failure(&version.version, &it))));
+            rows.extend(failed.map(|failed| FailureRow {
+                at: self.tools.clock.wall_of(failed.at),
+                version: version.version.clone(),
+                failed: failed.clone(),
+            }));
         }
-        rows.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-        rows.into_iter().map(|(_, row)| row).collect()
-    }
-
-    fn failure(&self, version: &VersionName, failed: &Failed<'_>) -> FailureRow {
-        let text = |text: Option<&str>| text.map(Box::from);
-        FailureRow {
-            at: self.tools.clock.wall_of(failed.at),
-            version: version.clone(),
-            instance: text(failed.instance),
-            attempt: (failed.attempt > 0).then_some(failed.attempt),
-            kind: failed.kind,
-            code: failed.code,
-            error: text(failed.error),
-            call: text(failed.call),
-            trace_id: text(failed.trace_id),
-            tenant_id: text(failed.tenant_id),
-        }
+        rows.sort_by_key(|row| std::cmp::Reverse(row.failed.at));
+        rows
     }
 }

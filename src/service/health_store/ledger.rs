@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{
-    Boot, Flush, Flushed, HealthReports, HeldCircuit, MAX_REPORTS, Report, StoreError, Tally,
-    Written,
+    Boot, Flush, Flushed, HealthReports, HeldCircuit, MAX_REPORTS, Report, StoreError, Written,
 };
+use crate::domain::health::HealthSums;
 use crate::domain::ids::ExtensionId;
 
 /// Batches of one call of [`Ledger::flush`]; what remains waits for the next.
@@ -31,9 +31,9 @@ pub struct Ledger {
 /// What the store has of one extension.
 #[derive(Debug, Clone, Copy, Default)]
 struct Account {
-    total: Tally,
+    total: HealthSums,
     /// The part under boots that were folded.
-    folded: Tally,
+    folded: HealthSums,
 }
 
 /// The result of a flush.
@@ -96,7 +96,7 @@ impl Ledger {
 
     /// Whether there is anything that the store lacks, or may lack.
     pub fn owes(&self, totals: &[Report]) -> bool {
-        let missing = |report| self.missing(report) != Tally::default();
+        let missing = |report| !self.missing(report).is_empty();
         self.pending.is_some() || totals.iter().any(missing)
     }
 
@@ -119,7 +119,7 @@ impl Ledger {
 
     /// What [`HealthReports::others`] reads as others' although it is ours, from boots that were
     /// folded under us.
-    pub fn folded(&self, extension: &ExtensionId) -> Tally {
+    pub fn folded(&self, extension: &ExtensionId) -> HealthSums {
         let account = self.settled.get(extension);
         account.map(|it| it.folded).unwrap_or_default()
     }
@@ -134,15 +134,15 @@ impl Ledger {
     fn batch(&mut self, totals: &[Report]) -> Vec<Report> {
         let mut batch = Vec::new();
         for report in totals {
-            let tally = self.missing(report);
-            if tally == Tally::default() {
+            let missing = self.missing(report);
+            if missing.is_empty() {
                 continue;
             }
             if batch.len() == MAX_REPORTS {
                 break;
             }
             let mut report = report.clone();
-            report.figures.tally = tally;
+            report.figures.sums = missing;
             // An account that is closed while the batch is out stays closed.
             let extension = report.figures.extension.clone();
             self.settled.entry(extension).or_default();
@@ -152,10 +152,10 @@ impl Ledger {
     }
 
     /// What the store lacks of one extension.
-    fn missing(&self, report: &Report) -> Tally {
+    fn missing(&self, report: &Report) -> HealthSums {
         let account = self.settled.get(&report.figures.extension);
         let settled = account.map(|it| it.total).unwrap_or_default();
-        report.figures.tally.less(settled)
+        report.figures.sums.less(&settled)
     }
 
     /// Books the pending batch if it is the one that was written, or an unknown later one.
@@ -169,7 +169,7 @@ impl Ledger {
             if !written.held_back.contains(&figures.extension)
                 && let Some(account) = self.settled.get_mut(&figures.extension)
             {
-                account.total = account.total.plus(figures.tally);
+                account.total = account.total.with(&figures.sums);
             }
         }
     }
@@ -185,29 +185,6 @@ impl Ledger {
         self.sequence = 0;
         for account in self.settled.values_mut() {
             account.folded = account.total;
-        }
-    }
-}
-
-impl Tally {
-    /// What was counted since `earlier`.
-    #[must_use]
-    pub fn less(self, earlier: Self) -> Self {
-        self.with(earlier, u64::saturating_sub)
-    }
-
-    /// Both together.
-    #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        self.with(other, u64::saturating_add)
-    }
-
-    fn with(self, other: Self, apply: fn(u64, u64) -> u64) -> Self {
-        Self {
-            successes: apply(self.successes, other.successes),
-            failures: apply(self.failures, other.failures),
-            latency_count: apply(self.latency_count, other.latency_count),
-            latency_total_us: apply(self.latency_total_us, other.latency_total_us),
         }
     }
 }

@@ -142,7 +142,7 @@ impl Awaited {
         if let Some(known) = &self.plan.known {
             let id = &self.plan.target.resolved().extension.id;
             known.all.messenger.cancelled(id, &known.id, attempt);
-            self.runtime.meter.told_cancelled();
+            self.runtime.meter.cancelled.add(1);
         }
     }
 }

@@ -50,10 +50,8 @@ impl Follower {
             if !circuit.whose.is(entry.extension()) {
                 return None;
             }
-            let extension = entry.extension();
-            let mut candidates = entry.candidates();
-            candidates.find(|candidate| candidate.resolve(extension).version == version)?;
-            Some(runtimes.setup(&entry).limits.breaker.clone())
+            let settings = || runtimes.setup(&entry).limits.breaker.clone();
+            entry.has(version).then(settings)
         });
         let back = self.back_in_service(catalog.out_of_service());
         for id in &back {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::domain::words::words;
+use crate::service::meter::Counter;
 
 /// Upper bounds of the duration histogram, in milliseconds: doubling to 1 s, then fourfold to 65 s. They
 /// are most of what a scrape of ten thousand extensions weighs.
@@ -55,9 +56,12 @@ impl Statuses {
 #[derive(Debug, Default)]
 pub struct InvocationMeter {
     statuses: Statuses,
-    retries: AtomicU64,
-    fallbacks: AtomicU64,
-    told_cancelled: AtomicU64,
+    /// Attempts after the first.
+    pub retries: Counter,
+    /// Calls that went to a fallback instead, or as well.
+    pub fallbacks: Counter,
+    /// Cancellations sent to it.
+    pub cancelled: Counter,
 }
 
 /// Counters of one version.
@@ -110,36 +114,6 @@ impl InvocationMeter {
     pub(super) fn record(&self, status: Status) {
         self.statuses.count(status);
     }
-
-    /// Counts a retry.
-    pub fn retried(&self) {
-        self.retries.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts a call that went to a fallback instead, or as well.
-    pub fn fell_back(&self) {
-        self.fallbacks.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Calls that went to a fallback.
-    pub fn fallbacks(&self) -> u64 {
-        self.fallbacks.load(Ordering::Relaxed)
-    }
-
-    /// Counts a cancellation sent to its extension.
-    pub fn told_cancelled(&self) {
-        self.told_cancelled.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How many were sent.
-    pub fn cancelled(&self) -> u64 {
-        self.told_cancelled.load(Ordering::Relaxed)
-    }
-
-    /// Retries.
-    pub fn retries(&self) -> u64 {
-        self.retries.load(Ordering::Relaxed)
-    }
 }
 
 /// Invocations of all extensions together.
@@ -166,7 +140,7 @@ impl Summary {
         for (sum, (_, count)) in self.statuses.iter_mut().zip(meter.statuses.all()) {
             *sum += count;
         }
-        self.retries += meter.retries();
+        self.retries += meter.retries.get();
         self.in_flight += in_flight;
     }
 }
@@ -216,7 +190,7 @@ mod tests {
         a.record(Status::Success);
         for meter in [&a, &b] {
             meter.record(Status::Rejected);
-            meter.retried();
+            meter.retries.add(1);
         }
         let mut summary = Summary::default();
         summary.add(&a, 2);

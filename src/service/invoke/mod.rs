@@ -188,8 +188,7 @@ impl<C: Caller> Invoker<C> {
         let setup = runtime.setup(target.entry(), self.tools.runtimes.defaults());
         let version = target.resolved().version.clone();
         let mut plan = Plan::new(invocation, target, setup).inspect_err(|_| {
-            // The caller's own fault, counted apart.
-            runtime.health.caller_fault();
+            // The caller's own fault.
             let took = self.tools.clock.awake_since(invocation.received.into_std());
             runtime.called(&version, Status::Neutral, took);
         })?;
@@ -233,7 +232,7 @@ impl<C: Caller> Invoker<C> {
             .select(&entry, wanted, |id| catalog.get(id))
             .map_err(|refusal| refused(invocation.id, invocation.version, refusal))?;
         if real && target.fallback_from.is_some() {
-            self.tools.runtimes.of(&entry).meter.fell_back();
+            self.tools.runtimes.of(&entry).meter.fallbacks.add(1);
         }
         Ok(target)
     }

@@ -143,45 +143,31 @@ impl Plan {
         })
     }
 
-    /// The same call of `target`, the fallback; the span goes over to it. Nothing is taken from
-    /// this plan where the request does not suit the target.
-    pub(super) fn stand_in(&mut self, target: Target, setup: Arc<Setup>) -> Option<Self> {
+    /// Makes it the same call of `target`, the fallback. Nothing changes where the request does not
+    /// suit the target.
+    pub(super) fn stand_in(&mut self, target: Target, setup: Arc<Setup>) -> Option<()> {
         let resolved = target.resolved();
         let id = &resolved.extension.id;
         let spare = self
             .spare
             .take()
             .filter(|spare| spare.fits(&setup.limits))?;
-        let body = self
+        self.body = self
             .body
             .for_another(id, resolved.config, spare.config(id))
             .ok()?;
-        let own_timeout = Duration::from_millis(resolved.timeout_ms.into());
-        let now = Instant::now();
-        let span = self.span.take().map(|mut span| {
+        if let Some(span) = &mut self.span {
             span.note("beamline.fallback", id);
-            span
-        });
-        Some(Self {
-            body,
-            timeout: match self.stream {
-                true => first_chunk_timeout(own_timeout, setup.rules(resolved.version)),
-                false => own_timeout,
-            },
-            deadline: nearest(self.deadline, spare.timeout, own_timeout, now),
-            received: now,
-            stream: self.stream,
-            call_id: self.call_id.take(),
-            known: self.known.take(),
-            on_behalf: self.on_behalf.clone(),
-            trace_id: self.trace_id,
-            traceparent: self.traceparent.take(),
-            tracestate: self.tracestate.take(),
-            target,
-            setup,
-            span,
-            spare: None,
-        })
+        }
+        let own_timeout = Duration::from_millis(resolved.timeout_ms.into());
+        self.timeout = match self.stream {
+            true => first_chunk_timeout(own_timeout, setup.rules(resolved.version)),
+            false => own_timeout,
+        };
+        self.received = Instant::now();
+        self.deadline = nearest(self.deadline, spare.timeout, own_timeout, self.received);
+        (self.target, self.setup) = (target, setup);
+        Some(())
     }
 
     /// Records the call as `span`.

@@ -167,7 +167,8 @@ fn a_fallback_with_more_time_of_its_own_is_waited_for_as_long_as_the_request_say
         let target = target.unwrap();
         let setup = runtimes.glance(target.entry());
         asked.deadline = deadline.map(|seconds| invocation.received + SECOND * seconds);
-        let standby = asked.stand_in(target, setup).unwrap();
+        asked.stand_in(target, setup).unwrap();
+        let standby = asked;
         let begun = match deadline {
             Some(1) => invocation.received,
             _ => standby.received,

@@ -11,7 +11,6 @@ use super::trial::Trial;
 use super::versions::VersionRuntime;
 use crate::domain::breaker::{self, CircuitState, FailureKind, Transition};
 use crate::domain::call_id::CallId;
-use crate::domain::ejection::EjectionSettings;
 use crate::domain::failures::Failed;
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
 use crate::domain::load::{InFlight, LOAD};
@@ -284,8 +283,7 @@ impl Recorder {
         match outcome {
             Outcome::Success => health.succeeded(latency, now),
             Outcome::Failure(_) => health.failed(known, now),
-            Outcome::Neutral(Neutral::CallerFault) => health.caller_fault(),
-            Outcome::Neutral(_) => health.neutral(),
+            Outcome::Neutral(_) => {}
         }
     }
 }
@@ -307,13 +305,7 @@ fn turn(
         match outcome {
             Outcome::Success => balancer.succeeded(instance, begun),
             Outcome::Failure(_) => {
-                let breaker = &plan.setup.limits.breaker;
-                let settings = EjectionSettings {
-                    failure_threshold: breaker.failure_threshold,
-                    open_time: breaker.open_time,
-                    max_open_time: breaker.max_open_time,
-                };
-                balancer.failed(instance, begun, now, &settings);
+                balancer.failed(instance, begun, now, &plan.setup.limits.breaker);
             }
             Outcome::Neutral(_) => {}
         }

@@ -3,6 +3,7 @@
 use std::time::{Instant, SystemTime};
 
 use super::runtime::{Runtime, Runtimes};
+use crate::domain::balancer::Balancer;
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
 use crate::domain::routing::Resolved;
 use crate::service::clock::Clock;
@@ -19,8 +20,15 @@ pub struct Resting {
 impl Runtimes {
     /// What rests of a version now.
     pub fn resting(&self, id: &ExtensionId, version: &VersionName, clock: &Clock) -> Vec<Resting> {
-        let runtime = self.get(id.as_str());
-        runtime.map_or_else(Vec::new, |runtime| resting(&runtime, version, clock))
+        let read = |balancer: &Balancer| {
+            let resting = balancer.resting(Instant::now());
+            let resting = resting.map(|(instance, until)| Resting {
+                instance: instance.cloned(),
+                until: clock.wall_of(until),
+            });
+            resting.collect()
+        };
+        self.balanced(id, version, read).unwrap_or_default()
     }
 
     /// Which instances of a version are ejected now, and until when, by the wall clock.
@@ -30,8 +38,23 @@ impl Runtimes {
         version: &VersionName,
         clock: &Clock,
     ) -> Vec<(InstanceId, SystemTime)> {
-        let runtime = self.get(id.as_str());
-        runtime.map_or_else(Vec::new, |runtime| ejected(&runtime, version, clock))
+        let read = |balancer: &Balancer| {
+            let ejected = balancer.ejected(Instant::now());
+            let ejected = ejected.map(|(id, until)| (id.clone(), clock.wall_of(until)));
+            ejected.collect()
+        };
+        self.balanced(id, version, read).unwrap_or_default()
+    }
+
+    fn balanced<T>(
+        &self,
+        id: &ExtensionId,
+        version: &VersionName,
+        read: impl FnOnce(&Balancer) -> T,
+    ) -> Option<T> {
+        let setup = self.get(id.as_str())?.current_setup();
+        let balancer = setup.balancer(version)?;
+        Some(read(&balancer))
     }
 }
 
@@ -52,31 +75,4 @@ impl Runtime {
         let resting = instances.map(|instance| of(Some(&instance.instance_id)));
         resting.collect::<Option<Vec<_>>>()?.into_iter().min()
     }
-}
-
-fn resting(runtime: &Runtime, version: &VersionName, clock: &Clock) -> Vec<Resting> {
-    let setup = runtime.current_setup();
-    let Some(balancer) = setup.balancer(version) else {
-        return Vec::new();
-    };
-    let resting = balancer.resting(Instant::now());
-    let resting = resting.map(|(instance, until)| Resting {
-        instance: instance.cloned(),
-        until: clock.wall_of(until),
-    });
-    resting.collect()
-}
-
-fn ejected(
-    runtime: &Runtime,
-    version: &VersionName,
-    clock: &Clock,
-) -> Vec<(InstanceId, SystemTime)> {
-    let setup = runtime.current_setup();
-    let Some(balancer) = setup.balancer(version) else {
-        return Vec::new();
-    };
-    let ejected = balancer.ejected(Instant::now());
-    let ejected = ejected.map(|(instance, until)| (instance.clone(), clock.wall_of(until)));
-    ejected.collect()
 }

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use super::meter::DurationMeter;
 use crate::domain::breaker::{CircuitState, Tick, Transition, View};
 use crate::domain::failures::{Failed, FailureLog};
-use crate::domain::health::{Baseline, Counts, HealthGate};
+use crate::domain::health::{Counts, HealthGate, Outcomes};
 use crate::domain::ids::VersionName;
 use crate::domain::latency::{LatencyHistogram, LatencySnapshot};
 use crate::domain::lock::locked;
@@ -31,9 +31,8 @@ pub struct VersionRuntime {
     pub meter: DurationMeter,
     /// Whether it counts as degraded.
     pub gate: HealthGate,
-    successes: AtomicU64,
-    failures: AtomicU64,
-    baseline: Baseline,
+    /// Its attempts.
+    pub outcomes: Outcomes,
     /// Only where there is more than one version: of a single one it is the extension's.
     latency: OnceLock<Box<LatencyHistogram>>,
     /// For [`crate::domain::halting`], until they are reported to the fleet.
@@ -110,9 +109,7 @@ impl VersionRuntime {
             version: version.clone(),
             meter: DurationMeter::default(),
             gate: HealthGate::default(),
-            successes: AtomicU64::default(),
-            failures: AtomicU64::default(),
-            baseline: Baseline::default(),
+            outcomes: Outcomes::default(),
             latency: OnceLock::new(),
             attempts: Mutex::default(),
             log: Mutex::default(),
@@ -123,11 +120,10 @@ impl VersionRuntime {
     /// Counts an outcome; `alone`: the extension has no other version.
     pub fn count(&self, outcome: Outcome, latency: Option<Duration>, alone: bool, now: Instant) {
         match outcome {
-            Outcome::Success => &self.successes,
-            Outcome::Failure(_) => &self.failures,
+            Outcome::Success => self.outcomes.succeeded(),
+            Outcome::Failure(_) => self.outcomes.failed(),
             Outcome::Neutral(_) => return,
         }
-        .fetch_add(1, Ordering::Relaxed);
         if let (Some(latency), false) = (latency, alone) {
             let histogram = || Box::new(LatencyHistogram::new(now));
             self.latency.get_or_init(histogram).record(latency, now);
@@ -168,22 +164,9 @@ impl VersionRuntime {
         std::mem::take(&mut locked(&self.attempts))
     }
 
-    /// The outcomes of its attempts since it was first called.
-    pub fn counts(&self) -> Counts {
-        Counts {
-            successes: self.successes.load(Ordering::Relaxed),
-            failures: self.failures.load(Ordering::Relaxed),
-        }
-    }
-
-    /// The same since the last reset.
-    pub fn since_reset(&self) -> Counts {
-        self.baseline.since(self.counts())
-    }
-
     /// Begins anew after a reset of its circuit: what came before no longer speaks against it.
     pub fn reset(&self) {
-        self.baseline.set(self.counts());
+        self.outcomes.reset();
         self.forgive();
     }
 
@@ -232,7 +215,7 @@ impl VersionRuntime {
     }
 
     /// Remembers a failed attempt.
-    pub(super) fn remember(&self, failed: &Failed<'_>) {
+    pub(super) fn remember(&self, failed: &Failed<&str>) {
         self.failures().get_or_insert_default().push(failed);
     }
 
@@ -240,10 +223,10 @@ impl VersionRuntime {
     /// extension's last error text.
     pub fn failing(&self) -> Failing {
         let log = self.failures();
-        let last = log.as_ref().and_then(|log| log.last());
+        let last = log.as_ref().and_then(|log| log.newest_first().next());
         Failing {
             since: self.since(),
-            error: last.and_then(|it| it.error).map(Box::from),
+            error: last.and_then(|it| it.error.clone()),
         }
     }
 
@@ -286,7 +269,10 @@ mod tests {
         let v2 = versions.of(&name("v2"));
         v2.count(failure, Some(Duration::from_millis(3)), false, now);
         assert!(Arc::ptr_eq(&v2, &versions.of(&name("v2"))));
-        let counts = |it: &Arc<VersionRuntime>| (it.counts().successes, it.counts().failures);
+        let counts = |it: &Arc<VersionRuntime>| {
+            let counts = it.outcomes.counts();
+            (counts.successes, counts.failures)
+        };
         let all: Vec<_> = versions.all().iter().map(counts).collect();
         assert_eq!(all, [(1, 0), (0, 1)]);
         let measured: Vec<_> = versions

@@ -1,21 +1,20 @@
-//! One load: choose the source, read it, apply it, report it.
+//! One load: choose the source, and read it; [`applied`] makes it visible and reports it.
+
+mod applied;
 
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
+use self::applied::Applied;
 use super::Parts;
 use super::inbox::{Edits, ReloadReport, Want as Scope};
-use crate::domain::catalog::{ActiveSource, Catalog, CatalogWriter, Change, Counts};
-use crate::domain::entry::{Entry, PrepareReply};
+use crate::domain::catalog::{ActiveSource, CatalogWriter};
+use crate::domain::entry::PrepareReply;
 use crate::domain::reconcile;
-use crate::domain::record;
-use crate::service::boundary::survived_now;
-use crate::service::health_store::MAX_CHANGES;
-use crate::service::observe::{Changed, Observation, Observers, Trigger};
+use crate::service::observe::{Observation, Observers, Trigger};
 use crate::service::progress::Progress;
 use crate::service::source::{Database, Fixtures, Known, Read, SourceError, Want};
 use crate::service::status::{SourceMode, Status};
@@ -45,8 +44,6 @@ impl Digests {
         self.reconnected = false;
     }
 }
-/// The most faults of one load that are reported one by one.
-const MAX_TOLD: usize = 100;
 
 /// Reads sources into the catalog; owned by the one task that may.
 pub struct Loader<D, F> {
@@ -187,11 +184,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         let read = fixtures.read().await;
         self.files_are_read = read.is_ok();
         match read {
-            Ok(everything) => {
-                let change =
-                    reconcile::with_everything(self.writer.catalog(), everything, &*self.prepare);
-                Ok(self.apply(change, started))
-            }
+            Ok(everything) => Ok(self.apply_read(Read::Everything(everything), started)),
             Err(error) => {
                 self.status.fixtures_failed();
                 Err(error)
@@ -233,8 +226,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         scope: Option<&Scope>,
         started: Instant,
     ) -> Result<Applied, SourceError> {
-        let mut want = self.want(scope);
-        want.told = trigger == Trigger::Notification;
+        let want = self.want(scope, trigger);
         let read = self.read(&want).await?;
         if trigger == Trigger::Timer {
             self.digests.syncs += 1;
@@ -307,35 +299,27 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         Ok(self.database.as_ref().ok_or_else(none)?)
     }
 
-    fn want(&self, scope: Option<&Scope>) -> Want {
-        match scope {
-            Some(Scope::Everything) => Want::default(),
-            Some(Scope::One(id)) => Want {
-                known: self.known(),
-                also: Some(id.clone()),
-                told: false,
-            },
-            None => Want {
-                known: self.known(),
-                also: None,
-                told: false,
-            },
+    fn want(&self, scope: Option<&Scope>, trigger: Trigger) -> Want {
+        let also = match scope {
+            Some(Scope::Everything) => return Want::default(),
+            Some(Scope::One(id)) => Some(id.clone()),
+            None => None,
+        };
+        Want {
+            known: self.known(),
+            also,
+            told: trigger == Trigger::Notification,
         }
     }
 
     fn apply_read(&mut self, read: Read, started: Instant) -> Applied {
-        let catalog = Arc::clone(self.writer.catalog());
-        match read {
-            Read::Unchanged => self.nothing_new(started),
-            Read::Delta(delta) => {
-                let change = reconcile::with_delta(&catalog, delta, &*self.prepare);
-                self.apply(change, started)
-            }
-            Read::Everything(everything) => {
-                let change = reconcile::with_everything(&catalog, everything, &*self.prepare);
-                self.apply(change, started)
-            }
-        }
+        let catalog = self.writer.catalog();
+        let change = match read {
+            Read::Unchanged => return self.nothing_new(started),
+            Read::Delta(delta) => reconcile::with_delta(catalog, delta, &*self.prepare),
+            Read::Everything(all) => reconcile::with_everything(catalog, all, &*self.prepare),
+        };
+        self.apply(change, started)
     }
 
     /// What the catalog holds of the database, if its data is the database's.
@@ -346,176 +330,5 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             epoch,
             revision: head.revision,
         })
-    }
-
-    fn nothing_new(&self, started: Instant) -> Applied {
-        let duration = started.elapsed();
-        self.status.applied(false, duration, false);
-        Applied {
-            counts: Counts::default(),
-            changed: Changed::default(),
-            news: false,
-            from: None,
-            duration,
-        }
-    }
-
-    fn apply(&mut self, change: Change, started: Instant) -> Applied {
-        let catalog = Arc::clone(self.writer.catalog());
-        let (before, known_faults) = (catalog.head(), catalog.quarantine());
-        let fixtures = change.source == ActiveSource::Fixtures;
-        let warnings: Vec<_> = change
-            .upserts
-            .iter()
-            .flat_map(|entry| warnings(&catalog, entry))
-            .collect();
-        let changed = changed(&change);
-        let counts = self.writer.apply(change);
-        let head = catalog.head();
-        survived_now(&self.observers, || (self.applied)());
-        // Then: who waits for the revision must not come before what follows from it.
-        self.progress.announce(head.revision);
-
-        for warning in &warnings {
-            self.observers.observe(warning);
-        }
-        let quarantine = catalog.quarantine();
-        let faults = quarantine.faults();
-        let mut news = faults.filter(|fault| !known_faults.knows(fault));
-        for fault in news.by_ref().take(MAX_TOLD) {
-            let (origin, reason) = (fault.origin.clone(), fault.reason.clone());
-            self.observers
-                .observe(&Observation::Quarantined { origin, reason });
-        }
-        let untold = news.count();
-        if untold > 0 {
-            self.observers.observe(&Observation::Quarantined {
-                origin: format!("and {untold} more"),
-                reason: "too many at once to name each".to_owned(),
-            });
-        }
-        let news = !counts.is_empty()
-            || before.source != head.source
-            || before.epoch != head.epoch
-            || known_faults != quarantine;
-        let duration = started.elapsed();
-        self.status.applied(news, duration, fixtures);
-        let moved = before.source != ActiveSource::None && before.source != head.source;
-        Applied {
-            counts,
-            changed,
-            news,
-            from: moved.then_some(before.source),
-            duration,
-        }
-    }
-
-    fn tell(&self, trigger: Trigger, result: &Result<Applied, SourceError>, duration: Duration) {
-        match result {
-            Ok(applied) => {
-                self.tell_success(trigger, applied, duration);
-                self.progress.loaded();
-            }
-            Err(error) => {
-                self.status.load_failed(&error.outside());
-                self.observers.observe(&Observation::LoadFailed {
-                    trigger,
-                    error: error.clone(),
-                });
-            }
-        }
-    }
-
-    fn tell_success(&self, trigger: Trigger, applied: &Applied, duration: Duration) {
-        if !applied.news {
-            self.observers.observe(&Observation::Unchanged { duration });
-            return;
-        }
-        let catalog = self.writer.catalog();
-        let (head, (total, enabled)) = (catalog.head(), catalog.sizes());
-        if let Some(from) = applied.from {
-            self.observers.observe(&Observation::SourceChanged {
-                from,
-                to: head.source,
-            });
-        }
-        self.observers.observe(&Observation::Loaded {
-            trigger,
-            source: head.source,
-            counts: applied.counts,
-            changed: applied.changed.clone(),
-            revision: head.revision,
-            total,
-            enabled,
-            quarantined: catalog.quarantine().faults().len(),
-            duration,
-        });
-    }
-}
-
-/// Which extensions a change touches, and its actor: that is known if something is left, and all of
-/// it was last changed by the same actor.
-fn changed(change: &Change) -> Changed {
-    let upserts = change.upserts.iter().map(|entry| entry.extension());
-    let ids = upserts.clone().map(|extension| &extension.id);
-    let ids = ids.chain(&change.removals).take(MAX_CHANGES);
-    let mut actors = upserts.map(|extension| extension.provenance.updated_by.as_deref());
-    let by = actors.next().flatten();
-    Changed {
-        ids: ids.cloned().collect(),
-        by: by
-            .filter(|by| actors.all(|it| it == Some(by)))
-            .map(Box::from),
-    }
-}
-
-/// What an entry has that is not served as written. What is ignored is reported once for as long as
-/// it stays so.
-fn warnings(catalog: &Catalog, entry: &Entry) -> Vec<Observation> {
-    let extension = entry.extension();
-    let id = &extension.id;
-    let cuts = extension.all_cuts().map(|what| Observation::Cut {
-        id: id.clone(),
-        what,
-    });
-    let known = catalog.get(id).map(|old| record::ignored(old.extension()));
-    let known = known.unwrap_or_default();
-    let ignored = record::ignored(extension).into_iter();
-    let ignored = ignored.filter(|what| !known.contains(what));
-    let ignored = ignored.map(|what| Observation::Ignored {
-        id: id.clone(),
-        what,
-    });
-    cuts.chain(ignored).collect()
-}
-
-/// What a load did.
-struct Applied {
-    counts: Counts,
-    changed: Changed,
-    /// Whether it is worth reporting: something changed, or the source did.
-    news: bool,
-    /// The source before, if it changed.
-    from: Option<ActiveSource>,
-    duration: Duration,
-}
-
-impl Applied {
-    /// Both, one after the other.
-    fn and(self, then: Self) -> Self {
-        Self {
-            counts: Counts {
-                added: self.counts.added + then.counts.added,
-                updated: self.counts.updated + then.counts.updated,
-                removed: self.counts.removed + then.counts.removed,
-            },
-            changed: match then.changed.ids.is_empty() {
-                true => self.changed,
-                false => then.changed,
-            },
-            news: self.news || then.news,
-            from: self.from.or(then.from),
-            duration: then.duration,
-        }
     }
 }

@@ -10,7 +10,6 @@ mod loader;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::BackoffBuilder;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +22,7 @@ use crate::domain::catalog::CatalogWriter;
 use crate::domain::entry::PrepareReply;
 use crate::service::boundary::survived;
 use crate::service::observe::{Observers, Trigger};
+use crate::service::pauses::growing;
 use crate::service::progress::Progress;
 use crate::service::source::{Database, Fixtures, SourceError};
 use crate::service::status::Status;
@@ -80,7 +80,7 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
 
     /// Loads until `stop`; a failed load is tried again with growing, jittered pauses.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut pauses = retry_pauses();
+        let mut pauses = growing(FIRST_RETRY, LONGEST_RETRY);
         let mut next = Instant::now();
         let mut failing = false;
         let mut wake = Wake::Timer(Trigger::Start);
@@ -105,7 +105,7 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
                 let pause = if failed {
                     pauses.next().unwrap_or(LONGEST_RETRY)
                 } else {
-                    pauses = retry_pauses();
+                    pauses = growing(FIRST_RETRY, LONGEST_RETRY);
                     self.sync_interval
                 };
                 next = Instant::now() + pause;
@@ -152,15 +152,6 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
             }
         }
     }
-}
-
-fn retry_pauses() -> backon::ExponentialBackoff {
-    backon::ExponentialBuilder::new()
-        .with_min_delay(FIRST_RETRY)
-        .with_max_delay(LONGEST_RETRY)
-        .without_max_times()
-        .with_jitter()
-        .build()
 }
 
 #[cfg(test)]

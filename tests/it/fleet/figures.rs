@@ -155,7 +155,7 @@ impl Sidecar {
     fn others(&self) -> u64 {
         let entry = self.tools.selector.catalog().get("e").unwrap();
         let figures = self.figures.of(entry.extension());
-        figures.map_or(0, |figures| figures.tally.successes)
+        figures.map_or(0, |figures| figures.sums.counts.successes)
     }
 
     async fn wait_others(&self, wanted: u64) {

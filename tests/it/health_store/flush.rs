@@ -251,15 +251,10 @@ async fn others_are_the_fleet_without_us() {
 
     let boot = our_ledger.boot(&ours, INTERVAL).await.unwrap();
     let others = ours.others(&boot, None).await.unwrap();
-    let tally = |successes, failures| {
-        (
-            others[0].tally.successes == successes,
-            others[0].tally.failures == failures,
-        )
-    };
     assert_eq!(others.len(), 1);
-    assert_eq!(tally(104, 5), (true, true), "{others:?}");
-    assert!(others[0].last_failure.is_some());
+    let counts = others[0].sums.counts;
+    assert_eq!((counts.successes, counts.failures), (104, 5), "{others:?}");
+    assert!(others[0].sums.last_failure.is_some());
 
     // Folded under us, our own part looks like others'; the ledger knows.
     silence(&client, "11 min", "instance_id = 's1'").await;
@@ -270,8 +265,8 @@ async fn others_are_the_fleet_without_us() {
         .unwrap();
     let boot = our_ledger.boot(&ours, INTERVAL).await.unwrap();
     let others = ours.others(&boot, Some(DEADLINE)).await.unwrap();
-    assert_eq!(others[0].tally.successes, 107);
-    assert_eq!(our_ledger.folded(&id(1)).successes, 3);
+    assert_eq!(others[0].sums.counts.successes, 107);
+    assert_eq!(our_ledger.folded(&id(1)).counts.successes, 3);
     assert_eq!(sums(&client, &id(1)).await, (107, 5));
 
     run(

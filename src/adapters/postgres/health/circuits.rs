@@ -50,12 +50,12 @@ const SET: &str = "
     FROM known";
 
 /// All in force, in the order in which [`in_force`] takes the columns.
-pub(super) const OVERRIDES: &str = "SELECT o.extension_id, o.version, o.action, o.change::text, \
-        o.until, now(), o.reason, o.set_by, e.incarnation::text \
+const OVERRIDES: &str = "SELECT o.extension_id, o.version, o.action, o.change::text, \
+        o.until, now(), e.incarnation::text \
     FROM circuit_overrides o LEFT JOIN extensions e ON e.id = o.extension_id \
     WHERE o.until IS NULL OR o.until > now()";
 
-pub(super) const TABLE: Table = Table {
+const TABLE: Table = Table {
     name: "circuit_overrides",
     keys: &[0, 1],
 };
@@ -88,7 +88,7 @@ impl Overrides for PostgresHealth {
 }
 
 /// A row of [`OVERRIDES`]. An end that no calendar has is none: it holds until it is changed.
-pub(super) fn in_force(row: &Row) -> Result<Override, Unusable> {
+fn in_force(row: &Row) -> Result<Override, Unusable> {
     let action: &str = row.try_get(2)?;
     let unknown = || format!("`action` is {action}, which this binary does not know");
     // A uuid in text is 32 hexadecimal digits and some hyphens.
@@ -96,12 +96,10 @@ pub(super) fn in_force(row: &Row) -> Result<Override, Unusable> {
     let (until, now): (Option<Stamp>, Stamp) = (row.try_get(4)?, row.try_get(5)?);
     Ok(Override {
         extension: ExtensionId::parse(row.try_get(0)?).map_err(named("extension_id"))?,
-        incarnation: row.try_get::<_, Option<&str>>(8)?.and_then(incarnation),
+        incarnation: row.try_get::<_, Option<&str>>(6)?.and_then(incarnation),
         version: VersionName::parse(row.try_get(1)?).map_err(named("version"))?,
         action: OverrideAction::named(action).ok_or_else(unknown)?,
         change: u128::from_str_radix(&change, 16)?,
         until: until.and_then(|until| until.by_our_clock(now)),
-        reason: row.try_get(6)?,
-        set_by: row.try_get(7)?,
     })
 }

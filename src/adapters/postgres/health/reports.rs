@@ -11,16 +11,16 @@ use super::PostgresHealth;
 use super::call::{
     CALL_LIMIT, CENTURY, LIMITS, Parameter, age_ms, bigint, count, milliseconds, uuid,
 };
-use super::circuits;
 use super::sets::{Table, Unusable, named};
 use crate::adapters::postgres::rows::incarnation;
 use crate::adapters::postgres::stamp::Stamp;
 use crate::adapters::postgres::statement::json;
 use crate::adapters::postgres::transaction::Transaction;
+use crate::domain::health::{Counts, HealthSums};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::health_store::{
     Boot, Figures, Flush, Flushed, HealthReports, Held, HeldCircuit, MAX_CIRCUITS, MAX_NAMED,
-    MAX_REPORTS, Report, Restored, Sidecars, StoreError, Tally, Written,
+    MAX_REPORTS, Report, Restored, Sidecars, StoreError, Written,
 };
 use crate::service::skipped::Reading;
 
@@ -122,14 +122,13 @@ impl HealthReports for PostgresHealth {
     async fn restore(&self, boot: &Boot) -> Result<Restored, StoreError> {
         let own: Parameter<'_> = (&&*boot.0, Type::TEXT);
         let everything = [own.clone(), (&None::<i64>, Type::INT8)];
-        let (figure_rows, circuit_rows, override_rows) = self
+        let (figure_rows, circuit_rows) = self
             .run("restoring health", async |client| {
                 let reading = async {
                     tokio::try_join!(
                         biased;
                         client.query_typed(OTHERS, &everything),
                         client.query_typed(HELD, std::slice::from_ref(&own)),
-                        client.query_typed(circuits::OVERRIDES, &[]),
                     )
                 };
                 Transaction::snapshot(LIMITS).send(client, reading).await
@@ -139,7 +138,6 @@ impl HealthReports for PostgresHealth {
         Ok(Restored {
             figures: self.each(FIGURES, whole, &figure_rows, figures),
             circuits: self.each(CIRCUITS, whole, &circuit_rows, held),
-            overrides: self.each(circuits::TABLE, whole, &override_rows, circuits::in_force),
         })
     }
 
@@ -211,17 +209,17 @@ struct ReportRow<'a> {
 
 impl<'a> ReportRow<'a> {
     fn of(report: &'a Report, now: Instant) -> Self {
-        let (figures, tally) = (&report.figures, report.figures.tally);
+        let (figures, sums) = (&report.figures, report.figures.sums);
         Self {
             id: figures.extension.as_str(),
             incarnation: figures.incarnation.map(uuid),
-            successes: bigint(tally.successes),
-            failures: bigint(tally.failures),
-            latency_count: bigint(tally.latency_count),
-            latency_total_us: bigint(tally.latency_total_us),
-            success_age: figures.last_success.map(|it| age_ms(it, now)),
+            successes: bigint(sums.counts.successes),
+            failures: bigint(sums.counts.failures),
+            latency_count: bigint(sums.latency_count),
+            latency_total_us: bigint(sums.latency_sum_us),
+            success_age: sums.last_success.map(|it| age_ms(it, now)),
             answer_age: report.last_answer.map(|it| age_ms(it, now)),
-            failure_age: figures.last_failure.map(|it| age_ms(it, now)),
+            failure_age: sums.last_failure.map(|it| age_ms(it, now)),
             failure_threshold: integer(report.failure_threshold),
             half_open_maximum: integer(report.half_open_max_requests),
         }
@@ -275,14 +273,16 @@ fn figures(row: &Row) -> Result<Figures, Unusable> {
     Ok(Figures {
         extension,
         incarnation: incarnation(row.try_get(12)?),
-        tally: Tally {
-            successes: others(1, 2)?,
-            failures: others(3, 4)?,
+        sums: HealthSums {
+            counts: Counts {
+                successes: others(1, 2)?,
+                failures: others(3, 4)?,
+            },
             latency_count: others(5, 6)?,
-            latency_total_us: others(7, 8)?,
+            latency_sum_us: others(7, 8)?,
+            last_success: time(9)?,
+            last_failure: time(10)?,
         },
-        last_success: time(9)?,
-        last_failure: time(10)?,
     })
 }
 

@@ -173,8 +173,6 @@ mod tests {
             action,
             change,
             until: until.map(|ttl| SystemTime::now() + ttl),
-            reason: None,
-            set_by: "test".into(),
         }
     }
 

@@ -211,7 +211,5 @@ fn in_force(wanted: &Wanted, change: u128) -> Override {
         until: wanted
             .ttl
             .and_then(|ttl| SystemTime::now().checked_add(ttl)),
-        reason: None,
-        set_by: wanted.actor.name().into(),
     }
 }

@@ -141,7 +141,6 @@ impl<'a, C: Caller> Attempts<'a, C> {
     pub(super) fn cancelled(&self) -> RegistryError {
         self.count(Status::Cancelled, StdInstant::now());
         self.plan.trace_end(Status::Cancelled);
-        self.recorder.runtime.health.neutral();
         RegistryError::Cancelled
     }
 
@@ -169,7 +168,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
             let Some(next) = next else {
                 return Err((Status::of(outcome), last));
             };
-            self.recorder.runtime.meter.retried();
+            self.recorder.runtime.meter.retries.add(1);
             pending = next;
         }
     }

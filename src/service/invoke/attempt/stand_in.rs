@@ -38,9 +38,8 @@ impl<C: Caller> Attempts<'_, C> {
             return None;
         };
         // Nothing else holds the plan: there is no stream yet.
-        let plan = Arc::get_mut(&mut self.plan)?.stand_in(target, setup)?;
-        self.recorder.runtime.meter.fell_back();
-        self.plan = Arc::new(plan);
+        Arc::get_mut(&mut self.plan)?.stand_in(target, setup)?;
+        self.recorder.runtime.meter.fallbacks.add(1);
         self.recorder = tools.recorder(runtime, self.plan.target.entry(), self.plan.version());
         self.seat = Some(Seat::Taken(place));
         self.circuit = tools.circuit(&self.plan);

@@ -1,0 +1,194 @@
+//! What was read, made visible and reported.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Loader;
+use crate::domain::catalog::{ActiveSource, Catalog, Change, Counts};
+use crate::domain::entry::Entry;
+use crate::domain::record;
+use crate::service::boundary::survived_now;
+use crate::service::health_store::MAX_CHANGES;
+use crate::service::observe::{Changed, Observation, Trigger};
+use crate::service::source::SourceError;
+
+/// The most faults of one load that are reported one by one.
+const MAX_TOLD: usize = 100;
+
+/// What a load did.
+#[derive(Default)]
+pub(super) struct Applied {
+    pub(super) counts: Counts,
+    changed: Changed,
+    /// Whether it is worth reporting: something changed, or the source did.
+    pub(super) news: bool,
+    /// The source before, if it changed.
+    from: Option<ActiveSource>,
+    pub(super) duration: Duration,
+}
+
+impl Applied {
+    /// Both, one after the other.
+    pub(super) fn and(self, then: Self) -> Self {
+        Self {
+            counts: Counts {
+                added: self.counts.added + then.counts.added,
+                updated: self.counts.updated + then.counts.updated,
+                removed: self.counts.removed + then.counts.removed,
+            },
+            changed: match then.changed.ids.is_empty() {
+                true => self.changed,
+                false => then.changed,
+            },
+            news: self.news || then.news,
+            from: self.from.or(then.from),
+            duration: then.duration,
+        }
+    }
+}
+
+impl<D, F> Loader<D, F> {
+    pub(super) fn nothing_new(&self, started: Instant) -> Applied {
+        let duration = started.elapsed();
+        self.status.applied(false, duration, false);
+        Applied {
+            duration,
+            ..Applied::default()
+        }
+    }
+
+    pub(super) fn apply(&mut self, change: Change, started: Instant) -> Applied {
+        let catalog = Arc::clone(self.writer.catalog());
+        let (before, known_faults) = (catalog.head(), catalog.quarantine());
+        let fixtures = change.source == ActiveSource::Fixtures;
+        let warnings: Vec<_> = change
+            .upserts
+            .iter()
+            .flat_map(|entry| warnings(&catalog, entry))
+            .collect();
+        let changed = changed(&change);
+        let counts = self.writer.apply(change);
+        let head = catalog.head();
+        survived_now(&self.observers, || (self.applied)());
+        // Then: who waits for the revision must not come before what follows from it.
+        self.progress.announce(head.revision);
+
+        for warning in &warnings {
+            self.observers.observe(warning);
+        }
+        let quarantine = catalog.quarantine();
+        let faults = quarantine.faults();
+        let mut news = faults.filter(|fault| !known_faults.knows(fault));
+        for fault in news.by_ref().take(MAX_TOLD) {
+            let (origin, reason) = (fault.origin.clone(), fault.reason.clone());
+            self.observers
+                .observe(&Observation::Quarantined { origin, reason });
+        }
+        let untold = news.count();
+        if untold > 0 {
+            self.observers.observe(&Observation::Quarantined {
+                origin: format!("and {untold} more"),
+                reason: "too many at once to name each".to_owned(),
+            });
+        }
+        let news = !counts.is_empty()
+            || before.source != head.source
+            || before.epoch != head.epoch
+            || known_faults != quarantine;
+        let duration = started.elapsed();
+        self.status.applied(news, duration, fixtures);
+        let moved = before.source != ActiveSource::None && before.source != head.source;
+        Applied {
+            counts,
+            changed,
+            news,
+            from: moved.then_some(before.source),
+            duration,
+        }
+    }
+
+    pub(super) fn tell(
+        &self,
+        trigger: Trigger,
+        result: &Result<Applied, SourceError>,
+        duration: Duration,
+    ) {
+        match result {
+            Ok(applied) => {
+                self.tell_success(trigger, applied, duration);
+                self.progress.loaded();
+            }
+            Err(error) => {
+                self.status.load_failed(&error.outside());
+                self.observers.observe(&Observation::LoadFailed {
+                    trigger,
+                    error: error.clone(),
+                });
+            }
+        }
+    }
+
+    pub(super) fn tell_success(&self, trigger: Trigger, applied: &Applied, duration: Duration) {
+        if !applied.news {
+            self.observers.observe(&Observation::Unchanged { duration });
+            return;
+        }
+        let catalog = self.writer.catalog();
+        let (head, (total, enabled)) = (catalog.head(), catalog.sizes());
+        if let Some(from) = applied.from {
+            self.observers.observe(&Observation::SourceChanged {
+                from,
+                to: head.source,
+            });
+        }
+        self.observers.observe(&Observation::Loaded {
+            trigger,
+            source: head.source,
+            counts: applied.counts,
+            changed: applied.changed.clone(),
+            revision: head.revision,
+            total,
+            enabled,
+            quarantined: catalog.quarantine().faults().len(),
+            duration,
+        });
+    }
+}
+
+/// Which extensions a change touches, and its actor: that is known if something is left, and all of
+/// it was last changed by the same actor.
+fn changed(change: &Change) -> Changed {
+    let upserts = change.upserts.iter().map(|entry| entry.extension());
+    let ids = upserts.clone().map(|extension| &extension.id);
+    let ids = ids.chain(&change.removals).take(MAX_CHANGES);
+    let mut actors = upserts.map(|extension| extension.provenance.updated_by.as_deref());
+    let by = actors.next().flatten();
+    Changed {
+        ids: ids.cloned().collect(),
+        by: by
+            .filter(|by| actors.all(|it| it == Some(by)))
+            .map(Box::from),
+    }
+}
+
+/// What an entry has that is not served as written. What is ignored is reported once for as long as
+/// it stays so.
+fn warnings(catalog: &Catalog, entry: &Entry) -> Vec<Observation> {
+    let extension = entry.extension();
+    let id = &extension.id;
+    let cuts = extension.all_cuts().map(|what| Observation::Cut {
+        id: id.clone(),
+        what,
+    });
+    let known = catalog.get(id).map(|old| record::ignored(old.extension()));
+    let known = known.unwrap_or_default();
+    let ignored = record::ignored(extension).into_iter();
+    let ignored = ignored.filter(|what| !known.contains(what));
+    let ignored = ignored.map(|what| Observation::Ignored {
+        id: id.clone(),
+        what,
+    });
+    cuts.chain(ignored).collect()
+}
