@@ -1,8 +1,9 @@
 -- What a definition is: read from the columns of its table, so that a new column is one line in a
 -- migration and nothing else. `migrate` runs these files again whenever a text or a table changes.
 --
--- A column may have any name: where a function reads a definition table beside variables of its own,
--- those come first (`use_variable`), and columns are named with their table.
+-- A column may have any name: where a function reads a table that other tools may add to (definitions,
+-- health, audit) beside variables of its own, those come first (`use_variable`), and columns are named
+-- with their table.
 
 -- The columns that are no part of a definition; `original` is what an upgrade left.
 CREATE OR REPLACE FUNCTION registry_bookkeeping() RETURNS text[]

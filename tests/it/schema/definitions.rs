@@ -368,6 +368,58 @@ async fn columns_of_others_keep_their_values_and_get_their_defaults() {
     assert_eq!(value(&client, &ahead).await, "0");
 }
 
+/// Named as variables of our functions: those come first.
+#[tokio::test]
+async fn columns_of_others_may_be_named_as_our_variables() {
+    let (database, client) = migrated().await;
+    run(&client, CATALOG).await;
+    run(
+        &client,
+        "ALTER TABLE extension_audit_log ADD COLUMN override text, ADD COLUMN source text,
+             ADD COLUMN differences jsonb, ADD COLUMN ids text, ADD COLUMN at_revision bigint,
+             ADD COLUMN age interval DEFAULT '100 years';
+         ALTER TABLE extension_health ADD COLUMN gone text, ADD COLUMN changed boolean,
+             ADD COLUMN circuits integer, ADD COLUMN ids text, ADD COLUMN locked boolean;
+         ALTER TABLE extensions ADD COLUMN ids text, ADD COLUMN own text;
+         ALTER TABLE extension_versions ADD COLUMN ids text",
+    )
+    .await;
+    migrate_again(&database).await;
+    run(
+        &client,
+        "BEGIN; SET LOCAL beamline.action = 'promoted'; UPDATE extensions SET retry = 3;
+         UPDATE extension_versions SET priority = 3; COMMIT;
+         SELECT registry_reset_circuits('{a}');
+         INSERT INTO sidecar_boots (instance_id, flush_interval) VALUES ('x', '5 s');
+         INSERT INTO extension_health (extension_id, circuit_breaker_state) VALUES ('a', NULL)",
+    )
+    .await;
+    assert_eq!(actions(&client, 2).await, ["a promoted", "b promoted"]);
+    let state = "SELECT circuit_breaker_state FROM extension_health";
+    for (sequence, circuits, shown) in [
+        (
+            1,
+            r#"[{"id": "a", "version": "v1", "state": "open", "age": 1, "wait": 1, "trials": 1}]"#,
+            "open",
+        ),
+        (2, "[]", "closed"),
+    ] {
+        let flush = format!(
+            "SELECT health_flush(boot, {sequence}, '5 s', '[]', '{circuits}') FROM sidecar_boots"
+        );
+        run(&client, &flush).await;
+        assert_eq!(value(&client, state).await, shown);
+    }
+    run(
+        &client,
+        "UPDATE event_claims SET revision = 2;
+         UPDATE extension_audit_log SET timestamp = now() - interval '2 days'",
+    )
+    .await;
+    let pruned = "SELECT registry_prune_audit(interval '1 day') > 0";
+    assert_eq!(value(&client, pruned).await, "true");
+}
+
 #[tokio::test]
 async fn a_patch_writes_what_it_names() {
     let (_database, client) = migrated().await;
