@@ -89,7 +89,8 @@ CREATE OR REPLACE FUNCTION registry_action(before jsonb, after jsonb) RETURNS te
     RETURN CASE
         WHEN before = 'null' THEN 'created'
         WHEN after = 'null' THEN 'deleted'
-        WHEN after - ARRAY['enabled', 'auto_disabled'] <> '{}' THEN 'updated'
+        -- Empty where the session shows two values alike, as floats.
+        WHEN after = '{}' OR after - ARRAY['enabled', 'auto_disabled'] <> '{}' THEN 'updated'
         WHEN after ? 'enabled'
             THEN CASE WHEN (after -> 'enabled')::boolean THEN 'enabled' ELSE 'disabled' END
         WHEN (after -> 'auto_disabled')::boolean THEN 'auto_disabled'

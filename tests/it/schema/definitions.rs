@@ -420,6 +420,51 @@ async fn columns_of_others_may_be_named_as_our_variables() {
     assert_eq!(value(&client, pruned).await, "true");
 }
 
+/// What a session shows in its own way is stamped alike in all, and a change that it does not show
+/// is one.
+#[tokio::test]
+async fn columns_of_others_have_one_digest_in_every_session() {
+    let (database, client) = migrated().await;
+    run(&client, CATALOG).await;
+    run(&client, "CREATE DOMAIN document AS jsonb").await;
+    for (table, _) in VIEWS {
+        run(
+            &client,
+            &format!(
+                "ALTER TABLE {table} ADD COLUMN seen timestamptz DEFAULT '2026-07-01 12:00Z',
+                    ADD COLUMN day date DEFAULT '2026-07-02', ADD COLUMN ratio float8 DEFAULT 0.1,
+                    ADD COLUMN lasts interval DEFAULT '1 day 02:03', ADD COLUMN raw bytea DEFAULT 'a',
+                    ADD COLUMN further document"
+            ),
+        )
+        .await;
+    }
+    migrate_again(&database).await;
+    let digest = value(&client, "registry_digest()").await;
+    let before = revision(&client).await;
+    run(
+        &client,
+        "SET TimeZone = 'Asia/Kathmandu'; SET DateStyle = 'SQL, DMY'; SET bytea_output = 'escape';
+         SET IntervalStyle = 'sql_standard'; SET extra_float_digits = -15",
+    )
+    .await;
+    for (table, _) in VIEWS {
+        run(
+            &client,
+            &format!("UPDATE {table} SET digest = 7, further = 'null'"),
+        )
+        .await;
+    }
+    assert_eq!(value(&client, "registry_digest()").await, digest);
+    assert_eq!(revision(&client).await, before);
+    run(&client, "UPDATE extensions SET ratio = 0.1000000000000001").await;
+    assert_eq!(
+        actions(&client, before + 1).await,
+        ["a updated", "b updated"]
+    );
+    assert_ne!(value(&client, "registry_digest()").await, digest);
+}
+
 #[tokio::test]
 async fn a_patch_writes_what_it_names() {
     let (_database, client) = migrated().await;
