@@ -260,8 +260,9 @@ async fn what_cannot_be_carried_is_listed_at_once_and_nothing_is_changed() {
     assert_kept(&client).await;
 }
 
-/// Views on what keeps its type, and triggers of other tools, live on; a trigger that stamps times
-/// stamps nothing during the upgrade, and is as it was afterwards.
+/// Views on what keeps its type, and triggers and rules of other tools, live on; a trigger that stamps
+/// times stamps nothing during the upgrade, a rule by which entries are only added keeps none from being
+/// carried over, and both are as they were afterwards.
 #[tokio::test]
 async fn views_and_triggers_of_others_live_on() {
     let (_database, mut client) = made(&many(20, 50)).await;
@@ -278,7 +279,10 @@ async fn views_and_triggers_of_others_live_on() {
          CREATE TRIGGER off BEFORE UPDATE ON extension_instances
              FOR EACH ROW EXECUTE FUNCTION stamp();
          ALTER TABLE extension_instances DISABLE TRIGGER off;
-         ALTER TABLE extension_health ENABLE ALWAYS TRIGGER stamp;",
+         ALTER TABLE extension_health ENABLE ALWAYS TRIGGER stamp;
+         CREATE RULE only_added AS ON UPDATE TO extension_audit_log DO INSTEAD NOTHING;
+         CREATE RULE off AS ON DELETE TO extension_audit_log DO INSTEAD NOTHING;
+         ALTER TABLE extension_audit_log DISABLE RULE off;",
     )
     .await;
     keep(&client).await;
@@ -287,6 +291,9 @@ async fn views_and_triggers_of_others_live_on() {
     let enabled = "SELECT string_agg(tgenabled::text, '' ORDER BY tgrelid::regclass::text)
         FROM pg_trigger WHERE tgname IN ('stamp', 'off')";
     assert_eq!(value(&client, enabled).await, "ADO");
+    let rules = "SELECT string_agg(ev_enabled::text, '' ORDER BY rulename)
+        FROM pg_rewrite WHERE rulename IN ('only_added', 'off')";
+    assert_eq!(value(&client, rules).await, "DO");
     let seen = "SELECT (SELECT count(*) FROM serving) > 0 AND (SELECT count(*) FROM log) = 50";
     assert_eq!(value(&client, seen).await, "true");
 }
