@@ -57,6 +57,7 @@ pub(super) async fn find(client: &impl GenericClient, shape: &Shape) -> Result<V
         )
     })?);
     found.extend(orphans(client, shape).await?);
+    found.extend(long_subjects(client, shape).await?);
     if shape.has(AUDIT) {
         let ours: &[&str] = &ACTIONS;
         let unknown = client.query(UNKNOWN, &[&ours]).await?;
@@ -144,6 +145,32 @@ async fn orphans(client: &impl GenericClient, shape: &Shape) -> Result<Vec<Strin
             format!(
                 "{table} has rows of extensions that do not exist: {}: delete them, or add the \
                  extensions",
+                names.join(", ")
+            )
+        })?);
+    }
+    Ok(found)
+}
+
+/// Subjects that ours have no room for: possible where the column was widened.
+async fn long_subjects(client: &impl GenericClient, shape: &Shape) -> Result<Vec<String>, Error> {
+    let mut found = Vec::new();
+    let parts = [
+        (EXTENSIONS, "id"),
+        (VERSIONS, "id || '/' || version"),
+        (INSTANCES, "extension_id || '/' || instance_id"),
+    ];
+    for (table, name) in parts.into_iter().filter(|(table, _)| shape.has(table)) {
+        let sql = format!(
+            "SELECT '{table}', array_agg(({name})::text ORDER BY {name}) FROM {table} \
+             WHERE length(subject) > 512 HAVING count(*) > 0"
+        );
+        let rows = client.query(&sql, &[]).await?;
+        found.extend(lines(&rows, |table, names| {
+            let names: Vec<_> = names.iter().map(|name| quoted(name)).collect();
+            format!(
+                "{table} has subjects of more than 512 characters: {}: shorten them, or delete the \
+                 rows",
                 names.join(", ")
             )
         })?);
