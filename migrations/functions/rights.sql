@@ -27,7 +27,8 @@ BEGIN
             EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), role);
         END IF;
     END LOOP;
-    EXECUTE format('REVOKE ALL ON %s, extension_audit_log_id_seq FROM %s', relations, roles);
+    EXECUTE format('REVOKE ALL ON %s FROM %s', concat_ws(', ', relations,
+        pg_get_serial_sequence('extension_audit_log', 'id')), roles);
     EXECUTE format('GRANT SELECT ON %s TO %s', relations, roles);
 
     -- Definitions: through the views that show what one is, and, for operators whose plain SQL names
