@@ -225,6 +225,39 @@ async fn a_new_column_is_part_of_the_definition() {
     run(&client, "UPDATE extension_definitions SET keeper = 'kim'").await;
 }
 
+/// By other tools, by hand, or by a restore with `--disable-triggers`.
+#[tokio::test]
+async fn what_was_changed_under_the_functions_is_put_right_by_the_next_migrate() {
+    let (_database, mut client) = migrated().await;
+    run(&client, CATALOG).await;
+    for change in [
+        "ALTER TABLE extensions ADD COLUMN keeper text",
+        "ALTER TABLE extensions RENAME COLUMN keeper TO guard",
+        "ALTER TABLE extensions DROP COLUMN guard CASCADE",
+        "ALTER TABLE extension_versions DISABLE TRIGGER ALL;
+         ALTER TABLE extension_versions ENABLE TRIGGER ALL",
+        "ALTER TABLE extension_instances DISABLE TRIGGER USER",
+        "DROP VIEW live_sidecars CASCADE",
+    ] {
+        run(&client, change).await;
+        let done = migrate(&mut client, DEADLINE).await.unwrap();
+        assert!(done.functions && done.applied.is_empty(), "{change}");
+        let again = migrate(&mut client, DEADLINE).await.unwrap();
+        assert!(!again.functions, "{change}");
+        let before = revision(&client).await;
+        run(
+            &client,
+            "UPDATE extension_definitions SET retry = retry + 1;
+             UPDATE extension_instances SET weight = weight - 1",
+        )
+        .await;
+        assert_eq!(actions(&client, before + 1).await.len(), 3, "{change}");
+        run(&client, "SELECT health_fold()").await;
+    }
+    let fire = "SELECT string_agg(tgenabled::text, '') FROM pg_trigger WHERE tgname = 'z_digest'";
+    assert_eq!(value(&client, fire).await, "AAA");
+}
+
 #[tokio::test]
 async fn a_view_that_is_made_anew_keeps_its_rights() {
     let (database, client) = migrated().await;
