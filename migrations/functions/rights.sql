@@ -94,7 +94,7 @@ $$;
 
 -- A mark on what has just been made, by which roles.sql, registry_grant() and `check` recognise our
 -- functions: all of ours are made anew by this transaction. Where row security binds the owner too, those
--- that run as the owner fail, whoever calls them: a change whose extension they cannot see would have
+-- that run as the owner fail, for every caller: a change whose extension they cannot see would have
 -- no revision.
 DO $$
 DECLARE
