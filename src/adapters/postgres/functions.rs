@@ -53,7 +53,8 @@ const KEEP: &str = "INSERT INTO registry_functions (sha256) VALUES ($1) \
 /// tables, of which functions and views are made, and of our views. Our triggers, and when they fire.
 const SHAPE: &str = "SELECT concat_ws(' ', current_schema(), \
     (SELECT string_agg(concat_ws(' ', c.relname, a.attname, \
-            format_type(a.atttypid, a.atttypmod), a.attgenerated), ', ' ORDER BY c.relname, a.attname) \
+            format_type(a.atttypid, a.atttypmod), a.attgenerated), ', ' \
+            ORDER BY c.relname, a.attname) \
         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
         WHERE c.relnamespace = quote_ident(current_schema())::regnamespace \
             AND c.relname = ANY ('{extensions,extension_versions,extension_instances,\
