@@ -272,7 +272,8 @@ async fn nulls_missing_columns_and_the_largest_numbers_go_over() {
         &client,
         "ALTER TABLE extensions ALTER COLUMN version DROP NOT NULL;
          UPDATE extensions SET version = NULL WHERE id = 'mask_pii';
-         ALTER TABLE extension_versions DROP COLUMN routing_rules;
+         ALTER TABLE extensions ADD COLUMN auto_disabled boolean;
+         ALTER TABLE extension_versions DROP COLUMN routing_rules, ADD COLUMN priority integer;
          INSERT INTO extension_versions (id, version, subject, timeout_ms, retry)
              VALUES ('mask_pii', 'v1', 'beamline.ext.mask', 1, 1);
          UPDATE extension_health SET success_count = 9223372036854775807, failure_count = 2,
@@ -280,9 +281,9 @@ async fn nulls_missing_columns_and_the_largest_numbers_go_over() {
     )
     .await;
     migrate(&mut client, DEADLINE).await.unwrap();
-    let version = "SELECT e.version || ' ' || v.enabled FROM extensions e
-        JOIN extension_versions v USING (id) WHERE id = 'mask_pii'";
-    assert_eq!(value(&client, version).await, "v1 true");
+    let version = "SELECT concat_ws(' ', e.version, e.auto_disabled, v.enabled, v.priority)
+        FROM extensions e JOIN extension_versions v USING (id) WHERE id = 'mask_pii'";
+    assert_eq!(value(&client, version).await, "v1 f t 0");
     let counts = "SELECT concat_ws(' ', success_count, failure_count, latency_count)
         FROM extension_health WHERE extension_id = 'normalize_text'";
     assert_eq!(value(&client, counts).await, "9223372036854775807 2 0");
@@ -462,8 +463,13 @@ async fn a_mixed_database_is_refused_with_words() {
         // What another tool has kept in columns that are named as ours, or in types of its own.
         (
             ORIGINAL,
-            "ALTER TABLE extensions ADD COLUMN revision integer, ADD COLUMN owner integer",
-            "extensions.revision is integer, not bigint: change its type, or rename it",
+            "ALTER TABLE extensions ADD COLUMN owner integer",
+            "extensions.owner is integer, not character varying or text: change its type, or rename it",
+        ),
+        (
+            ORIGINAL,
+            "ALTER TABLE extensions ADD COLUMN revision bigint",
+            "extensions has a column revision",
         ),
         (
             ORIGINAL,

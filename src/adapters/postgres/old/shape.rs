@@ -74,8 +74,10 @@ const OURS: [&str; 10] = [
     "event_claims",
 ];
 
-/// Columns that only our migrations add, likewise.
-const OUR_COLUMNS: [&str; 5] = [
+/// Columns that only our migrations add, likewise; what another tool numbers by `revision` would be
+/// taken for revisions of ours.
+const OUR_COLUMNS: [&str; 6] = [
+    "revision",
     "digest",
     "promoted",
     "incarnation",
@@ -225,7 +227,7 @@ impl Shape {
             for column in taken.filter(|column| table.columns.contains_key(**column)) {
                 odd.push(format!(
                     "{name} has a column {column}, but no migration is on record: a part of the \
-                     schema was made by other means"
+                     schema was made by other means; rename it if it is another tool's"
                 ));
             }
         }
