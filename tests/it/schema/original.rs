@@ -221,6 +221,8 @@ async fn what_cannot_be_carried_is_listed_at_once_and_nothing_is_changed() {
          INSERT INTO extension_audit_log (extension_id, action) VALUES ('a', 'renamed');
          ALTER TABLE extension_instances ALTER COLUMN subject TYPE text;
          UPDATE extension_instances SET subject = repeat('s', 513) WHERE instance_id = 'a';
+         ALTER TABLE extensions ALTER COLUMN id TYPE text;
+         INSERT INTO extensions (id, type, subject) VALUES (repeat('long_', 60), 'pre', 'long');
          CREATE VIEW current AS SELECT id, version FROM extensions;
          CREATE VIEW changes AS SELECT new_values FROM extension_audit_log;
          CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -238,7 +240,8 @@ async fn what_cannot_be_carried_is_listed_at_once_and_nothing_is_changed() {
         "extension_versions has rows of extensions that do not exist: ghost/v1",
         "extension_health has rows of extensions that do not exist: ghost",
         "the action renamed",
-        "extension_instances has subjects of more than 512 characters: mask_pii/a",
+        "extension_instances.subject has more than 512 characters in mask_pii/a: shorten it",
+        "extensions.id has more than 255 characters in long_long",
         "extensions.version changes its type or is dropped, and this depends on it: rule _RETURN on view current",
         "extension_audit_log.new_values",
         "trigger noting on extensions calls note",
@@ -246,7 +249,7 @@ async fn what_cannot_be_carried_is_listed_at_once_and_nothing_is_changed() {
         let times = found.iter().filter(|line| line.contains(words)).count();
         assert_eq!(times, 1, "{words}: {found:#?}");
     }
-    assert_eq!(found.len(), 9, "{found:#?}");
+    assert_eq!(found.len(), 10, "{found:#?}");
 
     // Once an operator has seen to them, it goes through.
     run(
@@ -256,6 +259,7 @@ async fn what_cannot_be_carried_is_listed_at_once_and_nothing_is_changed() {
          DELETE FROM extension_versions WHERE id = 'ghost';
          DELETE FROM extension_health WHERE extension_id = 'ghost';
          UPDATE extension_instances SET subject = 'beamline.ext.a' WHERE instance_id = 'a';
+         DELETE FROM extensions WHERE id LIKE 'long%';
          UPDATE extension_audit_log SET action = 'update' WHERE action = 'renamed';",
     )
     .await;
