@@ -74,6 +74,7 @@ $$;
 CREATE OR REPLACE FUNCTION registry_audit(at_revision bigint, ids text[], actions text[],
         differences jsonb[]) RETURNS void
     LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
 DECLARE
     actor text := registry_actor();
     source text := registry_actor_source();
@@ -169,7 +170,7 @@ CREATE OR REPLACE FUNCTION registry_prune_audit(age interval) RETURNS bigint
     WITH pruned AS (
         DELETE FROM extension_audit_log WHERE id IN (
             SELECT a.id FROM extension_audit_log a
-            WHERE a.timestamp < now() - age
+            WHERE a.timestamp < now() - registry_prune_audit.age
               AND (a.revision IS NULL OR a.revision <= (
                   SELECT c.revision FROM event_claims c JOIN registry_revision r USING (epoch)))
             ORDER BY a.timestamp LIMIT 10000)

@@ -1,8 +1,9 @@
 -- What a definition is: read from the columns of its table, so that a new column is one line in a
 -- migration and nothing else. `migrate` runs these files again whenever a text or a table changes.
 --
--- A column may have any name: where a function reads a definition table beside variables of its own,
--- those come first (`use_variable`), and columns are named with their table.
+-- A column may have any name: where a function reads a table that other tools may add to (definitions,
+-- health, audit) beside variables of its own, those come first (`use_variable`), and columns are named
+-- with their table.
 
 -- The columns that are no part of a definition; `original` is what an upgrade left.
 CREATE OR REPLACE FUNCTION registry_bookkeeping() RETURNS text[]
@@ -32,7 +33,8 @@ $$;
 -- For each table a view that shows what a definition is; registry_definition(row), the same as JSON,
 -- null of no row; and registry_texts(row), its columns as texts, by name, by which the triggers see
 -- whether something changed. Null in JSON is null. A generated column is no part of it: it cannot be
--- written, and has no value yet where a trigger stamps the row.
+-- written, and has no value yet where a trigger stamps the row. What a session's settings show
+-- otherwise (times, floats, bytes, money) goes in as its bytes, so that a digest is the same in all.
 DO $$
 DECLARE
     shape record;
@@ -40,10 +42,16 @@ BEGIN
     FOR shape IN
         SELECT relname AS name, rtrim(relname, 's') || '_definitions' AS shown,
             string_agg(format('($1).%I', attname), ', ' ORDER BY attnum) AS columns,
-            string_agg(format(CASE atttypid WHEN 'jsonb'::regtype
-                    THEN '%L || nullif(($1).%I::text, ''null'')' ELSE '%L || ($1).%I::text' END,
-                attname || '=', attname), ', ' ORDER BY attname COLLATE "C") AS texts
+            string_agg(format(CASE
+                    WHEN kind = 'jsonb'::regtype THEN '%1$L || nullif(($1).%2$I::text, ''null'')'
+                    WHEN typcategory IN ('D', 'T')
+                            OR kind = ANY ('{float4,float8,bytea,money}'::regtype[])
+                        THEN '%1$L || encode(%3$s(($1).%2$I), ''hex'')'
+                    ELSE '%1$L || ($1).%2$I::text' END,
+                attname || '=', attname, typsend), ', ' ORDER BY attname COLLATE "C") AS texts
         FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+            JOIN pg_type t ON t.oid = atttypid,
+            LATERAL (SELECT coalesce(nullif(typbasetype, 0), t.oid) AS kind) AS base
         WHERE pg_class.oid IN ('extensions'::regclass, 'extension_versions'::regclass,
                 'extension_instances'::regclass)
           AND attnum > 0 AND NOT attisdropped AND attgenerated = ''

@@ -68,6 +68,7 @@ $$;
 -- which each heeds once. Overrides in force stay. It is audited as what led to it.
 CREATE OR REPLACE FUNCTION registry_reset_circuits(ids text[]) RETURNS void
     LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+#variable_conflict use_variable
 BEGIN
     INSERT INTO circuit_overrides AS o
         (extension_id, version, action, change, until, set_by, actor_source)

@@ -150,6 +150,7 @@ $$;
 -- of their conversion. Reckoned with the new times, which are within a century: an old one may be any.
 CREATE OR REPLACE FUNCTION health_hold(of_boot uuid, circuits jsonb) RETURNS text[]
     LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+#variable_conflict use_variable
 DECLARE
     gone text[];
     changed text[];
@@ -165,7 +166,7 @@ BEGIN
             SELECT FROM jsonb_to_recordset(circuits) AS g (id text, version text)
             WHERE g.id = c.extension_id AND g.version = c.version);
         gone := ARRAY(SELECT extension_id FROM extension_health
-            WHERE extension_id = ANY (gone) AND circuit_breaker_state <> 'closed');
+            WHERE extension_id = ANY (gone) AND circuit_breaker_state IS DISTINCT FROM 'closed');
     END IF;
     IF circuits <> '[]' THEN
         WITH held AS (
@@ -187,7 +188,7 @@ BEGIN
                    AND EXCLUDED.opened_at + interval '1 s'
             RETURNING c.extension_id, c.state)
         SELECT array_agg(extension_id) INTO changed FROM held JOIN extension_health h USING (extension_id)
-        WHERE h.circuit_breaker_state <> held.state;
+        WHERE h.circuit_breaker_state IS DISTINCT FROM held.state;
     END IF;
     RETURN nullif(gone, '{}') || changed;
 END

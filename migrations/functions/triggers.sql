@@ -89,7 +89,8 @@ CREATE OR REPLACE FUNCTION registry_action(before jsonb, after jsonb) RETURNS te
     RETURN CASE
         WHEN before = 'null' THEN 'created'
         WHEN after = 'null' THEN 'deleted'
-        WHEN after - ARRAY['enabled', 'auto_disabled'] <> '{}' THEN 'updated'
+        -- Empty where the session shows two values alike, as floats.
+        WHEN after = '{}' OR after - ARRAY['enabled', 'auto_disabled'] <> '{}' THEN 'updated'
         WHEN after ? 'enabled'
             THEN CASE WHEN (after -> 'enabled')::boolean THEN 'enabled' ELSE 'disabled' END
         WHEN (after -> 'auto_disabled')::boolean THEN 'auto_disabled'
@@ -123,6 +124,14 @@ BEGIN
     WHERE t.id = c.id AND c.action = 'created';
 
     PERFORM registry_audit(own_revision, ids, actions, differences);
+
+    -- Another tool's trigger whose name comes after ours has changed a row that was stamped before:
+    -- without its revision no follower would find the change.
+    IF EXISTS (SELECT FROM extensions e WHERE e.id = ANY (ids) AND e.revision <> own_revision) THEN
+        UPDATE extensions e
+        SET revision = own_revision, updated_at = now(), updated_by = registry_actor()
+        WHERE e.id = ANY (ids) AND e.revision <> own_revision;
+    END IF;
 
     -- A version that stops being the current one stops taking traffic, unless rules or a rollout
     -- give it some of its own.
@@ -227,7 +236,8 @@ REVOKE EXECUTE ON FUNCTION registry_lock(), extensions_stamp(), registry_fill(),
     circuit_overrides_follow(), health_reports_follow() FROM PUBLIC;
 
 -- Last, by its name: a row that another tool's trigger changes or puts back is stamped by what it is
--- then. Before, it was the first; looked for, because DROP TRIGGER keeps readers out.
+-- then. What one changes that comes later still is stamped by registry_extensions_changed(). Before,
+-- it was the first; looked for, because DROP TRIGGER keeps readers out.
 DO $$
 BEGIN
     IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'extensions'::regclass AND tgname = 'b_stamp') THEN

@@ -42,9 +42,6 @@ FROM (
 ) AS numbered
 WHERE entry.ctid = numbered.place;
 
-SELECT setval('extension_audit_log_id_seq', coalesce(max(id), 0) + 1, false)
-FROM extension_audit_log;
-
 -- Only now: no row of a published table can be updated while it has no key.
 DO $$
 BEGIN

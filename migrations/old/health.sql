@@ -13,7 +13,9 @@ ALTER TABLE extension_health
 UPDATE extension_health
 SET latency_count = calls, latency_total_us = round(avg_latency_ms * 1000 * calls)
 FROM (
-    SELECT extension_id AS id, coalesce(success_count, 0) + coalesce(failure_count, 0) AS calls
+    SELECT extension_id AS id,
+        coalesce(success_count, 0)::numeric + coalesce(failure_count, 0) AS calls
     FROM extension_health
 ) AS counted
-WHERE id = extension_id AND calls > 0 AND avg_latency_ms > 0 AND avg_latency_ms * calls < 1e15;
+WHERE id = extension_id AND calls BETWEEN 1 AND 9223372036854775807
+    AND avg_latency_ms > 0 AND avg_latency_ms < 1e15 / nullif(calls, 0);

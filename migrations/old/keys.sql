@@ -18,7 +18,7 @@ BEGIN
     -- The original has an index on the subjects, not a rule.
     IF NOT EXISTS (
         SELECT FROM pg_index i
-        WHERE indrelid = 'extensions'::regclass AND indisunique AND indpred IS NULL
+        WHERE indrelid = 'extensions'::regclass AND indisunique AND indisvalid AND indpred IS NULL
           AND indkey::text = (SELECT attnum::text FROM pg_attribute
                               WHERE attrelid = indrelid AND attname = 'subject'))
     THEN

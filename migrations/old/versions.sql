@@ -6,14 +6,16 @@ ALTER TABLE extension_versions
     ADD COLUMN IF NOT EXISTS config jsonb,
     ADD COLUMN IF NOT EXISTS metadata jsonb,
     ADD COLUMN IF NOT EXISTS routing_rules jsonb,
+    ADD COLUMN IF NOT EXISTS priority integer NOT NULL DEFAULT 0,
     ADD COLUMN IF NOT EXISTS enabled boolean,
     ADD COLUMN IF NOT EXISTS created_at timestamptz,
     ADD COLUMN IF NOT EXISTS created_by varchar(255);
 
 UPDATE extension_versions v
-SET created_at = coalesce(v.created_at, now()), enabled = coalesce(v.enabled, v.version = e.version)
+SET created_at = coalesce(v.created_at, now()), enabled = coalesce(v.enabled, v.version = e.version),
+    priority = coalesce(v.priority, 0)
 FROM extensions e
-WHERE e.id = v.id AND (v.created_at IS NULL OR v.enabled IS NULL);
+WHERE e.id = v.id AND (v.created_at IS NULL OR v.enabled IS NULL OR v.priority IS NULL);
 
 ALTER TABLE extension_versions
     ALTER COLUMN timeout_ms DROP NOT NULL,
@@ -26,6 +28,8 @@ ALTER TABLE extension_versions
     ALTER COLUMN metadata DROP DEFAULT,
     ALTER COLUMN routing_rules DROP NOT NULL,
     ALTER COLUMN routing_rules DROP DEFAULT,
+    ALTER COLUMN priority SET DEFAULT 0,
+    ALTER COLUMN priority SET NOT NULL,
     ALTER COLUMN enabled SET NOT NULL,
     ALTER COLUMN enabled DROP DEFAULT,
     ALTER COLUMN created_at SET DEFAULT now(),

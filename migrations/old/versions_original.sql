@@ -2,7 +2,9 @@
 -- and its rows were enabled by default: as we read them, one without rules would take over all
 -- traffic, so it is switched off. A row that names the current version never kept that from
 -- serving: a disabled one is switched on, without the rules that were not in force.
-ALTER TABLE extension_versions ADD COLUMN original jsonb;
+ALTER TABLE extension_versions
+    ADD COLUMN original jsonb,
+    ADD COLUMN IF NOT EXISTS routing_rules jsonb;
 COMMENT ON COLUMN extension_versions.original IS
     'What the upgrade of the original''s database changed, as it was';
 

@@ -6,6 +6,7 @@
 //! content: after a failover the number of a transaction may belong to another one, and so may a
 //! revision.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -28,15 +29,27 @@ pub(super) const LOCK: &str = "UPDATE extension_definitions SET enabled = enable
 const NAME_ACTOR: &str = "SELECT set_config('beamline.actor', $1, true), \
     set_config('beamline.actor_source', $2, true), set_config('beamline.action', '', true)";
 
+/// An audit entry as a hash, the same in every session: it may be looked for on another connection,
+/// where a pooler or another server has another time zone. Columns of other tools stay out, as their
+/// texts may depend on the session too.
+const ENTRY: &str = "md5(ROW(a.id, a.extension_id, a.action, a.changed_by, a.actor_source, \
+    a.changes, extract(epoch FROM a.timestamp), a.revision)::text)";
+
 /// The revision that this transaction has taken, if it has, and the first entry that it wrote with it.
-const MARK: &str = "SELECT r.revision, \
-        (SELECT md5(a::text) FROM extension_audit_log a WHERE a.revision = r.revision \
-         ORDER BY a.id LIMIT 1) \
-    FROM registry_revision r WHERE last_xid = pg_current_xact_id()";
+static MARK: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT r.revision, (SELECT {ENTRY} FROM extension_audit_log a \
+             WHERE a.revision = r.revision ORDER BY a.id LIMIT 1) \
+         FROM registry_revision r WHERE last_xid = pg_current_xact_id()"
+    )
+});
 
 /// Whether that entry is there.
-const FIND: &str = "SELECT EXISTS (SELECT FROM extension_audit_log a \
-    WHERE a.revision = $1 AND md5(a::text) = $2)";
+static FIND: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT EXISTS (SELECT FROM extension_audit_log a WHERE a.revision = $1 AND {ENTRY} = $2)"
+    )
+});
 
 /// Between two questions about a lost commit.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -49,8 +62,9 @@ const ASKING: Transaction = Transaction::change(Limits::all(QUESTION));
 pub(super) struct Mark {
     /// Its revision.
     pub(super) revision: u64,
-    /// Of the first of its audit entries, its number and its time included.
-    entry: String,
+    /// Of the first of its audit entries, its number and its time included. `None` where a trigger
+    /// or a rule of the database keeps none.
+    entry: Option<String>,
 }
 
 /// Why a transaction is not known to be committed.
@@ -75,12 +89,11 @@ pub(super) async fn begin(
 
 /// The mark of this transaction, if it has changed a definition.
 pub(super) async fn mark(client: &Client) -> Result<Option<Mark>, Error> {
-    let rows = client.query_typed(MARK, &[]).await?;
+    let rows = client.query_typed(&MARK, &[]).await?;
     let mark = rows.first().map(|row| {
-        let (revision, entry): (i64, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
         Ok(Mark {
-            revision: revision.unsigned_abs(),
-            entry: entry.unwrap_or_default(),
+            revision: row.try_get::<_, i64>(0)?.unsigned_abs(),
+            entry: row.try_get(1)?,
         })
     });
     mark.transpose()
@@ -171,13 +184,14 @@ impl Pool {
             Some(answer) if rolled_back(answer) => return Err(Uncommitted::Failed(error)),
             _ => {}
         }
-        // Without a mark there is nothing to look for.
-        let Some(mark) = mark else {
+        // Without an entry there is nothing to look for.
+        let written = mark.and_then(|mark| Some((mark.revision, mark.entry.as_deref()?)));
+        let Some((revision, entry)) = written else {
             return Err(Uncommitted::Unknown);
         };
         let asking = async {
             loop {
-                let asked = punctual(Instant::now() + QUESTION, self.has(mark));
+                let asked = punctual(Instant::now() + QUESTION, self.has(revision, entry));
                 match asked.await {
                     Some(Ok(there)) => return there,
                     // The database does not answer, or the transaction has not ended yet.
@@ -194,12 +208,12 @@ impl Pool {
 
     /// Whether a change is committed. One that cannot be seen may be at its COMMIT still: it holds the
     /// lock on the revision then, so what is not there under that lock never will be.
-    async fn has(&self, mark: &Mark) -> Result<bool, PostgresError> {
+    async fn has(&self, revision: u64, entry: &str) -> Result<bool, PostgresError> {
         let connection = self.get_whole().await?;
-        let revision = bigint(mark.revision);
-        let of: [Parameter<'_>; 2] = [(&revision, Type::INT8), (&mark.entry, Type::TEXT)];
+        let revision = bigint(revision);
+        let of: [Parameter<'_>; 2] = [(&revision, Type::INT8), (&entry, Type::TEXT)];
         let seen = async || {
-            let row = connection.query_typed_one(FIND, &of).await?;
+            let row = connection.query_typed_one(&FIND, &of).await?;
             row.try_get::<_, bool>(0)
         };
         let mut there = seen().await?;

@@ -1,7 +1,9 @@
 //! The functions, views and triggers of the schema: `migrations/functions/`, each in one place.
 //!
 //! They are no migrations: all of them are applied again, in one transaction, whenever one of them
-//! or the tables have changed. What the database has is known by a hash that it keeps.
+//! or the tables have changed. What the database has is known by a hash that it keeps: of the texts, and
+//! of what they were applied to and made. A column that another tool has added or renamed, a view that
+//! went with a column, a trigger that was left disabled is put right by the next `migrate`.
 
 use sha2::{Digest, Sha256};
 use tokio_postgres::{Client, Error, GenericClient};
@@ -47,7 +49,23 @@ const RIGHTS: &str = "SELECT format('GRANT %s ON %s TO %s%s', privilege_type, c.
 const KEEP: &str = "INSERT INTO registry_functions (sha256) VALUES ($1) \
     ON CONFLICT (singleton) DO UPDATE SET sha256 = excluded.sha256";
 
-const SCHEMA: &str = "SELECT current_schema()::text";
+/// The schema's name, which the functions have in them: it may be renamed. The columns of definition
+/// tables, of which functions and views are made, and of our views. Our triggers, and when they fire.
+const SHAPE: &str = "SELECT concat_ws(' ', current_schema(), \
+    (SELECT string_agg(concat_ws(' ', c.relname, a.attname, \
+            format_type(a.atttypid, a.atttypmod), a.attgenerated), ', ' \
+            ORDER BY c.relname, a.attname) \
+        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
+        WHERE c.relnamespace = quote_ident(current_schema())::regnamespace \
+            AND c.relname = ANY ('{extensions,extension_versions,extension_instances,\
+                extension_definitions,extension_version_definitions,\
+                extension_instance_definitions,extension_circuit_states,live_sidecars}') \
+            AND a.attnum > 0 AND NOT a.attisdropped), \
+    (SELECT string_agg(concat_ws(' ', c.relname, t.tgname, t.tgenabled), ', ' \
+            ORDER BY c.relname, t.tgname) \
+        FROM pg_class c JOIN pg_trigger t ON t.tgrelid = c.oid \
+        WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND NOT t.tgisinternal \
+            AND obj_description(t.tgfoid, 'pg_proc') = 'Part of beamline-registry'))";
 
 /// Whether the database has the functions of this binary, for the schema in which they are. Its tables
 /// must be this binary's.
@@ -80,11 +98,10 @@ pub(super) async fn apply(client: &mut Client, rights: &[String]) -> Result<(), 
     transaction.commit().await
 }
 
-/// Of all texts, of the tables that they were applied to, and of the schema's name, which the functions
-/// have in them: it may be renamed.
+/// Of all texts, and of the tables that they were applied to.
 async fn hash(client: &impl GenericClient) -> Result<String, Error> {
-    let schema: String = client.query_one(SCHEMA, &[]).await?.try_get(0)?;
-    let tables = format!("{} {schema}", newest());
+    let shape: String = client.query_one(SHAPE, &[]).await?.try_get(0)?;
+    let tables = format!("{} {shape}", newest());
     let mut hash = Sha256::new_with_prefix(tables);
     for text in FILES {
         hash.update(text);

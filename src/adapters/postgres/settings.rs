@@ -30,6 +30,7 @@ const EVERYBODY: &[(&str, &str)] = &[
     ("default_transaction_deferrable", "off"),
     ("transform_null_equals", "off"),
     ("array_nulls", "on"),
+    ("quote_all_identifiers", "off"),
     ("gin_fuzzy_search_limit", "0"),
     ("IntervalStyle", "postgres"),
     ("DateStyle", "ISO, YMD"),

@@ -97,3 +97,20 @@ async fn large_entries_come_page_by_page_and_whole() {
     assert_eq!(seen[..6], expected);
     assert_eq!(seen.len(), 7, "and the creation");
 }
+
+/// Another tool's way to keep entries of what is gone, before the upgrade or after it.
+#[tokio::test]
+async fn an_entry_without_an_extension_costs_no_page() {
+    let (rig, _daemon) = started().await;
+    rig.ask("create", &plain("a")).await.ok();
+    rig.sql
+        .batch_execute(
+            "ALTER TABLE extension_audit_log ALTER COLUMN extension_id DROP NOT NULL;
+             INSERT INTO extension_audit_log (extension_id, action) VALUES (NULL, 'deleted')",
+        )
+        .await
+        .unwrap();
+    let page = rig.ask("audit", &json!({})).await.ok();
+    assert_eq!(page["entries"][0]["extension_id"], "");
+    assert_eq!(page["entries"][1]["extension_id"], "a");
+}

@@ -54,6 +54,54 @@ async fn a_commit_whose_answer_is_lost_is_looked_up() {
     }
 }
 
+/// The entry is looked for in another session, which may show it otherwise: behind a pooler, or as
+/// here where an operator's trigger has set what its own session shows.
+#[tokio::test]
+async fn a_lost_answer_is_looked_up_whatever_the_time_zone_of_the_session() {
+    let rig = gated().await;
+    run(
+        &rig.sql,
+        "CREATE FUNCTION local() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             PERFORM set_config('TimeZone', 'Asia/Kathmandu', true),
+                 set_config('DateStyle', 'SQL, DMY', true);
+             RETURN NEW; END $$;
+         CREATE TRIGGER local BEFORE INSERT ON extensions
+             FOR EACH ROW EXECUTE FUNCTION local()",
+    )
+    .await;
+    let proxy = FaultProxy::start(rig.database.addr()).await;
+    let _daemon = ready(rig.daemon_at(&rig.database.url_at(proxy.addr()))).await;
+    gate::close(&rig.sql).await;
+    let (reply, ()) = tokio::join!(create(&rig, "one"), async {
+        gate::wait(&rig.sql).await;
+        proxy.kill_connections().await;
+        gate::open(&rig.sql).await;
+    });
+    assert_eq!(reply.ok()["id"], "one");
+}
+
+/// What cannot be found is not called undone.
+#[tokio::test]
+async fn a_lost_answer_is_unknown_where_the_database_keeps_no_entry() {
+    let rig = gated().await;
+    let rule = "CREATE RULE silent AS ON INSERT TO extension_audit_log DO INSTEAD NOTHING";
+    run(&rig.sql, rule).await;
+    let proxy = FaultProxy::start(rig.database.addr()).await;
+    let _daemon = ready(rig.daemon_at(&rig.database.url_at(proxy.addr()))).await;
+    gate::close(&rig.sql).await;
+    let (reply, ()) = tokio::join!(create(&rig, "one"), async {
+        gate::wait(&rig.sql).await;
+        proxy.kill_connections().await;
+        gate::open(&rig.sql).await;
+    });
+    assert!(is_unknown(&reply), "{reply:?}");
+    let there = "SELECT count(*) FROM extensions WHERE id = 'one'";
+    eventually("it commits all the same", DEADLINE, async || {
+        value(&rig.sql, there).await == "1"
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_commit_that_fails_changes_nothing_and_says_so() {
     let rig = gated().await;

@@ -116,3 +116,22 @@ async fn what_changes_while_nobody_runs_is_told_by_the_next() {
         "told before"
     );
 }
+
+/// What other tools keep in the audit log may have any name.
+#[tokio::test]
+async fn columns_of_others_in_the_audit_log_keep_no_event_back() {
+    let rig = Rig::start().await;
+    let columns = ["place", "total", "created", "deleted", "key", "side"];
+    let columns = columns.map(|name| format!("ADD COLUMN {name} text"));
+    let alter = format!("ALTER TABLE extension_audit_log {}", columns.join(", "));
+    run(&rig.sql, &alter).await;
+    let events = EventsSeen::start(&rig.nats).await;
+    let daemon = rig.daemon().spawn().await;
+    daemon.wait_ready().await;
+    let new = json!({"id": "a", "type": "pre", "subject": "beamline.ext.a"});
+    rig.ask("create", &new).await.ok();
+    events.wait("a", &["extension_created"], 1).await;
+    let rehearsed = json!({"id": "a", "retry": 4, "dry_run": true});
+    let rehearsed = rig.ask("update", &rehearsed).await.ok();
+    assert_eq!(rehearsed["changed"], json!(["retry"]));
+}

@@ -225,6 +225,39 @@ async fn a_new_column_is_part_of_the_definition() {
     run(&client, "UPDATE extension_definitions SET keeper = 'kim'").await;
 }
 
+/// By other tools, by hand, or by a restore with `--disable-triggers`.
+#[tokio::test]
+async fn what_was_changed_under_the_functions_is_put_right_by_the_next_migrate() {
+    let (_database, mut client) = migrated().await;
+    run(&client, CATALOG).await;
+    for change in [
+        "ALTER TABLE extensions ADD COLUMN keeper text",
+        "ALTER TABLE extensions RENAME COLUMN keeper TO guard",
+        "ALTER TABLE extensions DROP COLUMN guard CASCADE",
+        "ALTER TABLE extension_versions DISABLE TRIGGER ALL;
+         ALTER TABLE extension_versions ENABLE TRIGGER ALL",
+        "ALTER TABLE extension_instances DISABLE TRIGGER USER",
+        "DROP VIEW live_sidecars CASCADE",
+    ] {
+        run(&client, change).await;
+        let done = migrate(&mut client, DEADLINE).await.unwrap();
+        assert!(done.functions && done.applied.is_empty(), "{change}");
+        let again = migrate(&mut client, DEADLINE).await.unwrap();
+        assert!(!again.functions, "{change}");
+        let before = revision(&client).await;
+        run(
+            &client,
+            "UPDATE extension_definitions SET retry = retry + 1;
+             UPDATE extension_instances SET weight = weight - 1",
+        )
+        .await;
+        assert_eq!(actions(&client, before + 1).await.len(), 3, "{change}");
+        run(&client, "SELECT health_fold()").await;
+    }
+    let fire = "SELECT string_agg(tgenabled::text, '') FROM pg_trigger WHERE tgname = 'z_digest'";
+    assert_eq!(value(&client, fire).await, "AAA");
+}
+
 #[tokio::test]
 async fn a_view_that_is_made_anew_keeps_its_rights() {
     let (database, client) = migrated().await;
@@ -366,6 +399,103 @@ async fn columns_of_others_keep_their_values_and_get_their_defaults() {
     assert_eq!(revision(&client).await, before);
     let ahead = format!("SELECT count(*) FROM extensions WHERE revision > {before}");
     assert_eq!(value(&client, &ahead).await, "0");
+}
+
+/// Named as variables of our functions: those come first.
+#[tokio::test]
+async fn columns_of_others_may_be_named_as_our_variables() {
+    let (database, client) = migrated().await;
+    run(&client, CATALOG).await;
+    run(
+        &client,
+        "ALTER TABLE extension_audit_log ADD COLUMN override text, ADD COLUMN source text,
+             ADD COLUMN differences jsonb, ADD COLUMN ids text, ADD COLUMN at_revision bigint,
+             ADD COLUMN age interval DEFAULT '100 years';
+         ALTER TABLE extension_health ADD COLUMN gone text, ADD COLUMN changed boolean,
+             ADD COLUMN circuits integer, ADD COLUMN ids text, ADD COLUMN locked boolean;
+         ALTER TABLE extensions ADD COLUMN ids text, ADD COLUMN own text;
+         ALTER TABLE extension_versions ADD COLUMN ids text",
+    )
+    .await;
+    migrate_again(&database).await;
+    run(
+        &client,
+        "BEGIN; SET LOCAL beamline.action = 'promoted'; UPDATE extensions SET retry = 3;
+         UPDATE extension_versions SET priority = 3; COMMIT;
+         SELECT registry_reset_circuits('{a}');
+         INSERT INTO sidecar_boots (instance_id, flush_interval) VALUES ('x', '5 s');
+         INSERT INTO extension_health (extension_id, circuit_breaker_state) VALUES ('a', NULL)",
+    )
+    .await;
+    assert_eq!(actions(&client, 2).await, ["a promoted", "b promoted"]);
+    let state = "SELECT circuit_breaker_state FROM extension_health";
+    for (sequence, circuits, shown) in [
+        (
+            1,
+            r#"[{"id": "a", "version": "v1", "state": "open", "age": 1, "wait": 1, "trials": 1}]"#,
+            "open",
+        ),
+        (2, "[]", "closed"),
+    ] {
+        let flush = format!(
+            "SELECT health_flush(boot, {sequence}, '5 s', '[]', '{circuits}') FROM sidecar_boots"
+        );
+        run(&client, &flush).await;
+        assert_eq!(value(&client, state).await, shown);
+    }
+    run(
+        &client,
+        "UPDATE event_claims SET revision = 2;
+         UPDATE extension_audit_log SET timestamp = now() - interval '2 days'",
+    )
+    .await;
+    let pruned = "SELECT registry_prune_audit(interval '1 day') > 0";
+    assert_eq!(value(&client, pruned).await, "true");
+}
+
+/// What a session shows in its own way is stamped alike in all, and a change that it does not show
+/// is one.
+#[tokio::test]
+async fn columns_of_others_have_one_digest_in_every_session() {
+    let (database, client) = migrated().await;
+    run(&client, CATALOG).await;
+    run(&client, "CREATE DOMAIN document AS jsonb").await;
+    for (table, _) in VIEWS {
+        run(
+            &client,
+            &format!(
+                "ALTER TABLE {table} ADD COLUMN seen timestamptz DEFAULT '2026-07-01 12:00Z',
+                    ADD COLUMN day date DEFAULT '2026-07-02', ADD COLUMN ratio float8 DEFAULT 0.1,
+                    ADD COLUMN lasts interval DEFAULT '1 day 02:03', ADD COLUMN raw bytea DEFAULT 'a',
+                    ADD COLUMN further document"
+            ),
+        )
+        .await;
+    }
+    migrate_again(&database).await;
+    let digest = value(&client, "registry_digest()").await;
+    let before = revision(&client).await;
+    run(
+        &client,
+        "SET TimeZone = 'Asia/Kathmandu'; SET DateStyle = 'SQL, DMY'; SET bytea_output = 'escape';
+         SET IntervalStyle = 'sql_standard'; SET extra_float_digits = -15",
+    )
+    .await;
+    for (table, _) in VIEWS {
+        run(
+            &client,
+            &format!("UPDATE {table} SET digest = 7, further = 'null'"),
+        )
+        .await;
+    }
+    assert_eq!(value(&client, "registry_digest()").await, digest);
+    assert_eq!(revision(&client).await, before);
+    run(&client, "UPDATE extensions SET ratio = 0.1000000000000001").await;
+    assert_eq!(
+        actions(&client, before + 1).await,
+        ["a updated", "b updated"]
+    );
+    assert_ne!(value(&client, "registry_digest()").await, digest);
 }
 
 #[tokio::test]

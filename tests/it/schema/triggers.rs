@@ -134,6 +134,32 @@ async fn a_row_is_stamped_by_what_another_trigger_makes_of_it() {
     assert_eq!(changed, (2, 2));
 }
 
+/// By its name it comes after ours.
+#[tokio::test]
+async fn what_a_later_trigger_changes_has_its_revision_and_digest_too() {
+    let (_database, client) = migrated().await;
+    run(&client, CATALOG).await;
+    let digest = value(&client, "registry_digest()").await;
+    run(
+        &client,
+        "CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+             NEW.config := '{\"theirs\": true}';
+             RETURN NEW;
+         END$$;
+         CREATE TRIGGER zone BEFORE UPDATE ON extensions
+             FOR EACH ROW EXECUTE FUNCTION theirs();
+         UPDATE extensions SET retry = retry WHERE id = 'b'",
+    )
+    .await;
+    let changed = (revision(&client).await, revision_of(&client, "b").await);
+    assert_eq!(changed, (2, 2));
+    assert_eq!(actions(&client, 2).await, ["b updated"]);
+    assert_ne!(value(&client, "registry_digest()").await, digest);
+    let stale = "SELECT count(*) FROM extensions e
+        WHERE digest <> registry_hash(registry_texts(e))";
+    assert_eq!(value(&client, stale).await, "0");
+}
+
 /// Its change could not be followed: the revision of its extension stays what it was.
 #[tokio::test]
 async fn a_part_of_an_extension_that_a_trigger_keeps_is_not_changed() {

@@ -130,3 +130,29 @@ async fn the_later_shape() {
         ORDER BY version) FROM extension_versions";
     assert_eq!(value(&client, versions).await, "v1 50 f, v2 60 t");
 }
+
+/// The column's sequence may be another one, none, or behind.
+#[tokio::test]
+async fn entries_are_numbered_whatever_has_numbered_them() {
+    for odd in [
+        "",
+        "ALTER SEQUENCE extension_audit_log_id_seq RENAME TO numbers",
+        "ALTER SEQUENCE extension_audit_log_id_seq OWNED BY NONE",
+        "ALTER TABLE extension_audit_log ALTER COLUMN id DROP DEFAULT;
+         DROP SEQUENCE extension_audit_log_id_seq",
+    ] {
+        let database = TestDatabase::create().await;
+        let mut client = database.connect().await;
+        run(&client, &format!("{LATER}; {odd}")).await;
+        run(
+            &client,
+            "INSERT INTO extensions (id, type, subject) VALUES ('a', 'pre', 's.a');
+             INSERT INTO extension_audit_log (id, extension_id, action) VALUES (41, 'a', 'created')",
+        )
+        .await;
+        migrate(&mut client, DEADLINE).await.unwrap();
+        run(&client, "UPDATE extensions SET retry = 4").await;
+        let newest = "SELECT max(id) FROM extension_audit_log";
+        assert_eq!(value(&client, newest).await, "42", "{odd}");
+    }
+}

@@ -144,6 +144,26 @@ async fn hidden_rows_are_named_everywhere_and_nothing_is_forgotten() {
     );
 }
 
+/// Whoever writes: the triggers run as the owner, and what they cannot see would have no revision.
+#[tokio::test]
+async fn a_change_whose_extension_is_hidden_from_the_triggers_is_refused() {
+    let stage = Stage::start().await;
+    let force = "ALTER TABLE extensions ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY";
+    run(&stage.superuser, force).await;
+    let before = revision(&stage.superuser).await;
+    for change in [
+        "INSERT INTO extension_versions (id, version, subject)
+         VALUES ('normalize_text', 'v7', 'beamline.ext.v7')",
+        "INSERT INTO extension_instances (extension_id, instance_id, subject, version, created_by)
+         VALUES ('normalize_text', 'a', 'beamline.ext.a', 'v1', 'kim')",
+    ] {
+        let refused = stage.superuser.batch_execute(change).await.unwrap_err();
+        let words = refused.as_db_error().unwrap().message().to_owned();
+        assert!(words.contains("row-level security"), "{words}");
+    }
+    assert_eq!(revision(&stage.superuser).await, before);
+}
+
 #[tokio::test]
 async fn a_view_in_the_place_of_a_table_is_not_believed() {
     let stage = Stage::start().await;

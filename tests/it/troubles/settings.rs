@@ -23,6 +23,7 @@ const HOSTILE: &[(&str, &str)] = &[
     ("bytea_output", "escape"),
     ("client_encoding", "LATIN1"),
     ("transform_null_equals", "on"),
+    ("quote_all_identifiers", "on"),
     ("gin_fuzzy_search_limit", "1"),
     ("beamline.actor", "mallory"),
     ("beamline.action", "renamed"),

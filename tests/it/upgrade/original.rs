@@ -212,6 +212,21 @@ async fn a_migrate_that_is_killed_can_be_run_again() {
     }
 }
 
+/// What the database sets for its sessions does not make its columns odd.
+#[tokio::test]
+async fn names_of_types_are_read_whatever_the_database_quotes() {
+    let (database, client) = made(ROWS).await;
+    let quote = format!(
+        "ALTER DATABASE {} SET quote_all_identifiers = on",
+        database.name()
+    );
+    run(&client, &quote).await;
+    keep(&client).await;
+    let (code, output) = migrate(&database, &[]).await;
+    assert_eq!(code, 0, "{output}");
+    assert_kept(&client).await;
+}
+
 /// A soak: `./justw soak`.
 #[tokio::test]
 #[ignore = "half a minute"]

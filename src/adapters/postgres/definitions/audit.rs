@@ -100,15 +100,21 @@ fn moment(when: Option<When>) -> (Option<i64>, Option<i64>) {
     }
 }
 
+/// Where another tool keeps entries of what is gone (`ON DELETE SET NULL`), a text may be null: the
+/// entry is shown all the same, and so is the page.
 fn entry(row: &Row) -> Result<AuditEntry, Error> {
+    let text = |column: usize| {
+        let text: Option<Box<str>> = row.try_get(column)?;
+        Ok::<_, Error>(text.unwrap_or_default())
+    };
     let changes: Option<String> = row.try_get(5)?;
     let (id, revision): (i64, Option<i64>) = (row.try_get(0)?, row.try_get(7)?);
     Ok(AuditEntry {
         id,
-        extension_id: row.try_get(1)?,
-        action: row.try_get(2)?,
+        extension_id: text(1)?,
+        action: text(2)?,
         changed_by: row.try_get(3)?,
-        actor_source: row.try_get(4)?,
+        actor_source: text(4)?,
         changes: changes.and_then(|text| RawValue::from_string(text).ok()),
         timestamp: row.try_get::<_, Option<Stamp>>(6)?.and_then(Stamp::moment),
         revision: revision.and_then(|revision| u64::try_from(revision).ok()),

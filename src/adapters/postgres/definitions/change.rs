@@ -14,10 +14,11 @@ use crate::domain::record::{FieldFault, Fields, Value};
 use crate::service::definitions::{Rehearsal, Write, Written};
 
 /// The fields that this transaction has changed of an extension, as its events name them.
-const CHANGED: &str = "SELECT DISTINCT key FROM extension_audit_log AS entry, \
-    unnest(ARRAY[changes -> 'old', changes -> 'new']) AS side, \
-    jsonb_object_keys(CASE WHEN jsonb_typeof(side) = 'object' THEN side ELSE '{}' END) AS key \
-    WHERE extension_id = $1 AND entry.revision = \
+const CHANGED: &str = "SELECT DISTINCT field.name FROM extension_audit_log AS entry, \
+    unnest(ARRAY[entry.changes -> 'old', entry.changes -> 'new']) AS side (fields), \
+    jsonb_object_keys(CASE WHEN jsonb_typeof(side.fields) = 'object' THEN side.fields \
+        ELSE '{}' END) AS field (name) \
+    WHERE entry.extension_id = $1 AND entry.revision = \
         (SELECT revision FROM registry_revision WHERE last_xid = pg_current_xact_id()) \
     ORDER BY 1";
 

@@ -39,7 +39,8 @@ const CLAIM: &str = "
         RETURNING CASE WHEN known.sound THEN known.after ELSE c.revision END AS after,
             c.revision AS up_to),
     entries AS (
-        SELECT a.*, row_number() OVER (PARTITION BY a.revision ORDER BY a.id) AS place,
+        SELECT a.extension_id, a.action, a.changed_by, a.changes, a.revision,
+            row_number() OVER (PARTITION BY a.revision ORDER BY a.id) AS place,
             count(*) OVER w AS total,
             count(*) FILTER (WHERE a.action = 'created') OVER w AS created,
             count(*) FILTER (WHERE a.action = 'deleted') OVER w AS deleted

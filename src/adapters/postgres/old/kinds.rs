@@ -5,16 +5,14 @@ use super::shape::{AUDIT, EXTENSIONS, HEALTH, INSTANCES, VERSIONS};
 
 const TEXT: &[&str] = &["character varying", "text"];
 const INTEGER: &[&str] = &["integer"];
-const BIGINT: &[&str] = &["bigint"];
 const BOOLEAN: &[&str] = &["boolean"];
 const JSON: &[&str] = &["jsonb"];
 
 /// Columns of a table, where they are there, and the types that they may have. `types.sql` has those
 /// that are changed to ours.
-pub(super) const KINDS: [(&str, &str, &[&str]); 17] = [
+pub(super) const KINDS: [(&str, &str, &[&str]); 15] = [
     (EXTENSIONS, "id type owner created_by updated_by", TEXT),
     (EXTENSIONS, "timeout_ms retry", INTEGER),
-    (EXTENSIONS, "revision", BIGINT),
     (EXTENSIONS, "enabled auto_disabled", BOOLEAN),
     (
         EXTENSIONS,
@@ -40,6 +38,5 @@ pub(super) const KINDS: [(&str, &str, &[&str]); 17] = [
         INTEGER,
     ),
     (AUDIT, "extension_id action changed_by actor_source", TEXT),
-    (AUDIT, "revision", BIGINT),
     (AUDIT, "changes", JSON),
 ];

@@ -68,10 +68,9 @@ async fn convert(client: &impl GenericClient, shape: &Shape) -> Result<(), tokio
     let mut resting = Vec::new();
     for table in shape.tables() {
         for row in client.query(TRIGGERS, &[&table]).await? {
-            resting.push(row.try_get::<_, String>(0)?);
+            client.batch_execute(row.try_get(0)?).await?;
+            resting.push(row.try_get::<_, String>(1)?);
         }
-        let rest = format!("ALTER TABLE {table} DISABLE TRIGGER USER");
-        client.batch_execute(&rest).await?;
     }
     for row in client.query(TYPES, &[]).await? {
         let (table, column): (String, String) = (row.try_get(0)?, row.try_get(1)?);

@@ -57,6 +57,7 @@ pub(super) async fn find(client: &impl GenericClient, shape: &Shape) -> Result<V
         )
     })?);
     found.extend(orphans(client, shape).await?);
+    found.extend(too_long(client, shape).await?);
     if shape.has(AUDIT) {
         let ours: &[&str] = &ACTIONS;
         let unknown = client.query(UNKNOWN, &[&ours]).await?;
@@ -144,6 +145,38 @@ async fn orphans(client: &impl GenericClient, shape: &Shape) -> Result<Vec<Strin
             format!(
                 "{table} has rows of extensions that do not exist: {}: delete them, or add the \
                  extensions",
+                names.join(", ")
+            )
+        })?);
+    }
+    Ok(found)
+}
+
+/// Texts that ours have no room for: possible where the column was widened.
+async fn too_long(client: &impl GenericClient, shape: &Shape) -> Result<Vec<String>, Error> {
+    let mut found = Vec::new();
+    let texts = [
+        (EXTENSIONS, "id", 255, "id"),
+        (EXTENSIONS, "subject", 512, "id"),
+        (VERSIONS, "subject", 512, "id || '/' || version"),
+        (
+            INSTANCES,
+            "subject",
+            512,
+            "extension_id || '/' || instance_id",
+        ),
+    ];
+    for (table, column, most, name) in texts.into_iter().filter(|(table, ..)| shape.has(table)) {
+        let sql = format!(
+            "SELECT '{table}', array_agg(({name})::text ORDER BY {name}) FROM {table} \
+             WHERE length({column}) > {most} HAVING count(*) > 0"
+        );
+        let rows = client.query(&sql, &[]).await?;
+        found.extend(lines(&rows, |table, names| {
+            let names: Vec<_> = names.iter().map(|name| quoted(name)).collect();
+            format!(
+                "{table}.{column} has more than {most} characters in {}: shorten it, or delete the \
+                 rows",
                 names.join(", ")
             )
         })?);

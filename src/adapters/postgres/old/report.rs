@@ -11,9 +11,11 @@ use crate::domain::quote::quoted;
 /// The most names in a line; the rest is counted.
 const NAMED: usize = 20;
 
-/// Versions that will not take part as their rows have it, and the current ones that have rules.
-const VERSION_ROWS: &str = "SELECT v.id || '/' || v.version, v.version = e.version, \
-        coalesce(v.enabled, true), coalesce(v.routing_rules NOT IN ('{}', 'null'), false) \
+/// Versions that will not take part as their rows have it, and the current ones that have rules. A
+/// column that the upgrade adds or fills may be missing or null.
+const VERSION_ROWS: &str = "SELECT v.id || '/' || v.version, \
+        v.version = coalesce(to_jsonb(e) ->> 'version', 'v1'), coalesce(v.enabled, true), \
+        coalesce(to_jsonb(v) -> 'routing_rules' NOT IN ('{}', 'null'), false) \
     FROM extension_versions v JOIN extensions e USING (id) ORDER BY v.id, v.version";
 
 /// What an upgrade would find, and do.

@@ -38,8 +38,9 @@ const OURS: &str = "registry_revision registry_tombstones registry_functions sid
     extension_health_reports extension_circuit_reports circuit_overrides rollout_attempts \
     probe_lease event_claims";
 
-/// Columns that only our migrations add, likewise.
-const OUR_COLUMNS: &str = "digest promoted incarnation latency_count latency_total_us";
+/// Columns that only our migrations add, likewise; what another tool numbers by `revision` would be
+/// taken for revisions of ours.
+const OUR_COLUMNS: &str = "revision digest promoted incarnation latency_count latency_total_us";
 
 /// Names in the schema that migrations make things in, with kind and columns (`name type`). A table
 /// that shares rows with others by inheritance, partitions included, has a kind of its own.
@@ -183,7 +184,7 @@ impl Shape {
             for column in taken.filter(|column| table.columns.contains_key(*column)) {
                 odd.push(format!(
                     "{name} has a column {column}, but no migration is on record: a part of the \
-                     schema was made by other means"
+                     schema was made by other means; rename it if it is another tool's"
                 ));
             }
         }
