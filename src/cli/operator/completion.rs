@@ -199,7 +199,7 @@ async fn names(
     Ok(names)
 }
 
-/// Whether `name` is nothing but a name to a shell, which puts it into the line as it is. Anybody who
+/// Whether `name` is nothing but a name to a shell, which puts it into the line as it is: whoever
 /// answers for a registry chooses it.
 fn is_plain(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
