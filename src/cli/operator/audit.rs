@@ -72,7 +72,7 @@ pub(super) fn diff(document: &RawValue, screen: &Screen) -> String {
 }
 
 fn differences(entry: &RawValue) -> String {
-    let revision = at(entry, "revision").map_or(NONE, RawValue::get);
+    let revision = plain(entry, "revision");
     let mut lines = vec![format!(
         "{}  revision {revision}  {}  {} by {}",
         time(&plain(entry, "timestamp")),

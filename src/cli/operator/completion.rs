@@ -193,15 +193,32 @@ async fn names(
             patience = QUIET;
         }
     }
-    names.retain(|name| !name.is_empty());
+    names.retain(|name| is_plain(name));
     names.sort_unstable();
     names.dedup();
     Ok(names)
 }
 
+/// Whether `name` is nothing but a name to a shell, which puts it into the line as it is: whoever
+/// answers for a registry chooses it.
+fn is_plain(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    !name.is_empty() && !name.starts_with('-') && name.bytes().all(plain)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_nothing_that_a_shell_would_run() {
+        for name in ["a", "mask_pii-2", "v1.10", "_x"] {
+            assert!(is_plain(name), "{name}");
+        }
+        for name in ["", "--all", "$(id)", "`id`", "a;b", "a b", "a\nb", "\u{1b}[2J", "a=@b", "*"] {
+            assert!(!is_plain(name), "{name}");
+        }
+    }
 
     #[test]
     fn only_what_would_be_read_is_replaced() {

@@ -68,7 +68,7 @@ fn made(head: &str, row: &RawValue) -> Option<String> {
         "rollout" => joined(row, "rollouts", |rollout| {
             let verdict = word(is_true(rollout, "admitted"), "in", "out");
             match at(rollout, "bucket") {
-                Some(bucket) => format!("bucket {} {verdict}", bucket.get()),
+                Some(bucket) => format!("bucket {} {verdict}", exact(bucket)),
                 None => format!("no key, {verdict}"),
             }
         }),
@@ -139,5 +139,7 @@ warning: a warning"
             "subject""#,
         );
         assert!(show(&nobody).starts_with("a: no version serves (default)"));
+        let odd = document.replace("6574", "\"\u{9b}2J\"");
+        assert!(show(&odd).contains("bucket \\u{9b}2J out"));
     }
 }

@@ -52,11 +52,13 @@ impl Failure {
         Self::new(1, "")
     }
 
-    /// The error in `reply`, if it is one.
+    /// The error in `reply`, if it is one. A body that is not JSON is not printed: a terminal would
+    /// obey what is in it.
     pub(super) fn of(reply: &Reply) -> Option<Self> {
         let number = reply.header(ERROR_CODE)?;
+        let is_json = serde_json::from_slice::<&RawValue>(&reply.body).is_ok();
         Some(Self {
-            document: Some(reply.body.clone()),
+            document: is_json.then(|| reply.body.clone()),
             ..Self::new(1, refusal(number, &reply.body))
         })
     }
@@ -151,6 +153,25 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    #[test]
+    fn only_json_is_printed_as_it_came() {
+        let document = |body: &'static [u8]| {
+            let mut headers = async_nats::HeaderMap::new();
+            headers.insert(ERROR_CODE, "500");
+            let reply = Reply {
+                subject: String::new(),
+                reply: None,
+                headers,
+                body: body.into(),
+            };
+            Failure::of(&reply).unwrap().document
+        };
+        assert_eq!(document(b"[1]").as_deref(), Some(&b"[1]"[..]));
+        for odd in [&b"\x1b[2J"[..], b"\"\x1b\"", b"\"\xff\"", b""] {
+            assert_eq!(document(odd), None);
+        }
+    }
 
     fn refused(body: &Value) -> String {
         refusal("422", body.to_string().as_bytes())

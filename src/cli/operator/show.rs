@@ -103,7 +103,7 @@ pub(super) fn listed(
     };
     match (at(document, "next"), at(document, "total")) {
         (None, _) => text,
-        (Some(_), Some(total)) => format!("{text}\n\n{count} of {}", total.get()),
+        (Some(_), Some(total)) => format!("{text}\n\n{count} of {}", clean(total.get())),
         (Some(_), None) => format!("{text}\n\nthe first {count}; there are more (--limit)"),
     }
 }
@@ -225,6 +225,8 @@ long_id  -             -  -";
         assert_eq!(show(view, &page("7")), more);
         let some = r#"{"circuits":[{"id":"a"}],"total":12,"omitted":["b"],"next":"a"}"#;
         assert_eq!(show(view, some), "id\na\n\n1 of 12\n\nomitted  b");
+        let odd = "{\"circuits\":[{\"id\":\"a\"}],\"total\":\"\u{9b}2J\",\"next\":1}";
+        assert_eq!(show(view, odd), "id\na\n\n1 of \"\\u{9b}2J\"");
         assert_eq!(show(view, r#"{"circuits":[],"next":null}"#), "no circuits");
         let one = r#"{"id":"b","state":{"now":"closed"}}"#;
         assert_eq!(show(view, one), "id  circuit\nb   closed");

@@ -4,7 +4,7 @@
 //! else to do. A name may have several addresses, one for each server behind it. That one of them
 //! accepts connections does not mean that it serves, so each gets an attempt of its own.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -133,12 +133,30 @@ pub(super) fn dial(
     Ok(connection)
 }
 
-fn left(deadline: Instant) -> Result<Duration, DialError> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        Err(DialError::Late)
-    } else {
-        Ok(left)
+/// A socket that is read until a deadline and no longer, however often a little comes.
+struct Until<'s> {
+    socket: &'s TcpStream,
+    deadline: Instant,
+}
+
+impl Read for Until<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.socket.set_read_timeout(Some(left))?;
+        self.socket.read(bytes)
+    }
+}
+
+impl Write for Until<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -180,9 +198,12 @@ impl Connection {
     }
 
     fn read(&mut self, deadline: Instant) -> Result<(), DialError> {
-        self.socket.set_read_timeout(Some(left(deadline)?))?;
         let mut raw = [0; 4096];
-        let read = match (&mut &*self.socket).read(&mut raw) {
+        let mut socket = Until {
+            socket: &self.socket,
+            deadline,
+        };
+        let read = match socket.read(&mut raw) {
             Ok(0) => return Err(DialError::Closed),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
@@ -204,21 +225,29 @@ impl Connection {
         }
         let name = &self.address.certificate_name;
         let mut tls = tls::client(settings, name).map_err(DialError::Tls)?;
-        while tls.is_handshaking() {
-            self.socket.set_read_timeout(Some(left(deadline)?))?;
-            handshake(&mut tls, &self.socket)?;
-        }
+        handshake(&mut tls, &self.socket, deadline)?;
         self.writer = Writer::new(Arc::clone(&self.socket), Some(Box::new(tls)));
         Ok(())
     }
 }
 
-fn handshake(tls: &mut ClientConnection, mut socket: &TcpStream) -> Result<(), DialError> {
-    match tls.complete_io(&mut socket) {
-        Ok(_) => Ok(()),
-        Err(error) if error.get_ref().is_some() => Err(DialError::Tls(error.to_string())),
-        Err(error) => Err(late(error)),
+fn handshake(
+    tls: &mut ClientConnection,
+    socket: &TcpStream,
+    deadline: Instant,
+) -> Result<(), DialError> {
+    let mut socket = Until { socket, deadline };
+    while tls.is_handshaking() {
+        // It reads on until the handshake is over.
+        match tls.complete_io(&mut socket) {
+            Ok(_) => {}
+            Err(error) if error.get_ref().is_some() => {
+                return Err(DialError::Tls(error.to_string()));
+            }
+            Err(error) => return Err(late(error)),
+        }
     }
+    Ok(())
 }
 
 fn step(
@@ -242,7 +271,40 @@ fn late(error: io::Error) -> DialError {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use rustls::crypto::ring;
+    use rustls::{ClientConfig, RootCertStore};
+    use rustls_pki_types::ServerName;
+
     use super::*;
+
+    #[test]
+    fn a_handshake_that_trickles_in_ends_at_the_deadline() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        thread::spawn(move || {
+            // A record of 16 KiB, a byte at a time.
+            let mut sent = server.write_all(&[22, 3, 3, 64, 0]);
+            for _ in 0..400 {
+                thread::sleep(Duration::from_millis(20));
+                sent = sent.and_then(|()| server.write_all(&[0]));
+            }
+        });
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut tls = ClientConnection::new(Arc::new(config), name).unwrap();
+        let begun = Instant::now();
+        let error = handshake(&mut tls, &socket, begun + Duration::from_millis(200)).unwrap_err();
+        assert!(matches!(error, DialError::Late), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(4));
+    }
 
     #[test]
     fn each_address_of_a_name_may_be_the_first() {

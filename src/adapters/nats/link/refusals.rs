@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::mem;
 use std::time::{Duration, Instant};
 
+use crate::adapters::nats::wire::write::MAX_SUBJECTS;
+
 /// From a refusal to the next attempt.
 const AGAIN: Duration = Duration::from_secs(10);
 /// The most subjects that are remembered: a lane has fewer.
@@ -27,7 +29,8 @@ impl Refusals {
     /// The server refuses `subject`.
     pub(super) fn refused(&mut self, subject: &str, now: Instant) {
         self.last = Some(now);
-        if self.refused.len() < MOST {
+        // No subscription of ours has a longer one.
+        if self.refused.len() < MOST && subject.len() <= MAX_SUBJECTS {
             self.refused.insert(subject.to_owned());
         }
     }
@@ -86,5 +89,8 @@ mod tests {
             refusals.refused(&number.to_string(), Instant::now());
         }
         assert_eq!(refusals.refused.len(), MOST);
+        let mut refusals = Refusals::default();
+        refusals.refused(&"x".repeat(MAX_SUBJECTS + 1), Instant::now());
+        assert!(refusals.refused.is_empty());
     }
 }
