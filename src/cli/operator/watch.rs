@@ -124,6 +124,8 @@ async fn follow(
             event = events.next(patience) => match event {
                 Ok(event) => show(session, &event, &mut together)?,
                 Err(AskError::Silent(_)) => end(session, together.take())?,
+                // Of no request of ours: anybody may publish a message with that status.
+                Err(AskError::NoResponders) => {}
                 Err(AskError::Closed) => {
                     end(session, together.take())?;
                     return Ok(End::Closed);
