@@ -20,7 +20,9 @@ const FIELDS: &str = "docs/nats-administration.md";
 /// All the operator's commands.
 pub(in crate::cli) fn subcommands() -> Vec<Command> {
     let own = [watch::command(), invoke::command(), completion::command()];
-    commands::all().map(command).chain(own).collect()
+    let all = commands::all().map(command).chain(own);
+    all.map(|command| command.mut_args(completion::suggested))
+        .collect()
 }
 
 fn command(verb: Verb) -> Command {
@@ -36,7 +38,6 @@ fn command(verb: Verb) -> Command {
         .args(commands::fleet(verb).map(|_| all))
         .args((verb == Verb::Audit).then(|| switch("diff", "Show each value before and after")))
         .after_help(after(verb))
-        .mut_args(completion::suggested)
 }
 
 /// The text below the arguments: the fields of a record, where it takes some, and two examples.
