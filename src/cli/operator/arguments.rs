@@ -14,8 +14,8 @@ use crate::domain::subject::is_token;
 
 /// How long a request waits for its answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-/// The same for a change. It may take the registry 15 s: 5 until it is committed, 5 until the sidecar
-/// that answers serves it, 5 for the circuits of what is enabled.
+/// The same for a change. It may take the registry 15 s: 5 until it is committed, 5 until the
+/// sidecar that answers serves it, 5 for the circuits of what is enabled.
 const PATIENCE_WITH_CHANGES: Duration = Duration::from_secs(20);
 /// The page that has the fields of a record.
 const FIELDS: &str = "docs/nats-administration.md";
