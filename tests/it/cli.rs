@@ -397,6 +397,20 @@ async fn the_log_is_json_without_secrets_and_payloads() {
     }
 }
 
+/// At a terminal, as Python makes one.
+#[tokio::test]
+async fn no_color_holds_for_the_log_too() {
+    let terminal = r#"exec python3 -c 'import pty, sys; pty.spawn(sys.argv[1:])' "$@""#;
+    for (no_color, coloured) in [("", true), ("1", false)] {
+        let builder = Daemon::builder().shell(terminal).env("NO_COLOR", no_color);
+        let builder = builder.setting("LOG_FORMAT", "pretty");
+        let daemon = builder.nats("nats://127.0.0.1:1").spawn().await;
+        let starts = |line: &str| line.contains("starting").then(|| line.to_owned());
+        let line = daemon.wait_line("its first line", starts).await;
+        assert_eq!(line.contains('\u{1b}'), coloured, "{line}");
+    }
+}
+
 #[tokio::test]
 async fn http_can_be_off() {
     let site = Site::with(&extensions()).await;

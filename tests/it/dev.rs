@@ -1,12 +1,15 @@
 //! `dev`: an author sees each request, call and fault as it happens.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::harness::raw::{MALFORMED, publish_raw};
 use crate::harness::servers::{self, Mode};
-use crate::harness::{Behaviour, Client, DEADLINE, Daemon, Extension, NatsServer, eventually};
+use crate::harness::{
+    Answer, Behaviour, Client, DEADLINE, Daemon, Extension, NatsServer, eventually,
+};
 
 /// With the nats-server of the tests.
 fn path() -> String {
@@ -69,6 +72,49 @@ async fn an_author_sees_requests_calls_and_faults() {
     let fault = |line: &str| (line.contains("mine.json") && line.contains("type")).then_some(());
     dev.wait_line("the fault", fault).await;
     dev.sigterm();
+    assert_eq!(dev.wait_exit(DEADLINE).await, 0);
+}
+
+/// Contract 2. At a terminal Ctrl-C reaches the whole process group.
+#[tokio::test]
+async fn a_call_in_flight_is_answered_after_ctrl_c() {
+    if servers::mode() == Mode::Containers {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let entry = json!({"id": "mine", "type": "pre", "subject": "beamline.ext.mine"});
+    fs::write(folder.path().join("mine.json"), entry.to_string()).unwrap();
+    let dev = Daemon::builder().arg("dev").arg(folder.path().display());
+    let dev = dev.env("PATH", path()).setting("HTTP_ADDR", "off");
+    let dev = dev.shell(r#"exec setsid "$@""#).spawn().await;
+    let url = dev
+        .wait_line("where it serves", |line| {
+            let place = line.split_once(" at nats://")?.1;
+            Some(format!("nats://{place}"))
+        })
+        .await;
+    let client = Client::connect(&url).await;
+    let held = Behaviour::Held(Answer::new(r#"{"payload":{}}"#));
+    let extension = Extension::at(&url, "beamline.ext.mine", held).await;
+    eventually("it serves", DEADLINE, async || {
+        let asked = client.try_request("beamline.registry.lookup", "mine", DEADLINE);
+        asked.await.is_some_and(|reply| !reply.is_no_responders())
+    })
+    .await;
+    let call = json!({"id": "mine", "payload": {}});
+    let called = client.request_json("beamline.registry.invoke", &call);
+    let interrupted = async {
+        extension.wait_count(1).await;
+        let group = format!("-{}", dev.pid());
+        let mut kill = Command::new("kill");
+        let sent = kill.args(["-s", "INT", "--", &group]).status();
+        assert!(sent.unwrap().success());
+        dev.wait_line("the drain", |line| line.contains("draining").then_some(()))
+            .await;
+        extension.behave(Behaviour::silent());
+    };
+    let (reply, ()) = tokio::join!(called, interrupted);
+    assert_eq!(reply.ok(), json!({"payload": {}}));
     assert_eq!(dev.wait_exit(DEADLINE).await, 0);
 }
 

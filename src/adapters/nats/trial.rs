@@ -80,7 +80,7 @@ impl Trial {
             });
         let connecting = timeout(PATIENCE, options.connect(addresses(&settings))).await;
         let client = connecting.map_err(|_| "no answer".to_owned())?;
-        let client = client.map_err(|error| words(&error))?;
+        let client = client.map_err(|error| error.to_string())?;
         let inbox = client.new_inbox();
         let echo = client.subscribe(inbox.clone()).await;
         Ok(Self {
@@ -218,13 +218,5 @@ impl Trial {
         let quoted = format!("\"{subject}\"");
         let mut complaints = complaints.iter();
         complaints.find(|words| words.contains(&quoted)).cloned()
-    }
-}
-
-fn words(error: &async_nats::ConnectError) -> String {
-    let cause = std::error::Error::source(error);
-    match cause {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
     }
 }

@@ -92,10 +92,14 @@ where
     let filter = EnvFilter::try_new(format!("async_nats=warn,{LOST}=warn,{filter}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(ansi)
         // It would print to standard error itself.
         .log_internal_errors(false)
         .with_writer(writer);
+    // By default as `NO_COLOR` says; switched on, in spite of it.
+    let builder = match ansi {
+        true => builder,
+        false => builder.with_ansi(false),
+    };
     Ok(match format {
         LogFormat::Json => Dispatch::new(
             builder

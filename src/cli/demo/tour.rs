@@ -220,7 +220,7 @@ impl Visit {
         loop {
             match self.events.next(PATIENCE).await {
                 Ok(event) => self.printer.event(&event),
-                Err(AskError::Silent(_)) => {}
+                Err(AskError::Silent(_) | AskError::NoResponders) => {}
                 Err(_) => return,
             }
         }

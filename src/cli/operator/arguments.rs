@@ -14,13 +14,18 @@ use crate::domain::subject::is_token;
 
 /// How long a request waits for its answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// The same for a change. It may take the registry 15 s: 5 until it is committed, 5 until the
+/// sidecar that answers serves it, 5 for the circuits of what is enabled.
+const PATIENCE_WITH_CHANGES: Duration = Duration::from_secs(20);
 /// The page that has the fields of a record.
 const FIELDS: &str = "docs/nats-administration.md";
 
 /// All the operator's commands.
 pub(in crate::cli) fn subcommands() -> Vec<Command> {
     let own = [watch::command(), invoke::command(), completion::command()];
-    commands::all().map(command).chain(own).collect()
+    let all = commands::all().map(command).chain(own);
+    all.map(|command| command.mut_args(completion::suggested))
+        .collect()
 }
 
 fn command(verb: Verb) -> Command {
@@ -31,12 +36,11 @@ fn command(verb: Verb) -> Command {
         .args(commands::fields(verb).iter().map(Field::arg))
         .args(output())
         .args(recipient())
-        .arg(patience())
+        .arg(patience(patience_with(verb)))
         .args(commands::pages(verb).map(|pages| limit(pages.shown)))
         .args(commands::fleet(verb).map(|_| all))
         .args((verb == Verb::Audit).then(|| switch("diff", "Show each value before and after")))
         .after_help(after(verb))
-        .mut_args(completion::suggested)
 }
 
 /// The text below the arguments: the fields of a record, where it takes some, and two examples.
@@ -75,9 +79,18 @@ pub(super) fn recipient() -> [Arg; 2] {
     [actor, local.conflicts_with("as")]
 }
 
+/// How patiently, if nobody says so.
+pub(super) const fn patience_with(verb: Verb) -> Duration {
+    match verb.mutates() {
+        true => PATIENCE_WITH_CHANGES,
+        false => PATIENCE,
+    }
+}
+
 /// How patiently.
-pub(super) fn patience() -> Arg {
-    let help = "How long to wait for an answer [default: 5s]";
+pub(super) fn patience(default: Duration) -> Arg {
+    let default = humantime::format_duration(default);
+    let help = format!("How long to wait for an answer [default: {default}]");
     option("wait", "DURATION", help).value_parser(duration)
 }
 

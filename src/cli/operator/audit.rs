@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
 
-use super::show::listed;
+use super::show::{counted, listed};
 use super::text::{clean, line, plain, time};
 use crate::cli::document::{Fields, at, fields, list, string};
 use crate::cli::screen::Screen;
@@ -67,7 +67,7 @@ pub(super) fn diff(document: &RawValue, screen: &Screen) -> String {
     let entries: Vec<_> = entries.iter().map(|entry| differences(entry)).collect();
     match entries.is_empty() {
         true => view(document, screen),
-        false => entries.join("\n\n"),
+        false => counted(document, entries.len(), entries.join("\n\n")),
     }
 }
 
@@ -194,15 +194,18 @@ the first 5; there are more (--limit)"
             "actor_source":"header","revision":3,"timestamp":"2026-11-21T15:18:04.286098Z",
             "changes":{"old":{"config":{"deep":{"x":1,"y":[1]},"kind":{"z":1},"same":0},"retry":1,"owner":null},
                 "new":{"config":{"deep":{"x":1,"y":[1,2]},"kind":5,"same":0},"retry":2,"owner":"\u001b[2J"}}}"#;
-        let document = format!(r#"{{"entries":[{entry}],"next":null}}"#);
-        assert_eq!(
-            diff(serde_json::from_str(&document).unwrap(), &Screen::plain()),
-            "\
+        let of = |next: &str| {
+            let document = format!(r#"{{"entries":[{entry}],"next":{next}}}"#);
+            diff(serde_json::from_str(&document).unwrap(), &Screen::plain())
+        };
+        let text = "\
 2026-11-21T15:18:04.286Z  revision 3  a  updated by alice (header)
   config.deep.y: [1] -> [1,2]
   config.kind: {\"z\":1} -> 5
   owner: - -> \"\\u001b[2J\"
-  retry: 1 -> 2"
-        );
+  retry: 1 -> 2";
+        assert_eq!(of("null"), text);
+        let more = format!("{text}\n\nthe first 1; there are more (--limit)");
+        assert_eq!(of("1"), more);
     }
 }

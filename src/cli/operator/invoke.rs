@@ -55,7 +55,7 @@ pub(super) fn command() -> Command {
         .arg(switch("verbose", "Print the answer's headers to standard error").short('v'))
         .arg(switch("json", "Print errors and dry runs as JSON"))
         .args(recipient())
-        .arg(patience())
+        .arg(patience(PATIENCE))
         .mut_arg("wait", |wait| {
             wait.help("How long to wait for each answer [default: 1m]")
         })

@@ -168,7 +168,7 @@ fn given(fields: &[Field], matches: &ArgMatches) -> Outcome<Vec<Given>> {
             return Err(Failure::usage(&fault));
         }
         for (name, value) in field.given(matches) {
-            let differs = |(known, other): &Given| *known == name && other.get() != value.get();
+            let differs = |(known, other): &Given| *known == name && !is_same(other, &value);
             if is_named(&name) && given.iter().any(differs) {
                 let fault = format!("`{name}` differs from the one that the command names");
                 return Err(Failure::usage(&fault));
@@ -177,6 +177,12 @@ fn given(fields: &[Field], matches: &ArgMatches) -> Outcome<Vec<Given>> {
         }
     }
     Ok(given)
+}
+
+/// Whether two values are the same, however a string is written.
+fn is_same(one: &RawValue, other: &RawValue) -> bool {
+    let text = |value: &RawValue| serde_json::from_str::<String>(value.get()).ok();
+    one.get() == other.get() || text(one).is_some_and(|one| text(other) == Some(one))
 }
 
 #[cfg(test)]

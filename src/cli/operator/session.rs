@@ -10,7 +10,7 @@ use bytes::Bytes;
 use clap::ArgMatches;
 use serde_json::value::RawValue;
 
-use super::arguments::PATIENCE;
+use super::arguments::{PATIENCE, patience_with};
 use super::failure::{Failure, Outcome};
 use super::text::clean;
 use crate::adapters::nats::ask::{AskError, Asker, Replies, Reply, To, servers};
@@ -64,7 +64,9 @@ impl<'a> Session<'a> {
     /// The answer to a request.
     pub(super) async fn ask(&self, to: To<'_>, verb: Verb, body: &RawValue) -> Outcome<Reply> {
         let mut replies = self.send(to, verb, body, HeaderMap::new()).await?;
-        let reply = self.next(to, &mut replies, self.patience).await?;
+        let patience = self.matches.get_one::<Duration>("wait").copied();
+        let patience = patience.unwrap_or(patience_with(verb));
+        let reply = self.next(to, &mut replies, patience).await?;
         Failure::of(&reply).map_or(Ok(reply), Err)
     }
 

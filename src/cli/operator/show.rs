@@ -96,11 +96,15 @@ pub(super) fn listed(
     screen: &Screen,
 ) -> String {
     let rows = list(document, name);
-    let count = rows.len();
-    let text = match count {
+    let text = match rows.len() {
         0 => format!("no {name}"),
         _ => fit(columns(&rows, chosen, made, screen), screen),
     };
+    counted(document, rows.len(), text)
+}
+
+/// `text`, and how many there are where it shows only the first `count`.
+pub(super) fn counted(document: &RawValue, count: usize, text: String) -> String {
     match (at(document, "next"), at(document, "total")) {
         (None, _) => text,
         (Some(_), Some(total)) => format!("{text}\n\n{count} of {}", clean(total.get())),

@@ -8,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command};
 use tokio::time::sleep;
 
-use super::arguments::{patience, switch};
+use super::arguments::{PATIENCE, patience, switch};
 use super::event;
 use super::failure::Outcome;
 use super::json;
@@ -51,7 +51,7 @@ pub(super) fn command() -> Command {
         )
         .arg(many("id").help("Only this extension; may be repeated"))
         .arg(switch("json", "Print the events as JSON, one per line"))
-        .arg(patience())
+        .arg(patience(PATIENCE))
 }
 
 /// Prints a line per event; exits with 0 on Ctrl-C, or when the reader closes the pipe.
@@ -124,6 +124,8 @@ async fn follow(
             event = events.next(patience) => match event {
                 Ok(event) => show(session, &event, &mut together)?,
                 Err(AskError::Silent(_)) => end(session, together.take())?,
+                // Of no request of ours: anybody may publish a message with that status.
+                Err(AskError::NoResponders) => {}
                 Err(AskError::Closed) => {
                     end(session, together.take())?;
                     return Ok(End::Closed);

@@ -45,6 +45,9 @@ impl PrivateServer {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            // Ctrl-C goes to all of the terminal's group, and would end it before the daemon has
+            // drained.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn();
         let process = process.map_err(|error| {

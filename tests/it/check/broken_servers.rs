@@ -12,9 +12,10 @@ use crate::site::Site;
 async fn servers_and_logins() {
     let site = Site::with(&sound()).await;
     let nobody = site.daemon().nats("nats://127.0.0.1:1");
-    Found::by(nobody)
-        .await
-        .names("NATS", "connects to 127.0.0.1:1");
+    let found = Found::by(nobody).await;
+    found.names("NATS", "connects to 127.0.0.1:1");
+    let causes = found.document.to_string().matches("refused").count();
+    assert_eq!(causes, 1, "{:#}", found.document);
     let second = format!("{},nats://127.0.0.1:1", site.nats.url());
     Found::by(site.daemon().nats(&second))
         .await

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use serde_json::Value;
@@ -7,7 +9,7 @@ use tokio::time::timeout;
 
 use super::{run, said};
 use crate::harness::ports;
-use crate::harness::{DEADLINE, NatsServer};
+use crate::harness::{Answer, Behaviour, DEADLINE, Extension, NatsServer};
 use crate::site::{Site, extensions};
 
 /// "Service unavailable" of sysexits.h.
@@ -55,6 +57,17 @@ async fn it_is_said_who_does_not_answer() {
     assert_eq!(ran.code, UNAVAILABLE);
     let told = format!("cannot connect to NATS at {nowhere}: ");
     assert!(ran.err.contains(&told), "{}", ran.err);
+}
+
+/// What is committed is answered late where the sidecar is slow to serve it: docs/administration.md.
+#[tokio::test]
+async fn a_change_is_waited_for_as_long_as_it_may_take() {
+    let nats = NatsServer::start().await;
+    let (url, answer) = (nats.url(), Answer::new(r#"{"id":"a","revision":7}"#));
+    let slow = Behaviour::Slow(Duration::from_secs(6), answer);
+    let _registry = Extension::at(&url, "beamline.registry.update", slow).await;
+    let told = said(&url, "update a retry=1").await;
+    assert_eq!(told, "a: updated, revision 7\n");
 }
 
 #[tokio::test]

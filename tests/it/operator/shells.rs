@@ -66,7 +66,7 @@ async fn tab_offers_what_the_registry_has() {
     let url = site.nats.url();
     // Bash parts words at `:` and `=`.
     let addressed = format!("--nats-url {url} get mask_p");
-    let cases: [(&str, &[&str]); 15] = [
+    let cases: [(&str, &[&str]); 18] = [
         ("upda", &["update", "update-version"]),
         ("get mask_", &["mask_cards", "mask_pii"]),
         ("disable other ma", &["mask_cards", "mask_pii"]),
@@ -75,6 +75,9 @@ async fn tab_offers_what_the_registry_has() {
         ("lookup mask_pii --version v", &["v1", "v2"]),
         ("delete-instance mask_pii m", &["mask-a"]),
         ("stats --local pod", &["pod-one", "pod-two"]),
+        ("invoke mask_", &["mask_cards", "mask_pii"]),
+        ("invoke mask_pii --version v", &["v1", "v2"]),
+        ("watch --id mask_p", &["mask_pii"]),
         ("stats --local=pod-o", &["--local=pod-one"]),
         ("update mask_pii time", &["timeout_ms="]),
         ("update mask_pii retry=2 time", &["timeout_ms="]),

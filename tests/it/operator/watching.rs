@@ -114,6 +114,20 @@ async fn a_watch_notices_that_the_server_is_silent() {
     assert_eq!(watch.wait_exit(DEADLINE).await, 0);
 }
 
+/// Such as a server sends where nobody listens, but anybody may publish it.
+#[tokio::test]
+async fn a_watch_outlives_an_event_with_a_status() {
+    let (site, _daemon) = Site::served().await;
+    let watch = watching(&site.nats.url(), "watch").await;
+    let subject = "beamline.registry.events.circuit_opened.a";
+    let status = b"NATS/1.0 503\r\n\r\n";
+    publish_raw(&site.nats.addr(), subject, None, status, b"").await;
+    said(&site.nats.url(), "circuit plain open").await;
+    wait_line(&watch, |line| line.contains("plain  v1 closed -> open")).await;
+    watch.signal("INT");
+    assert_eq!(watch.wait_exit(DEADLINE).await, 0);
+}
+
 /// CASES.md B1: the client library panics over what anybody may publish.
 #[tokio::test]
 async fn a_watch_outlives_a_header_block_that_ends_its_client() {

@@ -115,7 +115,12 @@ async fn a_request_comes_from_a_file_or_standard_input_too() {
         assert_eq!(other.code, 64, "{line}");
         assert!(other.err.contains("` differs"), "{line}: {}", other.err);
     }
-    assert_eq!(run(&url, "update a id=a retry=5").await.code, 0, "the same");
+    for line in [
+        "update a id=a retry=5",
+        r#"update a --body {"id":"\u0061","retry":6}"#,
+    ] {
+        assert_eq!(run(&url, line).await.code, 0, "the same: {line}");
+    }
     for (line, input) in [
         ("create b --body {", ""),
         ("create b --body [1]", ""),
