@@ -18,6 +18,10 @@ use crate::service::trouble::DatabaseError;
 /// How long another starter's migration is waited for, and how long a holder of the tables.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 
+/// For an account that may not.
+const OWNER: &str = "migrate with the account that owns the schema: beamline_owner where \
+    deploy/postgres/roles.sql was run (run it again if another account has migrated)";
+
 type Failure = Box<dyn Error>;
 
 /// Migrates, or only reports whether that is needed.
@@ -27,7 +31,17 @@ pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> Ended {
     let unusable = |error| failure(&format!("cannot use the database: {}", chain(&error)));
     let mut session = session.map_err(unusable)?;
     let worked = work(&mut session, arguments).await;
-    worked.unwrap_or_else(|error| Err(failure(&chain(&*error))))
+    worked.unwrap_or_else(|error| Err(failure(&explained(&*error))))
+}
+
+/// The error, and what to do about it where the account may not migrate.
+fn explained(error: &(dyn Error + 'static)) -> String {
+    let text = chain(error);
+    let about_rights = error.downcast_ref().map(MigrateError::is_about_rights);
+    match about_rights {
+        Some(true) => format!("{text}\n{OWNER}"),
+        _ => text,
+    }
 }
 
 async fn work(session: &mut Session, arguments: &ArgMatches) -> Result<Ended, Failure> {

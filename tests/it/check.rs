@@ -71,6 +71,11 @@ impl Found {
         let named = |line: &&Value| line["group"] == group && line.to_string().contains(words);
         assert!(bad.iter().any(named), "no {words}: {:#}", self.document);
     }
+
+    /// The first line that fails has this hint.
+    fn advises(&self, hint: &str) {
+        assert_eq!(self.marked("bad")[0]["hint"], hint, "{:#}", self.document);
+    }
 }
 
 /// Whether the page has that heading.

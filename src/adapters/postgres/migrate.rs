@@ -12,7 +12,7 @@ use tokio_postgres::{Client, error::SqlState};
 use super::error::PostgresError;
 use super::functions;
 use super::old::{self, Findings};
-use super::patience::Patience;
+use super::patience::{Patience, has_code};
 use super::schema::{SchemaState, SchemaVersion, schema_state};
 use crate::service::trouble::DatabaseError;
 
@@ -75,6 +75,13 @@ pub enum MigrateError {
     /// This is not a database to make tables in, or they are somewhere else in it.
     #[error(transparent)]
     Unusable(#[from] DatabaseError),
+}
+
+impl MigrateError {
+    /// Whether the account lacks a right: the tables are for their owner to change.
+    pub fn is_about_rights(&self) -> bool {
+        has_code(self, &[SqlState::INSUFFICIENT_PRIVILEGE])
+    }
 }
 
 impl From<PostgresError> for MigrateError {

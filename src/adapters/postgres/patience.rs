@@ -120,12 +120,19 @@ async fn holders(client: &Client) -> Result<Vec<(String, String)>, Error> {
 
 /// Whether a lock did not come, or came between others'.
 fn is_about_locks(error: &MigrateError) -> bool {
+    let codes = [
+        SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::T_R_DEADLOCK_DETECTED,
+    ];
+    has_code(error, &codes)
+}
+
+/// Whether one of these codes was the database's answer.
+pub(super) fn has_code(error: &MigrateError, codes: &[SqlState]) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         let code = error.downcast_ref().and_then(Error::code);
-        if code == Some(&SqlState::LOCK_NOT_AVAILABLE)
-            || code == Some(&SqlState::T_R_DEADLOCK_DETECTED)
-        {
+        if code.is_some_and(|code| codes.contains(code)) {
             return true;
         }
         cause = error.source();

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Write, stderr};
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tracing::{Dispatch, debug, info, warn};
@@ -116,6 +117,8 @@ where
 /// Writes observations to the log; what repeats is logged seldom.
 #[derive(Debug, Default)]
 pub struct LogObserver {
+    /// Whether there is any data to serve.
+    loaded: AtomicBool,
     failures: Repeats<String>,
     notices: Repeats<(&'static str, String)>,
     slow: Repeats<&'static str>,
@@ -129,6 +132,16 @@ pub struct LogObserver {
     drops: Repeats<&'static str>,
     /// Of their own: callers choose them, and too many must not hide another reason.
     reply_prefixes: Repeats<String>,
+}
+
+impl LogObserver {
+    /// What a failed read leaves.
+    fn left(&self) -> &'static str {
+        match self.loaded.load(Ordering::Relaxed) {
+            true => "the data is kept",
+            false => "there is no data yet",
+        }
+    }
 }
 
 impl Observer for LogObserver {
@@ -146,6 +159,7 @@ impl Observer for LogObserver {
                 duration,
             } => {
                 self.failures.clear();
+                self.loaded.store(true, Ordering::Relaxed);
                 info!(
                     trigger = trigger.as_str(),
                     source = source.as_str(),
@@ -167,8 +181,8 @@ impl Observer for LogObserver {
             }
             Observation::LoadFailed { trigger, error } => {
                 if let Some(repeated) = self.failures.say(error.to_string(), Instant::now()) {
-                    let trigger = trigger.as_str();
-                    warn!(trigger, repeated, %error, "load failed; the data is kept");
+                    let (trigger, left) = (trigger.as_str(), self.left());
+                    warn!(trigger, repeated, %error, "load failed; {left}");
                 }
             }
             Observation::Quarantined { origin, reason } => {
@@ -191,11 +205,11 @@ impl Observer for LogObserver {
             }
             Observation::DatabaseUp => info!("database answers"),
             Observation::DatabaseDown(error) => {
-                let reason = error.trouble.as_str();
+                let (reason, left) = (error.trouble.as_str(), self.left());
                 if error.is_unreachable() {
-                    warn!(reason, %error, "database is unreachable; the data is kept");
+                    warn!(reason, %error, "database is unreachable; {left}");
                 } else {
-                    warn!(reason, %error, "database cannot be read; the data is kept");
+                    warn!(reason, %error, "database cannot be read; {left}");
                 }
             }
             Observation::RequestFailed { what, error } => {

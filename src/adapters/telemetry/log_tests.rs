@@ -44,6 +44,24 @@ fn written(filter: &str, work: impl FnOnce()) -> Vec<Value> {
         .collect()
 }
 
+/// A first load.
+fn loaded() -> Observation {
+    Observation::Loaded {
+        trigger: Trigger::Files,
+        source: ActiveSource::Fixtures,
+        counts: Counts {
+            added: 3,
+            ..Counts::default()
+        },
+        changed: Changed::default(),
+        revision: 0,
+        total: 3,
+        enabled: 2,
+        quarantined: 1,
+        duration: Duration::from_millis(12),
+    }
+}
+
 #[test]
 fn lines_are_flat() {
     let lines = logged(
@@ -52,20 +70,7 @@ fn lines_are_flat() {
             Observation::Unchanged {
                 duration: Duration::ZERO,
             },
-            Observation::Loaded {
-                trigger: Trigger::Files,
-                source: ActiveSource::Fixtures,
-                counts: Counts {
-                    added: 3,
-                    ..Counts::default()
-                },
-                changed: Changed::default(),
-                revision: 0,
-                total: 3,
-                enabled: 2,
-                quarantined: 1,
-                duration: Duration::from_millis(12),
-            },
+            loaded(),
         ],
     );
     let [line] = &lines[..] else {
@@ -102,6 +107,29 @@ fn a_failure_is_said_once_and_again_after_a_success() {
     assert_eq!(lines.len(), 2);
     assert_eq!(lines[0]["error"], "the database is unreachable: refused");
     assert_eq!(lines[0]["level"], "WARN");
+}
+
+/// Nothing is kept where there is nothing: that sidecar is not ready.
+#[test]
+fn a_failure_before_the_first_data_does_not_speak_of_data() {
+    let gone = || DatabaseError::unreachable("refused");
+    let failed = || Observation::LoadFailed {
+        trigger: Trigger::Timer,
+        error: gone().into(),
+    };
+    let down = || Observation::DatabaseDown(gone());
+    let lines = logged("info", &[down(), failed(), loaded(), down(), failed()]);
+    let messages: Vec<_> = lines.iter().map(|line| &line["message"]).collect();
+    assert_eq!(
+        messages,
+        [
+            "database is unreachable; there is no data yet",
+            "load failed; there is no data yet",
+            "data loaded",
+            "database is unreachable; the data is kept",
+            "load failed; the data is kept",
+        ]
+    );
 }
 
 #[test]

@@ -4,10 +4,13 @@
 //! each scrape ([`Sources`], [`ExtensionSources`]). Counters get their `_total`, and `build` its
 //! `_info`, from the encoder. A labelled series begins with its first count.
 
+use std::time::SystemTime;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text as open_metrics;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
@@ -59,6 +62,10 @@ impl Metrics {
             ("arch", std::env::consts::ARCH),
         ]);
         register(&mut registry, "build", build);
+        // The name that all client libraries use: another value is a restart.
+        let start = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let start = ConstGauge::new(start.as_secs_f64());
+        register(&mut registry, "process_start_time_seconds", start);
         Self { registry, observer }
     }
 

@@ -62,6 +62,7 @@ fn what_is_unknown_is_absent_and_the_rest_has_the_names_of_the_contract() {
             "extension_registry_nats_restarts_total",
             "extension_health_auto_disabled_total",
             "build_info",
+            "process_start_time_seconds",
             "extension_registry_nats_up",
             "extension_registry_log_lines_dropped_total",
             "extension_registry_events_dropped_total",

@@ -48,7 +48,8 @@ extension_registry_size Extensions in the catalog
 extension_registry_slow_consumer Extension replies dropped because earlier ones were not read in time
 extension_registry_staleness_seconds Time since the database last confirmed the data
 extension_registry_sync_duration_seconds How long reading and applying data took
-extension_registry_sync_errors Loads that failed";
+extension_registry_sync_errors Loads that failed
+process_start_time_seconds When this process started, in Unix time";
 
 /// The description of the metric `name`.
 pub(super) fn help(name: &str) -> &'static str {

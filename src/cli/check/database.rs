@@ -10,6 +10,7 @@ use crate::adapters::postgres::{Pool, inspect, round_trip};
 use crate::app::policy;
 use crate::cli::chain;
 use crate::config::{DatabaseSettings, Settings};
+use crate::service::trouble::Trouble;
 
 /// The most that clocks may differ: times shown are only as accurate as they are.
 const CLOCKS: Duration = Duration::from_secs(30);
@@ -20,6 +21,10 @@ const CONNECTION: Advice = (
 );
 const SCHEMA: Advice = (
     "run `beamline-registry migrate` with an account that owns the schema",
+    "docs/troubleshooting.md#the-database-cannot-be-used",
+);
+const OTHER: Advice = (
+    "see the table for the fix",
     "docs/troubleshooting.md#the-database-cannot-be-used",
 );
 const RIGHTS: Advice = (
@@ -68,7 +73,10 @@ async fn looked_at(what: &str, session: &Session) -> Vec<Line> {
     let client = session.client();
     let schema = match inspect::schema(client).await {
         Ok(schema) => schema,
-        Err(error) => return vec![Line::bad(what, error.to_string(), SCHEMA)],
+        Err(error) => {
+            let advice = unusable(error.trouble);
+            return vec![Line::bad(what, error.to_string(), advice)];
+        }
     };
     let mut lines = vec![Line::good(format!("{what}: {schema}"))];
     let unreadable = inspect::unreadable(client).await;
@@ -109,6 +117,15 @@ async fn looked_at(what: &str, session: &Session) -> Vec<Line> {
         Err(error) => Line::bad(what, error.to_string(), CONNECTION),
     });
     lines
+}
+
+/// A migration helps one of them only: the others name the fix themselves.
+const fn unusable(trouble: Trouble) -> Advice {
+    match trouble {
+        Trouble::Schema => SCHEMA,
+        Trouble::NotAllowed => RIGHTS,
+        _ => OTHER,
+    }
 }
 
 async fn definitions(settings: &Settings, database: &DatabaseSettings) -> Vec<Line> {

@@ -5,7 +5,7 @@ use beamline_registry::adapters::postgres::migrate::{migrate, seed};
 
 use super::database::{DEFINITIONS, OWNERS, READS, check};
 use super::ruled::{GRANTS, NAMES, ROLES, Ruled};
-use crate::harness::{DEADLINE, Postgres, TestDatabase};
+use crate::harness::{DEADLINE, Daemon, Postgres, TestDatabase};
 use crate::schema::{run, value};
 
 /// How many tables and functions somebody else owns.
@@ -50,6 +50,20 @@ async fn who_may_create_roles_and_owns_the_database_sets_it_up() {
         check(&client, role, DEFINITIONS, definitions).await;
         check(&client, role, OWNERS, false).await;
     }
+}
+
+#[tokio::test]
+async fn an_account_that_may_not_migrate_is_told_which_one_may() {
+    let ruled = Ruled::unmigrated().await;
+    let migrating = |role| Daemon::builder().database(&ruled.url(role)).arg("migrate");
+    let (code, _, errors) = migrating("beamline_registry").run().await;
+    assert_eq!(code, 1, "{errors}");
+    assert!(
+        errors.contains("permission denied") && errors.contains("beamline_owner"),
+        "{errors}"
+    );
+    let (code, _, errors) = migrating("beamline_owner").run().await;
+    assert_eq!((code, errors.as_str()), (0, ""));
 }
 
 #[tokio::test]

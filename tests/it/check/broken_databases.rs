@@ -42,9 +42,9 @@ async fn connections_and_places() {
     )
     .await;
     let latin = empty.url().replace(empty.name(), "latin");
-    found(latin)
-        .await
-        .names("database", "the registry needs UTF8");
+    let not_utf8 = found(latin).await;
+    not_utf8.names("database", "the registry needs UTF8");
+    not_utf8.advises("see the table for the fix");
     run(&sql, "DROP DATABASE latin").await;
 
     let superuser = ruled.database.connect().await;
@@ -54,7 +54,18 @@ async fn connections_and_places() {
     let reset = "ALTER ROLE beamline_registry RESET default_transaction_read_only";
     run(&superuser, reset).await;
     let elsewhere = format!("{url}&options=-c%20search_path%3Dnowhere");
-    found(elsewhere).await.names("database", "search_path");
+    let elsewhere = found(elsewhere).await;
+    elsewhere.names("database", "search_path");
+    elsewhere.advises("see the table for the fix");
+    let history = "SELECT ON refinery_schema_history";
+    run(
+        &superuser,
+        &format!("REVOKE {history} FROM beamline_registry"),
+    )
+    .await;
+    let unreadable = found(url).await;
+    unreadable.names("database", "refinery_schema_history");
+    unreadable.advises("run deploy/postgres/grants.sql");
 }
 
 /// Each right that grants.sql gives, taken away in turn, and given back.

@@ -15,6 +15,24 @@ async fn subscriptions_are_there_again_after_a_restart() {
     lane.close(soon()).await;
 }
 
+/// In a cluster of several, the log has to show which one it was.
+#[tokio::test]
+async fn a_server_that_is_killed_is_named() {
+    let mut server = NatsServer::start().await;
+    let notices = Arc::<Notices>::default();
+    let observers = Observers::new(vec![Box::new(Arc::clone(&notices))]);
+    let lane = start_beside(Arc::new(()), &[&server.url()], observers);
+    ready(&lane).await;
+    let named = format!("{}: the connection broke", server.addr());
+    server.kill().await;
+    eventually("a notice that names it", DEADLINE, || async {
+        let notices = notices.0.lock().unwrap();
+        notices.contains(&named).then_some(())
+    })
+    .await;
+    lane.close(soon()).await;
+}
+
 /// CASES.md B9.
 #[tokio::test]
 async fn a_server_that_stands_still_is_left_for_another() {

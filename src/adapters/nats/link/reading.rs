@@ -149,7 +149,8 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         self.lost();
         match end {
             End::Lost(lost) => self.notice(format!("{address}: {lost}")),
-            End::Broken | End::Left => {}
+            End::Broken => self.notice(format!("{address}: the connection broke")),
+            End::Left => {}
         }
     }
 
