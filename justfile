@@ -116,7 +116,7 @@ erlang:
 python:
     @scripts/pip-tool install nats-py || [ "${BEAMLINE_PYTHON:-}" != required ]
 
-# What the examples in Python and JavaScript need for their tests, where it can be had.
+# What the examples in Python, JavaScript and Go need for their tests, where it can be had.
 examples:
     @scripts/examples install
 

@@ -58,6 +58,7 @@ macro_rules! languages {
 languages! {
     python: Language::Python;
     javascript: Language::JavaScript;
+    go: Language::Go;
     erlang: Language::Erlang;
     rust: Language::Rust;
 }

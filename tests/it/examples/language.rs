@@ -13,6 +13,7 @@ use crate::harness::Process;
 pub(super) enum Language {
     Python,
     JavaScript,
+    Go,
     Erlang,
     Rust,
 }
@@ -22,6 +23,7 @@ impl Language {
         match self {
             Self::Python => "python",
             Self::JavaScript => "javascript",
+            Self::Go => "go",
             Self::Erlang => "erlang",
             Self::Rust => "rust",
         }
