@@ -111,6 +111,13 @@ fn codes_numbers_and_details_are_the_contracts() {
             503,
             vec![("outcome", text("unknown"))],
         ),
+        (
+            E::Overloaded(Overload::Requests).perhaps(),
+            "overloaded",
+            503,
+            vec![("reason", text("requests")), ("outcome", text("unknown"))],
+        ),
+        (E::Cancelled.perhaps(), "cancelled", 499, vec![]),
     ] {
         assert_eq!((error.code(), error.number()), (code, expected_number));
         assert_eq!(error.details(), details, "{code}");
