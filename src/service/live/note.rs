@@ -224,6 +224,10 @@ fn registry(observation: &Observation) -> Option<(Tone, String)> {
         Observation::Quarantined { origin, reason } => {
             (Tone::Warn, format!("{origin} is quarantined: {reason}"))
         }
+        Observation::MoreNotServed(count) => {
+            let text = format!("{count} more values of records are not served as written");
+            (Tone::Warn, text)
+        }
         Observation::SourceChanged { from, to } => {
             let (from, to) = (from.as_str(), to.as_str());
             (Tone::Warn, format!("data comes from {to} now, not {from}"))
