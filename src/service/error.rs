@@ -95,10 +95,11 @@ pub enum RegistryError {
         /// Why there is none.
         reason: NotFoundReason,
     },
-    /// No such version, or a disabled one.
+    /// No such version, or, where it has to serve, a disabled one.
     #[error(
-        "extension `{}` has no enabled version `{}`",
+        "extension `{}` has no {}version `{}`",
         quoted(id),
+        serving.then_some("enabled ").unwrap_or_default(),
         quoted(version)
     )]
     VersionNotFound {
@@ -106,6 +107,8 @@ pub enum RegistryError {
         id: String,
         /// The version asked for.
         version: String,
+        /// Whether it would have to be enabled.
+        serving: bool,
     },
     /// No such instance.
     #[error("extension `{}` has no instance `{}`", quoted(id), quoted(instance_id))]
@@ -380,7 +383,7 @@ impl RegistryError {
             Self::ExtensionNotFound { id, reason } => {
                 vec![("id", text(id)), ("reason", text(reason.as_str()))]
             }
-            Self::VersionNotFound { id, version } => {
+            Self::VersionNotFound { id, version, .. } => {
                 vec![("id", text(id)), ("version", text(version))]
             }
             Self::RevisionTimeout { wanted, current } => vec![

@@ -43,7 +43,11 @@ fn codes_numbers_and_details_are_the_contracts() {
             vec![("id", text("x")), ("reason", text("not_targeted"))],
         ),
         (
-            E::VersionNotFound { id, version },
+            E::VersionNotFound {
+                id,
+                version,
+                serving: true,
+            },
             "version_not_found",
             404,
             vec![("id", text("x")), ("version", text("v9"))],
@@ -124,6 +128,22 @@ fn codes_numbers_and_details_are_the_contracts() {
     }
 }
 
+/// A disabled version can be promoted: an operator must not be sent to enable one that is not there.
+#[test]
+fn a_version_that_is_not_there_is_not_called_disabled() {
+    let message = |serving| {
+        let (id, version) = ("x".to_owned(), "v9".to_owned());
+        let error = RegistryError::VersionNotFound {
+            id,
+            version,
+            serving,
+        };
+        error.to_string()
+    };
+    assert_eq!(message(false), "extension `x` has no version `v9`");
+    assert_eq!(message(true), "extension `x` has no enabled version `v9`");
+}
+
 #[test]
 fn a_title_never_holds_request_data() {
     let hostile = "evil\r\nHeader: 1";
@@ -136,6 +156,7 @@ fn a_title_never_holds_request_data() {
         RegistryError::VersionNotFound {
             id: hostile.into(),
             version: hostile.into(),
+            serving: false,
         },
         RegistryError::DatabaseUnavailable {
             reason: Trouble::Unreachable,
