@@ -290,6 +290,15 @@ impl RegistryError {
         }
     }
 
+    /// What a request is answered that does not end before this process does. A change goes on after
+    /// its caller has gone, as long as the process runs.
+    pub fn unfinished(changes: bool) -> Self {
+        match changes {
+            true => Self::OutcomeUnknown("this sidecar is shutting down".into()),
+            false => Self::ShuttingDown,
+        }
+    }
+
     /// The error of a call of which an attempt before it, or after it, may have been carried out.
     #[must_use]
     pub fn perhaps(self) -> Self {
