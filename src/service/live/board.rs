@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::time::Duration;
 
+use super::note::per_10k;
 use crate::domain::breaker::CircuitState;
 use crate::domain::extension::ExtensionType;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::json::JsonObject;
 use crate::domain::subject::Subject;
 use crate::service::health::{Standing, State};
-use crate::service::live::note::per_10k;
 
 /// One extension as a watcher sees it, to the precision that is shown: what moves beyond it is no
 /// change.
