@@ -165,7 +165,7 @@ impl<'a> InvokeArguments<'a> {
     }
 }
 
-/// The most fallbacks with settings. Each takes fifty bytes and more, however few it has in its text.
+/// The most fallbacks with settings. Each takes fifty bytes and more, however short its text is.
 const MAX_FALLBACKS: usize = 1024;
 
 /// Settings for fallbacks, by id. Each is an object, whether it will be needed or not.

@@ -290,8 +290,8 @@ impl RegistryError {
         }
     }
 
-    /// What a request is answered that does not end before this process does. A change goes on after
-    /// its caller has gone, as long as the process runs.
+    /// What a request is answered that does not end before this process does. A change goes on
+    /// after its caller has gone, as long as the process runs.
     pub fn unfinished(changes: bool) -> Self {
         match changes {
             true => Self::OutcomeUnknown("this sidecar is shutting down".into()),

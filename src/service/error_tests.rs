@@ -128,7 +128,7 @@ fn codes_numbers_and_details_are_the_contracts() {
     }
 }
 
-/// A disabled version can be promoted: an operator must not be sent to enable one that is not there.
+/// A disabled version can be promoted: an operator must not be led to enable one that is missing.
 #[test]
 fn a_version_that_is_not_there_is_not_called_disabled() {
     let message = |serving| {
