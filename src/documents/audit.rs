@@ -12,7 +12,7 @@ use super::request::id;
 use super::request::numbers;
 use super::{time, to_bytes};
 use crate::domain::moment;
-use crate::service::definitions::{AuditEntry, AuditQuery, When};
+use crate::service::definitions::{ACTIONS, AuditEntry, AuditQuery, When};
 use crate::service::error::RegistryError;
 use crate::service::read::page_limit;
 
@@ -48,8 +48,8 @@ impl AuditArguments {
     pub fn query(&self) -> Result<AuditQuery, RegistryError> {
         Ok(AuditQuery {
             extension: id(self.id.as_deref())?,
-            by: stored("by", self.by.as_deref())?,
-            action: stored("action", self.action.as_deref())?,
+            by: by(self.by.as_deref())?,
+            action: action(self.action.as_deref())?,
             since: when("since", self.since.as_deref())?,
             until: when("until", self.until.as_deref())?,
             before: self.before,
@@ -59,10 +59,21 @@ impl AuditArguments {
 }
 
 /// A text that an entry can have: the database stores no other.
-fn stored(field: &str, text: Option<&str>) -> Result<Option<String>, RegistryError> {
+fn by(text: Option<&str>) -> Result<Option<String>, RegistryError> {
     match text {
         Some(text) if text.contains('\0') => {
-            Err(RegistryError::field(field, "holds the character \\u0000"))
+            Err(RegistryError::field("by", "holds the character \\u0000"))
+        }
+        text => Ok(text.map(str::to_owned)),
+    }
+}
+
+/// Another one is misspelt: an empty page would mean that nobody did it.
+fn action(text: Option<&str>) -> Result<Option<String>, RegistryError> {
+    match text {
+        Some(text) if !ACTIONS.contains(&text) => {
+            let rule = format!("must be one of {}", ACTIONS.join(", "));
+            Err(RegistryError::field("action", rule))
         }
         text => Ok(text.map(str::to_owned)),
     }
@@ -172,17 +183,18 @@ fn body(entry: &AuditEntry) -> EntryBody<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::error::Detail;
 
     #[test]
     fn a_text_that_no_entry_can_have_is_a_fault_that_is_named() {
-        for field in ["by", "action"] {
+        for (field, known, unknown) in [("by", "alice", "a\0b"), ("action", "updated", "update")] {
             let arguments = |text: &str| {
                 let json = serde_json::json!({ field: text }).to_string();
                 serde_json::from_str::<AuditArguments>(&json).unwrap()
             };
-            assert!(arguments("alice").query().is_ok());
-            let fault = RegistryError::field(field, "holds the character \\u0000");
-            assert_eq!(arguments("a\0b").query().unwrap_err(), fault);
+            assert!(arguments(known).query().is_ok());
+            let fault = arguments(unknown).query().unwrap_err();
+            assert_eq!(fault.details()[0], ("field", Detail::Text(field.into())));
         }
     }
 

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::request::{agreed_id, context, numbers, optional_object, required};
 use crate::domain::call_id::CallId;
-use crate::domain::json::{ObjectError, check_keys};
+use crate::domain::json::{ObjectError, check_keys, members};
 use crate::domain::quote::quoted;
 use crate::domain::whole::whole;
 use crate::service::caller::{ACCEPT, CALL_ID, DEADLINE_MS};
@@ -165,10 +165,18 @@ impl<'a> InvokeArguments<'a> {
     }
 }
 
+/// The most fallbacks with settings. Each takes fifty bytes and more, however short its text is.
+const MAX_FALLBACKS: usize = 1024;
+
 /// Settings for fallbacks, by id. Each is an object, whether it will be needed or not.
 fn fallback_config(
     given: Option<&RawValue>,
 ) -> Result<HashMap<Cow<'_, str>, &RawValue>, RegistryError> {
+    let keys = object("fallback_config", given)?.and_then(|given| members(given.get()));
+    if keys.is_some_and(|mut keys| keys.nth(MAX_FALLBACKS).is_some()) {
+        let rule = format!("must have at most {MAX_FALLBACKS} keys");
+        return Err(RegistryError::field("fallback_config", rule));
+    }
     let Some(given) = settings("fallback_config", given)? else {
         return Ok(HashMap::new());
     };
@@ -227,6 +235,19 @@ mod tests {
             let invocation = arguments.invocation(&headers, received).unwrap();
             let deadline = left.map(|ms| received + Duration::from_millis(ms));
             assert_eq!(invocation.deadline, deadline, "{body} {header:?}");
+        }
+    }
+
+    #[test]
+    fn settings_for_fallbacks_are_counted_before_they_are_kept() {
+        for (count, fits) in [(MAX_FALLBACKS, true), (MAX_FALLBACKS + 1, false)] {
+            let many: Vec<_> = (0..count).map(|n| format!(r#""x{n}":{{}}"#)).collect();
+            let json = format!("{{{}}}", many.join(","));
+            let given: &RawValue = serde_json::from_str(&json).unwrap();
+            let read = fallback_config(Some(given)).map(|by_id| by_id.len());
+            let rule = "must have at most 1024 keys";
+            let fault = RegistryError::field("fallback_config", rule);
+            assert_eq!(read, if fits { Ok(count) } else { Err(fault) });
         }
     }
 

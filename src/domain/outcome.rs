@@ -231,6 +231,19 @@ impl Outcome {
     pub fn is_pushed_back(self) -> bool {
         matches!(self, Self::Neutral(Neutral::PushedBack { .. }))
     }
+
+    /// Whether the extension may have done what it was asked for.
+    pub fn may_be_done(self) -> bool {
+        match self {
+            Self::Success => true,
+            Self::Failure(failure) => failure != Failure::NoResponders,
+            Self::Neutral(
+                Neutral::CallerFault | Neutral::PushedBack { .. } | Neutral::PermissionViolation,
+            ) => false,
+            // Of overload: a reply may have been dropped.
+            Self::Neutral(_) => true,
+        }
+    }
 }
 
 impl Failure {

@@ -279,6 +279,7 @@ fn explain(error: WriteError, id: &str, values: &Values) -> RegistryError {
             EditError::VersionNotFound(version) => RegistryError::VersionNotFound {
                 id,
                 version: version.to_string(),
+                serving: false,
             },
             EditError::InstanceNotFound(instance) => RegistryError::InstanceNotFound {
                 id,

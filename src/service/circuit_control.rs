@@ -54,6 +54,7 @@ impl CircuitControl {
         let spot = spot.ok_or_else(|| RegistryError::VersionNotFound {
             id: order.id.clone(),
             version: version.to_string(),
+            serving: false,
         })?;
         let Some(fleet) = &self.fleet else {
             let now = self.tools.clock.tick();

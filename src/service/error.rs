@@ -95,10 +95,11 @@ pub enum RegistryError {
         /// Why there is none.
         reason: NotFoundReason,
     },
-    /// No such version, or a disabled one.
+    /// No such version, or, where it has to serve, a disabled one.
     #[error(
-        "extension `{}` has no enabled version `{}`",
+        "extension `{}` has no {}version `{}`",
         quoted(id),
+        serving.then_some("enabled ").unwrap_or_default(),
         quoted(version)
     )]
     VersionNotFound {
@@ -106,6 +107,8 @@ pub enum RegistryError {
         id: String,
         /// The version asked for.
         version: String,
+        /// Whether it would have to be enabled.
+        serving: bool,
     },
     /// No such instance.
     #[error("extension `{}` has no instance `{}`", quoted(id), quoted(instance_id))]
@@ -216,6 +219,10 @@ pub enum RegistryError {
     /// The grace period ended while a call was under way: the extension may have done its work.
     #[error("this sidecar is shutting down, and the extension has not answered yet")]
     GivenUp,
+    /// An error that alone means that nothing was done, of a call with another attempt, maybe at
+    /// the fallback, that may have been carried out.
+    #[error("{0}; another attempt may have been carried out")]
+    Perhaps(Box<RegistryError>),
 }
 
 /// A field of a request, its value and the rule it breaks.
@@ -283,23 +290,52 @@ impl RegistryError {
         }
     }
 
+    /// What a request is answered that does not end before this process does. A change goes on
+    /// after its caller has gone, as long as the process runs.
+    pub fn unfinished(changes: bool) -> Self {
+        match changes {
+            true => Self::OutcomeUnknown("this sidecar is shutting down".into()),
+            false => Self::ShuttingDown,
+        }
+    }
+
+    /// The error of a call of which an attempt before it, or after it, may have been carried out.
+    #[must_use]
+    pub fn perhaps(self) -> Self {
+        match self {
+            Self::ExtensionUnavailable { .. } | Self::Overloaded(_) => {
+                Self::Perhaps(Box::new(self))
+            }
+            other => other,
+        }
+    }
+
+    /// Which bound was met, if that is why.
+    pub fn overload(&self) -> Option<Overload> {
+        match self {
+            Self::Overloaded(why) => Some(*why),
+            Self::Perhaps(error) => error.overload(),
+            _ => None,
+        }
+    }
+
     /// The stable code.
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         self.kind().1
     }
 
     /// The number of the code, as in HTTP.
-    pub const fn number(&self) -> u16 {
+    pub fn number(&self) -> u16 {
         self.kind().0
     }
 
     /// The fixed text of the code: safe in a header, never request data.
-    pub const fn title(&self) -> &'static str {
+    pub fn title(&self) -> &'static str {
         self.kind().2
     }
 
     /// Number, code and title: the one table of errors.
-    const fn kind(&self) -> (u16, &'static str, &'static str) {
+    fn kind(&self) -> (u16, &'static str, &'static str) {
         match self {
             Self::InvalidRequest { .. } | Self::BadFields(_) => {
                 (400, "invalid_request", "invalid request")
@@ -328,6 +364,7 @@ impl RegistryError {
             Self::ShuttingDown | Self::GivenUp => (503, "shutting_down", "shutting down"),
             Self::DeadlineExceeded { .. } => (504, "deadline_exceeded", "deadline exceeded"),
             Self::ExtensionTimeout { .. } => (504, "extension_timeout", "extension timeout"),
+            Self::Perhaps(error) => error.kind(),
         }
     }
 
@@ -355,7 +392,7 @@ impl RegistryError {
             Self::ExtensionNotFound { id, reason } => {
                 vec![("id", text(id)), ("reason", text(reason.as_str()))]
             }
-            Self::VersionNotFound { id, version } => {
+            Self::VersionNotFound { id, version, .. } => {
                 vec![("id", text(id)), ("version", text(version))]
             }
             Self::RevisionTimeout { wanted, current } => vec![
@@ -387,6 +424,11 @@ impl RegistryError {
             Self::DatabaseUnavailable { reason, .. } => vec![("reason", text(reason.as_str()))],
             Self::Overloaded(why) => vec![("reason", text(why.as_str()))],
             Self::OutcomeUnknown(_) | Self::GivenUp => vec![("outcome", text("unknown"))],
+            Self::Perhaps(error) => {
+                let mut details = error.details();
+                details.push(("outcome", text("unknown")));
+                details
+            }
             _ => Vec::new(),
         }
     }

@@ -43,7 +43,11 @@ fn codes_numbers_and_details_are_the_contracts() {
             vec![("id", text("x")), ("reason", text("not_targeted"))],
         ),
         (
-            E::VersionNotFound { id, version },
+            E::VersionNotFound {
+                id,
+                version,
+                serving: true,
+            },
             "version_not_found",
             404,
             vec![("id", text("x")), ("version", text("v9"))],
@@ -111,10 +115,33 @@ fn codes_numbers_and_details_are_the_contracts() {
             503,
             vec![("outcome", text("unknown"))],
         ),
+        (
+            E::Overloaded(Overload::Requests).perhaps(),
+            "overloaded",
+            503,
+            vec![("reason", text("requests")), ("outcome", text("unknown"))],
+        ),
+        (E::Cancelled.perhaps(), "cancelled", 499, vec![]),
     ] {
         assert_eq!((error.code(), error.number()), (code, expected_number));
         assert_eq!(error.details(), details, "{code}");
     }
+}
+
+/// A disabled version can be promoted: an operator must not be led to enable one that is missing.
+#[test]
+fn a_version_that_is_not_there_is_not_called_disabled() {
+    let message = |serving| {
+        let (id, version) = ("x".to_owned(), "v9".to_owned());
+        let error = RegistryError::VersionNotFound {
+            id,
+            version,
+            serving,
+        };
+        error.to_string()
+    };
+    assert_eq!(message(false), "extension `x` has no version `v9`");
+    assert_eq!(message(true), "extension `x` has no enabled version `v9`");
 }
 
 #[test]
@@ -129,6 +156,7 @@ fn a_title_never_holds_request_data() {
         RegistryError::VersionNotFound {
             id: hostile.into(),
             version: hostile.into(),
+            serving: false,
         },
         RegistryError::DatabaseUnavailable {
             reason: Trouble::Unreachable,

@@ -203,6 +203,7 @@ pub fn refused(id: &str, version: Option<&str>, refusal: Refusal) -> RegistryErr
             return RegistryError::VersionNotFound {
                 id: id.to_owned(),
                 version: version.unwrap_or_default().to_owned(),
+                serving: true,
             };
         }
     };

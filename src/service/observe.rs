@@ -106,6 +106,8 @@ pub enum Observation {
         /// What is ignored, in words.
         what: String,
     },
+    /// How many more values of one load were cut or are ignored: too many to name each.
+    MoreNotServed(usize),
     /// Data comes from another source now.
     SourceChanged {
         /// The source before.

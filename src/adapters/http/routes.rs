@@ -106,7 +106,7 @@ async fn limits(Extract(state): Extract<State>, request: Request, next: Next) ->
                 Err(_) => HttpError::SlowAnswer.into_response(),
             },
             () = state.give_up.cancelled() => {
-                HttpError::Registry(given_up(changes)).into_response()
+                HttpError::Registry(RegistryError::unfinished(changes)).into_response()
             }
         }
     };
@@ -119,14 +119,6 @@ async fn limits(Extract(state): Extract<State>, request: Request, next: Next) ->
 
 /// The one request that is no read and changes nothing.
 const RELOAD: &str = "/admin/reload";
-
-/// A change goes on after its caller has gone, as long as this process runs.
-fn given_up(changes: bool) -> RegistryError {
-    match changes {
-        true => RegistryError::OutcomeUnknown("this sidecar is shutting down".into()),
-        false => RegistryError::ShuttingDown,
-    }
-}
 
 /// The body is over the limit.
 pub(super) fn too_large() -> HttpError {

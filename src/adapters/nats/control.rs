@@ -168,10 +168,11 @@ impl ControlServer {
         let budget = Arc::clone(&self.budgets.working);
         self.tasks.spawn_on(
             async move {
+                let changes = matches!(route.verb, Verb::Write(_) | Verb::Circuit);
                 let answering = verbs.answer(route, &request, outbox.max_payload());
                 let mut outcome = tokio::select! {
                     outcome = answered(&observers, answering) => outcome,
-                    () = give_up.cancelled() => Err(given_up(route.verb)),
+                    () = give_up.cancelled() => Err(RegistryError::unfinished(changes)),
                 };
                 // What changed something must not be told that nothing was done.
                 let read = !route.verb.mutates();
@@ -219,12 +220,4 @@ impl ControlServer {
             self.respond.append(&mut out(turn), reply, &outcome);
         }
     }
-}
-
-/// A change goes on after its caller has gone, as long as this process runs.
-fn given_up(verb: Verb) -> RegistryError {
-    if matches!(verb, Verb::Write(_) | Verb::Circuit) {
-        return RegistryError::OutcomeUnknown("this sidecar is shutting down".into());
-    }
-    RegistryError::ShuttingDown
 }

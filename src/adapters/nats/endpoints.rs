@@ -84,8 +84,8 @@ impl Endpoints {
         if let Some(endpoint) = place.and_then(|place| self.verbs.get(place)) {
             endpoint.record(took, outcome);
         }
-        if let Err(RegistryError::Overloaded(why)) = outcome {
-            self.observers.observe(&Observation::Overloaded(*why));
+        if let Some(why) = outcome.as_ref().err().and_then(RegistryError::overload) {
+            self.observers.observe(&Observation::Overloaded(why));
         }
     }
 

@@ -194,6 +194,12 @@ impl Observer for LogObserver {
             Observation::Ignored { id, what } => {
                 warn!(extension_id = %id, %what, "part of the record is ignored");
             }
+            Observation::MoreNotServed(count) => {
+                warn!(
+                    count,
+                    "more values were reduced or are ignored; `get` has all warnings of a record"
+                );
+            }
             Observation::SourceChanged { from, to } => {
                 info!(from = from.as_str(), to = to.as_str(), "source changed");
             }

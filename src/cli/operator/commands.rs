@@ -13,6 +13,7 @@ use crate::documents::change::WriteVerb::{
 };
 use crate::domain::extension::ExtensionType;
 use crate::domain::record;
+use crate::service::definitions;
 use crate::service::health::StateFilter;
 
 /// Answers that come in pages.
@@ -258,7 +259,8 @@ const SELECTOR: Field = field(
 const STATES: Kind = Kind::Word(&StateFilter::NAMES);
 const STATE: Field = field(Flag, "state", STATES, "Only in this state");
 const BY: Field = field(Flag, "by", Kind::Text, "Only changes by this actor");
-const DONE: Field = field(Flag, "action", Kind::Text, "Only this action, e.g. updated");
+const DEEDS: Kind = Kind::Word(&definitions::ACTIONS);
+const DONE: Field = field(Flag, "action", DEEDS, "Only this action");
 const SINCE: Field = field(
     Flag,
     "since",

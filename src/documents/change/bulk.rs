@@ -65,11 +65,32 @@ pub fn bulk(
 }
 
 fn ids(json: &str) -> Result<Vec<ExtensionId>, String> {
+    let count_fault = || format!("must have 1 to {MOST} ids");
+    // Before they are kept: an id has no comma.
+    if json.matches(',').count() >= MOST {
+        return Err(count_fault());
+    }
     let ids: Vec<String> = serde_json::from_str(json).map_err(|_| "must be a list of ids")?;
-    if !(1..=MOST).contains(&ids.len()) {
-        return Err(format!("must have 1 to {MOST} ids"));
+    if ids.is_empty() {
+        return Err(count_fault());
     }
     let ids = ids.iter().map(|id| ExtensionId::parse(id));
     ids.collect::<Result<_, _>>()
         .map_err(|rule| rule.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_counted_before_they_are_kept() {
+        let many = |count: usize, item: &str| format!("[{}]", vec![item; count].join(","));
+        let count_fault = Err("must have 1 to 1000 ids".to_owned());
+        assert_eq!(ids(&many(MOST, r#""a""#)).map(|ids| ids.len()), Ok(MOST));
+        assert_eq!(ids(&many(MOST + 1, r#""a""#)), count_fault);
+        assert_eq!(ids(&many(MOST + 1, "0")), count_fault, "not read");
+        assert_eq!(ids("[]"), count_fault);
+        assert_eq!(ids("[0]"), Err("must be a list of ids".to_owned()));
+    }
 }

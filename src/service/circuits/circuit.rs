@@ -35,6 +35,8 @@ impl Lock for Mutex<Breaker> {
 pub struct Circuit<L: Lock = Mutex<Breaker>> {
     /// Another extension of the same id has circuits of its own.
     pub whose: Whose,
+    /// Of the record that it was made for.
+    pub(super) revision: u64,
     breaker: L,
     /// Raised by whatever may make it differ from a closed circuit that never saw a failure.
     alarm: Alarm,
@@ -61,13 +63,18 @@ pub struct Totals {
 impl<L: Lock> Circuit<L> {
     /// A closed circuit.
     pub fn new(settings: Settings) -> Self {
-        Self::raising(settings, Alarm::default(), Whose::default())
+        Self::raising(settings, Alarm::default(), (Whose::default(), 0))
     }
 
     /// A closed circuit that raises `alarm` when there is anything to know about it.
-    pub(super) fn raising(settings: Settings, alarm: Alarm, whose: Whose) -> Self {
+    pub(super) fn raising(
+        settings: Settings,
+        alarm: Alarm,
+        (whose, revision): (Whose, u64),
+    ) -> Self {
         Self {
             whose,
+            revision,
             breaker: L::around(Breaker::new(settings)),
             alarm,
             gone: AtomicBool::new(false),

@@ -82,24 +82,30 @@ impl Circuits {
         }
         let frozen = locked(&self.frozen);
         let make = || {
-            let whose = Whose::of(extension);
+            let whose = (Whose::of(extension), extension.revision);
             let alarm = self.quiet.alarm(extension.id.as_str());
             let circuit = Circuit::raising(settings(), alarm, whose);
             circuit.freeze(*frozen);
             Arc::new(circuit)
         };
-        let key = Key {
+        let key = || Key {
             id: extension.id.clone(),
             version: version.clone(),
         };
         let pinned = self.map.pin();
-        let circuit = pinned.get_or_insert_with(key, make);
+        let circuit = pinned.get_or_insert_with(key(), make);
         if circuit.whose.is(extension) {
             return Arc::clone(circuit);
         }
-        let unseen = make();
-        unseen.goes();
-        unseen
+        let own = make();
+        if circuit.revision < extension.revision {
+            // A call that chose its version before the extension was made anew made it since then.
+            circuit.goes();
+            pinned.insert(key(), Arc::clone(&own));
+        } else {
+            own.goes();
+        }
+        own
     }
 
     /// Follows the catalog: circuits without settings are gone, the others get theirs.

@@ -8,7 +8,7 @@ use crate::domain::breaker::Settings;
 use crate::domain::catalog::{Catalog, Change};
 use crate::domain::context::Context;
 use crate::domain::entry::Entry;
-use crate::domain::extension::Extension;
+use crate::domain::extension::{Extension, Incarnation};
 use crate::domain::ids::ExtensionId;
 use crate::domain::json::JsonObject;
 use crate::domain::overload::Overload;
@@ -309,6 +309,24 @@ fn a_new_record_brings_new_limits_and_keeps_whose_turn_it_is() {
     assert_eq!(turn(&before), (2, "a".to_owned()));
     assert_eq!(turn(&after), (9, "b".to_owned()));
     assert_eq!(turn(&after), (9, "a".to_owned()));
+}
+
+#[test]
+fn what_a_late_call_made_for_the_extension_before_gives_way() {
+    let of = |number: u64| {
+        entry(Extension {
+            incarnation: Some(Incarnation(number.into())),
+            revision: number,
+            ..patient()
+        })
+    };
+    let (runtimes, before, now) = (Runtimes::new(defaults()), of(1), of(2));
+    let late = runtimes.of(&before);
+    let own = runtimes.of(&now);
+    assert!(!Arc::ptr_eq(&own, &late));
+    assert!(Arc::ptr_eq(&own, &runtimes.of(&now)), "the next call's, too");
+    assert!(!Arc::ptr_eq(&own, &runtimes.of(&before)));
+    assert!(Arc::ptr_eq(&own, &runtimes.of(&now)));
 }
 
 #[test]

@@ -52,6 +52,7 @@ impl Tools {
             return Err(RegistryError::VersionNotFound {
                 id: reported.id.to_owned(),
                 version: version.to_string(),
+                serving: false,
             });
         }
         let about = About {

@@ -191,10 +191,15 @@ impl Runtimes {
             None => pinned.get_or_insert_with(extension.id.clone(), make),
         };
         if runtime.whose.is(extension) {
-            Arc::clone(runtime)
-        } else {
-            make()
+            return Arc::clone(runtime);
         }
+        let own = make();
+        let revision = runtime.current_setup().entry.extension().revision;
+        if revision < extension.revision {
+            // A call that chose its version before the extension was made anew made it since then.
+            pinned.insert(extension.id.clone(), Arc::clone(&own));
+        }
+        own
     }
 
     /// What follows from the record of `entry` for its calls.

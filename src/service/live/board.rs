@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::time::Duration;
 
+use super::note::per_10k;
 use crate::domain::breaker::CircuitState;
 use crate::domain::extension::ExtensionType;
 use crate::domain::ids::{ExtensionId, VersionName};
@@ -85,7 +86,7 @@ impl Row {
             ailing: standing.ailing().map(|version| version.version.clone()),
             circuit: standing.circuit,
             // Rounded down: one failure in a million is not none.
-            success_per_10k: standing.success_rate.map(|rate| (rate * 1e4) as u32),
+            success_per_10k: standing.success_rate.map(|rate| per_10k(rate) as u32),
             p50_us: standing.p50.map(microseconds),
             p99_us: standing.p99.map(microseconds),
         }
@@ -159,6 +160,13 @@ mod tests {
             p50_us: None,
             p99_us: None,
         }
+    }
+
+    /// 0.57 times 10,000 is a little less than 5,700.
+    #[test]
+    fn a_share_is_rounded_down_and_a_whole_one_is_kept() {
+        let shown = [0.57, 0.569_99, 0.999_999, 1.0].map(per_10k);
+        assert_eq!(shown, [5700.0, 5699.0, 9999.0, 1e4]);
     }
 
     #[test]

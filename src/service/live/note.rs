@@ -161,10 +161,15 @@ const fn reason(reason: Reason) -> &'static str {
     }
 }
 
-/// To a hundredth, and never rounded up: a rate just below 99.5 % must not be shown as that. What is
-/// added is for shares that are no binary fractions.
+/// In hundredths of a percent, and never rounded up: a rate just below 99.5 % must not be shown as
+/// that. What is added is for shares that are no binary fractions.
+pub(super) fn per_10k(share: f64) -> f64 {
+    (share * 1e4 + 1e-6).floor()
+}
+
+/// The same in percent.
 fn percent(share: f64) -> f64 {
-    (share * 1e4 + 1e-6).floor() / 1e2
+    per_10k(share) / 1e2
 }
 
 /// Names a version that is not the current one.
@@ -223,6 +228,10 @@ fn registry(observation: &Observation) -> Option<(Tone, String)> {
         }
         Observation::Quarantined { origin, reason } => {
             (Tone::Warn, format!("{origin} is quarantined: {reason}"))
+        }
+        Observation::MoreNotServed(count) => {
+            let text = format!("{count} more values of records are not served as written");
+            (Tone::Warn, text)
         }
         Observation::SourceChanged { from, to } => {
             let (from, to) = (from.as_str(), to.as_str());

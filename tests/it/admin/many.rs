@@ -311,6 +311,7 @@ async fn entries_are_found_by_who_what_and_when() {
         (json!({"since": "yesterday"}), "since"),
         (json!({"until": "2026-13-01T00:00:00Z"}), "until"),
         (json!({"since": 7}), "since"),
+        (json!({"action": "update"}), "action"),
     ] {
         let reply = rig.ask("audit", &query).await;
         assert_eq!(reply.details()["field"], field, "{query}");

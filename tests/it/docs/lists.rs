@@ -62,7 +62,7 @@ fn the_page_of_the_nats_api_names_every_verb_and_its_forms() {
     // Each once.
     assert_eq!(named, Vec::from_iter(verbs(|_| true)));
 
-    let all = row(path, "| `P.all.<verb>` |");
+    let all = row(path, "| `P.all.<verb>[.<id>]` |");
     let (_, all) = all.trim_end_matches(" |").rsplit_once(" | ").unwrap();
     assert_eq!(BTreeSet::from_iter(spans(all)), verbs(Verb::answers_all));
 

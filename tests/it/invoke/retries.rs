@@ -98,6 +98,32 @@ async fn nobody_there_is_said_with_its_reason_and_counts() {
     assert_eq!(site.circuit("x").await, "open", "both attempts count");
 }
 
+/// It may have done its work before it left: a caller that repeats the call must know.
+#[tokio::test]
+async fn nobody_there_after_a_timeout_is_no_sign_that_nothing_was_done() {
+    let (site, _daemon, extension) = one(
+        json!({"timeout_ms": 1500, "retry": 1, "circuit_breaker": patient()}),
+        Behaviour::silent(),
+    )
+    .await;
+    let leaving = async {
+        extension.wait_count(1).await;
+        extension.leave().await;
+    };
+    let (reply, ()) = tokio::join!(site.call("x", json!({})), leaving);
+    assert_eq!(
+        reason(&reply, 503, "extension_unavailable"),
+        "no_responders"
+    );
+    assert_eq!(reply.details()["outcome"], "unknown");
+    let reply = site.call("x", json!({})).await;
+    assert_eq!(
+        reply.details(),
+        json!({"id": "x", "reason": "no_responders"}),
+        "nobody there, twice"
+    );
+}
+
 /// The rolling restart of an extension: its subject is empty for a moment.
 #[tokio::test]
 async fn a_retry_finds_another_instance_first() {

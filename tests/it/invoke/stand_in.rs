@@ -115,6 +115,22 @@ async fn where_the_fallback_fails_too_the_error_is_that_of_the_first() {
 }
 
 #[tokio::test]
+async fn an_error_says_that_the_fallback_may_have_done_it() {
+    let (site, _daemon) = trio(json!({}), json!({"timeout_ms": 200})).await;
+    let y = site.play("y", Behaviour::silent()).await;
+    for (behaviour, outcome) in [
+        (Behaviour::silent(), json!("unknown")),
+        (Behaviour::error(422), Value::Null),
+    ] {
+        y.behave(behaviour);
+        let reply = site.call("x", json!({})).await;
+        assert_eq!(reply.details()["reason"], "no_responders");
+        assert_eq!(reply.details()["outcome"], outcome);
+    }
+    assert_eq!(y.count(), 2);
+}
+
+#[tokio::test]
 async fn what_is_nobodys_fault_or_asked_for_by_name_stays_where_it_is() {
     let (site, _daemon) = trio(json!({"timeout_ms": 2000}), json!({})).await;
     let x = site.play("x", Behaviour::error(422)).await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::daemon::message;
+use crate::harness::daemon::{field, message};
 use crate::harness::{Client, DEADLINE, Daemon, NatsServer, eventually};
 use crate::rig::Rig;
 use crate::schema::{revision, run};
@@ -109,4 +109,31 @@ async fn files_with_such_a_version_are_told_of_too() {
         [json!([WARNING]), json!([WARNING])]
     );
     assert_eq!(told(&daemon), 1);
+}
+
+/// A hundred of one load are named, as of faults.
+#[tokio::test]
+async fn of_many_at_once_a_hundred_are_named_and_the_others_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let many = (0..150).map(|n| {
+        let (id, subject) = (format!("x{n}"), format!("beamline.ext.x{n}"));
+        json!({"id": id, "type": "pre", "subject": subject, "metadata": {"balance": "random"}})
+    });
+    let many: Vec<_> = many.collect();
+    std::fs::write(folder.path().join("x.json"), json!(many).to_string()).unwrap();
+    let nats = NatsServer::start().await;
+    let daemon = Daemon::builder().nats(&nats.url()).fixtures(folder.path());
+    let daemon = daemon.spawn().await;
+    daemon.wait_ready().await;
+    let counted = || {
+        let lines = daemon.log();
+        let entries = lines.iter().map(|line| serde_json::from_str::<Value>(line));
+        let mut counts = entries.flatten().filter_map(|entry| {
+            let more = message(&entry)?.starts_with("more values were reduced or are ignored");
+            more.then(|| field(&entry, "count")?.as_u64()).flatten()
+        });
+        counts.next()
+    };
+    eventually("the rest", DEADLINE, async || counted() == Some(50)).await;
+    assert_eq!(told(&daemon), 100);
 }

@@ -7,7 +7,7 @@ use crate::harness::browser::key;
 use crate::harness::ports::free_port;
 use crate::harness::{Answer, Behaviour, Browser, DEADLINE, Extension, eventually};
 use crate::rig::{Rig, insert};
-use crate::site::Site;
+use crate::site::{Site, subject};
 
 /// A state of the row of `guard`.
 const GUARD: &str = "return document.querySelector('tr:has([data-id=guard])')?.dataset.state";
@@ -191,10 +191,9 @@ async fn changes_in_the_database_arrive_and_the_details_tell_who_made_them() {
     daemon.wait_ready().await;
     let browser = Browser::start(1280, 800).await;
     open(&browser, &daemon).await;
-    let create = json!({
-        "id": "translate", "type": "post", "subject": "beamline.ext.translate.v1", "actor": "ada"
-    });
-    rig.ask("create", &create).await.ok();
+    let create = r#"{"id":"translate","type":"post","subject":"beamline.ext.translate.v1",
+        "actor":"ada","config":{"seed":18446744073709551617}}"#;
+    rig.client.request(&subject("create"), create).await.ok();
     browser
         .wait(
             "the new row",
@@ -235,6 +234,13 @@ async fn changes_in_the_database_arrive_and_the_details_tell_who_made_them() {
             "who disabled it",
             "const text = document.querySelector('#details .record')?.textContent;
              return text?.includes('disabled') && text.includes('grace') && text.includes('ada')",
+        )
+        .await;
+    browser
+        .wait(
+            "its config as it is written",
+            "return document.querySelector('#details pre')?.textContent.includes(
+                 '\"seed\": 18446744073709551617')",
         )
         .await;
     browser.picture("audit").await;

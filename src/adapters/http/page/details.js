@@ -74,13 +74,13 @@ export class Details {
 
   async #read(row) {
     const id = encodeURIComponent(row.id);
-    const get = async (path) => {
+    const get = async (path, revive) => {
       const answer = await ask(path);
-      return [answer.ok, await answer.json()];
+      return [answer.ok, JSON.parse(await answer.text(), revive)];
     };
     try {
       const [[found, record], [, health], [, { circuits = [] }], [answered, audit]] = await Promise.all([
-        get(`admin/extensions/${id}`),
+        get(`admin/extensions/${id}`, exact),
         get(`admin/extensions/${id}/health`),
         get(`admin/circuits?id=${id}`),
         this.hasAudit() ? get(`live/changes?id=${id}&limit=${AUDITED}`) : [false, { error: { message: "this sidecar serves files" } }],
@@ -97,6 +97,10 @@ export class Details {
     }
   }
 }
+
+/** Keeps the text of a number that would be written as another one; `JSON.stringify` writes it. */
+const exact = (_key, value, { source } = {}) =>
+  typeof value === "number" && source && source !== String(value) ? JSON.rawJSON(source) : value;
 
 function table(title, heads, rows, none) {
   const head = element("h3", {}, title);
@@ -167,7 +171,7 @@ function failed(failures = []) {
 
 function versions(record, own) {
   const rollout = ({ routing_rules, rollout }) => {
-    if (rollout) return `${rollout.percent} % by ${rollout.by}`;
+    if (rollout) return `${JSON.stringify(rollout.percent)} % by ${rollout.by}`;
     return routing_rules ? code(JSON.stringify(routing_rules)) : null;
   };
   const row = (version, current) => [

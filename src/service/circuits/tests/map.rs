@@ -66,6 +66,25 @@ fn an_extension_made_anew_has_nothing_to_do_with_the_circuit_of_the_one_before()
     assert!(!circuits.get("a", "v1").unwrap().refuses(at(0)));
 }
 
+/// It has slept since it chose its version; nothing changes after it for days.
+#[test]
+fn a_circuit_that_a_late_call_made_for_the_extension_before_gives_way() {
+    let circuits = Circuits::default();
+    let v1 = VersionName::parse("v1").unwrap();
+    let circuit = |number: u64| {
+        let mut extension = extension("a");
+        extension.incarnation = Some(Incarnation(number.into()));
+        extension.revision = number;
+        circuits.get_or_create(&extension, &v1, settings)
+    };
+    let late = circuit(1);
+    let own = circuit(2);
+    assert!(late.is_gone() && !own.is_gone());
+    assert!(Arc::ptr_eq(&own, &circuit(2)), "the next call's, too");
+    assert!(circuit(1).is_gone());
+    assert!(Arc::ptr_eq(&own, &circuits.get("a", "v1").unwrap()));
+}
+
 #[test]
 fn circuits_follow_the_catalog() {
     let circuits = Circuits::default();

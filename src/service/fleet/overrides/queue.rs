@@ -95,7 +95,7 @@ impl OverrideHandle {
                 "the override got no answer".to_owned(),
             )),
             Err(_elapsed) => {
-                let waited = "other overrides wait before this one";
+                let waited = "earlier reads or writes of overrides have not ended";
                 Err(DatabaseError::new(Trouble::Slow, waited).into())
             }
         }

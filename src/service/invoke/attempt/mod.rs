@@ -43,6 +43,8 @@ pub(super) struct Attempts<'a, C> {
     number: u32,
     /// Attempts that repeated a failure; what goes on elsewhere after push-back is none.
     retries: u32,
+    /// Whether one may have been carried out, but for the one whose error the caller gets.
+    may_be_done: bool,
 }
 
 /// What the router gets if an attempt is the last one.
@@ -79,6 +81,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
             barred: 0,
             number: 0,
             retries: 0,
+            may_be_done: false,
         }
     }
 
@@ -101,6 +104,10 @@ impl<'a, C: Caller> Attempts<'a, C> {
             }
         }
         self.plan.trace_end(status);
+        let last = last.map_err(|error| match self.may_be_done {
+            true => error.perhaps(),
+            false => error,
+        });
         last.map(Invoked::Answer)
     }
 
@@ -168,6 +175,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
             let Some(next) = next else {
                 return Err((Status::of(outcome), last));
             };
+            self.may_be_done |= outcome.may_be_done();
             self.recorder.runtime.meter.retries.add(1);
             pending = next;
         }

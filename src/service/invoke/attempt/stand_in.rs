@@ -51,7 +51,10 @@ impl<C: Caller> Attempts<'_, C> {
                 self.number += 1;
                 match self.attempt(pending).await {
                     Step::Done(invoked) => return Some(invoked),
-                    Step::Ended(outcome, _) => Status::of(outcome),
+                    Step::Ended(outcome, _) => {
+                        self.may_be_done |= outcome.may_be_done();
+                        Status::of(outcome)
+                    }
                 }
             }
         };

@@ -14,7 +14,7 @@ use crate::service::health_store::MAX_CHANGES;
 use crate::service::observe::{Changed, Observation, Trigger};
 use crate::service::source::SourceError;
 
-/// The most faults of one load that are reported one by one.
+/// The most faults of one load that are reported one by one, and the most warnings.
 const MAX_TOLD: usize = 100;
 
 /// What a load did.
@@ -63,11 +63,12 @@ impl<D, F> Loader<D, F> {
         let catalog = Arc::clone(self.writer.catalog());
         let (before, known_faults) = (catalog.head(), catalog.quarantine());
         let fixtures = change.source == ActiveSource::Fixtures;
-        let warnings: Vec<_> = change
+        let mut more = change
             .upserts
             .iter()
-            .flat_map(|entry| warnings(&catalog, entry))
-            .collect();
+            .flat_map(|entry| warnings(&catalog, entry));
+        let warnings: Vec<_> = more.by_ref().take(MAX_TOLD).collect();
+        let more = more.count();
         let changed = changed(&change);
         let counts = self.writer.apply(change);
         let head = catalog.head();
@@ -77,6 +78,9 @@ impl<D, F> Loader<D, F> {
 
         for warning in &warnings {
             self.observers.observe(warning);
+        }
+        if more > 0 {
+            self.observers.observe(&Observation::MoreNotServed(more));
         }
         let quarantine = catalog.quarantine();
         let faults = quarantine.faults();
@@ -173,22 +177,55 @@ fn changed(change: &Change) -> Changed {
     }
 }
 
-/// What an entry has that is not served as written. What is ignored is reported once for as long as
-/// it stays so.
+/// What an entry has that is not served as written, reported once for as long as it stays so.
 fn warnings(catalog: &Catalog, entry: &Entry) -> Vec<Observation> {
     let extension = entry.extension();
-    let id = &extension.id;
-    let cuts = extension.all_cuts().map(|what| Observation::Cut {
-        id: id.clone(),
-        what,
-    });
-    let known = catalog.get(id).map(|old| record::ignored(old.extension()));
-    let known = known.unwrap_or_default();
+    let id = || extension.id.clone();
+    let cuts = extension.all_cuts().map(|what| Observation::Cut { id: id(), what });
     let ignored = record::ignored(extension).into_iter();
-    let ignored = ignored.filter(|what| !known.contains(what));
-    let ignored = ignored.map(|what| Observation::Ignored {
-        id: id.clone(),
-        what,
-    });
-    cuts.chain(ignored).collect()
+    let ignored = ignored.map(|what| Observation::Ignored { id: id(), what });
+    let mut warnings: Vec<_> = cuts.chain(ignored).collect();
+    // Nearly always there is nothing to look up.
+    if let Some(old) = catalog.get(&extension.id).filter(|_| !warnings.is_empty()) {
+        let known = record::warnings(old.extension());
+        warnings.retain(|warning| match warning {
+            Observation::Cut { what, .. } | Observation::Ignored { what, .. } => {
+                !known.contains(what)
+            }
+            _ => true,
+        });
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::extension::Extension;
+    use crate::domain::record::Cut;
+    use crate::domain::testing::{change, entry, extension_with};
+
+    #[test]
+    fn what_is_not_served_as_written_is_told_once_while_it_stays_so() {
+        let cut = |value| {
+            let field = "timeout_ms";
+            entry(Extension {
+                cuts: vec![Cut {
+                    field,
+                    value,
+                    limit: 120_000,
+                }],
+                ..extension_with("x", r#"{"metadata":{"balance":"random"}}"#)
+            })
+        };
+        let (catalog, mut writer) = Catalog::new();
+        assert_eq!(warnings(&catalog, &cut(500_000)).len(), 2);
+        writer.apply(Change {
+            upserts: vec![cut(500_000)],
+            ..change(1)
+        });
+        assert!(warnings(&catalog, &cut(500_000)).is_empty());
+        let news = warnings(&catalog, &cut(600_000));
+        assert!(matches!(news.as_slice(), [Observation::Cut { .. }]));
+    }
 }
