@@ -62,11 +62,6 @@ pub(super) struct Board(BTreeMap<ExtensionId, Row>);
 
 impl Row {
     /// The row of an extension.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a share of 0 to 1"
-    )]
     pub(super) fn of(standing: &Standing) -> Self {
         let extension = standing.entry.extension();
         let microseconds =
@@ -84,12 +79,22 @@ impl Row {
             state: standing.state,
             ailing: standing.ailing().map(|version| version.version.clone()),
             circuit: standing.circuit,
-            // Rounded down: one failure in a million is not none.
-            success_per_10k: standing.success_rate.map(|rate| (rate * 1e4) as u32),
+            success_per_10k: standing.success_rate.map(per_10k),
             p50_us: standing.p50.map(microseconds),
             p99_us: standing.p99.map(microseconds),
         }
     }
+}
+
+/// Rounded down: one failure in a million is not none. What is added is for shares that are no binary
+/// fractions: 57 of 100 would be 5,699.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of 0 to 1"
+)]
+fn per_10k(share: f64) -> u32 {
+    (share * 1e4 + 1e-6) as u32
 }
 
 /// Rows are made every second: what cannot have a team is not read.
@@ -159,6 +164,17 @@ mod tests {
             p50_us: None,
             p99_us: None,
         }
+    }
+
+    #[test]
+    fn a_share_is_rounded_down_and_loses_nothing_by_that_where_it_is_exact() {
+        for calls in 1..=300_u32 {
+            for successes in 0..=calls {
+                let share = f64::from(successes) / f64::from(calls);
+                assert_eq!(per_10k(share), successes * 10_000 / calls, "{successes}/{calls}");
+            }
+        }
+        assert_eq!(per_10k(0.999_999), 9_999);
     }
 
     #[test]
