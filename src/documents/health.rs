@@ -226,7 +226,7 @@ pub fn health(standing: &Standing, failures: Option<&[FailureRow]>) -> Bytes {
             success_count: sums.counts.successes,
             failure_count: sums.counts.failures,
             success_rate: standing.success_rate,
-            health_score: standing.success_rate.map(|rate| rate * 100.0),
+            health_score: standing.success_rate.map(score),
             avg_latency_ms: sums.avg_latency().map(milliseconds),
             p50_latency_ms: standing.p50.map(milliseconds),
             p95_latency_ms: standing.p95.map(milliseconds),
@@ -240,6 +240,11 @@ pub fn health(standing: &Standing, failures: Option<&[FailureRow]>) -> Bytes {
         versions: standing.versions.iter().map(VersionBody::of).collect(),
         failures: failures.map(|rows| rows.iter().map(FailureBody::of).collect()),
     })
+}
+
+/// A rate times 100: of 57 of 100 calls 57, which as floats are 56.99999999999999.
+fn score(rate: f64) -> f64 {
+    (rate * 1e14).round() / 1e12
 }
 
 /// A page of extensions with the summary of all, shortened to fit `max_bytes`.
@@ -260,4 +265,18 @@ pub fn page(page: &HealthPage, max_bytes: usize) -> Result<Bytes, RegistryError>
         cursor: |standing: &Standing| cursor(standing.entry.extension()),
     };
     fitting.fit(max_bytes, &forms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_is_a_hundred_times_the_rate() {
+        for percent in 0..=100_u8 {
+            let exact = f64::from(percent);
+            assert_eq!(Some(score(exact / 100.0)), Some(exact));
+        }
+        assert!(score(1.0 - 1e-9) < 100.0, "100 only where nothing failed");
+    }
 }

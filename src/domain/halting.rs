@@ -39,6 +39,10 @@ pub fn failure_rate(counts: Counts) -> Option<f64> {
 )]
 pub fn least_failure_rate(counts: Counts) -> Option<f64> {
     let rate = failure_rate(counts)?;
+    if counts.failures == 0 {
+        // Exactly: the rounded difference below may exceed an allowance of 0.
+        return Some(0.0);
+    }
     let n = counts.total() as f64;
     let z2 = Z * Z;
     let center = rate + z2 / (2.0 * n);

@@ -51,6 +51,22 @@ fn only_what_is_clearly_worse_is_halted_and_never_before_the_minimum() {
     }
 }
 
+/// 25 and 50 successes had a lower end of 1e-17.
+#[test]
+fn what_never_failed_is_never_halted_even_where_no_difference_is_allowed() {
+    let none = Halt {
+        max_failure_rate_delta: 0.0,
+        min_requests: 1,
+    };
+    for successes in 1..=1_000 {
+        let comparison = Comparison {
+            version: counts(successes, 0),
+            current: counts(successes, 0),
+        };
+        assert!(!comparison.halts(&none), "{successes}");
+    }
+}
+
 /// One run: 5,000 calls, of which a tenth go to the canary, reported in batches of `flush`, as
 /// sidecars flush. How many calls had been made when the canary was halted, and how many of all had
 /// failed.

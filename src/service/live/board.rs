@@ -162,11 +162,16 @@ mod tests {
         }
     }
 
-    /// 0.57 times 10,000 is a little less than 5,700.
     #[test]
-    fn a_share_is_rounded_down_and_a_whole_one_is_kept() {
-        let shown = [0.57, 0.569_99, 0.999_999, 1.0].map(per_10k);
-        assert_eq!(shown, [5700.0, 5699.0, 9999.0, 1e4]);
+    fn a_share_is_rounded_down_and_loses_nothing_by_that_where_it_is_exact() {
+        for calls in 1..=300_u32 {
+            for successes in 0..=calls {
+                let share = f64::from(successes) / f64::from(calls);
+                let expected = f64::from(successes * 10_000 / calls);
+                assert_eq!(per_10k(share), expected, "{successes}/{calls}");
+            }
+        }
+        assert_eq!(per_10k(0.999_999), 9999.0);
     }
 
     #[test]
