@@ -6,7 +6,7 @@ use tokio_postgres::{Client, Error};
 
 use super::columns::Columns;
 use super::statement::{Parameter, json, run};
-use crate::domain::record::{self, Field, Fields, Kind, Value};
+use crate::domain::record::{self, Field, Fields, Kind, MAX_VALUE_BYTES, Value};
 
 /// A table of definitions.
 #[derive(Debug, Clone, Copy)]
@@ -56,11 +56,15 @@ const PUT: &str = "SELECT registry_put($1, $2::text::jsonb)::text";
 const PATCH: &str = "SELECT registry_patch($1, $2::text::jsonb)::text";
 
 impl Table {
-    /// What is selected of it, as [`Table::fields`] reads it.
+    /// What is selected of it, as [`Table::fields`] reads it: of a text not much more than any may have, so
+    /// that a row of any size costs a sidecar no more than itself.
     pub(super) fn columns(&self) -> String {
         let columns = self.fields.iter().map(|field| match field.kind {
-            Kind::Object | Kind::Ids => format!("{}::text", field.name),
-            _ => field.name.to_owned(),
+            Kind::Object | Kind::Ids => {
+                format!("left({}::text, {MAX_VALUE_BYTES} + 1)", field.name)
+            }
+            Kind::Text => format!("left({}, {MAX_VALUE_BYTES} + 1)", field.name),
+            Kind::Whole { .. } | Kind::Switch => field.name.to_owned(),
         });
         columns.collect::<Vec<_>>().join(", ")
     }

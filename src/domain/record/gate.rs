@@ -5,7 +5,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use super::{Fields, Value};
+use super::{Fields, MAX_VALUE_BYTES, Value};
 use crate::domain::breaker::Overrides;
 use crate::domain::call_rules::CallRules;
 use crate::domain::extension::{Extension, ExtensionType, Instance, Provenance, Version};
@@ -396,6 +396,10 @@ impl<'c, 'a> Check<'c, 'a> {
         match self.fields.get(field) {
             Value::Unset => None,
             Value::Json(json) => self.sound(field, parse(json)),
+            value if value.is_too_large() => self.sound(
+                field,
+                Err(format!("must be at most {MAX_VALUE_BYTES} bytes")),
+            ),
             // Parsers have words for what is neither object nor list.
             _ => self.sound(field, parse("0")),
         }

@@ -20,7 +20,7 @@ pub use gate::{Checked, Cut, FieldFault, Gate, NO_HALT, describe};
 pub use refusals::refusals;
 pub use said::{extension, instance, record, version};
 pub use storage::{MAX_PARTS, MAX_RECORD_BYTES, beyond_limits, faults, size, unstorable};
-pub use value::Value;
+pub use value::{MAX_VALUE_BYTES, Value};
 pub use warnings::{ignored, warnings};
 
 use serde::ser::{Serialize, Serializer};

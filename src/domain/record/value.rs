@@ -24,6 +24,12 @@ pub enum Value<'a> {
     Json(Cow<'a, str>),
 }
 
+/// The most bytes of one value of a row: eight times what a nats-server takes by default. Writes are held
+/// to less, see [`super::MAX_RECORD_BYTES`].
+pub const MAX_VALUE_BYTES: usize = 8 * 1024 * 1024;
+/// What stands for JSON that is larger, of which nothing is kept.
+const TOO_LARGE: &str = "(larger than 8 MiB)";
+
 impl<'a> Value<'a> {
     /// The value of valid JSON. A string that holds half of a surrogate pair is no text.
     pub fn read(json: &'a str) -> Self {
@@ -40,9 +46,17 @@ impl<'a> Value<'a> {
         text.map_or(Self::Unset, |text| Self::Text(text.into()))
     }
 
-    /// JSON of any kind, if there is any.
+    /// JSON of any kind, if there is any. What is larger than [`MAX_VALUE_BYTES`] need not be whole.
     pub fn json(json: Option<&'a str>) -> Self {
-        json.map_or(Self::Unset, Self::read)
+        match json {
+            Some(json) if json.len() > MAX_VALUE_BYTES => Self::Text(TOO_LARGE.into()),
+            json => json.map_or(Self::Unset, Self::read),
+        }
+    }
+
+    /// Whether it stands for JSON that was too large.
+    pub fn is_too_large(&self) -> bool {
+        *self == Self::Text(TOO_LARGE.into())
     }
 
     /// A number, if there is one.

@@ -112,6 +112,24 @@ async fn faulty_rows_are_named_while_the_rest_serves() {
         );
     }
 
+    // One that is larger than any reply need be is not even read whole.
+    run(
+        &rig.sql,
+        "UPDATE extensions SET metadata = jsonb_build_object('big', repeat('x', 9 << 20))
+         WHERE id = 'instanced'",
+    )
+    .await;
+    let large = rig.lookup_at("instanced", revision(&rig.sql).await).await;
+    assert_eq!(reason(&large), "quarantined");
+    let said = logged(&daemon, "extensions/instanced").await;
+    assert!(
+        said.contains("`metadata` must be at most 8388608 bytes"),
+        "{said}"
+    );
+    let repair = json!({"id": "instanced", "metadata": {}});
+    rig.ask("update", &repair).await.ok();
+    rig.lookup("instanced").await.ok();
+
     // And the other way: what goes bad stops serving, and says why.
     run(
         &rig.sql,
