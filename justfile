@@ -104,7 +104,7 @@ exhaustive *ARGS:
 fuzz *ARGS:
     @scripts/fuzz {{ ARGS }}
 
-# Small faults in the code that decides: are they caught? In many hours, or of some files: `just mutants GLOB...`.
+# Small faults in the code that decides: are they caught? `just mutants GLOB...` for files, `--shard K/N` for a sample.
 mutants *ARGS: tools
     @scripts/mutants {{ ARGS }}
 
