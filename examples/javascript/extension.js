@@ -10,7 +10,7 @@ const NO_TEXT = { "Nats-Service-Error-Code": "422", "Nats-Service-Error": "no te
 async function answer(request, signal) {
   const reply = (body, fields) =>
     request.respond(JSON.stringify(body), { headers: fields && MsgHdrsImpl.fromRecord(fields) });
-  const text = request.json().payload.text;
+  const text = request.json().payload?.text;
   if (typeof text !== "string") {
     // 4xx is the caller's fault: it is not retried, and the circuit does not move.
     return reply({ error: "payload.text is missing" }, NO_TEXT);
