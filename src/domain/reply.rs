@@ -149,7 +149,10 @@ mod tests {
             (r#"{"status":"error"}"#, Body::Error),
             (r#"{"status":"\u0065rror"}"#, Body::Error),
             (r#"{ "a" : "error" , "status" : "ok" }"#, Body::Fine),
-            (r#"{"a":["error",{"error":1}],"b":"\"error\":1"}"#, Body::Fine),
+            (
+                r#"{"a":["error",{"error":1}],"b":"\"error\":1"}"#,
+                Body::Fine,
+            ),
             ("{ \"a\": {}, \n\"error\" :\t1 }", Body::Error),
             (r#"{"status":"ERROR"}"#, Body::Fine),
             (r#"{"status":["error"]}"#, Body::Fine),

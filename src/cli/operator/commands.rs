@@ -260,7 +260,7 @@ const STATES: Kind = Kind::Word(&StateFilter::NAMES);
 const STATE: Field = field(Flag, "state", STATES, "Only in this state");
 const BY: Field = field(Flag, "by", Kind::Text, "Only changes by this actor");
 const DEEDS: Kind = Kind::Word(&definitions::ACTIONS);
-const DONE: Field = field(Flag, "action", DEEDS, "Only this action");
+const DONE: Field = field(Flag, "action", DEEDS, "Only this action, e.g. updated");
 const SINCE: Field = field(
     Flag,
     "since",

@@ -199,8 +199,8 @@ async fn names(
     Ok(names)
 }
 
-/// Whether `name` is nothing but a name to a shell, which puts it into the line as it is: whoever
-/// answers for a registry chooses it.
+/// Whether `name` is nothing but a name to a shell, which puts it into the line as it is: it comes
+/// from any program that answers for a registry.
 fn is_plain(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     !name.is_empty() && !name.starts_with('-') && name.bytes().all(plain)
@@ -215,7 +215,18 @@ mod tests {
         for name in ["a", "mask_pii-2", "v1.10", "_x"] {
             assert!(is_plain(name), "{name}");
         }
-        for name in ["", "--all", "$(id)", "`id`", "a;b", "a b", "a\nb", "\u{1b}[2J", "a=@b", "*"] {
+        for name in [
+            "",
+            "--all",
+            "$(id)",
+            "`id`",
+            "a;b",
+            "a b",
+            "a\nb",
+            "\u{1b}[2J",
+            "a=@b",
+            "*",
+        ] {
             assert!(!is_plain(name), "{name}");
         }
     }

@@ -100,7 +100,10 @@ impl Field {
         match self.kind {
             Kind::Text => arg.value_parser(text()),
             Kind::Ids => arg.value_name("id").num_args(1..=1000).value_parser(text()),
-            Kind::Word(known) => arg.value_parser(words(known)),
+            // More than a few would take the help beyond a screen; TAB and errors list them.
+            Kind::Word(known) => arg
+                .value_parser(words(known))
+                .hide_possible_values(known.len() > 8),
             Kind::TruthOrAll => {
                 let known = &["true", "false", "all"];
                 arg.value_parser(words(known)).default_value("all")

@@ -3,7 +3,9 @@
 use super::*;
 use crate::domain::ids::VersionName;
 use crate::domain::policy::Policy;
-use crate::domain::record::{EXTENSION, Fields, INSTANCE, Record, VERSION, Value};
+use crate::domain::record::{
+    self, EXTENSION, Fields, INSTANCE, MAX_RECORD_BYTES, Record, VERSION, Value,
+};
 use crate::domain::rollout::Member;
 use crate::domain::subject::SubjectPattern;
 use crate::domain::testing::said;
@@ -230,7 +232,10 @@ fn a_record_that_is_too_large_may_only_shrink() {
     // To the byte; an instance that takes the place of another adds nothing.
     let instance = said(INSTANCE, r#"{"instance_id":"i","subject":"ext.x.i"}"#);
     let put = Command::PutInstance(instance.clone());
-    for (bytes, refused) in [(522_879, false), (522_880, true)] {
+    let mut smallest = of(0).record;
+    smallest.instances.push(instance.clone());
+    let most = MAX_RECORD_BYTES - record::size(&smallest);
+    for (bytes, refused) in [(most, false), (most + 1, true)] {
         let planned = planned(&of(bytes), &put);
         let too_large = matches!(planned, Err(EditError::TooLarge(_)));
         assert_eq!(too_large, refused, "{bytes}");

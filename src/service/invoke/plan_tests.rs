@@ -324,7 +324,10 @@ fn what_a_late_call_made_for_the_extension_before_gives_way() {
     let late = runtimes.of(&before);
     let own = runtimes.of(&now);
     assert!(!Arc::ptr_eq(&own, &late));
-    assert!(Arc::ptr_eq(&own, &runtimes.of(&now)), "the next call's, too");
+    assert!(
+        Arc::ptr_eq(&own, &runtimes.of(&now)),
+        "the next call's, too"
+    );
     assert!(!Arc::ptr_eq(&own, &runtimes.of(&before)));
     assert!(Arc::ptr_eq(&own, &runtimes.of(&now)));
 }

@@ -51,7 +51,9 @@ async fn row_security_on_each_table_in_turn_hides_nothing_unsaid() {
                 "registry_functions",
                 "rollout_attempts",
             ];
-            if unread.contains(&table.as_str()) {
+            // Where the triggers cannot see them, nothing changes any more: see the next test but one.
+            let unwritten = (role, &*table) == ("beamline_owner", "registry_tombstones");
+            if unread.contains(&table.as_str()) || unwritten {
                 continue;
             }
             run(&stage.superuser, &on(&table)).await;
@@ -161,6 +163,13 @@ async fn a_change_whose_extension_is_hidden_from_the_triggers_is_refused() {
         let words = refused.as_db_error().unwrap().message().to_owned();
         assert!(words.contains("row-level security"), "{words}");
     }
+    let also = "ALTER TABLE extensions NO FORCE ROW LEVEL SECURITY, DISABLE ROW LEVEL SECURITY;
+        ALTER TABLE registry_tombstones ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY";
+    run(&stage.superuser, also).await;
+    let change = "UPDATE extensions SET timeout_ms = 7 WHERE id = 'normalize_text'";
+    let refused = stage.superuser.batch_execute(change).await.unwrap_err();
+    let words = refused.as_db_error().unwrap().message().to_owned();
+    assert!(words.contains("registry_tombstones"), "{words}");
     assert_eq!(revision(&stage.superuser).await, before);
 }
 

@@ -105,9 +105,7 @@ impl HealthReports for PostgresHealth {
     ) -> Result<Vec<Figures>, StoreError> {
         let within = changed_within.map(milliseconds);
         let parameters: [Parameter<'_>; 2] = [(&&*boot.0, Type::TEXT), (&within, Type::INT8)];
-        let rows = self
-            .transact("reading health", OTHERS, &parameters)
-            .await?;
+        let rows = self.transact("reading health", OTHERS, &parameters).await?;
         let reading = match within {
             Some(_) => Reading::Part,
             None => {

@@ -181,7 +181,9 @@ fn changed(change: &Change) -> Changed {
 fn warnings(catalog: &Catalog, entry: &Entry) -> Vec<Observation> {
     let extension = entry.extension();
     let id = || extension.id.clone();
-    let cuts = extension.all_cuts().map(|what| Observation::Cut { id: id(), what });
+    let cuts = extension
+        .all_cuts()
+        .map(|what| Observation::Cut { id: id(), what });
     let ignored = record::ignored(extension).into_iter();
     let ignored = ignored.map(|what| Observation::Ignored { id: id(), what });
     let mut warnings: Vec<_> = cuts.chain(ignored).collect();
