@@ -1,4 +1,7 @@
-//! Connections for queries: few, checked before each use, and never waited for without a limit.
+//! Connections for queries: few, none used without a check, and never waited for without a limit.
+//!
+//! The one that was used last is used next: most of what a sidecar asks is then answered by one server
+//! process, whose caches are warm.
 
 use std::fmt;
 use std::pin::Pin;
@@ -8,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use deadpool_postgres::Timeouts;
 use deadpool_postgres::{
-    Connect, Manager, ManagerConfig, Object, PoolConfig, PoolError, RecyclingMethod, Runtime,
+    Connect, Manager, ManagerConfig, Object, PoolConfig, PoolError, QueueMode, RecyclingMethod,
+    Runtime,
 };
 use scopeguard::{ScopeGuard, guard};
 use tokio::task::JoinHandle;
@@ -27,7 +31,7 @@ const WAIT: Duration = Duration::from_secs(5);
 /// For a new connection: the driver's own limit ends with the socket, before TLS and login.
 const CREATE: Duration = Duration::from_secs(15);
 /// For the empty query that shows that a connection is alive.
-const RECYCLE: Duration = Duration::from_secs(2);
+const CHECK: Duration = Duration::from_secs(2);
 
 /// A pool of connections to one database.
 pub struct Pool {
@@ -74,7 +78,7 @@ impl Pool {
     /// Certificates that are missing or unusable.
     pub fn new(settings: &DatabaseSettings, instance_id: &str) -> Result<Self, SetupError> {
         let address = Arc::new(Address::new(&settings.pool, Purpose::Pool, instance_id)?);
-        let recycling_method = RecyclingMethod::Verified;
+        let recycling_method = RecyclingMethod::Fast;
         let made = Arc::<AtomicU64>::default();
         let manager = Manager::from_connect(
             tokio_postgres::Config::new(),
@@ -88,8 +92,9 @@ impl Pool {
             timeouts: Timeouts {
                 wait: Some(WAIT),
                 create: Some(CREATE),
-                recycle: Some(RECYCLE),
+                recycle: None,
             },
+            queue_mode: QueueMode::Lifo,
             ..PoolConfig::new(settings.pool_size)
         };
         let connections = deadpool_postgres::Pool::builder(manager)
@@ -132,11 +137,21 @@ impl Pool {
         self.made.load(Ordering::Relaxed)
     }
 
-    /// A connection that answers, to a database that can be used. A new one is set up first; one
-    /// on which that fails, or is given up, is closed.
+    /// A connection that answers, to a database that can be used. Those that do not are closed.
     pub(super) async fn get(&self) -> Result<Object, PostgresError> {
+        loop {
+            let connection = guard(self.unchecked().await?, close as fn(Object));
+            if is_new(&connection) || answers(&connection).await.is_ok() {
+                return Ok(ScopeGuard::into_inner(connection));
+            }
+        }
+    }
+
+    /// The same without a look at whether it still answers. A new one is set up first; one on which that
+    /// fails, or is given up, is closed.
+    async fn unchecked(&self) -> Result<Object, PostgresError> {
         let connection = self.connection().await?;
-        if Object::metrics(&connection).recycle_count > 0 {
+        if !is_new(&connection) {
             return Ok(connection);
         }
         let connection = guard(connection, close as fn(Object));
@@ -193,6 +208,31 @@ impl Pool {
         result
     }
 
+    /// The same for what only reads, and so may be repeated: the check goes along with it, in one round
+    /// trip.
+    pub(super) async fn read<T, W: AsyncFnOnce(&Object) -> Result<T, PostgresError>>(
+        &self,
+        what: &'static str,
+        connect: Duration,
+        limit: Duration,
+        work: impl Fn() -> W,
+    ) -> Result<T, PostgresError> {
+        let connecting =
+            within::<_, PostgresError>("a connection", connect, self.unchecked()).await;
+        let connection = connecting.map_err(PostgresError::before_use)?;
+        let checking = async { answers(&connection).await.map_err(|_dead| None) };
+        let reading = async { within(what, limit, work()(&connection)).await.map_err(Some) };
+        let failed = match tokio::try_join!(biased; checking, Box::pin(reading)) {
+            Ok(((), read)) => return Ok(read),
+            Err(failed) => failed,
+        };
+        close(connection);
+        match failed {
+            Some(error) => Err(error),
+            None => self.run(what, connect, limit, work()).await,
+        }
+    }
+
     /// A connection for a transaction of several round trips.
     pub(super) async fn get_whole(&self) -> Result<Whole, PostgresError> {
         Ok(guard(self.get().await?, close))
@@ -209,6 +249,15 @@ async fn set_up(client: &Client) -> Result<(), PostgresError> {
         schema_state(client),
     )?;
     state.usable()
+}
+
+/// Whether it was made for who has it now: it has just answered.
+fn is_new(connection: &Object) -> bool {
+    Object::metrics(connection).recycle_count == 0
+}
+
+async fn answers(connection: &Object) -> Result<(), PostgresError> {
+    within("an answer", CHECK, connection.batch_execute("")).await
 }
 
 fn close(connection: Object) {

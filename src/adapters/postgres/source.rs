@@ -35,15 +35,17 @@ impl PostgresSource {
 
 impl Database for PostgresSource {
     async fn read(&self, want: &Want) -> Result<Read, SourceError> {
-        let work = async |client: &Object| {
-            let direct = self.pool.is_direct();
-            read(client, direct, &self.policy, want).await
+        let work = || {
+            async |client: &Object| {
+                let direct = self.pool.is_direct();
+                read(client, direct, &self.policy, want).await
+            }
         };
         self.run("a read", work).await
     }
 
     async fn digest(&self) -> Result<(u64, u64), SourceError> {
-        let work = async |client: &Object| snapshot::digest(client).await;
+        let work = || async |client: &Object| snapshot::digest(client).await;
         self.run("the digest", work).await
     }
 
@@ -53,12 +55,12 @@ impl Database for PostgresSource {
 }
 
 impl PostgresSource {
-    async fn run<T>(
+    async fn run<T, W: AsyncFnOnce(&Object) -> Result<T, PostgresError>>(
         &self,
         what: &'static str,
-        work: impl AsyncFnOnce(&Object) -> Result<T, PostgresError>,
+        work: impl Fn() -> W,
     ) -> Result<T, SourceError> {
-        match self.pool.run(what, CONNECT_LIMIT, READ_LIMIT, work).await {
+        match self.pool.read(what, CONNECT_LIMIT, READ_LIMIT, work).await {
             Ok(done) => Ok(done),
             Err(error) => Err(self.pool.explained(&error).await.into()),
         }
