@@ -56,14 +56,11 @@ const PUT: &str = "SELECT registry_put($1, $2::text::jsonb)::text";
 const PATCH: &str = "SELECT registry_patch($1, $2::text::jsonb)::text";
 
 impl Table {
-    /// What is selected of it, as [`Table::fields`] reads it: of a text not much more than any may have, so
-    /// that a row of any size costs a sidecar no more than itself.
+    /// What is selected of it, as [`Table::fields`] reads it.
     pub(super) fn columns(&self) -> String {
         let columns = self.fields.iter().map(|field| match field.kind {
-            Kind::Object | Kind::Ids => {
-                format!("left({}::text, {MAX_VALUE_BYTES} + 1)", field.name)
-            }
-            Kind::Text => format!("left({}, {MAX_VALUE_BYTES} + 1)", field.name),
+            Kind::Object | Kind::Ids => bounded(field.name, "::text"),
+            Kind::Text => bounded(field.name, ""),
             Kind::Whole { .. } | Kind::Switch => field.name.to_owned(),
         });
         columns.collect::<Vec<_>>().join(", ")
@@ -118,6 +115,13 @@ impl Table {
             [(&json(kept), Type::TEXT), (&owners, Type::TEXT_ARRAY)];
         run(client, &sql, &parameters).await
     }
+}
+
+/// Of a text not much more than any may have, so that a row of any size costs a sidecar no more than
+/// itself. To count letters costs more than to look at the size, by which most are known to be small.
+fn bounded(column: &str, cast: &str) -> String {
+    let cut = format!("left({column}{cast}, {MAX_VALUE_BYTES} + 1)");
+    format!("CASE WHEN pg_column_size({column}) < 2000 THEN {column}{cast} ELSE {cut} END")
 }
 
 /// Writes the fields that `patch` mentions of the extension `id`, and no other.
