@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::http;
+use super::ports;
 use super::process::Process;
 use super::wait::{DEADLINE, eventually};
 
@@ -45,20 +46,32 @@ pub(crate) struct Browser {
     session: String,
 }
 
+/// The driver and its port. It would choose one itself, by IPv6 alone, and end where another listens
+/// there by IPv4.
+async fn driver() -> (Process, u16) {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let port = ports::free_port();
+        let mut command = Process::command(Path::new("chromedriver"), "TERM", None);
+        command.arg(format!("--port={port}"));
+        let driver = Process::spawn("chromedriver", command).await;
+        let begun = |line: &str| line.contains("started successfully").then_some(());
+        match driver.wait_line("its port", DEADLINE, begun).await {
+            Ok(()) => return (driver, port),
+            Err(log) if attempts < 10 && ports::is_taken(&log) => {}
+            Err(log) => panic!("{log}"),
+        }
+    }
+}
+
 impl Browser {
     /// An empty tab of so many pixels.
     pub(crate) async fn start(width: u32, height: u32) -> Self {
-        let mut command = Process::command(Path::new("chromedriver"), "TERM", None);
-        command.arg("--port=0");
-        let driver = Process::spawn("chromedriver", command).await;
-        let port = driver.wait_line("its port", DEADLINE, |line| {
-            let (_, port) = line.split_once("started successfully on port ")?;
-            port.trim_end_matches('.').parse::<u16>().ok()
-        });
-        let addr = format!("127.0.0.1:{}", port.await.unwrap());
+        let (driver, port) = driver().await;
         let mut browser = Self {
             _driver: driver,
-            addr,
+            addr: format!("127.0.0.1:{port}"),
             session: String::new(),
         };
         let wanted = json!({"capabilities": {"alwaysMatch": {
