@@ -22,6 +22,11 @@ const RIGHTS: Advice = (
     "give the daemon's user this right, as deploy/nats/nats-server.conf does",
     "docs/access.md#over-nats",
 );
+const INBOX: Advice = (
+    "set EXTENSION_REGISTRY_NATS_INBOX_PREFIX to where the daemon's user may receive, such as \
+     _INBOX.registry",
+    "docs/access.md#over-nats",
+);
 const PAYLOAD: Advice = (
     "raise max_payload of the server, or lower EXTENSION_REGISTRY_MAX_PAYLOAD_BYTES",
     "docs/configuration.md#limits",
@@ -78,7 +83,7 @@ async fn rights(settings: &Settings, trial: &mut Trial) -> Vec<Line> {
         Err(problem) => {
             // What proves everything else does not come back.
             let what = format!("receives at {}.>", settings.nats.inbox_prefix.as_str());
-            lines.push(Line::bad(what, problem, RIGHTS));
+            lines.push(Line::bad(what, problem, INBOX));
             return lines;
         }
     }

@@ -92,7 +92,7 @@ async fn rights_to_subjects() {
         ),
         (
             r#"publish: ["_INBOX.>", "beamline.>"], subscribe: ["beamline.>", "$SRV.>"]"#,
-            Some("receives at _INBOX.>"),
+            Some("set EXTENSION_REGISTRY_NATS_INBOX_PREFIX"),
         ),
         (
             r#"publish: ["_INBOX.>", "beamline.ext.>", "beamline.provider.>", "beamline.registry.cancelled.*"], subscribe: [">"]"#,
