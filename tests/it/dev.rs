@@ -32,12 +32,7 @@ async fn an_author_sees_requests_calls_and_faults() {
     let dev = Daemon::builder().arg("dev").arg(folder.path().display());
     let dev = dev.env("PATH", path());
     let dev = dev.setting("HTTP_ADDR", "off").spawn().await;
-    let url = dev
-        .wait_line("where it serves", |line| {
-            let place = line.split_once(" at nats://")?.1;
-            Some(format!("nats://{place}"))
-        })
-        .await;
+    let url = url(&dev).await;
     let client = Client::connect(&url).await;
     let answer = json!({"payload": {"text": "seen"}}).to_string();
     let _extension = Extension::at(&url, "beamline.ext.mine", Behaviour::reply(answer)).await;
@@ -87,12 +82,7 @@ async fn a_call_in_flight_is_answered_after_ctrl_c() {
     let dev = Daemon::builder().arg("dev").arg(folder.path().display());
     let dev = dev.env("PATH", path()).setting("HTTP_ADDR", "off");
     let dev = dev.shell(r#"exec setsid "$@""#).spawn().await;
-    let url = dev
-        .wait_line("where it serves", |line| {
-            let place = line.split_once(" at nats://")?.1;
-            Some(format!("nats://{place}"))
-        })
-        .await;
+    let url = url(&dev).await;
     let client = Client::connect(&url).await;
     let held = Behaviour::Held(Answer::new(r#"{"payload":{}}"#));
     let extension = Extension::at(&url, "beamline.ext.mine", held).await;
@@ -180,4 +170,13 @@ async fn an_author_is_told_what_cannot_be_shown() {
     dev.wait_line("what is not shown", told).await;
     dev.sigterm();
     assert_eq!(dev.wait_exit(DEADLINE).await, 0);
+}
+
+/// Where its nats-server listens.
+async fn url(dev: &Daemon) -> String {
+    dev.wait_line("where it serves", |line| {
+        let place = line.split_once(" at nats://")?.1;
+        Some(format!("nats://{place}"))
+    })
+    .await
 }

@@ -56,7 +56,7 @@ mod tests {
 
     use super::*;
     use crate::domain::json::JsonObject;
-    use crate::domain::testing::extension;
+    use crate::domain::testing::{BREAKER, extension};
 
     fn defaults() -> Defaults {
         Defaults {
@@ -64,16 +64,8 @@ mod tests {
             max_metadata_bytes: 100,
             max_in_flight: 10,
             breaker: Settings {
-                enabled: true,
-                failure_threshold: 5,
-                error_rate_threshold: 0.5,
-                window: Duration::from_secs(60),
-                minimum_requests: 20,
-                slow_calls: None,
-                open_time: Duration::from_secs(60),
-                max_open_time: Duration::from_secs(600),
-                half_open_max_requests: 3,
                 trial_limit: Duration::from_secs(130),
+                ..BREAKER
             },
             min_success_rate: 0.8,
         }

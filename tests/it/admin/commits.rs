@@ -28,18 +28,24 @@ fn is_unknown(reply: &Reply) -> bool {
         && reply.details() == json!({"outcome": "unknown"})
 }
 
+/// A creation whose connection is cut while it commits.
+async fn lost(rig: &Rig, proxy: &FaultProxy, id: &str) -> Reply {
+    gate::close(&rig.sql).await;
+    let (reply, ()) = tokio::join!(create(rig, id), async {
+        gate::wait(&rig.sql).await;
+        proxy.kill_connections().await;
+        gate::open(&rig.sql).await;
+    });
+    reply
+}
+
 #[tokio::test]
 async fn a_commit_whose_answer_is_lost_is_looked_up() {
     let rig = gated().await;
     let proxy = FaultProxy::start(rig.database.addr()).await;
     let _daemon = ready(rig.daemon_at(&rig.database.url_at(proxy.addr()))).await;
     for (id, committed) in [("one", true), ("fail-1", false), ("two", true)] {
-        gate::close(&rig.sql).await;
-        let (reply, ()) = tokio::join!(create(&rig, id), async {
-            gate::wait(&rig.sql).await;
-            proxy.kill_connections().await;
-            gate::open(&rig.sql).await;
-        });
+        let reply = lost(&rig, &proxy, id).await;
         if committed {
             assert_eq!(reply.ok()["id"], id);
         } else {
@@ -71,12 +77,7 @@ async fn a_lost_answer_is_looked_up_whatever_the_time_zone_of_the_session() {
     .await;
     let proxy = FaultProxy::start(rig.database.addr()).await;
     let _daemon = ready(rig.daemon_at(&rig.database.url_at(proxy.addr()))).await;
-    gate::close(&rig.sql).await;
-    let (reply, ()) = tokio::join!(create(&rig, "one"), async {
-        gate::wait(&rig.sql).await;
-        proxy.kill_connections().await;
-        gate::open(&rig.sql).await;
-    });
+    let reply = lost(&rig, &proxy, "one").await;
     assert_eq!(reply.ok()["id"], "one");
 }
 
@@ -88,12 +89,7 @@ async fn a_lost_answer_is_unknown_where_the_database_keeps_no_entry() {
     run(&rig.sql, rule).await;
     let proxy = FaultProxy::start(rig.database.addr()).await;
     let _daemon = ready(rig.daemon_at(&rig.database.url_at(proxy.addr()))).await;
-    gate::close(&rig.sql).await;
-    let (reply, ()) = tokio::join!(create(&rig, "one"), async {
-        gate::wait(&rig.sql).await;
-        proxy.kill_connections().await;
-        gate::open(&rig.sql).await;
-    });
+    let reply = lost(&rig, &proxy, "one").await;
     assert!(is_unknown(&reply), "{reply:?}");
     let there = "SELECT count(*) FROM extensions WHERE id = 'one'";
     eventually("it commits all the same", DEADLINE, async || {
