@@ -79,9 +79,10 @@ fn text(json: &str) -> Option<String> {
 }
 
 /// Whether the object that `json` is has an error. Most have no place where one could be, and are
-/// not read a second time. Of a field that comes twice the last counts, as for most readers.
+/// not read a second time: a letter can be written otherwise as \u and its number only. Of a field that
+/// comes twice the last counts, as for most readers.
 fn says_error(json: &str) -> bool {
-    if !json.contains(r#""error""#) && !json.contains('\\') {
+    if !json.contains(r#""error""#) && !json.contains(r"\u") {
         return false;
     }
     let (mut error, mut status) = (false, false);
