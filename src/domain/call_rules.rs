@@ -56,24 +56,21 @@ impl CallRules {
     /// Reads `metadata`, and names every key at fault; those have their default.
     pub fn read(metadata: &JsonObject) -> (Self, Vec<KeyFault>) {
         let (mut rules, mut faults) = (Self::default(), Vec::new());
-        if metadata.raw().is_none() {
-            return (rules, faults);
-        }
-        let fields = metadata.members();
-        let given = |key| fields.get(key).filter(|value| value.get() != "null");
+        let given = metadata.values(["fallback_on", "balance", "stream"]);
+        let [fallback_on, balance, stream] = given.map(|value| value.filter(|it| *it != "null"));
         // As in a database, which keeps no escapes, so in a file.
-        let word = |key| given(key).map(|value| string(value.get()).unwrap_or_default());
-        match word("fallback_on").as_deref() {
+        let word = |value: Option<_>| value.map(|value| string(value).unwrap_or_default());
+        match word(fallback_on).as_deref() {
             None => {}
             Some("open") => rules.fallback_on_open_only = true,
             Some(_) => faults.push(fault("fallback_on", "must be `open`")),
         }
-        match word("balance").as_deref() {
+        match word(balance).as_deref() {
             None | Some("adaptive") => {}
             Some("weighted") => rules.balance = Balance::Weighted,
             Some(_) => faults.push(fault("balance", "must be `adaptive` or `weighted`")),
         }
-        if let Some(stream) = given("stream") {
+        if let Some(stream) = stream {
             rules.stream = StreamLimits::read(stream, &mut faults);
         }
         (rules, faults)
@@ -81,9 +78,9 @@ impl CallRules {
 }
 
 impl StreamLimits {
-    fn read(given: &RawValue, faults: &mut Vec<KeyFault>) -> Self {
+    fn read(given: &str, faults: &mut Vec<KeyFault>) -> Self {
         let mut limits = Self::default();
-        let Ok(object) = JsonObject::parse(given.get()) else {
+        let Ok(object) = JsonObject::parse(given) else {
             faults.push(fault("stream", "must be a JSON object"));
             return limits;
         };

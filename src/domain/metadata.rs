@@ -36,12 +36,10 @@ impl OwnLimits {
     /// # Errors
     /// A limit that is no whole number.
     pub fn read(metadata: &JsonObject) -> Result<Self, Vec<KeyFault>> {
-        if metadata.raw().is_none() {
-            return Ok(Self::default());
-        }
-        let (fields, mut faults) = (metadata.members(), Vec::new());
-        let mut limit = |key: &str| {
-            let value = fields.get(key).map(|value| value.get());
+        let [payload, request_metadata, in_flight] =
+            metadata.values(["max_payload_size", "max_metadata_size", "max_in_flight"]);
+        let mut faults = Vec::new();
+        let mut limit = |key: &str, value: Option<&str>| {
             let limit = whole(value.filter(|value| *value != "null")?, &(0..=MOST));
             let fault = |rule| KeyFault {
                 key: key.to_owned(),
@@ -50,9 +48,9 @@ impl OwnLimits {
             limit.map_err(|rule| faults.push(fault(rule))).ok()
         };
         let limits = Self {
-            max_payload_size: limit("max_payload_size"),
-            max_metadata_size: limit("max_metadata_size"),
-            max_in_flight: limit("max_in_flight"),
+            max_payload_size: limit("max_payload_size", payload),
+            max_metadata_size: limit("max_metadata_size", request_metadata),
+            max_in_flight: limit("max_in_flight", in_flight),
         };
         match faults.is_empty() {
             true => Ok(limits),

@@ -39,7 +39,7 @@ pub(super) static INSTANCES: LazyLock<String> = LazyLock::new(|| {
 pub(super) struct Assembly<'p> {
     gate: Gate<'p>,
     extensions: Vec<Extension>,
-    places: HashMap<ExtensionId, usize>,
+    places: HashMap<ExtensionId, usize, foldhash::fast::RandomState>,
     unserved: HashMap<String, Unserved>,
     /// Faults of single versions and instances.
     faults: Vec<Fault>,
@@ -56,7 +56,7 @@ impl<'p> Assembly<'p> {
         Self {
             gate: Gate::of(policy),
             extensions: Vec::new(),
-            places: HashMap::new(),
+            places: HashMap::default(),
             unserved: HashMap::new(),
             faults: Vec::new(),
         }

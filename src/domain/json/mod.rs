@@ -16,8 +16,12 @@ use thiserror::Error;
 
 pub use self::members::{Member, Members, members};
 pub use self::repeated::{KeyError, check_keys};
+use self::scan::Quoted;
 pub use self::scan::string;
 use super::quote::quoted;
+
+/// Between tokens.
+const WHITE_SPACE: [char; 4] = [' ', '\n', '\r', '\t'];
 
 /// Why a text is not a JSON object that can be kept.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -83,6 +87,19 @@ impl JsonObject {
         serde_json::from_str(self.as_str()).unwrap_or_default()
     }
 
+    /// The values of `keys`, as JSON, without a table of all there are.
+    pub fn values<const N: usize>(&self, keys: [&str; N]) -> [Option<&str>; N] {
+        let mut values = [None; N];
+        for member in members(self.as_str()).into_iter().flatten() {
+            let mut wanted = keys.iter().zip(&mut values);
+            let wanted = wanted.find(|(key, _)| member.key.as_deref() == Some(**key));
+            if let Some((_, value)) = wanted {
+                *value = Some(member.value);
+            }
+        }
+        values
+    }
+
     /// The object for a serializer to copy; `None` for the empty one.
     pub fn raw(&self) -> Option<&RawValue> {
         self.0.as_deref()
@@ -103,22 +120,30 @@ impl fmt::Display for JsonObject {
 
 /// Valid JSON without the white space between tokens; the contents of strings are kept.
 pub fn compact(text: &str) -> String {
-    let (mut in_string, mut escaped) = (false, false);
-    let significant = |c: &char| {
-        if in_string {
-            in_string = escaped || *c != '"';
-            escaped = !escaped && *c == '\\';
-            return true;
-        }
-        in_string = *c == '"';
-        !matches!(c, ' ' | '\n' | '\r' | '\t')
-    };
-    text.chars().filter(significant).collect()
+    let mut compact = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((tokens, string)) = rest.split_once('"') {
+        let after = Quoted::split(string).1;
+        let string = rest.get(tokens.len()..rest.len() - after.len());
+        compact.extend(tokens.split(WHITE_SPACE));
+        compact.push_str(string.unwrap_or_default());
+        rest = after;
+    }
+    compact.extend(rest.split(WHITE_SPACE));
+    compact
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_are_found_by_name_however_it_is_escaped() {
+        let object = JsonObject::parse(r#"{"a":{"b":1}, "\u0062" : [2], "c":null}"#).unwrap();
+        let found = object.values(["b", "a", "c", "d"]);
+        assert_eq!(found, [Some("[2]"), Some(r#"{"b":1}"#), Some("null"), None]);
+        assert_eq!(JsonObject::default().values(["a"]), [None]);
+    }
 
     #[test]
     fn only_objects_parse_and_their_text_is_kept() {
