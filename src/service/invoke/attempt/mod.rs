@@ -359,9 +359,9 @@ impl<'a, C: Caller> Attempts<'a, C> {
             },
             Answer::Overloaded(why) => RegistryError::Overloaded(why),
             Answer::ShuttingDown => RegistryError::GivenUp,
-            Answer::Forbidden => {
-                RegistryError::Forbidden("this sidecar may not publish to the extension's subject")
-            }
+            Answer::Forbidden => RegistryError::Forbidden(
+                "the NATS server does not let this sidecar call the extension, or hear its answer",
+            ),
         })
     }
 
