@@ -303,9 +303,10 @@ impl RegistryError {
     #[must_use]
     pub fn perhaps(self) -> Self {
         match self {
-            Self::ExtensionUnavailable { .. } | Self::Overloaded(_) => {
-                Self::Perhaps(Box::new(self))
-            }
+            Self::ExtensionUnavailable { .. }
+            | Self::Overloaded(_)
+            | Self::Forbidden(_)
+            | Self::PayloadTooLarge { .. } => Self::Perhaps(Box::new(self)),
             other => other,
         }
     }

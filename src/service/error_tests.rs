@@ -121,6 +121,12 @@ fn codes_numbers_and_details_are_the_contracts() {
             503,
             vec![("reason", text("requests")), ("outcome", text("unknown"))],
         ),
+        (
+            E::Forbidden("why").perhaps(),
+            "forbidden",
+            403,
+            vec![("outcome", text("unknown"))],
+        ),
         (E::Cancelled.perhaps(), "cancelled", 499, vec![]),
     ] {
         assert_eq!((error.code(), error.number()), (code, expected_number));

@@ -73,10 +73,17 @@ pub(super) async fn run(invocation: &Invocation) -> Outcome<()> {
     }
     let (to, verb) = (session.to, Verb::Invoke);
     let mut replies = session.send(to, verb, &body, headers).await?;
+    let mut pieces = 0u64;
     loop {
         let reply = session.next(to, &mut replies, patience + GRACE).await?;
         if is_set(matches, "verbose") {
             headers_of(&reply).iter().for_each(|line| err(&clean(line)));
+        }
+        pieces += 1;
+        let number = reply.header("Beamline-Seq");
+        if number.is_some_and(|number| number.parse() != Ok(pieces)) {
+            let why = format!("piece {pieces} of the answer was lost on its way here");
+            return Err(Failure::new(1, why));
         }
         match reply.header("Beamline-Stream") {
             Some("chunk") => screen.bytes(&reply.body, false)?,

@@ -11,6 +11,7 @@ use crate::domain::context::Context;
 use crate::domain::lock::locked;
 use crate::domain::overload::Overload;
 use crate::domain::shares::{Shares, Verdict};
+use crate::service::clock::standstill::timeout;
 
 /// Places for calls, shared fairly between tenants.
 #[derive(Debug, Default)]
@@ -134,9 +135,15 @@ impl Drop for Place {
 }
 
 impl Waiting {
-    /// The place, unless there is none before `until`.
-    pub async fn until(mut self, until: Instant) -> Option<Place> {
-        timeout_at(until, &mut self.place).await.ok()?.ok()
+    /// The place, unless there is none before `until`. Where that is not the caller's deadline, what
+    /// this process stood still is made up for: replies that free places may lie in the socket.
+    pub async fn until(mut self, until: Instant, by_caller: bool) -> Option<Place> {
+        let limit = until.saturating_duration_since(Instant::now());
+        let place = match by_caller {
+            true => timeout_at(until, &mut self.place).await,
+            false => timeout(limit, &mut self.place).await,
+        };
+        place.ok()?.ok()
     }
 }
 
@@ -189,7 +196,7 @@ mod tests {
         assert_eq!(all.enter(&of("a"), 4).unwrap_err(), Overload::TenantShare);
         drop(first);
         places.pop();
-        let place = second.until(soon()).await.unwrap();
+        let place = second.until(soon(), false).await.unwrap();
         assert_eq!(all.taken(), 4);
         drop((place, places));
         assert_eq!(all.taken(), 0);
@@ -204,10 +211,10 @@ mod tests {
         places.truncate(1);
         assert_eq!(all.taken(), 1, "lowered: no place is passed on");
         drop(places);
-        let first = first.until(soon()).await.unwrap();
+        let first = first.until(soon(), false).await.unwrap();
         let older = waits(all.enter(&of("c"), 1));
         assert_eq!(all.enter(&of("b"), 2).unwrap_err(), Overload::TenantShare);
-        let older = older.until(soon()).await.unwrap();
+        let older = older.until(soon(), false).await.unwrap();
         assert_eq!(all.taken(), 2, "raised: who waits comes first");
         drop((first, older));
         assert_eq!(all.taken(), 0);
@@ -218,7 +225,7 @@ mod tests {
         let all = Arc::new(Places::default());
         let place = taken(all.enter(&of("a"), 1));
         let late = waits(all.enter(&of("b"), 1));
-        assert!(late.until(Instant::now()).await.is_none());
+        assert!(late.until(Instant::now(), false).await.is_none());
         let given = waits(all.enter(&of("b"), 1));
         drop(place);
         assert_eq!(all.taken(), 1, "it has it, and does not know yet");

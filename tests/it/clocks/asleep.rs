@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use serde_json::{Value, json};
 
 use super::asleep;
@@ -127,6 +128,26 @@ async fn what_was_slept_is_made_up_for() {
         x.behave(Behaviour::Echo);
     });
     reply.ok();
+}
+
+/// A call that waits for a place goes on waiting: the reply that frees one is still to come.
+#[tokio::test]
+async fn a_wait_for_a_place_that_we_slept_through_goes_on() {
+    let fields = json!({"timeout_ms": 1000, "metadata": {"max_in_flight": 1}});
+    let site = Site::with(&json!([record("x", fields)])).await;
+    let daemon = site.start(site.daemon()).await;
+    let x = site.play("x", Behaviour::Held(Answer::new("{}"))).await;
+    let call = |tenant: &str| site.call("x", json!({"context": {"tenant_id": tenant}}));
+    let mut calls: FuturesUnordered<_> = ["a", "b", "b"].into_iter().map(call).collect();
+    let refused = calls.next().await.unwrap();
+    assert_eq!(refused.error(), (503, "overloaded".to_owned()));
+    // Of the others one has the place, and one waits for it.
+    x.wait_count(1).await;
+    asleep(&daemon, 1500 * MS).await;
+    x.behave(Behaviour::Echo);
+    while let Some(reply) = calls.next().await {
+        reply.ok();
+    }
 }
 
 #[tokio::test]

@@ -109,3 +109,26 @@ async fn a_subject_denied_to_us_is_nobodys_fault() {
     held.ok();
     assert_eq!((x.count(), site.circuit("x").await.as_str()), (0, "closed"));
 }
+
+/// Nor is it an extension's fault that its answers are denied to this sidecar.
+#[tokio::test]
+async fn answers_denied_to_us_are_nobodys_fault() {
+    let config = r#"
+        no_auth_user: anyone
+        authorization { users: [
+            { user: anyone, password: secret }
+            { user: sidecar, password: secret,
+              permissions: { subscribe: { deny: ["_INBOX.*.>"] } } }
+        ] }
+    "#;
+    let nats = NatsServer::builder().config(config).start().await;
+    let site = Site::on(nats, &json!([record("x", json!({"retry": 3}))])).await;
+    let daemon = site.daemon().setting("NATS_USER", "sidecar");
+    let _daemon = site.start(daemon.setting("NATS_PASSWORD", "secret")).await;
+    let x = site.play("x", Behaviour::Echo).await;
+    let denied = site.call("x", json!({})).await;
+    assert_eq!(denied.error(), (403, "forbidden".to_owned()));
+    let message = denied.json()["error"]["message"].to_string();
+    assert!(message.contains("or hear its answer"), "{message}");
+    assert_eq!((x.count(), site.circuit("x").await.as_str()), (0, "closed"));
+}

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::{run, said, with_input};
-use crate::harness::{Answer, Behaviour, Daemon, Extension};
+use crate::harness::{Answer, Behaviour, Daemon, Extension, NatsServer};
 use crate::site::Site;
 
 async fn played(behaviour: Behaviour) -> (Site, Daemon, Extension, String) {
@@ -79,6 +79,26 @@ async fn a_stream_is_printed_as_it_comes() {
     assert_eq!(ran.code, 1, "{}", ran.err);
     assert!(ran.out.starts_with("01"), "{}", ran.out);
     assert!(ran.err.starts_with("error: "), "{}", ran.err);
+}
+
+/// A connection that breaks for a moment loses what came meanwhile.
+#[tokio::test]
+async fn a_stream_with_a_piece_missing_is_no_answer() {
+    let nats = NatsServer::start().await;
+    let invoke = "beamline.registry.invoke";
+    let registry = Extension::at(&nats.url(), invoke, Behaviour::silent()).await;
+    for lost in 1..=3 {
+        let all = [Answer::chunk(0), Answer::chunk(1), Answer::end()];
+        let numbered = (1..).zip(all);
+        let sent = numbered.filter(|(number, _)| *number != lost);
+        let sent = sent.map(|(number, piece)| piece.header("Beamline-Seq", &number.to_string()));
+        let sent = sent.chain([Answer::end().header("Beamline-Seq", "4")]);
+        registry.behave(Behaviour::Answers(sent.collect()));
+        let ran = run(&nats.url(), "invoke x --stream").await;
+        assert_eq!(ran.code, 1, "{lost}: {}", ran.err);
+        let why = format!("error: piece {lost} of the answer was lost on its way here\n");
+        assert_eq!(ran.err, why);
+    }
 }
 
 #[tokio::test]

@@ -210,7 +210,9 @@ impl Connection {
             Err(error) => return Err(late(error)),
         };
         let raw = raw.get(..read).unwrap_or_default();
-        match self.writer.decrypt(raw, &mut self.buffer)? {
+        let open = self.writer.decrypt(raw, &mut self.buffer)?;
+        // A server may say why right before it ends the stream.
+        match open || !self.buffer.unread().is_empty() {
             true => Ok(()),
             false => Err(DialError::Closed),
         }
@@ -272,13 +274,91 @@ fn late(error: io::Error) -> DialError {
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
+    use std::path::Path;
     use std::thread;
 
     use rustls::crypto::ring;
-    use rustls::{ClientConfig, RootCertStore};
+    use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, Stream};
     use rustls_pki_types::ServerName;
 
     use super::*;
+    use crate::adapters::nats::link::outbox::Outbox;
+    use crate::adapters::nats::link::reader::Reader;
+    use crate::config::NatsAuth;
+    use crate::config::pem_file::{certificates, private_key};
+    use crate::domain::subject::Subject;
+
+    /// Dials a server with TLS, whose certificate goes to `folder`. Each PING gets the next of
+    /// `answers`, and the last of them comes together with the end of the stream.
+    fn dialled(folder: &Path, answers: &'static [&'static str]) -> Result<Connection, DialError> {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let file = folder.join("both.pem");
+        let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        std::fs::write(&file, [certificate, key].concat()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(certificates(&file).unwrap(), private_key(&file).unwrap())
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let info = br#"INFO {"headers":true,"tls_required":true}"#;
+            socket.write_all(&[&info[..], b"\r\n"].concat()).unwrap();
+            let mut tls = ServerConnection::new(Arc::new(config)).unwrap();
+            let mut chunk = [0; 1024];
+            for (number, answer) in (1..).zip(answers) {
+                let mut heard = Vec::new();
+                while !heard.ends_with(b"PING\r\n") {
+                    let read = Stream::new(&mut tls, &mut socket).read(&mut chunk);
+                    heard.extend_from_slice(&chunk[..read.unwrap()]);
+                }
+                tls.writer().write_all(answer.as_bytes()).unwrap();
+                if number == answers.len() {
+                    tls.send_close_notify();
+                }
+                while tls.wants_write() {
+                    tls.write_tls(&mut socket).unwrap();
+                }
+            }
+            // Open until the client closes it.
+            let _ = socket.read(&mut chunk);
+        });
+        let address = NatsAddress::parse(&format!("tls://localhost:{}", place.port())).unwrap();
+        let settings = NatsSettings {
+            servers: vec![address.clone()],
+            auth: NatsAuth::None,
+            tls_ca: Some(file),
+            client_certificate: None,
+            inbox_prefix: Subject::parse("_INBOX").unwrap(),
+        };
+        dial(&settings, &address, &place, true, "test", PATIENCE)
+    }
+
+    #[test]
+    fn what_a_server_says_right_before_it_ends_the_stream_is_heard() {
+        const EXPIRED: &str = "-ERR 'User Authentication Expired'\r\n";
+        let folder = tempfile::tempdir().unwrap();
+        let refused = dialled(folder.path(), &["-ERR 'Authorization Violation'\r\n"]);
+        let refused = refused.unwrap_err();
+        assert!(
+            matches!(refused, DialError::Lost(Lost::Login(_))),
+            "{refused}"
+        );
+
+        let connection = dialled(folder.path(), &["PONG\r\n", EXPIRED]).unwrap();
+        let outbox = Arc::<Outbox>::default();
+        outbox.open(connection.writer, |_, _| {});
+        let (socket, buffer) = (connection.socket, connection.buffer);
+        let mut reader = Reader::new(&socket, true, buffer, connection.session);
+        while reader.buffer.unread().is_empty() {
+            assert!(reader.fill(&outbox).unwrap(), "there is something to read");
+        }
+        assert_eq!(reader.buffer.unread(), EXPIRED.as_bytes());
+        assert!(!reader.fill(&outbox).unwrap());
+    }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a server that trickles")]

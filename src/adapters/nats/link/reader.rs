@@ -36,6 +36,8 @@ pub(super) struct Reader<'s> {
     patience: Duration,
     /// Whether the last wait ended without any.
     quiet: bool,
+    /// Whether the server has ended the stream: there are no more.
+    ended: bool,
     pub(super) leaving: Option<Leaving>,
 }
 
@@ -75,12 +77,16 @@ impl<'s> Reader<'s> {
             ticked: now,
             patience: TICK,
             quiet: false,
+            ended: false,
             leaving: None,
         }
     }
 
     /// Waits for bytes, at most for one [`TICK`]; false when none will come any more.
     pub(super) fn fill(&mut self, outbox: &Outbox) -> io::Result<bool> {
+        if self.ended {
+            return Ok(false);
+        }
         let mut socket = self.socket;
         let read = if self.secured {
             self.raw.resize(64 * 1024, 0);
@@ -106,7 +112,9 @@ impl<'s> Reader<'s> {
         }
         let raw = self.raw.get(..read).unwrap_or_default();
         let decrypted = outbox.with_writer(|writer| writer.decrypt(raw, &mut self.buffer));
-        decrypted.unwrap_or(Ok(false))
+        // What came before the end is dealt with first: it may say why.
+        self.ended = !decrypted.unwrap_or(Ok(false))?;
+        Ok(true)
     }
 
     /// Waits for bytes until `next` at most, and one [`TICK`] at most. A wait that ends too early does

@@ -53,16 +53,12 @@ impl Writer {
         let Some(tls) = &mut self.tls else {
             return socket.write_all(bytes);
         };
-        while tls.wants_write() {
-            tls.write_tls(&mut socket)?;
-        }
+        write_out(tls, &mut socket)?;
         let mut rest = bytes;
         while !rest.is_empty() {
             let taken = tls.writer().write(rest)?;
             rest = rest.get(taken..).unwrap_or_default();
-            while tls.wants_write() {
-                tls.write_tls(&mut socket)?;
-            }
+            write_out(tls, &mut socket)?;
         }
         Ok(())
     }
@@ -98,12 +94,10 @@ impl Writer {
             return Ok(bytes.is_empty());
         };
         loop {
-            while tls.wants_write() {
-                match tls.write_tls(&mut socket) {
-                    Ok(_) => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                    Err(error) => return Err(error),
-                }
+            match write_out(tls, &mut socket) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
             }
             if bytes.is_empty() {
                 return Ok(true);
@@ -142,10 +136,7 @@ impl Writer {
             }
             open = !state.peer_has_closed();
         }
-        let mut socket = &*self.socket;
-        while tls.wants_write() {
-            tls.write_tls(&mut socket)?;
-        }
+        write_out(tls, &mut &*self.socket)?;
         Ok(open)
     }
 
@@ -153,6 +144,20 @@ impl Writer {
     pub(super) fn close(&self) {
         let _closed = self.socket.shutdown(Shutdown::Both);
     }
+}
+
+/// Sends what TLS holds. A process that is stopped in a write and goes on finds it interrupted, which
+/// is no end of the connection.
+fn write_out(tls: &mut ClientConnection, socket: &mut impl Write) -> io::Result<()> {
+    while tls.wants_write() {
+        match tls.write_tls(socket) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            written => {
+                written?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// How many bytes `write` takes before it would have to wait.
@@ -188,7 +193,46 @@ mod tests {
     use std::net::TcpListener;
     use std::thread;
 
+    use rustls::crypto::ring;
+    use rustls::{ClientConfig, RootCertStore};
+    use rustls_pki_types::ServerName;
+
     use super::*;
+
+    /// A socket whose first write is interrupted.
+    #[derive(Default)]
+    struct Stopped(Option<Vec<u8>>);
+
+    impl Write for Stopped {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let Some(taken) = &mut self.0 else {
+                self.0 = Some(Vec::new());
+                return Err(io::ErrorKind::Interrupted.into());
+            };
+            taken.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// CASES.md A4, with TLS.
+    #[test]
+    fn a_stop_within_a_write_is_no_end_of_the_connection() {
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut tls = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut socket = Stopped::default();
+        write_out(&mut tls, &mut socket).unwrap();
+        assert!(!tls.wants_write());
+        assert!(socket.0.is_some_and(|greeting| !greeting.is_empty()));
+    }
 
     /// What one sender could not send whole is not interrupted by what another sends.
     #[test]

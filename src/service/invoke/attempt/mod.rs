@@ -120,13 +120,13 @@ impl<'a, C: Caller> Attempts<'a, C> {
                 return Ok(());
             }
         };
-        let (until, _) = self.plan.attempt_ends(self.plan.received);
+        let (until, by_caller) = self.plan.attempt_ends(self.plan.received);
         let giving_up = self.invoker.caller.giving_up();
         let place = tokio::select! {
             // First: the end of other calls frees places, too.
             biased;
             () = giving_up.cancelled() => None,
-            place = waiting.until(until) => Some(place),
+            place = waiting.until(until, by_caller) => Some(place),
         };
         let (status, error) = match place {
             Some(Some(place)) => {
@@ -359,9 +359,9 @@ impl<'a, C: Caller> Attempts<'a, C> {
             },
             Answer::Overloaded(why) => RegistryError::Overloaded(why),
             Answer::ShuttingDown => RegistryError::GivenUp,
-            Answer::Forbidden => {
-                RegistryError::Forbidden("this sidecar may not publish to the extension's subject")
-            }
+            Answer::Forbidden => RegistryError::Forbidden(
+                "the NATS server does not let this sidecar call the extension, or hear its answer",
+            ),
         })
     }
 
