@@ -46,15 +46,20 @@ impl Applied {
         self.begun = true;
     }
 
-    /// Brings one circuit in line. A version that the catalog does not have, or has of another extension
-    /// of the id, is left for when it
-    /// does: whatever changes the catalog has this looked at again.
+    /// Brings one circuit in line. A version that the catalog does not have, or has of another
+    /// extension of the id, is left for when it does: whatever changes the catalog has this looked
+    /// at again.
     pub(super) fn one(&mut self, tools: &Tools, wanted: &Override) {
         let key = (wanted.extension.clone(), wanted.version.clone());
         let spot = Spot::find(tools, key.0.as_str(), &key.1);
         let meant = |spot: &Spot| spot.extension().incarnation == wanted.incarnation;
         let Some(spot) = spot.filter(meant) else {
-            self.by_circuit.remove(&key);
+            // But for a reset, which happens once: what comes back has kept its circuit.
+            let was_reset =
+                |it: &Known| (it.change, it.action) == (wanted.change, OverrideAction::Reset);
+            if !self.by_circuit.get(&key).is_some_and(was_reset) {
+                self.by_circuit.remove(&key);
+            }
             return;
         };
         let now = tools.clock.tick();
@@ -123,7 +128,8 @@ mod tests {
     use super::*;
     use crate::domain::breaker::CircuitState::{self, Closed, Open};
     use crate::domain::catalog::{Catalog, CatalogWriter, Change};
-    use crate::domain::testing::{change, entry, extension};
+    use crate::domain::quarantine::Quarantine;
+    use crate::domain::testing::{change, entry, extension, fault};
     use crate::service::testing::tools;
 
     struct Sidecar {
@@ -209,6 +215,31 @@ mod tests {
         force(&sidecar);
         sidecar.follow(&newer);
         assert_eq!(sidecar.stands(), (Open, true));
+    }
+
+    /// What is quarantined keeps its circuit: it is not reset again by what it has heeded before.
+    #[test]
+    fn a_reset_is_heeded_once_also_by_what_is_quarantined_meanwhile() {
+        let reset = [wanted(OverrideAction::Reset, 1, HOUR)];
+        let mut sidecar = Sidecar::started(&[]);
+        sidecar.follow(&reset);
+        let now = sidecar.tools.clock.tick();
+        sidecar.circuit().force_open(now, Tick::NEVER);
+        sidecar.writer.apply(Change {
+            removals: vec![ExtensionId::parse("e").unwrap()],
+            quarantine: Quarantine::new([fault("e", 1)]),
+            ..change(2)
+        });
+        sidecar.follow(&reset);
+        sidecar.writer.apply(Change {
+            upserts: vec![entry(extension("e"))],
+            ..change(3)
+        });
+        sidecar.follow(&reset);
+        assert_eq!(sidecar.stands(), (Open, true));
+        let newer = [wanted(OverrideAction::Reset, 2, HOUR)];
+        sidecar.follow(&newer);
+        assert_eq!(sidecar.stands(), (Closed, false));
     }
 
     #[test]
