@@ -34,11 +34,7 @@ impl Applied {
             .map(|it| (&it.extension, &it.version))
             .collect();
         self.by_circuit.retain(|(id, version), _| {
-            let stays = listed.contains(&(id, version));
-            if !stays {
-                lift(tools, id, version);
-            }
-            stays
+            listed.contains(&(id, version)) || !lift(tools, id, version)
         });
         for it in overrides {
             self.one(tools, it);
@@ -51,17 +47,14 @@ impl Applied {
     /// at again.
     pub(super) fn one(&mut self, tools: &Tools, wanted: &Override) {
         let key = (wanted.extension.clone(), wanted.version.clone());
-        let spot = Spot::find(tools, key.0.as_str(), &key.1);
-        let meant = |spot: &Spot| spot.extension().incarnation == wanted.incarnation;
-        let Some(spot) = spot.filter(meant) else {
-            // But for a reset, which happens once: what comes back has kept its circuit.
-            let was_reset =
-                |it: &Known| (it.change, it.action) == (wanted.change, OverrideAction::Reset);
-            if !self.by_circuit.get(&key).is_some_and(was_reset) {
-                self.by_circuit.remove(&key);
-            }
+        let Some(spot) = Spot::find(tools, key.0.as_str(), &key.1) else {
+            // What comes back from quarantine has kept its circuit, so this knows it still.
             return;
         };
+        if spot.extension().incarnation != wanted.incarnation {
+            self.by_circuit.remove(&key);
+            return;
+        }
         let now = tools.clock.tick();
         let old = self.by_circuit.get(&key);
         let known = match old.filter(|known| known.change == wanted.change) {
@@ -107,18 +100,19 @@ impl OverrideAction {
     }
 }
 
-/// Ends an override. One that has run out by itself has ended already, and what the circuit did
-/// since is its own.
-fn lift(tools: &Tools, id: &ExtensionId, version: &VersionName) {
+/// Ends an override, unless what it is of is quarantined: then it has to wait. One that has run out
+/// by itself has ended already, and what the circuit did since is its own.
+fn lift(tools: &Tools, id: &ExtensionId, version: &VersionName) -> bool {
     let now = tools.clock.tick();
     let Some(spot) = Spot::find(tools, id.as_str(), version) else {
-        return;
+        return !tools.selector.catalog().quarantine().holds(id.as_str());
     };
     if let Some(circuit) = spot.existing()
         && circuit.view(now).forced_until.is_some()
     {
         spot.tell(circuit.reset(now));
     }
+    true
 }
 
 #[cfg(test)]
@@ -157,6 +151,21 @@ mod tests {
 
         fn follow(&mut self, overrides: &[Override]) {
             self.applied.follow(&self.tools, overrides);
+        }
+
+        fn quarantines(&mut self) {
+            self.writer.apply(Change {
+                removals: vec![ExtensionId::parse("e").unwrap()],
+                quarantine: Quarantine::new([fault("e", 1)]),
+                ..change(2)
+            });
+        }
+
+        fn serves_again(&mut self) {
+            self.writer.apply(Change {
+                upserts: vec![entry(extension("e"))],
+                ..change(3)
+            });
         }
 
         fn circuit(&self) -> std::sync::Arc<Circuit> {
@@ -225,20 +234,27 @@ mod tests {
         sidecar.follow(&reset);
         let now = sidecar.tools.clock.tick();
         sidecar.circuit().force_open(now, Tick::NEVER);
-        sidecar.writer.apply(Change {
-            removals: vec![ExtensionId::parse("e").unwrap()],
-            quarantine: Quarantine::new([fault("e", 1)]),
-            ..change(2)
-        });
+        sidecar.quarantines();
         sidecar.follow(&reset);
-        sidecar.writer.apply(Change {
-            upserts: vec![entry(extension("e"))],
-            ..change(3)
-        });
+        sidecar.serves_again();
         sidecar.follow(&reset);
         assert_eq!(sidecar.stands(), (Open, true));
         let newer = [wanted(OverrideAction::Reset, 2, HOUR)];
         sidecar.follow(&newer);
+        assert_eq!(sidecar.stands(), (Closed, false));
+    }
+
+    #[test]
+    fn an_override_that_vanishes_while_its_extension_is_quarantined_ends_when_that_is_back() {
+        let open = [wanted(OverrideAction::Open, 1, None)];
+        let mut sidecar = Sidecar::started(&[]);
+        sidecar.follow(&open);
+        sidecar.quarantines();
+        sidecar.follow(&open);
+        sidecar.follow(&[]);
+        sidecar.serves_again();
+        assert_eq!(sidecar.stands(), (Open, true));
+        sidecar.follow(&[]);
         assert_eq!(sidecar.stands(), (Closed, false));
     }
 
