@@ -14,7 +14,7 @@ use crate::service::invoke::Tools;
 pub(super) struct Applied {
     by_circuit: HashMap<(ExtensionId, VersionName), Known>,
     /// Whether the first list was seen. Resets in it are older than this sidecar's circuits.
-    begun: bool,
+    pub(super) begun: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -37,15 +37,15 @@ impl Applied {
             listed.contains(&(id, version)) || !lift(tools, id, version)
         });
         for it in overrides {
-            self.one(tools, it);
+            self.one(tools, it, self.begun);
         }
         self.begun = true;
     }
 
     /// Brings one circuit in line. A version that the catalog does not have, or has of another
     /// extension of the id, is left for when it does: whatever changes the catalog has this looked
-    /// at again.
-    pub(super) fn one(&mut self, tools: &Tools, wanted: &Override) {
+    /// at again. Unless it is `fresh` a reset is older than the circuit.
+    pub(super) fn one(&mut self, tools: &Tools, wanted: &Override, fresh: bool) {
         let key = (wanted.extension.clone(), wanted.version.clone());
         let Some(spot) = Spot::find(tools, key.0.as_str(), &key.1) else {
             // What comes back from quarantine has kept its circuit, so this knows it still.
@@ -69,7 +69,7 @@ impl Applied {
             },
         };
         self.by_circuit.insert(key, known);
-        if known.action == OverrideAction::Reset && !self.begun {
+        if known.action == OverrideAction::Reset && !fresh {
             return;
         }
         spot.apply(known.action, now, known.until);
@@ -223,6 +223,21 @@ mod tests {
         assert_eq!(sidecar.stands(), (Closed, false));
         force(&sidecar);
         sidecar.follow(&newer);
+        assert_eq!(sidecar.stands(), (Open, true));
+    }
+
+    /// Written here before the store could be read.
+    #[test]
+    fn a_fresh_reset_is_heeded_also_before_the_first_list() {
+        let mut sidecar = Sidecar::started(&[]);
+        sidecar.applied = Applied::default();
+        let now = sidecar.tools.clock.tick();
+        sidecar.circuit().force_open(now, Tick::NEVER);
+        let reset = wanted(OverrideAction::Reset, 1, HOUR);
+        sidecar.applied.one(&sidecar.tools, &reset, true);
+        assert_eq!(sidecar.stands(), (Closed, false));
+        sidecar.circuit().force_open(now, Tick::NEVER);
+        sidecar.follow(&[reset]);
         assert_eq!(sidecar.stands(), (Open, true));
     }
 
