@@ -125,6 +125,7 @@ mod tests {
         assert!(ExtensionId::parse(&"a".repeat(129)).is_err());
         assert!(ExtensionId::parse_new("health").is_err());
         assert!(VersionName::parse("1.0.0-rc_1").is_ok());
+        assert!(VersionName::parse(&"1".repeat(64)).is_ok());
         assert!(VersionName::parse(&"1".repeat(65)).is_err());
     }
 

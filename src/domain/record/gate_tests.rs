@@ -80,6 +80,13 @@ fn each_field_of_an_extension_names_its_rule() {
 }
 
 #[test]
+fn an_owner_has_two_hundred_characters_at_most() {
+    let owner = |length| extension(&format!(r#"{{"owner":"{}"}}"#, "\u{e9}".repeat(length)));
+    assert!(owner(200).is_ok());
+    fault(owner(201), "owner", "1 to 200");
+}
+
+#[test]
 fn each_field_of_a_version_names_its_rule() {
     for (field, rule, value) in [
         ("version", "must match", r#""""#),

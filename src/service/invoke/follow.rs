@@ -86,9 +86,13 @@ impl Follower {
         }
     }
 
-    /// What was out of service at the last change and is not any more.
-    fn back_in_service(&self, out: HashSet<ExtensionId>) -> Vec<ExtensionId> {
+    /// What was out of service at the last change and is not any more. What is quarantined is not
+    /// back.
+    fn back_in_service(&self, mut out: HashSet<ExtensionId>) -> Vec<ExtensionId> {
+        let quarantine = self.tools.selector.catalog().quarantine();
         let mut last = locked(&self.out_of_service);
+        let held = last.iter().filter(|id| quarantine.holds(id.as_str()));
+        out.extend(held.cloned());
         let back = last.difference(&out).cloned().collect();
         *last = out;
         back
@@ -120,7 +124,8 @@ mod tests {
     use crate::domain::breaker::{CircuitState, Tick};
     use crate::domain::catalog::{Catalog, CatalogWriter, Change};
     use crate::domain::extension::Extension;
-    use crate::domain::testing::{change, entry, extension};
+    use crate::domain::quarantine::Quarantine;
+    use crate::domain::testing::{change, entry, extension, fault};
     use crate::service::invoke::{Reported, Verdict};
     use crate::service::testing::tools;
 
@@ -158,6 +163,47 @@ mod tests {
         let state = || circuit.view(now).state;
         assert_eq!(state(), CircuitState::Open);
         apply(2, false);
+        assert_eq!(state(), CircuitState::Closed);
+    }
+
+    #[test]
+    fn what_is_quarantined_while_it_is_out_of_service_is_not_back() {
+        let (catalog, mut writer) = Catalog::new();
+        let tools = tools(catalog);
+        let follower = Follower::new(tools.clone());
+        let mut apply = |change| {
+            writer.apply(change);
+            follower.follow();
+        };
+        let e = |auto_disabled| {
+            vec![entry(Extension {
+                auto_disabled,
+                ..extension("e")
+            })]
+        };
+        apply(Change {
+            upserts: e(true),
+            ..change(1)
+        });
+        let served = tools.selector.catalog().get("e").unwrap();
+        let setup = tools.runtimes.setup(&served);
+        let settings = || setup.limits.breaker.clone();
+        let extension = served.extension();
+        let circuits = &tools.circuits;
+        let circuit = circuits.get_or_create(extension, &extension.version, settings);
+        let now = tools.clock.tick();
+        circuit.restore_open(now, Duration::from_secs(60));
+        let state = || circuit.view(now).state;
+        apply(Change {
+            removals: vec![extension.id.clone()],
+            quarantine: Quarantine::new([fault("e", 1)]),
+            ..change(2)
+        });
+        assert_eq!(state(), CircuitState::Open);
+        apply(Change {
+            upserts: e(false),
+            ..change(3)
+        });
         assert_eq!(state(), CircuitState::Closed);
     }
 

@@ -14,7 +14,7 @@ use crate::service::invoke::Tools;
 pub(super) struct Applied {
     by_circuit: HashMap<(ExtensionId, VersionName), Known>,
     /// Whether the first list was seen. Resets in it are older than this sidecar's circuits.
-    begun: bool,
+    pub(super) begun: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -34,29 +34,27 @@ impl Applied {
             .map(|it| (&it.extension, &it.version))
             .collect();
         self.by_circuit.retain(|(id, version), _| {
-            let stays = listed.contains(&(id, version));
-            if !stays {
-                lift(tools, id, version);
-            }
-            stays
+            listed.contains(&(id, version)) || !lift(tools, id, version)
         });
         for it in overrides {
-            self.one(tools, it);
+            self.one(tools, it, self.begun);
         }
         self.begun = true;
     }
 
-    /// Brings one circuit in line. A version that the catalog does not have, or has of another extension
-    /// of the id, is left for when it
-    /// does: whatever changes the catalog has this looked at again.
-    pub(super) fn one(&mut self, tools: &Tools, wanted: &Override) {
+    /// Brings one circuit in line. A version that the catalog does not have, or has of another
+    /// extension of the id, is left for when it does: whatever changes the catalog has this looked
+    /// at again. Unless it is `fresh` a reset is older than the circuit.
+    pub(super) fn one(&mut self, tools: &Tools, wanted: &Override, fresh: bool) {
         let key = (wanted.extension.clone(), wanted.version.clone());
-        let spot = Spot::find(tools, key.0.as_str(), &key.1);
-        let meant = |spot: &Spot| spot.extension().incarnation == wanted.incarnation;
-        let Some(spot) = spot.filter(meant) else {
-            self.by_circuit.remove(&key);
+        let Some(spot) = Spot::find(tools, key.0.as_str(), &key.1) else {
+            // What comes back from quarantine has kept its circuit, so this knows it still.
             return;
         };
+        if spot.extension().incarnation != wanted.incarnation {
+            self.by_circuit.remove(&key);
+            return;
+        }
         let now = tools.clock.tick();
         let old = self.by_circuit.get(&key);
         let known = match old.filter(|known| known.change == wanted.change) {
@@ -71,7 +69,7 @@ impl Applied {
             },
         };
         self.by_circuit.insert(key, known);
-        if known.action == OverrideAction::Reset && !self.begun {
+        if known.action == OverrideAction::Reset && !fresh {
             return;
         }
         spot.apply(known.action, now, known.until);
@@ -102,18 +100,19 @@ impl OverrideAction {
     }
 }
 
-/// Ends an override. One that has run out by itself has ended already, and what the circuit did
-/// since is its own.
-fn lift(tools: &Tools, id: &ExtensionId, version: &VersionName) {
+/// Ends an override, unless what it is of is quarantined: then it has to wait. One that has run out
+/// by itself has ended already, and what the circuit did since is its own.
+fn lift(tools: &Tools, id: &ExtensionId, version: &VersionName) -> bool {
     let now = tools.clock.tick();
     let Some(spot) = Spot::find(tools, id.as_str(), version) else {
-        return;
+        return !tools.selector.catalog().quarantine().holds(id.as_str());
     };
     if let Some(circuit) = spot.existing()
         && circuit.view(now).forced_until.is_some()
     {
         spot.tell(circuit.reset(now));
     }
+    true
 }
 
 #[cfg(test)]
@@ -123,7 +122,8 @@ mod tests {
     use super::*;
     use crate::domain::breaker::CircuitState::{self, Closed, Open};
     use crate::domain::catalog::{Catalog, CatalogWriter, Change};
-    use crate::domain::testing::{change, entry, extension};
+    use crate::domain::quarantine::Quarantine;
+    use crate::domain::testing::{change, entry, extension, fault};
     use crate::service::testing::tools;
 
     struct Sidecar {
@@ -151,6 +151,21 @@ mod tests {
 
         fn follow(&mut self, overrides: &[Override]) {
             self.applied.follow(&self.tools, overrides);
+        }
+
+        fn quarantines(&mut self) {
+            self.writer.apply(Change {
+                removals: vec![ExtensionId::parse("e").unwrap()],
+                quarantine: Quarantine::new([fault("e", 1)]),
+                ..change(2)
+            });
+        }
+
+        fn serves_again(&mut self) {
+            self.writer.apply(Change {
+                upserts: vec![entry(extension("e"))],
+                ..change(3)
+            });
         }
 
         fn circuit(&self) -> std::sync::Arc<Circuit> {
@@ -209,6 +224,53 @@ mod tests {
         force(&sidecar);
         sidecar.follow(&newer);
         assert_eq!(sidecar.stands(), (Open, true));
+    }
+
+    /// Written here before the store could be read.
+    #[test]
+    fn a_fresh_reset_is_heeded_also_before_the_first_list() {
+        let mut sidecar = Sidecar::started(&[]);
+        sidecar.applied = Applied::default();
+        let now = sidecar.tools.clock.tick();
+        sidecar.circuit().force_open(now, Tick::NEVER);
+        let reset = wanted(OverrideAction::Reset, 1, HOUR);
+        sidecar.applied.one(&sidecar.tools, &reset, true);
+        assert_eq!(sidecar.stands(), (Closed, false));
+        sidecar.circuit().force_open(now, Tick::NEVER);
+        sidecar.follow(&[reset]);
+        assert_eq!(sidecar.stands(), (Open, true));
+    }
+
+    /// What is quarantined keeps its circuit: it is not reset again by what it has heeded before.
+    #[test]
+    fn a_reset_is_heeded_once_also_by_what_is_quarantined_meanwhile() {
+        let reset = [wanted(OverrideAction::Reset, 1, HOUR)];
+        let mut sidecar = Sidecar::started(&[]);
+        sidecar.follow(&reset);
+        let now = sidecar.tools.clock.tick();
+        sidecar.circuit().force_open(now, Tick::NEVER);
+        sidecar.quarantines();
+        sidecar.follow(&reset);
+        sidecar.serves_again();
+        sidecar.follow(&reset);
+        assert_eq!(sidecar.stands(), (Open, true));
+        let newer = [wanted(OverrideAction::Reset, 2, HOUR)];
+        sidecar.follow(&newer);
+        assert_eq!(sidecar.stands(), (Closed, false));
+    }
+
+    #[test]
+    fn an_override_that_vanishes_while_its_extension_is_quarantined_ends_when_that_is_back() {
+        let open = [wanted(OverrideAction::Open, 1, None)];
+        let mut sidecar = Sidecar::started(&[]);
+        sidecar.follow(&open);
+        sidecar.quarantines();
+        sidecar.follow(&open);
+        sidecar.follow(&[]);
+        sidecar.serves_again();
+        assert_eq!(sidecar.stands(), (Open, true));
+        sidecar.follow(&[]);
+        assert_eq!(sidecar.stands(), (Closed, false));
     }
 
     #[test]

@@ -152,9 +152,10 @@ impl<S: Overrides> OverrideKeeper<S> {
         let outcome = match written {
             Ok(true) => {
                 // Read rather than assumed: another sidecar's may have come after it. Where that
-                // fails, what is written holds here at least.
-                if !matches!(self.look().await, Ok(true)) {
-                    self.applied.one(&self.tools, &in_force(&wanted, change));
+                // fails, what is written holds here at least. A first list would pass a reset over.
+                if !self.applied.begun || !matches!(self.look().await, Ok(true)) {
+                    let written = in_force(&wanted, change);
+                    self.applied.one(&self.tools, &written, true);
                 }
                 Ok(())
             }
