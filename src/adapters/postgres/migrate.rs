@@ -12,9 +12,10 @@ use tokio_postgres::{Client, error::SqlState};
 use super::error::PostgresError;
 use super::functions;
 use super::old::{self, Findings};
-use super::patience::{Patience, has_code};
+use super::patience::{Patience, refusal};
 use super::schema::{SchemaState, SchemaVersion, schema_state};
-use crate::service::trouble::DatabaseError;
+use super::sort::of_refusal;
+use crate::service::trouble::{DatabaseError, Trouble};
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -78,9 +79,9 @@ pub enum MigrateError {
 }
 
 impl MigrateError {
-    /// Whether the account lacks a right: the tables are for their owner to change.
-    pub fn is_about_rights(&self) -> bool {
-        has_code(self, &[SqlState::INSUFFICIENT_PRIVILEGE])
+    /// What the database refuses, where that is the cause.
+    pub fn refused(&self) -> Option<Trouble> {
+        refusal(self).map(of_refusal)
     }
 }
 
