@@ -70,6 +70,13 @@ impl<'p> Assembly<'p> {
         let mut columns = Columns::of(row);
         let id: &str = columns.take()?;
         let digest = columns.take::<i64>()?.cast_unsigned();
+        if self.places.contains_key(id) {
+            // A table that inherits has it, or an index is damaged. Not one now and one then.
+            self.part_of(id, digest);
+            let reason = "another row has this id: the first one is served".to_owned();
+            self.set_aside("extensions", id, "again", reason);
+            return Ok(());
+        }
         match readable(extension(digest, columns, self.gate))? {
             Ok(extension) => {
                 self.places
