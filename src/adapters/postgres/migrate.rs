@@ -225,7 +225,7 @@ pub async fn seed(client: &Client) -> Result<u64, MigrateError> {
 }
 
 /// Begins a new epoch and answers it: after a restore, so that every sidecar loads everything
-/// instead of trusting revisions of a history that did not happen.
+/// instead of trusting revisions of a history that did not happen. A row that was lost is made.
 ///
 /// # Errors
 /// [`MigrateError::Behind`] before [`migrate`].
@@ -235,7 +235,9 @@ pub async fn new_epoch(client: &Client) -> Result<String, MigrateError> {
     let row = client
         .query_one(
             "WITH begun AS (
-                 UPDATE registry_revision
+                 INSERT INTO registry_revision (revision)
+                 SELECT coalesce(max(revision), 0) FROM extensions
+                 ON CONFLICT (singleton) DO UPDATE
                  SET epoch = gen_random_uuid(), last_xid = NULL, changed_at = now()
                  RETURNING epoch)
              SELECT epoch::text, pg_notify('beamline_registry', 'epoch')::text FROM begun",
