@@ -213,8 +213,10 @@ async fn a_change_that_no_trigger_would_record_is_refused() {
     assert_eq!(refused.error(), (500, "internal".to_owned()));
     let words = [" of extensions is disabled: run `beamline-registry migrate`"];
     super::wait_logged(&daemon, &words).await;
-    let kept = "SELECT timeout_ms FROM extensions WHERE id = 'a'";
-    assert_eq!(value(&rig.sql, kept).await, "5000");
+    let automatic = "SELECT registry_auto_disable('a', NULL, '{}', 100, 'one')";
+    rig.sql.batch_execute(automatic).await.unwrap_err();
+    let kept = "SELECT timeout_ms || ' ' || auto_disabled FROM extensions WHERE id = 'a'";
+    assert_eq!(value(&rig.sql, kept).await, "5000 false");
     let migrate = Daemon::builder()
         .database(&rig.database.url())
         .arg("migrate");
