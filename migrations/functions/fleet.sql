@@ -13,6 +13,7 @@ DECLARE
     own_revision bigint;
     is_off boolean;
 BEGIN
+    PERFORM registry_check_triggers();
     PERFORM set_config('beamline.actor', 'sidecar:' || instance, true),
         set_config('beamline.actor_source', 'database', true),
         set_config('beamline.action', '', true);

@@ -53,3 +53,23 @@ CREATE OR REPLACE FUNCTION registry_prune_tombstones() RETURNS void
     SET tombstone_floor = greatest(tombstone_floor, (SELECT max(revision) FROM pruned))
     WHERE EXISTS (SELECT FROM pruned)
 $$;
+
+-- Refuses changes while one of our triggers is disabled, as a restore that was ended leaves them: a
+-- change without a revision would be served by nobody.
+CREATE OR REPLACE FUNCTION registry_check_triggers() RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path FROM CURRENT AS $$
+DECLARE
+    disabled record;
+BEGIN
+    SELECT tgname, tgrelid::regclass AS relation INTO disabled FROM pg_trigger
+    WHERE tgrelid IN ('extensions'::regclass, 'extension_versions'::regclass,
+            'extension_instances'::regclass)
+      AND tgenabled IN ('D', 'R') AND obj_description(tgfoid, 'pg_proc') = 'Part of beamline-registry'
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE internal_error USING MESSAGE = format(
+            'trigger %s of %s is disabled: run `beamline-registry migrate`',
+            disabled.tgname, disabled.relation);
+    END IF;
+END
+$$;

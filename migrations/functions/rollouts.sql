@@ -94,6 +94,7 @@ BEGIN
     ELSIF registry_rollout_since(of_id, of_version) <> of_since THEN
         outcome := 'changed';
     ELSE
+        PERFORM registry_check_triggers();
         PERFORM set_config('beamline.actor', 'auto', true),
             set_config('beamline.actor_source', 'database', true),
             set_config('beamline.action', 'rollout_halted', true);

@@ -218,6 +218,16 @@ BEGIN
 END
 $$;
 
+-- Plain SQL changes an override under the name of the change that sidecars have applied already.
+CREATE OR REPLACE FUNCTION circuit_overrides_edited() RETURNS trigger
+    LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    NEW.change := gen_random_uuid();
+    PERFORM pg_notify('beamline_registry', 'override');
+    RETURN NEW;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION health_reports_follow() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
@@ -337,6 +347,10 @@ CREATE OR REPLACE TRIGGER d_overrides_go AFTER DELETE ON extensions
     FOR EACH ROW EXECUTE FUNCTION circuit_overrides_follow();
 CREATE OR REPLACE TRIGGER d_overrides_move AFTER UPDATE OF id ON extensions
     FOR EACH ROW WHEN (OLD.id <> NEW.id) EXECUTE FUNCTION circuit_overrides_follow();
+CREATE OR REPLACE TRIGGER edited BEFORE UPDATE OF action, until ON circuit_overrides FOR EACH ROW
+    WHEN (OLD.change = NEW.change
+        AND (OLD.action, OLD.until) IS DISTINCT FROM (NEW.action, NEW.until))
+    EXECUTE FUNCTION circuit_overrides_edited();
 CREATE OR REPLACE TRIGGER reports_go AFTER DELETE ON extension_health
     FOR EACH ROW EXECUTE FUNCTION health_reports_follow();
 CREATE OR REPLACE TRIGGER reports_move AFTER UPDATE OF extension_id ON extension_health

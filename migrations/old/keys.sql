@@ -22,7 +22,8 @@ BEGIN
           AND indkey::text = (SELECT attnum::text FROM pg_attribute
                               WHERE attrelid = indrelid AND attname = 'subject'))
     THEN
-        ALTER TABLE extensions ADD CONSTRAINT extensions_subject_key UNIQUE (subject);
+        -- Named by Postgres: an index that could not be built may have the name.
+        ALTER TABLE extensions ADD UNIQUE (subject);
     END IF;
 
     -- The original's, of all types; ours is of the enabled ones.

@@ -13,7 +13,7 @@ use crate::adapters::postgres::schema::{SchemaState, schema_state};
 use crate::adapters::postgres::session::Session;
 use crate::adapters::postgres::{functions, old};
 use crate::config::Settings;
-use crate::service::trouble::DatabaseError;
+use crate::service::trouble::{DatabaseError, Trouble};
 
 /// How long another starter's migration is waited for, and how long a holder of the tables.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
@@ -21,6 +21,10 @@ const LOCK_WAIT: Duration = Duration::from_secs(60);
 /// For an account that may not.
 const OWNER: &str = "migrate with the account that owns the schema: beamline_owner where \
     deploy/postgres/roles.sql was run (run it again if another account has migrated)";
+
+/// Where its rows are hidden from the owner too.
+const HIDDEN: &str =
+    "run ALTER TABLE ... DISABLE ROW LEVEL SECURITY on that table, then migrate again";
 
 type Failure = Box<dyn Error>;
 
@@ -37,9 +41,9 @@ pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> Ended {
 /// The error, and what to do about it where the account may not migrate.
 fn explained(error: &(dyn Error + 'static)) -> String {
     let text = chain(error);
-    let about_rights = error.downcast_ref().map(MigrateError::is_about_rights);
-    match about_rights {
-        Some(true) => format!("{text}\n{OWNER}"),
+    match error.downcast_ref().and_then(MigrateError::refused) {
+        Some(Trouble::NotAllowed) => format!("{text}\n{OWNER}"),
+        Some(Trouble::Hidden) => format!("{text}\n{HIDDEN}"),
         _ => text,
     }
 }

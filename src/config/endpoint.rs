@@ -57,7 +57,7 @@ impl Endpoint {
         let query = text.get(host..).and_then(|rest| rest.find('?'));
         let (place, query) = text.split_at(query.map_or(text.len(), |query| host + query));
 
-        let (mut ssl_mode, mut ssl_root_cert) = (None, None);
+        let (mut ssl_mode, mut ssl_root_cert, mut system) = (None, None, false);
         let mut kept = vec![DEFAULTS];
         let parameters = query.trim_start_matches('?').split('&');
         for parameter in parameters.filter(|parameter| !parameter.is_empty()) {
@@ -66,8 +66,8 @@ impl Endpoint {
                     let mode = word(&MODES)(mode);
                     ssl_mode = Some(mode.map_err(|rule| format!("has an sslmode, which {rule}"))?);
                 }
-                // `system` is libpq's word for the authorities of the operating system.
-                Some(("sslrootcert", "system")) => {}
+                // libpq's word for the authorities of the operating system.
+                Some(("sslrootcert", "system")) => system = true,
                 Some(("sslrootcert", path)) => {
                     let path = percent_decode_str(path).decode_utf8_lossy();
                     ssl_root_cert = Some(PathBuf::from(&*path));
@@ -75,6 +75,8 @@ impl Endpoint {
                 _ => kept.push(parameter),
             }
         }
+        // As libpq: by default they would be looked up and not used.
+        ssl_mode = ssl_mode.or(system.then_some(SslMode::VerifyFull));
         let config = format!("{place}?{}", kept.join("&")).parse();
         let config: Config = config.map_err(|error: tokio_postgres::Error| {
             let source = error.source().map(ToString::to_string);
@@ -224,6 +226,20 @@ mod tests {
             Some(&Duration::from_secs(3))
         );
         assert_eq!(url.config.get_keepalives_idle(), Duration::from_secs(10));
+    }
+
+    #[test]
+    fn the_systems_authorities_are_used_unless_a_mode_says_otherwise() {
+        for (parameters, mode) in [
+            ("sslrootcert=system", SslMode::VerifyFull),
+            ("sslmode=require&sslrootcert=system", SslMode::Require),
+            ("sslrootcert=system&sslmode=verify-ca", SslMode::VerifyCa),
+        ] {
+            let url = Endpoint::parse(&format!("postgres://a/b?{parameters}"));
+            let url = url.ok().unwrap();
+            assert_eq!(url.ssl_mode(), mode, "{parameters}");
+            assert_eq!(url.ssl_root_cert, None, "{parameters}");
+        }
     }
 
     #[test]

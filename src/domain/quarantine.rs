@@ -23,19 +23,29 @@ pub struct FaultyExtension {
     pub unserved_digest: Option<u64>,
 }
 
+/// The place of a fault, and the extension: odd ids may look alike where they are quoted.
+type Key = (String, Option<String>);
+
+impl Fault {
+    fn key(&self) -> Key {
+        let id = self.extension.as_ref().map(|it| it.id.clone());
+        (self.origin.clone(), id)
+    }
+}
+
 /// Everything that is quarantined at one moment.
 #[derive(Debug, Default, PartialEq)]
 pub struct Quarantine {
-    faults: BTreeMap<String, Fault>,
+    faults: BTreeMap<Key, Fault>,
     unserved: HashMap<String, u64>,
 }
 
 impl Quarantine {
-    /// Gathers faults, one per origin.
+    /// Gathers faults, one for each place of an extension.
     pub fn new(faults: impl IntoIterator<Item = Fault>) -> Self {
         let faults: BTreeMap<_, _> = faults
             .into_iter()
-            .map(|fault| (fault.origin.clone(), fault))
+            .map(|fault| (fault.key(), fault))
             .collect();
         let unserved = faults
             .values()
@@ -68,7 +78,7 @@ impl Quarantine {
 
     /// Whether exactly this fault is known.
     pub fn knows(&self, fault: &Fault) -> bool {
-        self.faults.get(&fault.origin) == Some(fault)
+        self.faults.get(&fault.key()) == Some(fault)
     }
 
     /// All faults, by origin.
@@ -138,6 +148,18 @@ mod tests {
         };
         let quarantine = Quarantine::new([fault("a", 3), second]);
         assert_eq!((quarantine.faults().len(), quarantine.digest()), (2, 3));
+    }
+
+    #[test]
+    fn ids_that_are_quoted_alike_are_two() {
+        let odd = |id, digest| Fault {
+            origin: "extensions/a?b".into(),
+            ..fault(id, digest)
+        };
+        let both = Quarantine::new([odd("a\tb", 3), odd("a\nb", 4)]);
+        assert_eq!((both.faults().len(), both.digest()), (2, 7));
+        let one = both.renewed(&["a\tb".to_owned()], Vec::new());
+        assert_eq!((one.faults().len(), one.digest()), (1, 4));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //! 404, while everything else serves:
 //!
 //! - rows: of an extension, of its current version (nothing of it serves), of another version or of
-//!   an instance (the rest of it serves); a repaired row serves again at once,
+//!   an instance (the rest of it serves), or a second one of an id; a repaired row serves again at
+//!   once,
 //! - files: one that is no JSON, an entry that breaks a rule, an id that is taken; a file that is
 //!   broken by an edit keeps what it held,
 //! - [`ignored`]: what a row of the current version says in vain is told of,

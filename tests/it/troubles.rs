@@ -2,7 +2,7 @@
 //! serves, the condition has its own words and is never called unreachable, and it is over by
 //! itself:
 //!
-//! - [`hidden`]: row security on each table, and what stands in the place of one,
+//! - [`hidden`]: row security on each table, and what stands in the place of one, or of a column,
 //! - [`rights`]: each right of the daemon's account taken away in turn,
 //! - [`settings`]: what a server, a database or an account sets for our sessions,
 //! - [`places`]: tables in another schema, twice, or in a database that is not UTF8,

@@ -196,6 +196,13 @@ async fn seeds_are_added_where_they_are_missing_and_epochs_begun() {
         (code, output),
         (0, format!("schema is up to date\nnew epoch {after}\n"))
     );
+
+    // As after a restore of the definitions alone.
+    let last = value(&client, "SELECT max(revision) FROM extensions").await;
+    run(&client, "DELETE FROM registry_revision").await;
+    let (code, output) = migrate(&database, &["--new-epoch"]).await;
+    assert_eq!(code, 0, "{output}");
+    assert_eq!(revision(&client).await.to_string(), last);
 }
 
 #[tokio::test]

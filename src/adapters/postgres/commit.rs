@@ -27,7 +27,8 @@ use crate::service::trouble::{DatabaseError, Trouble};
 pub(super) const LOCK: &str = "UPDATE extension_definitions SET enabled = enabled WHERE false";
 
 const NAME_ACTOR: &str = "SELECT set_config('beamline.actor', $1, true), \
-    set_config('beamline.actor_source', $2, true), set_config('beamline.action', '', true)";
+    set_config('beamline.actor_source', $2, true), set_config('beamline.action', '', true), \
+    registry_check_triggers()::text";
 
 /// An audit entry as a hash, the same in every session: it may be looked for on another connection,
 /// where a pooler or another server has another time zone. Columns of other tools stay out, as their

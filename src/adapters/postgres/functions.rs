@@ -25,11 +25,12 @@ const FILES: [&str; 9] = [
 ];
 
 /// Those with triggers. Making a trigger keeps writers out, and readers in.
-const LOCKED: [&str; 4] = [
+const LOCKED: [&str; 5] = [
     "extensions",
     "extension_versions",
     "extension_instances",
     "extension_health",
+    "circuit_overrides",
 ];
 
 /// The functions find their tables in the schema that they are made in.

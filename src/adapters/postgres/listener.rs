@@ -100,10 +100,14 @@ impl Reports {
     }
 
     /// Reads a notification; whether a look at the definitions is due. A revision that is served
-    /// already is not new, nor does an override concern the reader of definitions.
-    fn heard(&self, payload: &str) -> bool {
+    /// already is not new, nor does an override concern the reader of definitions. Revisions come in
+    /// their order: one that is not above the `last` is of another history.
+    fn heard(&self, payload: &str, last: &mut u64) -> bool {
         match payload.parse::<u64>() {
-            Ok(revision) => revision > self.progress.current(),
+            Ok(revision) => {
+                let before = std::mem::replace(last, revision);
+                revision > self.progress.current() || revision <= before
+            }
             Err(_) if payload == OVERRIDE => {
                 self.overrides.give();
                 false
@@ -224,6 +228,7 @@ impl Listener {
         T: AsyncRead + AsyncWrite + Unpin,
     {
         let mut gathered: Option<Instant> = None;
+        let mut last = self.reports.progress.current();
         loop {
             let due = async move {
                 match gathered {
@@ -246,7 +251,8 @@ impl Listener {
             if let AsyncMessage::Notification(notification) = message? {
                 heard.note(notification.payload());
                 let change = notification.channel() == CHANGES;
-                if change && self.reports.heard(notification.payload()) && gathered.is_none() {
+                let news = change && self.reports.heard(notification.payload(), &mut last);
+                if news && gathered.is_none() {
                     // Among few, now; a hint given during a load causes one more.
                     let gathering = self.reports.alive.gathering().unwrap_or_default();
                     gathered = Some(Instant::now() + gathering);

@@ -12,9 +12,10 @@ use tokio_postgres::{Client, error::SqlState};
 use super::error::PostgresError;
 use super::functions;
 use super::old::{self, Findings};
-use super::patience::{Patience, has_code};
+use super::patience::{Patience, refusal};
 use super::schema::{SchemaState, SchemaVersion, schema_state};
-use crate::service::trouble::DatabaseError;
+use super::sort::of_refusal;
+use crate::service::trouble::{DatabaseError, Trouble};
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -78,9 +79,9 @@ pub enum MigrateError {
 }
 
 impl MigrateError {
-    /// Whether the account lacks a right: the tables are for their owner to change.
-    pub fn is_about_rights(&self) -> bool {
-        has_code(self, &[SqlState::INSUFFICIENT_PRIVILEGE])
+    /// What the database refuses, where that is the cause.
+    pub fn refused(&self) -> Option<Trouble> {
+        refusal(self).map(of_refusal)
     }
 }
 
@@ -224,7 +225,7 @@ pub async fn seed(client: &Client) -> Result<u64, MigrateError> {
 }
 
 /// Begins a new epoch and answers it: after a restore, so that every sidecar loads everything
-/// instead of trusting revisions of a history that did not happen.
+/// instead of trusting revisions of a history that did not happen. A row that was lost is made.
 ///
 /// # Errors
 /// [`MigrateError::Behind`] before [`migrate`].
@@ -234,7 +235,9 @@ pub async fn new_epoch(client: &Client) -> Result<String, MigrateError> {
     let row = client
         .query_one(
             "WITH begun AS (
-                 UPDATE registry_revision
+                 INSERT INTO registry_revision (revision)
+                 SELECT coalesce(max(revision), 0) FROM extensions
+                 ON CONFLICT (singleton) DO UPDATE
                  SET epoch = gen_random_uuid(), last_xid = NULL, changed_at = now()
                  RETURNING epoch)
              SELECT epoch::text, pg_notify('beamline_registry', 'epoch')::text FROM begun",

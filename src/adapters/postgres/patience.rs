@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres::{Client, Error, Transaction};
 
 use super::migrate::MigrateError;
@@ -124,18 +124,18 @@ fn is_about_locks(error: &MigrateError) -> bool {
         SqlState::LOCK_NOT_AVAILABLE,
         SqlState::T_R_DEADLOCK_DETECTED,
     ];
-    has_code(error, &codes)
+    refusal(error).is_some_and(|refusal| codes.contains(refusal.code()))
 }
 
-/// Whether one of these codes was the database's answer.
-pub(super) fn has_code(error: &MigrateError, codes: &[SqlState]) -> bool {
+/// The database's own answer, where it is the cause.
+pub(super) fn refusal(error: &MigrateError) -> Option<&DbError> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        let code = error.downcast_ref().and_then(Error::code);
-        if code.is_some_and(|code| codes.contains(code)) {
-            return true;
+        let refusal = error.downcast_ref().and_then(Error::as_db_error);
+        if refusal.is_some() {
+            return refusal;
         }
         cause = error.source();
     }
-    false
+    None
 }

@@ -1,8 +1,10 @@
 //! Rows become extensions; what breaks a rule is quarantined and named.
 
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::sync::LazyLock;
 
+use tokio_postgres::types::WrongType;
 use tokio_postgres::{Error, Row};
 
 use super::columns::{Columns, count};
@@ -62,12 +64,20 @@ impl<'p> Assembly<'p> {
         }
     }
 
-    /// Takes a row of [`EXTENSIONS`]. An error means that not even its id can be read.
+    /// Takes a row of [`EXTENSIONS`]. An error means that not even its id can be read, or none of a
+    /// column.
     pub(super) fn extension(&mut self, row: &Row) -> Result<(), Error> {
         let mut columns = Columns::of(row);
         let id: &str = columns.take()?;
         let digest = columns.take::<i64>()?.cast_unsigned();
-        match readable(extension(digest, columns, self.gate)) {
+        if self.places.contains_key(id) {
+            // A table that inherits has it, or an index is damaged. Not one now and one then.
+            self.part_of(id, digest);
+            let reason = "another row has this id: the first one is served".to_owned();
+            self.set_aside("extensions", id, "again", reason);
+            return Ok(());
+        }
+        match readable(extension(digest, columns, self.gate))? {
             Ok(extension) => {
                 self.places
                     .insert(extension.id.clone(), self.extensions.len());
@@ -99,7 +109,7 @@ impl<'p> Assembly<'p> {
         };
         let fields = tables::VERSIONS.fields(&mut columns);
         let current = extension.version.as_str();
-        match readable(fields.map(|fields| gate.version(&fields, current))) {
+        match readable(fields.map(|fields| gate.version(&fields, current)))? {
             Ok(version) => extension.versions.push(Version {
                 provenance,
                 ..version
@@ -126,7 +136,7 @@ impl<'p> Assembly<'p> {
         };
         let current = extension.version.as_str();
         let fields = tables::INSTANCES.fields(&mut columns);
-        match readable(fields.map(|fields| gate.instance(&fields, current))) {
+        match readable(fields.map(|fields| gate.instance(&fields, current)))? {
             Ok(instance) => extension.instances.push(instance),
             Err(reason) => self.set_aside("extension_instances", id, name, reason),
         }
@@ -223,11 +233,12 @@ pub(super) fn incarnation(uuid: &str) -> Option<Incarnation> {
     u128::from_str_radix(&digits, 16).ok().map(Incarnation)
 }
 
-/// A row that cannot be decoded, or breaks rules, in one line.
-fn readable<T>(row: Result<Checked<T>, Error>) -> Result<T, String> {
+/// A row that cannot be decoded, or breaks rules, in one line. A column of another type is no fault of
+/// each row: without an error of the whole nothing would be served.
+fn readable<T>(row: Result<Checked<T>, Error>) -> Result<Result<T, String>, Error> {
     match row {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(faults)) => Err(describe(&faults)),
-        Err(error) => Err(quoted(&error.to_string())),
+        Ok(checked) => Ok(checked.map_err(|faults| describe(&faults))),
+        Err(error) if error.source().is_some_and(|cause| cause.is::<WrongType>()) => Err(error),
+        Err(error) => Ok(Err(quoted(&error.to_string()))),
     }
 }

@@ -45,6 +45,14 @@ const HEAD: &str = "SELECT epoch::text, revision, tombstone_floor FROM registry_
 const HEAD_OF_TABLE: &str = "SELECT epoch::text, revision, tombstone_floor FROM registry_revision \
     WHERE tableoid IS NOT NULL";
 const DIGEST: &str = "SELECT revision, registry_digest() FROM registry_revision";
+/// The same, to be compared with what is served. Where the trigger that stamps each row does not always
+/// fire, a row may have changed under its digest: then it is turned round, and nothing agrees with it.
+const COMPARED: &str = "SELECT revision, CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_trigger \
+        WHERE tgname = 'z_digest' AND tgenabled <> 'A' AND tgrelid = ANY \
+            ('{extensions,extension_versions,extension_instances}'::regclass[])) \
+        THEN translate(registry_digest(), '0123456789abcdef', 'fedcba9876543210') \
+        ELSE registry_digest() END \
+    FROM registry_revision";
 const NO_PARAMETERS: [Parameter<'static>; 0] = [];
 /// What takes the place of a table and can show anything, such as a view.
 const IMPOSTORS: &str = "SELECT relname::text FROM pg_catalog.pg_class WHERE oid = ANY \
@@ -106,9 +114,10 @@ pub(super) async fn head(client: &Client) -> Result<Head, PostgresError> {
     Head::of(rows.first())
 }
 
-/// The revision and the digest of all definitions, computed by the database.
+/// The revision and the digest of all definitions, computed by the database; another one where that may
+/// be outdated.
 pub(super) async fn digest(client: &Client) -> Result<(u64, u64), PostgresError> {
-    let reading = client.query_typed_one(DIGEST, &[]);
+    let reading = client.query_typed_one(COMPARED, &[]);
     let row = snapshot(ROWS_LIMIT).send(client, reading).await?;
     Ok((number(row.try_get(0)?)?, hexadecimal(&row)?))
 }

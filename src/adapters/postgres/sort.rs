@@ -112,7 +112,8 @@ fn of_driver(error: &tokio_postgres::Error) -> Trouble {
     }
 }
 
-fn of_refusal(refusal: &DbError) -> Trouble {
+/// Which kind of trouble an answer of the database is.
+pub(super) fn of_refusal(refusal: &DbError) -> Trouble {
     match refusal.code() {
         &SqlState::INSUFFICIENT_PRIVILEGE if is_about_hidden_rows(refusal) => Trouble::Hidden,
         &SqlState::RAISE_EXCEPTION if refusal.message() == LOST_ROW => Trouble::Unexpected,

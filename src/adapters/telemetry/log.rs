@@ -206,7 +206,8 @@ impl Observer for LogObserver {
             Observation::DigestDiffers { revision } => {
                 warn!(
                     revision,
-                    "rows were changed without a revision; reading everything"
+                    "rows may have changed without a revision; reading everything. If this is \
+                     repeated, run `beamline-registry migrate`"
                 );
             }
             Observation::DatabaseUp => info!("database answers"),

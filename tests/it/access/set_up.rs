@@ -116,3 +116,17 @@ async fn a_schema_with_capitals_is_set_up() {
     let missing = missing_rights(&registry).await.unwrap();
     assert!(missing.is_empty(), "{missing:?}");
 }
+
+#[tokio::test]
+async fn rows_hidden_from_the_owner_are_not_blamed_on_the_account() {
+    let ruled = Ruled::start().await;
+    let superuser = ruled.database.connect().await;
+    let hide = "UPDATE registry_functions SET sha256 = '';
+        ALTER TABLE extensions ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY";
+    run(&superuser, hide).await;
+    let url = ruled.url("beamline_owner");
+    let (code, _, errors) = Daemon::builder().database(&url).arg("migrate").run().await;
+    assert_eq!(code, 1, "{errors}");
+    assert!(errors.contains("DISABLE ROW LEVEL SECURITY"), "{errors}");
+    assert!(!errors.contains("migrate with the account"), "{errors}");
+}

@@ -7,6 +7,7 @@ use rand::{RngExt as _, SeedableRng};
 use serde_json::{Value, json};
 
 use super::{actions, plain, served, started};
+use crate::schema::run;
 
 #[tokio::test]
 async fn from_disabled_to_everyone_to_a_new_version_and_back() {
@@ -219,5 +220,29 @@ async fn a_change_after_a_promotion_belongs_to_the_promoted_version() {
     assert_eq!(
         (&kept["config"], &kept["timeout_ms"], &kept["retry"]),
         (&json!({"mode": "new"}), &json!(300), &Value::Null)
+    );
+}
+
+/// Null of JSON, which plain SQL can write, is no configuration: the version that is kept has none, and
+/// does not take the next one's.
+#[tokio::test]
+async fn the_rollback_of_a_version_without_a_configuration_has_none() {
+    let (rig, _daemon) = started().await;
+    rig.ask("create", &plain("x")).await.ok();
+    let next = json!({"id": "x", "version": "v2", "subject": "beamline.ext.x.v2",
+        "config": {"mode": "new"}, "metadata": {"team": "a"}});
+    rig.ask("put_version", &next).await.ok();
+    let null = "UPDATE extensions SET config = 'null', metadata = 'null' WHERE id = 'x'";
+    run(&rig.sql, null).await;
+    rig.ask("promote", &json!({"id": "x", "version": "v2"}))
+        .await
+        .ok();
+    let back = rig
+        .ask("promote", &json!({"id": "x", "version": "v1"}))
+        .await
+        .ok();
+    assert_eq!(
+        (&back["config"], &back["metadata"]),
+        (&json!({}), &json!({}))
     );
 }

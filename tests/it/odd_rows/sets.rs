@@ -164,3 +164,32 @@ async fn a_start_takes_over_what_can_be_used() {
         ]
     );
 }
+
+/// What sidecars have applied already is edited by hand: a running one agrees with one that starts.
+#[tokio::test]
+async fn an_override_that_is_edited_holds_as_it_is_then() {
+    let rig = Rig::start().await;
+    add(&rig, &["a"], &[]).await;
+    let names = ["one", "two"];
+    let _sidecars = tokio::join!(sidecar(&rig, names[0]), sidecar(&rig, names[1]));
+    let order = json!({"id": "a", "action": "open", "ttl_seconds": 3600});
+    ask(&rig, names[0], "circuit", &order).await.ok();
+    for name in names {
+        wait_state(&rig, name, "a", "open").await;
+    }
+    let for_ever = "UPDATE circuit_overrides SET until = 'infinity'";
+    run(&rig.sql, for_ever).await;
+    for name in names {
+        eventually(&format!("for ever at {name}"), DEADLINE, async || {
+            let circuits = ask(&rig, name, "circuits", &json!({})).await.ok();
+            let row = circuits["circuits"][0].clone();
+            let same = row["forced"] == true && row["retry_at"].is_null();
+            if same { Ok(()) } else { Err(row) }
+        })
+        .await;
+    }
+    run(&rig.sql, "UPDATE circuit_overrides SET action = 'close'").await;
+    for name in names {
+        wait_state(&rig, name, "a", "closed").await;
+    }
+}

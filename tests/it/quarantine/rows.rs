@@ -142,3 +142,25 @@ async fn faulty_rows_are_named_while_the_rest_serves() {
     );
     assert!(logged(&daemon, "extensions/good").await.contains("config"));
 }
+
+/// In a table that inherits; an index that is damaged shows the same.
+#[tokio::test]
+async fn of_two_rows_with_one_id_one_is_served_and_they_do_not_take_turns() {
+    let rig = Rig::start().await;
+    run(&rig.sql, &insert("a")).await;
+    let daemon = rig.daemon().spawn().await;
+    daemon.wait_ready().await;
+    run(
+        &rig.sql,
+        "CREATE TABLE others () INHERITS (extensions);
+         INSERT INTO others SELECT * FROM ONLY extensions;
+         UPDATE others SET timeout_ms = 77, digest = 5",
+    )
+    .await;
+    rig.ask("reload", &json!({})).await.ok();
+    for _ in 0..3 {
+        assert_eq!(rig.ask("reload", &json!({})).await.ok()["updated"], 0);
+        assert_eq!(rig.lookup("a").await.ok()["timeout_ms"], 5000);
+        assert_eq!(origins(&rig.stats().await), ["extensions/a/again"]);
+    }
+}

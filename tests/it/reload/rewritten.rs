@@ -110,6 +110,22 @@ async fn a_restored_database_with_a_lower_revision_is_read_as_it_is() {
     run(&admin, &format!("DROP DATABASE {name}_lost")).await;
 }
 
+/// Nobody was disconnected: the tables were made anew in place, as `pg_restore --clean` does.
+#[tokio::test]
+async fn a_notified_revision_that_is_lower_means_reading_everything() {
+    let rig = three_rows().await;
+    let daemon = rig.daemon().spawn().await;
+    wait_listening(&rig, &daemon).await;
+    for timeout_ms in 1..=9 {
+        run(&rig.sql, &set_timeout_ms("a", timeout_ms)).await;
+    }
+    rig.lookup_at("a", 10).await.ok();
+    let again = "DELETE FROM registry_revision; INSERT INTO registry_revision DEFAULT VALUES";
+    run(&rig.sql, again).await;
+    run(&rig.sql, &set_timeout_ms("a", 77)).await;
+    rig.wait_timeout_ms("a", 77).await;
+}
+
 #[tokio::test]
 async fn rows_changed_without_a_revision_are_found_at_the_tenth_sync() {
     for busy in [false, true] {

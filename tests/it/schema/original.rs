@@ -300,7 +300,8 @@ async fn an_index_that_could_not_be_built_keeps_no_subject_unique() {
     let twin = "INSERT INTO extensions (id, type, subject)
         SELECT 'twin', type, subject FROM extensions WHERE id = 'mask_pii'";
     run(&client, twin).await;
-    let build = "CREATE UNIQUE INDEX CONCURRENTLY subjects ON extensions (subject)";
+    // By the name that the rule has elsewhere.
+    let build = "CREATE UNIQUE INDEX CONCURRENTLY extensions_subject_key ON extensions (subject)";
     client.batch_execute(build).await.unwrap_err();
     run(&client, "DELETE FROM extensions WHERE id = 'twin'").await;
     migrate(&mut client, DEADLINE).await.unwrap();
@@ -479,6 +480,16 @@ async fn a_mixed_database_is_refused_with_words() {
             ORIGINAL,
             "ALTER TABLE extensions ADD COLUMN promoted boolean",
             "extensions has a column promoted",
+        ),
+        (
+            ORIGINAL,
+            "ALTER TABLE extension_versions ADD COLUMN original text",
+            "extension_versions has a column original,",
+        ),
+        (
+            ORIGINAL,
+            "ALTER TABLE extension_audit_log ADD COLUMN original_id text",
+            "extension_audit_log has a column original_id,",
         ),
         (
             ORIGINAL,

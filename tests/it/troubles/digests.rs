@@ -23,6 +23,29 @@ async fn after_a_reconnect_the_digest_is_compared_at_the_first_good_read() {
     rig.wait_timeout_ms("x", 77).await;
 }
 
+/// Where the trigger that stamps rows rests too, no digest shows what was changed.
+#[tokio::test]
+async fn what_was_changed_with_disabled_triggers_is_found_after_a_reconnect_too() {
+    let rig = Rig::start().await;
+    run(&rig.sql, &insert("x")).await;
+    let proxy = FaultProxy::start(rig.database.addr()).await;
+    let daemon = rig
+        .daemon_at(&rig.database.url_at(proxy.addr()))
+        .spawn()
+        .await;
+    daemon.wait_ready().await;
+    rig.wait_stats("/listener/state", json!("listening")).await;
+    proxy.cut().await;
+    rig.wait_stats("/database/state", json!("away")).await;
+    for (switch, change) in [("DISABLE", set_timeout_ms("x", 77)), ("ENABLE", String::new())] {
+        let switch = format!("ALTER TABLE extensions {switch} TRIGGER USER");
+        run(&rig.sql, &switch).await;
+        run(&rig.sql, &change).await;
+    }
+    proxy.heal().await;
+    rig.wait_timeout_ms("x", 77).await;
+}
+
 /// The timer does not fire; nobody noticed that the connections were other ones.
 #[tokio::test]
 async fn connections_that_were_only_replaced_are_a_reconnect_too() {

@@ -256,3 +256,22 @@ async fn a_view_is_not_believed_by_who_reads_changes_either() {
     let stats = stage.ask("stats", &json!({})).await.ok();
     assert_eq!(stats["last_error"], json!(null), "{stats}");
 }
+
+/// It is no fault of each of its rows.
+#[tokio::test]
+async fn a_column_of_another_type_takes_no_extension_away() {
+    let stage = Stage::start().await;
+    let _daemon = stage.daemon("beamline_registry").await;
+    stage.wait_state("up").await;
+    run(
+        &stage.superuser,
+        "ALTER TABLE extensions ALTER COLUMN updated_at TYPE date;
+         UPDATE extensions SET timeout_ms = timeout_ms + 1",
+    )
+    .await;
+    assert_eq!(stage.wait_state("failing").await["reason"], "unexpected");
+    let back = "ALTER TABLE extensions ALTER COLUMN updated_at TYPE timestamptz";
+    run(&stage.superuser, back).await;
+    stage.wait_state("up").await;
+    stage.works().await.unwrap();
+}

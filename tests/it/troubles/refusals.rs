@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use super::logged;
+use crate::harness::Daemon;
 use crate::rig::Rig;
-use crate::schema::run;
+use crate::schema::{run, value};
 
 /// A rule that refuses `bad`, by what it raises.
 fn rule(raises: &str) -> String {
@@ -195,4 +196,31 @@ async fn a_number_that_the_audit_has_already_is_not_the_requests_fault() {
     let refused = rig.ask("create", &new("b")).await;
     assert_eq!(refused.error(), (500, "internal".to_owned()));
     super::wait_logged(&daemon, &["cannot write: ", "extension_audit_log_pkey"]).await;
+}
+
+/// As a restore that was ended leaves them: the change would have no revision, and be served by nobody.
+#[tokio::test]
+async fn a_change_that_no_trigger_would_record_is_refused() {
+    let rig = Rig::start().await;
+    let daemon = rig.daemon().spawn().await;
+    daemon.wait_ready().await;
+    let new = json!({"id": "a", "type": "pre", "subject": "beamline.ext.a"});
+    rig.ask("create", &new).await.ok();
+    let off = "ALTER TABLE extensions DISABLE TRIGGER USER";
+    run(&rig.sql, off).await;
+    let change = json!({"id": "a", "timeout_ms": 77});
+    let refused = rig.ask("update", &change).await;
+    assert_eq!(refused.error(), (500, "internal".to_owned()));
+    let words = [" of extensions is disabled: run `beamline-registry migrate`"];
+    super::wait_logged(&daemon, &words).await;
+    let automatic = "SELECT registry_auto_disable('a', NULL, '{}', 100, 'one')";
+    rig.sql.batch_execute(automatic).await.unwrap_err();
+    let kept = "SELECT timeout_ms || ' ' || auto_disabled FROM extensions WHERE id = 'a'";
+    assert_eq!(value(&rig.sql, kept).await, "5000 false");
+    let migrate = Daemon::builder()
+        .database(&rig.database.url())
+        .arg("migrate");
+    let (code, output, errors) = migrate.run().await;
+    assert_eq!(code, 0, "{output}{errors}");
+    assert_eq!(rig.ask("update", &change).await.ok()["timeout_ms"], 77);
 }

@@ -23,9 +23,9 @@ const REMEMBER: &str = "UPDATE extensions e SET promoted = jsonb_build_object('v
     'timeout_ms', CASE WHEN v.timeout_ms IS NULL THEN md5(e.timeout_ms::text) END, \
     'retry', CASE WHEN v.retry IS NULL THEN md5(e.retry::text) END, \
     'config', CASE WHEN coalesce(v.config, 'null') = 'null' \
-        THEN md5(coalesce(e.config, '{}')::text) END, \
+        THEN md5(coalesce(nullif(e.config, 'null'), '{}')::text) END, \
     'metadata', CASE WHEN coalesce(v.metadata, 'null') = 'null' \
-        THEN md5(coalesce(e.metadata, '{}')::text) END) \
+        THEN md5(coalesce(nullif(e.metadata, 'null'), '{}')::text) END) \
     FROM extension_versions v WHERE e.id = $1 AND v.id = $1 AND v.version = $2";
 
 /// Rules, rollout and priority of a row that names the current version are its own, and stay. A
@@ -40,8 +40,9 @@ const KEEP_CURRENT: &str = "INSERT INTO extension_version_definitions AS kept \
     CASE WHEN md5(metadata::text) IS DISTINCT FROM was ->> 'metadata' THEN metadata END, \
     nullif(was -> 'routing_rules', 'null'), nullif(was -> 'rollout', 'null'), \
     coalesce((was ->> 'priority')::integer, 0), false \
-    FROM (SELECT id, version, subject, timeout_ms, retry, coalesce(config, '{}') AS config, \
-        coalesce(metadata, '{}') AS metadata, \
+    FROM (SELECT id, version, subject, timeout_ms, retry, \
+        coalesce(nullif(config, 'null'), '{}') AS config, \
+        coalesce(nullif(metadata, 'null'), '{}') AS metadata, \
         CASE WHEN promoted ->> 'version' = version THEN promoted END AS was \
         FROM extensions WHERE id = $1) AS current \
     ON CONFLICT (id, version) DO UPDATE SET subject = excluded.subject, \

@@ -42,6 +42,9 @@ const OURS: &str = "registry_revision registry_tombstones registry_functions sid
 /// taken for revisions of ours.
 const OUR_COLUMNS: &str = "revision digest promoted incarnation latency_count latency_total_us";
 
+/// Columns in which the upgrade keeps what it changes.
+const KEPT: [(&str, &str); 2] = [(VERSIONS, "original"), (AUDIT, "original_id")];
+
 /// Names in the schema that migrations make things in, with kind and columns (`name type`). A table
 /// that shares rows with others by inheritance, partitions included, has a kind of its own.
 const NAMES: &str = "SELECT c.relname::text, \
@@ -180,7 +183,8 @@ impl Shape {
             if !missing.is_empty() {
                 odd.push(format!("{name} has no {}", missing.join(", ")));
             }
-            let taken = OUR_COLUMNS.split(' ');
+            let kept = KEPT.into_iter().filter(|(table, _)| *table == name);
+            let taken = OUR_COLUMNS.split(' ').chain(kept.map(|(_, column)| column));
             for column in taken.filter(|column| table.columns.contains_key(*column)) {
                 odd.push(format!(
                     "{name} has a column {column}, but no migration is on record: a part of the \
