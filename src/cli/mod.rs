@@ -7,7 +7,6 @@ mod dev;
 mod document;
 mod export;
 mod import;
-mod import_progress;
 mod import_report;
 mod migrate;
 mod operator;
