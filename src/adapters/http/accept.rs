@@ -41,8 +41,8 @@ impl MetricsFormat {
     }
 }
 
-/// How exactly `range`, of an `Accept` header, names the type `kind` in one of `versions` or in none,
-/// and how much that is wanted, in thousandths. What is no range names nothing.
+/// How exactly `range`, of an `Accept` header, names the type `kind` in one of `versions` or in
+/// none, and how much that is wanted, in thousandths. What is no range names nothing.
 fn word(range: &str, kind: &str, versions: &[&str]) -> Option<(u8, u16)> {
     let mut parts = range.split(';').map(str::trim);
     let name = parts.next()?.to_ascii_lowercase();

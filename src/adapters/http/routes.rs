@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::HttpBody;
-use axum::extract::{Request, State as Extract};
+use axum::extract::{DefaultBodyLimit, Request, State as Extract};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -30,7 +30,7 @@ use crate::service::observe::Observation;
 /// How long a request may take. The slowest is a change whose COMMIT got no answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest body of a request, in bytes.
-pub(super) const MAX_BODY_BYTES: usize = 1024 * 1024;
+const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// Everything that is served.
 pub(super) fn router(state: State) -> Router {
@@ -40,6 +40,7 @@ pub(super) fn router(state: State) -> Router {
         .merge(status_page(state.clone(), places))
         .fallback(|| async { HttpError::NoSuchPath })
         .method_not_allowed_fallback(|| async { HttpError::NoSuchMethod })
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(state.clone(), limits))
         .with_state(state)
 }
