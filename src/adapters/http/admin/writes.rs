@@ -24,11 +24,11 @@ type Outcome = Result<Answer, HttpError>;
     responses((status = 201, description = "The record", body = ref("#/components/schemas/Extension")),
         (status = 200, description = "Dry run: what would change", body = ref("#/components/schemas/Rehearsal"))))]
 pub(in crate::adapters::http) async fn create(change: Change) -> Result<Response, HttpError> {
-    let id = change.new_id();
-    if change.is_dry_run() {
-        return Ok(change.carry_out(WriteVerb::Create).await?.into_response());
-    }
+    let (id, is_dry_run) = (change.new_id(), change.is_dry_run());
     let answer = change.carry_out(WriteVerb::Create).await?;
+    if is_dry_run {
+        return Ok(answer.into_response());
+    }
     let mut response = (StatusCode::CREATED, answer).into_response();
     if let Some(id) = id {
         let path = format!("/admin/extensions/{id}");
