@@ -31,7 +31,7 @@ use crate::adapters::nats::ask::Reply;
 use crate::adapters::postgres::Pool;
 use crate::adapters::telemetry::log::{self, Log};
 use crate::config::variables::Variable;
-use crate::config::{DatabaseSettings, Effective, LogSettings, Settings, Surroundings};
+use crate::config::{DatabaseSettings, Entry, LogSettings, Settings, Surroundings};
 
 /// Bad usage or configuration, as sysexits.h names it.
 pub const EX_USAGE: u8 = 64;
@@ -50,14 +50,14 @@ pub struct Invocation {
     /// Warnings to print first.
     pub warnings: Vec<String>,
     /// The settings, fit to be shown.
-    pub effective: Effective,
+    pub effective: Vec<Entry>,
     screen: Screen,
 }
 
 impl Invocation {
     /// Whether `variable` is set.
     fn is_set(&self, variable: &Variable) -> bool {
-        let (name, mut entries) = (variable.env_name(), self.effective.0.iter());
+        let (name, mut entries) = (variable.env_name(), self.effective.iter());
         entries.any(|entry| entry.name == name && entry.origin.layer != "default")
     }
 }

@@ -55,7 +55,7 @@ async fn http(addr: SocketAddr) -> Line {
 
 /// One line per variable: name, value (secrets hidden) and where it was set.
 pub(super) fn effective(invocation: &Invocation, as_json: bool) -> String {
-    let entries = &invocation.effective.0;
+    let entries = &invocation.effective;
     if as_json {
         let entries = entries.iter().map(|entry| {
             json!({"name": entry.name, "value": entry.value, "from": entry.origin.to_string()})
