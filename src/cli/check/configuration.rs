@@ -43,7 +43,7 @@ async fn http(addr: SocketAddr) -> Line {
         Ok(_) => Line::good(what),
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
             match probe::ask(addr, "/livez").await {
-                Ok(answer) if answer.status == 200 => {
+                Ok((200, _)) => {
                     Line::good(format!("listens on {addr} for HTTP: a daemon is running"))
                 }
                 _ => Line::bad(what, "something else listens there".to_owned(), ADDRESS),
