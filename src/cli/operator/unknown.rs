@@ -1,5 +1,7 @@
 //! The id that was probably meant where one is unknown.
 
+use serde_json::value::RawValue;
+
 use super::failure::{Failure, Outcome};
 use super::session::Session;
 use super::text::clean;
@@ -26,12 +28,16 @@ pub(super) async fn explained(session: &Session<'_>, failure: Failure) -> Failur
     }
 }
 
-async fn ids(session: &Session<'_>) -> Outcome<Vec<String>> {
-    let body = json::object([
+/// A request for all extensions, as far as they are looked through.
+pub(super) fn all() -> Box<RawValue> {
+    json::object([
         ("limit".to_owned(), json::value(&MAX)),
         ("enabled".to_owned(), json::value(&"all")),
-    ]);
-    let reply = session.ask(session.to, Verb::List, &body).await?;
+    ])
+}
+
+async fn ids(session: &Session<'_>) -> Outcome<Vec<String>> {
+    let reply = session.ask(session.to, Verb::List, &all()).await?;
     let extensions = list(raw(&reply.body)?, "extensions");
     Ok(extensions.iter().map(|it| string(it, "id")).collect())
 }
