@@ -19,7 +19,7 @@ use super::answer::{HttpError, insert};
 use super::openapi::{self, Routes};
 use super::places::{self, Places};
 use super::{live, page, probes};
-use crate::config::Role;
+use crate::config::Role::{Admin, Operator};
 use crate::documents::headers::{SOURCE, STALE_MS};
 use crate::domain::overload::Overload;
 use crate::service::boundary::survived;
@@ -75,15 +75,11 @@ fn routes(state: State, places: Places) -> (Router<State>, OpenApi) {
         .add(Reader, reads::__path_circuits, reads::circuits)
         .add(Reader, reads::__path_stats, reads::stats)
         .add(Audit, reads::__path_audit, reads::audit)
-        .add(Write(Role::Admin), writes::__path_create, writes::create)
-        .add(Write(Role::Admin), writes::__path_update, writes::update)
-        .add(Write(Role::Admin), writes::__path_delete, writes::delete)
-        .add(Write(Role::Operator), writes::__path_enable, writes::enable)
-        .add(
-            Write(Role::Operator),
-            writes::__path_disable,
-            writes::disable,
-        )
+        .add(Write(Admin), writes::__path_create, writes::create)
+        .add(Write(Admin), writes::__path_update, writes::update)
+        .add(Write(Admin), writes::__path_delete, writes::delete)
+        .add(Write(Operator), writes::__path_enable, writes::enable)
+        .add(Write(Operator), writes::__path_disable, writes::disable)
         .add(Reload, writes::__path_reload, writes::reload)
         .finish()
 }

@@ -63,17 +63,12 @@ pub(super) async fn lines(settings: &Settings) -> Vec<Line> {
         true => Line::good(names),
         false => Line::bad(names, twice.join("\n"), TWICE),
     });
-    let alike = ALIKE
-        .iter()
-        .map(|(path, what)| compared(&found, path, what));
-    lines.extend(alike);
+    lines.extend(ALIKE.map(|(path, what)| compared(&found, path, what)));
     let mut by_revision = BTreeMap::<String, Vec<Box<RawValue>>>::new();
     for document in found {
         let revision = at(&document, "revision").map(|it| it.get().to_owned());
-        by_revision
-            .entry(revision.unwrap_or_default())
-            .or_default()
-            .push(document);
+        let group = by_revision.entry(revision.unwrap_or_default());
+        group.or_default().push(document);
     }
     let what = "have the same data at the same revision";
     let mut compared = by_revision
@@ -89,11 +84,8 @@ fn compared(found: &[Box<RawValue>], path: &str, what: &str) -> Line {
     let mut names = BTreeMap::<String, Vec<String>>::new();
     for document in found {
         let value = at(document, path).map_or("none", RawValue::get);
-        let name = string(document, "instance_id");
-        names
-            .entry(value.trim_matches('"').to_owned())
-            .or_default()
-            .push(name);
+        let named = names.entry(value.trim_matches('"').to_owned());
+        named.or_default().push(string(document, "instance_id"));
     }
     if names.len() < 2 {
         return Line::good(what);

@@ -43,11 +43,9 @@ pub(super) async fn run(invocation: &Invocation) -> Ended {
     }
     alone(&mut settings, folder(&invocation.arguments)).await;
     let log = start_log(&settings.logging)?;
-    err(&clean(&format!(
-        "serving {} at {}",
-        settings.source.fixtures_dir.display(),
-        servers(&settings.nats)
-    )));
+    let files = settings.source.fixtures_dir.display();
+    let serving = format!("serving {files} at {}", servers(&settings.nats));
+    err(&clean(&serving));
     if let Some(addr) = settings.http.addr {
         err(&format!("status page: http://{addr}/"));
     }

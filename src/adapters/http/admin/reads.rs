@@ -109,10 +109,8 @@ pub(in crate::adapters::http) async fn audit(
     Extract(state): Extract<State>,
     query: Query,
 ) -> Outcome {
-    Ok(state
-        .desk
-        .audit(&query.arguments()?, true, MAX_BYTES)
-        .await?)
+    let arguments = query.arguments()?;
+    Ok(state.desk.audit(&arguments, true, MAX_BYTES).await?)
 }
 
 /// The id in the path.
