@@ -31,13 +31,10 @@ pub(super) async fn run(settings: &Settings, arguments: &ArgMatches, screen: &Sc
         dry_run,
     };
     let files = FixturesSource::new(folder(arguments), policy);
-    let imported = match files.read().await {
-        Ok(files) => transfer::import(&store, files, &how)
-            .await
-            .map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    let (report, outcome) = imported.map_err(|error| failure(&error))?;
+    let files = files.read().await;
+    let files = files.map_err(|error| failure(&error.to_string()))?;
+    let imported = transfer::import(&store, files, &how).await;
+    let (report, outcome) = imported.map_err(|error| failure(&error.to_string()))?;
     let done = match outcome {
         Outcome::Refused(_) => Done::Refused,
         Outcome::Imported(_) if dry_run => Done::Tried,

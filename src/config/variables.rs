@@ -129,10 +129,9 @@ pub fn flag(key: &str) -> String {
 
 /// The known key that looks most like `unknown`, to suggest in the error.
 pub fn nearest(unknown: &str) -> String {
-    keys()
-        .chain([CONFIG.to_owned()])
-        .min_by_key(|key| strsim::damerau_levenshtein(key, unknown))
-        .unwrap_or_default()
+    let keys = keys().chain([CONFIG.to_owned()]);
+    let nearest = keys.min_by_key(|key| strsim::damerau_levenshtein(key, unknown));
+    nearest.unwrap_or_default()
 }
 
 /// A row is the name, the field and its type, the form, the default, the name without prefix that

@@ -55,13 +55,12 @@ pub(super) async fn lines(settings: &Settings) -> Vec<Line> {
         *times.entry(string(document, "instance_id")).or_default() += 1;
     }
     let twice = times.iter().filter(|(_, times)| **times > 1);
-    let twice: Vec<_> = twice
-        .map(|(name, times)| format!("{name}: {times} times"))
-        .collect();
+    let twice = twice.map(|(name, times)| format!("{name}: {times} times"));
+    let twice = twice.collect::<Vec<_>>().join("\n");
     let names = "have names of their own";
     lines.push(match twice.is_empty() {
         true => Line::good(names),
-        false => Line::bad(names, twice.join("\n"), TWICE),
+        false => Line::bad(names, twice, TWICE),
     });
     lines.extend(ALIKE.map(|(path, what)| compared(&found, path, what)));
     let mut by_revision = BTreeMap::<String, Vec<Box<RawValue>>>::new();
@@ -71,9 +70,8 @@ pub(super) async fn lines(settings: &Settings) -> Vec<Line> {
         group.or_default().push(document);
     }
     let what = "have the same data at the same revision";
-    let mut compared = by_revision
-        .values()
-        .map(|group| compared(group, "digest", what));
+    let groups = by_revision.values();
+    let mut compared = groups.map(|group| compared(group, "digest", what));
     let odd = compared.find(|line| !line.is_good());
     lines.push(odd.unwrap_or_else(|| Line::good(what)));
     lines
@@ -103,10 +101,8 @@ async fn stats(settings: &Settings) -> Result<Vec<Box<RawValue>>, String> {
     let asker = Asker::connect(&settings.nats, name, PATIENCE).await;
     let asker = asker.map_err(|error| error.to_string())?;
     let subject = To::All.subject(settings.subjects.prefix.as_str(), Verb::Stats);
-    let replies = asker
-        .ask(subject, HeaderMap::new(), "".into(), PATIENCE)
-        .await;
-    let mut replies = replies.map_err(|error| error.to_string())?;
+    let replies = asker.ask(subject, HeaderMap::new(), "".into(), PATIENCE);
+    let mut replies = replies.await.map_err(|error| error.to_string())?;
     let mut found: Vec<Box<RawValue>> = Vec::new();
     while found.len() < MAX {
         let patience = if found.is_empty() { PATIENCE } else { QUIET };

@@ -127,9 +127,8 @@ fn fields() -> Vec<CompletionCandidate> {
     let verb = commands::all().find(|verb| Some(commands::name(*verb).as_str()) == command);
     let fields = verb.and_then(commands::record).unwrap_or_default();
     let fields = fields.iter().filter(|field| !field.automatic);
-    fields
-        .map(|field| CompletionCandidate::new(format!("{}=", field.name)))
-        .collect()
+    let begun = fields.map(|field| format!("{}=", field.name));
+    begun.map(CompletionCandidate::new).collect()
 }
 
 /// The names found: of each verb's answer, the list of that name (else the answer itself) and in it

@@ -103,10 +103,8 @@ async fn follow(
     let mut together: Option<Together> = None;
     loop {
         let patience = if together.is_some() { SOON } else { FOR_EVER };
-        if together
-            .as_ref()
-            .is_some_and(|it| it.begun.elapsed() >= SOON)
-        {
+        let begun = together.as_ref().map(|it| it.begun);
+        if begun.is_some_and(|begun| begun.elapsed() >= SOON) {
             end(session, together.take())?;
         }
         tokio::select! {

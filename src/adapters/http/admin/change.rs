@@ -106,9 +106,8 @@ fn lay_condition(fields: &mut change::Body, headers: &HeaderMap) -> Result<(), R
     if text == "*" {
         return Ok(());
     }
-    let quoted = text
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
+    let quoted = text.strip_prefix('"');
+    let quoted = quoted.and_then(|rest| rest.strip_suffix('"'));
     let revision: u64 = quoted.unwrap_or(text).parse().map_err(|_| fault())?;
     lay(fields, "if_revision", revision.into(), "If-Match")
 }

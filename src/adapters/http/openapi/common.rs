@@ -46,9 +46,8 @@ pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
         let response = ResponseBuilder::new().description(meaning);
         let response = response.content("application/json", content).build();
         let responses = &mut operation.responses.responses;
-        responses
-            .entry(status.to_owned())
-            .or_insert(RefOr::T(response));
+        let entry = responses.entry(status.to_owned());
+        entry.or_insert(RefOr::T(response));
     }
     let otherwise = match need {
         Need::Write(_) | Need::Reload => "and is forbidden without a tokens file",
