@@ -68,13 +68,8 @@ pub fn run(invocation: Invocation) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failure(&format!("cannot start the runtime: {error}")),
     };
-    let Invocation {
-        arguments,
-        settings,
-        screen,
-        ..
-    } = &invocation;
-    let command = invocation.command.as_str();
+    let (settings, arguments) = (&invocation.settings, &invocation.arguments);
+    let (command, screen) = (invocation.command.as_str(), &invocation.screen);
     // Of the others, `serve` logs them and `check` has a line for each; what is typed all day, or run
     // by a probe, is spared them.
     if ["demo", "dev", "migrate", "import", "export"].contains(&command) {
@@ -178,13 +173,9 @@ pub fn parse(
         if error.use_stderr() { EX_USAGE } else { 0 }
     })?;
     let (command, arguments) = matches.subcommand().unwrap_or(("serve", &matches));
-    let surroundings = &Surroundings {
-        env: surroundings.env.clone(),
-        host_name: surroundings.host_name.clone(),
-        looks_into_files: surroundings.looks_into_files && command != "probe",
-        ..*surroundings
-    };
-    let loaded = Settings::load(arguments::given(&matches), surroundings);
+    let mut surroundings = surroundings.clone();
+    surroundings.looks_into_files &= command != "probe";
+    let loaded = Settings::load(arguments::given(&matches), &surroundings);
     let (settings, warnings, effective) = loaded.map_err(|faults| {
         err(&harmless(&faults.to_string()));
         EX_USAGE

@@ -119,9 +119,9 @@ impl Settings {
         };
         let instance_id = identity::default_instance_id(&surroundings.host_name);
         let quarter = surroundings.memory_limit.map(|limit| limit / 4);
+        let (least, most) = IN_FLIGHT_BYTES.into_inner();
         let in_flight_bytes = quarter.unwrap_or(UNLIMITED_IN_FLIGHT_BYTES);
-        let in_flight_bytes =
-            in_flight_bytes.clamp(*IN_FLIGHT_BYTES.start(), *IN_FLIGHT_BYTES.end());
+        let in_flight_bytes = in_flight_bytes.clamp(least, most);
         let reader = |layers| Reader {
             layers,
             surroundings,

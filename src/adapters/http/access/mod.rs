@@ -86,6 +86,14 @@ impl Caller {
         ];
         Actor::first_of(named).map_err(|rule| RegistryError::field("actor", rule))
     }
+
+    fn nobody(operates: bool) -> Self {
+        Self {
+            operates,
+            bound: None,
+            header: None,
+        }
+    }
 }
 
 impl Access {
@@ -130,16 +138,6 @@ impl Access {
             bound: grant.actor.clone(),
             header: header.map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned()),
         })
-    }
-}
-
-impl Caller {
-    fn nobody(operates: bool) -> Self {
-        Self {
-            operates,
-            bound: None,
-            header: None,
-        }
     }
 }
 
