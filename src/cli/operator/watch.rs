@@ -162,14 +162,10 @@ fn news(before: &Link, now: &Link) -> Vec<String> {
 
 /// Shows what there is of the changes of a revision.
 fn end(session: &Session<'_>, together: Option<Together>) -> Outcome<()> {
-    let Some(together) = together else {
-        return Ok(());
-    };
-    let line = together.shown(session.screen).unwrap_or_else(|| {
-        let (kind, event) = together.first();
-        event::shown(kind, event, session.screen)
-    });
-    Ok(session.screen.line(&line)?)
+    if let Some(together) = together {
+        session.screen.line(&together.shown(session.screen))?;
+    }
+    Ok(())
 }
 
 /// Shows an event that is asked for; changes of one revision when all of them are here. It is chosen
