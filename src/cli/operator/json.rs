@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 use super::field::Given;
 use crate::domain::text::text as decoded;
 
-/// `KEY=VALUE`, taken apart at its first `=`. The value is JSON where it reads as JSON, else a string.
+/// `KEY=VALUE`, taken apart at its first `=`. The value is JSON where it reads as JSON, else a
+/// string.
 pub(super) fn pair(text: &str) -> Result<Given, String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), lenient(value))),
