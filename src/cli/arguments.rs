@@ -93,15 +93,12 @@ pub(super) fn folder(matches: &ArgMatches) -> PathBuf {
 
 /// The settings that `matches` holds, by key.
 pub(super) fn given(matches: &ArgMatches) -> BTreeMap<String, String> {
-    let given = keys().filter_map(|key| {
+    let keys = variables::keys().chain([CONFIG.to_owned()]);
+    let given = keys.filter_map(|key| {
         let text = matches.get_one::<String>(&key)?.clone();
         Some((key, text))
     });
     given.collect()
-}
-
-fn keys() -> impl Iterator<Item = String> {
-    variables::keys().chain([CONFIG.to_owned()])
 }
 
 fn settings() -> Vec<Arg> {
@@ -109,7 +106,10 @@ fn settings() -> Vec<Arg> {
     let mut args = vec![config.hide(true)];
     for variable in variables::ALL {
         let arg = setting(variable.name.to_owned(), variable.kind.0);
-        args.push(listed(arg, variable).help(help(variable)));
+        // Every command takes it, and only the help of `serve` shows it, so that the help of a verb
+        // fits a screen.
+        let arg = arg.hide(true).hide_short_help(true);
+        args.push(arg.help_heading(variable.section).help(help(variable)));
     }
     args
 }
@@ -117,9 +117,8 @@ fn settings() -> Vec<Arg> {
 /// The `_FILE` forms: named in the help of the variable itself; a line of their own would only be
 /// noise.
 fn files() -> impl Iterator<Item = Arg> {
-    let keys = variables::ALL
-        .iter()
-        .filter_map(|variable| variable.file_key());
+    let variables = variables::ALL.iter();
+    let keys = variables.filter_map(|variable| variable.file_key());
     keys.map(|key| setting(key, "PATH").hide(true))
 }
 
@@ -134,13 +133,6 @@ fn setting(key: String, placeholder: &'static str) -> Arg {
     let long = variables::flag(&key).trim_start_matches('-').to_owned();
     let arg = Arg::new(key).long(long);
     arg.value_name(placeholder).global(true)
-}
-
-/// Every command takes it, and only the help of `serve` shows it, so that the help of a verb fits a
-/// screen.
-fn listed(arg: Arg, variable: &Variable) -> Arg {
-    let arg = arg.help_heading(variable.section);
-    arg.hide(true).hide_short_help(true)
 }
 
 fn help(variable: &Variable) -> String {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use clap::ArgMatches;
 
 use super::arguments::folder;
-use super::import_progress::Progress;
 use super::import_report::{self, Done};
 use super::screen::Screen;
 use super::{Ended, failure, out, pool};
@@ -25,23 +24,17 @@ pub(super) async fn run(settings: &Settings, arguments: &ArgMatches, screen: &Sc
     let policy = app::policy(settings);
     let limits = Arc::new(without_limits(policy.clone()));
     let store = PostgresStore::new(pool(settings)?, limits);
-    let progress = Progress::new();
     let dry_run = arguments.get_flag("dry-run");
     let how = transfer::Import {
         changed_by: &format!("import:{}", user()),
         overwrite: arguments.get_flag("overwrite"),
         dry_run,
-        progress: &|step| progress.show(step),
     };
     let files = FixturesSource::new(folder(arguments), policy);
-    let imported = match files.read().await {
-        Ok(files) => transfer::import(&store, files, &how)
-            .await
-            .map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    drop(progress);
-    let (report, outcome) = imported.map_err(|error| failure(&error))?;
+    let files = files.read().await;
+    let files = files.map_err(|error| failure(&error.to_string()))?;
+    let imported = transfer::import(&store, files, &how).await;
+    let (report, outcome) = imported.map_err(|error| failure(&error.to_string()))?;
     let done = match outcome {
         Outcome::Refused(_) => Done::Refused,
         Outcome::Imported(_) if dry_run => Done::Tried,

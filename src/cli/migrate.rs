@@ -70,9 +70,8 @@ async fn work(session: &mut Session, arguments: &ArgMatches) -> Result<Ended, Fa
     if migrated.functions {
         out("applied functions, views and triggers");
     } else {
-        out(&SchemaState::to_string(
-            &schema_state(client).await.map_err(DatabaseError::from)?,
-        ));
+        let state = schema_state(client).await.map_err(DatabaseError::from)?;
+        out(&state.to_string());
     }
     let patience = Patience::begin(client, LOCK_WAIT, tell).await;
     let mut patience = patience.map_err(MigrateError::Database)?;
@@ -108,22 +107,22 @@ async fn work(session: &mut Session, arguments: &ArgMatches) -> Result<Ended, Fa
     Ok(Ok(()))
 }
 
-async fn schema(session: &Session) -> Result<SchemaState, DatabaseError> {
-    Ok(schema_state(session.client()).await?)
-}
-
 /// What `migrate` would do, and what prevents it.
 async fn check(session: &Session) -> Result<Ended, Failure> {
-    let limited = patience::one_try(session.client()).await;
+    let client = session.client();
+    let limited = patience::one_try(client).await;
     limited.map_err(MigrateError::Database)?;
-    let state = schema(session).await?;
-    let old = old::look(session.client())
-        .await
-        .map_err(MigrateError::Database)?;
+    let state = schema_state(client).await.map_err(DatabaseError::from)?;
+    let old = old::look(client).await.map_err(MigrateError::Database)?;
     if let Some(old) = &old {
         out(&format!("would upgrade {old}"));
     }
-    let current = functions_are_current(session, state).await?;
+    let current = match state {
+        SchemaState::Current => functions::are_current(client).await,
+        // They are not for this binary to change.
+        _ => Ok(true),
+    };
+    let current = current.map_err(MigrateError::Database)?;
     match state {
         SchemaState::Current if !current => out("functions, views or triggers are not up to date"),
         _ => out(&state.to_string()),
@@ -136,13 +135,4 @@ async fn check(session: &Session) -> Result<Ended, Failure> {
         true => Ok(()),
         false => Err(ExitCode::FAILURE),
     })
-}
-
-/// True also where they are not for this binary to change.
-async fn functions_are_current(session: &Session, state: SchemaState) -> Result<bool, Failure> {
-    if state != SchemaState::Current {
-        return Ok(true);
-    }
-    let current = functions::are_current(session.client()).await;
-    Ok(current.map_err(MigrateError::Database)?)
 }

@@ -7,7 +7,6 @@ mod dev;
 mod document;
 mod export;
 mod import;
-mod import_progress;
 mod import_report;
 mod migrate;
 mod operator;
@@ -32,7 +31,7 @@ use crate::adapters::nats::ask::Reply;
 use crate::adapters::postgres::Pool;
 use crate::adapters::telemetry::log::{self, Log};
 use crate::config::variables::Variable;
-use crate::config::{DatabaseSettings, Effective, LogSettings, Settings, Surroundings};
+use crate::config::{DatabaseSettings, Entry, LogSettings, Settings, Surroundings};
 
 /// Bad usage or configuration, as sysexits.h names it.
 pub const EX_USAGE: u8 = 64;
@@ -51,14 +50,14 @@ pub struct Invocation {
     /// Warnings to print first.
     pub warnings: Vec<String>,
     /// The settings, fit to be shown.
-    pub effective: Effective,
+    pub effective: Vec<Entry>,
     screen: Screen,
 }
 
 impl Invocation {
     /// Whether `variable` is set.
     fn is_set(&self, variable: &Variable) -> bool {
-        let (name, mut entries) = (variable.env_name(), self.effective.0.iter());
+        let (name, mut entries) = (variable.env_name(), self.effective.iter());
         entries.any(|entry| entry.name == name && entry.origin.layer != "default")
     }
 }
@@ -69,13 +68,8 @@ pub fn run(invocation: Invocation) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failure(&format!("cannot start the runtime: {error}")),
     };
-    let Invocation {
-        arguments,
-        settings,
-        screen,
-        ..
-    } = &invocation;
-    let command = invocation.command.as_str();
+    let (settings, arguments) = (&invocation.settings, &invocation.arguments);
+    let (command, screen) = (invocation.command.as_str(), &invocation.screen);
     // Of the others, `serve` logs them and `check` has a line for each; what is typed all day, or run
     // by a probe, is spared them.
     if ["demo", "dev", "migrate", "import", "export"].contains(&command) {
@@ -179,13 +173,9 @@ pub fn parse(
         if error.use_stderr() { EX_USAGE } else { 0 }
     })?;
     let (command, arguments) = matches.subcommand().unwrap_or(("serve", &matches));
-    let surroundings = &Surroundings {
-        env: surroundings.env.clone(),
-        host_name: surroundings.host_name.clone(),
-        looks_into_files: surroundings.looks_into_files && command != "probe",
-        ..*surroundings
-    };
-    let loaded = Settings::load(arguments::given(&matches), surroundings);
+    let mut surroundings = surroundings.clone();
+    surroundings.looks_into_files &= command != "probe";
+    let loaded = Settings::load(arguments::given(&matches), &surroundings);
     let (settings, warnings, effective) = loaded.map_err(|faults| {
         err(&harmless(&faults.to_string()));
         EX_USAGE

@@ -18,11 +18,11 @@ pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> Ended {
         _ => "/readyz",
     };
     match probe::ask(addr, path).await {
-        Ok(answer) if answer.status == 200 => {
-            out(&harmless(&answer.body));
+        Ok((200, body)) => {
+            out(&harmless(&body));
             Ok(())
         }
-        Ok(answer) => Err(failure(&answer.body)),
+        Ok((_, body)) => Err(failure(&body)),
         Err(error) => Err(failure(&format!("http://{addr}{path}: {error}"))),
     }
 }

@@ -28,9 +28,8 @@ async fn serve(settings: Settings, warnings: &[String], log: &Log) -> Ended {
         warn!("{warning}");
     }
     let changed = settings.distinct.changed.iter();
-    let changed: Vec<_> = changed
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    let changed = changed.map(|(name, value)| format!("{name}={value}"));
+    let changed = changed.collect::<Vec<_>>();
     info!(
         version = env!("CARGO_PKG_VERSION"),
         instance_id = %settings.identity.instance_id,

@@ -31,11 +31,8 @@ pub(super) fn settle(
     ] {
         if alone {
             // It would silently do nothing.
-            reader.conflict(
-                given,
-                missing,
-                format!("needs {} to be set too", missing.name),
-            );
+            let rule = format!("needs {} to be set too", missing.name);
+            reader.conflict(given, missing, rule);
         }
     }
     let slow_calls = values.slow_call.zip(values.slow_call_rate);

@@ -17,9 +17,8 @@ pub fn credentials(text: &str) -> Result<(&str, KeyPair), &'static str> {
 fn section<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let mut lines = text.lines().map(str::trim);
     lines.find(|line| line.starts_with("---") && line.contains(&format!("BEGIN {name}")))?;
-    lines
-        .find(|line| !line.is_empty())
-        .filter(|line| !line.starts_with("---"))
+    let line = lines.find(|line| !line.is_empty());
+    line.filter(|line| !line.starts_with("---"))
 }
 
 #[cfg(test)]

@@ -80,14 +80,9 @@ pub(super) fn settle(
     })
 }
 
-/// The rule that the file of authorities breaks with which `endpoint` checks its server. One that
-/// cannot be read is a fault already.
+/// The rule that the file of authorities breaks with which `endpoint` checks its server.
 fn without_authorities(endpoint: &Endpoint, reader: &Reader<'_>) -> Option<Rule> {
-    let file = endpoint.ssl_root_cert.as_deref();
-    let file = file.filter(|_| reader.surroundings.looks_into_files)?;
-    let text = reader.surroundings.bytes(file).ok()?;
-    let why = authorities_in(&text).err()?;
-    let rule = format!("names {}, which {why}", file.display());
+    let rule = reader.broken(endpoint.ssl_root_cert.as_deref()?, authorities_in)?;
     endpoint.ssl_mode().checks_authority(true).then_some(rule)
 }
 

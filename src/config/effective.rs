@@ -11,10 +11,6 @@ const HIDDEN: &str = "***";
 const SHOWN: &str = "application_name connect_timeout dbname host port sslmode sslrootcert \
     target_session_attrs";
 
-/// Every variable with its redacted value and where that came from.
-#[derive(Debug, Clone)]
-pub struct Effective(pub Vec<Entry>);
-
 /// One variable as it is in force.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -26,22 +22,20 @@ pub struct Entry {
     pub origin: Origin,
 }
 
-impl Effective {
-    /// What was given, else the default.
-    pub(super) fn new(reader: &Reader<'_>) -> Self {
-        let entries = variables::ALL.iter().map(|variable| {
-            let text = match reader.layers.given.get(variable.name) {
-                Some(given) => given.text.as_deref().ok(),
-                None => reader.default(variable),
-            };
-            Entry {
-                name: variable.env_name(),
-                value: text.map(|text| redacted(variable.kind, text)),
-                origin: reader.origin(variable),
-            }
-        });
-        Self(entries.collect())
-    }
+/// Every variable, with what was given or else the default.
+pub(super) fn effective(reader: &Reader<'_>) -> Vec<Entry> {
+    let entries = variables::ALL.iter().map(|variable| {
+        let text = match reader.layers.given.get(variable.name) {
+            Some(given) => given.text.as_deref().ok(),
+            None => reader.default(variable),
+        };
+        Entry {
+            name: variable.env_name(),
+            value: text.map(|text| redacted(variable.kind, text)),
+            origin: reader.origin(variable),
+        }
+    });
+    entries.collect()
 }
 
 fn redacted(kind: Kind, text: &str) -> String {

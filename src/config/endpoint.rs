@@ -9,7 +9,7 @@ use tokio_postgres::Config;
 
 use super::parse::{Rule, word};
 use super::secret::{self, Secret};
-use super::ssl_mode::{MODES, SslMode};
+use super::ssl_mode::SslMode;
 use super::variables::DatabaseValues;
 
 /// What a URL may set to something else, times in seconds. An attempt to connect is bounded, per
@@ -63,7 +63,7 @@ impl Endpoint {
         for parameter in parameters.filter(|parameter| !parameter.is_empty()) {
             match parameter.split_once('=') {
                 Some(("sslmode", mode)) => {
-                    let mode = word(&MODES)(mode);
+                    let mode = word(&SslMode::ALL, SslMode::as_str)(mode);
                     ssl_mode = Some(mode.map_err(|rule| format!("has an sslmode, which {rule}"))?);
                 }
                 // libpq's word for the authorities of the operating system.

@@ -119,28 +119,20 @@ impl Layers {
         let Some(named) = self.given.get(NATS_CONTEXT.name) else {
             return;
         };
-        let Ok(name) = named.text.as_deref().map(str::to_owned) else {
-            return;
-        };
         // An unknown name is a fault of the value, found when values are read.
-        let context = nats_context::name(&name).map(|name| nats_context::read(&name, surroundings));
-        let mut context = match context {
-            Ok(Ok(context)) => context,
-            Ok(Err(rule)) => {
+        let name = named.text.as_deref().map(nats_context::name);
+        let Ok(Ok(name)) = name else { return };
+        let mut context = match nats_context::read(&name, surroundings) {
+            Ok(context) => context,
+            Err(rule) => {
                 let origin = named.origin.clone();
-                self.faults.push(Fault { origin, rule });
-                return;
+                return self.faults.push(Fault { origin, rule });
             }
-            Err(_) => return,
         };
-        let has_login = nats_context::LOGIN
-            .iter()
-            .any(|key| self.given.contains_key(key));
-        let url = self
-            .given
-            .get(NATS_URL.name)
-            .and_then(|url| url.text.as_deref().ok());
-        if has_login || url.is_some_and(|url| url.contains('@')) {
+        let url = self.given.get(NATS_URL.name).map(|url| &url.text);
+        let url_has_login = matches!(url, Some(Ok(url)) if url.contains('@'));
+        let mut logins = nats_context::LOGIN.iter();
+        if url_has_login || logins.any(|key| self.given.contains_key(key)) {
             context.retain(|key, _| !nats_context::LOGIN.contains(key));
             if let Some(url) = context.get_mut(NATS_URL.name) {
                 *url = nats_context::without_logins(url);
@@ -148,11 +140,8 @@ impl Layers {
         }
         let in_context = |key: &str| {
             let text = context.get(key)?.clone();
-            Given::new(
-                "context",
-                format!("{name}:{}", key.to_ascii_lowercase()),
-                Ok(text),
-            )
+            let name = format!("{name}:{}", key.to_ascii_lowercase());
+            Given::new("context", name, Ok(text))
         };
         self.below(&in_context, surroundings);
     }

@@ -3,19 +3,18 @@
 use tracing_subscriber::EnvFilter;
 
 use super::parse::Rule;
+use crate::domain::words::words;
 
-/// How a log line looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One flat JSON object per line, for collectors: `timestamp`, `level`, `target`, `message` and
-    /// fields.
-    Json,
-    /// For reading at a terminal.
-    Pretty,
+words! {
+    /// How a log line looks.
+    pub enum LogFormat {
+        /// One flat JSON object per line, for collectors: `timestamp`, `level`, `target`, `message`
+        /// and fields.
+        Json = "json",
+        /// For reading at a terminal.
+        Pretty = "pretty",
+    }
 }
-
-pub(super) const FORMATS: [(&str, LogFormat); 2] =
-    [("json", LogFormat::Json), ("pretty", LogFormat::Pretty)];
 
 /// A text that [`EnvFilter`] parses.
 pub(super) fn filter(text: &str) -> Result<String, Rule> {

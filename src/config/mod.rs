@@ -39,7 +39,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 pub use database::DatabaseSettings;
-pub use effective::{Effective, Entry};
+pub use effective::Entry;
 pub use endpoint::Endpoint;
 pub use fault::{Fault, Faults, Origin};
 pub use http::TokensFile;
@@ -109,20 +109,19 @@ impl Settings {
     pub fn load(
         flags: BTreeMap<String, String>,
         surroundings: &Surroundings<'_>,
-    ) -> Result<(Self, Vec<String>, Effective), Faults> {
+    ) -> Result<(Self, Vec<String>, Vec<Entry>), Faults> {
         let layers = Layers::new(&flags, surroundings);
         let given = &layers.given;
         let addressed = given.contains_key(DB_URL.name) || given.contains_key(DB_HOST.name);
-        let log_format = if surroundings.terminal {
-            "pretty"
-        } else {
-            "json"
+        let log_format = match surroundings.terminal {
+            true => "pretty",
+            false => "json",
         };
         let instance_id = identity::default_instance_id(&surroundings.host_name);
         let quarter = surroundings.memory_limit.map(|limit| limit / 4);
+        let (least, most) = IN_FLIGHT_BYTES.into_inner();
         let in_flight_bytes = quarter.unwrap_or(UNLIMITED_IN_FLIGHT_BYTES);
-        let in_flight_bytes =
-            in_flight_bytes.clamp(*IN_FLIGHT_BYTES.start(), *IN_FLIGHT_BYTES.end());
+        let in_flight_bytes = in_flight_bytes.clamp(least, most);
         let reader = |layers| Reader {
             layers,
             surroundings,
@@ -140,7 +139,7 @@ impl Settings {
             let distinct = distinct::distinct(&values, &defaults, &reader);
             Self::settle(values, distinct, &mut reader)
         });
-        let effective = Effective::new(&reader);
+        let effective = effective::effective(&reader);
         let layers = reader.layers;
         match settings {
             Some(settings) if layers.faults.is_empty() => {

@@ -1,6 +1,6 @@
 //! The NATS connection: its address, its login, its protection.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nkeys::KeyPair;
 use secrecy::SecretString;
@@ -13,7 +13,7 @@ use super::reader::Reader;
 use super::secret::Secret;
 use super::variables::{
     NATS_CREDS, NATS_NKEY, NATS_PASSWORD, NATS_TLS_CA, NATS_TLS_CERT, NATS_TLS_KEY, NATS_TOKEN,
-    NATS_URL, NATS_USER, NatsValues, Variable,
+    NATS_URL, NATS_USER, NatsValues,
 };
 use crate::domain::subject::Subject;
 use crate::domain::text::without_mark;
@@ -73,16 +73,11 @@ pub struct ClientCertificate {
 }
 
 pub(super) fn settle(values: NatsValues, reader: &mut Reader<'_>) -> NatsSettings {
-    for (variable, path, look) in looks(&values) {
-        // One that cannot be read is a fault already.
-        let path = path.filter(|_| reader.surroundings.looks_into_files);
-        let text = path.map(|path| (path, reader.surroundings.bytes(path)));
-        if let Some((path, Ok(text))) = text
-            && let Err(why) = look(&text)
-        {
-            reader.fault(variable, format!("names {}, which {why}", path.display()));
-        }
-    }
+    // Files without which no attempt to connect can succeed.
+    reader.look(&NATS_TLS_CA, values.tls_ca.as_deref(), authorities_in);
+    reader.look(&NATS_TLS_CERT, values.tls_cert.as_deref(), certificates_in);
+    reader.look(&NATS_TLS_KEY, values.tls_key.as_deref(), private_key_in);
+    reader.look(&NATS_CREDS, values.creds.as_deref(), login_in);
     reader.both_or_neither(&NATS_TLS_CERT, &NATS_TLS_KEY);
     reader.both_or_neither(&NATS_USER, &NATS_PASSWORD);
     let logins = [&NATS_CREDS, &NATS_NKEY, &NATS_USER, &NATS_TOKEN];
@@ -116,25 +111,9 @@ pub(super) fn settle(values: NatsValues, reader: &mut Reader<'_>) -> NatsSetting
     }
 }
 
-type Look = fn(&[u8]) -> Result<(), String>;
-
-/// Files without which no attempt to connect can succeed, and what they must hold.
-fn looks(values: &NatsValues) -> [(&'static Variable, Option<&Path>, Look); 4] {
-    [
-        (&NATS_TLS_CA, values.tls_ca.as_deref(), |text| {
-            authorities_in(text).map(drop)
-        }),
-        (&NATS_TLS_CERT, values.tls_cert.as_deref(), |text| {
-            certificates_in(text).map(drop)
-        }),
-        (&NATS_TLS_KEY, values.tls_key.as_deref(), |text| {
-            private_key_in(text).map(drop)
-        }),
-        (&NATS_CREDS, values.creds.as_deref(), |text| {
-            let text = str::from_utf8(without_mark(text)).map_err(|_| "is not UTF-8".to_owned())?;
-            credentials(text).map(drop).map_err(str::to_owned)
-        }),
-    ]
+fn login_in(text: &[u8]) -> Result<(), String> {
+    let text = str::from_utf8(without_mark(text)).map_err(|_| "is not UTF-8".to_owned())?;
+    credentials(text).map(drop).map_err(str::to_owned)
 }
 
 /// The message never quotes the address, which may carry a password.

@@ -4,7 +4,7 @@
 //! what is read counts only if no fault was noted.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
@@ -14,6 +14,9 @@ use super::layers::Layers;
 use super::parse::Rule;
 use super::secret::Secret;
 use super::variables::Variable;
+
+/// Finds in the bytes of a file what it should hold, or why it does not.
+type Look<T> = fn(&[u8]) -> Result<T, String>;
 
 /// Reads the layers.
 pub(super) struct Reader<'a> {
@@ -65,6 +68,22 @@ impl Reader<'_> {
     /// The file with the value of `variable`, if a `_FILE` key named one.
     pub(super) fn file(&self, variable: &Variable) -> Option<PathBuf> {
         self.layers.given.get(variable.name)?.file.clone()
+    }
+
+    /// The rule that the file at `path` breaks by what is in it. One that cannot be read is a fault
+    /// already.
+    pub(super) fn broken<T>(&self, path: &Path, look: Look<T>) -> Option<Rule> {
+        let looks = self.surroundings.looks_into_files;
+        let text = looks.then(|| self.surroundings.bytes(path).ok()).flatten()?;
+        let why = look(&text).err()?;
+        Some(format!("names {}, which {why}", path.display()))
+    }
+
+    /// Faults `variable` for what is in the file that it names.
+    pub(super) fn look<T>(&mut self, variable: &Variable, path: Option<&Path>, look: Look<T>) {
+        if let Some(rule) = path.and_then(|path| self.broken(path, look)) {
+            self.fault(variable, rule);
+        }
     }
 
     /// Faults whichever of two variables is set without the other.

@@ -4,13 +4,7 @@ use super::reader::Reader;
 use super::variables::{CACHE_TYPE, DB_ENABLED, SOURCE, SourceSettings};
 pub use crate::domain::source::SourceMode;
 
-pub(super) const MODES: [(&str, SourceMode); 3] = [
-    ("database", SourceMode::Database),
-    ("fixtures", SourceMode::Fixtures),
-    ("auto", SourceMode::Auto),
-];
-
-pub(super) const CACHES: [(&str, &str); 2] = [("ets", "ets"), ("mnesia", "mnesia")];
+pub(super) const CACHES: [&str; 2] = ["ets", "mnesia"];
 
 /// Whether a database is enabled says `database`. A folder of fixtures may be missing: the source
 /// reports that, at every reload.

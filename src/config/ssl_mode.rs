@@ -2,29 +2,23 @@
 
 use tokio_postgres::config::SslMode as DriverMode;
 
-/// How a connection is encrypted and the server checked, as libpq defines it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SslMode {
-    /// Never encrypted.
-    Disable,
-    /// Encrypted if the server can, unchecked.
-    Prefer,
-    /// Encrypted; checked against the root certificate if there is one.
-    Require,
-    /// Encrypted, the certificate's authority checked.
-    VerifyCa,
-    /// Encrypted, authority and host name checked.
-    VerifyFull,
-}
+use crate::domain::words::words;
 
-/// libpq's words.
-pub(super) const MODES: [(&str, SslMode); 5] = [
-    ("disable", SslMode::Disable),
-    ("prefer", SslMode::Prefer),
-    ("require", SslMode::Require),
-    ("verify-ca", SslMode::VerifyCa),
-    ("verify-full", SslMode::VerifyFull),
-];
+words! {
+    /// How a connection is encrypted and the server checked, as libpq defines it, in its words.
+    pub enum SslMode {
+        /// Never encrypted.
+        Disable = "disable",
+        /// Encrypted if the server can, unchecked.
+        Prefer = "prefer",
+        /// Encrypted; checked against the root certificate if there is one.
+        Require = "require",
+        /// Encrypted, the certificate's authority checked.
+        VerifyCa = "verify-ca",
+        /// Encrypted, authority and host name checked.
+        VerifyFull = "verify-full",
+    }
+}
 
 impl SslMode {
     /// Whether the authority of the server's certificate is checked; `has_file` says whether a file

@@ -58,10 +58,8 @@ fn clash(item: &str, own: &Subject, allowed: &[SubjectPattern]) -> Option<String
         ))
     } else {
         let met = allowed.find(|pattern| overlap(item, literal_head(pattern)))?;
-        Some(format!(
-            "which overlaps the extension subjects {}",
-            met.as_str()
-        ))
+        let met = met.as_str();
+        Some(format!("which overlaps the extension subjects {met}"))
     }
 }
 

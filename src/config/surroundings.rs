@@ -11,6 +11,7 @@ use super::text_file::{MAX_BYTES, TextFileError, read_bytes};
 use crate::domain::text::text;
 
 /// Environment, files, host and terminal.
+#[derive(Clone)]
 pub struct Surroundings<'a> {
     /// The environment variables.
     pub env: BTreeMap<OsString, OsString>,

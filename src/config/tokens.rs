@@ -7,6 +7,7 @@ use subtle::ConstantTimeEq;
 
 use super::parse::{Rule, word};
 use crate::domain::actor::{Actor, ActorSource};
+use crate::domain::words::words;
 
 /// A request's token is compared with each, and in the file each with those before it.
 const MAX_TOKENS: usize = 1000;
@@ -15,22 +16,18 @@ const SHORT: usize = 16;
 /// Faults named at a time: a file of something else would have as many as lines.
 const MAX_FAULTS: usize = 50;
 
-/// What a token allows; each role may do what those before it may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// To read.
-    Reader,
-    /// To enable, disable and reload.
-    Operator,
-    /// Everything.
-    Admin,
+words! {
+    /// What a token allows; each role may do what those before it may.
+    #[derive(PartialOrd, Ord)]
+    pub enum Role {
+        /// To read.
+        Reader = "reader",
+        /// To enable, disable and reload.
+        Operator = "operator",
+        /// Everything.
+        Admin = "admin",
+    }
 }
-
-const ROLES: [(&str, Role); 3] = [
-    ("reader", Role::Reader),
-    ("operator", Role::Operator),
-    ("admin", Role::Admin),
-];
 
 /// What is known of a token. The token itself is not kept.
 #[derive(Clone, PartialEq, Eq)]
@@ -99,7 +96,8 @@ impl TokenTable {
         if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("has a token that a header cannot carry".to_owned());
         }
-        let role = word(&ROLES)(role).map_err(|rule| format!("has a role that {rule}"))?;
+        let role = word(&Role::ALL, Role::as_str)(role);
+        let role = role.map_err(|rule| format!("has a role that {rule}"))?;
         let actor = |name| Actor::parse(name, ActorSource::Token);
         let actor = name.map(actor).transpose();
         let actor = actor.map_err(|_| "binds the token to a name that no actor may have")?;

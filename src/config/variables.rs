@@ -19,9 +19,7 @@ use super::parse::{
 };
 use super::reader::Reader;
 use super::{Endpoint, LogFormat, SourceMode, SslMode};
-use super::{
-    database, http, identity, logging, nats, nats_context, source, ssl_mode, subjects, tracing,
-};
+use super::{database, http, identity, logging, nats, nats_context, source, subjects, tracing};
 use crate::domain::subject::{Subject, SubjectPattern};
 
 /// What every environment name begins with.
@@ -131,10 +129,9 @@ pub fn flag(key: &str) -> String {
 
 /// The known key that looks most like `unknown`, to suggest in the error.
 pub fn nearest(unknown: &str) -> String {
-    keys()
-        .chain([CONFIG.to_owned()])
-        .min_by_key(|key| strsim::damerau_levenshtein(key, unknown))
-        .unwrap_or_default()
+    let keys = keys().chain([CONFIG.to_owned()]);
+    let nearest = keys.min_by_key(|key| strsim::damerau_levenshtein(key, unknown));
+    nearest.unwrap_or_default()
 }
 
 /// A row is the name, the field and its type, the form, the default, the name without prefix that
@@ -200,10 +197,10 @@ pub(super) const IN_FLIGHT_BYTES: RangeInclusive<usize> = 1..=1 << 40;
 
 variables! {
     "Source of the extensions", source: SourceSettings {
-        SOURCE, mode: SourceMode, TEXT = "auto", word(&source::MODES), "`database`, `fixtures`, or `auto`: the database as soon as it answers, fixtures until then";
+        SOURCE, mode: SourceMode, TEXT = "auto", word(&SourceMode::ALL, SourceMode::as_str), "`database`, `fixtures`, or `auto`: the database as soon as it answers, fixtures until then";
         FIXTURES_DIR, fixtures_dir: PathBuf, PATH = "fixtures/extensions", plain, "folder of the fixtures";
         SYNC_INTERVAL_SECONDS, sync_interval: Duration, DURATION = "60", seconds(INTERVAL), "time between safety syncs with the database";
-        CACHE_TYPE, cache_type: &'static str, TEXT = "ets", word(&source::CACHES), "ignored; accepted so that old configurations still load";
+        CACHE_TYPE, cache_type: &'static str, TEXT = "ets", word(&source::CACHES, |cache| cache), "ignored; accepted so that old configurations still load";
     }
     "Database", database: DatabaseValues {
         DB_ENABLED, enabled: bool, BOOL, boolean, "whether there is a database; by default true when a DB_* address is set";
@@ -214,7 +211,7 @@ variables! {
         DB_USER, user: String, TEXT = "beamline", text, "database user";
         DB_PASSWORD, password: Option<SecretString>, SECRET, maybe(plain), "database password";
         DB_LISTEN_URL, listen_url: Option<Endpoint>, URL, maybe(Endpoint::parse), "direct URL for LISTEN when the address above is a transaction pooler";
-        DB_SSLMODE, ssl_mode: SslMode, TEXT = "prefer", word(&ssl_mode::MODES), "`disable`, `prefer`, `require`, `verify-ca` or `verify-full`; also read from a URL";
+        DB_SSLMODE, ssl_mode: SslMode, TEXT = "prefer", word(&SslMode::ALL, SslMode::as_str), "`disable`, `prefer`, `require`, `verify-ca` or `verify-full`; also read from a URL";
         DB_SSL_ROOT_CERT, ssl_root_cert: Option<PathBuf>, FILE, maybe(plain), "PEM file of the authorities that the database's certificate is checked against";
         DB_POOL_SIZE, pool_size: usize, NUMBER = "4", number(1..=1000), "connections to the database, besides the one for LISTEN";
     }
@@ -287,7 +284,7 @@ variables! {
     }
     "Logging", logging: LogSettings {
         LOG, filter: String, TEXT = "info", else "RUST_LOG", logging::filter, "filter, as `tracing` reads it";
-        LOG_FORMAT, format: LogFormat, TEXT, word(&logging::FORMATS), "`json` or `pretty`; by default `json` when not a terminal";
+        LOG_FORMAT, format: LogFormat, TEXT, word(&LogFormat::ALL, LogFormat::as_str), "`json` or `pretty`; by default `json` when not a terminal";
     }
 }
 

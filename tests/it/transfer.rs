@@ -4,7 +4,6 @@
 //! - [`faults`]: files and databases that stand in the way: nothing is written then,
 //! - [`commits`]: a COMMIT whose answer is lost is looked up,
 //! - [`exports`]: which files are written, and which folders are refused,
-//! - [`progress`]: which steps are told, and how far the writing is,
 //! - [`round_trip`]: nothing is lost or changed on the way there and back,
 //! - [`live`]: daemons see an import as one revision; a killed import leaves all or nothing,
 //! - [`speed`]: how long 10,000 extensions take.
@@ -14,7 +13,6 @@ mod exports;
 mod faults;
 mod imports;
 mod live;
-mod progress;
 mod round_trip;
 mod speed;
 

@@ -24,78 +24,44 @@ impl MetricsFormat {
     pub(super) fn preferred(headers: &HeaderMap) -> Self {
         let values = headers.get_all(header::ACCEPT).iter();
         let values = values.filter_map(|value| value.to_str().ok());
-        let ranges: Vec<_> = values
-            .flat_map(|value| value.split(','))
-            .map(Range::parse)
-            .collect();
-        let open = wanted(
-            &ranges,
-            "application",
-            "openmetrics-text",
-            &["1.0.0", "0.0.1"],
-        );
-        if open.0 > 0 && open > wanted(&ranges, "text", "plain", &["0.0.4"]) {
-            Self::OpenMetrics
-        } else {
-            Self::Text
+        let ranges: Vec<_> = values.flat_map(|value| value.split(',')).collect();
+        // In thousandths, and how exactly: the word of the range that names it most exactly.
+        let wanted = |kind: &str, versions: &[&str]| {
+            let words = ranges
+                .iter()
+                .filter_map(|range| word(range, kind, versions));
+            let (exactness, quality) = words.max().unwrap_or_default();
+            (quality, exactness)
+        };
+        let open = wanted("application/openmetrics-text", &["1.0.0", "0.0.1"]);
+        match open.0 > 0 && open > wanted("text/plain", &["0.0.4"]) {
+            true => Self::OpenMetrics,
+            false => Self::Text,
         }
     }
 }
 
-/// How much a type is wanted, in thousandths, and how exactly it was named: the word of the most exact
-/// range that names it, in one of `versions` or in none.
-fn wanted(ranges: &[Range<'_>], kind: &str, subtype: &str, versions: &[&str]) -> (u16, u8) {
-    let matching = ranges.iter().filter_map(|range| {
-        let same = |name: &str, own: &str| name.eq_ignore_ascii_case(own);
-        let exactness = match (range.kind, range.subtype) {
-            ("*", "*") => 1,
-            (name, "*") if same(name, kind) => 2,
-            (name, sub) if same(name, kind) && same(sub, subtype) => 3,
-            _ => return None,
-        };
-        let fits = range
-            .version
-            .is_none_or(|version| versions.contains(&version));
-        let quality = range.quality;
-        fits.then_some((exactness, quality))
-    });
-    let (exactness, quality) = matching.max().unwrap_or_default();
-    (quality, exactness)
-}
-
-/// A range of an `Accept` header.
-#[derive(Debug)]
-struct Range<'a> {
-    kind: &'a str,
-    subtype: &'a str,
-    version: Option<&'a str>,
-    quality: u16,
-}
-
-impl<'a> Range<'a> {
-    /// Reads one; what is no range matches nothing.
-    fn parse(text: &'a str) -> Self {
-        let mut parts = text.split(';').map(str::trim);
-        let (kind, subtype) = parts
-            .next()
-            .and_then(|it| it.split_once('/'))
-            .unwrap_or_default();
-        let mut range = Self {
-            kind,
-            subtype,
-            version: None,
-            quality: 1000,
-        };
-        for (name, value) in parts.filter_map(|part| part.split_once('=')) {
-            let value = value.trim().trim_matches('"');
-            match name.trim() {
-                "q" | "Q" => range.quality = thousandths(value),
-                name if name.eq_ignore_ascii_case("version") => range.version = Some(value),
-                _ => {}
-            }
+/// How exactly `range`, of an `Accept` header, names the type `kind` in one of `versions` or in
+/// none, and how much that is wanted, in thousandths. What is no range names nothing.
+fn word(range: &str, kind: &str, versions: &[&str]) -> Option<(u8, u16)> {
+    let mut parts = range.split(';').map(str::trim);
+    let name = parts.next()?.to_ascii_lowercase();
+    let exactness = match name.strip_suffix("/*") {
+        Some("*") => 1,
+        Some(family) if kind.split('/').next() == Some(family) => 2,
+        None if name == kind => 3,
+        _ => return None,
+    };
+    let mut quality = 1000;
+    for (name, value) in parts.filter_map(|part| part.split_once('=')) {
+        let value = value.trim().trim_matches('"');
+        match name.trim().to_ascii_lowercase().as_str() {
+            "q" => quality = thousandths(value),
+            "version" if !versions.contains(&value) => return None,
+            _ => {}
         }
-        range
     }
+    Some((exactness, quality))
 }
 
 /// A weight from 0 to 1; anything else is none.

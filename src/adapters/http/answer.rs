@@ -3,6 +3,7 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use thiserror::Error;
 
 use crate::documents;
 use crate::documents::desk::Answer;
@@ -10,39 +11,35 @@ use crate::service::error::RegistryError;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// What only HTTP can answer, beside the errors of the contract.
-#[derive(Debug)]
+/// What only HTTP can answer, beside the errors of the contract: each is its message.
+#[derive(Debug, Error)]
 pub(super) enum HttpError {
     /// An error that NATS would answer too, with the same body.
-    Registry(RegistryError),
-    /// No such path.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error("no such path")]
     NoSuchPath,
-    /// The path does not take the method.
+    #[error("this path does not take this method")]
     NoSuchMethod,
-    /// The request is for a name that is not this server's.
+    #[error("the Host header does not name this server: use its IP address, or set HTTP_HOSTS")]
     NotOurName,
     /// No token, or an unknown one.
+    #[error("a valid token is required: `Authorization: Bearer <token>`")]
     Unauthorized,
-    /// The body did not come in time.
+    #[error("the request body took too long")]
     SlowBody,
-    /// The body is not declared as JSON.
+    #[error("a body needs `Content-Type: application/json`")]
     NotJson,
-    /// There is no data yet.
+    #[error("this sidecar has no data yet")]
     Starting,
-    /// There was no answer in time.
+    #[error("the answer took too long; a change may still be applied")]
     SlowAnswer,
-}
-
-impl From<RegistryError> for HttpError {
-    fn from(error: RegistryError) -> Self {
-        Self::Registry(error)
-    }
 }
 
 impl HttpError {
     /// The response with status, code and message.
     fn plain(&self) -> Response {
-        let (status, code, message) = match self {
+        let (status, code) = match self {
             Self::Registry(error) => {
                 let status = StatusCode::from_u16(error.number());
                 let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -53,44 +50,16 @@ impl HttpError {
                 }
                 return response;
             }
-            Self::NoSuchPath => (StatusCode::NOT_FOUND, "not_found", "no such path"),
-            Self::NoSuchMethod => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "this path does not take this method",
-            ),
-            Self::NotOurName => (
-                StatusCode::MISDIRECTED_REQUEST,
-                "misdirected_request",
-                "the Host header does not name this server: use its IP address, or set HTTP_HOSTS",
-            ),
-            Self::Unauthorized => (
-                StatusCode::UNAUTHORIZED,
-                "unauthorized",
-                "a valid token is required: `Authorization: Bearer <token>`",
-            ),
-            Self::SlowBody => (
-                StatusCode::REQUEST_TIMEOUT,
-                "request_timeout",
-                "the request body took too long",
-            ),
-            Self::NotJson => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                "a body needs `Content-Type: application/json`",
-            ),
-            Self::Starting => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "starting",
-                "this sidecar has no data yet",
-            ),
-            Self::SlowAnswer => (
-                StatusCode::GATEWAY_TIMEOUT,
-                "deadline_exceeded",
-                "the answer took too long; a change may still be applied",
-            ),
+            Self::NoSuchPath => (StatusCode::NOT_FOUND, "not_found"),
+            Self::NoSuchMethod => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::NotOurName => (StatusCode::MISDIRECTED_REQUEST, "misdirected_request"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            Self::SlowBody => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
+            Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+            Self::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
+            Self::SlowAnswer => (StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded"),
         };
-        json(status, documents::error::plain(code, message))
+        json(status, documents::error::plain(code, &self.to_string()))
     }
 }
 

@@ -3,46 +3,38 @@
 use std::time::Duration;
 
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, header};
-use futures_util::StreamExt;
+use axum::http::{HeaderMap, StatusCode, header};
+use bytes::BytesMut;
 
 use super::answer::HttpError;
-use super::routes::{MAX_BODY_BYTES, too_large};
+use super::routes::too_large;
 use crate::documents::request::malformed;
 use crate::service::clock::standstill::timeout;
 
 /// How long a body may take to come.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A body that is JSON or empty.
-pub(super) struct Body(pub(super) Vec<u8>);
+/// A body that is JSON or empty. Its pieces are copied into one buffer: each by itself would hold
+/// more than its bytes.
+pub(super) struct Body(pub(super) BytesMut);
 
 impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = HttpError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, HttpError> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, HttpError> {
         let is_json = is_json(request.headers());
-        let bytes = timeout(BODY_TIMEOUT, read(request)).await;
-        let bytes = bytes.unwrap_or(Err(HttpError::SlowBody))?;
+        let bytes = timeout(BODY_TIMEOUT, BytesMut::from_request(request, state)).await;
+        let bytes = bytes.map_err(|_| HttpError::SlowBody)?;
+        let bytes = bytes.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+            _ => malformed("the request body ended early").into(),
+        })?;
         if bytes.trim_ascii().is_empty() || is_json {
             Ok(Self(bytes))
         } else {
             Err(HttpError::NotJson)
         }
     }
-}
-
-async fn read(request: Request) -> Result<Vec<u8>, HttpError> {
-    let mut pieces = request.into_body().into_data_stream();
-    let mut bytes = Vec::new();
-    while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(|_| malformed("the request body ended early"))?;
-        if bytes.len() + piece.len() > MAX_BODY_BYTES {
-            return Err(too_large());
-        }
-        bytes.extend_from_slice(&piece);
-    }
-    Ok(bytes)
 }
 
 /// Whether the body is declared as JSON, whatever parameters follow.

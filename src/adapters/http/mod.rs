@@ -107,15 +107,12 @@ pub async fn serve(mut listener: TcpListener, state: State, cancel: Cancellation
         give_up.cancelled().await;
         sleep(LAST_ANSWERS).await;
     };
-    let cut_off = tokio::select! {
-        () = graceful.shutdown() => false,
-        () = patience => true,
-    };
-    if cut_off {
-        warn!(
-            connections = connections.tasks.len(),
-            "http connections were cut off"
-        );
+    tokio::select! {
+        () = graceful.shutdown() => {}
+        () = patience => {
+            let connections = connections.tasks.len();
+            warn!(connections, "http connections were cut off");
+        }
     }
     connections.tasks.shutdown().await;
 }

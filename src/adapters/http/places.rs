@@ -107,10 +107,8 @@ pub(super) async fn take(
     let reads = request.method().is_safe();
     let answer = next.run(request).await;
     let size = answer.body().size_hint().exact().unwrap_or_default();
-    match places
-        .answers
-        .take(usize::try_from(size).unwrap_or(usize::MAX))
-    {
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    match places.answers.take(size) {
         Some(held) => holding(answer, held).await,
         None if reads => overloaded(Overload::Bytes),
         // It was done, and its answer is no larger than the request was.

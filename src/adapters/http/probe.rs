@@ -13,20 +13,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Far more than a probe answers.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 
-/// The daemon's answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// The body.
-    pub body: String,
-}
-
-/// Asks for `path` at the address that the daemon listens on.
+/// Asks for `path` at the address that the daemon listens on: the status, and the body.
 ///
 /// # Errors
 /// No connection, no answer in time, or an answer that is not HTTP.
-pub async fn ask(listening: SocketAddr, path: &str) -> io::Result<Answer> {
+pub async fn ask(listening: SocketAddr, path: &str) -> io::Result<(u16, String)> {
     timeout(PATIENCE, exchange(reachable(listening), path)).await?
 }
 
@@ -40,30 +31,20 @@ fn reachable(listening: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listening.port())
 }
 
-async fn exchange(addr: SocketAddr, path: &str) -> io::Result<Answer> {
+async fn exchange(addr: SocketAddr, path: &str) -> io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(addr).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut text = String::new();
-    stream
-        .take(MAX_ANSWER_BYTES)
-        .read_to_string(&mut text)
-        .await?;
+    let mut limited = stream.take(MAX_ANSWER_BYTES);
+    limited.read_to_string(&mut text).await?;
     parse(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP"))
 }
 
-fn parse(text: &str) -> Option<Answer> {
+fn parse(text: &str) -> Option<(u16, String)> {
     let (head, body) = text.split_once("\r\n\r\n")?;
-    let status = head
-        .strip_prefix("HTTP/1.")?
-        .split(' ')
-        .nth(1)?
-        .parse()
-        .ok()?;
-    Some(Answer {
-        status,
-        body: body.to_owned(),
-    })
+    let status = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?;
+    Some((status.parse().ok()?, body.to_owned()))
 }
 
 #[cfg(test)]
@@ -73,7 +54,7 @@ mod tests {
     #[test]
     fn answers_are_taken_apart() {
         let ok = parse("HTTP/1.1 503 Service Unavailable\r\na: b\r\n\r\n{}").unwrap();
-        assert_eq!((ok.status, ok.body.as_str()), (503, "{}"));
+        assert_eq!(ok, (503, "{}".to_owned()));
         assert_eq!(parse("SSH-2.0\r\n\r\n"), None);
     }
 

@@ -1,36 +1,29 @@
 //! Probes and metrics: what Kubernetes and Prometheus ask, without a token.
 
-use axum::Extension;
 use axum::extract::State as Extract;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 
 use super::State;
 use super::accept::MetricsFormat;
-use super::answer;
 use super::places::Places;
 use crate::documents::probe::{Alive, Ready};
-use crate::documents::to_bytes;
 
 /// Whether the process is alive
 ///
 /// It always answers 200, whatever the state of NATS and Postgres.
 #[utoipa::path(get, path = "/livez", tag = "probes",
     responses((status = 200, description = "Alive", body = Alive)))]
-pub(super) async fn livez() -> Response {
-    alive()
+pub(super) async fn livez() -> Json<Alive> {
+    Json(Alive { status: "ok" })
 }
 
 /// Whether the process has started: its configuration is read and HTTP is up
 #[utoipa::path(get, path = "/startupz", tag = "probes",
     responses((status = 200, description = "Started", body = Alive)))]
-pub(super) async fn startupz() -> Response {
-    alive()
-}
-
-fn alive() -> Response {
-    let alive = &Alive { status: "ok" };
-    answer::json(StatusCode::OK, to_bytes(alive))
+pub(super) async fn startupz() -> Json<Alive> {
+    Json(Alive { status: "ok" })
 }
 
 /// Whether the sidecar can serve; if not, what is missing
@@ -51,7 +44,7 @@ pub(super) async fn readyz(Extract(state): Extract<State>) -> Response {
         database: state.status.database().as_str(),
         last_error,
     };
-    answer::json(status, to_bytes(&ready))
+    (status, Json(ready)).into_response()
 }
 
 /// Metrics for Prometheus

@@ -7,7 +7,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use super::answer::HttpError;
-use crate::documents::request::{Read, object};
+use crate::documents::request::{Read, malformed, object};
 use crate::domain::quote::quoted;
 use crate::service::error::{BadField, MAX_FAULTS, RegistryError};
 
@@ -23,11 +23,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, HttpError> {
         // Pairs of texts can be made of any query.
         let pairs = Pairs::try_from_uri(&parts.uri);
-        pairs.map(|Pairs(pairs)| Self(pairs)).map_err(|_| {
-            let message = "the query cannot be read".to_owned();
-            let field = None;
-            RegistryError::InvalidRequest { field, message }.into()
-        })
+        let pairs = pairs.map_err(|_| malformed("the query cannot be read"))?;
+        Ok(Self(pairs.0))
     }
 }
 

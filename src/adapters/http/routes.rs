@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::HttpBody;
-use axum::extract::{Request, State as Extract};
+use axum::extract::{DefaultBodyLimit, Request, State as Extract};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -19,7 +19,7 @@ use super::answer::{HttpError, insert};
 use super::openapi::{self, Routes};
 use super::places::{self, Places};
 use super::{live, page, probes};
-use crate::config::Role;
+use crate::config::Role::{Admin, Operator};
 use crate::documents::headers::{SOURCE, STALE_MS};
 use crate::domain::overload::Overload;
 use crate::service::boundary::survived;
@@ -30,7 +30,7 @@ use crate::service::observe::Observation;
 /// How long a request may take. The slowest is a change whose COMMIT got no answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest body of a request, in bytes.
-pub(super) const MAX_BODY_BYTES: usize = 1024 * 1024;
+const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// Everything that is served.
 pub(super) fn router(state: State) -> Router {
@@ -40,6 +40,7 @@ pub(super) fn router(state: State) -> Router {
         .merge(status_page(state.clone(), places))
         .fallback(|| async { HttpError::NoSuchPath })
         .method_not_allowed_fallback(|| async { HttpError::NoSuchMethod })
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(state.clone(), limits))
         .with_state(state)
 }
@@ -74,15 +75,11 @@ fn routes(state: State, places: Places) -> (Router<State>, OpenApi) {
         .add(Reader, reads::__path_circuits, reads::circuits)
         .add(Reader, reads::__path_stats, reads::stats)
         .add(Audit, reads::__path_audit, reads::audit)
-        .add(Write(Role::Admin), writes::__path_create, writes::create)
-        .add(Write(Role::Admin), writes::__path_update, writes::update)
-        .add(Write(Role::Admin), writes::__path_delete, writes::delete)
-        .add(Write(Role::Operator), writes::__path_enable, writes::enable)
-        .add(
-            Write(Role::Operator),
-            writes::__path_disable,
-            writes::disable,
-        )
+        .add(Write(Admin), writes::__path_create, writes::create)
+        .add(Write(Admin), writes::__path_update, writes::update)
+        .add(Write(Admin), writes::__path_delete, writes::delete)
+        .add(Write(Operator), writes::__path_enable, writes::enable)
+        .add(Write(Operator), writes::__path_disable, writes::disable)
         .add(Reload, writes::__path_reload, writes::reload)
         .finish()
 }

@@ -46,9 +46,8 @@ impl<S> Stream<S> {
             self.activity.touch();
             return written;
         }
-        let patience = self
-            .patience
-            .get_or_insert_with(|| Box::pin(sleep(WRITE_TIMEOUT)));
+        let patience = &mut self.patience;
+        let patience = patience.get_or_insert_with(|| Box::pin(sleep(WRITE_TIMEOUT)));
         ready!(patience.as_mut().poll(context));
         let due = patience.deadline().into_std();
         if standstill::note_late(due, Instant::now().into_std()) {

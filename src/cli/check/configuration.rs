@@ -43,7 +43,7 @@ async fn http(addr: SocketAddr) -> Line {
         Ok(_) => Line::good(what),
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
             match probe::ask(addr, "/livez").await {
-                Ok(answer) if answer.status == 200 => {
+                Ok((200, _)) => {
                     Line::good(format!("listens on {addr} for HTTP: a daemon is running"))
                 }
                 _ => Line::bad(what, "something else listens there".to_owned(), ADDRESS),
@@ -55,7 +55,7 @@ async fn http(addr: SocketAddr) -> Line {
 
 /// One line per variable: name, value (secrets hidden) and where it was set.
 pub(super) fn effective(invocation: &Invocation, as_json: bool) -> String {
-    let entries = &invocation.effective.0;
+    let entries = &invocation.effective;
     if as_json {
         let entries = entries.iter().map(|entry| {
             json!({"name": entry.name, "value": entry.value, "from": entry.origin.to_string()})

@@ -15,25 +15,23 @@ use crate::service::trouble::Trouble;
 /// The most that clocks may differ: times shown are only as accurate as they are.
 const CLOCKS: Duration = Duration::from_secs(30);
 
+const PAGE: &str = "docs/troubleshooting.md#the-database-cannot-be-used";
 const CONNECTION: Advice = (
     "set EXTENSION_REGISTRY_DB_URL (or DB_HOST and the others), and look whether it takes the login",
-    "docs/troubleshooting.md#the-database-cannot-be-used",
+    PAGE,
 );
 const SCHEMA: Advice = (
     "run `beamline-registry migrate` with an account that owns the schema",
-    "docs/troubleshooting.md#the-database-cannot-be-used",
+    PAGE,
 );
-const OTHER: Advice = (
-    "see the table for the fix",
-    "docs/troubleshooting.md#the-database-cannot-be-used",
-);
+const OTHER: Advice = ("see the table for the fix", PAGE);
 const RIGHTS: Advice = (
     "run deploy/postgres/grants.sql",
     "docs/access.md#in-postgres",
 );
 const READ: Advice = (
     "the daemon refuses data that it sees only in part; see the table for the fix",
-    "docs/troubleshooting.md#the-database-cannot-be-used",
+    PAGE,
 );
 const FAULT: Advice = (
     "correct or delete the row; the others are served",
@@ -45,10 +43,7 @@ const LISTEN: Advice = (
     "behind a transaction pooler, set EXTENSION_REGISTRY_DB_LISTEN_URL to the database itself",
     "docs/troubleshooting.md#changes-arrive-late",
 );
-const CLOCK: Advice = (
-    "have both hosts keep their time by NTP",
-    "docs/troubleshooting.md#the-database-cannot-be-used",
-);
+const CLOCK: Advice = ("have both hosts keep their time by NTP", PAGE);
 
 pub(super) async fn lines(settings: &Settings, database: &DatabaseSettings) -> Vec<Line> {
     let instance_id = &settings.identity.instance_id;
@@ -80,38 +75,24 @@ async fn looked_at(what: &str, session: &Session) -> Vec<Line> {
     };
     let mut lines = vec![Line::good(format!("{what}: {schema}"))];
     let unreadable = inspect::unreadable(client).await;
-    let readable = "may read every table";
-    lines.extend(
-        unreadable
-            .iter()
-            .map(|error| Line::bad(readable, error.to_string(), RIGHTS)),
-    );
-    lines.extend(match inspect::missing_rights(client).await {
-        Ok(missing) if missing.is_empty() && unreadable.is_empty() => {
-            vec![Line::good("has every right that it needs")]
-        }
-        Ok(missing) => {
-            let line = |right| Line::bad("has every right that it needs", right, RIGHTS);
-            let missing = missing
-                .into_iter()
-                .map(|right| format!("the account lacks {right}"));
-            missing.map(line).collect()
-        }
-        Err(error) => vec![Line::bad(
-            "has every right that it needs",
-            error.to_string(),
-            RIGHTS,
-        )],
-    });
+    let what = "may read every table";
+    let unread = unreadable.iter().map(ToString::to_string);
+    lines.extend(unread.map(|error| Line::bad(what, error, RIGHTS)));
+    let what = "has every right that it needs";
+    match inspect::missing_rights(client).await {
+        Ok(missing) if missing.is_empty() && unreadable.is_empty() => lines.push(Line::good(what)),
+        Ok(missing) => lines.extend(missing.iter().map(|right| {
+            let problem = format!("the account lacks {right}");
+            Line::bad(what, problem, RIGHTS)
+        })),
+        Err(error) => lines.push(Line::bad(what, error.to_string(), RIGHTS)),
+    }
     let what = "has about our time";
     lines.push(match inspect::clock_difference(client).await {
         Ok(difference) if difference > CLOCKS => {
             let difference = humantime::format_duration(Duration::from_secs(difference.as_secs()));
-            Line::bad(
-                what,
-                format!("its clock and ours differ by {difference}"),
-                CLOCK,
-            )
+            let problem = format!("its clock and ours differ by {difference}");
+            Line::bad(what, problem, CLOCK)
         }
         Ok(_) => Line::good(what),
         Err(error) => Line::bad(what, error.to_string(), CONNECTION),

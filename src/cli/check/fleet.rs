@@ -55,30 +55,23 @@ pub(super) async fn lines(settings: &Settings) -> Vec<Line> {
         *times.entry(string(document, "instance_id")).or_default() += 1;
     }
     let twice = times.iter().filter(|(_, times)| **times > 1);
-    let twice: Vec<_> = twice
-        .map(|(name, times)| format!("{name}: {times} times"))
-        .collect();
+    let twice = twice.map(|(name, times)| format!("{name}: {times} times"));
+    let twice = twice.collect::<Vec<_>>().join("\n");
     let names = "have names of their own";
     lines.push(match twice.is_empty() {
         true => Line::good(names),
-        false => Line::bad(names, twice.join("\n"), TWICE),
+        false => Line::bad(names, twice, TWICE),
     });
-    let alike = ALIKE
-        .iter()
-        .map(|(path, what)| compared(&found, path, what));
-    lines.extend(alike);
+    lines.extend(ALIKE.map(|(path, what)| compared(&found, path, what)));
     let mut by_revision = BTreeMap::<String, Vec<Box<RawValue>>>::new();
     for document in found {
         let revision = at(&document, "revision").map(|it| it.get().to_owned());
-        by_revision
-            .entry(revision.unwrap_or_default())
-            .or_default()
-            .push(document);
+        let group = by_revision.entry(revision.unwrap_or_default());
+        group.or_default().push(document);
     }
     let what = "have the same data at the same revision";
-    let mut compared = by_revision
-        .values()
-        .map(|group| compared(group, "digest", what));
+    let groups = by_revision.values();
+    let mut compared = groups.map(|group| compared(group, "digest", what));
     let odd = compared.find(|line| !line.is_good());
     lines.push(odd.unwrap_or_else(|| Line::good(what)));
     lines
@@ -89,11 +82,8 @@ fn compared(found: &[Box<RawValue>], path: &str, what: &str) -> Line {
     let mut names = BTreeMap::<String, Vec<String>>::new();
     for document in found {
         let value = at(document, path).map_or("none", RawValue::get);
-        let name = string(document, "instance_id");
-        names
-            .entry(value.trim_matches('"').to_owned())
-            .or_default()
-            .push(name);
+        let named = names.entry(value.trim_matches('"').to_owned());
+        named.or_default().push(string(document, "instance_id"));
     }
     if names.len() < 2 {
         return Line::good(what);
@@ -111,10 +101,8 @@ async fn stats(settings: &Settings) -> Result<Vec<Box<RawValue>>, String> {
     let asker = Asker::connect(&settings.nats, name, PATIENCE).await;
     let asker = asker.map_err(|error| error.to_string())?;
     let subject = To::All.subject(settings.subjects.prefix.as_str(), Verb::Stats);
-    let replies = asker
-        .ask(subject, HeaderMap::new(), "".into(), PATIENCE)
-        .await;
-    let mut replies = replies.map_err(|error| error.to_string())?;
+    let replies = asker.ask(subject, HeaderMap::new(), "".into(), PATIENCE);
+    let mut replies = replies.await.map_err(|error| error.to_string())?;
     let mut found: Vec<Box<RawValue>> = Vec::new();
     while found.len() < MAX {
         let patience = if found.is_empty() { PATIENCE } else { QUIET };

@@ -45,10 +45,8 @@ pub(super) async fn run(invocation: &Invocation) -> Ended {
     let (settings, arguments) = (&invocation.settings, &invocation.arguments);
     let is_set = |name| arguments.get_flag(name);
     if is_set("settings") {
-        return print(
-            invocation,
-            &configuration::effective(invocation, is_set("json")),
-        );
+        let text = configuration::effective(invocation, is_set("json"));
+        return print(invocation, &text);
     }
     let mut groups = vec![
         ("configuration", configuration::lines(invocation).await),

@@ -45,10 +45,8 @@ pub(super) async fn lines(settings: &Settings) -> Vec<Line> {
     for server in &settings.nats.servers {
         match Trial::connect(&settings.nats, server, &settings.identity.instance_id).await {
             Ok(trial) => {
-                lines.push(Line::good(format!(
-                    "connects to {server}: {}",
-                    trial.server()
-                )));
+                let what = format!("connects to {server}: {}", trial.server());
+                lines.push(Line::good(what));
                 first = first.or(Some(trial));
             }
             Err(problem) => lines.push(unconnected(server, problem)),
@@ -98,9 +96,8 @@ async fn rights(settings: &Settings, trial: &mut Trial) -> Vec<Line> {
     let layout = layout(settings);
     match trial.subscribes(&layout).await {
         Ok((count, refused)) if refused.is_empty() => {
-            lines.push(Line::good(format!(
-                "may subscribe to all {count} subjects of requests"
-            )));
+            let what = format!("may subscribe to all {count} subjects of requests");
+            lines.push(Line::good(what));
         }
         Ok((_, refused)) => {
             lines.extend(refused.iter().map(|refused| denied("subscribe", refused)))
@@ -117,11 +114,8 @@ async fn publishing(settings: &Settings, trial: &mut Trial) -> Vec<Line> {
     let events = trial.event(&format!("{prefix}.events.check")).await;
     let mut lines = vec![published(&format!("{prefix}.events.>"), events, Line::bad)];
     let cancelled = trial.publishes(&format!("{prefix}.cancelled.check")).await;
-    lines.push(published(
-        &format!("{prefix}.cancelled.*"),
-        cancelled,
-        Line::doubtful,
-    ));
+    let place = format!("{prefix}.cancelled.*");
+    lines.push(published(&place, cancelled, Line::doubtful));
 
     let (mut answered, mut refused) = (Vec::new(), Vec::new());
     for beginning in &subjects.reply_prefixes {
@@ -139,11 +133,8 @@ async fn publishing(settings: &Settings, trial: &mut Trial) -> Vec<Line> {
         let Some(subject) = example(pattern.as_str(), trial.token()) else {
             continue;
         };
-        lines.push(published(
-            pattern.as_str(),
-            trial.publishes(&subject).await,
-            Line::bad,
-        ));
+        let outcome = trial.publishes(&subject).await;
+        lines.push(published(pattern.as_str(), outcome, Line::bad));
     }
     lines
 }

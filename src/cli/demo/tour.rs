@@ -93,7 +93,10 @@ impl Visit {
                 "until" => self.until(first, second).await?,
                 "reply" => self.show(),
                 "event" => self.hear(rest).await?,
-                "stream" => self.stream(rest).await?,
+                "stream" => {
+                    let (asked, mut replies) = self.ask_for_pieces(rest).await?;
+                    self.pieces(asked, &mut replies).await?;
+                }
                 "cancel" => self.cancel(rest).await?,
                 "listen" => self.listen().await,
                 _ => {
@@ -152,12 +155,6 @@ impl Visit {
         Err(format!("no reply was as it should be: {what} {request}").into())
     }
 
-    /// Shows each piece of an answer as it comes; the last one is empty, or an error.
-    async fn stream(&mut self, request: &str) -> Result<(), Failure> {
-        let (asked, mut replies) = self.ask_for_pieces(request).await?;
-        self.pieces(asked, &mut replies).await
-    }
-
     /// Shows the first piece, cancels the call, and shows what comes then, and what its extension
     /// hears of it.
     async fn cancel(&mut self, request: &str) -> Result<(), Failure> {
@@ -185,6 +182,7 @@ impl Visit {
         Ok((asked, self.send(request, headers).await?))
     }
 
+    /// Shows each piece of an answer as it comes; the last one is empty, or an error.
     async fn pieces(&self, asked: Instant, replies: &mut Replies) -> Result<(), Failure> {
         loop {
             let reply = replies.next(PATIENCE).await?;

@@ -34,24 +34,18 @@ pub(super) async fn run(invocation: &Invocation) -> Ended {
     let mut settings = invocation.settings.clone();
     let mut signals = Signals::catch().map_err(|error| failure(&error.to_string()))?;
     // Gone when this is over.
-    let server = match has_server(invocation) {
-        true => None,
-        false => Some(
-            PrivateServer::start("dev")
-                .await
-                .map_err(|error| failure(&error))?,
-        ),
-    };
-    if let Some(server) = &server {
+    let mut _server = None;
+    if !has_server(invocation) {
+        let server = PrivateServer::start("dev").await;
+        let server = server.map_err(|error| failure(&error))?;
         server.point(&mut settings.nats);
+        _server = Some(server);
     }
     alone(&mut settings, folder(&invocation.arguments)).await;
     let log = start_log(&settings.logging)?;
-    err(&clean(&format!(
-        "serving {} at {}",
-        settings.source.fixtures_dir.display(),
-        servers(&settings.nats)
-    )));
+    let files = settings.source.fixtures_dir.display();
+    let serving = format!("serving {files} at {}", servers(&settings.nats));
+    err(&clean(&serving));
     if let Some(addr) = settings.http.addr {
         err(&format!("status page: http://{addr}/"));
     }

@@ -47,16 +47,14 @@ struct Pending {
 pub(super) async fn show(settings: &Settings, screen: Screen) {
     let mut reported = String::new();
     loop {
-        let error = match Tap::open(settings, screen).await {
+        let ended = match Tap::open(settings, screen).await {
             Ok(tap) => {
                 reported.clear();
-                match tap.run().await {
-                    End::Closed => AskError::Closed,
-                    End::Unread => return,
-                }
+                tap.run().await
             }
-            Err(error) => error,
+            Err(error) => Some(error),
         };
+        let Some(error) = ended else { return };
         let reason = format!("requests are not shown: {error}");
         if reason != reported {
             err(&clean(&reason));
@@ -67,14 +65,6 @@ pub(super) async fn show(settings: &Settings, screen: Screen) {
         reported = reason;
         sleep(AGAIN).await;
     }
-}
-
-/// Why nothing more is shown.
-enum End {
-    /// The connection is closed.
-    Closed,
-    /// Nobody reads, or nothing may be listened to.
-    Unread,
 }
 
 /// Sees what goes by.
@@ -110,17 +100,11 @@ impl Tap {
             }
         }
         let mut wanted = vec![format!("{prefix}.>")];
-        wanted.extend(
-            subjects
-                .allowed
-                .iter()
-                .map(|pattern| pattern.as_str().to_owned()),
-        );
+        let allowed = subjects.allowed.iter();
+        wanted.extend(allowed.map(|pattern| pattern.as_str().to_owned()));
         // One that ends within a token cannot be subscribed to.
-        let replies = subjects
-            .reply_prefixes
-            .iter()
-            .filter(|prefix| prefix.ends_with('.'));
+        let replies = subjects.reply_prefixes.iter();
+        let replies = replies.filter(|prefix| prefix.ends_with('.'));
         wanted.extend(replies.map(|prefix| format!("{prefix}>")));
         let mut all = Vec::new();
         for subject in wanted {
@@ -131,20 +115,20 @@ impl Tap {
             messages: stream::select_all(all).boxed(),
             exchanges: Exchanges {
                 prefix,
-                pending: VecDeque::new(),
-                early: VecDeque::new(),
+                ..Exchanges::default()
             },
             screen,
             _asker: asker,
         })
     }
 
-    /// Prints until the connection is closed, or nobody reads.
-    async fn run(mut self) -> End {
+    /// Prints until the connection is closed, which it answers, or nobody reads, or nothing may be
+    /// listened to.
+    async fn run(mut self) -> Option<AskError> {
         while let Some(passed) = self.messages.next().await {
             let message = match passed {
                 Ok(message) => message,
-                Err((_, AskError::Closed)) => return End::Closed,
+                Err((_, AskError::Closed)) => return Some(AskError::Closed),
                 Err((subject, error)) => {
                     let why = format!("messages at `{subject}` are not shown: {error}");
                     err(&clean(&why));
@@ -156,14 +140,15 @@ impl Tap {
                 |asked: &Pending, answer: &Reply| screen.line(&answered(asked, answer, screen));
             if let Err(error) = self.exchanges.take(message, show) {
                 err(&format!("requests are not shown any more: {error}"));
-                return End::Unread;
+                return None;
             }
         }
-        End::Unread
+        None
     }
 }
 
 /// Brings messages and answers together.
+#[derive(Default)]
 struct Exchanges {
     prefix: String,
     pending: VecDeque<Pending>,
@@ -188,7 +173,7 @@ impl Exchanges {
         let Some(what) = named(&self.prefix, &message) else {
             return Ok(());
         };
-        let at = Instant::now();
+        let (what, at) = (clean(&what), Instant::now());
         let asked = Pending { reply, what, at };
         let early = self.early.iter().filter(|it| it.subject == asked.reply);
         for answer in early {
@@ -235,11 +220,8 @@ fn named(prefix: &str, message: &Reply) -> Option<String> {
     let Some(rest) = rest.and_then(|rest| rest.strip_prefix('.')) else {
         let attempt = message.header("Beamline-Attempt");
         let attempt = attempt.map(|attempt| format!(" (attempt {attempt})"));
-        return Some(clean(&format!(
-            "  call {}{}",
-            message.subject,
-            attempt.unwrap_or_default()
-        )));
+        let attempt = attempt.unwrap_or_default();
+        return Some(format!("  call {}{attempt}", message.subject));
     };
     let mut tokens: Vec<_> = rest.split('.').filter(|token| !token.is_empty()).collect();
     match tokens.first() {
@@ -253,17 +235,13 @@ fn named(prefix: &str, message: &Reply) -> Option<String> {
         && let Ok(body) = serde_json::from_slice::<&RawValue>(&message.body)
         && body.get().starts_with('{')
     {
-        let id = string(body, "id");
-        return Some(clean(&format!("{} {id}", tokens.join(" "))));
+        return Some(format!("{} {}", tokens.join(" "), string(body, "id")));
     }
     let body = String::from_utf8_lossy(&message.body);
-    match tokens.as_slice() {
-        [verb] => Some(clean(&format!(
-            "{verb} {}",
-            quoted_within(body.trim(), SHOWN)
-        ))),
-        _ => Some(clean(&tokens.join(" "))),
-    }
+    Some(match tokens.as_slice() {
+        [verb] => format!("{verb} {}", quoted_within(body.trim(), SHOWN)),
+        _ => tokens.join(" "),
+    })
 }
 
 /// What was asked, what was answered, and how long it took.
@@ -299,8 +277,7 @@ mod tests {
         for asked_first in [true, false] {
             let mut exchanges = Exchanges {
                 prefix: "p".to_owned(),
-                pending: VecDeque::new(),
-                early: VecDeque::new(),
+                ..Exchanges::default()
             };
             let asked = Reply {
                 reply: Some("_INBOX.1".to_owned()),

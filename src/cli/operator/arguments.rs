@@ -52,11 +52,8 @@ fn after(verb: Verb) -> String {
     });
     let examples = commands::examples(verb).lines();
     let examples = examples.map(|line| format!("  beamline-registry {line}"));
-    format!(
-        "{}Examples:\n{}",
-        fields.unwrap_or_default(),
-        examples.collect::<Vec<_>>().join("\n")
-    )
+    let (fields, examples) = (fields.unwrap_or_default(), examples.collect::<Vec<_>>());
+    format!("{fields}Examples:\n{}", examples.join("\n"))
 }
 
 /// In which form the answer is printed.
@@ -70,13 +67,10 @@ fn output() -> [Arg; 2] {
 
 /// Which sidecar is asked, and the actor.
 pub(super) fn recipient() -> [Arg; 2] {
-    let (send, ask) = (
-        "Send as this actor, on <prefix>.as.NAME.*",
-        "Ask this sidecar",
-    );
-    let local = option("local", "INSTANCE", ask).value_parser(instance);
-    let actor = option("as", "NAME", send).value_parser(actor);
-    [actor, local.conflicts_with("as")]
+    let local = option("local", "INSTANCE", "Ask this sidecar");
+    let local = local.value_parser(instance).conflicts_with("as");
+    let send = option("as", "NAME", "Send as this actor, on <prefix>.as.NAME.*");
+    [send.value_parser(actor), local]
 }
 
 /// How patiently, if nobody says so.

@@ -15,7 +15,7 @@ use clap_complete::env::{CompleteEnv, Shells};
 use serde_json::value::RawValue;
 
 use super::failure::{Failure, Outcome};
-use super::{commands, json, raw};
+use super::{commands, json, raw, unknown};
 use crate::adapters::nats::ask::{Asker, To};
 use crate::adapters::nats::verb::Verb;
 use crate::cli::document::{list, string};
@@ -35,8 +35,6 @@ const ASKS: &str = "BEAMLINE_REGISTRY_COMPLETE";
 const PATIENCE: Duration = Duration::from_millis(400);
 /// For another sidecar after one has answered.
 const QUIET: Duration = Duration::from_millis(100);
-/// Ids that are offered.
-const MAX: usize = 1000;
 
 pub(super) fn command() -> Command {
     let shells = Shells::builtins().names().collect::<Vec<_>>();
@@ -129,9 +127,8 @@ fn fields() -> Vec<CompletionCandidate> {
     let verb = commands::all().find(|verb| Some(commands::name(*verb).as_str()) == command);
     let fields = verb.and_then(commands::record).unwrap_or_default();
     let fields = fields.iter().filter(|field| !field.automatic);
-    fields
-        .map(|field| CompletionCandidate::new(format!("{}=", field.name)))
-        .collect()
+    let begun = fields.map(|field| format!("{}=", field.name));
+    begun.map(CompletionCandidate::new).collect()
 }
 
 /// The names found: of each verb's answer, the list of that name (else the answer itself) and in it
@@ -168,13 +165,7 @@ async fn names(
             (Verb::Ping, _) => (To::All, json::object([])),
             (Verb::Get, Some(id)) => (To::Any, json::object([("id".to_owned(), id.clone())])),
             (Verb::Get, None) => continue,
-            _ => {
-                let all = ("enabled".to_owned(), json::value(&"all"));
-                (
-                    To::Any,
-                    json::object([all, ("limit".to_owned(), json::value(&MAX))]),
-                )
-            }
+            _ => (To::Any, unknown::all()),
         };
         let subject = to.subject(settings.subjects.prefix.as_str(), *verb);
         let body = Bytes::copy_from_slice(body.get().as_bytes());

@@ -8,7 +8,7 @@ use clap::builder::{PossibleValuesParser, StringValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches};
 use serde_json::value::RawValue;
 
-use super::json::{self, Pair};
+use super::json;
 use crate::cli::document;
 use crate::domain::json::{ObjectError, check_keys};
 
@@ -96,7 +96,7 @@ impl Field {
             PossibleValuesParser::new(words).map(|word| json::lenient(&word))
         };
         let span = |arg: Arg| arg.value_name("DURATION");
-        let pair = |arg: Arg| arg.value_name("KEY=VALUE").value_parser(Pair::parse);
+        let pair = |arg: Arg| arg.value_name("KEY=VALUE").value_parser(json::pair);
         match self.kind {
             Kind::Text => arg.value_parser(text()),
             Kind::Ids => arg.value_name("id").num_args(1..=1000).value_parser(text()),
@@ -110,9 +110,9 @@ impl Field {
             }
             Kind::Number => arg.value_name("N").value_parser(number),
             Kind::Switch => arg.action(ArgAction::SetTrue),
-            Kind::Millis => span(arg).value_parser(|text: &str| units(text, 1_000_000)),
+            Kind::Millis => span(arg).value_parser(units(1_000_000, "milliseconds")),
             Kind::FineMillis => span(arg).value_parser(fine_millis),
-            Kind::Seconds => span(arg).value_parser(|text: &str| units(text, 1_000_000_000)),
+            Kind::Seconds => span(arg).value_parser(units(1_000_000_000, "seconds")),
             Kind::Pairs => pair(arg.action(ArgAction::Append)),
             Kind::Fields => pair(arg.num_args(0..)),
             Kind::Whole => arg.value_name("JSON|@FILE|-").value_parser(whole),
@@ -176,17 +176,17 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// `text` in whole units of that many nanoseconds.
-fn units(text: &str, nanos: u128) -> Result<Box<RawValue>, String> {
-    let duration = duration(text)?.as_nanos();
-    let unit = if nanos < 1_000_000_000 {
-        "milliseconds"
-    } else {
-        "seconds"
-    };
-    match duration % nanos {
-        0 => Ok(json::value(&(duration / nanos))),
-        _ => Err(format!("must be a whole number of {unit}")),
+/// A duration in whole units of that many nanoseconds.
+fn units(
+    nanos: u128,
+    unit: &'static str,
+) -> impl Fn(&str) -> Result<Box<RawValue>, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let duration = duration(text)?.as_nanos();
+        match duration % nanos {
+            0 => Ok(json::value(&(duration / nanos))),
+            _ => Err(format!("must be a whole number of {unit}")),
+        }
     }
 }
 
@@ -212,9 +212,8 @@ fn whole(text: &str) -> Result<Box<RawValue>, String> {
 }
 
 fn pairs(matches: &ArgMatches, name: &str) -> Vec<Given> {
-    let pairs = matches.get_many::<Pair>(name).into_iter().flatten();
-    let pairs = pairs.map(|pair| (pair.key.clone(), pair.value.clone()));
-    pairs.collect()
+    let pairs = matches.get_many::<Given>(name);
+    pairs.into_iter().flatten().cloned().collect()
 }
 
 #[cfg(test)]

@@ -91,11 +91,10 @@ pub(super) async fn run(invocation: &Invocation) -> Outcome<()> {
                 return Ok(screen.bytes(&reply.body, screen.width.is_some())?);
             }
             _ => {
-                let finished = finish(&reply, matches, screen);
-                let Err(failure) = finished else {
+                let Err(failure) = finish(&reply, matches, screen) else {
                     return Ok(());
                 };
-                return Err(unknown::explained(&session, verb, &[], failure).await);
+                return Err(unknown::explained(&session, failure).await);
             }
         }
     }

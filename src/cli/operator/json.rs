@@ -7,25 +7,15 @@ use std::io::Read;
 
 use serde_json::value::RawValue;
 
+use super::field::Given;
 use crate::domain::text::text as decoded;
 
-/// `KEY=VALUE`. The value is JSON where it reads as JSON, else a string.
-#[derive(Debug, Clone)]
-pub(super) struct Pair {
-    pub(super) key: String,
-    pub(super) value: Box<RawValue>,
-}
-
-impl Pair {
-    /// Takes `text` apart at its first `=`.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
-            Some((key, value)) if !key.is_empty() => Ok(Self {
-                key: key.to_owned(),
-                value: lenient(value),
-            }),
-            _ => Err("must be KEY=VALUE, such as tenant_id=acme or retry=2".to_owned()),
-        }
+/// `KEY=VALUE`, taken apart at its first `=`. The value is JSON where it reads as JSON, else a
+/// string.
+pub(super) fn pair(text: &str) -> Result<Given, String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), lenient(value))),
+        _ => Err("must be KEY=VALUE, such as tenant_id=acme or retry=2".to_owned()),
     }
 }
 
@@ -40,7 +30,7 @@ pub(super) fn value(value: &impl serde::Serialize) -> Box<RawValue> {
 }
 
 /// An object of `fields`; the last one of a name counts.
-pub(super) fn object(fields: impl IntoIterator<Item = (String, Box<RawValue>)>) -> Box<RawValue> {
+pub(super) fn object(fields: impl IntoIterator<Item = Given>) -> Box<RawValue> {
     value(&fields.into_iter().collect::<BTreeMap<_, _>>())
 }
 
@@ -84,15 +74,11 @@ mod tests {
             ("empty=", "empty", r#""""#),
             ("broken={", "broken", r#""{""#),
         ] {
-            let pair = Pair::parse(text).unwrap();
-            assert_eq!(
-                (pair.key.as_str(), pair.value.get()),
-                (key, value),
-                "{text}"
-            );
+            let (name, json) = pair(text).unwrap();
+            assert_eq!((name.as_str(), json.get()), (key, value), "{text}");
         }
         for text in ["", "key", "=value"] {
-            Pair::parse(text).unwrap_err();
+            pair(text).unwrap_err();
         }
     }
 

@@ -39,7 +39,6 @@ use super::screen::Screen;
 use super::{Ended, Invocation};
 use crate::adapters::nats::ask::To;
 use crate::adapters::nats::verb::Verb;
-use crate::documents::change::WriteVerb;
 
 /// Sends the request of the command line, shows the answer, and returns the exit code.
 pub(super) async fn run(invocation: &Invocation) -> Ended {
@@ -78,13 +77,8 @@ async fn ask(invocation: &Invocation, verb: Verb) -> Outcome<()> {
     if let Some(chosen) = commands::fleet(verb).filter(|_| all) {
         return fleet::run(&session, verb, chosen, given, screen).await;
     }
-    let taken = match verb {
-        Verb::Write(WriteVerb::Delete) => unknown::taken(&session, &given).await,
-        _ => None,
-    };
-    let answer = Answer::of(&session, session.to, verb, given.clone()).await;
-    let answer = match answer {
-        Err(failure) => return Err(unknown::explained(&session, verb, &given, failure).await),
+    let answer = match Answer::of(&session, session.to, verb, given.clone()).await {
+        Err(failure) => return Err(unknown::explained(&session, failure).await),
         Ok(answer) => answer,
     };
     let document = answer.document(verb);
@@ -100,9 +94,6 @@ async fn ask(invocation: &Invocation, verb: Verb) -> Outcome<()> {
         screen.line(&audit::diff(&document, screen))?;
     } else {
         screen.line(&commands::view(verb).of(&document, screen))?;
-        if let Some(taken) = taken {
-            screen.line(&taken)?;
-        }
     }
     failure::of_parts(&document)
 }
@@ -188,6 +179,7 @@ fn is_same(one: &RawValue, other: &RawValue) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::documents::change::WriteVerb;
 
     #[test]
     fn an_answer_is_json() {

@@ -121,10 +121,8 @@ pub(super) fn columns(
 ) -> Vec<Column> {
     let mut names: IndexSet<String> = chosen.split_whitespace().map(str::to_owned).collect();
     if names.is_empty() {
-        names = rows
-            .iter()
-            .flat_map(|row| fields(row).into_keys())
-            .collect();
+        let all = rows.iter().flat_map(|row| fields(row).into_keys());
+        names = all.collect();
     }
     let columns = names.iter().map(|name| {
         let (head, path) = name.split_once('=').unwrap_or((name, name));

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use serde_json::value::RawValue;
 
-use super::event::lead;
-use super::text::{clean, plain};
+use super::event::{lead, shown};
+use super::text::{clean, exact, plain};
 use crate::cli::document::{at, string};
 use crate::cli::screen::Screen;
 
@@ -56,11 +56,11 @@ impl Together {
         self.ids.len() >= self.total
     }
 
-    /// The line: as for a single one, with all ids in the place of what changed.
-    pub(super) fn shown(&self, screen: &Screen) -> Option<String> {
-        let [_, _, ..] = self.ids[..] else {
-            return None;
-        };
+    /// The line: with all ids in the place of what changed, unless there is only one.
+    pub(super) fn shown(&self, screen: &Screen) -> String {
+        if self.ids.len() == 1 {
+            return shown(&self.kind, &self.first, screen);
+        }
         let named = self.ids.iter().take(NAMED).map(|id| clean(id));
         let mut ids = named.collect::<Vec<_>>().join(", ");
         if let more @ 1.. = self.ids.len().saturating_sub(NAMED) {
@@ -68,14 +68,9 @@ impl Together {
         }
         let (count, revision) = (self.ids.len(), clean(&self.revision));
         let by = at(&self.first, "data.changed_by");
-        let by = by.map_or_else(String::new, |by| format!(" by {}", super::text::exact(by)));
+        let by = by.map_or_else(String::new, |by| format!(" by {}", exact(by)));
         let data = format!("revision {revision}: {count} extensions{by}: {ids}");
-        Some(lead(&self.kind, &self.first, "-", &data, screen))
-    }
-
-    /// The first of them, where it stayed alone.
-    pub(super) fn first(&self) -> (&str, &RawValue) {
-        (&self.kind, &self.first)
+        lead(&self.kind, &self.first, "-", &data, screen)
     }
 }
 
@@ -99,10 +94,9 @@ mod tests {
         let begin = |id: &str, revision, total| Together::begin(kind, &event(id, revision, total));
         assert!(begin("alone", 6, 1).is_none());
         let mut together = begin("x0", 7, 12).unwrap();
-        assert!(
-            together.shown(&Screen::plain()).is_none(),
-            "one is no more than itself"
-        );
+        let alone = together.shown(&Screen::plain());
+        let itself = "x0  revision 7: enabled by alice  [pod-1]";
+        assert!(alone.ends_with(itself), "{alone}");
         assert!(!together.takes(&begin("y", 8, 2).unwrap()));
         for n in 1..12 {
             assert!(!together.is_whole());
@@ -110,7 +104,7 @@ mod tests {
         }
         assert!(together.is_whole());
         assert_eq!(
-            together.shown(&Screen::plain()).unwrap(),
+            together.shown(&Screen::plain()),
             "2026-11-21T15:18:04.286Z  extension_disabled   -  revision 7: 12 extensions by alice: \
              x0, x1, x2, x3, x4, x5, x6, x7, x8, x9 and 2 more  [pod-1]"
         );

@@ -1,8 +1,8 @@
-//! Hints about an id: the one that was probably meant if it is unknown, and what is deleted with
-//! it.
+//! The id that was probably meant where one is unknown.
+
+use serde_json::value::RawValue;
 
 use super::failure::{Failure, Outcome};
-use super::field::Given;
 use super::session::Session;
 use super::text::clean;
 use super::{json, raw};
@@ -14,25 +14,11 @@ const FAR: usize = 3;
 /// Ids that are looked through.
 const MAX: usize = 1000;
 
-fn id(given: &[Given]) -> Option<String> {
-    let (_, id) = given.iter().find(|(name, _)| name == "id")?;
-    serde_json::from_str(id.get()).ok()
-}
-
 /// `failure`, with the id that may have been meant if there is none of that name.
-pub(super) async fn explained(
-    session: &Session<'_>,
-    verb: Verb,
-    given: &[Given],
-    failure: Failure,
-) -> Failure {
+pub(super) async fn explained(session: &Session<'_>, failure: Failure) -> Failure {
     let unknown = failure.answered("error.details.reason").as_deref() == Some("unknown");
-    // Of several, the answer names the one.
-    let wanted = failure
-        .answered("error.details.id")
-        .or_else(|| id(given))
-        .filter(|_| unknown && verb != Verb::List);
-    let Some(wanted) = wanted else {
+    let wanted = failure.answered("error.details.id");
+    let Some(wanted) = wanted.filter(|_| unknown) else {
         return failure;
     };
     let ids = ids(session).await.unwrap_or_default();
@@ -42,12 +28,16 @@ pub(super) async fn explained(
     }
 }
 
-async fn ids(session: &Session<'_>) -> Outcome<Vec<String>> {
-    let body = json::object([
+/// A request for all extensions, as far as they are looked through.
+pub(super) fn all() -> Box<RawValue> {
+    json::object([
         ("limit".to_owned(), json::value(&MAX)),
         ("enabled".to_owned(), json::value(&"all")),
-    ]);
-    let reply = session.ask(session.to, Verb::List, &body).await?;
+    ])
+}
+
+async fn ids(session: &Session<'_>) -> Outcome<Vec<String>> {
+    let reply = session.ask(session.to, Verb::List, &all()).await?;
     let extensions = list(raw(&reply.body)?, "extensions");
     Ok(extensions.iter().map(|it| string(it, "id")).collect())
 }
@@ -57,24 +47,6 @@ fn nearest<'a>(wanted: &str, names: &'a [String]) -> Option<&'a str> {
     let distance = |name: &&String| strsim::damerau_levenshtein(name, wanted);
     let near = names.iter().min_by_key(distance)?;
     (distance(&near) <= FAR.min(wanted.len() / 2)).then_some(near)
-}
-
-/// What a deletion takes with it, in words; nothing where there is nothing.
-pub(super) async fn taken(session: &Session<'_>, given: &[Given]) -> Option<String> {
-    let body = json::object([("id".to_owned(), json::value(&id(given)?))]);
-    let reply = session.ask(session.to, Verb::Get, &body).await.ok()?;
-    let record = raw(&reply.body).ok()?;
-    let named = |name: &str, key: &str| {
-        let members = list(record, name);
-        let names: Vec<_> = members.iter().map(|it| clean(&string(it, key))).collect();
-        (!names.is_empty()).then(|| format!("{name} {}", names.join(", ")))
-    };
-    let parts = [
-        named("versions", "version"),
-        named("instances", "instance_id"),
-    ];
-    let parts: Vec<_> = parts.into_iter().flatten().collect();
-    (!parts.is_empty()).then(|| format!("with it: {}", parts.join("; ")))
 }
 
 #[cfg(test)]

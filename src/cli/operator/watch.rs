@@ -103,10 +103,8 @@ async fn follow(
     let mut together: Option<Together> = None;
     loop {
         let patience = if together.is_some() { SOON } else { FOR_EVER };
-        if together
-            .as_ref()
-            .is_some_and(|it| it.begun.elapsed() >= SOON)
-        {
+        let begun = together.as_ref().map(|it| it.begun);
+        if begun.is_some_and(|begun| begun.elapsed() >= SOON) {
             end(session, together.take())?;
         }
         tokio::select! {
@@ -164,14 +162,10 @@ fn news(before: &Link, now: &Link) -> Vec<String> {
 
 /// Shows what there is of the changes of a revision.
 fn end(session: &Session<'_>, together: Option<Together>) -> Outcome<()> {
-    let Some(together) = together else {
-        return Ok(());
-    };
-    let line = together.shown(session.screen).unwrap_or_else(|| {
-        let (kind, event) = together.first();
-        event::shown(kind, event, session.screen)
-    });
-    Ok(session.screen.line(&line)?)
+    if let Some(together) = together {
+        session.screen.line(&together.shown(session.screen))?;
+    }
+    Ok(())
 }
 
 /// Shows an event that is asked for; changes of one revision when all of them are here. It is chosen

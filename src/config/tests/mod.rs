@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 
 use super::*;
 
-type Loaded = (Settings, Vec<String>, Effective);
+type Loaded = (Settings, Vec<String>, Vec<Entry>);
 
 /// The certificate of an authority, and its key.
 static AUTHORITY: LazyLock<String> = LazyLock::new(|| MADE.cert.pem());
@@ -74,9 +74,9 @@ fn load_env(env: &[(&str, &str)]) -> Result<Loaded, Faults> {
     load(&[], &env, &files)
 }
 
-fn entry<'a>(effective: &'a Effective, key: &str) -> &'a Entry {
+fn entry<'a>(effective: &'a [Entry], key: &str) -> &'a Entry {
     let name = format!("EXTENSION_REGISTRY_{key}");
-    effective.0.iter().find(|entry| entry.name == name).unwrap()
+    effective.iter().find(|entry| entry.name == name).unwrap()
 }
 
 #[test]
@@ -98,10 +98,9 @@ fn nothing_set_gives_the_defaults_of_the_contract() {
     assert_eq!(settings.limits.max_payload_bytes, 1_048_576);
     assert_eq!(settings.logging.format, LogFormat::Json);
     assert!(warnings.is_empty(), "{warnings:?}");
-    assert_eq!(effective.0.len(), variables::ALL.len());
+    assert_eq!(effective.len(), variables::ALL.len());
     assert!(
         effective
-            .0
             .iter()
             .all(|entry| entry.origin.to_string() == "default")
     );

@@ -21,24 +21,6 @@ pub struct Import<'a> {
     pub overwrite: bool,
     /// Whether everything is done but the commit.
     pub dry_run: bool,
-    /// Receives each step as it begins, and how far the writing is.
-    pub progress: &'a dyn Fn(Step),
-}
-
-/// What an import is at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Reads what the database holds, and compares.
-    Comparing,
-    /// Writes what is absent or different.
-    Writing {
-        /// The number of extensions that were written.
-        written: usize,
-        /// The number that are to be written.
-        all: usize,
-    },
-    /// Reads everything back.
-    Verifying,
 }
 
 /// How many of what.
@@ -119,7 +101,6 @@ pub async fn import<S: Store>(
     extensions.sort_unstable_by(|a, b| a.id.cmp(&b.id));
     let mut wanted: Vec<_> = extensions.iter().map(Wanted::from).collect();
 
-    (how.progress)(Step::Comparing);
     let transaction = store.begin(how.changed_by).await?;
     write_alike(&transaction, &mut wanted).await?;
     let transaction = transaction.lock().await?;
@@ -129,7 +110,6 @@ pub async fn import<S: Store>(
     let refusal = match refusal(&transaction, &comparison, how).await? {
         Some(refusal) => Some(refusal),
         None => {
-            (how.progress)(Step::Verifying);
             let after = transaction.stored().await?;
             verify(&wanted, &before, &after).map(Refusal::NotAsWritten)
         }
@@ -226,20 +206,11 @@ async fn refusal(
         transaction.vacate(&moving).await?;
     }
     let bytes_of = |it: &&Wanted<'_>| it.bytes();
-    let all = replaced.len() + comparison.absent.len();
-    let mut written = 0;
-    let mut progress = |more: usize| {
-        written += more;
-        (how.progress)(Step::Writing { written, all });
-    };
-    progress(0);
     for some in portions(&replaced, MAX_ITEMS, bytes_of) {
         transaction.replace(some).await?;
-        progress(some.len());
     }
     for some in portions(&comparison.absent, MAX_ITEMS, bytes_of) {
         transaction.create(some).await?;
-        progress(some.len());
     }
     Ok(None)
 }

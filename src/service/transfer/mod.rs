@@ -15,7 +15,7 @@ mod wanted;
 
 pub use compare::{Changed, Comparison};
 pub use export::{ExportError, export};
-pub use import::{Import, Outcome, Refusal, Report, Step, Tally, import};
+pub use import::{Import, Outcome, Refusal, Report, Tally, import};
 pub use ports::{Folder, FolderError, Store, StoreError, Stored, Transaction, WriteError, Written};
 pub use wanted::Wanted;
 

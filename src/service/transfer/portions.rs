@@ -1,7 +1,7 @@
 //! Lists in portions: what one statement takes.
 
 /// The most items of a portion: enough that what each statement costs does not matter, few enough
-/// that progress shows.
+/// that none takes long.
 pub(super) const MAX_ITEMS: usize = 1000;
 /// And the most bytes of JSON, so that no statement outgrows what the database takes.
 pub(super) const MAX_BYTES: usize = 16 << 20;

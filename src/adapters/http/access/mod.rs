@@ -86,20 +86,26 @@ impl Caller {
         ];
         Actor::first_of(named).map_err(|rule| RegistryError::field("actor", rule))
     }
+
+    fn nobody(operates: bool) -> Self {
+        Self {
+            operates,
+            bound: None,
+            header: None,
+        }
+    }
 }
 
 impl Access {
     /// Whether a request with these headers has what it needs.
     pub(super) async fn admit(&self, need: Need, headers: &HeaderMap) -> Result<Caller, HttpError> {
-        let forbidden = |why| HttpError::Registry(RegistryError::Forbidden(why));
+        let refused = |why| Err(RegistryError::Forbidden(why).into());
         let (tokens, role) = match (&self.tokens, need) {
             (None, Need::Write(_) | Need::Reload) => {
-                let why = "changes over HTTP need HTTP_TOKENS_FILE on this sidecar";
-                return Err(forbidden(why));
+                return refused("changes over HTTP need HTTP_TOKENS_FILE on this sidecar");
             }
             (None, Need::Audit) if !self.local => {
-                let why = "the audit needs HTTP_TOKENS_FILE, or HTTP_ADDR on loopback";
-                return Err(forbidden(why));
+                return refused("the audit needs HTTP_TOKENS_FILE, or HTTP_ADDR on loopback");
             }
             (None, _) => return Ok(Caller::nobody(self.local)),
             (_, Need::Nothing) => return Ok(Caller::nobody(false)),
@@ -112,20 +118,19 @@ impl Access {
         let table = tokens.table().await;
         let grant = table.find(token).ok_or(HttpError::Unauthorized)?;
         if need.writes() && !self.admin_enabled {
-            return Err(forbidden("administration is disabled on this sidecar"));
+            return refused("administration is disabled on this sidecar");
         }
         if grant.role < role {
             // No role is lower than a reader's.
-            return Err(forbidden(if role == Role::Admin {
-                "this needs a token with the role admin"
-            } else {
-                "this needs a token with the role operator"
-            }));
+            return refused(match role {
+                Role::Admin => "this needs a token with the role admin",
+                _ => "this needs a token with the role operator",
+            });
         }
         let audited = matches!(need, Need::Write(_));
         if audited && self.require_name && grant.actor.is_none() {
             let why = "changes are accepted only with a token that is bound to a name";
-            return Err(forbidden(why));
+            return refused(why);
         }
         let header = headers.get(ACTOR);
         Ok(Caller {
@@ -133,16 +138,6 @@ impl Access {
             bound: grant.actor.clone(),
             header: header.map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned()),
         })
-    }
-}
-
-impl Caller {
-    fn nobody(operates: bool) -> Self {
-        Self {
-            operates,
-            bound: None,
-            header: None,
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A change as HTTP asks for it: a path, a body, and what may be in headers and query as well.
 
-use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::{HeaderMap, header};
 use serde_json::value::RawValue;
 
@@ -35,10 +35,8 @@ impl FromRequest<State> for Change {
         let (mut parts, body) = request.into_parts();
         // The guard has put it there.
         let caller = parts.extensions.remove().ok_or(RegistryError::Internal)?;
-        let path = RawPathParams::from_request_parts(&mut parts, state).await;
-        let path = path.map_err(|_| RegistryError::field("id", "is not UTF-8"))?;
-        let mut path = path.iter().filter(|(name, _)| *name == "id");
-        let id = path.next().map(|(_, id)| id.to_owned());
+        let id = Option::<Path<String>>::from_request_parts(&mut parts, state).await;
+        let id = id.map_err(|_| RegistryError::field("id", "is not UTF-8"))?;
         let query = Query::from_request_parts(&mut parts, state).await?;
         let headers = parts.headers.clone();
         let body = Body::from_request(Request::from_parts(parts, body), state).await?;
@@ -48,7 +46,7 @@ impl FromRequest<State> for Change {
         Ok(Self {
             state: state.clone(),
             caller,
-            id,
+            id: id.map(|Path(id)| id),
             fields,
         })
     }
@@ -68,17 +66,10 @@ impl Change {
 
     /// Commits it; returns the record, or what is left to report.
     pub(super) async fn carry_out(self, verb: WriteVerb) -> Result<Answer, HttpError> {
-        let Self {
-            state,
-            caller,
-            id,
-            fields,
-        } = self;
-        let actor = |field: Option<&str>| caller.actor(field);
+        let actor = |field: Option<&str>| self.caller.actor(field);
+        let (desk, id) = (&self.state.desk, self.id.as_deref());
         // Nothing bounds a reply but the record's own limit.
-        let answer = state
-            .desk
-            .change(verb, fields, id.as_deref(), actor, usize::MAX);
+        let answer = desk.change(verb, self.fields, id, actor, usize::MAX);
         Ok(answer.await?)
     }
 }
@@ -115,9 +106,8 @@ fn lay_condition(fields: &mut change::Body, headers: &HeaderMap) -> Result<(), R
     if text == "*" {
         return Ok(());
     }
-    let quoted = text
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
+    let quoted = text.strip_prefix('"');
+    let quoted = quoted.and_then(|rest| rest.strip_suffix('"'));
     let revision: u64 = quoted.unwrap_or(text).parse().map_err(|_| fault())?;
     lay(fields, "if_revision", revision.into(), "If-Match")
 }

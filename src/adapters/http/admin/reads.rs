@@ -26,17 +26,14 @@ type Outcome = Result<Answer, HttpError>;
 /// A page of extensions, by type and id
 #[utoipa::path(get, path = "/admin/extensions", tag = "reads", params(ListArguments, Freshness),
     responses((status = 200, description = "A page", body = ref("#/components/schemas/ExtensionPage"))))]
-pub(in crate::adapters::http) async fn list(
-    Extract(state): Extract<State>,
-    query: Query,
-) -> Outcome {
+pub(in super::super) async fn list(Extract(state): Extract<State>, query: Query) -> Outcome {
     Ok(state.desk.list(&query.read()?, MAX_BYTES).await?)
 }
 
 /// How extensions are doing: a page of them, and all together
 #[utoipa::path(get, path = "/admin/extensions/health", tag = "reads", params(HealthArguments, Freshness),
     responses((status = 200, description = "A page", body = ref("#/components/schemas/HealthPage"))))]
-pub(in crate::adapters::http) async fn health(
+pub(in super::super) async fn health(
     Extract(state): Extract<State>,
     Extension(caller): Extension<Caller>,
     query: Query,
@@ -49,7 +46,7 @@ pub(in crate::adapters::http) async fn health(
 /// The stored record of an extension, enabled or not
 #[utoipa::path(get, path = "/admin/extensions/{id}", tag = "reads", params(Freshness),
     responses((status = 200, description = "The record", body = ref("#/components/schemas/Extension"))))]
-pub(in crate::adapters::http) async fn get(
+pub(in super::super) async fn get(
     Extract(state): Extract<State>,
     path: Result<Path<String>, PathRejection>,
     query: Query,
@@ -66,7 +63,7 @@ pub(in crate::adapters::http) async fn get(
 /// How one extension is doing; its last failures for operators only
 #[utoipa::path(get, path = "/admin/extensions/{id}/health", tag = "reads", params(Freshness),
     responses((status = 200, description = "Its health", body = ref("#/components/schemas/ExtensionHealth"))))]
-pub(in crate::adapters::http) async fn health_of(
+pub(in super::super) async fn health_of(
     Extract(state): Extract<State>,
     Extension(caller): Extension<Caller>,
     path: Result<Path<String>, PathRejection>,
@@ -85,34 +82,23 @@ pub(in crate::adapters::http) async fn health_of(
 /// The circuits of this sidecar
 #[utoipa::path(get, path = "/admin/circuits", tag = "reads", params(CircuitsArguments, Freshness),
     responses((status = 200, description = "A page", body = ref("#/components/schemas/CircuitPage"))))]
-pub(in crate::adapters::http) async fn circuits(
-    Extract(state): Extract<State>,
-    query: Query,
-) -> Outcome {
+pub(in super::super) async fn circuits(Extract(state): Extract<State>, query: Query) -> Outcome {
     Ok(state.desk.circuits(&query.read()?, MAX_BYTES).await?)
 }
 
 /// This sidecar at a glance
 #[utoipa::path(get, path = "/admin/stats", tag = "reads", params(Freshness),
     responses((status = 200, description = "Its figures", body = ref("#/components/schemas/Stats"))))]
-pub(in crate::adapters::http) async fn stats(
-    Extract(state): Extract<State>,
-    query: Query,
-) -> Outcome {
+pub(in super::super) async fn stats(Extract(state): Extract<State>, query: Query) -> Outcome {
     Ok(state.desk.stats(query.arguments()?, MAX_BYTES).await?)
 }
 
 /// Who changed what, newest first
 #[utoipa::path(get, path = "/admin/audit", tag = "reads", params(AuditArguments),
     responses((status = 200, description = "A page", body = ref("#/components/schemas/AuditPage"))))]
-pub(in crate::adapters::http) async fn audit(
-    Extract(state): Extract<State>,
-    query: Query,
-) -> Outcome {
-    Ok(state
-        .desk
-        .audit(&query.arguments()?, true, MAX_BYTES)
-        .await?)
+pub(in super::super) async fn audit(Extract(state): Extract<State>, query: Query) -> Outcome {
+    let arguments = query.arguments()?;
+    Ok(state.desk.audit(&arguments, true, MAX_BYTES).await?)
 }
 
 /// The id in the path.

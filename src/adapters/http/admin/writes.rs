@@ -23,12 +23,12 @@ type Outcome = Result<Answer, HttpError>;
     request_body(content = ref("#/components/schemas/NewExtension"), content_type = "application/json"),
     responses((status = 201, description = "The record", body = ref("#/components/schemas/Extension")),
         (status = 200, description = "Dry run: what would change", body = ref("#/components/schemas/Rehearsal"))))]
-pub(in crate::adapters::http) async fn create(change: Change) -> Result<Response, HttpError> {
-    let id = change.new_id();
-    if change.is_dry_run() {
-        return Ok(change.carry_out(WriteVerb::Create).await?.into_response());
-    }
+pub(in super::super) async fn create(change: Change) -> Result<Response, HttpError> {
+    let (id, is_dry_run) = (change.new_id(), change.is_dry_run());
     let answer = change.carry_out(WriteVerb::Create).await?;
+    if is_dry_run {
+        return Ok(answer.into_response());
+    }
     let mut response = (StatusCode::CREATED, answer).into_response();
     if let Some(id) = id {
         let path = format!("/admin/extensions/{id}");
@@ -43,7 +43,7 @@ pub(in crate::adapters::http) async fn create(change: Change) -> Result<Response
 #[utoipa::path(patch, path = "/admin/extensions/{id}", tag = "writes",
     request_body(content = ref("#/components/schemas/ExtensionChange"), content_type = "application/json"),
     responses((status = 200, description = "The record", body = ref("#/components/schemas/Changed"))))]
-pub(in crate::adapters::http) async fn update(change: Change) -> Outcome {
+pub(in super::super) async fn update(change: Change) -> Outcome {
     change.carry_out(WriteVerb::Update).await
 }
 
@@ -51,7 +51,7 @@ pub(in crate::adapters::http) async fn update(change: Change) -> Outcome {
 #[utoipa::path(delete, path = "/admin/extensions/{id}", tag = "writes",
     request_body(content = ref("#/components/schemas/Condition"), content_type = "application/json"),
     responses((status = 200, description = "The revision that deleted it", body = ref("#/components/schemas/Deleted"))))]
-pub(in crate::adapters::http) async fn delete(change: Change) -> Outcome {
+pub(in super::super) async fn delete(change: Change) -> Outcome {
     change.carry_out(WriteVerb::Delete).await
 }
 
@@ -59,7 +59,7 @@ pub(in crate::adapters::http) async fn delete(change: Change) -> Outcome {
 #[utoipa::path(post, path = "/admin/extensions/{id}/enable", tag = "writes",
     request_body(content = ref("#/components/schemas/Condition"), content_type = "application/json"),
     responses((status = 200, description = "The record", body = ref("#/components/schemas/Changed"))))]
-pub(in crate::adapters::http) async fn enable(change: Change) -> Outcome {
+pub(in super::super) async fn enable(change: Change) -> Outcome {
     change.carry_out(WriteVerb::Enable).await
 }
 
@@ -67,7 +67,7 @@ pub(in crate::adapters::http) async fn enable(change: Change) -> Outcome {
 #[utoipa::path(post, path = "/admin/extensions/{id}/disable", tag = "writes",
     request_body(content = ref("#/components/schemas/Condition"), content_type = "application/json"),
     responses((status = 200, description = "The record", body = ref("#/components/schemas/Changed"))))]
-pub(in crate::adapters::http) async fn disable(change: Change) -> Outcome {
+pub(in super::super) async fn disable(change: Change) -> Outcome {
     change.carry_out(WriteVerb::Disable).await
 }
 
@@ -75,7 +75,7 @@ pub(in crate::adapters::http) async fn disable(change: Change) -> Outcome {
 #[utoipa::path(post, path = "/admin/reload", tag = "writes",
     request_body(content = ref("#/components/schemas/ReloadRequest"), content_type = "application/json"),
     responses((status = 200, description = "What changed", body = ref("#/components/schemas/Reloaded"))))]
-pub(in crate::adapters::http) async fn reload(
+pub(in super::super) async fn reload(
     Extract(state): Extract<State>,
     Extension(caller): Extension<Caller>,
     query: Query,

@@ -38,7 +38,7 @@ pub struct Feed {
     /// Observers of panics.
     observers: Observers,
     /// Ends all streams.
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
 }
 
 impl Feed {
@@ -86,7 +86,13 @@ impl Feed {
     /// A place to watch from; none when all are taken.
     pub(super) fn admit(self: &Arc<Self>) -> Option<Watcher> {
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(Watcher::new(Arc::clone(self), place, self.stop.clone()))
+        let (opening, messages) = self.open();
+        Some(Watcher {
+            feed: Arc::clone(self),
+            opening,
+            messages,
+            _place: place,
+        })
     }
 
     /// A snapshot, and all messages that come after it.

@@ -28,10 +28,8 @@ pub(super) async fn watch(
     Extract(state): Extract<State>,
     request: HeaderMap,
 ) -> Result<Response, HttpError> {
-    let watcher = state
-        .feed
-        .admit()
-        .ok_or(RegistryError::Overloaded(Overload::Requests))?;
+    let watcher = state.feed.admit();
+    let watcher = watcher.ok_or(RegistryError::Overloaded(Overload::Requests))?;
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),

@@ -11,7 +11,6 @@ use futures_util::stream::unfold;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, broadcast};
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
 use super::feed::{Feed, message};
 use crate::adapters::http::State;
@@ -28,29 +27,13 @@ pub(super) const ROWS_PER_MESSAGE: usize = 250;
 /// A watcher, with its place, which it gives back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Watcher {
-    feed: Arc<Feed>,
-    opening: Opening,
-    messages: broadcast::Receiver<Bytes>,
-    stop: CancellationToken,
-    _place: OwnedSemaphorePermit,
+    pub(super) feed: Arc<Feed>,
+    pub(super) opening: Opening,
+    pub(super) messages: broadcast::Receiver<Bytes>,
+    pub(super) _place: OwnedSemaphorePermit,
 }
 
 impl Watcher {
-    pub(super) fn new(
-        feed: Arc<Feed>,
-        place: OwnedSemaphorePermit,
-        stop: CancellationToken,
-    ) -> Self {
-        let (opening, messages) = feed.open();
-        Self {
-            feed,
-            opening,
-            messages,
-            stop,
-            _place: place,
-        }
-    }
-
     /// Everything it is sent, for as long as the headers of its request give it leave; a panic ends
     /// the stream, as its answer has begun.
     pub(super) fn messages(
@@ -75,7 +58,7 @@ impl Watcher {
                 return Some(message);
             }
             tokio::select! {
-                () = self.stop.cancelled() => return None,
+                () = self.feed.stop.cancelled() => return None,
                 message = self.messages.recv() => match message {
                     Ok(message) => return Some(message),
                     Err(RecvError::Lagged(_)) => (self.opening, self.messages) = self.feed.open(),

@@ -1,7 +1,7 @@
 //! What operations have in common: the token they need, the errors they answer, what is in paths
 //! and headers.
 
-use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Content, Ref, RefOr, Required, ResponseBuilder};
@@ -46,9 +46,8 @@ pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
         let response = ResponseBuilder::new().description(meaning);
         let response = response.content("application/json", content).build();
         let responses = &mut operation.responses.responses;
-        responses
-            .entry(status.to_owned())
-            .or_insert(RefOr::T(response));
+        let entry = responses.entry(status.to_owned());
+        entry.or_insert(RefOr::T(response));
     }
     let otherwise = match need {
         Need::Write(_) | Need::Reload => "and is forbidden without a tokens file",
@@ -70,8 +69,16 @@ pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
     let description = description.into_iter().chain([role]);
     operation.description = Some(description.collect::<Vec<_>>().join("\n\n"));
     let parameters = operation.parameters.get_or_insert_default();
-    let mut add = |name, place, schema: Schema, meaning| {
-        parameters.push(RefOr::T(parameter(name, place, schema, meaning)));
+    let mut add = |name: &str, place, schema: Schema, meaning: &str| {
+        let parameter = ParameterBuilder::new()
+            .name(name)
+            .parameter_in(place)
+            // What is in the path is, whatever this says.
+            .required(Required::False)
+            .description(Some(meaning))
+            .schema(Some(schema))
+            .build();
+        parameters.push(RefOr::T(parameter));
     };
     if path.contains("{id}") {
         add("id", ParameterIn::Path, schema_of("id"), "The extension");
@@ -92,18 +99,4 @@ pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
         let revision = schema_of("if_revision");
         add("if_revision", ParameterIn::Query, revision, "The same");
     }
-}
-
-fn parameter(name: &str, place: ParameterIn, schema: Schema, meaning: &str) -> Parameter {
-    let required = match place {
-        ParameterIn::Path => Required::True,
-        _ => Required::False,
-    };
-    ParameterBuilder::new()
-        .name(name)
-        .parameter_in(place)
-        .required(required)
-        .description(Some(meaning))
-        .schema(Some(schema))
-        .build()
 }

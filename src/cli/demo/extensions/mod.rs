@@ -79,10 +79,8 @@ async fn serve(
     // Slow answers, by their call; dropped, one stops.
     let mut tales = HashMap::new();
     while let Some((id, mut call)) = calls.next().await {
-        let call_id = call
-            .headers
-            .as_ref()
-            .and_then(|headers| headers.get(CALL_ID));
+        let headers = call.headers.as_ref();
+        let call_id = headers.and_then(|headers| headers.get(CALL_ID));
         let call_id = call_id.map(ToString::to_string);
         let Some(inbox) = call.reply.take() else {
             // That call was cancelled.
@@ -127,9 +125,8 @@ async fn answer(id: &str, call: &Message) -> Vec<(Headers, String)> {
     let Ok(request) = serde_json::from_slice::<Value>(&call.payload) else {
         return vec![error(400, "not a request that an extension can read")];
     };
-    let pause = request
-        .pointer("/config/latency_ms")
-        .and_then(Value::as_u64);
+    let pause = request.pointer("/config/latency_ms");
+    let pause = pause.and_then(Value::as_u64);
     sleep(Duration::from_millis(pause.unwrap_or_default()).min(LONGEST_PAUSE)).await;
     let headers = call.headers.as_ref();
     let accept = headers.and_then(|headers| headers.get("Beamline-Accept"));
@@ -139,12 +136,10 @@ async fn answer(id: &str, call: &Message) -> Vec<(Headers, String)> {
     if bodies.len() == 1 {
         return bodies.map(|body| (Vec::new(), body)).collect();
     }
-    let parts = bodies
-        .map(|body| ("chunk", body))
-        .chain([("end", String::new())]);
-    parts
-        .map(|(kind, body)| (vec![header("Beamline-Stream", kind)], body))
-        .collect()
+    let parts = bodies.map(|body| ("chunk", body));
+    let parts = parts.chain([("end", String::new())]);
+    let messages = parts.map(|(kind, body)| (vec![header("Beamline-Stream", kind)], body));
+    messages.collect()
 }
 
 /// An error as NATS services reply it.

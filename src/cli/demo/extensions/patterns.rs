@@ -30,10 +30,8 @@ pub(super) fn find(name: &str, text: &str) -> Option<(&'static str, Vec<Range<us
         }),
         _ => return None,
     };
-    let found = shape
-        .as_ref()?
-        .find_iter(text)
-        .filter(|found| is_one(found.as_str()));
+    let found = shape.as_ref()?.find_iter(text);
+    let found = found.filter(|found| is_one(found.as_str()));
     Some((words, found.map(|found| found.range()).collect()))
 }
 
