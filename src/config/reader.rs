@@ -74,7 +74,9 @@ impl Reader<'_> {
     /// already.
     pub(super) fn broken<T>(&self, path: &Path, look: Look<T>) -> Option<Rule> {
         let looks = self.surroundings.looks_into_files;
-        let text = looks.then(|| self.surroundings.bytes(path).ok()).flatten()?;
+        let text = looks
+            .then(|| self.surroundings.bytes(path).ok())
+            .flatten()?;
         let why = look(&text).err()?;
         Some(format!("names {}, which {why}", path.display()))
     }

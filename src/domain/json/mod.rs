@@ -10,7 +10,6 @@ mod scan;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
@@ -67,13 +66,12 @@ impl JsonObject {
         if compact == "{}" {
             return Ok(Self(None));
         }
-        if !compact.starts_with('{') || serde_json::from_str::<IgnoredAny>(text).is_err() {
+        if !compact.starts_with('{') {
             return Err(ObjectError::NotAnObject);
         }
-        check_keys(&compact)?;
-        RawValue::from_string(compact)
-            .map(|raw| Self(Some(raw)))
-            .map_err(|_| ObjectError::NotAnObject)
+        let raw = RawValue::from_string(compact).map_err(|_| ObjectError::NotAnObject)?;
+        check_keys(raw.get())?;
+        Ok(Self(Some(raw)))
     }
 
     /// The object as JSON text.
@@ -118,19 +116,31 @@ impl fmt::Display for JsonObject {
     }
 }
 
-/// Valid JSON without the white space between tokens; the contents of strings are kept.
+/// JSON without the white space between tokens; the contents of strings are kept. What is no valid JSON
+/// does not become so: two numbers stay two.
 pub fn compact(text: &str) -> String {
     let mut compact = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((tokens, string)) = rest.split_once('"') {
         let after = Quoted::split(string).1;
         let string = rest.get(tokens.len()..rest.len() - after.len());
-        compact.extend(tokens.split(WHITE_SPACE));
+        push_tokens(&mut compact, tokens);
         compact.push_str(string.unwrap_or_default());
         rest = after;
     }
-    compact.extend(rest.split(WHITE_SPACE));
+    push_tokens(&mut compact, rest);
     compact
+}
+
+/// Adds `tokens`, in which no string is, without the white space between them.
+fn push_tokens(compact: &mut String, tokens: &str) {
+    let is_mark = |byte: Option<u8>| byte.is_none_or(|byte| b"{}[],:\"".contains(&byte));
+    for token in tokens.split(WHITE_SPACE).filter(|token| !token.is_empty()) {
+        if !is_mark(compact.bytes().next_back()) && !is_mark(token.bytes().next()) {
+            compact.push(' ');
+        }
+        compact.push_str(token);
+    }
 }
 
 #[cfg(test)]
@@ -170,6 +180,8 @@ mod tests {
             r#"{"a":}"#,
             "{} {}",
             r#"{"a":1 2}"#,
+            "{\"a\":[tr\nue]}",
+            r#"{"a":1."b"}"#,
         ] {
             let refused = JsonObject::parse(bad);
             assert_eq!(refused, Err(ObjectError::NotAnObject), "{bad}");

@@ -37,7 +37,10 @@ async fn what_was_changed_with_disabled_triggers_is_found_after_a_reconnect_too(
     rig.wait_stats("/listener/state", json!("listening")).await;
     proxy.cut().await;
     rig.wait_stats("/database/state", json!("away")).await;
-    for (switch, change) in [("DISABLE", set_timeout_ms("x", 77)), ("ENABLE", String::new())] {
+    for (switch, change) in [
+        ("DISABLE", set_timeout_ms("x", 77)),
+        ("ENABLE", String::new()),
+    ] {
         let switch = format!("ALTER TABLE extensions {switch} TRIGGER USER");
         run(&rig.sql, &switch).await;
         run(&rig.sql, &change).await;
