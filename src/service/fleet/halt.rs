@@ -144,20 +144,16 @@ impl<S: Rollouts> Halter<S> {
 
     /// The extensions that may have to be halted and were called here, each with how old figures may be.
     fn windows(&self) -> BTreeMap<ExtensionId, Duration> {
-        let Tools {
-            runtimes, selector, ..
-        } = &self.tools;
+        let (catalog, runtimes) = (self.tools.selector.catalog(), &self.tools.runtimes);
         // What files define cannot be changed here.
-        if selector.catalog().head().source != ActiveSource::Database {
+        if catalog.head().source != ActiveSource::Database {
             return BTreeMap::new();
         }
         let called = runtimes.all().into_iter();
         let halting = called.filter_map(|(id, runtime)| {
-            let entry = selector.catalog().get(id.as_str())?;
-            entry.halts().then(|| {
-                let setup = runtime.setup(&entry, runtimes.defaults());
-                (id, setup.limits.breaker.window)
-            })
+            let entry = catalog.get(id.as_str()).filter(|entry| entry.halts())?;
+            let setup = runtime.setup(&entry, runtimes.defaults());
+            Some((id, setup.limits.breaker.window))
         });
         halting.collect()
     }

@@ -146,18 +146,13 @@ impl<S: AutoSwitch> AutoDisabler<S> {
     /// Of which extension the reason still holds: the version serves, and its circuit is open by itself,
     /// or being tried. One that closed meanwhile may be open again for what only routers report.
     fn blamed(&self, opening: &Moved) -> Option<(Arc<Entry>, CircuitState)> {
-        let Tools {
-            selector,
-            circuits,
-            clock,
-            ..
-        } = &self.tools;
-        let entry = selector.catalog().get(&opening.id)?;
+        let tools = &self.tools;
+        let entry = tools.selector.catalog().get(&opening.id)?;
         if entry.admitted().is_err() || entry.extension().version != opening.version {
             return None;
         }
-        let circuit = circuits.of(entry.extension(), &opening.version)?;
-        let view = circuit.view(clock.tick());
+        let circuit = tools.circuits.of(entry.extension(), &opening.version)?;
+        let view = circuit.view(tools.clock.tick());
         let evident = view.forced_until.is_none() && !view.hearsay;
         let ails = view.state != CircuitState::Closed && evident;
         ails.then_some((entry, view.state))

@@ -7,7 +7,7 @@ use crate::domain::breaker::CircuitState;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::circuits::Listed;
 use crate::service::error::RegistryError;
-use crate::service::invoke::{Resting, Tools};
+use crate::service::invoke::Resting;
 use crate::service::read::page_limit;
 
 /// The place of a circuit in listings: by id, then by version.
@@ -94,10 +94,8 @@ impl Health {
 
     /// A circuit by the wall clock.
     pub fn circuit(&self, listed: Listed) -> CircuitRow {
-        let Tools {
-            clock, runtimes, ..
-        } = &self.tools;
-        let view = listed.view;
+        let (clock, view) = (&self.tools.clock, listed.view);
+        let runtimes = &self.tools.runtimes;
         CircuitRow {
             resting: runtimes.resting(&listed.id, &listed.version, clock),
             id: listed.id,

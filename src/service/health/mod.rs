@@ -25,7 +25,7 @@ pub use summary::Summary;
 pub use teller::tell_summaries;
 pub use versions::{FailureRow, State, VersionStanding};
 
-use self::versions::{Whole, overall};
+use self::versions::overall;
 use super::error::RegistryError;
 use super::fleet::FleetFigures;
 use super::health_store::Figures;
@@ -193,37 +193,22 @@ impl Health {
     }
 
     fn standing(&self, entry: Arc<Entry>, now: Instant) -> Standing {
-        let Tools {
-            runtimes,
-            circuits,
-            clock,
-            ..
-        } = &self.tools;
-        let extension = entry.extension();
-        let runtime = runtimes.known(extension);
-        let circuit = circuits.of(extension, &extension.version);
-        let view = circuit.map(|circuit| circuit.view(clock.at(now)));
+        let (tools, extension) = (&self.tools, entry.extension());
+        let runtime = tools.runtimes.known(extension);
+        let runtime = runtime.as_deref();
+        let circuit = tools.circuits.of(extension, &extension.version);
+        let view = circuit.map(|circuit| circuit.view(tools.clock.at(now)));
         let flushed = self.fleet.of(extension);
         let called = |others: &Figures| others.sums.counts.total() > 0;
-        let was_reset = runtime
-            .as_ref()
-            .is_some_and(|it| it.health.outcomes.was_reset());
-        let called_elsewhere = flushed.as_ref().is_some_and(called) && !was_reset;
-        let mut standing = Standing::new(entry, runtime.as_deref(), view, flushed, clock, now);
-        let whole = Whole {
-            counts: standing.sums.counts,
-            success_rate: standing.success_rate,
-            called_elsewhere,
-            p50: standing.p50,
-            p99: standing.p99,
-        };
-        let entry = Arc::clone(&standing.entry);
-        let versions = entry.taking_part();
-        let versions =
-            versions.map(|version| self.version(&entry, version, runtime.as_deref(), whole, now));
-        standing.versions = versions.collect();
-        standing.state = overall(&entry, &standing.versions);
-        standing
+        let was_reset = runtime.is_some_and(|it| it.health.outcomes.was_reset());
+        let elsewhere = flushed.as_ref().is_some_and(called) && !was_reset;
+        let mut whole = Standing::new(entry, runtime, view, flushed, &tools.clock, now);
+        let versions = whole.entry.taking_part();
+        let versions = versions.map(|it| self.version(it, runtime, &whole, elsewhere, now));
+        let versions: Vec<_> = versions.collect();
+        whole.state = overall(&whole.entry, &versions);
+        whole.versions = versions;
+        whole
     }
 }
 

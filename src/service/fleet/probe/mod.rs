@@ -106,10 +106,7 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
 
     /// Which extensions are to be probed, and how often.
     fn out_of_service(&self) -> impl Iterator<Item = Out> {
-        let Tools {
-            selector, runtimes, ..
-        } = &self.tools;
-        let catalog = selector.catalog();
+        let (catalog, runtimes) = (self.tools.selector.catalog(), &self.tools.runtimes);
         catalog.out_of_service().into_iter().filter_map(move |id| {
             let entry = catalog.get(&id)?;
             let out = entry.admitted() == Err(Refusal::AutoDisabled);
