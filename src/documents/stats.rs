@@ -173,9 +173,9 @@ fn without_faults<'a>(figures: &'a Figures<'_>) -> Stats<'a> {
             .map(|reload| milliseconds(reload.duration)),
         staleness_ms: figures.staleness.map(millis),
         lookups: LookupsBody {
-            hits: figures.lookups.hits,
-            misses: figures.lookups.misses,
-            refused: figures.lookups.refused,
+            hits: figures.lookups.hits.get(),
+            misses: figures.lookups.misses.get(),
+            refused: figures.lookups.refused.get(),
             hit_rate: figures.lookups.hit_rate(),
         },
         invocations: invocations(&figures.invocations),

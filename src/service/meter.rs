@@ -95,43 +95,21 @@ pub struct LookupMeter {
     pub hits: Counter,
     /// Ids that no source knows.
     pub misses: Counter,
-    /// Ids that exist but do not serve.
+    /// Ids that exist but do not serve the request: disabled, not targeted, quarantined.
     pub refused: Counter,
     /// From the receipt of a request to its answer, within the process.
     pub duration: Histogram,
 }
 
-/// The figures of a [`LookupMeter`] at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LookupFigures {
-    /// Ids that were answered with a record.
-    pub hits: u64,
-    /// Ids that no source knows.
-    pub misses: u64,
-    /// Ids that exist but do not serve this request: disabled, not targeted, quarantined.
-    pub refused: u64,
-}
-
 impl LookupMeter {
-    /// The figures now.
-    pub fn figures(&self) -> LookupFigures {
-        LookupFigures {
-            hits: self.hits.get(),
-            misses: self.misses.get(),
-            refused: self.refused.get(),
-        }
-    }
-}
-
-impl LookupFigures {
     /// Hits among the ids that a source knows or no source knows; `None` before the first.
     #[expect(
         clippy::cast_precision_loss,
         reason = "a ratio needs no more than 53 bits"
     )]
-    pub fn hit_rate(self) -> Option<f64> {
-        let all = self.hits + self.misses;
-        (all > 0).then(|| self.hits as f64 / all as f64)
+    pub fn hit_rate(&self) -> Option<f64> {
+        let (hits, misses) = (self.hits.get(), self.misses.get());
+        (hits + misses > 0).then(|| hits as f64 / (hits + misses) as f64)
     }
 }
 
@@ -163,25 +141,15 @@ mod tests {
     #[test]
     fn refusals_are_neither_hits_nor_misses() {
         let meter = LookupMeter::default();
-        assert_eq!(
-            meter.figures().hit_rate(),
-            None,
-            "no figure before the first lookup"
-        );
+        assert_eq!(meter.hit_rate(), None, "no figure before the first lookup");
         meter.refused.add(1);
-        assert_eq!(meter.figures().hit_rate(), None);
+        assert_eq!(meter.hit_rate(), None);
         for _ in 0..3 {
             meter.hits.add(1);
         }
         meter.misses.add(1);
-        assert_eq!(
-            meter.figures(),
-            LookupFigures {
-                hits: 3,
-                misses: 1,
-                refused: 1
-            }
-        );
-        assert_eq!(meter.figures().hit_rate(), Some(0.75));
+        let counted = [&meter.hits, &meter.misses, &meter.refused];
+        assert_eq!(counted.map(Counter::get), [3, 1, 1]);
+        assert_eq!(meter.hit_rate(), Some(0.75));
     }
 }

@@ -10,7 +10,7 @@ use super::fleet::Alive;
 use super::health_store::Sidecars;
 use super::invoke::{Runtimes, Summary};
 use super::lookup::Lookups;
-use super::meter::LookupFigures;
+use super::meter::LookupMeter;
 use super::observe::ListenerState;
 use super::skipped::Skipped;
 use super::status::{DatabaseState, LastReload, SourceMode, Status};
@@ -35,7 +35,7 @@ pub struct Figures<'a> {
     pub last_error: Option<String>,
     pub last_reload: Option<LastReload>,
     pub staleness: Option<Duration>,
-    pub lookups: LookupFigures,
+    pub lookups: &'a LookupMeter,
     pub invocations: Summary,
     pub listener: ListenerState,
     pub database: DatabaseState,
@@ -134,7 +134,7 @@ impl Stats {
             last_error: self.status.last_error(),
             last_reload,
             staleness: self.status.staleness(),
-            lookups: self.lookups.meter.figures(),
+            lookups: &self.lookups.meter,
             invocations: self.runtimes.summary(),
             listener: self.status.listener(),
             database: self.status.database(),

@@ -94,11 +94,10 @@ impl Sources {
 
     fn lookups(&self, page: &mut Page<'_>) -> Result<(), Error> {
         let meter = &self.lookups.meter;
-        let figures = meter.figures();
         let results = [
-            ("hit", figures.hits),
-            ("miss", figures.misses),
-            ("refused", figures.refused),
+            ("hit", meter.hits.get()),
+            ("miss", meter.misses.get()),
+            ("refused", meter.refused.get()),
         ];
         if results.iter().any(|(_, count)| *count > 0) {
             page.counters(

@@ -328,7 +328,7 @@ fn turn(
 
 /// Lets the instance that asked for it rest for `rest`, also while circuits are frozen.
 fn pushed_back(plan: &Plan, pending: &Pending, rest: Option<Duration>, now: Instant) {
-    pending.permit.circuit().pushed_back();
+    pending.permit.circuit().pushed_back.add(1);
     let until = rest.and_then(|rest| now.checked_add(rest));
     let balancer = plan.setup.balancer(plan.version());
     if let (Some(until), Some(mut balancer)) = (until, balancer)
