@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rand::distr::{Alphanumeric, SampleString};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::automatic::Automatic;
@@ -158,16 +159,17 @@ impl Shared {
         observers.push(Box::new(note_observer));
         let observers = Observers::new(observers);
         let alive = Alive::default();
-        let stats = Stats::new(
-            Arc::clone(&catalog),
-            Arc::clone(&status),
-            Arc::clone(&lookups),
-            Arc::clone(&runtimes),
-            Arc::clone(&skipped),
-            settings.distinct.clone(),
+        let stats = Stats {
+            catalog: Arc::clone(&catalog),
+            status: Arc::clone(&status),
+            lookups: Arc::clone(&lookups),
+            runtimes: Arc::clone(&runtimes),
+            skipped: Arc::clone(&skipped),
+            alive: alive.clone(),
+            settings: settings.distinct.clone(),
             instance_id,
-        )
-        .beside(alive.clone());
+            started: Instant::now(),
+        };
         let tools = Tools {
             selector,
             runtimes,
