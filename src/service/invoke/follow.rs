@@ -89,14 +89,15 @@ impl Tools {
     pub fn tell(&self, moved: Moved) {
         let entry = self.selector.catalog().get(moved.id.as_str());
         let current = entry.is_some_and(|entry| entry.extension().version == moved.version);
-        let (runtimes, transition) = (&self.runtimes, &moved.transition);
-        let failing = runtimes.failing_at(&moved.id, &moved.version, transition);
+        let runtime = self.runtimes.get(moved.id.as_str());
+        let version = runtime.and_then(|runtime| runtime.versions.get(&moved.version));
+        let failing = version.map(|it| it.failing_at(&moved.transition));
         self.observers.observe(&Observation::Circuit {
             id: moved.id,
             version: moved.version,
             current,
             transition: moved.transition,
-            failing,
+            failing: failing.unwrap_or_default(),
         });
     }
 }

@@ -27,16 +27,10 @@ impl Tools {
         circuits.get_or_create(resolved.extension, resolved.version, settings)
     }
 
-    /// Leave of `circuit` for an attempt of `plan` that begins `now`.
-    pub(super) fn leave(
-        &self,
-        circuit: &Arc<Circuit>,
-        plan: &Plan,
-        recorder: &Recorder,
-        now: Instant,
-    ) -> Leave {
+    /// Leave of `circuit` for an attempt that begins `now`.
+    pub(super) fn leave(&self, circuit: &Arc<Circuit>, recorder: &Recorder, now: Instant) -> Leave {
         let admission = circuit.admit(self.clock.at(now));
-        recorder.tell(plan.about(), admission.transition);
+        recorder.tell(admission.transition);
         admission.permit.map_err(|refused| {
             let retry_after_ms = clock::foreseeable(refused.retry_after).map(wait_millis);
             Unavailable::CircuitOpen { retry_after_ms }

@@ -194,7 +194,7 @@ impl<C: Caller> Invoker<C> {
         })?;
         let recorder = self.tools.recorder(runtime, plan.target.entry(), &version);
         let circuit = self.tools.circuit(&plan);
-        let leave = self.tools.leave(&circuit, &plan, &recorder, Instant::now());
+        let leave = self.tools.leave(&circuit, &recorder, Instant::now());
         let (runtime, limit) = (&recorder.runtime, plan.setup.limits.max_in_flight);
         let enter = || runtime.places.enter(&invocation.context, limit);
         let seat = leave.is_ok().then(enter).transpose().map_err(|why| {

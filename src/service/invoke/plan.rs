@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::cancelling::Known;
 use super::meter::Status;
-use super::record::{About, Pending};
+use super::record::Pending;
 use super::request::{Invocation, known_as};
 use super::runtime::Setup;
 use super::spare::Spare;
@@ -209,15 +209,6 @@ impl Plan {
     /// How calls of that version go.
     pub(super) fn rules(&self) -> CallRules {
         self.setup.rules(self.version())
-    }
-
-    /// What its outcomes are about.
-    pub(super) fn about(&self) -> About<'_> {
-        let resolved = self.target.resolved();
-        About {
-            id: &resolved.extension.id,
-            version: resolved.version,
-        }
     }
 
     /// Where an attempt at `instance` is sent; without one, to the version's own subject.

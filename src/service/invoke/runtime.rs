@@ -13,7 +13,6 @@ use super::meter::{InvocationMeter, Status, Summary};
 use super::places::Places;
 use super::versions::Versions;
 use crate::domain::balancer::Balancer;
-use crate::domain::breaker::Transition;
 use crate::domain::call_rules::CallRules;
 use crate::domain::catalog::Catalog;
 use crate::domain::entry::Entry;
@@ -22,11 +21,12 @@ use crate::domain::health::ExtensionHealth;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::lock::locked;
 use crate::domain::retry::RetryBudget;
-use crate::service::observe::Failing;
 
 /// The running side of one extension.
 #[derive(Debug)]
 pub struct Runtime {
+    /// Whose it is.
+    pub id: ExtensionId,
     /// Another extension of the same id has one of its own.
     pub whose: Whose,
     /// The outcomes of calls.
@@ -62,6 +62,7 @@ impl Runtime {
     /// The running side of an extension that has not been called yet.
     pub fn new(entry: &Arc<Entry>, defaults: &Defaults, now: Instant) -> Self {
         Self {
+            id: entry.extension().id.clone(),
             whose: Whose::of(entry.extension()),
             health: ExtensionHealth::new(now),
             meter: InvocationMeter::default(),
@@ -225,20 +226,6 @@ impl Runtimes {
     /// The running side of an extension, if it was called.
     pub fn get(&self, id: &str) -> Option<Arc<Runtime>> {
         self.map.pin().get(id).cloned()
-    }
-
-    /// What is reported of a version's failures with `transition`, which no outcome of a call has made.
-    pub fn failing_at(
-        &self,
-        id: &ExtensionId,
-        version: &VersionName,
-        transition: &Transition,
-    ) -> Failing {
-        let runtime = self.get(id.as_str());
-        let version = runtime.and_then(|runtime| runtime.versions.get(version));
-        version
-            .map(|it| it.failing_at(transition))
-            .unwrap_or_default()
     }
 
     /// Forgets the extensions that `catalog` does not have, or has another one of their id instead.
