@@ -33,7 +33,7 @@ use crate::service::circuits::Circuits;
 use crate::service::clock::Clock;
 use crate::service::fleet::{self, Alive, FleetFigures, OverrideHandle, OverrideQueue, Signal};
 use crate::service::health::Health;
-use crate::service::invoke::{Defaults, Follower, Runtimes, Tools};
+use crate::service::invoke::{Follower, Limits, Runtimes, Tools};
 use crate::service::live::{self, Live, Notes};
 use crate::service::lookup::Lookups;
 use crate::service::meter::Count;
@@ -111,12 +111,11 @@ impl Shared {
         let environment = settings.identity.environment.clone();
         let circuits = Arc::new(Circuits::default());
         let (limits, health) = (&settings.limits, &settings.health);
-        let runtimes = Arc::new(Runtimes::new(Defaults {
+        let runtimes = Arc::new(Runtimes::new(Limits {
             max_payload_bytes: limits.max_payload_bytes,
             max_metadata_bytes: limits.max_metadata_bytes,
             max_in_flight: limits.max_in_flight_per_extension,
             breaker: settings.breaker.clone(),
-            min_success_rate: health.min_success_rate,
         }));
         let clock = Clock::default();
         let selector = Arc::new(Selector::new(

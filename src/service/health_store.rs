@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use thiserror::Error;
 
+use crate::domain::breaker::CircuitState;
 use crate::domain::extension::Incarnation;
 use crate::domain::health::HealthSums;
 use crate::domain::ids::{ExtensionId, VersionName};
@@ -67,16 +68,6 @@ pub struct Report {
     pub half_open_max_requests: u32,
 }
 
-words! {
-    /// A circuit that is not closed.
-    pub enum Held {
-        /// No calls pass.
-        Open = "open",
-        /// Trial calls pass.
-        HalfOpen = "half_open",
-    }
-}
-
 /// A circuit that a sidecar holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldCircuit {
@@ -87,7 +78,7 @@ pub struct HeldCircuit {
     /// Of which version.
     pub version: VersionName,
     /// Open or half open.
-    pub state: Held,
+    pub state: CircuitState,
     /// When it opened.
     pub opened_at: Instant,
     /// From when on a trial is due.
@@ -142,7 +133,7 @@ pub struct Restored {
     /// The fleet's figures.
     pub figures: Vec<Figures>,
     /// Circuits held by at least half of the sidecars that flushed within 3 intervals, at the time
-    /// of the earliest trial of any; all as [`Held::Open`].
+    /// of the earliest trial of any; all as [`CircuitState::Open`].
     pub circuits: Vec<HeldCircuit>,
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::circuits::{Circuit, Circuits};
 use super::clock::Clock;
 use super::error::{NotFoundReason, RegistryError};
-use crate::domain::breaker::{CircuitState, Tick};
+use crate::domain::breaker::{CircuitState, Tick, View};
 use crate::domain::catalog::Catalog;
 use crate::domain::context::Context;
 use crate::domain::entry::{Chosen, Entry, PreparedReply, Refusal};
@@ -139,6 +139,11 @@ impl Selector {
         &self.clock
     }
 
+    /// The success rate under which a version is degraded, 0 to 1.
+    pub fn min_success_rate(&self) -> f64 {
+        self.routing.min_success_rate
+    }
+
     /// Whether health makes no difference at the moment, to any request for this id.
     pub fn is_quiet(&self, id: &str) -> bool {
         self.circuits.is_quiet(id)
@@ -233,16 +238,14 @@ impl Selector {
 
     /// The state of a version's circuit; closed before its first call.
     pub fn state(&self, extension: &Extension, version: &VersionName) -> CircuitState {
-        let circuit = self.circuits.of(extension, version);
-        circuit.map_or(CircuitState::Closed, |circuit| {
-            circuit.view(self.clock.tick()).state
-        })
+        let view = self.view(extension, version);
+        view.map_or(CircuitState::Closed, |view| view.state)
     }
 
-    /// The rolling success rate by which a version gives way; `None` before it had enough calls.
-    pub fn success_rate(&self, extension: &Extension, version: &VersionName) -> Option<f64> {
+    /// What a version's circuit shows; `None` before its first call.
+    pub fn view(&self, extension: &Extension, version: &VersionName) -> Option<View> {
         let circuit = self.circuits.of(extension, version)?;
-        circuit.view(self.clock.tick()).success_rate
+        Some(circuit.view(self.clock.tick()))
     }
 
     /// An ailing version gives way to the current one, where that takes part.

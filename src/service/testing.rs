@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::circuits::Circuits;
 use super::clock::Clock;
-use super::invoke::{Defaults, Runtimes, Tools};
+use super::invoke::{Limits, Runtimes, Tools};
 use super::observe::Observers;
 use super::selection::{HealthRouting, Selector};
 use crate::domain::breaker::Settings;
@@ -41,12 +41,11 @@ pub(crate) fn tools(catalog: Arc<Catalog>) -> Tools {
         min_success_rate: 0.8,
     };
     let (circuits, clock) = (Arc::<Circuits>::default(), Clock::default());
-    let defaults = Defaults {
+    let defaults = Limits {
         max_payload_bytes: 1000,
         max_metadata_bytes: 1000,
         max_in_flight: 10,
         breaker,
-        min_success_rate: routing.min_success_rate,
     };
     Tools {
         selector: Arc::new(Selector::new(

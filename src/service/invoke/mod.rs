@@ -30,7 +30,7 @@ use std::time::Instant;
 pub use answer::{Answered, ERROR_CODE, ErrorHeaders, Trail};
 pub use cancelling::{Cancellable, Messenger};
 pub use follow::Follower;
-pub use limits::{Defaults, Limits};
+pub use limits::Limits;
 pub use meter::{DurationMeter, InvocationMeter, Status, Summary};
 pub use places::{Place, Places, Seat};
 pub use plan::Plan;
@@ -246,7 +246,7 @@ impl Tools {
             alone: entry.has_one_version(),
             clock: self.clock,
             observers: self.observers.clone(),
-            min_success_rate: self.runtimes.defaults().min_success_rate,
+            min_success_rate: self.selector.min_success_rate(),
             runtime,
         }
     }

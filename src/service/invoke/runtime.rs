@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
-use super::limits::{Defaults, Limits};
+use super::limits::Limits;
 use super::meter::{InvocationMeter, Status, Summary};
 use super::places::Places;
 use super::versions::Versions;
@@ -60,7 +60,7 @@ struct Part {
 
 impl Runtime {
     /// The running side of an extension that has not been called yet.
-    pub fn new(entry: &Arc<Entry>, defaults: &Defaults, now: Instant) -> Self {
+    pub fn new(entry: &Arc<Entry>, defaults: &Limits, now: Instant) -> Self {
         Self {
             id: entry.extension().id.clone(),
             whose: Whose::of(entry.extension()),
@@ -74,7 +74,7 @@ impl Runtime {
     }
 
     /// What follows from `entry`, derived anew when it is another one than before.
-    pub fn setup(&self, entry: &Arc<Entry>, defaults: &Defaults) -> Arc<Setup> {
+    pub fn setup(&self, entry: &Arc<Entry>, defaults: &Limits) -> Arc<Setup> {
         let setup = self.setup.load_full();
         if Arc::ptr_eq(&setup.entry, entry) {
             return setup;
@@ -113,7 +113,7 @@ impl Runtime {
 }
 
 impl Setup {
-    fn new(entry: &Arc<Entry>, defaults: &Defaults, before: &[Part]) -> Self {
+    fn new(entry: &Arc<Entry>, defaults: &Limits, before: &[Part]) -> Self {
         let extension = entry.extension();
         let own = CallRules::read(&extension.metadata).0;
         let parts = entry.candidates().map(|candidate| {
@@ -164,12 +164,12 @@ impl Setup {
 #[derive(Debug)]
 pub struct Runtimes {
     map: papaya::HashMap<ExtensionId, Arc<Runtime>, foldhash::fast::RandomState>,
-    defaults: Defaults,
+    defaults: Limits,
 }
 
 impl Runtimes {
     /// None yet.
-    pub fn new(defaults: Defaults) -> Self {
+    pub fn new(defaults: Limits) -> Self {
         Self {
             map: papaya::HashMap::with_hasher(foldhash::fast::RandomState::default()),
             defaults,
@@ -177,7 +177,7 @@ impl Runtimes {
     }
 
     /// What applies where an extension sets nothing.
-    pub fn defaults(&self) -> &Defaults {
+    pub fn defaults(&self) -> &Limits {
         &self.defaults
     }
 

@@ -26,7 +26,7 @@ async fn the_state_is_open_while_any_live_sidecar_has_it_open() {
     assert_eq!(state(&client, 1).await, "open t 0");
 
     let half_open = HeldCircuit {
-        state: Held::HalfOpen,
+        state: CircuitState::HalfOpen,
         half_open_requests: 2,
         ..open(id(1))
     };
