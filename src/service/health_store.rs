@@ -256,17 +256,6 @@ pub enum AutoDisabled {
     Gone,
 }
 
-/// The result of an attempt to enable again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AutoEnabled {
-    /// Done, in this revision.
-    Enabled(u64),
-    /// It was not auto-disabled.
-    NotDisabled,
-    /// There is no such extension, or another one of its id.
-    Gone,
-}
-
 /// Switching extensions for the whole fleet. Repeating a call is harmless.
 pub trait AutoSwitch: Send + Sync + 'static {
     /// Takes an extension out of service, if at most `max_percent` of the enabled ones, but at
@@ -279,13 +268,14 @@ pub trait AutoSwitch: Send + Sync + 'static {
         max_percent: u8,
     ) -> impl Future<Output = Result<AutoDisabled, StoreError>> + Send;
 
-    /// Takes it back into service.
+    /// Takes it back into service: in this revision, or not, where it was not auto-disabled, is gone,
+    /// or is another one of its id.
     fn auto_enable(
         &self,
         extension: &ExtensionId,
         incarnation: Option<Incarnation>,
         reason: &str,
-    ) -> impl Future<Output = Result<AutoEnabled, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Option<u64>, StoreError>> + Send;
 
     /// Takes or renews the right to probe, for `ttl` from before the call; `false` while another
     /// sidecar has it.

@@ -175,7 +175,7 @@ impl Observer for LogObserver {
                     "data loaded"
                 );
             }
-            Observation::Unchanged { duration } => {
+            Observation::Unchanged(duration) => {
                 self.failures.clear();
                 debug!(duration_ms = millis(*duration), "no changes");
             }
@@ -203,7 +203,7 @@ impl Observer for LogObserver {
             Observation::SourceChanged { from, to } => {
                 info!(from = from.as_str(), to = to.as_str(), "source changed");
             }
-            Observation::DigestDiffers { revision } => {
+            Observation::DigestDiffers(revision) => {
                 warn!(
                     revision,
                     "rows were changed without a revision; reading everything"
@@ -242,7 +242,7 @@ impl Observer for LogObserver {
                     warn!(connection, repeated, %notice, "nats notice");
                 }
             }
-            Observation::SlowConsumer { connection } => {
+            Observation::SlowConsumer(connection) => {
                 if let Some(repeated) = self.slow.say(connection, Instant::now()) {
                     warn!(
                         connection,
@@ -282,7 +282,7 @@ impl Observer for LogObserver {
                 } = summary;
                 debug!(total, healthy, unhealthy, half_open, "health summary");
             }
-            Observation::FlushFailed { error } => {
+            Observation::FlushFailed(error) => {
                 // One outage has many words, from a connection that is cut to one that is refused.
                 let trouble = match error.database().is_unreachable() {
                     true => String::new(),
@@ -316,7 +316,7 @@ impl Observer for LogObserver {
             Observation::KeptInService { id, why } => {
                 info!(extension_id = %id, why, "not disabled automatically");
             }
-            Observation::ProbeAnswered { id } => {
+            Observation::ProbeAnswered(id) => {
                 if self.alive.say(id.clone(), Instant::now()).is_some() {
                     info!(extension_id = %id, "extension responds again; an operator must enable it");
                 }
@@ -333,7 +333,7 @@ impl Observer for LogObserver {
                     warn!(kind, repeated, %why, "an event was dropped");
                 }
             }
-            Observation::NatsRestarted { connection } => {
+            Observation::NatsRestarted(connection) => {
                 warn!(connection, "nats connection thread panicked; reconnecting");
             }
             // The panic hook has logged where, which is known only there.

@@ -232,7 +232,7 @@ impl<S: HealthReports> Keeper<S> {
     }
 
     fn tell(&self, error: StoreError) {
-        let observation = Observation::FlushFailed { error };
-        self.tools.observers.observe(&observation);
+        let observers = &self.tools.observers;
+        observers.observe(&Observation::FlushFailed(error));
     }
 }

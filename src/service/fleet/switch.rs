@@ -122,6 +122,7 @@ impl<S: AutoSwitch> AutoDisabler<S> {
     /// a shorter time than [`AutoDisabler::hold`] takes would never be found open.
     async fn decide(&self, opening: Moved) {
         let (opening, begun) = (&opening, Instant::now());
+        let observers = &self.tools.observers;
         for pause in pauses() {
             let Some((entry, state)) = self.blamed(opening) else {
                 return;
@@ -133,10 +134,7 @@ impl<S: AutoSwitch> AutoDisabler<S> {
             if open && self.link.is_steady() {
                 match self.disable(opening, entry.extension()).await {
                     Ok(outcome) => return self.tell(opening, outcome),
-                    Err(error) => self.tools.observers.observe(&Observation::StoreFailed {
-                        what: "auto-disabling",
-                        error,
-                    }),
+                    Err(error) => observers.store_failed("auto-disabling", error),
                 }
             }
             sleep(pause).await;

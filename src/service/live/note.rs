@@ -101,7 +101,7 @@ impl Note {
             Observation::KeptInService { id, why } => {
                 (Tone::Plain, Some(id), format!("stays in service: {why}"))
             }
-            Observation::ProbeAnswered { id } => {
+            Observation::ProbeAnswered(id) => {
                 let text = "responds again; an operator must enable it";
                 (Tone::Good, Some(id), text.to_owned())
             }
@@ -370,7 +370,7 @@ mod tests {
         check(&link, Some((Tone::Bad, "NATS disconnected (lookup)")));
         check(&Observation::Overloaded(Overload::Requests), None);
         let connection = "lookup";
-        check(&Observation::SlowConsumer { connection }, None);
+        check(&Observation::SlowConsumer(connection), None);
     }
 
     #[tokio::test]

@@ -267,7 +267,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             self.digests.done();
         } else if revision == head.revision {
             self.observers
-                .observe(&Observation::DigestDiffers { revision });
+                .observe(&Observation::DigestDiffers(revision));
             let everything = self.database()?.read(&Want::default()).await?;
             self.digests.done();
             return Ok(Some(self.apply_read(everything, started)));

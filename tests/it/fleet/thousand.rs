@@ -73,7 +73,7 @@ impl Observer for Troubles {
     fn observe(&self, observation: &Observation) {
         let trouble = match observation {
             Observation::StoreFailed { what, error } => format!("{what}: {error}"),
-            Observation::FlushFailed { error } => format!("flush: {error}"),
+            Observation::FlushFailed(error) => format!("flush: {error}"),
             Observation::LoadFailed { error, .. } => format!("load: {error}"),
             _ => return,
         };

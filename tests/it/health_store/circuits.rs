@@ -1,7 +1,7 @@
 //! Circuits of the fleet, and what operators force.
 
 use beamline_registry::service::health_store::{
-    AutoDisabled, AutoEnabled, AutoSwitch, NewOverride, Override, OverrideAction, Overrides,
+    AutoDisabled, AutoSwitch, NewOverride, Override, OverrideAction, Overrides,
 };
 
 use super::*;
@@ -302,5 +302,5 @@ async fn what_was_said_of_one_that_was_deleted_says_nothing_of_the_next() {
     );
     run(&client, "UPDATE extensions SET auto_disabled = true").await;
     let enabled = a.auto_enable(&id(1), old, "{}").await;
-    assert_eq!(enabled, Ok(AutoEnabled::Gone));
+    assert_eq!(enabled, Ok(None));
 }

@@ -178,10 +178,8 @@ impl<S: Overrides> OverrideKeeper<S> {
     /// A database that does not answer is reported by the task that loads data from it.
     fn tell(&self, error: &StoreError) {
         if !error.database().is_unreachable() {
-            self.tools.observers.observe(&Observation::StoreFailed {
-                what: "reading the circuit overrides",
-                error: error.clone(),
-            });
+            let observers = &self.tools.observers;
+            observers.store_failed("reading the circuit overrides", error.clone());
         }
     }
 

@@ -22,7 +22,7 @@ use crate::domain::routing::Resolved;
 use crate::domain::subject::Subject;
 use crate::service::boundary::survived;
 use crate::service::caller::{CallHeaders, Caller};
-use crate::service::health_store::{AutoEnabled, AutoSwitch};
+use crate::service::health_store::AutoSwitch;
 use crate::service::invoke::{ERROR_CODE, Tools};
 use crate::service::observe::Observation;
 use crate::service::patience::{Patience, Wait};
@@ -80,6 +80,7 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
 
     async fn probe_all(&self, lease: &mut Lease<S>) {
         let (mut schedule, mut applied) = (Schedule::default(), self.applied.clone());
+        let observers = &self.tools.observers;
         let mut running = FuturesUnordered::new();
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -93,12 +94,9 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
                 },
                 Some(_) = running.next(), if !running.is_empty() => {}
                 id = schedule.due(), if room => match lease.hold().await {
-                    Ok(true) => running.push(survived(&self.tools.observers, self.visit(id))),
+                    Ok(true) => running.push(survived(observers, self.visit(id))),
                     Ok(false) => {}
-                    Err(error) => self.tools.observers.observe(&Observation::StoreFailed {
-                        what: "taking the probe lease",
-                        error,
-                    }),
+                    Err(error) => observers.store_failed("taking the probe lease", error),
                 },
             }
         }
@@ -135,7 +133,7 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
         }
         let observers = &self.tools.observers;
         if !self.enable {
-            observers.observe(&Observation::ProbeAnswered { id });
+            observers.observe(&Observation::ProbeAnswered(id));
             return;
         }
         let cause = (self.write_cause)(&EnableCause {
@@ -144,17 +142,14 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
         });
         let incarnation = entry.extension().incarnation;
         match self.store.auto_enable(&id, incarnation, &cause).await {
-            Ok(AutoEnabled::Enabled(revision)) => observers.observe(&Observation::AutoSwitched {
+            Ok(Some(revision)) => observers.observe(&Observation::AutoSwitched {
                 id,
                 disabled: false,
                 revision,
             }),
-            Ok(AutoEnabled::NotDisabled | AutoEnabled::Gone) => {}
+            Ok(None) => {}
             // The next probe tries again.
-            Err(error) => observers.observe(&Observation::StoreFailed {
-                what: "auto-enabling",
-                error,
-            }),
+            Err(error) => observers.store_failed("auto-enabling", error),
         }
     }
 

@@ -136,7 +136,7 @@ impl<D, F> Loader<D, F> {
 
     pub(super) fn tell_success(&self, trigger: Trigger, applied: &Applied, duration: Duration) {
         if !applied.news {
-            self.observers.observe(&Observation::Unchanged { duration });
+            self.observers.observe(&Observation::Unchanged(duration));
             return;
         }
         let catalog = self.writer.catalog();
