@@ -38,8 +38,10 @@ words! {
 
 words! {
     /// How the daemon learns of changes in the database.
+    #[derive(Default)]
     pub enum ListenerState {
         /// There is no database to listen to.
+        #[default]
         Off = "off",
         /// Notifications arrive, shown by a heartbeat.
         Listening = "listening",

@@ -40,8 +40,7 @@ struct Statuses([AtomicU64; Status::ALL.len()]);
 
 impl Statuses {
     fn count(&self, status: Status) {
-        let position = Status::ALL.iter().position(|known| *known == status);
-        if let Some(counter) = position.and_then(|i| self.0.get(i)) {
+        if let Some(counter) = self.0.get(status as usize) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -130,8 +129,7 @@ pub struct Summary {
 impl Summary {
     /// How many had `status`.
     pub fn of(&self, status: Status) -> u64 {
-        let position = Status::ALL.iter().position(|known| *known == status);
-        let count = position.and_then(|i| self.statuses.get(i));
+        let count = self.statuses.get(status as usize);
         count.copied().unwrap_or_default()
     }
 

@@ -166,7 +166,7 @@ impl<C: Caller> Invoker<C> {
     /// Why there is no answer of the extension to pass on.
     pub async fn call(&self, accepted: Accepted) -> Result<Invoked<C::Call>, RegistryError> {
         let known = accepted.plan.known.as_ref();
-        let cancel = known.map(|known| known.token().clone());
+        let cancel = known.map(|known| known.cancel.clone());
         let mut attempts = attempt::Attempts::new(self, accepted);
         let Some(cancel) = cancel else {
             return attempts.run().await;

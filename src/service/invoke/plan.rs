@@ -121,12 +121,10 @@ impl Plan {
             .map_err(|e| RegistryError::field(&e.field, e.rule))?;
         let own_timeout = Duration::from_millis(resolved.timeout_ms.into());
         let (received, patience) = (invocation.received, invocation.timeout);
+        let rules = setup.rules(resolved.version);
         Ok(Self {
             body,
-            timeout: match invocation.stream {
-                true => first_chunk_timeout(own_timeout, setup.rules(resolved.version)),
-                false => own_timeout,
-            },
+            timeout: timeout(invocation.stream, own_timeout, rules),
             deadline: nearest(invocation.deadline, patience, own_timeout, received),
             received,
             stream: invocation.stream,
@@ -160,10 +158,7 @@ impl Plan {
             span.note("beamline.fallback", id);
         }
         let own_timeout = Duration::from_millis(resolved.timeout_ms.into());
-        self.timeout = match self.stream {
-            true => first_chunk_timeout(own_timeout, setup.rules(resolved.version)),
-            false => own_timeout,
-        };
+        self.timeout = timeout(self.stream, own_timeout, setup.rules(resolved.version));
         self.received = Instant::now();
         self.deadline = nearest(self.deadline, spare.timeout, own_timeout, self.received);
         (self.target, self.setup) = (target, setup);
@@ -317,10 +312,13 @@ fn nearest(
     [deadline, impatient].into_iter().flatten().min()
 }
 
-/// How long an attempt may take until the first piece of its answer.
-fn first_chunk_timeout(own: Duration, rules: CallRules) -> Duration {
+/// How long an attempt may take until its answer, or the first piece of one that is a stream.
+fn timeout(stream: bool, own: Duration, rules: CallRules) -> Duration {
     let limits = rules.stream;
-    limits.first_chunk.unwrap_or(own).min(limits.total)
+    match stream {
+        true => limits.first_chunk.unwrap_or(own).min(limits.total),
+        false => own,
+    }
 }
 
 /// What a span records for a call or attempt with `status`.

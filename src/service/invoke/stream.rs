@@ -94,7 +94,7 @@ impl<S: Call> Streaming<S> {
     /// Ends it for a caller that has no audience left.
     pub fn canceller(&self) -> CancellationToken {
         let known = self.plan.known.as_ref();
-        known.map(|known| known.token().clone()).unwrap_or_default()
+        known.map(|known| known.cancel.clone()).unwrap_or_default()
     }
 
     /// Whether it has had its time, however much still comes. What came while this process stood

@@ -2,7 +2,6 @@
 
 mod applied;
 
-use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -56,17 +55,9 @@ pub struct Loader<D, F> {
     files_are_read: bool,
     status: Arc<Status>,
     progress: Progress,
-    observers: Observers,
+    pub(super) observers: Observers,
     applied: Box<dyn Fn() + Send + Sync>,
     digests: Digests,
-}
-
-impl<D, F> fmt::Debug for Loader<D, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Loader")
-            .field("status", &self.status)
-            .finish_non_exhaustive()
-    }
 }
 
 impl<D: Database, F: Fixtures> Loader<D, F> {
@@ -113,11 +104,6 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         self.status.load_failed(&error.to_string());
         self.observers
             .observe(&Observation::LoadFailed { trigger, error });
-    }
-
-    /// The observers.
-    pub(super) fn observers(&self) -> &Observers {
-        &self.observers
     }
 
     /// Whether the database cannot be used.

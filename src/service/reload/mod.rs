@@ -34,7 +34,6 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
 
 /// The task that owns the catalog's writer.
-#[derive(Debug)]
 pub struct Reloader<D, F> {
     loader: Loader<D, F>,
     inbox: Inbox,
@@ -124,7 +123,7 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
 
     /// Whether a load succeeded. One that panics is a failed load.
     async fn survive(&mut self, wake: Wake) -> bool {
-        let (observers, trigger) = (self.loader.observers().clone(), wake.trigger());
+        let (observers, trigger) = (self.loader.observers.clone(), wake.trigger());
         let answered = survived(&observers, self.answer(wake)).await;
         if answered.is_none() {
             self.loader.panicked(trigger);
