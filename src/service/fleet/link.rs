@@ -68,7 +68,9 @@ impl Link {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.returned.notified() => {}
-                () = at(settled) => self.settle(),
+                () = sleep_until(settled.unwrap_or_else(Instant::now)), if settled.is_some() => {
+                    self.settle();
+                }
                 _ = look.tick() => self.report(is_up()),
             }
         }
@@ -116,13 +118,6 @@ impl Observer for Link {
         {
             self.report(*up);
         }
-    }
-}
-
-async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -36,10 +36,10 @@ words! {
 
 /// Counts by status.
 #[derive(Debug, Default)]
-struct Statuses([AtomicU64; Status::ALL.len()]);
+pub(super) struct Statuses([AtomicU64; Status::ALL.len()]);
 
 impl Statuses {
-    fn count(&self, status: Status) {
+    pub(super) fn count(&self, status: Status) {
         if let Some(counter) = self.0.get(status as usize) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
@@ -54,7 +54,7 @@ impl Statuses {
 /// Counters of one extension.
 #[derive(Debug, Default)]
 pub struct InvocationMeter {
-    statuses: Statuses,
+    pub(super) statuses: Statuses,
     /// Attempts after the first.
     pub retries: Counter,
     /// Calls that went to a fallback instead, or as well.
@@ -105,13 +105,6 @@ impl DurationMeter {
         let overflow = (f64::MAX, self.overflow.load(Ordering::Relaxed));
         let sum = self.sum_us.load(Ordering::Relaxed) as f64 / 1e6;
         (sum, finite.chain([overflow]).collect())
-    }
-}
-
-impl InvocationMeter {
-    /// Counts an invocation.
-    pub(super) fn record(&self, status: Status) {
-        self.statuses.count(status);
     }
 }
 
@@ -185,9 +178,9 @@ mod tests {
     #[test]
     fn a_summary_adds_up() {
         let (a, b) = (InvocationMeter::default(), InvocationMeter::default());
-        a.record(Status::Success);
+        a.statuses.count(Status::Success);
         for meter in [&a, &b] {
-            meter.record(Status::Rejected);
+            meter.statuses.count(Status::Rejected);
             meter.retries.add(1);
         }
         let mut summary = Summary::default();

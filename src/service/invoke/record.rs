@@ -212,7 +212,7 @@ impl Recorder {
 
     /// Counts a call that is over, and the time that it took as a whole.
     pub(super) fn called(&self, status: Status, took: Duration) {
-        self.runtime.meter.record(status);
+        self.runtime.meter.statuses.count(status);
         self.version.meter.record(status, took);
     }
 

@@ -97,7 +97,7 @@ impl Runtime {
 
     /// Counts a call of `version` that is over, and the time that it took as a whole.
     pub fn called(&self, version: &VersionName, status: Status, took: Duration) {
-        self.meter.record(status);
+        self.meter.statuses.count(status);
         self.versions.of(version).meter.record(status, took);
     }
 

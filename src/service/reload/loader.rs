@@ -4,6 +4,7 @@ mod applied;
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -100,10 +101,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
 
     /// Takes notice of a load that panicked; what was served before is served still.
     pub(super) fn panicked(&self, trigger: Trigger) {
-        let error = SourceError::Bug;
-        self.status.load_failed(&error.to_string());
-        self.observers
-            .observe(&Observation::LoadFailed { trigger, error });
+        self.tell(trigger, &Err(SourceError::Bug), Duration::ZERO);
     }
 
     /// Whether the database cannot be used.
