@@ -108,7 +108,6 @@ impl Shared {
         let pool = uses_database(settings).map(|database| Pool::new(database, &instance_id));
         let pool = pool.transpose()?.map(Arc::new);
         let status = Arc::new(Status::new(mode(settings), settings.source.sync_interval));
-        let environment = settings.identity.environment.clone();
         let circuits = Arc::new(Circuits::default());
         let (limits, health) = (&settings.limits, &settings.health);
         let runtimes = Arc::new(Runtimes::new(Limits {
@@ -118,16 +117,16 @@ impl Shared {
             breaker: settings.breaker.clone(),
         }));
         let clock = Clock::default();
-        let selector = Arc::new(Selector::new(
-            Arc::clone(&catalog),
-            environment,
-            Arc::clone(&circuits),
-            HealthRouting {
+        let selector = Arc::new(Selector {
+            catalog: Arc::clone(&catalog),
+            environment: settings.identity.environment.clone(),
+            circuits: Arc::clone(&circuits),
+            routing: HealthRouting {
                 enabled: health.routing,
                 min_success_rate: health.min_success_rate,
             },
             clock,
-        ));
+        });
         let lookups = Arc::new(Lookups::new(Arc::clone(&selector)));
         let boot = Alphanumeric.sample_string(&mut rand::rng(), BOOT_ID);
         let envelopes = Envelopes::new(&instance_id, boot, clock);

@@ -135,7 +135,7 @@ impl Reads {
             Err(refusal @ Refusal::VersionNotFound) => return Err(refused(id, version, refusal)),
         };
         let out = target.as_ref().map(|target| {
-            let (resolved, clock) = (target.resolved(), self.selector.clock());
+            let (resolved, clock) = (target.resolved(), &self.selector.clock);
             let (id, version) = (&resolved.extension.id, resolved.version);
             let runtimes = &self.runtimes;
             (

@@ -104,44 +104,22 @@ pub struct Wanted<'a> {
 /// Chooses targets.
 #[derive(Debug)]
 pub struct Selector {
-    catalog: Arc<Catalog>,
-    environment: Option<Box<str>>,
-    circuits: Arc<Circuits>,
-    routing: HealthRouting,
-    clock: Clock,
+    /// What it chooses from.
+    pub catalog: Arc<Catalog>,
+    /// Is used where a context has none.
+    pub environment: Option<String>,
+    /// What it chooses by.
+    pub circuits: Arc<Circuits>,
+    /// Likewise.
+    pub routing: HealthRouting,
+    /// The clock of the circuits.
+    pub clock: Clock,
 }
 
 impl Selector {
-    /// Chooses from `catalog` by `circuits`; `environment` is used where a context has none.
-    pub fn new(
-        catalog: Arc<Catalog>,
-        environment: Option<String>,
-        circuits: Arc<Circuits>,
-        routing: HealthRouting,
-        clock: Clock,
-    ) -> Self {
-        Self {
-            catalog,
-            environment: environment.map(String::into_boxed_str),
-            circuits,
-            routing,
-            clock,
-        }
-    }
-
     /// The catalog it chooses from.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
-    }
-
-    /// The clock of the circuits.
-    pub fn clock(&self) -> &Clock {
-        &self.clock
-    }
-
-    /// The success rate under which a version is degraded, 0 to 1.
-    pub fn min_success_rate(&self) -> f64 {
-        self.routing.min_success_rate
     }
 
     /// Whether health makes no difference at the moment, to any request for this id.

@@ -17,8 +17,13 @@ pub(crate) fn selector(catalog: Arc<Catalog>, environment: Option<String>) -> Se
         enabled: true,
         min_success_rate: 0.8,
     };
-    let circuits = Arc::new(Circuits::default());
-    Selector::new(catalog, environment, circuits, routing, Clock::default())
+    Selector {
+        catalog,
+        environment,
+        circuits: Arc::default(),
+        routing,
+        clock: Clock::default(),
+    }
 }
 
 /// What calls need, around `catalog`; without observers. A circuit opens at the second failure in a
@@ -48,13 +53,13 @@ pub(crate) fn tools(catalog: Arc<Catalog>) -> Tools {
         breaker,
     };
     Tools {
-        selector: Arc::new(Selector::new(
+        selector: Arc::new(Selector {
             catalog,
-            None,
-            Arc::clone(&circuits),
+            environment: None,
+            circuits: Arc::clone(&circuits),
             routing,
             clock,
-        )),
+        }),
         runtimes: Arc::new(Runtimes::new(defaults)),
         circuits,
         clock,

@@ -60,7 +60,13 @@ fn tools(incarnation: Incarnation) -> Tools {
         enabled: false,
         min_success_rate: 0.8,
     };
-    let selector = Selector::new(catalog, None, Arc::clone(&circuits), routing, clock);
+    let selector = Selector {
+        catalog,
+        environment: None,
+        circuits: Arc::clone(&circuits),
+        routing,
+        clock,
+    };
     let long = Duration::from_secs(60);
     let breaker = breaker::Settings {
         enabled: true,

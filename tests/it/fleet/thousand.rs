@@ -233,7 +233,13 @@ fn tools(catalog: Arc<Catalog>, observers: Observers) -> Tools {
         half_open_max_requests: 3,
         trial_limit: MEASURED,
     };
-    let selector = Selector::new(catalog, None, Arc::clone(&circuits), routing, clock);
+    let selector = Selector {
+        catalog,
+        environment: None,
+        circuits: Arc::clone(&circuits),
+        routing,
+        clock,
+    };
     Tools {
         selector: Arc::new(selector),
         runtimes: Arc::new(Runtimes::new(Limits {
