@@ -159,22 +159,16 @@ impl<S: Call> Streaming<S> {
             NoReply::Call(CallError::Overloaded(_) | CallError::BadReply) => {}
             NoReply::Call(_) => self.answered(),
         }
+        let late = |id| match by_caller {
+            true => RegistryError::DeadlineExceeded { id },
+            false => RegistryError::ExtensionTimeout { id },
+        };
         let (outcome, error) = match error {
-            NoReply::Call(CallError::Timeout) if by_caller => (
-                Outcome::Neutral(Neutral::ShortDeadline),
-                RegistryError::DeadlineExceeded { id },
-            ),
-            NoReply::StoodStill => (
-                Outcome::Neutral(Neutral::StoodStill),
-                match by_caller {
-                    true => RegistryError::DeadlineExceeded { id },
-                    false => RegistryError::ExtensionTimeout { id },
-                },
-            ),
-            NoReply::Call(CallError::Timeout) => (
-                Outcome::Failure(Failure::Timeout),
-                RegistryError::ExtensionTimeout { id },
-            ),
+            NoReply::StoodStill => (Outcome::Neutral(Neutral::StoodStill), late(id)),
+            NoReply::Call(CallError::Timeout) => match by_caller {
+                true => (Outcome::Neutral(Neutral::ShortDeadline), late(id)),
+                false => (Outcome::Failure(Failure::Timeout), late(id)),
+            },
             NoReply::Call(CallError::Overloaded(why)) => (
                 Outcome::Neutral(Neutral::Overloaded),
                 RegistryError::Overloaded(why),

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Loader;
+use super::{Loaded, Loader};
 use crate::domain::catalog::{ActiveSource, Catalog, Change, Counts};
 use crate::domain::entry::Entry;
 use crate::domain::record;
 use crate::service::boundary::survived_now;
 use crate::service::health_store::MAX_CHANGES;
 use crate::service::observe::{Changed, Observation, Trigger};
-use crate::service::source::SourceError;
 
 /// The most faults of one load that are reported one by one, and the most warnings.
 const MAX_TOLD: usize = 100;
@@ -113,12 +112,7 @@ impl<D, F> Loader<D, F> {
         }
     }
 
-    pub(super) fn tell(
-        &self,
-        trigger: Trigger,
-        result: &Result<Applied, SourceError>,
-        duration: Duration,
-    ) {
+    pub(super) fn tell(&self, trigger: Trigger, result: &Loaded, duration: Duration) {
         match result {
             Ok(applied) => {
                 self.tell_success(trigger, applied, duration);
