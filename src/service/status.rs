@@ -264,9 +264,8 @@ impl Status {
 
     /// How long ago the database last confirmed the data; `None` before the first time.
     pub fn staleness(&self) -> Option<Duration> {
-        locked(&self.loads)
-            .last_answer
-            .map(|answer| answer.elapsed())
+        let answered = locked(&self.loads).last_answer;
+        answered.map(|answered| answered.elapsed())
     }
 
     /// Loads applied, loads failed, and the last load that changed something.

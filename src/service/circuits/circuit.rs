@@ -94,9 +94,8 @@ impl<L: Lock> Circuit<L> {
 
     /// Whether it is the turn of one call in `share` to go where the others are led around.
     pub fn takes_turn(&self, share: u32) -> bool {
-        self.turns
-            .fetch_add(1, Ordering::Relaxed)
-            .is_multiple_of(share)
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
+        turn.is_multiple_of(share)
     }
 
     /// [`Breaker::admit`], with a permit that gives itself back.
@@ -147,17 +146,14 @@ impl<L: Lock> Circuit<L> {
 
     /// [`Breaker::restore_open`].
     pub fn restore_open(&self, now: Tick, remaining: Duration) -> Option<Transition> {
-        let restored = self
-            .breaker
-            .with(|breaker| breaker.restore_open(now, remaining));
+        let restored = self.breaker.with(|it| it.restore_open(now, remaining));
         self.alarm.raise();
         restored
     }
 
     /// [`Breaker::configure`].
     pub fn configure(&self, now: Tick, settings: Settings) -> Option<Transition> {
-        self.breaker
-            .with(|breaker| breaker.configure(now, settings))
+        self.breaker.with(|it| it.configure(now, settings))
     }
 
     /// What it raises, where something sets it apart from a circuit that never saw a failure.
@@ -203,9 +199,8 @@ impl<L: Lock> CallPermit<L> {
         if failed {
             circuit.failures.add(1);
         }
-        let transition = circuit
-            .breaker
-            .with(|breaker| breaker.record(now, permit, outcome, latency));
+        let record = |it: &mut Breaker| it.record(now, permit, outcome, latency);
+        let transition = circuit.breaker.with(record);
         // Slow successes open a circuit, too.
         if failed || transition.is_some() {
             circuit.alarm.raise();

@@ -120,10 +120,8 @@ impl<S: Rollouts> Halter<S> {
                 tried: self.gather(windows.keys()),
             };
         }
-        let shares = self
-            .store
-            .tell(batch.number, &batch.tried, &windows)
-            .await?;
+        let told = self.store.tell(batch.number, &batch.tried, &windows);
+        let shares = told.await?;
         batch.tried.clear();
         let mut judged = Ok(());
         for share in shares {
@@ -141,10 +139,11 @@ impl<S: Rollouts> Halter<S> {
             return BTreeMap::new();
         }
         let called = runtimes.all().into_iter();
-        let halting = called.filter_map(|(id, runtime)| {
+        let halting = called.filter_map(|runtime| {
+            let id = &runtime.id;
             let entry = catalog.get(id.as_str()).filter(|entry| entry.halts())?;
             let setup = runtime.setup(&entry, runtimes.defaults());
-            Some((id, setup.limits.breaker.window))
+            Some((id.clone(), setup.limits.breaker.window))
         });
         halting.collect()
     }

@@ -100,12 +100,10 @@ impl Plan {
         let resolved = target.resolved();
         let extension = resolved.extension;
         // The request's own config is meant for the extension it asked for.
+        let of_fallbacks = &invocation.fallback_config;
         let request_config = match &target.fallback_from {
             None => invocation.config,
-            Some(_) => invocation
-                .fallback_config
-                .get(extension.id.as_str())
-                .copied(),
+            Some(_) => of_fallbacks.get(extension.id.as_str()).copied(),
         };
         let envelope = Envelope {
             kind: extension.kind,
@@ -146,14 +144,10 @@ impl Plan {
     pub(super) fn stand_in(&mut self, target: Target, setup: Arc<Setup>) -> Option<()> {
         let resolved = target.resolved();
         let id = &resolved.extension.id;
-        let spare = self
-            .spare
-            .take()
-            .filter(|spare| spare.fits(&setup.limits))?;
-        self.body = self
-            .body
-            .for_another(id, resolved.config, spare.config(id))
-            .ok()?;
+        let spare = self.spare.take();
+        let spare = spare.filter(|spare| spare.fits(&setup.limits))?;
+        let (config, own) = (resolved.config, spare.config(id));
+        self.body = self.body.for_another(id, config, own).ok()?;
         if let Some(span) = &mut self.span {
             span.note("beamline.fallback", id);
         }

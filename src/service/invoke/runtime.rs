@@ -119,11 +119,10 @@ impl Setup {
         let parts = entry.candidates().map(|candidate| {
             let resolved = candidate.resolve(extension);
             let kept = before.iter().find(|part| part.version == *resolved.version);
+            let kept = kept.map(|part| Arc::clone(&part.balancer));
             Part {
                 version: resolved.version.clone(),
-                balancer: kept
-                    .map(|part| Arc::clone(&part.balancer))
-                    .unwrap_or_default(),
+                balancer: kept.unwrap_or_default(),
                 rules: match std::ptr::eq(resolved.metadata, &extension.metadata) {
                     true => own,
                     false => CallRules::read(resolved.metadata).0,
@@ -139,9 +138,8 @@ impl Setup {
 
     /// How calls of a version go.
     pub fn rules(&self, version: &VersionName) -> CallRules {
-        self.part(version)
-            .map(|part| part.rules)
-            .unwrap_or_default()
+        let part = self.part(version);
+        part.map(|part| part.rules).unwrap_or_default()
     }
 
     /// The turns of a version's instances.
@@ -256,13 +254,9 @@ impl Runtimes {
     }
 
     /// All running sides, by id.
-    pub fn all(&self) -> Vec<(ExtensionId, Arc<Runtime>)> {
-        let pinned = self.map.pin();
-        let mut all: Vec<_> = pinned
-            .iter()
-            .map(|(id, runtime)| (id.clone(), Arc::clone(runtime)))
-            .collect();
-        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+    pub fn all(&self) -> Vec<Arc<Runtime>> {
+        let mut all: Vec<_> = self.map.pin().values().cloned().collect();
+        all.sort_by(|a, b| a.id.cmp(&b.id));
         all
     }
 }

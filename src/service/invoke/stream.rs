@@ -196,10 +196,8 @@ impl<S: Call> Streaming<S> {
         if let Some(pending) = self.pending.take() {
             let status = Status::of(outcome);
             let now = std::time::Instant::now();
-            let took = self
-                .recorder
-                .clock
-                .awake(self.plan.received.into_std(), now);
+            let received = self.plan.received.into_std();
+            let took = self.recorder.clock.awake(received, now);
             self.recorder.called(status, took);
             self.plan.trace_end(status);
             // To the first chunk: the length of a stream is no sign of its speed.

@@ -203,17 +203,12 @@ fn registry(observation: &Observation) -> Option<(Tone, String)> {
                 false => words.join(", "),
             };
             let mut text = format!("revision {revision}: {words}");
-            let named: Vec<_> = changed
-                .ids
-                .iter()
-                .take(NAMED)
-                .map(ExtensionId::as_str)
-                .collect();
+            let named = changed.ids.iter().take(NAMED);
+            let named: Vec<_> = named.map(ExtensionId::as_str).collect();
             if !named.is_empty() {
-                let more = if changed.ids.len() > NAMED {
-                    ", ..."
-                } else {
-                    ""
+                let more = match changed.ids.len() > NAMED {
+                    true => ", ...",
+                    false => "",
                 };
                 text.push_str(&format!(" ({}{more})", named.join(", ")));
             }
@@ -248,10 +243,9 @@ fn registry(observation: &Observation) -> Option<(Tone, String)> {
             ..
         } => (Tone::Good, "notifications arrive".to_owned()),
         Observation::NatsUp { connection, up } => {
-            let (tone, word) = if *up {
-                (Tone::Good, "connected")
-            } else {
-                (Tone::Bad, "disconnected")
+            let (tone, word) = match up {
+                true => (Tone::Good, "connected"),
+                false => (Tone::Bad, "disconnected"),
             };
             (tone, format!("NATS {word} ({connection})"))
         }

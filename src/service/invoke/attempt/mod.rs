@@ -256,10 +256,8 @@ impl<'a, C: Caller> Attempts<'a, C> {
         let subject = plan.subject(pending.whom.instance.as_ref());
         let headers = plan.headers(pending.number, begun, ends, pending.span_id);
         let patience = self.recorder.patience();
-        let call = self
-            .invoker
-            .caller
-            .call(subject, &headers, &plan.body.bytes, ends);
+        let caller = &self.invoker.caller;
+        let call = caller.call(subject, &headers, &plan.body.bytes, ends);
         let mut call = call.map_err(|error| patience.unsent(error))?;
         let wait = self.plan.wait(begun, ends);
         let reply = patience.next(&mut call, wait).await?;

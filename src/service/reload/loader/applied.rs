@@ -62,10 +62,8 @@ impl<D, F> Loader<D, F> {
         let catalog = Arc::clone(self.writer.catalog());
         let (before, known_faults) = (catalog.head(), catalog.quarantine());
         let fixtures = change.source == ActiveSource::Fixtures;
-        let mut more = change
-            .upserts
-            .iter()
-            .flat_map(|entry| warnings(&catalog, entry));
+        let upserts = change.upserts.iter();
+        let mut more = upserts.flat_map(|entry| warnings(&catalog, entry));
         let warnings: Vec<_> = more.by_ref().take(MAX_TOLD).collect();
         let more = more.count();
         let changed = changed(&change);
