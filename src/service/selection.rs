@@ -147,10 +147,9 @@ impl Selector {
         if let Err(rule) = ExtensionId::parse(id) {
             return RegistryError::field("id", rule);
         }
-        let reason = if self.catalog.quarantine().holds(id) {
-            NotFoundReason::Quarantined
-        } else {
-            NotFoundReason::Unknown
+        let reason = match self.catalog.quarantine().holds(id) {
+            true => NotFoundReason::Quarantined,
+            false => NotFoundReason::Unknown,
         };
         let id = id.to_owned();
         RegistryError::ExtensionNotFound { id, reason }
@@ -187,10 +186,9 @@ impl Selector {
             return Ok(target);
         }
         let now = self.clock.tick();
-        let target = if led {
-            self.led_around(target, wanted, now)
-        } else {
-            target
+        let target = match led {
+            true => self.led_around(target, wanted, now),
+            false => target,
         };
         if !self.refuses(&target, now) {
             return Ok(target);

@@ -104,11 +104,8 @@ impl<S: AutoSwitch> AutoDisabler<S> {
     /// For no longer than half of the time that the circuit stays open: it is to be found open.
     async fn hold(&self, opening: Moved) -> Moved {
         let sidecars = self.alive.sidecars();
-        let is_alone = match sidecars.instance_ids.as_slice() {
-            [only] => **only == *self.instance_id,
-            // Where none is known they have not been counted yet.
-            _ => false,
-        };
+        // Where none is known they have not been counted yet.
+        let is_alone = matches!(&*sidecars.instance_ids, [only] if **only == *self.instance_id);
         if !is_alone {
             let opened = &opening.transition;
             let half = opened.retry_at.map(|retry| retry.since(opened.at) / 2);

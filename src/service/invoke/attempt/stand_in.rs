@@ -25,9 +25,8 @@ impl<C: Caller> Attempts<'_, C> {
     pub(super) async fn stand_in(&mut self) -> Option<Invoked<C::Call>> {
         let tools = &self.invoker.tools;
         let spare = self.plan.spare.as_ref()?;
-        let target = tools
-            .selector
-            .standby(self.plan.target.entry(), &spare.context)?;
+        let asked = self.plan.target.entry();
+        let target = tools.selector.standby(asked, &spare.context)?;
         let runtime = tools.runtimes.of(target.entry());
         let setup = runtime.setup(target.entry(), tools.runtimes.defaults());
         let limit = setup.limits.max_in_flight;
