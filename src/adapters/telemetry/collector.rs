@@ -105,13 +105,11 @@ impl Sources {
                 results.map(|(result, count)| ([("result", result)], count)),
             )?;
         }
-        let duration = meter.duration.figures();
-        if duration.count == 0 {
+        let (sum, buckets) = meter.duration.figures();
+        let duration = ConstHistogram::of_seconds(sum, buckets);
+        if duration.count() == 0 {
             return Ok(());
         }
-        page.histogram(
-            "extension_registry_lookup_duration_seconds",
-            &ConstHistogram::of_seconds(duration.sum_seconds, duration.buckets),
-        )
+        page.histogram("extension_registry_lookup_duration_seconds", &duration)
     }
 }
