@@ -64,7 +64,10 @@ impl Link {
     pub async fn run(&self, stop: CancellationToken, is_up: impl Fn() -> bool) {
         let mut look = interval(LOOK_EVERY);
         loop {
-            let settled = self.settles_at();
+            let settled = match *locked(&self.state) {
+                State::Settling(until) => Some(until),
+                State::New | State::Down | State::Steady => None,
+            };
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.returned.notified() => {}
@@ -90,13 +93,6 @@ impl Link {
             }
             (same, _) => same,
         };
-    }
-
-    fn settles_at(&self) -> Option<Instant> {
-        match *locked(&self.state) {
-            State::Settling(until) => Some(until),
-            State::New | State::Down | State::Steady => None,
-        }
     }
 
     fn settle(&self) {

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Tools;
-use super::plan::Plan;
 use super::record::Recorder;
+use crate::domain::entry::Entry;
+use crate::domain::ids::VersionName;
 use crate::service::circuits::{CallPermit, Circuit};
 use crate::service::clock;
 use crate::service::error::Unavailable;
@@ -19,12 +20,11 @@ use crate::service::status::wait_millis;
 pub(super) type Leave = Result<CallPermit, Unavailable>;
 
 impl Tools {
-    /// The circuit of what `plan` calls, made at its first call.
-    pub(super) fn circuit(&self, plan: &Plan) -> Arc<Circuit> {
-        let resolved = plan.target.resolved();
-        let settings = || plan.setup.limits.breaker.clone();
+    /// The circuit of a version of `entry`, made if there is none.
+    pub fn circuit(&self, entry: &Arc<Entry>, version: &VersionName) -> Arc<Circuit> {
+        let settings = || self.runtimes.setup(entry).limits.breaker.clone();
         let circuits = &self.circuits;
-        circuits.get_or_create(resolved.extension, resolved.version, settings)
+        circuits.get_or_create(entry.extension(), version, settings)
     }
 
     /// Leave of `circuit` for an attempt that begins `now`.

@@ -193,7 +193,7 @@ impl<C: Caller> Invoker<C> {
             runtime.called(&version, Status::Neutral, took);
         })?;
         let recorder = self.tools.recorder(runtime, plan.target.entry(), &version);
-        let circuit = self.tools.circuit(&plan);
+        let circuit = self.tools.circuit(plan.target.entry(), &version);
         let leave = self.tools.leave(&circuit, &recorder, Instant::now());
         let (runtime, limit) = (&recorder.runtime, plan.setup.limits.max_in_flight);
         let enter = || runtime.places.enter(&invocation.context, limit);

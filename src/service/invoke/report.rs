@@ -67,10 +67,7 @@ impl Tools {
         if reported.verdict == Verdict::Failure {
             recorder.version.remember(&Failed::reported(now));
         }
-        let setup = self.runtimes.setup(&entry);
-        let circuit = self
-            .circuits
-            .get_or_create(extension, version, || setup.limits.breaker.clone());
+        let circuit = self.circuit(&entry, version);
         let admission = circuit.admit(self.clock.at(now));
         recorder.tell(admission.transition);
         if let Ok(permit) = admission.permit {

@@ -56,7 +56,7 @@ pub struct Loader<D, F> {
     edits: Edits,
     /// Whether the last read of the files succeeded.
     files_are_read: bool,
-    status: Arc<Status>,
+    pub(super) status: Arc<Status>,
     progress: Progress,
     pub(super) observers: Observers,
     applied: Box<dyn Fn() + Send + Sync>,
@@ -108,11 +108,6 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
     /// Takes notice of a load that panicked; what was served before is served still.
     pub(super) fn panicked(&self, trigger: Trigger) {
         self.tell(trigger, &Err(SourceError::Bug), Duration::ZERO);
-    }
-
-    /// Whether the database cannot be used.
-    pub(super) fn database_is_down(&self) -> bool {
-        self.status.database_up() == Some(false)
     }
 
     /// Has the digests compared at the next good read.

@@ -97,7 +97,7 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
             };
             // Files that were read while the database cannot be used satisfy a waiting request; it
             // is asked again as soon as after any other failure.
-            let failed = !done || self.loader.database_is_down();
+            let failed = !done || self.loader.status.database_up() == Some(false);
             // Hints and requests, however often they come, put off neither the sync, which finds
             // unannounced changes, nor the next attempt.
             if by_timer || failed != failing {

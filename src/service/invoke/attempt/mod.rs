@@ -12,7 +12,7 @@ use super::answer::{self, Answered, ErrorHeaders, Trail, ended};
 use super::cancelling::Awaited;
 use super::leave::Leave;
 use super::meter::Status;
-use super::places::Seat;
+use super::places::{Seat, Waiting};
 use super::plan::Plan;
 use super::record::{Pending, Recorder};
 use super::stream::{CHUNK, END, STREAM, Streaming};
@@ -77,21 +77,21 @@ impl<'a, C: Caller> Attempts<'a, C> {
 
     /// Tries until an answer, an error that stays, or the end of retries, budget or time.
     pub(super) async fn run(&mut self) -> Result<Invoked<C::Call>, RegistryError> {
-        if let Some(Seat::Awaited(_)) = self.seat {
+        match self.seat.take() {
             // Boxed: it is rare, as below.
-            Box::pin(self.take_place()).await?;
+            Some(Seat::Awaited(waiting)) => Box::pin(self.take_place(waiting)).await?,
+            seat => self.seat = seat,
         }
         let (status, last) = match self.tries().await {
             Ok(invoked) => return Ok(invoked),
             Err(given_up) => given_up,
         };
         self.count(status, StdInstant::now());
-        if self.may_stand_in(status) {
-            // Boxed: it is rare, and every call's task would have to hold room for it.
-            let stood_in = Box::pin(self.stand_in()).await;
-            if let Some(invoked) = stood_in {
-                return Ok(invoked);
-            }
+        // Boxed: it is rare, and every call's task would have to hold room for it.
+        if self.may_stand_in(status)
+            && let Some(invoked) = Box::pin(self.stand_in()).await
+        {
+            return Ok(invoked);
         }
         self.plan.trace_end(status);
         let last = last.map_err(|error| match self.may_be_done {
@@ -102,14 +102,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
     }
 
     /// Waits for a place, as long as for an attempt.
-    async fn take_place(&mut self) -> Result<(), RegistryError> {
-        let waiting = match self.seat.take() {
-            Some(Seat::Awaited(waiting)) => waiting,
-            seat => {
-                self.seat = seat;
-                return Ok(());
-            }
-        };
+    async fn take_place(&mut self, waiting: Waiting) -> Result<(), RegistryError> {
         let (until, _) = self.plan.attempt_ends(self.plan.received);
         let giving_up = self.invoker.caller.giving_up();
         let place = tokio::select! {
@@ -258,7 +251,11 @@ impl<'a, C: Caller> Attempts<'a, C> {
         let patience = self.recorder.patience();
         let caller = &self.invoker.caller;
         let call = caller.call(subject, &headers, &plan.body.bytes, ends);
-        let mut call = call.map_err(|error| patience.unsent(error))?;
+        let mut call = call.map_err(|error| match error {
+            // An extension that was not asked is not silent.
+            CallError::Timeout => NoReply::StoodStill,
+            error => NoReply::Call(error),
+        })?;
         let wait = self.plan.wait(begun, ends);
         let reply = patience.next(&mut call, wait).await?;
         Ok((call, reply))

@@ -39,9 +39,10 @@ impl<C: Caller> Attempts<'_, C> {
         // Nothing else holds the plan: there is no stream yet.
         Arc::get_mut(&mut self.plan)?.stand_in(target, setup)?;
         self.recorder.runtime.meter.fallbacks.add(1);
-        self.recorder = tools.recorder(runtime, self.plan.target.entry(), self.plan.version());
+        let (entry, version) = (self.plan.target.entry(), self.plan.version());
+        self.recorder = tools.recorder(runtime, entry, version);
         self.seat = Some(Seat::Taken(place));
-        self.circuit = tools.circuit(&self.plan);
+        self.circuit = tools.circuit(entry, version);
         self.tried.clear();
         self.barred = 0;
         let status = match self.admit() {
