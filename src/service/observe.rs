@@ -8,13 +8,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::breaker::{Tick, Transition};
+use crate::domain::breaker::Tick;
 use crate::domain::catalog::{ActiveSource, Counts};
 use crate::domain::halting::Comparison;
 use crate::domain::health::Crossing;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::overload::Overload;
 use crate::domain::words::words;
+use crate::service::circuits::Moved;
 use crate::service::health::Summary;
 use crate::service::health_store::StoreError;
 use crate::service::source::SourceError;
@@ -147,14 +148,10 @@ pub enum Observation {
     SlowConsumer(&'static str),
     /// A circuit went from one state to another.
     Circuit {
-        /// The extension.
-        id: ExtensionId,
-        /// Its version.
-        version: VersionName,
-        /// Whether that is the current version, whose circuit is the extension's.
+        /// Which, what changed, and why.
+        moved: Moved,
+        /// Whether it is the current version's, whose circuit is the extension's.
         current: bool,
-        /// What changed, and why.
-        transition: Transition,
         /// What is known of its failures.
         failing: Failing,
     },

@@ -16,11 +16,12 @@ use super::panics::log_panics;
 use super::repeats::Repeats;
 use super::writer::LogWriter;
 use crate::config::LogFormat;
-use crate::domain::breaker::{CircuitState, Transition};
+use crate::domain::breaker::CircuitState;
 use crate::domain::health::Crossing;
-use crate::domain::ids::{ExtensionId, VersionName};
+use crate::domain::ids::ExtensionId;
 use crate::domain::moment::rfc3339;
 use crate::domain::overload::Overload;
+use crate::service::circuits::Moved;
 use crate::service::clock::Clock;
 use crate::service::health::Summary;
 use crate::service::meter::Count;
@@ -250,13 +251,7 @@ impl Observer for LogObserver {
                     );
                 }
             }
-            Observation::Circuit {
-                id,
-                version,
-                transition,
-                failing,
-                ..
-            } => circuit(id, version, transition, failing),
+            Observation::Circuit { moved, failing, .. } => circuit(moved, failing),
             Observation::Health {
                 id,
                 version,
@@ -386,7 +381,8 @@ impl Observer for LogObserver {
 }
 
 /// A circuit that opens is a warning for the operator on call, one that closes is information.
-fn circuit(id: &ExtensionId, version: &VersionName, transition: &Transition, failing: &Failing) {
+fn circuit(moved: &Moved, failing: &Failing) {
+    let (id, version, transition) = (&moved.id, &moved.version, &moved.transition);
     let (from, to) = (transition.from.as_str(), transition.to.as_str());
     let (reason, failures) = (transition.reason.as_str(), transition.failures);
     let last_failure = transition.last_failure.map(|last| last.kind.as_str());

@@ -129,10 +129,12 @@ impl Rig {
         };
         let served = self.tools.selector.catalog().get("e").unwrap();
         self.openings.observe(&Observation::Circuit {
-            id: served.extension().id.clone(),
-            version: served.extension().version.clone(),
+            moved: Moved {
+                id: served.extension().id.clone(),
+                version: served.extension().version.clone(),
+                transition,
+            },
             current: true,
-            transition,
             failing: Failing::default(),
         });
     }

@@ -93,10 +93,8 @@ impl Tools {
         let version = runtime.and_then(|runtime| runtime.versions.get(&moved.version));
         let failing = version.map(|it| it.failing_at(&moved.transition));
         self.observers.observe(&Observation::Circuit {
-            id: moved.id,
-            version: moved.version,
+            moved,
             current,
-            transition: moved.transition,
             failing: failing.unwrap_or_default(),
         });
     }

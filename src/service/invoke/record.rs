@@ -17,7 +17,7 @@ use crate::domain::load::{InFlight, LOAD};
 use crate::domain::outcome::{Failure, Neutral, Outcome};
 use crate::domain::traceparent::SpanId;
 use crate::service::caller::Reply;
-use crate::service::circuits::CallPermit;
+use crate::service::circuits::{CallPermit, Moved};
 use crate::service::clock::Clock;
 use crate::service::observe::{Failing, Observation, Observers};
 use crate::service::patience::Patience;
@@ -201,10 +201,12 @@ impl Recorder {
         if let Some(transition) = transition {
             let version = &self.version.version;
             self.observers.observe(&Observation::Circuit {
-                id: self.runtime.id.clone(),
-                version: version.clone(),
+                moved: Moved {
+                    id: self.runtime.id.clone(),
+                    version: version.clone(),
+                    transition,
+                },
                 current: self.runtime.is_current(version),
-                transition,
                 failing,
             });
         }

@@ -61,15 +61,9 @@ impl Note {
     /// The note about an observation; `None` for what the page does not show.
     fn of(observation: &Observation) -> Option<Self> {
         let (tone, id, text) = match observation {
-            Observation::Circuit {
-                id,
-                version,
-                current,
-                transition,
-                ..
-            } => {
-                let (tone, text) = circuit(version, *current, transition);
-                (tone, Some(id), text)
+            Observation::Circuit { moved, current, .. } => {
+                let (tone, text) = circuit(&moved.version, *current, &moved.transition);
+                (tone, Some(&moved.id), text)
             }
             Observation::Health {
                 id,
