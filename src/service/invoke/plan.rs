@@ -119,10 +119,9 @@ impl Plan {
             .map_err(|e| RegistryError::field(&e.field, e.rule))?;
         let own_timeout = Duration::from_millis(resolved.timeout_ms.into());
         let (received, patience) = (invocation.received, invocation.timeout);
-        let rules = setup.rules(resolved.version);
         Ok(Self {
             body,
-            timeout: timeout(invocation.stream, own_timeout, rules),
+            timeout: timeout(invocation.stream, own_timeout, &setup, resolved.version),
             deadline: nearest(invocation.deadline, patience, own_timeout, received),
             received,
             stream: invocation.stream,
@@ -152,7 +151,7 @@ impl Plan {
             span.note("beamline.fallback", id);
         }
         let own_timeout = Duration::from_millis(resolved.timeout_ms.into());
-        self.timeout = timeout(self.stream, own_timeout, setup.rules(resolved.version));
+        self.timeout = timeout(self.stream, own_timeout, &setup, resolved.version);
         self.received = Instant::now();
         self.deadline = nearest(self.deadline, spare.timeout, own_timeout, self.received);
         (self.target, self.setup) = (target, setup);
@@ -307,12 +306,12 @@ fn nearest(
 }
 
 /// How long an attempt may take until its answer, or the first piece of one that is a stream.
-fn timeout(stream: bool, own: Duration, rules: CallRules) -> Duration {
-    let limits = rules.stream;
-    match stream {
-        true => limits.first_chunk.unwrap_or(own).min(limits.total),
-        false => own,
+fn timeout(stream: bool, own: Duration, setup: &Setup, version: &VersionName) -> Duration {
+    if !stream {
+        return own;
     }
+    let limits = setup.rules(version).stream;
+    limits.first_chunk.unwrap_or(own).min(limits.total)
 }
 
 /// What a span records for a call or attempt with `status`.
