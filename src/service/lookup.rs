@@ -166,10 +166,10 @@ impl Lookups {
     fn reply(&self, target: &Target) -> Bytes {
         let resolved = target.resolved();
         if self.selector.is_quiet(resolved.extension.id.as_str()) {
-            return target.reply().bytes.clone();
+            return target.reply.bytes.clone();
         }
         let state = self.selector.state(resolved.extension, resolved.version);
-        target.reply().in_state(state)
+        target.reply.in_state(state)
     }
 
     fn absent(&self, id: &str) -> RegistryError {

@@ -55,7 +55,8 @@ words! {
 pub struct Target {
     entry: Arc<Entry>,
     candidate: Candidate,
-    reply: PreparedReply,
+    /// The prepared reply to a lookup.
+    pub reply: PreparedReply,
     /// The extension that was asked for, if this one is its fallback.
     pub fallback_from: Option<ExtensionId>,
     /// Why this one.
@@ -81,11 +82,6 @@ impl Target {
     /// The fields of the version.
     pub fn resolved(&self) -> Resolved<'_> {
         self.candidate.resolve(self.entry.extension())
-    }
-
-    /// The prepared reply to a lookup.
-    pub fn reply(&self) -> &PreparedReply {
-        &self.reply
     }
 }
 

@@ -181,16 +181,12 @@ impl<L: Lock> Circuit<L> {
 #[derive(Debug)]
 #[must_use = "dropping it ends the attempt"]
 pub struct CallPermit<L: Lock = Mutex<Breaker>> {
-    circuit: Arc<Circuit<L>>,
+    /// The circuit that gave it.
+    pub circuit: Arc<Circuit<L>>,
     permit: Option<Permit>,
 }
 
 impl<L: Lock> CallPermit<L> {
-    /// The circuit that gave it.
-    pub fn circuit(&self) -> &Arc<Circuit<L>> {
-        &self.circuit
-    }
-
     /// Takes the outcome of the attempt, and the time that it took.
     pub fn record(mut self, now: Tick, outcome: Outcome, latency: Duration) -> Option<Transition> {
         let permit = self.permit.take()?;

@@ -7,7 +7,7 @@
 //! when the circuit opened.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -23,6 +23,7 @@ use crate::domain::extension::Extension;
 use crate::domain::health::HealthSums;
 use crate::service::boundary::survived;
 use crate::service::circuits::Moved;
+use crate::service::clock::Clock;
 use crate::service::health_store::{AutoDisabled, AutoSwitch, StoreError};
 use crate::service::invoke::Tools;
 use crate::service::observe::Observation;
@@ -36,23 +37,9 @@ const LONGEST_HOLD: Duration = Duration::from_secs(60);
 /// How long the trial of a circuit is waited for.
 const TRIAL: Duration = Duration::from_secs(60);
 
-/// Why an extension is taken out of service: for its audit entry and its event.
-#[derive(Debug)]
-pub struct DisableCause<'a> {
-    /// The opening that led to it.
-    pub opening: &'a Moved,
-    /// When the circuit opened.
-    pub opened_at: SystemTime,
-    /// When its last failure was counted.
-    pub last_failure: Option<SystemTime>,
-    /// When the fleet last saw a success.
-    pub last_success: Option<SystemTime>,
-    /// What the fleet has counted.
-    pub sums: HealthSums,
-}
-
-/// Writes a [`DisableCause`] as a JSON document.
-pub type WriteDisableCause = fn(&DisableCause<'_>) -> String;
+/// Writes as a JSON document why an extension is taken out of service, for its audit entry and its event:
+/// the opening that led to it, what the fleet has counted, and the clock of both.
+pub type WriteDisableCause = fn(&Moved, &HealthSums, Clock) -> String;
 
 /// Takes extensions out of service.
 #[derive(Debug)]
@@ -158,16 +145,7 @@ impl<S: AutoSwitch> AutoDisabler<S> {
         opening: &Moved,
         extension: &Extension,
     ) -> Result<AutoDisabled, StoreError> {
-        let clock = self.tools.clock;
-        let last_failure = opening.transition.last_failure;
-        let sums = self.sums(extension);
-        let cause = (self.write_cause)(&DisableCause {
-            opening,
-            opened_at: clock.wall(opening.transition.at),
-            last_failure: last_failure.map(|last| clock.wall(last.at)),
-            last_success: sums.last_success.map(|at| clock.wall_of(at)),
-            sums,
-        });
+        let cause = (self.write_cause)(opening, &self.sums(extension), self.tools.clock);
         let switch =
             self.store
                 .auto_disable(&opening.id, extension.incarnation, &cause, self.max_percent);
@@ -177,10 +155,8 @@ impl<S: AutoSwitch> AutoDisabler<S> {
     fn sums(&self, extension: &Extension) -> HealthSums {
         let runtime = self.tools.runtimes.known(extension);
         let own = runtime.map(|it| it.health.sums()).unwrap_or_default();
-        match self.others.of(extension) {
-            Some(others) => own.with(&others.sums),
-            None => own,
-        }
+        let others = self.others.of(extension);
+        others.map_or(own, |others| own.with(&others.sums))
     }
 
     fn tell(&self, opening: &Moved, outcome: AutoDisabled) {

@@ -96,7 +96,7 @@ impl Rig {
             instance_id: "one".into(),
             flush_interval: INTERVAL,
             max_percent: 100,
-            write_cause: |_| String::new(),
+            write_cause: |_, _, _| String::new(),
         };
         let stop = CancellationToken::new();
         tokio::spawn(disabler.run(stop.clone()));

@@ -29,7 +29,7 @@ use self::versions::overall;
 use super::error::RegistryError;
 use super::fleet::FleetFigures;
 use super::health_store::Figures;
-use super::invoke::{Runtimes, Tools};
+use super::invoke::Tools;
 use super::read::page_limit;
 use crate::domain::breaker::CircuitState;
 use crate::domain::entry::Entry;
@@ -38,7 +38,7 @@ use crate::domain::listing::{PageRequest, Position};
 /// Reports the health of extensions.
 #[derive(Debug)]
 pub struct Health {
-    tools: Tools,
+    pub(super) tools: Tools,
     fleet: Arc<FleetFigures>,
 }
 
@@ -174,11 +174,6 @@ impl Health {
         ids.extend(self.tools.circuits.ids());
         ids.extend(self.fleet.ids());
         ids.iter().filter_map(|id| catalog.get(id)).collect()
-    }
-
-    /// The outcomes of this sidecar's own calls.
-    pub fn runtimes(&self) -> &Runtimes {
-        &self.tools.runtimes
     }
 
     /// How every extension is doing, in the order of `list`.

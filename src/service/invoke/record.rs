@@ -129,7 +129,7 @@ impl Recorder {
         }
         plan.trace_attempt(&pending, Status::of(outcome));
         // While circuits are frozen, extensions recover, and so do their instances.
-        let frozen = || pending.permit.circuit().view(self.clock.at(now)).frozen;
+        let frozen = || pending.permit.circuit.view(self.clock.at(now)).frozen;
         let target = plan.target.entry();
         if target.halts() && !frozen() {
             let revision = target.extension().revision;
@@ -159,7 +159,7 @@ impl Recorder {
         outcome: breaker::Outcome,
         latency: Duration,
     ) {
-        let circuit = Arc::clone(permit.circuit());
+        let circuit = Arc::clone(&permit.circuit);
         let transition = permit.record(self.clock.at(now), outcome, latency);
         if outcome == breaker::Outcome::Neutral || circuit.is_gone() {
             return self.tell(transition);
@@ -301,7 +301,7 @@ fn turn(
 
 /// Lets the instance that asked for it rest for `rest`, also while circuits are frozen.
 fn pushed_back(plan: &Plan, pending: &Pending, rest: Option<Duration>, now: Instant) {
-    pending.permit.circuit().pushed_back.add(1);
+    pending.permit.circuit.pushed_back.add(1);
     let until = rest.and_then(|rest| now.checked_add(rest));
     let balancer = plan.setup.balancer(plan.version());
     if let (Some(until), Some(mut balancer)) = (until, balancer)

@@ -34,17 +34,9 @@ const AT_A_TIME: usize = 4;
 /// How often the catalog is looked at for extensions that went out of service or came back.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Why an extension is taken back into service: for its audit entry and its event.
-#[derive(Debug)]
-pub struct EnableCause<'a> {
-    /// The version that answered.
-    pub version: &'a VersionName,
-    /// How long it took.
-    pub latency: Duration,
-}
-
-/// Writes an [`EnableCause`] as a JSON document.
-pub type WriteEnableCause = fn(&EnableCause<'_>) -> String;
+/// Writes as a JSON document why an extension is taken back into service, for its audit entry and its
+/// event: the version that answered, and how long it took.
+pub type WriteEnableCause = fn(&VersionName, Duration) -> String;
 
 /// Probes auto-disabled extensions.
 #[derive(Debug)]
@@ -136,10 +128,7 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
             observers.observe(&Observation::ProbeAnswered(id));
             return;
         }
-        let cause = (self.write_cause)(&EnableCause {
-            version: resolved.version,
-            latency: begun.elapsed(),
-        });
+        let cause = (self.write_cause)(resolved.version, begun.elapsed());
         let incarnation = entry.extension().incarnation;
         match self.store.auto_enable(&id, incarnation, &cause).await {
             Ok(Some(revision)) => observers.observe(&Observation::AutoSwitched {
