@@ -185,11 +185,11 @@ fn selector(catalog: &Arc<Catalog>) -> Arc<Selector> {
         min_success_rate: 0.8,
     };
     let (circuits, clock) = (Arc::default(), Clock::default());
-    Arc::new(Selector::new(
-        Arc::clone(catalog),
-        None,
+    Arc::new(Selector {
+        catalog: Arc::clone(catalog),
+        environment: None,
         circuits,
         routing,
         clock,
-    ))
+    })
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rand::distr::{Alphanumeric, SampleString};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::automatic::Automatic;
@@ -32,7 +33,7 @@ use crate::service::circuits::Circuits;
 use crate::service::clock::Clock;
 use crate::service::fleet::{self, Alive, FleetFigures, OverrideHandle, OverrideQueue, Signal};
 use crate::service::health::Health;
-use crate::service::invoke::{Defaults, Follower, Runtimes, Tools};
+use crate::service::invoke::{Follower, Limits, Runtimes, Tools};
 use crate::service::live::{self, Live, Notes};
 use crate::service::lookup::Lookups;
 use crate::service::meter::Count;
@@ -107,27 +108,25 @@ impl Shared {
         let pool = uses_database(settings).map(|database| Pool::new(database, &instance_id));
         let pool = pool.transpose()?.map(Arc::new);
         let status = Arc::new(Status::new(mode(settings), settings.source.sync_interval));
-        let environment = settings.identity.environment.clone();
         let circuits = Arc::new(Circuits::default());
         let (limits, health) = (&settings.limits, &settings.health);
-        let runtimes = Arc::new(Runtimes::new(Defaults {
+        let runtimes = Arc::new(Runtimes::new(Limits {
             max_payload_bytes: limits.max_payload_bytes,
             max_metadata_bytes: limits.max_metadata_bytes,
             max_in_flight: limits.max_in_flight_per_extension,
             breaker: settings.breaker.clone(),
-            min_success_rate: health.min_success_rate,
         }));
         let clock = Clock::default();
-        let selector = Arc::new(Selector::new(
-            Arc::clone(&catalog),
-            environment,
-            Arc::clone(&circuits),
-            HealthRouting {
+        let selector = Arc::new(Selector {
+            catalog: Arc::clone(&catalog),
+            environment: settings.identity.environment.clone(),
+            circuits: Arc::clone(&circuits),
+            routing: HealthRouting {
                 enabled: health.routing,
                 min_success_rate: health.min_success_rate,
             },
             clock,
-        ));
+        });
         let lookups = Arc::new(Lookups::new(Arc::clone(&selector)));
         let boot = Alphanumeric.sample_string(&mut rand::rng(), BOOT_ID);
         let envelopes = Envelopes::new(&instance_id, boot, clock);
@@ -158,16 +157,17 @@ impl Shared {
         observers.push(Box::new(note_observer));
         let observers = Observers::new(observers);
         let alive = Alive::default();
-        let stats = Stats::new(
-            Arc::clone(&catalog),
-            Arc::clone(&status),
-            Arc::clone(&lookups),
-            Arc::clone(&runtimes),
-            Arc::clone(&skipped),
-            settings.distinct.clone(),
+        let stats = Stats {
+            catalog: Arc::clone(&catalog),
+            status: Arc::clone(&status),
+            lookups: Arc::clone(&lookups),
+            runtimes: Arc::clone(&runtimes),
+            skipped: Arc::clone(&skipped),
+            alive: alive.clone(),
+            settings: settings.distinct.clone(),
             instance_id,
-        )
-        .beside(alive.clone());
+            started: Instant::now(),
+        };
         let tools = Tools {
             selector,
             runtimes,

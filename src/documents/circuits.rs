@@ -109,12 +109,13 @@ pub fn page(page: &CircuitPage, max_bytes: usize) -> Result<Bytes, RegistryError
 
 /// One circuit.
 pub fn circuit(row: &CircuitRow) -> Bytes {
+    let view = row.listed.view;
     to_bytes(&CircuitBody {
-        id: row.id.as_str(),
-        version: row.version.as_str(),
-        state: row.state.as_str(),
-        consecutive_failures: row.consecutive_failures,
-        error_rate: row.error_rate,
+        id: row.listed.id.as_str(),
+        version: row.listed.version.as_str(),
+        state: view.state.as_str(),
+        consecutive_failures: view.consecutive_failures,
+        error_rate: view.error_rate,
         opened_at: row.opened_at.and_then(time),
         retry_at: row.retry_at.and_then(time),
         forced: ForcedBody::of(row.forced),
@@ -124,7 +125,7 @@ pub fn circuit(row: &CircuitRow) -> Bytes {
 
 /// The place after which the next page begins, as text: `<id>:<version>`.
 fn cursor(row: &CircuitRow) -> String {
-    format!("{}:{}", row.id, row.version)
+    format!("{}:{}", row.listed.id, row.listed.version)
 }
 
 /// Reads a cursor that [`page`] has given out.

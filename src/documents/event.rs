@@ -152,15 +152,13 @@ impl Envelopes {
                 },
             )),
             Observation::Circuit {
-                id,
-                version,
+                moved,
                 current,
-                transition,
                 failing,
             } => {
-                let data =
-                    circuit::Moved::new((id, version), *current, transition, failing, self.clock);
-                Some(self.wrap(circuit::kind(transition), Some(id.as_str()), data))
+                let data = circuit::Moved::new(moved, *current, failing, self.clock);
+                let kind = circuit::kind(&moved.transition);
+                Some(self.wrap(kind, Some(moved.id.as_str()), data))
             }
             Observation::Health {
                 id,

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::request::OfOne;
 use super::resting::RestingBody;
 use super::{time, to_bytes};
-use crate::domain::breaker::CircuitState;
+use crate::domain::breaker::{CircuitState, View};
 use crate::domain::record::warnings;
 use crate::service::read::Explanation;
 use crate::service::selection::Target;
@@ -114,12 +114,12 @@ impl<'a> Explained<'a> {
         let extension = entry.extension();
         let resolved = explanation.target.as_ref().map(Target::resolved);
         let own = resolved.filter(|resolved| resolved.extension.id == extension.id);
-        let states = &explanation.circuits;
-        let candidates = entry.candidates().zip(explanation.verdicts()).zip(states);
-        let candidates = candidates.zip(&explanation.success_rates);
+        let views = &explanation.circuits;
+        let candidates = entry.candidates().zip(explanation.verdicts()).zip(views);
+        let state = |view: &Option<View>| view.map_or(CircuitState::Closed, |view| view.state);
         let current = entry
             .candidates()
-            .zip(states)
+            .zip(views)
             .find(|(candidate, _)| candidate.is_current());
         Self {
             id: extension.id.as_str(),
@@ -132,7 +132,7 @@ impl<'a> Explained<'a> {
             auto_disabled: extension.auto_disabled,
             current_version: extension.version.as_str(),
             candidates: candidates
-                .map(|(((candidate, verdict), state), success_rate)| {
+                .map(|((candidate, verdict), view)| {
                     let resolved = candidate.resolve(extension);
                     let rules = verdict.rules.into_iter();
                     let rollouts = verdict.rollouts.into_iter();
@@ -150,8 +150,8 @@ impl<'a> Explained<'a> {
                             .collect(),
                         takes_part: verdict.takes_part,
                         chosen: own.is_some_and(|own| own.version == resolved.version),
-                        circuit_breaker_state: state.as_str(),
-                        success_rate: *success_rate,
+                        circuit_breaker_state: state(view).as_str(),
+                        success_rate: view.and_then(|view| view.success_rate),
                     }
                 })
                 .collect(),
@@ -172,7 +172,7 @@ impl<'a> Explained<'a> {
             resting: RestingBody::all(&explanation.resting),
             fallback: extension.fallback.iter().map(|id| id.as_str()).collect(),
             circuit_breaker_state: current
-                .map_or(CircuitState::Closed, |(_, state)| *state)
+                .map_or(CircuitState::Closed, |(_, view)| state(view))
                 .as_str(),
             revision: explanation.revision,
             warnings: warnings(extension),

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::page::ENVELOPE_BYTES;
 use super::{digest, time, to_bytes};
 use crate::service::invoke::{Status, Summary};
-use crate::service::stats::Figures;
+use crate::service::stats;
 use crate::service::status::{DatabaseState, millis};
 
 #[derive(Serialize, ToSchema)]
@@ -132,10 +132,58 @@ fn database(state: &DatabaseState) -> DatabaseBody {
 /// More faults than this are only counted, as are those for which there is no room.
 const MAX_FAULTS: usize = 100;
 
-/// The figures as JSON, with as many faults as fit into `max_bytes`.
-pub fn stats(figures: &Figures<'_>, max_bytes: usize) -> Bytes {
-    let mut stats = without_faults(figures);
-    let faults = figures.quarantine.faults();
+/// The catalog's revision, and the figures as JSON, with as many faults as fit into `max_bytes`.
+pub fn stats(sidecar: &stats::Stats, max_bytes: usize) -> (u64, Bytes) {
+    let (head, quarantine) = (sidecar.catalog.head(), sidecar.quarantine());
+    let (total, enabled) = sidecar.catalog.sizes();
+    let (status, lookups) = (&sidecar.status, &sidecar.lookups.meter);
+    let (loads, load_errors, last_reload) = status.load_figures();
+    let (last_error, sidecars) = (status.last_error(), sidecar.alive.sidecars());
+    let faults = quarantine.faults();
+    let mut stats = Stats {
+        source: status.mode().as_str(),
+        active_source: head.source.as_str(),
+        revision: head.revision,
+        epoch: head.epoch.as_deref(),
+        digest: digest(head.digest),
+        total_extensions: total,
+        enabled_extensions: enabled,
+        quarantined_total: faults.len(),
+        quarantined: Vec::new(),
+        quarantined_omitted: 0,
+        load_count: loads,
+        error_count: load_errors,
+        last_error: last_error.as_deref(),
+        last_reload: last_reload.and_then(|reload| time(reload.at())),
+        last_reload_duration_ms: last_reload.map(|reload| milliseconds(reload.duration)),
+        staleness_ms: status.staleness().map(millis),
+        lookups: LookupsBody {
+            hits: lookups.hits.get(),
+            misses: lookups.misses.get(),
+            refused: lookups.refused.get(),
+            hit_rate: lookups.hit_rate(),
+        },
+        invocations: invocations(&sidecar.runtimes.summary()),
+        listener: StateBody {
+            state: status.listener().as_str(),
+        },
+        database: database(&status.database()),
+        nats: StateBody {
+            state: if status.nats_up() { "up" } else { "away" },
+        },
+        sidecars: SidecarsBody {
+            total: sidecars.total,
+            instance_ids: &sidecars.instance_ids,
+        },
+        settings: SettingsBody {
+            fingerprint: &sidecar.settings.fingerprint,
+            changed: &sidecar.settings.changed,
+        },
+        instance_id: &sidecar.instance_id,
+        version: env!("CARGO_PKG_VERSION"),
+        started_at: time(sidecar.started_at()),
+        uptime_ms: millis(sidecar.started.elapsed()),
+    };
     let mut room = max_bytes.saturating_sub(ENVELOPE_BYTES + to_bytes(&stats).len());
     for fault in faults.take(MAX_FAULTS) {
         let fault = FaultBody {
@@ -149,56 +197,7 @@ pub fn stats(figures: &Figures<'_>, max_bytes: usize) -> Bytes {
         stats.quarantined.push(fault);
     }
     stats.quarantined_omitted = stats.quarantined_total - stats.quarantined.len();
-    to_bytes(&stats)
-}
-
-fn without_faults<'a>(figures: &'a Figures<'_>) -> Stats<'a> {
-    Stats {
-        source: figures.mode.as_str(),
-        active_source: figures.head.source.as_str(),
-        revision: figures.head.revision,
-        epoch: figures.head.epoch.as_deref(),
-        digest: digest(figures.head.digest),
-        total_extensions: figures.total,
-        enabled_extensions: figures.enabled,
-        quarantined_total: figures.quarantine.faults().len(),
-        quarantined: Vec::new(),
-        quarantined_omitted: 0,
-        load_count: figures.loads,
-        error_count: figures.load_errors,
-        last_error: figures.last_error.as_deref(),
-        last_reload: figures.last_reload.and_then(|reload| time(reload.at())),
-        last_reload_duration_ms: figures
-            .last_reload
-            .map(|reload| milliseconds(reload.duration)),
-        staleness_ms: figures.staleness.map(millis),
-        lookups: LookupsBody {
-            hits: figures.lookups.hits,
-            misses: figures.lookups.misses,
-            refused: figures.lookups.refused,
-            hit_rate: figures.lookups.hit_rate(),
-        },
-        invocations: invocations(&figures.invocations),
-        listener: StateBody {
-            state: figures.listener.as_str(),
-        },
-        database: database(&figures.database),
-        nats: StateBody {
-            state: if figures.nats_up { "up" } else { "away" },
-        },
-        sidecars: SidecarsBody {
-            total: figures.sidecars.total,
-            instance_ids: &figures.sidecars.instance_ids,
-        },
-        settings: SettingsBody {
-            fingerprint: &figures.settings.fingerprint,
-            changed: &figures.settings.changed,
-        },
-        instance_id: figures.instance_id,
-        version: env!("CARGO_PKG_VERSION"),
-        started_at: time(figures.started_at),
-        uptime_ms: millis(figures.uptime),
-    }
+    (head.revision, to_bytes(&stats))
 }
 
 fn invocations(summary: &Summary) -> InvocationsBody {

@@ -1,14 +1,18 @@
 //! Why an extension was switched automatically: for its audit entry and its event.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::stats::milliseconds;
 use super::time;
 use crate::domain::halting::{Comparison, failure_rate, least_failure_rate};
+use crate::domain::health::HealthSums;
+use crate::domain::ids::VersionName;
 use crate::domain::rollout::Halt;
+use crate::service::circuits::Moved;
+use crate::service::clock::Clock;
 use crate::service::fleet::halt::Share;
-use crate::service::fleet::probe::EnableCause;
-use crate::service::fleet::switch::DisableCause;
 
 #[derive(Serialize)]
 struct Disabled<'a> {
@@ -80,33 +84,33 @@ fn thousandths(rate: f64) -> f64 {
 }
 
 /// The reason of an automatic disabling.
-pub fn disabled(cause: &DisableCause<'_>) -> String {
-    let transition = &cause.opening.transition;
-    let (sums, counts) = (&cause.sums, cause.sums.counts);
+pub fn disabled(opening: &Moved, sums: &HealthSums, clock: Clock) -> String {
+    let (transition, counts) = (&opening.transition, sums.counts);
+    let last_failure = transition.last_failure;
     text(&Disabled {
         reason: "circuit_opened",
-        version: cause.opening.version.as_str(),
+        version: opening.version.as_str(),
         circuit: transition.reason.as_str(),
-        opened_at: time(cause.opened_at),
+        opened_at: time(clock.wall(transition.at)),
         failure_count: transition.failures,
-        last_failure: cause.last_failure.and_then(time),
-        last_error: transition.last_failure.map(|last| last.kind.as_str()),
+        last_failure: last_failure.and_then(|last| time(clock.wall(last.at))),
+        last_error: last_failure.map(|last| last.kind.as_str()),
         health: Health {
             success_count: counts.successes,
             failure_count: counts.failures,
             success_rate: counts.success_rate(),
             avg_latency_ms: sums.avg_latency().map(milliseconds),
-            last_success: cause.last_success.and_then(time),
+            last_success: sums.last_success.and_then(|at| time(clock.wall_of(at))),
         },
     })
 }
 
 /// The reason of an automatic enabling.
-pub fn enabled(cause: &EnableCause<'_>) -> String {
+pub fn enabled(version: &VersionName, latency: Duration) -> String {
     text(&Enabled {
         reason: "probe_answered",
-        version: cause.version.as_str(),
-        latency_ms: milliseconds(cause.latency),
+        version: version.as_str(),
+        latency_ms: milliseconds(latency),
     })
 }
 

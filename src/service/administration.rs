@@ -156,20 +156,13 @@ impl<D: Definitions> Administration<D> {
         request: ChangeRequest,
         actor: Actor,
     ) -> Result<Changed, RegistryError> {
-        let ChangeRequest {
-            id,
-            command,
-            if_revision,
-            dry_run,
-            values,
-        } = request;
-        let enables = command == Command::Enable;
+        let (enables, values) = (request.command == Command::Enable, request.values);
         let write = Write {
-            id,
-            command,
-            if_revision,
+            id: request.id,
+            command: request.command,
+            if_revision: request.if_revision,
             actor,
-            dry_run,
+            dry_run: request.dry_run,
         };
         let written = self.definitions()?.write(&write, &self.policy).await;
         let written = written.map_err(|error| {
@@ -177,7 +170,7 @@ impl<D: Definitions> Administration<D> {
             explain(error, write.id.as_str(), &values)
         })?;
         let revision = match written {
-            Written::At(revision) | Written::Nothing(revision) => revision,
+            Written::At(revision) => revision,
             Written::Rehearsed(rehearsal) => return Ok(Changed::Rehearsed(rehearsal)),
         };
         self.served(revision).await;

@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
 
 use futures_util::FutureExt;
 
@@ -21,23 +22,17 @@ pub fn survived<T>(
     work: impl Future<Output = T>,
 ) -> impl Future<Output = Option<T>> {
     let caught = AssertUnwindSafe(work).catch_unwind();
-    caught.map(|done| {
-        if done.is_err() {
-            observers.observe(&Observation::Panicked);
-        }
-        done.ok()
-    })
+    caught.map(move |done| counted(observers, done))
 }
 
 /// The same for work that awaits nothing.
 pub fn survived_now<T>(observers: &Observers, work: impl FnOnce() -> T) -> Option<T> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(done) => Some(done),
-        Err(_) => {
-            observers.observe(&Observation::Panicked);
-            None
-        }
-    }
+    counted(observers, catch_unwind(AssertUnwindSafe(work)))
+}
+
+fn counted<T>(observers: &Observers, done: thread::Result<T>) -> Option<T> {
+    let panicked = |_: &_| observers.observe(&Observation::Panicked);
+    done.inspect_err(panicked).ok()
 }
 
 /// Answers one request; `internal` if that panics.

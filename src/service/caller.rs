@@ -75,10 +75,8 @@ impl CallHeaders<'_> {
     pub fn write(&self, push: &mut dyn FnMut(&'static str, &str)) {
         let mut digits = itoa::Buffer::new();
         if let Some(trace) = &self.trace {
-            push(
-                "traceparent",
-                trace.traceparent.text(&mut [0; TraceParent::BYTES]),
-            );
+            let mut text = [0; TraceParent::BYTES];
+            push("traceparent", trace.traceparent.text(&mut text));
             if let Some(tracestate) = trace.tracestate {
                 push("tracestate", tracestate);
             }

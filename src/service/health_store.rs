@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use thiserror::Error;
 
+use crate::domain::breaker::CircuitState;
 use crate::domain::extension::Incarnation;
 use crate::domain::health::HealthSums;
 use crate::domain::ids::{ExtensionId, VersionName};
@@ -67,16 +68,6 @@ pub struct Report {
     pub half_open_max_requests: u32,
 }
 
-words! {
-    /// A circuit that is not closed.
-    pub enum Held {
-        /// No calls pass.
-        Open = "open",
-        /// Trial calls pass.
-        HalfOpen = "half_open",
-    }
-}
-
 /// A circuit that a sidecar holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldCircuit {
@@ -87,7 +78,7 @@ pub struct HeldCircuit {
     /// Of which version.
     pub version: VersionName,
     /// Open or half open.
-    pub state: Held,
+    pub state: CircuitState,
     /// When it opened.
     pub opened_at: Instant,
     /// From when on a trial is due.
@@ -142,7 +133,7 @@ pub struct Restored {
     /// The fleet's figures.
     pub figures: Vec<Figures>,
     /// Circuits held by at least half of the sidecars that flushed within 3 intervals, at the time
-    /// of the earliest trial of any; all as [`Held::Open`].
+    /// of the earliest trial of any; all as [`CircuitState::Open`].
     pub circuits: Vec<HeldCircuit>,
 }
 
@@ -265,17 +256,6 @@ pub enum AutoDisabled {
     Gone,
 }
 
-/// The result of an attempt to enable again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AutoEnabled {
-    /// Done, in this revision.
-    Enabled(u64),
-    /// It was not auto-disabled.
-    NotDisabled,
-    /// There is no such extension, or another one of its id.
-    Gone,
-}
-
 /// Switching extensions for the whole fleet. Repeating a call is harmless.
 pub trait AutoSwitch: Send + Sync + 'static {
     /// Takes an extension out of service, if at most `max_percent` of the enabled ones, but at
@@ -288,13 +268,14 @@ pub trait AutoSwitch: Send + Sync + 'static {
         max_percent: u8,
     ) -> impl Future<Output = Result<AutoDisabled, StoreError>> + Send;
 
-    /// Takes it back into service.
+    /// Takes it back into service: in this revision, or not, where it was not auto-disabled, is gone,
+    /// or is another one of its id.
     fn auto_enable(
         &self,
         extension: &ExtensionId,
         incarnation: Option<Incarnation>,
         reason: &str,
-    ) -> impl Future<Output = Result<AutoEnabled, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Option<u64>, StoreError>> + Send;
 
     /// Takes or renews the right to probe, for `ttl` from before the call; `false` while another
     /// sidecar has it.

@@ -24,18 +24,10 @@ impl Counter {
 }
 
 /// Upper bounds of the histogram's buckets, in nanoseconds: 250 ns to 16 ms, doubling.
-const BOUNDS_NS: [u64; 17] = {
-    let mut bounds = [250; 17];
-    let mut i = 1;
-    while i < bounds.len() {
-        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
-        {
-            bounds[i] = bounds[i - 1] * 2;
-        }
-        i += 1;
-    }
-    bounds
-};
+const BOUNDS_NS: [u64; 17] = [
+    250, 500, 1000, 2000, 4000, 8000, 16_000, 32_000, 64_000, 128_000, 256_000, 512_000, 1_024_000,
+    2_048_000, 4_096_000, 8_192_000, 16_384_000,
+];
 
 /// A histogram of durations without a lock.
 #[derive(Debug, Default)]
@@ -43,17 +35,6 @@ pub struct Histogram {
     buckets: [AtomicU64; BOUNDS_NS.len()],
     overflow: AtomicU64,
     sum_ns: AtomicU64,
-}
-
-/// A histogram's figures at one moment.
-#[derive(Debug)]
-pub struct HistogramFigures {
-    /// Sum of all durations, in seconds.
-    pub sum_seconds: f64,
-    /// How many durations there are.
-    pub count: u64,
-    /// Upper bound in seconds (the last is infinite) and durations in that bucket alone.
-    pub buckets: Vec<(f64, u64)>,
 }
 
 impl Histogram {
@@ -68,23 +49,20 @@ impl Histogram {
         self.sum_ns.fetch_add(ns, Ordering::Relaxed);
     }
 
-    /// The figures now.
+    /// The sum of all durations, in seconds; and of each bucket the upper bound in seconds (the last is
+    /// infinite) and the durations in it alone.
     #[expect(
         clippy::cast_precision_loss,
         reason = "a metric needs no more than 53 bits"
     )]
-    pub fn figures(&self) -> HistogramFigures {
+    pub fn figures(&self) -> (f64, Vec<(f64, u64)>) {
         let finite = BOUNDS_NS
             .iter()
             .zip(&self.buckets)
             .map(|(bound, count)| (*bound as f64 / 1e9, count.load(Ordering::Relaxed)));
         let overflow = (f64::MAX, self.overflow.load(Ordering::Relaxed));
-        let buckets: Vec<_> = finite.chain([overflow]).collect();
-        HistogramFigures {
-            sum_seconds: self.sum_ns.load(Ordering::Relaxed) as f64 / 1e9,
-            count: buckets.iter().map(|(_, count)| count).sum(),
-            buckets,
-        }
+        let sum = self.sum_ns.load(Ordering::Relaxed) as f64 / 1e9;
+        (sum, finite.chain([overflow]).collect())
     }
 }
 
@@ -95,43 +73,21 @@ pub struct LookupMeter {
     pub hits: Counter,
     /// Ids that no source knows.
     pub misses: Counter,
-    /// Ids that exist but do not serve.
+    /// Ids that exist but do not serve the request: disabled, not targeted, quarantined.
     pub refused: Counter,
     /// From the receipt of a request to its answer, within the process.
     pub duration: Histogram,
 }
 
-/// The figures of a [`LookupMeter`] at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LookupFigures {
-    /// Ids that were answered with a record.
-    pub hits: u64,
-    /// Ids that no source knows.
-    pub misses: u64,
-    /// Ids that exist but do not serve this request: disabled, not targeted, quarantined.
-    pub refused: u64,
-}
-
 impl LookupMeter {
-    /// The figures now.
-    pub fn figures(&self) -> LookupFigures {
-        LookupFigures {
-            hits: self.hits.get(),
-            misses: self.misses.get(),
-            refused: self.refused.get(),
-        }
-    }
-}
-
-impl LookupFigures {
     /// Hits among the ids that a source knows or no source knows; `None` before the first.
     #[expect(
         clippy::cast_precision_loss,
         reason = "a ratio needs no more than 53 bits"
     )]
-    pub fn hit_rate(self) -> Option<f64> {
-        let all = self.hits + self.misses;
-        (all > 0).then(|| self.hits as f64 / all as f64)
+    pub fn hit_rate(&self) -> Option<f64> {
+        let (hits, misses) = (self.hits.get(), self.misses.get());
+        (hits + misses > 0).then(|| hits as f64 / (hits + misses) as f64)
     }
 }
 
@@ -145,43 +101,28 @@ mod tests {
         for ns in [0, 250, 251, 500, 16_384_000, 16_384_001] {
             histogram.record(Duration::from_nanos(ns));
         }
-        let figures = histogram.figures();
-        let filled: Vec<_> = figures
-            .buckets
-            .iter()
-            .filter(|(_, count)| *count > 0)
-            .collect();
+        let (sum, buckets) = histogram.figures();
+        let filled: Vec<_> = buckets.iter().filter(|(_, count)| *count > 0).collect();
         assert_eq!(
             filled,
             [&(250e-9, 2), &(500e-9, 2), &(0.016_384, 1), &(f64::MAX, 1)]
         );
-        assert_eq!(figures.count, 6);
-        assert!((figures.sum_seconds - 0.032_769_002).abs() < 1e-12);
-        assert!(figures.buckets.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert!((sum - 0.032_769_002).abs() < 1e-12);
+        assert!(buckets.windows(2).all(|pair| pair[0].0 < pair[1].0));
     }
 
     #[test]
     fn refusals_are_neither_hits_nor_misses() {
         let meter = LookupMeter::default();
-        assert_eq!(
-            meter.figures().hit_rate(),
-            None,
-            "no figure before the first lookup"
-        );
+        assert_eq!(meter.hit_rate(), None, "no figure before the first lookup");
         meter.refused.add(1);
-        assert_eq!(meter.figures().hit_rate(), None);
+        assert_eq!(meter.hit_rate(), None);
         for _ in 0..3 {
             meter.hits.add(1);
         }
         meter.misses.add(1);
-        assert_eq!(
-            meter.figures(),
-            LookupFigures {
-                hits: 3,
-                misses: 1,
-                refused: 1
-            }
-        );
-        assert_eq!(meter.figures().hit_rate(), Some(0.75));
+        let counted = [&meter.hits, &meter.misses, &meter.refused];
+        assert_eq!(counted.map(Counter::get), [3, 1, 1]);
+        assert_eq!(meter.hit_rate(), Some(0.75));
     }
 }

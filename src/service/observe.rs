@@ -8,13 +8,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::breaker::{Tick, Transition};
+use crate::domain::breaker::Tick;
 use crate::domain::catalog::{ActiveSource, Counts};
 use crate::domain::halting::Comparison;
 use crate::domain::health::Crossing;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::overload::Overload;
 use crate::domain::words::words;
+use crate::service::circuits::Moved;
 use crate::service::health::Summary;
 use crate::service::health_store::StoreError;
 use crate::service::source::SourceError;
@@ -38,8 +39,10 @@ words! {
 
 words! {
     /// How the daemon learns of changes in the database.
+    #[derive(Default)]
     pub enum ListenerState {
         /// There is no database to listen to.
+        #[default]
         Off = "off",
         /// Notifications arrive, shown by a heartbeat.
         Listening = "listening",
@@ -72,11 +75,8 @@ pub enum Observation {
         /// From the decision to read until everything was applied.
         duration: Duration,
     },
-    /// A read found nothing new.
-    Unchanged {
-        /// From the decision to read until the answer.
-        duration: Duration,
-    },
+    /// A read found nothing new; it took this long, from the decision to read until the answer.
+    Unchanged(Duration),
     /// A read failed; what was served before is still served.
     LoadFailed {
         /// Why it was tried.
@@ -115,12 +115,9 @@ pub enum Observation {
         /// The source now.
         to: ActiveSource,
     },
-    /// The digest of the database differs although its revision does not: rows were changed
-    /// behind the triggers' back.
-    DigestDiffers {
-        /// The revision both sides have.
-        revision: u64,
-    },
+    /// The digest of the database differs although its revision, this one, does not: rows were
+    /// changed behind the triggers' back.
+    DigestDiffers(u64),
     /// The data of the database can be read again.
     DatabaseUp,
     /// It can no longer be read, or for another reason than before.
@@ -146,21 +143,15 @@ pub enum Observation {
         /// What was reported.
         notice: String,
     },
-    /// A reply of an extension was dropped, and its call ended: too many before it were not read.
-    SlowConsumer {
-        /// Which connection.
-        connection: &'static str,
-    },
+    /// A reply of an extension was dropped on this connection, and its call ended: too many before
+    /// it were not read.
+    SlowConsumer(&'static str),
     /// A circuit went from one state to another.
     Circuit {
-        /// The extension.
-        id: ExtensionId,
-        /// Its version.
-        version: VersionName,
-        /// Whether that is the current version, whose circuit is the extension's.
+        /// Which, what changed, and why.
+        moved: Moved,
+        /// Whether it is the current version's, whose circuit is the extension's.
         current: bool,
-        /// What changed, and why.
-        transition: Transition,
         /// What is known of its failures.
         failing: Failing,
     },
@@ -182,10 +173,7 @@ pub enum Observation {
     /// The health of all extensions, periodically.
     HealthSummary(Summary),
     /// Health could not be exchanged with the database; the next exchange makes up for it.
-    FlushFailed {
-        /// What went wrong.
-        error: StoreError,
-    },
+    FlushFailed(StoreError),
     /// This sidecar took an extension out of service for the whole fleet, or back into it.
     AutoSwitched {
         /// The extension.
@@ -214,10 +202,7 @@ pub enum Observation {
         why: &'static str,
     },
     /// An extension that is out of service answered a probe, and waits for an operator.
-    ProbeAnswered {
-        /// The extension.
-        id: ExtensionId,
-    },
+    ProbeAnswered(ExtensionId),
     /// The database did not do what the fleet was to agree on; it is tried again.
     StoreFailed {
         /// What was tried.
@@ -239,11 +224,8 @@ pub enum Observation {
         /// Why, in words.
         why: String,
     },
-    /// The thread of a connection to NATS panicked, which is a bug; the connection is made anew.
-    NatsRestarted {
-        /// Which connection.
-        connection: &'static str,
-    },
+    /// The thread of this connection to NATS panicked, which is a bug; the connection is made anew.
+    NatsRestarted(&'static str),
     /// A piece of work panicked, which is a bug; the panic hook has logged where.
     Panicked,
     /// This process stood still: timers that ran out meanwhile count against no extension.
@@ -329,6 +311,11 @@ impl Observers {
             // An observer that panics at this too has been reported already.
             self.tell(&Observation::Panicked);
         }
+    }
+
+    /// Reports that the database did not do `what`, and that it is tried again.
+    pub fn store_failed(&self, what: &'static str, error: StoreError) {
+        self.observe(&Observation::StoreFailed { what, error });
     }
 
     /// Whether everyone took it well.

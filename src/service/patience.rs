@@ -81,15 +81,6 @@ impl Patience<'_> {
         Err(self.silence(wait))
     }
 
-    /// Why nothing was sent in time.
-    pub fn unsent(&self, error: CallError) -> NoReply {
-        match error {
-            // An extension that was not asked is not silent.
-            CallError::Timeout => NoReply::StoodStill,
-            error => NoReply::Call(error),
-        }
-    }
-
     /// Until when to wait on at `now`, for what was lost since `from`; `None` when nothing was, or
     /// the caller waits no longer.
     fn made_up(&self, wait: Wait, from: Instant, now: Instant) -> Option<Instant> {

@@ -98,12 +98,8 @@ impl Progress {
     /// that wait. Only for callers whose number is bounded already, such as changes.
     pub async fn reached(&self, wanted: u64, wait: Duration) -> Result<(), RegistryError> {
         let mut applied = self.applied.subscribe();
-        let reached = timeout(
-            wait,
-            applied.wait_for(|revision| revision.unwrap_or(0) >= wanted),
-        )
-        .await;
-        match reached {
+        let reached = applied.wait_for(|revision| revision.unwrap_or(0) >= wanted);
+        match timeout(wait, reached).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(RegistryError::ShuttingDown),
             Err(_) => Err(RegistryError::RevisionTimeout {

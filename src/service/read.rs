@@ -7,7 +7,7 @@ use super::error::RegistryError;
 use super::invoke::{Resting, Runtimes};
 use super::lookup::{named, refused};
 use super::selection::{Reason, Selector, Target, Wanted};
-use crate::domain::breaker::CircuitState;
+use crate::domain::breaker::{CircuitState, View};
 use crate::domain::context::Context;
 use crate::domain::entry::{Entry, Refusal};
 use crate::domain::extension::ExtensionType;
@@ -48,10 +48,9 @@ pub struct Explanation {
     pub target: Option<Target>,
     /// Why.
     pub reason: Reason,
-    /// The states of the circuits of the entry's candidates, in their order.
-    pub circuits: Vec<CircuitState>,
-    /// Their rolling success rates, likewise: a version below the minimum gives way.
-    pub success_rates: Vec<Option<f64>>,
+    /// The circuits of the entry's candidates, in their order; by its rolling success rate a version
+    /// gives way.
+    pub circuits: Vec<Option<View>>,
     /// What rests, of what serves.
     pub resting: Vec<Resting>,
     /// Which instances are ejected, of what serves, and until when.
@@ -136,7 +135,7 @@ impl Reads {
             Err(refusal @ Refusal::VersionNotFound) => return Err(refused(id, version, refusal)),
         };
         let out = target.as_ref().map(|target| {
-            let (resolved, clock) = (target.resolved(), self.selector.clock());
+            let (resolved, clock) = (target.resolved(), &self.selector.clock);
             let (id, version) = (&resolved.extension.id, resolved.version);
             let runtimes = &self.runtimes;
             (
@@ -148,15 +147,10 @@ impl Reads {
         let extension = entry.extension();
         let circuits = entry.candidates().map(|candidate| {
             let version = candidate.resolve(extension).version;
-            self.selector.state(extension, version)
-        });
-        let success_rates = entry.candidates().map(|candidate| {
-            let version = candidate.resolve(extension).version;
-            self.selector.success_rate(extension, version)
+            self.selector.view(extension, version)
         });
         Ok(Explanation {
             circuits: circuits.collect(),
-            success_rates: success_rates.collect(),
             entry,
             context,
             target,

@@ -20,10 +20,7 @@ words! {
 
 impl Part {
     const fn bit(self) -> u8 {
-        match self {
-            Self::Data => 1,
-            Self::Nats => 2,
-        }
+        1 << self as u8
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::circuits::{Circuit, Circuits};
 use super::clock::Clock;
 use super::error::{NotFoundReason, RegistryError};
-use crate::domain::breaker::{CircuitState, Tick};
+use crate::domain::breaker::{CircuitState, Tick, View};
 use crate::domain::catalog::Catalog;
 use crate::domain::context::Context;
 use crate::domain::entry::{Chosen, Entry, PreparedReply, Refusal};
@@ -55,7 +55,8 @@ words! {
 pub struct Target {
     entry: Arc<Entry>,
     candidate: Candidate,
-    reply: PreparedReply,
+    /// The prepared reply to a lookup.
+    pub reply: PreparedReply,
     /// The extension that was asked for, if this one is its fallback.
     pub fallback_from: Option<ExtensionId>,
     /// Why this one.
@@ -82,11 +83,6 @@ impl Target {
     pub fn resolved(&self) -> Resolved<'_> {
         self.candidate.resolve(self.entry.extension())
     }
-
-    /// The prepared reply to a lookup.
-    pub fn reply(&self) -> &PreparedReply {
-        &self.reply
-    }
 }
 
 /// What a request asks for.
@@ -104,39 +100,22 @@ pub struct Wanted<'a> {
 /// Chooses targets.
 #[derive(Debug)]
 pub struct Selector {
-    catalog: Arc<Catalog>,
-    environment: Option<Box<str>>,
-    circuits: Arc<Circuits>,
-    routing: HealthRouting,
-    clock: Clock,
+    /// What it chooses from.
+    pub catalog: Arc<Catalog>,
+    /// Is used where a context has none.
+    pub environment: Option<String>,
+    /// What it chooses by.
+    pub circuits: Arc<Circuits>,
+    /// Likewise.
+    pub routing: HealthRouting,
+    /// The clock of the circuits.
+    pub clock: Clock,
 }
 
 impl Selector {
-    /// Chooses from `catalog` by `circuits`; `environment` is used where a context has none.
-    pub fn new(
-        catalog: Arc<Catalog>,
-        environment: Option<String>,
-        circuits: Arc<Circuits>,
-        routing: HealthRouting,
-        clock: Clock,
-    ) -> Self {
-        Self {
-            catalog,
-            environment: environment.map(String::into_boxed_str),
-            circuits,
-            routing,
-            clock,
-        }
-    }
-
     /// The catalog it chooses from.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
-    }
-
-    /// The clock of the circuits.
-    pub fn clock(&self) -> &Clock {
-        &self.clock
     }
 
     /// Whether health makes no difference at the moment, to any request for this id.
@@ -164,10 +143,9 @@ impl Selector {
         if let Err(rule) = ExtensionId::parse(id) {
             return RegistryError::field("id", rule);
         }
-        let reason = if self.catalog.quarantine().holds(id) {
-            NotFoundReason::Quarantined
-        } else {
-            NotFoundReason::Unknown
+        let reason = match self.catalog.quarantine().holds(id) {
+            true => NotFoundReason::Quarantined,
+            false => NotFoundReason::Unknown,
         };
         let id = id.to_owned();
         RegistryError::ExtensionNotFound { id, reason }
@@ -204,10 +182,9 @@ impl Selector {
             return Ok(target);
         }
         let now = self.clock.tick();
-        let target = if led {
-            self.led_around(target, wanted, now)
-        } else {
-            target
+        let target = match led {
+            true => self.led_around(target, wanted, now),
+            false => target,
         };
         if !self.refuses(&target, now) {
             return Ok(target);
@@ -233,16 +210,14 @@ impl Selector {
 
     /// The state of a version's circuit; closed before its first call.
     pub fn state(&self, extension: &Extension, version: &VersionName) -> CircuitState {
-        let circuit = self.circuits.of(extension, version);
-        circuit.map_or(CircuitState::Closed, |circuit| {
-            circuit.view(self.clock.tick()).state
-        })
+        let view = self.view(extension, version);
+        view.map_or(CircuitState::Closed, |view| view.state)
     }
 
-    /// The rolling success rate by which a version gives way; `None` before it had enough calls.
-    pub fn success_rate(&self, extension: &Extension, version: &VersionName) -> Option<f64> {
+    /// What a version's circuit shows; `None` before its first call.
+    pub fn view(&self, extension: &Extension, version: &VersionName) -> Option<View> {
         let circuit = self.circuits.of(extension, version)?;
-        circuit.view(self.clock.tick()).success_rate
+        Some(circuit.view(self.clock.tick()))
     }
 
     /// An ailing version gives way to the current one, where that takes part.

@@ -46,7 +46,13 @@ impl Case {
             enabled,
             min_success_rate: 0.8,
         };
-        let selector = Selector::new(catalog, None, Arc::clone(&circuits), routing, clock);
+        let selector = Selector {
+            catalog,
+            environment: None,
+            circuits: Arc::clone(&circuits),
+            routing,
+            clock,
+        };
         Self {
             selector,
             circuits,

@@ -84,7 +84,7 @@ impl DatabaseState {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Loads {
     count: u64,
     errors: u64,
@@ -120,15 +120,7 @@ impl Status {
             remarkable: AtomicBool::new(false),
             auto_fixtures: AtomicBool::new(false),
             nats_links: Mutex::default(),
-            loads: Mutex::new(Loads {
-                count: 0,
-                errors: 0,
-                last_reload: None,
-                last_answer: None,
-                down: None,
-                listener: ListenerState::Off,
-                last_error: None,
-            }),
+            loads: Mutex::default(),
         }
     }
 
@@ -266,19 +258,14 @@ impl Status {
 
     /// Whether the database can be used; `None` before it was asked.
     pub fn database_up(&self) -> Option<bool> {
-        let loads = locked(&self.loads);
-        match (&loads.down, loads.last_answer) {
-            (Some(_), _) => Some(false),
-            (None, Some(_)) => Some(true),
-            (None, None) => None,
-        }
+        let state = self.database();
+        (state != DatabaseState::Off).then_some(state == DatabaseState::Up)
     }
 
     /// How long ago the database last confirmed the data; `None` before the first time.
     pub fn staleness(&self) -> Option<Duration> {
-        locked(&self.loads)
-            .last_answer
-            .map(|answer| answer.elapsed())
+        let answered = locked(&self.loads).last_answer;
+        answered.map(|answered| answered.elapsed())
     }
 
     /// Loads applied, loads failed, and the last load that changed something.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::circuits::Circuits;
 use super::clock::Clock;
-use super::invoke::{Defaults, Runtimes, Tools};
+use super::invoke::{Limits, Runtimes, Tools};
 use super::observe::Observers;
 use super::selection::{HealthRouting, Selector};
 use crate::domain::breaker::Settings;
@@ -17,8 +17,13 @@ pub(crate) fn selector(catalog: Arc<Catalog>, environment: Option<String>) -> Se
         enabled: true,
         min_success_rate: 0.8,
     };
-    let circuits = Arc::new(Circuits::default());
-    Selector::new(catalog, environment, circuits, routing, Clock::default())
+    Selector {
+        catalog,
+        environment,
+        circuits: Arc::default(),
+        routing,
+        clock: Clock::default(),
+    }
 }
 
 /// What calls need, around `catalog`; without observers. A circuit opens at the second failure in a
@@ -41,21 +46,20 @@ pub(crate) fn tools(catalog: Arc<Catalog>) -> Tools {
         min_success_rate: 0.8,
     };
     let (circuits, clock) = (Arc::<Circuits>::default(), Clock::default());
-    let defaults = Defaults {
+    let defaults = Limits {
         max_payload_bytes: 1000,
         max_metadata_bytes: 1000,
         max_in_flight: 10,
         breaker,
-        min_success_rate: routing.min_success_rate,
     };
     Tools {
-        selector: Arc::new(Selector::new(
+        selector: Arc::new(Selector {
             catalog,
-            None,
-            Arc::clone(&circuits),
+            environment: None,
+            circuits: Arc::clone(&circuits),
             routing,
             clock,
-        )),
+        }),
         runtimes: Arc::new(Runtimes::new(defaults)),
         circuits,
         clock,

@@ -14,12 +14,13 @@ use std::time::{Duration, Instant, SystemTime};
 use beamline_registry::adapters::postgres::migrate::migrate;
 use beamline_registry::adapters::postgres::{Pool, PostgresHealth};
 use beamline_registry::config::{Settings, Surroundings};
+use beamline_registry::domain::breaker::CircuitState;
 use beamline_registry::domain::extension::Incarnation;
 use beamline_registry::domain::health::{Counts, HealthSums};
 use beamline_registry::domain::ids::{ExtensionId, VersionName};
 use beamline_registry::service::health_store::ledger::{Ledger, Progress};
 use beamline_registry::service::health_store::{
-    Boot, Figures, Flush, Flushed, HealthReports, Held, HeldCircuit, Report, Written,
+    Boot, Figures, Flush, Flushed, HealthReports, HeldCircuit, Report, Written,
 };
 use beamline_registry::service::observe::Observers;
 use beamline_registry::service::skipped::Skipped;
@@ -123,7 +124,7 @@ fn open(extension: ExtensionId) -> HeldCircuit {
         extension,
         incarnation: None,
         version: v1(),
-        state: Held::Open,
+        state: CircuitState::Open,
         opened_at: now - Duration::from_secs(10),
         retry_at: now + Duration::from_secs(50),
         half_open_requests: 0,

@@ -140,7 +140,7 @@ impl Discovery {
 
     /// The settings that differ from the defaults, and the fingerprint of those that a fleet shares.
     fn metadata(&self) -> BTreeMap<&'static str, &str> {
-        let settings = self.sidecar.settings();
+        let settings = &self.sidecar.settings;
         let changed = settings.changed.iter();
         let mut metadata: BTreeMap<_, _> = changed
             .map(|(name, value)| (*name, value.as_str()))

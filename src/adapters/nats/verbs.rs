@@ -143,7 +143,7 @@ impl Verbs {
 
     async fn ping(&self, freshness: Freshness) -> Result<Answer, RegistryError> {
         self.desk.fresh(freshness).await?;
-        let instance_id = self.desk.stats.instance_id();
+        let instance_id = &self.desk.stats.instance_id;
         Ok(Answer::plain(documents::ping::pong(instance_id)))
     }
 }

@@ -94,11 +94,10 @@ impl Sources {
 
     fn lookups(&self, page: &mut Page<'_>) -> Result<(), Error> {
         let meter = &self.lookups.meter;
-        let figures = meter.figures();
         let results = [
-            ("hit", figures.hits),
-            ("miss", figures.misses),
-            ("refused", figures.refused),
+            ("hit", meter.hits.get()),
+            ("miss", meter.misses.get()),
+            ("refused", meter.refused.get()),
         ];
         if results.iter().any(|(_, count)| *count > 0) {
             page.counters(
@@ -106,13 +105,11 @@ impl Sources {
                 results.map(|(result, count)| ([("result", result)], count)),
             )?;
         }
-        let duration = meter.duration.figures();
-        if duration.count == 0 {
+        let (sum, buckets) = meter.duration.figures();
+        let duration = ConstHistogram::of_seconds(sum, buckets);
+        if duration.count() == 0 {
             return Ok(());
         }
-        page.histogram(
-            "extension_registry_lookup_duration_seconds",
-            &ConstHistogram::of_seconds(duration.sum_seconds, duration.buckets),
-        )
+        page.histogram("extension_registry_lookup_duration_seconds", &duration)
     }
 }

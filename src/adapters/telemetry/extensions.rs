@@ -21,7 +21,7 @@ use crate::domain::catalog::Catalog;
 use crate::domain::entry::Entry;
 use crate::domain::health::HealthSums;
 use crate::domain::listing::PageRequest;
-use crate::service::circuits::{Circuits, Totals};
+use crate::service::circuits::{self, Circuits};
 use crate::service::clock::Clock;
 use crate::service::invoke::{Runtime, Runtimes, VersionRuntime};
 
@@ -95,7 +95,7 @@ impl Calls {
 struct Circuit<'a> {
     labels: Labels<'a, 2>,
     state: CircuitState,
-    totals: Totals,
+    circuit: Arc<circuits::Circuit>,
 }
 
 impl Collector for ExtensionSources {
@@ -137,7 +137,7 @@ impl ExtensionSources {
                     circuits.push(Circuit {
                         labels: [("extension_id", id), ("version", version)],
                         state: circuit.view(now).state,
-                        totals: circuit.totals(),
+                        circuit,
                     });
                 }
             }
@@ -148,15 +148,15 @@ impl ExtensionSources {
         )?;
         page.counters(
             "extension_circuit_breaker_failures",
-            circuits.iter().map(|c| (c.labels, c.totals.failures)),
+            circuits.iter().map(|c| (c.labels, c.circuit.failures.get())),
         )?;
         page.counters(
             "extension_circuit_breaker_recoveries",
-            circuits.iter().map(|c| (c.labels, c.totals.recoveries)),
+            circuits.iter().map(|c| (c.labels, c.circuit.recoveries.get())),
         )?;
         page.counters(
             "extension_pushed_back",
-            circuits.iter().map(|c| (c.labels, c.totals.pushed_back)),
+            circuits.iter().map(|c| (c.labels, c.circuit.pushed_back.get())),
         )
     }
 }

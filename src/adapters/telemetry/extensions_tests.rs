@@ -134,7 +134,7 @@ fn a_trial_that_closes_a_circuit_is_a_recovery() {
     let outcome = crate::domain::breaker::Outcome::Success;
     let permit = circuit.admit(due).permit.unwrap();
     let _ = permit.record(due, outcome, Duration::ZERO);
-    circuit.pushed_back();
+    circuit.pushed_back.add(1);
     let tick = due;
     circuit.force_open(tick, tick.plus(Duration::from_secs(60)));
     circuit.reset(tick);

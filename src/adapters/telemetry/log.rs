@@ -16,11 +16,12 @@ use super::panics::log_panics;
 use super::repeats::Repeats;
 use super::writer::LogWriter;
 use crate::config::LogFormat;
-use crate::domain::breaker::{CircuitState, Transition};
+use crate::domain::breaker::CircuitState;
 use crate::domain::health::Crossing;
-use crate::domain::ids::{ExtensionId, VersionName};
+use crate::domain::ids::ExtensionId;
 use crate::domain::moment::rfc3339;
 use crate::domain::overload::Overload;
+use crate::service::circuits::Moved;
 use crate::service::clock::Clock;
 use crate::service::health::Summary;
 use crate::service::meter::Count;
@@ -175,7 +176,7 @@ impl Observer for LogObserver {
                     "data loaded"
                 );
             }
-            Observation::Unchanged { duration } => {
+            Observation::Unchanged(duration) => {
                 self.failures.clear();
                 debug!(duration_ms = millis(*duration), "no changes");
             }
@@ -203,7 +204,7 @@ impl Observer for LogObserver {
             Observation::SourceChanged { from, to } => {
                 info!(from = from.as_str(), to = to.as_str(), "source changed");
             }
-            Observation::DigestDiffers { revision } => {
+            Observation::DigestDiffers(revision) => {
                 warn!(
                     revision,
                     "rows may have changed without a revision; reading everything. If this is \
@@ -243,7 +244,7 @@ impl Observer for LogObserver {
                     warn!(connection, repeated, %notice, "nats notice");
                 }
             }
-            Observation::SlowConsumer { connection } => {
+            Observation::SlowConsumer(connection) => {
                 if let Some(repeated) = self.slow.say(connection, Instant::now()) {
                     warn!(
                         connection,
@@ -251,13 +252,7 @@ impl Observer for LogObserver {
                     );
                 }
             }
-            Observation::Circuit {
-                id,
-                version,
-                transition,
-                failing,
-                ..
-            } => circuit(id, version, transition, failing),
+            Observation::Circuit { moved, failing, .. } => circuit(moved, failing),
             Observation::Health {
                 id,
                 version,
@@ -283,7 +278,7 @@ impl Observer for LogObserver {
                 } = summary;
                 debug!(total, healthy, unhealthy, half_open, "health summary");
             }
-            Observation::FlushFailed { error } => {
+            Observation::FlushFailed(error) => {
                 // One outage has many words, from a connection that is cut to one that is refused.
                 let trouble = match error.database().is_unreachable() {
                     true => String::new(),
@@ -317,7 +312,7 @@ impl Observer for LogObserver {
             Observation::KeptInService { id, why } => {
                 info!(extension_id = %id, why, "not disabled automatically");
             }
-            Observation::ProbeAnswered { id } => {
+            Observation::ProbeAnswered(id) => {
                 if self.alive.say(id.clone(), Instant::now()).is_some() {
                     info!(extension_id = %id, "extension responds again; an operator must enable it");
                 }
@@ -334,7 +329,7 @@ impl Observer for LogObserver {
                     warn!(kind, repeated, %why, "an event was dropped");
                 }
             }
-            Observation::NatsRestarted { connection } => {
+            Observation::NatsRestarted(connection) => {
                 warn!(connection, "nats connection thread panicked; reconnecting");
             }
             // The panic hook has logged where, which is known only there.
@@ -387,7 +382,8 @@ impl Observer for LogObserver {
 }
 
 /// A circuit that opens is a warning for the operator on call, one that closes is information.
-fn circuit(id: &ExtensionId, version: &VersionName, transition: &Transition, failing: &Failing) {
+fn circuit(moved: &Moved, failing: &Failing) {
+    let (id, version, transition) = (&moved.id, &moved.version, &moved.transition);
     let (from, to) = (transition.from.as_str(), transition.to.as_str());
     let (reason, failures) = (transition.reason.as_str(), transition.failures);
     let last_failure = transition.last_failure.map(|last| last.kind.as_str());

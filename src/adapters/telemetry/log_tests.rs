@@ -67,9 +67,7 @@ fn lines_are_flat() {
     let lines = logged(
         "info",
         &[
-            Observation::Unchanged {
-                duration: Duration::ZERO,
-            },
+            Observation::Unchanged(Duration::ZERO),
             loaded(),
         ],
     );
@@ -98,9 +96,7 @@ fn a_failure_is_said_once_and_again_after_a_success() {
             failed(),
             failed(),
             failed(),
-            Observation::Unchanged {
-                duration: Duration::ZERO,
-            },
+            Observation::Unchanged(Duration::ZERO),
             failed(),
         ],
     );

@@ -137,16 +137,16 @@ impl MetricsObserver {
 impl Observer for MetricsObserver {
     fn observe(&self, observation: &Observation) {
         let counter = match observation {
-            Observation::Loaded { duration, .. } | Observation::Unchanged { duration } => {
+            Observation::Loaded { duration, .. } | Observation::Unchanged(duration) => {
                 return self.sync_duration.observe(duration.as_secs_f64());
             }
             Observation::LoadFailed { .. } => &self.sync_errors,
-            Observation::SlowConsumer { .. } => &self.slow_consumer,
-            Observation::FlushFailed { .. } => &self.flush_errors,
+            Observation::SlowConsumer(_) => &self.slow_consumer,
+            Observation::FlushFailed(_) => &self.flush_errors,
             Observation::Overloaded(_) => &self.overloaded,
             Observation::RolloutHalted { .. } => &self.rollouts_halted,
             Observation::Panicked => &self.panics,
-            Observation::NatsRestarted { .. } => &self.nats_restarts,
+            Observation::NatsRestarted(_) => &self.nats_restarts,
             Observation::Dropped { reason, .. } => return self.dropped(*reason),
             Observation::AutoSwitched { disabled: true, .. } => &self.auto_disabled,
             // Dropped events are counted where they are dropped: see `Sources`.

@@ -86,19 +86,14 @@ fn what_is_unknown_is_absent_and_the_rest_has_the_names_of_the_contract() {
     lookups.meter.duration.record(Duration::from_secs(1));
     let observer = metrics.observer();
     observer.observe(&Observation::Overloaded(Overload::Requests));
-    observer.observe(&Observation::Unchanged {
-        duration: Duration::from_millis(1),
-    });
+    observer.observe(&Observation::Unchanged(Duration::from_millis(1)));
     observer.observe(&Observation::LoadFailed {
         trigger: Trigger::Timer,
         error: DatabaseError::unreachable("x").into(),
     });
-    observer.observe(&Observation::SlowConsumer {
-        connection: "lookup",
-    });
-    observer.observe(&Observation::FlushFailed {
-        error: DatabaseError::unreachable("x").into(),
-    });
+    observer.observe(&Observation::SlowConsumer("lookup"));
+    let error = DatabaseError::unreachable("x");
+    observer.observe(&Observation::FlushFailed(error.into()));
     observer.observe(&Observation::Dropped {
         reason: DropReason::NoReply,
         reply_prefix: None,

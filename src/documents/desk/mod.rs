@@ -202,10 +202,7 @@ impl Desk {
         max_bytes: usize,
     ) -> Result<Answer, RegistryError> {
         self.fresh(freshness).await?;
-        let figures = self.stats.figures();
-        Ok(Answer::at(
-            figures.head.revision,
-            stats::stats(&figures, max_bytes),
-        ))
+        let (revision, stats) = stats::stats(&self.stats, max_bytes);
+        Ok(Answer::at(revision, stats))
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::Desk;
 use crate::domain::catalog::Catalog;
 use crate::domain::distinct::Distinct;
@@ -11,6 +13,7 @@ use crate::service::administration::Administration;
 use crate::service::definitions::{
     AuditEntry, AuditQuery, Definitions, Switch, Switched, Write, WriteError, Written,
 };
+use crate::service::fleet::Alive;
 use crate::service::health::Health;
 use crate::service::lookup::Lookups;
 use crate::service::progress::Progress;
@@ -57,15 +60,17 @@ pub(crate) fn desk(progress: Progress) -> Arc<Desk> {
         overrides: None,
     };
     let status = Arc::new(Status::new(SourceMode::Fixtures, std::time::Duration::MAX));
-    let stats = Stats::new(
+    let stats = Stats {
         catalog,
         status,
-        Arc::new(Lookups::new(Arc::clone(&tools.selector))),
-        Arc::clone(&tools.runtimes),
-        Arc::default(),
-        Distinct::default(),
-        "test".to_owned(),
-    );
+        lookups: Arc::new(Lookups::new(Arc::clone(&tools.selector))),
+        runtimes: Arc::clone(&tools.runtimes),
+        skipped: Arc::default(),
+        alive: Alive::default(),
+        settings: Distinct::default(),
+        instance_id: "test".to_owned(),
+        started: Instant::now(),
+    };
     Arc::new(Desk {
         reads: Reads::new(Arc::clone(&tools.selector), Arc::clone(&tools.runtimes)),
         health: Arc::new(Health::new(tools, Arc::default())),

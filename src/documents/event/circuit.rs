@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::super::time;
 use crate::domain::breaker::{CircuitState, Transition};
-use crate::domain::ids::{ExtensionId, VersionName};
+use crate::service::circuits;
 use crate::service::clock::Clock;
 use crate::service::observe::Failing;
 
@@ -41,17 +41,17 @@ pub(in crate::documents) struct Moved<'a> {
 
 impl<'a> Moved<'a> {
     pub(super) fn new(
-        (id, version): (&'a ExtensionId, &'a VersionName),
+        moved: &'a circuits::Moved,
         current: bool,
-        transition: &Transition,
         failing: &'a Failing,
         clock: Clock,
     ) -> Self {
+        let transition = &moved.transition;
         let opened = transition.to == CircuitState::Open;
         let last = transition.last_failure;
         Self {
-            id: id.as_str(),
-            version: version.as_str(),
+            id: moved.id.as_str(),
+            version: moved.version.as_str(),
             current,
             from: transition.from.as_str(),
             to: transition.to.as_str(),

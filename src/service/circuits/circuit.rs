@@ -1,6 +1,6 @@
 //! A breaker shared by threads, whose permits return on drop.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use crate::domain::breaker::{
 };
 use crate::domain::extension::Whose;
 use crate::domain::lock::locked;
+use crate::service::meter::Counter;
 
 /// A mutex around a breaker. Tests put one here that tries every order of threads.
 pub trait Lock {
@@ -44,20 +45,12 @@ pub struct Circuit<L: Lock = Mutex<Breaker>> {
     gone: AtomicBool,
     /// Calls that met it while it ailed.
     turns: AtomicU32,
-    failures: AtomicU64,
-    recoveries: AtomicU64,
-    pushed_back: AtomicU64,
-}
-
-/// What a circuit has seen in all its life, across its states.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Totals {
-    /// Attempts that failed, late ones included.
-    pub failures: u64,
+    /// Attempts that failed in all its life, across its states; late ones included.
+    pub failures: Counter,
     /// Times that a trial call closed it.
-    pub recoveries: u64,
-    /// Attempts that were pushed back.
-    pub pushed_back: u64,
+    pub recoveries: Counter,
+    /// Attempts that were pushed back; the circuit itself does not move.
+    pub pushed_back: Counter,
 }
 
 impl<L: Lock> Circuit<L> {
@@ -79,9 +72,9 @@ impl<L: Lock> Circuit<L> {
             alarm,
             gone: AtomicBool::new(false),
             turns: AtomicU32::new(0),
-            failures: AtomicU64::new(0),
-            recoveries: AtomicU64::new(0),
-            pushed_back: AtomicU64::new(0),
+            failures: Counter::default(),
+            recoveries: Counter::default(),
+            pushed_back: Counter::default(),
         }
     }
 
@@ -99,16 +92,10 @@ impl<L: Lock> Circuit<L> {
         transition.filter(|_| !self.is_gone())
     }
 
-    /// Counts an attempt that was pushed back; the circuit itself does not move.
-    pub fn pushed_back(&self) {
-        self.pushed_back.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// Whether it is the turn of one call in `share` to go where the others are led around.
     pub fn takes_turn(&self, share: u32) -> bool {
-        self.turns
-            .fetch_add(1, Ordering::Relaxed)
-            .is_multiple_of(share)
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
+        turn.is_multiple_of(share)
     }
 
     /// [`Breaker::admit`], with a permit that gives itself back.
@@ -131,15 +118,6 @@ impl<L: Lock> Circuit<L> {
     /// [`Breaker::view`].
     pub fn view(&self, now: Tick) -> View {
         self.breaker.with(|breaker| breaker.view(now))
-    }
-
-    /// What it has seen so far.
-    pub fn totals(&self) -> Totals {
-        Totals {
-            failures: self.failures.load(Ordering::Relaxed),
-            recoveries: self.recoveries.load(Ordering::Relaxed),
-            pushed_back: self.pushed_back.load(Ordering::Relaxed),
-        }
     }
 
     /// [`Breaker::force_open`].
@@ -168,17 +146,14 @@ impl<L: Lock> Circuit<L> {
 
     /// [`Breaker::restore_open`].
     pub fn restore_open(&self, now: Tick, remaining: Duration) -> Option<Transition> {
-        let restored = self
-            .breaker
-            .with(|breaker| breaker.restore_open(now, remaining));
+        let restored = self.breaker.with(|it| it.restore_open(now, remaining));
         self.alarm.raise();
         restored
     }
 
     /// [`Breaker::configure`].
     pub fn configure(&self, now: Tick, settings: Settings) -> Option<Transition> {
-        self.breaker
-            .with(|breaker| breaker.configure(now, settings))
+        self.breaker.with(|it| it.configure(now, settings))
     }
 
     /// What it raises, where something sets it apart from a circuit that never saw a failure.
@@ -206,33 +181,28 @@ impl<L: Lock> Circuit<L> {
 #[derive(Debug)]
 #[must_use = "dropping it ends the attempt"]
 pub struct CallPermit<L: Lock = Mutex<Breaker>> {
-    circuit: Arc<Circuit<L>>,
+    /// The circuit that gave it.
+    pub circuit: Arc<Circuit<L>>,
     permit: Option<Permit>,
 }
 
 impl<L: Lock> CallPermit<L> {
-    /// The circuit that gave it.
-    pub fn circuit(&self) -> &Arc<Circuit<L>> {
-        &self.circuit
-    }
-
     /// Takes the outcome of the attempt, and the time that it took.
     pub fn record(mut self, now: Tick, outcome: Outcome, latency: Duration) -> Option<Transition> {
         let permit = self.permit.take()?;
         let circuit = &self.circuit;
         let failed = matches!(outcome, Outcome::Failure(_));
         if failed {
-            circuit.failures.fetch_add(1, Ordering::Relaxed);
+            circuit.failures.add(1);
         }
-        let transition = circuit
-            .breaker
-            .with(|breaker| breaker.record(now, permit, outcome, latency));
+        let record = |it: &mut Breaker| it.record(now, permit, outcome, latency);
+        let transition = circuit.breaker.with(record);
         // Slow successes open a circuit, too.
         if failed || transition.is_some() {
             circuit.alarm.raise();
         }
         if transition.is_some_and(|moved| moved.reason == Reason::TrialSucceeded) {
-            circuit.recoveries.fetch_add(1, Ordering::Relaxed);
+            circuit.recoveries.add(1);
         }
         circuit.reported(transition)
     }

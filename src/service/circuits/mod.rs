@@ -6,7 +6,6 @@
 mod circuit;
 mod quiet;
 
-use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex};
 
 use foldhash::fast::RandomState;
@@ -18,7 +17,7 @@ use crate::domain::extension::{Extension, Incarnation, Whose};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::lock::locked;
 
-pub use circuit::{CallPermit, Circuit, Lock, Totals};
+pub use circuit::{CallPermit, Circuit, Lock};
 
 /// All circuits. Finding one takes no lock; there are as many as versions that were called.
 #[derive(Debug, Default)]
@@ -197,7 +196,7 @@ impl Circuits {
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct Key {
     id: ExtensionId,
     version: VersionName,
@@ -211,22 +210,9 @@ impl Key {
             transition,
         }
     }
-
-    fn as_ref(&self) -> KeyRef<'_> {
-        KeyRef {
-            id: self.id.as_str(),
-            version: self.version.as_str(),
-        }
-    }
 }
 
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_ref().hash(state);
-    }
-}
-
-/// A key as it is looked up, without a clone of either name.
+/// A key as it is looked up, without a clone of either name: those hash as their texts do.
 #[derive(Hash)]
 struct KeyRef<'a> {
     id: &'a str,

@@ -85,10 +85,7 @@ impl Standstill {
             self.micros(now).max(1),
         );
         if last > 0 && is_gap(last, now) {
-            let gap = Gap {
-                from: last,
-                to: now,
-            };
+            let gap = Gap::between(last, now);
             // Before the note: a reader that sees the note sees the gap before it.
             self.remember(gap);
             let mut untold = locked(&self.untold);
@@ -128,26 +125,17 @@ impl Standstill {
         most: Duration,
         stretched: fn(Gap) -> Gap,
     ) -> Duration {
-        let asked = Gap {
-            from: self.micros(from),
-            to: self.micros(to),
-        };
+        let asked = Gap::between(self.micros(from), self.micros(to));
         let awake = self.awake_us.load(Ordering::Acquire);
         let mut slept = Duration::ZERO;
         if awake > 0 && is_gap(awake, asked.to) {
-            let unnoted = Gap {
-                from: awake,
-                to: asked.to,
-            };
-            slept += unnoted.overlap(asked);
+            slept += Gap::between(awake, asked.to).overlap(asked);
         }
         let ended = self.ended_us.load(Ordering::Acquire);
         if ended > 0 && Duration::from_micros(ended) + most > Duration::from_micros(asked.from) {
             let remembered = locked(&self.remembered);
-            let gaps = remembered.iter();
-            slept += gaps
-                .map(|gap| stretched(*gap).overlap(asked))
-                .sum::<Duration>();
+            let parts = remembered.iter().map(|gap| stretched(*gap).overlap(asked));
+            slept += parts.sum::<Duration>();
         }
         // One gap may have been found by several.
         slept.min(asked.length())
@@ -160,6 +148,10 @@ impl Standstill {
 }
 
 impl Gap {
+    fn between(from: u64, to: u64) -> Self {
+        Self { from, to }
+    }
+
     fn length(self) -> Duration {
         Duration::from_micros(self.to.saturating_sub(self.from))
     }
@@ -168,18 +160,11 @@ impl Gap {
     fn with_backlog(self) -> Self {
         let backlog = self.length().min(BACKLOG).as_micros();
         let backlog = u64::try_from(backlog).unwrap_or_default();
-        Self {
-            from: self.from,
-            to: self.to.saturating_add(backlog),
-        }
+        Self::between(self.from, self.to.saturating_add(backlog))
     }
 
     fn overlap(self, other: Self) -> Duration {
-        let both = Self {
-            from: self.from.max(other.from),
-            to: self.to.min(other.to),
-        };
-        both.length()
+        Self::between(self.from.max(other.from), self.to.min(other.to)).length()
     }
 }
 
@@ -228,10 +213,7 @@ pub async fn tell(observers: Observers, stop: CancellationToken) {
 /// it is late enough to matter.
 pub fn note_late(due: Instant, now: Instant) -> bool {
     let standstill = &PROCESS.standstill;
-    let gap = Gap {
-        from: standstill.micros(due),
-        to: standstill.micros(now),
-    };
+    let gap = Gap::between(standstill.micros(due), standstill.micros(now));
     let late = is_gap(gap.from, gap.to);
     if late {
         standstill.remember(gap);

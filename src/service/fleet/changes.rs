@@ -11,7 +11,7 @@ use super::Alive;
 use crate::domain::catalog::{ActiveSource, Catalog};
 use crate::service::boundary::survived;
 use crate::service::health_store::{Claims, RevisionChanges};
-use crate::service::observe::{Observation, Observers};
+use crate::service::observe::Observers;
 use crate::service::progress::Progress;
 use crate::service::status::Status;
 
@@ -84,10 +84,7 @@ impl<S: Claims, E: ChangeEvents> ChangeTeller<S, E> {
                     }
                 }
                 Err(error) => {
-                    self.observers.observe(&Observation::StoreFailed {
-                        what: "claiming events",
-                        error,
-                    });
+                    self.observers.store_failed("claiming events", error);
                     let pause = pauses.next().unwrap_or(LINK_PAUSE);
                     stop.run_until_cancelled(sleep(pause)).await;
                 }

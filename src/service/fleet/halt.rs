@@ -47,15 +47,6 @@ pub struct Share {
     pub figures: Comparison,
 }
 
-/// The result of an attempt to halt a version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Halted {
-    /// Done, in this revision.
-    Now(u64),
-    /// Another sidecar was faster, or it has changed since.
-    Over,
-}
-
 /// Port: what the fleet knows of its rollouts. Every call is bounded in time.
 pub trait Rollouts: Send + Sync + 'static {
     /// Adds attempts, and returns the sums for the extensions in `windows`, within that time.
@@ -67,13 +58,14 @@ pub trait Rollouts: Send + Sync + 'static {
         windows: &BTreeMap<ExtensionId, Duration>,
     ) -> impl Future<Output = Result<Vec<Share>, StoreError>> + Send;
 
-    /// Sets the share of a version to 0, where its figures are still those since `since`; `figures` is
-    /// a JSON document for audit and event.
+    /// Sets the share of a version to 0, where its figures are still those since `since`: in this
+    /// revision, or not, where another sidecar was faster, or it has changed since. `figures` is a JSON
+    /// document for audit and event.
     fn halt(
         &self,
         share: &Share,
         figures: &str,
-    ) -> impl Future<Output = Result<Halted, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Option<u64>, StoreError>> + Send;
 }
 
 /// Writes the figures that a version is halted for as a JSON document.
@@ -113,9 +105,8 @@ impl<S: Rollouts> Halter<S> {
             sleep(jittered(self.interval)).await;
             let turn = survived(&self.tools.observers, self.turn(&mut batch)).await;
             if let Some(Err(error)) = turn {
-                let what = "comparing versions";
-                let failed = Observation::StoreFailed { what, error };
-                self.tools.observers.observe(&failed);
+                let observers = &self.tools.observers;
+                observers.store_failed("comparing versions", error);
             }
         }
     }
@@ -129,10 +120,8 @@ impl<S: Rollouts> Halter<S> {
                 tried: self.gather(windows.keys()),
             };
         }
-        let shares = self
-            .store
-            .tell(batch.number, &batch.tried, &windows)
-            .await?;
+        let told = self.store.tell(batch.number, &batch.tried, &windows);
+        let shares = told.await?;
         batch.tried.clear();
         let mut judged = Ok(());
         for share in shares {
@@ -144,20 +133,17 @@ impl<S: Rollouts> Halter<S> {
 
     /// The extensions that may have to be halted and were called here, each with how old figures may be.
     fn windows(&self) -> BTreeMap<ExtensionId, Duration> {
-        let Tools {
-            runtimes, selector, ..
-        } = &self.tools;
+        let (catalog, runtimes) = (self.tools.selector.catalog(), &self.tools.runtimes);
         // What files define cannot be changed here.
-        if selector.catalog().head().source != ActiveSource::Database {
+        if catalog.head().source != ActiveSource::Database {
             return BTreeMap::new();
         }
         let called = runtimes.all().into_iter();
-        let halting = called.filter_map(|(id, runtime)| {
-            let entry = selector.catalog().get(id.as_str())?;
-            entry.halts().then(|| {
-                let setup = runtime.setup(&entry, runtimes.defaults());
-                (id, setup.limits.breaker.window)
-            })
+        let halting = called.filter_map(|runtime| {
+            let id = &runtime.id;
+            let entry = catalog.get(id.as_str()).filter(|entry| entry.halts())?;
+            let setup = runtime.setup(&entry, runtimes.defaults());
+            Some((id.clone(), setup.limits.breaker.window))
         });
         halting.collect()
     }
@@ -189,7 +175,7 @@ impl<S: Rollouts> Halter<S> {
             return Ok(());
         }
         let figures = (self.write_figures)(share, &halt);
-        if let Halted::Now(revision) = self.store.halt(share, &figures).await? {
+        if let Some(revision) = self.store.halt(share, &figures).await? {
             self.tools.observers.observe(&Observation::RolloutHalted {
                 id: share.id.clone(),
                 version: share.version.clone(),

@@ -7,7 +7,7 @@ use super::spot::Spot;
 use crate::domain::breaker::{CircuitState, Tick};
 use crate::service::circuits::Listed;
 use crate::service::clock::Clock;
-use crate::service::health_store::{Held, HeldCircuit};
+use crate::service::health_store::HeldCircuit;
 use crate::service::invoke::Tools;
 
 /// Stands for the end of a circuit that is forced without one.
@@ -24,12 +24,9 @@ pub(super) fn held(tools: &Tools) -> Vec<HeldCircuit> {
 
 fn report(listed: Listed, clock: Clock) -> Option<HeldCircuit> {
     let view = listed.view;
-    let state = match view.state {
-        _ if view.hearsay => return None,
-        CircuitState::Closed => return None,
-        CircuitState::Open => Held::Open,
-        CircuitState::HalfOpen => Held::HalfOpen,
-    };
+    if view.hearsay || view.state == CircuitState::Closed {
+        return None;
+    }
     let (now, tick) = (Instant::now(), clock.tick());
     let ago = |opened: Tick| now.checked_sub(tick.since(opened));
     let ahead = |due: Tick| now.checked_add(due.since(tick).min(NO_END));
@@ -42,7 +39,7 @@ fn report(listed: Listed, clock: Clock) -> Option<HeldCircuit> {
         extension: listed.id,
         incarnation: listed.incarnation,
         version: listed.version,
-        state,
+        state: view.state,
         opened_at: view.opened_at.and_then(ago).unwrap_or(now),
         retry_at: retry_at.unwrap_or(now),
         half_open_requests: view.trials_out,
@@ -96,7 +93,7 @@ mod tests {
             extension: ExtensionId::parse("e").unwrap(),
             incarnation: None,
             version: version(of),
-            state: Held::Open,
+            state: CircuitState::Open,
             opened_at: now,
             retry_at: now + YEAR,
             half_open_requests: 0,

@@ -21,7 +21,7 @@ use super::totals::Counted;
 use crate::domain::catalog::ActiveSource;
 use crate::service::boundary::survived;
 use crate::service::health_store::ledger::{Ledger, Progress};
-use crate::service::health_store::{Boot, Figures, HealthReports, StoreError};
+use crate::service::health_store::{Boot, HealthReports, StoreError};
 use crate::service::invoke::Tools;
 use crate::service::observe::Observation;
 
@@ -193,7 +193,11 @@ impl<S: HealthReports> Keeper<S> {
         let last = self.read.as_ref().filter(|(under, _)| *under == boot);
         let within = last.map(|(_, at)| at.elapsed().saturating_add(COMMIT_DELAY));
         let figures = self.store.others(&boot, within).await?;
-        let others = figures.into_iter().map(|figures| self.less_folded(figures));
+        let others = figures.into_iter().map(|mut figures| {
+            let folded = self.ledger.folded(&figures.extension);
+            figures.sums = figures.sums.less(&folded);
+            figures
+        });
         if within.is_some() {
             self.fleet.merge(others, self.tools.selector.catalog());
         } else {
@@ -201,14 +205,6 @@ impl<S: HealthReports> Keeper<S> {
         }
         self.read = Some((boot, begun));
         Ok(())
-    }
-
-    fn less_folded(&self, figures: Figures) -> Figures {
-        let folded = self.ledger.folded(&figures.extension);
-        Figures {
-            sums: figures.sums.less(&folded),
-            ..figures
-        }
     }
 
     /// Flushes until the store has everything, or the store is unreachable and nothing is owed to
@@ -232,7 +228,7 @@ impl<S: HealthReports> Keeper<S> {
     }
 
     fn tell(&self, error: StoreError) {
-        let observation = Observation::FlushFailed { error };
-        self.tools.observers.observe(&observation);
+        let observers = &self.tools.observers;
+        observers.observe(&Observation::FlushFailed(error));
     }
 }

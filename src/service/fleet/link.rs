@@ -64,11 +64,16 @@ impl Link {
     pub async fn run(&self, stop: CancellationToken, is_up: impl Fn() -> bool) {
         let mut look = interval(LOOK_EVERY);
         loop {
-            let settled = self.settles_at();
+            let settled = match *locked(&self.state) {
+                State::Settling(until) => Some(until),
+                State::New | State::Down | State::Steady => None,
+            };
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.returned.notified() => {}
-                () = at(settled) => self.settle(),
+                () = sleep_until(settled.unwrap_or_else(Instant::now)), if settled.is_some() => {
+                    self.settle();
+                }
                 _ = look.tick() => self.report(is_up()),
             }
         }
@@ -90,13 +95,6 @@ impl Link {
         };
     }
 
-    fn settles_at(&self) -> Option<Instant> {
-        match *locked(&self.state) {
-            State::Settling(until) => Some(until),
-            State::New | State::Down | State::Steady => None,
-        }
-    }
-
     fn settle(&self) {
         let mut state = locked(&self.state);
         // It may have gone again meanwhile, and even come back.
@@ -116,13 +114,6 @@ impl Observer for Link {
         {
             self.report(*up);
         }
-    }
-}
-
-async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -37,25 +37,15 @@ impl Openings {
 
 impl Observer for Openings {
     fn observe(&self, observation: &Observation) {
-        let Observation::Circuit {
-            id,
-            version,
-            transition,
-            ..
-        } = observation
-        else {
+        let Observation::Circuit { moved, .. } = observation else {
             return;
         };
+        let transition = &moved.transition;
         // An operator's wish, the memory of an earlier run and what routers report are no evidence.
         let evident = !matches!(transition.reason, Reason::Forced | Reason::Restored);
         if transition.to == CircuitState::Open && evident && !transition.hearsay {
-            let opening = Moved {
-                id: id.clone(),
-                version: version.clone(),
-                transition: *transition,
-            };
-            let key = (id.clone(), version.clone());
-            locked(&self.waiting).insert(key, opening);
+            let key = (moved.id.clone(), moved.version.clone());
+            locked(&self.waiting).insert(key, moved.clone());
             self.added.notify_one();
         }
     }
@@ -81,11 +71,13 @@ mod tests {
             hearsay: false,
         };
         openings.observe(&Observation::Circuit {
-            id: ExtensionId::parse(of.0).unwrap(),
-            version: VersionName::parse(of.1).unwrap(),
+            moved: Moved {
+                id: ExtensionId::parse(of.0).unwrap(),
+                version: VersionName::parse(of.1).unwrap(),
+                transition,
+            },
             // By the time of the decision it may be.
             current: false,
-            transition,
             failing: Failing::default(),
         });
     }

@@ -5,18 +5,12 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 /// Gives signs; several before a look count as one, and none is lost.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Signal(Arc<watch::Sender<()>>);
 
 /// Waits for signs.
 #[derive(Debug)]
 pub struct Signs(watch::Receiver<()>);
-
-impl Default for Signal {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(())))
-    }
-}
 
 impl Signal {
     /// Wakes all waiters, now or later.

@@ -56,10 +56,7 @@ impl Spot {
 
     /// The circuit, made if there is none.
     pub fn circuit(&self) -> Arc<Circuit> {
-        let setup = self.tools.runtimes.setup(&self.entry);
-        let settings = || setup.limits.breaker.clone();
-        let circuits = &self.tools.circuits;
-        circuits.get_or_create(self.extension(), &self.version, settings)
+        self.tools.circuit(&self.entry, &self.version)
     }
 
     /// The state of the circuit. None is made to show it: the spot may be gone by now, and what is made

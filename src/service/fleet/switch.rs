@@ -7,7 +7,7 @@
 //! when the circuit opened.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -23,6 +23,7 @@ use crate::domain::extension::Extension;
 use crate::domain::health::HealthSums;
 use crate::service::boundary::survived;
 use crate::service::circuits::Moved;
+use crate::service::clock::Clock;
 use crate::service::health_store::{AutoDisabled, AutoSwitch, StoreError};
 use crate::service::invoke::Tools;
 use crate::service::observe::Observation;
@@ -36,23 +37,9 @@ const LONGEST_HOLD: Duration = Duration::from_secs(60);
 /// How long the trial of a circuit is waited for.
 const TRIAL: Duration = Duration::from_secs(60);
 
-/// Why an extension is taken out of service: for its audit entry and its event.
-#[derive(Debug)]
-pub struct DisableCause<'a> {
-    /// The opening that led to it.
-    pub opening: &'a Moved,
-    /// When the circuit opened.
-    pub opened_at: SystemTime,
-    /// When its last failure was counted.
-    pub last_failure: Option<SystemTime>,
-    /// When the fleet last saw a success.
-    pub last_success: Option<SystemTime>,
-    /// What the fleet has counted.
-    pub sums: HealthSums,
-}
-
-/// Writes a [`DisableCause`] as a JSON document.
-pub type WriteDisableCause = fn(&DisableCause<'_>) -> String;
+/// Writes as a JSON document why an extension is taken out of service, for its audit entry and its event:
+/// the opening that led to it, what the fleet has counted, and the clock of both.
+pub type WriteDisableCause = fn(&Moved, &HealthSums, Clock) -> String;
 
 /// Takes extensions out of service.
 #[derive(Debug)]
@@ -104,11 +91,8 @@ impl<S: AutoSwitch> AutoDisabler<S> {
     /// For no longer than half of the time that the circuit stays open: it is to be found open.
     async fn hold(&self, opening: Moved) -> Moved {
         let sidecars = self.alive.sidecars();
-        let is_alone = match sidecars.instance_ids.as_slice() {
-            [only] => **only == *self.instance_id,
-            // Where none is known they have not been counted yet.
-            _ => false,
-        };
+        // Where none is known they have not been counted yet.
+        let is_alone = matches!(&*sidecars.instance_ids, [only] if **only == *self.instance_id);
         if !is_alone {
             let opened = &opening.transition;
             let half = opened.retry_at.map(|retry| retry.since(opened.at) / 2);
@@ -122,6 +106,7 @@ impl<S: AutoSwitch> AutoDisabler<S> {
     /// a shorter time than [`AutoDisabler::hold`] takes would never be found open.
     async fn decide(&self, opening: Moved) {
         let (opening, begun) = (&opening, Instant::now());
+        let observers = &self.tools.observers;
         for pause in pauses() {
             let Some((entry, state)) = self.blamed(opening) else {
                 return;
@@ -133,10 +118,7 @@ impl<S: AutoSwitch> AutoDisabler<S> {
             if open && self.link.is_steady() {
                 match self.disable(opening, entry.extension()).await {
                     Ok(outcome) => return self.tell(opening, outcome),
-                    Err(error) => self.tools.observers.observe(&Observation::StoreFailed {
-                        what: "auto-disabling",
-                        error,
-                    }),
+                    Err(error) => observers.store_failed("auto-disabling", error),
                 }
             }
             sleep(pause).await;
@@ -146,18 +128,13 @@ impl<S: AutoSwitch> AutoDisabler<S> {
     /// Of which extension the reason still holds: the version serves, and its circuit is open by itself,
     /// or being tried. One that closed meanwhile may be open again for what only routers report.
     fn blamed(&self, opening: &Moved) -> Option<(Arc<Entry>, CircuitState)> {
-        let Tools {
-            selector,
-            circuits,
-            clock,
-            ..
-        } = &self.tools;
-        let entry = selector.catalog().get(&opening.id)?;
+        let tools = &self.tools;
+        let entry = tools.selector.catalog().get(&opening.id)?;
         if entry.admitted().is_err() || entry.extension().version != opening.version {
             return None;
         }
-        let circuit = circuits.of(entry.extension(), &opening.version)?;
-        let view = circuit.view(clock.tick());
+        let circuit = tools.circuits.of(entry.extension(), &opening.version)?;
+        let view = circuit.view(tools.clock.tick());
         let evident = view.forced_until.is_none() && !view.hearsay;
         let ails = view.state != CircuitState::Closed && evident;
         ails.then_some((entry, view.state))
@@ -168,16 +145,7 @@ impl<S: AutoSwitch> AutoDisabler<S> {
         opening: &Moved,
         extension: &Extension,
     ) -> Result<AutoDisabled, StoreError> {
-        let clock = self.tools.clock;
-        let last_failure = opening.transition.last_failure;
-        let sums = self.sums(extension);
-        let cause = (self.write_cause)(&DisableCause {
-            opening,
-            opened_at: clock.wall(opening.transition.at),
-            last_failure: last_failure.map(|last| clock.wall(last.at)),
-            last_success: sums.last_success.map(|at| clock.wall_of(at)),
-            sums,
-        });
+        let cause = (self.write_cause)(opening, &self.sums(extension), self.tools.clock);
         let switch =
             self.store
                 .auto_disable(&opening.id, extension.incarnation, &cause, self.max_percent);
@@ -187,10 +155,8 @@ impl<S: AutoSwitch> AutoDisabler<S> {
     fn sums(&self, extension: &Extension) -> HealthSums {
         let runtime = self.tools.runtimes.known(extension);
         let own = runtime.map(|it| it.health.sums()).unwrap_or_default();
-        match self.others.of(extension) {
-            Some(others) => own.with(&others.sums),
-            None => own,
-        }
+        let others = self.others.of(extension);
+        others.map_or(own, |others| own.with(&others.sums))
     }
 
     fn tell(&self, opening: &Moved, outcome: AutoDisabled) {

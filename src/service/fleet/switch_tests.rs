@@ -10,7 +10,7 @@ use crate::domain::ids::ExtensionId;
 use crate::domain::testing::{change, entry, extension};
 use crate::service::circuits::Circuit;
 use crate::service::fleet::link::SETTLING;
-use crate::service::health_store::{AutoEnabled, Sidecars};
+use crate::service::health_store::Sidecars;
 use crate::service::observe::{Failing, Observer};
 use crate::service::status::INVOCATIONS;
 use crate::service::testing::tools;
@@ -38,8 +38,8 @@ impl AutoSwitch for Store {
         _: &ExtensionId,
         _: Option<Incarnation>,
         _: &str,
-    ) -> Result<AutoEnabled, StoreError> {
-        Ok(AutoEnabled::NotDisabled)
+    ) -> Result<Option<u64>, StoreError> {
+        Ok(None)
     }
 
     async fn take_probe_lease(&self, _: Duration) -> Result<bool, StoreError> {
@@ -96,7 +96,7 @@ impl Rig {
             instance_id: "one".into(),
             flush_interval: INTERVAL,
             max_percent: 100,
-            write_cause: |_| String::new(),
+            write_cause: |_, _, _| String::new(),
         };
         let stop = CancellationToken::new();
         tokio::spawn(disabler.run(stop.clone()));
@@ -129,10 +129,12 @@ impl Rig {
         };
         let served = self.tools.selector.catalog().get("e").unwrap();
         self.openings.observe(&Observation::Circuit {
-            id: served.extension().id.clone(),
-            version: served.extension().version.clone(),
+            moved: Moved {
+                id: served.extension().id.clone(),
+                version: served.extension().version.clone(),
+                transition,
+            },
             current: true,
-            transition,
             failing: Failing::default(),
         });
     }

@@ -16,7 +16,8 @@ pub(super) struct Counted(HashMap<ExtensionId, Arc<Runtime>>);
 impl Counted {
     /// The totals of all extensions called; closes the accounts of those whose counters are gone.
     pub(super) fn totals(&mut self, tools: &Tools, ledger: &mut Ledger) -> Vec<Report> {
-        let running: HashMap<_, _> = tools.runtimes.all().into_iter().collect();
+        let running = tools.runtimes.all().into_iter();
+        let running: HashMap<_, _> = running.map(|it| (it.id.clone(), it)).collect();
         for (id, before) in &self.0 {
             if !running.get(id).is_some_and(|now| Arc::ptr_eq(before, now)) {
                 ledger.forget(id);

@@ -3,11 +3,10 @@
 use std::time::SystemTime;
 
 use super::Health;
-use crate::domain::breaker::CircuitState;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::circuits::Listed;
 use crate::service::error::RegistryError;
-use crate::service::invoke::{Resting, Tools};
+use crate::service::invoke::Resting;
 use crate::service::read::page_limit;
 
 /// The place of a circuit in listings: by id, then by version.
@@ -36,16 +35,8 @@ pub struct CircuitPage {
 /// A circuit, by the wall clock. There is one for every version that was called or forced.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CircuitRow {
-    /// The extension.
-    pub id: ExtensionId,
-    /// Its version.
-    pub version: VersionName,
-    /// Its state.
-    pub state: CircuitState,
-    /// Failures since the last success.
-    pub consecutive_failures: u32,
-    /// Failures per call over the rolling window; `None` without calls.
-    pub error_rate: Option<f64>,
+    /// The circuit, by ticks.
+    pub listed: Listed,
     /// When it opened, unless it is closed.
     pub opened_at: Option<SystemTime>,
     /// From when on a call may try; only of an open one, and not of one held without an end.
@@ -94,17 +85,11 @@ impl Health {
 
     /// A circuit by the wall clock.
     pub fn circuit(&self, listed: Listed) -> CircuitRow {
-        let Tools {
-            clock, runtimes, ..
-        } = &self.tools;
-        let view = listed.view;
+        let (clock, view) = (&self.tools.clock, listed.view);
+        let runtimes = &self.tools.runtimes;
         CircuitRow {
             resting: runtimes.resting(&listed.id, &listed.version, clock),
-            id: listed.id,
-            version: listed.version,
-            state: view.state,
-            consecutive_failures: view.consecutive_failures,
-            error_rate: view.error_rate,
+            listed,
             opened_at: view.opened_at.map(|tick| clock.wall(tick)),
             retry_at: view.retry_at.and_then(|tick| clock.due(tick)),
             forced: view.forced_until.map_or(Forced::No, |until| {

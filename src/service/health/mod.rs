@@ -25,11 +25,11 @@ pub use summary::Summary;
 pub use teller::tell_summaries;
 pub use versions::{FailureRow, State, VersionStanding};
 
-use self::versions::{Whole, overall};
+use self::versions::overall;
 use super::error::RegistryError;
 use super::fleet::FleetFigures;
 use super::health_store::Figures;
-use super::invoke::{Runtimes, Tools};
+use super::invoke::Tools;
 use super::read::page_limit;
 use crate::domain::breaker::CircuitState;
 use crate::domain::entry::Entry;
@@ -38,7 +38,7 @@ use crate::domain::listing::{PageRequest, Position};
 /// Reports the health of extensions.
 #[derive(Debug)]
 pub struct Health {
-    tools: Tools,
+    pub(super) tools: Tools,
     fleet: Arc<FleetFigures>,
 }
 
@@ -176,11 +176,6 @@ impl Health {
         ids.iter().filter_map(|id| catalog.get(id)).collect()
     }
 
-    /// The outcomes of this sidecar's own calls.
-    pub fn runtimes(&self) -> &Runtimes {
-        &self.tools.runtimes
-    }
-
     /// How every extension is doing, in the order of `list`.
     pub fn all(&self) -> impl Iterator<Item = Standing> {
         let (everything, _) = self.tools.selector.catalog().list(&PageRequest {
@@ -193,37 +188,22 @@ impl Health {
     }
 
     fn standing(&self, entry: Arc<Entry>, now: Instant) -> Standing {
-        let Tools {
-            runtimes,
-            circuits,
-            clock,
-            ..
-        } = &self.tools;
-        let extension = entry.extension();
-        let runtime = runtimes.known(extension);
-        let circuit = circuits.of(extension, &extension.version);
-        let view = circuit.map(|circuit| circuit.view(clock.at(now)));
+        let (tools, extension) = (&self.tools, entry.extension());
+        let runtime = tools.runtimes.known(extension);
+        let runtime = runtime.as_deref();
+        let circuit = tools.circuits.of(extension, &extension.version);
+        let view = circuit.map(|circuit| circuit.view(tools.clock.at(now)));
         let flushed = self.fleet.of(extension);
         let called = |others: &Figures| others.sums.counts.total() > 0;
-        let was_reset = runtime
-            .as_ref()
-            .is_some_and(|it| it.health.outcomes.was_reset());
-        let called_elsewhere = flushed.as_ref().is_some_and(called) && !was_reset;
-        let mut standing = Standing::new(entry, runtime.as_deref(), view, flushed, clock, now);
-        let whole = Whole {
-            counts: standing.sums.counts,
-            success_rate: standing.success_rate,
-            called_elsewhere,
-            p50: standing.p50,
-            p99: standing.p99,
-        };
-        let entry = Arc::clone(&standing.entry);
-        let versions = entry.taking_part();
-        let versions =
-            versions.map(|version| self.version(&entry, version, runtime.as_deref(), whole, now));
-        standing.versions = versions.collect();
-        standing.state = overall(&entry, &standing.versions);
-        standing
+        let was_reset = runtime.is_some_and(|it| it.health.outcomes.was_reset());
+        let elsewhere = flushed.as_ref().is_some_and(called) && !was_reset;
+        let mut whole = Standing::new(entry, runtime, view, flushed, &tools.clock, now);
+        let versions = whole.entry.taking_part();
+        let versions = versions.map(|it| self.version(it, runtime, &whole, elsewhere, now));
+        let versions: Vec<_> = versions.collect();
+        whole.state = overall(&whole.entry, &versions);
+        whole.versions = versions;
+        whole
     }
 }
 

@@ -43,10 +43,8 @@ struct Mean {
 
 impl Mean {
     fn add(&mut self, value: Option<f64>) {
-        if let Some(value) = value {
-            self.sum += value;
-            self.count += 1;
-        }
+        self.sum += value.unwrap_or_default();
+        self.count += u32::from(value.is_some());
     }
 
     fn value(&self) -> Option<f64> {
@@ -70,10 +68,9 @@ impl Sums {
         } += 1;
         let latency = standing.sums.avg_latency();
         self.success_rate.add(standing.success_rate);
-        self.latency_seconds
-            .add(latency.map(|latency| latency.as_secs_f64()));
-        self.p95_seconds
-            .add(standing.p95.map(|latency| latency.as_secs_f64()));
+        let seconds = |latency: Duration| latency.as_secs_f64();
+        self.latency_seconds.add(latency.map(seconds));
+        self.p95_seconds.add(standing.p95.map(seconds));
     }
 
     /// The outcomes of all `total` extensions: what was not added is healthy.

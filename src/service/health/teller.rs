@@ -30,8 +30,5 @@ pub async fn tell_summaries(
             }
         }
     };
-    tokio::select! {
-        () = telling => {}
-        () = stop.cancelled() => {}
-    }
+    stop.run_until_cancelled(telling).await;
 }

@@ -466,9 +466,10 @@ fn circuits_are_paged_and_tell_who_holds_them_until_when() {
     let [a, b] = &page.circuits[..] else {
         panic!("{page:?}");
     };
-    assert_eq!((a.state, a.forced), (CircuitState::Closed, Forced::No));
+    let view = a.listed.view;
+    assert_eq!((view.state, a.forced), (CircuitState::Closed, Forced::No));
     assert_eq!(
-        (a.error_rate, a.opened_at, a.retry_at),
+        (view.error_rate, a.opened_at, a.retry_at),
         (Some(0.0), None, None)
     );
     let Forced::Until(end) = b.forced else {
@@ -480,7 +481,7 @@ fn circuits_are_paged_and_tell_who_holds_them_until_when() {
     let query = CircuitQuery {
         id: None,
         limit: None,
-        after: Some((b.id.clone(), b.version.clone())),
+        after: Some((b.listed.id.clone(), b.listed.version.clone())),
     };
     let page = setting.health.circuits(&query).unwrap();
     assert!(!page.more);
@@ -498,7 +499,7 @@ fn circuits_are_paged_and_tell_who_holds_them_until_when() {
             after: None,
         };
         let page = setting.health.circuits(&query)?;
-        let ids = page.circuits.iter().map(|circuit| circuit.id.to_string());
+        let ids = page.circuits.iter().map(|it| it.listed.id.to_string());
         Ok::<_, RegistryError>(ids.collect::<Vec<_>>())
     };
     assert_eq!(of("c").unwrap(), ["c"]);

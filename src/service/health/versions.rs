@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::Health;
+use super::{Health, Standing};
 use crate::domain::breaker::CircuitState;
 use crate::domain::entry::{Entry, Refusal};
 use crate::domain::failures::Failed;
@@ -15,7 +15,7 @@ use crate::domain::health::{Counts, Outcomes};
 use crate::domain::ids::VersionName;
 use crate::domain::routing::Candidate;
 use crate::domain::words::words;
-use crate::service::invoke::{Runtime, Tools};
+use crate::service::invoke::Runtime;
 
 words! {
     /// How an extension, or one of its versions, is doing; from the best to the worst.
@@ -76,21 +76,6 @@ pub struct FailureRow {
     pub failed: Failed<Box<str>>,
 }
 
-/// What the versions of an extension share.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Whole {
-    /// The fleet's counts.
-    pub(super) counts: Counts,
-    /// This sidecar's rate.
-    pub(super) success_rate: Option<f64>,
-    /// Whether other sidecars have called it, as far as that still says something.
-    pub(super) called_elsewhere: bool,
-    /// Median latency of the latest calls.
-    pub(super) p50: Option<Duration>,
-    /// 99 % of them did.
-    pub(super) p99: Option<Duration>,
-}
-
 /// The state of an extension whose versions are doing like this.
 pub(super) fn overall(entry: &Entry, versions: &[VersionStanding]) -> State {
     match entry.admitted() {
@@ -110,23 +95,22 @@ impl Health {
         self.standing(Arc::clone(entry), Instant::now()).state
     }
 
-    /// A version of `entry`; `whole` is what is known of all its versions together.
+    /// A version; `whole` is what is known of all the versions of its extension together, and
+    /// `elsewhere` whether other sidecars have called that, as far as it still says something.
     pub(super) fn version(
         &self,
-        entry: &Entry,
         (candidate, takes_part): (&Candidate, bool),
         runtime: Option<&Runtime>,
-        whole: Whole,
+        whole: &Standing,
+        elsewhere: bool,
         now: Instant,
     ) -> VersionStanding {
-        let Tools {
-            circuits, clock, ..
-        } = &self.tools;
+        let (entry, clock) = (&whole.entry, &self.tools.clock);
         let resolved = candidate.resolve(entry.extension());
         let (id, version) = (entry.extension().id.as_str(), resolved.version);
         let own = runtime.and_then(|runtime| runtime.versions.get(version));
         let own = own.as_deref();
-        let circuit = circuits.get(id, version.as_str());
+        let circuit = self.tools.circuits.get(id, version.as_str());
         let view = circuit.map(|circuit| circuit.view(clock.at(now)));
         let rests_until = runtime.and_then(|runtime| runtime.rests_until(&resolved, now));
         let outcomes = own.map(|own| &own.outcomes);
@@ -141,9 +125,7 @@ impl Health {
                 State::Degraded
             }
             // "No data" must not be shown beside a thousand successes of the other sidecars.
-            CircuitState::Closed if lately.total() > 0 || current && whole.called_elsewhere => {
-                State::Ok
-            }
+            CircuitState::Closed if lately.total() > 0 || current && elsewhere => State::Ok,
             CircuitState::Closed => State::NoData,
         };
         let alone = entry.has_one_version();
@@ -162,7 +144,7 @@ impl Health {
             current,
             takes_part,
             state,
-            counts: if alone { whole.counts } else { counts },
+            counts: if alone { whole.sums.counts } else { counts },
             success_rate: match alone {
                 true => whole.success_rate,
                 false => lately.success_rate(),
@@ -180,12 +162,8 @@ impl Health {
             return Vec::new();
         };
         let mut rows = Vec::<FailureRow>::new();
-        for version in runtime
-            .versions
-            .all()
-            .iter()
-            .filter(|it| entry.has(&it.version))
-        {
+        let versions = runtime.versions.all();
+        for version in versions.iter().filter(|it| entry.has(&it.version)) {
             let log = version.failures();
             let failed = log.iter().flat_map(|log| log.newest_first());
             rows.extend(failed.map(|failed| FailureRow {

@@ -87,10 +87,9 @@ impl Ledger {
                 Flushed::Fenced(written) => self.fence(written),
             }
         }
-        Ok(if self.owes(totals) {
-            Progress::Partial
-        } else {
-            Progress::Complete
+        Ok(match self.owes(totals) {
+            true => Progress::Partial,
+            false => Progress::Complete,
         })
     }
 

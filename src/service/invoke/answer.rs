@@ -89,11 +89,7 @@ impl ErrorHeaders {
     /// The error of `reply`; 502 where it had no readable code. A `rest` is what it asked for by
     /// pushing back.
     pub(super) fn of(reply: Option<&Reply>, lacks_code: bool, rest: Option<Duration>) -> Self {
-        let header = |name: &str| {
-            reply
-                .and_then(|reply| reply.headers.get(name))
-                .map(str::to_owned)
-        };
+        let header = |name: &str| Some(reply?.headers.get(name)?.to_owned());
         let code = header(ERROR_CODE).filter(|_| !lacks_code);
         Self {
             code: code.unwrap_or_else(|| BAD_GATEWAY.to_owned()),

@@ -34,7 +34,8 @@ pub struct Cancellable {
 #[derive(Debug)]
 pub(super) struct Known {
     id: CallId,
-    cancel: CancellationToken,
+    /// Ends the call.
+    pub(super) cancel: CancellationToken,
     all: Arc<Cancellable>,
 }
 
@@ -66,13 +67,6 @@ impl Cancellable {
             cancel,
             all: Arc::clone(self),
         }
-    }
-}
-
-impl Known {
-    /// Ends the call.
-    pub(super) fn token(&self) -> &CancellationToken {
-        &self.cancel
     }
 }
 
@@ -173,7 +167,7 @@ mod tests {
         let (a, same, b) = (know("a"), know("a"), know("b"));
         drop(know("a"));
         assert_eq!((all.cancel("a"), all.cancel("nobody")), (2, 0));
-        let cancelled = [&a, &same, &b].map(|known| known.token().is_cancelled());
+        let cancelled = [&a, &same, &b].map(|known| known.cancel.is_cancelled());
         assert_eq!(cancelled, [true, true, false]);
         drop((a, same, b));
         assert!(locked(&all.calls).is_empty(), "nothing stays behind");

@@ -31,17 +31,11 @@ impl Follower {
     /// Leaves quarantined ones as they are. An extension that is back in service, by an operator or
     /// automatically, begins with closed circuits, unless an operator holds them.
     pub fn follow(&self) {
-        let Tools {
-            selector,
-            runtimes,
-            circuits,
-            clock,
-            ..
-        } = &self.tools;
-        let catalog = selector.catalog();
+        let (tools, runtimes) = (&self.tools, &self.tools.runtimes);
+        let (catalog, now) = (tools.selector.catalog(), tools.clock.tick());
         runtimes.follow(catalog);
         let quarantine = catalog.quarantine();
-        let mut moved = circuits.retain(clock.tick(), |id, version, circuit| {
+        let mut moved = tools.circuits.retain(now, |id, version, circuit| {
             let Some(entry) = catalog.get(id.as_str()) else {
                 let runtime = runtimes.get(id.as_str());
                 let held = runtime.filter(|_| quarantine.holds(id.as_str()))?;
@@ -55,10 +49,10 @@ impl Follower {
         });
         let back = self.back_in_service(catalog.out_of_service());
         for id in &back {
-            moved.extend(circuits.start_over(clock.tick(), id));
+            moved.extend(tools.circuits.start_over(tools.clock.tick(), id));
         }
         for moved in moved {
-            self.tools.tell(moved);
+            tools.tell(moved);
         }
         // After the reports, which have since when they failed.
         for id in &back {
@@ -68,18 +62,13 @@ impl Follower {
 
     /// Forgets which versions of an extension failed, but for those that an operator holds.
     fn forgive(&self, id: &ExtensionId) {
-        let Tools {
-            runtimes,
-            circuits,
-            clock,
-            ..
-        } = &self.tools;
-        let Some(runtime) = runtimes.get(id.as_str()) else {
+        let tools = &self.tools;
+        let Some(runtime) = tools.runtimes.get(id.as_str()) else {
             return;
         };
         for version in runtime.versions.all().iter() {
-            let circuit = circuits.get(id.as_str(), version.version.as_str());
-            let view = circuit.map(|circuit| circuit.view(clock.tick()));
+            let circuit = tools.circuits.get(id.as_str(), version.version.as_str());
+            let view = circuit.map(|circuit| circuit.view(tools.clock.tick()));
             if view.is_none_or(|view| view.forced_until.is_none()) {
                 version.forgive();
             }
@@ -104,14 +93,13 @@ impl Tools {
     pub fn tell(&self, moved: Moved) {
         let entry = self.selector.catalog().get(moved.id.as_str());
         let current = entry.is_some_and(|entry| entry.extension().version == moved.version);
-        let (runtimes, transition) = (&self.runtimes, &moved.transition);
-        let failing = runtimes.failing_at(&moved.id, &moved.version, transition);
+        let runtime = self.runtimes.get(moved.id.as_str());
+        let version = runtime.and_then(|runtime| runtime.versions.get(&moved.version));
+        let failing = version.map(|it| it.failing_at(&moved.transition));
         self.observers.observe(&Observation::Circuit {
-            id: moved.id,
-            version: moved.version,
+            moved,
             current,
-            transition: moved.transition,
-            failing,
+            failing: failing.unwrap_or_default(),
         });
     }
 }

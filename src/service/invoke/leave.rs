@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Tools;
-use super::plan::Plan;
 use super::record::Recorder;
+use crate::domain::entry::Entry;
+use crate::domain::ids::VersionName;
 use crate::service::circuits::{CallPermit, Circuit};
 use crate::service::clock;
 use crate::service::error::Unavailable;
@@ -19,24 +20,17 @@ use crate::service::status::wait_millis;
 pub(super) type Leave = Result<CallPermit, Unavailable>;
 
 impl Tools {
-    /// The circuit of what `plan` calls, made at its first call.
-    pub(super) fn circuit(&self, plan: &Plan) -> Arc<Circuit> {
-        let resolved = plan.target.resolved();
-        let settings = || plan.setup.limits.breaker.clone();
+    /// The circuit of a version of `entry`, made if there is none.
+    pub fn circuit(&self, entry: &Arc<Entry>, version: &VersionName) -> Arc<Circuit> {
+        let settings = || self.runtimes.setup(entry).limits.breaker.clone();
         let circuits = &self.circuits;
-        circuits.get_or_create(resolved.extension, resolved.version, settings)
+        circuits.get_or_create(entry.extension(), version, settings)
     }
 
-    /// Leave of `circuit` for an attempt of `plan` that begins `now`.
-    pub(super) fn leave(
-        &self,
-        circuit: &Arc<Circuit>,
-        plan: &Plan,
-        recorder: &Recorder,
-        now: Instant,
-    ) -> Leave {
+    /// Leave of `circuit` for an attempt that begins `now`.
+    pub(super) fn leave(&self, circuit: &Arc<Circuit>, recorder: &Recorder, now: Instant) -> Leave {
         let admission = circuit.admit(self.clock.at(now));
-        recorder.tell(plan.about(), admission.transition);
+        recorder.tell(admission.transition);
         admission.permit.map_err(|refused| {
             let retry_after_ms = clock::foreseeable(refused.retry_after).map(wait_millis);
             Unavailable::CircuitOpen { retry_after_ms }

@@ -4,22 +4,7 @@ use crate::domain::breaker::{Overrides, Settings};
 use crate::domain::extension::Extension;
 use crate::domain::metadata::OwnLimits;
 
-/// The daemon's own limits.
-#[derive(Debug, Clone)]
-pub struct Defaults {
-    /// The largest payload, in bytes.
-    pub max_payload_bytes: usize,
-    /// The largest request metadata, in bytes.
-    pub max_metadata_bytes: usize,
-    /// Calls of one extension at a time.
-    pub max_in_flight: usize,
-    /// When circuits open.
-    pub breaker: Settings,
-    /// The success rate under which an extension is degraded, 0 to 1.
-    pub min_success_rate: f64,
-}
-
-/// The limits of one extension.
+/// The limits of one extension, or the daemon's own where it sets none.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// The largest payload, in bytes.
@@ -34,7 +19,7 @@ pub struct Limits {
 
 impl Limits {
     /// The limits of `extension`; its record was checked when it was applied.
-    pub fn of(extension: &Extension, defaults: &Defaults) -> Self {
+    pub fn of(extension: &Extension, defaults: &Self) -> Self {
         let own = OwnLimits::read(&extension.metadata).unwrap_or_default();
         let overrides = extension.circuit_breaker.as_ref();
         let overrides = overrides.and_then(|object| Overrides::parse(object).ok());
@@ -58,8 +43,8 @@ mod tests {
     use crate::domain::json::JsonObject;
     use crate::domain::testing::{BREAKER, extension};
 
-    fn defaults() -> Defaults {
-        Defaults {
+    fn defaults() -> Limits {
+        Limits {
             max_payload_bytes: 1000,
             max_metadata_bytes: 100,
             max_in_flight: 10,
@@ -67,7 +52,6 @@ mod tests {
                 trial_limit: Duration::from_secs(130),
                 ..BREAKER
             },
-            min_success_rate: 0.8,
         }
     }
 

@@ -30,7 +30,7 @@ use std::time::Instant;
 pub use answer::{Answered, ERROR_CODE, ErrorHeaders, Trail};
 pub use cancelling::{Cancellable, Messenger};
 pub use follow::Follower;
-pub use limits::{Defaults, Limits};
+pub use limits::Limits;
 pub use meter::{DurationMeter, InvocationMeter, Status, Summary};
 pub use places::{Place, Places, Seat};
 pub use plan::Plan;
@@ -166,7 +166,7 @@ impl<C: Caller> Invoker<C> {
     /// Why there is no answer of the extension to pass on.
     pub async fn call(&self, accepted: Accepted) -> Result<Invoked<C::Call>, RegistryError> {
         let known = accepted.plan.known.as_ref();
-        let cancel = known.map(|known| known.token().clone());
+        let cancel = known.map(|known| known.cancel.clone());
         let mut attempts = attempt::Attempts::new(self, accepted);
         let Some(cancel) = cancel else {
             return attempts.run().await;
@@ -193,8 +193,8 @@ impl<C: Caller> Invoker<C> {
             runtime.called(&version, Status::Neutral, took);
         })?;
         let recorder = self.tools.recorder(runtime, plan.target.entry(), &version);
-        let circuit = self.tools.circuit(&plan);
-        let leave = self.tools.leave(&circuit, &plan, &recorder, Instant::now());
+        let circuit = self.tools.circuit(plan.target.entry(), &version);
+        let leave = self.tools.leave(&circuit, &recorder, Instant::now());
         let (runtime, limit) = (&recorder.runtime, plan.setup.limits.max_in_flight);
         let enter = || runtime.places.enter(&invocation.context, limit);
         let seat = leave.is_ok().then(enter).transpose().map_err(|why| {
@@ -246,7 +246,7 @@ impl Tools {
             alone: entry.has_one_version(),
             clock: self.clock,
             observers: self.observers.clone(),
-            min_success_rate: self.runtimes.defaults().min_success_rate,
+            min_success_rate: self.selector.routing.min_success_rate,
             runtime,
         }
     }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::cancelling::Known;
 use super::meter::Status;
-use super::record::{About, Pending};
+use super::record::Pending;
 use super::request::{Invocation, known_as};
 use super::runtime::Setup;
 use super::spare::Spare;
@@ -100,12 +100,10 @@ impl Plan {
         let resolved = target.resolved();
         let extension = resolved.extension;
         // The request's own config is meant for the extension it asked for.
+        let of_fallbacks = &invocation.fallback_config;
         let request_config = match &target.fallback_from {
             None => invocation.config,
-            Some(_) => invocation
-                .fallback_config
-                .get(extension.id.as_str())
-                .copied(),
+            Some(_) => of_fallbacks.get(extension.id.as_str()).copied(),
         };
         let envelope = Envelope {
             kind: extension.kind,
@@ -123,10 +121,7 @@ impl Plan {
         let (received, patience) = (invocation.received, invocation.timeout);
         Ok(Self {
             body,
-            timeout: match invocation.stream {
-                true => first_chunk_timeout(own_timeout, setup.rules(resolved.version)),
-                false => own_timeout,
-            },
+            timeout: timeout(invocation.stream, own_timeout, &setup, resolved.version),
             deadline: nearest(invocation.deadline, patience, own_timeout, received),
             received,
             stream: invocation.stream,
@@ -148,22 +143,15 @@ impl Plan {
     pub(super) fn stand_in(&mut self, target: Target, setup: Arc<Setup>) -> Option<()> {
         let resolved = target.resolved();
         let id = &resolved.extension.id;
-        let spare = self
-            .spare
-            .take()
-            .filter(|spare| spare.fits(&setup.limits))?;
-        self.body = self
-            .body
-            .for_another(id, resolved.config, spare.config(id))
-            .ok()?;
+        let spare = self.spare.take();
+        let spare = spare.filter(|spare| spare.fits(&setup.limits))?;
+        let (config, own) = (resolved.config, spare.config(id));
+        self.body = self.body.for_another(id, config, own).ok()?;
         if let Some(span) = &mut self.span {
             span.note("beamline.fallback", id);
         }
         let own_timeout = Duration::from_millis(resolved.timeout_ms.into());
-        self.timeout = match self.stream {
-            true => first_chunk_timeout(own_timeout, setup.rules(resolved.version)),
-            false => own_timeout,
-        };
+        self.timeout = timeout(self.stream, own_timeout, &setup, resolved.version);
         self.received = Instant::now();
         self.deadline = nearest(self.deadline, spare.timeout, own_timeout, self.received);
         (self.target, self.setup) = (target, setup);
@@ -209,15 +197,6 @@ impl Plan {
     /// How calls of that version go.
     pub(super) fn rules(&self) -> CallRules {
         self.setup.rules(self.version())
-    }
-
-    /// What its outcomes are about.
-    pub(super) fn about(&self) -> About<'_> {
-        let resolved = self.target.resolved();
-        About {
-            id: &resolved.extension.id,
-            version: resolved.version,
-        }
     }
 
     /// Where an attempt at `instance` is sent; without one, to the version's own subject.
@@ -326,9 +305,12 @@ fn nearest(
     [deadline, impatient].into_iter().flatten().min()
 }
 
-/// How long an attempt may take until the first piece of its answer.
-fn first_chunk_timeout(own: Duration, rules: CallRules) -> Duration {
-    let limits = rules.stream;
+/// How long an attempt may take until its answer, or the first piece of one that is a stream.
+fn timeout(stream: bool, own: Duration, setup: &Setup, version: &VersionName) -> Duration {
+    if !stream {
+        return own;
+    }
+    let limits = setup.rules(version).stream;
     limits.first_chunk.unwrap_or(own).min(limits.total)
 }
 

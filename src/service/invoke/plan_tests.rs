@@ -13,7 +13,7 @@ use crate::domain::ids::ExtensionId;
 use crate::domain::json::JsonObject;
 use crate::domain::overload::Overload;
 use crate::domain::testing::{change, context, entry, extension, instance, version_with};
-use crate::service::invoke::{Defaults, Runtimes, Seat};
+use crate::service::invoke::{Limits, Runtimes, Seat};
 use crate::service::selection::Wanted;
 use crate::service::testing::selector;
 
@@ -43,8 +43,8 @@ fn invocation(payload: &str) -> Invocation<'_> {
 }
 
 /// Small limits.
-fn defaults() -> Defaults {
-    Defaults {
+fn defaults() -> Limits {
+    Limits {
         max_payload_bytes: 20,
         max_metadata_bytes: 10,
         max_in_flight: 2,
@@ -60,7 +60,6 @@ fn defaults() -> Defaults {
             half_open_max_requests: 1,
             trial_limit: SECOND,
         },
-        min_success_rate: 0.8,
     }
 }
 

@@ -12,12 +12,12 @@ use super::versions::VersionRuntime;
 use crate::domain::breaker::{self, CircuitState, FailureKind, Transition};
 use crate::domain::call_id::CallId;
 use crate::domain::failures::Failed;
-use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
+use crate::domain::ids::InstanceId;
 use crate::domain::load::{InFlight, LOAD};
 use crate::domain::outcome::{Failure, Neutral, Outcome};
 use crate::domain::traceparent::SpanId;
 use crate::service::caller::Reply;
-use crate::service::circuits::CallPermit;
+use crate::service::circuits::{CallPermit, Moved};
 use crate::service::clock::Clock;
 use crate::service::observe::{Failing, Observation, Observers};
 use crate::service::patience::Patience;
@@ -56,23 +56,7 @@ impl Pending {
     }
 }
 
-/// The version that an outcome is about.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct About<'a> {
-    pub(super) id: &'a ExtensionId,
-    pub(super) version: &'a VersionName,
-}
-
-/// What an attempt yields besides its outcome.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Heard<'a> {
-    /// The last message of the extension's, where there was one.
-    pub(super) reply: Option<&'a Reply>,
-    /// From its begin to its answer, where it was measured.
-    pub(super) latency: Option<Duration>,
-}
-
-/// Observers of outcomes.
+/// Observers of the outcomes of one version's calls.
 #[derive(Debug, Clone)]
 pub(super) struct Recorder {
     pub(super) clock: Clock,
@@ -87,12 +71,12 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    /// Waits for the reply of the extension of `plan`.
-    pub(super) fn patience<'a>(&'a self, plan: &'a Plan) -> Patience<'a> {
+    /// Waits for the reply of the extension.
+    pub(super) fn patience(&self) -> Patience<'_> {
         Patience {
             clock: self.clock,
             observers: &self.observers,
-            id: plan.about().id,
+            id: &self.runtime.id,
         }
     }
 
@@ -125,29 +109,16 @@ impl Recorder {
         }
     }
 
-    /// Records the outcome of an attempt that ends `now`.
+    /// Records the outcome of an attempt that ends `now`: with the last message of the extension's,
+    /// where there was one, and the time from its begin to its answer, where that was measured.
     pub(super) fn record(
         &self,
         plan: &Plan,
         pending: Pending,
         outcome: Outcome,
-        reply: Option<&Reply>,
+        (reply, latency): (Option<&Reply>, Option<Duration>),
         now: Instant,
     ) {
-        let latency = self.clock.measured(pending.begun, now);
-        self.record_after(plan, pending, outcome, Heard { reply, latency }, now);
-    }
-
-    /// The same for one that answered some time after its begin, however long it went on then.
-    pub(super) fn record_after(
-        &self,
-        plan: &Plan,
-        pending: Pending,
-        outcome: Outcome,
-        heard: Heard<'_>,
-        now: Instant,
-    ) {
-        let latency = heard.latency;
         // What a caller did not wait for is not the time that the extension needs: counted as such
         // it would grow with every hurried call, and a dead extension would never be found out.
         let timed_out = outcome == Outcome::Failure(Failure::Timeout);
@@ -158,7 +129,7 @@ impl Recorder {
         }
         plan.trace_attempt(&pending, Status::of(outcome));
         // While circuits are frozen, extensions recover, and so do their instances.
-        let frozen = || pending.permit.circuit().view(self.clock.at(now)).frozen;
+        let frozen = || pending.permit.circuit.view(self.clock.at(now)).frozen;
         let target = plan.target.entry();
         if target.halts() && !frozen() {
             let revision = target.extension().revision;
@@ -175,24 +146,23 @@ impl Recorder {
         // What was not measured does not count as slow.
         let latency = latency.unwrap_or_default();
         if let Outcome::Failure(failure) = outcome {
-            self.remember(plan, &pending, failure, heard.reply, now);
+            self.remember(plan, &pending, failure, reply, now);
         }
-        self.settle(plan.about(), pending.permit, now, verdict(outcome), latency);
+        self.settle(pending.permit, now, verdict(outcome), latency);
     }
 
     /// Gives a circuit its outcome, and reports what changes with it.
     pub(super) fn settle(
         &self,
-        about: About<'_>,
         permit: CallPermit,
         now: Instant,
         outcome: breaker::Outcome,
         latency: Duration,
     ) {
-        let circuit = Arc::clone(permit.circuit());
+        let circuit = Arc::clone(&permit.circuit);
         let transition = permit.record(self.clock.at(now), outcome, latency);
         if outcome == breaker::Outcome::Neutral || circuit.is_gone() {
-            return self.tell(about, transition);
+            return self.tell(transition);
         }
         let view = circuit.view(self.clock.at(now));
         let (version, degraded) = (&self.version, self.version.gate.is_degraded());
@@ -207,12 +177,12 @@ impl Recorder {
             CircuitState::Closed => before,
             _ => transition.map(|_| version.failing()),
         };
-        self.tell_failing(about, transition, failing.unwrap_or_default());
+        self.tell_failing(transition, failing.unwrap_or_default());
         if let (Some(crossing), Some(success_rate)) = (crossing, rate) {
             self.observers.observe(&Observation::Health {
-                id: about.id.clone(),
-                version: about.version.clone(),
-                current: self.runtime.is_current(about.version),
+                id: self.runtime.id.clone(),
+                version: version.version.clone(),
+                current: self.runtime.is_current(&version.version),
                 crossing,
                 success_rate,
                 min_success_rate: self.min_success_rate,
@@ -221,19 +191,22 @@ impl Recorder {
     }
 
     /// Reports a circuit that no outcome has changed.
-    pub(super) fn tell(&self, about: About<'_>, transition: Option<Transition>) {
+    pub(super) fn tell(&self, transition: Option<Transition>) {
         if let Some(moved) = &transition {
-            self.tell_failing(about, transition, self.version.failing_at(moved));
+            self.tell_failing(transition, self.version.failing_at(moved));
         }
     }
 
-    fn tell_failing(&self, about: About<'_>, transition: Option<Transition>, failing: Failing) {
+    fn tell_failing(&self, transition: Option<Transition>, failing: Failing) {
         if let Some(transition) = transition {
+            let version = &self.version.version;
             self.observers.observe(&Observation::Circuit {
-                id: about.id.clone(),
-                version: about.version.clone(),
-                current: self.runtime.is_current(about.version),
-                transition,
+                moved: Moved {
+                    id: self.runtime.id.clone(),
+                    version: version.clone(),
+                    transition,
+                },
+                current: self.runtime.is_current(version),
                 failing,
             });
         }
@@ -241,7 +214,7 @@ impl Recorder {
 
     /// Counts a call that is over, and the time that it took as a whole.
     pub(super) fn called(&self, status: Status, took: Duration) {
-        self.runtime.meter.record(status);
+        self.runtime.meter.statuses.count(status);
         self.version.meter.record(status, took);
     }
 
@@ -328,7 +301,7 @@ fn turn(
 
 /// Lets the instance that asked for it rest for `rest`, also while circuits are frozen.
 fn pushed_back(plan: &Plan, pending: &Pending, rest: Option<Duration>, now: Instant) {
-    pending.permit.circuit().pushed_back();
+    pending.permit.circuit.pushed_back.add(1);
     let until = rest.and_then(|rest| now.checked_add(rest));
     let balancer = plan.setup.balancer(plan.version());
     if let (Some(until), Some(mut balancer)) = (until, balancer)
@@ -364,6 +337,7 @@ mod tests {
     use super::*;
     use crate::domain::catalog::{Catalog, Change};
     use crate::domain::extension::Extension;
+    use crate::domain::ids::VersionName;
     use crate::domain::testing::{change, entry, extension, version};
     use crate::service::invoke::{Follower, Tools};
     use crate::service::observe::Observer;
@@ -416,13 +390,9 @@ mod tests {
         let permits = [leave(), leave()];
         promote(2, "v2", "v1");
 
-        let about = About {
-            id: &called.extension().id,
-            version: &v2,
-        };
         let failed = breaker::Outcome::Failure(FailureKind::Error);
         for permit in permits {
-            recorder.settle(about, permit, now, failed, Duration::ZERO);
+            recorder.settle(permit, now, failed, Duration::ZERO);
         }
         assert_eq!(*told.0.lock().unwrap(), [true]);
     }
@@ -467,8 +437,7 @@ mod tests {
 
         let failed = breaker::Outcome::Failure(FailureKind::Error);
         for permit in permits {
-            let about = About { id, version };
-            recorder.settle(about, permit, now, failed, Duration::ZERO);
+            recorder.settle(permit, now, failed, Duration::ZERO);
         }
         let state = circuit.view(tools.clock.at(now)).state;
         assert_eq!((state, *counted.0.lock().unwrap()), (CircuitState::Open, 0));

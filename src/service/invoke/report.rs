@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use super::Tools;
-use super::record::About;
 use crate::domain::breaker::{self, FailureKind};
 use crate::domain::failures::Failed;
 use crate::domain::outcome::{Failure, Outcome};
@@ -55,10 +54,6 @@ impl Tools {
                 serving: false,
             });
         }
-        let about = About {
-            id: &extension.id,
-            version,
-        };
         let recorder = self.recorder(self.runtimes.of(&entry), &entry, version);
         let now = Instant::now();
         let (outcome, verdict) = match reported.verdict {
@@ -72,15 +67,12 @@ impl Tools {
         if reported.verdict == Verdict::Failure {
             recorder.version.remember(&Failed::reported(now));
         }
-        let setup = self.runtimes.setup(&entry);
-        let circuit = self
-            .circuits
-            .get_or_create(extension, version, || setup.limits.breaker.clone());
+        let circuit = self.circuit(&entry, version);
         let admission = circuit.admit(self.clock.at(now));
-        recorder.tell(about, admission.transition);
+        recorder.tell(admission.transition);
         if let Ok(permit) = admission.permit {
             let latency = reported.latency.unwrap_or_default();
-            recorder.settle(about, permit, now, outcome, latency);
+            recorder.settle(permit, now, outcome, latency);
         }
         Ok(())
     }

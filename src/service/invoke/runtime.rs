@@ -8,12 +8,11 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
-use super::limits::{Defaults, Limits};
+use super::limits::Limits;
 use super::meter::{InvocationMeter, Status, Summary};
 use super::places::Places;
 use super::versions::Versions;
 use crate::domain::balancer::Balancer;
-use crate::domain::breaker::Transition;
 use crate::domain::call_rules::CallRules;
 use crate::domain::catalog::Catalog;
 use crate::domain::entry::Entry;
@@ -22,11 +21,12 @@ use crate::domain::health::ExtensionHealth;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::lock::locked;
 use crate::domain::retry::RetryBudget;
-use crate::service::observe::Failing;
 
 /// The running side of one extension.
 #[derive(Debug)]
 pub struct Runtime {
+    /// Whose it is.
+    pub id: ExtensionId,
     /// Another extension of the same id has one of its own.
     pub whose: Whose,
     /// The outcomes of calls.
@@ -60,8 +60,9 @@ struct Part {
 
 impl Runtime {
     /// The running side of an extension that has not been called yet.
-    pub fn new(entry: &Arc<Entry>, defaults: &Defaults, now: Instant) -> Self {
+    pub fn new(entry: &Arc<Entry>, defaults: &Limits, now: Instant) -> Self {
         Self {
+            id: entry.extension().id.clone(),
             whose: Whose::of(entry.extension()),
             health: ExtensionHealth::new(now),
             meter: InvocationMeter::default(),
@@ -73,7 +74,7 @@ impl Runtime {
     }
 
     /// What follows from `entry`, derived anew when it is another one than before.
-    pub fn setup(&self, entry: &Arc<Entry>, defaults: &Defaults) -> Arc<Setup> {
+    pub fn setup(&self, entry: &Arc<Entry>, defaults: &Limits) -> Arc<Setup> {
         let setup = self.setup.load_full();
         if Arc::ptr_eq(&setup.entry, entry) {
             return setup;
@@ -96,7 +97,7 @@ impl Runtime {
 
     /// Counts a call of `version` that is over, and the time that it took as a whole.
     pub fn called(&self, version: &VersionName, status: Status, took: Duration) {
-        self.meter.record(status);
+        self.meter.statuses.count(status);
         self.versions.of(version).meter.record(status, took);
     }
 
@@ -112,17 +113,16 @@ impl Runtime {
 }
 
 impl Setup {
-    fn new(entry: &Arc<Entry>, defaults: &Defaults, before: &[Part]) -> Self {
+    fn new(entry: &Arc<Entry>, defaults: &Limits, before: &[Part]) -> Self {
         let extension = entry.extension();
         let own = CallRules::read(&extension.metadata).0;
         let parts = entry.candidates().map(|candidate| {
             let resolved = candidate.resolve(extension);
             let kept = before.iter().find(|part| part.version == *resolved.version);
+            let kept = kept.map(|part| Arc::clone(&part.balancer));
             Part {
                 version: resolved.version.clone(),
-                balancer: kept
-                    .map(|part| Arc::clone(&part.balancer))
-                    .unwrap_or_default(),
+                balancer: kept.unwrap_or_default(),
                 rules: match std::ptr::eq(resolved.metadata, &extension.metadata) {
                     true => own,
                     false => CallRules::read(resolved.metadata).0,
@@ -138,9 +138,8 @@ impl Setup {
 
     /// How calls of a version go.
     pub fn rules(&self, version: &VersionName) -> CallRules {
-        self.part(version)
-            .map(|part| part.rules)
-            .unwrap_or_default()
+        let part = self.part(version);
+        part.map(|part| part.rules).unwrap_or_default()
     }
 
     /// The turns of a version's instances.
@@ -163,12 +162,12 @@ impl Setup {
 #[derive(Debug)]
 pub struct Runtimes {
     map: papaya::HashMap<ExtensionId, Arc<Runtime>, foldhash::fast::RandomState>,
-    defaults: Defaults,
+    defaults: Limits,
 }
 
 impl Runtimes {
     /// None yet.
-    pub fn new(defaults: Defaults) -> Self {
+    pub fn new(defaults: Limits) -> Self {
         Self {
             map: papaya::HashMap::with_hasher(foldhash::fast::RandomState::default()),
             defaults,
@@ -176,7 +175,7 @@ impl Runtimes {
     }
 
     /// What applies where an extension sets nothing.
-    pub fn defaults(&self) -> &Defaults {
+    pub fn defaults(&self) -> &Limits {
         &self.defaults
     }
 
@@ -227,20 +226,6 @@ impl Runtimes {
         self.map.pin().get(id).cloned()
     }
 
-    /// What is reported of a version's failures with `transition`, which no outcome of a call has made.
-    pub fn failing_at(
-        &self,
-        id: &ExtensionId,
-        version: &VersionName,
-        transition: &Transition,
-    ) -> Failing {
-        let runtime = self.get(id.as_str());
-        let version = runtime.and_then(|runtime| runtime.versions.get(version));
-        version
-            .map(|it| it.failing_at(transition))
-            .unwrap_or_default()
-    }
-
     /// Forgets the extensions that `catalog` does not have, or has another one of their id instead.
     /// What is in quarantine may come back.
     pub fn follow(&self, catalog: &Catalog) {
@@ -269,13 +254,9 @@ impl Runtimes {
     }
 
     /// All running sides, by id.
-    pub fn all(&self) -> Vec<(ExtensionId, Arc<Runtime>)> {
-        let pinned = self.map.pin();
-        let mut all: Vec<_> = pinned
-            .iter()
-            .map(|(id, runtime)| (id.clone(), Arc::clone(runtime)))
-            .collect();
-        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+    pub fn all(&self) -> Vec<Arc<Runtime>> {
+        let mut all: Vec<_> = self.map.pin().values().cloned().collect();
+        all.sort_by(|a, b| a.id.cmp(&b.id));
         all
     }
 }

@@ -41,9 +41,7 @@ impl Spare {
             context: std::mem::take(&mut invocation.context),
             timeout: invocation.timeout,
             payload_bytes: invocation.payload.get().len(),
-            metadata_bytes: invocation
-                .metadata
-                .map_or(0, |metadata| metadata.get().len()),
+            metadata_bytes: invocation.metadata.map_or(0, |it| it.get().len()),
         })
     }
 

@@ -12,7 +12,7 @@ use super::cancelling::Awaited;
 use super::meter::Status;
 use super::places::Seat;
 use super::plan::Plan;
-use super::record::{Heard, Pending, Recorder};
+use super::record::{Pending, Recorder};
 use crate::domain::outcome::{Failure, Neutral, Outcome};
 use crate::service::caller::{Call, CallError, Reply};
 use crate::service::error::{RegistryError, Unavailable};
@@ -29,20 +29,20 @@ pub const CHUNK: &str = "chunk";
 /// the call up, it is neutral.
 #[derive(Debug)]
 pub struct Streaming<S> {
-    call: S,
+    pub(super) call: S,
     /// A message that is here already.
-    ahead: Option<Reply>,
-    pending: Option<Pending>,
+    pub(super) ahead: Option<Reply>,
+    pub(super) pending: Option<Pending>,
     /// From the begin of the attempt to the first message, where that was measured.
-    latency: Option<Duration>,
+    pub(super) latency: Option<Duration>,
     /// When the attempt began.
-    begun: Instant,
-    plan: Arc<Plan>,
-    recorder: Recorder,
+    pub(super) begun: Instant,
+    pub(super) plan: Arc<Plan>,
+    pub(super) recorder: Recorder,
     /// What answers.
     pub trail: Trail,
-    awaited: Option<Awaited>,
-    _seat: Option<Seat>,
+    pub(super) awaited: Option<Awaited>,
+    pub(super) _seat: Option<Seat>,
 }
 
 /// One message for the router.
@@ -59,30 +59,6 @@ pub enum Piece {
 }
 
 impl<S: Call> Streaming<S> {
-    pub(super) fn new(
-        (call, first): (S, Reply),
-        pending: Pending,
-        trail: Trail,
-        plan: Arc<Plan>,
-        recorder: Recorder,
-        (awaited, seat): (Option<Awaited>, Option<Seat>),
-    ) -> Self {
-        Self {
-            call,
-            ahead: Some(first),
-            latency: recorder
-                .clock
-                .measured(pending.begun, std::time::Instant::now()),
-            begun: Instant::from_std(pending.begun),
-            pending: Some(pending),
-            plan,
-            recorder,
-            trail,
-            awaited,
-            _seat: seat,
-        }
-    }
-
     /// The next message; after anything but a chunk there is none.
     pub async fn next(&mut self) -> Piece {
         let now = Instant::now();
@@ -99,7 +75,7 @@ impl<S: Call> Streaming<S> {
             None if self.is_over(whole.0, now) => Some(Err(NoReply::Call(CallError::Timeout))),
             None => {
                 let cancel = self.canceller();
-                let patience = self.recorder.patience(&self.plan);
+                let patience = self.recorder.patience();
                 let wait = self.plan.wait(begun, ends);
                 let next = patience.next(&mut self.call, wait);
                 cancel.run_until_cancelled(next).await
@@ -118,7 +94,7 @@ impl<S: Call> Streaming<S> {
     /// Ends it for a caller that has no audience left.
     pub fn canceller(&self) -> CancellationToken {
         let known = self.plan.known.as_ref();
-        known.map(|known| known.token().clone()).unwrap_or_default()
+        known.map(|known| known.cancel.clone()).unwrap_or_default()
     }
 
     /// Whether it has had its time, however much still comes. What came while this process stood
@@ -183,22 +159,16 @@ impl<S: Call> Streaming<S> {
             NoReply::Call(CallError::Overloaded(_) | CallError::BadReply) => {}
             NoReply::Call(_) => self.answered(),
         }
+        let late = |id| match by_caller {
+            true => RegistryError::DeadlineExceeded { id },
+            false => RegistryError::ExtensionTimeout { id },
+        };
         let (outcome, error) = match error {
-            NoReply::Call(CallError::Timeout) if by_caller => (
-                Outcome::Neutral(Neutral::ShortDeadline),
-                RegistryError::DeadlineExceeded { id },
-            ),
-            NoReply::StoodStill => (
-                Outcome::Neutral(Neutral::StoodStill),
-                match by_caller {
-                    true => RegistryError::DeadlineExceeded { id },
-                    false => RegistryError::ExtensionTimeout { id },
-                },
-            ),
-            NoReply::Call(CallError::Timeout) => (
-                Outcome::Failure(Failure::Timeout),
-                RegistryError::ExtensionTimeout { id },
-            ),
+            NoReply::StoodStill => (Outcome::Neutral(Neutral::StoodStill), late(id)),
+            NoReply::Call(CallError::Timeout) => match by_caller {
+                true => (Outcome::Neutral(Neutral::ShortDeadline), late(id)),
+                false => (Outcome::Failure(Failure::Timeout), late(id)),
+            },
             NoReply::Call(CallError::Overloaded(why)) => (
                 Outcome::Neutral(Neutral::Overloaded),
                 RegistryError::Overloaded(why),
@@ -226,17 +196,14 @@ impl<S: Call> Streaming<S> {
         if let Some(pending) = self.pending.take() {
             let status = Status::of(outcome);
             let now = std::time::Instant::now();
-            let took = self
-                .recorder
-                .clock
-                .awake(self.plan.received.into_std(), now);
+            let received = self.plan.received.into_std();
+            let took = self.recorder.clock.awake(received, now);
             self.recorder.called(status, took);
             self.plan.trace_end(status);
             // To the first chunk: the length of a stream is no sign of its speed.
-            let latency = self.latency;
-            let heard = Heard { reply, latency };
+            let heard = (reply, self.latency);
             self.recorder
-                .record_after(&self.plan, pending, outcome, heard, now);
+                .record(&self.plan, pending, outcome, heard, now);
         }
     }
 }

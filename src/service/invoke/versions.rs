@@ -207,11 +207,8 @@ impl VersionRuntime {
     }
 
     fn since(&self) -> Option<Tick> {
-        let us = self
-            .failing_since_us
-            .load(Ordering::Relaxed)
-            .checked_sub(1)?;
-        Some(Tick::at(Duration::from_micros(us)))
+        let us = self.failing_since_us.load(Ordering::Relaxed);
+        Some(Tick::at(Duration::from_micros(us.checked_sub(1)?)))
     }
 
     /// Remembers a failed attempt.

@@ -95,15 +95,11 @@ impl Row {
 
 /// Rows are made every second: what cannot have a team is not read.
 fn team(metadata: &JsonObject) -> Option<String> {
-    let text = metadata.as_str();
-    text.contains("\"team\"")
-        .then(|| {
-            metadata
-                .members()
-                .get("team")
-                .and_then(|it| serde_json::from_str(it.get()).ok())
-        })
-        .flatten()
+    if !metadata.as_str().contains("\"team\"") {
+        return None;
+    }
+    let members = metadata.members();
+    serde_json::from_str(members.get("team")?.get()).ok()
 }
 
 impl Board {

@@ -59,8 +59,8 @@ impl Live {
 
     /// Ends an interval of the history; its points, of extensions that were called in it.
     pub fn sample(&mut self, now: Instant) -> Vec<(ExtensionId, Point)> {
-        let runtimes = self.health.runtimes().all();
-        let health = runtimes.iter().map(|(id, runtime)| (id, &runtime.health));
+        let runtimes = self.health.tools.runtimes.all();
+        let health = runtimes.iter().map(|runtime| (&runtime.id, &runtime.health));
         self.history.sample(health, now)
     }
 

@@ -61,15 +61,9 @@ impl Note {
     /// The note about an observation; `None` for what the page does not show.
     fn of(observation: &Observation) -> Option<Self> {
         let (tone, id, text) = match observation {
-            Observation::Circuit {
-                id,
-                version,
-                current,
-                transition,
-                ..
-            } => {
-                let (tone, text) = circuit(version, *current, transition);
-                (tone, Some(id), text)
+            Observation::Circuit { moved, current, .. } => {
+                let (tone, text) = circuit(&moved.version, *current, &moved.transition);
+                (tone, Some(&moved.id), text)
             }
             Observation::Health {
                 id,
@@ -101,7 +95,7 @@ impl Note {
             Observation::KeptInService { id, why } => {
                 (Tone::Plain, Some(id), format!("stays in service: {why}"))
             }
-            Observation::ProbeAnswered { id } => {
+            Observation::ProbeAnswered(id) => {
                 let text = "responds again; an operator must enable it";
                 (Tone::Good, Some(id), text.to_owned())
             }
@@ -203,17 +197,12 @@ fn registry(observation: &Observation) -> Option<(Tone, String)> {
                 false => words.join(", "),
             };
             let mut text = format!("revision {revision}: {words}");
-            let named: Vec<_> = changed
-                .ids
-                .iter()
-                .take(NAMED)
-                .map(ExtensionId::as_str)
-                .collect();
+            let named = changed.ids.iter().take(NAMED);
+            let named: Vec<_> = named.map(ExtensionId::as_str).collect();
             if !named.is_empty() {
-                let more = if changed.ids.len() > NAMED {
-                    ", ..."
-                } else {
-                    ""
+                let more = match changed.ids.len() > NAMED {
+                    true => ", ...",
+                    false => "",
                 };
                 text.push_str(&format!(" ({}{more})", named.join(", ")));
             }
@@ -248,10 +237,9 @@ fn registry(observation: &Observation) -> Option<(Tone, String)> {
             ..
         } => (Tone::Good, "notifications arrive".to_owned()),
         Observation::NatsUp { connection, up } => {
-            let (tone, word) = if *up {
-                (Tone::Good, "connected")
-            } else {
-                (Tone::Bad, "disconnected")
+            let (tone, word) = match up {
+                true => (Tone::Good, "connected"),
+                false => (Tone::Bad, "disconnected"),
             };
             (tone, format!("NATS {word} ({connection})"))
         }
@@ -370,7 +358,7 @@ mod tests {
         check(&link, Some((Tone::Bad, "NATS disconnected (lookup)")));
         check(&Observation::Overloaded(Overload::Requests), None);
         let connection = "lookup";
-        check(&Observation::SlowConsumer { connection }, None);
+        check(&Observation::SlowConsumer(connection), None);
     }
 
     #[tokio::test]

@@ -30,11 +30,7 @@ pub enum Hint {
 
 impl Hint {
     const fn bit(self) -> u8 {
-        match self {
-            Self::Database => 1,
-            Self::Files => 2,
-            Self::Reconnected => 4,
-        }
+        1 << self as u8
     }
 
     const fn trigger(self) -> Trigger {

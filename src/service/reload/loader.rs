@@ -2,9 +2,9 @@
 
 mod applied;
 
-use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -45,6 +45,8 @@ impl Digests {
     }
 }
 
+type Loaded = Result<Applied, SourceError>;
+
 /// Reads sources into the catalog; owned by the one task that may.
 pub struct Loader<D, F> {
     writer: CatalogWriter,
@@ -54,19 +56,11 @@ pub struct Loader<D, F> {
     edits: Edits,
     /// Whether the last read of the files succeeded.
     files_are_read: bool,
-    status: Arc<Status>,
+    pub(super) status: Arc<Status>,
     progress: Progress,
-    observers: Observers,
+    pub(super) observers: Observers,
     applied: Box<dyn Fn() + Send + Sync>,
     digests: Digests,
-}
-
-impl<D, F> fmt::Debug for Loader<D, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Loader")
-            .field("status", &self.status)
-            .finish_non_exhaustive()
-    }
 }
 
 impl<D: Database, F: Fixtures> Loader<D, F> {
@@ -93,7 +87,11 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         scope: Option<&Scope>,
     ) -> Result<ReloadReport, SourceError> {
         let started = Instant::now();
-        let result = self.load_source(trigger, scope).await;
+        let result = match self.status.mode() {
+            SourceMode::Fixtures => self.load_fixtures().await,
+            SourceMode::Database => self.load_database(trigger, scope).await,
+            SourceMode::Auto => self.load_auto(trigger, scope).await,
+        };
         self.tell(trigger, &result, started.elapsed());
         result.map(|applied| {
             let head = self.writer.catalog().head();
@@ -109,20 +107,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
 
     /// Takes notice of a load that panicked; what was served before is served still.
     pub(super) fn panicked(&self, trigger: Trigger) {
-        let error = SourceError::Bug;
-        self.status.load_failed(&error.to_string());
-        self.observers
-            .observe(&Observation::LoadFailed { trigger, error });
-    }
-
-    /// The observers.
-    pub(super) fn observers(&self) -> &Observers {
-        &self.observers
-    }
-
-    /// Whether the database cannot be used.
-    pub(super) fn database_is_down(&self) -> bool {
-        self.status.database_up() == Some(false)
+        self.tell(trigger, &Err(SourceError::Bug), Duration::ZERO);
     }
 
     /// Has the digests compared at the next good read.
@@ -130,31 +115,15 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         self.digests.reconnected = true;
     }
 
-    async fn load_source(
-        &mut self,
-        trigger: Trigger,
-        scope: Option<&Scope>,
-    ) -> Result<Applied, SourceError> {
-        match self.status.mode() {
-            SourceMode::Fixtures => self.load_fixtures().await,
-            SourceMode::Database => self.load_database(trigger, scope).await,
-            SourceMode::Auto => self.load_auto(trigger, scope).await,
-        }
-    }
-
     /// The database first, files while none has answered since the start.
-    async fn load_auto(
-        &mut self,
-        trigger: Trigger,
-        scope: Option<&Scope>,
-    ) -> Result<Applied, SourceError> {
-        let serving = self.writer.catalog().head().source;
-        if trigger == Trigger::Files && serving != ActiveSource::Database {
+    async fn load_auto(&mut self, trigger: Trigger, scope: Option<&Scope>) -> Loaded {
+        if trigger == Trigger::Files && self.serves() != ActiveSource::Database {
             // An edit is served at once; a database that comes back is found by the retries.
             return self.load_fixtures().await;
         }
         let error = match self.load_database(trigger, scope).await {
-            Err(error) if self.may_use_fixtures() => error,
+            // Files serve only while no database has answered since the start.
+            Err(error) if self.serves() != ActiveSource::Database => error,
             other => return other,
         };
         match trigger {
@@ -171,32 +140,23 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         }
     }
 
-    /// Fixtures serve only while no database has answered since the start.
-    fn may_use_fixtures(&self) -> bool {
-        self.writer.catalog().head().source != ActiveSource::Database
+    /// Where the data comes from that is served.
+    fn serves(&self) -> ActiveSource {
+        self.writer.catalog().head().source
     }
 
-    async fn load_fixtures(&mut self) -> Result<Applied, SourceError> {
+    async fn load_fixtures(&mut self) -> Loaded {
         let started = Instant::now();
         let Some(fixtures) = &self.fixtures else {
             return Err(SourceError::Unreadable("no folder is configured".into()));
         };
         let read = fixtures.read().await;
         self.files_are_read = read.is_ok();
-        match read {
-            Ok(everything) => Ok(self.apply_read(Read::Everything(everything), started)),
-            Err(error) => {
-                self.status.fixtures_failed();
-                Err(error)
-            }
-        }
+        let everything = read.inspect_err(|_| self.status.fixtures_failed())?;
+        Ok(self.apply_read(Read::Everything(everything), started))
     }
 
-    async fn load_database(
-        &mut self,
-        trigger: Trigger,
-        scope: Option<&Scope>,
-    ) -> Result<Applied, SourceError> {
+    async fn load_database(&mut self, trigger: Trigger, scope: Option<&Scope>) -> Loaded {
         let started = Instant::now();
         let result = self.read_and_apply(trigger, scope, started).await;
         match &result {
@@ -225,7 +185,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         trigger: Trigger,
         scope: Option<&Scope>,
         started: Instant,
-    ) -> Result<Applied, SourceError> {
+    ) -> Loaded {
         let want = self.want(scope, trigger);
         let read = self.read(&want).await?;
         if trigger == Trigger::Timer {
@@ -267,7 +227,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             self.digests.done();
         } else if revision == head.revision {
             self.observers
-                .observe(&Observation::DigestDiffers { revision });
+                .observe(&Observation::DigestDiffers(revision));
             let everything = self.database()?.read(&Want::default()).await?;
             self.digests.done();
             return Ok(Some(self.apply_read(everything, started)));
@@ -282,7 +242,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         let database = Arc::clone(self.database()?);
         let mut reading = pin!(database.read(want));
         loop {
-            let files_serve = self.writer.catalog().head().source == ActiveSource::Fixtures;
+            let files_serve = self.serves() == ActiveSource::Fixtures;
             tokio::select! {
                 biased;
                 read = &mut reading => return read,

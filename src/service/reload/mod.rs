@@ -34,7 +34,6 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
 
 /// The task that owns the catalog's writer.
-#[derive(Debug)]
 pub struct Reloader<D, F> {
     loader: Loader<D, F>,
     inbox: Inbox,
@@ -98,7 +97,7 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
             };
             // Files that were read while the database cannot be used satisfy a waiting request; it
             // is asked again as soon as after any other failure.
-            let failed = !done || self.loader.database_is_down();
+            let failed = !done || self.loader.status.database_up() == Some(false);
             // Hints and requests, however often they come, put off neither the sync, which finds
             // unannounced changes, nor the next attempt.
             if by_timer || failed != failing {
@@ -124,7 +123,7 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
 
     /// Whether a load succeeded. One that panics is a failed load.
     async fn survive(&mut self, wake: Wake) -> bool {
-        let (observers, trigger) = (self.loader.observers().clone(), wake.trigger());
+        let (observers, trigger) = (self.loader.observers.clone(), wake.trigger());
         let answered = survived(&observers, self.answer(wake)).await;
         if answered.is_none() {
             self.loader.panicked(trigger);

@@ -60,14 +60,11 @@ impl<'a> Comparison<'a> {
             }
         }
         let known = comparison.identical.len() + comparison.different.len();
-        let unserved = faulty.keys().filter(|id| !valid_id(&valid, id)).count();
+        let is_valid = |id: &str| ExtensionId::parse(id).is_ok_and(|id| valid.contains_key(&id));
+        let unserved = faulty.keys().filter(|id| !is_valid(id)).count();
         comparison.others = (valid.len() + unserved).saturating_sub(known);
         comparison
     }
-}
-
-fn valid_id(valid: &HashMap<&ExtensionId, &Extension>, id: &str) -> bool {
-    ExtensionId::parse(id).is_ok_and(|id| valid.contains_key(&id))
 }
 
 fn by_extension(faults: &[Fault]) -> HashMap<&str, Vec<&Fault>> {

@@ -247,9 +247,5 @@ async fn moving<'a>(
         }
     }
     taken.sort_unstable();
-    Ok(if taken.is_empty() {
-        Ok(moving)
-    } else {
-        Err(taken)
-    })
+    Ok(taken.is_empty().then_some(moving).ok_or(taken))
 }

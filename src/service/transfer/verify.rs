@@ -31,11 +31,8 @@ pub(super) fn verify(wanted: &[Wanted<'_>], before: &Stored, after: &Stored) -> 
         let ids = stored.extensions.iter().map(|it| it.id.as_str());
         ids.filter(|id| !replaced.contains(id)).count()
     };
-    let untouched = before
-        .extensions
-        .iter()
-        .filter(|it| !replaced.contains(it.id.as_str()));
-    for other in untouched {
+    let all = before.extensions.iter();
+    for other in all.filter(|it| !replaced.contains(it.id.as_str())) {
         if held.get(&other.id).is_none_or(|held| *held != other) {
             return Some(format!("{} was changed, though no file names it", other.id));
         }

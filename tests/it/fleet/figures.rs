@@ -17,7 +17,7 @@ use beamline_registry::domain::subject::SubjectPattern;
 use beamline_registry::service::circuits::Circuits;
 use beamline_registry::service::clock::Clock;
 use beamline_registry::service::fleet::{Alive, FleetFigures, Keeper, Restored, Signal};
-use beamline_registry::service::invoke::{Defaults, Runtimes, Tools};
+use beamline_registry::service::invoke::{Limits, Runtimes, Tools};
 use beamline_registry::service::observe::Observers;
 use beamline_registry::service::selection::{HealthRouting, Selector};
 use beamline_registry::service::spans::Spans;
@@ -60,7 +60,13 @@ fn tools(incarnation: Incarnation) -> Tools {
         enabled: false,
         min_success_rate: 0.8,
     };
-    let selector = Selector::new(catalog, None, Arc::clone(&circuits), routing, clock);
+    let selector = Selector {
+        catalog,
+        environment: None,
+        circuits: Arc::clone(&circuits),
+        routing,
+        clock,
+    };
     let long = Duration::from_secs(60);
     let breaker = breaker::Settings {
         enabled: true,
@@ -76,12 +82,11 @@ fn tools(incarnation: Incarnation) -> Tools {
     };
     Tools {
         selector: Arc::new(selector),
-        runtimes: Arc::new(Runtimes::new(Defaults {
+        runtimes: Arc::new(Runtimes::new(Limits {
             max_payload_bytes: 1000,
             max_metadata_bytes: 1000,
             max_in_flight: 1,
             breaker,
-            min_success_rate: 0.8,
         })),
         circuits,
         clock,

@@ -22,7 +22,7 @@ use beamline_registry::service::fleet::{
     Alive, FleetFigures, Keeper, OverrideKeeper, Restored, Signal, orders,
 };
 use beamline_registry::service::health_store::RevisionChanges;
-use beamline_registry::service::invoke::{Defaults, Runtimes, Tools};
+use beamline_registry::service::invoke::{Limits, Runtimes, Tools};
 use beamline_registry::service::observe::{Observation, Observer, Observers};
 use beamline_registry::service::progress::Progress;
 use beamline_registry::service::reload::{Parts, Reloader};
@@ -73,7 +73,7 @@ impl Observer for Troubles {
     fn observe(&self, observation: &Observation) {
         let trouble = match observation {
             Observation::StoreFailed { what, error } => format!("{what}: {error}"),
-            Observation::FlushFailed { error } => format!("flush: {error}"),
+            Observation::FlushFailed(error) => format!("flush: {error}"),
             Observation::LoadFailed { error, .. } => format!("load: {error}"),
             _ => return,
         };
@@ -233,15 +233,20 @@ fn tools(catalog: Arc<Catalog>, observers: Observers) -> Tools {
         half_open_max_requests: 3,
         trial_limit: MEASURED,
     };
-    let selector = Selector::new(catalog, None, Arc::clone(&circuits), routing, clock);
+    let selector = Selector {
+        catalog,
+        environment: None,
+        circuits: Arc::clone(&circuits),
+        routing,
+        clock,
+    };
     Tools {
         selector: Arc::new(selector),
-        runtimes: Arc::new(Runtimes::new(Defaults {
+        runtimes: Arc::new(Runtimes::new(Limits {
             max_payload_bytes: 1000,
             max_metadata_bytes: 1000,
             max_in_flight: 1,
             breaker,
-            min_success_rate: 0.8,
         })),
         circuits,
         clock,

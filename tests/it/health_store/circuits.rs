@@ -1,7 +1,7 @@
 //! Circuits of the fleet, and what operators force.
 
 use beamline_registry::service::health_store::{
-    AutoDisabled, AutoEnabled, AutoSwitch, NewOverride, Override, OverrideAction, Overrides,
+    AutoDisabled, AutoSwitch, NewOverride, Override, OverrideAction, Overrides,
 };
 
 use super::*;
@@ -26,7 +26,7 @@ async fn the_state_is_open_while_any_live_sidecar_has_it_open() {
     assert_eq!(state(&client, 1).await, "open t 0");
 
     let half_open = HeldCircuit {
-        state: Held::HalfOpen,
+        state: CircuitState::HalfOpen,
         half_open_requests: 2,
         ..open(id(1))
     };
@@ -302,5 +302,5 @@ async fn what_was_said_of_one_that_was_deleted_says_nothing_of_the_next() {
     );
     run(&client, "UPDATE extensions SET auto_disabled = true").await;
     let enabled = a.auto_enable(&id(1), old, "{}").await;
-    assert_eq!(enabled, Ok(AutoEnabled::Gone));
+    assert_eq!(enabled, Ok(None));
 }

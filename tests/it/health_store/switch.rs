@@ -1,6 +1,6 @@
 //! Decisions of one sidecar that hold for all.
 
-use beamline_registry::service::health_store::{AutoDisabled, AutoEnabled, AutoSwitch, StoreError};
+use beamline_registry::service::health_store::{AutoDisabled, AutoSwitch, StoreError};
 use beamline_registry::service::trouble::Trouble;
 use tokio_postgres::error::SqlState;
 
@@ -59,18 +59,10 @@ async fn one_may_always_be_disabled_and_enabled_again() {
         store.auto_disable(&id(9), None, REASON, 100).await,
         Ok(AutoDisabled::Gone)
     );
-    assert_eq!(
-        store.auto_enable(&id(1), None, "{}").await,
-        Ok(AutoEnabled::Enabled(3))
-    );
-    assert_eq!(
-        store.auto_enable(&id(1), None, "{}").await,
-        Ok(AutoEnabled::NotDisabled)
-    );
-    assert_eq!(
-        store.auto_enable(&id(9), None, "{}").await,
-        Ok(AutoEnabled::Gone)
-    );
+    for (extension, revision) in [(1, Some(3)), (1, None), (9, None)] {
+        let enabled = store.auto_enable(&id(extension), None, "{}").await;
+        assert_eq!(enabled, Ok(revision), "{extension}");
+    }
     let entry = "SELECT string_agg(concat_ws(' ', action, changed_by, actor_source, changes), '; '
         ORDER BY id) FROM extension_audit_log WHERE revision > 1";
     assert_eq!(
@@ -102,10 +94,7 @@ async fn what_is_enabled_again_begins_with_closed_circuits_on_every_sidecar() {
         "{disabled:?}"
     );
     let enabled = store.auto_enable(&id(1), None, "{}").await;
-    assert!(
-        matches!(enabled, Ok(AutoEnabled::Enabled(_))),
-        "{enabled:?}"
-    );
+    assert!(matches!(enabled, Ok(Some(_))), "{enabled:?}");
     let overrides = "SELECT string_agg(concat_ws(' ', version, action, set_by, actor_source), ', '
         ORDER BY version) FROM circuit_overrides WHERE until > now() OR until IS NULL";
     assert_eq!(

@@ -141,7 +141,7 @@ impl Feed {
     }
 
     fn figures(&self) -> Bytes {
-        documents::stats::stats(&self.stats.figures(), MAX_STATS)
+        documents::stats::stats(&self.stats, MAX_STATS).1
     }
 
     fn tell_changes(&self, changes: &Changes) {

@@ -179,7 +179,7 @@ impl Calls {
                     if !self.table.deliver(token, reply(headers, held, message)) {
                         let connection = INVOCATIONS;
                         self.observers
-                            .observe(&Observation::SlowConsumer { connection });
+                            .observe(&Observation::SlowConsumer(connection));
                     }
                 }
                 None => self

@@ -59,7 +59,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
             if catch_unwind(AssertUnwindSafe(|| self.keep_connected())).is_err() {
                 self.lost();
                 let connection = self.shared.name;
-                let restarted = Observation::NatsRestarted { connection };
+                let restarted = Observation::NatsRestarted(connection);
                 self.shared.observers.observe(&restarted);
                 thread::park_timeout(RECOVERY);
             }

@@ -64,9 +64,8 @@ impl Work for Write {
             return Ok(Ok((Written::Rehearsed(Box::new(rehearsal)), None)));
         }
         let unchanged = stored.map_or(0, |stored| stored.revision);
-        let own = mark.as_ref().map(|mark| mark.revision);
-        let written = own.map_or(Written::Nothing(unchanged), Written::At);
-        Ok(Ok((written, mark)))
+        let revision = mark.as_ref().map_or(unchanged, |mark| mark.revision);
+        Ok(Ok((Written::At(revision), mark)))
     }
 }
 

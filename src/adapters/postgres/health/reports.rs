@@ -16,11 +16,12 @@ use crate::adapters::postgres::rows::incarnation;
 use crate::adapters::postgres::stamp::Stamp;
 use crate::adapters::postgres::statement::json;
 use crate::adapters::postgres::transaction::Transaction;
+use crate::domain::breaker::CircuitState;
 use crate::domain::health::{Counts, HealthSums};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::health_store::{
-    Boot, Figures, Flush, Flushed, HealthReports, Held, HeldCircuit, MAX_CIRCUITS, MAX_NAMED,
-    MAX_REPORTS, Report, Restored, Sidecars, StoreError, Written,
+    Boot, Figures, Flush, Flushed, HealthReports, HeldCircuit, MAX_CIRCUITS, MAX_NAMED, MAX_REPORTS,
+    Report, Restored, Sidecars, StoreError, Written,
 };
 use crate::service::skipped::Reading;
 
@@ -294,7 +295,7 @@ fn held(row: &Row) -> Result<HeldCircuit, Unusable> {
         extension,
         incarnation: incarnation(row.try_get(5)?),
         version,
-        state: Held::Open,
+        state: CircuitState::Open,
         opened_at: opened_at.past(stored_now).unwrap_or(now),
         retry_at: now.checked_add(wait).unwrap_or(now),
         half_open_requests: 0,

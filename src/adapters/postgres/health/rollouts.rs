@@ -14,7 +14,7 @@ use crate::adapters::postgres::statement::json;
 use crate::domain::halting::Comparison;
 use crate::domain::health::Counts;
 use crate::domain::ids::{ExtensionId, VersionName};
-use crate::service::fleet::halt::{Halted, Rollouts, Share, Tried};
+use crate::service::fleet::halt::{Rollouts, Share, Tried};
 use crate::service::health_store::StoreError;
 use crate::service::skipped::Reading;
 
@@ -55,7 +55,7 @@ impl Rollouts for PostgresHealth {
         Ok(self.each(SHARES, Reading::Whole, &rows, share))
     }
 
-    async fn halt(&self, share: &Share, figures: &str) -> Result<Halted, StoreError> {
+    async fn halt(&self, share: &Share, figures: &str) -> Result<Option<u64>, StoreError> {
         let since = bigint(share.since);
         let parameters: [Parameter<'_>; 4] = [
             (&share.id.as_str(), Type::TEXT),
@@ -65,8 +65,8 @@ impl Rollouts for PostgresHealth {
         ];
         let (outcome, revision) = self.switch("halting a rollout", HALT, &parameters).await?;
         match &*outcome {
-            "halted" => Ok(Halted::Now(revision)),
-            "over" | "changed" | "gone" => Ok(Halted::Over),
+            "halted" => Ok(Some(revision)),
+            "over" | "changed" | "gone" => Ok(None),
             _ => Err(self.damaged("an unknown outcome of registry_rollout_halt")),
         }
     }

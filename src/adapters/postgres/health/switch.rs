@@ -8,7 +8,7 @@ use super::PostgresHealth;
 use super::call::{Parameter, count, milliseconds, uuid};
 use crate::domain::extension::Incarnation;
 use crate::domain::ids::ExtensionId;
-use crate::service::health_store::{AutoDisabled, AutoEnabled, AutoSwitch, StoreError};
+use crate::service::health_store::{AutoDisabled, AutoSwitch, StoreError};
 
 const DISABLE: &str =
     "SELECT outcome, at_revision FROM registry_auto_disable($1, $2::uuid, $3::jsonb, $4, $5)";
@@ -58,7 +58,7 @@ impl AutoSwitch for PostgresHealth {
         extension: &ExtensionId,
         incarnation: Option<Incarnation>,
         reason: &str,
-    ) -> Result<AutoEnabled, StoreError> {
+    ) -> Result<Option<u64>, StoreError> {
         let incarnation = incarnation.map(uuid);
         let parameters: [Parameter<'_>; 4] = [
             (&extension.as_str(), Type::TEXT),
@@ -68,9 +68,8 @@ impl AutoSwitch for PostgresHealth {
         ];
         let (outcome, revision) = self.switch("auto-enabling", ENABLE, &parameters).await?;
         match &*outcome {
-            "enabled" => Ok(AutoEnabled::Enabled(revision)),
-            "not_disabled" => Ok(AutoEnabled::NotDisabled),
-            "gone" => Ok(AutoEnabled::Gone),
+            "enabled" => Ok(Some(revision)),
+            "not_disabled" | "gone" => Ok(None),
             _ => Err(self.damaged("an unknown outcome of registry_auto_enable")),
         }
     }

@@ -29,10 +29,8 @@ impl Applied {
     /// Brings the circuits in line with `overrides`, all that are in force: what is new there is
     /// applied, what has vanished from there ends.
     pub(super) fn follow(&mut self, tools: &Tools, overrides: &[Override]) {
-        let listed: HashSet<_> = overrides
-            .iter()
-            .map(|it| (&it.extension, &it.version))
-            .collect();
+        let listed = overrides.iter().map(|it| (&it.extension, &it.version));
+        let listed: HashSet<_> = listed.collect();
         self.by_circuit.retain(|(id, version), _| {
             listed.contains(&(id, version)) || !lift(tools, id, version)
         });

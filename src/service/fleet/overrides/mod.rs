@@ -112,27 +112,17 @@ impl<S: Overrides> OverrideKeeper<S> {
         if self.tools.selector.catalog().head().source != ActiveSource::Database {
             return Ok(false);
         }
-        match self.store.overrides().await {
-            Ok(overrides) => {
-                self.applied.follow(&self.tools, &overrides);
-                self.listed = Some(overrides);
-            }
-            Err(error) => {
-                self.tell(&error);
-                return Err(error);
-            }
-        }
+        let overrides = self.store.overrides().await;
+        let overrides = overrides.inspect_err(|error| self.tell(error))?;
+        self.applied.follow(&self.tools, &overrides);
+        self.listed = Some(overrides);
         Ok(true)
     }
 
     async fn carry_out(&mut self, order: Order) {
         let (wanted, answer, begun) = match order {
-            Order::Write {
-                wanted,
-                answer,
-                begun,
-            } => (wanted, answer, begun),
-            Order::Look { answer } => {
+            Order::Write(wanted, answer, begun) => (wanted, answer, begun),
+            Order::Look(answer) => {
                 let _ = self.look().await;
                 let _ = answer.send(());
                 return;
@@ -179,10 +169,8 @@ impl<S: Overrides> OverrideKeeper<S> {
     /// A database that does not answer is reported by the task that loads data from it.
     fn tell(&self, error: &StoreError) {
         if !error.database().is_unreachable() {
-            self.tools.observers.observe(&Observation::StoreFailed {
-                what: "reading the circuit overrides",
-                error: error.clone(),
-            });
+            let observers = &self.tools.observers;
+            observers.store_failed("reading the circuit overrides", error.clone());
         }
     }
 

@@ -34,23 +34,15 @@ pub struct Wanted {
     pub actor: Actor,
 }
 
+type Answer = oneshot::Sender<Result<(), RegistryError>>;
+
 /// What is to be done, and where to send the result.
 #[derive(Debug)]
 pub enum Order {
-    /// Have an override written, and apply it.
-    Write {
-        /// Which.
-        wanted: Wanted,
-        /// Whether it is written.
-        answer: oneshot::Sender<Result<(), RegistryError>>,
-        /// Whether it is being carried out.
-        begun: Arc<AtomicBool>,
-    },
-    /// Bring the circuits in line with the store.
-    Look {
-        /// Done, or tried.
-        answer: oneshot::Sender<()>,
-    },
+    /// Have an override written, and apply it; whether that is done, and whether it has begun.
+    Write(Wanted, Answer, Arc<AtomicBool>),
+    /// Bring the circuits in line with the store; done, or tried.
+    Look(oneshot::Sender<()>),
 }
 
 /// Gives orders.
@@ -76,11 +68,7 @@ impl OverrideHandle {
     pub async fn order(&self, wanted: Wanted) -> Result<(), RegistryError> {
         let (answer, answered) = oneshot::channel();
         let begun = Arc::<AtomicBool>::default();
-        let order = Order::Write {
-            wanted,
-            answer,
-            begun: Arc::clone(&begun),
-        };
+        let order = Order::Write(wanted, answer, Arc::clone(&begun));
         self.0.try_send(order).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => RegistryError::Overloaded(Overload::Requests),
             mpsc::error::TrySendError::Closed(_) => RegistryError::ShuttingDown,
@@ -105,7 +93,7 @@ impl OverrideHandle {
     /// there is no room for the order.
     pub async fn look(&self) {
         let (answer, answered) = oneshot::channel();
-        if self.0.try_send(Order::Look { answer }).is_ok() {
+        if self.0.try_send(Order::Look(answer)).is_ok() {
             // An end without an answer means that the process ends.
             let _ = answered.await;
         }
@@ -154,7 +142,7 @@ mod tests {
         let (handle, mut queue) = orders();
         let mut ordering = pin!(handle.order(wanted));
         assert!(futures_util::poll!(&mut ordering).is_pending());
-        let Order::Write { answer, begun, .. } = queue.next().await else {
+        let Order::Write(_, answer, begun) = queue.next().await else {
             panic!("it is to be written");
         };
         begun.store(true, Ordering::SeqCst);

@@ -36,10 +36,8 @@ impl<S: AutoSwitch> Lease<S> {
     /// Takes or renews it where that is due; whether it is ours now.
     pub(super) async fn hold(&mut self) -> Result<bool, StoreError> {
         let now = Instant::now();
-        if self
-            .held_until
-            .is_some_and(|until| until > now + RENEW_BELOW)
-        {
+        let lasts = |until: Instant| until > now + RENEW_BELOW;
+        if self.held_until.is_some_and(lasts) {
             return Ok(true);
         }
         if self.refused_until.is_some_and(|until| until > now) {

@@ -22,7 +22,7 @@ use crate::domain::routing::Resolved;
 use crate::domain::subject::Subject;
 use crate::service::boundary::survived;
 use crate::service::caller::{CallHeaders, Caller};
-use crate::service::health_store::{AutoEnabled, AutoSwitch};
+use crate::service::health_store::AutoSwitch;
 use crate::service::invoke::{ERROR_CODE, Tools};
 use crate::service::observe::Observation;
 use crate::service::patience::{Patience, Wait};
@@ -34,17 +34,9 @@ const AT_A_TIME: usize = 4;
 /// How often the catalog is looked at for extensions that went out of service or came back.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Why an extension is taken back into service: for its audit entry and its event.
-#[derive(Debug)]
-pub struct EnableCause<'a> {
-    /// The version that answered.
-    pub version: &'a VersionName,
-    /// How long it took.
-    pub latency: Duration,
-}
-
-/// Writes an [`EnableCause`] as a JSON document.
-pub type WriteEnableCause = fn(&EnableCause<'_>) -> String;
+/// Writes as a JSON document why an extension is taken back into service, for its audit entry and its
+/// event: the version that answered, and how long it took.
+pub type WriteEnableCause = fn(&VersionName, Duration) -> String;
 
 /// Probes auto-disabled extensions.
 #[derive(Debug)]
@@ -80,6 +72,7 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
 
     async fn probe_all(&self, lease: &mut Lease<S>) {
         let (mut schedule, mut applied) = (Schedule::default(), self.applied.clone());
+        let observers = &self.tools.observers;
         let mut running = FuturesUnordered::new();
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -93,12 +86,9 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
                 },
                 Some(_) = running.next(), if !running.is_empty() => {}
                 id = schedule.due(), if room => match lease.hold().await {
-                    Ok(true) => running.push(survived(&self.tools.observers, self.visit(id))),
+                    Ok(true) => running.push(survived(observers, self.visit(id))),
                     Ok(false) => {}
-                    Err(error) => self.tools.observers.observe(&Observation::StoreFailed {
-                        what: "taking the probe lease",
-                        error,
-                    }),
+                    Err(error) => observers.store_failed("taking the probe lease", error),
                 },
             }
         }
@@ -106,10 +96,7 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
 
     /// Which extensions are to be probed, and how often.
     fn out_of_service(&self) -> impl Iterator<Item = Out> {
-        let Tools {
-            selector, runtimes, ..
-        } = &self.tools;
-        let catalog = selector.catalog();
+        let (catalog, runtimes) = (self.tools.selector.catalog(), &self.tools.runtimes);
         catalog.out_of_service().into_iter().filter_map(move |id| {
             let entry = catalog.get(&id)?;
             let out = entry.admitted() == Err(Refusal::AutoDisabled);
@@ -138,26 +125,20 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
         }
         let observers = &self.tools.observers;
         if !self.enable {
-            observers.observe(&Observation::ProbeAnswered { id });
+            observers.observe(&Observation::ProbeAnswered(id));
             return;
         }
-        let cause = (self.write_cause)(&EnableCause {
-            version: resolved.version,
-            latency: begun.elapsed(),
-        });
+        let cause = (self.write_cause)(resolved.version, begun.elapsed());
         let incarnation = entry.extension().incarnation;
         match self.store.auto_enable(&id, incarnation, &cause).await {
-            Ok(AutoEnabled::Enabled(revision)) => observers.observe(&Observation::AutoSwitched {
+            Ok(Some(revision)) => observers.observe(&Observation::AutoSwitched {
                 id,
                 disabled: false,
                 revision,
             }),
-            Ok(AutoEnabled::NotDisabled | AutoEnabled::Gone) => {}
+            Ok(None) => {}
             // The next probe tries again.
-            Err(error) => observers.observe(&Observation::StoreFailed {
-                what: "auto-enabling",
-                error,
-            }),
+            Err(error) => observers.store_failed("auto-enabling", error),
         }
     }
 

@@ -12,7 +12,7 @@ use super::answer::{self, Answered, ErrorHeaders, Trail, ended};
 use super::cancelling::Awaited;
 use super::leave::Leave;
 use super::meter::Status;
-use super::places::Seat;
+use super::places::{Seat, Waiting};
 use super::plan::Plan;
 use super::record::{Pending, Recorder};
 use super::stream::{CHUNK, END, STREAM, Streaming};
@@ -58,16 +58,6 @@ enum Step<S> {
     Ended(Outcome, Last),
 }
 
-/// How the pause after a failed attempt ended.
-enum Pause {
-    /// It is time for the next one.
-    Over,
-    /// There is no other attempt.
-    NoRetry,
-    /// This process is about to go.
-    GivenUp,
-}
-
 impl<'a, C: Caller> Attempts<'a, C> {
     pub(super) fn new(invoker: &'a Invoker<C>, accepted: Accepted) -> Self {
         Self {
@@ -87,21 +77,21 @@ impl<'a, C: Caller> Attempts<'a, C> {
 
     /// Tries until an answer, an error that stays, or the end of retries, budget or time.
     pub(super) async fn run(&mut self) -> Result<Invoked<C::Call>, RegistryError> {
-        if let Some(Seat::Awaited(_)) = self.seat {
+        match self.seat.take() {
             // Boxed: it is rare, as below.
-            Box::pin(self.take_place()).await?;
+            Some(Seat::Awaited(waiting)) => Box::pin(self.take_place(waiting)).await?,
+            seat => self.seat = seat,
         }
         let (status, last) = match self.tries().await {
             Ok(invoked) => return Ok(invoked),
             Err(given_up) => given_up,
         };
         self.count(status, StdInstant::now());
-        if self.may_stand_in(status) {
-            // Boxed: it is rare, and every call's task would have to hold room for it.
-            let stood_in = Box::pin(self.stand_in()).await;
-            if let Some(invoked) = stood_in {
-                return Ok(invoked);
-            }
+        // Boxed: it is rare, and every call's task would have to hold room for it.
+        if self.may_stand_in(status)
+            && let Some(invoked) = Box::pin(self.stand_in()).await
+        {
+            return Ok(invoked);
         }
         self.plan.trace_end(status);
         let last = last.map_err(|error| match self.may_be_done {
@@ -112,14 +102,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
     }
 
     /// Waits for a place, as long as for an attempt.
-    async fn take_place(&mut self) -> Result<(), RegistryError> {
-        let waiting = match self.seat.take() {
-            Some(Seat::Awaited(waiting)) => waiting,
-            seat => {
-                self.seat = seat;
-                return Ok(());
-            }
-        };
+    async fn take_place(&mut self, waiting: Waiting) -> Result<(), RegistryError> {
         let (until, by_caller) = self.plan.attempt_ends(self.plan.received);
         let giving_up = self.invoker.caller.giving_up();
         let place = tokio::select! {
@@ -164,13 +147,16 @@ impl<'a, C: Caller> Attempts<'a, C> {
             };
             let next = if outcome.is_pushed_back() {
                 self.elsewhere()
-            } else {
-                match self.pause_before_retry(outcome).await {
-                    // What the extension did matters more than that its circuit has opened since.
-                    Pause::Over => self.admit().ok(),
-                    Pause::NoRetry => None,
-                    Pause::GivenUp => return Err((Status::Neutral, Err(RegistryError::GivenUp))),
+            } else if let Some(pause) = self.pause_before_retry(outcome) {
+                let giving_up = self.invoker.caller.giving_up();
+                let paused = giving_up.run_until_cancelled(sleep(pause)).await;
+                if paused.is_none() {
+                    return Err((Status::Neutral, Err(RegistryError::GivenUp)));
                 }
+                // What the extension did matters more than that its circuit has opened since.
+                self.admit().ok()
+            } else {
+                None
             };
             let Some(next) = next else {
                 return Err((Status::of(outcome), last));
@@ -195,12 +181,10 @@ impl<'a, C: Caller> Attempts<'a, C> {
     /// Leave of the circuit for one attempt, and the instance whose turn it is.
     fn admit(&mut self) -> Result<Pending, Unavailable> {
         let begun = StdInstant::now();
+        let tools = &self.invoker.tools;
         let permit = match self.leave.take() {
             Some(asked) => asked?,
-            None => {
-                let tools = &self.invoker.tools;
-                tools.leave(&self.circuit, &self.plan, &self.recorder, begun)?
-            }
+            None => tools.leave(&self.circuit, &self.recorder, begun)?,
         };
         let whom = self.turn(begun)?;
         Ok(Pending {
@@ -235,11 +219,18 @@ impl<'a, C: Caller> Attempts<'a, C> {
         self.recorder.heard(plan, whom, &reply, latency.flatten());
         if streams {
             pending.answered();
-            let trail = self.trail(&pending, StdInstant::now());
-            let (plan, recorder) = (Arc::clone(&self.plan), self.recorder.clone());
-            let held = (awaited, self.seat.take());
-            let streaming = Streaming::new((call, reply), pending, trail, plan, recorder, held);
-            return Step::Done(Invoked::Stream(Box::new(streaming)));
+            return Step::Done(Invoked::Stream(Box::new(Streaming {
+                call,
+                ahead: Some(reply),
+                latency: latency.flatten(),
+                begun,
+                trail: self.trail(&pending, StdInstant::now()),
+                pending: Some(pending),
+                plan: Arc::clone(&self.plan),
+                recorder: self.recorder.clone(),
+                awaited,
+                _seat: self.seat.take(),
+            })));
         }
         if let Some(awaited) = awaited {
             awaited.answered();
@@ -257,12 +248,14 @@ impl<'a, C: Caller> Attempts<'a, C> {
         let plan = &self.plan;
         let subject = plan.subject(pending.whom.instance.as_ref());
         let headers = plan.headers(pending.number, begun, ends, pending.span_id);
-        let patience = self.recorder.patience(plan);
-        let call = self
-            .invoker
-            .caller
-            .call(subject, &headers, &plan.body.bytes, ends);
-        let mut call = call.map_err(|error| patience.unsent(error))?;
+        let patience = self.recorder.patience();
+        let caller = &self.invoker.caller;
+        let call = caller.call(subject, &headers, &plan.body.bytes, ends);
+        let mut call = call.map_err(|error| match error {
+            // An extension that was not asked is not silent.
+            CallError::Timeout => NoReply::StoodStill,
+            error => NoReply::Call(error),
+        })?;
         let wait = self.plan.wait(begun, ends);
         let reply = patience.next(&mut call, wait).await?;
         Ok((call, reply))
@@ -316,8 +309,9 @@ impl<'a, C: Caller> Attempts<'a, C> {
         }
         let now = StdInstant::now();
         let trail = self.trail(&pending, now);
-        self.recorder
-            .record(&self.plan, pending, outcome, reply, now);
+        let (plan, recorder) = (&self.plan, &self.recorder);
+        let latency = recorder.clock.measured(pending.begun, now);
+        recorder.record(plan, pending, outcome, (reply, latency), now);
         match self.answer(answer, reply, outcome.rest(), trail) {
             Ok(answered) if answered.error.is_none() => {
                 let status = Status::of(outcome);
@@ -365,29 +359,23 @@ impl<'a, C: Caller> Attempts<'a, C> {
         })
     }
 
-    /// Waits before the next attempt, if there is one.
-    async fn pause_before_retry(&mut self, outcome: Outcome) -> Pause {
+    /// How long to wait before the next attempt, if there is one: it is paid for then.
+    fn pause_before_retry(&mut self, outcome: Outcome) -> Option<Duration> {
         let Outcome::Failure(failure) = outcome else {
-            return Pause::NoRetry;
+            return None;
         };
         if self.retries >= self.plan.target.resolved().retry || !retryable(failure) {
-            return Pause::NoRetry;
+            return None;
         }
         let now = Instant::now();
         let deadline = self.plan.deadline;
         let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
-        let Some(pause) = backoff(self.retries + 1, rand::random(), left) else {
-            return Pause::NoRetry;
-        };
+        let pause = backoff(self.retries + 1, rand::random(), left)?;
         if !self.recorder.runtime.budget().take() {
-            return Pause::NoRetry;
+            return None;
         }
         self.retries += 1;
-        let giving_up = self.invoker.caller.giving_up();
-        match giving_up.run_until_cancelled(sleep(pause)).await {
-            Some(()) => Pause::Over,
-            None => Pause::GivenUp,
-        }
+        Some(pause)
     }
 
     fn trail(&self, pending: &Pending, now: StdInstant) -> Trail {

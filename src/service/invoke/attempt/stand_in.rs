@@ -25,9 +25,8 @@ impl<C: Caller> Attempts<'_, C> {
     pub(super) async fn stand_in(&mut self) -> Option<Invoked<C::Call>> {
         let tools = &self.invoker.tools;
         let spare = self.plan.spare.as_ref()?;
-        let target = tools
-            .selector
-            .standby(self.plan.target.entry(), &spare.context)?;
+        let asked = self.plan.target.entry();
+        let target = tools.selector.standby(asked, &spare.context)?;
         let runtime = tools.runtimes.of(target.entry());
         let setup = runtime.setup(target.entry(), tools.runtimes.defaults());
         let limit = setup.limits.max_in_flight;
@@ -40,9 +39,10 @@ impl<C: Caller> Attempts<'_, C> {
         // Nothing else holds the plan: there is no stream yet.
         Arc::get_mut(&mut self.plan)?.stand_in(target, setup)?;
         self.recorder.runtime.meter.fallbacks.add(1);
-        self.recorder = tools.recorder(runtime, self.plan.target.entry(), self.plan.version());
+        let (entry, version) = (self.plan.target.entry(), self.plan.version());
+        self.recorder = tools.recorder(runtime, entry, version);
         self.seat = Some(Seat::Taken(place));
-        self.circuit = tools.circuit(&self.plan);
+        self.circuit = tools.circuit(entry, version);
         self.tried.clear();
         self.barred = 0;
         let status = match self.admit() {

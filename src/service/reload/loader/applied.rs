@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Loader;
+use super::{Loaded, Loader};
 use crate::domain::catalog::{ActiveSource, Catalog, Change, Counts};
 use crate::domain::entry::Entry;
 use crate::domain::record;
 use crate::service::boundary::survived_now;
 use crate::service::health_store::MAX_CHANGES;
 use crate::service::observe::{Changed, Observation, Trigger};
-use crate::service::source::SourceError;
 
 /// The most faults of one load that are reported one by one, and the most warnings.
 const MAX_TOLD: usize = 100;
@@ -63,10 +62,8 @@ impl<D, F> Loader<D, F> {
         let catalog = Arc::clone(self.writer.catalog());
         let (before, known_faults) = (catalog.head(), catalog.quarantine());
         let fixtures = change.source == ActiveSource::Fixtures;
-        let mut more = change
-            .upserts
-            .iter()
-            .flat_map(|entry| warnings(&catalog, entry));
+        let upserts = change.upserts.iter();
+        let mut more = upserts.flat_map(|entry| warnings(&catalog, entry));
         let warnings: Vec<_> = more.by_ref().take(MAX_TOLD).collect();
         let more = more.count();
         let changed = changed(&change);
@@ -113,12 +110,7 @@ impl<D, F> Loader<D, F> {
         }
     }
 
-    pub(super) fn tell(
-        &self,
-        trigger: Trigger,
-        result: &Result<Applied, SourceError>,
-        duration: Duration,
-    ) {
+    pub(super) fn tell(&self, trigger: Trigger, result: &Loaded, duration: Duration) {
         match result {
             Ok(applied) => {
                 self.tell_success(trigger, applied, duration);
@@ -136,7 +128,7 @@ impl<D, F> Loader<D, F> {
 
     pub(super) fn tell_success(&self, trigger: Trigger, applied: &Applied, duration: Duration) {
         if !applied.news {
-            self.observers.observe(&Observation::Unchanged { duration });
+            self.observers.observe(&Observation::Unchanged(duration));
             return;
         }
         let catalog = self.writer.catalog();
