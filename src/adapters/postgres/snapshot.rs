@@ -17,7 +17,7 @@ use tokio_postgres::{Client, Error, Row};
 
 use super::error::PostgresError;
 use super::rows::{Assembly, EXTENSIONS, INSTANCES, VERSIONS};
-use super::statement::{Parameter, Statement, bigint};
+use super::statement::{Parameter, bigint, rows};
 use super::transaction::{Limits, Transaction};
 use crate::domain::catalog::ActiveSource;
 use crate::domain::extension::Extension;
@@ -168,22 +168,24 @@ async fn changes(
     let after: Parameter<'_> = (&after, Type::INT8);
     let changed = [after.clone(), (&also_text, Type::TEXT)];
     let deleted = [after];
-    // All of them before the transaction, which is sent whole.
-    let two = &[Type::INT8, Type::TEXT];
     let [extensions, versions, instances] = &*CHANGES;
-    let head = Statement::of(client, direct, HEAD_OF_TABLE, &[]).await?;
-    let extensions = Statement::of(client, direct, extensions, two).await?;
-    let versions = Statement::of(client, direct, versions, two).await?;
-    let instances = Statement::of(client, direct, instances, two).await?;
-    let gone = Statement::of(client, direct, DELETED, &[Type::INT8]).await?;
+    if direct {
+        // All of them before the transaction, which is sent whole.
+        let two = &[Type::INT8, Type::TEXT];
+        client.prepare_typed_cached(HEAD_OF_TABLE, &[]).await?;
+        for sql in &*CHANGES {
+            client.prepare_typed_cached(sql, two).await?;
+        }
+        client.prepare_typed_cached(DELETED, &[Type::INT8]).await?;
+    }
     let reading = async {
         tokio::try_join!(
             biased;
-            head.rows(client, &[]),
-            extensions.rows(client, &changed),
-            versions.rows(client, &changed),
-            instances.rows(client, &changed),
-            gone.rows(client, &deleted),
+            rows(client, direct, HEAD_OF_TABLE, &[]),
+            rows(client, direct, extensions, &changed),
+            rows(client, direct, versions, &changed),
+            rows(client, direct, instances, &changed),
+            rows(client, direct, DELETED, &deleted),
         )
     };
     let transaction = snapshot(ROWS_LIMIT).on(direct);

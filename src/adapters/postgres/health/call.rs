@@ -10,7 +10,7 @@ use tokio_postgres::{Error, Row};
 
 pub(super) use super::super::columns::count;
 use super::super::error::PostgresError;
-use super::super::statement::Statement;
+use super::super::statement::rows;
 pub(super) use super::super::statement::{Parameter, bigint};
 use super::super::transaction::{Limits, Transaction};
 use super::PostgresHealth;
@@ -59,7 +59,11 @@ impl PostgresHealth {
                 let mut all = parameters.to_vec();
                 let texts = texts.iter().map(|text| text as &(dyn ToSql + Sync));
                 all.extend(texts.map(|text| (text, Type::TEXT)));
-                carry_out(client, direct, sql, &all).await
+                let rows = rows(client, direct, sql, &all);
+                match direct {
+                    true => rows.await,
+                    false => Transaction::change(LIMITS).send(client, rows).await,
+                }
             };
             match self.pool.run(what, limit, limit, work).await {
                 Err(error) if attempt < ATTEMPTS && error.is_conflict() => {}
@@ -111,21 +115,6 @@ impl PostgresHealth {
     /// For answers that cannot be.
     pub(super) fn damaged(&self, what: &'static str) -> StoreError {
         StoreError::Failed(PostgresError::Damaged(what).sorted(self.pool.target()))
-    }
-}
-
-async fn carry_out(
-    client: &Object,
-    direct: bool,
-    sql: &'static str,
-    parameters: &[Parameter<'_>],
-) -> Result<Vec<Row>, Error> {
-    let types: Vec<_> = parameters.iter().map(|(_, kind)| kind.clone()).collect();
-    let statement = Statement::of(client, direct, sql, &types).await?;
-    let rows = statement.rows(client, parameters);
-    match direct {
-        true => rows.await,
-        false => Transaction::change(LIMITS).send(client, rows).await,
     }
 }
 
