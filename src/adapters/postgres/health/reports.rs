@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde_json::Value;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Error, Row};
 
@@ -180,9 +180,9 @@ fn flushed(row: &Row) -> Result<Flushed, Error> {
 /// Reports and circuits as `health_flush` reads them. Ages are computed when they are sent. Otherwise the
 /// wait for a connection would shift them, and could swap the order of two moments.
 fn documents(flush: Flush<'_>, now: Instant) -> Vec<String> {
-    let reports = flush.reports.iter().map(|it| ReportRow::of(it, now));
+    let reports = flush.reports.iter().map(|it| report(it, now));
     let circuits = flush.circuits.iter().take(MAX_CIRCUITS);
-    let circuits = circuits.map(|it| CircuitRow::of(it, now));
+    let circuits = circuits.map(|it| circuit(it, now));
     vec![
         json(&reports.collect::<Vec<_>>()),
         json(&circuits.collect::<Vec<_>>()),
@@ -190,64 +190,35 @@ fn documents(flush: Flush<'_>, now: Instant) -> Vec<String> {
 }
 
 /// A report as `health_add` reads it.
-#[derive(Serialize)]
-struct ReportRow<'a> {
-    id: &'a str,
-    incarnation: Option<String>,
-    successes: i64,
-    failures: i64,
-    latency_count: i64,
-    latency_total_us: i64,
-    success_age: Option<i64>,
-    answer_age: Option<i64>,
-    failure_age: Option<i64>,
-    failure_threshold: i32,
-    half_open_maximum: i32,
-}
-
-impl<'a> ReportRow<'a> {
-    fn of(report: &'a Report, now: Instant) -> Self {
-        let (figures, sums) = (&report.figures, report.figures.sums);
-        Self {
-            id: figures.extension.as_str(),
-            incarnation: figures.incarnation.map(uuid),
-            successes: bigint(sums.counts.successes),
-            failures: bigint(sums.counts.failures),
-            latency_count: bigint(sums.latency_count),
-            latency_total_us: bigint(sums.latency_sum_us),
-            success_age: sums.last_success.map(|it| age_ms(it, now)),
-            answer_age: report.last_answer.map(|it| age_ms(it, now)),
-            failure_age: sums.last_failure.map(|it| age_ms(it, now)),
-            failure_threshold: integer(report.failure_threshold),
-            half_open_maximum: integer(report.half_open_max_requests),
-        }
-    }
+fn report(report: &Report, now: Instant) -> Value {
+    let (figures, sums) = (&report.figures, report.figures.sums);
+    let age = |time: Option<Instant>| time.map(|it| age_ms(it, now));
+    serde_json::json!({
+        "id": figures.extension.as_str(),
+        "incarnation": figures.incarnation.map(uuid),
+        "successes": bigint(sums.counts.successes),
+        "failures": bigint(sums.counts.failures),
+        "latency_count": bigint(sums.latency_count),
+        "latency_total_us": bigint(sums.latency_sum_us),
+        "success_age": age(sums.last_success),
+        "answer_age": age(report.last_answer),
+        "failure_age": age(sums.last_failure),
+        "failure_threshold": integer(report.failure_threshold),
+        "half_open_maximum": integer(report.half_open_max_requests),
+    })
 }
 
 /// A circuit as `health_hold` reads it.
-#[derive(Serialize)]
-struct CircuitRow<'a> {
-    id: &'a str,
-    incarnation: Option<String>,
-    version: &'a str,
-    state: &'static str,
-    age: i64,
-    wait: i64,
-    trials: i32,
-}
-
-impl<'a> CircuitRow<'a> {
-    fn of(circuit: &'a HeldCircuit, now: Instant) -> Self {
-        Self {
-            id: circuit.extension.as_str(),
-            incarnation: circuit.incarnation.map(uuid),
-            version: circuit.version.as_str(),
-            state: circuit.state.as_str(),
-            age: age_ms(circuit.opened_at, now),
-            wait: milliseconds(circuit.retry_at.saturating_duration_since(now)),
-            trials: integer(circuit.half_open_requests),
-        }
-    }
+fn circuit(circuit: &HeldCircuit, now: Instant) -> Value {
+    serde_json::json!({
+        "id": circuit.extension.as_str(),
+        "incarnation": circuit.incarnation.map(uuid),
+        "version": circuit.version.as_str(),
+        "state": circuit.state.as_str(),
+        "age": age_ms(circuit.opened_at, now),
+        "wait": milliseconds(circuit.retry_at.saturating_duration_since(now)),
+        "trials": integer(circuit.half_open_requests),
+    })
 }
 
 fn integer(number: u32) -> i32 {

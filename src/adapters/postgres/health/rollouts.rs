@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -41,9 +40,8 @@ impl Rollouts for PostgresHealth {
             return Ok(Vec::new());
         }
         let batch = format!("{batch:032x}");
-        let windows = windows.iter().map(|(id, length)| WindowRow {
-            id: id.as_str(),
-            length: milliseconds(*length),
+        let windows = windows.iter().map(|(id, length)| {
+            serde_json::json!({"id": id.as_str(), "length": milliseconds(*length)})
         });
         let windows = json(&windows.collect::<Vec<_>>());
         let parameters: [Parameter<'_>; 2] = [(&batch, Type::TEXT), (&windows, Type::TEXT)];
@@ -72,32 +70,17 @@ impl Rollouts for PostgresHealth {
     }
 }
 
-#[derive(Serialize)]
-struct WindowRow<'a> {
-    id: &'a str,
-    length: i64,
-}
-
-#[derive(Serialize)]
-struct AttemptsRow<'a> {
-    place: usize,
-    id: &'a str,
-    version: &'a str,
-    revision: i64,
-    age: i64,
-    successes: i64,
-    failures: i64,
-}
-
 fn attempts(tried: &[Tried], now: Instant) -> String {
-    let rows = tried.iter().enumerate().map(|(place, it)| AttemptsRow {
-        place,
-        id: it.id.as_str(),
-        version: it.version.as_str(),
-        revision: bigint(it.attempts.revision),
-        age: age_ms(it.attempts.begun, now),
-        successes: bigint(it.attempts.counts.successes),
-        failures: bigint(it.attempts.counts.failures),
+    let rows = tried.iter().enumerate().map(|(place, it)| {
+        serde_json::json!({
+            "place": place,
+            "id": it.id.as_str(),
+            "version": it.version.as_str(),
+            "revision": bigint(it.attempts.revision),
+            "age": age_ms(it.attempts.begun, now),
+            "successes": bigint(it.attempts.counts.successes),
+            "failures": bigint(it.attempts.counts.failures),
+        })
     });
     json(&rows.collect::<Vec<_>>())
 }
