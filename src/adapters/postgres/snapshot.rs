@@ -16,10 +16,11 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row};
 
 use super::error::PostgresError;
-use super::rows::{Assembly, EXTENSIONS, INSTANCES, VERSIONS};
+use super::rows::{Assembly, EXTENSIONS, INSTANCES, VERSIONS, as_stored};
 use super::statement::{Parameter, bigint, rows};
 use super::transaction::{Limits, Transaction};
 use crate::domain::catalog::ActiveSource;
+use crate::domain::edit::Stored;
 use crate::domain::extension::Extension;
 use crate::domain::ids::ExtensionId;
 use crate::domain::policy::Policy;
@@ -252,18 +253,31 @@ pub(super) async fn record(
     policy: &Policy,
     id: &str,
 ) -> Result<Option<Extension>, Error> {
+    let (extensions, versions, instances) = rows_of(client, id).await?;
+    let (mut extensions, _) = assembled(policy, &extensions, &versions, &instances)?;
+    Ok(extensions.pop())
+}
+
+/// The same as it is stored; `None` where there is none.
+pub(super) async fn stored(client: &Client, id: &str) -> Result<Option<Stored>, Error> {
+    let (extensions, versions, instances) = rows_of(client, id).await?;
+    let own = extensions.first();
+    own.map(|own| as_stored(own, &versions, &instances))
+        .transpose()
+}
+
+/// The rows of one extension and of its parts.
+async fn rows_of(client: &Client, id: &str) -> Result<(Vec<Row>, Vec<Row>, Vec<Row>), Error> {
     let of: [Parameter<'_>; 1] = [(&id, Type::TEXT)];
     let extensions = format!("{} WHERE id = $1", *EXTENSIONS);
     let versions = format!("{} WHERE id = $1", *VERSIONS);
     let instances = format!("{} WHERE extension_id = $1", *INSTANCES);
-    let (extensions, versions, instances) = tokio::try_join!(
+    tokio::try_join!(
         biased;
         client.query_typed(&extensions, &of),
         client.query_typed(&versions, &of),
         client.query_typed(&instances, &of),
-    )?;
-    let (mut extensions, _) = assembled(policy, &extensions, &versions, &instances)?;
-    Ok(extensions.pop())
+    )
 }
 
 fn assembled(
