@@ -24,13 +24,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::Object;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
-use tokio_postgres::{AsyncMessage, Client, Connection};
+use tokio_postgres::{AsyncMessage, Client};
 use tokio_util::sync::CancellationToken;
 
-use super::address::{Address, Purpose};
+use super::address::{Address, Driver, Purpose};
 use super::error::{PostgresError, SetupError};
 use super::limit::{punctual, within};
 use super::pool::Pool;
@@ -66,8 +65,6 @@ const SUSPICION: Duration = Duration::from_millis(1500);
 const SECOND_OPINION: Duration = Duration::from_millis(1300);
 /// What the server keeps of a notification that the pool sends.
 const PROOF: Transaction = Transaction::change(Limits::all(SECOND_OPINION));
-/// For a new connection.
-const CONNECT: Duration = Duration::from_secs(15);
 /// The first pause after a connection was lost.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause, before jitter.
@@ -204,9 +201,7 @@ impl Listener {
 
     /// One connection, from beginning to end.
     async fn listen(&self, heard: &Heard) -> Result<Infallible, Lost> {
-        let (config, tls) = self.address.renewed();
-        let connecting = async { config.connect(tls).await.map_err(PostgresError::Connect) };
-        let (client, connection) = within("connecting", CONNECT, connecting).await?;
+        let (client, connection) = self.address.connect().await?;
         tokio::select! {
             lost = self.receive(connection, heard) => lost,
             lost = self.keep_proving(&client, heard) => lost,
@@ -214,15 +209,7 @@ impl Listener {
     }
 
     /// Drives the connection and passes on what arrives.
-    async fn receive<S, T>(
-        &self,
-        mut connection: Connection<S, T>,
-        heard: &Heard,
-    ) -> Result<Infallible, Lost>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-        T: AsyncRead + AsyncWrite + Unpin,
-    {
+    async fn receive(&self, mut connection: Driver, heard: &Heard) -> Result<Infallible, Lost> {
         let mut gathered: Option<Instant> = None;
         loop {
             let due = async move {

@@ -30,8 +30,7 @@ pub async fn notification(
     let address = Address::new(&settings.listen, Purpose::Command, instance_id)?;
     let giver = Session::open(&settings.pool, instance_id).await?;
     let trip = async {
-        let (config, tls) = address.renewed();
-        let (client, mut connection) = config.connect(tls).await.map_err(PostgresError::Connect)?;
+        let (client, mut connection) = address.connect().await?;
         let heard = async {
             while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
                 if let AsyncMessage::Notification(_) = message? {

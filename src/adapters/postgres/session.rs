@@ -14,8 +14,8 @@ use super::settings;
 use crate::config::Endpoint;
 use crate::service::trouble::DatabaseError;
 
-/// For a new connection.
-const CONNECT: Duration = Duration::from_secs(15);
+/// For the settings of a new connection.
+const SETTINGS: Duration = Duration::from_secs(15);
 
 /// Why there is no connection.
 #[derive(Debug, Error)]
@@ -89,14 +89,12 @@ impl Session {
         address: &Address,
         purpose: Purpose,
     ) -> Result<Self, PostgresError> {
-        let (config, tls) = address.renewed();
-        let connecting = async { config.connect(tls).await.map_err(PostgresError::Connect) };
-        let (client, connection) = within("connecting", CONNECT, connecting).await?;
+        let (client, connection) = address.connect().await?;
         // The client reports errors to the task that waits for an answer.
         let driver = tokio::spawn(async move { drop(connection.await) });
         let session = Self { client, driver };
         let applying = apply_settings(&session.client, purpose);
-        within("the settings of the session", CONNECT, applying).await?;
+        within("the settings of the session", SETTINGS, applying).await?;
         Ok(session)
     }
 

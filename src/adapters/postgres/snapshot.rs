@@ -5,13 +5,14 @@
 //! limits are set inside each transaction and every statement is unnamed, unless it is known that there
 //! is none.
 
+use std::future::ready;
 use std::pin::pin;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use deadpool_postgres::Object;
 use futures_util::TryStreamExt;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row};
 
@@ -302,34 +303,26 @@ pub(super) async fn records(
     policy: &Policy,
 ) -> Result<(Vec<Extension>, Vec<Fault>), Error> {
     let assembly = Mutex::new(Assembly::new(policy));
+    // It is the extensions' before their query is sent, until their last row: parts come after them.
+    let first = assembly.lock().await;
     tokio::try_join!(
         biased;
-        extensions(client, &assembly),
-        parts(client, &VERSIONS, &assembly, Assembly::version),
-        parts(client, &INSTANCES, &assembly, Assembly::instance),
+        take(client, &EXTENSIONS, ready(first), Assembly::extension),
+        take(client, &VERSIONS, assembly.lock(), Assembly::version),
+        take(client, &INSTANCES, assembly.lock(), Assembly::instance),
     )?;
     Ok(assembly.into_inner().finish())
 }
 
-/// Holds the assembly from before the query is sent to its last row: parts come after them.
-async fn extensions(client: &Client, assembly: &Mutex<Assembly<'_>>) -> Result<(), Error> {
-    let mut assembly = assembly.lock().await;
-    let mut rows = pin!(client.query_typed_raw(&EXTENSIONS, NO_PARAMETERS).await?);
-    while let Some(row) = rows.try_next().await? {
-        assembly.extension(&row)?;
-    }
-    Ok(())
-}
-
-/// Sends the query at once, and takes its rows when the extensions are there.
-async fn parts<'p>(
+/// Sends the query at once, and takes its rows when it is its `turn`.
+async fn take<'a, 'p: 'a>(
     client: &Client,
     sql: &str,
-    assembly: &Mutex<Assembly<'p>>,
+    turn: impl Future<Output = MutexGuard<'a, Assembly<'p>>>,
     take: fn(&mut Assembly<'p>, &Row) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut rows = pin!(client.query_typed_raw(sql, NO_PARAMETERS).await?);
-    let mut assembly = assembly.lock().await;
+    let mut assembly = turn.await;
     while let Some(row) = rows.try_next().await? {
         take(&mut assembly, &row)?;
     }
