@@ -124,13 +124,10 @@ impl transfer::Transaction for PostgresTransaction {
         match self.step(self.connection.batch_execute(LOCK)).await {
             Ok(()) => Ok(self),
             Err(StoreError::Failed(error)) if error.trouble == Trouble::Locked => {
-                let Self {
-                    connection, pool, ..
-                } = self;
                 // Asked with a connection of its own, and the pool may have a single place.
-                drop(connection);
+                drop(self.connection);
                 Err(StoreError::Failed(DatabaseError {
-                    blocked_by: pool.blocker(COMMIT_LIMIT).await,
+                    blocked_by: self.pool.blocker(COMMIT_LIMIT).await,
                     ..error
                 }))
             }
@@ -145,10 +142,8 @@ impl transfer::Transaction for PostgresTransaction {
     }
 
     async fn holders(&self, subjects: &[&str]) -> Result<Vec<(String, String)>, StoreError> {
-        self.list(HOLDERS, subjects, |row| {
-            Ok((row.try_get(0)?, row.try_get(1)?))
-        })
-        .await
+        let holder = |row: &Row| Ok((row.try_get(0)?, row.try_get(1)?));
+        self.list(HOLDERS, subjects, holder).await
     }
 
     async fn vacate(&self, ids: &[&ExtensionId]) -> Result<(), StoreError> {
@@ -181,18 +176,15 @@ impl transfer::Transaction for PostgresTransaction {
 
     async fn commit(self) -> Result<Option<u64>, StoreError> {
         let mark = self.step(mark(&self.connection)).await?;
-        let Self {
-            connection, pool, ..
-        } = self;
-        let limit = Instant::now() + COMMIT_LIMIT;
-        let committing = pool.commit(connection, mark.as_ref(), limit, limit + PATIENCE);
+        let (pool, limit) = (self.pool, Instant::now() + COMMIT_LIMIT);
+        let committing = pool.commit(self.connection, mark.as_ref(), limit, limit + PATIENCE);
         match committing.await {
             Ok(()) => Ok(mark.map(|mark| mark.revision)),
             Err(Uncommitted::Failed(error)) => Err(explained(&pool, &error)),
-            Err(Uncommitted::Unknown) => Err(StoreError::Unknown(format!(
-                "{}: COMMIT got no answer",
-                pool.target()
-            ))),
+            Err(Uncommitted::Unknown) => {
+                let target = pool.target();
+                Err(StoreError::Unknown(format!("{target}: COMMIT got no answer")))
+            }
         }
     }
 

@@ -77,19 +77,7 @@ impl PostgresHealth {
         }
     }
 
-    /// Runs `work` on a connection that answers, within the limit of a call.
-    pub(super) async fn run<T>(
-        &self,
-        what: &'static str,
-        work: impl AsyncFnOnce(&Object) -> Result<T, Error>,
-    ) -> Result<T, StoreError> {
-        match self.pool.run(what, CALL_LIMIT, CALL_LIMIT, work).await {
-            Err(error) => Err(self.explained(&error).await),
-            Ok(done) => Ok(done),
-        }
-    }
-
-    async fn explained(&self, error: &PostgresError) -> StoreError {
+    pub(super) async fn explained(&self, error: &PostgresError) -> StoreError {
         let explained = self.pool.explained(error).await;
         match error.leaves_doubt() {
             true => StoreError::Unknown(explained),

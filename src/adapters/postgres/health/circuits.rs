@@ -55,10 +55,7 @@ const OVERRIDES: &str = "SELECT o.extension_id, o.version, o.action, o.change::t
     FROM circuit_overrides o LEFT JOIN extensions e ON e.id = o.extension_id \
     WHERE o.until IS NULL OR o.until > now()";
 
-const TABLE: Table = Table {
-    name: "circuit_overrides",
-    keys: &[0, 1],
-};
+const TABLE: Table = Table("circuit_overrides", &[0, 1]);
 
 impl Overrides for PostgresHealth {
     async fn set_override(&self, new: NewOverride<'_>) -> Result<bool, StoreError> {

@@ -60,10 +60,7 @@ const CLAIM: &str = "
     SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE NOT EXISTS (SELECT FROM before)
     ORDER BY 2, 8";
 
-const ENTRIES: Table = Table {
-    name: "extension_audit_log",
-    keys: &[3],
-};
+const ENTRIES: Table = Table("extension_audit_log", &[3]);
 
 const NO_ROW: &str = "event_claims has lost its row: \
     INSERT INTO event_claims (epoch, revision) SELECT epoch, revision FROM registry_revision";

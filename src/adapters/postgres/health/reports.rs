@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use deadpool_postgres::Object;
 use serde_json::Value;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Error, Row};
@@ -49,10 +50,7 @@ const OTHERS: &str = "SELECT h.extension_id, h.success_count, r.success_count, h
         ON r.extension_id = h.extension_id AND r.boot = $1::uuid \
     WHERE $2::bigint IS NULL OR h.updated_at > now() - $2 * interval '1 ms'";
 
-const FIGURES: Table = Table {
-    name: "extension_health",
-    keys: &[0],
-};
+const FIGURES: Table = Table("extension_health", &[0]);
 
 /// A boot that has not flushed yet, such as our own, does not count. Nor does what one flushed before
 /// the circuit was closed by an override: it may have stopped since, and has not heard of that.
@@ -67,10 +65,7 @@ const HELD: &str = "SELECT c.extension_id, c.version, min(c.opened_at), min(c.re
     GROUP BY c.extension_id, c.version, e.incarnation \
     HAVING 2 * count(*) >= (SELECT count(*) FROM live_sidecars WHERE boot <> $1::uuid)";
 
-const CIRCUITS: Table = Table {
-    name: "extension_circuit_reports",
-    keys: &[0, 1],
-};
+const CIRCUITS: Table = Table("extension_circuit_reports", &[0, 1]);
 
 impl HealthReports for PostgresHealth {
     async fn register(&self, interval: Duration) -> Result<Boot, StoreError> {
@@ -120,18 +115,21 @@ impl HealthReports for PostgresHealth {
     async fn restore(&self, boot: &Boot) -> Result<Restored, StoreError> {
         let own: Parameter<'_> = (&&*boot.0, Type::TEXT);
         let everything = [own.clone(), (&None::<i64>, Type::INT8)];
-        let (figure_rows, circuit_rows) = self
-            .run("restoring health", async |client| {
-                let reading = async {
-                    tokio::try_join!(
-                        biased;
-                        client.query_typed(OTHERS, &everything),
-                        client.query_typed(HELD, std::slice::from_ref(&own)),
-                    )
-                };
-                Transaction::snapshot(LIMITS).send(client, reading).await
-            })
-            .await?;
+        let work = async |client: &Object| {
+            let reading = async {
+                tokio::try_join!(
+                    biased;
+                    client.query_typed(OTHERS, &everything),
+                    client.query_typed(HELD, std::slice::from_ref(&own)),
+                )
+            };
+            Transaction::snapshot(LIMITS).send(client, reading).await
+        };
+        let (what, limit) = ("restoring health", CALL_LIMIT);
+        let (figure_rows, circuit_rows) = match self.pool.run(what, limit, limit, work).await {
+            Ok(rows) => rows,
+            Err(error) => return Err(self.explained(&error).await),
+        };
         let whole = Reading::Whole;
         Ok(Restored {
             figures: self.each(FIGURES, whole, &figure_rows, figures),

@@ -23,10 +23,7 @@ const TELL: &str = "SELECT extension_id, version, since, successes, failures, cu
 const HALT: &str =
     "SELECT outcome, at_revision FROM registry_rollout_halt($1, $2, $3, $4::text::jsonb)";
 
-const SHARES: Table = Table {
-    name: "extension_versions",
-    keys: &[0, 1],
-};
+const SHARES: Table = Table("extension_versions", &[0, 1]);
 
 impl Rollouts for PostgresHealth {
     async fn tell(

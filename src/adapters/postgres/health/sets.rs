@@ -21,10 +21,7 @@ pub(super) fn named(column: &'static str) -> impl Fn(NameError) -> Unusable {
 
 /// A table, and the columns of a reading of it that name a row.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Table {
-    pub(super) name: &'static str,
-    pub(super) keys: &'static [usize],
-}
+pub(super) struct Table(pub(super) &'static str, pub(super) &'static [usize]);
 
 impl PostgresHealth {
     /// What the rows hold. Rows that cannot be used are skipped, named in `stats`, and reported
@@ -47,7 +44,7 @@ impl PostgresHealth {
                 }),
             }
         }
-        for Fault { origin, reason, .. } in self.skipped.note(table.name, reading, faults) {
+        for Fault { origin, reason, .. } in self.skipped.note(table.0, reading, faults) {
             let news = Observation::Quarantined { origin, reason };
             self.observers.observe(&news);
         }
@@ -56,15 +53,16 @@ impl PostgresHealth {
 
     /// Nothing of `table` is read any more, so nothing of it is skipped.
     pub(super) fn none(&self, table: Table) {
-        self.skipped.note(table.name, Reading::Whole, Vec::new());
+        self.skipped.note(table.0, Reading::Whole, Vec::new());
     }
 }
 
 impl Table {
     /// `circuit_overrides/normalize_text/v1`.
     fn origin(self, row: &Row) -> String {
-        let mut origin = self.name.to_owned();
-        for column in self.keys {
+        let Self(name, keys) = self;
+        let mut origin = name.to_owned();
+        for column in keys {
             let key: Option<&str> = row.try_get(*column).ok().flatten();
             origin += "/";
             origin += &quoted(key.unwrap_or("?"));
