@@ -61,13 +61,11 @@ impl Address {
         instance_id: &str,
     ) -> Result<Self, SetupError> {
         let config = endpoint.config(&purpose.application_name(instance_id));
-        let tls = connector(endpoint)?;
-        let target = target(&config);
         Ok(Self {
             endpoint: endpoint.clone(),
+            tls: connector(endpoint)?,
+            target: target(&config),
             config,
-            tls,
-            target,
         })
     }
 

@@ -124,7 +124,8 @@ impl Reports {
 pub struct Listener {
     address: Address,
     reports: Reports,
-    heartbeat: Duration,
+    /// Silence after which a heartbeat is caused.
+    pub heartbeat: Duration,
 }
 
 /// Why a connection was given up.
@@ -167,13 +168,6 @@ impl Listener {
             reports,
             heartbeat: HEARTBEAT,
         })
-    }
-
-    /// Sends a heartbeat after this much silence instead of ten seconds.
-    #[must_use]
-    pub fn with_heartbeat(mut self, silence: Duration) -> Self {
-        self.heartbeat = silence;
-        self
     }
 
     /// Connects again whenever the connection is lost, after growing, jittered pauses, until `stop`.

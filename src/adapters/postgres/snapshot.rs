@@ -129,36 +129,9 @@ fn seen(extensions: &[Extension], faults: &[Fault]) -> u64 {
     served.chain(unserved).fold(0, u64::wrapping_add)
 }
 
-fn refuse(impostors: &[Row]) -> Result<(), PostgresError> {
-    let Some(first) = impostors.first() else {
-        return Ok(());
-    };
-    let name: &str = first.try_get(0)?;
-    Err(PostgresError::Hidden(format!(
-        "{name} is not a table any more"
-    )))
-}
-
 /// What changed after `known`, and the extension `also`; `None` when that is not known. `direct`: no
 /// pooler is in between.
 pub(super) async fn delta(
-    client: &Object,
-    direct: bool,
-    policy: &Policy,
-    known: &Known,
-    also: Option<&ExtensionId>,
-) -> Result<Option<Read>, PostgresError> {
-    match changes(client, direct, policy, known, also).await {
-        Err(error) if error.is_outdated() => {
-            // A view in a table's place for one: to read everything tells what it is.
-            client.statement_cache.clear();
-            Ok(None)
-        }
-        other => other,
-    }
-}
-
-async fn changes(
     client: &Object,
     direct: bool,
     policy: &Policy,
@@ -230,7 +203,11 @@ pub(super) async fn everything(
     };
     let (impostors, head, (extensions, faults), whole) =
         snapshot(ROWS_LIMIT).send(client, reading).await?;
-    refuse(&impostors)?;
+    if let Some(first) = impostors.first() {
+        let name: &str = first.try_get(0)?;
+        let what = format!("{name} is not a table any more");
+        return Err(PostgresError::Hidden(what));
+    }
     let head = Head::of(head.first())?;
     let whole = whole.first().map(hexadecimal).transpose()?;
     if whole != Some(seen(&extensions, &faults)) {

@@ -127,7 +127,7 @@ impl transfer::Transaction for PostgresTransaction {
                 // Asked with a connection of its own, and the pool may have a single place.
                 drop(self.connection);
                 Err(StoreError::Failed(DatabaseError {
-                    blocked_by: self.pool.blocker(COMMIT_LIMIT).await,
+                    blocked_by: self.pool.blocker(COMMIT_LIMIT, false).await,
                     ..error
                 }))
             }

@@ -117,7 +117,7 @@ impl PostgresDefinitions {
         if let Some(Ok(turn)) = turn {
             return Ok(turn);
         }
-        let blocked_by = self.pool.blocker(WHOSE_LIMIT).await;
+        let blocked_by = self.pool.blocker(WHOSE_LIMIT, false).await;
         let trouble = match blocked_by {
             Some(_) => Trouble::Locked,
             None => Trouble::Slow,
@@ -196,7 +196,7 @@ impl PostgresDefinitions {
         if explained.trouble != Trouble::Slow {
             return explained;
         }
-        match self.pool.blocker(SLOW_LIMIT).await {
+        match self.pool.blocker(SLOW_LIMIT, false).await {
             Some(blocked_by) => DatabaseError {
                 trouble: Trouble::Locked,
                 blocked_by: Some(blocked_by),

@@ -16,6 +16,7 @@ use super::super::transaction::{Limits, Transaction};
 use super::PostgresHealth;
 use crate::domain::extension::Incarnation;
 use crate::service::health_store::StoreError;
+use crate::service::trouble::Trouble;
 
 /// For a whole call, a connection for it included.
 pub(super) const CALL_LIMIT: Duration = Duration::from_secs(15);
@@ -66,7 +67,7 @@ impl PostgresHealth {
                 }
             };
             match self.pool.run(what, limit, limit, work).await {
-                Err(error) if attempt < ATTEMPTS && error.is_conflict() => {}
+                Err(error) if attempt < ATTEMPTS && error.trouble() == Trouble::Conflict => {}
                 Err(error) if attempt < ATTEMPTS && direct && error.is_outdated() => {
                     direct = false;
                 }
