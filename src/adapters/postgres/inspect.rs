@@ -28,19 +28,13 @@ const TABLES: &str = "extensions extension_versions extension_instances extensio
 const RIGHTS: &str = "
     SELECT format('%s ON %s', privilege, relation)
     FROM (VALUES
-        ('extension_definitions', '{INSERT,UPDATE,DELETE}'::text[]),
-        ('extension_version_definitions', '{INSERT,UPDATE,DELETE}'),
-        ('extension_instance_definitions', '{INSERT,UPDATE,DELETE}'),
-        ('extensions', '{UPDATE}'),
-        ('extension_health', '{INSERT,UPDATE}'),
-        ('sidecar_boots', '{INSERT,UPDATE,DELETE}'),
-        ('extension_health_reports', '{INSERT,UPDATE,DELETE}'),
-        ('extension_circuit_reports', '{INSERT,UPDATE,DELETE}'),
-        ('circuit_overrides', '{INSERT,UPDATE,DELETE}'),
-        ('probe_lease', '{INSERT,UPDATE,DELETE}'),
-        ('rollout_attempts', '{INSERT,UPDATE,DELETE}'),
-        ('event_claims', '{UPDATE}')
-    ) AS needed (relation, privileges), unnest(privileges) AS privilege
+        ('{UPDATE}'::text[], '{extensions,event_claims}'::text[]),
+        ('{INSERT,UPDATE}', '{extension_health}'),
+        ('{INSERT,UPDATE,DELETE}', '{extension_definitions,extension_version_definitions,
+            extension_instance_definitions,extension_health_reports,extension_circuit_reports,
+            sidecar_boots,circuit_overrides,probe_lease,rollout_attempts}')
+    ) AS needed (privileges, relations), unnest(relations) AS relation,
+        unnest(privileges) AS privilege
     WHERE NOT CASE privilege
         WHEN 'DELETE' THEN has_table_privilege(relation, privilege)
         ELSE has_any_column_privilege(relation, privilege) END
