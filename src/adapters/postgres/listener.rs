@@ -179,12 +179,15 @@ impl Listener {
     async fn keep_listening(&self) {
         let mut pauses = growing(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
-            let heard = Heard::new();
+            let heard = Heard {
+                token: format!("{:032x}", rand::random::<u128>()),
+                ..Heard::default()
+            };
             let listening = survived(&self.reports.observers, self.listen(&heard));
             let Err(lost) = listening.await.unwrap_or(Err(Lost::Bug));
             self.reports.pool.notified(&self.address, false);
             self.tell(ListenerState::Polling, || lost.to_string());
-            if heard.anything() {
+            if heard.ever.load(Ordering::Relaxed) {
                 // What was missed on the dead connection is found even if no new one can be had.
                 self.reports.reconnected();
                 pauses = growing(FIRST_PAUSE, LONGEST_PAUSE);
@@ -206,15 +209,10 @@ impl Listener {
     async fn receive(&self, mut connection: Driver, heard: &Heard) -> Result<Infallible, Lost> {
         let mut gathered: Option<Instant> = None;
         loop {
-            let due = async move {
-                match gathered {
-                    Some(due) => sleep_until(due).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let due = gathered.unwrap_or_else(Instant::now);
             let message = tokio::select! {
                 biased;
-                () = due => {
+                () = sleep_until(due), if gathered.is_some() => {
                     gathered = None;
                     self.reports.reload.hint(Hint::Database);
                     continue;
@@ -313,12 +311,12 @@ impl Listener {
             let pulse = Instant::now() + PULSE;
             tokio::select! {
                 biased;
-                () = heard.something() => return Ok(true),
+                () = heard.latest.notified() => return Ok(true),
                 () = sleep_until(end.min(pulse)) => {}
             }
             if end <= pulse {
                 // A timer that fires late is not the other side's silence: what came counts.
-                let came = punctual(end, heard.something()).await;
+                let came = punctual(end, heard.latest.notified()).await;
                 return Ok(came.is_some());
             }
             self.answered("a round trip", client.batch_execute(""))
@@ -373,7 +371,9 @@ impl Listener {
 }
 
 /// What has arrived over a connection.
+#[derive(Default)]
 struct Heard {
+    /// Of its signs the one that came since the last wait counts.
     latest: Notify,
     ever: AtomicBool,
     /// What the pool notifies to prove it.
@@ -382,15 +382,6 @@ struct Heard {
 }
 
 impl Heard {
-    fn new() -> Self {
-        Self {
-            latest: Notify::new(),
-            ever: AtomicBool::new(false),
-            token: format!("{:032x}", rand::random::<u128>()),
-            proven: AtomicBool::new(false),
-        }
-    }
-
     fn note(&self, payload: &str) {
         self.ever.store(true, Ordering::Relaxed);
         if payload == self.token {
@@ -399,16 +390,7 @@ impl Heard {
         self.latest.notify_one();
     }
 
-    fn anything(&self) -> bool {
-        self.ever.load(Ordering::Relaxed)
-    }
-
     fn is_proven(&self) -> bool {
         self.proven.load(Ordering::Relaxed)
-    }
-
-    /// Waits for the next sign; one that came since the last wait counts.
-    async fn something(&self) {
-        self.latest.notified().await;
     }
 }

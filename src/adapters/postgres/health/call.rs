@@ -93,12 +93,9 @@ impl PostgresHealth {
         read: impl FnOnce(&Row) -> Result<T, Error>,
     ) -> Result<T, StoreError> {
         let row = rows.first().ok_or_else(|| self.damaged("no answer"))?;
-        read(row).map_err(|error| self.unreadable(error))
-    }
-
-    /// For answers that do not have the shape they must have.
-    pub(super) fn unreadable(&self, error: Error) -> StoreError {
-        StoreError::Failed(PostgresError::Driver(error).sorted(self.pool.target()))
+        read(row).map_err(|error| {
+            StoreError::Failed(PostgresError::Driver(error).sorted(self.pool.target()))
+        })
     }
 
     /// For answers that cannot be.

@@ -70,15 +70,15 @@ impl Claims for PostgresHealth {
         let revision = bigint(revision);
         let parameters: [Parameter<'_>; 2] = [(&epoch, Type::TEXT), (&revision, Type::INT8)];
         let seen = self.transact("claiming events", LOOK, &parameters).await?;
-        let news = seen.first().map_or(Ok(true), |row| row.try_get(0));
-        if !news.map_err(|error| self.unreadable(error))? {
+        let news: bool = self.one(&seen, |row| row.try_get(0))?;
+        if !news {
             return Ok(None);
         }
         let rows = self.transact("claiming events", CLAIM, &parameters).await?;
-        let Some(first) = rows.first() else {
+        if rows.is_empty() {
             return Ok(None);
-        };
-        let up_to: Option<i64> = first.try_get(0).map_err(|error| self.unreadable(error))?;
+        }
+        let up_to: Option<i64> = self.one(&rows, |row| row.try_get(0))?;
         let up_to = up_to.ok_or_else(|| self.damaged(NO_ROW))?;
         let entries = self.each(ENTRIES, Reading::Part, &rows, entry);
         Ok(Some(Claimed {
