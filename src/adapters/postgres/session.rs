@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error as DriverError};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::address::{Address, Purpose};
 use super::error::{PostgresError, SetupError, describe};
@@ -69,8 +69,8 @@ async fn too_old(client: &Client, error: DriverError) -> PostgresError {
 /// A connection and the task that drives it; dropping it ends both.
 #[derive(Debug)]
 pub struct Session {
+    _driver: AbortOnDropHandle<()>,
     client: Client,
-    driver: JoinHandle<()>,
 }
 
 impl Session {
@@ -92,7 +92,10 @@ impl Session {
         let (client, connection) = address.connect().await?;
         // The client reports errors to the task that waits for an answer.
         let driver = tokio::spawn(async move { drop(connection.await) });
-        let session = Self { client, driver };
+        let session = Self {
+            _driver: AbortOnDropHandle::new(driver),
+            client,
+        };
         let applying = apply_settings(&session.client, purpose);
         within("the settings of the session", SETTINGS, applying).await?;
         Ok(session)
@@ -106,11 +109,5 @@ impl Session {
     /// The connection, for transactions.
     pub fn client_mut(&mut self) -> &mut Client {
         &mut self.client
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.driver.abort();
     }
 }
