@@ -1,15 +1,20 @@
 //! What `check` looks at in a database that lets us in: one line for each thing that is wrong.
 
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use tokio_postgres::Client;
+use tokio_postgres::{AsyncMessage, Client};
 
+use super::address::{Address, Purpose};
 use super::error::PostgresError;
+use super::limit::within;
 use super::place;
 use super::pool::Pool;
 use super::schema::schema_state;
+use super::session::{Session, SessionError};
 use super::source::PostgresSource;
+use crate::config::DatabaseSettings;
 use crate::domain::policy::Policy;
 use crate::domain::quarantine::Fault;
 use crate::service::source::{Database, Read, Want};
@@ -50,6 +55,11 @@ const RIGHTS: &str = "
                     SELECT relowner FROM pg_class WHERE oid = 'registry_revision'::regclass)))
         AND NOT has_function_privilege(p.oid, 'EXECUTE')
     ORDER BY 1";
+
+/// A channel that is not used elsewhere: no daemon takes it for a change.
+const CHANNEL: &str = "beamline_registry_check";
+/// For a notification to come back, and for everything before it.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// The schema and where it is; other sets of tables are named; they are not read.
 ///
@@ -121,4 +131,42 @@ pub async fn read(pool: Arc<Pool>, policy: Policy) -> Result<(usize, Vec<Fault>)
         Ok(_) => Ok((0, Vec::new())),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// How long a notification takes from the one address to the other. Behind a transaction pooler none
+/// arrives: the daemon would find changes at its next safety sync only.
+///
+/// # Errors
+/// No connection, or nothing comes back in time.
+pub async fn notification(
+    settings: &DatabaseSettings,
+    instance_id: &str,
+) -> Result<Duration, SessionError> {
+    let address = Address::new(&settings.listen, Purpose::Command, instance_id)?;
+    let giver = Session::open(&settings.pool, instance_id).await?;
+    let trip = async {
+        let (client, mut connection) = address.connect().await?;
+        let heard = async {
+            while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+                if let AsyncMessage::Notification(_) = message? {
+                    return Ok(());
+                }
+            }
+            let (what, limit) = ("a notification", ANSWER);
+            Err(PostgresError::Late { what, limit })
+        };
+        let given = async {
+            client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
+            let begun = Instant::now();
+            giver
+                .client()
+                .batch_execute(&format!("NOTIFY {CHANNEL}"))
+                .await?;
+            Ok::<_, PostgresError>(begun)
+        };
+        let ((), begun) = tokio::try_join!(heard, given)?;
+        Ok::<_, PostgresError>(begun.elapsed())
+    };
+    let taken: Result<_, PostgresError> = within("a notification", ANSWER, trip).await;
+    taken.map_err(|error| error.sorted(&address.target).into())
 }

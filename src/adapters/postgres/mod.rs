@@ -23,7 +23,6 @@ pub mod old;
 pub mod patience;
 pub mod place;
 mod pool;
-pub mod round_trip;
 mod rows;
 pub mod schema;
 pub mod session;
