@@ -5,9 +5,8 @@ use std::time::Duration;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::PostgresHealth;
 use super::call::{Parameter, milliseconds};
-use super::sets::{Table, Unusable, named};
+use super::{PostgresHealth, Table, Unusable, named};
 use crate::adapters::postgres::rows::incarnation;
 use crate::adapters::postgres::stamp::Stamp;
 use crate::domain::ids::{ExtensionId, VersionName};

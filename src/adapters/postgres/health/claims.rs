@@ -4,9 +4,8 @@
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::PostgresHealth;
 use super::call::{Parameter, bigint, count};
-use super::sets::{Table, Unusable};
+use super::{PostgresHealth, Table, Unusable};
 use crate::service::health_store::{
     Change, ChangeKind, Claimed, Claims, RevisionChanges, StoreError,
 };

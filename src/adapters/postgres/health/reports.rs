@@ -8,11 +8,10 @@ use serde_json::Value;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Error, Row};
 
-use super::PostgresHealth;
 use super::call::{
     CALL_LIMIT, CENTURY, LIMITS, Parameter, age_ms, bigint, count, milliseconds, uuid,
 };
-use super::sets::{Table, Unusable, named};
+use super::{PostgresHealth, Table, Unusable, named};
 use crate::adapters::postgres::rows::incarnation;
 use crate::adapters::postgres::stamp::Stamp;
 use crate::adapters::postgres::statement::json;

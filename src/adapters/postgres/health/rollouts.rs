@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::PostgresHealth;
 use super::call::{CALL_LIMIT, Parameter, age_ms, bigint, count, milliseconds};
-use super::sets::{Table, Unusable, named};
+use super::{PostgresHealth, Table, Unusable, named};
 use crate::adapters::postgres::statement::json;
 use crate::domain::halting::Comparison;
 use crate::domain::health::Counts;
