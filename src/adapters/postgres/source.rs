@@ -1,4 +1,4 @@
-//! The database as a source of extensions.
+//! The database as a source of extensions. It is what an import writes to as well: [`super::transfer`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +22,8 @@ const HEAD_LIMIT: Duration = Duration::from_secs(4);
 /// Reads definitions over a pool.
 #[derive(Debug)]
 pub struct PostgresSource {
-    pool: Arc<Pool>,
-    policy: Arc<Policy>,
+    pub(super) pool: Arc<Pool>,
+    pub(super) policy: Arc<Policy>,
 }
 
 impl PostgresSource {

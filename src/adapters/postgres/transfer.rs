@@ -17,6 +17,7 @@ use super::error::PostgresError;
 use super::limit::within;
 use super::pool::{self, Pool, Whole};
 use super::snapshot;
+use super::source::PostgresSource;
 use super::statement::Parameter;
 use super::tables::{EXTENSIONS, INSTANCES, Table, VERSIONS};
 use super::transaction::{Limits, Transaction};
@@ -50,13 +51,6 @@ const HOLDERS: &str = "SELECT subject, id FROM extensions WHERE subject = ANY ($
 /// No subject begins with a space, and no two ids are the same.
 const VACATE: &str = "UPDATE extension_definitions SET subject = ' ' || id WHERE id = ANY ($1)";
 
-/// The port of [`crate::service::transfer`] over a pool.
-#[derive(Debug)]
-pub struct PostgresStore {
-    pool: Arc<Pool>,
-    policy: Arc<Policy>,
-}
-
 /// See [`transfer::Transaction`].
 #[derive(Debug)]
 pub struct PostgresTransaction {
@@ -65,14 +59,8 @@ pub struct PostgresTransaction {
     policy: Arc<Policy>,
 }
 
-impl PostgresStore {
-    /// The database that `pool` leads to. What it holds is read by `policy`.
-    pub fn new(pool: Arc<Pool>, policy: Arc<Policy>) -> Self {
-        Self { pool, policy }
-    }
-}
-
-impl transfer::Store for PostgresStore {
+/// What an import writes to.
+impl transfer::Store for PostgresSource {
     type Transaction = PostgresTransaction;
 
     async fn begin(&self, changed_by: &str) -> Result<PostgresTransaction, StoreError> {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use beamline_registry::adapters::fixtures::FixturesSource;
-use beamline_registry::adapters::postgres::{Pool, PostgresStore};
+use beamline_registry::adapters::postgres::{Pool, PostgresSource};
 use beamline_registry::service::source::Fixtures;
 use beamline_registry::service::transfer::{self, Import, Outcome, Step};
 use serde_json::json;
@@ -32,7 +32,7 @@ async fn the_bar_counts_what_is_written_and_gets_full() {
     let files = FixturesSource::new(folder.path().to_owned(), policy.clone());
     let files = files.read().await.unwrap();
     let pool = Pool::new(&settings(&place.database.url()), "progress").unwrap();
-    let store = PostgresStore::new(Arc::new(pool), Arc::new(policy));
+    let store = PostgresSource::new(Arc::new(pool), Arc::new(policy));
     let steps = RefCell::new(Vec::new());
     let how = Import {
         changed_by: "import:test",
