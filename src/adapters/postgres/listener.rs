@@ -252,11 +252,7 @@ impl Listener {
             if !self.hears(client, heard, ANSWER).await? {
                 return Err(Lost::Deaf);
             }
-            if !heard.is_proven() && self.pool_notifies(heard).await {
-                self.hears_the_pool(client, heard).await?;
-            }
-            let pool = &self.reports.pool;
-            pool.notified(&self.address, heard.is_proven());
+            self.prove(client, heard).await?;
             self.tell(ListenerState::Listening, || {
                 format!("notifications of {} arrive", self.address.target)
             });
@@ -269,10 +265,7 @@ impl Listener {
                 }
                 // The pool had no connection; what is heard meanwhile is others'.
                 if !heard.is_proven() && Instant::now() >= again {
-                    if self.pool_notifies(heard).await {
-                        self.hears_the_pool(client, heard).await?;
-                        pool.notified(&self.address, true);
-                    }
+                    self.prove(client, heard).await?;
                     again = Instant::now() + self.heartbeat;
                 }
             }
@@ -292,15 +285,20 @@ impl Listener {
         within(what, limit, notifying).await.is_ok()
     }
 
-    /// Waits for that notification; others prove nothing, they may be another database's.
-    async fn hears_the_pool(&self, client: &Client, heard: &Heard) -> Result<(), Lost> {
-        let end = Instant::now() + ANSWER;
-        while !heard.is_proven() {
-            let left = end.saturating_duration_since(Instant::now());
-            if !self.hears(client, heard, left).await? {
-                return Err(Lost::Deaf);
+    /// Has the pool send that notification, and waits for it; others prove nothing, they may be another
+    /// database's. The pool hears whether it has arrived.
+    async fn prove(&self, client: &Client, heard: &Heard) -> Result<(), Lost> {
+        if !heard.is_proven() && self.pool_notifies(heard).await {
+            let end = Instant::now() + ANSWER;
+            while !heard.is_proven() {
+                let left = end.saturating_duration_since(Instant::now());
+                if !self.hears(client, heard, left).await? {
+                    return Err(Lost::Deaf);
+                }
             }
         }
+        let pool = &self.reports.pool;
+        pool.notified(&self.address, heard.is_proven());
         Ok(())
     }
 
