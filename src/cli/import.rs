@@ -9,7 +9,7 @@ use super::import_report::{self, Done};
 use super::screen::Screen;
 use super::{Ended, failure, out, pool};
 use crate::adapters::fixtures::FixturesSource;
-use crate::adapters::postgres::PostgresStore;
+use crate::adapters::postgres::PostgresSource;
 use crate::app;
 use crate::config::Settings;
 use crate::domain::policy::Policy;
@@ -23,7 +23,7 @@ const MAX_USER: usize = 128;
 pub(super) async fn run(settings: &Settings, arguments: &ArgMatches, screen: &Screen) -> Ended {
     let policy = app::policy(settings);
     let limits = Arc::new(without_limits(policy.clone()));
-    let store = PostgresStore::new(pool(settings)?, limits);
+    let store = PostgresSource::new(pool(settings)?, limits);
     let dry_run = arguments.get_flag("dry-run");
     let how = transfer::Import {
         changed_by: &format!("import:{}", user()),

@@ -63,8 +63,7 @@ async fn work(session: &mut Session, arguments: &ArgMatches) -> Result<Ended, Fa
     if let Some(old) = &migrated.old {
         out(&format!("upgraded {old}"));
     }
-    for migration in &migrated.applied {
-        let (version, name) = (migration.version, &migration.name);
+    for (version, name) in &migrated.applied {
         out(&format!("applied V{version} {name}"));
     }
     if migrated.functions {

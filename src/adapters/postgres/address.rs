@@ -1,17 +1,24 @@
 //! Where a connection goes, under which name, and how it is encrypted.
 
-use tokio_postgres::Config;
+use std::time::Duration;
+
 use tokio_postgres::config::Host;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Config, Connection, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::warn;
 
-use super::error::SetupError;
+use super::error::{PostgresError, SetupError};
+use super::limit::within;
 use super::tls;
 use crate::config::Endpoint;
 use crate::domain::words::words;
 
 /// Postgres cuts names of connections to 63 bytes, which would take the purpose off their end.
 const MAX_APPLICATION_NAME: usize = 63;
+
+/// For a new connection.
+const CONNECT: Duration = Duration::from_secs(15);
 
 words! {
     /// What a connection is for.
@@ -54,13 +61,11 @@ impl Address {
         instance_id: &str,
     ) -> Result<Self, SetupError> {
         let config = endpoint.config(&purpose.application_name(instance_id));
-        let tls = connector(endpoint)?;
-        let target = target(&config);
         Ok(Self {
             endpoint: endpoint.clone(),
+            tls: connector(endpoint)?,
+            target: target(&config),
             config,
-            tls,
-            target,
         })
     }
 
@@ -82,7 +87,17 @@ impl Address {
         });
         (config, tls)
     }
+
+    /// Connects once.
+    pub(super) async fn connect(&self) -> Result<(Client, Driver), PostgresError> {
+        let (config, tls) = self.renewed();
+        let connecting = async { config.connect(tls).await.map_err(PostgresError::Connect) };
+        within("connecting", CONNECT, connecting).await
+    }
 }
+
+/// What drives a connection.
+pub(super) type Driver = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
 fn connector(endpoint: &Endpoint) -> Result<MakeRustlsConnect, SetupError> {
     tls::connector(endpoint.ssl_mode(), endpoint.ssl_root_cert.as_deref())

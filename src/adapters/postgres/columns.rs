@@ -18,6 +18,12 @@ impl<'r> Columns<'r> {
         Self { row, next: 0 }
     }
 
+    /// Without the next `columns`.
+    pub(super) fn skip(self, columns: usize) -> Self {
+        let next = self.next + columns;
+        Self { next, ..self }
+    }
+
     pub(super) fn take<T: FromSql<'r>>(&mut self) -> Result<T, Error> {
         let column = self.next;
         self.next += 1;

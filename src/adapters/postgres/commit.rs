@@ -91,13 +91,12 @@ pub(super) async fn begin(
 /// The mark of this transaction, if it has changed a definition.
 pub(super) async fn mark(client: &Client) -> Result<Option<Mark>, Error> {
     let rows = client.query_typed(&MARK, &[]).await?;
-    let mark = rows.first().map(|row| {
-        Ok(Mark {
-            revision: row.try_get::<_, i64>(0)?.unsigned_abs(),
-            entry: row.try_get(1)?,
-        })
-    });
-    mark.transpose()
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let revision = row.try_get::<_, i64>(0)?.unsigned_abs();
+    let entry = row.try_get(1)?;
+    Ok(Some(Mark { revision, entry }))
 }
 
 /// Whether an answer to COMMIT means that nothing is committed: a constraint or a conflict that
@@ -137,7 +136,7 @@ impl Pool {
         let sorted = error.sorted(self.target());
         match sorted.trouble {
             Trouble::Locked => DatabaseError {
-                blocked_by: self.holder(QUESTION, true).await,
+                blocked_by: self.blocker(QUESTION, true).await,
                 ..sorted
             },
             Trouble::Schema if error.driver().is_some() => {
@@ -172,18 +171,14 @@ impl Pool {
         answered: Instant,
     ) -> Result<(), Uncommitted> {
         let committing = until("COMMIT", limit, connection.batch_execute("COMMIT")).await;
-        let error = match committing {
-            Ok(()) => {
-                pool::ended(connection);
-                return Ok(());
-            }
-            Err(error) => error,
+        let Err(error) = committing else {
+            pool::ended(connection);
+            return Ok(());
         };
         // Asked with a connection of its own, and the pool may have a single place.
         drop(connection);
-        match error.driver() {
-            Some(answer) if rolled_back(answer) => return Err(Uncommitted::Failed(error)),
-            _ => {}
+        if error.driver().is_some_and(rolled_back) {
+            return Err(Uncommitted::Failed(error));
         }
         // Without an entry there is nothing to look for.
         let written = mark.and_then(|mark| Some((mark.revision, mark.entry.as_deref()?)));
@@ -228,13 +223,9 @@ impl Pool {
         Ok(there)
     }
 
-    /// The transaction that keeps writers out.
-    pub(super) async fn blocker(&self, limit: Duration) -> Option<String> {
-        self.holder(limit, false).await
-    }
-
-    /// The same. Where the database has reported a lock, it may be one `or_of_rows`.
-    async fn holder(&self, limit: Duration, or_of_rows: bool) -> Option<String> {
+    /// The transaction that keeps writers out. Where the database has reported a lock, it may be one
+    /// `or_of_rows`.
+    pub(super) async fn blocker(&self, limit: Duration, or_of_rows: bool) -> Option<String> {
         let asking = async {
             let connection = self.get_whole().await.ok()?;
             let rows: [Parameter<'_>; 1] = [(&or_of_rows, Type::BOOL)];

@@ -124,15 +124,11 @@ fn elsewhere(schemas: &[String], search_path: &str, unusable: &[String]) -> Stri
         _ => "schemas",
     };
     let schemas = named(schemas);
-    let text =
-        format!("the registry's tables are in {place} {schemas}, but search_path is `{path}`");
-    match unusable {
-        [] => text,
-        _ => format!(
-            "{text}: permission denied for schema {} (42501)",
-            named(unusable)
-        ),
-    }
+    let denied = match unusable {
+        [] => String::new(),
+        _ => format!(": permission denied for schema {} (42501)", named(unusable)),
+    };
+    format!("the registry's tables are in {place} {schemas}, but search_path is `{path}`{denied}")
 }
 
 /// A server's refusal as SQLSTATE and message; anything else with its causes. A refusal's detail

@@ -1,15 +1,20 @@
 //! What `check` looks at in a database that lets us in: one line for each thing that is wrong.
 
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use tokio_postgres::Client;
+use tokio_postgres::{AsyncMessage, Client};
 
+use super::address::{Address, Purpose};
 use super::error::PostgresError;
+use super::limit::within;
 use super::place;
 use super::pool::Pool;
 use super::schema::schema_state;
+use super::session::{Session, SessionError};
 use super::source::PostgresSource;
+use crate::config::DatabaseSettings;
 use crate::domain::policy::Policy;
 use crate::domain::quarantine::Fault;
 use crate::service::source::{Database, Read, Want};
@@ -28,19 +33,13 @@ const TABLES: &str = "extensions extension_versions extension_instances extensio
 const RIGHTS: &str = "
     SELECT format('%s ON %s', privilege, relation)
     FROM (VALUES
-        ('extension_definitions', '{INSERT,UPDATE,DELETE}'::text[]),
-        ('extension_version_definitions', '{INSERT,UPDATE,DELETE}'),
-        ('extension_instance_definitions', '{INSERT,UPDATE,DELETE}'),
-        ('extensions', '{UPDATE}'),
-        ('extension_health', '{INSERT,UPDATE}'),
-        ('sidecar_boots', '{INSERT,UPDATE,DELETE}'),
-        ('extension_health_reports', '{INSERT,UPDATE,DELETE}'),
-        ('extension_circuit_reports', '{INSERT,UPDATE,DELETE}'),
-        ('circuit_overrides', '{INSERT,UPDATE,DELETE}'),
-        ('probe_lease', '{INSERT,UPDATE,DELETE}'),
-        ('rollout_attempts', '{INSERT,UPDATE,DELETE}'),
-        ('event_claims', '{UPDATE}')
-    ) AS needed (relation, privileges), unnest(privileges) AS privilege
+        ('{UPDATE}'::text[], '{extensions,event_claims}'::text[]),
+        ('{INSERT,UPDATE}', '{extension_health}'),
+        ('{INSERT,UPDATE,DELETE}', '{extension_definitions,extension_version_definitions,
+            extension_instance_definitions,extension_health_reports,extension_circuit_reports,
+            sidecar_boots,circuit_overrides,probe_lease,rollout_attempts}')
+    ) AS needed (privileges, relations), unnest(relations) AS relation,
+        unnest(privileges) AS privilege
     WHERE NOT CASE privilege
         WHEN 'DELETE' THEN has_table_privilege(relation, privilege)
         ELSE has_any_column_privilege(relation, privilege) END
@@ -56,6 +55,11 @@ const RIGHTS: &str = "
                     SELECT relowner FROM pg_class WHERE oid = 'registry_revision'::regclass)))
         AND NOT has_function_privilege(p.oid, 'EXECUTE')
     ORDER BY 1";
+
+/// A channel that is not used elsewhere: no daemon takes it for a change.
+const CHANNEL: &str = "beamline_registry_check";
+/// For a notification to come back, and for everything before it.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// The schema and where it is; other sets of tables are named; they are not read.
 ///
@@ -127,4 +131,42 @@ pub async fn read(pool: Arc<Pool>, policy: Policy) -> Result<(usize, Vec<Fault>)
         Ok(_) => Ok((0, Vec::new())),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// How long a notification takes from the one address to the other. Behind a transaction pooler none
+/// arrives: the daemon would find changes at its next safety sync only.
+///
+/// # Errors
+/// No connection, or nothing comes back in time.
+pub async fn notification(
+    settings: &DatabaseSettings,
+    instance_id: &str,
+) -> Result<Duration, SessionError> {
+    let address = Address::new(&settings.listen, Purpose::Command, instance_id)?;
+    let giver = Session::open(&settings.pool, instance_id).await?;
+    let trip = async {
+        let (client, mut connection) = address.connect().await?;
+        let heard = async {
+            while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+                if let AsyncMessage::Notification(_) = message? {
+                    return Ok(());
+                }
+            }
+            let (what, limit) = ("a notification", ANSWER);
+            Err(PostgresError::Late { what, limit })
+        };
+        let given = async {
+            client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
+            let begun = Instant::now();
+            giver
+                .client()
+                .batch_execute(&format!("NOTIFY {CHANNEL}"))
+                .await?;
+            Ok::<_, PostgresError>(begun)
+        };
+        let ((), begun) = tokio::try_join!(heard, given)?;
+        Ok::<_, PostgresError>(begun.elapsed())
+    };
+    let taken: Result<_, PostgresError> = within("a notification", ANSWER, trip).await;
+    taken.map_err(|error| error.sorted(&address.target).into())
 }

@@ -24,13 +24,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::Object;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
-use tokio_postgres::{AsyncMessage, Client, Connection};
+use tokio_postgres::{AsyncMessage, Client};
 use tokio_util::sync::CancellationToken;
 
-use super::address::{Address, Purpose};
+use super::address::{Address, Driver, Purpose};
 use super::error::{PostgresError, SetupError};
 use super::limit::{punctual, within};
 use super::pool::Pool;
@@ -66,8 +65,6 @@ const SUSPICION: Duration = Duration::from_millis(1500);
 const SECOND_OPINION: Duration = Duration::from_millis(1300);
 /// What the server keeps of a notification that the pool sends.
 const PROOF: Transaction = Transaction::change(Limits::all(SECOND_OPINION));
-/// For a new connection.
-const CONNECT: Duration = Duration::from_secs(15);
 /// The first pause after a connection was lost.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause, before jitter.
@@ -131,7 +128,8 @@ impl Reports {
 pub struct Listener {
     address: Address,
     reports: Reports,
-    heartbeat: Duration,
+    /// Silence after which a heartbeat is caused.
+    pub heartbeat: Duration,
 }
 
 /// Why a connection was given up.
@@ -176,13 +174,6 @@ impl Listener {
         })
     }
 
-    /// Sends a heartbeat after this much silence instead of ten seconds.
-    #[must_use]
-    pub fn with_heartbeat(mut self, silence: Duration) -> Self {
-        self.heartbeat = silence;
-        self
-    }
-
     /// Connects again whenever the connection is lost, after growing, jittered pauses, until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         // Cancelling drops the connection, which closes it.
@@ -192,12 +183,15 @@ impl Listener {
     async fn keep_listening(&self) {
         let mut pauses = growing(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
-            let heard = Heard::new();
+            let heard = Heard {
+                token: format!("{:032x}", rand::random::<u128>()),
+                ..Heard::default()
+            };
             let listening = survived(&self.reports.observers, self.listen(&heard));
             let Err(lost) = listening.await.unwrap_or(Err(Lost::Bug));
             self.reports.pool.notified(&self.address, false);
             self.tell(ListenerState::Polling, || lost.to_string());
-            if heard.anything() {
+            if heard.ever.load(Ordering::Relaxed) {
                 // What was missed on the dead connection is found even if no new one can be had.
                 self.reports.reconnected();
                 pauses = growing(FIRST_PAUSE, LONGEST_PAUSE);
@@ -208,9 +202,7 @@ impl Listener {
 
     /// One connection, from beginning to end.
     async fn listen(&self, heard: &Heard) -> Result<Infallible, Lost> {
-        let (config, tls) = self.address.renewed();
-        let connecting = async { config.connect(tls).await.map_err(PostgresError::Connect) };
-        let (client, connection) = within("connecting", CONNECT, connecting).await?;
+        let (client, connection) = self.address.connect().await?;
         tokio::select! {
             lost = self.receive(connection, heard) => lost,
             lost = self.keep_proving(&client, heard) => lost,
@@ -218,27 +210,14 @@ impl Listener {
     }
 
     /// Drives the connection and passes on what arrives.
-    async fn receive<S, T>(
-        &self,
-        mut connection: Connection<S, T>,
-        heard: &Heard,
-    ) -> Result<Infallible, Lost>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-        T: AsyncRead + AsyncWrite + Unpin,
-    {
+    async fn receive(&self, mut connection: Driver, heard: &Heard) -> Result<Infallible, Lost> {
         let mut gathered: Option<Instant> = None;
         let mut last = self.reports.progress.current();
         loop {
-            let due = async move {
-                match gathered {
-                    Some(due) => sleep_until(due).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let due = gathered.unwrap_or_else(Instant::now);
             let message = tokio::select! {
                 biased;
-                () = due => {
+                () = sleep_until(due), if gathered.is_some() => {
                     gathered = None;
                     self.reports.reload.hint(Hint::Database);
                     continue;
@@ -279,11 +258,7 @@ impl Listener {
             if !self.hears(client, heard, ANSWER).await? {
                 return Err(Lost::Deaf);
             }
-            if !heard.is_proven() && self.pool_notifies(heard).await {
-                self.hears_the_pool(client, heard).await?;
-            }
-            let pool = &self.reports.pool;
-            pool.notified(&self.address, heard.is_proven());
+            self.prove(client, heard).await?;
             self.tell(ListenerState::Listening, || {
                 format!("notifications of {} arrive", self.address.target)
             });
@@ -296,10 +271,7 @@ impl Listener {
                 }
                 // The pool had no connection; what is heard meanwhile is others'.
                 if !heard.is_proven() && Instant::now() >= again {
-                    if self.pool_notifies(heard).await {
-                        self.hears_the_pool(client, heard).await?;
-                        pool.notified(&self.address, true);
-                    }
+                    self.prove(client, heard).await?;
                     again = Instant::now() + self.heartbeat;
                 }
             }
@@ -319,15 +291,20 @@ impl Listener {
         within(what, limit, notifying).await.is_ok()
     }
 
-    /// Waits for that notification; others prove nothing, they may be another database's.
-    async fn hears_the_pool(&self, client: &Client, heard: &Heard) -> Result<(), Lost> {
-        let end = Instant::now() + ANSWER;
-        while !heard.is_proven() {
-            let left = end.saturating_duration_since(Instant::now());
-            if !self.hears(client, heard, left).await? {
-                return Err(Lost::Deaf);
+    /// Has the pool send that notification, and waits for it; others prove nothing, they may be another
+    /// database's. The pool hears whether it has arrived.
+    async fn prove(&self, client: &Client, heard: &Heard) -> Result<(), Lost> {
+        if !heard.is_proven() && self.pool_notifies(heard).await {
+            let end = Instant::now() + ANSWER;
+            while !heard.is_proven() {
+                let left = end.saturating_duration_since(Instant::now());
+                if !self.hears(client, heard, left).await? {
+                    return Err(Lost::Deaf);
+                }
             }
         }
+        let pool = &self.reports.pool;
+        pool.notified(&self.address, heard.is_proven());
         Ok(())
     }
 
@@ -338,12 +315,12 @@ impl Listener {
             let pulse = Instant::now() + PULSE;
             tokio::select! {
                 biased;
-                () = heard.something() => return Ok(true),
+                () = heard.latest.notified() => return Ok(true),
                 () = sleep_until(end.min(pulse)) => {}
             }
             if end <= pulse {
                 // A timer that fires late is not the other side's silence: what came counts.
-                let came = punctual(end, heard.something()).await;
+                let came = punctual(end, heard.latest.notified()).await;
                 return Ok(came.is_some());
             }
             self.answered("a round trip", client.batch_execute(""))
@@ -398,7 +375,9 @@ impl Listener {
 }
 
 /// What has arrived over a connection.
+#[derive(Default)]
 struct Heard {
+    /// Of its signs the one that came since the last wait counts.
     latest: Notify,
     ever: AtomicBool,
     /// What the pool notifies to prove it.
@@ -407,15 +386,6 @@ struct Heard {
 }
 
 impl Heard {
-    fn new() -> Self {
-        Self {
-            latest: Notify::new(),
-            ever: AtomicBool::new(false),
-            token: format!("{:032x}", rand::random::<u128>()),
-            proven: AtomicBool::new(false),
-        }
-    }
-
     fn note(&self, payload: &str) {
         self.ever.store(true, Ordering::Relaxed);
         if payload == self.token {
@@ -424,16 +394,7 @@ impl Heard {
         self.latest.notify_one();
     }
 
-    fn anything(&self) -> bool {
-        self.ever.load(Ordering::Relaxed)
-    }
-
     fn is_proven(&self) -> bool {
         self.proven.load(Ordering::Relaxed)
-    }
-
-    /// Waits for the next sign; one that came since the last wait counts.
-    async fn something(&self) {
-        self.latest.notified().await;
     }
 }

@@ -35,19 +35,11 @@ const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
 pub struct Migrated {
     /// What was found of the old system, and upgraded.
     pub old: Option<Findings>,
-    /// What was applied: nothing when the schema was current, or ahead.
-    pub applied: Vec<Applied>,
+    /// The migrations that were applied, by number and name: none when the schema was current, or
+    /// ahead.
+    pub applied: Vec<(SchemaVersion, String)>,
     /// Whether functions, views and triggers were.
     pub functions: bool,
-}
-
-/// A migration that has just been applied.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Applied {
-    /// Its number.
-    pub version: SchemaVersion,
-    /// Its file name without number and extension.
-    pub name: String,
 }
 
 /// Why a migration did not happen.
@@ -94,12 +86,8 @@ impl From<PostgresError> for MigrateError {
 /// The version that this binary brings a schema to.
 pub(super) fn newest() -> SchemaVersion {
     let runner = embedded::migrations::runner();
-    runner
-        .get_migrations()
-        .iter()
-        .map(|migration| migration.version())
-        .max()
-        .unwrap_or(0)
+    let versions = runner.get_migrations().iter().map(|it| it.version());
+    versions.max().unwrap_or(0)
 }
 
 /// Brings the schema up to date, an old system's included, and returns what it did.
@@ -173,10 +161,8 @@ async fn apply(
     }
     let report = embedded::migrations::runner().run_async(client).await?;
     let applied = report.applied_migrations().iter();
-    done.applied.extend(applied.map(|migration| Applied {
-        version: migration.version(),
-        name: migration.name().to_owned(),
-    }));
+    let named = applied.map(|migration| (migration.version(), migration.name().to_owned()));
+    done.applied.extend(named);
     if !functions::are_current(client).await? {
         functions::apply(client, rights).await?;
         done.functions = true;

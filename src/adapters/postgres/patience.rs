@@ -59,7 +59,12 @@ impl<T: FnMut(&[String])> Patience<T> {
         client: &Client,
         error: MigrateError,
     ) -> Result<(), MigrateError> {
-        if !is_about_locks(&error) {
+        // A lock that did not come, or came between others'.
+        let about_locks = [
+            SqlState::LOCK_NOT_AVAILABLE,
+            SqlState::T_R_DEADLOCK_DETECTED,
+        ];
+        if !refusal(&error).is_some_and(|it| about_locks.contains(it.code())) {
             return Err(error);
         }
         // A transaction that holds a lock before the pause and after it is in the way.
@@ -116,15 +121,6 @@ async fn holders(client: &Client) -> Result<Vec<(String, String)>, Error> {
     let rows = client.query(HOLDERS, &[]).await?;
     let holder = |row: &tokio_postgres::Row| Ok((row.try_get(0)?, quoted(row.try_get(1)?)));
     rows.iter().map(holder).collect()
-}
-
-/// Whether a lock did not come, or came between others'.
-fn is_about_locks(error: &MigrateError) -> bool {
-    let codes = [
-        SqlState::LOCK_NOT_AVAILABLE,
-        SqlState::T_R_DEADLOCK_DETECTED,
-    ];
-    refusal(error).is_some_and(|refusal| codes.contains(refusal.code()))
 }
 
 /// The database's own answer, where it is the cause.

@@ -5,7 +5,7 @@
 //! between. Tables in a schema that the path does not lead to are named, and no second, empty set
 //! is made beside them.
 
-use tokio_postgres::{GenericClient, Row};
+use tokio_postgres::GenericClient;
 
 use super::error::PostgresError;
 
@@ -50,10 +50,7 @@ pub struct Place {
 /// # Errors
 /// A database that is not UTF8, or whose tables are somewhere else.
 pub async fn find(client: &impl GenericClient) -> Result<Place, PostgresError> {
-    place(&client.query_typed_one(FIND, &[]).await?)
-}
-
-fn place(row: &Row) -> Result<Place, PostgresError> {
+    let row = client.query_typed_one(FIND, &[]).await?;
     let encoding: &str = row.try_get(0)?;
     if encoding != "UTF8" {
         return Err(PostgresError::Encoding(encoding.to_owned()));

@@ -150,7 +150,12 @@ impl Pool {
     /// The same without a look at whether it still answers. A new one is set up first; one on which that
     /// fails, or is given up, is closed.
     async fn unchecked(&self) -> Result<Object, PostgresError> {
-        let connection = self.connection().await?;
+        let asked = Instant::now();
+        let connection = match self.connections.get().await {
+            // The pool's own limits do not know that it was we who stood still.
+            Err(PoolError::Timeout(_)) if stood_still_since(asked) => self.connections.get().await,
+            got => got,
+        }?;
         if !is_new(&connection) {
             return Ok(connection);
         }
@@ -158,15 +163,6 @@ impl Pool {
         let set_up = set_up(&connection).await;
         set_up.map_err(PostgresError::before_use)?;
         Ok(ScopeGuard::into_inner(connection))
-    }
-
-    async fn connection(&self) -> Result<Object, PoolError> {
-        let asked = Instant::now();
-        match self.connections.get().await {
-            // The pool's own limits do not know that it was we who stood still.
-            Err(PoolError::Timeout(_)) if stood_still_since(asked) => self.connections.get().await,
-            got => got,
-        }
     }
 
     /// A separate connection, besides the pool: slow work takes no pool place.

@@ -9,12 +9,13 @@ use tokio_postgres::{Error, Row};
 
 use super::columns::{Columns, count};
 use super::tables;
+use crate::domain::edit::Stored;
 use crate::domain::extension::{Extension, Incarnation, Provenance, Version};
 use crate::domain::ids::ExtensionId;
 use crate::domain::policy::Policy;
 use crate::domain::quarantine::{Fault, FaultyExtension};
 use crate::domain::quote::quoted;
-use crate::domain::record::{Checked, Gate, describe};
+use crate::domain::record::{Checked, Fields, Gate, Record, describe};
 
 /// Columns in the order in which [`Assembly::extension`] takes them.
 pub(super) static EXTENSIONS: LazyLock<String> = LazyLock::new(|| {
@@ -225,6 +226,26 @@ fn extension(
         provenance,
         ..extension
     }))
+}
+
+/// The same rows as they are stored, unchecked: what precedes the fields of each is left out.
+pub(super) fn as_stored(own: &Row, versions: &[Row], instances: &[Row]) -> Result<Stored, Error> {
+    let fields = |table: &tables::Table, others, row| -> Result<Fields<'static>, Error> {
+        let mut columns = Columns::of(row).skip(others);
+        Ok(table.fields(&mut columns)?.into_owned())
+    };
+    let versions = versions.iter();
+    let versions = versions.map(|row| fields(&tables::VERSIONS, 4, row));
+    let instances = instances.iter();
+    let instances = instances.map(|row| fields(&tables::INSTANCES, 2, row));
+    Ok(Stored {
+        record: Record {
+            own: fields(&tables::EXTENSIONS, 8, own)?,
+            versions: versions.collect::<Result<_, _>>()?,
+            instances: instances.collect::<Result<_, _>>()?,
+        },
+        revision: count(own.try_get(2)?),
+    })
 }
 
 /// A uuid in text is 32 hexadecimal digits and some hyphens.

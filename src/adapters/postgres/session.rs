@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error as DriverError};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::address::{Address, Purpose};
 use super::error::{PostgresError, SetupError, describe};
@@ -14,8 +14,8 @@ use super::settings;
 use crate::config::Endpoint;
 use crate::service::trouble::DatabaseError;
 
-/// For a new connection.
-const CONNECT: Duration = Duration::from_secs(15);
+/// For the settings of a new connection.
+const SETTINGS: Duration = Duration::from_secs(15);
 
 /// Why there is no connection.
 #[derive(Debug, Error)]
@@ -69,8 +69,8 @@ async fn too_old(client: &Client, error: DriverError) -> PostgresError {
 /// A connection and the task that drives it; dropping it ends both.
 #[derive(Debug)]
 pub struct Session {
+    _driver: AbortOnDropHandle<()>,
     client: Client,
-    driver: JoinHandle<()>,
 }
 
 impl Session {
@@ -89,14 +89,15 @@ impl Session {
         address: &Address,
         purpose: Purpose,
     ) -> Result<Self, PostgresError> {
-        let (config, tls) = address.renewed();
-        let connecting = async { config.connect(tls).await.map_err(PostgresError::Connect) };
-        let (client, connection) = within("connecting", CONNECT, connecting).await?;
+        let (client, connection) = address.connect().await?;
         // The client reports errors to the task that waits for an answer.
         let driver = tokio::spawn(async move { drop(connection.await) });
-        let session = Self { client, driver };
+        let session = Self {
+            _driver: AbortOnDropHandle::new(driver),
+            client,
+        };
         let applying = apply_settings(&session.client, purpose);
-        within("the settings of the session", CONNECT, applying).await?;
+        within("the settings of the session", SETTINGS, applying).await?;
         Ok(session)
     }
 
@@ -108,11 +109,5 @@ impl Session {
     /// The connection, for transactions.
     pub fn client_mut(&mut self) -> &mut Client {
         &mut self.client
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.driver.abort();
     }
 }

@@ -5,21 +5,23 @@
 //! limits are set inside each transaction and every statement is unnamed, unless it is known that there
 //! is none.
 
+use std::future::ready;
 use std::pin::pin;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use deadpool_postgres::Object;
 use futures_util::TryStreamExt;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row};
 
 use super::error::PostgresError;
-use super::rows::{Assembly, EXTENSIONS, INSTANCES, VERSIONS};
-use super::statement::{Parameter, Statement, bigint};
+use super::rows::{Assembly, EXTENSIONS, INSTANCES, VERSIONS, as_stored};
+use super::statement::{Parameter, bigint, rows};
 use super::transaction::{Limits, Transaction};
 use crate::domain::catalog::ActiveSource;
+use crate::domain::edit::Stored;
 use crate::domain::extension::Extension;
 use crate::domain::ids::ExtensionId;
 use crate::domain::policy::Policy;
@@ -136,36 +138,9 @@ fn seen(extensions: &[Extension], faults: &[Fault]) -> u64 {
     served.chain(unserved).fold(0, u64::wrapping_add)
 }
 
-fn refuse(impostors: &[Row]) -> Result<(), PostgresError> {
-    let Some(first) = impostors.first() else {
-        return Ok(());
-    };
-    let name: &str = first.try_get(0)?;
-    Err(PostgresError::Hidden(format!(
-        "{name} is not a table any more"
-    )))
-}
-
 /// What changed after `known`, and the extension `also`; `None` when that is not known. `direct`: no
 /// pooler is in between.
 pub(super) async fn delta(
-    client: &Object,
-    direct: bool,
-    policy: &Policy,
-    known: &Known,
-    also: Option<&ExtensionId>,
-) -> Result<Option<Read>, PostgresError> {
-    match changes(client, direct, policy, known, also).await {
-        Err(error) if error.is_outdated() => {
-            // A view in a table's place for one: to read everything tells what it is.
-            client.statement_cache.clear();
-            Ok(None)
-        }
-        other => other,
-    }
-}
-
-async fn changes(
     client: &Object,
     direct: bool,
     policy: &Policy,
@@ -177,22 +152,24 @@ async fn changes(
     let after: Parameter<'_> = (&after, Type::INT8);
     let changed = [after.clone(), (&also_text, Type::TEXT)];
     let deleted = [after];
-    // All of them before the transaction, which is sent whole.
-    let two = &[Type::INT8, Type::TEXT];
     let [extensions, versions, instances] = &*CHANGES;
-    let head = Statement::of(client, direct, HEAD_OF_TABLE, &[]).await?;
-    let extensions = Statement::of(client, direct, extensions, two).await?;
-    let versions = Statement::of(client, direct, versions, two).await?;
-    let instances = Statement::of(client, direct, instances, two).await?;
-    let gone = Statement::of(client, direct, DELETED, &[Type::INT8]).await?;
+    if direct {
+        // All of them before the transaction, which is sent whole.
+        let two = &[Type::INT8, Type::TEXT];
+        client.prepare_typed_cached(HEAD_OF_TABLE, &[]).await?;
+        for sql in &*CHANGES {
+            client.prepare_typed_cached(sql, two).await?;
+        }
+        client.prepare_typed_cached(DELETED, &[Type::INT8]).await?;
+    }
     let reading = async {
         tokio::try_join!(
             biased;
-            head.rows(client, &[]),
-            extensions.rows(client, &changed),
-            versions.rows(client, &changed),
-            instances.rows(client, &changed),
-            gone.rows(client, &deleted),
+            rows(client, direct, HEAD_OF_TABLE, &[]),
+            rows(client, direct, extensions, &changed),
+            rows(client, direct, versions, &changed),
+            rows(client, direct, instances, &changed),
+            rows(client, direct, DELETED, &deleted),
         )
     };
     let transaction = snapshot(ROWS_LIMIT).on(direct);
@@ -235,7 +212,11 @@ pub(super) async fn everything(
     };
     let (impostors, head, (extensions, faults), whole) =
         snapshot(ROWS_LIMIT).send(client, reading).await?;
-    refuse(&impostors)?;
+    if let Some(first) = impostors.first() {
+        let name: &str = first.try_get(0)?;
+        let what = format!("{name} is not a table any more");
+        return Err(PostgresError::Hidden(what));
+    }
     let head = Head::of(head.first())?;
     let whole = whole.first().map(hexadecimal).transpose()?;
     if whole != Some(seen(&extensions, &faults)) {
@@ -259,18 +240,31 @@ pub(super) async fn record(
     policy: &Policy,
     id: &str,
 ) -> Result<Option<Extension>, Error> {
+    let (extensions, versions, instances) = rows_of(client, id).await?;
+    let (mut extensions, _) = assembled(policy, &extensions, &versions, &instances)?;
+    Ok(extensions.pop())
+}
+
+/// The same as it is stored; `None` where there is none.
+pub(super) async fn stored(client: &Client, id: &str) -> Result<Option<Stored>, Error> {
+    let (extensions, versions, instances) = rows_of(client, id).await?;
+    let own = extensions.first();
+    own.map(|own| as_stored(own, &versions, &instances))
+        .transpose()
+}
+
+/// The rows of one extension and of its parts.
+async fn rows_of(client: &Client, id: &str) -> Result<(Vec<Row>, Vec<Row>, Vec<Row>), Error> {
     let of: [Parameter<'_>; 1] = [(&id, Type::TEXT)];
     let extensions = format!("{} WHERE id = $1", *EXTENSIONS);
     let versions = format!("{} WHERE id = $1", *VERSIONS);
     let instances = format!("{} WHERE extension_id = $1", *INSTANCES);
-    let (extensions, versions, instances) = tokio::try_join!(
+    tokio::try_join!(
         biased;
         client.query_typed(&extensions, &of),
         client.query_typed(&versions, &of),
         client.query_typed(&instances, &of),
-    )?;
-    let (mut extensions, _) = assembled(policy, &extensions, &versions, &instances)?;
-    Ok(extensions.pop())
+    )
 }
 
 fn assembled(
@@ -295,34 +289,26 @@ pub(super) async fn records(
     policy: &Policy,
 ) -> Result<(Vec<Extension>, Vec<Fault>), Error> {
     let assembly = Mutex::new(Assembly::new(policy));
+    // It is the extensions' before their query is sent, until their last row: parts come after them.
+    let first = assembly.lock().await;
     tokio::try_join!(
         biased;
-        extensions(client, &assembly),
-        parts(client, &VERSIONS, &assembly, Assembly::version),
-        parts(client, &INSTANCES, &assembly, Assembly::instance),
+        take(client, &EXTENSIONS, ready(first), Assembly::extension),
+        take(client, &VERSIONS, assembly.lock(), Assembly::version),
+        take(client, &INSTANCES, assembly.lock(), Assembly::instance),
     )?;
     Ok(assembly.into_inner().finish())
 }
 
-/// Holds the assembly from before the query is sent to its last row: parts come after them.
-async fn extensions(client: &Client, assembly: &Mutex<Assembly<'_>>) -> Result<(), Error> {
-    let mut assembly = assembly.lock().await;
-    let mut rows = pin!(client.query_typed_raw(&EXTENSIONS, NO_PARAMETERS).await?);
-    while let Some(row) = rows.try_next().await? {
-        assembly.extension(&row)?;
-    }
-    Ok(())
-}
-
-/// Sends the query at once, and takes its rows when the extensions are there.
-async fn parts<'p>(
+/// Sends the query at once, and takes its rows when it is its `turn`.
+async fn take<'a, 'p: 'a>(
     client: &Client,
     sql: &str,
-    assembly: &Mutex<Assembly<'p>>,
+    turn: impl Future<Output = MutexGuard<'a, Assembly<'p>>>,
     take: fn(&mut Assembly<'p>, &Row) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut rows = pin!(client.query_typed_raw(sql, NO_PARAMETERS).await?);
-    let mut assembly = assembly.lock().await;
+    let mut assembly = turn.await;
     while let Some(row) = rows.try_next().await? {
         take(&mut assembly, &row)?;
     }

@@ -41,11 +41,10 @@ impl PostgresError {
     /// The same in words of the ports. `target` names the database, if the error is about that and
     /// not about the request.
     pub(super) fn sorted(&self, target: &str) -> DatabaseError {
-        match self.trouble() {
-            trouble @ (Trouble::Refused | Trouble::Conflict | Trouble::Locked) => {
-                DatabaseError::new(trouble, self.to_string())
-            }
-            trouble => DatabaseError::new(trouble, self.to_string()).at(target),
+        let error = DatabaseError::new(self.trouble(), self.to_string());
+        match error.trouble {
+            Trouble::Refused | Trouble::Conflict | Trouble::Locked => error,
+            _ => error.at(target),
         }
     }
 
@@ -63,11 +62,6 @@ impl PostgresError {
     pub(super) fn is_outdated(&self) -> bool {
         let code = self.driver().and_then(tokio_postgres::Error::code);
         code.is_some_and(|code| OUTDATED.contains(&code.code()))
-    }
-
-    /// Whether another transaction was in the way, as a deadlock shows.
-    pub(super) fn is_conflict(&self) -> bool {
-        self.trouble() == Trouble::Conflict
     }
 }
 
@@ -143,19 +137,13 @@ fn is_about_hidden_rows(refusal: &DbError) -> bool {
         || refusal.message().contains("row-level security")
 }
 
-/// By SQLSTATE and the server's function. At COMMIT there may be no room for a notification, because a
-/// session that listens reads none: no request's fault, though the code is a limit's.
+/// By SQLSTATE and the server's function, classes last.
 fn of_answer(code: &str, routine: Option<&str>) -> Trouble {
-    match (code, routine) {
-        ("54000", Some("PreCommit_Notify")) => Trouble::Full,
-        _ => of_code(code),
-    }
-}
-
-/// By SQLSTATE, classes last.
-fn of_code(code: &str) -> Trouble {
     let class = code.get(..2).unwrap_or_default();
     match (code, class) {
+        // At COMMIT there may be no room for a notification, because a session that listens reads none:
+        // no request's fault, though the code is a limit's.
+        ("54000", _) if routine == Some("PreCommit_Notify") => Trouble::Full,
         ("42501", _) => Trouble::NotAllowed,
         ("55P03", _) => Trouble::Locked,
         // Cancelled by a limit; a session or a transaction ended by one.
@@ -205,7 +193,7 @@ mod tests {
             ),
         ] {
             for code in codes {
-                assert_eq!(of_code(code), trouble, "{code}");
+                assert_eq!(of_answer(code, None), trouble, "{code}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The database as a source of extensions.
+//! The database as a source of extensions. It is what an import writes to as well: [`super::transfer`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +22,8 @@ const HEAD_LIMIT: Duration = Duration::from_secs(4);
 /// Reads definitions over a pool.
 #[derive(Debug)]
 pub struct PostgresSource {
-    pool: Arc<Pool>,
-    policy: Arc<Policy>,
+    pub(super) pool: Arc<Pool>,
+    pub(super) policy: Arc<Policy>,
 }
 
 impl PostgresSource {
@@ -35,12 +35,7 @@ impl PostgresSource {
 
 impl Database for PostgresSource {
     async fn read(&self, want: &Want) -> Result<Read, SourceError> {
-        let work = || {
-            async |client: &Object| {
-                let direct = self.pool.is_direct();
-                read(client, direct, &self.policy, want).await
-            }
-        };
+        let work = || async |client: &Object| self.look(client, want).await;
         self.run("a read", work).await
     }
 
@@ -65,33 +60,34 @@ impl PostgresSource {
             Err(error) => Err(self.pool.explained(&error).await.into()),
         }
     }
-}
 
-/// Looks at one row first, and reads on only if that shows a change; at once after a notification.
-async fn read(
-    client: &Object,
-    direct: bool,
-    policy: &Policy,
-    want: &Want,
-) -> Result<Read, PostgresError> {
-    if let Some(known) = &want.known {
-        let reaches_back = want.told || {
-            match within("the revision", HEAD_LIMIT, snapshot::head(client)).await {
-                // To read everything tells what it is.
-                Err(error) if error.is_outdated() => false,
-                Err(error) => return Err(error),
-                Ok(head) if head.is(known) && want.also.is_none() => return Ok(Read::Unchanged),
-                Ok(head) => head.reaches_back_to(known),
+    /// Looks at one row first, and reads on only if that shows a change; at once after a notification.
+    async fn look(&self, client: &Object, want: &Want) -> Result<Read, PostgresError> {
+        let policy = &self.policy;
+        if let Some(known) = &want.known {
+            let reaches_back = want.told || {
+                match within("the revision", HEAD_LIMIT, snapshot::head(client)).await {
+                    // To read everything tells what it is.
+                    Err(error) if error.is_outdated() => false,
+                    Err(error) => return Err(error),
+                    Ok(head) if head.is(known) && want.also.is_none() => {
+                        return Ok(Read::Unchanged);
+                    }
+                    Ok(head) => head.reaches_back_to(known),
+                }
+            };
+            if reaches_back {
+                let (direct, also) = (self.pool.is_direct(), want.also.as_ref());
+                match snapshot::delta(client, direct, policy, known, also).await {
+                    // A view in a table's place for one: to read everything tells what it is.
+                    Err(error) if error.is_outdated() => client.statement_cache.clear(),
+                    Err(error) => return Err(error),
+                    Ok(Some(delta)) => return Ok(delta),
+                    Ok(None) => {}
+                }
             }
-        };
-        if reaches_back
-            && let Some(delta) =
-                snapshot::delta(client, direct, policy, known, want.also.as_ref()).await?
-        {
-            return Ok(delta);
         }
+        let everything = snapshot::everything(client, policy).await?;
+        Ok(Read::Everything(everything))
     }
-    snapshot::everything(client, policy)
-        .await
-        .map(Read::Everything)
 }

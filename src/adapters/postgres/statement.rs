@@ -31,41 +31,18 @@ pub(super) async fn run(
     client.query_typed(sql, parameters).await.map(drop)
 }
 
-/// See the module.
-pub(super) enum Statement<'a> {
-    /// Planned each time.
-    Unnamed(&'a str),
-    /// Planned once.
-    Prepared(tokio_postgres::Statement),
-}
-
-impl<'a> Statement<'a> {
-    /// `sql` for a connection that is `direct` or not. It is kept as long as the connection: the text
-    /// must be one of a few.
-    pub(super) async fn of(
-        client: &Object,
-        direct: bool,
-        sql: &'a str,
-        types: &[Type],
-    ) -> Result<Self, Error> {
-        Ok(match direct {
-            true => Self::Prepared(client.prepare_typed_cached(sql, types).await?),
-            false => Self::Unnamed(sql),
-        })
+/// What `sql` answers, on a connection that is `direct` or not. Where it is, the statement is kept as
+/// long as the connection: the text must be one of a few.
+pub(super) async fn rows(
+    client: &Object,
+    direct: bool,
+    sql: &str,
+    parameters: &[Parameter<'_>],
+) -> Result<Vec<Row>, Error> {
+    if !direct {
+        return client.query_typed(sql, parameters).await;
     }
-
-    /// What it answers.
-    pub(super) async fn rows(
-        &self,
-        client: &Client,
-        parameters: &[Parameter<'_>],
-    ) -> Result<Vec<Row>, Error> {
-        match self {
-            Self::Unnamed(sql) => client.query_typed(sql, parameters).await,
-            Self::Prepared(statement) => {
-                let values: Vec<_> = parameters.iter().map(|(value, _)| *value).collect();
-                client.query(statement, &values).await
-            }
-        }
-    }
+    let (values, types): (Vec<_>, Vec<_>) = parameters.iter().cloned().unzip();
+    let statement = client.prepare_typed_cached(sql, &types).await?;
+    client.query(&statement, &values).await
 }

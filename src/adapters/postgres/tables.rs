@@ -11,8 +11,6 @@ use crate::domain::record::{self, Field, Fields, Kind, MAX_VALUE_BYTES, Value};
 /// A table of definitions.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Table {
-    /// Its name.
-    pub(super) name: &'static str,
     /// The view that shows what a definition is, by which it is written.
     view: &'static str,
     /// What its rows are, as `registry_put` knows them.
@@ -25,7 +23,6 @@ pub(super) struct Table {
 
 /// Extensions themselves.
 pub(super) const EXTENSIONS: Table = Table {
-    name: "extensions",
     view: "extension_definitions",
     kind: "extensions",
     owner: None,
@@ -34,7 +31,6 @@ pub(super) const EXTENSIONS: Table = Table {
 
 /// Their versions.
 pub(super) const VERSIONS: Table = Table {
-    name: "extension_versions",
     view: "extension_version_definitions",
     kind: "versions",
     owner: Some("id"),
@@ -43,7 +39,6 @@ pub(super) const VERSIONS: Table = Table {
 
 /// Their instances.
 pub(super) const INSTANCES: Table = Table {
-    name: "extension_instances",
     view: "extension_instance_definitions",
     kind: "instances",
     owner: Some("extension_id"),

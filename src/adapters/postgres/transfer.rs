@@ -17,6 +17,7 @@ use super::error::PostgresError;
 use super::limit::within;
 use super::pool::{self, Pool, Whole};
 use super::snapshot;
+use super::source::PostgresSource;
 use super::statement::Parameter;
 use super::tables::{EXTENSIONS, INSTANCES, Table, VERSIONS};
 use super::transaction::{Limits, Transaction};
@@ -50,13 +51,6 @@ const HOLDERS: &str = "SELECT subject, id FROM extensions WHERE subject = ANY ($
 /// No subject begins with a space, and no two ids are the same.
 const VACATE: &str = "UPDATE extension_definitions SET subject = ' ' || id WHERE id = ANY ($1)";
 
-/// The port of [`crate::service::transfer`] over a pool.
-#[derive(Debug)]
-pub struct PostgresStore {
-    pool: Arc<Pool>,
-    policy: Arc<Policy>,
-}
-
 /// See [`transfer::Transaction`].
 #[derive(Debug)]
 pub struct PostgresTransaction {
@@ -65,14 +59,8 @@ pub struct PostgresTransaction {
     policy: Arc<Policy>,
 }
 
-impl PostgresStore {
-    /// The database that `pool` leads to. What it holds is read by `policy`.
-    pub fn new(pool: Arc<Pool>, policy: Arc<Policy>) -> Self {
-        Self { pool, policy }
-    }
-}
-
-impl transfer::Store for PostgresStore {
+/// What an import writes to.
+impl transfer::Store for PostgresSource {
     type Transaction = PostgresTransaction;
 
     async fn begin(&self, changed_by: &str) -> Result<PostgresTransaction, StoreError> {
@@ -124,13 +112,10 @@ impl transfer::Transaction for PostgresTransaction {
         match self.step(self.connection.batch_execute(LOCK)).await {
             Ok(()) => Ok(self),
             Err(StoreError::Failed(error)) if error.trouble == Trouble::Locked => {
-                let Self {
-                    connection, pool, ..
-                } = self;
                 // Asked with a connection of its own, and the pool may have a single place.
-                drop(connection);
+                drop(self.connection);
                 Err(StoreError::Failed(DatabaseError {
-                    blocked_by: pool.blocker(COMMIT_LIMIT).await,
+                    blocked_by: self.pool.blocker(COMMIT_LIMIT, false).await,
                     ..error
                 }))
             }
@@ -145,10 +130,8 @@ impl transfer::Transaction for PostgresTransaction {
     }
 
     async fn holders(&self, subjects: &[&str]) -> Result<Vec<(String, String)>, StoreError> {
-        self.list(HOLDERS, subjects, |row| {
-            Ok((row.try_get(0)?, row.try_get(1)?))
-        })
-        .await
+        let holder = |row: &Row| Ok((row.try_get(0)?, row.try_get(1)?));
+        self.list(HOLDERS, subjects, holder).await
     }
 
     async fn vacate(&self, ids: &[&ExtensionId]) -> Result<(), StoreError> {
@@ -181,18 +164,15 @@ impl transfer::Transaction for PostgresTransaction {
 
     async fn commit(self) -> Result<Option<u64>, StoreError> {
         let mark = self.step(mark(&self.connection)).await?;
-        let Self {
-            connection, pool, ..
-        } = self;
-        let limit = Instant::now() + COMMIT_LIMIT;
-        let committing = pool.commit(connection, mark.as_ref(), limit, limit + PATIENCE);
+        let (pool, limit) = (self.pool, Instant::now() + COMMIT_LIMIT);
+        let committing = pool.commit(self.connection, mark.as_ref(), limit, limit + PATIENCE);
         match committing.await {
             Ok(()) => Ok(mark.map(|mark| mark.revision)),
             Err(Uncommitted::Failed(error)) => Err(explained(&pool, &error)),
-            Err(Uncommitted::Unknown) => Err(StoreError::Unknown(format!(
-                "{}: COMMIT got no answer",
-                pool.target()
-            ))),
+            Err(Uncommitted::Unknown) => {
+                let target = pool.target();
+                Err(StoreError::Unknown(format!("{target}: COMMIT got no answer")))
+            }
         }
     }
 

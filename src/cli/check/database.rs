@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::line::{Advice, Line};
 use crate::adapters::postgres::session::Session;
-use crate::adapters::postgres::{Pool, inspect, round_trip};
+use crate::adapters::postgres::{Pool, inspect};
 use crate::app::policy;
 use crate::cli::chain;
 use crate::config::{DatabaseSettings, Settings};
@@ -134,7 +134,7 @@ async fn definitions(settings: &Settings, database: &DatabaseSettings) -> Vec<Li
 
 async fn notifications(settings: &Settings, database: &DatabaseSettings) -> Line {
     let what = "hears notifications";
-    match round_trip::notification(database, &settings.identity.instance_id).await {
+    match inspect::notification(database, &settings.identity.instance_id).await {
         Ok(took) => Line::good(format!("{what} in {:.1} ms", took.as_secs_f64() * 1e3)),
         Err(error) => Line::bad(what, chain(&error), LISTEN),
     }

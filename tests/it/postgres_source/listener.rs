@@ -83,10 +83,11 @@ impl Following {
             observers,
             pool: Arc::new(Pool::new(&settings(pool_url), "test-1").unwrap()),
         };
-        let listener = Listener::new(&settings(listen_url), "test-1", reports).unwrap();
+        let mut listener = Listener::new(&settings(listen_url), "test-1", reports).unwrap();
+        listener.heartbeat = HEARTBEAT;
         let stop = CancellationToken::new();
         tokio::spawn(reloader.run(stop.clone()));
-        let listener = tokio::spawn(listener.with_heartbeat(HEARTBEAT).run(stop.clone()));
+        let listener = tokio::spawn(listener.run(stop.clone()));
         Self {
             catalog,
             states,

@@ -31,7 +31,7 @@ async fn five_starters_apply_everything_once() {
     let versions: Vec<i32> = busy[0]
         .applied
         .iter()
-        .map(|migration| migration.version)
+        .map(|(version, _)| *version)
         .collect();
     assert_eq!(versions, (1..=versions.len() as i32).collect::<Vec<_>>());
     let client = database.connect().await;

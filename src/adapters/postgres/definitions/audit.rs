@@ -9,9 +9,9 @@ use tokio_postgres::{Error, Row};
 
 use super::Parameter;
 use super::PostgresDefinitions;
+use crate::adapters::postgres::columns::Columns;
 use crate::adapters::postgres::error::PostgresError;
 use crate::adapters::postgres::limit::{punctual, until};
-use crate::adapters::postgres::stamp::Stamp;
 use crate::adapters::postgres::statement::bigint;
 use crate::adapters::postgres::transaction::{Limits, Transaction};
 use crate::service::definitions::{AuditEntry, AuditQuery, When, WriteError};
@@ -103,21 +103,18 @@ fn moment(when: Option<When>) -> (Option<i64>, Option<i64>) {
 /// Where another tool keeps entries of what is gone (`ON DELETE SET NULL`), a text may be null: the
 /// entry is shown all the same, and so is the page.
 fn entry(row: &Row) -> Result<AuditEntry, Error> {
-    let text = |column: usize| {
-        let text: Option<Box<str>> = row.try_get(column)?;
-        Ok::<_, Error>(text.unwrap_or_default())
-    };
-    let changes: Option<String> = row.try_get(5)?;
-    let (id, revision): (i64, Option<i64>) = (row.try_get(0)?, row.try_get(7)?);
+    let json = |text: String| RawValue::from_string(text).ok();
+    let number = |bigint: i64| u64::try_from(bigint).ok();
+    let mut columns = Columns::of(row);
     Ok(AuditEntry {
-        id,
-        extension_id: text(1)?,
-        action: text(2)?,
-        changed_by: row.try_get(3)?,
-        actor_source: text(4)?,
-        changes: changes.and_then(|text| RawValue::from_string(text).ok()),
-        timestamp: row.try_get::<_, Option<Stamp>>(6)?.and_then(Stamp::moment),
-        revision: revision.and_then(|revision| u64::try_from(revision).ok()),
+        id: columns.take()?,
+        extension_id: columns.name()?.unwrap_or_default(),
+        action: columns.name()?.unwrap_or_default(),
+        changed_by: columns.name()?,
+        actor_source: columns.name()?.unwrap_or_default(),
+        changes: columns.take::<Option<String>>()?.and_then(json),
+        timestamp: columns.time()?,
+        revision: columns.take::<Option<i64>>()?.and_then(number),
     })
 }
 

@@ -3,8 +3,8 @@
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row};
 
-use super::transact::{Prepared, Refused, Work, name_action};
-use super::{Parameter, read, steps};
+use super::write::{Ended, Prepared, Work, name_action};
+use super::{Parameter, steps};
 use crate::adapters::postgres::commit::mark;
 use crate::adapters::postgres::snapshot;
 use crate::domain::actor::Actor;
@@ -39,13 +39,10 @@ impl Work for Write {
         &self,
         client: &Client,
         policy: &Policy,
-    ) -> Result<Result<Prepared<Written>, Refused>, Error> {
+    ) -> Result<Prepared<Written>, Ended> {
         let id = self.id.as_str();
-        let stored = read::record(client, id).await?;
-        let plan = match plan(stored.as_ref(), &self.command, self.if_revision, policy) {
-            Ok(plan) => plan,
-            Err(refused) => return Ok(Err((None, refused))),
-        };
+        let stored = snapshot::stored(client, id).await?;
+        let plan = plan(stored.as_ref(), &self.command, self.if_revision, policy)?;
         if let Some(action) = plan.action {
             name_action(client, action).await?;
         }
@@ -57,15 +54,15 @@ impl Work for Write {
         if mark.is_none() && steps.any(|step| changes(step, stored.as_ref()))
             || !is_promoted(client, id, &plan.steps).await?
         {
-            return Ok(Err((None, kept())));
+            return Err(kept().into());
         }
         if self.dry_run {
             let rehearsal = rehearsal(client, id, policy).await?;
-            return Ok(Ok((Written::Rehearsed(Box::new(rehearsal)), None)));
+            return Ok((Written::Rehearsed(Box::new(rehearsal)), None));
         }
         let unchanged = stored.map_or(0, |stored| stored.revision);
         let revision = mark.as_ref().map_or(unchanged, |mark| mark.revision);
-        Ok(Ok((Written::At(revision), mark)))
+        Ok((Written::At(revision), mark))
     }
 }
 

@@ -6,10 +6,8 @@
 
 mod audit;
 mod change;
-mod read;
 mod steps;
 mod switch;
-mod transact;
 mod write;
 
 use std::sync::Arc;

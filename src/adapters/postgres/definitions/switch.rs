@@ -1,12 +1,12 @@
 //! The work of a switch: many extensions, all or none, in one revision.
 
+use tokio_postgres::Client;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Error};
 
 use super::Parameter;
 use super::change::kept;
 use super::steps::reset_circuits;
-use super::transact::{Prepared, Refused, Work, name_action};
+use super::write::{Ended, Prepared, Work, name_action};
 use crate::adapters::postgres::columns::Columns;
 use crate::adapters::postgres::commit::mark;
 use crate::adapters::postgres::tables::EXTENSIONS;
@@ -45,15 +45,13 @@ impl Work for Switch {
         &self,
         client: &Client,
         policy: &Policy,
-    ) -> Result<Result<Prepared<Switched>, Refused>, Error> {
-        let records = match self.records(client).await? {
-            Ok(records) => records,
-            Err(refused) => return Ok(Err(refused)),
-        };
+    ) -> Result<Prepared<Switched>, Ended> {
+        let records = self.records(client).await?;
         if self.enabled {
             for record in &records {
                 if let Err(faults) = Gate::of(policy).extension(record) {
-                    return Ok(Err((Some(id(record)), EditError::Invalid(faults))));
+                    let refused = EditError::Invalid(faults);
+                    return Err(Ended::Refused(Some(id(record)), refused));
                 }
             }
             name_action(client, "enabled").await?;
@@ -69,7 +67,7 @@ impl Work for Switch {
             .iter()
             .find(|record| self.switches(record) && changed.binary_search(&id(record)).is_err());
         if let Some(record) = missing {
-            return Ok(Err((Some(id(record)), kept())));
+            return Err(Ended::Refused(Some(id(record)), kept()));
         }
         if self.enabled {
             let all: Vec<_> = ids.iter().map(String::as_str).collect();
@@ -92,7 +90,7 @@ impl Work for Switch {
             unchanged,
             revision,
         };
-        Ok(Ok((switched, mark)))
+        Ok((switched, mark))
     }
 }
 
@@ -104,28 +102,19 @@ impl Switch {
     }
 
     /// The records of those that are meant, in the order of their ids.
-    async fn records(
-        &self,
-        client: &Client,
-    ) -> Result<Result<Vec<Fields<'static>>, Refused>, Error> {
-        let columns = EXTENSIONS.columns();
-        let every = format!("SELECT {columns} FROM extensions");
-        let rows = match &self.which {
-            Which::Matching(_) => {
-                client
-                    .query_typed(&format!("{every} ORDER BY id"), &[])
-                    .await?
-            }
-            Which::Ids(ids) => {
-                let ids: Vec<_> = ids.iter().map(|id| id.as_str()).collect();
-                let of: [Parameter<'_>; 1] = [(&ids, Type::TEXT_ARRAY)];
-                let sql = format!("{every} WHERE id = ANY ($1) ORDER BY id");
-                client.query_typed(&sql, &of).await?
-            }
+    async fn records(&self, client: &Client) -> Result<Vec<Fields<'static>>, Ended> {
+        let ids: Option<Vec<_>> = match &self.which {
+            Which::Ids(ids) => Some(ids.iter().map(|id| id.as_str()).collect()),
+            Which::Matching(_) => None,
         };
+        let columns = EXTENSIONS.columns();
+        let sql = format!(
+            "SELECT {columns} FROM extensions WHERE $1 IS NULL OR id = ANY ($1) ORDER BY id"
+        );
+        let of: [Parameter<'_>; 1] = [(&ids, Type::TEXT_ARRAY)];
         let mut records = Vec::new();
-        for row in &rows {
-            let record = EXTENSIONS.fields(&mut Columns::of(row))?;
+        for row in client.query_typed(&sql, &of).await? {
+            let record = EXTENSIONS.fields(&mut Columns::of(&row))?;
             let meant = match &self.which {
                 Which::Ids(_) => true,
                 Which::Matching(selector) => selector.matches(selected(&record)),
@@ -137,16 +126,15 @@ impl Switch {
         if let Which::Ids(ids) = &self.which {
             let known = |wanted: &str| records.iter().any(|it| it.text("id") == Some(wanted));
             if let Some(unknown) = ids.iter().find(|id| !known(id.as_str())) {
-                return Ok(Err((Some(unknown.to_string()), EditError::NotFound)));
+                return Err(Ended::Refused(Some(unknown.to_string()), EditError::NotFound));
             }
         }
         if records.len() > MOST {
             let rule = format!("matches {} extensions of at most {MOST}", records.len());
             let field = "selector";
-            let fault = EditError::Invalid(vec![FieldFault { field, rule }]);
-            return Ok(Err((None, fault)));
+            return Err(EditError::Invalid(vec![FieldFault { field, rule }]).into());
         }
-        Ok(Ok(records))
+        Ok(records)
     }
 }
 

@@ -1,16 +1,22 @@
-//! One change: a place among the writers, attempts, and what their outcome means.
+//! One change: a place among the writers, attempts, the transaction, and what its outcome means. Until
+//! COMMIT is sent, whatever fails has changed nothing; after that, only the database knows.
 
 use std::time::Duration;
 
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 use tokio_postgres::error::{DbError, SqlState};
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Error};
 
-use super::PostgresDefinitions;
-use super::transact::{Ended, Work};
-use crate::adapters::postgres::commit::Uncommitted;
+use super::{Parameter, PostgresDefinitions};
+use crate::adapters::postgres::commit::{LOCK, Mark, Uncommitted, begin};
 use crate::adapters::postgres::error::PostgresError;
-use crate::adapters::postgres::limit::punctual;
+use crate::adapters::postgres::limit::{punctual, until};
+use crate::adapters::postgres::pool;
+use crate::adapters::postgres::statement::run;
+use crate::adapters::postgres::transaction::{Limits, Transaction};
+use crate::domain::actor::Actor;
 use crate::domain::edit::EditError;
 use crate::domain::policy::Policy;
 use crate::service::definitions::{AuditEntry, AuditQuery};
@@ -33,23 +39,61 @@ const COMMITTED_AFTER: Duration = Duration::from_millis(4200);
 /// For all steps: the caller gets an answer within five seconds.
 const ANSWERED_AFTER: Duration = Duration::from_millis(4800);
 
-/// By when what is done.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Deadlines {
-    pub(super) prepared: Instant,
-    pub(super) committed: Instant,
-    pub(super) answered: Instant,
+/// For a lock, before the database reports its holder.
+const LOCK_LIMIT: Duration = Duration::from_secs(2);
+/// What remains for the answer when a lock is given up.
+const ROOM: Duration = Duration::from_millis(400);
+/// Between two statements.
+const IDLE_LIMIT: Duration = Duration::from_secs(5);
+
+const NAME_ACTION: &str = "SELECT set_config('beamline.action', $1, true)";
+
+/// Why a transaction did not commit, as far as is known.
+pub(super) enum Ended {
+    /// A rule was broken, by this one of many extensions perhaps: rolled back.
+    Refused(Option<String>, EditError),
+    /// It failed before COMMIT was sent, or is not known to be committed.
+    Failed(Uncommitted),
 }
 
-impl Deadlines {
-    fn from_now() -> Self {
-        let now = Instant::now();
-        Self {
-            prepared: now + PREPARED_AFTER,
-            committed: now + COMMITTED_AFTER,
-            answered: now + ANSWERED_AFTER,
-        }
+impl From<EditError> for Ended {
+    fn from(refused: EditError) -> Self {
+        Self::Refused(None, refused)
     }
+}
+
+impl From<PostgresError> for Ended {
+    fn from(error: PostgresError) -> Self {
+        Self::Failed(Uncommitted::Failed(error))
+    }
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        PostgresError::from(error).into()
+    }
+}
+
+/// The result of a transaction once it is committed, and what it has written.
+pub(super) type Prepared<T> = (T, Option<Mark>);
+
+/// What is done in a transaction, under the lock on the revision.
+pub(super) trait Work: Sync {
+    /// Its result.
+    type Done: Send;
+
+    /// Its actor.
+    fn actor(&self) -> &Actor;
+
+    /// Whether everything is done but the commit.
+    fn dry_run(&self) -> bool;
+
+    /// Does it.
+    fn carry_out(
+        &self,
+        client: &Client,
+        policy: &Policy,
+    ) -> impl Future<Output = Result<Prepared<Self::Done>, Ended>> + Send;
 }
 
 impl Definitions for PostgresDefinitions {
@@ -73,7 +117,7 @@ impl PostgresDefinitions {
         if let Some(Ok(turn)) = turn {
             return Ok(turn);
         }
-        let blocked_by = self.pool.blocker(WHOSE_LIMIT).await;
+        let blocked_by = self.pool.blocker(WHOSE_LIMIT, false).await;
         let trouble = match blocked_by {
             Some(_) => Trouble::Locked,
             None => Trouble::Slow,
@@ -86,36 +130,53 @@ impl PostgresDefinitions {
     }
 
     async fn work<W: Work>(&self, work: &W, policy: &Policy) -> Result<W::Done, WriteError> {
-        let deadlines = Deadlines::from_now();
+        let begun = Instant::now();
         let _turn = self.turn().await?;
         let mut attempt = 1;
         loop {
-            match self.attempt(work, policy, deadlines).await {
-                Err(WriteError::Failed(error))
-                    if error.trouble == Trouble::Conflict && attempt < ATTEMPTS =>
+            let error = match self.transact(work, policy, begun).await {
+                Ok(done) => return Ok(done),
+                Err(Ended::Refused(None, refused)) => WriteError::Refused(refused),
+                Err(Ended::Refused(Some(id), refused)) => WriteError::RefusedFor(id, refused),
+                Err(Ended::Failed(Uncommitted::Failed(error))) => self.failure(&error).await,
+                Err(Ended::Failed(Uncommitted::Unknown)) => {
+                    WriteError::Unknown("COMMIT got no answer".to_owned())
+                }
+            };
+            match &error {
+                WriteError::Failed(failed)
+                    if failed.trouble == Trouble::Conflict && attempt < ATTEMPTS =>
                 {
                     attempt += 1;
                 }
-                outcome => return outcome,
+                _ => return Err(error),
             }
         }
     }
 
-    async fn attempt<W: Work>(
+    /// Does `work` on a connection of its own.
+    async fn transact<W: Work>(
         &self,
         work: &W,
         policy: &Policy,
-        deadlines: Deadlines,
-    ) -> Result<W::Done, WriteError> {
-        match self.transact(work, policy, deadlines).await {
-            Ok(done) => Ok(done),
-            Err(Ended::Refused((None, refused))) => Err(WriteError::Refused(refused)),
-            Err(Ended::Refused((Some(id), refused))) => Err(WriteError::RefusedFor(id, refused)),
-            Err(Ended::Failed(Uncommitted::Failed(error))) => Err(self.failure(&error).await),
-            Err(Ended::Failed(Uncommitted::Unknown)) => {
-                Err(WriteError::Unknown("COMMIT got no answer".to_owned()))
+        begun: Instant,
+    ) -> Result<W::Done, Ended> {
+        let prepared_by = begun + PREPARED_AFTER;
+        let connection = until("a connection", prepared_by, self.pool.get_whole()).await?;
+        let preparing = prepare(&connection, work, policy, prepared_by);
+        let preparing = async { Ok::<_, PostgresError>(preparing.await) };
+        let (done, mark) = match until("the change", prepared_by, preparing).await?? {
+            Ok(prepared) if !work.dry_run() => prepared,
+            ended => {
+                // The transaction is rolled back, so the connection can be used again.
+                pool::ended(connection);
+                return ended.map(|(done, _)| done);
             }
-        }
+        };
+        let (limit, answered) = (begun + COMMITTED_AFTER, begun + ANSWERED_AFTER);
+        let committed = self.pool.commit(connection, mark.as_ref(), limit, answered);
+        committed.await.map_err(Ended::Failed)?;
+        Ok(done)
     }
 
     /// Why nothing was written.
@@ -135,7 +196,7 @@ impl PostgresDefinitions {
         if explained.trouble != Trouble::Slow {
             return explained;
         }
-        match self.pool.blocker(SLOW_LIMIT).await {
+        match self.pool.blocker(SLOW_LIMIT, false).await {
             Some(blocked_by) => DatabaseError {
                 trouble: Trouble::Locked,
                 blocked_by: Some(blocked_by),
@@ -144,6 +205,48 @@ impl PostgresDefinitions {
             None => explained,
         }
     }
+}
+
+/// The limits hold also where a pooler keeps the session of a daemon that is gone. They run out
+/// before ours do, so that the database reports the cause. The one for a lock holds for each of the
+/// two that a row has.
+fn change(prepared_by: Instant) -> Transaction {
+    let rest = prepared_by.saturating_duration_since(Instant::now());
+    let rest = rest.saturating_sub(ROOM);
+    Transaction::change(Limits {
+        statement: rest,
+        lock: rest.min(LOCK_LIMIT),
+        idle: IDLE_LIMIT,
+    })
+}
+
+/// Everything but COMMIT; with an inner error, a rule that is broken, and in a dry run, rolled back.
+async fn prepare<W: Work>(
+    client: &Client,
+    work: &W,
+    policy: &Policy,
+    prepared_by: Instant,
+) -> Result<Result<Prepared<W::Done>, Ended>, Ended> {
+    let (change, actor) = (change(prepared_by), work.actor());
+    tokio::try_join!(
+        biased;
+        begin(client, change, actor.name(), actor.source().as_str()),
+        client.batch_execute(LOCK),
+    )?;
+    let prepared = match work.carry_out(client, policy).await {
+        Err(failed @ Ended::Failed(_)) => return Err(failed),
+        prepared => prepared,
+    };
+    if prepared.is_err() || work.dry_run() {
+        client.batch_execute("ROLLBACK").await?;
+    }
+    Ok(prepared)
+}
+
+/// The name that all that follows has in the audit.
+pub(super) async fn name_action(client: &Client, action: &str) -> Result<(), Error> {
+    let action: [Parameter<'_>; 1] = [(&action, Type::TEXT)];
+    run(client, NAME_ACTION, &action).await
 }
 
 /// The table and the column whose value another row has. A constraint may have any name, and one

@@ -10,12 +10,13 @@ use tokio_postgres::{Error, Row};
 
 pub(super) use super::super::columns::count;
 use super::super::error::PostgresError;
-use super::super::statement::Statement;
+use super::super::statement::rows;
 pub(super) use super::super::statement::{Parameter, bigint};
 use super::super::transaction::{Limits, Transaction};
 use super::PostgresHealth;
 use crate::domain::extension::Incarnation;
 use crate::service::health_store::StoreError;
+use crate::service::trouble::Trouble;
 
 /// For a whole call, a connection for it included.
 pub(super) const CALL_LIMIT: Duration = Duration::from_secs(15);
@@ -59,10 +60,14 @@ impl PostgresHealth {
                 let mut all = parameters.to_vec();
                 let texts = texts.iter().map(|text| text as &(dyn ToSql + Sync));
                 all.extend(texts.map(|text| (text, Type::TEXT)));
-                carry_out(client, direct, sql, &all).await
+                let rows = rows(client, direct, sql, &all);
+                match direct {
+                    true => rows.await,
+                    false => Transaction::change(LIMITS).send(client, rows).await,
+                }
             };
             match self.pool.run(what, limit, limit, work).await {
-                Err(error) if attempt < ATTEMPTS && error.is_conflict() => {}
+                Err(error) if attempt < ATTEMPTS && error.trouble() == Trouble::Conflict => {}
                 Err(error) if attempt < ATTEMPTS && direct && error.is_outdated() => {
                     direct = false;
                 }
@@ -73,19 +78,7 @@ impl PostgresHealth {
         }
     }
 
-    /// Runs `work` on a connection that answers, within the limit of a call.
-    pub(super) async fn run<T>(
-        &self,
-        what: &'static str,
-        work: impl AsyncFnOnce(&Object) -> Result<T, Error>,
-    ) -> Result<T, StoreError> {
-        match self.pool.run(what, CALL_LIMIT, CALL_LIMIT, work).await {
-            Err(error) => Err(self.explained(&error).await),
-            Ok(done) => Ok(done),
-        }
-    }
-
-    async fn explained(&self, error: &PostgresError) -> StoreError {
+    pub(super) async fn explained(&self, error: &PostgresError) -> StoreError {
         let explained = self.pool.explained(error).await;
         match error.leaves_doubt() {
             true => StoreError::Unknown(explained),
@@ -100,32 +93,14 @@ impl PostgresHealth {
         read: impl FnOnce(&Row) -> Result<T, Error>,
     ) -> Result<T, StoreError> {
         let row = rows.first().ok_or_else(|| self.damaged("no answer"))?;
-        read(row).map_err(|error| self.unreadable(error))
-    }
-
-    /// For answers that do not have the shape they must have.
-    pub(super) fn unreadable(&self, error: Error) -> StoreError {
-        StoreError::Failed(PostgresError::Driver(error).sorted(self.pool.target()))
+        read(row).map_err(|error| {
+            StoreError::Failed(PostgresError::Driver(error).sorted(self.pool.target()))
+        })
     }
 
     /// For answers that cannot be.
     pub(super) fn damaged(&self, what: &'static str) -> StoreError {
         StoreError::Failed(PostgresError::Damaged(what).sorted(self.pool.target()))
-    }
-}
-
-async fn carry_out(
-    client: &Object,
-    direct: bool,
-    sql: &'static str,
-    parameters: &[Parameter<'_>],
-) -> Result<Vec<Row>, Error> {
-    let types: Vec<_> = parameters.iter().map(|(_, kind)| kind.clone()).collect();
-    let statement = Statement::of(client, direct, sql, &types).await?;
-    let rows = statement.rows(client, parameters);
-    match direct {
-        true => rows.await,
-        false => Transaction::change(LIMITS).send(client, rows).await,
     }
 }
 

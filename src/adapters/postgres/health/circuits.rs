@@ -5,9 +5,8 @@ use std::time::Duration;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::PostgresHealth;
 use super::call::{Parameter, milliseconds};
-use super::sets::{Table, Unusable, named};
+use super::{PostgresHealth, Table, Unusable, named};
 use crate::adapters::postgres::rows::incarnation;
 use crate::adapters::postgres::stamp::Stamp;
 use crate::domain::ids::{ExtensionId, VersionName};
@@ -55,10 +54,7 @@ const OVERRIDES: &str = "SELECT o.extension_id, o.version, o.action, o.change::t
     FROM circuit_overrides o LEFT JOIN extensions e ON e.id = o.extension_id \
     WHERE o.until IS NULL OR o.until > now()";
 
-const TABLE: Table = Table {
-    name: "circuit_overrides",
-    keys: &[0, 1],
-};
+const TABLE: Table = Table("circuit_overrides", &[0, 1]);
 
 impl Overrides for PostgresHealth {
     async fn set_override(&self, new: NewOverride<'_>) -> Result<bool, StoreError> {

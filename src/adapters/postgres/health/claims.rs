@@ -4,9 +4,8 @@
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::PostgresHealth;
 use super::call::{Parameter, bigint, count};
-use super::sets::{Table, Unusable};
+use super::{PostgresHealth, Table, Unusable};
 use crate::service::health_store::{
     Change, ChangeKind, Claimed, Claims, RevisionChanges, StoreError,
 };
@@ -60,10 +59,7 @@ const CLAIM: &str = "
     SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE NOT EXISTS (SELECT FROM before)
     ORDER BY 2, 8";
 
-const ENTRIES: Table = Table {
-    name: "extension_audit_log",
-    keys: &[3],
-};
+const ENTRIES: Table = Table("extension_audit_log", &[3]);
 
 const NO_ROW: &str = "event_claims has lost its row: \
     INSERT INTO event_claims (epoch, revision) SELECT epoch, revision FROM registry_revision";
@@ -73,15 +69,15 @@ impl Claims for PostgresHealth {
         let revision = bigint(revision);
         let parameters: [Parameter<'_>; 2] = [(&epoch, Type::TEXT), (&revision, Type::INT8)];
         let seen = self.transact("claiming events", LOOK, &parameters).await?;
-        let news = seen.first().map_or(Ok(true), |row| row.try_get(0));
-        if !news.map_err(|error| self.unreadable(error))? {
+        let news: bool = self.one(&seen, |row| row.try_get(0))?;
+        if !news {
             return Ok(None);
         }
         let rows = self.transact("claiming events", CLAIM, &parameters).await?;
-        let Some(first) = rows.first() else {
+        if rows.is_empty() {
             return Ok(None);
-        };
-        let up_to: Option<i64> = first.try_get(0).map_err(|error| self.unreadable(error))?;
+        }
+        let up_to: Option<i64> = self.one(&rows, |row| row.try_get(0))?;
         let up_to = up_to.ok_or_else(|| self.damaged(NO_ROW))?;
         let entries = self.each(ENTRIES, Reading::Part, &rows, entry);
         Ok(Some(Claimed {

@@ -3,15 +3,15 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use deadpool_postgres::Object;
+use serde_json::Value;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Error, Row};
 
-use super::PostgresHealth;
 use super::call::{
     CALL_LIMIT, CENTURY, LIMITS, Parameter, age_ms, bigint, count, milliseconds, uuid,
 };
-use super::sets::{Table, Unusable, named};
+use super::{PostgresHealth, Table, Unusable, named};
 use crate::adapters::postgres::rows::incarnation;
 use crate::adapters::postgres::stamp::Stamp;
 use crate::adapters::postgres::statement::json;
@@ -50,10 +50,7 @@ const OTHERS: &str = "SELECT h.extension_id, h.success_count, r.success_count, h
         ON r.extension_id = h.extension_id AND r.boot = $1::uuid \
     WHERE $2::bigint IS NULL OR h.updated_at > now() - $2 * interval '1 ms'";
 
-const FIGURES: Table = Table {
-    name: "extension_health",
-    keys: &[0],
-};
+const FIGURES: Table = Table("extension_health", &[0]);
 
 /// A boot that has not flushed yet, such as our own, does not count. Nor does what one flushed before
 /// the circuit was closed by an override: it may have stopped since, and has not heard of that.
@@ -68,10 +65,7 @@ const HELD: &str = "SELECT c.extension_id, c.version, min(c.opened_at), min(c.re
     GROUP BY c.extension_id, c.version, e.incarnation \
     HAVING 2 * count(*) >= (SELECT count(*) FROM live_sidecars WHERE boot <> $1::uuid)";
 
-const CIRCUITS: Table = Table {
-    name: "extension_circuit_reports",
-    keys: &[0, 1],
-};
+const CIRCUITS: Table = Table("extension_circuit_reports", &[0, 1]);
 
 impl HealthReports for PostgresHealth {
     async fn register(&self, interval: Duration) -> Result<Boot, StoreError> {
@@ -121,18 +115,21 @@ impl HealthReports for PostgresHealth {
     async fn restore(&self, boot: &Boot) -> Result<Restored, StoreError> {
         let own: Parameter<'_> = (&&*boot.0, Type::TEXT);
         let everything = [own.clone(), (&None::<i64>, Type::INT8)];
-        let (figure_rows, circuit_rows) = self
-            .run("restoring health", async |client| {
-                let reading = async {
-                    tokio::try_join!(
-                        biased;
-                        client.query_typed(OTHERS, &everything),
-                        client.query_typed(HELD, std::slice::from_ref(&own)),
-                    )
-                };
-                Transaction::snapshot(LIMITS).send(client, reading).await
-            })
-            .await?;
+        let work = async |client: &Object| {
+            let reading = async {
+                tokio::try_join!(
+                    biased;
+                    client.query_typed(OTHERS, &everything),
+                    client.query_typed(HELD, std::slice::from_ref(&own)),
+                )
+            };
+            Transaction::snapshot(LIMITS).send(client, reading).await
+        };
+        let (what, limit) = ("restoring health", CALL_LIMIT);
+        let (figure_rows, circuit_rows) = match self.pool.run(what, limit, limit, work).await {
+            Ok(rows) => rows,
+            Err(error) => return Err(self.explained(&error).await),
+        };
         let whole = Reading::Whole;
         Ok(Restored {
             figures: self.each(FIGURES, whole, &figure_rows, figures),
@@ -181,9 +178,9 @@ fn flushed(row: &Row) -> Result<Flushed, Error> {
 /// Reports and circuits as `health_flush` reads them. Ages are computed when they are sent. Otherwise the
 /// wait for a connection would shift them, and could swap the order of two moments.
 fn documents(flush: Flush<'_>, now: Instant) -> Vec<String> {
-    let reports = flush.reports.iter().map(|it| ReportRow::of(it, now));
+    let reports = flush.reports.iter().map(|it| report(it, now));
     let circuits = flush.circuits.iter().take(MAX_CIRCUITS);
-    let circuits = circuits.map(|it| CircuitRow::of(it, now));
+    let circuits = circuits.map(|it| circuit(it, now));
     vec![
         json(&reports.collect::<Vec<_>>()),
         json(&circuits.collect::<Vec<_>>()),
@@ -191,64 +188,35 @@ fn documents(flush: Flush<'_>, now: Instant) -> Vec<String> {
 }
 
 /// A report as `health_add` reads it.
-#[derive(Serialize)]
-struct ReportRow<'a> {
-    id: &'a str,
-    incarnation: Option<String>,
-    successes: i64,
-    failures: i64,
-    latency_count: i64,
-    latency_total_us: i64,
-    success_age: Option<i64>,
-    answer_age: Option<i64>,
-    failure_age: Option<i64>,
-    failure_threshold: i32,
-    half_open_maximum: i32,
-}
-
-impl<'a> ReportRow<'a> {
-    fn of(report: &'a Report, now: Instant) -> Self {
-        let (figures, sums) = (&report.figures, report.figures.sums);
-        Self {
-            id: figures.extension.as_str(),
-            incarnation: figures.incarnation.map(uuid),
-            successes: bigint(sums.counts.successes),
-            failures: bigint(sums.counts.failures),
-            latency_count: bigint(sums.latency_count),
-            latency_total_us: bigint(sums.latency_sum_us),
-            success_age: sums.last_success.map(|it| age_ms(it, now)),
-            answer_age: report.last_answer.map(|it| age_ms(it, now)),
-            failure_age: sums.last_failure.map(|it| age_ms(it, now)),
-            failure_threshold: integer(report.failure_threshold),
-            half_open_maximum: integer(report.half_open_max_requests),
-        }
-    }
+fn report(report: &Report, now: Instant) -> Value {
+    let (figures, sums) = (&report.figures, report.figures.sums);
+    let age = |time: Option<Instant>| time.map(|it| age_ms(it, now));
+    serde_json::json!({
+        "id": figures.extension.as_str(),
+        "incarnation": figures.incarnation.map(uuid),
+        "successes": bigint(sums.counts.successes),
+        "failures": bigint(sums.counts.failures),
+        "latency_count": bigint(sums.latency_count),
+        "latency_total_us": bigint(sums.latency_sum_us),
+        "success_age": age(sums.last_success),
+        "answer_age": age(report.last_answer),
+        "failure_age": age(sums.last_failure),
+        "failure_threshold": integer(report.failure_threshold),
+        "half_open_maximum": integer(report.half_open_max_requests),
+    })
 }
 
 /// A circuit as `health_hold` reads it.
-#[derive(Serialize)]
-struct CircuitRow<'a> {
-    id: &'a str,
-    incarnation: Option<String>,
-    version: &'a str,
-    state: &'static str,
-    age: i64,
-    wait: i64,
-    trials: i32,
-}
-
-impl<'a> CircuitRow<'a> {
-    fn of(circuit: &'a HeldCircuit, now: Instant) -> Self {
-        Self {
-            id: circuit.extension.as_str(),
-            incarnation: circuit.incarnation.map(uuid),
-            version: circuit.version.as_str(),
-            state: circuit.state.as_str(),
-            age: age_ms(circuit.opened_at, now),
-            wait: milliseconds(circuit.retry_at.saturating_duration_since(now)),
-            trials: integer(circuit.half_open_requests),
-        }
-    }
+fn circuit(circuit: &HeldCircuit, now: Instant) -> Value {
+    serde_json::json!({
+        "id": circuit.extension.as_str(),
+        "incarnation": circuit.incarnation.map(uuid),
+        "version": circuit.version.as_str(),
+        "state": circuit.state.as_str(),
+        "age": age_ms(circuit.opened_at, now),
+        "wait": milliseconds(circuit.retry_at.saturating_duration_since(now)),
+        "trials": integer(circuit.half_open_requests),
+    })
 }
 
 fn integer(number: u32) -> i32 {

@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::PostgresHealth;
 use super::call::{CALL_LIMIT, Parameter, age_ms, bigint, count, milliseconds};
-use super::sets::{Table, Unusable, named};
+use super::{PostgresHealth, Table, Unusable, named};
 use crate::adapters::postgres::statement::json;
 use crate::domain::halting::Comparison;
 use crate::domain::health::Counts;
@@ -24,10 +22,7 @@ const TELL: &str = "SELECT extension_id, version, since, successes, failures, cu
 const HALT: &str =
     "SELECT outcome, at_revision FROM registry_rollout_halt($1, $2, $3, $4::text::jsonb)";
 
-const SHARES: Table = Table {
-    name: "extension_versions",
-    keys: &[0, 1],
-};
+const SHARES: Table = Table("extension_versions", &[0, 1]);
 
 impl Rollouts for PostgresHealth {
     async fn tell(
@@ -41,9 +36,8 @@ impl Rollouts for PostgresHealth {
             return Ok(Vec::new());
         }
         let batch = format!("{batch:032x}");
-        let windows = windows.iter().map(|(id, length)| WindowRow {
-            id: id.as_str(),
-            length: milliseconds(*length),
+        let windows = windows.iter().map(|(id, length)| {
+            serde_json::json!({"id": id.as_str(), "length": milliseconds(*length)})
         });
         let windows = json(&windows.collect::<Vec<_>>());
         let parameters: [Parameter<'_>; 2] = [(&batch, Type::TEXT), (&windows, Type::TEXT)];
@@ -72,32 +66,17 @@ impl Rollouts for PostgresHealth {
     }
 }
 
-#[derive(Serialize)]
-struct WindowRow<'a> {
-    id: &'a str,
-    length: i64,
-}
-
-#[derive(Serialize)]
-struct AttemptsRow<'a> {
-    place: usize,
-    id: &'a str,
-    version: &'a str,
-    revision: i64,
-    age: i64,
-    successes: i64,
-    failures: i64,
-}
-
 fn attempts(tried: &[Tried], now: Instant) -> String {
-    let rows = tried.iter().enumerate().map(|(place, it)| AttemptsRow {
-        place,
-        id: it.id.as_str(),
-        version: it.version.as_str(),
-        revision: bigint(it.attempts.revision),
-        age: age_ms(it.attempts.begun, now),
-        successes: bigint(it.attempts.counts.successes),
-        failures: bigint(it.attempts.counts.failures),
+    let rows = tried.iter().enumerate().map(|(place, it)| {
+        serde_json::json!({
+            "place": place,
+            "id": it.id.as_str(),
+            "version": it.version.as_str(),
+            "revision": bigint(it.attempts.revision),
+            "age": age_ms(it.attempts.begun, now),
+            "successes": bigint(it.attempts.counts.successes),
+            "failures": bigint(it.attempts.counts.failures),
+        })
     });
     json(&rows.collect::<Vec<_>>())
 }

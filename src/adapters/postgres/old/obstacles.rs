@@ -48,24 +48,21 @@ pub(super) async fn find(client: &impl GenericClient, shape: &Shape) -> Result<V
     }
     found.extend(of_tables(client, shape).await?);
     let shared = client.query(SHARED, &[]).await?;
-    found.extend(lines(&shared, |subject, ids| {
-        let ids: Vec<_> = ids.iter().map(|id| quoted(id)).collect();
+    found.extend(lines(&shared, ", ", |subject, ids| {
+        let subject = quoted(subject);
         format!(
-            "the subject {} is shared by {}: give all but one another subject, or delete them",
-            quoted(subject),
-            ids.join(", ")
+            "the subject {subject} is shared by {ids}: give all but one another subject, or delete \
+             them"
         )
     })?);
-    found.extend(orphans(client, shape).await?);
-    found.extend(too_long(client, shape).await?);
+    found.extend(of_rows(client, shape).await?);
     if shape.has(AUDIT) {
         let ours: &[&str] = &ACTIONS;
         let unknown = client.query(UNKNOWN, &[&ours]).await?;
-        found.extend(lines(&unknown, |action, count| {
+        found.extend(lines(&unknown, "", |action, count| {
+            let action = quoted(action);
             format!(
-                "{AUDIT} has the action {}, which is none of the known ones, {} times",
-                quoted(action),
-                count.concat()
+                "{AUDIT} has the action {action}, which is none of the known ones, {count} times"
             )
         })?);
     }
@@ -76,19 +73,11 @@ async fn of_tables(client: &impl GenericClient, shape: &Shape) -> Result<Vec<Str
     let mut found = Vec::new();
     for table in shape.tables() {
         let foreign = client.query(FOREIGN, &[&table]).await?;
-        found.extend(lines(&foreign, |table, owner| {
-            format!(
-                "{table} belongs to {}: migrate as its owner",
-                owner.concat()
-            )
+        found.extend(lines(&foreign, "", |table, owner| {
+            format!("{table} belongs to {owner}: migrate as its owner")
         })?);
         let key: Vec<String> = client.query_one(KEY, &[&table]).await?.try_get(0)?;
-        let needed: &[&str] = match table {
-            VERSIONS => &["id", "version"],
-            INSTANCES => &["extension_id", "instance_id"],
-            HEALTH => &["extension_id"],
-            _ => &["id"],
-        };
+        let needed = key_of(table);
         if key != needed {
             found.push(format!(
                 "{table} has no primary key ({}): add it",
@@ -96,99 +85,89 @@ async fn of_tables(client: &impl GenericClient, shape: &Shape) -> Result<Vec<Str
             ));
         }
         let auditors = client.query(AUDITORS, &[&table]).await?;
-        found.extend(lines(&auditors, |trigger, function| {
+        found.extend(lines(&auditors, "", |trigger, function| {
             format!(
-                "trigger {trigger} calls {}, which writes {AUDIT}: drop it, ours write the log",
-                function.concat()
+                "trigger {trigger} calls {function}, which writes {AUDIT}: drop it, ours write the \
+                 log"
             )
         })?);
     }
     if shape.original_audit() {
         let references = client.query(REFERENCES, &[]).await?;
-        found.extend(lines(&references, |constraint, _| {
+        found.extend(lines(&references, "", |constraint, _| {
             format!("constraint {constraint} refers to the uuid of {AUDIT}: drop it")
         })?);
     }
     let dependents = format!("WITH changing AS ({TYPES}) {DEPENDENTS}");
     let dependents = client.query(&dependents, &[]).await?;
-    found.extend(lines(&dependents, |column, things| {
+    found.extend(lines(&dependents, "; ", |column, things| {
         format!(
-            "{column} changes its type or is dropped, and this depends on it: {}: drop it first, \
-             and recreate it afterwards",
-            things.join("; ")
+            "{column} changes its type or is dropped, and this depends on it: {things}: drop it \
+             first, and recreate it afterwards"
         )
     })?);
     Ok(found)
 }
 
-/// Rows of extensions that do not exist: possible where a foreign key was dropped.
-async fn orphans(client: &impl GenericClient, shape: &Shape) -> Result<Vec<String>, Error> {
-    let mut found = Vec::new();
-    let parts = [
-        (VERSIONS, "id", "id || '/' || version"),
-        (
-            INSTANCES,
-            "extension_id",
-            "extension_id || '/' || instance_id",
-        ),
-        (HEALTH, "extension_id", "extension_id"),
-    ];
-    for (table, id, name) in parts.into_iter().filter(|(table, ..)| shape.has(table)) {
-        let sql = format!(
-            "SELECT '{table}', array_agg(({name})::text ORDER BY {name}) FROM {table} AS part \
-             WHERE NOT EXISTS (SELECT FROM {EXTENSIONS} e WHERE e.id = part.{id}) \
-             HAVING count(*) > 0"
-        );
-        let rows = client.query(&sql, &[]).await?;
-        found.extend(lines(&rows, |table, names| {
-            let names: Vec<_> = names.iter().map(|name| quoted(name)).collect();
-            format!(
-                "{table} has rows of extensions that do not exist: {}: delete them, or add the \
-                 extensions",
-                names.join(", ")
-            )
-        })?);
+/// The columns of a table's primary key.
+fn key_of(table: &str) -> &'static [&'static str] {
+    match table {
+        VERSIONS => &["id", "version"],
+        INSTANCES => &["extension_id", "instance_id"],
+        HEALTH => &["extension_id"],
+        _ => &["id"],
     }
-    Ok(found)
 }
 
-/// Texts that ours have no room for: possible where the column was widened.
-async fn too_long(client: &impl GenericClient, shape: &Shape) -> Result<Vec<String>, Error> {
-    let mut found = Vec::new();
-    let texts = [
-        (EXTENSIONS, "id", 255, "id"),
-        (EXTENSIONS, "subject", 512, "id"),
-        (VERSIONS, "subject", 512, "id || '/' || version"),
-        (
-            INSTANCES,
-            "subject",
-            512,
-            "extension_id || '/' || instance_id",
-        ),
+/// Rows of extensions that do not exist, possible where a foreign key was dropped; texts that ours
+/// have no room for, possible where the column was widened.
+async fn of_rows(client: &impl GenericClient, shape: &Shape) -> Result<Vec<String>, Error> {
+    let orphans = |table: &'static str, id: &str| {
+        let what = format!("{table} has rows of extensions that do not exist: ");
+        let of_none = format!("NOT EXISTS (SELECT FROM {EXTENSIONS} e WHERE e.id = part.{id})");
+        (table, of_none, what, "delete them, or add the extensions")
+    };
+    let too_long = |table: &'static str, column: &str, most: u32| {
+        let what = format!("{table}.{column} has more than {most} characters in ");
+        let is_long = format!("length({column}) > {most}");
+        (table, is_long, what, "shorten it, or delete the rows")
+    };
+    let faults = [
+        orphans(VERSIONS, "id"),
+        orphans(INSTANCES, "extension_id"),
+        orphans(HEALTH, "extension_id"),
+        too_long(EXTENSIONS, "id", 255),
+        too_long(EXTENSIONS, "subject", 512),
+        too_long(VERSIONS, "subject", 512),
+        too_long(INSTANCES, "subject", 512),
     ];
-    for (table, column, most, name) in texts.into_iter().filter(|(table, ..)| shape.has(table)) {
+    let mut found = Vec::new();
+    for (table, is_faulty, what, advice) in faults {
+        if !shape.has(table) {
+            continue;
+        }
+        let name = key_of(table).join(" || '/' || ");
         let sql = format!(
-            "SELECT '{table}', array_agg(({name})::text ORDER BY {name}) FROM {table} \
-             WHERE length({column}) > {most} HAVING count(*) > 0"
+            "SELECT '{table}', array_agg(({name})::text ORDER BY {name}) FROM {table} AS part \
+             WHERE {is_faulty} HAVING count(*) > 0"
         );
         let rows = client.query(&sql, &[]).await?;
-        found.extend(lines(&rows, |table, names| {
-            let names: Vec<_> = names.iter().map(|name| quoted(name)).collect();
-            format!(
-                "{table}.{column} has more than {most} characters in {}: shorten it, or delete the \
-                 rows",
-                names.join(", ")
-            )
-        })?);
+        let fault = |_: &str, names: &str| format!("{what}{names}: {advice}");
+        found.extend(lines(&rows, ", ", fault)?);
     }
     Ok(found)
 }
 
 /// One line for each row of a name and a list.
-fn lines(rows: &[Row], words: impl Fn(&str, &[String]) -> String) -> Result<Vec<String>, Error> {
+fn lines(
+    rows: &[Row],
+    separator: &str,
+    words: impl Fn(&str, &str) -> String,
+) -> Result<Vec<String>, Error> {
     let line = |row: &Row| {
-        let list: Vec<String> = row.try_get(1)?;
-        Ok(words(row.try_get(0)?, &list))
+        let list: Vec<&str> = row.try_get(1)?;
+        let list: Vec<_> = list.into_iter().map(quoted).collect();
+        Ok(words(row.try_get(0)?, &list.join(separator)))
     };
     rows.iter().map(line).collect()
 }

@@ -18,6 +18,13 @@ const VERSION_ROWS: &str = "SELECT v.id || '/' || v.version, \
         coalesce(to_jsonb(v) -> 'routing_rules' NOT IN ('{}', 'null'), false) \
     FROM extension_versions v JOIN extensions e USING (id) ORDER BY v.id, v.version";
 
+/// What becomes of them, in the order in which [`notes`] has them.
+const NOTES: [&str; 3] = [
+    "switched off, because without rules it would take all traffic",
+    "switched on without its rules, because it is the current version",
+    "current version with rules: serves only what they match",
+];
+
 /// What an upgrade would find, and do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Findings {
@@ -84,21 +91,8 @@ async fn notes(client: &impl GenericClient) -> Result<Vec<String>, Error> {
             _ => {}
         }
     }
-    let notes = [
-        (
-            off,
-            "switched off, because without rules it would take all traffic",
-        ),
-        (
-            on,
-            "switched on without its rules, because it is the current version",
-        ),
-        (
-            narrow,
-            "current version with rules: serves only what they match",
-        ),
-    ];
-    let told = notes.into_iter().filter(|(names, _)| !names.is_empty());
+    let notes = [off, on, narrow].into_iter().zip(NOTES);
+    let told = notes.filter(|(names, _)| !names.is_empty());
     Ok(told
         .map(|(names, what)| format!("{what}: {}", list(&names)))
         .collect())
