@@ -90,12 +90,11 @@ fn when(field: &str, text: Option<&str>) -> Result<Option<When>, RegistryError> 
 }
 
 #[derive(ToSchema)]
-#[schema(as = AuditPage)]
 #[expect(
     dead_code,
     reason = "pages are joined from texts; this is for their schema"
 )]
-pub(super) struct Audit<'a> {
+pub(super) struct AuditPage<'a> {
     entries: Vec<EntryBody<'a>>,
     next: Option<u64>,
 }

@@ -51,8 +51,7 @@ impl CircuitsArguments {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = Circuit)]
-pub(super) struct CircuitBody<'a> {
+pub(super) struct Circuit<'a> {
     id: &'a str,
     version: &'a str,
     state: &'static str,
@@ -109,7 +108,7 @@ pub fn page(page: &CircuitPage, max_bytes: usize) -> Result<Bytes, RegistryError
 
 /// One circuit.
 pub fn circuit(row: &CircuitRow) -> Bytes {
-    to_bytes(&CircuitBody {
+    to_bytes(&Circuit {
         id: row.id.as_str(),
         version: row.version.as_str(),
         state: row.state.as_str(),

@@ -46,8 +46,8 @@ pub(super) struct Explained<'a> {
     enabled: bool,
     auto_disabled: bool,
     current_version: &'a str,
-    candidates: Vec<CandidateBody<'a>>,
-    instances: Vec<InstanceBody<'a>>,
+    candidates: Vec<Candidate<'a>>,
+    instances: Vec<ExplainedInstance<'a>>,
     /// What rests after push-back, of what serves; absent when nothing does.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     resting: Vec<RestingBody<'a>>,
@@ -59,15 +59,14 @@ pub(super) struct Explained<'a> {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = Candidate)]
-pub(super) struct CandidateBody<'a> {
+pub(super) struct Candidate<'a> {
     version: &'a str,
     subject: &'a str,
     enabled: bool,
     current: bool,
     priority: i32,
-    rules: Vec<RuleBody<'a>>,
-    rollouts: Vec<RolloutBody>,
+    rules: Vec<RuleVerdict<'a>>,
+    rollouts: Vec<RolloutVerdict>,
     takes_part: bool,
     chosen: bool,
     circuit_breaker_state: &'static str,
@@ -78,22 +77,19 @@ pub(super) struct CandidateBody<'a> {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = RuleVerdict)]
-pub(super) struct RuleBody<'a> {
+pub(super) struct RuleVerdict<'a> {
     key: &'a str,
     matched: bool,
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = RolloutVerdict)]
-pub(super) struct RolloutBody {
+pub(super) struct RolloutVerdict {
     bucket: Option<u64>,
     admitted: bool,
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = ExplainedInstance)]
-pub(super) struct InstanceBody<'a> {
+pub(super) struct ExplainedInstance<'a> {
     instance_id: &'a str,
     subject: &'a str,
     weight: u8,
@@ -136,17 +132,17 @@ impl<'a> Explained<'a> {
                     let resolved = candidate.resolve(extension);
                     let rules = verdict.rules.into_iter();
                     let rollouts = verdict.rollouts.into_iter();
-                    CandidateBody {
+                    Candidate {
                         version: resolved.version.as_str(),
                         subject: resolved.subject.as_str(),
                         enabled: candidate.enabled(),
                         current: candidate.is_current(),
                         priority: candidate.priority(extension),
                         rules: rules
-                            .map(|(key, matched)| RuleBody { key, matched })
+                            .map(|(key, matched)| RuleVerdict { key, matched })
                             .collect(),
                         rollouts: rollouts
-                            .map(|(bucket, admitted)| RolloutBody { bucket, admitted })
+                            .map(|(bucket, admitted)| RolloutVerdict { bucket, admitted })
                             .collect(),
                         takes_part: verdict.takes_part,
                         chosen: own.is_some_and(|own| own.version == resolved.version),
@@ -161,7 +157,7 @@ impl<'a> Explained<'a> {
                 .map(|instance| {
                     let mut ejected = explanation.ejected.iter();
                     let ejected = ejected.find(|(id, _)| *id == instance.instance_id);
-                    InstanceBody {
+                    ExplainedInstance {
                         instance_id: instance.instance_id.as_str(),
                         subject: instance.subject.as_str(),
                         weight: instance.weight,

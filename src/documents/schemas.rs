@@ -19,7 +19,7 @@ use crate::domain::record::{EXTENSION, field};
 /// Where records are so large that no page could hold them, `omitted` lists their ids.
 #[derive(ToSchema)]
 pub(super) struct ExtensionPage<'a> {
-    extensions: Vec<lookup::Record<'a>>,
+    extensions: Vec<lookup::ServedExtension<'a>>,
     /// How many the filter matches in all.
     total: u64,
     /// The `cursor` of the next page, if there is one.
@@ -29,8 +29,8 @@ pub(super) struct ExtensionPage<'a> {
 /// A page of extensions and how they are doing.
 #[derive(ToSchema)]
 pub(super) struct HealthPage<'a> {
-    extensions: Vec<health::Record<'a>>,
-    summary: health::SummaryBody,
+    extensions: Vec<health::ExtensionHealth<'a>>,
+    summary: health::HealthSummary,
     /// The `cursor` of the next page, if there is one.
     next: Option<String>,
 }
@@ -38,7 +38,7 @@ pub(super) struct HealthPage<'a> {
 /// A page of circuits.
 #[derive(ToSchema)]
 pub(super) struct CircuitPage<'a> {
-    circuits: Vec<circuits::CircuitBody<'a>>,
+    circuits: Vec<circuits::Circuit<'a>>,
     /// The `cursor` of the next page, if there is one.
     next: Option<String>,
 }

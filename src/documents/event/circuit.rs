@@ -11,8 +11,7 @@ use crate::service::observe::Failing;
 
 /// `data` of `circuit_opened`, `circuit_half_opened` and `circuit_closed`.
 #[derive(Serialize, ToSchema)]
-#[schema(as = CircuitMoved)]
-pub(in crate::documents) struct Moved<'a> {
+pub(in crate::documents) struct CircuitMoved<'a> {
     id: &'a str,
     version: &'a str,
     /// Whether the version is the current one, whose circuit is the extension's.
@@ -39,7 +38,7 @@ pub(in crate::documents) struct Moved<'a> {
     retry_at: Option<String>,
 }
 
-impl<'a> Moved<'a> {
+impl<'a> CircuitMoved<'a> {
     pub(super) fn new(
         (id, version): (&'a ExtensionId, &'a VersionName),
         current: bool,

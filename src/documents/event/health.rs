@@ -7,8 +7,7 @@ use crate::domain::health::Crossing;
 
 /// `data` of `health_degraded` and `health_recovered`.
 #[derive(Serialize, ToSchema)]
-#[schema(as = RateCrossed)]
-pub(in crate::documents) struct Crossed<'a> {
+pub(in crate::documents) struct RateCrossed<'a> {
     pub(super) id: &'a str,
     pub(super) version: &'a str,
     /// Whether the version is the current one, whose rate is the extension's.
