@@ -181,8 +181,9 @@ fn fallback_config(
         return Ok(HashMap::new());
     };
     // Its keys are texts, and none is given twice.
-    let by_id: HashMap<Cow<'_, str>, &RawValue> =
+    let mut by_id: HashMap<Cow<'_, str>, &RawValue> =
         serde_json::from_str(given.get()).unwrap_or_default();
+    by_id.retain(|_, config| config.get() != "null");
     for (id, config) in &by_id {
         object(&format!("fallback_config.{}", quoted(id)), Some(config))?;
     }
@@ -249,6 +250,29 @@ mod tests {
             let fault = RegistryError::field("fallback_config", rule);
             assert_eq!(read, if fits { Ok(count) } else { Err(fault) });
         }
+    }
+
+    #[test]
+    fn what_goes_to_the_extension_as_settings_is_an_object_or_nothing() {
+        let invoke = |field: &str, json: &str| {
+            let body = format!(r#"{{"id":"a","payload":1,"{field}":{json}}}"#);
+            let arguments = InvokeArguments::read(body.as_bytes(), None).unwrap();
+            let invocation = arguments.invocation(&InvokeHeaders::read(|_| None), Instant::now());
+            invocation.map(|it| {
+                let given = usize::from(it.metadata.is_some()) + usize::from(it.config.is_some());
+                given + it.fallback_config.len()
+            })
+        };
+        for field in ["metadata", "config", "fallback_config"] {
+            assert_eq!(invoke(field, "null"), Ok(0));
+            for bad in ["1", "[]", r#""x""#] {
+                let rule = RegistryError::field(field, "must be a JSON object");
+                assert_eq!(invoke(field, bad), Err(rule));
+            }
+        }
+        assert_eq!(invoke("fallback_config", r#"{"b":null}"#), Ok(0));
+        let rule = RegistryError::field("fallback_config.b", "must be a JSON object");
+        assert_eq!(invoke("fallback_config", r#"{"b":1}"#), Err(rule));
     }
 
     fn known(id: Option<&'static str>, accept: Option<&'static str>) -> Option<String> {

@@ -152,10 +152,8 @@ impl Plan {
             .spare
             .take()
             .filter(|spare| spare.fits(&setup.limits))?;
-        self.body = self
-            .body
-            .for_another(id, resolved.config, spare.config(id))
-            .ok()?;
+        let config = spare.config(id);
+        self.body = self.body.for_another(id, resolved.config, config);
         if let Some(span) = &mut self.span {
             span.note("beamline.fallback", id);
         }
