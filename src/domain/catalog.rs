@@ -189,31 +189,22 @@ impl Catalog {
     fn try_get_many(&self, ids: &[&str]) -> Option<Consistent> {
         let sequence = self.sequence.load(Ordering::Acquire);
         let applying = sequence % 2 == 1;
-        let before = if applying {
-            self.before.load_full()
-        } else {
-            None
+        let is_its = |before: &Arc<Before>| before.sequence == sequence;
+        let before = match applying {
+            true => Some(self.before.load_full().filter(is_its)?),
+            false => None,
         };
-        if applying
-            && before
-                .as_ref()
-                .is_none_or(|before| before.sequence != sequence)
-        {
-            return None;
-        }
-        let revision = before
-            .as_ref()
-            .map_or_else(|| self.revision(), |before| before.revision);
+        let before = before.as_deref();
+        let revision = before.map_or_else(|| self.revision(), |before| before.revision);
         let pinned = self.entries.pin();
-        let entries = ids
-            .iter()
-            .map(
-                |id| match before.as_ref().and_then(|before| before.entries.get(*id)) {
-                    Some(old) => old.clone(),
-                    None => pinned.get(*id).map(|place| Arc::clone(&place.entry)),
-                },
-            )
-            .collect();
+        let entries = ids.iter().map(|id| {
+            let old = before.and_then(|before| before.entries.get(*id));
+            old.cloned().unwrap_or_else(|| {
+                let place = pinned.get(*id)?;
+                Some(Arc::clone(&place.entry))
+            })
+        });
+        let entries = entries.collect();
         // With the old values at hand the end of this very change does not matter, the begin of the
         // next one does; without them nothing may have begun.
         let last_harmless = if applying { sequence + 1 } else { sequence };
@@ -294,18 +285,14 @@ impl CatalogWriter {
         let pinned = catalog.entries.pin();
 
         let touched = change.upserts.iter().map(|entry| &entry.extension().id);
-        let entries: HashMap<_, _> = touched
-            .chain(&change.removals)
-            .map(|id| (id.clone(), catalog.get(id)))
-            .collect();
-        let mut digest = old_head
-            .digest
-            .wrapping_sub(catalog.quarantine.load().digest());
+        let touched = touched.chain(&change.removals);
+        let quarantined = catalog.quarantine.load().digest();
+        let mut digest = old_head.digest.wrapping_sub(quarantined);
         let mut counts = Counts::default();
         catalog.before.store(Some(Arc::new(Before {
             sequence,
             revision: old_head.revision,
-            entries,
+            entries: touched.map(|id| (id.clone(), catalog.get(id))).collect(),
         })));
 
         catalog.sequence.store(sequence, Ordering::Release);
