@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::request::{agreed_id, context, numbers, optional_object, required};
 use crate::domain::call_id::CallId;
-use crate::domain::json::{ObjectError, check_keys, members};
+use crate::domain::json::{check_keys, members};
 use crate::domain::quote::quoted;
 use crate::domain::whole::whole;
 use crate::service::caller::{ACCEPT, CALL_ID, DEADLINE_MS};
@@ -197,8 +197,7 @@ fn settings<'a>(
 ) -> Result<Option<&'a RawValue>, RegistryError> {
     let value = object(field, value)?;
     if let Some(value) = value {
-        let checked = check_keys(value.get()).map_err(ObjectError::from);
-        checked.map_err(|rule| RegistryError::field(field, rule))?;
+        check_keys(value.get()).map_err(|rule| RegistryError::field(field, rule))?;
     }
     Ok(value)
 }

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 pub use self::members::{Member, Members, members};
-pub use self::repeated::{KeyError, check_keys};
+pub use self::repeated::check_keys;
 pub use self::scan::string;
 use super::quote::quoted;
 
@@ -25,21 +25,13 @@ pub enum ObjectError {
     /// Something else, or not JSON at all.
     #[error("must be a JSON object")]
     NotAnObject,
-    /// It, or an object within it, has this key twice.
+    /// It, or an object within it, has a key twice: the one at this place, such as
+    /// `limits.items[2].max`.
     #[error("has the key `{}` twice", quoted(.0))]
     Twice(String),
     /// A key within it is half of a surrogate pair.
     #[error("has a key that holds half of a surrogate pair")]
     KeyIsNoText,
-}
-
-impl From<KeyError> for ObjectError {
-    fn from(error: KeyError) -> Self {
-        match error {
-            KeyError::Twice(place) => Self::Twice(place),
-            KeyError::NoText => Self::KeyIsNoText,
-        }
-    }
 }
 
 /// A key of an object and the rule that its value breaks.

@@ -2,8 +2,9 @@
 //!
 //! Rows, files and requests all pass here, so that none can bring in what another would refuse.
 
-use std::fmt;
 use std::ops::RangeInclusive;
+
+use thiserror::Error;
 
 use super::{Fields, MAX_VALUE_BYTES, Value};
 use crate::domain::breaker::Overrides;
@@ -21,7 +22,8 @@ use crate::domain::subject::Subject;
 use crate::domain::whole::{rule, whole};
 
 /// A field and the rule it breaks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{field}` {rule}")]
 pub struct FieldFault {
     /// The field's name as users write it.
     pub field: &'static str,
@@ -29,14 +31,9 @@ pub struct FieldFault {
     pub rule: String,
 }
 
-impl fmt::Display for FieldFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` {}", self.field, self.rule)
-    }
-}
-
 /// A number that was cut to this deployment's limit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{field}` {value} is cut to {limit}")]
 pub struct Cut {
     /// The field's name.
     pub field: &'static str,
@@ -44,16 +41,6 @@ pub struct Cut {
     pub value: i64,
     /// What is served.
     pub limit: i64,
-}
-
-impl fmt::Display for Cut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "`{}` {} is cut to {}",
-            self.field, self.value, self.limit
-        )
-    }
 }
 
 /// The outcome of a check: everything that is wrong, not just the first thing.
