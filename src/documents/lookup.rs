@@ -53,32 +53,29 @@ pub struct LookupArguments<'a> {
 
 /// A list of ids, and of too many no more than show that: each takes several times its bytes.
 fn ids<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Vec<Cow<'de, str>>>, D::Error> {
-    struct Ids<'a>(Vec<Cow<'a, str>>);
-    impl<'de> Deserialize<'de> for Ids<'de> {
-        fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-            struct Bounded;
-            impl<'de> Visitor<'de> for Bounded {
-                type Value = Ids<'de>;
+    struct Bounded;
+    impl<'de> Visitor<'de> for Bounded {
+        type Value = Option<Vec<Cow<'de, str>>>;
 
-                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                    f.write_str("a sequence")
-                }
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a sequence")
+        }
 
-                fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Ids<'de>, A::Error> {
-                    let mut ids = Vec::new();
-                    while let Some(id) = list.next_element::<Cow<'de, str>>()? {
-                        if ids.len() <= MAX_IDS {
-                            ids.push(id);
-                        }
-                    }
-                    Ok(Ids(ids))
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut ids = Vec::new();
+            while let Some(id) = list.next_element()? {
+                if ids.len() <= MAX_IDS {
+                    ids.push(id);
                 }
             }
-            json.deserialize_seq(Bounded)
+            Ok(Some(ids))
         }
     }
-    let ids = Option::<Ids<'de>>::deserialize(json)?;
-    Ok(ids.map(|Ids(ids)| ids))
+    json.deserialize_any(Bounded)
 }
 
 /// The ids that a lookup is about.

@@ -66,12 +66,12 @@ impl CallRules {
         match word("fallback_on").as_deref() {
             None => {}
             Some("open") => rules.fallback_on_open_only = true,
-            Some(_) => faults.push(fault("fallback_on", "must be `open`")),
+            Some(_) => faults.push(KeyFault::new("fallback_on", "must be `open`")),
         }
         match word("balance").as_deref() {
             None | Some("adaptive") => {}
             Some("weighted") => rules.balance = Balance::Weighted,
-            Some(_) => faults.push(fault("balance", "must be `adaptive` or `weighted`")),
+            Some(_) => faults.push(KeyFault::new("balance", "must be `adaptive` or `weighted`")),
         }
         if let Some(stream) = given("stream") {
             rules.stream = StreamLimits::read(stream, &mut faults);
@@ -84,7 +84,7 @@ impl StreamLimits {
     fn read(given: &RawValue, faults: &mut Vec<KeyFault>) -> Self {
         let mut limits = Self::default();
         let Ok(object) = JsonObject::parse(given.get()) else {
-            faults.push(fault("stream", "must be a JSON object"));
+            faults.push(KeyFault::new("stream", "must be a JSON object"));
             return limits;
         };
         let mut fields = object.members();
@@ -92,7 +92,7 @@ impl StreamLimits {
             let value = fields.remove(key).map(RawValue::get);
             let value = value.filter(|value| *value != "null")?;
             let limit = whole(value, &(1..=MOST_MS)).map(Duration::from_millis);
-            let fault = |rule: String| faults.push(fault(&format!("stream.{key}"), &rule));
+            let fault = |rule| faults.push(KeyFault::new(format!("stream.{key}"), rule));
             limit.map_err(fault).ok()
         };
         limits.first_chunk = limit("first_chunk_ms");
@@ -100,16 +100,9 @@ impl StreamLimits {
         limits.total = limit("total_ms").unwrap_or(DEFAULT_TOTAL);
         for key in fields.keys().take(MAX_UNKNOWN) {
             let rule = "is not known: there are first_chunk_ms, gap_ms and total_ms";
-            faults.push(fault(&format!("stream.{}", quoted(key)), rule));
+            faults.push(KeyFault::new(format!("stream.{}", quoted(key)), rule));
         }
         limits
-    }
-}
-
-fn fault(key: &str, rule: &str) -> KeyFault {
-    KeyFault {
-        key: key.to_owned(),
-        rule: rule.to_owned(),
     }
 }
 

@@ -98,10 +98,7 @@ impl Context {
     /// # Errors
     /// Nothing of it can be used: the field at fault.
     pub fn read(json: &RawValue) -> Result<Self, KeyFault> {
-        let fault = |key: &str, rule: &str| KeyFault {
-            key: format!("context{key}"),
-            rule: rule.to_owned(),
-        };
+        let fault = |key: &str, rule: &str| KeyFault::new(format!("context{key}"), rule);
         let not_an_object = || fault("", &ObjectError::NotAnObject.to_string());
         let members = members(json.get()).ok_or_else(not_an_object)?;
         let mut fields = Vec::new();

@@ -98,12 +98,8 @@ impl ExtensionHealth {
     }
 
     fn moment(&self, since_start_us: u64) -> Option<Instant> {
-        (since_start_us > 0)
-            .then(|| {
-                self.start
-                    .checked_add(Duration::from_micros(since_start_us))
-            })
-            .flatten()
+        let since_start = Some(since_start_us).filter(|us| *us > 0);
+        self.start.checked_add(Duration::from_micros(since_start?))
     }
 
     fn took(&self, latency: Option<Duration>, now: Instant) {
@@ -174,12 +170,10 @@ impl Outcomes {
 
     /// Begins the success rate anew.
     pub fn reset(&self) {
-        let Counts {
-            successes,
-            failures,
-        } = self.counts();
-        self.successes_before.store(successes, Ordering::Relaxed);
-        self.failures_before.store(failures, Ordering::Relaxed);
+        let now = self.counts();
+        self.successes_before
+            .store(now.successes, Ordering::Relaxed);
+        self.failures_before.store(now.failures, Ordering::Relaxed);
         self.was_reset.store(true, Ordering::Relaxed);
     }
 
@@ -190,13 +184,10 @@ impl Outcomes {
 
     /// The same since the last reset.
     pub fn since_reset(&self) -> Counts {
-        let Counts {
-            successes,
-            failures,
-        } = self.counts();
+        let (now, before) = (self.counts(), |it: &AtomicU64| it.load(Ordering::Relaxed));
         Counts {
-            successes: successes.saturating_sub(self.successes_before.load(Ordering::Relaxed)),
-            failures: failures.saturating_sub(self.failures_before.load(Ordering::Relaxed)),
+            successes: now.successes.saturating_sub(before(&self.successes_before)),
+            failures: now.failures.saturating_sub(before(&self.failures_before)),
         }
     }
 }

@@ -32,13 +32,10 @@ pub struct PageRequest<'a> {
 
 impl PageRequest<'_> {
     fn matches(&self, extension: &Extension) -> bool {
+        let selected = |selector: &Selector| selector.matches(extension.into());
         self.kind.is_none_or(|kind| kind == extension.kind)
-            && self
-                .enabled
-                .is_none_or(|enabled| enabled == extension.enabled)
-            && self
-                .selector
-                .is_none_or(|selector| selector.matches(extension.into()))
+            && self.enabled.is_none_or(|it| it == extension.enabled)
+            && self.selector.is_none_or(selected)
     }
 }
 
@@ -65,10 +62,8 @@ impl Listing {
     /// Adds an entry whose place is free.
     pub fn insert(&mut self, entry: Arc<Entry>) {
         let extension = entry.extension();
-        *self
-            .counts
-            .entry((extension.kind, extension.enabled))
-            .or_default() += 1;
+        let count = self.counts.entry((extension.kind, extension.enabled));
+        *count.or_default() += 1;
         if entry.admitted().is_err() {
             self.out_of_service.insert(extension.id.clone());
         }
@@ -79,22 +74,17 @@ impl Listing {
     pub fn remove(&mut self, extension: &Extension) {
         if self.entries.remove(&position(extension)).is_some() {
             self.out_of_service.remove(&extension.id);
-            *self
-                .counts
-                .entry((extension.kind, extension.enabled))
-                .or_default() -= 1;
+            let count = self.counts.entry((extension.kind, extension.enabled));
+            *count.or_default() -= 1;
         }
     }
 
     /// How many entries there are, by type and by whether they are enabled.
     pub fn count(&self, kind: Option<ExtensionType>, enabled: Option<bool>) -> usize {
-        self.counts
-            .iter()
-            .filter(|((k, e), _)| {
-                kind.is_none_or(|kind| kind == *k) && enabled.is_none_or(|x| x == *e)
-            })
-            .map(|(_, count)| count)
-            .sum()
+        let all = self.counts.iter().filter(|((k, e), _)| {
+            kind.is_none_or(|kind| kind == *k) && enabled.is_none_or(|x| x == *e)
+        });
+        all.map(|(_, count)| count).sum()
     }
 
     /// The ids of those that may not serve.

@@ -43,11 +43,8 @@ impl OwnLimits {
         let mut limit = |key: &str| {
             let value = fields.get(key).map(|value| value.get());
             let limit = whole(value.filter(|value| *value != "null")?, &(0..=MOST));
-            let fault = |rule| KeyFault {
-                key: key.to_owned(),
-                rule,
-            };
-            limit.map_err(|rule| faults.push(fault(rule))).ok()
+            let fault = |rule| faults.push(KeyFault::new(key, rule));
+            limit.map_err(fault).ok()
         };
         let limits = Self {
             max_payload_size: limit("max_payload_size"),

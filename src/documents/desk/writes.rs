@@ -64,15 +64,10 @@ impl Desk {
         actor: Actor,
         max_bytes: usize,
     ) -> Result<Answer, RegistryError> {
-        let Bulk {
-            which,
-            enabled,
-            dry_run,
-            actor: _,
-        } = bulk;
+        let dry_run = bulk.dry_run;
         let switch = Switch {
-            which,
-            enabled,
+            which: bulk.which,
+            enabled: bulk.enabled,
             actor,
             dry_run,
         };

@@ -261,8 +261,8 @@ impl Breaker {
                 State::Open { until, .. } => until.due(),
                 State::Closed { .. } | State::HalfOpen { .. } => None,
             },
-            failures: self.tally.failures(),
-            last_failure: self.tally.last_failure(),
+            failures: self.tally.failures,
+            last_failure: self.tally.last_failure,
             hearsay: false,
         };
         self.serials.change_state();

@@ -49,14 +49,14 @@ impl Overrides {
         };
         let overrides = Self {
             enabled: reader.read("enabled", boolean),
-            failure_threshold: reader.read("failure_threshold", |v| count(v, &COUNTS)),
+            failure_threshold: reader.read("failure_threshold", |v| whole(v, &COUNTS)),
             error_rate_threshold: reader.read("error_rate_threshold", rate),
-            window: reader.read("window_seconds", |v| seconds(v, &WINDOWS)),
-            minimum_requests: reader.read("minimum_requests", |v| count(v, &COUNTS)),
+            window: reader.read("window_seconds", |v| time(v, 1.0, &WINDOWS)),
+            minimum_requests: reader.read("minimum_requests", |v| whole(v, &COUNTS)),
             slow_calls: reader.slow_calls(),
-            open_time: reader.read("timeout_seconds", |v| seconds(v, &OPEN_TIMES)),
-            max_open_time: reader.read("max_timeout_seconds", |v| seconds(v, &OPEN_TIMES)),
-            half_open_max_requests: reader.read("half_open_max_requests", |v| count(v, &TRIALS)),
+            open_time: reader.read("timeout_seconds", |v| time(v, 1.0, &OPEN_TIMES)),
+            max_open_time: reader.read("max_timeout_seconds", |v| time(v, 1.0, &OPEN_TIMES)),
+            half_open_max_requests: reader.read("half_open_max_requests", |v| whole(v, &TRIALS)),
         };
         if let (Some(first), Some(longest)) = (overrides.open_time, overrides.max_open_time)
             && longest < first
@@ -75,10 +75,8 @@ impl Overrides {
     /// set, the other one gives way to it.
     pub fn apply(&self, daemon: &Settings) -> Settings {
         let open_time = self.open_time.unwrap_or(daemon.open_time);
-        let max_open_time = match self.max_open_time {
-            Some(longest) => longest,
-            None => daemon.max_open_time.max(open_time),
-        };
+        let longest = daemon.max_open_time.max(open_time);
+        let max_open_time = self.max_open_time.unwrap_or(longest);
         Settings {
             enabled: self.enabled.unwrap_or(daemon.enabled),
             failure_threshold: self.failure_threshold.unwrap_or(daemon.failure_threshold),
@@ -106,10 +104,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn fault(&mut self, key: &str, rule: impl Into<String>) {
-        self.faults.push(KeyFault {
-            key: quoted(key),
-            rule: rule.into(),
-        });
+        self.faults.push(KeyFault::new(quoted(key), rule));
     }
 
     fn read<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
@@ -123,7 +118,7 @@ impl Reader<'_> {
         const LATENCY: &str = "slow_call_ms";
         const RATE: &str = "slow_call_rate_threshold";
         let faults_before = self.faults.len();
-        let latency = self.read(LATENCY, |v| unless_off(v, |v| milliseconds(v, &LATENCIES)));
+        let latency = self.read(LATENCY, |v| unless_off(v, |v| time(v, 1e-3, &LATENCIES)));
         let rate_threshold = self.read(RATE, |v| unless_off(v, rate));
         if self.faults.len() > faults_before {
             return None;
@@ -155,13 +150,8 @@ impl Reader<'_> {
 }
 
 fn boolean(value: &str) -> Result<bool, String> {
-    value
-        .parse()
-        .map_err(|_| "must be true or false".to_owned())
-}
-
-fn count(value: &str, range: &RangeInclusive<u32>) -> Result<u32, String> {
-    whole(value, range)
+    let value = value.parse();
+    value.map_err(|_| "must be true or false".to_owned())
 }
 
 /// Zero would open at every call.
@@ -174,14 +164,6 @@ fn rate(value: &str) -> Result<f64, String> {
 fn number(value: &str) -> Option<f64> {
     Decimal::parse(value)?;
     value.parse().ok()
-}
-
-fn seconds(value: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
-    time(value, 1.0, range)
-}
-
-fn milliseconds(value: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
-    time(value, 1e-3, range)
 }
 
 /// A number of units of `unit` seconds, or humantime.
@@ -203,7 +185,6 @@ fn unless_off<T>(
     if string(value).as_deref() == Some("off") {
         return Ok(None);
     }
-    parse(value)
-        .map(Some)
-        .map_err(|rule| format!("{rule}, or \"off\""))
+    let value = parse(value).map(Some);
+    value.map_err(|rule| format!("{rule}, or \"off\""))
 }

@@ -44,6 +44,14 @@ pub struct KeyFault {
     pub rule: String,
 }
 
+impl KeyFault {
+    /// That `key` breaks `rule`.
+    pub fn new(key: impl Into<String>, rule: impl Into<String>) -> Self {
+        let (key, rule) = (key.into(), rule.into());
+        Self { key, rule }
+    }
+}
+
 /// A JSON object as text; the empty one, by far the most frequent, allocates nothing.
 #[derive(Debug, Clone, Default)]
 pub struct JsonObject(Option<Box<RawValue>>);
