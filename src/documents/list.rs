@@ -60,11 +60,8 @@ impl ListArguments {
     /// An unknown type, or a cursor that no page has given out.
     pub fn query(&self) -> Result<ListQuery, RegistryError> {
         let kind = self.kind.as_deref().map(ExtensionType::parse).transpose();
-        let selector = self
-            .selector
-            .as_ref()
-            .map(|json| Selector::parse(json.get()));
-        let selector = selector.transpose();
+        let selector = self.selector.as_deref().map(RawValue::get);
+        let selector = selector.map(Selector::parse).transpose();
         let after = self.cursor.as_deref().map(parse_cursor);
         Ok(ListQuery {
             kind: kind.map_err(|rule| RegistryError::field("type", rule))?,
@@ -91,15 +88,6 @@ impl<'de> Deserialize<'de> for EnabledFilter {
     }
 }
 
-/// How an extension is doing, as a listing shows it.
-#[derive(Debug, Clone, Copy)]
-pub struct States {
-    /// The circuit of the current version.
-    pub circuit: CircuitState,
-    /// All versions together.
-    pub state: State,
-}
-
 /// A lookup's reply, an object with fields, with one more at its end.
 fn with_state(record: &[u8], state: State) -> Bytes {
     let fields = record.strip_suffix(b"}").unwrap_or(record);
@@ -110,11 +98,11 @@ fn with_state(record: &[u8], state: State) -> Bytes {
 /// The page as JSON, shortened to fit `max_bytes`; the cursor then leads to what was left out. A
 /// record that no page could hold is named in `omitted`.
 ///
-/// `states` gives the state of an extension.
+/// `states` gives the state of an extension's current circuit, and of all its versions together.
 pub fn page(
     page: &Page,
     max_bytes: usize,
-    states: impl Fn(&Arc<Entry>) -> States,
+    states: impl Fn(&Arc<Entry>) -> (CircuitState, State),
 ) -> Result<Bytes, RegistryError> {
     let fitting = page::Page {
         name: "extensions",
@@ -124,7 +112,7 @@ pub fn page(
     };
     let forms = page::Forms {
         record: |entry: &Arc<Entry>| {
-            let States { circuit, state } = states(entry);
+            let (circuit, state) = states(entry);
             let record = entry.current()?.reply.in_state(circuit);
             Some(with_state(&record, state))
         },

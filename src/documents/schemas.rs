@@ -54,27 +54,21 @@ pub fn messages() -> Components {
 /// All schemas by name: of answers, and of the bodies of changes.
 pub fn components() -> Components {
     let mut components = Documents::openapi().components.unwrap_or_default();
-    for (name, schema) in stored::schemas() {
-        components.schemas.insert(name.to_owned(), schema.into());
-    }
+    let stored = stored::schemas().map(|(name, schema)| (name.to_owned(), RefOr::T(schema)));
+    components.schemas.extend(stored);
     for schema in components.schemas.values_mut() {
         require_everything(schema);
     }
-    for (name, schema) in rehearsed::schemas() {
-        components.schemas.insert(name.to_owned(), schema);
-    }
-    for (name, verb) in [
-        ("NewExtension", WriteVerb::Create),
-        ("ExtensionChange", WriteVerb::Update),
-        ("Condition", WriteVerb::Delete),
+    let rehearsed = rehearsed::schemas().map(|(name, schema)| (name.to_owned(), schema));
+    components.schemas.extend(rehearsed);
+    for (name, schema) in [
+        ("NewExtension", change::schema(WriteVerb::Create)),
+        ("ExtensionChange", change::schema(WriteVerb::Update)),
+        ("Condition", change::schema(WriteVerb::Delete)),
+        ("ReloadRequest", change::reload_schema()),
     ] {
-        let schema = change::schema(verb).into();
-        components.schemas.insert(name.to_owned(), schema);
+        components.schemas.insert(name.to_owned(), schema.into());
     }
-    let reload = change::reload_schema().into();
-    components
-        .schemas
-        .insert("ReloadRequest".to_owned(), reload);
     components
 }
 

@@ -119,16 +119,10 @@ pub(super) fn schemas() -> [(&'static str, Schema); 3] {
         .property("versions", list_of("ExtensionVersion"))
         .property("instances", list_of("ExtensionInstance"))
         .property("revision", Object::with_type(Type::Integer));
-    let extension = ["created_at", "updated_at"]
-        .into_iter()
-        .fold(extension, moment);
-    let extension = ["created_by", "updated_by"]
-        .into_iter()
-        .fold(extension, person);
-    let version = person(
-        moment(properties(VERSION, true), "created_at"),
-        "created_by",
-    );
+    let extension = moment(moment(extension, "created_at"), "updated_at");
+    let extension = person(person(extension, "created_by"), "updated_by");
+    let version = moment(properties(VERSION, true), "created_at");
+    let version = person(version, "created_by");
     [
         ("Extension", extension.property("warnings", warnings).into()),
         ("ExtensionVersion", version.into()),

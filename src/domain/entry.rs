@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::breaker::CircuitState;
 use super::context::Context;
-use super::extension::Extension;
+use super::extension::{Extension, Version};
 use super::ids::VersionName;
 use super::rollout::Halt;
 use super::routing::{self, Candidate, Resolved, Tier};
@@ -76,10 +76,8 @@ impl Entry {
             (candidate, reply)
         });
         let candidates = candidates.collect();
-        let shares = extension.versions.iter();
-        let mut shares = shares.filter_map(|version| version.rollout.as_ref());
         Self {
-            halts: shares.any(|rollout| rollout.halt().is_some()),
+            halts: extension.versions.iter().any(Version::halts),
             extension,
             candidates,
         }

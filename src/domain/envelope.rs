@@ -170,18 +170,15 @@ fn fields(object: &str) -> BTreeMap<Key<'_>, &RawValue> {
 
 /// The fields of a provider's payload, as written between its braces.
 fn provider_fields(payload: &str) -> Result<&str, EnvelopeError> {
-    let inner = payload
-        .strip_prefix('{')
-        .and_then(|rest| rest.strip_suffix('}'))
-        .ok_or(EnvelopeError {
-            field: "payload".into(),
-            rule: "must be a JSON object for a provider",
-        })?;
+    let inner = payload.strip_prefix('{');
+    let inner = inner.and_then(|rest| rest.strip_suffix('}'));
+    let inner = inner.ok_or(EnvelopeError {
+        field: "payload".into(),
+        rule: "must be a JSON object for a provider",
+    })?;
     // A key that is no text is none of ours.
-    let mut keys = members(payload)
-        .into_iter()
-        .flatten()
-        .filter_map(|member| member.key);
+    let members = members(payload).into_iter().flatten();
+    let mut keys = members.filter_map(|member| member.key);
     match keys.find(|key| RESERVED.contains(&&**key)) {
         Some(name) => Err(EnvelopeError {
             field: format!("payload.{name}").into(),

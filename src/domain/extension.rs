@@ -56,11 +56,8 @@ pub struct Whose(OnceLock<Incarnation>);
 impl Whose {
     /// Something of `extension`.
     pub fn of(extension: &Extension) -> Self {
-        Self(
-            extension
-                .incarnation
-                .map_or_else(OnceLock::new, OnceLock::from),
-        )
+        let own = extension.incarnation;
+        Self(own.map_or_else(OnceLock::new, OnceLock::from))
     }
 
     /// Which extension of the id, once a source has given it.
@@ -176,6 +173,14 @@ pub struct Version {
     pub provenance: Provenance,
     /// See [`Extension::cuts`].
     pub cuts: Vec<Cut>,
+}
+
+impl Version {
+    /// Whether it gives up its share by itself.
+    pub fn halts(&self) -> bool {
+        let rollout = self.rollout.as_ref();
+        rollout.is_some_and(|rollout| rollout.halt().is_some())
+    }
 }
 
 /// One running copy of a version.

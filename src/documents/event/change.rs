@@ -45,25 +45,18 @@ pub(in crate::documents) struct ManyChanged<'a> {
 pub fn change_events(instance_id: &str, epoch: &str, changes: &RevisionChanges) -> Vec<Event> {
     let revision = changes.revision;
     if usize::try_from(changes.total).is_ok_and(|total| total > MAX_CHANGES) {
-        let id = format!("{epoch}-{revision}-1");
-        return vec![event(
-            instance_id,
-            id,
-            "registry_reloaded",
-            None,
-            ManyChanged::of(changes),
-        )];
+        let (id, data) = (format!("{epoch}-{revision}-1"), ManyChanged::of(changes));
+        return vec![event(instance_id, id, "registry_reloaded", None, data)];
     }
     let numbered = (1..).zip(&changes.changes);
     let published = numbered.filter(|(_, change)| ExtensionId::parse(&change.extension).is_ok());
-    published
-        .map(|(number, change)| {
-            let id = format!("{epoch}-{revision}-{number}");
-            let subject = Some(&*change.extension);
-            let data = ExtensionChanged::new(change, changes);
-            event(instance_id, id, change.kind.as_str(), subject, data)
-        })
-        .collect()
+    let events = published.map(|(number, change)| {
+        let id = format!("{epoch}-{revision}-{number}");
+        let subject = Some(&*change.extension);
+        let data = ExtensionChanged::new(change, changes);
+        event(instance_id, id, change.kind.as_str(), subject, data)
+    });
+    events.collect()
 }
 
 impl<'a> ExtensionChanged<'a> {

@@ -48,6 +48,7 @@ impl<'a> CircuitMoved<'a> {
     ) -> Self {
         let opened = transition.to == CircuitState::Open;
         let last = transition.last_failure;
+        let retry_at = transition.retry_at.and_then(|at| clock.due(at));
         Self {
             id: id.as_str(),
             version: version.as_str(),
@@ -61,10 +62,7 @@ impl<'a> CircuitMoved<'a> {
             failing_since: failing.since.and_then(|at| time(clock.wall(at))),
             error: failing.error.as_deref(),
             opened_at: opened.then(|| time(clock.wall(transition.at))),
-            retry_at: transition
-                .retry_at
-                .and_then(|at| clock.due(at))
-                .and_then(time),
+            retry_at: retry_at.and_then(time),
         }
     }
 }

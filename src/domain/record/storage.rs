@@ -39,19 +39,16 @@ pub fn faults(fields: &Fields<'_>) -> Vec<FieldFault> {
 /// extension all the same.
 pub fn beyond_limits(extension: &Extension) -> Vec<String> {
     let cuts = extension.all_cuts();
-    let mut all: Vec<_> = cuts
-        .map(|cut| cut.replace("is cut to", "must be at most"))
-        .collect();
+    let cuts = cuts.map(|cut| cut.replace("is cut to", "must be at most"));
+    let mut all: Vec<_> = cuts.collect();
     let record = record(extension);
     for (kind, parts) in [
         ("versions", &record.versions),
         ("instances", &record.instances),
     ] {
-        if parts.len() > MAX_PARTS {
-            all.push(format!(
-                "`{kind}` has {} of at most {MAX_PARTS}",
-                parts.len()
-            ));
+        let count = parts.len();
+        if count > MAX_PARTS {
+            all.push(format!("`{kind}` has {count} of at most {MAX_PARTS}"));
         }
     }
     if size(&record) > MAX_RECORD_BYTES {
@@ -67,11 +64,8 @@ pub fn unstorable(extension: &Extension) -> Vec<String> {
     let mut all: Vec<_> = own.iter().map(ToString::to_string).collect();
     for version in &record.versions {
         let name = version.get("version");
-        all.extend(
-            faults(version)
-                .iter()
-                .map(|fault| format!("version {name}: {fault}")),
-        );
+        let its = faults(version).into_iter();
+        all.extend(its.map(|fault| format!("version {name}: {fault}")));
     }
     all
 }
@@ -104,9 +98,8 @@ fn weigh(text: &str) -> Result<usize, &'static str> {
                 let (mut digits, mut exponent) = (0, 0usize);
                 while let Some(digit) = rest.next_if(u8::is_ascii_digit) {
                     digits += 1;
-                    exponent = exponent
-                        .saturating_mul(10)
-                        .saturating_add(usize::from(digit - b'0'));
+                    exponent = exponent.saturating_mul(10);
+                    exponent = exponent.saturating_add(usize::from(digit - b'0'));
                 }
                 if digits > MAX_EXPONENT_DIGITS {
                     return Err("has a number with an exponent of more than 3 digits");
