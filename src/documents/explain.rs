@@ -113,10 +113,9 @@ impl<'a> Explained<'a> {
         let states = &explanation.circuits;
         let candidates = entry.candidates().zip(explanation.verdicts()).zip(states);
         let candidates = candidates.zip(&explanation.success_rates);
-        let current = entry
-            .candidates()
-            .zip(states)
-            .find(|(candidate, _)| candidate.is_current());
+        let mut known = entry.candidates().zip(states);
+        let current = known.find(|(candidate, _)| candidate.is_current());
+        let state = current.map_or(CircuitState::Closed, |(_, state)| *state);
         Self {
             id: extension.id.as_str(),
             kind: extension.kind.as_str(),
@@ -131,19 +130,18 @@ impl<'a> Explained<'a> {
                 .map(|(((candidate, verdict), state), success_rate)| {
                     let resolved = candidate.resolve(extension);
                     let rules = verdict.rules.into_iter();
+                    let rules = rules.map(|(key, matched)| RuleVerdict { key, matched });
                     let rollouts = verdict.rollouts.into_iter();
+                    let rollouts = rollouts
+                        .map(|(bucket, admitted)| RolloutVerdict { bucket, admitted });
                     Candidate {
                         version: resolved.version.as_str(),
                         subject: resolved.subject.as_str(),
                         enabled: candidate.enabled(),
                         current: candidate.is_current(),
                         priority: candidate.priority(extension),
-                        rules: rules
-                            .map(|(key, matched)| RuleVerdict { key, matched })
-                            .collect(),
-                        rollouts: rollouts
-                            .map(|(bucket, admitted)| RolloutVerdict { bucket, admitted })
-                            .collect(),
+                        rules: rules.collect(),
+                        rollouts: rollouts.collect(),
                         takes_part: verdict.takes_part,
                         chosen: own.is_some_and(|own| own.version == resolved.version),
                         circuit_breaker_state: state.as_str(),
@@ -167,9 +165,7 @@ impl<'a> Explained<'a> {
                 .collect(),
             resting: RestingBody::all(&explanation.resting),
             fallback: extension.fallback.iter().map(|id| id.as_str()).collect(),
-            circuit_breaker_state: current
-                .map_or(CircuitState::Closed, |(_, state)| *state)
-                .as_str(),
+            circuit_breaker_state: state.as_str(),
             revision: explanation.revision,
             warnings: warnings(extension),
         }

@@ -93,10 +93,8 @@ impl<'a> InvokeHeaders<'a> {
     }
 
     fn call_id(&self) -> Result<Option<CallId>, RegistryError> {
-        let given = self.call_id.map(CallId::parse);
-        given
-            .transpose()
-            .map_err(|rule| RegistryError::field(CALL_ID, rule))
+        let given = self.call_id.map(CallId::parse).transpose();
+        given.map_err(|rule| RegistryError::field(CALL_ID, rule))
     }
 }
 
@@ -154,11 +152,9 @@ impl<'a> InvokeArguments<'a> {
         headers: &InvokeHeaders<'_>,
         received: Instant,
     ) -> Result<Option<Instant>, RegistryError> {
-        let header = headers.deadline_ms;
-        let header = header.map(|text| whole(text.trim(), &numbers::ANY));
-        let header = header
-            .transpose()
-            .map_err(|rule| RegistryError::field(DEADLINE_MS, rule))?;
+        let header = headers.deadline_ms.map(str::trim);
+        let header = header.map(|text| whole(text, &numbers::ANY)).transpose();
+        let header = header.map_err(|rule| RegistryError::field(DEADLINE_MS, rule))?;
         let nearest = [self.deadline_ms, header].into_iter().flatten().min();
         // A deadline beyond the end of time is none.
         Ok(nearest.and_then(|ms| received.checked_add(Duration::from_millis(ms))))

@@ -267,10 +267,7 @@ fn fitting<'m>(many: &'m Many<'_>, errors: &mut Vec<Bytes>, max_bytes: usize) ->
 }
 
 fn with_commas<'a>(documents: impl IntoIterator<Item = &'a Bytes>) -> usize {
-    documents
-        .into_iter()
-        .map(|document| document.len() + 1)
-        .sum()
+    documents.into_iter().map(|it| it.len() + 1).sum()
 }
 
 fn joined<'a>(

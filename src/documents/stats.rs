@@ -160,9 +160,7 @@ fn without_faults<'a>(figures: &'a Figures<'_>) -> Stats<'a> {
         error_count: figures.load_errors,
         last_error: figures.last_error.as_deref(),
         last_reload: figures.last_reload.and_then(|reload| time(reload.at())),
-        last_reload_duration_ms: figures
-            .last_reload
-            .map(|reload| milliseconds(reload.duration)),
+        last_reload_duration_ms: figures.last_reload.map(|it| milliseconds(it.duration)),
         staleness_ms: figures.staleness.map(millis),
         lookups: LookupCounts {
             hits: figures.lookups.hits,

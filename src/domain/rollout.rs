@@ -118,7 +118,8 @@ impl Rollout {
         let threshold = given("percent").and_then(|value| threshold(value.get()));
         let threshold = threshold.ok_or_else(fault(Member::Percent))?;
         let salt = given("salt").map(|value| string(value).ok_or_else(fault(Member::Salt)));
-        let halt = given("halt").map(|halt| Halt::parse(halt.get()).ok_or_else(fault(Member::Halt)));
+        let halt = given("halt").map(|halt| Halt::parse(halt.get()));
+        let halt = halt.map(|halt| halt.ok_or_else(fault(Member::Halt)));
         Ok(Self {
             by,
             salt: salt.transpose()?,
@@ -148,12 +149,9 @@ impl Rollout {
             Scalar::Text(text) => hash.update(text.as_str()),
             value => hash.update(value.to_string()),
         }
-        let first = hash
-            .finalize()
-            .iter()
-            .take(8)
-            .fold(0u64, |n, byte| n << 8 | u64::from(*byte));
-        Some(first % BUCKETS)
+        let hash = hash.finalize();
+        let first = hash.first_chunk::<8>().copied()?;
+        Some(u64::from_be_bytes(first) % BUCKETS)
     }
 
     /// Whether it lets no request in.

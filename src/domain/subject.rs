@@ -80,10 +80,8 @@ impl SubjectPattern {
 
 /// Whether `text` is exactly one token of a subject.
 pub fn is_token(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && !matches!(b, b'.' | b'*' | b'>'))
+    let fits = |b: u8| b.is_ascii_graphic() && !matches!(b, b'.' | b'*' | b'>');
+    !text.is_empty() && text.bytes().all(fits)
 }
 
 fn check_tokens(text: &str) -> Result<(), Broken> {

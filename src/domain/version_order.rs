@@ -24,11 +24,8 @@ pub fn compare(a: &str, b: &str) -> Ordering {
 /// Splits off the first run of digits or of anything else.
 fn split_part(text: &[u8]) -> (&[u8], &[u8]) {
     let digits = text.first().is_some_and(u8::is_ascii_digit);
-    let end = text
-        .iter()
-        .position(|b| b.is_ascii_digit() != digits)
-        .unwrap_or(text.len());
-    text.split_at(end)
+    let end = text.iter().position(|b| b.is_ascii_digit() != digits);
+    text.split_at(end.unwrap_or(text.len()))
 }
 
 fn compare_parts(a: &[u8], b: &[u8]) -> Ordering {

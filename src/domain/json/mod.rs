@@ -16,7 +16,7 @@ use thiserror::Error;
 
 pub use self::members::{Member, Members, members};
 pub use self::repeated::check_keys;
-pub use self::scan::string;
+pub use self::scan::{string, strings};
 use super::quote::quoted;
 
 /// Why a text is not a JSON object that can be kept.

@@ -6,6 +6,7 @@
 
 use super::{FieldFault, Fields, Record, Value, record};
 use crate::domain::extension::Extension;
+use crate::domain::json::strings;
 
 /// The most bytes of one record: half of what a nats-server takes by default.
 pub const MAX_RECORD_BYTES: usize = 512 * 1024;
@@ -117,27 +118,9 @@ fn weigh(text: &str) -> Result<usize, &'static str> {
 
 /// Texts that JSON can write and the database cannot hold. Expects valid JSON.
 fn storable(json: &str) -> Result<(), &'static str> {
-    let mut rest = json;
-    while let Some((_, escape)) = rest.split_once('\\') {
-        let unit = escape.strip_prefix('u').and_then(|hex| hex.get(..4));
-        // The character after a backslash may be another one.
-        rest = escape.get(1..).unwrap_or_default();
-        let Some(unit) = unit.and_then(|hex| u16::from_str_radix(hex, 16).ok()) else {
-            continue;
-        };
-        rest = escape.get(5..).unwrap_or_default();
-        match unit {
-            0 => return Err("holds the character \\u0000"),
-            0xD800..=0xDBFF => {
-                let second = rest.strip_prefix("\\u").and_then(|hex| hex.get(..4));
-                let second = second.and_then(|hex| u16::from_str_radix(hex, 16).ok());
-                if !second.is_some_and(|unit| (0xDC00..=0xDFFF).contains(&unit)) {
-                    return Err("holds half of a surrogate pair");
-                }
-                rest = rest.get(6..).unwrap_or_default();
-            }
-            0xDC00..=0xDFFF => return Err("holds half of a surrogate pair"),
-            _ => {}
+    for text in strings(json) {
+        if text.ok_or("holds half of a surrogate pair")?.contains('\0') {
+            return Err("holds the character \\u0000");
         }
     }
     Ok(())
