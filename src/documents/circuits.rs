@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::page::{Forms, Page, no_brief};
+use super::page::{Item, fit};
 use super::request::{OfOne, numbers};
 use super::resting::RestingBody;
 use super::{time, to_bytes};
@@ -91,19 +91,12 @@ impl ForcedBody {
 /// # Errors
 /// Not even one circuit fits.
 pub fn page(page: &CircuitPage, max_bytes: usize) -> Result<Bytes, RegistryError> {
-    let fitting = Page {
-        name: "circuits",
-        items: &page.circuits,
-        more: page.more,
-        beside: &[],
-    };
-    let forms = Forms {
-        record: |row: &CircuitRow| Some(circuit(row)),
-        brief: no_brief,
-        name: cursor,
-        cursor,
-    };
-    fitting.fit(max_bytes, &forms)
+    let items = page.circuits.iter().map(|row| Item {
+        record: circuit(row),
+        name: cursor(row),
+        cursor: cursor(row),
+    });
+    fit("circuits", items, page.more, &[], max_bytes)
 }
 
 /// One circuit.

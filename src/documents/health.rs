@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::list::cursor;
-use super::page::{Forms, Page, no_brief};
+use super::page::{Item, fit};
 use super::request::{OfOne, numbers};
 use super::stats::milliseconds;
 use super::{time, to_bytes};
@@ -247,19 +247,14 @@ fn score(rate: f64) -> f64 {
 /// # Errors
 /// Not even one extension fits.
 pub fn page(page: &HealthPage, max_bytes: usize) -> Result<Bytes, RegistryError> {
-    let fitting = Page {
-        name: "extensions",
-        items: &page.standings,
-        more: page.more,
-        beside: &[("summary", to_bytes(&HealthSummary::of(&page.summary)))],
-    };
-    let forms = Forms {
-        record: |standing: &Standing| Some(health(standing, None)),
-        brief: no_brief,
-        name: |standing: &Standing| standing.entry.extension().id.to_string(),
-        cursor: |standing: &Standing| cursor(standing.entry.extension()),
-    };
-    fitting.fit(max_bytes, &forms)
+    let items = page.standings.iter().map(|standing| Item {
+        record: health(standing, None),
+        name: standing.entry.extension().id.to_string(),
+        cursor: cursor(standing.entry.extension()),
+    });
+    let summary = to_bytes(&HealthSummary::of(&page.summary));
+    let beside = [("summary", summary)];
+    fit("extensions", items, page.more, &beside, max_bytes)
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::page::{Item, fit};
 use super::request::{Read, as_object, numbers, required};
-use super::{page, to_bytes};
+use super::to_bytes;
 use crate::domain::breaker::CircuitState;
 use crate::domain::entry::Entry;
 use crate::domain::extension::{Extension, ExtensionType};
@@ -104,23 +105,17 @@ pub fn page(
     max_bytes: usize,
     states: impl Fn(&Arc<Entry>) -> (CircuitState, State),
 ) -> Result<Bytes, RegistryError> {
-    let fitting = page::Page {
-        name: "extensions",
-        items: &page.entries,
-        more: page.more,
-        beside: &[("total", to_bytes(&page.total))],
-    };
-    let forms = page::Forms {
-        record: |entry: &Arc<Entry>| {
-            let (circuit, state) = states(entry);
-            let record = entry.current()?.reply.in_state(circuit);
-            Some(with_state(&record, state))
-        },
-        brief: page::no_brief,
-        name: |entry: &Arc<Entry>| entry.extension().id.to_string(),
-        cursor: |entry: &Arc<Entry>| cursor(entry.extension()),
-    };
-    fitting.fit(max_bytes, &forms)
+    let items = page.entries.iter().filter_map(|entry| {
+        let (circuit, state) = states(entry);
+        let record = entry.current()?.reply.in_state(circuit);
+        Some(Item {
+            record: with_state(&record, state),
+            name: entry.extension().id.to_string(),
+            cursor: cursor(entry.extension()),
+        })
+    });
+    let beside = [("total", to_bytes(&page.total))];
+    fit("extensions", items, page.more, &beside, max_bytes)
 }
 
 /// The place after which the next page begins, as text: `<type>:<id>`.
