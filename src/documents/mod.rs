@@ -34,8 +34,6 @@ pub mod stats;
 pub mod stored;
 pub mod switch;
 
-use std::sync::LazyLock;
-
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -78,10 +76,6 @@ struct Documents;
 )))]
 struct Messages;
 
-static EMPTY_OBJECT: LazyLock<Box<RawValue>> = LazyLock::new(|| {
-    RawValue::from_string("{}".to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned())
-});
-
 /// The JSON text of a document. Serializing plain structs into memory cannot fail; should it ever,
 /// the reply is empty rather than absent.
 pub fn to_bytes(document: &impl Serialize) -> Bytes {
@@ -94,7 +88,8 @@ fn exact(buffer: Vec<u8>) -> Bytes {
 }
 
 fn raw(object: &JsonObject) -> &RawValue {
-    object.raw().unwrap_or(&EMPTY_OBJECT)
+    let empty = || serde_json::from_str("{}").unwrap_or(RawValue::NULL);
+    object.raw().unwrap_or_else(empty)
 }
 
 /// A digest as it is shown: 16 hexadecimal digits.

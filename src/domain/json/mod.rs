@@ -4,6 +4,7 @@
 //! tree costs one per node, and goes into a reply without being built again.
 
 mod members;
+mod reader;
 mod repeated;
 mod scan;
 
@@ -15,6 +16,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 pub use self::members::{Member, Members, members};
+pub use self::reader::Reader;
 pub use self::repeated::check_keys;
 pub use self::scan::{string, strings};
 use super::quote::quoted;
