@@ -11,11 +11,11 @@ use crate::domain::breaker::CircuitState;
 use crate::domain::entry::Entry;
 use crate::domain::extension::{Extension, ExtensionType};
 use crate::domain::ids::ExtensionId;
-use crate::domain::listing::{Page, Position};
+use crate::domain::listing::{Page, PageRequest, Position};
 use crate::domain::selector::Selector;
 use crate::service::error::RegistryError;
 use crate::service::health::State;
-use crate::service::read::ListQuery;
+use crate::service::read::page_limit;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use serde_json::value::RawValue;
@@ -59,17 +59,17 @@ impl ListArguments {
     ///
     /// # Errors
     /// An unknown type, or a cursor that no page has given out.
-    pub fn query(&self) -> Result<ListQuery, RegistryError> {
+    pub fn query(&self) -> Result<PageRequest, RegistryError> {
         let kind = self.kind.as_deref().map(ExtensionType::parse).transpose();
         let selector = self.selector.as_deref().map(RawValue::get);
         let selector = selector.map(Selector::parse).transpose();
         let after = self.cursor.as_deref().map(parse_cursor);
-        Ok(ListQuery {
+        Ok(PageRequest {
             kind: kind.map_err(|rule| RegistryError::field("type", rule))?,
             enabled: self.enabled.map_or(Some(true), |filter| filter.0),
             selector: selector.map_err(|rule| RegistryError::field("selector", rule))?,
-            limit: self.limit,
             after: after.transpose()?,
+            limit: page_limit(self.limit)?,
         })
     }
 }

@@ -213,7 +213,7 @@ impl Catalog {
     }
 
     /// A page of entries in the order of type and id, and the revision they all belong to.
-    pub fn list(&self, request: &PageRequest<'_>) -> (Page, u64) {
+    pub fn list(&self, request: &PageRequest) -> (Page, u64) {
         let listing = locked(&self.listing);
         (listing.page(request), self.revision())
     }
@@ -256,7 +256,7 @@ impl Catalog {
         std::iter::from_fn(move || {
             if ahead.len() == 0 && more {
                 let (page, _) = self.list(&PageRequest {
-                    after: after.as_ref(),
+                    after: after.take(),
                     limit: WALKED_AT_A_TIME,
                     ..PageRequest::default()
                 });

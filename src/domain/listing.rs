@@ -17,25 +17,25 @@ pub type Position = (ExtensionType, ExtensionId);
 
 /// Which entries, from where, how many.
 #[derive(Debug, Clone, Default)]
-pub struct PageRequest<'a> {
+pub struct PageRequest {
     /// Only this type.
     pub kind: Option<ExtensionType>,
     /// Only the enabled ones, or only the disabled ones.
     pub enabled: Option<bool>,
     /// Only those that it matches.
-    pub selector: Option<&'a Selector>,
+    pub selector: Option<Selector>,
     /// Only entries after this place.
-    pub after: Option<&'a Position>,
+    pub after: Option<Position>,
     /// The most that are returned.
     pub limit: usize,
 }
 
-impl PageRequest<'_> {
+impl PageRequest {
     fn matches(&self, extension: &Extension) -> bool {
         let selected = |selector: &Selector| selector.matches(extension.into());
         self.kind.is_none_or(|kind| kind == extension.kind)
             && self.enabled.is_none_or(|it| it == extension.enabled)
-            && self.selector.is_none_or(selected)
+            && self.selector.as_ref().is_none_or(selected)
     }
 }
 
@@ -93,8 +93,9 @@ impl Listing {
     }
 
     /// The entries that `request` asks for.
-    pub fn page(&self, request: &PageRequest<'_>) -> Page {
-        let from = request.after.map_or(Bound::Unbounded, Bound::Excluded);
+    pub fn page(&self, request: &PageRequest) -> Page {
+        let from = request.after.as_ref();
+        let from = from.map_or(Bound::Unbounded, Bound::Excluded);
         let matching = |entry: &&Arc<Entry>| request.matches(entry.extension());
         let all = || self.entries.values().filter(matching);
         let after = self.entries.range((from, Bound::Unbounded));
@@ -102,7 +103,7 @@ impl Listing {
         let entries: Vec<_> = matching.by_ref().take(request.limit).cloned().collect();
         Page {
             entries,
-            total: match request.selector {
+            total: match &request.selector {
                 None => self.count(request.kind, request.enabled),
                 Some(_) => all().count(),
             },

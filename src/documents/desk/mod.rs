@@ -125,7 +125,7 @@ impl Desk {
     ) -> Result<Answer, RegistryError> {
         let query = read.arguments.query()?;
         self.fresh(read.freshness).await?;
-        let (page, revision) = self.reads.list(&query)?;
+        let (page, revision) = self.reads.list(&query);
         let states = |entry: &Arc<Entry>| (self.reads.state(entry), self.health.state(entry));
         let body = list::page(&page, max_bytes, states)?;
         Ok(Answer::at(revision, body))
