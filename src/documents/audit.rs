@@ -48,8 +48,8 @@ impl AuditArguments {
     pub fn query(&self) -> Result<AuditQuery, RegistryError> {
         Ok(AuditQuery {
             extension: id(self.id.as_deref())?,
-            by: by(self.by.as_deref())?,
-            action: action(self.action.as_deref())?,
+            by: self.by.as_deref().map(by).transpose()?,
+            action: self.action.as_deref().map(action).transpose()?,
             since: when("since", self.since.as_deref())?,
             until: when("until", self.until.as_deref())?,
             before: self.before,
@@ -59,23 +59,19 @@ impl AuditArguments {
 }
 
 /// A text that an entry can have: the database stores no other.
-fn by(text: Option<&str>) -> Result<Option<String>, RegistryError> {
-    match text {
-        Some(text) if text.contains('\0') => {
-            Err(RegistryError::field("by", "holds the character \\u0000"))
-        }
-        text => Ok(text.map(str::to_owned)),
+fn by(text: &str) -> Result<String, RegistryError> {
+    match text.contains('\0') {
+        true => Err(RegistryError::field("by", "holds the character \\u0000")),
+        false => Ok(text.to_owned()),
     }
 }
 
 /// Another one is misspelt: an empty page would mean that nobody did it.
-fn action(text: Option<&str>) -> Result<Option<String>, RegistryError> {
-    match text {
-        Some(text) if !ACTIONS.contains(&text) => {
-            let rule = format!("must be one of {}", ACTIONS.join(", "));
-            Err(RegistryError::field("action", rule))
-        }
-        text => Ok(text.map(str::to_owned)),
+fn action(text: &str) -> Result<String, RegistryError> {
+    let rule = || format!("must be one of {}", ACTIONS.join(", "));
+    match ACTIONS.contains(&text) {
+        true => Ok(text.to_owned()),
+        false => Err(RegistryError::field("action", rule())),
     }
 }
 

@@ -174,7 +174,7 @@ impl Envelopes {
                     success_rate: *success_rate,
                     min_success_rate: *min_success_rate,
                 };
-                self.wrap(health::kind(*crossing), Some(id.as_str()), data)
+                self.wrap(crossing.as_str(), Some(id.as_str()), data)
             }
             _ => return None,
         };

@@ -78,16 +78,6 @@ struct Place {
     entry: Arc<Entry>,
 }
 
-impl Place {
-    fn new(entry: Arc<Entry>) -> Self {
-        let unconditional = entry.unconditional().map(|reply| reply.bytes.clone());
-        Self {
-            unconditional,
-            entry,
-        }
-    }
-}
-
 /// A change to apply as one: to a reader of many it is all there or not at all.
 #[derive(Debug)]
 pub struct Change {
@@ -298,7 +288,10 @@ impl CatalogWriter {
         catalog.sequence.store(sequence, Ordering::Release);
         for entry in change.upserts {
             digest = digest.wrapping_add(entry.extension().digest);
-            let place = Place::new(Arc::clone(&entry));
+            let place = Place {
+                unconditional: entry.unconditional().map(|reply| reply.bytes.clone()),
+                entry: Arc::clone(&entry),
+            };
             match pinned.insert(entry.extension().id.clone(), place) {
                 Some(old) => {
                     counts.updated += 1;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::latency::{LatencyHistogram, microseconds};
 use super::lock::locked;
+use super::words::words;
 
 /// The health of one extension as this sidecar sees it. Made at the first call: about 2 to 4 kB,
 /// nearly all of it the histogram.
@@ -250,13 +251,14 @@ impl HealthSums {
     }
 }
 
-/// Which way the success rate crossed the minimum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Crossing {
-    /// It fell below the minimum.
-    Degraded,
-    /// It reached the minimum again.
-    Recovered,
+words! {
+    /// Which way the success rate crossed the minimum.
+    pub enum Crossing {
+        /// It fell below the minimum.
+        Degraded = "health_degraded",
+        /// It reached the minimum again.
+        Recovered = "health_recovered",
+    }
 }
 
 /// The time in which only [`MOST_REPORTS`] crossings are reported.

@@ -3,8 +3,6 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::health::Crossing;
-
 /// `data` of `health_degraded` and `health_recovered`.
 #[derive(Serialize, ToSchema)]
 pub(in crate::documents) struct RateCrossed<'a> {
@@ -14,12 +12,4 @@ pub(in crate::documents) struct RateCrossed<'a> {
     pub(super) current: bool,
     pub(super) success_rate: f64,
     pub(super) min_success_rate: f64,
-}
-
-/// The kind of event for a crossing.
-pub(super) const fn kind(crossing: Crossing) -> &'static str {
-    match crossing {
-        Crossing::Degraded => "health_degraded",
-        Crossing::Recovered => "health_recovered",
-    }
 }

@@ -15,7 +15,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-pub use self::members::{Member, Members, members};
+pub use self::members::{Member, members};
 pub use self::reader::Reader;
 pub use self::repeated::check_keys;
 pub use self::scan::{string, strings};
