@@ -10,7 +10,7 @@ mod schema;
 mod verb;
 
 pub use self::body::Body;
-pub use self::bulk::{Bulk, bulk};
+pub use self::bulk::bulk;
 use self::fields::Given;
 pub use self::schema::{of_field, reload_schema, schema, schema_of};
 pub use self::verb::WriteVerb;
