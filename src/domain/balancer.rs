@@ -116,7 +116,14 @@ impl Balancer {
         let instances = instances.filter(|instance| instance.serves());
         self.follow(instances.clone());
         if self.peers.is_empty() {
-            return self.own_subject(now);
+            return match self.own.refuses(now) {
+                until @ Some(_) => Err(Nobody { until }),
+                None => Ok(Pick {
+                    instance: None,
+                    in_flight: None,
+                    tries: self.own.enter(),
+                }),
+            };
         }
 
         let fit = |peer: &Peer| peer.rest.refuses(now).is_none() && !past.barred.contains(&peer.id);
@@ -166,17 +173,6 @@ impl Balancer {
         }
         self.peers.get_mut(turn?)?.credit -= earned;
         turn
-    }
-
-    fn own_subject<'a>(&mut self, now: Instant) -> Result<Pick<'a>, Nobody> {
-        match self.own.refuses(now) {
-            until @ Some(_) => Err(Nobody { until }),
-            None => Ok(Pick {
-                instance: None,
-                in_flight: None,
-                tries: self.own.enter(),
-            }),
-        }
     }
 
     /// An attempt at `id` that began at `begun` succeeded.

@@ -23,7 +23,7 @@ use super::quarantine::Quarantine;
 pub use super::source::ActiveSource;
 
 /// What the catalog as a whole is: published after the entries that it describes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Head {
     /// Where the data came from.
     pub source: ActiveSource,
@@ -53,7 +53,7 @@ struct Before {
 }
 
 /// The map and what is known about it as a whole.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Catalog {
     entries: papaya::HashMap<ExtensionId, Place, foldhash::fast::RandomState>,
     sequence: AtomicU64,
@@ -120,19 +120,7 @@ pub struct CatalogWriter(Arc<Catalog>);
 impl Catalog {
     /// An empty catalog and its writer.
     pub fn new() -> (Arc<Self>, CatalogWriter) {
-        let catalog = Arc::new(Self {
-            entries: papaya::HashMap::with_hasher(foldhash::fast::RandomState::default()),
-            sequence: AtomicU64::new(0),
-            before: ArcSwapOption::empty(),
-            head: ArcSwap::from_pointee(Head {
-                source: ActiveSource::None,
-                epoch: None,
-                revision: 0,
-                digest: 0,
-            }),
-            quarantine: ArcSwap::default(),
-            listing: Mutex::default(),
-        });
+        let catalog = Arc::<Self>::default();
         (Arc::clone(&catalog), CatalogWriter(catalog))
     }
 

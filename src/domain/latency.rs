@@ -35,7 +35,7 @@ pub struct LatencyHistogram {
     window: ArcSwap<Window>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Window {
     /// How many parts went by before the current one.
     turn: u64,
@@ -51,11 +51,7 @@ impl LatencyHistogram {
     pub fn new(now: Instant) -> Self {
         Self {
             start: now,
-            window: ArcSwap::from_pointee(Window {
-                turn: 0,
-                current: Arc::default(),
-                previous: None,
-            }),
+            window: ArcSwap::default(),
         }
     }
 
