@@ -2,7 +2,6 @@
 
 pub(super) mod change;
 pub(super) mod circuit;
-pub(super) mod health;
 
 use std::time::SystemTime;
 
@@ -74,6 +73,17 @@ pub(super) struct RegistryReloaded {
 pub(super) struct SourceChanged {
     from: &'static str,
     to: &'static str,
+}
+
+/// `data` of `health_degraded` and `health_recovered`.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RateCrossed<'a> {
+    id: &'a str,
+    version: &'a str,
+    /// Whether the version is the current one, whose rate is the extension's.
+    current: bool,
+    success_rate: f64,
+    min_success_rate: f64,
 }
 
 /// An event ready to be published.
@@ -167,7 +177,7 @@ impl Envelopes {
                 success_rate,
                 min_success_rate,
             } => {
-                let data = health::RateCrossed {
+                let data = RateCrossed {
                     id: id.as_str(),
                     version: version.as_str(),
                     current: *current,

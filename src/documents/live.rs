@@ -127,9 +127,8 @@ fn row_body(row: &Row) -> RowBody<'_> {
 
 fn history(points: &[Point]) -> Vec<Option<PointBody>> {
     let points = points.iter();
-    points
-        .map(|it| (!it.is_empty()).then(|| point(it)))
-        .collect()
+    let points = points.map(|it| (!it.is_empty()).then(|| point(it)));
+    points.collect()
 }
 
 fn point(point: &Point) -> PointBody {

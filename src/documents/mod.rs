@@ -62,12 +62,12 @@ struct Documents;
 #[openapi(components(schemas(
     cancel::Cancelled,
     dry_run::CallRehearsal,
+    event::RateCrossed,
     event::RegistryReloaded,
     event::SourceChanged,
     event::change::ExtensionChanged,
     event::change::ManyChanged,
     event::circuit::CircuitMoved,
-    event::health::RateCrossed,
     explain::Explained,
     lookup::ServedExtensions,
     ping::Pong,

@@ -262,7 +262,14 @@ impl Balancer {
                 Some(at) => self.peers.push(leaving.swap_remove(at)),
                 None => {
                     newcomers.push(self.peers.len());
-                    self.peers.push(Peer::new(id.clone()));
+                    self.peers.push(Peer {
+                        id: id.clone(),
+                        credit: 0,
+                        weight: 0,
+                        ejection: Ejection::default(),
+                        rest: Rest::default(),
+                        load: Load::default(),
+                    });
                 }
             }
         }
@@ -357,17 +364,6 @@ impl Field {
 }
 
 impl Peer {
-    fn new(id: InstanceId) -> Self {
-        Self {
-            id,
-            credit: 0,
-            weight: 0,
-            ejection: Ejection::default(),
-            rest: Rest::default(),
-            load: Load::default(),
-        }
-    }
-
     fn is_ejected(&self, now: Instant) -> bool {
         self.ejection.until(now).is_some()
     }

@@ -69,9 +69,8 @@ impl JsonObject {
             return Err(ObjectError::NotAnObject);
         }
         check_keys(&compact)?;
-        RawValue::from_string(compact)
-            .map(|raw| Self(Some(raw)))
-            .map_err(|_| ObjectError::NotAnObject)
+        let raw = RawValue::from_string(compact).map_err(|_| ObjectError::NotAnObject)?;
+        Ok(Self(Some(raw)))
     }
 
     /// The object as JSON text.
