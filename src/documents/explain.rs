@@ -132,8 +132,8 @@ impl<'a> Explained<'a> {
                     let rules = verdict.rules.into_iter();
                     let rules = rules.map(|(key, matched)| RuleVerdict { key, matched });
                     let rollouts = verdict.rollouts.into_iter();
-                    let rollouts = rollouts
-                        .map(|(bucket, admitted)| RolloutVerdict { bucket, admitted });
+                    let rollouts =
+                        rollouts.map(|(bucket, admitted)| RolloutVerdict { bucket, admitted });
                     Candidate {
                         version: resolved.version.as_str(),
                         subject: resolved.subject.as_str(),

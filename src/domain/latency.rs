@@ -67,7 +67,7 @@ impl LatencyHistogram {
     /// The figures at `now`.
     pub fn snapshot(&self, now: Instant) -> LatencySnapshot {
         let window = self.window.load();
-        let mut snapshot = LatencySnapshot::default();
+        let mut snapshot = LatencySnapshot(vec![0; BUCKETS].into());
         let turns_ago = self.turn(now).saturating_sub(window.turn);
         if turns_ago <= 1 {
             snapshot.add(&window.current);
@@ -115,12 +115,6 @@ impl Part {
 /// The counts of a histogram at one moment, by bucket.
 #[derive(Debug, Clone)]
 pub struct LatencySnapshot(Box<[u64]>);
-
-impl Default for LatencySnapshot {
-    fn default() -> Self {
-        Self(vec![0; BUCKETS].into())
-    }
-}
 
 impl LatencySnapshot {
     /// How many latencies there are.

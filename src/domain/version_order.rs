@@ -8,13 +8,8 @@ pub fn compare(a: &str, b: &str) -> Ordering {
     loop {
         let (part_a, rest_a) = split_part(a);
         let (part_b, rest_b) = split_part(b);
-        let order = match (part_a.is_empty(), part_b.is_empty()) {
-            (true, true) => return Ordering::Equal,
-            (true, false) => Ordering::Less,
-            (false, true) => Ordering::Greater,
-            (false, false) => compare_parts(part_a, part_b),
-        };
-        if order != Ordering::Equal {
+        let order = compare_parts(part_a, part_b);
+        if order != Ordering::Equal || part_a.is_empty() {
             return order;
         }
         (a, b) = (rest_a, rest_b);
