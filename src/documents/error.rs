@@ -75,9 +75,8 @@ pub fn plain(code: &'static str, message: &str) -> Bytes {
 
 fn fault(fault: &BadField) -> Value {
     let value = fault.value.as_ref().map(|text| {
-        let whole = serde_json::from_str(text)
-            .ok()
-            .filter(|_| text.len() <= MAX_QUOTED_BYTES);
+        let whole = serde_json::from_str(text).ok();
+        let whole = whole.filter(|_| text.len() <= MAX_QUOTED_BYTES);
         whole.unwrap_or_else(|| Value::String(quoted(text)))
     });
     json!({ "field": quoted(&fault.field), "value": value, "rule": quoted(&fault.rule) })

@@ -238,9 +238,8 @@ impl Balancer {
 
     /// The instances that are out at `now`, and when each comes back.
     pub fn ejected(&self, now: Instant) -> impl Iterator<Item = (&InstanceId, Instant)> {
-        self.peers
-            .iter()
-            .filter_map(move |peer| Some((&peer.id, peer.ejection.until(now)?)))
+        let peers = self.peers.iter();
+        peers.filter_map(move |peer| Some((&peer.id, peer.ejection.until(now)?)))
     }
 
     fn peer(&mut self, id: &InstanceId) -> Option<&mut Peer> {

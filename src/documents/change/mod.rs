@@ -37,10 +37,8 @@ pub fn read(
     let mut given = Given::new(body, verb.fields());
     given.id_stands_elsewhere(id_elsewhere);
     if verb == WriteVerb::Update {
-        given.refuse_change(
-            "type",
-            "cannot change: delete the extension and create another one",
-        );
+        let rule = "cannot change: delete the extension and create another one";
+        given.refuse_change("type", rule);
         given.refuse_change("version", "changes by `promote`");
     }
     if verb == WriteVerb::Create {

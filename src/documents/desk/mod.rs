@@ -174,9 +174,7 @@ impl Desk {
     ) -> Result<Answer, RegistryError> {
         self.fresh(freshness).await?;
         let figures = self.stats.figures();
-        Ok(Answer::at(
-            figures.head.revision,
-            stats::stats(&figures, max_bytes),
-        ))
+        let body = stats::stats(&figures, max_bytes);
+        Ok(Answer::at(figures.head.revision, body))
     }
 }
