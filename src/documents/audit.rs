@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::page::{Forms, Page};
+use super::page::{ENVELOPE_BYTES, Item, fit};
 use super::request::id;
 use super::request::numbers;
 use super::{time, to_bytes};
@@ -48,8 +48,8 @@ impl AuditArguments {
     pub fn query(&self) -> Result<AuditQuery, RegistryError> {
         Ok(AuditQuery {
             extension: id(self.id.as_deref())?,
-            by: by(self.by.as_deref())?,
-            action: action(self.action.as_deref())?,
+            by: self.by.as_deref().map(by).transpose()?,
+            action: self.action.as_deref().map(action).transpose()?,
             since: when("since", self.since.as_deref())?,
             until: when("until", self.until.as_deref())?,
             before: self.before,
@@ -59,23 +59,19 @@ impl AuditArguments {
 }
 
 /// A text that an entry can have: the database stores no other.
-fn by(text: Option<&str>) -> Result<Option<String>, RegistryError> {
-    match text {
-        Some(text) if text.contains('\0') => {
-            Err(RegistryError::field("by", "holds the character \\u0000"))
-        }
-        text => Ok(text.map(str::to_owned)),
+fn by(text: &str) -> Result<String, RegistryError> {
+    match text.contains('\0') {
+        true => Err(RegistryError::field("by", "holds the character \\u0000")),
+        false => Ok(text.to_owned()),
     }
 }
 
 /// Another one is misspelt: an empty page would mean that nobody did it.
-fn action(text: Option<&str>) -> Result<Option<String>, RegistryError> {
-    match text {
-        Some(text) if !ACTIONS.contains(&text) => {
-            let rule = format!("must be one of {}", ACTIONS.join(", "));
-            Err(RegistryError::field("action", rule))
-        }
-        text => Ok(text.map(str::to_owned)),
+fn action(text: &str) -> Result<String, RegistryError> {
+    let rule = || format!("must be one of {}", ACTIONS.join(", "));
+    match ACTIONS.contains(&text) {
+        true => Ok(text.to_owned()),
+        false => Err(RegistryError::field("action", rule())),
     }
 }
 
@@ -90,12 +86,11 @@ fn when(field: &str, text: Option<&str>) -> Result<Option<When>, RegistryError> 
 }
 
 #[derive(ToSchema)]
-#[schema(as = AuditPage)]
 #[expect(
     dead_code,
     reason = "pages are joined from texts; this is for their schema"
 )]
-pub(super) struct Audit<'a> {
+pub(super) struct AuditPage<'a> {
     entries: Vec<EntryBody<'a>>,
     next: Option<u64>,
 }
@@ -121,25 +116,22 @@ pub(super) struct EntryBody<'a> {
 /// # Errors
 /// Not even the first entry fits so.
 pub fn audit(entries: &[AuditEntry], more: bool, max_bytes: usize) -> Result<Bytes, RegistryError> {
-    let page = Page {
-        name: "entries",
-        items: entries,
-        more,
-        beside: &[],
-    };
-    let forms = Forms {
-        record: |entry: &AuditEntry| Some(to_bytes(&body(entry))),
-        brief: |entry: &AuditEntry| {
-            Some(to_bytes(&EntryBody {
-                changes: None,
-                ..body(entry)
-            }))
-        },
-        name: |entry: &AuditEntry| entry.id.to_string(),
-        // A number below 1 is none that `before` takes: the database gives none out.
-        cursor: |entry: &AuditEntry| u64::try_from(entry.id).ok().filter(|id| *id > 0),
-    };
-    page.fit(max_bytes, &forms)
+    let room = max_bytes.saturating_sub(ENVELOPE_BYTES);
+    let items = entries.iter().map(|entry| {
+        let mut shown = body(entry);
+        let mut record = to_bytes(&shown);
+        if record.len() >= room {
+            shown.changes = None;
+            record = to_bytes(&shown);
+        }
+        Item {
+            record,
+            name: entry.id.to_string(),
+            // A number below 1 is none that `before` takes: the database gives none out.
+            cursor: u64::try_from(entry.id).ok().filter(|id| *id > 0),
+        }
+    });
+    fit("entries", items, more, &[], max_bytes)
 }
 
 /// The entry for readers who may not see values: of `changes` the names of the fields that differ,
@@ -185,6 +177,32 @@ mod tests {
     use super::*;
     use crate::service::error::Detail;
 
+    fn entry(changes: &str) -> AuditEntry {
+        AuditEntry {
+            id: 1,
+            extension_id: "x".into(),
+            action: "updated".into(),
+            changed_by: None,
+            actor_source: "none".into(),
+            changes: serde_json::from_str(changes).ok(),
+            timestamp: None,
+            revision: None,
+        }
+    }
+
+    #[test]
+    fn an_entry_larger_than_a_page_is_shown_without_what_changed() {
+        let large = entry(&format!(r#"{{"old":"{}"}}"#, "x".repeat(2000)));
+        let shown = |max_bytes| {
+            let page = audit(std::slice::from_ref(&large), false, max_bytes).unwrap();
+            let page: serde_json::Value = serde_json::from_slice(&page).unwrap();
+            assert!(page["omitted"].is_null() && page["next"].is_null());
+            page["entries"][0]["changes"].is_object()
+        };
+        assert!(shown(4000));
+        assert!(!shown(2000));
+    }
+
     #[test]
     fn a_text_that_no_entry_can_have_is_a_fault_that_is_named() {
         for (field, known, unknown) in [("by", "alice", "a\0b"), ("action", "updated", "update")] {
@@ -209,17 +227,7 @@ mod tests {
             (r#"{"old":{"config":1}}"#, None),
             (r#"["secret"]"#, None),
         ] {
-            let entry = AuditEntry {
-                id: 1,
-                extension_id: "x".into(),
-                action: "updated".into(),
-                changed_by: None,
-                actor_source: "none".into(),
-                changes: serde_json::from_str(changes).ok(),
-                timestamp: None,
-                revision: None,
-            };
-            let shown = without_values(entry).changes;
+            let shown = without_values(entry(changes)).changes;
             assert_eq!(shown.as_deref().map(RawValue::get), fields, "{changes}");
         }
     }

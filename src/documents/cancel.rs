@@ -28,7 +28,6 @@ impl CancelArguments {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = Cancelled)]
 pub(super) struct Cancelled {
     /// How many calls had the id.
     cancelled: usize,

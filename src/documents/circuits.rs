@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::page::{Forms, Page, no_brief};
+use super::page::{Item, fit};
 use super::request::{OfOne, numbers};
 use super::resting::RestingBody;
 use super::{time, to_bytes};
@@ -51,8 +51,7 @@ impl CircuitsArguments {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = Circuit)]
-pub(super) struct CircuitBody<'a> {
+pub(super) struct Circuit<'a> {
     id: &'a str,
     version: &'a str,
     state: &'static str,
@@ -92,25 +91,18 @@ impl ForcedBody {
 /// # Errors
 /// Not even one circuit fits.
 pub fn page(page: &CircuitPage, max_bytes: usize) -> Result<Bytes, RegistryError> {
-    let fitting = Page {
-        name: "circuits",
-        items: &page.circuits,
-        more: page.more,
-        beside: &[],
-    };
-    let forms = Forms {
-        record: |row: &CircuitRow| Some(circuit(row)),
-        brief: no_brief,
-        name: cursor,
-        cursor,
-    };
-    fitting.fit(max_bytes, &forms)
+    let items = page.circuits.iter().map(|row| Item {
+        record: circuit(row),
+        name: cursor(row),
+        cursor: cursor(row),
+    });
+    fit("circuits", items, page.more, &[], max_bytes)
 }
 
 /// One circuit.
 pub fn circuit(row: &CircuitRow) -> Bytes {
     let view = row.listed.view;
-    to_bytes(&CircuitBody {
+    to_bytes(&Circuit {
         id: row.listed.id.as_str(),
         version: row.listed.version.as_str(),
         state: view.state.as_str(),

@@ -7,7 +7,6 @@ use utoipa::ToSchema;
 use super::to_bytes;
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = Committed)]
 pub(super) struct Committed<'a> {
     id: &'a str,
     revision: u64,

@@ -13,17 +13,15 @@ use crate::service::invoke::Plan;
 use crate::service::read::Explanation;
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = CallRehearsal)]
-pub(super) struct Rehearsed<'a> {
+pub(super) struct CallRehearsal<'a> {
     #[serde(flatten)]
     explained: Explained<'a>,
     dry_run: bool,
-    request: RequestBody<'a>,
+    request: RehearsedRequest<'a>,
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = RehearsedRequest)]
-pub(super) struct RequestBody<'a> {
+pub(super) struct RehearsedRequest<'a> {
     subject: &'a str,
     #[schema(value_type = Object)]
     headers: Map<String, Value>,
@@ -45,10 +43,10 @@ pub fn rehearsed(
     headers.write(&mut |name, value| {
         named.insert(name.to_owned(), Value::from(value));
     });
-    to_bytes(&Rehearsed {
+    to_bytes(&CallRehearsal {
         explained: Explained::of(explanation),
         dry_run: true,
-        request: RequestBody {
+        request: RehearsedRequest {
             subject,
             headers: named,
             body: serde_json::from_slice(&plan.body.bytes).ok(),

@@ -11,8 +11,7 @@ use crate::service::error::{BadField, Detail, RegistryError};
 
 /// `{"code", "message", "details"}`.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ErrorDetails)]
-pub struct ErrorBody {
+pub struct ErrorDetails {
     code: &'static str,
     message: String,
     #[schema(value_type = Object)]
@@ -22,10 +21,10 @@ pub struct ErrorBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Error)]
 pub(super) struct Envelope {
-    error: ErrorBody,
+    error: ErrorDetails,
 }
 
-impl ErrorBody {
+impl ErrorDetails {
     /// The body for `error`.
     pub fn of(error: &RegistryError) -> Self {
         let details = error.details().into_iter().map(|(name, detail)| {
@@ -48,7 +47,7 @@ impl ErrorBody {
 /// The whole error reply: `{"error": {...}}`.
 pub fn error(error: &RegistryError) -> Bytes {
     to_bytes(&Envelope {
-        error: ErrorBody::of(error),
+        error: ErrorDetails::of(error),
     })
 }
 
@@ -56,7 +55,7 @@ pub fn error(error: &RegistryError) -> Bytes {
 /// first fault only, and with only the code.
 pub fn shorter(error: &RegistryError) -> [Bytes; 2] {
     let title = error.title();
-    let mut first = ErrorBody::of(error);
+    let mut first = ErrorDetails::of(error);
     first.details.remove("faults");
     first.message = quoted(&first.message);
     let error = Envelope { error: first };
@@ -66,7 +65,7 @@ pub fn shorter(error: &RegistryError) -> [Bytes; 2] {
 /// An error without details that only one way of asking has.
 pub fn plain(code: &'static str, message: &str) -> Bytes {
     to_bytes(&Envelope {
-        error: ErrorBody {
+        error: ErrorDetails {
             code,
             message: message.to_owned(),
             details: Map::new(),
@@ -76,9 +75,8 @@ pub fn plain(code: &'static str, message: &str) -> Bytes {
 
 fn fault(fault: &BadField) -> Value {
     let value = fault.value.as_ref().map(|text| {
-        let whole = serde_json::from_str(text)
-            .ok()
-            .filter(|_| text.len() <= MAX_QUOTED_BYTES);
+        let whole = serde_json::from_str(text).ok();
+        let whole = whole.filter(|_| text.len() <= MAX_QUOTED_BYTES);
         whole.unwrap_or_else(|| Value::String(quoted(text)))
     });
     json!({ "field": quoted(&fault.field), "value": value, "rule": quoted(&fault.rule) })

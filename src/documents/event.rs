@@ -2,7 +2,6 @@
 
 pub(super) mod change;
 pub(super) mod circuit;
-pub(super) mod health;
 
 use std::time::SystemTime;
 
@@ -10,12 +9,13 @@ use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::health::SummaryBody;
+use super::health::HealthSummary;
 use super::{time, to_bytes};
 use crate::service::clock::Clock;
 use crate::service::observe::Observation;
 
 pub use change::change_events;
+use circuit::CircuitMoved;
 
 /// All kinds, by name.
 pub const KINDS: [&str; 16] = [
@@ -55,8 +55,7 @@ struct CloudEvent<'a, T> {
 
 /// `data` of `registry_reloaded`, of one sidecar.
 #[derive(Serialize, ToSchema)]
-#[schema(as = RegistryReloaded)]
-pub(super) struct Reloaded {
+pub(super) struct RegistryReloaded {
     trigger: &'static str,
     active_source: &'static str,
     added: usize,
@@ -71,10 +70,20 @@ pub(super) struct Reloaded {
 
 /// `data` of `source_changed`.
 #[derive(Serialize, ToSchema)]
-#[schema(as = SourceChanged)]
 pub(super) struct SourceChanged {
     from: &'static str,
     to: &'static str,
+}
+
+/// `data` of `health_degraded` and `health_recovered`.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RateCrossed<'a> {
+    id: &'a str,
+    version: &'a str,
+    /// Whether the version is the current one, whose rate is the extension's.
+    current: bool,
+    success_rate: f64,
+    min_success_rate: f64,
 }
 
 /// An event ready to be published.
@@ -113,7 +122,7 @@ impl Envelopes {
 
     /// The event for an observation; `None` for what is not published.
     pub fn event(&mut self, observation: &Observation) -> Option<Event> {
-        match observation {
+        let event = match observation {
             Observation::Loaded {
                 trigger,
                 source,
@@ -124,10 +133,8 @@ impl Envelopes {
                 enabled,
                 quarantined,
                 duration,
-            } => Some(self.wrap(
-                "registry_reloaded",
-                None,
-                Reloaded {
+            } => {
+                let data = RegistryReloaded {
                     trigger: trigger.as_str(),
                     active_source: source.as_str(),
                     added: counts.added,
@@ -138,27 +145,30 @@ impl Envelopes {
                     quarantined: *quarantined,
                     revision: *revision,
                     duration_ms: super::stats::milliseconds(*duration),
-                },
-            )),
-            Observation::HealthSummary(summary) => {
-                Some(self.wrap("health_summary", None, SummaryBody::of(summary)))
+                };
+                self.wrap("registry_reloaded", None, data)
             }
-            Observation::SourceChanged { from, to } => Some(self.wrap(
-                "source_changed",
-                None,
-                SourceChanged {
+            Observation::HealthSummary(summary) => {
+                self.wrap("health_summary", None, HealthSummary::of(summary))
+            }
+            Observation::SourceChanged { from, to } => {
+                let data = SourceChanged {
                     from: from.as_str(),
                     to: to.as_str(),
-                },
-            )),
+                };
+                self.wrap("source_changed", None, data)
+            }
             Observation::Circuit {
                 moved,
                 current,
                 failing,
             } => {
-                let data = circuit::Moved::new(moved, *current, failing, self.clock);
-                let kind = circuit::kind(&moved.transition);
-                Some(self.wrap(kind, Some(moved.id.as_str()), data))
+                let data = CircuitMoved::new(moved, *current, failing, self.clock);
+                self.wrap(
+                    circuit::kind(&moved.transition),
+                    Some(moved.id.as_str()),
+                    data,
+                )
             }
             Observation::Health {
                 id,
@@ -168,17 +178,18 @@ impl Envelopes {
                 success_rate,
                 min_success_rate,
             } => {
-                let data = health::Crossed {
+                let data = RateCrossed {
                     id: id.as_str(),
                     version: version.as_str(),
                     current: *current,
                     success_rate: *success_rate,
                     min_success_rate: *min_success_rate,
                 };
-                Some(self.wrap(health::kind(*crossing), Some(id.as_str()), data))
+                self.wrap(crossing.as_str(), Some(id.as_str()), data)
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        Some(event)
     }
 
     fn wrap(&mut self, kind: &'static str, subject: Option<&str>, data: impl Serialize) -> Event {

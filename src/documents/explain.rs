@@ -46,8 +46,8 @@ pub(super) struct Explained<'a> {
     enabled: bool,
     auto_disabled: bool,
     current_version: &'a str,
-    candidates: Vec<CandidateBody<'a>>,
-    instances: Vec<InstanceBody<'a>>,
+    candidates: Vec<Candidate<'a>>,
+    instances: Vec<ExplainedInstance<'a>>,
     /// What rests after push-back, of what serves; absent when nothing does.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     resting: Vec<RestingBody<'a>>,
@@ -59,15 +59,14 @@ pub(super) struct Explained<'a> {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = Candidate)]
-pub(super) struct CandidateBody<'a> {
+pub(super) struct Candidate<'a> {
     version: &'a str,
     subject: &'a str,
     enabled: bool,
     current: bool,
     priority: i32,
-    rules: Vec<RuleBody<'a>>,
-    rollouts: Vec<RolloutBody>,
+    rules: Vec<RuleVerdict<'a>>,
+    rollouts: Vec<RolloutVerdict>,
     takes_part: bool,
     chosen: bool,
     circuit_breaker_state: &'static str,
@@ -78,22 +77,19 @@ pub(super) struct CandidateBody<'a> {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = RuleVerdict)]
-pub(super) struct RuleBody<'a> {
+pub(super) struct RuleVerdict<'a> {
     key: &'a str,
     matched: bool,
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = RolloutVerdict)]
-pub(super) struct RolloutBody {
+pub(super) struct RolloutVerdict {
     bucket: Option<u64>,
     admitted: bool,
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = ExplainedInstance)]
-pub(super) struct InstanceBody<'a> {
+pub(super) struct ExplainedInstance<'a> {
     instance_id: &'a str,
     subject: &'a str,
     weight: u8,
@@ -117,10 +113,9 @@ impl<'a> Explained<'a> {
         let views = &explanation.circuits;
         let candidates = entry.candidates().zip(explanation.verdicts()).zip(views);
         let state = |view: &Option<View>| view.map_or(CircuitState::Closed, |view| view.state);
-        let current = entry
-            .candidates()
-            .zip(views)
-            .find(|(candidate, _)| candidate.is_current());
+        let mut known = entry.candidates().zip(views);
+        let current = known.find(|(candidate, _)| candidate.is_current());
+        let current = current.map_or(CircuitState::Closed, |(_, view)| state(view));
         Self {
             id: extension.id.as_str(),
             kind: extension.kind.as_str(),
@@ -135,19 +130,18 @@ impl<'a> Explained<'a> {
                 .map(|((candidate, verdict), view)| {
                     let resolved = candidate.resolve(extension);
                     let rules = verdict.rules.into_iter();
+                    let rules = rules.map(|(key, matched)| RuleVerdict { key, matched });
                     let rollouts = verdict.rollouts.into_iter();
-                    CandidateBody {
+                    let rollouts =
+                        rollouts.map(|(bucket, admitted)| RolloutVerdict { bucket, admitted });
+                    Candidate {
                         version: resolved.version.as_str(),
                         subject: resolved.subject.as_str(),
                         enabled: candidate.enabled(),
                         current: candidate.is_current(),
                         priority: candidate.priority(extension),
-                        rules: rules
-                            .map(|(key, matched)| RuleBody { key, matched })
-                            .collect(),
-                        rollouts: rollouts
-                            .map(|(bucket, admitted)| RolloutBody { bucket, admitted })
-                            .collect(),
+                        rules: rules.collect(),
+                        rollouts: rollouts.collect(),
                         takes_part: verdict.takes_part,
                         chosen: own.is_some_and(|own| own.version == resolved.version),
                         circuit_breaker_state: state(view).as_str(),
@@ -161,7 +155,7 @@ impl<'a> Explained<'a> {
                 .map(|instance| {
                     let mut ejected = explanation.ejected.iter();
                     let ejected = ejected.find(|(id, _)| *id == instance.instance_id);
-                    InstanceBody {
+                    ExplainedInstance {
                         instance_id: instance.instance_id.as_str(),
                         subject: instance.subject.as_str(),
                         weight: instance.weight,
@@ -171,9 +165,7 @@ impl<'a> Explained<'a> {
                 .collect(),
             resting: RestingBody::all(&explanation.resting),
             fallback: extension.fallback.iter().map(|id| id.as_str()).collect(),
-            circuit_breaker_state: current
-                .map_or(CircuitState::Closed, |(_, view)| state(view))
-                .as_str(),
+            circuit_breaker_state: current.as_str(),
             revision: explanation.revision,
             warnings: warnings(extension),
         }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::list::cursor;
-use super::page::{Forms, Page, no_brief};
+use super::page::{Item, fit};
 use super::request::{OfOne, numbers};
 use super::stats::milliseconds;
 use super::{time, to_bytes};
@@ -65,26 +65,24 @@ impl HealthArguments {
 const NO_DATA: &str = "no_data";
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = ExtensionHealth)]
-pub(super) struct Record<'a> {
+pub(super) struct ExtensionHealth<'a> {
     id: &'a str,
     #[serde(rename = "type")]
     kind: &'static str,
-    health: HealthBody,
+    health: HealthFigures,
     /// The worst of the versions that take part; `disabled` or `auto_disabled` for one that may not
     /// serve.
     state: &'static str,
     /// In the order in which they are tried.
-    versions: Vec<VersionBody<'a>>,
+    versions: Vec<VersionHealth<'a>>,
     /// The last failures of each version, newest first; only of a single extension, and only for
     /// operators.
     #[serde(skip_serializing_if = "Option::is_none")]
-    failures: Option<Vec<FailureBody<'a>>>,
+    failures: Option<Vec<FailedAttempt<'a>>>,
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = VersionHealth)]
-pub(super) struct VersionBody<'a> {
+pub(super) struct VersionHealth<'a> {
     version: &'a str,
     /// Whether it is the current one.
     current: bool,
@@ -104,7 +102,7 @@ pub(super) struct VersionBody<'a> {
     rests_until: Option<String>,
 }
 
-impl<'a> VersionBody<'a> {
+impl<'a> VersionHealth<'a> {
     fn of(version: &'a VersionStanding) -> Self {
         Self {
             version: version.version.as_str(),
@@ -124,8 +122,7 @@ impl<'a> VersionBody<'a> {
 
 /// A failed attempt.
 #[derive(Serialize, ToSchema)]
-#[schema(as = FailedAttempt)]
-pub(super) struct FailureBody<'a> {
+pub(super) struct FailedAttempt<'a> {
     #[schema(format = DateTime)]
     at: Option<String>,
     version: &'a str,
@@ -143,7 +140,7 @@ pub(super) struct FailureBody<'a> {
     tenant_id: Option<&'a str>,
 }
 
-impl<'a> FailureBody<'a> {
+impl<'a> FailedAttempt<'a> {
     fn of(row: &'a FailureRow) -> Self {
         let failed = &row.failed;
         Self {
@@ -162,8 +159,7 @@ impl<'a> FailureBody<'a> {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = HealthFigures)]
-pub(super) struct HealthBody {
+pub(super) struct HealthFigures {
     status: &'static str,
     success_count: u64,
     failure_count: u64,
@@ -184,8 +180,7 @@ pub(super) struct HealthBody {
 
 /// All extensions together, in listings and in events.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = HealthSummary)]
-pub(super) struct SummaryBody {
+pub(super) struct HealthSummary {
     total: usize,
     enabled: usize,
     healthy: usize,
@@ -196,7 +191,7 @@ pub(super) struct SummaryBody {
     avg_p95_latency_ms: Option<f64>,
 }
 
-impl SummaryBody {
+impl HealthSummary {
     pub(super) fn of(summary: &Summary) -> Self {
         Self {
             total: summary.total,
@@ -215,10 +210,10 @@ impl SummaryBody {
 pub fn health(standing: &Standing, failures: Option<&[FailureRow]>) -> Bytes {
     let extension = standing.entry.extension();
     let Standing { sums, .. } = standing;
-    to_bytes(&Record {
+    to_bytes(&ExtensionHealth {
         id: extension.id.as_str(),
         kind: extension.kind.as_str(),
-        health: HealthBody {
+        health: HealthFigures {
             status: match standing.success_rate {
                 None => NO_DATA,
                 Some(_) => standing.condition().as_str(),
@@ -237,8 +232,8 @@ pub fn health(standing: &Standing, failures: Option<&[FailureRow]>) -> Bytes {
             circuit_breaker_opened_at: standing.opened_at.and_then(time),
         },
         state: standing.state.as_str(),
-        versions: standing.versions.iter().map(VersionBody::of).collect(),
-        failures: failures.map(|rows| rows.iter().map(FailureBody::of).collect()),
+        versions: standing.versions.iter().map(VersionHealth::of).collect(),
+        failures: failures.map(|rows| rows.iter().map(FailedAttempt::of).collect()),
     })
 }
 
@@ -252,19 +247,14 @@ fn score(rate: f64) -> f64 {
 /// # Errors
 /// Not even one extension fits.
 pub fn page(page: &HealthPage, max_bytes: usize) -> Result<Bytes, RegistryError> {
-    let fitting = Page {
-        name: "extensions",
-        items: &page.standings,
-        more: page.more,
-        beside: &[("summary", to_bytes(&SummaryBody::of(&page.summary)))],
-    };
-    let forms = Forms {
-        record: |standing: &Standing| Some(health(standing, None)),
-        brief: no_brief,
-        name: |standing: &Standing| standing.entry.extension().id.to_string(),
-        cursor: |standing: &Standing| cursor(standing.entry.extension()),
-    };
-    fitting.fit(max_bytes, &forms)
+    let items = page.standings.iter().map(|standing| Item {
+        record: health(standing, None),
+        name: standing.entry.extension().id.to_string(),
+        cursor: cursor(standing.entry.extension()),
+    });
+    let summary = to_bytes(&HealthSummary::of(&page.summary));
+    let beside = [("summary", summary)];
+    fit("extensions", items, page.more, &beside, max_bytes)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::request::{agreed_id, context, numbers, optional_object, required};
 use crate::domain::call_id::CallId;
-use crate::domain::json::{ObjectError, check_keys, members};
+use crate::domain::json::{check_keys, members};
 use crate::domain::quote::quoted;
 use crate::domain::whole::whole;
 use crate::service::caller::{ACCEPT, CALL_ID, DEADLINE_MS};
@@ -93,10 +93,8 @@ impl<'a> InvokeHeaders<'a> {
     }
 
     fn call_id(&self) -> Result<Option<CallId>, RegistryError> {
-        let given = self.call_id.map(CallId::parse);
-        given
-            .transpose()
-            .map_err(|rule| RegistryError::field(CALL_ID, rule))
+        let given = self.call_id.map(CallId::parse).transpose();
+        given.map_err(|rule| RegistryError::field(CALL_ID, rule))
     }
 }
 
@@ -154,11 +152,9 @@ impl<'a> InvokeArguments<'a> {
         headers: &InvokeHeaders<'_>,
         received: Instant,
     ) -> Result<Option<Instant>, RegistryError> {
-        let header = headers.deadline_ms;
-        let header = header.map(|text| whole(text.trim(), &numbers::ANY));
-        let header = header
-            .transpose()
-            .map_err(|rule| RegistryError::field(DEADLINE_MS, rule))?;
+        let header = headers.deadline_ms.map(str::trim);
+        let header = header.map(|text| whole(text, &numbers::ANY)).transpose();
+        let header = header.map_err(|rule| RegistryError::field(DEADLINE_MS, rule))?;
         let nearest = [self.deadline_ms, header].into_iter().flatten().min();
         // A deadline beyond the end of time is none.
         Ok(nearest.and_then(|ms| received.checked_add(Duration::from_millis(ms))))
@@ -181,8 +177,9 @@ fn fallback_config(
         return Ok(HashMap::new());
     };
     // Its keys are texts, and none is given twice.
-    let by_id: HashMap<Cow<'_, str>, &RawValue> =
+    let mut by_id: HashMap<Cow<'_, str>, &RawValue> =
         serde_json::from_str(given.get()).unwrap_or_default();
+    by_id.retain(|_, config| config.get() != "null");
     for (id, config) in &by_id {
         object(&format!("fallback_config.{}", quoted(id)), Some(config))?;
     }
@@ -196,8 +193,7 @@ fn settings<'a>(
 ) -> Result<Option<&'a RawValue>, RegistryError> {
     let value = object(field, value)?;
     if let Some(value) = value {
-        let checked = check_keys(value.get()).map_err(ObjectError::from);
-        checked.map_err(|rule| RegistryError::field(field, rule))?;
+        check_keys(value.get()).map_err(|rule| RegistryError::field(field, rule))?;
     }
     Ok(value)
 }
@@ -249,6 +245,29 @@ mod tests {
             let fault = RegistryError::field("fallback_config", rule);
             assert_eq!(read, if fits { Ok(count) } else { Err(fault) });
         }
+    }
+
+    #[test]
+    fn what_goes_to_the_extension_as_settings_is_an_object_or_nothing() {
+        let invoke = |field: &str, json: &str| {
+            let body = format!(r#"{{"id":"a","payload":1,"{field}":{json}}}"#);
+            let arguments = InvokeArguments::read(body.as_bytes(), None).unwrap();
+            let invocation = arguments.invocation(&InvokeHeaders::read(|_| None), Instant::now());
+            invocation.map(|it| {
+                let given = usize::from(it.metadata.is_some()) + usize::from(it.config.is_some());
+                given + it.fallback_config.len()
+            })
+        };
+        for field in ["metadata", "config", "fallback_config"] {
+            assert_eq!(invoke(field, "null"), Ok(0));
+            for bad in ["1", "[]", r#""x""#] {
+                let rule = RegistryError::field(field, "must be a JSON object");
+                assert_eq!(invoke(field, bad), Err(rule));
+            }
+        }
+        assert_eq!(invoke("fallback_config", r#"{"b":null}"#), Ok(0));
+        let rule = RegistryError::field("fallback_config.b", "must be a JSON object");
+        assert_eq!(invoke("fallback_config", r#"{"b":1}"#), Err(rule));
     }
 
     fn known(id: Option<&'static str>, accept: Option<&'static str>) -> Option<String> {

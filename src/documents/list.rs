@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::page::{Item, fit};
 use super::request::{Read, as_object, numbers, required};
-use super::{page, to_bytes};
+use super::to_bytes;
 use crate::domain::breaker::CircuitState;
 use crate::domain::entry::Entry;
 use crate::domain::extension::{Extension, ExtensionType};
 use crate::domain::ids::ExtensionId;
-use crate::domain::listing::{Page, Position};
+use crate::domain::listing::{Page, PageRequest, Position};
 use crate::domain::selector::Selector;
 use crate::service::error::RegistryError;
 use crate::service::health::State;
-use crate::service::read::ListQuery;
+use crate::service::read::page_limit;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use serde_json::value::RawValue;
@@ -58,20 +59,17 @@ impl ListArguments {
     ///
     /// # Errors
     /// An unknown type, or a cursor that no page has given out.
-    pub fn query(&self) -> Result<ListQuery, RegistryError> {
+    pub fn query(&self) -> Result<PageRequest, RegistryError> {
         let kind = self.kind.as_deref().map(ExtensionType::parse).transpose();
-        let selector = self
-            .selector
-            .as_ref()
-            .map(|json| Selector::parse(json.get()));
-        let selector = selector.transpose();
+        let selector = self.selector.as_deref().map(RawValue::get);
+        let selector = selector.map(Selector::parse).transpose();
         let after = self.cursor.as_deref().map(parse_cursor);
-        Ok(ListQuery {
+        Ok(PageRequest {
             kind: kind.map_err(|rule| RegistryError::field("type", rule))?,
             enabled: self.enabled.map_or(Some(true), |filter| filter.0),
             selector: selector.map_err(|rule| RegistryError::field("selector", rule))?,
-            limit: self.limit,
             after: after.transpose()?,
+            limit: page_limit(self.limit)?,
         })
     }
 }
@@ -91,15 +89,6 @@ impl<'de> Deserialize<'de> for EnabledFilter {
     }
 }
 
-/// How an extension is doing, as a listing shows it.
-#[derive(Debug, Clone, Copy)]
-pub struct States {
-    /// The circuit of the current version.
-    pub circuit: CircuitState,
-    /// All versions together.
-    pub state: State,
-}
-
 /// A lookup's reply, an object with fields, with one more at its end.
 fn with_state(record: &[u8], state: State) -> Bytes {
     let fields = record.strip_suffix(b"}").unwrap_or(record);
@@ -110,29 +99,23 @@ fn with_state(record: &[u8], state: State) -> Bytes {
 /// The page as JSON, shortened to fit `max_bytes`; the cursor then leads to what was left out. A
 /// record that no page could hold is named in `omitted`.
 ///
-/// `states` gives the state of an extension.
+/// `states` gives the state of an extension's current circuit, and of all its versions together.
 pub fn page(
     page: &Page,
     max_bytes: usize,
-    states: impl Fn(&Arc<Entry>) -> States,
+    states: impl Fn(&Arc<Entry>) -> (CircuitState, State),
 ) -> Result<Bytes, RegistryError> {
-    let fitting = page::Page {
-        name: "extensions",
-        items: &page.entries,
-        more: page.more,
-        beside: &[("total", to_bytes(&page.total))],
-    };
-    let forms = page::Forms {
-        record: |entry: &Arc<Entry>| {
-            let States { circuit, state } = states(entry);
-            let record = entry.current()?.reply.in_state(circuit);
-            Some(with_state(&record, state))
-        },
-        brief: page::no_brief,
-        name: |entry: &Arc<Entry>| entry.extension().id.to_string(),
-        cursor: |entry: &Arc<Entry>| cursor(entry.extension()),
-    };
-    fitting.fit(max_bytes, &forms)
+    let items = page.entries.iter().filter_map(|entry| {
+        let (circuit, state) = states(entry);
+        let record = entry.current()?.reply.in_state(circuit);
+        Some(Item {
+            record: with_state(&record, state),
+            name: entry.extension().id.to_string(),
+            cursor: cursor(entry.extension()),
+        })
+    });
+    let beside = [("total", to_bytes(&page.total))];
+    fit("extensions", items, page.more, &beside, max_bytes)
 }
 
 /// The place after which the next page begins, as text: `<type>:<id>`.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -127,9 +127,8 @@ fn row_body(row: &Row) -> RowBody<'_> {
 
 fn history(points: &[Point]) -> Vec<Option<PointBody>> {
     let points = points.iter();
-    points
-        .map(|it| (!it.is_empty()).then(|| point(it)))
-        .collect()
+    let points = points.map(|it| (!it.is_empty()).then(|| point(it)));
+    points.collect()
 }
 
 fn point(point: &Point) -> PointBody {
@@ -151,8 +150,7 @@ fn epoch_ms(at: SystemTime) -> u64 {
     at.duration_since(UNIX_EPOCH).map_or(0, millis)
 }
 
-/// Microseconds as milliseconds. No latency comes near the 2^53 that a double can hold.
-#[expect(clippy::cast_precision_loss, reason = "below 2^53")]
+/// Microseconds as milliseconds.
 fn milliseconds(us: u64) -> f64 {
-    us as f64 / 1e3
+    super::stats::milliseconds(Duration::from_micros(us))
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::error::ErrorBody;
+use super::error::ErrorDetails;
 use super::page::ENVELOPE_BYTES;
 use super::request::{agreed_id, bare_text, context, numbers, object, required};
 use super::{raw, to_bytes};
@@ -53,32 +53,29 @@ pub struct LookupArguments<'a> {
 
 /// A list of ids, and of too many no more than show that: each takes several times its bytes.
 fn ids<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Vec<Cow<'de, str>>>, D::Error> {
-    struct Ids<'a>(Vec<Cow<'a, str>>);
-    impl<'de> Deserialize<'de> for Ids<'de> {
-        fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-            struct Bounded;
-            impl<'de> Visitor<'de> for Bounded {
-                type Value = Ids<'de>;
+    struct Bounded;
+    impl<'de> Visitor<'de> for Bounded {
+        type Value = Option<Vec<Cow<'de, str>>>;
 
-                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                    f.write_str("a sequence")
-                }
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a sequence")
+        }
 
-                fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Ids<'de>, A::Error> {
-                    let mut ids = Vec::new();
-                    while let Some(id) = list.next_element::<Cow<'de, str>>()? {
-                        if ids.len() <= MAX_IDS {
-                            ids.push(id);
-                        }
-                    }
-                    Ok(Ids(ids))
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut ids = Vec::new();
+            while let Some(id) = list.next_element()? {
+                if ids.len() <= MAX_IDS {
+                    ids.push(id);
                 }
             }
-            json.deserialize_seq(Bounded)
+            Ok(Some(ids))
         }
     }
-    let ids = Option::<Ids<'de>>::deserialize(json)?;
-    Ok(ids.map(|Ids(ids)| ids))
+    json.deserialize_any(Bounded)
 }
 
 /// The ids that a lookup is about.
@@ -140,8 +137,7 @@ impl<'a> LookupArguments<'a> {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = ServedExtension)]
-pub(super) struct Record<'a> {
+pub(super) struct ServedExtension<'a> {
     id: &'a str,
     #[serde(rename = "type")]
     kind: &'static str,
@@ -157,7 +153,7 @@ pub(super) struct Record<'a> {
     #[schema(value_type = Object)]
     metadata: &'a RawValue,
     fallback: Vec<&'a str>,
-    instances: Vec<InstanceBody<'a>>,
+    instances: Vec<ServedInstance<'a>>,
     circuit_breaker_state: &'static str,
     revision: u64,
     /// Only in listings: the worst of the versions that take part.
@@ -166,8 +162,7 @@ pub(super) struct Record<'a> {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = ServedInstance)]
-pub(super) struct InstanceBody<'a> {
+pub(super) struct ServedInstance<'a> {
     instance_id: &'a str,
     subject: &'a str,
     weight: u8,
@@ -177,7 +172,7 @@ pub(super) struct InstanceBody<'a> {
 pub fn prepare(resolved: &Resolved<'_>) -> PreparedReply {
     let extension = resolved.extension;
     let state = CircuitState::Closed.as_str();
-    let bytes = to_bytes(&Record {
+    let bytes = to_bytes(&ServedExtension {
         id: extension.id.as_str(),
         kind: extension.kind.as_str(),
         subject: resolved.subject.as_str(),
@@ -202,8 +197,8 @@ pub fn prepare(resolved: &Resolved<'_>) -> PreparedReply {
     PreparedReply { bytes, state_at }
 }
 
-fn instance(instance: &Instance) -> InstanceBody<'_> {
-    InstanceBody {
+fn instance(instance: &Instance) -> ServedInstance<'_> {
+    ServedInstance {
         instance_id: instance.instance_id.as_str(),
         subject: instance.subject.as_str(),
         weight: instance.weight,
@@ -212,27 +207,25 @@ fn instance(instance: &Instance) -> InstanceBody<'_> {
 
 /// What a lookup of many finds, all of one revision.
 #[derive(ToSchema)]
-#[schema(as = ServedExtensions)]
 #[expect(dead_code, reason = "joined of prepared replies; this says of which")]
-pub(super) struct Found<'a> {
-    extensions: Vec<Record<'a>>,
-    errors: Vec<MissBody<'a>>,
+pub(super) struct ServedExtensions<'a> {
+    extensions: Vec<ServedExtension<'a>>,
+    errors: Vec<Miss<'a>>,
     revision: u64,
 }
 
 /// An id that was not found, and why.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Miss)]
-pub(super) struct MissBody<'a> {
+pub(super) struct Miss<'a> {
     id: &'a str,
     #[serde(flatten)]
-    error: ErrorBody,
+    error: ErrorDetails,
 }
 
 fn miss(id: &str, error: &RegistryError) -> Bytes {
-    to_bytes(&MissBody {
+    to_bytes(&Miss {
         id: &quoted(id),
-        error: ErrorBody::of(error),
+        error: ErrorDetails::of(error),
     })
 }
 
@@ -274,10 +267,7 @@ fn fitting<'m>(many: &'m Many<'_>, errors: &mut Vec<Bytes>, max_bytes: usize) ->
 }
 
 fn with_commas<'a>(documents: impl IntoIterator<Item = &'a Bytes>) -> usize {
-    documents
-        .into_iter()
-        .map(|document| document.len() + 1)
-        .sum()
+    documents.into_iter().map(|it| it.len() + 1).sum()
 }
 
 fn joined<'a>(

@@ -34,8 +34,6 @@ pub mod stats;
 pub mod stored;
 pub mod switch;
 
-use std::sync::LazyLock;
-
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -49,7 +47,7 @@ use crate::domain::moment::rfc3339 as time;
     schemas::ExtensionPage,
     schemas::HealthPage,
     schemas::CircuitPage,
-    audit::Audit,
+    audit::AuditPage,
     committed::Committed,
     error::Envelope,
     probe::Alive,
@@ -63,24 +61,20 @@ struct Documents;
 #[derive(utoipa::OpenApi)]
 #[openapi(components(schemas(
     cancel::Cancelled,
-    dry_run::Rehearsed,
-    event::Reloaded,
+    dry_run::CallRehearsal,
+    event::RateCrossed,
+    event::RegistryReloaded,
     event::SourceChanged,
-    event::change::Changed,
-    event::change::Many,
-    event::circuit::Moved,
-    event::health::Crossed,
+    event::change::ExtensionChanged,
+    event::change::ManyChanged,
+    event::circuit::CircuitMoved,
     explain::Explained,
-    lookup::Found,
+    lookup::ServedExtensions,
     ping::Pong,
     rehearsed::Many,
     report::Noted
 )))]
 struct Messages;
-
-static EMPTY_OBJECT: LazyLock<Box<RawValue>> = LazyLock::new(|| {
-    RawValue::from_string("{}".to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned())
-});
 
 /// The JSON text of a document. Serializing plain structs into memory cannot fail; should it ever,
 /// the reply is empty rather than absent.
@@ -94,7 +88,8 @@ fn exact(buffer: Vec<u8>) -> Bytes {
 }
 
 fn raw(object: &JsonObject) -> &RawValue {
-    object.raw().unwrap_or(&EMPTY_OBJECT)
+    let empty = || serde_json::from_str("{}").unwrap_or(RawValue::NULL);
+    object.raw().unwrap_or_else(empty)
 }
 
 /// A digest as it is shown: 16 hexadecimal digits.

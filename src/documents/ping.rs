@@ -7,7 +7,6 @@ use utoipa::ToSchema;
 use super::to_bytes;
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = Pong)]
 pub(super) struct Pong<'a> {
     ok: bool,
     instance_id: &'a str,

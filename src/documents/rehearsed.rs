@@ -21,11 +21,10 @@ struct Rehearsed<'a> {
 /// What a change would do.
 pub fn rehearsed(rehearsal: &Rehearsal) -> Bytes {
     let record = rehearsal.record.as_ref().map(stored);
+    let record = record.as_deref();
     to_bytes(&Rehearsed {
         changed: &rehearsal.changed,
-        record: record
-            .as_ref()
-            .and_then(|json| serde_json::from_slice(json).ok()),
+        record: record.and_then(|json| serde_json::from_slice(json).ok()),
     })
 }
 

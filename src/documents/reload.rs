@@ -19,7 +19,6 @@ pub struct ReloadArguments {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = Reloaded)]
 pub(super) struct Reloaded {
     added: usize,
     updated: usize,

@@ -69,7 +69,6 @@ fn latency(ms: &RawValue) -> Result<Duration, RegistryError> {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = Noted)]
 pub(super) struct Noted {
     ok: bool,
 }

@@ -19,7 +19,7 @@ use crate::domain::record::{EXTENSION, field};
 /// Where records are so large that no page could hold them, `omitted` lists their ids.
 #[derive(ToSchema)]
 pub(super) struct ExtensionPage<'a> {
-    extensions: Vec<lookup::Record<'a>>,
+    extensions: Vec<lookup::ServedExtension<'a>>,
     /// How many the filter matches in all.
     total: u64,
     /// The `cursor` of the next page, if there is one.
@@ -29,8 +29,8 @@ pub(super) struct ExtensionPage<'a> {
 /// A page of extensions and how they are doing.
 #[derive(ToSchema)]
 pub(super) struct HealthPage<'a> {
-    extensions: Vec<health::Record<'a>>,
-    summary: health::SummaryBody,
+    extensions: Vec<health::ExtensionHealth<'a>>,
+    summary: health::HealthSummary,
     /// The `cursor` of the next page, if there is one.
     next: Option<String>,
 }
@@ -38,7 +38,7 @@ pub(super) struct HealthPage<'a> {
 /// A page of circuits.
 #[derive(ToSchema)]
 pub(super) struct CircuitPage<'a> {
-    circuits: Vec<circuits::CircuitBody<'a>>,
+    circuits: Vec<circuits::Circuit<'a>>,
     /// The `cursor` of the next page, if there is one.
     next: Option<String>,
 }
@@ -54,27 +54,21 @@ pub fn messages() -> Components {
 /// All schemas by name: of answers, and of the bodies of changes.
 pub fn components() -> Components {
     let mut components = Documents::openapi().components.unwrap_or_default();
-    for (name, schema) in stored::schemas() {
-        components.schemas.insert(name.to_owned(), schema.into());
-    }
+    let stored = stored::schemas().map(|(name, schema)| (name.to_owned(), RefOr::T(schema)));
+    components.schemas.extend(stored);
     for schema in components.schemas.values_mut() {
         require_everything(schema);
     }
-    for (name, schema) in rehearsed::schemas() {
-        components.schemas.insert(name.to_owned(), schema);
-    }
-    for (name, verb) in [
-        ("NewExtension", WriteVerb::Create),
-        ("ExtensionChange", WriteVerb::Update),
-        ("Condition", WriteVerb::Delete),
+    let rehearsed = rehearsed::schemas().map(|(name, schema)| (name.to_owned(), schema));
+    components.schemas.extend(rehearsed);
+    for (name, schema) in [
+        ("NewExtension", change::schema(WriteVerb::Create)),
+        ("ExtensionChange", change::schema(WriteVerb::Update)),
+        ("Condition", change::schema(WriteVerb::Delete)),
+        ("ReloadRequest", change::reload_schema()),
     ] {
-        let schema = change::schema(verb).into();
-        components.schemas.insert(name.to_owned(), schema);
+        components.schemas.insert(name.to_owned(), schema.into());
     }
-    let reload = change::reload_schema().into();
-    components
-        .schemas
-        .insert("ReloadRequest".to_owned(), reload);
     components
 }
 

@@ -14,7 +14,6 @@ use crate::service::stats;
 use crate::service::status::{DatabaseState, millis};
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = Stats)]
 pub(super) struct Stats<'a> {
     source: &'static str,
     active_source: &'static str,
@@ -23,7 +22,7 @@ pub(super) struct Stats<'a> {
     digest: String,
     total_extensions: usize,
     enabled_extensions: usize,
-    quarantined: Vec<FaultBody<'a>>,
+    quarantined: Vec<Fault<'a>>,
     quarantined_total: usize,
     /// Faults that are not in the list: there is no room for them.
     quarantined_omitted: usize,
@@ -34,13 +33,13 @@ pub(super) struct Stats<'a> {
     last_reload: Option<String>,
     last_reload_duration_ms: Option<f64>,
     staleness_ms: Option<u64>,
-    lookups: LookupsBody,
-    invocations: InvocationsBody,
-    listener: StateBody,
-    database: DatabaseBody,
-    nats: StateBody,
-    sidecars: SidecarsBody<'a>,
-    settings: SettingsBody<'a>,
+    lookups: LookupCounts,
+    invocations: InvocationCounts,
+    listener: LinkState,
+    database: DatabaseLink,
+    nats: LinkState,
+    sidecars: Sidecars<'a>,
+    settings: Settings<'a>,
     instance_id: &'a str,
     version: &'static str,
     #[schema(format = DateTime)]
@@ -49,15 +48,13 @@ pub(super) struct Stats<'a> {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = Fault)]
-pub(super) struct FaultBody<'a> {
+pub(super) struct Fault<'a> {
     origin: &'a str,
     reason: &'a str,
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = LookupCounts)]
-pub(super) struct LookupsBody {
+pub(super) struct LookupCounts {
     hits: u64,
     misses: u64,
     refused: u64,
@@ -65,8 +62,7 @@ pub(super) struct LookupsBody {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = InvocationCounts)]
-pub(super) struct InvocationsBody {
+pub(super) struct InvocationCounts {
     success: u64,
     failure: u64,
     timeout: u64,
@@ -80,15 +76,13 @@ pub(super) struct InvocationsBody {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = LinkState)]
-pub(super) struct StateBody {
+pub(super) struct LinkState {
     state: &'static str,
 }
 
 /// The sidecars that share the database, this one included, as last counted.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Sidecars)]
-pub(super) struct SidecarsBody<'a> {
+pub(super) struct Sidecars<'a> {
     /// None before the first count, and without a database.
     total: u64,
     /// Of 50 of them at most, in order.
@@ -97,8 +91,7 @@ pub(super) struct SidecarsBody<'a> {
 
 /// What distinguishes its settings from other sidecars'.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Settings)]
-pub(super) struct SettingsBody<'a> {
+pub(super) struct Settings<'a> {
     /// Alike where all settings are that a fleet shares.
     fingerprint: &'a str,
     /// Those that differ from the defaults, without secrets and addresses.
@@ -107,8 +100,7 @@ pub(super) struct SettingsBody<'a> {
 
 /// Why it cannot be used, while it cannot.
 #[derive(Serialize, ToSchema)]
-#[schema(as = DatabaseLink)]
-pub(super) struct DatabaseBody {
+pub(super) struct DatabaseLink {
     state: &'static str,
     reason: Option<&'static str>,
     error: Option<String>,
@@ -116,12 +108,12 @@ pub(super) struct DatabaseBody {
     since: Option<String>,
 }
 
-fn database(state: &DatabaseState) -> DatabaseBody {
+fn database(state: &DatabaseState) -> DatabaseLink {
     let down = match state {
         DatabaseState::Off | DatabaseState::Up => None,
         DatabaseState::Down(down) => Some(down),
     };
-    DatabaseBody {
+    DatabaseLink {
         state: state.as_str(),
         reason: down.map(|down| down.error.trouble.as_str()),
         error: down.map(|down| down.error.outside()),
@@ -157,25 +149,25 @@ pub fn stats(sidecar: &stats::Stats, max_bytes: usize) -> (u64, Bytes) {
         last_reload: last_reload.and_then(|reload| time(reload.at())),
         last_reload_duration_ms: last_reload.map(|reload| milliseconds(reload.duration)),
         staleness_ms: status.staleness().map(millis),
-        lookups: LookupsBody {
+        lookups: LookupCounts {
             hits: lookups.hits.get(),
             misses: lookups.misses.get(),
             refused: lookups.refused.get(),
             hit_rate: lookups.hit_rate(),
         },
         invocations: invocations(&sidecar.runtimes.summary()),
-        listener: StateBody {
+        listener: LinkState {
             state: status.listener().as_str(),
         },
         database: database(&status.database()),
-        nats: StateBody {
+        nats: LinkState {
             state: if status.nats_up() { "up" } else { "away" },
         },
-        sidecars: SidecarsBody {
+        sidecars: Sidecars {
             total: sidecars.total,
             instance_ids: &sidecars.instance_ids,
         },
-        settings: SettingsBody {
+        settings: Settings {
             fingerprint: &sidecar.settings.fingerprint,
             changed: &sidecar.settings.changed,
         },
@@ -186,7 +178,7 @@ pub fn stats(sidecar: &stats::Stats, max_bytes: usize) -> (u64, Bytes) {
     };
     let mut room = max_bytes.saturating_sub(ENVELOPE_BYTES + to_bytes(&stats).len());
     for fault in faults.take(MAX_FAULTS) {
-        let fault = FaultBody {
+        let fault = Fault {
             origin: &fault.origin,
             reason: &fault.reason,
         };
@@ -200,8 +192,8 @@ pub fn stats(sidecar: &stats::Stats, max_bytes: usize) -> (u64, Bytes) {
     (head.revision, to_bytes(&stats))
 }
 
-fn invocations(summary: &Summary) -> InvocationsBody {
-    InvocationsBody {
+fn invocations(summary: &Summary) -> InvocationCounts {
+    InvocationCounts {
         success: summary.of(Status::Success),
         failure: summary.of(Status::Failure),
         timeout: summary.of(Status::Timeout),

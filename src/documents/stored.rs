@@ -1,7 +1,5 @@
 //! The verb `get`: an id, and the stored record of its extension.
 
-use std::time::SystemTime;
-
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -14,7 +12,7 @@ use utoipa::openapi::{ArrayBuilder, Ref, RefOr};
 use super::change::of_field;
 use super::request::OfOne;
 use super::{time, to_bytes};
-use crate::domain::extension::Extension;
+use crate::domain::extension::{Extension, Provenance};
 use crate::domain::record::{self, EXTENSION, Field, Fields, INSTANCE, Kind, VERSION, Value};
 
 /// The arguments of `get`.
@@ -46,10 +44,7 @@ impl Serialize for Stored<'_> {
         let versions = extension.versions.iter().map(|version| Part {
             table: VERSION,
             fields: record::version(version),
-            created: Some((
-                version.provenance.created_at,
-                version.provenance.created_by.as_deref(),
-            )),
+            created: Some(&version.provenance),
         });
         map.serialize_entry("versions", &versions.collect::<Vec<_>>())?;
         let instances = extension.instances.iter().map(|instance| Part {
@@ -77,16 +72,16 @@ struct Part<'a> {
     table: &'static [Field],
     fields: Fields<'a>,
     /// When, and by which actor, where it is known.
-    created: Option<(Option<SystemTime>, Option<&'a str>)>,
+    created: Option<&'a Provenance>,
 }
 
 impl Serialize for Part<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         said(&mut map, self.table, &self.fields)?;
-        if let Some((at, by)) = self.created {
-            map.serialize_entry("created_at", &at.and_then(time))?;
-            map.serialize_entry("created_by", &by)?;
+        if let Some(provenance) = self.created {
+            map.serialize_entry("created_at", &provenance.created_at.and_then(time))?;
+            map.serialize_entry("created_by", &provenance.created_by)?;
         }
         map.end()
     }
@@ -119,16 +114,10 @@ pub(super) fn schemas() -> [(&'static str, Schema); 3] {
         .property("versions", list_of("ExtensionVersion"))
         .property("instances", list_of("ExtensionInstance"))
         .property("revision", Object::with_type(Type::Integer));
-    let extension = ["created_at", "updated_at"]
-        .into_iter()
-        .fold(extension, moment);
-    let extension = ["created_by", "updated_by"]
-        .into_iter()
-        .fold(extension, person);
-    let version = person(
-        moment(properties(VERSION, true), "created_at"),
-        "created_by",
-    );
+    let extension = moment(moment(extension, "created_at"), "updated_at");
+    let extension = person(person(extension, "created_by"), "updated_by");
+    let version = moment(properties(VERSION, true), "created_at");
+    let version = person(version, "created_by");
     [
         ("Extension", extension.property("warnings", warnings).into()),
         ("ExtensionVersion", version.into()),

@@ -16,22 +16,16 @@ const TELLING: &[u8] = b"\"seq\"";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "named so that no other field may be there")]
 struct Acknowledgement {
     stream: String,
-    #[serde(rename = "seq")]
-    _seq: f64,
-    #[serde(rename = "domain")]
-    _domain: Option<IgnoredAny>,
-    #[serde(rename = "duplicate")]
-    _duplicate: Option<IgnoredAny>,
-    #[serde(rename = "error")]
-    _error: Option<IgnoredAny>,
-    #[serde(rename = "batch")]
-    _batch: Option<IgnoredAny>,
-    #[serde(rename = "count")]
-    _count: Option<IgnoredAny>,
-    #[serde(rename = "val")]
-    _val: Option<IgnoredAny>,
+    seq: f64,
+    domain: Option<IgnoredAny>,
+    duplicate: Option<IgnoredAny>,
+    error: Option<IgnoredAny>,
+    batch: Option<IgnoredAny>,
+    count: Option<IgnoredAny>,
+    val: Option<IgnoredAny>,
 }
 
 /// The stream whose acknowledgement a reply without headers is; `None` for any other reply.

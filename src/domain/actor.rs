@@ -34,12 +34,11 @@ impl Actor {
     /// The actor `name`; the error names the rule.
     pub fn parse(name: &str, source: ActorSource) -> Result<Self, NameError> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_@=+-".contains(&b);
-        if (1..=128).contains(&name.len()) && name.bytes().all(allowed) {
-            let name = name.into();
-            Ok(Self { name, source })
-        } else {
-            Err(NameError { rule: Self::RULE })
+        if !(1..=128).contains(&name.len()) || !name.bytes().all(allowed) {
+            return Err(NameError { rule: Self::RULE });
         }
+        let name = name.into();
+        Ok(Self { name, source })
     }
 
     /// The first actor that is named, the most trustworthy source first; unknown where none is.
@@ -51,10 +50,8 @@ impl Actor {
     ) -> Result<Self, NameError> {
         let mut named = named.into_iter();
         let first = named.find_map(|(source, name)| Some((source, name?)));
-        first.map_or_else(
-            || Ok(Self::anonymous()),
-            |(source, name)| Self::parse(name, source),
-        )
+        let first = first.map(|(source, name)| Self::parse(name, source));
+        first.unwrap_or_else(|| Ok(Self::anonymous()))
     }
 
     /// An unknown actor.

@@ -116,7 +116,14 @@ impl Balancer {
         let instances = instances.filter(|instance| instance.serves());
         self.follow(instances.clone());
         if self.peers.is_empty() {
-            return self.own_subject(now);
+            return match self.own.refuses(now) {
+                until @ Some(_) => Err(Nobody { until }),
+                None => Ok(Pick {
+                    instance: None,
+                    in_flight: None,
+                    tries: self.own.enter(),
+                }),
+            };
         }
 
         let fit = |peer: &Peer| peer.rest.refuses(now).is_none() && !past.barred.contains(&peer.id);
@@ -166,17 +173,6 @@ impl Balancer {
         }
         self.peers.get_mut(turn?)?.credit -= earned;
         turn
-    }
-
-    fn own_subject<'a>(&mut self, now: Instant) -> Result<Pick<'a>, Nobody> {
-        match self.own.refuses(now) {
-            until @ Some(_) => Err(Nobody { until }),
-            None => Ok(Pick {
-                instance: None,
-                in_flight: None,
-                tries: self.own.enter(),
-            }),
-        }
     }
 
     /// An attempt at `id` that began at `begun` succeeded.
@@ -242,9 +238,8 @@ impl Balancer {
 
     /// The instances that are out at `now`, and when each comes back.
     pub fn ejected(&self, now: Instant) -> impl Iterator<Item = (&InstanceId, Instant)> {
-        self.peers
-            .iter()
-            .filter_map(move |peer| Some((&peer.id, peer.ejection.until(now)?)))
+        let peers = self.peers.iter();
+        peers.filter_map(move |peer| Some((&peer.id, peer.ejection.until(now)?)))
     }
 
     fn peer(&mut self, id: &InstanceId) -> Option<&mut Peer> {
@@ -266,7 +261,14 @@ impl Balancer {
                 Some(at) => self.peers.push(leaving.swap_remove(at)),
                 None => {
                     newcomers.push(self.peers.len());
-                    self.peers.push(Peer::new(id.clone()));
+                    self.peers.push(Peer {
+                        id: id.clone(),
+                        credit: 0,
+                        weight: 0,
+                        ejection: Ejection::default(),
+                        rest: Rest::default(),
+                        load: Load::default(),
+                    });
                 }
             }
         }
@@ -361,17 +363,6 @@ impl Field {
 }
 
 impl Peer {
-    fn new(id: InstanceId) -> Self {
-        Self {
-            id,
-            credit: 0,
-            weight: 0,
-            ejection: Ejection::default(),
-            rest: Rest::default(),
-            load: Load::default(),
-        }
-    }
-
     fn is_ejected(&self, now: Instant) -> bool {
         self.ejection.until(now).is_some()
     }

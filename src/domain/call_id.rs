@@ -6,6 +6,7 @@ use std::fmt;
 use smol_str::{SmolStr, format_smolstr};
 
 use super::ids::NameError;
+use super::subject::is_token;
 
 /// The longest, in bytes.
 const MAX_BYTES: usize = 128;
@@ -20,9 +21,7 @@ impl CallId {
     /// # Errors
     /// It is none; the error names the rule.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let fits = (1..=MAX_BYTES).contains(&text.len());
-        let is_token = |b: u8| b.is_ascii_graphic() && !matches!(b, b'.' | b'*' | b'>');
-        if fits && text.bytes().all(is_token) {
+        if text.len() <= MAX_BYTES && is_token(text) {
             return Ok(Self(text.into()));
         }
         let rule = "one token of 1 to 128 printable ASCII characters";

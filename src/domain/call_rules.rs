@@ -6,19 +6,14 @@
 
 use std::time::Duration;
 
-use serde_json::value::RawValue;
-
 use super::balancer::Balance;
-use super::json::{JsonObject, KeyFault, string};
-use super::quote::quoted;
+use super::json::{JsonObject, KeyFault, Reader, string};
 use super::whole::whole;
 
 /// The longest that a stream may be given for anything, in milliseconds.
 const MOST_MS: u64 = 3_600_000;
 /// How long a stream may go on by default.
 const DEFAULT_TOTAL: Duration = Duration::from_secs(600);
-/// Unknown keys named at once; a bound on what one record can make us say.
-const MAX_UNKNOWN: usize = 8;
 
 /// How calls of one extension go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,58 +50,41 @@ impl Default for StreamLimits {
 impl CallRules {
     /// Reads `metadata`, and names every key at fault; those have their default.
     pub fn read(metadata: &JsonObject) -> (Self, Vec<KeyFault>) {
-        let (mut rules, mut faults) = (Self::default(), Vec::new());
-        let given = metadata.values(["fallback_on", "balance", "stream"]);
-        let [fallback_on, balance, stream] = given.map(|value| value.filter(|it| *it != "null"));
+        let mut reader = Reader::of(metadata, "");
         // As in a database, which keeps no escapes, so in a file.
-        let word = |value: Option<_>| value.map(|value| string(value).unwrap_or_default());
-        match word(fallback_on).as_deref() {
-            None => {}
-            Some("open") => rules.fallback_on_open_only = true,
-            Some(_) => faults.push(fault("fallback_on", "must be `open`")),
-        }
-        match word(balance).as_deref() {
-            None | Some("adaptive") => {}
-            Some("weighted") => rules.balance = Balance::Weighted,
-            Some(_) => faults.push(fault("balance", "must be `adaptive` or `weighted`")),
-        }
-        if let Some(stream) = stream {
-            rules.stream = StreamLimits::read(stream, &mut faults);
-        }
-        (rules, faults)
+        let open_only = reader.read("fallback_on", |json| match string(json).as_deref() {
+            Some("open") => Ok(true),
+            _ => Err("must be `open`"),
+        });
+        let balance = reader.read("balance", |json| match string(json).as_deref() {
+            Some("adaptive") => Ok(Balance::Adaptive),
+            Some("weighted") => Ok(Balance::Weighted),
+            _ => Err("must be `adaptive` or `weighted`"),
+        });
+        let object = |json: &str| JsonObject::parse(json).map_err(|_| "must be a JSON object");
+        let stream = reader.read("stream", object);
+        let stream = stream.map(|given| StreamLimits::read(&given, &mut reader.faults));
+        let rules = Self {
+            balance: balance.unwrap_or_default(),
+            stream: stream.unwrap_or_default(),
+            fallback_on_open_only: open_only.unwrap_or_default(),
+        };
+        (rules, reader.faults)
     }
 }
 
 impl StreamLimits {
-    fn read(given: &str, faults: &mut Vec<KeyFault>) -> Self {
-        let mut limits = Self::default();
-        let Ok(object) = JsonObject::parse(given) else {
-            faults.push(fault("stream", "must be a JSON object"));
-            return limits;
+    fn read(given: &JsonObject, faults: &mut Vec<KeyFault>) -> Self {
+        let mut reader = Reader::of(given, "stream.");
+        let time = |json: &str| whole(json, &(1..=MOST_MS)).map(Duration::from_millis);
+        let limits = Self {
+            first_chunk: reader.read("first_chunk_ms", time),
+            gap: reader.read("gap_ms", time),
+            total: reader.read("total_ms", time).unwrap_or(DEFAULT_TOTAL),
         };
-        let mut fields = object.members();
-        let mut limit = |key: &str| {
-            let value = fields.remove(key).map(RawValue::get);
-            let value = value.filter(|value| *value != "null")?;
-            let limit = whole(value, &(1..=MOST_MS)).map(Duration::from_millis);
-            let fault = |rule: String| faults.push(fault(&format!("stream.{key}"), &rule));
-            limit.map_err(fault).ok()
-        };
-        limits.first_chunk = limit("first_chunk_ms");
-        limits.gap = limit("gap_ms");
-        limits.total = limit("total_ms").unwrap_or(DEFAULT_TOTAL);
-        for key in fields.keys().take(MAX_UNKNOWN) {
-            let rule = "is not known: there are first_chunk_ms, gap_ms and total_ms";
-            faults.push(fault(&format!("stream.{}", quoted(key)), rule));
-        }
+        reader.refuse_the_rest("is not known: there are first_chunk_ms, gap_ms and total_ms");
+        faults.append(&mut reader.faults);
         limits
-    }
-}
-
-fn fault(key: &str, rule: &str) -> KeyFault {
-    KeyFault {
-        key: key.to_owned(),
-        rule: rule.to_owned(),
     }
 }
 

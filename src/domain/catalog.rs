@@ -23,7 +23,7 @@ use super::quarantine::Quarantine;
 pub use super::source::ActiveSource;
 
 /// What the catalog as a whole is: published after the entries that it describes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Head {
     /// Where the data came from.
     pub source: ActiveSource,
@@ -53,7 +53,7 @@ struct Before {
 }
 
 /// The map and what is known about it as a whole.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Catalog {
     entries: papaya::HashMap<ExtensionId, Place, foldhash::fast::RandomState>,
     sequence: AtomicU64,
@@ -76,16 +76,6 @@ const WALKED_AT_A_TIME: usize = 1000;
 struct Place {
     unconditional: Option<Bytes>,
     entry: Arc<Entry>,
-}
-
-impl Place {
-    fn new(entry: Arc<Entry>) -> Self {
-        let unconditional = entry.unconditional().map(|reply| reply.bytes.clone());
-        Self {
-            unconditional,
-            entry,
-        }
-    }
 }
 
 /// A change to apply as one: to a reader of many it is all there or not at all.
@@ -130,19 +120,7 @@ pub struct CatalogWriter(Arc<Catalog>);
 impl Catalog {
     /// An empty catalog and its writer.
     pub fn new() -> (Arc<Self>, CatalogWriter) {
-        let catalog = Arc::new(Self {
-            entries: papaya::HashMap::with_hasher(foldhash::fast::RandomState::default()),
-            sequence: AtomicU64::new(0),
-            before: ArcSwapOption::empty(),
-            head: ArcSwap::from_pointee(Head {
-                source: ActiveSource::None,
-                epoch: None,
-                revision: 0,
-                digest: 0,
-            }),
-            quarantine: ArcSwap::default(),
-            listing: Mutex::default(),
-        });
+        let catalog = Arc::<Self>::default();
         (Arc::clone(&catalog), CatalogWriter(catalog))
     }
 
@@ -189,31 +167,22 @@ impl Catalog {
     fn try_get_many(&self, ids: &[&str]) -> Option<Consistent> {
         let sequence = self.sequence.load(Ordering::Acquire);
         let applying = sequence % 2 == 1;
-        let before = if applying {
-            self.before.load_full()
-        } else {
-            None
+        let is_its = |before: &Arc<Before>| before.sequence == sequence;
+        let before = match applying {
+            true => Some(self.before.load_full().filter(is_its)?),
+            false => None,
         };
-        if applying
-            && before
-                .as_ref()
-                .is_none_or(|before| before.sequence != sequence)
-        {
-            return None;
-        }
-        let revision = before
-            .as_ref()
-            .map_or_else(|| self.revision(), |before| before.revision);
+        let before = before.as_deref();
+        let revision = before.map_or_else(|| self.revision(), |before| before.revision);
         let pinned = self.entries.pin();
-        let entries = ids
-            .iter()
-            .map(
-                |id| match before.as_ref().and_then(|before| before.entries.get(*id)) {
-                    Some(old) => old.clone(),
-                    None => pinned.get(*id).map(|place| Arc::clone(&place.entry)),
-                },
-            )
-            .collect();
+        let entries = ids.iter().map(|id| {
+            let old = before.and_then(|before| before.entries.get(*id));
+            old.cloned().unwrap_or_else(|| {
+                let place = pinned.get(*id)?;
+                Some(Arc::clone(&place.entry))
+            })
+        });
+        let entries = entries.collect();
         // With the old values at hand the end of this very change does not matter, the begin of the
         // next one does; without them nothing may have begun.
         let last_harmless = if applying { sequence + 1 } else { sequence };
@@ -222,7 +191,7 @@ impl Catalog {
     }
 
     /// A page of entries in the order of type and id, and the revision they all belong to.
-    pub fn list(&self, request: &PageRequest<'_>) -> (Page, u64) {
+    pub fn list(&self, request: &PageRequest) -> (Page, u64) {
         let listing = locked(&self.listing);
         (listing.page(request), self.revision())
     }
@@ -265,7 +234,7 @@ impl Catalog {
         std::iter::from_fn(move || {
             if ahead.len() == 0 && more {
                 let (page, _) = self.list(&PageRequest {
-                    after: after.as_ref(),
+                    after: after.take(),
                     limit: WALKED_AT_A_TIME,
                     ..PageRequest::default()
                 });
@@ -294,24 +263,23 @@ impl CatalogWriter {
         let pinned = catalog.entries.pin();
 
         let touched = change.upserts.iter().map(|entry| &entry.extension().id);
-        let entries: HashMap<_, _> = touched
-            .chain(&change.removals)
-            .map(|id| (id.clone(), catalog.get(id)))
-            .collect();
-        let mut digest = old_head
-            .digest
-            .wrapping_sub(catalog.quarantine.load().digest());
+        let touched = touched.chain(&change.removals);
+        let quarantined = catalog.quarantine.load().digest();
+        let mut digest = old_head.digest.wrapping_sub(quarantined);
         let mut counts = Counts::default();
         catalog.before.store(Some(Arc::new(Before {
             sequence,
             revision: old_head.revision,
-            entries,
+            entries: touched.map(|id| (id.clone(), catalog.get(id))).collect(),
         })));
 
         catalog.sequence.store(sequence, Ordering::Release);
         for entry in change.upserts {
             digest = digest.wrapping_add(entry.extension().digest);
-            let place = Place::new(Arc::clone(&entry));
+            let place = Place {
+                unconditional: entry.unconditional().map(|reply| reply.bytes.clone()),
+                entry: Arc::clone(&entry),
+            };
             match pinned.insert(entry.extension().id.clone(), place) {
                 Some(old) => {
                     counts.updated += 1;

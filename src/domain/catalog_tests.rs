@@ -169,12 +169,11 @@ fn any_history() -> impl Strategy<Value = Vec<Vec<Step>>> {
 }
 
 /// Pages through everything that matches, `limit` at a time.
-fn walk(catalog: &Catalog, filter: &PageRequest<'_>, expected_total: usize) -> Vec<Key> {
+fn walk(catalog: &Catalog, filter: &PageRequest, expected_total: usize) -> Vec<Key> {
     let mut seen: Vec<Key> = Vec::new();
     loop {
-        let after = seen.last().cloned();
         let (page, revision) = catalog.list(&PageRequest {
-            after: after.as_ref(),
+            after: seen.last().cloned(),
             ..filter.clone()
         });
         assert_eq!(page.total, expected_total);

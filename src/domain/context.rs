@@ -7,10 +7,9 @@ use std::hash::{Hash, Hasher};
 
 use serde_json::value::RawValue;
 use smol_str::SmolStr;
-use thiserror::Error;
 
 use super::decimal::Decimal;
-use super::json::{Member, members, string};
+use super::json::{KeyFault, Member, ObjectError, members, string};
 use super::quote::quoted;
 
 /// A value that rules compare and rollouts hash.
@@ -86,35 +85,8 @@ const IDENTITIES: [&str; 2] = ["tenant_id", "trace_id"];
 /// The most keys of a context. One takes a hundred bytes and more, however few it has in its text.
 const MAX_KEYS: usize = 1024;
 
-/// Why a context cannot be used at all.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ContextError {
-    /// It is no object.
-    #[error("must be a JSON object")]
-    NotAnObject,
-    /// It has more keys than any rules ask for.
-    #[error("must have at most {MAX_KEYS} keys")]
-    TooMany,
-    /// It has this key twice.
-    #[error("is given twice")]
-    Twice(String),
-    /// This id cannot be used.
-    #[error(
-        "must be a string, true or false, or a number of up to 64 digits below 1e308; or null for none"
-    )]
-    Identity(&'static str),
-}
-
-impl ContextError {
-    /// The field at fault.
-    pub fn field(&self) -> String {
-        match self {
-            Self::NotAnObject | Self::TooMany => "context".to_owned(),
-            Self::Twice(key) => format!("context.{}", quoted(key)),
-            Self::Identity(key) => format!("context.{key}"),
-        }
-    }
-}
+const IDENTITY: &str =
+    "must be a string, true or false, or a number of up to 64 digits below 1e308; or null for none";
 
 /// The context of one request, by key: a handful, so a list beats a map.
 #[derive(Debug, Clone, Default)]
@@ -124,13 +96,15 @@ impl Context {
     /// Reads a JSON object. What rules cannot compare is left out, like null.
     ///
     /// # Errors
-    /// Nothing of it can be used: see [`ContextError`].
-    pub fn read(json: &RawValue) -> Result<Self, ContextError> {
-        let members = members(json.get()).ok_or(ContextError::NotAnObject)?;
+    /// Nothing of it can be used: the field at fault.
+    pub fn read(json: &RawValue) -> Result<Self, KeyFault> {
+        let fault = |key: &str, rule: &str| KeyFault::new(format!("context{key}"), rule);
+        let not_an_object = || fault("", &ObjectError::NotAnObject.to_string());
+        let members = members(json.get()).ok_or_else(not_an_object)?;
         let mut fields = Vec::new();
         for (count, Member { key, value }) in members.enumerate() {
             if count == MAX_KEYS {
-                return Err(ContextError::TooMany);
+                return Err(fault("", &format!("must have at most {MAX_KEYS} keys")));
             }
             // A key that is no text is the key of no rule.
             let Some(key) = key else { continue };
@@ -138,7 +112,7 @@ impl Context {
             if scalar.is_none() && value != "null" {
                 let mut identities = IDENTITIES.into_iter();
                 if let Some(identity) = identities.find(|identity| *identity == key) {
-                    return Err(ContextError::Identity(identity));
+                    return Err(fault(&format!(".{identity}"), IDENTITY));
                 }
             }
             fields.push((SmolStr::from(key), scalar));
@@ -150,7 +124,7 @@ impl Context {
             _ => None,
         });
         if let Some(key) = twice {
-            return Err(ContextError::Twice(key));
+            return Err(fault(&format!(".{}", quoted(&key)), "is given twice"));
         }
         let fields = fields.into_iter();
         let comparable = fields.filter_map(|(key, value)| Some((key, value?)));

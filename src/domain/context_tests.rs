@@ -7,7 +7,7 @@ fn scalar(json: &str) -> Option<Scalar> {
 
 fn read(json: &str) -> Result<Context, (String, String)> {
     let read = Context::read(serde_json::from_str(json).unwrap());
-    read.map_err(|error| (error.field(), error.to_string()))
+    read.map_err(|error| (error.key, error.rule))
 }
 
 #[test]

@@ -22,7 +22,7 @@ const FAR: i64 = 1 << 40;
 /// `Display` is the shortest text in plain decimal notation: no exponent, no leading or trailing
 /// zeros, no point where nothing follows it, `0` for zero. Rollouts hash it, so it must never
 /// change.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Decimal {
     negative: bool,
     /// Neither begins nor ends with a zero; empty for zero.
@@ -69,11 +69,7 @@ impl Decimal {
         }
         let count = whole.len() + fraction.len();
         if count == 0 {
-            return Some(Self {
-                negative: false,
-                digits: SmolStr::default(),
-                exponent: 0,
-            });
+            return Some(Self::default());
         }
         let fits = count <= MAX_DIGITS
             && last + i64::try_from(count).ok()? <= MAX_WHOLE_DIGITS

@@ -55,9 +55,8 @@ impl Ejection {
         let growth = 2u32.saturating_pow(self.ejections);
         let time = settings.open_time.saturating_mul(growth);
         self.ejections = self.ejections.saturating_add(1);
-        self.last = now
-            .checked_add(time.min(settings.max_open_time))
-            .map(|until| Span { from: now, until });
+        let until = now.checked_add(time.min(settings.max_open_time));
+        self.last = until.map(|until| Span { from: now, until });
         self.last.is_some()
     }
 }

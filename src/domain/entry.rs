@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::breaker::CircuitState;
 use super::context::Context;
-use super::extension::Extension;
+use super::extension::{Extension, Version};
 use super::ids::VersionName;
 use super::rollout::Halt;
 use super::routing::{self, Candidate, Resolved, Tier};
@@ -70,17 +70,14 @@ pub struct Chosen<'a> {
 impl Entry {
     /// Puts versions into order and prepares their replies.
     pub fn new(extension: Extension, prepare: &PrepareReply) -> Self {
-        let candidates = routing::candidates(&extension)
-            .into_iter()
-            .map(|candidate| {
-                let reply = prepare(&candidate.resolve(&extension));
-                (candidate, reply)
-            })
-            .collect();
-        let shares = extension.versions.iter();
-        let mut shares = shares.filter_map(|version| version.rollout.as_ref());
+        let candidates = routing::candidates(&extension).into_iter();
+        let candidates = candidates.map(|candidate| {
+            let reply = prepare(&candidate.resolve(&extension));
+            (candidate, reply)
+        });
+        let candidates = candidates.collect();
         Self {
-            halts: shares.any(|rollout| rollout.halt().is_some()),
+            halts: extension.versions.iter().any(Version::halts),
             extension,
             candidates,
         }
@@ -133,10 +130,7 @@ impl Entry {
 
     /// The current version, whether or not it serves.
     pub fn current(&self) -> Option<Chosen<'_>> {
-        self.candidates
-            .iter()
-            .find(|(candidate, _)| candidate.is_current())
-            .map(|(candidate, reply)| Chosen { candidate, reply })
+        self.first(Candidate::is_current)
     }
 
     /// Whether the request's context can make a difference: to its own versions, or to a fallback's.
@@ -165,29 +159,23 @@ impl Entry {
     /// The version that serves a request with this context.
     pub fn choose(&self, context: &Context) -> Result<Chosen<'_>, Refusal> {
         self.admitted()?;
-        self.pick(Refusal::NotTargeted, |candidate| {
-            candidate.takes_part(&self.extension, context)
-        })
+        self.first(|candidate| candidate.takes_part(&self.extension, context))
+            .ok_or(Refusal::NotTargeted)
     }
 
     /// The named version, regardless of its rules, as long as it is enabled.
     pub fn choose_version(&self, version: &VersionName) -> Result<Chosen<'_>, Refusal> {
         self.admitted()?;
-        self.pick(Refusal::VersionNotFound, |candidate| {
+        let chosen = self.first(|candidate| {
             candidate.enabled() && candidate.resolve(&self.extension).version == version
-        })
+        });
+        chosen.ok_or(Refusal::VersionNotFound)
     }
 
-    fn pick(
-        &self,
-        refusal: Refusal,
-        wanted: impl Fn(&Candidate) -> bool,
-    ) -> Result<Chosen<'_>, Refusal> {
-        self.candidates
-            .iter()
-            .find(|(candidate, _)| wanted(candidate))
-            .map(|(candidate, reply)| Chosen { candidate, reply })
-            .ok_or(refusal)
+    fn first(&self, is_wanted: impl Fn(&Candidate) -> bool) -> Option<Chosen<'_>> {
+        let mut all = self.candidates.iter();
+        let (candidate, reply) = all.find(|(candidate, _)| is_wanted(candidate))?;
+        Some(Chosen { candidate, reply })
     }
 }
 

@@ -27,11 +27,11 @@ pub struct Envelope<'a> {
     pub context: &'a Context,
     /// The message.
     pub payload: &'a RawValue,
-    /// The request's metadata, an object; absent or null means the empty one.
+    /// The request's metadata, an object; absent means the empty one.
     pub metadata: Option<&'a RawValue>,
     /// The chosen version's config.
     pub config: &'a JsonObject,
-    /// The request's own config, an object; absent or null changes nothing.
+    /// The request's own config, an object.
     pub request_config: Option<&'a RawValue>,
 }
 
@@ -52,8 +52,6 @@ pub struct EnvelopeError {
 /// to every reader.
 const RESERVED: [&str; 5] = ["trace_id", "tenant_id", "provider_id", "metadata", "config"];
 
-const NOT_AN_OBJECT: &str = "must be a JSON object";
-
 /// A request body, one JSON object, that can be made another extension's of the same type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Body {
@@ -68,16 +66,13 @@ pub struct Body {
 impl Body {
     /// What the extension `id` is sent instead, with its own `config`, overlaid with the request's
     /// for it.
-    ///
-    /// # Errors
-    /// The request's config is no object.
     pub fn for_another(
         &self,
         id: &ExtensionId,
         config: &JsonObject,
         request_config: Option<&RawValue>,
-    ) -> Result<Self, EnvelopeError> {
-        let config = overlaid(config, request_config)?;
+    ) -> Self {
+        let config = overlaid(config, request_config);
         let part = |range| self.bytes.get(range).unwrap_or_default();
         let mut bytes = part(0..self.id.start).to_vec();
         if !self.id.is_empty() {
@@ -88,19 +83,19 @@ impl Body {
         let config_at = bytes.len();
         bytes.extend_from_slice(&config);
         bytes.push(b'}');
-        Ok(Self {
+        Self {
             bytes,
             id,
             config: config_at,
-        })
+        }
     }
 }
 
 impl Envelope<'_> {
     /// The request body, one JSON object.
     pub fn body(&self) -> Result<Body, EnvelopeError> {
-        let metadata = object(self.metadata, "metadata")?.unwrap_or("{}");
-        let config = overlaid(self.config, self.request_config)?;
+        let metadata = self.metadata.map_or("{}", RawValue::get);
+        let config = overlaid(self.config, self.request_config);
         let payload = self.payload.get();
 
         let mut body = Vec::with_capacity(payload.len() + metadata.len() + config.len() + 256);
@@ -139,19 +134,16 @@ impl Envelope<'_> {
 
 /// The registry's config, overlaid with the request's by top-level key. Where either is empty the
 /// other goes through as it is; otherwise values keep their text and keys are sorted.
-fn overlaid<'a>(
-    config: &'a JsonObject,
-    request: Option<&'a RawValue>,
-) -> Result<Cow<'a, [u8]>, EnvelopeError> {
+fn overlaid<'a>(config: &'a JsonObject, request: Option<&'a RawValue>) -> Cow<'a, [u8]> {
     let own = config.as_str();
-    let Some(request) = object(request, "config")? else {
-        return Ok(own.as_bytes().into());
+    let Some(request) = request.map(RawValue::get) else {
+        return own.as_bytes().into();
     };
     if config.raw().is_none() {
-        return Ok(request.as_bytes().into());
+        return request.as_bytes().into();
     }
-    let mut merged = fields(own, "config")?;
-    merged.extend(fields(request, "config")?);
+    let mut merged = fields(own);
+    merged.extend(fields(request));
 
     let mut text = Vec::with_capacity(own.len() + request.len());
     for (key, value) in &merged {
@@ -164,52 +156,29 @@ fn overlaid<'a>(
         text.push(b'{');
     }
     text.push(b'}');
-    Ok(text.into())
+    text.into()
 }
 
 /// A key without its escapes, so that two spellings of one key are one.
 #[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-fn fields<'a>(
-    object: &'a str,
-    field: &'static str,
-) -> Result<BTreeMap<Key<'a>, &'a RawValue>, EnvelopeError> {
-    serde_json::from_str(object).map_err(|_| EnvelopeError {
-        field: field.into(),
-        rule: NOT_AN_OBJECT,
-    })
-}
-
-/// The text of an optional object; `None` when it is absent or null.
-fn object<'a>(
-    value: Option<&'a RawValue>,
-    field: &'static str,
-) -> Result<Option<&'a str>, EnvelopeError> {
-    match value.map(RawValue::get) {
-        None | Some("null") => Ok(None),
-        Some(text) if text.starts_with('{') => Ok(Some(text)),
-        Some(_) => Err(EnvelopeError {
-            field: field.into(),
-            rule: NOT_AN_OBJECT,
-        }),
-    }
+fn fields(object: &str) -> BTreeMap<Key<'_>, &RawValue> {
+    // Whoever read it has made sure that it is an object whose keys are texts.
+    serde_json::from_str(object).unwrap_or_default()
 }
 
 /// The fields of a provider's payload, as written between its braces.
 fn provider_fields(payload: &str) -> Result<&str, EnvelopeError> {
-    let inner = payload
-        .strip_prefix('{')
-        .and_then(|rest| rest.strip_suffix('}'))
-        .ok_or(EnvelopeError {
-            field: "payload".into(),
-            rule: "must be a JSON object for a provider",
-        })?;
+    let inner = payload.strip_prefix('{');
+    let inner = inner.and_then(|rest| rest.strip_suffix('}'));
+    let inner = inner.ok_or(EnvelopeError {
+        field: "payload".into(),
+        rule: "must be a JSON object for a provider",
+    })?;
     // A key that is no text is none of ours.
-    let mut keys = members(payload)
-        .into_iter()
-        .flatten()
-        .filter_map(|member| member.key);
+    let members = members(payload).into_iter().flatten();
+    let mut keys = members.filter_map(|member| member.key);
     match keys.find(|key| RESERVED.contains(&&**key)) {
         Some(name) => Err(EnvelopeError {
             field: format!("payload.{name}").into(),

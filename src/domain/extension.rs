@@ -4,8 +4,6 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-use thiserror::Error;
-
 use super::ids::{ExtensionId, InstanceId, VersionName};
 use super::json::JsonObject;
 use super::record::Cut;
@@ -29,18 +27,14 @@ words! {
     }
 }
 
-/// The text names no type.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("must be one of {}", ExtensionType::NAMES.join(", "))]
-pub struct UnknownType;
-
 impl ExtensionType {
     /// The names of all types, in the order in which a message meets them.
     pub const NAMES: [&'static str; 4] = ["pre", "validator", "post", "provider"];
 
-    /// Parses the name of a type.
-    pub fn parse(text: &str) -> Result<Self, UnknownType> {
-        Self::named(text).ok_or(UnknownType)
+    /// Parses the name of a type; the error is the rule.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let rule = || format!("must be one of {}", Self::NAMES.join(", "));
+        Self::named(text).ok_or_else(rule)
     }
 }
 
@@ -62,11 +56,8 @@ pub struct Whose(OnceLock<Incarnation>);
 impl Whose {
     /// Something of `extension`.
     pub fn of(extension: &Extension) -> Self {
-        Self(
-            extension
-                .incarnation
-                .map_or_else(OnceLock::new, OnceLock::from),
-        )
+        let own = extension.incarnation;
+        Self(own.map_or_else(OnceLock::new, OnceLock::from))
     }
 
     /// Which extension of the id, once a source has given it.
@@ -184,6 +175,14 @@ pub struct Version {
     pub cuts: Vec<Cut>,
 }
 
+impl Version {
+    /// Whether it gives up its share by itself.
+    pub fn halts(&self) -> bool {
+        let rollout = self.rollout.as_ref();
+        rollout.is_some_and(|rollout| rollout.halt().is_some())
+    }
+}
+
 /// One running copy of a version.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Instance {
@@ -223,6 +222,7 @@ mod tests {
         let mut names = ExtensionType::NAMES;
         names.sort_unstable();
         assert_eq!(names, ExtensionType::ALL.map(ExtensionType::as_str));
-        assert_eq!(ExtensionType::parse("Pre"), Err(UnknownType));
+        let rule = "must be one of pre, validator, post, provider";
+        assert_eq!(ExtensionType::parse("Pre"), Err(rule.to_owned()));
     }
 }

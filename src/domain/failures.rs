@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::breaker::FailureKind;
-use super::quote::quoted_within;
+use super::quote::{cut, quoted_within};
 
 /// Failures that are kept.
 pub const MOST: usize = 8;
@@ -96,12 +96,7 @@ impl FailureLog {
 fn kept(text: Option<&str>, limit: usize) -> Option<Box<str>> {
     let text = text.map(str::trim).filter(|text| !text.is_empty())?;
     // What is harmful is replaced by a character that may take more room.
-    let mut quotation = quoted_within(text, limit);
-    let end = (0..=limit)
-        .rev()
-        .find(|end| quotation.is_char_boundary(*end));
-    quotation.truncate(end.unwrap_or_default().min(quotation.len()));
-    Some(quotation.into())
+    Some(cut(&quoted_within(text, limit), limit).into())
 }
 
 #[cfg(test)]

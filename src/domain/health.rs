@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::latency::{LatencyHistogram, microseconds};
 use super::lock::locked;
+use super::words::words;
 
 /// The health of one extension as this sidecar sees it. Made at the first call: about 2 to 4 kB,
 /// nearly all of it the histogram.
@@ -98,12 +99,8 @@ impl ExtensionHealth {
     }
 
     fn moment(&self, since_start_us: u64) -> Option<Instant> {
-        (since_start_us > 0)
-            .then(|| {
-                self.start
-                    .checked_add(Duration::from_micros(since_start_us))
-            })
-            .flatten()
+        let since_start = Some(since_start_us).filter(|us| *us > 0);
+        self.start.checked_add(Duration::from_micros(since_start?))
     }
 
     fn took(&self, latency: Option<Duration>, now: Instant) {
@@ -174,12 +171,10 @@ impl Outcomes {
 
     /// Begins the success rate anew.
     pub fn reset(&self) {
-        let Counts {
-            successes,
-            failures,
-        } = self.counts();
-        self.successes_before.store(successes, Ordering::Relaxed);
-        self.failures_before.store(failures, Ordering::Relaxed);
+        let now = self.counts();
+        self.successes_before
+            .store(now.successes, Ordering::Relaxed);
+        self.failures_before.store(now.failures, Ordering::Relaxed);
         self.was_reset.store(true, Ordering::Relaxed);
     }
 
@@ -190,13 +185,10 @@ impl Outcomes {
 
     /// The same since the last reset.
     pub fn since_reset(&self) -> Counts {
-        let Counts {
-            successes,
-            failures,
-        } = self.counts();
+        let (now, before) = (self.counts(), |it: &AtomicU64| it.load(Ordering::Relaxed));
         Counts {
-            successes: successes.saturating_sub(self.successes_before.load(Ordering::Relaxed)),
-            failures: failures.saturating_sub(self.failures_before.load(Ordering::Relaxed)),
+            successes: now.successes.saturating_sub(before(&self.successes_before)),
+            failures: now.failures.saturating_sub(before(&self.failures_before)),
         }
     }
 }
@@ -259,13 +251,14 @@ impl HealthSums {
     }
 }
 
-/// Which way the success rate crossed the minimum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Crossing {
-    /// It fell below the minimum.
-    Degraded,
-    /// It reached the minimum again.
-    Recovered,
+words! {
+    /// Which way the success rate crossed the minimum.
+    pub enum Crossing {
+        /// It fell below the minimum.
+        Degraded = "health_degraded",
+        /// It reached the minimum again.
+        Recovered = "health_recovered",
+    }
 }
 
 /// The time in which only [`MOST_REPORTS`] crossings are reported.

@@ -21,18 +21,10 @@ pub struct NameError {
 }
 
 fn check(text: &str, max: usize, extra: &[u8], rule: &'static str) -> Result<(), NameError> {
-    let starts_well = text
-        .bytes()
-        .next()
-        .is_some_and(|b| b.is_ascii_alphanumeric());
-    let all_allowed = text
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || extra.contains(&b));
-    if starts_well && all_allowed && text.len() <= max {
-        Ok(())
-    } else {
-        Err(NameError { rule })
-    }
+    let starts_well = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || extra.contains(&b);
+    let fits = starts_well && text.bytes().all(is_allowed) && text.len() <= max;
+    fits.then_some(()).ok_or(NameError { rule })
 }
 
 macro_rules! name {

@@ -35,7 +35,7 @@ pub struct LatencyHistogram {
     window: ArcSwap<Window>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Window {
     /// How many parts went by before the current one.
     turn: u64,
@@ -51,11 +51,7 @@ impl LatencyHistogram {
     pub fn new(now: Instant) -> Self {
         Self {
             start: now,
-            window: ArcSwap::from_pointee(Window {
-                turn: 0,
-                current: Arc::default(),
-                previous: None,
-            }),
+            window: ArcSwap::default(),
         }
     }
 
@@ -71,7 +67,7 @@ impl LatencyHistogram {
     /// The figures at `now`.
     pub fn snapshot(&self, now: Instant) -> LatencySnapshot {
         let window = self.window.load();
-        let mut snapshot = LatencySnapshot::default();
+        let mut snapshot = LatencySnapshot(vec![0; BUCKETS].into());
         let turns_ago = self.turn(now).saturating_sub(window.turn);
         if turns_ago <= 1 {
             snapshot.add(&window.current);
@@ -119,12 +115,6 @@ impl Part {
 /// The counts of a histogram at one moment, by bucket.
 #[derive(Debug, Clone)]
 pub struct LatencySnapshot(Box<[u64]>);
-
-impl Default for LatencySnapshot {
-    fn default() -> Self {
-        Self(vec![0; BUCKETS].into())
-    }
-}
 
 impl LatencySnapshot {
     /// How many latencies there are.

@@ -17,28 +17,25 @@ pub type Position = (ExtensionType, ExtensionId);
 
 /// Which entries, from where, how many.
 #[derive(Debug, Clone, Default)]
-pub struct PageRequest<'a> {
+pub struct PageRequest {
     /// Only this type.
     pub kind: Option<ExtensionType>,
     /// Only the enabled ones, or only the disabled ones.
     pub enabled: Option<bool>,
     /// Only those that it matches.
-    pub selector: Option<&'a Selector>,
+    pub selector: Option<Selector>,
     /// Only entries after this place.
-    pub after: Option<&'a Position>,
+    pub after: Option<Position>,
     /// The most that are returned.
     pub limit: usize,
 }
 
-impl PageRequest<'_> {
+impl PageRequest {
     fn matches(&self, extension: &Extension) -> bool {
+        let selected = |selector: &Selector| selector.matches(extension.into());
         self.kind.is_none_or(|kind| kind == extension.kind)
-            && self
-                .enabled
-                .is_none_or(|enabled| enabled == extension.enabled)
-            && self
-                .selector
-                .is_none_or(|selector| selector.matches(extension.into()))
+            && self.enabled.is_none_or(|it| it == extension.enabled)
+            && self.selector.as_ref().is_none_or(selected)
     }
 }
 
@@ -65,10 +62,8 @@ impl Listing {
     /// Adds an entry whose place is free.
     pub fn insert(&mut self, entry: Arc<Entry>) {
         let extension = entry.extension();
-        *self
-            .counts
-            .entry((extension.kind, extension.enabled))
-            .or_default() += 1;
+        let count = self.counts.entry((extension.kind, extension.enabled));
+        *count.or_default() += 1;
         if entry.admitted().is_err() {
             self.out_of_service.insert(extension.id.clone());
         }
@@ -79,22 +74,17 @@ impl Listing {
     pub fn remove(&mut self, extension: &Extension) {
         if self.entries.remove(&position(extension)).is_some() {
             self.out_of_service.remove(&extension.id);
-            *self
-                .counts
-                .entry((extension.kind, extension.enabled))
-                .or_default() -= 1;
+            let count = self.counts.entry((extension.kind, extension.enabled));
+            *count.or_default() -= 1;
         }
     }
 
     /// How many entries there are, by type and by whether they are enabled.
     pub fn count(&self, kind: Option<ExtensionType>, enabled: Option<bool>) -> usize {
-        self.counts
-            .iter()
-            .filter(|((k, e), _)| {
-                kind.is_none_or(|kind| kind == *k) && enabled.is_none_or(|x| x == *e)
-            })
-            .map(|(_, count)| count)
-            .sum()
+        let all = self.counts.iter().filter(|((k, e), _)| {
+            kind.is_none_or(|kind| kind == *k) && enabled.is_none_or(|x| x == *e)
+        });
+        all.map(|(_, count)| count).sum()
     }
 
     /// The ids of those that may not serve.
@@ -103,8 +93,9 @@ impl Listing {
     }
 
     /// The entries that `request` asks for.
-    pub fn page(&self, request: &PageRequest<'_>) -> Page {
-        let from = request.after.map_or(Bound::Unbounded, Bound::Excluded);
+    pub fn page(&self, request: &PageRequest) -> Page {
+        let from = request.after.as_ref();
+        let from = from.map_or(Bound::Unbounded, Bound::Excluded);
         let matching = |entry: &&Arc<Entry>| request.matches(entry.extension());
         let all = || self.entries.values().filter(matching);
         let after = self.entries.range((from, Bound::Unbounded));
@@ -112,7 +103,7 @@ impl Listing {
         let entries: Vec<_> = matching.by_ref().take(request.limit).cloned().collect();
         Page {
             entries,
-            total: match request.selector {
+            total: match &request.selector {
                 None => self.count(request.kind, request.enabled),
                 Some(_) => all().count(),
             },

@@ -2,7 +2,7 @@
 //!
 //! A limit that cannot be read would silently be no limit. So it is a fault, from any source.
 
-use super::json::{JsonObject, KeyFault};
+use super::json::{JsonObject, KeyFault, Reader};
 use super::whole::whole;
 
 /// The limits that an extension sets; the daemon's apply for the rest.
@@ -36,26 +36,14 @@ impl OwnLimits {
     /// # Errors
     /// A limit that is no whole number.
     pub fn read(metadata: &JsonObject) -> Result<Self, Vec<KeyFault>> {
-        let [payload, request_metadata, in_flight] =
-            metadata.values(["max_payload_size", "max_metadata_size", "max_in_flight"]);
-        let mut faults = Vec::new();
-        let mut limit = |key: &str, value: Option<&str>| {
-            let limit = whole(value.filter(|value| *value != "null")?, &(0..=MOST));
-            let fault = |rule| KeyFault {
-                key: key.to_owned(),
-                rule,
-            };
-            limit.map_err(|rule| faults.push(fault(rule))).ok()
-        };
+        let mut reader = Reader::of(metadata, "");
+        let mut limit = |key| reader.read(key, |value| whole(value, &(0..=MOST)));
         let limits = Self {
-            max_payload_size: limit("max_payload_size", payload),
-            max_metadata_size: limit("max_metadata_size", request_metadata),
-            max_in_flight: limit("max_in_flight", in_flight),
+            max_payload_size: limit("max_payload_size"),
+            max_metadata_size: limit("max_metadata_size"),
+            max_in_flight: limit("max_in_flight"),
         };
-        match faults.is_empty() {
-            true => Ok(limits),
-            false => Err(faults),
-        }
+        reader.done(limits)
     }
 }
 

@@ -78,10 +78,8 @@ pub struct Patience {
 impl Patience {
     /// Whether the extension had the time it usually needs, so that its silence is its own fault.
     pub fn was_fair(self) -> bool {
-        let fair = self.p99.map_or(self.timeout / FAIR_PART_OF_TIMEOUT, |p99| {
-            p99.max(SHORTEST_FAIR_TIME)
-        });
-        self.allowed >= fair
+        let usual = self.p99.map(|p99| p99.max(SHORTEST_FAIR_TIME));
+        self.allowed >= usual.unwrap_or(self.timeout / FAIR_PART_OF_TIMEOUT)
     }
 }
 

@@ -30,28 +30,16 @@ impl Policy {
 
     /// Checks `text`; the error is the rule it breaks.
     pub fn subject(&self, text: &str) -> Result<Subject, String> {
-        let subject = Subject::parse(text).map_err(|error| error.to_string())?;
-        if self
-            .forbidden_prefixes
-            .iter()
-            .any(|prefix| text.starts_with(prefix.as_str()))
-        {
+        let subject = Subject::parse(text)?;
+        let mut forbidden = self.forbidden_prefixes.iter();
+        if forbidden.any(|prefix| text.starts_with(prefix.as_str())) {
             return Err("is in a reserved part of the subject space".into());
         }
-        if !self
-            .allowed_subjects
-            .iter()
-            .any(|pattern| pattern.matches(text))
-        {
-            let allowed: Vec<_> = self
-                .allowed_subjects
-                .iter()
-                .map(SubjectPattern::as_str)
-                .collect();
-            return Err(format!(
-                "is not within the allowed subjects ({})",
-                allowed.join(", ")
-            ));
+        let allowed = &self.allowed_subjects;
+        if !allowed.iter().any(|pattern| pattern.matches(text)) {
+            let allowed: Vec<_> = allowed.iter().map(SubjectPattern::as_str).collect();
+            let allowed = allowed.join(", ");
+            return Err(format!("is not within the allowed subjects ({allowed})"));
         }
         Ok(subject)
     }

@@ -43,16 +43,16 @@ pub struct Quarantine {
 impl Quarantine {
     /// Gathers faults, one for each place of an extension.
     pub fn new(faults: impl IntoIterator<Item = Fault>) -> Self {
-        let faults: BTreeMap<_, _> = faults
-            .into_iter()
-            .map(|fault| (fault.key(), fault))
-            .collect();
-        let unserved = faults
-            .values()
-            .filter_map(|fault| fault.extension.as_ref())
-            .filter_map(|extension| Some((extension.id.clone(), extension.unserved_digest?)))
-            .collect();
-        Self { faults, unserved }
+        let faults = faults.into_iter().map(|fault| (fault.key(), fault));
+        let faults: BTreeMap<_, _> = faults.collect();
+        let unserved = faults.values().filter_map(|fault| {
+            let extension = fault.extension.as_ref()?;
+            Some((extension.id.clone(), extension.unserved_digest?))
+        });
+        Self {
+            unserved: unserved.collect(),
+            faults,
+        }
     }
 
     /// What remains when the named extensions were read again and gave `fresh`.
@@ -62,13 +62,8 @@ impl Quarantine {
             let extension = fault.extension.as_ref();
             extension.is_some_and(|extension| read_again.contains(&extension.id))
         };
-        Self::new(
-            self.faults
-                .values()
-                .filter(|fault| !stale(fault))
-                .cloned()
-                .chain(fresh),
-        )
+        let kept = self.faults.values().filter(|fault| !stale(fault));
+        Self::new(kept.cloned().chain(fresh))
     }
 
     /// Whether the extension exists in the source but cannot be served.
@@ -88,9 +83,8 @@ impl Quarantine {
 
     /// The part of the source's digest that nothing served accounts for.
     pub fn digest(&self) -> u64 {
-        self.unserved
-            .values()
-            .fold(0, |sum, digest| sum.wrapping_add(*digest))
+        let digests = self.unserved.values();
+        digests.fold(0, |sum, digest| sum.wrapping_add(*digest))
     }
 }
 

@@ -13,14 +13,19 @@ pub fn quoted(text: &str) -> String {
 
 /// Likewise, of at most `limit` bytes before the ellipsis.
 pub fn quoted_within(text: &str, limit: usize) -> String {
-    let mut ends = (0..=limit.min(text.len())).rev();
-    let end = ends.find(|&end| text.is_char_boundary(end));
-    let cut = text.get(..end.unwrap_or(0)).unwrap_or_default();
+    let cut = cut(text, limit);
     let mut quotation: String = cut.chars().map(harmless).collect();
     if cut.len() < text.len() {
         quotation.push_str("...");
     }
     quotation
+}
+
+/// The beginning of `text`, of at most `limit` bytes.
+pub fn cut(text: &str, limit: usize) -> &str {
+    let mut ends = (0..=limit.min(text.len())).rev();
+    let end = ends.find(|&end| text.is_char_boundary(end));
+    text.get(..end.unwrap_or(0)).unwrap_or_default()
 }
 
 /// A terminal obeys control characters, and a reader believes an order of letters that

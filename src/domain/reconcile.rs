@@ -47,17 +47,8 @@ pub fn with_everything(
     everything: Everything,
     prepare: &PrepareReply,
 ) -> Change {
-    let present: HashSet<ExtensionId> = everything
-        .extensions
-        .iter()
-        .map(|extension| extension.id.clone())
-        .collect();
     Change {
-        removals: catalog
-            .ids()
-            .into_iter()
-            .filter(|id| !present.contains(id))
-            .collect(),
+        removals: absent(catalog.ids(), &everything.extensions),
         upserts: differing(catalog, everything.extensions, prepare),
         quarantine: Quarantine::new(everything.faults),
         source: everything.source,
@@ -68,20 +59,12 @@ pub fn with_everything(
 
 /// The change that brings the catalog up to `delta`.
 pub fn with_delta(catalog: &Catalog, delta: Delta, prepare: &PrepareReply) -> Change {
-    let present: HashSet<ExtensionId> = delta
-        .extensions
-        .iter()
-        .map(|extension| extension.id.clone())
-        .collect();
     let head = catalog.head();
+    let touched = delta.touched.iter();
+    let touched = touched.filter_map(|id| ExtensionId::parse(id).ok());
     Change {
+        removals: absent(touched, &delta.extensions),
         quarantine: catalog.quarantine().renewed(&delta.touched, delta.faults),
-        removals: delta
-            .touched
-            .iter()
-            .filter_map(|id| ExtensionId::parse(id).ok())
-            .filter(|id| !present.contains(id))
-            .collect(),
         upserts: differing(catalog, delta.extensions, prepare),
         source: head.source,
         epoch: head.epoch.clone(),
@@ -89,20 +72,28 @@ pub fn with_delta(catalog: &Catalog, delta: Delta, prepare: &PrepareReply) -> Ch
     }
 }
 
+/// Those of `ids` that none of `extensions` has.
+fn absent(
+    ids: impl IntoIterator<Item = ExtensionId>,
+    extensions: &[Extension],
+) -> Vec<ExtensionId> {
+    let present: HashSet<_> = extensions.iter().map(|it| &it.id).collect();
+    let ids = ids.into_iter();
+    ids.filter(|id| !present.contains(id)).collect()
+}
+
 fn differing(
     catalog: &Catalog,
     extensions: Vec<Extension>,
     prepare: &PrepareReply,
 ) -> Vec<Arc<Entry>> {
-    extensions
-        .into_iter()
-        .filter(|new| {
-            catalog
-                .get(&new.id)
-                .is_none_or(|old| old.extension() != new)
-        })
-        .map(|extension| Arc::new(Entry::new(extension, prepare)))
-        .collect()
+    let differs = |new: &Extension| {
+        let old = catalog.get(&new.id);
+        old.is_none_or(|old| old.extension() != new)
+    };
+    let differing = extensions.into_iter().filter(differs);
+    let entries = differing.map(|new| Arc::new(Entry::new(new, prepare)));
+    entries.collect()
 }
 
 #[cfg(test)]

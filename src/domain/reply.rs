@@ -88,16 +88,12 @@ fn says_error(json: &str) -> bool {
     let (mut error, mut status) = (false, false);
     for member in members(json).into_iter().flatten() {
         match member.key.as_deref() {
-            Some("error") => error = is_error(member.value),
+            Some("error") => error = !matches!(member.value, "null" | "false"),
             Some("status") => status = is_status_error(member.value),
             _ => {}
         }
     }
     error || status
-}
-
-fn is_error(value: &str) -> bool {
-    !matches!(value, "null" | "false")
 }
 
 /// Compared as text first: an escaped spelling is possible, but rare.

@@ -2,31 +2,16 @@
 
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
-use thiserror::Error;
 
 use super::context::{Context, Scalar};
 use super::decimal::Decimal;
-use super::json::{JsonObject, ObjectError};
+use super::json::JsonObject;
 use super::quote::quoted;
 use super::whole::whole;
 use super::words::words;
 
 /// Buckets per rollout: a hundredth of a percent each.
 const BUCKETS: u64 = 10_000;
-
-/// Why a JSON object is not a rollout.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum RolloutError {
-    /// Not an object, or one with a key given twice.
-    #[error(transparent)]
-    Object(#[from] ObjectError),
-    /// A member that is missing or breaks its rule.
-    #[error("`{}` {}", .0.as_str(), .0.rule())]
-    Member(Member),
-    /// A key that means nothing here, most likely a typing mistake.
-    #[error("unknown key `{}`", quoted(.0))]
-    Unknown(String),
-}
 
 words! {
     /// What a rollout consists of.
@@ -56,6 +41,10 @@ impl Member {
         }
     }
 
+    fn fault(self) -> String {
+        format!("`{}` {}", self.as_str(), self.rule())
+    }
+
     /// Whether `json` may be its value.
     pub fn accepts(self, json: &str) -> bool {
         let rest = match self {
@@ -77,27 +66,23 @@ pub struct Halt {
 }
 
 impl Halt {
-    fn parse(json: &str) -> Result<Self, RolloutError> {
-        let object = JsonObject::parse(json).map_err(|_| RolloutError::Member(Member::Halt))?;
+    fn parse(json: &str) -> Option<Self> {
+        let object = JsonObject::parse(json).ok()?;
         let fields = object.members();
         let known = ["max_failure_rate_delta", "min_requests"];
         if fields.keys().any(|key| !known.contains(&key.as_str())) {
-            return Err(RolloutError::Member(Member::Halt));
+            return None;
         }
         let given = |name| {
-            fields
-                .get(name)
-                .map(|raw| raw.get())
-                .filter(|raw| *raw != "null")
+            let raw = fields.get(name).map(|raw| raw.get());
+            raw.filter(|raw| *raw != "null")
         };
         let rate = |text: &str| Decimal::parse(text).and_then(|_| text.parse().ok());
-        let delta = given("max_failure_rate_delta").map_or(Some(0.1), rate);
+        let delta: f64 = given("max_failure_rate_delta").map_or(Some(0.1), rate)?;
         let requests = given("min_requests").map_or(Ok(50), |text| whole(text, &(1..=1_000_000)));
-        Ok(Self {
-            max_failure_rate_delta: delta
-                .filter(|delta| (0.0..=1.0).contains(delta))
-                .ok_or(RolloutError::Member(Member::Halt))?,
-            min_requests: requests.map_err(|_| RolloutError::Member(Member::Halt))?,
+        (0.0..=1.0).contains(&delta).then_some(Self {
+            max_failure_rate_delta: delta,
+            min_requests: requests.ok()?,
         })
     }
 }
@@ -115,27 +100,29 @@ pub struct Rollout {
 
 impl Rollout {
     /// Parses the JSON object `text`.
-    pub fn parse(text: &str) -> Result<Self, RolloutError> {
-        let source = JsonObject::parse(text)?;
+    ///
+    /// # Errors
+    /// What is wrong with it: also a key that means nothing, most likely a typing mistake.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let source = JsonObject::parse(text).map_err(|error| error.to_string())?;
         let fields = source.members();
         let unknown = |key: &&String| Member::named(key).is_none();
         if let Some(key) = fields.keys().find(unknown) {
-            return Err(RolloutError::Unknown(key.clone()));
+            return Err(format!("unknown key `{}`", quoted(key)));
         }
         let given = |name| fields.get(name).filter(|value| value.get() != "null");
+        let fault = |member: Member| move || member.fault();
         let by = given("by").and_then(|value| string(value));
-        let by = by
-            .filter(|by| !by.is_empty())
-            .ok_or(RolloutError::Member(Member::By))?;
-        let percent = given("percent").and_then(|value| threshold(value.get()));
-        let threshold = percent.ok_or(RolloutError::Member(Member::Percent))?;
-        let salt =
-            given("salt").map(|value| string(value).ok_or(RolloutError::Member(Member::Salt)));
-        let salt = salt.transpose()?;
+        let by = by.filter(|by| !by.is_empty());
+        let by = by.ok_or_else(fault(Member::By))?;
+        let threshold = given("percent").and_then(|value| threshold(value.get()));
+        let threshold = threshold.ok_or_else(fault(Member::Percent))?;
+        let salt = given("salt").map(|value| string(value).ok_or_else(fault(Member::Salt)));
         let halt = given("halt").map(|halt| Halt::parse(halt.get()));
+        let halt = halt.map(|halt| halt.ok_or_else(fault(Member::Halt)));
         Ok(Self {
             by,
-            salt,
+            salt: salt.transpose()?,
             threshold,
             halt: halt.transpose()?,
             source,
@@ -162,12 +149,9 @@ impl Rollout {
             Scalar::Text(text) => hash.update(text.as_str()),
             value => hash.update(value.to_string()),
         }
-        let first = hash
-            .finalize()
-            .iter()
-            .take(8)
-            .fold(0u64, |n, byte| n << 8 | u64::from(*byte));
-        Some(first % BUCKETS)
+        let hash = hash.finalize();
+        let first = hash.first_chunk::<8>().copied()?;
+        Some(u64::from_be_bytes(first) % BUCKETS)
     }
 
     /// Whether it lets no request in.
@@ -306,60 +290,39 @@ mod tests {
     #[test]
     fn bad_rollouts_name_the_field() {
         for (text, error) in [
-            (r#"{"percent":1}"#, RolloutError::Member(Member::By)),
-            (r#"{"by":"t"}"#, RolloutError::Member(Member::Percent)),
-            (
-                r#"{"by":"t","percent":101}"#,
-                RolloutError::Member(Member::Percent),
-            ),
-            (
-                r#"{"by":"t","percent":100.001}"#,
-                RolloutError::Member(Member::Percent),
-            ),
-            (
-                r#"{"by":"t","percent":-1e-9}"#,
-                RolloutError::Member(Member::Percent),
-            ),
-            (
-                r#"{"by":"t","percent":1e400}"#,
-                RolloutError::Member(Member::Percent),
-            ),
-            (
-                r#"{"by":"t","percent":"10"}"#,
-                RolloutError::Member(Member::Percent),
-            ),
-            (
-                r#"{"by":null,"percent":1}"#,
-                RolloutError::Member(Member::By),
-            ),
-            (
-                r#"{"by":"t","percent":1,"salt":2}"#,
-                RolloutError::Member(Member::Salt),
-            ),
+            (r#"{"percent":1}"#, Member::By.fault()),
+            (r#"{"by":"t"}"#, Member::Percent.fault()),
+            (r#"{"by":"t","percent":101}"#, Member::Percent.fault()),
+            (r#"{"by":"t","percent":100.001}"#, Member::Percent.fault()),
+            (r#"{"by":"t","percent":-1e-9}"#, Member::Percent.fault()),
+            (r#"{"by":"t","percent":1e400}"#, Member::Percent.fault()),
+            (r#"{"by":"t","percent":"10"}"#, Member::Percent.fault()),
+            (r#"{"by":null,"percent":1}"#, Member::By.fault()),
+            (r#"{"by":"t","percent":1,"salt":2}"#, Member::Salt.fault()),
             (
                 r#"{"by":"t","percent":1,"sallt":"x"}"#,
-                RolloutError::Unknown("sallt".into()),
+                "unknown key `sallt`".to_owned(),
             ),
             (
                 r#"{"by":"t","percent":1,"halt":true}"#,
-                RolloutError::Member(Member::Halt),
+                Member::Halt.fault(),
             ),
             (
                 r#"{"by":"t","percent":1,"halt":{"max_failure_rate_delta":1.1}}"#,
-                RolloutError::Member(Member::Halt),
+                Member::Halt.fault(),
             ),
             (
                 r#"{"by":"t","percent":1,"halt":{"min_requests":0}}"#,
-                RolloutError::Member(Member::Halt),
+                Member::Halt.fault(),
             ),
             (
                 r#"{"by":"t","percent":1,"halt":{"min":1}}"#,
-                RolloutError::Member(Member::Halt),
+                Member::Halt.fault(),
             ),
-            ("[]", RolloutError::Object(ObjectError::NotAnObject)),
+            ("[]", "must be a JSON object".to_owned()),
             (
                 r#"{"by":"t","percent":1,"percent":99}"#,
-                RolloutError::Object(ObjectError::Twice("percent".into())),
+                "has the key `percent` twice".to_owned(),
             ),
         ] {
             assert_eq!(Rollout::parse(text), Err(error), "{text}");

@@ -6,22 +6,13 @@
 use std::cmp::Reverse;
 
 use super::context::Context;
-use super::extension::{Extension, Version};
+use super::extension::{Extension, Instance, Version};
 use super::ids::VersionName;
 use super::json::JsonObject;
 use super::rollout::Rollout;
 use super::rules::Rules;
 use super::subject::Subject;
 use super::version_order;
-
-/// Where a candidate's own fields are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    /// The extension itself, with the position of the row that names its version, if there is one.
-    Current { row: Option<usize> },
-    /// A row of `extension_versions`.
-    Row(usize),
-}
 
 /// Why a candidate is preferred; lower goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +28,9 @@ pub enum Tier {
 /// One version that may serve, with its place in the order.
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    origin: Origin,
+    is_current: bool,
+    /// The position of its row of `extension_versions`; the current version may do without.
+    row: Option<usize>,
     tier: Tier,
     enabled: bool,
 }
@@ -63,14 +56,9 @@ pub struct Resolved<'a> {
 
 impl<'a> Resolved<'a> {
     /// The version's instances that may be called.
-    pub fn instances(
-        &self,
-    ) -> impl Iterator<Item = &'a super::extension::Instance> + Clone + use<'a> {
-        let version = self.version;
-        self.extension
-            .instances
-            .iter()
-            .filter(move |instance| instance.serves() && instance.version == *version)
+    pub fn instances(&self) -> impl Iterator<Item = &'a Instance> + Clone + use<'a> {
+        let (all, version) = (self.extension.instances.iter(), self.version);
+        all.filter(move |instance| instance.serves() && instance.version == *version)
     }
 }
 
@@ -89,19 +77,10 @@ pub struct Verdict<'a> {
 pub fn candidates(extension: &Extension) -> Box<[Candidate]> {
     let rows = &extension.versions;
     let row = rows.iter().position(|row| row.version == extension.version);
-    let current = Origin::Current { row };
-    let others = (0..rows.len()).filter(|i| Some(*i) != row).map(Origin::Row);
-    let mut all: Vec<Candidate> = std::iter::once(current)
-        .chain(others)
-        .map(|origin| {
-            let enabled = origin.row(extension).is_none_or(|row| row.enabled);
-            Candidate {
-                origin,
-                tier: origin.tier(extension),
-                enabled,
-            }
-        })
-        .collect();
+    let others = (0..rows.len()).filter(|i| Some(*i) != row);
+    let others = others.map(|i| Candidate::new(extension, false, Some(i)));
+    let mut all = vec![Candidate::new(extension, true, row)];
+    all.extend(others);
     // The sort is stable and the current version comes first: it wins every tie.
     all.sort_by(|a, b| {
         let rank = |c: &Candidate| {
@@ -120,44 +99,48 @@ pub fn candidates(extension: &Extension) -> Box<[Candidate]> {
     all.into()
 }
 
-impl Origin {
-    fn row(self, extension: &Extension) -> Option<&Version> {
-        match self {
-            Self::Current { row } => row.and_then(|i| extension.versions.get(i)),
-            Self::Row(i) => extension.versions.get(i),
-        }
-    }
-
-    fn rules(self, extension: &Extension) -> impl Iterator<Item = &Rules> {
-        let own = matches!(self, Self::Current { .. }).then_some(extension.routing_rules.as_ref());
-        own.flatten()
-            .into_iter()
-            .chain(
-                self.row(extension)
-                    .and_then(|row| row.routing_rules.as_ref()),
-            )
-            .filter(|rules| rules.keys() > 0)
-    }
-
-    fn rollouts(self, extension: &Extension) -> impl Iterator<Item = &Rollout> {
-        let own = matches!(self, Self::Current { .. }).then_some(extension.rollout.as_ref());
-        own.flatten()
-            .into_iter()
-            .chain(self.row(extension).and_then(|row| row.rollout.as_ref()))
-    }
-
-    fn tier(self, extension: &Extension) -> Tier {
-        if self.rules(extension).next().is_some() {
-            Tier::Targeting
-        } else if self.rollouts(extension).next().is_some() {
-            Tier::Rollout
-        } else {
-            Tier::Default
-        }
-    }
-}
-
 impl Candidate {
+    fn new(extension: &Extension, is_current: bool, row: Option<usize>) -> Self {
+        let mut candidate = Self {
+            is_current,
+            row,
+            tier: Tier::Default,
+            enabled: true,
+        };
+        let row = candidate.row(extension);
+        candidate.enabled = row.is_none_or(|row| row.enabled);
+        if candidate.rules(extension).next().is_some() {
+            candidate.tier = Tier::Targeting;
+        } else if candidate.rollouts(extension).next().is_some() {
+            candidate.tier = Tier::Rollout;
+        }
+        candidate
+    }
+
+    fn row<'e>(&self, extension: &'e Extension) -> Option<&'e Version> {
+        extension.versions.get(self.row?)
+    }
+
+    /// The row with its fields, where those are not the extension's own.
+    fn own_row<'e>(&self, extension: &'e Extension) -> Option<&'e Version> {
+        self.row(extension).filter(|_| !self.is_current)
+    }
+
+    fn rules<'e>(&self, extension: &'e Extension) -> impl Iterator<Item = &'e Rules> {
+        let own = extension.routing_rules.as_ref();
+        let row = self.row(extension);
+        let row = row.and_then(|row| row.routing_rules.as_ref());
+        let all = own.filter(|_| self.is_current).into_iter().chain(row);
+        all.filter(|rules| rules.keys() > 0)
+    }
+
+    fn rollouts<'e>(&self, extension: &'e Extension) -> impl Iterator<Item = &'e Rollout> {
+        let own = extension.rollout.as_ref();
+        let row = self.row(extension);
+        let row = row.and_then(|row| row.rollout.as_ref());
+        own.filter(|_| self.is_current).into_iter().chain(row)
+    }
+
     /// Why this candidate would be chosen.
     pub fn tier(&self) -> Tier {
         self.tier
@@ -170,15 +153,12 @@ impl Candidate {
 
     /// Whether it is the extension's current version.
     pub fn is_current(&self) -> bool {
-        matches!(self.origin, Origin::Current { .. })
+        self.is_current
     }
 
     /// Its priority; the current version's is 0.
     pub fn priority(&self, extension: &Extension) -> i32 {
-        match self.origin {
-            Origin::Current { .. } => 0,
-            Origin::Row(_) => self.origin.row(extension).map_or(0, |row| row.priority),
-        }
+        self.own_row(extension).map_or(0, |row| row.priority)
     }
 
     /// Whether every request is served by it, whatever its context.
@@ -187,17 +167,15 @@ impl Candidate {
     }
 
     fn keys(&self, extension: &Extension) -> usize {
-        self.origin.rules(extension).map(Rules::keys).sum()
+        self.rules(extension).map(Rules::keys).sum()
     }
 
     /// Whether it serves a request with this context.
     pub fn takes_part(&self, extension: &Extension, context: &Context) -> bool {
+        let mut rules = self.rules(extension);
         self.enabled
-            && self
-                .origin
-                .rules(extension)
-                .all(|rules| rules.matches(context))
-            && self.origin.rollouts(extension).all(|rollout| {
+            && rules.all(|rules| rules.matches(context))
+            && self.rollouts(extension).all(|rollout| {
                 let bucket = rollout.bucket(extension.id.as_str(), context);
                 bucket.is_some_and(|bucket| rollout.admits(bucket))
             })
@@ -205,51 +183,38 @@ impl Candidate {
 
     /// Whether it may serve any request at all: it is enabled, and its rollout is not 0.
     pub fn has_share(&self, extension: &Extension) -> bool {
-        self.enabled && !self.origin.rollouts(extension).any(Rollout::is_nobodys)
+        self.enabled && !self.rollouts(extension).any(Rollout::is_nobodys)
     }
 
     /// The same decision as [`Candidate::takes_part`], with its reasons.
     pub fn verdict<'a>(&self, extension: &'a Extension, context: &Context) -> Verdict<'a> {
-        let rules = self
-            .origin
-            .rules(extension)
-            .flat_map(|rules| rules.verdicts(context).collect::<Vec<_>>())
-            .collect();
-        let rollouts = self
-            .origin
-            .rollouts(extension)
-            .map(|rollout| {
-                let bucket = rollout.bucket(extension.id.as_str(), context);
-                (bucket, bucket.is_some_and(|bucket| rollout.admits(bucket)))
-            })
-            .collect();
+        let rules = self.rules(extension);
+        let rollouts = self.rollouts(extension).map(|rollout| {
+            let bucket = rollout.bucket(extension.id.as_str(), context);
+            (bucket, bucket.is_some_and(|bucket| rollout.admits(bucket)))
+        });
         Verdict {
-            rules,
-            rollouts,
+            rules: rules.flat_map(|rules| rules.verdicts(context)).collect(),
+            rollouts: rollouts.collect(),
             takes_part: self.takes_part(extension, context),
         }
     }
 
     /// The fields a caller gets when this candidate serves.
     pub fn resolve<'a>(&self, extension: &'a Extension) -> Resolved<'a> {
-        let own = match self.origin {
-            Origin::Current { .. } => None,
-            Origin::Row(_) => self.origin.row(extension),
-        };
+        let own = self.own_row(extension);
+        let timeout_ms = own.and_then(|row| row.timeout_ms);
+        let retry = own.and_then(|row| row.retry);
+        let config = own.and_then(|row| row.config.as_ref());
+        let metadata = own.and_then(|row| row.metadata.as_ref());
         Resolved {
             extension,
             version: own.map_or(&extension.version, |row| &row.version),
             subject: own.map_or(&extension.subject, |row| &row.subject),
-            timeout_ms: own
-                .and_then(|row| row.timeout_ms)
-                .unwrap_or(extension.timeout_ms),
-            retry: own.and_then(|row| row.retry).unwrap_or(extension.retry),
-            config: own
-                .and_then(|row| row.config.as_ref())
-                .unwrap_or(&extension.config),
-            metadata: own
-                .and_then(|row| row.metadata.as_ref())
-                .unwrap_or(&extension.metadata),
+            timeout_ms: timeout_ms.unwrap_or(extension.timeout_ms),
+            retry: retry.unwrap_or(extension.retry),
+            config: config.unwrap_or(&extension.config),
+            metadata: metadata.unwrap_or(&extension.metadata),
         }
     }
 }

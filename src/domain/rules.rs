@@ -1,26 +1,10 @@
 //! Routing rules: which requests a version is meant for.
 
 use serde_json::value::RawValue;
-use thiserror::Error;
 
 use super::context::{Context, Scalar};
-use super::json::{JsonObject, ObjectError};
+use super::json::JsonObject;
 use super::quote::quoted;
-
-/// Why a JSON object is not a set of rules.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum RulesError {
-    /// Not an object at all, or one with a key given twice.
-    #[error(transparent)]
-    Object(#[from] ObjectError),
-    /// A value that no context value can ever equal.
-    #[error(
-        "rule `{}` must be a string, a number of up to 64 digits below 1e308, or a boolean, or a list \
-         of them",
-        quoted(.0)
-    )]
-    BadValue(String),
-}
 
 /// What one key of the context has to be.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,16 +22,17 @@ pub struct Rules {
 
 impl Rules {
     /// Parses the JSON object `text`.
-    pub fn parse(text: &str) -> Result<Self, RulesError> {
-        let source = JsonObject::parse(text)?;
-        let matchers = source
-            .members()
-            .into_iter()
-            .map(|(key, value)| match matcher(value) {
-                Some(matcher) => Ok((key.into_boxed_str(), matcher)),
-                None => Err(RulesError::BadValue(key)),
-            })
-            .collect::<Result<_, _>>()?;
+    ///
+    /// # Errors
+    /// What is wrong with it: also a value that no value of a context can ever equal.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let source = JsonObject::parse(text).map_err(|error| error.to_string())?;
+        let matchers = source.members().into_iter();
+        let matchers = matchers.map(|(key, value)| match matcher(value) {
+            Some(matcher) => Ok((key.into_boxed_str(), matcher)),
+            None => Err(bad_value(&key)),
+        });
+        let matchers = matchers.collect::<Result<_, _>>()?;
         Ok(Self { source, matchers })
     }
 
@@ -76,6 +61,14 @@ impl Rules {
             (key.as_ref(), matched)
         })
     }
+}
+
+fn bad_value(key: &str) -> String {
+    format!(
+        "rule `{}` must be a string, a number of up to 64 digits below 1e308, or a boolean, or a list \
+         of them",
+        quoted(key)
+    )
 }
 
 fn matcher(value: &RawValue) -> Option<Matcher> {
@@ -137,13 +130,13 @@ mod tests {
             r#"{"a":[1,1e400]}"#,
             r#"{"a":"\ud800"}"#,
         ] {
-            assert_eq!(Rules::parse(bad), Err(RulesError::BadValue("a".into())));
+            assert_eq!(Rules::parse(bad), Err(bad_value("a")));
         }
-        for bad in ["[]", r#"{"a":1,"a":1}"#] {
-            assert!(
-                matches!(Rules::parse(bad), Err(RulesError::Object(_))),
-                "{bad}"
-            );
+        for (bad, rule) in [
+            ("[]", "must be a JSON object"),
+            (r#"{"a":1,"a":1}"#, "has the key `a` twice"),
+        ] {
+            assert_eq!(Rules::parse(bad), Err(rule.to_owned()), "{bad}");
         }
     }
 }

@@ -1,7 +1,5 @@
 //! Which extensions are meant: those whose fields equal all that is given.
 
-use thiserror::Error;
-
 use super::context::Scalar;
 use super::extension::Extension;
 use super::json::{Member, members};
@@ -9,26 +7,6 @@ use super::quote::quoted;
 
 /// The most keys of a selector.
 const MAX_KEYS: usize = 8;
-
-/// Why a JSON value is no selector.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum SelectorError {
-    /// No object, an empty one, or one with too many keys.
-    #[error("must be an object of 1 to {MAX_KEYS} keys")]
-    Keys,
-    /// A key that is no field.
-    #[error("has the key `{}`: it may have type, owner, version and metadata.<key>", quoted(.0))]
-    Unknown(String),
-    /// A key twice.
-    #[error("has the key `{}` twice", quoted(.0))]
-    Twice(String),
-    /// A value that equals nothing.
-    #[error(
-        "`{}` must be a string, true or false, or a number of up to 64 digits below 1e308",
-        quoted(.0)
-    )]
-    Value(String),
-}
 
 /// A field of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,9 +39,10 @@ impl Selector {
     ///
     /// # Errors
     /// The rule it breaks.
-    pub fn parse(json: &str) -> Result<Self, SelectorError> {
+    pub fn parse(json: &str) -> Result<Self, String> {
+        let keys_fault = || format!("must be an object of 1 to {MAX_KEYS} keys");
         let mut all: Vec<(Key, Scalar)> = Vec::new();
-        for Member { key, value } in members(json).ok_or(SelectorError::Keys)? {
+        for Member { key, value } in members(json).ok_or_else(keys_fault)? {
             let name = key.unwrap_or_default();
             let key = match &*name {
                 "type" => Key::Type,
@@ -71,24 +50,33 @@ impl Selector {
                 "version" => Key::Version,
                 other => match other.strip_prefix("metadata.") {
                     Some(key) => Key::Metadata(key.to_owned()),
-                    None => return Err(SelectorError::Unknown(name.into_owned())),
+                    None => {
+                        return Err(format!(
+                            "has the key `{}`: it may have type, owner, version and metadata.<key>",
+                            quoted(&name)
+                        ));
+                    }
                 },
             };
             if all.iter().any(|(known, _)| *known == key) {
-                return Err(SelectorError::Twice(name.into_owned()));
+                return Err(format!("has the key `{}` twice", quoted(&name)));
             }
-            let Some(value) = Scalar::read(value) else {
-                return Err(SelectorError::Value(name.into_owned()));
-            };
+            let value = Scalar::read(value).ok_or_else(|| {
+                format!(
+                    "`{}` must be a string, true or false, or a number of up to 64 digits below \
+                     1e308",
+                    quoted(&name)
+                )
+            })?;
             // No key is compared with more than these, however many there are.
             if all.len() == MAX_KEYS {
-                return Err(SelectorError::Keys);
+                return Err(keys_fault());
             }
             all.push((key, value));
         }
         match all.is_empty() {
             false => Ok(Self(all)),
-            true => Err(SelectorError::Keys),
+            true => Err(keys_fault()),
         }
     }
 
@@ -164,7 +152,7 @@ mod tests {
             (r#"{"owner":null}"#, "must be a string"),
             (r#"{"metadata.a":["z"]}"#, "`metadata.a`"),
         ] {
-            let error = Selector::parse(json).unwrap_err().to_string();
+            let error = Selector::parse(json).unwrap_err();
             assert!(error.contains(rule), "{json}: {error}");
         }
     }

@@ -40,30 +40,22 @@ impl Shares {
     pub fn comes(&mut self, tenant: u64, places: usize) -> Verdict {
         let known = self.tenants.len() + usize::from(!self.tenants.contains_key(&tenant));
         let entry = self.tenants.entry(tenant).or_default();
-        let verdict = if self.taken < places {
-            Verdict::Enters
-        } else if (entry.holds + entry.waits) * known >= places {
-            match known {
-                1 => Verdict::Refused(Overload::Full),
-                _ => Verdict::Refused(Overload::TenantShare),
-            }
-        } else if self.waiting >= places {
-            Verdict::Refused(Overload::Full)
-        } else {
-            Verdict::Waits
-        };
-        match verdict {
-            Verdict::Enters => {
-                entry.holds += 1;
-                self.taken += 1;
-            }
-            Verdict::Waits => {
-                entry.waits += 1;
-                self.waiting += 1;
-            }
-            Verdict::Refused(_) => self.forget(tenant),
+        if self.taken < places {
+            entry.holds += 1;
+            self.taken += 1;
+            return Verdict::Enters;
         }
-        verdict
+        let has_its_share = (entry.holds + entry.waits) * known >= places;
+        if !has_its_share && self.waiting < places {
+            entry.waits += 1;
+            self.waiting += 1;
+            return Verdict::Waits;
+        }
+        self.forget(tenant);
+        Verdict::Refused(match has_its_share && known > 1 {
+            true => Overload::TenantShare,
+            false => Overload::Full,
+        })
     }
 
     /// A call of `tenant` that waited has a place now.

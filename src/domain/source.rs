@@ -16,8 +16,10 @@ words! {
 
 words! {
     /// Where the catalog's data came from.
+    #[derive(Default)]
     pub enum ActiveSource {
         /// Nothing has been applied yet.
+        #[default]
         None = "none",
         /// Files.
         Fixtures = "fixtures",

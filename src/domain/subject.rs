@@ -6,30 +6,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use thiserror::Error;
-
 /// The longest subject accepted, in bytes: the width of the original's `subject` column.
 pub const MAX_SUBJECT_BYTES: usize = 512;
 
-/// Why a text is not a subject or a pattern.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum SubjectError {
-    /// The text is empty.
-    #[error("is empty")]
-    Empty,
-    /// The text is longer than [`MAX_SUBJECT_BYTES`].
-    #[error("is longer than {MAX_SUBJECT_BYTES} bytes")]
-    TooLong,
-    /// Two dots in a row, or a dot at either end.
-    #[error("has an empty token")]
-    EmptyToken,
-    /// White space, a control or a non-ASCII character.
-    #[error("has a character that is not printable ASCII")]
-    BadCharacter,
-    /// `*` or `>` where none is allowed.
-    #[error("has a wildcard where none is allowed")]
-    Wildcard,
-}
+/// The rule that a text breaks which is no subject or no pattern.
+type Broken = &'static str;
+const WILDCARD: Broken = "has a wildcard where none is allowed";
 
 /// A subject that can be published to: printable ASCII tokens, no wildcards.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,10 +19,10 @@ pub struct Subject(Arc<str>);
 
 impl Subject {
     /// Parses `text`, refusing wildcards, empty tokens and anything but printable ASCII.
-    pub fn parse(text: &str) -> Result<Self, SubjectError> {
+    pub fn parse(text: &str) -> Result<Self, Broken> {
         check_tokens(text)?;
         if text.split('.').any(|token| token.contains(['*', '>'])) {
-            return Err(SubjectError::Wildcard);
+            return Err(WILDCARD);
         }
         Ok(Self(text.into()))
     }
@@ -63,13 +45,13 @@ pub struct SubjectPattern(Box<str>);
 
 impl SubjectPattern {
     /// Parses `text`; wildcards must be whole tokens and `>` the last one.
-    pub fn parse(text: &str) -> Result<Self, SubjectError> {
+    pub fn parse(text: &str) -> Result<Self, Broken> {
         check_tokens(text)?;
         let mut tokens = text.split('.').peekable();
         while let Some(token) = tokens.next() {
             let wildcard = token.contains(['*', '>']);
             if wildcard && token.len() > 1 || token == ">" && tokens.peek().is_some() {
-                return Err(SubjectError::Wildcard);
+                return Err(WILDCARD);
             }
         }
         Ok(Self(text.into()))
@@ -98,24 +80,22 @@ impl SubjectPattern {
 
 /// Whether `text` is exactly one token of a subject.
 pub fn is_token(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && !matches!(b, b'.' | b'*' | b'>'))
+    let fits = |b: u8| b.is_ascii_graphic() && !matches!(b, b'.' | b'*' | b'>');
+    !text.is_empty() && text.bytes().all(fits)
 }
 
-fn check_tokens(text: &str) -> Result<(), SubjectError> {
+fn check_tokens(text: &str) -> Result<(), Broken> {
     if text.is_empty() {
-        return Err(SubjectError::Empty);
+        return Err("is empty");
     }
     if text.len() > MAX_SUBJECT_BYTES {
-        return Err(SubjectError::TooLong);
+        return Err("is longer than 512 bytes");
     }
     if !text.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(SubjectError::BadCharacter);
+        return Err("has a character that is not printable ASCII");
     }
     if text.split('.').any(str::is_empty) {
-        return Err(SubjectError::EmptyToken);
+        return Err("has an empty token");
     }
     Ok(())
 }
@@ -128,20 +108,20 @@ mod tests {
     fn subjects_without_wildcards_parse() {
         assert_eq!(Subject::parse("a.b").unwrap().as_str(), "a.b");
         for (text, error) in [
-            ("", SubjectError::Empty),
-            ("a..b", SubjectError::EmptyToken),
-            (".a", SubjectError::EmptyToken),
-            ("a.*", SubjectError::Wildcard),
-            ("a.>", SubjectError::Wildcard),
-            ("a b", SubjectError::BadCharacter),
-            ("a\u{e9}", SubjectError::BadCharacter),
-            ("a\0", SubjectError::BadCharacter),
+            ("", "is empty"),
+            ("a..b", "has an empty token"),
+            (".a", "has an empty token"),
+            ("a.*", WILDCARD),
+            ("a.>", WILDCARD),
+            ("a b", "has a character that is not printable ASCII"),
+            ("a\u{e9}", "has a character that is not printable ASCII"),
+            ("a\0", "has a character that is not printable ASCII"),
         ] {
             assert_eq!(Subject::parse(text), Err(error), "{text:?}");
         }
         assert_eq!(
             Subject::parse(&"a".repeat(MAX_SUBJECT_BYTES + 1)),
-            Err(SubjectError::TooLong)
+            Err("is longer than 512 bytes")
         );
     }
 

@@ -48,15 +48,11 @@ impl<'a> TraceHeaders<'a> {
         tracestate: Option<&'a str>,
         seed: TraceSeed,
     ) -> Self {
-        match traceparent.and_then(TraceParent::parse) {
-            Some(caller) => Self {
-                traceparent: caller.child(seed.span_id),
-                tracestate: tracestate.filter(|state| !state.is_empty()),
-            },
-            None => Self {
-                traceparent: TraceParent::begin(seed),
-                tracestate: None,
-            },
+        let caller = traceparent.and_then(TraceParent::parse);
+        let child = caller.map(|caller| caller.child(seed.span_id));
+        Self {
+            traceparent: child.unwrap_or_else(|| TraceParent::begin(seed)),
+            tracestate: tracestate.filter(|state| child.is_some() && !state.is_empty()),
         }
     }
 }

@@ -8,13 +8,8 @@ pub fn compare(a: &str, b: &str) -> Ordering {
     loop {
         let (part_a, rest_a) = split_part(a);
         let (part_b, rest_b) = split_part(b);
-        let order = match (part_a.is_empty(), part_b.is_empty()) {
-            (true, true) => return Ordering::Equal,
-            (true, false) => Ordering::Less,
-            (false, true) => Ordering::Greater,
-            (false, false) => compare_parts(part_a, part_b),
-        };
-        if order != Ordering::Equal {
+        let order = compare_parts(part_a, part_b);
+        if order != Ordering::Equal || part_a.is_empty() {
             return order;
         }
         (a, b) = (rest_a, rest_b);
@@ -24,11 +19,8 @@ pub fn compare(a: &str, b: &str) -> Ordering {
 /// Splits off the first run of digits or of anything else.
 fn split_part(text: &[u8]) -> (&[u8], &[u8]) {
     let digits = text.first().is_some_and(u8::is_ascii_digit);
-    let end = text
-        .iter()
-        .position(|b| b.is_ascii_digit() != digits)
-        .unwrap_or(text.len());
-    text.split_at(end)
+    let end = text.iter().position(|b| b.is_ascii_digit() != digits);
+    text.split_at(end.unwrap_or(text.len()))
 }
 
 fn compare_parts(a: &[u8], b: &[u8]) -> Ordering {

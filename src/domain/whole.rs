@@ -17,9 +17,8 @@ where
 {
     let number = Decimal::parse(text).and_then(|number| number.to_whole());
     let number = number.and_then(|number| T::try_from(number).ok());
-    number
-        .filter(|number| range.contains(number))
-        .ok_or_else(|| rule(range.start(), range.end()))
+    let number = number.filter(|number| range.contains(number));
+    number.ok_or_else(|| rule(range.start(), range.end()))
 }
 
 /// The message for a value that is not a whole number from `from` to `to`.

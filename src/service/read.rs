@@ -10,32 +10,15 @@ use super::selection::{Reason, Selector, Target, Wanted};
 use crate::domain::breaker::{CircuitState, View};
 use crate::domain::context::Context;
 use crate::domain::entry::{Entry, Refusal};
-use crate::domain::extension::ExtensionType;
 use crate::domain::ids::InstanceId;
-use crate::domain::listing::{Page, PageRequest, Position};
+use crate::domain::listing::{Page, PageRequest};
 use crate::domain::routing::Verdict;
-use crate::domain::selector;
 use crate::domain::whole;
 
 /// How many entries a page has by default.
 pub const DEFAULT_PAGE: usize = 100;
 /// The most entries a page may have.
 pub const MAX_PAGE: usize = 1000;
-
-/// What a listing asks for.
-#[derive(Debug, Clone)]
-pub struct ListQuery {
-    /// Only this type.
-    pub kind: Option<ExtensionType>,
-    /// Only enabled ones, or only others; `None` for all.
-    pub enabled: Option<bool>,
-    /// Only those that it matches.
-    pub selector: Option<selector::Selector>,
-    /// The most that are returned; `None` for [`DEFAULT_PAGE`].
-    pub limit: Option<u64>,
-    /// Only entries after this place.
-    pub after: Option<Position>,
-}
 
 /// The choice that a lookup would make, with everything that led to it.
 #[derive(Debug)]
@@ -96,16 +79,8 @@ impl Reads {
     }
 
     /// A page of the catalog and the revision it belongs to.
-    pub fn list(&self, query: &ListQuery) -> Result<(Page, u64), RegistryError> {
-        let limit = page_limit(query.limit)?;
-        let after = query.after.as_ref();
-        Ok(self.selector.catalog().list(&PageRequest {
-            kind: query.kind,
-            enabled: query.enabled,
-            selector: query.selector.as_ref(),
-            after,
-            limit,
-        }))
+    pub fn list(&self, request: &PageRequest) -> (Page, u64) {
+        self.selector.catalog().list(request)
     }
 
     /// The choice a lookup would make, and why.

@@ -66,26 +66,23 @@ fn a_stored_record_is_there_enabled_or_not() {
 #[test]
 fn a_page_has_from_one_to_a_thousand_entries() {
     let reads = reads();
-    let query = |limit| ListQuery {
-        selector: None,
-        kind: None,
-        enabled: None,
-        limit,
-        after: None,
+    let request = |limit| PageRequest {
+        limit: page_limit(limit).unwrap(),
+        ..PageRequest::default()
     };
-    let (page, revision) = reads.list(&query(None)).unwrap();
+    let (page, revision) = reads.list(&request(None));
     assert_eq!((page.entries.len(), page.total, revision), (3, 3, 8));
-    let (first, _) = reads.list(&query(Some(1))).unwrap();
+    let (first, _) = reads.list(&request(Some(1)));
     assert!(first.more);
     let extension = first.entries[0].extension();
-    let rest = ListQuery {
+    let rest = PageRequest {
         after: Some((extension.kind, extension.id.clone())),
-        ..query(Some(1000))
+        ..request(Some(1000))
     };
-    let (rest, _) = reads.list(&rest).unwrap();
+    let (rest, _) = reads.list(&rest);
     assert_eq!((rest.entries.len(), rest.total, rest.more), (2, 3, false));
     for limit in [0, 1001, u64::MAX] {
-        let error = reads.list(&query(Some(limit))).unwrap_err();
+        let error = page_limit(Some(limit)).unwrap_err();
         assert_eq!(
             error.to_string(),
             "`limit` must be a whole number from 1 to 1000"

@@ -171,7 +171,9 @@ impl transfer::Transaction for PostgresTransaction {
             Err(Uncommitted::Failed(error)) => Err(explained(&pool, &error)),
             Err(Uncommitted::Unknown) => {
                 let target = pool.target();
-                Err(StoreError::Unknown(format!("{target}: COMMIT got no answer")))
+                Err(StoreError::Unknown(format!(
+                    "{target}: COMMIT got no answer"
+                )))
             }
         }
     }

@@ -148,15 +148,21 @@ impl ExtensionSources {
         )?;
         page.counters(
             "extension_circuit_breaker_failures",
-            circuits.iter().map(|c| (c.labels, c.circuit.failures.get())),
+            circuits
+                .iter()
+                .map(|c| (c.labels, c.circuit.failures.get())),
         )?;
         page.counters(
             "extension_circuit_breaker_recoveries",
-            circuits.iter().map(|c| (c.labels, c.circuit.recoveries.get())),
+            circuits
+                .iter()
+                .map(|c| (c.labels, c.circuit.recoveries.get())),
         )?;
         page.counters(
             "extension_pushed_back",
-            circuits.iter().map(|c| (c.labels, c.circuit.pushed_back.get())),
+            circuits
+                .iter()
+                .map(|c| (c.labels, c.circuit.pushed_back.get())),
         )
     }
 }

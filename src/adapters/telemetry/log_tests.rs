@@ -64,13 +64,7 @@ fn loaded() -> Observation {
 
 #[test]
 fn lines_are_flat() {
-    let lines = logged(
-        "info",
-        &[
-            Observation::Unchanged(Duration::ZERO),
-            loaded(),
-        ],
-    );
+    let lines = logged("info", &[Observation::Unchanged(Duration::ZERO), loaded()]);
     let [line] = &lines[..] else {
         panic!("{lines:?}")
     };

@@ -206,7 +206,7 @@ fn whole(text: &str) -> Result<Box<RawValue>, String> {
     if !document.get().starts_with('{') {
         return Err(format!("the request {}", ObjectError::NotAnObject));
     }
-    let keys = check_keys(document.get()).map_err(ObjectError::from);
+    let keys = check_keys(document.get());
     keys.map_err(|error| format!("the request {error}"))?;
     Ok(document)
 }

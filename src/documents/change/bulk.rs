@@ -2,28 +2,17 @@
 
 use super::fields::Given;
 use super::{Body, WriteVerb};
+use crate::domain::actor::Actor;
 use crate::domain::ids::ExtensionId;
 use crate::domain::selector::Selector;
-use crate::service::definitions::Which;
+use crate::service::definitions::{Switch, Which};
 use crate::service::error::RegistryError;
 
 /// The most ids of one request.
 const MOST: usize = 1000;
 
-/// What is asked for.
-#[derive(Debug)]
-pub struct Bulk {
-    /// Which extensions.
-    pub which: Which,
-    /// Whether they are to serve.
-    pub enabled: bool,
-    /// Whether everything is done but the commit.
-    pub dry_run: bool,
-    /// The actor, if nothing else names it.
-    pub actor: Option<String>,
-}
-
-/// Reads `body`, if it is about many.
+/// The change that `body` asks for, if it is about many. `actor` decides who asks, given the actor that
+/// the body names.
 ///
 /// # Errors
 /// All faults of the body.
@@ -31,7 +20,8 @@ pub fn bulk(
     verb: WriteVerb,
     body: &Body,
     id_elsewhere: Option<&str>,
-) -> Result<Option<Bulk>, RegistryError> {
+    actor: impl Fn(Option<&str>) -> Result<Actor, RegistryError>,
+) -> Result<Option<Switch>, RegistryError> {
     let many = ["ids", "selector"].map(|name| body.json(name).is_some());
     let (enabled, [has_ids, has_selector]) = match (verb, many) {
         (WriteVerb::Enable, [true, _] | [_, true]) => (true, many),
@@ -51,16 +41,16 @@ pub fn bulk(
     }
     let ids = given.read("ids", ids);
     let selector = given.read("selector", Selector::parse);
-    let actor = given.text("actor");
+    let named = given.text("actor");
     let dry_run = given.switch("dry_run");
     given.finish()?;
     let which = ids.map(Which::Ids).or(selector.map(Which::Matching));
-    Ok(Some(Bulk {
+    Ok(Some(Switch {
         // What is neither has been a fault.
         which: which.ok_or(RegistryError::Internal)?,
         enabled,
+        actor: actor(named.as_deref())?,
         dry_run,
-        actor,
     }))
 }
 

@@ -84,10 +84,7 @@ impl Given {
         field: &'static str,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Option<T> {
-        if !self.is_there(field) {
-            self.fault(field, "is missing");
-            return None;
-        }
+        self.required(field);
         let text = self.text(field)?;
         let parsed = parse(&text).map_err(|rule| self.fault(field, &rule.to_string()));
         parsed.ok()
@@ -108,11 +105,7 @@ impl Given {
         field: &'static str,
         range: &RangeInclusive<u64>,
     ) -> Option<u64> {
-        let text = self.body.fields.get(field)?.get();
-        if text == "null" {
-            return None;
-        }
-        let number = whole(text, range);
+        let number = whole(self.body.json(field)?, range);
         number.map_err(|rule| self.fault(field, &rule)).ok()
     }
 
@@ -144,9 +137,9 @@ impl Given {
         field: &'static str,
         read: impl Fn(&str) -> Result<T, E>,
     ) -> Option<T> {
-        let json = self.json(field)?;
-        let read = read(&json).map_err(|rule| self.fault(field, &rule.to_string()));
-        read.ok()
+        let read = read(self.body.json(field)?);
+        read.map_err(|rule| self.fault(field, &rule.to_string()))
+            .ok()
     }
 
     /// Notes that `field` is missing, where it is.

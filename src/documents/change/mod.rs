@@ -10,7 +10,7 @@ mod schema;
 mod verb;
 
 pub use self::body::Body;
-pub use self::bulk::{Bulk, bulk};
+pub use self::bulk::bulk;
 use self::fields::Given;
 pub use self::schema::{of_field, reload_schema, schema, schema_of};
 pub use self::verb::WriteVerb;
@@ -37,10 +37,8 @@ pub fn read(
     let mut given = Given::new(body, verb.fields());
     given.id_stands_elsewhere(id_elsewhere);
     if verb == WriteVerb::Update {
-        given.refuse_change(
-            "type",
-            "cannot change: delete the extension and create another one",
-        );
+        let rule = "cannot change: delete the extension and create another one";
+        given.refuse_change("type", rule);
         given.refuse_change("version", "changes by `promote`");
     }
     if verb == WriteVerb::Create {

@@ -90,24 +90,17 @@ pub struct Desk {
 impl Desk {
     /// Waits until the catalog is as new as asked for.
     pub async fn fresh(&self, freshness: Freshness) -> Result<(), RegistryError> {
-        let Freshness {
-            min_revision,
-            wait_ms,
-        } = freshness;
-        self.progress.wait(min_revision, wait_ms).await
+        let waits = self
+            .progress
+            .wait(freshness.min_revision, freshness.wait_ms);
+        waits.await
     }
 
     /// The stored record of an extension.
-    pub async fn get(
-        &self,
-        Read {
-            arguments,
-            freshness,
-        }: &Read<GetArguments>,
-    ) -> Result<Answer, RegistryError> {
-        let id = required("id", arguments.id.as_deref())?;
+    pub async fn get(&self, read: &Read<GetArguments>) -> Result<Answer, RegistryError> {
+        let id = required("id", read.arguments.id.as_deref())?;
         request::id(Some(id))?;
-        self.fresh(*freshness).await?;
+        self.fresh(read.freshness).await?;
         let (entry, revision) = self.reads.get(id)?;
         let extension = entry.extension();
         let answer = Answer::at(revision, stored::stored(extension));
@@ -115,18 +108,12 @@ impl Desk {
     }
 
     /// Why a lookup answers what it answers.
-    pub async fn explain(
-        &self,
-        Read {
-            arguments,
-            freshness,
-        }: &Read<ExplainArguments>,
-    ) -> Result<Answer, RegistryError> {
-        let id = required("id", arguments.id.as_deref())?;
+    pub async fn explain(&self, read: &Read<ExplainArguments>) -> Result<Answer, RegistryError> {
+        let id = required("id", read.arguments.id.as_deref())?;
         request::id(Some(id))?;
-        let context = context(arguments.context.as_deref())?;
-        self.fresh(*freshness).await?;
-        let version = arguments.version.as_deref();
+        let context = context(read.arguments.context.as_deref())?;
+        self.fresh(read.freshness).await?;
+        let version = read.arguments.version.as_deref();
         let explanation = self.reads.explain(id, version, context)?;
         let body = explain::explained(&explanation);
         Ok(Answer::at(explanation.revision, body))
@@ -135,19 +122,13 @@ impl Desk {
     /// A page of the catalog.
     pub async fn list(
         &self,
-        Read {
-            arguments,
-            freshness,
-        }: &Read<ListArguments>,
+        read: &Read<ListArguments>,
         max_bytes: usize,
     ) -> Result<Answer, RegistryError> {
-        let query = arguments.query()?;
-        self.fresh(*freshness).await?;
-        let (page, revision) = self.reads.list(&query)?;
-        let states = |entry: &Arc<Entry>| list::States {
-            circuit: self.reads.state(entry),
-            state: self.health.state(entry),
-        };
+        let query = read.arguments.query()?;
+        self.fresh(read.freshness).await?;
+        let (page, revision) = self.reads.list(&query);
+        let states = |entry: &Arc<Entry>| (self.reads.state(entry), self.health.state(entry));
         let body = list::page(&page, max_bytes, states)?;
         Ok(Answer::at(revision, body))
     }
@@ -156,41 +137,33 @@ impl Desk {
     /// `operator`; else a page of all.
     pub async fn health(
         &self,
-        Read {
-            arguments,
-            freshness,
-        }: &Read<HealthArguments>,
+        read: &Read<HealthArguments>,
         operator: bool,
         max_bytes: usize,
     ) -> Result<Answer, RegistryError> {
-        request::id(arguments.id.as_deref())?;
-        if arguments.id.is_none() {
-            arguments.query()?;
-        }
-        self.fresh(*freshness).await?;
-        let body = match &arguments.id {
-            Some(id) => {
-                let standing = self.health.of(id)?;
-                let failures = operator.then(|| self.health.failures(&standing.entry));
-                health::health(&standing, failures.as_deref())
-            }
-            None => health::page(&self.health.list(&arguments.query()?)?, max_bytes)?,
+        let Some(id) = read.arguments.id.as_deref() else {
+            let query = read.arguments.query()?;
+            self.fresh(read.freshness).await?;
+            let page = health::page(&self.health.list(&query)?, max_bytes)?;
+            return Ok(Answer::plain(page));
         };
+        request::id(Some(id))?;
+        self.fresh(read.freshness).await?;
+        let standing = self.health.of(id)?;
+        let failures = operator.then(|| self.health.failures(&standing.entry));
+        let body = health::health(&standing, failures.as_deref());
         Ok(Answer::plain(body))
     }
 
     /// A page of this sidecar's circuits.
     pub async fn circuits(
         &self,
-        Read {
-            arguments,
-            freshness,
-        }: &Read<CircuitsArguments>,
+        read: &Read<CircuitsArguments>,
         max_bytes: usize,
     ) -> Result<Answer, RegistryError> {
-        request::id(arguments.id.as_deref())?;
-        let query = arguments.query()?;
-        self.fresh(*freshness).await?;
+        request::id(read.arguments.id.as_deref())?;
+        let query = read.arguments.query()?;
+        self.fresh(read.freshness).await?;
         let page = self.health.circuits(&query)?;
         Ok(Answer::plain(circuits::page(&page, max_bytes)?))
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Answer, Desk};
 use crate::documents::audit::{self, AuditArguments};
-use crate::documents::change::{self, Body, Bulk, WriteVerb};
+use crate::documents::change::{self, Body, WriteVerb};
 use crate::documents::reload::{self, ReloadArguments};
 use crate::documents::request::id;
 use crate::documents::{committed, rehearsed, stored};
@@ -29,12 +29,11 @@ impl Desk {
         verb: WriteVerb,
         body: Body,
         id_elsewhere: Option<&str>,
-        actor: impl FnOnce(Option<&str>) -> Result<Actor, RegistryError>,
+        actor: impl Fn(Option<&str>) -> Result<Actor, RegistryError>,
         max_bytes: usize,
     ) -> Result<Answer, RegistryError> {
-        if let Some(bulk) = change::bulk(verb, &body, id_elsewhere)? {
-            let actor = actor(bulk.actor.as_deref())?;
-            return self.switch(bulk, actor, max_bytes).await;
+        if let Some(switch) = change::bulk(verb, &body, id_elsewhere, &actor)? {
+            return self.switch(switch, max_bytes).await;
         }
         let (request, field) = change::read(verb, body, id_elsewhere, self.changes.policy())?;
         let actor = actor(field.as_deref())?;
@@ -58,24 +57,8 @@ impl Desk {
         Ok(Answer::at(revision, body))
     }
 
-    async fn switch(
-        &self,
-        bulk: Bulk,
-        actor: Actor,
-        max_bytes: usize,
-    ) -> Result<Answer, RegistryError> {
-        let Bulk {
-            which,
-            enabled,
-            dry_run,
-            actor: _,
-        } = bulk;
-        let switch = Switch {
-            which,
-            enabled,
-            actor,
-            dry_run,
-        };
+    async fn switch(&self, switch: Switch, max_bytes: usize) -> Result<Answer, RegistryError> {
+        let dry_run = switch.dry_run;
         let switched = Arc::clone(&self.changes).switch(switch).await?;
         let body = rehearsed::switched(&switched, max_bytes);
         Ok(match dry_run {

@@ -10,8 +10,7 @@ use crate::service::health_store::{Change, MAX_CHANGES, RevisionChanges};
 
 /// `data` of an event of one extension that changed.
 #[derive(Serialize, ToSchema)]
-#[schema(as = ExtensionChanged)]
-pub(in crate::documents) struct Changed<'a> {
+pub(in crate::documents) struct ExtensionChanged<'a> {
     id: &'a str,
     revision: u64,
     /// Its actor.
@@ -29,8 +28,7 @@ pub(in crate::documents) struct Changed<'a> {
 
 /// Of a revision with more changes than are published one by one.
 #[derive(Serialize, ToSchema)]
-#[schema(as = ManyChanged)]
-pub(in crate::documents) struct Many<'a> {
+pub(in crate::documents) struct ManyChanged<'a> {
     revision: u64,
     changed_by: Option<&'a str>,
     total: u64,
@@ -47,28 +45,21 @@ pub(in crate::documents) struct Many<'a> {
 pub fn change_events(instance_id: &str, epoch: &str, changes: &RevisionChanges) -> Vec<Event> {
     let revision = changes.revision;
     if usize::try_from(changes.total).is_ok_and(|total| total > MAX_CHANGES) {
-        let id = format!("{epoch}-{revision}-1");
-        return vec![event(
-            instance_id,
-            id,
-            "registry_reloaded",
-            None,
-            Many::of(changes),
-        )];
+        let (id, data) = (format!("{epoch}-{revision}-1"), ManyChanged::of(changes));
+        return vec![event(instance_id, id, "registry_reloaded", None, data)];
     }
     let numbered = (1..).zip(&changes.changes);
     let published = numbered.filter(|(_, change)| ExtensionId::parse(&change.extension).is_ok());
-    published
-        .map(|(number, change)| {
-            let id = format!("{epoch}-{revision}-{number}");
-            let subject = Some(&*change.extension);
-            let data = Changed::new(change, changes);
-            event(instance_id, id, change.kind.as_str(), subject, data)
-        })
-        .collect()
+    let events = published.map(|(number, change)| {
+        let id = format!("{epoch}-{revision}-{number}");
+        let subject = Some(&*change.extension);
+        let data = ExtensionChanged::new(change, changes);
+        event(instance_id, id, change.kind.as_str(), subject, data)
+    });
+    events.collect()
 }
 
-impl<'a> Changed<'a> {
+impl<'a> ExtensionChanged<'a> {
     fn new(change: &'a Change, all: &'a RevisionChanges) -> Self {
         let reason = change.reason.as_deref();
         Self {
@@ -82,7 +73,7 @@ impl<'a> Changed<'a> {
     }
 }
 
-impl<'a> Many<'a> {
+impl<'a> ManyChanged<'a> {
     fn of(all: &'a RevisionChanges) -> Self {
         let ids = all.changes.iter().map(|change| &*change.extension);
         Self {

@@ -11,8 +11,7 @@ use crate::service::observe::Failing;
 
 /// `data` of `circuit_opened`, `circuit_half_opened` and `circuit_closed`.
 #[derive(Serialize, ToSchema)]
-#[schema(as = CircuitMoved)]
-pub(in crate::documents) struct Moved<'a> {
+pub(in crate::documents) struct CircuitMoved<'a> {
     id: &'a str,
     version: &'a str,
     /// Whether the version is the current one, whose circuit is the extension's.
@@ -39,7 +38,7 @@ pub(in crate::documents) struct Moved<'a> {
     retry_at: Option<String>,
 }
 
-impl<'a> Moved<'a> {
+impl<'a> CircuitMoved<'a> {
     pub(super) fn new(
         moved: &'a circuits::Moved,
         current: bool,
@@ -49,6 +48,7 @@ impl<'a> Moved<'a> {
         let transition = &moved.transition;
         let opened = transition.to == CircuitState::Open;
         let last = transition.last_failure;
+        let retry_at = transition.retry_at.and_then(|at| clock.due(at));
         Self {
             id: moved.id.as_str(),
             version: moved.version.as_str(),
@@ -62,10 +62,7 @@ impl<'a> Moved<'a> {
             failing_since: failing.since.and_then(|at| time(clock.wall(at))),
             error: failing.error.as_deref(),
             opened_at: opened.then(|| time(clock.wall(transition.at))),
-            retry_at: transition
-                .retry_at
-                .and_then(|at| clock.due(at))
-                .and_then(time),
+            retry_at: retry_at.and_then(time),
         }
     }
 }

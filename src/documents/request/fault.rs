@@ -65,9 +65,8 @@ fn rule(text: &str) -> String {
     if expected.is_none() && (text.contains("surrogate") || text.contains("hex escape")) {
         return "holds half of a surrogate pair".to_owned();
     }
-    let known = KINDS
-        .iter()
-        .find(|(kind, _)| expected.is_some_and(|expected| expected.starts_with(kind)));
+    let is_kind = |kind: &str| expected.is_some_and(|expected| expected.starts_with(kind));
+    let known = KINDS.iter().find(|(kind, _)| is_kind(kind));
     match known {
         Some((_, rule)) => (*rule).to_owned(),
         None => format!("is wrong: {}", quoted(text)),

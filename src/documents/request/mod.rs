@@ -41,7 +41,7 @@ pub fn optional_object<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, R
 /// It is no object, has a key twice, or its tenant or trace id cannot be used.
 pub fn context(json: Option<&RawValue>) -> Result<Context, RegistryError> {
     let read = json.map(Context::read).transpose();
-    let read = read.map_err(|error| RegistryError::field(&error.field(), error))?;
+    let read = read.map_err(|error| RegistryError::field(&error.key, error.rule))?;
     Ok(read.unwrap_or_default())
 }
 

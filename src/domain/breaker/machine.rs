@@ -208,10 +208,9 @@ impl Breaker {
     }
 
     fn end_override(&mut self, now: Tick) -> Option<Transition> {
-        if self.override_over(now) {
-            self.start_anew(now, Reason::OverrideEnded)
-        } else {
-            None
+        match self.override_over(now) {
+            true => self.start_anew(now, Reason::OverrideEnded),
+            false => None,
         }
     }
 
@@ -235,11 +234,10 @@ impl Breaker {
             State::Closed { since } => now.since(since),
             State::Open { .. } | State::HalfOpen { .. } => Duration::ZERO,
         };
-        self.last_open_time
-            .filter(|last| closed_for < *last)
-            .map_or(Duration::ZERO, |last| last.saturating_mul(2))
-            .max(self.settings.open_time)
-            .min(self.settings.max_open_time)
+        let last = self.last_open_time.filter(|last| closed_for < *last);
+        let twice = last.map_or(Duration::ZERO, |last| last.saturating_mul(2));
+        let longest = self.settings.max_open_time;
+        twice.max(self.settings.open_time).min(longest)
     }
 
     /// Closed, with nothing remembered.
@@ -261,8 +259,8 @@ impl Breaker {
                 State::Open { until, .. } => until.due(),
                 State::Closed { .. } | State::HalfOpen { .. } => None,
             },
-            failures: self.tally.failures(),
-            last_failure: self.tally.last_failure(),
+            failures: self.tally.failures,
+            last_failure: self.tally.last_failure,
             hearsay: false,
         };
         self.serials.change_state();

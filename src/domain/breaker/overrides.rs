@@ -3,16 +3,12 @@
 //! Keys are the daemon's variables in lower case without their prefix. Times are numbers in the
 //! unit that ends the key's name, or texts such as `"1m 30s"`. `null` means the daemon's value.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use serde_json::value::RawValue;
-
 use super::settings::{Settings, SlowCalls};
 use crate::domain::decimal::Decimal;
-use crate::domain::json::{JsonObject, KeyFault, string};
-use crate::domain::quote::quoted;
+use crate::domain::json::{JsonObject, KeyFault, Reader, string};
 use crate::domain::whole::whole;
 
 /// What an extension sets; the daemon's values apply for the rest.
@@ -37,48 +33,37 @@ const WINDOWS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration:
 const LATENCIES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
 const OPEN_TIMES: RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_secs(86_400);
-/// Unknown keys named at once; a bound on the message that one record can cause.
-const MAX_UNKNOWN: usize = 8;
 
 impl Overrides {
     /// Reads `object`; the error names every key at fault.
     pub fn parse(object: &JsonObject) -> Result<Self, Vec<KeyFault>> {
-        let mut reader = Reader {
-            fields: object.members(),
-            faults: Vec::new(),
-        };
+        let mut reader = Reader::of(object, "");
         let overrides = Self {
             enabled: reader.read("enabled", boolean),
-            failure_threshold: reader.read("failure_threshold", |v| count(v, &COUNTS)),
+            failure_threshold: reader.read("failure_threshold", |v| whole(v, &COUNTS)),
             error_rate_threshold: reader.read("error_rate_threshold", rate),
-            window: reader.read("window_seconds", |v| seconds(v, &WINDOWS)),
-            minimum_requests: reader.read("minimum_requests", |v| count(v, &COUNTS)),
-            slow_calls: reader.slow_calls(),
-            open_time: reader.read("timeout_seconds", |v| seconds(v, &OPEN_TIMES)),
-            max_open_time: reader.read("max_timeout_seconds", |v| seconds(v, &OPEN_TIMES)),
-            half_open_max_requests: reader.read("half_open_max_requests", |v| count(v, &TRIALS)),
+            window: reader.read("window_seconds", |v| time(v, 1.0, &WINDOWS)),
+            minimum_requests: reader.read("minimum_requests", |v| whole(v, &COUNTS)),
+            slow_calls: slow_calls(&mut reader),
+            open_time: reader.read("timeout_seconds", |v| time(v, 1.0, &OPEN_TIMES)),
+            max_open_time: reader.read("max_timeout_seconds", |v| time(v, 1.0, &OPEN_TIMES)),
+            half_open_max_requests: reader.read("half_open_max_requests", |v| whole(v, &TRIALS)),
         };
         if let (Some(first), Some(longest)) = (overrides.open_time, overrides.max_open_time)
             && longest < first
         {
             reader.fault("max_timeout_seconds", "must be at least `timeout_seconds`");
         }
-        reader.refuse_the_rest();
-        if reader.faults.is_empty() {
-            Ok(overrides)
-        } else {
-            Err(reader.faults)
-        }
+        reader.refuse_the_rest("is not a setting of the circuit breaker");
+        reader.done(overrides)
     }
 
     /// The daemon's settings with these in their place. Where only one of the two open times is
     /// set, the other one gives way to it.
     pub fn apply(&self, daemon: &Settings) -> Settings {
         let open_time = self.open_time.unwrap_or(daemon.open_time);
-        let max_open_time = match self.max_open_time {
-            Some(longest) => longest,
-            None => daemon.max_open_time.max(open_time),
-        };
+        let longest = daemon.max_open_time.max(open_time);
+        let max_open_time = self.max_open_time.unwrap_or(longest);
         Settings {
             enabled: self.enabled.unwrap_or(daemon.enabled),
             failure_threshold: self.failure_threshold.unwrap_or(daemon.failure_threshold),
@@ -98,70 +83,37 @@ impl Overrides {
     }
 }
 
-/// Takes keys one by one and gathers faults.
-struct Reader<'a> {
-    fields: BTreeMap<String, &'a RawValue>,
-    faults: Vec<KeyFault>,
-}
-
-impl Reader<'_> {
-    fn fault(&mut self, key: &str, rule: impl Into<String>) {
-        self.faults.push(KeyFault {
-            key: quoted(key),
-            rule: rule.into(),
-        });
+/// Both or neither: one alone would silently do nothing where the daemon has slow calls off.
+fn slow_calls(reader: &mut Reader<'_>) -> Option<Option<SlowCalls>> {
+    const LATENCY: &str = "slow_call_ms";
+    const RATE: &str = "slow_call_rate_threshold";
+    let faults_before = reader.faults.len();
+    let latency = reader.read(LATENCY, |v| unless_off(v, |v| time(v, 1e-3, &LATENCIES)));
+    let rate_threshold = reader.read(RATE, |v| unless_off(v, rate));
+    if reader.faults.len() > faults_before {
+        return None;
     }
-
-    fn read<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        let value = self.fields.remove(key).map(RawValue::get);
-        let value = value.filter(|value| *value != "null")?;
-        parse(value).map_err(|rule| self.fault(key, rule)).ok()
-    }
-
-    /// Both or neither: one alone would silently do nothing where the daemon has slow calls off.
-    fn slow_calls(&mut self) -> Option<Option<SlowCalls>> {
-        const LATENCY: &str = "slow_call_ms";
-        const RATE: &str = "slow_call_rate_threshold";
-        let faults_before = self.faults.len();
-        let latency = self.read(LATENCY, |v| unless_off(v, |v| milliseconds(v, &LATENCIES)));
-        let rate_threshold = self.read(RATE, |v| unless_off(v, rate));
-        if self.faults.len() > faults_before {
-            return None;
+    match (latency, rate_threshold) {
+        (Some(Some(latency)), Some(Some(rate_threshold))) => Some(Some(SlowCalls {
+            latency,
+            rate_threshold,
+        })),
+        (Some(Some(_)), _) => {
+            reader.fault(LATENCY, "needs `slow_call_rate_threshold` to be set too");
+            None
         }
-        match (latency, rate_threshold) {
-            (Some(Some(latency)), Some(Some(rate_threshold))) => Some(Some(SlowCalls {
-                latency,
-                rate_threshold,
-            })),
-            (Some(Some(_)), _) => {
-                self.fault(LATENCY, "needs `slow_call_rate_threshold` to be set too");
-                None
-            }
-            (_, Some(Some(_))) => {
-                self.fault(RATE, "needs `slow_call_ms` to be set too");
-                None
-            }
-            (None, None) => None,
-            _ => Some(None),
+        (_, Some(Some(_))) => {
+            reader.fault(RATE, "needs `slow_call_ms` to be set too");
+            None
         }
-    }
-
-    fn refuse_the_rest(&mut self) {
-        let unknown = std::mem::take(&mut self.fields);
-        for key in unknown.keys().take(MAX_UNKNOWN) {
-            self.fault(key, "is not a setting of the circuit breaker");
-        }
+        (None, None) => None,
+        _ => Some(None),
     }
 }
 
 fn boolean(value: &str) -> Result<bool, String> {
-    value
-        .parse()
-        .map_err(|_| "must be true or false".to_owned())
-}
-
-fn count(value: &str, range: &RangeInclusive<u32>) -> Result<u32, String> {
-    whole(value, range)
+    let value = value.parse();
+    value.map_err(|_| "must be true or false".to_owned())
 }
 
 /// Zero would open at every call.
@@ -174,14 +126,6 @@ fn rate(value: &str) -> Result<f64, String> {
 fn number(value: &str) -> Option<f64> {
     Decimal::parse(value)?;
     value.parse().ok()
-}
-
-fn seconds(value: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
-    time(value, 1.0, range)
-}
-
-fn milliseconds(value: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
-    time(value, 1e-3, range)
 }
 
 /// A number of units of `unit` seconds, or humantime.
@@ -203,7 +147,6 @@ fn unless_off<T>(
     if string(value).as_deref() == Some("off") {
         return Ok(None);
     }
-    parse(value)
-        .map(Some)
-        .map_err(|rule| format!("{rule}, or \"off\""))
+    let value = parse(value).map(Some);
+    value.map_err(|rule| format!("{rule}, or \"off\""))
 }

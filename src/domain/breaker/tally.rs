@@ -6,16 +6,16 @@ use super::outcome::FailureKind;
 use super::settings::Settings;
 use super::tick::Tick;
 use super::transition::{LastFailure, Reason};
-use super::window::{Counts, Window};
+use super::window::Window;
 
 /// Counters of one closed period and of the trials that may end it. Closing starts a new one: with
 /// counters for life, one failure after the first recovery would open again.
 #[derive(Debug, Clone)]
 pub(super) struct Tally {
-    window: Window,
-    consecutive: u32,
-    failures: u64,
-    last_failure: Option<LastFailure>,
+    pub(super) window: Window,
+    pub(super) consecutive: u32,
+    pub(super) failures: u64,
+    pub(super) last_failure: Option<LastFailure>,
 }
 
 impl Tally {
@@ -60,29 +60,8 @@ impl Tally {
 
     /// Gives the window another length. Calls cannot be moved between buckets, so it starts empty.
     pub(super) fn resize_window(&mut self, length: Duration) {
-        if self.window.length() != length {
+        if self.window.length != length {
             self.window = Window::new(length);
         }
-    }
-
-    pub(super) fn counts(&self, now: Tick) -> Counts {
-        self.window.counts(now)
-    }
-
-    /// The earliest failure of the window.
-    pub(super) fn first_failure(&self, now: Tick) -> Option<Tick> {
-        self.window.first_failure(now)
-    }
-
-    pub(super) fn consecutive(&self) -> u32 {
-        self.consecutive
-    }
-
-    pub(super) fn failures(&self) -> u64 {
-        self.failures
-    }
-
-    pub(super) fn last_failure(&self) -> Option<LastFailure> {
-        self.last_failure
     }
 }

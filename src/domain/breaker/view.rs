@@ -45,7 +45,7 @@ impl Breaker {
         } else {
             (self.state, &self.tally)
         };
-        let counts = tally.counts(now);
+        let counts = tally.window.counts(now);
         let enough = counts.calls >= self.settings.minimum_requests;
         let (retry_at, trials_out) = match state {
             State::Closed { .. } => (None, 0),
@@ -54,10 +54,10 @@ impl Breaker {
         };
         View {
             state: state.name(),
-            consecutive_failures: tally.consecutive(),
+            consecutive_failures: tally.consecutive,
             error_rate: counts.error_rate(),
             success_rate: counts.success_rate().filter(|_| enough),
-            first_failure: tally.first_failure(now),
+            first_failure: tally.window.first_failure(now),
             opened_at: state.opened_at(),
             retry_at,
             trials_out,

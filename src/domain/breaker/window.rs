@@ -58,7 +58,7 @@ struct Bucket {
 /// A rolling window.
 #[derive(Debug, Clone)]
 pub(super) struct Window {
-    length: Duration,
+    pub(super) length: Duration,
     ring: [Bucket; BUCKETS as usize],
 }
 
@@ -69,10 +69,6 @@ impl Window {
             length,
             ring: Default::default(),
         }
-    }
-
-    pub(super) fn length(&self) -> Duration {
-        self.length
     }
 
     /// Counts one call at `now`.
@@ -105,23 +101,24 @@ impl Window {
     pub(super) fn counts(&self, now: Tick) -> Counts {
         let current = self.number(now);
         let mut sum = Counts::default();
-        for bucket in &self.ring {
-            if current.saturating_sub(bucket.number) < BUCKETS {
-                sum.add(bucket.counts);
-            }
+        for bucket in self.held(current) {
+            sum.add(bucket.counts);
         }
         sum
     }
 
     /// When the earliest failure came that it holds at `now`, to the millisecond.
     pub(super) fn first_failure(&self, now: Tick) -> Option<Tick> {
-        let current = self.number(now);
-        let held = self.ring.iter().filter(|bucket| {
-            bucket.failed_ms > 0 && current.saturating_sub(bucket.number) < BUCKETS
-        });
-        let first = held.min_by_key(|bucket| bucket.number)?;
+        let held = self.held(self.number(now));
+        let failed = held.filter(|bucket| bucket.failed_ms > 0);
+        let first = failed.min_by_key(|bucket| bucket.number)?;
         let since = Duration::from_millis(u64::from(first.failed_ms) - 1);
         Some(Tick::at(self.begin(first.number).saturating_add(since)))
+    }
+
+    fn held(&self, current: u64) -> impl Iterator<Item = &Bucket> {
+        let is_held = move |it: &&Bucket| current.saturating_sub(it.number) < BUCKETS;
+        self.ring.iter().filter(is_held)
     }
 
     fn number(&self, now: Tick) -> u64 {

@@ -4,7 +4,6 @@ use thiserror::Error;
 
 use super::command::Command;
 use super::promote;
-use crate::domain::extension::Version;
 use crate::domain::ids::{InstanceId, VersionName};
 use crate::domain::policy::Policy;
 use crate::domain::record::{
@@ -91,7 +90,7 @@ pub enum Step {
 }
 
 /// What carries a command out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The name of the whole in the audit, where the steps' own names would not show it.
     pub action: Option<&'static str>,
@@ -141,9 +140,7 @@ pub fn plan(
         Command::PutVersion(fields) => put_version(record, fields, policy),
         Command::UpdateVersion(version, patch) => update_version(record, version, patch, policy),
         Command::Share(version, share) => {
-            if share.halts() && record.runs(version) {
-                return Err(invalid("halt", NO_HALT.to_owned()));
-            }
+            no_halt("halt", share.halts() && record.runs(version))?;
             let row = row(record, version)?;
             let rollout = share.over(row.get("rollout"));
             let patch = [("rollout", rollout)].into_iter().collect();
@@ -182,9 +179,8 @@ fn update(
     let result = result.map_err(EditError::Invalid)?;
     // From now on its row would name the current version.
     let row = after.version(result.version.as_str());
-    if !record.runs(&result.version) && row.is_some_and(halts) {
-        return Err(invalid("version", NO_HALT.to_owned()));
-    }
+    let becomes_current = !record.runs(&result.version);
+    no_halt("version", becomes_current && row.is_some_and(halts))?;
     bounded(Some(record), &after)?;
     let written = record::extension(&result).mentioned_by(patch);
     Ok(Step::Update(written.into_owned()).into())
@@ -194,9 +190,8 @@ fn update(
 /// as a person's deed. Circuits are reset in any case: a sidecar may see no change of the record, or
 /// only the last of several.
 fn enable(own: &Fields<'_>, policy: &Policy) -> Result<Plan, EditError> {
-    let checked = Gate::of(policy)
-        .extension(own)
-        .map_err(EditError::Invalid)?;
+    let checked = Gate::of(policy).extension(own);
+    let checked = checked.map_err(EditError::Invalid)?;
     let switch = Step::Switch {
         enabled: true,
         auto_disabled: false,
@@ -225,14 +220,11 @@ fn put_version(
 ) -> Result<Plan, EditError> {
     let version = Gate::strict(policy).version(fields, running(record));
     let version = version.map_err(EditError::Invalid)?;
-    no_halt(record, &version)?;
-    let mut after = record.clone();
-    after
-        .versions
-        .retain(|row| row.text("version") != Some(version.version.as_str()));
-    one_more("version", record.versions.len(), after.versions.len())?;
+    no_halt("rollout", record.runs(&version.version) && version.halts())?;
     let written = record::version(&version).into_owned();
-    after.versions.push(written.clone());
+    let mut after = record.clone();
+    replace(&mut after.versions, "version", written.clone());
+    one_more("version", record.versions.len(), after.versions.len())?;
     bounded(Some(record), &after)?;
     Ok(Step::PutVersion(written).into())
 }
@@ -244,18 +236,13 @@ fn update_version(
     patch: &Fields<'static>,
     policy: &Policy,
 ) -> Result<Plan, EditError> {
-    if halts(patch) && record.runs(name) {
-        return Err(invalid("rollout", NO_HALT.to_owned()));
-    }
+    no_halt("rollout", record.runs(name) && halts(patch))?;
     let fields = row(record, name)?.with(patch);
     let checked = Gate::of(policy).version(&fields, running(record));
     let version = checked.map_err(EditError::Invalid)?;
-    no_halt(record, &version)?;
+    no_halt("rollout", record.runs(&version.version) && version.halts())?;
     let mut after = record.clone();
-    after
-        .versions
-        .retain(|row| row.text("version") != Some(name.as_str()));
-    after.versions.push(fields.clone());
+    replace(&mut after.versions, "version", fields.clone());
     bounded(Some(record), &after)?;
     // What is not mentioned is written as it is stored.
     let checked = record::version(&version).mentioned_by(patch);
@@ -276,16 +263,18 @@ fn halts(fields: &Fields<'_>) -> bool {
     matches!(fields.get("rollout"), Value::Json(json) if Rollout::parse(json).is_ok_and(halts))
 }
 
-/// There is no version to give the current version's share to.
-fn no_halt(record: &Record<'_>, version: &Version) -> Result<(), EditError> {
-    let halts = version
-        .rollout
-        .as_ref()
-        .is_some_and(|it| it.halt().is_some());
-    if halts && record.runs(&version.version) {
-        return Err(invalid("rollout", NO_HALT.to_owned()));
+/// Refuses what would let the current version give up its share: there is none to give it to.
+fn no_halt(field: &'static str, gives_up: bool) -> Result<(), EditError> {
+    match gives_up {
+        true => Err(invalid(field, NO_HALT.to_owned())),
+        false => Ok(()),
     }
-    Ok(())
+}
+
+/// Puts `row` in the place of the one that has its name.
+fn replace(rows: &mut Vec<Fields<'static>>, name: &str, row: Fields<'static>) {
+    rows.retain(|other| other.text(name) != row.text(name));
+    rows.push(row);
 }
 
 fn delete_version(record: &Record<'_>, version: &VersionName) -> Result<Plan, EditError> {
@@ -310,28 +299,22 @@ fn put_instance(
     if !record.runs(version) && record.version(version.as_str()).is_none() {
         return Err(EditError::VersionNotFound(instance.version));
     }
-    let mut after = record.clone();
-    after
-        .instances
-        .retain(|row| !names(row, &instance.instance_id));
-    let (before, others) = (record.instances.len(), after.instances.len());
-    one_more("instance_id", before, others)?;
     let written = record::instance(&instance).into_owned();
-    after.instances.push(written.clone());
+    let mut after = record.clone();
+    replace(&mut after.instances, "instance_id", written.clone());
+    one_more("instance_id", record.instances.len(), after.instances.len())?;
     bounded(Some(record), &after)?;
     Ok(Step::PutInstance(written).into())
 }
 
 fn delete_instance(record: &Record<'_>, instance: &InstanceId) -> Result<Plan, EditError> {
-    if record.instances.iter().any(|row| names(row, instance)) {
+    let name = Some(instance.as_str());
+    let mut rows = record.instances.iter();
+    if rows.any(|row| row.text("instance_id") == name) {
         Ok(Step::DeleteInstance(instance.clone()).into())
     } else {
         Err(EditError::InstanceNotFound(instance.clone()))
     }
-}
-
-fn names(row: &Fields<'_>, instance: &InstanceId) -> bool {
-    row.text("instance_id") == Some(instance.as_str())
 }
 
 /// The name of the current version, as it is stored.
@@ -353,9 +336,9 @@ pub(super) fn bounded(before: Option<&Record<'_>>, after: &Record<'_>) -> Result
     Ok(())
 }
 
-/// Refuses a part more than there may be, where there are `others` beside it.
-fn one_more(field: &'static str, before: usize, others: usize) -> Result<(), EditError> {
-    if others < before || before < MAX_PARTS {
+/// Refuses a part more than there may be, where there were that many `before`.
+fn one_more(field: &'static str, before: usize, after: usize) -> Result<(), EditError> {
+    if after <= before || before < MAX_PARTS {
         return Ok(());
     }
     let rule = format!("would be one too many: an extension has at most {MAX_PARTS}");

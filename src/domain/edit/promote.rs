@@ -23,12 +23,8 @@ pub(super) fn plan(
     version: &VersionName,
     policy: &Policy,
 ) -> Result<Plan, EditError> {
-    let mut steps = Vec::new();
     if record.runs(version) {
-        return Ok(Plan {
-            action: None,
-            steps,
-        });
+        return Ok(Plan::default());
     }
     let promoted = record.version(version.as_str());
     let promoted = promoted.ok_or_else(|| EditError::VersionNotFound(version.clone()))?;
@@ -41,9 +37,8 @@ pub(super) fn plan(
         .filter(|(_, value)| *value != Value::Unset)
         .collect();
     let own = record.own.with(&patch);
-    Gate::of(policy)
-        .extension(&own)
-        .map_err(EditError::Invalid)?;
+    let checked = Gate::of(policy).extension(&own);
+    checked.map_err(EditError::Invalid)?;
     let touched = [version.as_str(), current.as_str()];
     let untouched =
         |row: &&Fields<'_>| !row.text("version").is_some_and(|it| touched.contains(&it));
@@ -59,11 +54,13 @@ pub(super) fn plan(
     bounded(Some(record), &after)?;
 
     // Before the version is another: instances without one were meant for what was current.
-    steps.push(Step::FillInstances(current.clone()));
-    steps.push(Step::KeepCurrent);
-    steps.push(Step::Update(patch));
-    steps.push(Step::Remember(version.clone()));
-    steps.push(Step::DeleteVersion(version.clone()));
+    let mut steps = vec![
+        Step::FillInstances(current.clone()),
+        Step::KeepCurrent,
+        Step::Update(patch),
+        Step::Remember(version.clone()),
+        Step::DeleteVersion(version.clone()),
+    ];
     for row in others {
         if *row.get("enabled") == Value::Switch(true) && !conditional(row) {
             let name = row.text("version").unwrap_or_default();

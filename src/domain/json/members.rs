@@ -14,34 +14,20 @@ pub struct Member<'a> {
     pub value: &'a str,
 }
 
-/// See [`members`].
-#[derive(Debug)]
-pub struct Members<'a> {
-    rest: &'a str,
-}
-
 /// The members of an object in order, whatever is in them, keys given twice included. `None` when
 /// `json`, which must be valid JSON, is no object.
-pub fn members(json: &str) -> Option<Members<'_>> {
-    let rest = json.trim_ascii_start().strip_prefix('{')?;
-    Some(Members { rest })
-}
-
-impl<'a> Iterator for Members<'a> {
-    type Item = Member<'a>;
-
-    fn next(&mut self) -> Option<Member<'a>> {
-        let rest = self.rest.trim_ascii_start();
-        let rest = rest.strip_prefix(',').unwrap_or(rest).trim_ascii_start();
-        let (key, rest) = Quoted::split(rest.strip_prefix('"')?);
-        let rest = rest.trim_ascii_start().strip_prefix(':')?;
-        let (value, rest) = value(rest.trim_ascii_start());
-        self.rest = rest;
-        Some(Member {
-            key: key.decoded(),
-            value,
-        })
-    }
+pub fn members(json: &str) -> Option<impl Iterator<Item = Member<'_>>> {
+    let mut rest = json.trim_ascii_start().strip_prefix('{')?;
+    Some(std::iter::from_fn(move || {
+        let next = rest.trim_ascii_start();
+        let next = next.strip_prefix(',').unwrap_or(next).trim_ascii_start();
+        let (key, after) = Quoted::split(next.strip_prefix('"')?);
+        let after = after.trim_ascii_start().strip_prefix(':')?;
+        let (value, after) = value(after.trim_ascii_start());
+        rest = after;
+        let key = key.decoded();
+        Some(Member { key, value })
+    }))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! tree costs one per node, and goes into a reply without being built again.
 
 mod members;
+mod reader;
 mod repeated;
 mod scan;
 
@@ -13,10 +14,11 @@ use std::fmt;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-pub use self::members::{Member, Members, members};
-pub use self::repeated::{KeyError, check_keys};
+pub use self::members::{Member, members};
+pub use self::reader::Reader;
+pub use self::repeated::check_keys;
 use self::scan::Quoted;
-pub use self::scan::string;
+pub use self::scan::{string, strings};
 use super::quote::quoted;
 
 /// Between tokens.
@@ -28,21 +30,13 @@ pub enum ObjectError {
     /// Something else, or not JSON at all.
     #[error("must be a JSON object")]
     NotAnObject,
-    /// It, or an object within it, has this key twice.
+    /// It, or an object within it, has a key twice: the one at this place, such as
+    /// `limits.items[2].max`.
     #[error("has the key `{}` twice", quoted(.0))]
     Twice(String),
     /// A key within it is half of a surrogate pair.
     #[error("has a key that holds half of a surrogate pair")]
     KeyIsNoText,
-}
-
-impl From<KeyError> for ObjectError {
-    fn from(error: KeyError) -> Self {
-        match error {
-            KeyError::Twice(place) => Self::Twice(place),
-            KeyError::NoText => Self::KeyIsNoText,
-        }
-    }
 }
 
 /// A key of an object and the rule that its value breaks.
@@ -53,6 +47,14 @@ pub struct KeyFault {
     pub key: String,
     /// The rule, readable after the key.
     pub rule: String,
+}
+
+impl KeyFault {
+    /// That `key` breaks `rule`.
+    pub fn new(key: impl Into<String>, rule: impl Into<String>) -> Self {
+        let (key, rule) = (key.into(), rule.into());
+        Self { key, rule }
+    }
 }
 
 /// A JSON object as text; the empty one, by far the most frequent, allocates nothing.
@@ -83,19 +85,6 @@ impl JsonObject {
     pub fn members(&self) -> BTreeMap<String, &RawValue> {
         // The text was parsed as an object already, and its keys are texts.
         serde_json::from_str(self.as_str()).unwrap_or_default()
-    }
-
-    /// The values of `keys`, as JSON, without a table of all there are.
-    pub fn values<const N: usize>(&self, keys: [&str; N]) -> [Option<&str>; N] {
-        let mut values = [None; N];
-        for member in members(self.as_str()).into_iter().flatten() {
-            let mut wanted = keys.iter().zip(&mut values);
-            let wanted = wanted.find(|(key, _)| member.key.as_deref() == Some(**key));
-            if let Some((_, value)) = wanted {
-                *value = Some(member.value);
-            }
-        }
-        values
     }
 
     /// The object for a serializer to copy; `None` for the empty one.
@@ -146,14 +135,6 @@ fn push_tokens(compact: &mut String, tokens: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn values_are_found_by_name_however_it_is_escaped() {
-        let object = JsonObject::parse(r#"{"a":{"b":1}, "\u0062" : [2], "c":null}"#).unwrap();
-        let found = object.values(["b", "a", "c", "d"]);
-        assert_eq!(found, [Some("[2]"), Some(r#"{"b":1}"#), Some("null"), None]);
-        assert_eq!(JsonObject::default().values(["a"]), [None]);
-    }
 
     #[test]
     fn only_objects_parse_and_their_text_is_kept() {

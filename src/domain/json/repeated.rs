@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::ObjectError;
 use super::scan::{Quoted, structural};
 
 /// An object or a list that is being read.
@@ -12,21 +13,12 @@ enum Level {
     List { item: usize },
 }
 
-/// Why the keys of a JSON text cannot be relied on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeyError {
-    /// An object has a key twice: the one at this place, such as `limits.items[2].max`.
-    Twice(String),
-    /// A key is no text: half of a surrogate pair.
-    NoText,
-}
-
 /// Looks for a key that an object within `json` has twice, however it is escaped. Expects valid JSON
 /// of any depth; one pass, no recursion.
 ///
 /// # Errors
 /// The first such key.
-pub fn check_keys(json: &str) -> Result<(), KeyError> {
+pub fn check_keys(json: &str) -> Result<(), ObjectError> {
     let mut levels: Vec<Level> = Vec::new();
     let mut keys: Vec<Cow<'_, str>> = Vec::new();
     // Whether a string that begins now is a key.
@@ -39,7 +31,7 @@ pub fn check_keys(json: &str) -> Result<(), KeyError> {
                 let (key, after) = Quoted::split(rest);
                 rest = after;
                 if key_next {
-                    keys.push(key.decoded().ok_or(KeyError::NoText)?);
+                    keys.push(key.decoded().ok_or(ObjectError::KeyIsNoText)?);
                     key_next = false;
                 }
             }
@@ -67,7 +59,7 @@ pub fn check_keys(json: &str) -> Result<(), KeyError> {
                 if let Some(key) = twice {
                     keys.push(key.into());
                     levels.push(Level::Object { first_key });
-                    return Err(KeyError::Twice(place(&levels, &keys)));
+                    return Err(ObjectError::Twice(place(&levels, &keys)));
                 }
             }
         }
@@ -145,12 +137,12 @@ mod tests {
         ] {
             assert_eq!(
                 check_keys(json),
-                Err(KeyError::Twice(place.into())),
+                Err(ObjectError::Twice(place.into())),
                 "{json}"
             );
         }
         let half = r#"{"a":{"b":1,"\ud800":1}}"#;
-        assert_eq!(check_keys(half), Err(KeyError::NoText));
+        assert_eq!(check_keys(half), Err(ObjectError::KeyIsNoText));
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
         assert_eq!(check_keys(&deep), Ok(()));
     }

@@ -46,6 +46,16 @@ pub fn string(json: &str) -> Option<Cow<'_, str>> {
     Quoted::split(json.strip_prefix('"')?).0.decoded()
 }
 
+/// The strings in valid JSON, keys included; `None` for one that is no text.
+pub fn strings(json: &str) -> impl Iterator<Item = Option<Cow<'_, str>>> {
+    let mut rest = json;
+    std::iter::from_fn(move || {
+        let (text, after) = Quoted::split(rest.split_once('"')?.1);
+        rest = after;
+        Some(text.decoded())
+    })
+}
+
 /// The value that `text` begins with, and what follows.
 pub(super) fn value(text: &str) -> (&str, &str) {
     let end = match text.bytes().next() {

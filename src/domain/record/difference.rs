@@ -16,6 +16,16 @@ pub struct Difference {
     pub second: Option<String>,
 }
 
+impl Difference {
+    fn new(field: String, first: Option<String>, second: Option<String>) -> Self {
+        Self {
+            field,
+            first,
+            second,
+        }
+    }
+}
+
 /// Every field in which two checked records of one extension differ.
 pub fn differences(first: &Record<'_>, second: &Record<'_>) -> Vec<Difference> {
     let mut found = Vec::new();
@@ -31,11 +41,7 @@ fn compare(prefix: &str, first: &Fields<'_>, second: &Fields<'_>, found: &mut Ve
         match (old, new) {
             (old, new) if old == new => {}
             (Value::Json(old), Value::Json(new)) => members(field, old, new, found),
-            (old, new) => found.push(Difference {
-                field,
-                first: shown(old),
-                second: shown(new),
-            }),
+            (old, new) => found.push(Difference::new(field, shown(old), shown(new))),
         }
     }
 }
@@ -50,19 +56,12 @@ fn members(field: String, first: &str, second: &str, found: &mut Vec<Difference>
         let text = |raw: &&_| serde_json::value::RawValue::get(raw).to_owned();
         let (first, second) = (old.get(name).map(text), new.get(name).map(text));
         if first != second {
-            found.push(Difference {
-                field: format!("{field}.{name}"),
-                first,
-                second,
-            });
+            found.push(Difference::new(format!("{field}.{name}"), first, second));
         }
     }
     if found.len() == before {
-        found.push(Difference {
-            field,
-            first: Some(first.to_owned()),
-            second: Some(second.to_owned()),
-        });
+        let [first, second] = [first, second].map(|text| Some(text.to_owned()));
+        found.push(Difference::new(field, first, second));
     }
 }
 
@@ -73,21 +72,16 @@ fn parts(kind: &str, first: &[Fields<'_>], second: &[Fields<'_>], found: &mut Ve
         let of = name(old).unwrap_or_default();
         match second.iter().find(|new| name(new) == name(old)) {
             Some(new) => compare(&format!("{kind}/{of}/"), old, new, found),
-            None => found.push(Difference {
-                field: format!("{kind}/{of}"),
-                first: Some(whole(old)),
-                second: None,
-            }),
+            None => {
+                let field = format!("{kind}/{of}");
+                found.push(Difference::new(field, Some(whole(old)), None));
+            }
         }
     }
     for new in second {
         if first.iter().all(|old| name(old) != name(new)) {
-            let of = name(new).unwrap_or_default();
-            found.push(Difference {
-                field: format!("{kind}/{of}"),
-                first: None,
-                second: Some(whole(new)),
-            });
+            let field = format!("{kind}/{}", name(new).unwrap_or_default());
+            found.push(Difference::new(field, None, Some(whole(new))));
         }
     }
 }

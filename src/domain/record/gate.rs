@@ -2,8 +2,9 @@
 //!
 //! Rows, files and requests all pass here, so that none can bring in what another would refuse.
 
-use std::fmt;
 use std::ops::RangeInclusive;
+
+use thiserror::Error;
 
 use super::{Fields, MAX_VALUE_BYTES, Value};
 use crate::domain::breaker::Overrides;
@@ -21,7 +22,8 @@ use crate::domain::subject::Subject;
 use crate::domain::whole::{rule, whole};
 
 /// A field and the rule it breaks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{field}` {rule}")]
 pub struct FieldFault {
     /// The field's name as users write it.
     pub field: &'static str,
@@ -29,14 +31,9 @@ pub struct FieldFault {
     pub rule: String,
 }
 
-impl fmt::Display for FieldFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` {}", self.field, self.rule)
-    }
-}
-
 /// A number that was cut to this deployment's limit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{field}` {value} is cut to {limit}")]
 pub struct Cut {
     /// The field's name.
     pub field: &'static str,
@@ -44,16 +41,6 @@ pub struct Cut {
     pub value: i64,
     /// What is served.
     pub limit: i64,
-}
-
-impl fmt::Display for Cut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "`{}` {} is cut to {}",
-            self.field, self.value, self.limit
-        )
-    }
 }
 
 /// The outcome of a check: everything that is wrong, not just the first thing.
@@ -124,7 +111,7 @@ impl<'p> Gate<'p> {
         let retry = check.retry(Some(DEFAULT_RETRY));
         let enabled = check.switch("enabled").unwrap_or(true);
         let auto_disabled = check.switch("auto_disabled").unwrap_or(false);
-        let version = check.text("version", DEFAULT_VERSION, VersionName::parse);
+        let version = check.version(DEFAULT_VERSION);
         let owner = check.optional("owner", |text| line(text, MAX_OWNER_CHARS));
         let config = check.object("config").unwrap_or_default();
         let metadata = check.metadata().unwrap_or_default();
@@ -214,7 +201,7 @@ impl<'p> Gate<'p> {
     pub fn instance(self, fields: &Fields<'_>, current: &str) -> Checked<Instance> {
         let mut check = Check::of(fields, self);
         let instance_id = check.required("instance_id", InstanceId::parse);
-        let version = check.text("version", current, VersionName::parse);
+        let version = check.version(current);
         let subject = check.subject();
         let weight = check.whole("weight", &WEIGHTS);
         let enabled = check.switch("enabled").unwrap_or(true);
@@ -274,7 +261,7 @@ impl<'c, 'a> Check<'c, 'a> {
     ) -> Option<T> {
         match self.fields.get(field) {
             Value::Unset => self.sound(field, Err("is missing")),
-            value => self.parsed(field, value, parse),
+            _ => self.optional(field, parse),
         }
     }
 
@@ -283,34 +270,17 @@ impl<'c, 'a> Check<'c, 'a> {
         field: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        match self.fields.get(field) {
-            Value::Unset => None,
-            value => self.parsed(field, value, parse),
-        }
+        let text = match self.fields.get(field) {
+            Value::Unset => return None,
+            value => self.sound(field, value.as_text())?,
+        };
+        self.sound(field, parse(text))
     }
 
-    fn text<T, E: ToString>(
-        &mut self,
-        field: &'static str,
-        default: &str,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        match self.fields.get(field) {
-            Value::Unset => parse(default).ok(),
-            value => self.parsed(field, value, parse),
-        }
-    }
-
-    fn parsed<T, E: ToString>(
-        &mut self,
-        field: &'static str,
-        value: &Value<'_>,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        match value.as_text() {
-            Ok(text) => self.sound(field, parse(text)),
-            Err(rule) => self.sound(field, Err(rule)),
-        }
+    /// A version's name, or `default`.
+    fn version(&mut self, default: &str) -> Option<VersionName> {
+        let given = self.optional("version", VersionName::parse);
+        given.or_else(|| VersionName::parse(default).ok())
     }
 
     fn switch(&mut self, field: &'static str) -> Option<bool> {
@@ -345,10 +315,8 @@ impl<'c, 'a> Check<'c, 'a> {
             Value::Json(json) => whole(json, &readable).ok(),
             _ => None,
         };
-        self.sound(
-            field,
-            number.ok_or_else(|| rule(range.start(), range.end())),
-        )
+        let number = number.ok_or_else(|| rule(range.start(), range.end()));
+        self.sound(field, number)
     }
 
     fn subject(&mut self) -> Option<Subject> {
@@ -396,10 +364,10 @@ impl<'c, 'a> Check<'c, 'a> {
         match self.fields.get(field) {
             Value::Unset => None,
             Value::Json(json) => self.sound(field, parse(json)),
-            value if value.is_too_large() => self.sound(
-                field,
-                Err(format!("must be at most {MAX_VALUE_BYTES} bytes")),
-            ),
+            value if value.is_too_large() => {
+                let rule = format!("must be at most {MAX_VALUE_BYTES} bytes");
+                self.sound(field, Err(rule))
+            }
             // Parsers have words for what is neither object nor list.
             _ => self.sound(field, parse("0")),
         }
@@ -440,8 +408,7 @@ impl<'c, 'a> Check<'c, 'a> {
 }
 
 fn fallback(json: &str) -> Result<Vec<ExtensionId>, String> {
-    let ids: Vec<String> =
-        serde_json::from_str(json).map_err(|_| "must be a list of ids".to_owned())?;
+    let ids: Vec<String> = serde_json::from_str(json).map_err(|_| "must be a list of ids")?;
     if ids.len() > MAX_FALLBACKS {
         return Err(format!("must have at most {MAX_FALLBACKS} ids"));
     }

@@ -27,7 +27,7 @@ fn instance(more: &str) -> Checked<Instance> {
 
 /// Exactly one fault, of this field, by this rule.
 #[track_caller]
-fn fault<T: fmt::Debug>(checked: Checked<T>, field: &str, rule: &str) {
+fn fault<T: std::fmt::Debug>(checked: Checked<T>, field: &str, rule: &str) {
     let faults = checked.unwrap_err();
     assert_eq!(faults.len(), 1, "{}", describe(&faults));
     assert_eq!(faults[0].field, field);

@@ -110,10 +110,8 @@ impl<'a> Fields<'a> {
     /// The same, on its own.
     pub fn into_owned(self) -> Fields<'static> {
         let all = self.0.into_iter();
-        Fields(
-            all.map(|(name, value)| (name, value.into_owned()))
-                .collect(),
-        )
+        let all = all.map(|(name, value)| (name, value.into_owned()));
+        Fields(all.collect())
     }
 }
 

@@ -3,7 +3,7 @@
 //! The rules that [`Gate::strict`](super::Gate::strict) has and [`Gate::of`](super::Gate::of) has
 //! not, for a whole extension that has passed the latter.
 
-use super::gate::{FieldFault, NO_HALT};
+use super::gate::NO_HALT;
 use crate::domain::call_rules::CallRules;
 use crate::domain::extension::Extension;
 use crate::domain::json::JsonObject;
@@ -24,15 +24,9 @@ pub fn refusals(it: &Extension) -> Vec<String> {
 /// Of the extension itself or of a version; `rollout` is one of the current version.
 fn of_part(metadata: Option<&JsonObject>, rollout: Option<&Rollout>) -> Vec<String> {
     let unreadable = metadata.map(|it| CallRules::read(it).1).unwrap_or_default();
-    let unreadable = unreadable.iter().map(|fault| FieldFault {
-        field: "metadata",
-        rule: quoted(&fault.to_string()),
-    });
+    let unreadable = unreadable.iter().map(|fault| quoted(&fault.to_string()));
+    let unreadable = unreadable.map(|rule| format!("`metadata` {rule}"));
     let halts = rollout.filter(|it| it.halt().is_some());
-    let halts = halts.map(|_| FieldFault {
-        field: "rollout",
-        rule: NO_HALT.to_owned(),
-    });
-    let faults = unreadable.chain(halts);
-    faults.map(|fault| fault.to_string()).collect()
+    let halts = halts.map(|_| format!("`rollout` {NO_HALT}"));
+    unreadable.chain(halts).collect()
 }

@@ -19,6 +19,8 @@ pub fn record(extension: &Extension) -> Record<'_> {
 pub fn extension(it: &Extension) -> Fields<'_> {
     let ids: Vec<_> = it.fallback.iter().map(|id| id.as_str()).collect();
     let fallback = (!ids.is_empty()).then(|| serde_json::Value::from(ids).to_string());
+    let fallback = fallback.map_or(Value::Unset, |json| Value::Json(json.into()));
+    let rules = it.routing_rules.as_ref().map(Rules::source);
     Fields(vec![
         ("id", text(it.id.as_str())),
         ("type", text(it.kind.as_str())),
@@ -31,14 +33,8 @@ pub fn extension(it: &Extension) -> Fields<'_> {
         ("owner", Value::text(it.owner.as_deref())),
         ("config", object(Some(&it.config))),
         ("metadata", object(Some(&it.metadata))),
-        (
-            "fallback",
-            fallback.map_or(Value::Unset, |json| Value::Json(json.into())),
-        ),
-        (
-            "routing_rules",
-            object(it.routing_rules.as_ref().map(Rules::source)),
-        ),
+        ("fallback", fallback),
+        ("routing_rules", object(rules)),
         ("rollout", object(it.rollout.as_ref().map(Rollout::source))),
         ("circuit_breaker", object(it.circuit_breaker.as_ref())),
     ])
@@ -46,6 +42,7 @@ pub fn extension(it: &Extension) -> Fields<'_> {
 
 /// The fields of a version.
 pub fn version(it: &Version) -> Fields<'_> {
+    let rules = it.routing_rules.as_ref().map(Rules::source);
     Fields(vec![
         ("version", text(it.version.as_str())),
         ("subject", text(it.subject.as_str())),
@@ -53,10 +50,7 @@ pub fn version(it: &Version) -> Fields<'_> {
         ("retry", Value::number(it.retry)),
         ("config", object(it.config.as_ref())),
         ("metadata", object(it.metadata.as_ref())),
-        (
-            "routing_rules",
-            object(it.routing_rules.as_ref().map(Rules::source)),
-        ),
+        ("routing_rules", object(rules)),
         ("rollout", object(it.rollout.as_ref().map(Rollout::source))),
         ("priority", Value::Number(it.priority.into())),
         ("enabled", Value::Switch(it.enabled)),

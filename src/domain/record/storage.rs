@@ -6,6 +6,7 @@
 
 use super::{FieldFault, Fields, Record, Value, record};
 use crate::domain::extension::Extension;
+use crate::domain::json::strings;
 
 /// The most bytes of one record: half of what a nats-server takes by default.
 pub const MAX_RECORD_BYTES: usize = 512 * 1024;
@@ -39,19 +40,16 @@ pub fn faults(fields: &Fields<'_>) -> Vec<FieldFault> {
 /// extension all the same.
 pub fn beyond_limits(extension: &Extension) -> Vec<String> {
     let cuts = extension.all_cuts();
-    let mut all: Vec<_> = cuts
-        .map(|cut| cut.replace("is cut to", "must be at most"))
-        .collect();
+    let cuts = cuts.map(|cut| cut.replace("is cut to", "must be at most"));
+    let mut all: Vec<_> = cuts.collect();
     let record = record(extension);
     for (kind, parts) in [
         ("versions", &record.versions),
         ("instances", &record.instances),
     ] {
-        if parts.len() > MAX_PARTS {
-            all.push(format!(
-                "`{kind}` has {} of at most {MAX_PARTS}",
-                parts.len()
-            ));
+        let count = parts.len();
+        if count > MAX_PARTS {
+            all.push(format!("`{kind}` has {count} of at most {MAX_PARTS}"));
         }
     }
     if size(&record) > MAX_RECORD_BYTES {
@@ -67,11 +65,8 @@ pub fn unstorable(extension: &Extension) -> Vec<String> {
     let mut all: Vec<_> = own.iter().map(ToString::to_string).collect();
     for version in &record.versions {
         let name = version.get("version");
-        all.extend(
-            faults(version)
-                .iter()
-                .map(|fault| format!("version {name}: {fault}")),
-        );
+        let its = faults(version).into_iter();
+        all.extend(its.map(|fault| format!("version {name}: {fault}")));
     }
     all
 }
@@ -104,9 +99,8 @@ fn weigh(text: &str) -> Result<usize, &'static str> {
                 let (mut digits, mut exponent) = (0, 0usize);
                 while let Some(digit) = rest.next_if(u8::is_ascii_digit) {
                     digits += 1;
-                    exponent = exponent
-                        .saturating_mul(10)
-                        .saturating_add(usize::from(digit - b'0'));
+                    exponent = exponent.saturating_mul(10);
+                    exponent = exponent.saturating_add(usize::from(digit - b'0'));
                 }
                 if digits > MAX_EXPONENT_DIGITS {
                     return Err("has a number with an exponent of more than 3 digits");
@@ -124,27 +118,9 @@ fn weigh(text: &str) -> Result<usize, &'static str> {
 
 /// Texts that JSON can write and the database cannot hold. Expects valid JSON.
 fn storable(json: &str) -> Result<(), &'static str> {
-    let mut rest = json;
-    while let Some((_, escape)) = rest.split_once('\\') {
-        let unit = escape.strip_prefix('u').and_then(|hex| hex.get(..4));
-        // The character after a backslash may be another one.
-        rest = escape.get(1..).unwrap_or_default();
-        let Some(unit) = unit.and_then(|hex| u16::from_str_radix(hex, 16).ok()) else {
-            continue;
-        };
-        rest = escape.get(5..).unwrap_or_default();
-        match unit {
-            0 => return Err("holds the character \\u0000"),
-            0xD800..=0xDBFF => {
-                let second = rest.strip_prefix("\\u").and_then(|hex| hex.get(..4));
-                let second = second.and_then(|hex| u16::from_str_radix(hex, 16).ok());
-                if !second.is_some_and(|unit| (0xDC00..=0xDFFF).contains(&unit)) {
-                    return Err("holds half of a surrogate pair");
-                }
-                rest = rest.get(6..).unwrap_or_default();
-            }
-            0xDC00..=0xDFFF => return Err("holds half of a surrogate pair"),
-            _ => {}
+    for text in strings(json) {
+        if text.ok_or("holds half of a surrogate pair")?.contains('\0') {
+            return Err("holds the character \\u0000");
         }
     }
     Ok(())

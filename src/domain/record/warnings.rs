@@ -32,11 +32,9 @@ pub fn ignored(it: &Extension) -> Vec<String> {
 
 /// The settings of calls in `metadata` that cannot be read.
 fn unreadable(metadata: &JsonObject) -> Vec<String> {
-    let (_, faults) = CallRules::read(metadata);
-    let faults = faults.iter();
-    faults
-        .map(|fault| format!("metadata: {fault}; the default applies"))
-        .collect()
+    let faults = CallRules::read(metadata).1.into_iter();
+    let faults = faults.map(|fault| format!("metadata: {fault}; the default applies"));
+    faults.collect()
 }
 
 /// The limits in the `metadata` of a version that are not the extension's own, which hold for all
@@ -44,10 +42,8 @@ fn unreadable(metadata: &JsonObject) -> Vec<String> {
 fn without_effect(own: &JsonObject, row: &JsonObject) -> Vec<String> {
     // One that cannot be read is a fault of the record.
     let [own, row] = [own, row].map(|it| OwnLimits::read(it).unwrap_or_default().named());
-    let differ = row
-        .into_iter()
-        .zip(own)
-        .filter(|((_, row), (_, own))| row.is_some() && row != own);
+    let both = row.into_iter().zip(own);
+    let differ = both.filter(|((_, row), (_, own))| row.is_some() && row != own);
     let keys = differ.map(|((key, _), _)| key);
     keys.map(|key| format!("metadata: `{key}` has no effect: limits are the extension's"))
         .collect()

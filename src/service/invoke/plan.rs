@@ -145,8 +145,8 @@ impl Plan {
         let id = &resolved.extension.id;
         let spare = self.spare.take();
         let spare = spare.filter(|spare| spare.fits(&setup.limits))?;
-        let (config, own) = (resolved.config, spare.config(id));
-        self.body = self.body.for_another(id, config, own).ok()?;
+        let config = spare.config(id);
+        self.body = self.body.for_another(id, resolved.config, config);
         if let Some(span) = &mut self.span {
             span.note("beamline.fallback", id);
         }

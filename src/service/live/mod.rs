@@ -60,7 +60,9 @@ impl Live {
     /// Ends an interval of the history; its points, of extensions that were called in it.
     pub fn sample(&mut self, now: Instant) -> Vec<(ExtensionId, Point)> {
         let runtimes = self.health.tools.runtimes.all();
-        let health = runtimes.iter().map(|runtime| (&runtime.id, &runtime.health));
+        let health = runtimes
+            .iter()
+            .map(|runtime| (&runtime.id, &runtime.health));
         self.history.sample(health, now)
     }
 

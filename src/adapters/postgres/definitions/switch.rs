@@ -126,7 +126,10 @@ impl Switch {
         if let Which::Ids(ids) = &self.which {
             let known = |wanted: &str| records.iter().any(|it| it.text("id") == Some(wanted));
             if let Some(unknown) = ids.iter().find(|id| !known(id.as_str())) {
-                return Err(Ended::Refused(Some(unknown.to_string()), EditError::NotFound));
+                return Err(Ended::Refused(
+                    Some(unknown.to_string()),
+                    EditError::NotFound,
+                ));
             }
         }
         if records.len() > MOST {

@@ -20,8 +20,8 @@ use crate::domain::breaker::CircuitState;
 use crate::domain::health::{Counts, HealthSums};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::health_store::{
-    Boot, Figures, Flush, Flushed, HealthReports, HeldCircuit, MAX_CIRCUITS, MAX_NAMED, MAX_REPORTS,
-    Report, Restored, Sidecars, StoreError, Written,
+    Boot, Figures, Flush, Flushed, HealthReports, HeldCircuit, MAX_CIRCUITS, MAX_NAMED,
+    MAX_REPORTS, Report, Restored, Sidecars, StoreError, Written,
 };
 use crate::service::skipped::Reading;
 

@@ -36,9 +36,9 @@ impl Rollouts for PostgresHealth {
             return Ok(Vec::new());
         }
         let batch = format!("{batch:032x}");
-        let windows = windows.iter().map(|(id, length)| {
-            serde_json::json!({"id": id.as_str(), "length": milliseconds(*length)})
-        });
+        let windows = windows.iter().map(
+            |(id, length)| serde_json::json!({"id": id.as_str(), "length": milliseconds(*length)}),
+        );
         let windows = json(&windows.collect::<Vec<_>>());
         let parameters: [Parameter<'_>; 2] = [(&batch, Type::TEXT), (&windows, Type::TEXT)];
         // Ages are computed when they are sent.
