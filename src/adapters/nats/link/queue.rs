@@ -59,20 +59,7 @@ pub(super) enum Ping {
     Subscriptions,
     /// On the way to another server: see [`Leaving`](super::reader::Leaving).
     Leaving,
-    /// A companion of the lane asked, under this number.
-    Companion(u64),
-}
-
-/// What a PONG means to the lane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answered {
-    /// Nothing.
-    Nothing,
-    /// The server has answered to all subscriptions.
-    Subscriptions,
-    /// The connection is a step nearer to being left.
-    Leave,
-    /// The companion gets to know, by the number that it gave.
+    /// A companion of the lane asked, and gets to know the answer by this number.
     Companion(u64),
 }
 

@@ -140,7 +140,7 @@ impl<'s> Reader<'s> {
         &mut self,
         companion: &dyn Companion,
         outbox: &Arc<Outbox>,
-        unsubscribe: impl FnOnce(&mut Vec<u8>),
+        unsubscribe: impl FnOnce(&mut Vec<u8>, bool),
     ) -> bool {
         let now = self.now;
         let is_kept =
@@ -153,7 +153,7 @@ impl<'s> Reader<'s> {
             }
             Some(Leaving::Unsubscribed(since)) if !is_kept(since, LEAVE_WITHIN) => {
                 self.leaving = Some(Leaving::Said);
-                let _ = outbox.ask(Ping::Leaving, |_| {});
+                let _ = outbox.ask(Ping::Leaving, |_, _| {});
             }
             _ => {}
         }
@@ -204,7 +204,7 @@ mod tests {
             reader.now = announced + Duration::from_secs(second);
             // One call for each step; each PING is answered at once.
             for _ in 0..3 {
-                if reader.may_leave(calls, &outbox, |_| {}) {
+                if reader.may_leave(calls, &outbox, |_, _| {}) {
                     return (unsubscribed.unwrap(), second);
                 }
                 if let Some(Leaving::Asked(_)) = reader.leaving {

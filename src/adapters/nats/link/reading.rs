@@ -16,7 +16,7 @@ use rand::RngExt;
 use super::ahead::Ahead;
 use super::dial::{Connection, DialError, dial, patience, places};
 use super::lane::{INBOX, Served, Shared, Turn};
-use super::outbox::{Answered, Ping};
+use super::outbox::Ping;
 use super::reader::{Leaving, Reader};
 use crate::adapters::nats::wire::operation::Message;
 use crate::adapters::nats::wire::refusal::Refusal;
@@ -213,20 +213,20 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
                 Ok(pongs) => self.answered(reader, pongs),
                 Err(lost) => return End::Lost(lost),
             }
-            let unsubscribe = |lines: &mut Vec<u8>| shared.unsubscribe(lines);
+            let unsubscribe = |lines: &mut Vec<u8>, _| shared.unsubscribe(lines);
             if reader.may_leave(&*shared.companion, &shared.outbox, unsubscribe) {
                 return End::Left;
             }
             match reader.tick() {
                 Ok(Tick::Fine) => {}
                 // Not sent, the connection is gone.
-                Ok(Tick::Ask) => drop(shared.outbox.ask(Ping::Sign, |_| {})),
+                Ok(Tick::Ask) => drop(shared.outbox.ask(Ping::Sign, |_, _| {})),
                 Err(lost) => return End::Lost(lost),
             }
             if reader.leaving.is_none() && reader.refusals.ask(reader.now) {
                 let subscribe = |lines: &mut Vec<u8>, requests| shared.subscribe(lines, requests);
                 // Not sent, the connection is gone.
-                let _ = shared.outbox.subscribe_again(subscribe);
+                let _ = shared.outbox.ask(Ping::Subscriptions, subscribe);
             }
         }
     }
@@ -242,15 +242,17 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         let mut looked = false;
         for _ in 0..pongs {
             match outbox.answered() {
-                Answered::Nothing => {}
-                Answered::Leave => reader.leaves(),
-                Answered::Subscriptions => {
+                // A waiter that has given up does not listen any more.
+                Some(Ping::RoundTrip(waiting)) => drop(waiting.send(())),
+                Some(Ping::Sign) | None => {}
+                Some(Ping::Leaving) => reader.leaves(),
+                Some(Ping::Subscriptions) => {
                     for subject in reader.refusals.answered() {
                         companion.permitted(&subject);
                         self.notice(format!("permitted to subscribe to {}", quoted(&subject)));
                     }
                 }
-                Answered::Companion(number) => {
+                Some(Ping::Companion(number)) => {
                     companion.looked(number);
                     looked = true;
                 }
