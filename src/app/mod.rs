@@ -25,7 +25,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::adapters::nats::events::Denied;
-use crate::adapters::nats::server::{self as nats, Links, Server, ThreadError};
+use crate::adapters::nats::link::lane::{Start, ThreadError};
+use crate::adapters::nats::server::{self as nats, Links, Server};
 use crate::adapters::{fixtures, http, postgres};
 use crate::config::Settings;
 use crate::documents::desk::Desk;
@@ -100,18 +101,16 @@ pub async fn serve(
     http.start(&settings, &shared, &desk, notes, &mut essential)
         .await?;
     start_sources(&settings, &shared, reloader, &reload, &mut essential)?;
-    let instance_id = &settings.identity.instance_id;
     let layout = layout(&settings);
     let observers = shared.observers.clone();
     let denied = Denied::new(layout.clone(), events.dropped(), observers.clone());
-    let links = nats::connect(
-        &settings.nats,
-        instance_id,
-        &settings.limits,
-        denied,
-        &shared.status,
-        &observers,
-    )?;
+    let start = Start {
+        settings: &settings.nats,
+        instance_id: &settings.identity.instance_id,
+        status: &shared.status,
+        observers: &observers,
+    };
+    let links = nats::connect(start, &settings.limits, denied)?;
     let restored = fleet::start(
         &settings,
         &shared,

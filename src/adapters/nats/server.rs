@@ -1,11 +1,9 @@
 //! The NATS side as a whole: connect, serve, drain, close.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +15,7 @@ use super::discovery::{Discovery, Question};
 use super::endpoints::Endpoints;
 use super::events::{Denied, EventQueue, Publisher};
 use super::invoke::{self, InvokeServer, Messenger};
-use super::link::lane::{Companion, Lane, Subscription};
+use super::link::lane::{Companion, Lane, Start, Subscription, ThreadError};
 use super::link::outbox::Outbox;
 use super::lookups::LookupServer;
 use super::replies::ReplyRules;
@@ -25,7 +23,7 @@ use super::respond::Respond;
 use super::subjects::{Layout, Route};
 use super::verb::Verb;
 use super::verbs::Verbs;
-use crate::config::{LimitSettings, NatsSettings};
+use crate::config::LimitSettings;
 use crate::service::budget::Budget;
 use crate::service::invoke::{Cancellable, Invoker, Tools};
 use crate::service::lookup::Lookups;
@@ -44,11 +42,6 @@ const REPLIES: Duration = Duration::from_millis(300);
 const DRAIN: Duration = Duration::from_millis(400);
 /// Our own calls, which need places besides those for routers.
 const PROBES: u32 = 16;
-
-/// The thread of a connection cannot be had.
-#[derive(Debug, Error)]
-#[error("cannot start the {0} thread: {1}")]
-pub struct ThreadError(&'static str, io::Error);
 
 /// Everything the NATS side needs from the rest.
 #[derive(Debug)]
@@ -89,67 +82,27 @@ pub struct Server {
 /// # Errors
 /// No threads can be had.
 pub fn connect(
-    settings: &NatsSettings,
-    instance_id: &str,
+    start: Start<'_>,
     limits: &LimitSettings,
     denied: Denied,
-    status: &Arc<Status>,
-    observers: &Observers,
 ) -> Result<Links, ThreadError> {
     let outbox = Arc::<Outbox>::default();
     let max_pending = u32::try_from(limits.max_in_flight).unwrap_or(u32::MAX);
     let calls = Arc::new(Calls::new(
         Arc::clone(&outbox),
-        settings.inbox_prefix.as_str(),
+        start.settings.inbox_prefix.as_str(),
         max_pending.saturating_add(PROBES),
         Budget::new(limits.max_in_flight_bytes),
         Handle::current(),
-        observers.clone(),
+        start.observers.clone(),
     ));
-    let start = Start {
-        settings,
-        instance_id,
-        status,
-        observers,
-    };
+    let companion = Arc::clone(&calls) as Arc<dyn Companion>;
     Ok(Links {
         lookup: start.lane(LOOKUP, Arc::default(), Arc::new(()))?,
         control: start.lane(CONTROL, Arc::default(), Arc::new(denied))?,
-        invoke: start.lane(
-            INVOCATIONS,
-            outbox,
-            Arc::clone(&calls) as Arc<dyn Companion>,
-        )?,
+        invoke: start.lane(INVOCATIONS, outbox, companion)?,
         calls,
     })
-}
-
-/// What all lanes have in common.
-struct Start<'a> {
-    settings: &'a NatsSettings,
-    instance_id: &'a str,
-    status: &'a Arc<Status>,
-    observers: &'a Observers,
-}
-
-impl Start<'_> {
-    fn lane<T: Copy + Send + Sync + 'static>(
-        &self,
-        name: &'static str,
-        outbox: Arc<Outbox>,
-        companion: Arc<dyn Companion>,
-    ) -> Result<Lane<T>, ThreadError> {
-        let lane = Lane::start(
-            self.settings.clone(),
-            self.instance_id,
-            name,
-            Arc::clone(self.status),
-            self.observers.clone(),
-            outbox,
-            companion,
-        );
-        lane.map_err(|error| ThreadError(name, error))
-    }
 }
 
 impl Links {
