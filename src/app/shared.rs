@@ -358,7 +358,6 @@ impl Shared {
             max_in_flight: settings.limits.max_in_flight,
             progress: self.progress.clone(),
             status: Arc::clone(&self.status),
-            observers: self.observers.clone(),
         }
     }
 }

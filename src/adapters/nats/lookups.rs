@@ -14,9 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::control::Budgets;
-use super::endpoints::Endpoints;
 use super::link::lane::{Handler, Turn};
-use super::link::outbox::Outbox;
 use super::replies::Answer;
 use super::request::opened;
 use super::respond::{Respond, hold, out};
@@ -33,7 +31,6 @@ use crate::service::boundary::answered;
 use crate::service::budget::Held;
 use crate::service::error::RegistryError;
 use crate::service::lookup::Lookups;
-use crate::service::observe::{Observation, Observers};
 use crate::service::progress::Progress;
 use crate::service::spans::{OpenSpan, Spans, Work};
 
@@ -46,18 +43,12 @@ pub struct LookupServer {
     pub progress: Progress,
     /// How answers are put.
     pub respond: Respond,
-    /// Where those go that were waited for.
-    pub outbox: Arc<Outbox>,
-    /// Figures for discovery.
-    pub endpoints: Arc<Endpoints>,
     /// Which lookups are recorded in traces.
     pub spans: Spans,
     /// Where lookups wait for a revision.
     pub runtime: Handle,
     /// The bytes that such lookups, and their answers, may hold.
     pub budgets: Budgets,
-    /// Observers of panics.
-    pub observers: Observers,
     /// Lookups that wait for a revision.
     pub waiting: TaskTracker,
     /// Cancelled when the grace period of a shutdown is over.
@@ -108,13 +99,7 @@ impl Handler<Route> for LookupServer {
     }
 
     fn panicked(&self, _route: Route, message: &Message<'_>, turn: &mut Turn) {
-        self.observers.observe(&Observation::Panicked);
-        if let Some(reply) = self.respond.reply_to(message) {
-            let outcome = Err(RegistryError::Internal);
-            self.respond.append(&mut out(turn), reply, &outcome);
-            self.endpoints
-                .record(Verb::Lookup, Duration::ZERO, &outcome);
-        }
+        self.respond.panicked(Some(Verb::Lookup), message, turn);
     }
 }
 
@@ -176,15 +161,13 @@ impl LookupServer {
             reply: reply.to_vec(),
         };
         let answering = async move {
+            let (respond, later) = (&server.respond, server.answer_later(&deferred));
             let mut outcome = tokio::select! {
-                outcome = answered(&server.observers, server.answer_later(&deferred)) => outcome,
+                outcome = answered(respond.observers(), later) => outcome,
                 () = server.give_up.cancelled() => Err(RegistryError::ShuttingDown),
             };
             let answer = hold(&server.budgets.working, &mut outcome);
-            server
-                .respond
-                .send(&server.outbox, &deferred.reply, &outcome)
-                .await;
+            respond.send(&deferred.reply, &outcome).await;
             server.count(received.elapsed(), &outcome, span);
             drop((held, answer));
         };
@@ -221,7 +204,7 @@ impl LookupServer {
             }
             Asked::Many(ids) => {
                 let many = self.lookups.many(&ids, &context);
-                let body = documents::lookup::many(&many, self.outbox.max_payload());
+                let body = documents::lookup::many(&many, self.respond.outbox.max_payload());
                 Ok(Answer::at(many.revision, body))
             }
         }
@@ -232,7 +215,7 @@ impl LookupServer {
             span.end(outcome.as_ref().err().map(RegistryError::code));
         }
         self.lookups.meter.duration.record(took);
-        self.endpoints.record(Verb::Lookup, took, outcome);
+        self.respond.endpoints.record(Verb::Lookup, took, outcome);
     }
 }
 

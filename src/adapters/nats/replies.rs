@@ -18,7 +18,7 @@ pub struct ReplyRules {
     prefixes: Vec<String>,
     /// What our own inbox begins with, once there is one.
     own: OnceLock<String>,
-    observers: Observers,
+    pub(super) observers: Observers,
 }
 
 impl ReplyRules {

@@ -2,7 +2,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::config::SourceMode;
-use crate::service::observe::{Observation, Observer, Observers};
+use crate::service::observe::Observer;
 
 /// Why requests were not answered.
 #[derive(Default)]

@@ -12,9 +12,8 @@ use tokio_util::task::TaskTracker;
 use super::calls::Calls;
 use super::control::{self, Asked, Budgets, ControlServer};
 use super::discovery::{Discovery, Question};
-use super::endpoints::Endpoints;
 use super::events::{Denied, EventQueue, Publisher};
-use super::invoke::{self, InvokeServer, Messenger};
+use super::invoke::{InvokeServer, Messenger};
 use super::link::lane::{Companion, Lane, Start, Subscription, ThreadError};
 use super::link::outbox::Outbox;
 use super::lookups::LookupServer;
@@ -56,7 +55,6 @@ pub struct Parts {
     pub max_in_flight: usize,
     pub progress: Progress,
     pub status: Arc<Status>,
-    pub observers: Observers,
 }
 
 /// All connections, before or after requests are served on them.
@@ -131,20 +129,16 @@ impl Links {
     /// Subscribes to everything, now or with the first connection.
     pub fn serve(self, parts: Parts) -> Server {
         let (give_up, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let endpoints = Arc::new(Endpoints::new(parts.observers.clone()));
         let budgets = Budgets::default();
         parts.reply_rules.never(self.calls.inbox_prefix());
-        let respond = Respond::new(Arc::clone(&parts.reply_rules), Arc::clone(&parts.status));
+        let respond = Respond::new(parts.reply_rules, parts.status);
 
         let lookups = LookupServer {
             lookups: parts.lookups,
             progress: parts.progress,
-            respond: respond.clone(),
-            outbox: Arc::clone(self.lookup.outbox()),
-            endpoints: Arc::clone(&endpoints),
+            respond: respond.over(self.lookup.outbox()),
             spans: parts.tools.spans.clone(),
             runtime: Handle::current(),
-            observers: parts.observers.clone(),
             waiting: tasks.clone(),
             budgets: budgets.clone(),
             give_up: give_up.clone(),
@@ -157,41 +151,35 @@ impl Links {
             layout: parts.layout.clone(),
         }));
         let calls = Arc::clone(&self.calls);
-        let invocations = InvokeServer::new(invoke::Inner {
+        let invocations = Arc::new(InvokeServer {
             invoker: Invoker::new(parts.tools, calls, Arc::clone(&cancellable)),
             calls: Arc::clone(&self.calls),
             reads: parts.reads,
-            respond: respond.clone(),
-            outbox: Arc::clone(self.invoke.outbox()),
-            endpoints: Arc::clone(&endpoints),
+            respond: respond.over(self.invoke.outbox()),
             tasks: tasks.clone(),
             max_in_flight: parts.max_in_flight,
             in_flight: AtomicUsize::new(0),
-            observers: parts.observers.clone(),
             instance_id: parts.layout.instance_id.clone(),
         });
         let subscriptions = parts.layout.subscriptions(Verb::Invoke);
         self.invoke.serve(subscriptions, Box::new(invocations));
 
         let subscriptions = control_subscriptions(&parts.layout);
-        let control = ControlServer {
+        let control = Arc::new(ControlServer {
             discovery: Discovery {
                 layout: parts.layout,
-                endpoints: Arc::clone(&endpoints),
+                endpoints: Arc::clone(&respond.endpoints),
                 sidecar: Arc::clone(&parts.verbs.desk.stats),
             },
             verbs: parts.verbs,
             cancellable,
-            respond,
-            outbox: Arc::clone(self.control.outbox()),
-            endpoints,
+            respond: respond.over(self.control.outbox()),
             workers: Handle::current(),
             tasks: tasks.clone(),
             places: control::places(),
             budgets,
-            observers: parts.observers,
             give_up: give_up.clone(),
-        };
+        });
         self.control.serve(subscriptions, Box::new(control));
 
         Server {
