@@ -78,7 +78,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
                 return;
             };
             match self.connect(&address) {
-                Ok(connection) => self.use_up(connection),
+                Ok(connection) => self.use_up(connection, &address),
                 Err(error) => {
                     self.notice(format!("{address}: {error}"));
                     self.shared.companion.turn_over(Instant::now());
@@ -94,15 +94,9 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         let demand_tls = self.servers.demand_tls();
         let mut failure = None;
         let places = places(address, rand::random::<u16>().into())?;
+        let patience = patience(places.len());
         for place in &places {
-            match dial(
-                settings,
-                address,
-                place,
-                demand_tls,
-                name,
-                patience(places.len()),
-            ) {
+            match dial(settings, address, place, demand_tls, name, patience) {
                 Ok(connection) => return Ok(connection),
                 Err(error) if failure.is_none() || error.is_answer() => failure = Some(error),
                 Err(_) => {}
@@ -121,16 +115,15 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
     }
 
     /// One connection, until it ends.
-    fn use_up(&mut self, connection: Connection) {
+    fn use_up(&mut self, connection: Connection, address: &NatsAddress) {
         let Connection {
             socket,
             writer,
             session,
             buffer,
-            address,
         } = connection;
         let began = Instant::now();
-        self.servers.informed(session.info(), &address);
+        self.servers.informed(session.info(), address);
         let shared = Arc::clone(&self.shared);
         shared.outbox.accepts(session.max_payload());
         let secured = writer.is_secured();
@@ -144,7 +137,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         self.up(true);
         shared.companion.link(true);
         let mut reader = Reader::new(&socket, secured, buffer, session);
-        let end = self.read(&mut reader, &address);
+        let end = self.read(&mut reader, address);
         self.servers.ended(began.elapsed());
         self.lost();
         match end {
