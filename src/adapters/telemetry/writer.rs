@@ -25,7 +25,7 @@ const FULL: Duration = Duration::from_millis(10);
 
 /// Takes log lines, one per [`Write::write`]. Never waits, never fails.
 #[derive(Debug, Clone)]
-pub(super) struct LogWriter(Arc<Shared>);
+pub struct LogWriter(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -77,12 +77,12 @@ impl LogWriter {
     }
 
     /// The lines that were lost so far.
-    pub(super) fn dropped(&self) -> Count {
+    pub fn dropped(&self) -> Count {
         self.0.dropped.clone()
     }
 
     /// Waits until everything is written, but no longer than `limit`.
-    pub(super) fn flush(&self, limit: Duration) {
+    pub fn flush(&self, limit: Duration) {
         let until = Instant::now() + limit;
         let mut queue = locked(&self.0.queue);
         while queue.busy || queue.lost > 0 || !queue.items.is_empty() {
