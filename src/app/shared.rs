@@ -10,7 +10,6 @@ use crate::adapters::fixtures::FixturesSource;
 use crate::adapters::http;
 use crate::adapters::http::live::Feed;
 use crate::adapters::nats::events::{self, EventQueue};
-use crate::adapters::nats::replies::ReplyRules;
 use crate::adapters::nats::server as nats;
 use crate::adapters::nats::subjects::Layout;
 use crate::adapters::nats::verbs::{Administration, Verbs};
@@ -280,20 +279,16 @@ impl Shared {
             overrides: uses_database(settings).map(|_| self.overrides.clone()),
         };
         Arc::new(Desk {
-            reads: self.reads(),
+            reads: Reads::new(
+                Arc::clone(&self.tools.selector),
+                Arc::clone(&self.tools.runtimes),
+            ),
             health: Arc::clone(&self.health),
             stats: Arc::clone(&self.stats),
             changes: Arc::new(changes),
             reload,
             progress: self.progress.clone(),
         })
-    }
-
-    fn reads(&self) -> Reads {
-        let Tools {
-            selector, runtimes, ..
-        } = &self.tools;
-        Reads::new(Arc::clone(selector), Arc::clone(runtimes))
     }
 
     /// The data of the status page, until `stop`.
@@ -337,12 +332,10 @@ impl Shared {
 
     /// What the NATS side needs to serve.
     pub(super) fn nats_parts(&self, settings: &Settings, desk: Arc<Desk>) -> nats::Parts {
-        let reads = Arc::new(self.reads());
-        let prefixes = settings.subjects.reply_prefixes.clone();
         let fleet = uses_database(settings).map(|_| &self.overrides);
         nats::Parts {
             layout: layout(settings),
-            reply_rules: Arc::new(ReplyRules::new(prefixes, self.observers.clone())),
+            reply_prefixes: settings.subjects.reply_prefixes.clone(),
             lookups: Arc::clone(&self.lookups),
             verbs: Arc::new(Verbs {
                 desk,
@@ -353,11 +346,9 @@ impl Shared {
                     require_actor_subject: settings.admin.require_actor_subject,
                 },
             }),
-            tools: self.tools.clone(),
-            reads,
             max_in_flight: settings.limits.max_in_flight,
-            progress: self.progress.clone(),
             status: Arc::clone(&self.status),
+            observers: self.observers.clone(),
         }
     }
 }

@@ -69,11 +69,11 @@ impl Out<'_> {
 
 impl Respond {
     /// Answers where `rules` allow it, with the headers that `status` adds about the data.
-    pub fn new(rules: Arc<ReplyRules>, status: Arc<Status>) -> Self {
+    pub fn new(rules: ReplyRules, status: Arc<Status>) -> Self {
         Self {
             endpoints: Arc::new(Endpoints::new(rules.observers.clone())),
             outbox: Arc::default(),
-            rules,
+            rules: Arc::new(rules),
             status,
         }
     }

@@ -24,11 +24,9 @@ use super::verb::Verb;
 use super::verbs::Verbs;
 use crate::config::LimitSettings;
 use crate::service::budget::Budget;
-use crate::service::invoke::{Cancellable, Invoker, Tools};
+use crate::service::invoke::{Cancellable, Invoker};
 use crate::service::lookup::Lookups;
 use crate::service::observe::Observers;
-use crate::service::progress::Progress;
-use crate::service::read::Reads;
 use crate::service::status::{INVOCATIONS, Status};
 
 /// The lane that lookups are answered on.
@@ -47,14 +45,12 @@ const PROBES: u32 = 16;
 #[expect(missing_docs, reason = "named after what they are")]
 pub struct Parts {
     pub layout: Layout,
-    pub reply_rules: Arc<ReplyRules>,
+    pub reply_prefixes: Vec<String>,
     pub lookups: Arc<Lookups>,
     pub verbs: Arc<Verbs>,
-    pub tools: Tools,
-    pub reads: Arc<Reads>,
     pub max_in_flight: usize,
-    pub progress: Progress,
     pub status: Arc<Status>,
+    pub observers: Observers,
 }
 
 /// All connections, before or after requests are served on them.
@@ -130,14 +126,19 @@ impl Links {
     pub fn serve(self, parts: Parts) -> Server {
         let (give_up, tasks) = (CancellationToken::new(), TaskTracker::new());
         let budgets = Budgets::default();
-        parts.reply_rules.never(self.calls.inbox_prefix());
-        let respond = Respond::new(parts.reply_rules, parts.status);
+        let (desk, tools) = (Arc::clone(&parts.verbs.desk), parts.verbs.tools.clone());
+        let rules = ReplyRules {
+            prefixes: parts.reply_prefixes,
+            own: self.calls.inbox_prefix().to_owned(),
+            observers: parts.observers,
+        };
+        let respond = Respond::new(rules, parts.status);
 
         let lookups = LookupServer {
             lookups: parts.lookups,
-            progress: parts.progress,
+            progress: desk.progress.clone(),
             respond: respond.over(self.lookup.outbox()),
-            spans: parts.tools.spans.clone(),
+            spans: tools.spans.clone(),
             runtime: Handle::current(),
             waiting: tasks.clone(),
             budgets: budgets.clone(),
@@ -152,9 +153,9 @@ impl Links {
         }));
         let calls = Arc::clone(&self.calls);
         let invocations = Arc::new(InvokeServer {
-            invoker: Invoker::new(parts.tools, calls, Arc::clone(&cancellable)),
+            invoker: Invoker::new(tools, calls, Arc::clone(&cancellable)),
             calls: Arc::clone(&self.calls),
-            reads: parts.reads,
+            desk,
             respond: respond.over(self.invoke.outbox()),
             tasks: tasks.clone(),
             max_in_flight: parts.max_in_flight,

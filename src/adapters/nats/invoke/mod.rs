@@ -27,6 +27,7 @@ use super::verb::Verb;
 use super::wire::operation::Message;
 use super::wire::write::HeaderBlock;
 use crate::documents;
+use crate::documents::desk::Desk;
 use crate::documents::invoke::{InvokeArguments, InvokeHeaders};
 use crate::domain::call_id::CallId;
 use crate::domain::overload::Overload;
@@ -37,7 +38,6 @@ use crate::service::invoke::{
     Accepted, Answered, CHUNK, END, Invoked, Invoker, Piece, Streaming, Trail,
 };
 use crate::service::observe::Observation;
-use crate::service::read::Reads;
 
 /// What calls for routers are made with.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub struct InvokeServer {
     /// What makes the calls, and runs the tasks that wait for them.
     pub calls: Arc<Calls>,
     /// Explains what a call would do.
-    pub reads: Arc<Reads>,
+    pub desk: Arc<Desk>,
     /// How answers are put.
     pub respond: Respond,
     /// Calls under way.
@@ -153,7 +153,7 @@ impl InvokeServer {
             return self.invoker.accept(&mut invocation).map(Begun::Call);
         }
         let context = invocation.context.clone();
-        let (reads, invoker) = (&self.reads, &self.invoker);
+        let (reads, invoker) = (&self.desk.reads, &self.invoker);
         let explanation = reads.explain(invocation.id, invocation.version, context)?;
         let body = invoker.rehearse(&mut invocation, |plan, subject, headers| {
             documents::dry_run::rehearsed(&explanation, plan, subject, headers)
