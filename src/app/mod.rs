@@ -84,7 +84,8 @@ pub async fn serve(
     let mut stop = std::pin::pin!(stop);
     let mut essential = Essential::new();
     let spans = spans::start(&settings, &mut essential)?;
-    let (shared, loose) = Shared::new(&settings, spans, log_lines_dropped)?;
+    let (shared, loose) = Shared::new(settings, spans, log_lines_dropped)?;
+    let settings = &shared.settings;
     standstill::watch().map_err(DaemonError::Clock)?;
     let telling = standstill::tell(shared.observers.clone(), essential.stopped());
     essential.spawn("standstills", telling);
@@ -95,13 +96,12 @@ pub async fn serve(
         notes,
     } = loose;
 
-    let (reloader, reload) = shared.reloader(&settings, writer);
-    let desk = shared.desk(&settings, reload.clone());
+    let (reloader, reload) = shared.reloader(writer);
+    let desk = shared.desk(reload.clone());
     let http = HttpServer::default();
-    http.start(&settings, &shared, &desk, notes, &mut essential)
-        .await?;
-    start_sources(&settings, &shared, reloader, &reload, &mut essential)?;
-    let layout = layout(&settings);
+    http.start(&shared, &desk, notes, &mut essential).await?;
+    start_sources(&shared, reloader, &reload, &mut essential)?;
+    let layout = layout(settings);
     let observers = shared.observers.clone();
     let denied = Denied::new(layout.clone(), events.dropped(), observers.clone());
     let start = Start {
@@ -111,18 +111,12 @@ pub async fn serve(
         observers: &observers,
     };
     let links = nats::connect(start, &settings.limits, denied)?;
-    let restored = fleet::start(
-        &settings,
-        &shared,
-        links.caller(),
-        overrides,
-        &mut essential,
-    );
+    let restored = fleet::start(&shared, links.caller(), overrides, &mut essential);
     let publishing = links.publish_events(events, layout, observers, essential.stopped());
     essential.spawn("events", publishing);
 
     let started = tokio::select! {
-        server = start_serving(links, &settings, &shared, desk, restored) => Ok(Some(server)),
+        server = start_serving(links, &shared, desk, restored) => Ok(Some(server)),
         name = essential.death() => Err(DaemonError::Died(name)),
         () = &mut stop => Ok(None),
     };
@@ -131,7 +125,7 @@ pub async fn serve(
             let ended = tokio::select! {
                 name = essential.death() => Err(DaemonError::Died(name)),
                 () = &mut stop => Ok(()),
-                () = report_ready(&server, &settings, &shared) => Ok(()),
+                () = report_ready(&server, &shared) => Ok(()),
             };
             (Some(server), ended)
         }
@@ -179,13 +173,12 @@ struct HttpServer {
 impl HttpServer {
     async fn start(
         &self,
-        settings: &Settings,
         shared: &Shared,
         desk: &Arc<Desk>,
         notes: Notes,
         essential: &mut Essential,
     ) -> Result<(), DaemonError> {
-        let Some(addr) = settings.http.addr else {
+        let Some(addr) = shared.settings.http.addr else {
             return Ok(());
         };
         let listener = TcpListener::bind(addr)
@@ -193,7 +186,7 @@ impl HttpServer {
             .map_err(|e| DaemonError::Http(addr, e))?;
         let feed = shared.feed(self.stop.clone());
         essential.spawn("feed", Arc::clone(&feed).run(notes));
-        let state = shared.http_state(settings, Arc::clone(desk), feed);
+        let state = shared.http_state(Arc::clone(desk), feed);
         let serving = http::serve(listener, state, self.stop.clone());
         essential.spawn("http", self.task.track_future(serving));
         Ok(())
@@ -209,15 +202,14 @@ impl HttpServer {
 
 /// Starts the one task that fills the catalog, and the tasks that trigger it.
 fn start_sources(
-    settings: &Settings,
     shared: &Shared,
     reloader: shared::SourceReloader,
     reload: &ReloadHandle,
     essential: &mut Essential,
 ) -> Result<(), DaemonError> {
-    let stopped = essential.stopped();
+    let (settings, stopped) = (&shared.settings, essential.stopped());
     essential.spawn("reload", reloader.run(stopped.clone()));
-    if let Some(listener) = shared.listener(settings, reload.clone())? {
+    if let Some(listener) = shared.listener(reload.clone())? {
         essential.spawn("listener", listener.run(stopped.clone()));
     }
     if shared::uses_fixtures(settings) {
@@ -232,7 +224,6 @@ fn start_sources(
 /// Waits for the first data, then takes requests.
 async fn start_serving(
     links: Links,
-    settings: &Settings,
     shared: &Shared,
     desk: Arc<Desk>,
     restored: Restored,
@@ -244,17 +235,17 @@ async fn start_serving(
         let _late = timeout(RESTORE_PATIENCE, restored.all()).await;
     }
     shared.readiness.open(Part::Data);
-    links.serve(shared.nats_parts(settings, desk))
+    links.serve(shared.nats_parts(desk))
 }
 
 /// Reports that this sidecar is ready, once the servers have confirmed what it subscribes to, and never
 /// returns. A connection that is there takes requests before that, so a signal must find a server to
 /// drain.
-async fn report_ready(server: &Server, settings: &Settings, shared: &Shared) {
+async fn report_ready(server: &Server, shared: &Shared) {
     server.confirmed().await;
     shared.readiness.open(Part::Nats);
     let (extensions, _) = shared.catalog.sizes();
-    info!(instance_id = %settings.identity.instance_id, extensions, "ready");
+    info!(instance_id = %shared.settings.identity.instance_id, extensions, "ready");
     std::future::pending::<()>().await;
 }
 

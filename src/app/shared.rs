@@ -54,6 +54,7 @@ pub(super) type SourceReloader = Reloader<PostgresSource, FixturesSource>;
 
 /// The daemon's shared state.
 pub(super) struct Shared {
+    pub(super) settings: Settings,
     pub(super) catalog: Arc<Catalog>,
     pub(super) status: Arc<Status>,
     pub(super) progress: Progress,
@@ -63,8 +64,6 @@ pub(super) struct Shared {
     stats: Arc<Stats>,
     metrics: Arc<Metrics>,
     pub(super) tools: Tools,
-    /// Rows that are read without.
-    skipped: Arc<Skipped>,
     /// What the other sidecars counted, as last read from the database.
     pub(super) fleet: Arc<FleetFigures>,
     /// How extensions are doing, by this sidecar and the fleet.
@@ -81,6 +80,8 @@ pub(super) struct Shared {
     /// The end of the grace period, for HTTP.
     pub(super) give_up: CancellationToken,
     pool: Option<Arc<Pool>>,
+    /// What the fleet shares through the database, where there is one.
+    pub(super) store: Option<Arc<PostgresHealth>>,
 }
 
 /// What has one owner only, and is waiting for it.
@@ -97,15 +98,15 @@ impl Shared {
     /// # Errors
     /// Database settings that cannot work, such as an unreadable certificate.
     pub(super) fn new(
-        settings: &Settings,
+        settings: Settings,
         spans: Spans,
         log_lines_dropped: Count,
     ) -> Result<(Self, Loose), SetupError> {
         let (catalog, writer) = Catalog::new();
         let instance_id = settings.identity.instance_id.clone();
-        let pool = uses_database(settings).map(|database| Pool::new(database, &instance_id));
+        let pool = uses_database(&settings).map(|database| Pool::new(database, &instance_id));
         let pool = pool.transpose()?.map(Arc::new);
-        let status = Arc::new(Status::new(mode(settings), settings.source.sync_interval));
+        let status = Arc::new(Status::new(mode(&settings), settings.source.sync_interval));
         let environment = settings.identity.environment.clone();
         let circuits = Arc::new(Circuits::default());
         let (limits, health) = (&settings.limits, &settings.health);
@@ -148,7 +149,7 @@ impl Shared {
         };
         let metrics = Arc::new(Metrics::new(sources, extensions));
         let changes = event_observer.changes(&instance_id);
-        let automatic = Automatic::new(settings, &circuits, changes);
+        let automatic = Automatic::new(health.auto_disable, &circuits, changes);
         let mut observers = automatic.observers();
         observers.push(Box::new(LogObserver::default()));
         observers.push(Box::new(metrics.observer()));
@@ -156,13 +157,17 @@ impl Shared {
         let (note_observer, notes) = live::notes();
         observers.push(Box::new(note_observer));
         let observers = Observers::new(observers);
+        let store = pool.clone().map(|pool| {
+            let (skipped, observers) = (Arc::clone(&skipped), observers.clone());
+            Arc::new(PostgresHealth::new(pool, &instance_id, skipped, observers))
+        });
         let alive = Alive::default();
         let stats = Stats::new(
             Arc::clone(&catalog),
             Arc::clone(&status),
             Arc::clone(&lookups),
             Arc::clone(&runtimes),
-            Arc::clone(&skipped),
+            skipped,
             settings.distinct.clone(),
             instance_id,
         )
@@ -188,7 +193,6 @@ impl Shared {
             stats: Arc::new(stats),
             metrics,
             tools,
-            skipped,
             fleet,
             changed: Signal::default(),
             overridden: Signal::default(),
@@ -197,6 +201,8 @@ impl Shared {
             automatic,
             give_up: CancellationToken::new(),
             pool,
+            store,
+            settings,
         };
         let loose = Loose {
             writer,
@@ -208,11 +214,8 @@ impl Shared {
     }
 
     /// The owner of the catalog's writer, and the way to reach it.
-    pub(super) fn reloader(
-        &self,
-        settings: &Settings,
-        writer: CatalogWriter,
-    ) -> (SourceReloader, ReloadHandle) {
+    pub(super) fn reloader(&self, writer: CatalogWriter) -> (SourceReloader, ReloadHandle) {
+        let settings = &self.settings;
         let policy = policy(settings);
         let pool = self.pool.clone();
         let database = pool.map(|pool| PostgresSource::new(pool, Arc::new(policy.clone())));
@@ -234,25 +237,10 @@ impl Shared {
         })
     }
 
-    /// What the fleet shares through the database, where there is one.
-    pub(super) fn store(&self, settings: &Settings) -> Option<Arc<PostgresHealth>> {
-        let pool = self.pool.clone()?;
-        let instance_id = &settings.identity.instance_id;
-        let (skipped, observers) = (Arc::clone(&self.skipped), self.observers.clone());
-        let store = PostgresHealth::new(pool, instance_id, skipped, observers);
-        Some(Arc::new(store))
-    }
-
     /// The ear for changes in the database, where there is one.
-    pub(super) fn listener(
-        &self,
-        settings: &Settings,
-        reload: ReloadHandle,
-    ) -> Result<Option<Listener>, SetupError> {
-        let Some(database) = uses_database(settings) else {
-            return Ok(None);
-        };
-        let Some(pool) = self.pool.clone() else {
+    pub(super) fn listener(&self, reload: ReloadHandle) -> Result<Option<Listener>, SetupError> {
+        let settings = &self.settings;
+        let (Some(database), Some(pool)) = (uses_database(settings), self.pool.clone()) else {
             return Ok(None);
         };
         let reports = Reports {
@@ -268,15 +256,15 @@ impl Shared {
     }
 
     /// What answers requests of operators, whichever way they come.
-    pub(super) fn desk(&self, settings: &Settings, reload: ReloadHandle) -> Arc<Desk> {
+    pub(super) fn desk(&self, reload: ReloadHandle) -> Arc<Desk> {
         let pool = self.pool.clone();
         let changes = administration::Administration {
             definitions: pool.map(|pool| Arc::new(PostgresDefinitions::new(pool))),
-            policy: policy(settings),
+            policy: policy(&self.settings),
             tools: self.tools.clone(),
             reload: reload.clone(),
             progress: self.progress.clone(),
-            overrides: uses_database(settings).map(|_| self.overrides.clone()),
+            overrides: self.store.is_some().then(|| self.overrides.clone()),
         };
         Arc::new(Desk {
             reads: Reads::new(
@@ -299,13 +287,8 @@ impl Shared {
     }
 
     /// What the HTTP server answers from.
-    pub(super) fn http_state(
-        &self,
-        settings: &Settings,
-        desk: Arc<Desk>,
-        feed: Arc<Feed>,
-    ) -> http::State {
-        let metrics = Arc::clone(&self.metrics);
+    pub(super) fn http_state(&self, desk: Arc<Desk>, feed: Arc<Feed>) -> http::State {
+        let (settings, metrics) = (&self.settings, Arc::clone(&self.metrics));
         http::State {
             readiness: Arc::clone(&self.readiness),
             status: Arc::clone(&self.status),
@@ -331,8 +314,9 @@ impl Shared {
     }
 
     /// What the NATS side needs to serve.
-    pub(super) fn nats_parts(&self, settings: &Settings, desk: Arc<Desk>) -> nats::Parts {
-        let fleet = uses_database(settings).map(|_| &self.overrides);
+    pub(super) fn nats_parts(&self, desk: Arc<Desk>) -> nats::Parts {
+        let settings = &self.settings;
+        let fleet = self.store.is_some().then(|| self.overrides.clone());
         nats::Parts {
             layout: layout(settings),
             reply_prefixes: settings.subjects.reply_prefixes.clone(),
@@ -340,7 +324,7 @@ impl Shared {
             verbs: Arc::new(Verbs {
                 desk,
                 tools: self.tools.clone(),
-                circuits: CircuitControl::new(self.tools.clone(), fleet.cloned()),
+                circuits: CircuitControl::new(self.tools.clone(), fleet),
                 administration: Administration {
                     enabled: settings.admin.enabled,
                     require_actor_subject: settings.admin.require_actor_subject,
