@@ -14,7 +14,7 @@ mod spans;
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -38,7 +38,7 @@ use crate::service::meter::Count;
 use crate::service::readiness::Part;
 use crate::service::reload::ReloadHandle;
 use essential::Essential;
-use shared::{Loose, Shared};
+use shared::Shared;
 pub(crate) use shared::{layout, policy, uses_database};
 
 /// How long a start waits for overrides and open circuits once it has data.
@@ -89,20 +89,16 @@ pub async fn serve(
     standstill::watch().map_err(DaemonError::Clock)?;
     let telling = standstill::tell(shared.observers.clone(), essential.stopped());
     essential.spawn("standstills", telling);
-    let Loose {
-        writer,
-        events,
-        overrides,
-        notes,
-    } = loose;
 
-    let (reloader, reload) = shared.reloader(writer);
+    let (reloader, reload) = shared.reloader(loose.writer);
     let desk = shared.desk(reload.clone());
     let http = HttpServer::default();
-    http.start(&shared, &desk, notes, &mut essential).await?;
+    http.start(&shared, &desk, loose.notes, &mut essential)
+        .await?;
     start_sources(&shared, reloader, &reload, &mut essential)?;
     let layout = layout(settings);
     let observers = shared.observers.clone();
+    let events = loose.events;
     let denied = Denied::new(layout.clone(), events.dropped(), observers.clone());
     let start = Start {
         settings: &settings.nats,
@@ -111,27 +107,21 @@ pub async fn serve(
         observers: &observers,
     };
     let links = nats::connect(start, &settings.limits, denied)?;
-    let restored = fleet::start(&shared, links.caller(), overrides, &mut essential);
+    let restored = fleet::start(&shared, links.caller(), loose.overrides, &mut essential);
     let publishing = links.publish_events(events, layout, observers, essential.stopped());
     essential.spawn("events", publishing);
 
-    let started = tokio::select! {
-        server = start_serving(links, &shared, desk, restored) => Ok(Some(server)),
+    let server = OnceLock::new();
+    let serving = async {
+        let started = start_serving(links, &shared, desk, restored).await;
+        report_ready(server.get_or_init(|| started), &shared).await;
+    };
+    let ended = tokio::select! {
+        () = serving => Ok(()),
         name = essential.death() => Err(DaemonError::Died(name)),
-        () = &mut stop => Ok(None),
+        () = &mut stop => Ok(()),
     };
-    let (server, ended) = match started {
-        Ok(Some(server)) => {
-            let ended = tokio::select! {
-                name = essential.death() => Err(DaemonError::Died(name)),
-                () = &mut stop => Ok(()),
-                () = report_ready(&server, &shared) => Ok(()),
-            };
-            (Some(server), ended)
-        }
-        Ok(None) => (None, Ok(())),
-        Err(error) => (None, Err(error)),
-    };
+    let server = server.into_inner();
     let end = End::after(settings.limits.shutdown_grace);
     let give_up = shared.give_up.clone();
     tokio::spawn(async move {
