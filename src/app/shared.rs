@@ -12,7 +12,7 @@ use crate::adapters::http::live::Feed;
 use crate::adapters::nats::events::{self, EventQueue};
 use crate::adapters::nats::server as nats;
 use crate::adapters::nats::subjects::Layout;
-use crate::adapters::nats::verbs::{Administration, Verbs};
+use crate::adapters::nats::verbs::Verbs;
 use crate::adapters::postgres::{
     Listener, Pool, PostgresDefinitions, PostgresHealth, PostgresSource, Reports, SetupError,
 };
@@ -325,10 +325,7 @@ impl Shared {
                 desk,
                 tools: self.tools.clone(),
                 circuits: CircuitControl::new(self.tools.clone(), fleet),
-                administration: Administration {
-                    enabled: settings.admin.enabled,
-                    require_actor_subject: settings.admin.require_actor_subject,
-                },
+                administration: settings.admin.clone(),
             }),
             max_in_flight: settings.limits.max_in_flight,
             status: Arc::clone(&self.status),

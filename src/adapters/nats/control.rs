@@ -193,13 +193,11 @@ impl ControlServer {
     /// Enters a router's result, also when no answer is asked for. Done at once instead of in
     /// a task: it takes microseconds, and a router's results keep the order in which it sent them.
     fn report(&self, route: Route, message: &Message<'_>, turn: &mut Turn) {
-        let reply = match message.reply {
-            None => None,
-            Some(_) => match self.respond.reply_to(message) {
-                None => return,
-                reply => reply,
-            },
-        };
+        let allowed = |_| self.respond.reply_to(message);
+        let reply = message.reply.and_then(allowed);
+        if reply.is_none() && message.reply.is_some() {
+            return;
+        }
         let outcome = opened(route, message).and_then(|_| self.verbs.report(message.payload));
         self.answer_now(route, &outcome, reply, turn);
     }

@@ -256,7 +256,7 @@ impl Job {
         let sent = match outcome {
             Ok(Whole::Answered(answered)) => {
                 let headers = |block: &mut HeaderBlock| {
-                    answer::headers(block, &answered, self.first(Some(&answered.trail)));
+                    answer::headers(block, &answered, &self.server().instance_id);
                 };
                 self.append(headers, &answered.body, None).await
             }
@@ -285,8 +285,7 @@ impl Job {
 
     /// The content of the first message.
     fn first<'t>(&'t self, trail: Option<&'t Trail>) -> Option<First<'t>> {
-        let served_by = &self.server().instance_id;
-        trail.map(|trail| First { trail, served_by })
+        Some((trail?, self.server().instance_id.as_str()))
     }
 
     /// Sends one message; `back` is its own reply subject.
