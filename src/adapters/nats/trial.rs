@@ -165,36 +165,29 @@ impl Trial {
     pub async fn subscribes(&mut self, layout: &Layout) -> Result<(usize, Vec<Refused>), String> {
         let wanted = subscriptions(layout);
         for (subject, queue_group) in &wanted {
+            let (client, subject) = (&self.client, subject.clone());
             let tried = match queue_group {
-                Some(group) => {
-                    self.client
-                        .queue_subscribe(subject.clone(), group.clone())
-                        .await
-                }
-                None => self.client.subscribe(subject.clone()).await,
+                Some(group) => client.queue_subscribe(subject, group.clone()).await,
+                None => client.subscribe(subject).await,
             };
             let mut subscriber = tried.map_err(|error| error.to_string())?;
-            subscriber
-                .unsubscribe()
-                .await
-                .map_err(|error| error.to_string())?;
+            let ended = subscriber.unsubscribe().await;
+            ended.map_err(|error| error.to_string())?;
             self.round_trip().await?;
             if queue_group.is_some() {
                 self.turn_away(&mut subscriber).await;
             }
         }
         sleep(COMPLAINTS).await;
-        let mut refused = Vec::new();
-        for (subject, queue_group) in &wanted {
-            if let Some(words) = self.noted(subject) {
-                refused.push(Refused {
-                    subject: subject.clone(),
-                    queue_group: queue_group.clone(),
-                    words,
-                });
-            }
-        }
-        Ok((wanted.len(), refused))
+        let (count, wanted) = (wanted.len(), wanted.into_iter());
+        let refused = wanted.filter_map(|(subject, queue_group)| {
+            Some(Refused {
+                words: self.noted(&subject)?,
+                subject,
+                queue_group,
+            })
+        });
+        Ok((count, refused.collect()))
     }
 
     /// Answers what came in between.

@@ -170,10 +170,8 @@ impl Calls {
             }
             return;
         };
-        match headers {
-            Ok(headers) if headers.status() == Some(NO_RESPONDERS) => {
-                self.table.end(token, CallError::NoResponders);
-            }
+        let error = match headers {
+            Ok(headers) if headers.status() == Some(NO_RESPONDERS) => CallError::NoResponders,
             Ok(headers) => match self.budget.take(message.size()) {
                 Some(held) => {
                     if !self.table.deliver(token, reply(headers, held, message)) {
@@ -181,13 +179,13 @@ impl Calls {
                         self.observers
                             .observe(&Observation::SlowConsumer { connection });
                     }
+                    return;
                 }
-                None => self
-                    .table
-                    .end(token, CallError::Overloaded(Overload::Bytes)),
+                None => CallError::Overloaded(Overload::Bytes),
             },
-            Err(_) => self.table.end(token, CallError::BadReply),
-        }
+            Err(_) => CallError::BadReply,
+        };
+        self.table.end(token, error);
     }
 }
 

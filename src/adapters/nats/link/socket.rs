@@ -94,16 +94,12 @@ impl Writer {
             let state = tls.process_new_packets().map_err(io::Error::other)?;
             let mut waiting = state.plaintext_bytes_to_read();
             while waiting > 0 {
-                let space = buffer.space();
-                let room = space.len().min(waiting);
-                let read = tls
-                    .reader()
-                    .read(space.get_mut(..room).unwrap_or_default())?;
+                let read = tls.reader().read(buffer.space())?;
                 buffer.filled(read);
-                waiting -= read;
                 if read == 0 {
                     break;
                 }
+                waiting = waiting.saturating_sub(read);
             }
             open = !state.peer_has_closed();
         }

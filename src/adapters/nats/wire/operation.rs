@@ -132,7 +132,9 @@ fn message<'b>(
     with_headers: bool,
     max_message: usize,
 ) -> Result<Parsed<'b>, ProtocolError> {
-    let (no_headers, mut fields) = (Some(&b"0"[..]), Fields(arguments));
+    let fields = arguments.split(|byte| is_blank(*byte));
+    let mut fields = fields.filter(|field| !field.is_empty());
+    let no_headers = Some(&b"0"[..]);
     let (subject, sid) = (fields.next(), fields.next());
     let (reply, headers, total) = match (fields.next(), fields.next()) {
         (first, second) if with_headers => match fields.next() {
@@ -196,22 +198,6 @@ fn unquoted(text: &[u8]) -> &[u8] {
     inner
         .and_then(|text| text.strip_suffix(b"'"))
         .unwrap_or(text)
-}
-
-/// Fields of a line, separated by blanks.
-struct Fields<'b>(&'b [u8]);
-
-impl<'b> Iterator for Fields<'b> {
-    type Item = &'b [u8];
-
-    fn next(&mut self) -> Option<&'b [u8]> {
-        let start = self.0.iter().position(|byte| !is_blank(*byte))?;
-        let rest = self.0.get(start..)?;
-        let end = rest.iter().position(|byte| is_blank(*byte));
-        let (field, rest) = rest.split_at_checked(end.unwrap_or(rest.len()))?;
-        self.0 = rest;
-        Some(field)
-    }
 }
 
 fn number(digits: &[u8]) -> Option<u64> {
