@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use crate::adapters::nats::events::Denied;
+use crate::adapters::nats::events::Losses;
 use crate::adapters::nats::link::lane::{Start, ThreadError};
 use crate::adapters::nats::server::{self as nats, Links, Server};
 use crate::adapters::{fixtures, http, postgres};
@@ -96,19 +96,21 @@ pub async fn serve(
     http.start(&shared, &desk, loose.notes, &mut essential)
         .await?;
     start_sources(&shared, reloader, &reload, &mut essential)?;
-    let layout = layout(settings);
-    let observers = shared.observers.clone();
     let events = loose.events;
-    let denied = Denied::new(layout.clone(), events.dropped(), observers.clone());
+    let losses = Arc::new(Losses {
+        layout: layout(settings),
+        dropped: events.dropped(),
+        observers: shared.observers.clone(),
+    });
     let start = Start {
         settings: &settings.nats,
         instance_id: &settings.identity.instance_id,
         status: &shared.status,
-        observers: &observers,
+        observers: &shared.observers,
     };
-    let links = nats::connect(start, &settings.limits, denied)?;
+    let links = nats::connect(start, &settings.limits, Arc::clone(&losses))?;
     let restored = fleet::start(&shared, links.caller(), loose.overrides, &mut essential);
-    let publishing = links.publish_events(events, layout, observers, essential.stopped());
+    let publishing = links.publish_events(events, losses, essential.stopped());
     essential.spawn("events", publishing);
 
     let server = OnceLock::new();

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::calls::Calls;
 use super::control::{self, Asked, Budgets, ControlServer};
 use super::discovery::{Discovery, Question};
-use super::events::{Denied, EventQueue, Publisher};
+use super::events::{EventQueue, Losses, Publisher};
 use super::invoke::{InvokeServer, Messenger};
 use super::link::lane::{Companion, Lane, Start, Subscription, ThreadError};
 use super::link::outbox::Outbox;
@@ -70,7 +70,7 @@ pub struct Server {
     tasks: TaskTracker,
 }
 
-/// Opens all connections; returns before a server has answered. `denied` hears of events that the
+/// Opens all connections; returns before a server has answered. `losses` hears of events that the
 /// server does not publish.
 ///
 /// # Errors
@@ -78,7 +78,7 @@ pub struct Server {
 pub fn connect(
     start: Start<'_>,
     limits: &LimitSettings,
-    denied: Denied,
+    losses: Arc<Losses>,
 ) -> Result<Links, ThreadError> {
     let outbox = Arc::<Outbox>::default();
     let max_pending = u32::try_from(limits.max_in_flight).unwrap_or(u32::MAX);
@@ -93,7 +93,7 @@ pub fn connect(
     let companion = Arc::clone(&calls) as Arc<dyn Companion>;
     Ok(Links {
         lookup: start.lane(LOOKUP, Arc::default(), Arc::new(()))?,
-        control: start.lane(CONTROL, Arc::default(), Arc::new(denied))?,
+        control: start.lane(CONTROL, Arc::default(), losses)?,
         invoke: start.lane(INVOCATIONS, outbox, companion)?,
         calls,
     })
@@ -109,15 +109,13 @@ impl Links {
     pub fn publish_events(
         &self,
         events: EventQueue,
-        layout: Layout,
-        observers: Observers,
+        losses: Arc<Losses>,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
         let publisher = Publisher {
             outbox: Arc::clone(self.control.outbox()),
             up: self.control.up(),
-            layout,
-            observers,
+            losses,
         };
         publisher.run(events, stop)
     }
