@@ -102,6 +102,6 @@ impl Sources {
             return Ok(());
         }
         let histogram = ConstHistogram::of_seconds(duration.sum_seconds, duration.buckets);
-        page.histogram("extension_registry_lookup_duration_seconds", &histogram)
+        page.metric("extension_registry_lookup_duration_seconds", &histogram)
     }
 }

@@ -203,7 +203,7 @@ fn invocations(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Erro
     let cancelled = invoked().map(|(labels, calls)| (labels, calls.runtime.meter.cancelled.get()));
     page.counters("extension_cancelled", cancelled)?;
     let durations = versions(extensions).map(|(labels, calls)| (labels, &calls.durations));
-    page.histograms("extension_invocation_duration_seconds", durations)?;
+    page.family("extension_invocation_duration_seconds", durations)?;
     if called(extensions).next().is_none() {
         return Ok(());
     }
