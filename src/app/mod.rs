@@ -173,9 +173,8 @@ impl HttpServer {
         let Some(addr) = shared.settings.http.addr else {
             return Ok(());
         };
-        let listener = TcpListener::bind(addr)
-            .await
-            .map_err(|e| DaemonError::Http(addr, e))?;
+        let listener = TcpListener::bind(addr).await;
+        let listener = listener.map_err(|error| DaemonError::Http(addr, error))?;
         let feed = shared.feed(self.stop.clone());
         essential.spawn("feed", Arc::clone(&feed).run(notes));
         let state = shared.http_state(Arc::clone(desk), feed);

@@ -289,6 +289,7 @@ impl Shared {
     /// What the HTTP server answers from.
     pub(super) fn http_state(&self, desk: Arc<Desk>, feed: Arc<Feed>) -> http::State {
         let (settings, metrics) = (&self.settings, Arc::clone(&self.metrics));
+        let addr = settings.http.addr;
         http::State {
             readiness: Arc::clone(&self.readiness),
             status: Arc::clone(&self.status),
@@ -300,10 +301,7 @@ impl Shared {
                 tokens: settings.tokens.clone().map(http::Tokens::new),
                 admin_enabled: settings.admin.enabled,
                 require_name: settings.admin.require_actor_subject,
-                local: settings
-                    .http
-                    .addr
-                    .is_none_or(|addr| addr.ip().is_loopback()),
+                local: addr.is_none_or(|addr| addr.ip().is_loopback()),
                 hosts: settings.http.hosts.clone().unwrap_or_default(),
             }),
             desk,

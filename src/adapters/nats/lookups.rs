@@ -176,11 +176,7 @@ impl LookupServer {
 
     async fn answer_later(&self, deferred: &Deferred) -> Result<Answer, RegistryError> {
         let lookup = Lookup::of(deferred.route, &deferred.subject, &deferred.payload)?;
-        let LookupArguments {
-            min_revision,
-            wait_ms,
-            ..
-        } = lookup.arguments;
+        let (min_revision, wait_ms) = (lookup.arguments.min_revision, lookup.arguments.wait_ms);
         // No revision makes a valid request of it.
         if let Asked::One(id) = lookup.arguments.asked()? {
             ExtensionId::parse(id).map_err(|rule| RegistryError::field("id", rule))?;

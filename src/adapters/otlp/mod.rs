@@ -135,10 +135,8 @@ impl Exporter {
             return;
         }
         let spans = batch.len();
-        let sent = self
-            .collector
-            .export(batch.into_iter().map(convert::span).collect());
-        let sent = timeout(EXPORT_TIMEOUT, sent).await;
+        let batch = batch.into_iter().map(convert::span).collect();
+        let sent = timeout(EXPORT_TIMEOUT, self.collector.export(batch)).await;
         let dropped = self.dropped.swap(0, Ordering::Relaxed);
         let dropping = dropped > 0;
         if dropping && !std::mem::replace(&mut self.dropping, dropping) {

@@ -175,10 +175,8 @@ impl Shared {
                 return Item::Gap(std::mem::take(&mut queue.lost));
             }
             self.changed.notify_all();
-            queue = self
-                .changed
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
+            let waited = self.changed.wait(queue);
+            queue = waited.unwrap_or_else(PoisonError::into_inner);
         }
     }
 }

@@ -71,9 +71,8 @@ impl DialError {
 /// # Errors
 /// The name cannot be resolved.
 pub(super) fn places(address: &NatsAddress, start: usize) -> Result<Vec<SocketAddr>, DialError> {
-    let mut places: Vec<_> = (address.host.as_str(), address.port)
-        .to_socket_addrs()?
-        .collect();
+    let host = (address.host.as_str(), address.port);
+    let mut places: Vec<_> = host.to_socket_addrs()?.collect();
     let first = start.checked_rem(places.len()).unwrap_or(0);
     places.rotate_left(first);
     places.truncate(MOST);

@@ -277,10 +277,8 @@ impl<T> Shared<T> {
     }
 
     pub(super) fn unsubscribe(&self, lines: &mut Vec<u8>) {
-        let count = self
-            .served
-            .get()
-            .map_or(0, |served| served.subscriptions.len());
+        let served = self.served.get();
+        let count = served.map_or(0, |served| served.subscriptions.len());
         for sid in (INBOX + 1..).take(count) {
             write::unsubscribe(lines, sid);
         }

@@ -170,9 +170,8 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
             // Our own doing: it is not reported, least of all during the drain.
             return;
         }
-        self.shared
-            .observers
-            .observe(&Observation::NatsUp { connection, up });
+        let news = Observation::NatsUp { connection, up };
+        self.shared.observers.observe(&news);
     }
 
     fn notice(&self, notice: String) {

@@ -96,10 +96,8 @@ pub fn parse(buffer: &[u8], max_message: usize) -> Result<Parsed<'_>, ProtocolEr
         return Err(ProtocolError::LineTooLong);
     }
     let taken = newline + 1;
-    let line = buffer
-        .get(..newline)
-        .and_then(|line| line.strip_suffix(b"\r"))
-        .ok_or(ProtocolError::NoEnd)?;
+    let line = buffer.get(..newline).unwrap_or_default();
+    let line = line.strip_suffix(b"\r").ok_or(ProtocolError::NoEnd)?;
     let (name, arguments) = split_name(line);
     // First: nearly everything is a message.
     let with_headers = name.eq_ignore_ascii_case(b"HMSG");
@@ -182,9 +180,8 @@ fn message<'b>(
 
 fn split_name(line: &[u8]) -> (&[u8], &[u8]) {
     let end = line.iter().position(|byte| is_blank(*byte));
-    let (name, arguments) = line
-        .split_at_checked(end.unwrap_or(line.len()))
-        .unwrap_or_default();
+    let end = end.unwrap_or(line.len());
+    let (name, arguments) = line.split_at_checked(end).unwrap_or_default();
     (name, arguments.trim_ascii())
 }
 
@@ -195,9 +192,8 @@ fn is_blank(byte: u8) -> bool {
 /// The text of an error: servers put it in single quotes.
 fn unquoted(text: &[u8]) -> &[u8] {
     let inner = text.strip_prefix(b"'");
-    inner
-        .and_then(|text| text.strip_suffix(b"'"))
-        .unwrap_or(text)
+    let inner = inner.and_then(|text| text.strip_suffix(b"'"));
+    inner.unwrap_or(text)
 }
 
 fn number(digits: &[u8]) -> Option<u64> {

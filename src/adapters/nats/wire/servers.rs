@@ -137,9 +137,8 @@ impl Servers {
             // An IP address is in the certificate of its own server only; a name may be all of
             // the cluster's.
             if address.is_ip() && current.certificate_name.parse::<IpAddr>().is_err() {
-                address
-                    .certificate_name
-                    .clone_from(&current.certificate_name);
+                let name = &current.certificate_name;
+                address.certificate_name.clone_from(name);
             }
             address.login.clone_from(&current.login);
             self.order.push(Entry {
