@@ -82,13 +82,22 @@ pub struct Link {
     pub dropped: u64,
 }
 
-/// Complaints kept; a command that causes more has been reported already.
-const MAX_REFUSALS: usize = 16;
+impl Link {
+    /// What the server complained of about `subject`.
+    fn refusal(&self, subject: &str) -> Option<String> {
+        let quoted = format!("\"{subject}\"");
+        let mut refusals = self.refusals.iter();
+        refusals.find(|words| words.contains(&quoted)).cloned()
+    }
+}
+
+/// Complaints kept: more than a check can cause, which uses every right once.
+const MAX_REFUSALS: usize = 256;
 
 /// A connection to ask over.
 #[derive(Debug)]
 pub struct Asker {
-    client: Client,
+    pub(super) client: Client,
     link: watch::Receiver<Link>,
 }
 
@@ -159,7 +168,7 @@ impl Asker {
     }
 
     /// Connects to any of the servers.
-    async fn reach(
+    pub(super) async fn reach(
         settings: &NatsSettings,
         name: &str,
         patience: Duration,
@@ -224,6 +233,11 @@ impl Asker {
         })
     }
 
+    /// What the server complained of about `subject`.
+    pub(super) fn refusal(&self, subject: &str) -> Option<String> {
+        self.link.borrow().refusal(subject)
+    }
+
     /// What happens to the connection.
     pub fn link(&self) -> watch::Receiver<Link> {
         self.link.clone()
@@ -269,17 +283,9 @@ async fn answer(inbox: &mut Subscriber) -> Option<Message> {
 
 /// Waits until the server complains of one of `subjects`.
 async fn refusal(link: &mut watch::Receiver<Link>, subjects: &[String]) -> String {
-    let names = |refusal: &&String| {
-        let mut quoted = subjects.iter().map(|subject| format!("\"{subject}\""));
-        quoted.any(|subject| refusal.contains(&subject))
-    };
+    let news = |link: &Link| subjects.iter().find_map(|subject| link.refusal(subject));
     loop {
-        let found = link
-            .borrow_and_update()
-            .refusals
-            .iter()
-            .find(names)
-            .cloned();
+        let found = news(&link.borrow_and_update());
         if let Some(refusal) = found {
             return refusal;
         }
