@@ -127,7 +127,7 @@ impl Companion for Losses {
         if let Refusal::Publish(subject) = refusal
             && self.layout.is_event(subject)
         {
-            self.report(None, refusal.text());
+            self.report(None, refusal.to_string());
         }
     }
 }

@@ -80,7 +80,7 @@ impl<'s> Reader<'s> {
     }
 
     /// Waits for bytes, at most for one [`TICK`]; false when none will come any more.
-    pub(super) fn fill(&mut self, outbox: &Outbox) -> io::Result<bool> {
+    pub(super) fn fill(&mut self, outbox: &Outbox) -> bool {
         let mut socket = self.socket;
         let read = if self.secured {
             self.raw.resize(64 * 1024, 0);
@@ -91,22 +91,21 @@ impl<'s> Reader<'s> {
         self.now = Instant::now();
         self.quiet = false;
         let read = match read {
-            Ok(0) => return Ok(false),
-            Ok(read) => read,
+            Ok(read) if read > 0 => read,
             Err(error) if is_quiet(error.kind()) => {
                 self.quiet = true;
-                return Ok(true);
+                return true;
             }
-            Err(error) => return Err(error),
+            Ok(_) | Err(_) => return false,
         };
         self.session.heard(self.now);
         if !self.secured {
             self.buffer.filled(read);
-            return Ok(true);
+            return true;
         }
         let raw = self.raw.get(..read).unwrap_or_default();
         let decrypted = outbox.with_writer(|writer| writer.decrypt(raw, &mut self.buffer));
-        decrypted.unwrap_or(Ok(false))
+        matches!(decrypted, Some(Ok(true)))
     }
 
     /// Waits for bytes until `next` at most, and one [`TICK`] at most. A wait that ends too early does

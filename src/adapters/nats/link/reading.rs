@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
+use thiserror::Error;
 
 use super::ahead::Ahead;
 use super::dial::{Connection, DialError, dial, patience, places};
@@ -41,13 +42,14 @@ pub(super) struct Running<T> {
     pub(super) client_name: String,
 }
 
-/// How a connection ended.
-enum End {
+/// Why a connection ended that was not left.
+#[derive(Debug, Error)]
+enum Ended {
     /// The server closed it, or the way to it broke.
+    #[error("the connection broke")]
     Broken,
-    Lost(Lost),
-    /// The server is about to go, and everything it had sent is answered.
-    Left,
+    #[error(transparent)]
+    Lost(#[from] Lost),
 }
 
 impl<T: Copy + Send + Sync + 'static> Running<T> {
@@ -137,13 +139,11 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         self.up(true);
         shared.companion.link(true);
         let mut reader = Reader::new(&socket, secured, buffer, session);
-        let end = self.read(&mut reader, address);
+        let ended = self.read(&mut reader, address);
         self.servers.ended(began.elapsed());
         self.lost();
-        match end {
-            End::Lost(lost) => self.notice(format!("{address}: {lost}")),
-            End::Broken => self.notice(format!("{address}: the connection broke")),
-            End::Left => {}
+        if let Err(why) = ended {
+            self.notice(format!("{address}: {why}"));
         }
     }
 
@@ -182,7 +182,8 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         }
     }
 
-    fn read(&mut self, reader: &mut Reader<'_>, address: &NatsAddress) -> End {
+    /// Until the server is about to go, and everything it had sent is answered.
+    fn read(&mut self, reader: &mut Reader<'_>, address: &NatsAddress) -> Result<(), Ended> {
         let shared = Arc::clone(&self.shared);
         let mut turn = Turn {
             now: reader.now,
@@ -191,29 +192,23 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
             max_payload: reader.session.max_payload(),
         };
         loop {
-            match reader.fill(&shared.outbox) {
-                Ok(true) => {}
-                Ok(false) | Err(_) => return End::Broken,
+            if !reader.fill(&shared.outbox) {
+                return Err(Ended::Broken);
             }
             turn.now = reader.now;
             shared.outbox.hold();
             let took = self.turn(reader, address, &mut turn);
             self.turn_over(reader);
             shared.outbox.release(&mut turn.out);
-            match took {
-                // Only now: the answers to all that came before a PONG are sent.
-                Ok(pongs) => self.answered(reader, pongs),
-                Err(lost) => return End::Lost(lost),
-            }
+            // Only now: the answers to all that came before a PONG are sent.
+            self.answered(reader, took?);
             let unsubscribe = |lines: &mut Vec<u8>, _| shared.unsubscribe(lines);
             if reader.may_leave(&*shared.companion, &shared.outbox, unsubscribe) {
-                return End::Left;
+                return Ok(());
             }
-            match reader.tick() {
-                Ok(Tick::Fine) => {}
+            if reader.tick()? == Tick::Ask {
                 // Not sent, the connection is gone.
-                Ok(Tick::Ask) => drop(shared.outbox.ask(Ping::Sign, |_, _| {})),
-                Err(lost) => return End::Lost(lost),
+                let _ = shared.outbox.ask(Ping::Sign, |_, _| {});
             }
             if reader.leaving.is_none() && reader.refusals.ask(reader.now) {
                 let subscribe = |lines: &mut Vec<u8>, requests| shared.subscribe(lines, requests);
@@ -291,7 +286,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
                             reader.refusals.refused(subject, reader.now);
                         }
                         shared.companion.refused(&refusal);
-                        self.notice(refusal.text());
+                        self.notice(refusal.to_string());
                     }
                     Step::Nothing | Step::Greeted { .. } | Step::Established => {}
                 }
