@@ -9,7 +9,6 @@ use super::essential::Essential;
 use super::shared::Shared;
 use crate::adapters::nats::calls::Calls;
 use crate::adapters::nats::events::ChangePublisher;
-use crate::adapters::postgres::PostgresHealth;
 use crate::documents::switch;
 use crate::service::caller::Caller;
 use crate::service::circuits::Circuits;
@@ -58,21 +57,12 @@ pub(super) fn start(shared: &Shared, caller: &Arc<Calls>, essential: &mut Essent
     essential.spawn("link guard", async move {
         link.run(stopped, || calls.is_connected()).await;
     });
-    match &shared.store {
-        Some(store) => start_fleet_wide(shared, caller, store, essential),
-        None if shared.automatic.openings.is_some() => {
+    let Some(store) = &shared.store else {
+        if shared.automatic.openings.is_some() {
             warn!("without a database no extension is disabled automatically");
         }
-        None => {}
-    }
-}
-
-fn start_fleet_wide(
-    shared: &Shared,
-    caller: &Arc<Calls>,
-    store: &Arc<PostgresHealth>,
-    essential: &mut Essential,
-) {
+        return;
+    };
     let health = &shared.settings.health;
     let teller = ChangeTeller {
         store: Arc::clone(store),
