@@ -14,11 +14,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::connect::{addresses, by_login, options};
-use super::headers;
 use super::verb::Verb;
 use super::wire::servers::pause;
 use crate::config::NatsSettings;
-use crate::domain::acknowledgement;
+use crate::domain::{acknowledgement, header};
 
 /// Which sidecar is asked, and the actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,9 +123,16 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A header's value.
+    /// The first value of the header `name`: by its exact name, else ignoring ASCII case. Of several of
+    /// those, the first by name counts, as the client library keeps no order.
     pub fn header(&self, name: &str) -> Option<&str> {
-        headers::find(Some(&self.headers), name)
+        let named = self.headers.iter().filter_map(|(known, values)| {
+            let known: &str = known.as_ref();
+            Some((known, values.first()?.as_str()))
+        });
+        let mut named: Vec<_> = named.collect();
+        named.sort_unstable();
+        header::find(named, name)
     }
 }
 
@@ -313,6 +319,29 @@ fn notice(link: &watch::Sender<Link>, event: &Event) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_exact_name_comes_first_and_case_does_not_matter_then() {
+        let mut reply = Reply {
+            subject: String::new(),
+            reply: None,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        };
+        assert_eq!(reply.header("Beamline-Actor"), None);
+        for (name, value) in [
+            ("beamline-actor", "lower"),
+            ("BEAMLINE-ACTOR", "upper"),
+            ("BEAMLINE-ACTOR", "second"),
+            ("Beamline-Actors", "other"),
+        ] {
+            reply.headers.append(name, value);
+        }
+        assert_eq!(reply.header("Beamline-Actor"), Some("upper"));
+        reply.headers.insert("Beamline-Actor", "exact");
+        assert_eq!(reply.header("Beamline-Actor"), Some("exact"));
+        assert_eq!(reply.header("beamline-actor"), Some("lower"));
+    }
 
     #[test]
     fn a_link_changes_only_with_news() {
