@@ -11,7 +11,6 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rand::RngExt;
 use thiserror::Error;
 
 use super::ahead::Ahead;
@@ -55,8 +54,7 @@ enum Ended {
 impl<T: Copy + Send + Sync + 'static> Running<T> {
     /// Keeps a connection until the lane is closed. A bug costs the connection, and not the lane.
     pub(super) fn run(&mut self) {
-        self.servers
-            .shuffle(|below| rand::rng().random_range(0..below.max(1)));
+        self.servers.shuffle(&mut rand::rng());
         while !self.stopped() {
             if catch_unwind(AssertUnwindSafe(|| self.keep_connected())).is_err() {
                 self.lost();

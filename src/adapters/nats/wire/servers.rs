@@ -9,6 +9,9 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use rand::Rng;
+use rand::seq::SliceRandom;
+
 use super::info::ServerInfo;
 use crate::config::NatsAddress;
 
@@ -61,13 +64,9 @@ impl Servers {
         self.tls
     }
 
-    /// Changes the order of all servers, so that a fleet does not begin at the same one. `random`
-    /// gives a number below its argument.
-    pub fn shuffle(&mut self, mut random: impl FnMut(usize) -> usize) {
-        for place in (1..self.order.len()).rev() {
-            let other = random(place + 1).min(place);
-            self.order.swap(place, other);
-        }
+    /// Changes the order of all servers, so that a fleet does not begin at the same one.
+    pub fn shuffle(&mut self, random: &mut impl Rng) {
+        self.order.shuffle(random);
     }
 
     /// The server to try now; it becomes the last in turn.
