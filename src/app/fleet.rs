@@ -12,7 +12,7 @@ use crate::service::health::tell_summaries;
 /// Starts the tasks. The answer completes when the circuits are as the fleet left them.
 pub(super) fn start(
     shared: &Shared,
-    caller: Arc<Calls>,
+    caller: &Arc<Calls>,
     overrides: OverrideQueue,
     essential: &mut Essential,
 ) -> Restored {
@@ -25,7 +25,7 @@ pub(super) fn start(
         essential.stopped(),
     );
     essential.spawn("health summary", summaries);
-    automatic::start(shared, &caller, essential);
+    automatic::start(shared, caller, essential);
     let stopped = essential.stopped();
     let interval = settings.health.flush_interval;
     let calm = keep_calm(shared.tools.clone(), interval, stopped.clone());

@@ -99,7 +99,7 @@ pub async fn serve(
     let events = loose.events;
     let losses = Arc::new(Losses {
         layout: layout(settings),
-        dropped: events.dropped(),
+        dropped: events.dropped.clone(),
         observers: shared.observers.clone(),
     });
     let start = Start {
@@ -109,7 +109,7 @@ pub async fn serve(
         observers: &shared.observers,
     };
     let links = nats::connect(start, &settings.limits, Arc::clone(&losses))?;
-    let restored = fleet::start(&shared, links.caller(), loose.overrides, &mut essential);
+    let restored = fleet::start(&shared, &links.calls, loose.overrides, &mut essential);
     let publishing = links.publish_events(events, losses, essential.stopped());
     essential.spawn("events", publishing);
 

@@ -138,7 +138,7 @@ impl Shared {
             status: Arc::clone(&status),
             lookups: Arc::clone(&lookups),
             log_lines_dropped,
-            events_dropped: events.dropped(),
+            events_dropped: events.dropped.clone(),
             skipped: Arc::clone(&skipped),
         };
         let extensions = ExtensionSources {

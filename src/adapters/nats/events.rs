@@ -46,7 +46,8 @@ pub struct ChangePublisher {
 #[derive(Debug)]
 pub struct EventQueue {
     events: mpsc::Receiver<Event>,
-    dropped: Count,
+    /// Counts the events that were not published.
+    pub dropped: Count,
 }
 
 /// The observer and the queue it fills. The queue can wait for a connection to be made.
@@ -92,13 +93,6 @@ impl Observer for EventObserver {
                 self.dropped.add(1);
             }
         }
-    }
-}
-
-impl EventQueue {
-    /// Counts the events that were not published.
-    pub fn dropped(&self) -> Count {
-        self.dropped.clone()
     }
 }
 

@@ -59,7 +59,8 @@ pub struct Links {
     lookup: Lane<Route>,
     control: Lane<Asked>,
     invoke: Lane<Route>,
-    calls: Arc<Calls>,
+    /// What calls extensions.
+    pub calls: Arc<Calls>,
 }
 
 /// A NATS side that serves.
@@ -100,11 +101,6 @@ pub fn connect(
 }
 
 impl Links {
-    /// What calls extensions.
-    pub fn caller(&self) -> Arc<Calls> {
-        Arc::clone(&self.calls)
-    }
-
     /// Publishes events on the control connection, until `stop`.
     pub fn publish_events(
         &self,
@@ -127,7 +123,7 @@ impl Links {
         let (desk, tools) = (Arc::clone(&parts.verbs.desk), parts.verbs.tools.clone());
         let rules = ReplyRules {
             prefixes: parts.reply_prefixes,
-            own: self.calls.inbox_prefix().to_owned(),
+            own: self.calls.inbox_prefix.clone(),
             observers: parts.observers,
         };
         let respond = Respond::new(rules, parts.status);

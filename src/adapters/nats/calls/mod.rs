@@ -49,12 +49,13 @@ const NO_RESPONDERS: u16 = 503;
 pub struct Calls {
     outbox: Arc<Outbox>,
     /// All reply subjects begin with this, and end with a token.
-    inbox_prefix: String,
+    pub inbox_prefix: String,
     table: Arc<Table>,
     audiences: Arc<Audiences>,
     looks: Looks,
     tasks: Tasks,
-    budget: Arc<Budget>,
+    /// The bytes that calls may hold.
+    pub budget: Arc<Budget>,
     giving_up: CancellationToken,
     observers: Observers,
 }
@@ -89,16 +90,6 @@ impl Calls {
             giving_up: CancellationToken::new(),
             observers,
         }
-    }
-
-    /// What all its reply subjects begin with.
-    pub fn inbox_prefix(&self) -> &str {
-        &self.inbox_prefix
-    }
-
-    /// The bytes that calls may hold.
-    pub fn budget(&self) -> &Arc<Budget> {
-        &self.budget
     }
 
     /// How many calls are under way.

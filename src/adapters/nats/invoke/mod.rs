@@ -128,7 +128,7 @@ enum Begun {
 
 impl InvokeServer {
     fn enter(self: &Arc<Self>, message: &Message<'_>) -> Result<Place, Overload> {
-        let held = self.calls.budget().take(message.size());
+        let held = self.calls.budget.take(message.size());
         let place = Place {
             _request: held.ok_or(Overload::Bytes)?,
             server: Arc::clone(self),
