@@ -152,30 +152,31 @@ impl LookupServer {
         received: Instant,
         span: Option<OpenSpan>,
     ) {
-        let server = self.clone();
-        let deferred = Deferred {
-            route,
-            // Nothing is lost: it has been read as text.
-            subject: String::from_utf8_lossy(message.subject).into_owned(),
-            payload: message.payload.to_vec(),
-            reply: reply.to_vec(),
-        };
+        let (server, reply, payload) = (self.clone(), reply.to_vec(), message.payload.to_vec());
+        // Nothing is lost: it has been read as text.
+        let subject = String::from_utf8_lossy(message.subject).into_owned();
         let answering = async move {
-            let (respond, later) = (&server.respond, server.answer_later(&deferred));
+            let respond = &server.respond;
+            let later = server.answer_later(route, &subject, &payload);
             let mut outcome = tokio::select! {
                 outcome = answered(respond.observers(), later) => outcome,
                 () = server.give_up.cancelled() => Err(RegistryError::ShuttingDown),
             };
             let answer = hold(&server.budgets.working, &mut outcome);
-            respond.send(&deferred.reply, &outcome).await;
+            respond.send(&reply, &outcome).await;
             server.count(received.elapsed(), &outcome, span);
             drop((held, answer));
         };
         self.waiting.spawn_on(answering, &self.runtime);
     }
 
-    async fn answer_later(&self, deferred: &Deferred) -> Result<Answer, RegistryError> {
-        let lookup = Lookup::of(deferred.route, &deferred.subject, &deferred.payload)?;
+    async fn answer_later(
+        &self,
+        route: Route,
+        subject: &str,
+        payload: &[u8],
+    ) -> Result<Answer, RegistryError> {
+        let lookup = Lookup::of(route, subject, payload)?;
         let (min_revision, wait_ms) = (lookup.arguments.min_revision, lookup.arguments.wait_ms);
         // No revision makes a valid request of it.
         if let Asked::One(id) = lookup.arguments.asked()? {
@@ -219,14 +220,6 @@ impl LookupServer {
 fn likely_id(payload: &[u8]) -> Option<&[u8]> {
     let rest = payload.strip_prefix(br#"{"id":""#)?;
     rest.get(..memchr(b'"', rest)?)
-}
-
-/// A lookup that waits for a revision.
-struct Deferred {
-    route: Route,
-    subject: String,
-    payload: Vec<u8>,
-    reply: Vec<u8>,
 }
 
 /// A lookup understood.
