@@ -137,7 +137,7 @@ impl Run {
             }
             Ok(Step::Message(_)) => assert!(was_established),
             Ok(Step::Greeted { .. }) => assert!(!self.logged_in, "greeted twice"),
-            Ok(Step::Refused(refusal)) => assert!(refusal.text().len() <= MOST_WORDS),
+            Ok(Step::Refused(refusal)) => assert!(refusal.to_string().len() <= MOST_WORDS),
             Ok(Step::Nothing | Step::Informed) => {}
             Err(lost) => assert!(lost.to_string().len() <= MOST_WORDS),
         }

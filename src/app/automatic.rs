@@ -9,8 +9,6 @@ use super::essential::Essential;
 use super::shared::Shared;
 use crate::adapters::nats::calls::Calls;
 use crate::adapters::nats::events::ChangePublisher;
-use crate::adapters::postgres::PostgresHealth;
-use crate::config::Settings;
 use crate::documents::switch;
 use crate::service::caller::Caller;
 use crate::service::circuits::Circuits;
@@ -33,12 +31,7 @@ pub(super) struct Automatic {
 }
 
 impl Automatic {
-    pub(super) fn new(
-        settings: &Settings,
-        circuits: &Arc<Circuits>,
-        changes: ChangePublisher,
-    ) -> Self {
-        let disables = settings.health.auto_disable;
+    pub(super) fn new(disables: bool, circuits: &Arc<Circuits>, changes: ChangePublisher) -> Self {
         Self {
             link: Arc::new(Link::new(Arc::clone(circuits), SETTLING)),
             openings: disables.then(Arc::default),
@@ -58,34 +51,19 @@ impl Automatic {
 }
 
 /// Starts the tasks.
-pub(super) fn start(
-    settings: &Settings,
-    shared: &Shared,
-    caller: &Arc<Calls>,
-    essential: &mut Essential,
-) {
+pub(super) fn start(shared: &Shared, caller: &Arc<Calls>, essential: &mut Essential) {
     let stopped = essential.stopped();
     let (link, calls) = (Arc::clone(&shared.automatic.link), Arc::clone(caller));
     essential.spawn("link guard", async move {
         link.run(stopped, || calls.is_connected()).await;
     });
-    match shared.store(settings) {
-        Some(store) => start_fleet_wide(settings, shared, caller, &store, essential),
-        None if shared.automatic.openings.is_some() => {
+    let Some(store) = &shared.store else {
+        if shared.automatic.openings.is_some() {
             warn!("without a database no extension is disabled automatically");
         }
-        None => {}
-    }
-}
-
-fn start_fleet_wide(
-    settings: &Settings,
-    shared: &Shared,
-    caller: &Arc<Calls>,
-    store: &Arc<PostgresHealth>,
-    essential: &mut Essential,
-) {
-    let stopped = || essential.stopped();
+        return;
+    };
+    let health = &shared.settings.health;
     let teller = ChangeTeller {
         store: Arc::clone(store),
         events: shared.automatic.changes.clone(),
@@ -100,42 +78,34 @@ fn start_fleet_wide(
         caller: Arc::clone(caller),
         tools: shared.tools.clone(),
         applied: shared.progress.follow(),
-        enable: settings.health.auto_enable,
+        enable: health.auto_enable,
         write_cause: switch::enabled,
     };
-    let disabler = shared
-        .automatic
-        .openings
-        .clone()
-        .map(|openings| AutoDisabler {
+    let halter = Halter {
+        store: Arc::clone(store),
+        link: Arc::clone(&shared.automatic.link),
+        tools: shared.tools.clone(),
+        interval: health.flush_interval,
+        write_figures: switch::halted,
+    };
+    let telling = teller.run(shared.automatic.claims.clone());
+    essential.spawn("change events", telling);
+    let stopped = essential.stopped();
+    essential.spawn("probes", prober.run(stopped.clone()));
+    essential.spawn("rollouts", halter.run(stopped.clone()));
+    if let Some(openings) = shared.automatic.openings.clone() {
+        let disabler = AutoDisabler {
             store: Arc::clone(store),
             openings,
             link: Arc::clone(&shared.automatic.link),
             tools: shared.tools.clone(),
             others: Arc::clone(&shared.fleet),
             alive: shared.alive.clone(),
-            instance_id: settings.identity.instance_id.as_str().into(),
-            flush_interval: settings.health.flush_interval,
-            max_percent: settings.health.auto_disable_max_percent,
+            instance_id: shared.settings.identity.instance_id.as_str().into(),
+            flush_interval: health.flush_interval,
+            max_percent: health.auto_disable_max_percent,
             write_cause: switch::disabled,
-        });
-    let halter = Halter {
-        store: Arc::clone(store),
-        link: Arc::clone(&shared.automatic.link),
-        tools: shared.tools.clone(),
-        interval: settings.health.flush_interval,
-        write_figures: switch::halted,
-    };
-    let (telling, probing) = (
-        teller.run(shared.automatic.claims.clone()),
-        prober.run(stopped()),
-    );
-    let halting = halter.run(stopped());
-    let disabling = disabler.map(|disabler| disabler.run(stopped()));
-    essential.spawn("change events", telling);
-    essential.spawn("probes", probing);
-    essential.spawn("rollouts", halting);
-    if let Some(disabling) = disabling {
-        essential.spawn("auto-disable", disabling);
+        };
+        essential.spawn("auto-disable", disabler.run(stopped));
     }
 }

@@ -6,60 +6,52 @@ use super::automatic;
 use super::essential::Essential;
 use super::shared::Shared;
 use crate::adapters::nats::calls::Calls;
-use crate::config::Settings;
 use crate::service::fleet::{Keeper, OverrideKeeper, OverrideQueue, Restored, keep_calm};
 use crate::service::health::tell_summaries;
 
 /// Starts the tasks. The answer completes when the circuits are as the fleet left them.
 pub(super) fn start(
-    settings: &Settings,
     shared: &Shared,
-    caller: Arc<Calls>,
+    caller: &Arc<Calls>,
     overrides: OverrideQueue,
     essential: &mut Essential,
 ) -> Restored {
-    essential.spawn(
-        "health summary",
-        tell_summaries(
-            Arc::clone(&shared.health),
-            shared.progress.clone(),
-            settings.health.summary_interval,
-            shared.observers.clone(),
-            essential.stopped(),
-        ),
+    let settings = &shared.settings;
+    let summaries = tell_summaries(
+        Arc::clone(&shared.health),
+        shared.progress.clone(),
+        settings.health.summary_interval,
+        shared.observers.clone(),
+        essential.stopped(),
     );
-    automatic::start(settings, shared, &caller, essential);
+    essential.spawn("health summary", summaries);
+    automatic::start(shared, caller, essential);
     let stopped = essential.stopped();
     let interval = settings.health.flush_interval;
     let calm = keep_calm(shared.tools.clone(), interval, stopped.clone());
     essential.spawn("calm", calm);
-    let Some(store) = shared.store(settings) else {
+    let Some(store) = &shared.store else {
         return Restored::missing(0);
     };
     let restored = Restored::missing(2);
     let keeper = Keeper::new(
-        Arc::clone(&store),
+        Arc::clone(store),
         shared.tools.clone(),
         Arc::clone(&shared.fleet),
         shared.alive.clone(),
         interval,
     );
     let signs = shared.changed.signs();
-    essential.spawn(
-        "health",
-        keeper.run(signs, restored.clone(), stopped.clone()),
-    );
+    let keeping = keeper.run(signs, restored.clone(), stopped.clone());
+    essential.spawn("health", keeping);
     let keeper = OverrideKeeper::new(
-        store,
+        Arc::clone(store),
         shared.tools.clone(),
         overrides,
         settings.source.sync_interval,
     );
-    let news = shared.overridden.signs();
-    let signs = shared.changed.signs();
-    essential.spawn(
-        "overrides",
-        keeper.run(news, signs, restored.clone(), stopped),
-    );
+    let (news, signs) = (shared.overridden.signs(), shared.changed.signs());
+    let keeping = keeper.run(news, signs, restored.clone(), stopped);
+    essential.spawn("overrides", keeping);
     restored
 }

@@ -14,7 +14,7 @@ mod spans;
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -24,8 +24,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use crate::adapters::nats::events::Denied;
-use crate::adapters::nats::server::{self as nats, Links, Server, ThreadError};
+use crate::adapters::nats::events::Losses;
+use crate::adapters::nats::link::lane::{Start, ThreadError};
+use crate::adapters::nats::server::{self as nats, Links, Server};
 use crate::adapters::{fixtures, http, postgres};
 use crate::config::Settings;
 use crate::documents::desk::Desk;
@@ -37,7 +38,7 @@ use crate::service::meter::Count;
 use crate::service::readiness::Part;
 use crate::service::reload::ReloadHandle;
 use essential::Essential;
-use shared::{Loose, Shared};
+use shared::Shared;
 pub(crate) use shared::{layout, policy, uses_database};
 
 /// How long a start waits for overrides and open circuits once it has data.
@@ -83,62 +84,46 @@ pub async fn serve(
     let mut stop = std::pin::pin!(stop);
     let mut essential = Essential::new();
     let spans = spans::start(&settings, &mut essential)?;
-    let (shared, loose) = Shared::new(&settings, spans, log_lines_dropped)?;
+    let (shared, loose) = Shared::new(settings, spans, log_lines_dropped)?;
+    let settings = &shared.settings;
     standstill::watch().map_err(DaemonError::Clock)?;
     let telling = standstill::tell(shared.observers.clone(), essential.stopped());
     essential.spawn("standstills", telling);
-    let Loose {
-        writer,
-        events,
-        overrides,
-        notes,
-    } = loose;
 
-    let (reloader, reload) = shared.reloader(&settings, writer);
-    let desk = shared.desk(&settings, reload.clone());
+    let (reloader, reload) = shared.reloader(loose.writer);
+    let desk = shared.desk(reload.clone());
     let http = HttpServer::default();
-    http.start(&settings, &shared, &desk, notes, &mut essential)
+    http.start(&shared, &desk, loose.notes, &mut essential)
         .await?;
-    start_sources(&settings, &shared, reloader, &reload, &mut essential)?;
-    let instance_id = &settings.identity.instance_id;
-    let layout = layout(&settings);
-    let observers = shared.observers.clone();
-    let denied = Denied::new(layout.clone(), events.dropped(), observers.clone());
-    let links = nats::connect(
-        &settings.nats,
-        instance_id,
-        &settings.limits,
-        denied,
-        &shared.status,
-        &observers,
-    )?;
-    let restored = fleet::start(
-        &settings,
-        &shared,
-        links.caller(),
-        overrides,
-        &mut essential,
-    );
-    let publishing = links.publish_events(events, layout, observers, essential.stopped());
+    start_sources(&shared, reloader, &reload, &mut essential)?;
+    let events = loose.events;
+    let losses = Arc::new(Losses {
+        layout: layout(settings),
+        dropped: events.dropped.clone(),
+        observers: shared.observers.clone(),
+    });
+    let start = Start {
+        settings: &settings.nats,
+        instance_id: &settings.identity.instance_id,
+        status: &shared.status,
+        observers: &shared.observers,
+    };
+    let links = nats::connect(start, &settings.limits, Arc::clone(&losses))?;
+    let restored = fleet::start(&shared, &links.calls, loose.overrides, &mut essential);
+    let publishing = links.publish_events(events, losses, essential.stopped());
     essential.spawn("events", publishing);
 
-    let started = tokio::select! {
-        server = start_serving(links, &settings, &shared, desk, restored) => Ok(Some(server)),
+    let server = OnceLock::new();
+    let serving = async {
+        let started = start_serving(links, &shared, desk, restored).await;
+        report_ready(server.get_or_init(|| started), &shared).await;
+    };
+    let ended = tokio::select! {
+        () = serving => Ok(()),
         name = essential.death() => Err(DaemonError::Died(name)),
-        () = &mut stop => Ok(None),
+        () = &mut stop => Ok(()),
     };
-    let (server, ended) = match started {
-        Ok(Some(server)) => {
-            let ended = tokio::select! {
-                name = essential.death() => Err(DaemonError::Died(name)),
-                () = &mut stop => Ok(()),
-                () = report_ready(&server, &settings, &shared) => Ok(()),
-            };
-            (Some(server), ended)
-        }
-        Ok(None) => (None, Ok(())),
-        Err(error) => (None, Err(error)),
-    };
+    let server = server.into_inner();
     let end = End::after(settings.limits.shutdown_grace);
     let give_up = shared.give_up.clone();
     tokio::spawn(async move {
@@ -180,21 +165,19 @@ struct HttpServer {
 impl HttpServer {
     async fn start(
         &self,
-        settings: &Settings,
         shared: &Shared,
         desk: &Arc<Desk>,
         notes: Notes,
         essential: &mut Essential,
     ) -> Result<(), DaemonError> {
-        let Some(addr) = settings.http.addr else {
+        let Some(addr) = shared.settings.http.addr else {
             return Ok(());
         };
-        let listener = TcpListener::bind(addr)
-            .await
-            .map_err(|e| DaemonError::Http(addr, e))?;
+        let listener = TcpListener::bind(addr).await;
+        let listener = listener.map_err(|error| DaemonError::Http(addr, error))?;
         let feed = shared.feed(self.stop.clone());
         essential.spawn("feed", Arc::clone(&feed).run(notes));
-        let state = shared.http_state(settings, Arc::clone(desk), feed);
+        let state = shared.http_state(Arc::clone(desk), feed);
         let serving = http::serve(listener, state, self.stop.clone());
         essential.spawn("http", self.task.track_future(serving));
         Ok(())
@@ -210,15 +193,14 @@ impl HttpServer {
 
 /// Starts the one task that fills the catalog, and the tasks that trigger it.
 fn start_sources(
-    settings: &Settings,
     shared: &Shared,
     reloader: shared::SourceReloader,
     reload: &ReloadHandle,
     essential: &mut Essential,
 ) -> Result<(), DaemonError> {
-    let stopped = essential.stopped();
+    let (settings, stopped) = (&shared.settings, essential.stopped());
     essential.spawn("reload", reloader.run(stopped.clone()));
-    if let Some(listener) = shared.listener(settings, reload.clone())? {
+    if let Some(listener) = shared.listener(reload.clone())? {
         essential.spawn("listener", listener.run(stopped.clone()));
     }
     if shared::uses_fixtures(settings) {
@@ -233,7 +215,6 @@ fn start_sources(
 /// Waits for the first data, then takes requests.
 async fn start_serving(
     links: Links,
-    settings: &Settings,
     shared: &Shared,
     desk: Arc<Desk>,
     restored: Restored,
@@ -245,17 +226,17 @@ async fn start_serving(
         let _late = timeout(RESTORE_PATIENCE, restored.all()).await;
     }
     shared.readiness.open(Part::Data);
-    links.serve(shared.nats_parts(settings, desk))
+    links.serve(shared.nats_parts(desk))
 }
 
 /// Reports that this sidecar is ready, once the servers have confirmed what it subscribes to, and never
 /// returns. A connection that is there takes requests before that, so a signal must find a server to
 /// drain.
-async fn report_ready(server: &Server, settings: &Settings, shared: &Shared) {
+async fn report_ready(server: &Server, shared: &Shared) {
     server.confirmed().await;
     shared.readiness.open(Part::Nats);
     let (extensions, _) = shared.catalog.sizes();
-    info!(instance_id = %settings.identity.instance_id, extensions, "ready");
+    info!(instance_id = %shared.settings.identity.instance_id, extensions, "ready");
     std::future::pending::<()>().await;
 }
 

@@ -11,10 +11,9 @@ use crate::adapters::fixtures::FixturesSource;
 use crate::adapters::http;
 use crate::adapters::http::live::Feed;
 use crate::adapters::nats::events::{self, EventQueue};
-use crate::adapters::nats::replies::ReplyRules;
 use crate::adapters::nats::server as nats;
 use crate::adapters::nats::subjects::Layout;
-use crate::adapters::nats::verbs::{Administration, Verbs};
+use crate::adapters::nats::verbs::Verbs;
 use crate::adapters::postgres::{
     Listener, Pool, PostgresDefinitions, PostgresHealth, PostgresSource, Reports, SetupError,
 };
@@ -56,6 +55,7 @@ pub(super) type SourceReloader = Reloader<PostgresSource, FixturesSource>;
 
 /// The daemon's shared state.
 pub(super) struct Shared {
+    pub(super) settings: Settings,
     pub(super) catalog: Arc<Catalog>,
     pub(super) status: Arc<Status>,
     pub(super) progress: Progress,
@@ -65,8 +65,6 @@ pub(super) struct Shared {
     stats: Arc<Stats>,
     metrics: Arc<Metrics>,
     pub(super) tools: Tools,
-    /// Rows that are read without.
-    skipped: Arc<Skipped>,
     /// What the other sidecars counted, as last read from the database.
     pub(super) fleet: Arc<FleetFigures>,
     /// How extensions are doing, by this sidecar and the fleet.
@@ -83,6 +81,8 @@ pub(super) struct Shared {
     /// The end of the grace period, for HTTP.
     pub(super) give_up: CancellationToken,
     pool: Option<Arc<Pool>>,
+    /// What the fleet shares through the database, where there is one.
+    pub(super) store: Option<Arc<PostgresHealth>>,
 }
 
 /// What has one owner only, and is waiting for it.
@@ -99,15 +99,15 @@ impl Shared {
     /// # Errors
     /// Database settings that cannot work, such as an unreadable certificate.
     pub(super) fn new(
-        settings: &Settings,
+        settings: Settings,
         spans: Spans,
         log_lines_dropped: Count,
     ) -> Result<(Self, Loose), SetupError> {
         let (catalog, writer) = Catalog::new();
         let instance_id = settings.identity.instance_id.clone();
-        let pool = uses_database(settings).map(|database| Pool::new(database, &instance_id));
+        let pool = uses_database(&settings).map(|database| Pool::new(database, &instance_id));
         let pool = pool.transpose()?.map(Arc::new);
-        let status = Arc::new(Status::new(mode(settings), settings.source.sync_interval));
+        let status = Arc::new(Status::new(mode(&settings), settings.source.sync_interval));
         let circuits = Arc::new(Circuits::default());
         let (limits, health) = (&settings.limits, &settings.health);
         let runtimes = Arc::new(Runtimes::new(Limits {
@@ -137,7 +137,7 @@ impl Shared {
             status: Arc::clone(&status),
             lookups: Arc::clone(&lookups),
             log_lines_dropped,
-            events_dropped: events.dropped(),
+            events_dropped: events.dropped.clone(),
             skipped: Arc::clone(&skipped),
         };
         let extensions = ExtensionSources {
@@ -148,7 +148,7 @@ impl Shared {
         };
         let metrics = Arc::new(Metrics::new(sources, extensions));
         let changes = event_observer.changes(&instance_id);
-        let automatic = Automatic::new(settings, &circuits, changes);
+        let automatic = Automatic::new(health.auto_disable, &circuits, changes);
         let mut observers = automatic.observers();
         observers.push(Box::new(LogObserver::default()));
         observers.push(Box::new(metrics.observer()));
@@ -156,13 +156,17 @@ impl Shared {
         let (note_observer, notes) = live::notes();
         observers.push(Box::new(note_observer));
         let observers = Observers::new(observers);
+        let store = pool.clone().map(|pool| {
+            let (skipped, observers) = (Arc::clone(&skipped), observers.clone());
+            Arc::new(PostgresHealth::new(pool, &instance_id, skipped, observers))
+        });
         let alive = Alive::default();
         let stats = Stats {
             catalog: Arc::clone(&catalog),
             status: Arc::clone(&status),
             lookups: Arc::clone(&lookups),
             runtimes: Arc::clone(&runtimes),
-            skipped: Arc::clone(&skipped),
+            skipped,
             alive: alive.clone(),
             settings: settings.distinct.clone(),
             instance_id,
@@ -189,7 +193,6 @@ impl Shared {
             stats: Arc::new(stats),
             metrics,
             tools,
-            skipped,
             fleet,
             changed: Signal::default(),
             overridden: Signal::default(),
@@ -198,6 +201,8 @@ impl Shared {
             automatic,
             give_up: CancellationToken::new(),
             pool,
+            store,
+            settings,
         };
         let loose = Loose {
             writer,
@@ -209,11 +214,8 @@ impl Shared {
     }
 
     /// The owner of the catalog's writer, and the way to reach it.
-    pub(super) fn reloader(
-        &self,
-        settings: &Settings,
-        writer: CatalogWriter,
-    ) -> (SourceReloader, ReloadHandle) {
+    pub(super) fn reloader(&self, writer: CatalogWriter) -> (SourceReloader, ReloadHandle) {
+        let settings = &self.settings;
         let policy = policy(settings);
         let pool = self.pool.clone();
         let database = pool.map(|pool| PostgresSource::new(pool, Arc::new(policy.clone())));
@@ -235,25 +237,10 @@ impl Shared {
         })
     }
 
-    /// What the fleet shares through the database, where there is one.
-    pub(super) fn store(&self, settings: &Settings) -> Option<Arc<PostgresHealth>> {
-        let pool = self.pool.clone()?;
-        let instance_id = &settings.identity.instance_id;
-        let (skipped, observers) = (Arc::clone(&self.skipped), self.observers.clone());
-        let store = PostgresHealth::new(pool, instance_id, skipped, observers);
-        Some(Arc::new(store))
-    }
-
     /// The ear for changes in the database, where there is one.
-    pub(super) fn listener(
-        &self,
-        settings: &Settings,
-        reload: ReloadHandle,
-    ) -> Result<Option<Listener>, SetupError> {
-        let Some(database) = uses_database(settings) else {
-            return Ok(None);
-        };
-        let Some(pool) = self.pool.clone() else {
+    pub(super) fn listener(&self, reload: ReloadHandle) -> Result<Option<Listener>, SetupError> {
+        let settings = &self.settings;
+        let (Some(database), Some(pool)) = (uses_database(settings), self.pool.clone()) else {
             return Ok(None);
         };
         let reports = Reports {
@@ -269,31 +256,27 @@ impl Shared {
     }
 
     /// What answers requests of operators, whichever way they come.
-    pub(super) fn desk(&self, settings: &Settings, reload: ReloadHandle) -> Arc<Desk> {
+    pub(super) fn desk(&self, reload: ReloadHandle) -> Arc<Desk> {
         let pool = self.pool.clone();
         let changes = administration::Administration {
             definitions: pool.map(|pool| Arc::new(PostgresDefinitions::new(pool))),
-            policy: policy(settings),
+            policy: policy(&self.settings),
             tools: self.tools.clone(),
             reload: reload.clone(),
             progress: self.progress.clone(),
-            overrides: uses_database(settings).map(|_| self.overrides.clone()),
+            overrides: self.store.is_some().then(|| self.overrides.clone()),
         };
         Arc::new(Desk {
-            reads: self.reads(),
+            reads: Reads::new(
+                Arc::clone(&self.tools.selector),
+                Arc::clone(&self.tools.runtimes),
+            ),
             health: Arc::clone(&self.health),
             stats: Arc::clone(&self.stats),
             changes: Arc::new(changes),
             reload,
             progress: self.progress.clone(),
         })
-    }
-
-    fn reads(&self) -> Reads {
-        let Tools {
-            selector, runtimes, ..
-        } = &self.tools;
-        Reads::new(Arc::clone(selector), Arc::clone(runtimes))
     }
 
     /// The data of the status page, until `stop`.
@@ -304,13 +287,9 @@ impl Shared {
     }
 
     /// What the HTTP server answers from.
-    pub(super) fn http_state(
-        &self,
-        settings: &Settings,
-        desk: Arc<Desk>,
-        feed: Arc<Feed>,
-    ) -> http::State {
-        let metrics = Arc::clone(&self.metrics);
+    pub(super) fn http_state(&self, desk: Arc<Desk>, feed: Arc<Feed>) -> http::State {
+        let (settings, metrics) = (&self.settings, Arc::clone(&self.metrics));
+        let addr = settings.http.addr;
         http::State {
             readiness: Arc::clone(&self.readiness),
             status: Arc::clone(&self.status),
@@ -322,10 +301,7 @@ impl Shared {
                 tokens: settings.tokens.clone().map(http::Tokens::new),
                 admin_enabled: settings.admin.enabled,
                 require_name: settings.admin.require_actor_subject,
-                local: settings
-                    .http
-                    .addr
-                    .is_none_or(|addr| addr.ip().is_loopback()),
+                local: addr.is_none_or(|addr| addr.ip().is_loopback()),
                 hosts: settings.http.hosts.clone().unwrap_or_default(),
             }),
             desk,
@@ -336,27 +312,20 @@ impl Shared {
     }
 
     /// What the NATS side needs to serve.
-    pub(super) fn nats_parts(&self, settings: &Settings, desk: Arc<Desk>) -> nats::Parts {
-        let reads = Arc::new(self.reads());
-        let prefixes = settings.subjects.reply_prefixes.clone();
-        let fleet = uses_database(settings).map(|_| &self.overrides);
+    pub(super) fn nats_parts(&self, desk: Arc<Desk>) -> nats::Parts {
+        let settings = &self.settings;
+        let fleet = self.store.is_some().then(|| self.overrides.clone());
         nats::Parts {
             layout: layout(settings),
-            reply_rules: Arc::new(ReplyRules::new(prefixes, self.observers.clone())),
+            reply_prefixes: settings.subjects.reply_prefixes.clone(),
             lookups: Arc::clone(&self.lookups),
             verbs: Arc::new(Verbs {
                 desk,
                 tools: self.tools.clone(),
-                circuits: CircuitControl::new(self.tools.clone(), fleet.cloned()),
-                administration: Administration {
-                    enabled: settings.admin.enabled,
-                    require_actor_subject: settings.admin.require_actor_subject,
-                },
+                circuits: CircuitControl::new(self.tools.clone(), fleet),
+                administration: settings.admin.clone(),
             }),
-            tools: self.tools.clone(),
-            reads,
             max_in_flight: settings.limits.max_in_flight,
-            progress: self.progress.clone(),
             status: Arc::clone(&self.status),
             observers: self.observers.clone(),
         }

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use futures_util::future::select_all;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -28,13 +29,7 @@ fn ignored() -> [SignalKind; 8] {
 
 /// Signals that ask for the end, caught from the moment this is made.
 #[derive(Debug)]
-pub struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    quit: Signal,
-    /// `None` if it was ignored when the process started, as `nohup` does.
-    hang_up: Option<Signal>,
-}
+pub struct Signals(Vec<Signal>);
 
 impl Signals {
     /// Catches the signals.
@@ -42,21 +37,20 @@ impl Signals {
     /// # Errors
     /// The error of the operating system.
     pub fn catch() -> io::Result<Self> {
-        let hang_up = match is_ignored(SignalKind::hangup()) {
-            true => None,
-            false => Some(signal(SignalKind::hangup())?),
-        };
+        let ends = [
+            SignalKind::terminate(),
+            SignalKind::interrupt(),
+            SignalKind::quit(),
+        ];
+        // Left alone if it was ignored when the process started, as `nohup` does.
+        let hang_up = Some(SignalKind::hangup()).filter(|kind| !is_ignored(*kind));
+        let caught: io::Result<_> = ends.into_iter().chain(hang_up).map(signal).collect();
         for kind in ignored() {
             // Caught for as long as the process lives, also when no code waits for them. One that
             // cannot be caught keeps its default.
             let _caught = signal(kind);
         }
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            quit: signal(SignalKind::quit())?,
-            hang_up,
-        })
+        caught.map(Self)
     }
 
     /// Cancels `stop` at the first of them, and returns at the second.
@@ -67,18 +61,8 @@ impl Signals {
     }
 
     async fn next(&mut self) {
-        let hang_up = async {
-            match &mut self.hang_up {
-                Some(signal) => signal.recv().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-            _ = self.quit.recv() => {}
-            _ = hang_up => {}
-        }
+        let ends = self.0.iter_mut();
+        select_all(ends.map(|signal| Box::pin(signal.recv()))).await;
     }
 }
 

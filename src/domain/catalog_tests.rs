@@ -140,7 +140,11 @@ fn while_a_change_is_applied_many_ids_are_read_as_of_before_it() {
     catalog.sequence.store(sequence, Ordering::Release);
     for upsert in [with_digest("a", 100), with_digest("new", 200)] {
         let key = upsert.extension().id.clone();
-        catalog.entries.pin().insert(key, Place::new(upsert));
+        let place = Place {
+            unconditional: None,
+            entry: upsert,
+        };
+        catalog.entries.pin().insert(key, place);
     }
     let many = catalog.get_many(&["a", "b", "new"]);
     let digests = many

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
 use beamline_registry::adapters::nats::calls::{CallUnderWay, Calls};
-use beamline_registry::adapters::nats::link::lane::{Companion, Lane};
+use beamline_registry::adapters::nats::link::lane::{Companion, Lane, Start};
 use beamline_registry::adapters::nats::link::outbox::Outbox;
 use beamline_registry::config::{NatsAddress, NatsAuth, NatsSettings, SourceMode};
 use beamline_registry::domain::ids::{ExtensionId, VersionName};
@@ -64,13 +64,14 @@ impl Calling {
             observers.clone(),
         ));
         let companion = Arc::clone(&calls) as Arc<dyn Companion>;
-        let lane = Lane::start(
-            settings, "test-1", "calls", status, observers, outbox, companion,
-        );
-        Self {
-            calls,
-            lane: lane.unwrap(),
-        }
+        let start = Start {
+            settings: &settings,
+            instance_id: "test-1",
+            status: &status,
+            observers: &observers,
+        };
+        let lane = start.lane("calls", outbox, companion).unwrap();
+        Self { calls, lane }
     }
 
     /// As [`start`](Self::start), with the link up and the subscription at the server.

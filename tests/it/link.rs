@@ -8,7 +8,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use beamline_registry::adapters::nats::link::lane::{Companion, Handler, Lane, Subscription, Turn};
+use beamline_registry::adapters::nats::link::lane::{
+    Companion, Handler, Lane, Start, Subscription, Turn,
+};
 use beamline_registry::adapters::nats::wire::operation::Message;
 use beamline_registry::adapters::nats::wire::write;
 use beamline_registry::config::{NatsAddress, NatsAuth, NatsSettings, SourceMode};
@@ -93,16 +95,13 @@ fn start_with(
     urls: &[&str],
     observers: Observers,
 ) -> Lane<()> {
-    let lane = Lane::start(
-        settings(urls),
-        "test",
-        "echo",
-        Arc::new(Status::new(SourceMode::Fixtures, DEADLINE)),
-        observers,
-        Arc::default(),
-        companion,
-    );
-    let lane = lane.unwrap();
+    let start = Start {
+        settings: &settings(urls),
+        instance_id: "test",
+        status: &Arc::new(Status::new(SourceMode::Fixtures, DEADLINE)),
+        observers: &observers,
+    };
+    let lane = start.lane("echo", Arc::default(), companion).unwrap();
     let subscription = Subscription {
         subject: SUBJECT.to_owned(),
         queue_group: Some("echoes".to_owned()),

@@ -14,11 +14,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::connect::{addresses, by_login, options};
-use super::headers;
 use super::verb::Verb;
 use super::wire::servers::pause;
 use crate::config::NatsSettings;
-use crate::domain::acknowledgement;
+use crate::domain::{acknowledgement, header};
 
 /// Which sidecar is asked, and the actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,13 +81,22 @@ pub struct Link {
     pub dropped: u64,
 }
 
-/// Complaints kept; a command that causes more has been reported already.
-const MAX_REFUSALS: usize = 16;
+impl Link {
+    /// What the server complained of about `subject`.
+    fn refusal(&self, subject: &str) -> Option<String> {
+        let quoted = format!("\"{subject}\"");
+        let mut refusals = self.refusals.iter();
+        refusals.find(|words| words.contains(&quoted)).cloned()
+    }
+}
+
+/// Complaints kept: more than a check can cause, which uses every right once.
+const MAX_REFUSALS: usize = 256;
 
 /// A connection to ask over.
 #[derive(Debug)]
 pub struct Asker {
-    client: Client,
+    pub(super) client: Client,
     link: watch::Receiver<Link>,
 }
 
@@ -115,9 +123,16 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A header's value.
+    /// The first value of the header `name`: by its exact name, else ignoring ASCII case. Of several of
+    /// those, the first by name counts, as the client library keeps no order.
     pub fn header(&self, name: &str) -> Option<&str> {
-        headers::find(Some(&self.headers), name)
+        let named = self.headers.iter().filter_map(|(known, values)| {
+            let known: &str = known.as_ref();
+            Some((known, values.first()?.as_str()))
+        });
+        let mut named: Vec<_> = named.collect();
+        named.sort_unstable();
+        header::find(named, name)
     }
 }
 
@@ -159,7 +174,7 @@ impl Asker {
     }
 
     /// Connects to any of the servers.
-    async fn reach(
+    pub(super) async fn reach(
         settings: &NatsSettings,
         name: &str,
         patience: Duration,
@@ -224,6 +239,11 @@ impl Asker {
         })
     }
 
+    /// What the server complained of about `subject`.
+    pub(super) fn refusal(&self, subject: &str) -> Option<String> {
+        self.link.borrow().refusal(subject)
+    }
+
     /// What happens to the connection.
     pub fn link(&self) -> watch::Receiver<Link> {
         self.link.clone()
@@ -269,17 +289,9 @@ async fn answer(inbox: &mut Subscriber) -> Option<Message> {
 
 /// Waits until the server complains of one of `subjects`.
 async fn refusal(link: &mut watch::Receiver<Link>, subjects: &[String]) -> String {
-    let names = |refusal: &&String| {
-        let mut quoted = subjects.iter().map(|subject| format!("\"{subject}\""));
-        quoted.any(|subject| refusal.contains(&subject))
-    };
+    let news = |link: &Link| subjects.iter().find_map(|subject| link.refusal(subject));
     loop {
-        let found = link
-            .borrow_and_update()
-            .refusals
-            .iter()
-            .find(names)
-            .cloned();
+        let found = news(&link.borrow_and_update());
         if let Some(refusal) = found {
             return refusal;
         }
@@ -307,6 +319,29 @@ fn notice(link: &watch::Sender<Link>, event: &Event) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_exact_name_comes_first_and_case_does_not_matter_then() {
+        let mut reply = Reply {
+            subject: String::new(),
+            reply: None,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        };
+        assert_eq!(reply.header("Beamline-Actor"), None);
+        for (name, value) in [
+            ("beamline-actor", "lower"),
+            ("BEAMLINE-ACTOR", "upper"),
+            ("BEAMLINE-ACTOR", "second"),
+            ("Beamline-Actors", "other"),
+        ] {
+            reply.headers.append(name, value);
+        }
+        assert_eq!(reply.header("Beamline-Actor"), Some("upper"));
+        reply.headers.insert("Beamline-Actor", "exact");
+        assert_eq!(reply.header("Beamline-Actor"), Some("exact"));
+        assert_eq!(reply.header("beamline-actor"), Some("lower"));
+    }
 
     #[test]
     fn a_link_changes_only_with_news() {

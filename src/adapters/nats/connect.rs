@@ -45,7 +45,7 @@ fn share(patience: Duration, servers: usize) -> Duration {
 /// `settings` for each login there is: the client has one for all its servers, and no server is to be
 /// shown the login of another.
 pub(super) fn by_login(settings: &NatsSettings) -> Vec<NatsSettings> {
-    let mut groups: Vec<(Option<Login>, Vec<NatsAddress>)> = Vec::new();
+    let mut groups: Vec<(Option<Login>, NatsSettings)> = Vec::new();
     for server in &settings.servers {
         let shown = match &settings.auth {
             NatsAuth::None => login(&settings.auth, server.login.as_ref(), b"").ok(),
@@ -58,15 +58,20 @@ pub(super) fn by_login(settings: &NatsSettings) -> Vec<NatsSettings> {
             ..server.clone()
         };
         match groups.iter_mut().find(|(login, _)| *login == shown) {
-            Some((_, servers)) => servers.push(server),
-            None => groups.push((shown, vec![server])),
+            Some((_, group)) => group.servers.push(server),
+            None => {
+                let (servers, settings) = (vec![server], settings.clone());
+                groups.push((
+                    shown,
+                    NatsSettings {
+                        servers,
+                        ..settings
+                    },
+                ));
+            }
         }
     }
-    let groups = groups.into_iter().map(|(_, servers)| NatsSettings {
-        servers,
-        ..settings.clone()
-    });
-    groups.collect()
+    groups.into_iter().map(|(_, group)| group).collect()
 }
 
 /// The servers as the client library has them. It does not send a login from an address, so

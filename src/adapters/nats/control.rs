@@ -2,7 +2,6 @@
 //! comes over the same connection.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -10,9 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::discovery::{Discovery, Question};
-use super::endpoints::Endpoints;
 use super::link::lane::{Handler, Turn};
-use super::link::outbox::Outbox;
 use super::replies::Answer;
 use super::request::{Request, opened};
 use super::respond::{Respond, hold, out};
@@ -28,7 +25,6 @@ use crate::service::boundary::answered;
 use crate::service::budget::Budget;
 use crate::service::error::RegistryError;
 use crate::service::invoke::Cancellable;
-use crate::service::observe::{Observation, Observers};
 use crate::service::progress::MAX_WAITERS;
 
 /// Requests worked on at a time; one more is answered `overloaded`. Reads that wait for a revision
@@ -57,10 +53,6 @@ pub struct ControlServer {
     pub cancellable: Arc<Cancellable>,
     /// How answers are put.
     pub respond: Respond,
-    /// Where they go.
-    pub outbox: Arc<Outbox>,
-    /// Figures for discovery.
-    pub endpoints: Arc<Endpoints>,
     /// Answers discovery.
     pub discovery: Discovery,
     /// Where the work is done.
@@ -71,8 +63,6 @@ pub struct ControlServer {
     pub places: Arc<Semaphore>,
     /// The bytes they may hold.
     pub budgets: Budgets,
-    /// Its observers.
-    pub observers: Observers,
     /// Cancelled when the grace period of a shutdown is over.
     pub give_up: CancellationToken,
 }
@@ -100,7 +90,7 @@ impl Default for Budgets {
     }
 }
 
-impl Handler<Asked> for ControlServer {
+impl Handler<Asked> for Arc<ControlServer> {
     fn message(&self, asked: Asked, message: &Message<'_>, turn: &mut Turn) {
         match asked {
             Asked::Verb(route) if route.verb == Verb::Report => self.report(route, message, turn),
@@ -116,23 +106,16 @@ impl Handler<Asked> for ControlServer {
     }
 
     fn panicked(&self, asked: Asked, message: &Message<'_>, turn: &mut Turn) {
-        self.observers.observe(&Observation::Panicked);
-        if message.reply.is_none() {
-            return;
-        }
-        let Some(reply) = self.respond.reply_to(message) else {
-            return;
+        let verb = match asked {
+            Asked::Verb(route) => Some(route.verb),
+            Asked::Discovery(_) => None,
         };
-        let outcome = Err(RegistryError::Internal);
-        self.respond.append(&mut out(turn), reply, &outcome);
-        if let Asked::Verb(route) = asked {
-            self.endpoints.record(route.verb, Duration::ZERO, &outcome);
-        }
+        self.respond.panicked(verb, message, turn);
     }
 }
 
 impl ControlServer {
-    fn request(&self, route: Route, message: &Message<'_>, turn: &mut Turn) {
+    fn request(self: &Arc<Self>, route: Route, message: &Message<'_>, turn: &mut Turn) {
         let Some(reply) = self.respond.reply_to(message) else {
             return;
         };
@@ -152,37 +135,43 @@ impl ControlServer {
         let (request, held) = match begun {
             Ok(begun) => begun,
             Err(error) => {
-                let outcome = Err(error);
-                self.endpoints
-                    .record(route.verb, received.elapsed(), &outcome);
-                return self.respond.append(&mut out(turn), reply, &outcome);
+                return self.answer_now(route, &Err(error), Some(reply), turn);
             }
         };
-        let (verbs, respond, outbox) = (
-            Arc::clone(&self.verbs),
-            self.respond.clone(),
-            Arc::clone(&self.outbox),
-        );
-        let (endpoints, give_up) = (Arc::clone(&self.endpoints), self.give_up.clone());
-        let (observers, reply) = (self.observers.clone(), reply.to_vec());
-        let budget = Arc::clone(&self.budgets.working);
-        self.tasks.spawn_on(
-            async move {
-                let changes = matches!(route.verb, Verb::Write(_) | Verb::Circuit);
-                let answering = verbs.answer(route, &request, outbox.max_payload());
-                let mut outcome = tokio::select! {
-                    outcome = answered(&observers, answering) => outcome,
-                    () = give_up.cancelled() => Err(RegistryError::unfinished(changes)),
-                };
-                // What changed something must not be told that nothing was done.
-                let read = !route.verb.mutates();
-                let answer = read.then(|| hold(&budget, &mut outcome));
-                endpoints.record(route.verb, received.elapsed(), &outcome);
-                respond.send(&outbox, &reply, &outcome).await;
-                drop((held, answer));
-            },
-            &self.workers,
-        );
+        let (server, reply) = (Arc::clone(self), reply.to_vec());
+        let answering = async move {
+            let respond = &server.respond;
+            let changes = matches!(route.verb, Verb::Write(_) | Verb::Circuit);
+            let max_bytes = respond.outbox.max_payload();
+            let answering = server.verbs.answer(route, &request, max_bytes);
+            let mut outcome = tokio::select! {
+                outcome = answered(respond.observers(), answering) => outcome,
+                () = server.give_up.cancelled() => Err(RegistryError::unfinished(changes)),
+            };
+            // What changed something must not be told that nothing was done.
+            let read = !route.verb.mutates();
+            let answer = read.then(|| hold(&server.budgets.working, &mut outcome));
+            let took = received.elapsed();
+            respond.endpoints.record(route.verb, took, &outcome);
+            respond.send(&reply, &outcome).await;
+            drop((held, answer));
+        };
+        self.tasks.spawn_on(answering, &self.workers);
+    }
+
+    /// Counts an outcome, and answers it where an answer is asked for.
+    fn answer_now(
+        &self,
+        route: Route,
+        outcome: &Result<Answer, RegistryError>,
+        reply: Option<&[u8]>,
+        turn: &mut Turn,
+    ) {
+        let took = turn.now.elapsed();
+        self.respond.endpoints.record(route.verb, took, outcome);
+        if let Some(reply) = reply {
+            self.respond.append(&mut out(turn), reply, outcome);
+        }
     }
 
     /// Cancels a call, at once. Where every sidecar is asked, those that do not have it are silent.
@@ -198,26 +187,18 @@ impl ControlServer {
             return;
         }
         let outcome = cancelled.map(|count| Answer::plain(documents::cancel::cancelled(count)));
-        self.endpoints
-            .record(route.verb, turn.now.elapsed(), &outcome);
-        self.respond.append(&mut out(turn), reply, &outcome);
+        self.answer_now(route, &outcome, Some(reply), turn);
     }
 
     /// Enters a router's result, also when no answer is asked for. Done at once instead of in
     /// a task: it takes microseconds, and a router's results keep the order in which it sent them.
     fn report(&self, route: Route, message: &Message<'_>, turn: &mut Turn) {
-        let reply = match message.reply {
-            None => None,
-            Some(_) => match self.respond.reply_to(message) {
-                None => return,
-                reply => reply,
-            },
-        };
-        let outcome = opened(route, message).and_then(|_| self.verbs.report(message.payload));
-        self.endpoints
-            .record(route.verb, turn.now.elapsed(), &outcome);
-        if let Some(reply) = reply {
-            self.respond.append(&mut out(turn), reply, &outcome);
+        let allowed = |_| self.respond.reply_to(message);
+        let reply = message.reply.and_then(allowed);
+        if reply.is_none() && message.reply.is_some() {
+            return;
         }
+        let outcome = opened(route, message).and_then(|_| self.verbs.report(message.payload));
+        self.answer_now(route, &outcome, reply, turn);
     }
 }

@@ -9,92 +9,72 @@ use serde::Serialize;
 
 use super::endpoints::{EndpointFigures, Endpoints};
 use super::subjects::Layout;
-use super::verb::Verb;
 use crate::documents;
 use crate::domain::moment::rfc3339;
-use crate::service::stats::Stats as Sidecar;
+use crate::domain::words::words;
+use crate::service::stats::Stats;
 
 /// The name under which sidecars are found.
 pub const SERVICE_NAME: &str = "beamline-registry";
 const DESCRIPTION: &str =
     "Extension registry: which service implements extension X for this tenant";
 
-/// What discovery can be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Question {
-    /// Who is there?
-    Ping,
-    /// What does it do?
-    Info,
-    /// What has it done?
-    Stats,
-}
-
-impl Question {
-    const ALL: [(Self, &'static str); 3] = [
-        (Self::Ping, "PING"),
-        (Self::Info, "INFO"),
-        (Self::Stats, "STATS"),
-    ];
-
-    /// The nine subjects that `instance_id` answers, each with its question.
-    pub fn subjects(instance_id: &str) -> Vec<(String, Self)> {
-        Self::ALL
-            .into_iter()
-            .flat_map(|(question, name)| {
-                [
-                    format!("$SRV.{name}"),
-                    format!("$SRV.{name}.{SERVICE_NAME}"),
-                    format!("$SRV.{name}.{SERVICE_NAME}.{instance_id}"),
-                ]
-                .map(|subject| (subject, question))
-            })
-            .collect()
+words! {
+    /// What discovery can be asked for.
+    pub enum Question {
+        /// Who is there?
+        Ping = "PING",
+        /// What does it do?
+        Info = "INFO",
+        /// What has it done?
+        Stats = "STATS",
     }
 }
 
+impl Question {
+    /// The nine subjects that `instance_id` answers, each with its question.
+    pub fn subjects(instance_id: &str) -> Vec<(String, Self)> {
+        let subjects = Self::ALL.into_iter().flat_map(|question| {
+            let name = question.as_str();
+            [
+                format!("$SRV.{name}"),
+                format!("$SRV.{name}.{SERVICE_NAME}"),
+                format!("$SRV.{name}.{SERVICE_NAME}.{instance_id}"),
+            ]
+            .map(|subject| (subject, question))
+        });
+        subjects.collect()
+    }
+}
+
+type Metadata<'a> = BTreeMap<&'static str, &'a str>;
+
+/// The answer to any question, without what it does not ask for.
 #[derive(Serialize)]
-struct Response<'a, T> {
+struct Response<'a> {
     #[serde(rename = "type")]
-    kind: &'static str,
+    kind: String,
     name: &'static str,
     id: &'a str,
     version: &'static str,
-    metadata: BTreeMap<&'static str, &'a str>,
-    #[serde(flatten)]
-    more: T,
-}
-
-#[derive(Serialize)]
-struct Nothing {}
-
-#[derive(Serialize)]
-struct Info<'a> {
-    description: &'static str,
-    endpoints: Vec<EndpointInfo<'a>>,
-}
-
-#[derive(Serialize)]
-struct EndpointInfo<'a> {
-    name: &'static str,
-    subject: String,
-    queue_group: &'a str,
-    metadata: BTreeMap<&'static str, String>,
-}
-
-#[derive(Serialize)]
-struct Stats<'a> {
+    metadata: Metadata<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     started: Option<String>,
-    endpoints: Vec<EndpointStats<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    endpoints: Vec<Endpoint<'a>>,
 }
 
 #[derive(Serialize)]
-struct EndpointStats<'a> {
+struct Endpoint<'a> {
     name: &'static str,
     subject: String,
     queue_group: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Metadata<'a>>,
     #[serde(flatten)]
-    figures: EndpointFigures,
+    figures: Option<EndpointFigures>,
 }
 
 /// Answers discovery.
@@ -105,81 +85,66 @@ pub struct Discovery {
     /// Figures per verb.
     pub endpoints: Arc<Endpoints>,
     /// Knows when this sidecar started.
-    pub sidecar: Arc<Sidecar>,
+    pub sidecar: Arc<Stats>,
 }
 
 impl Discovery {
     /// What `question` is answered with.
     pub fn body(&self, question: Question) -> bytes::Bytes {
-        let none = BTreeMap::new();
-        match question {
-            Question::Ping => self.response("io.nats.micro.v1.ping_response", none, Nothing {}),
-            Question::Info => {
-                let (metadata, info) = (self.metadata(), self.info());
-                self.response("io.nats.micro.v1.info_response", metadata, info)
-            }
-            Question::Stats => self.response("io.nats.micro.v1.stats_response", none, self.stats()),
-        }
-    }
-
-    fn response(
-        &self,
-        kind: &'static str,
-        metadata: BTreeMap<&'static str, &str>,
-        more: impl Serialize,
-    ) -> bytes::Bytes {
-        documents::to_bytes(&Response {
-            kind,
+        let name = question.as_str().to_ascii_lowercase();
+        let mut response = Response {
+            kind: format!("io.nats.micro.v1.{name}_response"),
             name: SERVICE_NAME,
             id: &self.layout.instance_id,
             version: env!("CARGO_PKG_VERSION"),
-            metadata,
-            more,
-        })
+            metadata: Metadata::new(),
+            description: None,
+            started: None,
+            endpoints: Vec::new(),
+        };
+        match question {
+            Question::Ping => {}
+            Question::Info => {
+                response.metadata = self.metadata();
+                response.description = Some(DESCRIPTION);
+                response.endpoints = self.endpoints(|_| (Some(Metadata::new()), None));
+            }
+            Question::Stats => {
+                // Nanoseconds are more than some clients can read.
+                response.started = rfc3339(self.sidecar.started_at());
+                response.endpoints = self.endpoints(|figures| (None, Some(figures)));
+            }
+        }
+        documents::to_bytes(&response)
     }
 
     /// The settings that differ from the defaults, and the fingerprint of those that a fleet shares.
-    fn metadata(&self) -> BTreeMap<&'static str, &str> {
+    fn metadata(&self) -> Metadata<'_> {
         let settings = &self.sidecar.settings;
         let changed = settings.changed.iter();
-        let mut metadata: BTreeMap<_, _> = changed
+        let mut metadata: Metadata<'_> = changed
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
         metadata.insert("settings_fingerprint", &settings.fingerprint);
         metadata
     }
 
-    fn info(&self) -> Info<'_> {
-        let endpoints = Verb::ALL.map(|verb| {
-            let (subject, queue_group) = self.layout.public(verb);
-            EndpointInfo {
-                name: verb.name(),
-                subject,
-                queue_group,
-                metadata: BTreeMap::new(),
-            }
-        });
-        Info {
-            description: DESCRIPTION,
-            endpoints: endpoints.into(),
-        }
-    }
-
-    fn stats(&self) -> Stats<'_> {
+    fn endpoints<'a>(
+        &'a self,
+        more: impl Fn(EndpointFigures) -> (Option<Metadata<'a>>, Option<EndpointFigures>),
+    ) -> Vec<Endpoint<'a>> {
         let endpoints = self.endpoints.figures().map(|(verb, figures)| {
             let (subject, queue_group) = self.layout.public(verb);
-            EndpointStats {
+            let (metadata, figures) = more(figures);
+            Endpoint {
                 name: verb.name(),
                 subject,
                 queue_group,
+                metadata,
                 figures,
             }
         });
-        Stats {
-            // Nanoseconds are more than some clients can read.
-            started: rfc3339(self.sidecar.started_at()),
-            endpoints: endpoints.collect(),
-        }
+        endpoints.collect()
     }
 }
 

@@ -46,7 +46,8 @@ pub struct ChangePublisher {
 #[derive(Debug)]
 pub struct EventQueue {
     events: mpsc::Receiver<Event>,
-    dropped: Count,
+    /// Counts the events that were not published.
+    pub dropped: Count,
 }
 
 /// The observer and the queue it fills. The queue can wait for a connection to be made.
@@ -95,41 +96,32 @@ impl Observer for EventObserver {
     }
 }
 
-impl EventQueue {
-    /// Counts the events that were not published.
-    pub fn dropped(&self) -> Count {
-        self.dropped.clone()
-    }
-}
-
-/// Hears on the connection of events which of them the server did not publish.
+/// What becomes of events that are lost. Hears on their connection which of them the server did not
+/// publish.
 #[derive(Debug)]
-pub struct Denied {
-    layout: Layout,
-    dropped: Count,
-    observers: Observers,
+pub struct Losses {
+    /// The subjects of events.
+    pub layout: Layout,
+    /// How many are lost.
+    pub dropped: Count,
+    /// Observers of each.
+    pub observers: Observers,
 }
 
-impl Denied {
-    /// Counts in `dropped`, and reports to `observers`.
-    pub fn new(layout: Layout, dropped: Count, observers: Observers) -> Self {
-        Self {
-            layout,
-            dropped,
-            observers,
-        }
+impl Losses {
+    fn report(&self, kind: Option<&'static str>, why: String) {
+        self.dropped.add(1);
+        let observation = Observation::EventDropped { kind, why };
+        self.observers.observe(&observation);
     }
 }
 
-impl Companion for Denied {
+impl Companion for Losses {
     fn refused(&self, refusal: &Refusal) {
         if let Refusal::Publish(subject) = refusal
             && self.layout.is_event(subject)
         {
-            self.dropped.add(1);
-            let why = refusal.text();
-            let observation = Observation::EventDropped { kind: None, why };
-            self.observers.observe(&observation);
+            self.report(None, refusal.to_string());
         }
     }
 }
@@ -141,28 +133,24 @@ pub struct Publisher {
     pub outbox: Arc<Outbox>,
     /// Whether there is a connection.
     pub up: watch::Receiver<bool>,
-    /// Their subjects.
-    pub layout: Layout,
-    /// Observers of lost events.
-    pub observers: Observers,
+    /// What hears of those that do not get there.
+    pub losses: Arc<Losses>,
 }
 
 impl Publisher {
     /// Publishes until `stop`, and then what is waiting.
     pub async fn run(mut self, mut queue: EventQueue, stop: CancellationToken) {
-        let observers = self.observers.clone();
+        let losses = Arc::clone(&self.losses);
         loop {
             let turn = async {
                 tokio::select! {
                     biased;
-                    Some(event) = queue.events.recv() => {
-                        self.publish(event, &queue.dropped, &stop).await;
-                    }
+                    Some(event) = queue.events.recv() => self.publish(event, &stop).await,
                     () = stop.cancelled() => return false,
                 }
                 true
             };
-            if survived(&observers, turn).await == Some(false) {
+            if survived(&losses.observers, turn).await == Some(false) {
                 return;
             }
         }
@@ -170,27 +158,24 @@ impl Publisher {
 
     /// Without a limit: changes were claimed, and no other sidecar publishes them. While the link
     /// is down the queue fills, and other events are lost there.
-    async fn publish(&mut self, event: Event, dropped: &Count, stop: &CancellationToken) {
+    async fn publish(&mut self, event: Event, stop: &CancellationToken) {
+        let kind = Some(event.kind);
         if event.body.is_empty() {
             let why = "it cannot be written as JSON".to_owned();
-            return self.drop_event(event.kind, why, dropped);
+            return self.losses.report(kind, why);
         }
-        let subject = self.layout.event(event.kind, event.subject.as_deref());
+        let layout = &self.losses.layout;
+        let subject = layout.event(event.kind, event.subject.as_deref());
+        let (subject, body) = (subject.as_bytes(), &event.body);
         let mut headers = HeaderBlock::default();
         // An id is made of tokens: it has no line break.
         let _ = headers.push(MESSAGE_ID, &event.id);
         loop {
             let limit = self.outbox.max_payload();
             let publish = |out: &mut Vec<u8>, _: &mut _| {
-                let fits = headers.wire_len() + event.body.len() <= limit;
+                let fits = headers.wire_len() + body.len() <= limit;
                 if fits {
-                    write::publish_with_headers(
-                        out,
-                        subject.as_bytes(),
-                        None,
-                        &headers,
-                        &event.body,
-                    );
+                    write::publish_with_headers(out, subject, None, &headers, body);
                 }
                 fits
             };
@@ -198,7 +183,7 @@ impl Publisher {
                 Ok(true) => return,
                 Ok(false) => {
                     let why = format!("it is larger than the {limit} bytes that the server takes");
-                    return self.drop_event(event.kind, why, dropped);
+                    return self.losses.report(kind, why);
                 }
                 Err(Unsent::Full) => stop.run_until_cancelled(sleep(AGAIN)).await,
                 Err(Unsent::Down) => {
@@ -207,15 +192,8 @@ impl Publisher {
                 }
             };
             if again.is_none() {
-                return dropped.add(1);
+                return self.losses.dropped.add(1);
             }
         }
-    }
-
-    fn drop_event(&self, kind: &'static str, why: String, dropped: &Count) {
-        dropped.add(1);
-        let kind = Some(kind);
-        let observation = Observation::EventDropped { kind, why };
-        self.observers.observe(&observation);
     }
 }

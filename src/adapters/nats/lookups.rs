@@ -14,9 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::control::Budgets;
-use super::endpoints::Endpoints;
 use super::link::lane::{Handler, Turn};
-use super::link::outbox::Outbox;
 use super::replies::Answer;
 use super::request::opened;
 use super::respond::{Respond, hold, out};
@@ -33,7 +31,6 @@ use crate::service::boundary::answered;
 use crate::service::budget::Held;
 use crate::service::error::RegistryError;
 use crate::service::lookup::Lookups;
-use crate::service::observe::{Observation, Observers};
 use crate::service::progress::Progress;
 use crate::service::spans::{OpenSpan, Spans, Work};
 
@@ -46,18 +43,12 @@ pub struct LookupServer {
     pub progress: Progress,
     /// How answers are put.
     pub respond: Respond,
-    /// Where those go that were waited for.
-    pub outbox: Arc<Outbox>,
-    /// Figures for discovery.
-    pub endpoints: Arc<Endpoints>,
     /// Which lookups are recorded in traces.
     pub spans: Spans,
     /// Where lookups wait for a revision.
     pub runtime: Handle,
     /// The bytes that such lookups, and their answers, may hold.
     pub budgets: Budgets,
-    /// Observers of panics.
-    pub observers: Observers,
     /// Lookups that wait for a revision.
     pub waiting: TaskTracker,
     /// Cancelled when the grace period of a shutdown is over.
@@ -108,13 +99,7 @@ impl Handler<Route> for LookupServer {
     }
 
     fn panicked(&self, _route: Route, message: &Message<'_>, turn: &mut Turn) {
-        self.observers.observe(&Observation::Panicked);
-        if let Some(reply) = self.respond.reply_to(message) {
-            let outcome = Err(RegistryError::Internal);
-            self.respond.append(&mut out(turn), reply, &outcome);
-            self.endpoints
-                .record(Verb::Lookup, Duration::ZERO, &outcome);
-        }
+        self.respond.panicked(Some(Verb::Lookup), message, turn);
     }
 }
 
@@ -167,37 +152,32 @@ impl LookupServer {
         received: Instant,
         span: Option<OpenSpan>,
     ) {
-        let server = self.clone();
-        let deferred = Deferred {
-            route,
-            // Nothing is lost: it has been read as text.
-            subject: String::from_utf8_lossy(message.subject).into_owned(),
-            payload: message.payload.to_vec(),
-            reply: reply.to_vec(),
-        };
+        let (server, reply, payload) = (self.clone(), reply.to_vec(), message.payload.to_vec());
+        // Nothing is lost: it has been read as text.
+        let subject = String::from_utf8_lossy(message.subject).into_owned();
         let answering = async move {
+            let respond = &server.respond;
+            let later = server.answer_later(route, &subject, &payload);
             let mut outcome = tokio::select! {
-                outcome = answered(&server.observers, server.answer_later(&deferred)) => outcome,
+                outcome = answered(respond.observers(), later) => outcome,
                 () = server.give_up.cancelled() => Err(RegistryError::ShuttingDown),
             };
             let answer = hold(&server.budgets.working, &mut outcome);
-            server
-                .respond
-                .send(&server.outbox, &deferred.reply, &outcome)
-                .await;
+            respond.send(&reply, &outcome).await;
             server.count(received.elapsed(), &outcome, span);
             drop((held, answer));
         };
         self.waiting.spawn_on(answering, &self.runtime);
     }
 
-    async fn answer_later(&self, deferred: &Deferred) -> Result<Answer, RegistryError> {
-        let lookup = Lookup::of(deferred.route, &deferred.subject, &deferred.payload)?;
-        let LookupArguments {
-            min_revision,
-            wait_ms,
-            ..
-        } = lookup.arguments;
+    async fn answer_later(
+        &self,
+        route: Route,
+        subject: &str,
+        payload: &[u8],
+    ) -> Result<Answer, RegistryError> {
+        let lookup = Lookup::of(route, subject, payload)?;
+        let (min_revision, wait_ms) = (lookup.arguments.min_revision, lookup.arguments.wait_ms);
         // No revision makes a valid request of it.
         if let Asked::One(id) = lookup.arguments.asked()? {
             ExtensionId::parse(id).map_err(|rule| RegistryError::field("id", rule))?;
@@ -221,7 +201,7 @@ impl LookupServer {
             }
             Asked::Many(ids) => {
                 let many = self.lookups.many(&ids, &context);
-                let body = documents::lookup::many(&many, self.outbox.max_payload());
+                let body = documents::lookup::many(&many, self.respond.outbox.max_payload());
                 Ok(Answer::at(many.revision, body))
             }
         }
@@ -232,7 +212,7 @@ impl LookupServer {
             span.end(outcome.as_ref().err().map(RegistryError::code));
         }
         self.lookups.meter.duration.record(took);
-        self.endpoints.record(Verb::Lookup, took, outcome);
+        self.respond.endpoints.record(Verb::Lookup, took, outcome);
     }
 }
 
@@ -240,14 +220,6 @@ impl LookupServer {
 fn likely_id(payload: &[u8]) -> Option<&[u8]> {
     let rest = payload.strip_prefix(br#"{"id":""#)?;
     rest.get(..memchr(b'"', rest)?)
-}
-
-/// A lookup that waits for a revision.
-struct Deferred {
-    route: Route,
-    subject: String,
-    payload: Vec<u8>,
-    reply: Vec<u8>,
 }
 
 /// A lookup understood.

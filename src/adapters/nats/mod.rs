@@ -9,7 +9,6 @@ mod login;
 pub mod connect;
 pub mod verb;
 pub mod subjects;
-pub mod headers;
 pub mod replies;
 pub mod respond;
 pub mod endpoints;

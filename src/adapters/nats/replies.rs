@@ -1,7 +1,5 @@
 //! Replies: which subjects may be answered.
 
-use std::sync::OnceLock;
-
 use memchr::memchr2;
 
 use super::wire::write::MAX_SUBJECTS;
@@ -15,28 +13,16 @@ const MAX_SHOWN_PREFIX: usize = 32;
 /// daemon would publish anywhere, `$JS.API...` included.
 #[derive(Debug)]
 pub struct ReplyRules {
-    prefixes: Vec<String>,
-    /// What our own inbox begins with, once there is one.
-    own: OnceLock<String>,
-    observers: Observers,
+    /// What subjects begin with that are answered.
+    pub prefixes: Vec<String>,
+    /// What our own inbox begins with, which is never answered: the registry would answer its own calls
+    /// in an extension's stead.
+    pub own: String,
+    /// Observers of requests that are not answered.
+    pub observers: Observers,
 }
 
 impl ReplyRules {
-    /// Answers subjects that begin with one of `prefixes`.
-    pub fn new(prefixes: Vec<String>, observers: Observers) -> Self {
-        Self {
-            prefixes,
-            own: OnceLock::new(),
-            observers,
-        }
-    }
-
-    /// Never answers subjects that begin with `own`: the registry would answer its own calls in an
-    /// extension's stead. Only the first call counts.
-    pub fn never(&self, own: &str) {
-        self.own.get_or_init(|| own.to_owned());
-    }
-
     /// The reply subject, if it may be answered; otherwise `None`, counted.
     pub(super) fn allowed<'r>(&self, reply: Option<&'r [u8]>) -> Option<&'r [u8]> {
         let Some(reply) = reply else {
@@ -47,7 +33,7 @@ impl ReplyRules {
         if self.prefixes.iter().any(known)
             && memchr2(b'*', b'>', reply).is_none()
             && reply.len() <= MAX_SUBJECTS
-            && !self.own.get().is_some_and(known)
+            && !known(&self.own)
         {
             return Some(reply);
         }
@@ -89,12 +75,17 @@ mod tests {
     fn a_reply_subject_that_fits_no_control_line_is_not_answered() {
         let drops = Arc::new(Drops::default());
         let observers = Observers::new(vec![Box::new(Arc::clone(&drops))]);
-        let rules = ReplyRules::new(vec!["_INBOX.".to_owned()], observers);
+        let rules = ReplyRules {
+            prefixes: vec!["_INBOX.".to_owned()],
+            own: "_INBOX.own.".to_owned(),
+            observers,
+        };
         let reply = format!("{:x<4060}", "_INBOX.");
         assert!(rules.allowed(Some(reply.as_bytes())).is_some());
         assert!(drops.0.lock().unwrap().is_empty());
         let longer = reply + "x";
         assert_eq!(rules.allowed(Some(longer.as_bytes())), None);
-        assert_eq!(*drops.0.lock().unwrap(), [DropReason::ReplyNotAllowed]);
+        assert_eq!(rules.allowed(Some(b"_INBOX.own.1")), None);
+        assert_eq!(*drops.0.lock().unwrap(), [DropReason::ReplyNotAllowed; 2]);
     }
 }

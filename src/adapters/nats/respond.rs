@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::endpoints::Endpoints;
 use super::link::lane::Turn;
 use super::link::outbox::Outbox;
 use super::replies::{Answer, ReplyRules};
+use super::verb::Verb;
 use super::wire::operation::Message;
 use super::wire::write::{self, HeaderBlock};
 use crate::documents;
@@ -16,7 +18,7 @@ use crate::domain::overload::Overload;
 use crate::service::budget::{Budget, Held};
 use crate::service::clock::standstill::timeout;
 use crate::service::error::RegistryError;
-use crate::service::observe::DropReason;
+use crate::service::observe::{DropReason, Observation, Observers};
 use crate::service::status::Status;
 
 /// The number of the error code.
@@ -27,11 +29,15 @@ pub const ERROR: &str = "Nats-Service-Error";
 /// How long an answer waits for room to be sent.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Answers requests.
+/// Answers the requests of a lane.
 #[derive(Debug, Clone)]
 pub struct Respond {
     rules: Arc<ReplyRules>,
     status: Arc<Status>,
+    /// Figures for discovery, of all lanes.
+    pub endpoints: Arc<Endpoints>,
+    /// Where answers go that are not at hand during the turn of their request.
+    pub outbox: Arc<Outbox>,
 }
 
 /// Where an answer goes.
@@ -63,13 +69,44 @@ impl Out<'_> {
 
 impl Respond {
     /// Answers where `rules` allow it, with the headers that `status` adds about the data.
-    pub fn new(rules: Arc<ReplyRules>, status: Arc<Status>) -> Self {
-        Self { rules, status }
+    pub fn new(rules: ReplyRules, status: Arc<Status>) -> Self {
+        Self {
+            endpoints: Arc::new(Endpoints::new(rules.observers.clone())),
+            outbox: Arc::default(),
+            rules: Arc::new(rules),
+            status,
+        }
+    }
+
+    /// The same for the lane of `outbox`.
+    pub fn over(&self, outbox: &Arc<Outbox>) -> Self {
+        Self {
+            outbox: Arc::clone(outbox),
+            ..self.clone()
+        }
+    }
+
+    /// Observers of what happens to requests.
+    pub fn observers(&self) -> &Observers {
+        &self.rules.observers
     }
 
     /// Where to answer `message`; `None`, counted, if nowhere.
     pub fn reply_to<'m>(&self, message: &Message<'m>) -> Option<&'m [u8]> {
         self.rules.allowed(message.reply)
+    }
+
+    /// Answers a message over which its handler panicked; `verb` is what it asked for, if it is counted.
+    pub fn panicked(&self, verb: Option<Verb>, message: &Message<'_>, turn: &mut Turn) {
+        self.observers().observe(&Observation::Panicked);
+        let Some(reply) = message.reply.and_then(|_| self.reply_to(message)) else {
+            return;
+        };
+        let outcome = Err(RegistryError::Internal);
+        self.append(&mut out(turn), reply, &outcome);
+        if let Some(verb) = verb {
+            self.endpoints.record(verb, Duration::ZERO, &outcome);
+        }
     }
 
     /// Whether an answer needs no header. A header costs the server a parse.
@@ -165,24 +202,15 @@ impl Respond {
 
     /// Sends an answer that was not at hand during the turn of its request; one that cannot be sent
     /// is counted.
-    pub async fn send(
-        &self,
-        outbox: &Arc<Outbox>,
-        reply: &[u8],
-        outcome: &Result<Answer, RegistryError>,
-    ) {
-        self.submit(outbox, |out| self.append(out, reply, outcome))
-            .await;
+    pub async fn send(&self, reply: &[u8], outcome: &Result<Answer, RegistryError>) {
+        self.submit(|out| self.append(out, reply, outcome)).await;
     }
 
     /// Sends the answers that `append` adds like [`append`](Self::append), outside the turn of
     /// their request. Without a connection they wait for the next one. Where too much waits
     /// already, waits for room; an answer that finds none in time is lost and counted.
-    pub async fn submit<T>(
-        &self,
-        outbox: &Arc<Outbox>,
-        append: impl Fn(&mut Out<'_>) -> T,
-    ) -> Option<T> {
+    pub async fn submit<T>(&self, append: impl Fn(&mut Out<'_>) -> T) -> Option<T> {
+        let outbox = &self.outbox;
         let attempt = || {
             let sent = outbox.submit_or_keep(|bytes, headers| {
                 append(&mut Out {

@@ -2,7 +2,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::config::SourceMode;
-use crate::service::observe::{Observation, Observer, Observers};
+use crate::service::observe::Observer;
 
 /// Why requests were not answered.
 #[derive(Default)]
@@ -18,9 +18,13 @@ impl Observer for Drops {
 
 fn respond(drops: &Arc<Drops>) -> Respond {
     let observers = Observers::new(vec![Box::new(Arc::clone(drops))]);
-    let rules = ReplyRules::new(vec!["_INBOX.".to_owned()], observers);
+    let rules = ReplyRules {
+        prefixes: vec!["_INBOX.".to_owned()],
+        own: "_INBOX.own.".to_owned(),
+        observers,
+    };
     let status = Status::new(SourceMode::Fixtures, PATIENCE);
-    Respond::new(Arc::new(rules), Arc::new(status))
+    Respond::new(rules, Arc::new(status))
 }
 
 /// What `append` appends for a server that takes `max_payload`, and what is counted.

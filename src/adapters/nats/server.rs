@@ -1,11 +1,9 @@
 //! The NATS side as a whole: connect, serve, drain, close.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -14,10 +12,9 @@ use tokio_util::task::TaskTracker;
 use super::calls::Calls;
 use super::control::{self, Asked, Budgets, ControlServer};
 use super::discovery::{Discovery, Question};
-use super::endpoints::Endpoints;
-use super::events::{Denied, EventQueue, Publisher};
-use super::invoke::{self, InvokeServer, Messenger};
-use super::link::lane::{Companion, Lane, Subscription};
+use super::events::{EventQueue, Losses, Publisher};
+use super::invoke::{InvokeServer, Messenger};
+use super::link::lane::{Companion, Lane, Start, Subscription, ThreadError};
 use super::link::outbox::Outbox;
 use super::lookups::LookupServer;
 use super::replies::ReplyRules;
@@ -25,13 +22,11 @@ use super::respond::Respond;
 use super::subjects::{Layout, Route};
 use super::verb::Verb;
 use super::verbs::Verbs;
-use crate::config::{LimitSettings, NatsSettings};
+use crate::config::LimitSettings;
 use crate::service::budget::Budget;
-use crate::service::invoke::{Cancellable, Invoker, Tools};
+use crate::service::invoke::{Cancellable, Invoker};
 use crate::service::lookup::Lookups;
 use crate::service::observe::Observers;
-use crate::service::progress::Progress;
-use crate::service::read::Reads;
 use crate::service::status::{INVOCATIONS, Status};
 
 /// The lane that lookups are answered on.
@@ -45,23 +40,15 @@ const DRAIN: Duration = Duration::from_millis(400);
 /// Our own calls, which need places besides those for routers.
 const PROBES: u32 = 16;
 
-/// The thread of a connection cannot be had.
-#[derive(Debug, Error)]
-#[error("cannot start the {0} thread: {1}")]
-pub struct ThreadError(&'static str, io::Error);
-
 /// Everything the NATS side needs from the rest.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "named after what they are")]
 pub struct Parts {
     pub layout: Layout,
-    pub reply_rules: Arc<ReplyRules>,
+    pub reply_prefixes: Vec<String>,
     pub lookups: Arc<Lookups>,
     pub verbs: Arc<Verbs>,
-    pub tools: Tools,
-    pub reads: Arc<Reads>,
     pub max_in_flight: usize,
-    pub progress: Progress,
     pub status: Arc<Status>,
     pub observers: Observers,
 }
@@ -72,7 +59,8 @@ pub struct Links {
     lookup: Lane<Route>,
     control: Lane<Asked>,
     invoke: Lane<Route>,
-    calls: Arc<Calls>,
+    /// What calls extensions.
+    pub calls: Arc<Calls>,
 }
 
 /// A NATS side that serves.
@@ -83,94 +71,47 @@ pub struct Server {
     tasks: TaskTracker,
 }
 
-/// Opens all connections; returns before a server has answered. `denied` hears of events that the
+/// Opens all connections; returns before a server has answered. `losses` hears of events that the
 /// server does not publish.
 ///
 /// # Errors
 /// No threads can be had.
 pub fn connect(
-    settings: &NatsSettings,
-    instance_id: &str,
+    start: Start<'_>,
     limits: &LimitSettings,
-    denied: Denied,
-    status: &Arc<Status>,
-    observers: &Observers,
+    losses: Arc<Losses>,
 ) -> Result<Links, ThreadError> {
     let outbox = Arc::<Outbox>::default();
     let max_pending = u32::try_from(limits.max_in_flight).unwrap_or(u32::MAX);
     let calls = Arc::new(Calls::new(
         Arc::clone(&outbox),
-        settings.inbox_prefix.as_str(),
+        start.settings.inbox_prefix.as_str(),
         max_pending.saturating_add(PROBES),
         Budget::new(limits.max_in_flight_bytes),
         Handle::current(),
-        observers.clone(),
+        start.observers.clone(),
     ));
-    let start = Start {
-        settings,
-        instance_id,
-        status,
-        observers,
-    };
+    let companion = Arc::clone(&calls) as Arc<dyn Companion>;
     Ok(Links {
         lookup: start.lane(LOOKUP, Arc::default(), Arc::new(()))?,
-        control: start.lane(CONTROL, Arc::default(), Arc::new(denied))?,
-        invoke: start.lane(
-            INVOCATIONS,
-            outbox,
-            Arc::clone(&calls) as Arc<dyn Companion>,
-        )?,
+        control: start.lane(CONTROL, Arc::default(), losses)?,
+        invoke: start.lane(INVOCATIONS, outbox, companion)?,
         calls,
     })
 }
 
-/// What all lanes have in common.
-struct Start<'a> {
-    settings: &'a NatsSettings,
-    instance_id: &'a str,
-    status: &'a Arc<Status>,
-    observers: &'a Observers,
-}
-
-impl Start<'_> {
-    fn lane<T: Copy + Send + Sync + 'static>(
-        &self,
-        name: &'static str,
-        outbox: Arc<Outbox>,
-        companion: Arc<dyn Companion>,
-    ) -> Result<Lane<T>, ThreadError> {
-        let lane = Lane::start(
-            self.settings.clone(),
-            self.instance_id,
-            name,
-            Arc::clone(self.status),
-            self.observers.clone(),
-            outbox,
-            companion,
-        );
-        lane.map_err(|error| ThreadError(name, error))
-    }
-}
-
 impl Links {
-    /// What calls extensions.
-    pub fn caller(&self) -> Arc<Calls> {
-        Arc::clone(&self.calls)
-    }
-
     /// Publishes events on the control connection, until `stop`.
     pub fn publish_events(
         &self,
         events: EventQueue,
-        layout: Layout,
-        observers: Observers,
+        losses: Arc<Losses>,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
         let publisher = Publisher {
             outbox: Arc::clone(self.control.outbox()),
             up: self.control.up(),
-            layout,
-            observers,
+            losses,
         };
         publisher.run(events, stop)
     }
@@ -178,20 +119,21 @@ impl Links {
     /// Subscribes to everything, now or with the first connection.
     pub fn serve(self, parts: Parts) -> Server {
         let (give_up, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let endpoints = Arc::new(Endpoints::new(parts.observers.clone()));
         let budgets = Budgets::default();
-        parts.reply_rules.never(self.calls.inbox_prefix());
-        let respond = Respond::new(Arc::clone(&parts.reply_rules), Arc::clone(&parts.status));
+        let (desk, tools) = (Arc::clone(&parts.verbs.desk), parts.verbs.tools.clone());
+        let rules = ReplyRules {
+            prefixes: parts.reply_prefixes,
+            own: self.calls.inbox_prefix.clone(),
+            observers: parts.observers,
+        };
+        let respond = Respond::new(rules, parts.status);
 
         let lookups = LookupServer {
             lookups: parts.lookups,
-            progress: parts.progress,
-            respond: respond.clone(),
-            outbox: Arc::clone(self.lookup.outbox()),
-            endpoints: Arc::clone(&endpoints),
-            spans: parts.tools.spans.clone(),
+            progress: desk.progress.clone(),
+            respond: respond.over(self.lookup.outbox()),
+            spans: tools.spans.clone(),
             runtime: Handle::current(),
-            observers: parts.observers.clone(),
             waiting: tasks.clone(),
             budgets: budgets.clone(),
             give_up: give_up.clone(),
@@ -204,41 +146,35 @@ impl Links {
             layout: parts.layout.clone(),
         }));
         let calls = Arc::clone(&self.calls);
-        let invocations = InvokeServer::new(invoke::Inner {
-            invoker: Invoker::new(parts.tools, calls, Arc::clone(&cancellable)),
+        let invocations = Arc::new(InvokeServer {
+            invoker: Invoker::new(tools, calls, Arc::clone(&cancellable)),
             calls: Arc::clone(&self.calls),
-            reads: parts.reads,
-            respond: respond.clone(),
-            outbox: Arc::clone(self.invoke.outbox()),
-            endpoints: Arc::clone(&endpoints),
+            desk,
+            respond: respond.over(self.invoke.outbox()),
             tasks: tasks.clone(),
             max_in_flight: parts.max_in_flight,
             in_flight: AtomicUsize::new(0),
-            observers: parts.observers.clone(),
             instance_id: parts.layout.instance_id.clone(),
         });
         let subscriptions = parts.layout.subscriptions(Verb::Invoke);
         self.invoke.serve(subscriptions, Box::new(invocations));
 
         let subscriptions = control_subscriptions(&parts.layout);
-        let control = ControlServer {
+        let control = Arc::new(ControlServer {
             discovery: Discovery {
                 layout: parts.layout,
-                endpoints: Arc::clone(&endpoints),
+                endpoints: Arc::clone(&respond.endpoints),
                 sidecar: Arc::clone(&parts.verbs.desk.stats),
             },
             verbs: parts.verbs,
             cancellable,
-            respond,
-            outbox: Arc::clone(self.control.outbox()),
-            endpoints,
+            respond: respond.over(self.control.outbox()),
             workers: Handle::current(),
             tasks: tasks.clone(),
             places: control::places(),
             budgets,
-            observers: parts.observers,
             give_up: give_up.clone(),
-        };
+        });
         self.control.serve(subscriptions, Box::new(control));
 
         Server {

@@ -33,11 +33,8 @@ pub struct Layout {
 impl Route {
     /// The id in `subject`, where this route has one.
     pub fn id<'a>(&self, subject: &'a str) -> Option<&'a str> {
-        if self.has_id {
-            subject.rsplit('.').next()
-        } else {
-            None
-        }
+        let last = || subject.rsplit('.').next();
+        self.has_id.then(last).flatten()
     }
 
     /// The actor in `subject`, where this route has one.
@@ -50,41 +47,37 @@ impl Layout {
     /// Every subscription for `verb`.
     pub fn subscriptions(&self, verb: Verb) -> Vec<Subscription<Route>> {
         let (prefix, local, name) = (&self.prefix, &self.instance_id, verb.name());
-        let group = Some(self.queue_group.clone());
         let actor_token = Some(prefix.split('.').count() + 1);
-        let mut forms = vec![(format!("{prefix}.local.{local}.{name}"), None, None)];
-        if verb.answers_any() {
-            forms.push((format!("{prefix}.{name}"), group.clone(), None));
-            forms.push((format!("{prefix}.as.*.{name}"), group, actor_token));
-        }
-        let to_all = &format!("{prefix}.all.{name}");
-        if verb.answers_all() {
-            forms.push((to_all.clone(), None, None));
-        }
-        let ids: &[bool] = if verb.takes_id() {
-            &[false, true]
-        } else {
-            &[false]
+        let ids: &[&str] = match verb.takes_id() {
+            true => &["", ".*"],
+            false => &[""],
         };
-        let form = |has_id: bool| {
-            forms
-                .iter()
-                .map(move |(subject, queue_group, actor_token)| Subscription {
-                    subject: if has_id {
-                        format!("{subject}.*")
-                    } else {
-                        subject.clone()
-                    },
-                    queue_group: queue_group.clone(),
+        let mut subscriptions = Vec::new();
+        for id in ids {
+            let mut add = |subject, grouped: bool, to_all, actor_token| {
+                subscriptions.push(Subscription {
+                    subject,
+                    queue_group: grouped.then(|| self.queue_group.clone()),
                     tag: Route {
                         verb,
-                        has_id,
-                        to_all: subject == to_all,
-                        actor_token: *actor_token,
+                        has_id: !id.is_empty(),
+                        to_all,
+                        actor_token,
                     },
-                })
-        };
-        ids.iter().flat_map(|has_id| form(*has_id)).collect()
+                });
+            };
+            let own = format!("{prefix}.local.{local}.{name}{id}");
+            add(own, false, false, None);
+            if verb.answers_any() {
+                add(format!("{prefix}.{name}{id}"), true, false, None);
+                let acting = format!("{prefix}.as.*.{name}{id}");
+                add(acting, true, false, actor_token);
+            }
+            if verb.answers_all() {
+                add(format!("{prefix}.all.{name}{id}"), false, true, None);
+            }
+        }
+        subscriptions
     }
 
     /// The subject that discovery shows, and its queue group.

@@ -4,21 +4,19 @@
 //! at once, and a request that comes in between is answered `shutting_down`, which every router
 //! retries elsewhere. What is not in a group reaches its real addressee as well, which answers it.
 
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use async_nats::{Client, Event, HeaderMap, Message, Subscriber};
+use async_nats::{HeaderMap, Message, Subscriber};
 use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
-use super::connect::{addresses, options};
+use super::ask::Asker;
 use super::respond::{ERROR, ERROR_CODE};
 use super::server::subscriptions;
 use super::subjects::Layout;
 use crate::config::{NatsAddress, NatsSettings};
 use crate::documents;
-use crate::domain::lock::locked;
 use crate::service::error::RegistryError;
 
 /// How long one server may take to answer.
@@ -40,12 +38,11 @@ pub struct Refused {
 /// A connection to one server.
 #[derive(Debug)]
 pub struct Trial {
-    client: Client,
+    asker: Asker,
     token: String,
     /// Our own messages come back here: with each the server has read what was sent before it.
     inbox: String,
     echo: Subscriber,
-    complaints: Arc<Mutex<Vec<String>>>,
 }
 
 impl Trial {
@@ -67,40 +64,28 @@ impl Trial {
             servers: vec![alone],
             ..settings.clone()
         };
-        let complaints = Arc::<Mutex<Vec<String>>>::default();
-        let noted = Arc::clone(&complaints);
-        let options = options(&settings, PATIENCE)?
-            .name(format!("beamline-registry/{instance_id}/check"))
-            .event_callback(move |event| {
-                if let Event::ServerError(error) = event {
-                    let mut noted = locked(&noted);
-                    noted.push(error.to_string());
-                }
-                async {}
-            });
-        let connecting = timeout(PATIENCE, options.connect(addresses(&settings))).await;
-        let client = connecting.map_err(|_| "no answer".to_owned())?;
-        let client = client.map_err(|error| error.to_string())?;
-        let inbox = client.new_inbox();
-        let echo = client.subscribe(inbox.clone()).await;
+        let name = format!("beamline-registry/{instance_id}/check");
+        let connecting = timeout(PATIENCE, Asker::reach(&settings, &name, PATIENCE)).await;
+        let asker = connecting.map_err(|_| "no answer".to_owned())??;
+        let inbox = asker.client.new_inbox();
+        let echo = asker.client.subscribe(inbox.clone()).await;
         Ok(Self {
             token: format!("{:08x}", rand::random::<u32>()),
             echo: echo.map_err(|error| error.to_string())?,
             inbox,
-            client,
-            complaints,
+            asker,
         })
     }
 
     /// The server's name and version.
     pub fn server(&self) -> String {
-        let server = self.client.server_info();
+        let server = self.asker.client.server_info();
         format!("{}, version {}", server.server_name, server.version)
     }
 
     /// The most bytes of a message that it takes.
     pub fn max_payload(&self) -> usize {
-        self.client.server_info().max_payload
+        self.asker.client.server_info().max_payload
     }
 
     /// A token that is not used elsewhere.
@@ -115,18 +100,17 @@ impl Trial {
     /// It does not come back.
     pub async fn round_trip(&mut self) -> Result<Duration, String> {
         let begun = Instant::now();
+        let (client, inbox) = (&self.asker.client, self.inbox.clone());
         let trip = async {
-            self.client
-                .publish(self.inbox.clone(), "".into())
-                .await
-                .ok()?;
+            client.publish(inbox, "".into()).await.ok()?;
             self.echo.next().await
         };
         match timeout(PATIENCE, trip).await {
             Ok(Some(_)) => Ok(begun.elapsed()),
-            _ => Err(self
-                .noted(&self.inbox)
-                .unwrap_or_else(|| "no answer".to_owned())),
+            _ => {
+                let why = self.asker.refusal(&self.inbox);
+                Err(why.unwrap_or_else(|| "no answer".to_owned()))
+            }
         }
     }
 
@@ -151,11 +135,12 @@ impl Trial {
     }
 
     async fn sent(&mut self, subject: &str, body: Vec<u8>) -> Result<(), String> {
-        let sent = self.client.publish(subject.to_owned(), body.into()).await;
+        let client = &self.asker.client;
+        let sent = client.publish(subject.to_owned(), body.into()).await;
         sent.map_err(|error| error.to_string())?;
         self.round_trip().await?;
         sleep(COMPLAINTS).await;
-        self.noted(subject).map_or(Ok(()), Err)
+        self.asker.refusal(subject).map_or(Ok(()), Err)
     }
 
     /// Subscribes to everything that a daemon serves; how many subjects that are, and those refused.
@@ -165,36 +150,29 @@ impl Trial {
     pub async fn subscribes(&mut self, layout: &Layout) -> Result<(usize, Vec<Refused>), String> {
         let wanted = subscriptions(layout);
         for (subject, queue_group) in &wanted {
+            let (client, subject) = (&self.asker.client, subject.clone());
             let tried = match queue_group {
-                Some(group) => {
-                    self.client
-                        .queue_subscribe(subject.clone(), group.clone())
-                        .await
-                }
-                None => self.client.subscribe(subject.clone()).await,
+                Some(group) => client.queue_subscribe(subject, group.clone()).await,
+                None => client.subscribe(subject).await,
             };
             let mut subscriber = tried.map_err(|error| error.to_string())?;
-            subscriber
-                .unsubscribe()
-                .await
-                .map_err(|error| error.to_string())?;
+            let ended = subscriber.unsubscribe().await;
+            ended.map_err(|error| error.to_string())?;
             self.round_trip().await?;
             if queue_group.is_some() {
                 self.turn_away(&mut subscriber).await;
             }
         }
         sleep(COMPLAINTS).await;
-        let mut refused = Vec::new();
-        for (subject, queue_group) in &wanted {
-            if let Some(words) = self.noted(subject) {
-                refused.push(Refused {
-                    subject: subject.clone(),
-                    queue_group: queue_group.clone(),
-                    words,
-                });
-            }
-        }
-        Ok((wanted.len(), refused))
+        let (count, wanted) = (wanted.len(), wanted.into_iter());
+        let refused = wanted.filter_map(|(subject, queue_group)| {
+            Some(Refused {
+                words: self.asker.refusal(&subject)?,
+                subject,
+                queue_group,
+            })
+        });
+        Ok((count, refused.collect()))
     }
 
     /// Answers what came in between.
@@ -207,16 +185,9 @@ impl Trial {
         while let Some(Some(Message { reply, .. })) = subscriber.next().now_or_never() {
             if let Some(reply) = reply {
                 let (headers, body) = (headers.clone(), body.clone());
-                let _ = self.client.publish_with_headers(reply, headers, body).await;
+                let client = &self.asker.client;
+                let _ = client.publish_with_headers(reply, headers, body).await;
             }
         }
-    }
-
-    /// What the server reported about `subject`.
-    fn noted(&self, subject: &str) -> Option<String> {
-        let complaints = locked(&self.complaints);
-        let quoted = format!("\"{subject}\"");
-        let mut complaints = complaints.iter();
-        complaints.find(|words| words.contains(&quoted)).cloned()
     }
 }

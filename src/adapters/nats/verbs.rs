@@ -7,6 +7,7 @@ use super::replies::Answer;
 use super::request::Request;
 use super::subjects::Route;
 use super::verb::Verb;
+use crate::config::AdminSettings;
 use crate::documents;
 use crate::documents::change::Body;
 use crate::documents::circuit::CircuitArguments;
@@ -19,15 +20,6 @@ use crate::service::circuit_control::CircuitControl;
 use crate::service::error::RegistryError;
 use crate::service::invoke::Tools;
 
-/// The rights to change things.
-#[derive(Debug, Clone, Copy)]
-pub struct Administration {
-    /// Whether mutating verbs are served at all.
-    pub enabled: bool,
-    /// Whether they are served only at `as.<actor>`.
-    pub require_actor_subject: bool,
-}
-
 /// The use cases behind the verbs.
 #[derive(Debug)]
 pub struct Verbs {
@@ -38,7 +30,7 @@ pub struct Verbs {
     /// Circuits as operators want them.
     pub circuits: CircuitControl,
     /// The rights to change things.
-    pub administration: Administration,
+    pub administration: AdminSettings,
 }
 
 impl Verbs {
@@ -122,18 +114,15 @@ impl Verbs {
     }
 
     fn allow_change(&self, route: Route, request: &Request) -> Result<(), RegistryError> {
-        let Administration {
-            enabled,
-            require_actor_subject,
-        } = self.administration;
-        if !enabled {
+        if !self.administration.enabled {
             return Err(RegistryError::Forbidden(
                 "administration is disabled on this sidecar",
             ));
         }
         // A reload changes nothing that is audited.
         let audited = route.verb != Verb::Reload;
-        if audited && require_actor_subject && route.actor(&request.subject).is_none() {
+        let restricted = audited && self.administration.require_actor_subject;
+        if restricted && route.actor(&request.subject).is_none() {
             return Err(RegistryError::Forbidden(
                 "changes are accepted at as.<actor> only",
             ));

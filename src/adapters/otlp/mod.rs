@@ -109,9 +109,7 @@ impl Exporter {
     async fn send_rest(&mut self) {
         while !self.spans.is_empty() {
             let mut batch = Vec::new();
-            while let (true, Ok(span)) = (batch.len() < BATCH, self.spans.try_recv()) {
-                batch.push(span);
-            }
+            self.spans.recv_many(&mut batch, BATCH).await;
             self.send(batch).await;
         }
     }
@@ -119,22 +117,16 @@ impl Exporter {
     /// A full batch, or what came within the time to gather, or before `stop`.
     async fn gather(&mut self, stop: &CancellationToken) -> Vec<Span> {
         let mut batch = Vec::new();
-        let first = tokio::select! {
-            first = self.spans.recv() => first,
-            () = stop.cancelled() => None,
-        };
-        batch.extend(first);
-        let until = Instant::now() + GATHER;
-        while !batch.is_empty() && batch.len() < BATCH && !stop.is_cancelled() {
-            let room = BATCH - batch.len();
-            let more = tokio::select! {
-                more = timeout_at(until, self.spans.recv_many(&mut batch, room)) => more,
-                () = stop.cancelled() => break,
-            };
-            if !matches!(more, Ok(count) if count > 0) {
-                break;
+        let gathering = async {
+            let mut more = self.spans.recv_many(&mut batch, BATCH).await;
+            let until = Instant::now() + GATHER;
+            while more > 0 && batch.len() < BATCH {
+                let room = BATCH - batch.len();
+                let received = timeout_at(until, self.spans.recv_many(&mut batch, room)).await;
+                more = received.unwrap_or(0);
             }
-        }
+        };
+        let _stopped = stop.run_until_cancelled(gathering).await;
         batch
     }
 
@@ -143,10 +135,8 @@ impl Exporter {
             return;
         }
         let spans = batch.len();
-        let sent = self
-            .collector
-            .export(batch.into_iter().map(convert::span).collect());
-        let sent = timeout(EXPORT_TIMEOUT, sent).await;
+        let batch = batch.into_iter().map(convert::span).collect();
+        let sent = timeout(EXPORT_TIMEOUT, self.collector.export(batch)).await;
         let dropped = self.dropped.swap(0, Ordering::Relaxed);
         let dropping = dropped > 0;
         if dropping && !std::mem::replace(&mut self.dropping, dropping) {

@@ -60,36 +60,29 @@ impl Sources {
 
     fn links(&self, page: &mut Page<'_>) -> Result<(), Error> {
         if let Some(staleness) = self.status.staleness() {
-            page.gauge(
-                "extension_registry_staleness_seconds",
-                staleness.as_secs_f64(),
-            )?;
+            let seconds = staleness.as_secs_f64();
+            page.gauge("extension_registry_staleness_seconds", seconds)?;
         }
-        if let Some(up) = self.status.database_up() {
-            page.gauge("extension_registry_database_up", u64::from(up))?;
+        let listener = match self.status.listener() {
+            ListenerState::Off => None,
+            state => Some(state == ListenerState::Listening),
+        };
+        for (name, up) in [
+            ("extension_registry_database_up", self.status.database_up()),
+            ("extension_registry_listener_up", listener),
+            ("extension_registry_nats_up", Some(self.status.nats_up())),
+        ] {
+            if let Some(up) = up {
+                page.gauge(name, u64::from(up))?;
+            }
         }
-        let listener = self.status.listener();
-        if listener != ListenerState::Off {
-            page.gauge(
-                "extension_registry_listener_up",
-                u64::from(listener == ListenerState::Listening),
-            )?;
-        }
-        page.gauge(
-            "extension_registry_nats_up",
-            u64::from(self.status.nats_up()),
-        )
+        Ok(())
     }
 
     fn losses(&self, page: &mut Page<'_>) -> Result<(), Error> {
-        page.counter(
-            "extension_registry_log_lines_dropped",
-            self.log_lines_dropped.get(),
-        )?;
-        page.counter(
-            "extension_registry_events_dropped",
-            self.events_dropped.get(),
-        )
+        let (lines, events) = (self.log_lines_dropped.get(), self.events_dropped.get());
+        page.counter("extension_registry_log_lines_dropped", lines)?;
+        page.counter("extension_registry_events_dropped", events)
     }
 
     fn lookups(&self, page: &mut Page<'_>) -> Result<(), Error> {
@@ -100,16 +93,14 @@ impl Sources {
             ("refused", meter.refused.get()),
         ];
         if results.iter().any(|(_, count)| *count > 0) {
-            page.counters(
-                "extension_registry_lookups",
-                results.map(|(result, count)| ([("result", result)], count)),
-            )?;
+            let counts = results.map(|(result, count)| ([("result", result)], count));
+            page.counters("extension_registry_lookups", counts)?;
         }
         let (sum, buckets) = meter.duration.figures();
         let duration = ConstHistogram::of_seconds(sum, buckets);
         if duration.count() == 0 {
             return Ok(());
         }
-        page.histogram("extension_registry_lookup_duration_seconds", &duration)
+        page.metric("extension_registry_lookup_duration_seconds", &duration)
     }
 }

@@ -21,9 +21,10 @@ use crate::domain::catalog::Catalog;
 use crate::domain::entry::Entry;
 use crate::domain::health::HealthSums;
 use crate::domain::listing::PageRequest;
-use crate::service::circuits::{self, Circuits};
+use crate::service::circuits::{Circuit, Circuits};
 use crate::service::clock::Clock;
 use crate::service::invoke::{Runtime, Runtimes, VersionRuntime};
+use crate::service::meter::Counter;
 
 /// What the metrics of extensions read.
 #[derive(Debug, Clone)]
@@ -91,13 +92,6 @@ impl Calls {
     }
 }
 
-/// A circuit of an extension.
-struct Circuit<'a> {
-    labels: Labels<'a, 2>,
-    state: CircuitState,
-    circuit: Arc<circuits::Circuit>,
-}
-
 impl Collector for ExtensionSources {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         let mut page = Page(encoder);
@@ -134,36 +128,23 @@ impl ExtensionSources {
                     candidate.resolve(extension).version.as_str(),
                 );
                 if let Some(circuit) = self.circuits.get(id, version) {
-                    circuits.push(Circuit {
-                        labels: [("extension_id", id), ("version", version)],
-                        state: circuit.view(now).state,
-                        circuit,
-                    });
+                    let labels = [("extension_id", id), ("version", version)];
+                    circuits.push((labels, circuit.view(now).state, circuit));
                 }
             }
         }
-        page.gauges(
-            "extension_circuit_breaker_state",
-            circuits.iter().map(|c| (c.labels, number(c.state))),
-        )?;
-        page.counters(
-            "extension_circuit_breaker_failures",
-            circuits
-                .iter()
-                .map(|c| (c.labels, c.circuit.failures.get())),
-        )?;
-        page.counters(
-            "extension_circuit_breaker_recoveries",
-            circuits
-                .iter()
-                .map(|c| (c.labels, c.circuit.recoveries.get())),
-        )?;
-        page.counters(
-            "extension_pushed_back",
-            circuits
-                .iter()
-                .map(|c| (c.labels, c.circuit.pushed_back.get())),
-        )
+        let states = circuits.iter();
+        let states = states.map(|(labels, state, _)| (*labels, number(*state)));
+        page.gauges("extension_circuit_breaker_state", states)?;
+        let counts = |count: fn(&Circuit) -> &Counter| {
+            let circuits = circuits.iter();
+            circuits.map(move |(labels, _, circuit)| (*labels, count(circuit).get()))
+        };
+        let failures = counts(|circuit| &circuit.failures);
+        page.counters("extension_circuit_breaker_failures", failures)?;
+        let recoveries = counts(|circuit| &circuit.recoveries);
+        page.counters("extension_circuit_breaker_recoveries", recoveries)?;
+        page.counters("extension_pushed_back", counts(|it| &it.pushed_back))
     }
 }
 
@@ -212,30 +193,23 @@ fn invocations(extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Erro
     });
     page.counters("extension_invocations", statuses)?;
     let invoked = || called(extensions).filter(|(_, calls)| calls.invoked().next().is_some());
-    page.counters(
-        "extension_invocation_retries",
-        invoked().map(|(labels, calls)| (labels, calls.runtime.meter.retries.get())),
-    )?;
+    let retries = invoked().map(|(labels, calls)| (labels, calls.runtime.meter.retries.get()));
+    page.counters("extension_invocation_retries", retries)?;
     let fallbacks = called(extensions).filter_map(|(labels, calls)| {
         let fallbacks = calls.runtime.meter.fallbacks.get();
         // An auto-disabled extension has no calls of its own.
         (fallbacks > 0 || calls.invoked().next().is_some()).then_some((labels, fallbacks))
     });
     page.counters("extension_fallbacks", fallbacks)?;
-    page.counters(
-        "extension_cancelled",
-        invoked().map(|(labels, calls)| (labels, calls.runtime.meter.cancelled.get())),
-    )?;
-    page.histograms(
-        "extension_invocation_duration_seconds",
-        versions(extensions).map(|(labels, calls)| (labels, &calls.durations)),
-    )?;
+    let cancelled = invoked().map(|(labels, calls)| (labels, calls.runtime.meter.cancelled.get()));
+    page.counters("extension_cancelled", cancelled)?;
+    let durations = versions(extensions).map(|(labels, calls)| (labels, &calls.durations));
+    page.family("extension_invocation_duration_seconds", durations)?;
     if called(extensions).next().is_none() {
         return Ok(());
     }
-    let in_flight: usize = called(extensions)
-        .map(|(_, calls)| calls.runtime.in_flight())
-        .sum();
+    let in_flight = called(extensions).map(|(_, calls)| calls.runtime.in_flight());
+    let in_flight: usize = in_flight.sum();
     page.gauge("extension_invocations_in_flight", in_flight as u64)
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Write, stderr};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tracing::{Dispatch, debug, info, warn};
 use tracing_subscriber::EnvFilter;
@@ -14,7 +14,7 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use super::panics::log_panics;
 use super::repeats::Repeats;
-use super::writer::LogWriter;
+pub use super::writer::LogWriter as Log;
 use crate::config::LogFormat;
 use crate::domain::breaker::CircuitState;
 use crate::domain::health::Crossing;
@@ -23,8 +23,6 @@ use crate::domain::moment::rfc3339;
 use crate::domain::overload::Overload;
 use crate::service::circuits::Moved;
 use crate::service::clock::Clock;
-use crate::service::health::Summary;
-use crate::service::meter::Count;
 use crate::service::observe::{Failing, ListenerState, Observation, Observer};
 use crate::service::status::millis;
 
@@ -45,31 +43,15 @@ pub enum LogError {
     Thread(#[from] io::Error),
 }
 
-/// The log of the process, once it is set up.
-#[derive(Debug, Clone)]
-pub struct Log(LogWriter);
-
-impl Log {
-    /// Counts the lines that were dropped.
-    pub fn dropped(&self) -> Count {
-        self.0.dropped()
-    }
-
-    /// Waits until all lines are written, but no longer than `limit`.
-    pub fn flush(&self, limit: Duration) {
-        self.0.flush(limit);
-    }
-}
-
 /// Sets up the log of the whole process, panics included; `filter` as in
 /// `info,beamline_registry=debug`. It never blocks.
 pub fn init(filter: &str, format: LogFormat) -> Result<Log, LogError> {
-    let writer = LogWriter::start(standard_error(), report_lost)?;
+    let writer = Log::start(standard_error(), report_lost)?;
     let made = writer.clone();
     let ansi = stderr().is_terminal();
     dispatch(filter, format, ansi, move || made.clone())?.try_init()?;
     log_panics();
-    Ok(Log(writer))
+    Ok(writer)
 }
 
 fn report_lost(lines: u64) {
@@ -143,10 +125,56 @@ impl LogObserver {
             false => "there is no data yet",
         }
     }
+
+    /// How often it happened unlogged before, if `observation` is to be logged now.
+    fn say(&self, observation: &Observation) -> Option<u64> {
+        let now = Instant::now();
+        match observation {
+            Observation::LoadFailed { error, .. } => self.failures.say(error.to_string(), now),
+            Observation::RequestFailed { what, error } => {
+                self.requests.say((*what, error.to_string()), now)
+            }
+            Observation::NatsNotice { connection, notice } => {
+                self.notices.say((*connection, notice.clone()), now)
+            }
+            Observation::SlowConsumer(connection) => self.slow.say(connection, now),
+            Observation::FlushFailed(error) => {
+                // One outage has many words, from a connection that is cut to one that is refused.
+                let trouble = match error.database().is_unreachable() {
+                    true => String::new(),
+                    false => error.to_string(),
+                };
+                self.flushes.say(trouble, now)
+            }
+            Observation::ProbeAnswered(id) => self.alive.say(id.clone(), now),
+            Observation::StoreFailed { what, error } => {
+                self.store.say((*what, error.to_string()), now)
+            }
+            Observation::EventDropped { kind, .. } => self.events.say(*kind, now),
+            Observation::Overloaded(why) => self.overload.say(*why, now),
+            Observation::Acknowledged { stream, .. } => {
+                self.acknowledged.first(stream.clone(), now).then_some(0)
+            }
+            Observation::Dropped {
+                reason,
+                reply_prefix,
+            } => {
+                let first = match reply_prefix {
+                    Some(prefix) => self.reply_prefixes.first(prefix.clone(), now),
+                    None => self.drops.first(reason.as_str(), now),
+                };
+                first.then_some(0)
+            }
+            _ => Some(0),
+        }
+    }
 }
 
 impl Observer for LogObserver {
     fn observe(&self, observation: &Observation) {
+        let Some(repeated) = self.say(observation) else {
+            return;
+        };
         match observation {
             Observation::Loaded {
                 trigger,
@@ -181,14 +209,10 @@ impl Observer for LogObserver {
                 debug!(duration_ms = millis(*duration), "no changes");
             }
             Observation::LoadFailed { trigger, error } => {
-                if let Some(repeated) = self.failures.say(error.to_string(), Instant::now()) {
-                    let (trigger, left) = (trigger.as_str(), self.left());
-                    warn!(trigger, repeated, %error, "load failed; {left}");
-                }
+                let (trigger, left) = (trigger.as_str(), self.left());
+                warn!(trigger, repeated, %error, "load failed; {left}");
             }
-            Observation::Quarantined { origin, reason } => {
-                warn!(%origin, %reason, "quarantined");
-            }
+            Observation::Quarantined { origin, reason } => warn!(%origin, %reason, "quarantined"),
             Observation::Cut { id, what } => {
                 warn!(extension_id = %id, %what, "exceeds this deployment's limits; reduced to them");
             }
@@ -221,36 +245,22 @@ impl Observer for LogObserver {
                 }
             }
             Observation::RequestFailed { what, error } => {
-                let key = (*what, error.to_string());
-                if let Some(repeated) = self.requests.say(key, Instant::now()) {
-                    let reason = error.trouble.as_str();
-                    warn!(reason, repeated, error = %format_args!("{what}: {error}"), "request failed");
-                }
+                let reason = error.trouble.as_str();
+                warn!(reason, repeated, error = %format_args!("{what}: {error}"), "request failed");
             }
             Observation::Listener { state, cause } => listener(*state, cause),
-            Observation::NatsUp {
-                connection,
-                up: true,
-            } => info!(connection, "nats connected"),
-            Observation::NatsUp {
-                connection,
-                up: false,
-            } => {
-                warn!(connection, "nats disconnected");
-            }
+            Observation::NatsUp { connection, up } => match up {
+                true => info!(connection, "nats connected"),
+                false => warn!(connection, "nats disconnected"),
+            },
             Observation::NatsNotice { connection, notice } => {
-                let key = (*connection, notice.clone());
-                if let Some(repeated) = self.notices.say(key, Instant::now()) {
-                    warn!(connection, repeated, %notice, "nats notice");
-                }
+                warn!(connection, repeated, %notice, "nats notice");
             }
             Observation::SlowConsumer(connection) => {
-                if let Some(repeated) = self.slow.say(connection, Instant::now()) {
-                    warn!(
-                        connection,
-                        repeated, "a reply was dropped: earlier ones were not read in time"
-                    );
-                }
+                warn!(
+                    connection,
+                    repeated, "a reply was dropped: earlier ones were not read in time"
+                );
             }
             Observation::Circuit { moved, failing, .. } => circuit(moved, failing),
             Observation::Health {
@@ -268,36 +278,24 @@ impl Observer for LogObserver {
                     info!(extension_id = %id, %version, success_rate, min_success_rate, "health recovered");
                 }
             },
-            Observation::HealthSummary(summary) => {
-                let Summary {
-                    total,
-                    healthy,
-                    unhealthy,
-                    half_open,
-                    ..
-                } = summary;
-                debug!(total, healthy, unhealthy, half_open, "health summary");
-            }
+            Observation::HealthSummary(summary) => debug!(
+                total = summary.total,
+                healthy = summary.healthy,
+                unhealthy = summary.unhealthy,
+                half_open = summary.half_open,
+                "health summary"
+            ),
             Observation::FlushFailed(error) => {
-                // One outage has many words, from a connection that is cut to one that is refused.
-                let trouble = match error.database().is_unreachable() {
-                    true => String::new(),
-                    false => error.to_string(),
-                };
-                if let Some(repeated) = self.flushes.say(trouble, Instant::now()) {
-                    warn!(repeated, %error, "health not saved; it is kept for the next attempt");
-                }
+                warn!(repeated, %error, "health not saved; it is kept for the next attempt");
             }
             Observation::AutoSwitched {
                 id,
-                disabled: true,
+                disabled,
                 revision,
-            } => warn!(extension_id = %id, revision, "disabled automatically"),
-            Observation::AutoSwitched {
-                id,
-                disabled: false,
-                revision,
-            } => info!(extension_id = %id, revision, "enabled automatically"),
+            } => match disabled {
+                true => warn!(extension_id = %id, revision, "disabled automatically"),
+                false => info!(extension_id = %id, revision, "enabled automatically"),
+            },
             Observation::RolloutHalted {
                 id,
                 version,
@@ -313,21 +311,13 @@ impl Observer for LogObserver {
                 info!(extension_id = %id, why, "not disabled automatically");
             }
             Observation::ProbeAnswered(id) => {
-                if self.alive.say(id.clone(), Instant::now()).is_some() {
-                    info!(extension_id = %id, "extension responds again; an operator must enable it");
-                }
+                info!(extension_id = %id, "extension responds again; an operator must enable it");
             }
             Observation::StoreFailed { what, error } => {
-                let error = error.to_string();
-                let key = (*what, error.clone());
-                if let Some(repeated) = self.store.say(key, Instant::now()) {
-                    warn!(what, repeated, %error, "the database failed; trying again");
-                }
+                warn!(what, repeated, %error, "the database failed; trying again");
             }
             Observation::EventDropped { kind, why } => {
-                if let Some(repeated) = self.events.say(*kind, Instant::now()) {
-                    warn!(kind, repeated, %why, "an event was dropped");
-                }
+                warn!(kind, repeated, %why, "an event was dropped");
             }
             Observation::NatsRestarted(connection) => {
                 warn!(connection, "nats connection thread panicked; reconnecting");
@@ -344,38 +334,27 @@ impl Observer for LogObserver {
                 );
             }
             Observation::Acknowledged { id, stream } => {
-                if self.acknowledged.first(stream.clone(), Instant::now()) {
-                    warn!(
-                        extension_id = %id,
-                        stream,
-                        "a JetStream stream acknowledges calls to extensions; its \
-                         acknowledgements are ignored: remove the extensions' subjects from the \
-                         stream (logged once per stream)"
-                    );
-                }
+                warn!(
+                    extension_id = %id,
+                    stream,
+                    "a JetStream stream acknowledges calls to extensions; its \
+                     acknowledgements are ignored: remove the extensions' subjects from the \
+                     stream (logged once per stream)"
+                );
             }
             Observation::Overloaded(why) => {
-                if let Some(repeated) = self.overload.say(*why, Instant::now()) {
-                    let reason = why.as_str();
-                    warn!(reason, repeated, "request refused: too much at once");
-                }
+                let reason = why.as_str();
+                warn!(reason, repeated, "request refused: too much at once");
             }
             Observation::Dropped {
                 reason,
                 reply_prefix,
             } => {
-                let (reason, now) = (reason.as_str(), Instant::now());
-                let first = match reply_prefix {
-                    Some(prefix) => self.reply_prefixes.first(prefix.clone(), now),
-                    None => self.drops.first(reason, now),
-                };
-                if first {
-                    let reply_prefix = reply_prefix.as_deref();
-                    warn!(
-                        reason,
-                        reply_prefix, "requests cannot be answered (logged once)"
-                    );
-                }
+                let (reason, reply_prefix) = (reason.as_str(), reply_prefix.as_deref());
+                warn!(
+                    reason,
+                    reply_prefix, "requests cannot be answered (logged once)"
+                );
             }
         }
     }

@@ -61,11 +61,11 @@ impl Metrics {
             ("os", std::env::consts::OS),
             ("arch", std::env::consts::ARCH),
         ]);
-        register(&mut registry, "build", build);
+        registry.register("build", help("build"), build);
         // The name that all client libraries use: another value is a restart.
         let start = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        let start = ConstGauge::new(start.as_secs_f64());
-        register(&mut registry, "process_start_time_seconds", start);
+        let name = "process_start_time_seconds";
+        registry.register(name, help(name), ConstGauge::new(start.as_secs_f64()));
         Self { registry, observer }
     }
 
@@ -90,25 +90,19 @@ impl Metrics {
     }
 }
 
-fn register(registry: &mut Registry, name: &str, metric: impl Metric) {
-    registry.register(name, help(name), metric);
+fn register<M: Metric + Clone>(registry: &mut Registry, name: &str, metric: M) -> M {
+    registry.register(name, help(name), metric.clone());
+    metric
 }
 
 impl MetricsObserver {
     fn new(registry: &mut Registry) -> Self {
         // 0.5 ms to 8 s: one row of a database near by, up to 100,000 rows of a remote one.
         let sync_duration = Histogram::new(exponential_buckets(0.0005, 2.0, 15));
-        register(
-            registry,
-            "extension_registry_sync_duration_seconds",
-            sync_duration.clone(),
-        );
-        let mut counter = |name: &str| {
-            let counter = Counter::default();
-            register(registry, name, counter.clone());
-            counter
-        };
-        let this = Self {
+        let name = "extension_registry_sync_duration_seconds";
+        let sync_duration = register(registry, name, sync_duration);
+        let mut counter = |name: &str| register(registry, name, Counter::default());
+        Self {
             sync_duration,
             sync_errors: counter("extension_registry_sync_errors"),
             slow_consumer: counter("extension_registry_slow_consumer"),
@@ -118,14 +112,12 @@ impl MetricsObserver {
             panics: counter("extension_registry_panics"),
             nats_restarts: counter("extension_registry_nats_restarts"),
             auto_disabled: counter("extension_health_auto_disabled"),
-            dropped: Family::default(),
-        };
-        register(
-            registry,
-            "extension_registry_dropped_requests",
-            this.dropped.clone(),
-        );
-        this
+            dropped: register(
+                registry,
+                "extension_registry_dropped_requests",
+                Family::default(),
+            ),
+        }
     }
 
     fn dropped(&self, reason: DropReason) {

@@ -66,7 +66,7 @@ impl Page<'_> {
     where
         ConstGauge<T>: EncodeMetric,
     {
-        self.metric(name, &ConstGauge::new(value))
+        self.metric(name, ConstGauge::new(value))
     }
 
     pub(super) fn gauges<L: EncodeLabelSet, T>(
@@ -79,11 +79,11 @@ impl Page<'_> {
     {
         let series = values.into_iter();
         let series = series.map(|(labels, value)| (labels, ConstGauge::new(value)));
-        self.family(name, MetricType::Gauge, series)
+        self.family(name, series)
     }
 
     pub(super) fn counter(&mut self, name: &str, count: u64) -> Result<(), Error> {
-        self.metric(name, &ConstCounter::new(count))
+        self.metric(name, ConstCounter::new(count))
     }
 
     pub(super) fn counters<L: EncodeLabelSet>(
@@ -93,42 +93,24 @@ impl Page<'_> {
     ) -> Result<(), Error> {
         let series = counts.into_iter();
         let series = series.map(|(labels, count)| (labels, ConstCounter::new(count)));
-        self.family(name, MetricType::Counter, series)
+        self.family(name, series)
     }
 
-    pub(super) fn histogram(
+    pub(super) fn metric(&mut self, name: &str, metric: impl EncodeMetric) -> Result<(), Error> {
+        let (page, kind) = (&mut self.0, metric.metric_type());
+        metric.encode(page.encode_descriptor(name, help(name), None, kind)?)
+    }
+
+    pub(super) fn family<L: EncodeLabelSet>(
         &mut self,
         name: &str,
-        histogram: &ConstHistogram,
-    ) -> Result<(), Error> {
-        self.metric(name, &histogram)
-    }
-
-    pub(super) fn histograms<'h, L: EncodeLabelSet>(
-        &mut self,
-        name: &str,
-        histograms: impl IntoIterator<Item = (L, &'h ConstHistogram)>,
-    ) -> Result<(), Error> {
-        self.family(name, MetricType::Histogram, histograms)
-    }
-
-    fn metric(&mut self, name: &str, metric: &impl EncodeMetric) -> Result<(), Error> {
-        let encoder = self
-            .0
-            .encode_descriptor(name, help(name), None, metric.metric_type())?;
-        metric.encode(encoder)
-    }
-
-    fn family<L: EncodeLabelSet>(
-        &mut self,
-        name: &str,
-        kind: MetricType,
         series: impl IntoIterator<Item = (L, impl EncodeMetric)>,
     ) -> Result<(), Error> {
         let mut series = series.into_iter().peekable();
-        if series.peek().is_none() {
+        let Some((_, first)) = series.peek() else {
             return Ok(());
-        }
+        };
+        let kind = first.metric_type();
         let mut encoder = self.0.encode_descriptor(name, help(name), None, kind)?;
         for (labels, metric) in series {
             metric.encode(encoder.encode_family(&labels)?)?;

@@ -12,7 +12,8 @@ use super::repeats::Repeats;
 pub(super) fn log_panics() {
     let repeats = Repeats::default();
     panic::set_hook(Box::new(move |info| {
-        let at = place(info);
+        let at = info.location().map(ToString::to_string);
+        let at = at.unwrap_or_else(|| "unknown".to_owned());
         if let Some(repeated) = repeats.say(at.clone(), Instant::now()) {
             let thread = thread::current();
             let thread = thread.name();
@@ -20,11 +21,6 @@ pub(super) fn log_panics() {
             error!(%at, thread, repeated, reason, "panicked; this is a bug, please report it");
         }
     }));
-}
-
-fn place(info: &PanicHookInfo<'_>) -> String {
-    let location = info.location();
-    location.map_or_else(|| "unknown".to_owned(), ToString::to_string)
 }
 
 /// The message, where the program's text has it word by word: one that was made up may hold parts

@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ const FULL: Duration = Duration::from_millis(10);
 
 /// Takes log lines, one per [`Write::write`]. Never waits, never fails.
 #[derive(Debug, Clone)]
-pub(super) struct LogWriter(Arc<Shared>);
+pub struct LogWriter(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -55,13 +55,13 @@ enum Item {
 }
 
 impl LogWriter {
-    /// Writes to `sink` on a thread of its own. `report` is called there with the number of lines
+    /// Writes to `inner` on a thread of its own. `report` is called there with the number of lines
     /// that are missing, and logs it.
     ///
     /// # Errors
     /// No thread can be had.
     pub(super) fn start(
-        sink: impl Write + Send + 'static,
+        inner: impl Write + Send + 'static,
         report: impl Fn(u64) + Send + 'static,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
@@ -72,17 +72,17 @@ impl LogWriter {
         let writer = Self(Arc::clone(&shared));
         thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || shared.write_all(Sink::new(sink), report))?;
+            .spawn(move || shared.write_all(Sink { inner, torn: false }, report))?;
         Ok(writer)
     }
 
     /// The lines that were lost so far.
-    pub(super) fn dropped(&self) -> Count {
+    pub fn dropped(&self) -> Count {
         self.0.dropped.clone()
     }
 
     /// Waits until everything is written, but no longer than `limit`.
-    pub(super) fn flush(&self, limit: Duration) {
+    pub fn flush(&self, limit: Duration) {
         let until = Instant::now() + limit;
         let mut queue = locked(&self.0.queue);
         while queue.busy || queue.lost > 0 || !queue.items.is_empty() {
@@ -90,7 +90,8 @@ impl LogWriter {
             if left.is_zero() {
                 return;
             }
-            queue = self.0.wait(queue, left);
+            let waited = self.0.changed.wait_timeout(queue, left);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
@@ -144,7 +145,7 @@ impl Shared {
                     report(lines);
                 }
                 Item::Line(line) => {
-                    let taken = sink.write_line(&line, || self.pause()).is_ok();
+                    let taken = sink.write_line(&line).is_ok();
                     let missed = std::mem::take(&mut told);
                     if !taken {
                         self.dropped.add(1);
@@ -174,29 +175,9 @@ impl Shared {
                 return Item::Gap(std::mem::take(&mut queue.lost));
             }
             self.changed.notify_all();
-            queue = self
-                .changed
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
+            let waited = self.changed.wait(queue);
+            queue = waited.unwrap_or_else(PoisonError::into_inner);
         }
-    }
-
-    /// Waits for a moment.
-    fn pause(&self) {
-        let until = Instant::now() + FULL;
-        let mut queue = locked(&self.queue);
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            queue = self.wait(queue, left);
-        }
-    }
-
-    fn wait<'a>(&self, queue: MutexGuard<'a, Queue>, limit: Duration) -> MutexGuard<'a, Queue> {
-        let waited = self.changed.wait_timeout(queue, limit);
-        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
@@ -208,27 +189,25 @@ struct Sink<W> {
 }
 
 impl<W: Write> Sink<W> {
-    fn new(inner: W) -> Self {
-        Self { inner, torn: false }
-    }
-
-    /// Writes a whole line. `pause` is called while the sink takes nothing.
-    fn write_line(&mut self, line: &[u8], pause: impl Fn()) -> io::Result<()> {
+    /// Writes a whole line, and waits while the sink takes nothing.
+    fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
         if self.torn {
-            self.write(b"\n", &pause)?;
+            self.write(b"\n")?;
             self.torn = false;
         }
-        self.write(line, &pause)
+        self.write(line)
     }
 
-    fn write(&mut self, mut bytes: &[u8], pause: &impl Fn()) -> io::Result<()> {
+    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         let whole = bytes.len();
         while !bytes.is_empty() {
             match self.inner.write(bytes) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => pause(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    thread::park_timeout(FULL);
+                }
                 Err(error) => {
                     self.torn |= bytes.len() < whole;
                     return Err(error);

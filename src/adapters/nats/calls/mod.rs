@@ -49,12 +49,13 @@ const NO_RESPONDERS: u16 = 503;
 pub struct Calls {
     outbox: Arc<Outbox>,
     /// All reply subjects begin with this, and end with a token.
-    inbox_prefix: String,
+    pub inbox_prefix: String,
     table: Arc<Table>,
     audiences: Arc<Audiences>,
     looks: Looks,
     tasks: Tasks,
-    budget: Arc<Budget>,
+    /// The bytes that calls may hold.
+    pub budget: Arc<Budget>,
     giving_up: CancellationToken,
     observers: Observers,
 }
@@ -89,16 +90,6 @@ impl Calls {
             giving_up: CancellationToken::new(),
             observers,
         }
-    }
-
-    /// What all its reply subjects begin with.
-    pub fn inbox_prefix(&self) -> &str {
-        &self.inbox_prefix
-    }
-
-    /// The bytes that calls may hold.
-    pub fn budget(&self) -> &Arc<Budget> {
-        &self.budget
     }
 
     /// How many calls are under way.
@@ -170,10 +161,8 @@ impl Calls {
             }
             return;
         };
-        match headers {
-            Ok(headers) if headers.status() == Some(NO_RESPONDERS) => {
-                self.table.end(token, CallError::NoResponders);
-            }
+        let error = match headers {
+            Ok(headers) if headers.status() == Some(NO_RESPONDERS) => CallError::NoResponders,
             Ok(headers) => match self.budget.take(message.size()) {
                 Some(held) => {
                     if !self.table.deliver(token, reply(headers, held, message)) {
@@ -181,13 +170,13 @@ impl Calls {
                         self.observers
                             .observe(&Observation::SlowConsumer(connection));
                     }
+                    return;
                 }
-                None => self
-                    .table
-                    .end(token, CallError::Overloaded(Overload::Bytes)),
+                None => CallError::Overloaded(Overload::Bytes),
             },
-            Err(_) => self.table.end(token, CallError::BadReply),
-        }
+            Err(_) => CallError::BadReply,
+        };
+        self.table.end(token, error);
     }
 }
 

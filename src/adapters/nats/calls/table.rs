@@ -87,11 +87,9 @@ impl Table {
     /// Takes a slot for a call to `subject` that will be waited for until `until`, or longer; the
     /// caller must [`release`](Self::release) it.
     pub(super) fn begin(&self, subject: &Subject, until: Instant) -> Result<Token, CallError> {
-        let index = locked(&self.free)
-            .pop()
-            .ok_or(CallError::Overloaded(Overload::Requests))?;
-        let slot = self.slots.get(index as usize);
-        let mut slot = locked(slot.ok_or(CallError::Overloaded(Overload::Requests))?);
+        let full = CallError::Overloaded(Overload::Requests);
+        let index = locked(&self.free).pop().ok_or(full)?;
+        let mut slot = locked(self.slots.get(index as usize).ok_or(full)?);
         slot.subject = Some(subject.clone());
         slot.secret = rand::random();
         let token = Token {

@@ -20,19 +20,13 @@ const EXTENSION_ERROR: &str = "Beamline-Extension-Error";
 /// The number of a message within a stream, from 1.
 const SEQUENCE: &str = "Beamline-Seq";
 
-/// The first message of an answer: which version answered, and where its call may be cancelled.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct First<'a> {
-    pub(super) trail: &'a Trail,
-    /// This sidecar.
-    pub(super) served_by: &'a str,
-}
+/// The first message of an answer: which version answered, and this sidecar, where its call may be
+/// cancelled.
+pub(super) type First<'a> = (&'a Trail, &'a str);
 
 /// The headers of an answer in one piece.
-pub(super) fn headers(block: &mut HeaderBlock, answered: &Answered, first: Option<First<'_>>) {
-    if let Some(first) = first {
-        trail(block, first);
-    }
+pub(super) fn headers(block: &mut HeaderBlock, answered: &Answered, served_by: &str) {
+    trail(block, (&answered.trail, served_by));
     if let Some(error) = &answered.error {
         push(block, ERROR_CODE, &error.code);
         push(block, ERROR, &error.text);
@@ -52,7 +46,7 @@ pub(super) fn stream(block: &mut HeaderBlock, first: Option<First<'_>>, kind: &s
     block.push_number(SEQUENCE, sequence);
 }
 
-fn trail(block: &mut HeaderBlock, First { trail, served_by }: First<'_>) {
+fn trail(block: &mut HeaderBlock, (trail, served_by): First<'_>) {
     push(block, EXTENSION_ID, trail.id.as_str());
     push(block, VERSION, trail.version.as_str());
     if let Some(instance) = &trail.instance {

@@ -18,9 +18,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use self::answer::First;
 pub(super) use self::messenger::Messenger;
 use super::calls::{CallUnderWay, Calls};
-use super::endpoints::Endpoints;
 use super::link::lane::{Handler, Turn};
-use super::link::outbox::Outbox;
 use super::replies::Answer;
 use super::request::opened;
 use super::respond::{Out, Respond, out};
@@ -29,6 +27,7 @@ use super::verb::Verb;
 use super::wire::operation::Message;
 use super::wire::write::HeaderBlock;
 use crate::documents;
+use crate::documents::desk::Desk;
 use crate::documents::invoke::{InvokeArguments, InvokeHeaders};
 use crate::domain::call_id::CallId;
 use crate::domain::overload::Overload;
@@ -38,36 +37,25 @@ use crate::service::error::RegistryError;
 use crate::service::invoke::{
     Accepted, Answered, CHUNK, END, Invoked, Invoker, Piece, Streaming, Trail,
 };
-use crate::service::observe::{Observation, Observers};
-use crate::service::read::Reads;
+use crate::service::observe::Observation;
 
 /// What calls for routers are made with.
-#[derive(Debug, Clone)]
-pub struct InvokeServer(Arc<Inner>);
-
-/// The parts of an [`InvokeServer`].
 #[derive(Debug)]
-pub struct Inner {
+pub struct InvokeServer {
     /// The use case.
     pub invoker: Invoker<Arc<Calls>>,
     /// What makes the calls, and runs the tasks that wait for them.
     pub calls: Arc<Calls>,
     /// Explains what a call would do.
-    pub reads: Arc<Reads>,
+    pub desk: Arc<Desk>,
     /// How answers are put.
     pub respond: Respond,
-    /// Where they go.
-    pub outbox: Arc<Outbox>,
-    /// Figures for discovery.
-    pub endpoints: Arc<Endpoints>,
     /// Calls under way.
     pub tasks: TaskTracker,
     /// Places for them; one more is answered `overloaded`.
     pub max_in_flight: usize,
     /// Places taken.
     pub in_flight: AtomicUsize,
-    /// Its observers.
-    pub observers: Observers,
     /// This sidecar.
     pub instance_id: String,
 }
@@ -87,7 +75,7 @@ struct Job {
 
 /// A place among the calls of this sidecar, and the bytes of the request; given back when dropped.
 struct Place {
-    server: InvokeServer,
+    server: Arc<InvokeServer>,
     _request: Held,
 }
 
@@ -97,9 +85,9 @@ enum Whole {
     End { first: Option<Trail>, sequence: u64 },
 }
 
-impl Handler<Route> for InvokeServer {
+impl Handler<Route> for Arc<InvokeServer> {
     fn message(&self, route: Route, message: &Message<'_>, turn: &mut Turn) {
-        let Some(reply) = self.0.respond.reply_to(message) else {
+        let Some(reply) = self.respond.reply_to(message) else {
             return;
         };
         let received = Instant::from_std(turn.now);
@@ -114,15 +102,15 @@ impl Handler<Route> for InvokeServer {
             Err(why) => Err(RegistryError::Overloaded(why)),
         };
         match &outcome {
-            Ok(_) => self.0.respond.append(&mut out(turn), reply, &outcome),
+            Ok(_) => self.respond.append(&mut out(turn), reply, &outcome),
             Err(error) => self.refuse(message, reply, error, turn),
         }
         self.count(received.elapsed(), &outcome);
     }
 
     fn panicked(&self, _route: Route, message: &Message<'_>, turn: &mut Turn) {
-        self.0.observers.observe(&Observation::Panicked);
-        if let Some(reply) = self.0.respond.reply_to(message) {
+        self.respond.observers().observe(&Observation::Panicked);
+        if let Some(reply) = self.respond.reply_to(message) {
             let error = RegistryError::Internal;
             self.refuse(message, reply, &error, turn);
             self.count(Duration::ZERO, &Err::<(), _>(error));
@@ -139,19 +127,14 @@ enum Begun {
 }
 
 impl InvokeServer {
-    /// Serves with `parts`.
-    pub fn new(parts: Inner) -> Self {
-        Self(Arc::new(parts))
-    }
-
-    fn enter(&self, message: &Message<'_>) -> Result<Place, Overload> {
-        let held = self.0.calls.budget().take(message.size());
+    fn enter(self: &Arc<Self>, message: &Message<'_>) -> Result<Place, Overload> {
+        let held = self.calls.budget.take(message.size());
         let place = Place {
             _request: held.ok_or(Overload::Bytes)?,
-            server: self.clone(),
+            server: Arc::clone(self),
         };
-        let taken = self.0.in_flight.fetch_add(1, Ordering::AcqRel);
-        (taken < self.0.max_in_flight)
+        let taken = self.in_flight.fetch_add(1, Ordering::AcqRel);
+        (taken < self.max_in_flight)
             .then_some(place)
             .ok_or(Overload::Calls)
     }
@@ -167,17 +150,14 @@ impl InvokeServer {
         let arguments = InvokeArguments::read(message.payload, route.id(subject))?;
         let mut invocation = arguments.invocation(&headers, received)?;
         if !arguments.dry_run() {
-            return self.0.invoker.accept(&mut invocation).map(Begun::Call);
+            return self.invoker.accept(&mut invocation).map(Begun::Call);
         }
         let context = invocation.context.clone();
-        let reads = &self.0.reads;
+        let (reads, invoker) = (&self.desk.reads, &self.invoker);
         let explanation = reads.explain(invocation.id, invocation.version, context)?;
-        let body = self
-            .0
-            .invoker
-            .rehearse(&mut invocation, |plan, subject, headers| {
-                documents::dry_run::rehearsed(&explanation, plan, subject, headers)
-            })?;
+        let body = invoker.rehearse(&mut invocation, |plan, subject, headers| {
+            documents::dry_run::rehearsed(&explanation, plan, subject, headers)
+        })?;
         Ok(Begun::Rehearsed(Answer::plain(body)))
     }
 
@@ -188,11 +168,11 @@ impl InvokeServer {
         let call_id = headers.and_then(|headers| headers.known_as());
         let headers = |block: &mut HeaderBlock| {
             if let Some(id) = &call_id {
-                answer::call_headers(block, id, &self.0.instance_id);
+                answer::call_headers(block, id, &self.instance_id);
             }
         };
-        let respond = &self.0.respond;
-        respond.append_error(&mut out(turn), reply, error, headers);
+        self.respond
+            .append_error(&mut out(turn), reply, error, headers);
     }
 
     fn spawn(&self, reply: &[u8], received: Instant, place: Place, accepted: Accepted) {
@@ -202,34 +182,39 @@ impl InvokeServer {
             call_id: accepted.call_id().cloned(),
             begun: AtomicBool::new(false),
             place,
-            _counted: self.0.tasks.token(),
+            _counted: self.tasks.token(),
         };
-        self.0.calls.spawn(async move {
-            survived(&job.place.server.0.observers, job.run(accepted)).await;
+        self.calls.spawn(async move {
+            survived(job.server().respond.observers(), job.run(accepted)).await;
         });
     }
 
     fn count<T>(&self, took: Duration, outcome: &Result<T, RegistryError>) {
-        self.0.endpoints.record(Verb::Invoke, took, outcome);
+        self.respond.endpoints.record(Verb::Invoke, took, outcome);
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.server.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.server.in_flight.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 impl Job {
+    fn server(&self) -> &InvokeServer {
+        &self.place.server
+    }
+
     async fn run(&self, accepted: Accepted) {
-        let inner = &self.place.server.0;
-        let invoked = answered(&inner.observers, inner.invoker.call(accepted)).await;
+        let server = self.server();
+        let observers = server.respond.observers();
+        let invoked = answered(observers, server.invoker.call(accepted)).await;
         let outcome = match invoked {
             Ok(Invoked::Answer(answer)) => Ok(Whole::Answered(answer)),
             // Boxed: a stream is rare, and every call's task would have to hold room for it.
             Ok(Invoked::Stream(stream)) => {
                 let relaying = Box::pin(self.relay(stream));
-                answered(&inner.observers, relaying).await
+                answered(observers, relaying).await
             }
             Err(error) => Err(error),
         };
@@ -241,9 +226,9 @@ impl Job {
         &self,
         mut stream: Box<Streaming<CallUnderWay>>,
     ) -> Result<Whole, RegistryError> {
-        let inner = &self.place.server.0;
+        let calls = &self.server().calls;
         let mut first = Some(stream.trail.clone());
-        let audience = inner.calls.watch(stream.canceller());
+        let audience = calls.watch(stream.canceller());
         for sequence in 1u64.. {
             match stream.next().await {
                 Piece::Chunk(body) => {
@@ -251,7 +236,7 @@ impl Job {
                     let headers = |block: &mut HeaderBlock| {
                         answer::stream(block, self.first(trail.as_ref()), CHUNK, sequence);
                     };
-                    let back = inner.calls.echo(&audience, sequence);
+                    let back = calls.echo(&audience, sequence);
                     if let Err(error) = self.append(headers, &body, Some(&back)).await {
                         // A chunk is missing: what comes after it is of no use.
                         stream.give_up();
@@ -267,11 +252,11 @@ impl Job {
     }
 
     async fn finish(&self, outcome: Result<Whole, RegistryError>) {
-        self.place.server.count(self.received.elapsed(), &outcome);
+        self.server().count(self.received.elapsed(), &outcome);
         let sent = match outcome {
             Ok(Whole::Answered(answered)) => {
                 let headers = |block: &mut HeaderBlock| {
-                    answer::headers(block, &answered, self.first(Some(&answered.trail)));
+                    answer::headers(block, &answered, &self.server().instance_id);
                 };
                 self.append(headers, &answered.body, None).await
             }
@@ -283,27 +268,24 @@ impl Job {
             Err(error) => Err(error),
         };
         if let Err(error) = sent {
-            let inner = &self.place.server.0;
+            let respond = &self.server().respond;
             let append = |out: &mut Out<'_>| {
-                inner
-                    .respond
-                    .append_error(out, &self.reply, &error, |block| self.call_headers(block));
+                respond.append_error(out, &self.reply, &error, |block| self.call_headers(block));
             };
-            inner.respond.submit(&inner.outbox, append).await;
+            respond.submit(append).await;
         }
     }
 
     /// The headers of an error that is the first message.
     fn call_headers(&self, block: &mut HeaderBlock) {
         if let (Some(id), false) = (&self.call_id, self.begun.load(Ordering::Relaxed)) {
-            answer::call_headers(block, id, &self.place.server.0.instance_id);
+            answer::call_headers(block, id, &self.server().instance_id);
         }
     }
 
     /// The content of the first message.
     fn first<'t>(&'t self, trail: Option<&'t Trail>) -> Option<First<'t>> {
-        let served_by = &self.place.server.0.instance_id;
-        trail.map(|trail| First { trail, served_by })
+        Some((trail?, self.server().instance_id.as_str()))
     }
 
     /// Sends one message; `back` is its own reply subject.
@@ -313,14 +295,11 @@ impl Job {
         body: &[u8],
         back: Option<&[u8]>,
     ) -> Result<(), RegistryError> {
-        let inner = &self.place.server.0;
-        let append = |out: &mut Out<'_>| {
-            inner
-                .respond
-                .append_message(out, (&self.reply, back), &headers, body)
-        };
+        let respond = &self.server().respond;
+        let append =
+            |out: &mut Out<'_>| respond.append_message(out, (&self.reply, back), &headers, body);
         // What could not be sent was counted; an error could not be sent either.
-        let sent = inner.respond.submit(&inner.outbox, append).await;
+        let sent = respond.submit(append).await;
         if let Some(Ok(())) = sent {
             self.begun.store(true, Ordering::Relaxed);
         }

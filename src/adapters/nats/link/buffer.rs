@@ -1,5 +1,7 @@
 //! Bytes that have arrived and not been taken yet.
 
+use std::io::Write;
+
 /// Room for what a socket holds at a time.
 const USUAL: usize = 64 * 1024;
 /// More than this is given back once it is not needed.
@@ -71,15 +73,10 @@ impl Buffer {
     /// Appends `bytes`.
     pub(super) fn append(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let space = self.space();
-            let count = space.len().min(bytes.len());
-            let (now, later) = bytes.split_at(count);
-            space
-                .iter_mut()
-                .zip(now)
-                .for_each(|(place, byte)| *place = *byte);
+            // As much as there is space for: it cannot fail.
+            let count = self.space().write(bytes).unwrap_or_default();
             self.filled(count);
-            bytes = later;
+            bytes = bytes.get(count..).unwrap_or_default();
         }
     }
 }

@@ -56,7 +56,6 @@ pub(super) struct Connection {
     pub(super) session: Session,
     /// What came with the greeting.
     pub(super) buffer: Buffer,
-    pub(super) address: NatsAddress,
 }
 
 impl DialError {
@@ -72,9 +71,8 @@ impl DialError {
 /// # Errors
 /// The name cannot be resolved.
 pub(super) fn places(address: &NatsAddress, start: usize) -> Result<Vec<SocketAddr>, DialError> {
-    let mut places: Vec<_> = (address.host.as_str(), address.port)
-        .to_socket_addrs()?
-        .collect();
+    let host = (address.host.as_str(), address.port);
+    let mut places: Vec<_> = host.to_socket_addrs()?.collect();
     let first = start.checked_rem(places.len()).unwrap_or(0);
     places.rotate_left(first);
     places.truncate(MOST);
@@ -110,23 +108,18 @@ pub(super) fn dial(
         socket,
         session: Session::new(demand_tls, Instant::now()),
         buffer: Buffer::new(),
-        address: address.clone(),
     };
     let mut out = Vec::new();
-    let Next::Greeted { secure } = connection.advance(deadline, &mut out)? else {
-        return Err(DialError::Closed);
-    };
+    let secure = connection.advance(deadline, &mut out)?;
     if secure {
-        connection.secure(settings, deadline)?;
+        connection.secure(settings, &address.certificate_name, deadline)?;
     }
     let nonce = connection.session.info().nonce.as_bytes();
     let login = login(&settings.auth, address.login.as_ref(), nonce).map_err(DialError::Login)?;
     connection.session.log_in(name, &login, secure, &mut out);
     connection.writer.send(&out)?;
     out.clear();
-    let Next::Established = connection.advance(deadline, &mut out)? else {
-        return Err(DialError::Closed);
-    };
+    connection.advance(deadline, &mut out)?;
     connection.look_ahead(&mut out)?;
     connection.writer.send(&out)?;
     connection.socket.set_read_timeout(Some(TICK))?;
@@ -160,30 +153,29 @@ impl Write for Until<'_> {
     }
 }
 
-enum Next {
-    Greeted { secure: bool },
-    Established,
-}
-
 /// While it is being made.
 impl Connection {
-    /// Reads until the session has got one step further.
-    fn advance(&mut self, deadline: Instant, out: &mut Vec<u8>) -> Result<Next, DialError> {
+    /// Reads until the session has greeted, or else is established; whether TLS has to come next.
+    fn advance(&mut self, deadline: Instant, out: &mut Vec<u8>) -> Result<bool, DialError> {
         loop {
-            let taken = match parse(self.buffer.unread(), self.session.max_message()) {
-                Ok(Parsed::Whole(operation, taken)) => {
-                    let next = step(&mut self.session, operation, out)?;
+            let parsed = parse(self.buffer.unread(), self.session.max_message());
+            match parsed.map_err(Lost::from)? {
+                Parsed::Whole(operation, taken) => {
+                    let secure = match self.session.take(operation, out)? {
+                        Step::Greeted { secure } => Some(secure),
+                        Step::Established => Some(false),
+                        _ => None,
+                    };
                     self.buffer.take(taken);
-                    if let Some(next) = next {
-                        return Ok(next);
+                    if let Some(secure) = secure {
+                        return Ok(secure);
                     }
-                    continue;
                 }
-                Ok(Parsed::Part(whole)) => whole,
-                Err(error) => return Err(Lost::from(error).into()),
-            };
-            self.buffer.expect(taken);
-            self.read(deadline)?;
+                Parsed::Part(whole) => {
+                    self.buffer.expect(whole);
+                    self.read(deadline)?;
+                }
+            }
         }
     }
 
@@ -219,13 +211,17 @@ impl Connection {
     }
 
     /// What follows the greeting in the buffer would come from an unknown sender.
-    fn secure(&mut self, settings: &NatsSettings, deadline: Instant) -> Result<(), DialError> {
+    fn secure(
+        &mut self,
+        settings: &NatsSettings,
+        name: &str,
+        deadline: Instant,
+    ) -> Result<(), DialError> {
         if !self.buffer.unread().is_empty() {
             return Err(DialError::Tls(
                 "the server spoke before the handshake".to_owned(),
             ));
         }
-        let name = &self.address.certificate_name;
         let mut tls = tls::client(settings, name).map_err(DialError::Tls)?;
         handshake(&mut tls, &self.socket, deadline)?;
         self.writer = Writer::new(Arc::clone(&self.socket), Some(Box::new(tls)));
@@ -241,27 +237,13 @@ fn handshake(
     let mut socket = Until { socket, deadline };
     while tls.is_handshaking() {
         // It reads on until the handshake is over.
-        match tls.complete_io(&mut socket) {
-            Ok(_) => {}
-            Err(error) if error.get_ref().is_some() => {
-                return Err(DialError::Tls(error.to_string()));
-            }
-            Err(error) => return Err(late(error)),
-        }
+        tls.complete_io(&mut socket)
+            .map_err(|error| match error.get_ref().is_some() {
+                true => DialError::Tls(error.to_string()),
+                false => late(error),
+            })?;
     }
     Ok(())
-}
-
-fn step(
-    session: &mut Session,
-    operation: Operation<'_>,
-    out: &mut Vec<u8>,
-) -> Result<Option<Next>, DialError> {
-    Ok(match session.take(operation, out)? {
-        Step::Greeted { secure } => Some(Next::Greeted { secure }),
-        Step::Established => Some(Next::Established),
-        _ => None,
-    })
 }
 
 fn late(error: io::Error) -> DialError {
@@ -354,10 +336,10 @@ mod tests {
         let (socket, buffer) = (connection.socket, connection.buffer);
         let mut reader = Reader::new(&socket, true, buffer, connection.session);
         while reader.buffer.unread().is_empty() {
-            assert!(reader.fill(&outbox).unwrap(), "there is something to read");
+            assert!(reader.fill(&outbox), "there is something to read");
         }
         assert_eq!(reader.buffer.unread(), EXPIRED.as_bytes());
-        assert!(!reader.fill(&outbox).unwrap());
+        assert!(!reader.fill(&outbox));
     }
 
     #[test]

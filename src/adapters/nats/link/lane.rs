@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout_at;
 
@@ -104,6 +105,21 @@ pub struct Turn {
     pub max_payload: usize,
 }
 
+/// The thread of a connection cannot be had.
+#[derive(Debug, Error)]
+#[error("cannot start the {0} thread: {1}")]
+pub struct ThreadError(&'static str, io::Error);
+
+/// What the lanes of a process have in common.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "named after what they are")]
+pub struct Start<'a> {
+    pub settings: &'a NatsSettings,
+    pub instance_id: &'a str,
+    pub status: &'a Arc<Status>,
+    pub observers: &'a Observers,
+}
+
 /// A lane's connection, for its senders.
 pub struct Lane<T> {
     shared: Arc<Shared<T>>,
@@ -152,22 +168,20 @@ impl<T> Lane<T> {
     }
 }
 
-impl<T: Copy + Send + Sync + 'static> Lane<T> {
-    /// Starts the thread, which begins to connect. `name` is what the lane is called in logs and
-    /// metrics, and beside the instance id in the server's list of connections. It sends over `outbox`.
+impl Start<'_> {
+    /// Starts the thread of a lane, which begins to connect. `name` is what the lane is called in logs
+    /// and metrics, and beside the instance id in the server's list of connections. It sends over
+    /// `outbox`.
     ///
     /// # Errors
     /// No thread can be had.
-    pub fn start(
-        settings: NatsSettings,
-        instance_id: &str,
+    pub fn lane<T: Copy + Send + Sync + 'static>(
+        self,
         name: &'static str,
-        status: Arc<Status>,
-        observers: Observers,
         outbox: Arc<Outbox>,
         companion: Arc<dyn Companion>,
-    ) -> io::Result<Self> {
-        status.nats_link(name, false);
+    ) -> Result<Lane<T>, ThreadError> {
+        self.status.nats_link(name, false);
         let shared = Arc::new(Shared {
             name,
             outbox,
@@ -175,20 +189,25 @@ impl<T: Copy + Send + Sync + 'static> Lane<T> {
             companion,
             up: watch::Sender::new(false),
             stop: AtomicBool::new(false),
-            status,
-            observers,
+            status: Arc::clone(self.status),
+            observers: self.observers.clone(),
         });
+        let settings = self.settings.clone();
         let mut running = Running {
             shared: Arc::clone(&shared),
             servers: Servers::new(settings.servers.clone(), settings.demands_tls()),
             settings,
-            client_name: format!("beamline-registry/{instance_id}/{name}"),
+            client_name: format!("beamline-registry/{}/{name}", self.instance_id),
         };
         let thread = thread::Builder::new().name(format!("nats-{name}"));
-        let thread = thread.spawn(move || running.run())?.thread().clone();
-        Ok(Self { shared, thread })
+        let thread = thread.spawn(move || running.run());
+        let thread = thread.map_err(|error| ThreadError(name, error))?;
+        let thread = thread.thread().clone();
+        Ok(Lane { shared, thread })
     }
+}
 
+impl<T: Copy + Send + Sync + 'static> Lane<T> {
     /// Subscribes, now and after each reconnect. Only the first call counts.
     pub fn serve(&self, subscriptions: Vec<Subscription<T>>, handler: Box<dyn Handler<T>>) {
         let served = self.shared.served.get_or_init(|| Served {
@@ -219,7 +238,7 @@ impl<T: Copy + Send + Sync + 'static> Lane<T> {
     /// Waits until the server has seen all that was sent before; at once if there is no connection.
     pub async fn round_trip(&self, patience: Duration) -> bool {
         let end = tokio::time::Instant::now() + patience;
-        answered(self.shared.outbox.round_trip(), end).await
+        answered(self.shared.outbox.round_trip(|_| {}), end).await
     }
 
     /// Ends the subscriptions to requests. Returns when every message that the server had sent for
@@ -235,7 +254,7 @@ impl<T: Copy + Send + Sync + 'static> Lane<T> {
     pub async fn close(&self, end: tokio::time::Instant) {
         let outbox = &self.shared.outbox;
         let _ = timeout_at(end, outbox.none_kept()).await;
-        answered(outbox.round_trip(), end).await;
+        answered(outbox.round_trip(|_| {}), end).await;
         self.end();
     }
 }
@@ -258,10 +277,8 @@ impl<T> Shared<T> {
     }
 
     pub(super) fn unsubscribe(&self, lines: &mut Vec<u8>) {
-        let count = self
-            .served
-            .get()
-            .map_or(0, |served| served.subscriptions.len());
+        let served = self.served.get();
+        let count = served.map_or(0, |served| served.subscriptions.len());
         for sid in (INBOX + 1..).take(count) {
             write::unsubscribe(lines, sid);
         }

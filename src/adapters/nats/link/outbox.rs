@@ -15,9 +15,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
+pub(super) use super::queue::Ping;
 use super::queue::Queue;
 pub use super::queue::Unsent;
-pub(super) use super::queue::{Answered, Ping};
 use super::socket::Writer;
 use crate::adapters::nats::wire::write::HeaderBlock;
 use crate::domain::lock::locked;
@@ -74,25 +74,22 @@ impl Outbox {
 
     /// Waits until there is room for more.
     pub async fn room(&self) {
-        loop {
-            let mut sent = pin!(self.room.notified());
-            sent.as_mut().enable();
-            if locked(&self.queue).has_room_or_awaits() {
-                return;
-            }
-            sent.await;
-        }
+        self.wait_until(Queue::has_room_or_awaits).await;
     }
 
     /// Waits until nothing is kept for the next connection.
     pub(super) async fn none_kept(&self) {
+        self.wait_until(|queue| !queue.keeps()).await;
+    }
+
+    async fn wait_until(&self, reached: impl Fn(&mut Queue) -> bool) {
         loop {
-            let mut opened = pin!(self.room.notified());
-            opened.as_mut().enable();
-            if !locked(&self.queue).keeps() {
+            let mut changed = pin!(self.room.notified());
+            changed.as_mut().enable();
+            if reached(&mut locked(&self.queue)) {
                 return;
             }
-            opened.await;
+            changed.await;
         }
     }
 
@@ -130,14 +127,17 @@ impl Outbox {
         locked(&self.queue).socket.is_some()
     }
 
-    /// Sends a PING; the receiver hears when everything was read that the server had sent before it
-    /// saw that, or that the connection is lost.
+    /// Sends a PING behind what `lines` appends; the receiver hears when everything was read that the
+    /// server had sent before it saw that, or that the connection is lost.
     ///
     /// # Errors
     /// See [`Unsent`].
-    pub fn round_trip(self: &Arc<Self>) -> Result<oneshot::Receiver<()>, Unsent> {
+    pub(super) fn round_trip(
+        self: &Arc<Self>,
+        lines: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<oneshot::Receiver<()>, Unsent> {
         let (answered, answer) = oneshot::channel();
-        self.ask(Ping::RoundTrip(answered), |_| {})?;
+        self.ask(Ping::RoundTrip(answered), |out, _| lines(out))?;
         Ok(answer)
     }
 
@@ -159,32 +159,12 @@ impl Outbox {
         lines: impl FnOnce(&mut Vec<u8>),
     ) -> Result<oneshot::Receiver<()>, Unsent> {
         locked(&self.queue).subscribed = false;
-        let (answered, answer) = oneshot::channel();
-        self.ask(Ping::RoundTrip(answered), lines)?;
-        Ok(answer)
+        self.round_trip(lines)
     }
 
-    /// Makes the subscriptions that `lines` appends again, and asks for the answer to them; see
-    /// [`open`](Self::open).
-    pub(super) fn subscribe_again(
-        self: &Arc<Self>,
-        lines: impl FnOnce(&mut Vec<u8>, bool),
-    ) -> Result<(), Unsent> {
-        self.send_and_ask(Ping::Subscriptions, lines)
-    }
-
-    /// Sends what `lines` appends and a PING behind it.
+    /// Sends what `lines` appends and a PING behind it. `lines` learns whether the subscriptions for
+    /// requests are to be there, which cannot change before they are on their way.
     pub(super) fn ask(
-        self: &Arc<Self>,
-        ping: Ping,
-        lines: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<(), Unsent> {
-        self.send_and_ask(ping, |out, _subscribed| lines(out))
-    }
-
-    /// `lines` learns whether the subscriptions for requests are to be there, which cannot change
-    /// before they are on their way.
-    fn send_and_ask(
         self: &Arc<Self>,
         ping: Ping,
         lines: impl FnOnce(&mut Vec<u8>, bool),
@@ -200,37 +180,27 @@ impl Outbox {
         Ok(())
     }
 
-    /// Asks for a PONG on behalf of a companion; see [`Answered::Companion`].
+    /// Asks for a PONG on behalf of a companion; see [`Ping::Companion`].
     ///
     /// # Errors
     /// See [`Unsent`].
     pub fn look(self: &Arc<Self>, number: u64) -> Result<(), Unsent> {
-        self.ask(Ping::Companion(number), |_| {})
+        self.ask(Ping::Companion(number), |_, _| {})
     }
 
     /// Makes the lane's thread end its turn soon if it is waiting for the server: what comes from
     /// other threads it only sees there. Without a connection it needs no waking.
     pub fn nudge(self: &Arc<Self>) {
         // Not sent, it is not needed either.
-        let _ = self.ask(Ping::Sign, |_| {});
+        let _ = self.ask(Ping::Sign, |_, _| {});
     }
 
-    /// A PONG has come, and all that came before it has been dealt with.
-    pub(super) fn answered(&self) -> Answered {
-        let Some((ping, asked)) = locked(&self.queue).pings.pop_front() else {
-            return Answered::Nothing;
-        };
+    /// A PONG has come, and all that came before it has been dealt with; why it was asked for.
+    pub(super) fn answered(&self) -> Option<Ping> {
+        let (ping, asked) = locked(&self.queue).pings.pop_front()?;
         let took = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.pong_us.store(took, Ordering::Relaxed);
-        match ping {
-            Ping::Subscriptions => return Answered::Subscriptions,
-            Ping::Leaving => return Answered::Leave,
-            Ping::Companion(number) => return Answered::Companion(number),
-            // A waiter that has given up does not listen any more.
-            Ping::RoundTrip(waiting) => drop(waiting.send(())),
-            Ping::Sign => {}
-        }
-        Answered::Nothing
+        Some(ping)
     }
 
     /// Takes a new connection into use. `lines` appends its subscriptions; its argument says

@@ -59,20 +59,7 @@ pub(super) enum Ping {
     Subscriptions,
     /// On the way to another server: see [`Leaving`](super::reader::Leaving).
     Leaving,
-    /// A companion of the lane asked, under this number.
-    Companion(u64),
-}
-
-/// What a PONG means to the lane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answered {
-    /// Nothing.
-    Nothing,
-    /// The server has answered to all subscriptions.
-    Subscriptions,
-    /// The connection is a step nearer to being left.
-    Leave,
-    /// The companion gets to know, by the number that it gave.
+    /// A companion of the lane asked, and gets to know the answer by this number.
     Companion(u64),
 }
 
@@ -102,10 +89,7 @@ impl Queue {
         &mut self,
         write: impl FnOnce(&mut Vec<u8>, &mut HeaderBlock) -> T,
     ) -> Result<T, Unsent> {
-        if self.bytes.len() >= MAX_WAITING {
-            return Err(Unsent::Full);
-        }
-        Ok(whole(&mut self.bytes, &mut self.headers, write))
+        whole(&mut self.bytes, &mut self.headers, write)
     }
 
     /// The same with one message for the next connection.
@@ -116,15 +100,12 @@ impl Queue {
         &mut self,
         write: impl FnOnce(&mut Vec<u8>, &mut HeaderBlock) -> T,
     ) -> Result<T, Unsent> {
-        if self.later.len() >= MAX_WAITING {
-            return Err(Unsent::Full);
-        }
         let before = self.later.len();
         let written = whole(&mut self.later, &mut self.headers, write);
         if self.later.len() > before {
             self.ends.push(self.later.len());
         }
-        Ok(written)
+        written
     }
 
     /// Whether something is kept for a connection.
@@ -157,21 +138,22 @@ fn size(message: &[u8]) -> usize {
     message.len().saturating_sub(line + b"\r\n".len())
 }
 
-/// Lets `write` append to `bytes`. Where it panics nothing was appended: a part of an operation would
-/// be the end of the connection.
+/// Lets `write` append to `bytes`, unless too much waits there. Where it panics nothing was appended: a
+/// part of an operation would be the end of the connection.
 fn whole<T>(
     bytes: &mut Vec<u8>,
     headers: &mut HeaderBlock,
     write: impl FnOnce(&mut Vec<u8>, &mut HeaderBlock) -> T,
-) -> T {
+) -> Result<T, Unsent> {
     let before = bytes.len();
-    match catch_unwind(AssertUnwindSafe(|| write(bytes, headers))) {
-        Ok(written) => written,
-        Err(panic) => {
-            bytes.truncate(before);
-            resume_unwind(panic)
-        }
+    if before >= MAX_WAITING {
+        return Err(Unsent::Full);
     }
+    let written = catch_unwind(AssertUnwindSafe(|| write(bytes, headers)));
+    Ok(written.unwrap_or_else(|panic| {
+        bytes.truncate(before);
+        resume_unwind(panic)
+    }))
 }
 
 #[cfg(test)]

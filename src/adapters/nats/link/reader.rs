@@ -83,9 +83,9 @@ impl<'s> Reader<'s> {
     }
 
     /// Waits for bytes, at most for one [`TICK`]; false when none will come any more.
-    pub(super) fn fill(&mut self, outbox: &Outbox) -> io::Result<bool> {
+    pub(super) fn fill(&mut self, outbox: &Outbox) -> bool {
         if self.ended {
-            return Ok(false);
+            return false;
         }
         let mut socket = self.socket;
         let read = if self.secured {
@@ -97,24 +97,26 @@ impl<'s> Reader<'s> {
         self.now = Instant::now();
         self.quiet = false;
         let read = match read {
-            Ok(0) => return Ok(false),
-            Ok(read) => read,
+            Ok(read) if read > 0 => read,
             Err(error) if is_quiet(error.kind()) => {
                 self.quiet = true;
-                return Ok(true);
+                return true;
             }
-            Err(error) => return Err(error),
+            Ok(_) | Err(_) => return false,
         };
         self.session.heard(self.now);
         if !self.secured {
             self.buffer.filled(read);
-            return Ok(true);
+            return true;
         }
         let raw = self.raw.get(..read).unwrap_or_default();
         let decrypted = outbox.with_writer(|writer| writer.decrypt(raw, &mut self.buffer));
+        let Some(Ok(open)) = decrypted else {
+            return false;
+        };
         // What came before the end is dealt with first: it may say why.
-        self.ended = !decrypted.unwrap_or(Ok(false))?;
-        Ok(true)
+        self.ended = !open;
+        true
     }
 
     /// Waits for bytes until `next` at most, and one [`TICK`] at most. A wait that ends too early does
@@ -148,7 +150,7 @@ impl<'s> Reader<'s> {
         &mut self,
         companion: &dyn Companion,
         outbox: &Arc<Outbox>,
-        unsubscribe: impl FnOnce(&mut Vec<u8>),
+        unsubscribe: impl FnOnce(&mut Vec<u8>, bool),
     ) -> bool {
         let now = self.now;
         let is_kept =
@@ -161,7 +163,7 @@ impl<'s> Reader<'s> {
             }
             Some(Leaving::Unsubscribed(since)) if !is_kept(since, LEAVE_WITHIN) => {
                 self.leaving = Some(Leaving::Said);
-                let _ = outbox.ask(Ping::Leaving, |_| {});
+                let _ = outbox.ask(Ping::Leaving, |_, _| {});
             }
             _ => {}
         }
@@ -212,7 +214,7 @@ mod tests {
             reader.now = announced + Duration::from_secs(second);
             // One call for each step; each PING is answered at once.
             for _ in 0..3 {
-                if reader.may_leave(calls, &outbox, |_| {}) {
+                if reader.may_leave(calls, &outbox, |_, _| {}) {
                     return (unsubscribed.unwrap(), second);
                 }
                 if let Some(Leaving::Asked(_)) = reader.leaving {

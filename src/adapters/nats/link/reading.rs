@@ -11,12 +11,12 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rand::RngExt;
+use thiserror::Error;
 
 use super::ahead::Ahead;
 use super::dial::{Connection, DialError, dial, patience, places};
 use super::lane::{INBOX, Served, Shared, Turn};
-use super::outbox::{Answered, Ping};
+use super::outbox::Ping;
 use super::reader::{Leaving, Reader};
 use crate::adapters::nats::wire::operation::Message;
 use crate::adapters::nats::wire::refusal::Refusal;
@@ -41,20 +41,20 @@ pub(super) struct Running<T> {
     pub(super) client_name: String,
 }
 
-/// How a connection ended.
-enum End {
+/// Why a connection ended that was not left.
+#[derive(Debug, Error)]
+enum Ended {
     /// The server closed it, or the way to it broke.
+    #[error("the connection broke")]
     Broken,
-    Lost(Lost),
-    /// The server is about to go, and everything it had sent is answered.
-    Left,
+    #[error(transparent)]
+    Lost(#[from] Lost),
 }
 
 impl<T: Copy + Send + Sync + 'static> Running<T> {
     /// Keeps a connection until the lane is closed. A bug costs the connection, and not the lane.
     pub(super) fn run(&mut self) {
-        self.servers
-            .shuffle(|below| rand::rng().random_range(0..below.max(1)));
+        self.servers.shuffle(&mut rand::rng());
         while !self.stopped() {
             if catch_unwind(AssertUnwindSafe(|| self.keep_connected())).is_err() {
                 self.lost();
@@ -78,7 +78,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
                 return;
             };
             match self.connect(&address) {
-                Ok(connection) => self.use_up(connection),
+                Ok(connection) => self.use_up(connection, &address),
                 Err(error) => {
                     self.notice(format!("{address}: {error}"));
                     self.shared.companion.turn_over(Instant::now());
@@ -94,15 +94,9 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         let demand_tls = self.servers.demand_tls();
         let mut failure = None;
         let places = places(address, rand::random::<u16>().into())?;
+        let patience = patience(places.len());
         for place in &places {
-            match dial(
-                settings,
-                address,
-                place,
-                demand_tls,
-                name,
-                patience(places.len()),
-            ) {
+            match dial(settings, address, place, demand_tls, name, patience) {
                 Ok(connection) => return Ok(connection),
                 Err(error) if failure.is_none() || error.is_answer() => failure = Some(error),
                 Err(_) => {}
@@ -121,16 +115,15 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
     }
 
     /// One connection, until it ends.
-    fn use_up(&mut self, connection: Connection) {
+    fn use_up(&mut self, connection: Connection, address: &NatsAddress) {
         let Connection {
             socket,
             writer,
             session,
             buffer,
-            address,
         } = connection;
         let began = Instant::now();
-        self.servers.informed(session.info(), &address);
+        self.servers.informed(session.info(), address);
         let shared = Arc::clone(&self.shared);
         shared.outbox.accepts(session.max_payload());
         let secured = writer.is_secured();
@@ -144,13 +137,11 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         self.up(true);
         shared.companion.link(true);
         let mut reader = Reader::new(&socket, secured, buffer, session);
-        let end = self.read(&mut reader, &address);
+        let ended = self.read(&mut reader, address);
         self.servers.ended(began.elapsed());
         self.lost();
-        match end {
-            End::Lost(lost) => self.notice(format!("{address}: {lost}")),
-            End::Broken => self.notice(format!("{address}: the connection broke")),
-            End::Left => {}
+        if let Err(why) = ended {
+            self.notice(format!("{address}: {why}"));
         }
     }
 
@@ -177,9 +168,8 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
             // Our own doing: it is not reported, least of all during the drain.
             return;
         }
-        self.shared
-            .observers
-            .observe(&Observation::NatsUp { connection, up });
+        let news = Observation::NatsUp { connection, up };
+        self.shared.observers.observe(&news);
     }
 
     fn notice(&self, notice: String) {
@@ -190,7 +180,8 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         }
     }
 
-    fn read(&mut self, reader: &mut Reader<'_>, address: &NatsAddress) -> End {
+    /// Until the server is about to go, and everything it had sent is answered.
+    fn read(&mut self, reader: &mut Reader<'_>, address: &NatsAddress) -> Result<(), Ended> {
         let shared = Arc::clone(&self.shared);
         let mut turn = Turn {
             now: reader.now,
@@ -199,34 +190,28 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
             max_payload: reader.session.max_payload(),
         };
         loop {
-            match reader.fill(&shared.outbox) {
-                Ok(true) => {}
-                Ok(false) | Err(_) => return End::Broken,
+            if !reader.fill(&shared.outbox) {
+                return Err(Ended::Broken);
             }
             turn.now = reader.now;
             shared.outbox.hold();
             let took = self.turn(reader, address, &mut turn);
             self.turn_over(reader);
             shared.outbox.release(&mut turn.out);
-            match took {
-                // Only now: the answers to all that came before a PONG are sent.
-                Ok(pongs) => self.answered(reader, pongs),
-                Err(lost) => return End::Lost(lost),
-            }
-            let unsubscribe = |lines: &mut Vec<u8>| shared.unsubscribe(lines);
+            // Only now: the answers to all that came before a PONG are sent.
+            self.answered(reader, took?);
+            let unsubscribe = |lines: &mut Vec<u8>, _| shared.unsubscribe(lines);
             if reader.may_leave(&*shared.companion, &shared.outbox, unsubscribe) {
-                return End::Left;
+                return Ok(());
             }
-            match reader.tick() {
-                Ok(Tick::Fine) => {}
+            if reader.tick()? == Tick::Ask {
                 // Not sent, the connection is gone.
-                Ok(Tick::Ask) => drop(shared.outbox.ask(Ping::Sign, |_| {})),
-                Err(lost) => return End::Lost(lost),
+                let _ = shared.outbox.ask(Ping::Sign, |_, _| {});
             }
             if reader.leaving.is_none() && reader.refusals.ask(reader.now) {
                 let subscribe = |lines: &mut Vec<u8>, requests| shared.subscribe(lines, requests);
                 // Not sent, the connection is gone.
-                let _ = shared.outbox.subscribe_again(subscribe);
+                let _ = shared.outbox.ask(Ping::Subscriptions, subscribe);
             }
         }
     }
@@ -242,15 +227,17 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         let mut looked = false;
         for _ in 0..pongs {
             match outbox.answered() {
-                Answered::Nothing => {}
-                Answered::Leave => reader.leaves(),
-                Answered::Subscriptions => {
+                // A waiter that has given up does not listen any more.
+                Some(Ping::RoundTrip(waiting)) => drop(waiting.send(())),
+                Some(Ping::Sign) | None => {}
+                Some(Ping::Leaving) => reader.leaves(),
+                Some(Ping::Subscriptions) => {
                     for subject in reader.refusals.answered() {
                         companion.permitted(&subject);
                         self.notice(format!("permitted to subscribe to {}", quoted(&subject)));
                     }
                 }
-                Answered::Companion(number) => {
+                Some(Ping::Companion(number)) => {
                     companion.looked(number);
                     looked = true;
                 }
@@ -297,7 +284,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
                             reader.refusals.refused(subject, reader.now);
                         }
                         shared.companion.refused(&refusal);
-                        self.notice(refusal.text());
+                        self.notice(refusal.to_string());
                     }
                     Step::Nothing | Step::Greeted { .. } | Step::Established => {}
                 }

@@ -42,25 +42,11 @@ impl Writer {
     ///
     /// # Errors
     /// The connection broke, or took nothing for as long as its write timeout.
-    pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         let rest = mem::take(&mut self.rest);
-        self.send_all(&rest)?;
-        self.send_all(bytes)
-    }
-
-    fn send_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut socket = &*self.socket;
-        let Some(tls) = &mut self.tls else {
-            return socket.write_all(bytes);
-        };
-        write_out(tls, &mut socket)?;
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let taken = tls.writer().write(rest)?;
-            rest = rest.get(taken..).unwrap_or_default();
-            write_out(tls, &mut socket)?;
-        }
-        Ok(())
+        write_all(&mut self.tls, &mut socket, &mut rest.as_slice())?;
+        write_all(&mut self.tls, &mut socket, &mut bytes)
     }
 
     /// Whether something was left over that [`send`](Self::send) has yet to go on with.
@@ -78,32 +64,17 @@ impl Writer {
             self.rest.append(bytes);
             *bytes = mem::take(&mut self.rest);
         }
-        let sent = self.send_now(bytes)?;
-        if !sent {
-            self.rest = mem::take(bytes);
-        }
-        Ok(sent)
-    }
-
-    /// Sends what the socket takes at once of `bytes`, which keeps the others.
-    fn send_now(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
-        let mut socket = Now(&self.socket);
-        let Some(tls) = &mut self.tls else {
-            let sent = all_of(bytes, |rest| socket.write(rest))?;
-            bytes.drain(..sent);
-            return Ok(bytes.is_empty());
-        };
-        loop {
-            match write_out(tls, &mut socket) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
+        let mut rest = bytes.as_slice();
+        let sent = write_all(&mut self.tls, &mut Now(&self.socket), &mut rest);
+        let taken = bytes.len() - rest.len();
+        bytes.drain(..taken);
+        match sent {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.rest = mem::take(bytes);
+                Ok(false)
             }
-            if bytes.is_empty() {
-                return Ok(true);
-            }
-            let taken = tls.writer().write(bytes)?;
-            bytes.drain(..taken);
+            Err(error) => Err(error),
         }
     }
 
@@ -123,16 +94,12 @@ impl Writer {
             let state = tls.process_new_packets().map_err(io::Error::other)?;
             let mut waiting = state.plaintext_bytes_to_read();
             while waiting > 0 {
-                let space = buffer.space();
-                let room = space.len().min(waiting);
-                let read = tls
-                    .reader()
-                    .read(space.get_mut(..room).unwrap_or_default())?;
+                let read = tls.reader().read(buffer.space())?;
                 buffer.filled(read);
-                waiting -= read;
                 if read == 0 {
                     break;
                 }
+                waiting = waiting.saturating_sub(read);
             }
             open = !state.peer_has_closed();
         }
@@ -160,19 +127,31 @@ fn write_out(tls: &mut ClientConnection, socket: &mut impl Write) -> io::Result<
     Ok(())
 }
 
-/// How many bytes `write` takes before it would have to wait.
-fn all_of(bytes: &[u8], mut write: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<usize> {
-    let mut sent = 0;
-    while let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
-        match write(rest) {
+/// Writes what TLS holds back, and then all of `bytes`, through TLS where there is any. After an error
+/// `bytes` are those that were not taken.
+fn write_all(
+    tls: &mut Option<Box<ClientConnection>>,
+    socket: &mut impl Write,
+    bytes: &mut &[u8],
+) -> io::Result<()> {
+    loop {
+        if let Some(tls) = tls {
+            write_out(tls, socket)?;
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let taken = match tls {
+            Some(tls) => tls.writer().write(bytes),
+            None => socket.write(bytes),
+        };
+        match taken {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => sent += written,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Ok(taken) => *bytes = bytes.get(taken..).unwrap_or_default(),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(sent)
 }
 
 /// A socket that is written without waiting, while others wait on it.

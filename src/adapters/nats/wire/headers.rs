@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::domain::header;
 
-const VERSION: &[u8] = b"NATS/1.0";
+const VERSION: &str = "NATS/1.0";
 const BREAK: &[u8] = b"\r\n";
 
 /// A header block as it arrived; empty where the message has none.
@@ -104,26 +104,19 @@ impl<'b> Headers<'b> {
 
 /// The status of the first line: `NATS/1.0`, or `NATS/1.0 503`, or `NATS/1.0 100 Idle Heartbeat`.
 fn status(first: &str) -> Result<Option<u16>, Malformed> {
-    let rest = first
-        .as_bytes()
-        .strip_prefix(VERSION)
-        .ok_or(Malformed::FirstLine)?;
-    if rest.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
+    let rest = first.strip_prefix(VERSION).ok_or(Malformed::FirstLine)?;
+    let apart = rest.is_empty() || rest.starts_with([' ', '\t']);
+    if !apart || rest.contains(['\r', '\n']) {
         return Err(Malformed::FirstLine);
     }
-    let rest = match rest.split_first() {
-        None => return Ok(None),
-        Some((b' ' | b'\t', rest)) => rest.trim_ascii(),
-        Some(_) => return Err(Malformed::FirstLine),
-    };
+    let rest = rest.trim_ascii();
     if rest.is_empty() {
         return Ok(None);
     }
     let (digits, after) = rest.split_at_checked(3).ok_or(Malformed::FirstLine)?;
-    if !after.is_empty() && !after.starts_with(b" ") {
+    if !after.is_empty() && !after.starts_with(' ') {
         return Err(Malformed::FirstLine);
     }
-    let digits = str::from_utf8(digits).map_err(|_| Malformed::FirstLine)?;
     let number = digits.parse().map_err(|_| Malformed::FirstLine)?;
     Ok(Some(number))
 }

@@ -96,19 +96,13 @@ pub fn parse(buffer: &[u8], max_message: usize) -> Result<Parsed<'_>, ProtocolEr
         return Err(ProtocolError::LineTooLong);
     }
     let taken = newline + 1;
-    let line = buffer
-        .get(..newline)
-        .and_then(|line| line.strip_suffix(b"\r"))
-        .ok_or(ProtocolError::NoEnd)?;
+    let line = buffer.get(..newline).unwrap_or_default();
+    let line = line.strip_suffix(b"\r").ok_or(ProtocolError::NoEnd)?;
     let (name, arguments) = split_name(line);
-    // By frequency: nearly everything is a message.
-    if name.eq_ignore_ascii_case(b"MSG") {
-        let control = Control::plain(arguments)?;
-        return control.message(buffer, taken, max_message);
-    }
-    if name.eq_ignore_ascii_case(b"HMSG") {
-        let control = Control::with_headers(arguments)?;
-        return control.message(buffer, taken, max_message);
+    // First: nearly everything is a message.
+    let with_headers = name.eq_ignore_ascii_case(b"HMSG");
+    if with_headers || name.eq_ignore_ascii_case(b"MSG") {
+        return message(buffer, taken, arguments, with_headers, max_message);
     }
     let operation = if name.eq_ignore_ascii_case(b"PING") {
         Operation::Ping
@@ -126,103 +120,68 @@ pub fn parse(buffer: &[u8], max_message: usize) -> Result<Parsed<'_>, ProtocolEr
     Ok(Parsed::Whole(operation, taken))
 }
 
-/// The arguments of a control line that announces a message.
-struct Control<'b> {
-    subject: &'b [u8],
-    sid: u64,
-    reply: Option<&'b [u8]>,
-    /// Bytes of the header block, the first of the message's.
-    headers: usize,
-    total: usize,
-}
-
-impl<'b> Control<'b> {
-    /// `<subject> <sid> [reply] <bytes>`
-    fn plain(arguments: &'b [u8]) -> Result<Self, ProtocolError> {
-        let mut fields = Fields(arguments);
-        let (subject, sid) = (fields.next(), fields.next());
-        let (reply, total) = match (fields.next(), fields.next()) {
-            (total, None) => (None, total),
-            (reply, total) => (reply, total),
-        };
-        Self::of(subject, sid, reply, Some(b"0"), total, fields)
+/// The message at the start of `buffer`, whose control line has `line` bytes and these `arguments`:
+/// `<subject> <sid> [reply] <bytes>`, or
+/// `<subject> <sid> [reply] <bytes of headers> <bytes in all>`.
+fn message<'b>(
+    buffer: &'b [u8],
+    line: usize,
+    arguments: &'b [u8],
+    with_headers: bool,
+    max_message: usize,
+) -> Result<Parsed<'b>, ProtocolError> {
+    let fields = arguments.split(|byte| is_blank(*byte));
+    let mut fields = fields.filter(|field| !field.is_empty());
+    let no_headers = Some(&b"0"[..]);
+    let (subject, sid) = (fields.next(), fields.next());
+    let (reply, headers, total) = match (fields.next(), fields.next()) {
+        (first, second) if with_headers => match fields.next() {
+            None => (None, first, second),
+            third => (first, second, third),
+        },
+        (total, None) => (None, no_headers, total),
+        (reply, total) => (reply, no_headers, total),
+    };
+    let size = |field: Option<&[u8]>| usize::try_from(field.and_then(number)?).ok();
+    let (Some(subject), Some(sid), Some(headers), Some(total), None) = (
+        subject,
+        sid.and_then(number),
+        size(headers),
+        size(total),
+        fields.next(),
+    ) else {
+        return Err(ProtocolError::Arguments);
+    };
+    if headers > total {
+        return Err(ProtocolError::Arguments);
     }
-
-    /// `<subject> <sid> [reply] <header bytes> <bytes in all>`
-    fn with_headers(arguments: &'b [u8]) -> Result<Self, ProtocolError> {
-        let mut fields = Fields(arguments);
-        let (subject, sid) = (fields.next(), fields.next());
-        let (reply, headers, total) = match (fields.next(), fields.next(), fields.next()) {
-            (headers, total, None) => (None, headers, total),
-            (reply, headers, total) => (reply, headers, total),
-        };
-        Self::of(subject, sid, reply, headers, total, fields)
+    if total > max_message {
+        return Err(ProtocolError::TooLarge);
     }
-
-    fn of(
-        subject: Option<&'b [u8]>,
-        sid: Option<&[u8]>,
-        reply: Option<&'b [u8]>,
-        headers: Option<&[u8]>,
-        total: Option<&[u8]>,
-        mut rest: Fields<'_>,
-    ) -> Result<Self, ProtocolError> {
-        let size = |field: Option<&[u8]>| {
-            let size = field.and_then(number)?;
-            usize::try_from(size).ok()
-        };
-        let control = match (subject, sid.and_then(number), size(headers), size(total)) {
-            (Some(subject), Some(sid), Some(headers), Some(total)) => Self {
-                subject,
-                sid,
-                reply,
-                headers,
-                total,
-            },
-            _ => return Err(ProtocolError::Arguments),
-        };
-        if control.headers > control.total || rest.next().is_some() {
-            return Err(ProtocolError::Arguments);
-        }
-        Ok(control)
+    let end = line + total;
+    let taken = end + END.len();
+    let Some(tail) = buffer.get(end..taken) else {
+        return Ok(Parsed::Part(taken));
+    };
+    if tail != END {
+        return Err(ProtocolError::NoEnd);
     }
-
-    /// The message whose control line took `line` bytes of `buffer`.
-    fn message(
-        self,
-        buffer: &'b [u8],
-        line: usize,
-        max_message: usize,
-    ) -> Result<Parsed<'b>, ProtocolError> {
-        if self.total > max_message {
-            return Err(ProtocolError::TooLarge);
-        }
-        let end = line + self.total;
-        let taken = end + END.len();
-        let Some(tail) = buffer.get(end..taken) else {
-            return Ok(Parsed::Part(taken));
-        };
-        let body = buffer.get(line..end).unwrap_or_default();
-        if tail != END {
-            return Err(ProtocolError::NoEnd);
-        }
-        let (headers, payload) = body.split_at_checked(self.headers).unwrap_or_default();
-        let message = Message {
-            subject: self.subject,
-            sid: self.sid,
-            reply: self.reply,
-            headers: RawHeaders(headers),
-            payload,
-        };
-        Ok(Parsed::Whole(Operation::Message(message), taken))
-    }
+    let body = buffer.get(line..end).unwrap_or_default();
+    let (headers, payload) = body.split_at_checked(headers).unwrap_or_default();
+    let message = Message {
+        subject,
+        sid,
+        reply,
+        headers: RawHeaders(headers),
+        payload,
+    };
+    Ok(Parsed::Whole(Operation::Message(message), taken))
 }
 
 fn split_name(line: &[u8]) -> (&[u8], &[u8]) {
     let end = line.iter().position(|byte| is_blank(*byte));
-    let (name, arguments) = line
-        .split_at_checked(end.unwrap_or(line.len()))
-        .unwrap_or_default();
+    let end = end.unwrap_or(line.len());
+    let (name, arguments) = line.split_at_checked(end).unwrap_or_default();
     (name, arguments.trim_ascii())
 }
 
@@ -233,25 +192,8 @@ fn is_blank(byte: u8) -> bool {
 /// The text of an error: servers put it in single quotes.
 fn unquoted(text: &[u8]) -> &[u8] {
     let inner = text.strip_prefix(b"'");
-    inner
-        .and_then(|text| text.strip_suffix(b"'"))
-        .unwrap_or(text)
-}
-
-/// Fields of a line, separated by blanks.
-struct Fields<'b>(&'b [u8]);
-
-impl<'b> Iterator for Fields<'b> {
-    type Item = &'b [u8];
-
-    fn next(&mut self) -> Option<&'b [u8]> {
-        let start = self.0.iter().position(|byte| !is_blank(*byte))?;
-        let rest = self.0.get(start..)?;
-        let end = rest.iter().position(|byte| is_blank(*byte));
-        let (field, rest) = rest.split_at_checked(end.unwrap_or(rest.len()))?;
-        self.0 = rest;
-        Some(field)
-    }
+    let inner = inner.and_then(|text| text.strip_suffix(b"'"));
+    inner.unwrap_or(text)
 }
 
 fn number(digits: &[u8]) -> Option<u64> {

@@ -1,5 +1,7 @@
 //! What a server means by `-ERR`.
 
+use thiserror::Error;
+
 use crate::domain::quote::quoted;
 
 const PUBLISH: &str = "Permissions Violation for Publish to ";
@@ -14,15 +16,19 @@ const LOGIN: [&str; 4] = [
 ];
 
 /// A refusal by its kind. The text is quoted: foreign, shortened, cleaned.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// We may not publish to the subject.
+    #[error("not permitted to publish to {}", quoted(.0))]
     Publish(String),
     /// We may not subscribe to the subject.
+    #[error("not permitted to subscribe to {}", quoted(.0))]
     Subscription(String),
     /// The login is not accepted, has expired, or was taken back.
+    #[error("{0}")]
     Login(String),
     /// Anything else. Where it is the end of the connection, the server closes it after these words.
+    #[error("{0}")]
     Other(String),
 }
 
@@ -43,17 +49,6 @@ impl Refusal {
             Self::Login(text)
         } else {
             Self::Other(text)
-        }
-    }
-
-    /// The server's words.
-    pub fn text(&self) -> String {
-        match self {
-            Self::Publish(subject) => format!("not permitted to publish to {}", quoted(subject)),
-            Self::Subscription(subject) => {
-                format!("not permitted to subscribe to {}", quoted(subject))
-            }
-            Self::Login(text) | Self::Other(text) => text.clone(),
         }
     }
 }

@@ -9,6 +9,9 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use rand::Rng;
+use rand::seq::SliceRandom;
+
 use super::info::ServerInfo;
 use crate::config::NatsAddress;
 
@@ -61,13 +64,9 @@ impl Servers {
         self.tls
     }
 
-    /// Changes the order of all servers, so that a fleet does not begin at the same one. `random`
-    /// gives a number below its argument.
-    pub fn shuffle(&mut self, mut random: impl FnMut(usize) -> usize) {
-        for place in (1..self.order.len()).rev() {
-            let other = random(place + 1).min(place);
-            self.order.swap(place, other);
-        }
+    /// Changes the order of all servers, so that a fleet does not begin at the same one.
+    pub fn shuffle(&mut self, random: &mut impl Rng) {
+        self.order.shuffle(random);
     }
 
     /// The server to try now; it becomes the last in turn.
@@ -137,9 +136,8 @@ impl Servers {
             // An IP address is in the certificate of its own server only; a name may be all of
             // the cluster's.
             if address.is_ip() && current.certificate_name.parse::<IpAddr>().is_err() {
-                address
-                    .certificate_name
-                    .clone_from(&current.certificate_name);
+                let name = &current.certificate_name;
+                address.certificate_name.clone_from(name);
             }
             address.login.clone_from(&current.login);
             self.order.push(Entry {

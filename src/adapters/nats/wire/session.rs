@@ -281,7 +281,7 @@ impl Session {
 
 /// Before the login has succeeded every refusal is one of the login.
 fn refused(text: &[u8]) -> Lost {
-    Lost::Login(Refusal::parse(text).text())
+    Lost::Login(Refusal::parse(text).to_string())
 }
 
 #[cfg(test)]
