@@ -157,6 +157,9 @@ impl<D: Definitions> Administration<D> {
         actor: Actor,
     ) -> Result<Changed, RegistryError> {
         let (enables, values) = (request.command == Command::Enable, request.values);
+        let served = self.progress.current();
+        let entry = self.tools.selector.catalog().get(request.id.as_str());
+        let held = entry.map_or(0, |entry| entry.extension().revision);
         let write = Write {
             id: request.id,
             command: request.command,
@@ -169,25 +172,32 @@ impl<D: Definitions> Administration<D> {
             self.tell("cannot write", &error);
             explain(error, write.id.as_str(), &values)
         })?;
-        let revision = match written {
-            Written::At(revision) => revision,
+        let (revision, follows) = match written {
+            Written::At(revision) => (revision, revision > served),
+            Written::Nothing(revision) => (revision, revision >= held),
             Written::Rehearsed(rehearsal) => return Ok(Changed::Rehearsed(rehearsal)),
         };
-        self.served(revision).await;
+        let known = self.served(revision, follows).await;
         if enables {
             self.reset_circuits(std::slice::from_ref(&write.id)).await;
         }
-        Ok(self.changed(&write.id, revision))
+        Ok(match known {
+            true => self.changed(&write.id, revision),
+            false => Changed::Committed(revision),
+        })
     }
 
     async fn switch_all(&self, switch: Switch) -> Result<Switched, RegistryError> {
+        let served = self.progress.current();
         let switched = self.definitions()?.switch(&switch, &self.policy).await;
         let switched = switched.map_err(|error| {
             self.tell("cannot write", &error);
             explain_of_many(error, &switch.which)
         })?;
         if !switch.dry_run {
-            self.served(switched.revision).await;
+            let revision = switched.revision;
+            let follows = revision > served || revision == served && switched.changed.is_empty();
+            self.served(revision, follows).await;
             if switch.enabled {
                 let ids = switched.changed.iter().chain(&switched.unchanged);
                 let ids = ids.filter_map(|id| ExtensionId::parse(id).ok());
@@ -197,13 +207,20 @@ impl<D: Definitions> Administration<D> {
         Ok(switched)
     }
 
-    /// Waits until this sidecar serves what is committed.
-    async fn served(&self, revision: u64) {
+    /// Waits until this sidecar serves what is committed; `false` where the records that it serves
+    /// may be of another history. So they are where the revision does not follow on what was served
+    /// before the change, as after a failover that lost commits: then everything is read again.
+    async fn served(&self, revision: u64, follows: bool) -> bool {
+        // Committed is committed: a sidecar that is slow to see it must not deny it.
+        if !follows {
+            let read = timeout(SERVED_WITHIN, self.reload.reload(None)).await;
+            return matches!(read, Ok(Ok(_)));
+        }
         if self.progress.current() < revision {
             self.reload.hint(Hint::Database);
-            // Committed is committed: a sidecar that is slow to see it must not deny it.
             let _ = self.progress.reached(revision, SERVED_WITHIN).await;
         }
+        true
     }
 
     /// The record, where this sidecar has it as it is since `revision`.

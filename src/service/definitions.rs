@@ -85,9 +85,10 @@ pub struct Rehearsal {
 pub enum Written {
     /// Nothing: it was a dry run.
     Rehearsed(Box<Rehearsal>),
-    /// It is committed, in this revision; where there was nothing to change, in the one since which
-    /// the record has been like this.
+    /// It is committed, in this revision.
     At(u64),
+    /// There was nothing to change: the record has been like this since this revision.
+    Nothing(u64),
 }
 
 /// Why a write was not made.

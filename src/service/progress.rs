@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use super::error::RegistryError;
 use crate::domain::overload::Overload;
@@ -28,6 +28,8 @@ pub struct Progress {
     /// Whether a first load is done, the telling of it included.
     begun: Arc<watch::Sender<bool>>,
     waiters: Arc<Semaphore>,
+    /// A read begins to wait.
+    wanted: Arc<Notify>,
 }
 
 impl Default for Progress {
@@ -36,6 +38,7 @@ impl Default for Progress {
             applied: Arc::new(watch::Sender::new(None)),
             begun: Arc::new(watch::Sender::new(false)),
             waiters: Arc::new(Semaphore::new(MAX_WAITERS)),
+            wanted: Arc::default(),
         }
     }
 }
@@ -90,8 +93,14 @@ impl Progress {
         let Ok(_place) = self.waiters.try_acquire() else {
             return Err(RegistryError::Overloaded(Overload::Requests));
         };
+        self.wanted.notify_one();
         let patience = wait_ms.map_or(DEFAULT_WAIT, Duration::from_millis);
         self.reached(wanted, patience.min(MAX_WAIT)).await
+    }
+
+    /// Waits until a read begins to wait; one that has since the last call counts. For one caller.
+    pub async fn wanted(&self) {
+        self.wanted.notified().await;
     }
 
     /// Waits at most `wait` until `wanted` has been applied, without taking a place of the reads

@@ -69,6 +69,8 @@ const PROOF: Transaction = Transaction::change(Limits::all(SECOND_OPINION));
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause, before jitter.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Between looks for what reads wait for, while no notifications arrive.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// The receivers of what a listener hears.
 #[derive(Debug, Clone)]
@@ -112,6 +114,19 @@ impl Reports {
             Err(_) => {
                 self.overrides.give();
                 true
+            }
+        }
+    }
+
+    /// While no notifications arrive, looks for what reads wait for: it is committed, as a rule, and
+    /// the sync is far. A database that cannot be used is tried again in any case.
+    async fn look_for_readers(&self) {
+        loop {
+            self.progress.wanted().await;
+            let polling = self.status.listener() != ListenerState::Listening;
+            if polling && self.status.database_up() != Some(false) {
+                self.reload.hint(Hint::Database);
+                sleep(LOOK_AGAIN).await;
             }
         }
     }
@@ -176,8 +191,10 @@ impl Listener {
 
     /// Connects again whenever the connection is lost, after growing, jittered pauses, until `stop`.
     pub async fn run(self, stop: CancellationToken) {
+        let (listening, looking) = (self.keep_listening(), self.reports.look_for_readers());
+        let both = async { tokio::join!(listening, looking) };
         // Cancelling drops the connection, which closes it.
-        let _stopped = stop.run_until_cancelled(self.keep_listening()).await;
+        let _stopped = stop.run_until_cancelled(both).await;
     }
 
     async fn keep_listening(&self) {

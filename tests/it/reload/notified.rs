@@ -54,6 +54,25 @@ async fn without_listen_the_timer_finds_changes() {
     assert_eq!(metric(&daemon, LISTENER_UP).await, Some(1.0));
 }
 
+/// The sync is far: what a read waits for is looked for at once.
+#[tokio::test]
+async fn without_listen_a_read_finds_the_revision_that_it_waits_for() {
+    let rig = three_rows().await;
+    let proxy = FaultProxy::start(rig.database.addr()).await;
+    proxy.cut().await;
+    let daemon = rig
+        .daemon()
+        .setting("DB_LISTEN_URL", rig.database.url_at(proxy.addr()));
+    let daemon = daemon.setting("SYNC_INTERVAL_SECONDS", 3600).spawn().await;
+    daemon.wait_ready().await;
+    rig.wait_stats("/listener/state", json!("polling")).await;
+    for timeout_ms in 1..=3 {
+        run(&rig.sql, &set_timeout_ms("a", timeout_ms)).await;
+        let reply = rig.lookup_at("a", 1 + timeout_ms).await;
+        assert_eq!(reply.ok()["timeout_ms"], timeout_ms);
+    }
+}
+
 /// Statements that the pool's connections have sent so far are told apart by their start.
 const POOL_QUERY: &str = "SELECT max(query_start) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name LIKE 'beamline-registry/%/pool'";

@@ -61,8 +61,9 @@ impl Work for Write {
             return Ok((Written::Rehearsed(Box::new(rehearsal)), None));
         }
         let unchanged = stored.map_or(0, |stored| stored.revision);
-        let revision = mark.as_ref().map_or(unchanged, |mark| mark.revision);
-        Ok((Written::At(revision), mark))
+        let own = mark.as_ref().map(|mark| mark.revision);
+        let written = own.map_or(Written::Nothing(unchanged), Written::At);
+        Ok((written, mark))
     }
 }
 
