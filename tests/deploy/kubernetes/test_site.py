@@ -82,7 +82,7 @@ class Site(unittest.TestCase):
         blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.+?)```", page, re.S)]
         [beside] = [block for block in blocks if "components" in block]
         settings = [block for block in blocks if "configMapGenerator" in block]
-        self.assertEqual(len(settings), 3)
+        self.assertEqual(len(settings), 2)
         for block in settings:
             documents = self.page(beside | block)
             maps = rendering.of_kind(documents, "ConfigMap")
@@ -93,6 +93,17 @@ class Site(unittest.TestCase):
             [(_, template)] = rendering.pod_templates(documents)
             [sidecar] = template["spec"]["initContainers"]
             self.assertEqual(sidecar["restartPolicy"], "Always")
+
+    def test_the_patch_of_the_page_is_stronger_than_the_site(self):
+        page = (rendering.ROOT / "docs" / "install.md").read_text()
+        blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.+?)```", page, re.S)]
+        [beside] = [block for block in blocks if "components" in block]
+        [pooler] = [block for block in blocks if "patches" in block]
+        maps = rendering.of_kind(self.page(beside | pooler), "ConfigMap")
+        [shown] = [m["data"] for m in maps if "EXTENSION_REGISTRY_SOURCE" in m["data"]]
+        [patch] = pooler["patches"]
+        wanted = yaml.safe_load(patch["patch"])["data"]
+        self.assertEqual(shown, shown | wanted)
 
     def test_the_folders_that_the_page_has_copied_are_enough(self):
         page = (rendering.ROOT / "docs" / "install.md").read_text()
