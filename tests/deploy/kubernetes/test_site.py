@@ -16,6 +16,7 @@ VALUES = {
     "newTag: 0.1.0": "newTag: 9.9.9",
     "nats_url=tls://nats.beamline.svc:4222": "nats_url=tls://nats.example:4333",
     "db_host=postgres.beamline.svc": "db_host=postgres.example",
+    "db_port=5432": "db_port=6543",
     "db_name=beamline": "db_name=extensions",
     "environment=production": "environment=staging",
 }
@@ -61,12 +62,14 @@ class Site(unittest.TestCase):
             [settings] = [m["data"] for m in maps if "EXTENSION_REGISTRY_SOURCE" in m["data"]]
             self.assertEqual(settings["EXTENSION_REGISTRY_NATS_URL"], "tls://nats.example:4333")
             self.assertEqual(settings["EXTENSION_REGISTRY_DB_HOST"], "postgres.example")
+            self.assertEqual(settings["EXTENSION_REGISTRY_DB_PORT"], "6543")
             self.assertEqual(settings["EXTENSION_REGISTRY_DB_NAME"], "extensions")
             self.assertEqual(settings["EXTENSION_REGISTRY_ENVIRONMENT"], "staging")
         [(_, template)] = rendering.pod_templates(self.rendered["migrate"])
         [migrate] = template["spec"]["containers"]
         env = {variable["name"]: variable["value"] for variable in migrate["env"]}
         self.assertEqual(env["EXTENSION_REGISTRY_DB_HOST"], "postgres.example")
+        self.assertEqual(env["EXTENSION_REGISTRY_DB_PORT"], "6543")
         self.assertEqual(env["EXTENSION_REGISTRY_DB_NAME"], "extensions")
 
     def test_no_address_is_left(self):
@@ -90,6 +93,17 @@ class Site(unittest.TestCase):
             [(_, template)] = rendering.pod_templates(documents)
             [sidecar] = template["spec"]["initContainers"]
             self.assertEqual(sidecar["restartPolicy"], "Always")
+
+    def test_the_patch_of_the_page_is_stronger_than_the_site(self):
+        page = (rendering.ROOT / "docs" / "install.md").read_text()
+        blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.+?)```", page, re.S)]
+        [beside] = [block for block in blocks if "components" in block]
+        [pooler] = [block for block in blocks if "patches" in block]
+        maps = rendering.of_kind(self.page(beside | pooler), "ConfigMap")
+        [shown] = [m["data"] for m in maps if "EXTENSION_REGISTRY_SOURCE" in m["data"]]
+        [patch] = pooler["patches"]
+        wanted = yaml.safe_load(patch["patch"])["data"]
+        self.assertEqual(shown, shown | wanted)
 
     def test_the_folders_that_the_page_has_copied_are_enough(self):
         page = (rendering.ROOT / "docs" / "install.md").read_text()

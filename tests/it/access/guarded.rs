@@ -24,11 +24,18 @@ const USERS: [&str; 7] = [
     "mock_provider",
 ];
 
-/// `pw-dashboard`, hashed: one user logs in as the file recommends.
-const HASHED: (&str, &str) = (
-    "dashboard",
-    "$2a$04$abcdefghijklmnopqrstuus2vhjb4Vc8hThQDtUvEVyOpt6qeSd5K",
-);
+/// `pw-dashboard` and `pw-router`, hashed: users who log in as the file recommends. What begins with
+/// another word than `$2a$`, as the hashes of `htpasswd` do, is in quotes, or it would be a variable.
+const HASHED: [(&str, &str); 2] = [
+    (
+        "dashboard",
+        "$2a$04$abcdefghijklmnopqrstuus2vhjb4Vc8hThQDtUvEVyOpt6qeSd5K",
+    ),
+    (
+        "router",
+        "\"$2y$04$abcdefghijklmnopqrstuuv3PTfUMOzTbAkfaNSDMjeMCqbNxyta6\"",
+    ),
+];
 
 /// Starts it.
 pub(crate) async fn server() -> NatsServer {
@@ -37,7 +44,8 @@ pub(crate) async fn server() -> NatsServer {
     for user in USERS {
         let name = format!("BEAMLINE_PASSWORD_{}", user.to_uppercase());
         let plain = password(user);
-        server = server.env(&name, if user == HASHED.0 { HASHED.1 } else { &plain });
+        let hashed = HASHED.iter().find(|(name, _)| *name == user);
+        server = server.env(&name, hashed.map_or(plain.as_str(), |(_, hash)| *hash));
     }
     server.start().await
 }
