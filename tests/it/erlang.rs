@@ -1,6 +1,6 @@
-//! What the examples in Erlang bring with them, as there is no official client: its codec, what it reads
-//! of malformed headers, and what it does about a server that says nothing. The programs themselves are tested with the others
-//! ([`crate::examples`]).
+//! What the examples in Erlang bring with them, as there is no official client: its codec, what it
+//! reads of malformed headers, and what it does about a server that says nothing. The programs
+//! themselves are tested with the others ([`crate::examples`]).
 //!
 //! Where there is no Erlang these tests say so and pass, but with `BEAMLINE_ERLANG=required`, which
 //! `.ci/run` sets, they fail; `just test` installs it where it can (`scripts/erlang`).
