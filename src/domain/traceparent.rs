@@ -173,7 +173,7 @@ fn non_zero<const N: usize>(mut id: [u8; N]) -> [u8; N] {
 /// Whether it is what the standard allows in `tracestate`. Several clients lose the headers behind
 /// any other text, and it is the extension that would do without its deadline.
 fn is_ascii_text(state: &str) -> bool {
-    let printable = |byte| matches!(byte, b'\t' | b' '..=b'~');
+    let printable = |byte: u8| matches!(byte, b'\t' | b' '..=b'~');
     !state.is_empty() && state.bytes().all(printable)
 }
 
