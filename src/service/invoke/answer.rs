@@ -35,7 +35,7 @@ pub(super) fn ended(reply: &Reply) -> Ended<'_> {
 /// The outcome of a reply that is an error, and whether it lacks a usable code; `None` of any other:
 /// codes below 400 are no error, and without a code a piece of a stream may hold anything.
 pub(super) fn error(reply: &Reply) -> Option<(Outcome, bool)> {
-    let has = |name| reply.headers.get(name).is_some();
+    let has = |name: &str| reply.headers.get(name).is_some();
     if has(STREAM) && !has(ERROR_CODE) {
         return None;
     }
