@@ -10,7 +10,12 @@ const NO_TEXT = { "Nats-Service-Error-Code": "422", "Nats-Service-Error": "no te
 async function answer(request, signal) {
   const reply = (body, fields) =>
     request.respond(JSON.stringify(body), { headers: fields && MsgHdrsImpl.fromRecord(fields) });
-  const text = request.json().payload?.text;
+  let text;
+  try {
+    text = request.json().payload.text;
+  } catch {
+    // Not JSON, or not what it should be.
+  }
   if (typeof text !== "string") {
     // 4xx is the caller's fault: it is not retried, and the circuit does not move.
     return reply({ error: "payload.text is missing" }, NO_TEXT);
@@ -29,7 +34,8 @@ const servers = process.env.NATS_URL ?? "nats://127.0.0.1:4222";
 const nc = await connect({ servers, maxReconnectAttempts: -1, reconnectTimeWait: 200 });
 const calls = new Map(); // The calls in hand, each with its headers and what ends it.
 
-function onRequest(_, request) {
+function onRequest(error, request) {
+  if (error) return console.error(error); // Not permitted, for example.
   const ending = new AbortController();
   const call = answer(request, ending.signal)
     .catch((error) => ending.signal.aborted || console.error(error))
@@ -37,8 +43,10 @@ function onRequest(_, request) {
   calls.set(call, { headers: request.headers, ending });
 }
 
-function onCancelled(_, message) {
-  const call = message.headers.get("Beamline-Call-Id");
+function onCancelled(error, message) {
+  if (error) return console.error(error);
+  const call = message.headers?.get("Beamline-Call-Id");
+  if (!call) return;
   const attempt = message.headers.get("Beamline-Attempt"); // Without it, the whole call.
   for (const { headers, ending } of calls.values()) {
     if (headers?.get("Beamline-Call-Id") !== call) continue;

@@ -16,12 +16,14 @@ async def answer(nc, request):
     def reply(body, headers=None):
         return nc.publish(request.reply, json.dumps(body).encode(), headers=headers)
 
-    payload = json.loads(request.data)["payload"]
-    text = payload.get("text") if isinstance(payload, dict) else None
+    try:
+        text = json.loads(request.data)["payload"]["text"]
+    except (ValueError, LookupError, TypeError):  # Not JSON, or not what it should be.
+        text = None
     if not isinstance(text, str):
         # 4xx is the caller's fault: it is not retried, and the circuit does not move.
         return await reply({"error": "payload.text is missing"}, NO_TEXT)
-    if request.headers.get("Beamline-Accept") != "stream":
+    if (request.headers or {}).get("Beamline-Accept") != "stream":
         return await reply({"payload": {"text": text.strip().lower()}})
     for word in text.lower().split():
         await reply({"delta": word}, {"Beamline-Stream": "chunk"})
@@ -35,13 +37,15 @@ async def main():
 
     async def on_request(request):
         task = asyncio.create_task(answer(nc, request))  # The next request must not wait for it.
-        calls[task] = request.headers
+        calls[task] = request.headers or {}  # A router that calls by itself may send none.
         task.add_done_callback(calls.pop)
 
     async def on_cancelled(message):
+        named = message.headers or {}
         for task, headers in list(calls.items()):
-            if message.headers.items() <= headers.items():  # A call, or one attempt of it.
-                print("cancelled", message.headers["Beamline-Call-Id"], flush=True)
+            # A call, or one attempt of it.
+            if "Beamline-Call-Id" in named and named.items() <= headers.items():
+                print("cancelled", named["Beamline-Call-Id"], flush=True)
                 task.cancel()
 
     requests = await nc.subscribe(SUBJECT, "normalize_text", on_request)  # Each to one replica.

@@ -36,7 +36,7 @@ pub struct TraceSeed {
 pub struct TraceHeaders<'a> {
     /// `traceparent`, as its `Display` text.
     pub traceparent: TraceParent,
-    /// `tracestate`: the caller's, and only beside its valid `traceparent`.
+    /// `tracestate`: the caller's, if it is ASCII, and only beside its valid `traceparent`.
     pub tracestate: Option<&'a str>,
 }
 
@@ -52,7 +52,7 @@ impl<'a> TraceHeaders<'a> {
         let child = caller.map(|caller| caller.child(seed.span_id));
         Self {
             traceparent: child.unwrap_or_else(|| TraceParent::begin(seed)),
-            tracestate: tracestate.filter(|state| child.is_some() && !state.is_empty()),
+            tracestate: tracestate.filter(|state| child.is_some() && is_ascii_text(state)),
         }
     }
 }
@@ -166,6 +166,13 @@ fn non_zero<const N: usize>(mut id: [u8; N]) -> [u8; N] {
     id
 }
 
+/// Whether it is what the standard allows in `tracestate`. Several clients lose the headers behind
+/// any other text, and it is the extension that would do without its deadline.
+fn is_ascii_text(state: &str) -> bool {
+    let printable = |byte: u8| matches!(byte, b'\t' | b' '..=b'~');
+    !state.is_empty() && state.bytes().all(printable)
+}
+
 /// Exactly `N` bytes in lower-case hexadecimal; the standard knows no upper case.
 fn lower_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digit = |byte: u8| match byte {
@@ -243,6 +250,9 @@ mod tests {
     fn tracestate_goes_on_only_beside_a_valid_traceparent() {
         for (caller, state, expected) in [
             (Some(CALLER), Some("a=1,b=2"), Some("a=1,b=2")),
+            (Some(CALLER), Some("a=~,\tb@c= 2"), Some("a=~,\tb@c= 2")),
+            (Some(CALLER), Some("a=caf\u{e9}"), None),
+            (Some(CALLER), Some("a=\u{7}1"), None),
             (Some(CALLER), Some(""), None),
             (Some(CALLER), None, None),
             (Some("broken"), Some("a=1"), None),

@@ -1,6 +1,6 @@
-//! What the examples in Erlang bring with them, as there is no official client: its codec, and what it
-//! does about a server that says nothing. The programs themselves are tested with the others
-//! ([`crate::examples`]).
+//! What the examples in Erlang bring with them, as there is no official client: its codec, what it
+//! reads of malformed headers, and what it does about a server that says nothing. The programs
+//! themselves are tested with the others ([`crate::examples`]).
 //!
 //! Where there is no Erlang these tests say so and pass, but with `BEAMLINE_ERLANG=required`, which
 //! `.ci/run` sets, they fail; `just test` installs it where it can (`scripts/erlang`).
@@ -31,18 +31,31 @@ fn example(path: &str) -> PathBuf {
     file("examples/erlang").join(path)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_codec_reads_the_golden_files_and_odd_corners() {
-    if !is_here() {
-        return;
-    }
-    let mut escript = tokio::process::Command::new(example("test/json.escript"));
-    let run = escript.arg(file(FOLDER)).kill_on_drop(true).output();
+/// What a script of its own prints, to its end.
+async fn said(script: &str, arguments: &[PathBuf]) -> String {
+    let mut escript = tokio::process::Command::new(example(script));
+    let run = escript.args(arguments).kill_on_drop(true).output();
     let run = tokio::time::timeout(DEADLINE * 2, run).await;
     let run = run.expect("an end").unwrap();
     let said = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{said}{run:?}");
-    assert!(said.ends_with(" exchanges\n"), "{said}");
+    said.into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_codec_reads_the_golden_files_and_odd_corners() {
+    if is_here() {
+        let said = said("test/json.escript", &[file(FOLDER)]).await;
+        assert!(said.ends_with(" exchanges\n"), "{said}");
+    }
+}
+
+/// A connection is not ended by what any client may send. CASES.md B1 and B2.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_block_that_cannot_be_read_costs_itself_only() {
+    if is_here() {
+        assert_eq!(said("test/wire.escript", &[]).await, "read\n");
+    }
 }
 
 /// Something that accepts connections and never greets: a proxy whose server is gone, a server that

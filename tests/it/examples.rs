@@ -3,6 +3,8 @@
 //!
 //! - the golden exchanges pass through both: the extension plays `normalize_text`, the client asks;
 //! - a stream, a deadline and a cancellation, and whose error an error is;
+//! - a router that calls by itself and sends no headers, bodies that nobody expects, and cancellations
+//!   that name no call;
 //! - both go on while sidecars and the NATS server come and go, and finish what is in hand at the end.
 //!
 //! Run where a language's tools are, which `just test` installs (`scripts/examples`); with
@@ -13,13 +15,15 @@ mod session;
 
 use std::time::Duration;
 
+use async_nats::{HeaderMap, Subscriber};
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use self::language::Language;
 use self::session::Session;
 use crate::docs::{file, volatile};
 use crate::golden::FOLDER;
-use crate::harness::{DEADLINE, Daemon, NatsServer, Process, eventually};
+use crate::harness::{Client, DEADLINE, Daemon, NatsServer, Process, eventually};
 use crate::played;
 
 /// What the extensions of all languages play.
@@ -42,6 +46,13 @@ macro_rules! languages {
             async fn streams_end_at_deadlines_and_when_cancelled() {
                 if $language.is_here() {
                     streams_and_errors($language).await;
+                }
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn unusual_messages_get_an_answer_and_end_nothing() {
+                if $language.is_here() {
+                    unusual_messages($language).await;
                 }
             }
 
@@ -182,6 +193,61 @@ async fn streams_and_errors(language: Language) {
     let last = stream.last().unwrap();
     assert_eq!(last.kind, "registry 504", "{last:?}");
     assert_eq!(last.json()["error"]["code"], "deadline_exceeded");
+}
+
+async fn unusual_messages(language: Language) {
+    let nats = NatsServer::start().await;
+    let _extension = language.extension(&nats.url()).await;
+    let client = Client::connect(&nats.url()).await;
+    for (body, code) in [
+        (r#"{"payload":{"text":" Hello "}}"#, None),
+        (r#"{"payload":{"text":7}}"#, Some("422")),
+        (r#"{"payload":["text"]}"#, Some("422")),
+        (r#"{"payload":null}"#, Some("422")),
+        ("{}", Some("422")),
+        ("[]", Some("422")),
+        ("null", Some("422")),
+        ("no json", Some("422")),
+        ("", Some("422")),
+    ] {
+        let reply = client.request(PLAYED, body).await;
+        assert_eq!(
+            reply.header("Nats-Service-Error-Code"),
+            code,
+            "{body}: {reply:?}"
+        );
+    }
+
+    let nats = client.nats();
+    let headers = |name: &str, value: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, value);
+        headers
+    };
+    let inbox = nats.new_inbox();
+    let mut pieces = nats.subscribe(inbox.clone()).await.unwrap();
+    let stream = headers("Beamline-Accept", "stream");
+    let body = r#"{"payload":{"text":"a b c d e f"}}"#.into();
+    let sent = nats.publish_with_reply_and_headers(PLAYED, inbox, stream, body);
+    sent.await.unwrap();
+    assert_eq!(piece(&mut pieces).await, "chunk");
+    let cancelled = "beamline.registry.cancelled.normalize_text";
+    let other = headers("Other", "1");
+    nats.publish(cancelled, "".into()).await.unwrap();
+    let sent = nats.publish_with_headers(cancelled, other, "".into());
+    sent.await.unwrap();
+    for _ in 1..6 {
+        assert_eq!(piece(&mut pieces).await, "chunk");
+    }
+    assert_eq!(piece(&mut pieces).await, "end");
+}
+
+/// What the next message of a stream is.
+async fn piece(pieces: &mut Subscriber) -> String {
+    let message = tokio::time::timeout(DEADLINE, pieces.next()).await;
+    let message = message.expect("a piece").unwrap();
+    let headers = message.headers.unwrap_or_default();
+    headers.get("Beamline-Stream").unwrap().to_string()
 }
 
 async fn outliving(language: Language) {

@@ -118,9 +118,9 @@ init(Url) ->
 
 login("") -> #{};
 login(UserInfo) ->
-    case string:split(UserInfo, ":") of
-        [User, Password] -> #{user => list_to_binary(User), pass => list_to_binary(Password)};
-        [Token] -> #{auth_token => list_to_binary(Token)}
+    case [uri_string:percent_decode(list_to_binary(Part)) || Part <- string:split(UserInfo, ":")] of
+        [User, Password] -> #{user => User, pass => Password};
+        [Token] -> #{auth_token => Token}
     end.
 
 handle_continue(connect, State) ->

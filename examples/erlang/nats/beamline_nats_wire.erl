@@ -17,6 +17,7 @@
 %% The longest control line that is waited for, in bytes; the server's own limit is 4096, but for
 %% INFO.
 -define(MAX_LINE, 65536).
+-define(is_digit(C), (C >= $0 andalso C =< $9)).
 
 %% The next operation of `Buffer`, or `more` while it is not all there. Fails on anything else.
 -spec parse(binary()) -> {operation(), binary()} | more.
@@ -59,20 +60,24 @@ message(Number, ReplyTo, HeaderSize, Size, Rest) ->
             more
     end.
 
-head(<<>>) ->
-    {undefined, []};
+%% Any client can send any block: what cannot be read of it is left out, and ends no connection.
 head(<<"NATS/1.0", Head/binary>>) ->
     [First | Lines] = binary:split(Head, <<"\r\n">>, [global]),
-    Status =
-        case string:trim(First) of
-            <<>> -> undefined;
-            <<Number:3/binary, _/binary>> -> binary_to_integer(Number)
-        end,
-    {Status, [header(Line) || Line <- Lines, Line =/= <<>>]}.
+    {status(First), [Header || Line <- Lines, Header <- header(Line)]};
+head(_) ->
+    {undefined, []}.
+
+status(<<" ", A, B, C, _/binary>>) when ?is_digit(A), ?is_digit(B), ?is_digit(C) ->
+    binary_to_integer(<<A, B, C>>);
+status(_) ->
+    undefined.
 
 header(Line) ->
-    [Name, Value] = binary:split(Line, <<":">>),
-    {Name, string:trim(Value)}.
+    Parts = [{capture, all_but_first, binary}, dotall, dollar_endonly],
+    case re:run(Line, "^([^:]+):[ \t]*(.*?)[ \t]*$", Parts) of
+        {match, [Name, Value]} -> [{Name, Value}];
+        nomatch -> []
+    end.
 
 %% With `no_responders`, a request to nobody is answered at once.
 -spec connect(map()) -> iodata().

@@ -71,6 +71,9 @@ func main() {
 	}
 	onCancelled := func(message *nats.Msg) {
 		id := message.Header.Get("Beamline-Call-Id")
+		if id == "" {
+			return
+		}
 		attempt := message.Header.Get("Beamline-Attempt") // Without it, the whole call.
 		for request, end := range calls.Range {
 			its := request.(*nats.Msg).Header.Get

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::stream::STREAM;
 use crate::domain::call_id::CallId;
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
 use crate::domain::outcome::{Answer, Ended, Failure, Outcome};
@@ -31,10 +32,13 @@ pub(super) fn ended(reply: &Reply) -> Ended<'_> {
     }
 }
 
-/// The outcome of a reply with the code of an error, and whether it lacks a usable one; `None` of any
-/// other: codes below 400 are no error.
+/// The outcome of a reply that is an error, and whether it lacks a usable code; `None` of any other:
+/// codes below 400 are no error, and without a code a piece of a stream may hold anything.
 pub(super) fn error(reply: &Reply) -> Option<(Outcome, bool)> {
-    reply.headers.get(ERROR_CODE)?;
+    let has = |name: &str| reply.headers.get(name).is_some();
+    if has(STREAM) && !has(ERROR_CODE) {
+        return None;
+    }
     match ended(reply).classify() {
         (outcome, Answer::ErrorReply { lacks_code }) => Some((outcome, lacks_code)),
         _ => None,

@@ -112,6 +112,34 @@ async fn a_reply_with_headers_that_nobody_can_read_is_a_bad_reply_of_that_call_o
     }
 }
 
+/// Several clients let an extension set the status of its reply. A server's own has no body.
+#[tokio::test]
+async fn a_reply_with_a_status_and_a_body_is_a_reply() {
+    let server = NatsServer::start().await;
+    let mut extension = Extension::at(&server, SUBJECT).await;
+    let calling = Calling::ready(&server.url(), 4).await;
+    for (block, body) in [
+        (&b"NATS/1.0 503 busy\r\nKind: 1\r\n\r\n"[..], "{}"),
+        (b"NATS/1.0 100 Idle Heartbeat\r\nKind: 1\r\n\r\n", ""),
+    ] {
+        let mut call = calling.call(SUBJECT, "").unwrap();
+        let request = extension.request().await;
+        let to = request.reply.unwrap();
+        publish_raw(&server.addr(), &to, None, block, body.as_bytes()).await;
+        let reply = next(&mut call).await.unwrap();
+        assert_eq!(
+            (&reply.payload[..], reply.headers.get("Kind")),
+            (body.as_bytes(), Some("1"))
+        );
+    }
+    let mut call = calling.call(SUBJECT, "").unwrap();
+    let request = extension.request().await;
+    let to = request.reply.unwrap();
+    let nobody = b"NATS/1.0 503\r\nNats-Subject: x\r\n\r\n";
+    publish_raw(&server.addr(), &to, None, nobody, b"").await;
+    assert_eq!(next(&mut call).await, Err(CallError::NoResponders));
+}
+
 #[tokio::test]
 async fn a_timeout_leaves_nothing_behind_and_its_late_reply_reaches_nobody() {
     let server = NatsServer::start().await;

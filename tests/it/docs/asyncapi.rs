@@ -115,13 +115,14 @@ impl Made {
 
     /// What extensions get.
     fn extensions(&mut self) {
-        let text = json!({"type": ["string", "null"]});
+        // As the caller wrote it.
+        let who = json!({"type": ["string", "number", "boolean", "null"]});
         let object = json!({"type": "object"});
         let request = json!({
             "type": "object",
             "description": "Of a provider the fields of `payload` stand beside the others, with `provider_id`",
             "properties": {
-                "trace_id": text, "tenant_id": text, "provider_id": {"type": "string"},
+                "trace_id": who, "tenant_id": who, "provider_id": {"type": "string"},
                 "payload": true, "metadata": object, "config": object
             },
             "required": ["trace_id", "tenant_id", "metadata", "config"]
@@ -277,6 +278,7 @@ const REQUEST: &[Header] = &[
     ),
     ("Beamline-Call-Id", "Of a call: what it can be cancelled by"),
     ("traceparent", "Of a call: its parent in the caller's trace"),
+    ("tracestate", "Beside it, of the same trace"),
 ];
 const REPLY: &[Header] = &[
     ("Beamline-Revision", "The catalog's revision"),
@@ -318,7 +320,7 @@ const ERROR: &[Header] = &[
     ("Nats-Service-Error-Code", "The number of the error"),
     (
         "Nats-Service-Error",
-        "Its text, the same for all errors of a code",
+        "Its text; of the registry's own, the same for all errors of a code",
     ),
     (
         "Beamline-Extension-Error",
@@ -335,7 +337,11 @@ const EVENT: &[Header] = &[(
 )];
 const CALL: &[Header] = &[
     ("traceparent", "The span of the attempt"),
-    ("Beamline-Deadline-Ms", "How long the answer is waited for"),
+    ("tracestate", "The caller's, where it has sent one"),
+    (
+        "Beamline-Deadline-Ms",
+        "For how many milliseconds the answer is waited for",
+    ),
     ("Beamline-Extension-Id", "The extension that is called"),
     ("Beamline-Version", "The version that is called"),
     (

@@ -168,6 +168,28 @@ async fn an_error_in_the_middle_is_the_extensions_own() {
 
 /// As of a whole answer.
 #[tokio::test]
+async fn an_error_without_a_code_ends_a_stream_unless_it_is_marked_as_a_piece() {
+    let body = r#"{"error":"broke"}"#;
+    let piece = Answer::new(body).header("Beamline-Stream", "chunk");
+    let unmarked = Answer::new("1");
+    let answers = [piece, unmarked, Answer::new(body)];
+    let (site, _daemon, _x) = one(json!({}), Behaviour::Answers(answers.into())).await;
+    let mut stream = Stream::of(&site, json!({})).await;
+    for payload in [body, "1"] {
+        let chunk = stream.next().await;
+        assert_eq!(chunk.header("Beamline-Stream"), Some("chunk"));
+        assert_eq!(chunk.payload, payload);
+    }
+    let error = stream.next().await;
+    assert_eq!(error.header("Nats-Service-Error-Code"), Some("502"));
+    assert_eq!(error.header("Beamline-Extension-Error"), Some("1"));
+    assert_eq!(error.payload, body);
+    stream.nothing_more().await;
+    assert_eq!(site.circuit("x").await, "open");
+}
+
+/// As of a whole answer.
+#[tokio::test]
 async fn a_code_below_400_makes_no_chunk_an_error() {
     let chunk = |number| Answer::chunk(number).header("Nats-Service-Error-Code", "200");
     let end = Answer::end().header("Nats-Service-Error-Code", "200");

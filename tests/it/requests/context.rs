@@ -1,6 +1,9 @@
 //! Who asks: the same for every verb.
 
+use serde_json::{Value, json};
+
 use super::{chosen, refused_by_all};
+use crate::docs::file;
 use crate::harness::{Behaviour, Daemon, Extension};
 use crate::site::Site;
 
@@ -19,7 +22,7 @@ const LEDGER: &str = r#"[{
 }]"#;
 
 async fn site() -> (Site, Daemon) {
-    let site = Site::with(&serde_json::Value::Array(Vec::new())).await;
+    let site = Site::with(&Value::Array(Vec::new())).await;
     site.write_text(LEDGER);
     let daemon = site.start(site.daemon()).await;
     (site, daemon)
@@ -93,6 +96,8 @@ async fn numbers_reach_the_extension_as_they_were_written() {
     let subject = "beamline.ext.validate.ledger_check.v1";
     let answer = Behaviour::reply(r#"{"status":"ok"}"#);
     let extension = Extension::at(&site.nats.url(), subject, answer).await;
+    let schema = std::fs::read(file("docs/schemas/extension_request.json")).unwrap();
+    let schema: Value = serde_json::from_slice(&schema).unwrap();
     for (trace, tenant) in [
         ("123456789012345678901234567890", "18446744073709551617"),
         ("1.10", "1e1"),
@@ -110,7 +115,18 @@ async fn numbers_reach_the_extension_as_they_were_written() {
             r#"{{"trace_id":{},"tenant_id":{tenant},"payload":{{}},"metadata":{{}},"config":{{}}}}"#,
             text(trace)
         );
-        assert_eq!(String::from_utf8_lossy(&extension.last().payload), expected);
+        let payload = extension.last().payload;
+        assert_eq!(String::from_utf8_lossy(&payload), expected);
+        let sent: Value = serde_json::from_slice(&payload).unwrap();
+        for id in ["trace_id", "tenant_id"] {
+            let kind = match sent[id] {
+                Value::Number(_) => "number",
+                Value::Bool(_) => "boolean",
+                _ => "string",
+            };
+            let known = schema["properties"][id]["type"].as_array().unwrap();
+            assert!(known.contains(&json!(kind)), "{id} {kind}: {known:?}");
+        }
     }
 }
 

@@ -41,7 +41,7 @@ use crate::service::caller::{Call, CallError, CallHeaders, Caller, Headers, Repl
 use crate::service::observe::{Observation, Observers};
 use crate::service::status::INVOCATIONS;
 
-/// The status by which a server reports that there is no subscriber.
+/// The status by which a server, in a message without a body, reports that there is no subscriber.
 const NO_RESPONDERS: u16 = 503;
 
 /// Calls extensions over one lane, of which it is the companion.
@@ -162,7 +162,11 @@ impl Calls {
             return;
         };
         let error = match headers {
-            Ok(headers) if headers.status() == Some(NO_RESPONDERS) => CallError::NoResponders,
+            Ok(headers)
+                if headers.status() == Some(NO_RESPONDERS) && message.payload.is_empty() =>
+            {
+                CallError::NoResponders
+            }
             Ok(headers) => match self.budget.take(message.size()) {
                 Some(held) => {
                     if !self.table.deliver(token, reply(headers, held, message)) {

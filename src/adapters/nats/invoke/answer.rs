@@ -29,11 +29,12 @@ pub(super) fn headers(block: &mut HeaderBlock, answered: &Answered, served_by: &
     trail(block, (&answered.trail, served_by));
     if let Some(error) = &answered.error {
         push(block, ERROR_CODE, &error.code);
-        push(block, ERROR, &error.text);
         push(block, EXTENSION_ERROR, "1");
         if let Some(ms) = error.retry_after_ms {
             block.push_number(RETRY_AFTER_MS, ms);
         }
+        // Last: it may be any text, and some clients lose what is behind one that is not ASCII.
+        push(block, ERROR, &error.text);
     }
 }
 
@@ -72,4 +73,63 @@ pub(super) fn call_headers(block: &mut HeaderBlock, id: &CallId, served_by: &str
 /// The error text of an extension is passed on, except for what no header can hold.
 fn push(block: &mut HeaderBlock, name: &'static str, value: &str) {
     let _ = block.push(name, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::adapters::nats::wire::write;
+    use crate::domain::ids::{ExtensionId, VersionName};
+    use crate::service::invoke::ErrorHeaders;
+
+    #[test]
+    fn the_extensions_own_text_is_behind_all_that_is_ours() {
+        let trail = Trail {
+            id: ExtensionId::parse("x").unwrap(),
+            version: VersionName::parse("v1").unwrap(),
+            instance: None,
+            attempts: 2,
+            latency: Duration::from_micros(7),
+            fallback_from: None,
+            call_id: Some(CallId::parse("c0ffee").unwrap()),
+        };
+        let error = ErrorHeaders {
+            code: "429".to_owned(),
+            text: "tr\u{f3}p".to_owned(),
+            retry_after_ms: Some(250),
+        };
+        let answered = Answered {
+            body: Bytes::new(),
+            error: Some(Box::new(error)),
+            trail: trail.clone(),
+        };
+        let first = First {
+            trail: &trail,
+            served_by: "pod-1",
+        };
+        let (mut block, mut out) = (HeaderBlock::default(), Vec::new());
+        headers(&mut block, &answered, Some(first));
+        write::publish_with_headers(&mut out, b"r", None, &block, b"");
+        let text = String::from_utf8(out).unwrap();
+        let lines: Vec<_> = text.trim_end().lines().skip(2).collect();
+        assert_eq!(
+            lines,
+            [
+                "Beamline-Extension-Id: x",
+                "Beamline-Version: v1",
+                "Beamline-Attempts: 2",
+                "Beamline-Latency-Us: 7",
+                "Beamline-Call-Id: c0ffee",
+                "Beamline-Served-By: pod-1",
+                "Nats-Service-Error-Code: 429",
+                "Beamline-Extension-Error: 1",
+                "Beamline-Retry-After-Ms: 250",
+                "Nats-Service-Error: tr\u{f3}p",
+            ]
+        );
+    }
 }
