@@ -22,6 +22,7 @@ use super::verbs::Verbs;
 use super::wire::operation::Message;
 use crate::documents;
 use crate::documents::cancel::CancelArguments;
+use crate::documents::change::Body;
 use crate::documents::request::object_or_bare;
 use crate::domain::overload::Overload;
 use crate::service::boundary::answered;
@@ -75,6 +76,14 @@ pub struct ControlServer {
     pub observers: Observers,
     /// Cancelled when the grace period of a shutdown is over.
     pub give_up: CancellationToken,
+}
+
+/// Whether a request may have changed something when it is given up.
+fn changes(verb: Verb, payload: &[u8]) -> bool {
+    match verb {
+        Verb::Write(verb) => !Body::read(verb, payload).is_ok_and(|body| body.is_dry_run()),
+        verb => verb == Verb::Circuit,
+    }
 }
 
 /// Places for requests.
@@ -168,11 +177,12 @@ impl ControlServer {
         let budget = Arc::clone(&self.budgets.working);
         self.tasks.spawn_on(
             async move {
-                let changes = matches!(route.verb, Verb::Write(_) | Verb::Circuit);
                 let answering = verbs.answer(route, &request, outbox.max_payload());
                 let mut outcome = tokio::select! {
                     outcome = answered(&observers, answering) => outcome,
-                    () = give_up.cancelled() => Err(RegistryError::unfinished(changes)),
+                    () = give_up.cancelled() => {
+                        Err(RegistryError::unfinished(changes(route.verb, &request.payload)))
+                    }
                 };
                 // What changed something must not be told that nothing was done.
                 let read = !route.verb.mutates();
