@@ -17,7 +17,7 @@ BEGIN
     INTO own FROM registry_revision FOR NO KEY UPDATE;
     IF own IS NULL THEN
         RAISE 'registry_revision has lost its row'
-            USING HINT = 'INSERT INTO registry_revision DEFAULT VALUES begins a new epoch';
+            USING HINT = '`beamline-registry migrate --new-epoch` makes it again';
     END IF;
     RETURN own;
 END
